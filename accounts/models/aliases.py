@@ -1,0 +1,35 @@
+"""Addresses that stand for other addresses."""
+
+from django.db import models
+
+from accounts.addresses import validate_address
+from accounts.models.domains import Domain
+
+
+class Alias(models.Model):
+    """Another address for one or more mailboxes, here or elsewhere. Its local targets may send as it."""
+
+    address = models.CharField(max_length=254, unique=True, validators=[validate_address])
+    domain = models.ForeignKey(Domain, on_delete=models.PROTECT, related_name="aliases")
+    enabled = models.BooleanField(default=True)
+    description = models.CharField(max_length=200, blank=True, default="")
+
+    class Meta:
+        ordering = ["address"]
+        verbose_name_plural = "aliases"
+
+    def __str__(self) -> str:
+        return self.address
+
+
+class AliasTarget(models.Model):
+    """One address that an alias stands for."""
+
+    alias = models.ForeignKey(Alias, on_delete=models.CASCADE, related_name="targets")
+    address = models.CharField(max_length=254, db_index=True, validators=[validate_address])
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["alias", "address"], name="alias_target_once")]
+
+    def __str__(self) -> str:
+        return self.address

@@ -1,0 +1,48 @@
+"""Mailing lists and who is on them."""
+
+from django.db import models
+
+from accounts.addresses import validate_address
+from accounts.models.domains import Domain
+from accounts.models.users import User
+
+
+class PostingPolicy(models.TextChoices):
+    """Who may write to a list."""
+
+    ANYONE = "anyone", "Anyone"
+    MEMBERS = "members", "Members"
+    OWNER = "owner", "The owner"
+
+
+class MailingList(models.Model):
+    """An address whose mail goes to each member; bounces go to its owner, never to the one who wrote."""
+
+    address = models.CharField(max_length=254, unique=True, validators=[validate_address])
+    domain = models.ForeignKey(Domain, on_delete=models.PROTECT, related_name="lists")
+    owner = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, blank=True, related_name="owned_lists")
+    enabled = models.BooleanField(default=True)
+    posting = models.CharField("may post", max_length=10, choices=PostingPolicy, default=PostingPolicy.ANYONE)
+    subject_prefix = models.CharField(max_length=60, blank=True, default="")
+    description = models.CharField(max_length=200, blank=True, default="")
+
+    class Meta:
+        ordering = ["address"]
+
+    def __str__(self) -> str:
+        return self.address
+
+
+class ListMember(models.Model):
+    """One address on a list."""
+
+    mailing_list = models.ForeignKey(MailingList, on_delete=models.CASCADE, related_name="members")
+    address = models.CharField(max_length=254, validators=[validate_address])
+    enabled = models.BooleanField(default=True)
+    added = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["mailing_list", "address"], name="list_member_once")]
+
+    def __str__(self) -> str:
+        return self.address

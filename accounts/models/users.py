@@ -1,0 +1,111 @@
+"""People who log in, with their e-mail address."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
+from django.core.exceptions import ValidationError
+from django.db import models
+
+from accounts.addresses import normalise_address, validate_address
+from accounts.models.domains import Domain
+from accounts.models.limits import UserLimits
+from accounts.models.status import Status
+
+
+class Role(models.TextChoices):
+    """How far a user's hand reaches."""
+
+    SYSTEM_ADMINISTRATOR = "admin", "System administrator"
+    DOMAIN_ADMINISTRATOR = "domain_admin", "Domain administrator"
+    USER = "user", "User"
+
+
+class UserManager(BaseUserManager["User"]):
+    """Makes users; `create_superuser` is what Django's own command calls."""
+
+    def create_user(self, email: str, password: str | None = None, **fields: Any) -> User:
+        user = self.model(email=normalise_address(email), **fields)
+        user.set_password(password)
+        user.save(using=self._db)
+        return user
+
+    def create_superuser(self, email: str, password: str | None = None, **fields: Any) -> User:
+        return self.create_user(email, password, role=Role.SYSTEM_ADMINISTRATOR, **fields)
+
+    def get_by_natural_key(self, username: str | None) -> User:
+        return self.get(email=(username or "").strip().lower())
+
+
+class User(AbstractBaseUser, UserLimits):
+    """A login and, in a local domain, a mailbox. A system administrator may be without a domain."""
+
+    email = models.CharField("e-mail address", max_length=254, unique=True, validators=[validate_address])
+    domain = models.ForeignKey(Domain, on_delete=models.PROTECT, null=True, blank=True, related_name="users")
+    name = models.CharField("display name", max_length=200, blank=True, default="")
+    role = models.CharField(max_length=12, choices=Role, default=Role.USER)
+    status = models.CharField(max_length=10, choices=Status, default=Status.ENABLED)
+    forward_to = models.TextField(
+        blank=True, default="", help_text="Addresses that get a copy of every message, one per line."
+    )
+    forward_keeps_copy = models.BooleanField("keep a copy when forwarding", default=True)
+    created = models.DateTimeField(auto_now_add=True)
+
+    USERNAME_FIELD = "email"
+    EMAIL_FIELD = "email"
+    REQUIRED_FIELDS: ClassVar[list[str]] = []
+    objects: ClassVar[UserManager] = UserManager()
+
+    class Meta:
+        ordering = ["email"]
+
+    def __str__(self) -> str:
+        return self.email
+
+    @property
+    def is_active(self) -> bool:
+        """Whether the user may log in (Django's name for it)."""
+        return Status(self.status) is Status.ENABLED and (
+            self.domain is None or Status(self.domain.status) is Status.ENABLED
+        )
+
+    @property
+    def is_system_administrator(self) -> bool:
+        return self.role == Role.SYSTEM_ADMINISTRATOR
+
+    @property
+    def is_staff(self) -> bool:
+        """Whether the administration site lets the user in (Django's name for it)."""
+        return self.is_system_administrator
+
+    @property
+    def is_superuser(self) -> bool:
+        return self.is_system_administrator
+
+    def has_perm(self, permission: str, obj: object = None) -> bool:
+        return self.is_active and self.is_system_administrator
+
+    def has_perms(self, permissions: list[str], obj: object = None) -> bool:
+        return self.is_active and self.is_system_administrator
+
+    def has_module_perms(self, app_label: str) -> bool:
+        return self.is_active and self.is_system_administrator
+
+    @property
+    def forward_addresses(self) -> list[str]:
+        return [line.strip() for line in self.forward_to.splitlines() if line.strip()]
+
+    def clean(self) -> None:
+        super().clean()
+        self.email = normalise_address(self.email)
+        domain = self.email.rpartition("@")[2]
+        if self.domain is not None and self.domain.name != domain:
+            raise ValidationError({"domain": f"{self.email} is not an address in {self.domain.name}."})
+        if self.domain is None and self.role != Role.SYSTEM_ADMINISTRATOR:
+            raise ValidationError({"domain": "Only a system administrator may be without a domain."})
+        for address in self.forward_addresses:
+            try:
+                validate_address(address)
+            except ValidationError as error:
+                raise ValidationError({"forward_to": error.messages}) from error

@@ -1,0 +1,74 @@
+"""Where Mailspool keeps its state: every path below `MAILSPOOL_HOME` is named here and nowhere else."""
+
+import hashlib
+import os
+import secrets
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+# sun_path holds 108 bytes with its final NUL (unix(7)).
+LONGEST_SOCKET_PATH = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """The folders of one installation."""
+
+    root: Path
+
+    @property
+    def database(self) -> Path:
+        return self.root / "mailspool.sqlite3"
+
+    @property
+    def spool(self) -> Path:
+        return self.root / "spool"
+
+    @property
+    def drop(self) -> Path:
+        return self.root / "drop"
+
+    @property
+    def maildirs(self) -> Path:
+        return self.root / "maildirs"
+
+    @property
+    def keys(self) -> Path:
+        return self.root / "keys"
+
+    @property
+    def redis(self) -> Path:
+        return self.root / "redis"
+
+    @property
+    def redis_socket(self) -> Path:
+        """The embedded server's socket: in the home, or in the temporary folder when the home's path is too long."""
+        path = self.root / "redis.sock"
+        if len(os.fsencode(path)) <= LONGEST_SOCKET_PATH:
+            return path
+        digest = hashlib.sha256(os.fsencode(self.root)).hexdigest()[:16]
+        return Path(tempfile.gettempdir()) / f"mailspool-{digest}.sock"
+
+    def create(self) -> None:
+        """Make the folders that are missing; only their owner may look inside."""
+        for folder in (self.root, self.spool, self.drop, self.maildirs, self.keys, self.redis):
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+    def secret_key(self) -> str:
+        """The installation's own secret, made at its first run."""
+        path = self.keys / "secret_key"
+        try:
+            return path.read_text()
+        except FileNotFoundError:
+            self.create()
+        draft = self.keys / f"secret_key.{secrets.token_hex(8)}"
+        draft.touch(mode=0o600)
+        draft.write_text(secrets.token_urlsafe(50))
+        try:
+            # link() fails when another process was first: then both use that one's secret.
+            os.link(draft, path)
+        except FileExistsError:
+            pass
+        draft.unlink()
+        return path.read_text()

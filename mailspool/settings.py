@@ -1,0 +1,135 @@
+"""Django settings. The environment says where things run; how mail is handled is set in the console (spool.Settings)."""
+
+import os
+import socket
+from pathlib import Path
+
+import environ
+
+from mailspool.home import Home
+
+env = environ.Env()
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+HOME = Home(Path(env.str("MAILSPOOL_HOME", default="var")).absolute())
+
+SECRET_KEY = env.str("MAILSPOOL_SECRET_KEY", default="") or HOME.secret_key()
+DEBUG = env.bool("MAILSPOOL_DEBUG", default=False)
+MAILSPOOL_BIND = env.str("MAILSPOOL_BIND", default="127.0.0.1")
+MAILSPOOL_HOSTNAME = env.str("MAILSPOOL_HOSTNAME", default="") or socket.getfqdn()
+MAILSPOOL_SMTP_PORT = env.int("MAILSPOOL_SMTP_PORT", default=2525)
+MAILSPOOL_SUBMISSION_PORT = env.int("MAILSPOOL_SUBMISSION_PORT", default=2587)
+MAILSPOOL_SMTPS_PORT = env.int("MAILSPOOL_SMTPS_PORT", default=2465)
+MAILSPOOL_WEB_PORT = env.int("MAILSPOOL_WEB_PORT", default=8000)
+MAILSPOOL_WORKERS = env.int("MAILSPOOL_WORKERS", default=0) or os.cpu_count() or 1
+MAILSPOOL_SMTPD_PROCESSES = env.int("MAILSPOOL_SMTPD_PROCESSES", default=1)
+MAILSPOOL_DNS = env.str("MAILSPOOL_DNS", default="")
+ALLOWED_HOSTS = env.list(
+    "MAILSPOOL_ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]", MAILSPOOL_BIND, MAILSPOOL_HOSTNAME]
+)
+CSRF_TRUSTED_ORIGINS = env.list("MAILSPOOL_TRUSTED_ORIGINS", default=[])
+
+INSTALLED_APPS = [
+    "unfold",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "django_rq",
+    "accounts",
+    "spool",
+]
+
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+
+ROOT_URLCONF = "mailspool.urls"
+WSGI_APPLICATION = "mailspool.wsgi.application"
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "mailspool" / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    },
+]
+
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+DATABASES = {"default": env.db_url("DATABASE_URL", default=f"sqlite:///{HOME.database}")}
+if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
+    DATABASES["default"]["OPTIONS"] = {
+        "transaction_mode": "IMMEDIATE",
+        "timeout": 30,
+        "init_command": (
+            "PRAGMA journal_mode=WAL;PRAGMA synchronous=FULL;PRAGMA cache_size=-32000;"
+            "PRAGMA wal_autocheckpoint=4000;PRAGMA temp_store=MEMORY;"
+        ),
+    }
+else:
+    DATABASES["default"]["CONN_MAX_AGE"] = 60
+    DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
+
+REDIS_URL = env.str("REDIS_URL", default="")
+REDIS_IS_EMBEDDED = not REDIS_URL
+RQ_CONNECTION = {"URL": REDIS_URL or f"unix://{HOME.redis_socket}?db=0", "DEFAULT_TIMEOUT": 600}
+RQ_QUEUES = {"mail": RQ_CONNECTION, "maintenance": RQ_CONNECTION}
+RQ = {"COMMIT_MODE": "auto", "WORKER_CLASS": "spool.worker.PassWorker"}
+# Jobs are steered by system administrators alone: the site's own permission check decides, not `is_staff`.
+RQ_SHOW_ADMIN_LINK = False
+
+AUTH_USER_MODEL = "accounts.User"
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.Argon2PasswordHasher"]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator"},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+]
+LOGIN_URL = "admin:login"
+
+LANGUAGE_CODE = "en"
+TIME_ZONE = env.str("TZ", default="UTC") or "UTC"
+USE_TZ = True
+
+STATIC_URL = "static/"
+STATIC_ROOT = HOME.root / "static"
+WHITENOISE_USE_FINDERS = True
+X_FRAME_OPTIONS = "DENY"
+SECURE_REFERRER_POLICY = "same-origin"
+SESSION_COOKIE_HTTPONLY = True
+
+# Extension points: dotted paths, run in this order. A third party adds its own with one line.
+SPOOL_SMTP_CHECKS: list[str] = []
+SPOOL_STAGES = ["spool.stages.DeliveryDelay", "spool.stages.Delivery"]
+
+UNFOLD = {
+    "SITE_TITLE": "Mailspool",
+    "SITE_HEADER": "Mailspool",
+    "SITE_SYMBOL": "forward_to_inbox",
+    "SHOW_HISTORY": True,
+    "SHOW_VIEW_ON_SITE": False,
+}
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["stderr"], "level": env.str("MAILSPOOL_LOG_LEVEL", default="INFO")},
+    "loggers": {"rq": {"level": "WARNING"}, "mail.log": {"level": "ERROR"}},
+}

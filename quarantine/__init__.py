@@ -1,0 +1,2 @@
+"""Scanning stages and quarantined messages. Plugs into spool/ by SPOOL_STAGES.
+"""

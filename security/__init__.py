@@ -1,0 +1,2 @@
+"""Blacklist, whitelist, SMTP blocks and login protection. Plugs into spool/ by SPOOL_SMTP_CHECKS.
+"""

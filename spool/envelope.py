@@ -1,0 +1,155 @@
+"""The plain values that pass between intake, stages and delivery: no rows, no queries."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+
+from spool.models.entry import Origin, Priority
+from spool.models.recipient import Kind, Outcome
+
+
+@dataclass(slots=True)
+class EnvelopeRecipient:
+    """A forward-path on its way in. `address` is normalised, `domain` is its right side, in A-labels."""
+
+    address: str
+    domain: str
+    kind: Kind
+    original: str = ""
+    notify: str = ""
+    orcpt: str = ""
+
+
+@dataclass(slots=True)
+class Envelope:
+    """RFC 5321 envelope plus where it came from. `sender` is "" for the null sender."""
+
+    sender: str
+    recipients: list[EnvelopeRecipient] = field(default_factory=list)
+    auth_user: str = ""
+    client_ip: str = ""
+    ehlo_name: str = ""
+    origin: Origin = Origin.SMTP
+    priority: Priority = Priority.NORMAL
+    envid: str = ""
+    ret: str = ""
+    smtputf8: bool = False
+    eight_bit: bool = False
+
+
+@dataclass(slots=True)
+class Submission:
+    """A message and its envelope, ready to be made durable.
+
+    `content` is the whole message, trace headers included, with CRLF line ends; or, for one too large to keep in
+    memory, `spilled` is a file in the spool's incoming folder that already holds it (not yet synced).
+    """
+
+    envelope: Envelope
+    content: bytes | None = None
+    spilled: Path | None = None
+    size_bytes: int = 0
+    subject: str = ""
+    message_id: str = ""
+
+
+@dataclass(slots=True)
+class LeasedRecipient:
+    """A recipient that is still open, of an entry under lease."""
+
+    id: int
+    address: str
+    domain: str
+    kind: Kind
+    original: str
+    notify: str
+    orcpt: str
+
+
+@dataclass(slots=True)
+class LeasedEntry:
+    """An entry that this worker holds, with its open recipients. Valid until the pass commits its outcome."""
+
+    id: int
+    file_name: str
+    subspool: str
+    sender: str
+    auth_user: str
+    client_ip: str
+    direction: int
+    origin: str
+    subject: str
+    message_id: str
+    size_bytes: int
+    priority: int
+    status: str
+    attempts: int
+    dns_failures: int
+    recipients_total: int
+    recipients_done: int
+    created: datetime
+    failures: int
+    envid: str
+    ret: str
+    smtputf8: bool
+    eight_bit: bool
+    delay_notified: bool
+    path: Path
+    recipients: list[LeasedRecipient] = field(default_factory=list)
+
+    def read(self) -> bytes:
+        """The whole message. Raises FileNotFoundError when its file is gone."""
+        return self.path.read_bytes()
+
+
+@dataclass(slots=True)
+class AttemptRecord:
+    """One transaction with one host, for the attempts log. `code` is 0 when no reply came."""
+
+    at: datetime
+    recipients: tuple[str, ...]
+    host: str
+    ip: str
+    tls: str
+    code: int
+    reply: str
+    seconds: float
+
+
+@dataclass(slots=True)
+class RecipientResult:
+    """What one attempt did for one recipient.
+
+    `outcome` PENDING means try again: the failure was temporary. `status_code` is RFC 3463's (as "5.1.1").
+    `dns` marks a failure of the DNS rather than of a host. `relayed` says that the next hop promised to honour the
+    DSN parameters itself, so that we owe no success notice (RFC 3461 5.2.2).
+    """
+
+    recipient: LeasedRecipient
+    outcome: Outcome
+    reply: str
+    status_code: str = ""
+    host: str = ""
+    dns: bool = False
+    relayed: bool = False
+
+
+@dataclass(slots=True)
+class DeliveryReport:
+    """All that delivery did with one entry: to be committed in one transaction.
+
+    `spawned` are new messages that must exist if and only if the results are recorded: forwards, list copies.
+    """
+
+    entry: LeasedEntry
+    results: list[RecipientResult] = field(default_factory=list)
+    attempts: list[AttemptRecord] = field(default_factory=list)
+    spawned: list[Submission] = field(default_factory=list)
+
+    def extend(self, results: Sequence[RecipientResult], attempt: AttemptRecord | None = None) -> None:
+        self.results.extend(results)
+        if attempt is not None:
+            self.attempts.append(attempt)

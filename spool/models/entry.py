@@ -1,0 +1,123 @@
+"""One message in the spool."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import ClassVar, Self
+
+from django.db import models
+from django.db.models import Q
+
+
+class Priority(models.IntegerChoices):
+    """Which entries a worker takes first."""
+
+    LOW = 1, "Low"
+    NORMAL = 2, "Normal"
+    HIGH = 3, "High"
+
+
+class Direction(models.IntegerChoices):
+    """Outbound has at least one recipient elsewhere."""
+
+    INBOUND = 1, "Inbound"
+    OUTBOUND = 2, "Outbound"
+
+
+class Status(models.TextChoices):
+    """Where an entry is on its way, in the spec's words."""
+
+    DELIVERY_DELAY = "delay", "Delivery Delay"
+    VIRUS_CHECK = "virus", "Virus Check"
+    SPAM_CHECK = "spam", "Spam Check"
+    THROTTLED = "throttled", "Throttled"
+    LOCAL_DELIVERY = "local", "Local Delivery"
+    REMOTE_DELIVERY = "remote", "Remote Delivery"
+    WAITING = "waiting", "Waiting to Deliver"
+
+
+class Origin(models.TextChoices):
+    """By which door a message came."""
+
+    SMTP = "smtp", "SMTP"
+    DROP = "drop", "Drop folder"
+    COMMAND = "command", "Command line"
+    FORWARD = "forward", "Forwarding"
+    LIST = "list", "Mailing list"
+    DSN = "dsn", "Delivery status notification"
+
+
+class EntryQuerySet(models.QuerySet["Entry"]):
+    """The spool in the words of its users."""
+
+    def due(self, now: datetime) -> Self:
+        return self.filter(due_at__lte=now)
+
+    def waiting(self) -> Self:
+        return self.filter(status=Status.WAITING)
+
+    def held(self) -> Self:
+        return self.filter(hold=True)
+
+    def leased(self) -> Self:
+        return self.exclude(leased_by="")
+
+    def from_sender(self, address: str) -> Self:
+        return self.filter(sender=address)
+
+    def from_sender_domain(self, domain: str) -> Self:
+        return self.filter(sender_domain=domain)
+
+
+class Entry(models.Model):
+    """One message on its way. Its bytes are the file `<home>/spool/<subspool>/<file_name>`.
+
+    `due_at` is the one column that says when a worker may take the entry: its next attempt, or, while it is leased,
+    the moment the lease lapses. It is null while the entry is on hold, so that no worker sees it.
+    """
+
+    file_name = models.CharField("file name", max_length=40, unique=True)
+    subspool = models.CharField("spool path", max_length=60)
+    sender = models.CharField(max_length=320, blank=True, default="", help_text="Reverse-path; empty for the null sender.")
+    sender_domain = models.CharField(max_length=255, blank=True, default="")
+    auth_user = models.CharField("authenticated user", max_length=254, blank=True, default="")
+    client_ip = models.CharField("client IP", max_length=45, blank=True, default="")
+    ehlo_name = models.CharField("EHLO name", max_length=255, blank=True, default="")
+    direction = models.PositiveSmallIntegerField(choices=Direction)
+    origin = models.CharField(max_length=8, choices=Origin, default=Origin.SMTP)
+    subject = models.CharField(max_length=255, blank=True, default="")
+    message_id = models.CharField("Message-ID", max_length=255, blank=True, default="")
+    size_bytes = models.BigIntegerField("size")
+    priority = models.PositiveSmallIntegerField(choices=Priority, default=Priority.NORMAL)
+    status = models.CharField(max_length=10, choices=Status, default=Status.DELIVERY_DELAY)
+    attempts = models.PositiveIntegerField(default=0, help_text="Finished delivery attempts.")
+    dns_failures = models.PositiveIntegerField(default=0, help_text="Attempts in a row that ended at the DNS.")
+    recipients_total = models.PositiveIntegerField("recipients")
+    recipients_done = models.PositiveIntegerField("delivered", default=0)
+    created = models.DateTimeField("in spool since")
+    next_attempt = models.DateTimeField(null=True, blank=True)
+    due_at = models.DateTimeField(null=True, blank=True)
+    leased_by = models.CharField("worked on by", max_length=60, blank=True, default="")
+    hold = models.BooleanField("on hold", default=False)
+    hold_reason = models.CharField(max_length=255, blank=True, default="")
+    hold_until = models.DateTimeField(null=True, blank=True)
+    last_error = models.CharField(max_length=500, blank=True, default="")
+    failures = models.PositiveSmallIntegerField(default=0, help_text="Times that working on it raised an error.")
+    traceback = models.TextField(blank=True, default="")
+    envid = models.CharField(max_length=100, blank=True, default="", help_text="RFC 3461 ENVID, as xtext.")
+    ret = models.CharField(max_length=4, blank=True, default="", help_text="RFC 3461 RET: FULL or HDRS.")
+    smtputf8 = models.BooleanField(default=False)
+    eight_bit = models.BooleanField(default=False, help_text="The client said BODY=8BITMIME.")
+    delay_notified = models.BooleanField(default=False)
+
+    objects: ClassVar[models.Manager[Entry]] = EntryQuerySet.as_manager()  # type: ignore[assignment]
+
+    class Meta:
+        verbose_name_plural = "entries"
+        indexes = [
+            models.Index(fields=["priority", "due_at"], name="entry_lease", condition=Q(due_at__isnull=False)),
+            models.Index(fields=["due_at"], name="entry_due", condition=Q(due_at__isnull=False)),
+        ]
+
+    def __str__(self) -> str:
+        return self.file_name

@@ -1,0 +1,41 @@
+"""One addressee of an entry."""
+
+from django.db import models
+
+from spool.models.entry import Entry
+
+
+class Kind(models.TextChoices):
+    """Whether a recipient is delivered here or handed on."""
+
+    LOCAL = "local", "Local"
+    REMOTE = "remote", "Remote"
+
+
+class Outcome(models.TextChoices):
+    """What became of a recipient; everything but `pending` is final."""
+
+    PENDING = "pending", "Pending"
+    DELIVERED = "delivered", "Delivered"
+    BOUNCED = "bounced", "Bounced"
+    EXPIRED = "expired", "Expired"
+    REMOVED = "removed", "Removed"
+    QUARANTINED = "quarantined", "Quarantined"
+
+
+class Recipient(models.Model):
+    """A forward-path of an entry, with its own outcome and RFC 3461 parameters."""
+
+    entry = models.ForeignKey(Entry, on_delete=models.CASCADE, related_name="recipients")
+    address = models.CharField(max_length=320)
+    domain = models.CharField(max_length=255)
+    kind = models.CharField(max_length=6, choices=Kind)
+    status = models.CharField(max_length=11, choices=Outcome, default=Outcome.PENDING)
+    original = models.CharField(max_length=320, blank=True, default="", help_text="The address that was written, when an alias led here.")
+    notify = models.CharField(max_length=30, blank=True, default="", help_text="RFC 3461 NOTIFY, upper case; empty when not given.")
+    orcpt = models.CharField(max_length=500, blank=True, default="", help_text="RFC 3461 ORCPT, as given.")
+    last_reply = models.CharField(max_length=500, blank=True, default="")
+    last_host = models.CharField(max_length=255, blank=True, default="")
+
+    def __str__(self) -> str:
+        return self.address

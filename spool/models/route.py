@@ -1,0 +1,64 @@
+"""Where mail for a domain goes instead of the hosts that DNS names."""
+
+from django.core.exceptions import ValidationError
+from django.core.validators import MaxValueValidator, MinValueValidator, validate_ipv46_address
+from django.db import models
+
+from accounts.addresses import InvalidAddress, normalise_domain
+
+
+class RouteKind(models.TextChoices):
+    """A gateway also opens the MX port to mail for its domain."""
+
+    SMART_HOST = "smart_host", "Smart host"
+    GATEWAY = "gateway", "Gateway (mail for the domain is accepted from anyone)"
+
+
+class TLSPolicy(models.TextChoices):
+    """What a connection must offer before mail crosses it."""
+
+    OPPORTUNISTIC = "opportunistic", "Encrypt when offered"
+    ENCRYPT = "encrypt", "Require encryption"
+    VERIFY = "verify", "Require encryption and a valid certificate"
+    IMPLICIT = "implicit", "TLS from the first byte, valid certificate"
+    NONE = "none", "Never encrypt"
+
+
+class Route(models.Model):
+    """Mail for `domain` (`*` for all that is not local; `*.example.org` for subdomains) goes to `host`."""
+
+    domain = models.CharField(max_length=255, unique=True)
+    kind = models.CharField(max_length=10, choices=RouteKind, default=RouteKind.SMART_HOST)
+    enabled = models.BooleanField(default=True)
+    host = models.CharField(max_length=255, help_text="Host name or IP address; its MX records are not looked up.")
+    port = models.PositiveIntegerField(default=25, validators=[MinValueValidator(1), MaxValueValidator(65535)])
+    tls = models.CharField("TLS", max_length=13, choices=TLSPolicy, default=TLSPolicy.OPPORTUNISTIC)
+    username = models.CharField(max_length=254, blank=True, default="")
+    sealed_password = models.TextField(blank=True, default="", editable=False)
+    source_address = models.CharField(
+        max_length=45, blank=True, default="", validators=[validate_ipv46_address],
+        help_text="Local IP address to connect from; empty for the one in Settings.",
+    )
+    max_connections = models.PositiveIntegerField(
+        default=0, help_text="At once to this host, over all workers; 0 for the limit in Settings."
+    )
+    description = models.CharField(max_length=200, blank=True, default="")
+
+    class Meta:
+        ordering = ["domain"]
+
+    def __str__(self) -> str:
+        return f"{self.domain} → {self.host}:{self.port}"
+
+    def clean(self) -> None:
+        self.domain = self.domain.strip().lower()
+        name = self.domain.removeprefix("*.")
+        if name != "*":
+            try:
+                normalise_domain(name)
+            except InvalidAddress as error:
+                raise ValidationError({"domain": str(error)}) from error
+        if self.kind == RouteKind.GATEWAY and self.domain == "*":
+            raise ValidationError({"domain": "A gateway needs a domain: '*' would make an open relay."})
+        if self.username and self.tls in (TLSPolicy.NONE, TLSPolicy.OPPORTUNISTIC):
+            raise ValidationError({"tls": "Credentials are only sent over required encryption."})
