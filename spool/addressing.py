@@ -1,0 +1,90 @@
+"""From an address that somebody wrote to the recipients that an entry gets."""
+
+from __future__ import annotations
+
+from accounts import directory
+from accounts.addresses import InvalidAddress, normalise_domain, split_address
+from accounts.directory import LocalAlias, LocalList, LocalUser
+from spool.envelope import EnvelopeRecipient
+from spool.models.recipient import Kind
+
+# Aliases may lead to aliases; deeper than this is a loop.
+DEEPEST_ALIAS = 10
+
+
+class RefusedRecipient(Exception):
+    """The address can't get mail here; `reply` is the SMTP reply that says so (RFC 3463 codes)."""
+
+    def __init__(self, reply: str) -> None:
+        super().__init__(reply)
+        self.reply = reply
+
+
+class NoSuchRecipient(RefusedRecipient):
+    """A local domain has no such address."""
+
+
+class MailboxDisabled(RefusedRecipient):
+    """The user or the domain takes no mail."""
+
+
+class BadRecipient(RefusedRecipient):
+    """The text is no address."""
+
+
+def accept(address: str, notify: str = "", orcpt: str = "") -> list[EnvelopeRecipient]:
+    """The recipients that `address` stands for, at least one.
+
+    In a local domain: a user, a list, what an alias leads to (`original` then says where from), or the domain's
+    catch-all. Elsewhere: one remote recipient; whether it may be relayed is the caller's question.
+    Raises RefusedRecipient.
+    """
+    try:
+        local_part, domain = split_address(address)
+    except InvalidAddress as error:
+        raise BadRecipient(f"501 5.1.3 {error}") from error
+    found = directory.resolve(f"{local_part}@{domain}") if directory.local_domain(domain) else None
+    if found is None:
+        if directory.local_domain(domain) is None:
+            # The local part's case is the remote host's business (RFC 5321 2.4).
+            return [EnvelopeRecipient(f"{local_part}@{domain}", domain, Kind.REMOTE, "", notify, orcpt)]
+        raise NoSuchRecipient(f"550 5.1.1 <{address}>: no such mailbox here; check the address and send again")
+    if isinstance(found, LocalUser):
+        if not found.status.may_receive:
+            raise MailboxDisabled(f"550 5.2.1 <{address}>: this mailbox is disabled and takes no mail")
+        return [EnvelopeRecipient(found.address, found.domain, Kind.LOCAL, "", notify, orcpt)]
+    if isinstance(found, LocalList):
+        return [EnvelopeRecipient(found.address, found.domain, Kind.LOCAL, "", notify, orcpt)]
+    return _expand(found, address, notify, orcpt)
+
+
+def _expand(alias: LocalAlias, written: str, notify: str, orcpt: str) -> list[EnvelopeRecipient]:
+    """What an alias leads to, each address once. One without targets takes the mail and drops it, at delivery."""
+    recipients: dict[str, EnvelopeRecipient] = {}
+    seen = {alias.address}
+    level: list[str] = list(alias.targets)
+    for _ in range(DEEPEST_ALIAS):
+        deeper: list[str] = []
+        for target in level:
+            if target in seen:
+                continue
+            seen.add(target)
+            domain = normalise_domain(target.rpartition("@")[2])
+            found = directory.resolve(target) if directory.local_domain(domain) else None
+            if isinstance(found, LocalAlias) and found.targets:
+                deeper.extend(found.targets)
+            elif found is not None:
+                if not isinstance(found, LocalUser) or found.status.may_receive:
+                    recipients[found.address] = EnvelopeRecipient(
+                        found.address, found.domain, Kind.LOCAL, written, notify, orcpt
+                    )
+            elif directory.local_domain(domain) is None:
+                recipients[target] = EnvelopeRecipient(target, domain, Kind.REMOTE, written, notify, orcpt)
+        level = deeper
+        if not level:
+            break
+    if recipients:
+        return list(recipients.values())
+    if alias.targets:
+        raise MailboxDisabled(f"550 5.2.1 <{written}>: nobody behind this address takes mail now")
+    return [EnvelopeRecipient(alias.address, alias.domain, Kind.LOCAL, "", notify, orcpt)]
