@@ -45,7 +45,8 @@ class Submission:
     """A message and its envelope, ready to be made durable.
 
     `content` is the whole message, trace headers included, with CRLF line ends; or, for one too large to keep in
-    memory, `spilled` is a file in the spool's incoming folder that already holds it (not yet synced).
+    memory, `spilled` is a file in the spool's incoming folder that already holds it (not yet synced). `file_name` is
+    given by intake, unless a caller that may repeat itself after a crash (the drop folder) has chosen it.
     """
 
     envelope: Envelope
@@ -54,6 +55,7 @@ class Submission:
     size_bytes: int = 0
     subject: str = ""
     message_id: str = ""
+    file_name: str = ""
 
 
 @dataclass(slots=True)

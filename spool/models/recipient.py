@@ -26,7 +26,9 @@ class Outcome(models.TextChoices):
 class Recipient(models.Model):
     """A forward-path of an entry, with its own outcome and RFC 3461 parameters."""
 
-    entry = models.ForeignKey(Entry, on_delete=models.CASCADE, related_name="recipients")
+    # No constraint in the database: it would cost a query per row on the hot path. Entry and recipients are inserted
+    # and removed in one transaction, by spool.statements alone; the doctor looks for strays.
+    entry = models.ForeignKey(Entry, on_delete=models.CASCADE, related_name="recipients", db_constraint=False)
     address = models.CharField(max_length=320)
     domain = models.CharField(max_length=255)
     kind = models.CharField(max_length=6, choices=Kind)

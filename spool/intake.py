@@ -1,0 +1,291 @@
+"""How a message becomes durable: file first, then rows, then its sender may forget it.
+
+Group commit: sessions hand their messages to one committing thread per process, which takes all that are waiting,
+writes and syncs their files, inserts their rows in one transaction, and only then lets every session of the batch
+answer 250. While one batch is on its way to the disk the next one gathers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import logging
+import queue
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from django.db import Error as DatabaseError
+from django.db import close_old_connections, connection
+from django.utils import timezone
+
+from spool import doorbell, statements, store
+from spool.envelope import Submission
+from spool.headers import storable, summary_of
+from spool.models.entry import Direction, Status
+from spool.models.recipient import Kind, Outcome
+from spool.models.settings import Settings, current
+
+log = logging.getLogger(__name__)
+
+# Bounds of one group commit: enough for every session of a busy listener, small enough that none waits long.
+MOST_MESSAGES = 500
+MOST_BYTES = 64 * 1024 * 1024
+# The header block is looked for in this much of a spilled message, in bytes.
+HEAD_BYTES = 256 * 1024
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+class IntakeError(Exception):
+    """The message was not taken; `reply` is the SMTP reply that leaves it with its sender."""
+
+    reply: str = "451 4.3.0 The message could not be stored; try again later"
+
+
+class SpoolFull(IntakeError):
+    """No room on the disk."""
+
+    reply = "452 4.3.1 The server's disk is full; try again later"
+
+
+class IntakeUnavailable(IntakeError):
+    """The disk or the database failed."""
+
+
+@dataclass(slots=True)
+class Stored:
+    """Messages whose files are safe and whose rows are still to come."""
+
+    submissions: list[Submission]
+    file_names: list[str]
+    subspool: str
+
+
+def write_files(writer: store.Writer, submissions: Sequence[Submission], settings: Settings) -> Stored:
+    """Make the files of `submissions` durable. Raises IntakeError; then no file is left behind."""
+    names = store.new_file_names(len(submissions))
+    files = []
+    for index, submission in enumerate(submissions):
+        if submission.file_name:
+            names[index] = submission.file_name
+        files.append(store.PendingFile(names[index], submission.content, submission.spilled))
+        _describe(submission)
+    try:
+        subspool = writer.write(files, settings.subspool_size)
+    except OSError as error:
+        log.error("a batch of %d messages could not be written: %s", len(files), error)
+        raise (SpoolFull() if error.errno in _FULL else IntakeUnavailable()) from error
+    return Stored(list(submissions), names, subspool)
+
+
+def insert_rows(stored: Stored, now: datetime, settings: Settings) -> None:
+    """Insert entries and recipients. Call it inside `write_transaction()`; raises django.db.Error."""
+    ids = statements.next_entry_ids(len(stored.submissions))
+    created = statements.db_time(now)
+    due = statements.db_time(now + timedelta(seconds=settings.delivery_delay_seconds))
+    entries: list[statements.Row] = []
+    recipients: list[statements.Row] = []
+    for entry_id, file_name, submission in zip(ids, stored.file_names, stored.submissions, strict=True):
+        envelope = submission.envelope
+        outbound = False
+        for recipient in envelope.recipients:
+            outbound = outbound or recipient.kind is Kind.REMOTE
+            recipients.append(
+                (
+                    entry_id, recipient.address, recipient.domain, recipient.kind.value, _PENDING, recipient.original,
+                    recipient.notify, recipient.orcpt, "", "",
+                )
+            )  # fmt: skip
+        sender = envelope.sender
+        entries.append(
+            (
+                entry_id, file_name, stored.subspool, sender, sender.rpartition("@")[2].lower(), envelope.auth_user,
+                envelope.client_ip, storable(envelope.ehlo_name, 255), _OUTBOUND if outbound else _INBOUND,
+                envelope.origin.value, submission.subject, submission.message_id, submission.size_bytes,
+                int(envelope.priority), _DELAY, 0, 0, len(envelope.recipients), 0, created, due, due, "", False, "",
+                "", 0, "", envelope.envid, envelope.ret, envelope.smtputf8, envelope.eight_bit, False,
+            )
+        )  # fmt: skip
+    statements.insert("spool_entry", statements.ENTRY_COLUMNS, entries)
+    statements.insert("spool_recipient", statements.RECIPIENT_COLUMNS, recipients)
+
+
+_PENDING: Final = Outcome.PENDING.value
+_DELAY: Final = Status.DELIVERY_DELAY.value
+_OUTBOUND: Final = int(Direction.OUTBOUND)
+_INBOUND: Final = int(Direction.INBOUND)
+
+
+def commit(writer: store.Writer, submissions: Sequence[Submission]) -> list[str]:
+    """Take `submissions` into the spool; returns their file names. Durable on return; raises IntakeError."""
+    try:
+        settings = current()
+    except DatabaseError as error:
+        raise IntakeUnavailable from error
+    if _disk_is_low(settings.min_free_mb):
+        raise SpoolFull
+    stored = write_files(writer, submissions, settings)
+    try:
+        with statements.write_transaction():
+            insert_rows(stored, timezone.now(), settings)
+    except (DatabaseError, OSError) as error:
+        log.error("a batch of %d messages could not be committed: %s", len(submissions), error)
+        if not _was_committed(stored):
+            raise IntakeUnavailable from error
+    return stored.file_names
+
+
+def _was_committed(stored: Stored) -> bool:
+    """Whether the rows are there although the commit reported an error: the answer may be what was lost.
+
+    The files go only when the database says that there are no rows. While it can't be asked they stay, and the
+    doctor finds them; their senders were answered 451 and will come again.
+    """
+    for pause in (0.0, 0.5, 1.5):
+        time.sleep(pause)
+        try:
+            connection.close()
+            found = statements.execute("SELECT 1 FROM spool_entry WHERE file_name = %s", (stored.file_names[0],))
+            if found.fetchone():
+                return True
+        except (DatabaseError, OSError):
+            continue
+        for name in stored.file_names:
+            store.unlink(store.path_of(stored.subspool, name))
+        return False
+    return False
+
+
+_free: tuple[float, int] = (0.0, 0)
+
+
+def _disk_is_low(min_free_mb: int) -> bool:
+    """Whether less than `min_free_mb` MB are left, by a look at most once a second."""
+    global _free
+    now = time.monotonic()
+    if now - _free[0] >= 1.0:
+        try:
+            _free = (now, store.free_bytes())
+        except OSError:
+            # The spool's folder is not there yet: the writer makes it, or says what is wrong.
+            return False
+    return _free[1] < min_free_mb * 1024 * 1024
+
+
+def _describe(submission: Submission) -> None:
+    """Fill in size, subject and Message-ID where the door has not."""
+    if submission.content is not None:
+        submission.size_bytes = len(submission.content)
+        head = submission.content
+    elif submission.spilled is not None:
+        submission.size_bytes = submission.spilled.stat().st_size
+        head = b""
+        if not submission.subject and not submission.message_id:
+            with submission.spilled.open("rb") as file:
+                head = file.read(HEAD_BYTES)
+    else:
+        raise ValueError("a submission needs content or a spilled file")
+    if not submission.subject and not submission.message_id:
+        submission.subject, submission.message_id = summary_of(head)
+
+
+class Committer:
+    """The group commit of one process: a thread between an event loop and the disk."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._queue: queue.SimpleQueue[tuple[Submission, asyncio.Future[str]] | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._run, name="committer", daemon=True)
+        self._writer = store.Writer()
+        self.pending = 0
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def submit(self, submission: Submission) -> asyncio.Future[str]:
+        """Queue a message; the future's result is its file name, its exception an IntakeError. Loop thread only."""
+        future: asyncio.Future[str] = self._loop.create_future()
+        self.pending += 1
+        self._queue.put((submission, future))
+        return future
+
+    def stop(self) -> None:
+        """Commit what is queued, then end the thread. Blocks; the loop must still run or the futures stay open."""
+        self._queue.put(None)
+        self._thread.join()
+        self._writer.close()
+
+    def _run(self) -> None:
+        batch = [self._queue.get()]
+        while batch[-1] is not None:
+            self._gather(batch)
+            work = [item for item in batch if item is not None]
+            self._commit(work)
+            if batch[-1] is None:
+                break
+            batch = [self._queue.get()]
+        connection.close()
+
+    def _gather(self, batch: list[tuple[Submission, asyncio.Future[str]] | None]) -> None:
+        """Add all that waits, within the bounds of one commit."""
+        size = 0
+        while len(batch) < MOST_MESSAGES and size < MOST_BYTES and batch[-1] is not None:
+            size += len(batch[-1][0].content or b"")
+            try:
+                batch.append(self._queue.get_nowait())
+            except queue.Empty:
+                return
+
+    def _commit(self, work: list[tuple[Submission, asyncio.Future[str]]]) -> None:
+        results: Sequence[str | BaseException]
+        try:
+            results = commit(self._writer, [submission for submission, _ in work])
+        except IntakeError as error:
+            close_old_connections()
+            results = [error] * len(work)
+        except Exception as error:  # the edge of the thread: one bad batch must not end intake
+            log.exception("intake failed")
+            connection.close()
+            failure = IntakeUnavailable()
+            failure.__cause__ = error
+            results = [failure] * len(work)
+        self._loop.call_soon_threadsafe(self._resolve, work, results)
+        if any(isinstance(result, str) for result in results):
+            doorbell.ring()
+
+    def _resolve(
+        self, work: list[tuple[Submission, asyncio.Future[str]]], results: Sequence[str | BaseException]
+    ) -> None:
+        self.pending -= len(work)
+        for (submission, future), result in zip(work, results, strict=True):
+            if isinstance(result, str):
+                if not future.done():
+                    future.set_result(result)
+                continue
+            if submission.spilled is not None:
+                store.unlink(submission.spilled)
+            if not future.done():
+                future.set_exception(result)
+
+
+_accept_lock = threading.Lock()
+_accept_writer: store.Writer | None = None
+
+
+def accept(submissions: Sequence[Submission]) -> list[str]:
+    """Take messages in from a command, the drop folder or another part of the spool; returns their file names.
+
+    They are durable on return, and the workers have been told. Raises IntakeError.
+    """
+    global _accept_writer
+    if not submissions:
+        return []
+    with _accept_lock:
+        if _accept_writer is None:
+            _accept_writer = store.Writer()
+        names = commit(_accept_writer, submissions)
+    doorbell.ring()
+    return names

@@ -1,0 +1,222 @@
+"""The batch statements of the hot path, for SQLite and PostgreSQL: one statement for many rows, no model instances.
+
+Everything here runs inside `write_transaction()`, on the calling thread's connection. Statements are written with
+`%s`; SQLite gets `?`. PostgreSQL rows go in by COPY. Times are aware datetimes on both sides.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from functools import cache
+from typing import Any
+
+import psycopg
+from django.conf import settings
+from django.db import connection, transaction
+
+Row = tuple[Any, ...]
+
+ENTRY_COLUMNS = (
+    "id", "file_name", "subspool", "sender", "sender_domain", "auth_user", "client_ip", "ehlo_name", "direction",
+    "origin", "subject", "message_id", "size_bytes", "priority", "status", "attempts", "dns_failures",
+    "recipients_total", "recipients_done", "created", "next_attempt", "due_at", "leased_by", "hold", "hold_reason",
+    "last_error", "failures", "traceback", "envid", "ret", "smtputf8", "eight_bit", "delay_notified",
+)  # fmt: skip
+RECIPIENT_COLUMNS = (
+    "entry_id", "address", "domain", "kind", "status", "original", "notify", "orcpt", "last_reply", "last_host",
+)  # fmt: skip
+ATTEMPT_COLUMNS = ("file_name", "at", "recipients", "host", "ip", "tls", "code", "reply", "seconds")
+TRACE_COLUMNS = (
+    "file_name", "sender", "recipient", "kind", "outcome", "reply", "host", "auth_user", "client_ip", "subject",
+    "message_id", "size_bytes", "attempts", "created", "ended",
+)  # fmt: skip
+LEASE_COLUMNS = (
+    "id", "file_name", "subspool", "sender", "auth_user", "client_ip", "direction", "origin", "subject", "message_id",
+    "size_bytes", "priority", "status", "attempts", "dns_failures", "recipients_total", "recipients_done", "created",
+    "failures", "envid", "ret", "smtputf8", "eight_bit", "delay_notified",
+)  # fmt: skip
+
+
+def on_sqlite() -> bool:
+    return connection.vendor == "sqlite"
+
+
+def db_time(moment: datetime | None) -> datetime | str | None:
+    """A moment as the database stores it: Django keeps text in UTC on SQLite."""
+    if moment is None or not on_sqlite():
+        return moment
+    # isoformat() leaves out zero microseconds; texts of unequal length would sort wrongly.
+    return moment.astimezone(UTC).replace(tzinfo=None).isoformat(" ", "microseconds")
+
+
+def from_db_time(value: datetime | str) -> datetime:
+    """The reverse of db_time."""
+    if isinstance(value, datetime):
+        return value
+    return datetime.fromisoformat(value).replace(tzinfo=UTC)
+
+
+@contextmanager
+def write_transaction() -> Iterator[None]:
+    """One transaction that writes.
+
+    SQLite has one writer at a time, and its own waiting is by sleeping and trying again; so our processes queue at a
+    lock file instead, which wakes the next one at once. Other writers (the console) still go by SQLite's waiting.
+    """
+    if not on_sqlite():
+        with transaction.atomic():
+            yield
+        return
+    lock = os.open(_turnstile(), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with transaction.atomic():
+            yield
+    finally:
+        os.close(lock)
+
+
+def _turnstile() -> str:
+    return os.fspath(settings.HOME.root / "writers.lock")
+
+
+def cursor() -> Any:
+    """A bare driver cursor: without Django's per-statement wrapping, and prepared on the server on PostgreSQL."""
+    connection.ensure_connection()
+    if on_sqlite():
+        return connection.connection.cursor()
+    return psycopg.Cursor(connection.connection)
+
+
+def execute(statement: str, parameters: Sequence[Any]) -> Any:
+    """Run one statement; returns the cursor. Database errors come out as Django's (`django.db.Error`)."""
+    with connection.wrap_database_errors:
+        here = cursor()
+        if on_sqlite():
+            here.execute(_question_marks(statement), parameters)
+        else:
+            here.execute(statement, parameters, prepare=True)
+        return here
+
+
+@cache
+def _question_marks(statement: str) -> str:
+    return statement.replace("%s", "?")
+
+
+def insert(table: str, columns: Sequence[str], rows: Iterable[Row]) -> None:
+    """Insert `rows`, in one statement."""
+    with connection.wrap_database_errors:
+        here = cursor()
+        names = ", ".join(columns)
+        if on_sqlite():
+            marks = ", ".join("?" * len(columns))
+            here.executemany(f"INSERT INTO {table} ({names}) VALUES ({marks})", rows)
+            return
+        with here.copy(f"COPY {table} ({names}) FROM STDIN") as copy:
+            for row in rows:
+                copy.write_row(row)
+
+
+def next_entry_ids(count: int) -> Sequence[int]:
+    """`count` fresh entry ids. Call it inside the transaction that inserts them."""
+    if on_sqlite():
+        # This transaction is the only writer, so nobody else can take the same numbers.
+        row = execute("SELECT seq FROM sqlite_sequence WHERE name = 'spool_entry'", ()).fetchone()
+        first = (row[0] if row else 0) + 1
+        return range(first, first + count)
+    here = execute("SELECT nextval('spool_entry_id_seq') FROM generate_series(1, %s)", (count,))
+    return [row[0] for row in here.fetchall()]
+
+
+def id_list(ids: Sequence[int]) -> tuple[str, Sequence[Any]]:
+    """The right side of `id …` for many ids, and its parameters: one statement text for any number on PostgreSQL."""
+    if on_sqlite():
+        return f"IN ({', '.join('%s' for _ in ids)})", list(ids)
+    return "= ANY(%s)", [list(ids)]
+
+
+_BY_PRIORITY = """
+    SELECT id FROM (SELECT id FROM spool_entry WHERE priority = {priority} AND due_at <= %s
+                    ORDER BY due_at LIMIT %s{lock}) AS of_{priority}"""
+_PICK = " UNION ALL ".join(_BY_PRIORITY.format(priority=p, lock="{lock}") for p in (3, 2, 1))
+_SET_LEASE = """
+    leased_by = %s, due_at = %s,
+    status = CASE WHEN %s AND (status <> 'waiting' OR %s) THEN CASE direction WHEN 1 THEN 'local' ELSE 'remote' END
+             ELSE status END"""
+_LEASE_SQLITE = (
+    f"UPDATE spool_entry SET {_SET_LEASE} WHERE id IN (SELECT id FROM ({_PICK.format(lock='')} LIMIT %s))"
+    f" RETURNING {', '.join(LEASE_COLUMNS)}"
+)
+_LEASE_POSTGRESQL = (
+    f"WITH picked AS MATERIALIZED (SELECT id FROM ({_PICK.format(lock=' FOR UPDATE SKIP LOCKED')}) AS due LIMIT %s)"
+    f" UPDATE spool_entry SET {_SET_LEASE} FROM picked WHERE spool_entry.id = picked.id"
+    f" RETURNING {', '.join('spool_entry.' + name for name in LEASE_COLUMNS)}"
+)
+
+
+def lease(owner: str, now: datetime, until: datetime, limit: int, *, straight: bool, no_delay: bool) -> list[Row]:
+    """Take up to `limit` due entries, high priority first, then by age: one statement (the one-holder invariant).
+
+    `straight` says that no stage but the delay stands before delivery, so that the status can be set right here;
+    `no_delay` that a retry need not be delayed either. Rows have LEASE_COLUMNS.
+    """
+    moment = db_time(now)
+    picks = [moment, limit] * 3
+    lease_values = [owner, db_time(until), straight, no_delay]
+    if on_sqlite():
+        return list(execute(_LEASE_SQLITE, [*lease_values, *picks, limit]).fetchall())
+    return list(execute(_LEASE_POSTGRESQL, [*picks, limit, *lease_values]).fetchall())
+
+
+def open_recipients(entry_ids: Sequence[int]) -> list[Row]:
+    """(entry, id, address, domain, kind, original, notify, orcpt) of the recipients that have no outcome yet."""
+    clause, parameters = id_list(entry_ids)
+    return list(
+        execute(
+            "SELECT entry_id, id, address, domain, kind, original, notify, orcpt FROM spool_recipient"
+            f" WHERE entry_id {clause} AND status = 'pending' ORDER BY id",
+            parameters,
+        ).fetchall()
+    )
+
+
+def earliest_due() -> datetime | None:
+    """When the next entry is due, or its lease lapses; None when the spool has none."""
+    row = execute("SELECT MIN(due_at) FROM spool_entry WHERE due_at IS NOT NULL", ()).fetchone()
+    return from_db_time(row[0]) if row and row[0] is not None else None
+
+
+def renew(owner: str, entry_ids: Sequence[int], until: datetime) -> None:
+    """Keep leases that this worker still holds."""
+    clause, parameters = id_list(entry_ids)
+    execute(
+        f"UPDATE spool_entry SET due_at = %s WHERE id {clause} AND leased_by = %s AND due_at IS NOT NULL",
+        [db_time(until), *parameters, owner],
+    )
+
+
+def remove_entries(owner: str, entry_ids: Sequence[int]) -> set[int]:
+    """Delete finished entries that `owner` still holds; returns those."""
+    clause, parameters = id_list(entry_ids)
+    removed = execute(
+        f"DELETE FROM spool_entry WHERE id {clause} AND leased_by = %s RETURNING id", [*parameters, owner]
+    ).fetchall()
+    return {row[0] for row in removed}
+
+
+def remove_recipients(entry_ids: Sequence[int]) -> None:
+    """Delete all recipients of entries that were removed."""
+    clause, parameters = id_list(entry_ids)
+    execute(f"DELETE FROM spool_recipient WHERE entry_id {clause}", parameters)
+
+
+def execute_many(statement: str, rows: Sequence[Row]) -> None:
+    """Run one statement for each of `rows`; on PostgreSQL in one round trip (pipeline mode)."""
+    with connection.wrap_database_errors:
+        here = cursor()
+        here.executemany(_question_marks(statement) if on_sqlite() else statement, rows)
