@@ -1,0 +1,66 @@
+"""What every test may use. The run's home is made by tests.plugin, which must be loaded first."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from django.conf import settings as django_settings
+
+from mailspool.home import Home
+from tests.support.redis import RedisServer
+
+try:
+    from tests import plugin
+except ImportError as error:  # pragma: no cover
+    raise pytest.UsageError("run the tests from the project's folder: python -m pytest") from error
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if django_settings.HOME.root != plugin.HOME:
+        raise pytest.UsageError("the tests need a home of their own: python -m pytest -p tests.plugin")
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix: None) -> None:
+    """On SQLite the test database is a file: threads and child processes share it, as in production."""
+    database: dict[str, Any] = django_settings.DATABASES["default"]
+    if database["ENGINE"] == "django.db.backends.sqlite3":
+        database["TEST"]["NAME"] = str(plugin.HOME / "test.sqlite3")
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> Iterator[RedisServer]:
+    """The embedded server on the home's socket, where the queues look for it. Started when a test first asks."""
+    server = RedisServer(django_settings.HOME.redis, django_settings.HOME.redis_socket)
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def redis(redis_server: RedisServer) -> Iterator[RedisServer]:
+    """The embedded server, empty."""
+    with redis_server.client() as client:
+        client.flushall()
+    yield redis_server
+
+
+@pytest.fixture
+def home() -> Home:
+    """The run's home with nothing in its spool, drop folder and Maildirs."""
+    home: Home = django_settings.HOME
+    for folder in (home.spool, home.drop, home.maildirs):
+        shutil.rmtree(folder, ignore_errors=True)
+    home.create()
+    return home
+
+
+@pytest.fixture(autouse=True)
+def _forget_what_was_cached() -> None:
+    """What a process remembers of its settings for a second must not reach the next test."""
+    from spool.models import settings as spool_settings
+
+    spool_settings.forget()

@@ -1,0 +1,131 @@
+"""A server process that a test owns: started, watched, killed, and never left behind."""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import ctypes
+import os
+import signal
+import subprocess
+import time
+import weakref
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+_PR_SET_PDEATHSIG = 1
+_libc = ctypes.CDLL(None, use_errno=True)
+_running: weakref.WeakSet[Daemon] = weakref.WeakSet()
+
+
+class DidNotStart(RuntimeError):
+    """The process ended, or was not ready in time; the message ends with its log."""
+
+
+class Daemon:
+    """One process in a session of its own, its output appended to `log`.
+
+    The kernel kills it when the thread that started it ends, so start it from a thread that lives as long as it.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        command: Sequence[str | os.PathLike[str]],
+        log: Path,
+        *,
+        env: Mapping[str, str] | None = None,
+        cwd: Path | None = None,
+        stop_signal: signal.Signals = signal.SIGTERM,
+    ) -> None:
+        self.name = name
+        self.command = [os.fspath(word) for word in command]
+        self.log = log
+        self.env = dict(env) if env is not None else None
+        self.cwd = cwd
+        self.stop_signal = stop_signal
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self, ready: Callable[[], object] | None = None, seconds: float = 20.0) -> None:
+        """Start it and wait until `ready` is true. Raises DidNotStart."""
+        self.log.parent.mkdir(parents=True, exist_ok=True)
+        with self.log.open("ab") as output:
+            self._process = subprocess.Popen(
+                self.command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, env=self.env,
+                cwd=self.cwd, start_new_session=True, preexec_fn=_die_with_parent,
+            )  # fmt: skip
+        _running.add(self)
+        deadline = time.monotonic() + seconds
+        while ready is not None and not ready():
+            if not self.alive:
+                raise DidNotStart(f"{self.name} ended with {self._process.returncode}:\n{self.log_tail()}")
+            if time.monotonic() > deadline:
+                self.kill()
+                raise DidNotStart(f"{self.name} was not ready after {seconds:g} s:\n{self.log_tail()}")
+            time.sleep(0.02)
+
+    @property
+    def alive(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    @property
+    def pid(self) -> int:
+        if self._process is None:
+            raise RuntimeError(f"{self.name} was never started")
+        return self._process.pid
+
+    @property
+    def returncode(self) -> int | None:
+        """How it ended, as subprocess tells it (-9 for SIGKILL); None while it runs."""
+        return None if self._process is None else self._process.poll()
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal to the process alone."""
+        if self.alive:
+            os.kill(self.pid, number)
+
+    def signal_group(self, number: signal.Signals) -> None:
+        """Send a signal to the process and its children."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.pid, number)
+
+    def wait(self, seconds: float) -> int:
+        """Its exit status. Raises subprocess.TimeoutExpired."""
+        assert self._process is not None
+        return self._process.wait(seconds)
+
+    def stop(self, seconds: float = 40.0) -> int | None:
+        """Ask it to end, and wait; kill it after `seconds`. Returns the exit status."""
+        if self._process is None:
+            return None
+        self.signal(self.stop_signal)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(seconds)
+        self.kill()
+        return self._process.returncode
+
+    def kill(self) -> None:
+        """SIGKILL, children included; returns when it is gone."""
+        if self._process is None:
+            return
+        self.signal_group(signal.SIGKILL)
+        self._process.wait(10)
+        _running.discard(self)
+
+    def log_tail(self, size_bytes: int = 4000) -> str:
+        """The end of what it printed."""
+        try:
+            return self.log.read_bytes()[-size_bytes:].decode(errors="replace")
+        except FileNotFoundError:
+            return ""
+
+
+def _die_with_parent() -> None:
+    # prctl(2): a test run that is itself killed must not leave servers behind.
+    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+@atexit.register
+def _kill_all() -> None:
+    for daemon in list(_running):
+        daemon.kill()
