@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
+from spool.models.bounce import ReceivedBounce
 from spool.models.entry import Origin, Priority
 from spool.models.recipient import Kind, Outcome
 
@@ -144,12 +145,14 @@ class DeliveryReport:
     """All that delivery did with one entry: to be committed in one transaction.
 
     `spawned` are new messages that must exist if and only if the results are recorded: forwards, list copies.
+    `bounces` are the reports about our users' mail that this entry brought them.
     """
 
     entry: LeasedEntry
     results: list[RecipientResult] = field(default_factory=list)
     attempts: list[AttemptRecord] = field(default_factory=list)
     spawned: list[Submission] = field(default_factory=list)
+    bounces: list[ReceivedBounce] = field(default_factory=list)
 
     def extend(self, results: Sequence[RecipientResult], attempt: AttemptRecord | None = None) -> None:
         self.results.extend(results)

@@ -1,0 +1,78 @@
+"""Taking entries to work on, and keeping them while the work lasts. One holder each, for a limited time.
+
+Synchronous; a pass calls this from its database thread.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import socket
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from spool import statements, store
+from spool.envelope import LeasedEntry, LeasedRecipient
+from spool.models.recipient import Kind
+
+# A worker that dies is missed for this long at most; one that lives renews in time.
+LEASE = timedelta(seconds=30)
+RENEW_EVERY_SECONDS = 10.0
+
+
+def new_owner() -> str:
+    """A name for one pass, never used again: a pass that lost its lease can't touch the entry any more."""
+    return f"{socket.gethostname()[:30]}:{os.getpid()}:{secrets.token_hex(4)}"
+
+
+def take(owner: str, now: datetime, limit: int, *, straight: bool, no_delay: bool) -> list[LeasedEntry]:
+    """Lease up to `limit` due entries with their open recipients, inside the caller's transaction."""
+    rows = statements.lease(owner, now, now + LEASE, limit, straight=straight, no_delay=no_delay)
+    if not rows:
+        return []
+    entries = [_leased(row) for row in rows]
+    by_id = {entry.id: entry for entry in entries}
+    for entry_id, recipient_id, address, domain, kind, original, notify, orcpt in statements.open_recipients(
+        [entry.id for entry in entries]
+    ):
+        by_id[entry_id].recipients.append(
+            LeasedRecipient(recipient_id, address, domain, _KINDS[kind], original, notify, orcpt)
+        )
+    # RETURNING keeps no order.
+    entries.sort(key=lambda entry: (-entry.priority, entry.id))
+    return entries
+
+
+_KINDS = {kind.value: kind for kind in Kind}
+
+
+def _leased(row: statements.Row) -> LeasedEntry:
+    (
+        entry_id, file_name, subspool, sender, auth_user, client_ip, direction, origin, subject, message_id, size_bytes,
+        priority, status, attempts, dns_failures, total, done, created, failures, envid, ret, smtputf8, eight_bit,
+        delay_notified,
+    ) = row  # fmt: skip
+    return LeasedEntry(
+        entry_id, file_name, subspool, sender, auth_user, client_ip, direction, origin, subject, message_id, size_bytes,
+        priority, status, attempts, dns_failures, total, done, statements.from_db_time(created), failures, envid, ret,
+        bool(smtputf8), bool(eight_bit), bool(delay_notified), store.path_of(subspool, file_name),
+    )  # fmt: skip
+
+
+def renew(owner: str, entry_ids: Sequence[int], now: datetime) -> None:
+    """Hold on to entries that are still being worked on."""
+    if entry_ids:
+        with statements.write_transaction():
+            statements.renew(owner, entry_ids, now + LEASE)
+
+
+def give_back(owner: str, entry_ids: Sequence[int], now: datetime) -> None:
+    """Let others have entries at once on which no work was done."""
+    if entry_ids:
+        clause, parameters = statements.id_list(entry_ids)
+        with statements.write_transaction():
+            statements.execute(
+                "UPDATE spool_entry SET leased_by = '', due_at = CASE WHEN hold THEN NULL ELSE %s END"
+                f" WHERE id {clause} AND leased_by = %s",
+                [statements.db_time(now), *parameters, owner],
+            )

@@ -1,0 +1,36 @@
+"""When a message is tried again, and when it has been tried long enough. Values in, values out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class RetrySchedule:
+    """`intervals` between attempts, of which the last repeats, until `lifetime` after the message came in."""
+
+    intervals: tuple[timedelta, ...]
+    lifetime: timedelta
+
+    def expires(self, created: datetime) -> datetime:
+        """The moment after which the message is returned."""
+        return created + self.lifetime
+
+
+def due_after(attempts: int, schedule: RetrySchedule, created: datetime, now: datetime) -> datetime | None:
+    """When the next attempt is due, or None when the message has expired (RFC 5321 4.5.4.1).
+
+    `attempts` counts finished ones, at least 1; "Reset Retries" starts it again and keeps `created`. An interval that
+    would pass the end of the lifetime is cut, so that the last attempt is made at the end itself.
+    """
+    expires = schedule.expires(created)
+    if now >= expires:
+        return None
+    interval = schedule.intervals[min(attempts, len(schedule.intervals)) - 1]
+    return min(now + interval, expires)
+
+
+def notice_is_due(created: datetime, now: datetime, hours: int, already_sent: bool) -> bool:
+    """Whether the sender is to be told that the message is late; `hours` 0 means never."""
+    return hours > 0 and not already_sent and now >= created + timedelta(hours=hours)
