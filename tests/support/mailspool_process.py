@@ -1,0 +1,231 @@
+"""A whole Mailspool in a temporary home: every part a real process that a test can kill, stop and start again."""
+
+from __future__ import annotations
+
+import os
+import signal
+import smtplib
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+from mailspool.home import Home
+from tests.support.daemon import Daemon
+from tests.support.ports import free_port, is_listening
+from tests.support.redis import RedisServer
+from tests.support.waiting import wait_until
+
+PROJECT = Path(__file__).resolve().parents[2]
+HOSTNAME = "mail.test"
+PASSWORD = "correct-horse-battery-staple"
+
+
+class MailspoolUnderTest:
+    """One installation in `folder`. Use it as a context manager: leaving it kills all that it started.
+
+    `database_url` is empty for SQLite in the home. `dns` is the host:port of the resolver.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        database_url: str = "",
+        dns: str = "",
+        workers: int = 1,
+        listeners: int = 1,
+        web: bool = False,
+        env: dict[str, str] | None = None,
+    ) -> None:
+        self.folder = folder
+        self.home = folder / "home"
+        self.logs = folder / "logs"
+        self.database_url = database_url
+        self.smtp_port, self.submission_port, self.smtps_port, self.web_port = (free_port() for _ in range(4))
+        self.env = {
+            **{name: value for name, value in os.environ.items() if not name.startswith("MAILSPOOL_")},
+            "DJANGO_SETTINGS_MODULE": "mailspool.settings",
+            "MAILSPOOL_HOME": str(self.home),
+            "MAILSPOOL_BIND": "127.0.0.1",
+            "MAILSPOOL_HOSTNAME": HOSTNAME,
+            "MAILSPOOL_SMTP_PORT": str(self.smtp_port),
+            "MAILSPOOL_SUBMISSION_PORT": str(self.submission_port),
+            "MAILSPOOL_SMTPS_PORT": str(self.smtps_port),
+            "MAILSPOOL_WEB_PORT": str(self.web_port),
+            "MAILSPOOL_WORKERS": str(workers),
+            "MAILSPOOL_SMTPD_PROCESSES": str(listeners),
+            "MAILSPOOL_DNS": dns,
+            "PYTHONUNBUFFERED": "1",
+            **(env or {}),
+        }
+        self.env.pop("REDIS_URL", None)
+        self.env.pop("DATABASE_URL", None)
+        if database_url:
+            self.env["DATABASE_URL"] = database_url
+        self.redis = RedisServer(self.home / "redis", _socket_of(self.home))
+        self.listeners = [self.process(f"smtpd-{n}", "smtpd") for n in range(1, listeners + 1)]
+        worker = ("--worker-class", "spool.worker.PassWorker")
+        self.workers = [
+            self.process(f"worker-{n}", "rqworker", "mail", *worker, "--name", f"mail-{n}-{self.smtp_port}")
+            for n in range(1, workers + 1)
+        ]
+        self.maintenance = self.process(
+            "maintenance", "rqworker", "maintenance", *worker, "--name", f"maintenance-{self.smtp_port}"
+        )
+        self.scheduler = self.process("scheduler", "scheduler")
+        self.web: Daemon | None = None
+        if web:
+            self.web = Daemon(
+                "web", [sys.executable, "-m", "gunicorn", "mailspool.wsgi", "-b", f"127.0.0.1:{self.web_port}"],
+                self.logs / "web.log", env=self.env, cwd=PROJECT,
+            )  # fmt: skip
+
+    def __enter__(self) -> MailspoolUnderTest:
+        self.prepare()
+        self.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.kill()
+
+    def process(self, name: str, *arguments: str, wrap: Sequence[str] = ()) -> Daemon:
+        """A `manage.py` command as a process that is not started yet; `wrap` goes before it, as strace does."""
+        command = [*wrap, sys.executable, "manage.py", *arguments]
+        return Daemon(name, command, self.logs / f"{name}.log", env=self.env, cwd=PROJECT)
+
+    def prepare(self) -> None:
+        """Make the home and the tables."""
+        for folder in ("", "spool", "drop", "maildirs", "keys", "redis"):
+            (self.home / folder).mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.manage("migrate", "--verbosity", "0")
+
+    def start(self) -> None:
+        """Start everything, and wait until mail is taken."""
+        self.redis.start()
+        for daemon in [*self.listeners, *self.workers, self.maintenance, self.scheduler]:
+            daemon.start()
+        if self.web is not None:
+            self.web.start(lambda: is_listening(self.web_port))
+        self.wait_for_listener()
+
+    def wait_for_listener(self, seconds: float = 30.0) -> None:
+        wait_until(lambda: is_listening(self.smtp_port), f"listening on {self.smtp_port}\n{self.log_tails()}", seconds)
+
+    @property
+    def daemons(self) -> list[Daemon]:
+        """Every process but Redis, in the order of starting."""
+        web = [self.web] if self.web is not None else []
+        return [*self.listeners, *self.workers, self.maintenance, self.scheduler, *web]
+
+    def stop(self) -> dict[str, int | None]:
+        """SIGTERM to all at once, Redis last; the exit status of each."""
+        for daemon in self.daemons:
+            daemon.signal(signal.SIGTERM)
+        statuses = {daemon.name: daemon.stop() for daemon in self.daemons}
+        self.redis.stop()
+        return statuses
+
+    def kill(self) -> None:
+        for daemon in self.daemons:
+            daemon.kill()
+        self.redis.kill()
+
+    def manage(self, *arguments: str, check: bool = True, seconds: float = 60) -> subprocess.CompletedProcess[str]:
+        """Run a `manage.py` command. Raises CalledProcessError, with what it printed, when `check` is asked for."""
+        done = subprocess.run(
+            [sys.executable, "manage.py", *arguments], cwd=PROJECT, env=self.env, capture_output=True, text=True,
+            timeout=seconds, check=False,
+        )  # fmt: skip
+        if check and done.returncode:
+            raise AssertionError(f"manage.py {' '.join(arguments)}: {done.returncode}\n{done.stdout}\n{done.stderr}")
+        return done
+
+    def settings(self, **values: object) -> None:
+        """Set fields of spool.Settings, as the console would. In effect within a second in running processes."""
+        for name, value in values.items():
+            self.manage("settings", "set", name, str(value))
+
+    def add_domain(self, name: str, *users: str) -> None:
+        """A local domain with users by their local parts, who all have PASSWORD."""
+        self.manage("account", "domain", "add", name)
+        for user in users:
+            self.manage("account", "user", "add", f"{user}@{name}", "--password", PASSWORD)
+
+    def rows(self, query: str) -> list[tuple[Any, ...]]:
+        """The answer to a query, from a connection of its own."""
+        if not self.database_url:
+            path = self.home / "mailspool.sqlite3"
+            with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=30)) as connection:
+                return connection.execute(query).fetchall()
+        with psycopg.connect(_libpq_url(self.database_url), autocommit=True) as connection:
+            return connection.execute(query).fetchall()  # type: ignore[arg-type]
+
+    def count(self, table: str) -> int:
+        return int(self.rows(f"SELECT count(*) FROM {table}")[0][0])
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether all mail has left the spool."""
+        return self.count("spool_entry") == 0
+
+    def wait_until_empty(self, seconds: float = 30.0) -> None:
+        wait_until(lambda: self.is_empty, "the spool is empty", seconds, every=0.1)
+
+    def message_files(self) -> list[Path]:
+        """Every file below the spool, half-written ones too."""
+        return sorted(path for path in (self.home / "spool").rglob("*") if path.is_file())
+
+    def maildir(self, address: str) -> list[Path]:
+        """The messages in a user's Maildir, oldest first."""
+        local_part, _, domain = address.rpartition("@")
+        folder = self.home / "maildirs" / domain / local_part
+        found = [path for name in ("new", "cur") for path in folder.glob(f"{name}/*")]
+        return sorted(found, key=lambda path: path.stat().st_mtime_ns)
+
+    def smtp(self, port: int = 0, *, local_hostname: str = "client.test") -> smtplib.SMTP:
+        """A connection to the listener."""
+        return smtplib.SMTP("127.0.0.1", port or self.smtp_port, local_hostname=local_hostname, timeout=30)
+
+    def send(
+        self,
+        sender: str,
+        to: str | Sequence[str],
+        content: bytes,
+        *,
+        mail_options: Sequence[str] = (),
+        rcpt_options: Sequence[str] = (),
+    ) -> None:
+        """Hand a message over by SMTP. Raises smtplib.SMTPException when any recipient is refused."""
+        recipients = [to] if isinstance(to, str) else list(to)
+        with self.smtp() as client:
+            refused = client.sendmail(sender, recipients, content, mail_options, rcpt_options)
+        if refused:
+            raise smtplib.SMTPRecipientsRefused(refused)
+
+    def log_tails(self) -> str:
+        """The end of every process's log, for the message of a failed test."""
+        return "\n".join(f"--- {daemon.name}\n{daemon.log_tail(1500)}" for daemon in self.daemons)
+
+    def errors_logged(self) -> list[str]:
+        """Lines at ERROR or above, and tracebacks, in all logs."""
+        found = []
+        for log in sorted(self.logs.glob("*.log")):
+            for line in log.read_text(errors="replace").splitlines():
+                if " ERROR " in line or " CRITICAL " in line or line.startswith("Traceback"):
+                    found.append(f"{log.name}: {line}")
+        return found
+
+
+def _socket_of(home: Path) -> Path:
+    """Where the embedded Redis of a home listens: the home's own rule."""
+    return Home(home).redis_socket
+
+
+def _libpq_url(database_url: str) -> str:
+    return database_url.replace("postgres://", "postgresql://", 1)
