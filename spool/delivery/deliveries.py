@@ -1,0 +1,181 @@
+"""Where a pass hands its entries over: each recipient to local or to remote delivery, the results back as one report."""
+
+from __future__ import annotations
+
+import asyncio
+import traceback
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from django.conf import settings as django_settings
+from django.db import close_old_connections
+from django.utils import timezone
+
+from accounts.directory import LocalUser
+from spool.delivery import local
+from spool.delivery.routes import RoutingTable
+from spool.delivery.transport import Transaction, Transport
+from spool.envelope import AttemptRecord, DeliveryReport, LeasedEntry, LeasedRecipient, RecipientResult
+from spool.models.bounce import ReceivedBounce
+from spool.models.recipient import Kind, Outcome
+from spool.models.settings import LocalStore, Settings
+
+# Folders are synced in these threads; a few keep one slow disk from holding up all.
+_local = ThreadPoolExecutor(2, thread_name_prefix="local")
+
+LocalWork = tuple[LeasedEntry, list[LeasedRecipient]]
+
+
+@dataclass(slots=True)
+class _Progress:
+    """An entry on its way: how many parts are still to report."""
+
+    report: DeliveryReport
+    parts: int
+
+
+@dataclass(slots=True)
+class _LocalOutcome:
+    """What local delivery did with one entry; `mailboxes` are still to go by LMTP."""
+
+    results: list[RecipientResult]
+    attempts: list[AttemptRecord]
+    plan: local.LocalPlan
+    bounces: list[ReceivedBounce]
+    mailboxes: list[tuple[LeasedRecipient, LocalUser]]
+    error: str = ""
+
+
+class Deliveries:
+    """The deliveries of one pass. Loop thread only. `delivered` and `broken` are told of each entry, exactly once."""
+
+    def __init__(
+        self, delivered: Callable[[DeliveryReport], None], broken: Callable[[LeasedEntry, str], None]
+    ) -> None:
+        self._delivered = delivered
+        self._broken = broken
+        self._transport = Transport(
+            django_settings.MAILSPOOL_HOSTNAME, max(1, django_settings.MAILSPOOL_WORKERS), django_settings.MAILSPOOL_DNS
+        )
+        self._progress: dict[int, _Progress] = {}
+        self._settings: Settings | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def configure(self, settings: Settings, routes: RoutingTable) -> None:
+        """Use these from now on."""
+        self._settings = settings
+        self._transport.configure(settings, routes)
+
+    def start(self, entries: Sequence[LeasedEntry]) -> None:
+        """Deliver `entries` to their open recipients."""
+        local_batch: list[LocalWork] = []
+        for entry in entries:
+            remote = [r for r in entry.recipients if r.kind is Kind.REMOTE]
+            here = [r for r in entry.recipients if r.kind is Kind.LOCAL] if len(remote) < len(entry.recipients) else []
+            progress = _Progress(DeliveryReport(entry), 1 + bool(here))
+            self._progress[entry.id] = progress
+            if here:
+                local_batch.append((entry, here))
+            if remote:
+                # The count is raised before any part can report.
+                progress.parts += 1
+                progress.parts += self._transport.put(entry, remote, self._remote_done) - 1
+            self._part_done(entry)
+        if local_batch:
+            task = asyncio.ensure_future(self._deliver_locally(local_batch))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def close(self, grace_seconds: float) -> None:
+        """Wait for what is on the wire; what does not end in time is reported as still pending."""
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=grace_seconds)
+        await self._transport.close(grace_seconds)
+
+    def _part_done(self, entry: LeasedEntry) -> None:
+        progress = self._progress[entry.id]
+        progress.parts -= 1
+        if progress.parts == 0:
+            del self._progress[entry.id]
+            self._delivered(progress.report)
+
+    def _remote_done(
+        self, transaction: Transaction, results: list[RecipientResult], attempts: list[AttemptRecord]
+    ) -> None:
+        progress = self._progress.get(transaction.entry.id)
+        if progress is None:
+            return
+        progress.report.results.extend(results)
+        progress.report.attempts.extend(attempts)
+        self._part_done(transaction.entry)
+
+    async def _deliver_locally(self, batch: list[LocalWork]) -> None:
+        assert self._settings is not None
+        loop = asyncio.get_running_loop()
+        try:
+            outcomes = await loop.run_in_executor(_local, _deliver_batch, batch, self._settings)
+        except Exception:  # the edge of a delivery: the poison rule, one by one
+            outcomes = await loop.run_in_executor(_local, _deliver_singly, batch, self._settings)
+        for (entry, _), outcome in zip(batch, outcomes, strict=True):
+            if outcome is None or outcome.error:
+                self._fail(entry, outcome.error if outcome else "local delivery failed")
+                continue
+            report = self._progress[entry.id].report
+            report.results += [*outcome.plan.results, *outcome.results]
+            report.attempts += [*outcome.plan.attempts, *outcome.attempts]
+            report.spawned += outcome.plan.spawned
+            report.bounces += outcome.bounces
+            if outcome.mailboxes:
+                self._progress[entry.id].parts += self._transport.put(
+                    entry, [recipient for recipient, _ in outcome.mailboxes], self._remote_done, lmtp=True
+                )
+            self._part_done(entry)
+
+    def _fail(self, entry: LeasedEntry, text: str) -> None:
+        """An entry that raised; results that remote hosts have given meanwhile are kept by a report of their own."""
+        progress = self._progress[entry.id]
+        missing = [r for r in entry.recipients if r.kind is Kind.LOCAL]
+        if len(missing) < len(entry.recipients):
+            progress.report.results += [
+                RecipientResult(recipient, Outcome.PENDING, text.strip().rpartition("\n")[2], "4.3.0")
+                for recipient in missing
+            ]
+            self._part_done(entry)
+            return
+        del self._progress[entry.id]
+        self._broken(entry, text)
+
+
+def _deliver_batch(batch: list[LocalWork], settings: Settings) -> list[_LocalOutcome | None]:
+    """Resolve and store a batch, in a thread of local delivery."""
+    close_old_connections()
+    now = timezone.now()
+    plans = local.plan_batch(batch, settings, now)
+    bounces = local.count_bounces(batch)
+    outcomes: list[_LocalOutcome | None] = []
+    for index, plan in enumerate(plans):
+        outcomes.append(_LocalOutcome([], [], plan, bounces[index], []))
+    if settings.local_store == LocalStore.LMTP:
+        for outcome in outcomes:
+            if outcome is not None:
+                outcome.mailboxes = outcome.plan.mailboxes
+        return outcomes
+    positions = [index for index, plan in enumerate(plans) if plan.mailboxes]
+    stored = local.store_maildir([(batch[index][0], plans[index].mailboxes) for index in positions], now)
+    for index, (results, attempts) in zip(positions, stored, strict=True):
+        outcome = outcomes[index]
+        assert outcome is not None
+        outcome.results, outcome.attempts = results, attempts
+    return outcomes
+
+
+def _deliver_singly(batch: list[LocalWork], settings: Settings) -> list[_LocalOutcome | None]:
+    """After a batch raised: find out which entry does."""
+    outcomes: list[_LocalOutcome | None] = []
+    for work in batch:
+        try:
+            outcomes += _deliver_batch([work], settings)
+        except Exception:  # the edge of a delivery
+            outcomes.append(_LocalOutcome([], [], local.LocalPlan([], [], [], []), [], [], traceback.format_exc()))
+    return outcomes

@@ -1,0 +1,68 @@
+"""`manage.py scheduler`: wakes passes when mail is due, takes mail from the drop folder, and keeps the house clean."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import socket
+import threading
+import time
+from typing import Any
+
+from django.core.management.base import BaseCommand
+from django.db import Error as DatabaseError
+from django.db import close_old_connections
+from redis.exceptions import RedisError
+from rq.scheduler import RQScheduler
+
+from spool import doorbell, dropfolder, tasks
+from spool.worker import beat
+
+log = logging.getLogger(__name__)
+
+SWEEP_SECONDS = 5.0
+PURGE_SECONDS = 3600.0
+
+
+class Command(BaseCommand):
+    """RQ's scheduler as a process of its own, with the sweep as safety net. A second one waits for the first to end."""
+
+    help = "Wake the workers when mail is due, watch the drop folder, remove old traces."
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        stop = threading.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: stop.set())
+        key = f"mailspool:scheduler:{socket.gethostname()}:{os.getpid()}"
+        threads = [
+            threading.Thread(target=beat, args=(key, stop), daemon=True),
+            threading.Thread(target=dropfolder.watch, args=(stop,), daemon=True),
+        ]
+        for thread in threads:
+            thread.start()
+        self._run(stop)
+        for thread in threads:
+            thread.join(10)
+
+    def _run(self, stop: threading.Event) -> None:
+        scheduler = RQScheduler([doorbell.mail_queue()], connection=doorbell.redis(), interval=1)
+        next_sweep = next_purge = time.monotonic()
+        while not stop.wait(1.0):
+            try:
+                scheduler.acquire_locks()
+                scheduler.enqueue_scheduled_jobs()
+                scheduler.heartbeat()
+                if time.monotonic() >= next_purge:
+                    next_purge = time.monotonic() + PURGE_SECONDS
+                    doorbell.maintenance_queue().enqueue("spool.tasks.forget", result_ttl=0, failure_ttl=3600)
+            except RedisError as error:
+                log.warning("Redis is away: %s", error)
+            if time.monotonic() >= next_sweep:
+                next_sweep = time.monotonic() + SWEEP_SECONDS
+                try:
+                    close_old_connections()
+                    tasks.sweep()
+                except DatabaseError as error:
+                    log.error("the sweep could not look at the spool: %s", error)
+        scheduler.release_locks()

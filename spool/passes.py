@@ -1,0 +1,264 @@
+"""One pass: a worker takes due entries in batches and sees them through, until nothing is due any more.
+
+The loop thread does the network; one database thread takes leases and records results (see rounds.py), so that a
+commit never holds up a connection. While a round runs, further results gather for the next. A pass that has nothing to
+do listens to the doorbell for some seconds before it ends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+import time
+import traceback
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
+
+from django.conf import settings as django_settings
+from django.db import Error as DatabaseError
+from django.utils import timezone
+from redis.exceptions import RedisError
+
+from spool import doorbell, leases
+from spool.delivery.deliveries import Deliveries
+from spool.envelope import DeliveryReport, LeasedEntry
+from spool.rounds import Failure, Round, Rounds
+from spool.stages import Stage, StageContext, WaitUntil, load_stages
+
+log = logging.getLogger(__name__)
+
+BATCH = 100
+LINGER_SECONDS = 5.0
+# How often a pass looks at the database unasked: Redis may be away.
+POLL_SECONDS = 2.0
+DRAIN_SECONDS = 25.0
+
+_database = ThreadPoolExecutor(1, thread_name_prefix="database")
+_ear = ThreadPoolExecutor(1, thread_name_prefix="doorbell")
+_stop = threading.Event()
+_running: Pass | None = None
+
+
+def run() -> None:
+    """Run one pass in this process. Never raises for what a message does."""
+    global _running
+    try:
+        doorbell.answered()
+    except RedisError as error:
+        log.warning("Redis is away: %s", error)
+    if _stop.is_set():
+        return
+    _running = Pass()
+    try:
+        asyncio.run(_running.run())
+    finally:
+        _running = None
+
+
+def request_stop() -> None:
+    """End the running pass soon, and let none begin in this process. Safe in a signal handler."""
+    _stop.set()
+    if _running is not None:
+        _running.wake()
+
+
+class Pass:
+    """State of one pass. Its methods run in the loop thread, but for `wake`."""
+
+    def __init__(self) -> None:
+        self.owner = leases.new_owner()
+        self._stages = load_stages()
+        self._rounds = Rounds(self.owner, straight=len(self._stages) <= 1)
+        self._finished: list[DeliveryReport] = []
+        self._failed: list[Failure] = []
+        self._resting: list[tuple[LeasedEntry, WaitUntil]] = []
+        self._working: dict[int, LeasedEntry] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._look = True
+        self._next_due: datetime | None = None
+        self._room_for = 1
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._event = asyncio.Event()
+
+    def wake(self) -> None:
+        """From any thread or signal handler: look at what there is to do."""
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._event.set)
+
+    async def run(self) -> None:
+        """Work until idle for LINGER_SECONDS, or until a stop is requested."""
+        self._loop = asyncio.get_running_loop()
+        self._deliveries = Deliveries(self._delivered, self._broken)
+        listening = doorbell.Listening(self.owner)
+        helpers = [asyncio.ensure_future(self._listen(listening)), asyncio.ensure_future(self._renew())]
+        try:
+            await self._work_until_idle(listening)
+        finally:
+            for task in helpers:
+                task.cancel()
+            await self._drain()
+            await self._loop.run_in_executor(_database, self._rounds.close)
+        if self._next_due is not None and not _stop.is_set():
+            await self._loop.run_in_executor(_ear, doorbell.ring_at, self._next_due)
+
+    async def _work_until_idle(self, listening: doorbell.Listening) -> None:
+        idle_since = time.monotonic()
+        while not _stop.is_set():
+            room = self._room_for - len(self._working)
+            if self._finished or self._failed or self._resting or (self._look and room > 0):
+                if await self._round(min(BATCH, room) if self._look else 0):
+                    idle_since = time.monotonic()
+                continue
+            if self._working:
+                idle_since = time.monotonic()
+            elif time.monotonic() - idle_since > LINGER_SECONDS:
+                if not await self._rang_meanwhile(listening):
+                    return
+                self._look, idle_since = True, time.monotonic()
+                continue
+            await self._rest()
+
+    async def _rest(self) -> None:
+        """Wait for a result, a ring, or the next due entry; look again after POLL_SECONDS in any case."""
+        pause = POLL_SECONDS
+        if self._next_due is not None:
+            pause = min(pause, max(0.01, (self._next_due - timezone.now()).total_seconds()))
+        try:
+            await asyncio.wait_for(self._event.wait(), pause)
+        except TimeoutError:
+            self._look = True
+        self._event.clear()
+
+    async def _round(self, want: int) -> bool:
+        """Record all that has finished and lease up to `want` entries; whether there was anything."""
+        finished, self._finished = self._finished, []
+        failed, self._failed = self._failed, []
+        resting, self._resting = self._resting, []
+        if want > 0:
+            self._look = False
+        assert self._loop is not None
+        try:
+            here = await self._loop.run_in_executor(_database, self._rounds.visit, finished, failed, resting, want)
+        except DatabaseError as error:
+            log.error("no leases could be taken, trying again: %s", error)
+            await asyncio.sleep(1)
+            self._look, here = True, None
+        for entry in [*(r.entry for r in finished), *(f.entry for f in failed), *(e for e, _ in resting)]:
+            self._working.pop(entry.id, None)
+        if here is not None:
+            self._take_up(here)
+        return bool(finished or failed or resting or (here and here.leased))
+
+    def _take_up(self, here: Round) -> None:
+        workers = max(1, django_settings.MAILSPOOL_WORKERS)
+        self._room_for = -(-here.settings.max_deliveries // workers)
+        self._deliveries.configure(here.settings, here.routes)
+        self._next_due = here.next_due
+        if here.more:
+            self._look = True
+            # Enough for another worker too.
+            assert self._loop is not None
+            self._loop.run_in_executor(_ear, doorbell.ring)
+        if not here.leased:
+            return
+        self._working.update((entry.id, entry) for entry in here.leased)
+        context = StageContext(here.settings, timezone.now())
+        if any(stage.wants(entry, context) for stage in self._stages for entry in here.leased):
+            task = asyncio.ensure_future(self._through_stages(here.leased, context))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+        else:
+            self._deliveries.start(here.leased)
+
+    async def _through_stages(self, batch: Sequence[LeasedEntry], context: StageContext) -> None:
+        """Take a batch through each stage that wants some of it, then hand on what is left to delivery."""
+        left = list(batch)
+        for stage in self._stages:
+            wanted = [entry for entry in left if stage.wants(entry, context)]
+            if wanted:
+                gone = await self._through(stage, wanted, context)
+                left = [entry for entry in left if entry.id not in gone]
+        if left:
+            self._deliveries.start(left)
+        self._event.set()
+
+    async def _through(self, stage: Stage, wanted: Sequence[LeasedEntry], context: StageContext) -> set[int]:
+        """Run one stage; the ids of entries that go no further now."""
+        try:
+            verdicts = await asyncio.wait_for(stage.run(wanted, context), stage.time_limit_seconds)
+        except Exception:  # the edge of a stage: the poison rule
+            log.exception("stage %s failed", type(stage).__name__)
+            text = traceback.format_exc()
+            self._failed += [Failure(entry, text) for entry in wanted]
+            return {entry.id for entry in wanted}
+        for entry in wanted:
+            verdict = verdicts.get(entry.id)
+            if isinstance(verdict, WaitUntil):
+                self._resting.append((entry, verdict))
+            elif verdict is not None:
+                self._working.pop(entry.id, None)
+        return set(verdicts)
+
+    def _delivered(self, report: DeliveryReport) -> None:
+        self._finished.append(report)
+        self._event.set()
+
+    def _broken(self, entry: LeasedEntry, text: str) -> None:
+        self._failed.append(Failure(entry, text))
+        self._event.set()
+
+    async def _drain(self) -> None:
+        """Finish what is on the wire, record it, and give the rest back."""
+        await self._deliveries.close(DRAIN_SECONDS)
+        for task in list(self._tasks):
+            task.cancel()
+        while self._finished or self._failed or self._resting:
+            await self._round(0)
+        if self._working:
+            assert self._loop is not None
+            await self._loop.run_in_executor(_database, self._rounds.give_back, list(self._working))
+
+    async def _renew(self) -> None:
+        """Keep the leases of everything in work."""
+        assert self._loop is not None
+        while True:
+            await asyncio.sleep(leases.RENEW_EVERY_SECONDS)
+            if self._working:
+                try:
+                    await self._loop.run_in_executor(_database, self._rounds.renew, list(self._working))
+                except DatabaseError as error:
+                    log.error("leases could not be renewed: %s", error)
+
+    async def _listen(self, listening: doorbell.Listening) -> None:
+        """Look whenever the bell rings, as long as there is room for more."""
+        assert self._loop is not None
+        while True:
+            if len(self._working) >= self._room_for:
+                await asyncio.sleep(0.05)
+                continue
+            if await self._loop.run_in_executor(_ear, _rings, listening):
+                self._look = True
+                self._event.set()
+
+    async def _rang_meanwhile(self, listening: doorbell.Listening) -> bool:
+        assert self._loop is not None
+        return await self._loop.run_in_executor(_ear, _leave, listening)
+
+
+def _rings(listening: doorbell.Listening) -> bool:
+    """Wait for the bell for a moment, in the doorbell thread."""
+    try:
+        listening.register()
+        return listening.wait(1.0)
+    except RedisError:
+        time.sleep(1.0)
+        return False
+
+
+def _leave(listening: doorbell.Listening) -> bool:
+    try:
+        return listening.leave()
+    except RedisError:
+        return False

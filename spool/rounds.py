@@ -1,0 +1,170 @@
+"""The database side of a pass: recording results and taking leases, from one thread.
+
+Nothing here gives up on a result: while the database is away it is tried again, and what one bad row would spoil for
+all is recorded entry by entry.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from django.db import DataError, close_old_connections, connection
+from django.db import Error as DatabaseError
+from django.utils import timezone
+
+from spool import completion, leases, statements, store
+from spool.delivery.routes import RoutingTable, cached_table
+from spool.envelope import DeliveryReport, LeasedEntry
+from spool.models.settings import Settings, current
+from spool.stages import WaitUntil
+
+log = logging.getLogger(__name__)
+
+MOST_FAILURES = 3
+FIRST_FAILURE_PAUSE = timedelta(seconds=60)
+# How long results are held while the database does not answer. Leases have lapsed long before.
+PATIENCE_SECONDS = 600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """An entry that made a stage or a delivery raise."""
+
+    entry: LeasedEntry
+    traceback: str
+
+
+@dataclass(slots=True)
+class Round:
+    """What one visit to the database brought. `more`: the batch was full, so there is probably more that is due."""
+
+    settings: Settings
+    routes: RoutingTable
+    leased: list[LeasedEntry] = field(default_factory=list)
+    next_due: datetime | None = None
+    more: bool = False
+
+
+class Rounds:
+    """The visits of one pass. `straight` says that no stage but the delay stands before delivery."""
+
+    def __init__(self, owner: str, *, straight: bool) -> None:
+        self._owner = owner
+        self._straight = straight
+        self._writer = store.Writer()
+
+    def visit(
+        self,
+        finished: Sequence[DeliveryReport],
+        failed: Sequence[Failure],
+        resting: Sequence[tuple[LeasedEntry, WaitUntil]],
+        want: int,
+    ) -> Round:
+        """Record what is given, then lease up to `want` entries. Raises django.db.Error when only leasing failed."""
+        if finished:
+            self._record(finished)
+        if failed:
+            self._insistently(lambda: self._set_aside(failed))
+        if resting:
+            self._insistently(lambda: self._rest(resting))
+        try:
+            here = Round(current(), cached_table())
+            if want > 0:
+                now = timezone.now()
+                no_delay = here.settings.delivery_delay_seconds == 0
+                with statements.write_transaction():
+                    here.leased = leases.take(self._owner, now, want, straight=self._straight, no_delay=no_delay)
+                here.more = len(here.leased) >= want
+            if not here.more:
+                here.next_due = statements.earliest_due()
+            return here
+        except DatabaseError:
+            connection.close()
+            raise
+
+    def renew(self, entry_ids: Sequence[int]) -> None:
+        """Keep the leases of entries in work. Raises django.db.Error."""
+        try:
+            leases.renew(self._owner, entry_ids, timezone.now())
+        except DatabaseError:
+            connection.close()
+            raise
+
+    def give_back(self, entry_ids: Sequence[int]) -> None:
+        """Let other workers have entries on which nothing was done."""
+        self._insistently(lambda: leases.give_back(self._owner, entry_ids, timezone.now()))
+
+    def close(self) -> None:
+        self._writer.close()
+        close_old_connections()
+
+    def _record(self, finished: Sequence[DeliveryReport]) -> None:
+        try:
+            self._insistently(lambda: self._record_now(finished))
+        except (DataError, ValueError) as error:
+            log.error("a batch of %d results could not be recorded together: %s", len(finished), error)
+            for report in finished:
+                self._record_alone(report)
+
+    def _record_now(self, finished: Sequence[DeliveryReport]) -> None:
+        completion.record(self._owner, finished, self._writer, current(), timezone.now())
+
+    def _record_alone(self, report: DeliveryReport) -> None:
+        try:
+            self._insistently(lambda: self._record_now([report]))
+        except (DataError, ValueError) as error:
+            log.exception("%s: its results could not be recorded", report.entry.file_name)
+            failure = Failure(report.entry, f"recording its results: {error}")
+            self._insistently(lambda: self._set_aside([failure]))
+
+    def _insistently(self, work: Callable[[], None]) -> None:
+        """Do `work` until the database takes it: a recipient that a remote host has accepted must not be forgotten."""
+        pause = 0.2
+        give_up = time.monotonic() + PATIENCE_SECONDS
+        while True:
+            try:
+                work()
+                return
+            except DataError:
+                raise
+            except DatabaseError as error:
+                connection.close()
+                if time.monotonic() > give_up:
+                    raise
+                log.error("the database does not take results, trying again: %s", error)
+                time.sleep(pause)
+                pause = min(pause * 2, 5.0)
+
+    def _set_aside(self, failed: Sequence[Failure]) -> None:
+        """Poison: back off, and after a few failures hold the entry with its traceback. It never stops the others."""
+        now = timezone.now()
+        with statements.write_transaction():
+            for failure in failed:
+                entry = failure.entry
+                count = entry.failures + 1
+                held = count >= MOST_FAILURES
+                due = None if held else statements.db_time(now + FIRST_FAILURE_PAUSE * 2 ** (count - 1))
+                statements.execute(
+                    "UPDATE spool_entry SET failures = %s, traceback = %s, status = 'waiting', next_attempt = %s,"
+                    " due_at = %s, leased_by = '', hold = %s, hold_reason = %s, last_error = %s"
+                    " WHERE id = %s AND leased_by = %s",
+                    (
+                        count, failure.traceback[-20_000:].replace("\x00", ""), due, due, held,
+                        f"Set aside after {count} errors; see its traceback." if held else "",
+                        failure.traceback.strip().rpartition("\n")[2][:500].replace("\x00", ""), entry.id, self._owner,
+                    ),
+                )  # fmt: skip
+
+    def _rest(self, resting: Sequence[tuple[LeasedEntry, WaitUntil]]) -> None:
+        with statements.write_transaction():
+            for entry, verdict in resting:
+                due = statements.db_time(verdict.due)
+                statements.execute(
+                    "UPDATE spool_entry SET status = %s, next_attempt = %s, leased_by = '',"
+                    " due_at = CASE WHEN hold THEN NULL ELSE %s END WHERE id = %s AND leased_by = %s",
+                    (verdict.status.value, due, due, entry.id, self._owner),
+                )

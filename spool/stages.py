@@ -1,0 +1,96 @@
+"""The way of an entry through the spool, as a chain of stages named in settings (SPOOL_STAGES).
+
+A stage is asked, entry by entry and without cost, whether it has anything to do; those entries are handed to it as one
+batch, and it answers for each with a verdict. The last stage is always `Delivery`. To add one:
+
+    class Archive(Stage):
+        status = Status.SPAM_CHECK
+        def wants(self, entry): return entry.size_bytes < 10_000_000
+        async def run(self, batch, context): ...; return {}
+
+    SPOOL_STAGES = ["spool.stages.DeliveryDelay", "example.Archive", "spool.stages.Delivery"]
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.conf import settings as django_settings
+from django.core.exceptions import ImproperlyConfigured
+from django.utils.module_loading import import_string
+
+from spool.envelope import LeasedEntry
+from spool.models.entry import Status
+from spool.models.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class StageContext:
+    """What a stage may know of the pass that runs it."""
+
+    settings: Settings
+    now: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class WaitUntil:
+    """The entry rests until `due`, under `status`; this is no attempt."""
+
+    due: datetime
+    status: Status
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """The stage has removed the entry from the spool itself (quarantined it, for example)."""
+
+
+Verdict = WaitUntil | Taken
+
+
+class Stage:
+    """One step. An entry that `run` does not mention goes on to the next stage."""
+
+    status: Status = Status.DELIVERY_DELAY
+    time_limit_seconds: float = 300.0
+
+    def wants(self, entry: LeasedEntry, context: StageContext) -> bool:
+        """Whether this stage has something to do for `entry`; called for every entry, so it must be cheap."""
+        raise NotImplementedError
+
+    async def run(self, batch: Sequence[LeasedEntry], context: StageContext) -> Mapping[int, Verdict]:
+        """Verdicts by entry id. One that raises counts as a failure of every entry of the batch."""
+        raise NotImplementedError
+
+
+class DeliveryDelay(Stage):
+    """Lets outside programs look at a message before each attempt. New mail is born with its delay; this is for retries."""
+
+    status = Status.DELIVERY_DELAY
+
+    def wants(self, entry: LeasedEntry, context: StageContext) -> bool:
+        return entry.status == Status.WAITING and context.settings.delivery_delay_seconds > 0
+
+    async def run(self, batch: Sequence[LeasedEntry], context: StageContext) -> Mapping[int, Verdict]:
+        due = context.now + timedelta(seconds=context.settings.delivery_delay_seconds)
+        return {entry.id: WaitUntil(due, Status.DELIVERY_DELAY) for entry in batch}
+
+
+class Delivery(Stage):
+    """The end of every chain: the pass hands what arrives here to local and remote delivery."""
+
+    status = Status.REMOTE_DELIVERY
+
+    def wants(self, entry: LeasedEntry, context: StageContext) -> bool:
+        return True
+
+
+def load_stages() -> list[Stage]:
+    """The stages before delivery, made from SPOOL_STAGES. Raises ImproperlyConfigured."""
+    stages = [import_string(path)() for path in django_settings.SPOOL_STAGES]
+    if not stages or not isinstance(stages[-1], Delivery):
+        raise ImproperlyConfigured("SPOOL_STAGES must end with spool.stages.Delivery.")
+    return stages[:-1]

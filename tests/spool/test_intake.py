@@ -1,0 +1,145 @@
+"""Messages become durable: files, rows, and what happens when either fails."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+from unittest.mock import patch
+
+import pytest
+from django.db import OperationalError
+
+from mailspool.home import Home
+from spool import intake, statements, store
+from spool.models import Direction, Entry, Recipient, Settings, Status
+from tests.support.messages import a_submission
+from tests.support.redis import RedisServer
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("redis")]
+
+
+def files_in(home: Home) -> list[str]:
+    return sorted(path.name for path in home.spool.rglob("*") if path.is_file())
+
+
+def test_an_accepted_message_is_a_file_an_entry_and_its_recipients(home: Home) -> None:
+    submission = a_submission()
+    [name] = intake.accept([submission])
+    entry = Entry.objects.get(file_name=name)
+    assert store.path_of(entry.subspool, name).read_bytes() == submission.content
+    assert entry.status == Status.DELIVERY_DELAY
+    assert entry.direction == Direction.OUTBOUND
+    assert entry.size_bytes == len(submission.content or b"")
+    assert entry.subject == "Lunch on Friday"
+    assert entry.recipients.get().address == submission.envelope.recipients[0].address
+
+
+def test_a_batch_keeps_its_order(home: Home) -> None:
+    names = intake.accept([a_submission() for _ in range(50)])
+    assert len(set(names)) == 50
+    assert Entry.objects.count() == 50
+    assert Recipient.objects.count() == 50
+    assert names == [e.file_name for e in Entry.objects.order_by("id")]
+
+
+def test_the_delivery_delay_of_the_settings_is_given_to_new_mail(home: Home) -> None:
+    row = Settings.load()
+    row.delivery_delay_seconds = 30
+    row.save()
+    [name] = intake.accept([a_submission()])
+    entry = Entry.objects.get(file_name=name)
+    assert entry.due_at is not None
+    assert (entry.due_at - entry.created).total_seconds() == 30
+
+
+def test_a_full_disk_is_answered_452_and_leaves_nothing(home: Home) -> None:
+    full = OSError(errno.ENOSPC, "No space left on device")
+    with patch.object(os, "fsync", side_effect=full), pytest.raises(intake.SpoolFull) as refused:
+        intake.accept([a_submission(), a_submission()])
+    assert refused.value.reply.startswith("452 4.3.1")
+    assert files_in(home) == []
+    assert not Entry.objects.exists()
+
+
+def test_too_little_free_space_is_answered_before_anything_is_written(home: Home) -> None:
+    with patch.object(store, "free_bytes", return_value=1), patch.object(intake, "_free", (0.0, 0)):
+        with pytest.raises(intake.SpoolFull):
+            intake.accept([a_submission()])
+    intake._free = (0.0, 0)
+
+
+def test_a_failed_commit_is_answered_451_and_leaves_no_file(home: Home) -> None:
+    broken = OperationalError("the server has gone away")
+    with patch.object(intake, "insert_rows", side_effect=broken), pytest.raises(intake.IntakeUnavailable) as refused:
+        intake.accept([a_submission()])
+    assert refused.value.reply.startswith("451 4.3.0")
+    assert files_in(home) == []
+
+
+def test_an_error_after_the_commit_still_counts_as_taken(home: Home) -> None:
+    with patch.object(statements, "write_transaction", LosingTheAnswer):
+        [name] = intake.accept([a_submission()])
+    assert Entry.objects.filter(file_name=name).exists()
+
+
+class LosingTheAnswer:
+    """A transaction that commits, but whose answer never comes back."""
+
+    def __init__(self) -> None:
+        from django.db import transaction
+
+        self._atomic = transaction.atomic()
+
+    def __enter__(self) -> None:
+        self._atomic.__enter__()
+
+    def __exit__(self, *exc: object) -> None:
+        self._atomic.__exit__(*exc)  # type: ignore[arg-type]
+        raise OperationalError("server closed the connection unexpectedly")
+
+
+def test_sessions_of_one_moment_share_a_commit(home: Home) -> None:
+    commits: list[int] = []
+    real = intake.commit
+
+    def counting(writer: store.Writer, submissions: list[object]) -> list[str]:
+        commits.append(len(submissions))
+        return real(writer, submissions)  # type: ignore[arg-type]
+
+    async def run() -> list[str]:
+        committer = intake.Committer(asyncio.get_running_loop())
+        committer.start()
+        futures = [committer.submit(a_submission()) for _ in range(40)]
+        names = await asyncio.gather(*futures)
+        await asyncio.to_thread(committer.stop)
+        return list(names)
+
+    with patch.object(intake, "commit", counting):
+        names = asyncio.run(run())
+    assert sorted(names) == sorted(Entry.objects.values_list("file_name", flat=True))
+    assert len(commits) < 10
+
+
+def test_a_subspool_is_left_when_it_is_full(home: Home) -> None:
+    writer = store.Writer()
+    first = writer.write([store.PendingFile(f"{n}.eml", b"x", None) for n in range(100)], 100)
+    second = writer.write([store.PendingFile("more.eml", b"x", None)], 100)
+    writer.close()
+    assert first != second
+
+
+def test_two_writers_never_share_a_subspool(home: Home) -> None:
+    one, two = store.Writer(), store.Writer()
+    places = {w.write([store.PendingFile(n, b"x", None)], 100) for w, n in ((one, "a.eml"), (two, "b.eml"))}
+    assert len(places) == 2
+    one.close()
+    two.close()
+
+
+def test_a_dead_redis_does_not_stop_mail_from_coming_in(home: Home, redis: RedisServer) -> None:
+    redis.stop()
+    try:
+        assert intake.accept([a_submission()])
+    finally:
+        redis.start()
