@@ -5,6 +5,8 @@ from __future__ import annotations
 from django.utils import timezone
 
 from spool import doorbell, statements
+from spool.actions import forget_traces
+from spool.models.settings import current
 from spool.passes import run
 
 
@@ -22,3 +24,8 @@ def sweep() -> None:
         doorbell.ring()
     else:
         doorbell.ring_at(earliest)
+
+
+def forget() -> None:
+    """Remove traces and attempts older than the settings keep them."""
+    forget_traces(timezone.now(), current().trace_days)

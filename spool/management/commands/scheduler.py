@@ -65,4 +65,7 @@ class Command(BaseCommand):
                     tasks.sweep()
                 except DatabaseError as error:
                     log.error("the sweep could not look at the spool: %s", error)
-        scheduler.release_locks()
+        try:
+            scheduler.release_locks()
+        except RedisError as error:
+            log.debug("the scheduler's lock lapses by itself: %s", error)

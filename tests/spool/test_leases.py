@@ -1,0 +1,113 @@
+"""One holder each: entries under lease."""
+
+from __future__ import annotations
+
+import threading
+from datetime import timedelta
+
+import pytest
+from django.db import connection
+from django.utils import timezone
+
+from mailspool.home import Home
+from spool import intake, leases, statements
+from spool.envelope import LeasedEntry
+from spool.models import Entry, Kind, Priority, Status
+from tests.support.messages import a_submission
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("redis", "home")]
+
+
+def take(owner: str, limit: int = 100, *, straight: bool = True, no_delay: bool = True) -> list[LeasedEntry]:
+    with statements.write_transaction():
+        return leases.take(owner, timezone.now(), limit, straight=straight, no_delay=no_delay)
+
+
+def test_a_lease_brings_the_entry_with_its_open_recipients() -> None:
+    intake.accept([a_submission(to=["bob@example.net", "eve@example.net"])])
+    [entry] = take("one")
+    assert [r.address for r in entry.recipients] == ["bob@example.net", "eve@example.net"]
+    assert entry.read().endswith(b"noon?\r\n")
+    assert entry.status == Status.REMOTE_DELIVERY
+
+
+def test_a_leased_entry_is_nobody_elses() -> None:
+    intake.accept([a_submission()])
+    assert take("one")
+    assert not take("two")
+
+
+def test_a_lapsed_lease_goes_to_the_next_worker_and_the_first_can_end_nothing_any_more() -> None:
+    intake.accept([a_submission()])
+    [entry] = take("one")
+    Entry.objects.update(due_at=timezone.now() - timedelta(seconds=1))
+    assert [e.id for e in take("two")] == [entry.id]
+    with statements.write_transaction():
+        assert statements.remove_entries("one", [entry.id]) == set()
+        assert statements.remove_entries("two", [entry.id]) == {entry.id}
+
+
+def test_a_renewed_lease_lasts_and_a_returned_one_is_free_at_once() -> None:
+    intake.accept([a_submission()])
+    [entry] = take("one")
+    Entry.objects.update(due_at=timezone.now() + timedelta(seconds=1))
+    leases.renew("one", [entry.id], timezone.now())
+    due = Entry.objects.get().due_at
+    assert due is not None and due > timezone.now() + timedelta(seconds=20)
+    leases.give_back("two", [entry.id], timezone.now())
+    assert not take("three")
+    leases.give_back("one", [entry.id], timezone.now())
+    assert take("three")
+
+
+def test_high_priority_goes_first_then_the_oldest() -> None:
+    names = intake.accept(
+        [
+            a_submission(subject="1", priority=Priority.LOW),
+            a_submission(subject="2"),
+            a_submission(subject="3", priority=Priority.HIGH),
+            a_submission(subject="4"),
+        ]
+    )
+    assert [e.file_name for e in take("one", 2)] == [names[2], names[1]]
+    assert [e.file_name for e in take("one", 9)] == [names[3], names[0]]
+
+
+def test_an_entry_on_hold_is_not_taken_even_when_its_lease_is_returned() -> None:
+    intake.accept([a_submission()])
+    [entry] = take("one")
+    Entry.objects.update(hold=True)
+    leases.give_back("one", [entry.id], timezone.now())
+    assert not take("two")
+
+
+def test_a_retry_keeps_its_status_while_a_delay_stands_before_it() -> None:
+    intake.accept([a_submission(), a_submission(to="ann@example.org", kind=Kind.LOCAL)])
+    Entry.objects.update(status=Status.WAITING)
+    assert {e.status for e in take("one", no_delay=False)} == {Status.WAITING}
+    Entry.objects.update(due_at=timezone.now())
+    assert {e.status for e in take("two")} == {Status.LOCAL_DELIVERY, Status.REMOTE_DELIVERY}
+
+
+def test_workers_side_by_side_take_each_entry_once() -> None:
+    intake.accept([a_submission() for _ in range(200)])
+    taken: list[int] = []
+
+    def work(owner: str) -> None:
+        while entries := take(owner, 7):
+            taken.extend(entry.id for entry in entries)
+        connection.close()
+
+    threads = [threading.Thread(target=work, args=(f"worker-{n}",)) for n in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(taken) == 200
+    assert len(set(taken)) == 200
+
+
+def test_the_earliest_due_time_is_known() -> None:
+    assert statements.earliest_due() is None
+    intake.accept([a_submission()])
+    assert statements.earliest_due() == Entry.objects.get().due_at
