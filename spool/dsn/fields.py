@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from email.charset import QP, Charset
+from datetime import UTC, datetime
 from email.header import Header
+from email.utils import format_datetime
 
 from accounts.addresses import InvalidAddress, split_address
 
@@ -28,6 +29,11 @@ def one_line(text: str, longest: int = 1000, *, ascii_only: bool = False) -> str
     return " ".join(text.split())[:longest].rstrip()
 
 
+def date(moment: datetime) -> str:
+    """An RFC 5322 date-time, in UTC: the servers of one installation may stand in different zones."""
+    return format_datetime(moment.astimezone(UTC))
+
+
 def smtp_code(reply: str) -> str:
     """The RFC 3463 code in an SMTP reply, or "" when it has none that fits the reply's own code."""
     match = _ENHANCED_CODE.match(reply)
@@ -42,8 +48,9 @@ def field(name: str, value: str) -> str:
     """One field with its line ends; `value` is one line already, and is folded between words where it is long."""
     lines = [f"{name}:"]
     for word in _words(value):
-        longest = _COMFORTABLE_LINE if len(lines) > 1 or lines[0] != f"{name}:" else LONGEST_LINE
-        if _octets(lines[-1]) + 1 + _octets(word) > longest:
+        # A field name alone on its line is legal, but not every reader of reports copes with it.
+        longest = LONGEST_LINE if lines == [f"{name}:"] else _COMFORTABLE_LINE
+        if word and _octets(lines[-1]) + 1 + _octets(word) > longest:
             lines.append("")
         lines[-1] += f" {word}"
     return "\r\n".join(lines) + "\r\n"
@@ -68,9 +75,7 @@ def unstructured(name: str, value: str) -> str:
     text = one_line(value)
     if text.isascii() and "=?" not in text:
         return field(name, text)
-    charset = Charset("utf-8")
-    charset.header_encoding = QP
-    return f"{name}: {Header(text, charset, header_name=name).encode(linesep='\r\n')}\r\n"
+    return name + ": " + Header(text, "utf-8", header_name=name).encode(linesep="\r\n") + "\r\n"
 
 
 def mailbox(address: str, *, utf8: bool) -> str | None:
