@@ -1,0 +1,154 @@
+"""The two that are measured, set up alike: Mailspool on a database, and Debian's Postfix. Both relay to one sink."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from abc import ABC, abstractmethod
+from pathlib import Path
+
+from tests.support.daemon import Daemon
+from tests.support.mailspool_process import MailspoolUnderTest
+from tests.support.postfix import PostfixServer, tool
+from tests.support.postgres import PostgresServer
+from tests.support.waiting import wait_until
+
+# Names under which both systems know the two sinks.
+SINK_DOMAIN = "sink.test"
+LATENCY_DOMAIN = "latency.test"
+
+
+class System(ABC):
+    """Something that takes mail by SMTP on `port` and hands it on."""
+
+    name: str
+    port: int
+
+    @abstractmethod
+    def start(self) -> None: ...
+
+    @abstractmethod
+    def stop(self) -> None: ...
+
+    @abstractmethod
+    def parts(self) -> dict[str, list[int]]:
+        """The processes that do its work, by what they do."""
+
+    @abstractmethod
+    def intake_only(self) -> int:
+        """Take mail in, durably, and deliver nothing until `deliver_again`; returns the port to send to."""
+
+    @abstractmethod
+    def deliver_again(self) -> None: ...
+
+    @abstractmethod
+    def deliver_latency_to(self, port: int) -> None:
+        """Hand what is for LATENCY_DOMAIN to the sink on that port, from now on."""
+
+
+class MailspoolSystem(System):
+    """Mailspool as `make run` sets it up, without web, on SQLite or on a PostgreSQL that syncs."""
+
+    def __init__(self, folder: Path, database: str, *, dns: str, sink_port: int, workers: int, profile: bool) -> None:
+        self.name = f"mailspool/{database}"
+        self.sink_port = sink_port
+        self.profile = profile
+        self.folder = folder / database
+        self.postgres = PostgresServer() if database == "postgres" else None
+        self._dns, self._workers = dns, workers
+        self.mailspool: MailspoolUnderTest
+
+    def start(self) -> None:
+        url = ""
+        if self.postgres is not None:
+            self.postgres.start()
+            url = self.postgres.create_database("mailspool")
+        self.mailspool = MailspoolUnderTest(self.folder, database_url=url, dns=self._dns, workers=self._workers)
+        self.port = self.mailspool.smtp_port
+        if self.profile:
+            for daemon in [*self.mailspool.listeners, *self.mailspool.workers]:
+                _profiled(daemon, self.folder / f"{daemon.name}.profile")
+        self.mailspool.prepare()
+        self.mailspool.settings(bypass_networks="127.0.0.0/8", smtp_out_port=self.sink_port)
+        self.mailspool.start()
+
+    def stop(self) -> None:
+        self.mailspool.stop()
+        self.mailspool.kill()
+        if self.postgres is not None:
+            self.postgres.remove()
+
+    def parts(self) -> dict[str, list[int]]:
+        parts = {
+            "smtpd": [daemon.pid for daemon in self.mailspool.listeners],
+            "workers": [daemon.pid for daemon in self.mailspool.workers if daemon.alive],
+            "scheduler": [self.mailspool.scheduler.pid],
+            "maintenance": [self.mailspool.maintenance.pid],
+            "redis": [self.mailspool.redis.daemon.pid],
+        }
+        if self.postgres is not None:
+            parts["postgres"] = [self.postgres.daemon.pid]
+        return parts
+
+    def intake_only(self) -> int:
+        for daemon in self.mailspool.workers:
+            daemon.stop()
+        return self.port
+
+    def deliver_again(self) -> None:
+        for daemon in self.mailspool.workers:
+            daemon.start()
+        self.mailspool.wait_until_empty(120)
+
+    def deliver_latency_to(self, port: int) -> None:
+        self.mailspool.settings(smtp_out_port=port)
+        # Running workers look at their settings once a second.
+        time.sleep(2)
+
+
+class PostfixSystem(System):
+    """Debian's Postfix with its default settings, relaying everything to the sink."""
+
+    def __init__(self, sink_port: int, latency_port: int, *, logs: bool) -> None:
+        self.name = "postfix"
+        self._latency_port = latency_port
+        relay = {
+            "relayhost": f"[127.0.0.1]:{sink_port}",
+            "transport_maps": f"inline:{{ {{{LATENCY_DOMAIN}=smtp:[127.0.0.1]:{latency_port}}} }}",
+        }
+        self._relay = PostfixServer(relay, logs=logs)
+        # Holding everything is how Postfix takes mail in without delivering it. Its brake for a queue manager that
+        # lags behind (in_flow_delay) has to go then: nothing is ever taken from the incoming queue.
+        hold = {**relay, "smtpd_client_restrictions": "check_client_access static:HOLD", "in_flow_delay": "0"}
+        self._holding = PostfixServer(hold, logs=logs)
+        self.port = self._relay.port
+
+    def start(self) -> None:
+        self._relay.start()
+        self._holding.start()
+
+    def stop(self) -> None:
+        self._relay.stop()
+        self._holding.stop()
+
+    def parts(self) -> dict[str, list[int]]:
+        return {"postfix": [self._relay.daemon.pid]}
+
+    def intake_only(self) -> int:
+        return self._holding.port
+
+    def deliver_again(self) -> None:
+        command = [tool("postsuper"), "-c", str(self._holding.config), "-d", "ALL", "hold"]
+        subprocess.run(command, check=True, capture_output=True, timeout=60)
+        wait_until(lambda: self._holding.queue_is_empty, "the held messages are gone", 30)
+
+    def deliver_latency_to(self, port: int) -> None:
+        if port != self._latency_port:
+            raise ValueError(f"Postfix was told of port {self._latency_port} when it started")
+
+
+def _profiled(daemon: Daemon, output: Path) -> None:
+    """Have the process profile its main thread, until it ends by itself."""
+    arguments = daemon.command[daemon.command.index("manage.py") :]
+    daemon.command = [sys.executable, "-m", "cProfile", "-o", str(output), *arguments]
