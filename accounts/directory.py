@@ -141,9 +141,7 @@ def local_domain(name: str) -> LocalDomain | None:
     if key not in cache.domains:
         row = Domain.objects.filter(name=key).first()
         cache.domains[key] = (
-            LocalDomain(
-                row.pk, row.name, Status(row.status), row.catch_all, row.max_message_kb, row.max_recipients
-            )
+            LocalDomain(row.pk, row.name, Status(row.status), row.catch_all, row.max_message_kb, row.max_recipients)
             if row
             else None
         )
@@ -182,14 +180,14 @@ def resolve(address: str) -> LocalAddress | None:
     return None
 
 
-def cached(address: str) -> LocalAddress | None | Miss:
+def cached(address: str) -> LocalAddress | Miss | None:
     """`lookup` without a query: MISS when one would be needed. For event loops."""
     if not _cache.fresh():
         return MISS
     return _cache.addresses.get(address.lower(), MISS)
 
 
-def cached_domain(name: str) -> LocalDomain | None | Miss:
+def cached_domain(name: str) -> LocalDomain | Miss | None:
     """`local_domain` without a query: MISS when one would be needed. For event loops."""
     if not _cache.fresh():
         return MISS
@@ -224,15 +222,17 @@ def _find(addresses: Sequence[str]) -> dict[str, LocalAddress | None]:
     found: dict[str, LocalAddress] = {}
     for user in User.objects.select_related("domain").filter(email__in=keys, domain__isnull=False):
         found[user.email] = _local_user(user)
-    for alias in Alias.objects.select_related("domain").prefetch_related("targets").filter(
-        address__in=keys, enabled=True
+    for alias in (
+        Alias.objects.select_related("domain").prefetch_related("targets").filter(address__in=keys, enabled=True)
     ):
         targets = tuple(sorted(target.address.lower() for target in alias.targets.all()))
         found[alias.address] = LocalAlias(alias.address, alias.domain.name, targets)
     lists: dict[str, LocalList] = {}
     members = Prefetch("members", ListMember.objects.filter(enabled=True).order_by("id"))
-    for row in MailingList.objects.select_related("domain", "owner__domain").prefetch_related(members).filter(
-        address__in=keys, enabled=True
+    for row in (
+        MailingList.objects.select_related("domain", "owner__domain")
+        .prefetch_related(members)
+        .filter(address__in=keys, enabled=True)
     ):
         lists[row.address] = LocalList(
             row.pk, row.address, row.domain.name, tuple(member.address for member in row.members.all()),

@@ -13,7 +13,11 @@ class Domain(DomainLimits):
     name = models.CharField(max_length=255, unique=True, validators=[validate_domain])
     status = models.CharField(max_length=10, choices=Status, default=Status.ENABLED)
     catch_all = models.CharField(
-        "catch-all address", max_length=254, blank=True, default="", validators=[validate_address],
+        "catch-all address",
+        max_length=254,
+        blank=True,
+        default="",
+        validators=[validate_address],
         help_text="Takes the mail of addresses that do not exist; empty to refuse them.",
     )
     description = models.CharField(max_length=200, blank=True, default="")

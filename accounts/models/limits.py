@@ -9,11 +9,15 @@ class DomainLimits(models.Model):
 
     max_users = models.PositiveIntegerField("users", default=0, help_text="How many users it may have; 0 for no limit.")
     max_message_kb = models.PositiveIntegerField(
-        "message size (KB)", default=0, validators=[MaxValueValidator(2_000_000)],
+        "message size (KB)",
+        default=0,
+        validators=[MaxValueValidator(2_000_000)],
         help_text="Largest message its users may send; 0 leaves the server's limit.",
     )
     max_recipients = models.PositiveIntegerField(
-        "recipients per message", default=0, validators=[MaxValueValidator(100_000)],
+        "recipients per message",
+        default=0,
+        validators=[MaxValueValidator(100_000)],
         help_text="For messages its users send; 0 leaves the server's limit.",
     )
 
@@ -28,11 +32,15 @@ class UserLimits(models.Model):
         "mailbox size (MB)", default=0, validators=[MinValueValidator(0)], help_text="0 for no limit."
     )
     max_message_kb = models.PositiveIntegerField(
-        "message size (KB)", default=0, validators=[MaxValueValidator(2_000_000)],
+        "message size (KB)",
+        default=0,
+        validators=[MaxValueValidator(2_000_000)],
         help_text="Largest message the user may send; 0 leaves the domain's limit.",
     )
     max_recipients = models.PositiveIntegerField(
-        "recipients per message", default=0, validators=[MaxValueValidator(100_000)],
+        "recipients per message",
+        default=0,
+        validators=[MaxValueValidator(100_000)],
         help_text="For messages the user sends; 0 leaves the domain's limit.",
     )
 
