@@ -62,9 +62,7 @@ def decide(report: DeliveryReport, settings: Settings, now: datetime) -> Decisio
         final += [replace(result, outcome=Outcome.EXPIRED) for result in waiting]
         waiting = []
     late = bool(waiting) and notice_is_due(entry.created, now, settings.delay_notice_hours, entry.delay_notified)
-    decision = Decision(
-        report, final, waiting, due, dns_failures, entry.delay_notified or late, list(report.spawned)
-    )
+    decision = Decision(report, final, waiting, due, dns_failures, entry.delay_notified or late, list(report.spawned))
     _notify(decision, settings, now, schedule.expires(entry.created) if late else None)
     return decision
 

@@ -50,9 +50,7 @@ class _LocalOutcome:
 class Deliveries:
     """The deliveries of one pass. Loop thread only. `delivered` and `broken` are told of each entry, exactly once."""
 
-    def __init__(
-        self, delivered: Callable[[DeliveryReport], None], broken: Callable[[LeasedEntry, str], None]
-    ) -> None:
+    def __init__(self, delivered: Callable[[DeliveryReport], None], broken: Callable[[LeasedEntry, str], None]) -> None:
         self._delivered = delivered
         self._broken = broken
         self._transport = Transport(

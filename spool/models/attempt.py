@@ -9,7 +9,9 @@ class Attempt(models.Model):
     file_name = models.CharField(max_length=40, db_index=True)
     at = models.DateTimeField(db_index=True)
     recipients = models.TextField(help_text="Addresses it was for, one per line.")
-    host = models.CharField(max_length=255, blank=True, default="", help_text="Name of the host, or where it was stored.")
+    host = models.CharField(
+        max_length=255, blank=True, default="", help_text="Name of the host, or where it was stored."
+    )
     ip = models.CharField("IP", max_length=45, blank=True, default="")
     tls = models.CharField("TLS", max_length=60, blank=True, default="", help_text="Protocol version and cipher.")
     code = models.PositiveSmallIntegerField(default=0, help_text="SMTP reply code; 0 when no reply came.")

@@ -78,7 +78,9 @@ class Entry(models.Model):
 
     file_name = models.CharField("file name", max_length=40, unique=True)
     subspool = models.CharField("spool path", max_length=60)
-    sender = models.CharField(max_length=320, blank=True, default="", help_text="Reverse-path; empty for the null sender.")
+    sender = models.CharField(
+        max_length=320, blank=True, default="", help_text="Reverse-path; empty for the null sender."
+    )
     sender_domain = models.CharField(max_length=255, blank=True, default="")
     auth_user = models.CharField("authenticated user", max_length=254, blank=True, default="")
     client_ip = models.CharField("client IP", max_length=45, blank=True, default="")

@@ -33,8 +33,12 @@ class Recipient(models.Model):
     domain = models.CharField(max_length=255)
     kind = models.CharField(max_length=6, choices=Kind)
     status = models.CharField(max_length=11, choices=Outcome, default=Outcome.PENDING)
-    original = models.CharField(max_length=320, blank=True, default="", help_text="The address that was written, when an alias led here.")
-    notify = models.CharField(max_length=30, blank=True, default="", help_text="RFC 3461 NOTIFY, upper case; empty when not given.")
+    original = models.CharField(
+        max_length=320, blank=True, default="", help_text="The address that was written, when an alias led here."
+    )
+    notify = models.CharField(
+        max_length=30, blank=True, default="", help_text="RFC 3461 NOTIFY, upper case; empty when not given."
+    )
     orcpt = models.CharField(max_length=500, blank=True, default="", help_text="RFC 3461 ORCPT, as given.")
     last_reply = models.CharField(max_length=500, blank=True, default="")
     last_host = models.CharField(max_length=255, blank=True, default="")

@@ -36,7 +36,10 @@ class Route(models.Model):
     username = models.CharField(max_length=254, blank=True, default="")
     sealed_password = models.TextField(blank=True, default="", editable=False)
     source_address = models.CharField(
-        max_length=45, blank=True, default="", validators=[validate_ipv46_address],
+        max_length=45,
+        blank=True,
+        default="",
+        validators=[validate_ipv46_address],
         help_text="Local IP address to connect from; empty for the one in Settings.",
     )
     max_connections = models.PositiveIntegerField(

@@ -58,59 +58,152 @@ class Settings(models.Model):
     """Every choice an administrator has about the flow of mail."""
 
     # The spool
-    delivery_delay_seconds = models.PositiveIntegerField("delivery delay (seconds)", default=0, validators=_at_least(0, 86400),
-        help_text="How long each message waits before delivery, for outside programs that look at its file.")
-    retry_intervals_minutes = models.CharField("retry intervals (minutes)", max_length=300, default="15, 30, 60, 90",
-        validators=[parse_retry_intervals], help_text="Minutes between attempts; the last one repeats until the message expires.")
-    expire_after_hours = models.PositiveIntegerField("give up after (hours)", default=96, validators=_at_least(1, 24 * 30),
-        help_text="RFC 5321 asks for four to five days.")
-    dns_failure_limit = models.PositiveIntegerField("attempts before bouncing DNS errors", default=0, validators=_at_least(0, 1000),
-        help_text="DNS failures in a row after which a message is returned; 0 to treat them as any other failure.")
-    delay_notice_hours = models.PositiveIntegerField("delay notice after (hours)", default=4, validators=_at_least(0, 24 * 30),
-        help_text="Tells the sender once that a message is late; 0 for never.")
-    subspool_size = models.PositiveIntegerField("messages per subspool", default=10_000, validators=_at_least(100, 1_000_000))
+    delivery_delay_seconds = models.PositiveIntegerField(
+        "delivery delay (seconds)",
+        default=0,
+        validators=_at_least(0, 86400),
+        help_text="How long each message waits before delivery, for outside programs that look at its file.",
+    )
+    retry_intervals_minutes = models.CharField(
+        "retry intervals (minutes)",
+        max_length=300,
+        default="15, 30, 60, 90",
+        validators=[parse_retry_intervals],
+        help_text="Minutes between attempts; the last one repeats until the message expires.",
+    )
+    expire_after_hours = models.PositiveIntegerField(
+        "give up after (hours)",
+        default=96,
+        validators=_at_least(1, 24 * 30),
+        help_text="RFC 5321 asks for four to five days.",
+    )
+    dns_failure_limit = models.PositiveIntegerField(
+        "attempts before bouncing DNS errors",
+        default=0,
+        validators=_at_least(0, 1000),
+        help_text="DNS failures in a row after which a message is returned; 0 to treat them as any other failure.",
+    )
+    delay_notice_hours = models.PositiveIntegerField(
+        "delay notice after (hours)",
+        default=4,
+        validators=_at_least(0, 24 * 30),
+        help_text="Tells the sender once that a message is late; 0 for never.",
+    )
+    subspool_size = models.PositiveIntegerField(
+        "messages per subspool", default=10_000, validators=_at_least(100, 1_000_000)
+    )
     trace_days = models.PositiveIntegerField("keep traces (days)", default=30, validators=_at_least(1, 3650))
-    min_free_mb = models.PositiveIntegerField("free disk space needed (MB)", default=100, validators=_at_least(0, 10_000_000),
-        help_text="Below it new mail is answered 452 and stays with its sender.")
+    min_free_mb = models.PositiveIntegerField(
+        "free disk space needed (MB)",
+        default=100,
+        validators=_at_least(0, 10_000_000),
+        help_text="Below it new mail is answered 452 and stays with its sender.",
+    )
     # Concurrency
-    max_deliveries = models.PositiveIntegerField("deliveries at once", default=200, validators=_at_least(1, 10_000),
-        help_text="Messages in work at once, over all workers of one machine.")
-    max_local_deliveries = models.PositiveIntegerField("local deliveries at once", default=50, validators=_at_least(1, 10_000))
-    max_remote_deliveries = models.PositiveIntegerField("remote deliveries at once", default=200, validators=_at_least(1, 10_000))
-    max_per_destination = models.PositiveIntegerField("connections per destination", default=20, validators=_at_least(1, 1000))
+    max_deliveries = models.PositiveIntegerField(
+        "deliveries at once",
+        default=200,
+        validators=_at_least(1, 10_000),
+        help_text="Messages in work at once, over all workers of one machine.",
+    )
+    max_local_deliveries = models.PositiveIntegerField(
+        "local deliveries at once", default=50, validators=_at_least(1, 10_000)
+    )
+    max_remote_deliveries = models.PositiveIntegerField(
+        "remote deliveries at once", default=200, validators=_at_least(1, 10_000)
+    )
+    max_per_destination = models.PositiveIntegerField(
+        "connections per destination", default=20, validators=_at_least(1, 1000)
+    )
     # SMTP in
-    max_message_kb = models.PositiveIntegerField("largest message (KB)", default=51_200, validators=_at_least(1, 2_000_000))
-    max_recipients = models.PositiveIntegerField("recipients per message", default=1000, validators=_at_least(100, 100_000),
-        help_text="RFC 5321 asks for at least 100.")
+    max_message_kb = models.PositiveIntegerField(
+        "largest message (KB)", default=51_200, validators=_at_least(1, 2_000_000)
+    )
+    max_recipients = models.PositiveIntegerField(
+        "recipients per message",
+        default=1000,
+        validators=_at_least(100, 100_000),
+        help_text="RFC 5321 asks for at least 100.",
+    )
     max_errors = models.PositiveIntegerField("errors per session", default=20, validators=_at_least(1, 1000))
-    max_connections = models.PositiveIntegerField("connections per listener", default=1000, validators=_at_least(1, 100_000))
-    max_connections_per_ip = models.PositiveIntegerField("connections per IP", default=100, validators=_at_least(1, 100_000))
-    command_timeout_seconds = models.PositiveIntegerField("command timeout (seconds)", default=300, validators=_at_least(10, 3600),
-        help_text="RFC 5321 4.5.3.2.7 asks for five minutes.")
-    data_timeout_seconds = models.PositiveIntegerField("data timeout (seconds)", default=180, validators=_at_least(10, 3600),
-        help_text="Longest silence inside a message; RFC 5321 4.5.3.2.5 asks for three minutes.")
-    max_hops = models.PositiveIntegerField("Received headers before a loop is assumed", default=50, validators=_at_least(5, 200))
-    bypass_networks = models.TextField("relay without authentication", blank=True, default="", validators=[parse_networks],
-        help_text="Networks whose hosts may send anywhere without logging in, one per line.")
+    max_connections = models.PositiveIntegerField(
+        "connections per listener", default=1000, validators=_at_least(1, 100_000)
+    )
+    max_connections_per_ip = models.PositiveIntegerField(
+        "connections per IP", default=100, validators=_at_least(1, 100_000)
+    )
+    command_timeout_seconds = models.PositiveIntegerField(
+        "command timeout (seconds)",
+        default=300,
+        validators=_at_least(10, 3600),
+        help_text="RFC 5321 4.5.3.2.7 asks for five minutes.",
+    )
+    data_timeout_seconds = models.PositiveIntegerField(
+        "data timeout (seconds)",
+        default=180,
+        validators=_at_least(10, 3600),
+        help_text="Longest silence inside a message; RFC 5321 4.5.3.2.5 asks for three minutes.",
+    )
+    max_hops = models.PositiveIntegerField(
+        "Received headers before a loop is assumed", default=50, validators=_at_least(5, 200)
+    )
+    bypass_networks = models.TextField(
+        "relay without authentication",
+        blank=True,
+        default="",
+        validators=[parse_networks],
+        help_text="Networks whose hosts may send anywhere without logging in, one per line.",
+    )
     # Delivery
-    source_address = models.CharField("source IP address", max_length=45, blank=True, default="", validators=[validate_ipv46_address])
-    smtp_out_port = models.PositiveIntegerField("port of remote servers", default=25, validators=_at_least(1, 65535),
-        help_text="25, unless a firewall or a test says otherwise.")
-    tls_policy = models.CharField("TLS to remote servers", max_length=13, default=TLSPolicy.OPPORTUNISTIC,
-        choices=[(p.value, p.label) for p in (TLSPolicy.OPPORTUNISTIC, TLSPolicy.ENCRYPT, TLSPolicy.VERIFY, TLSPolicy.NONE)])
-    connect_timeout_seconds = models.PositiveIntegerField("connect timeout (seconds)", default=30, validators=_at_least(1, 300))
-    reply_timeout_seconds = models.PositiveIntegerField("reply timeout (seconds)", default=300, validators=_at_least(5, 1200))
-    dead_host_seconds = models.PositiveIntegerField("rest of a dead host (seconds)", default=60, validators=_at_least(1, 3600),
-        help_text="How long no connection is tried to a destination that did not answer; doubles up to an hour.")
+    source_address = models.CharField(
+        "source IP address", max_length=45, blank=True, default="", validators=[validate_ipv46_address]
+    )
+    smtp_out_port = models.PositiveIntegerField(
+        "port of remote servers",
+        default=25,
+        validators=_at_least(1, 65535),
+        help_text="25, unless a firewall or a test says otherwise.",
+    )
+    tls_policy = models.CharField(
+        "TLS to remote servers",
+        max_length=13,
+        default=TLSPolicy.OPPORTUNISTIC,
+        choices=[
+            (p.value, p.label) for p in (TLSPolicy.OPPORTUNISTIC, TLSPolicy.ENCRYPT, TLSPolicy.VERIFY, TLSPolicy.NONE)
+        ],
+    )
+    connect_timeout_seconds = models.PositiveIntegerField(
+        "connect timeout (seconds)", default=30, validators=_at_least(1, 300)
+    )
+    reply_timeout_seconds = models.PositiveIntegerField(
+        "reply timeout (seconds)", default=300, validators=_at_least(5, 1200)
+    )
+    dead_host_seconds = models.PositiveIntegerField(
+        "rest of a dead host (seconds)",
+        default=60,
+        validators=_at_least(1, 3600),
+        help_text="How long no connection is tried to a destination that did not answer; doubles up to an hour.",
+    )
     local_store = models.CharField(max_length=8, choices=LocalStore, default=LocalStore.MAILDIR)
-    lmtp_address = models.CharField("LMTP address", max_length=255, blank=True, default="",
-        help_text="host:port, or the path of a unix socket.")
+    lmtp_address = models.CharField(
+        "LMTP address", max_length=255, blank=True, default="", help_text="host:port, or the path of a unix socket."
+    )
     # TLS of our own ports
-    tls_certificate = models.CharField("TLS certificate file", max_length=500, blank=True, default="",
-        help_text="PEM file with the chain; empty for the self-signed one in the home.")
+    tls_certificate = models.CharField(
+        "TLS certificate file",
+        max_length=500,
+        blank=True,
+        default="",
+        help_text="PEM file with the chain; empty for the self-signed one in the home.",
+    )
     tls_key = models.CharField("TLS key file", max_length=500, blank=True, default="")
-    postmaster = models.CharField("postmaster address", max_length=254, blank=True, default="",
-        help_text="From address of bounces; empty for postmaster@ this server's name.")
+    postmaster = models.CharField(
+        "postmaster address",
+        max_length=254,
+        blank=True,
+        default="",
+        help_text="From address of bounces; empty for postmaster@ this server's name.",
+    )
 
     class Meta:
         verbose_name = verbose_name_plural = "settings"

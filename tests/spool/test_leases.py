@@ -9,7 +9,6 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
-from mailspool.home import Home
 from spool import intake, leases, statements
 from spool.envelope import LeasedEntry
 from spool.models import Entry, Kind, Priority, Status
