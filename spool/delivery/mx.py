@@ -1,0 +1,145 @@
+"""Which hosts take mail for a domain (RFC 5321 5.1, RFC 7505), asked of the DNS and kept as long as it allows."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from dataclasses import dataclass
+
+import dns.asyncresolver
+import dns.exception
+import dns.rdatatype
+import dns.resolver
+
+MOST_CACHED = 50_000
+SHORTEST_SECONDS, LONGEST_SECONDS = 5.0, 3600.0
+FAILURE_SECONDS, NOWHERE_SECONDS = 5.0, 60.0
+LOOKUP_SECONDS = 15.0
+
+
+class NoRoute(Exception):
+    """The DNS names no host. `permanent` says whether trying again is of use; `status_code` is RFC 3463's."""
+
+    def __init__(self, reply: str, status_code: str, *, permanent: bool) -> None:
+        super().__init__(reply)
+        self.reply = reply
+        self.status_code = status_code
+        self.permanent = permanent
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """One address to try. `name` is what a certificate must name."""
+
+    name: str
+    ip: str
+
+
+class Exchangers:
+    """MX lookups with a cache. One per event loop."""
+
+    def __init__(self, own_name: str, resolver: str = "") -> None:
+        self._own_name = own_name.lower().rstrip(".")
+        self._resolver = dns.asyncresolver.Resolver(configure=not resolver)
+        if resolver:
+            address, _, port = resolver.rpartition(":")
+            self._resolver.nameservers = [address.strip("[]")]
+            self._resolver.port = int(port)
+        self._resolver.lifetime = LOOKUP_SECONDS
+        self._kept: dict[str, tuple[float, list[Host] | NoRoute]] = {}
+        self._asking: dict[str, asyncio.Task[list[Host] | NoRoute]] = {}
+
+    async def hosts(self, domain: str, *, use_mx: bool = True) -> list[Host]:
+        """Addresses in the order to try them, at least one. Raises NoRoute.
+
+        With `use_mx` False the name is a host (a route): only its addresses are asked for.
+        """
+        key = domain if use_mx else f"={domain}"
+        kept = self._kept.get(key)
+        if kept is None or kept[0] < time.monotonic():
+            task = self._asking.get(key)
+            if task is None:
+                task = asyncio.ensure_future(self._ask(key, domain, use_mx))
+                self._asking[key] = task
+            answer = await asyncio.shield(task)
+        else:
+            answer = kept[1]
+        if isinstance(answer, NoRoute):
+            raise answer
+        return answer
+
+    async def _ask(self, key: str, domain: str, use_mx: bool) -> list[Host] | NoRoute:
+        answer: list[Host] | NoRoute
+        try:
+            answer, ttl = await (self._exchangers(domain) if use_mx else self._addresses([domain]))
+            if not answer:
+                answer = NoRoute(f"{domain} has no address in the DNS", "5.4.4", permanent=use_mx)
+                ttl = NOWHERE_SECONDS
+        except NoRoute as error:
+            answer, ttl = error, NOWHERE_SECONDS if error.permanent else FAILURE_SECONDS
+        finally:
+            self._asking.pop(key, None)
+        if len(self._kept) >= MOST_CACHED:
+            self._kept.clear()
+        self._kept[key] = (time.monotonic() + min(max(ttl, SHORTEST_SECONDS), LONGEST_SECONDS), answer)
+        return answer
+
+    async def _exchangers(self, domain: str) -> tuple[list[Host], float]:
+        if domain.startswith("["):
+            literal = domain.strip("[]").removeprefix("ipv6:")
+            return [Host(literal, literal)], LONGEST_SECONDS
+        answer = await self._resolve(domain, "MX")
+        if answer is None:
+            # No MX: the domain itself is its host (RFC 5321 5.1).
+            return await self._addresses([domain])
+        records = [(record.preference, record.exchange.to_text(omit_final_dot=True).lower()) for record in answer]
+        if len(records) == 1 and records[0][1] in ("", "."):
+            raise NoRoute(f"556 5.1.10 {domain} takes no mail (null MX)", "5.1.10", permanent=True)
+        own = [preference for preference, name in records if name == self._own_name]
+        if own:
+            # Hosts behind us would only bring the mail back (RFC 5321 5.1).
+            records = [record for record in records if record[0] < min(own)]
+            if not records:
+                raise NoRoute(f"mail for {domain} loops back to this server", "5.4.6", permanent=True)
+        random.shuffle(records)
+        records.sort(key=lambda record: record[0])
+        ttl = answer.rrset.ttl if answer.rrset is not None else SHORTEST_SECONDS
+        hosts, host_ttl = await self._addresses([name for _, name in records])
+        return hosts, min(ttl, host_ttl)
+
+    async def _addresses(self, names: list[str]) -> tuple[list[Host], float]:
+        hosts: list[Host] = []
+        ttl = LONGEST_SECONDS
+        trouble: NoRoute | None = None
+        for name in names:
+            if _is_ip(name):
+                hosts.append(Host(name, name))
+                continue
+            for kind in ("A", "AAAA"):
+                try:
+                    answer = await self._resolve(name, kind)
+                except NoRoute as error:
+                    trouble = trouble if error.permanent and trouble else error
+                    break
+                if answer is not None:
+                    ttl = min(ttl, answer.rrset.ttl if answer.rrset is not None else ttl)
+                    hosts += [Host(name, record.address) for record in answer]
+        if not hosts and trouble is not None:
+            raise trouble
+        return hosts, ttl
+
+    async def _resolve(self, name: str, kind: str) -> dns.resolver.Answer | None:
+        """The records, or None when the name has none of this kind. Raises NoRoute."""
+        try:
+            return await self._resolver.resolve(name, kind, search=False)
+        except dns.resolver.NoAnswer:
+            return None
+        except dns.resolver.NXDOMAIN as error:
+            raise NoRoute(f"the domain {name} does not exist", "5.1.2", permanent=True) from error
+        except (dns.exception.DNSException, OSError, ValueError) as error:
+            raise NoRoute(f"the DNS gave no answer for {name} ({type(error).__name__})", "4.4.3", permanent=False) from error
+
+
+def _is_ip(text: str) -> bool:
+    return text.replace(".", "").isdigit() or ":" in text
