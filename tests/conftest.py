@@ -10,6 +10,7 @@ import pytest
 from django.conf import settings as django_settings
 
 from mailspool.home import Home
+from tests.support.postgres import PostgresServer
 from tests.support.redis import RedisServer
 
 try:
@@ -38,6 +39,18 @@ def redis_server() -> Iterator[RedisServer]:
     server.start()
     yield server
     server.stop()
+
+
+@pytest.fixture(scope="session")
+def durable_postgres() -> Iterator[PostgresServer | None]:
+    """A PostgreSQL that syncs and may be killed, when the run is on PostgreSQL; None when it is on SQLite."""
+    if django_settings.DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
+        yield None
+        return
+    server = PostgresServer()
+    server.start()
+    yield server
+    server.remove()
 
 
 @pytest.fixture

@@ -146,16 +146,24 @@ class MailspoolUnderTest:
             raise AssertionError(f"manage.py {' '.join(arguments)}: {done.returncode}\n{done.stdout}\n{done.stderr}")
         return done
 
+    def run(self, statements: str) -> str:
+        """Run Python in the installation, as `manage.py shell -c` does; returns what it printed."""
+        return self.manage("shell", "-v", "0", "-c", statements).stdout
+
     def settings(self, **values: object) -> None:
-        """Set fields of spool.Settings, as the console would. In effect within a second in running processes."""
-        for name, value in values.items():
-            self.manage("settings", "set", name, str(value))
+        """Set fields of spool.Settings, checked as in the console. In effect within a second in running processes."""
+        self.run(
+            f"from spool.models import Settings\nrow = Settings.load()\nfor name, value in {values!r}.items():\n"
+            "    setattr(row, name, value)\nrow.full_clean()\nrow.save()"
+        )
 
     def add_domain(self, name: str, *users: str) -> None:
         """A local domain with users by their local parts, who all have PASSWORD."""
-        self.manage("account", "domain", "add", name)
-        for user in users:
-            self.manage("account", "user", "add", f"{user}@{name}", "--password", PASSWORD)
+        self.run(
+            f"from accounts.models import Domain, User\ndomain = Domain.objects.create(name={name!r})\n"
+            f"for user in {users!r}:\n"
+            f"    User.objects.create_user(f'{{user}}@{name}', {PASSWORD!r}, domain=domain)"
+        )
 
     def rows(self, query: str) -> list[tuple[Any, ...]]:
         """The answer to a query, from a connection of its own."""

@@ -6,6 +6,7 @@ with CMD's exit status. With `--fast` before the `--` the server doesn't sync: g
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pwd
 import re
@@ -58,8 +59,23 @@ class PostgresServer:
         self.daemon.stop(30)
 
     def kill(self) -> None:
-        """What a power cut does to the processes: postmaster and backends at once, nothing flushed."""
+        """What a power cut does to the processes: postmaster and backends at once, nothing flushed.
+
+        Each backend leads a session of its own, and a new postmaster refuses to start while an old backend lives.
+        """
+        backends = self._backends()
         self.daemon.kill()
+        for pid in backends:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
+    def _backends(self) -> list[int]:
+        """The children of the postmaster."""
+        task = Path("/proc") / str(self.daemon.pid) / "task" / str(self.daemon.pid) / "children"
+        try:
+            return [int(word) for word in task.read_text().split()]
+        except OSError:
+            return []
 
     def remove(self) -> None:
         """Stop it and delete its folder."""
