@@ -138,7 +138,9 @@ class Exchangers:
         except dns.resolver.NXDOMAIN as error:
             raise NoRoute(f"the domain {name} does not exist", "5.1.2", permanent=True) from error
         except (dns.exception.DNSException, OSError, ValueError) as error:
-            raise NoRoute(f"the DNS gave no answer for {name} ({type(error).__name__})", "4.4.3", permanent=False) from error
+            raise NoRoute(
+                f"the DNS gave no answer for {name} ({type(error).__name__})", "4.4.3", permanent=False
+            ) from error
 
 
 def _is_ip(text: str) -> bool:

@@ -1,0 +1,61 @@
+"""SMTP replies of remote hosts: read with limits, for they are as hostile as any other input."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from dataclasses import dataclass
+
+LONGEST_LINE = 2048
+MOST_LINES = 100
+_ENHANCED = re.compile(r"^([245]\.\d{1,3}\.\d{1,3})(?: |$)")
+
+
+class BrokenReply(Exception):
+    """What came is no SMTP reply (RFC 5321 4.2), or none came before the connection ended."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A whole reply: its code, and its lines without their codes."""
+
+    code: int
+    lines: tuple[str, ...]
+
+    @property
+    def text(self) -> str:
+        return f"{self.code} {' '.join(line for line in self.lines if line)}".strip()
+
+    @property
+    def enhanced(self) -> str:
+        """RFC 3463's code, or the one that says no more than the reply's own class."""
+        found = _ENHANCED.match(self.lines[0]) if self.lines else None
+        return found[1] if found else f"{self.code // 100}.0.0"
+
+    @property
+    def good(self) -> bool:
+        return 200 <= self.code < 400
+
+    @property
+    def permanent(self) -> bool:
+        return self.code >= 500
+
+
+async def read_reply(reader: asyncio.StreamReader) -> Reply:
+    """The next reply. Raises BrokenReply, and OSError when the connection breaks."""
+    lines: list[str] = []
+    while True:
+        try:
+            raw = await reader.readuntil(b"\n")
+        except asyncio.IncompleteReadError as error:
+            raise BrokenReply("the connection was closed by the other side") from error
+        except (asyncio.LimitOverrunError, ValueError) as error:
+            raise BrokenReply("the other side sent a line that never ends") from error
+        code, mark = raw[:3], raw[3:4]
+        if not code.isdigit() or not 200 <= int(code) <= 599 or mark not in (b" ", b"-", b"\r", b"\n"):
+            raise BrokenReply(f"the other side sent no SMTP reply: {raw[:80]!r}")
+        lines.append(raw[4:LONGEST_LINE].decode("utf-8", "replace").strip())
+        if mark != b"-":
+            return Reply(int(code), tuple(lines))
+        if len(lines) >= MOST_LINES:
+            raise BrokenReply("the other side sent a reply that never ends")
