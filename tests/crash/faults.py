@@ -20,8 +20,8 @@ class Fault:
     def wrapper(self) -> list[str]:
         """What to put before a command. Only the chosen calls are stopped at, so the rest runs at full speed."""
         return [
-            "strace", "-f", "-qqq", "--seccomp-bpf", "-o", "/dev/null", "-e", f"trace={self.syscall}", "-e", "signal=none",
-            "-e", f"inject={self.syscall}:{self.effect}:when={self.when}",
+            "strace", "-f", "-qqq", "--seccomp-bpf", "-o", "/dev/null", "-e", "signal=none",
+            "-e", f"trace={self.syscall}", "-e", f"inject={self.syscall}:{self.effect}:when={self.when}",
         ]  # fmt: skip
 
     def __str__(self) -> str:

@@ -79,7 +79,7 @@ def test_below_the_reserve_mail_is_refused_before_it_is_sent(install: Install) -
     ledger = Ledger("reserve")
     with mailspool.smtp() as client:
         assert not send_one(client, ledger, (REMOTE[0],), 4096)
-    assert list(ledger.refused.values())[0].startswith("452 4.3.1")
+    assert next(iter(ledger.refused.values())).startswith("452 4.3.1")
     assert mailspool.message_files() == []
     mailspool.settings(min_free_mb=1)
     wait_until(lambda: _is_taken(mailspool, ledger), "mail is taken with a smaller reserve", 5, every=0.3)

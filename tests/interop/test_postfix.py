@@ -1,0 +1,139 @@
+"""Postfix on either side of us."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable, Iterator, Mapping
+
+import pytest
+
+from tests.interop.world import ANN, BOB, SINK_DOMAIN, Report, World, new_test_id
+from tests.support.mailspool_process import MailspoolUnderTest
+from tests.support.messages import a_message
+from tests.support.postfix import PostfixServer, can_run, tool
+from tests.support.waiting import wait_until
+
+pytestmark = pytest.mark.skipif(not can_run(), reason="needs Postfix, and root to start it")
+
+Make = Callable[[Mapping[str, str]], PostfixServer]
+
+
+@pytest.fixture(scope="module")
+def postfix_client(world: World) -> Iterator[PostfixServer]:
+    """A Postfix whose smart host we are."""
+    server = PostfixServer({"relayhost": f"[127.0.0.1]:{world.mailspool.smtp_port}"}, hostname="client.postfix.test")
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def next_hop(mailspool: MailspoolUnderTest) -> Iterator[Make]:
+    """Starts a Postfix with settings of its own, and routes postfix.test to it."""
+    servers: list[PostfixServer] = []
+
+    def start(settings: Mapping[str, str]) -> PostfixServer:
+        server = PostfixServer(settings, hostname="mx.postfix.test")
+        servers.append(server)
+        server.start()
+        mailspool.run(
+            "from spool.models import Route; Route.objects.update_or_create(domain='postfix.test',"
+            f" defaults={{'host': '127.0.0.1', 'port': {server.port}}})"
+        )
+        return server
+
+    yield start
+    for server in servers:
+        server.stop()
+    mailspool.run("from spool.models import Route; Route.objects.all().delete()")
+
+
+def test_postfix_relays_to_us_and_we_deliver(
+    world: World, mailspool: MailspoolUnderTest, postfix_client: PostfixServer
+) -> None:
+    test_id = new_test_id()
+    postfix_client.send("x@client.postfix.test", ANN, a_message(ANN, "x@client.postfix.test", test_id=test_id))
+    message = world.wait_for_mail(ANN, test_id)
+    received = message.get_all("Received") or []
+    assert "client.postfix.test" in received[0]
+    wait_until(lambda: postfix_client.queue_is_empty, "Postfix has nothing left", 10)
+
+
+def test_postfix_gets_our_refusal_and_returns_the_message_itself(
+    world: World, mailspool: MailspoolUnderTest, postfix_client: PostfixServer
+) -> None:
+    test_id = new_test_id()
+    postfix_client.send(ANN, "nobody@here.test", a_message("nobody@here.test", ANN, test_id=test_id))
+    report = Report.of(world.wait_for_mail(ANN, test_id))
+    assert (report.action, report.status) == ("failed", "5.1.1")
+
+
+def test_a_burst_through_postfix_arrives_complete(
+    world: World, mailspool: MailspoolUnderTest, postfix_client: PostfixServer
+) -> None:
+    before = len(world.sink.receipts())
+    subprocess.run(
+        [tool("smtp-source"), "-s", "10", "-m", "300", "-l", "4096", "-f", "x@client.postfix.test",
+         "-t", f"dan@{SINK_DOMAIN}", f"127.0.0.1:{postfix_client.port}"],
+        check=True, timeout=60,
+    )  # fmt: skip
+    wait_until(lambda: len(world.sink.receipts()) >= before + 300, "all 300 are at the sink", 60, every=0.2)
+    mailspool.wait_until_empty(10)
+    assert len(world.sink.receipts()) == before + 300
+
+
+def test_postfix_as_next_hop_takes_our_mail(world: World, mailspool: MailspoolUnderTest, next_hop: Make) -> None:
+    postfix = next_hop({"transport_maps": "inline:{ {postfix.test=discard:} }", "smtpd_discard_ehlo_keywords": ""})
+    test_id = world.send(ANN, [f"user{number}@postfix.test" for number in range(20)])
+    mailspool.wait_until_empty(10)
+    outcomes = mailspool.rows(f"SELECT outcome, count(*) FROM spool_trace WHERE subject = 'Test {test_id}' GROUP BY 1")
+    assert outcomes == [("delivered", 20)]
+    wait_until(lambda: postfix.log_text().count("relay=none") == 20, "Postfix logged 20 recipients", 10)
+
+
+def test_postfix_as_next_hop_refuses_a_recipient_and_the_sender_hears_of_it(
+    world: World, mailspool: MailspoolUnderTest, next_hop: Make
+) -> None:
+    next_hop({"transport_maps": "inline:{ {postfix.test=error:5.7.1 no mail here} }"})
+    test_id = world.send(ANN, "dan@postfix.test")
+    report = Report.of(world.wait_for_mail(ANN, test_id))
+    assert (report.action, report.status) == ("failed", "5.7.1")
+    assert "no mail here" in report.diagnostic
+
+
+def test_a_success_report_is_left_to_a_next_hop_that_knows_dsn(
+    world: World, mailspool: MailspoolUnderTest, next_hop: Make
+) -> None:
+    postfix = next_hop({
+        "transport_maps": "inline:{ {postfix.test=discard:} }",
+        "relayhost": f"[127.0.0.1]:{mailspool.smtp_port}",
+    })  # fmt: skip
+    test_id = world.send(BOB, "dan@postfix.test", rcpt_options=("NOTIFY=SUCCESS",))
+    message = world.wait_for_mail(BOB, test_id, seconds=15)
+    # Postfix's own report: it came through us, and is about what Postfix did.
+    assert "mx.postfix.test" in message["From"]
+    assert postfix.queue_is_empty
+    assert len(world.in_maildir(BOB, test_id)) == 1
+
+
+def test_mail_is_encrypted_when_postfix_offers_it(world: World, mailspool: MailspoolUnderTest, next_hop: Make) -> None:
+    keys = mailspool.home / "keys"
+    certificate, key = sorted(keys.glob("*.crt")) + sorted(keys.glob("*.pem")), sorted(keys.glob("*.key"))
+    next_hop({
+        "transport_maps": "inline:{ {postfix.test=discard:} }",
+        "smtpd_tls_security_level": "may",
+        "smtpd_tls_cert_file": str(certificate[0]),
+        "smtpd_tls_key_file": str((key or certificate)[0]),
+    })  # fmt: skip
+    test_id = world.send(ANN, "dan@postfix.test")
+    mailspool.wait_until_empty(10)
+    [(tls,)] = mailspool.rows(
+        "SELECT a.tls FROM spool_attempt a JOIN spool_trace t ON t.file_name = a.file_name"
+        f" WHERE t.subject = 'Test {test_id}'"
+    )
+    assert tls.startswith("TLSv1.3")
+    assert "unverified" in tls
+    mailspool.run("from spool.models import Route; Route.objects.update(tls='verify')")
+    refused = world.send(ANN, "dan@postfix.test")
+    world.wait_until_waiting(refused)
+    assert "certificate" in world.entry(refused)[2].lower()
