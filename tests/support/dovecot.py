@@ -7,6 +7,7 @@ import imaplib
 import os
 import pwd
 import shutil
+import smtplib
 import socket
 import tempfile
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ from pathlib import Path
 
 from tests.support.daemon import Daemon
 from tests.support.ports import free_port, is_listening
+from tests.support.waiting import wait_until
 
 PASSWORD = "correct horse"
 
@@ -130,6 +132,9 @@ class Dovecot:
         """A mailbox; `quota` is a rule's limit, as `10k` (Dovecot's words). Others get 550 5.1.1 at RCPT."""
         self._users[address.lower()] = quota
         self._write_users()
+        if self.daemon.alive:
+            # Dovecot looks at the file at most once a second.
+            wait_until(lambda: self._knows(address), f"Dovecot knows {address}")
 
     def adopt(self, address: str, maildir: Path) -> None:
         """Let `address` read a copy of the Maildir that another program wrote: names, times and bytes are kept."""
@@ -177,6 +182,11 @@ class Dovecot:
         # The authentication process runs as a user of its own.
         draft.chmod(0o644)
         draft.rename(self.folder / "users")
+
+    def _knows(self, address: str) -> bool:
+        with smtplib.LMTP("127.0.0.1", self.lmtp_port, timeout=10) as client:
+            client.mail("")
+            return client.rcpt(address)[0] == 250
 
     def _greets(self) -> bool:
         with socket.create_connection(("127.0.0.1", self.lmtp_port), 5) as probe:
