@@ -2,3 +2,5 @@
 
 Not for mail itself: that is spool/. It may import every app; no app imports it.
 """
+
+VERSION = "0.1.0"

@@ -1,4 +1,4 @@
-"""Django settings. The environment says where things run; how mail is handled is set in the console (spool.Settings)."""
+"""Django settings. The environment says where things run; the console (spool.Settings) how mail is handled."""
 
 import os
 import socket
@@ -11,7 +11,8 @@ from mailspool.home import Home
 env = environ.Env()
 
 BASE_DIR = Path(__file__).resolve().parent.parent
-HOME = Home(Path(env.str("MAILSPOOL_HOME", default="var")).absolute())
+# Without a choice it is the checkout's own, from whatever folder a command is run.
+HOME = Home(Path(env.str("MAILSPOOL_HOME", default="") or BASE_DIR / "var").absolute())
 
 SECRET_KEY = env.str("MAILSPOOL_SECRET_KEY", default="") or HOME.secret_key()
 DEBUG = env.bool("MAILSPOOL_DEBUG", default=False)
@@ -27,6 +28,9 @@ MAILSPOOL_DNS = env.str("MAILSPOOL_DNS", default="")
 ALLOWED_HOSTS = env.list(
     "MAILSPOOL_ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]", MAILSPOOL_BIND, MAILSPOOL_HOSTNAME]
 )
+# Whether the console is reached by https, through a proxy that sets X-Forwarded-Proto and removes a client's own.
+MAILSPOOL_HTTPS = env.bool("MAILSPOOL_HTTPS", default=False)
+MAILSPOOL_METRICS_TOKEN = env.str("MAILSPOOL_METRICS_TOKEN", default="")
 CSRF_TRUSTED_ORIGINS = env.list("MAILSPOOL_TRUSTED_ORIGINS", default=[])
 
 INSTALLED_APPS = [
@@ -43,6 +47,7 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "mailspool.health.Probes",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -112,6 +117,13 @@ WHITENOISE_USE_FINDERS = True
 X_FRAME_OPTIONS = "DENY"
 SECURE_REFERRER_POLICY = "same-origin"
 SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_AGE = 12 * 3600
+if MAILSPOOL_HTTPS:
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+    SECURE_SSL_REDIRECT = True
+    SECURE_REDIRECT_EXEMPT = [r"^metrics$"]
+    SECURE_HSTS_SECONDS = 365 * 24 * 3600
+    SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = True
 
 # Extension points: dotted paths, run in this order. A third party adds its own with one line.
 SPOOL_SMTP_CHECKS: list[str] = []
@@ -123,6 +135,7 @@ UNFOLD = {
     "SITE_SYMBOL": "forward_to_inbox",
     "SHOW_HISTORY": True,
     "SHOW_VIEW_ON_SITE": False,
+    "SIDEBAR": {"show_search": False, "show_all_applications": False, "navigation": "mailspool.navigation.sidebar"},
 }
 
 LOGGING = {

@@ -1,0 +1,57 @@
+"""The sidebar of the console, in the order in which an administrator needs it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.http import HttpRequest
+from django.urls import NoReverseMatch, reverse
+
+# (section, ((title, icon, name of the page's URL), …)). Icons are Material Symbols.
+SECTIONS = (
+    (
+        "Mail",
+        (
+            ("Spool", "forward_to_inbox", "admin:spool_entry_changelist"),
+            ("Message trace", "manage_search", "admin:spool_trace_changelist"),
+        ),
+    ),
+    (
+        "Accounts",
+        (
+            ("Domains", "domain", "admin:accounts_domain_changelist"),
+            ("Users", "person", "admin:accounts_user_changelist"),
+            ("Aliases", "alternate_email", "admin:accounts_alias_changelist"),
+            ("Mailing lists", "groups", "admin:accounts_mailinglist_changelist"),
+        ),
+    ),
+    (
+        "Server",
+        (
+            ("Routes", "alt_route", "admin:spool_route_changelist"),
+            ("Settings", "tune", "admin:spool_settings_changelist"),
+            ("Jobs", "conveyor_belt", "admin:django_rq_dashboard_changelist"),
+        ),
+    ),
+)
+
+
+def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
+    """Unfold's UNFOLD["SIDEBAR"]["navigation"]. A page that isn't installed has no link."""
+    sections = []
+    for title, pages in SECTIONS:
+        items = [
+            {"title": name, "icon": icon, "link": link}
+            for name, icon, url in pages
+            if (link := _link_to(url)) is not None
+        ]
+        if items:
+            sections.append({"title": title, "separator": True, "items": items})
+    return sections
+
+
+def _link_to(url_name: str) -> str | None:
+    try:
+        return reverse(url_name)
+    except NoReverseMatch:
+        return None

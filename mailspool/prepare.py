@@ -1,0 +1,72 @@
+"""What is done once before the programs start: tables, the first administrator, a Redis that answers.
+
+`python -m mailspool.prepare` is run by the supervisor, and by hand or by a unit before the services start.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+
+import django
+from django.conf import settings
+from django.core.management import call_command
+from django.db import OperationalError, connection
+from redis import Redis
+from redis.exceptions import RedisError
+
+from mailspool.health import HEARTBEATS
+from mailspool.preflight import CannotStart
+
+REDIS_PATIENCE_SECONDS = 20.0
+
+
+def prepare() -> None:
+    """Bring the database up to date, make the first administrator, and wait for Redis. Raises CannotStart."""
+    try:
+        call_command("migrate", verbosity=0, interactive=False)
+        call_command("firstadmin")
+    except OperationalError as error:
+        raise CannotStart(f"The database can't be used: {str(error).strip()} (DATABASE_URL says which).") from error
+    finally:
+        connection.close()
+    client = _wait_for_redis()
+    if settings.REDIS_IS_EMBEDDED:
+        _forget_earlier_run(client)
+
+
+def _wait_for_redis() -> Redis:
+    url = str(settings.RQ_CONNECTION["URL"])
+    client = Redis.from_url(url, socket_connect_timeout=2, socket_timeout=2)
+    deadline = time.monotonic() + REDIS_PATIENCE_SECONDS
+    while True:
+        try:
+            client.ping()
+        except RedisError as error:
+            if time.monotonic() > deadline:
+                which = "The embedded Redis" if settings.REDIS_IS_EMBEDDED else "The Redis of REDIS_URL"
+                raise CannotStart(f"{which} does not answer: {error}.") from error
+            time.sleep(0.05)
+        else:
+            return client
+
+
+def _forget_earlier_run(client: Redis) -> None:
+    """Signs of life outlive their program by half a minute: /readyz must not take them for this run's."""
+    for prefix in HEARTBEATS.values():
+        for key in client.scan_iter(f"{prefix}*", count=1000):
+            client.delete(key)
+
+
+def main() -> int:
+    django.setup()
+    try:
+        prepare()
+    except CannotStart as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

