@@ -56,6 +56,8 @@ class Connection:
         self.peer = peer
         self.tls = ""
         self.used = 0
+        # Whether the message of the running transaction may have reached the other side.
+        self.body_sent = False
         self._own_name = own_name
         self._reply_seconds = reply_seconds
         self._features: dict[str, str] = {}
@@ -174,6 +176,7 @@ class Connection:
         Raises OSError, TimeoutError or BrokenReply; then nothing was certainly accepted.
         """
         self.used += 1
+        self.body_sent = False
         commands = [self._mail(entry), *(self._rcpt(recipient) for recipient in recipients), b"DATA\r\n"]
         if "PIPELINING" in self._features:
             self._writer.write(b"".join(commands))
@@ -191,6 +194,7 @@ class Connection:
             # The host wants a body although nobody is to get it (RFC 2920 3.1).
             await self._ask(".")
             return list(answers)
+        self.body_sent = True
         await self._write_body(content)
         ends = [await self._reply(DATA_END_SECONDS) for _ in range(sum(accepted) if self.peer.lmtp else 1)]
         following = iter(ends)

@@ -283,7 +283,12 @@ def _sweep(tmp: Path) -> None:
     oldest = time.time() - _STALE_SECONDS
     with os.scandir(tmp) as files:
         for file in files:
-            if file.stat(follow_symlinks=False).st_mtime < oldest:
+            try:
+                is_stale = file.stat(follow_symlinks=False).st_mtime < oldest
+            except FileNotFoundError:
+                # Another delivery has just renamed it.
+                continue
+            if is_stale:
                 _unlink_quietly(Path(file.path))
 
 

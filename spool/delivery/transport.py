@@ -284,7 +284,7 @@ class Destination:
             return True
         except (OSError, TimeoutError, BrokenReply) as error:
             connection.abort()
-            if connection.used > 1 and not transaction.tried_again and isinstance(error, OSError | BrokenReply):
+            if connection.used > 1 and not connection.body_sent and not transaction.tried_again:
                 # A kept connection that the other side had already closed: nothing was said against the message.
                 transaction.tried_again = True
                 self._queue.appendleft(transaction)

@@ -1,0 +1,20 @@
+"""`manage.py smtpd`: one listener process. Several may share the ports."""
+
+import asyncio
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from spool.smtpd.server import serve
+
+
+class Command(BaseCommand):
+    """Take mail in by SMTP, submission and implicit-TLS submission."""
+
+    help = "Take mail in by SMTP, submission and implicit-TLS submission."
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        try:
+            asyncio.run(serve())
+        except OSError as error:
+            raise CommandError(f"the listener could not start: {error}") from error

@@ -1,0 +1,71 @@
+"""The check chain: who else has a say before a message is taken (SPOOL_SMTP_CHECKS, dotted paths, in order).
+
+A check overrides the hooks it needs and answers with a Reply to refuse, or None to have no objection:
+
+    class NoMondays(SMTPCheck):
+        async def on_mail(self, session, sender):
+            return Reply(450, "4.7.1", "Come back tomorrow") if date.today().weekday() == 0 else None
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from django.conf import settings
+from django.utils.module_loading import import_string
+
+if TYPE_CHECKING:
+    from spool.smtpd.session import MailSession
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An SMTP reply with its enhanced status code (RFC 2034)."""
+
+    code: int
+    enhanced: str
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.code} {self.enhanced} {self.text}"
+
+
+class SMTPCheck:
+    """Base of all checks. A hook that is not overridden costs nothing."""
+
+    async def on_connect(self, session: MailSession) -> Reply | None: ...
+
+    async def on_ehlo(self, session: MailSession, name: str) -> Reply | None: ...
+
+    async def on_auth(self, session: MailSession, username: str) -> Reply | None: ...
+
+    async def on_mail(self, session: MailSession, sender: str) -> Reply | None: ...
+
+    async def on_rcpt(self, session: MailSession, recipient: str) -> Reply | None: ...
+
+    async def on_data(self, session: MailSession) -> Reply | None: ...
+
+
+HOOKS = ("on_connect", "on_ehlo", "on_auth", "on_mail", "on_rcpt", "on_data")
+
+
+class CheckChain:
+    """The checks of this process, by the hooks that they really have."""
+
+    def __init__(self) -> None:
+        checks: list[SMTPCheck] = [import_string(path)() for path in settings.SPOOL_SMTP_CHECKS]
+        self._hooks = {
+            hook: [
+                getattr(check, hook) for check in checks if getattr(type(check), hook) is not getattr(SMTPCheck, hook)
+            ]
+            for hook in HOOKS
+        }
+
+    async def refusal(self, hook: str, *arguments: object) -> Reply | None:
+        """The first objection, if there is one."""
+        for call in self._hooks[hook]:
+            reply: Reply | None = await call(*arguments)
+            if reply is not None:
+                return reply
+        return None

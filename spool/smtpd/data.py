@@ -1,0 +1,158 @@
+"""Reading a message off the wire in large pieces, and what makes it unacceptable whatever its size."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+from spool import store
+
+CHUNK_BYTES = 256 * 1024
+# A message up to this size stays in memory until it is committed; a larger one goes to disk as it comes.
+IN_MEMORY_BYTES = 256 * 1024
+# How much of a message that is too large is read to the end for a proper answer.
+TOLERATED_BYTES = 100 * 1024 * 1024
+LONGEST_LINE = 64 * 1024
+END = b"\r\n.\r\n"
+
+_LONG = re.compile(rb"[^\n]{%d}" % LONGEST_LINE)
+
+BARE_LINE_END = "550 5.6.11 The message has a CR or LF on its own; end each line with CRLF and send it again"
+NUL_BYTE = "550 5.6.0 The message has a NUL byte; encode binary content and send it again"
+LINE_TOO_LONG = "550 5.6.0 The message has a line of more than 64 KB; encode the content and send it again"
+
+
+class TooMuch(Exception):
+    """The client went on far beyond the size limit; the connection is of no use any more."""
+
+
+class Body:
+    """A message as it arrives: in memory while small, in the spool's incoming folder beyond."""
+
+    def __init__(self, limit_bytes: int) -> None:
+        self._limit = limit_bytes
+        self._parts: list[bytes] = []
+        self._file: Path | None = None
+        self._last = b""
+        self.size = 0
+        self.head = b""
+        self.problem = ""
+
+    async def add(self, piece: bytes) -> None:
+        """Take the next piece of the message, already unstuffed; sets `problem` to the reply it deserves."""
+        self.size += len(piece)
+        if self.size > self._limit:
+            self.problem = self.problem or f"552 5.3.4 The message is larger than the limit of {self._limit} bytes"
+            self.discard()
+            if self.size > self._limit + TOLERATED_BYTES:
+                raise TooMuch
+            return
+        if not self.problem:
+            self.problem = self._examine(piece)
+        if self.problem:
+            self.discard()
+            return
+        if len(self.head) < CHUNK_BYTES:
+            self.head += piece[: CHUNK_BYTES - len(self.head)]
+        self._parts.append(piece)
+        if self.size > IN_MEMORY_BYTES:
+            await self._spill()
+
+    def _examine(self, piece: bytes) -> str:
+        if b"\0" in piece:
+            return NUL_BYTE
+        text = self._last + piece
+        # A CR at the very end may yet be followed by its LF.
+        self._last = b"\r" if piece.endswith(b"\r") else b""
+        if _has_bare(text[:-1] if self._last else text):
+            return BARE_LINE_END
+        return LINE_TOO_LONG if _LONG.search(piece) else ""
+
+    async def _spill(self) -> None:
+        content = b"".join(self._parts)
+        self._parts = []
+        if self._file is None:
+            self._file = store.new_incoming()
+        await asyncio.to_thread(_append, self._file, content)
+
+    async def finish(self, header: bytes) -> tuple[bytes | None, Path | None]:
+        """The message with `header` before it: as bytes, or as a file."""
+        if self._last == b"\r" and not self.problem:
+            self.problem = BARE_LINE_END
+        if self._file is None:
+            return header + b"".join(self._parts), None
+        await self._spill()
+        final = store.new_incoming()
+        await asyncio.to_thread(_prepend, final, header, self._file)
+        self._file = None
+        return None, final
+
+    def discard(self) -> None:
+        """Forget what there is of the message."""
+        self._parts = []
+        if self._file is not None:
+            store.unlink(self._file)
+            self._file = None
+
+
+def _has_bare(text: bytes) -> bool:
+    """Whether a CR or LF stands alone. Counting finds out quickly for the usual message, which has none."""
+    pairs = text.count(b"\r\n")
+    return text.count(b"\n") != pairs or text.count(b"\r") != pairs
+
+
+def _append(path: Path, content: bytes) -> None:
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with path.open("ab") as file:
+        file.write(content)
+
+
+def _prepend(final: Path, header: bytes, body: Path) -> None:
+    with final.open("wb") as target, body.open("rb") as source:
+        target.write(header)
+        while piece := source.read(CHUNK_BYTES * 4):
+            target.write(piece)
+    body.unlink()
+
+
+async def read_data(reader: asyncio.StreamReader, body: Body, renew: Callable[[], None]) -> bytes:
+    """Read up to the dot that ends DATA (RFC 5321 4.1.1.4); returns what came after it (pipelined commands).
+
+    The end is CRLF.CRLF alone, so that nothing else can smuggle a second message. Raises TooMuch, and
+    IncompleteReadError when the client leaves in the middle.
+    """
+    # What stands before the message counts as a line end: a dot may be its very first character.
+    held = b"\r\n"
+    first = True
+    while True:
+        piece = await reader.read(CHUNK_BYTES)
+        if not piece:
+            raise asyncio.IncompleteReadError(b"", None)
+        renew()
+        held += piece
+        end = held.find(END)
+        if end >= 0:
+            text = held[: end + 2]
+            rest = held[end + len(END) :]
+        else:
+            # Keep what may be the beginning of the end.
+            keep = next((n for n in range(len(END) - 1, 0, -1) if held.endswith(END[:n])), 0)
+            text, rest = held[: len(held) - keep], held[len(held) - keep :]
+        text, rest = _unstuffable(text, rest, end >= 0)
+        plain = text.replace(b"\r\n.", b"\r\n") if b"\r\n." in text else text
+        if first and len(plain) >= 2:
+            plain, first = plain[2:], False
+        if plain:
+            await body.add(plain)
+        if end >= 0:
+            return rest
+        held = rest
+
+
+def _unstuffable(text: bytes, rest: bytes, ended: bool) -> tuple[bytes, bytes]:
+    """Keep a final CRLF back, so that a stuffed dot in the next piece is seen together with it."""
+    if not ended and text.endswith(b"\r\n"):
+        return text[:-2], b"\r\n" + rest
+    return text, rest

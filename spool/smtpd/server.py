@@ -1,0 +1,87 @@
+"""A listener process: its sockets, its sessions, and an end that loses nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+
+from django.conf import settings
+from redis.exceptions import RedisError
+
+from spool import doorbell
+from spool.intake import Committer
+from spool.smtpd.session import MailSession
+from spool.smtpd.state import Port, Shared
+
+log = logging.getLogger(__name__)
+
+DRAIN_SECONDS = 30.0
+HEARTBEAT_SECONDS = 10.0
+ALIVE_SECONDS = 30
+
+
+def ports() -> list[Port]:
+    """The ports that the environment names; 0 turns one off."""
+    every = [
+        Port(settings.MAILSPOOL_SMTP_PORT),
+        Port(settings.MAILSPOOL_SUBMISSION_PORT, submission=True),
+        Port(settings.MAILSPOOL_SMTPS_PORT, submission=True, implicit_tls=True),
+    ]
+    return [port for port in every if port.number]
+
+
+async def serve() -> None:
+    """Listen until SIGTERM or SIGINT, then finish the messages that are on their way in. Raises OSError."""
+    loop = asyncio.get_running_loop()
+    committer = Committer(loop)
+    shared = Shared(committer)
+    await shared.refresh()
+    committer.start()
+    servers = [await _listen(shared, port, loop) for port in ports()]
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    loop.add_signal_handler(signal.SIGHUP, shared.load_certificate)
+    helpers = [asyncio.ensure_future(shared.keep_fresh()), asyncio.ensure_future(_beat(shared))]
+    print("listening on", ", ".join(str(port.number) for port in ports()), flush=True)
+    await stop.wait()
+    shared.stopping = True
+    for server in servers:
+        server.close()
+    until = loop.time() + DRAIN_SECONDS
+    while (shared.connections or committer.pending) and loop.time() < until:
+        await asyncio.sleep(0.1)
+    for task in helpers:
+        task.cancel()
+    await asyncio.to_thread(committer.stop)
+
+
+async def _listen(shared: Shared, port: Port, loop: asyncio.AbstractEventLoop) -> asyncio.Server:
+    def session() -> MailSession:
+        return MailSession(shared, port, loop)
+
+    return await loop.create_server(
+        session, settings.MAILSPOOL_BIND, port.number, reuse_port=True, backlog=512,
+        ssl=shared.tls if port.implicit_tls else None,
+    )  # fmt: skip
+
+
+async def _beat(shared: Shared) -> None:
+    """Tell /readyz and /metrics that this listener lives and what it has done."""
+    key = f"mailspool:smtpd:{socket.gethostname()}:{os.getpid()}"
+    while True:
+        counts = {name: int(count) for name, count in shared.counters.items()}
+        try:
+            await asyncio.to_thread(_publish, key, {"connections": shared.connections, **counts})
+        except RedisError as error:
+            log.debug("no heartbeat: %s", error)
+        await asyncio.sleep(HEARTBEAT_SECONDS)
+
+
+def _publish(key: str, counts: dict[str, int]) -> None:
+    client = doorbell.redis()
+    client.hset(key, mapping=counts)
+    client.expire(key, ALIVE_SECONDS)
