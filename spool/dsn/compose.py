@@ -250,4 +250,3 @@ def _remote_host(name: str) -> str:
     if _IP_ADDRESS.fullmatch(name):
         return f"[{name}]"
     return name.rstrip(".") if _HOST.fullmatch(name) else ""
-
