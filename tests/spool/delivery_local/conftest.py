@@ -69,9 +69,14 @@ def a_mailbox(address: str = "ann@example.org", mailbox_mb: int = 0) -> LocalUse
 
 
 def an_entry(
-    folder: Path, to: str | list[str] = "ann@example.org", sender: str = "bob@example.net", content: bytes | None = None,
-    original: str = "", notify: str = "", **fields: object,
-) -> LeasedEntry:  # fmt: skip
+    folder: Path,
+    to: str | list[str] = "ann@example.org",
+    sender: str = "bob@example.net",
+    content: bytes | None = None,
+    original: str = "",
+    notify: str = "",
+    **fields: object,
+) -> LeasedEntry:
     """An entry for local recipients. `fields` are those of LeasedEntry."""
     entry = a_leased_entry(folder, sender, to, Kind.LOCAL, content=content, notify=notify)
     entry.recipients = [replace(recipient, original=original) for recipient in entry.recipients]
