@@ -1,45 +1,58 @@
-# Mailspool. `make run` starts everything; `make test` checks everything.
-PYTHON ?= python3
+# `make run` starts a whole Mailspool. Everything else is for working on it: `make help`.
+
+# Servers live in sbin, which an ordinary user's PATH may not name.
+export PATH := $(PATH):/usr/local/sbin:/usr/sbin:/sbin
+
 VENV := .venv
-BIN := $(VENV)/bin
-PACKAGES := postfix swaks dovecot-core dovecot-lmtpd dovecot-imapd postgresql redis-server strace
-TOOLS := /usr/sbin/postfix /usr/bin/swaks /usr/sbin/dovecot /usr/lib/dovecot/lmtp /usr/lib/dovecot/imap \
-         /usr/lib/postgresql/*/bin/initdb /usr/bin/redis-server /usr/bin/strace
+PY := $(VENV)/bin/python
+PIP := $(PY) -m pip install --quiet --disable-pip-version-check --no-input
+# The first Python on the PATH that is new enough; `make PYTHON=…` chooses another.
+PYTHON ?= $(shell for python in python3.11 python3 python3.12 python3.13; do \
+	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
 
-.PHONY: run test lint bench packages clean
+.NOTPARALLEL:
+.PHONY: help run test lint bench clean venv dev-venv debian-packages
 
-run: $(VENV)/.runtime
-	@exec $(BIN)/python -m mailspool.processes
+help:
+	@echo 'make run     start Mailspool; Ctrl-C stops it (settings: docs/configuration.md)'
+	@echo 'make test    all tests, on SQLite and on PostgreSQL; ARGS= for pytest'
+	@echo 'make lint    style, types, Django checks, missing migrations'
+	@echo 'make bench   mail flow beside Postfix; BENCH= for its options'
+	@echo 'make clean   remove what these made; your mail in var/ stays'
 
-$(BIN)/python:
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Mailspool needs Python 3.11 or newer."; exit 1; }
-	@$(PYTHON) -m venv $(VENV) || { echo "Python's venv module is missing: apt-get install python3-venv"; exit 1; }
+run: venv
+	@exec $(PY) -m mailspool.processes
 
-$(VENV)/.runtime: requirements.txt | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
-	@touch $@
+test: debian-packages dev-venv
+	$(PY) -m pytest $(ARGS)
+	$(PY) -m tests.support.postgres -- $(PY) -m pytest $(ARGS)
 
-$(VENV)/.dev: requirements-dev.txt $(VENV)/.runtime
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
-	@touch $@
+lint: dev-venv
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	@home=$$(mktemp -d) && trap 'rm -rf "$$home"' EXIT && export MAILSPOOL_HOME="$$home" && set -ex && \
+	$(PY) -m mypy && \
+	$(PY) manage.py check --fail-level WARNING && \
+	$(PY) manage.py makemigrations --check --dry-run
 
-packages:
-	@if ls $(TOOLS) >/dev/null 2>&1; then exit 0; \
-	elif [ "$$(id -u)" = 0 ]; then tests/install-packages $(PACKAGES); \
-	else echo "The tests need these Debian packages: $(PACKAGES)"; echo "Install them as root: apt-get install $(PACKAGES)"; exit 1; fi
-
-test: packages $(VENV)/.dev
-	$(BIN)/python -m pytest -q
-	$(BIN)/python -m tests.support.postgres --fast -- $(BIN)/python -m pytest -q
-
-lint: $(VENV)/.dev
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
-	MAILSPOOL_HOME=$$(mktemp -d) $(BIN)/python manage.py makemigrations --check --dry-run
-	$(BIN)/mypy spool accounts mailspool
-
-bench: packages $(VENV)/.dev
-	$(BIN)/python -m bench.mail_flow $(BENCH)
+bench: debian-packages dev-venv
+	$(PY) -m bench.mail_flow $(BENCH)
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find . -name __pycache__ -type d -not -path './var/*' -prune -exec rm -rf {} +
+
+# A virtual environment with what requirements.txt pins; made anew when its Python is gone, filled when the pins changed.
+venv:
+	@$(PY) -c '' 2>/dev/null || .ci/make-venv '$(PYTHON)' $(VENV)
+	@cmp -s requirements.txt $(VENV)/installed.txt || { \
+	echo 'Installing what Mailspool needs (requirements.txt) …' && \
+	$(PIP) -r requirements.txt && cp requirements.txt $(VENV)/installed.txt; }
+
+dev-venv: venv
+	@cmp -s requirements-dev.txt $(VENV)/installed-dev.txt || { \
+	echo 'Installing what the tests need (requirements-dev.txt) …' && \
+	$(PIP) -r requirements-dev.txt && cp requirements-dev.txt $(VENV)/installed-dev.txt; }
+
+debian-packages:
+	@.ci/debian-packages
