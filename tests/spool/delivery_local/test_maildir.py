@@ -7,14 +7,16 @@ import re
 import signal
 from datetime import timedelta
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import pytest
+from django.conf import settings
 from hypothesis import given
 from hypothesis import strategies as st
 
 from accounts.addresses import InvalidAddress, normalise_address
 from mailspool.home import Home
+from spool import store
 from spool.delivery import maildir
 from spool.delivery.local import MISSING_MESSAGE, store_maildir
 from spool.envelope import LeasedEntry, RecipientResult
@@ -132,7 +134,7 @@ def _deliver_and_die(entry: LeasedEntry, moment: str) -> NoReturn:
     try:
         maildir._prepare_once(maildir.folder_of(ANN))
         if moment == "fsync":
-            os.fsync = die
+            os.fsync = die  # type: ignore[assignment]
         else:
             Path.rename = die  # type: ignore[assignment,method-assign]
         stored(entry)
@@ -239,8 +241,12 @@ def test_a_batch_for_one_mailbox_syncs_its_folder_once(
 ) -> None:
     stored(an_entry(spooled))
     synced: list[Path] = []
-    really = maildir.sync_folder
-    monkeypatch.setattr(maildir, "sync_folder", lambda folder: (synced.append(folder), really(folder)))
+
+    def sync(folder: Path) -> None:
+        synced.append(folder)
+        store.sync_folder(folder)
+
+    monkeypatch.setattr(maildir, "sync_folder", sync)
     entries = [an_entry(spooled) for _ in range(40)]
     store_maildir([(entry, [(entry.recipients[0], a_mailbox())]) for entry in entries], NOW)
     assert synced == [maildir.folder_of(ANN) / "new"]
@@ -253,9 +259,14 @@ def test_an_untouched_cur_is_not_listed(home: Home, spooled: Path, monkeypatch: 
     entry = an_entry(spooled)
     long_ago = (entry.created - timedelta(hours=1)).timestamp()
     os.utime(current, (long_ago, long_ago))
-    listed: list[object] = []
+    listed: list[Path] = []
     really = os.scandir
-    monkeypatch.setattr(maildir.os, "scandir", lambda folder: (listed.append(folder), really(folder))[1])
+
+    def scandir(folder: Path) -> Any:
+        listed.append(folder)
+        return really(folder)
+
+    monkeypatch.setattr(os, "scandir", scandir)
     stored(entry)
     assert listed == []
 
@@ -271,7 +282,7 @@ domains = st.sampled_from(["example.org", "example.net", "..", "[192.0.2.1]"])
 @given(st.tuples(local_parts, domains), st.tuples(local_parts, domains))
 def test_distinct_addresses_have_distinct_folders_inside_the_root(one: tuple[str, str], other: tuple[str, str]) -> None:
     folders = [maildir.folder_of(f"{local_part}@{domain}") for local_part, domain in (one, other)]
-    root = maildir.settings.HOME.maildirs
+    root = settings.HOME.maildirs
     for folder in folders:
         assert Path(os.path.normpath(folder)) == folder
         assert folder.parent.parent == root
