@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
+import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -105,8 +106,8 @@ class Rounds:
     def _record(self, finished: Sequence[DeliveryReport]) -> None:
         try:
             self._insistently(lambda: self._record_now(finished))
-        except (DataError, ValueError) as error:
-            log.error("a batch of %d results could not be recorded together: %s", len(finished), error)
+        except Exception as error:  # the edge of recording: one bad result must not take the others along
+            log.error("a batch of %d results could not be recorded together: %r", len(finished), error)
             for report in finished:
                 self._record_alone(report)
 
@@ -116,9 +117,9 @@ class Rounds:
     def _record_alone(self, report: DeliveryReport) -> None:
         try:
             self._insistently(lambda: self._record_now([report]))
-        except (DataError, ValueError) as error:
+        except Exception:  # the poison rule
             log.exception("%s: its results could not be recorded", report.entry.file_name)
-            failure = Failure(report.entry, f"recording its results: {error}")
+            failure = Failure(report.entry, traceback.format_exc())
             self._insistently(lambda: self._set_aside([failure]))
 
     def _insistently(self, work: Callable[[], None]) -> None:

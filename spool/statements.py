@@ -55,9 +55,8 @@ def db_time(moment: datetime | None) -> datetime | str | None:
 
 def from_db_time(value: datetime | str) -> datetime:
     """The reverse of db_time."""
-    if isinstance(value, datetime):
-        return value
-    return datetime.fromisoformat(value).replace(tzinfo=UTC)
+    moment = value if isinstance(value, datetime) else datetime.fromisoformat(value)
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 @contextmanager
