@@ -23,6 +23,7 @@ from spool.dsn.parse import recognise
 from spool.envelope import AttemptRecord, EnvelopeRecipient, LeasedEntry, LeasedRecipient, RecipientResult, Submission
 from spool.headers import storable
 from spool.models.bounce import ReceivedBounce
+from spool.models.entry import Origin
 from spool.models.recipient import Outcome
 from spool.models.settings import Settings
 
@@ -268,14 +269,15 @@ def count_bounces(batch: Sequence[LocalWork]) -> list[list[ReceivedBounce]]:
     """The reports of undelivered mail that each entry brings our users and lists; rows that are not saved yet.
 
     Only mail from the null sender, from a mailer's usual address, or with a report in it is read. A report counts
-    once, at the entry's first attempt. Mail to `<list>-bounces@` counts for the list.
+    once: at the first attempt of the entry that brought it, and not again when it is forwarded. Mail to
+    `<list>-bounces@` counts for the list.
     """
     now = timezone.now()
     return [_bounces_of(entry, recipients, now) for entry, recipients in batch]
 
 
 def _bounces_of(entry: LeasedEntry, recipients: Sequence[LeasedRecipient], now: datetime) -> list[ReceivedBounce]:
-    if entry.attempts or not recipients:
+    if entry.attempts or entry.origin in (Origin.FORWARD, Origin.LIST):
         return []
     try:
         content = _suspected_bounce(entry)

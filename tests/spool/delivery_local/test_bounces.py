@@ -12,6 +12,7 @@ from mailspool.home import Home
 from spool.delivery.local import count_bounces
 from spool.envelope import LeasedEntry
 from spool.models.bounce import ReceivedBounce
+from spool.models.entry import Origin
 from tests.spool.delivery_local.conftest import a_list, a_user, an_entry
 from tests.support.messages import a_message
 
@@ -59,6 +60,10 @@ def test_a_report_with_a_reverse_path_counts_too(spooled: Path) -> None:
 
 def test_a_report_counts_at_the_first_attempt_only(spooled: Path) -> None:
     assert counted(an_entry(spooled, sender="", content=REPORT, attempts=1)) == []
+
+
+def test_a_report_that_is_forwarded_does_not_count_again(spooled: Path) -> None:
+    assert counted(an_entry(spooled, sender="", content=REPORT, origin=Origin.FORWARD.value)) == []
 
 
 def test_ordinary_mail_counts_for_nothing_and_asks_nothing(spooled: Path, django_assert_num_queries: Any) -> None:
