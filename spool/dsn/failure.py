@@ -18,6 +18,8 @@ ADDRESS = re.compile(
     r"([^\s<>()\[\]\",:;@\\\x00-\x1f]{1,64}|\"[^\"\r\n]{1,62}\")"
     r"@((?:[^\W_](?:[\w-]{0,62})\.){0,20}[^\W_][\w-]{0,62}|\[[0-9A-Za-z:.]{2,60}\])"
 )
+# Exchange's X.400 names end so: dda:SMTP=ann@example.org
+_X400_PREFIX = re.compile(r"(?:smtp|rfc822)=", re.IGNORECASE)
 _ENHANCED = re.compile(r"(?<![\d.])([245]\.\d{1,3}\.\d{1,3})(?!\.?\d)")
 _REPLY = re.compile(r"(?<![\d.:/-])([45])\d\d(?![\d.:/-])")
 
@@ -34,7 +36,7 @@ class BouncedRecipient:
 def found_address(text: str) -> str:
     """The first address in `text`, or ""."""
     match = ADDRESS.search(text[:2000])
-    return one_line(match[0].rstrip("."), _LONGEST_ADDRESS) if match else ""
+    return one_line(_X400_PREFIX.sub("", match[0]).rstrip("."), _LONGEST_ADDRESS) if match else ""
 
 
 def enhanced_code(text: str) -> str:

@@ -17,12 +17,15 @@ from spool.dsn.mime import Fields, Part
 
 _LONGEST_DIAGNOSTIC: Final = 500
 _MOST_LINES: Final = 4000
+_OPENING_LINES: Final = 30
 _LONGEST_TEXT_LINE: Final = 1000
 
 _RETURNED_MESSAGE = re.compile(
     r"^(?:[> \t]{0,8}-{2,}[ \t]*(?:Below this line|(?:This is|The (?:body|header)).{0,20}\b(?:copy|message)"
     r"|(?:Original|Returned|Unsent|Undelivered) message|Message headers? follow|Header of the|Original mail)"
-    r"|[ \t]{0,8}Original message headers?:|(?:Return-Path|Received|X-Received|DKIM-Signature):\s)",
+    r"|[ \t|]{0,8}-{0,40} ?(?:(?:original|unsent|returned|old) (?:message|mail):? ?(?:follow|header|below|attached|$)"
+    r"|message (?:text|headers?) follow|here is a copy|included is a copy|a copy of the original)"
+    r"|(?:Return-Path|Received|X-Received|DKIM-Signature):\s)",
     re.IGNORECASE | re.MULTILINE,
 )
 _WARNING = re.compile(
@@ -42,7 +45,9 @@ _LATE_SUBJECT = re.compile(
 )
 
 _QMAIL = re.compile(r"^hi\. this is the\b", re.IGNORECASE)
-_EXIM = re.compile(r"^this message was created automatically by mail delivery software", re.IGNORECASE | re.MULTILINE)
+_EXIM = re.compile(
+    r"^this message was created automatically by mail delivery\s{1,3}software", re.IGNORECASE | re.MULTILINE
+)
 _SENDMAIL = re.compile(r"^\s*-{2,}\s*the following addresses had (?:permanent|fatal|delivery).{0,40}$", re.IGNORECASE)
 _DASHED = re.compile(r"^\s*-{4,}")
 _BRACKETED = re.compile(r"^\s{0,4}<([^<>\s]{1,400})>(?:\s{1,8}\(expanded from <[^<>\s]{1,400}>\))?:\s?")
@@ -52,8 +57,27 @@ _EXCHANGE = re.compile(
     re.IGNORECASE,
 )
 _DATED_ADDRESS = re.compile(r"^\s{0,20}(\S{3,400}) on (?:\w{3}, )?\d{1,4}[ /.-]")
+_X400_ADDRESS = re.compile(r"^[^@<>]{1,200}\bsmtp=([^\s;]{3,400});", re.IGNORECASE)
 _NAMED_ADDRESS = re.compile(r"^[^@<>]{1,200}\(([^()\s]{3,400})\)")
 _REASON = re.compile(r"(?<![\d.])5\d\d[ \-#]|#?5\.\d{1,3}\.\d{1,3}|remote server (?:returned|said)", re.IGNORECASE)
+# In a text from a mail server, what says that something failed.
+_FAILING = re.compile(
+    r"undeliver|(?:not|n't|unable to|failed to) (?:be )?(?:deliver|sen[dt]\b|receive|reach)|not (?:been )?delivered"
+    r"|deliver\w{0,3} .{0,60}(?:fail|abort|refused)|fail(?:ed|ure).{0,20} deliver|failed \d|failed address"
+    r"|permanent error|unknown (?:user|host|address|recipient)"
+    r"|(?:user|mailbox|address|recipient|domain) .{0,30}(?:unknown|unavailable|full)"
+    r"|no such (?:user|mailbox|address)|(?:does not|doesn't) exist|invalid .{0,20}(?:user|recipient|address|mailbox)"
+    r"|quota|returned because|was rejected|not listed in",
+    re.IGNORECASE,
+)
+# What may stand beside a failed address alone on its line; and lines that name somebody else.
+_LABEL = re.compile(
+    r"(?:undeliverable|failed|intended|final)?[ -]?(?:address|recipient|error-for)\b|\bsmtp\b|generated from|&nbsp;",
+    re.IGNORECASE,
+)
+_BYSTANDER = re.compile(r"\b(?:contact|please|question|from:|sender|reply-to|visit|write to|help)", re.IGNORECASE)
+_AFTER_FROM = re.compile(r"(?<!generated )\bfrom[ <\"']{0,4}$", re.IGNORECASE)
+_DAEMONS: Final = ("mailer-daemon@", "postmaster@")
 _TRANSCRIPT_LINE = re.compile(r"^(?:<<<\s*)?5\d\d[ \-]")
 _TAG = re.compile(r"<[^<>]{0,2000}>")
 
@@ -64,19 +88,25 @@ def failures(header: Fields, parts: Sequence[Part]) -> Iterator[BouncedRecipient
     if _LATE_SUBJECT.search(header["subject"][:500]) or _WARNING.search(text[:8000]):
         return
     lines = [line[:_LONGEST_TEXT_LINE].rstrip() for line in text.split("\n", _MOST_LINES)[:_MOST_LINES]]
+    own_lines = [line for line in lines if not line.startswith(">")]
+    subject = _SUBJECT.search(header["subject"][:500]) is not None
+    failing = subject or any(_FAILING.search(line) for line in own_lines[:_OPENING_LINES])
+    found = list(_known_form(header, text, lines, failing))
+    yield from found or (_named_with_reason(own_lines) if failing else ())
+
+
+def _known_form(header: Fields, text: str, lines: Sequence[str], failing: bool) -> Iterator[BouncedRecipient]:
     if header["x-failed-recipients"]:
-        yield from _exim(header["x-failed-recipients"], lines)
-    elif _QMAIL.match(text.lstrip()):
-        yield from _bracketed(lines, until="-")
-    elif any(_SENDMAIL.match(line) for line in lines):
-        yield from _sendmail(lines)
-    elif _EXIM.search(text):
-        yield from _exim("", lines)
-    elif any(_BRACKETED.match(line) for line in lines):
-        if _SUBJECT.search(header["subject"][:500]) or "mail system" in text[:4000]:
-            yield from _bracketed(lines)
-    elif _SUBJECT.search(header["subject"][:500]) or _EXCHANGE.search(text):
-        yield from _exchange(lines) if _EXCHANGE.search(text) else _by_line(lines)
+        return _exim(header["x-failed-recipients"], lines)
+    if _QMAIL.match(text.lstrip()):
+        return _bracketed(lines, until="-")
+    if any(_SENDMAIL.match(line) for line in lines):
+        return _sendmail(lines)
+    if _EXIM.search(text):
+        return _exim("", lines)
+    if any(match and (failing or match.end() == len(line)) for line in lines if (match := _BRACKETED.match(line))):
+        return _bracketed(lines)
+    return _exchange(lines) if _EXCHANGE.search(text) else iter(())
 
 
 def _text_before_returned_message(parts: Sequence[Part]) -> str:
@@ -193,7 +223,7 @@ def _exchange(lines: Sequence[str]) -> Iterator[BouncedRecipient]:
 
 def _address_of_line(line: str) -> str:
     """The address that `line` is about: alone on it, with a link to itself, with a date or after a name."""
-    if match := _DATED_ADDRESS.match(line) or _NAMED_ADDRESS.match(line):
+    if match := _X400_ADDRESS.match(line) or _DATED_ADDRESS.match(line) or _NAMED_ADDRESS.match(line):
         return found_address(match[1])
     alone = line.strip().partition("<mailto:")[0].strip("<>:")
     found = found_address(alone)
@@ -204,13 +234,17 @@ def _has_code(reason: Sequence[str]) -> bool:
     return any(_REASON.search(line) for line in reason)
 
 
-def _by_line(lines: Sequence[str]) -> Iterator[BouncedRecipient]:
-    """Any other: a line, or one and the next, that has both an address and a permanent reply."""
-    for line, following in zip(lines, [*lines[1:], ""], strict=True):
+def _named_with_reason(lines: Sequence[str]) -> Iterator[BouncedRecipient]:
+    """Any other: an address on a line of its own, or beside words that say it failed."""
+    for position, line in enumerate(lines):
+        match = ADDRESS.search(line)
         address = found_address(line)
-        if not address:
+        if match is None or address.lower().startswith(_DAEMONS):
             continue
-        if _REASON.search(line):
-            yield _failure(address, [line])
-        elif _REASON.search(following) and not found_address(following):
-            yield _failure(address, [following])
+        if _BYSTANDER.search(line) or _AFTER_FROM.search(line[: match.start()]):
+            continue
+        rest = ADDRESS.sub("", line)
+        alone = not re.search(r"\w", _LABEL.sub("", rest))
+        if alone or _REASON.search(rest) or _FAILING.search(rest):
+            following = [text for text in lines[position + 1 : position + 4] if text.strip()][:1]
+            yield _failure(address, following if alone and following else [line])

@@ -71,7 +71,7 @@ def _failures(report: str) -> Iterator[BouncedRecipient]:
         action = group["action"].lower()
         code = enhanced_code(group["status"])
         # Some leave the action out; then a permanent status speaks for itself.
-        if not (action.startswith("fail") or not action and code.startswith("5")):
+        if not (action.startswith(("fail", "error")) or (not action and code.startswith("5"))):
             continue
         address = _address(group)
         if not address:

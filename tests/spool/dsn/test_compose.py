@@ -264,7 +264,8 @@ recipients = st.builds(
 
 
 @given(
-    recipient=recipients, subject=anything | st.just(HOSTILE), envid=anything, file_name=anything, smtputf8=st.booleans(),
+    recipient=recipients, subject=anything | st.just(HOSTILE), envid=anything, file_name=anything,
+    smtputf8=st.booleans(),
     sender=anything | st.sampled_from(["änn@example.org", '"a  b"@example.org', "ann@bücher.example"]),
 )  # fmt: skip
 def test_no_value_breaks_a_notice(

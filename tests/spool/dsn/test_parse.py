@@ -317,6 +317,30 @@ def test_the_texts_of_other_servers_are_read(text: str, subject: str, expected: 
     assert failed(a_text_bounce(text, subject).replace(b"\n", b"\r\n"), "mailer-daemon@mx.example.net") == expected
 
 
+@pytest.mark.parametrize(
+    ("text", "subject"),
+    [
+        ("Your message was not delivered to:\n\n   * bob@example.net\n\nbecause: not listed", "Notice"),
+        ("Undeliverable address: bob@example.net\nReason: over quota\n", "Returned"),
+        ("The mailbox bob@example.net is full.\nAsk postmaster@example.net.\n", "Undeliverable Mail"),
+        ("Delivery failed 20 attempts: bob@example.net\n\nOriginal message follows.\n\ncy@example.net\n", "Mail"),
+        ("Mail could not be delivered from ann@example.org\nFailed recipient: <bob@example.net>\n", "Notice"),
+        (
+            "did not reach the following recipient(s):\n\nc=US;a= ;dda:SMTP=bob@example.net; on Mon\n    unknown",
+            "Notice",
+        ),
+        ("<bob@example.net>:\n\n", "通知"),
+    ],
+)
+def test_a_recipient_is_found_beside_words_that_say_it_failed(text: str, subject: str) -> None:
+    assert set(failed(a_text_bounce(text, subject))) == {"bob@example.net"}
+
+
+def test_a_bystander_of_a_failure_is_not_taken_for_it() -> None:
+    text = "Your message could not be delivered.\nPlease contact help@example.net.\nFrom: ann@example.org\n"
+    assert recognise(a_text_bounce(text, "Undeliverable"), "") is None
+
+
 def test_the_diagnostic_is_what_the_server_said() -> None:
     assert [bounced.diagnostic for bounced in recognise(a_text_bounce(QMAIL), "") or ()] == [
         "192.0.2.1 does not like recipient. Remote host said: 550 5.1.1 no such user Giving up on 192.0.2.1.",
@@ -418,6 +442,9 @@ HOSTILE = {
     "digits": b"Subject: failure\n\n" + b"5.1." * 65_000,
     "empty lines": HEAD + b"Final-Recipient: a@b\n" + b" \n" * 100_000,
     "exchange": b"Subject: failure\n\ncouldn't be delivered to\n" + b"a@b.c\nx\n" * 30_000,
+    "half a reason": b"Subject: failure\n\n" + b"a@b.c deliver mailbox invalid failed \n" * 7_000,
+    "one line of reasons": b"Subject: failure\n\na@b.c " + b"deliver mailbox " * 16_000,
+    "addresses": b"Subject: failure\n\n" + b"a@b.c " * 43_000,
     "long boundary": b"Content-Type: multipart/report; boundary=" + b"b" * 200_000 + b"\n\n",
 }
 
