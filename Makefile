@@ -25,7 +25,7 @@ run: venv
 
 test: debian-packages dev-venv
 	$(PY) -m pytest $(ARGS)
-	$(PY) -m tests.support.postgres -- $(PY) -m pytest $(ARGS)
+	$(PY) -m tests.support.postgres --fast -- $(PY) -m pytest $(ARGS)
 
 lint: dev-venv
 	$(PY) -m ruff check .

@@ -5,6 +5,7 @@ Each check answers within CHECK_SECONDS, whatever hangs behind it.
 
 from __future__ import annotations
 
+import logging
 import shutil
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -20,16 +21,10 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from redis import Redis
 from redis.exceptions import RedisError
 
+from mailspool import heartbeats
 from spool.models.settings import current
 
 CHECK_SECONDS = 2.0
-# Each running program keeps the key `<prefix><host>:<pid>` alive; it lapses half a minute after the program's death.
-HEARTBEATS = {
-    "listeners": "mailspool:smtpd:",
-    "workers": "mailspool:worker:mail:",
-    "maintenance": "mailspool:worker:maintenance:",
-    "scheduler": "mailspool:scheduler:",
-}
 _CHECKING_THREADS = 4
 _MEGABYTE = 1024 * 1024
 
@@ -61,6 +56,14 @@ class Probes:
         return self._get_response(request)
 
 
+class NotAboutProbes(logging.Filter):
+    """Keeps an answer of "not ready", which is no error of the web process, out of its log."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        request = getattr(record, "request", None)
+        return getattr(request, "path_info", "") != "/readyz"
+
+
 def healthz(request: HttpRequest) -> HttpResponse:
     """This process answers; nothing else is asked."""
     return HttpResponse("ok\n", content_type="text/plain", headers={"Cache-Control": "no-store"})
@@ -87,20 +90,9 @@ def checks() -> list[Check]:
     programs = _outcome("redis", redis, began)
     found.append(programs)
     counts = redis.result() if programs.ok else {}
-    for name in HEARTBEATS:
+    for name in heartbeats.PREFIXES:
         count = len(counts.get(name, ())) if isinstance(counts, dict) else 0
         found.append(Check(name, count > 0, f"{count} running" if programs.ok else "unknown without Redis"))
-    return found
-
-
-def heartbeats(client: Redis) -> dict[str, list[str]]:
-    """The keys of the programs that are alive, by the names of HEARTBEATS. Raises RedisError."""
-    found: dict[str, list[str]] = {name: [] for name in HEARTBEATS}
-    for key in client.scan_iter("mailspool:*:*", count=1000):
-        text = key.decode(errors="replace")
-        for name, prefix in HEARTBEATS.items():
-            if text.startswith(prefix):
-                found[name].append(text)
     return found
 
 
@@ -150,4 +142,4 @@ def _disk() -> str:
 
 
 def _programs() -> dict[str, list[str]]:
-    return heartbeats(redis_client())
+    return heartbeats.alive(redis_client())

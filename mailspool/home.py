@@ -42,6 +42,18 @@ class Home:
         return self.root / "redis"
 
     @property
+    def redis_log(self) -> Path:
+        return self.redis / "server.log"
+
+    @property
+    def supervisor_lock(self) -> Path:
+        return self.root / "supervisor.lock"
+
+    @property
+    def programs_lock(self) -> Path:
+        return self.root / "programs.lock"
+
+    @property
     def redis_socket(self) -> Path:
         """The embedded server's socket: in the home, or in the temporary folder when the home's path is too long."""
         path = self.root / "redis.sock"

@@ -26,8 +26,8 @@ from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamil
 from prometheus_client.registry import Collector
 from redis.exceptions import RedisError
 
-from mailspool import VERSION
-from mailspool.health import HEARTBEATS, heartbeats, redis_client
+from mailspool import VERSION, heartbeats
+from mailspool.health import redis_client
 from spool.models.entry import Entry, Status
 
 FRESH_SECONDS = 5.0
@@ -130,7 +130,7 @@ def _spool() -> Iterator[Metric]:
 
 def _programs() -> Iterator[Metric]:
     client = redis_client()
-    alive = heartbeats(client)
+    alive = heartbeats.alive(client)
     running = GaugeMetricFamily("mailspool_programs", "Programs that are alive.", labels=["kind"])
     for kind, keys in alive.items():
         running.add_metric([kind], len(keys))
@@ -144,5 +144,5 @@ def _programs() -> Iterator[Metric]:
         counters = cast("dict[bytes, bytes]", cast(Any, client).hgetall(key))
         for event, value in sorted(counters.items()):
             if value.isdigit():
-                counted.add_metric([key.removeprefix(HEARTBEATS["listeners"]), event.decode()], int(value))
+                counted.add_metric([key.removeprefix(heartbeats.PREFIXES["listeners"]), event.decode()], int(value))
     yield counted

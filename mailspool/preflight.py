@@ -36,8 +36,8 @@ def hold_home(home: Home, patience_seconds: float) -> int:
     """
     try:
         home.create()
-        _lock(home.root / "supervisor.lock", inheritable=False)
-        programs = os.open(home.root / "programs.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        _lock(home.supervisor_lock, inheritable=False)
+        programs = os.open(home.programs_lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except BlockingIOError as error:
         raise CannotStart(f"Mailspool already runs in {home.root}. Stop it first, or set MAILSPOOL_HOME.") from error
     except OSError as error:

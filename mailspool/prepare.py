@@ -15,7 +15,7 @@ from django.db import OperationalError, connection
 from redis import Redis
 from redis.exceptions import RedisError
 
-from mailspool.health import HEARTBEATS
+from mailspool import heartbeats
 from mailspool.preflight import CannotStart
 
 REDIS_PATIENCE_SECONDS = 20.0
@@ -32,7 +32,8 @@ def prepare() -> None:
         connection.close()
     client = _wait_for_redis()
     if settings.REDIS_IS_EMBEDDED:
-        _forget_earlier_run(client)
+        # /readyz must not take the programs of an earlier run for this one's.
+        heartbeats.forget(client)
 
 
 def _wait_for_redis() -> Redis:
@@ -44,18 +45,13 @@ def _wait_for_redis() -> Redis:
             client.ping()
         except RedisError as error:
             if time.monotonic() > deadline:
-                which = "The embedded Redis" if settings.REDIS_IS_EMBEDDED else "The Redis of REDIS_URL"
-                raise CannotStart(f"{which} does not answer: {error}.") from error
+                which = f"embedded Redis (see {settings.HOME.redis_log})"
+                if not settings.REDIS_IS_EMBEDDED:
+                    which = "Redis of REDIS_URL"
+                raise CannotStart(f"The {which} does not answer: {error}.") from error
             time.sleep(0.05)
         else:
             return client
-
-
-def _forget_earlier_run(client: Redis) -> None:
-    """Signs of life outlive their program by half a minute: /readyz must not take them for this run's."""
-    for prefix in HEARTBEATS.values():
-        for key in client.scan_iter(f"{prefix}*", count=1000):
-            client.delete(key)
 
 
 def main() -> int:

@@ -47,6 +47,7 @@ def redis_program() -> Program:
     options = {
         "--port": "0", "--unixsocket": str(home.redis_socket), "--unixsocketperm": "700", "--dir": str(home.redis),
         "--appendonly": "yes", "--appendfsync": "everysec", "--save": "", "--daemonize": "no", "--loglevel": "warning",
+        "--logfile": str(home.redis_log),
     }  # fmt: skip
     words = [word for option in options.items() for word in option]
     # Not SIGTERM: a Redis that ends in its own time would take away the socket of the one that came after it.

@@ -112,7 +112,7 @@ TIME_ZONE = env.str("TZ", default="UTC") or "UTC"
 USE_TZ = True
 
 STATIC_URL = "static/"
-STATIC_ROOT = HOME.root / "static"
+# Served from the packages themselves, without a copy that could be stale.
 WHITENOISE_USE_FINDERS = True
 X_FRAME_OPTIONS = "DENY"
 SECURE_REFERRER_POLICY = "same-origin"
@@ -142,7 +142,12 @@ LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {"line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
+    "filters": {"not_probes": {"()": "mailspool.health.NotAboutProbes"}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["stderr"], "level": env.str("MAILSPOOL_LOG_LEVEL", default="INFO")},
-    "loggers": {"rq": {"level": "WARNING"}, "mail.log": {"level": "ERROR"}},
+    "loggers": {
+        "rq": {"level": "WARNING"},
+        "mail.log": {"level": "ERROR"},
+        "django.request": {"filters": ["not_probes"]},
+    },
 }
