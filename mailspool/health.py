@@ -5,7 +5,6 @@ Each check answers within CHECK_SECONDS, whatever hangs behind it.
 
 from __future__ import annotations
 
-import logging
 import shutil
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -54,14 +53,6 @@ class Probes:
         if request.path_info == "/readyz":
             return readyz(request)
         return self._get_response(request)
-
-
-class NotAboutProbes(logging.Filter):
-    """Keeps an answer of "not ready", which is no error of the web process, out of its log."""
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        request = getattr(record, "request", None)
-        return getattr(request, "path_info", "") != "/readyz"
 
 
 def healthz(request: HttpRequest) -> HttpResponse:
