@@ -103,18 +103,21 @@ def is_looping(mailing_list: LocalList, header: bytes) -> bool:
 
 
 def members_of(mailing_list: LocalList) -> list[EnvelopeRecipient]:
-    """The members as recipients, each mailbox once. Those that take no mail are left out, and logged."""
+    """The members as recipients, each mailbox once. Those that take no mail are left out, and counted in the log."""
     recipients: dict[str, EnvelopeRecipient] = {}
+    refused = []
     for member in mailing_list.members:
         try:
             # A list is where delivery ends for the sender (RFC 3461 5.2.7.2): its bounce address asks for failures.
             resolved = accept(member, notify="FAILURE")
         except RefusedRecipient as error:
-            log.warning("list %s: member %s takes no mail: %s", mailing_list.address, member, error.reply)
+            refused.append(error.reply)
             continue
         for one in resolved:
             if one.address != mailing_list.address:
                 recipients.setdefault(one.address, one)
+    if refused:
+        log.warning("list %s: %d members take no mail, as: %s", mailing_list.address, len(refused), refused[0])
     return list(recipients.values())
 
 
@@ -163,10 +166,11 @@ def list_id(mailing_list: LocalList) -> str:
     """RFC 2919's identifier, without its brackets: the address with a dot for its at-sign."""
     local_part, _, domain = mailing_list.address.rpartition("@")
     # The label is a dot-atom: what is neither, as in a quoted local part, is percent-encoded.
-    return f"{quote(local_part, safe=_ATEXT).replace('..', '.%2E')}.{domain}"
+    return f"{_LONE_DOT.sub('%2E', quote(local_part, safe=_ATEXT))}.{domain}"
 
 
 _ATEXT: Final = "!#$&'*+-/=?^_`{|}~."
+_LONE_DOT: Final = re.compile(r"^\.|\.(?=\.|$)")
 
 
 def _list_fields(mailing_list: LocalList) -> bytes:

@@ -127,13 +127,13 @@ class _Planner:
         if refusal:
             self._answer(recipient, Outcome.BOUNCED, refusal, "list")
             return
-        header, rest = self._read()
+        header, content = self._read()
         if lists.is_looping(mailing_list, header) or self._is_far_travelled(header):
             self._answer(recipient, Outcome.BOUNCED, _LOOP.format(mailing_list.address), "list")
             return
         members = lists.members_of(mailing_list)
-        self._plan.spawned += lists.submissions(mailing_list, self._entry, header + rest, members, self._now)
-        text = f"sent to {len(members)} members" if members else "discarded: the list has no members"
+        self._plan.spawned += lists.submissions(mailing_list, self._entry, content, members, self._now)
+        text = f"sent to {len(members)} members" if members else "discarded, as nobody on the list takes mail"
         self._answer(recipient, Outcome.DELIVERED, f"250 2.0.0 {mailing_list.address}: {text}", "list")
 
     def _to_alias(self, recipient: LeasedRecipient, alias: LocalAlias) -> None:
@@ -152,7 +152,7 @@ class _Planner:
     ) -> None:
         keeps_copy = user is not None and user.forward_keeps_copy
         targets = forwarding.targets_of(address, forward_to, recipient, keeps_copy=keeps_copy)
-        header, rest = self._read()
+        header, content = self._read()
         if address in passed_through(header) or self._is_far_travelled(header):
             # The mailbox's own part of a forward comes by here too; anything else that does is a loop.
             self._keep_or_bounce(recipient, user if targets.keeps_copy else None, _LOOP.format(address))
@@ -166,7 +166,6 @@ class _Planner:
         if targets.keeps_copy and user is not None:
             recipients.insert(0, forwarding.mailbox_copy(user.address, user.domain, recipient))
             text += ", and kept"
-        content = header + rest
         self._plan.spawned.append(forwarding.forward(self._entry, content, address, recipients, self._now))
         # One recipient in the new message has taken over the duty to tell of success.
         relayed = targets.keeps_copy or len(recipients) == 1
@@ -182,8 +181,10 @@ class _Planner:
         return hops(header) >= self._settings.max_hops
 
     def _read(self) -> tuple[bytes, bytes]:
+        """(header lines, whole message)."""
         if self._message is None:
-            self._message = split_header(self._entry.read())
+            content = self._entry.read()
+            self._message = (split_header(content)[0], content)
         return self._message
 
     def _answer(

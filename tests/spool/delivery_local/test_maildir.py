@@ -142,6 +142,27 @@ def _deliver_and_die(entry: LeasedEntry, moment: str) -> NoReturn:
         os._exit(1)
 
 
+def test_two_workers_that_deliver_the_same_entry_at_once_store_it_once(home: Home, spooled: Path) -> None:
+    entries = [an_entry(spooled, content=a_message(size=20_000)) for _ in range(50)]
+    children = []
+    for _ in range(3):
+        child = os.fork()
+        if child == 0:
+            status = 1
+            try:
+                answers = store_maildir([(entry, [(entry.recipients[0], a_mailbox())]) for entry in entries], NOW)
+                status = int(
+                    any(result.outcome is not Outcome.DELIVERED for results, _ in answers for result in results)
+                )
+            finally:
+                os._exit(status)
+        children.append(child)
+    assert [os.waitpid(child, 0)[1] for child in children] == [0, 0, 0]
+    stored_files = files_in(maildir.folder_of(ANN))
+    assert len(stored_files) == 50
+    assert {file.stat().st_size for file in stored_files} == {stored_files[0].stat().st_size}
+
+
 def test_the_temporary_file_of_a_killed_delivery_is_swept_after_its_time(home: Home, spooled: Path) -> None:
     stored(an_entry(spooled))
     tmp = maildir.folder_of(ANN) / "tmp"
