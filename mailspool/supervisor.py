@@ -27,6 +27,7 @@ HEALTHY_SECONDS = 10.0
 # A listener finishes messages in progress for up to 30 s.
 DRAIN_SECONDS = 35.0
 _LONGEST_LINE_BYTES = 1 << 20
+_LAST_WORDS_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,39 +122,50 @@ class Supervisor:
             pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
 
     async def _run_once(self, program: Program) -> int:
-        """Run the program to its end; returns its exit status as subprocess tells it."""
-        process = await asyncio.create_subprocess_exec(
-            "setpriv", "--pdeathsig", program.orphan_signal, "--", *program.command,
-            stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
-            cwd=self._folder, env=self._environment, pass_fds=self._inherited, limit=_LONGEST_LINE_BYTES,
-            # Ctrl-C at the terminal is for the supervisor alone, which then stops them in order.
-            start_new_session=True,
-        )  # fmt: skip
+        """Run the program to its end; returns its exit status as subprocess tells it. Raises OSError."""
+        # A pipe of our own: asyncio's would have us wait for children that keep it open after their parent's death.
+        reading, writing = os.pipe()
+        showing = asyncio.create_task(self._show(program.name, reading))
+        try:
+            process = await asyncio.create_subprocess_exec(
+                "setpriv", "--pdeathsig", program.orphan_signal, "--", *program.command,
+                stdin=asyncio.subprocess.DEVNULL, stdout=writing, stderr=asyncio.subprocess.STDOUT,
+                cwd=self._folder, env=self._environment, pass_fds=self._inherited,
+                # Ctrl-C at the terminal is for the supervisor alone, which then stops them in order.
+                start_new_session=True,
+            )  # fmt: skip
+        finally:
+            os.close(writing)
         self._running[program.name] = process
         if program.name in self._ending:
             process.terminate()
-        assert process.stdout is not None
-        reader = asyncio.create_task(self._show(program.name, process.stdout))
         try:
             status = await process.wait()
+        finally:
+            del self._running[program.name]
             # Children that outlive it (gunicorn's workers after a SIGKILL) would sit on its port.
             _kill_group(process.pid)
-            await reader
-            return status
-        finally:
-            reader.cancel()
-            del self._running[program.name]
+        # What it said last is shown; a stray that took the pipe elsewhere doesn't hold up the next life.
+        await asyncio.wait([showing], timeout=_LAST_WORDS_SECONDS)
+        showing.cancel()
+        return status
 
-    async def _show(self, name: str, stream: asyncio.StreamReader) -> None:
-        while True:
-            try:
-                line = await stream.readline()
-            except ValueError:
-                self._output.line(name, "(a line of more than a megabyte is left out)")
-                continue
-            if not line:
-                return
-            self._output.line(name, line)
+    async def _show(self, name: str, descriptor: int) -> None:
+        """Show the lines that come from the pipe until nobody holds its other end."""
+        loop = asyncio.get_running_loop()
+        reader = asyncio.StreamReader(limit=_LONGEST_LINE_BYTES)
+        pipe = os.fdopen(descriptor, "rb", buffering=0)
+        transport, _ = await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), pipe)
+        try:
+            while not reader.at_eof():
+                try:
+                    line = await reader.readline()
+                except ValueError:
+                    self._output.line(name, "(a line of more than a megabyte is left out)")
+                else:
+                    self._output.line(name, line)
+        finally:
+            transport.close()
 
 
 def _kill_group(leader: int) -> None:

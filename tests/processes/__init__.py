@@ -1,0 +1,1 @@
+"""What `make run` promises: the supervisor alone, and a whole Mailspool under it."""
