@@ -49,12 +49,14 @@ def accept(address: str, notify: str = "", orcpt: str = "") -> list[EnvelopeReci
             # The local part's case is the remote host's business (RFC 5321 2.4).
             return [EnvelopeRecipient(f"{local_part}@{domain}", domain, Kind.REMOTE, "", notify, orcpt)]
         raise NoSuchRecipient(f"550 5.1.1 <{address}>: no such mailbox here; check the address and send again")
+    # A +tag or the catch-all led here: the address as written is kept.
+    original = "" if address.lower() == found.address else address
     if isinstance(found, LocalUser):
         if not found.status.may_receive:
             raise MailboxDisabled(f"550 5.2.1 <{address}>: this mailbox is disabled and takes no mail")
-        return [EnvelopeRecipient(found.address, found.domain, Kind.LOCAL, "", notify, orcpt)]
+        return [EnvelopeRecipient(found.address, found.domain, Kind.LOCAL, original, notify, orcpt)]
     if isinstance(found, LocalList):
-        return [EnvelopeRecipient(found.address, found.domain, Kind.LOCAL, "", notify, orcpt)]
+        return [EnvelopeRecipient(found.address, found.domain, Kind.LOCAL, original, notify, orcpt)]
     return _expand(found, address, notify, orcpt)
 
 

@@ -95,7 +95,7 @@ def _submission(notice: Notice, entry: LeasedEntry) -> Submission | None:
     except RefusedRecipient as error:
         log.warning("%s: no notice to its sender: %s", entry.file_name, error.reply)
         return None
-    envelope = Envelope("", recipients, origin=Origin.DSN, smtputf8=not notice.to.isascii())
+    envelope = Envelope("", recipients, origin=Origin.DSN, smtputf8=notice.smtputf8, eight_bit=notice.eight_bit)
     return Submission(
         envelope, notice.content, subject=storable(notice.subject), message_id=storable(notice.message_id)
     )
@@ -152,7 +152,8 @@ def _store_spawned(
 
 
 def _take_back(decision: Decision, error: intake.IntakeError, now: datetime) -> None:
-    kept, undone = [], []
+    kept: list[RecipientResult] = []
+    undone: list[RecipientResult] = []
     for result in decision.final:
         safe = result.outcome is Outcome.DELIVERED and result.recipient.kind is Kind.REMOTE
         (kept if safe else undone).append(result)

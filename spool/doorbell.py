@@ -58,7 +58,7 @@ def redis() -> Redis:
 
 @cache
 def _ring_script() -> Script:
-    return cast(Script, redis().register_script(_RING))
+    return redis().register_script(_RING)
 
 
 def ring() -> None:

@@ -159,7 +159,7 @@ def _submission(raw: bytes) -> Submission:
 
 def _addresses(headers: Message) -> tuple[str, list[str]]:
     """Reverse-path and forward-paths: X-Sender and X-Receiver where present, else the message's own fields."""
-    senders = headers.get_all("X-Sender") or headers.get_all("Return-Path") or headers.get_all("From", [])
+    senders = headers.get_all("X-Sender") or headers.get_all("Return-Path") or headers.get_all("From") or []
     receivers = headers.get_all("X-Receiver") or [
         *headers.get_all("To", []), *headers.get_all("Cc", []), *headers.get_all("Bcc", [])
     ]  # fmt: skip

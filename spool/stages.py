@@ -67,7 +67,7 @@ class Stage:
 
 
 class DeliveryDelay(Stage):
-    """Lets outside programs look at a message before each attempt. New mail is born with its delay; this is for retries."""
+    """Lets outside programs look at a message before each attempt. New mail is born with it; this is for retries."""
 
     status = Status.DELIVERY_DELAY
 

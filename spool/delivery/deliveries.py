@@ -1,4 +1,4 @@
-"""Where a pass hands its entries over: each recipient to local or to remote delivery, the results back as one report."""
+"""Where a pass hands its entries over: recipients to local or remote delivery, the results back as one report."""
 
 from __future__ import annotations
 

@@ -43,6 +43,16 @@ def parse_networks(text: str) -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Net
     return tuple(networks)
 
 
+def validate_retry_intervals(text: str) -> None:
+    """Field validator."""
+    parse_retry_intervals(text)
+
+
+def validate_networks(text: str) -> None:
+    """Field validator."""
+    parse_networks(text)
+
+
 class LocalStore(models.TextChoices):
     """Where local mail goes."""
 
@@ -68,7 +78,7 @@ class Settings(models.Model):
         "retry intervals (minutes)",
         max_length=300,
         default="15, 30, 60, 90",
-        validators=[parse_retry_intervals],
+        validators=[validate_retry_intervals],
         help_text="Minutes between attempts; the last one repeats until the message expires.",
     )
     expire_after_hours = models.PositiveIntegerField(
@@ -151,7 +161,7 @@ class Settings(models.Model):
         "relay without authentication",
         blank=True,
         default="",
-        validators=[parse_networks],
+        validators=[validate_networks],
         help_text="Networks whose hosts may send anywhere without logging in, one per line.",
     )
     # Delivery

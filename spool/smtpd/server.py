@@ -52,7 +52,7 @@ async def serve() -> None:
     for server in servers:
         server.close()
     until = loop.time() + DRAIN_SECONDS
-    while (shared.connections or committer.pending) and loop.time() < until:
+    while (shared.connections or committer.pending) and loop.time() < until:  # noqa: ASYNC110
         await asyncio.sleep(0.1)
     for task in helpers:
         task.cancel()
@@ -83,5 +83,5 @@ async def _beat(shared: Shared) -> None:
 
 def _publish(key: str, counts: dict[str, int]) -> None:
     client = doorbell.redis()
-    client.hset(key, mapping=counts)
+    client.hset(key, mapping={name: str(count) for name, count in counts.items()})
     client.expire(key, ALIVE_SECONDS)

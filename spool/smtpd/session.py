@@ -125,7 +125,7 @@ class MailSession(SMTP):
     def eof_received(self) -> bool | None:
         """The client has said all it will say; what it said before is still answered."""
         self._reader.feed_eof()
-        return False if self._encrypted else True
+        return not self._encrypted
 
     def _timeout_cb(self) -> None:
         if self.transport is not None:
@@ -338,9 +338,8 @@ class MailSession(SMTP):
         if reply:
             raise BadParameter(str(reply))
         if self.user is not None and sender and not await asyncio.to_thread(directory.may_send_as, self.user, sender):
-            raise BadParameter(
-                f"553 5.7.1 You are logged in as {self.user.address}; send as that address or an alias of it"
-            )
+            own = self.user.address
+            raise BadParameter(f"553 5.7.1 You are logged in as {own}; send as that address or an alias of it")
         try:
             ret = parse_ret(parameters["RET"]) if "RET" in parameters else ""
             envid = parse_envid(parameters["ENVID"]) if "ENVID" in parameters else ""

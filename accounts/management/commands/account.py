@@ -128,7 +128,7 @@ class Command(BaseCommand):
         table = Table(*rows[0], box=None, pad_edge=False)
         for row in rows:
             table.add_row(*(", ".join(value) if isinstance(value, list) else str(value) for value in row.values()))
-        Console(file=self.stdout._out if hasattr(self.stdout, "_out") else None).print(table)
+        Console().print(table)
 
 
 def _verbs(kinds: Any, kind: str, *, status: bool = False, members: bool = False) -> dict[str, argparse.ArgumentParser]:

@@ -1,0 +1,87 @@
+"""What a crash may leave behind, found and mended without loss: files without rows, rows without files and such."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+from django.conf import settings as django_settings
+from django.utils import timezone
+
+from spool import store
+from spool.models.entry import Entry
+from spool.models.recipient import Recipient
+
+# Younger files may belong to a message that is being taken in right now.
+YOUNGEST_SECONDS = 600.0
+CHUNK = 2_000
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that is wrong, and what mending does about it."""
+
+    kind: str
+    what: str
+    remedy: str
+    path: Path | None = None
+
+
+def examine() -> Iterator[Finding]:
+    """Everything that is wrong, subspool by subspool."""
+    for subspool in store.subspools():
+        yield from _subspool(subspool)
+    for entry in Entry.objects.only("file_name", "subspool").iterator(CHUNK):
+        if not store.path_of(entry.subspool, entry.file_name).exists() and Entry.objects.filter(pk=entry.pk).exists():
+            name = f"{entry.subspool}/{entry.file_name}"
+            yield Finding("missing file", name, "the entry waits and expires; its sender is told")
+    yield from _incoming()
+    lapsed = Entry.objects.leased().filter(due_at__lt=timezone.now() - timedelta(minutes=1))
+    for name in lapsed.values_list("file_name", flat=True)[:CHUNK]:
+        yield Finding("lapsed lease", name, "taken by the next pass")
+    for name in Entry.objects.filter(hold=True, failures__gt=0).values_list("file_name", flat=True)[:CHUNK]:
+        yield Finding("set aside", name, "look at its traceback, then release it")
+    strays = Recipient.objects.exclude(entry__in=Entry.objects.all())
+    if (count := strays.count()) > 0:
+        yield Finding("stray recipients", str(count), "removed")
+
+
+def mend(finding: Finding) -> None:
+    """Do what `finding.remedy` says, where it is not done by itself. No message is deleted."""
+    if finding.path is not None:
+        lost = django_settings.HOME.root / "lost+found"
+        lost.mkdir(mode=0o700, exist_ok=True)
+        finding.path.rename(lost / finding.path.name)
+    elif finding.kind == "stray recipients":
+        Recipient.objects.exclude(entry__in=Entry.objects.all()).delete()
+
+
+def _subspool(subspool: str) -> Iterator[Finding]:
+    folder = store.spool_root() / subspool
+    before = time.time() - YOUNGEST_SECONDS
+    names = sorted(path.name for path in folder.iterdir() if path.is_file())
+    for start in range(0, len(names), CHUNK):
+        some = names[start : start + CHUNK]
+        known = dict(Entry.objects.filter(file_name__in=some).values_list("file_name", "size_bytes"))
+        for name in some:
+            path = folder / name
+            try:
+                found = path.stat()
+            except FileNotFoundError:
+                continue
+            if name not in known:
+                if found.st_mtime < before:
+                    yield Finding("orphan file", f"{subspool}/{name}", "moved to lost+found", path)
+            elif known[name] != found.st_size:
+                yield Finding("wrong size", f"{subspool}/{name}", "look at the file: it was changed after intake")
+
+
+def _incoming() -> Iterator[Finding]:
+    before = time.time() - YOUNGEST_SECONDS * 6
+    if store.incoming().is_dir():
+        for path in sorted(store.incoming().iterdir()):
+            if path.stat().st_mtime < before:
+                yield Finding("unfinished file", path.name, "moved to lost+found", path)

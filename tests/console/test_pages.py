@@ -1,0 +1,100 @@
+"""Every page of the console opens for a system administrator, and for nobody else."""
+
+from __future__ import annotations
+
+import pytest
+from django.contrib import admin
+from django.test import Client
+from django.urls import reverse
+
+from accounts import actions
+from accounts.models import DomainDefaults, Role, User, UserDefaults
+from mailspool.home import Home
+from spool import intake
+from spool.models import Entry, Settings
+from tests.support.messages import a_submission
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("redis")]
+PASSWORD = "a-rather-long-secret"
+
+
+@pytest.fixture
+def administrator(client: Client) -> Client:
+    client.force_login(actions.add_user("admin@localhost", PASSWORD, role=Role.SYSTEM_ADMINISTRATOR))
+    return client
+
+
+def test_every_list_opens(administrator: Client, home: Home) -> None:
+    intake.accept([a_submission()])
+    for model in admin.site._registry:
+        if model._meta.app_label in ("accounts", "spool"):
+            name = f"admin:{model._meta.app_label}_{model._meta.model_name}_changelist"
+            assert administrator.get(reverse(name), follow=True).status_code == 200, name
+
+
+def test_the_list_of_entries_shows_the_specs_columns(administrator: Client, home: Home) -> None:
+    intake.accept([a_submission()])
+    page = administrator.get(reverse("admin:spool_entry_changelist")).content.decode()
+    for column in (
+        "Filename", "Spool Path", "Sender", "Recipients", "Size", "Attempts", "Time in Spool", "Priority", "Status",
+        "Next Attempt",
+    ):  # fmt: skip
+        assert column in page
+    assert "0 / 1" in page
+    assert Entry.objects.get().file_name in page
+
+
+def test_the_number_of_queries_does_not_grow_with_the_list(
+    administrator: Client, home: Home, django_assert_max_num_queries: object
+) -> None:
+    intake.accept([a_submission() for _ in range(40)])
+    with django_assert_max_num_queries(8):  # type: ignore[operator]
+        administrator.get(reverse("admin:spool_entry_changelist"))
+
+
+def test_an_entry_shows_its_recipients(administrator: Client, home: Home) -> None:
+    intake.accept([a_submission(to=["one@example.net", "two@example.net"])])
+    page = administrator.get(reverse("admin:spool_entry_change", args=[Entry.objects.get().pk])).content.decode()
+    assert "one@example.net" in page and "two@example.net" in page
+
+
+def test_a_wrong_setting_is_refused_with_a_sentence(administrator: Client) -> None:
+    row = Settings.load()
+    url = reverse("admin:spool_settings_change", args=[row.pk])
+    form = administrator.get(url).context["adminform"].form
+    fields = {name: "" if value is None else value for name, value in form.initial.items()}
+    answer = administrator.post(url, {**fields, "retry_intervals_minutes": "soon"})
+    assert "is not a number of minutes" in answer.content.decode()
+    answer = administrator.post(url, {**fields, "retry_intervals_minutes": "5, 10"})
+    assert answer.status_code == 302
+    assert Settings.load().retry_intervals_minutes == "5, 10"
+
+
+def test_a_user_can_be_added_and_the_hash_is_never_shown(administrator: Client) -> None:
+    actions.add_domain("example.org")
+    domain = actions.get_domain("example.org")
+    url = reverse("admin:accounts_user_add")
+    answer = administrator.post(
+        url,
+        {
+            "email": "ann@example.org", "domain": domain.pk, "role": "user", "status": "enabled",
+            "new_password": PASSWORD, "mailbox_mb": 0, "max_message_kb": 0, "max_recipients": 0,
+        },
+    )  # fmt: skip
+    assert answer.status_code == 302
+    user = User.objects.get(email="ann@example.org")
+    assert user.check_password(PASSWORD)
+    page = administrator.get(reverse("admin:accounts_user_change", args=[user.pk])).content.decode()
+    assert "argon2" not in page
+
+
+def test_an_ordinary_user_does_not_get_in(client: Client) -> None:
+    actions.add_domain("example.org")
+    client.force_login(actions.add_user("ann@example.org", PASSWORD, role=Role.DOMAIN_ADMINISTRATOR))
+    assert client.get(reverse("admin:spool_entry_changelist")).status_code == 302
+
+
+def test_the_defaults_are_one_row_each(administrator: Client) -> None:
+    for model in (DomainDefaults, UserDefaults):
+        administrator.get(reverse(f"admin:accounts_{model._meta.model_name}_changelist"))
+        assert model.objects.count() == 1
