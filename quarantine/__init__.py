@@ -1,2 +1,1 @@
-"""Scanning stages and quarantined messages. Plugs into spool/ by SPOOL_STAGES.
-"""
+"""Scanning stages and quarantined messages. Plugs into spool/ by SPOOL_STAGES."""

@@ -1,2 +1,1 @@
-"""Blacklist, whitelist, SMTP blocks and login protection. Plugs into spool/ by SPOOL_SMTP_CHECKS.
-"""
+"""Blacklist, whitelist, SMTP blocks and login protection. Plugs into spool/ by SPOOL_SMTP_CHECKS."""

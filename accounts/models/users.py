@@ -64,7 +64,7 @@ class User(AbstractBaseUser, UserLimits):
         return self.email
 
     @property
-    def is_active(self) -> bool:
+    def is_active(self) -> bool:  # type: ignore[override]
         """Whether the user may log in (Django's name for it)."""
         return Status(self.status) is Status.ENABLED and (
             self.domain is None or Status(self.domain.status) is Status.ENABLED
