@@ -1,105 +1,85 @@
-"""A real DNS server on a free port, whose answers a test writes: records, names that fail, names that never answer."""
+"""A real DNS server on loopback, whose records and failures a test sets as it goes."""
 
 from __future__ import annotations
 
+import socket
 import threading
-from collections import defaultdict
-from types import TracebackType
+from typing import Self
 
-from dnslib import CLASS, QTYPE, RCODE, RR, DNSRecord
-from dnslib.server import BaseResolver, DNSLogger
-from dnslib.server import DNSServer as _Server
+from dnslib import QTYPE, RCODE, RR, DNSRecord
 
-from tests.support.ports import free_port
-
-# How many aliases are followed, as resolvers do.
-_LONGEST_CHAIN = 8
+TTL = 5
 
 
-class DNSServer(BaseResolver):  # type: ignore[misc]
-    """Authoritative for everything. Names without records do not exist (NXDOMAIN).
-
-    `queries` holds every question so far, as ("MX", "example.org").
-    """
+class DNSServer:
+    """Answers over UDP. Unknown names are NXDOMAIN; a CNAME is followed as a resolver would."""
 
     def __init__(self) -> None:
-        self.port = free_port()
-        self.queries: list[tuple[str, str]] = []
-        self._records: defaultdict[tuple[str, str], list[RR]] = defaultdict(list)
+        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self._socket.bind(("127.0.0.1", 0))
+        self._records: dict[str, list[tuple[str, str]]] = {}
         self._failures: dict[str, str] = {}
-        self._never = threading.Event()
-        quiet = DNSLogger("-request,-reply,-truncated,-error")
-        self._servers = [
-            _Server(self, address="127.0.0.1", port=self.port, tcp=tcp, logger=quiet) for tcp in (False, True)
-        ]
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._serve, name="dns", daemon=True)
+        self.questions: list[tuple[str, str]] = []
 
     @property
     def address(self) -> str:
-        """As MAILSPOOL_DNS takes it."""
-        return f"127.0.0.1:{self.port}"
+        """`host:port`, as MAILSPOOL_DNS wants it."""
+        return f"127.0.0.1:{self._socket.getsockname()[1]}"
 
-    def __enter__(self) -> DNSServer:
+    def __enter__(self) -> Self:
         self.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.stop()
 
     def start(self) -> None:
-        for server in self._servers:
-            server.start_thread()
+        self._thread.start()
 
     def stop(self) -> None:
-        self._never.set()
-        for server in self._servers:
-            server.stop()
-            server.server.server_close()
+        self._stopped.set()
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as waker:
+            waker.sendto(b"", self._socket.getsockname())
+        self._thread.join(5)
+        self._socket.close()
 
-    def add(self, name: str, kind: str, value: str, ttl: int = 60) -> None:
-        """One more record, its value as in a zone file: `add("example.org", "MX", "10 mx.example.org.")`."""
-        name = _plain(name)
-        [record] = RR.fromZone(f"{name}. {ttl} IN {kind} {value}")
-        self._records[name, kind].append(record)
+    def add(self, name: str, kind: str, value: str) -> None:
+        """A record as in a zone file: `add("example.net", "MX", "10 mx.example.net.")`."""
+        self._records.setdefault(name.lower().rstrip("."), []).append((kind, value))
 
-    def remove(self, name: str, kind: str) -> None:
-        """Forget the records of a name."""
-        self._records.pop((_plain(name), kind), None)
+    def fail(self, name: str, code: str) -> None:
+        """Answer every question for `name` with an error such as SERVFAIL; with DROP, not at all."""
+        self._failures[name.lower()] = code
 
-    def fail(self, name: str, how: str = "SERVFAIL") -> None:
-        """Answer every question about a name with an RCODE (as SERVFAIL, REFUSED); "TIMEOUT" gives no answer at all."""
-        self._failures[_plain(name)] = how
+    def _serve(self) -> None:
+        while not self._stopped.is_set():
+            question, client = self._socket.recvfrom(4096)
+            if question and (answer := self._answer(DNSRecord.parse(question))):
+                self._socket.sendto(answer, client)
 
-    def mend(self, name: str) -> None:
-        """Undo `fail`."""
-        self._failures.pop(_plain(name), None)
-
-    def resolve(self, request: DNSRecord, handler: object) -> DNSRecord:
-        """dnslib's hook: one question."""
-        name, kind = _plain(str(request.q.qname)), QTYPE[request.q.qtype]
-        self.queries.append((kind, name))
-        reply = request.reply()
-        if request.q.qclass != CLASS.IN:
-            reply.header.rcode = RCODE.REFUSED
-            return reply
-        for _ in range(_LONGEST_CHAIN):
-            failure = self._failures.get(name)
-            if failure == "TIMEOUT":
-                self._never.wait(60)
-            elif failure is not None:
-                reply.header.rcode = getattr(RCODE, failure)
-                return reply
-            records = self._records.get((name, kind), [])
-            aliases = self._records.get((name, "CNAME"), []) if not records else []
-            reply.add_answer(*records, *aliases)
-            if not aliases:
-                break
-            name = _plain(str(aliases[0].rdata.label))
-        if not reply.rr and not any(known == name for known, _ in self._records):
+    def _answer(self, question: DNSRecord) -> bytes | None:
+        name = str(question.q.qname).rstrip(".").lower()
+        kind = QTYPE[question.q.qtype]
+        self.questions.append((name, kind))
+        reply = question.reply()
+        failure = self._failures.get(name)
+        if failure == "DROP":
+            return None
+        if failure:
+            reply.header.rcode = getattr(RCODE, failure)
+        elif name not in self._records:
             reply.header.rcode = RCODE.NXDOMAIN
-        return reply
+        else:
+            self._fill(reply, name, kind)
+        packed: bytes = reply.pack()
+        return packed
 
-
-def _plain(name: str) -> str:
-    return name.rstrip(".").lower()
+    def _fill(self, reply: DNSRecord, name: str, kind: str) -> None:
+        for record_kind, value in self._records.get(name, ()):
+            if record_kind in (kind, "CNAME"):
+                for answer in RR.fromZone(f"{name}. {TTL} IN {record_kind} {value}"):
+                    reply.add_answer(answer)
+            if record_kind == "CNAME" and kind != "CNAME":
+                self._fill(reply, value.rstrip(".").lower(), kind)
