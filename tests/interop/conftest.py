@@ -43,4 +43,7 @@ def world(tmp_path_factory: pytest.TempPathFactory, durable_postgres: PostgresSe
 def mailspool(world: World) -> Iterator[MailspoolUnderTest]:
     """The installation, with an empty spool afterwards."""
     yield world.mailspool
-    world.mailspool.run("from spool.models import Entry; Entry.objects.all().delete()")
+    if not world.mailspool.is_empty:
+        world.mailspool.run("from spool.models import Entry; Entry.objects.all().delete()")
+        for path in world.mailspool.message_files():
+            path.unlink(missing_ok=True)

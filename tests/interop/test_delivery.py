@@ -36,16 +36,16 @@ def test_swaks_to_a_local_user_is_in_the_maildir_within_two_seconds(
 
 
 @pytest.mark.parametrize("mechanism", ["PLAIN", "LOGIN"])
-def test_swaks_logs_in_under_starttls_and_sends_anywhere(
-    world: World, mailspool: MailspoolUnderTest, mechanism: str
-) -> None:
+def test_a_login_under_starttls_sends_anywhere(world: World, mailspool: MailspoolUnderTest, mechanism: str) -> None:
     test_id = new_test_id()
-    done = _swaks(
-        mailspool, mailspool.submission_port, "--tls", "--auth", mechanism, "--auth-user", ANN, "--auth-password",
-        PASSWORD, "--from", ANN, "--to", f"dan@{SINK_DOMAIN}", "--header", f"X-Test-Id: {test_id}",
-    )  # fmt: skip
-    assert done.returncode == 0, done.stdout
-    assert world.wait_for_receipt(test_id).recipients == (f"dan@{SINK_DOMAIN}",)
+    to = f"dan@{SINK_DOMAIN}"
+    with mailspool.smtp(mailspool.submission_port) as client:
+        client.starttls(context=ssl._create_unverified_context())
+        client.ehlo()
+        client.user, client.password = ANN, PASSWORD  # type: ignore[attr-defined]
+        client.auth(mechanism, client.auth_plain if mechanism == "PLAIN" else client.auth_login)
+        client.sendmail(ANN, [to], a_message(to, ANN, test_id=test_id))
+    assert world.wait_for_receipt(test_id).recipients == (to,)
 
 
 def test_a_login_over_implicit_tls_sends_anywhere(world: World, mailspool: MailspoolUnderTest) -> None:
@@ -99,7 +99,7 @@ def test_a_dead_host_leaves_the_message_waiting_with_its_next_attempt(
     world.wait_until_waiting(test_id)
     status, attempts, last_error = world.entry(test_id)
     assert (status, attempts) == ("waiting", 1)
-    assert "refused" in last_error.lower()
+    assert f"mx.{DEAD_DOMAIN} [127.0.0.99]" in last_error
     listed = mailspool.run(
         f"from spool.models import Entry; print((Entry.objects.get(subject='Test {test_id}').next_attempt).timestamp())"
     )
