@@ -11,11 +11,12 @@ PYTHON ?= $(shell for python in python3.11 python3 python3.12 python3.13; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
 
 .NOTPARALLEL:
-.PHONY: help run test lint bench clean venv dev-venv debian-packages
+.PHONY: help run test test-system lint bench clean venv dev-venv debian-packages
 
 help:
 	@echo 'make run     start Mailspool; Ctrl-C stops it (settings: docs/configuration.md)'
 	@echo 'make test    all tests, on SQLite and on PostgreSQL; ARGS= for pytest'
+	@echo 'make test-system  whole-system tests: other mail servers, kills, full disks (minutes)'
 	@echo 'make lint    style, types, Django checks, missing migrations'
 	@echo 'make bench   mail flow beside Postfix; BENCH= for its options'
 	@echo 'make clean   remove what these made; your mail in var/ stays'
@@ -26,6 +27,9 @@ run: venv
 test: debian-packages dev-venv
 	$(PY) -m pytest $(ARGS)
 	$(PY) -m tests.support.postgres --fast -- $(PY) -m pytest $(ARGS)
+
+test-system: debian-packages dev-venv
+	$(PY) -m pytest tests/interop tests/crash $(ARGS)
 
 lint: dev-venv
 	$(PY) -m ruff check .
