@@ -59,6 +59,12 @@ def may_see(request: HttpRequest) -> bool:
     return user.is_authenticated and user.is_active and user.is_system_administrator
 
 
+def forget() -> None:
+    """Drop the numbers that this process keeps."""
+    global _kept
+    _kept = None
+
+
 def _is_loopback(address: str) -> bool:
     try:
         return ipaddress.ip_address(address).is_loopback

