@@ -1,0 +1,97 @@
+"""Where a message ends, however its bytes are cut on the way."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mailspool.home import Home
+from spool.smtpd.data import BARE_LINE_END, IN_MEMORY_BYTES, LINE_TOO_LONG, NUL_BYTE, Body, TooMuch, read_data
+
+NEXT = b"MAIL FROM:<a@example.org>\r\n"
+
+
+def stuffed(content: bytes) -> bytes:
+    dotted = b"." + content if content.startswith(b".") else content
+    return dotted.replace(b"\r\n.", b"\r\n..") + b".\r\n"
+
+
+async def received(wire: bytes, cuts: list[int], limit: int = 10_000_000) -> tuple[Body, bytes, bytes]:
+    """The body, its content, and what was left for the next command."""
+    reader = asyncio.StreamReader()
+    body = Body(limit)
+    places = sorted({cut % (len(wire) + 1) for cut in cuts} | {0, len(wire)})
+
+    async def feed() -> None:
+        for start, end in itertools.pairwise(places):
+            reader.feed_data(wire[start:end])
+            await asyncio.sleep(0)
+        reader.feed_eof()
+
+    feeding = asyncio.ensure_future(feed())
+    rest = await read_data(reader, body, lambda: None)
+    await feeding
+    rest += await reader.read()
+    content, spilled = await body.finish(b"")
+    if spilled is not None:
+        content = spilled.read_bytes()
+        spilled.unlink()
+    return body, content or b"", rest
+
+
+lines = st.lists(st.binary(max_size=12).map(lambda b: b.replace(b"\r", b"").replace(b"\n", b"").replace(b"\0", b"")))
+dotted_lines = st.lists(st.sampled_from([b"", b".", b"..", b"a", b".a", b"a."]))
+
+
+@given(lines=lines | dotted_lines, cuts=st.lists(st.integers(0, 1000), max_size=8))
+def test_any_message_arrives_as_it_was_sent_however_it_is_cut(lines: list[bytes], cuts: list[int]) -> None:
+    content = b"".join(line + b"\r\n" for line in lines)
+    body, arrived, rest = asyncio.run(received(stuffed(content) + NEXT, cuts))
+    assert body.problem == ""
+    assert arrived == content
+    assert rest == NEXT
+
+
+@pytest.mark.parametrize("smuggled", [b"a\n.\r\nMAIL\r\n", b"a\r\n.\nMAIL\r\n", b"a\r.\r\n", b"a\n\n", b"\rb\r\n"])
+@given(cuts=st.lists(st.integers(0, 1000), max_size=8))
+def test_a_bare_cr_or_lf_neither_ends_a_message_nor_gets_in(smuggled: bytes, cuts: list[int]) -> None:
+    body, _, rest = asyncio.run(received(smuggled + b"x\r\n.\r\n" + NEXT, cuts))
+    assert body.problem == BARE_LINE_END
+    assert rest == NEXT
+
+
+def test_nul_and_endless_lines_are_refused_after_the_whole_message_was_read() -> None:
+    for content, problem in ((b"a\0b\r\n", NUL_BYTE), (b"x" * 1_000_000 + b"\r\n", LINE_TOO_LONG)):
+        body, _, rest = asyncio.run(received(content + b".\r\n" + NEXT, []))
+        assert body.problem == problem
+        assert rest == NEXT
+
+
+def test_a_large_message_goes_to_disk_and_comes_back_whole(home: Home) -> None:
+    content = (b"0123456789" * 7 + b"\r\n") * 50_000
+    assert len(content) > IN_MEMORY_BYTES
+    _body, arrived, rest = asyncio.run(received(stuffed(content) + NEXT, list(range(0, len(content), 100_000))))
+    assert arrived == content
+    assert rest == NEXT
+    assert not list((home.spool / "incoming").iterdir())
+
+
+def test_a_message_over_the_limit_is_read_to_its_end_and_refused() -> None:
+    body, _, rest = asyncio.run(received(stuffed(b"line\r\n" * 1000) + NEXT, [], limit=1000))
+    assert body.problem.startswith("552 5.3.4")
+    assert rest == NEXT
+
+
+def test_a_client_that_never_stops_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("spool.smtpd.data.TOLERATED_BYTES", 1000)
+    with pytest.raises(TooMuch):
+        asyncio.run(received(stuffed(b"line\r\n" * 10_000), [], limit=1000))
+
+
+def test_a_client_that_leaves_in_the_middle_has_sent_nothing() -> None:
+    with pytest.raises(asyncio.IncompleteReadError):
+        asyncio.run(received(b"half a mess", []))

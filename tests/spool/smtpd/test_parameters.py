@@ -1,0 +1,46 @@
+"""The arguments of MAIL and RCPT."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from spool.smtpd.parameters import BadParameter, parse_path
+
+
+@pytest.mark.parametrize(
+    ("argument", "address", "parameters"),
+    [
+        ("FROM:<ann@example.org>", "ann@example.org", {}),
+        ("from: <ann@example.org> size=10 BODY=8BITMIME", "ann@example.org", {"SIZE": "10", "BODY": "8BITMIME"}),
+        ("FROM:<>", "", {}),
+        ("FROM:<@relay.test:ann@example.org>", "ann@example.org", {}),
+        ('FROM:<"a> b"@example.org>', '"a> b"@example.org', {}),
+        ("FROM:<ann@example.org> ENVID=Ab+2B", "ann@example.org", {"ENVID": "Ab+2B"}),
+    ],
+)
+def test_a_path_and_its_parameters_are_told_apart(argument: str, address: str, parameters: dict[str, str]) -> None:
+    found = parse_path("FROM", argument)
+    assert found.address == address
+    assert found.parameters == parameters
+
+
+@pytest.mark.parametrize(
+    "argument", [None, "", "ann@example.org", "FROM:", "FROM:<ann", "FROM:<a@b>SIZE=1", "FROM:<a@b> SIZE=1 SIZE=2"]
+)
+def test_what_is_no_path_is_refused_with_a_reply(argument: str | None) -> None:
+    with pytest.raises(BadParameter) as refused:
+        parse_path("FROM", argument)
+    assert refused.value.reply.startswith("501 5.")
+
+
+@given(st.text())
+def test_no_text_at_all_breaks_the_parser(text: str) -> None:
+    for argument in (text, f"TO:{text}", f"TO:<{text}>"):
+        try:
+            found = parse_path("TO", argument)
+        except BadParameter as error:
+            assert error.reply[:3].isdigit()
+        else:
+            assert not any(character < " " for character in found.address)
