@@ -103,8 +103,11 @@ class Transport:
     def _key(self, domain: str, lmtp: bool) -> str:
         if lmtp:
             return f"lmtp {self.settings.lmtp_address}"
+        # All that was agreed on when a connection was opened: one that is kept must not serve a stricter policy.
         hop = self.routes.route_for(domain)
-        return f"route {hop.host}:{hop.port} {hop.username}" if hop else domain
+        if hop:
+            return f"route {hop.host}:{hop.port} {hop.tls.value} {hop.username} {hop.source_address}"
+        return f"{domain} {self.settings.smtp_out_port} {self.settings.tls_policy} {self.settings.source_address}"
 
     async def close(self, grace_seconds: float) -> None:
         """Finish what is on the wire; report what is not as pending."""
