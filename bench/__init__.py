@@ -1,1 +1,8 @@
-"""Measuring: Mailspool and its peer on the same machine, in the same run. Not tests: nothing here passes or fails."""
+"""Measurements beside a peer, never part of the tests. Nothing imports it."""
+
+import os
+
+import django
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "mailspool.settings")
+django.setup()
