@@ -17,11 +17,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
-from tests.support.dns import DNSServer
 
 from bench import accounting, report, runs
 from bench.systems import LATENCY_DOMAIN, SINK_DOMAIN, MailspoolSystem, PostfixSystem, System
 from tests.support import postfix, postgres
+from tests.support.dns import DNSServer
 from tests.support.sink import CountingSink, SmtpSink
 
 LATENCY_RATE = 50.0

@@ -77,6 +77,7 @@ class Pass:
         self._working: dict[int, LeasedEntry] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._look = True
+        self._leaving = False
         self._next_due: datetime | None = None
         self._room_for = 1
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -98,6 +99,9 @@ class Pass:
         finally:
             for task in helpers:
                 task.cancel()
+            if not self._leaving and await self._loop.run_in_executor(_ear, _leave, listening):
+                # Told to stop with a ring unanswered: it is for another pass.
+                await self._loop.run_in_executor(_ear, doorbell.ring)
             await self._drain()
             await self._loop.run_in_executor(_database, self._rounds.close)
         if self._next_due is not None and not _stop.is_set():
@@ -235,7 +239,7 @@ class Pass:
         """Look whenever the bell rings, as long as there is room for more."""
         assert self._loop is not None
         while True:
-            if len(self._working) >= self._room_for:
+            if self._leaving or len(self._working) >= self._room_for:
                 await asyncio.sleep(0.05)
                 continue
             if await self._loop.run_in_executor(_ear, _rings, listening):
@@ -243,8 +247,15 @@ class Pass:
                 self._event.set()
 
     async def _rang_meanwhile(self, listening: doorbell.Listening) -> bool:
+        """Stop listening, unless a ring came in the last moment; whether one did."""
         assert self._loop is not None
-        return await self._loop.run_in_executor(_ear, _leave, listening)
+        # The ear has one thread: without this, `_listen` queues a registration behind the leave, and for seconds every
+        # ring goes to a pass that has ended.
+        self._leaving = True
+        rang = await self._loop.run_in_executor(_ear, _leave, listening)
+        # `_look` says that the wait which was under way heard it.
+        self._leaving = not (rang or self._look)
+        return not self._leaving
 
 
 def _rings(listening: doorbell.Listening) -> bool:
