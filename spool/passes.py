@@ -99,8 +99,10 @@ class Pass:
         finally:
             for task in helpers:
                 task.cancel()
-            if not self._leaving and await self._loop.run_in_executor(_ear, _leave, listening):
-                # Told to stop with a ring unanswered: it is for another pass.
+            if not self._leaving:
+                await self._loop.run_in_executor(_ear, _leave, listening)
+            if _stop.is_set():
+                # What the last ring was for is for another pass.
                 await self._loop.run_in_executor(_ear, doorbell.ring)
             await self._drain()
             await self._loop.run_in_executor(_database, self._rounds.close)
