@@ -53,11 +53,10 @@ class Ledger:
 class Clients:
     """Threads that send until `goal` messages were answered 250, and come back after every failure."""
 
-    def __init__(self, mailspool: MailspoolUnderTest, ledger: Ledger, goal: int, *, count: int = 4, pause: float = 0.0):
+    def __init__(self, mailspool: MailspoolUnderTest, ledger: Ledger, goal: int, *, count: int = 4) -> None:
         self._mailspool = mailspool
         self._ledger = ledger
         self._goal = goal
-        self._pause = pause
         self._stop = threading.Event()
         self._threads = [
             threading.Thread(target=self._run, args=(random.Random(f"{ledger.prefix}{number}"),), daemon=True)
@@ -100,7 +99,7 @@ class Clients:
                 return
             if not send_one(client, self._ledger, some_recipients(chance), chance.choice(SIZES)):
                 client.rset()
-            time.sleep(self._pause)
+                time.sleep(0.05)
 
 
 def some_recipients(chance: random.Random) -> tuple[str, ...]:

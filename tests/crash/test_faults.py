@@ -32,8 +32,6 @@ def _commits(postgres: PostgresServer | None, numbers: Sequence[int]) -> list[Fa
 def _process_with(mailspool: MailspoolUnderTest, daemon: Daemon, fault: Fault) -> Daemon:
     """The same process, under strace. Its name and log are its own."""
     arguments = daemon.command[daemon.command.index("manage.py") + 1 :]
-    # RQ knows a worker that was killed for some minutes, and refuses another of that name.
-    arguments = [f"{word}-{time.time_ns()}" if word.startswith("mail-") else word for word in arguments]
     return mailspool.process(f"{daemon.name}-faulty", *arguments, wrap=fault.wrapper)
 
 

@@ -71,13 +71,8 @@ class MailspoolUnderTest:
         self.redis = RedisServer(self.home / "redis", _socket_of(self.home))
         self.listeners = [self.process(f"smtpd-{n}", "smtpd") for n in range(1, listeners + 1)]
         worker = ("--worker-class", "spool.worker.PassWorker")
-        self.workers = [
-            self.process(f"worker-{n}", "rqworker", "mail", *worker, "--name", f"mail-{n}-{self.smtp_port}")
-            for n in range(1, workers + 1)
-        ]
-        self.maintenance = self.process(
-            "maintenance", "rqworker", "maintenance", *worker, "--name", f"maintenance-{self.smtp_port}"
-        )
+        self.workers = [self.process(f"worker-{n}", "rqworker", "mail", *worker) for n in range(1, workers + 1)]
+        self.maintenance = self.process("maintenance", "rqworker", "maintenance", *worker)
         self.scheduler = self.process("scheduler", "scheduler")
         self.web: Daemon | None = None
         if web:
@@ -197,8 +192,10 @@ class MailspoolUnderTest:
         return sorted(found, key=lambda path: path.stat().st_mtime_ns)
 
     def smtp(self, port: int = 0, *, local_hostname: str = "client.test") -> smtplib.SMTP:
-        """A connection to the listener."""
-        return smtplib.SMTP("127.0.0.1", port or self.smtp_port, local_hostname=local_hostname, timeout=30)
+        """A connection to the listener, which has been greeted. Raises OSError or smtplib.SMTPException."""
+        client = smtplib.SMTP("127.0.0.1", port or self.smtp_port, local_hostname=local_hostname, timeout=30)
+        client.ehlo()
+        return client
 
     def send(
         self,
