@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 
 import pytest
@@ -12,21 +13,50 @@ from tests.support.redis import RedisServer
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("home")]
 
 
-@pytest.mark.parametrize("linger_seconds", [0.0, 0.3, 1.0])
-def test_an_idle_pass_is_no_listener_any_more(
-    redis: RedisServer, monkeypatch: pytest.MonkeyPatch, linger_seconds: float
-) -> None:
-    monkeypatch.setattr(passes, "LINGER_SECONDS", linger_seconds)
+class LastMoment:
+    """Puts the end of a pass where it hurts: while it waits for the bell. `ring` rings in that very moment."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, *, ring: bool) -> None:
+        self.leaves = 0
+        self._wants_to_leave = threading.Event()
+        self._ring = ring
+        self._ask, self._rings, self._leave = passes.Pass._rang_meanwhile, passes._rings, passes._leave
+        monkeypatch.setattr(passes, "LINGER_SECONDS", 0.0)
+        monkeypatch.setattr(passes.Pass, "_rang_meanwhile", lambda *arguments: self._asked(*arguments))
+        monkeypatch.setattr(passes, "_rings", self._wait_until_it_leaves)
+        monkeypatch.setattr(passes, "_leave", self._leave_slowly)
+
+    async def _asked(self, running: passes.Pass, listening: doorbell.Listening) -> bool:
+        self.leaves += 1
+        self._wants_to_leave.set()
+        return await self._ask(running, listening)
+
+    def _wait_until_it_leaves(self, listening: doorbell.Listening) -> bool:
+        if self._wants_to_leave.is_set():
+            return self._rings(listening)
+        listening.register()
+        assert self._wants_to_leave.wait(10)
+        if self._ring:
+            doorbell.ring()
+        return listening.wait(0.5)
+
+    def _leave_slowly(self, listening: doorbell.Listening) -> bool:
+        time.sleep(0.2)
+        return self._leave(listening)
+
+
+def test_an_idle_pass_is_no_listener_any_more(redis: RedisServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    LastMoment(monkeypatch, ring=False)
 
     passes.run()
-    time.sleep(0.2)
+    time.sleep(0.3)
 
     with redis.client() as client:
         assert client.zcard(doorbell.LISTENERS) == 0
 
 
 def test_a_ring_after_an_idle_pass_queues_the_next(redis: RedisServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(passes, "LINGER_SECONDS", 0.0)
+    LastMoment(monkeypatch, ring=False)
     passes.run()
 
     doorbell.ring()
@@ -35,19 +65,8 @@ def test_a_ring_after_an_idle_pass_queues_the_next(redis: RedisServer, monkeypat
 
 
 def test_a_ring_in_the_last_moment_is_heard(redis: RedisServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(passes, "LINGER_SECONDS", 0.0)
-    rounds = 0
-    usual_leave = passes._leave
-
-    def leave_just_after_a_ring(listening: doorbell.Listening) -> bool:
-        nonlocal rounds
-        rounds += 1
-        if rounds == 1:
-            doorbell.ring()
-        return usual_leave(listening)
-
-    monkeypatch.setattr(passes, "_leave", leave_just_after_a_ring)
+    moment = LastMoment(monkeypatch, ring=True)
 
     passes.run()
 
-    assert rounds == 2
+    assert moment.leaves == 2
