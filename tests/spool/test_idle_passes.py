@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import threading
 import time
 
@@ -22,14 +23,15 @@ class LastMoment:
         self._ring = ring
         self._ask, self._rings, self._leave = passes.Pass._rang_meanwhile, passes._rings, passes._leave
         monkeypatch.setattr(passes, "LINGER_SECONDS", 0.0)
-        monkeypatch.setattr(passes.Pass, "_rang_meanwhile", lambda *arguments: self._asked(*arguments))
+        monkeypatch.setattr(passes.Pass, "_rang_meanwhile", functools.partialmethod(LastMoment._asked_by, self))
         monkeypatch.setattr(passes, "_rings", self._wait_until_it_leaves)
         monkeypatch.setattr(passes, "_leave", self._leave_slowly)
 
-    async def _asked(self, running: passes.Pass, listening: doorbell.Listening) -> bool:
-        self.leaves += 1
-        self._wants_to_leave.set()
-        return await self._ask(running, listening)
+    @staticmethod
+    async def _asked_by(running: passes.Pass, moment: LastMoment, listening: doorbell.Listening) -> bool:
+        moment.leaves += 1
+        moment._wants_to_leave.set()
+        return await moment._ask(running, listening)
 
     def _wait_until_it_leaves(self, listening: doorbell.Listening) -> bool:
         if self._wants_to_leave.is_set():
