@@ -1,0 +1,43 @@
+"""Routes in the console."""
+
+from __future__ import annotations
+
+from django import forms
+from django.contrib import admin
+from unfold.admin import ModelAdmin
+from unfold.widgets import UnfoldAdminPasswordWidget
+
+from spool.delivery.sealed import seal
+from spool.models import Route
+
+
+class RouteForm(forms.ModelForm):
+    """A route; its password can be set and removed, not read."""
+
+    password = forms.CharField(
+        required=False, widget=UnfoldAdminPasswordWidget(attrs={"autocomplete": "new-password"}),
+        help_text="Leave empty to keep the one there is.",
+    )  # fmt: skip
+
+    class Meta:
+        model = Route
+        fields = [
+            "domain", "kind", "enabled", "host", "port", "tls", "username", "password", "source_address",
+            "max_connections", "description",
+        ]  # fmt: skip
+
+    def save(self, commit: bool = True) -> Route:
+        if self.cleaned_data.get("password"):
+            self.instance.sealed_password = seal(self.cleaned_data["password"])
+        if not self.cleaned_data.get("username"):
+            self.instance.sealed_password = ""
+        route: Route = super().save(commit)
+        return route
+
+
+@admin.register(Route)
+class RouteAdmin(ModelAdmin):
+    form = RouteForm
+    list_display = ["domain", "kind", "host", "port", "tls", "enabled"]
+    list_filter = ["kind", "enabled"]
+    search_fields = ["domain", "host"]
