@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,10 +16,9 @@ TOLERATED_BYTES = 100 * 1024 * 1024
 LONGEST_LINE = 64 * 1024
 END = b"\r\n.\r\n"
 
-_LONG = re.compile(rb"[^\n]{%d}" % LONGEST_LINE)
-
 BARE_LINE_END = "550 5.6.11 The message has a CR or LF on its own; end each line with CRLF and send it again"
 NUL_BYTE = "550 5.6.0 The message has a NUL byte; encode binary content and send it again"
+DISK_FULL = "452 4.3.1 The server's disk is full; try again later"
 LINE_TOO_LONG = "550 5.6.0 The message has a line of more than 64 KB; encode the content and send it again"
 
 
@@ -36,6 +34,7 @@ class Body:
         self._parts: list[bytes] = []
         self._file: Path | None = None
         self._last = b""
+        self._line_bytes = 0
         self.size = 0
         self.head = b""
         self.problem = ""
@@ -58,7 +57,11 @@ class Body:
             self.head += piece[: CHUNK_BYTES - len(self.head)]
         self._parts.append(piece)
         if self.size > IN_MEMORY_BYTES:
-            await self._spill()
+            try:
+                await self._spill()
+            except OSError:
+                self.problem = DISK_FULL
+                self.discard()
 
     def _examine(self, piece: bytes) -> str:
         if b"\0" in piece:
@@ -68,7 +71,19 @@ class Body:
         self._last = b"\r" if piece.endswith(b"\r") else b""
         if _has_bare(text[:-1] if self._last else text):
             return BARE_LINE_END
-        return LINE_TOO_LONG if _LONG.search(piece) else ""
+        return "" if self._lines_fit(piece) else LINE_TOO_LONG
+
+    def _lines_fit(self, piece: bytes) -> bool:
+        """Whether no line is too long, by a look at one line end in each LONGEST_LINE bytes."""
+        start = -self._line_bytes
+        while len(piece) - start > LONGEST_LINE:
+            end = piece.rfind(b"\n", max(start, 0), start + LONGEST_LINE + 1)
+            if end < 0:
+                return False
+            start = end + 1
+        end = piece.rfind(b"\n", max(start, 0))
+        self._line_bytes = len(piece) - (end + 1 if end >= 0 else start)
+        return True
 
     async def _spill(self) -> None:
         content = b"".join(self._parts)

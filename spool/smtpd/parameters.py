@@ -42,6 +42,8 @@ def parse_path(keyword: str, argument: str | None) -> PathAndParameters:
     if address.startswith("@"):
         # A source route is to be ignored (RFC 5321 4.1.1.3).
         address = address.partition(":")[2]
+        if not address:
+            raise BadParameter(syntax)
     if any(character < " " or character == "\x7f" for character in address):
         raise BadParameter("501 5.1.3 The address has a control character")
     parameters: dict[str, str] = {}

@@ -13,7 +13,7 @@ from redis.exceptions import RedisError
 
 from spool import doorbell
 from spool.intake import Committer
-from spool.smtpd.session import MailSession
+from spool.smtpd.session import STOPPING, MailSession
 from spool.smtpd.state import Port, Shared
 
 log = logging.getLogger(__name__)
@@ -48,15 +48,28 @@ async def serve() -> None:
     helpers = [asyncio.ensure_future(shared.keep_fresh()), asyncio.ensure_future(_beat(shared))]
     print("listening on", ", ".join(str(port.number) for port in ports()), flush=True)
     await stop.wait()
-    shared.stopping = True
-    for server in servers:
-        server.close()
-    until = loop.time() + DRAIN_SECONDS
-    while (shared.connections or committer.pending) and loop.time() < until:  # noqa: ASYNC110
-        await asyncio.sleep(0.1)
+    await _drain(shared, servers)
     for task in helpers:
         task.cancel()
     await asyncio.to_thread(committer.stop)
+
+
+async def _drain(shared: Shared, servers: list[asyncio.Server]) -> None:
+    """Let messages that have begun come to their end, within DRAIN_SECONDS; send all other clients away."""
+    loop = asyncio.get_running_loop()
+    shared.stopping = True
+    for server in servers:
+        server.close()
+    for session in list(shared.sessions):
+        if session.transaction is None and not session.deciding:
+            session.say_goodbye(STOPPING)
+    until = loop.time() + DRAIN_SECONDS
+    while (shared.connections or shared.committer.pending) and loop.time() < until:  # noqa: ASYNC110
+        await asyncio.sleep(0.05)
+    for session in list(shared.sessions):
+        session.say_goodbye(STOPPING)
+    # One turn of the loop writes what the sockets take.
+    await asyncio.sleep(0)
 
 
 async def _listen(shared: Shared, port: Port, loop: asyncio.AbstractEventLoop) -> asyncio.Server:
@@ -65,7 +78,7 @@ async def _listen(shared: Shared, port: Port, loop: asyncio.AbstractEventLoop) -
 
     return await loop.create_server(
         session, settings.MAILSPOOL_BIND, port.number, reuse_port=True, backlog=512,
-        ssl=shared.tls if port.implicit_tls else None,
+        ssl=shared.front() if port.implicit_tls else None,
     )  # fmt: skip
 
 

@@ -8,6 +8,7 @@ import logging
 import ssl
 from collections import Counter
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from django.conf import settings as django_settings
 from django.db import Error as DatabaseError
@@ -17,7 +18,10 @@ from spool.delivery.routes import RoutingTable, cached_table
 from spool.intake import Committer
 from spool.models.settings import Settings, current, parse_networks
 from spool.smtpd.checks import CheckChain
-from spool.smtpd.tls import server_context
+from spool.smtpd.tls import server_context, version_of
+
+if TYPE_CHECKING:
+    from spool.smtpd.session import MailSession
 
 log = logging.getLogger(__name__)
 
@@ -43,13 +47,14 @@ class Shared:
         self.counters: Counter[str] = Counter()
         self.per_ip: Counter[str] = Counter()
         self.connections = 0
+        self.sessions: set[MailSession] = set()
         self.stopping = False
         self.settings = Settings()
         self.routes = RoutingTable()
         self.bypass: tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...] = ()
         self.tls: ssl.SSLContext
         self._bypass_text = ""
-        self._certificate: tuple[str, str] | None = None
+        self._certificate: tuple[object, ...] | None = None
 
     async def refresh(self) -> None:
         """Read settings and routes; a broken certificate leaves the one in use."""
@@ -57,19 +62,32 @@ class Shared:
         if self.settings.bypass_networks != self._bypass_text:
             self._bypass_text = self.settings.bypass_networks
             self.bypass = parse_networks(self._bypass_text)
-        certificate = (self.settings.tls_certificate, self.settings.tls_key)
+        certificate = await asyncio.to_thread(version_of, self.settings)
         if certificate != self._certificate:
-            self.load_certificate()
             self._certificate = certificate
+            self.load_certificate()
 
     def load_certificate(self) -> None:
-        """Raises OSError or SSLError when there is none to go on with."""
+        """Take the certificate that the settings name; one that can't be used leaves the one in use.
+
+        At the start that is the self-signed one: mail must go on. Raises OSError when not even that can be had.
+        """
         try:
             self.tls = server_context(self.settings)
         except (OSError, ssl.SSLError) as error:
+            name = self.settings.tls_certificate
+            log.error("the TLS certificate %s can't be used, another stays in its place: %s", name, error)
             if not hasattr(self, "tls"):
-                raise
-            log.error("the TLS certificate can't be used, the old one stays: %s", error)
+                self.tls = server_context(Settings())
+
+    def front(self) -> ssl.SSLContext:
+        """For a port that speaks TLS at once: a context that hands each handshake over to the newest one."""
+        context = server_context(Settings())
+        context.sni_callback = self._hand_over
+        return context
+
+    def _hand_over(self, connection: ssl.SSLObject, name: str | None, front: ssl.SSLContext) -> None:
+        connection.context = self.tls
 
     async def keep_fresh(self) -> None:
         """Refresh once a second, for ever."""
@@ -79,6 +97,8 @@ class Shared:
                 await self.refresh()
             except DatabaseError as error:
                 log.warning("the settings could not be read, the old ones stay: %s", error)
+            except Exception:  # the edge of the task: it must not end before its process
+                log.exception("the settings can't be used, the old ones stay")
 
     def is_bypassed(self, ip: str) -> bool:
         """Whether the client may relay without a login."""

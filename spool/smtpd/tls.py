@@ -24,10 +24,24 @@ def server_context(settings: Settings) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     if settings.tls_certificate:
-        context.load_cert_chain(settings.tls_certificate, settings.tls_key)
+        # A key under a password is refused at once, rather than asked for on a terminal that nobody watches.
+        context.load_cert_chain(settings.tls_certificate, settings.tls_key, password=lambda: "")
     else:
         context.load_cert_chain(_self_signed(django_settings.MAILSPOOL_HOSTNAME))
     return context
+
+
+def version_of(settings: Settings) -> tuple[object, ...]:
+    """Another value when the settings name other files, or a renewal has replaced them. Never raises."""
+    paths = (settings.tls_certificate, settings.tls_key)
+    return (*paths, *(_changed(path) for path in paths if path))
+
+
+def _changed(path: str) -> int:
+    try:
+        return Path(path).stat().st_mtime_ns
+    except OSError:
+        return 0
 
 
 def _self_signed(hostname: str) -> Path:

@@ -1,0 +1,77 @@
+"""Logging in: AUTH PLAIN and LOGIN (RFC 4954), under TLS alone."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+from typing import TYPE_CHECKING
+
+from accounts import directory
+from spool.smtpd.database import asked
+from spool.smtpd.parameters import BadParameter
+
+if TYPE_CHECKING:
+    from spool.smtpd.session import MailSession
+
+MOST_LOGIN_FAILURES = 3
+FAILED_LOGIN_SECONDS = 1.0
+
+
+async def auth(session: MailSession, argument: str | None) -> None:
+    if not session.encrypted:
+        await session.refuse("538 5.7.11 Passwords are taken under TLS only; use STARTTLS first")
+    elif not session.extended:
+        await session.refuse("503 5.5.1 Send EHLO first")
+    elif session.user is not None or session.transaction is not None:
+        await session.refuse("503 5.5.1 AUTH comes once, and before MAIL")
+    else:
+        await _log_in(session, argument or "")
+
+
+async def _log_in(session: MailSession, argument: str) -> None:
+    try:
+        username, password = await _credentials(session, argument)
+    except BadParameter as error:
+        await session.refuse(error.reply)
+        return
+    reply = await session.shared.checks.refusal("on_auth", session, username)
+    session.user = None if reply else await asked(directory.authenticate, username, password)
+    if session.user is not None:
+        await session.push("235 2.7.0 Welcome")
+        return
+    session.login_failures += 1
+    await asyncio.sleep(FAILED_LOGIN_SECONDS)
+    await session.refuse(str(reply) if reply else "535 5.7.8 The user name or the password is wrong")
+    if session.login_failures >= MOST_LOGIN_FAILURES:
+        session.say_goodbye("421 4.7.0 Too many failed logins; closing the connection")
+
+
+async def _credentials(session: MailSession, argument: str) -> tuple[str, str]:
+    """User name and password, as the mechanism asks for them. Raises BadParameter."""
+    mechanism, _, initial = argument.partition(" ")
+    if mechanism.upper() == "PLAIN":
+        answer = (await _response(session, initial, "")).split("\0")
+        if len(answer) != 3 or answer[0] not in ("", answer[1]):
+            raise BadParameter("501 5.5.2 The PLAIN response needs a user and a password")
+        return answer[1], answer[2]
+    if mechanism.upper() == "LOGIN":
+        username = await _response(session, initial, "VXNlcm5hbWU6")
+        return username, await _response(session, "", "UGFzc3dvcmQ6")
+    raise BadParameter("504 5.5.4 The mechanism is not known; use PLAIN or LOGIN")
+
+
+async def _response(session: MailSession, initial: str, challenge: str) -> str:
+    """One base64 response of the client, decoded. Raises BadParameter."""
+    if not initial:
+        await session.push(f"334 {challenge}")
+        line = await session.read_line()
+        if line is None:
+            raise BadParameter("500 5.5.6 The response is too long")
+        initial = line.decode("ascii", "replace").strip()
+    if initial == "*":
+        raise BadParameter("501 5.7.0 The login was cancelled")
+    try:
+        return base64.b64decode("" if initial == "=" else initial, validate=True).decode()
+    except (binascii.Error, UnicodeDecodeError) as error:
+        raise BadParameter("501 5.5.2 The response is not valid base64") from error
