@@ -1,84 +1,58 @@
-"""Who is local, and what an address stands for. Answers come from a cache that is at most a second out of date.
+"""Who is local, what an address stands for, and who may send as whom.
 
-The cache is per process. It is dropped when the one-row DirectoryStamp has changed; the stamp is read at most once a
-second, so a lookup of a cached address costs no query. Everything here is safe to call from any thread.
+Answers come from a cache of this process that is at most a second out of date; a cached answer costs no query.
+Everything here is safe to call from any thread. In an event loop only `cached` and `cached_domain` are.
 """
 
 from __future__ import annotations
 
-import threading
-import time
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from itertools import islice
+from collections.abc import Iterable
 
 from django.contrib.auth.hashers import make_password
-from django.db import transaction
-from django.db.models import F, Prefetch
 
-from accounts.models import (
-    Alias,
-    DirectoryStamp,
-    Domain,
-    ListMember,
-    MailingList,
-    Role,
-    Status,
-    User,
+from accounts.directory_cache import FRESH_SECONDS, DirectoryCache, Generation, reconnect_when_needed
+from accounts.local_addresses import (
+    Answer,
+    Closed,
+    LocalAddress,
+    LocalAlias,
+    LocalDomain,
+    LocalList,
+    LocalUser,
+    bounces_address,
+    can_be_stored,
+    find_addresses,
+    find_all_domains,
+    find_domains,
+    find_postmaster,
+    key_of,
+    local_user,
 )
+from accounts.models import User
 
-
-@dataclass(frozen=True, slots=True)
-class LocalDomain:
-    """A domain whose mail is delivered here."""
-
-    id: int
-    name: str
-    status: Status
-    catch_all: str
-    max_message_kb: int
-    max_recipients: int
-
-
-@dataclass(frozen=True, slots=True)
-class LocalUser:
-    """A mailbox. `status` is the stricter of the user's and the domain's. Limits are 0 for none of their own."""
-
-    id: int
-    address: str
-    domain: str
-    status: Status
-    forward_to: tuple[str, ...]
-    forward_keeps_copy: bool
-    mailbox_mb: int
-    max_message_kb: int
-    max_recipients: int
-
-
-@dataclass(frozen=True, slots=True)
-class LocalAlias:
-    """An address that stands for others, here or elsewhere."""
-
-    address: str
-    domain: str
-    targets: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class LocalList:
-    """A mailing list; `members` are the enabled ones. `bounces_to` is the reverse-path of what it sends."""
-
-    id: int
-    address: str
-    domain: str
-    members: tuple[str, ...]
-    bounces_to: str
-    owner: str
-    posting: str
-    subject_prefix: str
-
-
-LocalAddress = LocalUser | LocalAlias | LocalList
+__all__ = [
+    "FRESH_SECONDS",
+    "MISS",
+    "LocalAddress",
+    "LocalAlias",
+    "LocalDomain",
+    "LocalList",
+    "LocalUser",
+    "Miss",
+    "authenticate",
+    "bounces_address",
+    "cached",
+    "cached_domain",
+    "changed",
+    "forget",
+    "local_domain",
+    "local_domains",
+    "lookup",
+    "lookup_many",
+    "may_send_as",
+    "resolve",
+    "resolve_many",
+]
 
 
 class Miss:
@@ -86,208 +60,197 @@ class Miss:
 
 
 MISS = Miss()
-FRESH_SECONDS = 1.0
-MOST_CACHED = 100_000
-# SQLite allows 32,766 parameters in a statement; each address may take three.
-QUERY_SIZE = 2_000
 
-
-class _Cache:
-    """What this process knows of the directory, until its version changes."""
-
-    def __init__(self) -> None:
-        self.lock = threading.Lock()
-        self.version = -1
-        self.checked = float("-inf")
-        self.domains: dict[str, LocalDomain | None] = {}
-        self.addresses: dict[str, LocalAddress | None] = {}
-
-    def fresh(self) -> bool:
-        return time.monotonic() - self.checked < FRESH_SECONDS
-
-    def refresh(self) -> None:
-        """Look at the version, at most once a second, and forget everything when it is another."""
-        if self.fresh():
-            return
-        version = DirectoryStamp.objects.filter(pk=1).values_list("version", flat=True).first() or 0
-        with self.lock:
-            if version != self.version or len(self.addresses) > MOST_CACHED:
-                self.domains, self.addresses = {}, {}
-            self.version = version
-            self.checked = time.monotonic()
-
-
-_cache = _Cache()
+_cache = DirectoryCache()
 
 
 def forget() -> None:
-    """Drop this process's cache."""
-    global _cache
-    _cache = _Cache()
+    """Drop what this process remembers."""
+    _cache.forget()
 
 
 def changed() -> None:
-    """Tell every process that domains, users, aliases or lists have changed. For writes that send no signals."""
-    if not DirectoryStamp.objects.filter(pk=1).update(version=F("version") + 1):
-        DirectoryStamp.objects.get_or_create(pk=1, defaults={"version": 1})
-    transaction.on_commit(forget)
+    """Tell every process that domains, users, aliases or lists have changed, with the transaction's commit.
+
+    Signals call it after each save and delete; whoever writes without signals (update, bulk_create) calls it as well.
+    Called first in a transaction, it also keeps others from changing the directory until the end.
+    """
+    _cache.changed()
 
 
 def local_domain(name: str) -> LocalDomain | None:
-    """The local domain of that name (in A-labels, any case), or None."""
-    _cache.refresh()
-    key = name.lower()
-    cache = _cache
-    if key not in cache.domains:
-        row = Domain.objects.filter(name=key).first()
-        cache.domains[key] = (
-            LocalDomain(row.pk, row.name, Status(row.status), row.catch_all, row.max_message_kb, row.max_recipients)
-            if row
-            else None
-        )
-    return cache.domains[key]
+    """The local domain of that name, or None."""
+    generation = _cache.current()
+    key = _domain_key(name)
+    is_known, found = generation.domain_if_known(key)
+    return found if is_known else _domains(generation, {key})[key]
+
+
+def local_domains(names: Iterable[str]) -> dict[str, LocalDomain | None]:
+    """`local_domain` for many names, in a number of queries that does not grow with theirs."""
+    keys = {name: _domain_key(name) for name in names}
+    found = _domains(_cache.current(), set(keys.values()))
+    return {name: found[key] for name, key in keys.items()}
 
 
 def lookup(address: str) -> LocalAddress | None:
     """Who or what has this very address (or the one before a `+tag`); no catch-all."""
-    return lookup_many([address])[address]
+    return _open(_answer(_cache.current(), key_of(address)))
 
 
 def lookup_many(addresses: Iterable[str]) -> dict[str, LocalAddress | None]:
     """`lookup` for many addresses, in a number of queries that does not grow with theirs."""
-    _cache.refresh()
-    cache = _cache
-    wanted = {address: address.lower() for address in addresses}
-    missing = {key for key in wanted.values() if key not in cache.addresses}
-    for some in _batched(sorted(missing), QUERY_SIZE):
-        cache.addresses.update(_find(some))
-    return {address: cache.addresses.get(key) for address, key in wanted.items()}
+    keys = {address: key_of(address) for address in addresses}
+    answers = _answers(_cache.current(), set(keys.values()))
+    return {address: _open(answers[key]) for address, key in keys.items()}
 
 
 def resolve(address: str) -> LocalAddress | None:
     """Who gets mail for `address` in a local domain: as `lookup`, else postmaster's stand-in, else the catch-all."""
-    found = lookup(address)
-    if found is not None:
-        return found
-    local_part, _, name = address.lower().rpartition("@")
-    domain = local_domain(name)
-    if domain is None:
-        return None
-    if local_part == "postmaster":
-        return _postmaster(domain)
-    if domain.catch_all and domain.catch_all.lower() != address.lower():
-        return lookup(domain.catch_all) or LocalAlias(address.lower(), name, (domain.catch_all.lower(),))
-    return None
+    generation = _cache.current()
+    key = key_of(address)
+    found = _answer(generation, key)
+    return _instead(generation, key) if found is None else _open(found)
+
+
+def resolve_many(addresses: Iterable[str]) -> dict[str, LocalAddress | None]:
+    """`resolve` for many addresses. The number of queries grows with that of postmasters at most."""
+    generation = _cache.current()
+    keys = {address: key_of(address) for address in addresses}
+    answers = _answers(generation, set(keys.values()))
+    homeless = {key for key in keys.values() if answers[key] is None}
+    domains = _domains(generation, {_domain_of(key) for key in homeless})
+    _answers(generation, {domain.catch_all for domain in domains.values() if domain is not None and domain.catch_all})
+    found = {key: _instead(generation, key) if key in homeless else _open(answer) for key, answer in answers.items()}
+    return {address: found[key] for address, key in keys.items()}
 
 
 def cached(address: str) -> LocalAddress | Miss | None:
-    """`lookup` without a query: MISS when one would be needed. For event loops."""
-    if not _cache.fresh():
+    """`lookup` without a query: MISS when one would be needed."""
+    generation = _cache.current_without_query()
+    if generation is None:
         return MISS
-    return _cache.addresses.get(address.lower(), MISS)
+    key = key_of(address)
+    is_known, domain = generation.domain_if_known(_domain_of(key))
+    if is_known and domain is None:
+        return None
+    found = generation.addresses.get(key, MISS)
+    return found if isinstance(found, Miss) else _open(found)
 
 
 def cached_domain(name: str) -> LocalDomain | Miss | None:
-    """`local_domain` without a query: MISS when one would be needed. For event loops."""
-    if not _cache.fresh():
+    """`local_domain` without a query: MISS when one would be needed."""
+    generation = _cache.current_without_query()
+    if generation is None:
         return MISS
-    return _cache.domains.get(name.lower(), MISS)
+    is_known, found = generation.domain_if_known(_domain_key(name))
+    return found if is_known else MISS
 
 
 def may_send_as(user: LocalUser, sender: str) -> bool:
-    """Whether `sender` is the user's own address (with any +tag) or an alias that leads to the user."""
+    """Whether `sender` is the user's own address (with any +tag) or an alias with the user among its targets.
+
+    False as well when the user may not send any more, whatever was true when the session began.
+    """
+    me = lookup(user.address)
+    if not isinstance(me, LocalUser) or me.id != user.id or not me.status.may_send:
+        return False
     found = lookup(sender)
     if isinstance(found, LocalUser):
         return found.id == user.id
-    return isinstance(found, LocalAlias) and user.address in found.targets
+    if not isinstance(found, LocalAlias):
+        return False
+    domain = local_domain(found.domain)
+    if domain is None or not domain.status.may_send:
+        return False
+    targets = lookup_many(found.targets).values()
+    return any(isinstance(target, LocalUser) and target.id == user.id for target in targets)
 
 
 def authenticate(username: str, password: str) -> LocalUser | None:
     """The user with this password who may log in and send, or None. Slow on purpose (Argon2): use a thread."""
-    user = User.objects.select_related("domain").filter(email=username.strip().lower()).first()
+    key = key_of(username.strip())
+    reconnect_when_needed()
+    user = User.objects.select_related("domain").filter(email=key).first() if can_be_stored(key) else None
     if user is None:
         # The same effort as for a user that exists, so that time tells nothing.
         make_password(password)
         return None
-    if not user.check_password(password) or not user.is_active:
+    if not user.check_password(password) or user.domain is None or not user.is_active:
         return None
-    found = lookup(user.email)
-    return found if isinstance(found, LocalUser) and found.status.may_send else None
+    return local_user(user)
 
 
-def _find(addresses: Sequence[str]) -> dict[str, LocalAddress | None]:
-    """Users, aliases and lists at `addresses` (lower case), each table asked once."""
-    plain = {address: _without_tag(address) for address in addresses}
-    keys = {*plain.keys(), *plain.values(), *(_list_of_bounces(address) for address in addresses)}
-    found: dict[str, LocalAddress] = {}
-    for user in User.objects.select_related("domain").filter(email__in=keys, domain__isnull=False):
-        found[user.email] = _local_user(user)
-    for alias in (
-        Alias.objects.select_related("domain").prefetch_related("targets").filter(address__in=keys, enabled=True)
-    ):
-        targets = tuple(sorted(target.address.lower() for target in alias.targets.all()))
-        found[alias.address] = LocalAlias(alias.address, alias.domain.name, targets)
-    lists: dict[str, LocalList] = {}
-    members = Prefetch("members", ListMember.objects.filter(enabled=True).order_by("id"))
-    for row in (
-        MailingList.objects.select_related("domain", "owner__domain")
-        .prefetch_related(members)
-        .filter(address__in=keys, enabled=True)
-    ):
-        lists[row.address] = LocalList(
-            row.pk, row.address, row.domain.name, tuple(member.address for member in row.members.all()),
-            bounces_address(row.address), row.owner.email if row.owner else "", row.posting, row.subject_prefix,
-        )  # fmt: skip
-        found[row.address] = lists[row.address]
-    answers: dict[str, LocalAddress | None] = {}
-    for address in addresses:
-        bounced = lists.get(_list_of_bounces(address))
-        answers[address] = found.get(address) or found.get(plain[address])
-        if answers[address] is None and bounced is not None:
-            answers[address] = LocalAlias(address, bounced.domain, (bounced.owner,) if bounced.owner else ())
+def _answer(generation: Generation, key: str) -> Answer:
+    if key in generation.addresses:
+        return generation.addresses[key]
+    return _answers(generation, {key})[key]
+
+
+def _answers(generation: Generation, keys: set[str]) -> dict[str, Answer]:
+    """An answer for each key, from the generation as far as it knows. Only local domains are asked about."""
+    domains = _domains(generation, {_domain_of(key) for key in keys})
+    answers: dict[str, Answer] = {}
+    missing = []
+    for key in keys:
+        if domains[_domain_of(key)] is None:
+            answers[key] = None
+        elif key in generation.addresses:
+            answers[key] = generation.addresses[key]
+        else:
+            missing.append(key)
+    if missing:
+        reconnect_when_needed()
+        found = find_addresses(sorted(missing))
+        generation.add_addresses(found)
+        answers.update(found)
     return answers
 
 
-def bounces_address(list_address: str) -> str:
-    """The reverse-path of what a list sends."""
-    local_part, _, domain = list_address.rpartition("@")
-    return f"{local_part}-bounces@{domain}"
+def _domains(generation: Generation, names: set[str]) -> dict[str, LocalDomain | None]:
+    if generation.has_all_domains is None:
+        reconnect_when_needed()
+        every = find_all_domains()
+        generation.add_domains(every or {})
+        generation.has_all_domains = every is not None
+    if generation.has_all_domains:
+        return {name: generation.domains.get(name) for name in names}
+    missing = [name for name in names if name not in generation.domains]
+    if not missing:
+        return {name: generation.domains[name] for name in names}
+    reconnect_when_needed()
+    found = find_domains(sorted(missing))
+    generation.add_domains(found)
+    return {name: found[name] if name in found else generation.domains[name] for name in names}
 
 
-def _list_of_bounces(address: str) -> str:
-    local_part, _, domain = address.rpartition("@")
-    return f"{local_part.removesuffix('-bounces')}@{domain}" if local_part.endswith("-bounces") else ""
+def _instead(generation: Generation, key: str) -> LocalAddress | None:
+    """Who takes the mail of an address that nobody has."""
+    local_part, _, name = key.rpartition("@")
+    domain = _domains(generation, {name})[name]
+    if domain is None:
+        return None
+    if local_part == "postmaster":
+        return _postmaster(generation, domain)
+    if domain.catch_all and domain.catch_all != key:
+        return _open(_answer(generation, domain.catch_all)) or LocalAlias(key, name, (domain.catch_all,))
+    return None
 
 
-def _batched(addresses: Sequence[str], size: int) -> Iterator[list[str]]:
-    """`addresses` in runs of `size`."""
-    iterator = iter(addresses)
-    while some := list(islice(iterator, size)):
-        yield some
+def _postmaster(generation: Generation, domain: LocalDomain) -> LocalAlias:
+    found = generation.postmasters.get(domain.name)
+    if found is None:
+        found = generation.postmasters[domain.name] = find_postmaster(domain)
+    return found
 
 
-def _without_tag(address: str) -> str:
-    local_part, _, domain = address.rpartition("@")
-    return f"{local_part.partition('+')[0]}@{domain}"
+def _open(answer: Answer) -> LocalAddress | None:
+    return None if isinstance(answer, Closed) else answer
 
 
-_STRICTNESS = [Status.ENABLED, Status.RECEIVING, Status.DISABLED]
+def _domain_of(key: str) -> str:
+    return key.rpartition("@")[2]
 
 
-def _local_user(user: User) -> LocalUser:
-    assert user.domain is not None
-    status = max(Status(user.status), Status(user.domain.status), key=_STRICTNESS.index)
-    return LocalUser(
-        user.pk, user.email, user.domain.name, status, tuple(user.forward_addresses), user.forward_keeps_copy,
-        user.mailbox_mb, user.max_message_kb or user.domain.max_message_kb,
-        user.max_recipients or user.domain.max_recipients,
-    )  # fmt: skip
-
-
-def _postmaster(domain: LocalDomain) -> LocalAlias:
-    """postmaster@ must take mail in every domain (RFC 5321 4.5.1): its administrators', else the system's."""
-    people = User.objects.filter(domain__isnull=False)
-    targets = list(people.filter(domain_id=domain.id, role=Role.DOMAIN_ADMINISTRATOR).values_list("email", flat=True))
-    if not targets:
-        targets = list(people.filter(role=Role.SYSTEM_ADMINISTRATOR).values_list("email", flat=True))
-    return LocalAlias(f"postmaster@{domain.name}", domain.name, tuple(sorted(targets)))
+def _domain_key(name: str) -> str:
+    return key_of(f"x@{name}")[2:]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from accounts import directory
 from accounts.addresses import InvalidAddress, normalise_domain, split_address
-from accounts.directory import LocalAlias, LocalList, LocalUser
+from accounts.directory import LocalAddress, LocalAlias, LocalList, LocalUser
 from spool.envelope import EnvelopeRecipient
 from spool.models.recipient import Kind
 
@@ -39,15 +41,72 @@ def accept(address: str, notify: str = "", orcpt: str = "") -> list[EnvelopeReci
     catch-all. Elsewhere: one remote recipient; whether it may be relayed is the caller's question.
     Raises RefusedRecipient.
     """
+    local_part, domain = _parts(address)
+    is_local = directory.local_domain(domain) is not None
+    found = directory.resolve(f"{local_part}@{domain}") if is_local else None
+    return _accepted(address, local_part, domain, is_local, found, notify, orcpt)
+
+
+def accept_many(
+    addresses: Iterable[str], notify: str = "", orcpt: str = ""
+) -> dict[str, list[EnvelopeRecipient] | RefusedRecipient]:
+    """`accept` for many addresses, with the refusal in the place of recipients.
+
+    The number of queries grows with the depth of aliases, not with addresses or domains.
+    """
+    answers: dict[str, list[EnvelopeRecipient] | RefusedRecipient] = {}
+    parts: dict[str, tuple[str, str]] = {}
+    for address in dict.fromkeys(addresses):
+        try:
+            parts[address] = _parts(address)
+        except RefusedRecipient as error:
+            answers[address] = error
+    local, found = _look_up(f"{local_part}@{domain}" for local_part, domain in parts.values())
+    _learn_targets(found.values())
+    for address, (local_part, domain) in parts.items():
+        try:
+            answers[address] = _accepted(
+                address, local_part, domain, domain in local, found.get(f"{local_part}@{domain}"), notify, orcpt
+            )
+        except RefusedRecipient as error:
+            answers[address] = error
+    return answers
+
+
+def _parts(address: str) -> tuple[str, str]:
     try:
-        local_part, domain = split_address(address)
+        return split_address(address)
     except InvalidAddress as error:
         raise BadRecipient(f"501 5.1.3 {error}") from error
-    found = directory.resolve(f"{local_part}@{domain}") if directory.local_domain(domain) else None
+
+
+def _look_up(addresses: Iterable[str]) -> tuple[set[str], dict[str, LocalAddress | None]]:
+    """The local ones among the domains of `addresses`, and who gets mail for the addresses in those."""
+    domains = {address: address.rpartition("@")[2] for address in addresses}
+    local = {name for name, found in directory.local_domains(set(domains.values())).items() if found is not None}
+    return local, directory.resolve_many([address for address, domain in domains.items() if domain in local])
+
+
+def _learn_targets(found: Iterable[LocalAddress | None]) -> None:
+    """Have the directory remember what aliases lead to, level by level, before it is asked one by one."""
+    known: set[str] = set()
+    aliases = [one for one in found if isinstance(one, LocalAlias)]
+    for _ in range(DEEPEST_ALIAS):
+        targets = {target for alias in aliases for target in alias.targets} - known
+        if not targets:
+            return
+        known |= targets
+        aliases = [one for one in _look_up(targets)[1].values() if isinstance(one, LocalAlias)]
+
+
+def _accepted(
+    address: str, local_part: str, domain: str, is_local: bool, found: LocalAddress | None, notify: str, orcpt: str
+) -> list[EnvelopeRecipient]:
+    """What `accept` answers, once the directory has."""
+    if not is_local:
+        # The local part's case is the remote host's business (RFC 5321 2.4).
+        return [EnvelopeRecipient(f"{local_part}@{domain}", domain, Kind.REMOTE, "", notify, orcpt)]
     if found is None:
-        if directory.local_domain(domain) is None:
-            # The local part's case is the remote host's business (RFC 5321 2.4).
-            return [EnvelopeRecipient(f"{local_part}@{domain}", domain, Kind.REMOTE, "", notify, orcpt)]
         raise NoSuchRecipient(f"550 5.1.1 <{address}>: no such mailbox here; check the address and send again")
     # A +tag or the catch-all led here: the address as written is kept.
     original = "" if address.lower() == found.address else address

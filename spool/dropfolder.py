@@ -24,7 +24,7 @@ from django.db import close_old_connections
 
 from accounts.addresses import InvalidAddress, split_address
 from spool import intake, store
-from spool.addressing import RefusedRecipient, accept
+from spool.addressing import RefusedRecipient, accept_many
 from spool.envelope import Envelope, EnvelopeRecipient, Submission
 from spool.headers import header_block
 from spool.models.entry import Entry, Origin
@@ -143,11 +143,11 @@ def _submission(raw: bytes) -> Submission:
         raise Unreadable(f"its header can't be read: {error}") from error
     resolved: dict[str, EnvelopeRecipient] = {}
     refused = []
-    for address in recipients:
-        try:
-            resolved.update((recipient.address, recipient) for recipient in accept(address))
-        except RefusedRecipient as error:
-            refused.append(error.reply)
+    for answer in accept_many(recipients).values():
+        if isinstance(answer, RefusedRecipient):
+            refused.append(answer.reply)
+        else:
+            resolved.update((recipient.address, recipient) for recipient in answer)
     if not resolved:
         raise Unreadable("; ".join(refused) or "it names no recipient")
     if refused:

@@ -73,7 +73,9 @@ def home() -> Home:
 
 @pytest.fixture(autouse=True)
 def _forget_what_was_cached() -> None:
-    """What a process remembers of its settings for a second must not reach the next test."""
+    """What a process remembers for a second must not reach the next test."""
+    from accounts import directory
     from spool.models import settings as spool_settings
 
     spool_settings.forget()
+    directory.forget()

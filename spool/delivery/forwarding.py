@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from spool.addressing import RefusedRecipient, accept
+from spool.addressing import RefusedRecipient, accept_many
 from spool.delivery.trace_headers import header_line, received_line
 from spool.envelope import Envelope, EnvelopeRecipient, LeasedEntry, LeasedRecipient, Submission
 from spool.models.entry import Origin, Priority
@@ -40,12 +40,10 @@ def targets_of(address: str, forward_to: Sequence[str], recipient: LeasedRecipie
     found = Targets(keeps_copy=keeps_copy)
     recipients: dict[str, EnvelopeRecipient] = {}
     orcpt = recipient.orcpt
-    for target in forward_to:
-        try:
-            resolved = accept(target, recipient.notify, orcpt)
-        except RefusedRecipient as error:
-            found.refusal = error.reply
-            log.warning("%s forwards to %s, which takes no mail: %s", address, target, error.reply)
+    for target, resolved in accept_many(forward_to, recipient.notify, orcpt).items():
+        if isinstance(resolved, RefusedRecipient):
+            found.refusal = resolved.reply
+            log.warning("%s forwards to %s, which takes no mail: %s", address, target, resolved.reply)
             continue
         for one in resolved:
             if one.address == address:

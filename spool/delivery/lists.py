@@ -18,7 +18,7 @@ from accounts import directory
 from accounts.addresses import InvalidAddress, normalise_address, normalise_domain
 from accounts.directory import LocalList, LocalUser
 from accounts.models.lists import PostingPolicy
-from spool.addressing import RefusedRecipient, accept
+from spool.addressing import RefusedRecipient, accept_many
 from spool.delivery.trace_headers import header_line, passed_through, received_line, split_header
 from spool.envelope import Envelope, EnvelopeRecipient, LeasedEntry, Submission
 from spool.headers import decoded
@@ -106,12 +106,10 @@ def members_of(mailing_list: LocalList) -> list[EnvelopeRecipient]:
     """The members as recipients, each mailbox once. Those that take no mail are left out, and counted in the log."""
     recipients: dict[str, EnvelopeRecipient] = {}
     refused = []
-    for member in mailing_list.members:
-        try:
-            # A list is where delivery ends for the sender (RFC 3461 5.2.7.2): its bounce address asks for failures.
-            resolved = accept(member, notify="FAILURE")
-        except RefusedRecipient as error:
-            refused.append(error.reply)
+    # A list is where delivery ends for the sender (RFC 3461 5.2.7.2): its bounce address asks for failures.
+    for resolved in accept_many(mailing_list.members, notify="FAILURE").values():
+        if isinstance(resolved, RefusedRecipient):
+            refused.append(resolved.reply)
             continue
         for one in resolved:
             if one.address != mailing_list.address:
