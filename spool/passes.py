@@ -34,6 +34,8 @@ LINGER_SECONDS = 5.0
 # How often a pass looks at the database unasked: Redis may be away.
 POLL_SECONDS = 2.0
 DRAIN_SECONDS = 25.0
+# Entries in work are at most this many times "deliveries at once", when most of them wait for dead hosts.
+MOST_PARKED = 10
 
 _database = ThreadPoolExecutor(1, thread_name_prefix="database")
 _ear = ThreadPoolExecutor(1, thread_name_prefix="doorbell")
@@ -112,7 +114,7 @@ class Pass:
     async def _work_until_idle(self, listening: doorbell.Listening) -> None:
         idle_since = time.monotonic()
         while not _stop.is_set():
-            room = self._room_for - len(self._working)
+            room = self._room()
             if self._finished or self._failed or self._resting or (self._look and room > 0):
                 if await self._round(min(BATCH, room) if self._look else 0):
                     idle_since = time.monotonic()
@@ -125,6 +127,10 @@ class Pass:
                 self._look, idle_since = True, time.monotonic()
                 continue
             await self._rest()
+
+    def _room(self) -> int:
+        """How many more entries may be in work. Those that only wait for a host to answer leave room for others."""
+        return min(self._room_for + self._deliveries.parked, MOST_PARKED * self._room_for) - len(self._working)
 
     async def _rest(self) -> None:
         """Wait for a result, a ring, or the next due entry; look again after POLL_SECONDS in any case."""
@@ -241,7 +247,7 @@ class Pass:
         """Look whenever the bell rings, as long as there is room for more."""
         assert self._loop is not None
         while True:
-            if self._leaving or len(self._working) >= self._room_for:
+            if self._leaving or self._room() <= 0:
                 await asyncio.sleep(0.05)
                 continue
             if await self._loop.run_in_executor(_ear, _rings, listening):

@@ -5,19 +5,19 @@ from __future__ import annotations
 import asyncio
 import base64
 import socket
-import ssl
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import BinaryIO
 
+from spool.delivery import body
+from spool.delivery.parameters import mail_command, needs_utf8, rcpt_command
 from spool.delivery.replies import BrokenReply, Reply, read_reply
 from spool.delivery.tls_policy import context_for, verifies
-from spool.dsn.xtext import encode
 from spool.envelope import LeasedEntry, LeasedRecipient
 from spool.models.route import TLSPolicy
 
 # RFC 5321 4.5.3.2.6: the longest that the last dot may take.
 DATA_END_SECONDS = 600.0
-CHUNK_BYTES = 256 * 1024
 GREETING_SECONDS = 60.0
 
 
@@ -89,7 +89,7 @@ class Connection:
     async def _greet(self, allow_tls: bool) -> None:
         if (raw := self._writer.get_extra_info("socket")) is not None and raw.family != socket.AF_UNIX:
             raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._must(await self._reply(min(GREETING_SECONDS, self._reply_seconds)), "the greeting")
+        self._must(await self._reply(min(GREETING_SECONDS, self._reply_seconds)), "the connection")
         await self._hello()
         policy = self.peer.tls
         if policy is TLSPolicy.IMPLICIT:
@@ -125,10 +125,11 @@ class Connection:
         try:
             async with asyncio.timeout(self._reply_seconds):
                 await self._writer.start_tls(context_for(self.peer.tls), server_hostname=self.peer.name)
-        except (OSError, TimeoutError, ssl.SSLError) as error:
+            self._note_tls()
+            # With TLS 1.3 the other side's refusal comes after our own handshake has ended.
+            await self._hello()
+        except (OSError, TimeoutError, BrokenReply) as error:
             raise TLSFailed(f"TLS with {self.peer.name} [{self.peer.ip}] failed: {_why(error)}") from error
-        self._note_tls()
-        await self._hello()
 
     def _note_tls(self) -> None:
         cipher = self._writer.get_extra_info("cipher") or ("", "", 0)
@@ -136,10 +137,20 @@ class Connection:
         self.tls = f"{cipher[1]} {cipher[0]} ({checked})"
 
     async def _log_in(self) -> None:
+        """AUTH PLAIN (RFC 4616), or LOGIN for the few hosts that offer nothing else."""
+        peer = self.peer
         if not self.tls:
-            raise ConnectionFailed(f"{self.peer.name}: a password is not sent without encryption")
-        token = base64.b64encode(f"\0{self.peer.username}\0{self.peer.password}".encode()).decode()
-        reply = await self._ask("AUTH PLAIN", token)
+            raise ConnectionFailed(f"{peer.name}: a password is not sent without encryption")
+        if not peer.password:
+            raise ConnectionFailed(f"the route to {peer.name} has no password that can be read; enter it again")
+        offered = self._features.get("AUTH", "").upper().split()
+        if "PLAIN" in offered or "LOGIN" not in offered:
+            reply = await self._ask("AUTH PLAIN", _base64(f"\0{peer.username}\0{peer.password}"))
+        else:
+            reply = await self._ask("AUTH LOGIN")
+            for answer in (peer.username, peer.password):
+                if reply.code == 334:
+                    reply = await self._ask(_base64(answer))
         self._must(reply, "the login")
 
     def _must(self, reply: Reply, what: str) -> None:
@@ -154,15 +165,13 @@ class Connection:
         async with asyncio.timeout(seconds):
             return await read_reply(self._reader)
 
-    def refuses(self, entry: LeasedEntry) -> Reply | None:
-        """A reply in the host's place, when its own EHLO says that it can't take `entry`."""
+    def refuses(self, entry: LeasedEntry, recipients: Sequence[LeasedRecipient]) -> Reply | None:
+        """A reply in the host's place, when its own EHLO says that it can't take `entry` for `recipients`."""
         limit = self._features.get("SIZE", "")
         if limit.isdigit() and 0 < int(limit) < entry.size_bytes:
             return Reply(552, (f"5.3.4 the message is larger than the {limit} bytes that {self.peer.name} takes",))
-        if entry.smtputf8 and "SMTPUTF8" not in self._features:
-            needed = [entry.sender, *(recipient.address for recipient in entry.recipients)]
-            if not all(address.isascii() for address in needed):
-                return Reply(550, (f"5.6.7 {self.peer.name} does not support internationalised addresses",))
+        if "SMTPUTF8" not in self._features and needs_utf8(entry, recipients):
+            return Reply(550, (f"5.6.7 {self.peer.name} does not support internationalised mail (SMTPUTF8)",))
         return None
 
     @property
@@ -170,43 +179,72 @@ class Connection:
         """Whether the host promises to send the notices that were asked for (RFC 3461)."""
         return "DSN" in self._features
 
-    async def send(self, entry: LeasedEntry, recipients: Sequence[LeasedRecipient], content: bytes) -> list[Reply]:
+    async def send(
+        self, entry: LeasedEntry, recipients: Sequence[LeasedRecipient], content: bytes | BinaryIO
+    ) -> list[Reply]:
         """One transaction: the reply that decides on each recipient, in order.
 
-        Raises OSError, TimeoutError or BrokenReply; then nothing was certainly accepted.
+        8-bit content goes as it is to a host without 8BITMIME, too: to encode it again (RFC 6152 3) would break its
+        signatures. Raises OSError, TimeoutError or BrokenReply; then nothing was certainly accepted.
         """
         self.used += 1
         self.body_sent = False
-        commands = [self._mail(entry), *(self._rcpt(recipient) for recipient in recipients), b"DATA\r\n"]
+        commands = [
+            mail_command(entry, recipients, self._features),
+            *[rcpt_command(recipient, self._features) for recipient in recipients],
+            b"DATA\r\n",
+        ]
         if "PIPELINING" in self._features:
             self._writer.write(b"".join(commands))
-            replies = [await self._reply(self._reply_seconds) for _ in commands]
+            replies = await self._replies(len(commands))
         else:
             replies = await self._one_by_one(commands)
         mail, answers, data = replies[0], replies[1:-1], replies[-1]
         if not mail.good:
             answers = [mail] * len(recipients)
         accepted = [reply.good for reply in answers]
+        if not all(accepted):
+            answers = [_too_many(reply) for reply in answers]
         if data.code != 354:
-            await self._ask("RSET")
+            if data.code < 400:
+                raise BrokenReply(f"the other side answered DATA with {data.text[:80]!r}")
+            await self._clear("RSET")
             return [data if good else reply for good, reply in zip(accepted, answers, strict=True)]
         if not any(accepted):
             # The host wants a body although nobody is to get it (RFC 2920 3.1).
-            await self._ask(".")
-            return list(answers)
+            if mail.good:
+                await self._clear(".")
+            else:
+                self.abort()
+            return answers
         self.body_sent = True
         await self._write_body(content)
-        ends = [await self._reply(DATA_END_SECONDS) for _ in range(sum(accepted) if self.peer.lmtp else 1)]
+        ends = await self._ends(sum(accepted) if self.peer.lmtp else 1)
         following = iter(ends)
         return [
             (next(following) if self.peer.lmtp else ends[0]) if good else reply
             for good, reply in zip(accepted, answers, strict=True)
         ]
 
+    async def _replies(self, count: int) -> list[Reply]:
+        """The next replies. A host may close after a 421 (RFC 5321 3.8), which then speaks for the rest, too."""
+        replies: list[Reply] = []
+        try:
+            while len(replies) < count:
+                replies.append(await self._reply(self._reply_seconds))
+        except (OSError, BrokenReply):
+            if not replies or replies[-1].code != 421:
+                raise
+            replies += [replies[-1]] * (count - len(replies))
+        return replies
+
     async def _one_by_one(self, commands: Sequence[bytes]) -> list[Reply]:
         """The commands for a host without pipelining: DATA only when somebody is to get the message."""
         replies: list[Reply] = []
         for command in commands:
+            if replies and replies[-1].code == 421:
+                replies.append(replies[-1])
+                continue
             refused = replies and (not replies[0].good or not any(r.good for r in replies[1:]))
             if refused and (command == commands[-1] or not replies[0].good):
                 replies.append(Reply(503, ("5.5.1 no valid recipients",)))
@@ -215,43 +253,38 @@ class Connection:
             replies.append(await self._reply(self._reply_seconds))
         return replies
 
-    async def _write_body(self, content: bytes) -> None:
-        if content.startswith(b"."):
-            content = b"." + content
-        if b"\n." in content:
-            content = content.replace(b"\r\n.", b"\r\n..")
-        ending = b".\r\n" if content.endswith(b"\r\n") else b"\r\n.\r\n"
-        if len(content) <= CHUNK_BYTES:
-            self._writer.write(content + ending)
+    async def _clear(self, command: str) -> None:
+        """End a transaction whose outcome is known: what goes wrong here is the end of the connection only."""
+        try:
+            reply = await self._ask(command)
+        except (OSError, TimeoutError, BrokenReply):
+            self.abort()
             return
-        for start in range(0, len(content), CHUNK_BYTES):
-            self._writer.write(content[start : start + CHUNK_BYTES])
+        if reply.code == 421 or (command == "RSET" and not reply.good):
+            self.abort()
+
+    async def _ends(self, count: int) -> list[Reply]:
+        """The replies after the final dot; by LMTP one for each recipient, and those that came stand (RFC 2033 4.2)."""
+        replies: list[Reply] = []
+        try:
+            while len(replies) < count:
+                replies.append(await self._reply(DATA_END_SECONDS))
+        except (OSError, TimeoutError, BrokenReply) as error:
+            if not replies:
+                raise
+            self.abort()
+            broken = Reply(451, (f"4.4.2 the connection to {self.peer.name} broke: {_why(error)}",))
+            replies += [broken] * (count - len(replies))
+        return replies
+
+    async def _write_body(self, content: bytes | BinaryIO) -> None:
+        if isinstance(content, bytes):
+            self._writer.write(body.whole(content))
+            return
+        for chunk in body.chunks(content):
+            self._writer.write(chunk)
             async with asyncio.timeout(self._reply_seconds):
                 await self._writer.drain()
-        self._writer.write(ending)
-
-    def _mail(self, entry: LeasedEntry) -> bytes:
-        words = [f"MAIL FROM:<{entry.sender}>"]
-        if "SIZE" in self._features:
-            words.append(f"SIZE={entry.size_bytes}")
-        if entry.eight_bit and "8BITMIME" in self._features:
-            words.append("BODY=8BITMIME")
-        if entry.smtputf8 and "SMTPUTF8" in self._features:
-            words.append("SMTPUTF8")
-        if "DSN" in self._features:
-            words += [f"RET={entry.ret}"] if entry.ret else []
-            words += [f"ENVID={entry.envid}"] if entry.envid else []
-        return (" ".join(words) + "\r\n").encode()
-
-    def _rcpt(self, recipient: LeasedRecipient) -> bytes:
-        words = [f"RCPT TO:<{recipient.address}>"]
-        if "DSN" in self._features:
-            words += [f"NOTIFY={recipient.notify}"] if recipient.notify else []
-            orcpt = recipient.orcpt or (
-                f"rfc822;{encode(recipient.original)}" if recipient.original.isascii() and recipient.original else ""
-            )
-            words += [f"ORCPT={orcpt}"] if orcpt else []
-        return (" ".join(words) + "\r\n").encode()
 
     async def quit(self) -> None:
         """Say goodbye; the answer is of no interest."""
@@ -268,11 +301,23 @@ class Connection:
 
     @property
     def closed(self) -> bool:
-        """Whether the other side has gone while the connection was idle."""
-        return self._writer.is_closing() or self._reader.at_eof()
+        """Whether it can't be used again: the other side has gone or said something that was not asked for."""
+        reader = self._reader
+        return self._writer.is_closing() or reader.at_eof() or bool(reader._buffer)  # type: ignore[attr-defined]
 
 
 def _why(error: BaseException) -> str:
     if isinstance(error, TimeoutError) and not str(error):
         return "no answer in time"
     return str(error) or type(error).__name__
+
+
+def _too_many(reply: Reply) -> Reply:
+    """552 for a recipient means 452: a limit of the moment, not of the message (RFC 5321 4.5.3.1.10)."""
+    if reply.code == 552 and reply.enhanced in ("5.5.3", "5.0.0"):
+        return Reply(452, (f"4.5.3 {reply.text}",))
+    return reply
+
+
+def _base64(text: str) -> str:
+    return base64.b64encode(text.encode()).decode()

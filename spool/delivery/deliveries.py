@@ -15,7 +15,8 @@ from django.utils import timezone
 from accounts.directory import LocalUser
 from spool.delivery import local
 from spool.delivery.routes import RoutingTable
-from spool.delivery.transport import Transaction, Transport
+from spool.delivery.transaction import Transaction
+from spool.delivery.transport import Transport
 from spool.envelope import AttemptRecord, DeliveryReport, LeasedEntry, LeasedRecipient, RecipientResult
 from spool.models.bounce import ReceivedBounce
 from spool.models.recipient import Kind, Outcome
@@ -71,25 +72,48 @@ class Deliveries:
         for entry in entries:
             remote = [r for r in entry.recipients if r.kind is Kind.REMOTE]
             here = [r for r in entry.recipients if r.kind is Kind.LOCAL] if len(remote) < len(entry.recipients) else []
-            progress = _Progress(DeliveryReport(entry), 1 + bool(here))
-            self._progress[entry.id] = progress
+            self._progress[entry.id] = _Progress(DeliveryReport(entry), 1 + bool(here))
             if here:
                 local_batch.append((entry, here))
             if remote:
-                # The count is raised before any part can report.
-                progress.parts += 1
-                progress.parts += self._transport.put(entry, remote, self._remote_done) - 1
+                self._send(entry, remote)
             self._part_done(entry)
         if local_batch:
             task = asyncio.ensure_future(self._deliver_locally(local_batch))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
+    @property
+    def parked(self) -> int:
+        """How many transactions wait for destinations of which it is not known whether they answer."""
+        return self._transport.parked
+
     async def close(self, grace_seconds: float) -> None:
-        """Wait for what is on the wire; what does not end in time is reported as still pending."""
+        """Wait for what is on the wire. Of the rest, what has results is reported; the others can be given back."""
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=grace_seconds)
         await self._transport.close(grace_seconds)
+        for progress in list(self._progress.values()):
+            report = progress.report
+            if report.results:
+                told = {result.recipient.id for result in report.results}
+                report.results += [
+                    RecipientResult(
+                        recipient, Outcome.PENDING, "the server was stopped before this one's turn", "4.3.2"
+                    )
+                    for recipient in report.entry.recipients
+                    if recipient.id not in told
+                ]
+                self._delivered(report)
+        self._progress.clear()
+
+    def _send(self, entry: LeasedEntry, recipients: Sequence[LeasedRecipient], *, lmtp: bool = False) -> None:
+        """Hand over to the transport. It may answer at once: the parts are counted before, as many as there can be."""
+        progress = self._progress[entry.id]
+        most = len(recipients)
+        progress.parts += most
+        count = self._transport.put(entry, recipients, self._remote_done, lmtp=lmtp)
+        progress.parts -= most - count
 
     def _part_done(self, entry: LeasedEntry) -> None:
         progress = self._progress[entry.id]
@@ -98,14 +122,12 @@ class Deliveries:
             del self._progress[entry.id]
             self._delivered(progress.report)
 
-    def _remote_done(
-        self, transaction: Transaction, results: list[RecipientResult], attempts: list[AttemptRecord]
-    ) -> None:
+    def _remote_done(self, transaction: Transaction) -> None:
         progress = self._progress.get(transaction.entry.id)
         if progress is None:
             return
-        progress.report.results.extend(results)
-        progress.report.attempts.extend(attempts)
+        progress.report.results += transaction.results
+        progress.report.attempts += transaction.attempts
         self._part_done(transaction.entry)
 
     async def _deliver_locally(self, batch: list[LocalWork]) -> None:
@@ -125,9 +147,7 @@ class Deliveries:
             report.spawned += outcome.plan.spawned
             report.bounces += outcome.bounces
             if outcome.mailboxes:
-                self._progress[entry.id].parts += self._transport.put(
-                    entry, [recipient for recipient, _ in outcome.mailboxes], self._remote_done, lmtp=True
-                )
+                self._send(entry, [recipient for recipient, _ in outcome.mailboxes], lmtp=True)
             self._part_done(entry)
 
     def _fail(self, entry: LeasedEntry, text: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import random
 import time
 from dataclasses import dataclass
@@ -16,6 +17,8 @@ MOST_CACHED = 50_000
 SHORTEST_SECONDS, LONGEST_SECONDS = 5.0, 3600.0
 FAILURE_SECONDS, NOWHERE_SECONDS = 5.0, 60.0
 LOOKUP_SECONDS = 15.0
+# More than RFC 5321 5.1 asks for; a domain with a hundred dead hosts must not be tried for an hour.
+MOST_HOSTS, MOST_ADDRESSES = 10, 20
 
 
 class NoRoute(Exception):
@@ -36,6 +39,14 @@ class Host:
     ip: str
 
 
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """The hosts of a domain, each name's addresses together with its preference; or why there are none."""
+
+    hosts: tuple[tuple[int, tuple[Host, ...]], ...] = ()
+    trouble: NoRoute | None = None
+
+
 class Exchangers:
     """MX lookups with a cache. One per event loop."""
 
@@ -47,37 +58,36 @@ class Exchangers:
             self._resolver.nameservers = [address.strip("[]")]
             self._resolver.port = int(port)
         self._resolver.lifetime = LOOKUP_SECONDS
-        self._kept: dict[str, tuple[float, list[Host] | NoRoute]] = {}
-        self._asking: dict[str, asyncio.Task[list[Host] | NoRoute]] = {}
+        self._kept: dict[str, tuple[float, _Answer]] = {}
+        self._asking: dict[str, asyncio.Task[_Answer]] = {}
 
     async def hosts(self, domain: str, *, use_mx: bool = True) -> list[Host]:
         """Addresses in the order to try them, at least one. Raises NoRoute.
 
-        With `use_mx` False the name is a host (a route): only its addresses are asked for.
+        Hosts of equal preference come in another order each time (RFC 5321 5.1). With `use_mx` False the name is a
+        host (a route): only its addresses are asked for.
         """
         key = domain if use_mx else f"={domain}"
         kept = self._kept.get(key)
         if kept is None or kept[0] < time.monotonic():
             task = self._asking.get(key)
             if task is None:
-                task = asyncio.ensure_future(self._ask(key, domain, use_mx))
-                self._asking[key] = task
+                task = self._asking[key] = asyncio.ensure_future(self._ask(key, domain, use_mx))
             answer = await asyncio.shield(task)
         else:
             answer = kept[1]
-        if isinstance(answer, NoRoute):
-            raise answer
-        return answer
+        if answer.trouble is not None:
+            raise answer.trouble
+        hosts = list(answer.hosts)
+        random.shuffle(hosts)
+        hosts.sort(key=lambda host: host[0])
+        return [address for _, addresses in hosts for address in addresses][:MOST_ADDRESSES]
 
-    async def _ask(self, key: str, domain: str, use_mx: bool) -> list[Host] | NoRoute:
-        answer: list[Host] | NoRoute
+    async def _ask(self, key: str, domain: str, use_mx: bool) -> _Answer:
         try:
-            answer, ttl = await (self._exchangers(domain) if use_mx else self._addresses([domain]))
-            if not answer:
-                answer = NoRoute(f"{domain} has no address in the DNS", "5.4.4", permanent=use_mx)
-                ttl = NOWHERE_SECONDS
+            answer, ttl = await (self._exchangers(domain) if use_mx else self._route(domain))
         except NoRoute as error:
-            answer, ttl = error, NOWHERE_SECONDS if error.permanent else FAILURE_SECONDS
+            answer, ttl = _Answer(trouble=error), NOWHERE_SECONDS if error.permanent else FAILURE_SECONDS
         finally:
             self._asking.pop(key, None)
         if len(self._kept) >= MOST_CACHED:
@@ -85,16 +95,25 @@ class Exchangers:
         self._kept[key] = (time.monotonic() + min(max(ttl, SHORTEST_SECONDS), LONGEST_SECONDS), answer)
         return answer
 
-    async def _exchangers(self, domain: str) -> tuple[list[Host], float]:
+    async def _route(self, host: str) -> tuple[_Answer, float]:
+        try:
+            return await self._addresses(host, [(0, host)])
+        except NoRoute as error:
+            # A slip in a route is the administrator's: mail waits until it is mended.
+            raise NoRoute(f"the host of the route: {error.reply}", "4.4.4", permanent=False) from error
+
+    async def _exchangers(self, domain: str) -> tuple[_Answer, float]:
         if domain.startswith("["):
             literal = domain.strip("[]").removeprefix("ipv6:")
-            return [Host(literal, literal)], LONGEST_SECONDS
+            if not _is_ip(literal):
+                raise NoRoute(f"{domain} is not an IP address", "5.1.2", permanent=True)
+            return _Answer(((0, (Host(literal, literal),)),)), LONGEST_SECONDS
         answer = await self._resolve(domain, "MX")
         if answer is None:
             # No MX: the domain itself is its host (RFC 5321 5.1).
-            return await self._addresses([domain])
+            return await self._addresses(domain, [(0, domain)])
         records = [(record.preference, record.exchange.to_text(omit_final_dot=True).lower()) for record in answer]
-        if len(records) == 1 and records[0][1] in ("", "."):
+        if all(name in ("", ".") for _, name in records):
             raise NoRoute(f"556 5.1.10 {domain} takes no mail (null MX)", "5.1.10", permanent=True)
         own = [preference for preference, name in records if name == self._own_name]
         if own:
@@ -105,29 +124,40 @@ class Exchangers:
         random.shuffle(records)
         records.sort(key=lambda record: record[0])
         ttl = answer.rrset.ttl if answer.rrset is not None else SHORTEST_SECONDS
-        hosts, host_ttl = await self._addresses([name for _, name in records])
-        return hosts, min(ttl, host_ttl)
+        found, host_ttl = await self._addresses(domain, records[:MOST_HOSTS])
+        return found, min(ttl, host_ttl)
 
-    async def _addresses(self, names: list[str]) -> tuple[list[Host], float]:
-        hosts: list[Host] = []
+    async def _addresses(self, domain: str, records: list[tuple[int, str]]) -> tuple[_Answer, float]:
+        """The addresses of mail hosts, at least one. Raises NoRoute: for a while, if any of them may still have one."""
+        found: list[tuple[int, tuple[Host, ...]]] = []
         ttl = LONGEST_SECONDS
         trouble: NoRoute | None = None
-        for name in names:
+        for preference, name in records:
             if _is_ip(name):
-                hosts.append(Host(name, name))
+                found.append((preference, (Host(name, name),)))
                 continue
+            hosts: list[Host] = []
             for kind in ("A", "AAAA"):
                 try:
                     answer = await self._resolve(name, kind)
                 except NoRoute as error:
-                    trouble = trouble if error.permanent and trouble else error
+                    if trouble is None or not error.permanent:
+                        trouble = error
                     break
                 if answer is not None:
                     ttl = min(ttl, answer.rrset.ttl if answer.rrset is not None else ttl)
                     hosts += [Host(name, record.address) for record in answer]
-        if not hosts and trouble is not None:
+            if hosts:
+                found.append((preference, tuple(hosts)))
+        if found:
+            return _Answer(tuple(found)), ttl
+        if trouble is not None and (not trouble.permanent or records == [(0, domain)]):
             raise trouble
-        return hosts, ttl
+        names = ", ".join(name for _, name in records)
+        what = (
+            f"{domain} has no address" if names == domain else f"the mail hosts of {domain} ({names}) have no address"
+        )
+        raise NoRoute(f"{what} in the DNS", "5.4.4", permanent=True)
 
     async def _resolve(self, name: str, kind: str) -> dns.resolver.Answer | None:
         """The records, or None when the name has none of this kind. Raises NoRoute."""
@@ -144,4 +174,8 @@ class Exchangers:
 
 
 def _is_ip(text: str) -> bool:
-    return text.replace(".", "").isdigit() or ":" in text
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True

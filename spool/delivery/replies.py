@@ -30,11 +30,19 @@ class Reply:
     def enhanced(self) -> str:
         """RFC 3463's code, or the one that says no more than the reply's own class."""
         found = _ENHANCED.match(self.lines[0]) if self.lines else None
-        return found[1] if found else f"{self.code // 100}.0.0"
+        if found:
+            return found[1]
+        # 3xx where no more was to come is no success and no refusal.
+        return f"{self.code // 100}.0.0" if self.code // 100 != 3 else "4.5.0"
 
     @property
     def good(self) -> bool:
-        return 200 <= self.code < 400
+        return 200 <= self.code < 300
+
+    @property
+    def too_many(self) -> bool:
+        """Whether it refuses a recipient only because the message has enough of them (RFC 5321 4.5.3.1.10)."""
+        return self.code == 452 and self.enhanced in ("4.5.3", "4.0.0")
 
     @property
     def permanent(self) -> bool:

@@ -99,6 +99,12 @@ class Daemon:
         if self._process is None:
             return None
         self.signal(self.stop_signal)
+        return self.finish(seconds)
+
+    def finish(self, seconds: float = 40.0) -> int | None:
+        """Wait for one that has been asked to end, without asking again; kill it after `seconds`."""
+        if self._process is None:
+            return None
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(seconds)
         self.kill()

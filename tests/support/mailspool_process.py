@@ -122,7 +122,8 @@ class MailspoolUnderTest:
         """SIGTERM to all at once, Redis last; the exit status of each."""
         for daemon in self.daemons:
             daemon.signal(signal.SIGTERM)
-        statuses = {daemon.name: daemon.stop() for daemon in self.daemons}
+        # A second signal could come while Python ends and handles none any more.
+        statuses = {daemon.name: daemon.finish() for daemon in self.daemons}
         self.redis.stop()
         return statuses
 

@@ -1,0 +1,36 @@
+"""A message's bytes as they go over the wire: dot-stuffed (RFC 5321 4.5.2), large ones in chunks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import BinaryIO
+
+CHUNK_BYTES = 256 * 1024
+# Up to here a message is read whole and sent with one write; above, memory stays bounded by a few chunks.
+LARGEST_WHOLE_BYTES = 1024 * 1024
+
+
+def whole(content: bytes) -> bytes:
+    """`content` ready for the wire, its final dot included."""
+    if content.startswith(b"."):
+        content = b"." + content
+    if b"\n." in content:
+        content = content.replace(b"\r\n.", b"\r\n..")
+    return content + (b".\r\n" if content.endswith(b"\r\n") else b"\r\n.\r\n")
+
+
+def chunks(file: BinaryIO, size_bytes: int = CHUNK_BYTES) -> Iterator[bytes]:
+    """What `file` holds ready for the wire, piece by piece, its final dot included. Raises OSError."""
+    # The last two bytes before the chunk; the first line begins as if one had ended.
+    before = b"\r\n"
+    empty = True
+    while chunk := file.read(size_bytes):
+        empty = False
+        stuffed = chunk.replace(b"\r\n.", b"\r\n..")
+        if before == b"\r\n" and chunk.startswith(b"."):
+            stuffed = b"." + stuffed
+        elif before.endswith(b"\r") and chunk.startswith(b"\n."):
+            stuffed = b"\n.." + stuffed[2:]
+        before = (before + chunk)[-2:]
+        yield stuffed
+    yield b".\r\n" if before == b"\r\n" and not empty else b"\r\n.\r\n"

@@ -1,0 +1,87 @@
+"""One message for its recipients at one destination, and what the replies mean for them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+from spool.delivery.client import Peer
+from spool.delivery.replies import Reply
+from spool.envelope import AttemptRecord, LeasedEntry, LeasedRecipient, RecipientResult
+from spool.models.recipient import Outcome
+
+LONGEST_REPLY = 500
+
+Done = Callable[["Transaction"], None]
+
+
+@dataclass(slots=True)
+class Transaction:
+    """One entry for `recipients`, those without an answer yet.
+
+    `done` is called once, when `results` has one for each. `tried_again` says that a kept connection has failed it.
+    """
+
+    entry: LeasedEntry
+    recipients: list[LeasedRecipient]
+    done: Done
+    tried_again: bool = False
+    results: list[RecipientResult] = field(default_factory=list)
+    attempts: list[AttemptRecord] = field(default_factory=list)
+
+    def answer(self, replies: Sequence[Reply], peer: str, *, relayed: bool) -> bool:
+        """Take one reply for each recipient; whether all have one now.
+
+        Those whom the host found too many for one message stay for the next, as long as others were taken.
+        """
+        left: list[LeasedRecipient] = []
+        some_taken = len(replies) > 1 and any(reply.code // 100 == 2 for reply in replies)
+        for recipient, reply in zip(self.recipients, replies, strict=True):
+            if some_taken and reply.too_many:
+                left.append(recipient)
+                continue
+            self.results.append(
+                RecipientResult(
+                    recipient, _outcome(reply), reply.text[:LONGEST_REPLY], reply.enhanced, peer,
+                    relayed=relayed and reply.code // 100 == 2,
+                )
+            )  # fmt: skip
+        self.recipients = left
+        if left:
+            return False
+        self.done(self)
+        return True
+
+    def fail(
+        self, text: str, status_code: str, outcome: Outcome = Outcome.PENDING, *,
+        peer: Peer | None = None, code: int = 0, tls: str = "", dns: bool = False, started: float | None = None,
+    ) -> None:  # fmt: skip
+        """The same for every recipient that is left, and an attempt that says so."""
+        name = peer.name if peer else ""
+        self.note(text, code, peer, tls, started)
+        self.results += [
+            RecipientResult(recipient, outcome, text[:LONGEST_REPLY], status_code, name, dns)
+            for recipient in self.recipients
+        ]
+        self.recipients = []
+        self.done(self)
+
+    def note(self, text: str, code: int, peer: Peer | None, tls: str, started: float | None) -> None:
+        """Add to the attempts; `started` is of the monotonic clock."""
+        addresses = tuple([recipient.address for recipient in self.recipients])
+        seconds = time.monotonic() - started if started is not None else 0.0
+        self.attempts.append(
+            AttemptRecord(
+                datetime.now(UTC) - timedelta(seconds=seconds), addresses, peer.name if peer else "",
+                peer.ip if peer else "", tls, code, text[:LONGEST_REPLY], seconds,
+            )
+        )  # fmt: skip
+
+
+def _outcome(reply: Reply) -> Outcome:
+    if reply.code // 100 == 2:
+        return Outcome.DELIVERED
+    # 503 is about the order of commands, not about the message or its recipient.
+    return Outcome.BOUNCED if reply.permanent and reply.code != 503 else Outcome.PENDING
