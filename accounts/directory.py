@@ -10,6 +10,7 @@ from collections.abc import Iterable
 
 from django.contrib.auth.hashers import make_password
 
+from accounts import logins
 from accounts.directory_cache import FRESH_SECONDS, DirectoryCache, Generation, reconnect_when_needed
 from accounts.local_addresses import (
     Answer,
@@ -176,7 +177,7 @@ def authenticate(username: str, password: str) -> LocalUser | None:
         # The same effort as for a user that exists, so that time tells nothing.
         make_password(password)
         return None
-    if not user.check_password(password) or user.domain is None or not user.is_active:
+    if not logins.is_right(user, password) or user.domain is None or not user.is_active:
         return None
     return local_user(user)
 

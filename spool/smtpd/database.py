@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from concurrent.futures import Executor
 from functools import partial
-from typing import ParamSpec, TypeVar
+from typing import TypeVar
 
 from django.db import InterfaceError, OperationalError, close_old_connections
 
-P = ParamSpec("P")
 T = TypeVar("T")
 
 
-async def asked(question: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T:
+async def asked(question: Callable[..., T], *arguments: object, threads: Executor | None = None) -> T:
     """The answer of `question`, which only reads, from a thread. Raises django.db.Error and what `question` raises."""
-    return await asyncio.to_thread(_ask, partial(question, *arguments, **named))
+    return await asyncio.get_running_loop().run_in_executor(threads, _ask, partial(question, *arguments))
 
 
 def _ask(question: Callable[[], T]) -> T:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from accounts import directory
 from accounts.addresses import InvalidAddress, split_address
+from accounts.models import Domain
 from spool import addressing
 from spool.dsn.xtext import parse_envid, parse_notify, parse_orcpt, parse_ret
 from spool.envelope import Envelope, EnvelopeRecipient
@@ -107,7 +108,7 @@ async def _recipients(session: MailSession, path: PathAndParameters, envelope: E
     address = path.address
     if address.lower() == "postmaster":
         # RFC 5321 4.1.1.3: postmaster needs no domain.
-        address = f"postmaster@{session.hostname}"
+        address = await asked(_postmaster, session.hostname)
     address = _checked(address, envelope.smtputf8, "501 5.1.3")
     try:
         notify = parse_notify(path.parameters["NOTIFY"]) if "NOTIFY" in path.parameters else ""
@@ -127,6 +128,13 @@ async def _recipients(session: MailSession, path: PathAndParameters, envelope: E
             f"550 5.7.1 <{address}>: this server does not relay to other domains; log in on the submission port"
         )
     return recipients
+
+
+def _postmaster(hostname: str) -> str:
+    """Where mail for `postmaster` alone goes: this host, when it is a local domain, or else the oldest one."""
+    if directory.local_domain(hostname) is None:
+        hostname = Domain.objects.order_by("id").values_list("name", flat=True).first() or hostname
+    return f"postmaster@{hostname}"
 
 
 async def _resolve(address: str, notify: str, orcpt: str) -> list[EnvelopeRecipient]:

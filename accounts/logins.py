@@ -1,0 +1,53 @@
+"""A short memory of passwords that were right: a mail program logs in for each message, and Argon2 is slow on purpose.
+
+What is kept, in this process alone, is an HMAC over the stored hash and the password, under a key that no other
+process knows. A changed password has another stored hash, so it counts at once; whether the user may log in is not
+remembered at all. Wrong passwords are never kept: guessing stays as slow as Argon2 makes it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+import threading
+import time
+
+from accounts.models import User
+
+REMEMBERED_SECONDS = 600.0
+MOST_REMEMBERED = 10_000
+
+_secret = secrets.token_bytes(32)
+_lock = threading.Lock()
+# Until when each is good, oldest first.
+_right: dict[bytes, float] = {}
+
+
+def is_right(user: User, password: str) -> bool:
+    """Whether it is the user's password. Slow (Argon2) unless it was right not long ago; any thread may ask."""
+    now = time.monotonic()
+    with _lock:
+        if _right.get(_mark(user, password), 0.0) > now:
+            return True
+    if not user.check_password(password):
+        return False
+    with _lock:
+        # check_password may have stored a newer kind of hash.
+        _right[_mark(user, password)] = now + REMEMBERED_SECONDS
+        while len(_right) > MOST_REMEMBERED:
+            del _right[next(iter(_right))]
+    return True
+
+
+def forget() -> None:
+    """Drop what this process remembers."""
+    with _lock:
+        _right.clear()
+
+
+def _mark(user: User, password: str) -> bytes:
+    stored = user.password.encode()
+    # The length keeps hash and password apart.
+    text = len(stored).to_bytes(4, "big") + stored + password.encode("utf-8", "surrogatepass")
+    return hmac.digest(_secret, text, hashlib.sha256)
