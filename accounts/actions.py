@@ -5,10 +5,11 @@ Each validates fully before it writes, in one transaction, and raises Validation
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from django.contrib.auth.password_validation import validate_password
+from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.forms.models import model_to_dict
 
@@ -26,26 +27,38 @@ from accounts.models import (
     User,
     UserDefaults,
 )
+from accounts.placing import AddressTaken, NotThere, TooManyUsers, get_domain, place
+
+__all__ = [
+    "AddressTaken",
+    "InUse",
+    "NotThere",
+    "TooManyUsers",
+    "add_alias",
+    "add_domain",
+    "add_list",
+    "add_members",
+    "add_user",
+    "change",
+    "change_defaults",
+    "get_alias",
+    "get_domain",
+    "get_list",
+    "get_user",
+    "remove",
+    "remove_members",
+    "set_enabled",
+    "set_password",
+    "set_status",
+    "set_targets",
+]
+
+# SQLite allows 32,766 parameters in a statement.
+CHUNK = 5_000
 
 
-class NotThere(Exception):
-    """There is no such domain, user, alias or list."""
-
-
-class AddressTaken(Exception):
-    """Another user, alias or list has the address."""
-
-
-class TooManyUsers(Exception):
-    """The domain has as many users as it may."""
-
-
-def get_domain(name: str) -> Domain:
-    """Raises NotThere."""
-    domain = Domain.objects.filter(name=normalise_domain(name)).first()
-    if domain is None:
-        raise NotThere(f"There is no domain {name}; add it first.")
-    return domain
+class InUse(Exception):
+    """What is to be removed is needed by something else."""
 
 
 def get_user(email: str) -> User:
@@ -85,16 +98,10 @@ def add_domain(name: str, **fields: Any) -> Domain:
 @transaction.atomic
 def add_user(email: str, password: str, *, role: Role = Role.USER, **fields: Any) -> User:
     """A new user, with the user defaults where `fields` are silent. A system administrator may be without a domain."""
-    address = normalise_address(email)
-    _require_free(address)
-    name = address.rpartition("@")[2]
-    domain = Domain.objects.select_for_update().filter(name=name).first()
-    if domain is None and role != Role.SYSTEM_ADMINISTRATOR:
-        raise NotThere(f"There is no domain {name}; add it first.")
-    if domain is not None and 0 < domain.max_users <= domain.users.count():
-        raise TooManyUsers(f"{name} has all the {domain.max_users} users that it may have.")
+    directory.changed()
     defaults = model_to_dict(UserDefaults.current(), exclude=["id"])
-    user = User(email=address, domain=domain, role=role, **{**defaults, **fields})
+    user = User(role=role, **{**defaults, **fields})
+    place(user, email)
     validate_password(password, user)
     user.set_password(password)
     user.full_clean()
@@ -105,25 +112,35 @@ def add_user(email: str, password: str, *, role: Role = Role.USER, **fields: Any
 @transaction.atomic
 def add_alias(address: str, targets: Iterable[str], **fields: Any) -> Alias:
     """A new alias for `targets`."""
-    address = normalise_address(address)
-    _require_free(address)
-    alias = Alias(address=address, domain=get_domain(address.rpartition("@")[2]), **fields)
+    directory.changed()
+    alias = Alias(**fields)
+    place(alias, address)
     alias.full_clean()
     alias.save()
-    AliasTarget.objects.bulk_create(
-        AliasTarget(alias=alias, address=normalise_address(target)) for target in dict.fromkeys(targets)
-    )
-    directory.changed()
+    set_targets(alias, targets)
     return alias
+
+
+@transaction.atomic
+def set_targets(alias: Alias, targets: Iterable[str]) -> None:
+    """Have an alias stand for `targets` and nothing else. It may not stand for itself."""
+    wanted = dict.fromkeys(normalise_address(target) for target in targets)
+    if alias.address in wanted:
+        raise ValidationError(f"{alias.address} can't stand for itself.")
+    directory.changed()
+    alias.targets.exclude(address__in=wanted).delete()
+    known = set(alias.targets.values_list("address", flat=True))
+    AliasTarget.objects.bulk_create(
+        AliasTarget(alias=alias, address=address) for address in wanted if address not in known
+    )
 
 
 @transaction.atomic
 def add_list(address: str, members: Iterable[str] = (), *, owner: str = "", **fields: Any) -> MailingList:
     """A new mailing list."""
-    address = normalise_address(address)
-    _require_free(address)
-    domain = get_domain(address.rpartition("@")[2])
-    mailing_list = MailingList(address=address, domain=domain, owner=get_user(owner) if owner else None, **fields)
+    directory.changed()
+    mailing_list = MailingList(owner=get_user(owner) if owner else None, **fields)
+    place(mailing_list, address)
     mailing_list.full_clean()
     mailing_list.save()
     add_members(mailing_list, members)
@@ -134,20 +151,26 @@ def add_list(address: str, members: Iterable[str] = (), *, owner: str = "", **fi
 def add_members(mailing_list: MailingList, addresses: Iterable[str]) -> int:
     """Put addresses on a list; those that are on it already stay. Returns how many are new."""
     wanted = dict.fromkeys(normalise_address(address) for address in addresses)
-    known = set(mailing_list.members.filter(address__in=wanted).values_list("address", flat=True))
-    new = [ListMember(mailing_list=mailing_list, address=address) for address in wanted if address not in known]
-    ListMember.objects.bulk_create(new)
     directory.changed()
-    return len(new)
+    new = 0
+    for some in _in_chunks(list(wanted)):
+        known = set(mailing_list.members.filter(address__in=some).values_list("address", flat=True))
+        missing = [ListMember(mailing_list=mailing_list, address=address) for address in some if address not in known]
+        new += len(ListMember.objects.bulk_create(missing))
+    return new
 
 
 @transaction.atomic
 def remove_members(mailing_list: MailingList, addresses: Iterable[str]) -> int:
     """Take addresses off a list; returns how many were on it."""
-    wanted = [normalise_address(address) for address in addresses]
-    removed, _ = mailing_list.members.filter(address__in=wanted).delete()
+    wanted = list(dict.fromkeys(normalise_address(address) for address in addresses))
     directory.changed()
-    return removed
+    return sum(mailing_list.members.filter(address__in=some).delete()[0] for some in _in_chunks(wanted))
+
+
+def _in_chunks(addresses: list[str]) -> Iterator[list[str]]:
+    for start in range(0, len(addresses), CHUNK):
+        yield addresses[start : start + CHUNK]
 
 
 @transaction.atomic
@@ -155,6 +178,13 @@ def set_status(row: Domain | User, status: Status) -> None:
     """Enable, disable, or let it only receive."""
     row.status = status
     row.save(update_fields=["status"])
+
+
+@transaction.atomic
+def set_enabled(row: Alias | MailingList, is_enabled: bool) -> None:
+    """Switch an alias or a list on or off. While it is off its address takes no mail."""
+    row.enabled = is_enabled
+    row.save(update_fields=["enabled"])
 
 
 @transaction.atomic
@@ -175,16 +205,20 @@ def change(row: Domain | User | Alias | MailingList, **fields: Any) -> None:
 
 
 @transaction.atomic
+def change_defaults(defaults: DomainDefaults | UserDefaults, **fields: Any) -> None:
+    """Change what new domains or users start with. Those that are there keep what they have."""
+    for name, value in fields.items():
+        setattr(defaults, name, value)
+    defaults.full_clean()
+    defaults.save()
+
+
+@transaction.atomic
 def remove(row: Domain | User | Alias | MailingList) -> None:
-    """Delete it. A domain goes only when nothing is in it (django.db.models.ProtectedError)."""
+    """Delete it. Raises InUse for a domain that something is in."""
+    if isinstance(row, Domain):
+        counts = {"users": row.users.count(), "aliases": row.aliases.count(), "mailing lists": row.lists.count()}
+        if any(counts.values()):
+            held = ", ".join(f"{count} {what}" for what, count in counts.items() if count)
+            raise InUse(f"{row.name} still has {held}: remove them first.")
     row.delete()
-
-
-def _require_free(address: str) -> None:
-    taken = (
-        User.objects.filter(email=address).exists()
-        or Alias.objects.filter(address=address).exists()
-        or MailingList.objects.filter(address=address).exists()
-    )
-    if taken:
-        raise AddressTaken(f"{address} is taken already.")

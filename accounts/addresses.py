@@ -58,6 +58,14 @@ def normalise_address(address: str) -> str:
     return f"{local_part.lower()}@{domain}"
 
 
+def normalised_if_valid(address: str) -> str:
+    """The normal spelling, or the text as it is when it is no address: its field's validator says so."""
+    try:
+        return normalise_address(address)
+    except InvalidAddress:
+        return address
+
+
 def validate_address(address: str) -> None:
     """Model and form validator for an e-mail address."""
     try:

@@ -2,7 +2,7 @@
 
 from django.db import models
 
-from accounts.addresses import validate_address
+from accounts.addresses import normalised_if_valid, validate_address
 from accounts.models.domains import Domain
 
 
@@ -21,6 +21,9 @@ class Alias(models.Model):
     def __str__(self) -> str:
         return self.address
 
+    def clean(self) -> None:
+        self.address = normalised_if_valid(self.address)
+
 
 class AliasTarget(models.Model):
     """One address that an alias stands for."""
@@ -33,3 +36,6 @@ class AliasTarget(models.Model):
 
     def __str__(self) -> str:
         return self.address
+
+    def clean(self) -> None:
+        self.address = normalised_if_valid(self.address)

@@ -1,8 +1,9 @@
 """The domains whose mail is delivered here."""
 
+from django.core.exceptions import ValidationError
 from django.db import models
 
-from accounts.addresses import normalise_domain, validate_address, validate_domain
+from accounts.addresses import InvalidAddress, normalise_domain, normalised_if_valid, validate_address, validate_domain
 from accounts.models.limits import DomainLimits
 from accounts.models.status import Status
 
@@ -30,5 +31,11 @@ class Domain(DomainLimits):
         return self.name
 
     def clean(self) -> None:
-        validate_domain(self.name)
-        self.name = normalise_domain(self.name)
+        try:
+            self.name = normalise_domain(self.name)
+        except InvalidAddress:
+            # The field's own validator says so.
+            return
+        if self.name.startswith("["):
+            raise ValidationError({"name": "An address literal can't be a local domain; give it a name."})
+        self.catch_all = normalised_if_valid(self.catch_all)

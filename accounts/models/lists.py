@@ -2,7 +2,7 @@
 
 from django.db import models
 
-from accounts.addresses import validate_address
+from accounts.addresses import normalised_if_valid, validate_address
 from accounts.models.domains import Domain
 from accounts.models.users import User
 
@@ -32,6 +32,9 @@ class MailingList(models.Model):
     def __str__(self) -> str:
         return self.address
 
+    def clean(self) -> None:
+        self.address = normalised_if_valid(self.address)
+
 
 class ListMember(models.Model):
     """One address on a list."""
@@ -46,3 +49,6 @@ class ListMember(models.Model):
 
     def __str__(self) -> str:
         return self.address
+
+    def clean(self) -> None:
+        self.address = normalised_if_valid(self.address)

@@ -8,7 +8,7 @@ from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.core.exceptions import ValidationError
 from django.db import models
 
-from accounts.addresses import normalise_address, validate_address
+from accounts.addresses import normalise_address, normalised_if_valid, validate_address
 from accounts.models.domains import Domain
 from accounts.models.limits import UserLimits
 from accounts.models.status import Status
@@ -98,9 +98,9 @@ class User(AbstractBaseUser, UserLimits):
 
     def clean(self) -> None:
         super().clean()
-        self.email = normalise_address(self.email)
+        self.email = normalised_if_valid(self.email)
         domain = self.email.rpartition("@")[2]
-        if self.domain is not None and self.domain.name != domain:
+        if self.domain is not None and self.domain.name != domain and "@" in self.email:
             raise ValidationError({"domain": f"{self.email} is not an address in {self.domain.name}."})
         if self.domain is None and self.role != Role.SYSTEM_ADMINISTRATOR:
             raise ValidationError({"domain": "Only a system administrator may be without a domain."})
@@ -109,3 +109,6 @@ class User(AbstractBaseUser, UserLimits):
                 validate_address(address)
             except ValidationError as error:
                 raise ValidationError({"forward_to": error.messages}) from error
+        if self.email in map(normalised_if_valid, self.forward_addresses):
+            message = 'A user can\'t forward to the own address; "keep a copy" does that.'
+            raise ValidationError({"forward_to": message})

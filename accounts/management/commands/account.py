@@ -3,162 +3,224 @@
 from __future__ import annotations
 
 import argparse
+import getpass
 import json
 import sys
-from typing import Any
+from typing import Any, NoReturn
 
-from django.core.exceptions import ValidationError
+from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
 from django.core.management.base import BaseCommand
-from django.db.models import Model, ProtectedError
+from django.db.models import Count, QuerySet
 from rich.console import Console
 from rich.table import Table
 
-from accounts import actions
+from accounts import actions, propagation
 from accounts.addresses import InvalidAddress
-from accounts.models import Alias, Domain, MailingList, Role, Status, User
+from accounts.management.arguments import FIELDS, STATUS, add_arguments
+from accounts.management.shown import as_text, brief, defaults, whole
+from accounts.models import Alias, Domain, DomainDefaults, MailingList, Role, User, UserDefaults
 
-REFUSED = 1
-_STATUS = {"enable": Status.ENABLED, "disable": Status.DISABLED, "receiving": Status.RECEIVING}
-_ERRORS = (actions.NotThere, actions.AddressTaken, actions.TooManyUsers, InvalidAddress)
+REFUSED, USAGE = 1, 2
+Row = Domain | User | Alias | MailingList
+_ERRORS = (actions.NotThere, actions.AddressTaken, actions.TooManyUsers, actions.InUse, InvalidAddress)
 
 
 class Command(BaseCommand):
     """Exit status: 0 done, 1 refused or nothing there, 2 usage."""
 
-    help = "Add, list, change and remove domains, users, aliases and mailing lists."
+    help = "Add, list, change and remove domains, users, aliases and mailing lists, and what new ones start with."
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         parser.add_argument("--json", action="store_true", help="print JSON")
-        kinds = parser.add_subparsers(dest="kind", required=True)
-        domain = _verbs(kinds, "domain", status=True)
-        domain["add"].add_argument("--catch-all", default="", help="takes the mail of addresses that do not exist")
-        user = _verbs(kinds, "user", status=True)
-        user["add"].add_argument("--password", default="", help="asked of standard input when left out")
-        user["add"].add_argument("--name", default="")
-        user["add"].add_argument("--forward-to", action="append", default=[], metavar="ADDRESS")
-        user["add"].add_argument("--admin", action="store_true", help="a system administrator")
-        user["add"].add_argument("--domain-admin", action="store_true", help="an administrator of the own domain")
-        user["password"].add_argument("--password", default="", help="asked of standard input when left out")
-        alias = _verbs(kinds, "alias")
-        alias["add"].add_argument("--to", action="append", required=True, metavar="ADDRESS")
-        mailing_list = _verbs(kinds, "list", members=True)
-        mailing_list["add"].add_argument("--member", action="append", default=[], metavar="ADDRESS")
-        mailing_list["add"].add_argument("--owner", default="")
-        for verb in ("join", "leave"):
-            mailing_list[verb].add_argument("--member", action="append", required=True, metavar="ADDRESS")
+        add_arguments(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
-            self._print(getattr(self, f"_{options['kind']}")(options["verb"], options), as_json=options["json"])
+            rows = self._done(options)
         except _ERRORS as error:
-            self._refuse(str(error))
+            self._stop(str(error))
         except ValidationError as error:
-            self._refuse(" ".join(error.messages))
-        except ProtectedError:
-            self._refuse("It is still in use: remove what is in it first.")
+            self._stop(_sentences(error))
+        self._print(rows, as_json=options["json"])
 
-    def _refuse(self, sentence: str) -> None:
-        self.stderr.write(sentence)
-        sys.exit(REFUSED)
-
-    def _domain(self, verb: str, options: dict[str, Any]) -> list[dict[str, Any]]:
+    def _done(self, options: dict[str, Any]) -> list[dict[str, Any]]:
+        kind, verb = options["kind"], options["verb"]
+        if verb == "defaults":
+            return self._defaults(kind, options)
         if verb == "list":
-            return [_shown(row) for row in Domain.objects.all()]
+            return [brief(row) for row in _all(kind, options.get("domain") or "")]
         if verb == "add":
-            return [_shown(actions.add_domain(options["name"], catch_all=options["catch_all"]))]
-        return self._common(verb, actions.get_domain(options["name"]))
-
-    def _user(self, verb: str, options: dict[str, Any]) -> list[dict[str, Any]]:
-        if verb == "list":
-            return [_shown(row) for row in User.objects.select_related("domain")]
-        if verb == "add":
-            role = (
-                Role.SYSTEM_ADMINISTRATOR if options["admin"]
-                else Role.DOMAIN_ADMINISTRATOR if options["domain_admin"]
-                else Role.USER
-            )  # fmt: skip
-            user = actions.add_user(
-                options["address"], _password(options), role=role,
-                name=options["name"], forward_to="\n".join(options["forward_to"]),
-            )  # fmt: skip
-            return [_shown(user)]
-        user = actions.get_user(options["address"])
-        if verb == "password":
-            actions.set_password(user, _password(options))
-            return [_shown(user)]
-        return self._common(verb, user)
-
-    def _alias(self, verb: str, options: dict[str, Any]) -> list[dict[str, Any]]:
-        if verb == "list":
-            return [_shown(row) for row in Alias.objects.prefetch_related("targets")]
-        if verb == "add":
-            return [_shown(actions.add_alias(options["address"], options["to"]))]
-        return self._common(verb, actions.get_alias(options["address"]))
-
-    def _list(self, verb: str, options: dict[str, Any]) -> list[dict[str, Any]]:
-        if verb == "list":
-            return [_shown(row) for row in MailingList.objects.prefetch_related("members").select_related("owner")]
-        if verb == "add":
-            return [_shown(actions.add_list(options["address"], options["member"], owner=options["owner"]))]
-        mailing_list = actions.get_list(options["address"])
-        if verb == "join":
-            actions.add_members(mailing_list, options["member"])
-        elif verb == "leave":
-            if not actions.remove_members(mailing_list, options["member"]):
-                raise actions.NotThere(f"None of them is on {mailing_list}.")
-        else:
-            return self._common(verb, mailing_list)
-        return [_shown(mailing_list)]
-
-    def _common(self, verb: str, row: Domain | User | Alias | MailingList) -> list[dict[str, Any]]:
+            return [whole(self._add(kind, options))]
+        row = _get(kind, options["target"])
+        if verb == "member":
+            assert isinstance(row, MailingList)
+            return self._member(row, options)
         if verb == "remove":
-            shown = _shown(row)
+            shown = whole(row)
             actions.remove(row)
             return [shown]
-        if verb in _STATUS and isinstance(row, Domain | User):
-            actions.set_status(row, _STATUS[verb])
-        return [_shown(row)]
+        if verb == "set":
+            self._set(kind, row, options)
+        elif verb == "password":
+            assert isinstance(row, User)
+            actions.set_password(row, _password(options))
+        elif isinstance(row, Domain | User) and verb in STATUS:
+            actions.set_status(row, STATUS[verb])
+        elif isinstance(row, Alias | MailingList) and verb in ("enable", "disable"):
+            actions.set_enabled(row, verb == "enable")
+        return [whole(row)]
+
+    def _add(self, kind: str, options: dict[str, Any]) -> Row:
+        target, fields = options["target"], _given(kind, options)
+        if kind == "domain":
+            return actions.add_domain(target, **fields)
+        if kind == "alias":
+            return actions.add_alias(target, options["to"], **fields)
+        if kind == "list":
+            return actions.add_list(target, options["member"], owner=options["owner"] or "", **fields)
+        if options["forward_to"]:
+            fields["forward_to"] = "\n".join(options["forward_to"])
+        return actions.add_user(target, _password(options), role=_role(options) or Role.USER, **fields)
+
+    def _set(self, kind: str, row: Row, options: dict[str, Any]) -> None:
+        fields = _given(kind, options)
+        if isinstance(row, User):
+            if role := _role(options):
+                fields["role"] = role
+            if options["forward_to"] or options["no_forward"]:
+                fields["forward_to"] = "\n".join(options["forward_to"] or [])
+        if isinstance(row, MailingList) and options["owner"] is not None:
+            fields["owner"] = actions.get_user(options["owner"]) if options["owner"] else None
+        targets = options.get("to")
+        if not fields and not targets:
+            self._stop(f"Say what to change; `account {kind} set --help` lists the options.", USAGE)
+        if fields:
+            actions.change(row, **fields)
+        if isinstance(row, Alias) and targets:
+            actions.set_targets(row, targets)
+
+    def _member(self, row: MailingList, options: dict[str, Any]) -> list[dict[str, Any]]:
+        verb = options["member_verb"]
+        if verb != "list":
+            given = options["members"] or [line.strip() for line in sys.stdin if line.strip()]
+            changed = actions.add_members(row, given) if verb == "add" else actions.remove_members(row, given)
+            if not changed:
+                already = "is on it already" if verb == "add" else "is on it"
+                self._stop(f"Nothing to do for {row}: {'each' if verb == 'add' else 'none'} of them {already}.")
+            return [{"list": row.address, "added" if verb == "add" else "removed": changed}]
+        return [
+            {"address": address, "enabled": is_enabled}
+            for address, is_enabled in row.members.order_by("address").values_list("address", "enabled")
+        ]
+
+    def _defaults(self, kind: str, options: dict[str, Any]) -> list[dict[str, Any]]:
+        row = DomainDefaults.current() if kind == "domain" else UserDefaults.current()
+        verb = options["defaults_verb"]
+        if verb == "propagate":
+            return self._propagate(row, options)
+        if verb == "set":
+            fields = _given(kind, options)
+            if not fields:
+                self._stop(f"Say what to change; `account {kind} defaults set --help` lists the options.", USAGE)
+            actions.change_defaults(row, **fields)
+        return [defaults(row)]
+
+    def _propagate(self, row: DomainDefaults | UserDefaults, options: dict[str, Any]) -> list[dict[str, Any]]:
+        chosen = _chosen(row, options)
+        preview = propagation.preview(row, options["field"], chosen)
+        if not preview.changing:
+            self._stop(f"Nothing to do: each of {preview.chosen} has these values already.")
+        if options["dry_run"]:
+            if not options["json"]:
+                self.stdout.write(f"{preview.changing} of {preview.chosen} would change. The first of them:")
+                return [_difference(one) for one in preview.examples]
+            examples = [_difference(one) for one in preview.examples]
+            return [{"chosen": preview.chosen, "changing": preview.changing, "examples": examples}]
+        if not options["yes"]:
+            if not sys.stdin.isatty():
+                self._stop(f"{preview.changing} of {preview.chosen} would change; --yes does it.")
+            if input(f"Change {preview.changing} of {preview.chosen}? [y/N] ").strip().lower() not in ("y", "yes"):
+                self._stop("Nothing was changed.")
+        return [{"chosen": preview.chosen, "changed": propagation.propagate(row, options["field"], chosen)}]
 
     def _print(self, rows: list[dict[str, Any]], *, as_json: bool) -> None:
         if as_json:
             self.stdout.write(json.dumps(rows, indent=2))
-            return
         if not rows:
-            self._refuse("There are none.")
+            self._stop("There are none.")
+        if as_json:
+            return
         table = Table(*rows[0], box=None, pad_edge=False)
         for row in rows:
-            table.add_row(*(", ".join(value) if isinstance(value, list) else str(value) for value in row.values()))
-        Console().print(table)
+            table.add_row(*map(as_text, row.values()))
+        console = Console()
+        # A pipe has no width: nothing may be cut there.
+        Console(width=None if console.is_terminal else 500).print(table, soft_wrap=True)
+
+    def _stop(self, sentence: str, status: int = REFUSED) -> NoReturn:
+        self.stderr.write(sentence)
+        sys.exit(status)
 
 
-def _verbs(kinds: Any, kind: str, *, status: bool = False, members: bool = False) -> dict[str, argparse.ArgumentParser]:
-    verbs = kinds.add_parser(kind).add_subparsers(dest="verb", required=True)
-    names = ["add", "list", "show", "remove", *(_STATUS if status else ()), *(("join", "leave") if members else ())]
+def _all(kind: str, domain: str) -> QuerySet[Any]:
+    rows: QuerySet[Any] = {
+        "domain": Domain.objects.all(),
+        "user": User.objects.all(),
+        "alias": Alias.objects.prefetch_related("targets"),
+        "list": MailingList.objects.select_related("owner").annotate(member_total=Count("members")),
+    }[kind]
+    return rows.filter(domain=actions.get_domain(domain)) if domain else rows
+
+
+def _get(kind: str, target: str) -> Row:
+    if kind == "domain":
+        return actions.get_domain(target)
     if kind == "user":
-        names.append("password")
-    parsers = {}
-    for name in names:
-        parsers[name] = verbs.add_parser(name)
-        parsers[name].add_argument("--json", action="store_true", default=argparse.SUPPRESS, help="print JSON")
-        if name != "list":
-            parsers[name].add_argument("name" if kind == "domain" else "address")
-    return parsers
+        return actions.get_user(target)
+    return actions.get_alias(target) if kind == "alias" else actions.get_list(target)
+
+
+def _given(kind: str, options: dict[str, Any]) -> dict[str, Any]:
+    """The fields that the options name."""
+    return {field: options[field] for _, field, _ in FIELDS[kind] if options.get(field) is not None}
+
+
+def _role(options: dict[str, Any]) -> Role | None:
+    if options["admin"]:
+        return Role.SYSTEM_ADMINISTRATOR
+    if options["domain_admin"]:
+        return Role.DOMAIN_ADMINISTRATOR
+    return Role.USER if options.get("plain") else None
+
+
+def _chosen(row: DomainDefaults | UserDefaults, options: dict[str, Any]) -> QuerySet[Any]:
+    """The rows to propagate to. Raises NotThere."""
+    domains = [actions.get_domain(name).pk for name in options["domain"] or ()]
+    if isinstance(row, DomainDefaults):
+        return Domain.objects.filter(pk__in=domains) if domains else Domain.objects.all()
+    users = [actions.get_user(address).pk for address in options["user"] or ()]
+    if users:
+        return User.objects.filter(pk__in=users)
+    return User.objects.filter(domain__in=domains) if domains else User.objects.all()
+
+
+def _difference(one: propagation.Difference) -> dict[str, Any]:
+    return {"name": one.name, "field": one.field, "is_now": one.is_now, "would_be": one.would_be}
 
 
 def _password(options: dict[str, Any]) -> str:
-    return options["password"] or sys.stdin.readline().rstrip("\n")
+    given: str | None = options["password"]
+    if given is not None:
+        return given
+    return getpass.getpass() if sys.stdin.isatty() else sys.stdin.readline().rstrip("\n")
 
 
-def _shown(row: Model) -> dict[str, Any]:
-    """What a person wants to know of it."""
-    if isinstance(row, Domain):
-        return {"domain": row.name, "status": row.status, "catch_all": row.catch_all}
-    if isinstance(row, User):
-        return {"user": row.email, "role": row.role, "status": row.status, "forward_to": row.forward_addresses}
-    if isinstance(row, Alias):
-        return {"alias": row.address, "enabled": row.enabled, "to": [target.address for target in row.targets.all()]}
-    assert isinstance(row, MailingList)
-    return {
-        "list": row.address, "enabled": row.enabled, "owner": row.owner.email if row.owner else "",
-        "members": [member.address for member in row.members.all()],
-    }  # fmt: skip
+def _sentences(error: ValidationError) -> str:
+    """What is wrong, with the field where one is to blame."""
+    if not hasattr(error, "error_dict"):
+        return " ".join(error.messages)
+    parts = []
+    for field, messages in error.message_dict.items():
+        text = " ".join(messages)
+        parts.append(text if field == NON_FIELD_ERRORS else f"{field}: {text}")
+    return " ".join(parts)

@@ -1,0 +1,137 @@
+"""What `manage.py account` can be told: kinds, verbs, and an option for each field."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from accounts.models import Status
+from accounts.models.lists import PostingPolicy
+
+KINDS = ("domain", "user", "alias", "list")
+STATUS = {"enable": Status.ENABLED, "disable": Status.DISABLED, "receiving": Status.RECEIVING}
+
+# Options of add and set, by kind: (option, field, arguments of add_argument).
+_TEXT: dict[str, Any] = {"metavar": "TEXT"}
+_NUMBER: dict[str, Any] = {"type": int, "metavar": "N"}
+_LIMITS = (
+    ("--max-message-kb", "max_message_kb", {**_NUMBER, "help": "largest message that may be sent; 0 for no own limit"}),
+    ("--max-recipients", "max_recipients", {**_NUMBER, "help": "recipients of a message; 0 for no own limit"}),
+)
+_DOMAIN_LIMITS = (("--max-users", "max_users", {**_NUMBER, "help": "users it may have; 0 for no limit"}), *_LIMITS)
+_USER_LIMITS = (("--mailbox-mb", "mailbox_mb", {**_NUMBER, "help": "size of the mailbox; 0 for no limit"}), *_LIMITS)
+_DESCRIPTION = ("--description", "description", _TEXT)
+FIELDS: dict[str, tuple[tuple[str, str, dict[str, Any]], ...]] = {
+    "domain": (
+        ("--catch-all", "catch_all", {"metavar": "ADDRESS", "help": "takes the mail of addresses that do not exist"}),
+        *_DOMAIN_LIMITS,
+        _DESCRIPTION,
+    ),
+    "user": (
+        ("--name", "name", {**_TEXT, "help": "display name"}),
+        ("--keep-copy", "forward_keeps_copy", {
+            "action": argparse.BooleanOptionalAction, "default": None, "help": "keep a copy of what is forwarded",
+        }),
+        *_USER_LIMITS,
+    ),
+    "alias": (_DESCRIPTION,),
+    "list": (
+        ("--posting", "posting", {"choices": PostingPolicy.values, "help": "who may write to it"}),
+        ("--subject-prefix", "subject_prefix", {**_TEXT, "help": 'put before subjects, as "[news]"'}),
+        _DESCRIPTION,
+    ),
+}  # fmt: skip
+DEFAULTS = {"domain": _DOMAIN_LIMITS, "user": _USER_LIMITS}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The whole grammar of the command."""
+    kinds = parser.add_subparsers(dest="kind", required=True, metavar="|".join(KINDS))
+    for kind in KINDS:
+        verbs = kinds.add_parser(kind, help=f"add, list, show, set, switch off, remove: {kind}").add_subparsers(
+            dest="verb", required=True
+        )
+        _common(verbs, kind)
+        if kind in DEFAULTS:
+            _status(verbs, kind)
+            _defaults(verbs.add_parser("defaults", help=f"what a new {kind} starts with"), kind)
+        if kind == "user":
+            password = _verb(verbs, "password", "a new password", target=True)
+            password.add_argument("--password", help="asked for, or read from standard input, when left out")
+        if kind == "list":
+            _members(verbs)
+
+
+def _common(verbs: Any, kind: str) -> None:
+    add = _verb(verbs, "add", f"a new {kind}", target=True, kind=kind)
+    change = _verb(verbs, "set", "change some of it", target=True, kind=kind)
+    for parser in (add, change):
+        for option, field, arguments in FIELDS[kind]:
+            parser.add_argument(option, dest=field, **arguments)
+    _verb(verbs, "show", "all about one", target=True, kind=kind)
+    listing = _verb(verbs, "list", "all, in the order of their names", target=False)
+    if kind != "domain":
+        listing.add_argument("--domain", default="", help="only of this domain")
+    _verb(verbs, "remove", "delete it", target=True, kind=kind)
+    if kind in ("alias", "list"):
+        _verb(verbs, "enable", "take mail again", target=True)
+        _verb(verbs, "disable", "take no mail for now", target=True)
+    if kind == "user":
+        add.add_argument("--password", help="asked for, or read from standard input, when left out")
+        for parser in (add, change):
+            roles = parser.add_mutually_exclusive_group()
+            roles.add_argument("--admin", action="store_true", help="a system administrator")
+            roles.add_argument("--domain-admin", action="store_true", help="an administrator of the own domain")
+            parser.add_argument("--forward-to", action="append", metavar="ADDRESS", help="repeat for more")
+        change.add_argument("--plain", action="store_true", help="an administrator no more")
+        change.add_argument("--no-forward", action="store_true", help="forward to nobody")
+    if kind == "alias":
+        add.add_argument("--to", action="append", required=True, metavar="ADDRESS", help="repeat for more")
+        change.add_argument("--to", action="append", metavar="ADDRESS", help="these instead; repeat for more")
+    if kind == "list":
+        add.add_argument("--member", action="append", default=[], metavar="ADDRESS", help="repeat for more")
+        for parser in (add, change):
+            parser.add_argument("--owner", metavar="ADDRESS", help="a user; gets the bounces")
+
+
+def _status(verbs: Any, kind: str) -> None:
+    _verb(verbs, "enable", "may log in, send and receive", target=True, kind=kind)
+    _verb(verbs, "disable", "may neither log in, send nor receive", target=True, kind=kind)
+    _verb(verbs, "receiving", "disabled, but still receives", target=True, kind=kind)
+
+
+def _members(verbs: Any) -> None:
+    members = verbs.add_parser("member", help="who is on it").add_subparsers(dest="member_verb", required=True)
+    for verb, help in (("add", "put addresses on it"), ("remove", "take addresses off it")):
+        parser = _verb(members, verb, help, target=True)
+        parser.add_argument("members", nargs="*", metavar="MEMBER", help="read from standard input when left out")
+    _verb(members, "list", "all members", target=True)
+
+
+def _defaults(parser: argparse.ArgumentParser, kind: str) -> None:
+    verbs = parser.add_subparsers(dest="defaults_verb", required=True)
+    _verb(verbs, "show", "what they are", target=False)
+    change = _verb(verbs, "set", "change them; what is there stays as it is", target=False)
+    for option, field, arguments in DEFAULTS[kind]:
+        change.add_argument(option, dest=field, **arguments)
+    propagate = _verb(verbs, "propagate", f"give them to every {kind} that is there", target=False)
+    propagate.add_argument(
+        "--field", action="append", required=True, metavar="FIELD", choices=[field for _, field, _ in DEFAULTS[kind]],
+        help="which of them; repeat for more",
+    )  # fmt: skip
+    chosen = propagate.add_mutually_exclusive_group(required=True)
+    chosen.add_argument("--all", action="store_true", help=f"to every {kind}")
+    chosen.add_argument("--domain", action="append", metavar="DOMAIN", help="only to or in this one; repeat for more")
+    if kind == "user":
+        chosen.add_argument("--user", action="append", metavar="ADDRESS", help="only to this one; repeat for more")
+    propagate.add_argument("--dry-run", action="store_true", help="only say what would change")
+    propagate.add_argument("--yes", action="store_true", help="don't ask")
+
+
+def _verb(verbs: Any, name: str, help: str, *, target: bool, kind: str = "") -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = verbs.add_parser(name, help=help)
+    # SUPPRESS: otherwise the default of the inner parser would undo `account --json …`.
+    parser.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help="print JSON")
+    if target:
+        parser.add_argument("target", metavar="DOMAIN" if kind == "domain" else "ADDRESS")
+    return parser

@@ -1,0 +1,61 @@
+"""Rows as people and programs read them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from accounts.management.arguments import DEFAULTS
+from accounts.models import Alias, Domain, DomainDefaults, MailingList, User, UserDefaults
+
+MOST_NAMED = 5
+
+
+def brief(row: Domain | User | Alias | MailingList) -> dict[str, Any]:
+    """One line of a list."""
+    if isinstance(row, Domain):
+        return {"domain": row.name, "status": row.status, "catch_all": row.catch_all, "description": row.description}
+    if isinstance(row, User):
+        return {
+            "user": row.email, "name": row.name, "role": row.role, "status": row.status,
+            "forward_to": row.forward_addresses,
+        }  # fmt: skip
+    if isinstance(row, Alias):
+        return {"alias": row.address, "enabled": row.enabled, "to": [target.address for target in row.targets.all()]}
+    members = getattr(row, "member_total", None)
+    return {
+        "list": row.address, "enabled": row.enabled, "owner": row.owner.email if row.owner else "",
+        "posting": row.posting, "members": row.members.count() if members is None else members,
+    }  # fmt: skip
+
+
+def whole(row: Domain | User | Alias | MailingList) -> dict[str, Any]:
+    """All of one."""
+    shown = brief(row)
+    if isinstance(row, Domain):
+        counts = {"users": row.users.count(), "aliases": row.aliases.count(), "lists": row.lists.count()}
+        return {**shown, **_limits(row, "domain"), **counts}
+    if isinstance(row, User):
+        last = row.last_login.isoformat(timespec="seconds") if row.last_login else ""
+        return {**shown, "forward_keeps_copy": row.forward_keeps_copy, **_limits(row, "user"), "last_login": last}
+    if isinstance(row, Alias):
+        return {**shown, "description": row.description}
+    return {**shown, "subject_prefix": row.subject_prefix, "description": row.description}
+
+
+def defaults(row: DomainDefaults | UserDefaults) -> dict[str, Any]:
+    """What new ones start with."""
+    return _limits(row, "domain" if isinstance(row, DomainDefaults) else "user")
+
+
+def _limits(row: Any, kind: str) -> dict[str, Any]:
+    return {field: getattr(row, field) for _, field, _ in DEFAULTS[kind]}
+
+
+def as_text(value: Any) -> str:
+    """A value in a table's cell."""
+    if isinstance(value, list):
+        more = f" and {len(value) - MOST_NAMED} more" if len(value) > MOST_NAMED else ""
+        return ", ".join(value[:MOST_NAMED]) + more
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return str(value)

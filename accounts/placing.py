@@ -1,0 +1,64 @@
+"""Where a new address belongs: in which domain, and whether it is free there. For page and command alike."""
+
+from __future__ import annotations
+
+from accounts.addresses import normalise_address, normalise_domain
+from accounts.models import Alias, Domain, MailingList, User
+
+
+class NotThere(Exception):
+    """There is no such domain, user, alias or list."""
+
+
+class AddressTaken(Exception):
+    """Another user, alias or list has the address."""
+
+
+class TooManyUsers(Exception):
+    """The domain has as many users as it may."""
+
+
+def get_domain(name: str) -> Domain:
+    """Raises NotThere."""
+    domain = Domain.objects.filter(name=normalise_domain(name)).first()
+    if domain is None:
+        raise NotThere(f"There is no domain {name}; add it first.")
+    return domain
+
+
+def place(row: User | Alias | MailingList, address: str) -> None:
+    """Give a row that is to be saved its address and the domain of that.
+
+    A system administrator may be without a domain. Whoever adds many at once holds the directory's lock meanwhile
+    (`directory.changed`), so that two can't take a domain's last place.
+    Raises InvalidAddress, NotThere, AddressTaken, TooManyUsers.
+    """
+    address = normalise_address(address)
+    _require_free(address, row)
+    name = address.rpartition("@")[2]
+    if not isinstance(row, User):
+        row.address, row.domain = address, get_domain(name)
+        return
+    domain = Domain.objects.filter(name=name).first()
+    if domain is None and not row.is_system_administrator:
+        raise NotThere(f"There is no domain {name}; add it first.")
+    if domain is not None and row.domain_id != domain.pk:
+        _require_place(domain)
+    row.email, row.domain = address, domain
+
+
+def _require_place(domain: Domain) -> None:
+    if domain.max_users and domain.users.count() >= domain.max_users:
+        raise TooManyUsers(f"{domain.name} has all the {domain.max_users} users that it may have.")
+
+
+def _require_free(address: str, row: User | Alias | MailingList) -> None:
+    kinds: tuple[tuple[str, type[User] | type[Alias] | type[MailingList], str], ...] = (
+        ("a user", User, "email"), ("an alias", Alias, "address"), ("a mailing list", MailingList, "address")
+    )  # fmt: skip
+    for kind, model, field in kinds:
+        others = model._default_manager.filter(**{field: address})
+        if isinstance(row, model):
+            others = others.exclude(pk=row.pk)
+        if others.exists():
+            raise AddressTaken(f"{address} is taken already, by {kind}.")

@@ -1,0 +1,97 @@
+"""Propagating defaults: giving existing domains or users what new ones start with, after showing what would change."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django.db import transaction
+from django.db.models import Model, Q, QuerySet
+
+from accounts import directory
+from accounts.models import Domain, DomainDefaults, User, UserDefaults
+
+MOST_EXAMPLES = 20
+
+
+class NoFieldChosen(Exception):
+    """Nothing would be propagated."""
+
+
+class NoSuchDefault(Exception):
+    """The defaults have no such field."""
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One value that would change."""
+
+    name: str
+    field: str
+    is_now: Any
+    would_be: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What propagating would do: of `chosen` rows `changing` differ; `examples` are the first of those."""
+
+    chosen: int
+    changing: int
+    examples: Sequence[Difference]
+
+
+def fields_of(defaults: DomainDefaults | UserDefaults) -> dict[str, str]:
+    """What can be propagated: names of fields and what they are called."""
+    return {field.name: str(field.verbose_name) for field in defaults._meta.fields if field.name != "id"}
+
+
+def preview(
+    defaults: DomainDefaults | UserDefaults, fields: Iterable[str], rows: QuerySet[Domain] | QuerySet[User]
+) -> Preview:
+    """What `propagate` would do. Raises NoFieldChosen, NoSuchDefault."""
+    values = _values(defaults, fields)
+    differing = _differing(rows, values)
+    labels = fields_of(defaults)
+    examples = [
+        Difference(str(row), labels[name], getattr(row, name), value)
+        for row in differing.order_by("pk")[:MOST_EXAMPLES]
+        for name, value in values.items()
+        if getattr(row, name) != value
+    ]
+    return Preview(rows.count(), differing.count(), examples)
+
+
+@transaction.atomic
+def propagate(
+    defaults: DomainDefaults | UserDefaults, fields: Iterable[str], rows: QuerySet[Domain] | QuerySet[User]
+) -> int:
+    """Give `rows` the values that the defaults have in `fields`; returns how many differed.
+
+    One statement, however many rows. Raises NoFieldChosen, NoSuchDefault.
+    """
+    values = _values(defaults, fields)
+    # First, for its lock: who changes many rows must not wait for one who waits for this.
+    directory.changed()
+    return _differing(rows, values).update(**values)
+
+
+def _values(defaults: DomainDefaults | UserDefaults, fields: Iterable[str]) -> dict[str, Any]:
+    known = fields_of(defaults)
+    chosen = list(dict.fromkeys(fields))
+    if not chosen:
+        raise NoFieldChosen(f"Choose at least one of {', '.join(known)}.")
+    for name in chosen:
+        if name not in known:
+            raise NoSuchDefault(f"There is no default {name}; there are {', '.join(known)}.")
+    return {name: getattr(defaults, name) for name in chosen}
+
+
+def _differing(rows: QuerySet[Any], values: dict[str, Any]) -> QuerySet[Any]:
+    differs = Q()
+    for name, value in values.items():
+        differs |= ~Q(**{name: value})
+    model: type[Model] = rows.model
+    # A filter over joined tables can't be updated; its keys can.
+    return model._default_manager.filter(differs, pk__in=rows.order_by().values("pk"))
