@@ -59,30 +59,36 @@ class Command(BaseCommand):
             sys.exit(NOTHING)
 
     def _show(self, options: dict[str, Any]) -> None:
+        shown: dict[str, Any]
         name = options["file_name"]
         name = name if name.endswith(".eml") else f"{name}.eml"
         entry = Entry.objects.filter(file_name=name).first()
         attempts = [str(attempt) for attempt in Attempt.objects.filter(file_name=name).order_by("at")[:200]]
-        traces = [
+        traces = list(Trace.objects.filter(file_name=name).order_by("ended", "id")[:200])
+        ended = [
             f"{trace.ended:%Y-%m-%d %H:%M:%S} {trace.recipient} {trace.outcome}: {trace.reply}"
-            for trace in Trace.objects.filter(file_name=name).order_by("ended")[:200]
+            + (f" ({trace.host})" if trace.host else "")
+            for trace in traces
         ]
-        shown: dict[str, Any] = {"attempts": attempts, "ended": traces}
-        if entry is None:
-            shown = {"note": "Message no longer exists", **shown}
-        else:
+        if entry is not None:
             recipients = Recipient.objects.filter(entry=entry).order_by("id")[:1000]
             shown = {
                 **_row(entry), "Subject": entry.subject, "From IP": entry.client_ip, "Last error": entry.last_error,
                 "recipients": [f"{r.address} {r.status} {r.last_reply}".strip() for r in recipients],
-                **shown, "header": _header(entry),
+                "attempts": attempts, "ended": ended, "header": _header(entry),
             }  # fmt: skip
+        elif traces:
+            shown = {**_departed(traces), "attempts": attempts, "ended": ended}
+        else:
+            shown = {"note": f"There is no message {name} in the spool, and the trace does not know it."}
         if options["json"]:
             self.stdout.write(json.dumps(shown, indent=2))
+        elif entry is None and not traces:
+            self.stderr.write(shown["note"])
         else:
             for key, value in shown.items():
                 self.stdout.write(f"{key}: " + ("\n  ".join(["", *value]) if isinstance(value, list) else str(value)))
-        if entry is None:
+        if entry is None and not traces:
             sys.exit(NOTHING)
 
     def _stats(self, options: dict[str, Any]) -> None:
@@ -133,6 +139,17 @@ def _row(entry: Entry) -> dict[str, Any]:
         "Time in Spool": timesince(entry.created), "Priority": entry.get_priority_display(),
         "Status": entry.get_status_display(),
         "Next Attempt": f"{entry.next_attempt:%Y-%m-%d %H:%M:%S} UTC" if entry.next_attempt else "",
+    }  # fmt: skip
+
+
+def _departed(traces: list[Trace]) -> dict[str, Any]:
+    """What the trace knows of a message that has left the spool."""
+    last = traces[-1]
+    return {
+        "note": "This message has left the spool; this is what the trace knows of it.", "Filename": last.file_name,
+        "Sender": last.sender or "<>", "Subject": last.subject, "Message-ID": last.message_id,
+        "Size": f"{max(1, round(last.size_bytes / 1024))} KB", "From IP": last.client_ip,
+        "Came in": f"{last.created:%Y-%m-%d %H:%M:%S} UTC", "Left": f"{last.ended:%Y-%m-%d %H:%M:%S} UTC",
     }  # fmt: skip
 
 
