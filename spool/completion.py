@@ -16,6 +16,7 @@ from django.conf import settings as django_settings
 
 from spool import intake, statements, store
 from spool.addressing import RefusedRecipient, accept
+from spool.dsn.compose import LARGEST_RETURNED_BYTES
 from spool.dsn.notices import Notice, notices_for
 from spool.envelope import DeliveryReport, Envelope, LeasedEntry, RecipientResult, Submission
 from spool.headers import storable
@@ -83,7 +84,8 @@ def _notify(decision: Decision, settings: Settings, now: datetime, delayed_until
         hostname=hostname,
         postmaster=settings.postmaster or f"postmaster@{hostname}",
         delayed_until=delayed_until,
-        read=entry.read,
+        # A larger message goes back as its header: there is no use in reading more of it.
+        read=lambda: entry.read_head(LARGEST_RETURNED_BYTES + 1),
     )
     decision.spawned += [submission for notice in notices if (submission := _submission(notice, entry)) is not None]
 

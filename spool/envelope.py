@@ -107,6 +107,11 @@ class LeasedEntry:
         """The whole message. Raises FileNotFoundError when its file is gone."""
         return self.path.read_bytes()
 
+    def read_head(self, size_bytes: int) -> bytes:
+        """No more than the first `size_bytes` of it. Raises FileNotFoundError."""
+        with self.path.open("rb") as file:
+            return file.read(size_bytes)
+
 
 @dataclass(slots=True)
 class AttemptRecord:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import traceback
+from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -60,6 +62,8 @@ class Deliveries:
         self._progress: dict[int, _Progress] = {}
         self._settings: Settings | None = None
         self._tasks: set[asyncio.Task[None]] = set()
+        self._local_queue: deque[LocalWork] = deque()
+        self._local_running = 0
 
     def configure(self, settings: Settings, routes: RoutingTable) -> None:
         """Use these from now on."""
@@ -68,20 +72,17 @@ class Deliveries:
 
     def start(self, entries: Sequence[LeasedEntry]) -> None:
         """Deliver `entries` to their open recipients."""
-        local_batch: list[LocalWork] = []
         for entry in entries:
             remote = [r for r in entry.recipients if r.kind is Kind.REMOTE]
             here = [r for r in entry.recipients if r.kind is Kind.LOCAL] if len(remote) < len(entry.recipients) else []
             self._progress[entry.id] = _Progress(DeliveryReport(entry), 1 + bool(here))
             if here:
-                local_batch.append((entry, here))
+                self._local_queue.append((entry, here))
             if remote:
                 self._send(entry, remote)
             self._part_done(entry)
-        if local_batch:
-            task = asyncio.ensure_future(self._deliver_locally(local_batch))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+        if self._local_queue:
+            self._start_locally()
 
     @property
     def parked(self) -> int:
@@ -90,6 +91,7 @@ class Deliveries:
 
     async def close(self, grace_seconds: float) -> None:
         """Wait for what is on the wire. Of the rest, what has results is reported; the others can be given back."""
+        self._local_queue.clear()
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=grace_seconds)
         await self._transport.close(grace_seconds)
@@ -129,6 +131,24 @@ class Deliveries:
         progress.report.results += transaction.results
         progress.report.attempts += transaction.attempts
         self._part_done(transaction.entry)
+
+    def _start_locally(self) -> None:
+        """Take up as much of the queue as may be in local delivery at once; the workers share that limit evenly."""
+        assert self._settings is not None
+        room = -(-self._settings.max_local_deliveries // self._transport.workers) - self._local_running
+        if room <= 0:
+            return
+        batch = [self._local_queue.popleft() for _ in range(min(room, len(self._local_queue)))]
+        self._local_running += len(batch)
+        task = asyncio.ensure_future(self._deliver_locally(batch))
+        self._tasks.add(task)
+        task.add_done_callback(functools.partial(self._ended_locally, len(batch)))
+
+    def _ended_locally(self, count: int, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        self._local_running -= count
+        if self._local_queue:
+            self._start_locally()
 
     async def _deliver_locally(self, batch: list[LocalWork]) -> None:
         assert self._settings is not None

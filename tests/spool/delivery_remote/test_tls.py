@@ -1,0 +1,219 @@
+"""Encryption to the next hop, policy by policy, against good, bad and broken certificates; and logging in over it."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from spool.delivery import routes, tls_policy
+from spool.delivery.sealed import CannotUnseal, seal, unseal
+from spool.models.recipient import Outcome
+from spool.models.route import Route, TLSPolicy
+from tests.spool.delivery_remote.conftest import BOB, CARL, DOMAIN, Deliver, Told, a_hop
+from tests.support.certificates import Authority
+from tests.support.dns import DNSServer
+from tests.support.messages import a_leased_entry
+from tests.support.smtp_peer import SmtpPeer
+
+DELIVERED, PENDING = Outcome.DELIVERED, Outcome.PENDING
+HOST = f"mx.{DOMAIN}"
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    return Authority(tmp_path_factory.mktemp("authority"))
+
+
+@pytest.fixture(autouse=True)
+def _trusted(authority: Authority, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("SSL_CERT_FILE", str(authority.certificate))
+    tls_policy.context_for.cache_clear()
+    yield
+    tls_policy.context_for.cache_clear()
+
+
+SERVERS: dict[str, Callable[[Authority], ssl.SSLContext]] = {
+    "good": lambda authority: authority.server(HOST),
+    "self-signed": lambda authority: authority.self_signed(HOST),
+    "wrong name": lambda authority: authority.server("elsewhere.test"),
+    "expired": lambda authority: authority.server(HOST, days=-1),
+    "broken": lambda authority: authority.without_certificate(),
+}
+WITHOUT_STARTTLS = "none"
+# What of a policy and a certificate: encrypted, in clear text, or not at all.
+EXPECTED = [
+    *[("opportunistic", server, "encrypted") for server in ("good", "self-signed", "wrong name", "expired")],
+    ("opportunistic", "broken", "clear"),
+    ("opportunistic", WITHOUT_STARTTLS, "clear"),
+    *[("encrypt", server, "encrypted") for server in ("good", "self-signed", "wrong name", "expired")],
+    ("encrypt", "broken", "waits"),
+    ("encrypt", WITHOUT_STARTTLS, "waits"),
+    ("verify", "good", "encrypted"),
+    *[("verify", server, "waits") for server in ("self-signed", "wrong name", "expired", "broken", WITHOUT_STARTTLS)],
+    *[("none", server, "clear") for server in ("good", "broken", WITHOUT_STARTTLS)],
+]
+
+
+@pytest.mark.parametrize(("policy", "server", "expected"), EXPECTED)
+def test_each_policy_with_each_certificate(
+    peer: SmtpPeer, authority: Authority, spooled: Path, deliver: Deliver, policy: str, server: str, expected: str
+) -> None:
+    peer.tls = SERVERS[server](authority) if server != WITHOUT_STARTTLS else None
+    [told] = deliver(a_leased_entry(spooled, to=BOB), tls_policy=policy)
+    assert told.only.outcome is (PENDING if expected == "waits" else DELIVERED)
+    assert [taken.encrypted for taken in peer.taken] == ([] if expected == "waits" else [expected == "encrypted"])
+    [attempt] = told.attempts
+    if expected == "encrypted":
+        proof = "verified" if policy == "verify" else "unverified"
+        assert attempt.tls.startswith("TLSv1.")
+        assert attempt.tls.endswith(f"({proof})")
+    else:
+        assert attempt.tls == ""
+    if expected == "waits":
+        assert HOST in attempt.reply
+        assert "TLS" in attempt.reply or "encryption" in attempt.reply
+
+
+def test_a_failed_handshake_is_made_up_for_once_and_then_remembered(
+    peer: SmtpPeer, authority: Authority, spooled: Path, deliver: Deliver, sending: Callable[..., object]
+) -> None:
+    peer.tls = authority.without_certificate()
+    deliver(*[a_leased_entry(spooled, to=BOB) for _ in range(5)], max_per_destination=1)
+    assert len(peer.taken) == 5
+    assert len(peer.conversations) == 2, "one that failed, one for all five"
+    assert peer.commands.count("STARTTLS") == 1
+
+
+def test_a_host_that_refuses_its_own_starttls_gets_clear_text_only_where_that_is_allowed(
+    peer: SmtpPeer, authority: Authority, spooled: Path, deliver: Deliver
+) -> None:
+    peer.tls = authority.server(HOST)
+    peer.on["STARTTLS"] = "454 4.7.0 TLS not available"
+    [told] = deliver(a_leased_entry(spooled, to=BOB))
+    assert told.only.outcome is DELIVERED
+    [told] = deliver(a_leased_entry(spooled, to=BOB), tls_policy="encrypt")
+    assert told.only.outcome is PENDING
+    assert "TLS not available" in told.only.reply
+
+
+@pytest.mark.parametrize("policy", ["opportunistic", "encrypt", "verify"])
+def test_replies_slipped_in_before_the_handshake_end_the_connection(
+    peer: SmtpPeer, authority: Authority, spooled: Path, deliver: Deliver, policy: str
+) -> None:
+    peer.tls = authority.server(HOST)
+    peer.on["STARTTLS"] = b"220 2.0.0 go ahead\r\n250-peer.test\r\n250 AUTH PLAIN\r\n"
+    [told] = deliver(a_leased_entry(spooled, to=BOB), tls_policy=policy)
+    assert told.only.outcome is PENDING
+    assert "more than its answer to STARTTLS" in told.only.reply
+    assert peer.taken == []
+
+
+def test_what_a_host_offered_before_encryption_does_not_count_after_it(
+    peer: SmtpPeer, authority: Authority, spooled: Path, deliver: Deliver
+) -> None:
+    """RFC 3207 4.2: a man in the middle could have written it."""
+    peer.tls = authority.server(HOST)
+    peer.on["EHLO"] = ["250-peer.test\r\n250-SIZE 10\r\n250 STARTTLS", "250 peer.test"]
+    [told] = deliver(a_leased_entry(spooled, to=BOB))
+    assert told.only.outcome is DELIVERED
+    assert peer.taken[0].mail == "MAIL FROM:<ann@example.org>"
+
+
+@pytest.mark.parametrize(("server", "outcome"), [("good", DELIVERED), ("self-signed", PENDING), ("expired", PENDING)])
+def test_tls_from_the_first_byte_needs_a_valid_certificate(
+    dns: DNSServer, authority: Authority, spooled: Path, deliver: Deliver, server: str, outcome: Outcome
+) -> None:
+    dns.add(HOST, "A", "127.0.0.1")
+    with SmtpPeer(tls=SERVERS[server](authority), implicit_tls=True) as host:
+        hop = a_hop(HOST, host.port, TLSPolicy.IMPLICIT)
+        [told] = deliver(a_leased_entry(spooled, to=BOB), hops={"*": hop}, smtp_out_port=1)
+        assert told.only.outcome is outcome
+        assert [taken.encrypted for taken in host.taken] == ([True] if outcome is DELIVERED else [])
+
+
+def _log_in(
+    deliver: Deliver, peer: SmtpPeer, spooled: Path, tls: TLSPolicy = TLSPolicy.VERIFY, password: str = "sésame"
+) -> Told:
+    hop = a_hop(HOST, peer.port, tls, username="us@far.test", password=password)
+    [told] = deliver(a_leased_entry(spooled, to=CARL), hops={"*": hop})
+    return told
+
+
+@pytest.fixture
+def smart_host(peer: SmtpPeer, authority: Authority) -> SmtpPeer:
+    peer.tls = authority.server(HOST)
+    peer.features.append("AUTH PLAIN LOGIN")
+    peer.passwords = {"us@far.test": "sésame"}
+    return peer
+
+
+@pytest.mark.parametrize(
+    ("offered", "used"),
+    [
+        ("AUTH PLAIN LOGIN", "PLAIN"),
+        ("AUTH LOGIN PLAIN", "PLAIN"),
+        ("AUTH LOGIN", "LOGIN"),
+        ("AUTH login CRAM-MD5", "LOGIN"),
+    ],
+)
+def test_a_smart_host_is_logged_in_to_with_what_it_offers(
+    smart_host: SmtpPeer, spooled: Path, deliver: Deliver, offered: str, used: str
+) -> None:
+    smart_host.features[-1] = offered
+    assert _log_in(deliver, smart_host, spooled).only.outcome is DELIVERED
+    assert smart_host.conversations[0].login == [used]
+
+
+@pytest.mark.parametrize("offered", ["AUTH PLAIN", "AUTH LOGIN"])
+def test_a_wrong_password_leaves_mail_waiting_and_says_so(
+    smart_host: SmtpPeer, spooled: Path, deliver: Deliver, offered: str
+) -> None:
+    smart_host.features[-1] = offered
+    told = _log_in(deliver, smart_host, spooled, password="open")
+    assert told.only.outcome is PENDING
+    assert "answered the login: 535 5.7.8 wrong" in told.only.reply
+    assert smart_host.taken == []
+
+
+@pytest.mark.parametrize("policy", [TLSPolicy.OPPORTUNISTIC, TLSPolicy.NONE])
+def test_a_password_never_goes_in_clear_text(
+    smart_host: SmtpPeer, spooled: Path, deliver: Deliver, policy: TLSPolicy
+) -> None:
+    smart_host.tls = None
+    told = _log_in(deliver, smart_host, spooled, policy)
+    assert told.only.outcome is PENDING
+    assert "without encryption" in told.only.reply
+    assert not any("AUTH" in command for command in smart_host.commands)
+
+
+@pytest.mark.django_db
+def test_a_routes_password_is_sealed_at_rest_and_read_for_use(smart_host: SmtpPeer, home: object) -> None:
+    token = seal("sésame")
+    assert "sésame" not in token
+    Route.objects.create(
+        domain="*", host=HOST, tls=TLSPolicy.VERIFY, username="us@far.test", sealed_password=token, port=587
+    )
+    hop = routes.load().route_for("anywhere.test")
+    assert hop is not None
+    assert (hop.username, hop.password, hop.port) == ("us@far.test", "sésame", 587)
+
+
+@pytest.mark.django_db
+def test_a_password_sealed_by_another_installation_is_asked_for_again(
+    smart_host: SmtpPeer, spooled: Path, deliver: Deliver
+) -> None:
+    token = "gAAAAABnot-one-of-ours"
+    with pytest.raises(CannotUnseal, match="enter it again"):
+        unseal(token)
+    Route.objects.create(
+        domain="*", host=HOST, tls=TLSPolicy.VERIFY, username="us@far.test", sealed_password=token,
+        port=smart_host.port,
+    )  # fmt: skip
+    hop = routes.load().route_for("anywhere.test")
+    assert hop is not None
+    [told] = deliver(a_leased_entry(spooled, to=BOB), hops={"*": hop})
+    assert told.only.outcome is PENDING
+    assert "enter it again" in told.only.reply
