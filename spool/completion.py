@@ -7,19 +7,22 @@ transaction records every outcome and inserts their rows; only then do the files
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Final
 
 from django.conf import settings as django_settings
+from django.db import Error as DatabaseError
 
-from spool import intake, statements, store
+from spool import intake, late, statements, store
 from spool.addressing import RefusedRecipient, accept
 from spool.dsn.compose import LARGEST_RETURNED_BYTES
 from spool.dsn.notices import Notice, notices_for
 from spool.envelope import DeliveryReport, Envelope, LeasedEntry, RecipientResult, Submission
 from spool.headers import storable
+from spool.journal import LONGEST_REPLY, attempt_rows, trace_rows
 from spool.models.bounce import ReceivedBounce
 from spool.models.entry import Origin, Status
 from spool.models.recipient import Kind, Outcome
@@ -28,7 +31,6 @@ from spool.schedule import RetrySchedule, due_after, notice_is_due
 
 log = logging.getLogger(__name__)
 
-LONGEST_REPLY = 500
 _FULL_PAUSE: Final = timedelta(seconds=60)
 
 
@@ -114,23 +116,34 @@ def record(
     stored = _store_spawned(decisions, writer, settings, now)
     finished = [decision for decision in decisions if not decision.waiting]
     ids = [decision.report.entry.id for decision in finished]
-    with statements.write_transaction():
-        held = statements.remove_entries(owner, ids) if ids else set()
-        if held:
-            statements.remove_recipients(list(held))
-        held |= _keep_waiting(owner, [d for d in decisions if d.waiting], now)
-        lost = [decision for decision in decisions if decision.report.entry.id not in held]
-        if lost:
-            _record_outcomes(lost)
-        _log(decisions, held, now)
+    ended: list[Path] = []
+    try:
+        with statements.write_transaction():
+            removed = statements.remove_entries(owner, ids) if ids else {}
+            waiting = _keep_waiting(owner, [decision for decision in decisions if decision.waiting])
+            held = removed | waiting
+            settled = late.settled_by_others(reports, held)
+            if removed:
+                statements.remove_recipients(list(removed))
+            if waiting:
+                _record_outcomes([decision for decision in decisions if decision.report.entry.id in waiting])
+            _log([decision for decision in decisions if decision.report.entry.id in held], settled, now)
+            if len(held) < len(decisions):
+                ended = late.record([report for report in reports if report.entry.id not in held], now)
+            dropped = _insert_spawned(decisions, held, stored, now, settings) if stored is not None else []
+    except DatabaseError:
         if stored is not None:
-            dropped = _insert_spawned(decisions, held, stored, now, settings)
-    gone = [decision.report.entry for decision in finished if decision.report.entry.id in held]
-    for entry in gone:
-        store.unlink(entry.path)
-    if stored is not None:
-        for name in dropped:
-            store.unlink(store.path_of(stored.subspool, name))
+            intake.undecided.append(stored)
+        raise
+    if intake.undecided:
+        # Now that this went through, an earlier commit whose answer was lost has come to its end.
+        intake.decide()
+    ended += [decision.report.entry.path for decision in finished if decision.report.entry.id in held]
+    for path in [*ended, *dropped]:
+        try:
+            store.unlink(path)
+        except OSError as error:
+            log.error("%s could not be removed, the doctor will find it: %s", path, error)
 
 
 def _store_spawned(
@@ -167,11 +180,11 @@ def _take_back(decision: Decision, error: intake.IntakeError, now: datetime) -> 
 
 
 def _insert_spawned(
-    decisions: list[Decision], held: set[int], stored: intake.Stored, now: datetime, settings: Settings
-) -> list[str]:
-    """Insert new messages whose entries are still ours; returns the file names of the others."""
+    decisions: list[Decision], held: Collection[int], stored: intake.Stored, now: datetime, settings: Settings
+) -> list[Path]:
+    """Insert new messages whose entries are still ours; returns the files of the others."""
     ours = intake.Stored([], [], stored.subspool)
-    dropped: list[str] = []
+    dropped: list[Path] = []
     position = 0
     for decision in decisions:
         for submission in decision.spawned:
@@ -181,31 +194,34 @@ def _insert_spawned(
                 ours.submissions.append(submission)
                 ours.file_names.append(name)
             else:
-                dropped.append(name)
+                dropped.append(store.path_of(stored.subspool, name))
     if ours.submissions:
         intake.insert_rows(ours, now, settings)
     return dropped
 
 
-def _keep_waiting(owner: str, decisions: Sequence[Decision], now: datetime) -> set[int]:
-    """Put entries with open recipients back to wait; returns those that were still ours."""
-    held = set()
+def _keep_waiting(owner: str, decisions: Sequence[Decision]) -> dict[int, int]:
+    """Put entries with open recipients back to wait; returns those that were still ours.
+
+    Each comes with its count of delivered recipients, as it was before these results.
+    """
+    held = {}
     for decision in decisions:
         entry = decision.report.entry
         delivered = sum(result.outcome is Outcome.DELIVERED for result in decision.final)
         due = statements.db_time(decision.due)
         updated = statements.execute(
-            "UPDATE spool_entry SET status = %s, attempts = %s, dns_failures = %s, recipients_done = %s,"
+            "UPDATE spool_entry SET status = %s, attempts = %s, dns_failures = %s,"
+            " recipients_done = recipients_done + %s,"
             " next_attempt = %s, due_at = CASE WHEN hold THEN NULL ELSE %s END, leased_by = '', last_error = %s,"
-            " delay_notified = %s WHERE id = %s AND leased_by = %s RETURNING id",
+            " delay_notified = %s WHERE id = %s AND leased_by = %s RETURNING recipients_done",
             (
-                Status.WAITING.value, entry.attempts + 1, decision.dns_failures, entry.recipients_done + delivered,
-                due, due, storable(decision.waiting[0].reply, LONGEST_REPLY), decision.delay_notified, entry.id, owner,
+                Status.WAITING.value, entry.attempts + 1, decision.dns_failures, delivered, due,
+                due, storable(decision.waiting[0].reply, LONGEST_REPLY), decision.delay_notified, entry.id, owner,
             ),
         )  # fmt: skip
-        if updated.fetchall():
-            held.add(entry.id)
-    _record_outcomes([decision for decision in decisions if decision.report.entry.id in held])
+        for (done,) in updated.fetchall():
+            held[entry.id] = done - delivered
     return held
 
 
@@ -221,40 +237,22 @@ def _record_outcomes(decisions: Sequence[Decision]) -> None:
     ]  # fmt: skip
     if rows:
         statements.execute_many(
-            "UPDATE spool_recipient SET status = %s, last_reply = %s, last_host = %s WHERE id = %s", rows
+            "UPDATE spool_recipient SET status = %s, last_reply = %s, last_host = %s"
+            " WHERE id = %s AND status = 'pending'",
+            rows,
         )
 
 
-def _log(decisions: Sequence[Decision], held: set[int], now: datetime) -> None:
-    """Add attempts for all, and traces and received bounces for entries that were ours to finish."""
-    ended = statements.db_time(now)
+def _log(decisions: Sequence[Decision], settled: Collection[int], now: datetime) -> None:
+    """Add attempts, received bounces, and traces but for recipients that another pass has `settled`."""
     attempts: list[statements.Row] = []
     traces: list[statements.Row] = []
     bounces: list[ReceivedBounce] = []
     for decision in decisions:
         entry = decision.report.entry
-        for attempt in decision.report.attempts:
-            attempts.append(
-                (
-                    entry.file_name, statements.db_time(attempt.at), "\n".join(attempt.recipients),
-                    storable(attempt.host, 255), attempt.ip, attempt.tls[:60], attempt.code,
-                    storable(attempt.reply, LONGEST_REPLY), attempt.seconds,
-                )
-            )  # fmt: skip
-        if entry.id not in held:
-            continue
+        attempts += attempt_rows(entry, decision.report.attempts)
         bounces += decision.report.bounces
-        created = statements.db_time(entry.created)
-        for result in decision.final:
-            recipient = result.recipient
-            traces.append(
-                (
-                    entry.file_name, entry.sender, recipient.address, recipient.kind.value, result.outcome.value,
-                    storable(result.reply, LONGEST_REPLY), storable(result.host, 255), entry.auth_user,
-                    entry.client_ip, entry.subject, entry.message_id, entry.size_bytes, entry.attempts + 1, created,
-                    ended,
-                )
-            )  # fmt: skip
+        traces += trace_rows(entry, [r for r in decision.final if r.recipient.id not in settled], now)
     if attempts:
         statements.insert("spool_attempt", statements.ATTEMPT_COLUMNS, attempts)
     if traces:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,10 +15,12 @@ from django.utils import timezone
 from spool import store
 from spool.models.entry import Entry
 from spool.models.recipient import Recipient
+from spool.models.trace import Trace
 
 # Younger files may belong to a message that is being taken in right now.
 YOUNGEST_SECONDS = 600.0
 CHUNK = 2_000
+LEFTOVER = "leftover file"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,13 +53,27 @@ def examine() -> Iterator[Finding]:
 
 
 def mend(finding: Finding) -> None:
-    """Do what `finding.remedy` says, where it is not done by itself. No message is deleted."""
-    if finding.path is not None:
+    """Do what `finding.remedy` says, where it is not done by itself. No message is deleted that may be needed."""
+    if finding.kind == LEFTOVER and finding.path is not None:
+        store.unlink(finding.path)
+    elif finding.path is not None:
         lost = django_settings.HOME.root / "lost+found"
         lost.mkdir(mode=0o700, exist_ok=True)
-        finding.path.rename(lost / finding.path.name)
+        # The spool may be on a disk of its own.
+        shutil.move(finding.path, lost / finding.path.name)
     elif finding.kind == "stray recipients":
         Recipient.objects.exclude(entry__in=Entry.objects.all()).delete()
+
+
+def clear_leftovers() -> int:
+    """Remove the files of messages that have ended, which killed workers could not remove; returns how many."""
+    count = 0
+    for subspool in store.subspools():
+        for finding in _subspool(subspool):
+            if finding.kind == LEFTOVER:
+                mend(finding)
+                count += 1
+    return count
 
 
 def _subspool(subspool: str) -> Iterator[Finding]:
@@ -66,13 +83,17 @@ def _subspool(subspool: str) -> Iterator[Finding]:
     for start in range(0, len(names), CHUNK):
         some = names[start : start + CHUNK]
         known = dict(Entry.objects.filter(file_name__in=some).values_list("file_name", "size_bytes"))
+        # A row and its recipients' traces change in one transaction: without a row, all of them have ended.
+        ended = set(Trace.objects.filter(file_name__in=set(some) - known.keys()).values_list("file_name", flat=True))
         for name in some:
             path = folder / name
             try:
                 found = path.stat()
             except FileNotFoundError:
                 continue
-            if name not in known:
+            if name in ended:
+                yield Finding(LEFTOVER, f"{subspool}/{name}", "removed: each of its recipients has an outcome", path)
+            elif name not in known:
                 if found.st_mtime < before:
                     yield Finding("orphan file", f"{subspool}/{name}", "moved to lost+found", path)
             elif known[name] != found.st_size:

@@ -8,7 +8,6 @@ answer 250. While one batch is on its way to the disk the next one gathers.
 from __future__ import annotations
 
 import asyncio
-import errno
 import logging
 import queue
 import threading
@@ -19,7 +18,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from django.db import Error as DatabaseError
-from django.db import close_old_connections, connection
+from django.db import IntegrityError, InterfaceError, OperationalError, close_old_connections, connection
 from django.utils import timezone
 
 from spool import doorbell, statements, store
@@ -36,7 +35,6 @@ MOST_MESSAGES = 500
 MOST_BYTES = 64 * 1024 * 1024
 # The header block is looked for in this much of a spilled message, in bytes.
 HEAD_BYTES = 256 * 1024
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class IntakeError(Exception):
@@ -77,7 +75,7 @@ def write_files(writer: store.Writer, submissions: Sequence[Submission], setting
         subspool = writer.write(files, settings.subspool_size)
     except OSError as error:
         log.error("a batch of %d messages could not be written: %s", len(files), error)
-        raise (SpoolFull() if error.errno in _FULL else IntakeUnavailable()) from error
+        raise (SpoolFull() if error.errno in store.FULL else IntakeUnavailable()) from error
     return Stored(list(submissions), names, subspool)
 
 
@@ -127,36 +125,75 @@ def commit(writer: store.Writer, submissions: Sequence[Submission]) -> list[str]
         raise IntakeUnavailable from error
     if _disk_is_low(settings.min_free_mb):
         raise SpoolFull
+    if undecided:
+        decide()
     stored = write_files(writer, submissions, settings)
+    now = timezone.now()
     try:
         with statements.write_transaction():
-            insert_rows(stored, timezone.now(), settings)
+            insert_rows(stored, now, settings)
     except (DatabaseError, OSError) as error:
         log.error("a batch of %d messages could not be committed: %s", len(submissions), error)
-        if not _was_committed(stored):
+        lost_connection = isinstance(error, OperationalError | InterfaceError) and not statements.on_sqlite()
+        if not (lost_connection and _commit_again(stored, now, settings)) and not _is_there(stored):
             raise IntakeUnavailable from error
     return stored.file_names
 
 
-def _was_committed(stored: Stored) -> bool:
-    """Whether the rows are there although the commit reported an error: the answer may be what was lost.
+# Long enough for PostgreSQL to come back from a crash; clients wait for minutes (RFC 5321 4.5.3.2.6).
+_PAUSES: Final = (0.0, 0.5, 1.0, 2.0, 3.0, 4.0)
+# Batches of which nobody knows whether their rows were committed.
+undecided: list[Stored] = []
 
-    The files go only when the database says that there are no rows. While it can't be asked they stay, and the
-    doctor finds them; their senders were answered 451 and will come again.
+
+def _commit_again(stored: Stored, now: datetime, settings: Settings) -> bool:
+    """Insert the rows again after the connection was lost: its commit may have been carried out, or may yet be.
+
+    The unique file name makes the insert wait for the end of that other transaction, and fail if it was committed. An
+    entry that has come and gone meanwhile has left its trace.
     """
-    for pause in (0.0, 0.5, 1.5):
+    for pause in _PAUSES:
         time.sleep(pause)
         try:
             connection.close()
-            found = statements.execute("SELECT 1 FROM spool_entry WHERE file_name = %s", (stored.file_names[0],))
-            if found.fetchone():
-                return True
-        except (DatabaseError, OSError):
-            continue
-        for name in stored.file_names:
-            store.unlink(store.path_of(stored.subspool, name))
-        return False
+            with statements.write_transaction():
+                insert_rows(stored, now, settings)
+                if _row_exists("spool_trace", stored):
+                    raise IntegrityError
+            return True
+        except IntegrityError:
+            return True
+        except (DatabaseError, OSError) as error:
+            log.error("a batch of %d messages could still not be committed: %s", len(stored.submissions), error)
     return False
+
+
+def _is_there(stored: Stored) -> bool:
+    """Whether the rows were committed after all. The files of what was not are removed, now or when we can ask."""
+    try:
+        connection.close()
+        if _row_exists("spool_entry", stored) or _row_exists("spool_trace", stored):
+            return True
+    except (DatabaseError, OSError):
+        undecided.append(stored)
+        return False
+    for name in stored.file_names:
+        store.unlink(store.path_of(stored.subspool, name))
+    return False
+
+
+def decide() -> None:
+    """Ask the database about batches of which nothing was known, and remove the files of those that are not there."""
+    waiting = list(undecided)
+    undecided.clear()
+    for stored in waiting:
+        _is_there(stored)
+
+
+def _row_exists(table: str, stored: Stored) -> bool:
+    """Whether `table` knows the batch, which is there as a whole or not at all."""
+    found = statements.execute(f"SELECT 1 FROM {table} WHERE file_name = %s LIMIT 1", (stored.file_names[0],))  # noqa: S608
+    return found.fetchone() is not None
 
 
 _free: tuple[float, int] = (0.0, 0)

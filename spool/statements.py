@@ -199,13 +199,21 @@ def renew(owner: str, entry_ids: Sequence[int], until: datetime) -> None:
     )
 
 
-def remove_entries(owner: str, entry_ids: Sequence[int]) -> set[int]:
-    """Delete finished entries that `owner` still holds; returns those."""
+def remove_entries(owner: str, entry_ids: Sequence[int]) -> dict[int, int]:
+    """Delete finished entries that `owner` still holds; returns those, each with its count of delivered recipients."""
     clause, parameters = id_list(entry_ids)
     removed = execute(
-        f"DELETE FROM spool_entry WHERE id {clause} AND leased_by = %s RETURNING id", [*parameters, owner]
+        f"DELETE FROM spool_entry WHERE id {clause} AND leased_by = %s RETURNING id, recipients_done",
+        [*parameters, owner],
     ).fetchall()
-    return {row[0] for row in removed}
+    return dict(removed)
+
+
+def settled_recipients(entry_ids: Sequence[int]) -> set[int]:
+    """The recipients of these entries that have an outcome."""
+    clause, parameters = id_list(entry_ids)
+    found = execute(f"SELECT id FROM spool_recipient WHERE entry_id {clause} AND status <> 'pending'", parameters)
+    return {row[0] for row in found.fetchall()}
 
 
 def remove_recipients(entry_ids: Sequence[int]) -> None:

@@ -7,6 +7,7 @@ committed after files, and removed before them.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import secrets
@@ -21,6 +22,8 @@ from django.conf import settings
 
 INCOMING = "incoming"
 SUFFIX = ".eml"
+# How a disk says that it has no room.
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 # Measured: eight threads sync more than twice as many files a second as one; more gain nothing.
 SYNC_THREADS = 8
 # Crockford's base 32 sorts like the number that it spells.
@@ -201,12 +204,12 @@ def _write_all(files: Sequence[PendingFile], folder: Path) -> None:
             if file.content is not None:
                 _write_fully(descriptor, file.content)
             os.fsync(descriptor)
+            os.rename(temporary, os.path.join(folder, file.file_name))
         except OSError:
-            os.close(descriptor)
             unlink(Path(temporary))
             raise
-        os.close(descriptor)
-        os.rename(temporary, os.path.join(folder, file.file_name))
+        finally:
+            os.close(descriptor)
 
 
 def _write_fully(descriptor: int, content: bytes) -> None:

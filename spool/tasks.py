@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import logging
+
 from django.utils import timezone
 
-from spool import doorbell, statements
+from spool import doctor, doorbell, statements
 from spool.actions import forget_traces
 from spool.models.settings import current
 from spool.passes import run
+
+log = logging.getLogger(__name__)
 
 
 def run_pass() -> None:
@@ -27,5 +31,8 @@ def sweep() -> None:
 
 
 def forget() -> None:
-    """Remove traces and attempts older than the settings keep them."""
+    """Remove what nobody needs any more: files that killed workers left, traces and attempts past their time."""
+    # First: it is by their traces that such files are known.
+    if count := doctor.clear_leftovers():
+        log.info("removed %d files of messages that had ended", count)
     forget_traces(timezone.now(), current().trace_days)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from spool.envelope import Envelope, Submission
 from spool.headers import summary_of
 from spool.intake import IntakeError
-from spool.smtpd.data import CHUNK_BYTES, DISK_FULL, Body, read_data
+from spool.smtpd.data import CHUNK_BYTES, Body, read_data, refusal_for
 from spool.smtpd.trace import Way, hops, protocol_of, trace_header
 
 if TYPE_CHECKING:
@@ -109,8 +109,8 @@ async def _decide(session: MailSession, envelope: Envelope, body: Body) -> str:
     if not body.problem:
         try:
             content, spilled = await body.finish(_header(session, envelope, body))
-        except OSError:
-            body.problem = DISK_FULL
+        except OSError as error:
+            body.problem = refusal_for(error)
     if body.problem:
         body.discard()
         return body.problem

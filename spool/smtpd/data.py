@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
 from pathlib import Path
 
 from spool import store
+
+log = logging.getLogger(__name__)
 
 CHUNK_BYTES = 256 * 1024
 # A message up to this size stays in memory until it is committed; a larger one goes to disk as it comes.
@@ -19,6 +22,7 @@ END = b"\r\n.\r\n"
 BARE_LINE_END = "550 5.6.11 The message has a CR or LF on its own; end each line with CRLF and send it again"
 NUL_BYTE = "550 5.6.0 The message has a NUL byte; encode binary content and send it again"
 DISK_FULL = "452 4.3.1 The server's disk is full; try again later"
+DISK_FAILED = "451 4.3.0 The message could not be stored; try again later"
 LINE_TOO_LONG = "550 5.6.0 The message has a line of more than 64 KB; encode the content and send it again"
 
 
@@ -59,8 +63,10 @@ class Body:
         if self.size > IN_MEMORY_BYTES:
             try:
                 await self._spill()
-            except OSError:
-                self.problem = DISK_FULL
+            except OSError as error:
+                # What is still to come is read and forgotten, so that the client gets a reply.
+                log.error("a message could not be written while it came in: %s", error)
+                self.problem = refusal_for(error)
                 self.discard()
 
     def _examine(self, piece: bytes) -> str:
@@ -90,7 +96,7 @@ class Body:
         self._parts = []
         if self._file is None:
             self._file = store.new_incoming()
-        await asyncio.to_thread(_append, self._file, content)
+        await _to_the_end(_append, self._file, content)
 
     async def finish(self, header: bytes) -> tuple[bytes | None, Path | None]:
         """The message with `header` before it: as bytes, or as a file."""
@@ -100,7 +106,11 @@ class Body:
             return header + b"".join(self._parts), None
         await self._spill()
         final = store.new_incoming()
-        await asyncio.to_thread(_prepend, final, header, self._file)
+        try:
+            await _to_the_end(_prepend, final, header, self._file)
+        except BaseException:
+            store.unlink(final)
+            raise
         self._file = None
         return None, final
 
@@ -116,6 +126,21 @@ def _has_bare(text: bytes) -> bool:
     """Whether a CR or LF stands alone. Counting finds out quickly for the usual message, which has none."""
     pairs = text.count(b"\r\n")
     return text.count(b"\n") != pairs or text.count(b"\r") != pairs
+
+
+def refusal_for(error: OSError) -> str:
+    """The reply when the disk did not take the message."""
+    return DISK_FULL if error.errno in store.FULL else DISK_FAILED
+
+
+async def _to_the_end(work: Callable[..., None], *arguments: object) -> None:
+    """`work` in a thread. A caller that is cancelled waits for its end: what it then removes must not come back."""
+    task = asyncio.ensure_future(asyncio.to_thread(work, *arguments))
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait([task])
+        raise
 
 
 def _append(path: Path, content: bytes) -> None:

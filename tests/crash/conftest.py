@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import itertools
+import os
+import shutil
+import sqlite3
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -11,15 +15,31 @@ import pytest
 from tests.crash.ledger import LOCAL, LOCAL_DOMAIN, REMOTE_DOMAIN
 from tests.support.dns import DNSServer
 from tests.support.mailspool_process import MailspoolUnderTest
+from tests.support.ports import free_port
 from tests.support.postgres import PostgresServer
 from tests.support.sink import CountingSink
 
+_TEMPLATE = "crash_template"
 _numbers = itertools.count(1)
+
+Install = Callable[..., MailspoolUnderTest]
+
+
+def missing(what: str) -> None:
+    """Skip where the kernel forbids what a test needs; in CI that is a failure."""
+    if os.environ.get("CI"):
+        pytest.fail(f"CI must allow it: {what}")
+    pytest.skip(what)
+
+
+@pytest.fixture(scope="session")
+def sink_port() -> int:
+    return free_port()
 
 
 @pytest.fixture
-def sink(tmp_path: Path) -> Iterator[CountingSink]:
-    sink = CountingSink(tmp_path)
+def sink(tmp_path: Path, sink_port: int) -> Iterator[CountingSink]:
+    sink = CountingSink(tmp_path, sink_port)
     sink.start()
     yield sink
     sink.stop()
@@ -33,23 +53,38 @@ def dns() -> Iterator[DNSServer]:
         yield server
 
 
+@pytest.fixture(scope="session")
+def prepared_home(
+    tmp_path_factory: pytest.TempPathFactory, durable_postgres: PostgresServer | None, sink_port: int
+) -> Path:
+    """An installation's home with its tables, domain, users and settings, to be copied."""
+    url = durable_postgres.create_database(_TEMPLATE) if durable_postgres else ""
+    mailspool = MailspoolUnderTest(tmp_path_factory.mktemp("prepared"), database_url=url)
+    mailspool.prepare()
+    mailspool.add_domain(LOCAL_DOMAIN, *(address.partition("@")[0] for address in LOCAL))
+    mailspool.settings(
+        bypass_networks="127.0.0.0/8", smtp_out_port=sink_port, max_connections_per_ip=1000,
+        dead_host_seconds=1, retry_intervals_minutes="0.05",
+    )  # fmt: skip
+    if not url:
+        # Everything into the one file that is copied.
+        with closing(sqlite3.connect(mailspool.home / "mailspool.sqlite3")) as connection:
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    return mailspool.home
+
+
 @pytest.fixture
 def install(
-    tmp_path: Path, dns: DNSServer, sink: CountingSink, durable_postgres: PostgresServer | None
-) -> Iterator[Callable[..., MailspoolUnderTest]]:
+    tmp_path: Path, dns: DNSServer, sink: CountingSink, durable_postgres: PostgresServer | None, prepared_home: Path
+) -> Iterator[Install]:
     """Makes an installation with its domain, users and settings; nothing of it runs yet. Killed at the end."""
     made: list[MailspoolUnderTest] = []
 
     def install(folder: Path = tmp_path, **options: int) -> MailspoolUnderTest:
-        url = durable_postgres.create_database(f"crash_{next(_numbers)}") if durable_postgres else ""
+        url = durable_postgres.create_database(f"crash_{next(_numbers)}", _TEMPLATE) if durable_postgres else ""
         mailspool = MailspoolUnderTest(folder, database_url=url, dns=dns.address, **options)
         made.append(mailspool)
-        mailspool.prepare()
-        mailspool.add_domain(LOCAL_DOMAIN, *(address.partition("@")[0] for address in LOCAL))
-        mailspool.settings(
-            bypass_networks="127.0.0.0/8", smtp_out_port=sink.port, max_connections_per_ip=1000,
-            dead_host_seconds=1, retry_intervals_minutes="0.05",
-        )  # fmt: skip
+        shutil.copytree(prepared_home, mailspool.home, dirs_exist_ok=True)
         return mailspool
 
     yield install

@@ -10,6 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from tests.support.mailspool_process import MailspoolUnderTest
 from tests.support.messages import a_message
@@ -23,6 +24,8 @@ SENDER = f"ann@{LOCAL_DOMAIN}"
 # Small and one that is spilled to disk while it arrives.
 SIZES = (600, 4096, 40_000)
 
+# How long a delivery may wait to be recorded: a commit, or the database's restart.
+UNRECORDED_SECONDS = 10.0
 _TEST_ID = re.compile(rb"(?im)^x-test-id:[ \t]*(\S+)")
 
 Delivery = tuple[str, str]
@@ -51,9 +54,21 @@ class Ledger:
 
 
 class Clients:
-    """Threads that send until `goal` messages were answered 250, and come back after every failure."""
+    """Threads that send until `goal` messages were answered 250, or stopped; they come back after every failure.
 
-    def __init__(self, mailspool: MailspoolUnderTest, ledger: Ledger, goal: int, *, count: int = 4) -> None:
+    Each rests for `pause_seconds` after a message.
+    """
+
+    def __init__(
+        self,
+        mailspool: MailspoolUnderTest,
+        ledger: Ledger,
+        goal: int = 1_000_000,
+        *,
+        count: int = 4,
+        pause_seconds: float = 0.0,
+    ) -> None:
+        self._pause = pause_seconds
         self._mailspool = mailspool
         self._ledger = ledger
         self._goal = goal
@@ -100,6 +115,7 @@ class Clients:
             if not send_one(client, self._ledger, some_recipients(chance), chance.choice(SIZES)):
                 client.rset()
                 time.sleep(0.05)
+            self._stop.wait(self._pause)
 
 
 def some_recipients(chance: random.Random) -> tuple[str, ...]:
@@ -136,9 +152,22 @@ class Account:
     """What arrived, against what was promised."""
 
     lost: set[Delivery]
-    remote_duplicates: int
+    remote: dict[Delivery, list[float]]
     local_duplicates: int
     refused_but_delivered: set[str]
+
+    @property
+    def remote_duplicates(self) -> int:
+        return sum(len(times) - 1 for times in self.remote.values())
+
+    def unexplained(self, deaths: Sequence[float], seconds: float = UNRECORDED_SECONDS) -> list[Delivery]:
+        """Duplicates of which no worker died with the first delivery still unrecorded."""
+        return [
+            delivery
+            for delivery, times in self.remote.items()
+            for before, after in pairwise(sorted(times))
+            if not any(before <= death + 0.1 and death <= min(before + seconds, after) for death in deaths)
+        ]
 
     def __str__(self) -> str:
         return (
@@ -149,12 +178,16 @@ class Account:
 
 def settle(ledger: Ledger, mailspool: MailspoolUnderTest, sink: CountingSink) -> Account:
     """Compare the client's ledger with the sink and the Maildirs."""
-    remote = Counter({key: n for key, n in sink.deliveries().items() if key[0].startswith(f"{ledger.prefix}-")})
+    remote: dict[Delivery, list[float]] = {}
+    for receipt in sink.receipts():
+        if receipt.test_id.startswith(f"{ledger.prefix}-"):
+            for to in receipt.recipients:
+                remote.setdefault((receipt.test_id, to), []).append(receipt.at)
     local = local_deliveries(mailspool, ledger.prefix)
-    arrived = remote + local
+    arrived = remote.keys() | local.keys()
     return Account(
-        lost=ledger.promised - arrived.keys(),
-        remote_duplicates=sum(count - 1 for count in remote.values()),
+        lost=ledger.promised - arrived,
+        remote=remote,
         local_duplicates=sum(count - 1 for count in local.values()),
         refused_but_delivered={test_id for test_id, _ in arrived} & ledger.refused.keys(),
     )

@@ -42,8 +42,8 @@ def test_a_lapsed_lease_goes_to_the_next_worker_and_the_first_can_end_nothing_an
     Entry.objects.update(due_at=timezone.now() - timedelta(seconds=1))
     assert [e.id for e in take("two")] == [entry.id]
     with statements.write_transaction():
-        assert statements.remove_entries("one", [entry.id]) == set()
-        assert statements.remove_entries("two", [entry.id]) == {entry.id}
+        assert statements.remove_entries("one", [entry.id]) == {}
+        assert statements.remove_entries("two", [entry.id]) == {entry.id: 0}
 
 
 def test_a_renewed_lease_lasts_and_a_returned_one_is_free_at_once() -> None:

@@ -108,9 +108,34 @@ class MailspoolUnderTest:
         if self.web is not None:
             self.web.start(lambda: is_listening(self.web_port))
         self.wait_for_listener()
+        self.wait_for_workers()
 
     def wait_for_listener(self, seconds: float = 30.0) -> None:
         wait_until(lambda: is_listening(self.smtp_port), f"listening on {self.smtp_port}\n{self.log_tails()}", seconds)
+
+    def wait_for_workers(self, seconds: float = 30.0) -> None:
+        """Until every worker that runs has told Redis of itself: one that starts without Redis ends."""
+        running = sum(worker.alive for worker in self.workers)
+        with self.redis.client() as client:
+            wait_until(
+                lambda: len(list(client.scan_iter("mailspool:worker:mail:*"))) >= running,
+                f"{running} workers\n{self.log_tails()}",
+                seconds,
+            )
+
+    def revive(self) -> None:
+        """Start what has ended by itself, as a supervisor does."""
+        for daemon in self.daemons:
+            if not daemon.alive:
+                daemon.start()
+
+    def lapse_leases(self) -> None:
+        """Have half a minute go by for entries whose workers were killed. No worker may live."""
+        assert not any(worker.alive for worker in self.workers)
+        self.run(
+            "from django.utils import timezone\nfrom spool.models import Entry\n"
+            "Entry.objects.leased().update(due_at=timezone.now())"
+        )
 
     @property
     def daemons(self) -> list[Daemon]:

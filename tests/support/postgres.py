@@ -86,10 +86,11 @@ class PostgresServer:
         """A DATABASE_URL. The socket's folder is an option: a URL has no place for a path as its host."""
         return f"postgres://{USER}@/{database}?host={self.folder}&port={_PORT}"
 
-    def create_database(self, name: str) -> str:
-        """Make an empty database; returns its DATABASE_URL."""
+    def create_database(self, name: str, template: str = "template1") -> str:
+        """Make a database like `template` (empty without one); returns its DATABASE_URL."""
         with self._connect() as connection:
-            connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+            statement = sql.SQL("CREATE DATABASE {} TEMPLATE {}")
+            connection.execute(statement.format(sql.Identifier(name), sql.Identifier(template)))
         return self.url(name)
 
     def drop_database(self, name: str) -> None:

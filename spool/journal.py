@@ -1,0 +1,37 @@
+"""The rows of the two logs, attempts and traces, as the batch statements take them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Final
+
+from spool import statements
+from spool.envelope import AttemptRecord, LeasedEntry, RecipientResult
+from spool.headers import storable
+
+LONGEST_REPLY: Final = 500
+
+
+def attempt_rows(entry: LeasedEntry, attempts: Iterable[AttemptRecord]) -> list[statements.Row]:
+    """Rows of statements.ATTEMPT_COLUMNS."""
+    return [
+        (
+            entry.file_name, statements.db_time(attempt.at), "\n".join(attempt.recipients), storable(attempt.host, 255),
+            attempt.ip, attempt.tls[:60], attempt.code, storable(attempt.reply, LONGEST_REPLY), attempt.seconds,
+        )
+        for attempt in attempts
+    ]  # fmt: skip
+
+
+def trace_rows(entry: LeasedEntry, results: Iterable[RecipientResult], now: datetime) -> list[statements.Row]:
+    """Rows of statements.TRACE_COLUMNS for recipients that ended `now`."""
+    created, ended = statements.db_time(entry.created), statements.db_time(now)
+    return [
+        (
+            entry.file_name, entry.sender, result.recipient.address, result.recipient.kind.value, result.outcome.value,
+            storable(result.reply, LONGEST_REPLY), storable(result.host, 255), entry.auth_user, entry.client_ip,
+            entry.subject, entry.message_id, entry.size_bytes, entry.attempts + 1, created, ended,
+        )
+        for result in results
+    ]  # fmt: skip

@@ -1,0 +1,56 @@
+"""What there may be after a crash, and what there must be: outcomes, rows, files, and the doctor's view of them."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import time
+
+from tests.crash.ledger import Ledger
+from tests.support.mailspool_process import MailspoolUnderTest
+
+_TEST_ID = re.compile(rb"(?im)^x-test-id:[ \t]*(\S+)")
+
+
+def findings(mailspool: MailspoolUnderTest, *, mend: bool = False) -> list[tuple[str, str]]:
+    """(kind, what) of all that the doctor finds."""
+    options = ["--mend"] if mend else []
+    found = json.loads(mailspool.manage("spool", "doctor", "--json", *options, check=False).stdout)
+    return [(row["Kind"], row["What"]) for row in found]
+
+
+def age_files(mailspool: MailspoolUnderTest, hours: float = 2.0) -> None:
+    """Have time go by for the files in the spool: the doctor leaves alone what may be coming in just now."""
+    then = time.time() - hours * 3600
+    for path in mailspool.message_files():
+        os.utime(path, (then, then))
+
+
+def assert_one_outcome_each(mailspool: MailspoolUnderTest, ledger: Ledger) -> None:
+    """Every recipient of every acknowledged message has exactly one recorded outcome, and it was delivered."""
+    counts: dict[tuple[str, str], int] = {}
+    query = (
+        "SELECT subject, recipient, count(*), count(CASE WHEN outcome = 'delivered' THEN 1 END)"
+        " FROM spool_trace GROUP BY subject, recipient, file_name"
+    )
+    for subject, recipient, count, delivered in mailspool.rows(query):
+        if subject.startswith(f"{ledger.prefix}-"):
+            assert count == delivered == 1, f"{subject} to {recipient}: {count} outcomes, {delivered} delivered"
+            counts[subject, recipient] = count
+    assert not ledger.promised - counts.keys(), "some have no outcome"
+
+
+def assert_nothing_is_left(mailspool: MailspoolUnderTest, ledger: Ledger) -> None:
+    """No rows. Files: of messages that have ended, which go, and of messages whose clients got no 250, which are kept
+    aside. After mending there is nothing to find."""
+    assert mailspool.count("spool_recipient") == mailspool.count("spool_entry") == 0
+    age_files(mailspool)
+    found = findings(mailspool, mend=True)
+    print("left behind:", *(f"{kind} {what}" for kind, what in found) if found else ["nothing"])
+    assert {kind for kind, _ in found} <= {"leftover file", "orphan file", "unfinished file"}
+    assert mailspool.message_files() == []
+    assert findings(mailspool) == []
+    for path in (mailspool.home / "lost+found").glob("*"):
+        match = _TEST_ID.search(path.read_bytes()[:4096])
+        assert match is None or match[1].decode() not in ledger.acknowledged, f"{path} had been acknowledged"
