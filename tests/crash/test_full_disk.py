@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.crash.conftest import Install
 from tests.crash.ledger import REMOTE, Ledger, send_one, settle
 from tests.support.mailspool_process import MailspoolUnderTest
 from tests.support.sink import CountingSink
 from tests.support.waiting import wait_until
-
-Install = Callable[..., MailspoolUnderTest]
 
 SIZE_MB = 8
 
