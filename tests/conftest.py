@@ -20,6 +20,16 @@ except ImportError as error:  # pragma: no cover
     raise pytest.UsageError("run the tests from the project's folder: python -m pytest") from error
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what is about the other database: that is no skip."""
+    on_sqlite = django_settings.DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3"
+    other = "postgresql" if on_sqlite else "sqlite"
+    left_out = [item for item in items if item.get_closest_marker(other)]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if not item.get_closest_marker(other)]
+
+
 def pytest_configure(config: pytest.Config) -> None:
     if django_settings.HOME.root != plugin.HOME:
         raise pytest.UsageError("the tests need a home of their own: python -m pytest -p tests.plugin")
