@@ -44,7 +44,7 @@ async def serve() -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    loop.add_signal_handler(signal.SIGHUP, shared.load_certificate)
+    loop.add_signal_handler(signal.SIGHUP, shared.reload)
     helpers = [asyncio.ensure_future(shared.keep_fresh()), asyncio.ensure_future(_beat(shared))]
     print("listening on", ", ".join(str(port.number) for port in ports()), flush=True)
     await stop.wait()

@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 # RFC 5321 4.5.3.1.4 asks for 512 octets; DSN parameters need more (RFC 3461 5.4).
 LONGEST_COMMAND = 4096
 # How long a client that is being closed may take to read what it was told.
-LINGER_SECONDS = 10.0
+LINGER_SECONDS = 5.0
 STOPPING = "421 4.3.2 The server is stopping; try again later"
 
 

@@ -14,8 +14,10 @@ from django.conf import settings as django_settings
 from django.db import Error as DatabaseError
 from django.db import close_old_connections
 
+from spool.delivery import routes
 from spool.delivery.routes import RoutingTable, cached_table
 from spool.intake import Committer
+from spool.models import settings as settings_module
 from spool.models.settings import Settings, current, parse_networks
 from spool.smtpd.checks import CheckChain
 from spool.smtpd.tls import server_context, version_of
@@ -53,6 +55,7 @@ class Shared:
         self.routes = RoutingTable()
         self.bypass: tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...] = ()
         self.tls: ssl.SSLContext
+        self._asked = asyncio.Event()
         self._bypass_text = ""
         self._certificate: tuple[object, ...] | None = None
 
@@ -89,16 +92,31 @@ class Shared:
     def _hand_over(self, connection: ssl.SSLObject, name: str | None, front: ssl.SSLContext) -> None:
         connection.context = self.tls
 
+    def reload(self) -> None:
+        """Read settings, routes and certificate now, rather than within a second."""
+        self._asked.set()
+
     async def keep_fresh(self) -> None:
-        """Refresh once a second, for ever."""
+        """Refresh once a second and whenever `reload` asks for it, for ever."""
         while True:
-            await asyncio.sleep(REFRESH_SECONDS)
             try:
+                await asyncio.wait_for(self._asked.wait(), REFRESH_SECONDS)
+            except TimeoutError:
+                pass
+            asked = self._asked.is_set()
+            self._asked.clear()
+            try:
+                if asked:
+                    settings_module.forget()
+                    routes.forget()
+                    self._certificate = None
                 await self.refresh()
             except DatabaseError as error:
                 log.warning("the settings could not be read, the old ones stay: %s", error)
             except Exception:  # the edge of the task: it must not end before its process
                 log.exception("the settings can't be used, the old ones stay")
+            if asked:
+                print("read settings and certificate anew", flush=True)
 
     def is_bypassed(self, ip: str) -> bool:
         """Whether the client may relay without a login."""

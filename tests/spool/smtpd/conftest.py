@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import signal
 import sqlite3
-import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -18,8 +18,8 @@ from tests.spool.smtpd.dialogue import Dialogue, submission
 from tests.support.mailspool_process import PASSWORD, MailspoolUnderTest
 from tests.support.messages import a_message
 from tests.support.postgres import PostgresServer
+from tests.support.waiting import wait_until
 
-FRESH_SECONDS = 1.3
 ANN, BOB, CLEO, DAN = (f"{name}@here.test" for name in ("ann", "bob", "cleo", "dan"))
 
 _DIRECTORY = f"""
@@ -111,13 +111,22 @@ class Listener:
     def settings(self, **values: object) -> Iterator[None]:
         """Fields of spool.Settings, in effect inside. Unchecked: a test can't wait for the shortest time allowed."""
         before = self.rows(f"SELECT {', '.join(values)} FROM spool_settings")[0]
-        self._update(values)
-        time.sleep(FRESH_SECONDS)
-        yield
-        self._update(before)
-        time.sleep(FRESH_SECONDS)
+        self.write_settings(values)
+        self._reload()
+        try:
+            yield
+        finally:
+            self.write_settings(before)
+            self._reload()
 
-    def _update(self, values: dict[str, object]) -> None:
+    def _reload(self) -> None:
+        listener = self.mailspool.listeners[0]
+        done = b"read settings and certificate anew"
+        before = listener.log.read_bytes().count(done)
+        listener.signal(signal.SIGHUP)
+        wait_until(lambda: listener.log.read_bytes().count(done) > before, "the settings are read", 10, every=0.01)
+
+    def write_settings(self, values: dict[str, object]) -> None:
         fields = ", ".join(f"{name} = %s" for name in values)
         with self._cursor() as cursor:
             query = f"UPDATE spool_settings SET {fields}"
