@@ -1,0 +1,7 @@
+"""Fixtures for all tests of the spool."""
+
+from __future__ import annotations
+
+from tests.spool.passing import spool
+
+__all__ = ["spool"]

@@ -1,0 +1,114 @@
+"""Real passes in the test's own process, with a clock that can be moved on."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from email.message import EmailMessage
+
+import pytest
+import time_machine
+from django.conf import settings as django_settings
+from django.utils import timezone
+
+from accounts import directory
+from accounts.models import Domain, User
+from spool import intake, passes, statements
+from spool.delivery import rests, routes
+from spool.delivery.maildir import folder_of
+from spool.models import Entry, Settings
+from spool.models import settings as settings_model
+from spool.models.recipient import Kind
+from tests.interop.world import parsed
+from tests.support.dns import DNSServer
+from tests.support.messages import a_recipient, a_submission
+from tests.support.smtp_peer import SmtpPeer
+
+START = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
+HERE, FAR = "here.test", "far.test"
+ANN = f"ann@{HERE}"
+
+
+class Spool:
+    """The spool of this process: mail goes in by intake, and passes run when a test says so."""
+
+    def __init__(self, clock: time_machine.Traveller, peer: SmtpPeer, dns: DNSServer) -> None:
+        self._clock = clock
+        self.peer = peer
+        self.dns = dns
+
+    def settings(self, **values: object) -> None:
+        row = Settings.load()
+        for name, value in values.items():
+            setattr(row, name, value)
+        row.full_clean()
+        row.save()
+        settings_model.forget()
+
+    def take(
+        self, to: str | list[str] = f"bob@{FAR}", sender: str = ANN, content: bytes | None = None, **parameters: str
+    ) -> str:
+        """Take a message in for remote recipients; returns its file name. `parameters` are RFC 3461's."""
+        submission = a_submission(sender, to, content=content)
+        submission.envelope.envid = parameters.pop("envid", "")
+        submission.envelope.ret = parameters.pop("ret", "")
+        submission.envelope.recipients = [
+            a_recipient(one.address, one.kind, **parameters) for one in submission.envelope.recipients
+        ]
+        [name] = intake.accept([submission])
+        return name
+
+    def take_for_us(self, content: bytes, to: str = ANN, sender: str = "") -> str:
+        """Take a message in for a user or list of ours."""
+        [name] = intake.accept([a_submission(sender, to, Kind.LOCAL, content=content)])
+        return name
+
+    def work(self) -> None:
+        """Pass after pass, until nothing is due any more."""
+        passes.run()
+        while (due := statements.earliest_due()) is not None and due <= timezone.now():
+            passes.run()
+
+    def later(self, **delta: float) -> None:
+        """Let time go by. What rests is not kept from being tried: that has its own tests."""
+        self._clock.shift(timedelta(**delta))
+        rests.forget()
+
+    def entry(self, name: str) -> Entry:
+        return Entry.objects.get(file_name=name)
+
+    def minutes_to_go(self, name: str) -> float:
+        """Until the next attempt of a message."""
+        due = self.entry(name).next_attempt
+        assert due is not None
+        return (due - timezone.now()).total_seconds() / 60
+
+    def mailbox(self, address: str = ANN) -> list[EmailMessage]:
+        """What is in a mailbox, in the order of its arrival."""
+        paths = [path for folder in ("new", "cur") for path in (folder_of(address) / folder).glob("*")]
+        return [parsed(path.read_bytes()) for path in sorted(paths, key=lambda path: path.stat().st_mtime_ns)]
+
+
+@pytest.fixture
+def spool(transactional_db: None, redis: object, home: object, monkeypatch: pytest.MonkeyPatch) -> Iterator[Spool]:
+    """A spool with the user ANN, whose remote mail goes to a host of the test's own."""
+    directory.forget()
+    routes.forget()
+    rests.forget()
+    monkeypatch.setattr(passes, "LINGER_SECONDS", 0.0)
+    # A pass waits for the bell a second at a time; the tests that come by here ring none.
+    monkeypatch.setattr(passes, "_rings", lambda listening: time.sleep(0.02))
+    with DNSServer() as dns, SmtpPeer() as peer, time_machine.travel(START) as clock:
+        dns.add(FAR, "MX", f"10 mx.{FAR}.")
+        dns.add(f"mx.{FAR}", "A", "127.0.0.1")
+        monkeypatch.setattr(django_settings, "MAILSPOOL_DNS", dns.address)
+        domain = Domain.objects.create(name=HERE)
+        user = User(email=ANN, domain=domain)
+        user.set_unusable_password()
+        user.save()
+        here = Spool(clock, peer, dns)
+        here.settings(smtp_out_port=peer.port, connect_timeout_seconds=2, reply_timeout_seconds=5)
+        yield here
+    directory.forget()
+    rests.forget()

@@ -1,0 +1,194 @@
+"""What becomes of a message that can't be delivered at once: attempts, notices, giving up."""
+
+from __future__ import annotations
+
+import pytest
+
+from spool.models import Attempt, Entry, Status, Trace
+from spool.models.recipient import Outcome
+from tests.interop.world import Report
+from tests.spool.passing import ANN, FAR, Spool
+
+BOB = f"bob@{FAR}"
+
+
+def _no_host(spool: Spool, domain: str = "dead.test") -> str:
+    """A domain whose host does not answer, and an address in it."""
+    spool.dns.add(domain, "A", "127.0.0.99")
+    return f"bob@{domain}"
+
+
+def test_a_message_to_a_dead_host_is_tried_at_the_intervals_of_the_schedule(spool: Spool) -> None:
+    name = spool.take(_no_host(spool))
+    for number, minutes in enumerate([15, 30, 60, 90, 90, 90], 1):
+        spool.work()
+        entry = spool.entry(name)
+        assert (entry.status, entry.attempts) == (Status.WAITING, number)
+        assert spool.minutes_to_go(name) == pytest.approx(minutes, abs=0.2)
+        assert entry.last_error.startswith("connecting to dead.test [127.0.0.99]:")
+        spool.later(minutes=minutes - 1)
+        spool.work()
+        assert spool.entry(name).attempts == number, "not before its time"
+        spool.later(minutes=1, seconds=1)
+    assert Attempt.objects.filter(file_name=name).count() == 6
+
+
+def test_a_host_that_is_back_gets_what_waited(spool: Spool) -> None:
+    spool.peer.on["CONNECT"] = "421 4.3.2 closed for lunch"
+    spool.take()
+    spool.work()
+    del spool.peer.on["CONNECT"]
+    spool.later(minutes=16)
+    spool.work()
+    assert Entry.objects.count() == 0
+    assert len(spool.peer.taken) == 1
+    trace = Trace.objects.get()
+    assert (trace.outcome, trace.attempts) == (Outcome.DELIVERED, 2)
+
+
+def test_only_those_who_have_no_outcome_are_tried_again(spool: Spool) -> None:
+    spool.peer.rcpt = {f"late@{FAR}": "451 4.2.1 later", f"gone@{FAR}": "550 5.1.1 gone"}
+    name = spool.take([BOB, f"late@{FAR}", f"gone@{FAR}"])
+    spool.work()
+    entry = spool.entry(name)
+    assert (entry.recipients_done, entry.recipients_total) == (1, 3)
+    spool.peer.rcpt = {}
+    spool.later(minutes=16)
+    spool.work()
+    assert [taken.recipients for taken in spool.peer.taken] == [(BOB,), (f"late@{FAR}",)]
+    outcomes = dict(Trace.objects.filter(file_name=name).values_list("recipient", "outcome"))
+    assert outcomes == {BOB: "delivered", f"late@{FAR}": "delivered", f"gone@{FAR}": "bounced"}
+
+
+def test_a_message_expires_with_a_report_after_its_last_attempt(spool: Spool) -> None:
+    spool.settings(delay_notice_hours=0, expire_after_hours=2)
+    name = spool.take(_no_host(spool))
+    attempts = 0
+    while Entry.objects.filter(file_name=name).exists():
+        spool.work()
+        attempts += 1
+        assert attempts < 10
+        spool.later(minutes=15)
+    # At 0, 15, 45 and 105 minutes, and at the end of its lifetime.
+    trace = Trace.objects.get(file_name=name)
+    assert (trace.outcome, trace.attempts) == ("expired", 5)
+    assert (trace.ended - trace.created).total_seconds() == pytest.approx(7200, abs=30)
+    [message] = spool.mailbox()
+    report = Report.of(message)
+    assert (report.action, report.status) == ("failed", "5.4.7")
+    assert report.final_recipient == "bob@dead.test"
+
+
+def test_a_late_message_is_announced_exactly_once(spool: Spool) -> None:
+    name = spool.take(_no_host(spool))
+    notices = []
+    for _ in range(12):
+        spool.work()
+        notices.append(len(spool.mailbox()))
+        spool.later(minutes=91)
+    # After the default of four hours: at the first attempt past it.
+    assert notices[0] == 0
+    assert notices[-1] == 1
+    report = Report.of(spool.mailbox()[0])
+    assert (report.action, report.status[0]) == ("delayed", "4")
+    assert "Will-Retry-Until" in report.message.as_string()
+    assert spool.entry(name).delay_notified
+
+
+@pytest.mark.parametrize("notify", ["NEVER", "FAILURE", "SUCCESS"])
+def test_no_delay_is_announced_to_those_who_did_not_ask(spool: Spool, notify: str) -> None:
+    spool.take(_no_host(spool), notify=notify)
+    spool.work()
+    spool.later(hours=5)
+    spool.work()
+    assert spool.mailbox() == []
+
+
+def test_dns_failures_in_a_row_have_a_limit_of_their_own(spool: Spool) -> None:
+    spool.settings(dns_failure_limit=3)
+    spool.dns.fail("broken.test", "SERVFAIL")
+    name = spool.take("bob@broken.test")
+    for number in (1, 2):
+        spool.work()
+        assert spool.entry(name).dns_failures == number
+        spool.later(hours=1)
+    spool.work()
+    assert not Entry.objects.filter(file_name=name).exists()
+    report = Report.of(spool.mailbox()[0])
+    assert report.action == "failed"
+    assert "gave no answer for broken.test" in report.diagnostic
+
+
+def test_without_a_limit_dns_failures_are_like_any_other(spool: Spool) -> None:
+    spool.dns.fail("broken.test", "SERVFAIL")
+    name = spool.take("bob@broken.test")
+    for _ in range(5):
+        spool.work()
+        spool.later(hours=2)
+    assert spool.entry(name).attempts == 5
+
+
+def test_another_failure_in_between_begins_the_count_of_dns_failures_anew(spool: Spool) -> None:
+    spool.settings(dns_failure_limit=3)
+    spool.dns.fail(FAR, "SERVFAIL")
+    spool.peer.on["MAIL"] = "451 4.3.0 not now"
+    name = spool.take()
+    spool.work()
+    assert spool.entry(name).dns_failures == 1
+    del spool.dns._failures[FAR]
+    spool.later(hours=2)
+    spool.work()
+    assert spool.entry(name).dns_failures == 0
+    spool.dns.fail(FAR, "SERVFAIL")
+    for number in (1, 2):
+        spool.later(hours=2)
+        spool.work()
+        assert spool.entry(name).dns_failures == number
+
+
+def test_each_attempt_begins_with_the_delivery_delay(spool: Spool) -> None:
+    spool.settings(delivery_delay_seconds=30)
+    spool.peer.on["MAIL"] = ["451 4.3.0 not now", "250 2.1.0 ok"]
+    name = spool.take()
+    spool.work()
+    assert spool.entry(name).status == Status.DELIVERY_DELAY
+    assert spool.peer.conversations == []
+    spool.later(seconds=31)
+    spool.work()
+    entry = spool.entry(name)
+    assert (entry.status, entry.attempts) == (Status.WAITING, 1)
+    spool.later(minutes=16)
+    spool.work()
+    entry = spool.entry(name)
+    assert (entry.status, entry.attempts) == (Status.DELIVERY_DELAY, 1)
+    assert spool.minutes_to_go(name) == pytest.approx(0.5, abs=0.1)
+    spool.later(seconds=31)
+    spool.work()
+    assert Entry.objects.count() == 0
+    assert len(spool.peer.taken) == 1
+
+
+def test_the_answer_of_a_resting_host_is_kept_with_the_message(spool: Spool) -> None:
+    address = _no_host(spool)
+    spool.take(address)
+    spool.work()
+    name = spool.take(address)
+    spool.work()
+    entry = spool.entry(name)
+    assert "not tried again before" in entry.last_error
+    assert spool.minutes_to_go(name) == pytest.approx(15, abs=0.2)
+    assert Attempt.objects.filter(file_name=name).count() == 1
+
+
+def test_a_message_that_can_not_reach_ann_herself_is_reported_nowhere(spool: Spool) -> None:
+    """A report that can't be delivered is not reported on in turn."""
+    spool.peer.rcpt = {BOB: "550 5.1.1 no"}
+    spool.take(sender=f"nobody@{FAR}")
+    spool.peer.rcpt[f"nobody@{FAR}"] = "550 5.1.1 no such user"
+    for _ in range(3):
+        spool.work()
+        spool.later(hours=1)
+    assert Entry.objects.count() == 0
+    assert spool.mailbox() == []
+    assert sorted(Trace.objects.values_list("sender", "outcome")) == [("", "bounced"), (f"nobody@{FAR}", "bounced")]
+    assert ANN not in "".join(spool.peer.commands)
