@@ -35,6 +35,7 @@ CSRF_TRUSTED_ORIGINS = env.list("MAILSPOOL_TRUSTED_ORIGINS", default=[])
 
 INSTALLED_APPS = [
     "unfold",
+    "unfold.contrib.filters",
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",

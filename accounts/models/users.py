@@ -99,11 +99,12 @@ class User(AbstractBaseUser, UserLimits):
     def clean(self) -> None:
         super().clean()
         self.email = normalised_if_valid(self.email)
-        domain = self.email.rpartition("@")[2]
-        if self.domain is not None and self.domain.name != domain and "@" in self.email:
-            raise ValidationError({"domain": f"{self.email} is not an address in {self.domain.name}."})
-        if self.domain is None and self.role != Role.SYSTEM_ADMINISTRATOR:
-            raise ValidationError({"domain": "Only a system administrator may be without a domain."})
+        name = self.email.rpartition("@")[2]
+        # An empty or wrong address has been complained about by its field.
+        if "@" in self.email and self.domain is not None and self.domain.name != name:
+            raise ValidationError({"email": f"{self.email} is not an address in {self.domain.name}."})
+        if "@" in self.email and self.domain is None and self.role != Role.SYSTEM_ADMINISTRATOR:
+            raise ValidationError({"email": "Only a system administrator may be without a domain."})
         for address in self.forward_addresses:
             try:
                 validate_address(address)

@@ -1,0 +1,88 @@
+"""Domains in the console."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin, messages
+from django.db.models import Count, OuterRef, QuerySet, Subquery
+from django.db.models.functions import Coalesce
+from django.forms.models import model_to_dict
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.urls import reverse
+from django.utils.html import format_html
+from unfold.admin import ModelAdmin
+from unfold.decorators import action, display
+
+from accounts import actions
+from accounts.admin.placed import log
+from accounts.models import Domain, DomainDefaults, Status, User
+
+STATUS_COLOURS = {Status.ENABLED: "success", Status.DISABLED: "danger", Status.RECEIVING: "warning"}
+
+
+@admin.register(Domain)
+class DomainAdmin(ModelAdmin):
+    list_display = ["name", "shown_status", "catch_all", "user_count", "description"]
+    list_filter = ["status"]
+    search_fields = ["name", "description"]
+    list_per_page = 50
+    show_full_result_count = False
+    actions = ["enable", "disable", "receive_only"]
+    actions_list = ["defaults"]
+    fieldsets = [
+        (None, {"fields": ["name", "status", "catch_all", "description"]}),
+        ("Limits", {
+            "fields": ["max_users", "max_message_kb", "max_recipients"],
+            "description": "What its users may do at most. New domains start from the domain defaults.",
+        }),
+    ]  # fmt: skip
+    empty_title = "No domains yet"
+    empty_text = "A domain whose mail is delivered here appears in this list. Add one, then its users."
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Domain]:
+        users = User.objects.filter(domain=OuterRef("pk")).order_by().values("domain")
+        total = Coalesce(Subquery(users.annotate(total=Count("pk")).values("total")), 0)
+        return super().get_queryset(request).annotate(user_total=total)
+
+    def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
+        start = model_to_dict(DomainDefaults.current(), exclude=["id"])
+        return {**start, **super().get_changeform_initial_data(request)}
+
+    @display(description="Status", ordering="status", label=STATUS_COLOURS)
+    def shown_status(self, domain: Domain) -> tuple[str, str]:
+        return domain.status, domain.get_status_display()
+
+    @admin.display(description="Users", ordering="user_total")
+    def user_count(self, domain: Domain) -> str:
+        url = reverse("admin:accounts_user_changelist")
+        total: int = domain.user_total  # type: ignore[attr-defined]
+        return format_html('<a href="{}?domain__id__exact={}">{}</a>', url, domain.pk, total)
+
+    @action(description="Defaults for new domains", icon="settings_suggest", url_path="defaults")
+    def defaults(self, request: HttpRequest) -> HttpResponse:
+        return redirect("admin:accounts_domaindefaults_change", DomainDefaults.current().pk)
+
+    @admin.action(description="Enable")
+    def enable(self, request: HttpRequest, rows: QuerySet[Domain]) -> None:
+        self._set_status(request, rows, Status.ENABLED)
+
+    @admin.action(description="Disable: nobody in it logs in, sends or receives")
+    def disable(self, request: HttpRequest, rows: QuerySet[Domain]) -> None:
+        if rows.filter(users=request.user.pk).exists():
+            self.message_user(request, "That would lock you out: you are in one of them.", messages.ERROR)
+            return
+        self._set_status(request, rows, Status.DISABLED)
+
+    @admin.action(description="Disable, but keep receiving")
+    def receive_only(self, request: HttpRequest, rows: QuerySet[Domain]) -> None:
+        if rows.filter(users=request.user.pk).exists():
+            self.message_user(request, "That would lock you out: you are in one of them.", messages.ERROR)
+            return
+        self._set_status(request, rows, Status.RECEIVING)
+
+    def _set_status(self, request: HttpRequest, rows: QuerySet[Domain], status: Status) -> None:
+        log(request, rows, f"Status: {status.label}")
+        changed = actions.set_status_of(rows, status)
+        self.message_user(request, f"{changed} changed to: {status.label}.", messages.SUCCESS)

@@ -1,0 +1,117 @@
+"""Mailing lists and their members in the console, also those with many thousands."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.contrib import admin, messages
+from django.db.models import Count, OuterRef, QuerySet, Subquery
+from django.db.models.functions import Coalesce
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.urls import reverse
+from django.utils.html import format_html
+from unfold.admin import ModelAdmin, TabularInline
+from unfold.contrib.filters.admin import AutocompleteSelectFilter
+from unfold.decorators import action
+from unfold.widgets import UnfoldAdminTextareaWidget
+
+from accounts import actions, directory
+from accounts.admin.placed import AddressForm, PlacedForm, addresses_in
+from accounts.models import ListMember, MailingList
+
+
+class MailingListForm(PlacedForm):
+    """A list; a box takes many new members at once."""
+
+    new_members = forms.CharField(
+        label="Add members", required=False, widget=UnfoldAdminTextareaWidget(attrs={"rows": 6}),
+        help_text="Addresses, one per line or comma-separated, as many as you like. Those on the list already stay.",
+    )  # fmt: skip
+
+    class Meta:
+        model = MailingList
+        fields = ["address", "owner", "posting", "subject_prefix", "enabled", "description", "new_members"]
+
+    def clean_new_members(self) -> list[str]:
+        return addresses_in(self.cleaned_data["new_members"])
+
+
+class ListMemberInline(TabularInline):
+    """A page of the members at a time."""
+
+    model = ListMember
+    form = AddressForm
+    fields = ["address", "enabled"]
+    extra = 0
+    per_page = 50
+    ordering = ["address"]
+    verbose_name_plural = "members"
+
+
+@admin.register(MailingList)
+class MailingListAdmin(ModelAdmin):
+    form = MailingListForm
+    list_display = ["address", "member_count", "owner", "posting", "enabled", "description"]
+    list_filter = ["enabled", "posting"]
+    list_select_related = ["owner"]
+    search_fields = ["address", "description"]
+    autocomplete_fields = ["owner"]
+    list_per_page = 50
+    show_full_result_count = False
+    inlines = [ListMemberInline]
+    actions_detail = ["find_members"]
+    empty_title = "No mailing lists yet"
+    empty_text = "What is written to a list goes to each of its members; what comes back goes to its owner."
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[MailingList]:
+        members = ListMember.objects.filter(mailing_list=OuterRef("pk")).order_by().values("mailing_list")
+        total = Coalesce(Subquery(members.annotate(total=Count("pk")).values("total")), 0)
+        return super().get_queryset(request).annotate(member_total=total)
+
+    def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
+        super().save_related(request, form, formsets, change)
+        wanted = form.cleaned_data["new_members"]
+        if wanted:
+            added = actions.add_members(form.instance, wanted)
+            self.message_user(request, f"{added} new members; {len(wanted) - added} were on it.", messages.SUCCESS)
+        directory.changed()
+
+    @admin.display(description="Members", ordering="member_total")
+    def member_count(self, row: MailingList) -> str:
+        total: int = row.member_total  # type: ignore[attr-defined]
+        return format_html('<a href="{}">{}</a>', _members_url(row.pk), total)
+
+    @action(description="Find or remove members", icon="person_search", url_path="members")
+    def find_members(self, request: HttpRequest, object_id: int) -> HttpResponse:
+        return redirect(_members_url(object_id))
+
+
+@admin.register(ListMember)
+class ListMemberAdmin(ModelAdmin):
+    """Reached from a list: to find some among thousands, and remove them. They are added on the list's page."""
+
+    list_display = ["address", "mailing_list", "enabled", "added"]
+    list_display_links = None
+    list_editable = ["enabled"]
+    list_filter = [("mailing_list", AutocompleteSelectFilter), "enabled"]
+    list_filter_submit = True
+    list_select_related = ["mailing_list"]
+    search_fields = ["address"]
+    list_per_page = 50
+    show_full_result_count = False
+    ordering = ["address"]
+    empty_title = "Nobody is on it yet"
+    empty_text = "Members are added on the page of their mailing list, many at a time."
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def get_model_perms(self, request: HttpRequest) -> dict[str, bool]:
+        # Not a page of its own on the index.
+        return {}
+
+
+def _members_url(list_id: int) -> str:
+    return f"{reverse('admin:accounts_listmember_changelist')}?mailing_list__id__exact={list_id}"

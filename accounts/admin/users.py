@@ -1,0 +1,135 @@
+"""Users in the console."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.contrib import admin, messages
+from django.contrib.auth.password_validation import validate_password
+from django.db.models import QuerySet
+from django.forms.models import model_to_dict
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from unfold.admin import ModelAdmin
+from unfold.contrib.filters.admin import AutocompleteSelectFilter
+from unfold.decorators import action, display
+from unfold.widgets import UnfoldAdminPasswordToggleWidget
+
+from accounts import actions
+from accounts.admin.domains import STATUS_COLOURS
+from accounts.admin.placed import PlacedForm, log
+from accounts.models import Role, Status, User, UserDefaults
+
+
+class UserForm(PlacedForm):
+    """A user, with a new password where one is typed; the stored one is never shown."""
+
+    address_field = "email"
+    new_password = forms.CharField(
+        label="Password", required=False, strip=False,
+        widget=UnfoldAdminPasswordToggleWidget(attrs={"autocomplete": "new-password"}),
+        help_text="At least 8 characters, nothing common. Leave empty to keep the one there is.",
+    )  # fmt: skip
+    # Who is at the keyboard; set by the page.
+    administrator: User | None = None
+
+    class Meta:
+        model = User
+        fields = [
+            "email", "new_password", "name", "role", "status", "forward_to", "forward_keeps_copy", "mailbox_mb",
+            "max_message_kb", "max_recipients",
+        ]  # fmt: skip
+
+    def clean_new_password(self) -> str:
+        password: str = self.cleaned_data["new_password"]
+        if not password and self.instance.pk is None:
+            raise forms.ValidationError("A new user needs a password.")
+        if password:
+            validate_password(password, User(email=self.cleaned_data.get("email", ""), name=self.data.get("name", "")))
+        return password
+
+    def clean(self) -> dict[str, Any] | None:
+        cleaned = super().clean()
+        if self.administrator is not None and self.instance.pk == self.administrator.pk:
+            if self.cleaned_data.get("role", Role.SYSTEM_ADMINISTRATOR) != Role.SYSTEM_ADMINISTRATOR:
+                self.add_error("role", "You can't take the administrator's role from yourself; ask another one.")
+            if self.cleaned_data.get("status", Status.ENABLED) != Status.ENABLED:
+                self.add_error("status", "You can't lock yourself out; ask another administrator.")
+        return cleaned
+
+
+@admin.register(User)
+class UserAdmin(ModelAdmin):
+    form = UserForm
+    list_display = ["email", "name", "shown_role", "shown_status", "last_login"]
+    list_filter = ["status", "role", ("domain", AutocompleteSelectFilter)]
+    list_filter_submit = True
+    search_fields = ["email", "name"]
+    list_per_page = 50
+    show_full_result_count = False
+    actions = ["enable", "disable", "receive_only"]
+    actions_list = ["defaults"]
+    fieldsets = [
+        (None, {"fields": ["email", "name", "new_password", "role", "status"]}),
+        ("Forwarding", {"fields": ["forward_to", "forward_keeps_copy"]}),
+        ("Limits", {
+            "fields": ["mailbox_mb", "max_message_kb", "max_recipients"],
+            "description": "New users start from the user defaults.",
+        }),
+    ]  # fmt: skip
+    empty_title = "No users yet"
+    empty_text = (
+        "People with a mailbox, and those who administer this server, appear here. Add a domain first, then them."
+    )
+
+    def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> type[UserForm]:
+        form: type[UserForm] = super().get_form(request, obj, change, **kwargs)
+        form.administrator = request.user if isinstance(request.user, User) else None
+        return form
+
+    def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
+        start = model_to_dict(UserDefaults.current(), exclude=["id"])
+        return {**start, **super().get_changeform_initial_data(request)}
+
+    def save_model(self, request: HttpRequest, obj: User, form: UserForm, change: bool) -> None:
+        if form.cleaned_data["new_password"]:
+            obj.set_password(form.cleaned_data["new_password"])
+        super().save_model(request, obj, form, change)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        # Nobody removes the branch that they sit on.
+        return bool(super().has_delete_permission(request, obj)) and (obj is None or obj.pk != request.user.pk)
+
+    @display(description="Role", ordering="role")
+    def shown_role(self, user: User) -> str:
+        return user.get_role_display()
+
+    @display(description="Status", ordering="status", label=STATUS_COLOURS)
+    def shown_status(self, user: User) -> tuple[str, str]:
+        return user.status, user.get_status_display()
+
+    @action(description="Defaults for new users", icon="settings_suggest", url_path="defaults")
+    def defaults(self, request: HttpRequest) -> HttpResponse:
+        return redirect("admin:accounts_userdefaults_change", UserDefaults.current().pk)
+
+    @admin.action(description="Enable")
+    def enable(self, request: HttpRequest, rows: QuerySet[User]) -> None:
+        self._set_status(request, rows, Status.ENABLED)
+
+    @admin.action(description="Disable: no login, no mail out, no mail in")
+    def disable(self, request: HttpRequest, rows: QuerySet[User]) -> None:
+        self._set_status(request, rows, Status.DISABLED)
+
+    @admin.action(description="Disable, but keep receiving")
+    def receive_only(self, request: HttpRequest, rows: QuerySet[User]) -> None:
+        self._set_status(request, rows, Status.RECEIVING)
+
+    def _set_status(self, request: HttpRequest, rows: QuerySet[User], status: Status) -> None:
+        own = request.user.pk or 0
+        if status is not Status.ENABLED and rows.filter(pk=own).exists():
+            self.message_user(request, "You were left out: nobody can lock themselves out.", messages.WARNING)
+            rows = rows.exclude(pk=own)
+        log(request, rows, f"Status: {status.label}")
+        changed = actions.set_status_of(rows, status)
+        self.message_user(request, f"{changed} changed to: {status.label}.", messages.SUCCESS)
