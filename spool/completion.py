@@ -18,6 +18,7 @@ from django.db import Error as DatabaseError
 
 from spool import intake, late, statements, store
 from spool.addressing import RefusedRecipient, accept
+from spool.delivery.replies import error_group
 from spool.dsn.compose import LARGEST_RETURNED_BYTES
 from spool.dsn.notices import Notice, notices_for
 from spool.envelope import DeliveryReport, Envelope, LeasedEntry, RecipientResult, Submission
@@ -214,10 +215,11 @@ def _keep_waiting(owner: str, decisions: Sequence[Decision]) -> dict[int, int]:
             "UPDATE spool_entry SET status = %s, attempts = %s, dns_failures = %s,"
             " recipients_done = recipients_done + %s,"
             " next_attempt = %s, due_at = CASE WHEN hold THEN NULL ELSE %s END, leased_by = '', last_error = %s,"
-            " delay_notified = %s WHERE id = %s AND leased_by = %s RETURNING recipients_done",
+            " error_group = %s, delay_notified = %s WHERE id = %s AND leased_by = %s RETURNING recipients_done",
             (
-                Status.WAITING.value, entry.attempts + 1, decision.dns_failures, delivered, due,
-                due, storable(decision.waiting[0].reply, LONGEST_REPLY), decision.delay_notified, entry.id, owner,
+                Status.WAITING.value, entry.attempts + 1, decision.dns_failures, delivered, due, due,
+                storable(decision.waiting[0].reply, LONGEST_REPLY),
+                storable(error_group(decision.waiting[0].reply), 120), decision.delay_notified, entry.id, owner,
             ),
         )  # fmt: skip
         for (done,) in updated.fetchall():

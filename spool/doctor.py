@@ -16,6 +16,7 @@ from spool import store
 from spool.models.entry import Entry
 from spool.models.recipient import Recipient
 from spool.models.trace import Trace
+from spool.models.trashed import Trashed
 
 # Younger files may belong to a message that is being taken in right now.
 YOUNGEST_SECONDS = 600.0
@@ -82,7 +83,7 @@ def _subspool(subspool: str) -> Iterator[Finding]:
     names = sorted(path.name for path in folder.iterdir() if path.is_file())
     for start in range(0, len(names), CHUNK):
         some = names[start : start + CHUNK]
-        known = dict(Entry.objects.filter(file_name__in=some).values_list("file_name", "size_bytes"))
+        known = _known(some)
         # A row and its recipients' traces change in one transaction: without a row, all of them have ended.
         ended = set(Trace.objects.filter(file_name__in=set(some) - known.keys()).values_list("file_name", flat=True))
         for name in some:
@@ -98,6 +99,15 @@ def _subspool(subspool: str) -> Iterator[Finding]:
                     yield Finding("orphan file", f"{subspool}/{name}", "moved to lost+found", path)
             elif known[name] != found.st_size:
                 yield Finding("wrong size", f"{subspool}/{name}", "look at the file: it was changed after intake")
+
+
+def _known(names: list[str]) -> dict[str, int]:
+    """Sizes by file name of entries, and of deleted ones whose file has not reached the trash yet.
+
+    By one statement: an entry that is deleted or restored at this moment is in one of the two tables.
+    """
+    entries = Entry.objects.filter(file_name__in=names).values_list("file_name", "size_bytes")
+    return dict(entries.union(Trashed.objects.filter(file_name__in=names).values_list("file_name", "size_bytes")))
 
 
 def _incoming() -> Iterator[Finding]:

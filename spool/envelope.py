@@ -39,6 +39,9 @@ class Envelope:
     ret: str = ""
     smtputf8: bool = False
     eight_bit: bool = False
+    # Of the session it came in by: protocol and cipher, and our port (0: by none).
+    tls: str = ""
+    port: int = 0
 
 
 @dataclass(slots=True)
@@ -102,6 +105,11 @@ class LeasedEntry:
     delay_notified: bool
     path: Path
     recipients: list[LeasedRecipient] = field(default_factory=list)
+    ehlo_name: str = ""
+    tls: str = ""
+    port: int = 0
+    # Host, or host:port, that an administrator chose instead of its usual route.
+    next_hop: str = ""
 
     def read(self) -> bytes:
         """The whole message. Raises FileNotFoundError when its file is gone."""

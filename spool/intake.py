@@ -101,10 +101,11 @@ def insert_rows(stored: Stored, now: datetime, settings: Settings) -> None:
         entries.append(
             (
                 entry_id, file_name, stored.subspool, sender, sender.rpartition("@")[2].lower(), envelope.auth_user,
-                envelope.client_ip, storable(envelope.ehlo_name, 255), _OUTBOUND if outbound else _INBOUND,
-                envelope.origin.value, submission.subject, submission.message_id, submission.size_bytes,
-                int(envelope.priority), _DELAY, 0, 0, len(envelope.recipients), 0, created, due, due, "", False, "",
-                "", 0, "", envelope.envid, envelope.ret, envelope.smtputf8, envelope.eight_bit, False,
+                envelope.client_ip, storable(envelope.ehlo_name, 255), envelope.tls, envelope.port,
+                _OUTBOUND if outbound else _INBOUND, envelope.origin.value, submission.subject, submission.message_id,
+                submission.size_bytes, int(envelope.priority), _DELAY, 0, 0, len(envelope.recipients), 0, created, due,
+                due, "", False, "", "", "", "", 0, "", envelope.envid, envelope.ret, envelope.smtputf8,
+                envelope.eight_bit, False,
             )
         )  # fmt: skip
     statements.insert("spool_entry", statements.ENTRY_COLUMNS, entries)

@@ -31,7 +31,8 @@ def trace_rows(entry: LeasedEntry, results: Iterable[RecipientResult], now: date
         (
             entry.file_name, entry.sender, result.recipient.address, result.recipient.kind.value, result.outcome.value,
             storable(result.reply, LONGEST_REPLY), storable(result.host, 255), entry.auth_user, entry.client_ip,
-            entry.subject, entry.message_id, entry.size_bytes, entry.attempts + 1, created, ended,
+            entry.ehlo_name, entry.tls, entry.port, entry.subject, entry.message_id, entry.size_bytes,
+            entry.attempts + 1, created, ended,
         )
         for result in results
     ]  # fmt: skip

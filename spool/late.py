@@ -19,6 +19,7 @@ from spool.models.attempt import Attempt
 from spool.models.entry import Entry
 from spool.models.recipient import Outcome
 from spool.models.trace import Trace
+from spool.models.trashed import Trashed
 
 
 def record(reports: Sequence[DeliveryReport], now: datetime) -> list[Path]:
@@ -44,7 +45,9 @@ def record(reports: Sequence[DeliveryReport], now: datetime) -> list[Path]:
     if traces:
         statements.insert("spool_trace", statements.TRACE_COLUMNS, traces)
     ended = set(Trace.objects.filter(file_name__in=names).values_list("file_name", flat=True))
-    return [report.entry.path for report in reports if report.entry.id not in there and report.entry.file_name in ended]
+    # The file of one that an administrator deleted is on its way to the trash.
+    kept = there | set(Trashed.objects.filter(file_name__in=names).values_list("id", flat=True))
+    return [report.entry.path for report in reports if report.entry.id not in kept and report.entry.file_name in ended]
 
 
 def settled_by_others(reports: Iterable[DeliveryReport], held: Mapping[int, int]) -> set[int]:

@@ -30,6 +30,21 @@ def take(owner: str, now: datetime, limit: int, *, straight: bool, no_delay: boo
     rows = statements.lease(owner, now, now + LEASE, limit, straight=straight, no_delay=no_delay)
     if not rows:
         return []
+    entries = _with_recipients(rows)
+    # RETURNING keeps no order.
+    entries.sort(key=lambda entry: (-entry.priority, entry.id))
+    return entries
+
+
+def look_at(entry_ids: Sequence[int]) -> list[LeasedEntry]:
+    """Entries as a worker would see them, without taking them: what is read here may be gone the next moment."""
+    clause, parameters = statements.id_list(entry_ids)
+    columns = ", ".join(statements.LEASE_COLUMNS)
+    rows = statements.execute(f"SELECT {columns} FROM spool_entry WHERE id {clause} ORDER BY id", parameters).fetchall()
+    return _with_recipients(rows) if rows else []
+
+
+def _with_recipients(rows: Sequence[statements.Row]) -> list[LeasedEntry]:
     entries = [_leased(row) for row in rows]
     by_id = {entry.id: entry for entry in entries}
     for entry_id, recipient_id, address, domain, kind, original, notify, orcpt in statements.open_recipients(
@@ -38,8 +53,6 @@ def take(owner: str, now: datetime, limit: int, *, straight: bool, no_delay: boo
         by_id[entry_id].recipients.append(
             LeasedRecipient(recipient_id, address, domain, _KINDS[kind], original, notify, orcpt)
         )
-    # RETURNING keeps no order.
-    entries.sort(key=lambda entry: (-entry.priority, entry.id))
     return entries
 
 
@@ -48,14 +61,15 @@ _KINDS = {kind.value: kind for kind in Kind}
 
 def _leased(row: statements.Row) -> LeasedEntry:
     (
-        entry_id, file_name, subspool, sender, auth_user, client_ip, direction, origin, subject, message_id, size_bytes,
-        priority, status, attempts, dns_failures, total, done, created, failures, envid, ret, smtputf8, eight_bit,
-        delay_notified,
+        entry_id, file_name, subspool, sender, auth_user, client_ip, ehlo_name, tls, port, direction, origin, subject,
+        message_id, size_bytes, priority, status, attempts, dns_failures, total, done, created, failures, envid, ret,
+        smtputf8, eight_bit, delay_notified, next_hop,
     ) = row  # fmt: skip
     return LeasedEntry(
         entry_id, file_name, subspool, sender, auth_user, client_ip, direction, origin, subject, message_id, size_bytes,
         priority, status, attempts, dns_failures, total, done, statements.from_db_time(created), failures, envid, ret,
         bool(smtputf8), bool(eight_bit), bool(delay_notified), store.path_of(subspool, file_name),
+        ehlo_name=ehlo_name, tls=tls, port=port, next_hop=next_hop,
     )  # fmt: skip
 
 

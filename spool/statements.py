@@ -21,23 +21,25 @@ from django.db import connection, transaction
 Row = tuple[Any, ...]
 
 ENTRY_COLUMNS = (
-    "id", "file_name", "subspool", "sender", "sender_domain", "auth_user", "client_ip", "ehlo_name", "direction",
-    "origin", "subject", "message_id", "size_bytes", "priority", "status", "attempts", "dns_failures",
+    "id", "file_name", "subspool", "sender", "sender_domain", "auth_user", "client_ip", "ehlo_name", "tls", "port",
+    "direction", "origin", "subject", "message_id", "size_bytes", "priority", "status", "attempts", "dns_failures",
     "recipients_total", "recipients_done", "created", "next_attempt", "due_at", "leased_by", "hold", "hold_reason",
-    "last_error", "failures", "traceback", "envid", "ret", "smtputf8", "eight_bit", "delay_notified",
+    "last_error", "error_group", "next_hop", "failures", "traceback", "envid", "ret", "smtputf8", "eight_bit",
+    "delay_notified",
 )  # fmt: skip
 RECIPIENT_COLUMNS = (
     "entry_id", "address", "domain", "kind", "status", "original", "notify", "orcpt", "last_reply", "last_host",
 )  # fmt: skip
 ATTEMPT_COLUMNS = ("file_name", "at", "recipients", "host", "ip", "tls", "code", "reply", "seconds")
 TRACE_COLUMNS = (
-    "file_name", "sender", "recipient", "kind", "outcome", "reply", "host", "auth_user", "client_ip", "subject",
-    "message_id", "size_bytes", "attempts", "created", "ended",
+    "file_name", "sender", "recipient", "kind", "outcome", "reply", "host", "auth_user", "client_ip", "ehlo_name",
+    "tls", "port", "subject", "message_id", "size_bytes", "attempts", "created", "ended",
 )  # fmt: skip
 LEASE_COLUMNS = (
-    "id", "file_name", "subspool", "sender", "auth_user", "client_ip", "direction", "origin", "subject", "message_id",
-    "size_bytes", "priority", "status", "attempts", "dns_failures", "recipients_total", "recipients_done", "created",
-    "failures", "envid", "ret", "smtputf8", "eight_bit", "delay_notified",
+    "id", "file_name", "subspool", "sender", "auth_user", "client_ip", "ehlo_name", "tls", "port",
+    "direction", "origin", "subject", "message_id", "size_bytes", "priority", "status", "attempts", "dns_failures",
+    "recipients_total", "recipients_done", "created", "failures", "envid", "ret", "smtputf8", "eight_bit",
+    "delay_notified", "next_hop",
 )  # fmt: skip
 
 

@@ -6,10 +6,16 @@ import logging
 
 from django.utils import timezone
 
-from spool import doctor, doorbell, statements
-from spool.actions import forget_traces
+from accounts.models import Role
+from spool import doctor, doorbell, statements, trash
+from spool.actions import jobs, moving
+from spool.actions.actor import Actor
+from spool.actions.queueing import release_expired
+from spool.actions.undoing import undo
+from spool.actions.verb import Refused
 from spool.models.settings import current
 from spool.passes import run
+from spool.retention import forget_traces
 
 log = logging.getLogger(__name__)
 
@@ -20,7 +26,12 @@ def run_pass() -> None:
 
 
 def sweep() -> None:
-    """The safety net: ring for entries that are due, and announce the next one, whatever became of earlier rings."""
+    """The safety net: ring for entries that are due, and announce the next one, whatever became of earlier rings.
+
+    It also ends the holds whose time is over, and finds bulk jobs that nobody works on any more.
+    """
+    release_expired(timezone.now())
+    jobs.enqueue_left_behind()
     earliest = statements.earliest_due()
     if earliest is None:
         return
@@ -31,8 +42,27 @@ def sweep() -> None:
 
 
 def forget() -> None:
-    """Remove what nobody needs any more: files that killed workers left, traces and attempts past their time."""
+    """Remove what nobody needs any more, and finish what was interrupted.
+
+    That is files that killed workers left, moves, and deleted messages, traces and attempts past their time.
+    """
     # First: it is by their traces that such files are known.
     if count := doctor.clear_leftovers():
         log.info("removed %d files of messages that had ended", count)
-    forget_traces(timezone.now(), current().trace_days)
+    now = timezone.now()
+    moving.finish(now)
+    trash.purge(now, current().trash_days)
+    forget_traces(now, current().trace_days)
+
+
+def run_bulk_job(job_id: int) -> None:
+    """Work on an action for many entries, unless somebody does already."""
+    jobs.work(job_id)
+
+
+def run_undo(event_id: int, actor: str, source: str) -> None:
+    """Undo a large action; one that was undone meanwhile is no error."""
+    try:
+        undo(Actor(actor, Role.SYSTEM_ADMINISTRATOR, source=source), event_id=event_id, pace=True)
+    except Refused as error:
+        log.info("action %d: %s", event_id, error)

@@ -76,7 +76,7 @@ def redis(redis_server: RedisServer) -> Iterator[RedisServer]:
 def home() -> Home:
     """The run's home with nothing in its spool, drop folder and Maildirs."""
     home: Home = django_settings.HOME
-    for folder in (home.spool, home.drop, home.maildirs):
+    for folder in (home.spool, home.drop, home.maildirs, home.root / "trash", home.root / "moved"):
         shutil.rmtree(folder, ignore_errors=True)
     home.create()
     return home

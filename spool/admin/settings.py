@@ -29,6 +29,8 @@ class SettingsAdmin(ModelAdmin):
                     "delay_notice_hours",
                     "subspool_size",
                     "trace_days",
+                    "trash_days",
+                    "move_roots",
                     "min_free_mb",
                 ]
             },

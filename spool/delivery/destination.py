@@ -14,8 +14,9 @@ from spool.delivery.body import LARGEST_WHOLE_BYTES
 from spool.delivery.client import Connection, ConnectionFailed, Peer, TLSFailed
 from spool.delivery.mx import NoRoute
 from spool.delivery.replies import BrokenReply, Reply
-from spool.delivery.routes import NextHop
+from spool.delivery.routes import NextHop, split_host
 from spool.delivery.transaction import Transaction
+from spool.models.entry import Priority
 from spool.models.recipient import Outcome
 from spool.models.route import TLSPolicy
 
@@ -38,11 +39,13 @@ class Destination:
     `parked`: it takes no room from mail for others.
     """
 
-    def __init__(self, transport: Transport, key: str, domain: str, *, lmtp: bool) -> None:
+    def __init__(self, transport: Transport, key: str, domain: str, *, lmtp: bool, next_hop: str = "") -> None:
         self._transport = transport
         self._key = key
         self._domain = domain
         self._lmtp = lmtp
+        # What an administrator chose instead of the usual route.
+        self._next_hop = next_hop
         self._queue: deque[Transaction] = deque()
         self._tasks: set[asyncio.Task[None]] = set()
         self._idle: set[asyncio.Event] = set()
@@ -54,7 +57,8 @@ class Destination:
 
     def put(self, transaction: Transaction) -> None:
         """Queue a transaction, or answer it at once while the destination rests."""
-        if self._rest is not None and self._rest.running:
+        # Force is a wish to see a try now: high priority does not rest, and costs a dead host one connection at a time.
+        if self._rest is not None and self._rest.running and transaction.entry.priority < Priority.HIGH:
             transaction.fail(self._rest.reply, "4.4.1")
             return
         self._queue.append(transaction)
@@ -92,7 +96,7 @@ class Destination:
         return not self._tasks and not self._queue
 
     def _limit(self) -> int:
-        hop = None if self._lmtp else self._transport.routes.route_for(self._domain)
+        hop = None if self._lmtp else self._hop()
         limit = (hop.max_connections if hop else 0) or self._transport.settings.max_per_destination
         return -(-limit // self._transport.workers)
 
@@ -195,7 +199,7 @@ class Destination:
         settings = self._transport.settings
         if self._lmtp:
             return [_lmtp_peer(settings.lmtp_address)]
-        hop = self._transport.routes.route_for(self._domain)
+        hop = self._hop()
         hosts = await self._transport.exchangers.hosts(hop.host if hop else self._domain, use_mx=hop is None)
         hop = hop or NextHop("", settings.smtp_out_port, TLSPolicy(settings.tls_policy), "", "", "", 0)
         source = hop.source_address or settings.source_address
@@ -206,6 +210,14 @@ class Destination:
             )
             for host in hosts
         ]  # fmt: skip
+
+    def _hop(self) -> NextHop | None:
+        """Where mail goes instead of the hosts that the DNS names, if anywhere."""
+        if not self._next_hop:
+            return self._transport.routes.route_for(self._domain)
+        settings = self._transport.settings
+        host, port = split_host(self._next_hop, settings.smtp_out_port)
+        return NextHop(host, port, TLSPolicy(settings.tls_policy), "", "", "", 0)
 
     async def _transact(self, connection: Connection, transaction: Transaction) -> bool:
         """Send one transaction; whether the connection can be used again."""

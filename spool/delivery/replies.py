@@ -11,6 +11,19 @@ MOST_LINES = 100
 _ENHANCED = re.compile(r"^([245]\.\d{1,3}\.\d{1,3})(?: |$)")
 
 
+# What differs from message to message in the same reply: addresses, URLs, IPs, queue ids and other numbers, times.
+_PARTICULAR = re.compile(
+    r"https?://\S+|<[^<>\s]*>|[^\s<>()\[\],;:]+@[^\s<>()\[\],;:]+|\[[0-9A-Fa-f:.]+\]|\b\d{1,3}(?:\.\d{1,3}){3}\b"
+    r"|\b(?=[\w.-]*\d)(?=[\w.-]*[A-Za-z])[\w.-]{8,}|\b\d{2}:\d{2}:\d{2}\b|\b\d{4,}\b"
+)
+LONGEST_GROUP = 120
+
+
+def error_group(reply: str) -> str:
+    """`reply` without what differs from message to message, so that equal errors can be counted together."""
+    return " ".join(_PARTICULAR.sub("…", reply[:500]).split())[:LONGEST_GROUP]
+
+
 class BrokenReply(Exception):
     """What came is no SMTP reply (RFC 5321 4.2), or none came before the connection ended."""
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ipaddress
+import re
 import time
 from dataclasses import dataclass, field
 
@@ -66,6 +68,26 @@ def load() -> RoutingTable:
         if route.kind == RouteKind.GATEWAY:
             gateways.add(route.domain)
     return RoutingTable(hops, frozenset(gateways))
+
+
+class BadNextHop(ValueError):
+    """The text is no host; the message says what would be."""
+
+
+def split_host(text: str, default_port: int) -> tuple[str, int]:
+    """(host, port) of `mail.example.org`, `192.0.2.1:2525` or `[2001:db8::1]:25`. Raises BadNextHop."""
+    text = text.strip()
+    found = re.fullmatch(r"(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9._-]+))(?::(\d{1,5}))?", text)
+    try:
+        if found is None:
+            return str(ipaddress.IPv6Address(text)), default_port
+        host = str(ipaddress.IPv6Address(found[1])) if found[1] else found[2]
+        port = int(found[3] or default_port)
+        if len(host) <= 253 and not host.startswith((".", "-")) and 0 < port < 65536:
+            return host, port
+    except ValueError:
+        pass
+    raise BadNextHop(f"{text[:80]!r} is not a host; write mail.example.org, 192.0.2.1:2525 or [2001:db8::1]:25.")
 
 
 _kept: tuple[float, RoutingTable] | None = None

@@ -54,20 +54,22 @@ class Transport:
         """Queue `entry` for `recipients`; `done` is called as many times as the number returned, perhaps already."""
         groups: dict[str, list[LeasedRecipient]] = {}
         for recipient in recipients:
-            groups.setdefault(self._key(recipient.domain, lmtp), []).append(recipient)
+            groups.setdefault(self._key(recipient.domain, lmtp, entry.next_hop), []).append(recipient)
         count = 0
         for key, group in groups.items():
             destination = self._destinations.get(key)
             if destination is None:
-                destination = self._new_destination(key, group[0].domain, lmtp)
+                destination = self._new_destination(key, group[0].domain, lmtp, entry.next_hop)
             for start in range(0, len(group), RECIPIENTS_PER_TRANSACTION):
                 destination.put(Transaction(entry, group[start : start + RECIPIENTS_PER_TRANSACTION], done))
                 count += 1
         return count
 
-    def _key(self, domain: str, lmtp: bool) -> str:
+    def _key(self, domain: str, lmtp: bool, next_hop: str) -> str:
         if lmtp:
             return f"lmtp {self.settings.lmtp_address}"
+        if next_hop:
+            return f"via {next_hop} {self.settings.smtp_out_port} {self.settings.tls_policy}"
         # All that was agreed on when a connection was opened: one that is kept must not serve a stricter policy.
         hop = self.routes.route_for(domain)
         if hop:
@@ -75,11 +77,11 @@ class Transport:
             return f"route {hop.host}:{hop.port} {hop.tls.value} {login} {hop.source_address}"
         return f"{domain} {self.settings.smtp_out_port} {self.settings.tls_policy} {self.settings.source_address}"
 
-    def _new_destination(self, key: str, domain: str, lmtp: bool) -> Destination:
+    def _new_destination(self, key: str, domain: str, lmtp: bool, next_hop: str) -> Destination:
         if len(self._destinations) >= self._tidy_at:
             self._destinations = {k: d for k, d in self._destinations.items() if not d.forgettable}
             self._tidy_at = max(MANY_DESTINATIONS, 2 * len(self._destinations))
-        destination = self._destinations[key] = Destination(self, key, domain, lmtp=lmtp)
+        destination = self._destinations[key] = Destination(self, key, domain, lmtp=lmtp, next_hop=next_hop)
         return destination
 
     def remaining_connections(self) -> int:

@@ -1,18 +1,24 @@
 """Data of the spool, one module per subject."""
 
 from spool.models.attempt import Attempt
+from spool.models.audit import AuditEvent
 from spool.models.bounce import ReceivedBounce
+from spool.models.bulkjob import BulkJob, JobState
 from spool.models.entry import Direction, Entry, Origin, Priority, Status
 from spool.models.recipient import Kind, Outcome, Recipient
 from spool.models.route import Route, RouteKind, TLSPolicy
 from spool.models.settings import Settings
 from spool.models.subspool import Subspool
 from spool.models.trace import Trace
+from spool.models.trashed import Trashed, TrashState
 
 __all__ = [
     "Attempt",
+    "AuditEvent",
+    "BulkJob",
     "Direction",
     "Entry",
+    "JobState",
     "Kind",
     "Origin",
     "Outcome",
@@ -26,4 +32,6 @@ __all__ = [
     "Subspool",
     "TLSPolicy",
     "Trace",
+    "TrashState",
+    "Trashed",
 ]

@@ -6,7 +6,7 @@ from django.db import models
 class Attempt(models.Model):
     """One transaction with one host, or one local delivery. Only ever added; it outlives its entry (see Trace)."""
 
-    file_name = models.CharField(max_length=40, db_index=True)
+    file_name = models.CharField(max_length=40)
     at = models.DateTimeField(db_index=True)
     recipients = models.TextField(help_text="Addresses it was for, one per line.")
     host = models.CharField(
@@ -20,6 +20,8 @@ class Attempt(models.Model):
 
     class Meta:
         ordering = ["-at"]
+        # Not db_index=True: on PostgreSQL that makes a second one, for LIKE.
+        indexes = [models.Index(fields=["file_name"], name="attempt_file_name")]
 
     def __str__(self) -> str:
         return f"{self.at:%Y-%m-%d %H:%M:%S} {self.host} {self.reply}"

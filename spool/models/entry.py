@@ -76,7 +76,7 @@ class Entry(models.Model):
     the moment the lease lapses. It is null while the entry is on hold, so that no worker sees it.
     """
 
-    file_name = models.CharField("file name", max_length=40, unique=True)
+    file_name = models.CharField("file name", max_length=40)
     subspool = models.CharField("spool path", max_length=60)
     sender = models.CharField(
         max_length=320, blank=True, default="", help_text="Reverse-path; empty for the null sender."
@@ -85,6 +85,10 @@ class Entry(models.Model):
     auth_user = models.CharField("authenticated user", max_length=254, blank=True, default="")
     client_ip = models.CharField("client IP", max_length=45, blank=True, default="")
     ehlo_name = models.CharField("EHLO name", max_length=255, blank=True, default="")
+    tls = models.CharField(
+        "TLS", max_length=60, blank=True, default="", help_text="Protocol and cipher of the session it came in by."
+    )
+    port = models.PositiveIntegerField(default=0, help_text="Port it came in by; 0 when it was none.")
     direction = models.PositiveSmallIntegerField(choices=Direction)
     origin = models.CharField(max_length=8, choices=Origin, default=Origin.SMTP)
     subject = models.CharField(max_length=255, blank=True, default="")
@@ -104,6 +108,12 @@ class Entry(models.Model):
     hold_reason = models.CharField(max_length=255, blank=True, default="")
     hold_until = models.DateTimeField(null=True, blank=True)
     last_error = models.CharField(max_length=500, blank=True, default="")
+    error_group = models.CharField(
+        max_length=120, blank=True, default="", help_text="The last error without what differs from message to message."
+    )
+    next_hop = models.CharField(
+        max_length=255, blank=True, default="", help_text="Host, or host:port, that gets it instead of its usual route."
+    )
     failures = models.PositiveSmallIntegerField(default=0, help_text="Times that working on it raised an error.")
     traceback = models.TextField(blank=True, default="")
     envid = models.CharField(max_length=100, blank=True, default="", help_text="RFC 3461 ENVID, as xtext.")
@@ -116,9 +126,24 @@ class Entry(models.Model):
 
     class Meta:
         verbose_name_plural = "entries"
+        # Not unique=True: on PostgreSQL that makes a second index, for LIKE, which nothing here needs.
+        constraints = [models.UniqueConstraint(fields=["file_name"], name="entry_file_name")]
+        # What every message pays for comes first. The rest is partial: mail that leaves at its first attempt is in none.
         indexes = [
             models.Index(fields=["priority", "due_at"], name="entry_lease", condition=Q(due_at__isnull=False)),
             models.Index(fields=["due_at"], name="entry_due", condition=Q(due_at__isnull=False)),
+            models.Index(fields=["sender_domain", "sender", "id"], name="entry_sender"),
+            models.Index(fields=["client_ip", "id"], name="entry_client_ip"),
+            models.Index(fields=["message_id"], name="entry_message_id"),
+            models.Index(fields=["status", "id"], name="entry_status"),
+            models.Index(fields=["auth_user", "id"], name="entry_auth_user", condition=~Q(auth_user="")),
+            models.Index(fields=["priority", "id"], name="entry_priority", condition=~Q(priority=2)),
+            models.Index(fields=["id"], name="entry_hold", condition=Q(hold=True)),
+            models.Index(fields=["hold_until"], name="entry_hold_until", condition=Q(hold_until__isnull=False)),
+            models.Index(fields=["next_attempt", "id"], name="entry_next", condition=Q(status="waiting")),
+            models.Index(fields=["size_bytes", "id"], name="entry_size", condition=Q(status="waiting")),
+            models.Index(fields=["attempts", "id"], name="entry_attempts", condition=Q(status="waiting")),
+            models.Index(fields=["error_group", "id"], name="entry_error", condition=~Q(error_group="")),
         ]
 
     def __str__(self) -> str:

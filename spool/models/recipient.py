@@ -43,5 +43,11 @@ class Recipient(models.Model):
     last_reply = models.CharField(max_length=500, blank=True, default="")
     last_host = models.CharField(max_length=255, blank=True, default="")
 
+    class Meta:
+        indexes = [
+            models.Index(fields=["address", "entry"], name="recipient_address"),
+            models.Index(fields=["domain", "entry"], name="recipient_domain"),
+        ]
+
     def __str__(self) -> str:
         return self.address

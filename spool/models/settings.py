@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import time
 from datetime import timedelta
+from pathlib import Path
 
 from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator, validate_ipv46_address
@@ -51,6 +52,24 @@ def validate_retry_intervals(text: str) -> None:
 def validate_networks(text: str) -> None:
     """Field validator."""
     parse_networks(text)
+
+
+def parse_move_roots(text: str) -> tuple[Path, ...]:
+    """The folders below which messages may be moved. Raises ValidationError."""
+    roots = []
+    for line in text.splitlines():
+        path = Path(line.strip())
+        if not line.strip():
+            continue
+        if not path.is_absolute() or ".." in path.parts or len(path.parts) < 2 or not line.strip().isprintable():
+            raise ValidationError(f"{line.strip()!r} is not the absolute path of a folder, as in /srv/mail/moved.")
+        roots.append(path)
+    return tuple(roots)
+
+
+def validate_move_roots(text: str) -> None:
+    """Field validator."""
+    parse_move_roots(text)
 
 
 class LocalStore(models.TextChoices):
@@ -103,6 +122,19 @@ class Settings(models.Model):
         "messages per subspool", default=10_000, validators=_at_least(100, 1_000_000)
     )
     trace_days = models.PositiveIntegerField("keep traces (days)", default=30, validators=_at_least(1, 3650))
+    trash_days = models.PositiveIntegerField(
+        "keep deleted messages (days)",
+        default=7,
+        validators=_at_least(1, 3650),
+        help_text="How long a deletion can be undone.",
+    )
+    move_roots = models.TextField(
+        "folders for moved messages",
+        blank=True,
+        default="",
+        validators=[validate_move_roots],
+        help_text="Absolute paths, one per line; messages may be moved to them and below. Empty for moved/ in the home.",
+    )
     min_free_mb = models.PositiveIntegerField(
         "free disk space needed (MB)",
         default=100,

@@ -171,6 +171,14 @@ class MailSession(SMTP):
     def encrypted(self) -> bool:
         return self.port.implicit_tls or self._tls_protocol is not None
 
+    @property
+    def tls_in_use(self) -> str:
+        """Protocol and cipher of the connection; empty without TLS."""
+        if not self.encrypted or self.transport is None:
+            return ""
+        cipher = self.transport.get_extra_info("cipher")
+        return f"{cipher[1]} {cipher[0]}"[:60] if cipher else "TLS"
+
     # What the verbs use.
 
     @property

@@ -1,4 +1,4 @@
-"""What administrators and jobs do to the spool: one function each, called by page, command and job alike."""
+"""Forgetting what was kept long enough: traces, attempts, received bounces."""
 
 from __future__ import annotations
 

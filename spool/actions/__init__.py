@@ -1,0 +1,35 @@
+"""What administrators do to the spool: one function each, called by page, command and job alike.
+
+Each checks the role, says what it will do (`preview`), leaves alone what is on the wire, works in chunks that may be
+interrupted at any point, and is written down as one AuditEvent. How entries are chosen is spool.filters' business.
+"""
+
+from spool.actions.actor import Actor, NotAllowed
+from spool.actions.exporting import FORMATS, export
+from spool.actions.jobs import cancel
+from spool.actions.perform import Outcome, Preview, perform, preview
+from spool.actions.putting_back import put_back
+from spool.actions.selection import Selection
+from spool.actions.undoing import can_undo, start_undo, undo
+from spool.actions.verbs import VERBS, Refused, Tally, Verb
+
+__all__ = [
+    "FORMATS",
+    "VERBS",
+    "Actor",
+    "NotAllowed",
+    "Outcome",
+    "Preview",
+    "Refused",
+    "Selection",
+    "Tally",
+    "Verb",
+    "can_undo",
+    "cancel",
+    "export",
+    "perform",
+    "preview",
+    "put_back",
+    "start_undo",
+    "undo",
+]

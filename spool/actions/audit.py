@@ -1,0 +1,42 @@
+"""Writing down who did what: the one place."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.utils import timezone
+
+from spool.actions.actor import Actor
+from spool.actions.verb import Tally
+from spool.models.audit import AuditEvent
+
+
+def begin(
+    actor: Actor, action: str, on: str, *, chosen: dict[str, Any] | None = None,
+    parameters: dict[str, Any] | None = None, matched: int = 0,
+) -> AuditEvent:  # fmt: skip
+    """Before anything is changed."""
+    return AuditEvent.objects.create(
+        at=timezone.now(), actor=actor.name, source=actor.source, action=action, on=on[:2000], filter=chosen or {},
+        parameters=parameters or {}, matched=matched, outcome="Begun",
+    )  # fmt: skip
+
+
+def end(event: AuditEvent, tally: Tally, past: str, state: str = "") -> str:
+    """What became of it; returns the sentence."""
+    text = sentence(tally, past)
+    event.outcome = f"{state}{text}"[:500]
+    event.done, event.skipped = tally.done, tally.busy + tally.skipped
+    event.matched = max(event.matched, tally.done + tally.busy + tally.skipped)
+    event.save(update_fields=["outcome", "done", "skipped", "matched"])
+    return event.outcome
+
+
+def sentence(tally: Tally, past: str) -> str:
+    """ "11,998 deleted, 2 were being delivered"."""
+    parts = [f"{tally.done:,} {past}"]
+    if tally.busy:
+        parts.append(f"{tally.busy:,} {'was' if tally.busy == 1 else 'were'} being delivered")
+    if tally.skipped:
+        parts.append(f"{tally.skipped:,} left alone ({tally.problem or 'gone already'})")
+    return ", ".join(parts)

@@ -1,0 +1,194 @@
+"""Folders outside the spool that messages may be moved to: only below the roots that the settings allow.
+
+A folder is opened one name after the other, from its root, without following symbolic links; what happens in it then
+happens through its descriptor. Nobody who swaps a folder for a link meanwhile leads a file elsewhere.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import stat
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings as django_settings
+
+from spool.actions.verb import Refused
+from spool.models.settings import current, parse_move_roots
+
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+LARGEST_JSON = 4 * 1024 * 1024
+
+
+def roots() -> tuple[Path, ...]:
+    """The allowed roots; the first is where messages go by default."""
+    return parse_move_roots(current().move_roots) or (django_settings.HOME.root / "moved",)
+
+
+def checked(text: str) -> Path:
+    """The folder that `text` means, relative to the first root. Raises Refused for one outside the allowed roots."""
+    if not text.isprintable() or len(os.fsencode(text)) > 1000:
+        raise Refused("A folder's path is one line of printable text, of at most 1000 bytes.")
+    path = Path(text.strip()) if text.strip() else roots()[0]
+    if ".." in path.parts:
+        raise Refused("The path must not have .. in it.")
+    path = path if path.is_absolute() else roots()[0] / path
+    if not any(path == root or root in path.parents for root in roots()):
+        allowed = " or ".join(str(root) for root in roots())
+        raise Refused(f"{path} is not in a folder that messages may be moved to: {allowed} (Settings).")
+    if any(len(os.fsencode(part)) > 255 for part in path.parts):
+        raise Refused("A part of the path is longer than 255 bytes.")
+    return path
+
+
+@contextmanager
+def opened(path: Path, *, create: bool) -> Iterator[int]:
+    """A descriptor of the folder at `path`, which `checked` has passed; made when it is missing and `create`.
+
+    Raises Refused when a part of the path is a symbolic link or no folder, or can't be made.
+    """
+    root = next(root for root in roots() if path == root or root in path.parents)
+    try:
+        if create:
+            # The root itself is the administrator's choice, wherever it leads.
+            root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        here = os.open(root, _FOLDER)
+    except OSError as error:
+        raise Refused(f"{root}: {error.strerror}.") from error
+    try:
+        for name in path.relative_to(root).parts:
+            below = _below(here, name, path, create)
+            os.close(here)
+            here = below
+        yield here
+    finally:
+        os.close(here)
+
+
+def _below(folder: int, name: str, path: Path, create: bool) -> int:
+    try:
+        if create:
+            try:
+                os.mkdir(name, 0o700, dir_fd=folder)
+                os.fsync(folder)
+            except FileExistsError:
+                pass
+        return os.open(name, _FOLDER | os.O_NOFOLLOW, dir_fd=folder)
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.ENOTDIR):
+            raise Refused(f"{path}: {name} is a symbolic link or no folder.") from error
+        raise Refused(f"{path}: {error.strerror}.") from error
+
+
+def place(folder: int, name: str, source: Path) -> None:
+    """Have the file `source` in the folder too, under `name`, with the same bytes, and durable.
+
+    Raises Refused when another file has the name, and OSError (a full disk, for example); then nothing is left behind.
+    """
+    try:
+        os.link(source, name, dst_dir_fd=folder, follow_symlinks=False)
+        return
+    except FileExistsError as error:
+        if _is_same(folder, name, source):
+            return
+        raise Refused(f"{name} exists there already.") from error
+    except OSError as error:
+        if error.errno not in (errno.EXDEV, errno.EPERM, errno.EMLINK, errno.EOPNOTSUPP):
+            raise
+    with source.open("rb") as reader:
+        _write(folder, name, iter(lambda: reader.read(1024 * 1024), b""))
+
+
+def write_json(folder: int, name: str, values: Mapping[str, Any]) -> None:
+    """Write `values` as a file, durable. Raises Refused when another file has the name, and OSError."""
+    _write(folder, name, iter([json.dumps(values, indent=2, ensure_ascii=False).encode() + b"\n"]))
+
+
+def _write(folder: int, name: str, pieces: Iterator[bytes]) -> None:
+    """Under a temporary name first: a name that is there names a whole file."""
+    temporary = f".{name}.part"
+    _unlink(folder, temporary)
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600, dir_fd=folder)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            for piece in pieces:
+                file.write(piece)
+            file.flush()
+            os.fsync(file.fileno())
+        _name_it(folder, temporary, name)
+    finally:
+        _unlink(folder, temporary)
+
+
+def _name_it(folder: int, temporary: str, name: str) -> None:
+    """link(2) never replaces a file; where a file system has no links, look first."""
+    try:
+        os.link(temporary, name, src_dir_fd=folder, dst_dir_fd=folder)
+    except FileExistsError as error:
+        if _content(folder, name) == _content(folder, temporary):
+            return
+        raise Refused(f"{name} exists there already.") from error
+    except OSError as error:
+        if error.errno not in (errno.EPERM, errno.EOPNOTSUPP):
+            raise
+        try:
+            os.stat(name, dir_fd=folder, follow_symlinks=False)
+        except FileNotFoundError:
+            os.rename(temporary, name, src_dir_fd=folder, dst_dir_fd=folder)
+        else:
+            raise Refused(f"{name} exists there already.") from error
+
+
+def remove(folder: int, *names: str) -> None:
+    """Remove files; missing ones are no error."""
+    for name in names:
+        _unlink(folder, name)
+
+
+def read_json(folder: int, name: str) -> Any:
+    """What `write_json` wrote, or somebody else. Raises Refused."""
+    content = _content(folder, name)
+    if content is None or len(content) > LARGEST_JSON:
+        raise Refused(f"{name} can't be read, or is too large to be an envelope.")
+    try:
+        return json.loads(content)
+    except (ValueError, RecursionError) as error:
+        raise Refused(f"{name} is not the JSON of an envelope.") from error
+
+
+def read(folder: int, name: str, limit_bytes: int) -> bytes:
+    """A whole regular file, no link. Raises Refused."""
+    try:
+        descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder)
+    except OSError as error:
+        raise Refused(f"{name}: {error.strerror}.") from error
+    with os.fdopen(descriptor, "rb") as file:
+        status = os.fstat(file.fileno())
+        if not stat.S_ISREG(status.st_mode):
+            raise Refused(f"{name} is no file.")
+        if status.st_size > limit_bytes:
+            raise Refused(f"{name} is larger than {limit_bytes} bytes.")
+        return file.read(limit_bytes + 1)
+
+
+def _content(folder: int, name: str) -> bytes | None:
+    try:
+        return read(folder, name, LARGEST_JSON)
+    except Refused:
+        return None
+
+
+def _is_same(folder: int, name: str, source: Path) -> bool:
+    there, here = os.stat(name, dir_fd=folder, follow_symlinks=False), source.stat()
+    return (there.st_dev, there.st_ino) == (here.st_dev, here.st_ino)
+
+
+def _unlink(folder: int, name: str) -> None:
+    try:
+        os.unlink(name, dir_fd=folder)
+    except FileNotFoundError:
+        pass

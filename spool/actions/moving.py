@@ -1,0 +1,146 @@
+"""Move Messages: out of the spool, into a folder of files that people can look at, and that can be put back.
+
+Each message becomes two files, its EML and a JSON of its envelope. Rows go first, into a Trashed row that knows the
+target; then the files are made in the folder and synced, and only then the one in the spool goes. A message for which
+that fails (a full disk, a file of that name) is put back into the spool at once.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from spool import statements, store, trash
+from spool.actions import folders
+from spool.actions.verb import Context, Progress, Refused, Tally, Verb, claim
+from spool.models.settings import current
+from spool.models.trashed import Trashed, TrashState
+
+log = logging.getLogger(__name__)
+
+# Longer than any chunk takes: what is still moving then was left by a crash.
+LEFT_BEHIND = timedelta(minutes=10)
+FORMAT = "mailspool-envelope-1"
+
+
+class Move(Verb):
+    """To a folder below the allowed roots."""
+
+    name, label, past = "move", "Move Messages", "moved"
+    chunk = 100
+    undoable = True
+
+    def parameters(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        path = folders.checked(str(given.get("folder") or ""))
+        # Whether it can be opened, before anything is taken out of the spool.
+        with folders.opened(path, create=True):
+            return {"folder": str(path)}
+
+    def effect(self, parameters: Mapping[str, Any]) -> str:
+        days = current().trash_days
+        return (
+            f"They leave the spool, are not delivered, and become files in {parameters['folder']}: an EML and a JSON of"
+            f" the envelope for each. Undo works for {days} days; put back for as long as the files are there."
+        )
+
+    def work(self, ids: Sequence[int], parameters: Mapping[str, Any], context: Context, progress: Progress) -> None:
+        folder = folders.checked(parameters["folder"])
+        with statements.write_transaction():
+            claimed = claim(ids, context.now)
+            reply = f"Moved to {folder} by {context.actor}"
+            taken = trash.take(claimed.free, context.event_id, context.now, reply, TrashState.MOVING, str(folder))
+            progress(claimed.others, ids[-1])
+        moved, problem = make_files([item.id for item in taken], folder)
+        failed = [item.id for item in taken if item.id not in moved]
+        if failed:
+            trash.restore(failed, context.now)
+        with statements.write_transaction():
+            progress(Tally(len(moved), 0, len(failed), problem), ids[-1])
+
+
+def make_files(ids: Sequence[int], path: Path) -> tuple[set[int], str]:
+    """Make the files of entries in state MOVING; those that are moved now, and why others are not."""
+    moved: set[int] = set()
+    problem = ""
+    sources: list[Path] = []
+    # Under the rows' locks, so that nobody restores what is being moved.
+    with statements.write_transaction():
+        rows = {item.id: item for item in trash.locked(ids) if item.state == TrashState.MOVING}
+        try:
+            with folders.opened(path, create=True) as folder:
+                for row in Trashed.objects.filter(id__in=list(rows)).order_by("id"):
+                    try:
+                        _make(folder, row, rows[row.id].in_spool)
+                    except (Refused, OSError) as error:
+                        problem = problem or _words(error)
+                        continue
+                    moved.add(row.id)
+                    sources.append(rows[row.id].in_spool)
+                os.fsync(folder)
+        except Refused as error:
+            return set(), str(error)
+        Trashed.objects.filter(id__in=moved).update(state=TrashState.MOVED)
+    for source in sources:
+        store.unlink(source)
+    return moved, problem
+
+
+def finish(now: datetime) -> int:
+    """What a crash has left half moved: moved to the end, or else put back into the spool; how many messages."""
+    left = Trashed.objects.filter(state=TrashState.MOVING, at__lt=now - LEFT_BEHIND)
+    found = 0
+    for target in list(left.values_list("target", flat=True).distinct()):
+        ids = list(left.filter(target=target).values_list("id", flat=True))
+        found += len(ids)
+        try:
+            moved, problem = make_files(ids, folders.checked(target))
+        except Refused as error:
+            moved, problem = set(), str(error)
+        if len(moved) < len(ids):
+            log.warning("messages could not be moved to %s and are in the spool again: %s", target, problem)
+            trash.restore([number for number in ids if number not in moved], now)
+    return found
+
+
+def _make(folder: int, row: Trashed, source: Path) -> None:
+    """Both files, or none."""
+    stem = row.file_name.removesuffix(store.SUFFIX)
+    if not source.exists():
+        raise Refused("the message file is missing")
+    folders.write_json(folder, f"{stem}.json", envelope_of(row))
+    try:
+        folders.place(folder, row.file_name, source)
+    except (Refused, OSError):
+        folders.remove(folder, f"{stem}.json")
+        raise
+
+
+def envelope_of(row: Trashed) -> dict[str, Any]:
+    """The envelope for people and for putting back: only the recipients that are still open are delivered to again."""
+    entry = row.entry
+    names = ("sender", "auth_user", "client_ip", "ehlo_name", "subject", "message_id", "envid", "ret")
+    return {
+        "format": FORMAT,
+        "file": row.file_name,
+        **{name: entry[name] for name in names},
+        "priority": entry["priority"],
+        "smtputf8": bool(entry["smtputf8"]),
+        "eight_bit": bool(entry["eight_bit"]),
+        "size_bytes": row.size_bytes,
+        "created": entry["created"],
+        "attempts": entry["attempts"],
+        "last_error": entry["last_error"],
+        "moved": row.at.isoformat(),
+        "recipients": [
+            {name: recipient[name] for name in ("address", "status", "original", "notify", "orcpt", "last_reply")}
+            for recipient in row.recipients
+        ],
+    }
+
+
+def _words(error: Exception) -> str:
+    return error.strerror or str(error) if isinstance(error, OSError) else str(error)

@@ -1,0 +1,115 @@
+"""Doing an action: first to be told what it will do, then to do it, here or in the background."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.db import transaction
+from django.utils import timezone
+
+from spool.actions import audit, jobs
+from spool.actions.actor import Actor
+from spool.actions.selection import Selection
+from spool.actions.verb import Refused, Verb
+from spool.actions.verbs import VERBS
+from spool.filters import Count, SpoolFilter
+from spool.models.audit import AuditEvent
+from spool.models.bulkjob import BulkJob
+from spool.models.entry import Entry
+
+# More than this is work for the background, when the caller does not say otherwise.
+SMALL = 500
+SAMPLE = 10
+COUNTED = 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What an action would do. `busy` of the sample are on the wire; `background`: it would not be done at once."""
+
+    action: str
+    count: Count
+    sample: list[Entry]
+    busy: int
+    what: str
+    effect: str
+    undoable: bool
+    background: bool
+    parameters: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What an action did, or that it goes on in the background (`job` shows how far it is)."""
+
+    job: BulkJob
+    event: AuditEvent
+    finished: bool
+
+    @property
+    def sentence(self) -> str:
+        """For people: "11,998 deleted, 2 were being delivered"."""
+        if self.finished:
+            return self.event.outcome
+        return f"{VERBS[self.job.action].label}: {self.job.total:,} messages, in the background."
+
+
+def preview(action: str, what: SpoolFilter | Iterable[int] | Selection, actor: Actor, **parameters: Any) -> Preview:
+    """What `perform` with the same arguments would do. Raises NotAllowed, Refused and BadFilter."""
+    actor.require_actions()
+    verb = _verb(action)
+    checked = verb.parameters(parameters)
+    selection = Selection.of(what)
+    number = selection.count(COUNTED)
+    sample = selection.sample(SAMPLE)
+    now = timezone.now()
+    busy = sum(1 for entry in sample if entry.leased_by and entry.due_at is not None and entry.due_at > now)
+    return Preview(
+        action, number, sample, busy, selection.sentence(), verb.effect(checked), verb.undoable,
+        number.more or number.number > SMALL, checked,
+    )  # fmt: skip
+
+
+def perform(
+    action: str, what: SpoolFilter | Iterable[int] | Selection, actor: Actor, *, background: bool | None = None,
+    progress: Callable[[BulkJob], None] | None = None, **parameters: Any,
+) -> Outcome:  # fmt: skip
+    """Do it, and write it down.
+
+    `background` True leaves it to a maintenance worker, False does it here whatever the number (calling `progress`
+    after each chunk), None decides by the number. Raises NotAllowed, Refused and BadFilter; then nothing is done.
+    """
+    actor.require_actions()
+    verb = _verb(action)
+    checked = verb.parameters(parameters)
+    selection = Selection.of(what)
+    number = selection.count(SMALL + 1)
+    large = number.more or number.number > SMALL
+    job = _job(verb, selection, actor, checked, number.number)
+    if background or (background is None and large):
+        jobs.enqueue(job)
+        return Outcome(job, job.event, False)
+    jobs.work(job.id, progress=progress, pace=False)
+    job.refresh_from_db()
+    job.event.refresh_from_db()
+    return Outcome(job, job.event, job.ended_or_cancelled)
+
+
+def _verb(action: str) -> Verb:
+    try:
+        return VERBS[action]
+    except KeyError as error:
+        raise Refused(f"There is no action {action!r}; there are {', '.join(VERBS)}.") from error
+
+
+def _job(verb: Verb, selection: Selection, actor: Actor, parameters: dict[str, Any], total: int) -> BulkJob:
+    chosen = selection.filter.to_json() if selection.filter is not None else {}
+    last = Entry.objects.order_by("-id").values_list("id", flat=True).first() or 0
+    with transaction.atomic():
+        event = audit.begin(actor, verb.name, selection.sentence(), chosen=chosen, parameters=parameters, matched=total)
+        return BulkJob.objects.create(
+            action=verb.name, filter=chosen, ids=list(selection.ids), parameters=parameters, actor=actor.name,
+            total=total, last_id=last, created=timezone.now(), event=event,
+        )  # fmt: skip

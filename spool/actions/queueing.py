@@ -1,0 +1,173 @@
+"""Actions that change when and in which order entries are tried: they touch columns of the entry, and no file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.utils import timezone
+from django.utils.dateparse import parse_datetime
+
+from spool import doorbell, statements
+from spool.actions.verb import Context, Progress, Refused, Tally, Verb, claim, update
+from spool.filters import BadFilter, parse_age
+from spool.filters.fields import PRIORITIES
+from spool.models.entry import Priority
+from spool.models.settings import current
+
+LONGEST_REASON = 255
+
+
+class Force(Verb):
+    """High priority and due now. An entry on the wire gets the priority; what is on hold stays on hold."""
+
+    name, label, past = "force", "Force", "forced"
+
+    def effect(self, parameters: Mapping[str, Any]) -> str:
+        return "They get high priority and are tried now. What is on hold stays on hold."
+
+    def work(self, ids: Sequence[int], parameters: Mapping[str, Any], context: Context, progress: Progress) -> None:
+        now = statements.db_time(context.now)
+        with statements.write_transaction():
+            claimed = claim(ids, context.now)
+            done = update(
+                claimed.free,
+                "priority = 3, leased_by = '', next_attempt = CASE WHEN hold THEN next_attempt ELSE %s END,"
+                " due_at = CASE WHEN hold THEN NULL ELSE %s END", [now, now],
+            )  # fmt: skip
+            if claimed.busy:
+                update(ids, "priority = 3", [], " AND priority <> 3")
+            progress(Tally(done) + claimed.others, ids[-1])
+        doorbell.ring()
+
+
+class ResetRetries(Verb):
+    """Starts delivery over, from the delivery delay."""
+
+    name, label, past = "reset", "Reset Retries", "started over"
+
+    def effect(self, parameters: Mapping[str, Any]) -> str:
+        return "Their attempts are counted from 0 again, and delivery starts over with the delivery delay."
+
+    def work(self, ids: Sequence[int], parameters: Mapping[str, Any], context: Context, progress: Progress) -> None:
+        due = statements.db_time(context.now + timedelta(seconds=current().delivery_delay_seconds))
+        with statements.write_transaction():
+            claimed = claim(ids, context.now)
+            done = update(
+                claimed.free, "attempts = 0, dns_failures = 0, failures = 0, traceback = '', status = 'delay',"
+                " leased_by = '', next_attempt = %s, due_at = CASE WHEN hold THEN NULL ELSE %s END", [due, due],
+            )  # fmt: skip
+            progress(Tally(done) + claimed.others, ids[-1])
+        doorbell.ring()
+
+
+class ChangePriority(Verb):
+    """Low, normal or high; harmless to an entry on the wire, so that gets it too."""
+
+    name, label, past = "priority", "Change Priority", "given another priority"
+
+    def parameters(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        text = str(given.get("priority", "")).lower()
+        if text in PRIORITIES:
+            return {"priority": PRIORITIES[text]}
+        if text.isdigit() and int(text) in PRIORITIES.values():
+            return {"priority": int(text)}
+        raise Refused("The priority is low, normal or high.")
+
+    def effect(self, parameters: Mapping[str, Any]) -> str:
+        return f"They get {Priority(parameters['priority']).label.lower()} priority."
+
+    def work(self, ids: Sequence[int], parameters: Mapping[str, Any], context: Context, progress: Progress) -> None:
+        with statements.write_transaction():
+            done = update(ids, "priority = %s", [parameters["priority"]])
+            gone = len(ids) - done
+            progress(Tally(done, 0, gone, "were gone already" if gone else ""), ids[-1])
+
+
+class Hold(Verb):
+    """No worker takes the entry until it is released, or until the time that was given."""
+
+    name, label, past = "hold", "Hold", "put on hold"
+
+    def parameters(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        reason = " ".join(str(given.get("reason", "")).split())[:LONGEST_REASON]
+        until = given.get("until") or None
+        if isinstance(until, str):
+            until = _moment(until)
+        if until is not None and until <= timezone.now():
+            raise Refused("The end of the hold is past already.")
+        return {"reason": reason, "until": until.isoformat() if until else ""}
+
+    def effect(self, parameters: Mapping[str, Any]) -> str:
+        until = f"until {_shown(parameters['until'])}" if parameters["until"] else "until they are released"
+        return f"They are not tried {until}. They still expire by their age once they are released."
+
+    def work(self, ids: Sequence[int], parameters: Mapping[str, Any], context: Context, progress: Progress) -> None:
+        until = datetime.fromisoformat(parameters["until"]) if parameters["until"] else None
+        reason = parameters["reason"] or f"Put on hold by {context.actor}"[:LONGEST_REASON]
+        with statements.write_transaction():
+            claimed = claim(ids, context.now)
+            done = update(
+                claimed.free, "hold = %s, hold_reason = %s, hold_until = %s, due_at = NULL, leased_by = '',"
+                " status = CASE WHEN status IN ('local', 'remote') THEN 'waiting' ELSE status END",
+                [True, reason, statements.db_time(until)],
+            )  # fmt: skip
+            progress(Tally(done) + claimed.others, ids[-1])
+
+
+class Release(Verb):
+    """Ends a hold: an entry goes on where it was, or at once when that is past."""
+
+    name, label, past = "release", "Release", "released"
+
+    def effect(self, parameters: Mapping[str, Any]) -> str:
+        return "Those on hold are tried again: at their next attempt, or now when that is past."
+
+    def work(self, ids: Sequence[int], parameters: Mapping[str, Any], context: Context, progress: Progress) -> None:
+        with statements.write_transaction():
+            done = release(ids, context.now)
+            other = len(ids) - done
+            progress(Tally(done, 0, other, "were not on hold" if other else ""), ids[-1])
+        doorbell.ring()
+
+
+def release(ids: Sequence[int], now: datetime) -> int:
+    """End the hold of those of `ids` that are on hold; how many. Call it in a transaction."""
+    moment = statements.db_time(now)
+    later = "CASE WHEN next_attempt > %s THEN next_attempt ELSE %s END"
+    return update(
+        ids, f"hold = %s, hold_reason = '', hold_until = NULL, failures = 0, traceback = '', next_attempt = {later},"
+        f" due_at = {later}", [False, moment, moment, moment, moment], " AND hold",
+    )  # fmt: skip
+
+
+def release_expired(now: datetime) -> int:
+    """End the holds whose time is over; how many. The sweep calls it."""
+    from spool.models.entry import Entry
+
+    released = 0
+    while ids := list(Entry.objects.filter(hold_until__lte=now).values_list("id", flat=True)[:1000]):
+        with statements.write_transaction():
+            released += release(ids, now)
+            # Whatever has an end of hold and is not on hold would be found again for ever.
+            update(ids, "hold_until = NULL", [])
+    return released
+
+
+def _moment(text: str) -> datetime:
+    try:
+        return timezone.now() + parse_age(text)
+    except BadFilter:
+        pass
+    try:
+        moment = parse_datetime(text)
+    except ValueError:
+        moment = None
+    if moment is None:
+        raise Refused(f"{text!r} is no time; write 2h, 3d or 2026-12-31 18:00.")
+    return moment if timezone.is_aware(moment) else timezone.make_aware(moment)
+
+
+def _shown(text: str) -> str:
+    return f"{datetime.fromisoformat(text):%Y-%m-%d %H:%M %Z}"

@@ -1,0 +1,105 @@
+"""Redirect: open recipients are replaced by others, or mail is sent by another host than its route says."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from spool import doorbell, leases, statements
+from spool.actions.recipients import parse_recipients
+from spool.actions.verb import Context, Progress, Refused, Tally, Verb, claim, update
+from spool.delivery.routes import BadNextHop, split_host
+from spool.envelope import EnvelopeRecipient, LeasedEntry
+from spool.models.entry import Direction
+from spool.models.recipient import Kind, Outcome
+from spool.models.settings import current
+
+# A clean start on the new way: what the old one did to it counts no more.
+_DUE_NOW = (
+    "attempts = 0, dns_failures = 0, leased_by = '', next_attempt = %s, due_at = CASE WHEN hold THEN NULL ELSE %s END"
+)
+
+
+class Redirect(Verb):
+    """Either `to` (addresses) or `next_hop` (a host; `usual` goes back to the routes)."""
+
+    name, label, past = "redirect", "Redirect", "redirected"
+    chunk = 100
+
+    def parameters(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        to, hop = given.get("to") or "", str(given.get("next_hop") or "").strip()
+        if bool(to) == bool(hop):
+            raise Refused("Give either new recipients or a next hop.")
+        if to:
+            return {"to": [r.address for r in parse_recipients(to)], "next_hop": ""}
+        if hop.lower() != "usual":
+            try:
+                split_host(hop, current().smtp_out_port)
+            except BadNextHop as error:
+                raise Refused(str(error)) from error
+        return {"to": [], "next_hop": hop}
+
+    def effect(self, parameters: Mapping[str, Any]) -> str:
+        if parameters["to"]:
+            return (
+                f"They go to {', '.join(parameters['to'])} instead of the recipients that have no outcome yet, which"
+                " are recorded as removed. They are tried now."
+            )
+        if parameters["next_hop"].lower() == "usual":
+            return "They go by their usual route again, and are tried now."
+        return (
+            f"Their remote recipients are delivered to by {parameters['next_hop']} instead of the hosts of their"
+            " domains; local ones are delivered here as always. They are tried now."
+        )
+
+    def work(self, ids: Sequence[int], parameters: Mapping[str, Any], context: Context, progress: Progress) -> None:
+        recipients = parse_recipients(parameters["to"]) if parameters["to"] else []
+        moment = statements.db_time(context.now)
+        hop = "" if parameters["next_hop"].lower() == "usual" else parameters["next_hop"]
+        with statements.write_transaction():
+            claimed = claim(ids, context.now)
+            if recipients:
+                outbound = any(recipient.kind is Kind.REMOTE for recipient in recipients)
+                for entry in leases.look_at(claimed.free) if claimed.free else ():
+                    _replace(entry, recipients, context)
+                direction = int(Direction.OUTBOUND if outbound else Direction.INBOUND)
+                update(claimed.free, f"{_DUE_NOW}, direction = %s", [moment, moment, direction])
+            else:
+                update(claimed.free, f"{_DUE_NOW}, next_hop = %s", [moment, moment, hop])
+            progress(Tally(len(claimed.free)) + claimed.others, ids[-1])
+        doorbell.ring()
+
+
+def _replace(entry: LeasedEntry, recipients: Sequence[EnvelopeRecipient], context: Context) -> None:
+    """End the open recipients, with a trace, and add the new ones."""
+    reply = f"Redirected to {', '.join(r.address for r in recipients)} by {context.actor}"[:500]
+    clause, ids = statements.id_list([recipient.id for recipient in entry.recipients])
+    if entry.recipients:
+        statements.execute(
+            f"UPDATE spool_recipient SET status = %s, last_reply = %s WHERE id {clause}",
+            [Outcome.REMOVED.value, reply, *ids],
+        )
+    statements.insert(
+        "spool_trace", statements.TRACE_COLUMNS,
+        [
+            (
+                entry.file_name, entry.sender, old.address, old.kind.value, Outcome.REMOVED.value, reply, "",
+                entry.auth_user, entry.client_ip, entry.ehlo_name, entry.tls, entry.port, entry.subject,
+                entry.message_id, entry.size_bytes, entry.attempts, statements.db_time(entry.created),
+                statements.db_time(context.now),
+            )
+            for old in entry.recipients
+        ],
+    )  # fmt: skip
+    original = entry.recipients[0].address if len(entry.recipients) == 1 else ""
+    statements.insert(
+        "spool_recipient", statements.RECIPIENT_COLUMNS,
+        [
+            (entry.id, r.address, r.domain, r.kind.value, Outcome.PENDING.value, r.original or original, "", "", "", "")
+            for r in recipients
+        ],
+    )  # fmt: skip
+    statements.execute(
+        "UPDATE spool_entry SET recipients_total = recipients_total + %s WHERE id = %s",
+        [len(recipients) - len(entry.recipients), entry.id],
+    )

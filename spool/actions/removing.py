@@ -1,0 +1,127 @@
+"""Delete: into the trash, from where it can be undone; with or without a bounce to the sender."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.conf import settings as django_settings
+
+from spool import doorbell, intake, leases, statements, store, trash
+from spool.actions.verb import Context, Progress, Tally, Verb, claim
+from spool.addressing import RefusedRecipient, accept
+from spool.dsn.notices import notices_for
+from spool.envelope import Envelope, LeasedEntry, RecipientResult, Submission
+from spool.headers import storable
+from spool.models.entry import Origin
+from spool.models.recipient import Outcome
+from spool.models.settings import current
+from spool.models.trashed import TrashState
+
+# RFC 3463 X.7.1: delivery not authorised, message refused. Nothing fits an administrator's decision better.
+_REPLY = "550 5.7.1 The message was removed from the queue by the administrator of the mail server"
+_STATUS = "5.7.1"
+# Notices are whole messages, in memory until they are written.
+_NOTICES = 50
+
+
+class Delete(Verb):
+    """Rows become one row of the trash, the file goes there after them."""
+
+    name, label, past = "delete", "Delete", "deleted"
+    undoable = True
+
+    def parameters(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        return {"bounce": bool(given.get("bounce"))}
+
+    def effect(self, parameters: Mapping[str, Any]) -> str:
+        days = current().trash_days
+        told = "Their senders get a bounce, which can't be called back." if parameters["bounce"] else (
+            "Their senders are not told."
+        )  # fmt: skip
+        kept = f"{days} day{'s' if days != 1 else ''}"
+        return f"They leave the spool and are not delivered. {told} This can be undone for {kept}."
+
+    def work(self, ids: Sequence[int], parameters: Mapping[str, Any], context: Context, progress: Progress) -> None:
+        if not parameters["bounce"]:
+            self._chunk(ids, context, progress, _Notices())
+            return
+        for start in range(0, len(ids), _NOTICES):
+            some = ids[start : start + _NOTICES]
+            self._chunk(some, context, progress, _notices(some, context))
+        doorbell.ring()
+
+    def _chunk(self, ids: Sequence[int], context: Context, progress: Progress, notices: _Notices) -> None:
+        reply = f"Removed by {context.actor}"
+        with statements.write_transaction():
+            claimed = claim(ids, context.now)
+            taken = trash.take(claimed.free, context.event_id, context.now, reply, TrashState.TRASHED)
+            unused = notices.insert({item.id for item in taken}, context)
+            progress(Tally(len(taken)) + claimed.others, ids[-1])
+        trash.put_files_away(taken)
+        for path in unused:
+            store.unlink(path)
+
+
+@dataclass(slots=True)
+class _Notices:
+    """Notices whose files are written; the entries that they are about, in the same order."""
+
+    stored: intake.Stored | None = None
+    about: list[int] = field(default_factory=list)
+
+    def insert(self, deleted: set[int], context: Context) -> list[Any]:
+        """Insert the rows of those about `deleted` entries; returns the files of the others."""
+        if self.stored is None:
+            return []
+        ours = intake.Stored([], [], self.stored.subspool)
+        unused = []
+        for entry_id, submission, name in zip(self.about, self.stored.submissions, self.stored.file_names, strict=True):
+            if entry_id in deleted:
+                ours.submissions.append(submission)
+                ours.file_names.append(name)
+            else:
+                unused.append(store.path_of(self.stored.subspool, name))
+        if ours.submissions:
+            intake.insert_rows(ours, context.now, current())
+        return unused
+
+
+def _notices(ids: Sequence[int], context: Context) -> _Notices:
+    """Bounces for the open recipients of `ids`, their files durable. Raises intake.IntakeError."""
+    submissions: list[Submission] = []
+    about: list[int] = []
+    for entry in leases.look_at(ids):
+        for submission in _bounces(entry, context):
+            submissions.append(submission)
+            about.append(entry.id)
+    if not submissions:
+        return _Notices()
+    writer = store.Writer()
+    try:
+        return _Notices(intake.write_files(writer, submissions, current()), about)
+    finally:
+        writer.close()
+
+
+def _bounces(entry: LeasedEntry, context: Context) -> list[Submission]:
+    hostname = django_settings.MAILSPOOL_HOSTNAME
+    results = [RecipientResult(r, Outcome.BOUNCED, _REPLY, _STATUS) for r in entry.recipients]
+    notices = notices_for(
+        entry, results, now=context.now, hostname=hostname,
+        postmaster=current().postmaster or f"postmaster@{hostname}", delayed_until=None, read=entry.read,
+    ) if results else []  # fmt: skip
+    found = []
+    for notice in notices:
+        try:
+            recipients = accept(notice.to, notify="NEVER")
+        except RefusedRecipient:
+            continue
+        envelope = Envelope("", recipients, origin=Origin.DSN, smtputf8=notice.smtputf8, eight_bit=notice.eight_bit)
+        found.append(
+            Submission(
+                envelope, notice.content, subject=storable(notice.subject), message_id=storable(notice.message_id)
+            )
+        )
+    return found

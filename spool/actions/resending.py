@@ -1,0 +1,94 @@
+"""Resend a copy: a new message with the same bytes, to the same recipients or to others; the entry stays as it is."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from django.db import IntegrityError
+
+from spool import doorbell, intake, leases, statements, store
+from spool.actions.recipients import parse_recipients
+from spool.actions.verb import Context, Progress, Tally, Verb
+from spool.envelope import Envelope, EnvelopeRecipient, LeasedEntry, Submission
+from spool.models.entry import Entry, Origin, Priority
+from spool.models.recipient import Recipient
+from spool.models.settings import current
+
+
+class ResendCopy(Verb):
+    """Harmless to an entry on the wire: only its file is read."""
+
+    name, label, past = "resend", "Resend a copy", "copied"
+    chunk = 20
+
+    def parameters(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        to = given.get("to") or ""
+        return {"to": [r.address for r in parse_recipients(to)] if to else []}
+
+    def effect(self, parameters: Mapping[str, Any]) -> str:
+        to = ", ".join(parameters["to"]) or "all their recipients again, also those that have it already"
+        return f"A copy of each goes to {to}. The originals stay as they are."
+
+    def work(self, ids: Sequence[int], parameters: Mapping[str, Any], context: Context, progress: Progress) -> None:
+        entries = leases.look_at(ids)
+        made = {row.file_name for row in Entry.objects.filter(file_name__in=[_name(e, context) for e in entries])}
+        submissions = []
+        for entry in entries:
+            if _name(entry, context) in made:
+                continue
+            recipients = parse_recipients(parameters["to"]) if parameters["to"] else _all_recipients(entry)
+            try:
+                submissions.append(_copy(entry, recipients, context))
+            except FileNotFoundError:
+                continue
+        count = len(submissions) + len(made)
+        tally = Tally(count, 0, len(ids) - count, "were gone already" if count < len(ids) else "")
+        self._commit(submissions, tally, ids[-1], context, progress)
+
+    def _commit(
+        self, submissions: list[Submission], tally: Tally, last: int, context: Context, progress: Progress
+    ) -> None:
+        writer = store.Writer()
+        try:
+            stored = intake.write_files(writer, submissions, current()) if submissions else None
+        finally:
+            writer.close()
+        try:
+            with statements.write_transaction():
+                if stored is not None:
+                    intake.insert_rows(stored, context.now, current())
+                progress(tally, last)
+        except BaseException as error:
+            # After a lost answer of the database they may be there all the same; their files are then the doctor's.
+            if stored is not None and isinstance(error, IntegrityError):
+                return
+            for name in stored.file_names if stored is not None else ():
+                store.unlink(store.path_of(stored.subspool, name)) if stored else None
+            raise
+        doorbell.ring()
+
+
+def _name(entry: LeasedEntry, context: Context) -> str:
+    """The same each time a chunk is worked on, so that a chunk done twice makes one copy of each."""
+    digest = hashlib.sha256(f"{context.job_id} {entry.file_name}".encode()).hexdigest()
+    return f"{entry.file_name[:10]}{digest[:16]}{store.SUFFIX}"
+
+
+def _all_recipients(entry: LeasedEntry) -> list[EnvelopeRecipient]:
+    return [
+        EnvelopeRecipient(r.address, r.domain, r.kind, r.original, r.notify, r.orcpt)  # type: ignore[arg-type]
+        for r in Recipient.objects.filter(entry_id=entry.id).order_by("id")
+    ]
+
+
+def _copy(entry: LeasedEntry, recipients: list[EnvelopeRecipient], context: Context) -> Submission:
+    envelope = Envelope(
+        entry.sender, recipients, auth_user=entry.auth_user, client_ip=entry.client_ip, ehlo_name=entry.ehlo_name,
+        origin=Origin.COMMAND, priority=Priority(entry.priority), envid=entry.envid, ret=entry.ret,
+        smtputf8=entry.smtputf8, eight_bit=entry.eight_bit, tls=entry.tls, port=entry.port,
+    )  # fmt: skip
+    return Submission(
+        envelope, entry.read(), subject=entry.subject, message_id=entry.message_id, file_name=_name(entry, context)
+    )

@@ -1,0 +1,69 @@
+"""What an action is for: all that a filter matches, or entries chosen one by one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from spool.filters import Count, SpoolFilter, count, page
+from spool.filters.pages import matching_ids
+from spool.models.entry import Entry
+
+MOST_CHOSEN = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Either `filter` or `ids`."""
+
+    filter: SpoolFilter | None = None
+    ids: tuple[int, ...] = ()
+
+    @classmethod
+    def of(cls, what: SpoolFilter | Iterable[int] | Selection) -> Selection:
+        if isinstance(what, Selection):
+            return what
+        if isinstance(what, SpoolFilter):
+            return cls(filter=what)
+        return cls(ids=tuple(sorted({int(number) for number in what}))[:MOST_CHOSEN])
+
+    @classmethod
+    def from_json(cls, chosen: dict[str, Any], ids: list[int]) -> Selection:
+        return cls(ids=tuple(ids)) if ids else cls(filter=SpoolFilter.from_json(chosen))
+
+    def count(self, limit: int = 10_000) -> Count:
+        """How many there are, counted up to `limit`."""
+        if self.filter is None:
+            return Count(Entry.objects.filter(id__in=self.ids).count())
+        return count(self.filter, limit)
+
+    def count_all(self) -> int:
+        """How many there are, however long that takes."""
+        if self.filter is None:
+            return len(self.ids)
+        return self.filter.apply(Entry.objects.all()).count()
+
+    def sample(self, size: int) -> list[Entry]:
+        """The newest few."""
+        if self.filter is None:
+            return list(Entry.objects.filter(id__in=self.ids).defer("traceback").order_by("-id")[:size])
+        return page(self.filter, size=size).entries
+
+    def chunks(self, cursor: int, last_id: int, size: int) -> Iterator[list[int]]:
+        """Ids behind `cursor`, up to `last_id`, in order and `size` at a time."""
+        if self.filter is None:
+            windows: Iterable[list[int]] = [[number for number in self.ids if number > cursor]]
+        else:
+            windows = matching_ids(self.filter, cursor, last_id)
+        for ids in windows:
+            for start in range(0, len(ids), size):
+                yield ids[start : start + size]
+
+    def sentence(self) -> str:
+        """In words, for people and the audit."""
+        if self.filter is not None:
+            return self.filter.sentence()
+        names = list(Entry.objects.filter(id__in=self.ids[:20]).values_list("file_name", flat=True))
+        more = f" and {len(self.ids) - len(names)} more" if len(self.ids) > len(names) else ""
+        return f"{', '.join(names)}{more}"

@@ -1,0 +1,106 @@
+"""What every action has in common."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, ClassVar
+
+from spool import statements
+
+
+class Refused(Exception):
+    """The action can't be done as asked; the message says why, and what can."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """What became of some entries: changed, on the wire and left alone, or left alone for another reason."""
+
+    done: int = 0
+    busy: int = 0
+    skipped: int = 0
+    problem: str = ""
+
+    def __add__(self, other: Tally) -> Tally:
+        return Tally(
+            self.done + other.done, self.busy + other.busy, self.skipped + other.skipped, self.problem or other.problem
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """On whose behalf a chunk is worked on, and when."""
+
+    actor: str
+    event_id: int
+    job_id: int
+    now: datetime
+
+
+# Called inside the transaction that changes a chunk's entries, once for each such transaction: what it did, and the
+# last id that is finished. It raises when the work is no longer ours, and the transaction comes to nothing.
+Progress = Callable[[Tally, int], None]
+
+
+class Verb:
+    """One action. `chunk` is how many entries are worked on at a time."""
+
+    name: ClassVar[str]
+    label: ClassVar[str]
+    past: ClassVar[str]
+    chunk: ClassVar[int] = 500
+    undoable: ClassVar[bool] = False
+
+    def parameters(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """`given`, checked and ready for JSON. Raises Refused."""
+        return {}
+
+    def effect(self, parameters: Mapping[str, Any]) -> str:
+        """What will happen, as a sentence for people to agree to."""
+        raise NotImplementedError
+
+    def work(self, ids: Sequence[int], parameters: Mapping[str, Any], context: Context, progress: Progress) -> None:
+        """Do it to `ids`, which are in order and at most `chunk`."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """Of some ids: those that are ours to change until the transaction ends, and how many are not."""
+
+    free: list[int]
+    busy: int
+    gone: int
+
+    @property
+    def others(self) -> Tally:
+        """The entries that are left alone."""
+        return Tally(busy=self.busy, skipped=self.gone, problem="were gone already" if self.gone else "")
+
+
+def claim(ids: Sequence[int], now: datetime) -> Claimed:
+    """Lock the entries that nobody works on; those under lease are left to their worker. Call it in a transaction."""
+    if not ids:
+        return Claimed([], 0, 0)
+    clause, parameters = statements.id_list(ids)
+    free = "(leased_by = '' OR due_at <= %s)"
+    rows = statements.execute(
+        f"SELECT id FROM spool_entry WHERE id {clause} AND {free} ORDER BY id"
+        + ("" if statements.on_sqlite() else " FOR UPDATE SKIP LOCKED"),
+        [*parameters, statements.db_time(now)],
+    ).fetchall()
+    if len(rows) == len(ids):
+        return Claimed([row[0] for row in rows], 0, 0)
+    there = statements.execute(f"SELECT COUNT(*) FROM spool_entry WHERE id {clause}", parameters).fetchone()[0]
+    return Claimed([row[0] for row in rows], max(0, there - len(rows)), len(ids) - max(there, len(rows)))
+
+
+def update(ids: Sequence[int], changes: str, values: Sequence[Any], where: str = "") -> int:
+    """Set columns of entries; how many rows."""
+    if not ids:
+        return 0
+    clause, parameters = statements.id_list(ids)
+    cursor = statements.execute(f"UPDATE spool_entry SET {changes} WHERE id {clause}{where}", [*values, *parameters])
+    return int(cursor.rowcount)

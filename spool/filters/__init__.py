@@ -1,0 +1,24 @@
+"""Which entries are meant: one filter language for page, command and bulk job. It reads, and changes nothing."""
+
+from spool.filters.conditions import SpoolFilter
+from spool.filters.fields import FIELDS, BadFilter, Field
+from spool.filters.pages import SORTS, Count, Page, count, page
+from spool.filters.terms import Term, from_text, understand
+from spool.filters.units import parse_age, parse_size
+
+__all__ = [
+    "FIELDS",
+    "SORTS",
+    "BadFilter",
+    "Count",
+    "Field",
+    "Page",
+    "SpoolFilter",
+    "Term",
+    "count",
+    "from_text",
+    "page",
+    "parse_age",
+    "parse_size",
+    "understand",
+]

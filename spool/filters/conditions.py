@@ -1,0 +1,233 @@
+"""The filter itself: conditions that all hold, and the query that they make."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from datetime import timedelta
+from typing import Any
+
+from django.db.models import Q, QuerySet
+from django.http import QueryDict
+from django.utils import timezone
+
+from spool.filters.fields import FIELDS, BadFilter
+from spool.models.entry import Entry, Priority, Status
+from spool.models.recipient import Recipient
+
+# Conditions written as the partial indexes have them: SQLite only uses such an index when the very words are there.
+_WORDS = {
+    "waiting": "spool_entry.status = 'waiting'",
+    "not normal": "spool_entry.priority <> 2",
+    "logged in": "NOT (spool_entry.auth_user = '')",
+    "error": "NOT (spool_entry.error_group = '')",
+}
+# Each of these alone leads, by an index, to its entries in the order of their ids.
+INDEXED = (
+    "sender", "sender_domain", "recipient", "domain", "ip", "auth_user", "file_name", "message_id", "status",
+    "error_group", "hold", "priority",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class SpoolFilter:
+    """Conditions that all hold; empty ones are not asked about. `*` in an address stands for anything.
+
+    `only_sender_domain` is no condition that anybody chooses: it is how far a domain administrator sees.
+    """
+
+    sender: str = ""
+    sender_domain: str = ""
+    recipient: str = ""
+    domain: str = ""
+    ip: str = ""
+    auth_user: str = ""
+    file_name: str = ""
+    message_id: str = ""
+    subject: str = ""
+    status: str = ""
+    direction: int | None = None
+    priority: int | None = None
+    older_than: timedelta | None = None
+    younger_than: timedelta | None = None
+    larger_than: int | None = None
+    smaller_than: int | None = None
+    min_attempts: int | None = None
+    max_attempts: int | None = None
+    error: str = ""
+    error_group: str = ""
+    hold: bool | None = None
+    next_within: timedelta | None = None
+    only_sender_domain: str | None = None
+
+    @classmethod
+    def parse(cls, values: Mapping[str, str]) -> SpoolFilter:
+        """From texts by field name; unknown names and empty texts are passed over. Raises BadFilter."""
+        parsed: dict[str, Any] = {}
+        for name, text in values.items():
+            field = FIELDS.get(name)
+            if field is not None and text.strip():
+                parsed[field.attribute] = field.parse(text)
+        return cls(**parsed)
+
+    @classmethod
+    def from_query(cls, query: QueryDict) -> SpoolFilter:
+        """From a URL's query. Raises BadFilter."""
+        return cls.parse({name: query.get(name, "") for name in FIELDS})
+
+    @classmethod
+    def from_options(cls, options: Mapping[str, Any]) -> SpoolFilter:
+        """From a command's options. Raises BadFilter."""
+        return cls.parse({name: str(options.get(name.replace("-", "_")) or "") for name in FIELDS})
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> SpoolFilter:
+        """The reverse of `to_json`. Raises BadFilter."""
+        here = cls.parse({name: str(text) for name, text in values.items() if name in FIELDS})
+        scope = values.get("only-sender-domain")
+        return here if scope is None else here.limited_to(str(scope))
+
+    def to_json(self) -> dict[str, str]:
+        """Texts by field name."""
+        texts = self.texts()
+        if self.only_sender_domain is not None:
+            texts["only-sender-domain"] = self.only_sender_domain
+        return texts
+
+    def to_query(self) -> str:
+        """As the query of a URL, without "?"."""
+        query = QueryDict(mutable=True)
+        query.update(self.texts())
+        return query.urlencode()
+
+    def texts(self) -> dict[str, str]:
+        """What is asked for, as people write it, by field name."""
+        values = {field.name: (field, getattr(self, field.attribute)) for field in FIELDS.values()}
+        return {name: field.format(value) for name, (field, value) in values.items() if value not in ("", None)}
+
+    def sentence(self) -> str:
+        """In words: "messages from ann@example.org, larger than 10MB"."""
+        parts = [FIELDS[name].words.format(text) for name, text in self.texts().items()]
+        if self.only_sender_domain is not None:
+            parts.append(f"sent from {self.only_sender_domain}")
+        return f"messages {', '.join(parts)}" if parts else "all messages"
+
+    def limited_to(self, domain: str) -> SpoolFilter:
+        """The same, of mail from `domain` only."""
+        return replace(self, only_sender_domain=domain.lower())
+
+    def with_values(self, **values: Any) -> SpoolFilter:
+        """The same with other values, by attribute name."""
+        return replace(self, **values)
+
+    @property
+    def is_empty(self) -> bool:
+        return self == SpoolFilter()
+
+    @property
+    def indexed(self) -> list[str]:
+        """The attributes whose condition an index answers."""
+        found = [name for name in INDEXED if getattr(self, name) not in ("", None) and self._has_index(name)]
+        if self.only_sender_domain is not None and not {"sender", "sender_domain"} & {*found}:
+            found.append("only_sender_domain")
+        return found
+
+    def _has_index(self, name: str) -> bool:
+        if name in ("sender", "recipient", "auth_user"):
+            return "*" not in getattr(self, name)
+        if name == "priority":
+            return self.priority != Priority.NORMAL
+        return name != "hold" or bool(self.hold)
+
+    @property
+    def scanned(self) -> list[str]:
+        """The attributes whose condition is found out by looking at each entry."""
+        # The time in the spool only bounds the ids that are looked at.
+        known = {*self.indexed, "older_than", "younger_than", "only_sender_domain"}
+        return [f.name for f in fields(self) if f.name not in known and getattr(self, f.name) not in ("", None)]
+
+    def only(self, attribute: str) -> SpoolFilter:
+        """Nothing but that one condition."""
+        return SpoolFilter(**{attribute: getattr(self, attribute)})
+
+    def apply(self, entries: QuerySet[Entry], within: tuple[int, int] | None = None) -> QuerySet[Entry]:
+        """`entries` that meet all conditions; `within` are the lowest and the highest id that can be meant."""
+        for condition in self._conditions(within):
+            entries = entries.filter(condition)
+        if within is not None:
+            entries = entries.filter(id__gte=within[0], id__lte=within[1])
+        return entries.extra(where=[_WORDS[words] for words in self._partial_indexes()])
+
+    def recipients(self) -> QuerySet[Recipient]:
+        """The recipients that `recipient` and `domain` ask for."""
+        meant = Recipient.objects.all()
+        if self.recipient:
+            meant = meant.filter(_address("address", self.recipient))
+        return meant.filter(domain=self.domain) if self.domain else meant
+
+    def _partial_indexes(self) -> list[str]:
+        wanted = {
+            "waiting": self.status == Status.WAITING, "error": bool(self.error_group),
+            "not normal": self.priority not in (None, Priority.NORMAL),
+            "logged in": bool(self.auth_user) and "*" not in self.auth_user,
+        }  # fmt: skip
+        return [words for words, is_wanted in wanted.items() if is_wanted]
+
+    def _conditions(self, within: tuple[int, int] | None) -> list[Q]:
+        found: list[Q] = []
+        if self.only_sender_domain is not None:
+            found.append(Q(sender_domain=self.only_sender_domain))
+        if self.sender:
+            found.append(_sender(self.sender))
+        if self.recipient or self.domain:
+            meant = self.recipients()
+            if within is not None:
+                meant = meant.filter(entry_id__gte=within[0], entry_id__lte=within[1])
+            found.append(Q(id__in=meant.values("entry_id")))
+        if self.auth_user:
+            found.append(_address("auth_user", self.auth_user))
+        equal = {
+            "sender_domain": self.sender_domain, "client_ip": self.ip, "file_name": self.file_name,
+            "status": self.status, "error_group": self.error_group,
+        }  # fmt: skip
+        found += [Q(**{column: value}) for column, value in equal.items() if value]
+        if self.message_id:
+            bare = self.message_id.strip("<>")
+            found.append(Q(message_id__in=[self.message_id, bare, f"<{bare}>"]))
+        return found + self._scanned_conditions()
+
+    def _scanned_conditions(self) -> list[Q]:
+        now = timezone.now()
+        found = [Q(subject__icontains=word) for word in self.subject.split()]
+        if self.error:
+            found.append(Q(last_error__icontains=self.error))
+        compared: dict[str, Any] = {
+            "direction": self.direction, "priority": self.priority, "size_bytes__gt": self.larger_than,
+            "size_bytes__lt": self.smaller_than, "attempts__gte": self.min_attempts,
+            "attempts__lte": self.max_attempts, "hold": self.hold,
+            "created__lt": now - self.older_than if self.older_than is not None else None,
+            "created__gt": now - self.younger_than if self.younger_than is not None else None,
+            "next_attempt__lte": now + self.next_within if self.next_within is not None else None,
+        }  # fmt: skip
+        return found + [Q(**{lookup: value}) for lookup, value in compared.items() if value is not None]
+
+
+def _sender(pattern: str) -> Q:
+    """The domain is asked for as well: the index has it first."""
+    if pattern == "<>":
+        return Q(sender_domain="", sender="")
+    if "*" in pattern:
+        return _address("sender", pattern)
+    return Q(sender_domain=pattern.rpartition("@")[2].lower()) & _address("sender", pattern)
+
+
+def _address(column: str, pattern: str) -> Q:
+    if "*" in pattern:
+        return Q(**{f"{column}__iregex": "^" + ".*".join(re.escape(part) for part in pattern.split("*")) + "$"})
+    local, at, domain = pattern.rpartition("@")
+    # A local part keeps its case in the spool (RFC 5321 2.4), and people do not know it.
+    return Q(**{f"{column}__in": sorted({f"{local}{at}{domain.lower()}", pattern.lower()})})
+
+
+__all__ = ["INDEXED", "BadFilter", "SpoolFilter"]

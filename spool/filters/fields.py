@@ -1,0 +1,126 @@
+"""The conditions that there are, by the name that URL, command line and JSON share."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from accounts.addresses import InvalidAddress, normalise_domain
+from spool.filters.units import BadFilter, format_age, format_size, parse_age, parse_size
+from spool.models.entry import Direction, Priority, Status
+
+__all__ = ["FIELDS", "BadFilter", "Field"]
+
+LONGEST = 320
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One condition. `name` is its option, query parameter and JSON key; `attribute` its place in SpoolFilter.
+
+    `words` completes the sentence "messages …"; `metavar` shows how its value is written; `choices` are all it takes.
+    """
+
+    name: str
+    attribute: str
+    words: str
+    help: str
+    metavar: str
+    parse: Callable[[str], Any]
+    format: Callable[[Any], str] = str
+    choices: tuple[str, ...] = ()
+
+
+def _text(text: str) -> str:
+    text = text.strip()
+    if len(text) > LONGEST:
+        raise BadFilter(f"A condition has at most {LONGEST} characters.")
+    if any(ord(letter) < 32 or 0xD800 <= ord(letter) < 0xE000 for letter in text):
+        raise BadFilter("A condition is one line of text.")
+    return text
+
+
+def _domain(text: str) -> str:
+    text = _text(text).lower().removeprefix("@")
+    if not text:
+        return ""
+    try:
+        return normalise_domain(text)
+    except InvalidAddress as error:
+        raise BadFilter(f"{text!r} is not a domain; write example.org.") from error
+
+
+def _ip(text: str) -> str:
+    text = _text(text)
+    try:
+        return str(ipaddress.ip_address(text)) if text else ""
+    except ValueError as error:
+        raise BadFilter(f"{text!r} is not an IP address; write 192.0.2.1 or 2001:db8::1.") from error
+
+
+def _file_name(text: str) -> str:
+    text = _text(text).lower()
+    return text if not text or text.endswith(".eml") else f"{text}.eml"
+
+
+def _number(text: str) -> int:
+    if not (text.strip().isascii() and text.strip().isdigit()) or len(text.strip()) > 9:
+        raise BadFilter(f"{text!r} is not a number.")
+    return int(text)
+
+
+def _one_of(what: str, values: dict[str, Any]) -> Callable[[str], Any]:
+    def parse(text: str) -> Any:
+        try:
+            return values[text.strip().lower()]
+        except KeyError as error:
+            raise BadFilter(f"{text!r} is not a {what}; there are {', '.join(values)}.") from error
+
+    return parse
+
+
+def _chosen(field: str, attribute: str, words: str, help_text: str, values: dict[str, Any]) -> Field:
+    names = {value: name for name, value in values.items()}
+    return Field(
+        field, attribute, words, help_text, field.upper(), _one_of(field, values), lambda value: names[value],
+        tuple(values),
+    )  # fmt: skip
+
+
+STATUSES = {status.value: status.value for status in Status}
+DIRECTIONS = {"inbound": int(Direction.INBOUND), "outbound": int(Direction.OUTBOUND)}
+PRIORITIES = {"low": int(Priority.LOW), "normal": int(Priority.NORMAL), "high": int(Priority.HIGH)}
+_YES = {"yes": True, "no": False}
+
+_ALL = (
+    Field("sender", "sender", "from {}", "sender's address; * stands for anything, <> for none", "ADDRESS", _text),
+    Field("sender-domain", "sender_domain", "from the domain {}", "sender's domain", "DOMAIN", _domain),
+    Field("recipient", "recipient", "to {}", "a recipient's address; * stands for anything", "ADDRESS", _text),
+    Field("domain", "domain", "to the domain {}", "a recipient's domain", "DOMAIN", _domain),
+    Field("ip", "ip", "that came from {}", "IP address of the client", "IP", _ip),
+    Field("auth-user", "auth_user", "sent by the user {}", "user who logged in to send it", "ADDRESS", _text),
+    Field("id", "file_name", "with the file name {}", "file name", "NAME", _file_name),
+    Field("message-id", "message_id", "with the Message-ID {}", "Message-ID", "ID", _text),
+    Field("subject", "subject", "with “{}” in the subject", "words that the subject has", "TEXT", _text),
+    _chosen("status", "status", "with the status {}", "status", STATUSES),
+    _chosen("direction", "direction", "that are {}", "inbound or outbound", DIRECTIONS),
+    _chosen("priority", "priority", "with {} priority", "priority", PRIORITIES),
+    Field("older", "older_than", "in the spool for more than {}", "longer in the spool than", "AGE", parse_age,
+          format_age),
+    Field("younger", "younger_than", "in the spool for less than {}", "not as long in the spool as", "AGE", parse_age,
+          format_age),
+    Field("larger", "larger_than", "larger than {}", "larger than", "SIZE", parse_size, format_size),
+    Field("smaller", "smaller_than", "smaller than {}", "smaller than", "SIZE", parse_size, format_size),
+    Field("min-attempts", "min_attempts", "with at least {} attempts", "at least as many attempts", "N", _number),
+    Field("max-attempts", "max_attempts", "with at most {} attempts", "at most as many attempts", "N", _number),
+    Field("error", "error", "whose last error has “{}”", "text that the last error has", "TEXT", _text),
+    Field("error-group", "error_group", "whose last error is “{}”", "last error, cleaned of particulars", "TEXT",
+          _text),
+    _chosen("hold", "hold", "on hold: {}", "whether it is on hold", _YES),
+    Field("next-within", "next_within", "with the next attempt within {}", "next attempt comes within", "AGE",
+          parse_age, format_age),
+)  # fmt: skip
+
+FIELDS: dict[str, Field] = {field.name: field for field in _ALL}

@@ -1,0 +1,319 @@
+"""Entries that were taken out of the spool and can be put back: deleted ones, and those moved to a folder.
+
+Taking is one transaction: the entry and its recipients become one Trashed row, its open recipients are recorded as
+removed, and the rows go. Only then does the file go to `<home>/trash/<day>/`. Until it has got there, because a crash
+came between, it is at its place in the spool: everything here looks at both. Restoring goes the other way round: file
+first, then rows, by one transaction in which the Trashed row goes.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings as django_settings
+
+from spool import statements, store
+from spool.models.entry import Entry
+from spool.models.recipient import Recipient
+from spool.models.trashed import Trashed, TrashState
+
+CHUNK = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What is needed to find the file of an entry that was taken."""
+
+    id: int
+    file_name: str
+    subspool: str
+    state: str
+    target: str
+    at: datetime
+
+    @property
+    def in_spool(self) -> Path:
+        return store.path_of(self.subspool, self.file_name)
+
+    @property
+    def in_trash(self) -> Path:
+        return folder_of(self.at) / self.file_name
+
+
+def root() -> Path:
+    """The folder that holds the trash, a folder for each day in it."""
+    path: Path = django_settings.HOME.root / "trash"
+    return path
+
+
+def folder_of(at: datetime) -> Path:
+    """Where files go that were deleted at that moment."""
+    return root() / f"{at:%Y-%m-%d}"
+
+
+def take(
+    ids: Sequence[int], event_id: int, now: datetime, reply: str, state: TrashState, target: str = ""
+) -> list[Taken]:
+    """Make Trashed rows of entries that the caller has claimed, in the caller's transaction.
+
+    `reply` is what the trace says of the recipients that were still open.
+    """
+    if not ids:
+        return []
+    clause, parameters = statements.id_list(ids)
+    moment = statements.db_time(now)
+    statements.execute(
+        f"INSERT INTO spool_trashed (id, file_name, subspool, sender, subject, size_bytes, state, target, at, event_id,"
+        f" entry, recipients) SELECT e.id, e.file_name, e.subspool, e.sender, e.subject, e.size_bytes, {_text(state)},"
+        f" %s, %s, %s, {_as_json('e', Entry)}, {_recipients_as_json()} FROM spool_entry e WHERE e.id {clause}",
+        [target, moment, event_id, *parameters],
+    )
+    statements.execute(
+        f"INSERT INTO spool_trace ({', '.join(statements.TRACE_COLUMNS)}) SELECT e.file_name, e.sender, r.address,"
+        " r.kind, 'removed', %s, '', e.auth_user, e.client_ip, e.ehlo_name, e.tls, e.port, e.subject, e.message_id,"
+        " e.size_bytes, e.attempts, e.created, %s FROM spool_entry e JOIN spool_recipient r ON r.entry_id = e.id"
+        f" WHERE e.id {clause} AND r.status = 'pending'",
+        [reply[:500], moment, *parameters],
+    )
+    statements.execute(f"DELETE FROM spool_recipient WHERE entry_id {clause}", parameters)
+    rows = statements.execute(
+        f"DELETE FROM spool_entry WHERE id {clause} RETURNING id, file_name, subspool", parameters
+    ).fetchall()
+    return [Taken(row[0], row[1], row[2], state.value, target, now) for row in rows]
+
+
+def put_files_away(taken: Sequence[Taken]) -> None:
+    """Move the files of deleted entries to the trash, after the commit. What fails stays findable in the spool."""
+    if not taken:
+        return
+    folder = folder_of(taken[0].at)
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    # Under the rows' locks: somebody may be restoring them already.
+    with statements.write_transaction():
+        for item in locked([item.id for item in taken]):
+            _rename(item.in_spool, item.in_trash)
+    # The names in the spool need no sync: a file is looked for in both places.
+    store.sync_folder(folder)
+
+
+def restore(ids: Sequence[int], now: datetime) -> tuple[list[int], int]:
+    """Put entries back into the spool as they were; (those restored, how many had lost their file)."""
+    with statements.write_transaction():
+        rows = locked(ids)
+        there = [item for item in rows if _bring_back(item)]
+        # A rollback from here on leaves files in the spool whose Trashed rows still know them.
+        for folder in {item.in_spool.parent for item in there}:
+            store.sync_folder(folder)
+        restored = [item.id for item in there]
+        if restored:
+            _insert(there, now)
+    for item in there:
+        if item.target:
+            _forget_moved(item)
+    return restored, len(rows) - len(there)
+
+
+def locked(ids: Sequence[int]) -> list[Taken]:
+    """Those of `ids` that are still in the trash, theirs until the caller's transaction ends."""
+    if not ids:
+        return []
+    clause, parameters = statements.id_list(ids)
+    rows = statements.execute(
+        f"SELECT id, file_name, subspool, state, target, at FROM spool_trashed WHERE id {clause} ORDER BY id"
+        + ("" if statements.on_sqlite() else " FOR UPDATE"),
+        parameters,
+    ).fetchall()
+    return [_from_row(row) for row in rows]
+
+
+def _from_row(row: statements.Row) -> Taken:
+    return Taken(row[0], row[1], row[2], row[3], row[4], statements.from_db_time(row[5]))
+
+
+def purge(now: datetime, days: int) -> int:
+    """Remove for good what was deleted more than `days` ago; how many messages. Moved files stay where they are."""
+    before = now - timedelta(days=days)
+    purged = 0
+    while True:
+        ids = list(
+            Trashed.objects.filter(at__lt=before).exclude(state=TrashState.MOVING).order_by("at")
+            .values_list("id", flat=True)[:CHUNK]
+        )  # fmt: skip
+        if not ids:
+            break
+        purged += len(remove(ids))
+    for folder in root().iterdir() if root().is_dir() else ():
+        try:
+            folder.rmdir()
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.ENOTDIR):
+                raise
+    return purged
+
+
+def remove(ids: Sequence[int]) -> list[Taken]:
+    """Remove entries of the trash for good: rows first, then files."""
+    clause, parameters = statements.id_list(ids)
+    with statements.write_transaction():
+        rows = statements.execute(
+            f"DELETE FROM spool_trashed WHERE id {clause} RETURNING id, file_name, subspool, state, target, at",
+            parameters,
+        ).fetchall()
+    removed = [_from_row(row) for row in rows]
+    for item in removed:
+        if item.state == TrashState.TRASHED:
+            store.unlink(item.in_trash)
+            store.unlink(item.in_spool)
+    return removed
+
+
+def _bring_back(item: Taken) -> bool:
+    """Have the file at its place in the spool; False when it is nowhere."""
+    if item.in_spool.exists():
+        return True
+    item.in_spool.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if not item.target:
+        return _rename(item.in_trash, item.in_spool)
+    source = Path(item.target) / item.file_name
+    try:
+        size = Trashed.objects.values_list("size_bytes", flat=True).get(id=item.id)
+        # Somebody may have changed it there: bytes of the spool are never changed.
+        if source.is_symlink() or source.stat().st_size != size:
+            return False
+    except (OSError, Trashed.DoesNotExist):
+        return False
+    return _link_or_copy(source, item.in_spool)
+
+
+def _link_or_copy(source: Path, target: Path) -> bool:
+    try:
+        os.link(source, target, follow_symlinks=False)
+        return True
+    except FileExistsError:
+        return True
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        if error.errno not in (errno.EXDEV, errno.EPERM, errno.EOPNOTSUPP):
+            raise
+    temporary = store.incoming() / f"{target.name}.tmp"
+    temporary.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    shutil.copyfile(source, temporary)
+    with temporary.open("rb") as file:
+        os.fsync(file.fileno())
+    temporary.rename(target)
+    return True
+
+
+def _rename(source: Path, target: Path) -> bool:
+    """Rename, across file systems if need be; False when there is no such file."""
+    try:
+        os.rename(source, target)
+        return True
+    except FileNotFoundError:
+        return target.exists()
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+    done = _link_or_copy(source, target)
+    store.sync_folder(target.parent)
+    store.unlink(source)
+    return done
+
+
+def _insert(items: Sequence[Taken], now: datetime) -> None:
+    clause, parameters = statements.id_list([item.id for item in items])
+    if statements.on_sqlite():
+        _insert_sqlite(clause, parameters, now)
+    else:
+        _insert_postgresql(clause, parameters, now)
+    # Only what this removal wrote down: a redirection before it has ended recipients for good.
+    names, moments = [i.file_name for i in items], sorted({statements.db_time(i.at) for i in items})  # type: ignore[type-var]
+    if statements.on_sqlite():
+        named, ended = (f"IN ({', '.join('%s' for _ in values)})" for values in (names, moments))
+        values: list[Any] = [*names, *moments]
+    else:
+        named = ended = "= ANY(%s)"
+        values = [names, moments]
+    statements.execute(
+        f"DELETE FROM spool_trace WHERE file_name {named} AND outcome = 'removed' AND ended {ended}", values
+    )
+    statements.execute(f"DELETE FROM spool_trashed WHERE id {clause}", parameters)
+
+
+def _insert_postgresql(clause: str, parameters: Sequence[Any], now: datetime) -> None:
+    statements.execute(
+        "INSERT INTO spool_entry SELECT e.* FROM spool_trashed t, LATERAL jsonb_populate_record(NULL::spool_entry,"
+        " t.entry || jsonb_build_object('leased_by', '', 'status', CASE WHEN t.entry->>'status' IN ('local', 'remote')"
+        " THEN 'waiting' ELSE t.entry->>'status' END, 'due_at', CASE WHEN (t.entry->>'hold')::boolean THEN NULL ELSE"
+        " GREATEST(COALESCE((t.entry->>'next_attempt')::timestamptz, %s), %s) END)) AS e"
+        f" WHERE t.id {clause} ORDER BY t.id",
+        [now, now, *parameters],
+    )
+    statements.execute(
+        "INSERT INTO spool_recipient SELECT r.* FROM spool_trashed t,"
+        f" LATERAL jsonb_populate_recordset(NULL::spool_recipient, t.recipients) AS r WHERE t.id {clause}"
+        " ORDER BY r.id",
+        parameters,
+    )
+
+
+def _insert_sqlite(clause: str, parameters: Sequence[Any], now: datetime) -> None:
+    moment = statements.db_time(now)
+    columns = _columns(Entry)
+    changed = {
+        "leased_by": "''",
+        "status": "CASE WHEN json_extract(entry, '$.status') IN ('local', 'remote') THEN 'waiting'"
+                  " ELSE json_extract(entry, '$.status') END",
+        "due_at": "CASE WHEN json_extract(entry, '$.hold') THEN NULL"
+                  " ELSE MAX(COALESCE(json_extract(entry, '$.next_attempt'), %s), %s) END",
+    }  # fmt: skip
+    values = ", ".join(changed.get(name, f"json_extract(entry, '$.{name}')") for name in columns)
+    statements.execute(
+        f"INSERT INTO spool_entry ({', '.join(columns)}) SELECT {values} FROM spool_trashed WHERE id {clause}",
+        [moment, moment, *parameters],
+    )
+    columns = _columns(Recipient)
+    values = ", ".join(f"json_extract(r.value, '$.{name}')" for name in columns)
+    statements.execute(
+        f"INSERT INTO spool_recipient ({', '.join(columns)}) SELECT {values}"
+        f" FROM spool_trashed t, json_each(t.recipients) r WHERE t.id {clause}",
+        parameters,
+    )
+
+
+def _forget_moved(item: Taken) -> None:
+    """The copy in the folder goes, for the message is in the spool again."""
+    for name in (item.file_name, f"{item.file_name.removesuffix(store.SUFFIX)}.json"):
+        store.unlink(Path(item.target) / name)
+
+
+def _columns(model: type[Entry] | type[Recipient]) -> list[str]:
+    return [str(field.column) for field in model._meta.concrete_fields]
+
+
+def _as_json(alias: str, model: type[Entry] | type[Recipient]) -> str:
+    if not statements.on_sqlite():
+        return f"to_jsonb({alias})"
+    pairs = ", ".join(f"'{name}', {alias}.{name}" for name in _columns(model))
+    return f"json_object({pairs})"
+
+
+def _recipients_as_json() -> str:
+    if not statements.on_sqlite():
+        return (
+            "COALESCE((SELECT jsonb_agg(to_jsonb(r) ORDER BY r.id) FROM spool_recipient r WHERE r.entry_id = e.id),"
+            " '[]'::jsonb)"
+        )
+    return f"(SELECT json_group_array({_as_json('r', Recipient)}) FROM spool_recipient r WHERE r.entry_id = e.id)"
+
+
+def _text(state: TrashState) -> str:
+    return f"'{state.value}'"
