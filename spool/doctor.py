@@ -12,7 +12,7 @@ from pathlib import Path
 from django.conf import settings as django_settings
 from django.utils import timezone
 
-from spool import store
+from spool import dropfolder, store
 from spool.models.entry import Entry
 from spool.models.recipient import Recipient
 from spool.models.trace import Trace
@@ -48,6 +48,8 @@ def examine() -> Iterator[Finding]:
         yield Finding("lapsed lease", name, "taken by the next pass")
     for name in Entry.objects.filter(hold=True, failures__gt=0).values_list("file_name", flat=True)[:CHUNK]:
         yield Finding("set aside", name, "look at its traceback, then release it")
+    for aside in dropfolder.rejected():
+        yield Finding("rejected drop file", f"{aside.name}: {aside.reason}", "mend it and drop it again, or delete it")
     strays = Recipient.objects.exclude(entry__in=Entry.objects.all())
     if (count := strays.count()) > 0:
         yield Finding("stray recipients", str(count), "removed")

@@ -6,44 +6,53 @@ can be told from one before: at the next look, a claimed file whose entry or tra
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import logging
-import re
+import os
 import secrets
+import stat
 import threading
 import time
-from email.errors import MessageError
-from email.message import Message
-from email.parser import BytesHeaderParser
-from email.policy import SMTP
-from email.utils import formatdate, getaddresses
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from django.conf import settings as django_settings
 from django.db import Error as DatabaseError
 from django.db import close_old_connections
 
-from accounts.addresses import InvalidAddress, split_address
 from spool import intake, store
-from spool.addressing import RefusedRecipient, accept_many
-from spool.envelope import Envelope, EnvelopeRecipient, Submission
-from spool.headers import header_block
-from spool.models.entry import Entry, Origin
+from spool.dropped import Dropped, Unreadable, read_message
+from spool.headers import storable
+from spool.models.entry import Entry
 from spool.models.settings import current
 from spool.models.trace import Trace
 
 log = logging.getLogger(__name__)
 
 BATCH = 100
+# So much of a batch is in memory at once, one message at least.
+BATCH_BYTES = 32 * 1024 * 1024
 POLL_SECONDS = 1.0
 # A file that still grows is being copied, not moved: it is left until it has been quiet for this long.
 QUIET_SECONDS = 0.5
+# What of a dropped file's name is kept, in bytes: a claimed file's has room for more before and after it.
+LONGEST_NAME = 150
+# Errors that say nothing about the file: there is too little of something for the moment.
+_OURS = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 _WORKING = ".working"
 _REJECTED = "rejected"
-_STRIPPED = frozenset({b"bcc", b"x-sender", b"x-receiver", b"return-path"})
+_REASON = ".reason.txt"
 
 
-class Unreadable(Exception):
-    """The file can't become a message; the text says why."""
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """A file that was set aside, or that some of its recipients did not get."""
+
+    name: str
+    reason: str
 
 
 def watch(stop: threading.Event) -> None:
@@ -55,6 +64,8 @@ def watch(stop: threading.Event) -> None:
                 pass
         except (intake.IntakeError, DatabaseError, OSError) as error:
             log.warning("the drop folder has to wait: %s", error)
+        except Exception:  # the edge of the thread: it must not end before its process
+            log.exception("a look into the drop folder failed")
 
 
 def take() -> int:
@@ -63,32 +74,73 @@ def take() -> int:
     Raises IntakeError, OSError or django.db.Error when they can't be stored now; then they stay for the next look.
     """
     drop: Path = django_settings.HOME.drop
-    working, rejected = drop / _WORKING, drop / _REJECTED
-    for folder in (working, rejected):
+    working = drop / _WORKING
+    for folder in (working, drop / _REJECTED):
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    claimed = _forget_finished(sorted(working.iterdir()))
-    for path in _dropped(drop)[: BATCH - len(claimed)]:
-        if path.is_symlink() or not path.is_file():
-            _reject(path, path.name, "it is not a regular file", rejected)
-            continue
-        place = working / f"{store.new_file_names(1)[0].removesuffix('.eml')}~{path.name}"
-        path.rename(place)
-        claimed.append(place)
-    submissions, taken = [], []
-    for place in claimed:
-        name, _, original = place.name.partition("~")
+    with _alone(working) as first:
+        if not first:
+            return 0
+        claimed = _forget_finished(sorted(working.iterdir()))
+        claimed += _claim(drop, max(0, BATCH - len(claimed)))
+        for some in _read(claimed):
+            intake.accept([dropped.submission for _, dropped in some])
+            for place, dropped in some:
+                if dropped.refused:
+                    _note(_original(place), f"it was taken, but not for everyone: {'; '.join(dropped.refused)}")
+                place.unlink(missing_ok=True)
+        return len(claimed)
+
+
+def rejected() -> Iterator[Rejected]:
+    """What was set aside and why, for the doctor."""
+    folder: Path = django_settings.HOME.drop / _REJECTED
+    if not folder.is_dir():
+        return
+    names = {os.fsdecode(path.name) for path in folder.iterdir()}
+    for name in sorted({name.removesuffix(_REASON) for name in names}):
+        reason = ""
+        if f"{name}{_REASON}" in names:
+            try:
+                reason = (folder / f"{name}{_REASON}").read_text(errors="replace").strip()
+            except OSError as error:
+                reason = f"the reason can't be read: {error}"
+        yield Rejected(_shown(name), reason or "no reason was recorded")
+
+
+@contextmanager
+def _alone(working: Path) -> Iterator[bool]:
+    """Whether no other process takes files from this folder meanwhile: its claims would look like a crash's."""
+    descriptor = os.open(working, os.O_RDONLY | os.O_DIRECTORY)
+    try:
         try:
-            submission = _submission(place.read_bytes())
-        except Unreadable as error:
-            _reject(place, original, str(error), rejected)
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
+    finally:
+        os.close(descriptor)
+
+
+def _claim(drop: Path, most: int) -> list[Path]:
+    """Move dropped files to where nobody but us looks. Durable on return: a claim undone would be a second copy."""
+    claimed = []
+    for path in _dropped(drop)[:most]:
+        try:
+            if not stat.S_ISREG(path.lstat().st_mode):
+                _reject(path, path.name, "it is not a regular file")
+                continue
+            name = os.fsdecode(os.fsencode(path.name)[-LONGEST_NAME:])
+            place = drop / _WORKING / f"{store.new_file_names(1)[0].removesuffix('.eml')}~{name}"
+            path.rename(place)
+        except FileNotFoundError:
+            # Whoever dropped it has taken it back.
             continue
-        submission.file_name = f"{name}.eml"
-        submissions.append(submission)
-        taken.append(place)
-    intake.accept(submissions)
-    for place in taken:
-        place.unlink()
-    return len(claimed)
+        claimed.append(place)
+    if claimed:
+        for folder in (drop / _WORKING, drop):
+            _sync(folder)
+    return claimed
 
 
 def _dropped(drop: Path) -> list[Path]:
@@ -97,7 +149,10 @@ def _dropped(drop: Path) -> list[Path]:
     found = []
     for path in drop.iterdir():
         if path.suffix.lower() == ".eml" and not path.name.startswith("."):
-            changed = path.lstat().st_mtime
+            try:
+                changed = path.lstat().st_mtime
+            except FileNotFoundError:
+                continue
             if changed <= quiet:
                 found.append((changed, path))
     return [path for _, path in sorted(found)]
@@ -111,84 +166,96 @@ def _forget_finished(claimed: list[Path]) -> list[Path]:
     finished = set(Entry.objects.filter(file_name__in=names).values_list("file_name", flat=True))
     finished |= set(Trace.objects.filter(file_name__in=names).values_list("file_name", flat=True))
     for name in finished:
-        names.pop(name).unlink()
+        names.pop(name).unlink(missing_ok=True)
     return list(names.values())
 
 
-def _reject(path: Path, name: str, reason: str, rejected: Path) -> None:
+def _read(claimed: list[Path]) -> Iterator[list[tuple[Path, Dropped]]]:
+    """The claimed files as messages, so many at a time as memory may hold; those that are none are set aside."""
+    some: list[tuple[Path, Dropped]] = []
+    size = 0
+    for place in claimed:
+        try:
+            dropped = read_message(_content(place))
+        except FileNotFoundError:
+            continue
+        except Unreadable as error:
+            _reject(place, _original(place), str(error))
+            continue
+        except (DatabaseError, OSError):
+            raise
+        except Exception as error:  # one file on which the program fails must not stop those behind it
+            log.exception("a dropped file could not be read")
+            _reject(place, _original(place), f"the program failed on it: {error!r}")
+            continue
+        dropped.submission.file_name = f"{place.name.partition('~')[0]}.eml"
+        some.append((place, dropped))
+        size += len(dropped.submission.content or b"")
+        if size >= BATCH_BYTES:
+            yield some
+            some, size = [], 0
+    if some:
+        yield some
+
+
+def _content(place: Path) -> bytes:
+    """The file's bytes. Raises Unreadable when it is no regular file or too large; then nothing of it is read."""
+    limit = current().max_message_bytes
+    try:
+        # Not followed, not waited for: what was a file a moment ago may be a link or a pipe now.
+        descriptor = os.open(place, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        with os.fdopen(descriptor, "rb") as file:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                raise Unreadable("it is not a regular file")
+            content = file.read(limit + 1) if os.fstat(descriptor).st_size <= limit else None
+    except OSError as error:
+        if isinstance(error, FileNotFoundError) or error.errno in _OURS:
+            raise
+        raise Unreadable(f"it can't be read: {error.strerror}") from error
+    if content is None or len(content) > limit:
+        raise Unreadable(f"it is larger than the limit of {limit} bytes")
+    return content
+
+
+def _reject(path: Path, name: str, reason: str) -> None:
     """Set a file aside with its reason beside it."""
-    target = rejected / name
-    if target.exists() or target.is_symlink():
-        target = rejected / f"{secrets.token_hex(4)}-{name}"
-    target.with_name(f"{target.name}.reason.txt").write_text(f"{name} was not taken into the spool: {reason}\n")
+    target = _free(name)
     path.rename(target)
-    log.warning("drop folder: %s set aside: %s", name, reason)
+    _explain(target, f"{_shown(name)} was not taken into the spool: {reason}")
 
 
-def _submission(raw: bytes) -> Submission:
-    """A dropped file as a message. Raises Unreadable."""
-    if not raw.strip():
-        raise Unreadable("it is empty")
-    if b"\0" in raw:
-        raise Unreadable("it has NUL bytes")
-    if len(raw) > current().max_message_bytes:
-        raise Unreadable(f"it is larger than the limit of {current().max_message_bytes} bytes")
-    content = re.sub(rb"\r\n|\r|\n", b"\r\n", raw)
+def _note(name: str, reason: str) -> None:
+    """Leave a reason without a file."""
+    _explain(_free(name), f"{_shown(name)}: {reason}")
+
+
+def _free(name: str) -> Path:
+    """A path in the folder of rejected files that nothing has yet."""
+    folder: Path = django_settings.HOME.drop / _REJECTED
+    name = os.fsdecode(os.fsencode(name)[-LONGEST_NAME:])
+    target = folder / name
+    if os.path.lexists(target) or os.path.lexists(f"{target}{_REASON}"):
+        target = folder / f"{secrets.token_hex(4)}-{name}"
+    return target
+
+
+def _explain(target: Path, text: str) -> None:
+    log.warning("drop folder: %s", storable(text, 1000))
+    target.with_name(f"{target.name}{_REASON}").write_text(f"{text}\n", errors="backslashreplace")
+
+
+def _original(place: Path) -> str:
+    return place.name.partition("~")[2]
+
+
+def _shown(name: str) -> str:
+    """A file's name, which may be any bytes, as one line of text."""
+    return storable(os.fsencode(name).decode("utf-8", "replace"))
+
+
+def _sync(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        headers = BytesHeaderParser(policy=SMTP.clone(utf8=True)).parsebytes(header_block(content))
-        if not headers.keys():
-            raise Unreadable("it does not begin with header lines")
-        sender, recipients = _addresses(headers)
-    except (MessageError, ValueError, IndexError, AttributeError) as error:
-        raise Unreadable(f"its header can't be read: {error}") from error
-    resolved: dict[str, EnvelopeRecipient] = {}
-    refused = []
-    for answer in accept_many(recipients).values():
-        if isinstance(answer, RefusedRecipient):
-            refused.append(answer.reply)
-        else:
-            resolved.update((recipient.address, recipient) for recipient in answer)
-    if not resolved:
-        raise Unreadable("; ".join(refused) or "it names no recipient")
-    if refused:
-        log.warning("drop folder: some recipients were left out: %s", "; ".join(refused))
-    utf8 = not all(address.isascii() for address in (sender, *resolved))
-    envelope = Envelope(sender, list(resolved.values()), origin=Origin.DROP, smtputf8=utf8)
-    return Submission(envelope, _traced(content, headers))
-
-
-def _addresses(headers: Message) -> tuple[str, list[str]]:
-    """Reverse-path and forward-paths: X-Sender and X-Receiver where present, else the message's own fields."""
-    senders = headers.get_all("X-Sender") or headers.get_all("Return-Path") or headers.get_all("From") or []
-    receivers = headers.get_all("X-Receiver") or [
-        *headers.get_all("To", []), *headers.get_all("Cc", []), *headers.get_all("Bcc", [])
-    ]  # fmt: skip
-    sender = next((address for _, address in getaddresses([str(s) for s in senders]) if address), "")
-    recipients = [address for _, address in getaddresses([str(r) for r in receivers]) if address]
-    try:
-        if sender:
-            sender = "@".join(split_address(sender))
-        for address in recipients:
-            split_address(address)
-    except InvalidAddress as error:
-        raise Unreadable(str(error)) from error
-    return sender, recipients
-
-
-def _traced(content: bytes, headers: Message) -> bytes:
-    """The message without its envelope fields, with a Received line and what else it must have."""
-    hostname = django_settings.MAILSPOOL_HOSTNAME
-    date = formatdate(localtime=True)
-    added = f"Received: by {hostname} (Mailspool) with local (drop folder) id {secrets.token_hex(8)};\r\n\t{date}\r\n"
-    if "Date" not in headers:
-        added += f"Date: {date}\r\n"
-    if "Message-ID" not in headers:
-        added += f"Message-ID: <{secrets.token_hex(16)}@{hostname}>\r\n"
-    block = header_block(content)
-    kept, dropping = [], False
-    for line in block.splitlines(keepends=True):
-        if not line.startswith((b" ", b"\t")):
-            dropping = line.partition(b":")[0].strip().lower() in _STRIPPED
-        if not dropping:
-            kept.append(line)
-    return added.encode() + b"".join(kept) + content[len(block) :]
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
