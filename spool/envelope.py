@@ -10,6 +10,7 @@ from pathlib import Path
 from spool.models.bounce import ReceivedBounce
 from spool.models.entry import Origin, Priority
 from spool.models.recipient import Kind, Outcome
+from spool.store import Tail
 
 
 @dataclass(slots=True)
@@ -48,14 +49,16 @@ class Envelope:
 class Submission:
     """A message and its envelope, ready to be made durable.
 
-    `content` is the whole message, trace headers included, with CRLF line ends; or, for one too large to keep in
-    memory, `spilled` is a file in the spool's incoming folder that already holds it (not yet synced). `file_name` is
-    given by intake, unless a caller that may repeat itself after a crash (the drop folder) has chosen it.
+    `content` is the whole message, trace headers included, with CRLF line ends. Of one too large to keep in memory it
+    is the header, with the body as `tail`; or `spilled` is a file in the spool's incoming folder that already holds it
+    all (not yet synced). `file_name` is given by intake, unless a caller that may repeat itself after a crash (the drop
+    folder) has chosen it.
     """
 
     envelope: Envelope
     content: bytes | None = None
     spilled: Path | None = None
+    tail: Tail | None = None
     size_bytes: int = 0
     subject: str = ""
     message_id: str = ""

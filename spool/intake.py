@@ -69,7 +69,7 @@ def write_files(writer: store.Writer, submissions: Sequence[Submission], setting
     for index, submission in enumerate(submissions):
         if submission.file_name:
             names[index] = submission.file_name
-        files.append(store.PendingFile(names[index], submission.content, submission.spilled))
+        files.append(store.PendingFile(names[index], submission.content, submission.spilled, submission.tail))
         _describe(submission)
     try:
         subspool = writer.write(files, settings.subspool_size)
@@ -216,7 +216,7 @@ def _disk_is_low(min_free_mb: int) -> bool:
 def _describe(submission: Submission) -> None:
     """Fill in size, subject and Message-ID where the door has not."""
     if submission.content is not None:
-        submission.size_bytes = len(submission.content)
+        submission.size_bytes = len(submission.content) + (submission.tail.size_bytes if submission.tail else 0)
         head = submission.content
     elif submission.spilled is not None:
         submission.size_bytes = submission.spilled.stat().st_size

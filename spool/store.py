@@ -30,13 +30,23 @@ SYNC_THREADS = 8
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 
 
+@dataclass(frozen=True, slots=True)
+class Tail:
+    """What a new message has in common with one of the spool: `size_bytes` of its file, from `offset` to the end."""
+
+    path: Path
+    offset: int
+    size_bytes: int
+
+
 @dataclass(slots=True)
 class PendingFile:
-    """A file to be stored: its bytes, or a spilled file that already holds them."""
+    """A file to be stored: its bytes, then those of `tail`; or a spilled file that already holds them."""
 
     file_name: str
     content: bytes | None
     spilled: Path | None
+    tail: Tail | None = None
 
 
 def spool_root() -> Path:
@@ -203,6 +213,8 @@ def _write_all(files: Sequence[PendingFile], folder: Path) -> None:
         try:
             if file.content is not None:
                 _write_fully(descriptor, file.content)
+            if file.tail is not None:
+                _copy(file.tail, descriptor)
             os.fsync(descriptor)
             os.rename(temporary, os.path.join(folder, file.file_name))
         except OSError:
@@ -217,3 +229,14 @@ def _write_fully(descriptor: int, content: bytes) -> None:
     while written < len(content):
         # A short write is how a nearly full disk answers; the next one says why.
         written += os.write(descriptor, content[written:])
+
+
+def _copy(tail: Tail, descriptor: int) -> None:
+    """Append the other message's bytes without taking them into memory. Raises OSError."""
+    offset, end = tail.offset, tail.offset + tail.size_bytes
+    with open(tail.path, "rb") as source:
+        while offset < end:
+            copied = os.sendfile(descriptor, source.fileno(), offset, end - offset)
+            if copied == 0:
+                raise OSError(errno.EIO, "the message is shorter than its size says", os.fspath(tail.path))
+            offset += copied

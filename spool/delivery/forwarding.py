@@ -17,6 +17,7 @@ from spool.delivery.trace_headers import header_line, received_line
 from spool.envelope import Envelope, EnvelopeRecipient, LeasedEntry, LeasedRecipient, Submission
 from spool.models.entry import Origin, Priority
 from spool.models.recipient import Kind
+from spool.store import Tail
 
 log = logging.getLogger(__name__)
 
@@ -71,9 +72,17 @@ def mailbox_copy(address: str, domain: str, recipient: LeasedRecipient) -> Envel
 
 
 def forward(
-    entry: LeasedEntry, content: bytes, address: str, recipients: list[EnvelopeRecipient], now: datetime
+    entry: LeasedEntry,
+    content: bytes,
+    address: str,
+    recipients: list[EnvelopeRecipient],
+    now: datetime,
+    tail: Tail | None = None,
 ) -> Submission:
-    """The message that `address` sends on to `recipients`, marked so that a loop back to it ends there."""
+    """The message that `address` sends on to `recipients`, marked so that a loop back to it ends there.
+
+    `content` is the message; or its header, when the rest is the `tail` of its file.
+    """
     added = (
         header_line("Delivered-To", address)
         + header_line("X-Forwarded-For", address)
@@ -92,6 +101,7 @@ def forward(
             eight_bit=entry.eight_bit,
         ),
         content=added + content,
+        tail=tail,
         subject=entry.subject,
         message_id=entry.message_id,
     )

@@ -24,6 +24,7 @@ from spool.envelope import Envelope, EnvelopeRecipient, LeasedEntry, Submission
 from spool.headers import decoded
 from spool.models.entry import Origin, Priority
 from spool.models.settings import Settings, parse_networks
+from spool.store import Tail
 
 log = logging.getLogger(__name__)
 
@@ -120,9 +121,17 @@ def members_of(mailing_list: LocalList) -> list[EnvelopeRecipient]:
 
 
 def submissions(
-    mailing_list: LocalList, entry: LeasedEntry, content: bytes, recipients: list[EnvelopeRecipient], now: datetime
+    mailing_list: LocalList,
+    entry: LeasedEntry,
+    content: bytes,
+    recipients: list[EnvelopeRecipient],
+    now: datetime,
+    tail: Tail | None = None,
 ) -> list[Submission]:
-    """The messages to `recipients`, at most MOST_RECIPIENTS in each. All share one copy of the bytes."""
+    """The messages to `recipients`, at most MOST_RECIPIENTS in each. All share one copy of the bytes.
+
+    `content` is the message; or its header, when the rest is the `tail` of its file.
+    """
     message = for_members(mailing_list, content, received_line(entry.file_name, mailing_list.address, now))
     subject = _prefixed_text(mailing_list.subject_prefix, entry.subject)
     return [
@@ -138,6 +147,7 @@ def submissions(
                 eight_bit=entry.eight_bit,
             ),
             content=message,
+            tail=tail,
             subject=subject,
             message_id=entry.message_id,
         )

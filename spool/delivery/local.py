@@ -18,6 +18,7 @@ from django.utils import timezone
 from accounts import directory
 from accounts.directory import LocalAlias, LocalList, LocalUser
 from spool.delivery import forwarding, lists, maildir
+from spool.delivery.body import LARGEST_WHOLE_BYTES
 from spool.delivery.trace_headers import header_line, hops, passed_through, split_header
 from spool.dsn.parse import recognise
 from spool.envelope import AttemptRecord, EnvelopeRecipient, LeasedEntry, LeasedRecipient, RecipientResult, Submission
@@ -26,6 +27,7 @@ from spool.models.bounce import ReceivedBounce
 from spool.models.entry import Origin
 from spool.models.recipient import Outcome
 from spool.models.settings import Settings
+from spool.store import Tail
 
 log = logging.getLogger(__name__)
 
@@ -79,7 +81,7 @@ class _Planner:
         self._now = now
         self._plan = LocalPlan()
         self._found: list[tuple[LeasedRecipient, directory.LocalAddress | None]] = []
-        self._message: tuple[bytes, bytes] | None = None
+        self._message: tuple[bytes, bytes, Tail | None] | None = None
 
     def resolve(self, recipients: Sequence[LeasedRecipient]) -> list[str]:
         """Look up the recipients; returns the further addresses that planning will ask for."""
@@ -127,12 +129,12 @@ class _Planner:
         if refusal:
             self._answer(recipient, Outcome.BOUNCED, refusal, "list")
             return
-        header, content = self._read()
+        header, content, tail = self._read()
         if lists.is_looping(mailing_list, header) or self._is_far_travelled(header):
             self._answer(recipient, Outcome.BOUNCED, _LOOP.format(mailing_list.address), "list")
             return
         members = lists.members_of(mailing_list)
-        self._plan.spawned += lists.submissions(mailing_list, self._entry, content, members, self._now)
+        self._plan.spawned += lists.submissions(mailing_list, self._entry, content, members, self._now, tail)
         text = f"sent to {len(members)} members" if members else "discarded, as nobody on the list takes mail"
         self._answer(recipient, Outcome.DELIVERED, f"250 2.0.0 {mailing_list.address}: {text}", "list")
 
@@ -152,7 +154,7 @@ class _Planner:
     ) -> None:
         keeps_copy = user is not None and user.forward_keeps_copy
         targets = forwarding.targets_of(address, forward_to, recipient, keeps_copy=keeps_copy)
-        header, content = self._read()
+        header, content, tail = self._read()
         if address in passed_through(header) or self._is_far_travelled(header):
             # The mailbox's own part of a forward comes by here too; anything else that does is a loop.
             self._keep_or_bounce(recipient, user if targets.keeps_copy else None, _LOOP.format(address))
@@ -166,7 +168,7 @@ class _Planner:
         if targets.keeps_copy and user is not None:
             recipients.insert(0, forwarding.mailbox_copy(user.address, user.domain, recipient))
             text += ", and kept"
-        self._plan.spawned.append(forwarding.forward(self._entry, content, address, recipients, self._now))
+        self._plan.spawned.append(forwarding.forward(self._entry, content, address, recipients, self._now, tail))
         # One recipient in the new message has taken over the duty to tell of success.
         relayed = targets.keeps_copy or len(recipients) == 1
         self._answer(recipient, Outcome.DELIVERED, text, "forward", relayed=relayed)
@@ -180,11 +182,17 @@ class _Planner:
     def _is_far_travelled(self, header: bytes) -> bool:
         return hops(header) >= self._settings.max_hops
 
-    def _read(self) -> tuple[bytes, bytes]:
-        """(header lines, whole message)."""
+    def _read(self) -> tuple[bytes, bytes, Tail | None]:
+        """(header lines, whole message, None); of a large one (header lines, the same, where its body is)."""
         if self._message is None:
-            content = self._entry.read()
-            self._message = (split_header(content)[0], content)
+            size = self._entry.size_bytes
+            content = self._entry.read_head(LARGEST_WHOLE_BYTES)
+            header, rest = split_header(content)
+            if size > LARGEST_WHOLE_BYTES and rest:
+                self._message = (header, header, Tail(self._entry.path, len(header), size - len(header)))
+            else:
+                content = content if size <= LARGEST_WHOLE_BYTES else self._entry.read()
+                self._message = (header, content, None)
         return self._message
 
     def _answer(

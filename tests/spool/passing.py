@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from email.message import EmailMessage
 
 import pytest
 import time_machine
 from django.conf import settings as django_settings
+from django.db import connections
 from django.utils import timezone
 
 from accounts import directory
 from accounts.models import Domain, User
 from spool import intake, passes, statements
-from spool.delivery import rests, routes
+from spool.delivery import deliveries, rests, routes
 from spool.delivery.maildir import folder_of
 from spool.models import Entry, Settings
 from spool.models import settings as settings_model
@@ -112,3 +115,18 @@ def spool(transactional_db: None, redis: object, home: object, monkeypatch: pyte
         yield here
     directory.forget()
     rests.forget()
+    for threads in (passes._database, deliveries._local):
+        _close_connections(threads)
+
+
+def _close_connections(threads: ThreadPoolExecutor) -> None:
+    """Let go of the database in every thread of a pool: it can't be dropped while it is in use."""
+    count = threads._max_workers
+    together = threading.Barrier(count)
+
+    def close() -> None:
+        together.wait(10)
+        connections.close_all()
+
+    for done in [threads.submit(close) for _ in range(count)]:
+        done.result()
