@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-import pytest
+import threading
+import time
 
+import pytest
+from django.db import connections
+from django.utils import timezone
+
+from spool import passes
 from spool.models import Attempt, Entry, Status, Trace
 from spool.models.recipient import Outcome
 from tests.interop.world import Report
 from tests.spool.passing import ANN, FAR, Spool
+from tests.support.smtp_peer import HANG, SmtpPeer
 
 BOB = f"bob@{FAR}"
 
@@ -192,3 +199,47 @@ def test_a_message_that_can_not_reach_ann_herself_is_reported_nowhere(spool: Spo
     assert spool.mailbox() == []
     assert sorted(Trace.objects.values_list("sender", "outcome")) == [("", "bounced"), (f"nobody@{FAR}", "bounced")]
     assert ANN not in "".join(spool.peer.commands)
+
+
+def test_mail_that_was_not_sent_before_a_stop_is_free_at_once_and_has_no_attempt_counted(
+    spool: Spool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spool.settings(max_per_destination=1)
+    monkeypatch.setattr(passes, "DRAIN_SECONDS", 0.2)
+    spool.peer.on["END"] = ["250 2.0.0 taken", HANG, "250 2.0.0 taken"]
+    for _ in range(5):
+        spool.take()
+    stop = threading.Timer(1.0, passes.request_stop)
+    stop.start()
+    passes.run()
+    stop.join()
+    passes._stop.clear()
+    assert list(Entry.objects.values_list("attempts", "leased_by")) == [(0, "")] * 4
+    assert Entry.objects.due(timezone.now()).count() == 4
+    spool.work()
+    assert Entry.objects.count() == 0
+    assert len(spool.peer.taken) == 5
+
+
+def test_a_silent_host_with_much_mail_takes_no_room_from_others(spool: Spool) -> None:
+    """Far more mail waits for it than may be in work at once."""
+    spool.settings(max_deliveries=10, reply_timeout_seconds=5)
+    silent = SmtpPeer("127.0.0.72", spool.peer.port)
+    with silent:
+        silent.on["CONNECT"] = HANG
+        spool.dns.add("silent.test", "A", "127.0.0.72")
+        names = [spool.take("bob@silent.test") for _ in range(40)]
+        for _ in range(10):
+            spool.take()
+        started = time.monotonic()
+        worker = threading.Thread(target=passes.run)
+        worker.start()
+        while len(spool.peer.taken) < 10 and time.monotonic() - started < 10:
+            time.sleep(0.02)
+        took = time.monotonic() - started
+        worker.join(20)
+    connections.close_all()
+    assert len(spool.peer.taken) == 10
+    assert took < 4
+    assert {spool.entry(name).attempts for name in names} == {1}
+    assert len(silent.conversations) == 1
