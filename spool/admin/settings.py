@@ -69,6 +69,7 @@ class SettingsAdmin(ModelAdmin):
                     "source_address",
                     "smtp_out_port",
                     "tls_policy",
+                    "honour_mta_sts",
                     "connect_timeout_seconds",
                     "reply_timeout_seconds",
                     "dead_host_seconds",

@@ -7,12 +7,13 @@ import logging
 import time
 from collections import deque
 from contextlib import ExitStack
+from dataclasses import replace
 from typing import TYPE_CHECKING, BinaryIO
 
-from spool.delivery import rests
+from spool.delivery import mta_sts, rests
 from spool.delivery.body import LARGEST_WHOLE_BYTES
 from spool.delivery.client import Connection, ConnectionFailed, Peer, TLSFailed
-from spool.delivery.mx import NoRoute
+from spool.delivery.mx import Host, NoRoute
 from spool.delivery.replies import BrokenReply, Reply
 from spool.delivery.routes import NextHop, split_host
 from spool.delivery.transaction import Transaction
@@ -199,9 +200,18 @@ class Destination:
         settings = self._transport.settings
         if self._lmtp:
             return [_lmtp_peer(settings.lmtp_address)]
+        exchangers = self._transport.exchangers
         hop = self._hop()
-        hosts = await self._transport.exchangers.hosts(hop.host if hop else self._domain, use_mx=hop is None)
-        hop = hop or NextHop("", settings.smtp_out_port, TLSPolicy(settings.tls_policy), "", "", "", 0)
+        if hop is not None:
+            hosts = await exchangers.hosts(hop.host, use_mx=False)
+        else:
+            hop = NextHop("", settings.smtp_out_port, TLSPolicy(settings.tls_policy), "", "", "", 0)
+            hosts = await exchangers.hosts(self._domain)
+            if settings.honour_mta_sts and hop.tls is not TLSPolicy.NONE and not self._domain.startswith("["):
+                policy = await mta_sts.policy_for(self._domain, exchangers)
+                if policy is not None and policy.enforced:
+                    hop = replace(hop, tls=TLSPolicy.VERIFY)
+                    hosts = self._allowed(hosts, policy)
         source = hop.source_address or settings.source_address
         return [
             Peer(
@@ -210,6 +220,15 @@ class Destination:
             )
             for host in hosts
         ]  # fmt: skip
+
+    def _allowed(self, hosts: list[Host], policy: mta_sts.Policy) -> list[Host]:
+        """Those of `hosts` that the domain's own policy names. Raises NoRoute when there is none."""
+        allowed = [host for host in hosts if policy.allows(host.name)]
+        if not allowed:
+            names = ", ".join(sorted({host.name for host in hosts}))
+            reply = f"the MTA-STS policy of {self._domain} does not allow the hosts that the DNS names ({names})"
+            raise NoRoute(reply, "4.7.5", permanent=False)
+        return allowed
 
     def _hop(self) -> NextHop | None:
         """Where mail goes instead of the hosts that the DNS names, if anywhere."""

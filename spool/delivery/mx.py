@@ -83,6 +83,11 @@ class Exchangers:
         hosts.sort(key=lambda host: host[0])
         return [address for _, addresses in hosts for address in addresses][:MOST_ADDRESSES]
 
+    async def texts(self, name: str) -> list[str]:
+        """The TXT records of `name`. Raises NoRoute."""
+        answer = await self._resolve(name, "TXT")
+        return [b"".join(record.strings).decode("utf-8", "replace") for record in answer or ()]
+
     async def _ask(self, key: str, domain: str, use_mx: bool) -> _Answer:
         try:
             answer, ttl = await (self._exchangers(domain) if use_mx else self._route(domain))

@@ -214,6 +214,12 @@ class Settings(models.Model):
             (p.value, p.label) for p in (TLSPolicy.OPPORTUNISTIC, TLSPolicy.ENCRYPT, TLSPolicy.VERIFY, TLSPolicy.NONE)
         ],
     )
+    honour_mta_sts = models.BooleanField(
+        "honour MTA-STS policies",
+        default=True,
+        help_text="Domains may publish that their hosts encrypt with valid certificates; mail for them waits rather than"
+        " go to other hosts or in clear text.",
+    )
     connect_timeout_seconds = models.PositiveIntegerField(
         "connect timeout (seconds)", default=30, validators=_at_least(1, 300)
     )

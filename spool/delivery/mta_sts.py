@@ -1,0 +1,175 @@
+"""MTA-STS (RFC 8461): a domain's word, by HTTPS, that its mail hosts encrypt with valid certificates, and who they are.
+
+The policies that were found are kept by the process for as long as they say; after a restart they are asked for anew.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import http.client
+import logging
+import re
+import socket
+import ssl
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Final
+
+from spool.delivery.mx import Exchangers, NoRoute
+
+log = logging.getLogger(__name__)
+
+LARGEST_POLICY_BYTES: Final = 64 * 1024
+FETCH_SECONDS: Final = 15.0
+# How long an answer of the DNS is believed before it is asked again whether there is a new policy.
+CHECK_SECONDS: Final = 300.0
+LONGEST_AGE_SECONDS: Final = 31_557_600
+HTTPS_PORT = 443
+MOST_KEPT: Final = 10_000
+_FIELD = re.compile(r"([A-Za-z0-9][A-Za-z0-9_.-]{0,31})[ \t]*:[ \t]*(.*?)[ \t]*")
+_ID = re.compile(r"[A-Za-z0-9]{1,32}")
+
+_fetching = ThreadPoolExecutor(4, thread_name_prefix="mta-sts")
+
+
+class InvalidPolicy(ValueError):
+    """The text is no policy; the message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """`mx` are names, or patterns such as `*.example.net`, in lower case. `mode` is enforce, testing or none."""
+
+    mode: str
+    mx: tuple[str, ...]
+    max_age_seconds: int
+
+    @property
+    def enforced(self) -> bool:
+        return self.mode == "enforce"
+
+    def allows(self, host: str) -> bool:
+        """Whether the policy names this mail host (RFC 8461 4.1): a pattern stands for exactly one label."""
+        name = host.lower().rstrip(".")
+        return any(name == mx or (mx.startswith("*.") and name.partition(".")[2] == mx[2:]) for mx in self.mx)
+
+
+def parse_policy(text: str) -> Policy:
+    """A policy as it was fetched (RFC 8461 3.2). Unknown fields are ignored. Raises InvalidPolicy."""
+    fields: dict[str, list[str]] = {}
+    for line in text.split("\n"):
+        found = _FIELD.fullmatch(line.rstrip("\r"))
+        if found:
+            fields.setdefault(found[1].lower(), []).append(found[2])
+        elif line.strip():
+            raise InvalidPolicy(f"{line[:80]!r} is no field of a policy")
+    if fields.get("version", [""])[0] != "STSv1":
+        raise InvalidPolicy("its version is not STSv1")
+    mode = fields.get("mode", [""])[0].lower()
+    if mode not in ("enforce", "testing", "none"):
+        raise InvalidPolicy(f"its mode {mode[:80]!r} is not enforce, testing or none")
+    max_age = fields.get("max_age", [""])[0]
+    if not re.fullmatch(r"[0-9]{1,10}", max_age):
+        raise InvalidPolicy("its max_age is not a number of seconds")
+    mx = tuple(name.lower().rstrip(".") for name in fields.get("mx", []))
+    if mode != "none" and not mx:
+        raise InvalidPolicy("it names no mx")
+    return Policy(mode, mx, min(int(max_age), LONGEST_AGE_SECONDS))
+
+
+def parse_record(texts: Sequence[str]) -> str | None:
+    """The id in the TXT records at `_mta-sts.`; None when they are not exactly one of the right kind (3.1)."""
+    records = [text for text in texts if re.match(r"v=STSv1[ \t]*;", text)]
+    if len(records) != 1:
+        return None
+    for pair in records[0].split(";")[1:]:
+        name, _, value = pair.strip().partition("=")
+        if name == "id" and _ID.fullmatch(value):
+            return value
+    return None
+
+
+@dataclass(slots=True)
+class _Kept:
+    """What is known of a domain; moments are of the monotonic clock."""
+
+    policy: Policy | None
+    record_id: str
+    expires: float
+    check_at: float
+
+
+_kept: dict[str, _Kept] = {}
+
+
+def forget() -> None:
+    """Have every policy asked for anew."""
+    _kept.clear()
+
+
+async def policy_for(domain: str, exchangers: Exchangers) -> Policy | None:
+    """The policy that holds for mail to `domain` now. Never raises: without an answer the last one holds on."""
+    kept = _kept.get(domain)
+    now = time.monotonic()
+    if kept is None or now >= kept.check_at:
+        kept = await _checked(domain, kept, exchangers)
+        if len(_kept) >= MOST_KEPT:
+            _kept.clear()
+        _kept[domain] = kept
+    return kept.policy if now < kept.expires else None
+
+
+async def _checked(domain: str, kept: _Kept | None, exchangers: Exchangers) -> _Kept:
+    """Ask the DNS whether there is a policy that is not known yet, and fetch it."""
+    now = time.monotonic()
+    kept = kept or _Kept(None, "", 0.0, 0.0)
+    try:
+        record_id = parse_record(await exchangers.texts(f"_mta-sts.{domain}"))
+    except NoRoute:
+        record_id = None
+    if record_id is None or (record_id == kept.record_id and now < kept.expires):
+        # A record that is gone ends no policy before its time (RFC 8461 5.1): that is what an attacker would do.
+        return _Kept(kept.policy, kept.record_id, kept.expires, now + CHECK_SECONDS)
+    try:
+        policy = await _fetch(f"mta-sts.{domain}", exchangers)
+    except (NoRoute, OSError, InvalidPolicy, http.client.HTTPException) as error:
+        log.warning("the MTA-STS policy of %s could not be fetched: %s", domain, error)
+        return _Kept(kept.policy, kept.record_id, kept.expires, now + CHECK_SECONDS)
+    return _Kept(policy, record_id, now + policy.max_age_seconds, now + CHECK_SECONDS)
+
+
+async def _fetch(host: str, exchangers: Exchangers) -> Policy:
+    addresses = await exchangers.hosts(host, use_mx=False)
+    loop = asyncio.get_running_loop()
+    return parse_policy(await loop.run_in_executor(_fetching, _get, host, addresses[0].ip))
+
+
+def _get(host: str, ip: str) -> str:
+    """The policy's text (RFC 8461 3.3): by a valid certificate, without redirects, within bounds of size and time."""
+    deadline = time.monotonic() + FETCH_SECONDS
+    connection = http.client.HTTPSConnection(host, HTTPS_PORT, timeout=FETCH_SECONDS)
+    try:
+        plain = socket.create_connection((ip, HTTPS_PORT), FETCH_SECONDS)
+        try:
+            connection.sock = ssl.create_default_context().wrap_socket(plain, server_hostname=host)
+        except OSError:
+            plain.close()
+            raise
+        connection.request("GET", "/.well-known/mta-sts.txt", headers={"Accept": "text/plain"})
+        response = connection.getresponse()
+        if response.status != 200:
+            raise InvalidPolicy(f"the server answered {response.status}")
+        if response.headers.get_content_type() != "text/plain":
+            raise InvalidPolicy(f"it is {response.headers.get_content_type()}, not text/plain")
+        content = b""
+        while chunk := response.read1(LARGEST_POLICY_BYTES):
+            content += chunk
+            if len(content) > LARGEST_POLICY_BYTES:
+                raise InvalidPolicy(f"it is larger than {LARGEST_POLICY_BYTES} bytes")
+            if time.monotonic() > deadline:
+                raise TimeoutError("it took too long")
+        return content.decode("utf-8", "replace")
+    finally:
+        connection.close()

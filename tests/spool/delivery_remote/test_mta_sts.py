@@ -1,0 +1,259 @@
+"""A domain's own word on encryption (RFC 8461), from a real DNS and a real HTTPS server."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from spool.delivery import mta_sts, tls_policy
+from spool.delivery.mta_sts import InvalidPolicy, Policy, parse_policy, parse_record
+from spool.models.recipient import Outcome
+from tests.spool.delivery_remote.conftest import BOB, DOMAIN, Deliver, a_hop
+from tests.support.certificates import Authority
+from tests.support.dns import DNSServer
+from tests.support.https import HttpsServer
+from tests.support.messages import a_leased_entry
+from tests.support.smtp_peer import SmtpPeer
+
+DELIVERED, PENDING = Outcome.DELIVERED, Outcome.PENDING
+HOST = f"mx.{DOMAIN}"
+PATH = "/.well-known/mta-sts.txt"
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    return Authority(tmp_path_factory.mktemp("authority"))
+
+
+@pytest.fixture(autouse=True)
+def _trusted(authority: Authority, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("SSL_CERT_FILE", str(authority.certificate))
+    tls_policy.context_for.cache_clear()
+    mta_sts.forget()
+    yield
+    tls_policy.context_for.cache_clear()
+    mta_sts.forget()
+
+
+@pytest.fixture
+def web(authority: Authority, dns: DNSServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[HttpsServer]:
+    """The web server of DOMAIN's policy, which is announced in the DNS."""
+    with HttpsServer(authority.server(f"mta-sts.{DOMAIN}")) as server:
+        monkeypatch.setattr(mta_sts, "HTTPS_PORT", server.port)
+        dns.add(f"_mta-sts.{DOMAIN}", "TXT", '"v=STSv1; id=20260302T120000;"')
+        dns.add(f"mta-sts.{DOMAIN}", "A", "127.0.0.1")
+        publish(server)
+        yield server
+
+
+def publish(web: HttpsServer, mode: str = "enforce", mx: str = HOST, max_age: int = 86400) -> None:
+    text = f"version: STSv1\r\nmode: {mode}\r\nmx: {mx}\r\nmax_age: {max_age}\r\n"
+    web.pages[PATH] = (200, "text/plain; charset=utf-8", text.encode())
+
+
+def test_an_enforced_policy_has_mail_go_encrypted_to_a_proved_host(
+    peer: SmtpPeer, web: HttpsServer, authority: Authority, spooled: Path, deliver: Deliver
+) -> None:
+    peer.tls = authority.server(HOST)
+    [told] = deliver(a_leased_entry(spooled, to=BOB))
+    assert told.only.outcome is DELIVERED
+    assert told.attempts[0].tls.endswith("(verified)")
+    assert web.requests == [(f"mta-sts.{DOMAIN}:{web.port}", PATH)]
+
+
+@pytest.mark.parametrize("certificate", ["self-signed", "wrong name", "none"])
+def test_an_enforced_policy_keeps_mail_from_a_host_that_proves_nothing(
+    peer: SmtpPeer, web: HttpsServer, authority: Authority, spooled: Path, deliver: Deliver, certificate: str
+) -> None:
+    if certificate == "self-signed":
+        peer.tls = authority.self_signed(HOST)
+    elif certificate == "wrong name":
+        peer.tls = authority.server("elsewhere.test")
+    [told] = deliver(a_leased_entry(spooled, to=BOB))
+    assert told.only.outcome is PENDING
+    assert peer.taken == []
+
+
+def test_a_host_that_the_policy_does_not_name_gets_nothing(
+    peer: SmtpPeer, web: HttpsServer, authority: Authority, spooled: Path, deliver: Deliver
+) -> None:
+    publish(web, mx="other.far.test")
+    peer.tls = authority.server(HOST)
+    [told] = deliver(a_leased_entry(spooled, to=BOB))
+    assert told.only.outcome is PENDING
+    assert told.only.reply == f"the MTA-STS policy of {DOMAIN} does not allow the hosts that the DNS names ({HOST})"
+    assert peer.conversations == []
+
+
+@pytest.mark.parametrize("mode", ["testing", "none"])
+def test_a_policy_that_is_not_enforced_changes_nothing(
+    peer: SmtpPeer, web: HttpsServer, spooled: Path, deliver: Deliver, mode: str
+) -> None:
+    publish(web, mode=mode, mx="other.far.test")
+    [told] = deliver(a_leased_entry(spooled, to=BOB))
+    assert told.only.outcome is DELIVERED
+
+
+def test_whoever_does_not_want_it_sends_as_before(
+    peer: SmtpPeer, web: HttpsServer, spooled: Path, deliver: Deliver
+) -> None:
+    [told] = deliver(a_leased_entry(spooled, to=BOB), honour_mta_sts=False)
+    assert told.only.outcome is DELIVERED
+    assert web.requests == []
+
+
+def test_a_route_is_stronger_than_a_policy(peer: SmtpPeer, web: HttpsServer, spooled: Path, deliver: Deliver) -> None:
+    [told] = deliver(a_leased_entry(spooled, to=BOB), hops={DOMAIN: a_hop(port=peer.port)})
+    assert told.only.outcome is DELIVERED
+    assert web.requests == []
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        (301, "text/plain", b"https://elsewhere.test/policy"),
+        (404, "text/plain", b""),
+        (200, "text/html", b"version: STSv1\nmode: enforce\nmx: x.test\nmax_age: 1\n"),
+        (200, "text/plain", b"version: STSv1\nmode: enforce\nmx: x.test\nmax_age: 1\n" + b"mx: y.test\n" * 10_000),
+        (200, "text/plain", b"<html>"),
+    ],
+    ids=["redirect", "missing", "html", "too large", "nonsense"],
+)
+def test_a_policy_that_can_not_be_had_is_as_good_as_none(
+    peer: SmtpPeer, web: HttpsServer, spooled: Path, deliver: Deliver, answer: tuple[int, str, bytes]
+) -> None:
+    web.pages[PATH] = answer
+    [told] = deliver(a_leased_entry(spooled, to=BOB))
+    assert told.only.outcome is DELIVERED
+
+
+def test_a_policy_from_a_server_with_a_bad_certificate_does_not_count(
+    peer: SmtpPeer, web: HttpsServer, authority: Authority, spooled: Path, deliver: Deliver
+) -> None:
+    web.context = authority.self_signed(f"mta-sts.{DOMAIN}")
+    [told] = deliver(a_leased_entry(spooled, to=BOB))
+    assert told.only.outcome is DELIVERED
+    assert web.requests == []
+
+
+def test_a_policy_outlives_its_record_and_its_server_but_not_its_age(
+    peer: SmtpPeer, dns: DNSServer, web: HttpsServer, authority: Authority, spooled: Path, deliver: Deliver,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    now, ahead = time.monotonic, 0.0
+    monkeypatch.setattr(mta_sts.time, "monotonic", lambda: now() + ahead)
+    peer.tls = authority.server(HOST)
+    deliver(a_leased_entry(spooled, to=BOB))
+    # Somebody in the middle takes away what would tell us.
+    peer.tls = None
+    dns._records.pop(f"_mta-sts.{DOMAIN}")
+    web.pages.clear()
+    ahead = 4000.0
+    [told] = deliver(a_leased_entry(spooled, to=BOB))
+    assert told.only.outcome is PENDING
+    ahead = 90_000.0
+    [told] = deliver(a_leased_entry(spooled, to=BOB))
+    assert told.only.outcome is DELIVERED
+
+
+def test_a_new_record_brings_the_new_policy(
+    peer: SmtpPeer, dns: DNSServer, web: HttpsServer, spooled: Path, deliver: Deliver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now, ahead = time.monotonic, 0.0
+    monkeypatch.setattr(mta_sts.time, "monotonic", lambda: now() + ahead)
+    [told] = deliver(a_leased_entry(spooled, to=BOB))
+    assert told.only.outcome is PENDING
+    dns._records[f"_mta-sts.{DOMAIN}"] = [("TXT", '"v=STSv1; id=2;"')]
+    publish(web, mode="none")
+    ahead = 4000.0
+    [told] = deliver(a_leased_entry(spooled, to=BOB))
+    assert told.only.outcome is DELIVERED
+
+
+def test_the_policy_is_fetched_once(
+    peer: SmtpPeer, dns: DNSServer, web: HttpsServer, authority: Authority, spooled: Path, deliver: Deliver
+) -> None:
+    peer.tls = authority.server(HOST)
+    for _ in range(3):
+        deliver(a_leased_entry(spooled, to=BOB))
+    assert len(web.requests) == 1
+    assert dns.questions.count((f"_mta-sts.{DOMAIN}", "TXT")) == 1
+
+
+@pytest.mark.parametrize(
+    ("mx", "host", "allowed"),
+    [
+        ("mx.far.test", "MX.far.test", True),
+        ("mx.far.test", "mx.far.test.", True),
+        ("*.far.test", "a.far.test", True),
+        ("*.far.test", "a.b.far.test", False),
+        ("*.far.test", "far.test", False),
+        ("mx.far.test", "amx.far.test", False),
+    ],
+)
+def test_a_pattern_stands_for_one_label(mx: str, host: str, allowed: bool) -> None:
+    assert Policy("enforce", (mx,), 1).allows(host) is allowed
+
+
+@pytest.mark.parametrize(
+    ("text", "policy"),
+    [
+        (
+            "version: STSv1\nmode: enforce\nmx: A.test\nmx: *.b.test\nmax_age: 5\n",
+            ("enforce", ("a.test", "*.b.test"), 5),
+        ),
+        ("version:STSv1\r\nmode:none\r\nmax_age:0", ("none", (), 0)),
+        (
+            "version: STSv1\nmode: testing\nmx: a.test\nmax_age: 99999999\nnew_thing: x\n",
+            ("testing", ("a.test",), 31557600),
+        ),
+    ],
+)
+def test_a_policy_is_read(text: str, policy: tuple[str, tuple[str, ...], int]) -> None:
+    assert parse_policy(text) == Policy(*policy)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "mode: enforce\nmx: a.test\nmax_age: 5\n",
+        "version: STSv2\nmode: enforce\nmx: a.test\nmax_age: 5\n",
+        "version: STSv1\nmode: sometimes\nmx: a.test\nmax_age: 5\n",
+        "version: STSv1\nmode: enforce\nmax_age: 5\n",
+        "version: STSv1\nmode: enforce\nmx: a.test\nmax_age: soon\n",
+        "version: STSv1\nmode: enforce\nmx: a.test\n",
+    ],
+)
+def test_what_is_no_policy_is_refused(text: str) -> None:
+    with pytest.raises(InvalidPolicy):
+        parse_policy(text)
+
+
+@given(st.text(max_size=300))
+def test_any_text_is_a_policy_or_refused(text: str) -> None:
+    try:
+        policy = parse_policy(text)
+    except InvalidPolicy:
+        return
+    assert policy.mode in ("enforce", "testing", "none")
+
+
+@pytest.mark.parametrize(
+    ("texts", "expected"),
+    [
+        (["v=STSv1; id=1;"], "1"),
+        (["v=spf1 -all", "v=STSv1;id=abc123"], "abc123"),
+        (["v=STSv1; id=1;", "v=STSv1; id=2;"], None),
+        (["v=STSv1;"], None),
+        (["v=STSv1; id=not good;"], None),
+        ([], None),
+    ],
+)
+def test_a_record_announces_a_policy_by_its_id(texts: list[str], expected: str | None) -> None:
+    assert parse_record(texts) == expected
