@@ -237,6 +237,7 @@ class Pass:
         assert self._loop is not None
         while True:
             await asyncio.sleep(leases.RENEW_EVERY_SECONDS)
+            self._deliveries.park_stalled()
             if self._working:
                 try:
                     await self._loop.run_in_executor(_database, self._rounds.renew, list(self._working))

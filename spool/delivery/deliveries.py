@@ -89,6 +89,10 @@ class Deliveries:
         """How many transactions wait for destinations of which it is not known whether they answer."""
         return self._transport.parked
 
+    def park_stalled(self) -> None:
+        """To be called now and then: counts what waits for hosts that hang among the parked."""
+        self._transport.park_stalled()
+
     async def close(self, grace_seconds: float) -> None:
         """Wait for what is on the wire. Of the rest, what has results is reported; the others can be given back."""
         self._local_queue.clear()

@@ -36,8 +36,8 @@ MOST_BROKEN = 2
 class Destination:
     """The queue and the connections of one destination.
 
-    It is *proved* once a transaction has had its replies. Until then it has one connection, and what waits for it is
-    `parked`: it takes no room from mail for others.
+    It is *proved* once a transaction has had its replies, until it breaks or stalls. Otherwise it opens no further
+    connection, and what waits for it is `parked`: it takes no room from mail for others.
     """
 
     def __init__(self, transport: Transport, key: str, domain: str, *, lmtp: bool, next_hop: str = "") -> None:
@@ -53,6 +53,7 @@ class Destination:
         self._proved = False
         self._parked = 0
         self._broken = 0
+        self._moved = 0.0
         self._rest = rests.of(key)
         self._closing = False
 
@@ -90,6 +91,11 @@ class Destination:
         task = asyncio.ensure_future(self._serve())
         self._tasks.add(task)
         task.add_done_callback(self._ended)
+
+    def park_if_stalled(self, since: float) -> None:
+        """Park what waits when nothing has moved since that moment of the monotonic clock."""
+        if self._moved < since:
+            self._doubt()
 
     @property
     def forgettable(self) -> bool:
@@ -240,7 +246,7 @@ class Destination:
 
     async def _transact(self, connection: Connection, transaction: Transaction) -> bool:
         """Send one transaction; whether the connection can be used again."""
-        started = time.monotonic()
+        started = self._moved = time.monotonic()
         peer, entry = connection.peer, transaction.entry
         with ExitStack() as files:
             try:
@@ -319,15 +325,19 @@ class Destination:
 
     def _count_broken(self, connection: Connection, text: str) -> None:
         """A connection broke. When new ones do so again and again, let the destination rest."""
-        if self._proved:
-            self._proved = False
-            self._park(len(self._queue))
+        self._doubt()
         if connection.used > 1:
             return
         self._broken += 1
         if self._broken >= MOST_BROKEN:
             self._begin_rest(text)
             self._fail_all(text, "4.4.2", peer=connection.peer)
+
+    def _doubt(self) -> None:
+        """Take it for unproved until the next transaction has had its replies."""
+        if self._proved:
+            self._proved = False
+            self._park(len(self._queue))
 
     def _begin_rest(self, reason: str) -> None:
         self._rest = rests.begin(self._key, self._transport.settings.dead_host_seconds, reason)

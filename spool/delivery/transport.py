@@ -8,6 +8,7 @@ gets that one result, and it rests: a dead host costs one connection, not one pe
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Sequence
 
 from spool.delivery.destination import Destination
@@ -22,6 +23,8 @@ from spool.models.settings import Settings
 RECIPIENTS_PER_TRANSACTION = 100
 # How long a host whose STARTTLS fails gets its mail in clear text before TLS is tried again.
 CLEAR_TEXT_SECONDS = 3600.0
+# No transaction begun for so long, although some wait: the host hangs.
+STALLED_SECONDS = 10.0
 # A pass may live for days: from so many destinations on, those that are not in use are forgotten.
 MANY_DESTINATIONS = 2000
 
@@ -87,6 +90,12 @@ class Transport:
     def remaining_connections(self) -> int:
         """How many more connections this worker may open; the limit is shared evenly by the workers."""
         return -(-self.settings.max_remote_deliveries // self.workers) - self.open_connections
+
+    def park_stalled(self) -> None:
+        """Look for destinations that worked and now only hang: their mail must not keep others from being taken up."""
+        since = time.monotonic() - STALLED_SECONDS
+        for destination in self._destinations.values():
+            destination.park_if_stalled(since)
 
     @property
     def crowded(self) -> bool:

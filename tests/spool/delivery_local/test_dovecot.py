@@ -12,12 +12,16 @@ import pytest
 from mailspool.home import Home
 from spool.delivery import maildir
 from spool.delivery.local import store_maildir
+from spool.models.recipient import Outcome
 from tests.spool.delivery_local.conftest import NOW, a_mailbox, an_entry
+from tests.spool.delivery_remote.conftest import Deliver, deliver, dns, sending
 from tests.support.dovecot import Dovecot, is_installed
 from tests.support.messages import a_message
 
 pytestmark = pytest.mark.skipif(not is_installed(), reason="needs dovecot-imapd and dovecot-lmtpd")
 ANN = "ann@example.org"
+# Fixtures of remote delivery, which speaks LMTP too.
+__all__ = ["deliver", "dns", "sending"]
 
 
 @pytest.fixture(scope="module")
@@ -78,3 +82,30 @@ def test_the_lmtp_of_the_test_server_takes_refuses_and_defers(dovecot: Dovecot) 
             client.sendmail("bob@example.net", ["full@example.org"], a_message(size=50_000))
     [message] = dovecot.messages("carl@example.org")
     assert message.endswith(b"Shall we meet at noon?\r\n")
+
+
+def test_dovecot_answers_for_each_recipient_of_one_transaction(
+    home: Home, spooled: Path, dovecot: Dovecot, deliver: Deliver
+) -> None:
+    dovecot.add_user("dora@example.org")
+    dovecot.add_user("fay@example.org", quota="1k")
+    to = ["dora@example.org", "nobody@example.org", "fay@example.org"]
+    entry = an_entry(spooled, to, content=a_message(to, size=50_000))
+    [told] = deliver(entry, lmtp=True, lmtp_address=str(dovecot.lmtp_socket))
+    codes = {result.recipient.address: result.status_code for result in told.results}
+    assert codes == {"dora@example.org": "2.0.0", "nobody@example.org": "5.1.1", "fay@example.org": "5.2.2"}
+    assert told.of("dora@example.org").outcome is Outcome.DELIVERED
+    [message] = dovecot.messages("dora@example.org")
+    assert message.endswith(entry.read())
+
+
+def test_large_and_dotted_messages_reach_dovecot_as_they_are(
+    home: Home, spooled: Path, dovecot: Dovecot, deliver: Deliver
+) -> None:
+    dovecot.add_user("gil@example.org")
+    bodies = [".\r\n..\r\n.x\r\n", "A line\r\n.dot\r\n" * 150_000]
+    entries = [an_entry(spooled, "gil@example.org", content=a_message(body=body)) for body in bodies]
+    told = deliver(*entries, lmtp=True, lmtp_address=str(dovecot.lmtp_socket), max_per_destination=1)
+    assert [one.only.outcome for one in told] == [Outcome.DELIVERED] * 2
+    stored = dovecot.messages("gil@example.org")
+    assert [message.partition(b"\r\n\r\n")[2] for message in stored] == [body.encode() for body in bodies]
