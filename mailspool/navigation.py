@@ -13,6 +13,8 @@ SECTIONS = (
         "Mail",
         (
             ("Spool", "forward_to_inbox", "admin:spool_entry_changelist"),
+            ("Waiting to Deliver", "schedule_send", "admin:spool_entry_waiting"),
+            ("Backlog map", "grid_on", "admin:spool_entry_backlog"),
             ("Message trace", "manage_search", "admin:spool_trace_changelist"),
         ),
     ),
@@ -31,6 +33,7 @@ SECTIONS = (
             ("Routes", "alt_route", "admin:spool_route_changelist"),
             ("Settings", "tune", "admin:spool_settings_changelist"),
             ("Jobs", "conveyor_belt", "admin:django_rq_dashboard_changelist"),
+            ("Audit", "history", "admin:spool_auditevent_changelist"),
         ),
     ),
 )
@@ -38,12 +41,15 @@ SECTIONS = (
 
 def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
     """Unfold's UNFOLD["SIDEBAR"]["navigation"]. A page that isn't installed has no link."""
+    links = {url: link for _, pages in SECTIONS for _, _, url in pages if (link := _link_to(url)) is not None}
+    # The longest that the path begins with: Waiting to Deliver lies below Spool.
+    here = max((link for link in links.values() if request.path.startswith(link)), key=len, default="")
     sections = []
     for title, pages in SECTIONS:
         items = [
-            {"title": name, "icon": icon, "link": link}
+            {"title": name, "icon": icon, "link": links[url], "active": links[url] == here}
             for name, icon, url in pages
-            if (link := _link_to(url)) is not None
+            if url in links
         ]
         if items:
             sections.append({"title": title, "separator": True, "items": items})

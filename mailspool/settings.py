@@ -2,9 +2,11 @@
 
 import os
 import socket
+from datetime import timedelta
 from pathlib import Path
 
 import environ
+from django.templatetags.static import static
 
 from mailspool.home import Home
 
@@ -43,6 +45,7 @@ INSTALLED_APPS = [
     "django.contrib.messages",
     "django.contrib.staticfiles",
     "django_rq",
+    "axes",
     "accounts",
     "spool",
 ]
@@ -57,6 +60,9 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "mailspool.content_policy.ContentPolicy",
+    # Last: it turns a login that came too often into the page that says so.
+    "axes.middleware.AxesMiddleware",
 ]
 
 ROOT_URLCONF = "mailspool.urls"
@@ -110,12 +116,26 @@ AUTH_PASSWORD_VALIDATORS = [
     },
 ]
 LOGIN_URL = "admin:login"
+LOGIN_REDIRECT_URL = "admin:index"
+# Axes stands first: it refuses before a password is looked at.
+AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "django.contrib.auth.backends.ModelBackend"]
+AXES_FAILURE_LIMIT = 10
+AXES_COOLOFF_TIME = timedelta(minutes=15)
+# One name from one address: a stranger can't lock an administrator out, and a shared proxy locks out only the name.
+AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+AXES_USERNAME_CALLABLE = "mailspool.locked_out.name_of"
+AXES_RESET_ON_SUCCESS = True
+AXES_LOCKOUT_CALLABLE = "mailspool.locked_out.locked_out"
+AXES_HTTP_RESPONSE_CODE = 429
+AXES_ENABLE_ADMIN = False
+AXES_VERBOSE = False
 
 LANGUAGE_CODE = "en"
 TIME_ZONE = env.str("TZ", default="UTC") or "UTC"
 USE_TZ = True
 
 STATIC_URL = "static/"
+STATICFILES_DIRS = [BASE_DIR / "mailspool" / "static"]
 # Served from the packages themselves, without a copy that could be stale.
 WHITENOISE_USE_FINDERS = True
 X_FRAME_OPTIONS = "DENY"
@@ -133,10 +153,37 @@ if MAILSPOOL_HTTPS:
 SPOOL_SMTP_CHECKS: list[str] = []
 SPOOL_STAGES = ["spool.stages.DeliveryDelay", "spool.stages.Delivery"]
 
+# The tabs above the spool's pages, in order; another app appends its own.
+SPOOL_CONSOLE_TABS = ["spool.console.tabs.SPOOL", "spool.console.tabs.WAITING", "spool.console.tabs.BACKLOG"]
+
 UNFOLD = {
     "SITE_TITLE": "Mailspool",
     "SITE_HEADER": "Mailspool",
     "SITE_SYMBOL": "forward_to_inbox",
+    "SITE_FAVICONS": [
+        {
+            "rel": "icon",
+            "type": "image/svg+xml",
+            "sizes": "any",
+            "href": lambda request: static("mailspool/favicon.svg"),
+        }
+    ],
+    "COLORS": {
+        "primary": {
+            "50": "oklch(96.2% .018 272.314)",
+            "100": "oklch(93% .034 272.788)",
+            "200": "oklch(87% .065 274.039)",
+            "300": "oklch(78.5% .115 274.713)",
+            "400": "oklch(67.3% .182 276.935)",
+            "500": "oklch(58.5% .233 277.117)",
+            "600": "oklch(51.1% .262 276.966)",
+            "700": "oklch(45.7% .24 277.023)",
+            "800": "oklch(39.8% .195 277.366)",
+            "900": "oklch(35.9% .144 278.697)",
+            "950": "oklch(25.7% .09 281.288)",
+        },
+    },
+    "STYLES": [lambda request: static("spool/console.css")],
     "SHOW_HISTORY": True,
     "SHOW_VIEW_ON_SITE": False,
     "SIDEBAR": {"show_search": False, "show_all_applications": False, "navigation": "mailspool.navigation.sidebar"},
@@ -151,6 +198,7 @@ LOGGING = {
     "root": {"handlers": ["stderr"], "level": env.str("MAILSPOOL_LOG_LEVEL", default="INFO")},
     "loggers": {
         "rq": {"level": "WARNING"},
+        "axes": {"level": "ERROR"},
         "mail.log": {"level": "ERROR"},
         "django.request": {"filters": ["not_probes"]},
     },

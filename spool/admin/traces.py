@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from django.contrib import admin
+from django.urls import URLPattern, path
 
 from spool.admin.readonly import ReadOnlyAdmin
+from spool.console.history_views import message_trace
 from spool.models import ReceivedBounce, Trace
 
 
 @admin.register(Trace)
 class TraceAdmin(ReadOnlyAdmin):
-    list_display = ["ended", "sender", "recipient", "outcome", "reply", "host", "client_ip", "file_name"]
-    list_filter = ["outcome"]
-    search_fields = ["=sender", "=recipient", "=client_ip", "=message_id", "=file_name"]
-    search_help_text = "A whole address, client IP, Message-ID or file name"
-    ordering = ["-ended"]
-    sortable_by = ["ended"]
+    """Gives the message trace its place in the admin site."""
+
+    def get_urls(self) -> list[URLPattern]:
+        return [path("", self.admin_site.admin_view(message_trace), name="spool_trace_changelist")]
 
 
 @admin.register(ReceivedBounce)

@@ -7,6 +7,7 @@ from spool.models.bulkjob import BulkJob, JobState
 from spool.models.entry import Direction, Entry, Origin, Priority, Status
 from spool.models.recipient import Kind, Outcome, Recipient
 from spool.models.route import Route, RouteKind, TLSPolicy
+from spool.models.saved_view import SavedView
 from spool.models.settings import Settings
 from spool.models.subspool import Subspool
 from spool.models.trace import Trace
@@ -27,6 +28,7 @@ __all__ = [
     "Recipient",
     "Route",
     "RouteKind",
+    "SavedView",
     "Settings",
     "Status",
     "Subspool",

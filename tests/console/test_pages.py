@@ -11,17 +11,11 @@ from accounts import actions
 from accounts.models import DomainDefaults, Role, User, UserDefaults
 from mailspool.home import Home
 from spool import intake
-from spool.models import Entry, Settings
+from spool.models import Settings
 from tests.support.messages import a_submission
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("redis")]
 PASSWORD = "a-rather-long-secret"
-
-
-@pytest.fixture
-def administrator(client: Client) -> Client:
-    client.force_login(actions.add_user("admin@localhost", PASSWORD, role=Role.SYSTEM_ADMINISTRATOR))
-    return client
 
 
 def test_every_list_opens(administrator: Client, home: Home) -> None:
@@ -30,32 +24,6 @@ def test_every_list_opens(administrator: Client, home: Home) -> None:
         if model._meta.app_label in ("accounts", "spool"):
             name = f"admin:{model._meta.app_label}_{model._meta.model_name}_changelist"
             assert administrator.get(reverse(name), follow=True).status_code == 200, name
-
-
-def test_the_list_of_entries_shows_the_specs_columns(administrator: Client, home: Home) -> None:
-    intake.accept([a_submission()])
-    page = administrator.get(reverse("admin:spool_entry_changelist")).content.decode()
-    for column in (
-        "Filename", "Spool Path", "Sender", "Recipients", "Size", "Attempts", "Time in Spool", "Priority", "Status",
-        "Next Attempt",
-    ):  # fmt: skip
-        assert column in page
-    assert "0 / 1" in page
-    assert Entry.objects.get().file_name in page
-
-
-def test_the_number_of_queries_does_not_grow_with_the_list(
-    administrator: Client, home: Home, django_assert_max_num_queries: object
-) -> None:
-    intake.accept([a_submission() for _ in range(40)])
-    with django_assert_max_num_queries(8):  # type: ignore[operator]
-        administrator.get(reverse("admin:spool_entry_changelist"))
-
-
-def test_an_entry_shows_its_recipients(administrator: Client, home: Home) -> None:
-    intake.accept([a_submission(to=["one@example.net", "two@example.net"])])
-    page = administrator.get(reverse("admin:spool_entry_change", args=[Entry.objects.get().pk])).content.decode()
-    assert "one@example.net" in page and "two@example.net" in page
 
 
 def test_a_wrong_setting_is_refused_with_a_sentence(administrator: Client) -> None:

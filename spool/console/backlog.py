@@ -1,0 +1,128 @@
+"""The waiting queue seen from above: how long mail waits for which destination, and which errors keep it."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from urllib.parse import urlencode
+
+from django.core.cache import cache
+from django.utils import timezone
+
+from spool import statements
+
+MOST_DOMAINS = 30
+MOST_ERRORS = 20
+# The oldest that wait are counted, up to here: a page must not read three million recipients.
+MOST_ENTRIES = 100_000
+KEPT_SECONDS = 15
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A column: in the spool for at least `older` and less than `younger` (as a filter writes them)."""
+
+    title: str
+    older: str
+    younger: str
+    minutes: int
+
+
+SPANS = (
+    Span("< 15 min", "", "15m", 0), Span("15–60 min", "15m", "1h", 15), Span("1–4 h", "1h", "4h", 60),
+    Span("4–12 h", "4h", "12h", 240), Span("12–24 h", "12h", "1d", 720), Span("1–2 days", "1d", "2d", 1440),
+    Span("> 2 days", "2d", "", 2880),
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """A number of messages, the query that lists them, and how dark it is drawn (percent)."""
+
+    count: int
+    query: str
+    heat: int
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One destination."""
+
+    domain: str
+    cells: list[Cell]
+    total: Cell
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorGroup:
+    """Entries whose last error is the same, particulars aside."""
+
+    text: str
+    count: int
+    query: str
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """The map. `partial` says that only the oldest MOST_ENTRIES were counted."""
+
+    rows: list[Row]
+    more_domains: int
+    errors: list[ErrorGroup]
+    counted: int
+    partial: bool
+
+
+def backlog() -> Backlog:
+    """The map as it is, or as it was a few seconds ago."""
+    kept: Backlog | None = cache.get("spool.backlog")
+    if kept is None:
+        kept = _map(timezone.now())
+        cache.set("spool.backlog", kept, KEPT_SECONDS)
+    return kept
+
+
+def _map(now: datetime) -> Backlog:
+    waiting = "SELECT id, created FROM spool_entry WHERE status = 'waiting' ORDER BY id LIMIT %s"
+    edges = [statements.db_time(now - timedelta(minutes=span.minutes)) for span in SPANS[1:]]
+    bucket = " + ".join("CASE WHEN e.created <= %s THEN 1 ELSE 0 END" for _ in edges)
+    # Made of constants; every value is a parameter.
+    found = statements.execute(
+        f"SELECT r.domain, {bucket} AS bucket, COUNT(DISTINCT e.id) FROM ({waiting}) e"
+        " JOIN spool_recipient r ON r.entry_id = e.id AND r.status = 'pending' GROUP BY r.domain, bucket",
+        [*edges, MOST_ENTRIES],
+    ).fetchall()
+    counts: dict[str, list[int]] = defaultdict(lambda: [0] * len(SPANS))
+    for domain, column, number in found:
+        counts[domain][column] += number
+    ranked = sorted(counts.items(), key=lambda item: (-sum(item[1]), item[0]))
+    most = max((number for _, numbers in ranked for number in numbers), default=0)
+    groups = statements.execute(
+        "SELECT error_group, COUNT(*) AS n FROM (SELECT error_group FROM spool_entry WHERE status = 'waiting'"
+        " ORDER BY id LIMIT %s) e WHERE error_group <> '' GROUP BY error_group ORDER BY n DESC, error_group LIMIT %s",
+        [MOST_ENTRIES, MOST_ERRORS],
+    ).fetchall()
+    counted = statements.execute(f"SELECT COUNT(*) FROM ({waiting}) e", [MOST_ENTRIES]).fetchone()[0]
+    return Backlog(
+        [_row(domain, numbers, most) for domain, numbers in ranked[:MOST_DOMAINS]],
+        max(0, len(ranked) - MOST_DOMAINS),
+        [ErrorGroup(text, number, urlencode({"error-group": text})) for text, number in groups],
+        counted, counted >= MOST_ENTRIES,
+    )  # fmt: skip
+
+
+def _row(domain: str, numbers: list[int], most: int) -> Row:
+    cells = []
+    for span, number in zip(SPANS, numbers, strict=True):
+        asked = {"domain": domain, "older": span.older, "younger": span.younger}
+        query = urlencode({name: value for name, value in asked.items() if value})
+        cells.append(Cell(number, query, _heat(number, most)))
+    return Row(domain, cells, Cell(sum(numbers), urlencode({"domain": domain}), 0))
+
+
+def _heat(number: int, most: int) -> int:
+    """From 8 to 70 percent, by magnitude: one large cell must not make all others look empty."""
+    if not number or not most:
+        return 0
+    return 8 + round(62 * (number.bit_length() / most.bit_length()))

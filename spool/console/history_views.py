@@ -1,0 +1,65 @@
+"""The pages that look back and from above: backlog map, message trace, audit."""
+
+from __future__ import annotations
+
+from urllib.parse import urlencode
+
+from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
+from django.utils import timezone
+from django.views.decorators.http import require_GET
+
+from spool.actions import can_undo
+from spool.console.backlog import SPANS, backlog
+from spool.console.pages import page
+from spool.console.trace import search
+from spool.models import AuditEvent
+from spool.models.settings import current
+
+AUDIT_PAGE = 50
+
+
+@require_GET
+def backlog_map(request: HttpRequest) -> HttpResponse:
+    """Age by destination, and errors by their cleaned text."""
+    return page(
+        request, "spool/console/backlog.html", "Backlog map",
+        {"backlog": backlog(), "spans": SPANS, "waiting": reverse("admin:spool_entry_waiting")},
+    )  # fmt: skip
+
+
+@require_GET
+def message_trace(request: HttpRequest) -> HttpResponse:
+    """What became of messages."""
+    text, after, kept_days = request.GET.get("q", ""), request.GET.get("after", ""), current().trace_days
+    asked = request.GET.get("days", "")
+    days = min(int(asked), kept_days) if asked.isascii() and asked.isdigit() and 0 < len(asked) < 5 else kept_days
+    found = search(text, max(1, days), after)
+    return page(
+        request, "spool/console/trace.html", "Message trace",
+        {
+            "found": found, "q": text, "days": days, "tabs": [], "kept_days": kept_days,
+            "choices": [d for d in (1, 3, 7, 14, 30, 90) if d < kept_days] + [kept_days],
+            "here": reverse("admin:spool_trace_changelist"), "now": timezone.now(),
+            "following": urlencode({"q": text, "days": days, "after": found.after}) if found.after else "",
+        },
+    )  # fmt: skip
+
+
+@require_GET
+def audit(request: HttpRequest) -> HttpResponse:
+    """Who did what to the spool."""
+    after = request.GET.get("after", "")
+    events = AuditEvent.objects.order_by("-pk")
+    if after.isascii() and after.isdigit() and len(after) < 19:
+        events = events.filter(pk__lt=int(after))
+    rows = list(events[: AUDIT_PAGE + 1])
+    shown = rows[:AUDIT_PAGE]
+    return page(
+        request, "spool/console/audit.html", "Audit",
+        {
+            "events": [(event, can_undo(event)) for event in shown], "tabs": [],
+            "following": urlencode({"after": shown[-1].pk}) if len(rows) > AUDIT_PAGE else "",
+            "here": reverse("admin:spool_auditevent_changelist"),
+        },
+    )  # fmt: skip

@@ -1,0 +1,113 @@
+"""The pages Spool and Waiting to Deliver."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import render
+from django.urls import reverse
+from django.utils import timezone
+from django.views.decorators.http import require_GET, require_POST
+
+from accounts.models import User
+from spool.console.actions import ACTIONS
+from spool.console.listing import Listing, listing
+from spool.console.pages import is_htmx, page
+from spool.console.tabs import tabs_for
+from spool.filters import BadFilter, SpoolFilter, understand
+from spool.models import Direction, Priority, SavedView, Status
+
+ALL = "admin:spool_entry_changelist"
+WAITING = "admin:spool_entry_waiting"
+_TITLES = {ALL: "Spool", WAITING: "Waiting to Deliver"}
+
+
+@require_GET
+def spool_list(request: HttpRequest) -> HttpResponse:
+    """Every entry there is."""
+    return _list(request, ALL)
+
+
+@require_GET
+def waiting_list(request: HttpRequest) -> HttpResponse:
+    """Entries that wait for their next attempt, with the reason."""
+    return _list(request, WAITING)
+
+
+def _list(request: HttpRequest, url_name: str) -> HttpResponse:
+    if request.GET.get("q", "").strip():
+        return _understood(request, url_name)
+    shown = listing(request.GET, only_waiting=url_name == WAITING)
+    context = _context(request, url_name, shown)
+    if is_htmx(request):
+        # A refresh: the table, and the counts of the tabs beside it.
+        return render(request, "spool/console/_refresh.html", {**context, "tabs": tabs_for(request)})
+    return page(request, "spool/console/list.html", _TITLES[url_name], context)
+
+
+def _context(request: HttpRequest, url_name: str, shown: Listing) -> dict[str, Any]:
+    values = shown.chosen.texts()
+    here = reverse(url_name)
+    return {
+        "listing": shown, "here": here, "full_path": f"{here}?{request.GET.urlencode()}", "url_name": url_name,
+        "is_waiting": url_name == WAITING, "actions": ACTIONS, "now": timezone.now(), "values": values,
+        "fields": [(name, label, example, values.get(name, "")) for name, label, example in _PANEL],
+        "statuses": Status.choices, "directions": [label.lower() for label in Direction.labels],
+        "priorities": [label.lower() for label in Priority.labels],
+        "saved": SavedView.objects.filter(user=request.user.pk, page=url_name),
+        "open_message": request.GET.get("message", "")[:60],
+    }  # fmt: skip
+
+
+# (name of the field, label, an example)
+_PANEL = (
+    ("sender", "Sender", "ann@example.org or *@example.org"), ("recipient", "Recipient", "bob@example.net"),
+    ("domain", "Destination domain", "example.net"), ("ip", "Client IP", "192.0.2.7"),
+    ("subject", "Words of the subject", "invoice"), ("error", "Last error has", "greylist"),
+    ("older", "In spool longer than", "2h or 3d"), ("younger", "In spool less than", "30m"),
+    ("larger", "Larger than", "10MB"), ("smaller", "Smaller than", "20KB"),
+    ("min-attempts", "At least attempts", "3"), ("max-attempts", "At most attempts", "5"),
+)  # fmt: skip
+
+
+def _understood(request: HttpRequest, url_name: str) -> HttpResponse:
+    """The search box: what its words mean becomes conditions in the URL, which the page shows in words."""
+    text = request.GET["q"].strip()
+    query = request.GET.copy()
+    for name in ("q", "after", "before"):
+        query.pop(name, None)
+    try:
+        for term in understand(text):
+            query[term.field] = term.value
+        SpoolFilter.from_query(query)
+    except BadFilter as error:
+        messages.error(request, str(error))
+    return HttpResponseRedirect(f"{reverse(url_name)}?{query.urlencode()}")
+
+
+@require_POST
+def save_view(request: HttpRequest) -> HttpResponse:
+    """Keep the filter and order of a list under a name; a name that is there already means the new one."""
+    url_name = request.POST.get("page", "")
+    name = " ".join(request.POST.get("name", "").split())[:60]
+    if url_name not in _TITLES or not name:
+        messages.error(request, "Give the view a name.")
+        return HttpResponseRedirect(reverse(url_name if url_name in _TITLES else ALL))
+    query = request.POST.get("query", "")[:2000]
+    assert isinstance(request.user, User)
+    SavedView.objects.update_or_create(user=request.user, page=url_name, name=name, defaults={"query": query})
+    messages.success(request, f"The view “{name}” is saved.")
+    return HttpResponseRedirect(f"{reverse(url_name)}?{query}")
+
+
+@require_POST
+def forget_view(request: HttpRequest, pk: int) -> HttpResponse:
+    """Remove one of the user's own views."""
+    view = SavedView.objects.filter(user=request.user.pk, pk=pk).first()
+    if view is None:
+        return HttpResponseRedirect(reverse(ALL))
+    view.delete()
+    messages.success(request, f"The view “{view.name}” is removed.")
+    return HttpResponseRedirect(reverse(view.page if view.page in _TITLES else ALL))

@@ -1,0 +1,118 @@
+"""Everything the popup tells about one message, whether it is in the spool or has left it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from email import policy
+from email.parser import BytesHeaderParser
+from pathlib import Path
+
+from django.db.models import Count, Q
+from django.utils import timezone
+
+from spool import store
+from spool.console.mime import Structure, readable, structure_of
+from spool.console.why import Facts, LastTry, Why, why
+from spool.models import Attempt, Entry, Outcome, Recipient, Trace
+from spool.models.settings import current
+from spool.schedule import RetrySchedule
+
+RECIPIENTS_PER_PAGE = 50
+MOST_ATTEMPTS = 100
+MOST_HEADERS = 300
+SOURCE_PAGE_BYTES = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class RecipientPage:
+    """Some recipients in the order of the envelope; `after` is where the next page begins, 0 for the last."""
+
+    recipients: list[Recipient]
+    after: int
+
+
+@dataclass(frozen=True, slots=True)
+class SourcePage:
+    """A piece of the message as it is on the disk. Offsets are in bytes; -1 means there is no such page."""
+
+    text: str
+    start: int
+    end: int
+    size_bytes: int
+    previous: int
+    following: int
+
+
+def entry_named(file_name: str) -> Entry | None:
+    return Entry.objects.filter(file_name=file_name).first()
+
+
+def structure_or_none(entry: Entry) -> Structure | None:
+    """What is in the file, or None when it is missing."""
+    try:
+        return structure_of(path_of(entry))
+    except OSError:
+        return None
+
+
+def path_of(entry: Entry) -> Path:
+    return store.path_of(entry.subspool, entry.file_name)
+
+
+def recipients_of(entry: Entry, after: int = 0) -> RecipientPage:
+    """Those that come after the recipient with the id `after`."""
+    rows = list(
+        Recipient.objects.filter(entry_id=entry.pk, pk__gt=after).order_by("pk")[: RECIPIENTS_PER_PAGE + 1]
+    )  # fmt: skip
+    shown = rows[:RECIPIENTS_PER_PAGE]
+    return RecipientPage(shown, shown[-1].pk if len(rows) > RECIPIENTS_PER_PAGE else 0)
+
+
+def attempts_of(file_name: str) -> list[Attempt]:
+    """The latest attempts, newest first."""
+    return list(Attempt.objects.filter(file_name=file_name).order_by("-at", "-pk")[:MOST_ATTEMPTS])
+
+
+def traces_of(file_name: str) -> list[Trace]:
+    """What became of each recipient, as far as a page shows it."""
+    return list(Trace.objects.filter(file_name=file_name).order_by("pk")[:RECIPIENTS_PER_PAGE])
+
+
+def explained(entry: Entry, attempts: list[Attempt], *, file_exists: bool) -> Why:
+    """Why the entry is still here."""
+    open_ones = Recipient.objects.filter(entry_id=entry.pk, status=Outcome.PENDING)
+    still_open = open_ones.aggregate(n=Count("pk", filter=Q()))["n"]
+    domains = tuple(open_ones.order_by().values_list("domain", flat=True).distinct()[:3])
+    settings = current()
+    schedule = RetrySchedule(settings.retry_intervals, settings.lifetime)
+    last = next((a for a in attempts if a.code == 0 or a.code >= 400), attempts[0] if attempts else None)
+    return why(
+        Facts(
+            now=timezone.now(), status=entry.status, open_recipients=still_open,
+            total_recipients=entry.recipients_total, domains=domains, attempts=entry.attempts,
+            next_attempt=entry.next_attempt, expires=schedule.expires(entry.created), last_error=entry.last_error,
+            last_try=LastTry(last.at, last.host, last.ip, last.code, last.reply) if last else None,
+            leased=bool(entry.leased_by), held=entry.hold, hold_reason=entry.hold_reason,
+            hold_until=entry.hold_until, failures=entry.failures, file_exists=file_exists,
+        )
+    )  # fmt: skip
+
+
+def headers_of(structure: Structure) -> list[tuple[str, str]]:
+    """(name, text) of each header line, unfolded and decoded for reading."""
+    message = BytesHeaderParser(policy=policy.compat32).parsebytes(structure.header)
+    return [(name, readable(str(value))) for name, value in message.raw_items()][:MOST_HEADERS]
+
+
+def source_page(path: Path, start: int) -> SourcePage:
+    """The page of the raw message that begins at `start`. Raises OSError."""
+    size = path.stat().st_size
+    start = max(0, min(start, max(0, size - 1)))
+    with path.open("rb") as file:
+        file.seek(start)
+        piece = file.read(SOURCE_PAGE_BYTES)
+    end = start + len(piece)
+    return SourcePage(
+        piece.decode("utf-8", "replace").replace("\r\n", "\n").replace("\x00", "\ufffd"), start, end, size,
+        max(0, start - SOURCE_PAGE_BYTES) if start else -1, end if end < size else -1,
+    )  # fmt: skip

@@ -1,0 +1,142 @@
+"""The popup of one message, and the parts that it loads when they are looked at."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from django.http import FileResponse, Http404, HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.template.loader import render_to_string
+from django.urls import reverse
+from django.views.decorators.clickjacking import xframe_options_sameorigin
+from django.views.decorators.http import require_GET
+
+from spool.console import message as parts
+from spool.console.actions import actions_for
+from spool.console.mime import structure_of
+from spool.console.pages import is_htmx, page
+from spool.console.preview import POLICY, preview_of
+from spool.models import Entry, Trashed
+from spool.models.settings import current
+
+_GONE: Final = "Message no longer exists"
+
+
+@require_GET
+def message(request: HttpRequest, file_name: str) -> HttpResponse:
+    """The popup when a list asks for it, a page of its own otherwise."""
+    entry = parts.entry_named(file_name)
+    template, context = ("_gone.html", _gone(file_name)) if entry is None else ("_message.html", _about(entry))
+    if is_htmx(request):
+        return render(request, f"spool/console/{template}", context)
+    title = _GONE if entry is None else entry.subject or entry.file_name
+    html = render_to_string(f"spool/console/{template}", context, request)
+    return page(
+        request, "spool/console/message.html", title, {"message_html": html}, status=404 if entry is None else 200
+    )
+
+
+def _about(entry: Entry) -> dict[str, Any]:
+    structure = parts.structure_or_none(entry)
+    attempts = parts.attempts_of(entry.file_name)
+    return {
+        "entry": entry, "structure": structure, "attempts": attempts, "recipients": parts.recipients_of(entry),
+        "why": parts.explained(entry, attempts, file_exists=structure is not None),
+        "headers": parts.headers_of(structure) if structure else [], "actions": actions_for(entry),
+        **{
+            f"{name}_link": reverse(f"admin:spool_entry_{name}", args=[entry.file_name])
+            for name in ("recipients", "content", "source", "download")
+        },
+    }  # fmt: skip
+
+
+def _gone(file_name: str) -> dict[str, Any]:
+    return {
+        "file_name": file_name, "traces": parts.traces_of(file_name),
+        "attempts_oldest_first": parts.attempts_of(file_name)[::-1],
+        "trashed": Trashed.objects.filter(file_name=file_name).first(), "trace_days": current().trace_days,
+    }  # fmt: skip
+
+
+@require_GET
+def recipients(request: HttpRequest, file_name: str) -> HttpResponse:
+    """More rows of the recipients' table."""
+    entry = _entry(file_name)
+    return render(
+        request,
+        "spool/console/_recipients.html",
+        {
+            "recipients": parts.recipients_of(entry, _number(request, "after")),
+            "recipients_link": reverse("admin:spool_entry_recipients", args=[file_name]),
+        },
+    )
+
+
+@require_GET
+def content(request: HttpRequest, file_name: str) -> HttpResponse:
+    """The frame with the message's text, its attachments, and where its links lead."""
+    entry = _entry(file_name)
+    try:
+        structure = structure_of(parts.path_of(entry))
+        preview = preview_of(parts.path_of(entry), structure)
+    except OSError as error:
+        raise Http404(_GONE) from error
+    return render(
+        request,
+        "spool/console/_content.html",
+        {
+            "preview": preview, "attachments": structure.attachments, "cut": structure.cut,
+            "preview_link": reverse("admin:spool_entry_preview", args=[file_name]),
+        },
+    )  # fmt: skip
+
+
+@require_GET
+@xframe_options_sameorigin
+def preview(request: HttpRequest, file_name: str) -> HttpResponse:
+    """The message's text as a document that may do nothing, for the sandboxed frame."""
+    entry = _entry(file_name)
+    try:
+        shown = preview_of(parts.path_of(entry), structure_of(parts.path_of(entry)))
+    except OSError as error:
+        raise Http404(_GONE) from error
+    answer = HttpResponse(shown.document)
+    answer["Content-Security-Policy"] = POLICY
+    answer["Referrer-Policy"] = "no-referrer"
+    answer["Cache-Control"] = "no-store"
+    return answer
+
+
+@require_GET
+def source(request: HttpRequest, file_name: str) -> HttpResponse:
+    """A page of the raw message."""
+    entry = _entry(file_name)
+    try:
+        shown = parts.source_page(parts.path_of(entry), _number(request, "from"))
+    except OSError as error:
+        raise Http404(_GONE) from error
+    link = reverse("admin:spool_entry_source", args=[file_name])
+    return render(request, "spool/console/_source.html", {"source": shown, "source_link": link})
+
+
+@require_GET
+def download(request: HttpRequest, file_name: str) -> FileResponse:
+    """The message as it is on the disk. Always saved, never shown by the browser."""
+    entry = _entry(file_name)
+    try:
+        file = parts.path_of(entry).open("rb")
+    except OSError as error:
+        raise Http404(_GONE) from error
+    return FileResponse(file, as_attachment=True, filename=entry.file_name, content_type="application/octet-stream")
+
+
+def _entry(file_name: str) -> Entry:
+    entry = parts.entry_named(file_name)
+    if entry is None:
+        raise Http404(_GONE)
+    return entry
+
+
+def _number(request: HttpRequest, name: str) -> int:
+    text = request.GET.get(name, "0")
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else 0

@@ -1,0 +1,36 @@
+"""What every page of the spool's console is made of: the frame of the admin site, and the section's tabs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+
+
+def page(
+    request: HttpRequest, template: str, title: str, context: dict[str, Any] | None = None, *, status: int = 200
+) -> HttpResponse:
+    """A whole page with sidebar and tabs. Its `title` is also what the browser's tab says."""
+    from spool.console.action_views import open_jobs
+    from spool.console.tabs import tabs_for
+
+    return render(
+        request,
+        template,
+        {
+            **admin.site.each_context(request),
+            "title": title,
+            "is_nav_sidebar_enabled": True,
+            "tabs": tabs_for(request),
+            "open_jobs": open_jobs(),
+            **(context or {}),
+        },
+        status=status,
+    )
+
+
+def is_htmx(request: HttpRequest) -> bool:
+    """Whether a part of a page is asked for, rather than the whole."""
+    return request.headers.get("HX-Request") == "true"

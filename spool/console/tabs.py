@@ -1,0 +1,56 @@
+"""The tabs above the spool's pages, named in settings (SPOOL_CONSOLE_TABS), with live counts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from django.conf import settings
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.module_loading import import_string
+
+from spool.filters import Count, SpoolFilter, count
+from spool.models import Status
+
+
+@dataclass(frozen=True, slots=True)
+class Tab:
+    """One page of the section. `count` gives what its badge says, or is None for a page that counts nothing."""
+
+    title: str
+    url_name: str
+    count: Callable[[], Count] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ShownTab:
+    """A tab as the template draws it."""
+
+    title: str
+    link: str
+    count: str
+    current: bool
+
+
+def _all() -> Count:
+    return count(SpoolFilter())
+
+
+def _waiting() -> Count:
+    return count(SpoolFilter(status=Status.WAITING.value))
+
+
+SPOOL = Tab("Spool", "admin:spool_entry_changelist", _all)
+WAITING = Tab("Waiting to Deliver", "admin:spool_entry_waiting", _waiting)
+BACKLOG = Tab("Backlog map", "admin:spool_entry_backlog")
+
+
+def tabs_for(request: HttpRequest) -> list[ShownTab]:
+    """All tabs with their counts."""
+    shown = []
+    for path in settings.SPOOL_CONSOLE_TABS:
+        tab: Tab = import_string(path)
+        link = reverse(tab.url_name)
+        shown.append(ShownTab(tab.title, link, str(tab.count()) if tab.count else "", request.path == link))
+    return shown

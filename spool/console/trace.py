@@ -1,0 +1,86 @@
+"""What became of messages: a search of the trace by whatever somebody has in hand."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from django.db.models import Q, QuerySet
+from django.utils import timezone
+
+from spool.models import Entry, Recipient, Trace
+
+PAGE_SIZE = 50
+_FILE_NAME = re.compile(r"[0-9a-hjkmnp-tv-z]{26}(?:\.eml)?", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Some outcomes, newest first. `understood` says what the search took the text for."""
+
+    traces: list[Trace]
+    still_here: list[Entry]
+    understood: str
+    after: str
+
+
+def search(text: str, days: int, after: str = "") -> Found:
+    """Outcomes of the last `days` that have to do with `text`; all of them when it is empty."""
+    text = text.strip()[:320]
+    understood, choices, here = _meaning(text)
+    since = timezone.now() - timedelta(days=days)
+    rows: dict[int, Trace] = {}
+    for choice in choices:
+        found = Trace.objects.filter(choice, ended__gte=since)
+        for trace in _behind(found, after).order_by("-ended", "-id")[: PAGE_SIZE + 1]:
+            rows[trace.pk] = trace
+    ordered = sorted(rows.values(), key=lambda trace: (trace.ended, trace.pk), reverse=True)
+    shown = ordered[:PAGE_SIZE]
+    following = f"{int(shown[-1].ended.timestamp() * 1_000_000)}.{shown[-1].pk}" if len(ordered) > PAGE_SIZE else ""
+    return Found(shown, here if not after else [], understood, following)
+
+
+def _meaning(text: str) -> tuple[str, list[Q], list[Entry]]:
+    """What `text` is, the conditions that find it (each served by an index), and what of it is still in the spool."""
+    if not text:
+        return "", [Q()], []
+    try:
+        ip = str(ipaddress.ip_address(text.strip("[]")))
+        return f"Messages that came from {ip}.", [Q(client_ip=ip)], _entries(Q(client_ip=ip))
+    except ValueError:
+        pass
+    if _FILE_NAME.fullmatch(text):
+        name = text.lower() if text.lower().endswith(".eml") else f"{text.lower()}.eml"
+        return f"The message with the file name {name}.", [Q(file_name=name)], _entries(Q(file_name=name))
+    if text.startswith("<") or text.count("@") == 1 and re.search(r"[\d]{4,}.*@|\$.*@", text):
+        bare = text.strip("<>")
+        ids = [bare, f"<{bare}>"]
+        by_address = [Q(sender__in=[bare, bare.lower()]), Q(recipient__in=[bare, bare.lower()])]
+        return (
+            f"The message with the Message-ID or address {bare}.",
+            [Q(message_id__in=ids), *by_address],
+            _entries(Q(message_id__in=ids)),
+        )
+    names = [text, text.lower()]
+    here = list(Entry.objects.filter(sender__in=names, sender_domain=text.rpartition("@")[2].lower())[:5])
+    meant = Recipient.objects.filter(address__in=names).values_list("entry_id", flat=True)
+    here += [entry for entry in Entry.objects.filter(pk__in=list(meant[:5])) if entry not in here]
+    return f"Messages from or to {text}.", [Q(sender__in=names), Q(recipient__in=names)], here[:5]
+
+
+def _entries(condition: Q) -> list[Entry]:
+    return list(Entry.objects.filter(condition).order_by("-id")[:5])
+
+
+def _behind(traces: QuerySet[Trace], after: str) -> QuerySet[Trace]:
+    moment, _, pk = after.partition(".")
+    if not (moment.isascii() and moment.isdigit() and pk.isascii() and pk.isdigit() and len(after) < 40):
+        return traces
+    seconds, micro = divmod(int(moment), 1_000_000)
+    try:
+        ended = datetime.fromtimestamp(seconds, UTC) + timedelta(microseconds=micro)
+    except (OverflowError, OSError, ValueError):
+        return traces
+    return traces.filter(ended__lte=ended).filter(Q(ended__lt=ended) | Q(ended=ended, pk__lt=int(pk)))

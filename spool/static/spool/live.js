@@ -1,0 +1,64 @@
+/* Refreshes the list every 20 seconds. Selection, scroll, order and popup stay: only the table is replaced. */
+(() => {
+  const EVERY_MS = 20000;
+  const KEY = "ms-live-paused";
+  const list = () => document.getElementById("live");
+  const paused = () => localStorage.getItem(KEY) === "1";
+
+  function show() {
+    const state = document.getElementById("live-state");
+    if (!state) return;
+    state.classList.toggle("paused", paused());
+    const button = document.getElementById("live-switch");
+    button.setAttribute("aria-pressed", String(paused()));
+    button.textContent = paused() ? "Resume" : "Pause";
+    const at = new Date().toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", second: "2-digit", hour12: false });
+    document.getElementById("live-text").textContent = paused() ? "Paused" : `Live · ${at}`;
+    document.getElementById("live-text").style.color = "";
+  }
+
+  window.msRefresh = () => { if (list() && window.htmx) htmx.trigger(list(), "refresh"); };
+
+  document.addEventListener("DOMContentLoaded", () => {
+    if (!document.getElementById("live-switch")) return;
+    document.getElementById("live-switch").addEventListener("click", () => {
+      localStorage.setItem(KEY, paused() ? "0" : "1");
+      show();
+      if (!paused()) window.msRefresh();
+    });
+    const filters = document.getElementById("filters");
+    const button = document.getElementById("filter-button");
+    button?.addEventListener("click", () => {
+      filters.hidden = !filters.hidden;
+      button.setAttribute("aria-expanded", String(!filters.hidden));
+      if (!filters.hidden) filters.querySelector("input").focus();
+    });
+    document.addEventListener("keydown", (event) => {
+      if (event.key === "/" && !/input|textarea|select/i.test(event.target.tagName)) {
+        event.preventDefault();
+        document.querySelector(".ms-search input[type=search]")?.focus();
+      }
+    });
+    show();
+    setInterval(() => { if (!paused() && !document.hidden) window.msRefresh(); }, EVERY_MS);
+  });
+
+  // Whoever reads at the end of a table must not be thrown to its top by a shorter one that is being put in.
+  let height = "";
+  document.addEventListener("htmx:beforeSwap", (event) => {
+    if (event.target.id !== "live") return;
+    height = `${event.target.offsetHeight}px`;
+  });
+  document.addEventListener("htmx:afterSwap", (event) => {
+    if (event.target.id === "live" || event.detail.elt?.id === "live") { list().style.minHeight = height; show(); }
+  });
+  document.addEventListener("htmx:afterSettle", () => { if (list()) list().style.minHeight = ""; });
+  for (const failure of ["htmx:sendError", "htmx:responseError"]) {
+    document.addEventListener(failure, (event) => {
+      if (event.target.id !== "live") return;
+      const text = document.getElementById("live-text");
+      text.textContent = "Not reached; trying again";
+      text.style.color = "var(--ms-bad)";
+    });
+  }
+})();

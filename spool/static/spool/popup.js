@@ -1,0 +1,85 @@
+/* The popup of a message, the dialog of an action, and the address that leads back to an open popup. */
+(() => {
+  const popup = () => document.getElementById("popup");
+  const confirmation = () => document.getElementById("confirm");
+  const state = () => document.getElementById("console-state");
+  let opener = null;
+
+  function remember(name) {
+    const url = new URL(location.href);
+    name ? url.searchParams.set("message", name) : url.searchParams.delete("message");
+    history.replaceState(history.state, "", url);
+  }
+
+  async function open(link) {
+    opener = document.activeElement;
+    await htmx.ajax("GET", link, { target: "#popup", swap: "innerHTML" });
+    if (!popup().open) popup().showModal();
+    popup().scrollTop = 0;
+    const shown = popup().querySelector("[data-message]");
+    if (shown && state().dataset.listed) remember(shown.dataset.message);
+  }
+
+  async function act(button) {
+    const chosen = button.dataset.ids ? { ids: button.dataset.ids } : window.msSelection();
+    await htmx.ajax("POST", `${state().dataset.actions}${button.dataset.act}/`, {
+      source: confirmation(),
+      target: "#confirm", swap: "innerHTML", values: { ...chosen, page: state().dataset.page },
+    });
+    if (!confirmation().open) confirmation().showModal();
+  }
+
+  function view(tab) {
+    const tabs = [...tab.parentElement.querySelectorAll("[role=tab]")];
+    for (const other of tabs) {
+      const on = other === tab;
+      other.setAttribute("aria-selected", String(on));
+      other.tabIndex = on ? 0 : -1;
+      const panel = document.getElementById(other.getAttribute("aria-controls"));
+      panel.hidden = !on;
+      if (on) htmx.trigger(panel, "shown");
+    }
+  }
+
+  document.addEventListener("click", (event) => {
+    const target = event.target;
+    if (target.matches?.("dialog.ms-dialog")) return target.close();
+    if (target.closest("[data-close]")) return (target.closest("dialog") ?? { close: () => history.back() }).close();
+    const button = target.closest("[data-act]");
+    if (button) return act(button);
+    const dismissed = target.closest("[data-dismiss]");
+    if (dismissed) return dismissed.closest(".ms-result").remove();
+    const tab = target.closest(".ms-views [role=tab]");
+    if (tab) return view(tab);
+    if (event.ctrlKey || event.metaKey || event.shiftKey || event.button) return;
+    const link = target.closest("[data-open]") ?? (target.closest("input, a, button, label") || getSelection().toString() ? null : target.closest(".ms-entry")?.querySelector("[data-open]"));
+    if (link && popup()) { event.preventDefault(); open(link.href); }
+  });
+  document.addEventListener("keydown", (event) => {
+    const tab = event.target.closest?.(".ms-views [role=tab]");
+    if (!tab || !["ArrowLeft", "ArrowRight"].includes(event.key)) return;
+    const tabs = [...tab.parentElement.querySelectorAll("[role=tab]")];
+    const next = tabs[(tabs.indexOf(tab) + (event.key === "ArrowRight" ? 1 : tabs.length - 1)) % tabs.length];
+    next.focus();
+    view(next);
+  });
+  document.addEventListener("submit", (event) => {
+    if (event.target.matches("[data-close-after]")) setTimeout(() => event.target.closest("dialog")?.close(), 50);
+  });
+  document.addEventListener("DOMContentLoaded", () => {
+    if (!state()) return;
+    popup()?.addEventListener("close", () => {
+      if (state().dataset.listed) remember("");
+      popup().replaceChildren();
+      (document.getElementById(opener?.id) ?? opener)?.focus?.();
+    });
+    if (state().dataset.message) open(`${state().dataset.messages}${encodeURIComponent(state().dataset.message)}/`);
+  });
+  // An action that was done closes its dialog, and the list shows what it did.
+  document.addEventListener("ms-done", () => {
+    confirmation()?.close();
+    popup()?.close();
+    window.msClearSelection?.();
+    window.msRefresh?.();
+  });
+})();

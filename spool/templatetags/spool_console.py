@@ -1,0 +1,124 @@
+"""Values of the spool as people read them: ages, sizes, moments, and the tone of a label."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from django import template
+from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from spool.models import Entry, Outcome, Priority, Status
+
+register = template.Library()
+
+_TONES = {
+    Status.WAITING: "waiting", Status.THROTTLED: "waiting", Status.DELIVERY_DELAY: "quiet",
+    Status.VIRUS_CHECK: "active", Status.SPAM_CHECK: "active", Status.LOCAL_DELIVERY: "active",
+    Status.REMOTE_DELIVERY: "active",
+}  # fmt: skip
+_OUTCOMES = {
+    Outcome.PENDING: "waiting", Outcome.DELIVERED: "good", Outcome.BOUNCED: "bad", Outcome.EXPIRED: "bad",
+    Outcome.REMOVED: "quiet", Outcome.QUARANTINED: "held",
+}  # fmt: skip
+
+
+@register.filter
+def size(count: int) -> str:
+    """Bytes as KB or MB."""
+    if count < 1024:
+        return f"{count} B"
+    if count < 1024 * 1024:
+        return f"{count / 1024:.0f} KB"
+    if count < 1024**3:
+        return f"{count / 1024**2:.1f} MB"
+    return f"{count / 1024**3:.1f} GB"
+
+
+@register.filter
+def short_name(file_name: str) -> str:
+    """A file name with its middle left out: its beginning is the time, its end what tells it from others."""
+    return f"{file_name[:7]}…{file_name[-10:]}" if len(file_name) > 20 else file_name
+
+
+def short_span(seconds: float) -> str:
+    """`12 s`, `5 min`, `3 h 20 min`, `4 d 2 h`."""
+    whole = max(0, int(seconds))
+    if whole < 60:
+        return f"{whole} s"
+    minutes = whole // 60
+    if minutes < 60:
+        return f"{minutes} min"
+    hours, minutes = divmod(minutes, 60)
+    if hours < 24:
+        return f"{hours} h {minutes} min" if minutes else f"{hours} h"
+    days, hours = divmod(hours, 24)
+    return f"{days} d {hours} h" if hours else f"{days} d"
+
+
+@register.filter
+def age(moment: datetime) -> str:
+    """How long ago, without a word around it."""
+    return short_span((timezone.now() - moment).total_seconds())
+
+
+@register.filter("exact")
+def exactly(moment: datetime) -> str:
+    return f"{timezone.localtime(moment):%Y-%m-%d %H:%M:%S %Z}"
+
+
+@register.filter
+def moment(value: datetime | None) -> SafeString | str:
+    """The exact time, as a <time>."""
+    if value is None:
+        return "–"
+    return format_html('<time datetime="{}">{}</time>', value.isoformat(), exactly(value))
+
+
+@register.filter
+def relative(value: datetime | None) -> SafeString | str:
+    """`in 12 min` or `3 min ago`, with the exact time on hover."""
+    if value is None:
+        return "–"
+    seconds = (value - timezone.now()).total_seconds()
+    text = f"in {short_span(seconds)}" if seconds > 0 else f"{short_span(-seconds)} ago"
+    return format_html('<time datetime="{}" title="{}">{}</time>', value.isoformat(), exactly(value), text)
+
+
+@register.filter
+def next_attempt(entry: Entry) -> SafeString | str:
+    """When an entry is tried next, in a word or two."""
+    if entry.hold:
+        return relative(entry.hold_until) if entry.hold_until else "on hold"
+    if entry.leased_by:
+        return "now"
+    if entry.next_attempt is None:
+        return "–"
+    if entry.next_attempt <= timezone.now():
+        return format_html(
+            '<time datetime="{}" title="{}">due</time>', entry.next_attempt.isoformat(), exactly(entry.next_attempt)
+        )
+    return relative(entry.next_attempt)
+
+
+@register.filter
+def status_tone(status: str) -> str:
+    return _TONES.get(status, "quiet")  # type: ignore[call-overload, no-any-return]
+
+
+@register.filter
+def outcome_tone(outcome: str) -> str:
+    return _OUTCOMES.get(outcome, "quiet")  # type: ignore[call-overload, no-any-return]
+
+
+@register.filter
+def priority_tone(priority: int) -> str:
+    return {Priority.HIGH: "bad", Priority.LOW: "active"}.get(priority, "quiet")  # type: ignore[call-overload, no-any-return]
+
+
+@register.filter
+def reply_tone(code: int) -> str:
+    if 200 <= code < 400:
+        return "good"
+    return "bad" if code >= 500 else "waiting"
