@@ -11,7 +11,7 @@ PYTHON ?= $(shell for python in python3.11 python3 python3.12 python3.13; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
 
 .NOTPARALLEL:
-.PHONY: help run test test-system lint bench clean venv dev-venv debian-packages
+.PHONY: help run test test-system lint bench bench-console clean venv dev-venv debian-packages
 
 help:
 	@echo 'make run     start Mailspool; Ctrl-C stops it (settings: docs/configuration.md)'
@@ -19,6 +19,7 @@ help:
 	@echo 'make test-system  whole-system tests: other mail servers, kills, full disks (minutes)'
 	@echo 'make lint    style, types, Django checks, missing migrations'
 	@echo 'make bench   mail flow beside Postfix; BENCH= for its options'
+	@echo 'make bench-console  lists, searches and bulk actions on a spool of a million; BENCH= for its options'
 	@echo 'make clean   remove what these made; your mail in var/ stays'
 
 run: venv
@@ -38,6 +39,9 @@ lint: dev-venv
 	$(PY) -m mypy && \
 	$(PY) manage.py check --fail-level WARNING && \
 	$(PY) manage.py makemigrations --check --dry-run
+
+bench-console: debian-packages dev-venv
+	$(PY) -m bench.console $(BENCH)
 
 bench: debian-packages dev-venv
 	$(PY) -m bench.mail_flow $(BENCH)

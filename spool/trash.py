@@ -115,7 +115,7 @@ def restore(ids: Sequence[int], now: datetime) -> tuple[list[int], int]:
         if restored:
             _insert(there, now)
     for item in there:
-        if item.target:
+        if item.state == TrashState.MOVED:
             _forget_moved(item)
     return restored, len(rows) - len(there)
 
@@ -179,7 +179,7 @@ def _bring_back(item: Taken) -> bool:
     if item.in_spool.exists():
         return True
     item.in_spool.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    if not item.target:
+    if item.state != TrashState.MOVED:
         return _rename(item.in_trash, item.in_spool)
     source = Path(item.target) / item.file_name
     try:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields, replace
 from datetime import timedelta
 from typing import Any
 
-from django.db.models import Q, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.http import QueryDict
 from django.utils import timezone
 
@@ -151,8 +151,16 @@ class SpoolFilter:
         """Nothing but that one condition."""
         return SpoolFilter(**{attribute: getattr(self, attribute)})
 
-    def apply(self, entries: QuerySet[Entry], within: tuple[int, int] | None = None) -> QuerySet[Entry]:
-        """`entries` that meet all conditions; `within` are the lowest and the highest id that can be meant."""
+    def apply(
+        self, entries: QuerySet[Entry], within: tuple[int, int] | None = None, *, each: bool = False
+    ) -> QuerySet[Entry]:
+        """`entries` that meet all conditions; `within` are the lowest and the highest id that can be meant.
+
+        `each` has recipients looked up for each entry that meets the other conditions, of which there are few then.
+        """
+        if each and (self.recipient or self.domain):
+            entries = entries.filter(Exists(self.recipients().filter(entry_id=OuterRef("id"))))
+            return replace(self, recipient="", domain="").apply(entries, within)
         for condition in self._conditions(within):
             entries = entries.filter(condition)
         if within is not None:

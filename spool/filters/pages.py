@@ -66,7 +66,7 @@ def page(chosen: SpoolFilter, *, sort: str = "-id", after: str = "", size: int =
     """Entries that `chosen` matches, `size` at most, behind the place `after` (a page's `next`). Raises BadFilter."""
     if sort not in SORTS:
         raise BadFilter(f"{sort!r} is not an order; there are {', '.join(SORTS)}.")
-    few = _are_few(chosen)
+    few = _few(chosen)
     column, note = sort.lstrip("-"), ""
     if (
         column != "id"
@@ -76,20 +76,22 @@ def page(chosen: SpoolFilter, *, sort: str = "-id", after: str = "", size: int =
         sort, column = "-id", "id"
         note = "Too many match to sort them by that; they are sorted by age."
     if column != "id":
-        return _sorted(chosen, sort, after, size)
+        return _sorted(chosen, few, sort, after, size)
     descending = sort.startswith("-")
     if few or (
         not {*chosen.indexed} & UNORDERED and len(chosen.indexed) <= 1 and not chosen.scanned and not _by_time(chosen)
     ):
-        return _straight(chosen, descending, after, size, note)
+        return _straight(chosen, few, descending, after, size, note)
     return _windows(chosen, descending, after, size, note)
 
 
 def count(chosen: SpoolFilter, limit: int = 10_000) -> Count:
     """How many match, counted up to `limit`, and for a bounded time where each entry must be looked at."""
-    if chosen.scanned or _by_time(chosen) or (len(chosen.indexed) > 1 and not _are_few(chosen)):
+    several = len(chosen.indexed) + len(chosen.scanned) + _by_time(chosen) > 1
+    few = _few(chosen) if several and chosen.indexed else ""
+    if not few and (several or chosen.scanned or _by_time(chosen)):
         return _count_windows(chosen, limit)
-    found = _bounded(chosen, limit + 1)
+    found = _of_few(chosen, few)[: limit + 1].count() if few else _bounded(chosen, limit + 1)
     return Count(min(found, limit), found > limit)
 
 
@@ -100,23 +102,28 @@ def _bounded(chosen: SpoolFilter, limit: int) -> int:
     return chosen.apply(Entry.objects.all())[:limit].count()
 
 
-def _are_few(chosen: SpoolFilter) -> bool:
-    """Whether one of the conditions alone leaves only a few entries."""
-    return any(_bounded(chosen.only(name), FEW + 1) <= FEW for name in chosen.indexed)
+def _few(chosen: SpoolFilter) -> str:
+    """A condition that alone leaves only a few entries; empty when there is none."""
+    return next((name for name in chosen.indexed if _bounded(chosen.only(name), FEW + 1) <= FEW), "")
+
+
+def _of_few(chosen: SpoolFilter, few: str) -> QuerySet[Entry]:
+    """The matches, found by the condition `few`; the others are looked up for each entry."""
+    return chosen.apply(Entry.objects.all(), each=bool(few) and few not in ("recipient", "domain"))
 
 
 def _by_time(chosen: SpoolFilter) -> bool:
     return chosen.older_than is not None or chosen.younger_than is not None
 
 
-def _straight(chosen: SpoolFilter, descending: bool, after: str, size: int, note: str) -> Page:
+def _straight(chosen: SpoolFilter, few: str, descending: bool, after: str, size: int, note: str) -> Page:
     """One query along an index."""
     place = _place(after)
     if chosen.indexed in (["domain"], ["recipient"]) and not chosen.scanned and not _by_time(chosen):
         ids = _entry_ids(chosen, place, descending, size + 1)
         entries = sorted(_wanted(Entry.objects.filter(id__in=ids)), key=lambda e: e.id, reverse=descending)
     else:
-        entries = list(_ordered(_wanted(chosen.apply(Entry.objects.all())), place, descending)[: size + 1])
+        entries = list(_ordered(_wanted(_of_few(chosen, few)), place, descending)[: size + 1])
     return Page(entries[:size], _after(entries[size - 1]) if len(entries) > size else "", note)
 
 
@@ -171,9 +178,9 @@ def _count_windows(chosen: SpoolFilter, limit: int) -> Count:
 
 def matching_ids(chosen: SpoolFilter, cursor: int, last_id: int) -> Iterator[list[int]]:
     """The ids of all matches behind `cursor`, up to `last_id`, in order: some at a time, for work on all of them."""
-    if _are_few(chosen):
-        few = chosen.apply(Entry.objects.filter(id__gt=cursor, id__lte=last_id))
-        yield list(few.order_by("id").values_list("id", flat=True))
+    if few := _few(chosen):
+        found = _of_few(chosen, few).filter(id__gt=cursor, id__lte=last_id)
+        yield list(found.order_by("id").values_list("id", flat=True))
         return
     lowest, highest = bounds(chosen)
     lowest, highest = max(lowest, cursor + 1), min(highest, last_id)
@@ -216,10 +223,10 @@ def _first_since(moment: datetime, lowest: int, highest: int) -> int:
     return lowest
 
 
-def _sorted(chosen: SpoolFilter, sort: str, after: str, size: int) -> Page:
+def _sorted(chosen: SpoolFilter, few: str, sort: str, after: str, size: int) -> Page:
     """By another column, and by id among equals."""
     column, descending = sort.lstrip("-"), sort.startswith("-")
-    entries = _wanted(chosen.apply(Entry.objects.exclude(**{f"{column}__isnull": True})))
+    entries = _wanted(_of_few(chosen, few).exclude(**{f"{column}__isnull": True}))
     if after:
         value, place = _value_and_place(after, column)
         side = "lt" if descending else "gt"

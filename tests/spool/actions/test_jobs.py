@@ -1,0 +1,233 @@
+"""Bulk jobs: in the background, in chunks, by whoever lives."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+from typing import Any
+
+import django_rq
+import pytest
+from django.db import connection
+from django.utils import timezone
+
+from spool import intake, tasks, trash
+from spool.actions import Actor, cancel, jobs, perform, start_undo, undo
+from spool.actions.removing import Delete
+from spool.filters import SpoolFilter
+from spool.models import AuditEvent, BulkJob, Entry, JobState, Trace, Trashed
+from spool.worker import PassWorker
+from tests.support.messages import a_submission
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("redis", "home")]
+
+ALL = SpoolFilter(sender="ann@example.org")
+
+
+@pytest.fixture
+def many() -> int:
+    intake.accept([a_submission() for _ in range(30)])
+    return 30
+
+
+@pytest.fixture
+def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Delete, "chunk", 7)
+    monkeypatch.setattr(trash, "CHUNK", 7)
+
+
+class Killed(BaseException):
+    """What SIGKILL is to a process: nothing more is done."""
+
+
+def killed_after(calls: int, function: Callable[..., Any]) -> Callable[..., Any]:
+    """`function`, but the process dies in the call after so many."""
+    made = 0
+
+    def call(*arguments: Any, **options: Any) -> Any:
+        nonlocal made
+        made += 1
+        if made > calls:
+            raise Killed
+        return function(*arguments, **options)
+
+    return call
+
+
+def lapse(job: BulkJob) -> None:
+    BulkJob.objects.filter(id=job.id).update(lease_until=timezone.now() - timedelta(seconds=1))
+
+
+def work_off() -> None:
+    PassWorker([django_rq.get_queue("maintenance")], connection=django_rq.get_connection("maintenance")).work(
+        burst=True
+    )
+
+
+def test_large_work_is_done_by_a_maintenance_worker_and_audited(admin: Actor, many: int) -> None:
+    outcome = perform("delete", ALL, admin, background=True)
+    assert not outcome.finished
+    assert Entry.objects.count() == many
+    work_off()
+    assert not Entry.objects.exists()
+    job = BulkJob.objects.get()
+    assert (job.state, job.done, job.total, job.percent) == (JobState.DONE, many, many, 100)
+    event = AuditEvent.objects.get()
+    assert (event.outcome, event.matched, event.done) == ("30 deleted", many, many)
+    assert event.on == "messages from ann@example.org"
+    start_undo(admin, event.id)
+    work_off()
+    assert Entry.objects.count() == many
+    assert AuditEvent.objects.first().outcome == "30 restored"  # type: ignore[union-attr]
+
+
+def test_mail_that_came_after_the_job_was_made_is_not_its_business(admin: Actor, many: int) -> None:
+    outcome = perform("delete", ALL, admin, background=True)
+    intake.accept([a_submission(subject="new")])
+    jobs.work(outcome.job.id, pace=False)
+    assert Entry.objects.get().subject == "new"
+
+
+@pytest.mark.usefixtures("small_chunks")
+@pytest.mark.parametrize(
+    ("module", "name", "after"),
+    [(trash, "take", 2), (trash, "put_files_away", 1), (jobs, "_advance", 2), (trash, "_rename", 9), (jobs, "_end", 0)],
+)
+def test_a_killed_job_goes_on_where_it_was_and_every_message_is_deleted_once(
+    admin: Actor, many: int, monkeypatch: pytest.MonkeyPatch, module: Any, name: str, after: int
+) -> None:
+    outcome = perform("delete", ALL, admin, background=True)
+    with monkeypatch.context() as patched, pytest.raises(Killed):
+        patched.setattr(module, name, killed_after(after, getattr(module, name)))
+        jobs.work(outcome.job.id, pace=False)
+    # Its lease holds, so nobody else begins.
+    jobs.work(outcome.job.id, pace=False)
+    assert BulkJob.objects.get().state == JobState.RUNNING
+    lapse(outcome.job)
+    tasks.sweep()
+    BulkJob.objects.update(lease_until=timezone.now() - timedelta(seconds=1))
+    work_off()
+    job = BulkJob.objects.get()
+    assert (job.state, job.done, job.skipped) == (JobState.DONE, many, 0)
+    assert Trashed.objects.count() == Trace.objects.count() == many
+    assert undo(admin, event_id=outcome.event.id).done == many
+    assert all(store_has(entry) for entry in Entry.objects.all())
+
+
+def store_has(entry: Entry) -> bool:
+    from spool.store import path_of
+
+    return path_of(entry.subspool, entry.file_name).stat().st_size == entry.size_bytes
+
+
+@pytest.mark.usefixtures("small_chunks")
+@pytest.mark.parametrize(("name", "after"), [("_insert", 1), ("_rename", 11), ("_insert", 0)])
+def test_a_killed_undo_is_done_again_to_the_end(
+    admin: Actor, many: int, monkeypatch: pytest.MonkeyPatch, name: str, after: int
+) -> None:
+    event = perform("delete", ALL, admin).event
+    with monkeypatch.context() as patched, pytest.raises(Killed):
+        patched.setattr(trash, name, killed_after(after, getattr(trash, name)))
+        undo(admin, event_id=event.id)
+    undo(admin, event_id=event.id)
+    assert Entry.objects.count() == many
+    assert all(store_has(entry) for entry in Entry.objects.all())
+    assert not Trashed.objects.exists()
+
+
+@pytest.mark.usefixtures("small_chunks")
+def test_a_cancelled_job_stops_after_its_chunk(admin: Actor, many: int) -> None:
+    outcome = perform("delete", ALL, admin, background=True)
+
+    def progress(job: BulkJob) -> None:
+        assert cancel(job.id, admin)
+
+    jobs.work(outcome.job.id, progress=progress, pace=False)
+    job = BulkJob.objects.get()
+    assert (job.state, job.done) == (JobState.CANCELLED, 7)
+    assert Entry.objects.count() == many - 7
+    outcome.event.refresh_from_db()
+    assert outcome.event.outcome == "Cancelled by root@example.org: 7 deleted"
+    assert not cancel(job.id, admin)
+
+
+def test_two_administrators_who_delete_the_same_share_it(admin: Actor, many: int) -> None:
+    sentences: list[str] = []
+
+    def delete() -> None:
+        sentences.append(perform("delete", ALL, admin).sentence)
+        connection.close()
+
+    run_together([delete, delete])
+    events = AuditEvent.objects.filter(action="delete")
+    assert sum(event.done for event in events) == many
+    assert Trashed.objects.count() == Trace.objects.count() == many
+    assert not Entry.objects.exists()
+
+
+def test_two_administrators_who_undo_the_same_restore_each_message_once(admin: Actor, many: int) -> None:
+    event = perform("delete", ALL, admin).event
+    done: list[int] = []
+
+    def restore() -> None:
+        try:
+            done.append(undo(admin, event_id=event.id).done)
+        except Exception:  # the other one was quicker: there was nothing left
+            done.append(0)
+        connection.close()
+
+    run_together([restore, restore])
+    assert sum(done) == many
+    assert Entry.objects.count() == many
+    assert all(store_has(entry) for entry in Entry.objects.all())
+
+
+def test_deleting_while_workers_take_entries_leaves_each_to_one_of_them(
+    admin: Actor, many: int, take: Callable[..., Sequence[Any]]
+) -> None:
+    taken: list[int] = []
+
+    def work() -> None:
+        while entries := take("worker", 3):
+            taken.extend(entry.id for entry in entries)
+        connection.close()
+
+    def delete() -> None:
+        perform("delete", ALL, admin)
+        connection.close()
+
+    run_together([work, delete])
+    deleted = set(Trashed.objects.values_list("id", flat=True))
+    left = set(Entry.objects.values_list("id", flat=True))
+    assert deleted | left == deleted ^ left
+    assert len(deleted | left) == many
+    assert left <= set(taken)
+
+
+def test_undo_and_purge_at_once_lose_no_restored_file(admin: Actor, many: int) -> None:
+    event = perform("delete", ALL, admin).event
+
+    def purge() -> None:
+        trash.purge(timezone.now() + timedelta(days=1), 0)
+        connection.close()
+
+    def restore() -> None:
+        try:
+            undo(admin, event_id=event.id)
+        except Exception:  # the purge was quicker
+            pass
+        connection.close()
+
+    run_together([restore, purge])
+    assert not Trashed.objects.exists()
+    assert all(store_has(entry) for entry in Entry.objects.all())
+
+
+def run_together(functions: Sequence[Callable[[], None]]) -> None:
+    threads = [threading.Thread(target=function) for function in functions]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+        assert not thread.is_alive()
