@@ -19,6 +19,7 @@ from spool.models.recipient import Kind, Outcome
 
 # RFC 3463 3.5: delivery time expired. Ours is the final word, so its class is permanent.
 _EXPIRED_STATUS: Final = "5.4.7"
+MOST_REPORTED: Final = 1000
 _STATUS = re.compile(r"[245]\.\d{1,3}\.\d{1,3}")
 _STATUS_OTHERWISE: Final = {Action.FAILED: "5.0.0", Action.DELAYED: "4.0.0"}
 _AUTOMATIC = re.compile(rb"^auto-submitted:[ \t]*(?!no\b)", re.IGNORECASE | re.MULTILINE)
@@ -50,7 +51,9 @@ def notices_for(
     delayed_until: datetime | None,
     read: Callable[[], bytes],
 ) -> list[Notice]:
-    """The notifications owed to the sender of `entry` for `results`: at most one each of failure, delay and success.
+    """The notifications owed to the sender of `entry` for `results`: one each of failure, delay and success.
+
+    One that would report on more than MOST_REPORTED recipients becomes several.
 
     `delayed_until` is when tries will end, given when recipients that are still pending are to be reported as late.
     `read` gives the message; it is called only when there is something to report, and a FileNotFoundError from it
@@ -73,7 +76,11 @@ def notices_for(
     if entry.sender.lower() == postmaster.lower() and _is_automatic(entry, original):
         return []
     order = sorted(reported, key=list(Action).index)
-    return [_notice(entry, tuple(reported[action]), original, now, hostname, postmaster) for action in order]
+    return [
+        _notice(entry, tuple(reported[action][start : start + MOST_REPORTED]), original, now, hostname, postmaster)
+        for action in order
+        for start in range(0, len(reported[action]), MOST_REPORTED)
+    ]
 
 
 def _action_owed(result: RecipientResult, *, late: bool) -> Action | None:

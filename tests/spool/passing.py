@@ -116,10 +116,10 @@ def spool(transactional_db: None, redis: object, home: object, monkeypatch: pyte
     directory.forget()
     rests.forget()
     for threads in (passes._database, deliveries._local):
-        _close_connections(threads)
+        close_connections(threads)
 
 
-def _close_connections(threads: ThreadPoolExecutor) -> None:
+def close_connections(threads: ThreadPoolExecutor) -> None:
     """Let go of the database in every thread of a pool: it can't be dropped while it is in use."""
     count = threads._max_workers
     together = threading.Barrier(count)

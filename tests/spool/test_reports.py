@@ -117,6 +117,17 @@ def test_a_report_on_a_thousand_recipients_stays_within_bounds(spool: Spool) -> 
     assert len(message.as_bytes()) < 2_000_000
 
 
+def test_more_failures_than_one_report_can_hold_are_several_reports(spool: Spool) -> None:
+    spool.peer.on["MAIL"] = "550 5.7.1 no"
+    to = [f"user{number}@{FAR}" for number in range(2500)]
+    spool.take(to)
+    spool.work()
+    reports = spool.mailbox()
+    assert sorted(len(groups_of(message)) for message in reports) == [500, 1000, 1000]
+    assert {address for message in reports for address in groups_of(message)} == set(to)
+    assert len({message["Message-ID"] for message in reports}) == 3
+
+
 REPORT = (
     f"From: MAILER-DAEMON@mx.{FAR}\r\nTo: {ANN}\r\nSubject: Undelivered\r\nMIME-Version: 1.0\r\n"
     'Content-Type: multipart/report; report-type=delivery-status; boundary="b"\r\n\r\n'

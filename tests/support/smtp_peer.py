@@ -6,7 +6,8 @@
         peer.on["END"] = CUT
 
 A stage (CONNECT, EHLO, HELO, STARTTLS, AUTH, MAIL, RCPT, DATA, END, RSET, QUIT) has a reply, bytes to be sent as they
-are, CUT, HANG, or a list of those of which the last repeats. END by LMTP is asked once for each recipient.
+are, an Action, or a list of those of which the last repeats. END by LMTP is asked once for each recipient; BODY, which
+has none unless a test gives it one, comes after the 354, before anything is read.
 """
 
 from __future__ import annotations
@@ -31,9 +32,11 @@ class Action(Enum):
 
     CUT = "close the connection"
     HANG = "say nothing for as long as the test lasts"
+    DRIP = "begin a line and never end it, a character at a time"
+    POUR = "send line after line of a reply that goes on, slowly"
 
 
-CUT, HANG = Action.CUT, Action.HANG
+CUT, HANG, DRIP, POUR = Action.CUT, Action.HANG, Action.DRIP, Action.POUR
 Answer = str | bytes | Action
 DEFAULTS: dict[str, Answer] = {
     "CONNECT": "220 peer.test ESMTP",
@@ -227,6 +230,10 @@ class _Talk:
         if answer is HANG:
             self._peer.wait_until_it_ends()
             raise _Ended
+        if answer in (DRIP, POUR):
+            while True:
+                self._socket.sendall(b"2" if answer is DRIP else b"220-and more\r\n")
+                time.sleep(0.05)
         assert isinstance(answer, str | bytes)
         if self._peer.delay_seconds:
             time.sleep(self._peer.delay_seconds)
@@ -280,6 +287,8 @@ class _Talk:
             self._recipients.append(address)
 
     def _take_message(self) -> None:
+        if "BODY" in self._peer.on:
+            self._give("BODY")
         content = bytearray()
         while (line := self._line(keep_end=True)) != b".\r\n":
             content += line[1:] if line.startswith(b".") else line

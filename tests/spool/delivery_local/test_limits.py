@@ -17,6 +17,7 @@ from spool.envelope import DeliveryReport
 from spool.models.recipient import Outcome
 from spool.models.settings import Settings
 from tests.spool.delivery_local.conftest import a_user, an_entry, files_in
+from tests.spool.passing import close_connections
 
 
 @pytest.mark.django_db(transaction=True)
@@ -55,6 +56,7 @@ def test_no_more_messages_are_stored_at_once_than_settings_allow(
         await here.close(5)
 
     asyncio.run(deliver())
+    close_connections(deliveries._local)
     assert max(sizes) == 3
     assert {result.outcome for report in reports for result in report.results} == {Outcome.DELIVERED}
     assert len(files_in(maildir.folder_of("ann@example.org"))) == 20

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from spool.models.recipient import Outcome
 from tests.spool.delivery_remote.conftest import BOB, CARL, DAN, Deliver, addresses
 from tests.support.messages import a_leased_entry
-from tests.support.smtp_peer import CUT, HANG, Answer, SmtpPeer
+from tests.support.smtp_peer import CUT, DRIP, HANG, POUR, Answer, SmtpPeer
 
 DELIVERED, BOUNCED, PENDING = Outcome.DELIVERED, Outcome.BOUNCED, Outcome.PENDING
 BOTH = pytest.mark.parametrize("pipelining", [True, False], ids=["pipelining", "one by one"])
@@ -46,6 +47,8 @@ STAGES: list[tuple[str, Answer, Outcome, str]] = [
     ("CONNECT", b"HTTP/1.1 400 Bad Request\r\n\r\n", PENDING, "no SMTP reply"),
     ("CONNECT", b"220-" + b"x" * 100_000, PENDING, "a line that never ends"),
     ("CONNECT", b"220-go on\r\n" * 200, PENDING, "a reply that never ends"),
+    ("CONNECT", DRIP, PENDING, "no answer in time"),
+    ("CONNECT", POUR, PENDING, "no answer in time"),
     ("EHLO", "451 4.3.0 not now", PENDING, "not now"),
     ("EHLO", CUT, PENDING, "closed by the other side"),
     ("MAIL", "421 4.7.0 too many", PENDING, "421 4.7.0 too many"),
@@ -53,6 +56,7 @@ STAGES: list[tuple[str, Answer, Outcome, str]] = [
     ("MAIL", "550 5.7.1 sender unwanted", BOUNCED, "550 5.7.1 sender unwanted"),
     ("MAIL", CUT, PENDING, "broke"),
     ("MAIL", HANG, PENDING, "no answer in time"),
+    ("MAIL", POUR, PENDING, "no answer in time"),
     ("MAIL", b"\xff\xfe\r\n", PENDING, "no SMTP reply"),
     ("RCPT", "421 4.7.0 too many", PENDING, "421 4.7.0 too many"),
     ("RCPT", "450 4.2.1 greylisted", PENDING, "450 4.2.1 greylisted"),
@@ -169,6 +173,15 @@ def test_a_missing_large_file_is_noticed_before_anything_is_said(
     [told] = deliver(entry)
     assert told.only.outcome is PENDING
     assert not any(command.startswith("MAIL") for command in peer.commands)
+
+
+def test_a_host_that_stops_reading_a_large_message_is_given_up(peer: SmtpPeer, spooled: Path, deliver: Deliver) -> None:
+    peer.on["BODY"] = HANG
+    entry = a_leased_entry(spooled, to=BOB, content=b"Subject: x\r\n\r\n" + b"x" * 78 * 300_000)
+    started = time.monotonic()
+    [told] = deliver(entry, reply_timeout_seconds=1)
+    assert time.monotonic() - started < 8
+    assert (told.only.outcome, told.only.status_code) == (PENDING, "4.4.2")
 
 
 def test_an_envelope_that_can_not_be_sent_does_not_stop_others(peer: SmtpPeer, spooled: Path, deliver: Deliver) -> None:
