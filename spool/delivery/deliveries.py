@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import time
 import traceback
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -96,9 +97,11 @@ class Deliveries:
     async def close(self, grace_seconds: float) -> None:
         """Wait for what is on the wire. Of the rest, what has results is reported; the others can be given back."""
         self._local_queue.clear()
+        started = time.monotonic()
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=grace_seconds)
-        await self._transport.close(grace_seconds)
+        # Both within the one grace: whoever stops us kills us not long after it.
+        await self._transport.close(max(1.0, grace_seconds - (time.monotonic() - started)))
         for progress in list(self._progress.values()):
             report = progress.report
             if report.results:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import logging
 import random
 import time
 from dataclasses import dataclass
@@ -19,6 +20,11 @@ FAILURE_SECONDS, NOWHERE_SECONDS = 5.0, 60.0
 LOOKUP_SECONDS = 15.0
 # More than RFC 5321 5.1 asks for; a domain with a hundred dead hosts must not be tried for an hour.
 MOST_HOSTS, MOST_ADDRESSES = 10, 20
+
+
+RESOLV_CONF = "/etc/resolv.conf"
+
+log = logging.getLogger(__name__)
 
 
 class NoRoute(Exception):
@@ -52,11 +58,7 @@ class Exchangers:
 
     def __init__(self, own_name: str, resolver: str = "") -> None:
         self._own_name = own_name.lower().rstrip(".")
-        self._resolver = dns.asyncresolver.Resolver(configure=not resolver)
-        if resolver:
-            address, _, port = resolver.rpartition(":")
-            self._resolver.nameservers = [address.strip("[]")]
-            self._resolver.port = int(port)
+        self._resolver = _resolver_at(resolver) if resolver else _system_resolver()
         self._resolver.lifetime = LOOKUP_SECONDS
         self._kept: dict[str, tuple[float, _Answer]] = {}
         self._asking: dict[str, asyncio.Task[_Answer]] = {}
@@ -176,6 +178,24 @@ class Exchangers:
             raise NoRoute(
                 f"the DNS gave no answer for {name} ({type(error).__name__})", "4.4.3", permanent=False
             ) from error
+
+
+def _resolver_at(address: str) -> dns.asyncresolver.Resolver:
+    """The resolver at `host:port`."""
+    resolver = dns.asyncresolver.Resolver(configure=False)
+    host, _, port = address.rpartition(":")
+    resolver.nameservers = [host.strip("[]")]
+    resolver.port = int(port)
+    return resolver
+
+
+def _system_resolver() -> dns.asyncresolver.Resolver:
+    try:
+        return dns.asyncresolver.Resolver(RESOLV_CONF)
+    except dns.resolver.NoResolverConfiguration as error:
+        # As resolv.conf(5) has it. Local mail needs no DNS: it must not wait for one.
+        log.warning("%s names no resolver (%s): asking the one on this machine", RESOLV_CONF, error)
+        return _resolver_at("127.0.0.1:53")
 
 
 def _is_ip(text: str) -> bool:

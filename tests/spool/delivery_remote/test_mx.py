@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
 from spool.delivery import mx
 from spool.delivery.mx import Exchangers, Host, NoRoute
 from tests.support.dns import DNSServer
+from tests.support.ports import free_port
 
 
 def hosts(dns: DNSServer, domain: str = "far.test", *, use_mx: bool = True) -> list[Host]:
@@ -153,6 +155,35 @@ def test_a_literal_that_is_no_address_is_final(dns: DNSServer, domain: str) -> N
 def test_a_domain_with_hundreds_of_hosts_is_not_tried_for_hours(dns: DNSServer) -> None:
     _hosts_of(dns, **{f"h{number}": 10 for number in range(40)})
     assert len(hosts(dns)) == mx.MOST_HOSTS
+
+
+@pytest.mark.parametrize("text", [None, "", "search far.test\n"])
+def test_a_machine_without_a_resolver_still_has_its_local_mail(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str | None
+) -> None:
+    """A pass makes its Exchangers before it knows whether any mail is for others."""
+    if text is not None:
+        (tmp_path / "resolv.conf").write_text(text)
+    monkeypatch.setattr(mx, "RESOLV_CONF", str(tmp_path / "resolv.conf"))
+    monkeypatch.setattr(mx, "LOOKUP_SECONDS", 0.5)
+    exchangers = Exchangers("mail.test")
+    assert exchangers._resolver.nameservers == ["127.0.0.1"]
+    # Where surely nobody answers.
+    exchangers._resolver.port = free_port()
+    with pytest.raises(NoRoute) as raised:
+        asyncio.run(exchangers.hosts("far.test"))
+    assert not raised.value.permanent
+
+
+def test_the_systems_resolver_is_the_one_that_its_file_names(
+    dns: DNSServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "resolv.conf").write_text("nameserver 127.0.0.1\n")
+    monkeypatch.setattr(mx, "RESOLV_CONF", str(tmp_path / "resolv.conf"))
+    _hosts_of(dns, mx=10)
+    exchangers = Exchangers("mail.test")
+    exchangers._resolver.port = int(dns.address.rpartition(":")[2])
+    assert asyncio.run(exchangers.hosts("far.test")) == [Host("mx.far.test", "127.0.1.1")]
 
 
 def test_a_routes_host_is_looked_up_by_its_address_alone(dns: DNSServer) -> None:
