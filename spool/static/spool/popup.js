@@ -69,9 +69,12 @@
   document.addEventListener("DOMContentLoaded", () => {
     if (!state()) return;
     popup()?.addEventListener("close", () => {
+      const shown = popup().querySelector("[data-message]")?.dataset.message;
       if (state().dataset.listed) remember("");
       popup().replaceChildren();
-      (document.getElementById(opener?.id) ?? opener)?.focus?.();
+      // The row may be a new one since, or may never have been clicked: the address opened the popup.
+      const link = [...document.querySelectorAll("[data-open]")].find((one) => one.href.includes(`/${shown}/`));
+      (link ?? opener)?.focus?.();
     });
     if (state().dataset.message) open(`${state().dataset.messages}${encodeURIComponent(state().dataset.message)}/`);
   });

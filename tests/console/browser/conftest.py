@@ -1,0 +1,87 @@
+"""A browser that is logged in, and that notes everything a page should never do."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from django.conf import settings
+from django.test import Client
+from playwright.sync_api import BrowserContext, Page
+from pytest_django.live_server_helper import LiveServer
+
+from accounts.models import Role, User
+from mailspool.home import Home
+from tests.support.redis import RedisServer
+
+# Playwright's event loop runs in this thread; the tests use the database from it, and from nowhere else at once.
+os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
+
+
+@pytest.fixture(scope="session")
+def browser_type_launch_args() -> dict[str, Any]:
+    return {
+        "executable_path": "/usr/bin/chromium",
+        "args": [
+            "--no-sandbox",
+            "--disable-gpu",
+            "--no-first-run",
+            "--disable-background-networking",
+            "--disable-component-update",
+            "--disable-sync",
+        ],
+    }
+
+
+@pytest.fixture(scope="session")
+def browser_context_args() -> dict[str, Any]:
+    return {"viewport": {"width": 1440, "height": 900}}
+
+
+@dataclass
+class Console:
+    """One tab. `misdeeds` are dialogs, script errors and requests to other hosts: a test ends with none."""
+
+    page: Page
+    base: str
+    misdeeds: list[str] = field(default_factory=list)
+
+    def open(self, path: str) -> Page:
+        self.page.goto(self.base + path)
+        return self.page
+
+    def rows(self) -> int:
+        return self.page.locator(".ms-entry").count()
+
+
+@pytest.fixture
+def console(
+    transactional_db: None, live_server: LiveServer, context: BrowserContext, home: Home, redis: RedisServer
+) -> Iterator[Console]:
+    """A tab in which a system administrator is logged in."""
+    user = User(email="admin@localhost", role=Role.SYSTEM_ADMINISTRATOR)
+    user.set_unusable_password()
+    user.save()
+    client = Client()
+    client.force_login(user)
+    cookie = client.cookies[settings.SESSION_COOKIE_NAME]
+    context.add_cookies([{"name": cookie.key, "value": cookie.value, "url": live_server.url}])
+    tab = Console(context.new_page(), live_server.url)
+    tab.page.set_default_timeout(8000)
+    host = urlsplit(live_server.url).netloc
+    tab.page.on("dialog", lambda dialog: (tab.misdeeds.append(f"dialog {dialog.message}"), dialog.dismiss()))
+    tab.page.on("pageerror", lambda error: tab.misdeeds.append(f"error {error}"))
+    context.on(
+        "request",
+        lambda request: (
+            tab.misdeeds.append(f"request {request.url}")
+            if urlsplit(request.url).scheme in ("http", "https", "ws") and urlsplit(request.url).netloc != host
+            else None
+        ),
+    )
+    yield tab
+    assert tab.misdeeds == []

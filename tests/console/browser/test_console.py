@@ -1,0 +1,335 @@
+"""What an administrator does all day, done by a browser."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from django.urls import reverse
+from playwright.sync_api import Page, expect
+
+from spool.models import Entry, Outcome
+from tests.console.browser.conftest import Console
+from tests.support.messages import a_message, a_submission
+from tests.support.spool_states import attempt, take_in
+
+SPOOL, WAITING = "/admin/spool/entry/", "/admin/spool/entry/waiting/"
+PAGES = (SPOOL, WAITING, "/admin/spool/entry/backlog/", "/admin/spool/trace/", "/admin/spool/auditevent/")
+
+
+def confirm(page: Page, button: str) -> None:
+    page.locator("#confirm").get_by_role("button", name=button).click()
+
+
+def test_a_new_administrator_redirects_what_waits_for_a_host_that_is_down(console: Console) -> None:
+    down = take_in(*[a_submission("ann@example.org", f"user{i}@down.example") for i in range(4)])
+    other = take_in(a_submission("ann@example.org", "x@up.example"), a_submission("ben@example.org", "y@down.example"))
+    attempt([*down, *other], "connect to mx.down.example: Connection refused", host="mx.down.example")
+    page = console.open(WAITING)
+    page.get_by_role("searchbox").fill("from:ann@example.org domain:down.example")
+    page.keyboard.press("Enter")
+    expect(page.locator(".ms-chip")).to_have_count(2)
+    assert console.rows() == 4
+    page.locator(".ms-entry .sender").first.click()
+    expect(page.locator("#popup #why")).to_contain_text("mx.down.example could not be reached")
+    page.locator("#popup [data-close]").click()
+    page.locator("#pick-page").check()
+    page.locator("#bar").get_by_role("button", name="Redirect").click()
+    page.get_by_label("By another host").fill("relay.example.net:2525")
+    expect(page.locator("#effect")).to_contain_text("delivered to by relay.example.net:2525")
+    confirm(page, "Redirect 4")
+    expect(page.locator("#results")).to_contain_text("4 redirected")
+    assert set(Entry.objects.filter(next_hop="relay.example.net:2525").values_list("pk", flat=True)) == {
+        entry.pk for entry in down
+    }
+
+
+def test_the_popup_shows_every_part_of_a_message_and_its_address_leads_back(console: Console) -> None:
+    html = (
+        b'Content-Type: multipart/mixed; boundary="b"\r\n\r\n--b\r\nContent-Type: text/html\r\n\r\n<h1>Hello Bob</h1>'
+        b'<a href="https://bank.example/">x</a>\r\n--b\r\nContent-Type: application/pdf\r\n'
+        b"Content-Disposition: attachment; filename=plan.pdf\r\n\r\nPDF\r\n--b--\r\n"
+    )
+    content = b"From: ann@example.org\r\nSubject: Plans\r\nMIME-Version: 1.0\r\nX-Mark: seen\r\n" + html
+    (entry,) = take_in(a_submission(content=content, to=[f"r{i}@example.net" for i in range(60)]))
+    attempt([entry], "451 4.3.0 Busy", only=["r1@example.net"])
+    page = console.open(SPOOL)
+    page.locator("[data-open]").click()
+    popup = page.locator("#popup")
+    expect(popup.get_by_role("heading", name="Plans")).to_be_visible()
+    for text in ("1 of 60 recipients is still open", "451 4.3.0 Busy", "mx1.example.net", "192.0.2.7"):
+        expect(popup.locator("#view-overview")).to_contain_text(text)
+    popup.get_by_role("button", name="Show more recipients").click()
+    expect(popup).to_contain_text("r59@example.net")
+    popup.get_by_role("tab", name="Preview").click()
+    expect(popup.frame_locator("iframe").get_by_role("heading", name="Hello Bob")).to_be_visible()
+    expect(popup.locator("#view-content")).to_contain_text("plan.pdf")
+    expect(popup.locator("#view-content")).to_contain_text("https://bank.example/")
+    page.keyboard.press("ArrowRight")
+    expect(popup.locator("#view-headers")).to_contain_text("X-Mark")
+    page.keyboard.press("ArrowRight")
+    expect(popup.locator("#view-source pre")).to_contain_text("X-Mark: seen")
+    with page.expect_download() as download:
+        popup.get_by_role("link", name="Download .eml").click()
+    assert download.value.suggested_filename == entry.file_name
+    assert entry.file_name in page.url
+    page.reload()
+    expect(popup.get_by_role("heading", name="Plans")).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(popup).to_be_hidden()
+    assert entry.file_name not in page.url
+    expect(page.locator("[data-open]")).to_be_focused()
+
+
+def test_a_refresh_keeps_selection_scroll_popup_and_focus_and_shows_what_is_new(console: Console) -> None:
+    take_in(*[a_submission(f"s{i}@example.org") for i in range(40)])
+    page = console.open(SPOOL)
+    page.locator(".pick-one").nth(2).check()
+    chosen = page.locator(".pick-one").nth(2).get_attribute("value")
+    page.locator(".ms-entry .sender").nth(30).scroll_into_view_if_needed()
+    scrolled = page.evaluate("scrollY")
+    assert scrolled > 0
+    take_in(a_submission("new@example.org"))
+    page.evaluate("msRefresh()")
+    expect(page.locator(".ms-entry").first).to_contain_text("new@example.org")
+    expect(page.locator(f"#pick-{chosen}")).to_be_checked()
+    expect(page.locator(f"#pick-{chosen}")).to_be_focused()
+    expect(page.locator("#bar-what")).to_have_text("1 selected")
+    expect(page.locator("#ms-tabs a").first).to_contain_text("41")
+    assert page.evaluate("scrollY") == scrolled
+    page.locator(".ms-entry .sender").nth(30).click()
+    expect(page.locator("#popup")).to_be_visible()
+    page.evaluate("msRefresh()")
+    page.wait_for_load_state("networkidle")
+    expect(page.locator("#popup")).to_be_visible()
+
+
+def test_the_refresh_comes_every_twenty_seconds_unless_it_is_paused(console: Console) -> None:
+    take_in(a_submission("one@example.org"))
+    console.page.clock.install()
+    page = console.open(SPOOL)
+    take_in(a_submission("two@example.org"))
+    page.clock.run_for(21_000)
+    expect(page.locator(".ms-entry").first).to_contain_text("two@example.org")
+    page.get_by_role("button", name="Pause").click()
+    expect(page.locator("#live-text")).to_have_text("Paused")
+    take_in(a_submission("three@example.org"))
+    page.clock.run_for(60_000)
+    page.wait_for_load_state("networkidle")
+    assert console.rows() == 2
+    page.get_by_role("button", name="Resume").click()
+    expect(page.locator(".ms-entry").first).to_contain_text("three@example.org")
+
+
+def test_a_selection_lives_over_pages_and_all_that_match_can_be_deleted_and_brought_back(console: Console) -> None:
+    take_in(*[a_submission(f"s{i}@example.org") for i in range(70)])
+    page = console.open(SPOOL)
+    page.locator(".pick-one").first.check()
+    page.get_by_role("link", name="Next").click()
+    page.locator(".pick-one").first.check()
+    expect(page.locator("#bar-what")).to_have_text("2 selected")
+    page.get_by_role("link", name="Previous").click()
+    expect(page.locator(".pick-one").first).to_be_checked()
+    page.locator("#bar-all").click()
+    expect(page.locator("#bar-what")).to_have_text("All 70 that match are selected")
+    page.locator("#bar").get_by_role("button", name="Delete").click()
+    expect(page.locator("#confirm")).to_contain_text("Delete: 70 messages")
+    expect(page.locator("#confirm")).to_contain_text("can be undone")
+    confirm(page, "Delete 70")
+    expect(page.locator("#results")).to_contain_text("70 deleted")
+    expect(page.get_by_role("heading", name="The spool is empty")).to_be_visible()
+    assert not Entry.objects.exists()
+    page.locator("#results").get_by_role("button", name="Undo").click()
+    expect(page.locator("#results")).to_contain_text("70 put back")
+    expect(page.locator(".ms-entry")).to_have_count(50)
+
+
+def test_a_wrong_folder_is_refused_in_the_dialog_and_can_be_mended(console: Console) -> None:
+    take_in()
+    page = console.open(SPOOL)
+    page.locator("[data-open]").click()
+    page.locator("#popup").get_by_role("button", name="Move Messages").click()
+    folder = page.locator("#confirm").get_by_label("Folder")
+    usual = folder.input_value()
+    folder.fill("/etc")
+    confirm(page, "Move")
+    expect(page.locator("#confirm [role=alert]")).to_contain_text("/etc is not in a folder")
+    page.locator("#confirm").get_by_label("Folder").fill(usual)
+    confirm(page, "Move")
+    expect(page.locator("#results")).to_contain_text("1 moved")
+    expect(page.locator("#popup")).to_be_hidden()
+
+
+def test_hold_release_priority_and_export_by_the_bar(console: Console) -> None:
+    (entry,) = take_in()
+    page = console.open(SPOOL)
+    bar = page.locator("#bar")
+    page.locator(".pick-one").check()
+    bar.get_by_role("button", name="Hold").click()
+    page.get_by_label("Reason").fill("Looks odd")
+    confirm(page, "Hold")
+    expect(page.locator("td.c-status")).to_contain_text("On hold")
+    page.locator(".pick-one").check()
+    bar.get_by_role("button", name="Release").click()
+    confirm(page, "Release")
+    expect(page.locator("td.c-status")).not_to_contain_text("On hold")
+    page.locator(".pick-one").check()
+    bar.get_by_role("button", name="Change Priority").click()
+    page.locator("#confirm").get_by_label("Priority").select_option("low")
+    confirm(page, "Change Priority")
+    expect(page.locator("td.c-prio")).to_contain_text("Low")
+    page.locator(".pick-one").check()
+    bar.get_by_role("button", name="Export").click()
+    page.locator("#confirm").get_by_label("Format").select_option("json")
+    with page.expect_download() as download:
+        confirm(page, "Export")
+    assert re.fullmatch(r"spool-\d{8}-\d{6}\.json", download.value.suggested_filename)
+    entry.refresh_from_db()
+    assert entry.priority == 1 and not entry.hold
+
+
+def test_the_filter_panel_a_sort_and_a_saved_view_are_in_the_address(console: Console) -> None:
+    entries = take_in(a_submission("big@example.org", size=90_000), a_submission("small@example.org"))
+    attempt(entries)
+    page = console.open(WAITING)
+    page.get_by_role("button", name="Filter").click()
+    page.get_by_label("Larger than").fill("50KB")
+    page.get_by_role("button", name="Apply").click()
+    expect(page.locator(".ms-entry")).to_have_count(1)
+    assert "larger=50KB" in page.url
+    page.locator("summary", has_text="Views").click()
+    page.get_by_label("Name of the view").fill("Large ones")
+    page.get_by_role("button", name="Save").click()
+    page.get_by_role("link", name=re.compile("Remove: Larger")).click()
+    expect(page.locator(".ms-entry")).to_have_count(2)
+    page.get_by_role("link", name="Size").click()
+    expect(page.locator("th[aria-sort=descending]")).to_have_text(re.compile("Size"))
+    expect(page.locator(".ms-entry").first).to_contain_text("big@example.org")
+    page.locator("summary", has_text="Views").click()
+    page.get_by_role("link", name="Large ones", exact=True).click()
+    expect(page.locator(".ms-entry")).to_have_count(1)
+
+
+def test_map_trace_and_audit_lead_to_the_messages(console: Console) -> None:
+    waiting, gone = take_in(a_submission(to="a@down.example"), a_submission("ann@example.org", "b@up.example"))
+    attempt([waiting], "Connection refused")
+    attempt([gone], "250 2.0.0 Taken", outcome=Outcome.DELIVERED)
+    page = console.open("/admin/spool/entry/backlog/")
+    page.locator(".ms-map tbody tr", has_text="down.example").get_by_role("link").first.click()
+    expect(page.locator(".ms-entry")).to_have_count(1)
+    page = console.open("/admin/spool/trace/")
+    page.get_by_role("searchbox").fill("b@up.example")
+    page.keyboard.press("Enter")
+    expect(page.locator(".ms-chip")).to_contain_text("from or to b@up.example")
+    page.locator("[data-open]").click()
+    expect(page.locator("#popup")).to_contain_text("Message no longer exists")
+    expect(page.locator("#popup")).to_contain_text("250 2.0.0 Taken")
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_axe_finds_no_serious_violation(console: Console, theme: str) -> None:
+    entries = take_in(*[a_submission(f"s{i}@example.org") for i in range(3)])
+    attempt(entries[:2], "451 4.3.0 Busy")
+    attempt(entries[1:2], "250 Taken", outcome=Outcome.DELIVERED)
+    Entry.objects.filter(pk=entries[2].pk).update(hold=True, hold_reason="Odd", due_at=None, priority=3)
+    page = console.open("/admin/login/")
+    page.evaluate(f"localStorage.setItem('_x_adminTheme', JSON.stringify('{theme}'))")
+    found = []
+
+    def look(where: str) -> None:
+        page.wait_for_load_state("networkidle")
+        result = Axe().run(page, context=[["main"]], options={"resultTypes": ["violations"]}).response
+        # Only what is ours: the sidebar and the header are the admin theme's.
+        found.extend(
+            f"{where}: {violation['id']} {[node['target'] for node in violation['nodes']][:3]}"
+            for violation in result["violations"]
+            if violation["impact"] in ("serious", "critical")
+        )
+
+    for path in PAGES:
+        console.open(path)
+        look(path)
+    page = console.open(SPOOL)
+    page.get_by_role("button", name="Filter").click()
+    page.locator(".pick-one").first.check()
+    look("filter and bar")
+    page.locator(".ms-entry .sender").first.click()
+    expect(page.locator("#popup #why")).to_be_visible()
+    result = Axe().run(page, context=[["#popup"]]).response
+    found.extend(f"popup: {v['id']}" for v in result["violations"] if v["impact"] in ("serious", "critical"))
+    page.locator("#popup").get_by_role("button", name="Delete").click()
+    expect(page.locator("#confirm-title")).to_be_visible()
+    result = Axe().run(page, context=[["#confirm"]]).response
+    found.extend(f"dialog: {v['id']}" for v in result["violations"] if v["impact"] in ("serious", "critical"))
+    assert found == []
+
+
+@pytest.mark.parametrize("width", [390, 768, 1920])
+def test_no_page_is_wider_than_the_window(console: Console, width: int) -> None:
+    long_name = "a-very-long-sender-name-that-goes-on-and-on-for-ever@a-long-domain-name.example.org"
+    entries = take_in(*[a_submission(long_name, f"{'x' * 60}@{'y' * 50}.example") for _ in range(3)])
+    attempt(entries[:2], "451 4.3.0 " + "averylongreplywithoutanyspace" * 8)
+    attempt(entries[:1], "250 Taken", outcome=Outcome.DELIVERED)
+    console.page.set_viewport_size({"width": width, "height": 844})
+    for path in PAGES:
+        page = console.open(path)
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, path
+    page = console.open(WAITING)
+    page.locator(".ms-entry .sender").first.click()
+    popup = page.locator("#popup")
+    expect(popup).to_be_visible()
+    assert popup.evaluate("node => node.scrollWidth <= node.clientWidth + 1")
+
+
+HOSTILE = (
+    '"><script>alert(1)</script>',
+    "<img src=x onerror=alert(1)>",
+    "'-alert(1)-'",
+    "<svg onload=alert(1)>",
+    '" autofocus onfocus=alert(1) x="',
+    "{{constructor.constructor('alert(1)')()}}",
+    "javascript:alert(1)",
+    '" x-init="alert(1)" "',
+    '" hx-get="https://evil.example/" hx-trigger="load" "',
+    "</textarea></title><script>alert(1)</script>",
+)
+
+
+def test_no_field_that_a_sender_writes_runs_anything(console: Console) -> None:
+    submissions = []
+    for number, text in enumerate(HOSTILE):
+        body = (
+            f"Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\nContent-Type: text/html\r\n\r\n{text}<p>end</p>"
+            f"\r\n--b\r\nContent-Type: text/x{text}\r\nContent-Disposition: attachment; filename*=utf-8''{text}"
+            "\r\n\r\nx\r\n--b--\r\n"
+        )
+        content = a_message(subject=text, headers=[("X-Evil", text), (f"X-{number}", text)], test_id=f"{number}{text}")
+        content = content.partition(b"\r\n\r\n")[0] + b"\r\nMIME-Version: 1.0\r\n" + body.encode()
+        submission = a_submission(f"{text}@example.org", f"{text}@example.net", content=content)
+        submission.envelope.ehlo_name = submission.envelope.auth_user = text
+        submissions.append(submission)
+    entries = take_in(*submissions)
+    for entry, text in zip(entries, HOSTILE, strict=True):
+        attempt([entry], f"451 {text}", host=text)
+    Entry.objects.filter(pk=entries[0].pk).update(hold_reason=HOSTILE[0], hold=True, due_at=None, traceback=HOSTILE[0])
+    attempt(entries[-2:], f"550 {HOSTILE[1]}", outcome=Outcome.BOUNCED)
+    for path in PAGES:
+        console.open(path)
+        console.page.wait_for_load_state("networkidle")
+    for entry in entries[:6]:
+        page = console.open(reverse("admin:spool_entry_message", args=[entry.file_name]))
+        for tab in ("Preview", "Headers", "Source"):
+            page.get_by_role("tab", name=tab).click()
+            page.wait_for_load_state("networkidle")
+        expect(page.frame_locator("iframe").locator("body")).to_contain_text("end")
+    page = console.open(WAITING)
+    page.locator("#pick-page").check()
+    page.locator("#bar").get_by_role("button", name="Delete").click()
+    expect(page.locator("#confirm-title")).to_be_visible()
+    confirm(page, "Delete")
+    expect(page.locator("#results")).to_contain_text("deleted")
+    page = console.open(reverse("admin:spool_entry_message", args=[entries[-1].file_name]))
+    expect(page.locator("#message-page")).to_contain_text("Message no longer exists")
+    console.open("/admin/spool/auditevent/")
+    assert console.misdeeds == []
