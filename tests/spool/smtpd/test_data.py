@@ -10,7 +10,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mailspool.home import Home
-from spool.smtpd.data import BARE_LINE_END, IN_MEMORY_BYTES, LINE_TOO_LONG, NUL_BYTE, Body, TooMuch, read_data
+from spool.smtpd.data import (
+    BARE_LINE_END,
+    IN_MEMORY_BYTES,
+    LINE_TOO_LONG,
+    LONGEST_LINE,
+    NUL_BYTE,
+    Body,
+    TooMuch,
+    read_data,
+)
 
 NEXT = b"MAIL FROM:<a@example.org>\r\n"
 
@@ -54,6 +63,84 @@ def test_any_message_arrives_as_it_was_sent_however_it_is_cut(lines: list[bytes]
     assert body.problem == ""
     assert arrived == content
     assert rest == NEXT
+
+
+def as_the_rfc_says(wire: bytes) -> tuple[bytes, bytes] | None:
+    """(message, what follows), as RFC 5321 4.5.2 puts it, line by line; None when the end never comes."""
+    lines: list[bytes] = []
+    rest = wire
+    while True:
+        line, end, rest = rest.partition(b"\r\n")
+        if not end:
+            return None
+        if line == b".":
+            return b"".join(line + b"\r\n" for line in lines), rest
+        lines.append(line.removeprefix(b"."))
+
+
+def problem_of(message: bytes) -> str:
+    """What a message deserves by the plainest reading of the rules."""
+    if b"\0" in message:
+        return NUL_BYTE
+    if b"\r" in message.replace(b"\r\n", b"") or b"\n" in message.replace(b"\r\n", b""):
+        return BARE_LINE_END
+    return LINE_TOO_LONG if any(len(line) > LONGEST_LINE for line in message.split(b"\n")) else ""
+
+
+_pieces = st.sampled_from(
+    [b"\r", b"\n", b".", b"\r\n", b"\r\n.", b"\r\n.\r\n", b"a", b"bc", b"\r\n..", b"\n.\r\n", b"\0"]
+)
+
+
+@given(wire=st.lists(_pieces | st.binary(max_size=3), max_size=40).map(b"".join), cuts=st.lists(st.integers(0, 200)))
+def test_any_stream_however_cut_is_read_as_the_rfc_says(wire: bytes, cuts: list[int]) -> None:
+    expected = as_the_rfc_says(wire)
+    if expected is None:
+        with pytest.raises(asyncio.IncompleteReadError):
+            asyncio.run(received(wire, cuts))
+        return
+    message, rest = expected
+    body, arrived, left = asyncio.run(received(wire, cuts))
+    assert left == rest
+    assert bool(body.problem) == bool(problem_of(message))
+    assert body.size == len(message)
+    if not body.problem:
+        assert arrived == message
+
+
+@given(
+    lengths=st.lists(st.sampled_from([0, 1, 70, LONGEST_LINE - 2, LONGEST_LINE - 1, LONGEST_LINE]), max_size=4),
+    last=st.sampled_from([0, LONGEST_LINE - 1, LONGEST_LINE, LONGEST_LINE + 1]),
+    step=st.sampled_from([1460, 4096, 65_535, 65_536, 65_537, 262_144]),
+)
+def test_a_line_is_measured_across_all_pieces(lengths: list[int], last: int, step: int) -> None:
+    message = b"".join(b"x" * length + b"\r\n" for length in lengths) + b"y" * last
+    body = Body(10_000_000)
+
+    async def feed() -> None:
+        for start in range(0, len(message), step):
+            await body.add(message[start : start + step])
+
+    asyncio.run(feed())
+    body.discard()
+    assert body.problem == problem_of(message)
+
+
+@given(content=st.binary(max_size=60), cuts=st.lists(st.integers(0, 60), max_size=10))
+def test_chunks_make_the_same_message_as_the_whole(content: bytes, cuts: list[int]) -> None:
+    body = Body(10_000)
+    places = sorted({min(cut, len(content)) for cut in cuts} | {0, len(content)})
+
+    async def feed() -> tuple[bytes | None, object]:
+        for start, end in itertools.pairwise(places):
+            await body.add(content[start:end])
+        return await body.finish(b"Header: 1\r\n")
+
+    whole, spilled = asyncio.run(feed())
+    assert spilled is None
+    assert bool(body.problem) == bool(problem_of(content))
+    if not body.problem:
+        assert whole == b"Header: 1\r\n" + content
 
 
 @pytest.mark.parametrize("smuggled", [b"a\n.\r\nMAIL\r\n", b"a\r\n.\nMAIL\r\n", b"a\r.\r\n", b"a\n\n", b"\rb\r\n"])

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from tests.spool.smtpd.conftest import ANN, BOB, DAN, Listener
 from tests.spool.smtpd.dialogue import Dialogue, stuffed
@@ -206,6 +208,31 @@ def test_a_pipelined_message_in_chunks_is_answered_chunk_by_chunk(listener: List
         )
         assert [client.reply().code for _ in range(5)] == [250, 250, 250, 250, 221]
     assert listener.only(subject).content.endswith(message)
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    body=st.lists(st.sampled_from([b".", b"..", b"", b"BDAT 5", b"QUIT", b"x" * 500, b"\xff"]), max_size=12),
+    sizes=st.lists(st.integers(0, 300), max_size=12),
+    pipelined=st.booleans(),
+)
+def test_any_framing_of_a_message_in_chunks_stores_that_message(
+    listener: Listener, body: list[bytes], sizes: list[int], pipelined: bool
+) -> None:
+    subject, message = listener.message()
+    message += b"".join(line + b"\r\n" for line in body)
+    left, frames = message, []
+    for size in sizes:
+        frames.append(b"BDAT %d\r\n" % len(left[:size]) + left[:size])
+        left = left[size:]
+    frames.append(b"BDAT %d LAST\r\n" % len(left) + left)
+    with listener.client() as client:
+        client.begin(X, ANN)
+        for together in [b"".join(frames)] if pipelined else frames:
+            client.send(together)
+            for _ in range(len(frames) if pipelined else 1):
+                assert client.reply().status == "250 2.0.0"
+    assert listener.only(subject).content.endswith(b"\r\n" + message)
 
 
 def test_chunks_out_of_order_are_refused(listener: Listener) -> None:

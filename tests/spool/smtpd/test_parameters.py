@@ -35,6 +35,31 @@ def test_what_is_no_path_is_refused_with_a_reply(argument: str | None) -> None:
     assert refused.value.reply.startswith("501 5.")
 
 
+_atoms = st.text("abcXYZ019!#$%&'*+-/=?^_`{|}~\u00e4", min_size=1, max_size=8)
+_inside_quotes = st.sampled_from([*"ab @<>()[],;:. ", "\\\\", '\\"'])
+_quoted = st.lists(_inside_quotes, max_size=10).map("".join).map('"{}"'.format)
+_local_parts = st.lists(_atoms, min_size=1, max_size=3).map(".".join) | _quoted
+_addresses = st.tuples(_local_parts, st.sampled_from(["example.org", "[192.0.2.1]", "b\u00fccher.test"])).map("@".join)
+_names = st.sampled_from(["SIZE", "body", "Ret", "ENVID", "SMTPUTF8", "X-A"])
+_values = st.text("abc=<>;,+019", max_size=6)
+
+
+@given(
+    address=_addresses,
+    parameters=st.dictionaries(_names, _values, max_size=4),
+    route=st.sampled_from(["", "@a.test:", "@a.test,@b.test:"]),
+    spaces=st.sampled_from(["", " "]),
+    keyword=st.sampled_from(["FROM", "from", "From"]),
+)
+def test_every_valid_path_is_read_as_it_was_put_together(
+    address: str, parameters: dict[str, str], route: str, spaces: str, keyword: str
+) -> None:
+    words = "".join(f" {name}={value}" if value else f" {name}" for name, value in parameters.items())
+    found = parse_path("FROM", f"{keyword}:{spaces}<{route}{address}>{words}")
+    assert found.address == address
+    assert found.parameters == {name.upper(): value for name, value in parameters.items()}
+
+
 @given(st.text())
 def test_no_text_at_all_breaks_the_parser(text: str) -> None:
     for argument in (text, f"TO:{text}", f"TO:<{text}>"):
