@@ -13,7 +13,7 @@ from redis.exceptions import RedisError
 
 from spool import doorbell
 from spool.intake import Committer
-from spool.smtpd.session import STOPPING, MailSession
+from spool.smtpd.session import HANDSHAKE_SECONDS, STOPPING, MailSession
 from spool.smtpd.state import Port, Shared
 
 log = logging.getLogger(__name__)
@@ -79,6 +79,7 @@ async def _listen(shared: Shared, port: Port, loop: asyncio.AbstractEventLoop) -
     return await loop.create_server(
         session, settings.MAILSPOOL_BIND, port.number, reuse_port=True, backlog=512,
         ssl=shared.front() if port.implicit_tls else None,
+        ssl_handshake_timeout=HANDSHAKE_SECONDS if port.implicit_tls else None,
     )  # fmt: skip
 
 

@@ -29,6 +29,8 @@ log = logging.getLogger(__name__)
 LONGEST_COMMAND = 4096
 # How long a client that is being closed may take to read what it was told.
 LINGER_SECONDS = 5.0
+# Before its end a client of the implicit-TLS port counts against no limit.
+HANDSHAKE_SECONDS = 20.0
 STOPPING = "421 4.3.2 The server is stopping; try again later"
 
 
@@ -153,7 +155,9 @@ class MailSession(SMTP):
         waiter = self.loop.create_future()
         plain = self.transport
         assert plain is not None
-        tls = sslproto.SSLProtocol(self.loop, self, self.tls_context, waiter, server_side=True)
+        tls = sslproto.SSLProtocol(
+            self.loop, self, self.tls_context, waiter, server_side=True, ssl_handshake_timeout=HANDSHAKE_SECONDS
+        )
         self._tls_protocol = tls
         self._original_transport = plain
         plain.set_protocol(tls)
