@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.interop.world import ANN, BOB, CLEO, Report, World, parsed
+from tests.interop.world import ANN, BOB, CLEO, LONG, Report, World, parsed
 from tests.support.dovecot import Dovecot, is_installed
 from tests.support.mailspool_process import MailspoolUnderTest
 from tests.support.waiting import wait_until
@@ -40,10 +40,12 @@ def test_local_mail_is_in_dovecot_and_can_be_read_over_imap(
 ) -> None:
     test_id = world.send("x@elsewhere.test", [ANN, BOB])
     for address in (ANN, BOB):
-        wait_until(lambda to=address: _subjects(dovecot, to) == [f"Test {test_id}"], f"it is in {address}'s INBOX", 10)  # type: ignore[misc]
+        wait_until(
+            lambda to=address: _subjects(dovecot, to) == [f"Test {test_id}"], f"it is in {address}'s INBOX", LONG
+        )  # type: ignore[misc]
     [content] = dovecot.messages(ANN)
     assert parsed(content)["Return-Path"] == "<x@elsewhere.test>"
-    mailspool.wait_until_empty(5)
+    mailspool.wait_until_empty(LONG)
     assert world.in_maildir(ANN, test_id) == []
 
 
@@ -51,9 +53,9 @@ def test_each_recipient_has_the_answer_that_dovecot_gave_for_it(
     world: World, mailspool: MailspoolUnderTest, dovecot: Dovecot
 ) -> None:
     test_id = world.send(ANN, [BOB, "dora@here.test", CLEO])
-    wait_until(lambda: f"Test {test_id}" in _subjects(dovecot, BOB), "bob has it", 10)
+    wait_until(lambda: f"Test {test_id}" in _subjects(dovecot, BOB), "bob has it", LONG)
     # Dovecot doesn't know dora: that comes back to ann. Over quota is for later or for good, as Dovecot says.
-    wait_until(lambda: len(dovecot.messages(ANN)) >= 1, "ann has a report", 10)
+    wait_until(lambda: len(dovecot.messages(ANN)) >= 1, "ann has a report", LONG)
     reports = [Report.of(parsed(content)) for content in dovecot.messages(ANN)]
     assert "dora@here.test" in "".join(report.final_recipient for report in reports)
 
@@ -68,4 +70,4 @@ def test_mail_waits_while_dovecot_is_away(world: World, mailspool: MailspoolUnde
         "from django.utils.timezone import now; from spool.models import Entry;"
         " Entry.objects.update(due_at=now(), next_attempt=now())"
     )
-    wait_until(lambda: f"Test {test_id}" in _subjects(dovecot, ANN), "it is in ann's INBOX", 15)
+    wait_until(lambda: f"Test {test_id}" in _subjects(dovecot, ANN), "it is in ann's INBOX", LONG)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 
 import pytest
 
-from tests.interop.world import ANN, BOB, SINK_DOMAIN, Report, World, new_test_id
+from tests.interop.world import ANN, BOB, LONG, SINK_DOMAIN, Report, World, new_test_id
 from tests.support.mailspool_process import MailspoolUnderTest
 from tests.support.messages import a_message
 from tests.support.postfix import PostfixServer, can_run, tool
@@ -61,7 +63,7 @@ def test_postfix_relays_to_us_and_we_deliver(
     message = world.wait_for_mail(ANN, test_id)
     received = message.get_all("Received") or []
     assert "client.postfix.test" in received[0]
-    wait_until(lambda: postfix_client.queue_is_empty, "Postfix has nothing left", 10)
+    wait_until(lambda: postfix_client.queue_is_empty, "Postfix has nothing left", LONG)
 
 
 def test_postfix_gets_our_refusal_and_returns_the_message_itself(
@@ -73,6 +75,33 @@ def test_postfix_gets_our_refusal_and_returns_the_message_itself(
     assert (report.action, report.status) == ("failed", "5.1.1")
 
 
+def test_postfix_encrypts_to_us_and_checks_our_certificate(world: World, mailspool: MailspoolUnderTest) -> None:
+    trusted = mailspool.home / "keys" / "self-signed.pem"
+    ours = tempfile.NamedTemporaryFile(suffix=".pem")  # noqa: SIM115
+    with ours:
+        # The certificate alone, where Postfix's own user can read it.
+        ours.write(b"-----BEGIN CERT" + trusted.read_bytes().partition(b"-----BEGIN CERT")[2])
+        ours.flush()
+        Path(ours.name).chmod(0o644)
+        postfix = PostfixServer({
+            "relayhost": f"[127.0.0.1]:{mailspool.smtp_port}",
+            "smtp_tls_security_level": "secure",
+            "smtp_tls_secure_cert_match": "mail.test",
+            "smtp_tls_CAfile": ours.name,
+            "smtp_tls_loglevel": "1",
+        }, hostname="client.postfix.test")  # fmt: skip
+        postfix.start()
+        try:
+            test_id = new_test_id()
+            postfix.send("x@client.postfix.test", BOB, a_message(BOB, "x@client.postfix.test", test_id=test_id))
+            message = world.wait_for_mail(BOB, test_id)
+        finally:
+            log = postfix.log_text()
+            postfix.stop()
+    assert "with ESMTPS id" in (message.get_all("Received") or [])[0]
+    assert "Verified TLS connection" in log
+
+
 def test_a_burst_through_postfix_arrives_complete(
     world: World, mailspool: MailspoolUnderTest, postfix_client: PostfixServer
 ) -> None:
@@ -82,18 +111,18 @@ def test_a_burst_through_postfix_arrives_complete(
          "-t", f"dan@{SINK_DOMAIN}", f"127.0.0.1:{postfix_client.port}"],
         check=True, timeout=60,
     )  # fmt: skip
-    wait_until(lambda: len(world.sink.receipts()) >= before + 300, "all 300 are at the sink", 60, every=0.2)
-    mailspool.wait_until_empty(10)
+    wait_until(lambda: len(world.sink.receipts()) >= before + 300, "all 300 are at the sink", LONG, every=0.2)
+    mailspool.wait_until_empty(LONG)
     assert len(world.sink.receipts()) == before + 300
 
 
 def test_postfix_as_next_hop_takes_our_mail(world: World, mailspool: MailspoolUnderTest, next_hop: Make) -> None:
     postfix = next_hop({"transport_maps": "inline:{ {postfix.test=discard:} }", "smtpd_discard_ehlo_keywords": ""})
     test_id = world.send(ANN, [f"user{number}@postfix.test" for number in range(20)])
-    mailspool.wait_until_empty(10)
+    mailspool.wait_until_empty(LONG)
     outcomes = mailspool.rows(f"SELECT outcome, count(*) FROM spool_trace WHERE subject = 'Test {test_id}' GROUP BY 1")
     assert outcomes == [("delivered", 20)]
-    wait_until(lambda: postfix.log_text().count("relay=none") == 20, "Postfix logged 20 recipients", 10)
+    wait_until(lambda: postfix.log_text().count("relay=none") == 20, "Postfix logged 20 recipients", LONG)
 
 
 def test_postfix_as_next_hop_refuses_a_recipient_and_the_sender_hears_of_it(
@@ -114,7 +143,7 @@ def test_a_success_report_is_left_to_a_next_hop_that_knows_dsn(
         "relayhost": f"[127.0.0.1]:{mailspool.smtp_port}",
     })  # fmt: skip
     test_id = world.send(BOB, "dan@postfix.test", rcpt_options=("NOTIFY=SUCCESS",))
-    message = world.wait_for_mail(BOB, test_id, seconds=15)
+    message = world.wait_for_mail(BOB, test_id)
     # Postfix's own report: it came through us, and is about what Postfix did.
     assert "mx.postfix.test" in message["From"]
     assert postfix.queue_is_empty
@@ -131,7 +160,7 @@ def test_mail_is_encrypted_when_postfix_offers_it(world: World, mailspool: Mails
         "smtpd_tls_key_file": str((key or certificate)[0]),
     })  # fmt: skip
     test_id = world.send(ANN, "dan@postfix.test")
-    mailspool.wait_until_empty(10)
+    mailspool.wait_until_empty(LONG)
     [(tls,)] = mailspool.rows(
         "SELECT a.tls FROM spool_attempt a JOIN spool_trace t ON t.file_name = a.file_name"
         f" WHERE t.subject = 'Test {test_id}'"

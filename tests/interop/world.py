@@ -20,6 +20,9 @@ SINK_DOMAIN = "sink.test"
 DEAD_DOMAIN = "dead.test"
 ANN, BOB, CLEO, DORA = (f"{user}@{LOCAL_DOMAIN}" for user in ("ann", "bob", "cleo", "dora"))
 
+# What is waited for comes in a fraction of a second; on a machine that is busy otherwise it may take this long.
+LONG = 45.0
+
 _numbers = itertools.count(1)
 
 
@@ -35,7 +38,7 @@ class World:
         """What the sink took of one message."""
         return [receipt for receipt in self.sink.receipts() if receipt.test_id == test_id]
 
-    def wait_for_receipt(self, test_id: str, seconds: float = 10.0) -> Receipt:
+    def wait_for_receipt(self, test_id: str, seconds: float = LONG) -> Receipt:
         wait_until(lambda: self.receipts(test_id), f"the sink took {test_id}\n{self.mailspool.log_tails()}", seconds)
         return self.receipts(test_id)[0]
 
@@ -48,7 +51,7 @@ class World:
                 found.append(parsed(content))
         return found
 
-    def wait_for_mail(self, address: str, test_id: str, seconds: float = 10.0) -> EmailMessage:
+    def wait_for_mail(self, address: str, test_id: str, seconds: float = LONG) -> EmailMessage:
         what = f"{test_id} is in {address}'s Maildir\n{self.mailspool.log_tails()}"
         wait_until(lambda: self.in_maildir(address, test_id), what, seconds)
         return self.in_maildir(address, test_id)[0]
@@ -66,7 +69,7 @@ class World:
         status, attempts, last_error = self.mailspool.rows(query)[0]
         return str(status), int(attempts), str(last_error)
 
-    def wait_until_waiting(self, test_id: str, attempts: int = 1, seconds: float = 15.0) -> None:
+    def wait_until_waiting(self, test_id: str, attempts: int = 1, seconds: float = LONG) -> None:
         """Return when the message has been tried and waits for its next attempt."""
 
         def waits() -> bool:
