@@ -24,10 +24,8 @@ def dovecot(mailspool: MailspoolUnderTest) -> Iterator[Dovecot]:
     server.add_user(CLEO, quota="1k")
     server.start()
     mailspool.settings(local_store="lmtp", lmtp_address=server.lmtp_address)
-    time.sleep(1.1)  # how long a worker keeps its settings
     yield server
     mailspool.settings(local_store="maildir", lmtp_address="")
-    time.sleep(1.1)
     server.remove()
 
 

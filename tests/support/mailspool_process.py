@@ -8,6 +8,7 @@ import smtplib
 import sqlite3
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
@@ -24,6 +25,8 @@ from tests.support.waiting import wait_until
 PROJECT = Path(__file__).resolve().parents[2]
 HOSTNAME = "mail.test"
 PASSWORD = "correct-horse-battery-staple"
+# A process reads its settings at most once a second.
+SETTINGS_ARE_KEPT_SECONDS = 1.1
 
 
 class MailspoolUnderTest:
@@ -172,11 +175,13 @@ class MailspoolUnderTest:
         return self.manage("shell", "-v", "0", "-c", statements).stdout
 
     def settings(self, **values: object) -> None:
-        """Set fields of spool.Settings, checked as in the console. In effect within a second in running processes."""
+        """Set fields of spool.Settings, checked as in the console. In effect on return, in running processes too."""
         self.run(
             f"from spool.models import Settings\nrow = Settings.load()\nfor name, value in {values!r}.items():\n"
             "    setattr(row, name, value)\nrow.full_clean()\nrow.save()"
         )
+        if any(daemon.alive for daemon in self.daemons):
+            time.sleep(SETTINGS_ARE_KEPT_SECONDS)
 
     def add_domain(self, name: str, *users: str) -> None:
         """A local domain with users by their local parts, who all have PASSWORD."""
