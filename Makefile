@@ -11,13 +11,14 @@ PYTHON ?= $(shell for python in python3.11 python3 python3.12 python3.13; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
 
 .NOTPARALLEL:
-.PHONY: help run test test-system lint bench bench-console clean venv dev-venv debian-packages
+.PHONY: help run test test-system lint manual bench bench-console clean venv dev-venv debian-packages
 
 help:
 	@echo 'make run     start Mailspool; Ctrl-C stops it (settings: docs/configuration.md)'
 	@echo 'make test    all tests, on SQLite and on PostgreSQL; ARGS= for pytest'
 	@echo 'make test-system  whole-system tests: other mail servers, kills, full disks (minutes)'
 	@echo 'make lint    style, types, Django checks, missing migrations'
+	@echo 'make manual  write docs/commands.md and the completion anew, after a change of a command'
 	@echo 'make bench   mail flow beside Postfix; BENCH= for its options'
 	@echo 'make bench-console  lists, searches and bulk actions on a spool of a million; BENCH= for its options'
 	@echo 'make clean   remove what these made; your mail in var/ stays'
@@ -39,6 +40,9 @@ lint: dev-venv
 	$(PY) -m mypy && \
 	$(PY) manage.py check --fail-level WARNING && \
 	$(PY) manage.py makemigrations --check --dry-run
+
+manual: dev-venv
+	@home=$$(mktemp -d) && trap 'rm -rf "$$home"' EXIT && MAILSPOOL_HOME="$$home" $(PY) -m mailspool.manual
 
 bench-console: debian-packages dev-venv
 	$(PY) -m bench.console $(BENCH)

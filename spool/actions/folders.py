@@ -143,6 +143,11 @@ def _name_it(folder: int, temporary: str, name: str) -> None:
             raise Refused(f"{name} exists there already.") from error
 
 
+def listing(folder: int) -> list[str]:
+    """The names in the folder."""
+    return os.listdir(folder)
+
+
 def remove(folder: int, *names: str) -> None:
     """Remove files; missing ones are no error."""
     for name in names:

@@ -25,8 +25,8 @@ PAGE_SIZE = 50
 FEW = 10_000
 # Their index does not have the entries in the order of ids.
 UNORDERED = {"sender_domain", "only_sender_domain"}
-# Entries in one window, and how long windows are looked at for one page. A window takes 10 to 20 ms.
-WINDOW = 10_000
+# Entries in one window, and how long windows are looked at for one page. A window takes 5 to 10 ms.
+WINDOW = 5_000
 LOOK_SECONDS = 0.05
 # Clocks and the order of commits differ a little from the order of ids.
 SLACK = timedelta(minutes=1)
@@ -99,7 +99,11 @@ def _bounded(chosen: SpoolFilter, limit: int) -> int:
     """The number of matches, `limit` at most."""
     if chosen.indexed in (["domain"], ["recipient"]) and not chosen.scanned:
         return len(_entry_ids(chosen, limit=limit))
-    return chosen.apply(Entry.objects.all())[:limit].count()
+    entries = chosen.apply(Entry.objects.all())
+    if {*chosen.indexed} & UNORDERED and len(chosen.indexed) == 1:
+        # Along its index: PostgreSQL might otherwise read the table for a domain that has much of it.
+        entries = entries.order_by("sender", "id")
+    return entries[:limit].count()
 
 
 def _few(chosen: SpoolFilter) -> str:

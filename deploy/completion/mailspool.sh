@@ -1,0 +1,169 @@
+# Tab completion of Mailspool's commands, for bash and zsh: source this file. Made by `make manual`.
+if [ -n "$ZSH_VERSION" ]; then
+    autoload -U +X compinit && compinit
+    autoload -U +X bashcompinit && bashcompinit
+fi
+
+_mailspool() {
+    local current="${COMP_WORDS[COMP_CWORD]}" previous="${COMP_WORDS[COMP_CWORD-1]}" path="" words="account firstadmin scheduler send settings smtpd spool"
+    local word number
+    for ((number = 1; number < COMP_CWORD; number++)); do
+        word="${COMP_WORDS[number]}"
+        case "$word" in
+            *manage.py) path="" ;;
+            -*) break ;;
+            *) _mailspool_words "${path:+$path }$word" && path="${path:+$path }$word" ;;
+        esac
+    done
+    if [ -n "$path" ]; then
+        _mailspool_words "$path"
+        case "$previous" in -*) _mailspool_values "$path $previous" ;; esac
+    fi
+    COMPREPLY=($(compgen -W "$words" -- "$current"))
+}
+
+_mailspool_words() {
+    case "$1" in
+        "account") words="--json domain user alias list" ;;
+        "account domain") words="add set show list remove enable disable receiving defaults" ;;
+        "account domain add") words="--json --catch-all --max-users --max-message-kb --max-recipients --description" ;;
+        "account domain set") words="--json --catch-all --max-users --max-message-kb --max-recipients --description" ;;
+        "account domain show") words="--json" ;;
+        "account domain list") words="--json" ;;
+        "account domain remove") words="--json" ;;
+        "account domain enable") words="--json" ;;
+        "account domain disable") words="--json" ;;
+        "account domain receiving") words="--json" ;;
+        "account domain defaults") words="show set propagate" ;;
+        "account domain defaults show") words="--json" ;;
+        "account domain defaults set") words="--json --max-users --max-message-kb --max-recipients" ;;
+        "account domain defaults propagate") words="--json --field --all --domain --dry-run --yes" ;;
+        "account user") words="add set show list remove enable disable receiving defaults password" ;;
+        "account user add") words="--json --name --keep-copy --no-keep-copy --mailbox-mb --max-message-kb --max-recipients --password --admin --domain-admin --forward-to" ;;
+        "account user set") words="--json --name --keep-copy --no-keep-copy --mailbox-mb --max-message-kb --max-recipients --admin --domain-admin --forward-to --plain --no-forward" ;;
+        "account user show") words="--json" ;;
+        "account user list") words="--json --domain" ;;
+        "account user remove") words="--json" ;;
+        "account user enable") words="--json" ;;
+        "account user disable") words="--json" ;;
+        "account user receiving") words="--json" ;;
+        "account user defaults") words="show set propagate" ;;
+        "account user defaults show") words="--json" ;;
+        "account user defaults set") words="--json --mailbox-mb --max-message-kb --max-recipients" ;;
+        "account user defaults propagate") words="--json --field --all --domain --user --dry-run --yes" ;;
+        "account user password") words="--json --password" ;;
+        "account alias") words="add set show list remove enable disable" ;;
+        "account alias add") words="--json --description --to" ;;
+        "account alias set") words="--json --description --to" ;;
+        "account alias show") words="--json" ;;
+        "account alias list") words="--json --domain" ;;
+        "account alias remove") words="--json" ;;
+        "account alias enable") words="--json" ;;
+        "account alias disable") words="--json" ;;
+        "account list") words="add set show list remove enable disable member" ;;
+        "account list add") words="--json --posting --subject-prefix --description --member --owner" ;;
+        "account list set") words="--json --posting --subject-prefix --description --owner" ;;
+        "account list show") words="--json" ;;
+        "account list list") words="--json --domain" ;;
+        "account list remove") words="--json" ;;
+        "account list enable") words="--json" ;;
+        "account list disable") words="--json" ;;
+        "account list member") words="add remove list" ;;
+        "account list member add") words="--json" ;;
+        "account list member remove") words="--json" ;;
+        "account list member list") words="--json" ;;
+        "firstadmin") words="--json" ;;
+        "scheduler") words="" ;;
+        "send") words="--from --to --subject --body --eml --host --port --user --password" ;;
+        "settings") words="list get set" ;;
+        "settings list") words="--json" ;;
+        "settings get") words="" ;;
+        "settings set") words="" ;;
+        "smtpd") words="" ;;
+        "spool") words="list show stats audit jobs doctor force reset priority hold release delete move redirect resend undo put-back export" ;;
+        "spool list") words="--sender --sender-domain --recipient --domain --ip --auth-user --id --message-id --subject --status --direction --priority --older --younger --larger --smaller --min-attempts --max-attempts --error --error-group --hold --next-within --search --sort --limit --json" ;;
+        "spool show") words="--json" ;;
+        "spool stats") words="--json" ;;
+        "spool audit") words="--actor --limit --json" ;;
+        "spool jobs") words="--limit --cancel --json" ;;
+        "spool doctor") words="--mend --json" ;;
+        "spool force") words="--sender --sender-domain --recipient --domain --ip --auth-user --id --message-id --subject --status --direction --priority --older --younger --larger --smaller --min-attempts --max-attempts --error --error-group --hold --next-within --search --dry-run --yes --background --all --json" ;;
+        "spool reset") words="--sender --sender-domain --recipient --domain --ip --auth-user --id --message-id --subject --status --direction --priority --older --younger --larger --smaller --min-attempts --max-attempts --error --error-group --hold --next-within --search --dry-run --yes --background --all --json" ;;
+        "spool priority") words="--sender --sender-domain --recipient --domain --ip --auth-user --id --message-id --subject --status --direction --priority --older --younger --larger --smaller --min-attempts --max-attempts --error --error-group --hold --next-within --search --dry-run --yes --background --all --json low normal high" ;;
+        "spool hold") words="--reason --until --sender --sender-domain --recipient --domain --ip --auth-user --id --message-id --subject --status --direction --priority --older --younger --larger --smaller --min-attempts --max-attempts --error --error-group --hold --next-within --search --dry-run --yes --background --all --json" ;;
+        "spool release") words="--sender --sender-domain --recipient --domain --ip --auth-user --id --message-id --subject --status --direction --priority --older --younger --larger --smaller --min-attempts --max-attempts --error --error-group --hold --next-within --search --dry-run --yes --background --all --json" ;;
+        "spool delete") words="--bounce --sender --sender-domain --recipient --domain --ip --auth-user --id --message-id --subject --status --direction --priority --older --younger --larger --smaller --min-attempts --max-attempts --error --error-group --hold --next-within --search --dry-run --yes --background --all --json" ;;
+        "spool move") words="--folder --sender --sender-domain --recipient --domain --ip --auth-user --id --message-id --subject --status --direction --priority --older --younger --larger --smaller --min-attempts --max-attempts --error --error-group --hold --next-within --search --dry-run --yes --background --all --json" ;;
+        "spool redirect") words="--to --next-hop --sender --sender-domain --recipient --domain --ip --auth-user --id --message-id --subject --status --direction --priority --older --younger --larger --smaller --min-attempts --max-attempts --error --error-group --hold --next-within --search --dry-run --yes --background --all --json" ;;
+        "spool resend") words="--to --sender --sender-domain --recipient --domain --ip --auth-user --id --message-id --subject --status --direction --priority --older --younger --larger --smaller --min-attempts --max-attempts --error --error-group --hold --next-within --search --dry-run --yes --background --all --json" ;;
+        "spool undo") words="--dry-run --yes --json" ;;
+        "spool put-back") words="--dry-run --yes --json" ;;
+        "spool export") words="--format --output --all --sender --sender-domain --recipient --domain --ip --auth-user --id --message-id --subject --status --direction --priority --older --younger --larger --smaller --min-attempts --max-attempts --error --error-group --hold --next-within --search --json" ;;
+        *) return 1 ;;
+    esac
+}
+
+_mailspool_values() {
+    case "$1" in
+        "account --verbosity") words="0 1 2 3" ;;
+        "account domain defaults propagate --field") words="max_users max_message_kb max_recipients" ;;
+        "account user defaults propagate --field") words="mailbox_mb max_message_kb max_recipients" ;;
+        "account list add --posting") words="anyone members owner" ;;
+        "account list set --posting") words="anyone members owner" ;;
+        "firstadmin --verbosity") words="0 1 2 3" ;;
+        "scheduler --verbosity") words="0 1 2 3" ;;
+        "send --verbosity") words="0 1 2 3" ;;
+        "settings --verbosity") words="0 1 2 3" ;;
+        "smtpd --verbosity") words="0 1 2 3" ;;
+        "spool --verbosity") words="0 1 2 3" ;;
+        "spool list --status") words="delay virus spam throttled local remote waiting" ;;
+        "spool list --direction") words="inbound outbound" ;;
+        "spool list --priority") words="low normal high" ;;
+        "spool list --hold") words="yes no" ;;
+        "spool list --sort") words="id -id next_attempt -next_attempt size_bytes -size_bytes attempts -attempts" ;;
+        "spool force --status") words="delay virus spam throttled local remote waiting" ;;
+        "spool force --direction") words="inbound outbound" ;;
+        "spool force --priority") words="low normal high" ;;
+        "spool force --hold") words="yes no" ;;
+        "spool reset --status") words="delay virus spam throttled local remote waiting" ;;
+        "spool reset --direction") words="inbound outbound" ;;
+        "spool reset --priority") words="low normal high" ;;
+        "spool reset --hold") words="yes no" ;;
+        "spool priority --status") words="delay virus spam throttled local remote waiting" ;;
+        "spool priority --direction") words="inbound outbound" ;;
+        "spool priority --priority") words="low normal high" ;;
+        "spool priority --hold") words="yes no" ;;
+        "spool hold --status") words="delay virus spam throttled local remote waiting" ;;
+        "spool hold --direction") words="inbound outbound" ;;
+        "spool hold --priority") words="low normal high" ;;
+        "spool hold --hold") words="yes no" ;;
+        "spool release --status") words="delay virus spam throttled local remote waiting" ;;
+        "spool release --direction") words="inbound outbound" ;;
+        "spool release --priority") words="low normal high" ;;
+        "spool release --hold") words="yes no" ;;
+        "spool delete --status") words="delay virus spam throttled local remote waiting" ;;
+        "spool delete --direction") words="inbound outbound" ;;
+        "spool delete --priority") words="low normal high" ;;
+        "spool delete --hold") words="yes no" ;;
+        "spool move --status") words="delay virus spam throttled local remote waiting" ;;
+        "spool move --direction") words="inbound outbound" ;;
+        "spool move --priority") words="low normal high" ;;
+        "spool move --hold") words="yes no" ;;
+        "spool redirect --status") words="delay virus spam throttled local remote waiting" ;;
+        "spool redirect --direction") words="inbound outbound" ;;
+        "spool redirect --priority") words="low normal high" ;;
+        "spool redirect --hold") words="yes no" ;;
+        "spool resend --status") words="delay virus spam throttled local remote waiting" ;;
+        "spool resend --direction") words="inbound outbound" ;;
+        "spool resend --priority") words="low normal high" ;;
+        "spool resend --hold") words="yes no" ;;
+        "spool export --format") words="zip mbox csv json" ;;
+        "spool export --status") words="delay virus spam throttled local remote waiting" ;;
+        "spool export --direction") words="inbound outbound" ;;
+        "spool export --priority") words="low normal high" ;;
+        "spool export --hold") words="yes no" ;;
+        *) return 1 ;;
+    esac
+}
+
+complete -o default -F _mailspool manage.py ./manage.py

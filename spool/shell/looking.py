@@ -1,0 +1,224 @@
+"""Verbs that look: list, show, stats, audit, jobs, doctor."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db.models import Count, Min, Sum
+from django.utils import timezone
+from django.utils.timesince import timesince
+
+from spool import doctor
+from spool.filters import SORTS, SpoolFilter, from_text, page
+from spool.headers import header_block
+from spool.models import Attempt, AuditEvent, BulkJob, Entry, Recipient, Status, Trace, Trashed
+from spool.shell.output import NOTHING, Ended, Output, add_filters, add_json
+from spool.store import path_of
+
+
+def add_parsers(verbs: Any) -> None:
+    listing = verbs.add_parser("list", help="entries", description="List entries, oldest first.")
+    add_filters(listing)
+    listing.add_argument("--sort", choices=tuple(SORTS), default="id", help="order; - turns it round")
+    listing.add_argument("--limit", type=int, default=100, help="how many at most (100)")
+    listing.set_defaults(run=_list)
+    show = verbs.add_parser(
+        "show", help="one message", description="Show one message: envelope, session, recipients, attempts, header."
+    )
+    show.add_argument("file_name", help="its file name")
+    show.set_defaults(run=_show)
+    stats = verbs.add_parser("stats", help="counts by status", description="Count entries and their size by status.")
+    stats.set_defaults(run=_stats)
+    audit = verbs.add_parser(
+        "audit", help="who did what", description="List actions, newest first; their number is what undo takes."
+    )
+    audit.add_argument("--actor", default="", help="only what this person did")
+    audit.add_argument("--limit", type=int, default=50, help="how many at most (50)")
+    audit.set_defaults(run=_audit)
+    jobs = verbs.add_parser(
+        "jobs", help="large actions and how far they are", description="List bulk jobs, newest first."
+    )
+    jobs.add_argument("--limit", type=int, default=20, help="how many at most (20)")
+    jobs.add_argument("--cancel", type=int, metavar="JOB", help="stop this one after the chunk in hand")
+    jobs.set_defaults(run=_jobs)
+    mending = verbs.add_parser(
+        "doctor", help="what is wrong with the spool", description="Find what a crash has left behind, and mend it."
+    )
+    mending.add_argument("--mend", action="store_true", help="do what the remedies say; no message is deleted")
+    mending.set_defaults(run=_doctor)
+    for parser in (listing, show, stats, audit, jobs, mending):
+        add_json(parser)
+
+
+def chosen(options: dict[str, Any]) -> SpoolFilter:
+    """The filter that the options mean. Raises BadFilter."""
+    by_options = SpoolFilter.from_options(options)
+    if not options.get("search"):
+        return by_options
+    return SpoolFilter.parse({**from_text(options["search"]).texts(), **by_options.texts()})
+
+
+def _list(options: dict[str, Any], output: Output) -> None:
+    limit = max(1, options["limit"])
+    wanted = chosen(options)
+    rows: list[dict[str, Any]] = []
+    after, note = "", ""
+    while len(rows) < limit:
+        found = page(wanted, sort=options["sort"], after=after, size=min(1000, limit - len(rows)))
+        rows += [_row(entry) for entry in found.entries]
+        after, note = found.next, note or (found.note if found.complete else "")
+        if not after:
+            break
+    output.table(rows)
+    if after and len(rows) >= limit:
+        output.line(f"More than {limit} match; --limit shows more.")
+    if note:
+        output.line(note)
+    if not rows:
+        raise Ended(NOTHING)
+
+
+def _show(options: dict[str, Any], output: Output) -> None:
+    name = options["file_name"]
+    name = name if name.endswith(".eml") else f"{name}.eml"
+    entry = Entry.objects.filter(file_name=name).first()
+    attempts = [str(attempt) for attempt in Attempt.objects.filter(file_name=name).order_by("at")[:200]]
+    traces = list(Trace.objects.filter(file_name=name).order_by("ended", "id")[:200])
+    ended = [
+        f"{trace.ended:%Y-%m-%d %H:%M:%S} {trace.recipient} {trace.outcome}: {trace.reply}"
+        + (f" ({trace.host})" if trace.host else "")
+        for trace in traces
+    ]
+    if entry is not None:
+        recipients = Recipient.objects.filter(entry=entry).order_by("id")[:1000]
+        shown: dict[str, Any] = {
+            **_row(entry), "Subject": entry.subject, "Message-ID": entry.message_id, **_session(entry),
+            "Last error": entry.last_error, **_on_hold(entry),
+            **({"Next hop": entry.next_hop} if entry.next_hop else {}),
+            "recipients": [f"{r.address} {r.status} {r.last_reply}".strip() for r in recipients],
+            "attempts": attempts, "ended": ended, "header": _header(entry),
+        }  # fmt: skip
+    elif traces:
+        shown = {**_departed(traces), "attempts": attempts, "ended": ended}
+    else:
+        text = f"There is no message {name} in the spool, and the trace does not know it."
+        output.values({"note": text})
+        raise Ended(NOTHING, "" if output.as_json else text)
+    output.fields(shown)
+
+
+def _stats(options: dict[str, Any], output: Output) -> None:
+    rows = [
+        {
+            "Status": Status(row["status"]).label, "Entries": row["entries"], "KB": (row["bytes"] or 0) // 1024,
+            "Oldest": timesince(row["oldest"]),
+        }
+        for row in Entry.objects.values("status").order_by("status").annotate(
+            entries=Count("id"), bytes=Sum("size_bytes"), oldest=Min("created")
+        )
+    ]  # fmt: skip
+    output.table(rows)
+    due = Entry.objects.due(timezone.now()).count()
+    output.line(f"{due} due now" if rows else "The spool is empty.")
+
+
+def _audit(options: dict[str, Any], output: Output) -> None:
+    events = AuditEvent.objects.all()
+    if options["actor"]:
+        events = events.filter(actor=options["actor"])
+    rows = [
+        {
+            "No.": event.id, "When": f"{event.at:%Y-%m-%d %H:%M:%S}", "Who": event.actor, "Action": event.action,
+            "On": event.on, "Outcome": event.outcome, "Restored since": event.undone,
+        }
+        for event in events[: options["limit"]]
+    ]  # fmt: skip
+    output.table(rows)
+    if not rows:
+        output.line("Nobody has done anything yet.")
+        raise Ended(NOTHING)
+
+
+def _jobs(options: dict[str, Any], output: Output) -> None:
+    if options["cancel"] is not None:
+        from spool.actions import Actor, cancel
+
+        if not cancel(options["cancel"], Actor.at_the_shell()):
+            raise Ended(NOTHING, f"There is no job {options['cancel']} that has not ended.")
+        output.line(f"Job {options['cancel']} stops after the chunk in hand.")
+    rows = [
+        {
+            "Job": job.id, "Made": f"{job.created:%Y-%m-%d %H:%M:%S}", "Who": job.actor, "Action": job.action,
+            "State": job.get_state_display(), "Done": job.done, "Of": job.total, "Left alone": job.busy + job.skipped,
+            "Why": job.error or job.problem,
+        }
+        for job in BulkJob.objects.all()[: options["limit"]]
+    ]  # fmt: skip
+    output.table(rows)
+    if not rows:
+        output.line("There are no jobs.")
+        raise Ended(NOTHING)
+
+
+def _doctor(options: dict[str, Any], output: Output) -> None:
+    findings = list(doctor.examine())
+    if options["mend"]:
+        for finding in findings:
+            doctor.mend(finding)
+    output.table([{"Kind": f.kind, "What": f.what, "Remedy": f.remedy} for f in findings])
+    if findings and not options["mend"]:
+        raise Ended(NOTHING)
+    if not findings:
+        output.line("Nothing is wrong.")
+
+
+def _row(entry: Entry) -> dict[str, Any]:
+    """The spec's columns."""
+    return {
+        "Filename": entry.file_name, "Spool Path": entry.subspool, "Sender": entry.sender or "<>",
+        "Recipients": f"{entry.recipients_done} / {entry.recipients_total}",
+        "Size": f"{max(1, round(entry.size_bytes / 1024))} KB", "Attempts": entry.attempts,
+        "Time in Spool": timesince(entry.created), "Priority": entry.get_priority_display(),
+        "Status": "On hold" if entry.hold else entry.get_status_display(),
+        "Next Attempt": f"{entry.next_attempt:%Y-%m-%d %H:%M:%S} UTC" if entry.next_attempt else "",
+    }  # fmt: skip
+
+
+def _session(came: Entry | Trace) -> dict[str, Any]:
+    """The SMTP session that a message came in by."""
+    return {
+        "From IP": came.client_ip, "EHLO name": came.ehlo_name, "Port": came.port or "", "TLS": came.tls,
+        "Authenticated user": came.auth_user,
+    }  # fmt: skip
+
+
+def _on_hold(entry: Entry) -> dict[str, Any]:
+    if not entry.hold:
+        return {}
+    until = f" until {entry.hold_until:%Y-%m-%d %H:%M:%S} UTC" if entry.hold_until else ""
+    return {"On hold": f"{entry.hold_reason}{until}"}
+
+
+def _departed(traces: list[Trace]) -> dict[str, Any]:
+    """What the trace knows of a message that has left the spool."""
+    last = traces[-1]
+    kept = Trashed.objects.filter(file_name=last.file_name).first()
+    note = "This message has left the spool; this is what the trace knows of it."
+    if kept is not None:
+        note = f"This message was {kept.state}; `spool undo {kept.event_id}` puts it back."
+    return {
+        "note": note, "Filename": last.file_name, "Sender": last.sender or "<>", "Subject": last.subject,
+        "Message-ID": last.message_id, "Size": f"{max(1, round(last.size_bytes / 1024))} KB", **_session(last),
+        "Came in": f"{last.created:%Y-%m-%d %H:%M:%S} UTC", "Left": f"{last.ended:%Y-%m-%d %H:%M:%S} UTC",
+    }  # fmt: skip
+
+
+def _header(entry: Entry) -> list[str]:
+    try:
+        with path_of(entry.subspool, entry.file_name).open("rb") as file:
+            return header_block(file.read(64 * 1024)).decode("utf-8", "replace").splitlines()
+    except FileNotFoundError:
+        return ["The message's file is missing."]
+
+
+__all__ = ["add_parsers", "chosen"]

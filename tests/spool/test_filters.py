@@ -1,0 +1,341 @@
+"""The filter language: what it understands, how it is written, what it finds, page by page."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import fields
+from datetime import timedelta
+
+import pytest
+from django.db import connection
+from django.http import QueryDict
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+from hypothesis import given
+from hypothesis import strategies as st
+
+from spool import intake, store
+from spool.delivery.replies import error_group
+from spool.filters import FIELDS, SORTS, BadFilter, SpoolFilter, count, from_text, page, pages, understand
+from spool.models import Entry, Kind, Recipient
+from tests.support.messages import a_submission
+
+Spooled = Callable[..., Entry]
+in_the_spool = pytest.mark.usefixtures("redis", "home")
+with_database = pytest.mark.django_db(transaction=True)
+
+VALUES = {
+    "sender": "ann@example.org",
+    "sender-domain": "example.org",
+    "recipient": "b*@example.net",
+    "domain": "example.net",
+    "ip": "2001:db8::1",
+    "auth-user": "ann@example.org",
+    "id": f"{'0' * 26}.eml",
+    "message-id": "<1@example.org>",
+    "subject": "lunch & dinner",
+    "status": "waiting",
+    "direction": "inbound",
+    "priority": "high",
+    "older": "2h",
+    "younger": "3d",
+    "larger": "10MB",
+    "smaller": "20KB",
+    "min-attempts": "3",
+    "max-attempts": "9",
+    "error": "quota",
+    "error-group": "452 4.2.2 … over quota",
+    "hold": "no",
+    "next-within": "10m",
+}
+
+
+def test_every_condition_has_a_value_here_and_a_place_in_the_filter() -> None:
+    assert VALUES.keys() == FIELDS.keys()
+    assert {field.attribute for field in FIELDS.values()} | {"only_sender_domain"} == {
+        f.name for f in fields(SpoolFilter)
+    }
+
+
+@pytest.mark.parametrize("name", VALUES)
+def test_each_condition_survives_url_json_and_options(name: str) -> None:
+    chosen = SpoolFilter.parse({name: VALUES[name]})
+    assert SpoolFilter.from_query(QueryDict(chosen.to_query())) == chosen
+    assert SpoolFilter.from_json(chosen.to_json()) == chosen
+    assert SpoolFilter.from_options({name.replace("-", "_"): VALUES[name]}) == chosen
+    assert chosen.texts() == {name: VALUES[name]}
+    assert VALUES[name] in chosen.sentence()
+    assert not chosen.is_empty
+
+
+def test_a_domain_administrators_reach_is_no_condition_of_a_url_but_of_a_job() -> None:
+    chosen = SpoolFilter(sender="ann@example.org").limited_to("Example.org")
+    assert SpoolFilter.from_json(chosen.to_json()) == chosen
+    assert "only" not in chosen.to_query()
+    assert SpoolFilter.from_query(QueryDict("only-sender-domain=example.org")).is_empty
+
+
+@given(st.dictionaries(st.sampled_from(sorted(FIELDS)), st.text(max_size=40)))
+def test_any_text_is_a_filter_or_a_clear_error(values: dict[str, str]) -> None:
+    try:
+        chosen = SpoolFilter.parse(values)
+    except BadFilter as error:
+        assert str(error)
+        return
+    assert SpoolFilter.parse(chosen.texts()) == chosen
+    assert SpoolFilter.from_query(QueryDict(chosen.to_query())) == chosen
+
+
+@with_database
+@pytest.mark.parametrize(
+    ("text", "field", "value"),
+    [
+        ("ann@example.org", "sender", "ann@example.org"),
+        ("to:bob@example.net", "recipient", "bob@example.net"),
+        ("*@example.org", "sender", "*@example.org"),
+        ("<>", "sender", "<>"),
+        ("@example.org", "sender-domain", "example.org"),
+        ("example.net", "domain", "example.net"),
+        ("192.0.2.7", "ip", "192.0.2.7"),
+        ("[2001:db8::1]", "ip", "2001:db8::1"),
+        ("01m87rednn15wy0ph4vnd0q19n.eml", "id", "01m87rednn15wy0ph4vnd0q19n.eml"),
+        ("<a.b@example.org>", "message-id", "<a.b@example.org>"),
+        ("lunch friday", "subject", "lunch friday"),
+        ('subject:"on friday"', "subject", "on friday"),
+        ("older:2h", "older", "2h"),
+        ("error:quota", "error", "quota"),
+    ],
+)
+def test_the_search_box_says_what_it_understood(text: str, field: str, value: str) -> None:
+    [term] = understand(text)
+    assert (term.field, term.value) == (field, value)
+    assert value.lower() in term.sentence.lower()
+    assert from_text(text) == SpoolFilter.parse({field: value})
+
+
+@with_database
+def test_several_words_are_several_conditions() -> None:
+    assert from_text("ann@example.org example.net lunch 192.0.2.7 today") == SpoolFilter(
+        sender="ann@example.org", domain="example.net", ip="192.0.2.7", subject="lunch today"
+    )
+    with pytest.raises(BadFilter, match="not an age"):
+        from_text("older:yesterday")
+
+
+@with_database
+@in_the_spool
+def test_an_address_that_only_gets_mail_is_taken_for_a_recipient(spooled: Spooled) -> None:
+    spooled(sender="ann@example.org", to="bob@example.net")
+    assert [term.field for term in understand("bob@example.net ann@example.org")] == ["recipient", "sender"]
+
+
+@with_database
+@given(st.text(max_size=60))
+def test_any_search_is_understood_or_refused(text: str) -> None:
+    try:
+        from_text(text)
+    except BadFilter as error:
+        assert str(error)
+
+
+@with_database
+@in_the_spool
+@pytest.mark.parametrize("few", [10_000, 0])
+@pytest.mark.parametrize("name", VALUES)
+def test_each_condition_finds_what_meets_it_and_nothing_else(
+    spooled: Spooled, name: str, few: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pages, "FEW", few)
+    now = timezone.now()
+
+    def other() -> None:
+        age = timedelta(days=5) if name == "younger" else timedelta(hours=1)
+        spooled(
+            sender="zoe@example.com",
+            to=["zed@example.edu"],
+            subject="other",
+            status="delay",
+            direction=2,
+            priority=2,
+            created=now - age,
+            attempts=20 if name == "max-attempts" else 1,
+            size_bytes=100_000,
+            hold=True,
+            next_attempt=now + timedelta(hours=9),
+            message_id="<2@x>",
+        )
+
+    # Ids grow with time.
+    if name != "older":
+        other()
+    wanted = spooled(
+        sender="ann@example.org",
+        to=["bob@example.net", "eve@example.net"],
+        subject="Lunch & DINNER",
+        status="waiting",
+        direction=1,
+        priority=3,
+        created=now - timedelta(hours=3),
+        attempts=5,
+        size_bytes=11_000_000,
+        hold=False,
+        client_ip="2001:db8::1",
+        auth_user="ann@example.org",
+        message_id="<1@example.org>",
+        last_error="452 4.2.2 Over QUOTA",
+        error_group="452 4.2.2 … over quota",
+        next_attempt=now,
+    )
+    if name == "older":
+        other()
+    value = wanted.file_name if name == "id" else VALUES[name]
+    if name == "smaller":
+        Entry.objects.filter(id=wanted.id).update(size_bytes=10)
+    chosen = SpoolFilter.parse({name: value})
+    assert [entry.id for entry in page(chosen).entries] == [wanted.id]
+    assert (count(chosen).number, count(chosen).more) == (1, False)
+
+
+@with_database
+@in_the_spool
+@pytest.mark.parametrize("few", [10_000, 0])
+@pytest.mark.parametrize("sort", SORTS)
+@pytest.mark.parametrize("text", ["status=waiting", "status=waiting&domain=example.net", "subject=Lunch", "younger=2h"])
+def test_pages_have_each_match_once_and_in_order(
+    sort: str, text: str, few: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pages, "FEW", few)
+    monkeypatch.setattr(pages, "WINDOW", 5)
+    intake.accept([a_submission(to=["bob@example.net", "eve@example.net"]) for _ in range(23)])
+    now = timezone.now()
+    for number, entry in enumerate(Entry.objects.order_by("id")):
+        entry.status, entry.size_bytes, entry.attempts = "waiting", number * 7 % 5, number * 3 % 4
+        entry.next_attempt = now + timedelta(seconds=number * 11 % 6)
+        entry.save()
+    chosen = SpoolFilter.from_query(QueryDict(text))
+    seen: list[Entry] = []
+    after = ""
+    for _ in range(20):
+        found = page(chosen, sort=sort, after=after, size=4)
+        seen += found.entries
+        after = found.next
+        if not after:
+            break
+    assert len(seen) == len({entry.id for entry in seen}) == 23
+    column = sort.lstrip("-")
+    if not found.note:
+        assert seen == sorted(seen, key=lambda e: (getattr(e, column), e.id), reverse=sort.startswith("-"))
+
+
+@with_database
+@in_the_spool
+def test_a_search_that_takes_too_long_says_how_far_it_looked_and_goes_on_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pages, "WINDOW", 5)
+    monkeypatch.setattr(pages, "LOOK_SECONDS", 0.0)
+    intake.accept([a_submission(subject="needle"), *(a_submission() for _ in range(11))])
+    chosen = SpoolFilter(subject="needle")
+    first = page(chosen)
+    assert (first.entries, first.complete) == ([], False)
+    assert "go on to look further" in first.note
+    second = page(chosen, after=first.next)
+    third = page(chosen, after=second.next)
+    assert [entry.subject for entry in third.entries] == ["needle"]
+    assert third.complete
+    assert str(count(chosen)) == "0+"
+
+
+@with_database
+@in_the_spool
+def test_a_count_stops_at_its_limit() -> None:
+    intake.accept([a_submission() for _ in range(12)])
+    assert str(count(SpoolFilter(), limit=10)) == "10+"
+    assert str(count(SpoolFilter(domain="example.net"), limit=10)) == "10+"
+    assert str(count(SpoolFilter(subject="Lunch"), limit=10)) == "10+"
+    assert str(count(SpoolFilter())) == "12"
+
+
+@with_database
+@in_the_spool
+@pytest.mark.parametrize("after", ["x", "-1", "1" * 30, "٣", "1.x", "999999999999999999.1"])
+def test_a_place_that_does_not_exist_is_refused(after: str) -> None:
+    with pytest.raises(BadFilter, match="begin at its first page"):
+        page(SpoolFilter(status="waiting"), sort="next_attempt", after=after)
+
+
+@with_database
+@in_the_spool
+def test_a_page_is_a_few_queries_whatever_its_size(spooled: Spooled) -> None:
+    for _ in range(30):
+        spooled(to=["bob@example.net", "eve@example.net"])
+    for chosen in (
+        SpoolFilter(),
+        SpoolFilter(sender="ann@example.org"),
+        SpoolFilter(domain="example.net"),
+        SpoolFilter(status="waiting"),
+    ):
+        with CaptureQueriesContext(connection) as queries:
+            page(chosen)
+        assert len(queries) <= 3
+
+
+@with_database
+@in_the_spool
+def test_another_domains_mail_is_out_of_a_domain_administrators_reach(spooled: Spooled) -> None:
+    spooled(sender="ann@example.org")
+    spooled(sender="zoe@example.com")
+    for chosen in (
+        SpoolFilter(),
+        SpoolFilter(sender="zoe@example.com"),
+        SpoolFilter(sender="*"),
+        SpoolFilter(older_than=timedelta(0)),
+    ):
+        found = page(chosen.limited_to("example.org")).entries
+        assert {entry.sender_domain for entry in found} <= {"example.org"}
+    assert count(SpoolFilter().limited_to("example.org")).number == 1
+
+
+@with_database
+@in_the_spool
+def test_the_case_of_an_address_does_not_hide_its_mail(spooled: Spooled) -> None:
+    spooled(sender="ann@example.org", to="bob@example.net")
+    assert count(SpoolFilter(sender="Ann@Example.ORG")).number == 1
+    assert count(SpoolFilter(recipient="BOB@example.net")).number == 1
+    assert Recipient.objects.get().kind == Kind.REMOTE
+    assert store.subspools()
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (
+            "450 4.2.0 <bob@example.net>: greylisted, try in 300 s",
+            "450 4.2.0 <eve@example.net>: greylisted, try in 300 s",
+        ),
+        (
+            "421 Too many connections from 192.0.2.7 (id 4D2f9aB1c3)",
+            "421 Too many connections from 192.0.2.99 (id 9Xz81Qwe44)",
+        ),
+        (
+            "451 see https://example.net/a?b=1 for bob@example.net",
+            "451 see https://example.net/c?d=2 for eve@example.net",
+        ),
+        (
+            "no host answers; not tried again before 12:30:01 UTC",
+            "no host answers; not tried again before 13:00:59 UTC",
+        ),
+    ],
+)
+def test_replies_that_differ_in_particulars_are_one_group(one: str, other: str) -> None:
+    assert error_group(one) == error_group(other)
+    assert error_group(one)[:4] == one[:4]
+
+
+def test_replies_that_say_different_things_are_different_groups() -> None:
+    assert error_group("452 4.2.2 Mailbox full") != error_group("452 4.3.1 Disk full")
+
+
+@given(st.text(max_size=600))
+def test_a_group_is_short_and_stays_as_it_is(reply: str) -> None:
+    group = error_group(reply)
+    assert len(group) <= 120
+    assert "\n" not in group
