@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import logging
 import time
 import traceback
 from collections import deque
@@ -12,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from django.conf import settings as django_settings
-from django.db import close_old_connections
+from django.db import InterfaceError, OperationalError, close_old_connections, connection
 from django.utils import timezone
 
 from accounts.directory import LocalUser
@@ -27,6 +28,11 @@ from spool.models.settings import LocalStore, Settings
 
 # Folders are synced in these threads; a few keep one slow disk from holding up all.
 _local = ThreadPoolExecutor(2, thread_name_prefix="local")
+
+# About as long as a database needs to restart.
+DATABASE_PAUSES = (0.5, 1.0, 2.0, 4.0, 8.0)
+
+log = logging.getLogger(__name__)
 
 LocalWork = tuple[LeasedEntry, list[LeasedRecipient]]
 
@@ -161,10 +167,13 @@ class Deliveries:
         assert self._settings is not None
         loop = asyncio.get_running_loop()
         try:
-            outcomes = await loop.run_in_executor(_local, _deliver_batch, batch, self._settings)
+            outcomes = await loop.run_in_executor(_local, _deliver_patiently, batch, self._settings)
         except Exception:  # the edge of a delivery: the poison rule, one by one
             outcomes = await loop.run_in_executor(_local, _deliver_singly, batch, self._settings)
         for (entry, _), outcome in zip(batch, outcomes, strict=True):
+            if entry.id not in self._progress:
+                # The stop did not wait for it. It is given back, and a Maildir takes nothing twice.
+                continue
             if outcome is None or outcome.error:
                 self._fail(entry, outcome.error if outcome else "local delivery failed")
                 continue
@@ -190,6 +199,18 @@ class Deliveries:
             return
         del self._progress[entry.id]
         self._broken(entry, text)
+
+
+def _deliver_patiently(batch: list[LocalWork], settings: Settings) -> list[_LocalOutcome | None]:
+    """Deliver a batch; while the database is away, wait for it: that is no fault of any message."""
+    for pause in DATABASE_PAUSES:
+        try:
+            return _deliver_batch(batch, settings)
+        except (InterfaceError, OperationalError) as error:
+            log.warning("local delivery waits for the database: %s", error)
+            connection.close()
+            time.sleep(pause)
+    return _deliver_batch(batch, settings)
 
 
 def _deliver_batch(batch: list[LocalWork], settings: Settings) -> list[_LocalOutcome | None]:

@@ -345,6 +345,47 @@ def test_mail_that_waits_for_its_turn_is_left_alone_by_a_stop(peer: SmtpPeer, sp
     assert reports == []
 
 
+def test_what_was_delivered_before_a_stop_is_reported_and_the_rest_waits(
+    peer: SmtpPeer, spooled: Path, dns: DNSServer
+) -> None:
+    dns.add("slow.test", "A", "127.0.0.73")
+    reports: list[DeliveryReport] = []
+
+    async def send() -> None:
+        deliveries = Deliveries(reports.append, lambda entry, text: pytest.fail(text))
+        deliveries._transport.exchangers = type(deliveries._transport.exchangers)("mail.test", dns.address)
+        deliveries.configure(Settings(smtp_out_port=peer.port), RoutingTable())
+        deliveries.start([a_leased_entry(spooled, to=[BOB, "x@slow.test"])])
+        async with asyncio.timeout(10):
+            while not peer.taken or not slow.commands:
+                await asyncio.sleep(0.01)
+        await deliveries.close(0.2)
+
+    with SmtpPeer("127.0.0.73", peer.port) as slow:
+        slow.on["MAIL"] = HANG
+        asyncio.run(send())
+    [report] = reports
+    outcomes = {result.recipient.address: result.outcome for result in report.results}
+    assert outcomes == {BOB: DELIVERED, "x@slow.test": PENDING}
+
+
+def test_a_connection_without_work_is_given_up_with_a_goodbye(
+    peer: SmtpPeer, spooled: Path, sending: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(destination, "IDLE_SECONDS", 0.1)
+
+    async def send() -> int:
+        async with sending() as here:
+            await here.send(a_leased_entry(spooled, to=BOB))
+            await asyncio.sleep(0.4)
+            said = list(peer.commands)
+            await here.send(a_leased_entry(spooled, to=BOB))
+            return said.count("QUIT")
+
+    assert asyncio.run(send()) == 1
+    assert len(peer.conversations) == 2
+
+
 def test_destinations_that_are_not_in_use_are_forgotten(
     peer: SmtpPeer, dns: DNSServer, spooled: Path, sending: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -175,6 +175,28 @@ def test_a_missing_large_file_is_noticed_before_anything_is_said(
     assert not any(command.startswith("MAIL") for command in peer.commands)
 
 
+def test_a_host_that_wants_a_message_for_nobody_gets_an_empty_one(
+    peer: SmtpPeer, spooled: Path, deliver: Deliver
+) -> None:
+    """By pipelining DATA was sent before the refusals came (RFC 2920 3.1)."""
+    peer.rcpt = {BOB: "550 5.1.1 no"}
+    peer.on["DATA"] = "354 go on"
+    told = deliver(*[a_leased_entry(spooled, to=to) for to in (BOB, CARL)], max_per_destination=1)
+    assert [one.only.outcome for one in told] == [BOUNCED, DELIVERED]
+    assert [taken.recipients for taken in peer.taken] == [(CARL,)]
+    assert len(peer.conversations) == 1
+
+
+def test_a_host_that_wants_a_message_after_it_refused_the_sender_gets_none(
+    peer: SmtpPeer, spooled: Path, deliver: Deliver
+) -> None:
+    peer.on["MAIL"] = ["550 5.7.1 no", "250 2.1.0 ok"]
+    peer.on["DATA"] = "354 go on"
+    told = deliver(*[a_leased_entry(spooled, to=to) for to in (BOB, CARL)], max_per_destination=1)
+    assert [one.only.outcome for one in told] == [BOUNCED, DELIVERED]
+    assert len(peer.conversations) == 2
+
+
 def test_a_host_that_stops_reading_a_large_message_is_given_up(peer: SmtpPeer, spooled: Path, deliver: Deliver) -> None:
     peer.on["BODY"] = HANG
     entry = a_leased_entry(spooled, to=BOB, content=b"Subject: x\r\n\r\n" + b"x" * 78 * 300_000)
