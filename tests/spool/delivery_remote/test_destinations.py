@@ -135,21 +135,20 @@ def test_a_dead_host_costs_one_connection_for_all_its_mail(
 
 
 def test_a_dead_host_does_not_slow_others(peer: SmtpPeer, dead: DeadHost, spooled: Path, sending: Make) -> None:
-    async def send() -> float:
-        async with sending(reply_timeout_seconds=3) as here:
+    async def send() -> int:
+        async with sending(reply_timeout_seconds=2) as here:
             here.put(*[a_leased_entry(spooled, to=f"x{n}@dead.test") for n in range(50)])
             assert here.transport.parked == 50
-            started = time.monotonic()
             fine = [a_leased_entry(spooled, to=BOB) for _ in range(20)]
             here.put(*fine)
             while any(not here.told[entry.id].results for entry in fine):
                 await asyncio.sleep(0.01)
-            took = time.monotonic() - started
+            still_waiting = here.transport.parked
             await here.all_told()
             assert here.transport.parked == 0
-            return took
+            return still_waiting
 
-    assert asyncio.run(send()) < 1.5
+    assert asyncio.run(send()) == 50
 
 
 def test_mail_for_a_resting_host_is_answered_at_once_and_says_until_when(
@@ -160,7 +159,7 @@ def test_mail_for_a_resting_host_is_answered_at_once_and_says_until_when(
     started = time.monotonic()
     # Another pass: what is known of hosts stays with the process.
     [told] = deliver(a_leased_entry(spooled, to="y@dead.test"), **options)
-    assert time.monotonic() - started < 0.5
+    assert time.monotonic() - started < 0.9
     assert told.only.outcome is PENDING
     assert "not tried again before" in told.only.reply
     assert "no answer in time" in told.only.reply
