@@ -206,7 +206,8 @@ def _write_all(files: Sequence[PendingFile], folder: Path) -> None:
     for file in files:
         if file.spilled is None:
             temporary = os.path.join(incoming(), f"{file.file_name}.tmp")
-            descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+            # What a killed process has begun under a name that its caller keeps (the drop folder) is begun again.
+            descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
         else:
             temporary = os.fspath(file.spilled)
             descriptor = os.open(temporary, os.O_WRONLY | os.O_CLOEXEC)

@@ -5,7 +5,13 @@ from __future__ import annotations
 import functools
 import shutil
 import subprocess
+import time
+from collections.abc import Sequence
 from dataclasses import dataclass
+
+from tests.support.daemon import Daemon
+from tests.support.mailspool_process import MailspoolUnderTest
+from tests.support.postgres import PostgresServer
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +44,27 @@ def kill_at(syscall: str, number: int) -> Fault:
 def fail_at(syscall: str, error: str, when: str) -> Fault:
     """The call fails with `error` (as "ENOSPC") and does nothing."""
     return Fault(syscall, f"error={error}", when)
+
+
+def commits(postgres: PostgresServer | None, numbers: Sequence[int]) -> list[Fault]:
+    """Death around the commit: SQLite syncs its log; PostgreSQL is told, and answers, by a socket, as in SMTP."""
+    if postgres is None:
+        return [kill_at("fdatasync", number) for number in numbers]
+    return [kill_at(call, number * 7) for number in numbers for call in ("sendto", "recvfrom")]
+
+
+def process_with(mailspool: MailspoolUnderTest, daemon: Daemon, fault: Fault) -> Daemon:
+    """The same process, under strace. Its name and log are its own."""
+    arguments = daemon.command[daemon.command.index("manage.py") + 1 :]
+    return mailspool.process(f"{daemon.name}-faulty", *arguments, wrap=fault.wrapper)
+
+
+def dies(daemon: Daemon, seconds: float = 20.0) -> bool:
+    """Wait for its end; False when it is still alive after `seconds`."""
+    deadline = time.monotonic() + seconds
+    while daemon.alive and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return not daemon.alive
 
 
 @functools.cache

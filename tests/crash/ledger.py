@@ -8,7 +8,7 @@ import smtplib
 import threading
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
@@ -67,7 +67,9 @@ class Clients:
         *,
         count: int = 4,
         pause_seconds: float = 0.0,
+        recipients: Callable[[random.Random], tuple[str, ...]] | None = None,
     ) -> None:
+        self._recipients = recipients or some_recipients
         self._pause = pause_seconds
         self._mailspool = mailspool
         self._ledger = ledger
@@ -112,7 +114,7 @@ class Clients:
         for _ in range(20):
             if self._stop.is_set() or len(self._ledger.acknowledged) >= self._goal:
                 return
-            if not send_one(client, self._ledger, some_recipients(chance), chance.choice(SIZES)):
+            if not send_one(client, self._ledger, self._recipients(chance), chance.choice(SIZES)):
                 client.rset()
                 time.sleep(0.05)
             self._stop.wait(self._pause)

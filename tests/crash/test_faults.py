@@ -5,43 +5,18 @@ from __future__ import annotations
 import random
 import smtplib
 import time
-from collections.abc import Sequence
 
 import pytest
 
 from tests.crash.conftest import Install
-from tests.crash.faults import Fault, can_inject, fail_at, kill_at
+from tests.crash.faults import Fault, can_inject, commits, dies, fail_at, kill_at, process_with
 from tests.crash.ledger import SIZES, Clients, Ledger, send_one, settle, some_recipients
 from tests.crash.remains import assert_nothing_is_left, assert_one_outcome_each
-from tests.support.daemon import Daemon
 from tests.support.mailspool_process import MailspoolUnderTest
 from tests.support.postgres import PostgresServer
 from tests.support.sink import CountingSink
 
 pytestmark = pytest.mark.skipif(not can_inject(), reason="needs strace, and the right to trace")
-
-# A fault hits after so many seconds of traffic, or never.
-PATIENCE_SECONDS = 20.0
-
-
-def _commits(postgres: PostgresServer | None, numbers: Sequence[int]) -> list[Fault]:
-    """Death around the commit: SQLite syncs its log; PostgreSQL is told, and answers, by a socket, as in SMTP."""
-    if postgres is None:
-        return [kill_at("fdatasync", number) for number in numbers]
-    return [kill_at(call, number * 7) for number in numbers for call in ("sendto", "recvfrom")]
-
-
-def _process_with(mailspool: MailspoolUnderTest, daemon: Daemon, fault: Fault) -> Daemon:
-    """The same process, under strace. Its name and log are its own."""
-    arguments = daemon.command[daemon.command.index("manage.py") + 1 :]
-    return mailspool.process(f"{daemon.name}-faulty", *arguments, wrap=fault.wrapper)
-
-
-def _dies(daemon: Daemon) -> bool:
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while daemon.alive and time.monotonic() < deadline:
-        time.sleep(0.02)
-    return not daemon.alive
 
 
 def test_a_listener_killed_at_any_step_of_intake_loses_nothing_it_acknowledged(
@@ -55,15 +30,15 @@ def test_a_listener_killed_at_any_step_of_intake_loses_nothing_it_acknowledged(
     faults = [
         *(kill_at("fsync", number) for number in (1, 2, 5)),
         *(kill_at("rename", number) for number in (1, 3)),
-        *_commits(durable_postgres, (1, 4)),
+        *commits(durable_postgres, (1, 4)),
     ]
     clients = Clients(mailspool, ledger, pause_seconds=0.02)
     clients.start()
     missed = []
     for fault in faults:
-        mailspool.listeners[0] = _process_with(mailspool, healthy, fault)
+        mailspool.listeners[0] = process_with(mailspool, healthy, fault)
         mailspool.listeners[0].start()
-        if not _dies(mailspool.listeners[0]):
+        if not dies(mailspool.listeners[0]):
             missed.append(str(fault))
         mailspool.listeners[0].kill()
     mailspool.listeners[0] = healthy
@@ -94,15 +69,15 @@ def test_a_worker_killed_at_any_step_of_delivery_loses_nothing(
         *(kill_at("fsync", number) for number in (1, 4)),
         *(kill_at("rename", number) for number in (1, 3)),
         *(kill_at("unlink", number) for number in (1, 5)),
-        *_commits(durable_postgres, (1, 6)),
+        *commits(durable_postgres, (1, 6)),
     ]
     clients = Clients(mailspool, ledger, pause_seconds=0.3)
     clients.start()
     deaths, missed = [], []
     for fault in faults:
-        mailspool.workers[0] = _process_with(mailspool, healthy, fault)
+        mailspool.workers[0] = process_with(mailspool, healthy, fault)
         mailspool.workers[0].start()
-        if not _dies(mailspool.workers[0]):
+        if not dies(mailspool.workers[0]):
             missed.append(str(fault))
         deaths.append(time.time())
         mailspool.workers[0].kill()
@@ -139,7 +114,7 @@ def test_a_disk_error_at_intake_is_answered_for_now_and_leaves_nothing_behind(
     mailspool.start()
     healthy = mailspool.listeners[0]
     healthy.stop()
-    mailspool.listeners[0] = _process_with(mailspool, healthy, fault)
+    mailspool.listeners[0] = process_with(mailspool, healthy, fault)
     mailspool.listeners[0].start()
     mailspool.wait_for_listener()
     ledger = Ledger("error")

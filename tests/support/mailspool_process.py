@@ -117,14 +117,12 @@ class MailspoolUnderTest:
         wait_until(lambda: is_listening(self.smtp_port), f"listening on {self.smtp_port}\n{self.log_tails()}", seconds)
 
     def wait_for_workers(self, seconds: float = 30.0) -> None:
-        """Until every worker that runs has told Redis of itself: one that starts without Redis ends."""
-        running = sum(worker.alive for worker in self.workers)
+        """Until every worker that runs, and the scheduler, has told Redis of itself: then it minds signals too."""
+        keys = [f"mailspool:worker:mail:*:{worker.pid}" for worker in self.workers if worker.alive]
+        keys += [f"mailspool:scheduler:*:{self.scheduler.pid}"] if self.scheduler.alive else []
         with self.redis.client() as client:
-            wait_until(
-                lambda: len(list(client.scan_iter("mailspool:worker:mail:*"))) >= running,
-                f"{running} workers\n{self.log_tails()}",
-                seconds,
-            )
+            for key in keys:
+                wait_until(lambda: client.keys(key), f"{key}\n{self.log_tails()}", seconds)  # noqa: B023
 
     def revive(self) -> None:
         """Start what has ended by itself, as a supervisor does."""

@@ -1,0 +1,46 @@
+"""SIGTERM in the middle of it all: what is on its way is finished, the rest is left for others, nothing is lost."""
+
+from __future__ import annotations
+
+import signal
+import time
+
+from tests.crash.conftest import Install
+from tests.crash.ledger import Clients, Ledger, settle
+from tests.crash.remains import assert_nothing_is_left, assert_one_outcome_each
+from tests.support.sink import CountingSink
+from tests.support.waiting import wait_until
+
+
+def test_a_stop_in_mid_flow_drains_and_leaves_no_lease_behind(install: Install, sink: CountingSink) -> None:
+    mailspool = install(workers=2)
+    mailspool.start()
+    ledger = Ledger("drain")
+    clients = Clients(mailspool, ledger)
+    clients.start()
+    for _ in range(2):
+        mailspool.wait_for_workers()
+        before = len(sink.receipts())
+        wait_until(lambda: len(sink.receipts()) > before + 50, "mail flows", 20)  # noqa: B023
+        processes = [*mailspool.listeners, *mailspool.workers, mailspool.scheduler]
+        started = time.monotonic()
+        for daemon in processes:
+            daemon.signal(signal.SIGTERM)
+        statuses = {daemon.name: daemon.finish() for daemon in processes}
+        seconds = time.monotonic() - started
+        assert set(statuses.values()) == {0}, str(statuses)
+        assert seconds < 15, f"the stop took {seconds:.1f} s"
+        assert mailspool.rows("SELECT file_name FROM spool_entry WHERE leased_by <> ''") == []
+        names = {path.name for path in mailspool.message_files()}
+        assert names == {name for (name,) in mailspool.rows("SELECT file_name FROM spool_entry")}
+        for daemon in processes:
+            daemon.start()
+        mailspool.wait_for_listener()
+    clients.stop()
+    mailspool.wait_until_empty(60)
+    account = settle(ledger, mailspool, sink)
+    print(f"{len(ledger.acknowledged)} acknowledged, {len(ledger.unanswered)} without an answer: {account}")
+    assert not account.lost
+    assert account.remote_duplicates == account.local_duplicates == 0
+    assert_one_outcome_each(mailspool, ledger)
+    assert_nothing_is_left(mailspool, ledger)
