@@ -5,6 +5,8 @@ export PATH := $(PATH):/usr/local/sbin:/usr/sbin:/sbin
 
 VENV := .venv
 PY := $(VENV)/bin/python
+# Orders of kills for `make test-system`.
+SEEDS ?= 1 2 3
 PIP := $(PY) -m pip install --quiet --disable-pip-version-check --no-input
 # The first Python on the PATH that is new enough; `make PYTHON=…` chooses another.
 PYTHON ?= $(shell for python in python3.11 python3 python3.12 python3.13; do \
@@ -16,7 +18,7 @@ PYTHON ?= $(shell for python in python3.11 python3 python3.12 python3.13; do \
 help:
 	@echo 'make run     start Mailspool; Ctrl-C stops it (settings: docs/configuration.md)'
 	@echo 'make test    all tests, on SQLite and on PostgreSQL; ARGS= for pytest'
-	@echo 'make test-system  whole-system tests: other mail servers, kills, full disks (minutes)'
+	@echo 'make test-system  the long version of tests with other mail servers, kills and full disks; SEEDS="1 2 3"'
 	@echo 'make lint    style, types, Django checks, missing migrations'
 	@echo 'make manual  write docs/commands.md and the completion anew, after a change of a command'
 	@echo 'make bench   mail flow beside Postfix; BENCH= for its options'
@@ -31,7 +33,9 @@ test: debian-packages dev-venv
 	$(PY) -m tests.support.postgres --fast -- $(PY) -m pytest $(ARGS)
 
 test-system: debian-packages dev-venv
-	$(PY) -m pytest tests/interop tests/crash $(ARGS)
+	for seed in $(SEEDS); do export MAILSPOOL_LONG=1 MAILSPOOL_CRASH_SEED=$$seed; \
+	$(PY) -m pytest tests/interop tests/crash $(ARGS) && \
+	$(PY) -m tests.support.postgres --fast -- $(PY) -m pytest tests/interop tests/crash $(ARGS) || exit 1; done
 
 lint: dev-venv
 	$(PY) -m ruff check .

@@ -21,13 +21,13 @@ except ImportError as error:  # pragma: no cover
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what is about the other database: that is no skip."""
+    """Leave out what is about the other database, and in a short run what takes long: that is no skip."""
     on_sqlite = django_settings.DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3"
-    other = "postgresql" if on_sqlite else "sqlite"
-    left_out = [item for item in items if item.get_closest_marker(other)]
+    unwanted = {"postgresql" if on_sqlite else "sqlite", *([] if os.environ.get("MAILSPOOL_LONG") else ["long"])}
+    left_out = [item for item in items if unwanted & {marker.name for marker in item.iter_markers()}]
     if left_out:
         config.hook.pytest_deselected(items=left_out)
-        items[:] = [item for item in items if not item.get_closest_marker(other)]
+        items[:] = [item for item in items if item not in left_out]
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -9,6 +9,7 @@ from collections import Counter
 import pytest
 
 from tests.crash.conftest import Install
+from tests.crash.extent import some
 from tests.crash.faults import can_inject, commits, dies, kill_at, process_with
 from tests.crash.ledger import LOCAL_DOMAIN, SENDER, Clients, Ledger, settle
 from tests.crash.remains import assert_nothing_is_left, found_test_id
@@ -50,12 +51,14 @@ def test_each_notice_forward_and_list_copy_is_made_once_though_workers_die_while
     ledger = Ledger("spawn")
     healthy = mailspool.workers[0]
     healthy.stop()
-    faults = [
-        *(kill_at("fsync", number) for number in (1, 2, 6)),
-        *(kill_at("rename", number) for number in (1, 3)),
-        kill_at("unlink", 2),
-        *commits(durable_postgres, (2, 5)),
-    ]
+    faults = some(
+        [
+            *(kill_at("fsync", number) for number in (1, 2, 6)),
+            *(kill_at("rename", number) for number in (1, 3)),
+            kill_at("unlink", 2),
+            *commits(durable_postgres, (2, 5)),
+        ]
+    )
     clients = Clients(mailspool, ledger, pause_seconds=0.3, recipients=_some_of_each)
     clients.start()
     deaths, missed = [], []

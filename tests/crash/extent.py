@@ -1,0 +1,24 @@
+"""How much of it runs: a little of everything in `make test`, all of it in `make test-system`.
+
+MAILSPOOL_CRASH_SEED decides what a short run picks and in which order parts are killed; without it chance does.
+MAILSPOOL_CRASH_MESSAGES is how many messages must have flowed while they were.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+from collections.abc import Sequence
+
+from tests.crash.faults import Fault
+
+LONG = bool(os.environ.get("MAILSPOOL_LONG"))
+SEED = int(os.environ.get("MAILSPOOL_CRASH_SEED", "0")) or random.SystemRandom().randrange(1, 1_000_000)
+MESSAGES = int(os.environ.get("MAILSPOOL_CRASH_MESSAGES", "2000" if LONG else "300"))
+
+
+def some(faults: Sequence[Fault], count: int = 3) -> list[Fault]:
+    """All of them, or `count` in a short run."""
+    chosen = list(faults) if LONG else random.Random(SEED).sample(list(faults), count)
+    print(f"MAILSPOOL_CRASH_SEED={SEED}:", *chosen)
+    return chosen
