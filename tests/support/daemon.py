@@ -75,6 +75,15 @@ class Daemon:
         return self._process.pid
 
     @property
+    def pids(self) -> list[int]:
+        """Its own, and those of its children: what a wrapper such as strace runs."""
+        try:
+            children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()
+        except OSError:
+            children = []
+        return [self.pid, *map(int, children)]
+
+    @property
     def returncode(self) -> int | None:
         """How it ended, as subprocess tells it (-9 for SIGKILL); None while it runs."""
         return None if self._process is None else self._process.poll()

@@ -118,11 +118,15 @@ class MailspoolUnderTest:
 
     def wait_for_workers(self, seconds: float = 30.0) -> None:
         """Until every worker that runs, and the scheduler, has told Redis of itself: then it minds signals too."""
-        keys = [f"mailspool:worker:mail:*:{worker.pid}" for worker in self.workers if worker.alive]
-        keys += [f"mailspool:scheduler:*:{self.scheduler.pid}"] if self.scheduler.alive else []
+        parts = [("worker:mail", worker) for worker in self.workers] + [("scheduler", self.scheduler)]
         with self.redis.client() as client:
-            for key in keys:
-                wait_until(lambda: client.keys(key), f"{key}\n{self.log_tails()}", seconds)  # noqa: B023
+            for kind, daemon in parts:
+                if daemon.alive:
+                    wait_until(
+                        lambda: any(client.keys(f"mailspool:{kind}:*:{pid}") for pid in daemon.pids),  # noqa: B023
+                        f"{daemon.name} is there\n{self.log_tails()}",
+                        seconds,
+                    )
 
     def revive(self) -> None:
         """Start what has ended by itself, as a supervisor does."""
