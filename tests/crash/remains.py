@@ -55,6 +55,8 @@ def assert_nothing_is_left(mailspool: MailspoolUnderTest, ledger: Ledger, *, spa
     With `spawned` there may also be copies of acknowledged messages aside, which were written but not recorded.
     """
     assert mailspool.count("spool_recipient") == mailspool.count("spool_entry") == 0
+    # The files of what has just ended go a moment after their rows.
+    time.sleep(0.5)
     age_files(mailspool)
     found = findings(mailspool, mend=True)
     print("left behind:", *(f"{kind} {what}" for kind, what in found) if found else ["nothing"])

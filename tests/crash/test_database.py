@@ -60,7 +60,8 @@ def _settled(mailspool: MailspoolUnderTest, ledger: Ledger, sink: CountingSink) 
     assert account.remote_duplicates == account.local_duplicates == 0
     assert not account.refused_but_delivered
     assert_one_outcome_each(mailspool, ledger)
-    assert mailspool.message_files() == []
+    # The files go a moment after their rows.
+    wait_until(lambda: not mailspool.message_files(), "no file is left", 5)
     assert_nothing_is_left(mailspool, ledger)
 
 

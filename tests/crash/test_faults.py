@@ -16,6 +16,7 @@ from tests.crash.remains import assert_nothing_is_left, assert_one_outcome_each
 from tests.support.mailspool_process import MailspoolUnderTest
 from tests.support.postgres import PostgresServer
 from tests.support.sink import CountingSink
+from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.skipif(not can_inject(), reason="needs strace, and the right to trace")
 
@@ -133,7 +134,7 @@ def test_a_disk_error_at_intake_is_answered_for_now_and_leaves_nothing_behind(
     assert not account.lost
     assert not account.refused_but_delivered
     assert account.remote_duplicates == account.local_duplicates == 0
-    assert mailspool.message_files() == []
+    wait_until(lambda: not mailspool.message_files(), "no file is left", 5)
 
 
 def _send_all(mailspool: MailspoolUnderTest, ledger: Ledger, count: int) -> None:
