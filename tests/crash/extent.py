@@ -14,10 +14,10 @@ from tests.crash.faults import Fault
 
 LONG = bool(os.environ.get("MAILSPOOL_LONG"))
 SEED = int(os.environ.get("MAILSPOOL_CRASH_SEED", "0")) or random.SystemRandom().randrange(1, 1_000_000)
-MESSAGES = int(os.environ.get("MAILSPOOL_CRASH_MESSAGES", "2000" if LONG else "300"))
+MESSAGES = int(os.environ.get("MAILSPOOL_CRASH_MESSAGES", "2000" if LONG else "150"))
 
 
-def some(faults: Sequence[Fault], count: int = 3) -> list[Fault]:
+def some(faults: Sequence[Fault], count: int = 2) -> list[Fault]:
     """All of them, or `count` in a short run."""
     chosen = list(faults) if LONG else random.Random(SEED).sample(list(faults), count)
     print(f"MAILSPOOL_CRASH_SEED={SEED}:", *chosen)

@@ -6,6 +6,7 @@ import signal
 import time
 
 from tests.crash.conftest import Install
+from tests.crash.extent import LONG
 from tests.crash.ledger import Clients, Ledger, settle
 from tests.crash.remains import assert_nothing_is_left, assert_one_outcome_each
 from tests.support.sink import CountingSink
@@ -18,7 +19,7 @@ def test_a_stop_in_mid_flow_drains_and_leaves_no_lease_behind(install: Install, 
     ledger = Ledger("drain")
     clients = Clients(mailspool, ledger)
     clients.start()
-    for _ in range(2):
+    for _ in range(3 if LONG else 1):
         mailspool.wait_for_workers()
         before = len(sink.receipts())
         wait_until(lambda: len(sink.receipts()) > before + 50, "mail flows", 20)  # noqa: B023

@@ -97,7 +97,7 @@ def _fill(mailspool: MailspoolUnderTest, ledger: Ledger, size: int) -> str:
     raise AssertionError("the disk never got full")
 
 
-@pytest.mark.parametrize("size", [4096, pytest.param(300_000, marks=pytest.mark.long), 3_000_000])
+@pytest.mark.parametrize("size", [4096, 300_000, pytest.param(3_000_000, marks=pytest.mark.long)])
 @pytest.mark.usefixtures("small_spool")
 def test_a_full_disk_refuses_for_now_loses_nothing_and_recovers(
     install: Install, sink: CountingSink, size: int

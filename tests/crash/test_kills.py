@@ -32,7 +32,7 @@ def test_no_acknowledged_message_is_lost_while_every_part_is_killed(
     mailspool.settings(max_deliveries=IN_FLIGHT * 2)
     mailspool.start()
     ledger = Ledger("kill")
-    clients = Clients(mailspool, ledger, pause_seconds=0.1)
+    clients = Clients(mailspool, ledger, pause_seconds=0.05)
     chaos = Chaos(mailspool, durable_postgres, chance)
     deadline = time.monotonic() + MOST_SECONDS
     clients.start()
@@ -90,7 +90,7 @@ def test_a_flushed_redis_delays_mail_by_seconds_only(install: Install, sink: Cou
     mailspool = install()
     mailspool.start()
     ledger = Ledger("flush")
-    for _ in range(3):
+    for _ in range(2):
         with mailspool.redis.client() as client:
             client.flushall()
         clients = Clients(mailspool, ledger, len(ledger.acknowledged) + 5, count=1)
