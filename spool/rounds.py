@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from django.db import DataError, close_old_connections, connection
+from django.db import DataError, IntegrityError, close_old_connections, connection
 from django.db import Error as DatabaseError
 from django.utils import timezone
 
@@ -130,7 +130,9 @@ class Rounds:
             try:
                 work()
                 return
-            except DataError:
+            except (DataError, IntegrityError):
+                # No use in trying again: it is about the rows.
+                connection.close()
                 raise
             except DatabaseError as error:
                 connection.close()
