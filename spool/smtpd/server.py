@@ -7,6 +7,7 @@ import logging
 import os
 import signal
 import socket
+import sys
 
 from django.conf import settings
 from redis.exceptions import RedisError
@@ -19,6 +20,7 @@ from spool.smtpd.state import Port, Shared
 log = logging.getLogger(__name__)
 
 DRAIN_SECONDS = 30.0
+SWITCH_SECONDS = 0.0005
 HEARTBEAT_SECONDS = 10.0
 ALIVE_SECONDS = 30
 
@@ -35,6 +37,9 @@ def ports() -> list[Port]:
 
 async def serve() -> None:
     """Listen until SIGTERM or SIGINT, then finish the messages that are on their way in. Raises OSError."""
+    # Files are made durable by threads beside the loop. By default a thread that comes back from the disk waits up to
+    # 5 ms for a busy loop to let it go on, at each call.
+    sys.setswitchinterval(SWITCH_SECONDS)
     loop = asyncio.get_running_loop()
     committer = Committer(loop)
     shared = Shared(committer)
