@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import ssl
 from asyncio import sslproto
 from collections.abc import Callable
@@ -62,6 +63,7 @@ class MailSession(SMTP):
         self._original_transport = None
         self._tls_handshake_okay = True
         self._timeout_handle: asyncio.TimerHandle | None = None
+        self._timer_due = self._silent_until = math.inf
         self._timeout_duration = float(shared.settings.command_timeout_seconds)
         self._handler_coroutine = None
         self.client_ip = ""
@@ -123,9 +125,25 @@ class MailSession(SMTP):
         self._reader.feed_eof()
         return not self.encrypted
 
+    def _reset_timeout(self, duration: float | None = None) -> None:
+        """Let the client be silent for `duration` seconds from now on.
+
+        A timer that is due earlier stays and sets itself again: a new one for each command costs more.
+        """
+        self._silent_until = self.loop.time() + (duration or self._timeout_duration)
+        if self._silent_until < self._timer_due:
+            if self._timeout_handle is not None:
+                self._timeout_handle.cancel()
+            self._timer_due = self._silent_until
+            self._timeout_handle = self.loop.call_at(self._timer_due, self._timeout_cb)
+
     def _timeout_cb(self) -> None:
         transport = self.transport
+        self._timer_due = math.inf
         if transport is None:
+            return
+        if (left := self._silent_until - self.loop.time()) > 0:
+            self._reset_timeout(left)
             return
         if transport.is_closing():
             # The client does not even read what it was told: its connection must not stay for ever.

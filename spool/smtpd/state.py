@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 REFRESH_SECONDS = 1.0
+MOST_KNOWN = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +58,7 @@ class Shared:
         self.tls: ssl.SSLContext
         self._asked = asyncio.Event()
         self._bypass_text = ""
+        self._known_bypassed: dict[str, bool] = {}
         self._certificate: tuple[object, ...] | None = None
 
     async def refresh(self) -> None:
@@ -65,6 +67,7 @@ class Shared:
         if self.settings.bypass_networks != self._bypass_text:
             self._bypass_text = self.settings.bypass_networks
             self.bypass = parse_networks(self._bypass_text)
+            self._known_bypassed = {}
         certificate = await asyncio.to_thread(version_of, self.settings)
         if certificate != self._certificate:
             self._certificate = certificate
@@ -122,6 +125,14 @@ class Shared:
         """Whether the client may relay without a login."""
         if not self.bypass:
             return False
+        known = self._known_bypassed.get(ip)
+        if known is None:
+            if len(self._known_bypassed) >= MOST_KNOWN:
+                self._known_bypassed.clear()
+            known = self._known_bypassed[ip] = self._is_in_bypass(ip)
+        return known
+
+    def _is_in_bypass(self, ip: str) -> bool:
         try:
             address = ipaddress.ip_address(ip)
         except ValueError:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import ipaddress
 import secrets
+import time
 from dataclasses import dataclass
 from email.utils import formatdate
+from functools import lru_cache
 
 from spool.headers import header_block
 
@@ -33,7 +35,7 @@ def trace_header(way: Way, head: bytes, *, complete: bool) -> bytes:
 
     `head` is the message's header block, or as much of the message as holds it.
     """
-    date = formatdate(localtime=True)
+    date = _date(int(time.time()))
     only = f"\r\n\tfor <{way.recipient}>" if way.recipient else ""
     name = "".join(c for c in way.ehlo_name if c.isalnum() or c in ".-_:[]") or "unknown"
     lines = (
@@ -45,6 +47,12 @@ def trace_header(way: Way, head: bytes, *, complete: bool) -> bytes:
         lines += "" if b"date" in names else f"Date: {date}\r\n"
         lines += "" if b"message-id" in names else f"Message-ID: <{secrets.token_hex(16)}@{way.hostname}>\r\n"
     return lines.encode()
+
+
+@lru_cache(1)
+def _date(second: int) -> str:
+    """RFC 5322's date; many messages come in the same second."""
+    return formatdate(second, localtime=True)
 
 
 def _literal(ip: str) -> str:
