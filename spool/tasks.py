@@ -47,8 +47,11 @@ def forget() -> None:
     That is files that killed workers left, moves, and deleted messages, traces and attempts past their time.
     """
     # First: it is by their traces that such files are known.
-    if count := doctor.clear_leftovers():
-        log.info("removed %d files of messages that had ended", count)
+    try:
+        if count := doctor.clear_leftovers():
+            log.info("removed %d files of messages that had ended", count)
+    except OSError as error:
+        log.error("files of messages that have ended could not be removed: %s", error)
     now = timezone.now()
     moving.finish(now)
     trash.purge(now, current().trash_days)
