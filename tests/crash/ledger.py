@@ -25,7 +25,7 @@ SENDER = f"ann@{LOCAL_DOMAIN}"
 SIZES = (600, 4096, 40_000)
 
 # How long a delivery may wait to be recorded: a commit, or the database's restart.
-UNRECORDED_SECONDS = 10.0
+UNRECORDED_SECONDS = 15.0
 _TEST_ID = re.compile(rb"(?im)^x-test-id:[ \t]*(\S+)")
 
 Delivery = tuple[str, str]

@@ -30,7 +30,7 @@ def test_a_stop_in_mid_flow_drains_and_leaves_no_lease_behind(install: Install, 
         statuses = {daemon.name: daemon.finish() for daemon in processes}
         seconds = time.monotonic() - started
         assert set(statuses.values()) == {0}, str(statuses)
-        assert seconds < 15, f"the stop took {seconds:.1f} s"
+        assert seconds < 30, f"the stop took {seconds:.1f} s"
         assert mailspool.rows("SELECT file_name FROM spool_entry WHERE leased_by <> ''") == []
         names = {path.name for path in mailspool.message_files()}
         assert names == {name for (name,) in mailspool.rows("SELECT file_name FROM spool_entry")}
