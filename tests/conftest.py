@@ -21,13 +21,17 @@ except ImportError as error:  # pragma: no cover
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what is about the other database, and in a short run what takes long: that is no skip."""
+    """Leave out what is about the other database, and in a short run what takes long: that is no skip.
+
+    Browser tests come last: Playwright's event loop goes on in the thread of the tests, and a pass needs one of its own.
+    """
     on_sqlite = django_settings.DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3"
     unwanted = {"postgresql" if on_sqlite else "sqlite", *([] if os.environ.get("MAILSPOOL_LONG") else ["long"])}
     left_out = [item for item in items if unwanted & {marker.name for marker in item.iter_markers()}]
     if left_out:
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if item not in left_out]
+    items.sort(key=lambda item: "browser" in item.path.parts)
 
 
 def pytest_configure(config: pytest.Config) -> None:
