@@ -11,7 +11,7 @@ from pathlib import Path
 
 from django.db.models import F
 
-from spool import statements
+from spool import statements, trash
 from spool.envelope import DeliveryReport, RecipientResult
 from spool.headers import storable
 from spool.journal import LONGEST_REPLY, attempt_rows, trace_rows
@@ -46,7 +46,11 @@ def record(reports: Sequence[DeliveryReport], now: datetime) -> list[Path]:
         statements.insert("spool_trace", statements.TRACE_COLUMNS, traces)
     ended = set(Trace.objects.filter(file_name__in=names).values_list("file_name", flat=True))
     # The file of one that an administrator deleted is on its way to the trash.
-    kept = there | set(Trashed.objects.filter(file_name__in=names).values_list("id", flat=True))
+    trashed = set(Trashed.objects.filter(file_name__in=names).values_list("id", flat=True))
+    for report in reports:
+        if report.entry.id in trashed:
+            trash.note_delivered(report.entry.id, [r for r in report.results if r.outcome is Outcome.DELIVERED])
+    kept = there | trashed
     return [report.entry.path for report in reports if report.entry.id not in kept and report.entry.file_name in ended]
 
 

@@ -20,8 +20,11 @@ from typing import Any
 from django.conf import settings as django_settings
 
 from spool import statements, store
+from spool.envelope import RecipientResult
+from spool.headers import storable
 from spool.models.entry import Entry
-from spool.models.recipient import Recipient
+from spool.models.recipient import Outcome, Recipient
+from spool.models.trace import Trace
 from spool.models.trashed import Trashed, TrashState
 
 CHUNK = 500
@@ -135,6 +138,28 @@ def locked(ids: Sequence[int]) -> list[Taken]:
 
 def _from_row(row: statements.Row) -> Taken:
     return Taken(row[0], row[1], row[2], row[3], row[4], statements.from_db_time(row[5]))
+
+
+def note_delivered(entry_id: int, results: Sequence[RecipientResult]) -> None:
+    """Recipients who had the message after all, when its worker answers late: Undo must not send it to them again.
+
+    Call it in a transaction.
+    """
+    row = Trashed.objects.select_for_update().filter(id=entry_id).first()
+    if row is None or not results:
+        return
+    by_id = {result.recipient.id: result for result in results}
+    for recipient in row.recipients:
+        result = by_id.get(recipient["id"])
+        if result is None or recipient["status"] != Outcome.PENDING:
+            continue
+        reply, host = storable(result.reply, 500), storable(result.host, 255)
+        recipient |= {"status": Outcome.DELIVERED.value, "last_reply": reply, "last_host": host}
+        row.entry["recipients_done"] += 1
+        Trace.objects.filter(
+            file_name=row.file_name, recipient=recipient["address"], outcome=Outcome.REMOVED, ended=row.at
+        ).update(outcome=Outcome.DELIVERED, reply=reply, host=host)
+    row.save(update_fields=["entry", "recipients"])
 
 
 def purge(now: datetime, days: int) -> int:
