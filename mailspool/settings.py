@@ -160,6 +160,7 @@ UNFOLD = {
     "SITE_TITLE": "Mailspool",
     "SITE_HEADER": "Mailspool",
     "SITE_SYMBOL": "forward_to_inbox",
+    "SITE_URL": None,
     "SITE_FAVICONS": [
         {
             "rel": "icon",

@@ -69,6 +69,13 @@ def exactly(moment: datetime) -> str:
 
 
 @register.filter
+def clock(moment: datetime) -> SafeString:
+    """The exact time without its zone, for lists that name the zone once."""
+    local = f"{timezone.localtime(moment):%Y-%m-%d %H:%M:%S}"
+    return format_html('<time datetime="{}" title="{}">{}</time>', moment.isoformat(), exactly(moment), local)
+
+
+@register.filter
 def moment(value: datetime | None) -> SafeString | str:
     """The exact time, as a <time>."""
     if value is None:

@@ -234,7 +234,7 @@ def test_axe_finds_no_serious_violation(console: Console, theme: str) -> None:
     attempt(entries[1:2], "250 Taken", outcome=Outcome.DELIVERED)
     Entry.objects.filter(pk=entries[2].pk).update(hold=True, hold_reason="Odd", due_at=None, priority=3)
     page = console.open("/admin/login/")
-    page.evaluate(f"localStorage.setItem('_x_adminTheme', JSON.stringify('{theme}'))")
+    page.evaluate(f"localStorage.setItem('adminTheme', JSON.stringify('{theme}'))")
     found = []
 
     def look(where: str) -> None:
@@ -249,6 +249,7 @@ def test_axe_finds_no_serious_violation(console: Console, theme: str) -> None:
 
     for path in PAGES:
         console.open(path)
+        assert page.evaluate("document.documentElement.classList.contains('dark')") is (theme == "dark")
         look(path)
     page = console.open(SPOOL)
     page.get_by_role("button", name="Filter").click()
