@@ -1,6 +1,6 @@
 """How fast the console's questions are answered on a full spool, and what bulk actions cost the mail that flows.
 
-    python -m bench.console [--database sqlite|postgres|both] [--entries N] [--no-bulk] [--no-queries]
+    python -m bench.console [--database sqlite|postgres|both] [--entries N] [--no-bulk] [--no-queries] [--no-pages]
 
 Each database gets a spool of waiting mail: 1,000,000 entries with 3,000,000 recipients on PostgreSQL, 200,000 with
 600,000 on SQLite. See bench/README.md.
@@ -41,6 +41,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--database", choices=("sqlite", "postgres", "both"), default="both")
     parser.add_argument("--entries", type=int, default=0, help="entries in the spool, at least 100,000")
     parser.add_argument("--no-queries", action="store_true", help="leave out lists, searches and counts")
+    parser.add_argument("--no-pages", action="store_true", help="leave out whole pages")
     parser.add_argument("--no-bulk", action="store_true", help="leave out deleting and undoing while mail flows")
     parser.add_argument("--json", type=Path, default=Path("var/bench/console.json"), help="file of all figures")
     options = parser.parse_args(arguments)
@@ -76,6 +77,9 @@ def _measure(database: str, folder: Path, options: argparse.Namespace, console: 
             if not options.no_queries:
                 figures["queries"] = json.loads(_child(mailspool, "bench.console_queries"))
                 _show(figures["queries"], database, console)
+            if not options.no_pages:
+                figures["pages"] = json.loads(_child(mailspool, "bench.console_pages"))
+                _show(figures["pages"], f"{database}: pages", console)
             if not options.no_bulk:
                 figures["bulk"] = _bulk(mailspool, folder, console)
             return figures
@@ -91,10 +95,10 @@ def _child(mailspool: MailspoolUnderTest, module: str, *arguments: str) -> str:
     return done.stdout
 
 
-def _show(queries: dict[str, Any], database: str, console: Console) -> None:
-    table = Table("question", "median ms", "p95 ms", "longest ms", "queries", title=database, box=None)
+def _show(queries: dict[str, Any], title: str, console: Console) -> None:
+    table = Table("question", "median ms", "p95 ms", "longest ms", "queries", title=title, box=None)
     for name, figures in queries.items():
-        slow = figures["p95_ms"] > MOST_MS[database]
+        slow = figures["p95_ms"] > MOST_MS[title.partition(":")[0]]
         table.add_row(name, *(str(value) for value in figures.values()), style="bold red" if slow else "")
     console.print(table)
 

@@ -15,7 +15,7 @@ from spool import statements
 MOST_DOMAINS = 30
 MOST_ERRORS = 20
 # The oldest that wait are counted, up to here: a page must not read three million recipients.
-MOST_ENTRIES = 100_000
+MOST_ENTRIES = 20_000
 KEPT_SECONDS = 15
 
 

@@ -1,0 +1,82 @@
+"""Times the console's whole pages: `python -m bench.console_pages`, in the environment of a Mailspool.
+
+Each is asked for as a logged-in browser does, through every middleware and template: the server's part is timed.
+Prints JSON: for each page its milliseconds (median, 95th percentile, longest) and its queries.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+import time
+
+import django
+
+django.setup()
+
+from django.core.cache import cache  # noqa: E402
+from django.db import connection, reset_queries  # noqa: E402
+from django.test import Client  # noqa: E402
+from django.test.utils import CaptureQueriesContext  # noqa: E402
+
+from accounts.models import Role, User  # noqa: E402
+from spool.models import Entry, Recipient  # noqa: E402
+
+ROUNDS = 20
+SPOOL, WAITING = "/admin/spool/entry/", "/admin/spool/entry/waiting/"
+
+
+def pages() -> dict[str, str]:
+    """The addresses, by what they are."""
+    middle = Entry.objects.order_by("id")[Entry.objects.filter(hold=True).count() * 200]
+    recipient = Recipient.objects.filter(entry=middle).first()
+    assert recipient is not None
+    found = {
+        "spool": SPOOL, "spool, oldest first": f"{SPOOL}?sort=id", "spool, in the middle": f"{SPOOL}?after={middle.pk}",
+        "spool, back from the middle": f"{SPOOL}?before={middle.pk}", "waiting": WAITING,
+        "popup": f"{SPOOL}message/{middle.file_name}/", "backlog map": f"{SPOOL}backlog/",
+        "trace": "/admin/spool/trace/", "trace of an address": f"/admin/spool/trace/?q={middle.sender}",
+        "trace of an IP": f"/admin/spool/trace/?q={middle.client_ip}", "audit": "/admin/spool/auditevent/",
+    }  # fmt: skip
+    for column in ("size_bytes", "attempts", "next_attempt"):
+        found |= {f"waiting by {sign}{column}": f"{WAITING}?sort={sign}{column}" for sign in ("", "-")}
+    filters = {
+        "sender": middle.sender, "recipient": recipient.address, "domain": "dest0.test", "ip": middle.client_ip,
+        "subject": "invoice lunch", "error": "quota", "older": "3d", "younger": "1h", "larger": "10MB",
+        "smaller": "5KB",
+        "min-attempts": "29", "priority": "high", "hold": "yes", "direction": "inbound", "status": "delay",
+        "id": middle.file_name, "message-id": middle.message_id,
+    }  # fmt: skip
+    return found | {f"spool, {name}": f"{SPOOL}?{name}={value}" for name, value in filters.items()}
+
+
+def main() -> None:
+    logging.disable(logging.WARNING)
+    user, _ = User.objects.get_or_create(email="bench@localhost", defaults={"role": Role.SYSTEM_ADMINISTRATOR})
+    client = Client(headers={"host": "localhost"})
+    client.force_login(user)
+    results = {}
+    for name, address in pages().items():
+        times = []
+        for number in range(ROUNDS + 1):
+            # The map is kept for some seconds: what is timed is making it.
+            cache.clear()
+            reset_queries()
+            with CaptureQueriesContext(connection) as captured:
+                started = time.perf_counter()
+                answer = client.get(address)
+                seconds = time.perf_counter() - started
+            assert answer.status_code == 200, (name, answer.status_code)
+            if number:
+                times.append(seconds * 1000)
+        times.sort()
+        results[name] = {
+            "median_ms": round(times[ROUNDS // 2], 2), "p95_ms": round(times[int(ROUNDS * 0.95) - 1], 2),
+            "longest_ms": round(times[-1], 2), "queries": len(captured),
+        }  # fmt: skip
+    json.dump(results, sys.stdout)
+
+
+if __name__ == "__main__":
+    main()
