@@ -11,7 +11,9 @@ from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator, validate_ipv46_address
 from django.db import models
 
+from accounts.addresses import InvalidAddress, normalise_address
 from spool.models.route import TLSPolicy
+from spool.models.validation import certificate_complaint, lmtp_complaint, relay_complaint
 
 FRESH_SECONDS = 1.0
 
@@ -260,10 +262,29 @@ class Settings(models.Model):
         return "Settings"
 
     def clean(self) -> None:
+        """Checks that need more than one field, or the machine. Raises ValidationError with each field's sentence."""
+        wrong: dict[str, str] = {}
         if self.local_store == LocalStore.LMTP and not self.lmtp_address:
-            raise ValidationError({"lmtp_address": "LMTP delivery needs the address of the mail store."})
+            wrong["lmtp_address"] = "LMTP delivery needs the address of the mail store."
+        elif self.lmtp_address:
+            wrong["lmtp_address"] = lmtp_complaint(self.lmtp_address)
         if bool(self.tls_certificate) != bool(self.tls_key):
-            raise ValidationError("A TLS certificate and its key go together: give both or neither.")
+            missing = "tls_key" if self.tls_certificate else "tls_certificate"
+            wrong[missing] = "A TLS certificate and its key go together: give both or neither."
+        elif self.tls_certificate:
+            wrong["tls_certificate"] = certificate_complaint(self.tls_certificate, self.tls_key)
+        if self.postmaster:
+            try:
+                self.postmaster = normalise_address(self.postmaster)
+            except InvalidAddress as error:
+                wrong["postmaster"] = str(error)
+        try:
+            wrong["bypass_networks"] = relay_complaint(parse_networks(self.bypass_networks))
+        except ValidationError:
+            # The field's own validator says what is wrong.
+            wrong["bypass_networks"] = ""
+        if any(wrong.values()):
+            raise ValidationError({field: sentence for field, sentence in wrong.items() if sentence})
 
     @property
     def retry_intervals(self) -> tuple[timedelta, ...]:

@@ -1,6 +1,7 @@
 """`manage.py send`: submit a test message and print what the server says."""
 
 import argparse
+import json
 import re
 import smtplib
 import ssl
@@ -9,14 +10,16 @@ from email.message import EmailMessage
 from email.policy import SMTP
 from email.utils import formatdate, make_msgid
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from django.conf import settings
 from django.core.management.base import BaseCommand
 
+REFUSED = 1
+
 
 class Command(BaseCommand):
-    """Exit status: 0 taken, 1 refused."""
+    """Exit status: 0 taken by all, 1 refused for some or all, 2 usage."""
 
     help = "Submit a test message by SMTP to this server, or to another."
 
@@ -30,30 +33,58 @@ class Command(BaseCommand):
         parser.add_argument("--port", type=int, help="default: the SMTP port, or the submission port with --user")
         parser.add_argument("--user", default="", help="log in, under TLS")
         parser.add_argument("--password", default="")
+        parser.add_argument("--json", action="store_true", help="print the server's answers as JSON")
 
     def handle(self, *args: Any, **options: Any) -> None:
+        self._answers: dict[str, str] = {}
         user = options["user"]
         port = options["port"] or (settings.MAILSPOOL_SUBMISSION_PORT if user else settings.MAILSPOOL_SMTP_PORT)
         try:
-            with smtplib.SMTP(options["host"], port, timeout=60) as client:
-                if user:
-                    # Our own certificate is self-signed at first; this command is for trying things out.
-                    client.starttls(context=_any_certificate())
-                    client.login(user, options["password"])
-                client.ehlo_or_helo_if_needed()
-                client.mail(options["sender"])
-                for address in options["to"]:
-                    self._say(address, client.rcpt(address))
-                self._say("message", client.data(_content(options)))
-        except (OSError, smtplib.SMTPException) as error:
-            self.stderr.write(str(error))
-            sys.exit(1)
+            content = _content(options)
+        except (OSError, ValueError) as error:
+            self._stop(options, str(error))
+        try:
+            taken = self._submit(options, port, content)
+        except (smtplib.SMTPException, ssl.SSLError) as error:
+            self._stop(options, f"{options['host']}:{port}: {error}")
+        except OSError as error:
+            self._stop(options, f"No connection to {options['host']}:{port}: {error.strerror or error}")
+        except UnicodeError:
+            self._stop(options, "An address outside ASCII needs SMTPUTF8, which this command does not speak.")
+        except ValueError as error:
+            self._stop(options, str(error))
+        if options["json"]:
+            self.stdout.write(json.dumps(self._answers, indent=2))
+        if not taken:
+            sys.exit(REFUSED)
 
-    def _say(self, what: str, answer: tuple[int, bytes]) -> None:
+    def _submit(self, options: dict[str, Any], port: int, content: bytes) -> bool:
+        """Whether every recipient and the message were taken."""
+        with smtplib.SMTP(options["host"], port, timeout=60) as client:
+            if options["user"]:
+                # Our own certificate is self-signed at first; this command is for trying things out.
+                client.starttls(context=_any_certificate())
+                client.login(options["user"], options["password"])
+            client.ehlo_or_helo_if_needed()
+            if not self._say(options, options["sender"] or "<>", client.mail(options["sender"])):
+                return False
+            taken = [self._say(options, address, client.rcpt(address)) for address in options["to"]]
+            if not any(taken):
+                return False
+            return self._say(options, "message", client.data(content)) and all(taken)
+
+    def _say(self, options: dict[str, Any], what: str, answer: tuple[int, bytes]) -> bool:
         code, text = answer
-        self.stdout.write(f"{what}: {code} {text.decode(errors='replace')}")
-        if code >= 400:
-            sys.exit(1)
+        self._answers[what] = f"{code} {text.decode(errors='replace')}"
+        if not options["json"]:
+            self.stdout.write(f"{what}: {self._answers[what]}")
+        return code < 400
+
+    def _stop(self, options: dict[str, Any], sentence: str) -> NoReturn:
+        if options["json"]:
+            self.stdout.write(json.dumps(self._answers, indent=2))
+        self.stderr.write(sentence)
+        sys.exit(REFUSED)
 
 
 def _content(options: dict[str, Any]) -> bytes:

@@ -3,47 +3,75 @@
 import argparse
 import json
 import sys
-from typing import Any
+from typing import Any, NoReturn
 
-from django.core.exceptions import ValidationError
+from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
 from django.core.management.base import BaseCommand
+from django.db import transaction
 
 from spool.models import Settings
+from spool.models.settings import forget
 
 
 class Command(BaseCommand):
     """Exit status: 0 done, 1 refused, 2 usage."""
 
-    help = "Show or change how mail is handled."
+    help = "Show or change how mail is handled. A change is in effect within a second, without a restart."
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        parser.add_argument("--json", action="store_true", help="print JSON")
         verbs = parser.add_subparsers(dest="verb", required=True)
-        verbs.add_parser("list").add_argument("--json", action="store_true")
-        verbs.add_parser("get").add_argument("name")
-        setting = verbs.add_parser("set")
+        verbs.add_parser("list", help="all, with what they are")
+        verbs.add_parser("get", help="one").add_argument("name")
+        setting = verbs.add_parser("set", help="change one; an empty value is ''")
         setting.add_argument("name")
         setting.add_argument("value")
+        for verb in verbs.choices.values():
+            verb.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help="print JSON")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        row = Settings.load()
-        names = [field.name for field in Settings._meta.fields if field.name != "id"]
         if options["verb"] == "list":
-            values = {name: getattr(row, name) for name in names}
-            plain = "\n".join(f"{name} = {value}" for name, value in values.items())
-            self.stdout.write(json.dumps(values, indent=2) if options["json"] else plain)
+            row = Settings.load()
+            self._print({name: getattr(row, name) for name in _names()}, as_json=options["json"])
             return
-        if options["name"] not in names:
+        name = options["name"].replace("-", "_")
+        if name not in _names():
             self._refuse(f"There is no setting {options['name']}; `settings list` shows all.")
-        if options["verb"] == "get":
-            self.stdout.write(str(getattr(row, options["name"])))
-            return
-        setattr(row, options["name"], options["value"])
+        if options["verb"] == "set":
+            self._set(name, options["value"])
+        value = getattr(Settings.load(), name)
+        if options["json"]:
+            self._print({name: value}, as_json=True)
+        elif options["verb"] == "get":
+            self.stdout.write(str(value))
+
+    @transaction.atomic
+    def _set(self, name: str, value: str) -> None:
+        row = Settings.load()
+        setattr(row, name, value)
         try:
             row.full_clean()
         except ValidationError as error:
-            self._refuse(" ".join(error.messages))
-        row.save()
+            self._refuse(_sentences(error))
+        row.save(update_fields=[name])
+        forget()
 
-    def _refuse(self, sentence: str) -> None:
+    def _print(self, values: dict[str, Any], *, as_json: bool) -> None:
+        plain = "\n".join(f"{name} = {value}" for name, value in values.items())
+        self.stdout.write(json.dumps(values, indent=2) if as_json else plain)
+
+    def _refuse(self, sentence: str) -> NoReturn:
         self.stderr.write(sentence)
         sys.exit(1)
+
+
+def _names() -> list[str]:
+    return [field.name for field in Settings._meta.fields if field.name != "id"]
+
+
+def _sentences(error: ValidationError) -> str:
+    """What is wrong, with the setting that is to blame."""
+    return " ".join(
+        " ".join(messages) if field == NON_FIELD_ERRORS else f"{field}: {' '.join(messages)}"
+        for field, messages in error.message_dict.items()
+    )

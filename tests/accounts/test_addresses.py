@@ -1,0 +1,83 @@
+"""The spelling of addresses, whatever text comes."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from accounts.addresses import (
+    LONGEST_DOMAIN,
+    LONGEST_LOCAL_PART,
+    InvalidAddress,
+    normalise_address,
+    normalise_domain,
+    split_address,
+)
+
+local_parts = st.from_regex(r"[a-zA-Z0-9!#$%&'*+/=?^_`{|}~-]{1,20}(\.[a-zA-Z0-9_-]{1,20})?", fullmatch=True)
+domains = st.from_regex(r"[a-z0-9]([a-z0-9-]{0,20}[a-z0-9])?(\.[a-z]{2,10}){1,3}", fullmatch=True)
+# What somebody might try: structure with noise in it.
+nearly = st.text(alphabet=st.sampled_from('aZ0@.+-_"\\ <>[]:,;()\r\n\0éßИ。\ud800'), max_size=40)
+
+
+@given(local_parts, domains)
+def test_an_ordinary_address_is_taken_and_its_case_does_not_matter(local_part: str, domain: str) -> None:
+    address = normalise_address(f"{local_part}@{domain}")
+    assert address == f"{local_part.lower()}@{domain}"
+    assert normalise_address(f"{local_part}@{domain.upper()}") == address
+    assert normalise_address(address) == address
+    assert split_address(f"{local_part}@{domain}") == (local_part, domain)
+
+
+@given(st.one_of(st.text(), nearly))
+def test_any_text_is_an_address_or_refused_with_a_sentence(text: str) -> None:
+    try:
+        address = normalise_address(text)
+    except InvalidAddress as error:
+        assert str(error)
+        return
+    local_part, _, domain = address.rpartition("@")
+    assert len(local_part.encode()) <= LONGEST_LOCAL_PART
+    assert 0 < len(domain) <= LONGEST_DOMAIN and domain.isascii()
+    # Nothing that could break a command or a header line.
+    assert not set(address) & set("\r\n\0")
+    assert normalise_address(address) == address
+
+
+@given(st.one_of(st.text(), nearly))
+def test_any_text_is_a_domain_or_refused_with_a_sentence(text: str) -> None:
+    try:
+        name = normalise_domain(text)
+    except InvalidAddress as error:
+        assert str(error)
+    else:
+        assert name.isascii() and normalise_domain(name) == name
+
+
+@pytest.mark.parametrize(
+    ("written", "normal"),
+    [
+        ("Ann@Example.ORG.", "ann@example.org"),
+        ("ann@bücher.example", "ann@xn--bcher-kva.example"),
+        ('"ann smith"@example.org', '"ann smith"@example.org'),
+        ("ann@[127.0.0.1]", "ann@[127.0.0.1]"),
+        ("ann@[IPv6:::1]", "ann@[ipv6:::1]"),
+        (" ann@example.org ", "ann@example.org"),
+    ],
+)
+def test_spellings(written: str, normal: str) -> None:
+    assert normalise_address(written) == normal
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "", "ann", "@example.org", "ann@", "a b@example.org", "a..b@example.org", ".a@example.org", "a@b@example.org",
+        "ann@-example.org", "ann@example..org", "ann@" + "x" * 64 + ".org", "x" * 65 + "@example.org",
+        '"ann@example.org', "ann@exa mple.org", "ann@[nonsense!]", "ann\r\n@example.org", "ann@example.org\r\nRCPT",
+    ],
+)  # fmt: skip
+def test_no_addresses(written: str) -> None:
+    with pytest.raises(InvalidAddress):
+        normalise_address(written)
