@@ -208,3 +208,19 @@ def test_smtplib_logs_in_as_it_likes(listener: Listener) -> None:
     with smtplib.SMTP("127.0.0.1", listener.mailspool.submission_port, timeout=20) as client:
         client.starttls(context=ssl._create_unverified_context())
         assert client.login(ANN, PASSWORD)[0] == 235
+
+
+def test_an_entry_names_the_session_that_it_came_in_by(listener: Listener) -> None:
+    subject, message = listener.message()
+    with listener.submission() as client:
+        client.begin(ANN, BOB)
+        assert client.content(message).code == 250
+    row = listener.only(subject).row
+    assert (row["auth_user"], row["port"]) == (ANN, listener.mailspool.submission_port)
+    assert row["tls"].startswith("TLSv1.")
+    subject, message = listener.message()
+    with listener.client() as client:
+        client.begin("zoe@elsewhere.test", BOB)
+        assert client.content(message).code == 250
+    row = listener.only(subject).row
+    assert (row["auth_user"], row["port"], row["tls"]) == ("", listener.mailspool.smtp_port, "")
