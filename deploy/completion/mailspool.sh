@@ -74,11 +74,11 @@ _mailspool_words() {
         "account list member list") words="--json" ;;
         "firstadmin") words="--json" ;;
         "scheduler") words="" ;;
-        "send") words="--from --to --subject --body --eml --host --port --user --password" ;;
-        "settings") words="list get set" ;;
+        "send") words="--from --to --subject --body --eml --host --port --user --password --json" ;;
+        "settings") words="--json list get set" ;;
         "settings list") words="--json" ;;
-        "settings get") words="" ;;
-        "settings set") words="" ;;
+        "settings get") words="--json" ;;
+        "settings set") words="--json" ;;
         "smtpd") words="" ;;
         "spool") words="list show stats audit jobs doctor force reset priority hold release delete move redirect resend undo put-back export" ;;
         "spool list") words="--sender --sender-domain --recipient --domain --ip --auth-user --id --message-id --subject --status --direction --priority --older --younger --larger --smaller --min-attempts --max-attempts --error --error-group --hold --next-within --search --sort --limit --json" ;;
