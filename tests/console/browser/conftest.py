@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import pytest
 from django.conf import settings
 from django.test import Client
-from playwright.sync_api import BrowserContext, Page
+from playwright.sync_api import BrowserContext, Page, expect
 from pytest_django.live_server_helper import LiveServer
 
 from accounts.models import Role, User
@@ -20,6 +20,7 @@ from tests.support.redis import RedisServer
 
 # Playwright's event loop runs in this thread; the tests use the database from it, and from nowhere else at once.
 os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
+PATIENCE_MS = 30_000
 
 
 @pytest.fixture(scope="session")
@@ -71,7 +72,9 @@ def console(
     cookie = client.cookies[settings.SESSION_COOKIE_NAME]
     context.add_cookies([{"name": cookie.key, "value": cookie.value, "url": live_server.url}])
     tab = Console(context.new_page(), live_server.url)
-    tab.page.set_default_timeout(8000)
+    # Only a page that never comes is a failure: other tests may keep the machine busy.
+    tab.page.set_default_timeout(PATIENCE_MS)
+    expect.set_options(timeout=PATIENCE_MS)
     host = urlsplit(live_server.url).netloc
     tab.page.on("dialog", lambda dialog: (tab.misdeeds.append(f"dialog {dialog.message}"), dialog.dismiss()))
     tab.page.on("pageerror", lambda error: tab.misdeeds.append(f"error {error}"))
