@@ -39,7 +39,7 @@ class Dialogue:
     """A connection that has been greeted, unless `greet` is false."""
 
     def __init__(
-        self, port: int, *, tls: bool = False, greet: bool = True, source: str = "127.0.0.1", seconds: float = 20
+        self, port: int, *, tls: bool = False, greet: bool = True, source: str = "127.0.0.1", seconds: float = 60
     ) -> None:
         self.socket: socket.socket = socket.create_connection(("127.0.0.1", port), seconds, (source, 0))
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

@@ -161,7 +161,7 @@ _words = st.sampled_from([
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(words=st.lists(_words | st.binary(max_size=20), max_size=30))
 def test_any_bytes_at_all_are_answered_in_good_form(listener: Listener, words: list[bytes]) -> None:
-    with Dialogue(listener.mailspool.smtp_port, greet=False, seconds=10) as client:
+    with Dialogue(listener.mailspool.smtp_port, greet=False) as client:
         try:
             client.send(b"".join(words))
             client.socket.shutdown(socket.SHUT_WR)

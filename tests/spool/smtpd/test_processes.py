@@ -58,8 +58,9 @@ def test_both_listeners_take_sessions(listeners: MailspoolUnderTest) -> None:
         client.begin(X, ANN)
         assert client.content(b"Subject: Both\r\n\r\n").code == 250
         client.socket.close()
-    assert sum(taken) == 40
-    assert min(taken) >= 5, taken
+    # A few more may be for Redis and the database.
+    assert sum(taken) >= 40
+    assert min(taken) >= 9, taken
 
 
 def test_when_one_listener_stops_the_other_goes_on(listeners: MailspoolUnderTest) -> None:
