@@ -23,7 +23,7 @@ except ImportError as error:  # pragma: no cover
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out what is about the other database, and in a short run what takes long: that is no skip.
 
-    Browser tests come last: Playwright's event loop goes on in the thread of the tests, and a pass needs one of its own.
+    Browser tests come last: Playwright's event loop goes on in the thread of the tests, and a pass needs its own.
     """
     on_sqlite = django_settings.DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3"
     unwanted = {"postgresql" if on_sqlite else "sqlite", *([] if os.environ.get("MAILSPOOL_LONG") else ["long"])}
