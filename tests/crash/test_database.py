@@ -99,9 +99,7 @@ def test_a_commit_of_results_whose_answer_is_lost_records_each_once(
         time.sleep(0.1)
     clients.stop()
     # Whose leasing got no answer is worked on when the lease has lapsed.
-    mailspool.workers[0].stop()
-    mailspool.lapse_leases()
-    mailspool.workers[0].start()
+    mailspool.let_leases_lapse()
     _settled(mailspool, ledger, sink)
     attempts = mailspool.rows("SELECT file_name, at, recipients, count(*) FROM spool_attempt GROUP BY 1, 2, 3")
     assert {count for *_, count in attempts} == {1}, "an attempt was logged twice"

@@ -11,7 +11,7 @@ import pytest
 from spool.leases import LEASE
 from tests.crash.chaos import Chaos
 from tests.crash.conftest import Install
-from tests.crash.extent import MESSAGES, SEED
+from tests.crash.extent import LONG, MESSAGES, SEED
 from tests.crash.ledger import Clients, Ledger, local_deliveries, settle
 from tests.crash.remains import assert_nothing_is_left, assert_one_outcome_each
 from tests.support.postgres import PostgresServer
@@ -20,7 +20,8 @@ from tests.support.waiting import wait_until
 
 # What one worker may have handed over but not yet recorded, in messages; each goes to three remote recipients at most.
 IN_FLIGHT = 40
-MOST_SECONDS = 180.0
+# A machine that does other things too must still get there.
+MOST_SECONDS = 60 + 0.25 * MESSAGES
 
 
 def test_no_acknowledged_message_is_lost_while_every_part_is_killed(
@@ -40,7 +41,9 @@ def test_no_acknowledged_message_is_lost_while_every_part_is_killed(
         time.sleep(chance.uniform(0.3, 1.5))
         chaos.strike()
     clients.stop()
-    # The leases of killed workers lapse within half a minute.
+    if not LONG:
+        mailspool.let_leases_lapse()
+    # Else those of killed workers lapse by themselves, within half a minute.
     mailspool.wait_until_empty(90)
     account = settle(ledger, mailspool, sink)
     print(

@@ -142,6 +142,16 @@ class MailspoolUnderTest:
             "Entry.objects.leased().update(due_at=timezone.now())"
         )
 
+    def let_leases_lapse(self) -> None:
+        """The same while workers live: they are stopped for it, and finish what they have."""
+        for worker in self.workers:
+            worker.signal(signal.SIGTERM)
+        for worker in self.workers:
+            worker.finish()
+        self.lapse_leases()
+        for worker in self.workers:
+            worker.start()
+
     @property
     def daemons(self) -> list[Daemon]:
         """Every process but Redis, in the order of starting."""
