@@ -184,7 +184,11 @@ UNFOLD = {
             "950": "oklch(25.7% .09 281.288)",
         },
     },
-    "STYLES": [lambda request: static("spool/console.css")],
+    "STYLES": [
+        lambda request: static("spool/console.css"),
+        # The pages of django-rq need their own; elsewhere it would reach Unfold's tables, so the first is named again.
+        lambda request: static("mailspool/jobs.css" if "/django_rq/" in request.path else "spool/console.css"),
+    ],
     "SHOW_HISTORY": True,
     "SHOW_VIEW_ON_SITE": False,
     "SIDEBAR": {"show_search": False, "show_all_applications": False, "navigation": "mailspool.navigation.sidebar"},

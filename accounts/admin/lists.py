@@ -46,6 +46,7 @@ class ListMemberInline(TabularInline):
     fields = ["address", "enabled"]
     extra = 0
     per_page = 50
+    hide_title = True
     ordering = ["address"]
     verbose_name_plural = "members"
 

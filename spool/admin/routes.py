@@ -41,3 +41,8 @@ class RouteAdmin(ModelAdmin):
     list_display = ["domain", "kind", "host", "port", "tls", "enabled"]
     list_filter = ["kind", "enabled"]
     search_fields = ["domain", "host"]
+    empty_title = "No routes yet"
+    empty_text = (
+        "Mail goes to the hosts that DNS names. A route sends a domain's mail, or all that is not local (*), "
+        "to a host of your choice: a smart host, or a gateway whose mail this server takes in from anyone."
+    )

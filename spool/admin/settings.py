@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from django import forms
 from django.contrib import admin
+from django.db import models
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
@@ -13,14 +15,41 @@ from unfold.admin import ModelAdmin
 from spool.models import Settings
 
 
+class SettingsForm(forms.ModelForm):
+    """All settings, with a sentence where the name alone does not say enough."""
+
+    class Meta:
+        model = Settings
+        fields = "__all__"  # noqa: DJ007 (the page lists them in its fieldsets)
+        help_texts = {
+            "subspool_size": "Messages are kept in folders of this size; a full one is followed by the next.",
+            "trace_days": "How long a message that left can be found in Message trace.",
+            "max_local_deliveries": "Of these, how many into mailboxes of this server.",
+            "max_remote_deliveries": "Of these, how many to other servers.",
+            "max_per_destination": "So that no other server sees too many at once; routes can have their own.",
+            "max_message_kb": "1024 KB are 1 MB. A larger one is refused with 552; users and domains may have less.",
+            "max_errors": "After so many refused commands the session is closed.",
+            "max_connections": "At once, over all ports of a listener; more are answered 421.",
+            "max_connections_per_ip": "At once, from one address; more are answered 421.",
+            "max_hops": "A message that passed so many servers goes round in circles, and is returned.",
+            "source_address": "Local address to connect from; empty for the system's choice.",
+            "connect_timeout_seconds": "Then the domain's next host is tried.",
+            "reply_timeout_seconds": "RFC 5321 4.5.3.2 asks for five minutes, and ten after the message.",
+            "local_store": "Where mail for the users of this server goes.",
+            "tls_key": "PEM file, without a password.",
+        }
+
+
 @admin.register(Settings)
 class SettingsAdmin(ModelAdmin):
     """The one row. Its list is the form itself."""
 
+    form = SettingsForm
     fieldsets = [
         (
             "Spool",
             {
+                "description": "How long messages wait, are tried and remembered..",
                 "fields": [
                     "delivery_delay_seconds",
                     "retry_intervals_minutes",
@@ -32,23 +61,25 @@ class SettingsAdmin(ModelAdmin):
                     "trash_days",
                     "move_roots",
                     "min_free_mb",
-                ]
+                ],
             },
         ),
         (
             "Concurrency",
             {
+                "description": "How much is done at once. More is faster.",
                 "fields": [
                     "max_deliveries",
                     "max_local_deliveries",
                     "max_remote_deliveries",
                     "max_per_destination",
-                ]
+                ],
             },
         ),
         (
             "SMTP in",
             {
+                "description": "What other servers and programs may do when they bring mail.",
                 "fields": [
                     "max_message_kb",
                     "max_recipients",
@@ -59,12 +90,13 @@ class SettingsAdmin(ModelAdmin):
                     "data_timeout_seconds",
                     "max_hops",
                     "bypass_networks",
-                ]
+                ],
             },
         ),
         (
             "Delivery",
             {
+                "description": "How mail leaves: to mailboxes here, and to other servers.",
                 "fields": [
                     "source_address",
                     "smtp_out_port",
@@ -76,19 +108,26 @@ class SettingsAdmin(ModelAdmin):
                     "local_store",
                     "lmtp_address",
                     "postmaster",
-                ]
+                ],
             },
         ),
         (
             "Certificate",
             {
+                "description": "What our own ports show to whoever asks for TLS.",
                 "fields": [
                     "tls_certificate",
                     "tls_key",
-                ]
+                ],
             },
         ),
     ]
+
+    def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        field = super().formfield_for_dbfield(db_field, request, **kwargs)
+        if field is not None and isinstance(db_field, models.TextField):
+            field.widget.attrs["rows"] = 3
+        return field
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False

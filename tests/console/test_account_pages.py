@@ -314,3 +314,8 @@ class TestListPage:
         page = administrator.post(url("mailinglist", "change", big.pk), fields).content.decode()
         assert "wrong" in page and "needs a local part and a domain" in page
         assert big.members.count() == 5000
+
+
+def test_the_pages_of_jobs_have_their_own_styles_and_no_other_page_has(administrator: Client) -> None:
+    assert "mailspool/jobs.css" in administrator.get("/admin/django_rq/dashboard/").content.decode()
+    assert "mailspool/jobs.css" not in administrator.get(url("user", "changelist")).content.decode()
