@@ -13,21 +13,18 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
 
-from django.conf import settings as django_settings
 from django.db import Error as DatabaseError
 
 from spool import intake, late, statements, store
-from spool.addressing import RefusedRecipient, accept
 from spool.delivery.replies import error_group
-from spool.dsn.compose import LARGEST_RETURNED_BYTES
-from spool.dsn.notices import Notice, notices_for
-from spool.envelope import DeliveryReport, Envelope, LeasedEntry, RecipientResult, Submission
+from spool.envelope import DeliveryReport, RecipientResult, Submission
 from spool.headers import storable
 from spool.journal import LONGEST_REPLY, attempt_rows, trace_rows
 from spool.models.bounce import ReceivedBounce
-from spool.models.entry import Origin, Status
+from spool.models.entry import Status
 from spool.models.recipient import Kind, Outcome
 from spool.models.settings import Settings
+from spool.notifying import notifications
 from spool.schedule import RetrySchedule, due_after, notice_is_due
 
 log = logging.getLogger(__name__)
@@ -79,31 +76,7 @@ def _notify(decision: Decision, settings: Settings, now: datetime, delayed_until
         result.outcome is not Outcome.DELIVERED or "SUCCESS" in result.recipient.notify for result in results
     ):
         return
-    hostname = django_settings.MAILSPOOL_HOSTNAME
-    notices = notices_for(
-        entry,
-        results,
-        now=now,
-        hostname=hostname,
-        postmaster=settings.postmaster or f"postmaster@{hostname}",
-        delayed_until=delayed_until,
-        # A larger message goes back as its header: there is no use in reading more of it.
-        read=lambda: entry.read_head(LARGEST_RETURNED_BYTES + 1),
-    )
-    decision.spawned += [submission for notice in notices if (submission := _submission(notice, entry)) is not None]
-
-
-def _submission(notice: Notice, entry: LeasedEntry) -> Submission | None:
-    """A notice as a message to the reverse-path, from the null sender; None when that address takes no mail."""
-    try:
-        recipients = accept(notice.to, notify="NEVER")
-    except RefusedRecipient as error:
-        log.warning("%s: no notice to its sender: %s", entry.file_name, error.reply)
-        return None
-    envelope = Envelope("", recipients, origin=Origin.DSN, smtputf8=notice.smtputf8, eight_bit=notice.eight_bit)
-    return Submission(
-        envelope, notice.content, subject=storable(notice.subject), message_id=storable(notice.message_id)
-    )
+    decision.spawned += notifications(entry, results, settings, now, delayed_until)
 
 
 def record(

@@ -6,18 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from django.conf import settings as django_settings
-
 from spool import doorbell, intake, leases, statements, store, trash
 from spool.actions.verb import Context, Progress, Tally, Verb, claim
-from spool.addressing import RefusedRecipient, accept
-from spool.dsn.notices import notices_for
-from spool.envelope import Envelope, LeasedEntry, RecipientResult, Submission
-from spool.headers import storable
-from spool.models.entry import Origin
+from spool.envelope import LeasedEntry, RecipientResult, Submission
 from spool.models.recipient import Outcome
 from spool.models.settings import current
 from spool.models.trashed import TrashState
+from spool.notifying import notifications
 
 # RFC 3463 X.7.1: delivery not authorised, message refused. Nothing fits an administrator's decision better.
 _REPLY = "550 5.7.1 The message was removed from the queue by the administrator of the mail server"
@@ -106,22 +101,5 @@ def _notices(ids: Sequence[int], context: Context) -> _Notices:
 
 
 def _bounces(entry: LeasedEntry, context: Context) -> list[Submission]:
-    hostname = django_settings.MAILSPOOL_HOSTNAME
     results = [RecipientResult(r, Outcome.BOUNCED, _REPLY, _STATUS) for r in entry.recipients]
-    notices = notices_for(
-        entry, results, now=context.now, hostname=hostname,
-        postmaster=current().postmaster or f"postmaster@{hostname}", delayed_until=None, read=entry.read,
-    ) if results else []  # fmt: skip
-    found = []
-    for notice in notices:
-        try:
-            recipients = accept(notice.to, notify="NEVER")
-        except RefusedRecipient:
-            continue
-        envelope = Envelope("", recipients, origin=Origin.DSN, smtputf8=notice.smtputf8, eight_bit=notice.eight_bit)
-        found.append(
-            Submission(
-                envelope, notice.content, subject=storable(notice.subject), message_id=storable(notice.message_id)
-            )
-        )
-    return found
+    return notifications(entry, results, current(), context.now) if results else []
