@@ -19,7 +19,7 @@ from spool import intake, late, statements, store
 from spool.delivery.replies import error_group
 from spool.envelope import DeliveryReport, RecipientResult, Submission
 from spool.headers import storable
-from spool.journal import LONGEST_REPLY, attempt_rows, trace_rows
+from spool.journal import LONGEST_REPLY, attempt_rows, insert_traces, trace_rows
 from spool.models.bounce import ReceivedBounce
 from spool.models.entry import Status
 from spool.models.recipient import Kind, Outcome
@@ -231,6 +231,6 @@ def _log(decisions: Sequence[Decision], settled: Collection[int], now: datetime)
     if attempts:
         statements.insert("spool_attempt", statements.ATTEMPT_COLUMNS, attempts)
     if traces:
-        statements.insert("spool_trace", statements.TRACE_COLUMNS, traces)
+        insert_traces(traces, now)
     if bounces:
         ReceivedBounce.objects.bulk_create(bounces)

@@ -27,6 +27,7 @@ from spool.headers import storable, summary_of
 from spool.models.entry import Direction, Status
 from spool.models.recipient import Kind, Outcome
 from spool.models.settings import Settings, current
+from spool.traffic import counting
 
 log = logging.getLogger(__name__)
 
@@ -86,6 +87,7 @@ def insert_rows(stored: Stored, now: datetime, settings: Settings) -> None:
     due = statements.db_time(now + timedelta(seconds=settings.delivery_delay_seconds))
     entries: list[statements.Row] = []
     recipients: list[statements.Row] = []
+    received: list[counting.Receipt] = []
     for entry_id, file_name, submission in zip(ids, stored.file_names, stored.submissions, strict=True):
         envelope = submission.envelope
         outbound = False
@@ -98,6 +100,7 @@ def insert_rows(stored: Stored, now: datetime, settings: Settings) -> None:
                 )
             )  # fmt: skip
         sender = envelope.sender
+        received.append((sender, envelope.client_ip, outbound))
         entries.append(
             (
                 entry_id, file_name, stored.subspool, sender, sender.rpartition("@")[2].lower(), envelope.auth_user,
@@ -110,6 +113,7 @@ def insert_rows(stored: Stored, now: datetime, settings: Settings) -> None:
         )  # fmt: skip
     statements.insert("spool_entry", statements.ENTRY_COLUMNS, entries)
     statements.insert("spool_recipient", statements.RECIPIENT_COLUMNS, recipients)
+    counting.receipts(received, now)
 
 
 _PENDING: Final = Outcome.PENDING.value

@@ -1,14 +1,15 @@
-"""The rows of the two logs, attempts and traces, as the batch statements take them."""
+"""The rows of the two logs, attempts and traces, as the batch statements take them; what is traced is counted too."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Final
 
 from spool import statements
 from spool.envelope import AttemptRecord, LeasedEntry, RecipientResult
 from spool.headers import storable
+from spool.traffic import counting
 
 LONGEST_REPLY: Final = 500
 
@@ -36,3 +37,10 @@ def trace_rows(entry: LeasedEntry, results: Iterable[RecipientResult], now: date
         )
         for result in results
     ]  # fmt: skip
+
+
+def insert_traces(rows: Sequence[statements.Row], now: datetime) -> None:
+    """Insert rows of `trace_rows`, and count them as traffic, in the caller's transaction."""
+    statements.insert("spool_trace", statements.TRACE_COLUMNS, rows)
+    # Outcome, kind, sender, client IP, recipient, created: see counting.Ending.
+    counting.endings([(row[4], row[3], row[1], row[8], row[2], row[16]) for row in rows], now)

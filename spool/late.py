@@ -14,7 +14,7 @@ from django.db.models import F
 from spool import statements, trash
 from spool.envelope import DeliveryReport, RecipientResult
 from spool.headers import storable
-from spool.journal import LONGEST_REPLY, attempt_rows, trace_rows
+from spool.journal import LONGEST_REPLY, attempt_rows, insert_traces, trace_rows
 from spool.models.attempt import Attempt
 from spool.models.entry import Entry
 from spool.models.recipient import Outcome
@@ -43,13 +43,13 @@ def record(reports: Sequence[DeliveryReport], now: datetime) -> list[Path]:
     if attempts:
         statements.insert("spool_attempt", statements.ATTEMPT_COLUMNS, attempts)
     if traces:
-        statements.insert("spool_trace", statements.TRACE_COLUMNS, traces)
+        insert_traces(traces, now)
     ended = set(Trace.objects.filter(file_name__in=names).values_list("file_name", flat=True))
     # The file of one that an administrator deleted is on its way to the trash.
     trashed = set(Trashed.objects.filter(file_name__in=names).values_list("id", flat=True))
     for report in reports:
         if report.entry.id in trashed:
-            trash.note_delivered(report.entry.id, [r for r in report.results if r.outcome is Outcome.DELIVERED])
+            trash.note_delivered(report.entry.id, [r for r in report.results if r.outcome is Outcome.DELIVERED], now)
     kept = there | trashed
     return [report.entry.path for report in reports if report.entry.id not in kept and report.entry.file_name in ended]
 

@@ -26,6 +26,7 @@ from spool.models.entry import Entry
 from spool.models.recipient import Outcome, Recipient
 from spool.models.trace import Trace
 from spool.models.trashed import Trashed, TrashState
+from spool.traffic import counting
 
 CHUNK = 500
 
@@ -140,7 +141,7 @@ def _from_row(row: statements.Row) -> Taken:
     return Taken(row[0], row[1], row[2], row[3], row[4], statements.from_db_time(row[5]))
 
 
-def note_delivered(entry_id: int, results: Sequence[RecipientResult]) -> None:
+def note_delivered(entry_id: int, results: Sequence[RecipientResult], now: datetime) -> None:
     """Recipients who had the message after all, when its worker answers late: Undo must not send it to them again.
 
     Call it in a transaction.
@@ -149,6 +150,7 @@ def note_delivered(entry_id: int, results: Sequence[RecipientResult]) -> None:
     if row is None or not results:
         return
     by_id = {result.recipient.id: result for result in results}
+    ended: list[counting.Ending] = []
     for recipient in row.recipients:
         result = by_id.get(recipient["id"])
         if result is None or recipient["status"] != Outcome.PENDING:
@@ -159,6 +161,14 @@ def note_delivered(entry_id: int, results: Sequence[RecipientResult]) -> None:
         Trace.objects.filter(
             file_name=row.file_name, recipient=recipient["address"], outcome=Outcome.REMOVED, ended=row.at
         ).update(outcome=Outcome.DELIVERED, reply=reply, host=host)
+        ended.append(
+            (
+                Outcome.DELIVERED.value, recipient["kind"], row.sender, row.entry["client_ip"], recipient["address"],
+                row.entry["created"],
+            )
+        )  # fmt: skip
+    if ended:
+        counting.endings(ended, now)
     row.save(update_fields=["entry", "recipients"])
 
 

@@ -11,6 +11,14 @@ from spool.models.saved_view import SavedView
 from spool.models.settings import Settings
 from spool.models.subspool import Subspool
 from spool.models.trace import Trace
+from spool.models.traffic import (
+    TrafficBatch,
+    TrafficCount,
+    TrafficKind,
+    TrafficSeries,
+    TrafficState,
+    TrafficTotal,
+)
 from spool.models.trashed import Trashed, TrashState
 
 __all__ = [
@@ -34,6 +42,12 @@ __all__ = [
     "Subspool",
     "TLSPolicy",
     "Trace",
+    "TrafficBatch",
+    "TrafficCount",
+    "TrafficKind",
+    "TrafficSeries",
+    "TrafficState",
+    "TrafficTotal",
     "TrashState",
     "Trashed",
 ]

@@ -1,4 +1,4 @@
-"""`manage.py scheduler`: wakes passes when mail is due, takes mail from the drop folder, and keeps the house clean."""
+"""`manage.py scheduler`: wakes passes when mail is due, watches the drop folder, adds up traffic, and keeps house."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from redis.exceptions import RedisError
 from rq.scheduler import RQScheduler
 
 from spool import doorbell, dropfolder, tasks
+from spool.traffic import rolling
 from spool.worker import beat
 
 log = logging.getLogger(__name__)
@@ -38,6 +39,7 @@ class Command(BaseCommand):
         threads = [
             threading.Thread(target=beat, args=(key, stop), daemon=True),
             threading.Thread(target=dropfolder.watch, args=(stop,), daemon=True),
+            threading.Thread(target=rolling.run, args=(stop,), daemon=True),
         ]
         for thread in threads:
             thread.start()

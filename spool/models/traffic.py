@@ -1,0 +1,100 @@
+"""Counts of mail: what waits to be added up, buckets and totals by who and whither, and the history of everything."""
+
+from __future__ import annotations
+
+from django.db import models
+
+
+class TrafficKind(models.IntegerChoices):
+    """What is counted, and by which key. Deliveries are recipients that have the message."""
+
+    LOCAL = 1, "Local deliveries"
+    REMOTE = 2, "Remote deliveries"
+    OUTBOUND_SENDER = 3, "Top Outbound Senders"
+    OUTBOUND_IP = 4, "Top Outbound IP Addresses"
+    INBOUND_RECIPIENT = 5, "Top Inbound Recipients"
+    INBOUND_SENDER = 6, "Top Inbound Senders"
+    INBOUND_IP = 7, "Top Inbound IP Addresses"
+    INBOUND_DOMAIN = 8, "Top Inbound Domains"
+    RECEIVED_SENDER = 9, "Messages taken in, by sender"
+
+
+class TrafficBatch(models.Model):
+    """The receipts or outcomes of one commit, as JSON, until they are added up."""
+
+    payload = models.TextField()
+
+    class Meta:
+        verbose_name_plural = "traffic batches"
+
+    def __str__(self) -> str:
+        return f"batch {self.pk}"
+
+
+class TrafficCount(models.Model):
+    """One bucket of one key: `number` in the `span` minutes from `minute` on (minutes since 1970, UTC).
+
+    Buckets of a minute become buckets of an hour after an hour, and go after a day.
+    """
+
+    pk = models.CompositePrimaryKey("kind", "key", "minute", "span")
+    kind = models.PositiveSmallIntegerField(choices=TrafficKind)
+    key = models.CharField(max_length=320, blank=True)
+    minute = models.IntegerField()
+    span = models.PositiveSmallIntegerField()
+    number = models.IntegerField()
+
+    class Meta:
+        indexes = [models.Index(fields=["span", "minute"], name="traffic_count_minute")]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.key} {self.minute}: {self.number}"
+
+
+class TrafficTotal(models.Model):
+    """What the buckets of one key amount to (`day`), and everything that it ever had (`total`)."""
+
+    pk = models.CompositePrimaryKey("kind", "key")
+    kind = models.PositiveSmallIntegerField(choices=TrafficKind)
+    key = models.CharField(max_length=320, blank=True)
+    day = models.IntegerField()
+    total = models.BigIntegerField()
+    seen = models.IntegerField(help_text="The last minute it was counted.")
+
+    class Meta:
+        indexes = [models.Index(fields=["kind", "-day", "key"], name="traffic_total_day")]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.key}: {self.day}"
+
+
+class TrafficSeries(models.Model):
+    """The whole server in one span of time, for charts. Minutes are kept for two days, hours for years."""
+
+    pk = models.CompositePrimaryKey("span", "minute")
+    span = models.PositiveSmallIntegerField()
+    minute = models.IntegerField()
+    received_inbound = models.IntegerField(default=0, help_text="Messages taken in for local recipients only.")
+    received_outbound = models.IntegerField(default=0, help_text="Messages taken in with a remote recipient.")
+    delivered_local = models.IntegerField(default=0)
+    delivered_remote = models.IntegerField(default=0)
+    bounced = models.IntegerField(default=0, help_text="Recipients that were refused for good, or expired.")
+    latency = models.JSONField(default=list, help_text="Deliveries by time in the spool: see series.BOUNDS_SECONDS.")
+    depth = models.JSONField(default=dict, help_text="Messages in the spool by status, at the last look.")
+
+    class Meta:
+        verbose_name_plural = "traffic series"
+
+    def __str__(self) -> str:
+        return f"{self.minute} ({self.span} min)"
+
+
+class TrafficState(models.Model):
+    """How far the adding up is: one row."""
+
+    since = models.DateTimeField(help_text="When counting began.")
+    rolled = models.DateTimeField(help_text="Everything that was committed before is counted.")
+    tidied = models.IntegerField(default=0, help_text="The minute of the last compaction.")
+
+    def __str__(self) -> str:
+        return f"counted until {self.rolled}"

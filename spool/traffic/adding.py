@@ -1,0 +1,97 @@
+"""From the rows that commits have left to the numbers by which buckets, totals and series grow. No queries here."""
+
+from __future__ import annotations
+
+import json
+from bisect import bisect_left
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from spool import statements
+from spool.models.recipient import Kind, Outcome
+from spool.models.traffic import TrafficKind as K
+
+# The upper bounds of the latency histogram; what took longer than the last has a place of its own.
+BOUNDS_SECONDS = (0.25, 0.5, 1, 2, 5, 15, 60, 300, 900, 3600, 14400, 86400)
+
+
+@dataclass(slots=True)
+class Delta:
+    """By how much one minute of the series grows."""
+
+    received_inbound: int = 0
+    received_outbound: int = 0
+    delivered_local: int = 0
+    delivered_remote: int = 0
+    bounced: int = 0
+    latency: list[int] = field(default_factory=lambda: [0] * (len(BOUNDS_SECONDS) + 1))
+
+
+@dataclass(slots=True)
+class Sums:
+    """Counts by (kind, key, minute), and the series by minute."""
+
+    counts: Counter[tuple[int, str, int]] = field(default_factory=Counter)
+    series: defaultdict[int, Delta] = field(default_factory=lambda: defaultdict(Delta))
+
+
+def add_up(payloads: Iterable[str]) -> Sums:
+    """What some TrafficBatch rows amount to."""
+    sums = Sums()
+    for payload in payloads:
+        batch = json.loads(payload)
+        minute = int(batch["at"]) // 60
+        if "r" in batch:
+            _receipts(sums, minute, batch["r"])
+        if "e" in batch:
+            _endings(sums, minute, batch["at"], batch["e"])
+    return sums
+
+
+def _receipts(sums: Sums, minute: int, received: list[Any]) -> None:
+    delta = sums.series[minute]
+    for sender, _, outbound in received:
+        if outbound:
+            delta.received_outbound += 1
+        else:
+            delta.received_inbound += 1
+        sums.counts[K.RECEIVED_SENDER.value, _key(sender), minute] += 1
+
+
+def _endings(sums: Sums, minute: int, at: float, ended: list[Any]) -> None:
+    delta, counts = sums.series[minute], sums.counts
+    for outcome, kind, sender, ip, recipient, created in ended:
+        if outcome in _LOST:
+            delta.bounced += 1
+            continue
+        if outcome != Outcome.DELIVERED.value:
+            continue
+        seconds = at - statements.from_db_time(created).timestamp()
+        delta.latency[bisect_left(BOUNDS_SECONDS, seconds)] += 1
+        by = _key(sender)
+        if kind == Kind.REMOTE.value:
+            delta.delivered_remote += 1
+            keys = [(K.REMOTE, "-"), (K.OUTBOUND_SENDER, by), (K.OUTBOUND_IP, ip)]
+        else:
+            delta.delivered_local += 1
+            keys = [
+                (K.LOCAL, "-"), (K.INBOUND_RECIPIENT, _key(recipient)), (K.INBOUND_SENDER, by),
+                (K.INBOUND_IP, ip), (K.INBOUND_DOMAIN, by.rpartition("@")[2].lower()),
+            ]  # fmt: skip
+        for counted, key in keys:
+            # Mail that this server made itself came from no IP, and notifications have no sender.
+            if key or counted in _MAY_BE_EMPTY:
+                counts[counted.value, key, minute] += 1
+
+
+_LOST = {Outcome.BOUNCED.value, Outcome.EXPIRED.value}
+_MAY_BE_EMPTY = {K.OUTBOUND_SENDER, K.INBOUND_SENDER}
+
+
+def _key(address: str) -> str:
+    """An address as a key that any database takes."""
+    if address.isascii() and "\x00" not in address:
+        return address[:320]
+    return address.encode("utf-8", "replace").decode("utf-8").replace("\x00", "")[:320]

@@ -1,0 +1,116 @@
+"""What the counts say: the top keys of each kind with their windows, and the windows of the whole server."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from spool import statements
+from spool.models.traffic import TrafficKind
+from spool.traffic.rolling import DAY, HOUR, minute_of, window_start
+
+TOP = 10
+# A row rises when its last hour is this many times its own mean hour before, and is worth a look at all.
+RISE = 4
+RISE_AT_LEAST = 20
+HOURS = DAY // HOUR + 1
+
+
+@dataclass(frozen=True, slots=True)
+class TopRow:
+    """One key. A window begins with the bucket that reaches into it; `hours` are the last HOURS, oldest first."""
+
+    kind: TrafficKind
+    key: str
+    five_minutes: int = 0
+    hour: int = 0
+    day: int = 0
+    total: int = 0
+    hours: tuple[int, ...] = (0,) * HOURS
+
+    @property
+    def rises(self) -> bool:
+        """Whether the last hour is far above what this key used to have in an hour."""
+        return rises(self.five_minutes, self.hour, self.day)
+
+
+def rises(five_minutes: int, hour: int, day: int) -> bool:
+    """Whether a window of an hour, or of five minutes at its pace, stands out against the rest of the day."""
+    usual = max(0, day - hour) / (DAY // HOUR)
+    in_an_hour = hour >= RISE_AT_LEAST and hour > RISE * usual
+    at_this_pace = five_minutes >= RISE_AT_LEAST and five_minutes * 12 > RISE * usual
+    return in_an_hour or at_this_pace
+
+
+def tops(kinds: Iterable[TrafficKind], now: datetime, size: int = TOP) -> dict[TrafficKind, list[TopRow]]:
+    """The `size` keys of each kind that had most in the last 24 hours: two queries."""
+    wanted = list(kinds)
+    one = (
+        "SELECT * FROM (SELECT kind, key, day, total FROM spool_traffictotal WHERE kind = %s AND day > 0"
+        " ORDER BY day DESC, key LIMIT %s) AS t"
+    )
+    parameters = [value for kind in wanted for value in (kind.value, size)]
+    rows = statements.execute(" UNION ALL ".join([one] * len(wanted)), parameters).fetchall()
+    found: dict[TrafficKind, dict[str, tuple[int, int]]] = {kind: {} for kind in wanted}
+    for kind, key, day, total in rows:
+        found[TrafficKind(kind)][key] = (day, total)
+    return _with_windows(found, now)
+
+
+def rows_of(kind: TrafficKind, keys: Sequence[str], now: datetime) -> dict[str, TopRow]:
+    """The same of these keys, which need not be among the top ones."""
+    clause, values = _any_of(keys)
+    rows = statements.execute(
+        f"SELECT key, day, total FROM spool_traffictotal WHERE kind = %s AND key {clause}",  # noqa: S608
+        [kind.value, *values],
+    ).fetchall()
+    found = {key: (0, 0) for key in keys} | {key: (day, total) for key, day, total in rows}
+    return {row.key: row for row in _with_windows({kind: found}, now)[kind]}
+
+
+def activity(now: datetime) -> tuple[TopRow, TopRow]:
+    """What was delivered here and elsewhere, by all users."""
+    local, remote = TrafficKind.LOCAL, TrafficKind.REMOTE
+    return rows_of(local, ["-"], now)["-"], rows_of(remote, ["-"], now)["-"]
+
+
+def _any_of(keys: Sequence[str]) -> tuple[str, Sequence[Any]]:
+    """The right side of `key …` for some keys, and its parameters."""
+    if statements.on_sqlite():
+        return f"IN ({', '.join('%s' for _ in keys)})", keys
+    return "= ANY(%s)", [list(keys)]
+
+
+def _with_windows(
+    found: Mapping[TrafficKind, Mapping[str, tuple[int, int]]], now: datetime
+) -> dict[TrafficKind, list[TopRow]]:
+    minute = minute_of(now)
+    parts: list[str] = []
+    parameters: list[Any] = []
+    for kind, keys in found.items():
+        if keys:
+            clause, values = _any_of(list(keys))
+            parts.append(
+                "SELECT kind, key, minute / 60, SUM(CASE WHEN minute >= %s THEN number ELSE 0 END),"  # noqa: S608
+                " SUM(CASE WHEN minute >= %s THEN number ELSE 0 END), SUM(number) FROM spool_trafficcount"
+                f" WHERE kind = %s AND key {clause} GROUP BY kind, key, minute / 60"
+            )
+            parameters += [window_start(minute, 5), window_start(minute, HOUR), kind.value, *values]
+    rows = statements.execute(" UNION ALL ".join(parts), parameters).fetchall() if parts else []
+    first = minute // HOUR - HOURS + 1
+    windows: defaultdict[tuple[int, str], list[int]] = defaultdict(lambda: [0, 0])
+    hours: defaultdict[tuple[int, str], list[int]] = defaultdict(lambda: [0] * HOURS)
+    for kind, key, hour, in_five, in_hour, number in rows:
+        windows[kind, key][0] += in_five
+        windows[kind, key][1] += in_hour
+        hours[kind, key][min(max(hour - first, 0), HOURS - 1)] += number
+    return {
+        kind: [
+            TopRow(kind, key, *windows[kind.value, key], day, total, tuple(hours[kind.value, key]))
+            for key, (day, total) in keys.items()
+        ]
+        for kind, keys in found.items()
+    }

@@ -1,0 +1,105 @@
+"""The history of the whole server as charts draw it: points of equal length, those without mail included."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from spool.models.traffic import TrafficSeries
+from spool.traffic.adding import BOUNDS_SECONDS
+from spool.traffic.rolling import COUNTED, HOUR, SERIES_MINUTES, minute_of
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """How far a chart goes back, and how long a point of it is, in minutes."""
+
+    name: str
+    title: str
+    minutes: int
+    step: int
+
+
+RANGES = {
+    one.name: one
+    for one in (
+        Range("1h", "1 hour", 60, 1), Range("6h", "6 hours", 360, 5), Range("24h", "24 hours", 1440, 15),
+        Range("7d", "7 days", 10_080, 120), Range("30d", "30 days", 43_200, 480), Range("1y", "1 year", 525_600, 5760),
+    )
+}  # fmt: skip
+
+
+@dataclass(slots=True)
+class Point:
+    """What happened in `minutes` minutes from `minute` on. `depth` is None when nobody looked."""
+
+    minute: int
+    minutes: int
+    received_inbound: int = 0
+    received_outbound: int = 0
+    delivered_local: int = 0
+    delivered_remote: int = 0
+    bounced: int = 0
+    latency: list[int] = field(default_factory=list)
+    depth: dict[str, int] | None = None
+
+    @property
+    def at(self) -> datetime:
+        return datetime.fromtimestamp(self.minute * 60, UTC)
+
+    @property
+    def received(self) -> int:
+        return self.received_inbound + self.received_outbound
+
+    @property
+    def delivered(self) -> int:
+        return self.delivered_local + self.delivered_remote
+
+    @property
+    def bounce_rate(self) -> float | None:
+        """Percent of the recipients that came to their end; None when none did."""
+        ended = self.delivered + self.bounced
+        return 100 * self.bounced / ended if ended else None
+
+
+def points(wanted: Range, now: datetime) -> list[Point]:
+    """The points of a range, oldest first; the last one is not over yet."""
+    last = minute_of(now) // wanted.step * wanted.step
+    count = wanted.minutes // wanted.step
+    first = last - (count - 1) * wanted.step
+    found = [Point(first + number * wanted.step, wanted.step) for number in range(count)]
+    rows = TrafficSeries.objects.filter(minute__gte=first // HOUR * HOUR).order_by("minute", "span")
+    if wanted.minutes <= SERIES_MINUTES - HOUR:
+        rows = rows.filter(span=1)
+    for row in rows:
+        # The hour in which a range begins was perhaps made one bucket already.
+        place = max(0, (row.minute - first) // wanted.step)
+        if row.minute + row.span > first and place < count:
+            _add(found[place], row)
+    return found
+
+
+def _add(point: Point, row: TrafficSeries) -> None:
+    for name in COUNTED:
+        setattr(point, name, getattr(point, name) + getattr(row, name))
+    if row.latency:
+        point.latency = (
+            [a + b for a, b in zip(point.latency, row.latency, strict=True)] if point.latency else list(row.latency)
+        )
+    if row.depth:
+        point.depth = row.depth
+
+
+def percentile(histogram: Sequence[int], share: float) -> float | None:
+    """About how many seconds `share` (0 to 1) of the deliveries took at most; None when there are none."""
+    wanted = sum(histogram) * share
+    if not wanted:
+        return None
+    below, seen = 0.0, 0
+    for count, bound in zip(histogram, (*BOUNDS_SECONDS, BOUNDS_SECONDS[-1] * 2), strict=True):
+        if count and seen + count >= wanted:
+            return below + (bound - below) * (wanted - seen) / count
+        seen += count
+        below = bound
+    return below
