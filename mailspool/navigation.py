@@ -12,6 +12,7 @@ SECTIONS = (
     (
         "Mail",
         (
+            ("Overview", "monitoring", "admin:index"),
             ("Spool", "forward_to_inbox", "admin:spool_entry_changelist"),
             ("Waiting to Deliver", "schedule_send", "admin:spool_entry_waiting"),
             ("Backlog map", "grid_on", "admin:spool_entry_backlog"),

@@ -154,7 +154,12 @@ SPOOL_SMTP_CHECKS: list[str] = []
 SPOOL_STAGES = ["spool.stages.DeliveryDelay", "spool.stages.Delivery"]
 
 # The tabs above the spool's pages, in order; another app appends its own.
-SPOOL_CONSOLE_TABS = ["spool.console.tabs.SPOOL", "spool.console.tabs.WAITING", "spool.console.tabs.BACKLOG"]
+SPOOL_CONSOLE_TABS = [
+    "mailspool.overview.tabs.OVERVIEW",
+    "spool.console.tabs.SPOOL",
+    "spool.console.tabs.WAITING",
+    "spool.console.tabs.BACKLOG",
+]
 
 UNFOLD = {
     "SITE_TITLE": "Mailspool",

@@ -1,0 +1,125 @@
+"""The rows of all tables, with what is known of each key: a fixed number of queries, whatever is shown."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from accounts import directory
+from accounts.models import Status, User
+from mailspool.overview.charts import sparkline
+from mailspool.overview.tables import TABLES, WINDOWS, Table, Window
+from spool.models.traffic import TrafficKind
+from spool.traffic.reading import TopRow, tops
+
+ADDRESSES = ("account", "recipient", "sender")
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A word beside a key."""
+
+    words: str
+    tone: str
+    title: str
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One number and the window that it counts."""
+
+    number: int
+    window: Window
+
+    @property
+    def words(self) -> str:
+        return f"{self.number:,}"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One key as its table shows it."""
+
+    key: str
+    cells: list[Cell]
+    spark: str
+    spark_words: str
+    marks: list[Mark]
+    rises: bool
+    spool_query: str
+
+
+@dataclass(frozen=True, slots=True)
+class ShownTable:
+    """A table with its rows."""
+
+    table: Table
+    rows: list[Row]
+
+
+@dataclass(slots=True)
+class Known:
+    """What the other rooms know of the keys on the page."""
+
+    statuses: dict[str, str] = field(default_factory=dict)
+    local_domains: set[str] = field(default_factory=set)
+    blacklisted: set[str] = field(default_factory=set)
+    blocked: set[str] = field(default_factory=set)
+
+
+def shown_tables(now: datetime) -> list[ShownTable]:
+    """All of them."""
+    found = tops([table.kind for table in TABLES], now)
+    known = knowledge(found)
+    return [ShownTable(table, [_row(table, top, known) for top in found[table.kind]]) for table in TABLES]
+
+
+def knowledge(found: Mapping[TrafficKind, list[TopRow]]) -> Known:
+    """Look all keys up at once."""
+    keys: dict[str, set[str]] = {"account": set(), "recipient": set(), "sender": set(), "ip": set(), "domain": set()}
+    for table in TABLES:
+        keys[table.subject] |= {row.key for row in found[table.kind] if row.key}
+    return look_up(keys)
+
+
+def look_up(keys: Mapping[str, set[str]]) -> Known:
+    """The same of some keys by what they are."""
+    addresses = {key.lower() for subject in ADDRESSES for key in keys.get(subject, ())}
+    known = Known()
+    if addresses:
+        known.statuses = dict(User.objects.filter(email__in=addresses).values_list("email", "status"))
+    domains = {key.lower() for key in keys.get("domain", ())} | {a.rpartition("@")[2] for a in addresses if "@" in a}
+    if domains:
+        known.local_domains = {name for name, is_local in directory.local_domains(domains).items() if is_local}
+    return known
+
+
+def _row(table: Table, top: TopRow, known: Known) -> Row:
+    return Row(
+        top.key, cells_of(top), sparkline(top.hours), f"Last {len(top.hours)} hours, most {max(top.hours):,} in one",
+        marks(table, top.key, known), top.rises, table.spool_query(top.key),
+    )  # fmt: skip
+
+
+def cells_of(top: TopRow) -> list[Cell]:
+    """Its windows, in the order of the columns."""
+    return [Cell(getattr(top, window.attribute), window) for window in WINDOWS]
+
+
+def marks(table: Table, key: str, known: Known) -> list[Mark]:
+    """What is to be said of a key."""
+    found = []
+    status = known.statuses.get(key.lower()) if table.subject in ADDRESSES else None
+    if status is not None and status != Status.ENABLED:
+        label = "Disabled" if status == Status.DISABLED else "Disabled, receiving"
+        found.append(Mark(label, "held", "The account may not log in or send."))
+    if table.subject == "account" and key and status is None:
+        found.append(Mark("Not an account", "quiet", "There is no account with this address on this server."))
+    if key in known.blacklisted and table.subject == "ip":
+        found.append(Mark("Blacklisted", "bad", "This address may not hand in mail."))
+    if key in known.blocked and table.subject in ("sender", "domain"):
+        found.append(Mark("Blocked", "bad", "Mail from it is refused."))
+    if table.subject == "domain" and key.lower() in known.local_domains:
+        found.append(Mark("Ours", "quiet", "A domain of this server: blocking it stops mail of its own users too."))
+    return found

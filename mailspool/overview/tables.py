@@ -1,0 +1,104 @@
+"""The tables of the page, in the specification's order and words, and which messages stand behind a row of each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from django.db.models import Q
+from django.http import QueryDict
+
+from spool.models.recipient import Kind
+from spool.models.traffic import TrafficKind
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """One table. `behind` finds the deliveries of a key in the trace, `here` its messages in the spool, as a filter.
+
+    `subject` is what a key is: account, ip, sender or domain; it decides which actions a row has.
+    """
+
+    name: str
+    title: str
+    column: str
+    kind: TrafficKind
+    subject: str
+    says: str
+    empty: str
+    delivered: Kind
+    behind: Callable[[str], Q]
+    here: Callable[[str], dict[str, str]]
+
+    def spool_query(self, key: str) -> str:
+        """The query of the spool's list that shows what is there now of a key, in this table's direction."""
+        query = QueryDict(mutable=True)
+        query.update(self.here(key))
+        return query.urlencode()
+
+
+def _sender(key: str) -> Q:
+    return Q(sender=key)
+
+
+def _ip(key: str) -> Q:
+    return Q(client_ip=key)
+
+
+TABLES: tuple[Table, ...] = (
+    Table(
+        "outbound-senders", TrafficKind.OUTBOUND_SENDER.label, "Sender", TrafficKind.OUTBOUND_SENDER, "account",
+        "Deliveries to other servers, by sender. What users send each other here is not in it.",
+        "Nobody has sent mail to other servers in the last 24 hours.", Kind.REMOTE, _sender,
+        lambda key: {"sender": key or "<>", "direction": "outbound"},
+    ),
+    Table(
+        "outbound-ips", TrafficKind.OUTBOUND_IP.label, "IP address", TrafficKind.OUTBOUND_IP, "ip",
+        "Deliveries to other servers, by the address that handed them in.",
+        "No address has handed in mail for other servers in the last 24 hours.", Kind.REMOTE, _ip,
+        lambda key: {"ip": key, "direction": "outbound"},
+    ),
+    Table(
+        "inbound-recipients", TrafficKind.INBOUND_RECIPIENT.label, "User", TrafficKind.INBOUND_RECIPIENT, "recipient",
+        "Deliveries to users of this server, wherever they came from.",
+        "Nobody here has received mail in the last 24 hours.", Kind.LOCAL, lambda key: Q(recipient=key),
+        lambda key: {"recipient": key, "direction": "inbound"},
+    ),
+    Table(
+        "inbound-senders", TrafficKind.INBOUND_SENDER.label, "Sender", TrafficKind.INBOUND_SENDER, "sender",
+        "Deliveries to users of this server, by envelope sender.",
+        "No mail for users of this server in the last 24 hours.", Kind.LOCAL, _sender,
+        lambda key: {"sender": key or "<>", "direction": "inbound"},
+    ),
+    Table(
+        "inbound-ips", TrafficKind.INBOUND_IP.label, "IP address", TrafficKind.INBOUND_IP, "ip",
+        "Deliveries to users of this server, by the address that handed them in.",
+        "No address has handed in mail for users of this server in the last 24 hours.", Kind.LOCAL, _ip,
+        lambda key: {"ip": key, "direction": "inbound"},
+    ),
+    Table(
+        "inbound-domains", TrafficKind.INBOUND_DOMAIN.label, "Domain", TrafficKind.INBOUND_DOMAIN, "domain",
+        "Deliveries to users of this server, by the domain of the envelope sender.",
+        "No domain has sent mail to users of this server in the last 24 hours.", Kind.LOCAL,
+        # A sender's domain is counted in lower case.
+        lambda key: Q(sender__iendswith=f"@{key}"), lambda key: {"sender-domain": key, "direction": "inbound"},
+    ),
+)  # fmt: skip
+BY_NAME = {table.name: table for table in TABLES}
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A column of every table. `minutes` is None for everything since the installation."""
+
+    name: str
+    title: str
+    attribute: str
+    minutes: int | None
+
+
+WINDOWS = (
+    Window("5m", "5 minutes", "five_minutes", 5), Window("1h", "1 hour", "hour", 60),
+    Window("24h", "24 hours", "day", 1440), Window("all", "Since installation", "total", None),
+)  # fmt: skip
+WINDOWS_BY_NAME = {window.name: window for window in WINDOWS}
