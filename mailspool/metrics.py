@@ -28,7 +28,12 @@ from redis.exceptions import RedisError
 
 from mailspool import VERSION, heartbeats
 from mailspool.health import redis_client
+from spool.models import AlertEvent, TrafficKind, TrafficSeries, TrafficState, TrafficTotal
 from spool.models.entry import Entry, Status
+from spool.models.traffic import WHOLE
+from spool.traffic.adding import BOUNDS_SECONDS
+from spool.traffic.rolling import minute_of, window_start
+from spool.traffic.series import percentile
 
 FRESH_SECONDS = 5.0
 # With one of these a request came through a proxy, and the proxy's address says nothing about the client.
@@ -88,7 +93,7 @@ class _Numbers(Collector):
     def collect(self) -> Iterable[Metric]:
         up = GaugeMetricFamily("mailspool_up", "Whether a part answers (1) or not (0).", labels=["part"])
         try:
-            numbers = list(_spool())
+            numbers = [*_spool(), *_traffic()]
             up.add_metric(["database"], 1)
         except DatabaseError:
             numbers = []
@@ -132,6 +137,44 @@ def _spool() -> Iterator[Metric]:
         "Age of the oldest message in the spool.",
         value=(now - oldest).total_seconds(),
     )
+
+
+def _traffic() -> Iterator[Metric]:
+    now = timezone.now()
+    kinds_of_all = [kind.value for _, _, _, kinds in _COUNTERS for kind in kinds.values()]
+    totals = dict(TrafficTotal.objects.filter(kind__in=kinds_of_all, key=WHOLE).values_list("kind", "total"))
+    for name, text, label, kinds in _COUNTERS:
+        counted = CounterMetricFamily(f"mailspool_{name}", text, labels=[label])
+        for value, kind in kinds.items():
+            counted.add_metric([value], totals.get(kind.value, 0))
+        yield counted
+    recent = [0] * (len(BOUNDS_SECONDS) + 1)
+    for row in TrafficSeries.objects.filter(span=1, minute__gte=window_start(minute_of(now), 5)):
+        recent = [a + b for a, b in zip(recent, row.latency, strict=True)] if row.latency else recent
+    latency = GaugeMetricFamily(
+        "mailspool_delivery_latency_seconds", "Time in the spool, of the last five minutes' deliveries.",
+        labels=["quantile"],
+    )  # fmt: skip
+    for share in (0.5, 0.95):
+        if (value := percentile(recent, share)) is not None:
+            latency.add_metric([str(share)], value)
+    yield latency
+    state = TrafficState.objects.first()
+    age = (now - state.rolled).total_seconds() if state else 0.0
+    yield GaugeMetricFamily("mailspool_traffic_age_seconds", "How old these counts are.", value=age)
+    yield GaugeMetricFamily(
+        "mailspool_alerts_open", "Alerts that are going on.", value=AlertEvent.objects.filter(ended=None).count()
+    )
+
+
+_COUNTERS = (
+    (
+        "received", "Messages taken in.", "direction",
+        {"inbound": TrafficKind.RECEIVED_INBOUND, "outbound": TrafficKind.RECEIVED_OUTBOUND},
+    ),
+    ("delivered", "Recipients delivered to.", "kind", {"local": TrafficKind.LOCAL, "remote": TrafficKind.REMOTE}),
+    ("bounced", "Recipients that bounced or expired.", "kind", {"all": TrafficKind.BOUNCED}),
+)  # fmt: skip
 
 
 def _programs() -> Iterator[Metric]:

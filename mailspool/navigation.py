@@ -17,6 +17,7 @@ SECTIONS = (
             ("Waiting to Deliver", "schedule_send", "admin:spool_entry_waiting"),
             ("Backlog map", "grid_on", "admin:spool_entry_backlog"),
             ("Message trace", "manage_search", "admin:spool_trace_changelist"),
+            ("Alerts", "notifications_active", "admin:spool_alertevent_changelist"),
         ),
     ),
     (

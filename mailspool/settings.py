@@ -33,6 +33,8 @@ ALLOWED_HOSTS = env.list(
 # Whether the console is reached by https, through a proxy that sets X-Forwarded-Proto and removes a client's own.
 MAILSPOOL_HTTPS = env.bool("MAILSPOOL_HTTPS", default=False)
 MAILSPOOL_METRICS_TOKEN = env.str("MAILSPOOL_METRICS_TOKEN", default="")
+# Networks that webhooks of alerts may reach although they are not the Internet's.
+MAILSPOOL_WEBHOOK_NETWORKS = env.list("MAILSPOOL_WEBHOOK_NETWORKS", default=[])
 CSRF_TRUSTED_ORIGINS = env.list("MAILSPOOL_TRUSTED_ORIGINS", default=[])
 
 INSTALLED_APPS = [

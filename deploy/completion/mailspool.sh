@@ -83,7 +83,7 @@ _mailspool_words() {
         "spool") words="list show stats audit jobs doctor force reset priority hold release delete move redirect resend undo put-back export" ;;
         "spool list") words="--sender --sender-domain --recipient --domain --ip --auth-user --id --message-id --subject --status --direction --priority --older --younger --larger --smaller --min-attempts --max-attempts --error --error-group --hold --next-within --search --sort --limit --json" ;;
         "spool show") words="--json" ;;
-        "spool stats") words="--json" ;;
+        "spool stats") words="--traffic --limit --json" ;;
         "spool audit") words="--actor --limit --json" ;;
         "spool jobs") words="--limit --cancel --json" ;;
         "spool doctor") words="--mend --json" ;;

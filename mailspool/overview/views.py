@@ -19,8 +19,8 @@ from spool.console.pages import is_htmx, page
 from spool.console.tabs import tabs_for
 from spool.models.recipient import Kind
 from spool.models.settings import current
-from spool.models.traffic import TrafficState
-from spool.traffic.reading import activity
+from spool.models.traffic import TrafficKind, TrafficState
+from spool.traffic.reading import whole
 from spool.traffic.series import RANGES, points
 
 STALE_SECONDS = 60
@@ -39,7 +39,8 @@ def overview(request: HttpRequest) -> HttpResponse:
 def _context(request: HttpRequest) -> dict[str, Any]:
     now = timezone.now()
     wanted = RANGES.get(request.GET.get("range", ""), RANGES[DEFAULT_RANGE])
-    local, remote = activity(now)
+    counts = whole([TrafficKind.LOCAL, TrafficKind.REMOTE], now)
+    local, remote = counts[TrafficKind.LOCAL], counts[TrafficKind.REMOTE]
     state = TrafficState.objects.first()
     rows = [("Local deliveries", Kind.LOCAL, cells_of(local)), ("Remote deliveries", Kind.REMOTE, cells_of(remote))]
     return {

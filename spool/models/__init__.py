@@ -1,5 +1,6 @@
 """Data of the spool, one module per subject."""
 
+from spool.models.alert import AlertEvent, AlertKind, AlertNotice, AlertRule
 from spool.models.attempt import Attempt
 from spool.models.audit import AuditEvent
 from spool.models.bounce import ReceivedBounce
@@ -22,6 +23,10 @@ from spool.models.traffic import (
 from spool.models.trashed import Trashed, TrashState
 
 __all__ = [
+    "AlertEvent",
+    "AlertKind",
+    "AlertNotice",
+    "AlertRule",
     "Attempt",
     "AuditEvent",
     "BulkJob",

@@ -17,6 +17,13 @@ class TrafficKind(models.IntegerChoices):
     INBOUND_IP = 7, "Top Inbound IP Addresses"
     INBOUND_DOMAIN = 8, "Top Inbound Domains"
     RECEIVED_SENDER = 9, "Messages taken in, by sender"
+    RECEIVED_INBOUND = 10, "Messages taken in for recipients here"
+    RECEIVED_OUTBOUND = 11, "Messages taken in for recipients elsewhere"
+    BOUNCED = 12, "Recipients that bounced or expired"
+
+
+# The key of what is counted for the whole server.
+WHOLE = "-"
 
 
 class TrafficBatch(models.Model):

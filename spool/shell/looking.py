@@ -11,9 +11,21 @@ from django.utils.timesince import timesince
 from spool import doctor
 from spool.filters import SORTS, SpoolFilter, from_text, page
 from spool.headers import header_block
-from spool.models import Attempt, AuditEvent, BulkJob, Entry, Recipient, Status, Trace, Trashed
+from spool.models import (
+    Attempt,
+    AuditEvent,
+    BulkJob,
+    Entry,
+    Recipient,
+    Status,
+    Trace,
+    TrafficKind,
+    TrafficState,
+    Trashed,
+)
 from spool.shell.output import NOTHING, Ended, Output, add_filters, add_json
 from spool.store import path_of
+from spool.traffic.reading import tops, whole
 
 
 def add_parsers(verbs: Any) -> None:
@@ -27,7 +39,13 @@ def add_parsers(verbs: Any) -> None:
     )
     show.add_argument("file_name", help="its file name")
     show.set_defaults(run=_show)
-    stats = verbs.add_parser("stats", help="counts by status", description="Count entries and their size by status.")
+    stats = verbs.add_parser(
+        "stats",
+        help="counts by status, or of traffic",
+        description="Count entries and their size by status; or deliveries.",
+    )
+    stats.add_argument("--traffic", action="store_true", help="deliveries instead: in all, and who has most")
+    stats.add_argument("--limit", type=int, default=10, help="with --traffic: rows of each table (10)")
     stats.set_defaults(run=_stats)
     audit = verbs.add_parser(
         "audit", help="who did what", description="List actions, newest first; their number is what undo takes."
@@ -108,6 +126,9 @@ def _show(options: dict[str, Any], output: Output) -> None:
 
 
 def _stats(options: dict[str, Any], output: Output) -> None:
+    if options["traffic"]:
+        _traffic(options, output)
+        return
     rows = [
         {
             "Status": Status(row["status"]).label, "Entries": row["entries"], "KB": (row["bytes"] or 0) // 1024,
@@ -120,6 +141,30 @@ def _stats(options: dict[str, Any], output: Output) -> None:
     output.table(rows)
     due = Entry.objects.due(timezone.now()).count()
     output.line(f"{due} due now" if rows else "The spool is empty.")
+
+
+def _traffic(options: dict[str, Any], output: Output) -> None:
+    now, state = timezone.now(), TrafficState.objects.first()
+    sums = whole([TrafficKind.LOCAL, TrafficKind.REMOTE], now)
+    found = [row for rows in tops(_TABLES, now, max(1, options["limit"])).values() for row in rows]
+    output.table(
+        [
+            {
+                "Table": "Message Activity" if row.kind in sums else row.kind.label,
+                "Which": row.kind.label if row.kind in sums else row.key or "<>", "5 minutes": row.five_minutes,
+                "1 hour": row.hour, "24 hours": row.day, "Since installation": row.total,
+                "Rising": "yes" if row.kind not in sums and row.rises else "",
+            }
+            for row in [*sums.values(), *found]
+        ]
+    )  # fmt: skip
+    output.line(f"Counted until {state.rolled:%Y-%m-%d %H:%M:%S} UTC." if state else "Nothing is counted yet.")
+
+
+_TABLES = (
+    TrafficKind.OUTBOUND_SENDER, TrafficKind.OUTBOUND_IP, TrafficKind.INBOUND_RECIPIENT, TrafficKind.INBOUND_SENDER,
+    TrafficKind.INBOUND_IP, TrafficKind.INBOUND_DOMAIN,
+)  # fmt: skip
 
 
 def _audit(options: dict[str, Any], output: Output) -> None:

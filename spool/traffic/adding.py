@@ -11,6 +11,7 @@ from typing import Any
 
 from spool import statements
 from spool.models.recipient import Kind, Outcome
+from spool.models.traffic import WHOLE
 from spool.models.traffic import TrafficKind as K
 
 # The upper bounds of the latency histogram; what took longer than the last has a place of its own.
@@ -57,6 +58,7 @@ def _receipts(sums: Sums, minute: int, received: list[Any]) -> None:
             delta.received_outbound += 1
         else:
             delta.received_inbound += 1
+        sums.counts[(K.RECEIVED_OUTBOUND if outbound else K.RECEIVED_INBOUND).value, WHOLE, minute] += 1
         sums.counts[K.RECEIVED_SENDER.value, _key(sender), minute] += 1
 
 
@@ -65,6 +67,7 @@ def _endings(sums: Sums, minute: int, at: float, ended: list[Any]) -> None:
     for outcome, kind, sender, ip, recipient, created in ended:
         if outcome in _LOST:
             delta.bounced += 1
+            counts[K.BOUNCED.value, WHOLE, minute] += 1
             continue
         if outcome != Outcome.DELIVERED.value:
             continue
@@ -73,11 +76,11 @@ def _endings(sums: Sums, minute: int, at: float, ended: list[Any]) -> None:
         by = _key(sender)
         if kind == Kind.REMOTE.value:
             delta.delivered_remote += 1
-            keys = [(K.REMOTE, "-"), (K.OUTBOUND_SENDER, by), (K.OUTBOUND_IP, ip)]
+            keys = [(K.REMOTE, WHOLE), (K.OUTBOUND_SENDER, by), (K.OUTBOUND_IP, ip)]
         else:
             delta.delivered_local += 1
             keys = [
-                (K.LOCAL, "-"), (K.INBOUND_RECIPIENT, _key(recipient)), (K.INBOUND_SENDER, by),
+                (K.LOCAL, WHOLE), (K.INBOUND_RECIPIENT, _key(recipient)), (K.INBOUND_SENDER, by),
                 (K.INBOUND_IP, ip), (K.INBOUND_DOMAIN, by.rpartition("@")[2].lower()),
             ]  # fmt: skip
         for counted, key in keys:

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from spool import statements
-from spool.models.traffic import TrafficKind
+from spool.models.traffic import WHOLE, TrafficKind
 from spool.traffic.rolling import DAY, HOUR, minute_of, window_start
 
 TOP = 10
@@ -71,14 +71,17 @@ def rows_of(kind: TrafficKind, keys: Sequence[str], now: datetime) -> dict[str, 
     return {row.key: row for row in _with_windows({kind: found}, now)[kind]}
 
 
-def activity(now: datetime) -> tuple[TopRow, TopRow]:
-    """What was delivered here and elsewhere, by all users: two queries."""
-    both = (TrafficKind.LOCAL, TrafficKind.REMOTE)
-    rows = statements.execute("SELECT kind, day, total FROM spool_traffictotal WHERE kind IN (1, 2)", ()).fetchall()
-    found = {kind: {"-": (0, 0)} for kind in both}
-    found |= {TrafficKind(kind): {"-": (day, total)} for kind, day, total in rows}
-    windows = _with_windows(found, now)
-    return windows[TrafficKind.LOCAL][0], windows[TrafficKind.REMOTE][0]
+def whole(kinds: Iterable[TrafficKind], now: datetime) -> dict[TrafficKind, TopRow]:
+    """What is counted for the whole server: two queries."""
+    wanted = list(kinds)
+    marks = ", ".join("%s" for _ in wanted)
+    rows = statements.execute(
+        f"SELECT kind, day, total FROM spool_traffictotal WHERE kind IN ({marks}) AND key = %s",  # noqa: S608
+        [*(kind.value for kind in wanted), WHOLE],
+    ).fetchall()
+    found = {kind: {WHOLE: (0, 0)} for kind in wanted}
+    found |= {TrafficKind(kind): {WHOLE: (day, total)} for kind, day, total in rows}
+    return {kind: windows[0] for kind, windows in _with_windows(found, now).items()}
 
 
 def _any_of(keys: Sequence[str]) -> tuple[str, Sequence[Any]]:

@@ -19,7 +19,7 @@ from django.utils import timezone
 
 from spool import statements
 from spool.models.entry import Entry
-from spool.models.traffic import TrafficKind, TrafficSeries, TrafficState, TrafficTotal
+from spool.models.traffic import WHOLE, TrafficSeries, TrafficState, TrafficTotal
 from spool.traffic.adding import Delta, Sums, add_up
 
 log = logging.getLogger(__name__)
@@ -174,7 +174,7 @@ def tidy(minute: int) -> None:
             _compact_series((minute - SERIES_MINUTES) // HOUR * HOUR)
     if minute % DAY == 0:
         TrafficSeries.objects.filter(span=HOUR, minute__lt=minute - SERIES_HOURS).delete()
-        TrafficTotal.objects.filter(kind__gt=TrafficKind.REMOTE, day=0, seen__lt=minute - TOTALS).delete()
+        TrafficTotal.objects.exclude(key=WHOLE).filter(day=0, seen__lt=minute - TOTALS).delete()
 
 
 def window_start(minute: int, minutes: int) -> int:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import re
 import socket
 import threading
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from django.conf import LazySettings
+from django.conf import LazySettings, settings
 from django.core.cache import cache
 from django.test import Client
 from django.utils import timezone
@@ -16,8 +18,10 @@ from pytest_django import DjangoAssertNumQueries
 
 from accounts.models import User
 from mailspool import health, heartbeats, metrics
+from spool import statements
 from spool.models.entry import Direction, Entry, Status
 from spool.models.settings import Settings
+from spool.traffic import counting, rolling
 from tests.support.redis import RedisServer
 
 # The checks have threads and connections of their own: rows must be committed to be seen.
@@ -147,7 +151,7 @@ def test_metrics_count_the_spool(client: Client) -> None:
 def test_metrics_ask_the_database_once_in_a_while(
     client: Client, django_assert_num_queries: DjangoAssertNumQueries
 ) -> None:
-    with django_assert_num_queries(1):
+    with django_assert_num_queries(5):
         client.get("/metrics")
         client.get("/metrics")
 
@@ -210,3 +214,23 @@ def test_metrics_are_for_system_administrators(client: Client, role: str, status
     client.force_login(User.objects.create_user("ann@example.org", "correct-horse-battery", role=role))
 
     assert client.get("/metrics", REMOTE_ADDR="192.0.2.1").status_code == status
+
+
+def test_metrics_count_traffic_and_the_grafana_dashboard_asks_for_nothing_else(
+    client: Client, all_running: RedisServer
+) -> None:
+    ended: counting.Ending = ("delivered", "remote", "a@b.test", "192.0.2.7", "x@y.test", timezone.now().isoformat())
+    with statements.write_transaction():
+        counting.receipts([("a@b.test", "192.0.2.7", True)], timezone.now())
+        counting.endings([ended] * 3, timezone.now())
+    rolling.roll_up()
+
+    page = client.get("/metrics").content.decode()
+
+    assert 'mailspool_received_total{direction="outbound"} 1.0' in page
+    assert 'mailspool_delivered_total{kind="remote"} 3.0' in page
+    assert 'mailspool_delivery_latency_seconds{quantile="0.95"}' in page
+    dashboard = (settings.BASE_DIR / "deploy" / "grafana-dashboard.json").read_text()
+    asked = {name for panel in json.loads(dashboard)["panels"] for target in panel["targets"]
+             for name in re.findall(r"mailspool_\w+", target["expr"])}  # fmt: skip
+    assert asked <= {line.split("{")[0].split(" ")[0] for line in page.splitlines()}

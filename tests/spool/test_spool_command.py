@@ -12,9 +12,11 @@ from pathlib import Path
 import pytest
 
 from mailspool.home import Home
-from spool.models import AuditEvent, Entry, Priority, Recipient, Status, Trace
+from spool.models import AuditEvent, Entry, Outcome, Priority, Recipient, Status, Trace
 from spool.store import path_of
+from spool.traffic import rolling
 from tests.support.commands import Manage, manage_with
+from tests.support.spool_states import attempt
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("redis", "home")]
 
@@ -181,3 +183,14 @@ def test_a_trace_names_the_session_that_a_message_came_in_by(spool: Manage, spoo
         465,
         "client.example.org",
     )
+
+
+def test_stats_of_traffic_show_who_sends_most(spool: Manage, spooled: Spooled) -> None:
+    assert "Nothing is counted yet" in spool("stats", "--traffic").out
+    attempt([spooled(sender="eve@example.com"), spooled(), spooled()], "250 ok", outcome=Outcome.DELIVERED)
+    rolling.roll_up()
+    rows = spool("stats", "--traffic", "--json").json
+    assert [(row["Which"], row["24 hours"]) for row in rows if row["Table"] == "Top Outbound Senders"] == [
+        ("ann@example.org", 2), ("eve@example.com", 1),
+    ]  # fmt: skip
+    assert [(row["Which"], row["1 hour"]) for row in rows[:2]] == [("Local deliveries", 0), ("Remote deliveries", 3)]

@@ -17,6 +17,7 @@ from redis.exceptions import RedisError
 from rq.scheduler import RQScheduler
 
 from spool import doorbell, dropfolder, tasks
+from spool.alerts import telling
 from spool.traffic import rolling
 from spool.worker import beat
 
@@ -40,6 +41,7 @@ class Command(BaseCommand):
             threading.Thread(target=beat, args=(key, stop), daemon=True),
             threading.Thread(target=dropfolder.watch, args=(stop,), daemon=True),
             threading.Thread(target=rolling.run, args=(stop,), daemon=True),
+            threading.Thread(target=telling.run, args=(stop,), daemon=True),
         ]
         for thread in threads:
             thread.start()

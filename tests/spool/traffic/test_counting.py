@@ -47,7 +47,8 @@ def test_a_delivery_elsewhere_counts_for_its_sender_and_its_ip(spool: Spool) -> 
     spool.take([f"bob@{FAR}", f"eve@{FAR}"])
     spool.work()
     assert counted() == {
-        (K.RECEIVED_SENDER, ANN): 1, (K.REMOTE, "-"): 2, (K.OUTBOUND_SENDER, ANN): 2, (K.OUTBOUND_IP, "192.0.2.7"): 2,
+        (K.RECEIVED_SENDER, ANN): 1, (K.RECEIVED_OUTBOUND, "-"): 1, (K.REMOTE, "-"): 2,
+        (K.OUTBOUND_SENDER, ANN): 2, (K.OUTBOUND_IP, "192.0.2.7"): 2,
     }  # fmt: skip
 
 
@@ -55,7 +56,8 @@ def test_a_delivery_here_counts_for_recipient_sender_ip_and_domain(spool: Spool)
     spool.take_for_us(b"Subject: Hello\r\n\r\nHello\r\n", sender="Eve@Far.test")
     spool.work()
     assert counted() == {
-        (K.RECEIVED_SENDER, "Eve@Far.test"): 1, (K.LOCAL, "-"): 1, (K.INBOUND_RECIPIENT, ANN): 1,
+        (K.RECEIVED_SENDER, "Eve@Far.test"): 1, (K.RECEIVED_INBOUND, "-"): 1, (K.LOCAL, "-"): 1,
+        (K.INBOUND_RECIPIENT, ANN): 1,
         (K.INBOUND_SENDER, "Eve@Far.test"): 1, (K.INBOUND_IP, "192.0.2.7"): 1, (K.INBOUND_DOMAIN, FAR): 1,
     }  # fmt: skip
 
@@ -157,7 +159,7 @@ def test_a_delivery_that_comes_after_its_message_was_deleted_counts_once(spool: 
 def test_addresses_that_no_database_takes_are_counted_under_what_is_left_of_them() -> None:
     with statements.write_transaction():
         counting.receipts([("a\x00b\ud800@example.org", "192.0.2.7", True)], START)
-    assert counted() == {(K.RECEIVED_SENDER, "ab?@example.org"): 1}
+    assert counted() == {(K.RECEIVED_SENDER, "ab?@example.org"): 1, (K.RECEIVED_OUTBOUND, "-"): 1}
 
 
 def deliver(moment: datetime, sender: str, number: int = 1, kind: Kind = Kind.REMOTE) -> None:

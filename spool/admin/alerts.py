@@ -1,0 +1,134 @@
+"""Alerts in the console: the rules, a test of each, and what happened."""
+
+from __future__ import annotations
+
+import secrets
+from typing import Any
+
+from django import forms
+from django.contrib import admin, messages
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import get_object_or_404, redirect
+from django.urls import URLPattern, path, reverse
+from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from unfold.admin import ModelAdmin
+from unfold.decorators import action
+from unfold.widgets import UnfoldAdminPasswordWidget, UnfoldAdminTextareaWidget
+
+from spool.admin.readonly import ReadOnlyAdmin
+from spool.alerts import telling
+from spool.console.pages import page
+from spool.delivery.sealed import seal
+from spool.models import AlertEvent, AlertKind, AlertRule
+from spool.models.alert import UNITS
+
+
+class AlertRuleForm(forms.ModelForm):
+    """A rule; the secret can be set, not read."""
+
+    secret = forms.CharField(
+        label="Signing secret", required=False,
+        widget=UnfoldAdminPasswordWidget(attrs={"autocomplete": "new-password"}),
+        help_text="Leave empty to keep the one there is; a new webhook gets one, which is shown once.",
+    )  # fmt: skip
+
+    class Meta:
+        model = AlertRule
+        fields = [
+            "name", "enabled", "kind", "threshold", "minutes", "at_least", "ends_below", "mail_to", "webhook_url",
+            "secret",
+        ]  # fmt: skip
+        widgets = {"mail_to": UnfoldAdminTextareaWidget(attrs={"rows": 3})}
+
+
+@admin.register(AlertRule)
+class AlertRuleAdmin(ModelAdmin):
+    form = AlertRuleForm
+    list_display = ["name", "kind", "limit", "tells", "enabled"]
+    list_filter = ["kind", "enabled"]
+    actions_detail = ["to_test"]
+    empty_title = "No rules yet"
+    empty_text = (
+        "A rule watches one number: a sender's messages, the depth of the spool, its oldest message, or the rate of "
+        "bounces. When it is over the threshold, people are told by mail and programs by a webhook."
+    )
+
+    def get_urls(self) -> list[URLPattern]:
+        view = self.admin_site.admin_view(self.test)
+        return [path("<int:pk>/test/", view, name="spool_alertrule_test"), *super().get_urls()]
+
+    def save_model(self, request: HttpRequest, obj: AlertRule, form: AlertRuleForm, change: bool) -> None:
+        secret = form.cleaned_data["secret"]
+        if not secret and obj.webhook_url and not obj.sealed_secret:
+            secret = secrets.token_urlsafe(32)
+            messages.info(request, f"The signing secret of the webhook, shown this once: {secret}")
+        if secret:
+            obj.sealed_secret = seal(secret)
+        super().save_model(request, obj, form, change)
+
+    @action(description="Test…", icon="send", url_path="to-test")
+    def to_test(self, request: HttpRequest, object_id: int) -> HttpResponseRedirect:
+        return redirect("admin:spool_alertrule_test", object_id)
+
+    def test(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """Whom a test would tell; after POST, what came of it."""
+        rule = get_object_or_404(AlertRule, pk=pk)
+        notices = telling.test(rule, timezone.now()) if request.method == "POST" else None
+        back = reverse("admin:spool_alertrule_change", args=[pk])
+        context = {"rule": rule, "notices": notices, "back": back, "tabs": []}
+        return page(request, "spool/alerts/test.html", f"Test of {rule}", context)
+
+    @admin.display(description="Threshold")
+    def limit(self, rule: AlertRule) -> str:
+        within = f" within {rule.minutes} min" if rule.kind in (AlertKind.SENDER, AlertKind.BOUNCES) else ""
+        return f"{rule.threshold:,} {UNITS[AlertKind(rule.kind)]}{within}"
+
+    @admin.display(description="Tells")
+    def tells(self, rule: AlertRule) -> str:
+        return ", ".join([*rule.addresses, *(["webhook"] if rule.webhook_url else [])]) or "nobody: history only"
+
+
+@admin.register(AlertEvent)
+class AlertEventAdmin(ReadOnlyAdmin):
+    """The history, newest first."""
+
+    list_display = ["began", "rule_name", "about", "state", "measured", "told"]
+    list_filter = ["kind", "is_test"]
+    list_display_links = None
+    ordering = ["-began", "-id"]
+    empty_title = "No alerts yet"
+    empty_text = "What the rules find appears here: when it began, how far it went, who was told, and when it was over."
+    actions_list = ["to_rules"]
+
+    @action(description="Rules", icon="rule", url_path="to-rules")
+    def to_rules(self, request: HttpRequest) -> HttpResponseRedirect:
+        return redirect("admin:spool_alertrule_changelist")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[AlertEvent]:
+        return super().get_queryset(request).prefetch_related("notices")
+
+    @admin.display(description="About")
+    def about(self, event: AlertEvent) -> SafeString:
+        words = event.key or ("<>" if event.kind == AlertKind.SENDER else "the messages")
+        return format_html(
+            '<a href="{}" class="text-primary-600 dark:text-primary-500">{}</a>', telling.page_of(event), words
+        )
+
+    @admin.display(description="State")
+    def state(self, event: AlertEvent) -> str:
+        if event.is_test:
+            return "Test"
+        return f"Over since {timezone.localtime(event.ended):%Y-%m-%d %H:%M}" if event.ended else "Going on"
+
+    @admin.display(description="Measured")
+    def measured(self, event: AlertEvent) -> str:
+        unit = UNITS[AlertKind(event.kind)]
+        return f"{event.value:,.0f}, at most {event.highest:,.0f} {unit} (threshold {event.threshold:,})"
+
+    @admin.display(description="Told")
+    def told(self, event: AlertEvent) -> str:
+        notices: Any = event.notices.all()
+        return "; ".join(f"{n.target} ({n.says}): {n.outcome or 'waits'}" for n in notices) or "nobody"

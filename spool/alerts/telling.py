@@ -1,0 +1,152 @@
+"""Telling people and programs of an alert: written down first, then sent, and sent again until it has arrived."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from datetime import datetime, timedelta
+from email.message import EmailMessage
+from email.policy import SMTP
+from email.utils import format_datetime, make_msgid
+from typing import Any
+from urllib.parse import urlencode
+
+from django.conf import settings as django_settings
+from django.db import Error as DatabaseError
+from django.db import close_old_connections, connection
+from django.utils import timezone
+
+from spool import intake
+from spool.addressing import RefusedRecipient, accept
+from spool.alerts import webhook
+from spool.delivery.sealed import CannotUnseal, unseal
+from spool.envelope import Envelope, Submission
+from spool.models import AlertEvent, AlertKind, AlertNotice, AlertRule, Origin, Priority
+from spool.models.alert import UNITS
+from spool.models.settings import current
+
+log = logging.getLogger(__name__)
+
+LOOK_SECONDS = 10.0
+# A notice that fails is tried again after so many seconds, then given up.
+PAUSES = (30, 60, 300, 900, 3600)
+# While one is being sent, nobody else takes it.
+CLAIM = timedelta(seconds=90)
+_AT_A_TIME = 20
+
+
+def run(stop: threading.Event) -> None:
+    """Look at the rules and send what is due, until `stop`: a thread of the scheduler."""
+    from spool.alerts import watching
+
+    while not stop.wait(LOOK_SECONDS):
+        try:
+            close_old_connections()
+            watching.look(timezone.now())
+            send_due(timezone.now())
+        except DatabaseError as error:
+            log.error("the alert rules could not be looked at, trying again: %s", error)
+            connection.close()
+    connection.close()
+
+
+def tell(rule: AlertRule, event: AlertEvent, says: str, now: datetime) -> list[AlertNotice]:
+    """Write down whom to tell, in the caller's transaction."""
+    targets = [("mail", address) for address in rule.addresses]
+    if rule.webhook_url:
+        targets.append(("webhook", rule.webhook_url))
+    return AlertNotice.objects.bulk_create(
+        AlertNotice(event=event, says=says, channel=channel, target=target, due=now) for channel, target in targets
+    )
+
+
+def test(rule: AlertRule, now: datetime) -> list[AlertNotice]:
+    """Tell everybody whom the rule tells, now, that this is a test; the notices with what came of each."""
+    event = AlertEvent.objects.create(
+        rule=rule, rule_name=rule.name, kind=rule.kind, key="someone@example.org" if rule.kind == AlertKind.SENDER
+        else "", threshold=rule.threshold, value=rule.threshold, highest=rule.threshold, began=now, ended=now,
+        is_test=True,
+    )  # fmt: skip
+    notices = tell(rule, event, "began", now)
+    for notice in notices:
+        _send(notice, now)
+        if notice.due is not None:
+            # Whoever tests sees that it failed, and tries again.
+            notice.due = None
+            notice.save(update_fields=["due"])
+    return notices
+
+
+def send_due(now: datetime) -> None:
+    """Send the notices that are due, each by one process."""
+    for notice in AlertNotice.objects.filter(due__lte=now).order_by("due")[:_AT_A_TIME]:
+        if AlertNotice.objects.filter(pk=notice.pk, due=notice.due).update(due=now + CLAIM):
+            _send(notice, now)
+
+
+def _send(notice: AlertNotice, now: datetime) -> None:
+    notice.attempts += 1
+    try:
+        if notice.channel == "mail":
+            notice.outcome = _mail(notice, now)
+        else:
+            rule = notice.event.rule
+            secret = unseal(rule.sealed_secret) if rule is not None and rule.sealed_secret else ""
+            notice.outcome = webhook.post(notice.target, document(notice), secret, now)
+        notice.done, notice.due = now, None
+    except (webhook.NotDelivered, CannotUnseal, RefusedRecipient, intake.IntakeError) as error:
+        notice.outcome = getattr(error, "reply", "") or str(error)
+        left = notice.attempts <= len(PAUSES)
+        notice.due = now + timedelta(seconds=PAUSES[notice.attempts - 1]) if left else None
+        log.warning("%s could not be told of an alert: %s", notice.target, notice.outcome)
+    notice.outcome = notice.outcome[:300]
+    notice.save(update_fields=["attempts", "outcome", "done", "due"])
+
+
+def document(notice: AlertNotice) -> dict[str, Any]:
+    """What a webhook gets."""
+    event = notice.event
+    return {
+        "id": f"{event.pk}-{notice.says}", "server": django_settings.MAILSPOOL_HOSTNAME, "test": event.is_test,
+        "alert": event.rule_name, "state": notice.says, "kind": event.kind, "about": event.key,
+        "value": round(event.value, 1), "highest": round(event.highest, 1), "threshold": event.threshold,
+        "unit": UNITS[AlertKind(event.kind)], "began": event.began.isoformat(),
+        "ended": event.ended.isoformat() if event.ended and not event.is_test else None, "text": sentence(notice),
+        "page": page_of(event),
+    }  # fmt: skip
+
+
+def sentence(notice: AlertNotice) -> str:
+    """In words, for people."""
+    event, unit = notice.event, UNITS[AlertKind(notice.event.kind)]
+    now = f"{event.value:,.0f} {unit}, the threshold is {event.threshold:,}"
+    if notice.says == "ended":
+        return f"Over: {event}. It was at most {event.highest:,.0f} {unit}."
+    return f"{'This is a test: ' if event.is_test else ''}{event}: {now}."
+
+
+def page_of(event: AlertEvent) -> str:
+    """Where the console shows what it is about."""
+    if event.kind == AlertKind.SENDER:
+        return f"/admin/spool/entry/?{urlencode({'sender': event.key or '<>'})}"
+    return {"depth": "/admin/spool/entry/", "oldest": "/admin/spool/entry/?sort=id"}.get(event.kind, "/admin/")
+
+
+def _mail(notice: AlertNotice, now: datetime) -> str:
+    """Put it into our own spool. Raises RefusedRecipient, IntakeError."""
+    host = django_settings.MAILSPOOL_HOSTNAME
+    message = EmailMessage(policy=SMTP)
+    message["From"] = f"Mailspool <{current().postmaster or f'postmaster@{host}'}>"
+    message["To"] = notice.target
+    message["Subject"] = f"[{host}] {sentence(notice)}".replace("\n", " ")[:200]
+    message["Date"] = format_datetime(now)
+    message["Message-ID"] = make_msgid(domain=host)
+    message["Auto-Submitted"] = "auto-generated"
+    message.set_content(
+        f"{sentence(notice)}\n\nServer: {host}\nBegan: {notice.event.began:%Y-%m-%d %H:%M:%S %Z}\n"
+        f"In the console: {page_of(notice.event)}\n"
+    )
+    # From the null sender: an alert that can't be delivered must not make more mail.
+    envelope = Envelope("", accept(notice.target, notify="NEVER"), origin=Origin.COMMAND, priority=Priority.HIGH)
+    [name] = intake.accept([Submission(envelope, message.as_bytes())])
+    return f"In the spool as {name}"

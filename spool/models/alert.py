@@ -1,0 +1,154 @@
+"""Rules that watch the counts, and what came of them."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+from urllib.parse import urlsplit
+
+from django.core.exceptions import ValidationError
+from django.core.validators import MaxValueValidator, MinValueValidator
+from django.db import models
+from django.db.models import Q
+
+from accounts.addresses import InvalidAddress, normalise_address
+
+
+class AlertKind(models.TextChoices):
+    """What a rule looks at."""
+
+    SENDER = "sender", "A sender hands in too many messages"
+    DEPTH = "depth", "Too many messages are in the spool"
+    OLDEST = "oldest", "A message has been in the spool for too long"
+    BOUNCES = "bounces", "Too many recipients bounce"
+
+
+# The unit of each threshold.
+UNITS = {
+    AlertKind.SENDER: "messages", AlertKind.DEPTH: "messages", AlertKind.OLDEST: "minutes",
+    AlertKind.BOUNCES: "percent",
+}  # fmt: skip
+
+
+class AlertRule(models.Model):
+    """One rule. An alert begins at `threshold`, and ends below `ends_below` percent of it."""
+
+    name = models.CharField(max_length=100, unique=True)
+    enabled = models.BooleanField(default=True)
+    kind = models.CharField("watches", max_length=8, choices=AlertKind)
+    threshold = models.PositiveIntegerField(
+        validators=[MinValueValidator(1)],
+        help_text="Messages for a sender and for the spool, minutes for the oldest message, percent for bounces.",
+    )
+    minutes = models.PositiveIntegerField(
+        "within (minutes)", default=10, validators=[MinValueValidator(1), MaxValueValidator(60)],
+        help_text="For a sender and for bounces: how far back is counted.",
+    )  # fmt: skip
+    at_least = models.PositiveIntegerField(
+        "at least recipients", default=50, help_text="For bounces: of fewer recipients no rate is made."
+    )
+    ends_below = models.PositiveIntegerField(
+        "ends below (percent of the threshold)", default=80, validators=[MinValueValidator(1), MaxValueValidator(100)],
+        help_text="So that a number that goes to and fro around the threshold is one alert, not many.",
+    )  # fmt: skip
+    mail_to = models.TextField(
+        "mail to", blank=True, default="", help_text="Addresses that are told, one per line; by this server itself."
+    )
+    webhook_url = models.CharField(
+        "webhook",
+        max_length=500,
+        blank=True,
+        default="",
+        help_text="https:// address that gets a signed JSON document.",
+    )
+    sealed_secret = models.TextField(blank=True, default="", editable=False)
+
+    class Meta:
+        ordering: ClassVar[list[str]] = ["name"]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def addresses(self) -> list[str]:
+        return [line.strip() for line in self.mail_to.splitlines() if line.strip()]
+
+    @property
+    def ends_at(self) -> float:
+        """The value below which an alert is over."""
+        return self.threshold * self.ends_below / 100
+
+    def clean(self) -> None:
+        """Raises ValidationError with each field's sentence."""
+        wrong: dict[str, str] = {}
+        if self.kind == AlertKind.BOUNCES and (self.threshold or 0) > 100:
+            wrong["threshold"] = "A rate of bounces is at most 100 percent."
+        for address in self.addresses:
+            try:
+                normalise_address(address)
+            except InvalidAddress as error:
+                wrong["mail_to"] = f"{error}."
+        if self.webhook_url and (complaint := webhook_complaint(self.webhook_url)):
+            wrong["webhook_url"] = complaint
+        if wrong:
+            raise ValidationError(wrong)
+
+
+def webhook_complaint(url: str) -> str:
+    """Why `url` can't be a webhook's; "" when it can. Where it leads is looked at each time it is called."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError as error:
+        return f"This is no address: {error}."
+    if parts.scheme not in ("https", "http") or not parts.hostname:
+        return "A webhook's address begins with https:// and names a host."
+    if parts.username is not None or parts.password is not None:
+        return "Leave user name and password out of the address: the receiver knows us by the signature."
+    if port == 0 or any(not letter.isprintable() or letter == " " for letter in url):
+        return "There is something in this address that no address has."
+    return ""
+
+
+class AlertEvent(models.Model):
+    """One alert: from when it began until its end. `key` is the sender that it is about, if it is about one."""
+
+    rule = models.ForeignKey(AlertRule, null=True, on_delete=models.SET_NULL, related_name="events")
+    rule_name = models.CharField("rule", max_length=100)
+    kind = models.CharField(max_length=8, choices=AlertKind)
+    key = models.CharField("about", max_length=320, blank=True, default="")
+    threshold = models.PositiveIntegerField()
+    value = models.FloatField(help_text="When it was last looked at.")
+    highest = models.FloatField()
+    began = models.DateTimeField(db_index=True)
+    ended = models.DateTimeField(null=True, blank=True)
+    is_test = models.BooleanField(default=False)
+
+    class Meta:
+        ordering: ClassVar[list[str]] = ["-began", "-id"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["rule", "key"], condition=Q(ended=None, is_test=False), name="alert_event_open"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.rule_name} {self.key}".strip()
+
+
+class AlertNotice(models.Model):
+    """One thing that somebody is told: by mail, or by webhook. Tried again until it is `done`."""
+
+    event = models.ForeignKey(AlertEvent, on_delete=models.CASCADE, related_name="notices")
+    says = models.CharField(max_length=6, choices=[("began", "Began"), ("ended", "Ended")])
+    channel = models.CharField(max_length=7, choices=[("mail", "Mail"), ("webhook", "Webhook")])
+    target = models.CharField(max_length=500)
+    attempts = models.PositiveIntegerField(default=0)
+    due = models.DateTimeField(null=True, blank=True, help_text="When it is tried; null when it is done or given up.")
+    done = models.DateTimeField(null=True, blank=True)
+    outcome = models.CharField(max_length=300, blank=True, default="")
+
+    class Meta:
+        indexes = [models.Index(fields=["due"], name="alert_notice_due", condition=Q(due__isnull=False))]
+
+    def __str__(self) -> str:
+        return f"{self.channel} to {self.target}: {self.outcome or 'waits'}"
