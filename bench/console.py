@@ -1,6 +1,6 @@
 """How fast the console's questions are answered on a full spool, and what bulk actions cost the mail that flows.
 
-    python -m bench.console [--database sqlite|postgres|both] [--entries N] [--no-bulk] [--no-queries] [--no-pages]
+    python -m bench.console [--database sqlite|postgres|both] [--entries N] [--no-PART …]
 
 Each database gets a spool of waiting mail: 1,000,000 entries with 3,000,000 recipients on PostgreSQL, 200,000 with
 600,000 on SQLite. See bench/README.md.
@@ -31,6 +31,7 @@ from tests.support.postgres import PostgresServer
 from tests.support.sink import SmtpSink
 
 ENTRIES = {"postgres": 1_000_000, "sqlite": 200_000}
+DELIVERIES = {"postgres": 10_000_000, "sqlite": 1_000_000}
 MOST_MS = {"postgres": 100.0, "sqlite": 200.0}
 # How long mail flows alone before the bulk actions, in seconds: the rate that theirs is compared to.
 ALONE_SECONDS = 20.0
@@ -42,6 +43,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--entries", type=int, default=0, help="entries in the spool, at least 100,000")
     parser.add_argument("--no-queries", action="store_true", help="leave out lists, searches and counts")
     parser.add_argument("--no-pages", action="store_true", help="leave out whole pages")
+    parser.add_argument("--no-overview", action="store_true", help="leave out the Overview and a day of counts")
     parser.add_argument("--no-bulk", action="store_true", help="leave out deleting and undoing while mail flows")
     parser.add_argument("--json", type=Path, default=Path("var/bench/console.json"), help="file of all figures")
     options = parser.parse_args(arguments)
@@ -80,6 +82,13 @@ def _measure(database: str, folder: Path, options: argparse.Namespace, console: 
             if not options.no_pages:
                 figures["pages"] = json.loads(_child(mailspool, "bench.console_pages"))
                 _show(figures["pages"], f"{database}: pages", console)
+            if not options.no_overview:
+                deliveries = DELIVERIES[database]
+                console.print(f"{database}: counting {deliveries:,} deliveries in 24 hours")
+                _child(mailspool, "bench.traffic_of", str(deliveries))
+                figures["deliveries"] = deliveries
+                figures["overview"] = json.loads(_child(mailspool, "bench.console_pages", "overview"))
+                _show(figures["overview"], f"{database}: Overview", console)
             if not options.no_bulk:
                 figures["bulk"] = _bulk(mailspool, folder, console)
             return figures

@@ -1,4 +1,4 @@
-"""Times the console's whole pages: `python -m bench.console_pages`, in the environment of a Mailspool.
+"""Times the console's whole pages: `python -m bench.console_pages [overview]`, in the environment of a Mailspool.
 
 Each is asked for as a logged-in browser does, through every middleware and template: the server's part is timed.
 Prints JSON: for each page its milliseconds (median, 95th percentile, longest) and its queries.
@@ -22,6 +22,7 @@ from django.test.utils import CaptureQueriesContext  # noqa: E402
 
 from accounts.models import Role, User  # noqa: E402
 from spool.models import Entry, Recipient  # noqa: E402
+from spool.traffic.series import RANGES  # noqa: E402
 
 ROUNDS = 20
 SPOOL, WAITING = "/admin/spool/entry/", "/admin/spool/entry/waiting/"
@@ -51,13 +52,21 @@ def pages() -> dict[str, str]:
     return found | {f"spool, {name}": f"{SPOOL}?{name}={value}" for name, value in filters.items()}
 
 
-def main() -> None:
+def overview_pages() -> dict[str, str]:
+    """The Overview, with charts of each range; and the menu of its first row."""
+    key = "user0@ours0.test"
+    return {f"overview, {name}": f"/admin/?range={name}" for name in RANGES} | {
+        "menu of a row": f"/admin/overview/outbound-senders/menu/?key={key}",
+    }
+
+
+def main(asked: dict[str, str]) -> None:
     logging.disable(logging.WARNING)
     user, _ = User.objects.get_or_create(email="bench@localhost", defaults={"role": Role.SYSTEM_ADMINISTRATOR})
     client = Client(headers={"host": "localhost"})
     client.force_login(user)
     results = {}
-    for name, address in pages().items():
+    for name, address in asked.items():
         times = []
         for number in range(ROUNDS + 1):
             # The map is kept for some seconds: what is timed is making it.
@@ -79,4 +88,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(overview_pages() if sys.argv[1:] == ["overview"] else pages())

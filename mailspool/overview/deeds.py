@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 
 from mailspool.overview.rows import Known
 from mailspool.overview.tables import Table
-from spool.actions import Actor
+from spool.actions import Actor, Refused
+
+__all__ = ["Deed", "Done", "Item", "Question", "Refused", "Target"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +29,10 @@ class Question:
     effect: str
     agree: str
     danger: bool = False
-    asks_password: bool = False
+    # Of an action that goes both ways: which of them was agreed to, whatever others did meanwhile.
+    wanted: str = ""
+    # A proposal, of an action that needs a new password.
+    password: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +48,6 @@ class Deed:
 
     name: str
     icon: str
-    danger = True
 
     def offered(self, target: Target) -> bool:
         """Whether this row can have it."""
@@ -58,9 +62,6 @@ class Deed:
     def do(self, actor: Actor, target: Target, given: Mapping[str, str]) -> Done:
         """Do it. Raises Refused with a sentence, and NotAllowed."""
         raise NotImplementedError
-
-
-DEEDS: dict[str, Deed] = {}
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,12 +10,15 @@ from django.urls import reverse
 from django.views.decorators.http import require_GET, require_POST
 
 from accounts.models import User
-from mailspool.overview.deeds import DEEDS, Deed, Item, Target
+from mailspool.overview.deeds import Deed, Item, Target
 from mailspool.overview.reasons import reasons_for
 from mailspool.overview.rows import ADDRESSES, look_up
 from mailspool.overview.tables import BY_NAME
 from spool.actions import Actor, NotAllowed, Refused
 from spool.console.list_views import ALL
+
+# In the order of the menu. Deleting and moving messages are the spool's own dialogs.
+DEEDS: dict[str, Deed] = {}
 
 
 @require_GET
@@ -24,7 +27,7 @@ def menu(request: HttpRequest, table: str) -> HttpResponse:
     target = _target(table, request.GET.get("key", ""))
     items = [
         Item(deed.label(target), deed.icon, _dialog_url(target, name), json.dumps({"key": target.key}),
-             danger=deed.danger)
+             danger=deed.question(target).danger)
         for name, deed in DEEDS.items()
         if deed.offered(target)
     ]  # fmt: skip

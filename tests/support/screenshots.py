@@ -29,6 +29,7 @@ django.setup()
 
 from django.conf import settings  # noqa: E402
 from django.core.management import call_command  # noqa: E402
+from django.utils import timezone  # noqa: E402
 from playwright.sync_api import Page, sync_playwright  # noqa: E402
 
 from accounts import actions as accounts  # noqa: E402
@@ -37,6 +38,7 @@ from spool.actions import Actor  # noqa: E402
 from spool.models import Entry  # noqa: E402
 from tests.support.daemon import Daemon  # noqa: E402
 from tests.support.demo_spool import fill  # noqa: E402
+from tests.support.demo_traffic import count_a_day  # noqa: E402
 from tests.support.ports import free_port, is_listening  # noqa: E402
 from tests.support.redis import RedisServer  # noqa: E402
 
@@ -58,6 +60,7 @@ def main() -> None:
         call_command("migrate", verbosity=0)
         user = accounts.add_user("admin@localhost", PASSWORD, role=Role.SYSTEM_ADMINISTRATOR)
         entry = fill(Actor.of(user))
+        count_a_day(timezone.now())
         web.start(ready=lambda: is_listening(port))
         IMAGES.mkdir(parents=True, exist_ok=True)
         with sync_playwright() as playwright:
@@ -84,7 +87,7 @@ def _visit(page: Page, entry: Entry) -> None:
         page.evaluate(f"localStorage.setItem('adminTheme', JSON.stringify('{theme}')); sessionStorage.clear()")
         page.set_viewport_size({"width": 1440, "height": 900})
         for name, path in (
-            ("spool", SPOOL), ("waiting", WAITING), ("backlog", f"{SPOOL}backlog/"), ("trace", "/admin/spool/trace/"),
+            ("overview", "/admin/"), ("spool", SPOOL), ("waiting", WAITING), ("backlog", f"{SPOOL}backlog/"), ("trace", "/admin/spool/trace/"),
             ("audit", "/admin/spool/auditevent/"),
         ):  # fmt: skip
             page.goto(path)
