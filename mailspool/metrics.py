@@ -156,8 +156,8 @@ def _traffic() -> Iterator[Metric]:
         labels=["quantile"],
     )  # fmt: skip
     for share in (0.5, 0.95):
-        if (value := percentile(recent, share)) is not None:
-            latency.add_metric([str(share)], value)
+        if (seconds := percentile(recent, share)) is not None:
+            latency.add_metric([str(share)], seconds)
     yield latency
     state = TrafficState.objects.first()
     age = (now - state.rolled).total_seconds() if state else 0.0

@@ -116,7 +116,15 @@ def _with_windows(
         hours[kind, key][min(max(hour - first, 0), HOURS - 1)] += number
     return {
         kind: [
-            TopRow(kind, key, *windows[kind.value, key], day, total, tuple(hours[kind.value, key]))
+            TopRow(
+                kind,
+                key,
+                windows[kind.value, key][0],
+                windows[kind.value, key][1],
+                day,
+                total,
+                tuple(hours[kind.value, key]),
+            )
             for key, (day, total) in keys.items()
         ]
         for kind, keys in found.items()

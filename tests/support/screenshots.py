@@ -87,7 +87,8 @@ def _visit(page: Page, entry: Entry) -> None:
         page.evaluate(f"localStorage.setItem('adminTheme', JSON.stringify('{theme}')); sessionStorage.clear()")
         page.set_viewport_size({"width": 1440, "height": 900})
         for name, path in (
-            ("overview", "/admin/"), ("spool", SPOOL), ("waiting", WAITING), ("backlog", f"{SPOOL}backlog/"), ("trace", "/admin/spool/trace/"),
+            ("overview", "/admin/"),
+            ("spool", SPOOL), ("waiting", WAITING), ("backlog", f"{SPOOL}backlog/"), ("trace", "/admin/spool/trace/"),
             ("audit", "/admin/spool/auditevent/"),
         ):  # fmt: skip
             page.goto(path)
