@@ -12,7 +12,7 @@ from pathlib import Path
 from django.conf import settings as django_settings
 from django.utils import timezone
 
-from spool import dropfolder, store
+from spool import dropfolder, incoming, store
 from spool.models.entry import Entry
 from spool.models.recipient import Recipient
 from spool.models.trace import Trace
@@ -112,9 +112,16 @@ def _known(names: list[str]) -> dict[str, int]:
     return dict(entries.union(Trashed.objects.filter(file_name__in=names).values_list("file_name", "size_bytes")))
 
 
+def _changed(path: Path) -> float:
+    """When the file was last written (UNIX seconds); now for one that has gone meanwhile."""
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:
+        return time.time()
+
+
 def _incoming() -> Iterator[Finding]:
     before = time.time() - YOUNGEST_SECONDS * 6
-    if store.incoming().is_dir():
-        for path in sorted(store.incoming().iterdir()):
-            if path.stat().st_mtime < before:
-                yield Finding("unfinished file", path.name, "moved to lost+found", path)
+    for path in incoming.files():
+        if _changed(path) < before:
+            yield Finding("unfinished file", path.name, "moved to lost+found", path)

@@ -21,7 +21,8 @@ from pathlib import Path
 
 from django.conf import settings
 
-INCOMING = "incoming"
+from spool import incoming
+
 SUFFIX = ".eml"
 # How a disk says that it has no room.
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -60,11 +61,6 @@ def spool_root() -> Path:
     return settings.HOME.spool
 
 
-def incoming() -> Path:
-    """The folder of files that are being written."""
-    return spool_root() / INCOMING
-
-
 def path_of(subspool: str, file_name: str) -> Path:
     """Where a message is. Both parts come from our own rows; anything that could leave the spool is refused."""
     if "/" in subspool or "/" in file_name or subspool.startswith(".") or file_name.startswith("."):
@@ -74,7 +70,7 @@ def path_of(subspool: str, file_name: str) -> Path:
 
 def new_incoming() -> Path:
     """A fresh temporary name, for a message too large to be kept in memory while it arrives."""
-    return incoming() / f"{new_file_names(1)[0]}.tmp"
+    return incoming.path_for(new_file_names(1)[0])
 
 
 def new_file_names(count: int) -> list[str]:
@@ -149,6 +145,8 @@ class Writer:
             self._pool = ThreadPoolExecutor(SYNC_THREADS - 1, thread_name_prefix="sync")
             for file in files:
                 unlink(folder / file.file_name)
+            # The next batch looks at all folders anew: one of them may have gone.
+            self._release()
             raise
         self._room -= len(files)
         return folder.name
@@ -172,7 +170,7 @@ class Writer:
             if self._room >= max(wanted, size // 10):
                 return self._folder
         self._release()
-        incoming().mkdir(mode=0o700, parents=True, exist_ok=True)
+        incoming.prepare()
         for name in subspools():
             if self._take(spool_root() / name, wanted, size):
                 break
@@ -215,12 +213,12 @@ def _write_all(files: Sequence[PendingFile], folder: Path) -> None:
 def _write_some(files: Sequence[PendingFile], folder: Path) -> None:
     """All are on their way to the disk before the first is waited for: so syncs overlap, without a thread for each."""
     open_files: list[tuple[int, str, str]] = []
-    temporary_folder, target_folder = os.fspath(incoming()), os.fspath(folder)
+    target_folder = os.fspath(folder)
     try:
         for file in files:
             if file.spilled is None:
                 # What a killed process has begun under a name that its caller keeps (the drop folder) is begun again.
-                temporary, flags = f"{temporary_folder}/{file.file_name}.tmp", os.O_CREAT | os.O_TRUNC
+                temporary, flags = os.fspath(incoming.path_for(file.file_name)), os.O_CREAT | os.O_TRUNC
             else:
                 temporary, flags = os.fspath(file.spilled), 0
             descriptor = os.open(temporary, os.O_WRONLY | os.O_CLOEXEC | flags, 0o600)

@@ -19,7 +19,7 @@ from typing import Any
 
 from django.conf import settings as django_settings
 
-from spool import statements, store
+from spool import incoming, statements, store
 from spool.envelope import RecipientResult
 from spool.headers import storable
 from spool.models.entry import Entry
@@ -238,8 +238,8 @@ def _link_or_copy(source: Path, target: Path) -> bool:
     except OSError as error:
         if error.errno not in (errno.EXDEV, errno.EPERM, errno.EOPNOTSUPP):
             raise
-    temporary = store.incoming() / f"{target.name}.tmp"
-    temporary.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    incoming.prepare()
+    temporary = incoming.path_for(target.name)
     shutil.copyfile(source, temporary)
     with temporary.open("rb") as file:
         os.fsync(file.fileno())

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable
 from pathlib import Path
 
-from spool import store
+from spool import incoming, store
 
 log = logging.getLogger(__name__)
 
@@ -144,7 +144,7 @@ async def _to_the_end(work: Callable[..., None], *arguments: object) -> None:
 
 
 def _append(path: Path, content: bytes) -> None:
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    incoming.prepare()
     with path.open("ab") as file:
         file.write(content)
 

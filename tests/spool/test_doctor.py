@@ -12,7 +12,7 @@ from django.db import connection
 from django.utils import timezone
 
 from mailspool.home import Home
-from spool import completion, doctor, intake, leases, statements, store, tasks
+from spool import completion, doctor, incoming, intake, leases, statements, store, tasks
 from spool.envelope import DeliveryReport, LeasedEntry, RecipientResult
 from spool.models import Entry, Recipient, Settings, Trace
 from spool.models.recipient import Outcome
@@ -87,7 +87,7 @@ def test_the_file_of_a_message_that_nobody_was_promised_is_kept_aside(home: Home
 
 
 def test_a_half_written_file_is_kept_aside(home: Home) -> None:
-    store.incoming().mkdir(parents=True)
+    incoming.prepare()
     half = store.new_incoming()
     half.write_bytes(b"hal")
     assert found() == [], "it may still be coming in"

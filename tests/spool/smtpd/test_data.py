@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mailspool.home import Home
+from spool import incoming
 from spool.smtpd.data import (
     BARE_LINE_END,
     IN_MEMORY_BYTES,
@@ -164,7 +165,7 @@ def test_a_large_message_goes_to_disk_and_comes_back_whole(home: Home) -> None:
     _body, arrived, rest = asyncio.run(received(stuffed(content) + NEXT, list(range(0, len(content), 100_000))))
     assert arrived == content
     assert rest == NEXT
-    assert not list((home.spool / "incoming").iterdir())
+    assert not list(incoming.files())
 
 
 def test_a_message_over_the_limit_is_read_to_its_end_and_refused() -> None:
