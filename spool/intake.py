@@ -1,15 +1,12 @@
 """How a message becomes durable: file first, then rows, then its sender may forget it.
 
-Group commit: sessions hand their messages to one committing thread per process, which takes all that are waiting,
-writes and syncs their files, inserts their rows in one transaction, and only then lets every session of the batch
-answer 250. While one batch is on its way to the disk the next one gathers.
+All messages of a batch have their files written and synced together, and their rows inserted in one transaction.
+`spool.smtpd.committer` makes such batches of what the sessions of a listener bring.
 """
 
 from __future__ import annotations
 
-import asyncio
 import logging
-import queue
 import threading
 import time
 from collections.abc import Sequence
@@ -18,7 +15,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from django.db import Error as DatabaseError
-from django.db import IntegrityError, InterfaceError, OperationalError, close_old_connections, connection
+from django.db import IntegrityError, InterfaceError, OperationalError, connection
 from django.utils import timezone
 
 from spool import doorbell, statements, store
@@ -31,9 +28,6 @@ from spool.traffic import counting
 
 log = logging.getLogger(__name__)
 
-# Bounds of one group commit: enough for every session of a busy listener, small enough that none waits long.
-MOST_MESSAGES = 500
-MOST_BYTES = 64 * 1024 * 1024
 # The header block is looked for in this much of a spilled message, in bytes.
 HEAD_BYTES = 256 * 1024
 
@@ -232,85 +226,6 @@ def _describe(submission: Submission) -> None:
         raise ValueError("a submission needs content or a spilled file")
     if not submission.subject and not submission.message_id:
         submission.subject, submission.message_id = summary_of(head)
-
-
-class Committer:
-    """The group commit of one process: a thread between an event loop and the disk."""
-
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop = loop
-        self._queue: queue.SimpleQueue[tuple[Submission, asyncio.Future[str]] | None] = queue.SimpleQueue()
-        self._thread = threading.Thread(target=self._run, name="committer", daemon=True)
-        self._writer = store.Writer()
-        self.pending = 0
-
-    def start(self) -> None:
-        self._thread.start()
-
-    def submit(self, submission: Submission) -> asyncio.Future[str]:
-        """Queue a message; the future's result is its file name, its exception an IntakeError. Loop thread only."""
-        future: asyncio.Future[str] = self._loop.create_future()
-        self.pending += 1
-        self._queue.put((submission, future))
-        return future
-
-    def stop(self) -> None:
-        """Commit what is queued, then end the thread. Blocks; the loop must still run or the futures stay open."""
-        self._queue.put(None)
-        self._thread.join()
-        self._writer.close()
-
-    def _run(self) -> None:
-        batch = [self._queue.get()]
-        while batch[-1] is not None:
-            self._gather(batch)
-            work = [item for item in batch if item is not None]
-            self._commit(work)
-            if batch[-1] is None:
-                break
-            batch = [self._queue.get()]
-        connection.close()
-
-    def _gather(self, batch: list[tuple[Submission, asyncio.Future[str]] | None]) -> None:
-        """Add all that waits, within the bounds of one commit."""
-        size = 0
-        while len(batch) < MOST_MESSAGES and size < MOST_BYTES and batch[-1] is not None:
-            size += len(batch[-1][0].content or b"")
-            try:
-                batch.append(self._queue.get_nowait())
-            except queue.Empty:
-                return
-
-    def _commit(self, work: list[tuple[Submission, asyncio.Future[str]]]) -> None:
-        results: Sequence[str | BaseException]
-        try:
-            results = commit(self._writer, [submission for submission, _ in work])
-        except IntakeError as error:
-            close_old_connections()
-            results = [error] * len(work)
-        except Exception as error:  # the edge of the thread: one bad batch must not end intake
-            log.exception("intake failed")
-            connection.close()
-            failure = IntakeUnavailable()
-            failure.__cause__ = error
-            results = [failure] * len(work)
-        self._loop.call_soon_threadsafe(self._resolve, work, results)
-        if any(isinstance(result, str) for result in results):
-            doorbell.ring()
-
-    def _resolve(
-        self, work: list[tuple[Submission, asyncio.Future[str]]], results: Sequence[str | BaseException]
-    ) -> None:
-        self.pending -= len(work)
-        for (submission, future), result in zip(work, results, strict=True):
-            if isinstance(result, str):
-                if not future.done():
-                    future.set_result(result)
-                continue
-            if submission.spilled is not None:
-                store.unlink(submission.spilled)
-            if not future.done():
-                future.set_exception(result)
 
 
 _accept_lock = threading.Lock()

@@ -7,20 +7,18 @@ import logging
 import os
 import signal
 import socket
-import sys
 
 from django.conf import settings
 from redis.exceptions import RedisError
 
 from spool import doorbell
-from spool.intake import Committer
+from spool.smtpd.committer import Committer
 from spool.smtpd.session import HANDSHAKE_SECONDS, STOPPING, MailSession
 from spool.smtpd.state import Port, Shared
 
 log = logging.getLogger(__name__)
 
 DRAIN_SECONDS = 30.0
-SWITCH_SECONDS = 0.0005
 HEARTBEAT_SECONDS = 10.0
 ALIVE_SECONDS = 30
 
@@ -35,18 +33,23 @@ def ports() -> list[Port]:
     return [port for port in every if port.number]
 
 
-async def serve() -> None:
-    """Listen until SIGTERM or SIGINT, then finish the messages that are on their way in. Raises OSError."""
-    # Files are made durable by threads beside the loop. By default a thread that comes back from the disk waits up to
-    # 5 ms for a busy loop to let it go on, at each call.
-    sys.setswitchinterval(SWITCH_SECONDS)
+async def serve(committer: Committer) -> None:
+    """Listen until SIGTERM or SIGINT, then finish the messages that are on their way in.
+
+    `committer` has been started. Raises OSError, also when the committer dies.
+    """
     loop = asyncio.get_running_loop()
-    committer = Committer(loop)
+    stop = asyncio.Event()
+    died = asyncio.Event()
+
+    def on_death() -> None:
+        died.set()
+        stop.set()
+
+    await committer.attach(on_death)
     shared = Shared(committer)
     await shared.refresh()
-    committer.start()
     servers = [await _listen(shared, port, loop) for port in ports()]
-    stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     loop.add_signal_handler(signal.SIGHUP, shared.reload)
@@ -56,7 +59,9 @@ async def serve() -> None:
     await _drain(shared, servers)
     for task in helpers:
         task.cancel()
-    await asyncio.to_thread(committer.stop)
+    await committer.stop()
+    if died.is_set():
+        raise ChildProcessError("the committer died")
 
 
 async def _drain(shared: Shared, servers: list[asyncio.Server]) -> None:

@@ -16,10 +16,10 @@ from django.db import close_old_connections
 
 from spool.delivery import routes
 from spool.delivery.routes import RoutingTable, cached_table
-from spool.intake import Committer
 from spool.models import settings as settings_module
 from spool.models.settings import Settings, current, parse_networks
 from spool.smtpd.checks import CheckChain
+from spool.smtpd.committer import Committer
 from spool.smtpd.tls import server_context, version_of
 
 if TYPE_CHECKING:

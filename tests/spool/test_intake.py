@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import errno
 import os
 from unittest.mock import patch
@@ -100,28 +99,6 @@ class LosingTheAnswer:
     def __exit__(self, *exc: object) -> None:
         self._atomic.__exit__(*exc)  # type: ignore[arg-type]
         raise OperationalError("server closed the connection unexpectedly")
-
-
-def test_sessions_of_one_moment_share_a_commit(home: Home) -> None:
-    commits: list[int] = []
-    real = intake.commit
-
-    def counting(writer: store.Writer, submissions: list[object]) -> list[str]:
-        commits.append(len(submissions))
-        return real(writer, submissions)  # type: ignore[arg-type]
-
-    async def run() -> list[str]:
-        committer = intake.Committer(asyncio.get_running_loop())
-        committer.start()
-        futures = [committer.submit(a_submission()) for _ in range(40)]
-        names = await asyncio.gather(*futures)
-        await asyncio.to_thread(committer.stop)
-        return list(names)
-
-    with patch.object(intake, "commit", counting):
-        names = asyncio.run(run())
-    assert sorted(names) == sorted(Entry.objects.values_list("file_name", flat=True))
-    assert len(commits) < 10
 
 
 def test_a_subspool_is_left_when_it_is_full(home: Home) -> None:

@@ -5,6 +5,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
+from spool.smtpd.committer import Committer
 from spool.smtpd.server import serve
 
 
@@ -15,6 +16,8 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
-            asyncio.run(serve())
+            committer = Committer()
+            committer.start()
+            asyncio.run(serve(committer))
         except OSError as error:
-            raise CommandError(f"the listener could not start: {error}") from error
+            raise CommandError(f"the listener could not start or go on: {error}") from error

@@ -72,6 +72,21 @@ def test_when_one_listener_stops_the_other_goes_on(listeners: MailspoolUnderTest
     assert second.alive
 
 
+def test_a_listener_whose_committer_is_killed_refuses_for_now_and_ends(listeners: MailspoolUnderTest) -> None:
+    first, second = listeners.listeners
+    second.stop(10)
+    with Dialogue(listeners.smtp_port) as client:
+        client.begin(X, ANN)
+        assert client.do("DATA").code == 354
+        for child in Path(f"/proc/{first.pid}/task/{first.pid}/children").read_text().split():
+            os.kill(int(child), signal.SIGKILL)
+        client.send(b"Subject: Killed\r\n\r\nx\r\n.\r\n")
+        assert client.reply().code in (451, 421)
+    wait_until(lambda: not first.alive, "the listener has ended", 40)
+    assert "the committer died" in first.log_tail()
+    assert listeners.count("spool_entry WHERE subject = 'Killed'") == 0
+
+
 def test_a_message_that_has_begun_is_finished_before_the_listener_ends(listeners: MailspoolUnderTest) -> None:
     listeners.listeners[1].stop()
     daemon = listeners.listeners[0]

@@ -1,0 +1,227 @@
+"""The group commit of one listener: a process of its own between the sessions and the disk.
+
+Sessions hand their messages over a socket pair. The committer takes all that are waiting, has `spool.intake` make them
+durable in one go, and only then is each session of the batch told to answer 250. While one batch is on its way to the
+disk the next one gathers.
+
+It is a process because both sides are busy with short system calls: as threads of one interpreter they would wait for
+its lock after every one of them. When it dies, messages without an answer get 451 and the listener ends, to be
+started anew as a whole.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import pickle
+import signal
+import socket
+import struct
+import sys
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from django.db import close_old_connections, connections
+
+from spool import doorbell, intake, store
+from spool.envelope import Submission
+from spool.intake import IntakeError, IntakeUnavailable
+
+log = logging.getLogger(__name__)
+
+# Bounds of one group commit: enough for every session of a busy listener, small enough that none waits long.
+MOST_MESSAGES = 500
+MOST_BYTES = 64 * 1024 * 1024
+# A piece of the socket pair's stream is a length in bytes and that many bytes of pickle. No bytes at all: goodbye.
+_LENGTH: Final = struct.Struct("!I")
+_READ_BYTES = 1024 * 1024
+# How long a thread may keep the interpreter from another one; the two that write files are mostly in system calls.
+SWITCH_SECONDS = 0.0005
+
+Result = str | IntakeError
+
+
+class Committer(asyncio.Protocol):
+    """The sessions' end. `start` before the event loop runs, `attach` in it; then loop thread only."""
+
+    def __init__(self) -> None:
+        self._socket: socket.socket
+        self._pid = 0
+        self._transport: asyncio.Transport | None = None
+        self._loop: asyncio.AbstractEventLoop
+        self._waiting: deque[tuple[Submission, asyncio.Future[str]]] = deque()
+        self._inbox = Frames()
+        self._on_death: Callable[[], None] = lambda: None
+        self._ending = False
+        self._ended = asyncio.Event()
+
+    @property
+    def pending(self) -> int:
+        """Messages that are neither taken nor refused yet."""
+        return len(self._waiting)
+
+    def start(self) -> None:
+        """Begin the process. A fork, so call it while there is but one thread. Raises OSError."""
+        self._socket, theirs = socket.socketpair()
+        # No two processes may speak on one connection.
+        connections.close_all()
+        sys.stdout.flush()
+        self._pid = os.fork()
+        if self._pid == 0:
+            status = 1
+            try:
+                self._socket.close()
+                serve(theirs)
+                status = 0
+            except Exception:  # the edge of a process: what ends it is told
+                log.exception("the committer failed")
+            finally:
+                sys.stdout.flush()
+                os._exit(status)
+        theirs.close()
+
+    async def attach(self, on_death: Callable[[], None]) -> None:
+        """Be ready for `submit`; `on_death` is called when the process ends unasked."""
+        self._loop = asyncio.get_running_loop()
+        self._on_death = on_death
+        self._socket.setblocking(False)
+        self._transport, _ = await self._loop.create_connection(lambda: self, sock=self._socket)
+
+    def submit(self, submission: Submission) -> asyncio.Future[str]:
+        """Queue a message; the future's result is its file name, its exception an IntakeError."""
+        future: asyncio.Future[str] = self._loop.create_future()
+        if self._transport is None or self._transport.is_closing():
+            self._resolve(submission, future, IntakeUnavailable())
+            return future
+        self._waiting.append((submission, future))
+        self._transport.write(framed(submission))
+        return future
+
+    async def stop(self) -> None:
+        """Have what is queued committed, then end the process."""
+        self._ending = True
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.write(_LENGTH.pack(0))
+        if self._transport is not None:
+            # It has then answered all.
+            await self._ended.wait()
+        await asyncio.to_thread(os.waitpid, self._pid, 0)
+
+    # What the transport calls.
+
+    def data_received(self, data: bytes) -> None:
+        self._inbox.feed(data)
+        while (frame := self._inbox.next()) is not None:
+            results: Sequence[Result] = pickle.loads(frame)  # noqa: S301 – from our own child
+            for result in results:
+                self._resolve(*self._waiting.popleft(), result)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._ended.set()
+        if self._ending and not self._waiting:
+            return
+        log.error("the committer has died; %d messages were left without an answer", len(self._waiting))
+        while self._waiting:
+            self._resolve(*self._waiting.popleft(), IntakeUnavailable())
+        self._on_death()
+
+    def _resolve(self, submission: Submission, future: asyncio.Future[str], result: Result) -> None:
+        if isinstance(result, str):
+            if not future.done():
+                future.set_result(result)
+            return
+        if submission.spilled is not None:
+            store.unlink(submission.spilled)
+        if not future.done():
+            future.set_exception(result)
+
+
+class Frames:
+    """A stream cut into the pieces that it was made of."""
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+        self.goodbye = False
+
+    def feed(self, data: bytes) -> None:
+        self._buffer += data
+
+    def next(self) -> bytes | None:
+        """The next whole piece, if there is one; sets `goodbye` at the last."""
+        if len(self._buffer) < _LENGTH.size:
+            return None
+        (length,) = _LENGTH.unpack_from(self._buffer)
+        end = _LENGTH.size + length
+        if len(self._buffer) < end:
+            return None
+        frame = bytes(self._buffer[_LENGTH.size : end])
+        del self._buffer[:end]
+        self.goodbye = not length
+        return None if self.goodbye else frame
+
+
+def framed(content: object) -> bytes:
+    """One piece of the stream."""
+    pickled = pickle.dumps(content, pickle.HIGHEST_PROTOCOL)
+    return _LENGTH.pack(len(pickled)) + pickled
+
+
+def serve(channel: socket.socket) -> None:
+    """The process: commit what comes until goodbye, or until the listener is gone.
+
+    What a listener that died had not seen begun is dropped: its clients have no answer and will send it again.
+    """
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        # The listener says when to end.
+        signal.signal(number, signal.SIG_IGN)
+    sys.setswitchinterval(SWITCH_SECONDS)
+    writer = store.Writer()
+    inbox = Frames()
+    while batch := _gather(channel, inbox):
+        results = _commit(writer, batch)
+        try:
+            channel.sendall(framed(results))
+        except OSError:
+            log.warning("the listener died while its messages were being committed")
+        if any(isinstance(result, str) for result in results):
+            doorbell.ring()
+    writer.close()
+    connections.close_all()
+
+
+def _gather(channel: socket.socket, inbox: Frames) -> list[Submission]:
+    """Wait for messages; returns all that are there, within the bounds of one commit. Empty: the end."""
+    batch: list[Submission] = []
+    size = 0
+    while len(batch) < MOST_MESSAGES and size < MOST_BYTES:
+        frame = inbox.next()
+        if frame is not None:
+            batch.append(pickle.loads(frame))  # noqa: S301 – from our own parent
+            size += len(frame)
+            continue
+        if inbox.goodbye:
+            break
+        try:
+            data = channel.recv(_READ_BYTES, socket.MSG_DONTWAIT if batch else 0)
+        except BlockingIOError:
+            break
+        except OSError:
+            data = b""
+        if not data:
+            return []
+        inbox.feed(data)
+    return batch
+
+
+def _commit(writer: store.Writer, batch: Sequence[Submission]) -> Sequence[Result]:
+    try:
+        return intake.commit(writer, batch)
+    except IntakeError as error:
+        close_old_connections()
+        return [type(error)()] * len(batch)
+    except Exception:  # the edge of the process: one bad batch must not end intake
+        log.exception("intake failed")
+        connections.close_all()
+        return [IntakeUnavailable()] * len(batch)

@@ -1,0 +1,135 @@
+"""The process that makes a listener's messages durable: what it answers, how it ends, and how it may die."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import pickle
+import signal
+import socket
+from collections.abc import Callable, Coroutine
+from typing import Any
+from unittest.mock import patch
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mailspool.home import Home
+from spool import store
+from spool.envelope import Submission
+from spool.intake import IntakeUnavailable
+from spool.models import Entry
+from spool.smtpd.committer import Committer, Frames, framed, serve
+from tests.support.messages import a_submission
+
+pytestmark = pytest.mark.usefixtures("redis")
+
+
+def with_committer(work: Callable[[Committer, list[str]], Coroutine[Any, Any, None]]) -> None:
+    """Run `work` with a committer and a list that says when it died."""
+    deaths: list[str] = []
+
+    async def run(committer: Committer) -> None:
+        await committer.attach(lambda: deaths.append("died"))
+        await work(committer, deaths)
+        await committer.stop()
+
+    committer = Committer()
+    committer.start()
+    asyncio.run(run(committer))
+
+
+@pytest.mark.django_db(transaction=True)
+def test_every_message_is_answered_with_the_name_of_its_own_file(home: Home) -> None:
+    async def work(committer: Committer, deaths: list[str]) -> None:
+        submissions = [a_submission(content=b"Subject: %d\r\n\r\nx\r\n" % number) for number in range(40)]
+        names = await asyncio.gather(*(committer.submit(submission) for submission in submissions))
+        for number, name in enumerate(names):
+            entry = await Entry.objects.aget(file_name=name)
+            assert entry.subject == str(number)
+            assert store.path_of(entry.subspool, name).read_bytes() == submissions[number].content
+        assert committer.pending == 0
+
+    with_committer(work)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_stopping_commits_what_is_queued(home: Home) -> None:
+    futures: list[asyncio.Future[str]] = []
+
+    async def work(committer: Committer, deaths: list[str]) -> None:
+        futures.extend(committer.submit(a_submission()) for _ in range(10))
+
+    with_committer(work)
+    assert sorted(future.result() for future in futures) == sorted(Entry.objects.values_list("file_name", flat=True))
+
+
+@pytest.mark.django_db(transaction=True)
+def test_messages_without_an_answer_are_refused_when_it_dies(home: Home) -> None:
+    async def work(committer: Committer, deaths: list[str]) -> None:
+        spilled = store.new_incoming()
+        spilled.parent.mkdir(parents=True)
+        spilled.write_bytes(b"Subject: x\r\n\r\n")
+        os.kill(committer._pid, signal.SIGSTOP)
+        waiting = [
+            committer.submit(a_submission()),
+            committer.submit(Submission(a_submission().envelope, None, spilled)),
+        ]
+        os.kill(committer._pid, signal.SIGKILL)
+        for answer in await asyncio.gather(*waiting, return_exceptions=True):
+            assert isinstance(answer, IntakeUnavailable)
+        assert deaths == ["died"]
+        assert not spilled.exists()
+        with pytest.raises(IntakeUnavailable):
+            await committer.submit(a_submission())
+
+    with_committer(work)
+    assert not Entry.objects.exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_sessions_of_one_moment_share_a_commit(home: Home) -> None:
+    async def work(committer: Committer, deaths: list[str]) -> None:
+        os.kill(committer._pid, signal.SIGSTOP)
+        futures = [committer.submit(a_submission()) for _ in range(40)]
+        os.kill(committer._pid, signal.SIGCONT)
+        await asyncio.gather(*futures)
+
+    with_committer(work)
+    moments = Entry.objects.values_list("created", flat=True)
+    assert len(moments) == 40
+    assert len(set(moments)) <= 2
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_batch_that_fails_is_refused_and_the_next_one_is_not(home: Home) -> None:
+    async def work(committer: Committer, deaths: list[str]) -> None:
+        with pytest.raises(IntakeUnavailable):
+            await committer.submit(Submission(a_submission().envelope))
+        assert await committer.submit(a_submission())
+        assert deaths == []
+
+    with_committer(work)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_listener_that_died_leaves_nothing_behind_that_was_not_begun(home: Home) -> None:
+    ours, theirs = socket.socketpair()
+    ours.sendall(framed(a_submission())[:-1])
+    ours.close()
+    with patch("spool.smtpd.committer.signal.signal"):
+        serve(theirs)
+    assert not Entry.objects.exists()
+
+
+@given(st.lists(st.binary(max_size=50)), st.integers(1, 20))
+def test_a_stream_comes_apart_as_it_was_put_together(contents: list[bytes], step: int) -> None:
+    stream = b"".join(framed(content) for content in contents)
+    frames = Frames()
+    found = []
+    for start in range(0, len(stream), step):
+        frames.feed(stream[start : start + step])
+        while (frame := frames.next()) is not None:
+            found.append(pickle.loads(frame))
+    assert found == contents
