@@ -199,7 +199,7 @@ def test_nothing_outlives_a_killed_supervisor_and_the_next_start_waits_for_the_l
     instance.start(READY_SECONDS + 40)
 
     assert len(instance.pids("valkey-server")) == 1
-    assert len(instance.pids("manage.py smtpd")) == 1
+    assert len(instance.pids("manage.py smtpd")) == 2, "the listener and its committer"
     instance.daemon.stop(60)
     wait_until(lambda: not instance.pids(""), "all gone", 10)
 
