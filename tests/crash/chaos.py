@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import random
+import signal
 import time
 from collections import Counter
 from collections.abc import Callable
+from pathlib import Path
 
 from tests.support.mailspool_process import MailspoolUnderTest
 from tests.support.postgres import PostgresServer
+from tests.support.waiting import wait_until
 
 
 class Chaos:
@@ -22,6 +26,7 @@ class Chaos:
         self.deaths: list[float] = []
         self._parts: dict[str, Callable[[], None]] = {
             "listener": self._listener,
+            "committer": self._committer,
             "worker": self._worker,
             "all workers": self._all_workers,
             "scheduler": self._scheduler,
@@ -49,6 +54,14 @@ class Chaos:
     def _listener(self) -> None:
         daemon = self._chance.choice(self._mailspool.listeners)
         daemon.kill()
+        self._pause()
+        daemon.start()
+
+    def _committer(self) -> None:
+        daemon = self._chance.choice(self._mailspool.listeners)
+        for child in Path(f"/proc/{daemon.pid}/task/{daemon.pid}/children").read_text().split():
+            os.kill(int(child), signal.SIGKILL)
+        wait_until(lambda: not daemon.alive, "the listener has ended, as its committer has", 40)
         self._pause()
         daemon.start()
 
