@@ -17,7 +17,7 @@ PYTHON ?= $(shell for python in python3.11 python3 python3.12 python3.13; do \
 
 help:
 	@echo 'make run     start Mailspool; Ctrl-C stops it (settings: docs/configuration.md)'
-	@echo 'make test    all tests, on SQLite and on PostgreSQL; ARGS= for pytest'
+	@echo 'make test    all tests, on SQLite and on PostgreSQL side by side; ARGS= for pytest'
 	@echo 'make test-system  the long version of tests with other mail servers, kills and full disks; SEEDS="1 2 3"'
 	@echo 'make lint    style, types, Django checks, missing migrations'
 	@echo 'make manual  write docs/commands.md and the completion anew, after a change of a command'
@@ -30,8 +30,7 @@ run: venv
 	@exec $(PY) -m mailspool.processes
 
 test: debian-packages dev-venv
-	$(PY) -m pytest $(ARGS)
-	$(PY) -m tests.support.postgres --fast -- $(PY) -m pytest $(ARGS)
+	$(PY) -m tests.support.both $(ARGS)
 
 test-system: debian-packages dev-venv
 	for seed in $(SEEDS); do export MAILSPOOL_LONG=1 MAILSPOOL_CRASH_SEED=$$seed; \

@@ -1,0 +1,45 @@
+"""The tests on both databases, side by side: most of them wait for servers, so two runs take little longer than one.
+
+    python -m tests.support.both [ARGUMENT…]      arguments for pytest
+
+What the run on SQLite says is shown as it comes, then what the one on PostgreSQL said meanwhile.
+"""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+
+
+def main(arguments: Sequence[str]) -> int:
+    """The exit status is that of the first run that failed, or 0."""
+    pytest = [sys.executable, "-m", "pytest", *arguments]
+    on_postgresql = [sys.executable, "-m", "tests.support.postgres", "--fast", "--", *pytest]
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    with tempfile.TemporaryFile() as said:
+        beside = subprocess.Popen(on_postgresql, stdout=said, stderr=subprocess.STDOUT)
+        running = [beside]
+        try:
+            print("== On SQLite (on PostgreSQL beside it; what that says comes after)", flush=True)
+            shown = subprocess.Popen(pytest)
+            running.append(shown)
+            on_sqlite = shown.wait()
+            print("== On PostgreSQL", flush=True)
+            also = beside.wait()
+        finally:
+            for process in running:
+                if process.poll() is None:
+                    process.terminate()
+                    process.wait()
+            said.seek(0)
+            shutil.copyfileobj(said, sys.stdout.buffer)
+            sys.stdout.flush()
+    return on_sqlite or also
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
