@@ -23,7 +23,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from django.db import close_old_connections, connections
+from django.db import DataError, close_old_connections, connections
 
 from spool import doorbell, intake, store
 from spool.envelope import Submission
@@ -220,6 +220,9 @@ def _commit(writer: store.Writer, batch: Sequence[Submission]) -> Sequence[Resul
         return intake.commit(writer, batch)
     except IntakeError as error:
         close_old_connections()
+        if len(batch) > 1 and isinstance(error.__cause__, DataError):
+            # The database can't keep something in one of them: that is no reason to refuse the others.
+            return [result for submission in batch for result in _commit(writer, [submission])]
         return [type(error)()] * len(batch)
     except Exception:  # the edge of the process: one bad batch must not end intake
         log.exception("intake failed")

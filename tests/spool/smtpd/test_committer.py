@@ -42,16 +42,18 @@ def with_committer(work: Callable[[Committer, list[str]], Coroutine[Any, Any, No
 
 @pytest.mark.django_db(transaction=True)
 def test_every_message_is_answered_with_the_name_of_its_own_file(home: Home) -> None:
+    submissions = [a_submission(content=b"Subject: %d\r\n\r\nx\r\n" % number) for number in range(40)]
+    names: list[str] = []
+
     async def work(committer: Committer, deaths: list[str]) -> None:
-        submissions = [a_submission(content=b"Subject: %d\r\n\r\nx\r\n" % number) for number in range(40)]
-        names = await asyncio.gather(*(committer.submit(submission) for submission in submissions))
-        for number, name in enumerate(names):
-            entry = await Entry.objects.aget(file_name=name)
-            assert entry.subject == str(number)
-            assert store.path_of(entry.subspool, name).read_bytes() == submissions[number].content
+        names.extend(await asyncio.gather(*(committer.submit(submission) for submission in submissions)))
         assert committer.pending == 0
 
     with_committer(work)
+    for number, name in enumerate(names):
+        entry = Entry.objects.get(file_name=name)
+        assert entry.subject == str(number)
+        assert store.path_of(entry.subspool, name).read_bytes() == submissions[number].content
 
 
 @pytest.mark.django_db(transaction=True)
@@ -111,6 +113,25 @@ def test_a_batch_that_fails_is_refused_and_the_next_one_is_not(home: Home) -> No
         assert deaths == []
 
     with_committer(work)
+
+
+@pytest.mark.postgresql
+@pytest.mark.django_db(transaction=True)
+def test_one_message_that_the_database_cannot_keep_does_not_take_the_others_with_it(home: Home) -> None:
+    results: list[str | BaseException] = []
+
+    async def work(committer: Committer, deaths: list[str]) -> None:
+        os.kill(committer._pid, signal.SIGSTOP)
+        bad = a_submission()
+        bad.envelope.envid = "x" * 1000
+        answers = [committer.submit(submission) for submission in (a_submission(), bad, a_submission())]
+        os.kill(committer._pid, signal.SIGCONT)
+        results.extend(await asyncio.gather(*answers, return_exceptions=True))
+
+    with_committer(work)
+    first, second, third = results
+    assert isinstance(second, IntakeUnavailable)
+    assert {first, third} == set(Entry.objects.values_list("file_name", flat=True))
 
 
 @pytest.mark.django_db(transaction=True)
