@@ -30,6 +30,7 @@ from tests.support.mailspool_process import PROJECT, MailspoolUnderTest
 from tests.support.postgres import PostgresServer
 from tests.support.sink import SmtpSink
 
+QUARANTINED = 200_000
 ENTRIES = {"postgres": 1_000_000, "sqlite": 200_000}
 DELIVERIES = {"postgres": 10_000_000, "sqlite": 1_000_000}
 MOST_MS = {"postgres": 100.0, "sqlite": 200.0}
@@ -75,6 +76,7 @@ def _measure(database: str, folder: Path, options: argparse.Namespace, console: 
             console.print(f"{database}: filling a spool with {entries:,} entries")
             started = time.monotonic()
             _child(mailspool, "bench.spool_of", str(entries))
+            _child(mailspool, "bench.quarantine_of", str(QUARANTINED))
             figures: dict[str, Any] = {"entries": entries, "fill_seconds": round(time.monotonic() - started, 1)}
             if not options.no_queries:
                 figures["queries"] = json.loads(_child(mailspool, "bench.console_queries"))

@@ -21,10 +21,12 @@ from django.test import Client  # noqa: E402
 from django.test.utils import CaptureQueriesContext  # noqa: E402
 
 from accounts.models import Role, User  # noqa: E402
+from quarantine.models import Item  # noqa: E402
 from spool.models import Entry, Recipient  # noqa: E402
 from spool.traffic.series import RANGES  # noqa: E402
 
 ROUNDS = 20
+SPAM = "/admin/quarantine/item/spam/"
 SPOOL, WAITING = "/admin/spool/entry/", "/admin/spool/entry/waiting/"
 
 
@@ -39,6 +41,16 @@ def pages() -> dict[str, str]:
         "popup": f"{SPOOL}message/{middle.file_name}/", "backlog map": f"{SPOOL}backlog/",
         "trace": "/admin/spool/trace/", "trace of an address": f"/admin/spool/trace/?q={middle.sender}",
         "trace of an IP": f"/admin/spool/trace/?q={middle.client_ip}", "audit": "/admin/spool/auditevent/",
+    }  # fmt: skip
+    held = Item.objects.filter(kind="spam").order_by("id")[1000]
+    found |= {
+        "spam quarantine": SPAM, "spam quarantine by size": f"{SPAM}?sort=-size_bytes",
+        "spam quarantine, in the middle": f"{SPAM}?after={held.pk + 60_000}.{held.pk + 60_000}",
+        "virus quarantine": "/admin/quarantine/item/virus/",
+        **{f"spam quarantine, {name}": f"{SPAM}?{name}={value}" for name, value in (
+            ("sender", held.sender), ("recipient", held.addresses.partition("\n")[0]), ("subject", "invoice lunch"),
+            ("why", "DMARC"), ("older", "28d"), ("larger", "1MB"),
+        )},
     }  # fmt: skip
     for column in ("size_bytes", "attempts", "next_attempt"):
         found |= {f"waiting by {sign}{column}": f"{WAITING}?sort={sign}{column}" for sign in ("", "-")}

@@ -21,7 +21,9 @@ from rich.console import Console
 from bench import accounting, report, runs
 from bench.systems import LATENCY_DOMAIN, SINK_DOMAIN, MailspoolSystem, PostfixSystem, System
 from tests.support import postfix, postgres
+from tests.support.daemon import Daemon
 from tests.support.dns import DNSServer
+from tests.support.ports import free_port, is_listening
 from tests.support.sink import CountingSink, SmtpSink
 
 LATENCY_RATE = 50.0
@@ -66,6 +68,12 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--workers", type=int, default=1, help="Mailspool's mail workers (default 1)")
     parser.add_argument("--latency-seconds", type=float, help="how long to send 50/s for latency (default 30; 0: not)")
     parser.add_argument("--no-intake", action="store_true", help="leave out the runs that only take in")
+    parser.add_argument(
+        "--engine-ms",
+        type=int,
+        default=0,
+        help="scan by engines that take so many milliseconds (default: none)",
+    )
     parser.add_argument("--no-postfix", action="store_true", help="measure Mailspool alone")
     parser.add_argument("--silent-postfix", action="store_true", help="let Postfix write no mail log")
     parser.add_argument("--profile", action="store_true", help="profile listener and worker; spoils the figures")
@@ -89,14 +97,18 @@ def _measure(options: argparse.Namespace, folder: Path, results: report.Results,
     sink, counting = SmtpSink(folder), CountingSink(folder)
     dns = DNSServer()
     started: list[System] = []
+    engines = (free_port(), free_port()) if options.engine_ms else None
+    scanners = _scanners(engines, options.engine_ms, folder) if engines else None
     try:
+        if scanners is not None:
+            scanners.start(lambda: is_listening(engines[1]))
         sink.start()
         counting.start()
         dns.start()
         for domain in (SINK_DOMAIN, LATENCY_DOMAIN):
             dns.add(domain, "MX", f"10 mx.{domain}.")
             dns.add(f"mx.{domain}", "A", "127.0.0.1")
-        for system in _systems(options, folder, dns.address, sink.port, counting.port):
+        for system in _systems(options, folder, dns.address, sink.port, counting.port, engines):
             console.print(f"starting {system.name}")
             started.append(system)
             system.start()
@@ -117,22 +129,42 @@ def _measure(options: argparse.Namespace, folder: Path, results: report.Results,
     finally:
         for system in started:
             system.stop()
+        if scanners is not None:
+            scanners.stop()
         dns.stop()
         counting.stop()
         sink.stop()
 
 
-def _systems(options: argparse.Namespace, folder: Path, dns: str, sink_port: int, latency_port: int) -> list[System]:
+def _systems(
+    options: argparse.Namespace,
+    folder: Path,
+    dns: str,
+    sink_port: int,
+    latency_port: int,
+    engines: tuple[int, int] | None,
+) -> list[System]:
     databases = ["sqlite", "postgres"] if options.database == "both" else [options.database]
     systems: list[System] = [
         MailspoolSystem(
-            folder, database, dns=dns, sink_port=sink_port, workers=options.workers, profile=options.profile
+            folder,
+            database,
+            dns=dns,
+            sink_port=sink_port,
+            workers=options.workers,
+            profile=options.profile,
+            engines=engines,
         )
         for database in databases
     ]
     if not options.no_postfix:
         systems.append(PostfixSystem(sink_port, latency_port, logs=not options.silent_postfix))
     return systems
+
+
+def _scanners(engines: tuple[int, int], milliseconds: int, folder: Path) -> Daemon:
+    command = [sys.executable, "-m", "bench.engines", *map(str, engines), str(milliseconds)]
+    return Daemon("engines", command, folder / "engines.log")
 
 
 def _turns(systems: list[System], number: int) -> list[System]:

@@ -47,11 +47,32 @@ class System(ABC):
         """Hand what is for LATENCY_DOMAIN to the sink on that port, from now on."""
 
 
+# Every kind of check that needs an answer from elsewhere, for outbound mail as well.
+_ENGINES = """
+from quarantine.models import AntivirusSettings, Check
+row = AntivirusSettings.load()
+row.clamd_servers, row.clamd_connections = "127.0.0.1:{clamd}", 200
+row.full_clean()
+row.save()
+for kind, where, pattern in (
+    ("spamd", "127.0.0.1:{spamd}", ""), ("spf", "", ""), ("dkim", "", ""), ("dmarc", "", ""), ("rdns", "", ""),
+    ("ip_list", "bl.test", ""), ("uri_list", "uri.test", ""), ("null_sender", "", ""), ("body", "", "viagra"),
+):
+    check = Check(name=kind, kind=kind, where=where, pattern=pattern, outbound=True)
+    check.full_clean()
+    check.save()
+"""
+
+
 class MailspoolSystem(System):
     """Mailspool as `make run` sets it up, without web, on SQLite or on a PostgreSQL that syncs."""
 
-    def __init__(self, folder: Path, database: str, *, dns: str, sink_port: int, workers: int, profile: bool) -> None:
+    def __init__(
+        self, folder: Path, database: str, *, dns: str, sink_port: int, workers: int, profile: bool,
+        engines: tuple[int, int] | None = None,
+    ) -> None:  # fmt: skip
         self.name = f"mailspool/{database}"
+        self._engines = engines
         self.sink_port = sink_port
         self.profile = profile
         self.folder = folder / database
@@ -71,6 +92,8 @@ class MailspoolSystem(System):
                 _profiled(daemon, self.folder / f"{daemon.name}.profile")
         self.mailspool.prepare()
         self.mailspool.settings(bypass_networks="127.0.0.0/8", smtp_out_port=self.sink_port)
+        if self._engines is not None:
+            self.mailspool.run(_ENGINES.format(clamd=self._engines[0], spamd=self._engines[1]))
         self.mailspool.start()
 
     def stop(self) -> None:

@@ -15,6 +15,8 @@ SECTIONS = (
             ("Overview", "monitoring", "admin:index"),
             ("Spool", "forward_to_inbox", "admin:spool_entry_changelist"),
             ("Waiting to Deliver", "schedule_send", "admin:spool_entry_waiting"),
+            ("Spam Quarantine", "report", "admin:quarantine_item_spam"),
+            ("Virus Quarantine", "coronavirus", "admin:quarantine_item_virus"),
             ("Backlog map", "grid_on", "admin:spool_entry_backlog"),
             ("Message trace", "manage_search", "admin:spool_trace_changelist"),
             ("Alerts", "notifications_active", "admin:spool_alertevent_changelist"),
@@ -33,6 +35,8 @@ SECTIONS = (
         "Server",
         (
             ("Routes", "alt_route", "admin:spool_route_changelist"),
+            ("Antispam", "filter_alt", "admin:quarantine_antispamsettings_changelist"),
+            ("Antivirus", "bug_report", "admin:quarantine_antivirussettings_changelist"),
             ("Settings", "tune", "admin:spool_settings_changelist"),
             ("Jobs", "conveyor_belt", "admin:django_rq_dashboard_changelist"),
             ("Audit", "history", "admin:spool_auditevent_changelist"),

@@ -50,6 +50,7 @@ INSTALLED_APPS = [
     "axes",
     "accounts",
     "spool",
+    "quarantine",
 ]
 
 MIDDLEWARE = [
@@ -153,13 +154,24 @@ if MAILSPOOL_HTTPS:
 
 # Extension points: dotted paths, run in this order. A third party adds its own with one line.
 SPOOL_SMTP_CHECKS: list[str] = []
-SPOOL_STAGES = ["spool.stages.DeliveryDelay", "spool.stages.Delivery"]
+SPOOL_STAGES = [
+    "spool.stages.DeliveryDelay",
+    "quarantine.stages.VirusCheck",
+    "quarantine.stages.SpamCheck",
+    "spool.stages.Delivery",
+]
+# Where stages keep what they take out of the spool.
+SPOOL_HOLDERS = ["quarantine.holding.Quarantine"]
+# What looks for viruses, in order; the page Antivirus says which of them are in use.
+SPOOL_VIRUS_SCANNERS = ["quarantine.engines.clamd.Clamd", "quarantine.engines.command.CommandLine"]
 
 # The tabs above the spool's pages, in order; another app appends its own.
 SPOOL_CONSOLE_TABS = [
     "mailspool.overview.tabs.OVERVIEW",
     "spool.console.tabs.SPOOL",
     "spool.console.tabs.WAITING",
+    "quarantine.console.tabs.SPAM",
+    "quarantine.console.tabs.VIRUS",
     "spool.console.tabs.BACKLOG",
 ]
 

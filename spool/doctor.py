@@ -13,6 +13,7 @@ from django.conf import settings as django_settings
 from django.utils import timezone
 
 from spool import dropfolder, incoming, store
+from spool.holders import holders
 from spool.models.entry import Entry
 from spool.models.recipient import Recipient
 from spool.models.trace import Trace
@@ -53,6 +54,8 @@ def examine() -> Iterator[Finding]:
     strays = Recipient.objects.exclude(entry__in=Entry.objects.all())
     if (count := strays.count()) > 0:
         yield Finding("stray recipients", str(count), "removed")
+    for holder in holders():
+        yield from holder.examine()
 
 
 def mend(finding: Finding) -> None:
@@ -104,12 +107,13 @@ def _subspool(subspool: str) -> Iterator[Finding]:
 
 
 def _known(names: list[str]) -> dict[str, int]:
-    """Sizes by file name of entries, and of deleted ones whose file has not reached the trash yet.
+    """Sizes by file name of entries, and of those taken out whose file has not been brought away yet.
 
-    By one statement: an entry that is deleted or restored at this moment is in one of the two tables.
+    By one statement: an entry that is deleted, quarantined or restored at this moment is in one of the tables.
     """
     entries = Entry.objects.filter(file_name__in=names).values_list("file_name", "size_bytes")
-    return dict(entries.union(Trashed.objects.filter(file_name__in=names).values_list("file_name", "size_bytes")))
+    trashed = Trashed.objects.filter(file_name__in=names).values_list("file_name", "size_bytes")
+    return dict(entries.union(trashed, *(holder.sizes(names) for holder in holders())))
 
 
 def _changed(path: Path) -> float:

@@ -113,6 +113,11 @@ class LeasedEntry:
     port: int = 0
     # Host, or host:port, that an administrator chose instead of its usual route.
     next_hop: str = ""
+    # What stages want added while the message is delivered to mailboxes here: header lines with CRLF, a prefix of the
+    # subject, and the Junk folder instead of the inbox. The file never changes.
+    added_header: bytes = b""
+    subject_prefix: str = ""
+    junk: bool = False
 
     def read(self) -> bytes:
         """The whole message. Raises FileNotFoundError when its file is gone."""

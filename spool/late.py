@@ -14,6 +14,7 @@ from django.db.models import F
 from spool import statements, trash
 from spool.envelope import DeliveryReport, RecipientResult
 from spool.headers import storable
+from spool.holders import holders
 from spool.journal import LONGEST_REPLY, attempt_rows, insert_traces, trace_rows
 from spool.models.attempt import Attempt
 from spool.models.entry import Entry
@@ -49,8 +50,14 @@ def record(reports: Sequence[DeliveryReport], now: datetime) -> list[Path]:
     trashed = set(Trashed.objects.filter(file_name__in=names).values_list("id", flat=True))
     for report in reports:
         if report.entry.id in trashed:
-            trash.note_delivered(report.entry.id, [r for r in report.results if r.outcome is Outcome.DELIVERED], now)
+            trash.note_delivered(report.entry.id, _delivered(report), now)
     kept = there | trashed
+    for holder in holders():
+        held = holder.entry_ids(names)
+        for report in reports:
+            if report.entry.id in held:
+                holder.note_delivered(report.entry.id, _delivered(report), now)
+        kept |= held
     return [report.entry.path for report in reports if report.entry.id not in kept and report.entry.file_name in ended]
 
 
@@ -65,6 +72,10 @@ def settled_by_others(reports: Iterable[DeliveryReport], held: Mapping[int, int]
         if held.get(report.entry.id, report.entry.recipients_done) != report.entry.recipients_done
     ]
     return statements.settled_recipients(changed) if changed else set()
+
+
+def _delivered(report: DeliveryReport) -> list[RecipientResult]:
+    return [result for result in report.results if result.outcome is Outcome.DELIVERED]
 
 
 def _settle(result: RecipientResult) -> bool:

@@ -24,6 +24,7 @@ from redis.exceptions import RedisError
 from spool import doorbell, leases
 from spool.delivery.deliveries import Deliveries
 from spool.envelope import DeliveryReport, LeasedEntry
+from spool.models.entry import Status
 from spool.rounds import Failure, Round, Rounds
 from spool.stages import Stage, StageContext, WaitUntil, load_stages
 
@@ -34,6 +35,8 @@ LINGER_SECONDS = 5.0
 # How often a pass looks at the database unasked: Redis may be away.
 POLL_SECONDS = 2.0
 DRAIN_SECONDS = 25.0
+# A stage that takes longer is shown as the status of its entries.
+SLOW_SECONDS = 0.5
 # Entries in work are at most this many times "deliveries at once", when most of them wait for dead hosts.
 MOST_PARKED = 10
 
@@ -72,7 +75,7 @@ class Pass:
     def __init__(self) -> None:
         self.owner = leases.new_owner()
         self._stages = load_stages()
-        self._rounds = Rounds(self.owner, straight=len(self._stages) <= 1)
+        self._rounds = Rounds(self.owner, self._stages)
         self._finished: list[DeliveryReport] = []
         self._failed: list[Failure] = []
         self._resting: list[tuple[LeasedEntry, WaitUntil]] = []
@@ -176,28 +179,31 @@ class Pass:
         if not here.leased:
             return
         self._working.update((entry.id, entry) for entry in here.leased)
-        context = StageContext(here.settings, timezone.now())
-        if any(stage.wants(entry, context) for stage in self._stages for entry in here.leased):
-            task = asyncio.ensure_future(self._through_stages(here.leased, context))
+        context = StageContext(here.settings, timezone.now(), self.owner, _database)
+        if any(stage.wants(entry, context) for stage in here.stages for entry in here.leased):
+            task = asyncio.ensure_future(self._through_stages(here, context))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
         else:
             self._deliveries.start(here.leased)
 
-    async def _through_stages(self, batch: Sequence[LeasedEntry], context: StageContext) -> None:
+    async def _through_stages(self, here: Round, context: StageContext) -> None:
         """Take a batch through each stage that wants some of it, then hand on what is left to delivery."""
-        left = list(batch)
-        for stage in self._stages:
+        left = list(here.leased)
+        for stage in here.stages:
             wanted = [entry for entry in left if stage.wants(entry, context)]
             if wanted:
                 gone = await self._through(stage, wanted, context)
                 left = [entry for entry in left if entry.id not in gone]
         if left:
+            if not here.straight:
+                await self._mark(left, None)
             self._deliveries.start(left)
         self._event.set()
 
     async def _through(self, stage: Stage, wanted: Sequence[LeasedEntry], context: StageContext) -> set[int]:
         """Run one stage; the ids of entries that go no further now."""
+        slow = asyncio.ensure_future(self._mark_slow(wanted, stage.status))
         try:
             verdicts = await asyncio.wait_for(stage.run(wanted, context), stage.time_limit_seconds)
         except Exception:  # the edge of a stage: the poison rule
@@ -205,6 +211,8 @@ class Pass:
             text = traceback.format_exc()
             self._failed += [Failure(entry, text) for entry in wanted]
             return {entry.id for entry in wanted}
+        finally:
+            slow.cancel()
         for entry in wanted:
             verdict = verdicts.get(entry.id)
             if isinstance(verdict, WaitUntil):
@@ -212,6 +220,19 @@ class Pass:
             elif verdict is not None:
                 self._working.pop(entry.id, None)
         return set(verdicts)
+
+    async def _mark_slow(self, entries: Sequence[LeasedEntry], status: Status) -> None:
+        """Show in which stage entries are, once they have been there for longer than anybody could see."""
+        await asyncio.sleep(SLOW_SECONDS)
+        await self._mark(entries, status)
+
+    async def _mark(self, entries: Sequence[LeasedEntry], status: Status | None) -> None:
+        assert self._loop is not None
+        try:
+            await self._loop.run_in_executor(_database, self._rounds.mark, [entry.id for entry in entries], status)
+        except DatabaseError as error:
+            # It is only for those who watch.
+            log.warning("the state of entries could not be shown: %s", error)
 
     def _delivered(self, report: DeliveryReport) -> None:
         self._finished.append(report)

@@ -20,8 +20,11 @@ from django.utils import timezone
 from spool import completion, leases, statements, store
 from spool.delivery.routes import RoutingTable, cached_table
 from spool.envelope import DeliveryReport, LeasedEntry
+from spool.headers import storable
+from spool.journal import LONGEST_REPLY
+from spool.models.entry import Status
 from spool.models.settings import Settings, current
-from spool.stages import WaitUntil
+from spool.stages import DeliveryDelay, Stage, WaitUntil
 
 log = logging.getLogger(__name__)
 
@@ -48,14 +51,20 @@ class Round:
     leased: list[LeasedEntry] = field(default_factory=list)
     next_due: datetime | None = None
     more: bool = False
+    stages: list[Stage] = field(default_factory=list)
+
+    @property
+    def straight(self) -> bool:
+        """Whether no stage but the delay stands before delivery."""
+        return all(isinstance(stage, DeliveryDelay) for stage in self.stages)
 
 
 class Rounds:
-    """The visits of one pass. `straight` says that no stage but the delay stands before delivery."""
+    """The visits of one pass."""
 
-    def __init__(self, owner: str, *, straight: bool) -> None:
+    def __init__(self, owner: str, stages: Sequence[Stage]) -> None:
         self._owner = owner
-        self._straight = straight
+        self._stages = stages
         self._writer = store.Writer()
 
     def visit(
@@ -77,12 +86,27 @@ class Rounds:
             if want > 0:
                 now = timezone.now()
                 no_delay = here.settings.delivery_delay_seconds == 0
+                here.stages = [stage for stage in self._stages if stage.prepare()]
                 with statements.write_transaction():
-                    here.leased = leases.take(self._owner, now, want, straight=self._straight, no_delay=no_delay)
+                    here.leased = leases.take(self._owner, now, want, straight=here.straight, no_delay=no_delay)
                 here.more = len(here.leased) >= want
             if not here.more:
                 here.next_due = statements.earliest_due()
             return here
+        except DatabaseError:
+            connection.close()
+            raise
+
+    def mark(self, entry_ids: Sequence[int], status: Status | None) -> None:
+        """Show where entries in work are: in a stage, or on their way out. Raises django.db.Error."""
+        clause, parameters = statements.id_list(entry_ids)
+        shown = "CASE direction WHEN 1 THEN 'local' ELSE 'remote' END" if status is None else f"'{status.value}'"
+        try:
+            with statements.write_transaction():
+                statements.execute(
+                    f"UPDATE spool_entry SET status = {shown} WHERE id {clause} AND leased_by = %s",  # noqa: S608
+                    [*parameters, self._owner],
+                )
         except DatabaseError:
             connection.close()
             raise
@@ -168,6 +192,15 @@ class Rounds:
                 due = statements.db_time(verdict.due)
                 statements.execute(
                     "UPDATE spool_entry SET status = %s, next_attempt = %s, leased_by = '',"
-                    " due_at = CASE WHEN hold THEN NULL ELSE %s END WHERE id = %s AND leased_by = %s",
-                    (verdict.status.value, due, due, entry.id, self._owner),
+                    " due_at = CASE WHEN hold THEN NULL ELSE %s END,"
+                    " last_error = CASE WHEN %s THEN last_error ELSE %s END WHERE id = %s AND leased_by = %s",
+                    (
+                        verdict.status.value,
+                        due,
+                        due,
+                        not verdict.reason,
+                        storable(verdict.reason, LONGEST_REPLY),
+                        entry.id,
+                        self._owner,
+                    ),
                 )

@@ -13,9 +13,12 @@ batch, and it answers for each with a verdict. The last stage is always `Deliver
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import TypeVar
 
 from django.conf import settings as django_settings
 from django.core.exceptions import ImproperlyConfigured
@@ -25,18 +28,26 @@ from spool.envelope import LeasedEntry
 from spool.models.entry import Status
 from spool.models.settings import Settings
 
+T = TypeVar("T")
+
 
 @dataclass(frozen=True, slots=True)
 class StageContext:
-    """What a stage may know of the pass that runs it."""
+    """What a stage may know of the pass that runs it. `owner` is who holds the entries' leases."""
 
     settings: Settings
     now: datetime
+    owner: str = ""
+    database: Executor | None = None
+
+    async def in_database(self, work: Callable[[], T]) -> T:
+        """Do `work`, which reads or writes rows, in the pass's database thread. It must not take long."""
+        return await asyncio.get_running_loop().run_in_executor(self.database, work)
 
 
 @dataclass(frozen=True, slots=True)
 class WaitUntil:
-    """The entry rests until `due`, under `status`; this is no attempt."""
+    """The entry rests until `due`, under `status`; this is no attempt. `reason` is shown as its last error."""
 
     due: datetime
     status: Status
@@ -56,6 +67,14 @@ class Stage:
 
     status: Status = Status.DELIVERY_DELAY
     time_limit_seconds: float = 300.0
+
+    def prepare(self) -> bool:
+        """Whether the stage may want any entry at all now.
+
+        Called in the database thread each time before entries are leased: the place to look at settings, by a copy
+        that is kept for a second. A stage that says no is not asked about any entry, and costs nothing.
+        """
+        return True
 
     def wants(self, entry: LeasedEntry, context: StageContext) -> bool:
         """Whether this stage has something to do for `entry`; called for every entry, so it must be cheap."""

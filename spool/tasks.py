@@ -13,6 +13,7 @@ from spool.actions.actor import Actor
 from spool.actions.queueing import release_expired
 from spool.actions.undoing import undo
 from spool.actions.verb import Refused
+from spool.holders import holders
 from spool.models.settings import current
 from spool.passes import run
 from spool.retention import forget_traces
@@ -56,6 +57,8 @@ def forget() -> None:
     moving.finish(now)
     trash.purge(now, current().trash_days)
     forget_traces(now, current().trace_days)
+    for holder in holders():
+        holder.tidy(now)
 
 
 def run_bulk_job(job_id: int) -> None:

@@ -15,18 +15,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 from django.conf import settings as django_settings
 
-from spool import incoming, statements, store
+from spool import incoming, packing, statements, store
 from spool.envelope import RecipientResult
-from spool.headers import storable
-from spool.models.entry import Entry
-from spool.models.recipient import Outcome, Recipient
-from spool.models.trace import Trace
+from spool.models.recipient import Outcome
 from spool.models.trashed import Trashed, TrashState
-from spool.traffic import counting
 
 CHUNK = 500
 
@@ -76,16 +71,11 @@ def take(
     statements.execute(
         f"INSERT INTO spool_trashed (id, file_name, subspool, sender, subject, size_bytes, state, target, at, event_id,"
         f" entry, recipients) SELECT e.id, e.file_name, e.subspool, e.sender, e.subject, e.size_bytes, {_text(state)},"
-        f" %s, %s, %s, {_as_json('e', Entry)}, {_recipients_as_json()} FROM spool_entry e WHERE e.id {clause}",
+        f" %s, %s, %s, {packing.entry_as_json()}, {packing.recipients_as_json()} FROM spool_entry e"
+        f" WHERE e.id {clause}",
         [target, moment, event_id, *parameters],
     )
-    statements.execute(
-        f"INSERT INTO spool_trace ({', '.join(statements.TRACE_COLUMNS)}) SELECT e.file_name, e.sender, r.address,"
-        " r.kind, 'removed', %s, '', e.auth_user, e.client_ip, e.ehlo_name, e.tls, e.port, e.subject, e.message_id,"
-        " e.size_bytes, e.attempts, e.created, %s FROM spool_entry e JOIN spool_recipient r ON r.entry_id = e.id"
-        f" WHERE e.id {clause} AND r.status = 'pending'",
-        [reply[:500], moment, *parameters],
-    )
+    packing.trace_open_recipients(clause, parameters, Outcome.REMOVED, reply, now)
     statements.execute(f"DELETE FROM spool_recipient WHERE entry_id {clause}", parameters)
     rows = statements.execute(
         f"DELETE FROM spool_entry WHERE id {clause} RETURNING id, file_name, subspool", parameters
@@ -102,7 +92,7 @@ def put_files_away(taken: Sequence[Taken]) -> None:
     # Under the rows' locks: somebody may be restoring them already.
     with statements.write_transaction():
         for item in locked([item.id for item in taken]):
-            _rename(item.in_spool, item.in_trash)
+            rename(item.in_spool, item.in_trash)
     # The names in the spool need no sync: a file is looked for in both places.
     store.sync_folder(folder)
 
@@ -147,29 +137,8 @@ def note_delivered(entry_id: int, results: Sequence[RecipientResult], now: datet
     Call it in a transaction.
     """
     row = Trashed.objects.select_for_update().filter(id=entry_id).first()
-    if row is None or not results:
-        return
-    by_id = {result.recipient.id: result for result in results}
-    ended: list[counting.Ending] = []
-    for recipient in row.recipients:
-        result = by_id.get(recipient["id"])
-        if result is None or recipient["status"] != Outcome.PENDING:
-            continue
-        reply, host = storable(result.reply, 500), storable(result.host, 255)
-        recipient |= {"status": Outcome.DELIVERED.value, "last_reply": reply, "last_host": host}
-        row.entry["recipients_done"] += 1
-        Trace.objects.filter(
-            file_name=row.file_name, recipient=recipient["address"], outcome=Outcome.REMOVED, ended=row.at
-        ).update(outcome=Outcome.DELIVERED, reply=reply, host=host)
-        ended.append(
-            (
-                Outcome.DELIVERED.value, recipient["kind"], row.sender, row.entry["client_ip"], recipient["address"],
-                row.entry["created"],
-            )
-        )  # fmt: skip
-    if ended:
-        counting.endings(ended, now)
-    row.save(update_fields=["entry", "recipients"])
+    if row is not None and packing.note_delivered(row, results, Outcome.REMOVED, now):
+        row.save(update_fields=["entry", "recipients"])
 
 
 def purge(now: datetime, days: int) -> int:
@@ -215,7 +184,7 @@ def _bring_back(item: Taken) -> bool:
         return True
     item.in_spool.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     if item.state != TrashState.MOVED:
-        return _rename(item.in_trash, item.in_spool)
+        return rename(item.in_trash, item.in_spool)
     source = Path(item.target) / item.file_name
     try:
         size = Trashed.objects.values_list("size_bytes", flat=True).get(id=item.id)
@@ -224,10 +193,11 @@ def _bring_back(item: Taken) -> bool:
             return False
     except (OSError, Trashed.DoesNotExist):
         return False
-    return _link_or_copy(source, item.in_spool)
+    return link_or_copy(source, item.in_spool)
 
 
-def _link_or_copy(source: Path, target: Path) -> bool:
+def link_or_copy(source: Path, target: Path) -> bool:
+    """Have the file under `target` too, durable; False when there is no `source`."""
     try:
         os.link(source, target, follow_symlinks=False)
         return True
@@ -247,7 +217,7 @@ def _link_or_copy(source: Path, target: Path) -> bool:
     return True
 
 
-def _rename(source: Path, target: Path) -> bool:
+def rename(source: Path, target: Path) -> bool:
     """Rename, across file systems if need be; False when there is no such file."""
     try:
         os.rename(source, target)
@@ -257,7 +227,7 @@ def _rename(source: Path, target: Path) -> bool:
     except OSError as error:
         if error.errno != errno.EXDEV:
             raise
-    done = _link_or_copy(source, target)
+    done = link_or_copy(source, target)
     store.sync_folder(target.parent)
     store.unlink(source)
     return done
@@ -265,89 +235,16 @@ def _rename(source: Path, target: Path) -> bool:
 
 def _insert(items: Sequence[Taken], now: datetime) -> None:
     clause, parameters = statements.id_list([item.id for item in items])
-    if statements.on_sqlite():
-        _insert_sqlite(clause, parameters, now)
-    else:
-        _insert_postgresql(clause, parameters, now)
+    packing.unpack("spool_trashed", clause, parameters, now)
     # Only what this removal wrote down: a redirection before it has ended recipients for good.
-    names, moments = [i.file_name for i in items], sorted({statements.db_time(i.at) for i in items})  # type: ignore[type-var]
-    if statements.on_sqlite():
-        named, ended = (f"IN ({', '.join('%s' for _ in values)})" for values in (names, moments))
-        values: list[Any] = [*names, *moments]
-    else:
-        named = ended = "= ANY(%s)"
-        values = [names, moments]
-    statements.execute(
-        f"DELETE FROM spool_trace WHERE file_name {named} AND outcome = 'removed' AND ended {ended}", values
-    )
+    packing.untrace([item.file_name for item in items], [item.at for item in items], Outcome.REMOVED)
     statements.execute(f"DELETE FROM spool_trashed WHERE id {clause}", parameters)
-
-
-def _insert_postgresql(clause: str, parameters: Sequence[Any], now: datetime) -> None:
-    statements.execute(
-        "INSERT INTO spool_entry SELECT e.* FROM spool_trashed t, LATERAL jsonb_populate_record(NULL::spool_entry,"
-        " t.entry || jsonb_build_object('leased_by', '', 'status', CASE WHEN t.entry->>'status' IN ('local', 'remote')"
-        " THEN 'waiting' ELSE t.entry->>'status' END, 'due_at', CASE WHEN (t.entry->>'hold')::boolean THEN NULL ELSE"
-        " GREATEST(COALESCE((t.entry->>'next_attempt')::timestamptz, %s), %s) END)) AS e"
-        f" WHERE t.id {clause} ORDER BY t.id",
-        [now, now, *parameters],
-    )
-    statements.execute(
-        "INSERT INTO spool_recipient SELECT r.* FROM spool_trashed t,"
-        f" LATERAL jsonb_populate_recordset(NULL::spool_recipient, t.recipients) AS r WHERE t.id {clause}"
-        " ORDER BY r.id",
-        parameters,
-    )
-
-
-def _insert_sqlite(clause: str, parameters: Sequence[Any], now: datetime) -> None:
-    moment = statements.db_time(now)
-    columns = _columns(Entry)
-    changed = {
-        "leased_by": "''",
-        "status": "CASE WHEN json_extract(entry, '$.status') IN ('local', 'remote') THEN 'waiting'"
-                  " ELSE json_extract(entry, '$.status') END",
-        "due_at": "CASE WHEN json_extract(entry, '$.hold') THEN NULL"
-                  " ELSE MAX(COALESCE(json_extract(entry, '$.next_attempt'), %s), %s) END",
-    }  # fmt: skip
-    values = ", ".join(changed.get(name, f"json_extract(entry, '$.{name}')") for name in columns)
-    statements.execute(
-        f"INSERT INTO spool_entry ({', '.join(columns)}) SELECT {values} FROM spool_trashed WHERE id {clause}",
-        [moment, moment, *parameters],
-    )
-    columns = _columns(Recipient)
-    values = ", ".join(f"json_extract(r.value, '$.{name}')" for name in columns)
-    statements.execute(
-        f"INSERT INTO spool_recipient ({', '.join(columns)}) SELECT {values}"
-        f" FROM spool_trashed t, json_each(t.recipients) r WHERE t.id {clause}",
-        parameters,
-    )
 
 
 def _forget_moved(item: Taken) -> None:
     """The copy in the folder goes, for the message is in the spool again."""
     for name in (item.file_name, f"{item.file_name.removesuffix(store.SUFFIX)}.json"):
         store.unlink(Path(item.target) / name)
-
-
-def _columns(model: type[Entry] | type[Recipient]) -> list[str]:
-    return [str(field.column) for field in model._meta.concrete_fields]
-
-
-def _as_json(alias: str, model: type[Entry] | type[Recipient]) -> str:
-    if not statements.on_sqlite():
-        return f"to_jsonb({alias})"
-    pairs = ", ".join(f"'{name}', {alias}.{name}" for name in _columns(model))
-    return f"json_object({pairs})"
-
-
-def _recipients_as_json() -> str:
-    if not statements.on_sqlite():
-        return (
-            "COALESCE((SELECT jsonb_agg(to_jsonb(r) ORDER BY r.id) FROM spool_recipient r WHERE r.entry_id = e.id),"
-            " '[]'::jsonb)"
-        )
-    return f"(SELECT json_group_array({_as_json('r', Recipient)}) FROM spool_recipient r WHERE r.entry_id = e.id)"
 
 
 def _text(state: TrashState) -> str:

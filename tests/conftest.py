@@ -80,7 +80,14 @@ def redis(redis_server: RedisServer) -> Iterator[RedisServer]:
 def home() -> Home:
     """The run's home with nothing in its spool, drop folder and Maildirs."""
     home: Home = django_settings.HOME
-    for folder in (home.spool, home.drop, home.maildirs, home.root / "trash", home.root / "moved"):
+    for folder in (
+        home.spool,
+        home.drop,
+        home.maildirs,
+        home.root / "trash",
+        home.root / "moved",
+        home.root / "quarantine",
+    ):
         shutil.rmtree(folder, ignore_errors=True)
     home.create()
     return home
@@ -90,10 +97,14 @@ def home() -> Home:
 def _forget_what_was_cached() -> None:
     """What a process remembers for a second must not reach the next test."""
     from accounts import directory
+    from quarantine.models.check import forget_checks
+    from quarantine.models.onerow import OneRow
     from spool.models import settings as spool_settings
 
     spool_settings.forget()
     directory.forget()
+    OneRow.forget()
+    forget_checks()
 
 
 @pytest.hookimpl(wrapper=True)

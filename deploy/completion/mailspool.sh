@@ -5,7 +5,7 @@ if [ -n "$ZSH_VERSION" ]; then
 fi
 
 _mailspool() {
-    local current="${COMP_WORDS[COMP_CWORD]}" previous="${COMP_WORDS[COMP_CWORD-1]}" path="" words="account firstadmin scheduler send settings smtpd spool"
+    local current="${COMP_WORDS[COMP_CWORD]}" previous="${COMP_WORDS[COMP_CWORD-1]}" path="" words="account firstadmin quarantine scan scheduler send settings smtpd spool"
     local word number
     for ((number = 1; number < COMP_CWORD; number++)); do
         word="${COMP_WORDS[number]}"
@@ -73,6 +73,15 @@ _mailspool_words() {
         "account list member remove") words="--json" ;;
         "account list member list") words="--json" ;;
         "firstadmin") words="--json" ;;
+        "quarantine") words="list show resend rescan delete move purge" ;;
+        "quarantine list") words="--kind --sender --recipient --ip --auth-user --id --subject --direction --larger --smaller --why --min-score --older --younger --search --sort --limit --json" ;;
+        "quarantine show") words="--json" ;;
+        "quarantine resend") words="--kind --sender --recipient --ip --auth-user --id --subject --direction --larger --smaller --why --min-score --older --younger --search --all --background --trust --dry-run --yes --json" ;;
+        "quarantine rescan") words="--kind --sender --recipient --ip --auth-user --id --subject --direction --larger --smaller --why --min-score --older --younger --search --all --background --dry-run --yes --json" ;;
+        "quarantine delete") words="--kind --sender --recipient --ip --auth-user --id --subject --direction --larger --smaller --why --min-score --older --younger --search --all --background --dry-run --yes --json" ;;
+        "quarantine move") words="--kind --sender --recipient --ip --auth-user --id --subject --direction --larger --smaller --why --min-score --older --younger --search --all --background --folder --dry-run --yes --json" ;;
+        "quarantine purge") words="--kind --sender --recipient --ip --auth-user --id --subject --direction --larger --smaller --why --min-score --older --younger --search --all --background --dry-run --yes --json" ;;
+        "scan") words="--sender --recipient --ip --ehlo --outbound --json" ;;
         "scheduler") words="" ;;
         "send") words="--from --to --subject --body --eml --host --port --user --password --json" ;;
         "settings") words="--json list get set" ;;
@@ -111,6 +120,21 @@ _mailspool_values() {
         "account list add --posting") words="anyone members owner" ;;
         "account list set --posting") words="anyone members owner" ;;
         "firstadmin --verbosity") words="0 1 2 3" ;;
+        "quarantine --verbosity") words="0 1 2 3" ;;
+        "quarantine list --kind") words="spam virus" ;;
+        "quarantine list --direction") words="inbound outbound" ;;
+        "quarantine list --sort") words="-id id -size_bytes size_bytes" ;;
+        "quarantine resend --kind") words="spam virus" ;;
+        "quarantine resend --direction") words="inbound outbound" ;;
+        "quarantine rescan --kind") words="spam virus" ;;
+        "quarantine rescan --direction") words="inbound outbound" ;;
+        "quarantine delete --kind") words="spam virus" ;;
+        "quarantine delete --direction") words="inbound outbound" ;;
+        "quarantine move --kind") words="spam virus" ;;
+        "quarantine move --direction") words="inbound outbound" ;;
+        "quarantine purge --kind") words="spam virus" ;;
+        "quarantine purge --direction") words="inbound outbound" ;;
+        "scan --verbosity") words="0 1 2 3" ;;
         "scheduler --verbosity") words="0 1 2 3" ;;
         "send --verbosity") words="0 1 2 3" ;;
         "settings --verbosity") words="0 1 2 3" ;;

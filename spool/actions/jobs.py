@@ -18,7 +18,6 @@ from redis.exceptions import RedisError
 from spool import doorbell, leases, statements
 from spool.actions import audit
 from spool.actions.actor import Actor
-from spool.actions.selection import Selection
 from spool.actions.verb import Context, Refused, Tally
 from spool.actions.verbs import VERBS
 from spool.filters import BadFilter
@@ -104,7 +103,7 @@ def _take(job_id: int, owner: str) -> BulkJob | None:
 
 def _chunks(job: BulkJob, owner: str, progress: Callable[[BulkJob], None] | None, pace: bool) -> None:
     verb = VERBS[job.action]
-    selection = Selection.from_json(job.filter, job.ids)
+    selection = verb.selects.from_json(job.filter, job.ids)
     if job.cursor == 0 and pace:
         job.total = selection.count_all()
         BulkJob.objects.filter(id=job.id).update(total=job.total)

@@ -19,6 +19,7 @@ from spool.actions import folders
 from spool.actions.verb import Context, Progress, Refused, Tally, Verb, claim
 from spool.models.settings import current
 from spool.models.trashed import Trashed, TrashState
+from spool.packing import Packed
 
 log = logging.getLogger(__name__)
 
@@ -74,7 +75,7 @@ def make_files(ids: Sequence[int], path: Path) -> tuple[set[int], str]:
             with folders.opened(path, create=True) as folder:
                 for row in Trashed.objects.filter(id__in=list(rows)).order_by("id"):
                     try:
-                        _make(folder, row, rows[row.id].in_spool)
+                        write_pair(folder, row, rows[row.id].in_spool)
                     except (Refused, OSError) as error:
                         problem = problem or _words(error)
                         continue
@@ -106,8 +107,8 @@ def finish(now: datetime) -> int:
     return found
 
 
-def _make(folder: int, row: Trashed, source: Path) -> None:
-    """Both files, or none."""
+def write_pair(folder: int, row: Packed, source: Path) -> None:
+    """Make the EML and the JSON of one message in `folder`: both files, or none. Raises Refused and OSError."""
     stem = row.file_name.removesuffix(store.SUFFIX)
     if not source.exists():
         raise Refused("the message file is missing")
@@ -119,7 +120,7 @@ def _make(folder: int, row: Trashed, source: Path) -> None:
         raise
 
 
-def envelope_of(row: Trashed) -> dict[str, Any]:
+def envelope_of(row: Packed) -> dict[str, Any]:
     """The envelope for people and for putting back: only the recipients that are still open are delivered to again."""
     entry = row.entry
     names = ("sender", "auth_user", "client_ip", "ehlo_name", "subject", "message_id", "envid", "ret")
@@ -130,7 +131,7 @@ def envelope_of(row: Trashed) -> dict[str, Any]:
         "priority": entry["priority"],
         "smtputf8": bool(entry["smtputf8"]),
         "eight_bit": bool(entry["eight_bit"]),
-        "size_bytes": row.size_bytes,
+        "size_bytes": entry["size_bytes"],
         "created": entry["created"],
         "attempts": entry["attempts"],
         "last_error": entry["last_error"],

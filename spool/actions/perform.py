@@ -17,7 +17,6 @@ from spool.actions.verbs import VERBS
 from spool.filters import Count, SpoolFilter
 from spool.models.audit import AuditEvent
 from spool.models.bulkjob import BulkJob
-from spool.models.entry import Entry
 
 # More than this is work for the background, when the caller does not say otherwise.
 SMALL = 500
@@ -31,7 +30,7 @@ class Preview:
 
     action: str
     count: Count
-    sample: list[Entry]
+    sample: list[Any]
     busy: int
     what: str
     effect: str
@@ -61,11 +60,10 @@ def preview(action: str, what: SpoolFilter | Iterable[int] | Selection, actor: A
     actor.require_actions()
     verb = _verb(action)
     checked = verb.parameters(parameters)
-    selection = Selection.of(what)
+    selection = verb.selects.of(what)
     number = selection.count(COUNTED)
     sample = selection.sample(SAMPLE)
-    now = timezone.now()
-    busy = sum(1 for entry in sample if entry.leased_by and entry.due_at is not None and entry.due_at > now)
+    busy = selection.busy(sample, timezone.now())
     return Preview(
         action, number, sample, busy, selection.sentence(), verb.effect(checked), verb.undoable,
         number.more or number.number > SMALL, checked,
@@ -84,7 +82,7 @@ def perform(
     actor.require_actions()
     verb = _verb(action)
     checked = verb.parameters(parameters)
-    selection = Selection.of(what)
+    selection = verb.selects.of(what)
     number = selection.count(SMALL + 1)
     large = number.more or number.number > SMALL
     job = _job(verb, selection, actor, checked, number.number)
@@ -106,10 +104,9 @@ def _verb(action: str) -> Verb:
 
 def _job(verb: Verb, selection: Selection, actor: Actor, parameters: dict[str, Any], total: int) -> BulkJob:
     chosen = selection.filter.to_json() if selection.filter is not None else {}
-    last = Entry.objects.order_by("-id").values_list("id", flat=True).first() or 0
     with transaction.atomic():
         event = audit.begin(actor, verb.name, selection.sentence(), chosen=chosen, parameters=parameters, matched=total)
         return BulkJob.objects.create(
             action=verb.name, filter=chosen, ids=list(selection.ids), parameters=parameters, actor=actor.name,
-            total=total, last_id=last, created=timezone.now(), event=event,
+            total=total, last_id=selection.last_id(), created=timezone.now(), event=event,
         )  # fmt: skip

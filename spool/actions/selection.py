@@ -1,10 +1,14 @@
-"""What an action is for: all that a filter matches, or entries chosen one by one."""
+"""What an action is for: all that a filter matches, or entries chosen one by one.
+
+An action whose subject is something else than entries has a Selection of its own (see `Verb.selects`).
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from datetime import datetime
+from typing import Any, Self
 
 from spool.filters import Count, SpoolFilter, count, page
 from spool.filters.pages import matching_ids
@@ -17,20 +21,29 @@ MOST_CHOSEN = 10_000
 class Selection:
     """Either `filter` or `ids`."""
 
-    filter: SpoolFilter | None = None
+    filter: Any = None
     ids: tuple[int, ...] = ()
 
     @classmethod
-    def of(cls, what: SpoolFilter | Iterable[int] | Selection) -> Selection:
-        if isinstance(what, Selection):
+    def of(cls, what: SpoolFilter | Iterable[int] | Selection) -> Self:
+        if isinstance(what, cls):
             return what
+        assert not isinstance(what, Selection)
         if isinstance(what, SpoolFilter):
             return cls(filter=what)
         return cls(ids=tuple(sorted({int(number) for number in what}))[:MOST_CHOSEN])
 
     @classmethod
-    def from_json(cls, chosen: dict[str, Any], ids: list[int]) -> Selection:
+    def from_json(cls, chosen: dict[str, Any], ids: list[int]) -> Self:
         return cls(ids=tuple(ids)) if ids else cls(filter=SpoolFilter.from_json(chosen))
+
+    def last_id(self) -> int:
+        """The newest there is now: what comes later is not meant."""
+        return Entry.objects.order_by("-id").values_list("id", flat=True).first() or 0
+
+    def busy(self, sample: list[Any], now: datetime) -> int:
+        """How many of the sample are on the wire."""
+        return sum(1 for entry in sample if entry.leased_by and entry.due_at is not None and entry.due_at > now)
 
     def count(self, limit: int = 10_000) -> Count:
         """How many there are, counted up to `limit`."""
@@ -44,7 +57,7 @@ class Selection:
             return len(self.ids)
         return self.filter.apply(Entry.objects.all()).count()
 
-    def sample(self, size: int) -> list[Entry]:
+    def sample(self, size: int) -> list[Any]:
         """The newest few."""
         if self.filter is None:
             return list(Entry.objects.filter(id__in=self.ids).defer("traceback").order_by("-id")[:size])

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
 
 from django.db.models import F
 from django.utils import timezone
@@ -17,9 +20,37 @@ from spool.models.audit import AuditEvent
 from spool.models.trashed import Trashed
 
 
+@dataclass(frozen=True, slots=True)
+class Bin:
+    """Where the rows are that some actions took away: rows with an `event_id`, and what puts them back.
+
+    `restore` takes their ids and answers with (those restored, how many had lost their file).
+    """
+
+    actions: tuple[str, ...]
+    rows: Callable[[], Any]
+    restore: Callable[[Sequence[int], datetime], tuple[list[int], int]]
+
+
+_TRASH = Bin(("delete", "move"), Trashed.objects.all, trash.restore)
+# Another app adds the bins of its own actions.
+BINS: list[Bin] = [_TRASH]
+
+
+def _bin_of(action: str) -> Bin | None:
+    return next((found for found in BINS if action in found.actions), None)
+
+
 def can_undo(event: AuditEvent) -> bool:
-    """Whether there is anything of it left in the trash."""
-    return event.action in ("delete", "move") and Trashed.objects.filter(event=event).exists()
+    """Whether there is anything of it left to put back."""
+    found = _bin_of(event.action)
+    return found is not None and bool(found.rows().filter(event=event).exists())
+
+
+def rows_of(event_id: int) -> Any:
+    """What an action took and is still there to be put back: a queryset."""
+    action = AuditEvent.objects.filter(id=event_id).values_list("action", flat=True).first()
+    return (_bin_of(action or "") or _TRASH).rows().filter(event_id=event_id)
 
 
 def undo(
@@ -31,7 +62,11 @@ def undo(
     Raises NotAllowed, and Refused when nothing of it is left. An undo that is interrupted is done again: it goes on.
     """
     actor.require_actions()
-    wanted = Trashed.objects.filter(event_id=event_id) if event_id is not None else Trashed.objects.filter(id__in=ids)
+    found = _TRASH
+    if event_id is not None:
+        action = AuditEvent.objects.filter(id=event_id).values_list("action", flat=True).first()
+        found = _bin_of(action or "") or _TRASH
+    wanted = found.rows().filter(event_id=event_id) if event_id is not None else found.rows().filter(id__in=ids)
     if not wanted.exists():
         raise Refused("There is nothing left to undo: it was undone, put back, or kept as long as the settings say.")
     what = f"action {event_id}" if event_id is not None else f"{len(ids)} messages of the trash"
@@ -40,7 +75,7 @@ def undo(
     while chunk := list(wanted.filter(id__gt=cursor).order_by("id").values_list("id", "event_id")[: trash.CHUNK]):
         started = time.monotonic()
         cursor = chunk[-1][0]
-        restored, lost = trash.restore([number for number, _ in chunk], timezone.now())
+        restored, lost = found.restore([number for number, _ in chunk], timezone.now())
         events = dict(chunk)
         for undone in {events[number] for number in restored}:
             count = sum(events[number] == undone for number in restored)

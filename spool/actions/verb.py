@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any, ClassVar
 
 from spool import statements
+from spool.actions.selection import Selection
 
 
 class Refused(Exception):
@@ -45,13 +46,14 @@ Progress = Callable[[Tally, int], None]
 
 
 class Verb:
-    """One action. `chunk` is how many entries are worked on at a time."""
+    """One action. `chunk` is how many entries are worked on at a time; `selects` says what it is done to."""
 
     name: ClassVar[str]
     label: ClassVar[str]
     past: ClassVar[str]
     chunk: ClassVar[int] = 500
     undoable: ClassVar[bool] = False
+    selects: ClassVar[type[Selection]] = Selection
 
     def parameters(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """`given`, checked and ready for JSON. Raises Refused."""

@@ -6,6 +6,7 @@ from typing import Any
 
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, QueryDict, StreamingHttpResponse
 from django.shortcuts import get_object_or_404, render
+from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_GET, require_POST
 
@@ -22,7 +23,7 @@ QUICK_UNDO = 500
 OPEN = (JobState.QUEUED, JobState.RUNNING)
 
 
-def _actor(request: HttpRequest) -> actions.Actor:
+def actor_of(request: HttpRequest) -> actions.Actor:
     assert isinstance(request.user, User)
     return actions.Actor.of(request.user)
 
@@ -39,14 +40,16 @@ def _dialog(request: HttpRequest, button: Button, error: str = "") -> HttpRespon
         "action": button, "ids": request.POST.get("ids", ""), "all": request.POST.get("all", ""),
         "query": request.POST.get("query", ""), "page_name": request.POST.get("page", ""), "error": error,
         "inputs": [(field, values.get(field.name, "")) for field in button.inputs],
+        "dialog_link": reverse("admin:spool_entry_dialog", args=[button.url]),
+        "perform_link": reverse("admin:spool_entry_perform", args=[button.url]),
     }  # fmt: skip
     try:
         what = _selection(request)
         # An export changes nothing: what is counted and shown is the same for every action.
         name = "force" if button.url == "export" else button.url
-        context["preview"] = actions.preview(name, what, _actor(request), **values)
+        context["preview"] = actions.preview(name, what, actor_of(request), **values)
     except actions.Refused as refused:
-        context["preview"] = actions.preview("force", what, _actor(request))
+        context["preview"] = actions.preview("force", what, actor_of(request))
         context["unready"] = str(refused)
     except BadFilter as problem:
         context["error"] = str(problem)
@@ -63,16 +66,16 @@ def perform(request: HttpRequest, name: str) -> HttpResponseBase:
         if button.url == "export":
             return _export(request, what, values["format"])
         given: dict[str, Any] = dict(values)
-        outcome = actions.perform(button.url, what, _actor(request), **given)
+        outcome = actions.perform(button.url, what, actor_of(request), **given)
     except (actions.Refused, BadFilter) as error:
         return _dialog(request, button, str(error))
-    answer = render(request, "spool/console/_done.html", {"job": outcome.job, **_shown(outcome.job)})
+    answer = render(request, "spool/console/_done.html", {"job": outcome.job, **shown(outcome.job)})
     answer["HX-Trigger"] = "ms-done"
     return answer
 
 
 def _export(request: HttpRequest, what: actions.Selection, form: str) -> StreamingHttpResponse:
-    pieces = actions.export(what, form, _actor(request))
+    pieces = actions.export(what, form, actor_of(request))
     answer = StreamingHttpResponse(pieces, content_type=actions.FORMATS[form][1])
     stamp = timezone.localtime().strftime("%Y%m%d-%H%M%S")
     answer["Content-Disposition"] = f'attachment; filename="spool-{stamp}.{form}"'
@@ -83,15 +86,15 @@ def _export(request: HttpRequest, what: actions.Selection, form: str) -> Streami
 def job(request: HttpRequest, pk: int) -> HttpResponse:
     """How far a job is."""
     found = get_object_or_404(BulkJob.objects.select_related("event"), pk=pk)
-    return render(request, "spool/console/_job.html", {"job": found, **_shown(found)})
+    return render(request, "spool/console/_job.html", {"job": found, **shown(found)})
 
 
 @require_POST
 def cancel(request: HttpRequest, pk: int) -> HttpResponse:
     """Stop a job; what is done stays done."""
-    actions.cancel(pk, _actor(request))
+    actions.cancel(pk, actor_of(request))
     found = get_object_or_404(BulkJob.objects.select_related("event"), pk=pk)
-    return render(request, "spool/console/_job.html", {"job": found, **_shown(found)})
+    return render(request, "spool/console/_job.html", {"job": found, **shown(found)})
 
 
 @require_POST
@@ -100,10 +103,10 @@ def undo(request: HttpRequest, pk: int) -> HttpResponse:
     event = get_object_or_404(AuditEvent, pk=pk)
     try:
         if event.done - event.undone > QUICK_UNDO:
-            start_undo(_actor(request), pk)
+            start_undo(actor_of(request), pk)
             sentence, good = f"Putting back {event.done:,} messages in the background; see the Audit page.", True
         else:
-            tally = actions.undo(_actor(request), event_id=pk)
+            tally = actions.undo(actor_of(request), event_id=pk)
             lost = f", {tally.skipped:,} not: {tally.problem}" if tally.skipped else ""
             sentence, good = f"{tally.done:,} put back{lost}.", not tally.skipped
     except actions.Refused as error:
@@ -113,7 +116,7 @@ def undo(request: HttpRequest, pk: int) -> HttpResponse:
     return answer
 
 
-def _shown(found: BulkJob) -> dict[str, Any]:
+def shown(found: BulkJob) -> dict[str, Any]:
     verb = actions.VERBS.get(found.action)
     return {
         "is_open": found.state in OPEN, "undoable": actions.can_undo(found.event),

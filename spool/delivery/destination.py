@@ -258,6 +258,8 @@ class Destination:
                 content: bytes | BinaryIO
                 if entry.size_bytes <= LARGEST_WHOLE_BYTES:
                     content = entry.read()
+                    if self._lmtp and entry.added_header:
+                        content = entry.added_header + content
                 else:
                     content = files.enter_context(entry.path.open("rb"))
                 replies = await connection.send(entry, transaction.recipients, content)

@@ -230,12 +230,14 @@ def _copy(entry: LeasedEntry, recipient: LeasedRecipient, user: LocalUser) -> ma
     header = header_line("Return-Path", f"<{entry.sender}>") + header_line("Delivered-To", user.address)
     if recipient.original:
         header += header_line("X-Original-To", recipient.original)
+    folder = maildir.folder_of(user.address)
     return maildir.Copy(
         source=entry.path,
         size_bytes=entry.size_bytes,
-        folder=maildir.folder_of(user.address),
+        folder=folder / maildir.JUNK if entry.junk else folder,
         unique=maildir.unique_name(entry.file_name, recipient.id, entry.created),
-        header=header,
+        header=header + entry.added_header,
+        subject_prefix=entry.subject_prefix.encode("ascii", "replace"),
         created=entry.created.timestamp(),
         limit_bytes=user.mailbox_mb * 1024 * 1024,
     )

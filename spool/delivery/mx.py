@@ -58,7 +58,7 @@ class Exchangers:
 
     def __init__(self, own_name: str, resolver: str = "") -> None:
         self._own_name = own_name.lower().rstrip(".")
-        self._resolver = _resolver_at(resolver) if resolver else _system_resolver()
+        self._resolver = resolver_at(resolver) if resolver else system_resolver()
         self._resolver.lifetime = LOOKUP_SECONDS
         self._kept: dict[str, tuple[float, _Answer]] = {}
         self._asking: dict[str, asyncio.Task[_Answer]] = {}
@@ -180,7 +180,7 @@ class Exchangers:
             ) from error
 
 
-def _resolver_at(address: str) -> dns.asyncresolver.Resolver:
+def resolver_at(address: str) -> dns.asyncresolver.Resolver:
     """The resolver at `host:port`."""
     resolver = dns.asyncresolver.Resolver(configure=False)
     host, _, port = address.rpartition(":")
@@ -189,13 +189,14 @@ def _resolver_at(address: str) -> dns.asyncresolver.Resolver:
     return resolver
 
 
-def _system_resolver() -> dns.asyncresolver.Resolver:
+def system_resolver() -> dns.asyncresolver.Resolver:
+    """The one of this machine."""
     try:
         return dns.asyncresolver.Resolver(RESOLV_CONF)
     except dns.resolver.NoResolverConfiguration as error:
         # As resolv.conf(5) has it. Local mail needs no DNS: it must not wait for one.
         log.warning("%s names no resolver (%s): asking the one on this machine", RESOLV_CONF, error)
-        return _resolver_at("127.0.0.1:53")
+        return resolver_at("127.0.0.1:53")
 
 
 def _is_ip(text: str) -> bool:

@@ -11,7 +11,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from spool.actions import VERBS, Actor, Preview, perform, preview
+from spool.actions import VERBS, Actor, Preview, Selection, perform, preview
 from spool.filters.fields import PRIORITIES
 from spool.models import BulkJob, JobState
 from spool.shell.looking import chosen
@@ -23,6 +23,8 @@ WORTH_A_BAR = 1000
 
 def add_parsers(verbs: Any) -> None:
     for name, verb in VERBS.items():
+        if verb.selects is not Selection:
+            continue
         parser = verbs.add_parser(
             name, help=f"{verb.label}: {(verb.__doc__ or '').splitlines()[0]}",
             description=f"{verb.label}. {(verb.__doc__ or '').splitlines()[0]}",

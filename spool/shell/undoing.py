@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from spool.actions import FORMATS, Actor, Refused, export, put_back, undo
+from spool.actions.undoing import rows_of
 from spool.filters import count
 from spool.models import AuditEvent, Trashed
 from spool.shell.acting import add_consent, agree
@@ -47,7 +48,7 @@ def add_parsers(verbs: Any) -> None:
 def _undo(options: dict[str, Any], output: Output) -> None:
     what, actor = options["what"], Actor.at_the_shell()
     if what.isdecimal():
-        trashed, wanted = Trashed.objects.filter(event_id=int(what)), {"event_id": int(what)}
+        trashed, wanted = rows_of(int(what)), {"event_id": int(what)}
         event = AuditEvent.objects.filter(id=int(what)).first()
         sentence = str(event) if event else f"action {what}"
     else:

@@ -68,7 +68,9 @@ class Clients:
         count: int = 4,
         pause_seconds: float = 0.0,
         recipients: Callable[[random.Random], tuple[str, ...]] | None = None,
+        body: str = "",
     ) -> None:
+        self._body = body
         self._recipients = recipients or some_recipients
         self._pause = pause_seconds
         self._mailspool = mailspool
@@ -114,7 +116,7 @@ class Clients:
         for _ in range(20):
             if self._stop.is_set() or len(self._ledger.acknowledged) >= self._goal:
                 return
-            if not send_one(client, self._ledger, self._recipients(chance), chance.choice(SIZES)):
+            if not send_one(client, self._ledger, self._recipients(chance), chance.choice(SIZES), self._body):
                 client.rset()
                 time.sleep(0.05)
             self._stop.wait(self._pause)
@@ -126,7 +128,7 @@ def some_recipients(chance: random.Random) -> tuple[str, ...]:
     return tuple(chance.sample(everyone, chance.choice((1, 1, 1, 2, 3))))
 
 
-def send_one(client: smtplib.SMTP, ledger: Ledger, recipients: Sequence[str], size: int) -> bool:
+def send_one(client: smtplib.SMTP, ledger: Ledger, recipients: Sequence[str], size: int, body: str = "") -> bool:
     """Send a new message and write down the answer; whether it was 250. Raises what smtplib raises for a lost line."""
     test_id = ledger.new_test_id()
     code, reply = client.mail(SENDER)
@@ -139,7 +141,7 @@ def send_one(client: smtplib.SMTP, ledger: Ledger, recipients: Sequence[str], si
         ledger.refused[test_id] = f"{code} {reply.decode(errors='replace')}"
         return False
     ledger.unanswered.add(test_id)
-    content = a_message(recipients, SENDER, subject=test_id, size=size, test_id=test_id)
+    content = a_message(recipients, SENDER, subject=test_id, size=size, body=body or "Hello\r\n", test_id=test_id)
     code, reply = client.data(content)
     ledger.unanswered.discard(test_id)
     if code == 250:

@@ -32,7 +32,7 @@ def test_a_result_that_breaks_a_constraint_is_set_aside_at_once_and_stops_no_oth
     impossible.file_name = taken_name
     report = delivered(bad)
     report.spawned.append(impossible)
-    rounds = Rounds("worker", straight=True)
+    rounds = Rounds("worker", [])
     started = time.monotonic()
     rounds.visit([delivered(good), report], [], [], 0)
     rounds.close()

@@ -29,6 +29,12 @@
     if (!confirmation().open) confirmation().showModal();
   }
 
+  // A question that is not about an action: a download that is dangerous, for example.
+  async function ask(link) {
+    await htmx.ajax("GET", link, { source: confirmation(), target: "#confirm", swap: "innerHTML" });
+    if (!confirmation().open) confirmation().showModal();
+  }
+
   function view(tab) {
     const tabs = [...tab.parentElement.querySelectorAll("[role=tab]")];
     for (const other of tabs) {
@@ -47,6 +53,8 @@
     if (target.closest("[data-close]")) return (target.closest("dialog") ?? { close: () => history.back() }).close();
     const button = target.closest("[data-act]");
     if (button) return act(button);
+    const question = target.closest("[data-ask]");
+    if (question) return ask(question.dataset.ask);
     const dismissed = target.closest("[data-dismiss]");
     if (dismissed) return dismissed.closest(".ms-result").remove();
     const tab = target.closest(".ms-views [role=tab]");

@@ -92,7 +92,7 @@ def test_mail_that_came_after_the_job_was_made_is_not_its_business(admin: Actor,
 @pytest.mark.usefixtures("small_chunks")
 @pytest.mark.parametrize(
     ("module", "name", "after"),
-    [(trash, "take", 2), (trash, "put_files_away", 1), (jobs, "_advance", 2), (trash, "_rename", 9), (jobs, "_end", 0)],
+    [(trash, "take", 2), (trash, "put_files_away", 1), (jobs, "_advance", 2), (trash, "rename", 9), (jobs, "_end", 0)],
 )
 def test_a_killed_job_goes_on_where_it_was_and_every_message_is_deleted_once(
     admin: Actor, many: int, monkeypatch: pytest.MonkeyPatch, module: Any, name: str, after: int
@@ -122,7 +122,7 @@ def store_has(entry: Entry) -> bool:
 
 
 @pytest.mark.usefixtures("small_chunks")
-@pytest.mark.parametrize(("name", "after"), [("_insert", 1), ("_rename", 11), ("_insert", 0)])
+@pytest.mark.parametrize(("name", "after"), [("_insert", 1), ("rename", 11), ("_insert", 0)])
 def test_a_killed_undo_is_done_again_to_the_end(
     admin: Actor, many: int, monkeypatch: pytest.MonkeyPatch, name: str, after: int
 ) -> None:

@@ -1,0 +1,1 @@
+"""Resend, Delete and Move for quarantined messages, done by the machinery of spool.actions."""

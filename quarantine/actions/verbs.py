@@ -1,0 +1,171 @@
+"""What administrators do with quarantined messages. Pages, commands and jobs call them by spool.actions.perform."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from django.db.models import QuerySet
+
+from quarantine import removing, taking
+from quarantine.actions.selection import ItemSelection
+from quarantine.models.antispam import TrustedSender
+from quarantine.models.item import Item, ItemState
+from quarantine.rescanning import rescan
+from spool import doorbell, statements, store
+from spool.actions import folders, undoing
+from spool.actions.verb import Context, Progress, Tally, Verb
+from spool.actions.verbs import VERBS
+from spool.headers import storable
+from spool.models.settings import current
+
+
+class Resend(Verb):
+    """Back into the spool, for the recipients still open, past the check that caught it."""
+
+    name, label, past = "quarantine-resend", "Resend", "resent"
+    chunk = 100
+    selects = ItemSelection
+
+    def parameters(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        return {"trust": bool(given.get("trust"))}
+
+    def effect(self, parameters: Mapping[str, Any]) -> str:
+        trusted = " Their senders get no points for spam from now on, but those of SPF and DKIM."
+        return (
+            "They go back into the spool and are delivered to the recipients who have not got them yet. The check that"
+            f" caught them lets them pass; the other still looks at them.{trusted if parameters['trust'] else ''}"
+        )
+
+    def work(self, ids: Sequence[int], parameters: Mapping[str, Any], context: Context, progress: Progress) -> None:
+        with statements.write_transaction():
+            if parameters["trust"]:
+                _trust(ids, context.actor)
+            resent, lost = taking.resend(ids, context.now)
+            progress(_tally(len(resent), lost, len(ids)), ids[-1])
+        doorbell.ring()
+
+
+class Rescan(Verb):
+    """Look at them again: what would not be caught any more is resent, the rest stays."""
+
+    name, label, past = "quarantine-rescan", "Check again", "resent, as nothing is found any more"
+    chunk = 20
+    selects = ItemSelection
+
+    def effect(self, parameters: Mapping[str, Any]) -> str:
+        return (
+            "The check that caught them looks at them again. Those in which it finds nothing any more are resent; the"
+            " others stay, with what it says now. While a scanner or check does not answer nothing changes."
+        )
+
+    def work(self, ids: Sequence[int], parameters: Mapping[str, Any], context: Context, progress: Progress) -> None:
+        found = rescan(list(Item.objects.filter(id__in=ids, state=ItemState.HELD).order_by("id")))
+        with statements.write_transaction():
+            resent, _ = taking.resend([one.item_id for one in found if one.passes], context.now)
+            for one in found:
+                if not one.passes and one.why:
+                    Item.objects.filter(id=one.item_id, state=ItemState.HELD).update(
+                        why=storable(one.why, 255), score=one.score, findings=list(one.findings)
+                    )
+            problem = next((one.problem for one in found if one.problem), "would be caught again")
+            progress(Tally(len(resent), 0, len(ids) - len(resent), problem), ids[-1])
+        doorbell.ring()
+
+
+class Delete(Verb):
+    """Out of the list; it can be undone until the trash's days are over."""
+
+    name, label, past = "quarantine-delete", "Delete", "deleted"
+    undoable = True
+    selects = ItemSelection
+
+    def effect(self, parameters: Mapping[str, Any]) -> str:
+        days = current().trash_days
+        kept = f"{days} day{'s' if days != 1 else ''}"
+        return (
+            "They leave the quarantine and are not delivered. Their senders are not told. This can be undone for"
+            f" {kept}, but no longer than until their time of removal."
+        )
+
+    def work(self, ids: Sequence[int], parameters: Mapping[str, Any], context: Context, progress: Progress) -> None:
+        with statements.write_transaction():
+            done = removing.delete(ids, context.event_id, context.now)
+            progress(_tally(done, 0, len(ids)), ids[-1])
+
+
+class Move(Verb):
+    """Into a folder below the allowed roots, as an EML and the JSON of its envelope."""
+
+    name, label, past = "quarantine-move", "Move Messages", "moved"
+    chunk = 100
+    undoable = True
+    selects = ItemSelection
+
+    def parameters(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        path = folders.checked(str(given.get("folder") or ""))
+        with folders.opened(path, create=True):
+            return {"folder": str(path)}
+
+    def effect(self, parameters: Mapping[str, Any]) -> str:
+        return (
+            f"They leave the quarantine, are not delivered, and become files in {parameters['folder']}: an EML and a"
+            f" JSON of the envelope for each. Undo works for {current().trash_days} days, while the files are there."
+        )
+
+    def work(self, ids: Sequence[int], parameters: Mapping[str, Any], context: Context, progress: Progress) -> None:
+        folder = folders.checked(parameters["folder"])
+        with statements.write_transaction():
+            begun = removing.begin_move(ids, context.event_id, context.now, folder)
+            progress(_tally(0, 0, len(ids) - len(begun)), ids[-1])
+        moved, problem = removing.make_files(begun, folder)
+        failed = [number for number in begun if number not in moved]
+        if failed:
+            removing.put_back(failed, context.now)
+        with statements.write_transaction():
+            progress(Tally(len(moved), 0, len(failed), problem), ids[-1])
+
+
+class Purge(Verb):
+    """For good, at once: rows and files."""
+
+    name, label, past = "quarantine-purge", "Purge", "removed for good"
+    selects = ItemSelection
+
+    def effect(self, parameters: Mapping[str, Any]) -> str:
+        return "They are removed for good, with their files. This can't be undone."
+
+    def work(self, ids: Sequence[int], parameters: Mapping[str, Any], context: Context, progress: Progress) -> None:
+        with statements.write_transaction():
+            paths, done = removing.remove_rows(ids)
+            progress(_tally(done, 0, len(ids)), ids[-1])
+        for path in paths:
+            store.unlink(path)
+
+
+def _trust(ids: Sequence[int], actor: str) -> None:
+    senders = Item.objects.filter(id__in=ids).exclude(sender="").values_list("sender", flat=True)
+    rows = [
+        TrustedSender(pattern=one.lower(), description=f"By {actor}, when mail was resent"[:255]) for one in senders
+    ]
+    TrustedSender.objects.bulk_create([row for row in rows if len(row.pattern) <= 254], ignore_conflicts=True)
+
+
+def _tally(done: int, lost: int, asked: int) -> Tally:
+    gone = asked - done - lost
+    problem = "their files are missing" if lost else "were gone already" if gone else ""
+    return Tally(done, 0, lost + gone, problem)
+
+
+ACTIONS: tuple[Verb, ...] = (Resend(), Rescan(), Delete(), Move(), Purge())
+
+
+def register() -> None:
+    """Make them known to spool.actions. Called once, when Django starts."""
+    VERBS.update({verb.name: verb for verb in ACTIONS})
+    names = tuple(verb.name for verb in ACTIONS if verb.undoable)
+    undoing.BINS.append(undoing.Bin(names, _gone, removing.put_back))
+
+
+def _gone() -> QuerySet[Item]:
+    return Item.objects.filter(state__in=(ItemState.DELETED, ItemState.MOVED))

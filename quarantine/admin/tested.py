@@ -1,0 +1,60 @@
+"""What the pages Antivirus and Antispam share: health, statistics, and the box in which a message is tried out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.urls import URLPattern, path, reverse
+from django.views.decorators.http import require_POST
+
+from quarantine.admin.onerow import OneRowAdmin
+from quarantine.statistics import caught_by_day, health_of
+from quarantine.trying import LARGEST_BYTES, Envelope, try_content
+
+
+class TestedAdmin(OneRowAdmin):
+    """A page of settings with its engines' health below, and a test box."""
+
+    change_form_before_template = "quarantine/_health.html"
+    change_form_after_template = "quarantine/_try.html"
+    looks_for = "virus"
+
+    def engines(self) -> list[str]:
+        """The names under which they are counted."""
+        raise NotImplementedError
+
+    def get_urls(self) -> list[URLPattern]:
+        view = require_POST(self.try_out)
+        name = f"quarantine_{self.model._meta.model_name}_try"
+        return [path("try/", self.admin_site.admin_view(view), name=name), *super().get_urls()]
+
+    def changeform_view(
+        self, request: HttpRequest, object_id: str | None = None, form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:  # fmt: skip
+        names = self.engines()
+        context = {
+            "health": health_of(names), "days": caught_by_day(names), "looks_for": self.looks_for,
+            "try_link": reverse(f"admin:quarantine_{self.model._meta.model_name}_try"), **(extra_context or {}),
+        }  # fmt: skip
+        answer: HttpResponse = super().changeform_view(request, object_id, form_url, context)
+        return answer
+
+    def try_out(self, request: HttpRequest) -> HttpResponse:
+        """What each engine says of the message that was pasted or uploaded. Nothing is kept."""
+        upload = request.FILES.get("file")
+        if upload is not None and (upload.size or 0) > LARGEST_BYTES:
+            return render(request, "quarantine/_tried.html", {"error": "The file is larger than 25 MB."})
+        content = upload.read() if upload is not None else request.POST.get("message", "").encode()
+        content = b"\r\n".join(content.replace(b"\r\n", b"\n").split(b"\n"))
+        if not content.strip():
+            return render(request, "quarantine/_tried.html", {"error": "Paste a message, or choose a file."})
+        envelope = Envelope(
+            request.POST.get("sender", "")[:320], request.POST.get("recipient", "")[:320],
+            request.POST.get("ip", "")[:45], request.POST.get("ehlo", "")[:255], request.POST.get("outbound") == "1",
+        )  # fmt: skip
+        virus = self.looks_for == "virus"
+        trial = try_content(content, envelope, virus=virus, spam=not virus)
+        return render(request, "quarantine/_tried.html", {"trial": trial, "looks_for": self.looks_for})

@@ -1,0 +1,95 @@
+"""The pages Spam Quarantine and Virus Quarantine."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import render
+from django.urls import reverse
+from django.utils import timezone
+from django.views.decorators.http import require_GET
+
+from quarantine.console.actions import BUTTONS
+from quarantine.console.listing import listing, usage
+from quarantine.engines.scanner import scanners_for
+from quarantine.filters import directions, search
+from quarantine.models.antivirus import AntivirusSettings
+from quarantine.models.check import current_checks
+from quarantine.models.item import ItemKind
+from spool.console.pages import is_htmx, page
+from spool.console.tabs import tabs_for
+from spool.filters import BadFilter
+
+SECTION = "admin:quarantine_item_changelist"
+URL_NAMES = {kind: f"admin:quarantine_item_{kind.value}" for kind in ItemKind}
+# (name of the field, label, an example)
+_PANEL = (
+    ("sender", "Sender", "ann@example.org or *@example.org"), ("recipient", "Recipient", "bob@example.net"),
+    ("ip", "Client IP", "192.0.2.7"), ("subject", "Words of the subject", "invoice"),
+    ("why", "Caught for", "Eicar or DNSBL"), ("min-score", "At least this score", "10"),
+    ("older", "In quarantine longer than", "2h or 3d"), ("younger", "In quarantine less than", "30m"),
+    ("larger", "Larger than", "10MB"), ("smaller", "Smaller than", "20KB"),
+)  # fmt: skip
+
+
+@require_GET
+def either(request: HttpRequest) -> HttpResponse:
+    """The section's own address."""
+    return HttpResponseRedirect(reverse(URL_NAMES[ItemKind.SPAM]))
+
+
+@require_GET
+def spam_list(request: HttpRequest) -> HttpResponse:
+    """What the spam check has caught."""
+    return _list(request, ItemKind.SPAM)
+
+
+@require_GET
+def virus_list(request: HttpRequest) -> HttpResponse:
+    """What the virus check has caught."""
+    return _list(request, ItemKind.VIRUS)
+
+
+def _list(request: HttpRequest, kind: ItemKind) -> HttpResponse:
+    if request.GET.get("q", "").strip():
+        return _understood(request, kind)
+    context = _context(request, kind)
+    if is_htmx(request):
+        return render(request, "quarantine/_refresh.html", {**context, "tabs": tabs_for(request)})
+    return page(request, "quarantine/list.html", f"{kind.label} Quarantine", context)
+
+
+def _context(request: HttpRequest, kind: ItemKind) -> dict[str, Any]:
+    shown, here = listing(request.GET, kind), reverse(URL_NAMES[kind])
+    values = shown.chosen.texts()
+    panel = [
+        (name, *rest, values.get(name, "")) for name, *rest in _PANEL if kind is ItemKind.SPAM or name != "min-score"
+    ]
+    return {
+        "listing": shown, "here": here, "full_path": f"{here}?{request.GET.urlencode()}", "url_name": URL_NAMES[kind],
+        "section_link": reverse(SECTION), "kind": kind.value, "kind_label": kind.label, "actions": BUTTONS[kind],
+        "now": timezone.now(), "values": values, "fields": panel, "directions": directions(), "usage": usage(kind),
+        "is_scanning": _is_scanning(kind), "open_message": request.GET.get("message", "")[:60],
+    }  # fmt: skip
+
+
+def _is_scanning(kind: ItemKind) -> bool:
+    if kind is ItemKind.VIRUS:
+        return bool(scanners_for(AntivirusSettings.current()))
+    return any(check.outbound for check in current_checks())
+
+
+def _understood(request: HttpRequest, kind: ItemKind) -> HttpResponse:
+    """The search box: what its words mean becomes conditions in the URL, which the page shows in words."""
+    query = request.GET.copy()
+    text = str(query.pop("q")[0])
+    for name in ("after", "before"):
+        query.pop(name, None)
+    try:
+        for name, value in search(text).items():
+            query[name] = value
+    except BadFilter as error:
+        messages.error(request, str(error))
+    return HttpResponseRedirect(f"{reverse(URL_NAMES[kind])}?{query.urlencode()}")

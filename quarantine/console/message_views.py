@@ -1,0 +1,135 @@
+"""The popup of one quarantined message, and the parts that it loads when they are looked at."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.http import FileResponse, Http404, HttpRequest, HttpResponse, HttpResponseBase
+from django.shortcuts import render
+from django.template.loader import render_to_string
+from django.urls import reverse
+from django.views.decorators.clickjacking import xframe_options_sameorigin
+from django.views.decorators.http import require_GET, require_http_methods
+
+from quarantine.console.actions import BUTTONS
+from quarantine.console.list_views import SECTION
+from quarantine.console.text_only import texts_of
+from quarantine.models.item import Item, ItemKind, ItemState
+from spool.actions import audit
+from spool.actions.verb import Tally
+from spool.console import message as parts
+from spool.console.action_views import actor_of
+from spool.console.message_views import message as spool_message
+from spool.console.mime import Structure, structure_of
+from spool.console.pages import is_htmx, page
+from spool.console.preview import POLICY, preview_of
+
+_GONE = "Message no longer exists"
+_MOST_RECIPIENTS = 200
+
+
+@require_GET
+def message(request: HttpRequest, file_name: str) -> HttpResponse:
+    """The popup when a list asks for it, a page of its own otherwise."""
+    item = Item.objects.filter(file_name=file_name, state=ItemState.HELD).first()
+    if item is None:
+        # It was resent, or has gone: the spool knows.
+        return spool_message(request, file_name)
+    html = render_to_string("quarantine/_message.html", _about(item), request)
+    if is_htmx(request):
+        return HttpResponse(html)
+    context = {"message_html": html, "section_link": reverse(SECTION)}
+    return page(request, "spool/console/message.html", item.subject or item.file_name, context)
+
+
+def _about(item: Item) -> dict[str, Any]:
+    structure = _structure_or_none(item)
+    return {
+        "item": item, "structure": structure, "is_virus": item.kind == ItemKind.VIRUS,
+        "actions": BUTTONS[ItemKind(item.kind)],
+        "recipients": item.recipients[:_MOST_RECIPIENTS], "more": max(0, len(item.recipients) - _MOST_RECIPIENTS),
+        "attempts": parts.attempts_of(item.file_name), "headers": parts.headers_of(structure) if structure else [],
+        **{
+            f"{name}_link": reverse(f"admin:quarantine_item_{name}", args=[item.file_name])
+            for name in ("content", "source", "download")
+        },
+    }  # fmt: skip
+
+
+def _structure_or_none(item: Item) -> Structure | None:
+    try:
+        return structure_of(item.path)
+    except OSError:
+        return None
+
+
+@require_GET
+def content(request: HttpRequest, file_name: str) -> HttpResponse:
+    """What there is to read, and the names of the attachments."""
+    item = _item(file_name)
+    try:
+        structure = structure_of(item.path)
+        if item.kind == ItemKind.VIRUS:
+            context = {"texts": texts_of(item.path, structure), "attachments": structure.attachments}
+            return render(request, "quarantine/_texts.html", context)
+        preview = preview_of(item.path, structure)
+    except OSError as error:
+        raise Http404(_GONE) from error
+    link = reverse("admin:quarantine_item_preview", args=[file_name])
+    shown = {"preview": preview, "attachments": structure.attachments, "cut": structure.cut, "preview_link": link}
+    return render(request, "spool/console/_content.html", shown)
+
+
+@require_GET
+@xframe_options_sameorigin
+def preview(request: HttpRequest, file_name: str) -> HttpResponse:
+    """The text of spam as a document that may do nothing, for the sandboxed frame."""
+    item = _item(file_name, ItemKind.SPAM)
+    try:
+        shown = preview_of(item.path, structure_of(item.path))
+    except OSError as error:
+        raise Http404(_GONE) from error
+    answer = HttpResponse(shown.document)
+    answer["Content-Security-Policy"] = POLICY
+    answer["Referrer-Policy"] = "no-referrer"
+    answer["Cache-Control"] = "no-store"
+    return answer
+
+
+@require_GET
+def source(request: HttpRequest, file_name: str) -> HttpResponse:
+    """A page of raw spam."""
+    item = _item(file_name, ItemKind.SPAM)
+    start = request.GET.get("from", "0")
+    offset = int(start) if start.isascii() and start.isdigit() and len(start) < 19 else 0
+    try:
+        shown = parts.source_page(item.path, offset)
+    except OSError as error:
+        raise Http404(_GONE) from error
+    link = reverse("admin:quarantine_item_source", args=[file_name])
+    return render(request, "spool/console/_source.html", {"source": shown, "source_link": link})
+
+
+@require_http_methods(["GET", "POST"])
+def download(request: HttpRequest, file_name: str) -> HttpResponseBase:
+    """A warning first; the file itself only for who has read it and says so. It is written down."""
+    item = _item(file_name)
+    if request.method != "POST":
+        link = reverse("admin:quarantine_item_download", args=[file_name])
+        return render(request, "quarantine/_warning.html", {"item": item, "download_link": link})
+    try:
+        file = item.path.open("rb")
+    except OSError as error:
+        raise Http404(_GONE) from error
+    event = audit.begin(actor_of(request), "quarantine-download", item.file_name, matched=1)
+    audit.end(event, Tally(1), "downloaded")
+    # Under a name that no program opens by itself.
+    name = f"{item.file_name}.txt" if item.kind == ItemKind.VIRUS else item.file_name
+    return FileResponse(file, as_attachment=True, filename=name, content_type="application/octet-stream")
+
+
+def _item(file_name: str, kind: ItemKind | None = None) -> Item:
+    item = Item.objects.filter(file_name=file_name, state=ItemState.HELD).first()
+    if item is None or (kind is not None and item.kind != kind):
+        raise Http404(_GONE)
+    return item

@@ -1,0 +1,151 @@
+"""ClamAV's clamd, by its command INSTREAM (clamd(8)): the message goes over the socket, clamd needs no access to files.
+
+Each scan has a connection of its own, as the protocol wants it outside a session. Memory stays at one chunk for each
+scan, whatever the message's size.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import struct
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Final
+
+from quarantine.engines.answers import Answer, EngineFailed, Said
+from quarantine.engines.resting import Rests
+from quarantine.engines.scanner import VirusScanner
+from quarantine.models.addresses import ServerAddress
+from quarantine.models.antivirus import AntivirusSettings
+
+CONNECT_SECONDS: Final = 5.0
+CHUNK_BYTES: Final = 64 * 1024
+LONGEST_REPLY: Final = 4096
+
+
+class Clamd(VirusScanner):
+    """All servers of the settings: they take turns, and one that fails is followed by the next."""
+
+    name = "clamd"
+
+    def __init__(self) -> None:
+        self.rests = Rests()
+        self._servers: tuple[ServerAddress, ...] = ()
+        self._timeout_seconds = 60.0
+        self._turns = itertools.count()
+        self._most = 0
+        self._slots: dict[asyncio.AbstractEventLoop, asyncio.Semaphore] = {}
+
+    def configure(self, settings: AntivirusSettings) -> bool:
+        self._servers = settings.servers
+        self._timeout_seconds = settings.clamd_timeout_seconds
+        if settings.clamd_connections != self._most:
+            self._most = settings.clamd_connections
+            self._slots = {}
+        return bool(self._servers)
+
+    async def scan(self, path: Path, size_bytes: int) -> Answer:
+        servers = self._servers
+        turn = next(self._turns)
+        why = ""
+        async with self._slot():
+            for number in range(len(servers)):
+                server = servers[(turn + number) % len(servers)]
+                name = f"clamd {server}"
+                if self.rests.resting(name):
+                    why = why or f"{name} has not answered lately"
+                    continue
+                started = time.monotonic()
+                try:
+                    async with asyncio.timeout(self._timeout_seconds):
+                        signature = await instream(server, path)
+                except EngineFailed as error:
+                    # It answers, but not about this message: others may.
+                    why = why or f"{name}: {error}"
+                    continue
+                except FileNotFoundError:
+                    if not path.exists():
+                        raise
+                    why = why or self._fail(name, "there is no such socket")
+                    continue
+                except (OSError, TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError) as error:
+                    why = why or self._fail(name, _words(error, self._timeout_seconds))
+                    continue
+                self.rests.answered(name)
+                said = Said.INFECTED if signature else Said.CLEAN
+                return Answer(self.name, said, signature, time.monotonic() - started)
+        return Answer(self.name, Said.FAILED, why or "no server is configured")
+
+    def _fail(self, name: str, why: str) -> str:
+        self.rests.failed(name, why)
+        return f"{name}: {why}"
+
+    def _slot(self) -> asyncio.Semaphore:
+        # A pass has a loop of its own, and a semaphore belongs to the loop that first waited for it.
+        loop = asyncio.get_running_loop()
+        if loop not in self._slots:
+            self._slots = {loop: asyncio.Semaphore(self._most or 1)}
+        return self._slots[loop]
+
+
+async def instream(server: ServerAddress, path: Path) -> str:
+    """The signature that `server` finds in the file, or "". Raises EngineFailed, OSError and IncompleteReadError."""
+    with path.open("rb") as file:
+        async with connection(server) as (reader, writer):
+            writer.write(b"zINSTREAM\0")
+            try:
+                while chunk := file.read(CHUNK_BYTES):
+                    writer.write(struct.pack("!L", len(chunk)) + chunk)
+                    await writer.drain()
+                writer.write(struct.pack("!L", 0))
+                await writer.drain()
+            except ConnectionError:
+                # What it has against the message, its size above all, it says before it closes.
+                pass
+            reply = await reader.readuntil(b"\0")
+    return understand(reply)
+
+
+def understand(reply: bytes) -> str:
+    """The signature in a reply such as `stream: Win.Test FOUND`, or "". Raises EngineFailed for anything else."""
+    text = reply.rstrip(b"\0").decode("utf-8", "replace").strip()
+    text = text.removeprefix("stream:").strip()
+    if text == "OK":
+        return ""
+    if text.endswith(" FOUND"):
+        return text.removesuffix(" FOUND").strip()[:200] or "unnamed"
+    raise EngineFailed(f"it answered {text[:200]!r}")
+
+
+async def version(server: ServerAddress) -> str:
+    """What clamd calls itself and its signatures. Raises OSError, TimeoutError and IncompleteReadError."""
+    async with asyncio.timeout(CONNECT_SECONDS), connection(server) as (reader, writer):
+        writer.write(b"zVERSION\0")
+        return (await reader.readuntil(b"\0")).rstrip(b"\0").decode("utf-8", "replace")[:200]
+
+
+@asynccontextmanager
+async def connection(server: ServerAddress) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    """Streams to a server, closed at the end. Raises OSError and TimeoutError."""
+    async with asyncio.timeout(CONNECT_SECONDS):
+        if server.path:
+            reader, writer = await asyncio.open_unix_connection(server.path, limit=LONGEST_REPLY)
+        else:
+            reader, writer = await asyncio.open_connection(server.host, server.port, limit=LONGEST_REPLY)
+    try:
+        yield reader, writer
+    finally:
+        writer.transport.abort()
+
+
+def _words(error: BaseException, timeout_seconds: float) -> str:
+    if isinstance(error, TimeoutError):
+        return f"no answer within {timeout_seconds:g} s"
+    if isinstance(error, asyncio.IncompleteReadError):
+        return "it closed the connection without an answer"
+    if isinstance(error, asyncio.LimitOverrunError):
+        return "its answer makes no sense"
+    return getattr(error, "strerror", "") or str(error) or type(error).__name__

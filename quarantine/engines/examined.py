@@ -1,0 +1,84 @@
+"""One message as the checks for spam see it, and what a check says."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Final
+
+from spool.delivery.trace_headers import split_header
+
+HEAD_BYTES: Final = 256 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What one check said: points (0 for no hit), a few words, or why it did not answer (`failed`)."""
+
+    check: str
+    kind: str
+    points: float = 0.0
+    text: str = ""
+    failed: bool = False
+    seconds: float = 0.0
+
+    def as_json(self) -> dict[str, object]:
+        return {
+            "check": self.check, "kind": self.kind, "points": round(self.points, 2), "text": self.text,
+            "failed": self.failed, "seconds": round(self.seconds, 3),
+        }  # fmt: skip
+
+
+@dataclass
+class Examined:
+    """Envelope, session and content. What is found out on the way to one answer is kept for the others."""
+
+    path: Path
+    size_bytes: int
+    sender: str
+    recipients: tuple[str, ...] = ()
+    client_ip: str = ""
+    ehlo_name: str = ""
+    auth_user: str = ""
+    outbound: bool = False
+    max_content_bytes: int = 4 * 1024 * 1024
+    _shared: dict[str, asyncio.Future[Any]] = field(default_factory=dict)
+
+    @cached_property
+    def head(self) -> bytes:
+        """The header lines. Raises FileNotFoundError."""
+        with self.path.open("rb") as file:
+            return split_header(file.read(HEAD_BYTES))[0]
+
+    @cached_property
+    def content(self) -> bytes | None:
+        """The whole message, or None when it is too large to look into. Raises FileNotFoundError."""
+        return self.path.read_bytes() if self.size_bytes <= self.max_content_bytes else None
+
+    async def once(self, name: str, work: Callable[[], Any]) -> Any:
+        """What the coroutine `work()` gives, asked for but once for all checks that want it."""
+        if name not in self._shared:
+            self._shared[name] = asyncio.ensure_future(work())
+        # One check that gives up must not take the answer from the others.
+        return await asyncio.shield(self._shared[name])
+
+    def known(self, name: str) -> Any:
+        """What `once` has found out under this name, or None when it has not come to that."""
+        future = self._shared.get(name)
+        if future is None or not future.done() or future.cancelled() or future.exception() is not None:
+            return None
+        return future.result()
+
+    def close(self) -> None:
+        """Stop what nobody waits for any more."""
+        for future in self._shared.values():
+            if not future.done():
+                future.cancel()
+            elif not future.cancelled():
+                future.exception()
+
+
+__all__ = ["Examined", "Result"]

@@ -1,0 +1,51 @@
+"""Questions to the DNS for the checks: the resolver of MAILSPOOL_DNS or of the system, answers kept by their TTL."""
+
+from __future__ import annotations
+
+import dns.asyncresolver
+import dns.exception
+import dns.resolver
+import dns.reversename
+from django.conf import settings as django_settings
+
+from quarantine.engines.answers import EngineFailed
+from spool.delivery.mx import resolver_at, system_resolver
+
+MOST_CACHED = 10_000
+_kept: dict[str, dns.asyncresolver.Resolver] = {}
+
+
+def _resolver() -> dns.asyncresolver.Resolver:
+    address = str(django_settings.MAILSPOOL_DNS)
+    if address not in _kept:
+        resolver = resolver_at(address) if address else system_resolver()
+        resolver.cache = dns.resolver.LRUCache(MOST_CACHED)
+        _kept.clear()
+        _kept[address] = resolver
+    return _kept[address]
+
+
+def blocking_resolver() -> dns.resolver.Resolver:
+    """The same for threads."""
+    asked = _resolver()
+    resolver = dns.resolver.Resolver(configure=False)
+    resolver.nameservers, resolver.port = asked.nameservers, asked.port
+    return resolver
+
+
+async def ask(name: str, kind: str, seconds: float) -> list[str]:
+    """The records of `name` as text, none when there are none. Raises EngineFailed when the DNS gives no answer."""
+    try:
+        answer = await _resolver().resolve(name, kind, search=False, lifetime=seconds)
+    except (dns.resolver.NXDOMAIN, dns.resolver.NoAnswer):
+        return []
+    except (dns.exception.DNSException, OSError, ValueError) as error:
+        raise EngineFailed(f"the DNS gave no answer for {name} ({type(error).__name__})") from error
+    if kind == "TXT":
+        return [b"".join(record.strings).decode("utf-8", "replace") for record in answer]
+    return [record.to_text().rstrip(".").lower() for record in answer]
+
+
+async def names_of(ip: str, seconds: float) -> list[str]:
+    """What an address is called (PTR). Raises EngineFailed."""
+    return await ask(dns.reversename.from_address(ip).to_text(), "PTR", seconds)

@@ -1,0 +1,195 @@
+"""`manage.py quarantine …`: every look and every action on the quarantines, from the shell."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import Any
+
+from django.core.management.base import BaseCommand
+from django.utils.timesince import timesince, timeuntil
+
+from quarantine.actions.selection import ItemSelection
+from quarantine.filters import ITEM_FIELDS, SORTS, ItemFilter, page, search
+from quarantine.models import Item, ItemKind, ItemState
+from spool.actions import Actor, NotAllowed, Preview, Refused, perform, preview
+from spool.filters import BadFilter
+from spool.headers import header_block
+from spool.models import JobState
+from spool.shell.acting import add_consent, agree
+from spool.shell.output import NOTHING, USAGE, Ended, Output, add_json, printable
+
+_ACTIONS = {
+    "resend": "back into the spool, past the check that caught them",
+    "rescan": "check them again, and resend those in which nothing is found any more",
+    "delete": "out of quarantine; `manage.py spool undo` puts them back",
+    "move": "into a folder, as files",
+    "purge": "remove for good at once; that can't be undone",
+}
+
+
+class Command(BaseCommand):
+    """Exit status: 0 done, 1 nothing matched or it was refused, 2 usage."""
+
+    help = "Look at quarantined messages, and act on them."
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
+        listing = verbs.add_parser("list", help="quarantined messages", description="List messages, newest first.")
+        _add_filters(listing)
+        listing.add_argument("--sort", choices=tuple(SORTS), default="-id", help="order; - turns it round")
+        listing.add_argument("--limit", type=int, default=100, help="how many at most (100)")
+        listing.set_defaults(run=_list)
+        show = verbs.add_parser("show", help="one message", description="Show one message and why it was caught.")
+        show.add_argument("file_name", help="its file name")
+        show.set_defaults(run=_show)
+        for name, text in _ACTIONS.items():
+            acting = verbs.add_parser(name, help=text, description=f"{text[:1].upper()}{text[1:]}.")
+            _add_filters(acting)
+            acting.add_argument("--all", action="store_true", help="everything: no condition is needed")
+            acting.add_argument("--background", action="store_true", help="leave it to a maintenance worker")
+            if name == "resend":
+                acting.add_argument(
+                    "--trust", action="store_true", help="no points for spam for their senders any more"
+                )
+            if name == "move":
+                acting.add_argument("--folder", default="", metavar="PATH", help="where to, below an allowed folder")
+            add_consent(acting)
+            acting.set_defaults(run=_act)
+        for below in verbs.choices.values():
+            add_json(below)
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        try:
+            options["run"](options, Output(self.stdout, options["json"]))  # type: ignore[arg-type]
+        except Ended as ended:
+            self._end(ended.status, ended.message)
+        except BadFilter as error:
+            self._end(USAGE, str(error))
+        except (Refused, NotAllowed) as error:
+            self._end(NOTHING, str(error))
+
+    def _end(self, status: int, message: str) -> None:
+        if message:
+            self.stderr.write(printable(message))
+        sys.exit(status)
+
+
+def _add_filters(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("which quarantined messages", "All conditions must hold.")
+    group.add_argument("--kind", default="", choices=ItemKind.values, help="which quarantine; both without it")
+    for field in ITEM_FIELDS.values():
+        group.add_argument(
+            f"--{field.name}", default="", metavar=field.metavar, help=field.help, choices=field.choices or None
+        )
+    group.add_argument("--search", default="", metavar="TEXT", help="what one would type into the search box")
+
+
+def _chosen(options: dict[str, Any]) -> ItemFilter:
+    by_options = ItemFilter.from_options(options)
+    if not options["search"]:
+        return by_options
+    return ItemFilter.parse({**search(options["search"]), **by_options.texts()}, by_options.kind)
+
+
+def _list(options: dict[str, Any], output: Output) -> None:
+    wanted, limit = _chosen(options), max(1, options["limit"])
+    rows: list[dict[str, Any]] = []
+    after = ""
+    while len(rows) < limit:
+        found = page(wanted, sort=options["sort"], after=after, size=min(1000, limit - len(rows)))
+        rows += [_row(item) for item in found.items]
+        after = found.next
+        if not after:
+            break
+    output.table(rows)
+    if after:
+        output.line(f"More than {limit} match; --limit shows more.")
+    if not rows:
+        raise Ended(NOTHING)
+
+
+def _show(options: dict[str, Any], output: Output) -> None:
+    name = options["file_name"]
+    name = name if name.endswith(".eml") else f"{name}.eml"
+    item = Item.objects.filter(file_name=name, state=ItemState.HELD).first()
+    if item is None:
+        text = f"There is no message {name} in quarantine; `manage.py spool show {name}` may know what became of it."
+        output.values({"note": text})
+        raise Ended(NOTHING, "" if output.as_json else text)
+    output.fields(
+        {
+            **_row(item), "Subject": item.subject, "Message-ID": item.message_id, "From IP": item.client_ip,
+            "Logged in as": item.auth_user, "Direction": item.get_direction_display(),
+            "Came in": f"{item.created:%Y-%m-%d %H:%M:%S} UTC",
+            "findings": [_finding(one) for one in item.findings],
+            "recipients": [f"{one['address']} {one['status']} {one['last_reply']}".strip() for one in item.recipients],
+            "header": _header(item),
+        }
+    )  # fmt: skip
+
+
+def _act(options: dict[str, Any], output: Output) -> None:
+    wanted, actor, name = _chosen(options), Actor.at_the_shell(), f"quarantine-{options['verb']}"
+    if wanted.is_empty and not options["all"]:
+        raise Ended(USAGE, "Say which messages, by a condition or by --all.")
+    parameters = {key: options[key] for key in ("folder", "trust") if key in options}
+    what = ItemSelection.of(wanted)
+    shown = preview(name, what, actor, **parameters)
+    if shown.count.number == 0:
+        output.values({"matched": 0, "done": 0, "outcome": "Nothing matches."})
+        raise Ended(NOTHING, "" if output.as_json else "Nothing matches.")
+    if options["dry_run"]:
+        _tell(shown, output)
+        output.values({"matched": shown.count.number, "what": shown.what, "effect": shown.effect})
+        return
+    if not options["yes"]:
+        agree(lambda: _tell(shown, output), options)
+    outcome = perform(name, what, actor, background=options["background"], **parameters)
+    job = outcome.job
+    output.line(outcome.sentence)
+    output.values(
+        {
+            "job": job.id, "event": outcome.event.id, "state": job.state, "matched": job.seen or job.total,
+            "done": job.done, "skipped": job.skipped, "outcome": outcome.sentence,
+        }
+    )  # fmt: skip
+    if shown.undoable and job.done:
+        output.line(f"`manage.py spool undo {outcome.event.id}` puts them back.")
+    if outcome.finished and (job.state == JobState.FAILED or not job.done):
+        raise Ended(NOTHING)
+
+
+def _tell(shown: Preview, output: Output) -> None:
+    output.line(f"{shown.count} {shown.what}.")
+    for item in shown.sample:
+        output.line(f"  {item.file_name} {item.sender or '<>'} {item.subject}: {item.why}")
+    if shown.count.number > len(shown.sample):
+        output.line("  …")
+    output.line(shown.effect)
+
+
+def _row(item: Item) -> dict[str, Any]:
+    """The columns of the pages."""
+    return {
+        "File Name": item.file_name, "Quarantine": item.get_kind_display(),
+        "Date": f"{item.at:%Y-%m-%d %H:%M:%S} UTC", "Sender": item.sender or "<>",
+        "Recipients": f"{item.recipients_done} / {item.recipients_total}",
+        "Size": f"{max(1, round(item.size_bytes / 1024))} KB", "Attempts": item.attempts,
+        "Time in Quarantine": timesince(item.at),
+        "Time of Removal": f"{item.removal:%Y-%m-%d %H:%M:%S} UTC (in {timeuntil(item.removal)})", "Why": item.why,
+    }  # fmt: skip
+
+
+def _finding(one: dict[str, Any]) -> str:
+    if "engine" in one:
+        return f"{one['engine']}: {one['said']} {one['text']}".strip()
+    return f"{one['check']}: {one['points']:g} {one['text']}".strip()
+
+
+def _header(item: Item) -> list[str]:
+    try:
+        with item.path.open("rb") as file:
+            return header_block(file.read(64 * 1024)).decode("utf-8", "replace").splitlines()
+    except FileNotFoundError:
+        return ["(the message file is missing)"]

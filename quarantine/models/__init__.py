@@ -1,0 +1,23 @@
+"""Data of the quarantine, one module per subject."""
+
+from quarantine.models.antispam import AntispamSettings, SpamAction, TrustedSender
+from quarantine.models.antivirus import AntivirusSettings, WhenOversize, WhenUnanswered
+from quarantine.models.check import Check, CheckKind
+from quarantine.models.count import CheckCount
+from quarantine.models.item import Item, ItemKind, ItemState, Pardon
+
+__all__ = [
+    "AntispamSettings",
+    "AntivirusSettings",
+    "Check",
+    "CheckCount",
+    "CheckKind",
+    "Item",
+    "ItemKind",
+    "ItemState",
+    "Pardon",
+    "SpamAction",
+    "TrustedSender",
+    "WhenOversize",
+    "WhenUnanswered",
+]

@@ -1,0 +1,108 @@
+"""What follows from the points that the checks for spam give: one row, the page Antispam; and who is trusted."""
+
+from __future__ import annotations
+
+from django.core.exceptions import ValidationError
+from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
+from django.db import models
+
+from accounts.addresses import InvalidAddress, normalise_address, normalise_domain
+from quarantine.models.onerow import OneRow, between
+
+_POINTS = [MinValueValidator(0.1), MaxValueValidator(1000)]
+
+
+class SpamAction(models.TextChoices):
+    """What becomes of an inbound message of one level."""
+
+    NONE = "none", "Deliver it as it is"
+    HEADERS = "headers", "Mark its header and subject"
+    JUNK = "junk", "Deliver it into the Junk folder"
+    DELETE = "delete", "Delete it"
+
+
+class AntispamSettings(OneRow):
+    """Without a check (see Check) no message is looked at, and the stage costs nothing."""
+
+    low = models.FloatField("low from (points)", default=10, validators=_POINTS)
+    low_action = models.CharField("low", max_length=7, choices=SpamAction, default=SpamAction.HEADERS)
+    medium = models.FloatField("medium from (points)", default=20, validators=_POINTS)
+    medium_action = models.CharField("medium", max_length=7, choices=SpamAction, default=SpamAction.JUNK)
+    high = models.FloatField("high from (points)", default=30, validators=_POINTS)
+    high_action = models.CharField(
+        "high",
+        max_length=7,
+        choices=SpamAction,
+        default=SpamAction.JUNK,
+        help_text="What is deleted can be put back for the trash's days, from the Audit page.",
+    )
+    subject_prefix = models.CharField(
+        max_length=40,
+        blank=True,
+        default="[Spam] ",
+        validators=[RegexValidator(r"^[ -~]*$", "The prefix has printable ASCII characters only.")],
+        help_text="Put before the subject of what is marked or goes to Junk. Empty for none.",
+    )
+    add_results = models.BooleanField(
+        "add results to inbound mail",
+        default=True,
+        help_text="Authentication-Results (RFC 8601), X-Spam-Status and X-Spam-Score, while it is delivered.",
+    )
+    outbound_quarantine = models.BooleanField("quarantine outbound spam", default=True)
+    outbound_threshold = models.FloatField("outbound threshold (points)", default=30, validators=_POINTS)
+    keep_days = models.PositiveIntegerField(
+        "keep quarantined messages (days)",
+        default=30,
+        validators=between(1, 30),
+        help_text="30 at most; then they are removed for good.",
+    )
+    warn_mb = models.PositiveIntegerField(
+        "warn when they take more than (MB)", default=2_000, validators=between(1, 10_000_000)
+    )
+    max_content_kb = models.PositiveIntegerField(
+        "largest message to look into (KB)",
+        default=4_096,
+        validators=between(1, 100_000),
+        help_text="Of larger ones only the envelope and the session are checked.",
+    )
+
+    class Meta:
+        verbose_name = verbose_name_plural = "antispam settings"
+
+    def __str__(self) -> str:
+        return "Antispam"
+
+    def clean(self) -> None:
+        """Raises ValidationError when the levels are in the wrong order."""
+        if not self.low <= self.medium <= self.high:
+            raise ValidationError({"medium": "Low, medium and high must follow each other in this order."})
+
+    @property
+    def max_content_bytes(self) -> int:
+        return self.max_content_kb * 1024
+
+
+class TrustedSender(models.Model):
+    """A sender whose mail gets no points but those of SPF and DKIM, which tell whether it is really theirs."""
+
+    pattern = models.CharField(
+        "address or domain",
+        max_length=254,
+        unique=True,
+        help_text="ann@example.org, or example.org for all of a domain.",
+    )
+    description = models.CharField(max_length=255, blank=True, default="")
+
+    class Meta:
+        ordering = ["pattern"]
+
+    def __str__(self) -> str:
+        return self.pattern
+
+    def clean(self) -> None:
+        """Raises ValidationError for what is neither."""
+        text = self.pattern.strip().lower().removeprefix("@")
+        try:
+            self.pattern = normalise_address(text) if "@" in text else normalise_domain(text)
+        except InvalidAddress as error:
+            raise ValidationError({"pattern": f"{self.pattern!r} is neither an address nor a domain."}) from error

@@ -1,0 +1,104 @@
+"""How mail is looked through for viruses: one row, the page Antivirus."""
+
+from __future__ import annotations
+
+from django.db import models
+
+from quarantine.models.addresses import ServerAddress, parse_command, parse_servers, validate_command, validate_servers
+from quarantine.models.onerow import OneRow, between
+
+
+class WhenUnanswered(models.TextChoices):
+    """What becomes of mail while no scanner answers."""
+
+    HOLD = "hold", "Hold it until one does"
+    PASS = "pass", "Deliver it unscanned"
+
+
+class WhenOversize(models.TextChoices):
+    """What becomes of messages that are too large to be scanned."""
+
+    PASS = "pass", "Deliver them unscanned"
+    QUARANTINE = "quarantine", "Put them into the Virus Quarantine"
+
+
+class AntivirusSettings(OneRow):
+    """Without a scanner nothing is scanned, and the stage costs nothing."""
+
+    clamd_servers = models.TextField(
+        "ClamAV servers",
+        blank=True,
+        default="",
+        validators=[validate_servers],
+        help_text="Sockets or host:port of clamd, one per line, as /run/clamav/clamd.ctl or 127.0.0.1:3310. They share the work; one that does not answer is left out for a while.",
+    )
+    clamd_timeout_seconds = models.PositiveIntegerField(
+        "ClamAV timeout (seconds)",
+        default=60,
+        validators=between(1, 200),
+        help_text="A server that needs longer for a message counts as not answering.",
+    )
+    clamd_connections = models.PositiveIntegerField(
+        "scans at once", default=10, validators=between(1, 200), help_text="Of each worker; clamd's MaxThreads is 10."
+    )
+    command = models.CharField(
+        "second scanner",
+        max_length=500,
+        blank=True,
+        default="",
+        validators=[validate_command],
+        help_text="A command line, as /opt/scanner/bin/scan --quiet {file}. No shell is involved. It sees only a message's file, read-only.",
+    )
+    command_infected_status = models.PositiveIntegerField(
+        "its exit status for a virus",
+        default=1,
+        validators=between(1, 255),
+        help_text="0 means clean; anything else is a failure.",
+    )
+    command_timeout_seconds = models.PositiveIntegerField(
+        "its timeout (seconds)", default=60, validators=between(1, 200)
+    )
+    command_parallel = models.PositiveIntegerField("its runs at once", default=2, validators=between(1, 64))
+    scan_inbound = models.BooleanField("scan inbound mail", default=True)
+    scan_outbound = models.BooleanField("scan outbound mail", default=True)
+    max_scan_kb = models.PositiveIntegerField(
+        "largest message to scan (KB)",
+        default=25_600,
+        validators=between(1, 2_000_000),
+        help_text="Not more than clamd's StreamMaxLength, which answers larger ones with an error.",
+    )
+    oversize = models.CharField("larger messages", max_length=10, choices=WhenOversize, default=WhenOversize.PASS)
+    unanswered = models.CharField(
+        "when no scanner answers",
+        max_length=4,
+        choices=WhenUnanswered,
+        default=WhenUnanswered.HOLD,
+        help_text="Held mail is tried again every few minutes, and shows why it waits.",
+    )
+    keep_days = models.PositiveIntegerField(
+        "keep quarantined messages (days)",
+        default=30,
+        validators=between(1, 3650),
+        help_text="Then they are removed for good.",
+    )
+    warn_mb = models.PositiveIntegerField(
+        "warn when they take more than (MB)", default=2_000, validators=between(1, 10_000_000)
+    )
+
+    class Meta:
+        verbose_name = verbose_name_plural = "antivirus settings"
+
+    def __str__(self) -> str:
+        return "Antivirus"
+
+    @property
+    def servers(self) -> tuple[ServerAddress, ...]:
+        return parse_servers(self.clamd_servers)
+
+    @property
+    def command_words(self) -> list[str]:
+        return parse_command(self.command)
+
+    @property
+    def max_scan_bytes(self) -> int:
+        return self.max_scan_kb * 1024

@@ -1,0 +1,145 @@
+"""The checks for spam: a row for each, with its weight."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+import time
+from typing import Final
+
+import regex
+from django.core.exceptions import ValidationError
+from django.core.validators import MaxValueValidator, MinValueValidator
+from django.db import models
+
+from accounts.addresses import InvalidAddress, normalise_domain
+from quarantine.models.addresses import parse_server
+
+FRESH_SECONDS: Final = 1.0
+
+
+class CheckKind(models.TextChoices):
+    """What a check looks at. Some are of use but once, others as often as there are lists, servers or rules."""
+
+    SPAMD = "spamd", "SpamAssassin (spamd)"
+    RSPAMD = "rspamd", "Rspamd"
+    IP_LIST = "ip_list", "DNS list of IP addresses"
+    URI_LIST = "uri_list", "DNS list of domains in links"
+    SPF = "spf", "SPF"
+    DKIM = "dkim", "DKIM"
+    DMARC = "dmarc", "DMARC"
+    REVERSE_DNS = "rdns", "Reverse DNS"
+    NULL_SENDER = "null_sender", "Null sender"
+    HEADER = "header", "Header rule"
+    BODY = "body", "Text rule"
+
+
+SERVERS = {CheckKind.SPAMD: "127.0.0.1:783", CheckKind.RSPAMD: "127.0.0.1:11333"}
+LISTS = (CheckKind.IP_LIST, CheckKind.URI_LIST)
+RULES = (CheckKind.HEADER, CheckKind.BODY)
+
+
+class Check(models.Model):
+    """One check. A hit adds `weight` points; negative ones speak for a message (an allow list)."""
+
+    name = models.CharField(max_length=60, unique=True, help_text="As results and headers call it.")
+    kind = models.CharField(max_length=11, choices=CheckKind)
+    inbound = models.BooleanField("for inbound mail", default=True)
+    outbound = models.BooleanField("for outbound mail", default=False)
+    weight = models.FloatField(
+        default=10,
+        validators=[MinValueValidator(-100), MaxValueValidator(100)],
+        help_text="Points of a hit; of SpamAssassin and Rspamd, for each point of their own score.",
+    )
+    where = models.CharField(
+        max_length=255,
+        blank=True,
+        default="",
+        help_text="Server: its host:port. List: its zone, as zen.example.org. Header rule: the header's name.",
+    )
+    pattern = models.CharField(
+        max_length=500,
+        blank=True,
+        default="",
+        help_text="List: the answers that count, as 127.0.0.2-11, 127.0.0.14; empty for all. Rule: a regular expression.",
+    )
+    timeout_seconds = models.PositiveIntegerField(
+        "timeout (seconds)", default=5, validators=[MinValueValidator(1), MaxValueValidator(60)]
+    )
+
+    class Meta:
+        ordering = ["kind", "name"]
+
+    def __str__(self) -> str:
+        return self.name
+
+    def clean(self) -> None:
+        """Checks that depend on the kind. Raises ValidationError with each field's sentence."""
+        wrong: dict[str, str] = {}
+        self.where, self.pattern = self.where.strip(), self.pattern.strip()
+        try:
+            if self.kind in SERVERS:
+                self.where = self.where or SERVERS[CheckKind(self.kind)]
+                parse_server(self.where)
+            elif self.kind in LISTS:
+                self.where = normalise_domain(self.where.strip("."))
+            elif self.kind == CheckKind.HEADER and not re.fullmatch(r"[!-9;-~]{1,80}", self.where):
+                wrong["where"] = "A header rule needs the name of a header, as Subject."
+        except ValidationError as error:
+            wrong["where"] = error.messages[0]
+        except InvalidAddress:
+            wrong["where"] = "A list needs its zone, as zen.example.org."
+        try:
+            if self.kind in LISTS:
+                parse_answers(self.pattern)
+            elif self.kind in RULES:
+                compile_rule(self.pattern)
+        except ValidationError as error:
+            wrong["pattern"] = error.messages[0]
+        if wrong:
+            raise ValidationError(wrong)
+
+
+def compile_rule(pattern: str) -> regex.Pattern[str]:
+    """A rule's expression; case does not matter. Raises ValidationError."""
+    if not pattern:
+        raise ValidationError("A rule needs a regular expression.")
+    try:
+        return regex.compile(pattern, regex.IGNORECASE)
+    except regex.error as error:
+        raise ValidationError(f"The expression can't be read: {error}.") from error
+
+
+def parse_answers(text: str) -> tuple[tuple[int, int], ...]:
+    """Ranges of IPv4 addresses as numbers: `127.0.0.2-11, 127.0.0.14`. Raises ValidationError."""
+    ranges = []
+    for word in text.replace(",", " ").split():
+        first, _, last = word.partition("-")
+        try:
+            lowest = int(ipaddress.IPv4Address(first))
+            if last and "." not in last:
+                last = f"{first.rpartition('.')[0]}.{last}"
+            highest = int(ipaddress.IPv4Address(last)) if last else lowest
+        except ValueError as error:
+            raise ValidationError(f"{word!r} is no answer of a list; write 127.0.0.2 or 127.0.0.2-11.") from error
+        ranges.append((lowest, highest))
+    return tuple(ranges)
+
+
+_kept: tuple[float, list[Check]] | None = None
+
+
+def current_checks() -> list[Check]:
+    """Those that are on in some direction, read at most once a second per process. Not for editing."""
+    global _kept
+    now = time.monotonic()
+    if _kept is None or now - _kept[0] >= FRESH_SECONDS:
+        on = models.Q(inbound=True) | models.Q(outbound=True)
+        _kept = (now, list(Check.objects.filter(on)))
+    return _kept[1]
+
+
+def forget_checks() -> None:
+    """Drop this process's copy."""
+    global _kept
+    _kept = None

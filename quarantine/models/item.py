@@ -1,0 +1,130 @@
+"""One message that a scanning stage took out of the spool."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from django.conf import settings as django_settings
+from django.db import models
+from django.db.models import Q
+
+from spool import store
+from spool.models.audit import AuditEvent
+from spool.models.entry import Direction
+
+
+class ItemKind(models.TextChoices):
+    """Which of the two quarantines."""
+
+    SPAM = "spam", "Spam"
+    VIRUS = "virus", "Virus"
+
+
+class ItemState(models.TextChoices):
+    """What became of it since. Only what is held is in the lists; the rest is kept for Undo.
+
+    What a crash leaves MOVING is finished or taken back by the maintenance job.
+    """
+
+    HELD = "held", "In quarantine"
+    DELETED = "deleted", "Deleted"
+    MOVING = "moving", "Its file is on the way to a folder"
+    MOVED = "moved", "Moved to a folder"
+
+
+class Item(models.Model):
+    """An entry with its recipients, as they were, and why it was taken.
+
+    Its file is at its place in the spool until it has reached the quarantine's folder, because a crash may come
+    between: whoever needs it looks at both. Resend makes the entry anew, with the same id, and this row goes in the
+    same transaction: no message is ever in both places.
+    """
+
+    entry_id = models.BigIntegerField()
+    kind = models.CharField(max_length=5, choices=ItemKind)
+    state = models.CharField(max_length=7, choices=ItemState, default=ItemState.HELD)
+    file_name = models.CharField("file name", max_length=40)
+    subspool = models.CharField(max_length=60)
+    sender = models.CharField(max_length=320, blank=True, default="")
+    sender_domain = models.CharField(max_length=255, blank=True, default="")
+    addresses = models.TextField("recipients", blank=True, default="", help_text="One per line.")
+    subject = models.CharField(max_length=255, blank=True, default="")
+    message_id = models.CharField("Message-ID", max_length=255, blank=True, default="")
+    client_ip = models.CharField("client IP", max_length=45, blank=True, default="")
+    auth_user = models.CharField("authenticated user", max_length=254, blank=True, default="")
+    direction = models.PositiveSmallIntegerField(choices=Direction)
+    size_bytes = models.BigIntegerField("size")
+    attempts = models.PositiveIntegerField(default=0)
+    recipients_total = models.PositiveIntegerField("recipients")
+    recipients_done = models.PositiveIntegerField("delivered", default=0)
+    created = models.DateTimeField("came in")
+    at = models.DateTimeField("date")
+    removal = models.DateTimeField("time of removal")
+    why = models.CharField(max_length=255, help_text="The signature and its scanner, or the score.")
+    score = models.FloatField(null=True, blank=True)
+    findings = models.JSONField(default=list, blank=True, help_text="What each scanner or check said.")
+    target = models.TextField(blank=True, default="", help_text="Folder that it was moved to.")
+    gone_at = models.DateTimeField(null=True, blank=True, help_text="When it was deleted or moved.")
+    event = models.ForeignKey(
+        AuditEvent,
+        on_delete=models.PROTECT,
+        related_name="quarantine_items",
+        db_constraint=False,
+        null=True,
+        blank=True,
+    )
+    entry = models.JSONField(help_text="The entry's columns.")
+    recipients = models.JSONField(help_text="Its recipients' columns.")
+
+    class Meta:
+        ordering = ["-id"]
+        constraints = [
+            models.UniqueConstraint(fields=["entry_id"], name="item_entry"),
+            models.UniqueConstraint(fields=["file_name"], name="item_file_name"),
+        ]
+        indexes = [
+            models.Index(fields=["kind", "id"], name="item_held", condition=Q(state="held")),
+            models.Index(fields=["kind", "size_bytes", "id"], name="item_size", condition=Q(state="held")),
+            models.Index(fields=["kind", "sender", "id"], name="item_sender", condition=Q(state="held")),
+            models.Index(fields=["removal", "id"], name="item_removal"),
+            models.Index(fields=["gone_at", "id"], name="item_gone", condition=~Q(state="held")),
+        ]
+
+    def __str__(self) -> str:
+        return self.file_name
+
+    @property
+    def in_spool(self) -> Path:
+        """Where its file is before it has reached the quarantine."""
+        return store.path_of(self.subspool, self.file_name)
+
+    @property
+    def in_quarantine(self) -> Path:
+        """Where its file belongs."""
+        return root() / self.kind / f"{self.at:%Y-%m-%d}" / self.file_name
+
+    @property
+    def path(self) -> Path:
+        """Where its file is now, if anywhere."""
+        here = self.in_quarantine
+        return here if here.exists() else self.in_spool
+
+
+def root() -> Path:
+    """The folder that holds the quarantine: a folder for each kind in it, and one for each day in those."""
+    path: Path = django_settings.HOME.root / "quarantine"
+    return path
+
+
+class Pardon(models.Model):
+    """An entry that was resent: the check that caught it passes it by from now on."""
+
+    entry_id = models.BigIntegerField()
+    kind = models.CharField(max_length=5, choices=ItemKind)
+    at = models.DateTimeField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["entry_id", "kind"], name="pardon_entry_kind")]
+
+    def __str__(self) -> str:
+        return f"entry {self.entry_id} is not checked for {self.kind}"

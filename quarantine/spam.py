@@ -1,0 +1,135 @@
+"""From what the checks said to what becomes of a message: points, levels, actions, and header lines. Deciding only."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Final
+
+from django.conf import settings as django_settings
+
+from quarantine.engines import checks
+from quarantine.engines.authentication import DkimResult, DmarcResult, SpfResult
+from quarantine.engines.examined import Examined, Result
+from quarantine.models.antispam import AntispamSettings, SpamAction
+from quarantine.models.check import Check, CheckKind
+from spool.delivery.trace_headers import header_line
+
+# What tells whether a trusted sender is the one it says.
+_NOT_FORGIVEN: Final = (CheckKind.SPF, CheckKind.DKIM)
+_TOKEN: Final = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_")
+
+
+class Level(Enum):
+    """How sure it is."""
+
+    NONE = "none"
+    LOW = "low"
+    MEDIUM = "medium"
+    HIGH = "high"
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """All that was found out about one message. `authenticated` are the results for Authentication-Results."""
+
+    score: float
+    level: Level
+    results: list[Result]
+    trusted: bool
+    authenticated: list[str]
+
+    @property
+    def why(self) -> str:
+        """The score and the checks that made it, the heaviest first."""
+        hits = sorted((one for one in self.results if one.points), key=lambda one: -abs(one.points))
+        names = ", ".join(f"{one.check} {one.points:g}" for one in hits)
+        return f"{self.score:g} points{f': {names}' if names else ''}"
+
+
+async def judge(
+    examined: Examined, wanted: Sequence[Check], settings: AntispamSettings, *, trusted: bool = False
+) -> Judgement:
+    """Run all checks at once. Raises FileNotFoundError when the message is gone."""
+    try:
+        results = await asyncio.gather(*(checks.run(check, examined) for check in wanted))
+        authenticated = _authenticated(examined, wanted)
+    finally:
+        examined.close()
+    if trusted:
+        results = [one if one.kind in _NOT_FORGIVEN else _forgiven(one) for one in results]
+    score = round(sum(one.points for one in results if not one.failed), 2)
+    return Judgement(score, level_of(score, settings), list(results), trusted, authenticated)
+
+
+def level_of(score: float, settings: AntispamSettings) -> Level:
+    """Which level a score reaches."""
+    if score >= settings.high:
+        return Level.HIGH
+    if score >= settings.medium:
+        return Level.MEDIUM
+    return Level.LOW if score >= settings.low else Level.NONE
+
+
+def action_for(level: Level, settings: AntispamSettings) -> SpamAction:
+    """What becomes of an inbound message."""
+    if level is Level.NONE:
+        return SpamAction.NONE
+    return SpamAction(getattr(settings, f"{level.value}_action"))
+
+
+def headers_of(judgement: Judgement, settings: AntispamSettings) -> bytes:
+    """The lines for an inbound message, with CRLF: results (RFC 8601), and the score in the usual fields."""
+    if not settings.add_results:
+        return b""
+    lines = b""
+    if judgement.authenticated:
+        named = "; ".join([django_settings.MAILSPOOL_HOSTNAME, *judgement.authenticated])
+        lines += header_line("Authentication-Results", named)
+    is_spam = judgement.level is not Level.NONE
+    hits = ",".join(f"{_token(one.check)}={one.points:g}" for one in judgement.results if one.points)
+    status = f"{'Yes' if is_spam else 'No'}, score={judgement.score:g} required={settings.low:g} tests={hits or 'none'}"
+    lines += header_line("X-Spam-Status", f"{status}{' trusted' if judgement.trusted else ''}")
+    lines += header_line("X-Spam-Score", f"{judgement.score:g}")
+    if is_spam:
+        lines += header_line("X-Spam-Flag", "YES") + header_line("X-Spam-Level", judgement.level.value)
+    return lines
+
+
+def _authenticated(examined: Examined, wanted: Sequence[Check]) -> list[str]:
+    """Results of those checks that ran, as RFC 8601 writes them; what the DNS did not answer is a temperror."""
+    kinds = {check.kind for check in wanted}
+    found = []
+    if CheckKind.SPF in kinds:
+        spf: SpfResult | None = examined.known("spf")
+        if spf is None:
+            found.append("spf=temperror")
+        else:
+            name = "smtp.helo" if spf.of_helo else "smtp.mailfrom"
+            found.append(f"spf={spf.result} {name}={_token(spf.domain)}" if spf.domain else f"spf={spf.result}")
+    if CheckKind.DKIM in kinds:
+        signatures: list[DkimResult] | None = examined.known("dkim")
+        if signatures is None:
+            found.append("dkim=temperror")
+        else:
+            some = [f"dkim={one.result} header.d={_token(one.domain) or 'none'}" for one in signatures]
+            found += some or ["dkim=none"]
+    if CheckKind.DMARC in kinds:
+        dmarc: DmarcResult | None = examined.known("dmarc")
+        domain = _token(dmarc.domain) if dmarc else ""
+        found.append(f"dmarc={dmarc.result} header.from={domain or 'none'}" if dmarc else "dmarc=temperror")
+    return found
+
+
+def _forgiven(result: Result) -> Result:
+    if not result.points:
+        return result
+    text = f"{result.text} (trusted sender)".strip()
+    return Result(result.check, result.kind, 0.0, text, result.failed, result.seconds)
+
+
+def _token(text: str) -> str:
+    """Text as one word of a header, whatever a sender wrote."""
+    return "".join(letter if letter in _TOKEN else "_" for letter in text[:255])

@@ -1,0 +1,273 @@
+"""The scanning stages of the spool (SPOOL_STAGES). Without a scanner or check in the settings they want nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Final
+
+from django.db import Error as DatabaseError
+
+from quarantine import counting, taking
+from quarantine.counting import Tallies
+from quarantine.engines.answers import Said
+from quarantine.engines.examined import Examined
+from quarantine.engines.scanner import VirusScanner, scanners_for
+from quarantine.models.antispam import AntispamSettings, SpamAction, TrustedSender
+from quarantine.models.antivirus import AntivirusSettings
+from quarantine.models.check import Check, current_checks
+from quarantine.models.item import ItemKind, Pardon
+from quarantine.scanning import Ruling, Scan, scan, unanswered
+from quarantine.spam import Judgement, action_for, headers_of, judge
+from quarantine.taking import Caught
+from spool.envelope import LeasedEntry
+from spool.models.entry import Direction, Origin, Status
+from spool.stages import Stage, StageContext, Taken, Verdict, WaitUntil
+
+log = logging.getLogger(__name__)
+
+# How long what was held waits, at least and at most: a long queue must not be turned over every minute for hours.
+HOLD = timedelta(seconds=60)
+LONGEST_HOLD = timedelta(seconds=300)
+# For a whole batch. What is not done by then counts as not answered: the pass gives up on a stage only after longer.
+BATCH_SECONDS: Final = 240.0
+# Messages that the spam checks look at together, by each worker; larger ones are fewer.
+AT_ONCE: Final = 100
+LARGE_AT_ONCE: Final = 4
+LARGE_BYTES: Final = 256 * 1024
+
+
+class VirusCheck(Stage):
+    """Takes infected mail, inbound and outbound, to the Virus Quarantine."""
+
+    status = Status.VIRUS_CHECK
+
+    def __init__(self) -> None:
+        self._settings = AntivirusSettings()
+        self._scanners: list[VirusScanner] = []
+
+    def prepare(self) -> bool:
+        self._settings = AntivirusSettings.current()
+        self._scanners = scanners_for(self._settings)
+        return bool(self._scanners)
+
+    def wants(self, entry: LeasedEntry, context: StageContext) -> bool:
+        if entry.direction == Direction.OUTBOUND:
+            return self._settings.scan_outbound
+        return self._settings.scan_inbound
+
+    async def run(self, batch: Sequence[LeasedEntry], context: StageContext) -> Mapping[int, Verdict]:
+        ids = [entry.id for entry in batch]
+        pardoned = await context.in_database(lambda: pardons(ids, ItemKind.VIRUS))
+        entries = [entry for entry in batch if entry.id not in pardoned]
+        scans = await self._scan_all(entries)
+        caught = [
+            Caught(entry.id, ItemKind.VIRUS, found.why, None, [answer.as_json() for answer in found.answers])
+            for entry, found in zip(entries, scans, strict=True)
+            if found.ruling is Ruling.QUARANTINE
+        ]
+        verdicts: dict[int, Verdict] = {
+            entry.id: WaitUntil(_held_until(entry, context), Status.VIRUS_CHECK, found.why)
+            for entry, found in zip(entries, scans, strict=True)
+            if found.ruling is Ruling.HOLD
+        }
+        days = self._settings.keep_days
+        verdicts |= await quarantine(caught, context, days, Status.VIRUS_CHECK)
+        await count(_tallied(scans), context)
+        return verdicts
+
+    async def _scan_all(self, entries: Sequence[LeasedEntry]) -> list[Scan]:
+        """One for each entry, in their order, within BATCH_SECONDS."""
+        if not entries:
+            return []
+        tasks = [asyncio.ensure_future(self._scan(entry)) for entry in entries]
+        try:
+            await asyncio.wait(tasks, timeout=BATCH_SECONDS)
+        finally:
+            late = [task for task in tasks if not task.done()]
+            for task in late:
+                task.cancel()
+        await asyncio.gather(*late, return_exceptions=True)
+        too_slow = "No virus scanner answers: they need too long for the mail that there is"
+        return [
+            unanswered(too_slow, self._settings) if task.cancelled() else task.result() for task in tasks
+        ]  # fmt: skip
+
+    async def _scan(self, entry: LeasedEntry) -> Scan:
+        try:
+            return await scan(entry.path, entry.size_bytes, self._scanners, self._settings)
+        except FileNotFoundError:
+            # Delivery says so, and the entry waits; the doctor finds it.
+            return Scan(Ruling.PASS, "the message's file is missing")
+
+
+class SpamCheck(Stage):
+    """Marks, files or deletes inbound spam, and takes outbound spam to the Spam Quarantine."""
+
+    status = Status.SPAM_CHECK
+
+    def __init__(self) -> None:
+        self._settings = AntispamSettings()
+        self._inbound: list[Check] = []
+        self._outbound: list[Check] = []
+
+    def prepare(self) -> bool:
+        found = current_checks()
+        self._inbound = [check for check in found if check.inbound]
+        self._outbound = [check for check in found if check.outbound]
+        if found:
+            self._settings = AntispamSettings.current()
+        return bool(found)
+
+    def wants(self, entry: LeasedEntry, context: StageContext) -> bool:
+        if entry.origin == Origin.DSN:
+            return False
+        if entry.direction == Direction.OUTBOUND:
+            return bool(self._outbound) and self._settings.outbound_quarantine
+        return bool(self._inbound)
+
+    async def run(self, batch: Sequence[LeasedEntry], context: StageContext) -> Mapping[int, Verdict]:
+        ids, senders = [entry.id for entry in batch], {entry.sender for entry in batch}
+        pardoned, trusted = await context.in_database(lambda: (pardons(ids, ItemKind.SPAM), trusted_of(senders)))
+        entries = [entry for entry in batch if entry.id not in pardoned]
+        judgements = await self._judge_all(entries, trusted)
+        caught, deleted = [], []
+        for entry, judgement in zip(entries, judgements, strict=True):
+            if judgement is None:
+                continue
+            if entry.direction == Direction.OUTBOUND:
+                if judgement.score >= self._settings.outbound_threshold:
+                    caught.append(_caught(entry, judgement))
+            elif self._mark(entry, judgement) is SpamAction.DELETE:
+                deleted.append(_caught(entry, judgement))
+        verdicts = await quarantine(caught, context, self._settings.keep_days, Status.SPAM_CHECK)
+        verdicts |= await delete(deleted, context)
+        await count(_points(judgements), context)
+        return verdicts
+
+    def _mark(self, entry: LeasedEntry, judgement: Judgement) -> SpamAction:
+        """Have the delivery add what is to be added; what else is to become of the message."""
+        action = action_for(judgement.level, self._settings)
+        entry.added_header = headers_of(judgement, self._settings)
+        if action in (SpamAction.HEADERS, SpamAction.JUNK):
+            entry.subject_prefix = self._settings.subject_prefix
+        entry.junk = action is SpamAction.JUNK
+        return action
+
+    async def _judge_all(self, entries: Sequence[LeasedEntry], trusted: set[str]) -> list[Judgement | None]:
+        """One for each entry; None for those that could not be judged in time, which are delivered unmarked."""
+        if not entries:
+            return []
+        at_once = asyncio.Semaphore(AT_ONCE)
+        large = asyncio.Semaphore(LARGE_AT_ONCE)
+        tasks = [asyncio.ensure_future(self._judge(entry, trusted, at_once, large)) for entry in entries]
+        try:
+            await asyncio.wait(tasks, timeout=BATCH_SECONDS)
+        finally:
+            late = [task for task in tasks if not task.done()]
+            for task in late:
+                task.cancel()
+        await asyncio.gather(*late, return_exceptions=True)
+        if late:
+            log.error("%d messages go on unchecked: the spam checks took too long", len(late))
+        return [None if task.cancelled() else task.result() for task in tasks]
+
+    async def _judge(
+        self, entry: LeasedEntry, trusted: set[str], at_once: asyncio.Semaphore, large: asyncio.Semaphore
+    ) -> Judgement | None:
+        checks = self._outbound if entry.direction == Direction.OUTBOUND else self._inbound
+        examined = Examined(
+            entry.path, entry.size_bytes, entry.sender, tuple(one.address for one in entry.recipients),
+            entry.client_ip, entry.ehlo_name, entry.auth_user, entry.direction == Direction.OUTBOUND,
+            self._settings.max_content_bytes,
+        )  # fmt: skip
+        # Large messages are in memory while they are looked at: never many of them.
+        async with large if LARGE_BYTES < entry.size_bytes <= examined.max_content_bytes else at_once:
+            try:
+                return await judge(examined, checks, self._settings, trusted=entry.sender in trusted)
+            except FileNotFoundError:
+                # Delivery says so, and the entry waits; the doctor finds it.
+                return None
+
+
+def _caught(entry: LeasedEntry, judgement: Judgement) -> Caught:
+    findings = [result.as_json() for result in judgement.results]
+    return Caught(entry.id, ItemKind.SPAM, judgement.why, judgement.score, findings)
+
+
+def trusted_of(senders: set[str]) -> set[str]:
+    """Those of the senders that are trusted, by their address or domain."""
+    named = {sender: {sender.lower(), sender.rpartition("@")[2].lower()} for sender in senders if sender}
+    asked = set().union(*named.values()) if named else set()
+    known = set(TrustedSender.objects.filter(pattern__in=asked).values_list("pattern", flat=True)) if asked else set()
+    return {sender for sender, names in named.items() if names & known}
+
+
+async def delete(caught: Sequence[Caught], context: StageContext) -> dict[int, Verdict]:
+    """Delete spam of a level for which that is the choice: into the trash, so that it can be put back."""
+    if not caught:
+        return {}
+    try:
+        await context.in_database(lambda: taking.delete(context.owner, caught, context.now))
+    except DatabaseError as error:
+        log.error("%d messages could not be deleted yet: %s", len(caught), error)
+        due = context.now + HOLD
+        return {one.entry_id: WaitUntil(due, Status.SPAM_CHECK, "It could not be deleted yet") for one in caught}
+    return {one.entry_id: Taken() for one in caught}
+
+
+def _points(judgements: Sequence[Judgement | None]) -> Tallies:
+    tallies = Tallies()
+    for judgement in judgements:
+        for one in judgement.results if judgement else ():
+            tallies[one.check].add(hit=one.points > 0, failed=one.failed, seconds=one.seconds, error=one.text)
+    return tallies
+
+
+def _held_until(entry: LeasedEntry, context: StageContext) -> datetime:
+    return context.now + min(max(HOLD, (context.now - entry.created) / 4), LONGEST_HOLD)
+
+
+def pardons(entry_ids: Sequence[int], kind: ItemKind) -> set[int]:
+    """Those of the entries that were resent past this check."""
+    found = Pardon.objects.filter(entry_id__in=entry_ids, kind=kind)
+    return set(found.values_list("entry_id", flat=True))
+
+
+async def quarantine(
+    caught: Sequence[Caught], context: StageContext, days: int, status: Status
+) -> dict[int, Verdict]:  # fmt: skip
+    """Take what was caught out of the spool. While the database is away it waits: it must not be delivered."""
+    if not caught:
+        return {}
+    try:
+        await context.in_database(lambda: taking.take(context.owner, caught, context.now, days))
+    except DatabaseError as error:
+        log.error("%d messages could not be quarantined yet: %s", len(caught), error)
+        due = context.now + HOLD
+        return {one.entry_id: WaitUntil(due, status, "It could not be quarantined yet") for one in caught}
+    # Those that were not ours any more are for whoever holds them now.
+    return {one.entry_id: Taken() for one in caught}
+
+
+async def count(tallies: Tallies, context: StageContext) -> None:
+    """Write the statistics down; nothing waits for them."""
+    if not tallies:
+        return
+    try:
+        await context.in_database(lambda: counting.write_down(tallies, context.now))
+    except DatabaseError as error:
+        log.warning("what the scanners did could not be counted: %s", error)
+
+
+def _tallied(scans: Sequence[Scan]) -> Tallies:
+    tallies = Tallies()
+    for one in scans:
+        for answer in one.answers:
+            failed = answer.said is Said.FAILED
+            tallies[answer.engine].add(
+                hit=answer.said is Said.INFECTED, failed=failed, seconds=answer.seconds, error=answer.text
+            )
+    return tallies

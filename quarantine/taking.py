@@ -1,0 +1,174 @@
+"""Moving an entry between the spool and the quarantine: one transaction each way, the file after or before it.
+
+Into quarantine: the entry and its recipients become one Item, its open recipients are traced as quarantined, and the
+rows go, if the caller still holds the lease. Only then is the file brought to `<home>/quarantine/<kind>/<day>/`.
+Back: the file first, then the rows, in the transaction in which the Item goes.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db.models import QuerySet
+
+from quarantine.models.item import Item, ItemKind, ItemState, Pardon
+from spool import packing, statements, store, trash
+from spool.actions import audit
+from spool.actions.actor import Actor
+from spool.actions.verb import Tally
+from spool.headers import storable
+from spool.models.entry import Status
+from spool.models.recipient import Outcome
+from spool.models.trashed import TrashState
+
+log = logging.getLogger(__name__)
+
+_COPIED = (
+    "file_name", "subspool", "sender", "sender_domain", "subject", "message_id", "client_ip", "auth_user", "direction",
+    "size_bytes", "attempts", "recipients_total", "recipients_done", "created",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Caught:
+    """An entry in which something was found. `findings` are what each scanner or check said, ready for JSON."""
+
+    entry_id: int
+    kind: ItemKind
+    why: str
+    score: float | None = None
+    findings: list[dict[str, Any]] = field(default_factory=list)
+
+
+def take(owner: str, caught: Sequence[Caught], now: datetime, days: int) -> set[int]:
+    """Quarantine entries that `owner` holds, for `days`; the ids of those that were still its own. Durable on return.
+
+    Raises django.db.Error, and then nothing was done.
+    """
+    with statements.write_transaction():
+        ours = _held_by(owner, [one.entry_id for one in caught])
+        taken = [one for one in caught if one.entry_id in ours]
+        for one in taken:
+            _pack(one, now, days)
+        if taken:
+            clause, parameters = statements.id_list([one.entry_id for one in taken])
+            statements.execute(f"DELETE FROM spool_recipient WHERE entry_id {clause}", parameters)
+            statements.execute(f"DELETE FROM spool_entry WHERE id {clause}", parameters)
+    put_files_away([one.entry_id for one in taken])
+    return ours
+
+
+def delete(owner: str, caught: Sequence[Caught], now: datetime) -> int:
+    """Put entries that `owner` holds into the trash, by an action that the Audit page can undo; how many."""
+    event = audit.begin(Actor.system(), "delete", "spam of a level that is deleted", matched=len(caught))
+    with statements.write_transaction():
+        ours = _held_by(owner, [one.entry_id for one in caught])
+        taken: list[trash.Taken] = []
+        for one in caught:
+            if one.entry_id in ours:
+                reply = f"Deleted as spam: {storable(one.why, 255)}"
+                taken += trash.take([one.entry_id], event.id, now, reply, TrashState.TRASHED)
+    trash.put_files_away(taken)
+    audit.end(event, Tally(len(taken)), "deleted")
+    return len(taken)
+
+
+def put_files_away(entry_ids: Collection[int]) -> None:
+    """Bring files from the spool to the quarantine. What fails stays findable in the spool, and is tried again."""
+    if not entry_ids:
+        return
+    folders = set()
+    # Under the rows' locks: somebody may be resending them already.
+    with statements.write_transaction():
+        for item in locked(Item.objects.filter(entry_id__in=list(entry_ids), state=ItemState.HELD)):
+            target = item.in_quarantine
+            try:
+                target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+                if trash.rename(item.in_spool, target):
+                    folders.add(target.parent)
+            except OSError as error:
+                log.error("%s stays in the spool's folder for now: %s", item.file_name, error)
+    # The names in the spool need no sync: a file is looked for in both places.
+    for folder in folders:
+        store.sync_folder(folder)
+
+
+def resend(ids: Sequence[int], now: datetime) -> tuple[list[int], int]:
+    """Put items back into the spool, for the recipients still open; (those resent, how many had lost their file).
+
+    They start over: no attempts, their age counted from now, and past the check that caught them. Call it in a
+    transaction: until its end the items know their files, which are in the spool already.
+    """
+    rows = locked(Item.objects.filter(id__in=list(ids), state=ItemState.HELD))
+    there = [item for item in rows if bring_back(item)]
+    for folder in {item.in_spool.parent for item in there}:
+        store.sync_folder(folder)
+    if there:
+        _unpack(there, now)
+    return [item.id for item in there], len(rows) - len(there)
+
+
+def locked(items: QuerySet[Item]) -> list[Item]:
+    """`items`, theirs until the caller's transaction ends."""
+    return list(items.defer("findings").order_by("id").select_for_update())
+
+
+def bring_back(item: Item) -> bool:
+    """Have the file at its place in the spool; False when it is nowhere."""
+    if item.in_spool.exists():
+        return True
+    item.in_spool.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return trash.rename(item.in_quarantine, item.in_spool)
+
+
+def _held_by(owner: str, entry_ids: Sequence[int]) -> set[int]:
+    if not entry_ids:
+        return set()
+    clause, parameters = statements.id_list(entry_ids)
+    rows = statements.execute(
+        f"SELECT id FROM spool_entry WHERE id {clause} AND leased_by = %s ORDER BY id"
+        + ("" if statements.on_sqlite() else " FOR UPDATE"),
+        [*parameters, owner],
+    ).fetchall()
+    return {row[0] for row in rows}
+
+
+def _pack(one: Caught, now: datetime, days: int) -> None:
+    """Make the item of one entry, and trace its recipients."""
+    moment, removal = statements.db_time(now), statements.db_time(now + timedelta(days=days))
+    why = storable(one.why, 255)
+    values: list[Any] = [
+        one.kind.value, ItemState.HELD.value, moment, removal, why, one.score, json.dumps(one.findings),
+    ]  # fmt: skip
+    on_sqlite = statements.on_sqlite()
+    as_json = "%s" if on_sqlite else "%s::jsonb"
+    together = "group_concat(r.address, char(10))" if on_sqlite else "string_agg(r.address, E'\\n' ORDER BY r.id)"
+    statements.execute(
+        f"INSERT INTO quarantine_item (entry_id, kind, state, at, removal, why, score, findings, target, addresses,"
+        f" {', '.join(_COPIED)}, entry, recipients) SELECT e.id, %s, %s, %s, %s, %s, %s, {as_json},"
+        f" '', COALESCE((SELECT {together} FROM spool_recipient r WHERE r.entry_id = e.id), ''),"
+        f" {', '.join(f'e.{name}' for name in _COPIED)}, {packing.entry_as_json()}, {packing.recipients_as_json()}"
+        " FROM spool_entry e WHERE e.id = %s",
+        [*values, one.entry_id],
+    )
+    packing.trace_open_recipients("= %s", [one.entry_id], Outcome.QUARANTINED, f"Quarantined: {why}", now)
+
+
+def _unpack(items: Sequence[Item], now: datetime) -> None:
+    clause, parameters = statements.id_list([item.id for item in items])
+    changes = {
+        "status": Status.DELIVERY_DELAY.value, "attempts": 0, "dns_failures": 0, "failures": 0, "created": now,
+        "next_attempt": now, "hold": False, "hold_reason": "", "hold_until": None, "last_error": "", "error_group": "",
+        "traceback": "", "delay_notified": False,
+    }  # fmt: skip
+    packing.unpack("quarantine_item", clause, parameters, now, changes)
+    packing.untrace([item.file_name for item in items], [item.at for item in items], Outcome.QUARANTINED)
+    Pardon.objects.bulk_create(
+        [Pardon(entry_id=item.entry_id, kind=item.kind, at=now) for item in items], ignore_conflicts=True
+    )
+    statements.execute(f"DELETE FROM quarantine_item WHERE id {clause}", parameters)

@@ -1,0 +1,1 @@
+"""Scanning and the two quarantines."""
