@@ -50,6 +50,6 @@ def _reservations() -> int:
 
 def is_listening(port: int, host: str = "127.0.0.1") -> bool:
     """Whether a connection to the port is accepted."""
-    with socket.socket() as probe:
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
         probe.settimeout(1)
         return probe.connect_ex((host, port)) == 0
