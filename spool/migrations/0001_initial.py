@@ -69,7 +69,7 @@ class Migration(migrations.Migration):
                 ('username', models.CharField(blank=True, default='', max_length=254)),
                 ('sealed_password', models.TextField(blank=True, default='', editable=False)),
                 ('source_address', models.CharField(blank=True, default='', help_text='Local IP address to connect from; empty for the one in Settings.', max_length=45, validators=[django.core.validators.validate_ipv46_address])),
-                ('max_connections', models.PositiveIntegerField(default=0, help_text='At once to this host, over all workers; 0 for the limit in Settings.')),
+                ('max_connections', models.PositiveIntegerField(default=0, help_text='At once to this host, shared by the workers, each of which has one at least; 0 for the limit in Settings.')),
                 ('description', models.CharField(blank=True, default='', max_length=200)),
             ],
             options={

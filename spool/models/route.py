@@ -43,7 +43,8 @@ class Route(models.Model):
         help_text="Local IP address to connect from; empty for the one in Settings.",
     )
     max_connections = models.PositiveIntegerField(
-        default=0, help_text="At once to this host, over all workers; 0 for the limit in Settings."
+        default=0,
+        help_text="At once to this host, shared by the workers, each of which has one at least; 0 for the limit in Settings.",
     )
     description = models.CharField(max_length=200, blank=True, default="")
 
