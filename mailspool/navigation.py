@@ -49,7 +49,7 @@ def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
     """Unfold's UNFOLD["SIDEBAR"]["navigation"]. A page that isn't installed has no link."""
     links = {url: link for _, pages in SECTIONS for _, _, url in pages if (link := _link_to(url)) is not None}
     # The longest that the path begins with: Waiting to Deliver lies below Spool.
-    here = max((link for link in links.values() if request.path.startswith(link)), key=len, default="")
+    here = max((link for link in links.values() if _is_below(request.path, link)), key=len, default="")
     sections = []
     for title, pages in SECTIONS:
         items = [
@@ -60,6 +60,12 @@ def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
         if items:
             sections.append({"title": title, "separator": True, "items": items})
     return sections
+
+
+def _is_below(path: str, link: str) -> bool:
+    """Whether a page belongs to a link. Every page lies below the Overview's, and only its own belong to it."""
+    index = reverse("admin:index")
+    return path.startswith(link) if link != index else path == index or path.startswith(f"{index}overview/")
 
 
 def _link_to(url_name: str) -> str | None:

@@ -76,7 +76,7 @@ def charts(points: Sequence[Point], wanted: Range) -> list[Chart]:
     """The page's charts of a range."""
     # The last point has only begun: a rate of it would be a fall that is none.
     whole = points[:-1] or points
-    rate = _Format(_number, " a minute")
+    rate = _Format(_number, " a minute", nice_top)
     depth = [
         Quantity(status.label, tone, [None if p.depth is None else p.depth.get(status.value, 0) for p in points])
         for status, tone in _STATUSES
@@ -90,18 +90,18 @@ def charts(points: Sequence[Point], wanted: Range) -> list[Chart]:
             ],
         ),
         _chart(
-            "depth", "Spool depth by status", points, wanted, _Format(_number, ""),
+            "depth", "Spool depth by status", points, wanted, _Format(_number, "", nice_top),
             [q for q in depth if any(q.values)] or depth[:1], stacked=True,
         ),
         _chart(
-            "latency", "Delivery latency", whole, wanted, _Format(seconds, ""),
+            "latency", "Delivery latency", whole, wanted, _Format(seconds, "", nice_span),
             [
                 Quantity("Median", "1", [percentile(point.latency, 0.5) for point in whole]),
                 Quantity("95th percentile", "2", [percentile(point.latency, 0.95) for point in whole]),
             ],
         ),
         _chart(
-            "bounces", "Bounce rate", whole, wanted, _Format(lambda value: f"{_number(value)} %", ""),
+            "bounces", "Bounce rate", whole, wanted, _Format(lambda value: f"{_number(value)} %", "", nice_top),
             [Quantity("Recipients that bounced", "8", [point.bounce_rate for point in whole])], at_least=5.0,
         ),
     ]  # fmt: skip
@@ -111,6 +111,7 @@ def charts(points: Sequence[Point], wanted: Range) -> list[Chart]:
 class _Format:
     text: Callable[[float], str]
     unit: str
+    top: Callable[[float], float]
 
 
 def _chart(
@@ -120,7 +121,7 @@ def _chart(
     count = len(points)
     drawn = _stacked(quantities) if stacked else [list(quantity.values) for quantity in quantities]
     known = [value for values in drawn for value in values if value is not None]
-    top = nice_top(max([*known, at_least]))
+    top = form.top(max([*known, at_least]))
     lines = []
     below: Sequence[float | None] = [0.0] * count
     for quantity, values in zip(quantities, drawn, strict=True):
@@ -205,6 +206,14 @@ def nice_top(highest: float) -> float:
     while power * 10 < highest:
         power *= 10
     return next(step * power for step in (1, 2, 4, 5, 8, 10) if step * power >= highest)
+
+
+def nice_span(highest: float) -> float:
+    """The same for a time in seconds: a whole number of minutes or hours when it is one of those."""
+    if highest <= 60:
+        return next((step for step in (20.0, 40.0, 60.0) if 10 < highest <= step), nice_top(highest))
+    unit = 60 if highest <= 3600 else 3600
+    return next((step * unit for step in (1, 2, 4, 10, 20, 40, 60) if step * unit >= highest), nice_top(highest))
 
 
 def seconds(value: float) -> str:

@@ -23,6 +23,8 @@ class Mark:
     words: str
     tone: str
     title: str
+    # Drawn instead of the words, for what is no reason to worry.
+    icon: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,11 +117,13 @@ def marks(table: Table, key: str, known: Known) -> list[Mark]:
         label = "Disabled" if status == Status.DISABLED else "Disabled, receiving"
         found.append(Mark(label, "held", "The account may not log in or send."))
     if table.subject == "account" and key and status is None:
-        found.append(Mark("Not an account", "quiet", "There is no account with this address on this server."))
+        found.append(Mark("Not an account", "quiet", "There is no account with this address on this server.",
+                          "no_accounts"))  # fmt: skip
     if key in known.blacklisted and table.subject == "ip":
         found.append(Mark("Blacklisted", "bad", "This address may not hand in mail."))
     if key in known.blocked and table.subject in ("sender", "domain"):
         found.append(Mark("Blocked", "bad", "Mail from it is refused."))
     if table.subject == "domain" and key.lower() in known.local_domains:
-        found.append(Mark("Ours", "quiet", "A domain of this server: blocking it stops mail of its own users too."))
+        found.append(Mark("Ours", "quiet", "A domain of this server: blocking it stops mail of its own users too.",
+                          "home"))  # fmt: skip
     return found

@@ -24,6 +24,7 @@ from spool.console.pages import page
 from spool.delivery.sealed import seal
 from spool.models import AlertEvent, AlertKind, AlertRule
 from spool.models.alert import UNITS
+from spool.templatetags.spool_console import clock
 
 
 class AlertRuleForm(forms.ModelForm):
@@ -95,7 +96,7 @@ class AlertRuleAdmin(ModelAdmin):
 class AlertEventAdmin(ReadOnlyAdmin):
     """The history, newest first."""
 
-    list_display = ["began", "rule_name", "about", "state", "measured", "told"]
+    list_display = ["since", "rule_name", "about", "state", "measured", "told"]
     list_filter = ["kind", "is_test"]
     list_display_links = None
     ordering = ["-began", "-id"]
@@ -109,6 +110,10 @@ class AlertEventAdmin(ReadOnlyAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[AlertEvent]:
         return super().get_queryset(request).prefetch_related("notices")
+
+    @admin.display(description="Began", ordering="began")
+    def since(self, event: AlertEvent) -> SafeString:
+        return clock(event.began)
 
     @admin.display(description="About")
     def about(self, event: AlertEvent) -> SafeString:

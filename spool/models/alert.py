@@ -124,6 +124,7 @@ class AlertEvent(models.Model):
     is_test = models.BooleanField(default=False)
 
     class Meta:
+        verbose_name, verbose_name_plural = "alert", "alerts"
         ordering: ClassVar[list[str]] = ["-began", "-id"]
         constraints = [
             models.UniqueConstraint(

@@ -47,3 +47,17 @@ def test_the_console_is_closed_to_all_but_system_administrators(
     answer = client.get(path)
 
     assert answer.status_code in (302, 403) or "queues" not in answer.json(), answer.content
+
+
+@pytest.mark.parametrize(
+    ("path", "title"),
+    [("/admin/", "Overview"), ("/admin/spool/entry/waiting/", "Waiting to Deliver"), ("/admin/axes/", "")],
+)
+def test_the_sidebar_shows_where_one_is(administrator: Client, path: str, title: str) -> None:
+    request = administrator.get("/admin/").wsgi_request
+    from mailspool.navigation import sidebar
+
+    request.path = path
+    assert [item["title"] for section in sidebar(request) for item in section["items"] if item["active"]] == (
+        [title] if title else []
+    )

@@ -15,7 +15,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from accounts.models import Domain, Role, User
-from mailspool.overview.charts import charts, nice_top
+from mailspool.overview.charts import charts, nice_span, nice_top
 from mailspool.overview.tables import TABLES
 from spool import statements
 from spool.models import Entry, TrafficState
@@ -209,6 +209,11 @@ def test_charts_of_any_range_have_a_point_for_each_step(administrator: Client, n
 )
 def test_an_axis_ends_at_a_round_number(highest: float, top: float) -> None:
     assert nice_top(highest) == pytest.approx(top)
+
+
+@pytest.mark.parametrize(("highest", "top"), [(0.3, 0.4), (13, 20), (59, 60), (100, 120), (500, 600), (9000, 14_400)])
+def test_an_axis_of_time_ends_at_a_whole_minute_or_hour(highest: float, top: float) -> None:
+    assert nice_span(highest) == pytest.approx(top)
 
 
 def test_a_chart_is_broken_where_nothing_is_known() -> None:
