@@ -99,7 +99,9 @@ class Window:
 
 
 WINDOWS = (
-    Window("5m", "5 minutes", "5 min", "five_minutes", 5), Window("1h", "1 hour", "1 hour", "hour", 60),
-    Window("24h", "24 hours", "24 hours", "day", 1440), Window("all", "Since installation", "Since start", "total", None),
-)  # fmt: skip
+    Window("5m", "5 minutes", "5 min", "five_minutes", 5),
+    Window("1h", "1 hour", "1 hour", "hour", 60),
+    Window("24h", "24 hours", "24 hours", "day", 1440),
+    Window("all", "Since installation", "Since start", "total", None),
+)
 WINDOWS_BY_NAME = {window.name: window for window in WINDOWS}
