@@ -2,7 +2,6 @@
 
 import os
 import socket
-from datetime import timedelta
 from pathlib import Path
 
 import environ
@@ -32,6 +31,8 @@ ALLOWED_HOSTS = env.list(
 )
 # Whether the console is reached by https, through a proxy that sets X-Forwarded-Proto and removes a client's own.
 MAILSPOOL_HTTPS = env.bool("MAILSPOOL_HTTPS", default=False)
+# Networks of the proxies whose X-Forwarded-For says who the client is.
+MAILSPOOL_PROXIES = env.list("MAILSPOOL_PROXIES", default=[])
 MAILSPOOL_METRICS_TOKEN = env.str("MAILSPOOL_METRICS_TOKEN", default="")
 # Networks that webhooks of alerts may reach although they are not the Internet's.
 MAILSPOOL_WEBHOOK_NETWORKS = env.list("MAILSPOOL_WEBHOOK_NETWORKS", default=[])
@@ -50,11 +51,14 @@ INSTALLED_APPS = [
     "axes",
     "accounts",
     "spool",
+    "security",
     "quarantine",
 ]
 
 MIDDLEWARE = [
     "mailspool.health.Probes",
+    "mailspool.proxies.ClientAddress",
+    "security.middleware.Blacklist",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -122,13 +126,10 @@ LOGIN_URL = "admin:login"
 LOGIN_REDIRECT_URL = "admin:index"
 # Axes stands first: it refuses before a password is looked at.
 AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "django.contrib.auth.backends.ModelBackend"]
-AXES_FAILURE_LIMIT = 10
-AXES_COOLOFF_TIME = timedelta(minutes=15)
-# One name from one address: a stranger can't lock an administrator out, and a shared proxy locks out only the name.
-AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
-AXES_USERNAME_CALLABLE = "mailspool.locked_out.name_of"
-AXES_RESET_ON_SUCCESS = True
-AXES_LOCKOUT_CALLABLE = "mailspool.locked_out.locked_out"
+# From how many wrong passwords on a login is closed, the console says (security.LoginRules).
+AXES_HANDLER = "security.axes.LoginProtection"
+AXES_USERNAME_CALLABLE = "security.locked_out.name_of"
+AXES_LOCKOUT_CALLABLE = "security.locked_out.locked_out"
 AXES_HTTP_RESPONSE_CODE = 429
 AXES_ENABLE_ADMIN = False
 AXES_VERBOSE = False
@@ -150,10 +151,20 @@ if MAILSPOOL_HTTPS:
     SECURE_SSL_REDIRECT = True
     SECURE_REDIRECT_EXEMPT = [r"^metrics$"]
     SECURE_HSTS_SECONDS = 365 * 24 * 3600
+    # Whether other hosts below this name speak https, and browsers should ship that, is not for a mail server to say.
+    SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]
     SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = True
 
 # Extension points: dotted paths, run in this order. A third party adds its own with one line.
-SPOOL_SMTP_CHECKS: list[str] = []
+SPOOL_SMTP_CHECKS = [
+    "security.checks.BlacklistCheck",
+    "security.checks.SMTPBlockCheck",
+    "security.checks.LoginProtectionCheck",
+]
+# Who may send anywhere without a login, besides users.
+SPOOL_TRUSTED_CLIENTS = "security.lists.trusts"
+# What is called once an hour, with the time, to forget what is too old.
+SPOOL_HOUSEKEEPING = ["security.housekeeping.forget"]
 SPOOL_STAGES = [
     "spool.stages.DeliveryDelay",
     "quarantine.stages.VirusCheck",

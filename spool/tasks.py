@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 
+from django.conf import settings
 from django.utils import timezone
+from django.utils.module_loading import import_string
 
 from accounts.models import Role
 from spool import doctor, doorbell, statements, trash
@@ -59,6 +61,8 @@ def forget() -> None:
     forget_traces(now, current().trace_days)
     for holder in holders():
         holder.tidy(now)
+    for path in settings.SPOOL_HOUSEKEEPING:
+        import_string(path)(now)
 
 
 def run_bulk_job(job_id: int) -> None:

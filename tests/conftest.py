@@ -99,8 +99,11 @@ def _forget_what_was_cached() -> None:
     from accounts import directory
     from quarantine.models.check import forget_checks
     from quarantine.models.onerow import OneRow
+    from security import lists, login_protection
     from spool.models import settings as spool_settings
 
+    lists.look_again()
+    login_protection.forget_noted()
     spool_settings.forget()
     directory.forget()
     OneRow.forget()

@@ -94,7 +94,7 @@ class Hold(Verb):
         reason = " ".join(str(given.get("reason", "")).split())[:LONGEST_REASON]
         until = given.get("until") or None
         if isinstance(until, str):
-            until = _moment(until)
+            until = moment_of(until)
         if until is not None and until <= timezone.now():
             raise Refused("The end of the hold is past already.")
         return {"reason": reason, "until": until.isoformat() if until else ""}
@@ -155,7 +155,8 @@ def release_expired(now: datetime) -> int:
     return released
 
 
-def _moment(text: str) -> datetime:
+def moment_of(text: str) -> datetime:
+    """The time that `2h`, `3d` from now or `2026-12-31 18:00` means. Raises Refused."""
     try:
         return timezone.now() + parse_age(text)
     except BadFilter:

@@ -89,7 +89,6 @@ class SettingsAdmin(ModelAdmin):
                     "command_timeout_seconds",
                     "data_timeout_seconds",
                     "max_hops",
-                    "bypass_networks",
                 ],
             },
         ),

@@ -6,7 +6,6 @@ wrote. The header gets RFC 2369 and RFC 2919 fields and the list's subject prefi
 
 from __future__ import annotations
 
-import ipaddress
 import logging
 import re
 from datetime import datetime
@@ -23,8 +22,8 @@ from spool.delivery.trace_headers import header_line, passed_through, received_l
 from spool.envelope import Envelope, EnvelopeRecipient, LeasedEntry, Submission
 from spool.headers import decoded
 from spool.models.entry import Origin, Priority
-from spool.models.settings import Settings, parse_networks
 from spool.store import Tail
+from spool.trusted import trusts
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +40,7 @@ _REPLACED: Final = frozenset(
 )  # fmt: skip
 
 
-def refusal(mailing_list: LocalList, entry: LeasedEntry, settings: Settings) -> str:
+def refusal(mailing_list: LocalList, entry: LeasedEntry) -> str:
     """The reply for a message that must not go to the list, or "" when it may.
 
     Only a member or the owner may post where the policy says so, known by the address they logged in with or, for
@@ -56,7 +55,7 @@ def refusal(mailing_list: LocalList, entry: LeasedEntry, settings: Settings) -> 
     allowed = {mailing_list.owner} - {""}
     if mailing_list.posting == PostingPolicy.MEMBERS:
         allowed |= set(mailing_list.members)
-    if _posters(entry, settings) & {_normal(name) for name in allowed}:
+    if _posters(entry) & {_normal(name) for name in allowed}:
         return ""
     who = "its members" if mailing_list.posting == PostingPolicy.MEMBERS else "its owner"
     return f"550 5.7.1 <{address}>: only {who} may write to this list; log in and send from the address it knows"
@@ -69,7 +68,7 @@ def _normal(address: str) -> str:
         return address.lower()
 
 
-def _posters(entry: LeasedEntry, settings: Settings) -> set[str]:
+def _posters(entry: LeasedEntry) -> set[str]:
     """The addresses that stand behind a message, as far as they can be believed."""
     sender = _normal(entry.sender)
     if entry.origin == Origin.LIST:
@@ -80,19 +79,15 @@ def _posters(entry: LeasedEntry, settings: Settings) -> set[str]:
         user = directory.lookup(entry.auth_user)
         may_use_sender = isinstance(user, LocalUser) and directory.may_send_as(user, sender)
         return {_normal(entry.auth_user), sender} if may_use_sender else {_normal(entry.auth_user)}
-    if _is_trusted(entry, settings) or directory.local_domain(sender.rpartition("@")[2]) is None:
+    if _is_trusted(entry) or directory.local_domain(sender.rpartition("@")[2]) is None:
         return {sender}
     return set()
 
 
-def _is_trusted(entry: LeasedEntry, settings: Settings) -> bool:
+def _is_trusted(entry: LeasedEntry) -> bool:
     if entry.origin in (Origin.DROP, Origin.COMMAND):
         return True
-    try:
-        client = ipaddress.ip_address(entry.client_ip)
-    except ValueError:
-        return False
-    return any(client in network for network in parse_networks(settings.bypass_networks))
+    return trusts(entry.client_ip)
 
 
 def is_looping(mailing_list: LocalList, header: bytes) -> bool:

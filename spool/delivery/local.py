@@ -125,7 +125,7 @@ class _Planner:
             self._plan.mailboxes.append((recipient, found))
 
     def _to_list(self, recipient: LeasedRecipient, mailing_list: LocalList) -> None:
-        refusal = lists.refusal(mailing_list, self._entry, self._settings)
+        refusal = lists.refusal(mailing_list, self._entry)
         if refusal:
             self._answer(recipient, Outcome.BOUNCED, refusal, "list")
             return

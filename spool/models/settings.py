@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import time
 from datetime import timedelta
 from pathlib import Path
@@ -13,7 +12,7 @@ from django.db import models
 
 from accounts.addresses import InvalidAddress, normalise_address
 from spool.models.route import TLSPolicy
-from spool.models.validation import certificate_complaint, lmtp_complaint, relay_complaint
+from spool.models.validation import certificate_complaint, lmtp_complaint
 
 FRESH_SECONDS = 1.0
 
@@ -35,25 +34,9 @@ def parse_retry_intervals(text: str) -> tuple[timedelta, ...]:
     return tuple(intervals)
 
 
-def parse_networks(text: str) -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]:
-    """Networks in CIDR notation, one per line or comma-separated. Raises ValidationError."""
-    networks = []
-    for word in text.replace(",", " ").split():
-        try:
-            networks.append(ipaddress.ip_network(word, strict=False))
-        except ValueError as error:
-            raise ValidationError(f"{word!r} is not an IP address or network, as in 192.0.2.0/24.") from error
-    return tuple(networks)
-
-
 def validate_retry_intervals(text: str) -> None:
     """Field validator."""
     parse_retry_intervals(text)
-
-
-def validate_networks(text: str) -> None:
-    """Field validator."""
-    parse_networks(text)
 
 
 def parse_move_roots(text: str) -> tuple[Path, ...]:
@@ -191,13 +174,6 @@ class Settings(models.Model):
     max_hops = models.PositiveIntegerField(
         "Received headers before a loop is assumed", default=50, validators=_at_least(5, 200)
     )
-    bypass_networks = models.TextField(
-        "relay without authentication",
-        blank=True,
-        default="",
-        validators=[validate_networks],
-        help_text="Networks whose hosts may send anywhere without logging in, one per line.",
-    )
     # Delivery
     source_address = models.CharField(
         "source IP address", max_length=45, blank=True, default="", validators=[validate_ipv46_address]
@@ -278,11 +254,6 @@ class Settings(models.Model):
                 self.postmaster = normalise_address(self.postmaster)
             except InvalidAddress as error:
                 wrong["postmaster"] = str(error)
-        try:
-            wrong["bypass_networks"] = relay_complaint(parse_networks(self.bypass_networks))
-        except ValidationError:
-            # The field's own validator says what is wrong.
-            wrong["bypass_networks"] = ""
         if any(wrong.values()):
             raise ValidationError({field: sentence for field, sentence in wrong.items() if sentence})
 

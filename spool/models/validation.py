@@ -48,11 +48,3 @@ def certificate_complaint(certificate: str, key: str) -> str:
             return "The key is not the certificate's."
         return f"They are not a certificate chain and its key, in PEM and without a password ({reason})."
     return ""
-
-
-def relay_complaint(networks: tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]) -> str:
-    """Why hosts of `networks` must not all relay; "" when they may."""
-    for network in networks:
-        if network.prefixlen == 0:
-            return f"{network} is everybody: this server would be an open relay."
-    return ""

@@ -39,6 +39,8 @@ async def _log_in(session: MailSession, argument: str) -> None:
         return
     reply = await session.shared.checks.refusal("on_auth", session, username)
     session.user = None if reply else await asked(directory.authenticate, username, password, threads=_LOGINS)
+    if not reply:
+        await session.shared.checks.tell("on_login", session, username, password, session.user is not None)
     if session.user is not None:
         await session.push("235 2.7.0 Welcome")
         return

@@ -17,6 +17,7 @@ from django.utils.module_loading import import_string
 
 if TYPE_CHECKING:
     from spool.smtpd.session import MailSession
+    from spool.smtpd.state import Shared
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,11 +35,17 @@ class Reply:
 class SMTPCheck:
     """Base of all checks. A hook that is not overridden costs nothing."""
 
+    async def start(self, shared: Shared) -> None:
+        """Once in a listener's life, before it takes the first connection."""
+
     async def on_connect(self, session: MailSession) -> Reply | None: ...
 
     async def on_ehlo(self, session: MailSession, name: str) -> Reply | None: ...
 
     async def on_auth(self, session: MailSession, username: str) -> Reply | None: ...
+
+    async def on_login(self, session: MailSession, username: str, password: str, succeeded: bool) -> None:
+        """What became of a login; there is nothing to refuse any more."""
 
     async def on_mail(self, session: MailSession, sender: str) -> Reply | None: ...
 
@@ -47,20 +54,32 @@ class SMTPCheck:
     async def on_data(self, session: MailSession) -> Reply | None: ...
 
 
-HOOKS = ("on_connect", "on_ehlo", "on_auth", "on_mail", "on_rcpt", "on_data")
+HOOKS = ("on_connect", "on_ehlo", "on_auth", "on_login", "on_mail", "on_rcpt", "on_data")
 
 
 class CheckChain:
     """The checks of this process, by the hooks that they really have."""
 
     def __init__(self) -> None:
-        checks: list[SMTPCheck] = [import_string(path)() for path in settings.SPOOL_SMTP_CHECKS]
+        self._checks: list[SMTPCheck] = [import_string(path)() for path in settings.SPOOL_SMTP_CHECKS]
         self._hooks = {
             hook: [
-                getattr(check, hook) for check in checks if getattr(type(check), hook) is not getattr(SMTPCheck, hook)
+                getattr(check, hook)
+                for check in self._checks
+                if getattr(type(check), hook) is not getattr(SMTPCheck, hook)
             ]
             for hook in HOOKS
         }
+
+    async def start(self, shared: Shared) -> None:
+        """Let each check get ready."""
+        for check in self._checks:
+            await check.start(shared)
+
+    async def tell(self, hook: str, *arguments: object) -> None:
+        """Let everyone know who wants to."""
+        for call in self._hooks[hook]:
+            await call(*arguments)
 
     async def refusal(self, hook: str, *arguments: object) -> Reply | None:
         """The first objection, if there is one."""

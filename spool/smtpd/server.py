@@ -49,6 +49,7 @@ async def serve(committer: Committer) -> None:
     await committer.attach(on_death)
     shared = Shared(committer)
     await shared.refresh()
+    await shared.checks.start(shared)
     servers = [await _listen(shared, port, loop) for port in ports()]
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)

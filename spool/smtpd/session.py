@@ -23,6 +23,7 @@ from spool.envelope import Envelope
 from spool.smtpd.data import Body, TooMuch
 from spool.smtpd.state import Port, Shared
 from spool.smtpd.verbs import VERBS
+from spool.trusted import trusts
 
 log = logging.getLogger(__name__)
 
@@ -296,7 +297,7 @@ class MailSession(SMTP):
             refusal = STOPPING
         elif shared.connections > settings.max_connections:
             refusal = "421 4.3.2 Too many connections; try again later"
-        elif shared.per_ip[self.client_ip] > settings.max_connections_per_ip and not shared.is_bypassed(self.client_ip):
+        elif shared.per_ip[self.client_ip] > settings.max_connections_per_ip and not trusts(self.client_ip):
             refusal = "421 4.7.0 Too many connections from your address; close some and try again"
         else:
             reply = await shared.checks.refusal("on_connect", self)

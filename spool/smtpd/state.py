@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import logging
 import ssl
 from collections import Counter
@@ -17,7 +16,7 @@ from django.db import close_old_connections
 from spool.delivery import routes
 from spool.delivery.routes import RoutingTable, cached_table
 from spool.models import settings as settings_module
-from spool.models.settings import Settings, current, parse_networks
+from spool.models.settings import Settings, current
 from spool.smtpd.checks import CheckChain
 from spool.smtpd.committer import Committer
 from spool.smtpd.tls import server_context, version_of
@@ -28,7 +27,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 REFRESH_SECONDS = 1.0
-MOST_KNOWN = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,20 +52,13 @@ class Shared:
         self.stopping = False
         self.settings = Settings()
         self.routes = RoutingTable()
-        self.bypass: tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...] = ()
         self.tls: ssl.SSLContext
         self._asked = asyncio.Event()
-        self._bypass_text = ""
-        self._known_bypassed: dict[str, bool] = {}
         self._certificate: tuple[object, ...] | None = None
 
     async def refresh(self) -> None:
         """Read settings and routes; a broken certificate leaves the one in use."""
         self.settings, self.routes = await asyncio.to_thread(_read)
-        if self.settings.bypass_networks != self._bypass_text:
-            self._bypass_text = self.settings.bypass_networks
-            self.bypass = parse_networks(self._bypass_text)
-            self._known_bypassed = {}
         certificate = await asyncio.to_thread(version_of, self.settings)
         if certificate != self._certificate:
             self._certificate = certificate
@@ -120,24 +111,6 @@ class Shared:
                 log.exception("the settings can't be used, the old ones stay")
             if asked:
                 print("read settings and certificate anew", flush=True)
-
-    def is_bypassed(self, ip: str) -> bool:
-        """Whether the client may relay without a login."""
-        if not self.bypass:
-            return False
-        known = self._known_bypassed.get(ip)
-        if known is None:
-            if len(self._known_bypassed) >= MOST_KNOWN:
-                self._known_bypassed.clear()
-            known = self._known_bypassed[ip] = self._is_in_bypass(ip)
-        return known
-
-    def _is_in_bypass(self, ip: str) -> bool:
-        try:
-            address = ipaddress.ip_address(ip)
-        except ValueError:
-            return False
-        return any(address in network for network in self.bypass)
 
 
 def _read() -> tuple[Settings, RoutingTable]:

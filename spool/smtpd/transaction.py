@@ -13,6 +13,7 @@ from spool.envelope import Envelope, EnvelopeRecipient
 from spool.models.recipient import Kind
 from spool.smtpd.database import asked
 from spool.smtpd.parameters import BadParameter, PathAndParameters, parse_path
+from spool.trusted import trusts
 
 if TYPE_CHECKING:
     from spool.smtpd.session import MailSession
@@ -152,7 +153,7 @@ async def _resolve(address: str, notify: str, orcpt: str) -> list[EnvelopeRecipi
 def _may_relay(session: MailSession, recipient: EnvelopeRecipient) -> bool:
     return (
         session.user is not None
-        or session.shared.is_bypassed(session.client_ip)
+        or trusts(session.client_ip)
         or (not session.port.submission and session.shared.routes.is_gateway(recipient.domain))
     )
 

@@ -15,6 +15,7 @@ from accounts.directory import LocalList
 from accounts.models import Domain
 from accounts.models.lists import PostingPolicy
 from mailspool.home import Home
+from security.models import WhitelistEntry
 from spool.delivery import lists
 from spool.delivery.local import LocalPlan, plan_batch
 from spool.envelope import LeasedEntry
@@ -220,7 +221,7 @@ def test_a_bounce_is_never_sent_to_members(domain: Domain, spooled: Path) -> Non
 def test_who_may_post(
     domain: Domain, spooled: Path, posting: PostingPolicy, sender: str, fields: dict[str, object], may: bool
 ) -> None:
-    Settings.objects.update(bypass_networks="198.51.100.0/24")
+    WhitelistEntry.objects.create(network="198.51.100.0/24", auth_bypass=True)
     owner = a_user(domain)
     for name in ("carl", "eve"):
         a_user(domain, name)

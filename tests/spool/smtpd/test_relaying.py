@@ -83,12 +83,18 @@ def test_a_gateway_domain_takes_mail_from_anyone_on_the_mx_port(listener: Listen
 
 
 def test_a_network_on_the_bypass_list_relays_and_no_other(listener: Listener) -> None:
-    with listener.settings(bypass_networks="127.0.0.8/32, 10.0.0.0/8"):
+    listener.mailspool.settings(bypass_networks="127.0.0.8/32, 10.0.0.0/8")
+    try:
         with listener.client(source="127.0.0.8") as client:
             client.begin("x@elsewhere.test", AWAY)
         with listener.client(source="127.0.0.9") as client:
             client.do("MAIL FROM:<x@elsewhere.test>")
             assert client.do(f"RCPT TO:<{AWAY}>").status == "550 5.7.1"
+    finally:
+        listener.mailspool.settings(bypass_networks="")
+    with listener.client(source="127.0.0.8") as client:
+        client.do("MAIL FROM:<x@elsewhere.test>")
+        assert client.do(f"RCPT TO:<{AWAY}>").status == "550 5.7.1"
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,110 @@
+"""Storing and removing the entries of any list: the one place where they are checked and audited."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
+from django.db import transaction
+from django.db.models import QuerySet
+
+from security import lists
+from security.addresses import BadNetwork, Network, parse_network
+from security.audit import require, write
+from security.models import BlacklistEntry, BlockKind, Direction, SMTPBlock, WhitelistEntry
+from spool.actions.actor import Actor
+from spool.actions.verb import Refused
+
+Row = TypeVar("Row", BlacklistEntry, WhitelistEntry, SMTPBlock)
+
+# SQLite allows 32,766 parameters in a statement.
+CHUNK = 5_000
+MOST_NAMED = 20
+_NAMES: dict[type, str] = {BlacklistEntry: "blacklist", WhitelistEntry: "whitelist", SMTPBlock: "smtp-block"}
+
+
+@transaction.atomic
+def save(actor: Actor, row: Row) -> Row:
+    """Store a new or changed entry. Raises NotAllowed, Refused."""
+    require(actor)
+    is_new = row.pk is None
+    row.created_by = row.created_by or actor.name[:254]
+    try:
+        row.full_clean()
+    except ValidationError as error:
+        raise Refused(sentences(error)) from error
+    if isinstance(row, BlacklistEntry) and (let_in := let_in_anyway(row)):
+        raise Refused(let_in)
+    row.save()
+    name = _NAMES[type(row)]
+    write(actor, name, str(row), f"{'Added' if is_new else 'Changed'}: {in_words(row)}", description=row.description)
+    return row
+
+
+@transaction.atomic
+def remove(actor: Actor, rows: QuerySet[Row]) -> int:
+    """Remove entries; how many. Raises NotAllowed; Refused for the internal networks, which may be changed only."""
+    require(actor)
+    found = list(rows)
+    for row in found:
+        if isinstance(row, WhitelistEntry) and row.is_default:
+            raise Refused(f"{row} is an internal network: it stays listed, but you may change what it is let off.")
+    lists.changed()
+    for start in range(0, len(found), CHUNK):
+        rows.model._default_manager.filter(pk__in=[row.pk for row in found[start : start + CHUNK]]).delete()
+    if found:
+        write(actor, f"un{_NAMES[rows.model]}", named(found), f"{len(found):,} removed", done=len(found))
+    return len(found)
+
+
+def named(rows: list[Row] | list[str]) -> str:
+    """The first of them by name."""
+    more = f" and {len(rows) - MOST_NAMED:,} more" if len(rows) > MOST_NAMED else ""
+    return ", ".join(map(str, rows[:MOST_NAMED])) + more
+
+
+def let_in_anyway(row: BlacklistEntry) -> str:
+    """Why the entry would do nothing, in a sentence; "" when it would."""
+    now = lists.current()
+    network = row.as_network
+    for protocol in row.protocols:
+        around = now.whitelist[protocol].covers(network) if protocol in now.whitelist else None
+        if around is not None:
+            return (
+                f"{row} is on the whitelist for {protocol.label} (by {around.network}), and the whitelist wins: "
+                f"take {protocol.label} off that entry first."
+            )
+    return ""
+
+
+def in_words(row: BlacklistEntry | WhitelistEntry | SMTPBlock) -> str:
+    """What the entry does, for the audit."""
+    if isinstance(row, SMTPBlock):
+        return f"{BlockKind(row.kind).label}, {Direction(row.direction).label.lower()}"
+    words = [protocol.label for protocol in row.protocols]
+    if isinstance(row, BlacklistEntry):
+        return ", ".join(words) + (f", until {row.expires_at:%Y-%m-%d %H:%M %Z}" if row.expires_at else "")
+    flags = {
+        "sends without a login": row.auth_bypass,
+        "no spam checks": row.spam_bypass,
+        "no login protection": row.login_bypass,
+    }
+    return ", ".join([*words, *(flag for flag, is_set in flags.items() if is_set)])
+
+
+def sentences(error: ValidationError) -> str:
+    """What is wrong, with the field where the sentence does not say it."""
+    if not hasattr(error, "error_dict"):
+        return " ".join(error.messages)
+    return " ".join(
+        " ".join(texts) if field in (NON_FIELD_ERRORS, "network", "pattern") else f"{field}: {' '.join(texts)}"
+        for field, texts in error.message_dict.items()
+    )
+
+
+def parse(network: str) -> Network:
+    """`parse_network`, refusing what is none."""
+    try:
+        return parse_network(network)
+    except BadNetwork as error:
+        raise Refused(str(error)) from error

@@ -1,0 +1,113 @@
+"""Wrong passwords, what they lead to, and from how many on."""
+
+from __future__ import annotations
+
+from django.core.validators import MaxValueValidator, MinValueValidator
+from django.db import models
+
+
+class LoginRules(models.Model):
+    """The one row that says from how many wrong passwords on a login is closed, and for how long."""
+
+    enabled = models.BooleanField(default=True, help_text="Off, nobody is closed out however often they guess.")
+    pair_failures = models.PositiveIntegerField(
+        "for an account from one address",
+        default=10,
+        validators=[MinValueValidator(3), MaxValueValidator(1000)],
+        help_text="So many different wrong passwords close the account to that address.",
+    )
+    ip_failures = models.PositiveIntegerField(
+        "from one address",
+        default=30,
+        validators=[MinValueValidator(3), MaxValueValidator(100_000)],
+        help_text="So many for any accounts close every login to that address; IPv6 counts by /64. Not for addresses"
+        " whose whitelist entry bypasses the login protection.",
+    )
+    account_failures = models.PositiveIntegerField(
+        "for one account",
+        default=50,
+        validators=[MinValueValidator(3), MaxValueValidator(100_000)],
+        help_text="So many from any addresses close the account, but not to addresses that it has logged in from in the"
+        " last 30 days.",
+    )
+    window_minutes = models.PositiveIntegerField(
+        "counted for (minutes)", default=15, validators=[MinValueValidator(1), MaxValueValidator(1440)]
+    )
+    block_minutes = models.PositiveIntegerField(
+        "closed for (minutes)", default=15, validators=[MinValueValidator(1), MaxValueValidator(43_200)]
+    )
+
+    class Meta:
+        verbose_name = verbose_name_plural = "login protection"
+
+    def __str__(self) -> str:
+        return "Login protection"
+
+    @classmethod
+    def load(cls) -> LoginRules:
+        """The row as it stands now; made with the defaults at first use."""
+        row, _ = cls.objects.get_or_create(pk=1)
+        return row
+
+
+class FailedLogin(models.Model):
+    """One wrong password. Of the password itself only 16 bits of a keyed hash: enough to tell a program that tries the
+    same one again and again from somebody who guesses, too little to find it."""
+
+    at = models.DateTimeField(db_index=True)
+    protocol = models.CharField(max_length=4)
+    ip = models.CharField(max_length=43)
+    account = models.CharField(max_length=254)
+    mark = models.PositiveIntegerField()
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["ip", "at"], name="failed_login_ip"),
+            models.Index(fields=["account", "at"], name="failed_login_account"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.account} from {self.ip}"
+
+
+class KnownLogin(models.Model):
+    """An address that an account has logged in from: others' guesses don't close it there."""
+
+    account = models.CharField(max_length=254)
+    ip = models.CharField(max_length=43)
+    last = models.DateTimeField(db_index=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["account", "ip"], name="one_known_login")]
+
+    def __str__(self) -> str:
+        return f"{self.account} from {self.ip}"
+
+
+class BlockReason(models.TextChoices):
+    """Which rule closed a login."""
+
+    PAIR = "pair", "Account from one address"
+    ADDRESS = "ip", "Address"
+    ACCOUNT = "account", "Account"
+
+
+class LoginBlock(models.Model):
+    """A login that is closed for a time: to an address, of an account, or of an account to one address."""
+
+    reason = models.CharField(max_length=7, choices=BlockReason)
+    ip = models.CharField("address", max_length=43, blank=True, default="")
+    account = models.CharField(max_length=254, blank=True, default="")
+    protocol = models.CharField("last tried by", max_length=4)
+    failures = models.PositiveIntegerField("wrong passwords")
+    times = models.PositiveIntegerField("blocks in 30 days", default=1)
+    since = models.DateTimeField()
+    until = models.DateTimeField(db_index=True)
+
+    class Meta:
+        verbose_name = "login block"
+        ordering = ["-until"]
+        constraints = [models.UniqueConstraint(fields=["ip", "account"], name="one_login_block")]
+
+    def __str__(self) -> str:
+        return " from ".join(part for part in (self.account, self.ip) if part)
