@@ -32,6 +32,15 @@ SECTIONS = (
         ),
     ),
     (
+        "Security",
+        (
+            ("Blacklist", "block", "admin:security_blacklistentry_changelist"),
+            ("Whitelist", "verified_user", "admin:security_whitelistentry_changelist"),
+            ("SMTP blocks", "unsubscribe", "admin:security_smtpblock_changelist"),
+            ("Login blocks", "lock_clock", "admin:security_loginblock_changelist"),
+        ),
+    ),
+    (
         "Server",
         (
             ("Routes", "alt_route", "admin:spool_route_changelist"),

@@ -5,7 +5,7 @@ if [ -n "$ZSH_VERSION" ]; then
 fi
 
 _mailspool() {
-    local current="${COMP_WORDS[COMP_CWORD]}" previous="${COMP_WORDS[COMP_CWORD-1]}" path="" words="account firstadmin quarantine scan scheduler send settings smtpd spool"
+    local current="${COMP_WORDS[COMP_CWORD]}" previous="${COMP_WORDS[COMP_CWORD-1]}" path="" words="account allow block firstadmin quarantine scan scheduler send settings smtpd spool"
     local word number
     for ((number = 1; number < COMP_CWORD; number++)); do
         word="${COMP_WORDS[number]}"
@@ -72,6 +72,30 @@ _mailspool_words() {
         "account list member add") words="--json" ;;
         "account list member remove") words="--json" ;;
         "account list member list") words="--json" ;;
+        "allow") words="add remove list" ;;
+        "allow add") words="--json --protocol --auth-bypass --no-auth-bypass --spam-bypass --no-spam-bypass --login-bypass --no-login-bypass --description" ;;
+        "allow remove") words="--json" ;;
+        "allow list") words="--json" ;;
+        "block") words="ip sender domain ehlo login" ;;
+        "block ip") words="add remove list" ;;
+        "block ip add") words="--json --protocol --description --until --dry-run" ;;
+        "block ip remove") words="--json --dry-run" ;;
+        "block ip list") words="--json --protocol" ;;
+        "block sender") words="add remove list" ;;
+        "block sender add") words="--json --direction --dry-run --description" ;;
+        "block sender remove") words="--json --direction --dry-run" ;;
+        "block sender list") words="--json --direction" ;;
+        "block domain") words="add remove list" ;;
+        "block domain add") words="--json --direction --dry-run --description" ;;
+        "block domain remove") words="--json --direction --dry-run" ;;
+        "block domain list") words="--json --direction" ;;
+        "block ehlo") words="add remove list" ;;
+        "block ehlo add") words="--json --direction --dry-run --description" ;;
+        "block ehlo remove") words="--json --direction --dry-run" ;;
+        "block ehlo list") words="--json --direction" ;;
+        "block login") words="list release" ;;
+        "block login list") words="--json" ;;
+        "block login release") words="--json --dry-run" ;;
         "firstadmin") words="--json" ;;
         "quarantine") words="list show resend rescan delete move purge" ;;
         "quarantine list") words="--kind --sender --recipient --ip --auth-user --id --subject --direction --larger --smaller --why --min-score --older --younger --search --sort --limit --json" ;;
@@ -119,6 +143,20 @@ _mailspool_values() {
         "account user defaults propagate --field") words="mailbox_mb max_message_kb max_recipients" ;;
         "account list add --posting") words="anyone members owner" ;;
         "account list set --posting") words="anyone members owner" ;;
+        "allow --verbosity") words="0 1 2 3" ;;
+        "allow add --protocol") words="smtp web" ;;
+        "block --verbosity") words="0 1 2 3" ;;
+        "block ip add --protocol") words="smtp web" ;;
+        "block ip list --protocol") words="smtp web" ;;
+        "block sender add --direction") words="inbound outbound both" ;;
+        "block sender remove --direction") words="inbound outbound both" ;;
+        "block sender list --direction") words="inbound outbound" ;;
+        "block domain add --direction") words="inbound outbound both" ;;
+        "block domain remove --direction") words="inbound outbound both" ;;
+        "block domain list --direction") words="inbound outbound" ;;
+        "block ehlo add --direction") words="inbound outbound both" ;;
+        "block ehlo remove --direction") words="inbound outbound both" ;;
+        "block ehlo list --direction") words="inbound outbound" ;;
         "firstadmin --verbosity") words="0 1 2 3" ;;
         "quarantine --verbosity") words="0 1 2 3" ;;
         "quarantine list --kind") words="spam virus" ;;

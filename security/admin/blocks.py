@@ -1,0 +1,50 @@
+"""SMTP blocks in the console."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin
+from django.http import HttpRequest
+from unfold.decorators import display
+
+from security.admin.lists import SOURCE_COLOURS, ListAdmin, ListForm
+from security.models import BlockKind, Direction, SMTPBlock
+from security.patterns import bare
+
+DIRECTION_COLOURS = {Direction.INBOUND: "info", Direction.OUTBOUND: "warning", Direction.BOTH: "danger"}
+
+
+class SMTPBlockForm(ListForm):
+    class Meta:
+        model = SMTPBlock
+        fields = ["kind", "pattern", "direction", "description"]
+
+    def clean_pattern(self) -> str:
+        pattern: str = self.cleaned_data["pattern"]
+        return bare(pattern) if self.cleaned_data.get("kind") == BlockKind.DOMAIN else pattern
+
+
+@admin.register(SMTPBlock)
+class SMTPBlockAdmin(ListAdmin):
+    form = SMTPBlockForm
+    list_display = ["pattern", "kind", "shown_direction", "shown_source", "description", "created_by", "created"]
+    list_filter = ["kind", "direction", "source"]
+    search_fields = ["pattern", "description", "created_by"]
+    fieldsets = [(None, {"fields": ["kind", "pattern", "direction", "description"]})]
+    empty_title = "No sender is blocked"
+    empty_text = (
+        "Mail is refused by its envelope sender, or by the name with which a host introduces itself. Blocks are added"
+        " here, or from the Overview, where they are marked as coming from the spool."
+    )
+
+    def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
+        return {"direction": Direction.INBOUND, **super().get_changeform_initial_data(request)}
+
+    @display(description="Direction", ordering="direction", label=DIRECTION_COLOURS)
+    def shown_direction(self, row: SMTPBlock) -> tuple[str, str]:
+        return row.direction, row.get_direction_display()
+
+    @display(description="Source", ordering="source", label=SOURCE_COLOURS)
+    def shown_source(self, row: SMTPBlock) -> tuple[str, str]:
+        return row.source, row.get_source_display()

@@ -1,0 +1,103 @@
+"""Blacklisting many networks at once: from a text box or a file, after a look at what would become of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.contrib import messages
+from django.http import HttpResponse
+from django.shortcuts import redirect
+from django.urls import reverse_lazy
+from django.views.generic import FormView
+from unfold.views import UnfoldModelAdminViewMixin
+from unfold.widgets import (
+    UnfoldAdminCheckboxSelectMultipleWidget,
+    UnfoldAdminFileFieldWidget,
+    UnfoldAdminTextareaWidget,
+    UnfoldAdminTextInputWidget,
+)
+
+from security import actions
+from security.admin.lists import actor_of
+from security.models import Protocol
+from spool.actions import Refused
+from spool.actions.queueing import moment_of
+
+MOST_BYTES = 5 * 1024 * 1024
+MOST_SHOWN = 20
+
+
+class ImportForm(forms.Form):
+    """Networks as lists of them are published: one to a line, remarks after # or ;."""
+
+    networks = forms.CharField(
+        label="IP addresses and networks", required=False, widget=UnfoldAdminTextareaWidget(attrs={"rows": 8}),
+        help_text="One to a line or between commas; what follows # or ; is a remark.",
+    )  # fmt: skip
+    file = forms.FileField(
+        label="or a file of them", required=False, widget=UnfoldAdminFileFieldWidget, help_text="Text, up to 5 MB."
+    )
+    protocols = forms.MultipleChoiceField(
+        label="Kept out of", choices=Protocol.choices, initial=[Protocol.SMTP],
+        widget=UnfoldAdminCheckboxSelectMultipleWidget,
+    )  # fmt: skip
+    until = forms.CharField(
+        label="Let in again", required=False, widget=UnfoldAdminTextInputWidget,
+        help_text="2h, 3d or 2026-12-31 18:00. Empty for never.",
+    )  # fmt: skip
+    description = forms.CharField(required=False, max_length=200, widget=UnfoldAdminTextInputWidget)
+
+    def clean_until(self) -> Any:
+        text = self.cleaned_data["until"].strip()
+        try:
+            return moment_of(text) if text else None
+        except Refused as error:
+            raise forms.ValidationError(str(error)) from error
+
+    def clean(self) -> dict[str, Any] | None:
+        cleaned = super().clean()
+        text: str = self.cleaned_data.get("networks", "")
+        file = self.cleaned_data.get("file")
+        if file is not None and file.size > MOST_BYTES:
+            self.add_error("file", "The file is larger than 5 MB.")
+        elif file is not None:
+            text += "\n" + file.read().decode("utf-8", "replace")
+        self.wanted = actions.networks_in(text)
+        if not self.wanted and not self.errors:
+            self.add_error("networks", "Give at least one, here or in a file.")
+        return cleaned
+
+
+class ImportView(UnfoldModelAdminViewMixin, FormView):
+    """The first POST shows what would become of each; the one with `confirmed` does it."""
+
+    title = "Add many to the blacklist"
+    permission_required = ()
+    form_class = ImportForm
+    template_name = "security/import.html"
+    success_url = reverse_lazy("admin:security_blacklistentry_changelist")
+
+    def form_valid(self, form: ImportForm) -> HttpResponse:
+        is_confirmed = "confirmed" in self.request.POST
+        try:
+            outcome = self._blacklist(form, dry_run=not is_confirmed)
+        except Refused as error:
+            form.add_error("networks", str(error))
+            return self.form_invalid(form)
+        if is_confirmed:
+            messages.success(self.request, f"{outcome}.")
+            for warning in outcome.warnings[:MOST_SHOWN]:
+                messages.warning(self.request, warning)
+            return redirect(self.success_url)
+        # What was in a file goes on in the box: a browser can't send the file again by itself.
+        bound = ImportForm({**self.request.POST.dict(), "networks": "\n".join(form.wanted)})
+        bound.data = {**bound.data, "protocols": form.cleaned_data["protocols"]}
+        bound.is_valid()
+        return self.render_to_response(self.get_context_data(form=bound, outcome=outcome, most_shown=MOST_SHOWN))
+
+    def _blacklist(self, form: ImportForm, *, dry_run: bool) -> actions.Added:
+        return actions.blacklist_many(
+            actor_of(self.request), form.wanted, protocols=form.cleaned_data["protocols"],
+            description=form.cleaned_data["description"], expires_at=form.cleaned_data["until"], dry_run=dry_run,
+        )  # fmt: skip

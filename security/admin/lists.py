@@ -1,0 +1,89 @@
+"""What the pages of all lists have in common: changes go through security.actions, in the name of who is there."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.contrib import messages
+from django.db.models import Q, QuerySet
+from django.http import HttpRequest
+from unfold.admin import ModelAdmin
+
+from accounts.models import User
+from security import actions
+from security.addresses import BadNetwork, parse_address, parse_network, spellings_around
+from security.models import Source
+from spool.actions import Refused
+from spool.actions.actor import Actor
+
+SOURCE_COLOURS = {Source.MANUAL: "info", Source.SPOOL: "warning", Source.LOGINS: "danger"}
+
+
+class ListForm(forms.ModelForm):
+    """A form that knows who is at the keyboard, and where; set by the page."""
+
+    at_ip = ""
+
+
+class ListAdmin(ModelAdmin):
+    """One of the lists."""
+
+    list_per_page = 50
+    show_full_result_count = False
+    list_filter_submit = True
+
+    def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> type[ListForm]:
+        form: type[ListForm] = super().get_form(request, obj, change, **kwargs)
+        form.at_ip = request.META.get("REMOTE_ADDR", "")
+        return form
+
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
+        actions.save(actor_of(request), obj)
+
+    def delete_model(self, request: HttpRequest, obj: Any) -> None:
+        actions.remove(actor_of(request), self.model.objects.filter(pk=obj.pk))
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
+        actions.remove(actor_of(request), queryset)
+
+
+class NetworkAdmin(ListAdmin):
+    """A list of networks. Searching for an address finds the networks that it is in."""
+
+    search_fields = ["network", "description", "created_by"]
+    search_help_text = "An address finds every network that it is in; text is looked for in all columns."
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        address = parse_address(search_term.strip())
+        if address is not None:
+            return queryset.filter(network__in=spellings_around(address)), False
+        try:
+            network = parse_network(search_term)
+        except BadNetwork:
+            found, may_double = super().get_search_results(request, queryset, search_term)
+            return found, may_double
+        around = [name for name in spellings_around(network.network_address) if _prefix(name) <= network.prefixlen]
+        return queryset.filter(Q(network__in=around) | Q(network=str(network))), False
+
+
+def _prefix(name: str) -> int:
+    return parse_network(name).prefixlen
+
+
+def actor_of(request: HttpRequest) -> Actor:
+    """Who is at the keyboard. The admin site has seen to it that it is a user."""
+    assert isinstance(request.user, User)
+    return Actor.of(request.user)
+
+
+def told(request: HttpRequest, admin: ModelAdmin, what: Any) -> bool:
+    """Do `what`, a function without arguments; show its sentence, or why not. Whether it was done."""
+    try:
+        admin.message_user(request, what(), messages.SUCCESS)
+    except Refused as error:
+        admin.message_user(request, str(error), messages.ERROR)
+        return False
+    return True

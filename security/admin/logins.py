@@ -1,0 +1,131 @@
+"""Logins that are closed, and the rules that close them, in the console."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import Q, QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.urls import reverse
+from django.utils import timezone
+from unfold.admin import ModelAdmin
+from unfold.decorators import action, display
+
+from security import actions
+from security.admin.lists import actor_of, told
+from security.models import BlockReason, LoginBlock, LoginRules
+from security.shell import time_left
+
+REASON_COLOURS = {BlockReason.PAIR: "info", BlockReason.ADDRESS: "warning", BlockReason.ACCOUNT: "danger"}
+
+
+class InForceFilter(admin.SimpleListFilter):
+    """Those in force, unless all are asked for."""
+
+    title = "state"
+    parameter_name = "state"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("all", "All of the last 30 days"), ("over", "Over")]
+
+    def choices(self, changelist: Any) -> Any:
+        first, *others = super().choices(changelist)
+        yield {**first, "display": "In force"}
+        yield from others
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        if self.value() == "all":
+            return queryset
+        condition = Q(until__lte=timezone.now()) if self.value() == "over" else Q(until__gt=timezone.now())
+        return queryset.filter(condition)
+
+
+@admin.register(LoginBlock)
+class LoginBlockAdmin(ModelAdmin):
+    list_display = ["who", "shown_reason", "shown_left", "failures", "protocol", "times", "since"]
+    list_display_links = None
+    list_filter = [InForceFilter, "reason", "protocol"]
+    list_filter_submit = True
+    search_fields = ["ip", "account"]
+    list_per_page = 50
+    show_full_result_count = False
+    actions = ["release", "blacklist_for_a_day", "blacklist", "blacklist_network"]
+    actions_list = ["rules"]
+    empty_title = "Nobody is closed out"
+    empty_text = (
+        "Who tries too many wrong passwords, by SMTP or here, appears in this list until the login opens again by"
+        " itself."
+    )
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    @display(description="Login", ordering="account")
+    def who(self, row: LoginBlock) -> str:
+        return str(row)
+
+    @display(description="Closed", ordering="reason", label=REASON_COLOURS)
+    def shown_reason(self, row: LoginBlock) -> tuple[str, str]:
+        return row.reason, row.get_reason_display()
+
+    @display(description="Time left", ordering="until")
+    def shown_left(self, row: LoginBlock) -> str:
+        return time_left(row.until) if row.until > timezone.now() else "open again"
+
+    @action(description="Rules", icon="tune", url_path="rules")
+    def rules(self, request: HttpRequest) -> HttpResponse:
+        return redirect("admin:security_loginrules_change", LoginRules.load().pk)
+
+    @admin.action(description="Release: open the login now")
+    def release(self, request: HttpRequest, rows: QuerySet[LoginBlock]) -> None:
+        told(request, self, lambda: f"{actions.release(actor_of(request), rows):,} opened.")
+
+    @admin.action(description="Blacklist the address for 24 hours")
+    def blacklist_for_a_day(self, request: HttpRequest, rows: QuerySet[LoginBlock]) -> None:
+        self._blacklist(request, rows, expires_at=timezone.now() + timedelta(days=1))
+
+    @admin.action(description="Blacklist the address for good")
+    def blacklist(self, request: HttpRequest, rows: QuerySet[LoginBlock]) -> None:
+        self._blacklist(request, rows)
+
+    @admin.action(description="Blacklist the network around it (/24) for good")
+    def blacklist_network(self, request: HttpRequest, rows: QuerySet[LoginBlock]) -> None:
+        self._blacklist(request, rows, around=24)
+
+    def _blacklist(self, request: HttpRequest, rows: QuerySet[LoginBlock], **how: Any) -> None:
+        told(request, self, lambda: f"{actions.blacklist_guessers(actor_of(request), rows, **how):,} blacklisted.")
+
+
+@admin.register(LoginRules)
+class LoginRulesAdmin(ModelAdmin):
+    """The one row. Its list is the form itself."""
+
+    fieldsets = [
+        (None, {"fields": ["enabled"]}),
+        ("Different wrong passwords", {
+            "fields": ["pair_failures", "ip_failures", "account_failures", "window_minutes", "block_minutes"],
+            "description": "Of SMTP and the web together. The same wrong password again and again counts once: that is"
+            " a program that nobody has told of a new one.",
+        }),
+    ]  # fmt: skip
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: object = None) -> bool:
+        return False
+
+    def save_model(self, request: HttpRequest, obj: LoginRules, form: Any, change: bool) -> None:
+        actions.change_rules(actor_of(request), obj)
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        return redirect(reverse("admin:security_loginrules_change", args=[LoginRules.load().pk]))

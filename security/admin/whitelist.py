@@ -1,0 +1,68 @@
+"""The whitelist in the console."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin, messages
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from unfold.decorators import display
+
+from security import actions
+from security.admin.lists import ListForm, NetworkAdmin, actor_of, told
+from security.models import WhitelistEntry
+
+
+class WhitelistForm(ListForm):
+    class Meta:
+        model = WhitelistEntry
+        fields = ["network", "description", "smtp", "web", "auth_bypass", "spam_bypass", "login_bypass"]
+        help_texts = {
+            "smtp": "The blacklist does not touch its connections to the ports for mail.",
+            "web": "The blacklist does not keep it from this console and the users' own pages.",
+        }
+
+
+@admin.register(WhitelistEntry)
+class WhitelistAdmin(NetworkAdmin):
+    form = WhitelistForm
+    list_display = [
+        "network", "smtp", "web", "auth_bypass", "spam_bypass", "login_bypass", "shown_origin", "description",
+    ]  # fmt: skip
+    list_filter = ["auth_bypass", "spam_bypass", "login_bypass", "smtp", "web", "is_default"]
+    actions = ["take_off"]
+    fieldsets = [
+        (None, {"fields": ["network", "description"]}),
+        ("Let in whatever the blacklist says", {"fields": ["smtp", "web"]}),
+        ("Let off", {"fields": ["auth_bypass", "spam_bypass", "login_bypass"]}),
+    ]
+    empty_title = "Nobody is whitelisted"
+    empty_text = "Networks that the blacklist does not touch, and what else is not asked of them."
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return bool(super().has_delete_permission(request, obj)) and not (obj is not None and obj.is_default)
+
+    def get_actions(self, request: HttpRequest) -> dict[str, Any]:
+        # Django's own would refuse all of a selection for one internal network.
+        return {name: action for name, action in super().get_actions(request).items() if name != "delete_selected"}
+
+    @admin.action(description="Take off the whitelist")
+    def take_off(self, request: HttpRequest, rows: QuerySet[WhitelistEntry]) -> None:
+        if rows.filter(is_default=True).exists():
+            self.message_user(
+                request, "The internal networks were left: they may be changed, not removed.", messages.WARNING
+            )
+        wanted = rows.filter(is_default=False)
+        told(request, self, lambda: f"{actions.remove(actor_of(request), wanted):,} taken off.")
+
+    def save_model(self, request: HttpRequest, obj: WhitelistEntry, form: Any, change: bool) -> None:
+        super().save_model(request, obj, form, change)
+        if obj.auth_bypass and obj.as_network.num_addresses > 1:
+            self.message_user(
+                request, f"Every host in {obj} may send anywhere without logging in from now on.", messages.WARNING
+            )
+
+    @display(description="Origin", ordering="is_default", label={True: "info", False: "success"})
+    def shown_origin(self, row: WhitelistEntry) -> tuple[bool, str]:
+        return row.is_default, "Internal" if row.is_default else "Added"

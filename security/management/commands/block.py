@@ -1,0 +1,179 @@
+"""`manage.py block ip|sender|domain|ehlo add|remove|list` and `block login list|release`: who is kept out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.utils import timezone
+
+from security import actions
+from security.models import BlacklistEntry, Direction, LoginBlock, Protocol, SMTPBlock
+from security.shell import ListsCommand, add_dry_run, add_protocols, add_verb, as_row, given
+from spool.actions.actor import Actor
+from spool.actions.queueing import moment_of
+from spool.shell.output import NOTHING, Ended, Output
+
+# (word of the command, kind of block, what one writes)
+SENDERS = (
+    ("sender", "address", "ADDRESS", "Envelope senders, as ann@example.org or with * for any text."),
+    ("domain", "domain", "DOMAIN", "All senders of a domain; *.example.org is all that is below it."),
+    ("ehlo", "ehlo", "NAME", "What hosts call themselves in EHLO; answered at AUTH or RCPT."),
+)
+
+
+class Command(ListsCommand):
+    help = "Keep addresses, senders and hosts out, or let them in again. In effect within a second."
+
+    def add_arguments(self, parser: Any) -> None:
+        kinds = parser.add_subparsers(dest="kind", required=True, metavar="KIND")
+        _add_networks(kinds)
+        for word, kind, metavar, help in SENDERS:
+            verbs = kinds.add_parser(word, help=help, description=help).add_subparsers(
+                dest="verb", required=True, metavar="VERB"
+            )
+            add = add_verb(verbs, "add", "Block.", _add_senders)
+            remove = add_verb(verbs, "remove", "End a block.", _remove_senders)
+            listed = add_verb(verbs, "list", "What is blocked.", _list_senders)
+            listed.add_argument("--direction", choices=("inbound", "outbound"), default="", help="only these")
+            for one in (add, remove):
+                one.add_argument("patterns", nargs="*", metavar=metavar, help="from standard input when left out")
+                one.add_argument(
+                    "--direction", choices=Direction.values, default="inbound" if one is add else "both",
+                    help="whose mail: that of others, that of your users, or both",
+                )  # fmt: skip
+                add_dry_run(one)
+            add.add_argument("--description", default="", metavar="TEXT", help="why, for other administrators")
+            for one in (add, remove, listed):
+                one.set_defaults(block_kind=kind)
+        _add_logins(kinds)
+
+
+def _add_networks(kinds: Any) -> None:
+    help = "IP addresses and networks."
+    verbs = kinds.add_parser("ip", help=help, description=help).add_subparsers(
+        dest="verb", required=True, metavar="VERB"
+    )
+    add = add_verb(verbs, "add", "Blacklist.", _blacklist)
+    add.add_argument("networks", nargs="*", metavar="NETWORK", help="from standard input when left out")
+    add_protocols(add, "smtp")
+    add.add_argument("--description", default="", metavar="TEXT", help="why, for other administrators")
+    add.add_argument("--until", default="", metavar="TIME", help="let in again then: 2h, 3d, 2026-12-31 18:00")
+    add_dry_run(add)
+    remove = add_verb(verbs, "remove", "Take off the blacklist.", _unblacklist)
+    remove.add_argument("networks", nargs="*", metavar="NETWORK", help="from standard input when left out")
+    add_dry_run(remove)
+    listed = add_verb(verbs, "list", "What is on the blacklist.", _list_networks)
+    add_protocols(listed, "all")
+
+
+def _add_logins(kinds: Any) -> None:
+    help = "Logins that were closed after too many wrong passwords."
+    verbs = kinds.add_parser("login", help=help, description=help).add_subparsers(
+        dest="verb", required=True, metavar="VERB"
+    )
+    add_verb(verbs, "list", "What is closed, and for how long.", _list_logins)
+    release = add_verb(verbs, "release", "Open a login at once.", _release_logins)
+    release.add_argument("who", metavar="ACCOUNT|ADDRESS", help="an e-mail address or an IP address")
+    add_dry_run(release)
+
+
+def _blacklist(options: dict[str, Any], output: Output) -> None:
+    outcome = actions.blacklist_many(
+        Actor.at_the_shell(), given(options, "networks"), protocols=options["protocol"] or [Protocol.SMTP],
+        description=options["description"], expires_at=moment_of(options["until"]) if options["until"] else None,
+        dry_run=options["dry_run"],
+    )  # fmt: skip
+    _tell(outcome, options, output)
+
+
+def _unblacklist(options: dict[str, Any], output: Output) -> None:
+    removed = sum(
+        actions.unblacklist(Actor.at_the_shell(), network, dry_run=options["dry_run"])
+        for network in given(options, "networks")
+    )
+    _tell_removed(removed, options, output)
+
+
+def _list_networks(options: dict[str, Any], output: Output) -> None:
+    rows = BlacklistEntry.objects.order_by("network")
+    for protocol in options["protocol"] or ():
+        rows = rows.filter(**{protocol: True})
+    _print([as_row(row) for row in rows.iterator()], output)
+
+
+def _add_senders(options: dict[str, Any], output: Output) -> None:
+    outcome = actions.block_smtp_many(
+        Actor.at_the_shell(), given(options, "patterns"), kind=options["block_kind"], direction=options["direction"],
+        description=options["description"], dry_run=options["dry_run"],
+    )  # fmt: skip
+    _tell(outcome, options, output)
+
+
+def _remove_senders(options: dict[str, Any], output: Output) -> None:
+    removed = sum(
+        actions.unblock_smtp(
+            Actor.at_the_shell(), pattern, options["direction"], kind=options["block_kind"], dry_run=options["dry_run"]
+        )
+        for pattern in given(options, "patterns")
+    )
+    _tell_removed(removed, options, output)
+
+
+def _list_senders(options: dict[str, Any], output: Output) -> None:
+    rows = SMTPBlock.objects.filter(kind=options["block_kind"]).order_by("pattern")
+    if options["direction"]:
+        rows = rows.filter(direction__in=[options["direction"], Direction.BOTH])
+    _print([as_row(row) for row in rows.iterator()], output)
+
+
+def _list_logins(options: dict[str, Any], output: Output) -> None:
+    rows = LoginBlock.objects.filter(until__gt=timezone.now())
+    _print(
+        [
+            {
+                "account": row.account, "address": row.ip, "reason": row.reason, "wrong_passwords": row.failures,
+                "since": row.since.isoformat(timespec="seconds"), "until": row.until.isoformat(timespec="seconds"),
+            }
+            for row in rows
+        ],
+        output,
+    )  # fmt: skip
+
+
+def _release_logins(options: dict[str, Any], output: Output) -> None:
+    blocks = actions.blocks_of(options["who"])
+    opened = blocks.count() if options["dry_run"] else actions.release(Actor.at_the_shell(), blocks)
+    output.values({"dry_run": options["dry_run"], "opened": opened})
+    if not opened:
+        raise Ended(NOTHING, "" if output.as_json else f"No login of {options['who']} is closed.")
+    output.line(f"{'Would be opened' if options['dry_run'] else 'Opened'}: {opened:,}.")
+
+
+def _tell(outcome: actions.Added, options: dict[str, Any], output: Output) -> None:
+    would = "Would be done: " if options["dry_run"] else ""
+    output.line(f"{would}{outcome}.")
+    output.values(
+        {
+            "dry_run": options["dry_run"], "added": outcome.new, "listed_already": outcome.present,
+            "left_out": outcome.problems, "warnings": outcome.warnings,
+        }
+    )  # fmt: skip
+    for problem in outcome.problems:
+        output.line(f"Left out: {problem}")
+    for warning in outcome.warnings:
+        output.line(f"Warning: {warning}")
+    if not outcome.new and not outcome.present:
+        raise Ended(NOTHING)
+
+
+def _tell_removed(removed: int, options: dict[str, Any], output: Output) -> None:
+    output.values({"dry_run": options["dry_run"], "removed": removed})
+    if not removed:
+        raise Ended(NOTHING, "" if output.as_json else "None of them is listed.")
+    output.line(f"{'Would be removed' if options['dry_run'] else 'Removed'}: {removed:,}.")
+
+
+def _print(rows: list[dict[str, Any]], output: Output) -> None:
+    output.table(rows)
+    if not rows:
+        raise Ended(NOTHING, "" if output.as_json else "There are none.")

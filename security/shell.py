@@ -1,0 +1,92 @@
+"""What `manage.py block` and `manage.py allow` share: how entries read, and how one agrees."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from django.core.management.base import BaseCommand
+from django.utils import timezone
+
+from security.actions import networks_in
+from security.models import BlacklistEntry, Protocol, SMTPBlock, WhitelistEntry
+from spool.actions import NotAllowed, Refused
+from spool.shell.output import NOTHING, Ended, Output, add_json, printable
+
+
+class ListsCommand(BaseCommand):
+    """Exit status: 0 done, 1 nothing matched or it was refused, 2 usage."""
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        try:
+            options["run"](options, Output(self.stdout, options["json"]))  # type: ignore[arg-type]
+        except Ended as ended:
+            self._end(ended.status, ended.message)
+        except (Refused, NotAllowed) as error:
+            self._end(NOTHING, str(error))
+
+    def _end(self, status: int, message: str) -> None:
+        if message:
+            self.stderr.write(printable(message))
+        sys.exit(status)
+
+
+def add_verb(verbs: Any, name: str, help: str, run: Callable[[dict[str, Any], Output], None]) -> Any:
+    """A verb's parser."""
+    parser = verbs.add_parser(name, help=help, description=help)
+    parser.set_defaults(run=run)
+    add_json(parser)
+    return parser
+
+
+def add_dry_run(parser: Any) -> None:
+    parser.add_argument("--dry-run", action="store_true", help="only say what would be done")
+
+
+def add_protocols(parser: Any, default: str) -> None:
+    parser.add_argument(
+        "--protocol", action="append", choices=[protocol.value for protocol in Protocol],
+        help=f"what it is about; repeat for more ({default})",
+    )  # fmt: skip
+
+
+def given(options: dict[str, Any], name: str) -> list[str]:
+    """What stands on the command line, or else on standard input: one to a line, # begins a remark."""
+    words: list[str] = options[name]
+    found = words or networks_in(sys.stdin.read())
+    if not found:
+        raise Ended(NOTHING, "Nothing to do.")
+    return found
+
+
+def time_left(until: Any) -> str:
+    """ "2 h 5 min", or when it was over."""
+    if until is None:
+        return "for good"
+    minutes = int((until - timezone.now()).total_seconds() // 60)
+    if minutes < 0:
+        return "expired"
+    if minutes < 60:
+        return f"{max(minutes, 1)} min"
+    return f"{minutes // 60} h {minutes % 60} min" if minutes < 48 * 60 else f"{minutes // 1440} days"
+
+
+def as_row(entry: BlacklistEntry | WhitelistEntry | SMTPBlock) -> dict[str, Any]:
+    """One line of a list."""
+    if isinstance(entry, SMTPBlock):
+        return {
+            "pattern": entry.pattern, "type": entry.kind, "direction": entry.direction, "source": entry.source,
+            "code": f"S{entry.pk}", "description": entry.description,
+        }  # fmt: skip
+    protocols = ", ".join(protocol.value for protocol in entry.protocols)
+    if isinstance(entry, BlacklistEntry):
+        return {
+            "network": entry.network, "protocols": protocols, "source": entry.source,
+            "expires": entry.expires_at.isoformat(timespec="seconds") if entry.expires_at else "",
+            "code": f"B{entry.pk}", "description": entry.description,
+        }  # fmt: skip
+    return {
+        "network": entry.network, "protocols": protocols, "auth_bypass": entry.auth_bypass,
+        "spam_bypass": entry.spam_bypass, "login_bypass": entry.login_bypass, "description": entry.description,
+    }  # fmt: skip
