@@ -1,0 +1,178 @@
+"""Who gets to which page: every URL of the URLconf, every role. A new page is closed here before it is anything."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from django.contrib import admin
+from django.http import HttpResponse
+from django.test import Client
+from django.urls import reverse
+
+from accounts import actions as accounts
+from accounts.models import Role, Status, User
+from tests.privileges.urls import Place, places
+
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("redis")]
+
+# Pages for those who are not logged in, and why.
+OPEN = {
+    "": "leads to the console, which asks for a login",
+    "admin/login/": "where one logs in",
+    "admin/logout/": "logging out twice is no harm",
+    "metrics": "has a token of its own; without one it answers this machine alone",
+}
+# Pages below these are for every user who is logged in; what of them is somebody's own is tested beside them.
+OF_EVERY_USER = ("me/", "hijack/")
+# They answer whoever has the right token, and those who may see the console.
+BY_TOKEN = ("stats.json", "/^metrics")
+REFUSALS = (302, 401, 403, 404)
+ALL = sorted(places(), key=str)
+
+
+def a_user(email: str, **fields: Any) -> User:
+    user: User = accounts.add_user(email, "a-rather-long-secret", **fields)
+    return user
+
+
+@pytest.fixture(scope="module")
+def _people(django_db_setup: None, django_db_blocker: Any) -> Iterator[dict[str, int]]:
+    """Made once: each costs a slow hash."""
+    with django_db_blocker.unblock():
+        accounts.add_domain("people.test")
+        people = {
+            "user": a_user("user@people.test"),
+            "domain administrator": a_user("domain@people.test", role=Role.DOMAIN_ADMINISTRATOR),
+            "disabled administrator": a_user("off@people.test", role=Role.SYSTEM_ADMINISTRATOR),
+            "administrator who only receives": a_user("rec@people.test", role=Role.SYSTEM_ADMINISTRATOR),
+            "administrator": a_user("admin@people.test", role=Role.SYSTEM_ADMINISTRATOR),
+        }
+        for name, status in (
+            ("disabled administrator", Status.DISABLED), ("administrator who only receives", Status.RECEIVING),
+        ):  # fmt: skip
+            User.objects.filter(pk=people[name].pk).update(status=status)
+        yield {name: user.pk for name, user in people.items()}
+        for user in people.values():
+            user.delete()
+        accounts.remove(accounts.get_domain("people.test"))
+
+
+@pytest.fixture
+def people(_people: dict[str, int]) -> dict[str, Client]:
+    browsers = {"nobody": Client()}
+    for name, pk in _people.items():
+        browsers[name] = Client()
+        browsers[name].force_login(User.objects.get(pk=pk))
+    return browsers
+
+
+def is_refused(answer: HttpResponse) -> bool:
+    """Sent to the login, forbidden, or told that there is nothing."""
+    if answer.status_code == 302:
+        return answer["Location"].startswith(reverse("admin:login"))
+    return answer.status_code in (401, 403, 404)
+
+
+def is_of_every_user(place: Place) -> bool:
+    return place.route.startswith(OF_EVERY_USER)
+
+
+def test_the_walk_finds_the_pages_that_there_are() -> None:
+    names = {place.name for place in ALL}
+    assert {"admin:index", "admin:spool_entry_perform", "admin:security_blacklistentry_import"} <= names
+    assert len(ALL) > 150
+
+
+@pytest.mark.parametrize("method", ["get", "post", "put", "delete", "patch", "options"])
+def test_pages_of_administrators_are_closed_to_everybody_else(people: dict[str, Client], method: str) -> None:
+    open_to_others = []
+    for place in ALL:
+        if place.route in OPEN or is_of_every_user(place):
+            continue
+        for role, browser in people.items():
+            if role == "administrator":
+                continue
+            answer = getattr(browser, method)(place.path)
+            if not is_refused(answer):
+                open_to_others.append(f"{method.upper()} {place} ({place.name}) for {role}: {answer.status_code}")
+    assert open_to_others == []
+
+
+def test_pages_of_every_user_are_closed_to_those_who_are_not_logged_in(people: dict[str, Client]) -> None:
+    for place in ALL:
+        if is_of_every_user(place):
+            for role in ("nobody", "disabled administrator", "administrator who only receives"):
+                for method in ("get", "post"):
+                    answer = getattr(people[role], method)(place.path)
+                    assert answer.status_code in (302, 403, 404, 405), f"{method} {place} for {role}"
+                    if answer.status_code == 302:
+                        assert "login" in answer["Location"], f"{method} {place} for {role}: {answer['Location']}"
+
+
+def test_no_page_fails_for_an_administrator_whatever_its_arguments(people: dict[str, Client]) -> None:
+    browser = people["administrator"]
+    browser.raise_request_exception = False
+    failed = []
+    for place in ALL:
+        # Pages of django-rq that nothing leads to look for a table that it does not have.
+        if "django_rq/dashboard/" in place.route or place.name == "admin:view_on_site":
+            continue
+        answer = browser.get(place.path)
+        if answer.status_code >= 500:
+            failed.append(f"{place}: {answer.status_code}")
+    assert failed == []
+
+
+@pytest.mark.parametrize("role", ["nobody", "user", "domain administrator", "disabled administrator"])
+def test_no_action_of_any_list_is_done_for_others(people: dict[str, Client], role: str) -> None:
+    done = []
+    tried = 0
+    for model, model_admin in admin.site._registry.items():
+        names = [*(model_admin.actions or ()), "delete_selected"]
+        page = reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_changelist")
+        for name in names:
+            name = name if isinstance(name, str) else name.__name__
+            tried += 1
+            answer = people[role].post(page, {"action": name, "_selected_action": ["1", "2"], "post": "yes"})
+            if not is_refused(answer):
+                done.append(f"{name} of {model.__name__}: {answer.status_code}")
+    assert tried > 20
+    assert done == []
+
+
+class TestForgery:
+    def test_no_change_is_taken_without_the_token_of_the_own_page(self, _people: dict[str, int]) -> None:
+        browser = Client(enforce_csrf_checks=True)
+        browser.force_login(User.objects.get(pk=_people["administrator"]))
+        taken = []
+        for place in ALL:
+            answer = browser.post(place.path)
+            if answer.status_code not in (403, 404):
+                taken.append(f"{place} ({place.name}): {answer.status_code}")
+        assert taken == []
+
+    def test_no_view_is_let_off(self) -> None:
+        let_off = {place.name for place in ALL if getattr(place.view, "csrf_exempt", False)}
+        assert let_off == set()
+
+    def test_a_get_logs_nobody_out(self, people: dict[str, Client]) -> None:
+        browser = people["administrator"]
+        assert browser.get(reverse("admin:logout")).status_code == 405
+        assert browser.get(reverse("admin:index")).status_code in (200, 302)
+
+
+def test_no_page_may_be_framed_and_each_says_what_it_may_load(people: dict[str, Client]) -> None:
+    browser, missing = people["administrator"], []
+    browser.raise_request_exception = False
+    for place in ALL:
+        answer = browser.get(place.path)
+        if answer.status_code == 200 and answer["Content-Type"].startswith("text/html"):
+            # The preview of a message is framed by the message's own page, and sandboxed.
+            framed = answer.get("X-Frame-Options") in ("DENY", "SAMEORIGIN")
+            if not framed or "frame-ancestors" not in answer.get("Content-Security-Policy", ""):
+                missing.append(str(place))
+            if answer.get("X-Content-Type-Options") != "nosniff" or not answer.get("Referrer-Policy"):
+                missing.append(f"{place}: nosniff, referrer")
+    assert missing == []
