@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import json
 
 from django.http import Http404, HttpRequest, HttpResponse
@@ -13,12 +14,13 @@ from accounts.models import User
 from mailspool.overview.deeds import Deed, Item, Target
 from mailspool.overview.reasons import reasons_for
 from mailspool.overview.rows import ADDRESSES, look_up
+from mailspool.overview.security_deeds import BlacklistIP, BlockInboundSMTP
 from mailspool.overview.tables import BY_NAME
 from spool.actions import Actor, NotAllowed, Refused
 from spool.console.list_views import ALL
 
 # In the order of the menu. Deleting and moving messages are the spool's own dialogs.
-DEEDS: dict[str, Deed] = {}
+DEEDS: dict[str, Deed] = {deed.name: deed for deed in (BlacklistIP(), BlockInboundSMTP())}
 
 
 @require_GET
@@ -75,10 +77,18 @@ def perform(request: HttpRequest, table: str, action: str) -> HttpResponse:
 
 def _target(name: str, key: str) -> Target:
     table = BY_NAME.get(name)
-    if table is None or len(key) > 320:
-        raise Http404("There is no such table.")
+    if table is None or len(key) > 320 or (table.subject == "ip" and not _is_ip(key)):
+        raise Http404("There is no such row.")
     subject = "account" if table.subject in ADDRESSES else table.subject
     return Target(table, key, look_up({subject: {key} if key else set(), table.subject: {key} if key else set()}))
+
+
+def _is_ip(key: str) -> bool:
+    try:
+        ipaddress.ip_address(key)
+    except ValueError:
+        return False
+    return True
 
 
 def _deed(name: str) -> Deed:

@@ -10,6 +10,8 @@ from accounts import directory
 from accounts.models import Status, User
 from mailspool.overview.charts import sparkline
 from mailspool.overview.tables import TABLES, WINDOWS, Table, Window
+from security.actions import blacklisted, smtp_blocked
+from security.models import Direction
 from spool.models.traffic import TrafficKind
 from spool.traffic.reading import TopRow, tops
 
@@ -94,6 +96,8 @@ def look_up(keys: Mapping[str, set[str]]) -> Known:
     domains = {key.lower() for key in keys.get("domain", ())} | {a.rpartition("@")[2] for a in addresses if "@" in a}
     if domains:
         known.local_domains = {name for name, is_local in directory.local_domains(domains).items() if is_local}
+    known.blacklisted = blacklisted(keys.get("ip", ()))
+    known.blocked = smtp_blocked([*keys.get("sender", ()), *keys.get("domain", ())], Direction.INBOUND)
     return known
 
 

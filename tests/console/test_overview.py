@@ -68,7 +68,7 @@ def test_it_is_the_consoles_first_page_and_says_what_would_be_on_it(administrato
 
 @pytest.mark.parametrize("role", [Role.USER, Role.DOMAIN_ADMINISTRATOR])
 @pytest.mark.parametrize(
-    "path", ["", "overview/outbound-ips/menu/?key=x", "overview/outbound-ips/deliveries/24h/?key=x"]
+    "path", ["", "overview/outbound-ips/menu/?key=192.0.2.1", "overview/outbound-ips/deliveries/24h/?key=x"]
 )
 def test_it_is_for_system_administrators_only(client: Client, role: Role, path: str) -> None:
     user = User(email="ann@example.org", role=role, domain=Domain.objects.create(name="example.org"))
@@ -163,7 +163,13 @@ def test_the_messages_behind_a_number_come_page_by_page(administrator: Client) -
 
 
 @pytest.mark.parametrize(
-    "path", ["overview/nonsense/deliveries/24h/", "overview/outbound-ips/deliveries/2h/", "overview/x/menu/?key=y"]
+    "path",
+    [
+        "overview/nonsense/deliveries/24h/",
+        "overview/outbound-ips/deliveries/2h/",
+        "overview/x/menu/?key=y",
+        "overview/inbound-ips/menu/?key=y",
+    ],
 )
 def test_what_is_not_there_is_not_found(administrator: Client, path: str) -> None:
     assert administrator.get(PAGE + path).status_code == 404
