@@ -133,9 +133,10 @@ def commit(writer: store.Writer, submissions: Sequence[Submission]) -> list[str]
             insert_rows(stored, now, settings)
     except (DatabaseError, OSError) as error:
         log.error("a batch of %d messages could not be committed: %s", len(submissions), error)
+        full = statements.says_full(error)
         lost_connection = isinstance(error, OperationalError | InterfaceError) and not statements.on_sqlite()
-        if not (lost_connection and _commit_again(stored, now, settings)) and not _is_there(stored):
-            raise IntakeUnavailable from error
+        if not (lost_connection and not full and _commit_again(stored, now, settings)) and not _is_there(stored):
+            raise (SpoolFull() if full else IntakeUnavailable()) from error
     return stored.file_names
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -83,6 +84,14 @@ def write_transaction() -> Iterator[None]:
 
 def _turnstile() -> str:
     return os.fspath(settings.HOME.root / "writers.lock")
+
+
+def says_full(error: BaseException) -> bool:
+    """Whether the database failed for want of disk space."""
+    cause = error.__cause__
+    if isinstance(cause, sqlite3.Error):
+        return getattr(cause, "sqlite_errorcode", 0) == sqlite3.SQLITE_FULL
+    return isinstance(cause, psycopg.errors.DiskFull)
 
 
 def cursor() -> Any:

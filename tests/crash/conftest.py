@@ -52,17 +52,38 @@ def prepared_home(
     """An installation's home with its tables, domain, users and settings, to be copied."""
     url = durable_postgres.create_database(_TEMPLATE) if durable_postgres else ""
     mailspool = MailspoolUnderTest(tmp_path_factory.mktemp("prepared"), database_url=url)
+    _set_up(mailspool, sink_port)
+    if not url:
+        # Everything into the one file that is copied.
+        with closing(sqlite3.connect(mailspool.home / "mailspool.sqlite3")) as connection:
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    return mailspool.home
+
+
+def _set_up(mailspool: MailspoolUnderTest, sink_port: int) -> None:
     mailspool.prepare()
     mailspool.add_domain(LOCAL_DOMAIN, *(address.partition("@")[0] for address in LOCAL))
     mailspool.settings(
         bypass_networks="127.0.0.0/8", smtp_out_port=sink_port, max_connections_per_ip=1000,
         dead_host_seconds=1, retry_intervals_minutes="0.05",
     )  # fmt: skip
-    if not url:
-        # Everything into the one file that is copied.
-        with closing(sqlite3.connect(mailspool.home / "mailspool.sqlite3")) as connection:
-            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    return mailspool.home
+
+
+@pytest.fixture
+def install_on(
+    tmp_path: Path, dns: DNSServer, sink: CountingSink, sink_port: int
+) -> Iterator[Callable[[str], MailspoolUnderTest]]:
+    """Makes an installation on an empty database of its own, by its URL. Killed at the end."""
+    made: list[MailspoolUnderTest] = []
+
+    def install_on(url: str) -> MailspoolUnderTest:
+        made.append(MailspoolUnderTest(tmp_path, database_url=url, dns=dns.address))
+        _set_up(made[-1], sink_port)
+        return made[-1]
+
+    yield install_on
+    for mailspool in made:
+        mailspool.kill()
 
 
 @pytest.fixture

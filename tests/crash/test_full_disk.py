@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -14,6 +14,7 @@ from tests.crash.conftest import Install
 from tests.crash.ledger import LOCAL, REMOTE, SENDER, Clients, Ledger, send_one, settle
 from tests.crash.remains import assert_nothing_is_left, assert_one_outcome_each, found_test_id
 from tests.support.mailspool_process import MailspoolUnderTest
+from tests.support.postgres import PostgresServer
 from tests.support.sink import CountingSink
 from tests.support.waiting import wait_until
 
@@ -185,6 +186,50 @@ def test_a_full_mail_store_is_waited_for_and_gets_each_message_once(
     account = settle(ledger, mailspool, sink)
     assert not account.lost
     assert account.local_duplicates == 0
+    assert_one_outcome_each(mailspool, ledger)
+    assert_nothing_is_left(mailspool, ledger)
+
+
+@pytest.fixture
+def small_tablespace(tmp_path: Path) -> Iterator[tuple[str, Path]]:
+    """An empty database whose tables are on a small file system, by its URL, and the folder of that."""
+    server = PostgresServer()
+    server.start()
+    folder = server.folder / "small"
+    _mount(folder, 6 * SIZE_MB)
+    server.create_tablespace("small", folder)
+    yield server.create_database("crash", tablespace="small"), folder
+    # The server first: it must not look for the files of its tables in vain.
+    server.stop()
+    _unmount(folder)
+    server.remove()
+
+
+@pytest.mark.postgresql
+def test_a_full_disk_under_the_tables_of_postgresql_refuses_for_now_and_loses_nothing(
+    small_tablespace: tuple[str, Path], install_on: Callable[[str], MailspoolUnderTest], sink: CountingSink
+) -> None:
+    url, folder = small_tablespace
+    mailspool = install_on(url)
+    mailspool.start()
+    mailspool.workers[0].stop()
+    ledger = Ledger("tables")
+    with mailspool.smtp() as client:
+        assert send_one(client, ledger, (REMOTE[0],), 4096)
+    filler = _fill_up(folder)
+    # Pages that are there already are filled first.
+    refusal = _fill(mailspool, ledger, 4096)
+    assert refusal.startswith("452 4.3.1"), refusal
+    wait_until(lambda: len(mailspool.message_files()) == len(ledger.acknowledged), "what was refused is gone", 10)
+    filler.unlink()
+    with mailspool.smtp() as client:
+        assert send_one(client, ledger, (REMOTE[0],), 4096), "mail is taken again"
+    mailspool.workers[0].start()
+    mailspool.wait_until_empty(60)
+    account = settle(ledger, mailspool, sink)
+    assert not account.lost
+    assert not account.refused_but_delivered
+    assert account.remote_duplicates == 0
     assert_one_outcome_each(mailspool, ledger)
     assert_nothing_is_left(mailspool, ledger)
 

@@ -86,12 +86,23 @@ class PostgresServer:
         """A DATABASE_URL. The socket's folder is an option: a URL has no place for a path as its host."""
         return f"postgres://{USER}@/{database}?host={self.folder}&port={_PORT}"
 
-    def create_database(self, name: str, template: str = "template1") -> str:
+    def create_database(self, name: str, template: str = "template1", tablespace: str = "pg_default") -> str:
         """Make a database like `template` (empty without one); returns its DATABASE_URL."""
         with self._connect() as connection:
-            statement = sql.SQL("CREATE DATABASE {} TEMPLATE {}")
-            connection.execute(statement.format(sql.Identifier(name), sql.Identifier(template)))
+            statement = sql.SQL("CREATE DATABASE {} TEMPLATE {} TABLESPACE {}")
+            connection.execute(
+                statement.format(sql.Identifier(name), sql.Identifier(template), sql.Identifier(tablespace))
+            )
         return self.url(name)
+
+    def create_tablespace(self, name: str, folder: Path) -> None:
+        """Let databases be kept in `folder`, whose parents anyone may pass."""
+        if os.geteuid() == 0:
+            account = pwd.getpwnam(USER)
+            os.chown(folder, account.pw_uid, account.pw_gid)
+        with self._connect() as connection:
+            statement = sql.SQL("CREATE TABLESPACE {} LOCATION {}")
+            connection.execute(statement.format(sql.Identifier(name), sql.Literal(str(folder))))
 
     def drop_database(self, name: str) -> None:
         with self._connect() as connection:
