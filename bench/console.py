@@ -154,9 +154,9 @@ outcome = perform("delete", SpoolFilter(sender_domain="bulk.test"), Actor.system
 print(outcome.event.id)
 """
 _UNDO = """
-from spool.actions import start_undo
+from spool.actions import undo
 from spool.actions.actor import Actor
-start_undo(Actor.system(), {event})
+undo(Actor.system(), event_id={event}, background=True)
 """
 
 
@@ -171,9 +171,9 @@ def _bulk(mailspool: MailspoolUnderTest, folder: Path, console: Console) -> dict
             time.sleep(5)
             _, alone, _ = flow.during(lambda: time.sleep(ALONE_SECONDS))
             event = mailspool.run(_DELETE).strip()
-            deleting, during_delete, _ = flow.during(lambda: _until(mailspool, "delete", "state = 'done'"))
+            deleting, during_delete, _ = flow.during(lambda: _until_done(mailspool, "delete"))
             mailspool.run(_UNDO.format(event=event))
-            undoing, during_undo, _ = flow.during(lambda: _until_undone(mailspool))
+            undoing, during_undo, _ = flow.during(lambda: _until_done(mailspool, "undo"))
             _, after, _ = flow.during(lambda: time.sleep(ALONE_SECONDS))
     finally:
         mailspool.stop()
@@ -192,14 +192,8 @@ def _bulk(mailspool: MailspoolUnderTest, folder: Path, console: Console) -> dict
     return {name: round(value, 2) for name, value in figures.items()}
 
 
-def _until(mailspool: MailspoolUnderTest, action: str, condition: str) -> None:
-    query = f"SELECT COUNT(*) FROM spool_bulkjob WHERE action = '{action}' AND {condition}"
-    while not mailspool.rows(query)[0][0]:
-        time.sleep(0.2)
-
-
-def _until_undone(mailspool: MailspoolUnderTest) -> None:
-    query = "SELECT COUNT(*) FROM spool_auditevent WHERE action = 'undo' AND outcome <> 'Begun'"
+def _until_done(mailspool: MailspoolUnderTest, action: str) -> None:
+    query = f"SELECT COUNT(*) FROM spool_bulkjob WHERE action = '{action}' AND state = 'done' AND done = 100000"
     while not mailspool.rows(query)[0][0]:
         time.sleep(0.2)
 

@@ -22,6 +22,8 @@ from django.test.utils import CaptureQueriesContext  # noqa: E402
 
 from accounts.models import Role, User  # noqa: E402
 from quarantine.models import Item  # noqa: E402
+from spool.filters import SORTS  # noqa: E402
+from spool.filters.orders import ONLY_WAITING  # noqa: E402
 from spool.models import Entry, Recipient  # noqa: E402
 from spool.traffic.series import RANGES  # noqa: E402
 
@@ -52,8 +54,10 @@ def pages() -> dict[str, str]:
             ("why", "DMARC"), ("older", "28d"), ("larger", "1MB"),
         )},
     }  # fmt: skip
-    for column in ("size_bytes", "attempts", "next_attempt"):
-        found |= {f"waiting by {sign}{column}": f"{WAITING}?sort={sign}{column}" for sign in ("", "-")}
+    for sort in SORTS:
+        found[f"waiting by {sort}"] = f"{WAITING}?sort={sort}"
+        if sort.lstrip("-") not in ONLY_WAITING:
+            found[f"spool by {sort}"] = f"{SPOOL}?sort={sort}"
     filters = {
         "sender": middle.sender, "recipient": recipient.address, "domain": "dest0.test", "ip": middle.client_ip,
         "subject": "invoice lunch", "error": "quota", "older": "3d", "younger": "1h", "larger": "10MB",

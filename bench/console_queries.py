@@ -17,6 +17,7 @@ from django.test.utils import CaptureQueriesContext
 from spool.actions import Selection, preview
 from spool.actions.actor import Actor
 from spool.filters import SORTS, SpoolFilter, count, from_text, page
+from spool.filters.orders import ONLY_WAITING
 from spool.models import Entry, Recipient, Trace
 
 ROUNDS = 20
@@ -37,6 +38,9 @@ def questions() -> dict[str, Callable[[], Any]]:
         "popup: recipients": lambda: list(Recipient.objects.filter(entry_id=middle)),
         "popup: trace": lambda: list(Trace.objects.filter(file_name=entry.file_name)),
         "preview: delete a domain": lambda: preview("delete", SpoolFilter(sender_domain="bulk.test"), Actor.system()),
+        "preview: delete what goes to a domain": lambda: preview(
+            "delete", SpoolFilter(domain="dest0.test"), Actor.system()
+        ),
         "preview: delete all": lambda: preview("delete", SpoolFilter(), Actor.system()),
         "domain administrator": lambda: page(SpoolFilter().limited_to("sender7.test")),
         "domain administrator, large domain": lambda: page(SpoolFilter().limited_to("bulk.test")),
@@ -44,6 +48,8 @@ def questions() -> dict[str, Callable[[], Any]]:
     }
     for sort in SORTS:
         found[f"sort: waiting by {sort}"] = lambda sort=sort: page(waiting, sort=sort)  # type: ignore[misc]
+        if sort.lstrip("-") not in ONLY_WAITING:
+            found[f"sort: spool by {sort}"] = lambda sort=sort: page(SpoolFilter(), sort=sort)  # type: ignore[misc]
     filters: dict[str, dict[str, str]] = {
         "sender": {"sender": entry.sender}, "no such sender": {"sender": "nobody@nowhere.test"},
         "sender with *": {"sender": "user77*"}, "sender-domain": {"sender-domain": "sender7.test"},

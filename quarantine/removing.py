@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -67,8 +67,8 @@ def make_files(ids: Sequence[int], folder: Path) -> tuple[set[int], str]:
     return moved, problem
 
 
-def put_back(ids: Sequence[int], now: datetime) -> tuple[list[int], int]:
-    """Undo a deletion or a move; (the items that are in quarantine again, how many had lost their file)."""
+def put_back(ids: Sequence[int], now: datetime, note: Callable[[trash.Restored], None] | None = None) -> trash.Restored:
+    """Undo a deletion or a move: they are in quarantine again. `note` is called in the transaction."""
     gone = Q(state=ItemState.DELETED) | Q(state=ItemState.MOVED) | Q(state=ItemState.MOVING)
     with statements.write_transaction():
         rows = locked(Item.objects.filter(gone, id__in=list(ids)))
@@ -76,11 +76,14 @@ def put_back(ids: Sequence[int], now: datetime) -> tuple[list[int], int]:
         Item.objects.filter(id__in=[item.id for item in there]).update(
             state=ItemState.HELD, gone_at=None, event=None, target=""
         )
+        restored = trash.Restored(there, len(rows) - len(there), len(ids) - len(rows))
+        if note is not None:
+            note(restored)
     for item in there:
         if item.state == ItemState.MOVED:
             for name in (item.file_name, f"{item.file_name.removesuffix(store.SUFFIX)}.json"):
                 store.unlink(Path(item.target) / name)
-    return [item.id for item in there], len(rows) - len(there)
+    return restored
 
 
 def finish_moves(now: datetime) -> int:

@@ -68,12 +68,11 @@ def delete(owner: str, caught: Sequence[Caught], now: datetime) -> int:
     event = audit.begin(Actor.system(), "delete", "spam of a level that is deleted", matched=len(caught))
     with statements.write_transaction():
         ours = _held_by(owner, [one.entry_id for one in caught])
-        taken: list[trash.Taken] = []
+        taken: list[int] = []
         for one in caught:
             if one.entry_id in ours:
                 reply = f"Deleted as spam: {storable(one.why, 255)}"
                 taken += trash.take([one.entry_id], event.id, now, reply, TrashState.TRASHED)
-    trash.put_files_away(taken)
     audit.end(event, Tally(len(taken)), "deleted")
     return len(taken)
 

@@ -107,7 +107,7 @@ def _subspool(subspool: str) -> Iterator[Finding]:
 
 
 def _known(names: list[str]) -> dict[str, int]:
-    """Sizes by file name of entries, and of those taken out whose file has not been brought away yet.
+    """Sizes by file name of entries, and of those taken out whose file is still there: until the trash is emptied, too.
 
     By one statement: an entry that is deleted, quarantined or restored at this moment is in one of the tables.
     """

@@ -29,6 +29,7 @@ from spool.headers import storable
 from spool.models.entry import Entry
 from spool.models.settings import current
 from spool.models.trace import Trace
+from spool.models.trashed import Trashed
 
 log = logging.getLogger(__name__)
 
@@ -164,7 +165,8 @@ def _forget_finished(claimed: list[Path]) -> list[Path]:
         return []
     names = {f"{path.name.partition('~')[0]}.eml": path for path in claimed}
     finished = set(Entry.objects.filter(file_name__in=names).values_list("file_name", flat=True))
-    finished |= set(Trace.objects.filter(file_name__in=names).values_list("file_name", flat=True))
+    for ended in (Trace, Trashed):
+        finished |= set(ended._default_manager.filter(file_name__in=names).values_list("file_name", flat=True))
     for name in finished:
         names.pop(name).unlink(missing_ok=True)
     return list(names.values())

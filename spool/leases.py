@@ -86,7 +86,7 @@ def give_back(owner: str, entry_ids: Sequence[int], now: datetime) -> None:
         clause, parameters = statements.id_list(entry_ids)
         with statements.write_transaction():
             statements.execute(
-                "UPDATE spool_entry SET leased_by = '', due_at = CASE WHEN hold THEN NULL ELSE %s END"
-                f" WHERE id {clause} AND leased_by = %s",
+                f"UPDATE spool_entry SET leased_by = '', status = {statements.AT_REST},"
+                f" due_at = CASE WHEN hold THEN NULL ELSE %s END WHERE id {clause} AND leased_by = %s",
                 [statements.db_time(now), *parameters, owner],
             )

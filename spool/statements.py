@@ -143,6 +143,13 @@ def next_entry_ids(count: int) -> Sequence[int]:
     return [row[0] for row in here.fetchall()]
 
 
+# An entry that nobody works on any more is not being delivered: it waits, or has not been tried yet.
+AT_REST = (
+    "CASE WHEN status IN ('local', 'remote') THEN CASE WHEN attempts > 0 THEN 'waiting' ELSE 'delay' END"
+    " ELSE status END"
+)
+
+
 def id_list(ids: Sequence[int]) -> tuple[str, Sequence[Any]]:
     """The right side of `id …` for many ids, and its parameters: one statement text for any number on PostgreSQL."""
     if on_sqlite():
@@ -150,6 +157,10 @@ def id_list(ids: Sequence[int]) -> tuple[str, Sequence[Any]]:
     return "= ANY(%s)", [list(ids)]
 
 
+# One look at the index of leases for each priority: due_at needs no index of its own.
+_EARLIEST_DUE = " UNION ALL ".join(
+    f"SELECT MIN(due_at) FROM spool_entry WHERE priority = {priority} AND due_at IS NOT NULL" for priority in (3, 2, 1)
+)
 _BY_PRIORITY = """
     SELECT id FROM (SELECT id FROM spool_entry WHERE priority = {priority} AND due_at <= %s
                     ORDER BY due_at LIMIT %s{lock}) AS of_{priority}"""
@@ -197,8 +208,8 @@ def open_recipients(entry_ids: Sequence[int]) -> list[Row]:
 
 def earliest_due() -> datetime | None:
     """When the next entry is due, or its lease lapses; None when the spool has none."""
-    row = execute("SELECT MIN(due_at) FROM spool_entry WHERE due_at IS NOT NULL", ()).fetchone()
-    return from_db_time(row[0]) if row and row[0] is not None else None
+    found = [row[0] for row in execute(_EARLIEST_DUE, ()).fetchall() if row[0] is not None]
+    return from_db_time(min(found)) if found else None
 
 
 def renew(owner: str, entry_ids: Sequence[int], until: datetime) -> None:

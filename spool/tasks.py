@@ -8,13 +8,9 @@ from django.conf import settings
 from django.utils import timezone
 from django.utils.module_loading import import_string
 
-from accounts.models import Role
 from spool import doctor, doorbell, statements, trash
 from spool.actions import jobs, moving
-from spool.actions.actor import Actor
 from spool.actions.queueing import release_expired
-from spool.actions.undoing import undo
-from spool.actions.verb import Refused
 from spool.holders import holders
 from spool.models.settings import current
 from spool.passes import run
@@ -68,11 +64,3 @@ def forget() -> None:
 def run_bulk_job(job_id: int) -> None:
     """Work on an action for many entries, unless somebody does already."""
     jobs.work(job_id)
-
-
-def run_undo(event_id: int, actor: str, source: str) -> None:
-    """Undo a large action; one that was undone meanwhile is no error."""
-    try:
-        undo(Actor(actor, Role.SYSTEM_ADMINISTRATOR, source=source), event_id=event_id, pace=True)
-    except Refused as error:
-        log.info("action %d: %s", event_id, error)

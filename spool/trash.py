@@ -1,9 +1,9 @@
 """Entries that were taken out of the spool and can be put back: deleted ones, and those moved to a folder.
 
-Taking is one transaction: the entry and its recipients become one Trashed row, its open recipients are recorded as
-removed, and the rows go. Only then does the file go to `<home>/trash/<day>/`. Until it has got there, because a crash
-came between, it is at its place in the spool: everything here looks at both. Restoring goes the other way round: file
-first, then rows, by one transaction in which the Trashed row goes.
+Taking is one transaction: the rows of entry and recipients go to the trash's tables. The file of a deleted entry stays
+where it is until the trash is emptied, so that deleting and restoring are a matter of rows alone; that of a moved one
+is in its folder. The outcome of the recipients is "removed" as long as the rows are in the trash; when they leave it
+for good, it is written into the trace.
 """
 
 from __future__ import annotations
@@ -11,16 +11,18 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
-from django.conf import settings as django_settings
-
-from spool import incoming, packing, statements, store
-from spool.envelope import RecipientResult
-from spool.models.recipient import Outcome
+from spool import incoming, statements, store
+from spool.envelope import DeliveryReport
+from spool.headers import storable
+from spool.journal import LONGEST_REPLY, insert_traces, trace_rows
+from spool.models.entry import Entry
+from spool.models.recipient import Outcome, Recipient
 from spool.models.trashed import Trashed, TrashState
 
 CHUNK = 500
@@ -28,90 +30,74 @@ CHUNK = 500
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """What is needed to find the file of an entry that was taken."""
+    """An entry of the trash, with what is needed to find its file."""
 
     id: int
     file_name: str
     subspool: str
+    size_bytes: int
     state: str
     target: str
-    at: datetime
+    event_id: int
 
     @property
     def in_spool(self) -> Path:
         return store.path_of(self.subspool, self.file_name)
 
+
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """What became of entries that were to be restored: put back, without a file, or no longer there.
+
+    `items` have an `id` and an `event_id`.
+    """
+
+    items: Sequence[Any]
+    lost: int
+    gone: int
+
     @property
-    def in_trash(self) -> Path:
-        return folder_of(self.at) / self.file_name
-
-
-def root() -> Path:
-    """The folder that holds the trash, a folder for each day in it."""
-    path: Path = django_settings.HOME.root / "trash"
-    return path
-
-
-def folder_of(at: datetime) -> Path:
-    """Where files go that were deleted at that moment."""
-    return root() / f"{at:%Y-%m-%d}"
+    def ids(self) -> list[int]:
+        return [item.id for item in self.items]
 
 
 def take(
     ids: Sequence[int], event_id: int, now: datetime, reply: str, state: TrashState, target: str = ""
-) -> list[Taken]:
-    """Make Trashed rows of entries that the caller has claimed, in the caller's transaction.
+) -> list[int]:
+    """Move the rows of entries, which the caller has claimed, to the trash, in the caller's transaction; their ids.
 
     `reply` is what the trace says of the recipients that were still open.
     """
     if not ids:
         return []
     clause, parameters = statements.id_list(ids)
-    moment = statements.db_time(now)
     statements.execute(
-        f"INSERT INTO spool_trashed (id, file_name, subspool, sender, subject, size_bytes, state, target, at, event_id,"
-        f" entry, recipients) SELECT e.id, e.file_name, e.subspool, e.sender, e.subject, e.size_bytes, {_text(state)},"
-        f" %s, %s, %s, {packing.entry_as_json()}, {packing.recipients_as_json()} FROM spool_entry e"
-        f" WHERE e.id {clause}",
-        [target, moment, event_id, *parameters],
+        _TAKE_ENTRIES.format(clause), [reply[:500], state.value, target, statements.db_time(now), event_id, *parameters]
     )
-    packing.trace_open_recipients(clause, parameters, Outcome.REMOVED, reply, now)
+    statements.execute(_TAKE_RECIPIENTS.format(clause), parameters)
     statements.execute(f"DELETE FROM spool_recipient WHERE entry_id {clause}", parameters)
-    rows = statements.execute(
-        f"DELETE FROM spool_entry WHERE id {clause} RETURNING id, file_name, subspool", parameters
-    ).fetchall()
-    return [Taken(row[0], row[1], row[2], state.value, target, now) for row in rows]
+    gone = statements.execute(f"DELETE FROM spool_entry WHERE id {clause} RETURNING id", parameters)
+    return [row[0] for row in gone.fetchall()]
 
 
-def put_files_away(taken: Sequence[Taken]) -> None:
-    """Move the files of deleted entries to the trash, after the commit. What fails stays findable in the spool."""
-    if not taken:
-        return
-    folder = folder_of(taken[0].at)
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    # Under the rows' locks: somebody may be restoring them already.
-    with statements.write_transaction():
-        for item in locked([item.id for item in taken]):
-            rename(item.in_spool, item.in_trash)
-    # The names in the spool need no sync: a file is looked for in both places.
-    store.sync_folder(folder)
-
-
-def restore(ids: Sequence[int], now: datetime) -> tuple[list[int], int]:
-    """Put entries back into the spool as they were; (those restored, how many had lost their file)."""
+def restore(ids: Sequence[int], now: datetime, note: Callable[[Restored], None] | None = None) -> Restored:
+    """Put entries back into the spool as they were. `note` is called in the transaction, and ends it by raising."""
     with statements.write_transaction():
         rows = locked(ids)
-        there = [item for item in rows if _bring_back(item)]
-        # A rollback from here on leaves files in the spool whose Trashed rows still know them.
-        for folder in {item.in_spool.parent for item in there}:
+        there = [item for item in rows if _has_file(item)]
+        brought = {item.in_spool.parent for item in there if item.state == TrashState.MOVED}
+        # A rollback from here on leaves files in the spool which the rows in the trash still know.
+        for folder in brought:
             store.sync_folder(folder)
-        restored = [item.id for item in there]
-        if restored:
-            _insert(there, now)
+        restored = Restored(there, len(rows) - len(there), len(ids) - len(rows))
+        if there:
+            _insert(restored.ids, now)
+        if note is not None:
+            note(restored)
     for item in there:
         if item.state == TrashState.MOVED:
             _forget_moved(item)
-    return restored, len(rows) - len(there)
+    return restored
 
 
 def locked(ids: Sequence[int]) -> list[Taken]:
@@ -120,80 +106,81 @@ def locked(ids: Sequence[int]) -> list[Taken]:
         return []
     clause, parameters = statements.id_list(ids)
     rows = statements.execute(
-        f"SELECT id, file_name, subspool, state, target, at FROM spool_trashed WHERE id {clause} ORDER BY id"
+        f"SELECT {_TAKEN} FROM spool_trashed WHERE id {clause} ORDER BY id"
         + ("" if statements.on_sqlite() else " FOR UPDATE"),
         parameters,
     ).fetchall()
-    return [_from_row(row) for row in rows]
+    return [Taken(*row) for row in rows]
 
 
-def _from_row(row: statements.Row) -> Taken:
-    return Taken(row[0], row[1], row[2], row[3], row[4], statements.from_db_time(row[5]))
-
-
-def note_delivered(entry_id: int, results: Sequence[RecipientResult], now: datetime) -> None:
+def note_delivered(report: DeliveryReport, now: datetime) -> None:
     """Recipients who had the message after all, when its worker answers late: Undo must not send it to them again.
 
     Call it in a transaction.
     """
-    row = Trashed.objects.select_for_update().filter(id=entry_id).first()
-    if row is not None and packing.note_delivered(row, results, Outcome.REMOVED, now):
-        row.save(update_fields=["entry", "recipients"])
+    delivered = {r.recipient.id: r for r in report.results if r.outcome is Outcome.DELIVERED}
+    if not delivered or not locked([report.entry.id]):
+        return
+    settled = []
+    for number, result in delivered.items():
+        updated = statements.execute(
+            "UPDATE spool_trashedrecipient SET status = %s, last_reply = %s, last_host = %s"
+            " WHERE id = %s AND entry_id = %s AND status = 'pending' RETURNING id",
+            (
+                Outcome.DELIVERED.value, storable(result.reply, LONGEST_REPLY), storable(result.host, 255), number,
+                report.entry.id,
+            ),
+        )  # fmt: skip
+        if updated.fetchall():
+            settled.append(result)
+    if settled:
+        insert_traces(trace_rows(report.entry, settled, now), now)
+        statements.execute(
+            "UPDATE spool_trashed SET recipients_done = recipients_done + %s WHERE id = %s",
+            (len(settled), report.entry.id),
+        )
 
 
 def purge(now: datetime, days: int) -> int:
     """Remove for good what was deleted more than `days` ago; how many messages. Moved files stay where they are."""
-    before = now - timedelta(days=days)
+    old = Trashed.objects.filter(at__lt=now - timedelta(days=days)).exclude(state=TrashState.MOVING)
     purged = 0
-    while True:
-        ids = list(
-            Trashed.objects.filter(at__lt=before).exclude(state=TrashState.MOVING).order_by("at")
-            .values_list("id", flat=True)[:CHUNK]
-        )  # fmt: skip
-        if not ids:
-            break
-        purged += len(remove(ids))
-    for folder in root().iterdir() if root().is_dir() else ():
-        try:
-            folder.rmdir()
-        except OSError as error:
-            if error.errno not in (errno.ENOTEMPTY, errno.ENOTDIR):
-                raise
+    while ids := list(old.order_by("at").values_list("id", flat=True)[:CHUNK]):
+        purged += len(forget(ids))
     return purged
 
 
-def remove(ids: Sequence[int]) -> list[Taken]:
-    """Remove entries of the trash for good: rows first, then files."""
-    clause, parameters = statements.id_list(ids)
+def forget(ids: Sequence[int]) -> list[Taken]:
+    """Take entries out of the trash for good: rows first, with a trace of the open recipients, then files."""
     with statements.write_transaction():
-        rows = statements.execute(
-            f"DELETE FROM spool_trashed WHERE id {clause} RETURNING id, file_name, subspool, state, target, at",
-            parameters,
-        ).fetchall()
-    removed = [_from_row(row) for row in rows]
+        removed = locked(ids)
+        clause, parameters = statements.id_list([item.id for item in removed])
+        if removed:
+            statements.execute(_TRACE.format(clause), parameters)
+            statements.execute(f"DELETE FROM spool_trashedrecipient WHERE entry_id {clause}", parameters)
+            statements.execute(f"DELETE FROM spool_trashed WHERE id {clause}", parameters)
     for item in removed:
         if item.state == TrashState.TRASHED:
-            store.unlink(item.in_trash)
             store.unlink(item.in_spool)
     return removed
 
 
-def _bring_back(item: Taken) -> bool:
+def _has_file(item: Taken) -> bool:
     """Have the file at its place in the spool; False when it is nowhere."""
-    if item.in_spool.exists():
+    path = item.in_spool
+    if path.exists():
         return True
-    item.in_spool.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     if item.state != TrashState.MOVED:
-        return rename(item.in_trash, item.in_spool)
+        return False
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     source = Path(item.target) / item.file_name
     try:
-        size = Trashed.objects.values_list("size_bytes", flat=True).get(id=item.id)
         # Somebody may have changed it there: bytes of the spool are never changed.
-        if source.is_symlink() or source.stat().st_size != size:
+        if source.is_symlink() or source.stat().st_size != item.size_bytes:
             return False
-    except (OSError, Trashed.DoesNotExist):
+    except OSError:
         return False
-    return link_or_copy(source, item.in_spool)
+    return link_or_copy(source, path)
 
 
 def link_or_copy(source: Path, target: Path) -> bool:
@@ -233,11 +220,12 @@ def rename(source: Path, target: Path) -> bool:
     return done
 
 
-def _insert(items: Sequence[Taken], now: datetime) -> None:
-    clause, parameters = statements.id_list([item.id for item in items])
-    packing.unpack("spool_trashed", clause, parameters, now)
-    # Only what this removal wrote down: a redirection before it has ended recipients for good.
-    packing.untrace([item.file_name for item in items], [item.at for item in items], Outcome.REMOVED)
+def _insert(ids: Sequence[int], now: datetime) -> None:
+    clause, parameters = statements.id_list(ids)
+    moment = statements.db_time(now)
+    statements.execute(_PUT_ENTRIES.format(clause), [moment, moment, *parameters])
+    statements.execute(_PUT_RECIPIENTS.format(clause), parameters)
+    statements.execute(f"DELETE FROM spool_trashedrecipient WHERE entry_id {clause}", parameters)
     statements.execute(f"DELETE FROM spool_trashed WHERE id {clause}", parameters)
 
 
@@ -247,5 +235,36 @@ def _forget_moved(item: Taken) -> None:
         store.unlink(Path(item.target) / name)
 
 
-def _text(state: TrashState) -> str:
-    return f"'{state.value}'"
+def _columns(model: type[Entry] | type[Recipient]) -> list[str]:
+    return [str(field.column) for field in model._meta.concrete_fields]
+
+
+_TAKEN = "id, file_name, subspool, size_bytes, state, target, event_id"
+_ENTRY, _RECIPIENT = ", ".join(_columns(Entry)), ", ".join(_columns(Recipient))
+# What an entry of the spool has otherwise than it was.
+_CHANGED = {
+    "leased_by": "''",
+    "status": statements.AT_REST,
+    "due_at": "CASE WHEN hold THEN NULL WHEN next_attempt > %s THEN next_attempt ELSE %s END",
+}
+_TAKE_ENTRIES = (
+    f"INSERT INTO spool_trashed ({_ENTRY}, reply, state, target, at, event_id)"
+    f" SELECT {_ENTRY}, %s, %s, %s, %s, %s FROM spool_entry WHERE id {{}}"
+)
+_TAKE_RECIPIENTS = (
+    f"INSERT INTO spool_trashedrecipient ({_RECIPIENT}) SELECT {_RECIPIENT} FROM spool_recipient WHERE entry_id {{}}"
+)
+_PUT_ENTRIES = (
+    f"INSERT INTO spool_entry ({_ENTRY}) SELECT {', '.join(_CHANGED.get(name, name) for name in _columns(Entry))}"
+    " FROM spool_trashed WHERE id {} ORDER BY id"
+)
+_PUT_RECIPIENTS = (
+    f"INSERT INTO spool_recipient ({_RECIPIENT}) SELECT {_RECIPIENT} FROM spool_trashedrecipient WHERE entry_id {{}}"
+    " ORDER BY id"
+)
+_TRACE = (
+    f"INSERT INTO spool_trace ({', '.join(statements.TRACE_COLUMNS)}) SELECT t.file_name, t.sender, r.address, r.kind,"
+    " 'removed', t.reply, '', t.auth_user, t.client_ip, t.ehlo_name, t.tls, t.port, t.subject, t.message_id,"
+    " t.size_bytes, t.attempts, t.created, t.at FROM spool_trashed t"
+    " JOIN spool_trashedrecipient r ON r.entry_id = t.id AND r.status = 'pending' WHERE t.id {}"
+)

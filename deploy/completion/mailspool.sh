@@ -129,7 +129,7 @@ _mailspool_words() {
         "spool move") words="--folder --sender --sender-domain --recipient --domain --ip --auth-user --id --message-id --subject --status --direction --priority --older --younger --larger --smaller --min-attempts --max-attempts --error --error-group --hold --next-within --search --dry-run --yes --background --all --json" ;;
         "spool redirect") words="--to --next-hop --sender --sender-domain --recipient --domain --ip --auth-user --id --message-id --subject --status --direction --priority --older --younger --larger --smaller --min-attempts --max-attempts --error --error-group --hold --next-within --search --dry-run --yes --background --all --json" ;;
         "spool resend") words="--to --sender --sender-domain --recipient --domain --ip --auth-user --id --message-id --subject --status --direction --priority --older --younger --larger --smaller --min-attempts --max-attempts --error --error-group --hold --next-within --search --dry-run --yes --background --all --json" ;;
-        "spool undo") words="--dry-run --yes --json" ;;
+        "spool undo") words="--dry-run --yes --background --json" ;;
         "spool put-back") words="--dry-run --yes --json" ;;
         "spool export") words="--format --output --all --sender --sender-domain --recipient --domain --ip --auth-user --id --message-id --subject --status --direction --priority --older --younger --larger --smaller --min-attempts --max-attempts --error --error-group --hold --next-within --search --json" ;;
         *) return 1 ;;
@@ -182,7 +182,7 @@ _mailspool_values() {
         "spool list --direction") words="inbound outbound" ;;
         "spool list --priority") words="low normal high" ;;
         "spool list --hold") words="yes no" ;;
-        "spool list --sort") words="id -id next_attempt -next_attempt size_bytes -size_bytes attempts -attempts" ;;
+        "spool list --sort") words="id -id file_name -file_name sender -sender size_bytes -size_bytes attempts -attempts next_attempt -next_attempt priority -priority status -status" ;;
         "spool force --status") words="delay virus spam throttled local remote waiting" ;;
         "spool force --direction") words="inbound outbound" ;;
         "spool force --priority") words="low normal high" ;;

@@ -13,7 +13,7 @@ from quarantine.models.antispam import TrustedSender
 from quarantine.models.item import Item, ItemState
 from quarantine.rescanning import rescan
 from spool import doorbell, statements, store
-from spool.actions import folders, undoing
+from spool.actions import folders, restoring
 from spool.actions.verb import Context, Progress, Tally, Verb
 from spool.actions.verbs import VERBS
 from spool.headers import storable
@@ -164,7 +164,7 @@ def register() -> None:
     """Make them known to spool.actions. Called once, when Django starts."""
     VERBS.update({verb.name: verb for verb in ACTIONS})
     names = tuple(verb.name for verb in ACTIONS if verb.undoable)
-    undoing.BINS.append(undoing.Bin(names, _gone, removing.put_back))
+    restoring.BINS.append(restoring.Bin(names, _gone, removing.put_back))
 
 
 def _gone() -> QuerySet[Item]:

@@ -10,12 +10,13 @@ from spool.actions.jobs import cancel
 from spool.actions.perform import Outcome, Preview, perform, preview
 from spool.actions.putting_back import put_back
 from spool.actions.selection import Selection
-from spool.actions.undoing import can_undo, start_undo, undo
-from spool.actions.verbs import VERBS, Refused, Tally, Verb
+from spool.actions.undoing import can_undo, undo, with_undoable
+from spool.actions.verbs import VERBS, WORKS, Refused, Tally, Verb
 
 __all__ = [
     "FORMATS",
     "VERBS",
+    "WORKS",
     "Actor",
     "NotAllowed",
     "Outcome",
@@ -30,6 +31,6 @@ __all__ = [
     "perform",
     "preview",
     "put_back",
-    "start_undo",
     "undo",
+    "with_undoable",
 ]

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -55,8 +56,8 @@ class Move(Verb):
             reply = f"Moved to {folder} by {context.actor}"
             taken = trash.take(claimed.free, context.event_id, context.now, reply, TrashState.MOVING, str(folder))
             progress(claimed.others, ids[-1])
-        moved, problem = make_files([item.id for item in taken], folder)
-        failed = [item.id for item in taken if item.id not in moved]
+        moved, problem = make_files(taken, folder)
+        failed = [number for number in taken if number not in moved]
         if failed:
             trash.restore(failed, context.now)
         with statements.write_transaction():
@@ -73,9 +74,9 @@ def make_files(ids: Sequence[int], path: Path) -> tuple[set[int], str]:
         rows = {item.id: item for item in trash.locked(ids) if item.state == TrashState.MOVING}
         try:
             with folders.opened(path, create=True) as folder:
-                for row in Trashed.objects.filter(id__in=list(rows)).order_by("id"):
+                for row in Trashed.objects.filter(id__in=list(rows)).prefetch_related("recipients").order_by("id"):
                     try:
-                        write_pair(folder, row, rows[row.id].in_spool)
+                        write_pair(folder, _packed(row), rows[row.id].in_spool)
                     except (Refused, OSError) as error:
                         problem = problem or _words(error)
                         continue
@@ -120,10 +121,26 @@ def write_pair(folder: int, row: Packed, source: Path) -> None:
         raise
 
 
+@dataclass(slots=True)
+class _Row:
+    """A row of the trash as `Packed`."""
+
+    file_name: str
+    at: datetime
+    entry: dict[str, Any]
+    recipients: list[dict[str, Any]]
+
+
+def _packed(row: Trashed) -> Packed:
+    recipients = sorted(row.recipients.all(), key=lambda recipient: recipient.pk)
+    entry = {**vars(row), "created": row.created.isoformat()}
+    return _Row(row.file_name, row.at, entry, [vars(recipient) for recipient in recipients])
+
+
 def envelope_of(row: Packed) -> dict[str, Any]:
     """The envelope for people and for putting back: only the recipients that are still open are delivered to again."""
-    entry = row.entry
     names = ("sender", "auth_user", "client_ip", "ehlo_name", "subject", "message_id", "envid", "ret")
+    entry = row.entry
     return {
         "format": FORMAT,
         "file": row.file_name,

@@ -13,7 +13,7 @@ from spool.actions import audit, jobs
 from spool.actions.actor import Actor
 from spool.actions.selection import Selection
 from spool.actions.verb import Refused, Verb
-from spool.actions.verbs import VERBS
+from spool.actions.verbs import VERBS, WORKS
 from spool.filters import Count, SpoolFilter
 from spool.models.audit import AuditEvent
 from spool.models.bulkjob import BulkJob
@@ -52,7 +52,7 @@ class Outcome:
         """For people: "11,998 deleted, 2 were being delivered"."""
         if self.finished:
             return self.event.outcome
-        return f"{VERBS[self.job.action].label}: {self.job.total:,} messages, in the background."
+        return f"{WORKS[self.job.action].label}: {self.job.total:,} messages, in the background."
 
 
 def preview(action: str, what: SpoolFilter | Iterable[int] | Selection, actor: Actor, **parameters: Any) -> Preview:
@@ -61,7 +61,7 @@ def preview(action: str, what: SpoolFilter | Iterable[int] | Selection, actor: A
     verb = _verb(action)
     checked = verb.parameters(parameters)
     selection = verb.selects.of(what)
-    number = selection.count(COUNTED)
+    number = selection.count_quickly(COUNTED)
     sample = selection.sample(SAMPLE)
     busy = selection.busy(sample, timezone.now())
     return Preview(
@@ -83,10 +83,15 @@ def perform(
     verb = _verb(action)
     checked = verb.parameters(parameters)
     selection = verb.selects.of(what)
-    number = selection.count(SMALL + 1)
+    number = selection.count_quickly(COUNTED)
     large = number.more or number.number > SMALL
     job = _job(verb, selection, actor, checked, number.number)
-    if background or (background is None and large):
+    return start(job, large if background is None else background, progress)
+
+
+def start(job: BulkJob, background: bool, progress: Callable[[BulkJob], None] | None = None) -> Outcome:
+    """Do a job that was made, here or by leaving it to a maintenance worker."""
+    if background:
         jobs.enqueue(job)
         return Outcome(job, job.event, False)
     jobs.work(job.id, progress=progress, pace=False)

@@ -8,7 +8,7 @@ from typing import Any
 
 from django.utils import timezone
 
-from spool import intake, statements
+from spool import intake, trash
 from spool.actions import audit, folders
 from spool.actions.actor import Actor
 from spool.actions.moving import FORMAT
@@ -81,8 +81,7 @@ def _one(folder: int, stem: str) -> None:
         raise
     folders.remove(folder, message, claimed)
     # What Undo would put back is in the spool already.
-    with statements.write_transaction():
-        Trashed.objects.filter(file_name=message).delete()
+    trash.forget(list(Trashed.objects.filter(file_name=message).values_list("id", flat=True)))
 
 
 def _was_left(folder: int, claimed: str) -> bool:

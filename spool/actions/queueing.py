@@ -33,7 +33,8 @@ class Force(Verb):
             claimed = claim(ids, context.now)
             done = update(
                 claimed.free,
-                "priority = 3, leased_by = '', next_attempt = CASE WHEN hold THEN next_attempt ELSE %s END,"
+                f"priority = 3, leased_by = '', status = {statements.AT_REST},"
+                " next_attempt = CASE WHEN hold THEN next_attempt ELSE %s END,"
                 " due_at = CASE WHEN hold THEN NULL ELSE %s END", [now, now],
             )  # fmt: skip
             if claimed.busy:
@@ -110,7 +111,7 @@ class Hold(Verb):
             claimed = claim(ids, context.now)
             done = update(
                 claimed.free, "hold = %s, hold_reason = %s, hold_until = %s, due_at = NULL, leased_by = '',"
-                " status = CASE WHEN status IN ('local', 'remote') THEN 'waiting' ELSE status END",
+                f" status = {statements.AT_REST}",
                 [True, reason, statements.db_time(until)],
             )  # fmt: skip
             progress(Tally(done) + claimed.others, ids[-1])

@@ -16,7 +16,8 @@ from spool.models.settings import current
 
 # A clean start on the new way: what the old one did to it counts no more.
 _DUE_NOW = (
-    "attempts = 0, dns_failures = 0, leased_by = '', next_attempt = %s, due_at = CASE WHEN hold THEN NULL ELSE %s END"
+    f"attempts = 0, dns_failures = 0, leased_by = '', status = {statements.AT_REST}, next_attempt = %s,"
+    " due_at = CASE WHEN hold THEN NULL ELSE %s END"
 )
 
 

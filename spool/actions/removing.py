@@ -22,7 +22,7 @@ _NOTICES = 50
 
 
 class Delete(Verb):
-    """Rows become one row of the trash, the file goes there after them."""
+    """The message leaves the spool for the trash, from where it can be put back until that is emptied."""
 
     name, label, past = "delete", "Delete", "deleted"
     undoable = True
@@ -48,13 +48,12 @@ class Delete(Verb):
         doorbell.ring()
 
     def _chunk(self, ids: Sequence[int], context: Context, progress: Progress, notices: _Notices) -> None:
-        reply = f"Removed by {context.actor}"
         with statements.write_transaction():
             claimed = claim(ids, context.now)
+            reply = f"Removed by {context.actor}"
             taken = trash.take(claimed.free, context.event_id, context.now, reply, TrashState.TRASHED)
-            unused = notices.insert({item.id for item in taken}, context)
+            unused = notices.insert(set(taken), context)
             progress(Tally(len(taken)) + claimed.others, ids[-1])
-        trash.put_files_away(taken)
         for path in unused:
             store.unlink(path)
 

@@ -13,7 +13,7 @@ from spool.actions.recipients import parse_recipients
 from spool.actions.verb import Context, Progress, Tally, Verb
 from spool.envelope import Envelope, EnvelopeRecipient, LeasedEntry, Submission
 from spool.models.entry import Entry, Origin, Priority
-from spool.models.recipient import Recipient
+from spool.models.recipient import Kind, Recipient
 from spool.models.settings import current
 
 
@@ -78,7 +78,7 @@ def _name(entry: LeasedEntry, context: Context) -> str:
 
 def _all_recipients(entry: LeasedEntry) -> list[EnvelopeRecipient]:
     return [
-        EnvelopeRecipient(r.address, r.domain, r.kind, r.original, r.notify, r.orcpt)  # type: ignore[arg-type]
+        EnvelopeRecipient(r.address, r.domain, Kind(r.kind), r.original, r.notify, r.orcpt)
         for r in Recipient.objects.filter(entry_id=entry.id).order_by("id")
     ]
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, ClassVar
 
 from spool import statements
 from spool.actions.selection import Selection
+from spool.models.bulkjob import BulkJob
 
 
 class Refused(Exception):
@@ -62,6 +63,14 @@ class Verb:
     def effect(self, parameters: Mapping[str, Any]) -> str:
         """What will happen, as a sentence for people to agree to."""
         raise NotImplementedError
+
+    def chunks(self, job: BulkJob) -> Iterator[list[int]]:
+        """The entries that a job has still to work on, in order and at most `chunk` at a time."""
+        return self.selects.from_json(job.filter, job.ids).chunks(job.cursor, job.last_id, self.chunk)
+
+    def count(self, job: BulkJob) -> int:
+        """How many they are, however long that takes."""
+        return self.selects.from_json(job.filter, job.ids).count_all()
 
     def work(self, ids: Sequence[int], parameters: Mapping[str, Any], context: Context, progress: Progress) -> None:
         """Do it to `ids`, which are in order and at most `chunk`."""

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections import ChainMap
+from collections.abc import Mapping
+
 from spool.actions.moving import Move
 from spool.actions.queueing import ChangePriority, Force, Hold, Release, ResetRetries
 from spool.actions.redirecting import Redirect
 from spool.actions.removing import Delete
 from spool.actions.resending import ResendCopy
+from spool.actions.restoring import Undo
 from spool.actions.verb import Refused, Tally, Verb
 
 VERBS: dict[str, Verb] = {
@@ -16,4 +20,8 @@ VERBS: dict[str, Verb] = {
     )
 }  # fmt: skip
 
-__all__ = ["VERBS", "Refused", "Tally", "Verb"]
+# What jobs are made for: Undo has its own choice of entries, so it is no action on those that match.
+# Other apps add their own verbs to VERBS when Django starts.
+WORKS: Mapping[str, Verb] = ChainMap(VERBS, {Undo.name: Undo()})
+
+__all__ = ["VERBS", "WORKS", "Refused", "Tally", "Verb"]

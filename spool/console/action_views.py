@@ -12,15 +12,11 @@ from django.views.decorators.http import require_GET, require_POST
 
 from accounts.models import User
 from spool import actions
-from spool.actions.undoing import start_undo
 from spool.console.actions import BY_NAME, Button, first_values
 from spool.console.list_views import WAITING
 from spool.filters import BadFilter, SpoolFilter
 from spool.models import AuditEvent, BulkJob, JobState, Status
-
-# An undo of more is left to a worker: a page must not wait for it.
-QUICK_UNDO = 500
-OPEN = (JobState.QUEUED, JobState.RUNNING)
+from spool.models.bulkjob import OPEN
 
 
 def actor_of(request: HttpRequest) -> actions.Actor:
@@ -86,7 +82,10 @@ def _export(request: HttpRequest, what: actions.Selection, form: str) -> Streami
 def job(request: HttpRequest, pk: int) -> HttpResponse:
     """How far a job is."""
     found = get_object_or_404(BulkJob.objects.select_related("event"), pk=pk)
-    return render(request, "spool/console/_job.html", {"job": found, **shown(found)})
+    answer = render(request, "spool/console/_job.html", {"job": found, **shown(found)})
+    if found.ended_or_cancelled:
+        answer["HX-Trigger"] = "ms-changed"
+    return answer
 
 
 @require_POST
@@ -102,25 +101,20 @@ def undo(request: HttpRequest, pk: int) -> HttpResponse:
     """Put back what one action took out of the spool."""
     event = get_object_or_404(AuditEvent, pk=pk)
     try:
-        if event.done - event.undone > QUICK_UNDO:
-            start_undo(actor_of(request), pk)
-            sentence, good = f"Putting back {event.done:,} messages in the background; see the Audit page.", True
-        else:
-            tally = actions.undo(actor_of(request), event_id=pk)
-            lost = f", {tally.skipped:,} not: {tally.problem}" if tally.skipped else ""
-            sentence, good = f"{tally.done:,} put back{lost}.", not tally.skipped
+        outcome = actions.undo(actor_of(request), event_id=event.pk)
     except actions.Refused as error:
-        sentence, good = str(error), False
-    answer = render(request, "spool/console/_undone.html", {"sentence": sentence, "good": good})
+        return render(request, "spool/console/_refused.html", {"sentence": str(error)})
+    answer = render(request, "spool/console/_job.html", {"job": outcome.job, **shown(outcome.job)})
     answer["HX-Trigger"] = "ms-done"
     return answer
 
 
 def shown(found: BulkJob) -> dict[str, Any]:
-    verb = actions.VERBS.get(found.action)
+    verb = actions.WORKS.get(found.action)
     return {
         "is_open": found.state in OPEN, "undoable": actions.can_undo(found.event),
-        "label": verb.label if verb else found.action, "good": found.state == JobState.DONE,
+        "label": verb.label if verb else found.action,
+        "good": found.state == JobState.DONE and (found.done > 0 or not found.skipped),
     }  # fmt: skip
 
 

@@ -9,7 +9,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_GET
 
-from spool.actions import can_undo
+from spool.actions import with_undoable
 from spool.console.backlog import SPANS, backlog
 from spool.console.pages import page
 from spool.console.trace import search
@@ -50,7 +50,7 @@ def message_trace(request: HttpRequest) -> HttpResponse:
 def audit(request: HttpRequest) -> HttpResponse:
     """Who did what to the spool."""
     after = request.GET.get("after", "")
-    events = AuditEvent.objects.order_by("-pk")
+    events = with_undoable(AuditEvent.objects.order_by("-pk"))
     if after.isascii() and after.isdigit() and len(after) < 19:
         events = events.filter(pk__lt=int(after))
     rows = list(events[: AUDIT_PAGE + 1])
@@ -58,7 +58,7 @@ def audit(request: HttpRequest) -> HttpResponse:
     return page(
         request, "spool/console/audit.html", "Audit",
         {
-            "events": [(event, can_undo(event)) for event in shown], "tabs": [],
+            "events": shown, "tabs": [],
             "following": urlencode({"after": shown[-1].pk}) if len(rows) > AUDIT_PAGE else "",
             "here": reverse("admin:spool_auditevent_changelist"),
         },

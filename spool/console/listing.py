@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
 
 from django.http import QueryDict
 
-from spool.filters import FIELDS, SORTS, BadFilter, Count, Page, SpoolFilter, count, page
+from spool.filters import FIELDS, SORTS, BadFilter, Count, Page, Plan, SpoolFilter, count, page, place_of
+from spool.filters.orders import ONLY_WAITING
 from spool.models import Entry, Status
 
 DEFAULT_SORT = "-id"
@@ -16,7 +16,7 @@ DEFAULT_SORT = "-id"
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One column of the table. `sort` is what its heading sorts by; the age runs against the ids."""
+    """One column of the table. `sort` is what its heading sorts by at first; the age runs against the ids."""
 
     title: str
     css: str
@@ -25,21 +25,28 @@ class Column:
 
 
 COLUMNS = (
-    Column("Filename", "c-name"), Column("Spool Path", "c-path wide"), Column("Sender", "c-sender"),
-    Column("Recipients", "c-rcpt right"), Column("Size", "c-size right", "size_bytes"),
-    Column("Attempts", "c-tries right", "attempts"), Column("Time in Spool", "c-age right", "id", True),
-    Column("Priority", "c-prio"), Column("Status", "c-status"), Column("Next Attempt", "c-next right", "next_attempt"),
+    Column("Filename", "c-name", "-file_name"), Column("Spool Path", "c-path wide"),
+    Column("Sender", "c-sender", "sender"), Column("Recipients", "c-rcpt right"),
+    Column("Size", "c-size right", "-size_bytes"), Column("Attempts", "c-tries right", "-attempts"),
+    Column("Time in Spool", "c-age right", "-id", True), Column("Priority", "c-prio", "-priority"),
+    Column("Status", "c-status", "status"), Column("Next Attempt", "c-next right", "next_attempt"),
 )  # fmt: skip
+_NEVER = "The list can't be sorted by this."
+_HERE_ONLY_FEW = (
+    "The list can be sorted by this in Waiting to Deliver, or when its filter leaves 10,000 messages or fewer."
+)
+_ALL_WAIT = "All of them wait: there is nothing to sort."
 
 
 @dataclass(frozen=True, slots=True)
 class Heading:
-    """A column's heading: a link when the list can be sorted by it."""
+    """A column's heading: a link when the list can be sorted by it; else `why_not` says why it can't."""
 
     title: str
     css: str
     link: str
     direction: str
+    why_not: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,36 +89,37 @@ def listing(query: QueryDict, *, only_waiting: bool) -> Listing:
     sort = query.get("sort", DEFAULT_SORT)
     if sort not in SORTS:
         sort = DEFAULT_SORT
+    plan = Plan(chosen)
     after, before = query.get("after", ""), query.get("before", "")
     try:
-        found, backwards = _page(chosen, sort, after, before)
+        found, backwards = _page(plan, sort, after, before)
     except BadFilter as problem:
-        error, (found, backwards) = error or str(problem), _page(chosen, sort, "", "")
+        error, (found, backwards) = error or str(problem), _page(plan, sort, "", "")
         after = before = ""
     entries = found.entries
     is_first = not (after or before) or (backwards and not found.next)
-    following = _following(found, sort, backwards)
+    following = _following(found, backwards)
     kept = {**conditions, **({"sort": sort} if sort != DEFAULT_SORT else {})}
-    sortable = only_waiting or bool(conditions)
     return Listing(
-        chosen, entries, Count(0) if error else count(chosen), sort, _headings(conditions, sort, sortable=sortable),
+        chosen, entries, Count(0) if error else count(chosen, plan=plan), sort,
+        _headings(conditions, found.sort, only_waiting=only_waiting),
         _chips(conditions, sort), _encoded(kept), _encoded(kept),
-        "" if is_first or not entries else _encoded({**kept, "before": _cursor(entries[0], sort)}),
+        "" if is_first or not entries else _encoded({**kept, "before": place_of(entries[0], found.sort)}),
         _encoded({**kept, "after": following}) if following else "", found.note, found.complete, error,
     )  # fmt: skip
 
 
-def _page(chosen: SpoolFilter, sort: str, after: str, before: str) -> tuple[Page, bool]:
+def _page(plan: Plan, sort: str, after: str, before: str) -> tuple[Page, bool]:
     """The page behind `after`, or the one that ends at `before`; and whether it was read backwards."""
     if not before:
-        return page(chosen, sort=sort, after=after), False
-    found = page(chosen, sort=_turned(sort), after=before)
-    return replace(found, entries=found.entries[::-1]), True
+        return page(plan.chosen, sort=sort, after=after, plan=plan), False
+    found = page(plan.chosen, sort=_turned(sort), after=before, plan=plan)
+    return replace(found, entries=found.entries[::-1], sort=_turned(found.sort)), True
 
 
-def _following(found: Page, sort: str, backwards: bool) -> str:
+def _following(found: Page, backwards: bool) -> str:
     if backwards:
-        return _cursor(found.entries[-1], sort) if found.entries else ""
+        return place_of(found.entries[-1], found.sort) if found.entries else ""
     return found.next
 
 
@@ -119,27 +127,30 @@ def _turned(sort: str) -> str:
     return sort[1:] if sort.startswith("-") else f"-{sort}"
 
 
-def _cursor(entry: Entry, sort: str) -> str:
-    """The place of an entry in a list, as spool.filters.page reads it."""
-    column = sort.lstrip("-")
-    if column == "id":
-        return str(entry.pk)
-    value = getattr(entry, column)
-    text = int(value.timestamp() * 1_000_000) if isinstance(value, datetime) else value
-    return f"{text}.{entry.pk}"
-
-
-def _headings(conditions: Mapping[str, str], sort: str, *, sortable: bool) -> list[Heading]:
+def _headings(conditions: Mapping[str, str], sort: str, *, only_waiting: bool) -> list[Heading]:
     headings = []
     for column in COLUMNS:
         link = direction = ""
-        if column.sort and (sortable or column.sort == "id"):
-            current = sort.lstrip("-") == column.sort
-            link = _encoded({**conditions, "sort": _turned(sort) if current else f"-{column.sort}"})
-            if current:
+        why_not = _why_not(column, conditions, only_waiting)
+        if not why_not:
+            is_current = sort.lstrip("-") == column.sort.lstrip("-")
+            link = _encoded({**conditions, "sort": _turned(sort) if is_current else column.sort})
+            if is_current:
                 direction = "descending" if sort.startswith("-") is not column.reversed else "ascending"
-        headings.append(Heading(column.title, column.css, link, direction))
+        headings.append(Heading(column.title, column.css, link, direction, why_not))
     return headings
+
+
+def _why_not(column: Column, conditions: Mapping[str, str], only_waiting: bool) -> str:
+    """Why the list can't be sorted by a column; empty when it can. A filter may leave few enough for any order."""
+    name = column.sort.lstrip("-")
+    if not name:
+        return _NEVER
+    if name in ("status", "priority") and (name in conditions or (only_waiting and name == "status")):
+        return _ALL_WAIT if only_waiting and name == "status" else f"All of them have the same {name}."
+    if conditions or only_waiting or name not in ONLY_WAITING:
+        return ""
+    return _HERE_ONLY_FEW
 
 
 def _chips(conditions: Mapping[str, str], sort: str) -> list[Chip]:

@@ -13,7 +13,7 @@ from django.utils import timezone
 from spool import store
 from spool.console.mime import Structure, readable, structure_of
 from spool.console.why import Facts, LastTry, Why, why
-from spool.models import Attempt, Entry, Outcome, Recipient, Trace
+from spool.models import Attempt, Entry, Outcome, Recipient, Trace, TrashedRecipient
 from spool.models.settings import current
 from spool.schedule import RetrySchedule
 
@@ -75,7 +75,10 @@ def attempts_of(file_name: str) -> list[Attempt]:
 
 def traces_of(file_name: str) -> list[Trace]:
     """What became of each recipient, as far as a page shows it."""
-    return list(Trace.objects.filter(file_name=file_name).order_by("pk")[:RECIPIENTS_PER_PAGE])
+    ended = list(Trace.objects.filter(file_name=file_name).order_by("pk")[:RECIPIENTS_PER_PAGE])
+    removed = TrashedRecipient.objects.filter(entry__file_name=file_name, status=Outcome.PENDING).order_by("pk")
+    kept = removed.select_related("entry")[: RECIPIENTS_PER_PAGE - len(ended)]
+    return [*(recipient.as_trace() for recipient in kept), *ended]
 
 
 def explained(entry: Entry, attempts: list[Attempt], *, file_exists: bool) -> Why:

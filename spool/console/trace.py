@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
-from spool.models import Entry, Recipient, Trace
+from spool.models import Entry, Outcome, Recipient, Trace, TrashedRecipient
 
 PAGE_SIZE = 50
 _FILE_NAME = re.compile(r"[0-9a-hjkmnp-tv-z]{26}(?:\.eml)?", re.IGNORECASE)
@@ -31,11 +31,13 @@ def search(text: str, days: int, after: str = "") -> Found:
     text = text.strip()[:320]
     understood, choices, here = _meaning(text)
     since = timezone.now() - timedelta(days=days)
-    rows: dict[int, Trace] = {}
+    rows: dict[tuple[bool, int], Trace] = {}
     for choice in choices:
         found = Trace.objects.filter(choice, ended__gte=since)
         for trace in _behind(found, after).order_by("-ended", "-id")[: PAGE_SIZE + 1]:
-            rows[trace.pk] = trace
+            rows[False, trace.pk] = trace
+        for trace in _in_trash(choice, since, after):
+            rows[True, trace.pk] = trace
     ordered = sorted(rows.values(), key=lambda trace: (trace.ended, trace.pk), reverse=True)
     shown = ordered[:PAGE_SIZE]
     following = f"{int(shown[-1].ended.timestamp() * 1_000_000)}.{shown[-1].pk}" if len(ordered) > PAGE_SIZE else ""
@@ -74,13 +76,36 @@ def _entries(condition: Q) -> list[Entry]:
     return list(Entry.objects.filter(condition).order_by("-id")[:5])
 
 
+def _in_trash(choice: Q, since: datetime, after: str) -> list[Trace]:
+    """The recipients of deleted and moved messages: their outcome comes into the trace when they can't be put back."""
+    children = [(_TRASH_NAMES.get(name, f"entry__{name}"), value) for name, value in choice.children]  # type: ignore[misc]
+    found = TrashedRecipient.objects.filter(Q(*children), status=Outcome.PENDING, entry__at__gte=since)
+    place = _place(after)
+    if place is not None:
+        ended, pk = place
+        found = found.filter(entry__at__lte=ended).filter(Q(entry__at__lt=ended) | Q(entry__at=ended, pk__lt=pk))
+    shown = found.select_related("entry").order_by("-entry__at", "-id")[: PAGE_SIZE + 1]
+    return [recipient.as_trace() for recipient in shown]
+
+
+_TRASH_NAMES = {"recipient__in": "address__in"}
+
+
 def _behind(traces: QuerySet[Trace], after: str) -> QuerySet[Trace]:
+    place = _place(after)
+    if place is None:
+        return traces
+    ended, pk = place
+    return traces.filter(ended__lte=ended).filter(Q(ended__lt=ended) | Q(ended=ended, pk__lt=pk))
+
+
+def _place(after: str) -> tuple[datetime, int] | None:
+    """The moment and row that a page ends with; None for the first page, and for what is no place."""
     moment, _, pk = after.partition(".")
     if not (moment.isascii() and moment.isdigit() and pk.isascii() and pk.isdigit() and len(after) < 40):
-        return traces
+        return None
     seconds, micro = divmod(int(moment), 1_000_000)
     try:
-        ended = datetime.fromtimestamp(seconds, UTC) + timedelta(microseconds=micro)
+        return datetime.fromtimestamp(seconds, UTC) + timedelta(microseconds=micro), int(pk)
     except (OverflowError, OSError, ValueError):
-        return traces
-    return traces.filter(ended__lte=ended).filter(Q(ended__lt=ended) | Q(ended=ended, pk__lt=int(pk)))
+        return None

@@ -165,7 +165,7 @@ _ADVICE = (
     (r"blocked|blacklist|blocklist|reputation|spamhaus|listed", "The host refuses our address. Ask for removal from "
      "its list, or redirect the message over another route."),
     (r"authenticat|credential|5\.7\.8|4\.7\.0", "The host wants a login. See the route's user name and password."),
-    (r"refused|unreachable|timed out|timeout|no route|could not connect|cannot connect|reset by",
+    (r"refused|unreachable|timed out|timeout|in time|no route|could not connect|cannot connect|reset",
      "The host is down or a firewall is between. When it is back, Force tries at once; Redirect sends it by another"
      " host."),
 )  # fmt: skip

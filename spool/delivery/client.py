@@ -13,6 +13,7 @@ from spool.delivery import body
 from spool.delivery.parameters import mail_command, needs_utf8, rcpt_command
 from spool.delivery.replies import BrokenReply, Reply, read_reply
 from spool.delivery.tls_policy import context_for, verifies
+from spool.delivery.words import in_words
 from spool.envelope import LeasedEntry, LeasedRecipient
 from spool.models.route import TLSPolicy
 
@@ -76,12 +77,12 @@ class Connection:
                         local_addr=(peer.source_address, 0) if peer.source_address else None,
                     )  # fmt: skip
         except (OSError, TimeoutError) as error:
-            raise ConnectionFailed(f"connecting to {peer.name} [{peer.ip}]: {_why(error)}") from error
+            raise ConnectionFailed(f"connecting to {peer.name} [{peer.ip}]: {in_words(error)}") from error
         try:
             await self._greet(allow_tls)
         except (OSError, TimeoutError, BrokenReply) as error:
             self.abort()
-            raise ConnectionFailed(f"{peer.name} [{peer.ip}]: {_why(error)}") from error
+            raise ConnectionFailed(f"{peer.name} [{peer.ip}]: {in_words(error)}") from error
         except ConnectionFailed:
             self.abort()
             raise
@@ -129,7 +130,7 @@ class Connection:
             # With TLS 1.3 the other side's refusal comes after our own handshake has ended.
             await self._hello()
         except (OSError, TimeoutError, BrokenReply) as error:
-            raise TLSFailed(f"TLS with {self.peer.name} [{self.peer.ip}] failed: {_why(error)}") from error
+            raise TLSFailed(f"TLS with {self.peer.name} [{self.peer.ip}] failed: {in_words(error)}") from error
 
     def _note_tls(self) -> None:
         cipher = self._writer.get_extra_info("cipher") or ("", "", 0)
@@ -273,7 +274,7 @@ class Connection:
             if not replies:
                 raise
             self.abort()
-            broken = Reply(451, (f"4.4.2 the connection to {self.peer.name} broke: {_why(error)}",))
+            broken = Reply(451, (f"4.4.2 the connection to {self.peer.name} broke: {in_words(error)}",))
             replies += [broken] * (count - len(replies))
         return replies
 
@@ -304,12 +305,6 @@ class Connection:
         """Whether it can't be used again: the other side has gone or said something that was not asked for."""
         reader = self._reader
         return self._writer.is_closing() or reader.at_eof() or bool(reader._buffer)  # type: ignore[attr-defined]
-
-
-def _why(error: BaseException) -> str:
-    if isinstance(error, TimeoutError) and not str(error):
-        return "no answer in time"
-    return str(error) or type(error).__name__
 
 
 def _too_many(reply: Reply) -> Reply:

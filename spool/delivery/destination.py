@@ -17,6 +17,7 @@ from spool.delivery.mx import Host, NoRoute
 from spool.delivery.replies import BrokenReply, Reply
 from spool.delivery.routes import NextHop, split_host
 from spool.delivery.transaction import Transaction
+from spool.delivery.words import in_words
 from spool.models.entry import Priority
 from spool.models.recipient import Outcome
 from spool.models.route import TLSPolicy
@@ -303,7 +304,7 @@ class Destination:
         connection.abort()
         if self._was_stale(connection, transaction):
             return
-        text = f"the connection to {peer.name} [{peer.ip}] broke: {str(error) or 'no answer in time'}"
+        text = f"the connection to {peer.name} [{peer.ip}] broke: {in_words(error)}"
         transaction.fail(text, "4.4.2", peer=peer, tls=connection.tls, started=started)
         self._count_broken(connection, text)
 

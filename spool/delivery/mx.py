@@ -175,9 +175,9 @@ class Exchangers:
         except dns.resolver.NXDOMAIN as error:
             raise NoRoute(f"the domain {name} does not exist", "5.1.2", permanent=True) from error
         except (dns.exception.DNSException, OSError, ValueError) as error:
-            raise NoRoute(
-                f"the DNS gave no answer for {name} ({type(error).__name__})", "4.4.3", permanent=False
-            ) from error
+            late = isinstance(error, dns.exception.Timeout | TimeoutError)
+            reason = "not in time" if late else "its servers failed"
+            raise NoRoute(f"the DNS gave no answer for {name}: {reason}", "4.4.3", permanent=False) from error
 
 
 def resolver_at(address: str) -> dns.asyncresolver.Resolver:

@@ -2,7 +2,8 @@
 
 from spool.filters.conditions import SpoolFilter
 from spool.filters.fields import FIELDS, BadFilter, Field
-from spool.filters.pages import SORTS, Count, Page, count, page
+from spool.filters.orders import SORTS, place_of
+from spool.filters.pages import Count, Page, Plan, count, page
 from spool.filters.terms import Term, from_text, understand
 from spool.filters.units import parse_age, parse_size
 
@@ -13,6 +14,7 @@ __all__ = [
     "Count",
     "Field",
     "Page",
+    "Plan",
     "SpoolFilter",
     "Term",
     "count",
@@ -20,5 +22,6 @@ __all__ = [
     "page",
     "parse_age",
     "parse_size",
+    "place_of",
     "understand",
 ]

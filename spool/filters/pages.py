@@ -9,46 +9,47 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from typing import Any
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from functools import cached_property
 
-from django.db.models import Q, QuerySet
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from spool.filters.conditions import SpoolFilter
+from spool.filters.orders import LEVELS, ONLY_WAITING, SORTS, nowhere, number, ordered, place_of
 from spool.filters.units import BadFilter
 from spool.models.entry import Entry, Status
+from spool.models.recipient import Recipient
 
 PAGE_SIZE = 50
 # Up to here matches are few: fetching and sorting them is quick whatever else is asked for.
 FEW = 10_000
 # Their index does not have the entries in the order of ids.
 UNORDERED = {"sender_domain", "only_sender_domain"}
-# Entries in one window, and how long windows are looked at for one page. A window takes 5 to 10 ms.
-WINDOW = 5_000
-LOOK_SECONDS = 0.05
+# Entries in one window, and how long windows are looked at for one page and for its count. A window takes 3 to 6 ms.
+WINDOW = 3_000
+LOOK_SECONDS = 0.025
+COUNT_SECONDS = 0.015
+# Ids that are read at a time for work on all that match.
+MANY = 20_000
 # Clocks and the order of commits differ a little from the order of ids.
 SLACK = timedelta(minutes=1)
-
-# What a list can be sorted by, and whether only what waits is in the index for it.
-SORTS = {
-    "id": False, "-id": False, "next_attempt": True, "-next_attempt": True, "size_bytes": True, "-size_bytes": True,
-    "attempts": True, "-attempts": True,
-}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
     """Some entries in order. `next` goes on behind them (empty at the end); `note` says what people should know.
 
-    `complete` is False when the look was cut short: there may be more matches although the page is not full.
+    `sort` is the order they are in, which may not be the one that was asked for. `complete` is False when the look was
+    cut short: there may be more matches although the page is not full.
     """
 
     entries: list[Entry]
     next: str = ""
     note: str = ""
     complete: bool = True
+    sort: str = "-id"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,33 +63,88 @@ class Count:
         return f"{self.number:,}+" if self.more else f"{self.number:,}"
 
 
-def page(chosen: SpoolFilter, *, sort: str = "-id", after: str = "", size: int = PAGE_SIZE) -> Page:
+class Plan:
+    """How a filter is answered: what was found out for its page serves its count, too."""
+
+    def __init__(self, chosen: SpoolFilter) -> None:
+        self.chosen = chosen
+
+    @cached_property
+    def few(self) -> str:
+        """A condition that alone leaves only a few entries; empty when there is none."""
+        chosen = self.chosen
+        return next((name for name in chosen.indexed if _bounded(chosen.only(name), FEW + 1) <= FEW), "")
+
+
+def page(
+    chosen: SpoolFilter, *, sort: str = "-id", after: str = "", size: int = PAGE_SIZE, plan: Plan | None = None
+) -> Page:
     """Entries that `chosen` matches, `size` at most, behind the place `after` (a page's `next`). Raises BadFilter."""
+    plan = plan or Plan(chosen)
     if sort not in SORTS:
         raise BadFilter(f"{sort!r} is not an order; there are {', '.join(SORTS)}.")
-    few = _few(chosen)
-    column, note = sort.lstrip("-"), ""
-    if (
-        column != "id"
-        and not few
-        and not (chosen.indexed == ["status"] and chosen.status == Status.WAITING and not chosen.scanned)
-    ):
-        sort, column = "-id", "id"
-        note = "Too many match to sort them by that; they are sorted by age."
+    column, descending = sort.lstrip("-"), sort.startswith("-")
+    if column in LEVELS:
+        return replace(_by_level(chosen, column, descending, after, size), sort=sort)
+    few, note = "", ""
     if column != "id":
-        return _sorted(chosen, few, sort, after, size)
-    descending = sort.startswith("-")
-    if few or (
-        not {*chosen.indexed} & UNORDERED and len(chosen.indexed) <= 1 and not chosen.scanned and not _by_time(chosen)
-    ):
-        return _straight(chosen, few, descending, after, size, note)
-    return _windows(chosen, descending, after, size, note)
+        few = plan.few
+        if few or _has_index(chosen, column):
+            return replace(_sorted(chosen, few, sort, after, size), sort=sort)
+        sort, note = "-id" if descending else "id", "Too many match to sort them by that; they are sorted by age."
+    if not (few or _is_straight(chosen)):
+        few = plan.few
+        if not few:
+            found = _windows(chosen, descending, after, size)
+            return replace(found, sort=sort, note=f"{note} {found.note}".strip())
+    return replace(_straight(chosen, few, descending, after, size), sort=sort, note=note)
 
 
-def count(chosen: SpoolFilter, limit: int = 10_000) -> Count:
+def _is_straight(chosen: SpoolFilter) -> bool:
+    """Whether one index has the matches in the order of their ids."""
+    simple = len(chosen.indexed) <= 1 and not chosen.scanned and not _by_time(chosen)
+    return simple and not {*chosen.indexed} & UNORDERED
+
+
+def _has_index(chosen: SpoolFilter, column: str) -> bool:
+    """Whether an index has the matches in the order of `column`."""
+    if chosen.scanned or _by_time(chosen):
+        return False
+    waits = chosen.indexed == ["status"] and chosen.status == Status.WAITING
+    if column in ONLY_WAITING:
+        return waits
+    return waits or not chosen.indexed or (column == "sender" and set(chosen.indexed) <= UNORDERED)
+
+
+def _by_level(chosen: SpoolFilter, column: str, descending: bool, after: str, size: int) -> Page:
+    """The entries of each value of a column after those of the one before, by id among equals."""
+    levels = [level for level in LEVELS[column] if getattr(chosen, column) in (None, "", level)]
+    if descending:
+        levels.reverse()
+    entries: list[Entry] = []
+    name, _, place = after.partition(".")
+    if after:
+        if name not in {str(level) for level in levels} or not (place or after.endswith(".")):
+            raise nowhere()
+        levels = levels[[str(level) for level in levels].index(name) :]
+    for level in levels:
+        # One more than is shown: it says whether there is another page.
+        of_level = chosen.with_values(**{column: level})
+        found = page(of_level, sort="-id" if descending else "id", after=place, size=size + 1 - len(entries))
+        entries += found.entries
+        place = ""
+        if len(entries) > size:
+            last = entries[size - 1]
+            return Page(entries[:size], f"{getattr(last, column)}.{last.pk}", found.note)
+        if found.next:
+            return Page(entries, f"{level}.{found.next}", found.note, found.complete)
+    return Page(entries)
+
+
+def count(chosen: SpoolFilter, limit: int = 10_000, plan: Plan | None = None) -> Count:
     """How many match, counted up to `limit`, and for a bounded time where each entry must be looked at."""
     several = len(chosen.indexed) + len(chosen.scanned) + _by_time(chosen) > 1
-    few = _few(chosen) if several and chosen.indexed else ""
+    few = (plan or Plan(chosen)).few if several and chosen.indexed else ""
     if not few and (several or chosen.scanned or _by_time(chosen)):
         return _count_windows(chosen, limit)
     found = _of_few(chosen, few)[: limit + 1].count() if few else _bounded(chosen, limit + 1)
@@ -97,18 +153,18 @@ def count(chosen: SpoolFilter, limit: int = 10_000) -> Count:
 
 def _bounded(chosen: SpoolFilter, limit: int) -> int:
     """The number of matches, `limit` at most."""
-    if chosen.indexed in (["domain"], ["recipient"]) and not chosen.scanned:
-        return len(_entry_ids(chosen, limit=limit))
+    if _by_recipients(chosen):
+        return _entry_ids(chosen)[:limit].count()
     entries = chosen.apply(Entry.objects.all())
-    if {*chosen.indexed} & UNORDERED and len(chosen.indexed) == 1:
-        # Along its index: PostgreSQL might otherwise read the table for a domain that has much of it.
-        entries = entries.order_by("sender", "id")
+    if len(chosen.indexed) == 1 and not chosen.scanned:
+        # Along its index: PostgreSQL might otherwise read the table for a condition that much of it meets.
+        entries = entries.order_by(*(("sender", "id") if {*chosen.indexed} & UNORDERED else ("id",)))
     return entries[:limit].count()
 
 
-def _few(chosen: SpoolFilter) -> str:
-    """A condition that alone leaves only a few entries; empty when there is none."""
-    return next((name for name in chosen.indexed if _bounded(chosen.only(name), FEW + 1) <= FEW), "")
+def _by_recipients(chosen: SpoolFilter) -> bool:
+    """Whether recipients alone say which entries match."""
+    return chosen.indexed in (["domain"], ["recipient"]) and not chosen.scanned and not _by_time(chosen)
 
 
 def _of_few(chosen: SpoolFilter, few: str) -> QuerySet[Entry]:
@@ -120,45 +176,46 @@ def _by_time(chosen: SpoolFilter) -> bool:
     return chosen.older_than is not None or chosen.younger_than is not None
 
 
-def _straight(chosen: SpoolFilter, few: str, descending: bool, after: str, size: int, note: str) -> Page:
+def _straight(chosen: SpoolFilter, few: str, descending: bool, after: str, size: int) -> Page:
     """One query along an index."""
-    place = _place(after)
-    if chosen.indexed in (["domain"], ["recipient"]) and not chosen.scanned and not _by_time(chosen):
-        ids = _entry_ids(chosen, place, descending, size + 1)
-        entries = sorted(_wanted(Entry.objects.filter(id__in=ids)), key=lambda e: e.id, reverse=descending)
+    sort = "-id" if descending else "id"
+    if _by_recipients(chosen):
+        ids = list(_entry_ids(chosen, after, descending)[: size + 1])
+        entries = list(ordered(_wanted(Entry.objects.filter(id__in=ids)), sort))
     else:
-        entries = list(_ordered(_wanted(_of_few(chosen, few)), place, descending)[: size + 1])
-    return Page(entries[:size], _after(entries[size - 1]) if len(entries) > size else "", note)
+        entries = list(ordered(_wanted(_of_few(chosen, few)), sort, after)[: size + 1])
+    return Page(entries[:size], place_of(entries[size - 1], sort) if len(entries) > size else "")
 
 
-def _entry_ids(chosen: SpoolFilter, place: int | None = None, descending: bool = True, limit: int = FEW) -> list[int]:
+def _entry_ids(chosen: SpoolFilter, after: str = "", descending: bool = True) -> QuerySet[Recipient, int]:
     """Entries by their recipients, along the index of recipients: no join that a planner could get wrong."""
     meant = chosen.recipients()
-    if place is not None:
+    if after:
+        place = number(after)
         meant = meant.filter(entry_id__lt=place) if descending else meant.filter(entry_id__gt=place)
-    order = "-entry_id" if descending else "entry_id"
-    return list(meant.order_by(order).values_list("entry_id", flat=True).distinct()[:limit])
+    return meant.order_by("-entry_id" if descending else "entry_id").values_list("entry_id", flat=True).distinct()
 
 
-def _windows(chosen: SpoolFilter, descending: bool, after: str, size: int, note: str) -> Page:
+def _windows(chosen: SpoolFilter, descending: bool, after: str, size: int) -> Page:
     """Window after window until the page is full or the time is over."""
+    sort = "-id" if descending else "id"
     lowest, highest = bounds(chosen)
-    place = _place(after)
-    if place is not None:
+    if after:
+        place = number(after)
         lowest, highest = (lowest, min(highest, place - 1)) if descending else (max(lowest, place + 1), highest)
     deadline = time.monotonic() + LOOK_SECONDS
     entries: list[Entry] = []
     while lowest <= highest:
         within = _window(lowest, highest, descending)
         matches = _wanted(chosen.apply(Entry.objects.all(), within))
-        entries += _ordered(matches, None, descending)[: size + 1 - len(entries)]
+        entries += ordered(matches, sort)[: size + 1 - len(entries)]
         if len(entries) > size:
-            return Page(entries[:size], _after(entries[size - 1]), note)
+            return Page(entries[:size], place_of(entries[size - 1], sort))
         lowest, highest = (lowest, within[0] - 1) if descending else (within[1] + 1, highest)
         if time.monotonic() > deadline and lowest <= highest:
             edge = within[0] if descending else within[1]
-            return Page(entries, str(edge), f"{note} {_looked(edge, descending)}".strip(), complete=False)
-    return Page(entries, "", note)
+            return Page(entries, str(edge), _looked(edge, descending), complete=False)
+    return Page(entries)
 
 
 def _looked(edge: int, descending: bool) -> str:
@@ -169,7 +226,7 @@ def _looked(edge: int, descending: bool) -> str:
 
 def _count_windows(chosen: SpoolFilter, limit: int) -> Count:
     lowest, highest = bounds(chosen)
-    deadline = time.monotonic() + LOOK_SECONDS
+    deadline = time.monotonic() + COUNT_SECONDS
     found = 0
     while lowest <= highest:
         within = _window(lowest, highest, True)
@@ -182,7 +239,12 @@ def _count_windows(chosen: SpoolFilter, limit: int) -> Count:
 
 def matching_ids(chosen: SpoolFilter, cursor: int, last_id: int) -> Iterator[list[int]]:
     """The ids of all matches behind `cursor`, up to `last_id`, in order: some at a time, for work on all of them."""
-    if few := _few(chosen):
+    if len(chosen.indexed) <= 1 and not chosen.scanned and not _by_time(chosen):
+        while ids := _ids_behind(chosen, cursor, last_id):
+            yield ids
+            cursor = ids[-1]
+        return
+    if few := Plan(chosen).few:
         found = _of_few(chosen, few).filter(id__gt=cursor, id__lte=last_id)
         yield list(found.order_by("id").values_list("id", flat=True))
         return
@@ -194,9 +256,18 @@ def matching_ids(chosen: SpoolFilter, cursor: int, last_id: int) -> Iterator[lis
         lowest = within[1] + 1
 
 
+def _ids_behind(chosen: SpoolFilter, cursor: int, last_id: int) -> list[int]:
+    """The next matches of a filter that one index answers."""
+    if _by_recipients(chosen):
+        return list(_entry_ids(chosen, str(cursor), descending=False).filter(entry_id__lte=last_id)[:MANY])
+    matches = chosen.apply(Entry.objects.all()).filter(id__gt=cursor, id__lte=last_id)
+    return list(matches.order_by("id").values_list("id", flat=True)[:MANY])
+
+
 def _window(lowest: int, highest: int, descending: bool) -> tuple[int, int]:
     """The ids of the next WINDOW entries; ids have gaps where mail has left."""
-    ids = _ordered(Entry.objects.filter(id__gte=lowest, id__lte=highest), None, descending).values_list("id", flat=True)
+    there = Entry.objects.filter(id__gte=lowest, id__lte=highest)
+    ids = ordered(there, "-id" if descending else "id").values_list("id", flat=True)
     edge = ids[WINDOW - 1 : WINDOW].first()
     if edge is None:
         return lowest, highest
@@ -229,30 +300,13 @@ def _first_since(moment: datetime, lowest: int, highest: int) -> int:
 
 def _sorted(chosen: SpoolFilter, few: str, sort: str, after: str, size: int) -> Page:
     """By another column, and by id among equals."""
-    column, descending = sort.lstrip("-"), sort.startswith("-")
-    entries = _wanted(_of_few(chosen, few).exclude(**{f"{column}__isnull": True}))
-    if after:
-        value, place = _value_and_place(after, column)
-        side = "lt" if descending else "gt"
-        # The first condition looks redundant; it is the one that an index can be entered by.
-        entries = entries.filter(**{f"{column}__{side}e": value}).filter(
-            Q(**{f"{column}__{side}": value}) | Q(**{column: value, f"id__{side}": place})
-        )
-    sign = "-" if descending else ""
-    found = list(entries.order_by(f"{sign}{column}", f"{sign}id")[: size + 1])
-    note = "Messages on hold after errors have no next attempt: they are not in this order."
-    note = note if column == "next_attempt" and Entry.objects.filter(hold=True, next_attempt=None).exists() else ""
-    if len(found) <= size:
-        return Page(found, "", note)
-    last = getattr(found[size - 1], column)
-    text = str(int(last.timestamp() * 1_000_000)) if isinstance(last, datetime) else str(last)
-    return Page(found[:size], f"{text}.{found[size - 1].id}", note)
-
-
-def _ordered(entries: QuerySet[Entry], place: int | None, descending: bool) -> QuerySet[Entry]:
-    if place is not None:
-        entries = entries.filter(id__lt=place) if descending else entries.filter(id__gt=place)
-    return entries.order_by("-id" if descending else "id")
+    entries, note = _wanted(_of_few(chosen, few)), ""
+    if sort.lstrip("-") == "next_attempt":
+        entries = entries.filter(next_attempt__isnull=False)
+        if Entry.objects.filter(hold=True, next_attempt=None).exists():
+            note = "Messages on hold after errors have no next attempt: they are not in this order."
+    found = list(ordered(entries, sort, after)[: size + 1])
+    return Page(found[:size], place_of(found[size - 1], sort) if len(found) > size else "", note)
 
 
 def _wanted(entries: QuerySet[Entry]) -> QuerySet[Entry]:
@@ -260,30 +314,4 @@ def _wanted(entries: QuerySet[Entry]) -> QuerySet[Entry]:
     return entries.defer("traceback")
 
 
-def _after(entry: Entry) -> str:
-    return str(entry.id)
-
-
-def _place(after: str) -> int | None:
-    if not after:
-        return None
-    if not (after.isascii() and after.isdigit()) or len(after) > 18:
-        raise BadFilter("That place in the list does not exist; begin at its first page.")
-    return int(after)
-
-
-def _value_and_place(after: str, column: str) -> tuple[Any, int]:
-    text, _, place = after.partition(".")
-    number, entry = _place(text), _place(place)
-    if number is None or entry is None:
-        raise BadFilter("That place in the list does not exist; begin at its first page.")
-    if column != "next_attempt":
-        return number, entry
-    seconds, microseconds = divmod(number, 1_000_000)
-    try:
-        return datetime.fromtimestamp(seconds, UTC) + timedelta(microseconds=microseconds), entry
-    except (OverflowError, OSError, ValueError) as error:
-        raise BadFilter("That place in the list does not exist; begin at its first page.") from error
-
-
-__all__ = ["SORTS", "Count", "Page", "bounds", "count", "matching_ids", "page"]
+__all__ = ["SORTS", "Count", "Page", "Plan", "bounds", "count", "matching_ids", "page"]

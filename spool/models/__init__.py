@@ -20,7 +20,7 @@ from spool.models.traffic import (
     TrafficState,
     TrafficTotal,
 )
-from spool.models.trashed import Trashed, TrashState
+from spool.models.trashed import Trashed, TrashedRecipient, TrashState
 
 __all__ = [
     "AlertEvent",
@@ -55,4 +55,5 @@ __all__ = [
     "TrafficTotal",
     "TrashState",
     "Trashed",
+    "TrashedRecipient",
 ]

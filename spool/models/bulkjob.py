@@ -15,6 +15,9 @@ class JobState(models.TextChoices):
     FAILED = "failed", "Failed"
 
 
+OPEN = (JobState.QUEUED, JobState.RUNNING)
+
+
 class BulkJob(models.Model):
     """An action on all that a filter matched when it was asked for.
 

@@ -23,12 +23,9 @@ class Outcome(models.TextChoices):
     QUARANTINED = "quarantined", "Quarantined"
 
 
-class Recipient(models.Model):
-    """A forward-path of an entry, with its own outcome and RFC 3461 parameters."""
+class RecipientColumns(models.Model):
+    """The columns of a recipient, which the trash has too."""
 
-    # No constraint in the database: it would cost a query per row on the hot path. Entry and recipients are inserted
-    # and removed in one transaction, by spool.statements alone; the doctor looks for strays.
-    entry = models.ForeignKey(Entry, on_delete=models.CASCADE, related_name="recipients", db_constraint=False)
     address = models.CharField(max_length=320)
     domain = models.CharField(max_length=255)
     kind = models.CharField(max_length=6, choices=Kind)
@@ -44,10 +41,21 @@ class Recipient(models.Model):
     last_host = models.CharField(max_length=255, blank=True, default="")
 
     class Meta:
+        abstract = True
+
+    def __str__(self) -> str:
+        return self.address
+
+
+class Recipient(RecipientColumns):
+    """A forward-path of an entry, with its own outcome and RFC 3461 parameters."""
+
+    # No constraint in the database: it would cost a query per row on the hot path. Entry and recipients are inserted
+    # and removed in one transaction, by spool.statements alone; the doctor looks for strays.
+    entry = models.ForeignKey(Entry, on_delete=models.CASCADE, related_name="recipients", db_constraint=False)
+
+    class Meta:
         indexes = [
             models.Index(fields=["address", "entry"], name="recipient_address"),
             models.Index(fields=["domain", "entry"], name="recipient_domain"),
         ]
-
-    def __str__(self) -> str:
-        return self.address

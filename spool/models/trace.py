@@ -25,7 +25,7 @@ class Trace(models.Model):
     size_bytes = models.BigIntegerField("size")
     attempts = models.PositiveIntegerField()
     created = models.DateTimeField()
-    ended = models.DateTimeField(db_index=True)
+    ended = models.DateTimeField()
 
     class Meta:
         # Each serves its search newest first. Not db_index=True: on PostgreSQL that makes a second one, for LIKE.

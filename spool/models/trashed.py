@@ -3,6 +3,9 @@
 from django.db import models
 
 from spool.models.audit import AuditEvent
+from spool.models.entry import EntryColumns
+from spool.models.recipient import Outcome, RecipientColumns
+from spool.models.trace import Trace
 
 
 class TrashState(models.TextChoices):
@@ -13,32 +16,49 @@ class TrashState(models.TextChoices):
     MOVED = "moved", "Moved to a folder"
 
 
-class Trashed(models.Model):
-    """One entry with its recipients, as they were. The primary key is the entry's.
-
-    Until its file has reached the trash it is still at its place in the spool: whoever needs it looks at both.
-    """
+class Trashed(EntryColumns):
+    """One entry as it was. The primary key is the entry's. Its file stays at its place in the spool unless it MOVED."""
 
     id = models.BigIntegerField(primary_key=True)
-    file_name = models.CharField(max_length=40)
-    subspool = models.CharField(max_length=60)
-    sender = models.CharField(max_length=320, blank=True, default="")
-    subject = models.CharField(max_length=255, blank=True, default="")
-    size_bytes = models.BigIntegerField()
+    reply = models.CharField(max_length=500, help_text="What the trace says of its open recipients.")
     state = models.CharField(max_length=7, choices=TrashState)
     target = models.TextField(blank=True, default="", help_text="Folder that it was moved to.")
     at = models.DateTimeField()
-    event = models.ForeignKey(AuditEvent, on_delete=models.PROTECT, related_name="trashed", db_constraint=False)
-    entry = models.JSONField(help_text="The entry's columns.")
-    recipients = models.JSONField(help_text="Its recipients' columns.")
+    event = models.ForeignKey(
+        AuditEvent, on_delete=models.PROTECT, related_name="trashed", db_constraint=False, db_index=False
+    )
 
     class Meta:
         verbose_name_plural = "trashed"
+        # The trace is searched in the trash too, by the same things.
         indexes = [
+            models.Index(fields=["event", "id"], name="trashed_event"),
             models.Index(fields=["file_name"], name="trashed_file_name"),
             models.Index(fields=["at"], name="trashed_at"),
+            models.Index(fields=["sender"], name="trashed_sender"),
+            models.Index(fields=["client_ip"], name="trashed_client_ip"),
+            models.Index(fields=["message_id"], name="trashed_message_id"),
             models.Index(fields=["id"], name="trashed_open", condition=models.Q(state="moving")),
         ]
 
-    def __str__(self) -> str:
-        return self.file_name
+
+class TrashedRecipient(RecipientColumns):
+    """A recipient of such an entry, as it was."""
+
+    id = models.BigIntegerField(primary_key=True)
+    entry = models.ForeignKey(Trashed, on_delete=models.CASCADE, related_name="recipients", db_constraint=False)
+
+    class Meta:
+        indexes = [models.Index(fields=["address"], name="trashed_address")]
+
+    def as_trace(self) -> Trace:
+        """What the trace will say of a recipient that was still open. It is not saved; its key is the recipient's."""
+        entry = self.entry
+        names = (
+            "file_name", "sender", "auth_user", "client_ip", "ehlo_name", "tls", "port", "subject", "message_id",
+            "size_bytes", "attempts", "created",
+        )  # fmt: skip
+        return Trace(
+            pk=self.pk, recipient=self.address, kind=self.kind, outcome=Outcome.REMOVED, reply=entry.reply,
+            ended=entry.at, **{name: getattr(entry, name) for name in names},
+        )  # fmt: skip

@@ -100,7 +100,8 @@ def _act(options: dict[str, Any], output: Output) -> None:
         return
     if not options["yes"]:
         agree(lambda: _tell(shown, output), options)
-    with _bar(shown, output) as progress:
+    number = None if shown.count.more else shown.count.number
+    with bar(VERBS[action].label, number, output) as progress:
         outcome = perform(action, wanted, actor, background=options["background"], progress=progress, **parameters)
     job = outcome.job
     output.line(outcome.sentence)
@@ -135,13 +136,12 @@ def _tell(shown: Preview, output: Output) -> None:
 
 
 @contextmanager
-def _bar(shown: Preview, output: Output) -> Iterator[Callable[[BulkJob], None] | None]:
-    """A progress bar on the terminal, for work that is worth it."""
-    total = shown.count.number
-    if output.as_json or total < WORTH_A_BAR or not sys.stderr.isatty():
+def bar(label: str, total: int | None, output: Output) -> Iterator[Callable[[BulkJob], None] | None]:
+    """A progress bar on the terminal, for work that is worth it; `total` is None when it is not known."""
+    if output.as_json or (total is not None and total < WORTH_A_BAR) or not sys.stderr.isatty():
         yield None
         return
-    columns = (TextColumn(VERBS[shown.action].label), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True)) as bar:
-        task = bar.add_task("", total=None if shown.count.more else total)
-        yield lambda job: bar.update(task, completed=job.seen)
+    columns = (TextColumn(label), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True)) as drawn:
+        task = drawn.add_task("", total=total)
+        yield lambda job: drawn.update(task, completed=job.seen)

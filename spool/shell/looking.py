@@ -16,12 +16,14 @@ from spool.models import (
     AuditEvent,
     BulkJob,
     Entry,
+    Outcome,
     Recipient,
     Status,
     Trace,
     TrafficKind,
     TrafficState,
     Trashed,
+    TrashedRecipient,
 )
 from spool.shell.output import NOTHING, Ended, Output, add_filters, add_json
 from spool.store import path_of
@@ -102,6 +104,9 @@ def _show(options: dict[str, Any], output: Output) -> None:
     entry = Entry.objects.filter(file_name=name).first()
     attempts = [str(attempt) for attempt in Attempt.objects.filter(file_name=name).order_by("at")[:200]]
     traces = list(Trace.objects.filter(file_name=name).order_by("ended", "id")[:200])
+    if entry is None:
+        kept = TrashedRecipient.objects.filter(entry__file_name=name, status=Outcome.PENDING).order_by("id")
+        traces += [recipient.as_trace() for recipient in kept.select_related("entry")[:200]]
     ended = [
         f"{trace.ended:%Y-%m-%d %H:%M:%S} {trace.recipient} {trace.outcome}: {trace.reply}"
         + (f" ({trace.host})" if trace.host else "")
@@ -250,7 +255,7 @@ def _departed(traces: list[Trace]) -> dict[str, Any]:
     kept = Trashed.objects.filter(file_name=last.file_name).first()
     note = "This message has left the spool; this is what the trace knows of it."
     if kept is not None:
-        note = f"This message was {kept.state}; `spool undo {kept.event_id}` puts it back."
+        note = f"This message was {kept.get_state_display().lower()}; `spool undo {kept.event_id}` puts it back."
     return {
         "note": note, "Filename": last.file_name, "Sender": last.sender or "<>", "Subject": last.subject,
         "Message-ID": last.message_id, "Size": f"{max(1, round(last.size_bytes / 1024))} KB", **_session(last),

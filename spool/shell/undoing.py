@@ -10,19 +10,20 @@ from spool.actions import FORMATS, Actor, Refused, export, put_back, undo
 from spool.actions.undoing import rows_of
 from spool.filters import count
 from spool.models import AuditEvent, Trashed
-from spool.shell.acting import add_consent, agree
+from spool.shell.acting import add_consent, agree, bar
 from spool.shell.looking import chosen
 from spool.shell.output import NOTHING, USAGE, Ended, Output, add_filters, add_json
 
 
 def add_parsers(verbs: Any) -> None:
     undoing = verbs.add_parser(
-        "undo", help="restore what an action deleted or moved",
-        description="Restore what a deletion or a move took out of the spool: by the action's number (see audit), or a"
+        "undo", help="put back what an action deleted or moved",
+        description="Put back what a deletion or a move took out of the spool: by the action's number (see audit), or a"
         " single message by its file name.",
     )  # fmt: skip
     undoing.add_argument("what", help="the action's number, or a file name")
     add_consent(undoing)
+    undoing.add_argument("--background", action="store_true", help="leave it to a maintenance worker")
     undoing.set_defaults(run=_undo)
     back = verbs.add_parser(
         "put-back", help="take moved messages into the spool again",
@@ -60,15 +61,17 @@ def _undo(options: dict[str, Any], output: Output) -> None:
     if not number:
         raise Ended(NOTHING, "There is nothing left to undo.")
     if options["dry_run"]:
-        output.line(f"{number:,} messages would be restored: {sentence}")
+        output.line(f"{number:,} messages would be put back: {sentence}")
         output.values({"matched": number})
         return
     if not options["yes"]:
-        agree(lambda: output.line(f"Restore {number:,} messages: {sentence}"), options)
-    tally = undo(actor, **wanted)  # type: ignore[arg-type]
-    output.line(f"{tally.done:,} restored" + (f", {tally.skipped:,} not: {tally.problem}" if tally.skipped else ""))
-    output.values({"done": tally.done, "skipped": tally.skipped, "problem": tally.problem})
-    if not tally.done:
+        agree(lambda: output.line(f"Put back {number:,} messages: {sentence}"), options)
+    with bar("Undo", number, output) as progress:
+        outcome = undo(actor, **wanted, background=options["background"], progress=progress)  # type: ignore[arg-type]
+    job = outcome.job
+    output.line(outcome.sentence)
+    output.values({"job": job.id, "state": job.state, "done": job.done, "skipped": job.skipped, "problem": job.problem})
+    if outcome.finished and not job.done:
         raise Ended(NOTHING)
 
 

@@ -37,6 +37,12 @@ def size(count: int) -> str:
 
 
 @register.filter
+def thousands(number: int) -> str:
+    """`1,600`."""
+    return f"{number:,}"
+
+
+@register.filter
 def short_name(file_name: str) -> str:
     """A file name with its middle left out: its beginning is the time, its end what tells it from others."""
     return f"{file_name[:7]}…{file_name[-10:]}" if len(file_name) > 20 else file_name

@@ -79,7 +79,7 @@ def test_the_tabs_count_what_is_in_them(administrator: Client) -> None:
     entries = take_in(*[a_submission() for _ in range(5)])
     attempt(entries[:2])
     tabs = administrator.get(reverse(SPOOL)).context["tabs"]
-    assert [(tab.title, tab.count) for tab in tabs][:2] == [("Spool", "5"), ("Waiting to Deliver", "2")]
+    assert {("Spool", "5"), ("Waiting to Deliver", "2")} <= {(tab.title, tab.count) for tab in tabs}
 
 
 def test_empty_lists_say_what_would_appear_and_how_to_make_it(administrator: Client) -> None:

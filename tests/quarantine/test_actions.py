@@ -73,7 +73,7 @@ def test_delete_can_be_undone(quarantined: Callable[..., Item], admin: Actor) ->
     assert outcome.sentence == "1 deleted" and Item.objects.get().state == ItemState.DELETED
     assert str(preview("quarantine-resend", ItemFilter(), admin).count) == "0"
     assert can_undo(outcome.event)
-    assert undo(admin, event_id=outcome.event.id).done == 1
+    assert undo(admin, event_id=outcome.event.id).job.done == 1
     assert Item.objects.get().state == ItemState.HELD and not can_undo(outcome.event)
 
 
@@ -87,7 +87,7 @@ def test_move_makes_files_and_undo_brings_them_back(
     stem = item.file_name.removesuffix(".eml")
     assert (folder / item.file_name).read_bytes() == content and not item.path.exists()
     assert json.loads((folder / f"{stem}.json").read_text())["sender"] == "eve@example.com"
-    assert undo(admin, event_id=outcome.event.id).done == 1
+    assert undo(admin, event_id=outcome.event.id).job.done == 1
     assert item.path.read_bytes() == content and not (folder / item.file_name).exists()
 
 
@@ -97,7 +97,7 @@ def test_a_file_that_was_changed_in_the_folder_does_not_come_back(
     item = quarantined()
     outcome = perform("quarantine-move", [item.id], admin, folder="caught")
     (Path(Item.objects.get().target) / item.file_name).write_bytes(b"another")
-    tally = undo(admin, event_id=outcome.event.id)
+    tally = undo(admin, event_id=outcome.event.id).job
     assert (tally.done, tally.skipped) == (0, 1)
     assert Item.objects.get().state == ItemState.MOVED
 

@@ -286,7 +286,7 @@ def test_each_level_has_its_action(spool: Spool, setting: Setting, admin: Actor,
         [trace] = Trace.objects.all()
         assert (trace.file_name, trace.outcome) == (name, "removed")
         assert trace.reply == "Deleted as spam: 25 points: rule 25"
-        assert undo(admin, event_id=AuditEvent.objects.get(action="delete").id).done == 1
+        assert undo(admin, event_id=AuditEvent.objects.get(action="delete").id).job.done == 1
 
 
 def test_a_trusted_sender_gets_no_points_but_those_of_spf(spool: Spool) -> None:

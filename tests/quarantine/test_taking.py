@@ -151,7 +151,7 @@ def test_a_deletion_is_undone_until_the_trash_forgets_it(quarantined: Callable[.
     item, now = quarantined(), timezone.now()
     assert removing.delete([item.id], 1, now) == 1
     assert removing.remove_expired(now + timedelta(days=6)) == 0
-    assert removing.put_back([item.id], now) == ([item.id], 0)
+    assert removing.put_back([item.id], now).ids == [item.id]
     assert Item.objects.get().state == ItemState.HELD
     removing.delete([item.id], 1, now)
     assert removing.remove_expired(now + timedelta(days=8)) == 1

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from spool import intake, store
 from spool.delivery.replies import error_group
 from spool.filters import FIELDS, SORTS, BadFilter, SpoolFilter, count, from_text, page, pages, understand
-from spool.models import Entry, Kind, Recipient
+from spool.models import Entry, Kind, Recipient, Status
 from tests.support.messages import a_submission
 
 Spooled = Callable[..., Entry]
@@ -229,9 +229,58 @@ def test_pages_have_each_match_once_and_in_order(
 
 @with_database
 @in_the_spool
+@pytest.mark.parametrize("text", ["", "domain=example.net", "subject=Lunch", "hold=yes"])
+@pytest.mark.parametrize("few", [10_000, 0])
+@pytest.mark.parametrize("sort", ["priority", "-priority", "status", "-status", "sender", "-sender", "-file_name"])
+def test_any_list_can_be_sorted_by_what_has_few_values_and_the_whole_spool_by_sender_and_file_name(
+    sort: str, few: int, text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pages, "FEW", few)
+    monkeypatch.setattr(pages, "WINDOW", 5)
+    intake.accept([a_submission(f"user{n % 5}@{'zab'[n % 3]}.example.org") for n in range(23)])
+    for number, entry in enumerate(Entry.objects.order_by("id")):
+        entry.status, entry.priority, entry.hold = ("delay", "waiting", "remote")[number % 3], number * 7 % 3 + 1, True
+        entry.save()
+    chosen = SpoolFilter.from_query(QueryDict(text))
+    seen, notes = [], set()
+    after, places = "", 0
+    while places == 0 or (after and places < 30):
+        found = page(chosen, sort=sort, after=after, size=4)
+        assert len(found.entries) == 4 or not found.next or not found.complete
+        seen += found.entries
+        notes |= {note for note in (found.note,) if "Too many match" in note}
+        after, places = found.next, places + 1
+    statuses = list(Status.values)
+    keys: dict[str, Callable[[Entry], tuple[object, ...]]] = {
+        "priority": lambda e: (e.priority, e.id), "status": lambda e: (statuses.index(e.status), e.id),
+        "sender": lambda e: (e.sender_domain, e.sender, e.id), "file_name": lambda e: (e.file_name,),
+        "id": lambda e: (e.id,),
+    }  # fmt: skip
+    assert len({entry.id for entry in seen}) == 23
+    assert seen == sorted(seen, key=keys[found.sort.lstrip("-")], reverse=found.sort.startswith("-"))
+    in_order = sort.lstrip("-") in ("priority", "status") or not text or (few and "subject" not in text)
+    assert found.sort == (sort if in_order else f"{'-' if sort.startswith('-') else ''}id")
+    assert bool(notes) is not bool(in_order)
+
+
+@with_database
+@in_the_spool
+@pytest.mark.parametrize("sort", ["status", "priority", "sender", "file_name", "size_bytes"])
+@pytest.mark.parametrize("after", ["nonsense", "waiting", "waiting.x", "a@b.c.d", "\x00.1", ".", "9.9.9"])
+def test_a_place_in_an_order_that_makes_no_sense_is_refused_or_ends_the_list(sort: str, after: str) -> None:
+    intake.accept([a_submission()])
+    try:
+        page(SpoolFilter(), sort=sort, after=after)
+    except BadFilter as error:
+        assert "begin at its first page" in str(error)
+
+
+@with_database
+@in_the_spool
 def test_a_search_that_takes_too_long_says_how_far_it_looked_and_goes_on_there(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pages, "WINDOW", 5)
     monkeypatch.setattr(pages, "LOOK_SECONDS", 0.0)
+    monkeypatch.setattr(pages, "COUNT_SECONDS", 0.0)
     intake.accept([a_submission(subject="needle"), *(a_submission() for _ in range(11))])
     chosen = SpoolFilter(subject="needle")
     first = page(chosen)

@@ -8,6 +8,7 @@ import pytest
 from django.utils import timezone
 
 from spool import completion, intake, leases, statements, store
+from spool.actions import Actor, perform, undo
 from spool.envelope import AttemptRecord, DeliveryReport, LeasedEntry, RecipientResult
 from spool.models import Attempt, Entry, Recipient, Settings, Trace
 from spool.models.recipient import Outcome
@@ -101,3 +102,16 @@ def test_results_that_are_recorded_again_after_a_lost_answer_are_there_once() ->
     assert traces() == [(BOB, "delivered"), (EVE, "delivered")]
     assert Attempt.objects.count() == 1
     assert not entry.path.exists()
+
+
+def test_who_was_delivered_after_the_message_was_deleted_does_not_get_it_again_by_undo(admin: Actor) -> None:
+    intake.accept([a_submission(to=[BOB, EVE])])
+    slow = take("slow")
+    Entry.objects.update(due_at=timezone.now() - timedelta(seconds=1))
+    event = perform("delete", [slow.id], admin).event
+    record("slow", slow, bob=Outcome.DELIVERED, eve=Outcome.PENDING)
+    assert traces() == [(BOB, "delivered")]
+    assert slow.path.exists()
+    undo(admin, event_id=event.id)
+    assert Entry.objects.get().recipients_done == 1
+    assert [r.address for r in take("next").recipients] == [EVE]

@@ -88,6 +88,18 @@ def test_a_retry_keeps_its_status_while_a_delay_stands_before_it() -> None:
     assert {e.status for e in take("two")} == {Status.LOCAL_DELIVERY, Status.REMOTE_DELIVERY}
 
 
+def test_what_is_given_back_waits_or_has_not_been_tried_yet() -> None:
+    intake.accept([a_submission(), a_submission(to="ann@example.org", kind=Kind.LOCAL), a_submission()])
+    tried = Entry.objects.order_by("id")[2]
+    Entry.objects.filter(id=tried.id).update(status=Status.WAITING, attempts=2)
+    entries = take("one")
+    assert {entry.status for entry in entries} == {Status.LOCAL_DELIVERY, Status.REMOTE_DELIVERY}
+    leases.give_back("one", [entry.id for entry in entries], timezone.now())
+    assert Entry.objects.get(id=tried.id).status == Status.WAITING
+    assert {e.status for e in Entry.objects.exclude(id=tried.id)} == {Status.DELIVERY_DELAY}
+    assert len(take("two")) == 3
+
+
 def test_workers_side_by_side_take_each_entry_once() -> None:
     intake.accept([a_submission() for _ in range(200)])
     taken: list[int] = []

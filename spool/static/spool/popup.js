@@ -86,6 +86,8 @@
     });
     if (state().dataset.message) open(`${state().dataset.messages}${encodeURIComponent(state().dataset.message)}/`);
   });
+  // A job has ended: the list shows what it did.
+  document.addEventListener("ms-changed", () => window.msRefresh?.());
   // An action that was done closes its dialog, and the list shows what it did.
   document.addEventListener("ms-done", () => {
     confirmation()?.close();

@@ -45,7 +45,10 @@ def browser_context_args() -> dict[str, Any]:
 
 @dataclass
 class Console:
-    """One tab. `misdeeds` are dialogs, script errors and requests to other hosts: a test ends with none."""
+    """One tab. `misdeeds` are dialogs, script errors, breaches of the page's policy and requests to other hosts.
+
+    A test ends with none.
+    """
 
     page: Page
     base: str
@@ -78,6 +81,10 @@ def console(
     host = urlsplit(live_server.url).netloc
     tab.page.on("dialog", lambda dialog: (tab.misdeeds.append(f"dialog {dialog.message}"), dialog.dismiss()))
     tab.page.on("pageerror", lambda error: tab.misdeeds.append(f"error {error}"))
+    tab.page.on(
+        "console",
+        lambda said: tab.misdeeds.append(f"policy {said.text}") if "Content Security Policy" in said.text else None,
+    )
     context.on(
         "request",
         lambda request: (

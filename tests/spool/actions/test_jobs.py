@@ -11,12 +11,15 @@ import django_rq
 import pytest
 from django.db import connection
 from django.utils import timezone
+from redis import Redis
+from rq import Queue
 
-from spool import intake, tasks, trash
-from spool.actions import Actor, cancel, jobs, perform, start_undo, undo
+from spool import doorbell, intake, tasks, trash
+from spool.actions import Actor, cancel, jobs, perform, undo
 from spool.actions.removing import Delete
+from spool.actions.restoring import Undo
 from spool.filters import SpoolFilter
-from spool.models import AuditEvent, BulkJob, Entry, JobState, Trace, Trashed
+from spool.models import AuditEvent, BulkJob, Entry, JobState, Trashed, TrashedRecipient
 from spool.worker import PassWorker
 from tests.support.messages import a_submission
 
@@ -34,7 +37,7 @@ def many() -> int:
 @pytest.fixture
 def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Delete, "chunk", 7)
-    monkeypatch.setattr(trash, "CHUNK", 7)
+    monkeypatch.setattr(Undo, "chunk", 7)
 
 
 class Killed(BaseException):
@@ -76,10 +79,13 @@ def test_large_work_is_done_by_a_maintenance_worker_and_audited(admin: Actor, ma
     event = AuditEvent.objects.get()
     assert (event.outcome, event.matched, event.done) == ("30 deleted", many, many)
     assert event.on == "messages from ann@example.org"
-    start_undo(admin, event.id)
+    undone = undo(admin, event_id=event.id, background=True)
+    assert undone.sentence == "Undo: 30 messages, in the background."
     work_off()
     assert Entry.objects.count() == many
-    assert AuditEvent.objects.first().outcome == "30 restored"  # type: ignore[union-attr]
+    job = BulkJob.objects.get(action="undo")
+    assert (job.state, job.done, job.total, job.percent) == (JobState.DONE, many, many, 100)
+    assert AuditEvent.objects.first().outcome == "30 put back"  # type: ignore[union-attr]
 
 
 def test_mail_that_came_after_the_job_was_made_is_not_its_business(admin: Actor, many: int) -> None:
@@ -92,7 +98,7 @@ def test_mail_that_came_after_the_job_was_made_is_not_its_business(admin: Actor,
 @pytest.mark.usefixtures("small_chunks")
 @pytest.mark.parametrize(
     ("module", "name", "after"),
-    [(trash, "take", 2), (trash, "put_files_away", 1), (jobs, "_advance", 2), (trash, "rename", 9), (jobs, "_end", 0)],
+    [(trash, "take", 2), (jobs, "_advance", 2), (jobs, "_end", 0)],
 )
 def test_a_killed_job_goes_on_where_it_was_and_every_message_is_deleted_once(
     admin: Actor, many: int, monkeypatch: pytest.MonkeyPatch, module: Any, name: str, after: int
@@ -110,8 +116,8 @@ def test_a_killed_job_goes_on_where_it_was_and_every_message_is_deleted_once(
     work_off()
     job = BulkJob.objects.get()
     assert (job.state, job.done, job.skipped) == (JobState.DONE, many, 0)
-    assert Trashed.objects.count() == Trace.objects.count() == many
-    assert undo(admin, event_id=outcome.event.id).done == many
+    assert Trashed.objects.count() == TrashedRecipient.objects.count() == many
+    assert undo(admin, event_id=outcome.event.id).job.done == many
     assert all(store_has(entry) for entry in Entry.objects.all())
 
 
@@ -122,18 +128,64 @@ def store_has(entry: Entry) -> bool:
 
 
 @pytest.mark.usefixtures("small_chunks")
-@pytest.mark.parametrize(("name", "after"), [("_insert", 1), ("rename", 11), ("_insert", 0)])
-def test_a_killed_undo_is_done_again_to_the_end(
-    admin: Actor, many: int, monkeypatch: pytest.MonkeyPatch, name: str, after: int
+@pytest.mark.parametrize(("module", "name", "after"), [(trash, "_insert", 1), (jobs, "_advance", 2), (jobs, "_end", 0)])
+def test_a_killed_undo_goes_on_where_it_was(
+    admin: Actor, many: int, monkeypatch: pytest.MonkeyPatch, module: Any, name: str, after: int
 ) -> None:
     event = perform("delete", ALL, admin).event
+    outcome = undo(admin, event_id=event.id, background=True)
     with monkeypatch.context() as patched, pytest.raises(Killed):
-        patched.setattr(trash, name, killed_after(after, getattr(trash, name)))
-        undo(admin, event_id=event.id)
-    undo(admin, event_id=event.id)
+        patched.setattr(module, name, killed_after(after, getattr(module, name)))
+        jobs.work(outcome.job.id, pace=False)
+    lapse(outcome.job)
+    tasks.sweep()
+    BulkJob.objects.update(lease_until=timezone.now() - timedelta(seconds=1))
+    work_off()
+    job = BulkJob.objects.get(action="undo")
+    assert (job.state, job.done, job.skipped) == (JobState.DONE, many, 0)
+    event.refresh_from_db()
+    assert event.undone == many
     assert Entry.objects.count() == many
     assert all(store_has(entry) for entry in Entry.objects.all())
     assert not Trashed.objects.exists()
+
+
+def test_an_undo_waits_for_redis_and_is_begun_by_the_sweep(
+    admin: Actor, many: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    event = perform("delete", ALL, admin).event
+    with monkeypatch.context() as patched:
+        away = Redis(unix_socket_path="/nowhere/redis.sock")
+        patched.setattr(doorbell, "maintenance_queue", lambda: Queue("maintenance", connection=away))
+        assert not undo(admin, event_id=event.id, background=True).finished
+    BulkJob.objects.update(created=timezone.now() - timedelta(minutes=2))
+    tasks.sweep()
+    BulkJob.objects.update(lease_until=timezone.now() - timedelta(seconds=1))
+    work_off()
+    assert Entry.objects.count() == many
+
+
+def test_the_undo_of_an_action_is_not_begun_twice(admin: Actor, many: int) -> None:
+    event = perform("delete", ALL, admin).event
+    first = undo(admin, event_id=event.id, background=True)
+    assert undo(admin, event_id=event.id, background=True).job == first.job
+    work_off()
+    assert Entry.objects.count() == many
+
+
+@pytest.mark.usefixtures("small_chunks")
+def test_a_cancelled_undo_leaves_the_rest_in_the_trash(admin: Actor, many: int) -> None:
+    event = perform("delete", ALL, admin).event
+    outcome = undo(admin, event_id=event.id, background=True)
+    jobs.work(outcome.job.id, progress=lambda job: assert_cancelled(job, admin), pace=False)
+    assert (Entry.objects.count(), Trashed.objects.count()) == (7, many - 7)
+    outcome.event.refresh_from_db()
+    assert outcome.event.outcome == "Cancelled by root@example.org: 7 put back"
+    assert undo(admin, event_id=event.id).job.done == many - 7
+
+
+def assert_cancelled(job: BulkJob, actor: Actor) -> None:
+    assert cancel(job.id, actor)
 
 
 @pytest.mark.usefixtures("small_chunks")
@@ -162,7 +214,7 @@ def test_two_administrators_who_delete_the_same_share_it(admin: Actor, many: int
     run_together([delete, delete])
     events = AuditEvent.objects.filter(action="delete")
     assert sum(event.done for event in events) == many
-    assert Trashed.objects.count() == Trace.objects.count() == many
+    assert Trashed.objects.count() == TrashedRecipient.objects.count() == many
     assert not Entry.objects.exists()
 
 
@@ -172,7 +224,7 @@ def test_two_administrators_who_undo_the_same_restore_each_message_once(admin: A
 
     def restore() -> None:
         try:
-            done.append(undo(admin, event_id=event.id).done)
+            done.append(undo(admin, event_id=event.id, background=False).job.done)
         except Exception:  # the other one was quicker: there was nothing left
             done.append(0)
         connection.close()

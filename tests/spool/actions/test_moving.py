@@ -18,6 +18,7 @@ from django.utils import timezone
 from mailspool.home import Home
 from spool import trash
 from spool.actions import Actor, Refused, folders, moving, perform, put_back, undo
+from spool.console.message import traces_of
 from spool.envelope import LeasedEntry
 from spool.filters import SpoolFilter
 from spool.models import Entry, Outcome, Recipient, Settings, Trace, Trashed, TrashState
@@ -86,7 +87,7 @@ def test_a_moved_message_is_an_eml_and_its_envelope_and_no_entry(admin: Actor, s
     assert [r["address"] for r in envelope["recipients"]] == ["bob@example.net", "eve@example.net"]
     assert not Entry.objects.exists()
     assert not path_of(entry.subspool, entry.file_name).exists()
-    assert Trace.objects.first().reply == f"Moved to {moved} by root@example.org"  # type: ignore[union-attr]
+    assert [trace.reply for trace in traces_of(entry.file_name)] == [f"Moved to {moved} by root@example.org"] * 2
 
 
 def test_a_folder_below_the_root_is_made(admin: Actor, spooled: Spooled, moved: Path) -> None:
@@ -204,7 +205,7 @@ def test_undo_takes_the_message_out_of_the_folder(admin: Actor, spooled: Spooled
     entry = spooled()
     content = content_of(entry)
     event = perform("move", [entry.id], admin).event
-    assert undo(admin, event_id=event.id).done == 1
+    assert undo(admin, event_id=event.id).job.done == 1
     assert names(moved) == []
     assert_untouched(entry, content)
 
@@ -214,7 +215,7 @@ def test_a_file_that_was_changed_in_the_folder_is_not_undone(admin: Actor, spool
     event = perform("move", [entry.id], admin).event
     (moved / entry.file_name).unlink()
     (moved / entry.file_name).write_bytes(b"other")
-    assert undo(admin, event_id=event.id).skipped == 1
+    assert undo(admin, event_id=event.id).job.skipped == 1
     assert not Entry.objects.exists()
 
 
@@ -230,6 +231,8 @@ def test_put_back_takes_the_open_recipients_in_anew(admin: Actor, spooled: Spool
     assert content_of(back) == content
     assert names(moved) == []
     assert not Trashed.objects.exists()
+    assert [(t.recipient, t.reply) for t in Trace.objects.all()] == [
+        ("eve@example.net", f"Moved to {moved} by root@example.org")]  # fmt: skip
 
 
 @pytest.mark.parametrize(

@@ -9,12 +9,12 @@ import pytest
 from django.forms.models import model_to_dict
 from django.utils import timezone
 
-from mailspool.home import Home
 from spool import doctor, trash
 from spool.actions import Actor, Refused, can_undo, perform, preview, undo
+from spool.console.message import traces_of
 from spool.envelope import LeasedEntry
 from spool.filters import SpoolFilter
-from spool.models import AuditEvent, Entry, Outcome, Recipient, Status, Trace, Trashed
+from spool.models import AuditEvent, Entry, Outcome, Recipient, Status, Trace, Trashed, TrashedRecipient
 from spool.store import path_of
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("redis", "home")]
@@ -40,11 +40,7 @@ def test_deleted_mail_is_in_the_trash_with_a_trace_and_leaves_no_rows(admin: Act
     assert outcome.sentence == "1 deleted"
     assert not Entry.objects.exists()
     assert not Recipient.objects.exists()
-    assert not path_of(entry.subspool, entry.file_name).exists()
-    traces = Trace.objects.order_by("recipient")
-    assert [(t.recipient, t.outcome) for t in traces] == [
-        ("bob@example.net", Outcome.REMOVED), ("eve@example.net", Outcome.REMOVED)]  # fmt: skip
-    assert traces[0].reply == "Removed by root@example.org"
+    assert_traced(traces_of(entry.file_name))
     event = AuditEvent.objects.get()
     assert (event.actor, event.action, event.on, event.outcome) == (
         "root@example.org", "delete", entry.file_name, "1 deleted")  # fmt: skip
@@ -60,9 +56,9 @@ def test_undo_brings_back_every_column_every_recipient_and_every_byte(admin: Act
     before, content = model_to_dict(entry), path_of(entry.subspool, entry.file_name).read_bytes()
     recipients = list(Recipient.objects.order_by("id").values())
     event = perform("delete", [entry.id], admin).event
-    assert Trace.objects.count() == 1
+    assert len(traces_of(entry.file_name)) == 1
     assert can_undo(event)
-    assert undo(admin, event_id=event.id).done == 1
+    assert undo(admin, event_id=event.id).job.done == 1
     after = model_to_dict(Entry.objects.get())
     assert after["due_at"] == before["next_attempt"]
     assert {**after, "due_at": None} == {**before, "due_at": None}
@@ -95,16 +91,14 @@ def test_a_lapsed_lease_does_not_protect_and_its_worker_can_record_nothing(
     event = AuditEvent.objects.get()
     undo(admin, event_id=event.id)
     entry = Entry.objects.get()
-    assert (entry.leased_by, entry.status) == ("", Status.WAITING)
+    assert (entry.leased_by, entry.status) == ("", Status.DELIVERY_DELAY)
 
 
-def test_a_file_that_a_crash_kept_from_the_trash_is_no_orphan_and_undo_finds_it(
+def test_the_file_of_a_deleted_message_is_no_orphan(
     admin: Actor, spooled: Spooled, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     entry = spooled()
-    with monkeypatch.context() as patched:
-        patched.setattr(trash, "put_files_away", lambda taken: None)
-        event = perform("delete", [entry.id], admin).event
+    event = perform("delete", [entry.id], admin).event
     monkeypatch.setattr(doctor, "YOUNGEST_SECONDS", -1.0)
     assert [f.kind for f in doctor.examine()] == []
     undo(admin, event_id=event.id)
@@ -115,19 +109,33 @@ def test_a_file_that_a_crash_kept_from_the_trash_is_no_orphan_and_undo_finds_it(
 def test_a_file_that_is_gone_is_reported_and_its_row_stays(admin: Actor, spooled: Spooled) -> None:
     entry = spooled()
     event = perform("delete", [entry.id], admin).event
-    (trash.folder_of(timezone.now()) / entry.file_name).unlink()
-    tally = undo(admin, event_id=event.id)
-    assert (tally.done, tally.skipped) == (0, 1)
+    path_of(entry.subspool, entry.file_name).unlink()
+    outcome = undo(admin, event_id=event.id)
+    assert (outcome.job.done, outcome.job.skipped) == (0, 1)
+    assert outcome.sentence == "0 put back, 1 left alone (their files are gone or were changed)"
     assert Trashed.objects.count() == 1
 
 
-def test_what_is_older_than_the_settings_keep_goes_for_good(admin: Actor, spooled: Spooled, home: Home) -> None:
-    entry = spooled()
+def test_what_is_older_than_the_settings_keep_goes_for_good_and_leaves_a_trace(admin: Actor, spooled: Spooled) -> None:
+    entry = spooled(to=["bob@example.net", "eve@example.net"])
     perform("delete", [entry.id], admin)
+    before = traces_of(entry.file_name)
     assert trash.purge(timezone.now(), 7) == 0
+    assert path_of(entry.subspool, entry.file_name).exists()
     assert trash.purge(timezone.now() + timedelta(days=8), 7) == 1
     assert not Trashed.objects.exists()
-    assert list(trash.root().iterdir()) == []
+    assert not TrashedRecipient.objects.exists()
+    assert not path_of(entry.subspool, entry.file_name).exists()
+    assert_traced(list(Trace.objects.order_by("recipient")))
+    after = Trace.objects.order_by("recipient")
+    assert [model_to_dict(t, exclude=["id"]) for t in after] == [model_to_dict(t, exclude=["id"]) for t in before]
+
+
+def assert_traced(traces: list[Trace]) -> None:
+    assert [(t.recipient, t.outcome, t.reply) for t in traces] == [
+        ("bob@example.net", Outcome.REMOVED, "Removed by root@example.org"),
+        ("eve@example.net", Outcome.REMOVED, "Removed by root@example.org"),
+    ]
 
 
 def test_a_bounce_tells_the_sender_and_goes_out_with_the_deletion(admin: Actor, spooled: Spooled) -> None:

@@ -1,0 +1,77 @@
+"""Undo as a verb: its entries are those that an action took out of the spool, all of them or one by one."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.db.models import F
+
+from spool import doorbell, trash
+from spool.actions.verb import Context, Progress, Tally, Verb
+from spool.models.audit import AuditEvent
+from spool.models.bulkjob import BulkJob
+from spool.models.trashed import Trashed
+
+
+@dataclass(frozen=True, slots=True)
+class Bin:
+    """Where the rows are that some actions took away, and what puts them back.
+
+    `rows` is a queryset of a model with `id`, `event` (the AuditEvent of that action) and `file_name`; `restore` takes
+    their ids and does what trash.restore does.
+    """
+
+    actions: tuple[str, ...]
+    rows: Callable[[], Any]
+    restore: Callable[[Sequence[int], datetime, Callable[[trash.Restored], None]], trash.Restored]
+
+
+TRASH = Bin(("delete", "move"), Trashed.objects.all, trash.restore)
+# Another app adds the bins of its own actions.
+BINS: list[Bin] = [TRASH]
+
+
+def bin_of(action: str) -> Bin | None:
+    """Where an action puts what it takes away; None for one that takes nothing."""
+    return next((found for found in BINS if action in found.actions), None)
+
+
+class Undo(Verb):
+    """Entries go back into the spool as they were: byte for byte, for the recipients that were still open."""
+
+    name, label, past = "undo", "Undo", "put back"
+
+    def chunks(self, job: BulkJob) -> Iterator[list[int]]:
+        cursor = job.cursor
+        left = _rows(job).filter(id__lte=job.last_id).order_by("id").values_list("id", flat=True)
+        while ids := list(left.filter(id__gt=cursor)[: self.chunk]):
+            cursor = ids[-1]
+            yield ids
+
+    def count(self, job: BulkJob) -> int:
+        return int(_rows(job).count())
+
+    def work(self, ids: Sequence[int], parameters: Mapping[str, Any], context: Context, progress: Progress) -> None:
+        def note(restored: trash.Restored) -> None:
+            for event_id, count in Counter(item.event_id for item in restored.items).items():
+                AuditEvent.objects.filter(id=event_id).update(undone=F("undone") + count)
+            problem = "were put back already" if restored.gone else ""
+            problem = "their files are gone or were changed" if restored.lost else problem
+            progress(Tally(len(restored.items), 0, restored.lost + restored.gone, problem), ids[-1])
+
+        _bin(parameters).restore(ids, context.now, note)
+        doorbell.ring()
+
+
+def _bin(parameters: Mapping[str, Any]) -> Bin:
+    return bin_of(parameters.get("action", "")) or TRASH
+
+
+def _rows(job: BulkJob) -> Any:
+    """What is left of what the job is to put back."""
+    rows = _bin(job.parameters).rows()
+    return rows.filter(id__in=job.ids) if job.ids else rows.filter(event_id=job.parameters["event"])
