@@ -11,29 +11,33 @@ from typing import Any
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 from django.db import transaction
-from django.db.models import QuerySet
 from django.forms.models import model_to_dict
 
 from accounts import directory
+from accounts.actor import NotAllowed
 from accounts.addresses import normalise_address, normalise_domain
 from accounts.models import (
     Alias,
     AliasTarget,
     Domain,
     DomainDefaults,
+    DomainUserDefaults,
     ListMember,
     MailingList,
     Role,
-    Status,
     User,
     UserDefaults,
 )
 from accounts.placing import AddressTaken, NotThere, TooManyUsers, get_domain, place
+from accounts.securing import Refused, Secured, change_password, set_domain_status, set_status_of, set_user_status
 
 __all__ = [
     "AddressTaken",
     "InUse",
+    "NotAllowed",
     "NotThere",
+    "Refused",
+    "Secured",
     "TooManyUsers",
     "add_alias",
     "add_domain",
@@ -42,17 +46,18 @@ __all__ = [
     "add_user",
     "change",
     "change_defaults",
+    "change_password",
     "get_alias",
     "get_domain",
     "get_list",
     "get_user",
     "remove",
     "remove_members",
+    "set_domain_status",
     "set_enabled",
-    "set_password",
-    "set_status",
     "set_status_of",
     "set_targets",
+    "set_user_status",
 ]
 
 # SQLite allows 32,766 parameters in a statement.
@@ -99,11 +104,16 @@ def add_domain(name: str, **fields: Any) -> Domain:
 
 @transaction.atomic
 def add_user(email: str, password: str, *, role: Role = Role.USER, **fields: Any) -> User:
-    """A new user, with the user defaults where `fields` are silent. A system administrator may be without a domain."""
+    """A new user, with the domain's or the server's user defaults where `fields` are silent.
+
+    A system administrator may be without a domain.
+    """
     directory.changed()
-    defaults = model_to_dict(UserDefaults.current(), exclude=["id"])
-    user = User(role=role, **{**defaults, **fields})
+    user = User(role=role, **fields)
     place(user, email)
+    start = UserDefaults.current() if user.domain is None else DomainUserDefaults.of(user.domain)
+    for name, value in model_to_dict(start, exclude=["id", "domain", *fields]).items():
+        setattr(user, name, value)
     validate_password(password, user)
     user.set_password(password)
     user.full_clean()
@@ -176,32 +186,10 @@ def _in_chunks(addresses: list[str]) -> Iterator[list[str]]:
 
 
 @transaction.atomic
-def set_status(row: Domain | User, status: Status) -> None:
-    """Enable, disable, or let it only receive."""
-    row.status = status
-    row.save(update_fields=["status"])
-
-
-@transaction.atomic
-def set_status_of(rows: QuerySet[Domain] | QuerySet[User], status: Status) -> int:
-    """The same for many, in one statement; returns how many had another."""
-    directory.changed()
-    return rows.exclude(status=status).update(status=status)
-
-
-@transaction.atomic
 def set_enabled(row: Alias | MailingList, is_enabled: bool) -> None:
     """Switch an alias or a list on or off. While it is off its address takes no mail."""
     row.enabled = is_enabled
     row.save(update_fields=["enabled"])
-
-
-@transaction.atomic
-def set_password(user: User, password: str) -> None:
-    """A new password, that passes the password rules."""
-    validate_password(password, user)
-    user.set_password(password)
-    user.save(update_fields=["password"])
 
 
 @transaction.atomic
@@ -214,7 +202,7 @@ def change(row: Domain | User | Alias | MailingList, **fields: Any) -> None:
 
 
 @transaction.atomic
-def change_defaults(defaults: DomainDefaults | UserDefaults, **fields: Any) -> None:
+def change_defaults(defaults: DomainDefaults | UserDefaults | DomainUserDefaults, **fields: Any) -> None:
     """Change what new domains or users start with. Those that are there keep what they have."""
     for name, value in fields.items():
         setattr(defaults, name, value)

@@ -10,9 +10,10 @@ from django.db import transaction
 from django.db.models import Model, Q, QuerySet
 
 from accounts import directory
-from accounts.models import Domain, DomainDefaults, User, UserDefaults
+from accounts.models import Domain, DomainDefaults, DomainUserDefaults, User, UserDefaults
 
 MOST_EXAMPLES = 20
+Defaults = DomainDefaults | UserDefaults | DomainUserDefaults
 
 
 class NoFieldChosen(Exception):
@@ -42,14 +43,14 @@ class Preview:
     examples: Sequence[Difference]
 
 
-def fields_of(defaults: DomainDefaults | UserDefaults) -> dict[str, str]:
+def fields_of(defaults: Defaults) -> dict[str, str]:
     """What can be propagated: names of fields and what they are called."""
-    return {field.name: str(field.verbose_name) for field in defaults._meta.fields if field.name != "id"}
+    return {
+        field.name: str(field.verbose_name) for field in defaults._meta.fields if field.name not in ("id", "domain")
+    }
 
 
-def preview(
-    defaults: DomainDefaults | UserDefaults, fields: Iterable[str], rows: QuerySet[Domain] | QuerySet[User]
-) -> Preview:
+def preview(defaults: Defaults, fields: Iterable[str], rows: QuerySet[Domain] | QuerySet[User]) -> Preview:
     """What `propagate` would do. Raises NoFieldChosen, NoSuchDefault."""
     values = _values(defaults, fields)
     differing = _differing(rows, values)
@@ -64,9 +65,7 @@ def preview(
 
 
 @transaction.atomic
-def propagate(
-    defaults: DomainDefaults | UserDefaults, fields: Iterable[str], rows: QuerySet[Domain] | QuerySet[User]
-) -> int:
+def propagate(defaults: Defaults, fields: Iterable[str], rows: QuerySet[Domain] | QuerySet[User]) -> int:
     """Give `rows` the values that the defaults have in `fields`; returns how many differed.
 
     One statement, however many rows. Raises NoFieldChosen, NoSuchDefault.
@@ -77,7 +76,7 @@ def propagate(
     return _differing(rows, values).update(**values)
 
 
-def _values(defaults: DomainDefaults | UserDefaults, fields: Iterable[str]) -> dict[str, Any]:
+def _values(defaults: Defaults, fields: Iterable[str]) -> dict[str, Any]:
     known = fields_of(defaults)
     chosen = list(dict.fromkeys(fields))
     if not chosen:

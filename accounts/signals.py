@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from django.contrib.auth.signals import user_logged_in
 from django.db.models.signals import post_delete, post_save
 
 from accounts import directory
@@ -10,6 +11,9 @@ from accounts.models import Alias, AliasTarget, Domain, ListMember, MailingList,
 
 def connect() -> None:
     """Called once, when the app is ready."""
+    from accounts.connections.logging_in import web_login
+
+    user_logged_in.connect(web_login, dispatch_uid="web-login")
     for model in (Domain, User, Alias, AliasTarget, MailingList, ListMember):
         post_save.connect(_changed, sender=model, dispatch_uid=f"directory-save-{model.__name__}")
         post_delete.connect(_changed, sender=model, dispatch_uid=f"directory-delete-{model.__name__}")

@@ -29,6 +29,7 @@ SECTIONS = (
             ("Users", "person", "admin:accounts_user_changelist"),
             ("Aliases", "alternate_email", "admin:accounts_alias_changelist"),
             ("Mailing lists", "groups", "admin:accounts_mailinglist_changelist"),
+            ("Connections", "lan", "admin:accounts_user_connections"),
         ),
     ),
     (

@@ -26,6 +26,9 @@ MAILSPOOL_WEB_PORT = env.int("MAILSPOOL_WEB_PORT", default=8000)
 MAILSPOOL_WORKERS = env.int("MAILSPOOL_WORKERS", default=0) or os.cpu_count() or 1
 MAILSPOOL_SMTPD_PROCESSES = env.int("MAILSPOOL_SMTPD_PROCESSES", default=1)
 MAILSPOOL_DNS = env.str("MAILSPOOL_DNS", default="")
+# Where a Dovecot that keeps our users' mail answers doveadm's HTTP API, as http://127.0.0.1:8080, and its key.
+MAILSPOOL_DOVEADM_URL = env.str("MAILSPOOL_DOVEADM_URL", default="")
+MAILSPOOL_DOVEADM_KEY = env.str("MAILSPOOL_DOVEADM_KEY", default="")
 ALLOWED_HOSTS = env.list(
     "MAILSPOOL_ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]", MAILSPOOL_BIND, MAILSPOOL_HOSTNAME]
 )
@@ -49,6 +52,7 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "django_rq",
     "axes",
+    "hijack",
     "accounts",
     "spool",
     "security",
@@ -125,7 +129,12 @@ AUTH_PASSWORD_VALIDATORS = [
 LOGIN_URL = "admin:login"
 LOGIN_REDIRECT_URL = "admin:index"
 # Axes stands first: it refuses before a password is looked at.
-AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "django.contrib.auth.backends.ModelBackend"]
+AUTHENTICATION_BACKENDS = [
+    "axes.backends.AxesStandaloneBackend",
+    "django.contrib.auth.backends.ModelBackend",
+    "accounts.impersonation.ImpersonationBackend",
+]
+HIJACK_PERMISSION_CHECK = "accounts.impersonation.may_impersonate"
 # From how many wrong passwords on a login is closed, the console says (security.LoginRules).
 AXES_HANDLER = "security.axes.LoginProtection"
 AXES_USERNAME_CALLABLE = "security.locked_out.name_of"
@@ -144,6 +153,7 @@ STATICFILES_DIRS = [BASE_DIR / "mailspool" / "static"]
 WHITENOISE_USE_FINDERS = True
 X_FRAME_OPTIONS = "DENY"
 SECURE_REFERRER_POLICY = "same-origin"
+SESSION_ENGINE = "accounts.connections.web"
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_AGE = 12 * 3600
 if MAILSPOOL_HTTPS:
@@ -164,7 +174,7 @@ SPOOL_SMTP_CHECKS = [
 # Who may send anywhere without a login, besides users.
 SPOOL_TRUSTED_CLIENTS = "security.lists.trusts"
 # What is called once an hour, with the time, to forget what is too old.
-SPOOL_HOUSEKEEPING = ["security.housekeeping.forget"]
+SPOOL_HOUSEKEEPING = ["accounts.history.forget", "security.housekeeping.forget"]
 SPOOL_STAGES = [
     "spool.stages.DeliveryDelay",
     "quarantine.stages.VirusCheck",
@@ -175,6 +185,9 @@ SPOOL_STAGES = [
 SPOOL_HOLDERS = ["quarantine.holding.Quarantine"]
 # What looks for viruses, in order; the page Antivirus says which of them are in use.
 SPOOL_VIRUS_SCANNERS = ["quarantine.engines.clamd.Clamd", "quarantine.engines.command.CommandLine"]
+
+# What else happens when an account is contained (accounts.containing.Step).
+ACCOUNTS_CONTAIN_STEPS = ["spool.containing.HoldMail"]
 
 # The tabs above the spool's pages, in order; another app appends its own.
 SPOOL_CONSOLE_TABS = [
@@ -216,6 +229,7 @@ UNFOLD = {
     },
     "STYLES": [
         lambda request: static("spool/console.css"),
+        lambda request: static("accounts/accounts.css"),
         # The pages of django-rq need their own; elsewhere it would reach Unfold's tables, so the first is named again.
         lambda request: static("mailspool/jobs.css" if "/django_rq/" in request.path else "spool/console.css"),
     ],

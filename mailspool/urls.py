@@ -1,18 +1,41 @@
-"""URLs: the Overview and the admin site at `/admin/`, metrics beside it.
+"""URLs: the Overview and the admin site at `/admin/`, the user site at `/me/`, metrics beside them.
 
 /healthz and /readyz are answered by health.Probes.
 """
 
 from django.contrib import admin
-from django.urls import path
-from django.views.generic import RedirectView
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.urls import include, path
 
+from accounts.impersonation import Acquire, Release
+from accounts.models import User
 from mailspool.metrics import metrics
 from mailspool.overview.urls import urls as overview_urls
 
+
+def front(request: HttpRequest) -> HttpResponse:
+    """To the console, or for who is logged in and no administrator to the user site."""
+    is_user = isinstance(request.user, User) and not request.user.is_staff
+    return redirect("portal:home" if is_user else "admin:index")
+
+
 urlpatterns = [
-    path("", RedirectView.as_view(pattern_name="admin:index")),
+    path("", front),
     *overview_urls(),
     path("admin/", admin.site.urls),
+    path("me/", include("mailspool.portal.urls")),
+    path(
+        "hijack/",
+        include(
+            (
+                [
+                    path("begin/", Acquire.as_view(), name="acquire"),
+                    path("end/", Release.as_view(), name="release"),
+                ],
+                "hijack",
+            )
+        ),
+    ),
     path("metrics", metrics),
 ]

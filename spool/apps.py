@@ -6,3 +6,9 @@ from django.apps import AppConfig
 class SpoolConfig(AppConfig):
     name = "spool"
     verbose_name = "Spool"
+
+    def ready(self) -> None:
+        from accounts.history import recorded
+        from spool.actions.audit import account_event
+
+        recorded.connect(account_event, dispatch_uid="spool-audit")

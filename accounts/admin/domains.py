@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin, messages
+from django.db import transaction
 from django.db.models import Count, OuterRef, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 from django.forms.models import model_to_dict
@@ -15,8 +16,10 @@ from django.utils.html import format_html
 from unfold.admin import ModelAdmin
 from unfold.decorators import action, display
 
-from accounts import actions
+from accounts import actions, history
 from accounts.admin.placed import log
+from accounts.connections.registry import end_quietly
+from accounts.impersonation import actor_of
 from accounts.models import Domain, DomainDefaults, Status, User
 
 STATUS_COLOURS = {Status.ENABLED: "success", Status.DISABLED: "danger", Status.RECEIVING: "warning"}
@@ -84,5 +87,21 @@ class DomainAdmin(ModelAdmin):
 
     def _set_status(self, request: HttpRequest, rows: QuerySet[Domain], status: Status) -> None:
         log(request, rows, f"Status: {status.label}")
-        changed = actions.set_status_of(rows, status)
-        self.message_user(request, f"{changed} changed to: {status.label}.", messages.SUCCESS)
+        done = [actions.set_domain_status(actor_of(request), domain, status) for domain in rows]
+        self.message_user(request, f"{len(done)} changed to: {status.label}.", messages.SUCCESS)
+        for one in done:
+            if one.dropped is not None and (one.dropped.total or one.dropped.problems):
+                self.message_user(request, one.sentence, messages.WARNING)
+
+    def save_model(self, request: HttpRequest, obj: Domain, form: Any, change: bool) -> None:
+        super().save_model(request, obj, form, change)
+        if "status" in form.changed_data and change:
+            label = Status(obj.status).label
+            history.record(actor_of(request), "status", obj.name, f"Status: {label}")
+            if obj.status != Status.ENABLED:
+                transaction.on_commit(lambda: self._end_connections(request, obj.name))
+
+    def _end_connections(self, request: HttpRequest, name: str) -> None:
+        dropped = end_quietly(domain=name)
+        if dropped.total or dropped.problems:
+            self.message_user(request, dropped.sentence, messages.WARNING)

@@ -7,18 +7,23 @@ from typing import Any
 from django import forms
 from django.contrib import admin, messages
 from django.contrib.auth.password_validation import validate_password
+from django.db import transaction
 from django.db.models import QuerySet
 from django.forms.models import model_to_dict
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
+from django.urls import URLPattern, path
 from unfold.admin import ModelAdmin
 from unfold.contrib.filters.admin import AutocompleteSelectFilter
 from unfold.decorators import action, display
 from unfold.widgets import UnfoldAdminPasswordToggleWidget
 
-from accounts import actions
+from accounts import actions, changes, history
+from accounts.admin import connections, containing
 from accounts.admin.domains import STATUS_COLOURS
 from accounts.admin.placed import PlacedForm, log
+from accounts.connections.registry import end_quietly
+from accounts.impersonation import actor_of
 from accounts.models import Role, Status, User, UserDefaults
 
 
@@ -70,6 +75,7 @@ class UserAdmin(ModelAdmin):
     show_full_result_count = False
     actions = ["enable", "disable", "receive_only"]
     actions_list = ["defaults"]
+    actions_row = ["review"]
     fieldsets = [
         (None, {"fields": ["email", "name", "new_password", "role", "status"]}),
         ("Forwarding", {"fields": ["forward_to", "forward_keeps_copy"]}),
@@ -83,6 +89,21 @@ class UserAdmin(ModelAdmin):
         "People with a mailbox, and those who administer this server, appear here. Add a domain first, then them."
     )
 
+    change_form_outer_before_template = "accounts/user_controls.html"
+
+    def get_urls(self) -> list[URLPattern]:
+        views: list[tuple[str, Any, str]] = [
+            ("connections/", connections.shown, "connections"),
+            ("connections/drop/", connections.drop, "drop_connections"),
+            ("<int:pk>/contain/", containing.account, "contain"),
+            ("<int:pk>/password/", containing.password, "password"),
+            ("<int:pk>/status/", containing.status, "status"),
+        ]
+        own = [
+            path(route, self.admin_site.admin_view(view), name=f"accounts_user_{name}") for route, view, name in views
+        ]
+        return [*own, *super().get_urls()]
+
     def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> type[UserForm]:
         form: type[UserForm] = super().get_form(request, obj, change, **kwargs)
         form.administrator = request.user if isinstance(request.user, User) else None
@@ -93,9 +114,38 @@ class UserAdmin(ModelAdmin):
         return {**start, **super().get_changeform_initial_data(request)}
 
     def save_model(self, request: HttpRequest, obj: User, form: UserForm, change: bool) -> None:
-        if form.cleaned_data["new_password"]:
-            obj.set_password(form.cleaned_data["new_password"])
+        actor, before, password = actor_of(request), changes.stored(obj), form.cleaned_data["new_password"]
+        if password:
+            obj.set_password(password)
         super().save_model(request, obj, form, change)
+        if not change:
+            history.record(actor, "add user", obj.email, f"Added as {obj.get_role_display()}", user=obj)
+            return
+        changes.record(actor, before, obj)
+        if password:
+            history.record(actor, "password", obj.email, "The password was changed", user=obj)
+        if password or (obj.status != before.get("status") and obj.status != Status.ENABLED):
+            # Not before the change is committed: who comes back in between would be let in.
+            transaction.on_commit(lambda: self._end_connections(request, {obj.email, before["email"]}))
+
+    def _end_connections(self, request: HttpRequest, addresses: set[str]) -> None:
+        own = request.session.session_key or "" if request.user.email in addresses else ""  # type: ignore[union-attr]
+        dropped = end_quietly(addresses, keep_session=own)
+        if dropped.total or dropped.problems:
+            level = messages.WARNING if dropped.problems else messages.SUCCESS
+            self.message_user(request, dropped.sentence, level)
+
+    def delete_model(self, request: HttpRequest, obj: User) -> None:
+        super().delete_model(request, obj)
+        history.record(actor_of(request), "remove user", obj.email, "Removed")
+        transaction.on_commit(lambda: self._end_connections(request, {obj.email}))
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
+        addresses = set(queryset.values_list("email", flat=True))
+        super().delete_queryset(request, queryset)
+        for address in sorted(addresses):
+            history.record(actor_of(request), "remove user", address, "Removed")
+        transaction.on_commit(lambda: self._end_connections(request, addresses))
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         # Nobody removes the branch that they sit on.
@@ -108,6 +158,10 @@ class UserAdmin(ModelAdmin):
     @display(description="Status", ordering="status", label=STATUS_COLOURS)
     def shown_status(self, user: User) -> tuple[str, str]:
         return user.status, user.get_status_display()
+
+    @action(description="Review and contain", icon="shield_person", url_path="review")
+    def review(self, request: HttpRequest, object_id: int) -> HttpResponse:
+        return redirect("admin:accounts_user_contain", object_id)
 
     @action(description="Defaults for new users", icon="settings_suggest", url_path="defaults")
     def defaults(self, request: HttpRequest) -> HttpResponse:
@@ -131,5 +185,6 @@ class UserAdmin(ModelAdmin):
             self.message_user(request, "You were left out: nobody can lock themselves out.", messages.WARNING)
             rows = rows.exclude(pk=own)
         log(request, rows, f"Status: {status.label}")
-        changed = actions.set_status_of(rows, status)
-        self.message_user(request, f"{changed} changed to: {status.label}.", messages.SUCCESS)
+        done = actions.set_status_of(actor_of(request), rows.select_related("domain"), status)
+        is_whole = done.dropped is None or not done.dropped.problems
+        self.message_user(request, done.sentence, messages.SUCCESS if is_whole else messages.WARNING)

@@ -56,8 +56,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             _status(verbs, kind)
             _defaults(verbs.add_parser("defaults", help=f"what a new {kind} starts with"), kind)
         if kind == "user":
-            password = _verb(verbs, "password", "a new password", target=True)
+            password = _verb(verbs, "password", "a new password; ends open connections", target=True)
             password.add_argument("--password", help="asked for, or read from standard input, when left out")
+            _securing(verbs)
         if kind == "list":
             _members(verbs)
 
@@ -98,6 +99,21 @@ def _status(verbs: Any, kind: str) -> None:
     _verb(verbs, "enable", "may log in, send and receive", target=True, kind=kind)
     _verb(verbs, "disable", "may neither log in, send nor receive", target=True, kind=kind)
     _verb(verbs, "receiving", "disabled, but still receives", target=True, kind=kind)
+
+
+def _securing(verbs: Any) -> None:
+    _verb(verbs, "drop", "end all connections: SMTP, web, IMAP, POP", target=True)
+    connections = _verb(verbs, "connections", "who is connected, of all or of one user", target=False)
+    connections.add_argument("--user", default="", metavar="ADDRESS", help="only of this user")
+    connections.add_argument("--ip", default="", metavar="IP", help="only from this address")
+    _verb(verbs, "logins", "recent logins, with their addresses", target=True)
+    _verb(verbs, "history", "what was done to the account lately, and by whom", target=True)
+    contain = _verb(
+        verbs, "contain", "shut an account in wrong hands: no login, connections ended, mail on hold", target=True
+    )
+    contain.add_argument("--password", default="", help="the new one; without it, one that nobody knows")
+    undo = _verb(verbs, "uncontain", "open it again, and let its mail go on", target=True)
+    undo.add_argument("--old-password", action="store_true", help="a false alarm: the old password is valid again")
 
 
 def _members(verbs: Any) -> None:

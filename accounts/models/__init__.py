@@ -1,23 +1,31 @@
 """Data of the accounts app, one module per subject."""
 
 from accounts.models.aliases import Alias, AliasTarget
-from accounts.models.defaults import DomainDefaults, UserDefaults
+from accounts.models.containment import Containment
+from accounts.models.defaults import DomainDefaults, DomainUserDefaults, UserDefaults
 from accounts.models.domains import Domain
+from accounts.models.history import AccountEvent, Login
 from accounts.models.lists import ListMember, MailingList
 from accounts.models.stamp import DirectoryStamp
 from accounts.models.status import Status
 from accounts.models.users import Role, User
+from accounts.models.web_session import WebSession
 
 __all__ = [
+    "AccountEvent",
     "Alias",
     "AliasTarget",
+    "Containment",
     "DirectoryStamp",
     "Domain",
     "DomainDefaults",
+    "DomainUserDefaults",
     "ListMember",
+    "Login",
     "MailingList",
     "Role",
     "Status",
     "User",
     "UserDefaults",
+    "WebSession",
 ]

@@ -1,9 +1,13 @@
 """Templates for new domains and users: one row each. Existing ones keep what they have unless it is propagated."""
 
+from __future__ import annotations
+
 from typing import Self
 
 from django.db import models
+from django.forms.models import model_to_dict
 
+from accounts.models.domains import Domain
 from accounts.models.limits import DomainLimits, UserLimits
 
 
@@ -25,6 +29,24 @@ class DomainDefaults(_OneRow, DomainLimits):
 
     def __str__(self) -> str:
         return "Domain defaults"
+
+
+class DomainUserDefaults(UserLimits):
+    """What a new user of one domain starts with, where its administrators have said so."""
+
+    domain = models.OneToOneField(Domain, on_delete=models.CASCADE, related_name="user_defaults")
+
+    class Meta:
+        verbose_name_plural = "user defaults of domains"
+
+    def __str__(self) -> str:
+        return f"User defaults of {self.domain}"
+
+    @classmethod
+    def of(cls, domain: Domain) -> DomainUserDefaults:
+        """The domain's row, or one that is not saved yet and has the server's defaults."""
+        row = DomainUserDefaults.objects.filter(domain=domain).first()
+        return row or DomainUserDefaults(domain=domain, **model_to_dict(UserDefaults.current(), exclude=["id"]))
 
 
 class UserDefaults(_OneRow, UserLimits):

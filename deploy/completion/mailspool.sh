@@ -38,7 +38,7 @@ _mailspool_words() {
         "account domain defaults show") words="--json" ;;
         "account domain defaults set") words="--json --max-users --max-message-kb --max-recipients" ;;
         "account domain defaults propagate") words="--json --field --all --domain --dry-run --yes" ;;
-        "account user") words="add set show list remove enable disable receiving defaults password" ;;
+        "account user") words="add set show list remove enable disable receiving defaults password drop connections logins history contain uncontain" ;;
         "account user add") words="--json --name --keep-copy --no-keep-copy --mailbox-mb --max-message-kb --max-recipients --password --admin --domain-admin --forward-to" ;;
         "account user set") words="--json --name --keep-copy --no-keep-copy --mailbox-mb --max-message-kb --max-recipients --admin --domain-admin --forward-to --plain --no-forward" ;;
         "account user show") words="--json" ;;
@@ -52,6 +52,12 @@ _mailspool_words() {
         "account user defaults set") words="--json --mailbox-mb --max-message-kb --max-recipients" ;;
         "account user defaults propagate") words="--json --field --all --domain --user --dry-run --yes" ;;
         "account user password") words="--json --password" ;;
+        "account user drop") words="--json" ;;
+        "account user connections") words="--json --user --ip" ;;
+        "account user logins") words="--json" ;;
+        "account user history") words="--json" ;;
+        "account user contain") words="--json --password" ;;
+        "account user uncontain") words="--json --old-password" ;;
         "account alias") words="add set show list remove enable disable" ;;
         "account alias add") words="--json --description --to" ;;
         "account alias set") words="--json --description --to" ;;

@@ -1,42 +1,20 @@
-"""Who acts, and what that person may do: the one place that looks at roles."""
+"""Who acts, and what that person may do in the spool: the one place that looks at roles."""
 
 from __future__ import annotations
 
-import getpass
 from dataclasses import dataclass
 
-from accounts.models import Role, User
+from accounts.actor import Actor as AccountsActor
+from accounts.actor import NotAllowed
+from accounts.models import Role
 from spool.filters import SpoolFilter
 
-
-class NotAllowed(Exception):
-    """The person's role does not reach that far."""
+__all__ = ["Actor", "NotAllowed"]
 
 
 @dataclass(frozen=True, slots=True)
-class Actor:
-    """The person behind a page, command or job. `source` is page, shell or system."""
-
-    name: str
-    role: Role
-    domain: str = ""
-    source: str = "page"
-
-    @classmethod
-    def of(cls, user: User) -> Actor:
-        """The user of a page."""
-        domain = user.domain.name if user.domain is not None else ""
-        return cls(user.email, Role(user.role) if user.is_active else Role.USER, domain)
-
-    @classmethod
-    def at_the_shell(cls) -> Actor:
-        """Whoever may run commands on this machine reads the spool's files anyway: a system administrator."""
-        return cls(f"{getpass.getuser()} (shell)", Role.SYSTEM_ADMINISTRATOR, source="shell")
-
-    @classmethod
-    def system(cls) -> Actor:
-        """Mailspool itself: releases that were set for a time, for example."""
-        return cls("mailspool", Role.SYSTEM_ADMINISTRATOR, source="system")
+class Actor(AccountsActor):
+    """The person behind a page, command or job, as far as the spool is concerned."""
 
     def require_actions(self) -> None:
         """Raises NotAllowed for all but system administrators."""

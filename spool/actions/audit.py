@@ -6,6 +6,8 @@ from typing import Any
 
 from django.utils import timezone
 
+from accounts.actor import Actor as AccountsActor
+from accounts.models import AccountEvent
 from spool.actions.actor import Actor
 from spool.actions.verb import Tally
 from spool.models.audit import AuditEvent
@@ -30,6 +32,14 @@ def end(event: AuditEvent, tally: Tally, past: str, state: str = "") -> str:
     event.matched = max(event.matched, tally.done + tally.busy + tally.skipped)
     event.save(update_fields=["outcome", "done", "skipped", "matched"])
     return event.outcome
+
+
+def account_event(sender: object, event: AccountEvent, actor: AccountsActor, **kwargs: Any) -> None:
+    """Receiver of accounts.history.recorded: what is done to accounts stands in the same record."""
+    AuditEvent.objects.create(
+        at=event.at, actor=event.actor, source=event.source, action=event.action, on=event.on, outcome=event.outcome,
+        matched=1, done=1,
+    )  # fmt: skip
 
 
 def sentence(tally: Tally, past: str) -> str:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import base64
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from accounts import directory
+from accounts.local_addresses import key_of
 from spool.smtpd.database import asked
 from spool.smtpd.parameters import BadParameter
 
@@ -38,10 +40,14 @@ async def _log_in(session: MailSession, argument: str) -> None:
         await session.refuse(error.reply)
         return
     reply = await session.shared.checks.refusal("on_auth", session, username)
+    # Whose connections are dropped while the password is looked at loses this one too.
+    session.claimed_user = key_of(username.strip())
     session.user = None if reply else await asked(directory.authenticate, username, password, threads=_LOGINS)
+    session.claimed_user = ""
     if not reply:
         await session.shared.checks.tell("on_login", session, username, password, session.user is not None)
     if session.user is not None:
+        session.shared.logins.note(session.user.id, "SMTP", session.client_ip, datetime.now(UTC))
         await session.push("235 2.7.0 Welcome")
         return
     session.login_failures += 1

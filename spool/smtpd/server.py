@@ -11,8 +11,10 @@ import socket
 from django.conf import settings
 from redis.exceptions import RedisError
 
+from accounts.connections import serve_questions
 from spool import doorbell
 from spool.smtpd.committer import Committer
+from spool.smtpd.connections import Sessions, keep_looking, keep_writing_logins, write_logins
 from spool.smtpd.session import HANDSHAKE_SECONDS, STOPPING, MailSession
 from spool.smtpd.state import Port, Shared
 
@@ -54,12 +56,20 @@ async def serve(committer: Committer) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     loop.add_signal_handler(signal.SIGHUP, shared.reload)
-    helpers = [asyncio.ensure_future(shared.keep_fresh()), asyncio.ensure_future(_beat(shared))]
+    sessions = Sessions(shared)
+    helpers = [
+        asyncio.ensure_future(work)
+        for work in (
+            shared.keep_fresh(), _beat(shared), serve_questions(sessions), keep_looking(sessions),
+            keep_writing_logins(shared.logins),
+        )
+    ]  # fmt: skip
     print("listening on", ", ".join(str(port.number) for port in ports()), flush=True)
     await stop.wait()
     await _drain(shared, servers)
     for task in helpers:
         task.cancel()
+    await write_logins(shared.logins)
     await committer.stop()
     if died.is_set():
         raise ChildProcessError("the committer died")

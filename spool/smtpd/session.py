@@ -72,6 +72,10 @@ class MailSession(SMTP):
         self.ehlo_name = ""
         self.extended = False
         self.login_failures = 0
+        # For the list of connections: since when (the loop's clock), who is just logging in, messages taken.
+        self.since = loop.time()
+        self.claimed_user = ""
+        self.messages = 0
         self.transaction: Envelope | None = None
         self.known_recipients: set[str] = set()
         self.chunks: Body | None = None
@@ -159,6 +163,21 @@ class MailSession(SMTP):
         if self.transport is not None and not self.transport.is_closing():
             self._writer.write(f"{reply}\r\n".encode())
             self.close()
+
+    def end(self, reply: str) -> None:
+        """Say goodbye and stop at once what is going on: nothing that is still to come counts, not even under TLS.
+
+        A message that is being committed is left to its end; the caller tries again.
+        """
+        if not self.deciding:
+            self.say_goodbye(reply)
+            if self._handler_coroutine is not None:
+                self._handler_coroutine.cancel()
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing the client sends is looked at any more; it may still have to hear the last reply."""
+        return not self.deciding and (self._handler_coroutine is None or self._handler_coroutine.done())
 
     def close(self) -> None:
         """Close once everything written is sent; the client has LINGER_SECONDS to take it."""

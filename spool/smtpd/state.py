@@ -13,6 +13,7 @@ from django.conf import settings as django_settings
 from django.db import Error as DatabaseError
 from django.db import close_old_connections
 
+from accounts import login_history
 from spool.delivery import routes
 from spool.delivery.routes import RoutingTable, cached_table
 from spool.models import settings as settings_module
@@ -50,11 +51,16 @@ class Shared:
         self.connections = 0
         self.sessions: set[MailSession] = set()
         self.stopping = False
+        self.logins = login_history.Pending()
         self.settings = Settings()
         self.routes = RoutingTable()
         self.tls: ssl.SSLContext
         self._asked = asyncio.Event()
         self._certificate: tuple[object, ...] | None = None
+
+    def loop_time(self) -> float:
+        """Seconds of the loop's clock."""
+        return asyncio.get_running_loop().time()
 
     async def refresh(self) -> None:
         """Read settings and routes; a broken certificate leaves the one in use."""

@@ -14,6 +14,7 @@ from django.db import connection, transaction
 from pytest_django import DjangoAssertNumQueries
 
 from accounts import actions, directory, local_addresses
+from accounts.actor import Actor
 from accounts.directory import LocalAlias, LocalList, LocalUser
 from accounts.models import Alias, Domain, ListMember, MailingList, Role, Status, User
 from spool import addressing
@@ -159,7 +160,7 @@ class TestStatus:
     @pytest.mark.parametrize("of_domain", Status)
     def test_the_stricter_of_users_and_domains_counts(self, domain: Domain, of_user: Status, of_domain: Status) -> None:
         a_user(status=of_user)
-        actions.set_status(domain, of_domain)
+        actions.set_domain_status(Actor.system(), domain, of_domain)
         found = the_user()
         assert found.status.may_send == (of_user.may_send and of_domain.may_send)
         assert found.status.may_receive == (of_user.may_receive and of_domain.may_receive)
@@ -172,7 +173,7 @@ class TestStatus:
     @pytest.mark.parametrize("status", Status)
     def test_only_an_enabled_user_may_log_in(self, domain: Domain, status: Status) -> None:
         user = actions.add_user("ann@example.org", "correct-horse-battery")
-        actions.set_status(user, status)
+        actions.set_user_status(Actor.system(), user, status)
         assert (directory.authenticate("Ann@example.org", "correct-horse-battery") is not None) == status.may_send
         assert directory.authenticate("ann@example.org", "wrong-horse-battery") is None
 
@@ -203,7 +204,7 @@ class TestSendingAs:
         assert not directory.may_send_as(ann, "sales@example.org")
 
     def test_a_user_who_was_disabled_after_logging_in_may_not_send(self, ann: LocalUser) -> None:
-        actions.set_status(User.objects.get(email=ann.address), Status.RECEIVING)
+        actions.set_user_status(Actor.system(), User.objects.get(email=ann.address), Status.RECEIVING)
         assert not directory.may_send_as(ann, ann.address)
 
     def test_another_user_who_got_the_address_later_is_not_the_one_who_logged_in(self, ann: LocalUser) -> None:
@@ -343,7 +344,7 @@ class TestFreshness:
             user = a_user()
             time.sleep(directory.FRESH_SECONDS)
             assert ask() == "LocalUser enabled"
-            actions.set_status(user, Status.DISABLED)
+            actions.set_user_status(Actor.system(), user, Status.DISABLED)
             time.sleep(directory.FRESH_SECONDS)
             assert ask() == "LocalUser disabled"
             actions.remove(user)

@@ -12,12 +12,14 @@ import socket
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from tests.support.daemon import Daemon
 from tests.support.ports import free_port, is_listening
 from tests.support.waiting import wait_until
 
 PASSWORD = "correct horse"
+API_KEY = "an-api-key"
 
 _CONFIG = """
 base_dir = {folder}/run
@@ -39,14 +41,7 @@ mail_location = maildir:~/Maildir
 mail_plugins = quota
 recipient_delimiter = +
 submission_host =
-passdb {{
-  driver = passwd-file
-  args = username_format=%Lu {folder}/users
-}}
-userdb {{
-  driver = passwd-file
-  args = username_format=%Lu {folder}/users
-}}
+{accounts}
 plugin {{
   quota = maildir:User quota
 }}
@@ -71,6 +66,12 @@ service lmtp {{
     port = {lmtp_port}
   }}
 }}
+doveadm_api_key = {api_key}
+service doveadm {{
+  inet_listener http {{
+    port = {doveadm_port}
+  }}
+}}
 service anvil {{
   {chroot}
 }}
@@ -79,16 +80,54 @@ service stats {{
 }}
 """
 
+_OWN_USERS = """
+passdb {{
+  driver = passwd-file
+  args = username_format=%Lu {folder}/users
+}}
+userdb {{
+  driver = passwd-file
+  args = username_format=%Lu {folder}/users
+}}
+"""
+_OUR_USERS = """
+passdb {{
+  driver = sql
+  args = {folder}/sql.conf
+}}
+userdb {{
+  driver = static
+  args = uid={uid} gid={gid} home={folder}/mail/%d/%n
+}}
+service auth-worker {{
+  user = {user}
+}}
+"""
+# As docs/console/connections.md has it.
+_SQL = """
+driver = {driver}
+connect = {connect}
+password_query = \\
+  SELECT u.email AS user, '{{ARGON2ID}}' || substr(u.password, 7) AS password FROM accounts_user u \\
+  JOIN accounts_domain d ON d.id = u.domain_id \\
+  WHERE u.email = '%u' AND u.status = 'enabled' AND d.status = 'enabled'
+"""
+
 
 class Dovecot:
-    """One instance in a folder of its own, with the users that `add_user` gave it. Their password is PASSWORD."""
+    """One instance in a folder of its own, with the users that `add_user` gave it. Their password is PASSWORD.
 
-    def __init__(self) -> None:
+    With a Django `database` its users are Mailspool's.
+    """
+
+    def __init__(self, database: dict[str, Any] | None = None) -> None:
+        self._database = database
         # In the temporary folder, and short: socket paths have 108 bytes.
         self.folder = Path(tempfile.mkdtemp(prefix="mailspool-dovecot-"))
         self.folder.chmod(0o755)
         self.imap_port = free_port()
         self.lmtp_port = free_port()
+        self.doveadm_port = free_port()
         self.lmtp_socket = self.folder / "lmtp.sock"
         # Dovecot gives no mail to root; started by anybody else it can only be that user.
         self._owner = pwd.getpwnam("nobody") if os.geteuid() == 0 else pwd.getpwuid(os.geteuid())
@@ -102,6 +141,11 @@ class Dovecot:
         """As the setting of that name takes it."""
         return f"127.0.0.1:{self.lmtp_port}"
 
+    @property
+    def doveadm_url(self) -> str:
+        """Where doveadm's HTTP API answers, to those who know API_KEY."""
+        return f"http://127.0.0.1:{self.doveadm_port}"
+
     def start(self) -> None:
         as_root = os.geteuid() == 0
         for name in ("run", "state"):
@@ -110,8 +154,11 @@ class Dovecot:
         mail.mkdir(exist_ok=True)
         os.chown(mail, self._owner.pw_uid, self._owner.pw_gid)
         self._write_users()
+        accounts = _OWN_USERS.format(folder=self.folder) if self._database is None else self._our_users()
         config = _CONFIG.format(
+            accounts=accounts,
             folder=self.folder, imap_port=self.imap_port, lmtp_port=self.lmtp_port,
+            doveadm_port=self.doveadm_port, api_key=API_KEY,
             login_user="dovenull" if as_root else self._owner.pw_name,
             internal_user="dovecot" if as_root else self._owner.pw_name,
             internal_group="dovecot" if as_root else str(self._owner.pw_gid),
@@ -119,6 +166,18 @@ class Dovecot:
         )  # fmt: skip
         (self.folder / "dovecot.conf").write_text(config)
         self.daemon.start(lambda: is_listening(self.imap_port) and is_listening(self.lmtp_port) and self._greets())
+
+    def _our_users(self) -> str:
+        database = self._database or {}
+        if "sqlite" in database["ENGINE"]:
+            driver, connect = "sqlite", str(database["NAME"])
+        else:
+            words = {name: str(database[name.upper()]) for name in ("host", "port", "user", "password")}
+            connect = " ".join(f"{name}={word}" for name, word in {**words, "dbname": database["NAME"]}.items() if word)
+            driver = "pgsql"
+        (self.folder / "sql.conf").write_text(_SQL.format(driver=driver, connect=connect))
+        user = "root" if os.geteuid() == 0 else self._owner.pw_name
+        return _OUR_USERS.format(folder=self.folder, uid=self._owner.pw_uid, gid=self._owner.pw_gid, user=user)
 
     def stop(self) -> None:
         self.daemon.stop(10)
@@ -157,11 +216,11 @@ class Dovecot:
             return found
 
     @contextlib.contextmanager
-    def imap(self, address: str) -> Iterator[imaplib.IMAP4]:
+    def imap(self, address: str, password: str = PASSWORD) -> Iterator[imaplib.IMAP4]:
         """A session that is logged in."""
         client = imaplib.IMAP4("127.0.0.1", self.imap_port, timeout=20)
         try:
-            client.login(address, PASSWORD)
+            client.login(address, password)
             yield client
         finally:
             client.logout()

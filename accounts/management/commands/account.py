@@ -15,14 +15,24 @@ from rich.console import Console
 from rich.table import Table
 
 from accounts import actions, propagation
+from accounts.actor import Actor
 from accounts.addresses import InvalidAddress
+from accounts.management import securing
 from accounts.management.arguments import FIELDS, STATUS, add_arguments
 from accounts.management.shown import as_text, brief, defaults, whole
 from accounts.models import Alias, Domain, DomainDefaults, MailingList, Role, User, UserDefaults
 
 REFUSED, USAGE = 1, 2
 Row = Domain | User | Alias | MailingList
-_ERRORS = (actions.NotThere, actions.AddressTaken, actions.TooManyUsers, actions.InUse, InvalidAddress)
+_ERRORS = (
+    actions.Refused,
+    actions.NotAllowed,
+    actions.NotThere,
+    actions.AddressTaken,
+    actions.TooManyUsers,
+    actions.InUse,
+    InvalidAddress,
+)
 
 
 class Command(BaseCommand):
@@ -51,7 +61,12 @@ class Command(BaseCommand):
             return [brief(row) for row in _all(kind, options.get("domain") or "")]
         if verb == "add":
             return [whole(self._add(kind, options))]
+        if verb == "connections":
+            return securing.connected(options)
         row = _get(kind, options["target"])
+        if verb in securing.VERBS:
+            assert isinstance(row, User)
+            return securing.VERBS[verb](row, options)
         if verb == "member":
             assert isinstance(row, MailingList)
             return self._member(row, options)
@@ -63,9 +78,11 @@ class Command(BaseCommand):
             self._set(kind, row, options)
         elif verb == "password":
             assert isinstance(row, User)
-            actions.set_password(row, _password(options))
-        elif isinstance(row, Domain | User) and verb in STATUS:
-            actions.set_status(row, STATUS[verb])
+            self._say(actions.change_password(Actor.at_the_shell(), row, _password(options)))
+        elif isinstance(row, Domain) and verb in STATUS:
+            self._say(actions.set_domain_status(Actor.at_the_shell(), row, STATUS[verb]))
+        elif isinstance(row, User) and verb in STATUS:
+            self._say(actions.set_user_status(Actor.at_the_shell(), row, STATUS[verb]))
         elif isinstance(row, Alias | MailingList) and verb in ("enable", "disable"):
             actions.set_enabled(row, verb == "enable")
         return [whole(row)]
@@ -156,6 +173,11 @@ class Command(BaseCommand):
         console = Console()
         # A pipe has no width: nothing may be cut there.
         Console(width=None if console.is_terminal else 500).print(table, soft_wrap=True)
+
+    def _say(self, done: actions.Secured) -> None:
+        """What came of it besides the row that is shown: ended connections, and those that could not be."""
+        if done.dropped is not None and (done.dropped.total or done.dropped.problems):
+            self.stderr.write(done.dropped.sentence)
 
     def _stop(self, sentence: str, status: int = REFUSED) -> NoReturn:
         self.stderr.write(sentence)

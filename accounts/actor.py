@@ -1,0 +1,67 @@
+"""Who acts on accounts, and how far that person's role reaches."""
+
+from __future__ import annotations
+
+import getpass
+from dataclasses import dataclass
+from typing import Self
+
+from accounts.models import Domain, Role, User
+
+
+class NotAllowed(Exception):
+    """The person's role does not reach that far."""
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """The person behind a page, command or job. `source` is page, shell or system."""
+
+    name: str
+    role: Role
+    domain: str = ""
+    source: str = "page"
+
+    @classmethod
+    def of(cls, user: User, *, impersonator: str = "") -> Self:
+        """The user of a page; with the administrator who acts in that user's place, where there is one."""
+        domain = user.domain.name if user.domain is not None else ""
+        name = f"{impersonator} as {user.email}" if impersonator else user.email
+        return cls(name[:254], Role(user.role) if user.is_active or impersonator else Role.USER, domain)
+
+    @classmethod
+    def at_the_shell(cls) -> Self:
+        """Whoever may run commands on this machine reads the spool's files anyway: a system administrator."""
+        return cls(f"{getpass.getuser()} (shell)", Role.SYSTEM_ADMINISTRATOR, source="shell")
+
+    @classmethod
+    def system(cls) -> Self:
+        """Mailspool itself: releases that were set for a time, for example."""
+        return cls("mailspool", Role.SYSTEM_ADMINISTRATOR, source="system")
+
+    def is_person(self, user: User) -> bool:
+        """Whether this is that user, or somebody in that user's place."""
+        return self.name == user.email or self.name.endswith(f" as {user.email}")
+
+    def require_administration(self) -> None:
+        """Raises NotAllowed for all but system administrators."""
+        if self.role is not Role.SYSTEM_ADMINISTRATOR:
+            raise NotAllowed("Only a system administrator may do that.")
+
+    def require_domain(self, domain: Domain | None) -> None:
+        """Raises NotAllowed unless the domain is this person's to administer."""
+        if self.role is Role.SYSTEM_ADMINISTRATOR:
+            return
+        if self.role is not Role.DOMAIN_ADMINISTRATOR or domain is None or domain.name != self.domain:
+            raise NotAllowed("Only an administrator of the domain may do that.")
+
+    def require_user(self, user: User) -> None:
+        """Raises NotAllowed unless the user is this person's to administer, or is this person.
+
+        A domain administrator does not reach system administrators, whose addresses may lie in the domain.
+        """
+        if self.role is Role.SYSTEM_ADMINISTRATOR or self.is_person(user):
+            return
+        if user.is_system_administrator:
+            raise NotAllowed("Only a system administrator may do that to a system administrator.")
+        self.require_domain(user.domain)

@@ -1,0 +1,159 @@
+"""All connections together, and dropping them: what pages, commands and other actions call."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+from accounts import history
+from accounts.actor import Actor, NotAllowed
+from accounts.connections import bus, dovecot, web
+from accounts.connections.connection import Connection, Match, Unreachable
+from accounts.models import Role, User
+
+MOST_LISTED = 1_000
+GOODBYE = "421 4.7.0 An administrator has ended this connection"
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """Who is connected. `total` counts also what is not listed; `problems` say who could not be asked."""
+
+    connections: list[Connection]
+    total: int
+    problems: list[str]
+
+
+@dataclass(slots=True)
+class Dropped:
+    """How many connections were ended, by kind, and what stood in the way of the others."""
+
+    smtp: int = 0
+    web: int = 0
+    mailbox: int = 0
+    problems: list[str] = field(default_factory=list)
+
+    @property
+    def total(self) -> int:
+        return self.smtp + self.web + self.mailbox
+
+    @property
+    def sentence(self) -> str:
+        """ "3 connections ended: 2 SMTP, 1 web." And what may still be open."""
+        kinds = ((self.smtp, "SMTP"), (self.web, "web"), (self.mailbox, "mailbox"))
+        named = ", ".join(f"{count} {name}" for count, name in kinds if count)
+        text = f"{self.total} connection{'s' if self.total != 1 else ''} ended: {named}." if named else (
+            "No connection was open." if not self.problems else "No connection was ended."
+        )  # fmt: skip
+        return " ".join([text, *self.problems])
+
+
+def listing(actor: Actor, *, user: str = "", ip: str = "", domain: str = "", most: int = MOST_LISTED) -> Listing:
+    """Everybody who is connected, as far as `actor` may know; newest first. Never raises for a server that is away.
+
+    Raises NotAllowed.
+    """
+    match = Match(frozenset({user.lower()}) if user else frozenset(), domain.lower(), ip)
+    match = _within_reach(actor, match)
+    found: list[Connection] = []
+    problems: list[str] = []
+    rows, total = web.connections(match, most)
+    found += rows
+    try:
+        answers = bus.ask("list", match, most=most)
+        for row in answers.rows:
+            found += map(Connection.from_json, row["connections"])
+            total += row["total"]
+        problems += _silence(answers.silent)
+    except Unreachable as error:
+        problems.append(str(error))
+    if dovecot.is_configured():
+        try:
+            rows = dovecot.connections(match)
+            found += rows
+            total += len(rows)
+        except Unreachable as error:
+            problems.append(str(error))
+    found.sort(key=lambda connection: (connection.since is not None, connection.since, connection.id), reverse=True)
+    return Listing(found[:most], total, problems)
+
+
+def drop(
+    actor: Actor, *, user: User | str | None = None, users: Iterable[str] = (), ip: str | None = None,
+    domain: str | None = None, keep_session: str = "",
+) -> Dropped:  # fmt: skip
+    """End all connections of a user, of several, of everybody in a domain, or from an address: in every process, now.
+
+    An SMTP client in the middle of its message is cut off, and the message is not taken. The web session with the key
+    `keep_session` stays. Call it outside a transaction. Raises NotAllowed, and ValueError when nothing is chosen.
+    """
+    addresses = {str(one).lower() for one in (*users, *([user] if user is not None else []))}
+    match = Match(frozenset(addresses), (domain or "").lower(), ip or "")
+    if match.is_for_all:
+        raise ValueError("Say whose connections to drop.")
+    return _drop(actor, _within_reach(actor, match), keep_session)
+
+
+def drop_one(actor: Actor, id: str, *, keep_session: str = "") -> Dropped:
+    """End the one connection that a listing called `id`. Raises NotAllowed."""
+    if not id:
+        raise ValueError("Say which connection to drop.")
+    return _drop(actor, _within_reach(actor, Match(id=id)), keep_session)
+
+
+def end_quietly(users: Iterable[str] = (), *, domain: str = "", keep_session: str = "") -> Dropped:
+    """`drop` as a part of another action, which is what gets written down."""
+    return _end(Match(frozenset(one.lower() for one in users), domain.lower()), keep_session)
+
+
+def _drop(actor: Actor, match: Match, keep_session: str) -> Dropped:
+    dropped = _end(match, keep_session)
+    on = ", ".join(sorted(match.users)) or match.ip or match.domain or f"connection {match.id}"
+    user = User.objects.filter(email__in=match.users).first() if len(match.users) == 1 else None
+    history.record(actor, "drop connections", on, dropped.sentence, user=user)
+    return dropped
+
+
+def _end(match: Match, keep_session: str) -> Dropped:
+    dropped = Dropped(web=web.end(match, keep=keep_session))
+
+    def listeners() -> None:
+        answers = bus.ask("end", match, text=GOODBYE)
+        dropped.smtp = sum(row["ended"] for row in answers.rows)
+        dropped.problems += _silence(answers.silent)
+
+    def mailboxes() -> None:
+        dropped.mailbox = dovecot.end(match) if dovecot.is_configured() else 0
+
+    for part, left in ((listeners, "SMTP"), (mailboxes, "IMAP and POP")):
+        _tried(part, dropped, left)
+    return dropped
+
+
+def _tried(part: Callable[[], None], dropped: Dropped, left: str) -> None:
+    try:
+        part()
+    except Unreachable as error:
+        dropped.problems.append(f"{error} {left} connections may still be open; try again.")
+
+
+def _silence(count: int) -> list[str]:
+    if not count:
+        return []
+    who = "One SMTP listener" if count == 1 else f"{count} SMTP listeners"
+    return [f"{who} did not answer in time; the connections there are not known."]
+
+
+def _within_reach(actor: Actor, match: Match) -> Match:
+    """`match`, narrowed to what this person administers. Raises NotAllowed."""
+    if actor.role is Role.SYSTEM_ADMINISTRATOR:
+        return match
+    if actor.role is Role.DOMAIN_ADMINISTRATOR and actor.domain and match.domain in ("", actor.domain):
+        administrators = User.objects.filter(email__in=match.users, role=Role.SYSTEM_ADMINISTRATOR)
+        if not administrators.exists() or all(map(actor.is_person, administrators)):
+            return Match(match.users, actor.domain, match.ip, match.id)
+    people = list(User.objects.filter(email__in=match.users))
+    # An address that nobody has is nobody's own.
+    if people and len(people) == len(match.users) and all(map(actor.is_person, people)):
+        return match
+    raise NotAllowed("Only an administrator may see and end the connections of others.")

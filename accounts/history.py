@@ -1,0 +1,35 @@
+"""Writing down what was done to accounts, and by whom: the one place. Others may listen to it."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from django.dispatch import Signal
+from django.utils import timezone
+
+from accounts.actor import Actor
+from accounts.models import AccountEvent, Login, User, WebSession
+
+LOGIN_DAYS = 90
+EVENT_DAYS = 730
+
+# Sent with `event` and `actor` after an AccountEvent was written.
+recorded = Signal()
+
+
+def record(actor: Actor, action: str, on: str, outcome: str, *, user: User | None = None) -> AccountEvent:
+    """What was done, in the words of the audit."""
+    event = AccountEvent.objects.create(
+        at=timezone.now(), actor=actor.name, source=actor.source, action=action, on=on[:320], outcome=outcome[:500],
+        user=user if user is not None and user.pk is not None else None,
+    )  # fmt: skip
+    recorded.send(sender=AccountEvent, event=event, actor=actor)
+    return event
+
+
+def forget(now: datetime) -> int:
+    """Remove logins and events that were kept long enough, and web sessions that are over; how many rows."""
+    logins, _ = Login.objects.filter(day__lt=(now - timedelta(days=LOGIN_DAYS)).date()).delete()
+    events, _ = AccountEvent.objects.filter(at__lt=now - timedelta(days=EVENT_DAYS)).delete()
+    sessions, _ = WebSession.objects.filter(expire_date__lt=now).delete()
+    return logins + events + sessions

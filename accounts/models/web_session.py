@@ -1,0 +1,37 @@
+"""Who is logged in by the web: Django's session, with what is needed to list sessions and to end them."""
+
+from __future__ import annotations
+
+import uuid
+
+from django.contrib.sessions.backends.base import SessionBase
+from django.contrib.sessions.base_session import AbstractBaseSession
+from django.db import models
+
+
+class WebSession(AbstractBaseSession):
+    """A session of the console or of the user site. `user` is null before a login.
+
+    `public_id` names it on pages: the key itself would let in whoever reads it.
+    """
+
+    public_id = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
+    user = models.ForeignKey(
+        "accounts.User", on_delete=models.CASCADE, null=True, blank=True, related_name="web_sessions"
+    )
+    ip = models.CharField("IP address", max_length=45, blank=True, default="", db_index=True)
+    agent = models.CharField("browser", max_length=200, blank=True, default="")
+    since = models.DateTimeField(null=True, blank=True)
+    impersonator = models.ForeignKey(
+        "accounts.User", on_delete=models.CASCADE, null=True, blank=True, related_name="impersonations",
+        help_text="The administrator who is in the user's place.",
+    )  # fmt: skip
+
+    def __str__(self) -> str:
+        return str(self.public_id)
+
+    @classmethod
+    def get_session_store_class(cls) -> type[SessionBase]:
+        from accounts.connections.web import SessionStore
+
+        return SessionStore

@@ -1,0 +1,50 @@
+"""What new users of a domain start with, and giving it to those that are there."""
+
+from __future__ import annotations
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import reverse
+from django.views.decorators.http import require_http_methods
+
+from accounts import actions, history, propagation
+from accounts.models import DomainUserDefaults, User
+from mailspool.portal.access import Member, domain_administrator, page
+from mailspool.portal.forms import LIMITS, DefaultsForm
+
+
+@require_http_methods(["GET", "POST"])
+@domain_administrator
+def shown(request: HttpRequest, who: Member) -> HttpResponse:
+    """POST saves (`save`), shows what propagating would change (`look`), or propagates (`propagate`)."""
+    row = DomainUserDefaults.of(who.domain)
+    what = request.POST.get("do", "") if request.method == "POST" else ""
+    form = DefaultsForm(request.POST if what == "save" else None, instance=row)
+    here = reverse("portal:defaults")
+    if what == "save" and form.is_valid():
+        actions.change_defaults(row, **{name: form.cleaned_data[name] for name in LIMITS})
+        history.record(who.actor, "change defaults", who.domain.name, "What new users start with was changed")
+        messages.success(request, "Saved. New users start with it; those that are there keep what they have.")
+        return HttpResponseRedirect(here)
+    chosen = [name for name in request.POST.getlist("field") if name in LIMITS]
+    preview, error = None, ""
+    if what in ("look", "propagate"):
+        # Who administers the server is not reached from here.
+        users = User.objects.filter(domain=who.domain).exclude(role="admin")
+        try:
+            preview = propagation.preview(row, chosen, users)
+            if what == "propagate":
+                number = propagation.propagate(row, chosen, users)
+                history.record(who.actor, "propagate defaults", who.domain.name, f"{number} users changed")
+                messages.success(request, f"{number} of {preview.chosen} users changed.")
+                return HttpResponseRedirect(here)
+        except propagation.NoFieldChosen as problem:
+            error = str(problem)
+    labels = propagation.fields_of(row)
+    return page(
+        request, who, "portal/defaults.html", "Defaults for new users",
+        {
+            "form": form, "preview": preview, "error": error, "chosen": chosen,
+            "fields": [(name, label, getattr(row, name)) for name, label in labels.items()],
+        },
+    )  # fmt: skip

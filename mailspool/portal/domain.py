@@ -1,0 +1,204 @@
+"""What domain administrators do to their users, aliases and lists. Every row is looked up within the domain."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from django import forms
+from django.contrib import messages
+from django.core.exceptions import ValidationError
+from django.core.paginator import Paginator
+from django.db.models import Count, Q, QuerySet
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import get_object_or_404
+from django.urls import reverse
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+
+from accounts import actions, changes, history
+from accounts.connections.registry import end_quietly
+from accounts.models import Alias, DomainUserDefaults, MailingList, Status, User
+from mailspool.portal.access import Member, domain_administrator, page
+from mailspool.portal.forms import LIMITS, AliasForm, ListForm, UserForm
+
+PAGE = 50
+MOST_MEMBERS = 200
+_PROBLEMS = (actions.Refused, actions.NotAllowed, actions.TooManyUsers, actions.AddressTaken, actions.NotThere)
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One of the three kinds of rows, and how its pages are made."""
+
+    name: str
+    one: str
+    icon: str
+    explained: str
+    address: str
+    rows: Callable[[Member], QuerySet[Any]]
+    form: Callable[..., forms.ModelForm]
+
+
+def _users(who: Member) -> QuerySet[Any]:
+    # Not reached from here: who administers the server, and only has an address in this domain.
+    return User.objects.filter(domain=who.domain).exclude(role="admin").order_by("email")
+
+
+def _aliases(who: Member) -> QuerySet[Any]:
+    return Alias.objects.filter(domain=who.domain).prefetch_related("targets").order_by("address")
+
+
+def _lists(who: Member) -> QuerySet[Any]:
+    rows = MailingList.objects.filter(domain=who.domain).select_related("owner")
+    return rows.annotate(member_total=Count("members")).order_by("address")
+
+
+KINDS = {
+    "users": Kind("users", "user", "group", "People with a mailbox in your domain appear here.", "email", _users,
+                  UserForm),
+    "aliases": Kind("aliases", "alias", "alternate_email",
+                    "An alias is another address for one or more people, such as sales@ for two colleagues.", "address",
+                    _aliases, AliasForm),
+    "lists": Kind("lists", "mailing list", "groups",
+                  "What is written to a list goes to each of its members; what comes back goes to its owner.",
+                  "address", _lists, ListForm),
+}  # fmt: skip
+
+
+@require_GET
+@domain_administrator
+def listed(request: HttpRequest, who: Member, kind: str) -> HttpResponse:
+    """All of one kind, with a search."""
+    what, asked = KINDS[kind], request.GET.get("q", "").strip()[:254]
+    rows = what.rows(who)
+    if asked:
+        wanted = Q(**{f"{what.address}__icontains": asked})
+        rows = rows.filter(wanted | Q(name__icontains=asked) if kind == "users" else wanted)
+    shown = Paginator(rows, PAGE).get_page(request.GET.get("page"))
+    title = {"users": "Users", "aliases": "Aliases", "lists": "Mailing lists"}[kind]
+    return page(
+        request, who, "portal/rows.html", title,
+        {"kind": what, "rows": shown, "q": asked, "add": reverse(f"portal:add_{kind}"), "most": who.domain.max_users},
+    )  # fmt: skip
+
+
+@require_http_methods(["GET", "POST"])
+@domain_administrator
+def edited(request: HttpRequest, who: Member, kind: str, pk: int | None = None) -> HttpResponse:
+    """Add one (without `pk`) or change it."""
+    what = KINDS[kind]
+    row = get_object_or_404(what.rows(who), pk=pk) if pk is not None else None
+    more = {"is_own": True} if kind == "users" and row is not None and row.pk == who.user.pk else {}
+    before = changes.stored(row) if isinstance(row, User) else {}
+    form = what.form(request.POST or None, instance=row, domain=who.domain, initial=_first(who, kind, row), **more)
+    if request.method == "POST" and form.is_valid():
+        try:
+            messages.success(request, _SAVE[kind](request, who, form, before))
+            return HttpResponseRedirect(reverse(f"portal:{kind}"))
+        except _PROBLEMS as error:
+            form.add_error(None, str(error))
+        except ValidationError as error:
+            form.add_error(None, error.messages)
+    return page(
+        request, who, "portal/form.html", str(row) if row is not None else f"Add {_article(what.one)}",
+        {
+            "form": form, "agree": "Save" if row is not None else "Add", "back": reverse(f"portal:{kind}"),
+            "remove": _removal(who, kind, row), "members": _members(row),
+            "account": row if isinstance(row, User) else None,
+        },
+    )  # fmt: skip
+
+
+def _first(who: Member, kind: str, row: Any) -> dict[str, Any]:
+    if kind != "users" or row is not None:
+        return {}
+    start = DomainUserDefaults.of(who.domain)
+    return {name: getattr(start, name) for name in LIMITS}
+
+
+def _article(noun: str) -> str:
+    return f"{'an' if noun[0] in 'aeio' else 'a'} {noun}"
+
+
+def _removal(who: Member, kind: str, row: Any) -> str:
+    if row is None or (kind == "users" and row.pk == who.user.pk):
+        return ""
+    return reverse(f"portal:remove_{kind}", args=[row.pk])
+
+
+def _members(row: Any) -> dict[str, Any] | None:
+    if not isinstance(row, MailingList):
+        return None
+    addresses = list(row.members.order_by("address").values_list("address", flat=True)[:MOST_MEMBERS])
+    return {"addresses": addresses, "total": row.members.count()}
+
+
+def _save_user(request: HttpRequest, who: Member, form: Any, before: dict[str, Any]) -> str:
+    password, fields = form.cleaned_data["new_password"], dict(form.cleaned_data)
+    del fields["new_password"]
+    if not before:
+        email = fields.pop("email")
+        user = actions.add_user(email, password, **fields)
+        history.record(who.actor, "add user", user.email, f"Added as {user.get_role_display()}", user=user)
+        return f"{user} is added."
+    user = form.instance
+    status = fields.get("status", before["status"])
+    # Its own action: it ends connections.
+    user.status = before["status"]
+    user.full_clean()
+    user.save()
+    changes.record(who.actor, before, user)
+    said = ["Saved."]
+    if status != before["status"]:
+        said.append(actions.set_user_status(who.actor, user, Status(status)).sentence)
+    if password:
+        keep = request.session.session_key or "" if user.pk == who.user.pk else ""
+        said.append(actions.change_password(who.actor, user, password, keep_session=keep).sentence)
+        from accounts.admin.containing import keep_logged_in
+
+        keep_logged_in(request, user)
+    if user.email != before["email"]:
+        said.append(end_quietly([before["email"]]).sentence)
+    return " ".join(said)
+
+
+def _save_alias(request: HttpRequest, who: Member, form: Any, before: dict[str, Any]) -> str:
+    alias, is_new = form.instance, form.instance.pk is None
+    alias.full_clean()
+    alias.save()
+    actions.set_targets(alias, form.cleaned_data["targets"])
+    targets = ", ".join(form.cleaned_data["targets"])
+    history.record(who.actor, "add alias" if is_new else "change alias", alias.address, f"Stands for {targets}")
+    return f"{alias} is saved."
+
+
+def _save_list(request: HttpRequest, who: Member, form: Any, before: dict[str, Any]) -> str:
+    row, is_new = form.instance, form.instance.pk is None
+    row.full_clean()
+    row.save()
+    added = actions.add_members(row, form.cleaned_data["new_members"])
+    removed = actions.remove_members(row, form.cleaned_data.get("old_members") or [])
+    said = f"{added} members added, {removed} removed"
+    history.record(who.actor, "add list" if is_new else "change list", row.address, said)
+    return f"{row} is saved; {said}."
+
+
+_SAVE = {"users": _save_user, "aliases": _save_alias, "lists": _save_list}
+
+
+@require_POST
+@domain_administrator
+def removed(request: HttpRequest, who: Member, kind: str, pk: int) -> HttpResponse:
+    """Delete one."""
+    row = get_object_or_404(KINDS[kind].rows(who), pk=pk)
+    if kind == "users" and row.pk == who.user.pk:
+        messages.error(request, "You can't remove yourself.")
+    else:
+        name = str(row)
+        actions.remove(row)
+        history.record(who.actor, f"remove {KINDS[kind].one}", name, "Removed")
+        if kind == "users":
+            end_quietly([name])
+        messages.success(request, f"{name} is removed.")
+    return HttpResponseRedirect(reverse(f"portal:{kind}"))

@@ -1,0 +1,260 @@
+"""The forms of the user site, in its look. What they check beyond their fields is the business of accounts.actions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.contrib.auth.forms import AuthenticationForm
+from django.contrib.auth.password_validation import validate_password
+from django.core.exceptions import ValidationError
+
+from accounts import propagation
+from accounts.admin.placed import PlacedForm, addresses_in
+from accounts.models import Alias, Domain, DomainUserDefaults, MailingList, Role, Status, User
+
+LIMITS = tuple(propagation.fields_of(DomainUserDefaults()))
+# Where a domain has its own limit, its administrators may grant its users no more.
+_CAPPED = ("max_message_kb", "max_recipients")
+
+
+class Looks:
+    """Mixed into a form: fields look like those of the spool's pages."""
+
+    fields: dict[str, forms.Field]
+
+    def dress(self) -> None:
+        for field in self.fields.values():
+            if not isinstance(field.widget, forms.CheckboxInput | forms.CheckboxSelectMultiple | forms.RadioSelect):
+                field.widget.attrs["class"] = "ms-field"
+            if isinstance(field.widget, forms.Textarea):
+                field.widget.attrs["rows"] = 4
+
+
+class LoginForm(Looks, AuthenticationForm):
+    """Address and password."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["username"].label = "E-mail address"
+        self.dress()
+
+
+class SettingsForm(Looks, forms.ModelForm):
+    """What people may change about themselves."""
+
+    class Meta:
+        model = User
+        fields = ["name"]
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.dress()
+
+
+class ForwardingForm(Looks, forms.ModelForm):
+    """Where copies go."""
+
+    class Meta:
+        model = User
+        fields = ["forward_to", "forward_keeps_copy"]
+        labels = {"forward_to": "Forward to"}
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.dress()
+
+    def clean_forward_to(self) -> str:
+        return "\n".join(addresses_in(self.cleaned_data["forward_to"]))
+
+
+class PasswordForm(Looks, forms.Form):
+    """A new password, by who knows the old one or administers the account."""
+
+    old = forms.CharField(
+        label="Old password", strip=False, widget=forms.PasswordInput(attrs={"autocomplete": "current-password"})
+    )
+    new = forms.CharField(
+        label="New password", strip=False, widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
+        help_text="At least 8 characters, nothing common, not like your address.",
+    )  # fmt: skip
+    again = forms.CharField(
+        label="New password again", strip=False, widget=forms.PasswordInput(attrs={"autocomplete": "new-password"})
+    )
+
+    def __init__(self, *args: Any, user: User, needs_old: bool = True, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.user = user
+        if not needs_old:
+            del self.fields["old"]
+        self.dress()
+
+    def clean_old(self) -> str:
+        old: str = self.cleaned_data["old"]
+        if not self.user.check_password(old):
+            raise ValidationError("That is not the old password.")
+        return old
+
+    def clean(self) -> dict[str, Any] | None:
+        cleaned = super().clean()
+        new, again = self.cleaned_data.get("new"), self.cleaned_data.get("again")
+        if new and again and new != again:
+            self.add_error("again", "The two new passwords differ.")
+        elif new:
+            try:
+                validate_password(new, self.user)
+            except ValidationError as error:
+                self.add_error("new", error)
+        return cleaned
+
+
+class _InDomain(Looks, PlacedForm):
+    """A user, alias or list of one domain."""
+
+    def __init__(self, *args: Any, domain: Domain, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.domain = domain
+        self.dress()
+        self.fields[self.address_field].widget.attrs["placeholder"] = f"name@{domain.name}"
+
+    def clean(self) -> dict[str, Any] | None:
+        address = str(self.cleaned_data.get(self.address_field) or "").strip().lower()
+        if address and "@" not in address:
+            address = self.cleaned_data[self.address_field] = f"{address}@{self.domain.name}"
+        if address and address.rpartition("@")[2] != self.domain.name:
+            self.add_error(self.address_field, f"The address has to be in {self.domain.name}.")
+            return self.cleaned_data
+        return super().clean()
+
+
+class UserForm(_InDomain):
+    """A user of the domain."""
+
+    address_field = "email"
+    new_password = forms.CharField(
+        label="Password", required=False, strip=False,
+        widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
+        help_text="At least 8 characters, nothing common. Leave empty to keep the one there is.",
+    )  # fmt: skip
+
+    class Meta:
+        model = User
+        fields = ["email", "name", "new_password", "role", "status", "forward_to", "forward_keeps_copy", *LIMITS]
+
+    def __init__(self, *args: Any, is_own: bool = False, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        roles = [(role.value, role.label) for role in (Role.USER, Role.DOMAIN_ADMINISTRATOR)]
+        self.fields["role"].choices = roles  # type: ignore[attr-defined]
+        if is_own:
+            # Nobody takes the own role or locks themselves out.
+            for name in ("role", "status"):
+                del self.fields[name]
+        if self.instance.pk is None:
+            self.fields["new_password"].required = True
+            self.fields["new_password"].help_text = "At least 8 characters, nothing common."
+
+    def clean_forward_to(self) -> str:
+        return "\n".join(addresses_in(self.cleaned_data["forward_to"]))
+
+    def clean_new_password(self) -> str:
+        password: str = self.cleaned_data["new_password"]
+        if password:
+            validate_password(
+                password, User(email=str(self.data.get("email", "")), name=str(self.data.get("name", "")))
+            )
+        return password
+
+    def clean_status(self) -> Status:
+        return Status(self.cleaned_data["status"])
+
+    def clean(self) -> dict[str, Any] | None:
+        require_within(self, self.domain)
+        return super().clean()
+
+
+class DefaultsForm(Looks, forms.ModelForm):
+    """What new users of the domain start with."""
+
+    class Meta:
+        model = DomainUserDefaults
+        fields = LIMITS
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.dress()
+
+    def clean(self) -> dict[str, Any] | None:
+        require_within(self, self.instance.domain)
+        return super().clean()
+
+
+def require_within(form: forms.ModelForm, domain: Domain) -> None:
+    """Add an error for each limit that is looser than the domain's."""
+    for name in _CAPPED:
+        most, wanted = getattr(domain, name), form.cleaned_data.get(name) or 0
+        if most and wanted > most:
+            form.add_error(name, f"{domain.name} may have {most} at most; 0 leaves the domain's limit.")
+
+
+class AliasForm(_InDomain):
+    """An alias of the domain and whom it stands for."""
+
+    targets = forms.CharField(
+        label="Stands for", widget=forms.Textarea,
+        help_text="Addresses here or elsewhere, one per line. Those of users here may send as this address.",
+    )  # fmt: skip
+
+    class Meta:
+        model = Alias
+        fields = ["address", "targets", "enabled", "description"]
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if self.instance.pk is not None:
+            self.initial["targets"] = "\n".join(self.instance.targets.order_by("id").values_list("address", flat=True))
+
+    def clean_targets(self) -> list[str]:
+        return addresses_in(self.cleaned_data["targets"])
+
+    def clean(self) -> dict[str, Any] | None:
+        cleaned = super().clean()
+        if self.cleaned_data.get("address") in self.cleaned_data.get("targets", ()):
+            self.add_error("targets", f"{self.cleaned_data['address']} can't stand for itself.")
+        return cleaned
+
+
+class ListForm(_InDomain):
+    """A mailing list of the domain; boxes take many members at once."""
+
+    new_members = forms.CharField(
+        label="Add members", required=False, widget=forms.Textarea,
+        help_text="One per line or comma-separated, as many as you like. Those on the list already stay.",
+    )  # fmt: skip
+    old_members = forms.CharField(
+        label="Remove members", required=False, widget=forms.Textarea, help_text="One per line or comma-separated."
+    )
+
+    class Meta:
+        model = MailingList
+        fields = [
+            "address",
+            "owner",
+            "posting",
+            "subject_prefix",
+            "enabled",
+            "description",
+            "new_members",
+            "old_members",
+        ]
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["owner"].queryset = User.objects.filter(domain=self.domain)  # type: ignore[attr-defined]
+        if self.instance.pk is None:
+            del self.fields["old_members"]
+
+    def clean_new_members(self) -> list[str]:
+        return addresses_in(self.cleaned_data["new_members"])
+
+    def clean_old_members(self) -> list[str]:
+        return addresses_in(self.cleaned_data["old_members"])

@@ -1,0 +1,112 @@
+"""The own account: overview, settings, forwarding, password."""
+
+from __future__ import annotations
+
+from django.contrib import messages
+from django.contrib.auth.views import LoginView, LogoutView
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import reverse
+from django.views.decorators.http import require_GET, require_http_methods
+
+from accounts import actions, changes, propagation
+from accounts.admin.containing import keep_logged_in
+from accounts.models import AccountEvent, Login, User, UserDefaults
+from mailspool.portal.access import Member, member, page
+from mailspool.portal.forms import ForwardingForm, LoginForm, PasswordForm, SettingsForm
+from spool.models import Entry
+
+HISTORY = 10
+NOTE = "Mail programs and browsers that use the old password are logged out at once; this browser stays logged in."
+
+
+class SignIn(LoginView):
+    """The user site's own login: also those who are no administrators get in."""
+
+    template_name = "portal/login.html"
+    authentication_form = LoginForm
+    redirect_authenticated_user = True
+    next_page = "portal:home"
+
+    def get_context_data(self, **kwargs: object) -> dict[str, object]:
+        from django.contrib import admin
+
+        return {**admin.site.each_context(self.request), **super().get_context_data(**kwargs), "title": "Log in"}
+
+
+class SignOut(LogoutView):
+    """POST: log out."""
+
+    next_page = "portal:login"
+
+
+@require_GET
+@member
+def home(request: HttpRequest, who: Member) -> HttpResponse:
+    """Status, limits, and what happened to the account lately."""
+    user = who.user
+    return page(
+        request, who, "portal/home.html", user.email,
+        {
+            "limits": [(label, limit_of(user, name)) for name, label in propagation.fields_of(UserDefaults()).items()],
+            "events": AccountEvent.objects.filter(user=user)[:HISTORY],
+            "in_spool": Entry.objects.filter(auth_user=user.email).count(),
+            "login": Login.objects.filter(user=user).order_by("-last").first(),
+            "lists": user.owned_lists.count(),
+        },
+    )  # fmt: skip
+
+
+def limit_of(user: User, name: str) -> str:
+    """A limit in words, with where it comes from."""
+    value = getattr(user, name)
+    if value:
+        return f"{value:,}"
+    of_domain = getattr(user.domain, name, 0) if user.domain is not None else 0
+    if of_domain:
+        return f"{of_domain:,} (the domain's)"
+    return "no limit" if name == "mailbox_mb" else "the server's"
+
+
+@require_http_methods(["GET", "POST"])
+@member
+def own_settings(request: HttpRequest, who: Member) -> HttpResponse:
+    """The name that others see."""
+    before = changes.stored(who.user)
+    form = SettingsForm(request.POST or None, instance=who.user)
+    if request.method == "POST" and form.is_valid():
+        actions.change(who.user, name=form.cleaned_data["name"])
+        changes.record(who.actor, before, who.user)
+        messages.success(request, "Saved.")
+        return HttpResponseRedirect(reverse("portal:settings"))
+    return page(request, who, "portal/form.html", "Settings", {"form": form, "agree": "Save"})
+
+
+@require_http_methods(["GET", "POST"])
+@member
+def forwarding(request: HttpRequest, who: Member) -> HttpResponse:
+    """Where copies of incoming mail go."""
+    before = changes.stored(who.user)
+    form = ForwardingForm(request.POST or None, instance=who.user)
+    if request.method == "POST" and form.is_valid():
+        actions.change(who.user, **form.cleaned_data)
+        changes.record(who.actor, before, who.user)
+        messages.success(request, "Saved.")
+        return HttpResponseRedirect(reverse("portal:forwarding"))
+    return page(request, who, "portal/form.html", "Forwarding", {"form": form, "agree": "Save"})
+
+
+@require_http_methods(["GET", "POST"])
+@member
+def password(request: HttpRequest, who: Member) -> HttpResponse:
+    """A new password; every other session ends. An administrator in the user's place need not know the old one."""
+    form = PasswordForm(request.POST or None, user=who.user, needs_old=who.impersonator is None)
+    if request.method == "POST" and form.is_valid():
+        keep = request.session.session_key or ""
+        done = actions.change_password(who.actor, who.user, form.cleaned_data["new"], keep_session=keep)
+        keep_logged_in(request, who.user)
+        messages.success(request, done.sentence)
+        return HttpResponseRedirect(reverse("portal:password"))
+    return page(
+        request, who, "portal/form.html", "Password",
+        {"form": form, "agree": "Change the password", "note": NOTE},
+    )  # fmt: skip

@@ -1,0 +1,29 @@
+"""The addresses of the user site, below `/me/`."""
+
+from django.urls import path
+
+from mailspool.portal import defaults, domain, own, senders, watching
+
+app_name = "portal"
+urlpatterns = [
+    path("", own.home, name="home"),
+    path("login/", own.SignIn.as_view(), name="login"),
+    path("logout/", own.SignOut.as_view(), name="logout"),
+    path("settings/", own.own_settings, name="settings"),
+    path("forwarding/", own.forwarding, name="forwarding"),
+    path("password/", own.password, name="password"),
+    path("mail/", watching.mail, name="mail"),
+    path("mail/recall/", watching.recall, name="recall"),
+    path("connections/", watching.shown, name="connections"),
+    path("connections/drop/", watching.drop, name="drop"),
+    path("domain/defaults/", defaults.shown, name="defaults"),
+    path("domain/senders/", senders.search, name="senders"),
+]
+for _kind in domain.KINDS:
+    _with = {"kind": _kind}
+    urlpatterns += [
+        path(f"domain/{_kind}/", domain.listed, _with, name=_kind),
+        path(f"domain/{_kind}/add/", domain.edited, _with, name=f"add_{_kind}"),
+        path(f"domain/{_kind}/<int:pk>/", domain.edited, _with, name=f"edit_{_kind}"),
+        path(f"domain/{_kind}/<int:pk>/remove/", domain.removed, _with, name=f"remove_{_kind}"),
+    ]

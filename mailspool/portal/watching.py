@@ -1,0 +1,68 @@
+"""The own connections and logins, and the own mail that has not left yet."""
+
+from __future__ import annotations
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import reverse
+from django.utils import timezone
+from django.views.decorators.http import require_GET, require_POST
+
+from accounts import connections, containing
+from accounts.connections.web import ORIGIN_KEY
+from mailspool.portal.access import Member, member, page
+from spool.actions import recalling
+from spool.models import Entry
+
+MOST_MAIL = 100
+
+
+@require_GET
+@member
+def shown(request: HttpRequest, who: Member) -> HttpResponse:
+    """Who is in with this account, and who was lately."""
+    now = timezone.now()
+    found = connections.listing(who.actor, user=who.user.email)
+    return page(
+        request, who, "portal/connections.html", "Connections and logins",
+        {
+            "connected": found.connections, "problems": found.problems,
+            "own_id": request.session.get(ORIGIN_KEY, {}).get("id", ""),
+            "logins": containing.logins_of(who.user, now, now), "days": containing.LOOK_BACK.days,
+        },
+    )  # fmt: skip
+
+
+@require_POST
+@member
+def drop(request: HttpRequest, who: Member) -> HttpResponse:
+    """End all connections of the account but this browser's."""
+    keep = request.session.session_key or ""
+    dropped = connections.drop(who.actor, user=who.user, keep_session=keep)
+    messages.add_message(request, messages.WARNING if dropped.problems else messages.SUCCESS, dropped.sentence)
+    return HttpResponseRedirect(reverse("portal:connections"))
+
+
+@require_GET
+@member
+def mail(request: HttpRequest, who: Member) -> HttpResponse:
+    """What the user has sent and is still here."""
+    entries = list(Entry.objects.filter(auth_user=who.user.email).order_by("-id")[: MOST_MAIL + 1])
+    return page(
+        request, who, "portal/mail.html", "My mail in the spool",
+        {"entries": entries[:MOST_MAIL], "more": len(entries) > MOST_MAIL},
+    )  # fmt: skip
+
+
+@require_POST
+@member
+def recall(request: HttpRequest, who: Member) -> HttpResponse:
+    """Take messages back before they leave: those that are ticked."""
+    chosen = request.POST.getlist("name")[:MOST_MAIL]
+    try:
+        done = recalling.recall(who.actor, who.user, chosen)
+    except recalling.Refused as error:
+        messages.error(request, str(error))
+    else:
+        messages.success(request, done)
+    return HttpResponseRedirect(reverse("portal:mail"))
