@@ -23,7 +23,7 @@ COLUMNS = (
     Column("File Name", "c-name"), Column("Date", "c-date right", "id"), Column("Sender", "c-sender"),
     Column("Recipients", "c-rcpt right"), Column("Size", "c-size right", "size_bytes"),
     Column("Attempts", "c-tries right"), Column("Time in Quarantine", "c-age right"),
-    Column("Time of Removal", "c-removal right"), Column("Why", "c-why"),
+    Column("Time of Removal", "c-removal right"),
 )  # fmt: skip
 
 

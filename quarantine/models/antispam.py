@@ -25,12 +25,12 @@ class AntispamSettings(OneRow):
     """Without a check (see Check) no message is looked at, and the stage costs nothing."""
 
     low = models.FloatField("low from (points)", default=10, validators=_POINTS)
-    low_action = models.CharField("low", max_length=7, choices=SpamAction, default=SpamAction.HEADERS)
+    low_action = models.CharField("what becomes of it", max_length=7, choices=SpamAction, default=SpamAction.HEADERS)
     medium = models.FloatField("medium from (points)", default=20, validators=_POINTS)
-    medium_action = models.CharField("medium", max_length=7, choices=SpamAction, default=SpamAction.JUNK)
+    medium_action = models.CharField("what becomes of it", max_length=7, choices=SpamAction, default=SpamAction.JUNK)
     high = models.FloatField("high from (points)", default=30, validators=_POINTS)
     high_action = models.CharField(
-        "high",
+        "what becomes of it",
         max_length=7,
         choices=SpamAction,
         default=SpamAction.JUNK,

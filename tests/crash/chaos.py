@@ -59,7 +59,9 @@ class Chaos:
 
     def _committer(self) -> None:
         daemon = self._chance.choice(self._mailspool.listeners)
-        for child in Path(f"/proc/{daemon.pid}/task/{daemon.pid}/children").read_text().split():
+        children = Path(f"/proc/{daemon.pid}/task/{daemon.pid}/children")
+        wait_until(lambda: children.read_text().split(), "a listener that has just begun has its committer", 40)
+        for child in children.read_text().split():
             os.kill(int(child), signal.SIGKILL)
         wait_until(lambda: not daemon.alive, "the listener has ended, as its committer has", 40)
         self._pause()

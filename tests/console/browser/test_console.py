@@ -19,7 +19,10 @@ from tests.support.spool_states import attempt, take_in
 from tests.support.worker import maintenance_worker
 
 SPOOL, WAITING = "/admin/spool/entry/", "/admin/spool/entry/waiting/"
-PAGES = (SPOOL, WAITING, "/admin/spool/entry/backlog/", "/admin/spool/trace/", "/admin/spool/auditevent/")
+PAGES = (
+    SPOOL, WAITING, "/admin/spool/entry/backlog/", "/admin/spool/trace/", "/admin/spool/auditevent/",
+    "/admin/quarantine/item/spam/", "/admin/quarantine/item/virus/",
+)  # fmt: skip
 
 
 def confirm(page: Page, button: str) -> None:
