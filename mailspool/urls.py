@@ -12,6 +12,7 @@ from accounts.impersonation import Acquire, Release
 from accounts.models import User
 from mailspool.metrics import metrics
 from mailspool.overview.urls import urls as overview_urls
+from quarantine.console.release_views import release_urls
 
 
 def front(request: HttpRequest) -> HttpResponse:
@@ -23,6 +24,7 @@ def front(request: HttpRequest) -> HttpResponse:
 urlpatterns = [
     path("", front),
     *overview_urls(),
+    *release_urls(),
     path("admin/", admin.site.urls),
     path("me/", include("mailspool.portal.urls")),
     path(

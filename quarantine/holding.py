@@ -9,7 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from quarantine import removing, taking
+from quarantine import digest, removing, taking
 from quarantine.models.item import Item, ItemState, Pardon, root
 from spool import packing
 from spool.doctor import CHUNK, YOUNGEST_SECONDS, Finding
@@ -48,6 +48,7 @@ class Quarantine(Holder):
     def tidy(self, now: datetime) -> None:
         _bring_in()
         removing.finish_moves(now)
+        digest.send_due(now)
         if count := removing.remove_expired(now):
             log.info("removed %d messages from quarantine: their time was over", count)
         Pardon.objects.exclude(entry_id__in=Entry.objects.values("id")).delete()

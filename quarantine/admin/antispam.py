@@ -25,6 +25,10 @@ class AntispamSettingsAdmin(TestedAdmin):
             "fields": ["outbound_quarantine", "outbound_threshold"],
         }),
         ("Spam Quarantine", {"fields": ["keep_days", "warn_mb"]}),
+        ("Digest", {
+            "description": "A mail each day to those concerned by what was quarantined since the last one.",
+            "fields": ["digest", "digest_hour", "console_url"],
+        }),
         ("Limits", {"fields": ["max_content_kb"]}),
     ]  # fmt: skip
 

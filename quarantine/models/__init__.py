@@ -1,6 +1,6 @@
 """Data of the quarantine, one module per subject."""
 
-from quarantine.models.antispam import AntispamSettings, SpamAction, TrustedSender
+from quarantine.models.antispam import AntispamSettings, DigestFor, DigestMark, SpamAction, TrustedSender
 from quarantine.models.antivirus import AntivirusSettings, WhenOversize, WhenUnanswered
 from quarantine.models.check import Check, CheckKind
 from quarantine.models.count import CheckCount
@@ -12,6 +12,8 @@ __all__ = [
     "Check",
     "CheckCount",
     "CheckKind",
+    "DigestFor",
+    "DigestMark",
     "Item",
     "ItemKind",
     "ItemState",

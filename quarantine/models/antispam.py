@@ -21,6 +21,15 @@ class SpamAction(models.TextChoices):
     DELETE = "delete", "Delete it"
 
 
+class DigestFor(models.TextChoices):
+    """Who is told once a day of what was quarantined."""
+
+    NOBODY = "nobody", "Nobody"
+    ADMINISTRATORS = "admins", "Domain administrators, with links to resend"
+    USERS = "users", "Users, of their own mail"
+    BOTH = "both", "Domain administrators and users"
+
+
 class AntispamSettings(OneRow):
     """Without a check (see Check) no message is looked at, and the stage costs nothing."""
 
@@ -59,6 +68,16 @@ class AntispamSettings(OneRow):
     warn_mb = models.PositiveIntegerField(
         "warn when they take more than (MB)", default=2_000, validators=between(1, 10_000_000)
     )
+    digest = models.CharField("daily digest for", max_length=6, choices=DigestFor, default=DigestFor.NOBODY)
+    digest_hour = models.PositiveSmallIntegerField(
+        "digest from (hour)", default=7, validators=between(0, 23), help_text="In the server's time zone."
+    )
+    console_url = models.URLField(
+        "address of this console",
+        blank=True,
+        default="",
+        help_text="As browsers reach it, https://mail.example.org; for the links of the digest. Empty for no links.",
+    )
     max_content_kb = models.PositiveIntegerField(
         "largest message to look into (KB)",
         default=4_096,
@@ -80,6 +99,16 @@ class AntispamSettings(OneRow):
     @property
     def max_content_bytes(self) -> int:
         return self.max_content_kb * 1024
+
+
+class DigestMark(models.Model):
+    """How far the digests have come: one row."""
+
+    day = models.DateField(null=True, blank=True)
+    last_item = models.BigIntegerField(default=0)
+
+    def __str__(self) -> str:
+        return f"digests sent on {self.day}"
 
 
 class TrustedSender(models.Model):
