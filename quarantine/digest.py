@@ -88,10 +88,8 @@ def _send(user: User, items: Sequence[Item], settings: AntispamSettings, now: da
     if not user.is_active:
         return False
     try:
-        submission = Submission(
-            Envelope("", accept(user.email), origin=Origin.DSN), _message(user, items, settings, now)
-        )
-        intake.accept([submission])
+        envelope = Envelope("", accept(user.email, notify="NEVER"), origin=Origin.DSN)
+        intake.accept([Submission(envelope, _message(user, items, settings, now))])
     except (RefusedRecipient, intake.IntakeError) as error:
         log.warning("%s gets no digest: %s", user.email, getattr(error, "reply", "") or error)
         return False

@@ -1,7 +1,7 @@
 """Links by which a domain administrator resends one message from a digest: signed, for a time, and of use once.
 
-A link names one item and for whom it was made. It dies with the item: once a message is resent, deleted or removed there
-is nothing left that it leads to, and what was resent is not caught by the spam check again.
+A link names one item and for whom it was made. It dies with the item: once a message is resent, deleted or removed
+there is nothing left that it leads to, and what was resent is not caught by the spam check again.
 """
 
 from __future__ import annotations
