@@ -22,6 +22,7 @@ from quarantine.models.item import ItemKind, Pardon
 from quarantine.scanning import Ruling, Scan, scan, unanswered
 from quarantine.spam import Judgement, action_for, headers_of, judge
 from quarantine.taking import Caught
+from security import lists as security_lists
 from spool.envelope import LeasedEntry
 from spool.models.entry import Direction, Origin, Status
 from spool.stages import Stage, StageContext, Taken, Verdict, WaitUntil
@@ -130,8 +131,11 @@ class SpamCheck(Stage):
 
     async def run(self, batch: Sequence[LeasedEntry], context: StageContext) -> Mapping[int, Verdict]:
         ids, senders = [entry.id for entry in batch], {entry.sender for entry in batch}
-        pardoned, trusted = await context.in_database(lambda: (pardons(ids, ItemKind.SPAM), trusted_of(senders)))
-        entries = [entry for entry in batch if entry.id not in pardoned]
+        clients = {entry.client_ip for entry in batch if entry.client_ip}
+        pardoned, trusted, exempt = await context.in_database(
+            lambda: (pardons(ids, ItemKind.SPAM), trusted_of(senders), exempt_of(clients))
+        )
+        entries = [entry for entry in batch if entry.id not in pardoned and entry.client_ip not in exempt]
         judgements = await self._judge_all(entries, trusted)
         caught, deleted = [], []
         for entry, judgement in zip(entries, judgements, strict=True):
@@ -203,6 +207,12 @@ def trusted_of(senders: set[str]) -> set[str]:
     asked = set().union(*named.values()) if named else set()
     known = set(TrustedSender.objects.filter(pattern__in=asked).values_list("pattern", flat=True)) if asked else set()
     return {sender for sender, names in named.items() if names & known}
+
+
+def exempt_of(clients: set[str]) -> set[str]:
+    """Those of the clients whose whitelist entry says that their mail is not checked for spam."""
+    lists = security_lists.current()
+    return {client for client in clients if lists.skips_spam_checks(client)}
 
 
 async def delete(caught: Sequence[Caught], context: StageContext) -> dict[int, Verdict]:

@@ -15,6 +15,8 @@ from django.core.exceptions import ValidationError
 from quarantine.engines import checks
 from quarantine.models import AntispamSettings, Check, CheckCount, CheckKind, Item, SpamAction, TrustedSender
 from quarantine.models.check import forget_checks
+from security import lists
+from security.models import WhitelistEntry
 from spool.actions import Actor, perform, undo
 from spool.delivery.maildir import folder_of
 from spool.models import AuditEvent, Entry, Trace
@@ -287,6 +289,18 @@ def test_each_level_has_its_action(spool: Spool, setting: Setting, admin: Actor,
         assert (trace.file_name, trace.outcome) == (name, "removed")
         assert trace.reply == "Deleted as spam: 25 points: rule 25"
         assert undo(admin, event_id=AuditEvent.objects.get(action="delete").id).job.done == 1
+
+
+def test_a_whitelisted_client_passes_the_check_by(spool: Spool) -> None:
+    row = WhitelistEntry(network="192.0.2.0/24", spam_bypass=True)
+    row.full_clean()
+    row.save()
+    lists.forget()
+    a_check(CheckKind.HEADER, 25, where="Subject", pattern="Lunch", name="rule")
+    from_outside(spool, a_mail())
+    from_outside(spool, a_mail(), ip="198.51.100.7")
+    spool.work()
+    assert ["X-Spam-Score" in message for message in spool.mailbox()] == [False] and len(junk()) == 1
 
 
 def test_a_trusted_sender_gets_no_points_but_those_of_spf(spool: Spool) -> None:
