@@ -5,11 +5,12 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterator, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from quarantine import digest, removing, taking
+from quarantine.models.count import CheckCount
 from quarantine.models.item import Item, ItemState, Pardon, root
 from spool import packing
 from spool.doctor import CHUNK, YOUNGEST_SECONDS, Finding
@@ -19,6 +20,8 @@ from spool.models.entry import Entry
 from spool.models.recipient import Outcome
 
 log = logging.getLogger(__name__)
+
+COUNTS_KEPT = timedelta(days=400)
 
 
 class Quarantine(Holder):
@@ -51,6 +54,7 @@ class Quarantine(Holder):
         digest.send_due(now)
         if count := removing.remove_expired(now):
             log.info("removed %d messages from quarantine: their time was over", count)
+        CheckCount.objects.filter(day__lt=(now - COUNTS_KEPT).date()).delete()
         Pardon.objects.exclude(entry_id__in=Entry.objects.values("id")).delete()
         for folder in _folders():
             try:

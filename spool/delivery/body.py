@@ -10,6 +10,17 @@ CHUNK_BYTES = 256 * 1024
 LARGEST_WHOLE_BYTES = 1024 * 1024
 
 
+class Prefixed:
+    """A file with some bytes before its own, for `chunks`."""
+
+    def __init__(self, before: bytes, file: BinaryIO) -> None:
+        self._before, self._file = before, file
+
+    def read(self, size_bytes: int) -> bytes:
+        before, self._before = self._before, b""
+        return before or self._file.read(size_bytes)
+
+
 def whole(content: bytes) -> bytes:
     """`content` ready for the wire, its final dot included."""
     if content.startswith(b"."):
@@ -19,7 +30,7 @@ def whole(content: bytes) -> bytes:
     return content + (b".\r\n" if content.endswith(b"\r\n") else b"\r\n.\r\n")
 
 
-def chunks(file: BinaryIO, size_bytes: int = CHUNK_BYTES) -> Iterator[bytes]:
+def chunks(file: BinaryIO | Prefixed, size_bytes: int = CHUNK_BYTES) -> Iterator[bytes]:
     """What `file` holds ready for the wire, piece by piece, its final dot included. Raises OSError."""
     # The last two bytes before the chunk; the first line begins as if one had ended.
     before = b"\r\n"

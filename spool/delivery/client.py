@@ -181,7 +181,7 @@ class Connection:
         return "DSN" in self._features
 
     async def send(
-        self, entry: LeasedEntry, recipients: Sequence[LeasedRecipient], content: bytes | BinaryIO
+        self, entry: LeasedEntry, recipients: Sequence[LeasedRecipient], content: bytes | BinaryIO | body.Prefixed
     ) -> list[Reply]:
         """One transaction: the reply that decides on each recipient, in order.
 
@@ -278,7 +278,7 @@ class Connection:
             replies += [broken] * (count - len(replies))
         return replies
 
-    async def _write_body(self, content: bytes | BinaryIO) -> None:
+    async def _write_body(self, content: bytes | BinaryIO | body.Prefixed) -> None:
         if isinstance(content, bytes):
             self._writer.write(body.whole(content))
             return

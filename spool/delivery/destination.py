@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, BinaryIO
 
 from spool.delivery import mta_sts, rests
-from spool.delivery.body import LARGEST_WHOLE_BYTES
+from spool.delivery.body import LARGEST_WHOLE_BYTES, Prefixed
 from spool.delivery.client import Connection, ConnectionFailed, Peer, TLSFailed
 from spool.delivery.mx import Host, NoRoute
 from spool.delivery.replies import BrokenReply, Reply
@@ -256,13 +256,15 @@ class Destination:
                     transaction.note(refusal.text, refusal.code, peer, connection.tls, started)
                     transaction.answer([refusal] * len(transaction.recipients), peer.name, relayed=False)
                     return True
-                content: bytes | BinaryIO
+                content: bytes | BinaryIO | Prefixed
                 if entry.size_bytes <= LARGEST_WHOLE_BYTES:
                     content = entry.read()
                     if self._lmtp and entry.added_header:
                         content = entry.added_header + content
                 else:
                     content = files.enter_context(entry.path.open("rb"))
+                    if self._lmtp and entry.added_header:
+                        content = Prefixed(entry.added_header, content)
                 replies = await connection.send(entry, transaction.recipients, content)
             except FileNotFoundError as error:
                 transaction.fail(f"the message file is missing: {error.filename}", "4.3.0", started=started)

@@ -23,6 +23,7 @@ from spool.models import AuditEvent, Entry, Trace
 from tests.spool.passing import ANN, FAR, Spool
 from tests.support.broken_server import BrokenServer
 from tests.support.rspamd import Rspamd
+from tests.support.smtp_peer import SmtpPeer
 from tests.support.spamd import GTUBE, Spamd
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -289,6 +290,18 @@ def test_each_level_has_its_action(spool: Spool, setting: Setting, admin: Actor,
         assert (trace.file_name, trace.outcome) == (name, "removed")
         assert trace.reply == "Deleted as spam: 25 points: rule 25"
         assert undo(admin, event_id=AuditEvent.objects.get(action="delete").id).job.done == 1
+
+
+@pytest.mark.parametrize("size", [500, 1_500_000])
+def test_by_lmtp_the_header_says_that_it_is_spam(spool: Spool, size: int) -> None:
+    a_check(CheckKind.HEADER, 25, where="Subject", pattern="Lunch", name="rule")
+    content = a_mail("\r\n".join(["x" * 70] * (size // 72)))
+    with SmtpPeer(lmtp=True) as store:
+        spool.settings(local_store="lmtp", lmtp_address=f"127.0.0.1:{store.port}")
+        from_outside(spool, content)
+        spool.work()
+        [taken] = store.taken
+    assert b"\r\nX-Spam-Flag: YES\r\n" in taken.content and taken.content.endswith(content)
 
 
 def test_a_whitelisted_client_passes_the_check_by(spool: Spool) -> None:
