@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from django.core.exceptions import ValidationError
-from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
+from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator, URLValidator
 from django.db import models
 
 from accounts.addresses import InvalidAddress, normalise_address, normalise_domain
@@ -72,10 +72,12 @@ class AntispamSettings(OneRow):
     digest_hour = models.PositiveSmallIntegerField(
         "digest from (hour)", default=7, validators=between(0, 23), help_text="In the server's time zone."
     )
-    console_url = models.URLField(
+    console_url = models.CharField(
         "address of this console",
+        max_length=200,
         blank=True,
         default="",
+        validators=[URLValidator(["http", "https"])],
         help_text="As browsers reach it, https://mail.example.org; for the links of the digest. Empty for no links.",
     )
     max_content_kb = models.PositiveIntegerField(
