@@ -78,9 +78,9 @@ def _concerned(settings: AntispamSettings, after: int, newest: int) -> Iterable[
             yield user, by_domain[user.domain.name]
     if settings.digest in (DigestFor.USERS, DigestFor.BOTH):
         told = User.objects.select_related("domain").filter(role=Role.USER)
-        addresses = sorted(by_address)
-        for start in range(0, len(addresses), _CHUNK):
-            for user in told.filter(email__in=addresses[start : start + _CHUNK]):
+        known = sorted(by_address)
+        for start in range(0, len(known), _CHUNK):
+            for user in told.filter(email__in=known[start : start + _CHUNK]):
                 yield user, by_address[user.email]
 
 
