@@ -17,8 +17,8 @@ from quarantine.trying import LARGEST_BYTES, Envelope, try_content
 class TestedAdmin(OneRowAdmin):
     """A page of settings with its engines' health below, and a test box."""
 
-    change_form_before_template = "quarantine/_health.html"
-    change_form_after_template = "quarantine/_try.html"
+    change_form_outer_before_template = "quarantine/_health.html"
+    change_form_outer_after_template = "quarantine/_try.html"
     looks_for = "virus"
 
     def engines(self) -> list[str]:

@@ -6,7 +6,7 @@ from django.utils import timezone
 from playwright.sync_api import expect
 
 from quarantine import taking
-from quarantine.models import Item, ItemKind
+from quarantine.models import AntispamSettings, Check, CheckKind, Item, ItemKind
 from quarantine.taking import Caught
 from spool import intake, leases, statements
 from spool.models import Entry
@@ -68,4 +68,14 @@ def test_a_deletion_is_undone_by_the_button_beside_it(console: Console) -> None:
     expect(page.locator(".ms-entry")).to_have_count(0)
     page.click(".ms-result >> text=Undo")
     expect(page.locator(".ms-entry")).to_have_count(1)
+    assert console.misdeeds == []
+
+
+def test_a_message_is_tried_out_on_the_page_antispam(console: Console) -> None:
+    AntispamSettings.load()
+    Check.objects.create(name="rule", kind=CheckKind.HEADER, where="Subject", pattern="prize", weight=12)
+    page = console.open("/admin/quarantine/antispamsettings/1/change/")
+    page.fill("#try-message", "Subject: A prize\n\nhello")
+    page.get_by_role("button", name="Try", exact=True).click()
+    expect(page.locator("#tried")).to_contain_text("12 points: rule 12")
     assert console.misdeeds == []
