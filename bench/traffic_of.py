@@ -21,8 +21,8 @@ from django.utils import timezone  # noqa: E402
 
 from spool import statements  # noqa: E402
 from spool.models import TrafficKind, TrafficSeries, TrafficState  # noqa: E402
+from spool.models.traffic import LATENCY  # noqa: E402
 from spool.traffic import rolling  # noqa: E402
-from spool.traffic.adding import BOUNDS_SECONDS  # noqa: E402
 
 KEYS = 50_000
 DOMAINS = 5_000
@@ -84,12 +84,12 @@ def _series(chance: random.Random, now: int, deliveries: int) -> None:
     for minute in [*range(now - 527_040, now - 2880, 60), *range(now - 2880, now + 1)]:
         span = 1 if minute >= now - 2880 else 60
         number = round(deliveries / 1440 * span * (0.5 + chance.random()))
-        latency = [number // (2 + place) for place in range(len(BOUNDS_SECONDS) + 1)]
+        latency = {name: number // (2 + place) for place, name in enumerate(LATENCY)}
         rows.append(
             TrafficSeries(
                 span=span, minute=minute if span == 1 else minute // 60 * 60, received_inbound=number // 3,
                 received_outbound=number // 2, delivered_local=number * 4 // 10, delivered_remote=number * 6 // 10,
-                bounced=number // 50, latency=latency, depth={"waiting": 900, "remote": chance.randrange(50)},
+                bounced=number // 50, **latency, depth={"waiting": 900, "remote": chance.randrange(50)},
             )
         )  # fmt: skip
     TrafficSeries.objects.bulk_create(rows, batch_size=5_000, ignore_conflicts=True)

@@ -17,7 +17,7 @@ from typing import Any, cast
 import django
 from django.conf import settings
 from django.db import Error as DatabaseError
-from django.db.models import Count, Min, Q
+from django.db.models import Count, Min, Q, Sum
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from prometheus_client import CollectorRegistry
@@ -30,8 +30,7 @@ from mailspool import VERSION, heartbeats
 from mailspool.health import redis_client
 from spool.models import AlertEvent, TrafficKind, TrafficSeries, TrafficState, TrafficTotal
 from spool.models.entry import Entry, Status
-from spool.models.traffic import WHOLE
-from spool.traffic.adding import BOUNDS_SECONDS
+from spool.models.traffic import LATENCY, WHOLE
 from spool.traffic.rolling import minute_of, window_start
 from spool.traffic.series import percentile
 
@@ -148,9 +147,10 @@ def _traffic() -> Iterator[Metric]:
         for value, kind in kinds.items():
             counted.add_metric([value], totals.get(kind.value, 0))
         yield counted
-    recent = [0] * (len(BOUNDS_SECONDS) + 1)
-    for row in TrafficSeries.objects.filter(span=1, minute__gte=window_start(minute_of(now), 5)):
-        recent = [a + b for a, b in zip(recent, row.latency, strict=True)] if row.latency else recent
+    sums = TrafficSeries.objects.filter(span=1, minute__gte=window_start(minute_of(now), 5)).aggregate(
+        **{name: Sum(name, default=0) for name in LATENCY}
+    )
+    recent = [sums[name] for name in LATENCY]
     latency = GaugeMetricFamily(
         "mailspool_delivery_latency_seconds", "Time in the spool, of the last five minutes' deliveries.",
         labels=["quantile"],

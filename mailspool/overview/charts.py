@@ -1,4 +1,7 @@
-"""Charts as numbers for templates: paths in a box of WIDTH by HEIGHT, ticks in percent, and words for each point."""
+"""Charts for templates: paths in a box of WIDTH by HEIGHT, ticks in percent, and what the mouse is told of each point.
+
+A page has some hundred points: what is the same for each of them is made here rather than by a template.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from django.utils import timezone
+from django.utils.html import escape
+from django.utils.safestring import SafeString, mark_safe
 
 from spool.models.entry import Status
 from spool.traffic.series import Point, Range, percentile
@@ -34,15 +39,6 @@ class Tick:
 
 
 @dataclass(frozen=True, slots=True)
-class Hover:
-    """What is told of the point under the mouse: a strip from `x`, `width` wide."""
-
-    x: float
-    width: float
-    words: str
-
-
-@dataclass(frozen=True, slots=True)
 class Chart:
     """One chart. `summary` says in words what it shows; it is empty when there is nothing to draw."""
 
@@ -51,7 +47,7 @@ class Chart:
     lines: list[Line]
     y: list[Tick]
     x: list[Tick]
-    hovers: list[Hover]
+    hovers: SafeString
     summary: str
     empty: bool
 
@@ -129,21 +125,27 @@ def _chart(
         now = "–" if newest is None else form.text(newest)
         lines.append(Line(quantity.name, quantity.tone, _path(values, top), _area(values, below, top), now))
         below = values if stacked else below
+    width = f"{WIDTH / count:.1f}"
     hovers = [
-        Hover(
-            number * WIDTH / count, WIDTH / count,
-            f"{_when(point.at, wanted)}: "
-            + ", ".join(
-                f"{quantity.name} {'–' if value is None else form.text(value) + form.unit}"
-                for quantity in quantities
-                for value in [quantity.values[number]]
-            ),
-        )
+        f'<rect x="{number * WIDTH / count:.1f}" y="0" width="{width}" height="{HEIGHT}" class="ov-hover"><title>'
+        f"{escape(_told(point, number, quantities, form, wanted))}</title></rect>"
         for number, point in enumerate(points)
-    ]  # fmt: skip
+    ]
+    # Every part of it was made here or escaped.
+    drawn_hovers = mark_safe("".join(hovers))  # noqa: S308
     y = [Tick(0, form.text(0)), Tick(50, form.text(top / 2)), Tick(100, form.text(top))]
     summary = f"{title}: " + "; ".join(f"{line.name} now {line.now}" for line in lines)
-    return Chart(name, title, lines, y, _times(points, wanted), hovers, summary, empty=not any(known))
+    return Chart(name, title, lines, y, _times(points, wanted), drawn_hovers, summary, empty=not any(known))
+
+
+def _told(point: Point, number: int, quantities: Sequence[Quantity], form: _Format, wanted: Range) -> str:
+    """What is said of a point when the mouse is over it."""
+    parts = [
+        f"{quantity.name} {'–' if value is None else form.text(value) + form.unit}"
+        for quantity in quantities
+        for value in [quantity.values[number]]
+    ]
+    return f"{_when(point.at, wanted)}: {', '.join(parts)}"
 
 
 def _stacked(quantities: Sequence[Quantity]) -> list[list[float | None]]:
@@ -237,7 +239,9 @@ def _times(points: Sequence[Point], wanted: Range) -> list[Tick]:
     """Five moments below the chart."""
     count = len(points)
     places = sorted({round(share * (count - 1) / 4) for share in range(5)})
-    return [Tick((number + 0.5) * 100 / count, _when(points[number].at, wanted, short=True)) for number in places]
+    return [
+        Tick(round((number + 0.5) * 100 / count, 1), _when(points[number].at, wanted, short=True)) for number in places
+    ]
 
 
 def _when(moment: datetime, wanted: Range, *, short: bool = False) -> str:

@@ -5,6 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cache
+from urllib.parse import urlencode
+
+from django.urls import reverse
 
 from accounts import directory
 from accounts.models import Status, User
@@ -35,6 +39,8 @@ class Cell:
 
     number: int
     window: Window
+    # The deliveries that it counts.
+    link: str = ""
 
     @property
     def words(self) -> str:
@@ -51,7 +57,8 @@ class Row:
     spark_words: str
     marks: list[Mark]
     rises: bool
-    spool_query: str
+    spool_link: str
+    menu_link: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,15 +109,36 @@ def look_up(keys: Mapping[str, set[str]]) -> Known:
 
 
 def _row(table: Table, top: TopRow, known: Known) -> Row:
+    query = urlencode({"key": top.key})
     return Row(
-        top.key, cells_of(top), sparkline(top.hours), f"Last {len(top.hours)} hours, most {max(top.hours):,} in one",
-        marks(table, top.key, known), top.rises, table.spool_query(top.key),
+        top.key, cells_of(top, table.name, query), sparkline(top.hours),
+        f"Last {len(top.hours)} hours, most {max(top.hours):,} in one", marks(table, top.key, known), top.rises,
+        f"{_spool()}?{table.spool_query(top.key)}", f"{_menu(table.name)}?{query}",
     )  # fmt: skip
 
 
-def cells_of(top: TopRow) -> list[Cell]:
+def cells_of(top: TopRow, table: str, query: str = "") -> list[Cell]:
     """Its windows, in the order of the columns."""
-    return [Cell(getattr(top, window.attribute), window) for window in WINDOWS]
+    end = f"?{query}" if query else ""
+    return [
+        Cell(getattr(top, window.attribute), window, f"{_behind(table, window.name)}{end}") for window in WINDOWS
+    ]  # fmt: skip
+
+
+# A page has hundreds of links that differ in their query alone.
+@cache
+def _behind(table: str, window: str) -> str:
+    return reverse("overview_behind", args=[table, window])
+
+
+@cache
+def _menu(table: str) -> str:
+    return reverse("overview_menu", args=[table])
+
+
+@cache
+def _spool() -> str:
+    return reverse("admin:spool_entry_changelist")
 
 
 def marks(table: Table, key: str, known: Known) -> list[Mark]:

@@ -42,11 +42,14 @@ def _context(request: HttpRequest) -> dict[str, Any]:
     counts = whole([TrafficKind.LOCAL, TrafficKind.REMOTE], now)
     local, remote = counts[TrafficKind.LOCAL], counts[TrafficKind.REMOTE]
     state = TrafficState.objects.first()
-    rows = [("Local deliveries", Kind.LOCAL, cells_of(local)), ("Remote deliveries", Kind.REMOTE, cells_of(remote))]
+    rows = [
+        ("Local deliveries", cells_of(local, Kind.LOCAL.value)),
+        ("Remote deliveries", cells_of(remote, Kind.REMOTE.value)),
+    ]
     return {
         "now": now, "range": wanted, "ranges": RANGES.values(), "windows": WINDOWS,
-        "activity": [(name, kind.value, cells) for name, kind, cells in rows],
-        "together": [f"{here.number + there.number:,}" for here, there in zip(rows[0][2], rows[1][2], strict=True)],
+        "activity": rows,
+        "together": [f"{here.number + there.number:,}" for here, there in zip(rows[0][1], rows[1][1], strict=True)],
         "tables": shown_tables(now), "charts": charts(points(wanted, now), wanted), "state": state,
         "stale": state is not None and (now - state.rolled).total_seconds() > STALE_SECONDS,
         "here": reverse("admin:index"), "full_path": request.get_full_path(),

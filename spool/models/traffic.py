@@ -22,6 +22,11 @@ class TrafficKind(models.IntegerChoices):
     BOUNCED = 12, "Recipients that bounced or expired"
 
 
+# The upper bounds of the latency histogram; what took longer than the last has a place of its own.
+BOUNDS_SECONDS = (0.25, 0.5, 1, 2, 5, 15, 60, 300, 900, 3600, 14400, 86400)
+LATENCY = tuple(f"latency_{place:02}" for place in range(len(BOUNDS_SECONDS) + 1))
+# The columns of the series that are added up.
+COUNTED = ("received_inbound", "received_outbound", "delivered_local", "delivered_remote", "bounced", *LATENCY)
 # The key of what is counted for the whole server.
 WHOLE = "-"
 
@@ -86,8 +91,21 @@ class TrafficSeries(models.Model):
     delivered_local = models.IntegerField(default=0)
     delivered_remote = models.IntegerField(default=0)
     bounced = models.IntegerField(default=0, help_text="Recipients that were refused for good, or expired.")
-    latency = models.JSONField(default=list, help_text="Deliveries by time in the spool: see series.BOUNDS_SECONDS.")
     depth = models.JSONField(default=dict, help_text="Messages in the spool by status, at the last look.")
+    # Deliveries by their time in the spool, up to each of BOUNDS_SECONDS and longer. Columns, so that SQL adds them up.
+    latency_00 = models.IntegerField(default=0)
+    latency_01 = models.IntegerField(default=0)
+    latency_02 = models.IntegerField(default=0)
+    latency_03 = models.IntegerField(default=0)
+    latency_04 = models.IntegerField(default=0)
+    latency_05 = models.IntegerField(default=0)
+    latency_06 = models.IntegerField(default=0)
+    latency_07 = models.IntegerField(default=0)
+    latency_08 = models.IntegerField(default=0)
+    latency_09 = models.IntegerField(default=0)
+    latency_10 = models.IntegerField(default=0)
+    latency_11 = models.IntegerField(default=0)
+    latency_12 = models.IntegerField(default=0)
 
     class Meta:
         verbose_name_plural = "traffic series"

@@ -11,31 +11,16 @@ from typing import Any
 
 from spool import statements
 from spool.models.recipient import Kind, Outcome
-from spool.models.traffic import WHOLE
+from spool.models.traffic import BOUNDS_SECONDS, LATENCY, WHOLE
 from spool.models.traffic import TrafficKind as K
-
-# The upper bounds of the latency histogram; what took longer than the last has a place of its own.
-BOUNDS_SECONDS = (0.25, 0.5, 1, 2, 5, 15, 60, 300, 900, 3600, 14400, 86400)
-
-
-@dataclass(slots=True)
-class Delta:
-    """By how much one minute of the series grows."""
-
-    received_inbound: int = 0
-    received_outbound: int = 0
-    delivered_local: int = 0
-    delivered_remote: int = 0
-    bounced: int = 0
-    latency: list[int] = field(default_factory=lambda: [0] * (len(BOUNDS_SECONDS) + 1))
 
 
 @dataclass(slots=True)
 class Sums:
-    """Counts by (kind, key, minute), and the series by minute."""
+    """Counts by (kind, key, minute), and by how much each minute's columns of the series grow."""
 
     counts: Counter[tuple[int, str, int]] = field(default_factory=Counter)
-    series: defaultdict[int, Delta] = field(default_factory=lambda: defaultdict(Delta))
+    series: defaultdict[int, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
 
 
 def add_up(payloads: Iterable[str]) -> Sums:
@@ -54,10 +39,7 @@ def add_up(payloads: Iterable[str]) -> Sums:
 def _receipts(sums: Sums, minute: int, received: list[Any]) -> None:
     delta = sums.series[minute]
     for sender, _, outbound in received:
-        if outbound:
-            delta.received_outbound += 1
-        else:
-            delta.received_inbound += 1
+        delta["received_outbound" if outbound else "received_inbound"] += 1
         sums.counts[(K.RECEIVED_OUTBOUND if outbound else K.RECEIVED_INBOUND).value, WHOLE, minute] += 1
         sums.counts[K.RECEIVED_SENDER.value, _key(sender), minute] += 1
 
@@ -66,19 +48,19 @@ def _endings(sums: Sums, minute: int, at: float, ended: list[Any]) -> None:
     delta, counts = sums.series[minute], sums.counts
     for outcome, kind, sender, ip, recipient, created in ended:
         if outcome in _LOST:
-            delta.bounced += 1
+            delta["bounced"] += 1
             counts[K.BOUNCED.value, WHOLE, minute] += 1
             continue
         if outcome != Outcome.DELIVERED.value:
             continue
         seconds = at - statements.from_db_time(created).timestamp()
-        delta.latency[bisect_left(BOUNDS_SECONDS, seconds)] += 1
+        delta[LATENCY[bisect_left(BOUNDS_SECONDS, seconds)]] += 1
         by = _key(sender)
         if kind == Kind.REMOTE.value:
-            delta.delivered_remote += 1
+            delta["delivered_remote"] += 1
             keys = [(K.REMOTE, WHOLE), (K.OUTBOUND_SENDER, by), (K.OUTBOUND_IP, ip)]
         else:
-            delta.delivered_local += 1
+            delta["delivered_local"] += 1
             keys = [
                 (K.LOCAL, WHOLE), (K.INBOUND_RECIPIENT, _key(recipient)), (K.INBOUND_SENDER, by),
                 (K.INBOUND_IP, ip), (K.INBOUND_DOMAIN, by.rpartition("@")[2].lower()),

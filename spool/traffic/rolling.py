@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections import Counter
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -19,8 +20,8 @@ from django.utils import timezone
 
 from spool import statements
 from spool.models.entry import Entry
-from spool.models.traffic import WHOLE, TrafficSeries, TrafficState, TrafficTotal
-from spool.traffic.adding import Delta, Sums, add_up
+from spool.models.traffic import COUNTED, WHOLE, TrafficSeries, TrafficState, TrafficTotal
+from spool.traffic.adding import Sums, add_up
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +36,6 @@ SERIES_HOURS: Final = 3 * 365 * DAY
 TOTALS: Final = 400 * DAY
 # Buckets that expire in one transaction.
 EXPIRED: Final = 2_000
-COUNTED: Final = ("received_inbound", "received_outbound", "delivered_local", "delivered_remote", "bounced")
 _IDLE: Final = timedelta(seconds=10)
 # The key of the advisory lock on PostgreSQL; on SQLite whoever writes is alone.
 _LOCK: Final = 7_402_113
@@ -116,8 +116,7 @@ def _store(sums: Sums) -> None:
         " SET day = t.day + excluded.day, total = t.total + excluded.total, seen = {greatest}(t.seen, excluded.seen)",
         ("smallint", "text", "integer", "bigint", "integer"), rows,
     )  # fmt: skip
-    for minute, delta in sums.series.items():
-        _grow(1, minute, delta)
+    _grow(1, sums.series)
 
 
 def _upsert_counts(rows: list[tuple[Any, ...]]) -> None:
@@ -142,16 +141,18 @@ def _many(statement: str, types: tuple[str, ...], rows: list[tuple[Any, ...]]) -
     statements.execute(statement.format(values=source, greatest="GREATEST"), columns)
 
 
-def _grow(span: int, minute: int, delta: Delta) -> None:
-    row, _ = TrafficSeries.objects.get_or_create(span=span, minute=minute)
-    for name in COUNTED:
-        setattr(row, name, getattr(row, name) + getattr(delta, name))
-    row.latency = _sum(row.latency, delta.latency)
-    row.save()
-
-
-def _sum(one: list[int], other: list[int]) -> list[int]:
-    return [a + b for a, b in zip(one, other, strict=True)] if one else list(other)
+def _grow(span: int, series: Mapping[int, Mapping[str, int]]) -> None:
+    """Add to the columns of the series, by the minute that a span begins with."""
+    names = ", ".join(COUNTED)
+    sums = ", ".join(f"{name} = t.{name} + excluded.{name}" for name in COUNTED)
+    rows = [
+        (span, minute, "{}", *(delta.get(name, 0) for name in COUNTED)) for minute, delta in sorted(series.items())
+    ]  # fmt: skip
+    _many(
+        f"INSERT INTO spool_trafficseries AS t (span, minute, depth, {names}) {{values}}"
+        f" ON CONFLICT (span, minute) DO UPDATE SET {sums}",
+        ("smallint", "integer", "jsonb", *["integer"] * len(COUNTED)), rows,
+    )  # fmt: skip
 
 
 def _sample(minute: int) -> None:
@@ -231,17 +232,13 @@ def _expire_counts(until: int) -> bool:
 
 def _compact_series(before: int) -> None:
     """Make hours of the minutes before `before`, a whole hour. Of the depth the last look of each hour stays."""
-    old = list(TrafficSeries.objects.filter(span=1, minute__lt=before).order_by("minute"))
-    hours: dict[int, Delta] = {}
+    hours: dict[int, Counter[str]] = {}
     depths: dict[int, dict[str, int]] = {}
-    for row in old:
+    for row in TrafficSeries.objects.filter(span=1, minute__lt=before).order_by("minute"):
         hour = row.minute // HOUR * HOUR
-        delta = hours.setdefault(hour, Delta())
-        for name in COUNTED:
-            setattr(delta, name, getattr(delta, name) + getattr(row, name))
-        delta.latency = _sum(row.latency, delta.latency)
+        hours.setdefault(hour, Counter()).update({name: getattr(row, name) for name in COUNTED})
         depths[hour] = row.depth or depths.get(hour, {})
-    for hour, delta in hours.items():
-        _grow(HOUR, hour, delta)
-        TrafficSeries.objects.filter(span=HOUR, minute=hour).update(depth=depths[hour])
+    _grow(HOUR, hours)
+    for hour, depth in depths.items():
+        TrafficSeries.objects.filter(span=HOUR, minute=hour).update(depth=depth)
     TrafficSeries.objects.filter(span=1, minute__lt=before).delete()

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from spool.models.traffic import TrafficSeries
-from spool.traffic.adding import BOUNDS_SECONDS
-from spool.traffic.rolling import COUNTED, HOUR, SERIES_MINUTES, minute_of
+from spool import statements
+from spool.models.traffic import BOUNDS_SECONDS, COUNTED, LATENCY, TrafficSeries
+from spool.traffic.rolling import minute_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,31 +64,39 @@ class Point:
 
 
 def points(wanted: Range, now: datetime) -> list[Point]:
-    """The points of a range, oldest first; the last one is not over yet."""
+    """The points of a range, oldest first; the last one is not over yet. Three queries, whatever the range."""
     last = minute_of(now) // wanted.step * wanted.step
     count = wanted.minutes // wanted.step
     first = last - (count - 1) * wanted.step
-    found = [Point(first + number * wanted.step, wanted.step) for number in range(count)]
-    rows = TrafficSeries.objects.filter(minute__gte=first // HOUR * HOUR).order_by("minute", "span")
-    if wanted.minutes <= SERIES_MINUTES - HOUR:
-        rows = rows.filter(span=1)
-    for row in rows:
-        # The hour in which a range begins was perhaps made one bucket already.
-        place = max(0, (row.minute - first) // wanted.step)
-        if row.minute + row.span > first and place < count:
-            _add(found[place], row)
-    return found
+    found = {place: Point(first + place * wanted.step, wanted.step) for place in range(count)}
+    place = f"({{}} - {first}) / {wanted.step}"
+    sums = ", ".join(f"SUM({name})" for name in COUNTED)
+    rows = statements.execute(
+        f"SELECT {place.format('minute')} AS place, {sums} FROM spool_trafficseries"  # noqa: S608
+        " WHERE minute >= %s GROUP BY 1",
+        (first,),
+    ).fetchall()
+    for number, *values in rows:
+        if number in found:
+            point = found[number]
+            for name, value in zip(COUNTED[: -len(LATENCY)], values, strict=False):
+                setattr(point, name, value)
+            point.latency = values[-len(LATENCY) :]
+    looks = TrafficSeries.objects.filter(minute__in=_last_looks(place, first)).values_list("minute", "depth")
+    for minute, depth in looks:
+        if depth and (number := (minute - first) // wanted.step) in found:
+            found[number].depth = depth
+    return list(found.values())
 
 
-def _add(point: Point, row: TrafficSeries) -> None:
-    for name in COUNTED:
-        setattr(point, name, getattr(point, name) + getattr(row, name))
-    if row.latency:
-        point.latency = (
-            [a + b for a, b in zip(point.latency, row.latency, strict=True)] if point.latency else list(row.latency)
-        )
-    if row.depth:
-        point.depth = row.depth
+def _last_looks(place: str, first: int) -> list[int]:
+    """The last minute of each point in which somebody looked at the depth of the spool."""
+    rows = statements.execute(
+        f"SELECT MAX(minute) FROM spool_trafficseries WHERE minute >= %s AND depth <> '{{}}' GROUP BY"  # noqa: S608
+        f" {place.format('minute')}",
+        (first,),
+    ).fetchall()
+    return [row[0] for row in rows]
 
 
 def percentile(histogram: Sequence[int], share: float) -> float | None:

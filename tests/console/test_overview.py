@@ -224,12 +224,12 @@ def test_an_axis_of_time_ends_at_a_whole_minute_or_hour(highest: float, top: flo
 
 def test_a_chart_is_broken_where_nothing_is_known() -> None:
     points = [Point(minute, 1) for minute in range(60)]
-    points[10].latency = [4] + [0] * 12
+    points[10].latency = [4, *[0] * 12]
     points[10].delivered_remote = 4
     [latency] = [chart for chart in charts(points, RANGES["1h"]) if chart.name == "latency"]
     assert latency.lines[0].path.count("M") == 1
     assert latency.lines[0].now == "0.1 s"
-    assert "–" in latency.hovers[0].words
+    assert "00:00: Median –, 95th percentile –" in latency.hovers
 
 
 def menu_of(client: Client, table: str, key: str) -> str:
