@@ -11,6 +11,7 @@ from django.urls import reverse
 from django.views.decorators.http import require_GET, require_POST
 
 from accounts.models import User
+from mailspool.overview.account_deeds import ChangePassword, DropConnections, SetStatus, links
 from mailspool.overview.deeds import Deed, Item, Target
 from mailspool.overview.reasons import reasons_for
 from mailspool.overview.rows import ADDRESSES, look_up
@@ -20,14 +21,17 @@ from spool.actions import Actor, NotAllowed, Refused
 from spool.console.list_views import ALL
 
 # In the order of the menu. Deleting and moving messages are the spool's own dialogs.
-DEEDS: dict[str, Deed] = {deed.name: deed for deed in (BlacklistIP(), BlockInboundSMTP())}
+DEEDS: dict[str, Deed] = {
+    deed.name: deed for deed in (ChangePassword(), DropConnections(), SetStatus(), BlacklistIP(), BlockInboundSMTP())
+}
 
 
 @require_GET
 def menu(request: HttpRequest, table: str) -> HttpResponse:
     """What can be done about one row, as things are now."""
     target = _target(table, request.GET.get("key", ""))
-    items = [
+    items = links(target)
+    items += [
         Item(deed.label(target), deed.icon, _dialog_url(target, name), json.dumps({"key": target.key}),
              danger=deed.question(target).danger)
         for name, deed in DEEDS.items()

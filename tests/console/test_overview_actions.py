@@ -9,6 +9,7 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
+from accounts import securing
 from accounts.models import Domain, Role, Status, User
 from security.actions import blacklist, unblacklist, unblock_smtp
 from security.models import BlacklistEntry, SMTPBlock
@@ -62,9 +63,9 @@ def do(client: Client, table: str, action: str, key: str, **given: str) -> str:
 def test_each_table_offers_what_the_specification_says(administrator: Client, ann: User) -> None:
     both = ["Delete Messages", "Move Messages"]
     assert labels(administrator, "outbound-senders", ANN) == [
-        *both,
+        "Manage User", "Contain account…", "Change Password", "Drop Connections", "Disable User", *both,
     ]  # fmt: skip
-    expected = both
+    expected = ["Manage User", "Change Password", "Drop Connections", *both]
     assert labels(administrator, "inbound-recipients", ANN) == expected
     for table in ("outbound-ips", "inbound-ips"):
         assert labels(administrator, table, IP) == ["Blacklist IP", *both]
@@ -72,6 +73,64 @@ def test_each_table_offers_what_the_specification_says(administrator: Client, an
     assert labels(administrator, "inbound-domains", "far.test") == ["Block Inbound SMTP", *both]
     assert labels(administrator, "inbound-senders", "") == both
     assert labels(administrator, "outbound-senders", "gate@far.test") == both
+
+
+def test_disabling_lets_the_account_receive_only_and_enabling_takes_it_back(administrator: Client, ann: User) -> None:
+    assert "is disabled but receiving" in do(administrator, "outbound-senders", "status", ANN)
+    ann.refresh_from_db()
+    assert ann.status == Status.RECEIVING
+    assert marks(administrator, "outbound-senders") == ["Disabled, receiving"]
+    assert marks(administrator, "inbound-recipients") == ["Disabled, receiving"]
+    assert "Enable User" in labels(administrator, "outbound-senders", ANN)
+    assert "is enabled" in do(administrator, "outbound-senders", "status", ANN)
+    ann.refresh_from_db()
+    assert ann.status == Status.ENABLED
+
+
+def test_a_status_that_is_set_in_accounts_shows_here(administrator: Client, ann: User) -> None:
+    securing.set_user_status(Actor.system(), ann, Status.DISABLED)
+    assert marks(administrator, "outbound-senders") == ["Disabled"]
+    assert "Enable User" in labels(administrator, "outbound-senders", ANN)
+
+
+def test_what_was_agreed_to_is_done_whatever_somebody_else_did_meanwhile(administrator: Client, ann: User) -> None:
+    securing.set_user_status(Actor.system(), ann, Status.RECEIVING)
+    do(administrator, "outbound-senders", "status", ANN, wanted="disable")
+    ann.refresh_from_db()
+    assert ann.status == Status.RECEIVING
+
+
+def test_a_password_is_changed_or_the_dialog_says_why_not(administrator: Client, ann: User) -> None:
+    weak = do(administrator, "outbound-senders", "password", ANN, password="password")
+    assert "too common" in weak
+    assert 'id="confirm-title"' in weak
+    ann.refresh_from_db()
+    assert not ann.has_usable_password()
+    assert f"The password of {ANN} is changed" in do(administrator, "outbound-senders", "password", ANN)
+    do(administrator, "inbound-recipients", "password", ANN, password="another-long-secret")
+    ann.refresh_from_db()
+    assert ann.check_password("another-long-secret")
+
+
+def test_dropping_connections_ends_web_sessions(administrator: Client, ann: User) -> None:
+    other = Client()
+    other.force_login(ann)
+    assert "1 web" in do(administrator, "outbound-senders", "drop", ANN)
+    assert "_auth_user_id" not in Client(headers={"cookie": other.cookies.output(header="", sep="")}).session
+
+
+def test_managing_a_user_leads_into_the_user_site(administrator: Client, ann: User) -> None:
+    menu = administrator.get("/admin/overview/outbound-senders/menu/", {"key": ANN}).content.decode()
+    action = re.search(r'<form method="post" action="([^"]+)"', menu)
+    assert action is not None
+    answer = administrator.post(action[1], {"user_pk": str(ann.pk)}, follow=True)
+    assert answer.request["PATH_INFO"].startswith("/me/")
+    assert ANN in answer.content.decode()
+
+
+def test_an_administrators_place_can_not_be_taken(administrator: Client, ann: User) -> None:
+    User.objects.filter(pk=ann.pk).update(role=Role.SYSTEM_ADMINISTRATOR)
+    assert "Manage User" not in labels(administrator, "outbound-senders", ANN)
 
 
 @pytest.mark.parametrize("table", ["outbound-ips", "inbound-ips"])
@@ -122,7 +181,7 @@ def test_a_sender_or_domain_is_blocked_by_envelope_sender_and_unblocked(
     ("table", "action", "key"),
     [
         ("outbound-senders", "status", "gate@far.test"), ("inbound-recipients", "status", ANN),
-        ("outbound-senders", "blacklist", ANN), ("outbound-ips", "block", IP), ("inbound-senders", "block", ""),
+        ("outbound-senders", "blacklist", ANN), ("outbound-ips", "status", IP), ("inbound-senders", "block", ""),
         ("outbound-senders", "nonsense", ANN),
     ],
 )  # fmt: skip
@@ -136,7 +195,7 @@ def test_an_action_that_a_row_does_not_have_is_not_done(
 
 def test_only_posts_change_anything(administrator: Client, ann: User) -> None:
     for end in ("", "now/"):
-        assert administrator.get(f"/admin/overview/outbound-ips/do/blacklist/{end}", {"key": IP}).status_code == 405
+        assert administrator.get(f"/admin/overview/outbound-senders/do/status/{end}", {"key": ANN}).status_code == 405
 
 
 @pytest.mark.parametrize("role", [Role.USER, Role.DOMAIN_ADMINISTRATOR])
@@ -144,6 +203,7 @@ def test_nobody_else_does_any_of_it(client: Client, ann: User, role: Role) -> No
     User.objects.filter(pk=ann.pk).update(role=role)
     client.force_login(User.objects.get(pk=ann.pk))
     for table, action, key in (
+        ("outbound-senders", "status", ANN), ("outbound-senders", "password", ANN), ("outbound-senders", "drop", ANN),
         ("outbound-ips", "blacklist", IP), ("inbound-domains", "block", "far.test"),
     ):  # fmt: skip
         assert client.post(f"/admin/overview/{table}/do/{action}/now/", {"key": key}).status_code == 302
