@@ -13,16 +13,26 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils.html import format_html
-from unfold.admin import ModelAdmin
+from unfold.admin import ModelAdmin, StackedInline
 from unfold.decorators import action, display
 
 from accounts import actions, history
 from accounts.admin.placed import log
 from accounts.connections.registry import end_quietly
 from accounts.impersonation import actor_of
-from accounts.models import Domain, DomainDefaults, Status, User
+from accounts.models import Domain, DomainDefaults, DomainUserDefaults, Status, User
 
 STATUS_COLOURS = {Status.ENABLED: "success", Status.DISABLED: "danger", Status.RECEIVING: "warning"}
+
+
+class UserDefaultsInline(StackedInline):
+    """What new users of the domain start with; its administrators may say so themselves in the user site."""
+
+    model = DomainUserDefaults
+    extra = 0
+    max_num = 1
+    verbose_name = "defaults"
+    verbose_name_plural = "What new users of this domain start with, instead of the server's user defaults"
 
 
 @admin.register(Domain)
@@ -34,6 +44,7 @@ class DomainAdmin(ModelAdmin):
     show_full_result_count = False
     actions = ["enable", "disable", "receive_only"]
     actions_list = ["defaults"]
+    inlines = [UserDefaultsInline]
     fieldsets = [
         (None, {"fields": ["name", "status", "catch_all", "description"]}),
         ("Limits", {
