@@ -11,7 +11,7 @@ from django.db.models import QuerySet
 
 from security import lists
 from security.actions.rows import CHUNK, let_in_anyway, named
-from security.actions.senders import block_smtp
+from security.actions.senders import understood
 from security.addresses import BadNetwork, parse_network, spell
 from security.audit import require, write
 from security.models import BlacklistEntry, Direction, Protocol, SMTPBlock, Source
@@ -19,6 +19,7 @@ from spool.actions.actor import Actor
 from spool.actions.verb import Refused
 
 MOST = 100_000
+LONGEST_PATTERN = 254
 
 
 @dataclass(slots=True)
@@ -98,23 +99,56 @@ def set_expiry(actor: Actor, rows: QuerySet[BlacklistEntry], expires_at: datetim
 @transaction.atomic
 def block_smtp_many(
     actor: Actor, patterns: Iterable[str], *, direction: str = Direction.INBOUND, kind: str = "",
-    description: str = "", dry_run: bool = False,
+    description: str = "", source: str = Source.MANUAL, dry_run: bool = False,
 ) -> Added:  # fmt: skip
-    """Block senders or hosts' names; what can't be blocked is left out and named."""
-    outcome = Added()
-    for pattern in patterns:
-        before = SMTPBlock.objects.count()
+    """Block senders or hosts' names. What can't be blocked is left out and named; those that are blocked already are
+    blocked in that direction as well.
+
+    Raises NotAllowed, Refused.
+    """
+    require(actor)
+    outcome, rows = Added(), dict[tuple[str, str], SMTPBlock]()
+    for text in patterns:
         try:
-            with transaction.atomic():
-                block_smtp(actor, pattern, direction=direction, kind=kind, description=description)
+            of, pattern = understood(text, kind)
         except Refused as error:
             outcome.problems.append(str(error))
-        else:
-            is_new = SMTPBlock.objects.count() > before
-            outcome.new, outcome.present = outcome.new + is_new, outcome.present + (not is_new)
-    if dry_run:
-        transaction.set_rollback(True)
+            continue
+        if len(pattern) > LONGEST_PATTERN:
+            outcome.problems.append(f"{pattern[:80]}… is longer than {LONGEST_PATTERN} characters.")
+            continue
+        rows[of, pattern] = SMTPBlock(
+            kind=of, pattern=pattern, direction=direction, description=description, source=source,
+            created_by=actor.name[:254],
+        )  # fmt: skip
+        if len(rows) > MOST:
+            raise Refused(f"These are more than {MOST:,} patterns.")
+    present = _present_blocks(rows)
+    outcome.new, outcome.present = len(rows) - len(present), len(present)
+    if not rows or dry_run:
+        return outcome
+    lists.changed()
+    SMTPBlock.objects.bulk_create([row for key, row in rows.items() if key not in present], batch_size=CHUNK // 10)
+    others = [pk for pk, of in present.values() if of != direction]
+    for start in range(0, len(others), CHUNK):
+        SMTPBlock.objects.filter(pk__in=others[start : start + CHUNK]).update(direction=Direction.BOTH)
+    write(
+        actor, "smtp-block", named([pattern for _, pattern in rows]),
+        f"{outcome}: {Direction(direction).label.lower()}", done=len(rows), description=description,
+    )  # fmt: skip
     return outcome
+
+
+def _present_blocks(rows: dict[tuple[str, str], SMTPBlock]) -> dict[tuple[str, str], tuple[int, str]]:
+    """Number and direction of those that are blocked already."""
+    patterns = [pattern for _, pattern in rows]
+    found: dict[tuple[str, str], tuple[int, str]] = {}
+    for start in range(0, len(patterns), CHUNK):
+        some = SMTPBlock.objects.filter(pattern__in=patterns[start : start + CHUNK])
+        for kind, pattern, pk, direction in some.values_list("kind", "pattern", "pk", "direction"):
+            if (kind, pattern) in rows:
+                found[kind, pattern] = (pk, direction)
+    return found
 
 
 def _problem_with(row: BlacklistEntry) -> str:

@@ -25,7 +25,7 @@ def block_smtp(
     Without a `kind`, a pattern with a local part is an address, and any other a domain; EHLO domains have to be said.
     """
     require(actor)
-    kind, pattern = _understood(pattern, kind)
+    kind, pattern = understood(pattern, kind)
     row = SMTPBlock.objects.select_for_update().filter(kind=kind, pattern=pattern).first()
     if row is None:
         row = SMTPBlock(kind=kind, pattern=pattern, direction=direction, source=source)
@@ -41,7 +41,7 @@ def unblock_smtp(
 ) -> int:
     """End a block in that direction; how many that changed. Refused when only a larger pattern blocks it."""
     require(actor)
-    kind, pattern = _understood(pattern, kind)
+    kind, pattern = understood(pattern, kind)
     row = SMTPBlock.objects.select_for_update().filter(kind=kind, pattern=pattern).first()
     parts = Direction(direction).parts
     if row is None or not parts & Direction(row.direction).parts:
@@ -74,7 +74,7 @@ def smtp_blocked(patterns: Iterable[str], direction: str) -> set[str]:
     }
 
 
-def _understood(pattern: str, kind: str) -> tuple[str, str]:
+def understood(pattern: str, kind: str) -> tuple[str, str]:
     """Kind and spelling of a pattern. Raises Refused."""
     kind = BlockKind(kind or kind_of(pattern)).value
     try:

@@ -62,6 +62,7 @@ class ExpiredFilter(admin.SimpleListFilter):
 @admin.register(BlacklistEntry)
 class BlacklistAdmin(NetworkAdmin):
     form = BlacklistForm
+    code_letter = "B"
     list_display = ["network", "smtp", "web", "shown_source", "shown_left", "description", "created_by", "created"]
     list_filter = ["source", ExpiredFilter, "smtp", "web"]
     actions = ["for_a_day", "for_good"]

@@ -28,6 +28,7 @@ class SMTPBlockForm(ListForm):
 @admin.register(SMTPBlock)
 class SMTPBlockAdmin(ListAdmin):
     form = SMTPBlockForm
+    code_letter = "S"
     list_display = ["pattern", "kind", "shown_direction", "shown_source", "description", "created_by", "created"]
     list_filter = ["kind", "direction", "source"]
     search_fields = ["pattern", "description", "created_by"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from django import forms
@@ -47,12 +48,28 @@ class ListAdmin(ModelAdmin):
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
         actions.remove(actor_of(request), queryset)
 
+    # The letter of the codes in refusals, as B12.
+    code_letter = ""
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        """Who was refused names a code: it finds the entry."""
+        code = re.fullmatch(rf"{self.code_letter}(\d{{1,18}})", search_term.strip(), re.IGNORECASE | re.ASCII)
+        if code is not None and self.code_letter:
+            return queryset.filter(pk=int(code[1])), False
+        found, may_double = super().get_search_results(request, queryset, search_term)
+        return found, may_double
+
 
 class NetworkAdmin(ListAdmin):
     """A list of networks. Searching for an address finds the networks that it is in."""
 
     search_fields = ["network", "description", "created_by"]
-    search_help_text = "An address finds every network that it is in; text is looked for in all columns."
+    search_help_text = (
+        "An address finds every network that it is in; text is looked for in all columns; the code of a"
+        " refusal finds its entry."
+    )
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str

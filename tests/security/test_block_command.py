@@ -52,6 +52,18 @@ def test_ten_thousand_networks_are_added_in_a_hundred_statements(
         assert manage("block", "ip", "add", "--json", stdin=text).json["added"] == 10_000
 
 
+def test_a_published_list_of_domains_adds_up_with_what_is_blocked(
+    manage: Manage, django_assert_max_num_queries: object
+) -> None:
+    manage("block", "domain", "add", "spam7.example", "--direction", "outbound")
+    text = "\n".join(f"spam{n}.example" for n in range(5_000))
+    with django_assert_max_num_queries(100):  # type: ignore[operator]
+        done = manage("block", "domain", "add", "--json", stdin=text).json
+    assert (done["added"], done["listed_already"]) == (4_999, 1)
+    assert SMTPBlock.objects.get(pattern="spam7.example").direction == "both"
+    assert set(SMTPBlock.objects.exclude(pattern="spam7.example").values_list("direction")) == {("inbound",)}
+
+
 def test_a_dry_run_says_what_would_be_done_and_does_nothing(manage: Manage) -> None:
     shown = manage("block", "ip", "add", "198.51.100.7", "--dry-run")
     assert shown.out == "Would be done: 1 added, 0 were listed already.\n"

@@ -84,6 +84,8 @@ class TestLists:
         assert found("2001:db8::1") == {"2001:db8::/32"}
         assert found("why") == set(BlacklistEntry.objects.values_list("network", flat=True))
         assert found("192.0.2.1") == set()
+        code = BlacklistEntry.objects.get(network="2001:db8::/32").pk
+        assert found(f"b{code}") == {"2001:db8::/32"}, "the code that a refusal names"
 
     def test_where_an_entry_comes_from_is_marked_and_filtered_by(self, administrator: Client) -> None:
         actions.blacklist(ROOT, "198.51.100.7", source=Source.SPOOL)
