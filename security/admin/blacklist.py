@@ -63,7 +63,7 @@ class ExpiredFilter(admin.SimpleListFilter):
 class BlacklistAdmin(NetworkAdmin):
     form = BlacklistForm
     code_letter = "B"
-    list_display = ["network", "smtp", "web", "shown_source", "shown_left", "description", "created_by", "created"]
+    list_display = ["network", "shown_protocols", "shown_source", "shown_left", "description", "shown_added"]
     list_filter = ["source", ExpiredFilter, "smtp", "web"]
     actions = ["for_a_day", "for_good"]
     actions_list = ["many"]

@@ -29,7 +29,7 @@ class SMTPBlockForm(ListForm):
 class SMTPBlockAdmin(ListAdmin):
     form = SMTPBlockForm
     code_letter = "S"
-    list_display = ["pattern", "kind", "shown_direction", "shown_source", "description", "created_by", "created"]
+    list_display = ["pattern", "kind", "shown_direction", "shown_source", "description", "shown_added"]
     list_filter = ["kind", "direction", "source"]
     search_fields = ["pattern", "description", "created_by"]
     fieldsets = [(None, {"fields": ["kind", "pattern", "direction", "description"]})]

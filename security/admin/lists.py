@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
+from datetime import datetime
 from typing import Any
 
 from django import forms
 from django.contrib import messages
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest
+from django.utils import timezone
 from unfold.admin import ModelAdmin
+from unfold.decorators import display
 
 from accounts.models import User
 from security import actions
@@ -48,6 +51,10 @@ class ListAdmin(ModelAdmin):
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
         actions.remove(actor_of(request), queryset)
 
+    @display(description="Added", ordering="id")
+    def shown_added(self, row: Any) -> str:
+        return f"{moment(row.created)} by {row.created_by}" if row.created_by else moment(row.created)
+
     # The letter of the codes in refusals, as B12.
     code_letter = ""
 
@@ -64,6 +71,10 @@ class ListAdmin(ModelAdmin):
 
 class NetworkAdmin(ListAdmin):
     """A list of networks. Searching for an address finds the networks that it is in."""
+
+    @display(description="Protocols")
+    def shown_protocols(self, row: Any) -> str:
+        return ", ".join(protocol.label for protocol in row.protocols)
 
     search_fields = ["network", "description", "created_by"]
     search_help_text = (
@@ -84,6 +95,11 @@ class NetworkAdmin(ListAdmin):
             return found, may_double
         around = [name for name in spellings_around(network.network_address) if _prefix(name) <= network.prefixlen]
         return queryset.filter(Q(network__in=around) | Q(network=str(network))), False
+
+
+def moment(when: datetime) -> str:
+    """A time with its zone."""
+    return f"{timezone.localtime(when):%Y-%m-%d %H:%M %Z}"
 
 
 def _prefix(name: str) -> int:

@@ -15,8 +15,8 @@ from unfold.admin import ModelAdmin
 from unfold.decorators import action, display
 
 from security import actions
-from security.admin.lists import actor_of, told
-from security.models import BlockReason, LoginBlock, LoginRules
+from security.admin.lists import actor_of, moment, told
+from security.models import BlockReason, LoginBlock, LoginRules, Protocol
 from security.shell import time_left
 
 REASON_COLOURS = {BlockReason.PAIR: "info", BlockReason.ADDRESS: "warning", BlockReason.ACCOUNT: "danger"}
@@ -45,7 +45,7 @@ class InForceFilter(admin.SimpleListFilter):
 
 @admin.register(LoginBlock)
 class LoginBlockAdmin(ModelAdmin):
-    list_display = ["who", "shown_reason", "shown_left", "failures", "protocol", "times", "since"]
+    list_display = ["who", "shown_reason", "shown_left", "failures", "shown_protocol", "times", "shown_since"]
     list_display_links = None
     list_filter = [InForceFilter, "reason", "protocol"]
     list_filter_submit = True
@@ -80,6 +80,14 @@ class LoginBlockAdmin(ModelAdmin):
     @display(description="Time left", ordering="until")
     def shown_left(self, row: LoginBlock) -> str:
         return time_left(row.until) if row.until > timezone.now() else "open again"
+
+    @display(description="Last tried by", ordering="protocol")
+    def shown_protocol(self, row: LoginBlock) -> str:
+        return Protocol(row.protocol).label if row.protocol in Protocol.values else row.protocol
+
+    @display(description="Since", ordering="since")
+    def shown_since(self, row: LoginBlock) -> str:
+        return moment(row.since)
 
     @action(description="Rules", icon="tune", url_path="rules")
     def rules(self, request: HttpRequest) -> HttpResponse:

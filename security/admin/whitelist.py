@@ -27,9 +27,7 @@ class WhitelistForm(ListForm):
 @admin.register(WhitelistEntry)
 class WhitelistAdmin(NetworkAdmin):
     form = WhitelistForm
-    list_display = [
-        "network", "smtp", "web", "auth_bypass", "spam_bypass", "login_bypass", "shown_origin", "description",
-    ]  # fmt: skip
+    list_display = ["network", "shown_protocols", "shown_let_off", "shown_origin", "description", "shown_added"]
     list_filter = ["auth_bypass", "spam_bypass", "login_bypass", "smtp", "web", "is_default"]
     actions = ["take_off"]
     fieldsets = [
@@ -62,6 +60,11 @@ class WhitelistAdmin(NetworkAdmin):
             self.message_user(
                 request, f"Every host in {obj} may send anywhere without logging in from now on.", messages.WARNING
             )
+
+    @display(description="Let off")
+    def shown_let_off(self, row: WhitelistEntry) -> str:
+        flags = ("auth_bypass", "SMTP login"), ("spam_bypass", "spam checks"), ("login_bypass", "login protection")
+        return ", ".join(label for flag, label in flags if getattr(row, flag))
 
     @display(description="Origin", ordering="is_default", label={True: "info", False: "success"})
     def shown_origin(self, row: WhitelistEntry) -> tuple[bool, str]:

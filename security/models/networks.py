@@ -81,8 +81,8 @@ class BlacklistEntry(ListedNetwork):
     )
 
     class Meta:
-        verbose_name = "blacklisted address"
-        verbose_name_plural = "blacklist"
+        verbose_name = "blacklist entry"
+        verbose_name_plural = "blacklist entries"
         ordering = ["-id"]
 
     def clean(self) -> None:
@@ -121,8 +121,8 @@ class WhitelistEntry(ListedNetwork):
     is_default = models.BooleanField(default=False, editable=False)
 
     class Meta:
-        verbose_name = "whitelisted address"
-        verbose_name_plural = "whitelist"
+        verbose_name = "whitelist entry"
+        verbose_name_plural = "whitelist entries"
         ordering = ["-id"]
 
     def clean(self) -> None:
