@@ -102,7 +102,8 @@ def test_another_hosts_name_gets_no_page(client: Client, host: str) -> None:
 
 def test_djangos_own_checks_for_production_have_nothing_to_say(tmp_path: Path) -> None:
     env = {**os.environ, "MAILSPOOL_HOME": str(tmp_path), "MAILSPOOL_HTTPS": "1"}
-    env.pop("DATABASE_URL", None)
+    for name in ("DATABASE_URL", "DJANGO_ALLOW_ASYNC_UNSAFE"):
+        env.pop(name, None)
     checked = subprocess.run(
         [sys.executable, "manage.py", "check", "--deploy", "--fail-level", "INFO"], cwd=PROJECT, env=env,
         capture_output=True, text=True, timeout=120,

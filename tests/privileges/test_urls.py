@@ -22,14 +22,15 @@ OPEN = {
     "": "leads to the console, which asks for a login",
     "admin/login/": "where one logs in",
     "admin/logout/": "logging out twice is no harm",
+    "me/logout/": "logging out twice is no harm",
+    "quarantine/release/<str:token>/": "asks for the token that was mailed to whom the message is for",
     "me/login/": "where users log in",
     "metrics": "has a token of its own; without one it answers this machine alone",
 }
 # Pages below these are for every user who is logged in; what of them is somebody's own is tested beside them.
 OF_EVERY_USER = ("me/", "hijack/")
-# They answer whoever has the right token, and those who may see the console.
-BY_TOKEN = ("stats.json", "/^metrics")
-REFUSALS = (302, 401, 403, 404)
+# Of those, pages below these are for domain administrators.
+OF_DOMAIN_ADMINISTRATORS = ("me/domain/",)
 ALL = sorted(places(), key=str)
 
 
@@ -72,12 +73,12 @@ def people(_people: dict[str, int]) -> dict[str, Client]:
 def is_refused(answer: HttpResponse) -> bool:
     """Sent to the login, forbidden, or told that there is nothing."""
     if answer.status_code == 302:
-        return answer["Location"].startswith(reverse("admin:login"))
+        return answer["Location"].startswith((reverse("admin:login"), reverse("portal:login")))
     return answer.status_code in (401, 403, 404)
 
 
 def is_of_every_user(place: Place) -> bool:
-    return place.route.startswith(OF_EVERY_USER)
+    return place.route.startswith(OF_EVERY_USER) and place.route not in OPEN
 
 
 def test_the_walk_finds_the_pages_that_there_are() -> None:
@@ -110,6 +111,28 @@ def test_pages_of_every_user_are_closed_to_those_who_are_not_logged_in(people: d
                     assert answer.status_code in (302, 403, 404, 405), f"{method} {place} for {role}"
                     if answer.status_code == 302:
                         assert "login" in answer["Location"], f"{method} {place} for {role}: {answer['Location']}"
+
+
+@pytest.mark.parametrize("method", ["get", "post"])
+def test_pages_of_domain_administrators_are_closed_to_their_users(people: dict[str, Client], method: str) -> None:
+    tried, reached = 0, []
+    for place in ALL:
+        if place.route.startswith(OF_DOMAIN_ADMINISTRATORS):
+            tried += 1
+            answer = getattr(people["user"], method)(place.path)
+            if answer.status_code not in (302, 403, 404, 405):
+                reached.append(f"{place}: {answer.status_code}")
+    assert tried > 10
+    assert reached == []
+
+
+def test_nobody_but_an_administrator_begins_to_be_somebody_else(
+    people: dict[str, Client], _people: dict[str, int]
+) -> None:
+    for role in ("nobody", "user", "domain administrator", "disabled administrator"):
+        answer = people[role].post(reverse("hijack:acquire"), {"user_pk": _people["administrator"]})
+        assert is_refused(answer), f"{role}: {answer.status_code}"
+        assert people[role].get(reverse("admin:spool_route_changelist")).status_code == 302
 
 
 def test_no_page_fails_for_an_administrator_whatever_its_arguments(people: dict[str, Client]) -> None:
