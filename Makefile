@@ -13,7 +13,7 @@ PYTHON ?= $(shell for python in python3.11 python3 python3.12 python3.13; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
 
 .NOTPARALLEL:
-.PHONY: help run screenshots test test-system lint manual bench bench-console clean venv dev-venv debian-packages
+.PHONY: help run screenshots test test-system lint manual bench bench-console bench-throttling clean venv dev-venv debian-packages
 
 help:
 	@echo 'make run     start Mailspool; Ctrl-C stops it (settings: docs/configuration.md)'
@@ -22,6 +22,7 @@ help:
 	@echo 'make lint    style, types, Django checks, missing migrations'
 	@echo 'make manual  write docs/commands.md and the completion anew, after a change of a command'
 	@echo 'make bench   mail flow beside Postfix; BENCH= for its options'
+	@echo 'make bench-throttling  what limits by the hour cost'
 	@echo 'make bench-console  lists, searches and bulk actions on a spool of a million; BENCH= for its options'
 	@echo 'make screenshots  take the pictures in docs/images anew'
 	@echo 'make clean   remove what these made; your mail in var/ stays'
@@ -50,6 +51,9 @@ manual: dev-venv
 
 bench-console: debian-packages dev-venv
 	$(PY) -m bench.console $(BENCH)
+
+bench-throttling: debian-packages dev-venv
+	$(PY) -m bench.throttling $(BENCH)
 
 bench: debian-packages dev-venv
 	$(PY) -m bench.mail_flow $(BENCH)

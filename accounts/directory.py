@@ -1,7 +1,7 @@
 """Who is local, what an address stands for, and who may send as whom.
 
 Answers come from a cache of this process that is at most a second out of date; a cached answer costs no query.
-Everything here is safe to call from any thread. In an event loop only `cached` and `cached_domain` are.
+Everything here is safe to call from any thread. In an event loop only what begins with `cached` is.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from accounts.local_addresses import (
     can_be_stored,
     find_addresses,
     find_all_domains,
+    find_any_hourly_limits,
     find_domains,
     find_postmaster,
     key_of,
@@ -40,9 +41,11 @@ __all__ = [
     "LocalList",
     "LocalUser",
     "Miss",
+    "any_hourly_limits",
     "authenticate",
     "bounces_address",
     "cached",
+    "cached_any_hourly_limits",
     "cached_domain",
     "changed",
     "forget",
@@ -92,6 +95,23 @@ def local_domains(names: Iterable[str]) -> dict[str, LocalDomain | None]:
     keys = {name: _domain_key(name) for name in names}
     found = _domains(_cache.current(), set(keys.values()))
     return {name: found[key] for name, key in keys.items()}
+
+
+def any_hourly_limits() -> bool:
+    """Whether any domain, user or list has a limit by the hour."""
+    generation = _cache.current()
+    if generation.has_hourly_limits is None:
+        reconnect_when_needed()
+        generation.has_hourly_limits = find_any_hourly_limits()
+    return generation.has_hourly_limits
+
+
+def cached_any_hourly_limits() -> bool | Miss:
+    """`any_hourly_limits` without a query: MISS when one would be needed."""
+    generation = _cache.current_without_query()
+    if generation is None or generation.has_hourly_limits is None:
+        return MISS
+    return generation.has_hourly_limits
 
 
 def lookup(address: str) -> LocalAddress | None:

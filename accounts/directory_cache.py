@@ -31,14 +31,15 @@ class Generation:
     """Answers of one version of the directory.
 
     `has_all_domains` says that `domains` are all there are, so that any other name is known not to be local; None
-    when nobody has asked yet.
+    when nobody has asked yet. `has_hourly_limits` says whether anybody has limits by the hour, in the same way.
     """
 
-    __slots__ = ("addresses", "domains", "has_all_domains", "postmasters", "size")
+    __slots__ = ("addresses", "domains", "has_all_domains", "has_hourly_limits", "postmasters", "size")
 
     def __init__(self) -> None:
         self.domains: dict[str, LocalDomain | None] = {}
         self.has_all_domains: bool | None = None
+        self.has_hourly_limits: bool | None = None
         self.addresses: dict[str, Answer] = {}
         self.postmasters: dict[str, LocalAlias] = {}
         self.size = 0

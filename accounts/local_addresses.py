@@ -7,8 +7,11 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
+from django.db.models import Q
+
 from accounts.addresses import LONGEST_ADDRESS, InvalidAddress, normalise_address
-from accounts.models import Alias, AliasTarget, Domain, ListMember, MailingList, Role, Status, User
+from accounts.models import Alias, AliasTarget, Domain, HourlyLimit, ListMember, MailingList, Role, Status, User
+from accounts.models.limits import hourly_limits
 
 # SQLite allows 32,766 parameters in a statement; each address may take four.
 QUERY_SIZE = 2_000
@@ -26,6 +29,7 @@ class LocalDomain:
     catch_all: str
     max_message_kb: int
     max_recipients: int
+    hourly_limits: tuple[HourlyLimit, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +45,7 @@ class LocalUser:
     mailbox_mb: int
     max_message_kb: int
     max_recipients: int
+    hourly_limits: tuple[HourlyLimit, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +69,7 @@ class LocalList:
     owner: str
     posting: str
     subject_prefix: str
+    hourly_limits: tuple[HourlyLimit, ...] = ()
 
 
 LocalAddress = LocalUser | LocalAlias | LocalList
@@ -119,7 +125,19 @@ def find_domains(names: Collection[str]) -> dict[str, LocalDomain | None]:
 
 def _local_domain(row: Domain) -> LocalDomain:
     catch_all = key_of(row.catch_all) if row.catch_all else ""
-    return LocalDomain(row.pk, row.name, Status(row.status), catch_all, row.max_message_kb, row.max_recipients)
+    return LocalDomain(
+        row.pk, row.name, Status(row.status), catch_all, row.max_message_kb, row.max_recipients, hourly_limits(row)
+    )
+
+
+def find_any_hourly_limits() -> bool:
+    """Whether any row has a limit by the hour."""
+    sending = Q(messages_per_hour__gt=0) | Q(bandwidth_mb_per_hour__gt=0) | Q(recipients_per_hour__gt=0)
+    return (
+        Domain.objects.filter(sending | Q(bounces_per_hour__gt=0)).exists()
+        or User.objects.filter(sending).exists()
+        or MailingList.objects.filter(sending).exists()
+    )
 
 
 def find_addresses(keys: Collection[str]) -> dict[str, Answer]:
@@ -156,7 +174,7 @@ def local_user(user: User) -> LocalUser:
     return LocalUser(
         user.pk, user.email, user.domain.name, status, tuple(user.forward_addresses), user.forward_keeps_copy,
         user.mailbox_mb, user.max_message_kb or user.domain.max_message_kb,
-        user.max_recipients or user.domain.max_recipients,
+        user.max_recipients or user.domain.max_recipients, hourly_limits(user),
     )  # fmt: skip
 
 
@@ -209,7 +227,7 @@ def _lists(addresses: Collection[str]) -> tuple[Mapping[str, LocalList | Closed]
         owners[row.address] = owner if owner is not None and owner.status.may_receive else None
         lists[row.address] = CLOSED if not row.enabled else LocalList(
             row.pk, row.address, row.domain.name, tuple(members[row.pk]), bounces_address(row.address),
-            row.owner.email if row.owner else "", row.posting, row.subject_prefix,
+            row.owner.email if row.owner else "", row.posting, row.subject_prefix, hourly_limits(row),
         )  # fmt: skip
     return lists, owners
 

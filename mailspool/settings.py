@@ -56,6 +56,7 @@ INSTALLED_APPS = [
     "accounts",
     "spool",
     "security",
+    "throttling",
     "quarantine",
 ]
 
@@ -170,6 +171,7 @@ SPOOL_SMTP_CHECKS = [
     "security.checks.BlacklistCheck",
     "security.checks.SMTPBlockCheck",
     "security.checks.LoginProtectionCheck",
+    "throttling.checks.RejectThrottled",
 ]
 # Who may send anywhere without a login, besides users.
 SPOOL_TRUSTED_CLIENTS = "security.lists.trusts"
@@ -179,8 +181,11 @@ SPOOL_STAGES = [
     "spool.stages.DeliveryDelay",
     "quarantine.stages.VirusCheck",
     "quarantine.stages.SpamCheck",
+    "throttling.stages.HoldThrottled",
     "spool.stages.Delivery",
 ]
+# Functions without arguments, called every few seconds by the scheduler.
+SPOOL_SWEEPS = ["throttling.tasks.sweep"]
 # Where stages keep what they take out of the spool.
 SPOOL_HOLDERS = ["quarantine.holding.Quarantine"]
 # What looks for viruses, in order; the page Antivirus says which of them are in use.
@@ -197,6 +202,8 @@ SPOOL_CONSOLE_TABS = [
     "quarantine.console.tabs.SPAM",
     "quarantine.console.tabs.VIRUS",
     "spool.console.tabs.BACKLOG",
+    "throttling.console.tabs.USERS",
+    "throttling.console.tabs.DOMAINS",
 ]
 
 UNFOLD = {

@@ -27,10 +27,16 @@ def run_pass() -> None:
 def sweep() -> None:
     """The safety net: ring for entries that are due, and announce the next one, whatever became of earlier rings.
 
-    It also ends the holds whose time is over, and finds bulk jobs that nobody works on any more.
+    It also ends the holds whose time is over, finds bulk jobs that nobody works on any more, and lets the apps above
+    the spool do the same for what is theirs (SPOOL_SWEEPS).
     """
     release_expired(timezone.now())
     jobs.enqueue_left_behind()
+    for path in settings.SPOOL_SWEEPS:
+        try:
+            import_string(path)()
+        except Exception:  # the edge of a plug-in: it must not stop the safety net
+            log.exception("%s failed", path)
     earliest = statements.earliest_due()
     if earliest is None:
         return

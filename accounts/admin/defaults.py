@@ -12,6 +12,7 @@ from django.urls import path, reverse
 from unfold.admin import ModelAdmin
 from unfold.decorators import action
 
+from accounts.admin.placed import BOUNCE_FIELDS, HOURLY_FIELDS
 from accounts.admin.propagating import PropagateView
 from accounts.models import DomainDefaults, UserDefaults
 
@@ -59,7 +60,7 @@ class DomainDefaultsAdmin(DefaultsAdmin):
     fieldsets = [(
         "What a new domain starts with",
         {
-            "fields": ["max_users", "max_message_kb", "max_recipients"],
+            "fields": ["max_users", "max_message_kb", "max_recipients", *HOURLY_FIELDS, *BOUNCE_FIELDS],
             "description": "Domains that are there keep what they have, until it is propagated to them.",
         },
     )]  # fmt: skip
@@ -70,7 +71,7 @@ class UserDefaultsAdmin(DefaultsAdmin):
     fieldsets = [(
         "What a new user starts with",
         {
-            "fields": ["mailbox_mb", "max_message_kb", "max_recipients"],
+            "fields": ["mailbox_mb", "max_message_kb", "max_recipients", *HOURLY_FIELDS],
             "description": "Users that are there keep what they have, until it is propagated to them.",
         },
     )]  # fmt: skip

@@ -17,7 +17,7 @@ from unfold.admin import ModelAdmin, StackedInline
 from unfold.decorators import action, display
 
 from accounts import actions, history
-from accounts.admin.placed import log
+from accounts.admin.placed import BOUNCE_FIELDS, HOURLY_FIELDS, log
 from accounts.connections.registry import end_quietly
 from accounts.impersonation import actor_of
 from accounts.models import Domain, DomainDefaults, DomainUserDefaults, Status, User
@@ -50,6 +50,10 @@ class DomainAdmin(ModelAdmin):
         ("Limits", {
             "fields": ["max_users", "max_message_kb", "max_recipients"],
             "description": "What its users may do at most. New domains start from the domain defaults.",
+        }),
+        ("Throttling", {
+            "fields": [*HOURLY_FIELDS, *BOUNCE_FIELDS],
+            "description": "How much its users and lists may send together in an hour.",
         }),
     ]  # fmt: skip
     empty_title = "No domains yet"

@@ -18,7 +18,7 @@ from unfold.decorators import action
 from unfold.widgets import UnfoldAdminTextareaWidget
 
 from accounts import actions, directory
-from accounts.admin.placed import AddressForm, PlacedForm, addresses_in
+from accounts.admin.placed import HOURLY_FIELDS, AddressForm, PlacedForm, addresses_in
 from accounts.models import ListMember, MailingList
 
 
@@ -32,7 +32,10 @@ class MailingListForm(PlacedForm):
 
     class Meta:
         model = MailingList
-        fields = ["address", "owner", "posting", "subject_prefix", "enabled", "description", "new_members"]
+        fields = [
+            "address", "owner", "posting", "subject_prefix", "enabled", "description", "new_members",
+            *(name for pair in HOURLY_FIELDS for name in pair),
+        ]  # fmt: skip
 
     def clean_new_members(self) -> list[str]:
         return addresses_in(self.cleaned_data["new_members"])
@@ -54,6 +57,15 @@ class ListMemberInline(TabularInline):
 @admin.register(MailingList)
 class MailingListAdmin(ModelAdmin):
     form = MailingListForm
+    fieldsets = [
+        (None, {
+            "fields": ["address", "owner", "posting", "subject_prefix", "enabled", "description", "new_members"],
+        }),
+        ("Throttling", {
+            "fields": [*HOURLY_FIELDS],
+            "description": "How much it may send its members in an hour. The domain may have limits of its own.",
+        }),
+    ]  # fmt: skip
     list_display = ["address", "member_count", "owner", "posting", "enabled", "description"]
     list_filter = ["enabled", "posting"]
     list_select_related = ["owner"]

@@ -12,6 +12,14 @@ from django.http import HttpRequest
 from accounts.addresses import InvalidAddress, normalise_address
 from accounts.placing import AddressTaken, NotThere, TooManyUsers, place
 
+# A limit beside what happens beyond it, each pair in a row of the form.
+HOURLY_FIELDS = (
+    ("messages_per_hour", "messages_action"),
+    ("bandwidth_mb_per_hour", "bandwidth_action"),
+    ("recipients_per_hour", "recipients_action"),
+)
+BOUNCE_FIELDS = (("bounces_per_hour", "bounces_action"),)
+
 
 class PlacedForm(forms.ModelForm):
     """A form whose instance gets its domain from its address, or the sentence that says why it can't."""

@@ -21,7 +21,7 @@ from unfold.widgets import UnfoldAdminPasswordToggleWidget
 from accounts import actions, changes, history
 from accounts.admin import connections, containing
 from accounts.admin.domains import STATUS_COLOURS
-from accounts.admin.placed import PlacedForm, log
+from accounts.admin.placed import HOURLY_FIELDS, PlacedForm, log
 from accounts.connections.registry import end_quietly
 from accounts.impersonation import actor_of
 from accounts.models import Role, Status, User, UserDefaults
@@ -43,7 +43,7 @@ class UserForm(PlacedForm):
         model = User
         fields = [
             "email", "new_password", "name", "role", "status", "forward_to", "forward_keeps_copy", "mailbox_mb",
-            "max_message_kb", "max_recipients",
+            "max_message_kb", "max_recipients", *(name for pair in HOURLY_FIELDS for name in pair),
         ]  # fmt: skip
 
     def clean_new_password(self) -> str:
@@ -82,6 +82,10 @@ class UserAdmin(ModelAdmin):
         ("Limits", {
             "fields": ["mailbox_mb", "max_message_kb", "max_recipients"],
             "description": "New users start from the user defaults.",
+        }),
+        ("Throttling", {
+            "fields": [*HOURLY_FIELDS],
+            "description": "How much may be sent in an hour. The domain may have limits of its own.",
         }),
     ]  # fmt: skip
     empty_title = "No users yet"

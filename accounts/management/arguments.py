@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from accounts.models import Status
+from accounts.models import Status, ThrottleAction
 from accounts.models.lists import PostingPolicy
 
 KINDS = ("domain", "user", "alias", "list")
@@ -18,8 +18,26 @@ _LIMITS = (
     ("--max-message-kb", "max_message_kb", {**_NUMBER, "help": "largest message that may be sent; 0 for no own limit"}),
     ("--max-recipients", "max_recipients", {**_NUMBER, "help": "recipients of a message; 0 for no own limit"}),
 )
-_DOMAIN_LIMITS = (("--max-users", "max_users", {**_NUMBER, "help": "users it may have; 0 for no limit"}), *_LIMITS)
-_USER_LIMITS = (("--mailbox-mb", "mailbox_mb", {**_NUMBER, "help": "size of the mailbox; 0 for no limit"}), *_LIMITS)
+_HOURLY = (
+    ("--messages-per-hour", "messages_per_hour", {**_NUMBER, "help": "messages sent in an hour; 0 for no limit"}),
+    ("--messages-action", "messages_action", {"choices": ThrottleAction.values, "help": "what happens beyond it"}),
+    ("--bandwidth-per-hour", "bandwidth_mb_per_hour", {
+        "type": int, "metavar": "MB", "help": "size times recipients, sent in an hour; 0 for no limit",
+    }),
+    ("--bandwidth-action", "bandwidth_action", {"choices": ThrottleAction.values, "help": "what happens beyond it"}),
+    ("--recipients-per-hour", "recipients_per_hour", {**_NUMBER, "help": "recipients in an hour; 0 for no limit"}),
+    ("--recipients-action", "recipients_action", {"choices": ThrottleAction.values, "help": "what happens beyond it"}),
+)  # fmt: skip
+_BOUNCES = (
+    ("--bounces-per-hour", "bounces_per_hour", {
+        **_NUMBER, "help": "returned mail in an hour, beyond which sending is throttled; 0 for no limit",
+    }),
+    ("--bounces-action", "bounces_action", {"choices": ThrottleAction.values, "help": "what happens beyond it"}),
+)  # fmt: skip
+_DOMAIN_LIMITS = (("--max-users", "max_users", {**_NUMBER, "help": "users it may have; 0 for no limit"}), *_LIMITS,
+                  *_HOURLY, *_BOUNCES)  # fmt: skip
+_USER_LIMITS = (("--mailbox-mb", "mailbox_mb", {**_NUMBER, "help": "size of the mailbox; 0 for no limit"}), *_LIMITS,
+                *_HOURLY)  # fmt: skip
 _DESCRIPTION = ("--description", "description", _TEXT)
 FIELDS: dict[str, tuple[tuple[str, str, dict[str, Any]], ...]] = {
     "domain": (
@@ -38,10 +56,12 @@ FIELDS: dict[str, tuple[tuple[str, str, dict[str, Any]], ...]] = {
     "list": (
         ("--posting", "posting", {"choices": PostingPolicy.values, "help": "who may write to it"}),
         ("--subject-prefix", "subject_prefix", {**_TEXT, "help": 'put before subjects, as "[news]"'}),
+        *_HOURLY,
         _DESCRIPTION,
     ),
 }  # fmt: skip
 DEFAULTS = {"domain": _DOMAIN_LIMITS, "user": _USER_LIMITS}
+HOURLY_FIELDS = tuple(field for _, field, _ in _HOURLY)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from accounts.management.arguments import DEFAULTS
+from accounts.management.arguments import DEFAULTS, HOURLY_FIELDS
 from accounts.models import Alias, Domain, DomainDefaults, MailingList, User, UserDefaults
 
 MOST_NAMED = 5
@@ -39,7 +39,8 @@ def whole(row: Domain | User | Alias | MailingList) -> dict[str, Any]:
         return {**shown, "forward_keeps_copy": row.forward_keeps_copy, **_limits(row, "user"), "last_login": last}
     if isinstance(row, Alias):
         return {**shown, "description": row.description}
-    return {**shown, "subject_prefix": row.subject_prefix, "description": row.description}
+    hourly = {field: getattr(row, field) for field in HOURLY_FIELDS}
+    return {**shown, "subject_prefix": row.subject_prefix, **hourly, "description": row.description}
 
 
 def defaults(row: DomainDefaults | UserDefaults) -> dict[str, Any]:

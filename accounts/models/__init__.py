@@ -5,6 +5,7 @@ from accounts.models.containment import Containment
 from accounts.models.defaults import DomainDefaults, DomainUserDefaults, UserDefaults
 from accounts.models.domains import Domain
 from accounts.models.history import AccountEvent, Login
+from accounts.models.limits import HourlyLimit, Metric, ThrottleAction
 from accounts.models.lists import ListMember, MailingList
 from accounts.models.stamp import DirectoryStamp
 from accounts.models.status import Status
@@ -20,11 +21,14 @@ __all__ = [
     "Domain",
     "DomainDefaults",
     "DomainUserDefaults",
+    "HourlyLimit",
     "ListMember",
     "Login",
     "MailingList",
+    "Metric",
     "Role",
     "Status",
+    "ThrottleAction",
     "User",
     "UserDefaults",
     "WebSession",

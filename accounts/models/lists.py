@@ -4,6 +4,7 @@ from django.db import models
 
 from accounts.addresses import normalised_if_valid, validate_address
 from accounts.models.domains import Domain
+from accounts.models.limits import SendingLimits
 from accounts.models.users import User
 
 
@@ -15,7 +16,7 @@ class PostingPolicy(models.TextChoices):
     OWNER = "owner", "The owner"
 
 
-class MailingList(models.Model):
+class MailingList(SendingLimits):
     """An address whose mail goes to each member; bounces go to its owner, never to the one who wrote."""
 
     address = models.CharField(max_length=254, unique=True, validators=[validate_address])

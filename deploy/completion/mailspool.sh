@@ -5,7 +5,7 @@ if [ -n "$ZSH_VERSION" ]; then
 fi
 
 _mailspool() {
-    local current="${COMP_WORDS[COMP_CWORD]}" previous="${COMP_WORDS[COMP_CWORD-1]}" path="" words="account allow block firstadmin quarantine scan scheduler send settings smtpd spool"
+    local current="${COMP_WORDS[COMP_CWORD]}" previous="${COMP_WORDS[COMP_CWORD-1]}" path="" words="account allow block firstadmin quarantine scan scheduler send settings smtpd spool throttle"
     local word number
     for ((number = 1; number < COMP_CWORD; number++)); do
         word="${COMP_WORDS[number]}"
@@ -26,8 +26,8 @@ _mailspool_words() {
     case "$1" in
         "account") words="--json domain user alias list" ;;
         "account domain") words="add set show list remove enable disable receiving defaults" ;;
-        "account domain add") words="--json --catch-all --max-users --max-message-kb --max-recipients --description" ;;
-        "account domain set") words="--json --catch-all --max-users --max-message-kb --max-recipients --description" ;;
+        "account domain add") words="--json --catch-all --max-users --max-message-kb --max-recipients --messages-per-hour --messages-action --bandwidth-per-hour --bandwidth-action --recipients-per-hour --recipients-action --bounces-per-hour --bounces-action --description" ;;
+        "account domain set") words="--json --catch-all --max-users --max-message-kb --max-recipients --messages-per-hour --messages-action --bandwidth-per-hour --bandwidth-action --recipients-per-hour --recipients-action --bounces-per-hour --bounces-action --description" ;;
         "account domain show") words="--json" ;;
         "account domain list") words="--json" ;;
         "account domain remove") words="--json" ;;
@@ -36,11 +36,11 @@ _mailspool_words() {
         "account domain receiving") words="--json" ;;
         "account domain defaults") words="show set propagate" ;;
         "account domain defaults show") words="--json" ;;
-        "account domain defaults set") words="--json --max-users --max-message-kb --max-recipients" ;;
+        "account domain defaults set") words="--json --max-users --max-message-kb --max-recipients --messages-per-hour --messages-action --bandwidth-per-hour --bandwidth-action --recipients-per-hour --recipients-action --bounces-per-hour --bounces-action" ;;
         "account domain defaults propagate") words="--json --field --all --domain --dry-run --yes" ;;
         "account user") words="add set show list remove enable disable receiving defaults password drop connections logins history contain uncontain" ;;
-        "account user add") words="--json --name --keep-copy --no-keep-copy --mailbox-mb --max-message-kb --max-recipients --password --admin --domain-admin --forward-to" ;;
-        "account user set") words="--json --name --keep-copy --no-keep-copy --mailbox-mb --max-message-kb --max-recipients --admin --domain-admin --forward-to --plain --no-forward" ;;
+        "account user add") words="--json --name --keep-copy --no-keep-copy --mailbox-mb --max-message-kb --max-recipients --messages-per-hour --messages-action --bandwidth-per-hour --bandwidth-action --recipients-per-hour --recipients-action --password --admin --domain-admin --forward-to" ;;
+        "account user set") words="--json --name --keep-copy --no-keep-copy --mailbox-mb --max-message-kb --max-recipients --messages-per-hour --messages-action --bandwidth-per-hour --bandwidth-action --recipients-per-hour --recipients-action --admin --domain-admin --forward-to --plain --no-forward" ;;
         "account user show") words="--json" ;;
         "account user list") words="--json --domain" ;;
         "account user remove") words="--json" ;;
@@ -49,7 +49,7 @@ _mailspool_words() {
         "account user receiving") words="--json" ;;
         "account user defaults") words="show set propagate" ;;
         "account user defaults show") words="--json" ;;
-        "account user defaults set") words="--json --mailbox-mb --max-message-kb --max-recipients" ;;
+        "account user defaults set") words="--json --mailbox-mb --max-message-kb --max-recipients --messages-per-hour --messages-action --bandwidth-per-hour --bandwidth-action --recipients-per-hour --recipients-action" ;;
         "account user defaults propagate") words="--json --field --all --domain --user --dry-run --yes" ;;
         "account user password") words="--json --password" ;;
         "account user drop") words="--json" ;;
@@ -67,8 +67,8 @@ _mailspool_words() {
         "account alias enable") words="--json" ;;
         "account alias disable") words="--json" ;;
         "account list") words="add set show list remove enable disable member" ;;
-        "account list add") words="--json --posting --subject-prefix --description --member --owner" ;;
-        "account list set") words="--json --posting --subject-prefix --description --owner" ;;
+        "account list add") words="--json --posting --subject-prefix --messages-per-hour --messages-action --bandwidth-per-hour --bandwidth-action --recipients-per-hour --recipients-action --description --member --owner" ;;
+        "account list set") words="--json --posting --subject-prefix --messages-per-hour --messages-action --bandwidth-per-hour --bandwidth-action --recipients-per-hour --recipients-action --description --owner" ;;
         "account list show") words="--json" ;;
         "account list list") words="--json --domain" ;;
         "account list remove") words="--json" ;;
@@ -138,6 +138,10 @@ _mailspool_words() {
         "spool undo") words="--dry-run --yes --background --json" ;;
         "spool put-back") words="--dry-run --yes --json" ;;
         "spool export") words="--format --output --all --sender --sender-domain --recipient --domain --ip --auth-user --id --message-id --subject --status --direction --priority --older --younger --larger --smaller --min-attempts --max-attempts --error --error-group --hold --next-within --search --json" ;;
+        "throttle") words="list release set" ;;
+        "throttle list") words="--domain --kind --history --json" ;;
+        "throttle release") words="--dry-run --json" ;;
+        "throttle set") words="--messages-per-hour --bandwidth-per-hour --recipients-per-hour --bounces-per-hour --action --dry-run --json" ;;
         *) return 1 ;;
     esac
 }
@@ -145,10 +149,37 @@ _mailspool_words() {
 _mailspool_values() {
     case "$1" in
         "account --verbosity") words="0 1 2 3" ;;
-        "account domain defaults propagate --field") words="max_users max_message_kb max_recipients" ;;
-        "account user defaults propagate --field") words="mailbox_mb max_message_kb max_recipients" ;;
+        "account domain add --messages-action") words="none delay reject" ;;
+        "account domain add --bandwidth-action") words="none delay reject" ;;
+        "account domain add --recipients-action") words="none delay reject" ;;
+        "account domain add --bounces-action") words="none delay reject" ;;
+        "account domain set --messages-action") words="none delay reject" ;;
+        "account domain set --bandwidth-action") words="none delay reject" ;;
+        "account domain set --recipients-action") words="none delay reject" ;;
+        "account domain set --bounces-action") words="none delay reject" ;;
+        "account domain defaults set --messages-action") words="none delay reject" ;;
+        "account domain defaults set --bandwidth-action") words="none delay reject" ;;
+        "account domain defaults set --recipients-action") words="none delay reject" ;;
+        "account domain defaults set --bounces-action") words="none delay reject" ;;
+        "account domain defaults propagate --field") words="max_users max_message_kb max_recipients messages_per_hour messages_action bandwidth_mb_per_hour bandwidth_action recipients_per_hour recipients_action bounces_per_hour bounces_action" ;;
+        "account user add --messages-action") words="none delay reject" ;;
+        "account user add --bandwidth-action") words="none delay reject" ;;
+        "account user add --recipients-action") words="none delay reject" ;;
+        "account user set --messages-action") words="none delay reject" ;;
+        "account user set --bandwidth-action") words="none delay reject" ;;
+        "account user set --recipients-action") words="none delay reject" ;;
+        "account user defaults set --messages-action") words="none delay reject" ;;
+        "account user defaults set --bandwidth-action") words="none delay reject" ;;
+        "account user defaults set --recipients-action") words="none delay reject" ;;
+        "account user defaults propagate --field") words="mailbox_mb max_message_kb max_recipients messages_per_hour messages_action bandwidth_mb_per_hour bandwidth_action recipients_per_hour recipients_action" ;;
         "account list add --posting") words="anyone members owner" ;;
+        "account list add --messages-action") words="none delay reject" ;;
+        "account list add --bandwidth-action") words="none delay reject" ;;
+        "account list add --recipients-action") words="none delay reject" ;;
         "account list set --posting") words="anyone members owner" ;;
+        "account list set --messages-action") words="none delay reject" ;;
+        "account list set --bandwidth-action") words="none delay reject" ;;
+        "account list set --recipients-action") words="none delay reject" ;;
         "allow --verbosity") words="0 1 2 3" ;;
         "allow add --protocol") words="smtp web" ;;
         "block --verbosity") words="0 1 2 3" ;;
@@ -230,6 +261,9 @@ _mailspool_values() {
         "spool export --direction") words="inbound outbound" ;;
         "spool export --priority") words="low normal high" ;;
         "spool export --hold") words="yes no" ;;
+        "throttle --verbosity") words="0 1 2 3" ;;
+        "throttle list --kind") words="user list domain ip" ;;
+        "throttle set --action") words="none delay reject" ;;
         *) return 1 ;;
     esac
 }

@@ -76,8 +76,9 @@ def why(facts: Facts) -> Why:
     if facts.status == Status.WAITING:
         return _waiting(facts)
     if facts.status == Status.THROTTLED:
+        reason = _short(facts.last_error).rstrip(".") or "its sender has reached a sending limit"
         return Why(
-            f"It waits because its sender has reached a sending limit{_until(facts)}.",
+            f"It is throttled: {reason}{_until(facts)}.",
             "Release it from the throttle, or raise the limit.", "waiting",
         )  # fmt: skip
     return _on_its_way(facts)

@@ -16,6 +16,7 @@ from django.conf import settings
 from django.utils.module_loading import import_string
 
 if TYPE_CHECKING:
+    from spool.envelope import Envelope
     from spool.smtpd.session import MailSession
     from spool.smtpd.state import Shared
 
@@ -53,8 +54,11 @@ class SMTPCheck:
 
     async def on_data(self, session: MailSession) -> Reply | None: ...
 
+    async def on_message(self, session: MailSession, envelope: Envelope, size_bytes: int) -> Reply | None:
+        """The whole message is there; a refusal is the answer to it."""
 
-HOOKS = ("on_connect", "on_ehlo", "on_auth", "on_login", "on_mail", "on_rcpt", "on_data")
+
+HOOKS = ("on_connect", "on_ehlo", "on_auth", "on_login", "on_mail", "on_rcpt", "on_data", "on_message")
 
 
 class CheckChain:

@@ -107,6 +107,9 @@ async def _decide(session: MailSession, envelope: Envelope, body: Body) -> str:
     """Store the message; the reply that it gets."""
     content, spilled = None, None
     if not body.problem:
+        refusal = await session.shared.checks.refusal("on_message", session, envelope, body.size)
+        body.problem = str(refusal) if refusal else ""
+    if not body.problem:
         try:
             content, spilled = await body.finish(_header(session, envelope, body))
         except OSError as error:

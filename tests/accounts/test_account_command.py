@@ -9,6 +9,7 @@ import pytest
 from accounts import actions
 from accounts.models import Alias, Domain, MailingList, Role, Status, User, UserDefaults
 from tests.support.commands import Manage, manage_with
+from tests.support.forms import UNLIMITED
 
 pytestmark = pytest.mark.django_db(transaction=True)
 PASSWORD = "correct-horse-battery"
@@ -107,6 +108,18 @@ class TestUser:
         assert (user.mailbox_mb, user.max_recipients) == (50, 0)
         assert user.check_password(PASSWORD)
 
+    def test_limits_by_the_hour_are_set_given_to_new_ones_and_propagated(self, manage: Manage, ann: User) -> None:
+        limits = ["--messages-per-hour", "100", "--messages-action", "reject", "--bandwidth-per-hour", "50"]
+        assert manage("account", "user", "defaults", "set", *limits).status == 0
+        manage("account", "user", "add", "bob@example.org", stdin=f"{PASSWORD}\n")
+        bob = manage("account", "user", "show", "bob@example.org", "--json").json[0]
+        wanted = {"messages_per_hour": 100, "messages_action": "reject", "bandwidth_mb_per_hour": 50}
+        assert {name: bob[name] for name in wanted} == wanted
+        given = manage("account", "user", "defaults", "propagate", "--field", "messages_per_hour", "--all", "--yes")
+        assert given.status == 0
+        ann.refresh_from_db()
+        assert (ann.messages_per_hour, ann.messages_action) == (100, "delay")
+
     @pytest.mark.parametrize(
         ("arguments", "sentence"),
         [
@@ -201,7 +214,7 @@ class TestList:
         )  # fmt: skip
         assert changed.json[0] == {
             "list": "news@example.org", "enabled": True, "owner": "", "posting": "members", "members": 2,
-            "subject_prefix": "[news]", "description": "",
+            "subject_prefix": "[news]", "description": "", **UNLIMITED,
         }  # fmt: skip
         assert manage("account", "list", "disable", "news@example.org").status == 0
         assert "news@example.org" in manage("account", "list", "list").out

@@ -16,7 +16,18 @@ from pytest_django import DjangoAssertNumQueries
 from accounts import actions, directory, local_addresses
 from accounts.actor import Actor
 from accounts.directory import LocalAlias, LocalList, LocalUser
-from accounts.models import Alias, Domain, ListMember, MailingList, Role, Status, User
+from accounts.models import (
+    Alias,
+    Domain,
+    HourlyLimit,
+    ListMember,
+    MailingList,
+    Metric,
+    Role,
+    Status,
+    ThrottleAction,
+    User,
+)  # fmt: skip
 from spool import addressing
 from spool.models.recipient import Kind
 
@@ -53,6 +64,22 @@ def the_user(address: str = "ann@example.org") -> LocalUser:
     found = directory.lookup(address)
     assert isinstance(found, LocalUser)
     return found
+
+
+def test_the_limits_by_the_hour_come_with_an_address_and_its_domain(domain: Domain) -> None:
+    actions.change(domain, bounces_per_hour=5, bounces_action="reject")
+    a_user(messages_per_hour=10, bandwidth_mb_per_hour=2, bandwidth_action="none")
+    actions.add_list("news@example.org", recipients_per_hour=7)
+    assert the_user().hourly_limits == (
+        HourlyLimit(Metric.MESSAGES, 10, ThrottleAction.DELAY),
+        HourlyLimit(Metric.BANDWIDTH, 2 * 1024 * 1024, ThrottleAction.NONE),
+    )
+    here = directory.local_domain("example.org")
+    assert here is not None
+    assert here.hourly_limits == (HourlyLimit(Metric.BOUNCES, 5, ThrottleAction.REJECT),)
+    news = directory.lookup("news@example.org")
+    assert isinstance(news, LocalList)
+    assert news.hourly_limits == (HourlyLimit(Metric.RECIPIENTS, 7, ThrottleAction.DELAY),)
 
 
 class TestWhoIsThere:

@@ -22,6 +22,7 @@ from accounts.models import (
     User,
     UserDefaults,
 )  # fmt: skip
+from tests.support.forms import UNLIMITED
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("redis")]
 PASSWORD = "correct-horse-battery"
@@ -57,7 +58,7 @@ def url(model: str, page: str, *args: object) -> str:
 def user_fields(**fields: object) -> dict[str, object]:
     return {
         "email": "ann@example.org", "name": "", "new_password": PASSWORD, "role": "user", "status": "enabled",
-        "forward_to": "", "mailbox_mb": 0, "max_message_kb": 0, "max_recipients": 0, **fields,
+        "forward_to": "", "mailbox_mb": 0, "max_message_kb": 0, "max_recipients": 0, **UNLIMITED, **fields,
     }  # fmt: skip
 
 
@@ -254,7 +255,7 @@ class TestAliasPage:
 
 
 class TestListPage:
-    MANAGEMENT = {"members-TOTAL_FORMS": "0", "members-INITIAL_FORMS": "0"}
+    MANAGEMENT = {"members-TOTAL_FORMS": "0", "members-INITIAL_FORMS": "0", **UNLIMITED}
 
     @pytest.fixture
     def big(self, domain: Domain) -> MailingList:
@@ -278,7 +279,7 @@ class TestListPage:
         address = f"{url('mailinglist', 'change', big.pk)}?members-page=2"
         members = list(big.members.order_by("address")[50:100])
         fields: dict[str, object] = {
-            "address": big.address, "posting": "anyone", "enabled": "on", "members-TOTAL_FORMS": "50",
+            "address": big.address, "posting": "anyone", "enabled": "on", **UNLIMITED, "members-TOTAL_FORMS": "50",
             "members-INITIAL_FORMS": "50", "members-page": "2",
         }  # fmt: skip
         for n, member in enumerate(members):

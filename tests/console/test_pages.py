@@ -12,6 +12,7 @@ from accounts.models import DomainDefaults, Role, User, UserDefaults
 from mailspool.home import Home
 from spool import intake
 from spool.models import Settings
+from tests.support.forms import UNLIMITED
 from tests.support.messages import a_submission
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("redis")]
@@ -46,7 +47,7 @@ def test_a_user_can_be_added_and_the_hash_is_never_shown(administrator: Client) 
         url,
         {
             "email": "ann@example.org", "domain": domain.pk, "role": "user", "status": "enabled",
-            "new_password": PASSWORD, "mailbox_mb": 0, "max_message_kb": 0, "max_recipients": 0,
+            "new_password": PASSWORD, "mailbox_mb": 0, "max_message_kb": 0, "max_recipients": 0, **UNLIMITED,
         },
     )  # fmt: skip
     assert answer.status_code == 302

@@ -1,0 +1,172 @@
+"""The anomaly guard: who is caught and why, what is done, and that it can be taken back."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+from django.utils import timezone
+from hypothesis import given
+from hypothesis import strategies as st
+
+from accounts import actions as accounts_actions
+from accounts.models import Role, Status, User
+from spool.actions import Actor, NotAllowed
+from spool.models import Entry, ReceivedBounce, Trace
+from tests.console.conftest import administrator
+from tests.support.messages import a_submission
+from tests.support.spool_states import take_in
+from throttling import guard
+from throttling.guard import Behaviour, evidence
+from throttling.models import GuardEvent, GuardPolicy
+
+__all__ = ["administrator"]
+ANN, DOMAIN = "ann@example.org", "example.org"
+ROOT = Actor("root@example.org", Role.SYSTEM_ADMINISTRATOR)
+USUAL = {"messages": 60, "busiest_hour": 60, "new_recipients": 0, "bounces": 0, "new_networks": ()}
+
+
+def a_behaviour(**fields: Any) -> Behaviour:
+    return Behaviour(**{**USUAL, **fields})
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({}, None),
+        ({"messages": 600, "busiest_hour": 60}, None),
+        ({"messages": 601, "busiest_hour": 60}, "601 messages in the last hour; the busiest hour"),
+        ({"messages": 49, "busiest_hour": 0, "new_recipients": 500}, None),
+        ({"new_recipients": 99}, None),
+        ({"new_recipients": 100}, "100 recipients never written to"),
+        ({"bounces": 20}, "20 bounces"),
+        ({"new_networks": ("192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24")}, "3 networks not seen"),
+    ],
+)
+def test_what_speaks_against_somebody(fields: dict[str, Any], words: str | None) -> None:
+    found = evidence(GuardPolicy(), a_behaviour(**fields))
+    assert [words in sentence for sentence in found] == ([True] if words else [])
+
+
+@given(st.integers(0, 49), st.integers(0, 10**6), st.integers(0, 10**6))
+def test_who_sends_little_is_left_alone_whatever_else(messages: int, recipients: int, bounces: int) -> None:
+    behaviour = a_behaviour(messages=messages, busiest_hour=0, new_recipients=recipients, bounces=bounces)
+    assert evidence(GuardPolicy(), behaviour) == []
+
+
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("redis", "home")]
+
+
+@pytest.fixture
+def policy() -> GuardPolicy:
+    domain = accounts_actions.add_domain(DOMAIN)
+    user = User(email=ANN, domain=domain)
+    user.set_unusable_password()
+    user.save()
+    return GuardPolicy.objects.create(domain=domain, dry_run=False)
+
+
+def sent(count: int, ago: timedelta, recipient: str = "bob@example.net", ip: str = "192.0.2.7") -> None:
+    ended = timezone.now() - ago
+    Trace.objects.bulk_create(
+        Trace(
+            file_name=f"{ago.total_seconds():.0f}-{n}-{recipient}.eml", sender=ANN, auth_user=ANN, recipient=recipient,
+            kind="remote", outcome="delivered", size_bytes=1, attempts=1, created=ended, ended=ended, client_ip=ip,
+        )
+        for n in range(count)
+    )  # fmt: skip
+
+
+def test_a_user_far_above_the_own_past_is_delayed_at_it_and_gets_it_back(policy: GuardPolicy) -> None:
+    sent(12, timedelta(days=3))
+    sent(200, timedelta(minutes=5))
+    [event] = guard.look(timezone.now())
+    assert event.evidence == ["Sent 200 messages in the last hour; the busiest hour of the 30 days before had 12."]
+    user = User.objects.get(email=ANN)
+    assert (user.messages_per_hour, user.messages_action) == (12, "delay")
+    assert guard.look(timezone.now()) == [], "once an hour at most"
+    assert "has back what the guard had taken" in guard.undo(ROOT, event)
+    user.refresh_from_db()
+    assert user.messages_per_hour == 0
+    event.refresh_from_db()
+    assert event.undone_by == ROOT.name
+    assert "undone already" in guard.undo(ROOT, event)
+
+
+def test_who_does_as_always_is_left_alone(policy: GuardPolicy) -> None:
+    sent(180, timedelta(days=3))
+    sent(200, timedelta(minutes=5))
+    assert guard.look(timezone.now()) == []
+
+
+def test_a_dry_run_writes_down_and_does_nothing(policy: GuardPolicy) -> None:
+    GuardPolicy.objects.update(dry_run=True, action="disable")
+    sent(200, timedelta(minutes=5))
+    [event] = guard.look(timezone.now())
+    assert event.dry_run
+    user = User.objects.get(email=ANN)
+    assert (user.status, user.messages_per_hour) == (Status.ENABLED, 0)
+
+
+@pytest.mark.parametrize("change", [{"enabled": False}, {"least_messages": 1000}])
+def test_a_policy_that_is_off_or_far_away_catches_nobody(policy: GuardPolicy, change: dict[str, Any]) -> None:
+    GuardPolicy.objects.update(**change)
+    sent(200, timedelta(minutes=5))
+    assert guard.look(timezone.now()) == []
+
+
+def test_new_recipients_networks_and_bounces_are_compared_with_the_past(policy: GuardPolicy) -> None:
+    GuardPolicy.objects.update(new_recipients=2, bounces=3, new_networks=1, factor=1000)
+    sent(60, timedelta(days=2))
+    sent(60, timedelta(minutes=5))
+    assert guard.look(timezone.now()) == []
+    sent(1, timedelta(minutes=4), "new1@example.net", "198.51.100.9")
+    sent(1, timedelta(minutes=3), "new2@example.net", "198.51.100.77")
+    for _ in range(3):
+        ReceivedBounce.objects.create(user=ANN, domain=DOMAIN, received=timezone.now())
+    [event] = guard.look(timezone.now())
+    assert event.evidence == [
+        "Wrote to 2 recipients never written to in the 30 days before.", "Got 3 bounces in the last hour.",
+        "Sent from 1 networks not seen in the 30 days before: 198.51.100.0/24.",
+    ]  # fmt: skip
+
+
+def test_a_disabled_users_mail_is_held_and_goes_on_after_the_undo(policy: GuardPolicy) -> None:
+    GuardPolicy.objects.update(action="disable")
+    sent(200, timedelta(minutes=5))
+    submission = a_submission(ANN)
+    submission.envelope.auth_user = ANN
+    (entry,) = take_in(submission)
+    [event] = guard.look(timezone.now())
+    entry.refresh_from_db()
+    assert (entry.hold, entry.hold_reason) == (True, "Caught by the anomaly guard")
+    assert User.objects.get(email=ANN).status == Status.RECEIVING
+    guard.undo(ROOT, event)
+    assert Entry.objects.get(pk=entry.pk).hold is False
+    assert User.objects.get(email=ANN).status == Status.ENABLED
+
+
+def test_only_the_domains_administrators_take_it_back(policy: GuardPolicy) -> None:
+    sent(200, timedelta(minutes=5))
+    [event] = guard.look(timezone.now())
+    with pytest.raises(NotAllowed):
+        guard.undo(Actor("x@other.test", Role.DOMAIN_ADMINISTRATOR, "other.test"), event)
+    assert "has back" in guard.undo(Actor(f"boss@{DOMAIN}", Role.DOMAIN_ADMINISTRATOR, DOMAIN), event)
+
+
+def test_the_page_shows_the_evidence_and_undoes_it(administrator: Client, policy: GuardPolicy) -> None:
+    here = reverse("admin:throttling_guardevent_changelist")
+    assert "The guard has caught nobody" in administrator.get(here).content.decode()
+    sent(200, timedelta(minutes=5))
+    guard.look(timezone.now())
+    text = administrator.get(here).content.decode()
+    assert "Sent 200 messages in the last hour" in text
+    event = GuardEvent.objects.get()
+    url = reverse("admin:throttling_guardevent_undo", args=[event.pk])
+    assert administrator.get(url).status_code == 405
+    assert "has back" in administrator.post(url).content.decode()
+    assert "Undone by admin@localhost" in administrator.get(here).content.decode()
+    assert administrator.get(reverse("admin:throttling_guardpolicy_changelist")).status_code == 200

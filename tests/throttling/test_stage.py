@@ -1,0 +1,300 @@
+"""Mail beyond a limit waits, goes by itself and in order, and stops nobody else: real passes, peer and counters."""
+
+from __future__ import annotations
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+
+from accounts import actions as accounts_actions
+from accounts.models import Metric, User
+from spool import intake, leases, statements
+from spool.models import Attempt, Entry, ReceivedBounce, Status
+from tests.support.messages import a_recipient, a_submission
+from tests.throttling.conftest import ANN, FAR, HERE, Throttled
+from throttling import stages, tasks
+from throttling.deciding import decide
+from throttling.models import HeldEntry, Passage, ThrottleEvent, ThrottleSettings
+
+BEN = f"ben@{HERE}"
+BOB = f"bob@{FAR}"
+
+
+def subjects(*numbers: int) -> list[str]:
+    return [f"Number {number}" for number in numbers]
+
+
+@pytest.fixture
+def ben(throttled: Throttled) -> str:
+    user = User(email=BEN, domain=accounts_actions.get_domain(HERE))
+    user.set_unusable_password()
+    user.save()
+    return BEN
+
+
+class TestDelay:
+    def test_exactly_the_limit_goes_and_the_rest_waits_with_a_reason_and_a_time(self, throttled: Throttled) -> None:
+        throttled.limit(messages_per_hour=3)
+        throttled.send(5)
+        throttled.spool.work()
+        assert sorted(throttled.delivered) == subjects(0, 1, 2)
+        first, second = throttled.held()
+        assert (first.subject, second.subject) == ("Number 3", "Number 4")
+        assert first.last_error == f"{ANN} has sent 3 messages in the last hour, of 3 allowed"
+        assert first.next_attempt is not None and second.next_attempt is not None
+        minutes = (first.next_attempt - timezone.now()).total_seconds() / 60
+        assert minutes == pytest.approx(60, abs=1)
+        assert (second.next_attempt - first.next_attempt).total_seconds() / 60 == pytest.approx(20, abs=1)
+
+    def test_what_waits_arrives_in_order_once_each_and_costs_no_attempt(self, throttled: Throttled) -> None:
+        throttled.limit(messages_per_hour=4)
+        throttled.send(10)
+        throttled.spool.work()
+        assert {entry.attempts for entry in throttled.held()} == {0}
+        for _ in range(20):
+            throttled.later(minutes=15)
+            throttled.spool.work()
+        assert sorted(throttled.delivered[:4]) == subjects(0, 1, 2, 3)
+        assert throttled.delivered[4:] == subjects(4, 5, 6, 7, 8, 9)
+        assert Entry.objects.count() == HeldEntry.objects.count() == 0
+        assert Attempt.objects.filter(recipients=BOB).count() == 10
+
+    def test_new_mail_does_not_overtake_what_waits(self, throttled: Throttled) -> None:
+        throttled.limit(bandwidth_mb_per_hour=1)
+        throttled.send(2, size=700_000)
+        throttled.spool.work()
+        assert len(throttled.held()) == 1
+        throttled.send(1, size=1_000)
+        throttled.spool.work()
+        assert [entry.size_bytes > 500_000 for entry in throttled.held()] == [True, False]
+
+    def test_others_go_on_and_so_does_mail_that_counts_for_nobody(self, throttled: Throttled, ben: str) -> None:
+        throttled.limit(messages_per_hour=1)
+        throttled.send(3)
+        throttled.send(1, user=ben)
+        throttled.spool.take(sender="")
+        throttled.spool.work()
+        assert len(throttled.spool.peer.taken) == 3
+        assert len(throttled.held()) == 2
+
+    def test_a_domain_over_its_limit_does_not_stop_the_rest(self, throttled: Throttled, ben: str) -> None:
+        accounts_actions.add_domain("other.test")
+        other = User(email="cy@other.test", domain=accounts_actions.get_domain("other.test"))
+        other.set_unusable_password()
+        other.save()
+        throttled.limit(HERE, messages_per_hour=2)
+        throttled.send(2)
+        throttled.send(1, user=ben)
+        throttled.send(1, user="cy@other.test")
+        throttled.spool.work()
+        assert [entry.auth_user for entry in throttled.held()] == [ben]
+        [event] = ThrottleEvent.objects.all()
+        assert (event.kind, event.name, event.metric, event.amount) == ("domain", HERE, "messages", 2)
+
+    def test_recipients_are_counted_one_by_one(self, throttled: Throttled) -> None:
+        throttled.limit(recipients_per_hour=5)
+        throttled.send(1, to=[BOB, f"b@{FAR}", f"c@{FAR}"])
+        throttled.send(2)
+        throttled.send(1)
+        throttled.spool.work()
+        assert len(throttled.held()) == 1
+
+    def test_a_message_larger_than_a_whole_limit_goes_when_nothing_else_has(self, throttled: Throttled) -> None:
+        throttled.limit(bandwidth_mb_per_hour=1)
+        throttled.send(1, size=1_500_000)
+        throttled.spool.work()
+        assert len(throttled.spool.peer.taken) == 1
+        throttled.send(1, size=1_000)
+        throttled.spool.work()
+        assert len(throttled.held()) == 1
+
+    def test_a_retry_is_not_counted_again_nor_held(self, throttled: Throttled) -> None:
+        throttled.limit(messages_per_hour=1)
+        throttled.spool.peer.on["CONNECT"] = "421 4.3.2 closed for lunch"
+        throttled.send(1)
+        throttled.spool.work()
+        assert Entry.objects.get().status == Status.WAITING
+        del throttled.spool.peer.on["CONNECT"]
+        throttled.later(minutes=16)
+        throttled.spool.work()
+        assert Entry.objects.count() == 0
+        assert Passage.objects.count() == 1
+
+    def test_more_room_is_used_as_soon_as_there_is_some(self, throttled: Throttled) -> None:
+        throttled.limit(messages_per_hour=1)
+        throttled.send(3)
+        throttled.spool.work()
+        throttled.limit(messages_per_hour=0)
+        throttled.forget()
+        tasks.sweep()
+        throttled.spool.work()
+        assert Entry.objects.count() == 0
+
+
+class TestRecordOnly:
+    def test_everything_goes_and_the_event_says_how_much(self, throttled: Throttled) -> None:
+        throttled.limit(messages_per_hour=2, messages_action="none")
+        throttled.send(5)
+        throttled.spool.work()
+        assert len(throttled.spool.peer.taken) == 5
+        [event] = ThrottleEvent.objects.all()
+        assert (event.action, event.used, event.amount) == ("none", 5, 2)
+
+
+class TestListsAndForwards:
+    def test_the_copies_of_a_list_count_for_the_list_and_wait(self, throttled: Throttled) -> None:
+        news = accounts_actions.add_list(f"news@{HERE}", [BOB, f"b@{FAR}"])
+        accounts_actions.change(news, recipients_per_hour=2)
+        for _ in range(2):
+            throttled.spool.take_for_us(b"Subject: News\r\n\r\nx\r\n", f"news@{HERE}", f"x@{FAR}")
+        throttled.spool.work()
+        assert len(throttled.spool.peer.taken) == 1
+        [held] = throttled.held()
+        assert held.origin == "list"
+        assert held.last_error == f"news@{HERE} has sent to 2 recipients in the last hour, of 2 allowed"
+
+    def test_a_forward_that_leaves_counts_for_who_forwards(self, throttled: Throttled) -> None:
+        accounts_actions.change(accounts_actions.get_user(ANN), forward_to=BOB, messages_per_hour=1)
+        for _ in range(2):
+            throttled.spool.take_for_us(b"Subject: Hello\r\n\r\nx\r\n", ANN, f"x@{FAR}")
+        throttled.spool.work()
+        held = throttled.held()
+        assert {entry.origin for entry in held} == {"forward"}
+        assert [entry.subject for entry in held if "limit" not in entry.subject] == ["Hello"]
+
+    def test_what_a_limit_would_reject_is_delayed_when_it_has_been_accepted(self, throttled: Throttled) -> None:
+        news = accounts_actions.add_list(f"news@{HERE}", [BOB])
+        accounts_actions.change(news, messages_per_hour=1, messages_action="reject")
+        for _ in range(2):
+            throttled.spool.take_for_us(b"Subject: News\r\n\r\nx\r\n", f"news@{HERE}", f"x@{FAR}")
+        throttled.spool.work()
+        assert len(throttled.held()) == 1
+
+
+class TestBounces:
+    def test_a_domain_that_gets_too_many_bounces_sends_no_more_until_they_are_an_hour_old(
+        self, throttled: Throttled
+    ) -> None:
+        throttled.limit(HERE, bounces_per_hour=2)
+        for _ in range(2):
+            ReceivedBounce.objects.create(user=ANN, domain=HERE, received=timezone.now())
+        throttled.send(1)
+        throttled.spool.work()
+        [held] = throttled.held()
+        assert held.last_error == f"{HERE} has received 2 bounces in the last hour, of 2 allowed"
+        throttled.later(minutes=61)
+        throttled.spool.work()
+        assert Entry.objects.count() == 0
+
+    def test_one_fewer_stops_nothing(self, throttled: Throttled) -> None:
+        throttled.limit(HERE, bounces_per_hour=2)
+        ReceivedBounce.objects.create(user=ANN, domain=HERE, received=timezone.now())
+        throttled.send(1)
+        throttled.spool.work()
+        assert Entry.objects.count() == 0
+
+
+class TestWhatGoesWrong:
+    def test_after_redis_was_emptied_the_counts_are_the_same(self, throttled: Throttled) -> None:
+        throttled.limit(messages_per_hour=3)
+        throttled.send(2)
+        throttled.spool.work()
+        with throttled.redis.client() as client:
+            client.flushall()
+        throttled.send(3)
+        throttled.spool.work()
+        assert len(throttled.spool.peer.taken) == 3
+        assert len(throttled.held()) == 2
+
+    def test_while_redis_is_away_mail_goes_on_and_is_counted_afterwards(self, throttled: Throttled) -> None:
+        throttled.limit(messages_per_hour=3)
+        throttled.redis.stop()
+        try:
+            throttled.send(2)
+            throttled.spool.work()
+        finally:
+            throttled.redis.start()
+        assert len(throttled.spool.peer.taken) == 2
+        throttled.send(2)
+        throttled.spool.work()
+        assert len(throttled.held()) == 1
+
+    def test_an_entry_whose_worker_died_after_it_was_counted_is_not_counted_again(self, throttled: Throttled) -> None:
+        throttled.limit(messages_per_hour=2)
+        [name] = throttled.send(1)
+        Passage.objects.create(file_name=name, at=int(timezone.now().timestamp()), sender=ANN, domain=HERE,
+                               recipients=1, size_bytes=1)  # fmt: skip
+        throttled.send(1)
+        throttled.spool.work()
+        assert len(throttled.spool.peer.taken) == 2
+        throttled.send(1)
+        throttled.spool.work()
+        assert len(throttled.held()) == 1
+
+    @pytest.mark.parametrize("hours", [-2, 3])
+    def test_a_clock_that_jumps_neither_loses_mail_nor_sends_it_twice(self, throttled: Throttled, hours: int) -> None:
+        throttled.limit(messages_per_hour=2)
+        throttled.send(5)
+        throttled.spool.work()
+        throttled.spool.later(hours=hours)
+        throttled.spool.work()
+        for _ in range(14):
+            throttled.later(minutes=30)
+            tasks.sweep()
+            throttled.spool.work()
+        assert sorted(throttled.delivered) == subjects(0, 1, 2, 3, 4)
+
+    def test_a_deleted_message_leaves_its_place_to_the_next(self, throttled: Throttled) -> None:
+        throttled.limit(messages_per_hour=1)
+        throttled.send(3)
+        throttled.spool.work()
+        first, second = throttled.held()
+        Entry.objects.filter(pk=first.pk).delete()
+        throttled.later(minutes=61)
+        tasks.sweep()
+        throttled.spool.work()
+        assert not Entry.objects.filter(pk=second.pk).exists()
+
+
+def test_without_limits_nobody_is_asked_about_any_message(
+    throttled: Throttled, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decided: list[object] = []
+    monkeypatch.setattr(stages, "decide", lambda *arguments: decided.append(arguments))
+    throttled.send(20)
+    throttled.spool.work()
+    assert Entry.objects.count() == 0
+    assert decided == []
+    assert Passage.objects.count() == 0
+
+
+def test_a_batch_takes_a_number_of_queries_that_does_not_grow(throttled: Throttled) -> None:
+    throttled.limit(messages_per_hour=1000, bandwidth_mb_per_hour=100)
+    throttled.limit(HERE, messages_per_hour=10_000)
+
+    def queries(count: int) -> int:
+        throttled.send(count)
+        with statements.write_transaction():
+            batch = leases.take("x", timezone.now(), 100, straight=True, no_delay=True)
+        decide(batch, (), timezone.now())
+        with CaptureQueriesContext(connection) as captured:
+            decide(batch, (), timezone.now())
+        return len(captured)
+
+    assert queries(2) == queries(50)
+
+
+def test_a_client_without_a_login_counts_by_its_address(throttled: Throttled) -> None:
+    row = ThrottleSettings.load()
+    row.ip_messages_per_hour, row.ip_action = 1, "delay"
+    row.save()
+    throttled.forget()
+    submission = a_submission(f"x@{FAR}", ANN)
+    submission.envelope.recipients = [a_recipient(BOB)]
+    intake.accept([submission])
+    intake.accept([a_submission(f"x@{FAR}", BOB)])
+    throttled.spool.work()
+    [held] = throttled.held()
+    assert held.last_error.startswith("The address 192.0.2.7 has sent 1 messages in the last hour")
+    assert ThrottleEvent.objects.get().metric == Metric.MESSAGES

@@ -1,0 +1,43 @@
+"""The anomaly guard in the console: policies of domains, and what it has found, with an undo."""
+
+from __future__ import annotations
+
+from django.contrib import admin
+from django.urls import URLPattern, path
+from unfold.admin import ModelAdmin
+
+from spool.admin.readonly import ReadOnlyAdmin
+from throttling.console import guard_views
+from throttling.models import GuardEvent, GuardPolicy
+
+
+@admin.register(GuardPolicy)
+class GuardPolicyAdmin(ModelAdmin):
+    list_display = ["domain", "enabled", "dry_run", "action", "factor", "least_messages"]
+    list_select_related = ["domain"]
+    list_filter = ["enabled", "dry_run"]
+    search_fields = ["domain__name"]
+    autocomplete_fields = ["domain"]
+    fieldsets = [
+        (None, {"fields": ["domain", "enabled", "dry_run", "action"]}),
+        ("What is too much", {
+            "fields": ["least_messages", "factor", "new_recipients", "bounces", "new_networks"],
+            "description": "The last hour of each user is compared with the user's own 30 days before.",
+        }),
+    ]  # fmt: skip
+    empty_title = "No domain is guarded"
+    empty_text = (
+        "A policy has the guard look for users who suddenly send far more than they ever did. It begins with a dry run."
+    )
+
+
+@admin.register(GuardEvent)
+class GuardEventAdmin(ReadOnlyAdmin):
+    """Gives the model its place; what is shown is throttling.console's."""
+
+    def get_urls(self) -> list[URLPattern]:
+        wrap, name = self.admin_site.admin_view, "throttling_guardevent_"
+        return [
+            path("", wrap(guard_views.caught), name=f"{name}changelist"),
+            path("<int:pk>/undo/", wrap(guard_views.undo), name=f"{name}undo"),
+        ]

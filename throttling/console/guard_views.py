@@ -1,0 +1,49 @@
+"""What the anomaly guard has found, and taking it back."""
+
+from __future__ import annotations
+
+from urllib.parse import urlencode
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, render
+from django.urls import reverse
+from django.utils import timezone
+from django.views.decorators.http import require_GET, require_POST
+
+from accounts.models import User
+from spool.actions import Actor, NotAllowed
+from spool.console.pages import page
+from throttling import guard
+from throttling.models import GuardEvent, GuardPolicy
+
+PAGE = 50
+
+
+@require_GET
+def caught(request: HttpRequest) -> HttpResponse:
+    """The latest first."""
+    found = GuardEvent.objects.order_by("-pk")
+    after = request.GET.get("after", "")
+    if after.isascii() and after.isdigit() and len(after) < 19:
+        found = found.filter(pk__lt=int(after))
+    rows = list(found[: PAGE + 1])
+    return page(
+        request, "throttling/console/guard.html", "Anomaly guard",
+        {
+            "events": rows[:PAGE], "tabs": [], "here": reverse("admin:throttling_guardevent_changelist"),
+            "following": urlencode({"after": rows[PAGE - 1].pk}) if len(rows) > PAGE else "",
+            "guarded": GuardPolicy.objects.filter(enabled=True).count(), "now": timezone.now(),
+        },
+    )  # fmt: skip
+
+
+@require_POST
+def undo(request: HttpRequest, pk: int) -> HttpResponse:
+    """Give back what the guard took."""
+    event = get_object_or_404(GuardEvent, pk=pk)
+    assert isinstance(request.user, User)
+    try:
+        sentence, good = guard.undo(Actor.of(request.user), event), True
+    except NotAllowed as error:
+        sentence, good = str(error), False
+    return render(request, "throttling/console/_done.html", {"sentence": sentence, "good": good})

@@ -1,0 +1,21 @@
+"""The tabs of throttling in the spool's section (SPOOL_CONSOLE_TABS)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from spool.console.tabs import Tab
+from spool.filters import Count
+from throttling import events
+from throttling.subjects import SubjectKind
+
+USER_KINDS = (SubjectKind.USER, SubjectKind.LIST, SubjectKind.IP)
+DOMAIN_KINDS = (SubjectKind.DOMAIN,)
+
+
+def _count(kinds: tuple[SubjectKind, ...]) -> Callable[[], Count]:
+    return lambda: Count(events.now_throttled(kinds).count())
+
+
+USERS = Tab("Throttled Users", "admin:throttling_throttleevent_users", _count(USER_KINDS))
+DOMAINS = Tab("Throttled Domains", "admin:throttling_throttleevent_domains", _count(DOMAIN_KINDS))

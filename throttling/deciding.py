@@ -1,0 +1,136 @@
+"""Deciding about a batch of entries: which go on now, and which wait, for whose limit and until when."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from redis.exceptions import RedisError
+
+from accounts.models import HourlyLimit, Metric, ThrottleAction
+from spool.envelope import LeasedEntry
+from spool.models.entry import Origin, Status
+from throttling import bounces, ledger, windows
+from throttling.ledger import Held, Queue
+from throttling.replay import seconds_until
+from throttling.subjects import Charge, Cost, IPLimits, Limited, Subject, charges, of_entries
+from throttling.windows import State, Window
+from throttling.wording import Reached, reason
+
+log = logging.getLogger(__name__)
+
+# An entry that waits for another one, or for something that can't be told, is looked at again so soon.
+SOON = timedelta(seconds=2)
+
+
+@dataclass(slots=True)
+class Decisions:
+    """What becomes of a batch. `reached` says for each limit that was looked at how much of it is used."""
+
+    going: list[tuple[LeasedEntry, list[Limited]]] = field(default_factory=list)
+    held: list[Held] = field(default_factory=list)
+    reached: dict[tuple[Subject, Metric], Reached] = field(default_factory=dict)
+
+
+def decide(entries: Sequence[LeasedEntry], ip_limits: IPLimits, now: datetime) -> Decisions:
+    """Charge `entries` to the windows of those that they count for. Raises django.db.Error.
+
+    While Redis is away nothing is held: what goes on is in the ledger, and is counted when Redis is back.
+    """
+    known = ledger.passed([entry.file_name for entry in entries])
+    batch = [entry for entry in sorted(entries, key=lambda entry: entry.id) if entry.file_name not in known]
+    decisions = Decisions()
+    limited = {
+        entry.id: whom for entry, whom in zip(batch, of_entries(batch, ip_limits), strict=True) if whom
+    }  # fmt: skip
+    batch = [entry for entry in batch if entry.id in limited]
+    if not batch:
+        return decisions
+    waiting = ledger.queues(
+        {(one.subject, limit.metric) for whom in limited.values() for one in whom for limit in one.limits},
+        [entry.id for entry in batch],
+    )
+    asked, requests = [], []
+    for entry in batch:
+        cost = Cost(entry.recipients_total, entry.size_bytes)
+        request = charges(limited[entry.id], cost, rejecting=False, has_session=entry.origin == Origin.SMTP)
+        by_bounces = bounces.charges(limited[entry.id], rejecting=False, has_session=entry.origin == Origin.SMTP)
+        behind = next((c for c in (*request, *by_bounces) if c.enforced and _is_behind(entry, c, waiting)), None)
+        refusal = behind or bounces.refusal(by_bounces, decisions.reached, now)
+        if refusal is not None:
+            _hold(decisions, entry, refusal, waiting, None, now)
+        else:
+            asked.append(entry)
+            requests.append(request)
+    try:
+        counted = windows.count(requests)
+    except RedisError as error:
+        log.warning("Redis is away, nothing is throttled: %s", error)
+        windows.mistrust()
+        decisions.going += [(entry, limited[entry.id]) for entry in asked]
+        return decisions
+    _note_use(decisions, requests, counted.states)
+    for entry, refusal in zip(asked, counted.refusals, strict=True):
+        if refusal is None:
+            decisions.going.append((entry, limited[entry.id]))
+        else:
+            _hold(decisions, entry, refusal, waiting, counted.states, now)
+    return decisions
+
+
+def _is_behind(entry: LeasedEntry, charge: Charge, waiting: Mapping[tuple[Subject, Metric], Queue]) -> bool:
+    """Whether an older entry, that is not in this batch, waits for the same."""
+    queue = waiting.get((charge.subject, charge.limit.metric))
+    return queue is not None and queue.first < entry.id
+
+
+def _hold(
+    decisions: Decisions, entry: LeasedEntry, charge: Charge, waiting: Mapping[tuple[Subject, Metric], Queue],
+    states: Mapping[Window, State] | None, now: datetime,
+) -> None:  # fmt: skip
+    """Have an entry wait for as long as those before it need, in the window and in the queue."""
+    subject, limit = charge.subject, charge.limit
+    queue = waiting.get((subject, limit.metric))
+    used, until = limit.amount, None
+    if limit.metric is Metric.BOUNCES:
+        found = bounces.returned(subject.name, limit.amount)
+        used, until = found.count, found.until
+    else:
+        window = Window(subject, limit.metric)
+        state = states.get(window) if states is not None else _look(window)
+        needed = charge.cost + _ahead(decisions, charge)
+        if state is not None:
+            used, until = state.used, now + timedelta(seconds=seconds_until(state, limit.amount, needed))
+        if queue is not None and entry.status != Status.THROTTLED:
+            until = max(queue.until, now) + timedelta(seconds=needed * windows.SECONDS / limit.amount)
+        elif queue is not None and queue.first < entry.id:
+            # It was taken up a moment before the one that it waits for.
+            until = now
+    until = max(until or now, now + SOON)
+    decisions.reached[subject, limit.metric] = reached = Reached(subject, limit, used, until, over=True)
+    decisions.held.append(Held(entry, charge, until, reason(reached)))
+
+
+def _ahead(decisions: Decisions, charge: Charge) -> int:
+    """What those of this batch that wait for the same, and go first, will cost."""
+    mine = (held.charge for held in decisions.held)
+    return sum(c.cost for c in mine if c.subject == charge.subject and c.limit.metric is charge.limit.metric)
+
+
+def _look(window: Window) -> State | None:
+    try:
+        return windows.look([window])[window]
+    except RedisError:
+        return None
+
+
+def _note_use(decisions: Decisions, requests: Sequence[Sequence[Charge]], states: Mapping[Window, State]) -> None:
+    limits: dict[Window, HourlyLimit] = {
+        Window(charge.subject, charge.limit.metric): charge.limit for request in requests for charge in request
+    }
+    for window, limit in limits.items():
+        used = states[window].used
+        over = limit.action is ThrottleAction.NONE and used > limit.amount
+        decisions.reached[window.subject, window.metric] = Reached(window.subject, limit, used, None, over=over)

@@ -1,0 +1,120 @@
+"""Throttle events: begun when something is beyond a limit, ended when that is over. Each process writes one at most
+every few seconds, however much is refused."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+
+from django.db.models import Q, QuerySet
+
+from accounts.models import Metric
+from spool import statements
+from throttling import bounces, limits, notices, windows
+from throttling.models import HeldEntry, ThrottleEvent
+from throttling.replay import seconds_until
+from throttling.subjects import Subject, SubjectKind
+from throttling.windows import Window
+from throttling.wording import Reached
+
+QUIET = timedelta(minutes=5)
+_WRITE_SECONDS = 2.0
+_MOST_KEPT = 10_000
+_written: dict[tuple[Subject, Metric], float] = {}
+
+
+def note(reached: Iterable[Reached], now: datetime) -> None:
+    """Write down who is beyond a limit, and tell those whom it concerns that it comes close or is reached."""
+    found = list(reached)
+    notices.consider(found)
+    for one in found:
+        if one.over and not _was_just_written(one):
+            _write(one, now)
+
+
+def forget() -> None:
+    """Drop what this process remembers."""
+    _written.clear()
+
+
+def _was_just_written(one: Reached) -> bool:
+    moment = time.monotonic()
+    if moment - _written.get((one.subject, one.limit.metric), float("-inf")) < _WRITE_SECONDS:
+        return True
+    if len(_written) >= _MOST_KEPT:
+        _written.clear()
+    _written[one.subject, one.limit.metric] = moment
+    return False
+
+
+def _write(one: Reached, now: datetime) -> None:
+    state = {
+        "action": one.limit.action, "amount": one.limit.amount, "used": one.used, "last": now, "until": one.until,
+    }  # fmt: skip
+    with statements.write_transaction():
+        if not of(one.subject, one.limit.metric).update(**state):
+            event = ThrottleEvent(
+                kind=one.subject.kind, name=one.subject.name, domain=one.subject.domain, metric=one.limit.metric,
+                since=now, **state,
+            )  # fmt: skip
+            # Another process may have begun it this moment.
+            ThrottleEvent.objects.bulk_create([event], ignore_conflicts=True)
+
+
+def write_down_release(subject: Subject, actor: str, now: datetime) -> None:
+    """Somebody who was not over a limit is released: from here on it is counted anew (ledger.released_since)."""
+    for limit in limits.of(subject)[:1]:
+        ThrottleEvent.objects.create(
+            kind=subject.kind, name=subject.name, domain=subject.domain, metric=limit.metric, action=limit.action,
+            amount=limit.amount, used=0, since=now, last=now, until=now, ended=now, ended_by=actor[:254],
+        )  # fmt: skip
+
+
+def of(subject: Subject, metric: Metric | None = None) -> QuerySet[ThrottleEvent]:
+    """A subject's events that last."""
+    found = ThrottleEvent.objects.filter(kind=subject.kind, name=subject.name, ended=None)
+    return found.filter(metric=metric) if metric is not None else found
+
+
+def subject_of(row: ThrottleEvent | HeldEntry) -> Subject:
+    return Subject(SubjectKind(row.kind), row.name)
+
+
+def end_those_that_are_over(now: datetime) -> int:
+    """End events after which nothing waits, with room in the window, and with nothing refused for some minutes.
+
+    Others get their use and their end anew. Returns how many ended. Raises redis.RedisError.
+    """
+    lasting = list(ThrottleEvent.objects.filter(ended=None))
+    counted = [event for event in lasting if event.metric != Metric.BOUNCES]
+    states = windows.look(Window(subject_of(event), Metric(event.metric)) for event in counted)
+    ended = 0
+    for event in lasting:
+        subject, metric = subject_of(event), Metric(event.metric)
+        limit = limits.limit_of(subject, metric)
+        if metric is Metric.BOUNCES:
+            found = bounces.returned(subject.name, event.amount)
+            used, until = found.count, found.until
+        else:
+            state = states[Window(subject, metric)]
+            used = state.used
+            until = now + timedelta(seconds=seconds_until(state, event.amount, 1)) if used >= event.amount else None
+        waiting = HeldEntry.objects.filter(kind=event.kind, name=event.name, metric=event.metric)
+        last = waiting.order_by("-entry_id").values_list("until", flat=True).first()
+        event.used, event.until = used, max(filter(None, (until, last)), default=None)
+        is_over = last is None and until is None and now - event.last >= QUIET
+        if last is None and (limit is None or is_over):
+            event.ended = now
+            ended += 1
+        event.save(update_fields=["used", "until", "ended"])
+    return ended
+
+
+def now_throttled(kinds: Iterable[SubjectKind], domain: str = "") -> QuerySet[ThrottleEvent]:
+    """Those who are over a limit, the latest first; of one domain, where one is given."""
+    found = ThrottleEvent.objects.filter(Q(kind__in=list(kinds)), ended=None).order_by("-since", "-id")
+    return found.filter(domain=domain) if domain else found
+
+
+__all__ = ["end_those_that_are_over", "forget", "note", "now_throttled", "of", "subject_of"]

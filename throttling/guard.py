@@ -1,0 +1,183 @@
+"""The anomaly guard: once a minute it compares the last hour of users in guarded domains with their own past.
+
+The past is the message trace of 30 days. Whoever is caught is caught once an hour at most, with the evidence; the undo
+gives back what the guard took. A user who has no past is measured by the least number of messages alone.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import logging
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.db.models import Count, Q
+from django.db.models.functions import TruncHour
+from django.utils import timezone
+
+from accounts import actions as accounts_actions
+from accounts.models import Role, Status, ThrottleAction, User
+from spool import statements
+from spool.actions import Actor, NotAllowed, audit, perform
+from spool.actions.verb import Tally
+from spool.filters import SpoolFilter
+from spool.models import Entry, ReceivedBounce, Trace
+from throttling.models import GuardAction, GuardEvent, GuardPolicy
+
+log = logging.getLogger(__name__)
+
+_HOUR, _PAST = timedelta(hours=1), timedelta(days=30)
+_LEAST_PEAK = 10
+REASON = "Caught by the anomaly guard"
+
+
+@dataclass(frozen=True, slots=True)
+class Behaviour:
+    """One user's last hour, and what was usual before."""
+
+    messages: int
+    busiest_hour: int
+    new_recipients: int
+    bounces: int
+    new_networks: Sequence[str]
+
+
+def look(now: datetime) -> list[GuardEvent]:
+    """Catch those who are far above their own past; the events that this made."""
+    caught = []
+    for policy in GuardPolicy.objects.filter(enabled=True).select_related("domain"):
+        for address in _busy(policy, now):
+            behaviour = behaviour_of(address, now)
+            found = evidence(policy, behaviour)
+            if found:
+                caught.append(_catch(policy, address, behaviour, found, now))
+    return caught
+
+
+def evidence(policy: GuardPolicy, behaviour: Behaviour) -> list[str]:
+    """What speaks against a user, in sentences; empty when nothing does."""
+    found = []
+    usual = max(behaviour.busiest_hour, 1)
+    if behaviour.messages >= policy.least_messages and behaviour.messages > policy.factor * usual:
+        found.append(
+            f"Sent {behaviour.messages:,} messages in the last hour; the busiest hour of the 30 days before had"
+            f" {behaviour.busiest_hour:,}."
+        )
+    if behaviour.messages < policy.least_messages:
+        return found
+    if 0 < policy.new_recipients <= behaviour.new_recipients:
+        found.append(f"Wrote to {behaviour.new_recipients:,} recipients never written to in the 30 days before.")
+    if 0 < policy.bounces <= behaviour.bounces:
+        found.append(f"Got {behaviour.bounces:,} bounces in the last hour.")
+    if 0 < policy.new_networks <= len(behaviour.new_networks):
+        found.append(
+            f"Sent from {len(behaviour.new_networks):,} networks not seen in the 30 days before:"
+            f" {', '.join(behaviour.new_networks[:5])}."
+        )
+    return found
+
+
+def behaviour_of(address: str, now: datetime) -> Behaviour:
+    """By the trace, by what is still in the spool, and by the bounces."""
+    hour, past = now - _HOUR, now - _PAST
+    mine = Trace.objects.filter(sender=address, auth_user=address)
+    recent, before = mine.filter(ended__gt=hour), mine.filter(ended__lte=hour, ended__gt=past)
+    waiting = Entry.objects.filter(auth_user=address, created__gt=hour)
+    gone = recent.filter(created__gt=hour).values("file_name").distinct()
+    hours = before.annotate(hour=TruncHour("ended")).values("hour").annotate(n=Count("file_name", distinct=True))
+    known = before.values("recipient")
+    return Behaviour(
+        messages=gone.exclude(file_name__in=waiting.values("file_name")).count() + waiting.count(),
+        busiest_hour=max((row["n"] for row in hours), default=0),
+        new_recipients=recent.exclude(recipient__in=known).values("recipient").distinct().count(),
+        bounces=ReceivedBounce.objects.filter(user=address, received__gt=hour).count(),
+        new_networks=sorted(
+            _networks([*_addresses(recent), *_addresses(waiting)]) - _networks(_addresses(before))
+        ),
+    )  # fmt: skip
+
+
+def undo(actor: Actor, event: GuardEvent) -> str:
+    """Give a user back what the guard took, and let go what it put on hold; a sentence. Raises NotAllowed."""
+    if actor.role is not Role.SYSTEM_ADMINISTRATOR and not (
+        actor.role is Role.DOMAIN_ADMINISTRATOR and actor.domain == event.domain
+    ):
+        raise NotAllowed("Only an administrator of the domain may do that.")
+    now = timezone.now()
+    if not GuardEvent.objects.filter(pk=event.pk, undone=None).update(undone=now, undone_by=actor.name[:254]):
+        return f"{event.user}: that has been undone already."
+    if event.dry_run:
+        return f"{event.user}: it was a dry run, nothing had been done."
+    written = audit.begin(actor, "guard undo", event.user, matched=1)
+    user = User.objects.filter(email=event.user).first()
+    if user is not None:
+        accounts_actions.change(user, **event.before)
+    if event.action != GuardAction.DELAY:
+        held = Entry.objects.filter(auth_user=event.user, hold=True, hold_reason=REASON)
+        perform("release", list(held.values_list("pk", flat=True)), Actor.system())
+    audit.end(written, Tally(1), "given back")
+    return f"{event.user} has back what the guard had taken."
+
+
+def _busy(policy: GuardPolicy, now: datetime) -> list[str]:
+    """Users of the domain who have sent enough in the last hour, and were not caught within it."""
+    hour = now - _HOUR
+    of_domain = Q(auth_user__endswith=f"@{policy.domain.name}")
+    sent: dict[str, int] = {}
+    for rows in (
+        Trace.objects.filter(of_domain, ended__gt=hour).values("auth_user").annotate(
+            n=Count("file_name", distinct=True)),
+        Entry.objects.filter(of_domain, created__gt=hour).values("auth_user").annotate(n=Count("pk")),
+    ):  # fmt: skip
+        for row in rows.order_by():
+            sent[row["auth_user"]] = sent.get(row["auth_user"], 0) + row["n"]
+    busy = [address for address, count in sent.items() if count >= policy.least_messages]
+    caught = set(GuardEvent.objects.filter(user__in=busy, at__gt=hour).values_list("user", flat=True))
+    return sorted(set(busy) - caught)
+
+
+def _catch(
+    policy: GuardPolicy, address: str, behaviour: Behaviour, found: list[str], now: datetime
+) -> GuardEvent:  # fmt: skip
+    event = GuardEvent(
+        user=address, domain=policy.domain.name, at=now, action=policy.action, dry_run=policy.dry_run, evidence=found
+    )
+    user = User.objects.filter(email=address).first()
+    if user is not None and not policy.dry_run:
+        event.before = _take(user, policy, behaviour)
+    with statements.write_transaction():
+        event.save()
+    if user is not None and not policy.dry_run and policy.action != GuardAction.DELAY:
+        perform("hold", SpoolFilter(auth_user=address, hold=False), Actor.system(), reason=REASON)
+    log.warning("the guard has caught %s%s: %s", address, " (dry run)" if policy.dry_run else "", " ".join(found))
+    return event
+
+
+def _take(user: User, policy: GuardPolicy, behaviour: Behaviour) -> dict[str, object]:
+    """Limit or disable a user; what was before."""
+    if policy.action == GuardAction.DISABLE:
+        before: dict[str, object] = {"status": user.status}
+        accounts_actions.set_user_status(Actor.system(), user, Status.RECEIVING)
+        return before
+    before = {"messages_per_hour": user.messages_per_hour, "messages_action": user.messages_action}
+    usual = max(behaviour.busiest_hour, _LEAST_PEAK)
+    limit = min(usual, user.messages_per_hour) if user.messages_per_hour else usual
+    accounts_actions.change(user, messages_per_hour=limit, messages_action=ThrottleAction.DELAY)
+    return before
+
+
+def _addresses(rows: object) -> Iterable[str]:
+    return rows.order_by().values_list("client_ip", flat=True).distinct()  # type: ignore[attr-defined, no-any-return]
+
+
+def _networks(addresses: Iterable[str]) -> set[str]:
+    """The networks that clients were in: what a provider gives one customer or one place."""
+    found = set()
+    for text in addresses:
+        try:
+            address = ipaddress.ip_address(text)
+        except ValueError:
+            continue
+        found.add(str(ipaddress.ip_network((address, 24 if address.version == 4 else 48), strict=False)))
+    return found

@@ -1,0 +1,124 @@
+"""`manage.py throttle list|release|set|history`: who is over a limit, letting go, and the limits themselves."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import Any
+
+from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
+from django.core.management.base import BaseCommand
+from django.db.models import QuerySet
+
+from accounts.models import Metric, ThrottleAction
+from spool.actions import Actor
+from spool.shell.output import NOTHING, USAGE, Output, add_json, printable
+from throttling import actions, events
+from throttling.console.rows import rows
+from throttling.models import ThrottleEvent
+from throttling.subjects import SubjectKind
+
+_PROBLEMS = (actions.NoSuchSubject, actions.NothingToRelease, actions.NotAllowed)
+_NUMBERS = (
+    ("--messages-per-hour", "messages_per_hour", "N", "messages sent"),
+    ("--bandwidth-per-hour", "bandwidth_mb_per_hour", "MB", "size times recipients of what is sent"),
+    ("--recipients-per-hour", "recipients_per_hour", "N", "recipients of what is sent"),
+    ("--bounces-per-hour", "bounces_per_hour", "N", "bounces that a domain receives"),
+)  # fmt: skip
+_ACTION_OF = {
+    "messages_per_hour": "messages_action", "bandwidth_mb_per_hour": "bandwidth_action",
+    "recipients_per_hour": "recipients_action", "bounces_per_hour": "bounces_action",
+}  # fmt: skip
+
+
+class Command(BaseCommand):
+    """Exit status: 0 done, 1 nothing there or refused, 2 usage."""
+
+    help = "See who is over a limit by the hour, let go what waits, and set limits."
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
+        listing = verbs.add_parser("list", help="who is over a limit now")
+        listing.add_argument("--domain", default="", help="only of this domain")
+        listing.add_argument("--kind", default="", choices=SubjectKind.values, help="only these")
+        listing.add_argument("--history", action="store_true", help="those before as well, the latest 100")
+        release = verbs.add_parser("release", help="what waits goes now, and counting begins anew")
+        release.add_argument("target", metavar="ADDRESS|DOMAIN|IP")
+        change = verbs.add_parser("set", help="set limits by the hour; 0 for none")
+        change.add_argument("target", metavar="ADDRESS|DOMAIN")
+        for option, field, metavar, text in _NUMBERS:
+            change.add_argument(option, dest=field, type=int, metavar=metavar, help=f"at most so many {text}")
+        change.add_argument(
+            "--action",
+            choices=ThrottleAction.values,
+            help="what happens beyond those named here, or beyond all",
+        )
+        for verb in (release, change):
+            verb.add_argument("--dry-run", action="store_true", help="only say what would be done")
+        for verb in (listing, release, change):
+            add_json(verb)
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        output = Output(self.stdout, options["json"])  # type: ignore[arg-type]
+        try:
+            getattr(self, f"_{options['verb']}")(options, output)
+        except _PROBLEMS as error:
+            self._stop(str(error))
+        except ValidationError as error:
+            self._stop(_sentences(error))
+
+    def _list(self, options: dict[str, Any], output: Output) -> None:
+        kinds = [SubjectKind(options["kind"])] if options["kind"] else list(SubjectKind)
+        found: QuerySet[ThrottleEvent] = events.now_throttled(kinds, options["domain"])
+        if options["history"]:
+            found = ThrottleEvent.objects.filter(kind__in=kinds).order_by("-id")
+            found = found.filter(domain=options["domain"]) if options["domain"] else found
+        shown = list(found[:100]) if options["history"] else list(found)
+        if not shown and not options["json"]:
+            self._stop("Nobody is throttled.")
+        output.table([
+            {
+                "name": row.event.name, "kind": row.event.kind, "domain": row.event.domain,
+                "reason": Metric(row.event.metric).label, "action": row.event.action, "used": row.used,
+                "limit": row.limit, "held": row.held, "since": f"{row.event.since:%Y-%m-%d %H:%M:%S %Z}",
+                "until": f"{row.event.until:%Y-%m-%d %H:%M:%S %Z}" if row.event.until else "",
+                **({"ended": str(row.event.ended or ""), "by": row.event.ended_by} if options["history"] else {}),
+            }
+            for row in rows(shown)
+        ])  # fmt: skip
+        if not shown:
+            sys.exit(NOTHING)
+
+    def _release(self, options: dict[str, Any], output: Output) -> None:
+        subject = actions.find(options["target"])
+        released = actions.release(Actor.at_the_shell(), subject, dry_run=options["dry_run"])
+        output.values({"name": subject.name, "messages": released.messages, "dry_run": options["dry_run"]})
+        what = "would go" if options["dry_run"] else "go"
+        output.line(f"{subject}: {released.messages:,} held messages {what} now, and counting begins anew.")
+
+    def _set(self, options: dict[str, Any], output: Output) -> None:
+        subject = actions.find(options["target"])
+        fields = {field: options[field] for _, field, _, _ in _NUMBERS if options[field] is not None}
+        if options["action"]:
+            known = actions.DOMAIN_FIELDS if subject.kind is SubjectKind.DOMAIN else actions.FIELDS
+            about = list(fields) or [field for field in _ACTION_OF if field in known]
+            fields |= {_ACTION_OF[field]: options["action"] for field in about}
+        if not fields:
+            self._stop("Say what to set; `throttle set --help` lists the limits.", USAGE)
+        row = actions.set_limits(Actor.at_the_shell(), subject, dry_run=options["dry_run"], **fields)
+        names = actions.DOMAIN_FIELDS if subject.kind is SubjectKind.DOMAIN else actions.FIELDS
+        output.fields({"name": subject.name, **{name: getattr(row, name) for name in names}})
+
+    def _stop(self, text: str, status: int = NOTHING) -> None:
+        self.stderr.write(printable(text))
+        sys.exit(status)
+
+
+def _sentences(error: ValidationError) -> str:
+    if not hasattr(error, "error_dict"):
+        return " ".join(error.messages)
+    parts = (
+        f"{'' if field == NON_FIELD_ERRORS else f'{field}: '}{' '.join(messages)}"
+        for field, messages in error.message_dict.items()
+    )
+    return "\n".join(parts)

@@ -1,0 +1,95 @@
+"""What concerns nobody in particular: one row, edited in the console."""
+
+from __future__ import annotations
+
+import time
+
+from django.core.validators import MaxValueValidator
+from django.db import models
+
+from accounts.models import HourlyLimit, Metric, ThrottleAction
+from accounts.models.limits import MB
+
+FRESH_SECONDS = 1.0
+
+
+def _limit(name: str, help_text: str) -> models.PositiveIntegerField[int, int]:
+    return models.PositiveIntegerField(
+        name, default=0, validators=[MaxValueValidator(100_000_000)], help_text=f"{help_text}; 0 for no limit."
+    )
+
+
+class ThrottleSettings(models.Model):
+    """Limits of clients that have not logged in, and how limits answer and tell."""
+
+    ip_messages_per_hour = _limit("messages per hour", "From one IP address")
+    ip_bandwidth_mb_per_hour = _limit("bandwidth per hour (MB)", "Size times recipients, from one IP address")
+    ip_recipients_per_hour = _limit("recipients per hour", "From one IP address")
+    ip_action = models.CharField(
+        "beyond that", max_length=6, choices=ThrottleAction, default=ThrottleAction.REJECT,
+        help_text="Whoever may relay without a login is not counted.",
+    )  # fmt: skip
+    reject_permanently = models.BooleanField(
+        "reject for good",
+        default=False,
+        help_text="Limits that reject answer 550, and programs give up; otherwise 450, and they try again later.",
+    )
+    notify_users = models.BooleanField(
+        "tell users",
+        default=True,
+        help_text="By mail, at 80 % of a limit and when it is reached, once an hour at most.",
+    )
+    notify_administrators = models.BooleanField(
+        "tell domain administrators", default=True, help_text="The same, for their users, lists and domain."
+    )
+
+    class Meta:
+        verbose_name = verbose_name_plural = "throttling settings"
+
+    def __str__(self) -> str:
+        return "Throttling"
+
+    @property
+    def ip_limits(self) -> tuple[HourlyLimit, ...]:
+        """For each client IP."""
+        amounts = (
+            (Metric.MESSAGES, self.ip_messages_per_hour),
+            (Metric.BANDWIDTH, self.ip_bandwidth_mb_per_hour * MB),
+            (Metric.RECIPIENTS, self.ip_recipients_per_hour),
+        )
+        action = ThrottleAction(self.ip_action)
+        return tuple(HourlyLimit(metric, amount, action) for metric, amount in amounts if amount)
+
+    @classmethod
+    def load(cls) -> ThrottleSettings:
+        """The row as it stands now; made with the defaults at first use."""
+        row, _ = cls.objects.get_or_create(pk=1)
+        return row
+
+
+_kept: tuple[float, ThrottleSettings] = (float("-inf"), ThrottleSettings())
+
+
+def current() -> ThrottleSettings:
+    """The settings, read from the database at most once a second per process. Not for editing."""
+    global _kept
+    now = time.monotonic()
+    if now - _kept[0] >= FRESH_SECONDS:
+        _kept = (now, ThrottleSettings.load())
+    return _kept[1]
+
+
+def is_fresh() -> bool:
+    """Whether `last_read` is what `current` would give."""
+    return time.monotonic() - _kept[0] < FRESH_SECONDS
+
+
+def last_read() -> ThrottleSettings:
+    """What `current` gave last: for an event loop, which must not ask."""
+    return _kept[1]
+
+
+def forget() -> None:
+    """Drop this process's copy, so that the next `current()` reads the row."""
+    global _kept
+    _kept = (float("-inf"), _kept[1])

@@ -1,0 +1,135 @@
+"""Mail to users and domain administrators when a limit comes close and when it is reached: once an hour at most."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from email.message import EmailMessage
+from email.utils import format_datetime, make_msgid
+
+from django.conf import settings as django_settings
+from django.db.models import Q
+from django.utils import timezone
+
+from accounts import directory
+from accounts.directory import LocalList
+from accounts.models import Metric, Role, Status, ThrottleAction, User
+from spool import intake, statements
+from spool.addressing import RefusedRecipient, accept
+from spool.envelope import Envelope, Submission
+from spool.models.entry import Origin
+from spool.models.settings import current as spool_settings
+from throttling.models import ThrottleNotice
+from throttling.models.settings import current
+from throttling.subjects import Subject, SubjectKind
+from throttling.wording import Reached, amount, reason
+
+log = logging.getLogger(__name__)
+
+CLOSE, FULL = 80, 100
+_AGAIN = timedelta(hours=1)
+_MOST_KEPT = 10_000
+# When this process last looked whether a notice is due.
+_looked: dict[tuple[Subject, Metric, int], float] = {}
+_LOOK_SECONDS = 60.0
+
+_WHAT_HAPPENS = {
+    ThrottleAction.NONE: "More is sent all the same; it is only recorded.",
+    ThrottleAction.DELAY: "What is sent beyond it waits, and goes by itself, in order, as the limit allows.",
+    ThrottleAction.REJECT: "What is sent beyond it is not accepted, and stays in the program that sends it.",
+}
+
+
+def consider(reached: Iterable[Reached]) -> None:
+    """Tell of each limit that is close or reached, unless that was told within the hour."""
+    for one in reached:
+        level = FULL if one.over or one.used >= one.limit.amount else CLOSE
+        if 100 * one.used < CLOSE * one.limit.amount and not one.over:
+            continue
+        if one.subject.kind is SubjectKind.IP or _was_just_looked_at(one, level):
+            continue
+        if _claim(one, level, timezone.now()):
+            _send(one, level)
+
+
+def forget() -> None:
+    """Drop what this process remembers."""
+    _looked.clear()
+
+
+def _was_just_looked_at(one: Reached, level: int) -> bool:
+    moment = time.monotonic()
+    key = (one.subject, one.limit.metric, level)
+    if moment - _looked.get(key, float("-inf")) < _LOOK_SECONDS:
+        return True
+    if len(_looked) >= _MOST_KEPT:
+        _looked.clear()
+    _looked[key] = moment
+    return False
+
+
+def _claim(one: Reached, level: int, now: datetime) -> bool:
+    """Whether it is for us to tell: of all processes one, once an hour."""
+    which = {"kind": one.subject.kind, "name": one.subject.name, "metric": one.limit.metric, "level": level}
+    with statements.write_transaction():
+        if ThrottleNotice.objects.filter(**which, sent__lte=now - _AGAIN).update(sent=now):
+            return True
+        _, is_new = ThrottleNotice.objects.get_or_create(**which, defaults={"sent": now})
+    return is_new
+
+
+def _send(one: Reached, level: int) -> None:
+    for address in readers(one.subject):
+        try:
+            recipients = accept(address, notify="NEVER")
+            message = _compose(one, level, address)
+            envelope = Envelope("", recipients, origin=Origin.DSN, smtputf8=not address.isascii(), eight_bit=True)
+            content = message.as_bytes(policy=message.policy.clone(linesep="\r\n", max_line_length=998))
+            intake.accept([Submission(envelope, content)])
+        except (RefusedRecipient, intake.IntakeError) as error:
+            log.warning("%s could not be told of the limit of %s: %s", address, one.subject, error)
+
+
+def readers(subject: Subject) -> list[str]:
+    """Who is told: the user, or the list's owner; and the administrators of the domain."""
+    wanted: dict[str, None] = {}
+    settings = current()
+    if settings.notify_users and subject.kind is SubjectKind.USER:
+        wanted[subject.name] = None
+    if settings.notify_users and subject.kind is SubjectKind.LIST:
+        found = directory.lookup(subject.name)
+        if isinstance(found, LocalList) and found.owner:
+            wanted[found.owner] = None
+    if settings.notify_administrators:
+        administrators = User.objects.filter(
+            ~Q(status=Status.DISABLED), domain__name=subject.domain, role=Role.DOMAIN_ADMINISTRATOR
+        )
+        wanted.update(dict.fromkeys(administrators.order_by("email").values_list("email", flat=True)))
+    return list(wanted)
+
+
+def _compose(one: Reached, level: int, address: str) -> EmailMessage:
+    hostname = django_settings.MAILSPOOL_HOSTNAME
+    limit = one.limit
+    message = EmailMessage()
+    message["From"] = f"Mailspool <{spool_settings().postmaster or f'postmaster@{hostname}'}>"
+    message["To"] = address
+    state = "is reached" if level == FULL else f"is used to {CLOSE} %"
+    message["Subject"] = f"{limit.metric.label}: the limit of {one.subject} {state}"
+    message["Date"] = format_datetime(timezone.localtime())
+    message["Message-ID"] = make_msgid(domain=hostname)
+    message["Auto-Submitted"] = "auto-generated"
+    lines = [
+        f"{reason(one)} ({limit.metric.label}: {amount(limit.metric, limit.amount)} an hour).", "",
+        _WHAT_HAPPENS[limit.action],
+    ]  # fmt: skip
+    if one.until is not None:
+        lines.append(f"There is room again at about {timezone.localtime(one.until):%H:%M %Z}.")
+    lines += [
+        "", "If nobody meant to send that much, change the password: somebody else may be using the account.", "",
+        f"This message comes at most once an hour, from {hostname}.",
+    ]  # fmt: skip
+    message.set_content("\n".join(lines))
+    return message

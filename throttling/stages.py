@@ -1,0 +1,66 @@
+"""The stage that has mail wait while its sender is over a limit: `throttling.stages.HoldThrottled` in SPOOL_STAGES.
+
+It looks at an entry before its first attempt only. What waits keeps its attempts, is looked at again when there should
+be room for it, and goes in the order in which it came: of each subject, not of all.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from django.db import Error as DatabaseError
+from django.db import connection
+
+from spool.envelope import LeasedEntry
+from spool.models.entry import Status
+from spool.stages import Stage, StageContext, Verdict, WaitUntil
+from throttling import events, ledger, limits
+from throttling.deciding import decide
+from throttling.models import settings as throttle_settings
+from throttling.subjects import may_be_limited
+
+# A thread of its own, with its own connection: what it writes need not reach the disk at once, and neither it nor
+# Redis ever holds up the recording of results.
+threads = ThreadPoolExecutor(1, thread_name_prefix="throttle")
+
+
+class HoldThrottled(Stage):
+    """Counts for limits that delay or only record, and has entries wait that are beyond the former."""
+
+    status = Status.THROTTLED
+    time_limit_seconds = 60.0
+
+    def prepare(self) -> bool:
+        return limits.any_at_all()
+
+    def wants(self, entry: LeasedEntry, context: StageContext) -> bool:
+        if entry.attempts or not limits.maybe_any():
+            return False
+        # In doubt yes: then what is to be known is read for all that follow within the second.
+        return not throttle_settings.is_fresh() or may_be_limited(entry, throttle_settings.last_read().ip_limits)
+
+    async def run(self, batch: Sequence[LeasedEntry], context: StageContext) -> Mapping[int, Verdict]:
+        return await asyncio.get_running_loop().run_in_executor(threads, _run, batch, context)
+
+
+def _run(batch: Sequence[LeasedEntry], context: StageContext) -> Mapping[int, Verdict]:
+    try:
+        return _decided(batch, context)
+    except DatabaseError:
+        # It did not outlive a restart of the database; once more with a new one, or the entries count as failed.
+        connection.close()
+        return _decided(batch, context)
+
+
+def _decided(batch: Sequence[LeasedEntry], context: StageContext) -> Mapping[int, Verdict]:
+    if not limits.any_at_all():
+        return {}
+    decisions = decide(batch, throttle_settings.current().ip_limits, context.now)
+    if decisions.going or decisions.held:
+        with ledger.relaxed_transaction():
+            ledger.write_passages(decisions.going, context.now)
+            ledger.write_held(decisions.held, context.now)
+    events.note(decisions.reached.values(), context.now)
+    return {held.entry.id: WaitUntil(held.until, Status.THROTTLED, held.reason) for held in decisions.held}
