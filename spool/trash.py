@@ -70,28 +70,35 @@ def take(
     """
     if not ids:
         return []
-    clause, parameters = statements.id_list(ids)
-    statements.execute(
-        _TAKE_ENTRIES.format(clause), [reply[:500], state.value, target, statements.db_time(now), event_id, *parameters]
+    values = [reply[:500], state.value, target, statements.db_time(now), event_id]
+    taken = _carry(
+        _ENTRY,
+        _ENTRY,
+        "spool_entry",
+        "spool_trashed",
+        "id",
+        ids,
+        ("reply", "state", "target", "at", "event_id"),
+        values,
     )
-    statements.execute(_TAKE_RECIPIENTS.format(clause), parameters)
-    statements.execute(f"DELETE FROM spool_recipient WHERE entry_id {clause}", parameters)
-    gone = statements.execute(f"DELETE FROM spool_entry WHERE id {clause} RETURNING id", parameters)
-    return [row[0] for row in gone.fetchall()]
+    _carry(_RECIPIENT, _RECIPIENT, "spool_recipient", "spool_trashedrecipient", "entry_id", taken)
+    return taken
 
 
 def restore(ids: Sequence[int], now: datetime, note: Callable[[Restored], None] | None = None) -> Restored:
     """Put entries back into the spool as they were. `note` is called in the transaction, and ends it by raising."""
     with statements.write_transaction():
-        rows = locked(ids)
+        rows = _rows(ids)
+        if any(item.state != TrashState.TRASHED for item in rows):
+            # Their files are on the way to a folder or back.
+            rows = locked(ids)
         there = [item for item in rows if _has_file(item)]
-        brought = {item.in_spool.parent for item in there if item.state == TrashState.MOVED}
         # A rollback from here on leaves files in the spool which the rows in the trash still know.
-        for folder in brought:
+        for folder in {item.in_spool.parent for item in there if item.state == TrashState.MOVED}:
             store.sync_folder(folder)
-        restored = Restored(there, len(rows) - len(there), len(ids) - len(rows))
-        if there:
-            _insert(restored.ids, now)
+        put = _insert([item.id for item in there], now) if there else set()
+        lost, there = len(rows) - len(there), [item for item in there if item.id in put]
+        restored = Restored(there, lost, len(ids) - len(there) - lost)
         if note is not None:
             note(restored)
     for item in there:
@@ -102,15 +109,15 @@ def restore(ids: Sequence[int], now: datetime, note: Callable[[Restored], None] 
 
 def locked(ids: Sequence[int]) -> list[Taken]:
     """Those of `ids` that are still in the trash, theirs until the caller's transaction ends."""
+    return _rows(ids, "" if statements.on_sqlite() else " FOR UPDATE")
+
+
+def _rows(ids: Sequence[int], lock: str = "") -> list[Taken]:
     if not ids:
         return []
     clause, parameters = statements.id_list(ids)
-    rows = statements.execute(
-        f"SELECT {_TAKEN} FROM spool_trashed WHERE id {clause} ORDER BY id"
-        + ("" if statements.on_sqlite() else " FOR UPDATE"),
-        parameters,
-    ).fetchall()
-    return [Taken(*row) for row in rows]
+    found = statements.execute(f"SELECT {_TAKEN} FROM spool_trashed WHERE id {clause} ORDER BY id{lock}", parameters)
+    return [Taken(*row) for row in found.fetchall()]
 
 
 def note_delivered(report: DeliveryReport, now: datetime) -> None:
@@ -168,7 +175,7 @@ def forget(ids: Sequence[int]) -> list[Taken]:
 def _has_file(item: Taken) -> bool:
     """Have the file at its place in the spool; False when it is nowhere."""
     path = item.in_spool
-    if path.exists():
+    if os.path.exists(path):
         return True
     if item.state != TrashState.MOVED:
         return False
@@ -220,13 +227,38 @@ def rename(source: Path, target: Path) -> bool:
     return done
 
 
-def _insert(ids: Sequence[int], now: datetime) -> None:
-    clause, parameters = statements.id_list(ids)
+def _insert(ids: Sequence[int], now: datetime) -> set[int]:
+    """Bring the rows back; the ids of those that were still in the trash."""
     moment = statements.db_time(now)
-    statements.execute(_PUT_ENTRIES.format(clause), [moment, moment, *parameters])
-    statements.execute(_PUT_RECIPIENTS.format(clause), parameters)
-    statements.execute(f"DELETE FROM spool_trashedrecipient WHERE entry_id {clause}", parameters)
-    statements.execute(f"DELETE FROM spool_trashed WHERE id {clause}", parameters)
+    put = _carry(_ENTRY, _AS_IT_WAS, "spool_trashed", "spool_entry", "id", ids, (), [moment, moment])
+    _carry(_RECIPIENT, _RECIPIENT, "spool_trashedrecipient", "spool_recipient", "entry_id", put)
+    return set(put)
+
+
+def _carry(
+    columns: str, expressions: str, source: str, target: str, key: str, ids: Sequence[int],
+    added: Sequence[str] = (), values: Sequence[Any] = (),
+) -> list[int]:  # fmt: skip
+    """Move the rows whose `key` is one of `ids` to another table; the `id` of each row that was moved.
+
+    Their `columns` become `expressions`, and the columns `added` are new; `values` are the parameters of both.
+    """
+    if not ids:
+        return []
+    clause, parameters = statements.id_list(ids)
+    selected = ", ".join([expressions, *("%s" for _ in added)])
+    into = f"INSERT INTO {target} ({', '.join([columns, *added])}) SELECT {selected}"
+    if statements.on_sqlite():
+        statements.execute(f"{into} FROM {source} WHERE {key} {clause}", [*values, *parameters])
+        gone = statements.execute(f"DELETE FROM {source} WHERE {key} {clause} RETURNING id", parameters)
+    else:
+        # Each row is looked up and locked once: whoever comes second finds it gone.
+        gone = statements.execute(
+            f"WITH gone AS (DELETE FROM {source} WHERE {key} {clause} RETURNING {columns})"
+            f" {into} FROM gone RETURNING id",
+            [*parameters, *values],
+        )
+    return [row[0] for row in gone.fetchall()]
 
 
 def _forget_moved(item: Taken) -> None:
@@ -247,21 +279,7 @@ _CHANGED = {
     "status": statements.AT_REST,
     "due_at": "CASE WHEN hold THEN NULL WHEN next_attempt > %s THEN next_attempt ELSE %s END",
 }
-_TAKE_ENTRIES = (
-    f"INSERT INTO spool_trashed ({_ENTRY}, reply, state, target, at, event_id)"
-    f" SELECT {_ENTRY}, %s, %s, %s, %s, %s FROM spool_entry WHERE id {{}}"
-)
-_TAKE_RECIPIENTS = (
-    f"INSERT INTO spool_trashedrecipient ({_RECIPIENT}) SELECT {_RECIPIENT} FROM spool_recipient WHERE entry_id {{}}"
-)
-_PUT_ENTRIES = (
-    f"INSERT INTO spool_entry ({_ENTRY}) SELECT {', '.join(_CHANGED.get(name, name) for name in _columns(Entry))}"
-    " FROM spool_trashed WHERE id {} ORDER BY id"
-)
-_PUT_RECIPIENTS = (
-    f"INSERT INTO spool_recipient ({_RECIPIENT}) SELECT {_RECIPIENT} FROM spool_trashedrecipient WHERE entry_id {{}}"
-    " ORDER BY id"
-)
+_AS_IT_WAS = ", ".join(_CHANGED.get(name, name) for name in _columns(Entry))
 _TRACE = (
     f"INSERT INTO spool_trace ({', '.join(statements.TRACE_COLUMNS)}) SELECT t.file_name, t.sender, r.address, r.kind,"
     " 'removed', t.reply, '', t.auth_user, t.client_ip, t.ehlo_name, t.tls, t.port, t.subject, t.message_id,"

@@ -29,8 +29,8 @@ log = logging.getLogger(__name__)
 LEASE = timedelta(seconds=60)
 # Mail goes on beside it: a worker works on at most so many entries a second, and rests after each chunk for at least
 # this share of the time that the chunk took.
-MOST_PER_SECOND = 4_000
-REST = 0.25
+MOST_PER_SECOND = 5_000
+REST = 0.1
 _JOB = "spool.tasks.run_bulk_job"
 
 
