@@ -10,6 +10,7 @@ from pathlib import Path
 
 from tests.crash.ledger import Ledger
 from tests.support.mailspool_process import MailspoolUnderTest
+from tests.support.waiting import wait_until
 
 _TEST_ID = re.compile(rb"(?im)^x-test-id:[ \t]*(\S+)")
 
@@ -65,3 +66,16 @@ def assert_nothing_is_left(mailspool: MailspoolUnderTest, ledger: Ledger, *, spa
     assert findings(mailspool) == []
     for path in (mailspool.home / "lost+found").glob("*"):
         assert spawned or found_test_id(path) not in ledger.acknowledged, f"{path} had been acknowledged"
+
+
+def assert_everything_is_counted_once(mailspool: MailspoolUnderTest) -> None:
+    """The traffic counts say what the trace says, recipient by recipient, and name each message that was taken in."""
+    wait_until(lambda: mailspool.count("spool_trafficbatch") == 0, "the traffic is added up", 30)
+    totals = dict(mailspool.rows("SELECT kind, total FROM spool_traffictotal WHERE key = '-'"))
+    traced = mailspool.rows("SELECT outcome, kind, COUNT(*) FROM spool_trace GROUP BY outcome, kind")
+    delivered = {kind: count for outcome, kind, count in traced if outcome == "delivered"}
+    lost = sum(count for outcome, _, count in traced if outcome in ("bounced", "expired"))
+    messages = mailspool.rows("SELECT COUNT(DISTINCT file_name) FROM spool_trace")[0][0]
+    assert (totals.get(1, 0), totals.get(2, 0)) == (delivered.get("local", 0), delivered.get("remote", 0))
+    assert totals.get(12, 0) == lost
+    assert totals.get(10, 0) + totals.get(11, 0) == messages

@@ -13,7 +13,7 @@ from tests.crash.chaos import Chaos
 from tests.crash.conftest import Install
 from tests.crash.extent import LONG, MESSAGES, SEED
 from tests.crash.ledger import Clients, Ledger, local_deliveries, settle
-from tests.crash.remains import assert_nothing_is_left, assert_one_outcome_each
+from tests.crash.remains import assert_everything_is_counted_once, assert_nothing_is_left, assert_one_outcome_each
 from tests.support.postgres import PostgresServer
 from tests.support.sink import CountingSink
 from tests.support.waiting import wait_until
@@ -57,6 +57,7 @@ def test_no_acknowledged_message_is_lost_while_every_part_is_killed(
     assert len(ledger.acknowledged) >= MESSAGES, "too little mail flowed for the test to mean anything"
     assert_one_outcome_each(mailspool, ledger)
     assert_nothing_is_left(mailspool, ledger)
+    assert_everything_is_counted_once(mailspool)
 
 
 @pytest.mark.long
