@@ -46,7 +46,10 @@ def post(url: str, document: dict[str, Any], secret: str, now: datetime) -> str:
     assert parts.hostname is not None
     is_tls = parts.scheme == "https"
     port = parts.port or (443 if is_tls else 80)
-    host = parts.hostname.encode("idna").decode() if not parts.hostname.isascii() else parts.hostname
+    try:
+        host = parts.hostname if parts.hostname.isascii() else parts.hostname.encode("idna").decode()
+    except UnicodeError as error:
+        raise NotDelivered(f"{parts.hostname} is not a host name: {error}") from error
     address = resolve(host, port, is_tls=is_tls)
     body = json.dumps(document, ensure_ascii=False, sort_keys=True).encode()
     stamp = str(int(now.timestamp()))

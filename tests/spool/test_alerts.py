@@ -189,7 +189,8 @@ def test_a_redirect_is_not_followed(receiver: Receiver) -> None:
         "http://127.0.0.1:{port}/", "https://127.0.0.1:{port}/", "http://localhost:{port}/", "http://[::1]:{port}/",
         "http://0.0.0.0:{port}/", "http://2130706433:{port}/", "http://0x7f.1:{port}/", "https://10.1.2.3/",
         "https://169.254.169.254/latest/meta-data", "https://[::ffff:127.0.0.1]:{port}/", "https://[fe80::1]/",
-        "https://[64:ff9b::7f00:1]/", "https://[fd00::1]/", "https://100.64.0.1/", "https://224.0.0.1/",
+        "https://[64:ff9b::7f00:1]/", "https://[fd00::1]/", "https://ä..test/", "https://a..test/",
+        "https://100.64.0.1/", "https://224.0.0.1/",
     ],
 )  # fmt: skip
 def test_a_webhook_does_not_lead_inside(receiver: Receiver, settings: Any, url: str) -> None:
