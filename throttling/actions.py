@@ -144,6 +144,7 @@ def raise_limit(actor: Actor, subject: Subject, metric: Metric, number: int) -> 
 
     Raises as set_limits, and NothingToRelease.
     """
+    _require(actor, subject)
     limit = limits.limit_of(subject, metric)
     if limit is None:
         raise NothingToRelease(f"{subject} has no limit for {metric.label}.")

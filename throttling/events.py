@@ -62,12 +62,12 @@ def _write(one: Reached, now: datetime) -> None:
             ThrottleEvent.objects.bulk_create([event], ignore_conflicts=True)
 
 
-def write_down_release(subject: Subject, actor: str, now: datetime) -> None:
+def write_down_release(subject: Subject, by: str, now: datetime) -> None:
     """Somebody who was not over a limit is released: from here on it is counted anew (ledger.released_since)."""
     for limit in limits.of(subject)[:1]:
         ThrottleEvent.objects.create(
             kind=subject.kind, name=subject.name, domain=subject.domain, metric=limit.metric, action=limit.action,
-            amount=limit.amount, used=0, since=now, last=now, until=now, ended=now, ended_by=actor[:254],
+            amount=limit.amount, used=0, since=now, last=now, until=now, ended=now, ended_by=by[:254],
         )  # fmt: skip
 
 

@@ -15,10 +15,11 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from accounts.models import Domain, Role, Status, User
+from accounts.models import Domain, Metric, Role, Status, User
 from spool.actions import VERBS, perform, preview
 from spool.actions.actor import Actor, NotAllowed
 from spool.filters import SpoolFilter
+from throttling.subjects import Subject, SubjectKind
 
 pytestmark = pytest.mark.django_db
 
@@ -58,6 +59,8 @@ ARGUMENTS: dict[str, Any] = {
     "user": _USER, "users": [_USER], "domain": _DOMAIN, "status": Status.DISABLED, "password": "another-long-secret",
     "containment": SimpleNamespace(user=_USER, pk=10**9), "old_password": False, "file_names": ["1.eml"],
     "what": SpoolFilter(), "form": "csv", "job_id": 10**9, "folder": "x", "action": "delete", "event_id": 10**9,
+    "subject": Subject(SubjectKind.USER, "eve@other.test"), "metric": Metric.MESSAGES, "number": 5,
+    "event": SimpleNamespace(domain="other.test", pk=10**9),
 }  # fmt: skip
 # Of arguments that may be left out, those without which there would be nothing to refuse.
 ALSO = {"spool.actions.undoing.undo": {"event_id"}}
