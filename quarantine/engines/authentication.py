@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
+import time
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -36,6 +37,10 @@ QUESTION_SECONDS: Final = 3.0
 MOST_SIGNATURES: Final = 5
 # RFC 7208 4.6.4 bounds the number of questions; this bounds their time.
 SPF_SECONDS: Final = 15
+# Shorter than any TTL in use.
+SPF_KEPT_SECONDS: Final = 30.0
+MOST_KEPT: Final = 10_000
+_spf_known: dict[tuple[str, str, str], tuple[float, SpfResult]] = {}
 _threads = ThreadPoolExecutor(16, thread_name_prefix="authentication")
 _TAG: Final = re.compile(r"\s*([A-Za-z]+)\s*=\s*([^;]*)")
 
@@ -70,11 +75,14 @@ class DmarcResult:
 
 async def spf_of(examined: Examined) -> SpfResult:
     """The result for the client. Raises EngineFailed when the DNS gives no answer."""
-    return await examined.once("spf", lambda: _in_thread(_check_spf, examined))  # type: ignore[no-any-return]
+    return await examined.once("spf", lambda: _kept_spf(examined))  # type: ignore[no-any-return]
 
 
 async def dkim_of(examined: Examined) -> list[DkimResult]:
     """One for each signature. Raises EngineFailed when the DNS gives no answer."""
+    if b"dkim-signature" not in examined.head.lower():
+        # Most mail of one's own users has none: no thread, and no parsing.
+        return await examined.once("dkim", _no_signature)  # type: ignore[no-any-return]
     return await examined.once("dkim", lambda: _in_thread(_check_dkim, examined))  # type: ignore[no-any-return]
 
 
@@ -83,8 +91,25 @@ async def dmarc_of(examined: Examined) -> DmarcResult:
     return await examined.once("dmarc", lambda: _check_dmarc(examined))  # type: ignore[no-any-return]
 
 
+async def _no_signature() -> list[DkimResult]:
+    return []
+
+
 async def _in_thread(work: Any, examined: Examined) -> Any:
     return await asyncio.get_running_loop().run_in_executor(_threads, work, examined)
+
+
+async def _kept_spf(examined: Examined) -> SpfResult:
+    """The answer of a moment ago for the same session and sender: they often send more than one message."""
+    key, now = (examined.client_ip, examined.sender, examined.ehlo_name), time.monotonic()
+    known = _spf_known.get(key)
+    if known is not None and known[0] > now:
+        return known[1]
+    found: SpfResult = await _in_thread(_check_spf, examined)
+    if len(_spf_known) >= MOST_KEPT:
+        _spf_known.clear()
+    _spf_known[key] = (now + SPF_KEPT_SECONDS, found)
+    return found
 
 
 def _check_spf(examined: Examined) -> SpfResult:
@@ -203,6 +228,11 @@ def _spf_value(kind: str, record: Any) -> Any:
     if kind == "MX":
         return (record.preference, record.exchange)
     return record.target.to_text(True) if kind == "PTR" else record.strings
+
+
+def forget() -> None:
+    """Drop what was kept."""
+    _spf_known.clear()
 
 
 spf.DNSLookup = _spf_lookup

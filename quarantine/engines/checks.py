@@ -55,14 +55,14 @@ def _failed(check: Check, why: str, started: float) -> Result:
 
 
 async def _spamd(check: Check, examined: Examined) -> Found:
-    content = await asyncio.to_thread(lambda: examined.content)
+    content = await examined.off_loop(lambda: examined.content)
     if content is None:
         return 0.0, "too large"
     return _scaled(check, *await spamd.score(parse_server(check.where), content))
 
 
 async def _rspamd(check: Check, examined: Examined) -> Found:
-    content = await asyncio.to_thread(lambda: examined.content)
+    content = await examined.off_loop(lambda: examined.content)
     if content is None:
         return 0.0, "too large"
     return _scaled(check, *await rspamd.score(parse_server(check.where), examined, content))

@@ -13,7 +13,7 @@ from publicsuffixlist import PublicSuffixList
 from quarantine.engines.answers import EngineFailed
 from quarantine.engines.examined import Examined
 from quarantine.engines.resolver import ask
-from quarantine.engines.texts import text_of_message
+from quarantine.engines.texts import text_of
 from quarantine.models.check import parse_answers
 
 MOST_DOMAINS: Final = 20
@@ -47,7 +47,7 @@ async def listed_ip(examined: Examined, zone: str, answers: str, seconds: float)
 
 async def listed_domains(examined: Examined, zone: str, answers: str, seconds: float) -> str:
     """The domains in a message's links that a list has, or "". Raises EngineFailed when it answers about none."""
-    domains = await examined.once("domains", lambda: asyncio.to_thread(domains_in, examined))
+    domains = domains_in(await text_of(examined))
     if not domains:
         return ""
     found = await asyncio.gather(*(ask(f"{d}.{zone}", "A", seconds) for d in domains), return_exceptions=True)
@@ -61,9 +61,8 @@ async def listed_domains(examined: Examined, zone: str, answers: str, seconds: f
     return ", ".join(listed)
 
 
-def domains_in(examined: Examined) -> list[str]:
-    """The organisational domains of the first links of a message."""
-    text = text_of_message(examined)
+def domains_in(text: str) -> list[str]:
+    """The organisational domains of the first links in a text."""
     found: dict[str, None] = {}
     for host in _HOST.findall(text):
         domain = organisational(host.strip(".")) if "." in host.strip(".") else ""

@@ -7,11 +7,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from spool.delivery.trace_headers import split_header
 
 HEAD_BYTES: Final = 256 * 1024
+# Reading and taking apart so much takes less time than handing it to a thread and back.
+SMALL_BYTES: Final = 64 * 1024
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +60,10 @@ class Examined:
     def content(self) -> bytes | None:
         """The whole message, or None when it is too large to look into. Raises FileNotFoundError."""
         return self.path.read_bytes() if self.size_bytes <= self.max_content_bytes else None
+
+    async def off_loop(self, work: Callable[[], T]) -> T:
+        """What `work()` gives, in a thread when the message is large enough to hold up the loop."""
+        return work() if self.size_bytes <= SMALL_BYTES else await asyncio.to_thread(work)
 
     async def once(self, name: str, work: Callable[[], Any]) -> Any:
         """What the coroutine `work()` gives, asked for but once for all checks that want it."""

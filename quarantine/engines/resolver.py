@@ -13,6 +13,7 @@ from spool.delivery.mx import resolver_at, system_resolver
 
 MOST_CACHED = 10_000
 _kept: dict[str, dns.asyncresolver.Resolver] = {}
+_blocking: dict[str, dns.resolver.Resolver] = {}
 
 
 def _resolver() -> dns.asyncresolver.Resolver:
@@ -26,11 +27,16 @@ def _resolver() -> dns.asyncresolver.Resolver:
 
 
 def blocking_resolver() -> dns.resolver.Resolver:
-    """The same for threads."""
-    asked = _resolver()
-    resolver = dns.resolver.Resolver(configure=False)
-    resolver.nameservers, resolver.port = asked.nameservers, asked.port
-    return resolver
+    """The same for threads, with a cache for all of them."""
+    address = str(django_settings.MAILSPOOL_DNS)
+    if address not in _blocking:
+        asked = _resolver()
+        resolver = dns.resolver.Resolver(configure=False)
+        resolver.nameservers, resolver.port = asked.nameservers, asked.port
+        resolver.cache = dns.resolver.LRUCache(MOST_CACHED)
+        _blocking.clear()
+        _blocking[address] = resolver
+    return _blocking.get(address) or blocking_resolver()
 
 
 async def ask(name: str, kind: str, seconds: float) -> list[str]:

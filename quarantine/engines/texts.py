@@ -5,10 +5,16 @@ from __future__ import annotations
 from typing import Final
 
 from quarantine.engines.examined import Examined
-from spool.console.mime import body_of, structure_of, text_of
+from spool.console.mime import body_of, structure_of
+from spool.console.mime import text_of as decoded
 
 MOST_BYTES: Final = 256 * 1024
 MOST_PARTS: Final = 20
+
+
+async def text_of(examined: Examined) -> str:
+    """The text, found once for all checks that want it."""
+    return str(await examined.once("text", lambda: examined.off_loop(lambda: text_of_message(examined))))
 
 
 def text_of_message(examined: Examined) -> str:
@@ -22,5 +28,5 @@ def text_of_message(examined: Examined) -> str:
             continue
         raw, _ = body_of(examined.path, part, left)
         left -= len(raw)
-        texts.append(text_of(raw, part.charset))
+        texts.append(decoded(raw, part.charset))
     return "\n".join(texts)

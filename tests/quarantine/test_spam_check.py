@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from django.core.exceptions import ValidationError
 
-from quarantine.engines import checks
+from quarantine.engines import authentication, checks
 from quarantine.models import AntispamSettings, Check, CheckCount, CheckKind, Item, SpamAction, TrustedSender
 from quarantine.models.check import forget_checks
 from security import lists
@@ -58,6 +58,7 @@ def rspamd() -> Iterator[Rspamd]:
 @pytest.fixture(autouse=True)
 def _no_check_rests() -> None:
     checks.rests.forget()
+    authentication.forget()
 
 
 def a_check(kind: CheckKind, weight: float = 10, **columns: object) -> Check:
