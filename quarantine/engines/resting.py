@@ -34,7 +34,9 @@ class Rests:
         return found is not None and found.until > time.monotonic()
 
     def failed(self, name: str, why: str) -> None:
-        """Note that it did not answer."""
+        """Note that it did not answer. What was asked at the same time counts as one failure."""
+        if self.resting(name):
+            return
         failures = 1 + (self._rests[name].failures if name in self._rests else 0)
         seconds = 0.0
         if failures >= self._allowed:

@@ -18,8 +18,9 @@ from quarantine.models.check import forget_checks
 from security import lists
 from security.models import WhitelistEntry
 from spool.actions import Actor, perform, undo
+from spool.console.message import traces_of
 from spool.delivery.maildir import folder_of
-from spool.models import AuditEvent, Entry, Trace
+from spool.models import AuditEvent, Entry
 from tests.spool.passing import ANN, FAR, Spool
 from tests.support.broken_server import BrokenServer
 from tests.support.rspamd import Rspamd
@@ -287,7 +288,7 @@ def test_each_level_has_its_action(spool: Spool, setting: Setting, admin: Actor,
     if action is SpamAction.NONE:
         assert inbox[0]["Subject"] == "Lunch"
     if action is SpamAction.DELETE:
-        [trace] = Trace.objects.all()
+        [trace] = traces_of(name)
         assert (trace.file_name, trace.outcome) == (name, "removed")
         assert trace.reply == "Deleted as spam: 25 points: rule 25"
         assert undo(admin, event_id=AuditEvent.objects.get(action="delete").id).job.done == 1
