@@ -64,7 +64,7 @@ def undo(
     if event_id is not None and (job := _under_way(event_id)) is not None:
         return Outcome(job, job.event, False)
     count = rows.count()
-    what = f"action {event_id}" if event_id is not None else _names(rows, count)
+    what = _of_event(event_id) if event_id is not None else _names(rows, count)
     with transaction.atomic():
         event = audit.begin(actor, "undo", what, parameters=parameters, matched=count)
         job = BulkJob.objects.create(
@@ -77,6 +77,12 @@ def undo(
 def _under_way(event_id: int) -> BulkJob | None:
     jobs = BulkJob.objects.select_related("event").filter(action="undo", state__in=OPEN)
     return next((job for job in jobs if job.parameters.get("event") == event_id), None)
+
+
+def _of_event(event_id: int) -> str:
+    """In words: "what action 12 (delete) took: messages from ann@example.org"."""
+    event = AuditEvent.objects.get(id=event_id)
+    return f"what action {event_id} ({event.action}) took: {event.on}"
 
 
 def _names(rows: Any, count: int) -> str:

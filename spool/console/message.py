@@ -7,7 +7,7 @@ from email import policy
 from email.parser import BytesHeaderParser
 from pathlib import Path
 
-from django.db.models import Count, Q
+from django.db.models import Case, Count, Q, When
 from django.utils import timezone
 
 from spool import store
@@ -25,7 +25,7 @@ SOURCE_PAGE_BYTES = 64 * 1024
 
 @dataclass(frozen=True, slots=True)
 class RecipientPage:
-    """Some recipients in the order of the envelope; `after` is where the next page begins, 0 for the last."""
+    """Some recipients, the open ones first; `after` is where the next page begins, 0 for the last."""
 
     recipients: list[Recipient]
     after: int
@@ -60,12 +60,13 @@ def path_of(entry: Entry) -> Path:
 
 
 def recipients_of(entry: Entry, after: int = 0) -> RecipientPage:
-    """Those that come after the recipient with the id `after`."""
+    """Those behind the first `after`; the ones that are still open come first, for they are why it is here."""
+    ended = Case(When(status=Outcome.PENDING, then=0), default=1)
     rows = list(
-        Recipient.objects.filter(entry_id=entry.pk, pk__gt=after).order_by("pk")[: RECIPIENTS_PER_PAGE + 1]
+        Recipient.objects.filter(entry_id=entry.pk).order_by(ended, "pk")[after : after + RECIPIENTS_PER_PAGE + 1]
     )  # fmt: skip
     shown = rows[:RECIPIENTS_PER_PAGE]
-    return RecipientPage(shown, shown[-1].pk if len(rows) > RECIPIENTS_PER_PAGE else 0)
+    return RecipientPage(shown, after + len(shown) if len(rows) > RECIPIENTS_PER_PAGE else 0)
 
 
 def attempts_of(file_name: str) -> list[Attempt]:

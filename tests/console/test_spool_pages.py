@@ -231,9 +231,17 @@ def test_many_recipients_come_a_page_at_a_time(administrator: Client) -> None:
     (entry,) = take_in(a_submission(to=[f"r{i}@example.net" for i in range(120)]))
     text = page(administrator, "admin:spool_entry_message", entry.file_name)
     assert "r49@example.net" in text and "r50@example.net" not in text
-    after = Recipient.objects.get(address="r49@example.net").pk
-    text = page(administrator, "admin:spool_entry_recipients", entry.file_name, after=after)
+    text = page(administrator, "admin:spool_entry_recipients", entry.file_name, after=50)
     assert "r50@example.net" in text and "r99@example.net" in text and "r100@example.net" not in text
+    assert "r119@example.net" in page(administrator, "admin:spool_entry_recipients", entry.file_name, after=100)
+
+
+def test_the_recipients_that_keep_a_message_come_first(administrator: Client) -> None:
+    (entry,) = take_in(a_submission(to=[f"r{i}@example.net" for i in range(60)]))
+    attempt([entry], "451 4.3.0 Busy", only=["r57@example.net"])
+    text = page(administrator, "admin:spool_entry_message", entry.file_name)
+    assert text.index("r57@example.net") < text.index("r1@example.net")
+    assert "r58@example.net" not in text
 
 
 def test_a_message_that_left_is_said_to_be_gone_with_what_the_trace_knows(administrator: Client) -> None:

@@ -19,6 +19,11 @@
 
   window.msRefresh = () => { if (list() && window.htmx) htmx.trigger(list(), "refresh"); };
 
+  // On a narrow page the tabs scroll: the one that is open must be in sight.
+  const showTab = () => document.querySelector("#ms-tabs [aria-current=page]")?.scrollIntoView({ block: "nearest", inline: "center" });
+  document.addEventListener("DOMContentLoaded", showTab);
+  document.addEventListener("htmx:oobAfterSwap", showTab);
+
   document.addEventListener("DOMContentLoaded", () => {
     if (!document.getElementById("live-switch")) return;
     document.getElementById("live-switch").addEventListener("click", () => {
