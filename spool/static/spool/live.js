@@ -20,7 +20,12 @@
   window.msRefresh = () => { if (list() && window.htmx) htmx.trigger(list(), "refresh"); };
 
   // On a narrow page the tabs scroll: the one that is open must be in sight.
-  const showTab = () => document.querySelector("#ms-tabs [aria-current=page]")?.scrollIntoView({ block: "nearest", inline: "center" });
+  const showTab = () => {
+    const tab = document.querySelector("#ms-tabs [aria-current=page]");
+    const tabs = tab?.parentElement;
+    // Not scrollIntoView(): it would scroll the page too.
+    if (tabs) tabs.scrollLeft = tab.offsetLeft - tabs.offsetLeft - (tabs.clientWidth - tab.offsetWidth) / 2;
+  };
   document.addEventListener("DOMContentLoaded", showTab);
   document.addEventListener("htmx:oobAfterSwap", showTab);
 
