@@ -10,7 +10,6 @@ from django.shortcuts import get_object_or_404
 from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_POST
-from unfold.widgets import UnfoldAdminPasswordToggleWidget
 
 from accounts import connections, containing, securing
 from accounts.admin.frame import next_page, page
@@ -23,7 +22,7 @@ class NewPasswordForm(forms.Form):
 
     password = forms.CharField(
         label="New password", strip=False,
-        widget=UnfoldAdminPasswordToggleWidget(attrs={"autocomplete": "new-password", "autofocus": True}),
+        widget=forms.PasswordInput(attrs={"autocomplete": "new-password", "autofocus": True, "class": "ms-field"}),
     )  # fmt: skip
 
 

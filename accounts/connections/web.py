@@ -69,7 +69,6 @@ def connections(match: Match, most: int) -> tuple[list[Connection], int]:
 
 def end(match: Match, *, keep: str = "") -> int:
     """End the sessions that fit, but for the one with the key `keep`; how many."""
-    # The columns of a cascade are none: one statement.
     return _chosen(match).exclude(session_key=keep).delete()[0]
 
 
