@@ -126,11 +126,6 @@ def set_limits(
             setattr(row, name, value)
         row.full_clean()
         return row
-    if dry_run:
-        for name, value in fields.items():
-            setattr(row, name, value)
-        row.full_clean()
-        return row
     event = audit.begin(actor, "throttle set", str(subject), parameters=fields, matched=1)
     accounts_actions.change(row, **fields)
     bounces.forget()
