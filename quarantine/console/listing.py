@@ -17,7 +17,7 @@ from spool.console.listing import Chip, Column, Heading
 from spool.filters import BadFilter, Count
 
 DEFAULT_SORT = "-id"
-USAGE_SECONDS = 15
+USAGE_SECONDS = 60
 
 COLUMNS = (
     Column("File Name", "c-name"), Column("Date", "c-date right", "id"), Column("Sender", "c-sender"),
@@ -80,7 +80,7 @@ def listing(query: QueryDict, kind: ItemKind) -> ItemListing:
 
 
 def usage(kind: ItemKind) -> Usage:
-    """What the quarantine takes on the disk, as it was a few seconds ago."""
+    """What the quarantine takes on the disk, as it was within the last minute."""
     size: int | None = cache.get(f"quarantine.size.{kind}")
     if size is None:
         held = Item.objects.filter(kind=kind, state=ItemState.HELD)
