@@ -73,31 +73,33 @@ def charts(points: Sequence[Point], wanted: Range) -> list[Chart]:
     # The last point has only begun: a rate of it would be a fall that is none.
     whole = points[:-1] or points
     rate = _Format(_number, " a minute", nice_top)
+    moments = [_when(point.at, wanted) for point in points]
     depth = [
         Quantity(status.label, tone, [None if p.depth is None else p.depth.get(status.value, 0) for p in points])
         for status, tone in _STATUSES
     ]
     return [
         _chart(
-            "rate", "Messages per minute", whole, wanted, rate,
+            "rate", "Messages per minute", whole, moments, wanted, rate,
             [
                 Quantity("In (taken in)", "1", [point.received / point.minutes for point in whole]),
                 Quantity("Out (delivered)", "3", [point.delivered / point.minutes for point in whole]),
             ],
         ),
         _chart(
-            "depth", "Spool depth by status", points, wanted, _Format(_number, "", nice_top),
+            "depth", "Spool depth by status", points, moments, wanted, _Format(_number, "", nice_top),
             [q for q in depth if any(q.values)] or depth[:1], stacked=True,
         ),
         _chart(
-            "latency", "Delivery latency", whole, wanted, _Format(seconds, "", nice_span),
+            "latency", "Delivery latency", whole, moments, wanted, _Format(seconds, "", nice_span),
             [
                 Quantity("Median", "1", [percentile(point.latency, 0.5) for point in whole]),
                 Quantity("95th percentile", "2", [percentile(point.latency, 0.95) for point in whole]),
             ],
         ),
         _chart(
-            "bounces", "Bounce rate", whole, wanted, _Format(lambda value: f"{_number(value)} %", "", nice_top),
+            "bounces", "Bounce rate", whole, moments, wanted,
+            _Format(lambda value: f"{_number(value)} %", "", nice_top),
             [Quantity("Recipients that bounced", "8", [point.bounce_rate for point in whole])], at_least=5.0,
         ),
     ]  # fmt: skip
@@ -111,8 +113,8 @@ class _Format:
 
 
 def _chart(
-    name: str, title: str, points: Sequence[Point], wanted: Range, form: _Format, quantities: list[Quantity], *,
-    stacked: bool = False, at_least: float = 0.0,
+    name: str, title: str, points: Sequence[Point], moments: Sequence[str], wanted: Range, form: _Format,
+    quantities: list[Quantity], *, stacked: bool = False, at_least: float = 0.0,
 ) -> Chart:  # fmt: skip
     count = len(points)
     drawn = _stacked(quantities) if stacked else [list(quantity.values) for quantity in quantities]
@@ -128,8 +130,8 @@ def _chart(
     width = f"{WIDTH / count:.1f}"
     hovers = [
         f'<rect x="{number * WIDTH / count:.1f}" y="0" width="{width}" height="{HEIGHT}" class="ov-hover"><title>'
-        f"{escape(_told(point, number, quantities, form, wanted))}</title></rect>"
-        for number, point in enumerate(points)
+        f"{escape(_told(moments[number], number, quantities, form))}</title></rect>"
+        for number in range(count)
     ]
     # Every part of it was made here or escaped.
     drawn_hovers = mark_safe("".join(hovers))  # noqa: S308
@@ -138,14 +140,14 @@ def _chart(
     return Chart(name, title, lines, y, _times(points, wanted), drawn_hovers, summary, empty=not any(known))
 
 
-def _told(point: Point, number: int, quantities: Sequence[Quantity], form: _Format, wanted: Range) -> str:
+def _told(moment: str, number: int, quantities: Sequence[Quantity], form: _Format) -> str:
     """What is said of a point when the mouse is over it."""
     parts = [
         f"{quantity.name} {'–' if value is None else form.text(value) + form.unit}"
         for quantity in quantities
         for value in [quantity.values[number]]
     ]
-    return f"{_when(point.at, wanted)}: {', '.join(parts)}"
+    return f"{moment}: {', '.join(parts)}"
 
 
 def _stacked(quantities: Sequence[Quantity]) -> list[list[float | None]]:
