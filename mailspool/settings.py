@@ -201,9 +201,9 @@ SPOOL_CONSOLE_TABS = [
     "spool.console.tabs.WAITING",
     "quarantine.console.tabs.SPAM",
     "quarantine.console.tabs.VIRUS",
-    "spool.console.tabs.BACKLOG",
     "throttling.console.tabs.USERS",
     "throttling.console.tabs.DOMAINS",
+    "spool.console.tabs.BACKLOG",
 ]
 
 UNFOLD = {

@@ -11,9 +11,12 @@ from django.views.decorators.http import require_GET, require_http_methods
 from accounts import actions, changes, propagation
 from accounts.admin.containing import keep_logged_in
 from accounts.models import AccountEvent, Login, User, UserDefaults
+from accounts.models.limits import SendingLimits
 from mailspool.portal.access import Member, member, page
 from mailspool.portal.forms import ForwardingForm, LoginForm, PasswordForm, SettingsForm
 from spool.models import Entry
+from throttling.subjects import Subject, SubjectKind
+from throttling.usage import usage
 
 HISTORY = 10
 NOTE = "Mail programs and browsers that use the old password are logged out at once; this browser stays logged in."
@@ -47,13 +50,29 @@ def home(request: HttpRequest, who: Member) -> HttpResponse:
     return page(
         request, who, "portal/home.html", user.email,
         {
-            "limits": [(label, limit_of(user, name)) for name, label in propagation.fields_of(UserDefaults()).items()],
+            "limits": [*_limits(user), *_use(user)],
             "events": AccountEvent.objects.filter(user=user)[:HISTORY],
             "in_spool": Entry.objects.filter(auth_user=user.email).count(),
             "login": Login.objects.filter(user=user).order_by("-last").first(),
             "lists": user.owned_lists.count(),
         },
     )  # fmt: skip
+
+
+def _limits(user: User) -> list[tuple[str, str]]:
+    """The limits that are not by the hour."""
+    by_the_hour = {field.name for field in SendingLimits._meta.get_fields()}
+    named = propagation.fields_of(UserDefaults()).items()
+    return [(label, limit_of(user, name)) for name, label in named if name not in by_the_hour]
+
+
+def _use(user: User) -> list[tuple[str, str]]:
+    """Those by the hour, the user's and the domain's, with how much of them is used."""
+    own = [(use.label, use.words) for use in usage(Subject(SubjectKind.USER, user.email))]
+    if user.domain is None:
+        return own
+    shared = usage(Subject(SubjectKind.DOMAIN, user.domain.name))
+    return own + [(f"{use.label}, the whole domain", use.words) for use in shared]
 
 
 def limit_of(user: User, name: str) -> str:

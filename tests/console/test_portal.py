@@ -23,6 +23,7 @@ from accounts.models import (
 )  # fmt: skip
 from mailspool.portal import access, urls
 from spool.models import Entry, Trashed
+from tests.support.forms import UNLIMITED
 from tests.support.messages import a_submission
 from tests.support.spool_states import take_in
 
@@ -74,7 +75,7 @@ def user_fields(**fields: object) -> dict[str, object]:
     return {
         "email": "new@example.org", "name": "", "new_password": PASSWORD, "role": "user", "status": "enabled",
         "forward_to": "", "forward_keeps_copy": "on", "mailbox_mb": 0, "max_message_kb": 0, "max_recipients": 0,
-        **fields,
+        **UNLIMITED, **fields,
     }  # fmt: skip
 
 
@@ -324,7 +325,7 @@ class TestDomain:
 
     def test_defaults_are_propagated_within_the_domain_after_a_look(self) -> None:
         client, path = browser("chief@example.org"), reverse("portal:defaults")
-        client.post(path, {"do": "save", "mailbox_mb": 700, "max_message_kb": 0, "max_recipients": 0})
+        client.post(path, {"do": "save", "mailbox_mb": 700, "max_message_kb": 0, "max_recipients": 0, **UNLIMITED})
         assert the("ann@example.org").mailbox_mb == 0
         looked = text(client.post(path, {"do": "look", "field": "mailbox_mb"}))
         assert "3 of 3 users would change." in looked
