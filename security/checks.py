@@ -59,8 +59,8 @@ def end_sessions(shared: Shared, loop: asyncio.AbstractEventLoop) -> None:
         if session.deciding:
             left = True
             continue
-        session.forget_transaction()
-        session.say_goodbye(f"421 4.7.1 {_blacklisted(session, found.id)}")
+        # Not only said goodbye to: a message whose end has just come in must not be taken after that.
+        session.end(f"421 4.7.1 {_blacklisted(session, found.id)}")
     if left:
         loop.call_later(AGAIN_SECONDS, end_sessions, shared, loop)
 
