@@ -62,14 +62,6 @@
   document.addEventListener("htmx:afterSwap", (event) => {
     if (event.target.id === "live" || event.detail.elt?.id === "live") { list().style.minHeight = height; show(); }
   });
-  // On a phone the section's tabs are wider than the page: the current one is to be seen.
-  const showTab = () => {
-    const tabs = document.getElementById("ms-tabs");
-    const tab = tabs?.querySelector("[aria-current]");
-    if (tab) tabs.scrollLeft = tab.offsetLeft - tabs.offsetLeft - (tabs.clientWidth - tab.offsetWidth) / 2;
-  };
-  document.addEventListener("DOMContentLoaded", showTab);
-  document.addEventListener("htmx:oobAfterSwap", showTab);
   document.addEventListener("htmx:afterSettle", () => { if (list()) list().style.minHeight = ""; });
   for (const failure of ["htmx:sendError", "htmx:responseError"]) {
     document.addEventListener(failure, (event) => {
