@@ -263,7 +263,7 @@ def test_a_dovecot_that_asks_our_database_knows_at_once_who_was_disabled(
             client.shutdown()
 
     try:
-        assert may_log_in(PASSWORD)
+        assert may_log_in(PASSWORD), server.daemon.log_tail()
         assert not may_log_in("wrong-horse-battery")
         actions.set_user_status(ROOT, ann, Status.RECEIVING)
         assert not may_log_in(PASSWORD)

@@ -99,6 +99,9 @@ userdb {{
   driver = static
   args = uid={uid} gid={gid} home={folder}/mail/%d/%n
 }}
+service auth {{
+  user = {user}
+}}
 service auth-worker {{
   user = {user}
 }}
@@ -173,6 +176,7 @@ class Dovecot:
             driver, connect = "sqlite", str(database["NAME"])
         else:
             words = {name: str(database[name.upper()]) for name in ("host", "port", "user", "password")}
+            words |= {name: str(word) for name, word in database["OPTIONS"].items() if name in words}
             connect = " ".join(f"{name}={word}" for name, word in {**words, "dbname": database["NAME"]}.items() if word)
             driver = "pgsql"
         (self.folder / "sql.conf").write_text(_SQL.format(driver=driver, connect=connect))
