@@ -39,7 +39,7 @@ def decide(entries: Sequence[LeasedEntry], ip_limits: IPLimits, now: datetime) -
 
     While Redis is away nothing is held: what goes on is in the ledger, and is counted when Redis is back.
     """
-    known = ledger.passed([entry.file_name for entry in entries])
+    known, anything_waits = ledger.passed_and_held([entry.file_name for entry in entries])
     batch = [entry for entry in sorted(entries, key=lambda entry: entry.id) if entry.file_name not in known]
     decisions = Decisions()
     limited = {
@@ -48,10 +48,10 @@ def decide(entries: Sequence[LeasedEntry], ip_limits: IPLimits, now: datetime) -
     batch = [entry for entry in batch if entry.id in limited]
     if not batch:
         return decisions
-    waiting = ledger.queues(
-        {(one.subject, limit.metric) for whom in limited.values() for one in whom for limit in one.limits},
-        [entry.id for entry in batch],
-    )
+    waiting: Mapping[tuple[Subject, Metric], Queue] = {}
+    if anything_waits:
+        limits = {(one.subject, limit.metric) for whom in limited.values() for one in whom for limit in one.limits}
+        waiting = ledger.queues(limits, [entry.id for entry in batch])
     asked, requests = [], []
     for entry in batch:
         cost = Cost(entry.recipients_total, entry.size_bytes)
