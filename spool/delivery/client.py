@@ -77,7 +77,8 @@ class Connection:
                         local_addr=(peer.source_address, 0) if peer.source_address else None,
                     )  # fmt: skip
         except (OSError, TimeoutError) as error:
-            raise ConnectionFailed(f"connecting to {peer.name} [{peer.ip}]: {in_words(error)}") from error
+            source = f" from {peer.source_address}" if peer.source_address else ""
+            raise ConnectionFailed(f"connecting to {peer.name} [{peer.ip}]{source}: {in_words(error)}") from error
         try:
             await self._greet(allow_tls)
         except (OSError, TimeoutError, BrokenReply) as error:
