@@ -17,7 +17,8 @@ from django.http import QueryDict
 from django.utils import timezone
 
 from quarantine.models.item import Item, ItemKind, ItemState
-from spool.filters import FIELDS, BadFilter, Count, Field, parse_age
+from spool.filters import FIELDS, BadFilter, Count, Field, parse_age, understand
+from spool.filters.fields import as_texts, of_options, parse_all
 from spool.filters.units import format_age
 from spool.models.entry import Direction
 
@@ -81,12 +82,7 @@ class ItemFilter:
         """From texts by field name; unknown names and empty texts are passed over. Raises BadFilter."""
         if kind and kind not in ItemKind.values:
             raise BadFilter(f"{kind!r} is no quarantine; there are {', '.join(ItemKind.values)}.")
-        parsed = {
-            field.attribute: field.parse(values[name])
-            for name, field in ITEM_FIELDS.items()
-            if values.get(name, "").strip()
-        }
-        return cls(kind=kind, **parsed)
+        return cls(kind=kind, **parse_all(ITEM_FIELDS, values))
 
     @classmethod
     def from_query(cls, query: QueryDict, kind: str) -> ItemFilter:
@@ -96,8 +92,7 @@ class ItemFilter:
     @classmethod
     def from_options(cls, options: Mapping[str, Any]) -> ItemFilter:
         """From a command's options. Raises BadFilter."""
-        texts = {name: str(options.get(name.replace("-", "_")) or "") for name in ITEM_FIELDS}
-        return cls.parse(texts, str(options.get("kind") or ""))
+        return cls.parse(of_options(ITEM_FIELDS, options), str(options.get("kind") or ""))
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> ItemFilter:
@@ -109,8 +104,7 @@ class ItemFilter:
 
     def texts(self) -> dict[str, str]:
         """What is asked for, as people write it, by field name."""
-        values = {field.name: (field, getattr(self, field.attribute)) for field in ITEM_FIELDS.values()}
-        return {name: field.format(value) for name, (field, value) in values.items() if value not in ("", None)}
+        return as_texts(ITEM_FIELDS, self)
 
     def sentence(self) -> str:
         """In words: "messages in the Spam Quarantine, from ann@example.org"."""
@@ -217,8 +211,6 @@ def count(chosen: ItemFilter, limit: int = 10_000) -> Count:
 
 def search(text: str) -> dict[str, str]:
     """What the words of the search box are taken for, as texts by field name. Raises BadFilter."""
-    from spool.filters import understand
-
     found: dict[str, str] = {}
     words = []
     for term in understand(text):

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from django.db.models import Q
-from django.http import QueryDict
+from django.utils.http import urlencode
 
 from spool.models.recipient import Kind
 from spool.models.traffic import TrafficKind
@@ -32,9 +32,7 @@ class Table:
 
     def spool_query(self, key: str) -> str:
         """The query of the spool's list that shows what is there now of a key, in this table's direction."""
-        query = QueryDict(mutable=True)
-        query.update(self.here(key))
-        return query.urlencode()
+        return urlencode(self.here(key))
 
 
 def _sender(key: str) -> Q:

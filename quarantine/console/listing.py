@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from django.core.cache import cache
 from django.db.models import Sum
 from django.http import QueryDict
+from django.utils.http import urlencode
 
 from quarantine.filters import ITEM_FIELDS, SORTS, ItemFilter, ItemPage, count, page
 from quarantine.models.antispam import AntispamSettings
 from quarantine.models.antivirus import AntivirusSettings
 from quarantine.models.item import Item, ItemKind, ItemState
-from spool.console.listing import Chip, Column, Heading
+from spool.console.listing import Chip, Column, Heading, chips, turned
 from spool.filters import BadFilter, Count
 
 DEFAULT_SORT = "-id"
@@ -73,9 +74,9 @@ def listing(query: QueryDict, kind: ItemKind) -> ItemListing:
     kept = {**conditions, **({"sort": sort} if sort != DEFAULT_SORT else {})}
     return ItemListing(
         chosen, found.items, Count(0) if error else count(chosen), _headings(conditions, sort),
-        _chips(conditions), _encoded(kept), _encoded(kept),
-        _encoded({**kept, "before": found.previous}) if found.previous else "",
-        _encoded({**kept, "after": found.next}) if found.next else "", error,
+        chips(conditions, ITEM_FIELDS), urlencode(kept), urlencode(kept),
+        urlencode({**kept, "before": found.previous}) if found.previous else "",
+        urlencode({**kept, "after": found.next}) if found.next else "", error,
     )  # fmt: skip
 
 
@@ -100,24 +101,8 @@ def _headings(conditions: Mapping[str, str], sort: str) -> list[Heading]:
         link = direction = ""
         if column.sort:
             current = sort.lstrip("-") == column.sort
-            turned = sort[1:] if sort.startswith("-") else f"-{sort}"
-            link = _encoded({**conditions, "sort": turned if current else f"-{column.sort}"})
+            link = urlencode({**conditions, "sort": turned(sort) if current else f"-{column.sort}"})
             if current:
                 direction = "descending" if sort.startswith("-") else "ascending"
         headings.append(Heading(column.title, column.css, link, direction))
     return headings
-
-
-def _chips(conditions: Mapping[str, str]) -> list[Chip]:
-    chips = []
-    for name, text in conditions.items():
-        words = ITEM_FIELDS[name].words.format(text)
-        rest = {other: value for other, value in conditions.items() if other != name}
-        chips.append(Chip(words[:1].upper() + words[1:], _encoded(rest)))
-    return chips
-
-
-def _encoded(values: Mapping[str, str]) -> str:
-    query = QueryDict(mutable=True)
-    query.update(dict(values))
-    return query.urlencode()

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from django.http import QueryDict
+from django.utils.http import urlencode
 
-from spool.filters import FIELDS, SORTS, BadFilter, Count, Page, Plan, SpoolFilter, count, page, place_of
+from spool.filters import FIELDS, SORTS, BadFilter, Count, Field, Page, Plan, SpoolFilter, count, page, place_of
 from spool.filters.orders import ONLY_WAITING
 from spool.models import Entry, Status
 
@@ -103,9 +104,9 @@ def listing(query: QueryDict, *, only_waiting: bool) -> Listing:
     return Listing(
         chosen, entries, Count(0) if error else count(chosen, plan=plan), sort,
         _headings(conditions, found.sort, only_waiting=only_waiting),
-        _chips(conditions, sort), _encoded(kept), _encoded(kept),
-        "" if is_first or not entries else _encoded({**kept, "before": place_of(entries[0], found.sort)}),
-        _encoded({**kept, "after": following}) if following else "", found.note, found.complete, error,
+        chips(conditions, FIELDS, sort), urlencode(kept), urlencode(kept),
+        "" if is_first or not entries else urlencode({**kept, "before": place_of(entries[0], found.sort)}),
+        urlencode({**kept, "after": following}) if following else "", found.note, found.complete, error,
     )  # fmt: skip
 
 
@@ -113,8 +114,8 @@ def _page(plan: Plan, sort: str, after: str, before: str) -> tuple[Page, bool]:
     """The page behind `after`, or the one that ends at `before`; and whether it was read backwards."""
     if not before:
         return page(plan.chosen, sort=sort, after=after, plan=plan), False
-    found = page(plan.chosen, sort=_turned(sort), after=before, plan=plan)
-    return replace(found, entries=found.entries[::-1], sort=_turned(found.sort)), True
+    found = page(plan.chosen, sort=turned(sort), after=before, plan=plan)
+    return replace(found, entries=found.entries[::-1], sort=turned(found.sort)), True
 
 
 def _following(found: Page, backwards: bool) -> str:
@@ -123,7 +124,7 @@ def _following(found: Page, backwards: bool) -> str:
     return found.next
 
 
-def _turned(sort: str) -> str:
+def turned(sort: str) -> str:
     return sort[1:] if sort.startswith("-") else f"-{sort}"
 
 
@@ -134,7 +135,7 @@ def _headings(conditions: Mapping[str, str], sort: str, *, only_waiting: bool) -
         why_not = _why_not(column, conditions, only_waiting)
         if not why_not:
             is_current = sort.lstrip("-") == column.sort.lstrip("-")
-            link = _encoded({**conditions, "sort": _turned(sort) if is_current else column.sort})
+            link = urlencode({**conditions, "sort": turned(sort) if is_current else column.sort})
             if is_current:
                 direction = "descending" if sort.startswith("-") is not column.reversed else "ascending"
         headings.append(Heading(column.title, column.css, link, direction, why_not))
@@ -153,16 +154,11 @@ def _why_not(column: Column, conditions: Mapping[str, str], only_waiting: bool) 
     return _HERE_ONLY_FEW
 
 
-def _chips(conditions: Mapping[str, str], sort: str) -> list[Chip]:
-    chips = []
+def chips(conditions: Mapping[str, str], fields: Mapping[str, Field], sort: str = "") -> list[Chip]:
+    """A chip for each condition of a filter with these `fields`; `sort` is kept while other conditions stay."""
+    found = []
     for name, text in conditions.items():
-        words = FIELDS[name].words.format(text)
+        words = fields[name].words.format(text)
         rest = {other: value for other, value in conditions.items() if other != name}
-        chips.append(Chip(words[:1].upper() + words[1:], _encoded({**rest, "sort": sort} if rest else rest)))
-    return chips
-
-
-def _encoded(values: Mapping[str, str]) -> str:
-    query = QueryDict(mutable=True)
-    query.update(dict(values))
-    return query.urlencode()
+        found.append(Chip(words[:1].upper() + words[1:], urlencode({**rest, "sort": sort} if rest and sort else rest)))
+    return found

@@ -11,8 +11,9 @@ from typing import Any
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.http import QueryDict
 from django.utils import timezone
+from django.utils.http import urlencode
 
-from spool.filters.fields import FIELDS, BadFilter
+from spool.filters.fields import FIELDS, BadFilter, as_texts, of_options, parse_all
 from spool.models.entry import Entry, Priority, Status
 from spool.models.recipient import Recipient
 
@@ -64,12 +65,7 @@ class SpoolFilter:
     @classmethod
     def parse(cls, values: Mapping[str, str]) -> SpoolFilter:
         """From texts by field name; unknown names and empty texts are passed over. Raises BadFilter."""
-        parsed: dict[str, Any] = {}
-        for name, text in values.items():
-            field = FIELDS.get(name)
-            if field is not None and text.strip():
-                parsed[field.attribute] = field.parse(text)
-        return cls(**parsed)
+        return cls(**parse_all(FIELDS, values))
 
     @classmethod
     def from_query(cls, query: QueryDict) -> SpoolFilter:
@@ -79,7 +75,7 @@ class SpoolFilter:
     @classmethod
     def from_options(cls, options: Mapping[str, Any]) -> SpoolFilter:
         """From a command's options. Raises BadFilter."""
-        return cls.parse({name: str(options.get(name.replace("-", "_")) or "") for name in FIELDS})
+        return cls.parse(of_options(FIELDS, options))
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> SpoolFilter:
@@ -97,14 +93,11 @@ class SpoolFilter:
 
     def to_query(self) -> str:
         """As the query of a URL, without "?"."""
-        query = QueryDict(mutable=True)
-        query.update(self.texts())
-        return query.urlencode()
+        return urlencode(self.texts())
 
     def texts(self) -> dict[str, str]:
         """What is asked for, as people write it, by field name."""
-        values = {field.name: (field, getattr(self, field.attribute)) for field in FIELDS.values()}
-        return {name: field.format(value) for name, (field, value) in values.items() if value not in ("", None)}
+        return as_texts(FIELDS, self)
 
     def sentence(self) -> str:
         """In words: "messages from ann@example.org, larger than 10MB"."""

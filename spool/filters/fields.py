@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +11,7 @@ from accounts.addresses import InvalidAddress, normalise_domain
 from spool.filters.units import BadFilter, format_age, format_size, parse_age, parse_size
 from spool.models.entry import Direction, Priority, Status
 
-__all__ = ["FIELDS", "BadFilter", "Field"]
+__all__ = ["FIELDS", "BadFilter", "Field", "as_texts", "of_options", "parse_all"]
 
 LONGEST = 320
 
@@ -124,3 +124,23 @@ _ALL = (
 )  # fmt: skip
 
 FIELDS: dict[str, Field] = {field.name: field for field in _ALL}
+
+
+def parse_all(fields: Mapping[str, Field], values: Mapping[str, str]) -> dict[str, Any]:
+    """Values by attribute, from texts by name; unknown names and empty texts are passed over. Raises BadFilter."""
+    return {
+        fields[name].attribute: fields[name].parse(text)
+        for name, text in values.items()
+        if name in fields and text.strip()
+    }
+
+
+def of_options(fields: Mapping[str, Field], options: Mapping[str, Any]) -> dict[str, str]:
+    """Texts by field name, from a command's options."""
+    return {name: str(options.get(name.replace("-", "_")) or "") for name in fields}
+
+
+def as_texts(fields: Mapping[str, Field], chosen: object) -> dict[str, str]:
+    """The reverse of `parse_all`: what `chosen` asks for, as people write it."""
+    values = {field.name: (field, getattr(chosen, field.attribute)) for field in fields.values()}
+    return {name: field.format(value) for name, (field, value) in values.items() if value not in ("", None)}
