@@ -10,15 +10,15 @@ from django.shortcuts import render
 from django.urls import reverse
 from django.views.decorators.http import require_GET, require_POST
 
-from accounts.models import User
 from mailspool.overview.account_deeds import ChangePassword, DropConnections, SetStatus, links
 from mailspool.overview.deeds import Deed, Item, Target
 from mailspool.overview.reasons import reasons_for
 from mailspool.overview.rows import ADDRESSES, look_up
 from mailspool.overview.security_deeds import BlacklistIP, BlockInboundSMTP
 from mailspool.overview.tables import BY_NAME
-from spool.actions import Actor, NotAllowed, Refused
+from spool.actions import NotAllowed, Refused
 from spool.console.list_views import ALL
+from spool.console.pages import actor_of
 
 # In the order of the menu. Deleting and moving messages are the spool's own dialogs.
 DEEDS: dict[str, Deed] = {
@@ -69,9 +69,8 @@ def perform(request: HttpRequest, table: str, action: str) -> HttpResponse:
     target, deed = _target(table, request.POST.get("key", "")), _deed(action)
     if not deed.offered(target):
         raise Http404("This row does not have that action.")
-    assert isinstance(request.user, User)
     try:
-        done = deed.do(Actor.of(request.user), target, request.POST.dict())
+        done = deed.do(actor_of(request), target, request.POST.dict())
     except (Refused, NotAllowed) as error:
         return _dialog(request, target, deed, str(error))
     answer = render(request, "mailspool/overview/_done.html", {"sentence": done.sentence, "good": done.good})

@@ -18,10 +18,9 @@ from quarantine.models.item import Item, ItemKind, ItemState
 from spool.actions import audit
 from spool.actions.verb import Tally
 from spool.console import message as parts
-from spool.console.action_views import actor_of
 from spool.console.message_views import message as spool_message
 from spool.console.mime import Structure, structure_of
-from spool.console.pages import is_htmx, page
+from spool.console.pages import actor_of, is_htmx, page
 from spool.console.preview import POLICY, preview_of
 
 _GONE = "Message no longer exists"

@@ -17,9 +17,10 @@ from security import actions
 from security.actions.rows import let_in_anyway
 from security.addresses import parse_address
 from security.admin.importing import ImportView
-from security.admin.lists import SOURCE_COLOURS, ListForm, NetworkAdmin, actor_of, told
+from security.admin.lists import SOURCE_COLOURS, ListForm, NetworkAdmin, told
 from security.models import BlacklistEntry
 from security.shell import time_left
+from spool.console.pages import actor_of
 
 
 class BlacklistForm(ListForm):

@@ -19,10 +19,10 @@ from unfold.widgets import (
 )
 
 from security import actions
-from security.admin.lists import actor_of
 from security.models import Protocol
 from spool.actions import Refused
 from spool.actions.queueing import moment_of
+from spool.console.pages import actor_of
 
 MOST_BYTES = 5 * 1024 * 1024
 MOST_SHOWN = 20

@@ -14,12 +14,11 @@ from django.utils import timezone
 from unfold.admin import ModelAdmin
 from unfold.decorators import display
 
-from accounts.models import User
 from security import actions
 from security.addresses import BadNetwork, parse_address, parse_network, spellings_around
 from security.models import Source
 from spool.actions import Refused
-from spool.actions.actor import Actor
+from spool.console.pages import actor_of
 
 SOURCE_COLOURS = {Source.MANUAL: "info", Source.SPOOL: "warning", Source.LOGINS: "danger"}
 
@@ -104,12 +103,6 @@ def moment(when: datetime) -> str:
 
 def _prefix(name: str) -> int:
     return parse_network(name).prefixlen
-
-
-def actor_of(request: HttpRequest) -> Actor:
-    """Who is at the keyboard. The admin site has seen to it that it is a user."""
-    assert isinstance(request.user, User)
-    return Actor.of(request.user)
 
 
 def told(request: HttpRequest, admin: ModelAdmin, what: Any) -> bool:

@@ -15,9 +15,10 @@ from unfold.admin import ModelAdmin
 from unfold.decorators import action, display
 
 from security import actions
-from security.admin.lists import actor_of, moment, told
+from security.admin.lists import moment, told
 from security.models import BlockReason, LoginBlock, LoginRules, Protocol
 from security.shell import time_left
+from spool.console.pages import actor_of
 
 REASON_COLOURS = {BlockReason.PAIR: "info", BlockReason.ADDRESS: "warning", BlockReason.ACCOUNT: "danger"}
 

@@ -10,8 +10,9 @@ from django.http import HttpRequest
 from unfold.decorators import display
 
 from security import actions
-from security.admin.lists import ListForm, NetworkAdmin, actor_of, told
+from security.admin.lists import ListForm, NetworkAdmin, told
 from security.models import WhitelistEntry
+from spool.console.pages import actor_of
 
 
 class WhitelistForm(ListForm):

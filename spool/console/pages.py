@@ -8,12 +8,15 @@ from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
+from accounts.models import User
+from spool.actions import Actor
+from spool.console.jobs import open_jobs
+
 
 def page(
     request: HttpRequest, template: str, title: str, context: dict[str, Any] | None = None, *, status: int = 200
 ) -> HttpResponse:
     """A whole page with sidebar and tabs. Its `title` is also what the browser's tab says."""
-    from spool.console.action_views import open_jobs
     from spool.console.tabs import tabs_for
 
     return render(
@@ -29,6 +32,12 @@ def page(
         },
         status=status,
     )
+
+
+def actor_of(request: HttpRequest) -> Actor:
+    """Who is at the keyboard. The admin site has seen to it that it is a user."""
+    assert isinstance(request.user, User)
+    return Actor.of(request.user)
 
 
 def is_htmx(request: HttpRequest) -> bool:

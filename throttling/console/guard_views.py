@@ -10,9 +10,8 @@ from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_GET, require_POST
 
-from accounts.models import User
-from spool.actions import Actor, NotAllowed
-from spool.console.pages import page
+from spool.actions import NotAllowed
+from spool.console.pages import actor_of, page
 from throttling import guard
 from throttling.models import GuardEvent, GuardPolicy
 
@@ -41,9 +40,8 @@ def caught(request: HttpRequest) -> HttpResponse:
 def undo(request: HttpRequest, pk: int) -> HttpResponse:
     """Give back what the guard took."""
     event = get_object_or_404(GuardEvent, pk=pk)
-    assert isinstance(request.user, User)
     try:
-        sentence, good = guard.undo(Actor.of(request.user), event), True
+        sentence, good = guard.undo(actor_of(request), event), True
     except NotAllowed as error:
         sentence, good = str(error), False
     return render(request, "throttling/console/_done.html", {"sentence": sentence, "good": good})

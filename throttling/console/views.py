@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import urlencode
 
-from django.contrib.auth.models import AnonymousUser
 from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
@@ -15,8 +14,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_GET, require_http_methods
 
 from accounts.models import Metric
-from spool.actions import Actor
-from spool.console.pages import is_htmx, page
+from spool.console.pages import actor_of, is_htmx, page
 from spool.console.tabs import tabs_for
 from throttling import actions, events
 from throttling.console.rows import rows
@@ -108,8 +106,7 @@ def act(request: HttpRequest, verb: str, pk: int) -> HttpResponse:
 
 
 def _do(request: HttpRequest, verb: str, event: ThrottleEvent) -> str:
-    assert not isinstance(request.user, AnonymousUser)
-    actor, subject = Actor.of(request.user), events.subject_of(event)
+    actor, subject = actor_of(request), events.subject_of(event)
     if verb == "release":
         released = actions.release(actor, subject)
         went = "1 message goes" if released.messages == 1 else f"{released.messages:,} messages go"

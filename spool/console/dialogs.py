@@ -1,0 +1,78 @@
+"""The dialog of an action, and doing it: what the spool's pages and those of other rooms have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.urls import reverse
+
+from spool import actions
+from spool.console.actions import Button, first_values
+from spool.console.jobs import shown
+from spool.console.pages import actor_of
+from spool.filters import BadFilter
+
+
+@dataclass(frozen=True, slots=True)
+class Dialogs:
+    """The dialogs of one room. Its views `<urls>_dialog` and `<urls>_perform` take a button's `url`.
+
+    `verb` is the action's name for a button's `url`; `harmless` is an action whose preview says how many are meant when
+    that of another can't be made yet. `select` says what is meant; it raises BadFilter.
+    """
+
+    urls: str
+    verb: Callable[[str], str]
+    harmless: str
+    select: Callable[[HttpRequest], Any]
+
+    def show(self, request: HttpRequest, button: Button, error: str = "") -> HttpResponse:
+        """How many an action is for, a sample of them, and what it will do: to be agreed to."""
+        values = values_of(request, button)
+        context: dict[str, Any] = {
+            "action": button, "ids": request.POST.get("ids", ""), "all": request.POST.get("all", ""),
+            "query": request.POST.get("query", ""), "page_name": request.POST.get("page", ""), "error": error,
+            "inputs": [(field, values.get(field.name, "")) for field in button.inputs],
+            "dialog_link": reverse(f"{self.urls}_dialog", args=[button.url]),
+            "perform_link": reverse(f"{self.urls}_perform", args=[button.url]),
+        }  # fmt: skip
+        try:
+            what = self.select(request)
+            context["preview"] = actions.preview(self.verb(button.url), what, actor_of(request), **values)
+        except actions.Refused as refused:
+            context["preview"] = actions.preview(self.harmless, what, actor_of(request))
+            context["unready"] = str(refused)
+        except BadFilter as problem:
+            context["error"] = str(problem)
+        return render(request, "spool/console/_dialog.html", context)
+
+    def perform(self, request: HttpRequest, button: Button) -> HttpResponse:
+        """Do it. What can't be done as asked comes back as the dialog, with the reason."""
+        given: dict[str, Any] = dict(values_of(request, button))
+        try:
+            outcome = actions.perform(self.verb(button.url), self.select(request), actor_of(request), **given)
+        except (actions.Refused, BadFilter) as error:
+            return self.show(request, button, str(error))
+        answer = render(request, "spool/console/_done.html", {"job": outcome.job, **shown(outcome.job)})
+        answer["HX-Trigger"] = "ms-done"
+        return answer
+
+
+def values_of(request: HttpRequest, button: Button) -> dict[str, str]:
+    """What the dialog's fields say, or would say at first."""
+    given = {
+        field.name: request.POST[f"p-{field.name}"] for field in button.inputs if f"p-{field.name}" in request.POST
+    }
+    return first_values(button) | given
+
+
+def chosen_ids(request: HttpRequest) -> list[int]:
+    """The ids of the rows that were selected. Raises BadFilter when there is none."""
+    ids = [int(text) for text in request.POST.get("ids", "").split(",") if text.isascii() and text.isdigit()]
+    if not ids:
+        raise BadFilter("Nothing is selected.")
+    return ids
