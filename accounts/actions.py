@@ -95,7 +95,7 @@ def get_list(address: str) -> MailingList:
 @transaction.atomic
 def add_domain(name: str, **fields: Any) -> Domain:
     """A new domain, with the domain defaults where `fields` are silent."""
-    defaults = model_to_dict(DomainDefaults.current(), exclude=["id"])
+    defaults = model_to_dict(DomainDefaults.load(), exclude=["id"])
     domain = Domain(name=normalise_domain(name), **{**defaults, **fields})
     domain.full_clean()
     domain.save()
@@ -111,7 +111,7 @@ def add_user(email: str, password: str, *, role: Role = Role.USER, **fields: Any
     directory.changed()
     user = User(role=role, **fields)
     place(user, email)
-    start = UserDefaults.current() if user.domain is None else DomainUserDefaults.of(user.domain)
+    start = UserDefaults.load() if user.domain is None else DomainUserDefaults.of(user.domain)
     for name, value in model_to_dict(start, exclude=["id", "domain", *fields]).items():
         setattr(user, name, value)
     validate_password(password, user)

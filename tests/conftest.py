@@ -97,8 +97,8 @@ def home() -> Home:
 def _forget_what_was_cached() -> None:
     """What a process remembers for a second must not reach the next test."""
     from accounts import directory
+    from accounts.models.onerow import OneRow
     from quarantine.models.check import forget_checks
-    from quarantine.models.onerow import OneRow
     from security import lists, login_protection
     from spool.models import settings as spool_settings
 

@@ -23,7 +23,6 @@ from spool.smtpd.database import asked
 from throttling import bounces, subjects, windows
 from throttling.collecting import Collector
 from throttling.models import ThrottleSettings
-from throttling.models import settings as throttle_settings
 from throttling.subjects import Cost, Limited, Subject, SubjectKind
 from throttling.windows import Window
 from throttling.wording import Reached, reply
@@ -108,10 +107,10 @@ _reading: asyncio.Future[ThrottleSettings] | None = None
 async def _settings() -> ThrottleSettings:
     """The settings, at most a second old: one session reads them for all that wait."""
     global _reading
-    if throttle_settings.is_fresh():
-        return throttle_settings.last_read()
+    if ThrottleSettings.is_fresh():
+        return ThrottleSettings.last_read()
     if _reading is None or _reading.done():
-        _reading = asyncio.ensure_future(asked(throttle_settings.current))
+        _reading = asyncio.ensure_future(asked(ThrottleSettings.current))
     return await asyncio.shield(_reading)
 
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from accounts import directory
 from accounts.directory import LocalList, LocalUser
 from accounts.models import HourlyLimit, Metric
-from throttling.models.settings import current, is_fresh, last_read
+from throttling.models import ThrottleSettings
 from throttling.subjects import Subject, SubjectKind
 
 
 def of(subject: Subject) -> tuple[HourlyLimit, ...]:
     """From the caches of this process; none for what is not there."""
     if subject.kind is SubjectKind.IP:
-        return current().ip_limits
+        return ThrottleSettings.current().ip_limits
     if subject.kind is SubjectKind.DOMAIN:
         domain = directory.local_domain(subject.name)
         return domain.hourly_limits if domain is not None else ()
@@ -28,10 +28,14 @@ def limit_of(subject: Subject, metric: Metric) -> HourlyLimit | None:
 def any_at_all() -> bool:
     """Whether anybody has a limit: where nobody has, nothing needs to be looked at."""
     # Both are asked, so that both are known afterwards.
-    of_clients, of_others = bool(current().ip_limits), directory.any_hourly_limits()
+    of_clients, of_others = bool(ThrottleSettings.current().ip_limits), directory.any_hourly_limits()
     return of_clients or of_others
 
 
 def maybe_any() -> bool:
     """The same without a query, and so in doubt yes: for an event loop."""
-    return not is_fresh() or bool(last_read().ip_limits) or directory.cached_any_hourly_limits() is not False
+    return (
+        not ThrottleSettings.is_fresh()
+        or bool(ThrottleSettings.last_read().ip_limits)
+        or directory.cached_any_hourly_limits() is not False
+    )

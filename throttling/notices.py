@@ -21,8 +21,7 @@ from spool.addressing import RefusedRecipient, accept
 from spool.envelope import Envelope, Submission
 from spool.models.entry import Origin
 from spool.models.settings import current as spool_settings
-from throttling.models import ThrottleNotice
-from throttling.models.settings import current
+from throttling.models import ThrottleNotice, ThrottleSettings
 from throttling.subjects import Subject, SubjectKind
 from throttling.wording import Reached, amount, reason
 
@@ -95,7 +94,7 @@ def _send(one: Reached, level: int) -> None:
 def readers(subject: Subject) -> list[str]:
     """Who is told: the user, or the list's owner; and the administrators of the domain."""
     wanted: dict[str, None] = {}
-    settings = current()
+    settings = ThrottleSettings.current()
     if settings.notify_users and subject.kind is SubjectKind.USER:
         wanted[subject.name] = None
     if settings.notify_users and subject.kind is SubjectKind.LIST:

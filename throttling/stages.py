@@ -18,7 +18,7 @@ from spool.models.entry import Status
 from spool.stages import Stage, StageContext, Verdict, WaitUntil
 from throttling import events, ledger, limits
 from throttling.deciding import decide
-from throttling.models import settings as throttle_settings
+from throttling.models import ThrottleSettings
 from throttling.subjects import may_be_limited
 
 # A thread of its own, with its own connection: what it writes need not reach the disk at once, and neither it nor
@@ -39,7 +39,7 @@ class HoldThrottled(Stage):
         if entry.attempts or not limits.maybe_any():
             return False
         # In doubt yes: then what is to be known is read for all that follow within the second.
-        return not throttle_settings.is_fresh() or may_be_limited(entry, throttle_settings.last_read().ip_limits)
+        return not ThrottleSettings.is_fresh() or may_be_limited(entry, ThrottleSettings.last_read().ip_limits)
 
     async def run(self, batch: Sequence[LeasedEntry], context: StageContext) -> Mapping[int, Verdict]:
         return await asyncio.get_running_loop().run_in_executor(threads, _run, batch, context)
@@ -57,7 +57,7 @@ def _run(batch: Sequence[LeasedEntry], context: StageContext) -> Mapping[int, Ve
 def _decided(batch: Sequence[LeasedEntry], context: StageContext) -> Mapping[int, Verdict]:
     if not limits.any_at_all():
         return {}
-    decisions = decide(batch, throttle_settings.current().ip_limits, context.now)
+    decisions = decide(batch, ThrottleSettings.current().ip_limits, context.now)
     if decisions.going or decisions.held:
         with ledger.relaxed_transaction():
             ledger.write_passages(decisions.going, context.now)

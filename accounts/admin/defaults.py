@@ -8,43 +8,23 @@ from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
-from django.urls import path, reverse
-from unfold.admin import ModelAdmin
+from django.urls import path
 from unfold.decorators import action
 
+from accounts.admin.onerow import OneRowAdmin
 from accounts.admin.placed import BOUNCE_FIELDS, HOURLY_FIELDS
 from accounts.admin.propagating import PropagateView
 from accounts.models import DomainDefaults, UserDefaults
-
-
-class OneRowAdmin(ModelAdmin):
-    """A page for the single row of a model: its list is the form itself."""
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: object = None) -> bool:
-        return False
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        self.model.current()
-        return super().get_queryset(request)
-
-    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
-        return redirect(self._own_url())
-
-    def response_post_save_change(self, request: HttpRequest, obj: object) -> HttpResponse:
-        return redirect(self._own_url())
-
-    def _own_url(self) -> str:
-        name = f"admin:{self.opts.app_label}_{self.opts.model_name}_change"
-        return reverse(name, args=[self.model.current().pk])
 
 
 class DefaultsAdmin(OneRowAdmin):
     """The row, and a way to propagate it."""
 
     actions_detail = ["propagate"]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        self.model.load()
+        return super().get_queryset(request)
 
     def get_urls(self) -> list[Any]:
         view = self.admin_site.admin_view(PropagateView.as_view(model_admin=self))

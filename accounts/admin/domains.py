@@ -65,7 +65,7 @@ class DomainAdmin(ModelAdmin):
         return super().get_queryset(request).annotate(user_total=total)
 
     def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
-        start = model_to_dict(DomainDefaults.current(), exclude=["id"])
+        start = model_to_dict(DomainDefaults.load(), exclude=["id"])
         return {**start, **super().get_changeform_initial_data(request)}
 
     @display(description="Status", ordering="status", label=STATUS_COLOURS)
@@ -80,7 +80,7 @@ class DomainAdmin(ModelAdmin):
 
     @action(description="Defaults for new domains", icon="settings_suggest", url_path="defaults")
     def defaults(self, request: HttpRequest) -> HttpResponse:
-        return redirect("admin:accounts_domaindefaults_change", DomainDefaults.current().pk)
+        return redirect("admin:accounts_domaindefaults_change", DomainDefaults.load().pk)
 
     @admin.action(description="Enable")
     def enable(self, request: HttpRequest, rows: QuerySet[Domain]) -> None:

@@ -85,7 +85,7 @@ class PropagateView(UnfoldModelAdminViewMixin, FormView):
 
     @property
     def defaults(self) -> DomainDefaults | UserDefaults:
-        return self.model_admin.model.current()
+        return self.model_admin.model.load()
 
     def get_form_kwargs(self) -> dict[str, Any]:
         return {**super().get_form_kwargs(), "defaults": self.defaults}

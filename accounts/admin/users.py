@@ -114,7 +114,7 @@ class UserAdmin(ModelAdmin):
         return form
 
     def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
-        start = model_to_dict(UserDefaults.current(), exclude=["id"])
+        start = model_to_dict(UserDefaults.load(), exclude=["id"])
         return {**start, **super().get_changeform_initial_data(request)}
 
     def save_model(self, request: HttpRequest, obj: User, form: UserForm, change: bool) -> None:
@@ -169,7 +169,7 @@ class UserAdmin(ModelAdmin):
 
     @action(description="Defaults for new users", icon="settings_suggest", url_path="defaults")
     def defaults(self, request: HttpRequest) -> HttpResponse:
-        return redirect("admin:accounts_userdefaults_change", UserDefaults.current().pk)
+        return redirect("admin:accounts_userdefaults_change", UserDefaults.load().pk)
 
     @admin.action(description="Enable")
     def enable(self, request: HttpRequest, rows: QuerySet[User]) -> None:

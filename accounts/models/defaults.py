@@ -2,26 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Self
-
 from django.db import models
 from django.forms.models import model_to_dict
 
 from accounts.models.domains import Domain
 from accounts.models.limits import DomainLimits, UserLimits
+from accounts.models.onerow import OneRow
 
 
-class _OneRow(models.Model):
-    class Meta:
-        abstract = True
-
-    @classmethod
-    def current(cls) -> Self:
-        row, _ = cls._default_manager.get_or_create(pk=1)
-        return row
-
-
-class DomainDefaults(_OneRow, DomainLimits):
+class DomainDefaults(OneRow, DomainLimits):
     """What a new domain starts with."""
 
     class Meta:
@@ -46,10 +35,10 @@ class DomainUserDefaults(UserLimits):
     def of(cls, domain: Domain) -> DomainUserDefaults:
         """The domain's row, or one that is not saved yet and has the server's defaults."""
         row = DomainUserDefaults.objects.filter(domain=domain).first()
-        return row or DomainUserDefaults(domain=domain, **model_to_dict(UserDefaults.current(), exclude=["id"]))
+        return row or DomainUserDefaults(domain=domain, **model_to_dict(UserDefaults.load(), exclude=["id"]))
 
 
-class UserDefaults(_OneRow, UserLimits):
+class UserDefaults(OneRow, UserLimits):
     """What a new user starts with."""
 
     class Meta:

@@ -9,7 +9,7 @@ from django.shortcuts import render
 from django.urls import URLPattern, path, reverse
 from django.views.decorators.http import require_POST
 
-from quarantine.admin.onerow import OneRowAdmin
+from accounts.admin.onerow import OneRowAdmin
 from quarantine.statistics import caught_by_day, health_of
 from quarantine.trying import LARGEST_BYTES, Envelope, try_content
 

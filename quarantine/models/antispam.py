@@ -7,7 +7,7 @@ from django.core.validators import MaxValueValidator, MinValueValidator, RegexVa
 from django.db import models
 
 from accounts.addresses import InvalidAddress, normalise_address, normalise_domain
-from quarantine.models.onerow import OneRow, between
+from accounts.models.onerow import OneRow, between
 
 _POINTS = [MinValueValidator(0.1), MaxValueValidator(1000)]
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from django.db import models
 
+from accounts.models.onerow import OneRow, between
 from quarantine.models.addresses import ServerAddress, parse_command, parse_servers, validate_command, validate_servers
-from quarantine.models.onerow import OneRow, between
 
 
 class WhenUnanswered(models.TextChoices):

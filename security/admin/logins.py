@@ -9,11 +9,11 @@ from django.contrib import admin
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
-from django.urls import reverse
 from django.utils import timezone
 from unfold.admin import ModelAdmin
 from unfold.decorators import action, display
 
+from accounts.admin.onerow import OneRowAdmin
 from security import actions
 from security.admin.lists import moment, told
 from security.models import BlockReason, LoginBlock, LoginRules, Protocol
@@ -115,7 +115,7 @@ class LoginBlockAdmin(ModelAdmin):
 
 
 @admin.register(LoginRules)
-class LoginRulesAdmin(ModelAdmin):
+class LoginRulesAdmin(OneRowAdmin):
     """The one row. Its list is the form itself."""
 
     fieldsets = [
@@ -127,14 +127,5 @@ class LoginRulesAdmin(ModelAdmin):
         }),
     ]  # fmt: skip
 
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: object = None) -> bool:
-        return False
-
     def save_model(self, request: HttpRequest, obj: LoginRules, form: Any, change: bool) -> None:
         actions.change_rules(actor_of(request), obj)
-
-    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
-        return redirect(reverse("admin:security_loginrules_change", args=[LoginRules.load().pk]))

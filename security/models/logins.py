@@ -2,52 +2,43 @@
 
 from __future__ import annotations
 
-from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 
+from accounts.models.onerow import OneRow, between
 
-class LoginRules(models.Model):
+
+class LoginRules(OneRow):
     """The one row that says from how many wrong passwords on a login is closed, and for how long."""
 
     enabled = models.BooleanField(default=True, help_text="Off, nobody is closed out however often they guess.")
     pair_failures = models.PositiveIntegerField(
         "for an account from one address",
         default=10,
-        validators=[MinValueValidator(3), MaxValueValidator(1000)],
+        validators=between(3, 1000),
         help_text="So many different wrong passwords close the account to that address.",
     )
     ip_failures = models.PositiveIntegerField(
         "from one address",
         default=30,
-        validators=[MinValueValidator(3), MaxValueValidator(100_000)],
+        validators=between(3, 100_000),
         help_text="So many for any accounts close every login to that address; IPv6 counts by /64. Not for addresses"
         " whose whitelist entry bypasses the login protection.",
     )
     account_failures = models.PositiveIntegerField(
         "for one account",
         default=50,
-        validators=[MinValueValidator(3), MaxValueValidator(100_000)],
+        validators=between(3, 100_000),
         help_text="So many from any addresses close the account, but not to addresses that it has logged in from in the"
         " last 30 days.",
     )
-    window_minutes = models.PositiveIntegerField(
-        "counted for (minutes)", default=15, validators=[MinValueValidator(1), MaxValueValidator(1440)]
-    )
-    block_minutes = models.PositiveIntegerField(
-        "closed for (minutes)", default=15, validators=[MinValueValidator(1), MaxValueValidator(43_200)]
-    )
+    window_minutes = models.PositiveIntegerField("counted for (minutes)", default=15, validators=between(1, 1440))
+    block_minutes = models.PositiveIntegerField("closed for (minutes)", default=15, validators=between(1, 43_200))
 
     class Meta:
         verbose_name = verbose_name_plural = "login protection"
 
     def __str__(self) -> str:
         return "Login protection"
-
-    @classmethod
-    def load(cls) -> LoginRules:
-        """The row as it stands now; made with the defaults at first use."""
-        row, _ = cls.objects.get_or_create(pk=1)
-        return row
 
 
 class FailedLogin(models.Model):

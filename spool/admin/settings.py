@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from django import forms
 from django.contrib import admin
-from django.db import models
-from django.http import HttpRequest, HttpResponse
-from django.shortcuts import redirect
-from django.urls import reverse
-from unfold.admin import ModelAdmin
 
+from accounts.admin.onerow import OneRowAdmin
 from spool.models import Settings
 
 
@@ -41,7 +35,7 @@ class SettingsForm(forms.ModelForm):
 
 
 @admin.register(Settings)
-class SettingsAdmin(ModelAdmin):
+class SettingsAdmin(OneRowAdmin):
     """The one row. Its list is the form itself."""
 
     form = SettingsForm
@@ -121,18 +115,3 @@ class SettingsAdmin(ModelAdmin):
             },
         ),
     ]
-
-    def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
-        field = super().formfield_for_dbfield(db_field, request, **kwargs)
-        if field is not None and isinstance(db_field, models.TextField):
-            field.widget.attrs["rows"] = 3
-        return field
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: object = None) -> bool:
-        return False
-
-    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
-        return redirect(reverse("admin:spool_settings_change", args=[Settings.load().pk]))

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import time
 from datetime import timedelta
 from pathlib import Path
 
 from django.core.exceptions import ValidationError
-from django.core.validators import MaxValueValidator, MinValueValidator, validate_ipv46_address
+from django.core.validators import validate_ipv46_address
 from django.db import models
 
 from accounts.addresses import InvalidAddress, normalise_address
+from accounts.models.onerow import OneRow, between
 from spool.models.route import TLSPolicy
 from spool.models.validation import certificate_complaint, lmtp_complaint
-
-FRESH_SECONDS = 1.0
 
 
 def parse_retry_intervals(text: str) -> tuple[timedelta, ...]:
@@ -64,18 +62,14 @@ class LocalStore(models.TextChoices):
     LMTP = "lmtp", "LMTP (Dovecot or another mail store)"
 
 
-def _at_least(lowest: int, highest: int) -> list[MinValueValidator | MaxValueValidator]:
-    return [MinValueValidator(lowest), MaxValueValidator(highest)]
-
-
-class Settings(models.Model):
+class Settings(OneRow):
     """Every choice an administrator has about the flow of mail."""
 
     # The spool
     delivery_delay_seconds = models.PositiveIntegerField(
         "delivery delay (seconds)",
         default=0,
-        validators=_at_least(0, 86400),
+        validators=between(0, 86400),
         help_text="How long each message waits before delivery, for outside programs that look at its file.",
     )
     retry_intervals_minutes = models.CharField(
@@ -88,29 +82,29 @@ class Settings(models.Model):
     expire_after_hours = models.PositiveIntegerField(
         "give up after (hours)",
         default=96,
-        validators=_at_least(1, 24 * 30),
+        validators=between(1, 24 * 30),
         help_text="RFC 5321 asks for four to five days.",
     )
     dns_failure_limit = models.PositiveIntegerField(
         "attempts before bouncing DNS errors",
         default=0,
-        validators=_at_least(0, 1000),
+        validators=between(0, 1000),
         help_text="DNS failures in a row after which a message is returned; 0 to treat them as any other failure.",
     )
     delay_notice_hours = models.PositiveIntegerField(
         "delay notice after (hours)",
         default=4,
-        validators=_at_least(0, 24 * 30),
+        validators=between(0, 24 * 30),
         help_text="Tells the sender once that a message is late; 0 for never.",
     )
     subspool_size = models.PositiveIntegerField(
-        "messages per subspool", default=10_000, validators=_at_least(100, 1_000_000)
+        "messages per subspool", default=10_000, validators=between(100, 1_000_000)
     )
-    trace_days = models.PositiveIntegerField("keep traces (days)", default=30, validators=_at_least(1, 3650))
+    trace_days = models.PositiveIntegerField("keep traces (days)", default=30, validators=between(1, 3650))
     trash_days = models.PositiveIntegerField(
         "keep deleted messages (days)",
         default=7,
-        validators=_at_least(1, 3650),
+        validators=between(1, 3650),
         help_text="How long a deletion can be undone.",
     )
     move_roots = models.TextField(
@@ -123,56 +117,56 @@ class Settings(models.Model):
     min_free_mb = models.PositiveIntegerField(
         "free disk space needed (MB)",
         default=100,
-        validators=_at_least(0, 10_000_000),
+        validators=between(0, 10_000_000),
         help_text="Below it new mail is answered 452 and stays with its sender.",
     )
     # Concurrency
     max_deliveries = models.PositiveIntegerField(
         "deliveries at once",
         default=200,
-        validators=_at_least(1, 10_000),
+        validators=between(1, 10_000),
         help_text="Messages in work at once, over all workers of one machine.",
     )
     max_local_deliveries = models.PositiveIntegerField(
-        "local deliveries at once", default=50, validators=_at_least(1, 10_000)
+        "local deliveries at once", default=50, validators=between(1, 10_000)
     )
     max_remote_deliveries = models.PositiveIntegerField(
-        "remote deliveries at once", default=200, validators=_at_least(1, 10_000)
+        "remote deliveries at once", default=200, validators=between(1, 10_000)
     )
     max_per_destination = models.PositiveIntegerField(
-        "connections per destination", default=20, validators=_at_least(1, 1000)
+        "connections per destination", default=20, validators=between(1, 1000)
     )
     # SMTP in
     max_message_kb = models.PositiveIntegerField(
-        "largest message (KB)", default=51_200, validators=_at_least(1, 2_000_000)
+        "largest message (KB)", default=51_200, validators=between(1, 2_000_000)
     )
     max_recipients = models.PositiveIntegerField(
         "recipients per message",
         default=1000,
-        validators=_at_least(100, 100_000),
+        validators=between(100, 100_000),
         help_text="RFC 5321 asks for at least 100.",
     )
-    max_errors = models.PositiveIntegerField("errors per session", default=20, validators=_at_least(1, 1000))
+    max_errors = models.PositiveIntegerField("errors per session", default=20, validators=between(1, 1000))
     max_connections = models.PositiveIntegerField(
-        "connections per listener", default=1000, validators=_at_least(1, 100_000)
+        "connections per listener", default=1000, validators=between(1, 100_000)
     )
     max_connections_per_ip = models.PositiveIntegerField(
-        "connections per IP", default=100, validators=_at_least(1, 100_000)
+        "connections per IP", default=100, validators=between(1, 100_000)
     )
     command_timeout_seconds = models.PositiveIntegerField(
         "command timeout (seconds)",
         default=300,
-        validators=_at_least(10, 3600),
+        validators=between(10, 3600),
         help_text="RFC 5321 4.5.3.2.7 asks for five minutes.",
     )
     data_timeout_seconds = models.PositiveIntegerField(
         "data timeout (seconds)",
         default=180,
-        validators=_at_least(10, 3600),
+        validators=between(10, 3600),
         help_text="Longest silence inside a message; RFC 5321 4.5.3.2.5 asks for three minutes.",
     )
     max_hops = models.PositiveIntegerField(
-        "Received headers before a loop is assumed", default=50, validators=_at_least(5, 200)
+        "Received headers before a loop is assumed", default=50, validators=between(5, 200)
     )
     # Delivery
     source_address = models.CharField(
@@ -181,7 +175,7 @@ class Settings(models.Model):
     smtp_out_port = models.PositiveIntegerField(
         "port of remote servers",
         default=25,
-        validators=_at_least(1, 65535),
+        validators=between(1, 65535),
         help_text="25, unless a firewall or a test says otherwise.",
     )
     tls_policy = models.CharField(
@@ -199,15 +193,15 @@ class Settings(models.Model):
         " go to other hosts or in clear text.",
     )
     connect_timeout_seconds = models.PositiveIntegerField(
-        "connect timeout (seconds)", default=30, validators=_at_least(1, 300)
+        "connect timeout (seconds)", default=30, validators=between(1, 300)
     )
     reply_timeout_seconds = models.PositiveIntegerField(
-        "reply timeout (seconds)", default=300, validators=_at_least(5, 1200)
+        "reply timeout (seconds)", default=300, validators=between(5, 1200)
     )
     dead_host_seconds = models.PositiveIntegerField(
         "rest of a dead host (seconds)",
         default=60,
-        validators=_at_least(1, 3600),
+        validators=between(1, 3600),
         help_text="How long no connection is tried to a destination that did not answer; doubles up to an hour.",
     )
     local_store = models.CharField(max_length=8, choices=LocalStore, default=LocalStore.MAILDIR)
@@ -269,26 +263,12 @@ class Settings(models.Model):
     def max_message_bytes(self) -> int:
         return self.max_message_kb * 1024
 
-    @classmethod
-    def load(cls) -> Settings:
-        """The row as it stands now; made with the defaults at first use."""
-        row, _ = cls.objects.get_or_create(pk=1)
-        return row
-
-
-_kept: tuple[float, Settings] | None = None
-
 
 def current() -> Settings:
     """The settings, read from the database at most once a second per process. Not for editing."""
-    global _kept
-    now = time.monotonic()
-    if _kept is None or now - _kept[0] >= FRESH_SECONDS:
-        _kept = (now, Settings.load())
-    return _kept[1]
+    return Settings.current()
 
 
 def forget() -> None:
-    """Drop this process's copy, so that the next `current()` reads the row."""
-    global _kept
-    _kept = None
+    """Have the next `current()` read the row."""
+    Settings.forget()

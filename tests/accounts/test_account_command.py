@@ -247,7 +247,7 @@ class TestDefaults:
     def users(self, ann: User) -> list[User]:
         other = actions.add_domain("other.example")
         User.objects.bulk_create(User(email=f"u{n}@other.example", domain=other, password="!") for n in range(3))
-        actions.change_defaults(UserDefaults.current(), mailbox_mb=100, max_recipients=5)
+        actions.change_defaults(UserDefaults.load(), mailbox_mb=100, max_recipients=5)
         return list(User.objects.all())
 
     def test_propagating_changes_only_the_chosen_fields(self, manage: Manage, users: list[User]) -> None:

@@ -172,13 +172,13 @@ class TestUserPage:
 
 class TestDefaults:
     def test_new_ones_start_from_them_on_the_page(self, administrator: Client) -> None:
-        actions.change_defaults(UserDefaults.current(), mailbox_mb=321)
-        actions.change_defaults(DomainDefaults.current(), max_users=123)
+        actions.change_defaults(UserDefaults.load(), mailbox_mb=321)
+        actions.change_defaults(DomainDefaults.load(), max_users=123)
         assert 'value="321"' in administrator.get(url("user", "add")).content.decode()
         assert 'value="123"' in administrator.get(url("domain", "add")).content.decode()
 
     def test_propagating_shows_what_would_change_before_it_does(self, administrator: Client, root: User) -> None:
-        actions.change_defaults(UserDefaults.current(), mailbox_mb=100, max_recipients=9)
+        actions.change_defaults(UserDefaults.load(), mailbox_mb=100, max_recipients=9)
         page = url("userdefaults", "propagate")
         assert "mailbox size (MB): 100" in administrator.get(page).content.decode()
         wanted = {"fields_chosen": ["mailbox_mb"], "scope": "all", "names": ""}
@@ -194,7 +194,7 @@ class TestDefaults:
 
     def test_it_can_be_for_some_only(self, administrator: Client) -> None:
         actions.add_domain("other.example")
-        actions.change_defaults(DomainDefaults.current(), max_users=5)
+        actions.change_defaults(DomainDefaults.load(), max_users=5)
         wanted = {"fields_chosen": ["max_users"], "scope": "some", "names": "other.example", "confirmed": "yes"}
         administrator.post(url("domaindefaults", "propagate"), wanted)
         assert dict(Domain.objects.values_list("name", "max_users")) == {"example.org": 0, "other.example": 5}

@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterator
 import pytest
 from django.utils import timezone
 
+from accounts.models.onerow import OneRow
 from quarantine import taking
 from quarantine.engines.scanner import all_scanners
 from quarantine.models import Item, ItemKind
-from quarantine.models.onerow import OneRow
 from quarantine.taking import Caught
 from spool import leases, statements
 from spool.models import Entry

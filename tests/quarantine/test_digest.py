@@ -15,9 +15,9 @@ from django.utils import timezone
 
 from accounts.models import Domain, Role, User
 from accounts.models import Status as UserStatus
+from accounts.models.onerow import OneRow
 from quarantine import digest, release
 from quarantine.models import AntispamSettings, DigestFor, Item, ItemKind
-from quarantine.models.onerow import OneRow
 from spool.models import AuditEvent, Entry
 from spool.store import path_of
 

@@ -16,14 +16,14 @@ from tests.spool.passing import ANN, FAR, HERE, START, Spool, close_connections,
 from tests.support.messages import a_submission
 from tests.support.redis import RedisServer
 from throttling import bounces, events, notices, stages, windows
-from throttling.models import settings as throttle_settings
+from throttling.models import ThrottleSettings
 
 __all__ = ["ANN", "FAR", "HERE", "START", "spool"]
 
 
 @pytest.fixture(autouse=True)
 def _forget_what_was_remembered() -> None:
-    for module in (throttle_settings, bounces, events, notices):
+    for module in (ThrottleSettings, bounces, events, notices):
         module.forget()
     windows._mistrusted.clear()
 
@@ -60,7 +60,7 @@ class Throttled:
 
     def forget(self) -> None:
         """What processes remember for seconds."""
-        for module in (throttle_settings, bounces, events):
+        for module in (ThrottleSettings, bounces, events):
             module.forget()
 
     @property

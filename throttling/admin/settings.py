@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from django.contrib import admin
-from django.http import HttpRequest, HttpResponse
-from django.shortcuts import redirect
-from django.urls import reverse
-from unfold.admin import ModelAdmin
 
+from accounts.admin.onerow import OneRowAdmin
 from throttling.models import ThrottleSettings
 
 
 @admin.register(ThrottleSettings)
-class ThrottleSettingsAdmin(ModelAdmin):
+class ThrottleSettingsAdmin(OneRowAdmin):
     """The one row. Its list is the form itself."""
 
     fieldsets = [
@@ -28,12 +23,3 @@ class ThrottleSettingsAdmin(ModelAdmin):
             "fields": ["reject_permanently", "notify_users", "notify_administrators"],
         }),
     ]  # fmt: skip
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: object = None) -> bool:
-        return False
-
-    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
-        return redirect(reverse("admin:throttling_throttlesettings_change", args=[ThrottleSettings.load().pk]))

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import time
-
 from django.core.validators import MaxValueValidator
 from django.db import models
 
 from accounts.models import HourlyLimit, Metric, ThrottleAction
 from accounts.models.limits import MB
-
-FRESH_SECONDS = 1.0
+from accounts.models.onerow import OneRow
 
 
 def _limit(name: str, help_text: str) -> models.PositiveIntegerField[int, int]:
@@ -19,7 +16,7 @@ def _limit(name: str, help_text: str) -> models.PositiveIntegerField[int, int]:
     )
 
 
-class ThrottleSettings(models.Model):
+class ThrottleSettings(OneRow):
     """Limits of clients that have not logged in, and how limits answer and tell."""
 
     ip_messages_per_hour = _limit("messages per hour", "From one IP address")
@@ -59,37 +56,3 @@ class ThrottleSettings(models.Model):
         )
         action = ThrottleAction(self.ip_action)
         return tuple(HourlyLimit(metric, amount, action) for metric, amount in amounts if amount)
-
-    @classmethod
-    def load(cls) -> ThrottleSettings:
-        """The row as it stands now; made with the defaults at first use."""
-        row, _ = cls.objects.get_or_create(pk=1)
-        return row
-
-
-_kept: tuple[float, ThrottleSettings] = (float("-inf"), ThrottleSettings())
-
-
-def current() -> ThrottleSettings:
-    """The settings, read from the database at most once a second per process. Not for editing."""
-    global _kept
-    now = time.monotonic()
-    if now - _kept[0] >= FRESH_SECONDS:
-        _kept = (now, ThrottleSettings.load())
-    return _kept[1]
-
-
-def is_fresh() -> bool:
-    """Whether `last_read` is what `current` would give."""
-    return time.monotonic() - _kept[0] < FRESH_SECONDS
-
-
-def last_read() -> ThrottleSettings:
-    """What `current` gave last: for an event loop, which must not ask."""
-    return _kept[1]
-
-
-def forget() -> None:
-    """Drop this process's copy, so that the next `current()` reads the row."""
-    global _kept
-    _kept = (float("-inf"), _kept[1])

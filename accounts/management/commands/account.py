@@ -131,7 +131,7 @@ class Command(BaseCommand):
         ]
 
     def _defaults(self, kind: str, options: dict[str, Any]) -> list[dict[str, Any]]:
-        row = DomainDefaults.current() if kind == "domain" else UserDefaults.current()
+        row = DomainDefaults.load() if kind == "domain" else UserDefaults.load()
         verb = options["defaults_verb"]
         if verb == "propagate":
             return self._propagate(row, options)

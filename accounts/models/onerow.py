@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from typing import ClassVar, Self
 
@@ -28,16 +29,27 @@ class OneRow(models.Model):
     @classmethod
     def current(cls) -> Self:
         """The row, read from the database at most once a second. Not for editing."""
+        if not cls.is_fresh():
+            cls._kept[cls] = (time.monotonic(), cls.load())
+        return cls.last_read()
+
+    @classmethod
+    def is_fresh(cls) -> bool:
+        """Whether `last_read` is what `current` would give."""
         kept = cls._kept.get(cls)
-        now = time.monotonic()
-        if kept is None or now - kept[0] >= FRESH_SECONDS:
-            kept = cls._kept[cls] = (now, cls.load())
-        return kept[1]  # type: ignore[return-value]
+        return kept is not None and time.monotonic() - kept[0] < FRESH_SECONDS
+
+    @classmethod
+    def last_read(cls) -> Self:
+        """What `current` gave last, or else the defaults: for an event loop, which must not ask."""
+        kept = cls._kept.get(cls)
+        return cls() if kept is None else kept[1]  # type: ignore[return-value]
 
     @classmethod
     def forget(cls) -> None:
-        """Drop this process's copies, so that the next `current()` reads the row."""
-        cls._kept.clear()
+        """Have the next `current()` of every such model in this process read its row."""
+        for model, (_, row) in cls._kept.items():
+            cls._kept[model] = (-math.inf, row)
 
 
 def between(lowest: int, highest: int) -> list[MinValueValidator | MaxValueValidator]:

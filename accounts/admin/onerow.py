@@ -27,5 +27,5 @@ class OneRowAdmin(ModelAdmin):
         return False
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
-        name = self.model._meta.model_name
-        return redirect(reverse(f"admin:quarantine_{name}_change", args=[self.model.load().pk]))
+        name = f"admin:{self.opts.app_label}_{self.opts.model_name}_change"
+        return redirect(reverse(name, args=[self.model.load().pk]))
