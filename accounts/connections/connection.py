@@ -43,13 +43,14 @@ class Match:
     """Connections of any of `users` (addresses in lower case), of users in `domain`, from `ip`, or the one with `id`.
 
     What is left empty does not choose; a match that chooses by nothing is for every connection. Two that choose must
-    both fit.
+    both fit. Those of `spared` users are never meant.
     """
 
     users: frozenset[str] = frozenset()
     domain: str = ""
     ip: str = ""
     id: str = ""
+    spared: frozenset[str] = frozenset()
 
     @property
     def is_for_all(self) -> bool:
@@ -61,11 +62,15 @@ class Match:
             and (not self.domain or user.rpartition("@")[2] == self.domain)
             and (not self.ip or ip == self.ip)
             and (not self.id or id == self.id)
+            and user not in self.spared
         )
 
     def as_json(self) -> dict[str, Any]:
-        return {"users": sorted(self.users), "domain": self.domain, "ip": self.ip, "id": self.id}
+        return {
+            "users": sorted(self.users), "domain": self.domain, "ip": self.ip, "id": self.id,
+            "spared": sorted(self.spared),
+        }  # fmt: skip
 
     @classmethod
     def from_json(cls, row: dict[str, Any]) -> Self:
-        return cls(frozenset(row["users"]), row["domain"], row["ip"], row["id"])
+        return cls(frozenset(row["users"]), row["domain"], row["ip"], row["id"], frozenset(row.get("spared", ())))

@@ -149,9 +149,11 @@ def _within_reach(actor: Actor, match: Match) -> Match:
     if actor.role is Role.SYSTEM_ADMINISTRATOR:
         return match
     if actor.role is Role.DOMAIN_ADMINISTRATOR and actor.domain and match.domain in ("", actor.domain):
-        administrators = User.objects.filter(email__in=match.users, role=Role.SYSTEM_ADMINISTRATOR)
-        if not administrators.exists() or all(map(actor.is_person, administrators)):
-            return Match(match.users, actor.domain, match.ip, match.id)
+        # System administrators whose addresses lie in the domain are not reached, in whatever way they are chosen.
+        beyond = User.objects.filter(domain__name=actor.domain, role=Role.SYSTEM_ADMINISTRATOR)
+        spared = frozenset(user.email for user in beyond if not actor.is_person(user))
+        if not match.users & spared:
+            return Match(match.users, actor.domain, match.ip, match.id, spared)
     people = list(User.objects.filter(email__in=match.users))
     # An address that nobody has is nobody's own.
     if people and len(people) == len(match.users) and all(map(actor.is_person, people)):

@@ -81,6 +81,10 @@ def _chosen(match: Match) -> QuerySet[Any]:
     if match.domain:
         own = Q(user__domain__name=match.domain, impersonator__isnull=True)
         rows = rows.filter(own | Q(impersonator__domain__name=match.domain))
+    if match.spared:
+        # Whoever sits at the keyboard is spared, in whose place that may be.
+        sits = Q(user__email__in=match.spared, impersonator__isnull=True)
+        rows = rows.exclude(sits | Q(impersonator__email__in=match.spared))
     if match.ip:
         rows = rows.filter(ip=match.ip)
     if match.id:

@@ -144,6 +144,20 @@ class TestReach:
             connections.drop(actor, domain="example.net")
         assert is_in(client)
 
+    def test_a_system_administrator_in_the_domain_is_reached_by_no_way(self, ann: User, redis: RedisServer) -> None:
+        chief = actions.add_user("chief@example.org", PASSWORD, role=Role.DOMAIN_ADMINISTRATOR)
+        root = actions.add_user("root@example.org", PASSWORD, role=Role.SYSTEM_ADMINISTRATOR)
+        of_root = log_in(root)
+        [shown] = connections.listing(ROOT).connections
+        Client().force_login(ann)
+        actor = Actor.of(chief)
+        assert {one.user for one in connections.listing(actor).connections} == {ann.email}
+        assert connections.drop_one(actor, shown.id).web == 0
+        assert connections.drop(actor, ip=shown.ip).web == 0
+        assert connections.drop(actor, domain="example.org").web == 1
+        assert {one.user for one in connections.listing(ROOT).connections} == {root.email}
+        assert is_in(of_root)
+
     def test_nobody_locks_themselves_out(self, ann: User, redis: RedisServer) -> None:
         with pytest.raises(actions.Refused, match="can't lock yourself out"):
             actions.set_user_status(Actor.of(ann), ann, Status.DISABLED)
