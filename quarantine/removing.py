@@ -81,8 +81,7 @@ def put_back(ids: Sequence[int], now: datetime, note: Callable[[trash.Restored],
             note(restored)
     for item in there:
         if item.state == ItemState.MOVED:
-            for name in (item.file_name, f"{item.file_name.removesuffix(store.SUFFIX)}.json"):
-                store.unlink(Path(item.target) / name)
+            trash.forget_moved(item)
     return restored
 
 
@@ -141,12 +140,8 @@ def _have_file(item: Item) -> bool:
         return True
     if item.state == ItemState.DELETED:
         return False
-    source = Path(item.target) / item.file_name
-    try:
-        # Somebody may have changed it there: bytes of the spool are never changed.
-        if source.is_symlink() or source.stat().st_size != item.size_bytes:
-            return False
-    except OSError:
+    source = trash.from_folder(item)
+    if source is None:
         return False
     target = item.in_quarantine
     target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)

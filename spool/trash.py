@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from spool import incoming, statements, store
 from spool.envelope import DeliveryReport
@@ -43,6 +43,19 @@ class Taken:
     @property
     def in_spool(self) -> Path:
         return store.path_of(self.subspool, self.file_name)
+
+
+class Moved(Protocol):
+    """What was moved to the folder `target`, in the trash or in another room."""
+
+    @property
+    def file_name(self) -> str: ...
+
+    @property
+    def size_bytes(self) -> int: ...
+
+    @property
+    def target(self) -> str: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +116,7 @@ def restore(ids: Sequence[int], now: datetime, note: Callable[[Restored], None] 
             note(restored)
     for item in there:
         if item.state == TrashState.MOVED:
-            _forget_moved(item)
+            forget_moved(item)
     return restored
 
 
@@ -180,14 +193,8 @@ def _has_file(item: Taken) -> bool:
     if item.state != TrashState.MOVED:
         return False
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    source = Path(item.target) / item.file_name
-    try:
-        # Somebody may have changed it there: bytes of the spool are never changed.
-        if source.is_symlink() or source.stat().st_size != item.size_bytes:
-            return False
-    except OSError:
-        return False
-    return link_or_copy(source, path)
+    source = from_folder(item)
+    return source is not None and link_or_copy(source, path)
 
 
 def link_or_copy(source: Path, target: Path) -> bool:
@@ -261,8 +268,18 @@ def _carry(
     return [row[0] for row in gone.fetchall()]
 
 
-def _forget_moved(item: Taken) -> None:
-    """The copy in the folder goes, for the message is in the spool again."""
+def from_folder(item: Moved) -> Path | None:
+    """The copy in the folder that `item` was moved to; None when it is gone, or has been changed there."""
+    source = Path(item.target) / item.file_name
+    try:
+        # Bytes of the spool are never changed.
+        return None if source.is_symlink() or source.stat().st_size != item.size_bytes else source
+    except OSError:
+        return None
+
+
+def forget_moved(item: Moved) -> None:
+    """The copy in the folder goes, for the message is back where it was."""
     for name in (item.file_name, f"{item.file_name.removesuffix(store.SUFFIX)}.json"):
         store.unlink(Path(item.target) / name)
 

@@ -95,6 +95,7 @@ class Body:
         content = b"".join(self._parts)
         self._parts = []
         if self._file is None:
+            await asyncio.to_thread(incoming.prepare)
             self._file = store.new_incoming()
         await _to_the_end(_append, self._file, content)
 
@@ -144,7 +145,6 @@ async def _to_the_end(work: Callable[..., None], *arguments: object) -> None:
 
 
 def _append(path: Path, content: bytes) -> None:
-    incoming.prepare()
     with path.open("ab") as file:
         file.write(content)
 
