@@ -16,6 +16,7 @@ class OneRow(models.Model):
     """One row, edited in the console, in effect within a second in every process."""
 
     _kept: ClassVar[dict[type[models.Model], tuple[float, models.Model]]] = {}
+    _forgotten: ClassVar[int] = 0
 
     class Meta:
         abstract = True
@@ -29,8 +30,13 @@ class OneRow(models.Model):
     @classmethod
     def current(cls) -> Self:
         """The row, read from the database at most once a second. Not for editing."""
-        if not cls.is_fresh():
-            cls._kept[cls] = (time.monotonic(), cls.load())
+        while not cls.is_fresh():
+            forgotten, began = OneRow._forgotten, time.monotonic()
+            row = cls.load()
+            # Another thread may have called `forget` meanwhile: then this row is an old one.
+            if forgotten == OneRow._forgotten:
+                cls._kept[cls] = (began, row)
+                return row
         return cls.last_read()
 
     @classmethod
@@ -48,6 +54,7 @@ class OneRow(models.Model):
     @classmethod
     def forget(cls) -> None:
         """Have the next `current()` of every such model in this process read its row."""
+        OneRow._forgotten += 1
         for model, (_, row) in cls._kept.items():
             cls._kept[model] = (-math.inf, row)
 

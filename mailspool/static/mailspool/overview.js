@@ -15,7 +15,7 @@
   }
 
   function close(focus) {
-    if (!menu() || menu().hidden) return;
+    if (!menu() || !opener) return;
     menu().hidden = true;
     menu().replaceChildren();
     const button = document.getElementById(opener);
@@ -30,8 +30,10 @@
     if (again) return;
     opener = button.id;
     const url = button.dataset.menu;
-    await htmx.ajax("GET", url, { target: "#row-menu", swap: "innerHTML" });
+    await htmx.ajax("GET", url, { source: menu(), target: menu(), swap: "innerHTML" }).catch(() => {});
     if (opener !== button.id) return;
+    // Not filled: live.js has said why, and the next click tries again.
+    if (!items().length) return close(false);
     menu().hidden = false;
     document.getElementById(opener)?.setAttribute("aria-expanded", "true");
     place();

@@ -63,9 +63,27 @@
     if (event.target.id === "live" || event.detail.elt?.id === "live") { list().style.minHeight = height; show(); }
   });
   document.addEventListener("htmx:afterSettle", () => { if (list()) list().style.minHeight = ""; });
+
+  // A click that led to nothing: a server that is away, or that could not do it.
+  function tell(status) {
+    const results = document.getElementById("results");
+    if (!results) return;
+    const note = document.createElement("div");
+    note.className = "ms-result tone-bad";
+    note.setAttribute("role", "alert");
+    const words = document.createElement("p");
+    words.textContent = status
+      ? `The server could not do this (HTTP ${status}). Look at the list before you try again.`
+      : "The server was not reached. Look at the list before you try again.";
+    const dismiss = document.createElement("button");
+    Object.assign(dismiss, { type: "button", className: "ms-button bare", textContent: "Dismiss" });
+    dismiss.dataset.dismiss = "";
+    note.append(words, dismiss);
+    results.append(note);
+  }
   for (const failure of ["htmx:sendError", "htmx:responseError"]) {
     document.addEventListener(failure, (event) => {
-      if (event.target.id !== "live") return;
+      if (event.target.id !== "live") return tell(event.detail.xhr?.status);
       const text = document.getElementById("live-text");
       text.textContent = "Not reached; trying again";
       text.style.color = "var(--ms-bad)";

@@ -11,29 +11,30 @@
     history.replaceState(history.state, "", url);
   }
 
+  /* Fill a dialog and show it; one that could not be filled stays shut, and live.js says why. */
+  async function fill(dialog, method, url, more) {
+    if (!dialog.open) dialog.replaceChildren();
+    await htmx.ajax(method, url, { source: dialog, target: dialog, swap: "innerHTML", ...more }).catch(() => {});
+    if (!dialog.open && dialog.childElementCount) dialog.showModal();
+    return dialog.open;
+  }
+
   async function open(link) {
     opener = document.activeElement;
-    await htmx.ajax("GET", link, { target: "#popup", swap: "innerHTML" });
-    if (!popup().open) popup().showModal();
+    if (!await fill(popup(), "GET", link)) return;
     popup().scrollTop = 0;
     const shown = popup().querySelector("[data-message]");
     if (shown && state().dataset.listed) remember(shown.dataset.message);
   }
 
-  async function act(button) {
+  function act(button) {
     const chosen = button.dataset.ids ? { ids: button.dataset.ids } : window.msSelection();
-    await htmx.ajax("POST", `${state().dataset.actions}${button.dataset.act}/`, {
-      source: confirmation(),
-      target: "#confirm", swap: "innerHTML", values: { ...chosen, page: state().dataset.page },
-    });
-    if (!confirmation().open) confirmation().showModal();
+    const url = `${state().dataset.actions}${button.dataset.act}/`;
+    return fill(confirmation(), "POST", url, { values: { ...chosen, page: state().dataset.page } });
   }
 
   // A question that is not about an action: a download that is dangerous, for example.
-  async function ask(link) {
-    await htmx.ajax("GET", link, { source: confirmation(), target: "#confirm", swap: "innerHTML" });
-    if (!confirmation().open) confirmation().showModal();
-  }
+  const ask = (link) => fill(confirmation(), "GET", link);
 
   function view(tab) {
     const tabs = [...tab.parentElement.querySelectorAll("[role=tab]")];

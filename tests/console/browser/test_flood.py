@@ -96,6 +96,8 @@ def log_in(page: Page, mailspool: MailspoolUnderTest) -> None:
     page.locator("[name=password]").fill(PASSWORD)
     page.get_by_role("button", name="Log in").click()
     expect(page.locator("#t-activity")).to_be_visible()
+    # Its scripts have run: before that a click opens no menu.
+    page.wait_for_load_state()
 
 
 def test_a_flood_is_seen_and_contained_in_three_clicks_while_the_rest_flows(

@@ -128,3 +128,15 @@ def test_nothing_is_counted_twice_by_looking(overview: Page) -> None:
     overview.reload()
     rolling.roll_up()
     assert TrafficTotal.objects.get(kind=2, key="-").total == before
+
+
+def test_a_menu_that_could_not_be_fetched_opens_at_the_next_click(overview: Page) -> None:
+    overview.route("**/menu/**", lambda route: route.abort())
+    button = overview.locator(row(overview, "outbound-senders", FLOODER)).get_by_role("button")
+    asked = button.get_attribute("data-menu")
+    assert asked is not None and "/menu/" in asked
+    button.click()
+    expect(overview.get_by_role("alert")).to_contain_text("The server was not reached")
+    overview.unroute("**/menu/**")
+    button.click()
+    expect(overview.locator("#row-menu")).to_be_visible()

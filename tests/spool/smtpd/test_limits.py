@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import time
+from pathlib import Path
 
 import pytest
 
@@ -135,7 +136,7 @@ def test_silence_inside_a_message_stores_nothing(listener: Listener, chunked: bo
     assert listener.find(subject) == []
 
 
-def test_a_client_that_never_reads_does_not_stay_for_ever(listener: Listener, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_client_that_never_reads_does_not_stay_for_ever(listener: Listener) -> None:
     before = listener.rss_mb()
     with listener.settings(command_timeout_seconds=1, max_errors=100_000), listener.client() as client:
         client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
@@ -146,12 +147,19 @@ def test_a_client_that_never_reads_does_not_stay_for_ever(listener: Listener, mo
         except OSError:
             pass
         assert listener.rss_mb() - before < 20
-        # Closed by the server: after its time for commands, and its time for taking what was said.
-        client.socket.settimeout(20)
-        with pytest.raises(ConnectionError):
-            while True:
-                client.send(b"HELP\r\n" * 1000)
-                time.sleep(0.5)
+        # Closed by the server: after its time for commands, and its time for taking what was said. The client may hear
+        # of it much later: a reset from beyond its window of nothing is lost, and its probes come ever more rarely.
+        ours = client.socket.getsockname()[1]
+        wait_until(lambda: not is_held(listener.mailspool.smtp_port, ours), "the server lets the connection go", 30)
+
+
+def is_held(port: int, client_port: int) -> bool:
+    """Whether a process, not only the kernel, has the server's end of a connection over IPv4."""
+    for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
+        _, local, remote, *_, inode = line.split()[:10]
+        if [int(end.split(":")[1], 16) for end in (local, remote)] == [port, client_port]:
+            return inode != "0"
+    return False
 
 
 @pytest.mark.parametrize(("lines", "status"), [(50, "250 2.0.0"), (51, "554 5.4.6")])
