@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -32,13 +33,35 @@ def test_between_two_alerts_the_value_has_been_below_the_end(values: list[int], 
         low = False if change.begun else low
 
 
-@given(st.ip_addresses())
-def test_no_address_is_public_that_the_internet_does_not_route(address: Any) -> None:
-    if webhook.is_public(address):
-        assert address.is_global
-        assert not address.is_loopback
-        mapped = getattr(address, "ipv4_mapped", None)
-        assert mapped is None or mapped.is_global
+INSIDE = (
+    "0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12", "192.168.0.0/16",
+    "198.18.0.0/15", "224.0.0.0/4", "240.0.0.0/4",
+)  # fmt: skip
+INSIDE_6 = ("::/127", "fc00::/7", "fe80::/10", "fec0::/10", "ff00::/8", "2001:db8::/32")
+# IPv6 addresses that stand for an IPv4 one: mapped, 6to4, Teredo (whose client's address is inverted), NAT64.
+STANDING_FOR = {
+    "mapped": lambda number: 0xFFFF << 32 | number,
+    "6to4": lambda number: 0x2002 << 112 | number << 80,
+    "Teredo": lambda number: 0x20010000 << 96 | number ^ 0xFFFFFFFF,
+    "NAT64": lambda number: 0x64FF9B << 96 | number,
+}
+
+
+@given(st.sampled_from(INSIDE).flatmap(lambda network: st.ip_addresses(network=network)))
+def test_an_address_that_the_internet_does_not_route_is_not_public_in_any_form(address: Any) -> None:
+    assert not webhook.is_public(address)
+    for form in STANDING_FOR.values():
+        assert not webhook.is_public(ipaddress.IPv6Address(form(int(address))))
+
+
+@given(st.sampled_from(INSIDE_6).flatmap(lambda network: st.ip_addresses(network=network)))
+def test_an_ipv6_address_that_the_internet_does_not_route_is_not_public(address: Any) -> None:
+    assert not webhook.is_public(address)
+
+
+@pytest.mark.parametrize("form", STANDING_FOR.values(), ids=STANDING_FOR)
+def test_an_ipv6_address_that_stands_for_one_of_the_internet_is_public(form: Callable[[int], int]) -> None:
+    assert webhook.is_public(ipaddress.IPv6Address(form(int(ipaddress.IPv4Address("93.184.216.34")))))
 
 
 @pytest.mark.parametrize(
