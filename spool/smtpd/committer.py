@@ -17,26 +17,19 @@ import os
 import pickle
 import signal
 import socket
-import struct
 import sys
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Final
 
 from django.db import DataError, close_old_connections, connections
 
 from spool import doorbell, intake, store
 from spool.envelope import Submission
 from spool.intake import IntakeError, IntakeUnavailable
+from spool.smtpd.gathering import GOODBYE, Frames, Gatherer, framed
 
 log = logging.getLogger(__name__)
 
-# Bounds of one group commit: enough for every session of a busy listener, small enough that none waits long.
-MOST_MESSAGES = 500
-MOST_BYTES = 64 * 1024 * 1024
-# A piece of the socket pair's stream is a length in bytes and that many bytes of pickle. No bytes at all: goodbye.
-_LENGTH: Final = struct.Struct("!I")
-_READ_BYTES = 1024 * 1024
 # How long a thread may keep the interpreter from another one; the two that write files are mostly in system calls.
 SWITCH_SECONDS = 0.0005
 
@@ -89,21 +82,24 @@ class Committer(asyncio.Protocol):
         self._socket.setblocking(False)
         self._transport, _ = await self._loop.create_connection(lambda: self, sock=self._socket)
 
-    def submit(self, submission: Submission) -> asyncio.Future[str]:
-        """Queue a message; the future's result is its file name, its exception an IntakeError."""
+    def submit(self, submission: Submission, clients: int = 0) -> asyncio.Future[str]:
+        """Queue a message; the future's result is its file name, its exception an IntakeError.
+
+        `clients` are connected now: those of them that wait for no answer yet may soon bring another message.
+        """
         future: asyncio.Future[str] = self._loop.create_future()
         if self._transport is None or self._transport.is_closing():
             self._resolve(submission, future, IntakeUnavailable())
             return future
         self._waiting.append((submission, future))
-        self._transport.write(framed(submission))
+        self._transport.write(framed((submission, clients - len(self._waiting))))
         return future
 
     async def stop(self) -> None:
         """Have what is queued committed, then end the process."""
         self._ending = True
         if self._transport is not None and not self._transport.is_closing():
-            self._transport.write(_LENGTH.pack(0))
+            self._transport.write(GOODBYE)
         if self._transport is not None:
             # It has then answered all.
             await self._ended.wait()
@@ -138,36 +134,6 @@ class Committer(asyncio.Protocol):
             future.set_exception(result)
 
 
-class Frames:
-    """A stream cut into the pieces that it was made of."""
-
-    def __init__(self) -> None:
-        self._buffer = bytearray()
-        self.goodbye = False
-
-    def feed(self, data: bytes) -> None:
-        self._buffer += data
-
-    def next(self) -> bytes | None:
-        """The next whole piece, if there is one; sets `goodbye` at the last."""
-        if len(self._buffer) < _LENGTH.size:
-            return None
-        (length,) = _LENGTH.unpack_from(self._buffer)
-        end = _LENGTH.size + length
-        if len(self._buffer) < end:
-            return None
-        frame = bytes(self._buffer[_LENGTH.size : end])
-        del self._buffer[:end]
-        self.goodbye = not length
-        return None if self.goodbye else frame
-
-
-def framed(content: object) -> bytes:
-    """One piece of the stream."""
-    pickled = pickle.dumps(content, pickle.HIGHEST_PROTOCOL)
-    return _LENGTH.pack(len(pickled)) + pickled
-
-
 def serve(channel: socket.socket) -> None:
     """The process: commit what comes until goodbye, or until the listener is gone.
 
@@ -178,8 +144,8 @@ def serve(channel: socket.socket) -> None:
         signal.signal(number, signal.SIG_IGN)
     sys.setswitchinterval(SWITCH_SECONDS)
     writer = store.Writer()
-    inbox = Frames()
-    while batch := _gather(channel, inbox):
+    gatherer = Gatherer(channel)
+    while batch := gatherer.next_batch():
         results = _commit(writer, batch)
         try:
             channel.sendall(framed(results))
@@ -189,30 +155,6 @@ def serve(channel: socket.socket) -> None:
             doorbell.ring()
     writer.close()
     connections.close_all()
-
-
-def _gather(channel: socket.socket, inbox: Frames) -> list[Submission]:
-    """Wait for messages; returns all that are there, within the bounds of one commit. Empty: the end."""
-    batch: list[Submission] = []
-    size = 0
-    while len(batch) < MOST_MESSAGES and size < MOST_BYTES:
-        frame = inbox.next()
-        if frame is not None:
-            batch.append(pickle.loads(frame))  # noqa: S301 – from our own parent
-            size += len(frame)
-            continue
-        if inbox.goodbye:
-            break
-        try:
-            data = channel.recv(_READ_BYTES, socket.MSG_DONTWAIT if batch else 0)
-        except BlockingIOError:
-            break
-        except OSError:
-            data = b""
-        if not data:
-            return []
-        inbox.feed(data)
-    return batch
 
 
 def _commit(writer: store.Writer, batch: Sequence[Submission]) -> Sequence[Result]:

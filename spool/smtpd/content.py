@@ -120,7 +120,7 @@ async def _decide(session: MailSession, envelope: Envelope, body: Body) -> str:
     subject, message_id = summary_of(body.head)
     submission = Submission(envelope, content, spilled, subject=subject, message_id=message_id)
     try:
-        name = await session.shared.committer.submit(submission)
+        name = await session.shared.committer.submit(submission, session.shared.connections)
     except IntakeError as error:
         return error.reply
     session.shared.counters["accepted"] += 1

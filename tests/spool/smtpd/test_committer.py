@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import pickle
 import signal
 import socket
 from collections.abc import Callable, Coroutine
@@ -12,15 +11,14 @@ from typing import Any
 from unittest.mock import patch
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from mailspool.home import Home
 from spool import store
 from spool.envelope import Submission
 from spool.intake import IntakeUnavailable
 from spool.models import Entry
-from spool.smtpd.committer import Committer, Frames, framed, serve
+from spool.smtpd.committer import Committer, serve
+from spool.smtpd.gathering import framed
 from tests.support.messages import a_submission
 
 pytestmark = pytest.mark.usefixtures("redis")
@@ -137,20 +135,8 @@ def test_one_message_that_the_database_cannot_keep_does_not_take_the_others_with
 @pytest.mark.django_db(transaction=True)
 def test_a_listener_that_died_leaves_nothing_behind_that_was_not_begun(home: Home) -> None:
     ours, theirs = socket.socketpair()
-    ours.sendall(framed(a_submission())[:-1])
+    ours.sendall(framed((a_submission(), 0))[:-1])
     ours.close()
     with patch("spool.smtpd.committer.signal.signal"):
         serve(theirs)
     assert not Entry.objects.exists()
-
-
-@given(st.lists(st.binary(max_size=50)), st.integers(1, 20))
-def test_a_stream_comes_apart_as_it_was_put_together(contents: list[bytes], step: int) -> None:
-    stream = b"".join(framed(content) for content in contents)
-    frames = Frames()
-    found = []
-    for start in range(0, len(stream), step):
-        frames.feed(stream[start : start + step])
-        while (frame := frames.next()) is not None:
-            found.append(pickle.loads(frame))
-    assert found == contents
