@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -50,15 +50,33 @@ class IntakeUnavailable(IntakeError):
 
 @dataclass(slots=True)
 class Stored:
-    """Messages whose files are safe and whose rows are still to come."""
+    """Messages whose files are safe, or will be after `wait`, and whose rows are still to come."""
 
     submissions: list[Submission]
     file_names: list[str]
     subspool: str
+    finish: Callable[[], None] | None = None
+
+    def wait(self) -> None:
+        """Until the files are durable: not before may rows be committed. Raises IntakeError, and then none is left."""
+        finish, self.finish = self.finish, None
+        if finish is None:
+            return
+        try:
+            finish()
+        except OSError as error:
+            raise _not_written(self.submissions, error) from error
 
 
 def write_files(writer: store.Writer, submissions: Sequence[Submission], settings: Settings) -> Stored:
     """Make the files of `submissions` durable. Raises IntakeError; then no file is left behind."""
+    stored = begin_files(writer, submissions, settings, beside=False)
+    stored.wait()
+    return stored
+
+
+def begin_files(writer: store.Writer, submissions: Sequence[Submission], settings: Settings, *, beside: bool) -> Stored:
+    """Begin to write them, `beside` what this thread does until it calls `wait`. Raises IntakeError, as that does."""
     names = store.new_file_names(len(submissions))
     files = []
     for index, submission in enumerate(submissions):
@@ -67,11 +85,15 @@ def write_files(writer: store.Writer, submissions: Sequence[Submission], setting
         files.append(store.PendingFile(names[index], submission.content, submission.spilled, submission.tail))
         _describe(submission)
     try:
-        subspool = writer.write(files, settings.subspool_size)
+        subspool, finish = writer.begin(files, settings.subspool_size, beside=beside)
     except OSError as error:
-        log.error("a batch of %d messages could not be written: %s", len(files), error)
-        raise (SpoolFull() if error.errno in store.FULL else IntakeUnavailable()) from error
-    return Stored(list(submissions), names, subspool)
+        raise _not_written(submissions, error) from error
+    return Stored(list(submissions), names, subspool, finish)
+
+
+def _not_written(submissions: Sequence[Submission], error: OSError) -> IntakeError:
+    log.error("a batch of %d messages could not be written: %s", len(submissions), error)
+    return SpoolFull() if error.errno in store.FULL else IntakeUnavailable()
 
 
 def insert_rows(stored: Stored, now: datetime, settings: Settings) -> None:
@@ -126,12 +148,17 @@ def commit(writer: store.Writer, submissions: Sequence[Submission]) -> list[str]
         raise SpoolFull
     if undecided:
         decide()
-    stored = write_files(writer, submissions, settings)
+    # On SQLite the lock of all who write would be held meanwhile.
+    stored = begin_files(writer, submissions, settings, beside=not statements.on_sqlite())
+    if statements.on_sqlite():
+        stored.wait()
     now = timezone.now()
     try:
         with statements.write_transaction():
             insert_rows(stored, now, settings)
+            stored.wait()
     except (DatabaseError, OSError) as error:
+        stored.wait()
         log.error("a batch of %d messages could not be committed: %s", len(submissions), error)
         full = statements.says_full(error)
         lost_connection = isinstance(error, OperationalError | InterfaceError) and not statements.on_sqlite()

@@ -123,33 +123,47 @@ class Writer:
         self._folder: Path | None = None
         self._lock = -1
         self._room = 0
-        self._pool = ThreadPoolExecutor(SYNC_THREADS - 1, thread_name_prefix="sync")
+        self._pool = ThreadPoolExecutor(SYNC_THREADS, thread_name_prefix="sync")
 
     def write(self, files: Sequence[PendingFile], size: int) -> str:
         """Make `files` durable; returns the name of the subspool that holds them.
 
         `size` is how many files a subspool may hold. Raises OSError, and then none of `files` is in a subspool.
         """
+        subspool, finish = self.begin(files, size)
+        finish()
+        return subspool
+
+    def begin(self, files: Sequence[PendingFile], size: int, *, beside: bool = False) -> tuple[str, Callable[[], None]]:
+        """Begin to make `files` durable; returns the subspool that will hold them, and what waits until it does.
+
+        Both may raise OSError, and then none of `files` is in a subspool. With `beside` all is done by other threads,
+        otherwise a part of it by the one that waits. Call what waits before anything else of this writer.
+        """
         folder = self._open_subspool(len(files), size)
-        try:
-            threads = max(1, min(SYNC_THREADS, len(files) // 2))
-            shares = [files[start::threads] for start in range(threads)]
-            others = [self._pool.submit(_write_all, share, folder) for share in shares[1:]]
-            _write_all(shares[0], folder)
-            for done in others:
-                done.result()
-            # Without it a power cut can lose the name of a file whose bytes are safe.
-            sync_folder(folder)
-        except OSError:
-            self._pool.shutdown(wait=True)
-            self._pool = ThreadPoolExecutor(SYNC_THREADS - 1, thread_name_prefix="sync")
-            for file in files:
-                unlink(folder / file.file_name)
-            # The next batch looks at all folders anew: one of them may have gone.
-            self._release()
-            raise
+        threads = max(1, min(SYNC_THREADS, len(files) // 2))
+        shares = [files[start::threads] for start in range(threads)]
+        mine = [] if beside else shares.pop(0)
+        begun = [self._pool.submit(_write_all, share, folder) for share in shares]
+
+        def finish() -> None:
+            try:
+                _write_all(mine, folder)
+                for done in begun:
+                    done.result()
+                # Without it a power cut can lose the name of a file whose bytes are safe.
+                sync_folder(folder)
+            except OSError:
+                self._pool.shutdown(wait=True)
+                self._pool = ThreadPoolExecutor(SYNC_THREADS, thread_name_prefix="sync")
+                for file in files:
+                    unlink(folder / file.file_name)
+                # The next batch looks at all folders anew: one of them may have gone.
+                self._release()
+                raise
+
         self._room -= len(files)
-        return folder.name
+        return folder.name, finish
 
     def close(self) -> None:
         """Let another writer have the subspool."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import time
 from unittest.mock import patch
 
 import pytest
@@ -77,6 +78,24 @@ def test_a_failed_commit_is_answered_451_and_leaves_no_file(home: Home) -> None:
         intake.accept([a_submission()])
     assert refused.value.reply.startswith("451 4.3.0")
     assert files_in(home) == []
+
+
+def test_a_commit_that_fails_while_files_are_still_being_written_leaves_no_file(home: Home) -> None:
+    real = os.fsync
+
+    def slow(descriptor: int) -> None:
+        time.sleep(0.3)
+        real(descriptor)
+
+    broken = OperationalError("the server has gone away")
+    with (
+        patch.object(os, "fsync", slow),
+        patch.object(intake, "insert_rows", side_effect=broken),
+        pytest.raises(intake.IntakeUnavailable),
+    ):
+        intake.accept([a_submission() for _ in range(6)])
+    assert files_in(home) == []
+    assert intake.accept([a_submission()])
 
 
 def test_an_error_after_the_commit_still_counts_as_taken(home: Home) -> None:
