@@ -1,16 +1,18 @@
-"""What is done once before the programs start: tables, the first administrator, a Redis that answers.
+"""What is done once before the programs start: Django's checks, tables, the first administrator, a Redis that answers.
 
 `python -m mailspool.prepare` is run by the supervisor, and by hand or by a unit before the services start.
 """
 
 from __future__ import annotations
 
+import io
 import sys
 import time
 
 import django
 from django.conf import settings
 from django.core.management import call_command
+from django.core.management.base import SystemCheckError
 from django.db import OperationalError, connection
 from redis import Redis
 from redis.exceptions import RedisError
@@ -22,10 +24,17 @@ REDIS_PATIENCE_SECONDS = 20.0
 
 
 def prepare() -> None:
-    """Bring the database up to date, make the first administrator, and wait for Redis. Raises CannotStart."""
+    """Check the settings, bring the database up to date, make the first administrator, and wait for Redis.
+
+    The programs are started with --skip-checks. Raises CannotStart.
+    """
     try:
+        # Its "no issues" is no news; issues go to stderr.
+        call_command("check", stdout=io.StringIO())
         call_command("migrate", verbosity=0, interactive=False)
         call_command("firstadmin")
+    except SystemCheckError as error:
+        raise CannotStart(str(error)) from error
     except OperationalError as error:
         raise CannotStart(f"The database can't be used: {str(error).strip()} (DATABASE_URL says which).") from error
     finally:

@@ -59,15 +59,18 @@ def mail_programs() -> list[Program]:
     from django.conf import settings
 
     manage = (sys.executable, str(settings.BASE_DIR / "manage.py"))
-    worker = ("--worker-class", "spool.worker.PassWorker", "--verbosity", "0")
+    # mailspool.prepare has run Django's checks, which load the whole console.
+    unchecked = "--skip-checks"
+    listeners = range(1, settings.MAILSPOOL_SMTPD_PROCESSES + 1)
+    worker = ("--worker-class", "spool.worker.PassWorker", "--verbosity", "0", unchecked)
     workers = range(1, settings.MAILSPOOL_WORKERS + 1)
     web_address = _host_and_port(settings.MAILSPOOL_BIND, settings.MAILSPOOL_WEB_PORT)
     # No names for workers: RQ keeps the name of a killed one reserved, and refuses it to its successor.
     return [
-        *(Program(f"smtpd-{n}", (*manage, "smtpd")) for n in range(1, settings.MAILSPOOL_SMTPD_PROCESSES + 1)),
+        *(Program(f"smtpd-{n}", (*manage, "smtpd", unchecked)) for n in listeners),
         *(Program(f"worker-{n}", (*manage, "rqworker", "mail", *worker)) for n in workers),
         Program("maintenance", (*manage, "rqworker", "maintenance", *worker)),
-        Program("scheduler", (*manage, "scheduler")),
+        Program("scheduler", (*manage, "scheduler", unchecked)),
         Program(
             "web",
             (

@@ -14,6 +14,9 @@ from mailspool.metrics import metrics
 from mailspool.overview.urls import urls as overview_urls
 from quarantine.console.release_views import release_urls
 
+# Here, so that only processes that know the URLs load the pages (mailspool.apps).
+admin.autodiscover()
+
 
 def front(request: HttpRequest) -> HttpResponse:
     """To the console, or for who is logged in and no administrator to the user site."""

@@ -15,7 +15,6 @@ from datetime import UTC, datetime
 from functools import cache
 from typing import Any
 
-import psycopg
 from django.conf import settings
 from django.db import connection, transaction
 
@@ -91,7 +90,10 @@ def says_full(error: BaseException) -> bool:
     cause = error.__cause__
     if isinstance(cause, sqlite3.Error):
         return getattr(cause, "sqlite_errorcode", 0) == sqlite3.SQLITE_FULL
-    return isinstance(cause, psycopg.errors.DiskFull)
+    # Not at the top: on SQLite it would be a tenth of every process's start.
+    from psycopg.errors import DiskFull
+
+    return isinstance(cause, DiskFull)
 
 
 def cursor() -> Any:
@@ -99,7 +101,9 @@ def cursor() -> Any:
     connection.ensure_connection()
     if on_sqlite():
         return connection.connection.cursor()
-    return psycopg.Cursor(connection.connection)
+    from psycopg import Cursor
+
+    return Cursor(connection.connection)
 
 
 def execute(statement: str, parameters: Sequence[Any]) -> Any:

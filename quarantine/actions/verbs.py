@@ -11,7 +11,6 @@ from quarantine import removing, taking
 from quarantine.actions.selection import ItemSelection
 from quarantine.models.antispam import TrustedSender
 from quarantine.models.item import Item, ItemState
-from quarantine.rescanning import rescan
 from spool import doorbell, statements, store
 from spool.actions import folders, restoring
 from spool.actions.verb import Context, Progress, Tally, Verb
@@ -60,6 +59,9 @@ class Rescan(Verb):
         )
 
     def work(self, ids: Sequence[int], parameters: Mapping[str, Any], context: Context, progress: Progress) -> None:
+        # Here, as every process knows this verb and few ever need the checks with their DNS and DKIM libraries.
+        from quarantine.rescanning import rescan
+
         found = rescan(list(Item.objects.filter(id__in=ids, state=ItemState.HELD).order_by("id")))
         with statements.write_transaction():
             resent, _ = taking.resend([one.item_id for one in found if one.passes], context.now)
