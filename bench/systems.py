@@ -85,7 +85,9 @@ class MailspoolSystem(System):
         if self.postgres is not None:
             self.postgres.start()
             url = self.postgres.create_database("mailspool")
-        self.mailspool = MailspoolUnderTest(self.folder, database_url=url, dns=self._dns, workers=self._workers)
+        self.mailspool = MailspoolUnderTest(
+            self.folder, database_url=url, dns=self._dns, workers=self._workers, from_nothing=True
+        )
         self.port = self.mailspool.smtp_port
         if self.profile:
             for daemon in [*self.mailspool.listeners, *self.mailspool.workers]:

@@ -66,7 +66,7 @@ def _measure(options: argparse.Namespace, folder: Path, url: str) -> None:
     dns.start()
     dns.add(FAR, "MX", f"10 mx.{FAR}.")
     dns.add(f"mx.{FAR}", "A", "127.0.0.1")
-    mailspool = MailspoolUnderTest(folder, database_url=url, dns=dns.address)
+    mailspool = MailspoolUnderTest(folder, database_url=url, dns=dns.address, from_nothing=True)
     rates: dict[str, list[float]] = {}
     costs: dict[str, list[float]] = {}
     try:

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import atexit
 import contextlib
-import ctypes
 import os
 import signal
 import subprocess
+import sys
 import time
 import weakref
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import IO
 
-_PR_SET_PDEATHSIG = 1
-_libc = ctypes.CDLL(None, use_errno=True)
+from tests.support.forks import Forked, Forks
+from tests.support.parents import die_with_parent
+
 _running: weakref.WeakSet[Daemon] = weakref.WeakSet()
 
 
@@ -25,6 +27,7 @@ class DidNotStart(RuntimeError):
 class Daemon:
     """One process in a session of its own, its output appended to `log`.
 
+    With `forks`, a `manage.py` command in the environment of those is forked there instead of started from nothing.
     The kernel kills it when the thread that started it ends, so start it from a thread that lives as long as it.
     """
 
@@ -37,6 +40,7 @@ class Daemon:
         env: Mapping[str, str] | None = None,
         cwd: Path | None = None,
         stop_signal: signal.Signals = signal.SIGTERM,
+        forks: Forks | None = None,
     ) -> None:
         self.name = name
         self.command = [os.fspath(word) for word in command]
@@ -44,16 +48,14 @@ class Daemon:
         self.env = dict(env) if env is not None else None
         self.cwd = cwd
         self.stop_signal = stop_signal
-        self._process: subprocess.Popen[bytes] | None = None
+        self._forks = forks
+        self._process: subprocess.Popen[bytes] | Forked | None = None
 
     def start(self, ready: Callable[[], object] | None = None, seconds: float = 20.0) -> None:
         """Start it and wait until `ready` is true. Raises DidNotStart."""
         self.log.parent.mkdir(parents=True, exist_ok=True)
         with self.log.open("ab") as output:
-            self._process = subprocess.Popen(
-                self.command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, env=self.env,
-                cwd=self.cwd, start_new_session=True, preexec_fn=_die_with_parent,
-            )  # fmt: skip
+            self._process = self._begin(output)
         _running.add(self)
         deadline = time.monotonic() + seconds
         while ready is not None and not ready():
@@ -63,6 +65,19 @@ class Daemon:
                 self.kill()
                 raise DidNotStart(f"{self.name} was not ready after {seconds:g} s:\n{self.log_tail()}")
             time.sleep(0.02)
+
+    def _begin(self, output: IO[bytes]) -> subprocess.Popen[bytes] | Forked:
+        # A test may have put strace before the command, or changed its environment.
+        if (
+            self._forks is not None
+            and self.env == self._forks.env
+            and self.command[:2] == [sys.executable, "manage.py"]
+        ):
+            return self._forks.start(self.command[2:], output, output)
+        return subprocess.Popen(
+            self.command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, env=self.env,
+            cwd=self.cwd, start_new_session=True, preexec_fn=die_with_parent,
+        )  # fmt: skip
 
     @property
     def alive(self) -> bool:
@@ -133,11 +148,6 @@ class Daemon:
             return self.log.read_bytes()[-size_bytes:].decode(errors="replace")
         except FileNotFoundError:
             return ""
-
-
-def _die_with_parent() -> None:
-    # prctl(2): a test run that is itself killed must not leave servers behind.
-    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 @atexit.register

@@ -17,7 +17,9 @@ from typing import Any
 import psycopg
 
 from mailspool.home import Home
+from tests.support import tables
 from tests.support.daemon import Daemon
+from tests.support.forks import Forks
 from tests.support.ports import free_port, is_listening
 from tests.support.redis import RedisServer
 from tests.support.waiting import wait_until
@@ -32,7 +34,8 @@ SETTINGS_ARE_KEPT_SECONDS = 1.1
 class MailspoolUnderTest:
     """One installation in `folder`. Use it as a context manager: leaving it kills all that it started.
 
-    `database_url` is empty for SQLite in the home. `dns` is the host:port of the resolver.
+    `database_url` is empty for SQLite in the home. `dns` is the host:port of the resolver. With `from_nothing` each
+    process loads the program itself, as in production, for those who measure that.
     """
 
     def __init__(
@@ -45,6 +48,7 @@ class MailspoolUnderTest:
         listeners: int = 1,
         web: bool = False,
         env: dict[str, str] | None = None,
+        from_nothing: bool = False,
     ) -> None:
         self.folder = folder
         self.home = folder / "home"
@@ -53,7 +57,7 @@ class MailspoolUnderTest:
         self.smtp_port, self.submission_port, self.smtps_port, self.web_port = (free_port() for _ in range(4))
         self.env = {
             **{name: value for name, value in os.environ.items() if not name.startswith("MAILSPOOL_")},
-            "DJANGO_SETTINGS_MODULE": "mailspool.settings",
+            "DJANGO_SETTINGS_MODULE": "mailspool.settings" if from_nothing else "tests.support.settings",
             "MAILSPOOL_HOME": str(self.home),
             "MAILSPOOL_BIND": "127.0.0.1",
             "MAILSPOOL_HOSTNAME": HOSTNAME,
@@ -71,12 +75,15 @@ class MailspoolUnderTest:
         self.env.pop("DATABASE_URL", None)
         if database_url:
             self.env["DATABASE_URL"] = database_url
+        self.forks = Forks(self.env, self.logs / "forks.log")
+        self._from_nothing = from_nothing
         self.redis = RedisServer(self.home / "redis", _socket_of(self.home))
-        self.listeners = [self.process(f"smtpd-{n}", "smtpd") for n in range(1, listeners + 1)]
-        worker = ("--worker-class", "spool.worker.PassWorker")
+        self.listeners = [self.process(f"smtpd-{n}", "smtpd", "--skip-checks") for n in range(1, listeners + 1)]
+        # As processes.py starts them.
+        worker = ("--worker-class", "spool.worker.PassWorker", "--skip-checks")
         self.workers = [self.process(f"worker-{n}", "rqworker", "mail", *worker) for n in range(1, workers + 1)]
         self.maintenance = self.process("maintenance", "rqworker", "maintenance", *worker)
-        self.scheduler = self.process("scheduler", "scheduler")
+        self.scheduler = self.process("scheduler", "scheduler", "--skip-checks")
         self.web: Daemon | None = None
         if web:
             self.web = Daemon(
@@ -95,13 +102,21 @@ class MailspoolUnderTest:
     def process(self, name: str, *arguments: str, wrap: Sequence[str] = ()) -> Daemon:
         """A `manage.py` command as a process that is not started yet; `wrap` goes before it, as strace does."""
         command = [*wrap, sys.executable, "manage.py", *arguments]
-        return Daemon(name, command, self.logs / f"{name}.log", env=self.env, cwd=PROJECT)
+        forks = None if self._from_nothing else self.forks
+        return Daemon(name, command, self.logs / f"{name}.log", env=self.env, cwd=PROJECT, forks=forks)
 
     def prepare(self) -> None:
         """Make the home and the tables."""
         for folder in ("", "spool", "drop", "maildirs", "keys", "redis"):
             (self.home / folder).mkdir(mode=0o700, parents=True, exist_ok=True)
-        self.manage("migrate", "--verbosity", "0")
+
+        def migrate() -> None:
+            self.manage("migrate", "--verbosity", "0")
+
+        if self.database_url:
+            tables.make_in_server(_libpq_url(self.database_url), migrate)
+        else:
+            tables.make_in_file(self.home / "mailspool.sqlite3", migrate)
 
     def start(self) -> None:
         """Start everything, and wait until mail is taken."""
@@ -171,13 +186,11 @@ class MailspoolUnderTest:
         for daemon in self.daemons:
             daemon.kill()
         self.redis.kill()
+        self.forks.close()
 
     def manage(self, *arguments: str, check: bool = True, seconds: float = 60) -> subprocess.CompletedProcess[str]:
         """Run a `manage.py` command. Raises CalledProcessError, with what it printed, when `check` is asked for."""
-        done = subprocess.run(
-            [sys.executable, "manage.py", *arguments], cwd=PROJECT, env=self.env, capture_output=True, text=True,
-            timeout=seconds, check=False,
-        )  # fmt: skip
+        done = self.forks.run(arguments, seconds)
         if check and done.returncode:
             raise AssertionError(f"manage.py {' '.join(arguments)}: {done.returncode}\n{done.stdout}\n{done.stderr}")
         return done

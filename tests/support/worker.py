@@ -1,7 +1,8 @@
-"""A real worker process on the database and the home of the test run, to be started, killed and started again."""
+"""Real processes on the database and the home of the test run: commands, and a worker to be killed and restarted."""
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
 from pathlib import Path
@@ -10,14 +11,27 @@ from django.conf import settings
 from django.db import connection
 
 from tests.support.daemon import Daemon
+from tests.support.forks import Forks
 from tests.support.mailspool_process import PROJECT
 
 
 def maintenance_worker(log: Path) -> Daemon:
     """`manage.py rqworker maintenance`, not started yet. Call it in a test that has the database."""
-    env = {**os.environ, "MAILSPOOL_HOME": str(settings.HOME.root), "DATABASE_URL": database_url()}
-    command = [sys.executable, "manage.py", "rqworker", "maintenance", "--worker-class", "spool.worker.PassWorker"]
-    return Daemon("maintenance", command, log, env=env, cwd=PROJECT)
+    forks = on_test_database()
+    worker = ("rqworker", "maintenance", "--worker-class", "spool.worker.PassWorker", "--skip-checks")
+    command = [sys.executable, "manage.py", *worker]
+    return Daemon("maintenance", command, log, env=forks.env, cwd=PROJECT, forks=forks)
+
+
+def on_test_database() -> Forks:
+    """Where to start `manage.py` commands that work on the test database. Call it in a test that has the database."""
+    return _forks(database_url())
+
+
+@functools.cache
+def _forks(database_url: str) -> Forks:
+    home = settings.HOME.root
+    return Forks({**os.environ, "MAILSPOOL_HOME": str(home), "DATABASE_URL": database_url}, home / "forks.log")
 
 
 def database_url() -> str:

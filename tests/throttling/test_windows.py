@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
+from concurrent.futures import ThreadPoolExecutor
 from time import time
 from typing import Any
 
 import pytest
-from django.db import connection
 from limits import RateLimitItemPerHour
 from limits.strategies import SlidingWindowCounterRateLimiter
 
 from accounts.models import HourlyLimit, Metric, ThrottleAction
+from tests.support.worker import on_test_database
 from throttling import windows
 from throttling.models import Passage
 from throttling.subjects import Charge, Subject, SubjectKind
@@ -126,11 +125,6 @@ def test_what_is_cleared_begins_anew() -> None:
 
 
 _COUNT_IN_ANOTHER_PROCESS = """
-import sys
-import django
-from django.conf import settings
-settings.DATABASES["default"]["NAME"] = sys.argv[1]
-django.setup()
 from accounts.models import HourlyLimit, Metric, ThrottleAction
 from throttling import windows
 from throttling.subjects import Charge, Subject, SubjectKind
@@ -143,11 +137,8 @@ print(sum(refused is None for _ in range(20) for refused in windows.count([[char
 
 
 def test_eight_processes_together_take_exactly_the_limit() -> None:
-    name = str(connection.settings_dict["NAME"])
-    others = [
-        subprocess.Popen([sys.executable, "-c", _COUNT_IN_ANOTHER_PROCESS, name], stdout=subprocess.PIPE, text=True)
-        for _ in range(8)
-    ]
-    taken = [int(other.communicate(timeout=60)[0]) for other in others]
+    command, others = ["shell", "--verbosity", "0", "--command", _COUNT_IN_ANOTHER_PROCESS], on_test_database()
+    with ThreadPoolExecutor(8) as together:
+        taken = [int(done.stdout) for done in together.map(lambda _: others.run(command, 60), range(8))]
     assert sum(taken) == 100
     assert (used(), used(HERE)) == (100, 100)
