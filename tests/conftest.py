@@ -9,8 +9,10 @@ from typing import Any
 
 import pytest
 from django.conf import settings as django_settings
+from django.test import TransactionTestCase
 
 from mailspool.home import Home
+from tests.support import emptying
 from tests.support.postgres import PostgresServer
 from tests.support.redis import RedisServer
 
@@ -37,6 +39,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def pytest_configure(config: pytest.Config) -> None:
     if django_settings.HOME.root != plugin.HOME:
         raise pytest.UsageError("the tests need a home of their own: python -m pytest -p tests.plugin")
+    django_settings.PASSWORD_HASHERS = ["tests.support.hashing.QuickArgon2"]
+    TransactionTestCase._fixture_teardown = emptying.empty_database  # type: ignore[method-assign]
 
 
 @pytest.fixture(scope="session")
@@ -45,6 +49,11 @@ def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix: N
     database: dict[str, Any] = django_settings.DATABASES["default"]
     if database["ENGINE"] == "django.db.backends.sqlite3":
         database["TEST"]["NAME"] = str(plugin.HOME / "test.sqlite3")
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None) -> None:
+    emptying.keep_content_types()
 
 
 @pytest.fixture(scope="session")
