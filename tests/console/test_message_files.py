@@ -141,9 +141,9 @@ def test_nothing_active_and_nothing_remote_is_left_in_a_preview(tmp_path: Path, 
 
 
 def test_html_nested_a_hundred_thousand_deep_takes_no_time(tmp_path: Path) -> None:
-    started = time.monotonic()
+    started = time.process_time()
     assert "nested too deeply" in html(tmp_path, "<div>" * 100_000)
-    assert time.monotonic() - started < 3
+    assert time.process_time() - started < 3
 
 
 def test_ten_thousand_parts_in_fifty_megabytes_are_read_in_bounded_memory_and_time(tmp_path: Path) -> None:
@@ -155,10 +155,10 @@ def test_ten_thousand_parts_in_fifty_megabytes_are_read_in_bounded_memory_and_ti
     path = written(tmp_path, multipart(*[part * 1 + b"y" * 5000 for _ in range(10_000)]))
     assert path.stat().st_size > 50_000_000
     tracemalloc.start()
-    started = time.monotonic()
+    started = time.process_time()
     structure = structure_of(path)
     preview_of(path, structure)
-    seconds, (_, peak) = time.monotonic() - started, tracemalloc.get_traced_memory()
+    seconds, (_, peak) = time.process_time() - started, tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert len(structure.parts) == MOST_PARTS and structure.cut
     assert peak < 8 * 1024 * 1024

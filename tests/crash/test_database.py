@@ -61,7 +61,7 @@ def _settled(mailspool: MailspoolUnderTest, ledger: Ledger, sink: CountingSink) 
     assert not account.refused_but_delivered
     assert_one_outcome_each(mailspool, ledger)
     # The files go a moment after their rows.
-    wait_until(lambda: not mailspool.message_files(), "no file is left", 5)
+    wait_until(lambda: not mailspool.message_files(), "no file is left", 15)
     assert_nothing_is_left(mailspool, ledger)
 
 

@@ -134,7 +134,7 @@ def test_a_disk_error_at_intake_is_answered_for_now_and_leaves_nothing_behind(
     assert not account.lost
     assert not account.refused_but_delivered
     assert account.remote_duplicates == account.local_duplicates == 0
-    wait_until(lambda: not mailspool.message_files(), "no file is left", 5)
+    wait_until(lambda: not mailspool.message_files(), "no file is left", 15)
 
 
 def _send_all(mailspool: MailspoolUnderTest, ledger: Ledger, count: int) -> None:

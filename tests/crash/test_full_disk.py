@@ -121,7 +121,7 @@ def test_a_full_disk_refuses_for_now_loses_nothing_and_recovers(
     assert not account.lost
     assert not account.refused_but_delivered
     assert account.remote_duplicates == 0
-    wait_until(lambda: not mailspool.message_files(), "no file is left", 5)
+    wait_until(lambda: not mailspool.message_files(), "no file is left", 15)
 
 
 @pytest.mark.usefixtures("small_spool")
@@ -133,9 +133,9 @@ def test_below_the_reserve_mail_is_refused_before_it_is_sent(install: Install) -
     with mailspool.smtp() as client:
         assert not send_one(client, ledger, (REMOTE[0],), 4096)
     assert next(iter(ledger.refused.values())).startswith("452 4.3.1")
-    wait_until(lambda: not mailspool.message_files(), "no file is left", 5)
+    wait_until(lambda: not mailspool.message_files(), "no file is left", 15)
     mailspool.settings(min_free_mb=1)
-    wait_until(lambda: _is_taken(mailspool, ledger), "mail is taken with a smaller reserve", 5, every=0.3)
+    wait_until(lambda: _is_taken(mailspool, ledger), "mail is taken with a smaller reserve", 15, every=0.3)
 
 
 def _is_taken(mailspool: MailspoolUnderTest, ledger: Ledger) -> bool:

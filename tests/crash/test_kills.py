@@ -102,7 +102,7 @@ def test_a_flushed_redis_delays_mail_by_seconds_only(install: Install, sink: Cou
         with mailspool.redis.client() as client:
             client.flushall()
         clients.finish()
-        wait_until(lambda: mailspool.is_empty, "what was sent has gone", 10)
+        wait_until(lambda: mailspool.is_empty, "what was sent has gone", 20)
     account = settle(ledger, mailspool, sink)
     assert not account.lost
     assert account.remote_duplicates == account.local_duplicates == 0

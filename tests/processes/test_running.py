@@ -132,7 +132,7 @@ def test_a_second_start_in_the_same_home_is_refused_with_a_sentence(running: Run
     second = running.another("second")
     second.start()
 
-    assert second.wait(20) == 1
+    assert second.wait(60) == 1
     assert f"already runs in {running.home}" in second.log_tail()
 
 
@@ -144,8 +144,8 @@ def test_a_killed_program_comes_back(running: Running, words: str) -> None:
 
     os.kill(victim, signal.SIGKILL)
 
-    wait_until(lambda: [pid for pid in running.pids(words) if pid != victim], f"a new {words}", 10)
-    wait_until(lambda: running.readiness()["ready"] and is_listening(running.smtp), "ready again", 30)
+    wait_until(lambda: [pid for pid in running.pids(words) if pid != victim], f"a new {words}", 30)
+    wait_until(lambda: running.readiness()["ready"] and is_listening(running.smtp), "ready again", 60)
 
 
 def test_a_port_in_use_is_named_with_its_variable(tmp_path: Path) -> None:
@@ -153,7 +153,7 @@ def test_a_port_in_use_is_named_with_its_variable(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", instance.submission)):
         instance.daemon.start()
 
-        assert instance.daemon.wait(20) == 1
+        assert instance.daemon.wait(60) == 1
     assert f"Port {instance.submission} on 127.0.0.1" in instance.daemon.log_tail()
     assert "MAILSPOOL_SUBMISSION_PORT" in instance.daemon.log_tail()
 
@@ -201,7 +201,7 @@ def test_nothing_outlives_a_killed_supervisor_and_the_next_start_waits_for_the_l
     assert len(instance.pids("valkey-server")) == 1
     assert len(instance.pids("manage.py smtpd")) == 2, "the listener and its committer"
     instance.daemon.stop(60)
-    wait_until(lambda: not instance.pids(""), "all gone", 10)
+    wait_until(lambda: not instance.pids(""), "all gone", 30)
 
 
 def test_the_home_s_default_does_not_depend_on_where_a_command_is_run(tmp_path: Path) -> None:

@@ -262,7 +262,7 @@ def test_an_engine_that_fails_counts_nothing_and_the_others_go_on(
         from_outside(spool, a_mail())
         started = time.monotonic()
         spool.work()
-        assert time.monotonic() - started < 6
+        assert time.monotonic() - started < 15
     assert spool.mailbox()[0]["X-Spam-Score"] == "3"
     assert dict(CheckCount.objects.values_list("name", "failures")) == {kind.value: 1, "rule": 0}
 

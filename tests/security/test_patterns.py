@@ -79,6 +79,6 @@ def test_any_text_is_a_pattern_or_refused_and_a_pattern_is_its_own_spelling(text
 
 def test_a_wildcard_costs_no_more_than_its_name_is_long() -> None:
     found = senders("*a*a*a*a*a*a*a*b@example.org")
-    began = time.monotonic()
+    began = time.process_time()
     assert not found.find("a" * 64 + "@example.org")
-    assert time.monotonic() - began < 0.5
+    assert time.process_time() - began < 0.5

@@ -231,7 +231,7 @@ def test_a_silent_host_with_much_mail_takes_no_room_from_others(
     monkeypatch.setattr(transport, "STALLED_SECONDS", 0.5)
     monkeypatch.setattr(passes, "POLL_SECONDS", 0.1)
     monkeypatch.setattr(passes, "LINGER_SECONDS", 2.0)
-    spool.settings(max_deliveries=10, reply_timeout_seconds=8, max_per_destination=3)
+    spool.settings(max_deliveries=10, reply_timeout_seconds=40, max_per_destination=3)
     with SmtpPeer("127.0.0.72", spool.peer.port) as silent:
         spool.dns.add("silent.test", "A", "127.0.0.72")
         worker = threading.Thread(target=passes.run)
@@ -247,12 +247,12 @@ def test_a_silent_host_with_much_mail_takes_no_room_from_others(
             started = time.monotonic()
             for _ in range(10):
                 spool.take()
-            wait_until(lambda: len(spool.peer.taken) == 10, "the other host has its mail", 6)
+            wait_until(lambda: len(spool.peer.taken) == 10, "the other host has its mail", 30)
             took = time.monotonic() - started
         finally:
             passes.request_stop()
             silent.__exit__()
             worker.join(20)
             passes._stop.clear()
-    assert took < 4
+    assert took < 20
     assert len(silent.conversations) <= 3

@@ -206,7 +206,7 @@ def test_a_host_that_stops_reading_a_large_message_is_given_up(peer: SmtpPeer, s
     entry = a_leased_entry(spooled, to=BOB, content=b"Subject: x\r\n\r\n" + b"x" * 78 * 300_000)
     started = time.monotonic()
     [told] = deliver(entry, reply_timeout_seconds=1)
-    assert time.monotonic() - started < 8
+    assert time.monotonic() - started < 20
     assert (told.only.outcome, told.only.status_code) == (PENDING, "4.4.2")
 
 

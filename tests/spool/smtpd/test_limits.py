@@ -63,7 +63,7 @@ def test_one_address_has_so_many_connections_and_another_still_gets_in(listener:
         with listener.client(source="127.0.0.2") as other:
             assert other.greeting.code == 220
         clients.pop().do("QUIT")
-        wait_until(lambda: _gets_in(listener), "the place is free again", 5)
+        wait_until(lambda: _gets_in(listener), "the place is free again", 15)
         for client in clients:
             client.socket.close()
 
@@ -76,7 +76,7 @@ def test_the_listener_has_so_many_connections_in_all(listener: Listener) -> None
             assert refused.is_closed
         for client in clients:
             client.socket.close()
-        wait_until(lambda: _gets_in(listener), "the places are free again", 5)
+        wait_until(lambda: _gets_in(listener), "the places are free again", 15)
 
 
 def _gets_in(listener: Listener) -> bool:
@@ -89,27 +89,27 @@ def test_silence_ends_the_session_with_a_word(listener: Listener) -> None:
         started = time.monotonic()
         assert client.reply().status == "421 4.4.2"
         assert client.is_closed
-        assert 0.8 <= time.monotonic() - started <= 3
+        assert 0.8 <= time.monotonic() - started <= 10
 
 
 def test_a_command_that_never_ends_is_silence_too(listener: Listener) -> None:
     with listener.settings(command_timeout_seconds=1), listener.client() as client:
         started = time.monotonic()
         client.socket.settimeout(0.2)
-        while time.monotonic() - started < 4:
+        while time.monotonic() - started < 12:
             client.send(b"N")
             try:
                 assert client.reply().status == "421 4.4.2"
                 break
             except TimeoutError:
                 continue
-        assert time.monotonic() - started <= 3
+        assert time.monotonic() - started <= 10
 
 
 def test_a_slow_sender_who_goes_on_sending_is_not_cut(listener: Listener) -> None:
     subject, message = listener.message(size=3000)
     wire = stuffed(message)
-    with listener.settings(command_timeout_seconds=1, data_timeout_seconds=1), listener.client() as client:
+    with listener.settings(command_timeout_seconds=2, data_timeout_seconds=2), listener.client() as client:
         client.begin(X, ANN)
         client.do("DATA")
         for start in range(0, len(wire), 400):
