@@ -4,7 +4,7 @@
 """
 
 from django.contrib import admin
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import include, path
 
@@ -24,8 +24,14 @@ def front(request: HttpRequest) -> HttpResponse:
     return redirect("portal:home" if is_user else "admin:index")
 
 
+def nothing(request: HttpRequest, **where: object) -> HttpResponse:
+    """For the admin's "view on site": none of our rows is a page of a site, and some that it asks for have no table."""
+    raise Http404
+
+
 urlpatterns = [
     path("", front),
+    path("admin/r/<path:content_type_id>/<path:object_id>/", nothing),
     *overview_urls(),
     *release_urls(),
     path("admin/", admin.site.urls),
