@@ -14,7 +14,7 @@ from django.utils import timezone
 from redis.exceptions import RedisError
 
 from accounts.models import Metric
-from throttling import bounces, events, windows
+from throttling import bounces, events, notices, windows
 from throttling.replay import seconds_until
 from throttling.subjects import Charge
 from throttling.windows import Window
@@ -80,10 +80,10 @@ def _count(questions: Sequence[Question]) -> list[Reached | None]:
         counted = [charge for charge in question if charge.limit.metric is not Metric.BOUNCES]
         requests.append(counted if refusal is None else [])
     found = windows.count(requests)
-    for request in requests:
-        for charge in request:
-            used = found.states[Window(charge.subject, charge.limit.metric)].used
-            reached.setdefault((charge.subject, charge.limit.metric), Reached(charge.subject, charge.limit, used))
+    for window, charge in found.charges.items():
+        used = found.states[window].used
+        if notices.is_close(used, charge.limit.amount):
+            reached.setdefault(window, Reached(charge.subject, charge.limit, used))
     for place, refused in enumerate(found.refusals):
         if refused is not None:
             state = found.states[Window(refused.subject, refused.limit.metric)]

@@ -9,14 +9,14 @@ from datetime import datetime, timedelta
 
 from redis.exceptions import RedisError
 
-from accounts.models import HourlyLimit, Metric, ThrottleAction
+from accounts.models import Metric, ThrottleAction
 from spool.envelope import LeasedEntry
 from spool.models.entry import Origin, Status
-from throttling import bounces, ledger, windows
+from throttling import bounces, ledger, notices, windows
 from throttling.ledger import Held, Queue
 from throttling.replay import seconds_until
 from throttling.subjects import Charge, Cost, IPLimits, Limited, Subject, charges, of_entries
-from throttling.windows import State, Window
+from throttling.windows import Counted, State, Window
 from throttling.wording import Reached, reason
 
 log = logging.getLogger(__name__)
@@ -27,11 +27,25 @@ SOON = timedelta(seconds=2)
 
 @dataclass(slots=True)
 class Decisions:
-    """What becomes of a batch. `reached` says for each limit that was looked at how much of it is used."""
+    """What becomes of a batch. `reached` has the limits that are close or reached, with how much of them is used."""
 
     going: list[tuple[LeasedEntry, list[Limited]]] = field(default_factory=list)
     held: list[Held] = field(default_factory=list)
     reached: dict[tuple[Subject, Metric], Reached] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class _Judged:
+    """An entry, whom it counts for, and what it costs them."""
+
+    entry: LeasedEntry
+    limited: list[Limited]
+    counted: tuple[Charge, ...]
+    by_bounces: tuple[Charge, ...]
+
+    @property
+    def charges(self) -> tuple[Charge, ...]:
+        return self.counted + self.by_bounces
 
 
 def decide(entries: Sequence[LeasedEntry], ip_limits: IPLimits, now: datetime) -> Decisions:
@@ -39,45 +53,58 @@ def decide(entries: Sequence[LeasedEntry], ip_limits: IPLimits, now: datetime) -
 
     While Redis is away nothing is held: what goes on is in the ledger, and is counted when Redis is back.
     """
-    known, anything_waits = ledger.passed_and_held([entry.file_name for entry in entries])
-    batch = [entry for entry in sorted(entries, key=lambda entry: entry.id) if entry.file_name not in known]
     decisions = Decisions()
-    limited = {
-        entry.id: whom for entry, whom in zip(batch, of_entries(batch, ip_limits), strict=True) if whom
-    }  # fmt: skip
-    batch = [entry for entry in batch if entry.id in limited]
-    if not batch:
+    judged = _judged(decisions, entries, ip_limits)
+    if not judged:
         return decisions
+    known, anything_waits = ledger.passed_and_held([one.entry.file_name for one in judged])
+    judged = [one for one in judged if one.entry.file_name not in known]
     waiting: Mapping[tuple[Subject, Metric], Queue] = {}
     if anything_waits:
-        limits = {(one.subject, limit.metric) for whom in limited.values() for one in whom for limit in one.limits}
-        waiting = ledger.queues(limits, [entry.id for entry in batch])
+        limits = {(charge.subject, charge.limit.metric) for one in judged for charge in one.charges}
+        waiting = ledger.queues(limits, [one.entry.id for one in judged])
     asked, requests = [], []
-    for entry in batch:
-        cost = Cost(entry.recipients_total, entry.size_bytes)
-        request = charges(limited[entry.id], cost, rejecting=False, has_session=entry.origin == Origin.SMTP)
-        by_bounces = bounces.charges(limited[entry.id], rejecting=False, has_session=entry.origin == Origin.SMTP)
-        behind = next((c for c in (*request, *by_bounces) if c.enforced and _is_behind(entry, c, waiting)), None)
-        refusal = behind or bounces.refusal(by_bounces, decisions.reached, now)
+    for one in judged:
+        behind = next((c for c in one.charges if c.enforced and _is_behind(one.entry, c, waiting)), None)
+        refusal = behind or bounces.refusal(one.by_bounces, decisions.reached, now)
         if refusal is not None:
-            _hold(decisions, entry, refusal, waiting, None, now)
+            _hold(decisions, one.entry, refusal, waiting, None, now)
         else:
-            asked.append(entry)
-            requests.append(request)
+            asked.append(one)
+            requests.append(one.counted)
     try:
         counted = windows.count(requests)
     except RedisError as error:
         log.warning("Redis is away, nothing is throttled: %s", error)
         windows.mistrust()
-        decisions.going += [(entry, limited[entry.id]) for entry in asked]
+        decisions.going += [(one.entry, one.limited) for one in asked]
         return decisions
-    _note_use(decisions, requests, counted.states)
-    for entry, refusal in zip(asked, counted.refusals, strict=True):
+    _note_use(decisions, counted)
+    for one, refusal in zip(asked, counted.refusals, strict=True):
         if refusal is None:
-            decisions.going.append((entry, limited[entry.id]))
+            decisions.going.append((one.entry, one.limited))
         else:
-            _hold(decisions, entry, refusal, waiting, counted.states, now)
+            _hold(decisions, one.entry, refusal, waiting, counted.states, now)
     return decisions
+
+
+def _judged(decisions: Decisions, entries: Sequence[LeasedEntry], ip_limits: IPLimits) -> list[_Judged]:
+    """The oldest first; those whom every limit has let in at the port go without a question."""
+    found = []
+    batch = sorted(entries, key=lambda entry: entry.id)
+    for entry, limited in zip(batch, of_entries(batch, ip_limits), strict=True):
+        if not limited:
+            continue
+        has_session = entry.origin == Origin.SMTP
+        counted = charges(
+            limited, Cost(entry.recipients_total, entry.size_bytes), rejecting=False, has_session=has_session
+        )
+        by_bounces = bounces.charges(limited, rejecting=False, has_session=has_session)
+        if counted or by_bounces:
+            found.append(_Judged(entry, limited, counted, by_bounces))
+        else:
+            decisions.going.append((entry, limited))
+    return found
 
 
 def _is_behind(entry: LeasedEntry, charge: Charge, waiting: Mapping[tuple[Subject, Metric], Queue]) -> bool:
@@ -126,11 +153,9 @@ def _look(window: Window) -> State | None:
         return None
 
 
-def _note_use(decisions: Decisions, requests: Sequence[Sequence[Charge]], states: Mapping[Window, State]) -> None:
-    limits: dict[Window, HourlyLimit] = {
-        Window(charge.subject, charge.limit.metric): charge.limit for request in requests for charge in request
-    }
-    for window, limit in limits.items():
-        used = states[window].used
-        over = limit.action is ThrottleAction.NONE and used > limit.amount
-        decisions.reached[window.subject, window.metric] = Reached(window.subject, limit, used, None, over=over)
+def _note_use(decisions: Decisions, counted: Counted) -> None:
+    for window, charge in counted.charges.items():
+        used, limit = counted.states[window].used, charge.limit
+        if notices.is_close(used, limit.amount):
+            over = limit.action is ThrottleAction.NONE and used > limit.amount
+            decisions.reached[window] = Reached(charge.subject, limit, used, None, over=over)

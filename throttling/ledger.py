@@ -12,7 +12,7 @@ from django.utils import timezone
 from accounts.models import Metric, ThrottleAction
 from spool import statements
 from spool.envelope import LeasedEntry
-from spool.models.entry import Entry
+from spool.models.entry import Entry, Status
 from throttling.models import HeldEntry, Passage, ThrottleEvent
 from throttling.replay import replay
 from throttling.subjects import Charge, Cost, Limited, Subject, SubjectKind
@@ -23,6 +23,14 @@ KEPT = timedelta(hours=3)
 _COLUMNS = ("file_name", "at", "sender", "domain", "client_ip", "recipients", "size_bytes")
 _INSERT = (
     f"INSERT INTO throttling_passage ({', '.join(_COLUMNS)}) VALUES ({', '.join(['%s'] * len(_COLUMNS))})"  # noqa: S608
+    " ON CONFLICT DO NOTHING"
+)
+_TYPES = ("text", "bigint", "text", "text", "text", "bigint", "bigint")
+# set_config is for this transaction, which is the statement: its commit waits for no disk.
+_INSERT_RELAXED = (
+    "WITH relaxed AS MATERIALIZED (SELECT set_config('synchronous_commit', 'off', true))"  # noqa: S608
+    f" INSERT INTO throttling_passage ({', '.join(_COLUMNS)})"
+    f" SELECT passages.* FROM relaxed, unnest({', '.join(f'%s::{name}[]' for name in _TYPES)}) AS passages"
     " ON CONFLICT DO NOTHING"
 )
 _COLUMN_OF = {
@@ -39,22 +47,6 @@ class Queue:
 
     first: int
     until: datetime
-
-
-@contextmanager
-def relaxed_transaction() -> Iterator[None]:
-    """One transaction that need not reach the disk: a power cut may cost a moment of counting, never mail."""
-    if statements.on_sqlite():
-        statements.execute("PRAGMA synchronous = NORMAL", ())
-        try:
-            with statements.write_transaction():
-                yield
-        finally:
-            statements.execute("PRAGMA synchronous = FULL", ())
-        return
-    with statements.write_transaction():
-        statements.execute("SET LOCAL synchronous_commit TO off", ())
-        yield
 
 
 def passed(names: Sequence[str]) -> set[str]:
@@ -105,27 +97,6 @@ def queues(limits: Collection[tuple[Subject, Metric]], without: Sequence[int]) -
     }
 
 
-def write_passages(entries: Sequence[tuple[LeasedEntry, Sequence[Limited]]], now: datetime) -> None:
-    """Note entries that go on, and that they wait no longer. Call it in a transaction."""
-    moment = int(now.timestamp())
-    rows = []
-    for entry, limited in entries:
-        names = {"sender": "", "domain": "", "client_ip": ""}
-        for one in limited:
-            names[_COLUMN_OF[one.subject.kind]] = one.subject.name
-            names["domain"] = names["domain"] or one.subject.domain
-        rows.append(
-            (
-                entry.file_name, moment, names["sender"], names["domain"], names["client_ip"], entry.recipients_total,
-                entry.size_bytes,
-            )
-        )  # fmt: skip
-    statements.execute_many(_INSERT, rows)
-    held = [entry.id for entry, _ in entries if entry.status == "throttled"]
-    if held:
-        HeldEntry.objects.filter(entry_id__in=held).delete()
-
-
 @dataclass(frozen=True, slots=True)
 class Held:
     """An entry that waits for what `charge` counts, and is looked at again at `until`."""
@@ -136,8 +107,57 @@ class Held:
     reason: str
 
 
-def write_held(held: Sequence[Held], now: datetime) -> None:
-    """Note entries that wait. Call it in a transaction."""
+Going = Sequence[tuple[LeasedEntry, Sequence[Limited]]]
+
+
+def write(going: Going, held: Sequence[Held], now: datetime) -> None:
+    """Note entries that go on, and those that wait. One round trip to PostgreSQL when none waits or has waited.
+
+    It need not reach the disk at once: a power cut may cost a moment of counting, never mail.
+    """
+    passages = _passage_rows(going, int(now.timestamp()))
+    waited = [entry.id for entry, _ in going if entry.status == Status.THROTTLED]
+    if passages and not held and not waited and not statements.on_sqlite():
+        statements.execute(_INSERT_RELAXED, [list(column) for column in zip(*passages, strict=True)])
+    elif passages or held:
+        with _relaxed_transaction():
+            statements.execute_many(_INSERT, passages)
+            HeldEntry.objects.filter(entry_id__in=waited).delete()
+            _write_held(held, now)
+
+
+def _passage_rows(going: Going, moment: int) -> list[tuple[object, ...]]:
+    rows: list[tuple[object, ...]] = []
+    for entry, limited in going:
+        names = {"sender": "", "domain": "", "client_ip": ""}
+        for one in limited:
+            names[_COLUMN_OF[one.subject.kind]] = one.subject.name
+            names["domain"] = names["domain"] or one.subject.domain
+        rows.append(
+            (
+                entry.file_name, moment, names["sender"], names["domain"], names["client_ip"], entry.recipients_total,
+                entry.size_bytes,
+            )
+        )  # fmt: skip
+    return rows
+
+
+@contextmanager
+def _relaxed_transaction() -> Iterator[None]:
+    if statements.on_sqlite():
+        statements.execute("PRAGMA synchronous = NORMAL", ())
+        try:
+            with statements.write_transaction():
+                yield
+        finally:
+            statements.execute("PRAGMA synchronous = FULL", ())
+        return
+    with statements.write_transaction():
+        statements.execute("SET LOCAL synchronous_commit TO off", ())
+        yield
+
+
+def _write_held(held: Sequence[Held], now: datetime) -> None:
     HeldEntry.objects.bulk_create(
         [
             HeldEntry(

@@ -45,12 +45,17 @@ def consider(reached: Iterable[Reached]) -> None:
     """Tell of each limit that is close or reached, unless that was told within the hour."""
     for one in reached:
         level = FULL if one.over or one.used >= one.limit.amount else CLOSE
-        if 100 * one.used < CLOSE * one.limit.amount and not one.over:
+        if not one.over and not is_close(one.used, one.limit.amount):
             continue
         if one.subject.kind is SubjectKind.IP or _was_just_looked_at(one, level):
             continue
         if _claim(one, level, timezone.now()):
             _send(one, level)
+
+
+def is_close(used: int, limit: int) -> bool:
+    """Whether there may be something to tell of."""
+    return 100 * used >= CLOSE * limit
 
 
 def forget() -> None:

@@ -58,9 +58,6 @@ def _decided(batch: Sequence[LeasedEntry], context: StageContext) -> Mapping[int
     if not limits.any_at_all():
         return {}
     decisions = decide(batch, ThrottleSettings.current().ip_limits, context.now)
-    if decisions.going or decisions.held:
-        with ledger.relaxed_transaction():
-            ledger.write_passages(decisions.going, context.now)
-            ledger.write_held(decisions.held, context.now)
+    ledger.write(decisions.going, decisions.held, context.now)
     events.note(decisions.reached.values(), context.now)
     return {held.entry.id: WaitUntil(held.until, Status.THROTTLED, held.reason) for held in decisions.held}

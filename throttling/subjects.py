@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from django.db import models
 
@@ -37,9 +38,8 @@ class SubjectKind(models.TextChoices):
     IP = "ip", "Client IP"
 
 
-@dataclass(frozen=True, slots=True)
-class Subject:
-    """One of them: an address, a domain's name or an IP address."""
+class Subject(NamedTuple):
+    """One of them: an address, a domain's name or an IP address. A tuple, for it is looked up many times a message."""
 
     kind: SubjectKind
     name: str
@@ -74,8 +74,7 @@ class Cost:
         return self.recipients if metric is Metric.RECIPIENTS else self.recipients * self.size_bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Charge:
+class Charge(NamedTuple):
     """`cost` for a subject's limit. Where it is not enforced it is only counted."""
 
     subject: Subject

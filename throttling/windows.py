@@ -10,12 +10,13 @@ anything is counted on it.
 
 from __future__ import annotations
 
+import json
 import math
 import threading
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
-from typing import Any
+from functools import cache, lru_cache
+from typing import Any, NamedTuple
 
 from limits.storage import RedisStorage
 from redis.commands.core import Script
@@ -26,62 +27,58 @@ from throttling.subjects import Charge, Subject
 
 SECONDS = 3600
 _PREFIX = "mailspool:throttle"
+# A script's values must find room on Lua's stack.
+_MOST_AT_ONCE = 1000
 
-# As limits' own acquire_sliding_window.lua does it, for many windows and requests.
+# As limits' own acquire_sliding_window.lua does it, for many windows and requests. ARGV: an hour, and the requests as
+# JSON, each a flat list of (window, cost, limit, enforced or not) for each of its charges.
 _COUNT = """
 local expiry = tonumber(ARGV[1])
 local windows, unknown = #KEYS / 2, {}
-local previous, previous_ttl, current, current_ttl, added, blocked = {}, {}, {}, {}, {}, {}
+local lasts, added, blocked = {}, {}, {}
 for w = 1, windows do
     local ttl = redis.call('PTTL', KEYS[2 * w])
     if ttl <= 0 then
         unknown[#unknown + 1] = w
-    else
-        if ttl < expiry then
-            redis.call('RENAME', KEYS[2 * w], KEYS[2 * w - 1])
-            redis.call('SET', KEYS[2 * w], 0, 'PX', ttl + expiry)
-            ttl = ttl + expiry
-        end
-        previous[w] = tonumber(redis.call('GET', KEYS[2 * w - 1])) or 0
-        previous_ttl[w] = math.max(0, redis.call('PTTL', KEYS[2 * w - 1]))
-        current[w] = tonumber(redis.call('GET', KEYS[2 * w])) or 0
-        current_ttl[w] = ttl
-        added[w] = 0
+    elseif ttl < expiry then
+        redis.call('RENAME', KEYS[2 * w], KEYS[2 * w - 1])
+        ttl = ttl + expiry
+        redis.call('SET', KEYS[2 * w], 0, 'PX', ttl)
     end
+    lasts[w], added[w] = ttl, 0
 end
 if #unknown > 0 then return {0, unknown} end
+local states, faded = redis.call('MGET', unpack(KEYS)), {}
+for w = 1, windows do
+    local previous = tonumber(states[2 * w - 1]) or 0
+    states[2 * w - 1], states[2 * w] = previous, tonumber(states[2 * w])
+    -- The previous window ends an hour before the current one.
+    faded[w] = states[2 * w] + math.floor(previous * (lasts[w] - expiry) / expiry)
+end
 local refusals = {}
-local at = 2
-while at <= #ARGV do
-    local charges = tonumber(ARGV[at])
+for r, charges in ipairs(cjson.decode(ARGV[2])) do
     local refused = 0
-    for c = charges, 1, -1 do
-        local base = at + 4 * (c - 1)
-        local w, cost = tonumber(ARGV[base + 1]), tonumber(ARGV[base + 2])
-        if ARGV[base + 4] == '1' then
-            local used = math.floor(previous[w] * previous_ttl[w] / expiry) + current[w] + added[w]
-            if blocked[w] or used + cost > tonumber(ARGV[base + 3]) then
-                refused, blocked[w] = c, true
-            end
+    for c = #charges - 3, 1, -4 do
+        local w = charges[c]
+        if charges[c + 3] == 1 and (blocked[w] or faded[w] + added[w] + charges[c + 1] > charges[c + 2]) then
+            refused, blocked[w] = (c + 3) / 4, true
         end
     end
     if refused == 0 then
-        for c = 1, charges do
-            local base = at + 4 * (c - 1)
-            local w = tonumber(ARGV[base + 1])
-            added[w] = added[w] + tonumber(ARGV[base + 2])
+        for c = 1, #charges, 4 do
+            local w = charges[c]
+            added[w] = added[w] + charges[c + 1]
         end
     end
-    refusals[#refusals + 1] = refused
-    at = at + 1 + 4 * charges
+    refusals[r] = refused
 end
-local states = {}
 for w = 1, windows do
-    if added[w] > 0 then redis.call('INCRBY', KEYS[2 * w], string.format('%.0f', added[w])) end
-    states[w] = {string.format('%.0f', previous[w]), previous_ttl[w],
-                 string.format('%.0f', current[w] + added[w]), current_ttl[w]}
+    if added[w] > 0 then
+        redis.call('INCRBY', KEYS[2 * w], string.format('%.0f', added[w]))
+        states[2 * w] = states[2 * w] + added[w]
+    end
 end
-return {1, refusals, states}
+return {1, refusals, states, lasts}
 """
 
 # Whoever comes first fills a window; nobody has counted on it before.
@@ -98,9 +95,8 @@ end
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Window:
-    """What is counted for whom."""
+class Window(NamedTuple):
+    """What is counted for whom. A tuple, for it is looked up many times for each message."""
 
     subject: Subject
     metric: Metric
@@ -131,10 +127,11 @@ EMPTY = State(0, 0.0, 0, 2.0 * SECONDS)
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """For each request what refused it (None: it was counted), and how the windows stand now."""
+    """For each request what refused it (None: it was counted), how the windows stand now, and a charge to each."""
 
     refusals: list[Charge | None]
     states: Mapping[Window, State]
+    charges: Mapping[Window, Charge]
 
 
 def count(requests: Sequence[Sequence[Charge]]) -> Counted:
@@ -143,25 +140,34 @@ def count(requests: Sequence[Sequence[Charge]]) -> Counted:
     Once a window has refused one it refuses all that follow: none may overtake. One round trip, and two more with a
     look at the ledger when a window is not known. Raises redis.RedisError and django.db.Error.
     """
-    windows = list(dict.fromkeys(Window(c.subject, c.limit.metric) for request in requests for c in request))
-    places = {window: place for place, window in enumerate(windows, 1)}
-    arguments: list[int] = []
+    places: dict[Window, int] = {}
+    charges: dict[Window, Charge] = {}
+    asked: list[list[int]] = []
     for request in requests:
-        arguments.append(len(request))
+        flat: list[int] = []
         for charge in request:
-            place = places[Window(charge.subject, charge.limit.metric)]
-            arguments += [place, charge.cost, charge.limit.amount, int(charge.enforced)]
-    refusals, states = _ask(windows, arguments)
+            window = Window(charge.subject, charge.limit.metric)
+            place = places.get(window)
+            if place is None:
+                place = places[window] = len(places) + 1
+                charges[window] = charge
+            flat += (place, charge.cost, charge.limit.amount, 1 if charge.enforced else 0)
+        asked.append(flat)
+    windows = list(places)
+    refusals, states = _ask(windows, asked)
     return Counted(
         [request[number - 1] if number else None for request, number in zip(requests, refusals, strict=True)],
-        dict(zip(windows, states, strict=True)),
-    )
+        dict(zip(windows, states, strict=True)), charges,
+    )  # fmt: skip
 
 
 def look(windows: Iterable[Window]) -> dict[Window, State]:
     """How windows stand, without counting anything. Raises as `count`."""
     wanted = list(dict.fromkeys(windows))
-    return dict(zip(wanted, _ask(wanted, [])[1], strict=True))
+    states: list[State] = []
+    for start in range(0, len(wanted), _MOST_AT_ONCE):
+        states += _ask(wanted[start : start + _MOST_AT_ONCE], [])[1]
+    return dict(zip(wanted, states, strict=True))
 
 
 _mistrusted = threading.Event()
@@ -178,23 +184,23 @@ def clear(subject: Subject) -> None:
     _storage().get_connection().delete(*_keys(windows))
 
 
-def _ask(windows: list[Window], arguments: list[int]) -> tuple[list[int], list[State]]:
+def _ask(windows: list[Window], asked: list[list[int]]) -> tuple[list[int], list[State]]:
     if not windows:
-        return [0] * len(arguments), []
+        return [0] * len(asked), []
     keys = _keys(windows)
     if _mistrusted.is_set():
         _storage().reset()
         _mistrusted.clear()
+    requests = json.dumps(asked)
     while True:
-        answer: Any = _script(_COUNT)(keys=keys, args=[SECONDS * 1000, *arguments])
+        answer: Any = _script(_COUNT)(keys=keys, args=[SECONDS * 1000, requests])
         if answer[0]:
-            return answer[1], [_state(values) for values in answer[2]]
+            _, refusals, values, lasts = answer
+            return refusals, [
+                State(previous, max(0, last / 1000 - SECONDS), current, last / 1000)
+                for previous, current, last in zip(values[::2], values[1::2], lasts, strict=True)
+            ]
         _fill([windows[place - 1] for place in answer[1]])
-
-
-def _state(values: Sequence[Any]) -> State:
-    previous, previous_ms, current, current_ms = (int(value) for value in values)
-    return State(previous, previous_ms / 1000, current, current_ms / 1000)
 
 
 def _fill(windows: list[Window]) -> None:
@@ -210,12 +216,15 @@ def _fill(windows: list[Window]) -> None:
 
 
 def _keys(windows: Iterable[Window]) -> list[str]:
-    storage = _storage()
-    return [
-        storage.prefixed_key(name(window.key))
-        for window in windows
-        for name in (storage._previous_window_key, storage._current_window_key)
-    ]
+    return [key for window in windows for key in _keys_of(window)]
+
+
+@lru_cache(10_000)
+def _keys_of(window: Window) -> tuple[str, str]:
+    storage, key = _storage(), window.key
+    return (
+        storage.prefixed_key(storage._previous_window_key(key)), storage.prefixed_key(storage._current_window_key(key)),
+    )  # fmt: skip
 
 
 @cache
