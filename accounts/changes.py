@@ -1,53 +1,75 @@
-"""What was changed about a user, in words: for the record of who changed what."""
+"""What was changed about a user, domain or list, in words: for the record of who changed what."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from django.db.models import Model
+
 from accounts import history
 from accounts.actor import Actor
-from accounts.models import User
+from accounts.models import Domain, MailingList, User
+from accounts.models.limits import SendingLimits
 
+Row = User | Domain | MailingList
+
+_BY_THE_HOUR = tuple(field.name for field in SendingLimits._meta.get_fields())
 # In the order of how much they tell about a stolen account.
-FIELDS = (
+_OF_USERS = (
     "forward_to", "forward_keeps_copy", "role", "status", "email", "name", "mailbox_mb", "max_message_kb",
-    "max_recipients",
+    "max_recipients", *_BY_THE_HOUR,
 )  # fmt: skip
+_OF_DOMAINS = (
+    "name", "catch_all", "max_users", "max_message_kb", "max_recipients", *_BY_THE_HOUR, "bounces_per_hour",
+    "bounces_action",
+)  # fmt: skip
+_OF_LISTS = ("address", "owner", "posting", "enabled", *_BY_THE_HOUR)
+_FIELDS: dict[type[Model], tuple[str, ...]] = {User: _OF_USERS, Domain: _OF_DOMAINS, MailingList: _OF_LISTS}
+_LABELS = {
+    "forward_to": "forwarding", "messages_action": "beyond them", "bandwidth_action": "beyond it",
+    "recipients_action": "beyond them", "bounces_action": "beyond them",
+}  # fmt: skip
 
 
-def remember(user: User) -> dict[str, Any]:
-    """What to compare with, later."""
-    return {name: getattr(user, name) for name in FIELDS}
+def stored(row: Row) -> dict[str, Any]:
+    """What to compare with, later: as the database has it now; empty for what is not there."""
+    return type(row)._default_manager.filter(pk=row.pk).values(*_FIELDS[type(row)]).first() or {}
 
 
-def stored(user: User) -> dict[str, Any]:
-    """The same as the database has it now; empty for a user that is not there."""
-    return User.objects.filter(pk=user.pk).values(*FIELDS).first() or {}
+def describe(before: dict[str, Any], row: Row) -> str:
+    """ "Forwarding: nobody → eve@example.net; messages per hour: 100 → 500." Empty when nothing was changed."""
+    now = {name: getattr(row, type(row)._meta.get_field(name).attname) for name in _FIELDS[type(row)]}  # type: ignore[union-attr]
+    return in_words(type(row), before, now)
 
 
-def describe(before: dict[str, Any], user: User) -> str:
-    """ "Forwarding: nobody → eve@example.net; status: Enabled → Disabled." Empty when nothing was changed."""
+def in_words(model: type[Model], before: dict[str, Any], now: dict[str, Any]) -> str:
+    """The same of values by the names of their fields."""
     parts = []
-    for name in FIELDS:
-        now = getattr(user, name)
-        if name in before and before[name] != now:
-            field: Any = User._meta.get_field(name)
-            label = "forwarding" if name == "forward_to" else str(field.verbose_name)
-            parts.append(f"{label}: {_shown(name, before[name])} → {_shown(name, now)}")
+    for name, value in now.items():
+        if name in before and before[name] != value:
+            field: Any = model._meta.get_field(name)
+            label = _LABELS.get(name, str(field.verbose_name))
+            parts.append(f"{label}: {_shown(field, before[name])} → {_shown(field, value)}")
     text = "; ".join(parts)
     return text[:1].upper() + text[1:]
 
 
-def record(actor: Actor, before: dict[str, Any], user: User) -> None:
+def record(actor: Actor, before: dict[str, Any], row: Row, action: str = "") -> None:
     """Write down what differs, if anything does."""
-    if text := describe(before, user):
-        history.record(actor, "change user", user.email, text, user=user)
+    if text := describe(before, row):
+        action = action or f"change {'list' if isinstance(row, MailingList) else row._meta.model_name}"
+        history.record(actor, action, str(row), text, user=row if isinstance(row, User) else None)
 
 
-def _shown(name: str, value: Any) -> str:
-    if name == "forward_to":
+def _shown(field: Any, value: Any) -> str:
+    if field.name == "forward_to":
         return ", ".join(str(value).split()) or "nobody"
+    if field.is_relation:
+        related = field.related_model._default_manager.filter(pk=value).first()
+        return str(related) if related is not None else "nobody"
     if isinstance(value, bool):
         return "yes" if value else "no"
-    field: Any = User._meta.get_field(name)
-    return str(dict(field.flatchoices).get(value, value)) if field.choices else str(value) or "empty"
+    if field.choices:
+        # "Delay: send it as the limit allows" explains itself; its first word will do.
+        return str(dict(field.flatchoices).get(value, value)).partition(":")[0]
+    return f"{value:,}" if isinstance(value, int) else str(value) or "empty"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from django.dispatch import Signal
@@ -25,6 +26,18 @@ def record(actor: Actor, action: str, on: str, outcome: str, *, user: User | Non
     )  # fmt: skip
     recorded.send(sender=AccountEvent, event=event, actor=actor)
     return event
+
+
+def record_many(actor: Actor, action: str, done: Iterable[tuple[str, str, int | None]]) -> None:
+    """One thing that was done to many: (on, outcome, the user's key) of each. Whoever listens gets none of these."""
+    now = timezone.now()
+    AccountEvent.objects.bulk_create(
+        AccountEvent(
+            at=now, actor=actor.name, source=actor.source, action=action, on=on[:320], outcome=outcome[:500],
+            user_id=key,
+        )
+        for on, outcome, key in done
+    )  # fmt: skip
 
 
 def forget(now: datetime) -> int:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from django.db import transaction
 from django.db.models import Model, Q, QuerySet
 
-from accounts import directory
+from accounts import changes, directory, history
+from accounts.actor import Actor
 from accounts.models import Domain, DomainDefaults, DomainUserDefaults, User, UserDefaults
 
 MOST_EXAMPLES = 20
+_AT_A_TIME = 1000
 Defaults = DomainDefaults | UserDefaults | DomainUserDefaults
 
 
@@ -65,15 +68,52 @@ def preview(defaults: Defaults, fields: Iterable[str], rows: QuerySet[Domain] | 
 
 
 @transaction.atomic
-def propagate(defaults: Defaults, fields: Iterable[str], rows: QuerySet[Domain] | QuerySet[User]) -> int:
+def propagate(actor: Actor, defaults: Defaults, fields: Iterable[str], rows: QuerySet[Domain] | QuerySet[User]) -> int:
     """Give `rows` the values that the defaults have in `fields`; returns how many differed.
 
-    One statement, however many rows. Raises NoFieldChosen, NoSuchDefault.
+    What each of them had is written down. Raises NotAllowed, NoFieldChosen, NoSuchDefault.
     """
+    if isinstance(defaults, DomainUserDefaults):
+        actor.require_domain(defaults.domain)
+    else:
+        actor.require_administration()
     values = _values(defaults, fields)
     # First, for its lock: who changes many rows must not wait for one who waits for this.
     directory.changed()
-    return _differing(rows, values).update(**values)
+    differing = _differing(rows, values)
+    for before in _batched(differing.order_by("pk").values("pk", _name_of(rows.model), *values).iterator(), _AT_A_TIME):
+        _write_down(actor, rows.model, before, values)
+    changed = differing.update(**values)
+    labels = fields_of(defaults)
+    what = ", ".join(f"{labels[name]} {value}" for name, value in values.items())
+    history.record(actor, "propagate defaults", _scope(defaults), f"{what}: {changed} changed")
+    return changed
+
+
+def _batched(rows: Iterator[dict[str, Any]], size: int) -> Iterator[list[dict[str, Any]]]:
+    while batch := list(islice(rows, size)):
+        yield batch
+
+
+def _name_of(model: type[Model]) -> str:
+    return "email" if model is User else "name"
+
+
+def _write_down(actor: Actor, model: type[Model], rows: Sequence[dict[str, Any]], values: dict[str, Any]) -> None:
+    """In the history of each row what it had; not each in the audit, which gets one line for all."""
+    history.record_many(
+        actor, "propagate defaults",
+        [
+            (row[_name_of(model)], changes.in_words(model, row, values), row["pk"] if model is User else None)
+            for row in rows
+        ],
+    )  # fmt: skip
+
+
+def _scope(defaults: Defaults) -> str:
+    if isinstance(defaults, DomainUserDefaults):
+        return defaults.domain.name
+    return "users" if isinstance(defaults, UserDefaults) else "domains"
 
 
 def _values(defaults: Defaults, fields: Iterable[str]) -> dict[str, Any]:

@@ -39,6 +39,8 @@ MAILSPOOL_PROXIES = env.list("MAILSPOOL_PROXIES", default=[])
 MAILSPOOL_METRICS_TOKEN = env.str("MAILSPOOL_METRICS_TOKEN", default="")
 # Networks that webhooks of alerts may reach although they are not the Internet's.
 MAILSPOOL_WEBHOOK_NETWORKS = env.list("MAILSPOOL_WEBHOOK_NETWORKS", default=[])
+# A database of countries by IP address, in MaxMind's format; without one the guard goes by networks alone.
+MAILSPOOL_GEOIP_DATABASE = env.str("MAILSPOOL_GEOIP_DATABASE", default="")
 CSRF_TRUSTED_ORIGINS = env.list("MAILSPOOL_TRUSTED_ORIGINS", default=[])
 
 INSTALLED_APPS = [

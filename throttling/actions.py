@@ -9,11 +9,12 @@ import logging
 from dataclasses import dataclass
 from typing import Any
 
+from django.core.exceptions import ValidationError
 from django.utils import timezone
 from redis.exceptions import RedisError
 
 from accounts import actions as accounts_actions
-from accounts import securing
+from accounts import changes, securing
 from accounts.addresses import InvalidAddress
 from accounts.models import Domain, MailingList, Metric, Role, Status, User
 from accounts.models.limits import MB
@@ -53,6 +54,11 @@ class Released:
     subject: Subject
     messages: int
     events: int
+
+    @property
+    def sentence(self) -> str:
+        went = "1 message goes" if self.messages == 1 else f"{self.messages:,} messages go"
+        return f"{self.subject} is released: {went} now, and counting begins anew."
 
 
 def find(name: str) -> Subject:
@@ -121,16 +127,17 @@ def set_limits(
     known = DOMAIN_FIELDS if isinstance(row, Domain) else FIELDS
     if unknown := sorted(fields.keys() - set(known)):
         raise NoSuchSubject(f"{subject} has no limit {unknown[0]}; there are {', '.join(known)}.")
+    _require_within(actor, subject, fields)
     if dry_run:
         for name, value in fields.items():
             setattr(row, name, value)
         row.full_clean()
         return row
-    event = audit.begin(actor, "throttle set", str(subject), parameters=fields, matched=1)
+    before = changes.stored(row)
     accounts_actions.change(row, **fields)
+    changes.record(actor, before, row, "throttle set")
     bounces.forget()
     _wake(subject)
-    audit.end(event, Tally(1), "set")
     return row
 
 
@@ -148,6 +155,17 @@ def raise_limit(actor: Actor, subject: Subject, metric: Metric, number: int) -> 
         raise NothingToRelease(f"That is not more than the limit of {amount(metric, limit.amount)} that there is.")
     fields: dict[str, Any] = {_FIELD_OF[metric]: number}
     return set_limits(actor, subject, **fields)
+
+
+def raise_to(actor: Actor, subject: Subject, metric: Metric, text: str) -> str:
+    """`raise_limit` by what somebody wrote; a sentence. Raises as that."""
+    _require(actor, subject)
+    number = text.strip()
+    if not (number.isascii() and number.isdigit()) or len(number) > 9:
+        raise ValidationError("Write the new limit as a whole number.")
+    raise_limit(actor, subject, metric, int(number))
+    in_units = " MB" if metric is Metric.BANDWIDTH else ""
+    return f"The limit of {subject} for {metric.label} is now {int(number):,}{in_units} an hour."
 
 
 def disable(actor: Actor, subject: Subject) -> User:
@@ -172,6 +190,21 @@ def _require(actor: Actor, subject: Subject) -> None:
     own = subject.kind in (SubjectKind.USER, SubjectKind.LIST) and actor.domain and subject.domain == actor.domain
     if actor.role is not Role.DOMAIN_ADMINISTRATOR or not own:
         raise NotAllowed("Only a system administrator may do that; a domain administrator for users and lists.")
+    administrators = User.objects.filter(email=subject.name, role=Role.SYSTEM_ADMINISTRATOR)
+    if subject.kind is SubjectKind.USER and administrators.exists():
+        raise NotAllowed("Only a system administrator may do that to a system administrator.")
+
+
+def _require_within(actor: Actor, subject: Subject, fields: dict[str, Any]) -> None:
+    """Domain administrators grant no more than their domain has."""
+    if actor.role is Role.SYSTEM_ADMINISTRATOR:
+        return
+    domain = accounts_actions.get_domain(subject.domain)
+    for name, value in fields.items():
+        most = getattr(domain, name) if name.endswith("_per_hour") else 0
+        if most and value > most:
+            label = str(Domain._meta.get_field(name).verbose_name)  # type: ignore[union-attr]
+            raise NotAllowed(f"{domain.name} itself may have {most:,} at most ({label}).")
 
 
 def _row_named(name: str) -> User | MailingList | Domain | None:
@@ -214,5 +247,5 @@ def _clear_counters(subject: Subject) -> None:
 
 __all__ = [
     "NoSuchSubject", "NotAllowed", "NothingToRelease", "Released", "disable", "find", "raise_limit",
-    "release", "row_of", "set_limits", "subject_of",
+    "raise_to", "release", "row_of", "set_limits", "subject_of",
 ]  # fmt: skip

@@ -17,12 +17,14 @@ from django.db.models.functions import TruncHour
 from django.utils import timezone
 
 from accounts import actions as accounts_actions
-from accounts.models import Role, Status, ThrottleAction, User
+from accounts import changes
+from accounts.models import Login, Role, Status, ThrottleAction, User
 from spool import statements
 from spool.actions import Actor, NotAllowed, audit, perform
 from spool.actions.verb import Tally
 from spool.filters import SpoolFilter
 from spool.models import Entry, ReceivedBounce, Trace
+from throttling.countries import country_of
 from throttling.models import GuardAction, GuardEvent, GuardPolicy
 
 log = logging.getLogger(__name__)
@@ -41,6 +43,7 @@ class Behaviour:
     new_recipients: int
     bounces: int
     new_networks: Sequence[str]
+    new_countries: Sequence[str]
 
 
 def look(now: datetime) -> list[GuardEvent]:
@@ -71,15 +74,20 @@ def evidence(policy: GuardPolicy, behaviour: Behaviour) -> list[str]:
     if 0 < policy.bounces <= behaviour.bounces:
         found.append(f"Got {behaviour.bounces:,} bounces in the last hour.")
     if 0 < policy.new_networks <= len(behaviour.new_networks):
-        found.append(
-            f"Sent from {len(behaviour.new_networks):,} networks not seen in the 30 days before:"
-            f" {', '.join(behaviour.new_networks[:5])}."
-        )
+        found.append(_seen_from("network", "networks", behaviour.new_networks))
+    if 0 < policy.new_countries <= len(behaviour.new_countries):
+        found.append(_seen_from("country", "countries", behaviour.new_countries))
     return found
 
 
+def _seen_from(one: str, many: str, names: Sequence[str]) -> str:
+    first, more = ", ".join(names[:5]), f" and {len(names) - 5:,} more" if len(names) > 5 else ""
+    what = one if len(names) == 1 else many
+    return f"Sent or logged in from {len(names):,} {what} not seen in the 30 days before: {first}{more}."
+
+
 def behaviour_of(address: str, now: datetime) -> Behaviour:
-    """By the trace, by what is still in the spool, and by the bounces."""
+    """By the trace, by what is still in the spool, by the bounces, and by the logins."""
     hour, past = now - _HOUR, now - _PAST
     mine = Trace.objects.filter(sender=address, auth_user=address)
     recent, before = mine.filter(ended__gt=hour), mine.filter(ended__lte=hour, ended__gt=past)
@@ -87,14 +95,16 @@ def behaviour_of(address: str, now: datetime) -> Behaviour:
     gone = recent.filter(created__gt=hour).values("file_name").distinct()
     hours = before.annotate(hour=TruncHour("ended")).values("hour").annotate(n=Count("file_name", distinct=True))
     known = before.values("recipient")
+    logins = Login.objects.filter(user__email=address, last__gt=past)
+    earlier = {*_addresses(before), *logins.filter(first__lte=hour).values_list("ip", flat=True)}
+    lately = {*_addresses(recent), *_addresses(waiting), *logins.filter(last__gt=hour).values_list("ip", flat=True)}
     return Behaviour(
         messages=gone.exclude(file_name__in=waiting.values("file_name")).count() + waiting.count(),
         busiest_hour=max((row["n"] for row in hours), default=0),
         new_recipients=recent.exclude(recipient__in=known).values("recipient").distinct().count(),
         bounces=ReceivedBounce.objects.filter(user=address, received__gt=hour).count(),
-        new_networks=sorted(
-            _networks([*_addresses(recent), *_addresses(waiting)]) - _networks(_addresses(before))
-        ),
+        new_networks=_with_countries(_networks(lately) - _networks(earlier)),
+        new_countries=sorted(_countries(lately) - _countries(earlier)),
     )  # fmt: skip
 
 
@@ -112,7 +122,9 @@ def undo(actor: Actor, event: GuardEvent) -> str:
     written = audit.begin(actor, "guard undo", event.user, matched=1)
     user = User.objects.filter(email=event.user).first()
     if user is not None:
+        before = changes.stored(user)
         accounts_actions.change(user, **event.before)
+        changes.record(actor, before, user, "guard undo")
     if event.action != GuardAction.DELAY:
         held = Entry.objects.filter(auth_user=event.user, hold=True, hold_reason=REASON)
         perform("release", list(held.values_list("pk", flat=True)), Actor.system())
@@ -163,12 +175,26 @@ def _take(user: User, policy: GuardPolicy, behaviour: Behaviour) -> dict[str, ob
     before = {"messages_per_hour": user.messages_per_hour, "messages_action": user.messages_action}
     usual = max(behaviour.busiest_hour, _LEAST_PEAK)
     limit = min(usual, user.messages_per_hour) if user.messages_per_hour else usual
+    stored = changes.stored(user)
     accounts_actions.change(user, messages_per_hour=limit, messages_action=ThrottleAction.DELAY)
+    changes.record(Actor.system(), stored, user, "guard")
     return before
 
 
 def _addresses(rows: object) -> Iterable[str]:
     return rows.order_by().values_list("client_ip", flat=True).distinct()  # type: ignore[attr-defined, no-any-return]
+
+
+def _with_countries(networks: Iterable[str]) -> list[str]:
+    """ "198.51.100.0/24 (Netherlands)"."""
+    return [
+        f"{network} ({country})" if (country := country_of(network.partition("/")[0])) else network
+        for network in sorted(networks)
+    ]
+
+
+def _countries(addresses: Iterable[str]) -> set[str]:
+    return {country for address in addresses if (country := country_of(address))}
 
 
 def _networks(addresses: Iterable[str]) -> set[str]:

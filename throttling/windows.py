@@ -38,6 +38,11 @@ local windows, unknown = #KEYS / 2, {}
 local lasts, added, blocked = {}, {}, {}
 for w = 1, windows do
     local ttl = redis.call('PTTL', KEYS[2 * w])
+    if ttl > 2 * expiry then
+        -- The clock was set back: it would last too long, and the hour before would weigh too much.
+        redis.call('DEL', KEYS[2 * w - 1], KEYS[2 * w])
+        ttl = 0
+    end
     if ttl <= 0 then
         unknown[#unknown + 1] = w
     elseif ttl < expiry then

@@ -37,6 +37,11 @@ def amount(metric: Metric, number: int) -> str:
     return f"{number / MB:,.1f}".removesuffix(".0") + " MB"
 
 
+def unit(metric: Metric) -> str:
+    """What limits are given in."""
+    return "MB" if metric is Metric.BANDWIDTH else metric.value
+
+
 def reason(reached: Reached) -> str:
     """ "ann@example.org has sent 100 messages in the last hour, of 100 allowed"."""
     limit = reached.limit

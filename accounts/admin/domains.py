@@ -16,7 +16,7 @@ from django.utils.html import format_html
 from unfold.admin import ModelAdmin, StackedInline
 from unfold.decorators import action, display
 
-from accounts import actions, history
+from accounts import actions, changes, history
 from accounts.admin.placed import BOUNCE_FIELDS, HOURLY_FIELDS, log
 from accounts.connections.registry import end_quietly
 from accounts.impersonation import actor_of
@@ -109,7 +109,10 @@ class DomainAdmin(ModelAdmin):
                 self.message_user(request, one.sentence, messages.WARNING)
 
     def save_model(self, request: HttpRequest, obj: Domain, form: Any, change: bool) -> None:
+        before = changes.stored(obj)
         super().save_model(request, obj, form, change)
+        if change:
+            changes.record(actor_of(request), before, obj)
         if "status" in form.changed_data and change:
             label = Status(obj.status).label
             history.record(actor_of(request), "status", obj.name, f"Status: {label}")

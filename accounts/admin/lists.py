@@ -17,8 +17,9 @@ from unfold.contrib.filters.admin import AutocompleteSelectFilter
 from unfold.decorators import action
 from unfold.widgets import UnfoldAdminTextareaWidget
 
-from accounts import actions, directory
+from accounts import actions, changes, directory
 from accounts.admin.placed import HOURLY_FIELDS, AddressForm, PlacedForm, addresses_in
+from accounts.impersonation import actor_of
 from accounts.models import ListMember, MailingList
 
 
@@ -82,6 +83,12 @@ class MailingListAdmin(ModelAdmin):
         members = ListMember.objects.filter(mailing_list=OuterRef("pk")).order_by().values("mailing_list")
         total = Coalesce(Subquery(members.annotate(total=Count("pk")).values("total")), 0)
         return super().get_queryset(request).annotate(member_total=total)
+
+    def save_model(self, request: HttpRequest, obj: MailingList, form: Any, change: bool) -> None:
+        before = changes.stored(obj)
+        super().save_model(request, obj, form, change)
+        if change:
+            changes.record(actor_of(request), before, obj)
 
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
         super().save_related(request, form, formsets, change)

@@ -21,6 +21,7 @@ from unfold.widgets import (
 from accounts import actions, propagation
 from accounts.addresses import InvalidAddress
 from accounts.admin.placed import log
+from accounts.impersonation import actor_of
 from accounts.models import Domain, DomainDefaults, User, UserDefaults
 
 ALL, SOME = "all", "some"
@@ -95,7 +96,7 @@ class PropagateView(UnfoldModelAdminViewMixin, FormView):
         preview = propagation.preview(self.defaults, fields, rows)
         if "confirmed" not in self.request.POST or not preview.changing:
             return self.render_to_response(self.get_context_data(form=form, preview=preview))
-        changed = propagation.propagate(self.defaults, fields, rows)
+        changed = propagation.propagate(actor_of(self.request), self.defaults, fields, rows)
         labels = propagation.fields_of(self.defaults)
         what = ", ".join(f"{labels[name]} {getattr(self.defaults, name)}" for name in fields)
         whom = "all" if form.cleaned_data["scope"] == ALL else ", ".join(map(str, [*form.domains, *form.users]))

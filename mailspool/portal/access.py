@@ -32,6 +32,7 @@ DOMAIN = (
     ("Mailing lists", "groups", "portal:lists"),
     ("Defaults for new users", "settings_suggest", "portal:defaults"),
     ("Search by sender", "manage_search", "portal:senders"),
+    ("Throttled Users", "speed", "portal:throttled"),
 )
 
 

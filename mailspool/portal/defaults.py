@@ -34,8 +34,7 @@ def shown(request: HttpRequest, who: Member) -> HttpResponse:
         try:
             preview = propagation.preview(row, chosen, users)
             if what == "propagate":
-                number = propagation.propagate(row, chosen, users)
-                history.record(who.actor, "propagate defaults", who.domain.name, f"{number} users changed")
+                number = propagation.propagate(who.actor, row, chosen, users)
                 messages.success(request, f"{number} of {preview.chosen} users changed.")
                 return HttpResponseRedirect(here)
         except propagation.NoFieldChosen as problem:

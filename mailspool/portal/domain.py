@@ -90,7 +90,7 @@ def edited(request: HttpRequest, who: Member, kind: str, pk: int | None = None) 
     what = KINDS[kind]
     row = get_object_or_404(what.rows(who), pk=pk) if pk is not None else None
     more = {"is_own": True} if kind == "users" and row is not None and row.pk == who.user.pk else {}
-    before = changes.stored(row) if isinstance(row, User) else {}
+    before = changes.stored(row) if isinstance(row, User | MailingList) else {}
     form = what.form(request.POST or None, instance=row, domain=who.domain, initial=_first(who, kind, row), **more)
     if request.method == "POST" and form.is_valid():
         try:
@@ -177,6 +177,7 @@ def _save_list(request: HttpRequest, who: Member, form: Any, before: dict[str, A
     row, is_new = form.instance, form.instance.pk is None
     row.full_clean()
     row.save()
+    changes.record(who.actor, before, row)
     added = actions.add_members(row, form.cleaned_data["new_members"])
     removed = actions.remove_members(row, form.cleaned_data.get("old_members") or [])
     said = f"{added} members added, {removed} removed"

@@ -12,10 +12,14 @@ from django.core.exceptions import ValidationError
 from accounts import propagation
 from accounts.admin.placed import PlacedForm, addresses_in
 from accounts.models import Alias, Domain, DomainUserDefaults, MailingList, Role, Status, User
+from accounts.models.limits import SendingLimits
 
 LIMITS = tuple(propagation.fields_of(DomainUserDefaults()))
+LIST_LIMITS = tuple(field.name for field in SendingLimits._meta.get_fields())
 # Where a domain has its own limit, its administrators may grant its users no more.
-_CAPPED = ("max_message_kb", "max_recipients")
+_CAPPED = (
+    "max_message_kb", "max_recipients", "messages_per_hour", "bandwidth_mb_per_hour", "recipients_per_hour",
+)  # fmt: skip
 
 
 class Looks:
@@ -245,6 +249,7 @@ class ListForm(_InDomain):
             "description",
             "new_members",
             "old_members",
+            *LIST_LIMITS,
         ]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -258,3 +263,7 @@ class ListForm(_InDomain):
 
     def clean_old_members(self) -> list[str]:
         return addresses_in(self.cleaned_data["old_members"])
+
+    def clean(self) -> dict[str, Any] | None:
+        require_within(self, self.domain)
+        return super().clean()

@@ -6,6 +6,7 @@ from django.contrib import messages
 from django.contrib.auth.views import LoginView, LogoutView
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
+from django.utils import timezone
 from django.views.decorators.http import require_GET, require_http_methods
 
 from accounts import actions, changes, propagation
@@ -15,6 +16,8 @@ from accounts.models.limits import SendingLimits
 from mailspool.portal.access import Member, member, page
 from mailspool.portal.forms import ForwardingForm, LoginForm, PasswordForm, SettingsForm
 from spool.models import Entry
+from throttling import events
+from throttling.console.rows import rows
 from throttling.subjects import Subject, SubjectKind
 from throttling.usage import usage
 
@@ -55,6 +58,7 @@ def home(request: HttpRequest, who: Member) -> HttpResponse:
             "in_spool": Entry.objects.filter(auth_user=user.email).count(),
             "login": Login.objects.filter(user=user).order_by("-last").first(),
             "lists": user.owned_lists.count(),
+            "throttled": rows(list(events.of(Subject(SubjectKind.USER, user.email)))), "now": timezone.now(),
         },
     )  # fmt: skip
 

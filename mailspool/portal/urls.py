@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from mailspool.portal import defaults, domain, own, senders, watching
+from mailspool.portal import defaults, domain, own, senders, throttled, watching
 
 app_name = "portal"
 urlpatterns = [
@@ -18,6 +18,8 @@ urlpatterns = [
     path("connections/drop/", watching.drop, name="drop"),
     path("domain/defaults/", defaults.shown, name="defaults"),
     path("domain/senders/", senders.search, name="senders"),
+    path("domain/throttled/", throttled.listed, name="throttled"),
+    path("domain/throttled/<str:verb>/<int:pk>/", throttled.act, name="throttled_act"),
 ]
 for _kind in domain.KINDS:
     _with = {"kind": _kind}

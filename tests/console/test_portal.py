@@ -82,13 +82,13 @@ def user_fields(**fields: object) -> dict[str, object]:
 class TestWho:
     """Each role against each address."""
 
-    ARGUMENTS = {"pk": 1}
+    ARGUMENTS = {"pk": 1, "verb": "release"}
 
     @pytest.mark.parametrize("pattern", urls.urlpatterns, ids=lambda pattern: pattern.name)
     def test_nobody_who_is_not_logged_in_sees_a_page(self, pattern: Any) -> None:
         if pattern.name in ("login", "logout"):
             return
-        arguments = self.ARGUMENTS if "<int:pk>" in str(pattern.pattern) else {}
+        arguments = {name: value for name, value in self.ARGUMENTS.items() if f":{name}>" in str(pattern.pattern)}
         path = reverse(f"portal:{pattern.name}", kwargs=arguments)
         for answer in (Client().get(path), Client().post(path)):
             assert answer.status_code in (302, 405)
@@ -107,7 +107,7 @@ class TestWho:
     )
     @pytest.mark.parametrize("email", ["ann@example.org", "root@example.org"])
     def test_a_domains_pages_are_closed_to_all_but_its_administrators(self, pattern: Any, email: str) -> None:
-        arguments = self.ARGUMENTS if "<int:pk>" in str(pattern.pattern) else {}
+        arguments = {name: value for name, value in self.ARGUMENTS.items() if f":{name}>" in str(pattern.pattern)}
         client, path = browser(email), reverse(f"portal:{pattern.name}", kwargs=arguments)
         assert {client.get(path).status_code, client.post(path).status_code} <= {403, 405}
 
@@ -305,11 +305,11 @@ class TestDomain:
         assert sorted(alias.targets.values_list("address", flat=True)) == ["bob@example.org", "x@y.test"]
         client.post(
             reverse("portal:add_lists"),
-            {"address": "news", "posting": "anyone", "enabled": "on", "new_members": "a@b.test, c@d.test"},
+            {"address": "news", "posting": "anyone", "enabled": "on", "new_members": "a@b.test, c@d.test", **UNLIMITED},
         )
         row = MailingList.objects.get(address="news@example.org")
         path = reverse("portal:edit_lists", args=[row.pk])
-        fields = {"address": "news@example.org", "posting": "members", "enabled": "on"}
+        fields = {"address": "news@example.org", "posting": "members", "enabled": "on", **UNLIMITED}
         client.post(path, {**fields, "old_members": "a@b.test", "new_members": "e@f.test"})
         assert sorted(row.members.values_list("address", flat=True)) == ["c@d.test", "e@f.test"]
         assert "e@f.test" in text(client.get(path))

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from accounts.models import Domain, Metric, Role, Status, User
+from accounts.models import Domain, DomainUserDefaults, Metric, Role, Status, User
 from spool.actions import VERBS, perform, preview
 from spool.actions.actor import Actor, NotAllowed
 from spool.filters import SpoolFilter
@@ -30,6 +30,7 @@ NOT_IMPORTED = (".migrations", ".management", ".wsgi", ".processes", ".manual", 
 OPEN = {
     "accounts.changes.record": "writes down what was done",
     "accounts.history.record": "writes down what was done",
+    "accounts.history.record_many": "writes down what was done",
     "spool.actions.audit.begin": "writes down what was done",
     "spool.actions.audit.account_event": "writes down what was done",
     "security.audit.write": "writes down what was done",
@@ -61,6 +62,7 @@ ARGUMENTS: dict[str, Any] = {
     "what": SpoolFilter(), "form": "csv", "job_id": 10**9, "folder": "x", "action": "delete", "event_id": 10**9,
     "subject": Subject(SubjectKind.USER, "eve@other.test"), "metric": Metric.MESSAGES, "number": 5,
     "event": SimpleNamespace(domain="other.test", pk=10**9),
+    "defaults": DomainUserDefaults(domain=_DOMAIN), "fields": ["mailbox_mb"], "text": "5",
 }  # fmt: skip
 # Of arguments that may be left out, those without which there would be nothing to refuse.
 ALSO = {"spool.actions.undoing.undo": {"event_id"}}

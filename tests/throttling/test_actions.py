@@ -82,6 +82,7 @@ def test_setting_is_written_down_and_checked(throttled: Throttled) -> None:
     assert accounts_actions.get_domain(HERE).bounces_per_hour == 7
     event = AuditEvent.objects.get()
     assert (event.actor, event.action, event.on) == (ROOT.name, "throttle set", HERE)
+    assert event.outcome == "Bounces received per hour: 0 → 7; beyond them: Delay → Reject it"
     with pytest.raises(ValidationError):
         actions.set_limits(ROOT, DOMAIN, messages_action="perhaps")
     with pytest.raises(actions.NoSuchSubject, match="has no limit bounces_per_hour"):

@@ -201,6 +201,18 @@ def test_after_redis_was_emptied_what_waits_in_the_spool_still_counts(server: Se
     assert [server.send().code for _ in range(2)] == [250, 450]
 
 
+def test_after_the_clock_was_set_back_the_limit_is_the_same_and_the_wait_no_longer(server: Server) -> None:
+    server.limit(ANN, messages_per_hour=3, messages_action="reject")
+    assert [server.send().code for _ in range(2)] == [250, 250]
+    with server.mailspool.redis.client() as client:
+        for key in client.keys("mailspool:throttle:*"):
+            client.pexpire(key, client.pttl(key) + 3 * 3_600_000)
+    assert [server.send().code for _ in range(2)] == [250, 450]
+    [(until,)] = server.mailspool.rows("SELECT until FROM throttling_throttleevent")
+    moment = until if isinstance(until, datetime) else datetime.fromisoformat(until).replace(tzinfo=UTC)
+    assert (moment - datetime.now(UTC)).total_seconds() <= 3601
+
+
 def test_a_message_that_is_not_finished_counts_for_nobody(server: Server) -> None:
     server.limit(ANN, messages_per_hour=1, messages_action="reject")
     with submission(server.mailspool.submission_port, ANN, PASSWORD) as client:

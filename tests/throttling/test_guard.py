@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,22 +12,27 @@ from django.urls import reverse
 from django.utils import timezone
 from hypothesis import given
 from hypothesis import strategies as st
+from mmdb_writer import MMDBWriter
+from netaddr import IPSet
 
 from accounts import actions as accounts_actions
-from accounts.models import Role, Status, User
+from accounts.models import Login, Role, Status, User
 from spool.actions import Actor, NotAllowed
 from spool.models import Entry, ReceivedBounce, Trace
 from tests.console.conftest import administrator
 from tests.support.messages import a_submission
 from tests.support.spool_states import take_in
 from throttling import guard
+from throttling.countries import _name, country_of, unreadable
 from throttling.guard import Behaviour, evidence
 from throttling.models import GuardEvent, GuardPolicy
 
 __all__ = ["administrator"]
 ANN, DOMAIN = "ann@example.org", "example.org"
 ROOT = Actor("root@example.org", Role.SYSTEM_ADMINISTRATOR)
-USUAL = {"messages": 60, "busiest_hour": 60, "new_recipients": 0, "bounces": 0, "new_networks": ()}
+USUAL = {
+    "messages": 60, "busiest_hour": 60, "new_recipients": 0, "bounces": 0, "new_networks": (), "new_countries": (),
+}  # fmt: skip
 
 
 def a_behaviour(**fields: Any) -> Behaviour:
@@ -44,6 +50,8 @@ def a_behaviour(**fields: Any) -> Behaviour:
         ({"new_recipients": 100}, "100 recipients never written to"),
         ({"bounces": 20}, "20 bounces"),
         ({"new_networks": ("192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24")}, "3 networks not seen"),
+        ({"new_countries": ("Brazil",)}, None),
+        ({"new_countries": ("Brazil", "Japan")}, "from 2 countries not seen in the 30 days before: Brazil, Japan."),
     ],
 )
 def test_what_speaks_against_somebody(fields: dict[str, Any], words: str | None) -> None:
@@ -130,8 +138,93 @@ def test_new_recipients_networks_and_bounces_are_compared_with_the_past(policy: 
     [event] = guard.look(timezone.now())
     assert event.evidence == [
         "Wrote to 2 recipients never written to in the 30 days before.", "Got 3 bounces in the last hour.",
-        "Sent from 1 networks not seen in the 30 days before: 198.51.100.0/24.",
+        "Sent or logged in from 1 network not seen in the 30 days before: 198.51.100.0/24.",
     ]  # fmt: skip
+
+
+@pytest.fixture
+def countries(settings: Any, tmp_path: Path) -> Path:
+    """A database in MaxMind's format, as an administrator supplies it."""
+    path = tmp_path / "country.mmdb"
+    write_countries(path, {"192.0.2.0/24": "Netherlands", "198.51.100.0/24": "Brazil", "2001:db8::/32": "Japan"})
+    settings.MAILSPOOL_GEOIP_DATABASE = str(path)
+    return path
+
+
+def write_countries(path: Path, of_networks: dict[str, str]) -> None:
+    writer = MMDBWriter(ip_version=6, database_type="Test-Country", ipv4_compatible=True)
+    for network, name in of_networks.items():
+        writer.insert_network(IPSet([network]), {"country": {"iso_code": name[:2].upper(), "names": {"en": name}}})
+    writer.to_db_file(str(path))
+
+
+def logged_in(ip: str, ago: timedelta) -> None:
+    at = timezone.now() - ago
+    Login.objects.create(user=User.objects.get(email=ANN), protocol="imap", ip=ip, day=at.date(), first=at, last=at)
+
+
+def test_logins_and_mail_from_new_countries_are_evidence(policy: GuardPolicy, countries: Path) -> None:
+    GuardPolicy.objects.update(new_networks=0, factor=1000)
+    sent(60, timedelta(days=2))
+    logged_in("192.0.2.200", timedelta(days=5))
+    sent(60, timedelta(minutes=5), ip="192.0.2.99")
+    logged_in("198.51.100.9", timedelta(minutes=20))
+    assert guard.look(timezone.now()) == [], "one new country is a journey"
+    logged_in("2001:db8::7", timedelta(minutes=3))
+    [event] = guard.look(timezone.now())
+    assert event.evidence == ["Sent or logged in from 2 countries not seen in the 30 days before: Brazil, Japan."]
+
+
+def test_networks_are_shown_with_their_country_where_it_is_known(policy: GuardPolicy, countries: Path) -> None:
+    GuardPolicy.objects.update(new_networks=2, factor=1000)
+    sent(60, timedelta(days=2))
+    sent(60, timedelta(minutes=5), ip="198.51.100.9")
+    logged_in("203.0.113.1", timedelta(minutes=3))
+    [event] = guard.look(timezone.now())
+    assert event.evidence == [
+        "Sent or logged in from 2 networks not seen in the 30 days before: 198.51.100.0/24 (Brazil), 203.0.113.0/24."
+    ]
+
+
+def test_without_a_database_there_are_networks_alone(policy: GuardPolicy) -> None:
+    GuardPolicy.objects.update(new_networks=1, new_countries=1, factor=1000)
+    sent(60, timedelta(days=2))
+    sent(60, timedelta(minutes=5), ip="198.51.100.9")
+    [event] = guard.look(timezone.now())
+    assert event.evidence == ["Sent or logged in from 1 network not seen in the 30 days before: 198.51.100.0/24."]
+
+
+def test_a_database_that_is_replaced_is_read_anew(countries: Path) -> None:
+    assert country_of("192.0.2.1") == "Netherlands"
+    assert [country_of(text) for text in ("203.0.113.1", "", "nonsense", "unix:")] == [""] * 4
+    write_countries(countries.with_name("new"), {"192.0.2.0/24": "Belgium"})
+    countries.with_name("new").replace(countries)
+    assert country_of("192.0.2.1") == "Belgium"
+
+
+@pytest.mark.parametrize("content", [None, b"", b"no database at all"])
+def test_a_database_that_can_not_be_read_is_said_at_the_start_and_harms_nothing(
+    settings: Any, tmp_path: Path, content: bytes | None
+) -> None:
+    path = tmp_path / "country.mmdb"
+    if content is not None:
+        path.write_bytes(content)
+    settings.MAILSPOOL_GEOIP_DATABASE = str(path)
+    [warning] = unreadable()
+    assert "countries of IP addresses can't be told" in warning.msg
+    assert country_of("192.0.2.1") == ""
+
+
+@pytest.mark.parametrize(
+    ("record", "name"),
+    [
+        ({"country": {"iso_code": "NL"}}, "NL"), ({"registered_country": {"names": {"en": "Japan"}}}, "Japan"),
+        ({"country": "Brazil", "country_code": "BR"}, "Brazil"), ({"country_code": "BR"}, "BR"), ({}, ""),
+        ({"country": {"names": []}}, ""),
+    ],
+)  # fmt: skip
+def test_the_usual_databases_are_understood(record: dict[str, Any], name: str) -> None:
+    assert _name(record) == name
 
 
 def test_a_disabled_users_mail_is_held_and_goes_on_after_the_undo(policy: GuardPolicy) -> None:

@@ -118,6 +118,24 @@ def test_windows_are_filled_from_the_ledger_after_redis_was_emptied(redis: Any) 
     assert [refused is None for refused in counted.refusals] == [True] * 3 + [False] * 2
 
 
+def test_a_clock_that_is_set_back_neither_prolongs_a_window_nor_counts_more(redis: Any) -> None:
+    """Redis keeps moments: for it, all that it has lasts three hours longer."""
+    ahead = 3 * windows.SECONDS
+    Passage.objects.bulk_create(
+        Passage(file_name=f"{n}.eml", at=int(time()) + ahead - n, sender=ANN.name, recipients=1, size_bytes=1)
+        for n in range(10)
+    )
+    windows.count([[a_charge(amount=100)] for _ in range(10)])
+    with redis.client() as client:
+        for key in client.keys("mailspool:throttle:*"):
+            client.pexpire(key, client.pttl(key) + ahead * 1000)
+    state = windows.look([Window(ANN, Metric.MESSAGES)])[Window(ANN, Metric.MESSAGES)]
+    assert state.used == 10
+    assert state.current_seconds <= 2 * windows.SECONDS
+    counted = windows.count([[a_charge(amount=12)] for _ in range(4)])
+    assert [refused is None for refused in counted.refusals] == [True] * 2 + [False] * 2
+
+
 def test_what_is_cleared_begins_anew() -> None:
     windows.count([[a_charge()] for _ in range(10)])
     windows.clear(ANN)

@@ -21,7 +21,7 @@ class GuardPolicyAdmin(ModelAdmin):
     fieldsets = [
         (None, {"fields": ["domain", "enabled", "dry_run", "action"]}),
         ("What is too much", {
-            "fields": ["least_messages", "factor", "new_recipients", "bounces", "new_networks"],
+            "fields": ["least_messages", "factor", "new_recipients", "bounces", "new_networks", "new_countries"],
             "description": "The last hour of each user is compared with the user's own 30 days before.",
         }),
     ]  # fmt: skip

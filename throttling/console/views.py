@@ -21,7 +21,7 @@ from throttling.console.rows import rows
 from throttling.console.tabs import DOMAIN_KINDS, USER_KINDS
 from throttling.models import ThrottleEvent
 from throttling.subjects import SubjectKind
-from throttling.wording import amount
+from throttling.wording import amount, unit
 
 PAGE = 50
 PREFIX = "admin:throttling_throttleevent_"
@@ -108,19 +108,11 @@ def act(request: HttpRequest, verb: str, pk: int) -> HttpResponse:
 def _do(request: HttpRequest, verb: str, event: ThrottleEvent) -> str:
     actor, subject = actor_of(request), events.subject_of(event)
     if verb == "release":
-        released = actions.release(actor, subject)
-        went = "1 message goes" if released.messages == 1 else f"{released.messages:,} messages go"
-        return f"{subject} is released: {went} now, and counting begins anew."
+        return actions.release(actor, subject).sentence
     if verb == "disable":
         actions.disable(actor, subject)
         return f"{subject} may neither log in nor send any more, and still receives."
-    number = request.POST.get("limit", "").strip()
-    if not (number.isascii() and number.isdigit()) or len(number) > 9:
-        raise ValidationError("Write the new limit as a whole number.")
-    metric = Metric(event.metric)
-    actions.raise_limit(actor, subject, metric, int(number))
-    unit = " MB" if metric is Metric.BANDWIDTH else ""
-    return f"The limit of {subject} for {metric.label} is now {int(number):,}{unit} an hour."
+    return actions.raise_to(actor, subject, Metric(event.metric), request.POST.get("limit", ""))
 
 
 def _dialog(request: HttpRequest, verb: str, event: ThrottleEvent, error: str = "") -> HttpResponse:
@@ -129,9 +121,7 @@ def _dialog(request: HttpRequest, verb: str, event: ThrottleEvent, error: str = 
     context: dict[str, Any] = {
         "verb": verb, "title": _VERBS[verb], "row": row, "event": event, "error": error,
         "limit": request.POST.get("limit"),
-        "unit": {Metric.BANDWIDTH: "MB", Metric.RECIPIENTS: "recipients", Metric.BOUNCES: "bounces"}.get(
-            metric, "messages"
-        ),
+        "unit": unit(metric),
         "now_allowed": amount(metric, event.amount), "place": reverse(f"{PREFIX}act", args=[verb, event.pk]),
     }  # fmt: skip
     return render(request, "throttling/console/_dialog.html", context)

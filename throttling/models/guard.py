@@ -48,7 +48,14 @@ class GuardPolicy(models.Model):
         "new networks per hour",
         default=3,
         validators=[MaxValueValidator(1000)],
-        help_text="Networks (IPv4 /24, IPv6 /48) that the user has not sent from in 30 days; 0 not to look at them.",
+        help_text="Networks (IPv4 /24, IPv6 /48) that the user has neither sent nor logged in from in 30 days;"
+        " 0 not to look at them.",
+    )
+    new_countries = models.PositiveSmallIntegerField(
+        "new countries per hour",
+        default=2,
+        validators=[MaxValueValidator(250)],
+        help_text="The same for countries, where the server has a database of them; 0 not to look at them.",
     )
 
     class Meta:

@@ -14,7 +14,7 @@ from django.db.models import Count, QuerySet
 from rich.console import Console
 from rich.table import Table
 
-from accounts import actions, propagation
+from accounts import actions, changes, propagation
 from accounts.actor import Actor
 from accounts.addresses import InvalidAddress
 from accounts.management import securing
@@ -111,8 +111,12 @@ class Command(BaseCommand):
         targets = options.get("to")
         if not fields and not targets:
             self._stop(f"Say what to change; `account {kind} set --help` lists the options.", USAGE)
-        if fields:
+        if fields and isinstance(row, Alias):
             actions.change(row, **fields)
+        elif fields:
+            before = changes.stored(row)
+            actions.change(row, **fields)
+            changes.record(Actor.at_the_shell(), before, row)
         if isinstance(row, Alias) and targets:
             actions.set_targets(row, targets)
 
@@ -158,7 +162,8 @@ class Command(BaseCommand):
                 self._stop(f"{preview.changing} of {preview.chosen} would change; --yes does it.")
             if input(f"Change {preview.changing} of {preview.chosen}? [y/N] ").strip().lower() not in ("y", "yes"):
                 self._stop("Nothing was changed.")
-        return [{"chosen": preview.chosen, "changed": propagation.propagate(row, options["field"], chosen)}]
+        changed = propagation.propagate(Actor.at_the_shell(), row, options["field"], chosen)
+        return [{"chosen": preview.chosen, "changed": changed}]
 
     def _print(self, rows: list[dict[str, Any]], *, as_json: bool) -> None:
         if as_json:

@@ -1,0 +1,123 @@
+"""For domain administrators: which of their users and lists are over a limit, letting go, and raising limits.
+
+The domain itself is shown too; what its limits are is a system administrator's business.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlencode
+
+from django.contrib import messages
+from django.core.exceptions import ValidationError
+from django.db.models import QuerySet
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import get_object_or_404
+from django.urls import reverse
+from django.utils import timezone
+from django.views.decorators.http import require_GET, require_http_methods
+
+from accounts.directory import bounces_address
+from accounts.models import MailingList, Metric, Role, User
+from mailspool.portal.access import Member, domain_administrator, page
+from spool.models import Status
+from throttling import actions, events
+from throttling.console.rows import Row, rows
+from throttling.models import ThrottleEvent
+from throttling.subjects import SubjectKind
+from throttling.wording import amount, unit
+
+MOST, MOST_PAST = 200, 20
+VERBS = {"release": "Release now", "raise": "Raise limit"}
+_KINDS = (SubjectKind.USER, SubjectKind.LIST, SubjectKind.DOMAIN)
+_PROBLEMS = (actions.NotAllowed, actions.NoSuchSubject, actions.NothingToRelease)
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A row with the links of these pages; empty where there is nothing to lead to."""
+
+    row: Row
+    account: str
+    messages: str
+
+
+@require_GET
+@domain_administrator
+def listed(request: HttpRequest, who: Member) -> HttpResponse:
+    """Who is throttled in the domain now, and who was lately."""
+    within = _within(who)
+    lasting = list(within.filter(ended=None).order_by("-since", "-id")[: MOST + 1])
+    return page(
+        request, who, "portal/throttled.html", "Throttled Users",
+        {
+            "shown": _shown(lasting[:MOST]), "more": len(lasting) > MOST, "now": timezone.now(),
+            "past": rows(list(within.exclude(ended=None).order_by("-id")[:MOST_PAST])),
+        },
+    )  # fmt: skip
+
+
+@require_http_methods(["GET", "POST"])
+@domain_administrator
+def act(request: HttpRequest, who: Member, verb: str, pk: int) -> HttpResponse:
+    """GET: what an action will do, to be agreed to. POST: do it; what can't be done comes back with the reason."""
+    if verb not in VERBS:
+        raise Http404("There is no such action.")
+    event = get_object_or_404(_within(who).exclude(kind=SubjectKind.DOMAIN), pk=pk)
+    error = ""
+    if request.method == "POST":
+        try:
+            messages.success(request, _do(request, who, verb, event))
+            return HttpResponseRedirect(reverse("portal:throttled"))
+        except _PROBLEMS as problem:
+            error = str(problem)
+        except ValidationError as problem:
+            error = " ".join(problem.messages)
+    [row] = rows([event])
+    metric = Metric(event.metric)
+    return page(
+        request, who, "portal/throttled_act.html", f"{VERBS[verb]}: {event.name}",
+        {
+            "verb": verb, "agree": VERBS[verb], "row": row, "event": event, "error": error, "unit": unit(metric),
+            "now_allowed": amount(metric, event.amount), "limit": request.POST.get("limit", ""),
+        },
+    )  # fmt: skip
+
+
+def _do(request: HttpRequest, who: Member, verb: str, event: ThrottleEvent) -> str:
+    subject = events.subject_of(event)
+    if verb == "release":
+        return actions.release(who.actor, subject).sentence
+    return actions.raise_to(who.actor, subject, Metric(event.metric), request.POST.get("limit", ""))
+
+
+def _within(who: Member) -> QuerySet[ThrottleEvent]:
+    """The events of the domain, but for those of system administrators, whose addresses may lie in it."""
+    others = User.objects.filter(domain=who.domain, role=Role.SYSTEM_ADMINISTRATOR)
+    of_domain = ThrottleEvent.objects.filter(domain=who.domain.name, kind__in=_KINDS)
+    return of_domain.exclude(kind=SubjectKind.USER, name__in=others.values("email"))
+
+
+def _shown(lasting: list[ThrottleEvent]) -> list[Shown]:
+    links = _account_links(event.name for event in lasting)
+    return [Shown(row, links.get(row.event.name, ""), _messages_link(row.event)) for row in rows(lasting)]
+
+
+def _account_links(names: Iterable[str]) -> dict[str, str]:
+    wanted = list(names)
+    users: Any = User.objects.filter(email__in=wanted).values_list("email", "pk")
+    lists: Any = MailingList.objects.filter(address__in=wanted).values_list("address", "pk")
+    return {name: reverse("portal:edit_users", args=[pk]) for name, pk in users} | {
+        name: reverse("portal:edit_lists", args=[pk]) for name, pk in lists
+    }
+
+
+def _messages_link(event: ThrottleEvent) -> str:
+    asked = {"status": Status.THROTTLED.value}
+    if event.kind == SubjectKind.USER:
+        asked["sender"] = event.name
+    elif event.kind == SubjectKind.LIST:
+        asked["sender"] = bounces_address(event.name)
+    return f"{reverse('portal:senders')}?{urlencode(asked)}"
