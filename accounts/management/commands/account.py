@@ -111,8 +111,9 @@ class Command(BaseCommand):
         targets = options.get("to")
         if not fields and not targets:
             self._stop(f"Say what to change; `account {kind} set --help` lists the options.", USAGE)
-        if fields and isinstance(row, Alias):
-            actions.change(row, **fields)
+        if isinstance(row, Alias):
+            if fields:
+                actions.change(row, **fields)
         elif fields:
             before = changes.stored(row)
             actions.change(row, **fields)
