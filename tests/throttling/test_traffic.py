@@ -36,7 +36,10 @@ for user, count in each.items():
     with smtplib.SMTP_SSL("127.0.0.1", port, context=context, timeout=60) as client:
         client.login(user, password)
         for n in range(count):
-            client.mail(user)
+            code = client.mail(user)[0]
+            if code != 250:
+                codes[user].append(code)
+                continue
             client.rcpt("someone@far.test")
             name = f"{user.partition('@')[0]}-{number}-{n}"
             content = f"From: {user}\\r\\nSubject: {name}\\r\\nX-Test-Id: {name}\\r\\n\\r\\nHello\\r\\n"
