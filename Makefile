@@ -21,7 +21,7 @@ help:
 	@echo 'make test-system  the long version of tests with other mail servers, kills and full disks; SEEDS="1 2 3"'
 	@echo 'make lint    style, types, Django checks, missing migrations'
 	@echo 'make manual  write docs/commands.md and the completion anew, after a change of a command'
-	@echo 'make bench   mail flow beside Postfix; BENCH= for its options'
+	@echo 'make bench   mail flow beside Postfix, and what counting costs; BENCH= for its options'
 	@echo 'make bench-throttling  what limits by the hour cost'
 	@echo 'make bench-console  lists, searches and bulk actions on a spool of a million; BENCH= for its options'
 	@echo 'make screenshots  take the pictures in docs/images anew'
@@ -56,7 +56,7 @@ bench-throttling: debian-packages dev-venv
 	$(PY) -m bench.throttling $(BENCH)
 
 bench: debian-packages dev-venv
-	$(PY) -m bench.mail_flow $(BENCH)
+	$(PY) -m bench.mail_flow --uncounted $(BENCH)
 
 screenshots: debian-packages dev-venv
 	$(PY) -m tests.support.screenshots

@@ -74,6 +74,7 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
         default=0,
         help="scan by engines that take so many milliseconds (default: none)",
     )
+    parser.add_argument("--uncounted", action="store_true", help="measure what counting the traffic costs, too")
     parser.add_argument("--no-postfix", action="store_true", help="measure Mailspool alone")
     parser.add_argument("--silent-postfix", action="store_true", help="let Postfix write no mail log")
     parser.add_argument("--profile", action="store_true", help="profile listener and worker; spoils the figures")
@@ -154,8 +155,10 @@ def _systems(
             workers=options.workers,
             profile=options.profile,
             engines=engines,
+            counted=counted,
         )
         for database in databases
+        for counted in ((True, False) if options.uncounted else (True,))
     ]
     if not options.no_postfix:
         systems.append(PostfixSystem(sink_port, latency_port, logs=not options.silent_postfix))

@@ -17,6 +17,7 @@ from rich.table import Table
 
 from bench.accounting import Memory
 from bench.runs import Latency
+from bench.systems import uncounted
 
 PEER = "postfix"
 BySessions = dict[str, dict[int, list[float]]]
@@ -45,6 +46,7 @@ def show(results: Results, console: Console) -> None:
     """Print every table."""
     _show_rates("Taking in, messages/s (nothing is delivered)", results.taken, console)
     _show_rates("Relaying, messages/s (smtp-source to smtp-sink)", results.relayed, console)
+    _show_cost_of_counting(results, console)
     _show_cpu(results, console)
     _show_latency(results.latency, console)
     _show_memory(results.memory, console)
@@ -80,6 +82,23 @@ def _ratio(figures: Sequence[float], peers: Sequence[float]) -> str:
     if not ratios or figures is peers:
         return ""
     return f"{statistics.median(ratios):.2f} ({min(ratios):.2f}-{max(ratios):.2f})"
+
+
+def _show_cost_of_counting(results: Results, console: Console) -> None:
+    counted = [name for name in results.relayed if uncounted(name) in results.relayed]
+    if not counted:
+        return
+    table = Table(title="Throughput with counting, by that without it", title_justify="left")
+    for column in ("sessions", "system", "taking in", "relaying"):
+        table.add_column(column, justify="left" if column == "system" else "right")
+    for sessions in results.relayed[counted[0]]:
+        for name in counted:
+            ratios = [
+                _ratio(rates[name][sessions], rates[uncounted(name)][sessions]) if rates else ""
+                for rates in (results.taken, results.relayed)
+            ]
+            table.add_row(str(sessions), name, *ratios)
+    console.print(table)
 
 
 def _show_cpu(results: Results, console: Console) -> None:

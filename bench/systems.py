@@ -69,13 +69,14 @@ class MailspoolSystem(System):
 
     def __init__(
         self, folder: Path, database: str, *, dns: str, sink_port: int, workers: int, profile: bool,
-        engines: tuple[int, int] | None = None,
+        engines: tuple[int, int] | None = None, counted: bool = True,
     ) -> None:  # fmt: skip
-        self.name = f"mailspool/{database}"
+        self.name = f"mailspool/{database}" if counted else uncounted(f"mailspool/{database}")
+        self._counted = counted
         self._engines = engines
         self.sink_port = sink_port
         self.profile = profile
-        self.folder = folder / database
+        self.folder = folder / (database if counted else f"{database}-uncounted")
         self.postgres = PostgresServer() if database == "postgres" else None
         self._dns, self._workers = dns, workers
         self.mailspool: MailspoolUnderTest
@@ -89,6 +90,9 @@ class MailspoolSystem(System):
             self.folder, database_url=url, dns=self._dns, workers=self._workers, from_nothing=True
         )
         self.port = self.mailspool.smtp_port
+        if not self._counted:
+            for daemon in [*self.mailspool.listeners, *self.mailspool.workers]:
+                daemon.command = [sys.executable, "-m", "bench.uncounted", *_arguments(daemon)]
         if self.profile:
             for daemon in [*self.mailspool.listeners, *self.mailspool.workers]:
                 _profiled(daemon, self.folder / f"{daemon.name}.profile")
@@ -175,5 +179,14 @@ class PostfixSystem(System):
 
 def _profiled(daemon: Daemon, output: Path) -> None:
     """Have the process profile its main thread, until it ends by itself."""
-    arguments = daemon.command[daemon.command.index("manage.py") :]
-    daemon.command = [sys.executable, "-m", "cProfile", "-o", str(output), *arguments]
+    daemon.command = [sys.executable, "-m", "cProfile", "-o", str(output), "manage.py", *_arguments(daemon)]
+
+
+def _arguments(daemon: Daemon) -> list[str]:
+    """Of its `manage.py` command."""
+    return daemon.command[daemon.command.index("manage.py") + 1 :]
+
+
+def uncounted(name: str) -> str:
+    """The name of a system like the one of `name` that counts no traffic."""
+    return f"{name}, not counting"
