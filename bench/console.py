@@ -45,6 +45,9 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--no-queries", action="store_true", help="leave out lists, searches and counts")
     parser.add_argument("--no-pages", action="store_true", help="leave out whole pages")
     parser.add_argument("--no-overview", action="store_true", help="leave out the Overview and a day of counts")
+    parser.add_argument(
+        "--only-quarantines", action="store_true", help="time nothing but the pages of both quarantines"
+    )
     parser.add_argument("--no-bulk", action="store_true", help="leave out deleting and undoing while mail flows")
     parser.add_argument("--json", type=Path, default=Path("var/bench/console.json"), help="file of all figures")
     options = parser.parse_args(arguments)
@@ -73,11 +76,17 @@ def _measure(database: str, folder: Path, options: argparse.Namespace, console: 
         try:
             mailspool.prepare()
             entries = options.entries or ENTRIES[database]
-            console.print(f"{database}: filling a spool with {entries:,} entries")
+            figures: dict[str, Any] = {"entries": 0 if options.only_quarantines else entries}
             started = time.monotonic()
-            _child(mailspool, "bench.spool_of", str(entries))
+            if not options.only_quarantines:
+                console.print(f"{database}: filling a spool with {entries:,} entries")
+                _child(mailspool, "bench.spool_of", str(entries))
             _child(mailspool, "bench.quarantine_of", str(QUARANTINED))
-            figures: dict[str, Any] = {"entries": entries, "fill_seconds": round(time.monotonic() - started, 1)}
+            figures["fill_seconds"] = round(time.monotonic() - started, 1)
+            figures["quarantines"] = json.loads(_child(mailspool, "bench.console_pages", "quarantines"))
+            _show(figures["quarantines"], f"{database}: both quarantines, {QUARANTINED:,} messages", console)
+            if options.only_quarantines:
+                return figures
             if not options.no_queries:
                 figures["queries"] = json.loads(_child(mailspool, "bench.console_queries"))
                 _show(figures["queries"], database, console)

@@ -1,4 +1,6 @@
-"""Times the console's whole pages: `python -m bench.console_pages [overview]`, in the environment of a Mailspool.
+"""Times the console's whole pages: `python -m bench.console_pages [overview|quarantines]`.
+
+It runs in the environment of a Mailspool; without a word it is about the pages of the spool.
 
 Each is asked for as a logged-in browser does, through every middleware and template: the server's part is timed.
 Prints JSON: for each page its milliseconds (median, 95th percentile, longest) and its queries.
@@ -21,6 +23,7 @@ from django.test import Client  # noqa: E402
 from django.test.utils import CaptureQueriesContext  # noqa: E402
 
 from accounts.models import Role, User  # noqa: E402
+from quarantine.filters import SORTS as ITEM_SORTS  # noqa: E402
 from quarantine.models import Item  # noqa: E402
 from spool.filters import SORTS  # noqa: E402
 from spool.filters.orders import ONLY_WAITING  # noqa: E402
@@ -28,7 +31,7 @@ from spool.models import Entry, Recipient  # noqa: E402
 from spool.traffic.series import RANGES  # noqa: E402
 
 ROUNDS = 20
-SPAM = "/admin/quarantine/item/spam/"
+SPAM, VIRUS = "/admin/quarantine/item/spam/", "/admin/quarantine/item/virus/"
 SPOOL, WAITING = "/admin/spool/entry/", "/admin/spool/entry/waiting/"
 
 
@@ -44,16 +47,6 @@ def pages() -> dict[str, str]:
         "trace": "/admin/spool/trace/", "trace of an address": f"/admin/spool/trace/?q={middle.sender}",
         "trace of an IP": f"/admin/spool/trace/?q={middle.client_ip}", "audit": "/admin/spool/auditevent/",
     }  # fmt: skip
-    held = Item.objects.filter(kind="spam").order_by("id")[1000]
-    found |= {
-        "spam quarantine": SPAM, "spam quarantine by size": f"{SPAM}?sort=-size_bytes",
-        "spam quarantine, in the middle": f"{SPAM}?after={held.pk + 60_000}.{held.pk + 60_000}",
-        "virus quarantine": "/admin/quarantine/item/virus/",
-        **{f"spam quarantine, {name}": f"{SPAM}?{name}={value}" for name, value in (
-            ("sender", held.sender), ("recipient", held.addresses.partition("\n")[0]), ("subject", "invoice lunch"),
-            ("why", "DMARC"), ("older", "28d"), ("larger", "1MB"),
-        )},
-    }  # fmt: skip
     for sort in SORTS:
         found[f"waiting by {sort}"] = f"{WAITING}?sort={sort}"
         if sort.lstrip("-") not in ONLY_WAITING:
@@ -66,6 +59,39 @@ def pages() -> dict[str, str]:
         "id": middle.file_name, "message-id": middle.message_id,
     }  # fmt: skip
     return found | {f"spool, {name}": f"{SPOOL}?{name}={value}" for name, value in filters.items()}
+
+
+def quarantine_pages() -> dict[str, str]:
+    """Both quarantines: first page, every order, every condition, and some of them together."""
+    held = Item.objects.filter(kind="spam").order_by("id")[1000]
+    caught = Item.objects.filter(kind="virus").order_by("id")[1000]
+    recipient, domain = held.addresses.partition("\n")[0], held.addresses.partition("\n")[0].rpartition("@")[2]
+    middle = held.pk + 60_000
+    found = {
+        "spam": SPAM, "spam, in the middle": f"{SPAM}?after={middle}",
+        "spam, back from the middle": f"{SPAM}?before={middle}", "virus": VIRUS,
+        "virus, recipient": f"{VIRUS}?recipient={caught.addresses.partition(chr(10))[0]}",
+        "virus, why": f"{VIRUS}?why=Win.Test",
+    }  # fmt: skip
+    for sort in ITEM_SORTS:
+        found[f"spam by {sort}"] = f"{SPAM}?sort={sort}"
+        found[f"virus by {sort}"] = f"{VIRUS}?sort={sort}"
+    asked = {
+        "sender": held.sender, "no such sender": "sender=nobody@nowhere.test",
+        "sender's domain": "sender=*@sender7.test", "sender with *": "sender=user77*", "recipient": recipient,
+        "no such recipient": "recipient=nobody@nowhere.test",
+        "recipient's domain": f"recipient=*@{domain}", "large domain": "recipient=*@dest0.test",
+        "recipient with *": "recipient=person77*", "ip": held.client_ip, "auth-user": held.auth_user,
+        "id": held.file_name, "subject": "invoice lunch", "rare subject": f"subject={held.subject}",
+        "no such subject": "subject=unheard of", "why": "DMARC", "why that many have": "why=SPF",
+        "min-score": "60", "direction": "outbound", "older": "28d", "younger": "1h", "larger": "1MB", "smaller": "5KB",
+        "recipient and subject": f"recipient={recipient}&subject={held.subject}",
+        "large domain by size": "recipient=*@dest0.test&sort=-size_bytes",
+        "subject by size": "subject=lunch&sort=-size_bytes",
+    }  # fmt: skip
+    return found | {
+        f"spam, {name}": f"{SPAM}?{value if '=' in value else f'{name}={value}'}" for name, value in asked.items()
+    }
 
 
 def overview_pages() -> dict[str, str]:
@@ -104,4 +130,4 @@ def main(asked: dict[str, str]) -> None:
 
 
 if __name__ == "__main__":
-    main(overview_pages() if sys.argv[1:] == ["overview"] else pages())
+    main({"overview": overview_pages, "quarantines": quarantine_pages}.get(" ".join(sys.argv[1:]), pages)())

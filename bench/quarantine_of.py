@@ -14,7 +14,7 @@ from django.db import connection  # noqa: E402
 from django.utils import timezone  # noqa: E402
 
 from bench.spool_of import WORDS  # noqa: E402
-from quarantine.models import Item, ItemKind  # noqa: E402
+from quarantine.models import Item, ItemAddress, ItemKind  # noqa: E402
 
 BATCH = 5_000
 FINDINGS = [
@@ -27,15 +27,22 @@ def main(items: int) -> None:
     chance = random.Random(2)
     now = timezone.now()
     for start in range(0, items, BATCH):
-        Item.objects.bulk_create(_item(n, items, now, chance) for n in range(start, min(start + BATCH, items)))
+        some = Item.objects.bulk_create(_item(n, items, now, chance) for n in range(start, min(start + BATCH, items)))
+        ItemAddress.objects.bulk_create(
+            ItemAddress(item_id=item.pk, address=address, domain=address.rpartition("@")[2])
+            for item in some for address in item.addresses.splitlines()
+        )  # fmt: skip
     with connection.cursor() as cursor:
-        cursor.execute("ANALYZE")
+        # As PostgreSQL's autovacuum does after so many new rows.
+        cursor.execute("ANALYZE" if connection.vendor == "sqlite" else "VACUUM ANALYZE")
 
 
 def _item(number, items, now, chance):  # type: ignore[no-untyped-def]
     at = now - timedelta(seconds=(items - number) * 29 * 86_400 / items)
     domain = f"sender{chance.randrange(2_000)}.test"
-    addresses = [f"person{chance.randrange(200_000)}@dest{chance.randrange(5_000)}.test" for _ in range(3)]
+    # A tenth of all is for one domain.
+    hosts = [0 if chance.random() < 0.1 else chance.randrange(5_000) for _ in range(3)]
+    addresses = [f"person{chance.randrange(200_000)}@dest{host}.test" for host in hosts]
     virus = number % 10 == 0
     score = None if virus else round(30 + chance.expovariate(0.1), 2)
     row = {"id": 0, "status": "pending", "last_reply": "", "original": ""}
@@ -44,6 +51,7 @@ def _item(number, items, now, chance):  # type: ignore[no-untyped-def]
         subspool="subspool0001", sender=f"user{chance.randrange(20_000)}@{domain}", sender_domain=domain,
         addresses="\n".join(addresses), subject=" ".join(chance.choices(WORDS, k=5)), direction=2,
         client_ip=f"192.0.{chance.randrange(40)}.{chance.randrange(250)}",
+        auth_user=f"user{chance.randrange(20_000)}@{domain}", attempts=chance.choice((0, 0, 0, 1, 5)),
         size_bytes=int(chance.paretovariate(1.2) * 4_000), recipients_total=3, created=at, at=at,
         removal=at + timedelta(days=30), why="Win.Test (clamd)" if virus else f"{score} points: SPF 8, DKIM 8",
         score=score, findings=FINDINGS, entry={"id": number, "subject": "x" * 600},

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from quarantine import digest, removing, taking
+from quarantine.filters import LARGE
 from quarantine.models.count import CheckCount
 from quarantine.models.item import Item, ItemState, Pardon, root
 from spool import packing
@@ -43,9 +44,7 @@ class Quarantine(Holder):
     def examine(self) -> Iterator[Finding]:
         for folder in _folders():
             yield from _strays(folder)
-        for item in Item.objects.filter(state__in=(ItemState.HELD, ItemState.DELETED)).defer(
-            "entry", "recipients", "findings", "addresses"
-        ).iterator(CHUNK):  # fmt: skip
+        for item in Item.objects.filter(state__in=(ItemState.HELD, ItemState.DELETED)).defer(*LARGE).iterator(CHUNK):
             yield from _file_of(item)
 
     def tidy(self, now: datetime) -> None:
@@ -100,7 +99,7 @@ def _bring_in() -> None:
     """Bring files to the quarantine that a crash has left in the spool's folder."""
     days = Item.objects.filter(state=ItemState.HELD).order_by("id")
     last = 0
-    while rows := list(days.filter(id__gt=last).defer("entry", "recipients", "findings", "addresses")[:CHUNK]):
+    while rows := list(days.filter(id__gt=last).defer(*LARGE)[:CHUNK]):
         last = rows[-1].id
         left = [item.entry_id for item in rows if not item.in_quarantine.exists() and item.in_spool.exists()]
         taking.put_files_away(left)

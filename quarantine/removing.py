@@ -13,6 +13,7 @@ from pathlib import Path
 
 from django.db.models import Q
 
+from quarantine import taking
 from quarantine.models.item import Item, ItemState
 from quarantine.taking import locked
 from spool import statements, store, trash
@@ -128,8 +129,7 @@ def remove_rows(ids: Sequence[int]) -> tuple[list[Path], int]:
     rows = locked(Item.objects.filter(id__in=list(ids)).exclude(state=ItemState.MOVING))
     if not rows:
         return [], 0
-    clause, parameters = statements.id_list([item.id for item in rows])
-    statements.execute(f"DELETE FROM quarantine_item WHERE id {clause}", parameters)
+    taking.remove_rows([item.id for item in rows])
     here = [item for item in rows if item.state != ItemState.MOVED]
     return [path for item in here for path in (item.in_quarantine, item.in_spool)], len(rows)
 

@@ -57,6 +57,11 @@ def take(owner: str, caught: Sequence[Caught], now: datetime, days: int) -> set[
             _pack(one, now, days)
         if taken:
             clause, parameters = statements.id_list([one.entry_id for one in taken])
+            statements.execute(
+                "INSERT INTO quarantine_itemaddress (item_id, address, domain) SELECT i.id, r.address, r.domain"
+                f" FROM quarantine_item i JOIN spool_recipient r ON r.entry_id = i.entry_id WHERE i.entry_id {clause}",
+                parameters,
+            )
             statements.execute(f"DELETE FROM spool_recipient WHERE entry_id {clause}", parameters)
             statements.execute(f"DELETE FROM spool_entry WHERE id {clause}", parameters)
     put_files_away([one.entry_id for one in taken])
@@ -170,4 +175,11 @@ def _unpack(items: Sequence[Item], now: datetime) -> None:
     Pardon.objects.bulk_create(
         [Pardon(entry_id=item.entry_id, kind=item.kind, at=now) for item in items], ignore_conflicts=True
     )
+    remove_rows([item.id for item in items])
+
+
+def remove_rows(ids: Sequence[int]) -> None:
+    """Remove the rows of items. Call it in a transaction."""
+    clause, parameters = statements.id_list(ids)
+    statements.execute(f"DELETE FROM quarantine_itemaddress WHERE item_id {clause}", parameters)
     statements.execute(f"DELETE FROM quarantine_item WHERE id {clause}", parameters)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import Any, Self
 
-from quarantine.filters import ItemFilter, count
+from quarantine.filters import LARGE, ItemFilter, count, page
 from quarantine.models.item import Item, ItemState
 from spool.actions.selection import MOST_CHOSEN, Selection
 from spool.filters import Count
@@ -45,7 +45,9 @@ class ItemSelection(Selection):
         return len(self.ids) if self.filter is None else self._items().order_by().count()
 
     def sample(self, size: int) -> list[Any]:
-        return list(self._items().defer("entry", "recipients", "findings", "addresses").order_by("-id")[:size])
+        if self.filter is not None:
+            return page(self.filter, size=size).entries
+        return list(self._items().defer(*LARGE).order_by("-id")[:size])
 
     def chunks(self, cursor: int, last_id: int, size: int) -> Iterator[list[int]]:
         while True:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from django.http import Http404, HttpRequest, HttpResponse, QueryDict
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, QueryDict
 from django.views.decorators.http import require_POST
 
+from quarantine.actions.exporting import export
 from quarantine.actions.selection import ItemSelection
 from quarantine.console.actions import button_named
 from quarantine.console.list_views import URL_NAMES
 from quarantine.filters import ItemFilter
 from quarantine.models.item import ItemKind
+from spool.actions import Refused
 from spool.console.actions import Button
-from spool.console.dialogs import Dialogs, chosen_ids
+from spool.console.dialogs import Dialogs, chosen_ids, download, values_of
+from spool.console.pages import actor_of
 from spool.filters import BadFilter
 
 
@@ -22,9 +25,16 @@ def dialog(request: HttpRequest, name: str) -> HttpResponse:
 
 
 @require_POST
-def perform(request: HttpRequest, name: str) -> HttpResponse:
+def perform(request: HttpRequest, name: str) -> HttpResponseBase:
     """Do it. What can't be done as asked comes back as the dialog, with the reason."""
-    return DIALOGS.perform(request, _button(request, name))
+    button = _button(request, name)
+    if button.url != "export":
+        return DIALOGS.perform(request, button)
+    form = values_of(request, button)["format"]
+    try:
+        return download(export(_selection(request), form, actor_of(request)), form, "quarantine")
+    except (Refused, BadFilter) as error:
+        return DIALOGS.show(request, button, str(error))
 
 
 def _button(request: HttpRequest, name: str) -> Button:
@@ -47,4 +57,8 @@ def _selection(request: HttpRequest) -> ItemSelection:
     return ItemSelection.of(chosen_ids(request))
 
 
-DIALOGS = Dialogs("admin:quarantine_item", lambda name: f"quarantine-{name}", "quarantine-resend", _selection)
+# An export changes nothing: what is counted and shown is the same for every action.
+DIALOGS = Dialogs(
+    "admin:quarantine_item", lambda name: f"quarantine-{'resend' if name == 'export' else name}", "quarantine-resend",
+    _selection,
+)  # fmt: skip

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+from quarantine.actions.exporting import FORMATS
 from quarantine.models.item import ItemKind
 from spool.console.actions import Button, Input
 
 _MOVE = Button("move", "Move Messages", "drive_file_move", "Move",
                (Input("folder", "Folder", help="Only below the folders that the settings allow."),))  # fmt: skip
+_EXPORT = Button("export", "Export", "file_save", "Export", (Input("format", "Format", "choice", choices=FORMATS),))
 _RESCAN = Button("rescan", "Check again", "troubleshoot", "Check again")
 _DELETE = Button("delete", "Delete", "delete", "Delete", danger=True)
 BUTTONS: dict[ItemKind, tuple[Button, ...]] = {
     ItemKind.SPAM: (
         Button("resend", "Resend", "outgoing_mail", "Resend",
                (Input("trust", "Trust their senders from now on", "check"),)),
-        _RESCAN, _MOVE, _DELETE,
+        _RESCAN, _MOVE, _EXPORT, _DELETE,
     ),
-    ItemKind.VIRUS: (Button("resend", "Resend", "outgoing_mail", "Resend"), _RESCAN, _MOVE, _DELETE),
+    ItemKind.VIRUS: (Button("resend", "Resend", "outgoing_mail", "Resend"), _RESCAN, _MOVE, _EXPORT, _DELETE),
 }  # fmt: skip
 
 

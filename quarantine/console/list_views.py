@@ -14,13 +14,14 @@ from django.views.decorators.http import require_GET
 from quarantine.console.actions import BUTTONS
 from quarantine.console.listing import listing, usage
 from quarantine.engines.scanner import scanners_for
-from quarantine.filters import directions, search
+from quarantine.filters import search
 from quarantine.models.antivirus import AntivirusSettings
 from quarantine.models.check import current_checks
 from quarantine.models.item import ItemKind
 from spool.console.pages import is_htmx, page
 from spool.console.tabs import tabs_for
 from spool.filters import BadFilter
+from spool.models import Direction, SavedView
 
 SECTION = "admin:quarantine_item_changelist"
 URL_NAMES = {kind: f"admin:quarantine_item_{kind.value}" for kind in ItemKind}
@@ -70,7 +71,9 @@ def _context(request: HttpRequest, kind: ItemKind) -> dict[str, Any]:
     return {
         "listing": shown, "here": here, "full_path": f"{here}?{request.GET.urlencode()}", "url_name": URL_NAMES[kind],
         "section_link": reverse(SECTION), "kind": kind.value, "kind_label": kind.label, "actions": BUTTONS[kind],
-        "now": timezone.now(), "values": values, "fields": panel, "directions": directions(), "usage": usage(kind),
+        "now": timezone.now(), "values": values, "fields": panel, "usage": usage(kind),
+        "directions": [label.lower() for label in Direction.labels],
+        "saved": SavedView.objects.filter(user=request.user.pk, page=URL_NAMES[kind]),
         "is_scanning": _is_scanning(kind), "open_message": request.GET.get("message", "")[:60],
     }  # fmt: skip
 

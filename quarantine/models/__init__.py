@@ -4,7 +4,8 @@ from quarantine.models.antispam import AntispamSettings, DigestFor, DigestMark, 
 from quarantine.models.antivirus import AntivirusSettings, WhenOversize, WhenUnanswered
 from quarantine.models.check import Check, CheckKind
 from quarantine.models.count import CheckCount
-from quarantine.models.item import Item, ItemKind, ItemState, Pardon
+from quarantine.models.item import Item, ItemAddress, ItemKind, ItemState, Pardon
+from quarantine.models.size import QuarantineSize
 
 __all__ = [
     "AntispamSettings",
@@ -15,9 +16,11 @@ __all__ = [
     "DigestFor",
     "DigestMark",
     "Item",
+    "ItemAddress",
     "ItemKind",
     "ItemState",
     "Pardon",
+    "QuarantineSize",
     "SpamAction",
     "TrustedSender",
     "WhenOversize",

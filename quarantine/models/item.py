@@ -83,12 +83,19 @@ class Item(models.Model):
             models.UniqueConstraint(fields=["file_name"], name="item_file_name"),
         ]
         indexes = [
-            models.Index(fields=["kind", "id"], name="item_held", condition=Q(state="held")),
-            models.Index(fields=["kind", "size_bytes", "id"], name="item_size", condition=Q(state="held")),
-            models.Index(fields=["kind", "sender", "id"], name="item_sender", condition=Q(state="held")),
+            # One for each order of the lists; some answer a condition as well.
+            *(
+                models.Index(fields=["state", "kind", *columns, "id"], name=f"item_{name}")
+                for name, columns in {
+                    "list": (), "by_name": ("file_name",), "by_sender": ("sender_domain", "sender"),
+                    "by_recipients": ("recipients_total",), "by_size": ("size_bytes",), "by_attempts": ("attempts",),
+                    "by_removal": ("removal",), "by_ip": ("client_ip",), "by_user": ("auth_user",),
+                }.items()
+            ),
+            models.Index(fields=["at", "id"], name="item_at"),
             models.Index(fields=["removal", "id"], name="item_removal"),
             models.Index(fields=["gone_at", "id"], name="item_gone", condition=~Q(state="held")),
-        ]
+        ]  # fmt: skip
 
     def __str__(self) -> str:
         return self.file_name
@@ -108,6 +115,24 @@ class Item(models.Model):
         """Where its file is now, if anywhere."""
         here = self.in_quarantine
         return here if here.exists() else self.in_spool
+
+
+class ItemAddress(models.Model):
+    """One recipient of an item, to be found by: whom a message was for is asked more often than anything else."""
+
+    item = models.ForeignKey(Item, on_delete=models.CASCADE, related_name="by_address", db_index=False)
+    address = models.CharField(max_length=320)
+    domain = models.CharField(max_length=255)
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["item"], name="itemaddress_item"),
+            models.Index(fields=["address", "item"], name="itemaddress_address"),
+            models.Index(fields=["domain", "item"], name="itemaddress_domain"),
+        ]
+
+    def __str__(self) -> str:
+        return self.address
 
 
 def root() -> Path:

@@ -8,7 +8,9 @@ import json
 import re
 import zipfile
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from spool.actions import audit
@@ -21,14 +23,23 @@ from spool.models.recipient import Recipient
 from spool.store import path_of
 
 CHUNK = 500
-COLUMNS = (
-    "file_name", "subspool", "sender", "recipients", "recipients_done", "recipients_total", "size_bytes", "attempts",
-    "created", "priority", "status", "next_attempt", "direction", "subject", "message_id", "client_ip", "ehlo_name",
-    "auth_user", "hold", "hold_reason", "last_error",
-)  # fmt: skip
 # A spreadsheet takes a cell that begins with one of these for a formula (OWASP: CSV injection).
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 _FROM_LINE = re.compile(rb"^(>*From )", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """What can be exported: the name of that action in the audit, and how its rows are found.
+
+    `fetch` gives the objects of some ids, `rows` their columns by name, `columns` their order, `path` an object's file.
+    """
+
+    action: str
+    columns: tuple[str, ...]
+    fetch: Callable[[list[int]], list[Any]]
+    rows: Callable[[list[Any]], Iterable[dict[str, Any]]]
+    path: Callable[[Any], Path]
 
 
 def export(what: SpoolFilter | Iterable[int] | Selection, form: str, actor: Actor) -> Iterator[bytes]:
@@ -36,34 +47,33 @@ def export(what: SpoolFilter | Iterable[int] | Selection, form: str, actor: Acto
 
     It is a look, and a copy of people's mail: it is written down too.
     """
+    return export_of(ENTRIES, Selection.of(what), form, actor)
+
+
+def export_of(subject: Exported, selection: Selection, form: str, actor: Actor) -> Iterator[bytes]:
+    """The same for what else there is to export."""
     actor.require_actions()
     if form not in FORMATS:
         raise Refused(f"{form!r} is not a format; there are {', '.join(FORMATS)}.")
-    selection = Selection.of(what)
     chosen = selection.filter.to_json() if selection.filter is not None else {}
-    event = audit.begin(actor, "export", selection.sentence(), chosen=chosen, parameters={"format": form})
-    return _counted(FORMATS[form][0], selection, event)
+    event = audit.begin(actor, subject.action, selection.sentence(), chosen=chosen, parameters={"format": form})
+    return _counted(FORMATS[form][0], subject, selection, event)
 
 
-def _counted(writer: Callable[[Iterator[Entry]], Iterator[bytes]], selection: Selection, event: Any) -> Iterator[bytes]:
+def _counted(writer: Writer, subject: Exported, selection: Selection, event: Any) -> Iterator[bytes]:
     seen = 0
 
-    def entries() -> Iterator[Entry]:
+    def batches() -> Iterator[list[Any]]:
         nonlocal seen
-        for entry in _entries(selection):
-            seen += 1
-            yield entry
+        for ids in selection.chunks(0, selection.last_id(), CHUNK):
+            batch = subject.fetch(ids)
+            seen += len(batch)
+            yield batch
 
     try:
-        yield from writer(entries())
+        yield from writer(subject, batches())
     finally:
         audit.end(event, Tally(seen), "exported")
-
-
-def _entries(selection: Selection) -> Iterator[Entry]:
-    last = Entry.objects.order_by("-id").values_list("id", flat=True).first() or 0
-    for ids in selection.chunks(0, last, CHUNK):
-        yield from Entry.objects.filter(id__in=ids).defer("traceback").order_by("id")
 
 
 class _Pipe(io.RawIOBase):
@@ -84,53 +94,53 @@ class _Pipe(io.RawIOBase):
         return b"".join(pieces)
 
 
-def _zip(entries: Iterator[Entry]) -> Iterator[bytes]:
+def _zip(subject: Exported, batches: Iterator[list[Any]]) -> Iterator[bytes]:
     pipe = _Pipe()
     with zipfile.ZipFile(pipe, "w", zipfile.ZIP_DEFLATED, allowZip64=True) as archive:
-        for entry in entries:
-            content = _content(entry)
-            if content is None:
-                continue
-            info = zipfile.ZipInfo(entry.file_name, entry.created.timetuple()[:6])
+        for one, content in _contents(subject, batches):
+            info = zipfile.ZipInfo(one.file_name, one.created.timetuple()[:6])
             info.external_attr = 0o600 << 16
             archive.writestr(info, content, zipfile.ZIP_DEFLATED)
             yield pipe.take()
     yield pipe.take()
 
 
-def _mbox(entries: Iterator[Entry]) -> Iterator[bytes]:
+def _mbox(subject: Exported, batches: Iterator[list[Any]]) -> Iterator[bytes]:
     """The mboxrd form (RFC 4155): lines that look like a separator are quoted, and can be unquoted."""
-    for entry in entries:
-        content = _content(entry)
-        if content is None:
-            continue
+    for one, content in _contents(subject, batches):
         text = _FROM_LINE.sub(rb">\1", content.replace(b"\r\n", b"\n"))
-        sender = "".join(entry.sender.split()) or "MAILER-DAEMON"
-        created = entry.created.astimezone(UTC)
+        sender = "".join(one.sender.split()) or "MAILER-DAEMON"
+        created = one.created.astimezone(UTC)
         yield f"From {sender} {created:%a %b} {created.day:2} {created:%H:%M:%S %Y}\n".encode()
         yield text if text.endswith(b"\n") else text + b"\n"
         yield b"\n"
 
 
-def _csv(entries: Iterator[Entry]) -> Iterator[bytes]:
+def _csv(subject: Exported, batches: Iterator[list[Any]]) -> Iterator[bytes]:
     text = io.StringIO()
     writer = csv.writer(text)
-    writer.writerow(COLUMNS)
-    for row in _rows(entries):
-        writer.writerow([_cell(row[name]) for name in COLUMNS])
-        if text.tell() > 64 * 1024:
-            yield text.getvalue().encode("utf-8", "replace")
-            text.seek(0)
-            text.truncate()
+    writer.writerow(subject.columns)
+    for batch in batches:
+        for row in subject.rows(batch):
+            writer.writerow([_cell(_plain(row[name])) for name in subject.columns])
+        yield text.getvalue().encode("utf-8", "replace")
+        text.seek(0)
+        text.truncate()
     yield text.getvalue().encode("utf-8", "replace")
 
 
-def _json(entries: Iterator[Entry]) -> Iterator[bytes]:
+def _json(subject: Exported, batches: Iterator[list[Any]]) -> Iterator[bytes]:
     before = b"[\n"
-    for row in _rows(entries):
-        yield before + json.dumps(row, ensure_ascii=False).encode("utf-8", "replace")
-        before = b",\n"
+    for batch in batches:
+        for row in subject.rows(batch):
+            plain = {name: _plain(row[name]) for name in subject.columns}
+            yield before + json.dumps(plain, ensure_ascii=False).encode("utf-8", "replace")
+            before = b",\n"
     yield b"[]\n" if before == b"[\n" else b"\n]\n"
+
+
+def _plain(value: Any) -> Any:
+    return value.isoformat() if isinstance(value, datetime) else value
 
 
 def _cell(value: Any) -> Any:
@@ -138,40 +148,45 @@ def _cell(value: Any) -> Any:
     return f"'{text}" if isinstance(text, str) and text.startswith(_FORMULA) else text
 
 
-def _rows(entries: Iterator[Entry]) -> Iterator[dict[str, Any]]:
-    """Rows with their recipients, two queries for many entries."""
-    batch: list[Entry] = []
-    for entry in entries:
-        batch.append(entry)
-        if len(batch) == CHUNK:
-            yield from _with_recipients(batch)
-            batch = []
-    yield from _with_recipients(batch)
+def _contents(subject: Exported, batches: Iterator[list[Any]]) -> Iterator[tuple[Any, bytes]]:
+    """The messages with their bytes, without those that have left meanwhile."""
+    for batch in batches:
+        for one in batch:
+            try:
+                yield one, subject.path(one).read_bytes()
+            except FileNotFoundError:
+                continue
 
 
-def _with_recipients(batch: list[Entry]) -> Iterator[dict[str, Any]]:
+def _entries(ids: list[int]) -> list[Entry]:
+    return list(Entry.objects.filter(id__in=ids).defer("traceback").order_by("id"))
+
+
+def _rows(batch: list[Entry]) -> Iterator[dict[str, Any]]:
+    """With their recipients, by one query."""
     recipients: dict[int, list[str]] = {}
     of_these = Recipient.objects.filter(entry_id__in=[entry.id for entry in batch]).order_by("id")
     for entry_id, address in of_these.values_list("entry_id", "address"):
         recipients.setdefault(entry_id, []).append(address)
     for entry in batch:
-        row = {name: getattr(entry, name) for name in COLUMNS if name != "recipients"}
-        row |= {
+        yield {
+            **{name: getattr(entry, name) for name in ENTRIES.columns if name != "recipients"},
             "recipients": recipients.get(entry.id, []), "priority": entry.get_priority_display(),
             "status": entry.get_status_display(), "direction": entry.get_direction_display(),
         }  # fmt: skip
-        yield {key: value.isoformat() if isinstance(value, datetime) else value for key, value in row.items()}
 
 
-def _content(entry: Entry) -> bytes | None:
-    """The message, or None when it has left the spool meanwhile."""
-    try:
-        return path_of(entry.subspool, entry.file_name).read_bytes()
-    except FileNotFoundError:
-        return None
-
-
-FORMATS: dict[str, tuple[Callable[[Iterator[Entry]], Iterator[bytes]], str]] = {
+ENTRIES = Exported(
+    "export",
+    (
+        "file_name", "subspool", "sender", "recipients", "recipients_done", "recipients_total", "size_bytes",
+        "attempts", "created", "priority", "status", "next_attempt", "direction", "subject", "message_id", "client_ip",
+        "ehlo_name", "auth_user", "hold", "hold_reason", "last_error",
+    ),
+    _entries, _rows, lambda entry: path_of(entry.subspool, entry.file_name),
+)  # fmt: skip
+Writer = Callable[[Exported, Iterator[list[Any]]], Iterator[bytes]]
+FORMATS: dict[str, tuple[Writer, str]] = {
     "zip": (_zip, "application/zip"),
     "mbox": (_mbox, "application/mbox"),
     "csv": (_csv, "text/csv; charset=utf-8"),

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, QueryDict, StreamingHttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, QueryDict
 from django.shortcuts import get_object_or_404, render
-from django.utils import timezone
 from django.views.decorators.http import require_GET, require_POST
 
 from spool import actions
 from spool.console.actions import BY_NAME, Button
-from spool.console.dialogs import Dialogs, chosen_ids, values_of
+from spool.console.dialogs import Dialogs, chosen_ids, download, values_of
 from spool.console.jobs import shown
 from spool.console.list_views import WAITING
 from spool.console.pages import actor_of
@@ -44,17 +43,10 @@ def perform(request: HttpRequest, name: str) -> HttpResponseBase:
     if button.url != "export":
         return DIALOGS.perform(request, button)
     try:
-        return _export(request, _selection(request), values_of(request, button)["format"])
+        form = values_of(request, button)["format"]
+        return download(actions.export(_selection(request), form, actor_of(request)), form, "spool")
     except (actions.Refused, BadFilter) as error:
         return DIALOGS.show(request, button, str(error))
-
-
-def _export(request: HttpRequest, what: actions.Selection, form: str) -> StreamingHttpResponse:
-    pieces = actions.export(what, form, actor_of(request))
-    answer = StreamingHttpResponse(pieces, content_type=actions.FORMATS[form][1])
-    stamp = timezone.localtime().strftime("%Y%m%d-%H%M%S")
-    answer["Content-Disposition"] = f'attachment; filename="spool-{stamp}.{form}"'
-    return answer
 
 
 @require_GET

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import render
 from django.urls import reverse
+from django.utils import timezone
 
 from spool import actions
 from spool.console.actions import Button, first_values
@@ -60,6 +61,14 @@ class Dialogs:
         answer = render(request, "spool/console/_done.html", {"job": outcome.job, **shown(outcome.job)})
         answer["HX-Trigger"] = "ms-done"
         return answer
+
+
+def download(pieces: Iterator[bytes], form: str, stem: str) -> StreamingHttpResponse:
+    """An export as a file, named by what it is of and the time."""
+    answer = StreamingHttpResponse(pieces, content_type=actions.FORMATS[form][1])
+    stamp = timezone.localtime().strftime("%Y%m%d-%H%M%S")
+    answer["Content-Disposition"] = f'attachment; filename="{stem}-{stamp}.{form}"'
+    return answer
 
 
 def values_of(request: HttpRequest, button: Button) -> dict[str, str]:

@@ -15,7 +15,7 @@ from accounts.models import User
 from spool.console.actions import ACTIONS
 from spool.console.listing import Listing, listing
 from spool.console.pages import is_htmx, page
-from spool.console.tabs import tabs_for
+from spool.console.tabs import tabs_for, titles
 from spool.filters import BadFilter, SpoolFilter, understand
 from spool.models import Direction, Priority, SavedView, Status
 
@@ -89,12 +89,12 @@ def _understood(request: HttpRequest, url_name: str) -> HttpResponse:
 
 @require_POST
 def save_view(request: HttpRequest) -> HttpResponse:
-    """Keep the filter and order of a list under a name; a name that is there already means the new one."""
+    """Keep the filter and order of a section's list under a name; one that is there already means the new one."""
     url_name = request.POST.get("page", "")
     name = " ".join(request.POST.get("name", "").split())[:60]
-    if url_name not in _TITLES or not name:
+    if url_name not in titles() or not name:
         messages.error(request, "Give the view a name.")
-        return HttpResponseRedirect(reverse(url_name if url_name in _TITLES else ALL))
+        return HttpResponseRedirect(reverse(url_name if url_name in titles() else ALL))
     query = request.POST.get("query", "")[:2000]
     assert isinstance(request.user, User)
     SavedView.objects.update_or_create(user=request.user, page=url_name, name=name, defaults={"query": query})
@@ -110,4 +110,4 @@ def forget_view(request: HttpRequest, pk: int) -> HttpResponse:
         return HttpResponseRedirect(reverse(ALL))
     view.delete()
     messages.success(request, f"The view “{view.name}” is removed.")
-    return HttpResponseRedirect(reverse(view.page if view.page in _TITLES else ALL))
+    return HttpResponseRedirect(reverse(view.page if view.page in titles() else ALL))

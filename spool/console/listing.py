@@ -1,17 +1,24 @@
-"""A page of entries as a list shows it: what was asked for, the rows, and where the pages beside it are."""
+"""A page of entries as a list shows it: what was asked for, the rows, and where the pages beside it are.
+
+`listed` and what it is made of serve the lists of other rooms as well.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any, Generic, TypeVar
 
+from django.db.models import Model
 from django.http import QueryDict
 from django.utils.http import urlencode
 
 from spool.filters import FIELDS, SORTS, BadFilter, Count, Field, Page, Plan, SpoolFilter, count, page, place_of
+from spool.filters.keyset import turned
 from spool.filters.orders import ONLY_WAITING
 from spool.models import Entry, Status
 
+M = TypeVar("M", bound=Model)
 DEFAULT_SORT = "-id"
 
 
@@ -59,11 +66,11 @@ class Chip:
 
 
 @dataclass(frozen=True, slots=True)
-class Listing:
+class Listing(Generic[M]):
     """All that the table and what is around it show. `error` says what is wrong with the filter in the URL."""
 
-    chosen: SpoolFilter
-    entries: list[Entry]
+    chosen: Any
+    entries: list[M]
     count: Count
     sort: str
     headings: list[Heading]
@@ -77,7 +84,7 @@ class Listing:
     error: str
 
 
-def listing(query: QueryDict, *, only_waiting: bool) -> Listing:
+def listing(query: QueryDict, *, only_waiting: bool) -> Listing[Entry]:
     """The page that a URL's query asks for. Never raises for what a query says."""
     error = ""
     try:
@@ -87,58 +94,73 @@ def listing(query: QueryDict, *, only_waiting: bool) -> Listing:
     conditions = {name: text for name, text in chosen.texts().items() if not (only_waiting and name == "status")}
     if only_waiting:
         chosen = replace(chosen, status=Status.WAITING.value)
-    sort = query.get("sort", DEFAULT_SORT)
-    if sort not in SORTS:
-        sort = DEFAULT_SORT
     plan = Plan(chosen)
+    return listed(
+        query, chosen, conditions, FIELDS, SORTS, error,
+        look=lambda sort, after: page(chosen, sort=sort, after=after, plan=plan),
+        counted=lambda: count(chosen, plan=plan),
+        headings=lambda sort: headings_of(COLUMNS, conditions, sort, lambda c: _why_not(c, conditions, only_waiting)),
+    )  # fmt: skip
+
+
+def listed(
+    query: QueryDict, chosen: Any, conditions: Mapping[str, str], fields: Mapping[str, Field], sorts: Sequence[str],
+    error: str, *, look: Callable[[str, str], Page[M]], counted: Callable[[], Count],
+    headings: Callable[[str], list[Heading]],
+) -> Listing[M]:  # fmt: skip
+    """The page of any list. `look` gives the one in an order behind a place, and raises BadFilter.
+
+    `error` says why the query's filter can't be meant. Places are taken from the query: `after`, or `before`.
+    """
+    sort = query.get("sort", DEFAULT_SORT)
+    if sort not in sorts:
+        sort = DEFAULT_SORT
     after, before = query.get("after", ""), query.get("before", "")
     try:
-        found, backwards = _page(plan, sort, after, before)
+        found, backwards = _turn_to(look, sort, after, before)
     except BadFilter as problem:
-        error, (found, backwards) = error or str(problem), _page(plan, sort, "", "")
+        error, (found, backwards) = error or str(problem), _turn_to(look, sort, "", "")
         after = before = ""
     entries = found.entries
     is_first = not (after or before) or (backwards and not found.next)
     following = _following(found, backwards)
     kept = {**conditions, **({"sort": sort} if sort != DEFAULT_SORT else {})}
     return Listing(
-        chosen, entries, Count(0) if error else count(chosen, plan=plan), sort,
-        _headings(conditions, found.sort, only_waiting=only_waiting),
-        chips(conditions, FIELDS, sort), urlencode(kept), urlencode(kept),
+        chosen, entries, Count(0) if error else counted(), sort, headings(found.sort),
+        chips(conditions, fields, sort), urlencode(kept), urlencode(kept),
         "" if is_first or not entries else urlencode({**kept, "before": place_of(entries[0], found.sort)}),
         urlencode({**kept, "after": following}) if following else "", found.note, found.complete, error,
     )  # fmt: skip
 
 
-def _page(plan: Plan, sort: str, after: str, before: str) -> tuple[Page, bool]:
+def _turn_to(look: Callable[[str, str], Page[M]], sort: str, after: str, before: str) -> tuple[Page[M], bool]:
     """The page behind `after`, or the one that ends at `before`; and whether it was read backwards."""
     if not before:
-        return page(plan.chosen, sort=sort, after=after, plan=plan), False
-    found = page(plan.chosen, sort=turned(sort), after=before, plan=plan)
+        return look(sort, after), False
+    found = look(turned(sort), before)
     return replace(found, entries=found.entries[::-1], sort=turned(found.sort)), True
 
 
-def _following(found: Page, backwards: bool) -> str:
+def _following(found: Page[M], backwards: bool) -> str:
     if backwards:
         return place_of(found.entries[-1], found.sort) if found.entries else ""
     return found.next
 
 
-def turned(sort: str) -> str:
-    return sort[1:] if sort.startswith("-") else f"-{sort}"
-
-
-def _headings(conditions: Mapping[str, str], sort: str, *, only_waiting: bool) -> list[Heading]:
+def headings_of(
+    columns: Sequence[Column], conditions: Mapping[str, str], sort: str, why_not: Callable[[Column], str]
+) -> list[Heading]:
+    """The headings of a list in the order `sort`."""
     headings = []
-    for column in COLUMNS:
+    for column in columns:
         link = direction = ""
-        why_not = _why_not(column, conditions, only_waiting)
-        if not why_not:
+        reason = why_not(column)
+        if not reason:
             is_current = sort.lstrip("-") == column.sort.lstrip("-")
             link = urlencode({**conditions, "sort": turned(sort) if is_current else column.sort})
             if is_current:
                 direction = "descending" if sort.startswith("-") is not column.reversed else "ascending"
-        headings.append(Heading(column.title, column.css, link, direction, why_not))
+        headings.append(Heading(column.title, column.css, link, direction, reason))
     return headings
 
 

@@ -46,6 +46,12 @@ WAITING = Tab("Waiting to Deliver", "admin:spool_entry_waiting", _waiting)
 BACKLOG = Tab("Backlog map", "admin:spool_entry_backlog")
 
 
+def titles() -> dict[str, str]:
+    """The titles of all tabs, by the name of their URL."""
+    tabs: list[Tab] = [import_string(path) for path in settings.SPOOL_CONSOLE_TABS]
+    return {tab.url_name: tab.title for tab in tabs}
+
+
 def tabs_for(request: HttpRequest) -> list[ShownTab]:
     """All tabs with their counts."""
     shown = []

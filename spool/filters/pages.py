@@ -12,25 +12,24 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import cached_property
+from typing import Generic, TypeVar
 
-from django.db.models import QuerySet
+from django.db.models import Model, QuerySet
 from django.utils import timezone
 
 from spool.filters.conditions import SpoolFilter
-from spool.filters.orders import LEVELS, ONLY_WAITING, SORTS, nowhere, number, ordered, place_of
+from spool.filters.keyset import COUNT_SECONDS, LOOK_SECONDS, WINDOW, nowhere, number
+from spool.filters.orders import LEVELS, ONLY_WAITING, SORTS, ordered, place_of
 from spool.filters.units import BadFilter
 from spool.models.entry import Entry, Status
 from spool.models.recipient import Recipient
 
+M = TypeVar("M", bound=Model)
 PAGE_SIZE = 50
 # Up to here matches are few: fetching and sorting them is quick whatever else is asked for.
 FEW = 10_000
 # Their index does not have the entries in the order of ids.
 UNORDERED = {"sender_domain", "only_sender_domain"}
-# Entries in one window, and how long windows are looked at for one page and for its count. A window takes 3 to 6 ms.
-WINDOW = 3_000
-LOOK_SECONDS = 0.025
-COUNT_SECONDS = 0.015
 # Ids that are read at a time for work on all that match.
 MANY = 20_000
 # Clocks and the order of commits differ a little from the order of ids.
@@ -38,14 +37,16 @@ SLACK = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
-    """Some entries in order. `next` goes on behind them (empty at the end); `note` says what people should know.
+class Page(Generic[M]):
+    """Some entries, or what else a list is of, in order.
+
+    `next` goes on behind them (empty at the end); `note` says what people should know.
 
     `sort` is the order they are in, which may not be the one that was asked for. `complete` is False when the look was
     cut short: there may be more matches although the page is not full.
     """
 
-    entries: list[Entry]
+    entries: list[M]
     next: str = ""
     note: str = ""
     complete: bool = True
@@ -78,7 +79,7 @@ class Plan:
 
 def page(
     chosen: SpoolFilter, *, sort: str = "-id", after: str = "", size: int = PAGE_SIZE, plan: Plan | None = None
-) -> Page:
+) -> Page[Entry]:
     """Entries that `chosen` matches, `size` at most, behind the place `after` (a page's `next`). Raises BadFilter."""
     plan = plan or Plan(chosen)
     if sort not in SORTS:
@@ -116,7 +117,7 @@ def _has_index(chosen: SpoolFilter, column: str) -> bool:
     return waits or not chosen.indexed or (column == "sender" and set(chosen.indexed) <= UNORDERED)
 
 
-def _by_level(chosen: SpoolFilter, column: str, descending: bool, after: str, size: int) -> Page:
+def _by_level(chosen: SpoolFilter, column: str, descending: bool, after: str, size: int) -> Page[Entry]:
     """The entries of each value of a column after those of the one before, by id among equals."""
     levels = [level for level in LEVELS[column] if getattr(chosen, column) in (None, "", level)]
     if descending:
@@ -176,7 +177,7 @@ def _by_time(chosen: SpoolFilter) -> bool:
     return chosen.older_than is not None or chosen.younger_than is not None
 
 
-def _straight(chosen: SpoolFilter, few: str, descending: bool, after: str, size: int) -> Page:
+def _straight(chosen: SpoolFilter, few: str, descending: bool, after: str, size: int) -> Page[Entry]:
     """One query along an index."""
     sort = "-id" if descending else "id"
     if _by_recipients(chosen):
@@ -196,7 +197,7 @@ def _entry_ids(chosen: SpoolFilter, after: str = "", descending: bool = True) ->
     return meant.order_by("-entry_id" if descending else "entry_id").values_list("entry_id", flat=True).distinct()
 
 
-def _windows(chosen: SpoolFilter, descending: bool, after: str, size: int) -> Page:
+def _windows(chosen: SpoolFilter, descending: bool, after: str, size: int) -> Page[Entry]:
     """Window after window until the page is full or the time is over."""
     sort = "-id" if descending else "id"
     lowest, highest = bounds(chosen)
@@ -298,7 +299,7 @@ def _first_since(moment: datetime, lowest: int, highest: int) -> int:
     return lowest
 
 
-def _sorted(chosen: SpoolFilter, few: str, sort: str, after: str, size: int) -> Page:
+def _sorted(chosen: SpoolFilter, few: str, sort: str, after: str, size: int) -> Page[Entry]:
     """By another column, and by id among equals."""
     entries, note = _wanted(_of_few(chosen, few)), ""
     if sort.lstrip("-") == "next_attempt":

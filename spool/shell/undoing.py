@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
 from typing import Any
 
-from spool.actions import FORMATS, Actor, Refused, export, put_back, undo
+from spool.actions import FORMATS, Actor, export, put_back, undo
 from spool.actions.undoing import rows_of
 from spool.filters import count
 from spool.models import AuditEvent, Trashed
 from spool.shell.acting import add_consent, agree, bar
 from spool.shell.looking import chosen
 from spool.shell.output import NOTHING, USAGE, Ended, Output, add_filters, add_json
+from spool.shell.writing import add_output, write_out
 
 
 def add_parsers(verbs: Any) -> None:
@@ -38,7 +37,7 @@ def add_parsers(verbs: Any) -> None:
         description="Write what matches to a file: the messages (zip of .eml, mbox) or their rows (CSV, JSON).",
     )  # fmt: skip
     out.add_argument("--format", choices=tuple(FORMATS), default="zip", help="of the file (zip)")
-    out.add_argument("--output", default="-", metavar="FILE", help="where to; - for standard output")
+    add_output(out)
     out.add_argument("--all", action="store_true", help="every message of the spool: no condition is needed")
     add_filters(out)
     out.set_defaults(run=_export)
@@ -102,19 +101,4 @@ def _export(options: dict[str, Any], output: Output) -> None:
         raise Ended(USAGE, "Say which messages, by a condition or by --all.")
     if not (found := count(wanted)).number and not found.more:
         raise Ended(NOTHING, "Nothing matches.")
-    pieces = export(wanted, options["format"], Actor.at_the_shell())
-    size = 0
-    if options["output"] == "-":
-        for piece in pieces:
-            sys.stdout.buffer.write(piece)
-        sys.stdout.buffer.flush()
-        return
-    path = Path(options["output"])
-    try:
-        with path.open("xb") as file:
-            for piece in pieces:
-                size += file.write(piece)
-    except OSError as error:
-        raise Refused(f"{path}: {error.strerror}.") from error
-    output.line(f"{size:,} bytes in {path}")
-    output.values({"file": str(path), "size_bytes": size})
+    write_out(export(wanted, options["format"], Actor.at_the_shell()), options, output)

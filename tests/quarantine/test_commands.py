@@ -68,6 +68,18 @@ def test_delete_is_undone_by_spool_undo_and_purge_is_not(quarantined: Callable[.
     assert not Item.objects.exists() and not item.path.exists()
 
 
+def test_export_writes_the_rows_of_what_matches(quarantined: Callable[..., Item], tmp_path: Path) -> None:
+    quarantined(sender="ann@example.org")
+    quarantined(ItemKind.VIRUS, SIGNATURE, sender="eve@example.com")
+    path = tmp_path / "rows.json"
+    status, out, _ = run("quarantine", "export", "--kind", "virus", "--all", "--format", "json", "--output", str(path))
+    assert status == 0 and str(path) in out
+    [row] = json.loads(path.read_text())
+    assert (row["sender"], row["why"], row["recipients"]) == ("eve@example.com", SIGNATURE, ["bob@example.net"])
+    assert run("quarantine", "export")[0] == 2
+    assert run("quarantine", "export", "--sender", "nobody@example.org")[0] == 1
+
+
 def test_move_makes_files(quarantined: Callable[..., Item], home: object) -> None:
     item = quarantined()
     assert as_json("quarantine", "move", "--all", "--folder", "caught", "--yes")["done"] == 1

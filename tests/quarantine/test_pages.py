@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import csv
 import html
+import io
+import json
 import re
 from collections.abc import Callable
 from datetime import timedelta
@@ -14,7 +17,7 @@ from django.utils import timezone
 
 from accounts.models import Role, User
 from quarantine.models import AntispamSettings, AntivirusSettings, Check, CheckKind, Item, ItemKind, ItemState
-from spool.models import AuditEvent, Entry
+from spool.models import AuditEvent, Entry, SavedView
 from tests.console.conftest import administrator
 from tests.quarantine import mail
 from tests.support.clamd import EICAR, SIGNATURE, Clamd
@@ -213,3 +216,52 @@ def test_the_page_antispam_tries_a_message_out(administrator: Client) -> None:
     link = reverse("admin:quarantine_antispamsettings_try")
     text = administrator.post(link, {"message": "Subject: A prize\n\nhello"}).content.decode()
     assert "12 points: rule 12" in text and "Subject has" in text
+
+
+def test_the_list_is_exported_as_rows_and_that_is_written_down(
+    administrator: Client, quarantined: Callable[..., Item]
+) -> None:
+    item = quarantined(sender="eve@example.com", subject="=1+1", why="31 points: SPF 31", score=31.0)
+    quarantined(sender="ann@example.org")
+    asked = {"all": "1", "query": "sender=eve@example.com", "page": "admin:quarantine_item_spam"}
+    dialog = administrator.post(reverse("admin:quarantine_item_dialog", args=["export"]), asked).content.decode()
+    assert "Export: 1 message" in dialog and "The messages stay where they are." in dialog and "zip" not in dialog
+    link = reverse("admin:quarantine_item_perform", args=["export"])
+    answer = administrator.post(link, {**asked, "p-format": "csv"})
+    [row] = csv.DictReader(io.StringIO(b"".join(answer.streaming_content).decode()))  # type: ignore[attr-defined]
+    assert answer["Content-Disposition"].startswith('attachment; filename="quarantine-')
+    assert (row["file_name"], row["recipients"], row["score"]) == (item.file_name, "bob@example.net", "31.0")
+    # A spreadsheet must not take it for a formula.
+    assert row["subject"] == "'=1+1" and row["why"] == "31 points: SPF 31"
+    event = AuditEvent.objects.get()
+    assert (event.action, event.done, event.chosen["sender"]) == ("quarantine-export", 1, "eve@example.com")
+    refused = administrator.post(link, {**asked, "p-format": "zip"}).content.decode()
+    assert "is not a format of this list" in html.unescape(refused)
+
+
+def test_more_messages_are_exported_than_a_page_or_a_batch_has(
+    administrator: Client, quarantined: Callable[..., Item]
+) -> None:
+    first = quarantined()
+    rows = [Item(**{f.attname: getattr(first, f.attname) for f in Item._meta.fields if f.attname != "id"})
+            for _ in range(1_200)]  # fmt: skip
+    for number, row in enumerate(rows):
+        row.entry_id, row.file_name = 10_000 + number, f"x{number}.eml"
+    Item.objects.bulk_create(rows)
+    asked = {"all": "1", "query": "", "page": "admin:quarantine_item_spam", "p-format": "json"}
+    answer = administrator.post(reverse("admin:quarantine_item_perform", args=["export"]), asked)
+    exported = json.loads(b"".join(answer.streaming_content))  # type: ignore[attr-defined]
+    assert {row["file_name"] for row in exported} == {first.file_name, *(row.file_name for row in rows)}
+
+
+def test_a_view_of_the_list_is_saved_found_and_removed(administrator: Client) -> None:
+    save = reverse("admin:spool_entry_save_view")
+    query = "sender=eve%40example.com&sort=-size_bytes"
+    answer = administrator.post(save, {"page": "admin:quarantine_item_spam", "name": "Eve", "query": query})
+    assert answer["Location"] == f"{SPAM}?{query}"
+    text = page(administrator, SPAM)
+    assert ">Eve</a>" in text and f"?{html.escape(query)}" in text
+    assert ">Eve</a>" not in page(administrator, VIRUS)
+    view = SavedView.objects.get()
+    assert administrator.post(reverse("admin:spool_entry_forget_view", args=[view.pk]))["Location"] == SPAM
+    assert ">Eve</a>" not in page(administrator, SPAM)

@@ -9,8 +9,9 @@ from typing import Any
 from django.core.management.base import BaseCommand
 from django.utils.timesince import timesince, timeuntil
 
+from quarantine.actions.exporting import FORMATS, export
 from quarantine.actions.selection import ItemSelection
-from quarantine.filters import ITEM_FIELDS, SORTS, ItemFilter, page, search
+from quarantine.filters import ITEM_FIELDS, SORTS, ItemFilter, count, page, search
 from quarantine.models import Item, ItemKind, ItemState
 from spool.actions import Actor, NotAllowed, Preview, Refused, perform, preview
 from spool.filters import BadFilter
@@ -18,6 +19,7 @@ from spool.headers import header_block
 from spool.models import JobState
 from spool.shell.acting import add_consent, agree
 from spool.shell.output import NOTHING, USAGE, Ended, Output, add_json, printable
+from spool.shell.writing import add_output, write_out
 
 _ACTIONS = {
     "resend": "back into the spool, past the check that caught them",
@@ -56,6 +58,14 @@ class Command(BaseCommand):
                 acting.add_argument("--folder", default="", metavar="PATH", help="where to, below an allowed folder")
             add_consent(acting)
             acting.set_defaults(run=_act)
+        out = verbs.add_parser(
+            "export", help="the rows of the list as a file", description="Write the rows of what matches to a file."
+        )
+        out.add_argument("--format", choices=FORMATS, default="csv", help="of the file (csv)")
+        out.add_argument("--all", action="store_true", help="everything: no condition is needed")
+        add_output(out)
+        _add_filters(out)
+        out.set_defaults(run=_export)
         for below in verbs.choices.values():
             add_json(below)
 
@@ -98,7 +108,7 @@ def _list(options: dict[str, Any], output: Output) -> None:
     after = ""
     while len(rows) < limit:
         found = page(wanted, sort=options["sort"], after=after, size=min(1000, limit - len(rows)))
-        rows += [_row(item) for item in found.items]
+        rows += [_row(item) for item in found.entries]
         after = found.next
         if not after:
             break
@@ -158,6 +168,15 @@ def _act(options: dict[str, Any], output: Output) -> None:
         output.line(f"`manage.py spool undo {outcome.event.id}` puts them back.")
     if outcome.finished and (job.state == JobState.FAILED or not job.done):
         raise Ended(NOTHING)
+
+
+def _export(options: dict[str, Any], output: Output) -> None:
+    wanted = _chosen(options)
+    if wanted.is_empty and not options["all"]:
+        raise Ended(USAGE, "Say which messages, by a condition or by --all.")
+    if not (found := count(wanted)).number and not found.more:
+        raise Ended(NOTHING, "Nothing matches.")
+    write_out(export(wanted, options["format"], Actor.at_the_shell()), options, output)
 
 
 def _tell(shown: Preview, output: Output) -> None:

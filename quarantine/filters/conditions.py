@@ -1,0 +1,224 @@
+"""The filter itself: conditions that all hold, and their query. It speaks the language of spool.filters."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Any
+
+from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.http import QueryDict
+from django.utils import timezone
+
+from quarantine.models.item import Item, ItemAddress, ItemKind, ItemState
+from spool.filters import FIELDS, BadFilter, Field, parse_age
+from spool.filters.fields import as_texts, of_options, parse_all
+from spool.filters.units import format_age
+
+# Clocks and the order of commits differ a little from the order of ids.
+SLACK = timedelta(minutes=1)
+_TAKEN = ("sender", "recipient", "ip", "auth-user", "id", "subject", "direction", "larger", "smaller")
+
+
+def _text(text: str) -> str:
+    parsed: str = FIELDS["subject"].parse(text)
+    return parsed
+
+
+def _score(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError as error:
+        raise BadFilter(f"{text!r} is not a score; write 12.5.") from error
+
+
+ITEM_FIELDS: dict[str, Field] = {
+    **{name: FIELDS[name] for name in _TAKEN},
+    "why": Field("why", "why", "caught for “{}”", "signature, or words of the reason", "TEXT", _text),
+    "min-score": Field(
+        "min-score", "min_score", "with a score of {} or more", "at least this score", "N", _score, "{:g}".format
+    ),
+    "older": Field(
+        "older", "older_than", "in quarantine for more than {}", "longer in quarantine than", "AGE", parse_age,
+        format_age,
+    ),
+    "younger": Field(
+        "younger", "younger_than", "in quarantine for less than {}", "not as long in quarantine as", "AGE",
+        parse_age, format_age,
+    ),
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class ItemFilter:
+    """Conditions that all hold, in one of the quarantines or (kind "") in both. Only what is held can be meant."""
+
+    kind: str = ""
+    sender: str = ""
+    recipient: str = ""
+    ip: str = ""
+    auth_user: str = ""
+    file_name: str = ""
+    subject: str = ""
+    why: str = ""
+    direction: int | None = None
+    larger_than: int | None = None
+    smaller_than: int | None = None
+    min_score: float | None = None
+    older_than: timedelta | None = None
+    younger_than: timedelta | None = None
+
+    @classmethod
+    def parse(cls, values: Mapping[str, str], kind: str = "") -> ItemFilter:
+        """From texts by field name; unknown names and empty texts are passed over. Raises BadFilter."""
+        if kind and kind not in ItemKind.values:
+            raise BadFilter(f"{kind!r} is no quarantine; there are {', '.join(ItemKind.values)}.")
+        return cls(kind=kind, **parse_all(ITEM_FIELDS, values))
+
+    @classmethod
+    def from_query(cls, query: QueryDict, kind: str) -> ItemFilter:
+        """From a URL's query. Raises BadFilter."""
+        return cls.parse({name: query.get(name, "") for name in ITEM_FIELDS}, kind)
+
+    @classmethod
+    def from_options(cls, options: Mapping[str, Any]) -> ItemFilter:
+        """From a command's options. Raises BadFilter."""
+        return cls.parse(of_options(ITEM_FIELDS, options), str(options.get("kind") or ""))
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> ItemFilter:
+        """The reverse of `to_json`. Raises BadFilter."""
+        return cls.parse({name: str(text) for name, text in values.items()}, str(values.get("kind", "")))
+
+    def to_json(self) -> dict[str, str]:
+        return {**self.texts(), **({"kind": self.kind} if self.kind else {})}
+
+    def texts(self) -> dict[str, str]:
+        """What is asked for, as people write it, by field name."""
+        return as_texts(ITEM_FIELDS, self)
+
+    def sentence(self) -> str:
+        """In words: "messages in the Spam Quarantine, from ann@example.org"."""
+        where = f"the {ItemKind(self.kind).label} Quarantine" if self.kind else "both quarantines"
+        parts = [ITEM_FIELDS[name].words.format(text) for name, text in self.texts().items()]
+        return ", ".join([f"messages in {where}", *parts])
+
+    @property
+    def is_empty(self) -> bool:
+        return not self.texts()
+
+    def with_values(self, **values: Any) -> ItemFilter:
+        return replace(self, **values)
+
+    @property
+    def indexed(self) -> dict[str, QuerySet[Any, int]]:
+        """The conditions that an index answers, by attribute: for each the ids of the items that meet it alone."""
+        held, found = self.held(Item.objects.all()), {}
+        for name, condition in self._by_index().items():
+            found[name] = held.filter(condition).order_by(_INDEXED[name]).values_list("id", flat=True)
+        if self.recipient and (condition := _recipient(self.recipient)) is not None:
+            found["recipient"] = ItemAddress.objects.filter(condition).values_list("item_id", flat=True)
+        return found
+
+    @property
+    def straight(self) -> bool:
+        """Whether one index has the matches in the order of their ids."""
+        asked = {name for name in self.texts() if name not in ("older", "younger")}
+        return not asked or (len(asked) == 1 and set(self._by_index()) <= _IN_ORDER and bool(self._by_index()))
+
+    def held(self, items: QuerySet[Item]) -> QuerySet[Item]:
+        """`items` that are in the quarantine that is meant, whatever else is asked."""
+        items = items.filter(state=ItemState.HELD)
+        return items.filter(kind=self.kind) if self.kind else items
+
+    def apply(self, items: QuerySet[Item]) -> QuerySet[Item]:
+        """`items` that are held and meet all conditions."""
+        return self.meant(self.within(self.held(items)))
+
+    def within(self, items: QuerySet[Item]) -> QuerySet[Item]:
+        """`items` whose ids can be meant, by how long they have been in quarantine: ids grow with time."""
+        now, known = timezone.now(), Item.objects.values_list("id", flat=True)
+        if self.younger_than is not None:
+            first = known.filter(at__gte=now - self.younger_than - SLACK).order_by("at", "id").first()
+            items = items.filter(id__gte=first) if first is not None else items.none()
+        if self.older_than is not None:
+            last = known.filter(at__lte=now - self.older_than + SLACK).order_by("-at", "-id").first()
+            items = items.filter(id__lte=last) if last is not None else items.none()
+        return items
+
+    def meant(self, items: QuerySet[Item]) -> QuerySet[Item]:
+        """`items` that meet all conditions, of those that are held."""
+        for condition in (*self._by_index().values(), *self._scanned()):
+            items = items.filter(condition)
+        return items
+
+    def _by_index(self) -> dict[str, Q]:
+        found: dict[str, Q] = {}
+        if self.sender and (condition := _sender(self.sender)) is not None:
+            found["sender"] = condition
+        if self.auth_user and "*" not in self.auth_user:
+            found["auth_user"] = Q(auth_user__in=_spellings(self.auth_user))
+        compared: dict[str, tuple[str, Any]] = {
+            "ip": ("client_ip", self.ip or None), "file_name": ("file_name", self.file_name or None),
+            "larger_than": ("size_bytes__gt", self.larger_than),
+            "smaller_than": ("size_bytes__lt", self.smaller_than),
+        }  # fmt: skip
+        return found | {name: Q(pair) for name, pair in compared.items() if pair[1] is not None}
+
+    def _scanned(self) -> list[Q]:
+        now = timezone.now()
+        found = [Q(subject__icontains=word) for word in self.subject.split()]
+        found += [Q(why__icontains=word) for word in self.why.split()]
+        for column, pattern in (("sender", self.sender), ("auth_user", self.auth_user)):
+            if "*" in pattern and not (column == "sender" and _sender(pattern) is not None):
+                found.append(Q(**{f"{column}__iregex": f"^{_regex(pattern)}$"}))
+        if self.recipient:
+            condition = _recipient(self.recipient)
+            if condition is None:
+                found.append(Q(addresses__iregex=rf"(^|\n){_regex(self.recipient)}($|\n)"))
+            else:
+                found.append(Q(Exists(ItemAddress.objects.filter(condition, item_id=OuterRef("id")))))
+        compared: dict[str, Any] = {
+            "direction": self.direction, "score__gte": self.min_score,
+            "at__lt": now - self.older_than if self.older_than is not None else None,
+            "at__gt": now - self.younger_than if self.younger_than is not None else None,
+        }  # fmt: skip
+        return found + [Q(**{lookup: value}) for lookup, value in compared.items() if value is not None]
+
+
+# The column by which the index of each condition is entered; by those of _IN_ORDER, ids are in order in it.
+_INDEXED = {
+    "sender": "sender", "auth_user": "auth_user", "ip": "client_ip", "file_name": "file_name",
+    "larger_than": "size_bytes", "smaller_than": "size_bytes",
+}  # fmt: skip
+_IN_ORDER = {"auth_user", "ip", "file_name"}
+
+
+def _sender(pattern: str) -> Q | None:
+    """By the index, which has the domain first; None for a pattern that it can't answer."""
+    if pattern == "<>":
+        return Q(sender_domain="", sender="")
+    domain = pattern.rpartition("@")[2].lower()
+    if "*" not in pattern:
+        return Q(sender_domain=domain, sender__in=_spellings(pattern))
+    return Q(sender_domain=domain) if pattern == f"*@{pattern.rpartition('@')[2]}" and "*" not in domain else None
+
+
+def _recipient(pattern: str) -> Q | None:
+    """Of an ItemAddress; None for a pattern that no index answers."""
+    domain = pattern.rpartition("@")[2].lower()
+    if "*" not in pattern:
+        return Q(address__in=_spellings(pattern))
+    return Q(domain=domain) if pattern.startswith("*@") and "*" not in domain and "@" not in pattern[2:] else None
+
+
+def _spellings(address: str) -> list[str]:
+    """A local part keeps its case (RFC 5321 2.4), and people do not know it."""
+    local, at, domain = address.rpartition("@")
+    return sorted({f"{local}{at}{domain.lower()}", address.lower()})
+
+
+def _regex(pattern: str) -> str:
+    return r"[^\n]*".join(re.escape(part) for part in pattern.split("*"))

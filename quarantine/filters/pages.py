@@ -1,0 +1,94 @@
+"""Lists of quarantined messages a page at a time, and counts that never take long, over a quarantine of any size.
+
+A page is read along the index of its order. Where conditions stand against that, it is read from the few messages that
+one of them leaves, or messages are looked at window by window for a bounded time; the page then says so, and the next
+one goes on there.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any, Final
+
+from django.db.models import QuerySet
+
+from quarantine.filters.conditions import ItemFilter
+from quarantine.models.item import Item
+from spool.filters import BadFilter, Count, Page
+from spool.filters.keyset import look, order_of, place_at, place_of, tally, values_at
+from spool.filters.pages import FEW, PAGE_SIZE
+
+# The columns by which each order is one way or the other; the last makes it total.
+KEYS: Final = {
+    "id": ("id",), "file_name": ("file_name",), "sender": ("sender_domain", "sender", "id"),
+    "recipients_total": ("recipients_total", "id"), "size_bytes": ("size_bytes", "id"), "attempts": ("attempts", "id"),
+    "removal": ("removal", "id"),
+}  # fmt: skip
+SORTS: Final = tuple(f"{sign}{column}" for column in KEYS for sign in ("", "-"))
+LARGE: Final = ("entry", "recipients", "findings", "addresses")
+
+
+class Plan:
+    """How a filter is answered: what was found out for its page serves its count, too."""
+
+    def __init__(self, chosen: ItemFilter) -> None:
+        self.chosen = chosen
+
+    @cached_property
+    def few(self) -> QuerySet[Any, int] | None:
+        """The ids of the items that meet one condition, when they are few."""
+        return next((ids for ids in self.chosen.indexed.values() if ids[: FEW + 1].count() <= FEW), None)
+
+    def found(self, *, straight: bool) -> QuerySet[Item] | None:
+        """The matches where they are found without looking at each item; None where they are not.
+
+        `straight` is whether an index has them in the order that is wanted.
+        """
+        if straight or not self.chosen.kind:
+            return self.chosen.apply(Item.objects.all())
+        if self.few is None:
+            return None
+        # With a limit the ids are found first, whatever the planner thinks of the other conditions.
+        return self.chosen.apply(Item.objects.filter(id__in=self.few[: FEW + 1]))
+
+
+def page(
+    chosen: ItemFilter, *, sort: str = "-id", after: str = "", size: int = PAGE_SIZE, plan: Plan | None = None
+) -> Page[Item]:
+    """Items that `chosen` matches, `size` at most, behind the place `after` (a page's `next`). Raises BadFilter."""
+    if sort not in SORTS:
+        raise BadFilter(f"{sort!r} is not an order; there are {', '.join(SORTS)}.")
+    column = sort.lstrip("-")
+    order, behind = order_of(sort, KEYS, Item._meta.db_table), values_at(after, column)
+    matches = (plan or Plan(chosen)).found(straight=chosen.straight if column == "id" else chosen.is_empty)
+    if matches is not None:
+        found, edge = list(order.of(matches.defer(*LARGE), behind)[: size + 1]), ""
+    else:
+        held = chosen.within(chosen.held(Item.objects.defer(*LARGE)))
+        looked = look(held, chosen.meant, order, behind, size)
+        found, edge = looked.rows, place_at(looked.edge, column)
+    if len(found) > size:
+        return Page(found[:size], place_of(found[size - 1], sort), sort=sort)
+    return Page(found, edge, _looked(edge, sort), complete=not edge, sort=sort)
+
+
+def count(chosen: ItemFilter, limit: int = 10_000, plan: Plan | None = None) -> Count:
+    """How many match, counted up to `limit`, and for a bounded time where each item must be looked at."""
+    matches = (plan or Plan(chosen)).found(straight=chosen.straight)
+    if matches is not None:
+        # In order: PostgreSQL might otherwise read the table for a condition that much of it meets.
+        number = matches.order_by("id")[: limit + 1].count()
+        return Count(min(number, limit), number > limit)
+    held = chosen.within(chosen.held(Item.objects.all()))
+    return Count(*tally(held, chosen.meant, order_of("-id", KEYS, Item._meta.db_table), limit))
+
+
+def _looked(edge: str, sort: str) -> str:
+    """How far the look came, when it was cut short."""
+    if not edge:
+        return ""
+    if sort.lstrip("-") != "id":
+        return "Only some were looked at so far; go on to look further."
+    at = Item.objects.filter(id=int(edge)).values_list("at", flat=True).first()
+    back = "back to" if sort.startswith("-") else "up to"
+    return f"Looked {back} {at:%Y-%m-%d %H:%M:%S}; go on to look further." if at else ""
