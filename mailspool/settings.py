@@ -187,7 +187,16 @@ SPOOL_STAGES = [
     "spool.stages.Delivery",
 ]
 # Functions without arguments, called every few seconds by the scheduler.
-SPOOL_SWEEPS = ["throttling.tasks.sweep"]
+SPOOL_SWEEPS = ["throttling.tasks.sweep", "quarantine.alerts.renew_sizes"]
+# What the rules of alerts can watch.
+SPOOL_ALERT_WATCHES = [
+    "spool.alerts.watches.Senders",
+    "spool.alerts.watches.Depth",
+    "spool.alerts.watches.Oldest",
+    "spool.alerts.watches.Bounces",
+    "quarantine.alerts.SilentEngines",
+    "quarantine.alerts.FullQuarantine",
+]
 # Where stages keep what they take out of the spool.
 SPOOL_HOLDERS = ["quarantine.holding.Quarantine"]
 # What looks for viruses, in order; the page Antivirus says which of them are in use.

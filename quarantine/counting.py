@@ -51,19 +51,23 @@ def write_down(tallies: Tallies, now: datetime) -> None:
     rows = [
         (
             day, one.name[:120], one.runs, one.hits, one.failures, one.seconds,
-            moment if one.runs > one.failures else None, moment if one.failures else None, one.error,
+            moment if one.runs > one.failures else None, moment if one.failures else None,
+            moment if one.runs == one.failures else None, one.error,
         )
         for one in sorted(tallies.values(), key=lambda one: one.name)
     ]  # fmt: skip
     with statements.write_transaction():
         statements.execute_many(
             "INSERT INTO quarantine_checkcount (day, name, runs, hits, failures, seconds, last_answer, last_failure,"
-            " last_error) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s) ON CONFLICT (day, name) DO UPDATE SET"
-            " runs = quarantine_checkcount.runs + excluded.runs, hits = quarantine_checkcount.hits + excluded.hits,"
+            " failing_since, last_error) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
+            " ON CONFLICT (day, name) DO UPDATE SET runs = quarantine_checkcount.runs + excluded.runs,"
+            " hits = quarantine_checkcount.hits + excluded.hits,"
             " failures = quarantine_checkcount.failures + excluded.failures,"
             " seconds = quarantine_checkcount.seconds + excluded.seconds,"
             " last_answer = COALESCE(excluded.last_answer, quarantine_checkcount.last_answer),"
             " last_failure = COALESCE(excluded.last_failure, quarantine_checkcount.last_failure),"
+            " failing_since = CASE WHEN excluded.failing_since IS NULL THEN NULL"
+            " ELSE COALESCE(quarantine_checkcount.failing_since, excluded.failing_since) END,"
             " last_error = CASE WHEN excluded.last_error <> '' THEN excluded.last_error"
             " ELSE quarantine_checkcount.last_error END",
             rows,

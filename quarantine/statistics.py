@@ -56,6 +56,24 @@ def health_of(names: Iterable[str], days: int = 7) -> list[Health]:
     return [_health(name, sums.get(name), errors.get(name, "")) for name in wanted]
 
 
+def silent_since(names: Iterable[str], now: datetime) -> dict[str, datetime]:
+    """Since when those of these engines that answer nobody have not answered. One query.
+
+    A day has counts of its own: what began yesterday has gone on if nobody was answered today.
+    """
+    today = now.date()
+    rows = CheckCount.objects.filter(name__in=list(names), day__gte=today - timedelta(days=1)).order_by("day")
+    found: dict[str, datetime] = {}
+    for row in rows:
+        if row.failing_since is None:
+            found.pop(row.name, None)
+        elif row.last_answer is not None:
+            found[row.name] = row.failing_since
+        else:
+            found.setdefault(row.name, row.failing_since)
+    return found
+
+
 def _health(name: str, row: Any, error: str) -> Health:
     if row is None:
         return Health(name, "quiet", "Not asked yet")

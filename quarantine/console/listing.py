@@ -7,10 +7,8 @@ from dataclasses import dataclass
 from django.http import QueryDict
 
 from quarantine.filters import ITEM_FIELDS, SORTS, ItemFilter, Plan, count, page
-from quarantine.models.antispam import AntispamSettings
-from quarantine.models.antivirus import AntivirusSettings
 from quarantine.models.item import Item, ItemKind
-from quarantine.models.size import size_of
+from quarantine.models.size import size_of, warn_bytes
 from spool.console.listing import Column, Listing, headings_of, listed
 from spool.filters import BadFilter
 
@@ -53,9 +51,3 @@ def listing(query: QueryDict, kind: ItemKind) -> Listing[Item]:
 def usage(kind: ItemKind) -> Usage:
     """What the quarantine takes on the disk, as it was a short while ago."""
     return Usage(size_of(kind).size_bytes, warn_bytes(kind))
-
-
-def warn_bytes(kind: ItemKind) -> int:
-    """Above so much the settings want a warning."""
-    settings = AntispamSettings if kind is ItemKind.SPAM else AntivirusSettings
-    return settings.current().warn_mb * 1024 * 1024

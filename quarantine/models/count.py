@@ -14,6 +14,7 @@ class CheckCount(models.Model):
     seconds = models.FloatField(default=0, help_text="Time it took for those that it answered.")
     last_answer = models.DateTimeField(null=True, blank=True)
     last_failure = models.DateTimeField(null=True, blank=True)
+    failing_since = models.DateTimeField(null=True, blank=True, help_text="When it began to answer nobody.")
     last_error = models.CharField(max_length=300, blank=True, default="")
 
     class Meta:

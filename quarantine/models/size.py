@@ -11,6 +11,8 @@ from django.db import models
 from django.db.models import Count, Sum
 from django.utils import timezone
 
+from quarantine.models.antispam import AntispamSettings
+from quarantine.models.antivirus import AntivirusSettings
 from quarantine.models.item import Item, ItemKind, ItemState
 
 log = logging.getLogger(__name__)
@@ -39,6 +41,12 @@ def size_of(kind: ItemKind, now: datetime | None = None, *, within: timedelta = 
     if known is not None and now - within < known.at <= now:
         return known
     return add_up(kind, now)
+
+
+def warn_bytes(kind: ItemKind) -> int:
+    """Above so much the settings want a warning."""
+    settings = AntispamSettings if kind is ItemKind.SPAM else AntivirusSettings
+    return settings.current().warn_mb * 1024 * 1024
 
 
 def add_up(kind: ItemKind, now: datetime) -> QuarantineSize:

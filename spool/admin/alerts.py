@@ -20,10 +20,10 @@ from unfold.widgets import UnfoldAdminPasswordWidget, UnfoldAdminTextareaWidget
 
 from spool.admin.readonly import ReadOnlyAdmin
 from spool.alerts import telling
+from spool.alerts.watches import watch_of
 from spool.console.pages import page
 from spool.delivery.sealed import seal
-from spool.models import AlertEvent, AlertKind, AlertRule
-from spool.models.alert import UNITS
+from spool.models import AlertEvent, AlertRule
 from spool.templatetags.spool_console import clock
 
 
@@ -53,8 +53,9 @@ class AlertRuleAdmin(ModelAdmin):
     actions_detail = ["to_test"]
     empty_title = "No rules yet"
     empty_text = (
-        "A rule watches one number: a sender's messages, the depth of the spool, its oldest message, or the rate of "
-        "bounces. When it is over the threshold, people are told by mail and programs by a webhook."
+        "A rule watches one number: a sender's messages, the depth of the spool, its oldest message, the rate of "
+        "bounces, a scanner's silence, or the size of a quarantine. When it is over the threshold, people are told by "
+        "mail and programs by a webhook."
     )
 
     def get_urls(self) -> list[URLPattern]:
@@ -84,8 +85,8 @@ class AlertRuleAdmin(ModelAdmin):
 
     @admin.display(description="Threshold")
     def limit(self, rule: AlertRule) -> str:
-        within = f" within {rule.minutes} min" if rule.kind in (AlertKind.SENDER, AlertKind.BOUNCES) else ""
-        return f"{rule.threshold:,} {UNITS[AlertKind(rule.kind)]}{within}"
+        watch = watch_of(rule.kind)
+        return f"{rule.threshold:,} {watch.unit}{f' within {rule.minutes} min' if watch.has_minutes else ''}"
 
     @admin.display(description="Tells")
     def tells(self, rule: AlertRule) -> str:
@@ -117,10 +118,8 @@ class AlertEventAdmin(ReadOnlyAdmin):
 
     @admin.display(description="About")
     def about(self, event: AlertEvent) -> SafeString:
-        words = event.key or ("<>" if event.kind == AlertKind.SENDER else "the messages")
-        return format_html(
-            '<a href="{}" class="text-primary-600 dark:text-primary-500">{}</a>', telling.page_of(event), words
-        )
+        words, link = watch_of(event.kind).says(event.key), telling.page_of(event)
+        return format_html('<a href="{}" class="text-primary-600 dark:text-primary-500">{}</a>', link, words)
 
     @admin.display(description="State")
     def state(self, event: AlertEvent) -> str:
@@ -130,7 +129,7 @@ class AlertEventAdmin(ReadOnlyAdmin):
 
     @admin.display(description="Measured")
     def measured(self, event: AlertEvent) -> str:
-        unit = UNITS[AlertKind(event.kind)]
+        unit = watch_of(event.kind).unit
         return f"{event.value:,.0f}, at most {event.highest:,.0f} {unit} (threshold {event.threshold:,})"
 
     @admin.display(description="Told")

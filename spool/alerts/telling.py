@@ -9,7 +9,6 @@ from email.message import EmailMessage
 from email.policy import SMTP
 from email.utils import format_datetime, make_msgid
 from typing import Any
-from urllib.parse import urlencode
 
 from django.conf import settings as django_settings
 from django.db import Error as DatabaseError
@@ -19,10 +18,10 @@ from django.utils import timezone
 from spool import intake
 from spool.addressing import RefusedRecipient, accept
 from spool.alerts import webhook
+from spool.alerts.watches import watch_of
 from spool.delivery.sealed import CannotUnseal, unseal
 from spool.envelope import Envelope, Submission
 from spool.models import AlertEvent, AlertKind, AlertNotice, AlertRule, Origin, Priority
-from spool.models.alert import UNITS
 from spool.models.settings import current
 
 log = logging.getLogger(__name__)
@@ -110,7 +109,7 @@ def document(notice: AlertNotice) -> dict[str, Any]:
         "id": f"{event.pk}-{notice.says}", "server": django_settings.MAILSPOOL_HOSTNAME, "test": event.is_test,
         "alert": event.rule_name, "state": notice.says, "kind": event.kind, "about": event.key,
         "value": round(event.value, 1), "highest": round(event.highest, 1), "threshold": event.threshold,
-        "unit": UNITS[AlertKind(event.kind)], "began": event.began.isoformat(),
+        "unit": watch_of(event.kind).unit, "began": event.began.isoformat(),
         "ended": event.ended.isoformat() if event.ended and not event.is_test else None, "text": sentence(notice),
         "page": page_of(event),
     }  # fmt: skip
@@ -118,7 +117,7 @@ def document(notice: AlertNotice) -> dict[str, Any]:
 
 def sentence(notice: AlertNotice) -> str:
     """In words, for people."""
-    event, unit = notice.event, UNITS[AlertKind(notice.event.kind)]
+    event, unit = notice.event, watch_of(notice.event.kind).unit
     now = f"{event.value:,.0f} {unit}, the threshold is {event.threshold:,}"
     if notice.says == "ended":
         return f"Over: {event}. It was at most {event.highest:,.0f} {unit}."
@@ -127,9 +126,7 @@ def sentence(notice: AlertNotice) -> str:
 
 def page_of(event: AlertEvent) -> str:
     """Where the console shows what it is about."""
-    if event.kind == AlertKind.SENDER:
-        return f"/admin/spool/entry/?{urlencode({'sender': event.key or '<>'})}"
-    return {"depth": "/admin/spool/entry/", "oldest": "/admin/spool/entry/?sort=id"}.get(event.kind, "/admin/")
+    return watch_of(event.kind).page(event.key)
 
 
 def _mail(notice: AlertNotice, now: datetime) -> str:

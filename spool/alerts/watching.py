@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
 from django.db import transaction
-from django.db.models import Sum
 
-from spool import statements
 from spool.alerts.telling import tell
-from spool.models import AlertEvent, AlertKind, AlertRule, Entry, TrafficKind, TrafficSeries
-from spool.traffic.rolling import minute_of, window_start
-
-# Senders of one rule that are watched at once.
-MOST_SENDERS = 100
+from spool.alerts.watches import watch_of
+from spool.models import AlertEvent, AlertRule
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +22,7 @@ class Change:
     ended: dict[str, float]
 
 
-def decide(values: dict[str, float], open_keys: Iterable[str], threshold: float, ends_at: float) -> Change:
+def decide(values: Mapping[str, float], open_keys: Iterable[str], threshold: float, ends_at: float) -> Change:
     """Hysteresis: one begins at the threshold, and goes on until its value is below `ends_at`."""
     known = set(open_keys)
     begun = {key: value for key, value in values.items() if key not in known and value >= threshold}
@@ -52,7 +47,8 @@ def look(now: datetime) -> None:
 
 def _look_at(rule: AlertRule, now: datetime) -> None:
     open_events = {event.key: event for event in rule.events.filter(ended=None, is_test=False)}
-    change = decide(values_of(rule, now, open_events), open_events, rule.threshold, rule.ends_at)
+    values = watch_of(rule.kind).values(rule, now, open_events)
+    change = decide(values, open_events, rule.threshold, rule.ends_at)
     for key, value in change.begun.items():
         event = AlertEvent.objects.create(
             rule=rule, rule_name=rule.name, kind=rule.kind, key=key, threshold=rule.threshold, value=value,
@@ -66,35 +62,3 @@ def _look_at(rule: AlertRule, now: datetime) -> None:
         event.save(update_fields=["value", "highest", "ended"])
         if event.ended:
             tell(rule, event, "ended", now)
-
-
-def values_of(rule: AlertRule, now: datetime, open_keys: Iterable[str] = ()) -> dict[str, float]:
-    """The values that a rule looks at, by sender for a rule about senders and by "" for the others."""
-    if rule.kind == AlertKind.SENDER:
-        return _senders(rule, now, list(open_keys))
-    if rule.kind == AlertKind.DEPTH:
-        return {"": float(Entry.objects.count())}
-    if rule.kind == AlertKind.OLDEST:
-        oldest = Entry.objects.order_by("id").values_list("created", flat=True).first()
-        return {"": (now - oldest).total_seconds() / 60 if oldest else 0.0}
-    return {"": _bounce_rate(rule, now)}
-
-
-def _senders(rule: AlertRule, now: datetime, open_keys: list[str]) -> dict[str, float]:
-    """Those at the threshold or above, and those of open alerts; the fastest first."""
-    since = window_start(minute_of(now), rule.minutes)
-    rows = statements.execute(
-        "SELECT key, SUM(number) FROM spool_trafficcount WHERE span = 1 AND minute >= %s AND kind = %s"
-        " GROUP BY key HAVING SUM(number) >= %s ORDER BY SUM(number) DESC LIMIT %s",
-        (since, TrafficKind.RECEIVED_SENDER.value, max(1, int(min(rule.ends_at, rule.threshold))), MOST_SENDERS),
-    ).fetchall()
-    return {key: float(number) for key, number in rows if key in open_keys or number >= rule.threshold}
-
-
-def _bounce_rate(rule: AlertRule, now: datetime) -> float:
-    sums = TrafficSeries.objects.filter(span=1, minute__gte=window_start(minute_of(now), rule.minutes)).aggregate(
-        bounced=Sum("bounced", default=0), local=Sum("delivered_local", default=0),
-        remote=Sum("delivered_remote", default=0),
-    )  # fmt: skip
-    ended = sum(sums.values())
-    return 100.0 * sums["bounced"] / ended if ended and ended >= rule.at_least else 0.0

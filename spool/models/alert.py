@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import ClassVar
 from urllib.parse import urlsplit
 
@@ -13,20 +14,20 @@ from django.db.models import Q
 from accounts.addresses import InvalidAddress, normalise_address
 
 
-class AlertKind(models.TextChoices):
-    """What a rule looks at."""
+class AlertKind(StrEnum):
+    """What a rule can look at in the spool; other rooms have more (see spool.alerts.watches)."""
 
-    SENDER = "sender", "A sender hands in too many messages"
-    DEPTH = "depth", "Too many messages are in the spool"
-    OLDEST = "oldest", "A message has been in the spool for too long"
-    BOUNCES = "bounces", "Too many recipients bounce"
+    SENDER = "sender"
+    DEPTH = "depth"
+    OLDEST = "oldest"
+    BOUNCES = "bounces"
 
 
-# The unit of each threshold.
-UNITS = {
-    AlertKind.SENDER: "messages", AlertKind.DEPTH: "messages", AlertKind.OLDEST: "minutes",
-    AlertKind.BOUNCES: "percent",
-}  # fmt: skip
+def kinds() -> list[tuple[str, str]]:
+    """All that a rule can look at, with its words."""
+    from spool.alerts.watches import watches
+
+    return [(watch.kind, watch.label) for watch in watches().values()]
 
 
 class AlertRule(models.Model):
@@ -34,10 +35,10 @@ class AlertRule(models.Model):
 
     name = models.CharField(max_length=100, unique=True)
     enabled = models.BooleanField(default=True)
-    kind = models.CharField("watches", max_length=8, choices=AlertKind)
+    kind = models.CharField("watches", max_length=20, choices=kinds)
     threshold = models.PositiveIntegerField(
         validators=[MinValueValidator(1)],
-        help_text="Messages for a sender and for the spool, minutes for the oldest message, percent for bounces.",
+        help_text="Messages for a sender and for the spool, minutes for the oldest message and for a scanner that does not answer, percent for bounces and for a quarantine, whose limit is 100.",
     )
     minutes = models.PositiveIntegerField(
         "within (minutes)", default=10, validators=[MinValueValidator(1), MaxValueValidator(60)],
@@ -79,9 +80,12 @@ class AlertRule(models.Model):
 
     def clean(self) -> None:
         """Raises ValidationError with each field's sentence."""
+        from spool.alerts.watches import watch_of
+
         wrong: dict[str, str] = {}
-        if self.kind == AlertKind.BOUNCES and (self.threshold or 0) > 100:
-            wrong["threshold"] = "A rate of bounces is at most 100 percent."
+        most = watch_of(self.kind).most
+        if most is not None and (self.threshold or 0) > most:
+            wrong["threshold"] = f"This is at most {most} percent."
         for address in self.addresses:
             try:
                 normalise_address(address)
@@ -114,7 +118,7 @@ class AlertEvent(models.Model):
 
     rule = models.ForeignKey(AlertRule, null=True, on_delete=models.SET_NULL, related_name="events")
     rule_name = models.CharField("rule", max_length=100)
-    kind = models.CharField(max_length=8, choices=AlertKind)
+    kind = models.CharField(max_length=20, choices=kinds)
     key = models.CharField("about", max_length=320, blank=True, default="")
     threshold = models.PositiveIntegerField()
     value = models.FloatField(help_text="When it was last looked at.")

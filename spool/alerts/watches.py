@@ -1,0 +1,125 @@
+"""What a rule can watch. Other rooms, and a third party, add their own by dotted path (SPOOL_ALERT_WATCHES):
+
+class SlowDisk(Watch):
+    kind, label, unit = "slow-disk", "The disk is slow", "ms"
+    def values(self, rule, now, open_keys): return {"": measured()}
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from functools import cache
+from urllib.parse import urlencode
+
+from django.conf import settings as django_settings
+from django.db.models import Sum
+from django.utils.module_loading import import_string
+
+from spool import statements
+from spool.models import AlertRule, Entry, TrafficKind, TrafficSeries
+from spool.traffic.rolling import minute_of, window_start
+
+# Senders of one rule that are watched at once.
+MOST_SENDERS = 100
+
+
+class Watch:
+    """One thing to watch: its name in the database, its words, and the unit of thresholds."""
+
+    kind = ""
+    label = ""
+    unit = ""
+    # What a value is about when its key is empty, and how far a threshold may go.
+    about = "the messages"
+    most: int | None = None
+    # Whether values are counted within the minutes of the rule.
+    has_minutes = False
+
+    def values(self, rule: AlertRule, now: datetime, open_keys: Iterable[str]) -> Mapping[str, float]:
+        """The values that a rule looks at, by what they are about; "" where there is only one.
+
+        Raises django.db.Error.
+        """
+        raise NotImplementedError
+
+    def page(self, key: str) -> str:
+        """Where the console shows it."""
+        return "/admin/"
+
+    def says(self, key: str) -> str:
+        """What a value is about, in words."""
+        return key or self.about
+
+
+class Senders(Watch):
+    kind, label, unit = "sender", "A sender hands in too many messages", "messages"
+    about, has_minutes = "<>", True
+
+    def values(self, rule: AlertRule, now: datetime, open_keys: Iterable[str]) -> Mapping[str, float]:
+        """Those at the threshold or above, and those of open alerts; the fastest first."""
+        known = list(open_keys)
+        since = window_start(minute_of(now), rule.minutes)
+        rows = statements.execute(
+            "SELECT key, SUM(number) FROM spool_trafficcount WHERE span = 1 AND minute >= %s AND kind = %s"
+            " GROUP BY key HAVING SUM(number) >= %s ORDER BY SUM(number) DESC LIMIT %s",
+            (since, TrafficKind.RECEIVED_SENDER.value, max(1, int(min(rule.ends_at, rule.threshold))), MOST_SENDERS),
+        ).fetchall()
+        return {key: float(number) for key, number in rows if key in known or number >= rule.threshold}
+
+    def page(self, key: str) -> str:
+        return f"/admin/spool/entry/?{urlencode({'sender': key or '<>'})}"
+
+
+class Depth(Watch):
+    kind, label, unit = "depth", "Too many messages are in the spool", "messages"
+
+    def values(self, rule: AlertRule, now: datetime, open_keys: Iterable[str]) -> Mapping[str, float]:
+        return {"": float(Entry.objects.count())}
+
+    def page(self, key: str) -> str:
+        return "/admin/spool/entry/"
+
+
+class Oldest(Watch):
+    kind, label, unit = "oldest", "A message has been in the spool for too long", "minutes"
+
+    def values(self, rule: AlertRule, now: datetime, open_keys: Iterable[str]) -> Mapping[str, float]:
+        oldest = Entry.objects.order_by("id").values_list("created", flat=True).first()
+        return {"": (now - oldest).total_seconds() / 60 if oldest else 0.0}
+
+    def page(self, key: str) -> str:
+        return "/admin/spool/entry/?sort=id"
+
+
+class Bounces(Watch):
+    kind, label, unit = "bounces", "Too many recipients bounce", "percent"
+    most, has_minutes = 100, True
+
+    def values(self, rule: AlertRule, now: datetime, open_keys: Iterable[str]) -> Mapping[str, float]:
+        since = window_start(minute_of(now), rule.minutes)
+        sums = TrafficSeries.objects.filter(span=1, minute__gte=since).aggregate(
+            bounced=Sum("bounced", default=0), local=Sum("delivered_local", default=0),
+            remote=Sum("delivered_remote", default=0),
+        )  # fmt: skip
+        ended = sum(sums.values())
+        return {"": 100.0 * sums["bounced"] / ended if ended and ended >= rule.at_least else 0.0}
+
+
+class _Nothing(Watch):
+    """What is left of a kind that the settings do not name any more: its alerts end."""
+
+    def values(self, rule: AlertRule, now: datetime, open_keys: Iterable[str]) -> Mapping[str, float]:
+        return {}
+
+
+@cache
+def watches() -> Mapping[str, Watch]:
+    """All there are, by their names."""
+    found: list[Watch] = [import_string(path)() for path in django_settings.SPOOL_ALERT_WATCHES]
+    return {watch.kind: watch for watch in found}
+
+
+def watch_of(kind: str) -> Watch:
+    """The one of that name."""
+    return watches().get(kind) or _Nothing()
