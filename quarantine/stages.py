@@ -10,7 +10,7 @@ from typing import Final
 
 from django.db import Error as DatabaseError
 
-from quarantine import counting, taking
+from quarantine import counting, remembering, taking
 from quarantine.counting import Tallies
 from quarantine.engines.answers import Said
 from quarantine.engines.examined import Examined
@@ -60,10 +60,15 @@ class VirusCheck(Stage):
         return self._settings.scan_inbound
 
     async def run(self, batch: Sequence[LeasedEntry], context: StageContext) -> Mapping[int, Verdict]:
-        ids = [entry.id for entry in batch]
-        pardoned = await context.in_database(lambda: pardons(ids, ItemKind.VIRUS))
-        entries = [entry for entry in batch if entry.id not in pardoned]
+        ids, since = [entry.id for entry in batch], self._settings.scan_again_since
+        passing = await context.in_database(
+            lambda: pardons(ids, ItemKind.VIRUS) | remembering.known(ItemKind.VIRUS, ids, since).keys()
+        )
+        entries = [entry for entry in batch if entry.id not in passing]
         scans = await self._scan_all(entries)
+        for entry, found in zip(entries, scans, strict=True):
+            if found.ruling is Ruling.PASS and any(answer.said is Said.CLEAN for answer in found.answers):
+                remembering.note(entry, ItemKind.VIRUS, context.now)
         caught = [
             Caught(entry.id, ItemKind.VIRUS, found.why, None, [answer.as_json() for answer in found.answers])
             for entry, found in zip(entries, scans, strict=True)
@@ -78,6 +83,9 @@ class VirusCheck(Stage):
         verdicts |= await quarantine(caught, context, days, Status.VIRUS_CHECK)
         await count(_tallied(scans), context)
         return verdicts
+
+    def remember(self, entries: Sequence[LeasedEntry]) -> None:
+        remembering.write(ItemKind.VIRUS, entries)
 
     async def _scan_all(self, entries: Sequence[LeasedEntry]) -> list[Scan]:
         """One for each entry, in their order, within BATCH_SECONDS."""

@@ -16,6 +16,7 @@ from typing import Any
 
 from django.db.models import QuerySet
 
+from quarantine import remembering
 from quarantine.models.item import Item, ItemKind, ItemState, Pardon
 from spool import packing, statements, store, trash
 from spool.actions import audit
@@ -171,6 +172,7 @@ def _unpack(items: Sequence[Item], now: datetime) -> None:
         "traceback": "", "delay_notified": False,
     }  # fmt: skip
     packing.unpack("quarantine_item", clause, parameters, now, changes)
+    remembering.forget([item.entry_id for item in items])
     packing.untrace([item.file_name for item in items], [item.at for item in items], Outcome.QUARANTINED)
     Pardon.objects.bulk_create(
         [Pardon(entry_id=item.entry_id, kind=item.kind, at=now) for item in items], ignore_conflicts=True

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from spool.models.bounce import ReceivedBounce
 from spool.models.entry import Origin, Priority
@@ -118,6 +119,8 @@ class LeasedEntry:
     added_header: bytes = b""
     subject_prefix: str = ""
     junk: bool = False
+    # What stages found out about it, to be written down by them (Stage.remember) should it come by again.
+    notes: tuple[Any, ...] = ()
 
     def read(self) -> bytes:
         """The whole message. Raises FileNotFoundError when its file is gone."""
@@ -174,6 +177,11 @@ class DeliveryReport:
     attempts: list[AttemptRecord] = field(default_factory=list)
     spawned: list[Submission] = field(default_factory=list)
     bounces: list[ReceivedBounce] = field(default_factory=list)
+
+    @property
+    def waits(self) -> bool:
+        """Whether some recipient is to be tried again."""
+        return any(result.outcome is Outcome.PENDING for result in self.results)
 
     def extend(self, results: Sequence[RecipientResult], attempt: AttemptRecord | None = None) -> None:
         self.results.extend(results)

@@ -37,6 +37,8 @@ POLL_SECONDS = 2.0
 DRAIN_SECONDS = 25.0
 # A stage that takes longer is shown as the status of its entries.
 SLOW_SECONDS = 0.5
+# Larger entries go through the stages by themselves: looking into them takes longer.
+LARGE_BYTES = 1_000_000
 # Entries in work are at most this many times "deliveries at once", when most of them wait for dead hosts.
 MOST_PARKED = 10
 
@@ -181,15 +183,16 @@ class Pass:
         self._working.update((entry.id, entry) for entry in here.leased)
         context = StageContext(here.settings, timezone.now(), self.owner, _database)
         if any(stage.wants(entry, context) for stage in here.stages for entry in here.leased):
-            task = asyncio.ensure_future(self._through_stages(here, context))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            for some in _apart(here, context):
+                task = asyncio.ensure_future(self._through_stages(some, here, context))
+                self._tasks.add(task)
+                task.add_done_callback(self._tasks.discard)
         else:
             self._deliveries.start(here.leased)
 
-    async def _through_stages(self, here: Round, context: StageContext) -> None:
+    async def _through_stages(self, entries: Sequence[LeasedEntry], here: Round, context: StageContext) -> None:
         """Take a batch through each stage that wants some of it, then hand on what is left to delivery."""
-        left = list(here.leased)
+        left = list(entries)
         for stage in here.stages:
             wanted = [entry for entry in left if stage.wants(entry, context)]
             if wanted:
@@ -286,6 +289,17 @@ class Pass:
         # `_look` says that the wait which was under way heard it.
         self._leaving = not (rang or self._look)
         return not self._leaving
+
+
+def _apart(here: Round, context: StageContext) -> list[list[LeasedEntry]]:
+    """What no stage wants, what is small, and what is large: a batch goes on when the slowest of it is done."""
+    free: list[LeasedEntry] = []
+    small: list[LeasedEntry] = []
+    large: list[LeasedEntry] = []
+    for entry in here.leased:
+        wanted = any(stage.wants(entry, context) for stage in here.stages)
+        (free if not wanted else small if entry.size_bytes <= LARGE_BYTES else large).append(entry)
+    return [some for some in (free, small, large) if some]
 
 
 def _rings(listening: doorbell.Listening) -> bool:

@@ -81,6 +81,10 @@ class Rounds:
             self._insistently(lambda: self._set_aside(failed))
         if resting:
             self._insistently(lambda: self._rest(resting))
+        noted = [report.entry for report in finished if report.entry.notes and report.waits]
+        noted += [entry for entry, _ in resting if entry.notes] + [one.entry for one in failed if one.entry.notes]
+        if noted:
+            self._remember(noted)
         try:
             here = Round(current(), cached_table())
             if want > 0:
@@ -102,7 +106,8 @@ class Rounds:
         clause, parameters = statements.id_list(entry_ids)
         shown = "CASE direction WHEN 1 THEN 'local' ELSE 'remote' END" if status is None else f"'{status.value}'"
         try:
-            with statements.write_transaction():
+            # A power cut may take it: it is only for those who watch.
+            with statements.relaxed_transaction():
                 statements.execute(
                     f"UPDATE spool_entry SET status = {shown} WHERE id {clause} AND leased_by = %s",  # noqa: S608
                     [*parameters, self._owner],
@@ -165,6 +170,15 @@ class Rounds:
                 log.error("the database does not take results, trying again: %s", error)
                 time.sleep(pause)
                 pause = min(pause * 2, 5.0)
+
+    def _remember(self, entries: Sequence[LeasedEntry]) -> None:
+        """Have the stages write down what they know of entries that come by again. It is no loss if they can't."""
+        try:
+            for stage in self._stages:
+                stage.remember(entries)
+        except DatabaseError as error:
+            connection.close()
+            log.warning("what is known of %d entries could not be written down: %s", len(entries), error)
 
     def _set_aside(self, failed: Sequence[Failure]) -> None:
         """Poison: back off, and after a few failures hold the entry with its traceback. It never stops the others."""

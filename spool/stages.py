@@ -84,6 +84,13 @@ class Stage:
         """Verdicts by entry id. One that raises counts as a failure of every entry of the batch."""
         raise NotImplementedError
 
+    def remember(self, entries: Sequence[LeasedEntry]) -> None:
+        """Write down what `run` has noted of entries (LeasedEntry.notes) that have come to rest, and come by again.
+
+        Called in the database thread, once their state is committed. It can only be to save work: a worker that is
+        killed remembers nothing. Raises django.db.Error.
+        """
+
 
 class DeliveryDelay(Stage):
     """Lets outside programs look at a message before each attempt. New mail is born with it; this is for retries."""

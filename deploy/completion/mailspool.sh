@@ -103,7 +103,7 @@ _mailspool_words() {
         "block login list") words="--json" ;;
         "block login release") words="--json --dry-run" ;;
         "firstadmin") words="--json" ;;
-        "quarantine") words="list show resend rescan delete move purge" ;;
+        "quarantine") words="list show resend rescan delete move purge export" ;;
         "quarantine list") words="--kind --sender --recipient --ip --auth-user --id --subject --direction --larger --smaller --why --min-score --older --younger --search --sort --limit --json" ;;
         "quarantine show") words="--json" ;;
         "quarantine resend") words="--kind --sender --recipient --ip --auth-user --id --subject --direction --larger --smaller --why --min-score --older --younger --search --all --background --trust --dry-run --yes --json" ;;
@@ -111,6 +111,7 @@ _mailspool_words() {
         "quarantine delete") words="--kind --sender --recipient --ip --auth-user --id --subject --direction --larger --smaller --why --min-score --older --younger --search --all --background --dry-run --yes --json" ;;
         "quarantine move") words="--kind --sender --recipient --ip --auth-user --id --subject --direction --larger --smaller --why --min-score --older --younger --search --all --background --folder --dry-run --yes --json" ;;
         "quarantine purge") words="--kind --sender --recipient --ip --auth-user --id --subject --direction --larger --smaller --why --min-score --older --younger --search --all --background --dry-run --yes --json" ;;
+        "quarantine export") words="--format --all --output --kind --sender --recipient --ip --auth-user --id --subject --direction --larger --smaller --why --min-score --older --younger --search --json" ;;
         "scan") words="--sender --recipient --ip --ehlo --outbound --json" ;;
         "scheduler") words="" ;;
         "send") words="--from --to --subject --body --eml --host --port --user --password --json" ;;
@@ -198,7 +199,7 @@ _mailspool_values() {
         "quarantine --verbosity") words="0 1 2 3" ;;
         "quarantine list --kind") words="spam virus" ;;
         "quarantine list --direction") words="inbound outbound" ;;
-        "quarantine list --sort") words="-id id -size_bytes size_bytes" ;;
+        "quarantine list --sort") words="id -id file_name -file_name sender -sender recipients_total -recipients_total size_bytes -size_bytes attempts -attempts removal -removal" ;;
         "quarantine resend --kind") words="spam virus" ;;
         "quarantine resend --direction") words="inbound outbound" ;;
         "quarantine rescan --kind") words="spam virus" ;;
@@ -209,6 +210,9 @@ _mailspool_values() {
         "quarantine move --direction") words="inbound outbound" ;;
         "quarantine purge --kind") words="spam virus" ;;
         "quarantine purge --direction") words="inbound outbound" ;;
+        "quarantine export --format") words="csv json" ;;
+        "quarantine export --kind") words="spam virus" ;;
+        "quarantine export --direction") words="inbound outbound" ;;
         "scan --verbosity") words="0 1 2 3" ;;
         "scheduler --verbosity") words="0 1 2 3" ;;
         "send --verbosity") words="0 1 2 3" ;;

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.http import HttpRequest, HttpResponse
-from django.shortcuts import render
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import redirect, render
 from django.urls import URLPattern, path, reverse
 from django.views.decorators.http import require_POST
 
 from accounts.admin.onerow import OneRowAdmin
+from quarantine.actions.waiting import scan_again
+from quarantine.models.item import ItemKind
 from quarantine.statistics import caught_by_day, health_of
 from quarantine.trying import LARGEST_BYTES, Envelope, try_content
+from spool.console.pages import actor_of
 
 
 class TestedAdmin(OneRowAdmin):
@@ -28,7 +32,12 @@ class TestedAdmin(OneRowAdmin):
     def get_urls(self) -> list[URLPattern]:
         view = require_POST(self.try_out)
         name = f"quarantine_{self.model._meta.model_name}_try"
-        return [path("try/", self.admin_site.admin_view(view), name=name), *super().get_urls()]
+        again = self.admin_site.admin_view(require_POST(self.scan_again))
+        return [
+            path("try/", self.admin_site.admin_view(view), name=name),
+            path("scan-again/", again, name=f"quarantine_{self.model._meta.model_name}_scan_again"),
+            *super().get_urls(),
+        ]
 
     def changeform_view(
         self, request: HttpRequest, object_id: str | None = None, form_url: str = "",
@@ -37,10 +46,18 @@ class TestedAdmin(OneRowAdmin):
         names = self.engines()
         context = {
             "health": health_of(names), "days": caught_by_day(names), "looks_for": self.looks_for,
+            "again_link": reverse(f"admin:quarantine_{self.model._meta.model_name}_scan_again"),
             "try_link": reverse(f"admin:quarantine_{self.model._meta.model_name}_try"), **(extra_context or {}),
         }  # fmt: skip
         answer: HttpResponse = super().changeform_view(request, object_id, form_url, context)
         return answer
+
+    def scan_again(self, request: HttpRequest) -> HttpResponseRedirect:
+        """Have mail that waits looked at again when it is tried next."""
+        number = scan_again(ItemKind(self.looks_for), actor_of(request))
+        what = "1 waiting message is" if number == 1 else f"{number:,} waiting messages are"
+        messages.success(request, f"{what} checked again when tried next.")
+        return redirect(f"admin:quarantine_{self.model._meta.model_name}_changelist")
 
     def try_out(self, request: HttpRequest) -> HttpResponse:
         """What each engine says of the message that was pasted or uploaded. Nothing is kept."""

@@ -115,11 +115,13 @@ class ItemFilter:
     @property
     def indexed(self) -> dict[str, QuerySet[Any, int]]:
         """The conditions that an index answers, by attribute: for each the ids of the items that meet it alone."""
-        held, found = self.held(Item.objects.all()), {}
+        held = self.held(Item.objects.all())
+        found: dict[str, QuerySet[Any, int]] = {}
         for name, condition in self._by_index().items():
             found[name] = held.filter(condition).order_by(_INDEXED[name]).values_list("id", flat=True)
-        if self.recipient and (condition := _recipient(self.recipient)) is not None:
-            found["recipient"] = ItemAddress.objects.filter(condition).values_list("item_id", flat=True)
+        addressed = _recipient(self.recipient) if self.recipient else None
+        if addressed is not None:
+            found["recipient"] = ItemAddress.objects.filter(addressed).values_list("item_id", flat=True)
         return found
 
     @property

@@ -5,6 +5,7 @@ from quarantine.models.antivirus import AntivirusSettings, WhenOversize, WhenUna
 from quarantine.models.check import Check, CheckKind
 from quarantine.models.count import CheckCount
 from quarantine.models.item import Item, ItemAddress, ItemKind, ItemState, Pardon
+from quarantine.models.scanned import Scanned
 from quarantine.models.size import QuarantineSize
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "ItemState",
     "Pardon",
     "QuarantineSize",
+    "Scanned",
     "SpamAction",
     "TrustedSender",
     "WhenOversize",

@@ -87,6 +87,10 @@ class AntispamSettings(OneRow):
         help_text="Of larger ones only the envelope and the session are checked.",
     )
 
+    scan_again_since = models.DateTimeField(
+        null=True, blank=True, editable=False, help_text="Waiting mail that was checked before then is checked again."
+    )
+
     class Meta:
         verbose_name = verbose_name_plural = "antispam settings"
 

@@ -85,6 +85,10 @@ class AntivirusSettings(OneRow):
         "warn when they take more than (MB)", default=2_000, validators=between(1, 10_000_000)
     )
 
+    scan_again_since = models.DateTimeField(
+        null=True, blank=True, editable=False, help_text="Waiting mail that was scanned before then is scanned again."
+    )
+
     class Meta:
         verbose_name = verbose_name_plural = "antivirus settings"
 

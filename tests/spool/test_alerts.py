@@ -20,6 +20,7 @@ from django.utils import timezone
 from accounts.models import Role, User
 from spool import statements
 from spool.alerts import telling, watching, webhook
+from spool.alerts.watches import watch_of
 from spool.delivery.sealed import seal
 from spool.models import AlertEvent, AlertKind, AlertNotice, AlertRule, Entry, Recipient
 from spool.traffic import counting, rolling
@@ -90,11 +91,11 @@ def test_a_bounce_rate_is_made_of_enough_recipients_only() -> None:
     with statements.write_transaction():
         counting.endings([ending] * 4 + [bounced] * 4, NOW)
     rolling.roll_up()
-    assert watching.values_of(rule, NOW) == {"": 0.0}
+    assert watch_of(rule.kind).values(rule, NOW, ()) == {"": 0.0}
     with statements.write_transaction():
         counting.endings([ending] * 2, NOW)
     rolling.roll_up()
-    assert watching.values_of(rule, NOW) == {"": 40.0}
+    assert watch_of(rule.kind).values(rule, NOW, ()) == {"": 40.0}
 
 
 def test_an_alert_whose_rule_is_removed_is_over() -> None:

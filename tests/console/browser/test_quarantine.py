@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from django.utils import timezone
 from playwright.sync_api import expect
 
@@ -78,4 +80,29 @@ def test_a_message_is_tried_out_on_the_page_antispam(console: Console) -> None:
     page.fill("#try-message", "Subject: A prize\n\nhello")
     page.get_by_role("button", name="Try", exact=True).click()
     expect(page.locator("#tried")).to_contain_text("12 points: rule 12")
+    assert console.misdeeds == []
+
+
+def test_the_list_is_sorted_saved_as_a_view_and_exported(console: Console) -> None:
+    for sender, why in (("ann@example.org", "31 points: SPF 31"), ("eve@example.com", "60 points: DNSBL 60")):
+        quarantine(ItemKind.SPAM, why, sender)
+    page = console.open(SPAM)
+    page.locator("thead a", has_text="Sender").click()
+    expect(page.locator("th[aria-sort=ascending]")).to_have_text("Senderarrow_upward")
+    expect(page.locator(".ms-entry .sender").first).to_have_text("eve@example.com")
+    page.locator("summary", has_text="Views").click()
+    page.fill("[name=name]", "By sender")
+    page.get_by_role("button", name="Save", exact=True).click()
+    expect(page.locator("body")).to_contain_text("The view “By sender” is saved.")
+    console.open(SPAM)
+    page.locator("summary", has_text="Views").click()
+    page.get_by_role("link", name="By sender").click()
+    expect(page).to_have_url(re.compile(r"sort=sender"))
+    page.check("#pick-page")
+    page.click("#bar [data-act=export]")
+    expect(page.locator("#confirm-title")).to_have_text("Export: 2 messages")
+    with page.expect_download() as download:
+        page.click("#confirm button[type=submit]")
+    assert re.fullmatch(r"quarantine-\d{8}-\d{6}\.csv", download.value.suggested_filename)
+    assert "eve@example.com" in download.value.path().read_text()
     assert console.misdeeds == []

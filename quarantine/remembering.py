@@ -1,0 +1,59 @@
+"""What the checks found out about a message is kept while it waits, so that they are not asked again for that alone.
+
+Only complete answers that let it pass are kept, in the database: any worker may take up the message next.
+They count until an administrator wants waiting mail to be looked at anew, as after an update of signatures.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from typing import Any, Final
+
+from django.db.models import Exists, OuterRef
+
+from quarantine.models.item import ItemKind
+from quarantine.models.scanned import Scanned
+from spool import statements
+from spool.envelope import LeasedEntry
+from spool.models.entry import Entry
+
+CHUNK: Final = 5_000
+
+
+def note(entry: LeasedEntry, kind: ItemKind, at: datetime, findings: Any = ()) -> None:
+    """Have this written down should the entry come to rest. `at` is when its check began."""
+    entry.notes += ((kind.value, at, findings),)
+
+
+def write(kind: ItemKind, entries: Sequence[LeasedEntry]) -> None:
+    """Write down what was noted of entries. Raises django.db.Error."""
+    rows = [
+        Scanned(entry_id=entry.id, kind=kind, at=at, findings=list(findings))
+        for entry in entries for noted, at, findings in entry.notes if noted == kind.value
+    ]  # fmt: skip
+    if rows:
+        with statements.relaxed_transaction():
+            Scanned.objects.bulk_create(
+                rows, update_conflicts=True, unique_fields=["entry_id", "kind"], update_fields=["at", "findings"]
+            )
+
+
+def known(kind: ItemKind, entry_ids: Sequence[int], since: datetime | None) -> dict[int, Any]:
+    """What is known of those of the entries that were checked `since` then, or ever. One query."""
+    rows = Scanned.objects.filter(entry_id__in=entry_ids, kind=kind)
+    return dict((rows.filter(at__gte=since) if since else rows).values_list("entry_id", "findings"))
+
+
+def forget(entry_ids: Collection[int]) -> None:
+    """Entries that were away from the spool are checked again."""
+    Scanned.objects.filter(entry_id__in=list(entry_ids)).delete()
+
+
+def tidy() -> None:
+    """Forget those that have left the spool, some at a time: others write as well."""
+    last = 0
+    while ids := list(Scanned.objects.filter(id__gt=last).order_by("id").values_list("id", flat=True)[:CHUNK]):
+        here = Entry.objects.filter(id=OuterRef("entry_id"))
+        Scanned.objects.filter(~Exists(here), id__gt=last, id__lte=ids[-1]).delete()
+        last = ids[-1]

@@ -1,0 +1,58 @@
+"""A clamd that says the same of every message, after a while that may depend on its size."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import struct
+import threading
+import time
+from collections.abc import Callable
+from types import TracebackType
+
+
+class SlowServer:
+    """Listens on a port, and takes as many connections as come. `most_open` is how many there were at once."""
+
+    def __init__(self, seconds: float | Callable[[int], float], answer: bytes) -> None:
+        self._seconds = seconds if callable(seconds) else lambda size: seconds
+        self._answer = answer
+        self._listener = socket.create_server(("127.0.0.1", 0), backlog=200)
+        self.port: int = self._listener.getsockname()[1]
+        self.most_open = self._open = 0
+        self._lock = threading.Lock()
+
+    @property
+    def address(self) -> str:
+        return f"127.0.0.1:{self.port}"
+
+    def __enter__(self) -> SlowServer:
+        threading.Thread(target=self._serve, daemon=True).start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        with contextlib.suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+
+    def _serve(self) -> None:
+        while True:
+            try:
+                connection, _ = self._listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=self._scan, args=(connection,), daemon=True).start()
+
+    def _scan(self, connection: socket.socket) -> None:
+        with self._lock:
+            self._open += 1
+            self.most_open = max(self.most_open, self._open)
+        with contextlib.suppress(OSError, struct.error), connection, connection.makefile("rb") as stream:
+            size = 0
+            stream.read(len(b"zINSTREAM\0"))
+            while length := struct.unpack("!L", stream.read(4))[0]:
+                size += len(stream.read(length))
+            time.sleep(self._seconds(size))
+            connection.sendall(self._answer)
+        with self._lock:
+            self._open -= 1
