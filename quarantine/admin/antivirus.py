@@ -14,7 +14,7 @@ class AntivirusSettingsAdmin(TestedAdmin):
     looks_for = "virus"
     fieldsets = [
         ("What is scanned", {
-            "description": "Each message is scanned before each of its attempts, as soon as there is a scanner.",
+            "description": "Each message is scanned once before it is delivered, as soon as there is a scanner.",
             "fields": ["scan_inbound", "scan_outbound", "max_scan_kb", "oversize", "unanswered"],
         }),
         ("ClamAV", {
