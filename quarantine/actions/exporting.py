@@ -16,6 +16,7 @@ FORMATS: Final = ("csv", "json")
 
 def export(what: Any, form: str, actor: Actor) -> Iterator[bytes]:
     """The bytes of the export, piece by piece. Raises NotAllowed and Refused, at once."""
+    actor.require_actions()
     if form not in FORMATS:
         raise Refused(f"{form!r} is not a format of this list; there are {' and '.join(FORMATS)}.")
     return export_of(_ITEMS, ItemSelection.of(what), form, actor)
