@@ -15,6 +15,7 @@ from tests.spool.smtpd.dialogue import Dialogue, Reply, submission
 from tests.support.mailspool_process import PASSWORD, MailspoolUnderTest
 from tests.support.messages import a_message
 from tests.support.postgres import PostgresServer
+from tests.support.waiting import wait_until
 
 FAR, NEWS = "x@elsewhere.test", "news@here.test"
 # A process sees another's change within a second.
@@ -208,7 +209,9 @@ def test_after_the_clock_was_set_back_the_limit_is_the_same_and_the_wait_no_long
         for key in client.keys("mailspool:throttle:*"):
             client.pexpire(key, client.pttl(key) + 3 * 3_600_000)
     assert [server.send().code for _ in range(2)] == [250, 450]
-    [(until,)] = server.mailspool.rows("SELECT until FROM throttling_throttleevent")
+    written = "SELECT until FROM throttling_throttleevent"
+    wait_until(lambda: server.mailspool.rows(written), "the throttle is written down", 30)
+    [(until,)] = server.mailspool.rows(written)
     moment = until if isinstance(until, datetime) else datetime.fromisoformat(until).replace(tzinfo=UTC)
     assert (moment - datetime.now(UTC)).total_seconds() <= 3601
 
