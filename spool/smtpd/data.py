@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable
 from pathlib import Path
@@ -97,7 +98,13 @@ class Body:
         if self._file is None:
             await asyncio.to_thread(incoming.prepare)
             self._file = store.new_incoming()
-        await _to_the_end(_append, self._file, content)
+        path = self._file
+        try:
+            await _to_the_end(_append, path, content)
+        finally:
+            if self._file is not path:
+                # Discarded meanwhile, by the end of the connection: the thread may have made it again.
+                store.unlink(path)
 
     async def finish(self, header: bytes) -> tuple[bytes | None, Path | None]:
         """The message with `header` before it: as bytes, or as a file."""
@@ -135,12 +142,17 @@ def refusal_for(error: OSError) -> str:
 
 
 async def _to_the_end(work: Callable[..., None], *arguments: object) -> None:
-    """`work` in a thread. A caller that is cancelled waits for its end: what it then removes must not come back."""
+    """`work` in a thread. A caller that is cancelled waits for its end: what it then removes must not come back.
+
+    It may be cancelled again meanwhile: by whoever drops the connection, and then by its end.
+    """
     task = asyncio.ensure_future(asyncio.to_thread(work, *arguments))
     try:
         await asyncio.shield(task)
     except asyncio.CancelledError:
-        await asyncio.wait([task])
+        while not task.done():
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.wait([task])
         raise
 
 

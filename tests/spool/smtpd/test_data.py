@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import time
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -11,6 +14,7 @@ from hypothesis import strategies as st
 
 from mailspool.home import Home
 from spool import incoming
+from spool.smtpd import data
 from spool.smtpd.data import (
     BARE_LINE_END,
     IN_MEMORY_BYTES,
@@ -183,3 +187,48 @@ def test_a_client_that_never_stops_is_cut_off(monkeypatch: pytest.MonkeyPatch) -
 def test_a_client_that_leaves_in_the_middle_has_sent_nothing() -> None:
     with pytest.raises(asyncio.IncompleteReadError):
         asyncio.run(received(b"half a mess", []))
+
+
+@pytest.fixture
+def slow_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = data._append
+
+    def slow(path: Path, content: bytes) -> None:
+        time.sleep(0.3)
+        real(path, content)
+
+    monkeypatch.setattr(data, "_append", slow)
+
+
+async def interrupted(body: Body, meanwhile: Callable[[asyncio.Task[None]], None]) -> None:
+    """Have the disk take a large piece, and do something before it has."""
+    incoming.prepare()
+    adding = asyncio.create_task(body.add(b"x\r\n" * IN_MEMORY_BYTES))
+    for _ in range(2):
+        await asyncio.sleep(0.1)
+        meanwhile(adding)
+    with pytest.raises(asyncio.CancelledError):
+        await adding
+    body.discard()
+
+
+@pytest.mark.usefixtures("slow_disk")
+def test_nothing_is_left_of_a_message_that_is_given_up_twice_while_it_is_written(home: Home) -> None:
+    asyncio.run(interrupted(Body(10_000_000), lambda adding: adding.cancel() and None))
+    assert files_in_spool(home) == []
+
+
+@pytest.mark.usefixtures("slow_disk")
+def test_nothing_is_left_of_a_message_whose_connection_ends_while_it_is_written(home: Home) -> None:
+    body = Body(10_000_000)
+
+    def end(adding: asyncio.Task[None]) -> None:
+        body.discard()
+        adding.cancel()
+
+    asyncio.run(interrupted(body, end))
+    assert files_in_spool(home) == []
+
+
+def files_in_spool(home: Home) -> list[Path]:
+    return [path for path in home.spool.rglob("*") if path.is_file()]
