@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -120,7 +119,7 @@ def write(going: Going, held: Sequence[Held], now: datetime) -> None:
     if passages and not held and not waited and not statements.on_sqlite():
         statements.execute(_INSERT_RELAXED, [list(column) for column in zip(*passages, strict=True)])
     elif passages or held:
-        with _relaxed_transaction():
+        with statements.relaxed_transaction():
             statements.execute_many(_INSERT, passages)
             HeldEntry.objects.filter(entry_id__in=waited).delete()
             _write_held(held, now)
@@ -140,21 +139,6 @@ def _passage_rows(going: Going, moment: int) -> list[tuple[object, ...]]:
             )
         )  # fmt: skip
     return rows
-
-
-@contextmanager
-def _relaxed_transaction() -> Iterator[None]:
-    if statements.on_sqlite():
-        statements.execute("PRAGMA synchronous = NORMAL", ())
-        try:
-            with statements.write_transaction():
-                yield
-        finally:
-            statements.execute("PRAGMA synchronous = FULL", ())
-        return
-    with statements.write_transaction():
-        statements.execute("SET LOCAL synchronous_commit TO off", ())
-        yield
 
 
 def _write_held(held: Sequence[Held], now: datetime) -> None:
