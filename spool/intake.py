@@ -148,10 +148,11 @@ def commit(writer: store.Writer, submissions: Sequence[Submission]) -> list[str]
         raise SpoolFull
     if undecided:
         decide()
-    # On SQLite the lock of all who write would be held meanwhile.
-    stored = begin_files(writer, submissions, settings, beside=not statements.on_sqlite())
     if statements.on_sqlite():
-        stored.wait()
+        # Its one lock for all who write must not be held until the files are safe.
+        stored = write_files(writer, submissions, settings)
+    else:
+        stored = begin_files(writer, submissions, settings, beside=True)
     now = timezone.now()
     try:
         with statements.write_transaction():

@@ -125,20 +125,12 @@ class Writer:
         self._room = 0
         self._pool = ThreadPoolExecutor(SYNC_THREADS, thread_name_prefix="sync")
 
-    def write(self, files: Sequence[PendingFile], size: int) -> str:
-        """Make `files` durable; returns the name of the subspool that holds them.
-
-        `size` is how many files a subspool may hold. Raises OSError, and then none of `files` is in a subspool.
-        """
-        subspool, finish = self.begin(files, size)
-        finish()
-        return subspool
-
     def begin(self, files: Sequence[PendingFile], size: int, *, beside: bool = False) -> tuple[str, Callable[[], None]]:
         """Begin to make `files` durable; returns the subspool that will hold them, and what waits until it does.
 
-        Both may raise OSError, and then none of `files` is in a subspool. With `beside` all is done by other threads,
-        otherwise a part of it by the one that waits. Call what waits before anything else of this writer.
+        Both may raise OSError, and then none of `files` is in a subspool. `size` is how many files a subspool may hold.
+        With `beside` all is done by other threads, otherwise a part of it by the one that waits. Call what waits before
+        anything else of this writer.
         """
         folder = self._open_subspool(len(files), size)
         threads = max(1, min(SYNC_THREADS, len(files) // 2))

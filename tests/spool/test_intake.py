@@ -120,17 +120,23 @@ class LosingTheAnswer:
         raise OperationalError("server closed the connection unexpectedly")
 
 
+def written(writer: store.Writer, files: list[store.PendingFile], size: int) -> str:
+    subspool, finish = writer.begin(files, size)
+    finish()
+    return subspool
+
+
 def test_a_subspool_is_left_when_it_is_full(home: Home) -> None:
     writer = store.Writer()
-    first = writer.write([store.PendingFile(f"{n}.eml", b"x", None) for n in range(100)], 100)
-    second = writer.write([store.PendingFile("more.eml", b"x", None)], 100)
+    first = written(writer, [store.PendingFile(f"{n}.eml", b"x", None) for n in range(100)], 100)
+    second = written(writer, [store.PendingFile("more.eml", b"x", None)], 100)
     writer.close()
     assert first != second
 
 
 def test_two_writers_never_share_a_subspool(home: Home) -> None:
     one, two = store.Writer(), store.Writer()
-    places = {w.write([store.PendingFile(n, b"x", None)], 100) for w, n in ((one, "a.eml"), (two, "b.eml"))}
+    places = {written(w, [store.PendingFile(n, b"x", None)], 100) for w, n in ((one, "a.eml"), (two, "b.eml"))}
     assert len(places) == 2
     one.close()
     two.close()
