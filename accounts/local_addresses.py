@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
 
 from django.db.models import Q
 
 from accounts.addresses import LONGEST_ADDRESS, InvalidAddress, normalise_address
+from accounts.batches import batched
 from accounts.models import Alias, AliasTarget, Domain, HourlyLimit, ListMember, MailingList, Role, Status, User
 from accounts.models.limits import hourly_limits
 
@@ -118,7 +118,7 @@ def find_all_domains() -> dict[str, LocalDomain] | None:
 def find_domains(names: Collection[str]) -> dict[str, LocalDomain | None]:
     """The local domains among `names` (lower case), and None for the others."""
     found: dict[str, LocalDomain | None] = dict.fromkeys(names)
-    for some in _batched(name for name in names if can_be_stored(name)):
+    for some in batched((name for name in names if can_be_stored(name)), QUERY_SIZE):
         found.update((row.name, _local_domain(row)) for row in Domain.objects.filter(name__in=some))
     return found
 
@@ -143,7 +143,7 @@ def find_any_hourly_limits() -> bool:
 def find_addresses(keys: Collection[str]) -> dict[str, Answer]:
     """Who or what has each of the addresses (as `key_of` spells them), in a number of queries that doesn't grow."""
     found: dict[str, Answer] = dict.fromkeys(keys)
-    for some in _batched(key for key in keys if can_be_stored(key)):
+    for some in batched((key for key in keys if can_be_stored(key)), QUERY_SIZE):
         found.update(_find(some))
     return found
 
@@ -261,10 +261,3 @@ def _list_of_bounces(key: str) -> str:
     local_part, _, domain = key.rpartition("@")
     name = local_part.removesuffix("-bounces")
     return f"{name}@{domain}" if name and name != local_part else ""
-
-
-def _batched(keys: Iterable[str]) -> Iterator[list[str]]:
-    """`keys` in runs that fit a statement."""
-    iterator = iter(keys)
-    while some := list(islice(iterator, QUERY_SIZE)):
-        yield some

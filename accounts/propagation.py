@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from typing import Any
 
 from django.db import transaction
@@ -12,6 +11,7 @@ from django.db.models import Model, Q, QuerySet
 
 from accounts import changes, directory, history
 from accounts.actor import Actor
+from accounts.batches import batched
 from accounts.models import Domain, DomainDefaults, DomainUserDefaults, User, UserDefaults
 
 MOST_EXAMPLES = 20
@@ -81,18 +81,17 @@ def propagate(actor: Actor, defaults: Defaults, fields: Iterable[str], rows: Que
     # First, for its lock: who changes many rows must not wait for one who waits for this.
     directory.changed()
     differing = _differing(rows, values)
-    for before in _batched(differing.order_by("pk").values("pk", _name_of(rows.model), *values).iterator(), _AT_A_TIME):
+    for before in batched(differing.order_by("pk").values("pk", _name_of(rows.model), *values).iterator(), _AT_A_TIME):
         _write_down(actor, rows.model, before, values)
     changed = differing.update(**values)
-    labels = fields_of(defaults)
-    what = ", ".join(f"{labels[name]} {value}" for name, value in values.items())
-    history.record(actor, "propagate defaults", _scope(defaults), f"{what}: {changed} changed")
+    history.record(actor, "propagate defaults", _scope(defaults), f"{in_words(defaults, values)}: {changed} changed")
     return changed
 
 
-def _batched(rows: Iterator[dict[str, Any]], size: int) -> Iterator[list[dict[str, Any]]]:
-    while batch := list(islice(rows, size)):
-        yield batch
+def in_words(defaults: Defaults, fields: Iterable[str]) -> str:
+    """What the defaults have in `fields`: "mailbox (MB) 500, recipients per message 100"."""
+    labels = fields_of(defaults)
+    return ", ".join(f"{labels[name]} {getattr(defaults, name)}" for name in fields)
 
 
 def _name_of(model: type[Model]) -> str:

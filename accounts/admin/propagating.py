@@ -97,8 +97,7 @@ class PropagateView(UnfoldModelAdminViewMixin, FormView):
         if "confirmed" not in self.request.POST or not preview.changing:
             return self.render_to_response(self.get_context_data(form=form, preview=preview))
         changed = propagation.propagate(actor_of(self.request), self.defaults, fields, rows)
-        labels = propagation.fields_of(self.defaults)
-        what = ", ".join(f"{labels[name]} {getattr(self.defaults, name)}" for name in fields)
+        what = propagation.in_words(self.defaults, fields)
         whom = "all" if form.cleaned_data["scope"] == ALL else ", ".join(map(str, [*form.domains, *form.users]))
         log(self.request, type(self.defaults).objects.all(), f"Propagated {what} to {whom}: {changed} changed")
         messages.success(self.request, f"{changed} of {preview.chosen} changed.")
