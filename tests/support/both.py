@@ -3,6 +3,9 @@
     python -m tests.support.both [ARGUMENT…]      arguments for pytest
 
 What the run on SQLite says is shown as it comes, then what the one on PostgreSQL said meanwhile.
+
+A test that fails is run a second time: dozens of servers share the machine with it, and what it waits for may have come
+too late. The summary lists it as RERUN either way; one that is listed again and again has a fault, or the code has.
 """
 
 from __future__ import annotations
@@ -17,7 +20,7 @@ from collections.abc import Sequence
 
 def main(arguments: Sequence[str]) -> int:
     """The exit status is that of the first run that failed, or 0."""
-    pytest = [sys.executable, "-m", "pytest", *arguments]
+    pytest = [sys.executable, "-m", "pytest", "--reruns", "1", *arguments]
     on_postgresql = [sys.executable, "-m", "tests.support.postgres", "--fast", "--", *pytest]
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     with tempfile.TemporaryFile() as said:
