@@ -1,4 +1,7 @@
-"""A whole Mailspool under its supervisor, as `make run` starts it."""
+"""A whole Mailspool under its supervisor, as `make run` starts it: on SQLite, whatever the run's database is.
+
+The walk of the README (test_readme.py) starts one on PostgreSQL too.
+"""
 
 from __future__ import annotations
 
@@ -23,6 +26,7 @@ from tests.support.daemon import Daemon
 from tests.support.ports import free_port, is_listening
 from tests.support.waiting import wait_until
 
+pytestmark = pytest.mark.sqlite
 PROJECT = Path(__file__).resolve().parents[2]
 READY_SECONDS = 60.0
 
@@ -54,6 +58,8 @@ class Running:
         return Daemon(name, command, log, env={**self.env, **env}, cwd=PROJECT)
 
     def start(self, seconds: float = READY_SECONDS) -> None:
+        self.daemon.log.parent.mkdir(parents=True, exist_ok=True)
+        self.daemon.log.write_text("")
         self.daemon.start(lambda: "Mailspool is ready." in self.daemon.log_tail(10_000), seconds)
 
     def readiness(self) -> dict[str, Any]:
@@ -169,8 +175,16 @@ def test_a_database_that_does_not_answer_ends_the_start_with_a_sentence(tmp_path
     assert not instance.pids("valkey-server")
 
 
-def test_one_signal_stops_all_of_it_redis_last_and_the_next_start_is_quick(tmp_path: Path) -> None:
-    instance = Running(tmp_path)
+@pytest.fixture(scope="module")
+def stopped(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """One for those who stop it: started when it doesn't run."""
+    instance = Running(tmp_path_factory.mktemp("stopped"))
+    yield instance
+    instance.daemon.stop(60)
+
+
+def test_one_signal_stops_all_of_it_redis_last_and_the_next_start_is_quick(stopped: Running) -> None:
+    instance = stopped
     instance.start()
     instance.daemon.signal(signal.SIGINT)
 
@@ -181,20 +195,18 @@ def test_one_signal_stops_all_of_it_redis_last_and_the_next_start_is_quick(tmp_p
     assert not instance.pids("")
 
     began = time.monotonic()
-    instance.daemon.log.write_text("")
     instance.start()
     assert "password" not in instance.daemon.log_tail().lower()
     # Ten seconds on an idle machine; the tests' machine may have more to do.
     assert time.monotonic() - began < 30
-    instance.daemon.stop(60)
 
 
-def test_nothing_outlives_a_killed_supervisor_and_the_next_start_waits_for_the_last(tmp_path: Path) -> None:
-    instance = Running(tmp_path)
-    instance.start()
+def test_nothing_outlives_a_killed_supervisor_and_the_next_start_waits_for_the_last(stopped: Running) -> None:
+    instance = stopped
+    if not instance.daemon.alive:
+        instance.start()
     os.kill(instance.daemon.pid, signal.SIGKILL)
     instance.daemon.wait(10)
-    instance.daemon.log.write_text("")
 
     instance.start(READY_SECONDS + 40)
 
