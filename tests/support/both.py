@@ -1,4 +1,5 @@
-"""The tests on both databases, side by side: most of them wait for servers, so two runs take little longer than one.
+"""The tests on both databases, side by side: most of them wait for servers, so two runs take little longer than one,
+and each has two files of tests in hand.
 
     python -m tests.support.both [ARGUMENT…]      arguments for pytest
 
@@ -17,10 +18,13 @@ import sys
 import tempfile
 from collections.abc import Sequence
 
+# In the order of collection: the tests in a browser come last, and leave an event loop behind in their process.
+_TWO_AT_A_TIME = ["-n", "2", "--dist", "loadfile", "--no-loadscope-reorder"]
+
 
 def main(arguments: Sequence[str]) -> int:
     """The exit status is that of the first run that failed, or 0."""
-    pytest = [sys.executable, "-m", "pytest", "--reruns", "1", *arguments]
+    pytest = [sys.executable, "-m", "pytest", *_TWO_AT_A_TIME, "--reruns", "1", *arguments]
     on_postgresql = [sys.executable, "-m", "tests.support.postgres", "--fast", "--", *pytest]
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     with tempfile.TemporaryFile() as said:
