@@ -15,7 +15,6 @@ from django.db.models import Q
 
 from quarantine import taking
 from quarantine.models.item import Item, ItemState
-from quarantine.taking import locked
 from spool import statements, store, trash
 from spool.actions import folders
 from spool.actions.moving import LEFT_BEHIND, write_pair
@@ -36,7 +35,7 @@ def delete(ids: Sequence[int], event_id: int, now: datetime) -> int:
 
 def begin_move(ids: Sequence[int], event_id: int, now: datetime, folder: Path) -> list[int]:
     """Mark items as on their way to `folder`; those that were there. Call it in a transaction."""
-    found = [item.id for item in locked(Item.objects.filter(id__in=list(ids), state=ItemState.HELD))]
+    found = [item.id for item in taking.locked(Item.objects.filter(id__in=list(ids), state=ItemState.HELD))]
     Item.objects.filter(id__in=found).update(state=ItemState.MOVING, gone_at=now, event=event_id, target=str(folder))
     return found
 
@@ -48,7 +47,7 @@ def make_files(ids: Sequence[int], folder: Path) -> tuple[set[int], str]:
     sources: list[Path] = []
     # Under the rows' locks, so that nobody puts back what is being moved.
     with statements.write_transaction():
-        rows = locked(Item.objects.filter(id__in=list(ids), state=ItemState.MOVING))
+        rows = taking.locked(Item.objects.filter(id__in=list(ids), state=ItemState.MOVING))
         try:
             with folders.opened(folder, create=True) as here:
                 for item in rows:
@@ -72,7 +71,7 @@ def put_back(ids: Sequence[int], now: datetime, note: Callable[[trash.Restored],
     """Undo a deletion or a move: they are in quarantine again. `note` is called in the transaction."""
     gone = Q(state=ItemState.DELETED) | Q(state=ItemState.MOVED) | Q(state=ItemState.MOVING)
     with statements.write_transaction():
-        rows = locked(Item.objects.filter(gone, id__in=list(ids)))
+        rows = taking.locked(Item.objects.filter(gone, id__in=list(ids)))
         there = [item for item in rows if _have_file(item)]
         Item.objects.filter(id__in=[item.id for item in there]).update(
             state=ItemState.HELD, gone_at=None, event=None, target=""
@@ -126,7 +125,7 @@ def remove(ids: Sequence[int]) -> int:
 
 def remove_rows(ids: Sequence[int]) -> tuple[list[Path], int]:
     """Remove the rows, in the caller's transaction; (the files to remove after its commit, how many items)."""
-    rows = locked(Item.objects.filter(id__in=list(ids)).exclude(state=ItemState.MOVING))
+    rows = taking.locked(Item.objects.filter(id__in=list(ids)).exclude(state=ItemState.MOVING))
     if not rows:
         return [], 0
     taking.remove_rows([item.id for item in rows])

@@ -32,7 +32,8 @@ _FROM_LINE = re.compile(rb"^(>*From )", re.MULTILINE)
 class Exported:
     """What can be exported: the name of that action in the audit, and how its rows are found.
 
-    `fetch` gives the objects of some ids, `rows` their columns by name, `columns` their order, `path` an object's file.
+    `fetch` gives the objects of some ids, `rows` their columns by name, `columns` their order, `path` an object's file,
+    and `formats` those of FORMATS that it may leave in.
     """
 
     action: str
@@ -40,6 +41,7 @@ class Exported:
     fetch: Callable[[list[int]], list[Any]]
     rows: Callable[[list[Any]], Iterable[dict[str, Any]]]
     path: Callable[[Any], Path]
+    formats: tuple[str, ...] = ("zip", "mbox", "csv", "json")
 
 
 def export(what: SpoolFilter | Iterable[int] | Selection, form: str, actor: Actor) -> Iterator[bytes]:
@@ -53,8 +55,8 @@ def export(what: SpoolFilter | Iterable[int] | Selection, form: str, actor: Acto
 def export_of(subject: Exported, selection: Selection, form: str, actor: Actor) -> Iterator[bytes]:
     """The same for what else there is to export."""
     actor.require_actions()
-    if form not in FORMATS:
-        raise Refused(f"{form!r} is not a format; there are {', '.join(FORMATS)}.")
+    if form not in subject.formats:
+        raise Refused(f"{form!r} is not a format of this list; there are {', '.join(subject.formats)}.")
     chosen = selection.filter.to_json() if selection.filter is not None else {}
     event = audit.begin(actor, subject.action, selection.sentence(), chosen=chosen, parameters={"format": form})
     return _counted(FORMATS[form][0], subject, selection, event)
