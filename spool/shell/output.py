@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, TextIO
@@ -63,10 +64,16 @@ class Output:
 
 
 def printable(text: str) -> str:
-    """`text` without what would control a terminal: much of it comes from strangers."""
+    """`text` without what would control a terminal: much of it comes from strangers. White space becomes a space."""
     if text.isprintable():
         return text
-    return "".join(letter if letter.isprintable() or letter == "\n" else "\ufffd" for letter in text)
+    return "".join(map(_harmless, text))
+
+
+def _harmless(letter: str) -> str:
+    if letter.isprintable() or letter == "\n":
+        return letter
+    return " " if letter == "\t" or unicodedata.category(letter) == "Zs" else "\ufffd"
 
 
 def add_filters(parser: argparse.ArgumentParser) -> None:

@@ -162,6 +162,12 @@ def test_export_makes_files_that_other_programs_read(
     assert AuditEvent.objects.filter(action="export", outcome="1 exported").count() == 4
 
 
+def test_white_space_of_all_kinds_is_shown_as_space(spool: Manage, spooled: Spooled) -> None:
+    entry = spooled()
+    Entry.objects.update(subject="one\ttwo\xa0three")
+    assert "Subject: one two three" in spool("show", entry.file_name).out
+
+
 def test_what_strangers_write_does_not_control_the_terminal(spool: Manage, spooled: Spooled) -> None:
     spooled()
     Entry.objects.update(subject="\x1b]0;owned\x07[red]x", sender="a\x9bb@example.org")
