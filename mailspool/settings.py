@@ -196,6 +196,9 @@ SPOOL_ALERT_WATCHES = [
     "spool.alerts.watches.Bounces",
     "quarantine.alerts.SilentEngines",
     "quarantine.alerts.FullQuarantine",
+    "throttling.alerts.ThrottledUsers",
+    "throttling.alerts.ThrottledDomains",
+    "throttling.alerts.CaughtByGuard",
 ]
 # Where stages keep what they take out of the spool.
 SPOOL_HOLDERS = ["quarantine.holding.Quarantine"]

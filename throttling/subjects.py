@@ -38,6 +38,11 @@ class SubjectKind(models.TextChoices):
     IP = "ip", "Client IP"
 
 
+# Which of them the two tabs and their alerts are about.
+USER_KINDS = (SubjectKind.USER, SubjectKind.LIST, SubjectKind.IP)
+DOMAIN_KINDS = (SubjectKind.DOMAIN,)
+
+
 class Subject(NamedTuple):
     """One of them: an address, a domain's name or an IP address. A tuple, for it is looked up many times a message."""
 

@@ -17,7 +17,7 @@ from django.db.models import Sum
 from django.utils.module_loading import import_string
 
 from spool import statements
-from spool.models import AlertRule, Entry, TrafficKind, TrafficSeries
+from spool.models import AlertKind, AlertRule, Entry, TrafficKind, TrafficSeries
 from spool.traffic.rolling import minute_of, window_start
 
 # Senders of one rule that are watched at once.
@@ -53,7 +53,7 @@ class Watch:
 
 
 class Senders(Watch):
-    kind, label, unit = "sender", "A sender hands in too many messages", "messages"
+    kind, label, unit = AlertKind.SENDER, "A sender hands in too many messages", "messages"
     about, has_minutes = "<>", True
 
     def values(self, rule: AlertRule, now: datetime, open_keys: Iterable[str]) -> Mapping[str, float]:
@@ -72,7 +72,7 @@ class Senders(Watch):
 
 
 class Depth(Watch):
-    kind, label, unit = "depth", "Too many messages are in the spool", "messages"
+    kind, label, unit = AlertKind.DEPTH, "Too many messages are in the spool", "messages"
 
     def values(self, rule: AlertRule, now: datetime, open_keys: Iterable[str]) -> Mapping[str, float]:
         return {"": float(Entry.objects.count())}
@@ -82,7 +82,7 @@ class Depth(Watch):
 
 
 class Oldest(Watch):
-    kind, label, unit = "oldest", "A message has been in the spool for too long", "minutes"
+    kind, label, unit = AlertKind.OLDEST, "A message has been in the spool for too long", "minutes"
 
     def values(self, rule: AlertRule, now: datetime, open_keys: Iterable[str]) -> Mapping[str, float]:
         oldest = Entry.objects.order_by("id").values_list("created", flat=True).first()
@@ -93,7 +93,7 @@ class Oldest(Watch):
 
 
 class Bounces(Watch):
-    kind, label, unit = "bounces", "Too many recipients bounce", "percent"
+    kind, label, unit = AlertKind.BOUNCES, "Too many recipients bounce", "percent"
     most, has_minutes = 100, True
 
     def values(self, rule: AlertRule, now: datetime, open_keys: Iterable[str]) -> Mapping[str, float]:

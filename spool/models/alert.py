@@ -38,11 +38,11 @@ class AlertRule(models.Model):
     kind = models.CharField("watches", max_length=20, choices=kinds)
     threshold = models.PositiveIntegerField(
         validators=[MinValueValidator(1)],
-        help_text="Messages for a sender and for the spool, minutes for the oldest message and for a scanner that does not answer, percent for bounces and for a quarantine, whose limit is 100.",
+        help_text="Messages for a sender and for the spool, percent for bounces and for a quarantine, whose limit is 100, times for the guard; for all else minutes.",
     )
     minutes = models.PositiveIntegerField(
         "within (minutes)", default=10, validators=[MinValueValidator(1), MaxValueValidator(60)],
-        help_text="For a sender and for bounces: how far back is counted.",
+        help_text="For a sender, for bounces and for the guard: how far back is counted.",
     )  # fmt: skip
     at_least = models.PositiveIntegerField(
         "at least recipients", default=50, help_text="For bounces: of fewer recipients no rate is made."
