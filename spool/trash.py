@@ -83,6 +83,7 @@ def take(
     """
     if not ids:
         return []
+    statements.prefer_indexes()
     values = [reply[:500], state.value, target, statements.db_time(now), event_id]
     taken = _carry(
         _ENTRY,
@@ -101,6 +102,7 @@ def take(
 def restore(ids: Sequence[int], now: datetime, note: Callable[[Restored], None] | None = None) -> Restored:
     """Put entries back into the spool as they were. `note` is called in the transaction, and ends it by raising."""
     with statements.write_transaction():
+        statements.prefer_indexes()
         rows = _rows(ids)
         if any(item.state != TrashState.TRASHED for item in rows):
             # Their files are on the way to a folder or back.
@@ -173,6 +175,7 @@ def purge(now: datetime, days: int) -> int:
 def forget(ids: Sequence[int]) -> list[Taken]:
     """Take entries out of the trash for good: rows first, with a trace of the open recipients, then files."""
     with statements.write_transaction():
+        statements.prefer_indexes()
         removed = locked(ids)
         clause, parameters = statements.id_list([item.id for item in removed])
         if removed:

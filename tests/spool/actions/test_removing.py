@@ -9,12 +9,13 @@ import pytest
 from django.forms.models import model_to_dict
 from django.utils import timezone
 
-from spool import doctor, trash
+from spool import doctor, statements, trash
 from spool.actions import Actor, Refused, can_undo, perform, preview, undo
 from spool.console.message import traces_of
 from spool.envelope import LeasedEntry
 from spool.filters import SpoolFilter
 from spool.models import AuditEvent, Entry, Outcome, Recipient, Status, Trace, Trashed, TrashedRecipient
+from spool.models.trashed import TrashState
 from spool.store import path_of
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("redis", "home")]
@@ -70,6 +71,28 @@ def test_undo_brings_back_every_column_every_recipient_and_every_byte(admin: Act
     assert (event.undone, can_undo(event)) == (1, False)
     with pytest.raises(Refused, match="nothing left to undo"):
         undo(admin, event_id=event.id)
+
+
+@pytest.mark.postgresql
+def test_no_table_is_read_whole_for_a_part_of_what_is_deleted_or_put_back(admin: Actor, spooled: Spooled) -> None:
+    chosen = [spooled(to=["bob@example.net", "eve@example.net"]).id for _ in range(3)]
+    with statements.write_transaction():
+        event = AuditEvent.objects.create(at=timezone.now(), action="delete")
+        before = _read_whole()
+        trash.take(chosen, event.id, timezone.now(), "", TrashState.TRASHED)
+        assert _read_whole() == before
+    before = _read_whole()
+    after: list[int] = []
+    trash.restore(chosen, timezone.now(), lambda _: after.append(_read_whole()))
+    assert after[0] <= before, "PostgreSQL may have begun to count anew"
+    assert Recipient.objects.count() == 6
+
+
+def _read_whole() -> int:
+    """How often this connection has read a table of mail from end to end, of late."""
+    tables = ["spool_entry", "spool_recipient", "spool_trashed", "spool_trashedrecipient"]
+    query = "SELECT SUM(pg_stat_get_xact_numscans(oid)) FROM pg_class WHERE relname = ANY(%s)"
+    return int(statements.execute(query, [tables]).fetchone()[0])
 
 
 def test_an_entry_on_the_wire_is_left_alone_and_said_so(admin: Actor, spooled: Spooled, take: Take) -> None:
