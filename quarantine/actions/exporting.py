@@ -15,6 +15,7 @@ FORMATS: Final = ("csv", "json")
 
 def export(what: Any, form: str, actor: Actor) -> Iterator[bytes]:
     """The bytes of the export, piece by piece. Raises NotAllowed and Refused, at once."""
+    actor.require_actions()
     return export_of(_ITEMS, ItemSelection.of(what), form, actor)
 
 
