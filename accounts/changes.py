@@ -10,6 +10,7 @@ from accounts import history
 from accounts.actor import Actor
 from accounts.models import Domain, MailingList, User
 from accounts.models.limits import SendingLimits
+from accounts.models.spam import SPAM_FIELDS
 
 Row = User | Domain | MailingList
 
@@ -17,11 +18,11 @@ _BY_THE_HOUR = tuple(field.name for field in SendingLimits._meta.get_fields())
 # In the order of how much they tell about a stolen account.
 _OF_USERS = (
     "forward_to", "forward_keeps_copy", "role", "status", "email", "name", "mailbox_mb", "max_message_kb",
-    "max_recipients", *_BY_THE_HOUR,
+    "max_recipients", *_BY_THE_HOUR, *SPAM_FIELDS,
 )  # fmt: skip
 _OF_DOMAINS = (
     "name", "catch_all", "max_users", "max_message_kb", "max_recipients", *_BY_THE_HOUR, "bounces_per_hour",
-    "bounces_action",
+    "bounces_action", *SPAM_FIELDS,
 )  # fmt: skip
 _OF_LISTS = ("address", "owner", "posting", "enabled", *_BY_THE_HOUR)
 _FIELDS: dict[type[Model], tuple[str, ...]] = {User: _OF_USERS, Domain: _OF_DOMAINS, MailingList: _OF_LISTS}

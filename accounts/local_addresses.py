@@ -12,6 +12,7 @@ from accounts.addresses import LONGEST_ADDRESS, InvalidAddress, normalise_addres
 from accounts.batches import batched
 from accounts.models import Alias, AliasTarget, Domain, HourlyLimit, ListMember, MailingList, Role, Status, User
 from accounts.models.limits import hourly_limits
+from accounts.models.spam import NO_WISHES, Wishes, wishes_of
 
 # SQLite allows 32,766 parameters in a statement; each address may take four.
 QUERY_SIZE = 2_000
@@ -30,11 +31,15 @@ class LocalDomain:
     max_message_kb: int
     max_recipients: int
     hourly_limits: tuple[HourlyLimit, ...] = ()
+    spam: Wishes = NO_WISHES
 
 
 @dataclass(frozen=True, slots=True)
 class LocalUser:
-    """A mailbox. `status` is the stricter of the user's and the domain's. Limits are 0 for none of their own."""
+    """A mailbox. `status` is the stricter of the user's and the domain's. Limits are 0 for none of their own.
+
+    `spam` is what the user has chosen alone; the domain's choices are beside it.
+    """
 
     id: int
     address: str
@@ -46,6 +51,7 @@ class LocalUser:
     max_message_kb: int
     max_recipients: int
     hourly_limits: tuple[HourlyLimit, ...] = ()
+    spam: Wishes = NO_WISHES
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,8 +132,9 @@ def find_domains(names: Collection[str]) -> dict[str, LocalDomain | None]:
 def _local_domain(row: Domain) -> LocalDomain:
     catch_all = key_of(row.catch_all) if row.catch_all else ""
     return LocalDomain(
-        row.pk, row.name, Status(row.status), catch_all, row.max_message_kb, row.max_recipients, hourly_limits(row)
-    )
+        row.pk, row.name, Status(row.status), catch_all, row.max_message_kb, row.max_recipients, hourly_limits(row),
+        wishes_of(row),
+    )  # fmt: skip
 
 
 def find_any_hourly_limits() -> bool:
@@ -174,7 +181,7 @@ def local_user(user: User) -> LocalUser:
     return LocalUser(
         user.pk, user.email, user.domain.name, status, tuple(user.forward_addresses), user.forward_keeps_copy,
         user.mailbox_mb, user.max_message_kb or user.domain.max_message_kb,
-        user.max_recipients or user.domain.max_recipients, hourly_limits(user),
+        user.max_recipients or user.domain.max_recipients, hourly_limits(user), wishes_of(user),
     )  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""From what the checks said to what becomes of a message: points, levels, actions, and header lines. Deciding only."""
+"""From what the checks said to points, levels and header lines. Deciding only."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from django.conf import settings as django_settings
 from quarantine.engines import checks
 from quarantine.engines.authentication import DkimResult, DmarcResult, SpfResult
 from quarantine.engines.examined import Examined, Result
-from quarantine.models.antispam import AntispamSettings, SpamAction
+from quarantine.models.antispam import AntispamSettings
 from quarantine.models.check import Check, CheckKind
 from spool.delivery.trace_headers import header_line
 
@@ -73,15 +73,11 @@ def level_of(score: float, settings: AntispamSettings) -> Level:
     return Level.LOW if score >= settings.low else Level.NONE
 
 
-def action_for(level: Level, settings: AntispamSettings) -> SpamAction:
-    """What becomes of an inbound message."""
-    if level is Level.NONE:
-        return SpamAction.NONE
-    return SpamAction(getattr(settings, f"{level.value}_action"))
+def headers_of(judgement: Judgement, settings: AntispamSettings, *, marked: bool) -> bytes:
+    """The lines for an inbound message, with CRLF: results (RFC 8601), and the score in the usual fields.
 
-
-def headers_of(judgement: Judgement, settings: AntispamSettings) -> bytes:
-    """The lines for an inbound message, with CRLF: results (RFC 8601), and the score in the usual fields."""
+    `marked` adds those that mail programs and Sieve rules act upon.
+    """
     if not settings.add_results:
         return b""
     lines = b""
@@ -93,7 +89,7 @@ def headers_of(judgement: Judgement, settings: AntispamSettings) -> bytes:
     status = f"{'Yes' if is_spam else 'No'}, score={judgement.score:g} required={settings.low:g} tests={hits or 'none'}"
     lines += header_line("X-Spam-Status", f"{status}{' trusted' if judgement.trusted else ''}")
     lines += header_line("X-Spam-Score", f"{judgement.score:g}")
-    if is_spam:
+    if marked:
         lines += header_line("X-Spam-Flag", "YES") + header_line("X-Spam-Level", judgement.level.value)
     return lines
 

@@ -15,13 +15,15 @@ from quarantine.counting import Tallies
 from quarantine.engines.answers import Said
 from quarantine.engines.examined import Examined
 from quarantine.engines.scanner import VirusScanner, scanners_for
-from quarantine.models.antispam import AntispamSettings, SpamAction, TrustedSender
+from quarantine.forged import forged_in
+from quarantine.models.antispam import AntispamSettings, TrustedSender
 from quarantine.models.antivirus import AntivirusSettings
 from quarantine.models.check import Check, current_checks
 from quarantine.models.item import ItemKind, Pardon
 from quarantine.scanning import Ruling, Scan, scan, unanswered
-from quarantine.spam import Judgement, action_for, headers_of, judge
+from quarantine.spam import Judgement, Level, judge
 from quarantine.taking import Caught
+from quarantine.treating import choices_of, treat
 from security import lists as security_lists
 from spool.envelope import LeasedEntry
 from spool.models.entry import Direction, Origin, Status
@@ -145,28 +147,22 @@ class SpamCheck(Stage):
         )
         entries = [entry for entry in batch if entry.id not in pardoned and entry.client_ip not in exempt]
         judgements = await self._judge_all(entries, trusted)
-        caught, deleted = [], []
-        for entry, judgement in zip(entries, judgements, strict=True):
-            if judgement is None:
-                continue
-            if entry.direction == Direction.OUTBOUND:
-                if judgement.score >= self._settings.outbound_threshold:
-                    caught.append(_caught(entry, judgement))
-            elif self._mark(entry, judgement) is SpamAction.DELETE:
-                deleted.append(_caught(entry, judgement))
+        judged = [(entry, found) for entry, found in zip(entries, judgements, strict=True) if found is not None]
+        outbound = [(entry, found) for entry, found in judged if entry.direction == Direction.OUTBOUND]
+        caught = [_caught(*one) for one in outbound if one[1].score >= self._settings.outbound_threshold]
+        deleted = await self._treat([one for one in judged if one[0].direction != Direction.OUTBOUND], context)
         verdicts = await quarantine(caught, context, self._settings.keep_days, Status.SPAM_CHECK)
         verdicts |= await delete(deleted, context)
         await count(_points(judgements), context)
         return verdicts
 
-    def _mark(self, entry: LeasedEntry, judgement: Judgement) -> SpamAction:
-        """Have the delivery add what is to be added; what else is to become of the message."""
-        action = action_for(judgement.level, self._settings)
-        entry.added_header = headers_of(judgement, self._settings)
-        if action in (SpamAction.HEADERS, SpamAction.JUNK):
-            entry.subject_prefix = self._settings.subject_prefix
-        entry.junk = action is SpamAction.JUNK
-        return action
+    async def _treat(self, inbound: Sequence[tuple[LeasedEntry, Judgement]], context: StageContext) -> list[Caught]:
+        """Have delivery do what is to be done for each recipient; those that are to be deleted."""
+        settings = self._settings
+        spam = [entry for entry, judgement in inbound if judgement.level is not Level.NONE]
+        addresses = {recipient.address for entry in spam for recipient in entry.recipients}
+        choices = await context.in_database(lambda: choices_of(addresses, settings)) if addresses else {}
+        return [_caught(*one) for one in inbound if treat(*one, settings, choices)]
 
     async def _judge_all(self, entries: Sequence[LeasedEntry], trusted: set[str]) -> list[Judgement | None]:
         """One for each entry; None for those that could not be judged in time, which are delivered unmarked."""
@@ -195,12 +191,17 @@ class SpamCheck(Stage):
             entry.client_ip, entry.ehlo_name, entry.auth_user, entry.direction == Direction.OUTBOUND,
             self._settings.max_content_bytes,
         )  # fmt: skip
+        try:
+            if not examined.outbound:
+                entry.omitted = forged_in(examined.head)
+        except FileNotFoundError:
+            # Delivery says so, and the entry waits; the doctor finds it.
+            return None
         # Large messages are in memory while they are looked at: never many of them.
         async with large if LARGE_BYTES < entry.size_bytes <= examined.max_content_bytes else at_once:
             try:
                 return await judge(examined, checks, self._settings, trusted=entry.sender in trusted)
             except FileNotFoundError:
-                # Delivery says so, and the entry waits; the doctor finds it.
                 return None
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -66,6 +66,23 @@ class Submission:
     file_name: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Treatment:
+    """What is done to a message while it is delivered to a mailbox here. Its file never changes.
+
+    `header` are lines with CRLF that are put before it. `deleted`, when it is not empty, is the reply with which the
+    message is thrown away instead.
+    """
+
+    header: bytes = b""
+    subject_prefix: str = ""
+    junk: bool = False
+    deleted: str = ""
+
+
+AS_IT_IS = Treatment()
+
+
 @dataclass(slots=True)
 class LeasedRecipient:
     """A recipient that is still open, of an entry under lease."""
@@ -114,13 +131,17 @@ class LeasedEntry:
     port: int = 0
     # Host, or host:port, that an administrator chose instead of its usual route.
     next_hop: str = ""
-    # What stages want added while the message is delivered to mailboxes here: header lines with CRLF, a prefix of the
-    # subject, and the Junk folder instead of the inbox. The file never changes.
-    added_header: bytes = b""
-    subject_prefix: str = ""
-    junk: bool = False
+    # What stages want done to it: for all mailboxes here, and by the ids of recipients who want something else.
+    treatment: Treatment = AS_IT_IS
+    treatments: Mapping[int, Treatment] | None = None
+    # Fields of its header that mailboxes here do not get, as trace_headers.fields_of has them.
+    omitted: frozenset[bytes] = frozenset()
     # What stages found out about it, to be written down by them (Stage.remember) should it come by again.
     notes: tuple[Any, ...] = ()
+
+    def treatment_of(self, recipient: LeasedRecipient) -> Treatment:
+        """What is done to the copy of one recipient."""
+        return self.treatments.get(recipient.id, self.treatment) if self.treatments else self.treatment
 
     def read(self) -> bytes:
         """The whole message. Raises FileNotFoundError when its file is gone."""

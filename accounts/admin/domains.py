@@ -21,6 +21,7 @@ from accounts.admin.placed import BOUNCE_FIELDS, HOURLY_FIELDS, log
 from accounts.connections.registry import end_quietly
 from accounts.impersonation import actor_of
 from accounts.models import Domain, DomainDefaults, DomainUserDefaults, Status, User
+from accounts.models.spam import SPAM_FIELDS
 
 STATUS_COLOURS = {Status.ENABLED: "success", Status.DISABLED: "danger", Status.RECEIVING: "warning"}
 
@@ -54,6 +55,10 @@ class DomainAdmin(ModelAdmin):
         ("Throttling", {
             "fields": [*HOURLY_FIELDS, *BOUNCE_FIELDS],
             "description": "How much its users and lists may send together in an hour.",
+        }),
+        ("Spam that comes in", {
+            "fields": [*SPAM_FIELDS],
+            "description": "For all its users who have not chosen otherwise. The rest follows the page Antispam.",
         }),
     ]  # fmt: skip
     empty_title = "No domains yet"

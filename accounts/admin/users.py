@@ -25,6 +25,7 @@ from accounts.admin.placed import HOURLY_FIELDS, PlacedForm, log
 from accounts.connections.registry import end_quietly
 from accounts.impersonation import actor_of
 from accounts.models import Role, Status, User, UserDefaults
+from accounts.models.spam import SPAM_FIELDS
 
 
 class UserForm(PlacedForm):
@@ -43,7 +44,7 @@ class UserForm(PlacedForm):
         model = User
         fields = [
             "email", "new_password", "name", "role", "status", "forward_to", "forward_keeps_copy", "mailbox_mb",
-            "max_message_kb", "max_recipients", *(name for pair in HOURLY_FIELDS for name in pair),
+            "max_message_kb", "max_recipients", *(name for pair in HOURLY_FIELDS for name in pair), *SPAM_FIELDS,
         ]  # fmt: skip
 
     def clean_new_password(self) -> str:
@@ -86,6 +87,10 @@ class UserAdmin(ModelAdmin):
         ("Throttling", {
             "fields": [*HOURLY_FIELDS],
             "description": "How much may be sent in an hour. The domain may have limits of its own.",
+        }),
+        ("Spam that comes in", {
+            "fields": [*SPAM_FIELDS],
+            "description": "What is left as it is follows the domain, and what that leaves follows the page Antispam.",
         }),
     ]  # fmt: skip
     empty_title = "No users yet"

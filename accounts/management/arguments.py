@@ -5,8 +5,9 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from accounts.models import Status, ThrottleAction
+from accounts.models import SpamAction, SpamFilter, Status, ThrottleAction
 from accounts.models.lists import PostingPolicy
+from accounts.models.spam import INHERIT
 
 KINDS = ("domain", "user", "alias", "list")
 STATUS = {"enable": Status.ENABLED, "disable": Status.DISABLED, "receiving": Status.RECEIVING}
@@ -38,11 +39,31 @@ _DOMAIN_LIMITS = (("--max-users", "max_users", {**_NUMBER, "help": "users it may
                   *_HOURLY, *_BOUNCES)  # fmt: skip
 _USER_LIMITS = (("--mailbox-mb", "mailbox_mb", {**_NUMBER, "help": "size of the mailbox; 0 for no limit"}), *_LIMITS,
                 *_HOURLY)  # fmt: skip
+_INHERIT = "inherit"
+
+
+def _spam_choice(values: list[str], help: str) -> dict[str, Any]:
+    def read(text: str) -> str:
+        if text not in (*values, _INHERIT):
+            raise argparse.ArgumentTypeError(f"{text!r} is none of {', '.join(values)}, {_INHERIT}")
+        return INHERIT if text == _INHERIT else text
+
+    return {"type": read, "metavar": "CHOICE", "help": f"{help}: {', '.join(values)} or {_INHERIT}"}
+
+
+_SPAM = (
+    ("--spam-filter", "spam_filter", _spam_choice(SpamFilter.values, "whether anything is done with spam")),
+    *(
+        (f"--spam-{level}", f"spam_{level}", _spam_choice(SpamAction.values, f"what becomes of spam of level {level}"))
+        for level in ("low", "medium", "high")
+    ),
+)
 _DESCRIPTION = ("--description", "description", _TEXT)
 FIELDS: dict[str, tuple[tuple[str, str, dict[str, Any]], ...]] = {
     "domain": (
         ("--catch-all", "catch_all", {"metavar": "ADDRESS", "help": "takes the mail of addresses that do not exist"}),
         *_DOMAIN_LIMITS,
+        *_SPAM,
         _DESCRIPTION,
     ),
     "user": (
@@ -51,6 +72,7 @@ FIELDS: dict[str, tuple[tuple[str, str, dict[str, Any]], ...]] = {
             "action": argparse.BooleanOptionalAction, "default": None, "help": "keep a copy of what is forwarded",
         }),
         *_USER_LIMITS,
+        *_SPAM,
     ),
     "alias": (_DESCRIPTION,),
     "list": (

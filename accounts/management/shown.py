@@ -6,6 +6,7 @@ from typing import Any
 
 from accounts.management.arguments import DEFAULTS, HOURLY_FIELDS
 from accounts.models import Alias, Domain, DomainDefaults, MailingList, User, UserDefaults
+from accounts.models.spam import SPAM_FIELDS
 
 MOST_NAMED = 5
 
@@ -33,10 +34,11 @@ def whole(row: Domain | User | Alias | MailingList) -> dict[str, Any]:
     shown = brief(row)
     if isinstance(row, Domain):
         counts = {"users": row.users.count(), "aliases": row.aliases.count(), "lists": row.lists.count()}
-        return {**shown, **_limits(row, "domain"), **counts}
+        return {**shown, **_limits(row, "domain"), **_spam(row), **counts}
     if isinstance(row, User):
         last = row.last_login.isoformat(timespec="seconds") if row.last_login else ""
-        return {**shown, "forward_keeps_copy": row.forward_keeps_copy, **_limits(row, "user"), "last_login": last}
+        kept = {"forward_keeps_copy": row.forward_keeps_copy}
+        return {**shown, **kept, **_limits(row, "user"), **_spam(row), "last_login": last}
     if isinstance(row, Alias):
         return {**shown, "description": row.description}
     hourly = {field: getattr(row, field) for field in HOURLY_FIELDS}
@@ -50,6 +52,10 @@ def defaults(row: DomainDefaults | UserDefaults) -> dict[str, Any]:
 
 def _limits(row: Any, kind: str) -> dict[str, Any]:
     return {field: getattr(row, field) for _, field, _ in DEFAULTS[kind]}
+
+
+def _spam(row: Domain | User) -> dict[str, Any]:
+    return {field: getattr(row, field) or "inherit" for field in SPAM_FIELDS}
 
 
 def as_text(value: Any) -> str:

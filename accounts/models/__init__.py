@@ -7,6 +7,7 @@ from accounts.models.domains import Domain
 from accounts.models.history import AccountEvent, Login
 from accounts.models.limits import HourlyLimit, Metric, ThrottleAction
 from accounts.models.lists import ListMember, MailingList
+from accounts.models.spam import SpamAction, SpamChoices, SpamFilter
 from accounts.models.stamp import DirectoryStamp
 from accounts.models.status import Status
 from accounts.models.users import Role, User
@@ -27,6 +28,9 @@ __all__ = [
     "MailingList",
     "Metric",
     "Role",
+    "SpamAction",
+    "SpamChoices",
+    "SpamFilter",
     "Status",
     "ThrottleAction",
     "User",

@@ -11,6 +11,7 @@ from django.db import models
 from accounts.addresses import normalise_address, normalised_if_valid, validate_address
 from accounts.models.domains import Domain
 from accounts.models.limits import UserLimits
+from accounts.models.spam import SpamChoices
 from accounts.models.status import Status
 
 
@@ -38,7 +39,7 @@ class UserManager(BaseUserManager["User"]):
         return self.get(email=(username or "").strip().lower())
 
 
-class User(AbstractBaseUser, UserLimits):
+class User(AbstractBaseUser, UserLimits, SpamChoices):
     """A login and, in a local domain, a mailbox. A system administrator may be without a domain."""
 
     email = models.CharField("e-mail address", max_length=254, unique=True, validators=[validate_address])

@@ -22,6 +22,7 @@ OWN = (
     ("Overview", "person", "portal:home"),
     ("Settings", "tune", "portal:settings"),
     ("Forwarding", "forward", "portal:forwarding"),
+    ("Spam", "filter_alt", "portal:spam"),
     ("Password", "key", "portal:password"),
     ("My mail in the spool", "outbox", "portal:mail"),
     ("Connections and logins", "lan", "portal:connections"),

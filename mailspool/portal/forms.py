@@ -13,6 +13,7 @@ from accounts import propagation
 from accounts.admin.placed import PlacedForm, addresses_in
 from accounts.models import Alias, Domain, DomainUserDefaults, MailingList, Role, Status, User
 from accounts.models.limits import SendingLimits
+from accounts.models.spam import SPAM_FIELDS
 
 LIMITS = tuple(propagation.fields_of(DomainUserDefaults()))
 LIST_LIMITS = tuple(field.name for field in SendingLimits._meta.get_fields())
@@ -70,6 +71,18 @@ class ForwardingForm(Looks, forms.ModelForm):
 
     def clean_forward_to(self) -> str:
         return "\n".join(addresses_in(self.cleaned_data["forward_to"]))
+
+
+class SpamForm(Looks, forms.ModelForm):
+    """What is done with the own spam."""
+
+    class Meta:
+        model = User
+        fields = SPAM_FIELDS
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.dress()
 
 
 class PasswordForm(Looks, forms.Form):
@@ -143,7 +156,10 @@ class UserForm(_InDomain):
 
     class Meta:
         model = User
-        fields = ["email", "name", "new_password", "role", "status", "forward_to", "forward_keeps_copy", *LIMITS]
+        fields = [
+            "email", "name", "new_password", "role", "status", "forward_to", "forward_keeps_copy", *LIMITS,
+            *SPAM_FIELDS,
+        ]  # fmt: skip
 
     def __init__(self, *args: Any, is_own: bool = False, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

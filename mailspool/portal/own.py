@@ -14,7 +14,8 @@ from accounts.admin.containing import keep_logged_in
 from accounts.models import AccountEvent, Login, User, UserDefaults
 from accounts.models.limits import SendingLimits
 from mailspool.portal.access import Member, member, page
-from mailspool.portal.forms import ForwardingForm, LoginForm, PasswordForm, SettingsForm
+from mailspool.portal.forms import ForwardingForm, LoginForm, PasswordForm, SettingsForm, SpamForm
+from quarantine.models import AntispamSettings
 from spool.models import Entry
 from throttling import events
 from throttling.console.rows import rows
@@ -22,6 +23,11 @@ from throttling.subjects import Subject, SubjectKind
 from throttling.usage import usage
 
 HISTORY = 10
+SPAM_NOTE = (
+    "How sure the server is that a message is spam has three levels. What you leave without a choice is done as your"
+    " domain or the server has it. What is deleted is gone for you, without a word."
+)
+SPAM_CLOSED = "The server does not let users choose at the moment: what is set here counts once it does again."
 NOTE = "Mail programs and browsers that use the old password are logged out at once; this browser stays logged in."
 
 
@@ -116,6 +122,21 @@ def forwarding(request: HttpRequest, who: Member) -> HttpResponse:
         messages.success(request, "Saved.")
         return HttpResponseRedirect(reverse("portal:forwarding"))
     return page(request, who, "portal/form.html", "Forwarding", {"form": form, "agree": "Save"})
+
+
+@require_http_methods(["GET", "POST"])
+@member
+def spam(request: HttpRequest, who: Member) -> HttpResponse:
+    """What becomes of spam for the own mailbox."""
+    before = changes.stored(who.user)
+    form = SpamForm(request.POST or None, instance=who.user)
+    if request.method == "POST" and form.is_valid():
+        actions.change(who.user, **form.cleaned_data)
+        changes.record(who.actor, before, who.user)
+        messages.success(request, "Saved.")
+        return HttpResponseRedirect(reverse("portal:spam"))
+    note = SPAM_NOTE if AntispamSettings.current().users_choose else SPAM_CLOSED
+    return page(request, who, "portal/form.html", "Spam", {"form": form, "agree": "Save", "note": note})
 
 
 @require_http_methods(["GET", "POST"])

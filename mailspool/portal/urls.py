@@ -11,6 +11,7 @@ urlpatterns = [
     path("logout/", own.SignOut.as_view(), name="logout"),
     path("settings/", own.own_settings, name="settings"),
     path("forwarding/", own.forwarding, name="forwarding"),
+    path("spam/", own.spam, name="spam"),
     path("password/", own.password, name="password"),
     path("mail/", watching.mail, name="mail"),
     path("mail/recall/", watching.recall, name="recall"),

@@ -18,7 +18,7 @@ class AntispamSettingsAdmin(TestedAdmin):
         ("Inbound mail", {
             "description": "The points of all checks are added up. What becomes of a message from so many points on:",
             "fields": [("low", "low_action"), ("medium", "medium_action"), ("high", "high_action"), "subject_prefix",
-                       "add_results"],
+                       "add_results", ("domains_choose", "users_choose")],
         }),
         ("Outbound mail", {
             "description": "What passes the threshold is kept in the Spam Quarantine instead of being sent.",

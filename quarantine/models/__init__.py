@@ -1,6 +1,7 @@
 """Data of the quarantine, one module per subject."""
 
-from quarantine.models.antispam import AntispamSettings, DigestFor, DigestMark, SpamAction, TrustedSender
+from accounts.models.spam import SpamAction
+from quarantine.models.antispam import AntispamSettings, DigestFor, DigestMark, TrustedSender
 from quarantine.models.antivirus import AntivirusSettings, WhenOversize, WhenUnanswered
 from quarantine.models.check import Check, CheckKind
 from quarantine.models.count import CheckCount

@@ -8,17 +8,9 @@ from django.db import models
 
 from accounts.addresses import InvalidAddress, normalise_address, normalise_domain
 from accounts.models.onerow import OneRow, between
+from accounts.models.spam import SpamAction
 
 _POINTS = [MinValueValidator(0.1), MaxValueValidator(1000)]
-
-
-class SpamAction(models.TextChoices):
-    """What becomes of an inbound message of one level."""
-
-    NONE = "none", "Deliver it as it is"
-    HEADERS = "headers", "Mark its header and subject"
-    JUNK = "junk", "Deliver it into the Junk folder"
-    DELETE = "delete", "Delete it"
 
 
 class DigestFor(models.TextChoices):
@@ -56,6 +48,14 @@ class AntispamSettings(OneRow):
         "add results to inbound mail",
         default=True,
         help_text="Authentication-Results (RFC 8601), X-Spam-Status and X-Spam-Score, while it is delivered.",
+    )
+    domains_choose = models.BooleanField(
+        "domains may choose otherwise", default=True, help_text="Of the actions above, on their page."
+    )
+    users_choose = models.BooleanField(
+        "users may choose otherwise",
+        default=True,
+        help_text="For their own mail, in the user site. It goes before all.",
     )
     outbound_quarantine = models.BooleanField("quarantine outbound spam", default=True)
     outbound_threshold = models.FloatField("outbound threshold (points)", default=30, validators=_POINTS)

@@ -21,7 +21,7 @@ from spool.delivery import local
 from spool.delivery.routes import RoutingTable
 from spool.delivery.transaction import Transaction
 from spool.delivery.transport import Transport
-from spool.envelope import AttemptRecord, DeliveryReport, LeasedEntry, LeasedRecipient, RecipientResult
+from spool.envelope import AttemptRecord, DeliveryReport, LeasedEntry, LeasedRecipient, RecipientResult, Treatment
 from spool.models.bounce import ReceivedBounce
 from spool.models.recipient import Kind, Outcome
 from spool.models.settings import LocalStore, Settings
@@ -183,7 +183,8 @@ class Deliveries:
             report.spawned += outcome.plan.spawned
             report.bounces += outcome.bounces
             if outcome.mailboxes:
-                self._send(entry, [recipient for recipient, _ in outcome.mailboxes], lmtp=True)
+                for recipients in _by_treatment(entry, [recipient for recipient, _ in outcome.mailboxes]):
+                    self._send(entry, recipients, lmtp=True)
             self._part_done(entry)
 
     def _fail(self, entry: LeasedEntry, text: str) -> None:
@@ -199,6 +200,16 @@ class Deliveries:
             return
         del self._progress[entry.id]
         self._broken(entry, text)
+
+
+def _by_treatment(entry: LeasedEntry, recipients: list[LeasedRecipient]) -> list[list[LeasedRecipient]]:
+    """The recipients, those together who get the same bytes."""
+    if not entry.treatments:
+        return [recipients]
+    groups: dict[Treatment, list[LeasedRecipient]] = {}
+    for recipient in recipients:
+        groups.setdefault(entry.treatment_of(recipient), []).append(recipient)
+    return list(groups.values())
 
 
 def _deliver_patiently(batch: list[LocalWork], settings: Settings) -> list[_LocalOutcome | None]:

@@ -16,6 +16,7 @@ from spool.delivery.client import Connection, ConnectionFailed, Peer, TLSFailed
 from spool.delivery.mx import Host, NoRoute
 from spool.delivery.replies import BrokenReply, Reply
 from spool.delivery.routes import NextHop, split_host
+from spool.delivery.trace_headers import without_fields
 from spool.delivery.transaction import Transaction
 from spool.delivery.words import in_words
 from spool.models.entry import Priority
@@ -257,14 +258,20 @@ class Destination:
                     transaction.answer([refusal] * len(transaction.recipients), peer.name, relayed=False)
                     return True
                 content: bytes | BinaryIO | Prefixed
+                # Those of one transaction by LMTP are all treated alike.
+                header = entry.treatment_of(transaction.recipients[0]).header if self._lmtp else b""
                 if entry.size_bytes <= LARGEST_WHOLE_BYTES:
                     content = entry.read()
-                    if self._lmtp and entry.added_header:
-                        content = entry.added_header + content
+                    if self._lmtp and entry.omitted:
+                        content = without_fields(content, entry.omitted)
+                    if header:
+                        content = header + content
                 else:
                     content = files.enter_context(entry.path.open("rb"))
-                    if self._lmtp and entry.added_header:
-                        content = Prefixed(entry.added_header, content)
+                    if self._lmtp and entry.omitted:
+                        header += without_fields(content.read(LARGEST_WHOLE_BYTES), entry.omitted)
+                    if header:
+                        content = Prefixed(header, content)
                 replies = await connection.send(entry, transaction.recipients, content)
             except FileNotFoundError as error:
                 transaction.fail(f"the message file is missing: {error.filename}", "4.3.0", started=started)

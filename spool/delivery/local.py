@@ -109,6 +109,9 @@ class _Planner:
         return self._plan
 
     def _plan_one(self, recipient: LeasedRecipient, found: directory.LocalAddress | None) -> None:
+        if deleted := self._entry.treatment_of(recipient).deleted:
+            self._plan.results.append(RecipientResult(recipient, Outcome.REMOVED, deleted, host="local"))
+            return
         if found is None:
             reply = f"550 5.1.1 <{recipient.address}>: no such mailbox here any more; check the address and send again"
             self._answer(recipient, Outcome.BOUNCED, reply, "local")
@@ -230,14 +233,15 @@ def _copy(entry: LeasedEntry, recipient: LeasedRecipient, user: LocalUser) -> ma
     header = header_line("Return-Path", f"<{entry.sender}>") + header_line("Delivered-To", user.address)
     if recipient.original:
         header += header_line("X-Original-To", recipient.original)
-    folder = maildir.folder_of(user.address)
+    folder, treatment = maildir.folder_of(user.address), entry.treatment_of(recipient)
     return maildir.Copy(
         source=entry.path,
         size_bytes=entry.size_bytes,
-        folder=folder / maildir.JUNK if entry.junk else folder,
+        folder=folder / maildir.JUNK if treatment.junk else folder,
         unique=maildir.unique_name(entry.file_name, recipient.id, entry.created),
-        header=header + entry.added_header,
-        subject_prefix=entry.subject_prefix.encode("ascii", "replace"),
+        header=header + treatment.header,
+        subject_prefix=treatment.subject_prefix.encode("ascii", "replace"),
+        omitted=entry.omitted,
         created=entry.created.timestamp(),
         limit_bytes=user.mailbox_mb * 1024 * 1024,
     )

@@ -23,6 +23,7 @@ from typing import BinaryIO, Final
 from django.conf import settings
 
 from spool.delivery import mailbox_usage
+from spool.delivery.trace_headers import without_fields
 from spool.store import sync_folder
 
 # A Maildir++ folder beside the inbox, as Dovecot names it.
@@ -56,7 +57,7 @@ class MailboxFull(Exception):
 class Copy:
     """A message on its way into one mailbox. `limit_bytes` 0 means no limit; `header` has CRLF line ends.
 
-    `subject_prefix` is put before the subject of this copy.
+    `subject_prefix` is put before the subject of this copy, and the `omitted` fields of its header are left out.
     """
 
     source: Path
@@ -67,6 +68,7 @@ class Copy:
     created: float
     limit_bytes: int = 0
     subject_prefix: bytes = b""
+    omitted: frozenset[bytes] = frozenset()
 
 
 @dataclass(slots=True)
@@ -213,8 +215,10 @@ def _write(copy: Copy, body: bytes | None) -> None:
         with open(temporary, "xb", opener=_private) as file:
             file.write(header)
             if body is None:
-                size, extra = _copy_pieces(copy.source, file, copy.subject_prefix)
+                size, extra = _copy_pieces(copy, file)
             else:
+                if copy.omitted:
+                    body = without_fields(body, copy.omitted)
                 if copy.subject_prefix:
                     body = prefixed(body, copy.subject_prefix)
                 file.write(body)
@@ -248,25 +252,29 @@ def _added_by_crlf(stored: bytes) -> int:
     return stored.count(b"\n") - stored.count(b"\r\n")
 
 
-def _copy_pieces(source: Path, target: BinaryIO, subject_prefix: bytes = b"") -> tuple[int, int]:
+def _copy_pieces(copy: Copy, target: BinaryIO) -> tuple[int, int]:
     """Copy a large message with LF line ends; returns its size and what CRLF would add, in bytes."""
     size = extra = 0
+    is_first = True
     held = b""
     try:
-        with open(source, "rb") as file:
+        with open(copy.source, "rb") as file:
             while piece := file.read(_PIECE_BYTES):
                 piece = held + piece
                 # A line end may be cut in two, and so may the CR CR LF that a broken client sends.
                 cut = len(piece.rstrip(b"\r"))
                 piece, held = piece[:cut], piece[cut:]
                 piece = piece.replace(b"\r\n", b"\n")
-                if subject_prefix:
-                    piece, subject_prefix = prefixed(piece, subject_prefix), b""
+                if is_first and copy.omitted:
+                    piece = without_fields(piece, copy.omitted)
+                if is_first and copy.subject_prefix:
+                    piece = prefixed(piece, copy.subject_prefix)
+                is_first = False
                 target.write(piece)
                 size += len(piece)
                 extra += _added_by_crlf(piece)
     except FileNotFoundError as error:
-        raise MessageGone(source.name) from error
+        raise MessageGone(copy.source.name) from error
     target.write(held)
     return size + len(held), extra
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from datetime import datetime
 from email.utils import format_datetime
 from typing import Final
@@ -16,6 +17,7 @@ _RECEIVED: Final = re.compile(rb"^received[ \t]*:", re.IGNORECASE | re.MULTILINE
 _DELIVERED_TO: Final = re.compile(
     rb"^delivered-to[ \t]*:[ \t]*(?:\r?\n[ \t]+)?([^\r\n]*)", re.IGNORECASE | re.MULTILINE
 )
+_FIELD: Final = re.compile(rb"[^\n]*(?:\n(?=[ \t])[^\n]*)*(?:\n|\Z)")
 _CONTROLS: Final = re.compile("[\x00-\x1f\x7f]+")
 
 
@@ -25,6 +27,17 @@ def split_header(content: bytes) -> tuple[bytes, bytes]:
         return b"", content
     block = header_block(content)
     return block, content[len(block) :]
+
+
+def fields_of(header: bytes) -> list[bytes]:
+    """The fields of header lines, each with the lines that it goes on in, with LF line ends."""
+    return _FIELD.findall(header.replace(b"\r\n", b"\n"))
+
+
+def without_fields(content: bytes, omitted: Collection[bytes]) -> bytes:
+    """A message, or its beginning with all of the header, without those fields of it (as `fields_of` has them)."""
+    header, rest = split_header(content)
+    return b"".join(one for one in _FIELD.findall(header) if one.replace(b"\r\n", b"\n") not in omitted) + rest
 
 
 def header_line(name: str, value: str) -> bytes:

@@ -9,6 +9,7 @@ from django.utils import timezone
 
 from accounts.models.onerow import OneRow
 from quarantine import taking
+from quarantine.engines import authentication, checks
 from quarantine.engines.scanner import all_scanners
 from quarantine.models import Item, ItemKind
 from quarantine.taking import Caught
@@ -17,6 +18,8 @@ from spool.models import Entry
 from tests.spool.passing import spool
 from tests.spool.spooling import admin, spooled, take
 from tests.support.clamd import Clamd
+from tests.support.rspamd import Rspamd
+from tests.support.spamd import Spamd
 
 __all__ = ["admin", "spool", "spooled", "take"]
 
@@ -24,6 +27,22 @@ __all__ = ["admin", "spool", "spooled", "take"]
 @pytest.fixture(scope="session")
 def clamd_server() -> Iterator[Clamd]:
     server = Clamd()
+    server.start()
+    yield server
+    server.remove()
+
+
+@pytest.fixture(scope="session")
+def spamd() -> Iterator[Spamd]:
+    server = Spamd()
+    server.start()
+    yield server
+    server.remove()
+
+
+@pytest.fixture(scope="session")
+def rspamd() -> Iterator[Rspamd]:
+    server = Rspamd()
     server.start()
     yield server
     server.remove()
@@ -41,6 +60,8 @@ def clamd(clamd_server: Clamd) -> Clamd:
 def _nobody_rests() -> None:
     for scanner in all_scanners():
         scanner.rests.forget()  # type: ignore[attr-defined]
+    checks.rests.forget()
+    authentication.forget()
 
 
 @pytest.fixture

@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from email import message_from_bytes
 
-import dkim
 import pytest
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import rsa
 from django.core.exceptions import ValidationError
 
-from quarantine.engines import authentication, checks
 from quarantine.models import AntispamSettings, Check, CheckCount, CheckKind, Item, SpamAction, TrustedSender
-from quarantine.models.check import forget_checks
 from security import lists
 from security.models import WhitelistEntry
 from spool.actions import Actor, perform, undo
 from spool.console.message import traces_of
 from spool.delivery.maildir import folder_of
 from spool.models import AuditEvent, Entry
+from tests.quarantine.spamming import a_check, a_mail, from_outside, junk, signed
 from tests.spool.passing import ANN, FAR, Spool
 from tests.support.broken_server import BrokenServer
 from tests.support.rspamd import Rspamd
@@ -29,61 +25,6 @@ from tests.support.spamd import GTUBE, Spamd
 
 pytestmark = pytest.mark.django_db(transaction=True)
 Setting = Callable[..., None]
-EVE = f"eve@{FAR}"
-CLIENT = "192.0.2.7"
-
-
-def a_mail(body: str = "At noon?", subject: str = "Lunch", sender: str = EVE) -> bytes:
-    return (
-        f"From: {sender}\r\nTo: {ANN}\r\nSubject: {subject}\r\nDate: Mon, 02 Mar 2026 12:00:00 +0000\r\n"
-        f"Message-ID: <1@{FAR}>\r\n\r\n{body}\r\n"
-    ).encode()
-
-
-@pytest.fixture(scope="session")
-def spamd() -> Iterator[Spamd]:
-    server = Spamd()
-    server.start()
-    yield server
-    server.remove()
-
-
-@pytest.fixture(scope="session")
-def rspamd() -> Iterator[Rspamd]:
-    server = Rspamd()
-    server.start()
-    yield server
-    server.remove()
-
-
-@pytest.fixture(autouse=True)
-def _no_check_rests() -> None:
-    checks.rests.forget()
-    authentication.forget()
-
-
-def a_check(kind: CheckKind, weight: float = 10, **columns: object) -> Check:
-    check = Check(name=columns.pop("name", kind.value), kind=kind, weight=weight, **columns)
-    check.full_clean()
-    check.save()
-    forget_checks()
-    return check
-
-
-def from_outside(spool: Spool, content: bytes, sender: str = EVE, ip: str = CLIENT, ehlo: str = f"mx.{FAR}") -> str:
-    """Mail for ANN, of a session with that client."""
-    from spool import intake
-    from spool.models.recipient import Kind
-    from tests.support.messages import a_submission
-
-    submission = a_submission(sender, ANN, Kind.LOCAL, content=content)
-    submission.envelope.client_ip, submission.envelope.ehlo_name = ip, ehlo
-    [name] = intake.accept([submission])
-    return name
-
-
-def junk() -> list[bytes]:
-    return [path.read_bytes() for path in (folder_of(ANN) / ".Junk" / "new").glob("*")]
 
 
 def test_without_a_check_nothing_is_added_and_nothing_is_asked(spool: Spool) -> None:
@@ -178,26 +119,11 @@ def test_spf_weighs_what_the_domain_says(spool: Spool, record: str, result: str,
     assert message["X-Spam-Score"] == points
 
 
-def _signed(content: bytes, spool: Spool) -> bytes:
-    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-    pem = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.TraditionalOpenSSL, serialization.NoEncryption()
-    )
-    public = key.public_key().public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
-    import base64
-
-    text = f"v=DKIM1; k=rsa; p={base64.b64encode(public).decode()}"
-    pieces = " ".join(f'"{text[start : start + 200]}"' for start in range(0, len(text), 200))
-    spool.dns.add(f"s1._domainkey.{FAR}", "TXT", pieces)
-    signature: bytes = dkim.sign(content, b"s1", FAR.encode(), pem)
-    return signature + content
-
-
-def test_dkim_and_dmarc_pass_for_what_the_domain_signed(spool: Spool) -> None:
+def test_dkim_and_dmarc_pass_for_what_the_domainsigned(spool: Spool) -> None:
     spool.dns.add(f"_dmarc.{FAR}", "TXT", '"v=DMARC1; p=reject"')
     for kind in (CheckKind.SPF, CheckKind.DKIM, CheckKind.DMARC):
         a_check(kind, 10)
-    from_outside(spool, _signed(a_mail(), spool), sender="eve@elsewhere.test")
+    from_outside(spool, signed(a_mail(), spool), sender="eve@elsewhere.test")
     spool.work()
     [message] = spool.mailbox()
     assert message["Authentication-Results"] == (
@@ -210,7 +136,7 @@ def test_a_message_that_was_changed_fails_dkim_and_so_dmarc(spool: Spool) -> Non
     spool.dns.add(f"_dmarc.{FAR}", "TXT", '"v=DMARC1; p=quarantine"')
     a_check(CheckKind.DKIM, 6)
     a_check(CheckKind.DMARC, 10)
-    from_outside(spool, _signed(a_mail(), spool).replace(b"At noon?", b"At night"), sender="eve@elsewhere.test")
+    from_outside(spool, signed(a_mail(), spool).replace(b"At noon?", b"At night"), sender="eve@elsewhere.test")
     spool.work()
     [message] = [*spool.mailbox(), *map(message_from_bytes, junk())]
     assert f"dkim=fail header.d={FAR}; dmarc=fail" in message["Authentication-Results"]

@@ -1,0 +1,73 @@
+"""What domains and users want done with spam that comes in; the quarantine's stage does it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from django.db import models
+
+
+class SpamAction(models.TextChoices):
+    """What becomes of an inbound message of one level."""
+
+    NONE = "none", "Deliver it as it is"
+    HEADERS = "headers", "Mark its header and subject"
+    JUNK = "junk", "Deliver it into the Junk folder"
+    DELETE = "delete", "Delete it"
+
+
+class SpamFilter(models.TextChoices):
+    """Whether the levels count at all."""
+
+    ON = "on", "On"
+    OFF = "off", "Off: deliver all mail as it is"
+
+
+# What an empty choice leaves the decision to.
+INHERIT = ""
+
+
+def _choice(name: str, choices: type[models.TextChoices], help_text: str = "") -> models.CharField[str, str]:
+    return models.CharField(
+        name,
+        max_length=7,
+        blank=True,
+        default=INHERIT,
+        choices=[(INHERIT, "No choice of its own"), *choices.choices],
+        help_text=help_text,
+    )
+
+
+class SpamChoices(models.Model):
+    """Mixed into domains and users. What a user leaves empty the domain decides, what it leaves empty the server."""
+
+    spam_filter = _choice("spam filter", SpamFilter, "Whether anything is done with spam that comes in.")
+    spam_low = _choice("spam, low", SpamAction, "What becomes of a message that may be spam.")
+    spam_medium = _choice("spam, medium", SpamAction, "What becomes of a message that is probably spam.")
+    spam_high = _choice("spam, high", SpamAction, "What becomes of a message that is almost certainly spam.")
+
+    class Meta:
+        abstract = True
+
+
+SPAM_FIELDS = ("spam_filter", "spam_low", "spam_medium", "spam_high")
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """The choices of one domain or user: values of SpamFilter and SpamAction, or "" for none."""
+
+    filter: str = INHERIT
+    low: str = INHERIT
+    medium: str = INHERIT
+    high: str = INHERIT
+
+
+NO_WISHES = Wishes()
+
+
+def wishes_of(row: SpamChoices) -> Wishes:
+    """What a row says; most say nothing, and share one value."""
+    if not (row.spam_filter or row.spam_low or row.spam_medium or row.spam_high):
+        return NO_WISHES
+    return Wishes(row.spam_filter, row.spam_low, row.spam_medium, row.spam_high)

@@ -1,0 +1,74 @@
+"""What becomes of inbound spam, recipient by recipient: the user's choice before the domain's before the server's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from accounts import directory
+from accounts.directory import LocalDomain, LocalUser
+from accounts.models.spam import SpamAction, SpamFilter, Wishes
+from quarantine.models.antispam import AntispamSettings
+from quarantine.spam import Judgement, Level, headers_of
+from spool.envelope import LeasedEntry, Treatment
+from spool.headers import storable
+
+# Those of a recipient, in the order in which they are heard.
+Choices = Mapping[str, Sequence[Wishes]]
+
+
+def choices_of(addresses: Iterable[str], settings: AntispamSettings) -> Choices:
+    """What is chosen for each address. Delivery asks the directory about the same ones: this costs no query more."""
+    if not (settings.users_choose or settings.domains_choose):
+        return {}
+    found = directory.resolve_many(addresses)
+    domains: Mapping[str, LocalDomain | None] = (
+        directory.local_domains({one.domain for one in found.values() if one is not None})
+        if settings.domains_choose
+        else {}
+    )
+    choices: dict[str, list[Wishes]] = {}
+    for address, one in found.items():
+        heard = choices[address] = [one.spam] if settings.users_choose and isinstance(one, LocalUser) else []
+        domain = domains.get(one.domain) if one is not None else None
+        if domain is not None:
+            heard.append(domain.spam)
+    return choices
+
+
+def action_for(level: Level, settings: AntispamSettings, choices: Sequence[Wishes] = ()) -> SpamAction:
+    """What becomes of an inbound message for one recipient."""
+    if level is Level.NONE:
+        return SpamAction.NONE
+    switch = next((one.filter for one in choices if one.filter), SpamFilter.ON)
+    if switch == SpamFilter.OFF:
+        return SpamAction.NONE
+    chosen = next((wish for one in choices if (wish := getattr(one, level.value))), "")
+    return SpamAction(chosen or getattr(settings, f"{level.value}_action"))
+
+
+def treat(entry: LeasedEntry, judgement: Judgement, settings: AntispamSettings, choices: Choices) -> bool:
+    """Tell delivery what to do with the entry for each recipient; True when nobody wants it: then it is to be deleted.
+
+    Where only some want it deleted, the others still get it, and so it can't be put back for those.
+    """
+    actions = {one.id: action_for(judgement.level, settings, choices.get(one.address, ())) for one in entry.recipients}
+    treatments = {action: _treatment(action, judgement, settings) for action in set(actions.values())}
+    if len(treatments) > 1:
+        entry.treatments = {number: treatments[action] for number, action in actions.items()}
+        return False
+    for action, treatment in treatments.items():
+        if action is SpamAction.DELETE:
+            return True
+        entry.treatment = treatment
+    return False
+
+
+def _treatment(action: SpamAction, judgement: Judgement, settings: AntispamSettings) -> Treatment:
+    if action is SpamAction.DELETE:
+        return Treatment(deleted=f"Deleted as spam: {storable(judgement.why, 255)}")
+    marked = action in (SpamAction.HEADERS, SpamAction.JUNK)
+    return Treatment(
+        headers_of(judgement, settings, marked=marked),
+        settings.subject_prefix if marked else "",
+        junk=action is SpamAction.JUNK,
+    )
