@@ -174,6 +174,8 @@ SPOOL_SMTP_CHECKS = [
     "security.checks.SMTPBlockCheck",
     "security.checks.LoginProtectionCheck",
     "throttling.checks.RejectThrottled",
+    "quarantine.checks.Greylisting",
+    "quarantine.checks.RejectSpam",
 ]
 # Who may send anywhere without a login, besides users.
 SPOOL_TRUSTED_CLIENTS = "security.lists.trusts"

@@ -9,8 +9,9 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from quarantine import digest, remembering, removing, taking
+from quarantine import digest, greylisting, remembering, removing, taking
 from quarantine.filters import LARGE
+from quarantine.models.antispam import AntispamSettings
 from quarantine.models.count import CheckCount
 from quarantine.models.item import Item, ItemState, Pardon, root
 from spool import packing
@@ -53,6 +54,7 @@ class Quarantine(Holder):
         digest.send_due(now)
         if count := removing.remove_expired(now):
             log.info("removed %d messages from quarantine: their time was over", count)
+        greylisting.sweep(AntispamSettings.load(), now)
         CheckCount.objects.filter(day__lt=(now - COUNTS_KEPT).date()).delete()
         remembering.tidy()
         Pardon.objects.exclude(entry_id__in=Entry.objects.values("id")).delete()

@@ -32,6 +32,19 @@ class Level(Enum):
 
 
 @dataclass(frozen=True, slots=True)
+class Findings:
+    """What the checks said of one message, and the results for Authentication-Results."""
+
+    results: list[Result]
+    authenticated: list[str]
+
+    @property
+    def complete(self) -> bool:
+        """Whether every check has answered."""
+        return not any(one.failed for one in self.results)
+
+
+@dataclass(frozen=True, slots=True)
 class Judgement:
     """All that was found out about one message. `authenticated` are the results for Authentication-Results."""
 
@@ -52,16 +65,26 @@ class Judgement:
 async def judge(
     examined: Examined, wanted: Sequence[Check], settings: AntispamSettings, *, trusted: bool = False
 ) -> Judgement:
+    """Run all checks at once, and weigh what they say. Raises FileNotFoundError when the message is gone."""
+    return weigh(await ask(examined, wanted), settings, trusted=trusted)
+
+
+async def ask(examined: Examined, wanted: Sequence[Check]) -> Findings:
     """Run all checks at once. Raises FileNotFoundError when the message is gone."""
     try:
         results = await asyncio.gather(*(checks.run(check, examined) for check in wanted))
-        authenticated = _authenticated(examined, wanted)
+        return Findings(list(results), _authenticated(examined, wanted))
     finally:
         examined.close()
+
+
+def weigh(findings: Findings, settings: AntispamSettings, *, trusted: bool = False) -> Judgement:
+    """What follows from what the checks have said."""
+    results = findings.results
     if trusted:
         results = [one if one.kind in _NOT_FORGIVEN else _forgiven(one) for one in results]
     score = round(sum(one.points for one in results if not one.failed), 2)
-    return Judgement(score, level_of(score, settings), list(results), trusted, authenticated)
+    return Judgement(score, level_of(score, settings), list(results), trusted, findings.authenticated)
 
 
 def level_of(score: float, settings: AntispamSettings) -> Level:

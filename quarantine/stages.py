@@ -10,20 +10,21 @@ from typing import Final
 
 from django.db import Error as DatabaseError
 
-from quarantine import counting, remembering, taking
+from quarantine import counting, remembering, taking, verdicts
 from quarantine.counting import Tallies
 from quarantine.engines.answers import Said
 from quarantine.engines.examined import Examined
 from quarantine.engines.scanner import VirusScanner, scanners_for
 from quarantine.forged import forged_in
-from quarantine.models.antispam import AntispamSettings, TrustedSender
+from quarantine.models.antispam import AntispamSettings
 from quarantine.models.antivirus import AntivirusSettings
 from quarantine.models.check import Check, current_checks
 from quarantine.models.item import ItemKind, Pardon
 from quarantine.scanning import Ruling, Scan, scan, unanswered
-from quarantine.spam import Judgement, Level, judge
+from quarantine.spam import Findings, Judgement, Level, judge, weigh
 from quarantine.taking import Caught
 from quarantine.treating import choices_of, treat
+from quarantine.trusting import trusted_of
 from security import lists as security_lists
 from spool.envelope import LeasedEntry
 from spool.models.entry import Direction, Origin, Status
@@ -142,19 +143,21 @@ class SpamCheck(Stage):
     async def run(self, batch: Sequence[LeasedEntry], context: StageContext) -> Mapping[int, Verdict]:
         ids, senders = [entry.id for entry in batch], {entry.sender for entry in batch}
         clients = {entry.client_ip for entry in batch if entry.client_ip}
-        pardoned, trusted, exempt = await context.in_database(
-            lambda: (pardons(ids, ItemKind.SPAM), trusted_of(senders), exempt_of(clients))
+        new = [entry.file_name for entry in batch if not entry.attempts] if self._settings.reject else []
+        pardoned, trusted, exempt, known = await context.in_database(
+            lambda: (pardons(ids, ItemKind.SPAM), trusted_of(senders), exempt_of(clients), verdicts.take(new))
         )
         entries = [entry for entry in batch if entry.id not in pardoned and entry.client_ip not in exempt]
-        judgements = await self._judge_all(entries, trusted)
+        judgements = await self._judge_all(entries, trusted, known)
         judged = [(entry, found) for entry, found in zip(entries, judgements, strict=True) if found is not None]
         outbound = [(entry, found) for entry, found in judged if entry.direction == Direction.OUTBOUND]
         caught = [_caught(*one) for one in outbound if one[1].score >= self._settings.outbound_threshold]
         deleted = await self._treat([one for one in judged if one[0].direction != Direction.OUTBOUND], context)
-        verdicts = await quarantine(caught, context, self._settings.keep_days, Status.SPAM_CHECK)
-        verdicts |= await delete(deleted, context)
-        await count(_points(judgements), context)
-        return verdicts
+        answers = await quarantine(caught, context, self._settings.keep_days, Status.SPAM_CHECK)
+        answers |= await delete(deleted, context)
+        fresh = [found for entry, found in zip(entries, judgements, strict=True) if entry.file_name not in known]
+        await count(_points(fresh), context)
+        return answers
 
     async def _treat(self, inbound: Sequence[tuple[LeasedEntry, Judgement]], context: StageContext) -> list[Caught]:
         """Have delivery do what is to be done for each recipient; those that are to be deleted."""
@@ -164,13 +167,20 @@ class SpamCheck(Stage):
         choices = await context.in_database(lambda: choices_of(addresses, settings)) if addresses else {}
         return [_caught(*one) for one in inbound if treat(*one, settings, choices)]
 
-    async def _judge_all(self, entries: Sequence[LeasedEntry], trusted: set[str]) -> list[Judgement | None]:
+    async def _judge_all(
+        self, entries: Sequence[LeasedEntry], trusted: set[str], known: Mapping[str, Findings]
+    ) -> list[Judgement | None]:
         """One for each entry; None for those that could not be judged in time, which are delivered unmarked."""
         if not entries:
             return []
         at_once = asyncio.Semaphore(AT_ONCE)
         large = asyncio.Semaphore(LARGE_AT_ONCE)
-        tasks = [asyncio.ensure_future(self._judge(entry, trusted, at_once, large)) for entry in entries]
+        tasks = [
+            asyncio.ensure_future(
+                self._judge(entry, entry.sender in trusted, known.get(entry.file_name), at_once, large)
+            )
+            for entry in entries
+        ]
         try:
             await asyncio.wait(tasks, timeout=BATCH_SECONDS)
         finally:
@@ -183,7 +193,12 @@ class SpamCheck(Stage):
         return [None if task.cancelled() else task.result() for task in tasks]
 
     async def _judge(
-        self, entry: LeasedEntry, trusted: set[str], at_once: asyncio.Semaphore, large: asyncio.Semaphore
+        self,
+        entry: LeasedEntry,
+        trusted: bool,
+        known: Findings | None,
+        at_once: asyncio.Semaphore,
+        large: asyncio.Semaphore,
     ) -> Judgement | None:
         checks = self._outbound if entry.direction == Direction.OUTBOUND else self._inbound
         examined = Examined(
@@ -197,10 +212,13 @@ class SpamCheck(Stage):
         except FileNotFoundError:
             # Delivery says so, and the entry waits; the doctor finds it.
             return None
+        if known is not None:
+            # The listener has asked all the checks already.
+            return weigh(known, self._settings, trusted=trusted)
         # Large messages are in memory while they are looked at: never many of them.
         async with large if LARGE_BYTES < entry.size_bytes <= examined.max_content_bytes else at_once:
             try:
-                return await judge(examined, checks, self._settings, trusted=entry.sender in trusted)
+                return await judge(examined, checks, self._settings, trusted=trusted)
             except FileNotFoundError:
                 return None
 
@@ -208,14 +226,6 @@ class SpamCheck(Stage):
 def _caught(entry: LeasedEntry, judgement: Judgement) -> Caught:
     findings = [result.as_json() for result in judgement.results]
     return Caught(entry.id, ItemKind.SPAM, judgement.why, judgement.score, findings)
-
-
-def trusted_of(senders: set[str]) -> set[str]:
-    """Those of the senders that are trusted, by their address or domain."""
-    named = {sender: {sender.lower(), sender.rpartition("@")[2].lower()} for sender in senders if sender}
-    asked = set().union(*named.values()) if named else set()
-    known = set(TrustedSender.objects.filter(pattern__in=asked).values_list("pattern", flat=True)) if asked else set()
-    return {sender for sender, names in named.items() if names & known}
 
 
 def exempt_of(clients: set[str]) -> set[str]:

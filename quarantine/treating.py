@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from accounts import directory
 from accounts.directory import LocalDomain, LocalUser
-from accounts.models.spam import SpamAction, SpamFilter, Wishes
+from accounts.models.spam import SpamAction, Wishes, is_off
 from quarantine.models.antispam import AntispamSettings
 from quarantine.spam import Judgement, Level, headers_of
 from spool.envelope import LeasedEntry, Treatment
@@ -39,8 +39,7 @@ def action_for(level: Level, settings: AntispamSettings, choices: Sequence[Wishe
     """What becomes of an inbound message for one recipient."""
     if level is Level.NONE:
         return SpamAction.NONE
-    switch = next((one.filter for one in choices if one.filter), SpamFilter.ON)
-    if switch == SpamFilter.OFF:
+    if is_off(choices):
         return SpamAction.NONE
     chosen = next((wish for one in choices if (wish := getattr(one, level.value))), "")
     return SpamAction(chosen or getattr(settings, f"{level.value}_action"))

@@ -71,6 +71,10 @@ class Lists:
             return None
         return found
 
+    def whitelisted(self, ip: str, protocol: Protocol) -> bool:
+        """Whether `ip` is let in whatever else is said of it."""
+        return self._is_in(self.whitelist.get(protocol), ip)
+
     def may_relay(self, ip: str) -> bool:
         """Whether `ip` may send anywhere without a login."""
         return self._is_in(self.auth_bypass, ip)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from django.db import models
@@ -71,3 +72,8 @@ def wishes_of(row: SpamChoices) -> Wishes:
     if not (row.spam_filter or row.spam_low or row.spam_medium or row.spam_high):
         return NO_WISHES
     return Wishes(row.spam_filter, row.spam_low, row.spam_medium, row.spam_high)
+
+
+def is_off(wishes: Sequence[Wishes]) -> bool:
+    """Whether nothing at all is to be done about spam, by those who are heard, in their order."""
+    return next((one.filter for one in wishes if one.filter), SpamFilter.ON) == SpamFilter.OFF

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
 
 from django.db.models import QuerySet
 
-from quarantine import removing, taking
+from quarantine import learning, removing, taking
 from quarantine.actions.selection import ItemSelection
+from quarantine.engines.learning import Lesson
 from quarantine.models.antispam import TrustedSender
 from quarantine.models.item import Item, ItemState
 from spool import doorbell, statements, store
 from spool.actions import folders, restoring
-from spool.actions.verb import Context, Progress, Tally, Verb
+from spool.actions.verb import Context, Progress, Refused, Tally, Verb
 from spool.actions.verbs import VERBS
 from spool.headers import storable
+from spool.models.bulkjob import BulkJob
 from spool.models.settings import current
 
 
@@ -27,21 +29,26 @@ class Resend(Verb):
     selects = ItemSelection
 
     def parameters(self, given: Mapping[str, Any]) -> dict[str, Any]:
-        return {"trust": bool(given.get("trust"))}
+        return {"trust": bool(given.get("trust")), "learn": _learn(given)}
 
     def effect(self, parameters: Mapping[str, Any]) -> str:
         trusted = " Their senders get no points for spam from now on, but those of SPF and DKIM."
         return (
             "They go back into the spool and are delivered to the recipients who have not got them yet. The check that"
             f" caught them lets them pass; the other still looks at them.{trusted if parameters['trust'] else ''}"
+            f"{_LEARNED.format('no spam') if parameters.get('learn') else ''}"
         )
 
+    def chunks(self, job: BulkJob) -> Iterator[list[int]]:
+        return _chunks(self, job)
+
     def work(self, ids: Sequence[int], parameters: Mapping[str, Any], context: Context, progress: Progress) -> None:
+        problem = learning.report(ids, Lesson.HAM) if parameters.get("learn") else ""
         with statements.write_transaction():
             if parameters["trust"]:
                 _trust(ids, context.actor)
             resent, lost = taking.resend(ids, context.now)
-            progress(_tally(len(resent), lost, len(ids)), ids[-1])
+            progress(_tally(len(resent), lost, len(ids), problem), ids[-1])
         doorbell.ring()
 
 
@@ -70,8 +77,9 @@ class Rescan(Verb):
                     Item.objects.filter(id=one.item_id, state=ItemState.HELD).update(
                         why=storable(one.why, 255), score=one.score, findings=list(one.findings)
                     )
-            problem = next((one.problem for one in found if one.problem), "would be caught again")
-            progress(Tally(len(resent), 0, len(ids) - len(resent), problem), ids[-1])
+            left = len(ids) - len(resent)
+            problem = next((one.problem for one in found if one.problem), "would be caught again") if left else ""
+            progress(Tally(len(resent), 0, left, problem), ids[-1])
         doorbell.ring()
 
 
@@ -82,18 +90,26 @@ class Delete(Verb):
     undoable = True
     selects = ItemSelection
 
+    def parameters(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        return {"learn": _learn(given)}
+
+    def chunks(self, job: BulkJob) -> Iterator[list[int]]:
+        return _chunks(self, job)
+
     def effect(self, parameters: Mapping[str, Any]) -> str:
         days = current().trash_days
         kept = f"{days} day{'s' if days != 1 else ''}"
         return (
             "They leave the quarantine and are not delivered. Their senders are not told. This can be undone for"
             f" {kept}, but no longer than until their time of removal."
+            f"{_LEARNED.format('spam') if parameters.get('learn') else ''}"
         )
 
     def work(self, ids: Sequence[int], parameters: Mapping[str, Any], context: Context, progress: Progress) -> None:
+        problem = learning.report(ids, Lesson.SPAM) if parameters.get("learn") else ""
         with statements.write_transaction():
             done = removing.delete(ids, context.event_id, context.now)
-            progress(_tally(done, 0, len(ids)), ids[-1])
+            progress(_tally(done, 0, len(ids), problem), ids[-1])
 
 
 class Move(Verb):
@@ -153,10 +169,28 @@ def _trust(ids: Sequence[int], actor: str) -> None:
     TrustedSender.objects.bulk_create([row for row in rows if len(row.pattern) <= 254], ignore_conflicts=True)
 
 
-def _tally(done: int, lost: int, asked: int) -> Tally:
+def _tally(done: int, lost: int, asked: int, problem: str = "") -> Tally:
     gone = asked - done - lost
-    problem = "their files are missing" if lost else "were gone already" if gone else ""
-    return Tally(done, 0, lost + gone, problem)
+    left = "their files are missing" if lost else "were gone already" if gone else ""
+    return Tally(done, 0, lost + gone, "; ".join(filter(None, (left, problem))))
+
+
+_LEARNED: Final = " The engines that take reports are told that they are {}."
+
+
+def _learn(given: Mapping[str, Any]) -> bool:
+    """Whether engines are to be told. Raises Refused when none takes reports."""
+    if given.get("learn") and not learning.teachers():
+        raise Refused(
+            "No engine takes reports: say so for SpamAssassin or Rspamd, under Checks and their weights on the page"
+            " Antispam."
+        )
+    return bool(given.get("learn"))
+
+
+def _chunks(verb: Verb, job: BulkJob) -> Iterator[list[int]]:
+    size = learning.CHUNK if job.parameters.get("learn") else verb.chunk
+    return verb.selects.from_json(job.filter, job.ids).chunks(job.cursor, job.last_id, size)
 
 
 ACTIONS: tuple[Verb, ...] = (Resend(), Rescan(), Delete(), Move(), Purge())

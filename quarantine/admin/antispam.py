@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from django import forms
 from django.contrib import admin
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from unfold.admin import ModelAdmin
+from unfold.widgets import UnfoldAdminPasswordWidget
 
 from quarantine.admin.tested import TestedAdmin
+from quarantine.checks import GREYLISTED
+from quarantine.door import REFUSED
+from quarantine.greylisting import standing
 from quarantine.models import AntispamSettings, Check, TrustedSender
+from quarantine.statistics import health_of
+from spool.delivery.sealed import seal
 
 
 @admin.register(AntispamSettings)
@@ -19,6 +28,14 @@ class AntispamSettingsAdmin(TestedAdmin):
             "description": "The points of all checks are added up. What becomes of a message from so many points on:",
             "fields": [("low", "low_action"), ("medium", "medium_action"), ("high", "high_action"), "subject_prefix",
                        "add_results", ("domains_choose", "users_choose")],
+        }),
+        ("Refusing while it comes in", {
+            "description": "Clients who log in, or are on the whitelist, pass; so does mail to who has the filter off.",
+            "fields": [("reject", "reject_from", "reject_seconds")],
+        }),
+        ("Greylisting", {
+            "description": "Kept are the client's network (/24, /64), the sender and the recipient. Passing: as above.",
+            "fields": ["greylist", ("greylist_seconds", "greylist_hours"), ("greylist_days", "greylist_passes")],
         }),
         ("Outbound mail", {
             "description": "What passes the threshold is kept in the Spam Quarantine instead of being sent.",
@@ -32,12 +49,49 @@ class AntispamSettingsAdmin(TestedAdmin):
         ("Limits", {"fields": ["max_content_kb"]}),
     ]  # fmt: skip
 
+    def about(self) -> dict[str, Any]:
+        settings = AntispamSettings.load()
+        refused, greylisted = health_of([REFUSED, GREYLISTED])
+        return {"settings": settings, "standing": standing(settings), "refused": refused, "greylisted": greylisted}
+
     def engines(self) -> list[str]:
         return list(Check.objects.values_list("name", flat=True))
 
 
+class CheckForm(forms.ModelForm):
+    """A check; the password of its controller can be set and removed, not read."""
+
+    password = forms.CharField(
+        label="Password of its controller", required=False,
+        widget=UnfoldAdminPasswordWidget(attrs={"autocomplete": "new-password"}),
+        help_text="Leave empty to keep the one there is. It goes when no reports are taken.",
+    )  # fmt: skip
+
+    class Meta:
+        model = Check
+        fields = [
+            "name", "kind", "weight", "inbound", "outbound", "where", "pattern", "timeout_seconds", "learns",
+            "learn_where", "password",
+        ]  # fmt: skip
+
+    def clean_password(self) -> str:
+        password: str = self.cleaned_data["password"]
+        if not password.isprintable():
+            raise forms.ValidationError("The password has characters that can't be sent.")
+        return password
+
+    def save(self, commit: bool = True) -> Check:
+        if self.cleaned_data.get("password"):
+            self.instance.sealed_password = seal(self.cleaned_data["password"])
+        if not self.cleaned_data.get("learns"):
+            self.instance.sealed_password = ""
+        check: Check = super().save(commit)
+        return check
+
+
 @admin.register(Check)
 class CheckAdmin(ModelAdmin):
+    form = CheckForm
     list_display = ["name", "kind", "weight", "directions", "where"]
     list_filter = ["kind", "inbound", "outbound"]
     search_fields = ["name", "where"]
@@ -49,6 +103,7 @@ class CheckAdmin(ModelAdmin):
     fieldsets = [
         (None, {"fields": ["name", "kind", "weight", ("inbound", "outbound")]}),
         ("What it asks", {"fields": ["where", "pattern", "timeout_seconds"]}),
+        ("Learning", {"fields": ["learns", "learn_where", "password"]}),
     ]
 
     @admin.display(description="for")

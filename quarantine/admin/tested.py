@@ -29,6 +29,10 @@ class TestedAdmin(OneRowAdmin):
         """The names under which they are counted."""
         raise NotImplementedError
 
+    def about(self) -> dict[str, Any]:
+        """What its own templates need besides."""
+        return {}
+
     def get_urls(self) -> list[URLPattern]:
         view = require_POST(self.try_out)
         name = f"quarantine_{self.model._meta.model_name}_try"
@@ -47,7 +51,8 @@ class TestedAdmin(OneRowAdmin):
         context = {
             "health": health_of(names), "days": caught_by_day(names), "looks_for": self.looks_for,
             "again_link": reverse(f"admin:quarantine_{self.model._meta.model_name}_scan_again"),
-            "try_link": reverse(f"admin:quarantine_{self.model._meta.model_name}_try"), **(extra_context or {}),
+            "try_link": reverse(f"admin:quarantine_{self.model._meta.model_name}_try"), **self.about(),
+            **(extra_context or {}),
         }  # fmt: skip
         answer: HttpResponse = super().changeform_view(request, object_id, form_url, context)
         return answer

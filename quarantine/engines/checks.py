@@ -35,7 +35,7 @@ async def run(check: Check, examined: Examined) -> Result:
         async with asyncio.timeout(check.timeout_seconds):
             points, text = await _KINDS[CheckKind(check.kind)](check, examined)
     except FileNotFoundError:
-        if not examined.path.exists():
+        if examined.is_gone:
             raise
         return _failed(check, "there is no such socket", started)
     except TimeoutError:

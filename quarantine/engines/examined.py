@@ -48,18 +48,29 @@ class Examined:
     auth_user: str = ""
     outbound: bool = False
     max_content_bytes: int = 4 * 1024 * 1024
+    # The whole message, where it has no file yet.
+    held: bytes | None = None
     _shared: dict[str, asyncio.Future[Any]] = field(default_factory=dict)
 
     @cached_property
     def head(self) -> bytes:
         """The header lines. Raises FileNotFoundError."""
+        if self.held is not None:
+            return split_header(self.held[:HEAD_BYTES])[0]
         with self.path.open("rb") as file:
             return split_header(file.read(HEAD_BYTES))[0]
 
     @cached_property
     def content(self) -> bytes | None:
         """The whole message, or None when it is too large to look into. Raises FileNotFoundError."""
-        return self.path.read_bytes() if self.size_bytes <= self.max_content_bytes else None
+        if self.size_bytes > self.max_content_bytes:
+            return None
+        return self.path.read_bytes() if self.held is None else self.held
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether there is no such message any more."""
+        return self.held is None and not self.path.exists()
 
     async def off_loop(self, work: Callable[[], T]) -> T:
         """What `work()` gives, in a thread when the message is large enough to hold up the loop."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from typing import Final
 
@@ -16,16 +17,27 @@ _SPAM: Final = re.compile(rb"(?im)^Spam: *(?:True|False|Yes|No) *; *(-?[\d.]+) *
 
 async def score(server: ServerAddress, content: bytes) -> tuple[float, str]:
     """(its score, the rules that hit). Raises EngineFailed and OSError."""
+    head = b"SYMBOLS SPAMC/1.5\r\nContent-length: %d\r\n\r\n" % len(content)
+    return understand(await exchange(server, head, content))
+
+
+async def exchange(server: ServerAddress, head: bytes, content: bytes, *, ends: bool = True) -> bytes:
+    """What a server says to one question, until it closes; `ends`: it is told when the question is whole.
+
+    Raises OSError.
+    """
     async with connection(server) as (reader, writer):
-        writer.write(b"SYMBOLS SPAMC/1.5\r\nContent-length: %d\r\n\r\n" % len(content))
+        writer.write(head)
         writer.write(content)
         await writer.drain()
-        if writer.can_write_eof():
-            writer.write_eof()
+        if ends and writer.can_write_eof():
+            # One that has answered already may have closed.
+            with contextlib.suppress(OSError):
+                writer.write_eof()
         reply = b""
         while len(reply) < LARGEST_REPLY and (piece := await reader.read(8192)):
             reply += piece
-    return understand(reply)
+    return reply
 
 
 def understand(reply: bytes) -> tuple[float, str]:

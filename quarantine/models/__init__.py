@@ -5,6 +5,7 @@ from quarantine.models.antispam import AntispamSettings, DigestFor, DigestMark, 
 from quarantine.models.antivirus import AntivirusSettings, WhenOversize, WhenUnanswered
 from quarantine.models.check import Check, CheckKind
 from quarantine.models.count import CheckCount
+from quarantine.models.greylist import GreylistClient, Greylisted
 from quarantine.models.item import Item, ItemAddress, ItemKind, ItemState, Pardon
 from quarantine.models.scanned import Scanned
 from quarantine.models.size import QuarantineSize
@@ -17,6 +18,8 @@ __all__ = [
     "CheckKind",
     "DigestFor",
     "DigestMark",
+    "GreylistClient",
+    "Greylisted",
     "Item",
     "ItemAddress",
     "ItemKind",

@@ -57,6 +57,36 @@ class AntispamSettings(OneRow):
         default=True,
         help_text="For their own mail, in the user site. It goes before all.",
     )
+    reject = models.BooleanField(
+        "refuse spam while it comes in",
+        default=False,
+        help_text="At the end of DATA, with 550, so that its sender knows. All checks for inbound mail run in the session.",
+    )
+    reject_from = models.FloatField("refuse from (points)", default=50, validators=_POINTS)
+    reject_seconds = models.PositiveIntegerField(
+        "look for at most (seconds)",
+        default=15,
+        validators=between(1, 120),
+        help_text="A message about which the checks have not all answered by then is taken, and looked at later.",
+    )
+    greylist = models.BooleanField(
+        "greylist strangers",
+        default=False,
+        help_text="Their first try is answered 451; what they try again after a while is let in.",
+    )
+    greylist_seconds = models.PositiveIntegerField(
+        "they wait for (seconds)", default=300, validators=between(1, 86_400)
+    )
+    greylist_hours = models.PositiveIntegerField("and come back within (hours)", default=48, validators=between(1, 720))
+    greylist_days = models.PositiveIntegerField(
+        "forget who was not seen for (days)", default=35, validators=between(1, 400)
+    )
+    greylist_passes = models.PositiveIntegerField(
+        "no waiting after (times)",
+        default=5,
+        validators=between(0, 1000),
+        help_text="For a network that has come back so often, with any sender and recipient. 0 for never.",
+    )
     outbound_quarantine = models.BooleanField("quarantine outbound spam", default=True)
     outbound_threshold = models.FloatField("outbound threshold (points)", default=30, validators=_POINTS)
     keep_days = models.PositiveIntegerField(
@@ -101,6 +131,8 @@ class AntispamSettings(OneRow):
         """Raises ValidationError when the levels are in the wrong order."""
         if not self.low <= self.medium <= self.high:
             raise ValidationError({"medium": "Low, medium and high must follow each other in this order."})
+        if self.greylist_seconds >= self.greylist_hours * 3600:
+            raise ValidationError({"greylist_hours": "Nobody could come back: that is not longer than the wait."})
 
     @property
     def max_content_bytes(self) -> int:

@@ -35,6 +35,7 @@ class CheckKind(models.TextChoices):
 
 
 SERVERS = {CheckKind.SPAMD: "127.0.0.1:783", CheckKind.RSPAMD: "127.0.0.1:11333"}
+RSPAMD_CONTROLLER = "127.0.0.1:11334"
 LISTS = (CheckKind.IP_LIST, CheckKind.URI_LIST)
 RULES = (CheckKind.HEADER, CheckKind.BODY)
 
@@ -67,6 +68,20 @@ class Check(models.Model):
         "timeout (seconds)", default=5, validators=[MinValueValidator(1), MaxValueValidator(60)]
     )
 
+    learns = models.BooleanField(
+        "takes reports of mistakes",
+        default=False,
+        help_text="Resend and Delete in the Spam Quarantine can tell it. spamd needs --allow-tell for that.",
+    )
+    learn_where = models.CharField(
+        "its controller",
+        max_length=255,
+        blank=True,
+        default="",
+        help_text="Of Rspamd, the host:port at which it learns. SpamAssassin does where it is asked.",
+    )
+    sealed_password = models.TextField(blank=True, default="", editable=False)
+
     class Meta:
         ordering = ["kind", "name"]
 
@@ -96,8 +111,22 @@ class Check(models.Model):
                 compile_rule(self.pattern)
         except ValidationError as error:
             wrong["pattern"] = error.messages[0]
+        try:
+            self._clean_learning()
+        except ValidationError as error:
+            wrong["learns" if self.kind not in SERVERS else "learn_where"] = error.messages[0]
         if wrong:
             raise ValidationError(wrong)
+
+    def _clean_learning(self) -> None:
+        self.learn_where = self.learn_where.strip()
+        if not self.learns:
+            return
+        if self.kind not in SERVERS:
+            raise ValidationError("Only SpamAssassin and Rspamd learn.")
+        if self.kind == CheckKind.RSPAMD:
+            self.learn_where = self.learn_where or RSPAMD_CONTROLLER
+            parse_server(self.learn_where)
 
 
 def compile_rule(pattern: str) -> regex.Pattern[str]:
@@ -137,6 +166,11 @@ def current_checks() -> list[Check]:
         on = models.Q(inbound=True) | models.Q(outbound=True)
         _kept = (now, list(Check.objects.filter(on)))
     return _kept[1]
+
+
+def last_checks() -> list[Check]:
+    """What `current_checks` gave last: for an event loop, which must not ask."""
+    return [] if _kept is None else _kept[1]
 
 
 def forget_checks() -> None:

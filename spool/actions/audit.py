@@ -49,4 +49,6 @@ def sentence(tally: Tally, past: str) -> str:
         parts.append(f"{tally.busy:,} {'was' if tally.busy == 1 else 'were'} being delivered")
     if tally.skipped:
         parts.append(f"{tally.skipped:,} left alone ({tally.problem or 'gone already'})")
+    elif tally.problem:
+        parts.append(f"but {tally.problem}")
     return ", ".join(parts)

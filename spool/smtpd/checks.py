@@ -16,18 +16,22 @@ from django.conf import settings
 from django.utils.module_loading import import_string
 
 if TYPE_CHECKING:
-    from spool.envelope import Envelope
+    from spool.envelope import Envelope, Submission
     from spool.smtpd.session import MailSession
     from spool.smtpd.state import Shared
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """An SMTP reply with its enhanced status code (RFC 2034)."""
+    """An SMTP reply with its enhanced status code (RFC 2034).
+
+    `is_fault` says that it counts towards the errors that end a session; it is asked of replies to RCPT.
+    """
 
     code: int
     enhanced: str
     text: str
+    is_fault: bool = True
 
     def __str__(self) -> str:
         return f"{self.code} {self.enhanced} {self.text}"
@@ -57,8 +61,11 @@ class SMTPCheck:
     async def on_message(self, session: MailSession, envelope: Envelope, size_bytes: int) -> Reply | None:
         """The whole message is there; a refusal is the answer to it."""
 
+    async def on_content(self, session: MailSession, submission: Submission) -> Reply | None:
+        """Nobody has refused the message: this is what would be stored, with our trace header, in memory or a file."""
 
-HOOKS = ("on_connect", "on_ehlo", "on_auth", "on_login", "on_mail", "on_rcpt", "on_data", "on_message")
+
+HOOKS = ("on_connect", "on_ehlo", "on_auth", "on_login", "on_mail", "on_rcpt", "on_data", "on_message", "on_content")
 
 
 class CheckChain:

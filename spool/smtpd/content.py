@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+from spool import store
 from spool.envelope import Envelope, Submission
 from spool.headers import summary_of
 from spool.intake import IntakeError
@@ -119,6 +120,16 @@ async def _decide(session: MailSession, envelope: Envelope, body: Body) -> str:
         return body.problem
     subject, message_id = summary_of(body.head)
     submission = Submission(envelope, content, spilled, subject=subject, message_id=message_id)
+    taken = False
+    try:
+        refusal = await session.shared.checks.refusal("on_content", session, submission)
+        taken = refusal is None
+    finally:
+        # Refused, or the connection was dropped while a check thought about it.
+        if spilled is not None and not taken:
+            store.unlink(spilled)
+    if refusal is not None:
+        return str(refusal)
     try:
         name = await session.shared.committer.submit(submission, session.shared.connections)
     except IntakeError as error:

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 
 
 class BadParameter(ValueError):
-    """What the client sent is not valid; `reply` says why."""
+    """What the client sent is not valid, or not welcome now; `reply` says why. `is_fault`: see checks.Reply."""
 
-    def __init__(self, reply: str) -> None:
+    def __init__(self, reply: str, *, is_fault: bool = True) -> None:
         super().__init__(reply)
         self.reply = reply
+        self.is_fault = is_fault
 
 
 @dataclass(frozen=True, slots=True)

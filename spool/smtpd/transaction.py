@@ -94,7 +94,7 @@ async def rcpt(session: MailSession, argument: str | None) -> None:
     try:
         recipients = await _recipients(session, parse_path("TO", argument), envelope)
     except BadParameter as error:
-        await session.refuse(error.reply)
+        await (session.refuse if error.is_fault else session.push)(error.reply)
         return
     for recipient in recipients:
         if recipient.address not in session.known_recipients:
@@ -119,7 +119,7 @@ async def _recipients(session: MailSession, path: PathAndParameters, envelope: E
         raise BadParameter(f"501 5.5.4 {error}") from error
     reply = await session.shared.checks.refusal("on_rcpt", session, address)
     if reply:
-        raise BadParameter(str(reply))
+        raise BadParameter(str(reply), is_fault=reply.is_fault)
     try:
         recipients = await _resolve(address, notify, orcpt)
     except addressing.RefusedRecipient as error:

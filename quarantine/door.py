@@ -1,0 +1,107 @@
+"""Asking the checks for spam about a message that is still in its session, within a total time. In doubt, take it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from pathlib import Path
+from typing import Final
+
+from django.db import Error as DatabaseError
+from django.utils import timezone
+
+from accounts.models.spam import is_off
+from quarantine import counting, verdicts
+from quarantine.counting import Tallies
+from quarantine.engines.examined import Examined
+from quarantine.models.antispam import AntispamSettings
+from quarantine.models.check import last_checks
+from quarantine.spam import Findings, ask, weigh
+from quarantine.treating import choices_of
+from quarantine.trusting import trusted_of
+from spool import store
+from spool.envelope import Submission
+from spool.smtpd.database import asked
+
+log = logging.getLogger(__name__)
+
+# Messages of all sessions that are looked at together; larger ones are fewer. Waiting counts for the total time.
+AT_ONCE: Final = 100
+LARGE_AT_ONCE: Final = 4
+LARGE_BYTES: Final = 256 * 1024
+# Under which name refusals are counted, among the checks.
+REFUSED: Final = "Refused while it came in"
+
+
+class Door:
+    """Of one listener. Loop thread only."""
+
+    def __init__(self) -> None:
+        self._at_once = asyncio.Semaphore(AT_ONCE)
+        self._large = asyncio.Semaphore(LARGE_AT_ONCE)
+        self._tallies = Tallies()
+
+    async def refuses(self, submission: Submission, settings: AntispamSettings) -> str:
+        """Why the message is to be refused; "" to take it, also when it could not be found out."""
+        sender = submission.envelope.sender
+        try:
+            async with asyncio.timeout(settings.reject_seconds):
+                findings = await self._ask(submission, settings)
+                if findings is None or not findings.complete:
+                    return ""
+                why = await _over(submission, findings, settings)
+                if not why:
+                    submission.file_name = store.new_file_names(1)[0]
+                    await asyncio.to_thread(verdicts.keep, submission.file_name, findings)
+        except TimeoutError:
+            log.warning("taken unchecked, from <%s>: no answer within %d s", sender, settings.reject_seconds)
+            return ""
+        except DatabaseError as error:
+            log.warning("taken, from <%s>: the database could not be asked: %s", sender, error)
+            return ""
+        except Exception:  # the edge of a check: it must not keep mail out
+            log.exception("taken unchecked, from <%s>", sender)
+            return ""
+        self._count(findings, refused=bool(why))
+        return why
+
+    async def _ask(self, submission: Submission, settings: AntispamSettings) -> Findings | None:
+        wanted = [check for check in last_checks() if check.inbound]
+        if not wanted:
+            return None
+        envelope, content = submission.envelope, submission.content
+        path = submission.spilled or Path()
+        size = len(content) if content is not None else path.stat().st_size
+        examined = Examined(
+            path, size, envelope.sender, tuple(one.address for one in envelope.recipients), envelope.client_ip,
+            envelope.ehlo_name, "", False, settings.max_content_bytes, content,
+        )  # fmt: skip
+        async with self._large if LARGE_BYTES < size <= settings.max_content_bytes else self._at_once:
+            return await ask(examined, wanted)
+
+    def _count(self, findings: Findings, *, refused: bool) -> None:
+        for one in findings.results:
+            self._tallies[one.check].add(hit=one.points > 0, failed=False, seconds=one.seconds)
+        self._tallies[REFUSED].add(hit=refused, failed=False, seconds=0.0)
+
+    async def write_down(self) -> None:
+        """Write the statistics; nothing waits for them."""
+        tallies, self._tallies = self._tallies, Tallies()
+        if tallies:
+            await asyncio.to_thread(counting.write_down, tallies, timezone.now())
+
+
+async def _over(submission: Submission, findings: Findings, settings: AntispamSettings) -> str:
+    """Why it is over the threshold for all its recipients, or "". The database is asked only for what is."""
+    if weigh(findings, settings).score < settings.reject_from:
+        return ""
+    sender = submission.envelope.sender
+    trusted = sender in await asked(trusted_of, {sender})
+    judgement = weigh(findings, settings, trusted=trusted)
+    if judgement.score < settings.reject_from:
+        return ""
+    addresses = [one.address for one in submission.envelope.recipients]
+    choices = await asked(choices_of, addresses, settings)
+    if any(is_off(choices.get(address, ())) for address in addresses):
+        return ""
+    return judgement.why
