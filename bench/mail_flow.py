@@ -72,7 +72,7 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
         "--engine-ms",
         type=int,
         default=0,
-        help="scan by engines that take so many milliseconds (default: none)",
+        help="run each Mailspool with engines that take so many milliseconds, too",
     )
     parser.add_argument("--uncounted", action="store_true", help="measure what counting the traffic costs, too")
     parser.add_argument("--no-postfix", action="store_true", help="measure Mailspool alone")
@@ -154,10 +154,11 @@ def _systems(
             sink_port=sink_port,
             workers=options.workers,
             profile=options.profile,
-            engines=engines,
+            engines=scanned,
             counted=counted,
         )
         for database in databases
+        for scanned in ((None, engines) if engines else (None,))
         for counted in ((True, False) if options.uncounted else (True,))
     ]
     if not options.no_postfix:

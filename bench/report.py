@@ -17,7 +17,7 @@ from rich.table import Table
 
 from bench.accounting import Memory
 from bench.runs import Latency
-from bench.systems import uncounted
+from bench.systems import scanning, uncounted
 
 PEER = "postfix"
 BySessions = dict[str, dict[int, list[float]]]
@@ -46,7 +46,7 @@ def show(results: Results, console: Console) -> None:
     """Print every table."""
     _show_rates("Taking in, messages/s (nothing is delivered)", results.taken, console)
     _show_rates("Relaying, messages/s (smtp-source to smtp-sink)", results.relayed, console)
-    _show_cost_of_counting(results, console)
+    _show_costs(results, console)
     _show_cpu(results, console)
     _show_latency(results.latency, console)
     _show_memory(results.memory, console)
@@ -84,20 +84,28 @@ def _ratio(figures: Sequence[float], peers: Sequence[float]) -> str:
     return f"{statistics.median(ratios):.2f} ({min(ratios):.2f}-{max(ratios):.2f})"
 
 
-def _show_cost_of_counting(results: Results, console: Console) -> None:
-    counted = [name for name in results.relayed if uncounted(name) in results.relayed]
-    if not counted:
+def _show_costs(results: Results, console: Console) -> None:
+    """What counting and scanning leave of the throughput, where systems ran with and without it."""
+    names = list(results.relayed)
+    counting = [(name, uncounted(name)) for name in names if uncounted(name) in names]
+    _show_pairs("Throughput with counting, by that without it", counting, results, console)
+    scanned = [(scanning(name), name) for name in names if scanning(name) in names]
+    _show_pairs("Throughput with scanning, by that without it", scanned, results, console)
+
+
+def _show_pairs(title: str, pairs: Sequence[tuple[str, str]], results: Results, console: Console) -> None:
+    if not pairs:
         return
-    table = Table(title="Throughput with counting, by that without it", title_justify="left")
+    table = Table(title=title, title_justify="left")
     for column in ("sessions", "system", "taking in", "relaying"):
         table.add_column(column, justify="left" if column == "system" else "right")
-    for sessions in results.relayed[counted[0]]:
-        for name in counted:
+    for sessions in results.relayed[pairs[0][0]]:
+        for with_it, without in pairs:
             ratios = [
-                _ratio(rates[name][sessions], rates[uncounted(name)][sessions]) if rates else ""
+                _ratio(rates[with_it][sessions], rates[without][sessions]) if rates else ""
                 for rates in (results.taken, results.relayed)
             ]
-            table.add_row(str(sessions), name, *ratios)
+            table.add_row(str(sessions), with_it, *ratios)
     console.print(table)
 
 

@@ -71,12 +71,14 @@ class MailspoolSystem(System):
         self, folder: Path, database: str, *, dns: str, sink_port: int, workers: int, profile: bool,
         engines: tuple[int, int] | None = None, counted: bool = True,
     ) -> None:  # fmt: skip
-        self.name = f"mailspool/{database}" if counted else uncounted(f"mailspool/{database}")
+        self.name = f"mailspool/{database}" if engines is None else scanning(f"mailspool/{database}")
+        if not counted:
+            self.name = uncounted(self.name)
         self._counted = counted
         self._engines = engines
         self.sink_port = sink_port
         self.profile = profile
-        self.folder = folder / (database if counted else f"{database}-uncounted")
+        self.folder = folder / self.name.replace("/", "-").replace(", ", "-").replace(" ", "-")
         self.postgres = PostgresServer() if database == "postgres" else None
         self._dns, self._workers = dns, workers
         self.mailspool: MailspoolUnderTest
@@ -185,6 +187,11 @@ def _profiled(daemon: Daemon, output: Path) -> None:
 def _arguments(daemon: Daemon) -> list[str]:
     """Of its `manage.py` command."""
     return daemon.command[daemon.command.index("manage.py") + 1 :]
+
+
+def scanning(name: str) -> str:
+    """What a system is called whose mail goes by engines."""
+    return f"{name}, scanning"
 
 
 def uncounted(name: str) -> str:

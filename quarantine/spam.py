@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -72,8 +71,7 @@ async def judge(
 async def ask(examined: Examined, wanted: Sequence[Check]) -> Findings:
     """Run all checks at once. Raises FileNotFoundError when the message is gone."""
     try:
-        results = await asyncio.gather(*(checks.run(check, examined) for check in wanted))
-        return Findings(list(results), _authenticated(examined, wanted))
+        return Findings(await checks.run_all(wanted, examined), _authenticated(examined, wanted))
     finally:
         examined.close()
 

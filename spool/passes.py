@@ -82,6 +82,7 @@ class Pass:
         self._failed: list[Failure] = []
         self._resting: list[tuple[LeasedEntry, WaitUntil]] = []
         self._working: dict[int, LeasedEntry] = {}
+        self._in_stages = 0
         self._tasks: set[asyncio.Task[None]] = set()
         self._look = True
         self._leaving = False
@@ -134,8 +135,12 @@ class Pass:
             await self._rest()
 
     def _room(self) -> int:
-        """How many more entries may be in work. Those that only wait for a host to answer leave room for others."""
-        return min(self._room_for + self._deliveries.parked, MOST_PARKED * self._room_for) - len(self._working)
+        """How many more entries may be in work. Those that only wait for a host to answer leave room for others.
+
+        As many as may be delivered at once may be in the stages before, which mostly wait for engines.
+        """
+        waiting = self._deliveries.parked + min(self._in_stages, self._room_for)
+        return min(self._room_for + waiting, MOST_PARKED * self._room_for) - len(self._working)
 
     async def _rest(self) -> None:
         """Wait for a result, a ring, or the next due entry; look again after POLL_SECONDS in any case."""
@@ -182,26 +187,30 @@ class Pass:
             return
         self._working.update((entry.id, entry) for entry in here.leased)
         context = StageContext(here.settings, timezone.now(), self.owner, _database)
-        if any(stage.wants(entry, context) for stage in here.stages for entry in here.leased):
-            for some in _apart(here, context):
-                task = asyncio.ensure_future(self._through_stages(some, here, context))
-                self._tasks.add(task)
-                task.add_done_callback(self._tasks.discard)
-        else:
-            self._deliveries.start(here.leased)
+        free, looked_at = _apart(here, context)
+        if not looked_at:
+            self._deliveries.start(free)
+            return
+        for some in [free, *looked_at] if free else looked_at:
+            self._in_stages += len(some)
+            task = asyncio.ensure_future(self._through_stages(some, here, context))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
 
     async def _through_stages(self, entries: Sequence[LeasedEntry], here: Round, context: StageContext) -> None:
         """Take a batch through each stage that wants some of it, then hand on what is left to delivery."""
         left = list(entries)
-        for stage in here.stages:
-            wanted = [entry for entry in left if stage.wants(entry, context)]
-            if wanted:
-                gone = await self._through(stage, wanted, context)
-                left = [entry for entry in left if entry.id not in gone]
-        if left:
-            if not here.straight:
+        try:
+            for stage in here.stages:
+                wanted = [entry for entry in left if stage.wants(entry, context)]
+                if wanted:
+                    gone = await self._through(stage, wanted, context)
+                    left = [entry for entry in left if entry.id not in gone]
+            if left and not here.straight:
                 await self._mark(left, None)
-            self._deliveries.start(left)
+        finally:
+            self._in_stages -= len(entries)
+        self._deliveries.start(left)
         self._event.set()
 
     async def _through(self, stage: Stage, wanted: Sequence[LeasedEntry], context: StageContext) -> set[int]:
@@ -291,15 +300,15 @@ class Pass:
         return not self._leaving
 
 
-def _apart(here: Round, context: StageContext) -> list[list[LeasedEntry]]:
-    """What no stage wants, what is small, and what is large: a batch goes on when the slowest of it is done."""
+def _apart(here: Round, context: StageContext) -> tuple[list[LeasedEntry], list[list[LeasedEntry]]]:
+    """What no stage wants; and of the rest what is small and what is large: a batch is done when the slowest is."""
     free: list[LeasedEntry] = []
     small: list[LeasedEntry] = []
     large: list[LeasedEntry] = []
     for entry in here.leased:
         wanted = any(stage.wants(entry, context) for stage in here.stages)
         (free if not wanted else small if entry.size_bytes <= LARGE_BYTES else large).append(entry)
-    return [some for some in (free, small, large) if some]
+    return free, [some for some in (small, large) if some]
 
 
 def _rings(listening: doorbell.Listening) -> bool:

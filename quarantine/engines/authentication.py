@@ -8,12 +8,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-import time
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from email import policy
-from email.parser import BytesHeaderParser
 from email.utils import getaddresses
 from typing import Any, Final
 
@@ -24,6 +21,7 @@ import dns.resolver
 from quarantine.engines.answers import EngineFailed
 from quarantine.engines.dnslists import organisational
 from quarantine.engines.examined import Examined
+from quarantine.engines.kept import Kept
 from quarantine.engines.resolver import ask, blocking_resolver
 
 with warnings.catch_warnings():
@@ -38,9 +36,7 @@ MOST_SIGNATURES: Final = 5
 # RFC 7208 4.6.4 bounds the number of questions; this bounds their time.
 SPF_SECONDS: Final = 15
 # Shorter than any TTL in use.
-SPF_KEPT_SECONDS: Final = 30.0
-MOST_KEPT: Final = 10_000
-_spf_known: dict[tuple[str, str, str], tuple[float, SpfResult]] = {}
+KEPT_SECONDS: Final = 30.0
 _threads = ThreadPoolExecutor(16, thread_name_prefix="authentication")
 _TAG: Final = re.compile(r"\s*([A-Za-z]+)\s*=\s*([^;]*)")
 
@@ -73,6 +69,11 @@ class DmarcResult:
     wish: str = ""
 
 
+Policy = tuple[dict[str, str], bool]
+_spf_kept: Kept[tuple[str, str, str], SpfResult] = Kept(KEPT_SECONDS)
+_policies_kept: Kept[str, Policy] = Kept(KEPT_SECONDS)
+
+
 async def spf_of(examined: Examined) -> SpfResult:
     """The result for the client. Raises EngineFailed when the DNS gives no answer."""
     return await examined.once("spf", lambda: _kept_spf(examined))  # type: ignore[no-any-return]
@@ -80,9 +81,9 @@ async def spf_of(examined: Examined) -> SpfResult:
 
 async def dkim_of(examined: Examined) -> list[DkimResult]:
     """One for each signature. Raises EngineFailed when the DNS gives no answer."""
-    if b"dkim-signature" not in examined.head.lower():
-        # Most mail of one's own users has none: no thread, and no parsing.
-        return await examined.once("dkim", _no_signature)  # type: ignore[no-any-return]
+    known = dkim_at_once(examined)
+    if known is not None:
+        return known
     return await examined.once("dkim", lambda: _in_thread(_check_dkim, examined))  # type: ignore[no-any-return]
 
 
@@ -91,24 +92,52 @@ async def dmarc_of(examined: Examined) -> DmarcResult:
     return await examined.once("dmarc", lambda: _check_dmarc(examined))  # type: ignore[no-any-return]
 
 
-async def _no_signature() -> list[DkimResult]:
-    return []
-
-
 async def _in_thread(work: Any, examined: Examined) -> Any:
     return await asyncio.get_running_loop().run_in_executor(_threads, work, examined)
 
 
 async def _kept_spf(examined: Examined) -> SpfResult:
     """The answer of a moment ago for the same session and sender: they often send more than one message."""
-    key, now = (examined.client_ip, examined.sender, examined.ehlo_name), time.monotonic()
-    known = _spf_known.get(key)
-    if known is not None and known[0] > now:
-        return known[1]
-    found: SpfResult = await _in_thread(_check_spf, examined)
-    if len(_spf_known) >= MOST_KEPT:
-        _spf_known.clear()
-    _spf_known[key] = (now + SPF_KEPT_SECONDS, found)
+    known = _spf_kept.get(_spf_key(examined))
+    if known is None:
+        known = _spf_kept.keep(_spf_key(examined), await _in_thread(_check_spf, examined))
+    return known
+
+
+def spf_at_once(examined: Examined) -> SpfResult | None:
+    """The result, or None when the DNS has to be asked."""
+    found = _spf_kept.get(_spf_key(examined))
+    if found is not None:
+        examined.tell("spf", found)
+    return found
+
+
+def _spf_key(examined: Examined) -> tuple[str, str, str]:
+    return examined.client_ip, examined.sender, examined.ehlo_name
+
+
+def dkim_at_once(examined: Examined) -> list[DkimResult] | None:
+    """The results, or None when there are signatures. Most mail of one's own users has none."""
+    if b"dkim-signature" in examined.head.lower():
+        return None
+    examined.tell("dkim", [])
+    return []
+
+
+def dmarc_at_once(examined: Examined) -> DmarcResult | None:
+    """The result, or None when the DNS has to be asked."""
+    domain = from_domain(examined)
+    policy = _policies_kept.get(domain) if domain else ({}, False)
+    if policy is None:
+        return None
+    if policy[0]:
+        spf_result, signatures = spf_at_once(examined), dkim_at_once(examined)
+        if spf_result is None or signatures is None:
+            return None
+        found = _aligned_with(domain, policy, spf_result, signatures)
+    else:
+        found = DmarcResult("none", domain)
+    examined.tell("dmarc", found)
     return found
 
 
@@ -155,20 +184,24 @@ def _verified(message: dkim.DKIM, index: int) -> DkimResult:
 
 
 async def _check_dmarc(examined: Examined) -> DmarcResult:
-    domain = from_domain(examined.head)
+    domain = from_domain(examined)
     if not domain:
         return DmarcResult("none", "")
-    record, own = await _policy(domain)
-    if not record:
+    policy = _policies_kept.get(domain) or _policies_kept.keep(domain, await _policy(domain))
+    if not policy[0]:
         return DmarcResult("none", domain)
-    spf_result, signatures = await asyncio.gather(spf_of(examined), dkim_of(examined))
+    return _aligned_with(domain, policy, *await asyncio.gather(spf_of(examined), dkim_of(examined)))
+
+
+def _aligned_with(domain: str, policy: Policy, spf_result: SpfResult, signatures: list[DkimResult]) -> DmarcResult:
+    record, own = policy
     by_spf = spf_result.result == "pass" and _aligned(spf_result.domain, domain, record.get("aspf", "r"))
     by_dkim = any(one.result == "pass" and _aligned(one.domain, domain, record.get("adkim", "r")) for one in signatures)
     wish = record["p"] if own else record.get("sp", record["p"])
     return DmarcResult("pass" if by_spf or by_dkim else "fail", domain, wish)
 
 
-async def _policy(domain: str) -> tuple[dict[str, str], bool]:
+async def _policy(domain: str) -> Policy:
     """The policy for `domain`, and whether it is the domain's own (RFC 7489 6.6.3)."""
     for name in dict.fromkeys((domain, organisational(domain))):
         found = [record for text in await ask(f"_dmarc.{name}", "TXT", QUESTION_SECONDS) if (record := _tags(text))]
@@ -191,10 +224,9 @@ def _aligned(domain: str, from_: str, mode: str) -> bool:
     return organisational(domain) == organisational(from_)
 
 
-def from_domain(head: bytes) -> str:
+def from_domain(examined: Examined) -> str:
     """The one domain of From, lower case; "" when there is none, or more than one (RFC 7489 6.6.1)."""
-    message = BytesHeaderParser(policy=policy.compat32).parsebytes(head)
-    fields = message.get_all("From") or []
+    fields = examined.fields.get_all("From") or []
     domains = {a.rpartition("@")[2].strip().lower() for _, a in getaddresses([str(f) for f in fields]) if "@" in a}
     return domains.pop() if len(domains) == 1 else ""
 
@@ -232,7 +264,8 @@ def _spf_value(kind: str, record: Any) -> Any:
 
 def forget() -> None:
     """Drop what was kept."""
-    _spf_known.clear()
+    _spf_kept.clear()
+    _policies_kept.clear()
 
 
 spf.DNSLookup = _spf_lookup

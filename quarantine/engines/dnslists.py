@@ -35,14 +35,20 @@ def organisational(domain: str) -> str:
 
 async def listed_ip(examined: Examined, zone: str, answers: str, seconds: float) -> str:
     """The answers of a list about the client's address that count, or "". Raises EngineFailed."""
-    try:
-        ip = ipaddress.ip_address(examined.client_ip)
-    except ValueError:
+    if not can_be_listed(examined.client_ip):
         return ""
-    if ip.is_loopback or ip.is_private and not _is_documented(ip):
-        return ""
+    ip = ipaddress.ip_address(examined.client_ip)
     name = f"{ip.reverse_pointer.removesuffix('.in-addr.arpa').removesuffix('.ip6.arpa')}.{zone}"
     return _counting(await ask(name, "A", seconds), answers, zone)
+
+
+def can_be_listed(client_ip: str) -> bool:
+    """Whether it is an address of the Internet, which lists know something about."""
+    try:
+        ip = ipaddress.ip_address(client_ip)
+    except ValueError:
+        return False
+    return not ip.is_loopback and (not ip.is_private or _is_documented(ip))
 
 
 async def listed_domains(examined: Examined, zone: str, answers: str, seconds: float) -> str:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from email import policy
+from email.message import Message
+from email.parser import BytesHeaderParser
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -14,6 +17,7 @@ from spool.delivery.trace_headers import split_header
 HEAD_BYTES: Final = 256 * 1024
 # Reading and taking apart so much takes less time than handing it to a thread and back.
 SMALL_BYTES: Final = 64 * 1024
+_parser = BytesHeaderParser(policy=policy.compat32)
 T = TypeVar("T")
 
 
@@ -67,6 +71,16 @@ class Examined:
             return None
         return self.path.read_bytes() if self.held is None else self.held
 
+    @cached_property
+    def fields(self) -> Message[str, str]:
+        """The fields of the header. Raises FileNotFoundError."""
+        return _parser.parsebytes(self.head)
+
+    @property
+    def is_small(self) -> bool:
+        """Whether to look into it takes no longer than to ask a thread to."""
+        return self.size_bytes <= SMALL_BYTES
+
     @property
     def is_gone(self) -> bool:
         """Whether there is no such message any more."""
@@ -74,7 +88,7 @@ class Examined:
 
     async def off_loop(self, work: Callable[[], T]) -> T:
         """What `work()` gives, in a thread when the message is large enough to hold up the loop."""
-        return work() if self.size_bytes <= SMALL_BYTES else await asyncio.to_thread(work)
+        return work() if self.is_small else await asyncio.to_thread(work)
 
     async def once(self, name: str, work: Callable[[], Any]) -> Any:
         """What the coroutine `work()` gives, asked for but once for all checks that want it."""
@@ -82,6 +96,12 @@ class Examined:
             self._shared[name] = asyncio.ensure_future(work())
         # One check that gives up must not take the answer from the others.
         return await asyncio.shield(self._shared[name])
+
+    def tell(self, name: str, answer: Any) -> None:
+        """Have `once` give this answer, which was known without asking."""
+        if name not in self._shared:
+            self._shared[name] = asyncio.get_running_loop().create_future()
+            self._shared[name].set_result(answer)
 
     def known(self, name: str) -> Any:
         """What `once` has found out under this name, or None when it has not come to that."""

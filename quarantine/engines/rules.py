@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from email import policy
-from email.parser import BytesHeaderParser
+import time
+from collections.abc import Sequence
 from typing import Final
+
+import regex
 
 from quarantine.engines.answers import EngineFailed
 from quarantine.engines.examined import Examined
-from quarantine.engines.texts import text_of
+from quarantine.engines.texts import text_at_once, text_of
 from quarantine.models.check import compile_rule
 from spool.console.mime import readable
 
@@ -21,27 +23,57 @@ MOST_HEADERS: Final = 100
 
 async def header_rule(examined: Examined, name: str, pattern: str) -> str:
     """What the expression matches in one of the headers of this name, or "". Raises EngineFailed."""
-    message = BytesHeaderParser(policy=policy.compat32).parsebytes(examined.head)
-    for value in (message.get_all(name) or [])[:MOST_HEADERS]:
-        if found := await _search(pattern, readable(str(value))):
-            return found
-    return ""
+    return await _first(pattern, _values(examined, name))
 
 
 async def text_rule(examined: Examined, pattern: str) -> str:
     """What it matches in the text parts, or "". Raises EngineFailed."""
-    text = await text_of(examined)
-    return await _search(pattern, text) if text else ""
+    return await _first(pattern, [await text_of(examined)])
 
 
-async def _search(pattern: str, text: str) -> str:
+def header_rule_at_once(examined: Examined, name: str, pattern: str) -> str | None:
+    """The same, or None when it takes longer."""
+    return _first_at_once(pattern, _values(examined, name))
+
+
+def text_rule_at_once(examined: Examined, pattern: str) -> str | None:
+    """The same, or None when it takes longer."""
+    return _first_at_once(pattern, [text_at_once(examined)]) if examined.is_small else None
+
+
+def _values(examined: Examined, name: str) -> list[str]:
+    return [readable(str(value)) for value in (examined.fields.get_all(name) or [])[:MOST_HEADERS]]
+
+
+def _first_at_once(pattern: str, texts: Sequence[str]) -> str | None:
     expression = compile_rule(pattern)
     try:
-        # Nearly all are done with at once; the others must not hold up the loop.
-        found = expression.search(text, timeout=AT_ONCE_SECONDS)
+        found = (expression.search(text, timeout=AT_ONCE_SECONDS) for text in texts if text)
+        return next((_quoted(one) for one in found if one), "")
     except TimeoutError:
-        try:
-            found = await asyncio.to_thread(lambda: expression.search(text, timeout=SEARCH_SECONDS, concurrent=True))
-        except TimeoutError as error:
-            raise EngineFailed(f"the expression needs more than {SEARCH_SECONDS:g} s for this message") from error
-    return f"“{found[0][:80]}”" if found else ""
+        return None
+
+
+async def _first(pattern: str, texts: Sequence[str]) -> str:
+    # Nearly all are done with at once; the others must not hold up the loop.
+    at_once = _first_at_once(pattern, texts)
+    if at_once is not None:
+        return at_once
+    expression = compile_rule(pattern)
+
+    def search() -> str:
+        ends = time.monotonic() + SEARCH_SECONDS
+        for text in texts:
+            found = expression.search(text, timeout=max(0.001, ends - time.monotonic()), concurrent=True)
+            if found:
+                return _quoted(found)
+        return ""
+
+    try:
+        return await asyncio.to_thread(search)
+    except TimeoutError as error:
+        raise EngineFailed(f"the expression needs more than {SEARCH_SECONDS:g} s for this message") from error
+
+
+def _quoted(found: regex.Match[str]) -> str:
+    return f"“{found[0][:80]}”"

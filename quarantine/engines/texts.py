@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from quarantine.engines.examined import Examined
-from spool.console.mime import body_of, structure_of
+from spool.console.mime import body_in, structure_in
 from spool.console.mime import text_of as decoded
 
 MOST_BYTES: Final = 256 * 1024
@@ -17,16 +17,26 @@ async def text_of(examined: Examined) -> str:
     return str(await examined.once("text", lambda: examined.off_loop(lambda: text_of_message(examined))))
 
 
+def text_at_once(examined: Examined) -> str:
+    """The same of a small message, where nobody has to wait for it."""
+    known = examined.known("text")
+    if known is None:
+        known = text_of_message(examined)
+        examined.tell("text", known)
+    return str(known)
+
+
 def text_of_message(examined: Examined) -> str:
     """HTML parts keep their markup: links are in it. Empty when the message is too large to look into."""
-    if examined.size_bytes > examined.max_content_bytes:
+    content = examined.content
+    if content is None:
         return ""
-    structure = structure_of(examined.path)
+    structure = structure_in(content)
     texts, left = [], MOST_BYTES
     for part in structure.parts[:MOST_PARTS]:
         if part.content_type not in ("text/plain", "text/html") or left <= 0:
             continue
-        raw, _ = body_of(examined.path, part, left)
+        raw = body_in(content, part, left)
         left -= len(raw)
         texts.append(decoded(raw, part.charset))
     return "\n".join(texts)

@@ -84,7 +84,12 @@ def structure_of(path: Path) -> Structure:
             return _scan(content, size)
 
 
-def _scan(content: mmap.mmap, size: int) -> Structure:
+def structure_in(content: bytes) -> Structure:
+    """The same of a message that is in memory already."""
+    return _scan(content, len(content))
+
+
+def _scan(content: mmap.mmap | bytes, size: int) -> Structure:
     header, body = _header_at(content, 0, size, LONGEST_HEADER)
     top = _parser.parsebytes(header)
     boundary = _boundary_of(top)
@@ -133,7 +138,7 @@ def _level_of(line: bytes, boundaries: list[bytes]) -> int | None:
     return None
 
 
-def _header_at(content: mmap.mmap, start: int, size: int, longest: int) -> tuple[bytes, int]:
+def _header_at(content: mmap.mmap | bytes, start: int, size: int, longest: int) -> tuple[bytes, int]:
     """The header block that begins at `start`, and where the body after it does."""
     # A part may have no header at all: then the empty line stands first.
     for empty in (b"\r\n", b"\n"):
@@ -194,6 +199,11 @@ def body_of(path: Path, part: Part, most_bytes: int) -> tuple[bytes, bool]:
         file.seek(part.start)
         encoded = file.read(length)
     return _decode(encoded, part.encoding), part.end - part.start > most_bytes
+
+
+def body_in(content: bytes, part: Part, most_bytes: int) -> bytes:
+    """The same of a message in memory, without saying whether it was cut."""
+    return _decode(content[part.start : min(part.end, part.start + most_bytes)], part.encoding)
 
 
 def _decode(encoded: bytes, encoding: str) -> bytes:

@@ -106,6 +106,17 @@ def test_a_message_is_taken_when_a_check_hangs_or_fails_and_no_session_waits_for
     assert port.send("A prize").code == 250, "one that can't be asked leaves it to the stage"
 
 
+@pytest.mark.parametrize("size", [500, 200_000])
+def test_the_text_of_what_comes_in_is_looked_at_too(port: Port, size: int) -> None:
+    port.do(
+        "Check.objects.create(name='text', kind='body', pattern='lottery', weight=60)\n" + port.settings(reject=True)
+    )
+    with port.client() as client:
+        client.begin(EVE, ANN)
+        content = a_message(to=[ANN], sender=EVE, body="You have won the lottery.\r\n", size=size)
+        assert client.content(content).status == "550 5.7.1"
+
+
 def test_what_was_looked_at_while_it_came_in_is_not_looked_at_again(port: Port) -> None:
     answer = b"SPAMD/1.1 0 EX_OK\r\nSpam: True ; 12.5 / 5.0\r\n\r\nSOME_RULE"
     with BrokenServer(answer) as engine:
