@@ -10,18 +10,16 @@ import asyncio
 import itertools
 import struct
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
 
 from quarantine.engines.answers import Answer, EngineFailed, Said
+from quarantine.engines.asking import CONNECT_SECONDS, connected
 from quarantine.engines.resting import Rests
 from quarantine.engines.scanner import VirusScanner
 from quarantine.models.addresses import ServerAddress
 from quarantine.models.antivirus import AntivirusSettings
 
-CONNECT_SECONDS: Final = 5.0
 CHUNK_BYTES: Final = 64 * 1024
 LONGEST_REPLY: Final = 4096
 
@@ -94,18 +92,17 @@ class Clamd(VirusScanner):
 async def instream(server: ServerAddress, path: Path) -> str:
     """The signature that `server` finds in the file, or "". Raises EngineFailed, OSError and IncompleteReadError."""
     with path.open("rb") as file:
-        async with connection(server) as (reader, writer):
-            writer.write(b"zINSTREAM\0")
+        async with connected(server) as line:
+            begin = b"zINSTREAM\0"
             try:
                 while chunk := file.read(CHUNK_BYTES):
-                    writer.write(struct.pack("!L", len(chunk)) + chunk)
-                    await writer.drain()
-                writer.write(struct.pack("!L", 0))
-                await writer.drain()
+                    await line.send(begin + struct.pack("!L", len(chunk)) + chunk)
+                    begin = b""
+                await line.send(begin + struct.pack("!L", 0))
             except ConnectionError:
                 # What it has against the message, its size above all, it says before it closes.
                 pass
-            reply = await reader.readuntil(b"\0")
+            reply = await line.until(b"\0", LONGEST_REPLY)
     return understand(reply)
 
 
@@ -122,23 +119,9 @@ def understand(reply: bytes) -> str:
 
 async def version(server: ServerAddress) -> str:
     """What clamd calls itself and its signatures. Raises OSError, TimeoutError and IncompleteReadError."""
-    async with asyncio.timeout(CONNECT_SECONDS), connection(server) as (reader, writer):
-        writer.write(b"zVERSION\0")
-        return (await reader.readuntil(b"\0")).rstrip(b"\0").decode("utf-8", "replace")[:200]
-
-
-@asynccontextmanager
-async def connection(server: ServerAddress) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
-    """Streams to a server, closed at the end. Raises OSError and TimeoutError."""
-    async with asyncio.timeout(CONNECT_SECONDS):
-        if server.path:
-            reader, writer = await asyncio.open_unix_connection(server.path, limit=LONGEST_REPLY)
-        else:
-            reader, writer = await asyncio.open_connection(server.host, server.port, limit=LONGEST_REPLY)
-    try:
-        yield reader, writer
-    finally:
-        writer.transport.abort()
+    async with asyncio.timeout(CONNECT_SECONDS), connected(server) as line:
+        await line.send(b"zVERSION\0")
+        return (await line.until(b"\0", LONGEST_REPLY)).rstrip(b"\0").decode("utf-8", "replace")[:200]
 
 
 def _words(error: BaseException, timeout_seconds: float) -> str:

@@ -69,6 +69,8 @@ async def listed_domains(examined: Examined, zone: str, answers: str, seconds: f
 
 def domains_in(text: str) -> list[str]:
     """The organisational domains of the first links in a text."""
+    if "://" not in text:
+        return []
     found: dict[str, None] = {}
     for host in _HOST.findall(text):
         domain = organisational(host.strip(".")) if "." in host.strip(".") else ""

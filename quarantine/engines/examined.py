@@ -5,19 +5,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from email import policy
 from email.message import Message
-from email.parser import BytesHeaderParser
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-from spool.delivery.trace_headers import split_header
+from spool.delivery.trace_headers import fields_of, split_header
 
 HEAD_BYTES: Final = 256 * 1024
 # Reading and taking apart so much takes less time than handing it to a thread and back.
 SMALL_BYTES: Final = 64 * 1024
-_parser = BytesHeaderParser(policy=policy.compat32)
 T = TypeVar("T")
 
 
@@ -74,7 +71,7 @@ class Examined:
     @cached_property
     def fields(self) -> Message[str, str]:
         """The fields of the header. Raises FileNotFoundError."""
-        return _parser.parsebytes(self.head)
+        return message_of(self.head)
 
     @property
     def is_small(self) -> bool:
@@ -117,6 +114,19 @@ class Examined:
                 future.cancel()
             elif not future.cancelled():
                 future.exception()
+
+
+def message_of(header: bytes) -> Message[str, str]:
+    """Header lines as a Message without a body.
+
+    As email's own parser reads them, but that lines which are no field are passed over, in a tenth of its time.
+    """
+    message: Message[str, str] = Message()
+    for field_ in fields_of(header):
+        name, colon, value = field_.decode("ascii", "surrogateescape").partition(":")
+        if colon and name.strip():
+            message.set_raw(name.strip(), value.lstrip(" \t").rstrip("\r\n"))
+    return message
 
 
 __all__ = ["Examined", "Result"]

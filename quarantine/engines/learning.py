@@ -8,11 +8,12 @@ from enum import Enum
 from typing import Final
 
 from quarantine.engines.answers import EngineFailed
-from quarantine.engines.spamd import exchange
+from quarantine.engines.asking import exchange
 from quarantine.models.addresses import parse_server
 from quarantine.models.check import Check, CheckKind
 from spool.delivery.sealed import CannotUnseal, unseal
 
+LARGEST_REPLY: Final = 64 * 1024
 _SPAMD_STATUS: Final = re.compile(rb"SPAMD/[\d.]+ (\d+) ([^\r\n]*)")
 
 
@@ -32,7 +33,7 @@ async def teach(check: Check, lesson: Lesson, content: bytes) -> None:
         head = (
             f"TELL SPAMC/1.5\r\nMessage-class: {lesson.value}\r\nSet: local\r\nContent-length: {len(content)}\r\n\r\n"
         )
-        understand_spamd(await exchange(parse_server(check.where), head.encode(), content))
+        understand_spamd(await exchange(parse_server(check.where), head.encode(), content, LARGEST_REPLY, ends=True))
         return
     server = parse_server(check.learn_where)
     try:
@@ -43,7 +44,7 @@ async def teach(check: Check, lesson: Lesson, content: bytes) -> None:
     # An administrator has decided: it need not be sure that it was wrong.
     lines += [f"Content-Length: {len(content)}", "Learn-Type: bulk", *([f"Password: {password}"] if password else [])]
     head = "\r\n".join(lines) + "\r\n\r\n"
-    understand_rspamd(await exchange(server, head.encode(), content, ends=False))
+    understand_rspamd(await exchange(server, head.encode(), content, LARGEST_REPLY))
 
 
 def understand_spamd(reply: bytes) -> None:

@@ -7,7 +7,7 @@ from typing import Final
 from urllib.parse import quote
 
 from quarantine.engines.answers import EngineFailed
-from quarantine.engines.clamd import connection
+from quarantine.engines.asking import exchange
 from quarantine.engines.examined import Examined
 from quarantine.models.addresses import ServerAddress
 
@@ -23,14 +23,7 @@ async def score(server: ServerAddress, examined: Examined, content: bytes) -> tu
         *(f"Rcpt: {_field(recipient)}" for recipient in examined.recipients[:100]),
     ]  # fmt: skip
     request = "\r\n".join(line for line in lines if not line.endswith(": ")) + "\r\n\r\n"
-    async with connection(server) as (reader, writer):
-        writer.write(request.encode())
-        writer.write(content)
-        await writer.drain()
-        reply = b""
-        while len(reply) < LARGEST_REPLY and (piece := await reader.read(65536)):
-            reply += piece
-    return understand(reply)
+    return understand(await exchange(server, request.encode(), content, LARGEST_REPLY))
 
 
 def understand(reply: bytes) -> tuple[float, str]:

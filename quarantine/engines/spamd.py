@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import re
 from typing import Final
 
 from quarantine.engines.answers import EngineFailed
-from quarantine.engines.clamd import connection
+from quarantine.engines.asking import exchange
 from quarantine.models.addresses import ServerAddress
 
 LARGEST_REPLY: Final = 64 * 1024
@@ -18,26 +17,7 @@ _SPAM: Final = re.compile(rb"(?im)^Spam: *(?:True|False|Yes|No) *; *(-?[\d.]+) *
 async def score(server: ServerAddress, content: bytes) -> tuple[float, str]:
     """(its score, the rules that hit). Raises EngineFailed and OSError."""
     head = b"SYMBOLS SPAMC/1.5\r\nContent-length: %d\r\n\r\n" % len(content)
-    return understand(await exchange(server, head, content))
-
-
-async def exchange(server: ServerAddress, head: bytes, content: bytes, *, ends: bool = True) -> bytes:
-    """What a server says to one question, until it closes; `ends`: it is told when the question is whole.
-
-    Raises OSError.
-    """
-    async with connection(server) as (reader, writer):
-        writer.write(head)
-        writer.write(content)
-        await writer.drain()
-        if ends and writer.can_write_eof():
-            # One that has answered already may have closed.
-            with contextlib.suppress(OSError):
-                writer.write_eof()
-        reply = b""
-        while len(reply) < LARGEST_REPLY and (piece := await reader.read(8192)):
-            reply += piece
-    return reply
+    return understand(await exchange(server, head, content, LARGEST_REPLY, ends=True))
 
 
 def understand(reply: bytes) -> tuple[float, str]:

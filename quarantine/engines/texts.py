@@ -31,7 +31,7 @@ def text_of_message(examined: Examined) -> str:
     content = examined.content
     if content is None:
         return ""
-    structure = structure_in(content)
+    structure = structure_in(content, examined.fields)
     texts, left = [], MOST_BYTES
     for part in structure.parts[:MOST_PARTS]:
         if part.content_type not in ("text/plain", "text/html") or left <= 0:

@@ -84,14 +84,14 @@ def structure_of(path: Path) -> Structure:
             return _scan(content, size)
 
 
-def structure_in(content: bytes) -> Structure:
-    """The same of a message that is in memory already."""
-    return _scan(content, len(content))
+def structure_in(content: bytes, fields: Message[str, str]) -> Structure:
+    """The same of a message that is in memory already, and of whose header the fields are known."""
+    return _scan(content, len(content), fields)
 
 
-def _scan(content: mmap.mmap | bytes, size: int) -> Structure:
+def _scan(content: mmap.mmap | bytes, size: int, fields: Message[str, str] | None = None) -> Structure:
     header, body = _header_at(content, 0, size, LONGEST_HEADER)
-    top = _parser.parsebytes(header)
+    top = _parser.parsebytes(header) if fields is None else fields
     boundary = _boundary_of(top)
     if boundary is None:
         return Structure(header, (_part(top, body, size),), False, size)
