@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import timedelta
 
 from django.db import Error as DatabaseError
@@ -31,6 +31,9 @@ LEASE = timedelta(seconds=60)
 # this share of the time that the chunk took.
 MOST_PER_SECOND = 5_000
 REST = 0.1
+# SQLite has one writer at a time: mail waits for each chunk, so they are smaller, and others get as much of the time.
+SQLITE_CHUNK = 100
+SQLITE_REST = 1.0
 _JOB = "spool.tasks.run_bulk_job"
 
 
@@ -107,7 +110,8 @@ def _chunks(job: BulkJob, owner: str, progress: Callable[[BulkJob], None] | None
     if job.cursor == 0 and pace:
         job.total = verb.count(job)
         BulkJob.objects.filter(id=job.id).update(total=job.total)
-    for ids in verb.chunks(job):
+    rest = SQLITE_REST if statements.on_sqlite() else REST
+    for ids in _paced(verb.chunks(job)) if pace else verb.chunks(job):
         started = time.monotonic()
         context = Context(job.actor, job.event_id, job.id, timezone.now())
         verb.work(ids, job.parameters, context, lambda tally, last: _advance(job, owner, tally, last))
@@ -115,7 +119,14 @@ def _chunks(job: BulkJob, owner: str, progress: Callable[[BulkJob], None] | None
             progress(job)
         if pace:
             seconds = time.monotonic() - started
-            time.sleep(max(seconds * REST, len(ids) / MOST_PER_SECOND - seconds))
+            time.sleep(max(seconds * rest, len(ids) / MOST_PER_SECOND - seconds))
+
+
+def _paced(chunks: Iterable[list[int]]) -> Iterable[list[int]]:
+    """The same in pieces that mail can wait for."""
+    if not statements.on_sqlite():
+        return chunks
+    return (ids[start : start + SQLITE_CHUNK] for ids in chunks for start in range(0, len(ids), SQLITE_CHUNK))
 
 
 def _advance(job: BulkJob, owner: str, tally: Tally, last: int) -> None:

@@ -283,3 +283,25 @@ def run_together(functions: Sequence[Callable[[], None]]) -> None:
     for thread in threads:
         thread.join(60)
         assert not thread.is_alive()
+
+
+@pytest.mark.sqlite
+def test_on_sqlite_a_job_in_the_background_holds_up_mail_for_a_small_chunk_at_a_time(
+    admin: Actor, many: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jobs, "SQLITE_CHUNK", 4)
+    steps: list[Sequence[int]] = []
+    monkeypatch.setattr(Delete, "work", _noting(steps, Delete.work))
+    perform("delete", ALL, admin, background=True)
+    work_off()
+    assert [len(step) for step in steps] == [4, 4, 4, 4, 4, 4, 4, 2]
+    assert not Entry.objects.exists()
+    assert BulkJob.objects.get().done == many
+
+
+def _noting(steps: list[Sequence[int]], work: Callable[..., None]) -> Callable[..., None]:
+    def noted(verb: Delete, ids: Sequence[int], *arguments: Any) -> None:
+        steps.append(ids)
+        work(verb, ids, *arguments)
+
+    return noted
