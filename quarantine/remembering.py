@@ -14,6 +14,7 @@ from django.db.models import Exists, OuterRef
 
 from quarantine.models.item import ItemKind
 from quarantine.models.scanned import Scanned
+from quarantine.spam import Findings
 from spool import statements
 from spool.envelope import LeasedEntry
 from spool.models.entry import Entry
@@ -21,7 +22,7 @@ from spool.models.entry import Entry
 CHUNK: Final = 5_000
 
 
-def note(entry: LeasedEntry, kind: ItemKind, at: datetime, findings: Any = ()) -> None:
+def note(entry: LeasedEntry, kind: ItemKind, at: datetime, findings: Findings | None = None) -> None:
     """Have this written down should the entry come to rest. `at` is when its check began."""
     entry.notes += ((kind.value, at, findings),)
 
@@ -29,7 +30,7 @@ def note(entry: LeasedEntry, kind: ItemKind, at: datetime, findings: Any = ()) -
 def write(kind: ItemKind, entries: Sequence[LeasedEntry]) -> None:
     """Write down what was noted of entries. Raises django.db.Error."""
     rows = [
-        Scanned(entry_id=entry.id, kind=kind, at=at, findings=list(findings))
+        Scanned(entry_id=entry.id, kind=kind, at=at, findings=findings.as_json() if findings else [])
         for entry in entries for noted, at, findings in entry.notes if noted == kind.value
     ]  # fmt: skip
     if rows:

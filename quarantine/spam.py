@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import Final
+from typing import Any, Final, Self
 
 from django.conf import settings as django_settings
 
@@ -41,6 +41,18 @@ class Findings:
     def complete(self) -> bool:
         """Whether every check has answered."""
         return not any(one.failed for one in self.results)
+
+    def as_json(self) -> list[Any]:
+        """Complete findings, ready for JSON."""
+        rows = [(one.check, one.kind, one.points, one.text, one.seconds) for one in self.results]
+        return [rows, self.authenticated]
+
+    @classmethod
+    def from_json(cls, kept: list[Any]) -> Self:
+        """The same again."""
+        rows, authenticated = kept
+        results = [Result(check, kind, points, text, False, seconds) for check, kind, points, text, seconds in rows]
+        return cls(results, authenticated)
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ from quarantine.models.antivirus import AntivirusSettings
 from quarantine.models.check import Check, current_checks
 from quarantine.models.item import ItemKind, Pardon
 from quarantine.scanning import Ruling, Scan, scan, unanswered
-from quarantine.spam import Findings, Judgement, Level, judge, weigh
+from quarantine.spam import Findings, Judgement, Level, ask, weigh
 from quarantine.taking import Caught
 from quarantine.treating import choices_of, treat
 from quarantine.trusting import trusted_of
@@ -143,21 +143,39 @@ class SpamCheck(Stage):
     async def run(self, batch: Sequence[LeasedEntry], context: StageContext) -> Mapping[int, Verdict]:
         ids, senders = [entry.id for entry in batch], {entry.sender for entry in batch}
         clients = {entry.client_ip for entry in batch if entry.client_ip}
-        new = [entry.file_name for entry in batch if not entry.attempts] if self._settings.reject else []
         pardoned, trusted, exempt, known = await context.in_database(
-            lambda: (pardons(ids, ItemKind.SPAM), trusted_of(senders), exempt_of(clients), verdicts.take(new))
+            lambda: (
+                pardons(ids, ItemKind.SPAM),
+                trusted_of(senders),
+                exempt_of(clients),
+                self._known(batch, context.now),
+            )
         )
         entries = [entry for entry in batch if entry.id not in pardoned and entry.client_ip not in exempt]
-        judgements = await self._judge_all(entries, trusted, known)
+        judgements = await self._judge_all(entries, trusted, known, context.now)
         judged = [(entry, found) for entry, found in zip(entries, judgements, strict=True) if found is not None]
         outbound = [(entry, found) for entry, found in judged if entry.direction == Direction.OUTBOUND]
         caught = [_caught(*one) for one in outbound if one[1].score >= self._settings.outbound_threshold]
         deleted = await self._treat([one for one in judged if one[0].direction != Direction.OUTBOUND], context)
         answers = await quarantine(caught, context, self._settings.keep_days, Status.SPAM_CHECK)
         answers |= await delete(deleted, context)
-        fresh = [found for entry, found in zip(entries, judgements, strict=True) if entry.file_name not in known]
+        fresh = [found for entry, found in zip(entries, judgements, strict=True) if entry.id not in known]
         await count(_points(fresh), context)
         return answers
+
+    def remember(self, entries: Sequence[LeasedEntry]) -> None:
+        remembering.write(ItemKind.SPAM, entries)
+
+    def _known(self, batch: Sequence[LeasedEntry], now: datetime) -> dict[int, Findings]:
+        """What the checks have said already: while a message came in, or before it had to wait."""
+        new = {entry.file_name: entry for entry in batch if not entry.attempts} if self._settings.reject else {}
+        known: dict[int, Findings] = {}
+        for name, findings in verdicts.take(list(new)).items():
+            known[new[name].id] = findings
+            remembering.note(new[name], ItemKind.SPAM, now, findings)
+        waited = [entry.id for entry in batch if entry.id not in known]
+        kept = remembering.known(ItemKind.SPAM, waited, self._settings.scan_again_since)
+        return known | {number: Findings.from_json(findings) for number, findings in kept.items()}
 
     async def _treat(self, inbound: Sequence[tuple[LeasedEntry, Judgement]], context: StageContext) -> list[Caught]:
         """Have delivery do what is to be done for each recipient; those that are to be deleted."""
@@ -168,7 +186,7 @@ class SpamCheck(Stage):
         return [_caught(*one) for one in inbound if treat(*one, settings, choices)]
 
     async def _judge_all(
-        self, entries: Sequence[LeasedEntry], trusted: set[str], known: Mapping[str, Findings]
+        self, entries: Sequence[LeasedEntry], trusted: set[str], known: Mapping[int, Findings], now: datetime
     ) -> list[Judgement | None]:
         """One for each entry; None for those that could not be judged in time, which are delivered unmarked."""
         if not entries:
@@ -176,9 +194,7 @@ class SpamCheck(Stage):
         at_once = asyncio.Semaphore(AT_ONCE)
         large = asyncio.Semaphore(LARGE_AT_ONCE)
         tasks = [
-            asyncio.ensure_future(
-                self._judge(entry, entry.sender in trusted, known.get(entry.file_name), at_once, large)
-            )
+            asyncio.ensure_future(self._judge(entry, entry.sender in trusted, known.get(entry.id), now, at_once, large))
             for entry in entries
         ]
         try:
@@ -197,6 +213,7 @@ class SpamCheck(Stage):
         entry: LeasedEntry,
         trusted: bool,
         known: Findings | None,
+        now: datetime,
         at_once: asyncio.Semaphore,
         large: asyncio.Semaphore,
     ) -> Judgement | None:
@@ -213,14 +230,16 @@ class SpamCheck(Stage):
             # Delivery says so, and the entry waits; the doctor finds it.
             return None
         if known is not None:
-            # The listener has asked all the checks already.
             return weigh(known, self._settings, trusted=trusted)
         # Large messages are in memory while they are looked at: never many of them.
         async with large if LARGE_BYTES < entry.size_bytes <= examined.max_content_bytes else at_once:
             try:
-                return await judge(examined, checks, self._settings, trusted=trusted)
+                findings = await ask(examined, checks)
             except FileNotFoundError:
                 return None
+        if findings.complete:
+            remembering.note(entry, ItemKind.SPAM, now, findings)
+        return weigh(findings, self._settings, trusted=trusted)
 
 
 def _caught(entry: LeasedEntry, judgement: Judgement) -> Caught:

@@ -12,7 +12,6 @@ from typing import Final
 
 from redis.exceptions import RedisError
 
-from quarantine.engines.examined import Result
 from quarantine.spam import Findings
 from spool import doorbell
 
@@ -24,9 +23,8 @@ _PREFIX: Final = "mailspool:verdict:"
 
 def keep(file_name: str, findings: Findings) -> None:
     """Keep them for the message that will have this name. Without Redis nothing is kept."""
-    rows = [(one.check, one.kind, one.points, one.text, one.seconds) for one in findings.results]
     try:
-        doorbell.redis().set(f"{_PREFIX}{file_name}", json.dumps([rows, findings.authenticated]), ex=KEPT_SECONDS)
+        doorbell.redis().set(f"{_PREFIX}{file_name}", json.dumps(findings.as_json()), ex=KEPT_SECONDS)
     except RedisError as error:
         log.warning("what the checks said is not kept: %s", error)
 
@@ -44,10 +42,5 @@ def take(file_names: Sequence[str]) -> dict[str, Findings]:
     except RedisError as error:
         log.warning("what the checks have said can't be read, they are asked again: %s", error)
         return {}
-    return {name: _read(text) for name, text in zip(file_names, kept, strict=True) if text is not None}
-
-
-def _read(text: bytes) -> Findings:
-    rows, authenticated = json.loads(text)
-    return Findings([Result(check, kind, points, text, False, seconds) for check, kind, points, text, seconds in rows],
-                    authenticated)  # fmt: skip
+    found = zip(file_names, kept, strict=True)
+    return {name: Findings.from_json(json.loads(text)) for name, text in found if text is not None}

@@ -31,7 +31,7 @@ class AntispamSettingsAdmin(TestedAdmin):
         }),
         ("Refusing while it comes in", {
             "description": "Clients who log in, or are on the whitelist, pass; so does mail to who has the filter off.",
-            "fields": [("reject", "reject_from", "reject_seconds")],
+            "fields": ["reject", ("reject_from", "reject_seconds")],
         }),
         ("Greylisting", {
             "description": "Kept are the client's network (/24, /64), the sender and the recipient. Passing: as above.",

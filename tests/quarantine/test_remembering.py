@@ -11,14 +11,18 @@ from django.utils import timezone
 from accounts.models.onerow import OneRow
 from quarantine import remembering
 from quarantine.holding import Quarantine
-from quarantine.models import AntivirusSettings, CheckCount, Item, Scanned, WhenUnanswered
+from quarantine.models import AntispamSettings, AntivirusSettings, CheckCount, CheckKind, Item, Scanned, WhenUnanswered
 from spool.actions import Actor, perform
 from spool.models import AuditEvent, Entry
 from tests.console.conftest import administrator
 from tests.quarantine import mail
+from tests.quarantine.spamming import a_check, a_mail, from_outside
 from tests.spool.passing import ANN, Spool
+from tests.support.broken_server import BrokenServer
 from tests.support.clamd import Clamd
+from tests.support.ports import free_port
 from tests.support.slow_server import SlowServer
+from tests.support.smtp_peer import SmtpPeer
 from tests.throttling.conftest import Throttled, throttled
 
 __all__ = ["administrator", "throttled"]
@@ -114,7 +118,6 @@ def test_mail_that_comes_out_of_quarantine_is_looked_at_anew(
     spool: Spool, clamd: Clamd, setting: Setting, admin: Actor
 ) -> None:
     from quarantine.models import CheckKind
-    from tests.quarantine.test_spam_check import a_check
 
     scan_by(setting, clamd.address)
     spool.peer.on["RCPT"] = LATER
@@ -153,3 +156,67 @@ def test_mail_that_goes_at_once_leaves_nothing_to_remember(spool: Spool, clamd: 
         spool.take()
     spool.work()
     assert len(spool.peer.taken) == 5 and not Scanned.objects.exists()
+
+
+SPAMD = b"SPAMD/1.1 0 EX_OK\r\nContent-length: 5\r\nSpam: True ; 12.0 / 5.0\r\n\r\nRULE1"
+
+
+def test_the_checks_for_spam_are_asked_once_and_what_they_said_is_added_at_last(spool: Spool) -> None:
+    with BrokenServer(SPAMD) as spamd, SmtpPeer(lmtp=True) as store:
+        a_check(CheckKind.SPAMD, 1, where=spamd.address, name="SpamAssassin")
+        spool.settings(local_store="lmtp", lmtp_address=f"127.0.0.1:{store.port}")
+        store.on["RCPT"] = LATER
+        from_outside(spool, a_mail())
+        for _ in range(3):
+            spool.work()
+            spool.later(hours=4)
+        assert spamd.connections == 1 and CheckCount.objects.get().runs == 1
+        store.on.clear()
+        spool.work()
+        [taken] = store.taken
+    assert b"\r\nX-Spam-Score: 12\r\n" in taken.content and b"tests=SpamAssassin=12" in taken.content
+    assert spamd.connections == 1
+
+
+def test_waiting_mail_is_checked_for_spam_again_when_an_administrator_asks_for_it(
+    spool: Spool, administrator: Client
+) -> None:
+    with BrokenServer(SPAMD) as spamd:
+        a_check(CheckKind.SPAMD, 1, where=spamd.address, outbound=True)
+        spool.peer.on["RCPT"] = LATER
+        spool.take()
+        spool.work()
+        spool.later(hours=4)
+        assert (
+            "Check waiting mail again"
+            in administrator.get("/admin/quarantine/antispamsettings/", follow=True).content.decode()
+        )
+        administrator.post("/admin/quarantine/antispamsettings/scan-again/")
+        OneRow.forget()
+        before = spamd.connections
+        for _ in range(2):
+            spool.work()
+            spool.later(hours=4)
+        assert spamd.connections == before + 1
+
+
+def test_a_threshold_that_was_lowered_meanwhile_counts_for_what_was_found(spool: Spool, setting: Setting) -> None:
+    a_check(CheckKind.HEADER, 12, where="Subject", pattern="Lunch", name="rule", outbound=True)
+    spool.peer.on["RCPT"] = LATER
+    spool.take(content=mail.CLEAN)
+    spool.work()
+    setting(AntispamSettings, outbound_threshold=10, low=5)
+    spool.later(hours=4)
+    spool.work()
+    assert Item.objects.get().why == "12 points: rule 12" and CheckCount.objects.get().runs == 1
+
+
+def test_a_check_that_did_not_answer_is_asked_again(spool: Spool) -> None:
+    port = free_port()
+    a_check(CheckKind.SPAMD, 1, where=f"127.0.0.1:{port}", outbound=True)
+    spool.peer.on["RCPT"] = LATER
+    spool.take(sender="")
+    for _ in range(2):
+        spool.work()
+        spool.later(hours=4)
+    assert CheckCount.objects.get().failures == 2 and not Scanned.objects.filter(kind="spam").exists()
