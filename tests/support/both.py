@@ -24,7 +24,7 @@ _TWO_AT_A_TIME = ["-n", "2", "--dist", "loadfile", "--no-loadscope-reorder"]
 
 def main(arguments: Sequence[str]) -> int:
     """The exit status is that of the first run that failed, or 0."""
-    pytest = [sys.executable, "-m", "pytest", *_TWO_AT_A_TIME, "--reruns", "1", *arguments]
+    pytest = [sys.executable, "-m", "pytest", *_TWO_AT_A_TIME, "--reruns", "1", "-raR", *arguments]
     on_postgresql = [sys.executable, "-m", "tests.support.postgres", "--fast", "--", *pytest]
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     with tempfile.TemporaryFile() as said:
