@@ -15,10 +15,9 @@ from django.utils import timezone
 from quarantine.models.item import Item, ItemAddress, ItemKind, ItemState
 from spool.filters import FIELDS, BadFilter, Field, parse_age
 from spool.filters.fields import as_texts, of_options, parse_all
+from spool.filters.pages import SLACK
 from spool.filters.units import format_age
 
-# Clocks and the order of commits differ a little from the order of ids.
-SLACK = timedelta(minutes=1)
 _TAKEN = ("sender", "recipient", "ip", "auth-user", "id", "subject", "direction", "larger", "smaller")
 
 

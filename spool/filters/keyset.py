@@ -56,8 +56,7 @@ def place_of(row: Any, sort: str) -> str:
     column = sort.lstrip("-")
     if column == "id":
         return str(row.pk)
-    value = getattr(row, column)
-    return f"{int(value.timestamp() * 1_000_000) if isinstance(value, datetime) else value}.{row.pk}"
+    return _place(getattr(row, column), row.pk)
 
 
 def place_at(values: Sequence[Any], column: str) -> str:
@@ -65,6 +64,10 @@ def place_at(values: Sequence[Any], column: str) -> str:
     if not values or column == "id":
         return str(values[0]) if values else ""
     *_, value, row_id = (*values, 0) if column == "file_name" else values
+    return _place(value, row_id)
+
+
+def _place(value: Any, row_id: int) -> str:
     return f"{int(value.timestamp() * 1_000_000) if isinstance(value, datetime) else value}.{row_id}"
 
 
