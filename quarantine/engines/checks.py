@@ -6,7 +6,8 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Final
+from dataclasses import dataclass
+from typing import Any, Final
 
 from quarantine.engines import authentication, dnslists, reverse, rspamd, rules, spamd
 from quarantine.engines.answers import EngineFailed
@@ -24,7 +25,29 @@ LEAST_POINTS: Final = -20.0
 # After so many failures in a row a check pauses, and says so.
 rests = Rests(first_seconds=30.0, allowed=5)
 Found = tuple[float, str]
+# An engine's own score, and what hit.
+Scored = tuple[float, str]
 NOTHING: Final[Found] = (0.0, "")
+
+
+async def _own_sender(check: Check, examined: Examined) -> str:
+    return examined.sender
+
+
+def _never(check: Check, examined: Examined) -> None:
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    """How checks of one kind find something out, and the `points` that it comes to.
+
+    `at_once` gives what `ask` would, where nobody has to be waited for, and None otherwise.
+    """
+
+    points: Callable[[Check, Examined, Any], Found]
+    ask: Callable[[Check, Examined], Awaitable[Any]]
+    at_once: Callable[[Check, Examined], Any] = _never
 
 
 async def run_all(wanted: Sequence[Check], examined: Examined) -> list[Result]:
@@ -42,18 +65,18 @@ async def run_all(wanted: Sequence[Check], examined: Examined) -> list[Result]:
 
 def _run_at_once(check: Check, examined: Examined) -> Result | None:
     """What a check says that need not wait for anybody; None where it has to, or where something is odd."""
-    answer = _AT_ONCE.get(CheckKind(check.kind))
-    if answer is None or rests.resting(check.name):
+    if rests.resting(check.name):
         return None
+    kind = _KINDS[CheckKind(check.kind)]
     try:
-        found = answer(check, examined)
-    except Exception:
-        # It is asked again by `run`, which knows what to do about it.
-        return None
-    if found is None:
+        found = kind.at_once(check, examined)
+        if found is None:
+            return None
+        points, text = kind.points(check, examined, found)
+    except Exception:  # the edge of a check: `run` stumbles over the same, and says so
         return None
     rests.answered(check.name)
-    return Result(check.name, check.kind, *found)
+    return Result(check.name, check.kind, points, text)
 
 
 async def run(check: Check, examined: Examined) -> Result:
@@ -63,7 +86,8 @@ async def run(check: Check, examined: Examined) -> Result:
     started = time.monotonic()
     try:
         async with asyncio.timeout(check.timeout_seconds):
-            points, text = await _KINDS[CheckKind(check.kind)](check, examined)
+            kind = _KINDS[CheckKind(check.kind)]
+            points, text = kind.points(check, examined, await kind.ask(check, examined))
     except FileNotFoundError:
         if examined.is_gone:
             raise
@@ -84,67 +108,54 @@ def _failed(check: Check, why: str, started: float) -> Result:
     return Result(check.name, check.kind, 0.0, why, True, time.monotonic() - started)
 
 
-async def _spamd(check: Check, examined: Examined) -> Found:
+async def _spamd(check: Check, examined: Examined) -> Scored | None:
     content = await examined.off_loop(lambda: examined.content)
-    if content is None:
-        return 0.0, "too large"
-    return _scaled(check, *await spamd.score(parse_server(check.where), content))
+    return None if content is None else await spamd.score(parse_server(check.where), content)
 
 
-async def _rspamd(check: Check, examined: Examined) -> Found:
+async def _rspamd(check: Check, examined: Examined) -> Scored | None:
     content = await examined.off_loop(lambda: examined.content)
-    if content is None:
+    return None if content is None else await rspamd.score(parse_server(check.where), examined, content)
+
+
+def _points_of_score(check: Check, examined: Examined, found: Scored | None) -> Found:
+    if found is None:
         return 0.0, "too large"
-    return _scaled(check, *await rspamd.score(parse_server(check.where), examined, content))
-
-
-def _scaled(check: Check, score: float, hits: str) -> Found:
+    score, hits = found
     points = max(LEAST_POINTS, min(MOST_POINTS, score * check.weight))
     return points, f"score {score:g}{f': {hits}' if hits else ''}"
 
 
-async def _ip_list(check: Check, examined: Examined) -> Found:
-    found = await dnslists.listed_ip(examined, check.where, check.pattern, check.timeout_seconds)
+async def _ip_list(check: Check, examined: Examined) -> str:
+    return await dnslists.listed_ip(examined, check.where, check.pattern, check.timeout_seconds)
+
+
+def _ip_list_at_once(check: Check, examined: Examined) -> str | None:
+    return None if dnslists.can_be_listed(examined.client_ip) else ""
+
+
+def _points_of_ip(check: Check, examined: Examined, found: str) -> Found:
     return (check.weight, f"{examined.client_ip} is listed: {found}") if found else NOTHING
 
 
-def _ip_list_at_once(check: Check, examined: Examined) -> Found | None:
-    return None if dnslists.can_be_listed(examined.client_ip) else NOTHING
+async def _uri_list(check: Check, examined: Examined) -> str:
+    return await dnslists.listed_domains(examined, check.where, check.pattern, check.timeout_seconds)
 
 
-async def _uri_list(check: Check, examined: Examined) -> Found:
-    found = await dnslists.listed_domains(examined, check.where, check.pattern, check.timeout_seconds)
+def _uri_list_at_once(check: Check, examined: Examined) -> str | None:
+    return "" if examined.is_small and not dnslists.domains_in(text_at_once(examined)) else None
+
+
+def _points_of_uris(check: Check, examined: Examined, found: str) -> Found:
     return (check.weight, f"listed: {found}") if found else NOTHING
 
 
-def _uri_list_at_once(check: Check, examined: Examined) -> Found | None:
-    return NOTHING if examined.is_small and not dnslists.domains_in(text_at_once(examined)) else None
-
-
-async def _spf(check: Check, examined: Examined) -> Found:
-    return _points_of_spf(check, await authentication.spf_of(examined))
-
-
-def _spf_at_once(check: Check, examined: Examined) -> Found | None:
-    found = authentication.spf_at_once(examined)
-    return None if found is None else _points_of_spf(check, found)
-
-
-def _points_of_spf(check: Check, found: authentication.SpfResult) -> Found:
+def _points_of_spf(check: Check, examined: Examined, found: authentication.SpfResult) -> Found:
     share = {"fail": 1.0, "softfail": 0.5, "permerror": 0.25}.get(found.result, 0.0)
     return check.weight * share, f"{found.result} for {found.domain}" if found.domain else found.result
 
 
-async def _dkim(check: Check, examined: Examined) -> Found:
-    return _points_of_dkim(check, await authentication.dkim_of(examined))
-
-
-def _dkim_at_once(check: Check, examined: Examined) -> Found | None:
-    found = authentication.dkim_at_once(examined)
-    return None if found is None else _points_of_dkim(check, found)
-
-
-def _points_of_dkim(check: Check, found: list[authentication.DkimResult]) -> Found:
+def _points_of_dkim(check: Check, examined: Examined, found: list[authentication.DkimResult]) -> Found:
     if not found:
         return 0.0, "none"
     text = ", ".join(f"{one.result} for {one.domain or 'nobody'}" for one in found)
@@ -152,37 +163,18 @@ def _points_of_dkim(check: Check, found: list[authentication.DkimResult]) -> Fou
     return check.weight if bad else 0.0, text
 
 
-async def _dmarc(check: Check, examined: Examined) -> Found:
-    return _points_of_dmarc(check, await authentication.dmarc_of(examined))
-
-
-def _dmarc_at_once(check: Check, examined: Examined) -> Found | None:
-    found = authentication.dmarc_at_once(examined)
-    return None if found is None else _points_of_dmarc(check, found)
-
-
-def _points_of_dmarc(check: Check, found: authentication.DmarcResult) -> Found:
+def _points_of_dmarc(check: Check, examined: Examined, found: authentication.DmarcResult) -> Found:
     if found.result != "fail":
         return 0.0, f"{found.result} for {found.domain}" if found.domain else found.result
     share = {"reject": 1.0, "quarantine": 0.5}.get(found.wish, 0.0)
     return check.weight * share, f"fail for {found.domain}, which asks for {found.wish}"
 
 
-async def _reverse_dns(check: Check, examined: Examined) -> Found:
-    if not examined.client_ip:
-        return NOTHING
-    return _points_of_name(check, await reverse.name_of(examined.client_ip, check.timeout_seconds), examined.client_ip)
-
-
-def _reverse_dns_at_once(check: Check, examined: Examined) -> Found | None:
-    if not examined.client_ip:
-        return NOTHING
-    found = reverse.name_at_once(examined.client_ip)
-    return None if found is None else _points_of_name(check, found, examined.client_ip)
-
-
-def _points_of_name(check: Check, found: reverse.Name, client_ip: str) -> Found:
+def _points_of_name(check: Check, examined: Examined, found: reverse.Name) -> Found:
     """No name weighs all; a name that does not lead back to the address weighs half."""
+    client_ip = examined.client_ip
+    if found is reverse.NOBODY:
+        return NOTHING
     if not found.name:
         return check.weight, f"{client_ip} has no name"
     return (0.0, found.name) if found.leads_back else (
@@ -190,47 +182,52 @@ def _points_of_name(check: Check, found: reverse.Name, client_ip: str) -> Found:
     )  # fmt: skip
 
 
-async def _null_sender(check: Check, examined: Examined) -> Found:
-    return _null_sender_at_once(check, examined)
+def _points_of_sender(check: Check, examined: Examined, sender: str) -> Found:
+    return NOTHING if sender else (check.weight, "the sender is <>")
 
 
-def _null_sender_at_once(check: Check, examined: Examined) -> Found:
-    return NOTHING if examined.sender else (check.weight, "the sender is <>")
-
-
-async def _header(check: Check, examined: Examined) -> Found:
-    return _points_of_header(check, await rules.header_rule(examined, check.where, check.pattern))
-
-
-def _header_at_once(check: Check, examined: Examined) -> Found | None:
-    found = rules.header_rule_at_once(examined, check.where, check.pattern)
-    return None if found is None else _points_of_header(check, found)
-
-
-def _points_of_header(check: Check, found: str) -> Found:
+def _points_of_header(check: Check, examined: Examined, found: str) -> Found:
     return (check.weight, f"{check.where} has {found}") if found else NOTHING
 
 
-async def _body(check: Check, examined: Examined) -> Found:
-    return _points_of_text(check, await rules.text_rule(examined, check.pattern))
-
-
-def _body_at_once(check: Check, examined: Examined) -> Found | None:
-    found = rules.text_rule_at_once(examined, check.pattern)
-    return None if found is None else _points_of_text(check, found)
-
-
-def _points_of_text(check: Check, found: str) -> Found:
+def _points_of_text(check: Check, examined: Examined, found: str) -> Found:
     return (check.weight, f"the text has {found}") if found else NOTHING
 
 
-_KINDS: dict[CheckKind, Callable[[Check, Examined], Awaitable[Found]]] = {
-    CheckKind.SPAMD: _spamd, CheckKind.RSPAMD: _rspamd, CheckKind.IP_LIST: _ip_list, CheckKind.URI_LIST: _uri_list,
-    CheckKind.SPF: _spf, CheckKind.DKIM: _dkim, CheckKind.DMARC: _dmarc, CheckKind.REVERSE_DNS: _reverse_dns,
-    CheckKind.NULL_SENDER: _null_sender, CheckKind.HEADER: _header, CheckKind.BODY: _body,
-}  # fmt: skip
-_AT_ONCE: dict[CheckKind, Callable[[Check, Examined], Found | None]] = {
-    CheckKind.IP_LIST: _ip_list_at_once, CheckKind.URI_LIST: _uri_list_at_once, CheckKind.SPF: _spf_at_once,
-    CheckKind.DKIM: _dkim_at_once, CheckKind.DMARC: _dmarc_at_once, CheckKind.REVERSE_DNS: _reverse_dns_at_once,
-    CheckKind.NULL_SENDER: _null_sender_at_once, CheckKind.HEADER: _header_at_once, CheckKind.BODY: _body_at_once,
-}  # fmt: skip
+_KINDS: dict[CheckKind, _Kind] = {
+    CheckKind.SPAMD: _Kind(_points_of_score, ask=_spamd),
+    CheckKind.RSPAMD: _Kind(_points_of_score, ask=_rspamd),
+    CheckKind.IP_LIST: _Kind(_points_of_ip, ask=_ip_list, at_once=_ip_list_at_once),
+    CheckKind.URI_LIST: _Kind(_points_of_uris, ask=_uri_list, at_once=_uri_list_at_once),
+    CheckKind.SPF: _Kind(
+        _points_of_spf,
+        ask=lambda check, examined: authentication.spf_of(examined),
+        at_once=lambda check, examined: authentication.spf_at_once(examined),
+    ),
+    CheckKind.DKIM: _Kind(
+        _points_of_dkim,
+        ask=lambda check, examined: authentication.dkim_of(examined),
+        at_once=lambda check, examined: authentication.dkim_at_once(examined),
+    ),
+    CheckKind.DMARC: _Kind(
+        _points_of_dmarc,
+        ask=lambda check, examined: authentication.dmarc_of(examined),
+        at_once=lambda check, examined: authentication.dmarc_at_once(examined),
+    ),
+    CheckKind.REVERSE_DNS: _Kind(
+        _points_of_name,
+        ask=lambda check, examined: reverse.name_of(examined.client_ip, check.timeout_seconds),
+        at_once=lambda check, examined: reverse.name_at_once(examined.client_ip),
+    ),
+    CheckKind.NULL_SENDER: _Kind(_points_of_sender, ask=_own_sender, at_once=lambda check, examined: examined.sender),
+    CheckKind.HEADER: _Kind(
+        _points_of_header,
+        ask=lambda check, examined: rules.header_rule(examined, check.where, check.pattern),
+        at_once=lambda check, examined: rules.header_rule_at_once(examined, check.where, check.pattern),
+    ),
+    CheckKind.BODY: _Kind(
+        _points_of_text,
+        ask=lambda check, examined: rules.text_rule(examined, check.pattern),
+        at_once=lambda check, examined: rules.text_rule_at_once(examined, check.pattern),
+    ),
+}

@@ -21,17 +21,19 @@ class Name:
     leads_back: bool = False
 
 
+# Of what came in without a client.
+NOBODY: Final = Name("")
 _kept: Kept[str, Name] = Kept(KEPT_SECONDS)
 
 
 def name_at_once(client_ip: str) -> Name | None:
     """The name, or None when the DNS has to be asked."""
-    return _kept.get(client_ip)
+    return _kept.get(client_ip) if client_ip else NOBODY
 
 
 async def name_of(client_ip: str, seconds: float) -> Name:
     """The name; each question may take `seconds`. Raises EngineFailed."""
-    return _kept.get(client_ip) or _kept.keep(client_ip, await _ask(client_ip, seconds))
+    return name_at_once(client_ip) or _kept.keep(client_ip, await _ask(client_ip, seconds))
 
 
 async def _ask(client_ip: str, seconds: float) -> Name:

@@ -46,6 +46,7 @@ def _values(examined: Examined, name: str) -> list[str]:
 
 
 def _first_at_once(pattern: str, texts: Sequence[str]) -> str | None:
+    """Nearly all are done with at once; the others must not hold up the loop."""
     expression = compile_rule(pattern)
     try:
         found = (expression.search(text, timeout=AT_ONCE_SECONDS) for text in texts if text)
@@ -55,10 +56,6 @@ def _first_at_once(pattern: str, texts: Sequence[str]) -> str | None:
 
 
 async def _first(pattern: str, texts: Sequence[str]) -> str:
-    # Nearly all are done with at once; the others must not hold up the loop.
-    at_once = _first_at_once(pattern, texts)
-    if at_once is not None:
-        return at_once
     expression = compile_rule(pattern)
 
     def search() -> str:
