@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-import re
 from enum import Enum
 from typing import Final
 
+from quarantine.engines import rspamd, spamd
 from quarantine.engines.answers import EngineFailed
 from quarantine.engines.asking import exchange
 from quarantine.models.addresses import parse_server
@@ -14,7 +14,6 @@ from quarantine.models.check import Check, CheckKind
 from spool.delivery.sealed import CannotUnseal, unseal
 
 LARGEST_REPLY: Final = 64 * 1024
-_SPAMD_STATUS: Final = re.compile(rb"SPAMD/[\d.]+ (\d+) ([^\r\n]*)")
 
 
 class Lesson(Enum):
@@ -49,27 +48,19 @@ async def teach(check: Check, lesson: Lesson, content: bytes) -> None:
 
 def understand_spamd(reply: bytes) -> None:
     """Raises EngineFailed when it has not learned."""
-    status = _SPAMD_STATUS.match(reply)
-    if status is None:
-        raise EngineFailed("its answer makes no sense" if reply else "it closed the connection without an answer")
-    if status[1] != b"0":
-        words = status[2].decode("utf-8", "replace")[:100]
-        raise EngineFailed(
-            f"it answered {status[1].decode()} {words}; spamd learns only when it runs with --allow-tell"
-        )
+    code, words = spamd.status_of(reply)
+    if code != "0":
+        raise EngineFailed(f"it answered {code} {words}; spamd learns only when it runs with --allow-tell")
 
 
 def understand_rspamd(reply: bytes) -> None:
     """Raises EngineFailed when it has not learned."""
-    head, _, body = reply.partition(b"\r\n\r\n")
-    status = head.partition(b"\r\n")[0].split(b" ")
-    if len(status) < 2 or not status[0].startswith(b"HTTP/"):
-        raise EngineFailed("its answer makes no sense" if reply else "it closed the connection without an answer")
+    code, status, body = rspamd.parts_of(reply)
     # 208: it has learned this message before.
-    if status[1] in (b"200", b"208"):
+    if code in ("200", "208"):
         return
     try:
         why = str(json.loads(body)["error"])
     except (ValueError, KeyError, TypeError, RecursionError):
         why = ""
-    raise EngineFailed(f"it answered {b' '.join(status[1:]).decode('utf-8', 'replace')[:60]}: {why[:150]}".rstrip(": "))
+    raise EngineFailed(f"it answered {status[:60]}: {why[:150]}".rstrip(": "))

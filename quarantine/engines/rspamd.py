@@ -26,14 +26,20 @@ async def score(server: ServerAddress, examined: Examined, content: bytes) -> tu
     return understand(await exchange(server, request.encode(), content, LARGEST_REPLY))
 
 
-def understand(reply: bytes) -> tuple[float, str]:
-    """What a reply says. Raises EngineFailed."""
+def parts_of(reply: bytes) -> tuple[str, str, bytes]:
+    """The status code of a reply, the whole of its status, and its body. Raises EngineFailed when it is none."""
     head, _, body = reply.partition(b"\r\n\r\n")
     status = head.partition(b"\r\n")[0].split(b" ")
     if len(status) < 2 or not status[0].startswith(b"HTTP/"):
         raise EngineFailed("its answer makes no sense" if reply else "it closed the connection without an answer")
-    if status[1] != b"200":
-        raise EngineFailed(f"it answered {b' '.join(status[1:]).decode('utf-8', 'replace')[:100]}")
+    return status[1].decode("utf-8", "replace"), b" ".join(status[1:]).decode("utf-8", "replace"), body
+
+
+def understand(reply: bytes) -> tuple[float, str]:
+    """What a reply says. Raises EngineFailed."""
+    code, status, body = parts_of(reply)
+    if code != "200":
+        raise EngineFailed(f"it answered {status[:100]}")
     try:
         answer = json.loads(body)
         points = float(answer["score"])

@@ -20,13 +20,19 @@ async def score(server: ServerAddress, content: bytes) -> tuple[float, str]:
     return understand(await exchange(server, head, content, LARGEST_REPLY, ends=True))
 
 
-def understand(reply: bytes) -> tuple[float, str]:
-    """What a reply says. Raises EngineFailed."""
+def status_of(reply: bytes) -> tuple[str, str]:
+    """The code of a reply, "0" when all is well, and its words. Raises EngineFailed when it is none."""
     status = _STATUS.match(reply)
     if status is None:
         raise EngineFailed("its answer makes no sense" if reply else "it closed the connection without an answer")
-    if status[1] != b"0":
-        raise EngineFailed(f"it answered {status[1].decode()} {status[2].decode('utf-8', 'replace')[:100]}")
+    return status[1].decode(), status[2].decode("utf-8", "replace")[:100]
+
+
+def understand(reply: bytes) -> tuple[float, str]:
+    """What a reply says. Raises EngineFailed."""
+    code, words = status_of(reply)
+    if code != "0":
+        raise EngineFailed(f"it answered {code} {words}")
     found = _SPAM.search(reply)
     if found is None:
         raise EngineFailed("its answer has no score")
