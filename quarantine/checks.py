@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
-import time
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from django.db import Error as DatabaseError
@@ -13,15 +12,18 @@ from django.utils import timezone
 from accounts import directory
 from accounts.models.spam import is_off
 from quarantine import watching
-from quarantine.counting import Tallies, write_down
 from quarantine.door import Door
+from quarantine.engines.kept import Kept
 from quarantine.greylisting import Triplet, decide, triplet_of
 from quarantine.models.antispam import AntispamSettings
+from quarantine.treating import heard
+from quarantine.watching import Counts
 from security import lists
 from security.models.networks import Protocol
 from spool.models.recipient import Kind
 from spool.smtpd.checks import Reply, SMTPCheck
 from spool.smtpd.database import asked
+from spool.smtpd.together import Together
 from spool.trusted import trusts
 
 if TYPE_CHECKING:
@@ -48,19 +50,13 @@ class Greylisting(SMTPCheck):
     """Lets strangers wait. Costs a look at the settings, in memory, while it is off."""
 
     def __init__(self) -> None:
-        self._waiting: list[tuple[Triplet, asyncio.Future[int]]] = []
-        self._task: asyncio.Task[None] | None = None
-        # What was let in, and until when (monotonic) that need not be asked again.
-        self._let_in: dict[Triplet, float] = {}
-        self._tallies = Tallies()
+        self._waits: Together[Triplet, int] = Together(_waits, MOST_AT_ONCE)
+        # What was let in a moment ago need not be asked again.
+        self._let_in: Kept[Triplet, bool] = Kept(REMEMBER_SECONDS, MOST_REMEMBERED)
+        self._counts = Counts()
 
     async def start(self, shared: Shared) -> None:
-        await watching.watch(self._write_down)
-
-    async def _write_down(self) -> None:
-        tallies, self._tallies = self._tallies, Tallies()
-        if tallies:
-            await asked(write_down, tallies, timezone.now())
+        await watching.watch(self._counts.write_down)
 
     async def on_rcpt(self, session: MailSession, recipient: str) -> Reply | None:
         settings, envelope = AntispamSettings.last_read(), session.transaction
@@ -70,41 +66,26 @@ class Greylisting(SMTPCheck):
             triplet = triplet_of(session.client_ip, envelope.sender, recipient)
         except ValueError:
             return None
-        now = time.monotonic()
-        if self._let_in.get(triplet, 0.0) > now:
+        if self._let_in.get(triplet):
             return None
-        seconds = await self._ask(triplet)
-        self._tallies[GREYLISTED].add(hit=seconds > 0, failed=False, seconds=0.0)
+        seconds = await self._waits.ask(triplet)
+        self._counts[GREYLISTED].add(hit=seconds > 0, failed=False, seconds=0.0)
         if not seconds:
-            if len(self._let_in) >= MOST_REMEMBERED:
-                self._let_in.clear()
-            self._let_in[triplet] = now + REMEMBER_SECONDS
+            self._let_in.keep(triplet, True)
             return None
         text = f"You have not written to <{recipient}> before; try again in {seconds} seconds"
         return Reply(451, "4.7.1", text, is_fault=False)
 
-    async def _ask(self, triplet: Triplet) -> int:
-        """In how many seconds it may try again, or 0. Those who ask while a question is on its way ask together."""
-        future: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-        self._waiting.append((triplet, future))
-        if self._task is None or self._task.done():
-            self._task = asyncio.ensure_future(self._answer())
-        return await future
 
-    async def _answer(self) -> None:
-        while self._waiting:
-            batch, self._waiting = self._waiting[:MOST_AT_ONCE], self._waiting[MOST_AT_ONCE:]
-            triplets = [triplet for triplet, _ in batch]
-            answers = [0] * len(batch)
-            try:
-                answers = await asked(decide, triplets, AntispamSettings.last_read(), timezone.now())
-            except DatabaseError as error:
-                log.warning("the database is away, nobody has to wait: %s", error)
-            except Exception:  # the edge of greylisting: it must not keep mail out
-                log.exception("greylisting failed")
-            for (_, future), seconds in zip(batch, answers, strict=True):
-                if not future.done():
-                    future.set_result(seconds)
+async def _waits(triplets: Sequence[Triplet]) -> list[int]:
+    """In how many seconds each may try again, or 0."""
+    try:
+        return await asked(decide, triplets, AntispamSettings.last_read(), timezone.now())
+    except DatabaseError as error:
+        log.warning("the database is away, nobody has to wait: %s", error)
+    except Exception:  # the edge of greylisting: it must not keep mail out
+        log.exception("greylisting failed")
+    return [0] * len(triplets)
 
 
 async def _is_taken(recipient: str, settings: AntispamSettings) -> bool:
@@ -117,10 +98,8 @@ async def _is_taken(recipient: str, settings: AntispamSettings) -> bool:
         if found is None:
             return False
         domain = await asked(directory.local_domain, found.domain)
-    wishes = [found.spam] if settings.users_choose and isinstance(found, directory.LocalUser) else []
-    if settings.domains_choose and domain is not None and not isinstance(domain, directory.Miss):
-        wishes.append(domain.spam)
-    return not is_off(wishes)
+    assert not isinstance(domain, directory.Miss)
+    return not is_off(heard(found, domain, settings))
 
 
 class RejectSpam(SMTPCheck):
@@ -130,7 +109,7 @@ class RejectSpam(SMTPCheck):
         self._door = Door()
 
     async def start(self, shared: Shared) -> None:
-        await watching.watch(self._door.write_down)
+        await watching.watch(self._door.counts.write_down)
 
     async def on_content(self, session: MailSession, submission: Submission) -> Reply | None:
         settings = AntispamSettings.last_read()

@@ -8,27 +8,23 @@ from pathlib import Path
 from typing import Final
 
 from django.db import Error as DatabaseError
-from django.utils import timezone
 
 from accounts.models.spam import is_off
-from quarantine import counting, verdicts
-from quarantine.counting import Tallies
+from quarantine import verdicts
 from quarantine.engines.examined import Examined
 from quarantine.models.antispam import AntispamSettings
 from quarantine.models.check import last_checks
+from quarantine.room import Room
 from quarantine.spam import Findings, ask, weigh
 from quarantine.treating import choices_of
 from quarantine.trusting import trusted_of
+from quarantine.watching import Counts
 from spool import store
 from spool.envelope import Submission
 from spool.smtpd.database import asked
 
 log = logging.getLogger(__name__)
 
-# Messages of all sessions that are looked at together; larger ones are fewer. Waiting counts for the total time.
-AT_ONCE: Final = 100
-LARGE_AT_ONCE: Final = 4
-LARGE_BYTES: Final = 256 * 1024
 # Under which name refusals are counted, among the checks.
 REFUSED: Final = "Refused while it came in"
 
@@ -37,9 +33,9 @@ class Door:
     """Of one listener. Loop thread only."""
 
     def __init__(self) -> None:
-        self._at_once = asyncio.Semaphore(AT_ONCE)
-        self._large = asyncio.Semaphore(LARGE_AT_ONCE)
-        self._tallies = Tallies()
+        self.counts = Counts()
+        # For the messages of all sessions together. Waiting counts for the total time.
+        self._room = Room()
 
     async def refuses(self, submission: Submission, settings: AntispamSettings) -> str:
         """Why the message is to be refused; "" to take it, also when it could not be found out."""
@@ -76,19 +72,13 @@ class Door:
             path, size, envelope.sender, tuple(one.address for one in envelope.recipients), envelope.client_ip,
             envelope.ehlo_name, "", False, settings.max_content_bytes, content,
         )  # fmt: skip
-        async with self._large if LARGE_BYTES < size <= settings.max_content_bytes else self._at_once:
+        async with self._room.for_one(examined):
             return await ask(examined, wanted)
 
     def _count(self, findings: Findings, *, refused: bool) -> None:
         for one in findings.results:
-            self._tallies[one.check].add(hit=one.points > 0, failed=False, seconds=one.seconds)
-        self._tallies[REFUSED].add(hit=refused, failed=False, seconds=0.0)
-
-    async def write_down(self) -> None:
-        """Write the statistics; nothing waits for them."""
-        tallies, self._tallies = self._tallies, Tallies()
-        if tallies:
-            await asyncio.to_thread(counting.write_down, tallies, timezone.now())
+            self.counts[one.check].add(hit=one.points > 0, failed=False, seconds=one.seconds)
+        self.counts[REFUSED].add(hit=refused, failed=False, seconds=0.0)
 
 
 async def _over(submission: Submission, findings: Findings, settings: AntispamSettings) -> str:

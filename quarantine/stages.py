@@ -20,6 +20,7 @@ from quarantine.models.antispam import AntispamSettings
 from quarantine.models.antivirus import AntivirusSettings
 from quarantine.models.check import Check, current_checks
 from quarantine.models.item import ItemKind, Pardon
+from quarantine.room import Room
 from quarantine.scanning import Ruling, Scan, scan, unanswered
 from quarantine.spam import Findings, Judgement, Level, ask, weigh
 from quarantine.taking import Caught
@@ -37,10 +38,6 @@ HOLD = timedelta(seconds=60)
 LONGEST_HOLD = timedelta(seconds=300)
 # For a whole batch. What is not done by then counts as not answered: the pass gives up on a stage only after longer.
 BATCH_SECONDS: Final = 240.0
-# Messages that the spam checks look at together, by each worker; larger ones are fewer.
-AT_ONCE: Final = 100
-LARGE_AT_ONCE: Final = 4
-LARGE_BYTES: Final = 256 * 1024
 
 
 class VirusCheck(Stage):
@@ -191,10 +188,9 @@ class SpamCheck(Stage):
         """One for each entry; None for those that could not be judged in time, which are delivered unmarked."""
         if not entries:
             return []
-        at_once = asyncio.Semaphore(AT_ONCE)
-        large = asyncio.Semaphore(LARGE_AT_ONCE)
+        room = Room()
         tasks = [
-            asyncio.ensure_future(self._judge(entry, entry.sender in trusted, known.get(entry.id), now, at_once, large))
+            asyncio.ensure_future(self._judge(entry, entry.sender in trusted, known.get(entry.id), now, room))
             for entry in entries
         ]
         try:
@@ -214,8 +210,7 @@ class SpamCheck(Stage):
         trusted: bool,
         known: Findings | None,
         now: datetime,
-        at_once: asyncio.Semaphore,
-        large: asyncio.Semaphore,
+        room: Room,
     ) -> Judgement | None:
         checks = self._outbound if entry.direction == Direction.OUTBOUND else self._inbound
         examined = Examined(
@@ -231,8 +226,7 @@ class SpamCheck(Stage):
             return None
         if known is not None:
             return weigh(known, self._settings, trusted=trusted)
-        # Large messages are in memory while they are looked at: never many of them.
-        async with large if LARGE_BYTES < entry.size_bytes <= examined.max_content_bytes else at_once:
+        async with room.for_one(examined):
             try:
                 findings = await ask(examined, checks)
             except FileNotFoundError:

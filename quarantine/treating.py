@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from accounts import directory
-from accounts.directory import LocalDomain, LocalUser
+from accounts.directory import LocalAddress, LocalDomain, LocalUser
 from accounts.models.spam import SpamAction, Wishes, is_off
 from quarantine.models.antispam import AntispamSettings
 from quarantine.spam import Judgement, Level, headers_of
@@ -21,18 +21,18 @@ def choices_of(addresses: Iterable[str], settings: AntispamSettings) -> Choices:
     if not (settings.users_choose or settings.domains_choose):
         return {}
     found = directory.resolve_many(addresses)
-    domains: Mapping[str, LocalDomain | None] = (
-        directory.local_domains({one.domain for one in found.values() if one is not None})
-        if settings.domains_choose
-        else {}
-    )
-    choices: dict[str, list[Wishes]] = {}
-    for address, one in found.items():
-        heard = choices[address] = [one.spam] if settings.users_choose and isinstance(one, LocalUser) else []
-        domain = domains.get(one.domain) if one is not None else None
-        if domain is not None:
-            heard.append(domain.spam)
-    return choices
+    named = {one.domain for one in found.values() if one is not None} if settings.domains_choose else set()
+    domains: Mapping[str, LocalDomain | None] = directory.local_domains(named) if named else {}
+    return {
+        address: heard(one, domains.get(one.domain), settings) if one is not None else ()
+        for address, one in found.items()
+    }
+
+
+def heard(found: LocalAddress, domain: LocalDomain | None, settings: AntispamSettings) -> Sequence[Wishes]:
+    """What counts for one address, the first before the next."""
+    own = [found.spam] if settings.users_choose and isinstance(found, LocalUser) else []
+    return [*own, domain.spam] if settings.domains_choose and domain is not None else own
 
 
 def action_for(level: Level, settings: AntispamSettings, choices: Sequence[Wishes] = ()) -> SpamAction:

@@ -7,7 +7,9 @@ import logging
 from collections.abc import Awaitable, Callable
 
 from django.db import Error as DatabaseError
+from django.utils import timezone
 
+from quarantine.counting import Tallied, Tallies, write_down
 from quarantine.models.antispam import AntispamSettings
 from quarantine.models.check import current_checks
 from spool.smtpd.database import asked
@@ -52,3 +54,19 @@ async def _read_settings() -> None:
 def _settings() -> None:
     if AntispamSettings.current().reject:
         current_checks()
+
+
+class Counts:
+    """What a check of this listener has done, by name, until it is written down among the statistics."""
+
+    def __init__(self) -> None:
+        self._tallies = Tallies()
+
+    def __getitem__(self, name: str) -> Tallied:
+        return self._tallies[name]
+
+    async def write_down(self) -> None:
+        """For `watch`. Raises django.db.Error; what was not written then is lost."""
+        tallies, self._tallies = self._tallies, Tallies()
+        if tallies:
+            await asked(write_down, tallies, timezone.now())

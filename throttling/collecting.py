@@ -1,4 +1,4 @@
-"""Counting for the sessions of one listener: while one question is on its way to Redis, others gather for the next."""
+"""Counting for the sessions of one listener, many messages at a time."""
 
 from __future__ import annotations
 
@@ -28,29 +28,9 @@ threads = ThreadPoolExecutor(1, thread_name_prefix="throttle-smtp")
 Question = Sequence[Charge]
 
 
-class Collector:
-    """Loop thread only."""
-
-    def __init__(self) -> None:
-        self._waiting: list[tuple[Question, asyncio.Future[Reached | None]]] = []
-        self._task: asyncio.Task[None] | None = None
-
-    async def refusal(self, question: Question) -> Reached | None:
-        """Count a message for all its charges, unless one refuses it: then that one, and nothing is counted."""
-        future: asyncio.Future[Reached | None] = asyncio.get_running_loop().create_future()
-        self._waiting.append((question, future))
-        if self._task is None or self._task.done():
-            self._task = asyncio.ensure_future(self._run())
-        return await future
-
-    async def _run(self) -> None:
-        while self._waiting:
-            batch, self._waiting = self._waiting[:MOST_AT_ONCE], self._waiting[MOST_AT_ONCE:]
-            questions = [question for question, _ in batch]
-            answers = await asyncio.get_running_loop().run_in_executor(threads, count, questions)
-            for (_, future), answer in zip(batch, answers, strict=True):
-                if not future.done():
-                    future.set_result(answer)
+async def answers(questions: Sequence[Question]) -> list[Reached | None]:
+    """Count messages, each for all its charges, unless one refuses it: then that one, and nothing is counted for it."""
+    return await asyncio.get_running_loop().run_in_executor(threads, count, questions)
 
 
 def count(questions: Sequence[Question]) -> list[Reached | None]:

@@ -11,10 +11,11 @@ V = TypeVar("V")
 
 
 class Kept(Generic[K, V]):
-    """Answers by what was asked, for so many seconds."""
+    """Answers by what was asked, for so many seconds; all are dropped when there would be more than `most`."""
 
-    def __init__(self, seconds: float) -> None:
+    def __init__(self, seconds: float, most: int = MOST_KEPT) -> None:
         self._seconds = seconds
+        self._most = most
         self._by_key: dict[K, tuple[float, V]] = {}
 
     def get(self, key: K) -> V | None:
@@ -24,7 +25,7 @@ class Kept(Generic[K, V]):
 
     def keep(self, key: K, answer: V) -> V:
         """Keep an answer; returns it."""
-        if len(self._by_key) >= MOST_KEPT:
+        if len(self._by_key) >= self._most:
             self._by_key.clear()
         self._by_key[key] = (time.monotonic() + self._seconds, answer)
         return answer
