@@ -5,7 +5,7 @@ Each validates fully before it writes, in one transaction, and raises Validation
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any
 
 from django.contrib.auth.password_validation import validate_password
@@ -16,6 +16,7 @@ from django.forms.models import model_to_dict
 from accounts import directory
 from accounts.actor import NotAllowed
 from accounts.addresses import normalise_address, normalise_domain
+from accounts.batches import batched
 from accounts.models import (
     Alias,
     AliasTarget,
@@ -165,7 +166,7 @@ def add_members(mailing_list: MailingList, addresses: Iterable[str]) -> int:
     wanted = dict.fromkeys(normalise_address(address) for address in addresses)
     directory.changed()
     new = 0
-    for some in _in_chunks(list(wanted)):
+    for some in batched(wanted, CHUNK):
         known = set(mailing_list.members.filter(address__in=some).values_list("address", flat=True))
         missing = [ListMember(mailing_list=mailing_list, address=address) for address in some if address not in known]
         new += len(ListMember.objects.bulk_create(missing))
@@ -175,14 +176,9 @@ def add_members(mailing_list: MailingList, addresses: Iterable[str]) -> int:
 @transaction.atomic
 def remove_members(mailing_list: MailingList, addresses: Iterable[str]) -> int:
     """Take addresses off a list; returns how many were on it."""
-    wanted = list(dict.fromkeys(normalise_address(address) for address in addresses))
+    wanted = dict.fromkeys(normalise_address(address) for address in addresses)
     directory.changed()
-    return sum(mailing_list.members.filter(address__in=some).delete()[0] for some in _in_chunks(wanted))
-
-
-def _in_chunks(addresses: list[str]) -> Iterator[list[str]]:
-    for start in range(0, len(addresses), CHUNK):
-        yield addresses[start : start + CHUNK]
+    return sum(mailing_list.members.filter(address__in=some).delete()[0] for some in batched(wanted, CHUNK))
 
 
 @transaction.atomic

@@ -51,7 +51,7 @@ class SpamChoices(models.Model):
         abstract = True
 
 
-SPAM_FIELDS = ("spam_filter", "spam_low", "spam_medium", "spam_high")
+SPAM_FIELDS = tuple(field.name for field in SpamChoices._meta.fields)
 
 
 @dataclass(frozen=True, slots=True)

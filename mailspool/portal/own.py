@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.contrib import messages
 from django.contrib.auth.views import LoginView, LogoutView
+from django.forms import ModelForm
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils import timezone
@@ -100,43 +101,36 @@ def limit_of(user: User, name: str) -> str:
 @member
 def own_settings(request: HttpRequest, who: Member) -> HttpResponse:
     """The name that others see."""
-    before = changes.stored(who.user)
-    form = SettingsForm(request.POST or None, instance=who.user)
-    if request.method == "POST" and form.is_valid():
-        actions.change(who.user, name=form.cleaned_data["name"])
-        changes.record(who.actor, before, who.user)
-        messages.success(request, "Saved.")
-        return HttpResponseRedirect(reverse("portal:settings"))
-    return page(request, who, "portal/form.html", "Settings", {"form": form, "agree": "Save"})
+    return _form(request, who, "Settings", SettingsForm)
 
 
 @require_http_methods(["GET", "POST"])
 @member
 def forwarding(request: HttpRequest, who: Member) -> HttpResponse:
     """Where copies of incoming mail go."""
-    before = changes.stored(who.user)
-    form = ForwardingForm(request.POST or None, instance=who.user)
-    if request.method == "POST" and form.is_valid():
-        actions.change(who.user, **form.cleaned_data)
-        changes.record(who.actor, before, who.user)
-        messages.success(request, "Saved.")
-        return HttpResponseRedirect(reverse("portal:forwarding"))
-    return page(request, who, "portal/form.html", "Forwarding", {"form": form, "agree": "Save"})
+    return _form(request, who, "Forwarding", ForwardingForm)
 
 
 @require_http_methods(["GET", "POST"])
 @member
 def spam(request: HttpRequest, who: Member) -> HttpResponse:
     """What becomes of spam for the own mailbox."""
+    note = SPAM_NOTE if AntispamSettings.current().users_choose else SPAM_CLOSED
+    return _form(request, who, "Spam", SpamForm, note)
+
+
+def _form(
+    request: HttpRequest, who: Member, title: str, form_class: type[ModelForm[User]], note: str = ""
+) -> HttpResponse:
+    """A page with some of the own fields to change."""
     before = changes.stored(who.user)
-    form = SpamForm(request.POST or None, instance=who.user)
+    form = form_class(request.POST or None, instance=who.user)
     if request.method == "POST" and form.is_valid():
         actions.change(who.user, **form.cleaned_data)
         changes.record(who.actor, before, who.user)
         messages.success(request, "Saved.")
-        return HttpResponseRedirect(reverse("portal:spam"))
-    note = SPAM_NOTE if AntispamSettings.current().users_choose else SPAM_CLOSED
-    return page(request, who, "portal/form.html", "Spam", {"form": form, "agree": "Save", "note": note})
+        return HttpResponseRedirect(request.path)
+    return page(request, who, "portal/form.html", title, {"form": form, "agree": "Save", "note": note})
 
 
 @require_http_methods(["GET", "POST"])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from django.db.models import QuerySet
@@ -17,7 +17,6 @@ from spool.actions import folders, restoring
 from spool.actions.verb import Context, Progress, Refused, Tally, Verb
 from spool.actions.verbs import VERBS
 from spool.headers import storable
-from spool.models.bulkjob import BulkJob
 from spool.models.settings import current
 
 
@@ -39,8 +38,8 @@ class Resend(Verb):
             f"{_LEARNED.format('no spam') if parameters.get('learn') else ''}"
         )
 
-    def chunks(self, job: BulkJob) -> Iterator[list[int]]:
-        return _chunks(self, job)
+    def chunk_for(self, parameters: Mapping[str, Any]) -> int:
+        return learning.CHUNK if parameters.get("learn") else self.chunk
 
     def work(self, ids: Sequence[int], parameters: Mapping[str, Any], context: Context, progress: Progress) -> None:
         problem = learning.report(ids, Lesson.HAM) if parameters.get("learn") else ""
@@ -93,8 +92,8 @@ class Delete(Verb):
     def parameters(self, given: Mapping[str, Any]) -> dict[str, Any]:
         return {"learn": _learn(given)}
 
-    def chunks(self, job: BulkJob) -> Iterator[list[int]]:
-        return _chunks(self, job)
+    def chunk_for(self, parameters: Mapping[str, Any]) -> int:
+        return learning.CHUNK if parameters.get("learn") else self.chunk
 
     def effect(self, parameters: Mapping[str, Any]) -> str:
         days = current().trash_days
@@ -186,11 +185,6 @@ def _learn(given: Mapping[str, Any]) -> bool:
             " Antispam."
         )
     return bool(given.get("learn"))
-
-
-def _chunks(verb: Verb, job: BulkJob) -> Iterator[list[int]]:
-    size = learning.CHUNK if job.parameters.get("learn") else verb.chunk
-    return verb.selects.from_json(job.filter, job.ids).chunks(job.cursor, job.last_id, size)
 
 
 ACTIONS: tuple[Verb, ...] = (Resend(), Rescan(), Delete(), Move(), Purge())

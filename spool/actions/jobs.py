@@ -15,6 +15,7 @@ from django.db.models import F, Q
 from django.utils import timezone
 from redis.exceptions import RedisError
 
+from accounts.batches import batched
 from spool import doorbell, leases, statements
 from spool.actions import audit
 from spool.actions.actor import Actor
@@ -126,7 +127,7 @@ def _paced(chunks: Iterable[list[int]]) -> Iterable[list[int]]:
     """The same in pieces that mail can wait for."""
     if not statements.on_sqlite():
         return chunks
-    return (ids[start : start + SQLITE_CHUNK] for ids in chunks for start in range(0, len(ids), SQLITE_CHUNK))
+    return (some for ids in chunks for some in batched(ids, SQLITE_CHUNK))
 
 
 def _advance(job: BulkJob, owner: str, tally: Tally, last: int) -> None:

@@ -65,8 +65,14 @@ class Verb:
         raise NotImplementedError
 
     def chunks(self, job: BulkJob) -> Iterator[list[int]]:
-        """The entries that a job has still to work on, in order and at most `chunk` at a time."""
-        return self.selects.from_json(job.filter, job.ids).chunks(job.cursor, job.last_id, self.chunk)
+        """The entries that a job has still to work on, in order and as many at a time as `chunk_for` says."""
+        return self.selects.from_json(job.filter, job.ids).chunks(
+            job.cursor, job.last_id, self.chunk_for(job.parameters)
+        )
+
+    def chunk_for(self, parameters: Mapping[str, Any]) -> int:
+        """How many at a time, where that depends on what is asked for."""
+        return self.chunk
 
     def count(self, job: BulkJob) -> int:
         """How many they are, however long that takes."""

@@ -14,7 +14,10 @@ T = TypeVar("T")
 
 
 async def asked(question: Callable[..., T], *arguments: object, threads: Executor | None = None) -> T:
-    """The answer of `question`, which only reads, from a thread. Raises django.db.Error and what `question` raises."""
+    """The answer of `question`, from a thread. Raises django.db.Error and what `question` raises.
+
+    It may be asked a second time: it only reads, or what it writes does no harm when it is written twice.
+    """
     return await asyncio.get_running_loop().run_in_executor(threads, _ask, partial(question, *arguments))
 
 
