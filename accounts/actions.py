@@ -20,6 +20,7 @@ from accounts.batches import batched
 from accounts.models import (
     Alias,
     AliasTarget,
+    Defaults,
     Domain,
     DomainDefaults,
     DomainUserDefaults,
@@ -198,7 +199,7 @@ def change(row: Domain | User | Alias | MailingList, **fields: Any) -> None:
 
 
 @transaction.atomic
-def change_defaults(defaults: DomainDefaults | UserDefaults | DomainUserDefaults, **fields: Any) -> None:
+def change_defaults(defaults: Defaults, **fields: Any) -> None:
     """Change what new domains or users start with. Those that are there keep what they have."""
     for name, value in fields.items():
         setattr(defaults, name, value)

@@ -1,18 +1,19 @@
-"""What was changed about a user, domain or list, in words: for the record of who changed what."""
+"""What was changed about a user, domain, list or defaults, in words: for the record of who changed what."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from django.db.models import Model
+from django.forms.models import model_to_dict
 
 from accounts import history
 from accounts.actor import Actor
-from accounts.models import Domain, MailingList, User
-from accounts.models.limits import SendingLimits
+from accounts.models import Defaults, Domain, DomainDefaults, DomainUserDefaults, MailingList, User, UserDefaults
+from accounts.models.limits import DomainLimits, SendingLimits, UserLimits
 from accounts.models.spam import SPAM_FIELDS
 
-Row = User | Domain | MailingList
+Row = User | Domain | MailingList | Defaults
 
 _BY_THE_HOUR = tuple(field.name for field in SendingLimits._meta.get_fields())
 # In the order of how much they tell about a stolen account.
@@ -25,7 +26,11 @@ _OF_DOMAINS = (
     "bounces_action", *SPAM_FIELDS,
 )  # fmt: skip
 _OF_LISTS = ("address", "owner", "posting", "enabled", *_BY_THE_HOUR)
-_FIELDS: dict[type[Model], tuple[str, ...]] = {User: _OF_USERS, Domain: _OF_DOMAINS, MailingList: _OF_LISTS}
+_WITH_USERS = tuple(field.name for field in UserLimits._meta.get_fields())
+_FIELDS: dict[type[Model], tuple[str, ...]] = {
+    User: _OF_USERS, Domain: _OF_DOMAINS, MailingList: _OF_LISTS, UserDefaults: _WITH_USERS,
+    DomainUserDefaults: _WITH_USERS, DomainDefaults: tuple(field.name for field in DomainLimits._meta.get_fields()),
+}  # fmt: skip
 _LABELS = {
     "forward_to": "forwarding", "messages_action": "beyond them", "bandwidth_action": "beyond it",
     "recipients_action": "beyond them", "bounces_action": "beyond them",
@@ -33,7 +38,12 @@ _LABELS = {
 
 
 def stored(row: Row) -> dict[str, Any]:
-    """What to compare with, later: as the database has it now; empty for what is not there."""
+    """What to compare with, later: as the database has it now; empty for what is not there.
+
+    A domain that has said nothing about new users gives them what the server does.
+    """
+    if isinstance(row, DomainUserDefaults):
+        return model_to_dict(DomainUserDefaults.of(row.domain), _WITH_USERS)
     return type(row)._default_manager.filter(pk=row.pk).values(*_FIELDS[type(row)]).first() or {}
 
 
@@ -58,8 +68,14 @@ def in_words(model: type[Model], before: dict[str, Any], now: dict[str, Any]) ->
 def record(actor: Actor, before: dict[str, Any], row: Row, action: str = "") -> None:
     """Write down what differs, if anything does."""
     if text := describe(before, row):
-        action = action or f"change {'list' if isinstance(row, MailingList) else row._meta.model_name}"
-        history.record(actor, action, str(row), text, user=row if isinstance(row, User) else None)
+        name = row.domain.name if isinstance(row, DomainUserDefaults) else str(row)
+        history.record(actor, action or f"change {_kind(row)}", name, text, user=row if isinstance(row, User) else None)
+
+
+def _kind(row: Row) -> str:
+    if isinstance(row, Defaults):
+        return "defaults"
+    return "list" if isinstance(row, MailingList) else str(row._meta.model_name)
 
 
 def _shown(field: Any, value: Any) -> str:

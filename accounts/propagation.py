@@ -12,11 +12,10 @@ from django.db.models import Model, Q, QuerySet
 from accounts import changes, directory, history
 from accounts.actor import Actor
 from accounts.batches import batched
-from accounts.models import Domain, DomainDefaults, DomainUserDefaults, User, UserDefaults
+from accounts.models import Defaults, Domain, DomainUserDefaults, User, UserDefaults
 
 MOST_EXAMPLES = 20
 _AT_A_TIME = 1000
-Defaults = DomainDefaults | UserDefaults | DomainUserDefaults
 
 
 class NoFieldChosen(Exception):

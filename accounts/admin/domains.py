@@ -124,6 +124,12 @@ class DomainAdmin(ModelAdmin):
             if obj.status != Status.ENABLED:
                 transaction.on_commit(lambda: self._end_connections(request, obj.name))
 
+    def save_formset(self, request: HttpRequest, form: Any, formset: Any, change: bool) -> None:
+        domain = form.instance
+        before = changes.stored(DomainUserDefaults(domain=domain))
+        super().save_formset(request, form, formset, change)
+        changes.record(actor_of(request), before, DomainUserDefaults.of(domain))
+
     def _end_connections(self, request: HttpRequest, name: str) -> None:
         dropped = end_quietly(domain=name)
         if dropped.total or dropped.problems:

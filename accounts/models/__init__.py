@@ -2,7 +2,7 @@
 
 from accounts.models.aliases import Alias, AliasTarget
 from accounts.models.containment import Containment
-from accounts.models.defaults import DomainDefaults, DomainUserDefaults, UserDefaults
+from accounts.models.defaults import Defaults, DomainDefaults, DomainUserDefaults, UserDefaults
 from accounts.models.domains import Domain
 from accounts.models.history import AccountEvent, Login
 from accounts.models.limits import HourlyLimit, Metric, ThrottleAction
@@ -18,6 +18,7 @@ __all__ = [
     "Alias",
     "AliasTarget",
     "Containment",
+    "Defaults",
     "DirectoryStamp",
     "Domain",
     "DomainDefaults",

@@ -46,3 +46,6 @@ class UserDefaults(OneRow, UserLimits):
 
     def __str__(self) -> str:
         return "User defaults"
+
+
+Defaults = DomainDefaults | UserDefaults | DomainUserDefaults

@@ -11,7 +11,16 @@ from django.urls import reverse
 
 from accounts import actions, changes, propagation
 from accounts.actor import Actor
-from accounts.models import AccountEvent, Domain, DomainUserDefaults, MailingList, Role, User, UserDefaults
+from accounts.models import (
+    AccountEvent,
+    Domain,
+    DomainDefaults,
+    DomainUserDefaults,
+    MailingList,
+    Role,
+    User,
+    UserDefaults,
+)
 from spool.models import AuditEvent
 from tests.support.commands import Manage, manage_with
 from tests.support.forms import UNLIMITED
@@ -58,7 +67,7 @@ def in_history_of(email: str) -> list[str]:
     return list(AccountEvent.objects.filter(user__email=email).order_by("id").values_list("outcome", flat=True))
 
 
-def saved(client: Client, row: User | Domain | MailingList, **fields: object) -> None:
+def saved(client: Client, row: changes.Row, **fields: object) -> None:
     """Post the row's page of the console as it is, but for `fields`."""
     kept = {name: value for name, value in model_to_dict(row).items() if value is not None}
     prefixes = {"domain": ["user_defaults"], "mailinglist": ["members"]}.get(str(row._meta.model_name), [])
@@ -132,6 +141,42 @@ def test_propagating_writes_each_ones_own_before_into_its_history_and_one_line_i
     assert said == "messages per hour 500: 3 changed"
     assert manage("account", "user", "defaults", "propagate", "--field", "messages_per_hour", "--all", "--yes").status
     assert len(in_history_of(ANN)) == 1, "who has it already has nothing to write down"
+
+
+def test_the_consoles_pages_of_defaults_write_down_what_was_changed() -> None:
+    saved(browser(ROOT), UserDefaults.load(), **LIMITED)
+    saved(browser(ROOT), DomainDefaults.load(), bounces_per_hour=20)
+    assert written("User defaults") == [(ROOT, SAID)]
+    assert written("Domain defaults") == [(ROOT, "Bounces received per hour: 0 → 20")]
+
+
+def test_what_a_domain_gives_new_users_is_written_down_wherever_it_is_changed() -> None:
+    actions.change_defaults(UserDefaults.load(), messages_per_hour=100)
+    inline = {f"user_defaults-0-{name}": value for name, value in model_to_dict(UserDefaults.load()).items()}
+    inline |= {"user_defaults-TOTAL_FORMS": 1, "user_defaults-INITIAL_FORMS": 0}
+    inline["user_defaults-0-messages_per_hour"] = 70
+    saved(browser(ROOT), Domain.objects.get(), **{**inline, "user_defaults-0-id": "", "user_defaults-0-domain": 1})
+    form = {**model_to_dict(DomainUserDefaults.objects.get(), exclude=["id", "domain"]), "messages_per_hour": 500}
+    assert browser(CHIEF).post(reverse("portal:defaults"), {**form, "do": "save"}).status_code == 302
+    removed = {**inline, "user_defaults-INITIAL_FORMS": 1, "user_defaults-0-DELETE": "on"}
+    ours = DomainUserDefaults.objects.get()
+    removed |= {"user_defaults-0-id": ours.pk, "user_defaults-0-domain": ours.domain_id}
+    saved(browser(ROOT), Domain.objects.get(), **removed)
+    assert written("example.org") == [
+        (ROOT, "Messages per hour: 100 → 70"), (CHIEF, "Messages per hour: 70 → 500"),
+        (ROOT, "Messages per hour: 500 → 100"),
+    ]  # fmt: skip
+    assert not DomainUserDefaults.objects.exists()
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(("kind", "name"), [("user", "User defaults"), ("domain", "Domain defaults")])
+def test_the_command_for_defaults_does_too(manage: Manage, kind: str, name: str) -> None:
+    done = manage("account", kind, "defaults", "set", "--messages-per-hour", "500", "--messages-action", "reject")
+    assert done.status == 0, done.err
+    [(who, said)] = written(name)
+    assert said == SAID
+    assert who.endswith("(shell)")
 
 
 def test_a_domain_administrator_who_propagates_is_named() -> None:

@@ -144,7 +144,9 @@ class Command(BaseCommand):
             fields = _given(kind, options)
             if not fields:
                 self._stop(f"Say what to change; `account {kind} defaults set --help` lists the options.", USAGE)
+            before = changes.stored(row)
             actions.change_defaults(row, **fields)
+            changes.record(Actor.at_the_shell(), before, row)
         return [defaults(row)]
 
     def _propagate(self, row: DomainDefaults | UserDefaults, options: dict[str, Any]) -> list[dict[str, Any]]:
