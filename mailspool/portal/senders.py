@@ -13,7 +13,8 @@ from spool.filters import BadFilter, SpoolFilter, count
 from spool.filters import page as entries_page
 from spool.models import Status
 
-FIELDS = ("sender", "status", "older", "younger")
+FIELDS = ("sender", "auth-user", "status", "older", "younger")
+_ADDRESSES = ("sender", "auth-user")
 
 
 @require_GET
@@ -21,9 +22,10 @@ FIELDS = ("sender", "status", "older", "younger")
 def search(request: HttpRequest, who: Member) -> HttpResponse:
     """The spool, limited to messages from the domain."""
     asked = {name: request.GET.get(name, "").strip()[:320] for name in FIELDS}
-    if asked["sender"] and not set("@*") & set(asked["sender"]):
-        # A name without its domain can only mean this one.
-        asked["sender"] = f"{asked['sender']}@{who.domain.name}"
+    for name in _ADDRESSES:
+        if asked[name] and not set("@*") & set(asked[name]):
+            # A name without its domain can only mean this one.
+            asked[name] = f"{asked[name]}@{who.domain.name}"
     error, nothing = "", who.actor.view(SpoolFilter())
     try:
         chosen = who.actor.view(SpoolFilter.parse(asked))
@@ -35,7 +37,8 @@ def search(request: HttpRequest, who: Member) -> HttpResponse:
     return page(
         request, who, "portal/senders.html", "Search by sender",
         {
-            "entries": [] if error else found.entries, "error": error, "asked": asked, "statuses": Status.choices,
+            "entries": [] if error else found.entries, "error": error, "asked": kept, "user": asked["auth-user"],
+            "statuses": Status.choices,
             "count": count(chosen), "here": reverse("portal:senders"), "note": found.note,
             "following": urlencode({**kept, "after": found.next}) if found.next else "",
         },

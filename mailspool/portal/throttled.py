@@ -117,7 +117,8 @@ def _account_links(names: Iterable[str]) -> dict[str, str]:
 def _messages_link(event: ThrottleEvent) -> str:
     asked = {"status": Status.THROTTLED.value}
     if event.kind == SubjectKind.USER:
-        asked["sender"] = event.name
+        # By whatever address of theirs they sent it.
+        asked["auth-user"] = event.name
     elif event.kind == SubjectKind.LIST:
         asked["sender"] = bounces_address(event.name)
     return f"{reverse('portal:senders')}?{urlencode(asked)}"

@@ -24,12 +24,13 @@ class Actor(AccountsActor):
     def view(self, chosen: SpoolFilter) -> SpoolFilter:
         """`chosen`, as far as this person may look. Raises NotAllowed.
 
-        A domain administrator sees what was sent from their domain, and searches it by sender, status and time.
+        A domain administrator sees what was sent from their domain, and searches it by sender, by the user who sent it,
+        by status and by time.
         """
         if self.role is Role.SYSTEM_ADMINISTRATOR:
             return chosen
         if self.role is not Role.DOMAIN_ADMINISTRATOR or not self.domain:
             raise NotAllowed("Only administrators may look into the spool.")
-        if asked := set(chosen.texts()) - {"sender", "status", "older", "younger"}:
+        if asked := set(chosen.texts()) - {"sender", "auth-user", "status", "older", "younger"}:
             raise NotAllowed(f"A domain administrator searches by sender, not by {min(asked)}.")
         return chosen.limited_to(self.domain)

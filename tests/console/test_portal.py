@@ -351,6 +351,16 @@ class TestSenders:
         assert text(client.get(path, {"sender": "ann@example.net"})).count('class="cells"') == 0
         assert text(client.get(path, {"sender": "*"})).count('class="cells"') == 2
 
+    def test_the_search_by_user_finds_what_was_sent_from_any_address_of_theirs(self) -> None:
+        [entry] = sent_by("ann@example.org")
+        Entry.objects.filter(pk=entry.pk).update(sender="sales@example.org")
+        sent_by("bob@example.org")
+        client, path = browser("chief@example.org"), reverse("portal:senders")
+        for user in ("ann", "ann@example.org"):
+            shown = text(client.get(path, {"auth-user": user}))
+            assert shown.count('class="cells"') == 1
+            assert "sales@example.org" in shown
+
     def test_other_conditions_are_passed_over_and_wrong_ones_explained(self) -> None:
         sent_by("ann@example.org")
         client, path = browser("chief@example.org"), reverse("portal:senders")

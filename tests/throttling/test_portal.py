@@ -90,7 +90,7 @@ def test_an_administrator_sees_the_throttled_of_the_domain_with_use_held_mail_an
     shown = listed()
     for part in (
         "Throttled Users", ANN, "100 of 100", NEWS, "Mailing list", "40 of 50", "80 %", "The whole domain", "7 of 5",
-        "Bounces Received", "Release now", "Raise limit", "in 40 min", "sender=ann%40example.org",
+        "Bounces Received", "Release now", "Raise limit", "in 40 min", "auth-user=ann%40example.org",
         "status=throttled", 'value="80"',
     ):  # fmt: skip
         assert part in shown, part
