@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from django.conf import settings
 from django.test import Client
 from playwright.sync_api import BrowserContext, Page, expect
@@ -60,6 +61,27 @@ class Console:
 
     def rows(self) -> int:
         return self.page.locator(".ms-entry").count()
+
+    def wear(self, theme: str) -> None:
+        """Have every page shown in `light` or `dark` from here on."""
+        self.open("/admin/login/").evaluate(f"localStorage.setItem('adminTheme', JSON.stringify('{theme}'))")
+
+    def problems(self, path: str) -> list[str]:
+        """What axe finds on the page, and whether a phone would have to scroll sideways."""
+        page = self.open(path)
+        page.wait_for_load_state("networkidle")
+        # Only what is ours: the sidebar and the header of the console are the admin theme's.
+        found = Axe().run(page, context=[["#me" if path.startswith("/me/") else "#content"]]).response["violations"]
+        problems = [
+            f"{path}: {one['id']} {one['nodes'][0]['html'][:200]}"
+            for one in found
+            if one["impact"] in ("serious", "critical")
+        ]
+        page.set_viewport_size({"width": 390, "height": 844})
+        if page.evaluate("document.documentElement.scrollWidth > 390"):
+            problems.append(f"{path}: wider than a phone")
+        page.set_viewport_size({"width": 1440, "height": 900})
+        return problems
 
 
 @pytest.fixture

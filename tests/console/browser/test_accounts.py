@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from django.test import Client
 from django.urls import reverse
 from playwright.sync_api import Page, expect
@@ -105,12 +104,11 @@ def test_a_domain_administrator_adds_a_user_and_disables_another(console: Consol
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_every_page_is_accessible_and_fits_a_phone(console: Console, ann: User, theme: str) -> None:
-    page = console.open("/admin/")
-    page.evaluate(f"localStorage.setItem('adminTheme', JSON.stringify('{theme}'))")
+    console.wear(theme)
     problems = []
     console_pages = ("connections/", f"{ann.pk}/contain/", f"{ann.pk}/password/")
     for path in [f"/admin/accounts/user/{name}" for name in console_pages]:
-        problems += _problems(console, path)
+        problems += console.problems(path)
     log_in(console, a_chief())
     names = (
         "home",
@@ -125,23 +123,5 @@ def test_every_page_is_accessible_and_fits_a_phone(console: Console, ann: User, 
         "lists",
     )
     for name in (*names, "defaults", "senders"):
-        problems += _problems(console, reverse(f"portal:{name}"))
+        problems += console.problems(reverse(f"portal:{name}"))
     assert problems == []
-
-
-def _problems(console: Console, path: str) -> list[str]:
-    """What axe finds on the page, and whether a phone would have to scroll sideways."""
-    page = console.open(path)
-    page.wait_for_load_state("networkidle")
-    # Only what is ours: the sidebar and the header of the console are the admin theme's.
-    found = Axe().run(page, context=[["#me" if path.startswith("/me/") else "main"]]).response["violations"]
-    problems = [
-        f"{path}: {one['id']} {one['nodes'][0]['html'][:200]}"
-        for one in found
-        if one["impact"] in ("serious", "critical")
-    ]
-    page.set_viewport_size({"width": 390, "height": 844})
-    if page.evaluate("document.documentElement.scrollWidth > 390"):
-        problems.append(f"{path}: wider than a phone")
-    page.set_viewport_size({"width": 1440, "height": 900})
-    return problems

@@ -7,7 +7,7 @@ from playwright.sync_api import expect
 
 from accounts.models import Role
 from security import actions, login_protection
-from security.models import BlacklistEntry, LoginBlock, LoginRules
+from security.models import BlacklistEntry, LoginBlock, LoginRules, SMTPBlock, WhitelistEntry
 from spool.actions.actor import Actor
 from tests.console.browser.conftest import Console
 
@@ -62,3 +62,21 @@ def test_a_closed_login_is_seen_and_opened(console: Console) -> None:
     expect(page.get_by_text("Nobody is closed out")).to_be_visible()
     assert LoginBlock.objects.get().times == 1
     assert login_protection.closed("ann@example.org", "203.0.113.7") is None
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_every_page_is_accessible_and_fits_a_phone(console: Console, theme: str) -> None:
+    listed = BlacklistEntry.objects.create(network="198.51.100.0/24", description="flood")
+    WhitelistEntry.objects.create(network="203.0.113.9/32", description="ours")
+    blocked = SMTPBlock.objects.create(pattern="*@prizes.test")
+    for n in range(20):
+        login_protection.failed("ann@example.org", "203.0.113.7", f"guess {n}", "smtp")
+    console.wear(theme)
+    problems = []
+    for page in (
+        "blacklistentry/", "blacklistentry/add/", f"blacklistentry/{listed.pk}/change/", "blacklistentry/import/",
+        "whitelistentry/", "whitelistentry/add/", "smtpblock/", "smtpblock/add/", f"smtpblock/{blocked.pk}/change/",
+        "loginblock/", "loginrules/",
+    ):  # fmt: skip
+        problems += console.problems(f"/admin/security/{page}")
+    assert problems == []
