@@ -338,12 +338,13 @@ def test_no_page_breaches_its_policy(console: Console) -> None:
         console.page.wait_for_load_state("networkidle")
     policy = console.page.goto(console.base + SPOOL).headers["content-security-policy"]  # type: ignore[union-attr]
     assert "script-src 'self' 'unsafe-eval';" in policy
-    console.page.evaluate("""() => {
-      const script = document.createElement('script');
-      script.textContent = 'window.injected = true';
-      document.querySelector('main').append(script);
-      document.querySelector('main').insertAdjacentHTML('beforeend', '<p x-data x-init="window.injected = true"></p>');
-    }""")
+    with console.page.expect_console_message(lambda said: "Content Security Policy" in said.text):
+        console.page.evaluate("""() => {
+          const script = document.createElement('script');
+          script.textContent = 'window.injected = true';
+          document.querySelector('main').append(script);
+          document.querySelector('main').insertAdjacentHTML('beforeend', '<p x-data x-init="window.injected = true"></p>');
+        }""")
     console.page.wait_for_timeout(200)
     assert console.page.evaluate("window.injected") is None
     assert [misdeed.partition(" ")[0] for misdeed in console.misdeeds] == ["policy"]
