@@ -342,8 +342,9 @@ def test_no_page_breaches_its_policy(console: Console) -> None:
         console.page.evaluate("""() => {
           const script = document.createElement('script');
           script.textContent = 'window.injected = true';
-          document.querySelector('main').append(script);
-          document.querySelector('main').insertAdjacentHTML('beforeend', '<p x-data x-init="window.injected = true"></p>');
+          const main = document.querySelector('main');
+          main.append(script);
+          main.insertAdjacentHTML('beforeend', '<p x-data x-init="window.injected = true"></p>');
         }""")
     console.page.wait_for_timeout(200)
     assert console.page.evaluate("window.injected") is None
