@@ -12,11 +12,12 @@ import logging
 import threading
 import time
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 
 from django.conf import settings as django_settings
+from django.db import DataError, IntegrityError
 from django.db import Error as DatabaseError
 from django.utils import timezone
 from redis.exceptions import RedisError
@@ -34,6 +35,8 @@ BATCH = 100
 LINGER_SECONDS = 5.0
 # How often a pass looks at the database unasked: Redis may be away.
 POLL_SECONDS = 2.0
+# What stages leave for later is written by then, whether or not anything else is.
+LATER_SECONDS = 0.2
 DRAIN_SECONDS = 25.0
 # A stage that takes longer is shown as the status of its entries.
 SLOW_SECONDS = 0.5
@@ -41,6 +44,7 @@ SLOW_SECONDS = 0.5
 LARGE_BYTES = 1_000_000
 # Entries in work are at most this many times "deliveries at once", when most of them wait for dead hosts.
 MOST_PARKED = 10
+_ON_THEIR_WAY = (Status.LOCAL_DELIVERY, Status.REMOTE_DELIVERY)
 
 _database = ThreadPoolExecutor(1, thread_name_prefix="database")
 _ear = ThreadPoolExecutor(1, thread_name_prefix="doorbell")
@@ -81,6 +85,9 @@ class Pass:
         self._finished: list[DeliveryReport] = []
         self._failed: list[Failure] = []
         self._resting: list[tuple[LeasedEntry, WaitUntil]] = []
+        self._later: list[Callable[[], None]] = []
+        # Entries that are shown in a stage, for it took long.
+        self._seen: set[int] = set()
         self._working: dict[int, LeasedEntry] = {}
         self._in_stages = 0
         self._tasks: set[asyncio.Task[None]] = set()
@@ -147,6 +154,8 @@ class Pass:
         pause = POLL_SECONDS
         if self._next_due is not None:
             pause = min(pause, max(0.01, (self._next_due - timezone.now()).total_seconds()))
+        if self._later:
+            pause = min(pause, LATER_SECONDS)
         try:
             await asyncio.wait_for(self._event.wait(), pause)
         except TimeoutError:
@@ -158,13 +167,18 @@ class Pass:
         finished, self._finished = self._finished, []
         failed, self._failed = self._failed, []
         resting, self._resting = self._resting, []
+        later, self._later = self._later, []
         if want > 0:
             self._look = False
         assert self._loop is not None
         try:
-            here = await self._loop.run_in_executor(_database, self._rounds.visit, finished, failed, resting, want)
+            here = await self._loop.run_in_executor(
+                _database, self._rounds.visit, finished, failed, resting, want, later
+            )
         except DatabaseError as error:
             log.error("no leases could be taken, trying again: %s", error)
+            # Rows that the database will never take must not be in the way for ever.
+            self._later[:0] = [] if isinstance(error, DataError | IntegrityError) else later
             await asyncio.sleep(1)
             self._look, here = True, None
         for entry in [*(r.entry for r in finished), *(f.entry for f in failed), *(e for e, _ in resting)]:
@@ -186,7 +200,7 @@ class Pass:
         if not here.leased:
             return
         self._working.update((entry.id, entry) for entry in here.leased)
-        context = StageContext(here.settings, timezone.now(), self.owner, _database)
+        context = StageContext(here.settings, timezone.now(), self.owner, _database, self._leave_for_later)
         free, looked_at = _apart(here, context)
         if not looked_at:
             self._deliveries.start(free)
@@ -206,10 +220,11 @@ class Pass:
                 if wanted:
                     gone = await self._through(stage, wanted, context)
                     left = [entry for entry in left if entry.id not in gone]
-            if left and not here.straight:
-                await self._mark(left, None)
+            if seen := [entry for entry in left if entry.id in self._seen or entry.status not in _ON_THEIR_WAY]:
+                await self._mark(seen, None)
         finally:
             self._in_stages -= len(entries)
+            self._seen.difference_update(entry.id for entry in entries)
         self._deliveries.start(left)
         self._event.set()
 
@@ -236,6 +251,7 @@ class Pass:
     async def _mark_slow(self, entries: Sequence[LeasedEntry], status: Status) -> None:
         """Show in which stage entries are, once they have been there for longer than anybody could see."""
         await asyncio.sleep(SLOW_SECONDS)
+        self._seen.update(entry.id for entry in entries)
         await self._mark(entries, status)
 
     async def _mark(self, entries: Sequence[LeasedEntry], status: Status | None) -> None:
@@ -245,6 +261,9 @@ class Pass:
         except DatabaseError as error:
             # It is only for those who watch.
             log.warning("the state of entries could not be shown: %s", error)
+
+    def _leave_for_later(self, write: Callable[[], None]) -> None:
+        self._later.append(write)
 
     def _delivered(self, report: DeliveryReport) -> None:
         self._finished.append(report)
@@ -260,6 +279,8 @@ class Pass:
         for task in list(self._tasks):
             task.cancel()
         while self._finished or self._failed or self._resting:
+            await self._round(0)
+        if self._later:
             await self._round(0)
         if self._working:
             assert self._loop is not None

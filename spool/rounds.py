@@ -73,8 +73,12 @@ class Rounds:
         failed: Sequence[Failure],
         resting: Sequence[tuple[LeasedEntry, WaitUntil]],
         want: int,
+        later: Sequence[Callable[[], None]] = (),
     ) -> Round:
-        """Record what is given, then lease up to `want` entries. Raises django.db.Error when only leasing failed."""
+        """Record what is given, then do what was left for `later` and lease up to `want` entries.
+
+        Raises django.db.Error when the last two failed, which are one transaction.
+        """
         if finished:
             self._record(finished)
         if failed:
@@ -92,8 +96,14 @@ class Rounds:
                 no_delay = here.settings.delivery_delay_seconds == 0
                 here.stages = [stage for stage in self._stages if stage.prepare()]
                 with statements.write_transaction():
+                    for write in later:
+                        write()
                     here.leased = leases.take(self._owner, now, want, straight=here.straight, no_delay=no_delay)
                 here.more = len(here.leased) >= want
+            elif later:
+                with statements.relaxed_transaction():
+                    for write in later:
+                        write()
             if not here.more:
                 here.next_due = statements.earliest_due()
             return here

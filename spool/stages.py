@@ -33,12 +33,17 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class StageContext:
-    """What a stage may know of the pass that runs it. `owner` is who holds the entries' leases."""
+    """What a stage may know of the pass that runs it. `owner` is who holds the entries' leases.
+
+    `later` has rows written in the pass's next transaction, a moment later: for what holds up no mail, and may be lost
+    with the worker. Loop thread only.
+    """
 
     settings: Settings
     now: datetime
-    owner: str = ""
-    database: Executor | None = None
+    owner: str
+    database: Executor
+    later: Callable[[Callable[[], None]], None]
 
     async def in_database(self, work: Callable[[], T]) -> T:
         """Do `work`, which reads or writes rows, in the pass's database thread. It must not take long."""

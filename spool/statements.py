@@ -197,8 +197,8 @@ _BY_PRIORITY = """
 _PICK = " UNION ALL ".join(_BY_PRIORITY.format(priority=p, lock="{lock}") for p in (3, 2, 1))
 _SET_LEASE = """
     leased_by = %s, due_at = %s,
-    status = CASE WHEN %s AND (status <> 'waiting' OR %s) THEN CASE direction WHEN 1 THEN 'local' ELSE 'remote' END
-             ELSE status END"""
+    status = CASE WHEN status = 'delay' OR (%s AND (status <> 'waiting' OR %s))
+             THEN CASE direction WHEN 1 THEN 'local' ELSE 'remote' END ELSE status END"""
 _LEASE_SQLITE = (
     f"UPDATE spool_entry SET {_SET_LEASE} WHERE id IN (SELECT id FROM ({_PICK.format(lock='')} LIMIT %s))"
     f" RETURNING {', '.join(LEASE_COLUMNS)}"
@@ -213,8 +213,9 @@ _LEASE_POSTGRESQL = (
 def lease(owner: str, now: datetime, until: datetime, limit: int, *, straight: bool, no_delay: bool) -> list[Row]:
     """Take up to `limit` due entries, high priority first, then by age: one statement (the one-holder invariant).
 
-    `straight` says that no stage but the delay stands before delivery, so that the status can be set right here;
-    `no_delay` that a retry need not be delayed either. Rows have LEASE_COLUMNS.
+    New mail counts as on its way out from here on: most stages are over before anybody could see them. `straight` says
+    that no stage but the delay stands before delivery, so that this is true of all; `no_delay` that a retry need not
+    be delayed either. Rows have LEASE_COLUMNS.
     """
     moment = db_time(now)
     picks = [moment, limit] * 3

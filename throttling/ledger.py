@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 
 from django.utils import timezone
 
@@ -25,12 +26,9 @@ _INSERT = (
     " ON CONFLICT DO NOTHING"
 )
 _TYPES = ("text", "bigint", "text", "text", "text", "bigint", "bigint")
-# set_config is for this transaction, which is the statement: its commit waits for no disk.
-_INSERT_RELAXED = (
-    "WITH relaxed AS MATERIALIZED (SELECT set_config('synchronous_commit', 'off', true))"  # noqa: S608
-    f" INSERT INTO throttling_passage ({', '.join(_COLUMNS)})"
-    f" SELECT passages.* FROM relaxed, unnest({', '.join(f'%s::{name}[]' for name in _TYPES)}) AS passages"
-    " ON CONFLICT DO NOTHING"
+_INSERT_ARRAYS = (
+    f"INSERT INTO throttling_passage ({', '.join(_COLUMNS)})"  # noqa: S608
+    f" SELECT * FROM unnest({', '.join(f'%s::{name}[]' for name in _TYPES)}) ON CONFLICT DO NOTHING"
 )
 _COLUMN_OF = {
     SubjectKind.USER: "sender", SubjectKind.LIST: "sender", SubjectKind.DOMAIN: "domain", SubjectKind.IP: "client_ip",
@@ -109,20 +107,24 @@ class Held:
 Going = Sequence[tuple[LeasedEntry, Sequence[Limited]]]
 
 
-def write(going: Going, held: Sequence[Held], now: datetime) -> None:
-    """Note entries that go on, and those that wait. One round trip to PostgreSQL when none waits or has waited.
-
-    It need not reach the disk at once: a power cut may cost a moment of counting, never mail.
+def write(going: Going, held: Sequence[Held], now: datetime) -> Callable[[], None] | None:
+    """Note entries that wait, at once, for others will be behind them. What notes those that go on is returned, to be
+    called in a transaction soon after: a worker that is killed may count them once more, and loses no mail.
     """
-    passages = _passage_rows(going, int(now.timestamp()))
     waited = [entry.id for entry, _ in going if entry.status == Status.THROTTLED]
-    if passages and not held and not waited and not statements.on_sqlite():
-        statements.execute(_INSERT_RELAXED, [list(column) for column in zip(*passages, strict=True)])
-    elif passages or held:
+    if held or waited:
         with statements.relaxed_transaction():
-            statements.execute_many(_INSERT, passages)
             HeldEntry.objects.filter(entry_id__in=waited).delete()
             _write_held(held, now)
+    rows = _passage_rows(going, int(now.timestamp()))
+    return partial(_write_passages, rows) if rows else None
+
+
+def _write_passages(rows: Sequence[tuple[object, ...]]) -> None:
+    if statements.on_sqlite():
+        statements.execute_many(_INSERT, rows)
+    else:
+        statements.execute(_INSERT_ARRAYS, [list(column) for column in zip(*rows, strict=True)])
 
 
 def _passage_rows(going: Going, moment: int) -> list[tuple[object, ...]]:

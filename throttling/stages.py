@@ -7,7 +7,7 @@ be room for it, and goes in the order in which it came: of each subject, not of 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from django.db import Error as DatabaseError
@@ -21,8 +21,7 @@ from throttling.deciding import decide
 from throttling.models import ThrottleSettings
 from throttling.subjects import may_be_limited
 
-# A thread of its own, with its own connection: what it writes need not reach the disk at once, and neither it nor
-# Redis ever holds up the recording of results.
+# A thread of its own, with its own connection: neither Redis nor what is read here ever holds up recording results.
 threads = ThreadPoolExecutor(1, thread_name_prefix="throttle")
 
 
@@ -42,10 +41,16 @@ class HoldThrottled(Stage):
         return not ThrottleSettings.is_fresh() or may_be_limited(entry, ThrottleSettings.last_read().ip_limits)
 
     async def run(self, batch: Sequence[LeasedEntry], context: StageContext) -> Mapping[int, Verdict]:
-        return await asyncio.get_running_loop().run_in_executor(threads, _run, batch, context)
+        verdicts, note = await asyncio.get_running_loop().run_in_executor(threads, _run, batch, context)
+        if note is not None:
+            context.later(note)
+        return verdicts
 
 
-def _run(batch: Sequence[LeasedEntry], context: StageContext) -> Mapping[int, Verdict]:
+Answer = tuple[Mapping[int, Verdict], Callable[[], None] | None]
+
+
+def _run(batch: Sequence[LeasedEntry], context: StageContext) -> Answer:
     try:
         return _decided(batch, context)
     except DatabaseError:
@@ -54,10 +59,11 @@ def _run(batch: Sequence[LeasedEntry], context: StageContext) -> Mapping[int, Ve
         return _decided(batch, context)
 
 
-def _decided(batch: Sequence[LeasedEntry], context: StageContext) -> Mapping[int, Verdict]:
+def _decided(batch: Sequence[LeasedEntry], context: StageContext) -> Answer:
+    """The verdicts on those that wait, and what writes down that the others went on."""
     if not limits.any_at_all():
-        return {}
+        return {}, None
     decisions = decide(batch, ThrottleSettings.current().ip_limits, context.now)
-    ledger.write(decisions.going, decisions.held, context.now)
+    note = ledger.write(decisions.going, decisions.held, context.now)
     events.note(decisions.reached.values(), context.now)
-    return {held.entry.id: WaitUntil(held.until, Status.THROTTLED, held.reason) for held in decisions.held}
+    return {held.entry.id: WaitUntil(held.until, Status.THROTTLED, held.reason) for held in decisions.held}, note
