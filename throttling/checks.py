@@ -20,9 +20,8 @@ from accounts.models import Metric, ThrottleAction
 from spool.envelope import Envelope
 from spool.smtpd.checks import Reply, SMTPCheck
 from spool.smtpd.database import asked
-from spool.smtpd.together import Together
 from throttling import bounces, subjects, windows
-from throttling.collecting import MOST_AT_ONCE, Question, answers
+from throttling.collecting import Counting
 from throttling.models import ThrottleSettings
 from throttling.subjects import Cost, Limited, Subject, SubjectKind
 from throttling.windows import Window
@@ -43,7 +42,7 @@ class RejectThrottled(SMTPCheck):
     """Asks for nothing when nobody concerned has a limit that rejects."""
 
     def __init__(self) -> None:
-        self._counting: Together[Question, Reached | None] = Together(answers, MOST_AT_ONCE)
+        self._counting = Counting()
         self._refused: dict[Subject, tuple[float, Reached]] = {}
 
     async def on_mail(self, session: MailSession, sender: str) -> Reply | None:
@@ -78,7 +77,7 @@ class RejectThrottled(SMTPCheck):
         )
         if not question:
             return None
-        refused = await self._counting.ask(question)
+        refused = await self._counting.refused(question)
         if refused is None:
             return None
         if refused.limit.metric in _SAME_FOR_ALL:

@@ -14,7 +14,9 @@ from django.utils import timezone
 from redis.exceptions import RedisError
 
 from accounts.models import Metric
+from spool.smtpd.together import Together
 from throttling import bounces, events, notices, windows
+from throttling.leeway import COUNTED_WITHIN_SECONDS, Leeway, Rooms, can_be_owed
 from throttling.replay import seconds_until
 from throttling.subjects import Charge
 from throttling.windows import Window
@@ -28,13 +30,44 @@ threads = ThreadPoolExecutor(1, thread_name_prefix="throttle-smtp")
 Question = Sequence[Charge]
 
 
-async def answers(questions: Sequence[Question]) -> list[Reached | None]:
-    """Count messages, each for all its charges, unless one refuses it: then that one, and nothing is counted for it."""
-    return await asyncio.get_running_loop().run_in_executor(threads, count, questions)
+class Counting(Together[Question, Reached | None]):
+    """Counts messages, each for all its charges, unless one refuses it: then that one, and nothing is counted for it.
+
+    Far from every limit a message is let through at once, and counted a moment later.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(self._count, MOST_AT_ONCE)
+        self._leeway = Leeway()
+        self._timer: asyncio.TimerHandle | None = None
+
+    async def refused(self, question: Question) -> Reached | None:
+        """What refuses a message, if anything does."""
+        if can_be_owed(question) and self._leeway.lets(question):
+            if self._timer is None:
+                self._timer = asyncio.get_running_loop().call_later(COUNTED_WITHIN_SECONDS, self._settle)
+            return None
+        self._settle()
+        return await self.ask(question)
+
+    def _settle(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if owed := self._leeway.settle():
+            self.ask(owed)
+
+    async def _count(self, questions: Sequence[Question]) -> list[Reached | None]:
+        answers, rooms = await asyncio.get_running_loop().run_in_executor(threads, count, questions)
+        self._leeway.heard(rooms)
+        return answers
 
 
-def count(questions: Sequence[Question]) -> list[Reached | None]:
-    """For each message what refused it. Nothing does while Redis or the database can't be asked: mail goes on."""
+def count(questions: Sequence[Question]) -> tuple[list[Reached | None], Rooms]:
+    """For each message what refused it, and how much room there is now.
+
+    Nothing refuses one while Redis or the database can't be asked: mail goes on.
+    """
     try:
         return _count(questions)
     except RedisError as error:
@@ -45,10 +78,10 @@ def count(questions: Sequence[Question]) -> list[Reached | None]:
         log.warning("the database is away, nothing is throttled: %s", error)
     except Exception:  # the edge of counting: it must not keep mail out
         log.exception("throttling failed")
-    return [None] * len(questions)
+    return [None] * len(questions), {}
 
 
-def _count(questions: Sequence[Question]) -> list[Reached | None]:
+def _count(questions: Sequence[Question]) -> tuple[list[Reached | None], Rooms]:
     now = timezone.now()
     reached: dict[tuple[object, Metric], Reached] = {}
     answers: list[Reached | None] = []
@@ -60,8 +93,10 @@ def _count(questions: Sequence[Question]) -> list[Reached | None]:
         counted = [charge for charge in question if charge.limit.metric is not Metric.BOUNCES]
         requests.append(counted if refusal is None else [])
     found = windows.count(requests)
+    rooms = {}
     for window, charge in found.charges.items():
         used = found.states[window].used
+        rooms[window] = charge.limit.amount - used
         if notices.is_close(used, charge.limit.amount):
             reached.setdefault(window, Reached(charge.subject, charge.limit, used))
     for place, refused in enumerate(found.refusals):
@@ -71,4 +106,4 @@ def _count(questions: Sequence[Question]) -> list[Reached | None]:
             answer = Reached(refused.subject, refused.limit, state.used, now + timedelta(seconds=seconds), over=True)
             answers[place] = reached[refused.subject, refused.limit.metric] = answer
     events.note(reached.values(), now)
-    return answers
+    return answers, rooms

@@ -30,12 +30,3 @@ def any_at_all() -> bool:
     # Both are asked, so that both are known afterwards.
     of_clients, of_others = bool(ThrottleSettings.current().ip_limits), directory.any_hourly_limits()
     return of_clients or of_others
-
-
-def maybe_any() -> bool:
-    """The same without a query, and so in doubt yes: for an event loop."""
-    return (
-        not ThrottleSettings.is_fresh()
-        or bool(ThrottleSettings.last_read().ip_limits)
-        or directory.cached_any_hourly_limits() is not False
-    )

@@ -19,7 +19,7 @@ from spool.stages import Stage, StageContext, Verdict, WaitUntil
 from throttling import events, ledger, limits
 from throttling.deciding import decide
 from throttling.models import ThrottleSettings
-from throttling.subjects import may_be_limited
+from throttling.subjects import IPLimits, may_be_limited
 
 # A thread of its own, with its own connection: neither Redis nor what is read here ever holds up recording results.
 threads = ThreadPoolExecutor(1, thread_name_prefix="throttle")
@@ -31,14 +31,16 @@ class HoldThrottled(Stage):
     status = Status.THROTTLED
     time_limit_seconds = 60.0
 
+    def __init__(self) -> None:
+        self._ip_limits: IPLimits = ()
+
     def prepare(self) -> bool:
+        self._ip_limits = ThrottleSettings.current().ip_limits
         return limits.any_at_all()
 
     def wants(self, entry: LeasedEntry, context: StageContext) -> bool:
-        if entry.attempts or not limits.maybe_any():
-            return False
         # In doubt yes: then what is to be known is read for all that follow within the second.
-        return not ThrottleSettings.is_fresh() or may_be_limited(entry, ThrottleSettings.last_read().ip_limits)
+        return not entry.attempts and may_be_limited(entry, self._ip_limits)
 
     async def run(self, batch: Sequence[LeasedEntry], context: StageContext) -> Mapping[int, Verdict]:
         verdicts, note = await asyncio.get_running_loop().run_in_executor(threads, _run, batch, context)

@@ -19,13 +19,13 @@ class Together(Generic[Q, A]):
         self._waiting: list[tuple[Q, asyncio.Future[A]]] = []
         self._task: asyncio.Task[None] | None = None
 
-    async def ask(self, question: Q) -> A:
-        """The answer. Raises what `answers` raises."""
+    def ask(self, question: Q) -> asyncio.Future[A]:
+        """What will have the answer, or what `answers` raises. Questions are asked in the order of these calls."""
         future: asyncio.Future[A] = asyncio.get_running_loop().create_future()
         self._waiting.append((question, future))
         if self._task is None or self._task.done():
             self._task = asyncio.ensure_future(self._run())
-        return await future
+        return future
 
     async def _run(self) -> None:
         while self._waiting:

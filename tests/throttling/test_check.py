@@ -15,6 +15,7 @@ from tests.spool.smtpd.dialogue import Dialogue, Reply, submission
 from tests.support.mailspool_process import PASSWORD, MailspoolUnderTest
 from tests.support.messages import a_message
 from tests.support.postgres import PostgresServer
+from tests.support.waiting import wait_until
 
 FAR, NEWS = "x@elsewhere.test", "news@here.test"
 # A process sees another's change within a second.
@@ -109,14 +110,16 @@ def test_exactly_the_limit_of_messages_is_taken_and_the_reply_says_why_and_until
     ]
 
 
-def test_many_clients_of_two_processes_at_once_get_exactly_the_limit(server: Server) -> None:
-    server.limit(ANN, messages_per_hour=25, messages_action="reject")
+# Far from its end the larger limit asks Redis no question.
+@pytest.mark.parametrize(("limit", "each"), [(25, 8), (150, 24)])
+def test_many_clients_of_two_processes_at_once_get_exactly_the_limit(server: Server, limit: int, each: int) -> None:
+    server.limit(ANN, messages_per_hour=limit, messages_action="reject")
     codes: Counter[int] = Counter()
     lock = threading.Lock()
 
     def client() -> None:
         with submission(server.mailspool.submission_port, ANN, PASSWORD) as session:
-            for _ in range(8):
+            for _ in range(each):
                 code = _send(session, ANN, (FAR,), 0).code
                 with lock:
                     codes[code] += 1
@@ -126,8 +129,26 @@ def test_many_clients_of_two_processes_at_once_get_exactly_the_limit(server: Ser
         thread.start()
     for thread in threads:
         thread.join(60)
-    assert codes == {250: 25, 450: 39}
-    assert server.accepted() == 25
+    assert codes == {250: limit, 450: 8 * each - limit}
+    assert server.accepted() == limit
+
+
+def test_far_from_a_limit_all_is_counted_a_moment_later(server: Server) -> None:
+    server.limit(ANN, messages_per_hour=5000, recipients_per_hour=5000, messages_action="reject",
+                 recipients_action="reject")  # fmt: skip
+    with submission(server.mailspool.submission_port, ANN, PASSWORD) as session:
+        assert [_send(session, ANN, (FAR, BOB), 0).code for _ in range(60)] == [250] * 60
+
+    def used(metric: str) -> int:
+        return int(
+            server.mailspool.run(
+                "from throttling.windows import *\nfrom throttling.subjects import *\n"
+                f"window = Window(Subject(SubjectKind.USER, {ANN!r}), Metric({metric!r}))\n"
+                "print(look([window])[window].used)"
+            ).split()[-1]
+        )
+
+    wait_until(lambda: used("messages") == 60 and used("recipients") == 120, "each is counted, and counted once", 30)
 
 
 def test_recipients_count_each_and_a_message_goes_whole_or_not_at_all(server: Server) -> None:

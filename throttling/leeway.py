@@ -1,0 +1,85 @@
+"""Letting mail through without a question to Redis while every limit is far away: it is counted a moment later.
+
+What one process lets through uncounted is at most a small share of the room that there was when it last heard, so that
+even many processes together stay within a limit. Near a limit, or when nothing is known, Redis is asked first.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from accounts.models import Metric
+from throttling.subjects import Charge
+from throttling.windows import Window
+
+# So many processes may do it at once.
+SHARE = 50
+# What was heard is good for so long: others count too, and limits change.
+KNOWN_SECONDS = 0.5
+# What is owed is counted by then, with what others owe.
+COUNTED_WITHIN_SECONDS = 0.05
+_MOST_KEPT = 10_000
+
+# How much room there is in each window, of those that a question was about.
+Rooms = Mapping[Window, int]
+
+
+@dataclass(slots=True)
+class _Known:
+    """Of one window: until when it is known (monotonic seconds), how much may go uncounted, and how much has: what is
+    still owed, and what is on its way to Redis."""
+
+    until: float = 0.0
+    share: float = 0.0
+    owed: int = 0
+    flying: int = 0
+    is_owing: bool = False
+
+
+class Leeway:
+    """What one process knows, and what it has let through and must still have counted. For one thread."""
+
+    def __init__(self) -> None:
+        self._windows: dict[Window, _Known] = {}
+        self._owing: list[tuple[_Known, Charge]] = []
+
+    def lets(self, question: Sequence[Charge]) -> bool:
+        """Whether a message may go before it is counted; then it is owed."""
+        now, found = time.monotonic(), []
+        for charge in question:
+            known = self._windows.get(Window(charge.subject, charge.limit.metric))
+            if known is None or known.until < now or known.owed + known.flying + charge.cost > known.share:
+                return False
+            found.append(known)
+        for known, charge in zip(found, question, strict=True):
+            known.owed += charge.cost
+            if not known.is_owing:
+                known.is_owing = True
+                self._owing.append((known, charge))
+        return True
+
+    def settle(self) -> tuple[Charge, ...]:
+        """What is owed: to be counted now."""
+        owing, self._owing = self._owing, []
+        owed = []
+        for known, charge in owing:
+            # It has gone: nothing can be enforced any more.
+            owed.append(charge._replace(cost=known.owed, enforced=False))
+            known.flying, known.owed, known.is_owing = known.flying + known.owed, 0, False
+        return tuple(owed)
+
+    def heard(self, rooms: Rooms) -> None:
+        """How much room there is, with everything counted that was asked or settled before."""
+        if len(self._windows) > _MOST_KEPT:
+            self._windows = {window: known for window, known in self._windows.items() if known.is_owing}
+        until = time.monotonic() + KNOWN_SECONDS
+        for window, room in rooms.items():
+            known = self._windows.setdefault(window, _Known())
+            known.until, known.share, known.flying = until, room / SHARE, 0
+
+
+def can_be_owed(question: Iterable[Charge]) -> bool:
+    """Whether all of it is counted in windows: bounces are not."""
+    return all(charge.limit.metric is not Metric.BOUNCES for charge in question)
