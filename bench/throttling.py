@@ -1,9 +1,10 @@
 """What limits by the hour cost: the same mail of logged-in users, with no limit and with limits on every one of them.
 
-    python -m bench.throttling [--database sqlite|postgres] [--messages N] [--rounds N] [--users N] [--sessions N]
+    python -m bench.throttling [--database sqlite|postgres] [--limits users|both] [--messages N] [--rounds N]
+                               [--users N] [--sessions N]
 
-The kinds of run take turns on one installation. Limits are on messages, bandwidth and recipients of every user and of
-the domain, too high to be reached: what is measured is counting, not waiting. Clients keep their TLS sessions and
+The kinds of run take turns on one installation. Limits are on messages, bandwidth and recipients of every user, or also
+of the domain, too high to be reached: what is measured is counting, not waiting. Clients keep their TLS sessions and
 pipeline, and are part of the load, in every kind alike.
 """
 
@@ -40,6 +41,7 @@ _KEPT_SECONDS = 1.5
 def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.throttling", description="Measure what limits cost.")
     parser.add_argument("--database", choices=("sqlite", "postgres"), default="postgres")
+    parser.add_argument("--limits", choices=("users", "both"), default="both", help="whose (default both)")
     parser.add_argument("--messages", type=int, default=2000, help="in each run (default 2000)")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--users", type=int, default=20)
@@ -77,7 +79,7 @@ def _measure(options: argparse.Namespace, folder: Path, url: str) -> None:
             for number in range(options.rounds):
                 kinds = [NONE, DELAY, REJECT]
                 for kind in kinds[number % 3 :] + kinds[: number % 3]:
-                    _set_limits(mailspool, kind)
+                    _set_limits(mailspool, kind, options.limits)
                     rate, cost = _run(mailspool, sink, options, options.messages)
                     rates.setdefault(kind, []).append(rate)
                     costs.setdefault(kind, []).append(cost)
@@ -85,7 +87,13 @@ def _measure(options: argparse.Namespace, folder: Path, url: str) -> None:
     finally:
         dns.stop()
         sink.stop()
-    table = Table("limits", "relayed/s (median)", "ratio by round", "ms CPU a message", title=options.database)
+    table = Table(
+        "limits",
+        "relayed/s (median)",
+        "ratio by round",
+        "ms CPU a message",
+        title=f"{options.database}, limits of {options.limits}",
+    )
     for kind, found in rates.items():
         ratios = [rate / base for rate, base in zip(found, rates[NONE], strict=True)]
         table.add_row(
@@ -96,16 +104,17 @@ def _measure(options: argparse.Namespace, folder: Path, url: str) -> None:
     console.print(table)
 
 
-def _set_limits(mailspool: MailspoolUnderTest, kind: str) -> None:
+def _set_limits(mailspool: MailspoolUnderTest, kind: str, whose: str) -> None:
     amount = 0 if kind == NONE else 1_000_000
     action = REJECT if kind == REJECT else DELAY
+    models = "User" if whose == "users" else "User, Domain"
     mailspool.run(
         "from accounts import directory\nfrom accounts.models import Domain, User\nfrom django.db import transaction\n"
         f"limits = dict(messages_per_hour={amount}, bandwidth_mb_per_hour={amount}, recipients_per_hour={amount},"
         f" messages_action={action!r}, bandwidth_action={action!r}, recipients_action={action!r})\n"
         "with transaction.atomic():\n"
         "    directory.changed()\n"
-        "    for model in (User, Domain): model.objects.update(**limits)"
+        f"    for model in ({models},): model.objects.update(**limits)"
     )
     time.sleep(_KEPT_SECONDS)
 
