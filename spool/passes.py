@@ -12,9 +12,10 @@ import logging
 import threading
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
+from typing import Any
 
 from django.conf import settings as django_settings
 from django.db import DataError, IntegrityError
@@ -207,9 +208,7 @@ class Pass:
             return
         for some in [free, *looked_at] if free else looked_at:
             self._in_stages += len(some)
-            task = asyncio.ensure_future(self._through_stages(some, here, context))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            self._keep(self._through_stages(some, here, context))
 
     async def _through_stages(self, entries: Sequence[LeasedEntry], here: Round, context: StageContext) -> None:
         """Take a batch through each stage that wants some of it, then hand on what is left to delivery."""
@@ -230,9 +229,11 @@ class Pass:
 
     async def _through(self, stage: Stage, wanted: Sequence[LeasedEntry], context: StageContext) -> set[int]:
         """Run one stage; the ids of entries that go no further now."""
-        slow = asyncio.ensure_future(self._mark_slow(wanted, stage.status))
+        assert self._loop is not None
+        slow = self._loop.call_later(SLOW_SECONDS, self._show, wanted, stage.status)
         try:
-            verdicts = await asyncio.wait_for(stage.run(wanted, context), stage.time_limit_seconds)
+            async with asyncio.timeout(stage.time_limit_seconds):
+                verdicts = await stage.run(wanted, context)
         except Exception:  # the edge of a stage: the poison rule
             log.exception("stage %s failed", type(stage).__name__)
             text = traceback.format_exc()
@@ -248,11 +249,15 @@ class Pass:
                 self._working.pop(entry.id, None)
         return set(verdicts)
 
-    async def _mark_slow(self, entries: Sequence[LeasedEntry], status: Status) -> None:
+    def _show(self, entries: Sequence[LeasedEntry], status: Status) -> None:
         """Show in which stage entries are, once they have been there for longer than anybody could see."""
-        await asyncio.sleep(SLOW_SECONDS)
         self._seen.update(entry.id for entry in entries)
-        await self._mark(entries, status)
+        self._keep(self._mark(entries, status))
+
+    def _keep(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     async def _mark(self, entries: Sequence[LeasedEntry], status: Status | None) -> None:
         assert self._loop is not None
@@ -278,6 +283,8 @@ class Pass:
         await self._deliveries.close(DRAIN_SECONDS)
         for task in list(self._tasks):
             task.cancel()
+        for stage in self._stages:
+            await stage.close()
         while self._finished or self._failed or self._resting:
             await self._round(0)
         if self._later:

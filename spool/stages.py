@@ -96,6 +96,9 @@ class Stage:
         killed remembers nothing. Raises django.db.Error.
         """
 
+    async def close(self) -> None:
+        """The pass ends: bring to an end what `run` has left open. Must not raise."""
+
 
 class DeliveryDelay(Stage):
     """Lets outside programs look at a message before each attempt. New mail is born with it; this is for retries."""

@@ -1,4 +1,4 @@
-"""Counting for the sessions of one listener, many messages at a time."""
+"""Counting without holding anything, many messages at a time: for the sessions of a listener, and what is owed."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from redis.exceptions import RedisError
 from accounts.models import Metric
 from spool.smtpd.together import Together
 from throttling import bounces, events, notices, windows
-from throttling.leeway import COUNTED_WITHIN_SECONDS, Leeway, Rooms, can_be_owed
+from throttling.leeway import SettledSoon, can_be_owed
 from throttling.replay import seconds_until
 from throttling.subjects import Charge
-from throttling.windows import Window
+from throttling.windows import Rooms, Window
 from throttling.wording import Reached
 
 log = logging.getLogger(__name__)
@@ -38,24 +38,14 @@ class Counting(Together[Question, Reached | None]):
 
     def __init__(self) -> None:
         super().__init__(self._count, MOST_AT_ONCE)
-        self._leeway = Leeway()
-        self._timer: asyncio.TimerHandle | None = None
+        self._leeway = SettledSoon(self.ask)
 
     async def refused(self, question: Question) -> Reached | None:
         """What refuses a message, if anything does."""
         if can_be_owed(question) and self._leeway.lets(question):
-            if self._timer is None:
-                self._timer = asyncio.get_running_loop().call_later(COUNTED_WITHIN_SECONDS, self._settle)
             return None
-        self._settle()
+        self._leeway.settle_now()
         return await self.ask(question)
-
-    def _settle(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        if owed := self._leeway.settle():
-            self.ask(owed)
 
     async def _count(self, questions: Sequence[Question]) -> list[Reached | None]:
         answers, rooms = await asyncio.get_running_loop().run_in_executor(threads, count, questions)
@@ -93,10 +83,8 @@ def _count(questions: Sequence[Question]) -> tuple[list[Reached | None], Rooms]:
         counted = [charge for charge in question if charge.limit.metric is not Metric.BOUNCES]
         requests.append(counted if refusal is None else [])
     found = windows.count(requests)
-    rooms = {}
     for window, charge in found.charges.items():
         used = found.states[window].used
-        rooms[window] = charge.limit.amount - used
         if notices.is_close(used, charge.limit.amount):
             reached.setdefault(window, Reached(charge.subject, charge.limit, used))
     for place, refused in enumerate(found.refusals):
@@ -106,4 +94,4 @@ def _count(questions: Sequence[Question]) -> tuple[list[Reached | None], Rooms]:
             answer = Reached(refused.subject, refused.limit, state.used, now + timedelta(seconds=seconds), over=True)
             answers[place] = reached[refused.subject, refused.limit.metric] = answer
     events.note(reached.values(), now)
-    return answers, rooms
+    return answers, found.rooms

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -14,9 +14,10 @@ from spool.envelope import LeasedEntry
 from spool.models.entry import Origin, Status
 from throttling import bounces, ledger, notices, windows
 from throttling.ledger import Held, Queue
+from throttling.leeway import Leeway
 from throttling.replay import seconds_until
 from throttling.subjects import Charge, Cost, IPLimits, Limited, Subject, charges, of_entries
-from throttling.windows import Counted, State, Window
+from throttling.windows import Counted, Rooms, State, Window
 from throttling.wording import Reached, reason
 
 log = logging.getLogger(__name__)
@@ -27,11 +28,13 @@ SOON = timedelta(seconds=2)
 
 @dataclass(slots=True)
 class Decisions:
-    """What becomes of a batch. `reached` has the limits that are close or reached, with how much of them is used."""
+    """What becomes of a batch. `reached` has the limits that are close or reached, with how much of them is used;
+    `rooms` how much more those take for which nothing waits."""
 
     going: list[tuple[LeasedEntry, list[Limited]]] = field(default_factory=list)
     held: list[Held] = field(default_factory=list)
     reached: dict[tuple[Subject, Metric], Reached] = field(default_factory=dict)
+    rooms: Rooms = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,14 +51,27 @@ class _Judged:
         return self.counted + self.by_bounces
 
 
-def decide(entries: Sequence[LeasedEntry], ip_limits: IPLimits, now: datetime) -> Decisions:
-    """Charge `entries` to the windows of those that they count for. Raises django.db.Error.
+def let_through(entries: Iterable[tuple[LeasedEntry, list[Limited]]], leeway: Leeway) -> bool:
+    """Whether entries may all go without a question, for every limit of theirs is far; then they are owed."""
+    question: list[Charge] = []
+    for entry, limited in entries:
+        counted, by_bounces = _charges(entry, limited)
+        if by_bounces or entry.status == Status.THROTTLED:
+            return False
+        question += counted
+    return leeway.lets(question)
+
+
+def decide(
+    entries: Sequence[LeasedEntry], ip_limits: IPLimits, now: datetime, owed: tuple[Charge, ...] = ()
+) -> Decisions:
+    """Charge `entries` to the windows of those that they count for, after what is `owed`. Raises django.db.Error.
 
     While Redis is away nothing is held: what goes on is in the ledger, and is counted when Redis is back.
     """
     decisions = Decisions()
     judged = _judged(decisions, entries, ip_limits)
-    if not judged:
+    if not judged and not owed:
         return decisions
     known, anything_waits = ledger.passed_and_held([one.entry.file_name for one in judged])
     judged = [one for one in judged if one.entry.file_name not in known]
@@ -63,7 +79,8 @@ def decide(entries: Sequence[LeasedEntry], ip_limits: IPLimits, now: datetime) -
     if anything_waits:
         limits = {(charge.subject, charge.limit.metric) for one in judged for charge in one.charges}
         waiting = ledger.queues(limits, [one.entry.id for one in judged])
-    asked, requests = [], []
+    asked: list[_Judged] = []
+    requests = [owed]
     for one in judged:
         behind = next((c for c in one.charges if c.enforced and _is_behind(one.entry, c, waiting)), None)
         refusal = behind or bounces.refusal(one.by_bounces, decisions.reached, now)
@@ -80,7 +97,9 @@ def decide(entries: Sequence[LeasedEntry], ip_limits: IPLimits, now: datetime) -
         decisions.going += [(one.entry, one.limited) for one in asked]
         return decisions
     _note_use(decisions, counted)
-    for one, refusal in zip(asked, counted.refusals, strict=True):
+    # Nobody may overtake what waits.
+    decisions.rooms = {window: room for window, room in counted.rooms.items() if window not in waiting}
+    for one, refusal in zip(asked, counted.refusals[1:], strict=True):
         if refusal is None:
             decisions.going.append((one.entry, one.limited))
         else:
@@ -95,16 +114,22 @@ def _judged(decisions: Decisions, entries: Sequence[LeasedEntry], ip_limits: IPL
     for entry, limited in zip(batch, of_entries(batch, ip_limits), strict=True):
         if not limited:
             continue
-        has_session = entry.origin == Origin.SMTP
-        counted = charges(
-            limited, Cost(entry.recipients_total, entry.size_bytes), rejecting=False, has_session=has_session
-        )
-        by_bounces = bounces.charges(limited, rejecting=False, has_session=has_session)
+        counted, by_bounces = _charges(entry, limited)
         if counted or by_bounces:
             found.append(_Judged(entry, limited, counted, by_bounces))
         else:
             decisions.going.append((entry, limited))
     return found
+
+
+def _charges(entry: LeasedEntry, limited: list[Limited]) -> tuple[tuple[Charge, ...], tuple[Charge, ...]]:
+    """What an entry costs whom in windows, and whose bounces it is judged by."""
+    has_session = entry.origin == Origin.SMTP
+    cost = Cost(entry.recipients_total, entry.size_bytes)
+    return (
+        charges(limited, cost, rejecting=False, has_session=has_session),
+        bounces.charges(limited, rejecting=False, has_session=has_session),
+    )
 
 
 def _is_behind(entry: LeasedEntry, charge: Charge, waiting: Mapping[tuple[Subject, Metric], Queue]) -> bool:

@@ -107,15 +107,20 @@ class Held:
 Going = Sequence[tuple[LeasedEntry, Sequence[Limited]]]
 
 
-def write(going: Going, held: Sequence[Held], now: datetime) -> Callable[[], None] | None:
-    """Note entries that wait, at once, for others will be behind them. What notes those that go on is returned, to be
-    called in a transaction soon after: a worker that is killed may count them once more, and loses no mail.
-    """
+def write_waiting(going: Going, held: Sequence[Held], now: datetime) -> None:
+    """Note entries that wait, and those that wait no longer, at once: others will be behind them."""
     waited = [entry.id for entry, _ in going if entry.status == Status.THROTTLED]
     if held or waited:
         with statements.relaxed_transaction():
             HeldEntry.objects.filter(entry_id__in=waited).delete()
             _write_held(held, now)
+
+
+def writing_passages(going: Going, now: datetime) -> Callable[[], None] | None:
+    """What notes entries that go on, to be called in a transaction soon after.
+
+    A worker that is killed before counts them once more when they come by again; it loses no mail.
+    """
     rows = _passage_rows(going, int(now.timestamp()))
     return partial(_write_passages, rows) if rows else None
 

@@ -6,13 +6,14 @@ even many processes together stay within a limit. Near a limit, or when nothing 
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from accounts.models import Metric
 from throttling.subjects import Charge
-from throttling.windows import Window
+from throttling.windows import Rooms, Window
 
 # So many processes may do it at once.
 SHARE = 50
@@ -21,9 +22,6 @@ KNOWN_SECONDS = 0.5
 # What is owed is counted by then, with what others owe.
 COUNTED_WITHIN_SECONDS = 0.05
 _MOST_KEPT = 10_000
-
-# How much room there is in each window, of those that a question was about.
-Rooms = Mapping[Window, int]
 
 
 @dataclass(slots=True)
@@ -46,15 +44,18 @@ class Leeway:
         self._owing: list[tuple[_Known, Charge]] = []
 
     def lets(self, question: Sequence[Charge]) -> bool:
-        """Whether a message may go before it is counted; then it is owed."""
-        now, found = time.monotonic(), []
+        """Whether a message, or all of some, may go before they are counted; then they are owed."""
+        now = time.monotonic()
+        found: list[tuple[_Known, Charge]] = []
         for charge in question:
             known = self._windows.get(Window(charge.subject, charge.limit.metric))
             if known is None or known.until < now or known.owed + known.flying + charge.cost > known.share:
+                for earlier, taken in found:
+                    earlier.owed -= taken.cost
                 return False
-            found.append(known)
-        for known, charge in zip(found, question, strict=True):
             known.owed += charge.cost
+            found.append((known, charge))
+        for known, charge in found:
             if not known.is_owing:
                 known.is_owing = True
                 self._owing.append((known, charge))
@@ -78,6 +79,29 @@ class Leeway:
         for window, room in rooms.items():
             known = self._windows.setdefault(window, _Known())
             known.until, known.share, known.flying = until, room / SHARE, 0
+
+
+class SettledSoon(Leeway):
+    """One that hands on what is owed by itself, a moment after something is. In an event loop."""
+
+    def __init__(self, count: Callable[[tuple[Charge, ...]], object]) -> None:
+        super().__init__()
+        self._count = count
+        self._timer: asyncio.TimerHandle | None = None
+
+    def lets(self, question: Sequence[Charge]) -> bool:
+        if not super().lets(question):
+            return False
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(COUNTED_WITHIN_SECONDS, self.settle_now)
+        return True
+
+    def settle_now(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if owed := self.settle():
+            self._count(owed)
 
 
 def can_be_owed(question: Iterable[Charge]) -> bool:

@@ -1,7 +1,8 @@
 """The stage that has mail wait while its sender is over a limit: `throttling.stages.HoldThrottled` in SPOOL_STAGES.
 
 It looks at an entry before its first attempt only. What waits keeps its attempts, is looked at again when there should
-be room for it, and goes in the order in which it came: of each subject, not of all.
+be room for it, and goes in the order in which it came: of each subject, not of all. While every limit is far nothing is
+asked: what goes is counted a moment later.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
 
 from django.db import Error as DatabaseError
 from django.db import connection
@@ -16,13 +18,18 @@ from django.db import connection
 from spool.envelope import LeasedEntry
 from spool.models.entry import Status
 from spool.stages import Stage, StageContext, Verdict, WaitUntil
-from throttling import events, ledger, limits
-from throttling.deciding import decide
+from throttling import collecting, events, ledger, limits
+from throttling.deciding import decide, let_through
+from throttling.leeway import SettledSoon
 from throttling.models import ThrottleSettings
-from throttling.subjects import IPLimits, may_be_limited
+from throttling.subjects import Charge, IPLimits, Limited, of_cached
+from throttling.windows import Rooms
 
 # A thread of its own, with its own connection: neither Redis nor what is read here ever holds up recording results.
 threads = ThreadPoolExecutor(1, thread_name_prefix="throttle")
+_MOST_KEPT = 1000
+
+T = TypeVar("T")
 
 
 class HoldThrottled(Stage):
@@ -33,39 +40,78 @@ class HoldThrottled(Stage):
 
     def __init__(self) -> None:
         self._ip_limits: IPLimits = ()
+        self._leeway = SettledSoon(self._count)
+        self._counting: set[asyncio.Future[None]] = set()
+        # Whom the entries count for that this was asked about, until they come.
+        self._limited: dict[int, list[Limited]] = {}
 
     def prepare(self) -> bool:
         self._ip_limits = ThrottleSettings.current().ip_limits
         return limits.any_at_all()
 
     def wants(self, entry: LeasedEntry, context: StageContext) -> bool:
+        if entry.attempts:
+            return False
+        if entry.id in self._limited:
+            return True
+        limited = of_cached(entry, self._ip_limits)
+        if limited:
+            if len(self._limited) >= _MOST_KEPT:
+                self._limited.clear()
+            self._limited[entry.id] = limited
         # In doubt yes: then what is to be known is read for all that follow within the second.
-        return not entry.attempts and may_be_limited(entry, self._ip_limits)
+        return limited is None or bool(limited)
 
     async def run(self, batch: Sequence[LeasedEntry], context: StageContext) -> Mapping[int, Verdict]:
-        verdicts, note = await asyncio.get_running_loop().run_in_executor(threads, _run, batch, context)
+        known = [(entry, limited) for entry in batch if (limited := self._limited.pop(entry.id, None)) is not None]
+        if len(known) == len(batch) and let_through(known, self._leeway):
+            verdicts: Mapping[int, Verdict] = {}
+            note = ledger.writing_passages(known, context.now)
+        else:
+            owed = self._leeway.settle()
+            verdicts, note, rooms = await _in_thread(_run, batch, context, owed)
+            self._leeway.heard(rooms)
         if note is not None:
             context.later(note)
         return verdicts
 
+    async def close(self) -> None:
+        self._leeway.settle_now()
+        while self._counting:
+            await asyncio.wait(self._counting)
 
-Answer = tuple[Mapping[int, Verdict], Callable[[], None] | None]
+    def _count(self, owed: tuple[Charge, ...]) -> None:
+        task = asyncio.ensure_future(self._count_now(owed))
+        self._counting.add(task)
+        task.add_done_callback(self._counting.discard)
+
+    async def _count_now(self, owed: tuple[Charge, ...]) -> None:
+        _, rooms = await _in_thread(collecting.count, [owed])
+        self._leeway.heard(rooms)
 
 
-def _run(batch: Sequence[LeasedEntry], context: StageContext) -> Answer:
+async def _in_thread(work: Callable[..., T], *arguments: Any) -> T:
+    return await asyncio.get_running_loop().run_in_executor(threads, work, *arguments)
+
+
+Answer = tuple[Mapping[int, Verdict], Callable[[], None] | None, Rooms]
+
+
+def _run(batch: Sequence[LeasedEntry], context: StageContext, owed: tuple[Charge, ...]) -> Answer:
     try:
-        return _decided(batch, context)
+        return _decided(batch, context, owed)
     except DatabaseError:
         # It did not outlive a restart of the database; once more with a new one, or the entries count as failed.
         connection.close()
-        return _decided(batch, context)
+        return _decided(batch, context, owed)
 
 
-def _decided(batch: Sequence[LeasedEntry], context: StageContext) -> Answer:
-    """The verdicts on those that wait, and what writes down that the others went on."""
+def _decided(batch: Sequence[LeasedEntry], context: StageContext, owed: tuple[Charge, ...]) -> Answer:
+    """The verdicts on those that wait, what writes down that the others went on, and how much room there is now."""
     if not limits.any_at_all():
-        return {}, None
-    decisions = decide(batch, ThrottleSettings.current().ip_limits, context.now)
-    note = ledger.write(decisions.going, decisions.held, context.now)
+        return {}, None, {}
+    decisions = decide(batch, ThrottleSettings.current().ip_limits, context.now, owed)
+    ledger.write_waiting(decisions.going, decisions.held, context.now)
     events.note(decisions.reached.values(), context.now)
-    return {held.entry.id: WaitUntil(held.until, Status.THROTTLED, held.reason) for held in decisions.held}, note
+    verdicts = {held.entry.id: WaitUntil(held.until, Status.THROTTLED, held.reason) for held in decisions.held}
+    return verdicts, ledger.writing_passages(decisions.going, context.now), decisions.rooms

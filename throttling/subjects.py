@@ -133,20 +133,17 @@ def of_entries(entries: Sequence[LeasedEntry], ip_limits: IPLimits) -> list[list
     return [_of_entry(entry, found.get(responsible(entry)), ip_limits) for entry in entries]
 
 
-def may_be_limited(entry: LeasedEntry, ip_limits: IPLimits) -> bool:
-    """Whether an entry may count for somebody with limits: without a query, and so in doubt yes."""
+def of_cached(entry: LeasedEntry, ip_limits: IPLimits) -> list[Limited] | None:
+    """Those that an entry counts for, as far as they have limits, without a query: None when one would be needed."""
     name = responsible(entry)
-    if not name:
-        return bool(ip_limits) and _is_by_client(entry)
-    found = directory.cached(name)
+    found = directory.cached(name) if name else None
     if isinstance(found, Miss):
-        return True
+        return None
     if found is None:
-        return False
+        # Which clients may send anywhere is looked up.
+        return None if ip_limits and _is_by_client(entry) else []
     domain = directory.cached_domain(found.domain)
-    if isinstance(domain, Miss) or (domain is not None and domain.hourly_limits):
-        return True
-    return isinstance(found, LocalUser | LocalList) and bool(found.hourly_limits)
+    return None if isinstance(domain, Miss) else _of_local(found, domain)
 
 
 def responsible(entry: LeasedEntry) -> str:
@@ -162,13 +159,20 @@ def responsible(entry: LeasedEntry) -> str:
 
 
 def _of_entry(entry: LeasedEntry, found: directory.LocalAddress | None, ip_limits: IPLimits) -> list[Limited]:
-    if found is not None:
-        domain = directory.local_domain(found.domain)
-        if isinstance(found, LocalUser):
-            return of_user(found, domain)
-        if isinstance(found, LocalList):
-            return of_list(found, domain)
-        return _with_limits(_of_domain(found.domain, domain))
+    if found is None:
+        return _of_client(entry, ip_limits)
+    return _of_local(found, directory.local_domain(found.domain))
+
+
+def _of_local(found: directory.LocalAddress, domain: LocalDomain | None) -> list[Limited]:
+    if isinstance(found, LocalUser):
+        return of_user(found, domain)
+    if isinstance(found, LocalList):
+        return of_list(found, domain)
+    return _with_limits(_of_domain(found.domain, domain))
+
+
+def _of_client(entry: LeasedEntry, ip_limits: IPLimits) -> list[Limited]:
     return of_client(entry.client_ip, ip_limits) if _is_by_client(entry) else []
 
 

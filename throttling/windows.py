@@ -128,6 +128,8 @@ class State:
 
 
 EMPTY = State(0, 0.0, 0, 2.0 * SECONDS)
+# How much more each may take.
+Rooms = Mapping[Window, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +139,10 @@ class Counted:
     refusals: list[Charge | None]
     states: Mapping[Window, State]
     charges: Mapping[Window, Charge]
+
+    @property
+    def rooms(self) -> Rooms:
+        return {window: charge.limit.amount - self.states[window].used for window, charge in self.charges.items()}
 
 
 def count(requests: Sequence[Sequence[Charge]]) -> Counted:

@@ -13,9 +13,11 @@ from spool import intake, leases, statements
 from spool.models import Attempt, Entry, ReceivedBounce, Status
 from tests.support.messages import a_recipient, a_submission
 from tests.throttling.conftest import ANN, FAR, HERE, Throttled
-from throttling import stages, tasks
+from throttling import leeway, stages, tasks, windows
 from throttling.deciding import decide
 from throttling.models import HeldEntry, Passage, ThrottleEvent, ThrottleSettings
+from throttling.subjects import Subject, SubjectKind
+from throttling.windows import Window
 
 BEN = f"ben@{HERE}"
 BOB = f"bob@{FAR}"
@@ -130,6 +132,54 @@ class TestDelay:
         tasks.sweep()
         throttled.spool.work()
         assert Entry.objects.count() == 0
+
+
+class TestFarFromTheLimit:
+    """What goes is counted a moment later, in the passes' own time, and exactly."""
+
+    @staticmethod
+    def used() -> int:
+        window = Window(Subject(SubjectKind.USER, ANN), Metric.MESSAGES)
+        return windows.look([window])[window].used
+
+    def test_most_batches_ask_nothing_and_all_is_counted_once(
+        self, throttled: Throttled, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        asked: list[int] = []
+        monkeypatch.setattr(stages, "decide", lambda batch, *rest: asked.append(len(batch)) or decide(batch, *rest))
+        throttled.limit(messages_per_hour=1_000_000)
+        throttled.send(350)
+        throttled.spool.work()
+        assert len(throttled.spool.peer.taken) == Passage.objects.count() == 350
+        assert sum(asked) <= 150, "no more than what came before anything was known"
+        assert self.used() == 350
+
+    def test_the_limit_is_exact_when_it_comes_near(self, throttled: Throttled) -> None:
+        throttled.limit(messages_per_hour=300)
+        throttled.send(340)
+        throttled.spool.work()
+        assert len(throttled.spool.peer.taken) == 300
+        assert [entry.subject for entry in throttled.held()] == subjects(*range(300, 340))
+        assert self.used() == 300
+
+    def test_where_something_waits_nothing_goes_without_a_question(self, throttled: Throttled) -> None:
+        throttled.limit(messages_per_hour=2)
+        throttled.send(3)
+        throttled.spool.work()
+        throttled.limit(messages_per_hour=1_000_000)
+        throttled.forget()
+        throttled.send(250)
+        throttled.spool.work()
+        assert len(throttled.held()) == 251, "all of them stay behind the one that waits"
+
+    def test_what_is_owed_when_a_pass_ends_is_counted(
+        self, throttled: Throttled, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(leeway, "COUNTED_WITHIN_SECONDS", 3600.0)
+        throttled.limit(messages_per_hour=1_000_000)
+        throttled.send(250)
+        throttled.spool.work()
+        assert self.used() == 250
 
 
 class TestRecordOnly:
