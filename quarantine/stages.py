@@ -10,8 +10,8 @@ from typing import Final
 
 from django.db import Error as DatabaseError
 
-from quarantine import counting, remembering, taking, verdicts
-from quarantine.counting import Tallies
+from quarantine import remembering, taking, verdicts
+from quarantine.counting import Gathering, Tallies
 from quarantine.engines.answers import Said
 from quarantine.engines.examined import Examined
 from quarantine.engines.scanner import VirusScanner, scanners_for
@@ -19,7 +19,7 @@ from quarantine.forged import forged_in
 from quarantine.models.antispam import AntispamSettings
 from quarantine.models.antivirus import AntivirusSettings
 from quarantine.models.check import Check, current_checks
-from quarantine.models.item import ItemKind, Pardon
+from quarantine.models.item import ItemKind
 from quarantine.room import Room
 from quarantine.scanning import Ruling, Scan, scan, unanswered
 from quarantine.spam import Findings, Judgement, Level, ask, weigh
@@ -27,6 +27,7 @@ from quarantine.taking import Caught
 from quarantine.treating import choices_of, treat
 from quarantine.trusting import trusted_of
 from security import lists as security_lists
+from spool import statements
 from spool.envelope import LeasedEntry
 from spool.models.entry import Direction, Origin, Status
 from spool.stages import Stage, StageContext, Taken, Verdict, WaitUntil
@@ -47,6 +48,7 @@ class VirusCheck(Stage):
 
     def __init__(self) -> None:
         self._settings = AntivirusSettings()
+        self._counts = Gathering()
         self._scanners: list[VirusScanner] = []
 
     def prepare(self) -> bool:
@@ -62,7 +64,7 @@ class VirusCheck(Stage):
     async def run(self, batch: Sequence[LeasedEntry], context: StageContext) -> Mapping[int, Verdict]:
         ids, since = [entry.id for entry in batch], self._settings.scan_again_since
         passing = await context.in_database(
-            lambda: pardons(ids, ItemKind.VIRUS) | remembering.known(ItemKind.VIRUS, ids, since).keys()
+            lambda: pardons(ids, ItemKind.VIRUS) | remembering.known(ItemKind.VIRUS, batch, since).keys()
         )
         entries = [entry for entry in batch if entry.id not in passing]
         scans = await self._scan_all(entries)
@@ -81,8 +83,12 @@ class VirusCheck(Stage):
         }
         days = self._settings.keep_days
         verdicts |= await quarantine(caught, context, days, Status.VIRUS_CHECK)
-        await count(_tallied(scans), context)
+        _tally_scans(self._counts.tallies, scans)
+        self._counts.write_soon(context)
         return verdicts
+
+    async def close(self) -> None:
+        self._counts.write_now()
 
     def remember(self, entries: Sequence[LeasedEntry]) -> None:
         remembering.write(ItemKind.VIRUS, entries)
@@ -119,6 +125,7 @@ class SpamCheck(Stage):
 
     def __init__(self) -> None:
         self._settings = AntispamSettings()
+        self._counts = Gathering()
         self._inbound: list[Check] = []
         self._outbound: list[Check] = []
 
@@ -157,8 +164,12 @@ class SpamCheck(Stage):
         answers = await quarantine(caught, context, self._settings.keep_days, Status.SPAM_CHECK)
         answers |= await delete(deleted, context)
         fresh = [found for entry, found in zip(entries, judgements, strict=True) if entry.id not in known]
-        await count(_points(fresh), context)
+        _tally_judgements(self._counts.tallies, fresh)
+        self._counts.write_soon(context)
         return answers
+
+    async def close(self) -> None:
+        self._counts.write_now()
 
     def remember(self, entries: Sequence[LeasedEntry]) -> None:
         remembering.write(ItemKind.SPAM, entries)
@@ -170,8 +181,8 @@ class SpamCheck(Stage):
         for name, findings in verdicts.take(list(new)).items():
             known[new[name].id] = findings
             remembering.note(new[name], ItemKind.SPAM, now, findings)
-        waited = [entry.id for entry in batch if entry.id not in known]
-        kept = remembering.known(ItemKind.SPAM, waited, self._settings.scan_again_since)
+        others = [entry for entry in batch if entry.id not in known]
+        kept = remembering.known(ItemKind.SPAM, others, self._settings.scan_again_since)
         return known | {number: Findings.from_json(findings) for number, findings in kept.items()}
 
     async def _treat(self, inbound: Sequence[tuple[LeasedEntry, Judgement]], context: StageContext) -> list[Caught]:
@@ -260,12 +271,10 @@ async def delete(caught: Sequence[Caught], context: StageContext) -> dict[int, V
     return {one.entry_id: Taken() for one in caught}
 
 
-def _points(judgements: Sequence[Judgement | None]) -> Tallies:
-    tallies = Tallies()
+def _tally_judgements(tallies: Tallies, judgements: Sequence[Judgement | None]) -> None:
     for judgement in judgements:
         for one in judgement.results if judgement else ():
             tallies[one.check].add(hit=one.points > 0, failed=one.failed, seconds=one.seconds, error=one.text)
-    return tallies
 
 
 def _held_until(entry: LeasedEntry, context: StageContext) -> datetime:
@@ -274,8 +283,14 @@ def _held_until(entry: LeasedEntry, context: StageContext) -> datetime:
 
 def pardons(entry_ids: Sequence[int], kind: ItemKind) -> set[int]:
     """Those of the entries that were resent past this check."""
-    found = Pardon.objects.filter(entry_id__in=entry_ids, kind=kind)
-    return set(found.values_list("entry_id", flat=True))
+    if not entry_ids:
+        return set()
+    clause, parameters = statements.id_list(entry_ids)
+    found = statements.execute(
+        f"SELECT entry_id FROM quarantine_pardon WHERE entry_id {clause} AND kind = %s",  # noqa: S608
+        [*parameters, kind.value],
+    )
+    return {row[0] for row in found.fetchall()}
 
 
 async def quarantine(
@@ -294,22 +309,10 @@ async def quarantine(
     return {one.entry_id: Taken() for one in caught}
 
 
-async def count(tallies: Tallies, context: StageContext) -> None:
-    """Write the statistics down; nothing waits for them."""
-    if not tallies:
-        return
-    try:
-        await context.in_database(lambda: counting.write_down(tallies, context.now))
-    except DatabaseError as error:
-        log.warning("what the scanners did could not be counted: %s", error)
-
-
-def _tallied(scans: Sequence[Scan]) -> Tallies:
-    tallies = Tallies()
+def _tally_scans(tallies: Tallies, scans: Sequence[Scan]) -> None:
     for one in scans:
         for answer in one.answers:
             failed = answer.said is Said.FAILED
             tallies[answer.engine].add(
                 hit=answer.said is Said.INFECTED, failed=failed, seconds=answer.seconds, error=answer.text
             )
-    return tallies

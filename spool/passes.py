@@ -269,6 +269,7 @@ class Pass:
 
     def _leave_for_later(self, write: Callable[[], None]) -> None:
         self._later.append(write)
+        self._event.set()
 
     def _delivered(self, report: DeliveryReport) -> None:
         self._finished.append(report)
