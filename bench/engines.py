@@ -1,41 +1,69 @@
 """A scanner and a spam engine that answer after so many milliseconds, and do nothing else: what waiting costs.
 
+They share the cores with what is measured, and so take as little of them as they can.
+
 python -m bench.engines CLAMD_PORT SPAMD_PORT MILLISECONDS
 """
 
 from __future__ import annotations
 
 import asyncio
-import struct
+import functools
 import sys
 
 
-async def _clamd(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, seconds: float) -> None:
-    await reader.readuntil(b"\0")
-    while size := struct.unpack("!L", await reader.readexactly(4))[0]:
-        await reader.readexactly(size)
-    await asyncio.sleep(seconds)
-    writer.write(b"stream: OK\0")
-    await _close(writer)
+class _Engine(asyncio.Protocol):
+    """One connection: the question, and after a while the answer."""
+
+    answer = b""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._transport: asyncio.Transport
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+
+    def _asked(self) -> None:
+        asyncio.get_running_loop().call_later(self._seconds, self._say)
+
+    def _say(self) -> None:
+        self._transport.write(self.answer)
+        self._transport.close()
 
 
-async def _spamd(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, seconds: float) -> None:
-    await reader.read()
-    await asyncio.sleep(seconds)
-    writer.write(b"SPAMD/1.1 0 EX_OK\r\nContent-length: 0\r\nSpam: False ; 0.0 / 5.0\r\n\r\n")
-    await _close(writer)
+class _Clamd(_Engine):
+    """clamd's INSTREAM: chunks with their lengths, the last of length 0."""
+
+    answer = b"stream: OK\0"
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(seconds)
+        self._tail = b""
+
+    def data_received(self, data: bytes) -> None:
+        self._tail = (self._tail + data)[-4:]
+        # The messages of benchmarks are text: nothing else in them looks like that.
+        if self._tail == b"\0\0\0\0":
+            self._asked()
 
 
-async def _close(writer: asyncio.StreamWriter) -> None:
-    await writer.drain()
-    writer.close()
+class _Spamd(_Engine):
+    """spamd: a question is whole when the other end says that nothing follows."""
+
+    answer = b"SPAMD/1.1 0 EX_OK\r\nContent-length: 0\r\nSpam: False ; 0.0 / 5.0\r\n\r\n"
+
+    def eof_received(self) -> bool:
+        self._asked()
+        return True
 
 
 async def _serve(clamd_port: int, spamd_port: int, seconds: float) -> None:
-    clamd = await asyncio.start_server(lambda r, w: _clamd(r, w, seconds), "127.0.0.1", clamd_port, backlog=1000)
-    spamd = await asyncio.start_server(lambda r, w: _spamd(r, w, seconds), "127.0.0.1", spamd_port, backlog=1000)
-    async with clamd, spamd:
-        await asyncio.gather(clamd.serve_forever(), spamd.serve_forever())
+    loop = asyncio.get_running_loop()
+    for kind, port in ((_Clamd, clamd_port), (_Spamd, spamd_port)):
+        await loop.create_server(functools.partial(kind, seconds), "127.0.0.1", port, backlog=1000)
+    await asyncio.Event().wait()
 
 
 if __name__ == "__main__":

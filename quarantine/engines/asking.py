@@ -11,6 +11,7 @@ import ipaddress
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import lru_cache
 from typing import Final
 
 from quarantine.models.addresses import ServerAddress
@@ -82,11 +83,20 @@ async def exchange(server: ServerAddress, head: bytes, content: bytes, most_byte
 async def _open(server: ServerAddress) -> socket.socket:
     if server.path:
         return await _connect(socket.AF_UNIX, server.path)
-    try:
-        version = ipaddress.ip_address(server.host).version
-    except ValueError:
+    family = _family_of(server.host)
+    if family is None:
         return await _open_by_name(server)
-    return await _connect(socket.AF_INET if version == 4 else socket.AF_INET6, (server.host, server.port))
+    return await _connect(family, (server.host, server.port))
+
+
+@lru_cache(100)
+def _family_of(host: str) -> socket.AddressFamily | None:
+    """None for a name."""
+    try:
+        version = ipaddress.ip_address(host).version
+    except ValueError:
+        return None
+    return socket.AF_INET if version == 4 else socket.AF_INET6
 
 
 async def _open_by_name(server: ServerAddress) -> socket.socket:

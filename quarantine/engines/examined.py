@@ -52,12 +52,15 @@ class Examined:
     # The whole message, where it has no file yet.
     held: bytes | None = None
     _shared: dict[str, asyncio.Future[Any]] = field(default_factory=dict)
+    _told: dict[str, Any] = field(default_factory=dict)
 
     @cached_property
     def head(self) -> bytes:
         """The header lines. Raises FileNotFoundError."""
         if self.held is not None:
             return split_header(self.held[:HEAD_BYTES])[0]
+        if self.is_small and self.content is not None:
+            return split_header(self.content)[0]
         with self.path.open("rb") as file:
             return split_header(file.read(HEAD_BYTES))[0]
 
@@ -89,6 +92,8 @@ class Examined:
 
     async def once(self, name: str, work: Callable[[], Any]) -> Any:
         """What the coroutine `work()` gives, asked for but once for all checks that want it."""
+        if name in self._told:
+            return self._told[name]
         if name not in self._shared:
             self._shared[name] = asyncio.ensure_future(work())
         # One check that gives up must not take the answer from the others.
@@ -97,11 +102,12 @@ class Examined:
     def tell(self, name: str, answer: Any) -> None:
         """Have `once` give this answer, which was known without asking."""
         if name not in self._shared:
-            self._shared[name] = asyncio.get_running_loop().create_future()
-            self._shared[name].set_result(answer)
+            self._told[name] = answer
 
     def known(self, name: str) -> Any:
         """What `once` has found out under this name, or None when it has not come to that."""
+        if name in self._told:
+            return self._told[name]
         future = self._shared.get(name)
         if future is None or not future.done() or future.cancelled() or future.exception() is not None:
             return None

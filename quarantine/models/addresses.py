@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from django.core.exceptions import ValidationError
@@ -25,6 +26,7 @@ class ServerAddress:
         return self.path or f"{host}:{self.port}"
 
 
+@lru_cache(100)
 def parse_server(text: str) -> ServerAddress:
     """One address. Raises ValidationError."""
     if text.startswith("/"):
