@@ -11,6 +11,7 @@ from typing import Any
 from redis.exceptions import RedisError
 from rq import SimpleWorker
 
+from mailspool import garbage
 from spool import doorbell, passes
 
 log = logging.getLogger(__name__)
@@ -38,6 +39,7 @@ class PassWorker(SimpleWorker):
     """`manage.py rqworker mail --worker-class spool.worker.PassWorker`."""
 
     def work(self, *args: Any, **kwargs: Any) -> bool:
+        garbage.settle()
         stop = threading.Event()
         kind = ",".join(queue.name for queue in self.queues)
         key = f"mailspool:worker:{kind}:{socket.gethostname()}:{os.getpid()}"

@@ -5,6 +5,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
+from mailspool import garbage
 from spool.smtpd.committer import Committer
 from spool.smtpd.server import serve
 
@@ -15,6 +16,7 @@ class Command(BaseCommand):
     help = "Take mail in by SMTP, submission and implicit-TLS submission."
 
     def handle(self, *args: Any, **options: Any) -> None:
+        garbage.settle()
         try:
             committer = Committer()
             committer.start()
