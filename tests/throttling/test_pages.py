@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from html import unescape
 from typing import Any
 
@@ -15,23 +14,12 @@ from accounts import actions as accounts_actions
 from accounts.models import Metric, Role, Status, User
 from spool.models import Entry
 from tests.console.conftest import administrator
-from tests.support.messages import a_submission
-from tests.support.spool_states import take_in
-from throttling.models import HeldEntry, ThrottleEvent, ThrottleSettings
+from tests.throttling.made import ANN, an_event, some_held
+from throttling.models import ThrottleEvent, ThrottleSettings
 
 __all__ = ["administrator"]
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("redis", "home")]
 PREFIX = "admin:throttling_throttleevent_"
-ANN = "ann@example.org"
-
-
-def an_event(name: str = ANN, kind: str = "user", metric: str = "messages", **fields: Any) -> ThrottleEvent:
-    now = timezone.now()
-    values: dict[str, Any] = {
-        "action": "delay", "amount": 100, "used": 100, "since": now, "last": now, "until": now + timedelta(hours=1),
-        "domain": name.rpartition("@")[2] if kind != "ip" else "",
-    }  # fmt: skip
-    return ThrottleEvent.objects.create(kind=kind, name=name, metric=metric, **{**values, **fields})
 
 
 @pytest.fixture
@@ -41,23 +29,6 @@ def ann() -> User:
     user.set_unusable_password()
     user.save()
     return user
-
-
-def a_held(count: int = 2) -> list[Entry]:
-    entries = []
-    for number in range(count):
-        submission = a_submission(ANN, "bob@example.net", subject=f"Held {number}")
-        submission.envelope.auth_user = ANN
-        entries += take_in(submission)
-    now = timezone.now()
-    Entry.objects.filter(pk__in=[entry.pk for entry in entries]).update(
-        status="throttled", due_at=now + timedelta(hours=1), last_error="why"
-    )
-    for entry in entries:
-        HeldEntry.objects.create(
-            entry_id=entry.pk, kind="user", name=ANN, metric="messages", cost=1, since=now, until=now
-        )
-    return entries
 
 
 def page(client: Client, name: str, **query: str) -> str:
@@ -75,7 +46,7 @@ def test_throttled_users_shows_every_column_and_where_the_messages_are(administr
     an_event("news@example.org", "list", "recipients", used=90)
     an_event("192.0.2.7", "ip", "bandwidth", amount=10 * 1024 * 1024, used=5 * 1024 * 1024, action="reject")
     an_event("example.org", "domain")
-    a_held()
+    some_held(2)
     text = page(administrator, "users")
     for part in (
         "User", "Domain", "Reason", "Action", "Use of the limit", "Held", "Date", "Ends", ANN, "Mailing list",
@@ -138,7 +109,7 @@ def test_pages_follow_one_another(administrator: Client) -> None:
 
 def test_released_messages_are_due_and_the_event_is_history(administrator: Client, ann: User) -> None:
     event = an_event()
-    entries = a_held(2)
+    entries = some_held(2)
     asked = administrator.get(reverse(f"{PREFIX}act", args=["release", event.pk])).content.decode()
     assert "2 held messages go now" in asked
     answer = act(administrator, "release", event)

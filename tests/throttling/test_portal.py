@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from datetime import timedelta
 from html import unescape
 from typing import Any
 
@@ -14,13 +13,12 @@ from django.utils import timezone
 
 from accounts import actions as accounts_actions
 from accounts.models import MailingList, Role, User
-from spool.models import AuditEvent, Entry
-from tests.support.messages import a_submission
-from tests.support.spool_states import take_in
-from throttling.models import HeldEntry, ThrottleEvent
+from spool.models import AuditEvent
+from tests.throttling.made import ANN, an_event, some_held
+from throttling.models import ThrottleEvent
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("redis", "home")]
-ANN, BOSS, ROOT, NEWS = "ann@example.org", "boss@example.org", "root@example.org", "news@example.org"
+BOSS, ROOT, NEWS = "boss@example.org", "root@example.org", "news@example.org"
 ELSEWHERE = "eve@example.net"
 
 
@@ -37,28 +35,6 @@ def people() -> None:
         user.set_unusable_password()
         user.save()
     accounts_actions.change(accounts_actions.add_list(NEWS, []), recipients_per_hour=50)
-
-
-def an_event(name: str = ANN, kind: str = "user", metric: str = "messages", **fields: Any) -> ThrottleEvent:
-    now = timezone.now()
-    values: dict[str, Any] = {
-        "action": "delay", "amount": 100, "used": 100, "since": now, "last": now,
-        "until": now + timedelta(minutes=40, seconds=30),
-        "domain": name.rpartition("@")[2],
-    }  # fmt: skip
-    return ThrottleEvent.objects.create(kind=kind, name=name, metric=metric, **{**values, **fields})
-
-
-def a_held(user: str = ANN) -> Entry:
-    submission = a_submission(user, "bob@far.test")
-    submission.envelope.auth_user = user
-    (entry,) = take_in(submission)
-    later = timezone.now() + timedelta(minutes=40)
-    Entry.objects.filter(pk=entry.pk).update(status="throttled", due_at=later, next_attempt=later)
-    HeldEntry.objects.create(
-        entry_id=entry.pk, kind="user", name=user, metric="messages", cost=1, since=timezone.now(), until=later
-    )
-    return entry
 
 
 def browser(email: str) -> Client:
@@ -86,7 +62,7 @@ def test_an_administrator_sees_the_throttled_of_the_domain_with_use_held_mail_an
     an_event(NEWS, "list", "recipients", amount=50, used=40)
     an_event("example.org", "domain", "bounces", amount=5, used=7, action="reject")
     an_event(ELSEWHERE)
-    a_held()
+    some_held()
     shown = listed()
     for part in (
         "Throttled Users", ANN, "100 of 100", NEWS, "Mailing list", "40 of 50", "80 %", "The whole domain", "7 of 5",
@@ -105,7 +81,7 @@ def test_what_is_over_stands_below_with_who_released_it() -> None:
 
 
 def test_held_mail_is_released_and_it_is_written_down_who_did() -> None:
-    event, entry = an_event(), a_held()
+    event, [entry] = an_event(), some_held()
     asked = text(browser(BOSS).get(reverse("portal:throttled_act", args=["release", event.pk])))
     assert "1 held message goes now" in asked
     entry.refresh_from_db()
@@ -155,7 +131,7 @@ def test_what_is_not_theirs_is_not_there(verb: str, name: str, kind: str) -> Non
 
 def test_users_get_to_none_of_it_but_see_their_own() -> None:
     event = an_event()
-    a_held()
+    some_held()
     ann = browser(ANN)
     assert ann.get(reverse("portal:throttled")).status_code == 403
     assert act("release", event, ANN).status_code == 403

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-from typing import Any
-
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from django.utils import timezone
@@ -14,22 +11,10 @@ from accounts import actions as accounts_actions
 from accounts.models import User
 from spool.models import Entry
 from tests.console.browser.conftest import Console
-from tests.support.messages import a_submission
-from tests.support.spool_states import take_in
-from throttling.models import HeldEntry, ThrottleEvent
+from tests.throttling.made import ANN, an_event, some_held
 
 USERS, DOMAINS = "/admin/throttling/throttleevent/users/", "/admin/throttling/throttleevent/domains/"
 HISTORY = "/admin/throttling/throttleevent/"
-ANN = "ann@example.org"
-
-
-def over_the_limit(name: str = ANN, kind: str = "user", **fields: Any) -> ThrottleEvent:
-    now = timezone.now()
-    values: dict[str, Any] = {
-        "metric": "messages", "action": "delay", "amount": 100, "used": 100, "since": now, "last": now,
-        "until": now + timedelta(minutes=40), "domain": name.rpartition("@")[2],
-    }  # fmt: skip
-    return ThrottleEvent.objects.create(kind=kind, name=name, **{**values, **fields})
 
 
 def ann_with_held_mail() -> Entry:
@@ -37,20 +22,13 @@ def ann_with_held_mail() -> Entry:
     user = User(email=ANN, domain=domain, messages_per_hour=100)
     user.set_unusable_password()
     user.save()
-    submission = a_submission(ANN, "bob@example.net")
-    submission.envelope.auth_user = ANN
-    (entry,) = take_in(submission)
-    later = timezone.now() + timedelta(minutes=40)
-    Entry.objects.filter(pk=entry.pk).update(status="throttled", due_at=later, next_attempt=later)
-    HeldEntry.objects.create(
-        entry_id=entry.pk, kind="user", name=ANN, metric="messages", cost=1, since=timezone.now(), until=later
-    )
+    [entry] = some_held()
     return entry
 
 
 def test_a_throttled_user_is_seen_and_released(console: Console) -> None:
     entry = ann_with_held_mail()
-    over_the_limit()
+    an_event()
     page = console.open(USERS)
     row = page.locator(".mt-row")
     expect(row).to_contain_text(ANN)
@@ -74,7 +52,7 @@ def test_a_throttled_user_is_seen_and_released(console: Console) -> None:
 
 def test_a_limit_is_raised_after_a_number_that_was_too_small(console: Console) -> None:
     ann_with_held_mail()
-    over_the_limit()
+    an_event()
     page = console.open(USERS)
     page.get_by_role("button", name="Raise limit").click()
     dialog = page.locator("#confirm")
@@ -89,7 +67,7 @@ def test_a_limit_is_raised_after_a_number_that_was_too_small(console: Console) -
 
 def test_a_domain_is_released_from_its_tab(console: Console) -> None:
     accounts_actions.add_domain("example.org", bounces_per_hour=5)
-    over_the_limit("example.org", "domain", metric="bounces", amount=5, used=6, domain="example.org")
+    an_event("example.org", "domain", metric="bounces", amount=5, used=6, domain="example.org")
     page = console.open(DOMAINS)
     expect(page.locator(".mt-row")).to_contain_text("Bounces Received")
     page.get_by_role("button", name="Release now").click()
@@ -101,9 +79,9 @@ def test_a_domain_is_released_from_its_tab(console: Console) -> None:
 @pytest.mark.parametrize("width", [1440, 390])
 def test_the_pages_are_accessible_and_fit(console: Console, width: int, dark: bool) -> None:
     ann_with_held_mail()
-    over_the_limit()
-    over_the_limit("a-list-with-a-very-long-name-that-goes-on@mailing.lists.example.org", "list", used=85)
-    over_the_limit("example.org", "domain", action="reject")
+    an_event()
+    an_event("a-list-with-a-very-long-name-that-goes-on@mailing.lists.example.org", "list", used=85)
+    an_event("example.org", "domain", action="reject")
     page = console.page
     page.set_viewport_size({"width": width, "height": 900})
     page.emulate_media(color_scheme="dark" if dark else "light")
