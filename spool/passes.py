@@ -284,10 +284,10 @@ class Pass:
         await self._deliveries.close(DRAIN_SECONDS)
         for task in list(self._tasks):
             task.cancel()
-        for stage in self._stages:
-            await stage.close()
         while self._finished or self._failed or self._resting:
             await self._round(0)
+        for stage in self._stages:
+            await stage.close()
         if self._later:
             await self._round(0)
         if self._working:
