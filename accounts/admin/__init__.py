@@ -1,5 +1,6 @@
 """The accounts in the console, a module for each subject. `User.is_staff` lets in system administrators only."""
 
+import django.contrib.auth.admin  # noqa: F401 (it registers Group)
 from django.contrib import admin
 from django.contrib.auth.models import Group
 
@@ -7,5 +8,5 @@ from accounts.admin import aliases, defaults, domains, lists, users
 
 __all__ = ["aliases", "defaults", "domains", "lists", "users"]
 
-# django.contrib.auth, which is loaded before this, registers it. Here a role says what somebody may do: no group does.
+# Whichever of the two was loaded first. Here roles say what somebody may do, and groups nothing.
 admin.site.unregister(Group)

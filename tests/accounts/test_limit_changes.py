@@ -155,7 +155,8 @@ def test_what_a_domain_gives_new_users_is_written_down_wherever_it_is_changed() 
     inline = {f"user_defaults-0-{name}": value for name, value in model_to_dict(UserDefaults.load()).items()}
     inline |= {"user_defaults-TOTAL_FORMS": 1, "user_defaults-INITIAL_FORMS": 0}
     inline["user_defaults-0-messages_per_hour"] = 70
-    saved(browser(ROOT), Domain.objects.get(), **{**inline, "user_defaults-0-id": "", "user_defaults-0-domain": 1})
+    here = Domain.objects.get()
+    saved(browser(ROOT), here, **{**inline, "user_defaults-0-id": "", "user_defaults-0-domain": here.pk})
     form = {**model_to_dict(DomainUserDefaults.objects.get(), exclude=["id", "domain"]), "messages_per_hour": 500}
     assert browser(CHIEF).post(reverse("portal:defaults"), {**form, "do": "save"}).status_code == 302
     removed = {**inline, "user_defaults-INITIAL_FORMS": 1, "user_defaults-0-DELETE": "on"}
