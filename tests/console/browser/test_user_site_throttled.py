@@ -12,7 +12,8 @@ from playwright.sync_api import expect
 from accounts import actions as accounts_actions
 from accounts.models import Role, User
 from tests.console.browser.conftest import Console
-from tests.console.browser.test_throttling import ANN, ann_with_held_mail, over_the_limit
+from tests.console.browser.test_throttling import ann_with_held_mail
+from tests.throttling.made import ANN, an_event
 
 PAGE = "/me/domain/throttled/"
 
@@ -35,7 +36,7 @@ def the_domains_administrator() -> User:
 
 def test_an_administrator_of_a_domain_raises_a_limit_and_releases(console: Console) -> None:
     entry = ann_with_held_mail()
-    over_the_limit()
+    an_event()
     log_in_as(console, the_domains_administrator())
     page = console.open("/me/")
     page.get_by_role("link", name="Throttled Users").click()
@@ -63,10 +64,10 @@ def test_an_administrator_of_a_domain_raises_a_limit_and_releases(console: Conso
 @pytest.mark.parametrize("width", [1440, 390])
 def test_the_pages_are_accessible_and_fit(console: Console, width: int, dark: bool) -> None:
     ann_with_held_mail()
-    event = over_the_limit()
-    over_the_limit("a-list-with-a-very-long-name-that-goes-on-and-on-and-on@example.org", "list", used=85)
-    over_the_limit("example.org", "domain", action="reject", domain="example.org")
-    over_the_limit("ben@example.org", ended=timezone.now(), ended_by="chief@example.org")
+    event = an_event()
+    an_event("a-list-with-a-very-long-name-that-goes-on-and-on-and-on@example.org", "list", used=85)
+    an_event("example.org", "domain", action="reject", domain="example.org")
+    an_event("ben@example.org", ended=timezone.now(), ended_by="chief@example.org")
     page = console.page
     page.set_viewport_size({"width": width, "height": 900})
     page.emulate_media(color_scheme="dark" if dark else "light")
