@@ -17,11 +17,9 @@ from quarantine.models.scanned import Scanned
 from quarantine.spam import Findings
 from spool import statements
 from spool.envelope import LeasedEntry
-from spool.models.entry import Entry, Status
+from spool.models.entry import ON_THEIR_WAY, Entry
 
 CHUNK: Final = 5_000
-# What has not come to rest yet has one of these.
-_ON_THEIR_WAY: Final = (Status.LOCAL_DELIVERY, Status.REMOTE_DELIVERY)
 
 
 def note(entry: LeasedEntry, kind: ItemKind, at: datetime, findings: Findings | None = None) -> None:
@@ -44,7 +42,7 @@ def write(kind: ItemKind, entries: Sequence[LeasedEntry]) -> None:
 
 def known(kind: ItemKind, entries: Sequence[LeasedEntry], since: datetime | None) -> dict[int, Any]:
     """What is known of those of the entries that were checked `since` then, or ever. One query, none for new mail."""
-    waited = [entry.id for entry in entries if entry.attempts or entry.status not in _ON_THEIR_WAY]
+    waited = [entry.id for entry in entries if entry.attempts or entry.status not in ON_THEIR_WAY]
     if not waited:
         return {}
     rows = Scanned.objects.filter(entry_id__in=waited, kind=kind)

@@ -26,7 +26,7 @@ from redis.exceptions import RedisError
 from spool import doorbell, leases
 from spool.delivery.deliveries import Deliveries
 from spool.envelope import DeliveryReport, LeasedEntry
-from spool.models.entry import Status
+from spool.models.entry import ON_THEIR_WAY, Status
 from spool.rounds import Failure, Round, Rounds
 from spool.stages import Stage, StageContext, WaitUntil, load_stages
 
@@ -45,7 +45,6 @@ SLOW_SECONDS = 0.5
 LARGE_BYTES = 1_000_000
 # Entries in work are at most this many times "deliveries at once", when most of them wait for dead hosts.
 MOST_PARKED = 10
-_ON_THEIR_WAY = (Status.LOCAL_DELIVERY, Status.REMOTE_DELIVERY)
 
 _database = ThreadPoolExecutor(1, thread_name_prefix="database")
 _ear = ThreadPoolExecutor(1, thread_name_prefix="doorbell")
@@ -219,7 +218,7 @@ class Pass:
                 if wanted:
                     gone = await self._through(stage, wanted, context)
                     left = [entry for entry in left if entry.id not in gone]
-            if seen := [entry for entry in left if entry.id in self._seen or entry.status not in _ON_THEIR_WAY]:
+            if seen := [entry for entry in left if entry.id in self._seen or entry.status not in ON_THEIR_WAY]:
                 await self._mark(seen, None)
         finally:
             self._in_stages -= len(entries)

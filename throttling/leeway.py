@@ -33,7 +33,6 @@ class _Known:
     share: float = 0.0
     owed: int = 0
     flying: int = 0
-    is_owing: bool = False
 
 
 class Leeway:
@@ -41,40 +40,40 @@ class Leeway:
 
     def __init__(self) -> None:
         self._windows: dict[Window, _Known] = {}
-        self._owing: list[tuple[_Known, Charge]] = []
+        self._owing: dict[Window, Charge] = {}
 
     def lets(self, question: Sequence[Charge]) -> bool:
         """Whether a message, or all of some, may go before they are counted; then they are owed."""
         now = time.monotonic()
-        found: list[tuple[_Known, Charge]] = []
+        taken: list[tuple[Window, _Known, Charge]] = []
         for charge in question:
-            known = self._windows.get(Window(charge.subject, charge.limit.metric))
+            window = Window(charge.subject, charge.limit.metric)
+            known = self._windows.get(window)
             if known is None or known.until < now or known.owed + known.flying + charge.cost > known.share:
-                for earlier, taken in found:
-                    earlier.owed -= taken.cost
+                for _, earlier, given_back in taken:
+                    earlier.owed -= given_back.cost
                 return False
             known.owed += charge.cost
-            found.append((known, charge))
-        for known, charge in found:
-            if not known.is_owing:
-                known.is_owing = True
-                self._owing.append((known, charge))
+            taken.append((window, known, charge))
+        for window, _, charge in taken:
+            self._owing.setdefault(window, charge)
         return True
 
     def settle(self) -> tuple[Charge, ...]:
         """What is owed: to be counted now."""
-        owing, self._owing = self._owing, []
+        owing, self._owing = self._owing, {}
         owed = []
-        for known, charge in owing:
+        for window, charge in owing.items():
+            known = self._windows[window]
             # It has gone: nothing can be enforced any more.
             owed.append(charge._replace(cost=known.owed, enforced=False))
-            known.flying, known.owed, known.is_owing = known.flying + known.owed, 0, False
+            known.flying, known.owed = known.flying + known.owed, 0
         return tuple(owed)
 
     def heard(self, rooms: Rooms) -> None:
         """How much room there is, with everything counted that was asked or settled before."""
         if len(self._windows) > _MOST_KEPT:
-            self._windows = {window: known for window, known in self._windows.items() if known.is_owing}
+            self._windows = {window: known for window, known in self._windows.items() if window in self._owing}
         until = time.monotonic() + KNOWN_SECONDS
         for window, room in rooms.items():
             known = self._windows.setdefault(window, _Known())

@@ -36,6 +36,10 @@ class Status(models.TextChoices):
     WAITING = "waiting", "Waiting to Deliver"
 
 
+# What an entry has that a worker took up, and that has not come to rest since.
+ON_THEIR_WAY = (Status.LOCAL_DELIVERY, Status.REMOTE_DELIVERY)
+
+
 class Origin(models.TextChoices):
     """By which door a message came."""
 
