@@ -360,6 +360,8 @@ class TestSenders:
             shown = text(client.get(path, {"auth-user": user}))
             assert shown.count('class="cells"') == 1
             assert "sales@example.org" in shown
+        sent_by("ann@example.net")
+        assert text(client.get(path, {"auth-user": "ann@example.net"})).count('class="cells"') == 0
 
     def test_other_conditions_are_passed_over_and_wrong_ones_explained(self) -> None:
         sent_by("ann@example.org")

@@ -44,6 +44,12 @@ def browser_context_args() -> dict[str, Any]:
     return {"viewport": {"width": 1440, "height": 900}}
 
 
+def serious_violations(page: Page, within: str) -> list[dict[str, Any]]:
+    """What axe finds in that part of the page, and calls serious or critical."""
+    found = Axe().run(page, context=[[within]]).response["violations"]
+    return [one for one in found if one["impact"] in ("serious", "critical")]
+
+
 @dataclass
 class Console:
     """One tab. `misdeeds` are dialogs, script errors, breaches of the page's policy and requests to other hosts.
@@ -71,12 +77,8 @@ class Console:
         page = self.open(path)
         page.wait_for_load_state("networkidle")
         # Only what is ours: the sidebar and the header of the console are the admin theme's.
-        found = Axe().run(page, context=[["#me" if path.startswith("/me/") else "#content"]]).response["violations"]
-        problems = [
-            f"{path}: {one['id']} {one['nodes'][0]['html'][:200]}"
-            for one in found
-            if one["impact"] in ("serious", "critical")
-        ]
+        found = serious_violations(page, "#me" if path.startswith("/me/") else "#content")
+        problems = [f"{path}: {one['id']} {one['nodes'][0]['html'][:200]}" for one in found]
         page.set_viewport_size({"width": 390, "height": 844})
         if page.evaluate("document.documentElement.scrollWidth > 390"):
             problems.append(f"{path}: wider than a phone")
