@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 
 from django.db import Error as DatabaseError
@@ -15,10 +16,10 @@ from django.db.models import F, Q
 from django.utils import timezone
 from redis.exceptions import RedisError
 
-from accounts.batches import batched
 from spool import doorbell, leases, statements
 from spool.actions import audit
 from spool.actions.actor import Actor
+from spool.actions.pacing import Pace
 from spool.actions.verb import Context, Refused, Tally
 from spool.actions.verbs import WORKS
 from spool.filters import BadFilter
@@ -28,13 +29,6 @@ from spool.models.bulkjob import OPEN, BulkJob, JobState
 log = logging.getLogger(__name__)
 
 LEASE = timedelta(seconds=60)
-# Mail goes on beside it: a worker works on at most so many entries a second, and rests after each chunk for at least
-# this share of the time that the chunk took.
-MOST_PER_SECOND = 5_000
-REST = 0.1
-# SQLite has one writer at a time: mail waits for each chunk, so they are smaller, and others get as much of the time.
-SQLITE_CHUNK = 100
-SQLITE_REST = 1.0
 _JOB = "spool.tasks.run_bulk_job"
 
 
@@ -111,23 +105,29 @@ def _chunks(job: BulkJob, owner: str, progress: Callable[[BulkJob], None] | None
     if job.cursor == 0 and pace:
         job.total = verb.count(job)
         BulkJob.objects.filter(id=job.id).update(total=job.total)
-    rest = SQLITE_REST if statements.on_sqlite() else REST
-    for ids in _paced(verb.chunks(job)) if pace else verb.chunks(job):
-        started = time.monotonic()
-        context = Context(job.actor, job.event_id, job.id, timezone.now())
-        verb.work(ids, job.parameters, context, lambda tally, last: _advance(job, owner, tally, last))
-        if progress is not None:
-            progress(job)
-        if pace:
-            seconds = time.monotonic() - started
-            time.sleep(max(seconds * rest, len(ids) / MOST_PER_SECOND - seconds))
+    pieces, rest = verb.chunks(job), _no_rest
+    if pace:
+        here = Pace()
+        pieces, rest = here.pieces(pieces), here.rest
+    with statements.many_transactions() if pace and verb.is_repeatable(job.parameters) else _as_usual() as afterwards:
+        for ids in pieces:
+            started = time.monotonic()
+            context = Context(job.actor, job.event_id, job.id, timezone.now())
+            verb.work(ids, job.parameters, context, lambda tally, last: _advance(job, owner, tally, last))
+            working = time.monotonic() - started
+            afterwards()
+            if progress is not None:
+                progress(job)
+            rest(len(ids), working, time.monotonic() - started)
 
 
-def _paced(chunks: Iterable[list[int]]) -> Iterable[list[int]]:
-    """The same in pieces that mail can wait for."""
-    if not statements.on_sqlite():
-        return chunks
-    return (some for ids in chunks for some in batched(ids, SQLITE_CHUNK))
+@contextmanager
+def _as_usual() -> Iterator[Callable[[], None]]:
+    yield lambda: None
+
+
+def _no_rest(count: int, working: float, seconds: float) -> None:
+    """Somebody is waiting for it."""
 
 
 def _advance(job: BulkJob, owner: str, tally: Tally, last: int) -> None:

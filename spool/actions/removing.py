@@ -25,6 +25,7 @@ class Delete(Verb):
     """The message leaves the spool for the trash, from where it can be put back until that is emptied."""
 
     name, label, past = "delete", "Delete", "deleted"
+    chunk = 2_000
     undoable = True
 
     def parameters(self, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -37,6 +38,9 @@ class Delete(Verb):
         )  # fmt: skip
         kept = f"{days} day{'s' if days != 1 else ''}"
         return f"They leave the spool and are not delivered. {told} This can be undone for {kept}."
+
+    def is_repeatable(self, parameters: Mapping[str, Any]) -> bool:
+        return not parameters["bounce"]
 
     def work(self, ids: Sequence[int], parameters: Mapping[str, Any], context: Context, progress: Progress) -> None:
         if not parameters["bounce"]:

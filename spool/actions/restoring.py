@@ -11,6 +11,7 @@ from typing import Any
 from django.db.models import F
 
 from spool import doorbell, trash
+from spool.actions.removing import Delete
 from spool.actions.verb import Context, Progress, Tally, Verb
 from spool.models.audit import AuditEvent
 from spool.models.bulkjob import BulkJob
@@ -44,6 +45,7 @@ class Undo(Verb):
     """Entries go back into the spool as they were: byte for byte, for the recipients that were still open."""
 
     name, label, past = "undo", "Undo", "put back"
+    chunk = 2_000
 
     def chunks(self, job: BulkJob) -> Iterator[list[int]]:
         cursor = job.cursor
@@ -54,6 +56,10 @@ class Undo(Verb):
 
     def count(self, job: BulkJob) -> int:
         return int(_rows(job).count())
+
+    def is_repeatable(self, parameters: Mapping[str, Any]) -> bool:
+        # The file of what was deleted has stayed where it is.
+        return parameters.get("action") == Delete.name
 
     def work(self, ids: Sequence[int], parameters: Mapping[str, Any], context: Context, progress: Progress) -> None:
         def note(restored: trash.Restored) -> None:

@@ -74,6 +74,10 @@ class Verb:
         """How many at a time, where that depends on what is asked for."""
         return self.chunk
 
+    def is_repeatable(self, parameters: Mapping[str, Any]) -> bool:
+        """Whether it changes rows alone, so that a chunk which a power cut took back can simply be done again."""
+        return False
+
     def count(self, job: BulkJob) -> int:
         """How many they are, however long that takes."""
         return self.selects.from_json(job.filter, job.ids).count_all()

@@ -14,8 +14,8 @@ from django.utils import timezone
 from redis import Redis
 from rq import Queue
 
-from spool import doorbell, intake, tasks, trash
-from spool.actions import Actor, cancel, jobs, perform, undo
+from spool import doorbell, intake, statements, tasks, trash
+from spool.actions import Actor, cancel, jobs, pacing, perform, undo
 from spool.actions.removing import Delete
 from spool.actions.restoring import Undo
 from spool.filters import SpoolFilter
@@ -286,17 +286,54 @@ def run_together(functions: Sequence[Callable[[], None]]) -> None:
 
 
 @pytest.mark.sqlite
-def test_on_sqlite_a_job_in_the_background_holds_up_mail_for_a_small_chunk_at_a_time(
-    admin: Actor, many: int, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("mail_can_wait", "sizes"), [(60.0, [4, 8, 8, 8, 2]), (0.0, [4, 4, 4, 4, 4, 4, 4, 2])])
+def test_on_sqlite_a_job_in_the_background_works_on_as_many_at_a_time_as_mail_can_wait_for(
+    admin: Actor, many: int, mail_can_wait: float, sizes: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(jobs, "SQLITE_CHUNK", 4)
+    monkeypatch.setattr(pacing, "SQLITE_SMALLEST", 4)
+    monkeypatch.setattr(pacing, "SQLITE_LARGEST", 8)
+    monkeypatch.setattr(pacing, "SQLITE_SECONDS", mail_can_wait)
     steps: list[Sequence[int]] = []
     monkeypatch.setattr(Delete, "work", _noting(steps, Delete.work))
     perform("delete", ALL, admin, background=True)
     work_off()
-    assert [len(step) for step in steps] == [4, 4, 4, 4, 4, 4, 4, 2]
+    assert [len(step) for step in steps] == sizes
     assert not Entry.objects.exists()
     assert BulkJob.objects.get().done == many
+
+
+@pytest.mark.sqlite
+@pytest.mark.parametrize(("bounce", "synced_by_each"), [(False, False), (True, True)])
+def test_on_sqlite_what_can_be_done_again_is_synced_when_mail_does_not_wait_for_it(
+    admin: Actor, many: int, bounce: bool, synced_by_each: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found: list[list[int]] = []
+
+    def noted(verb: Delete, *arguments: Any) -> None:
+        found.append([_pragma(name) for name in _PRAGMAS])
+        work(verb, *arguments)
+
+    work = Delete.work
+    monkeypatch.setattr(Delete, "work", noted)
+    usual = [_pragma(name) for name in _PRAGMAS]
+    assert usual == [FULL, 4000]
+    job = perform("delete", ALL, admin, background=True, bounce=bounce).job
+    jobs.work(job.id)
+    assert found
+    assert all(now == (usual if synced_by_each else [NORMAL, 0]) for now in found)
+    assert [_pragma(name) for name in _PRAGMAS] == usual
+    if not synced_by_each:
+        # All of it is in the database itself.
+        _, frames, copied = statements.execute("PRAGMA wal_checkpoint(PASSIVE)", ()).fetchone()
+        assert frames == copied < 4000
+
+
+_PRAGMAS = ("synchronous", "wal_autocheckpoint")
+NORMAL, FULL = 1, 2
+
+
+def _pragma(name: str) -> int:
+    return int(statements.execute(f"PRAGMA {name}", ()).fetchone()[0])
 
 
 def _noting(steps: list[Sequence[int]], work: Callable[..., None]) -> Callable[..., None]:
