@@ -15,8 +15,6 @@ import sys
 class _Engine(asyncio.Protocol):
     """One connection: the question, and after a while the answer."""
 
-    answer = b""
-
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
         self._transport: asyncio.Transport
@@ -29,24 +27,27 @@ class _Engine(asyncio.Protocol):
         asyncio.get_running_loop().call_later(self._seconds, self._say)
 
     def _say(self) -> None:
-        self._transport.write(self.answer)
-        self._transport.close()
+        raise NotImplementedError
 
 
 class _Clamd(_Engine):
-    """clamd's INSTREAM: chunks with their lengths, the last of length 0."""
-
-    answer = b"stream: OK\0"
+    """clamd's INSTREAM in a session: chunks with their lengths, the last of length 0."""
 
     def __init__(self, seconds: float) -> None:
         super().__init__(seconds)
         self._tail = b""
+        self._scans = 0
 
     def data_received(self, data: bytes) -> None:
         self._tail = (self._tail + data)[-4:]
         # The messages of benchmarks are text: nothing else in them looks like that.
         if self._tail == b"\0\0\0\0":
+            self._tail = b""
             self._asked()
+
+    def _say(self) -> None:
+        self._scans += 1
+        self._transport.write(b"%d: stream: OK\0" % self._scans)
 
 
 class _Spamd(_Engine):
@@ -57,6 +58,10 @@ class _Spamd(_Engine):
     def eof_received(self) -> bool:
         self._asked()
         return True
+
+    def _say(self) -> None:
+        self._transport.write(self.answer)
+        self._transport.close()
 
 
 async def _serve(clamd_port: int, spamd_port: int, seconds: float) -> None:

@@ -89,6 +89,8 @@ class VirusCheck(Stage):
 
     async def close(self) -> None:
         self._counts.write_now()
+        for scanner in self._scanners:
+            scanner.close()
 
     def remember(self, entries: Sequence[LeasedEntry]) -> None:
         remembering.write(ItemKind.VIRUS, entries)

@@ -59,7 +59,11 @@ def try_file(path: Path, envelope: Envelope, *, virus: bool = True, spam: bool =
             path, size, envelope.sender, (envelope.recipient,) if envelope.recipient else (), envelope.client_ip,
             envelope.ehlo_name, "", envelope.outbound, antispam.max_content_bytes,
         )  # fmt: skip
-        found = await scan(path, size, scanners, antivirus) if scanners else None
+        try:
+            found = await scan(path, size, scanners, antivirus) if scanners else None
+        finally:
+            for scanner in scanners:
+                scanner.close()
         judgement = await judge(examined, checks, antispam) if checks else None
         return Trial(found, judgement)
 

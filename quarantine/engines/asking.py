@@ -1,4 +1,4 @@
-"""Connections to engines: one for each question, as their protocols want it, and as cheap as asyncio has them.
+"""Connections to engines, as cheap as asyncio has them.
 
 Bare sockets, not streams: of a message that is looked at by two engines, streams would take most of the time.
 """
@@ -26,6 +26,9 @@ class Line:
     def __init__(self, connected: socket.socket) -> None:
         self._socket = connected
         self._loop = asyncio.get_running_loop()
+
+    def close(self) -> None:
+        self._socket.close()
 
     async def send(self, content: bytes) -> None:
         await self._loop.sock_sendall(self._socket, content)
@@ -60,12 +63,17 @@ class Line:
 @asynccontextmanager
 async def connected(server: ServerAddress) -> AsyncIterator[Line]:
     """A connection to a server, closed at the end. Raises OSError and TimeoutError."""
-    async with asyncio.timeout(CONNECT_SECONDS):
-        opened = await _open(server)
+    line = await connect(server)
     try:
-        yield Line(opened)
+        yield line
     finally:
-        opened.close()
+        line.close()
+
+
+async def connect(server: ServerAddress) -> Line:
+    """A connection to a server. Raises OSError and TimeoutError."""
+    async with asyncio.timeout(CONNECT_SECONDS):
+        return Line(await _open(server))
 
 
 async def exchange(server: ServerAddress, head: bytes, content: bytes, most_bytes: int, *, ends: bool = False) -> bytes:

@@ -1,27 +1,22 @@
 """ClamAV's clamd, by its command INSTREAM (clamd(8)): the message goes over the socket, clamd needs no access to files.
 
-Each scan has a connection of its own, as the protocol wants it outside a session. Memory stays at one chunk for each
-scan, whatever the message's size.
+Memory stays at one chunk for each scan, whatever the message's size.
 """
 
 from __future__ import annotations
 
 import asyncio
 import itertools
-import struct
 import time
 from pathlib import Path
-from typing import Final
 
 from quarantine.engines.answers import Answer, EngineFailed, Said
 from quarantine.engines.asking import CONNECT_SECONDS, connected
 from quarantine.engines.resting import Rests
 from quarantine.engines.scanner import VirusScanner
+from quarantine.engines.sessions import LONGEST_REPLY, Sessions
 from quarantine.models.addresses import ServerAddress
 from quarantine.models.antivirus import AntivirusSettings
-
-CHUNK_BYTES: Final = 64 * 1024
-LONGEST_REPLY: Final = 4096
 
 
 class Clamd(VirusScanner):
@@ -35,6 +30,7 @@ class Clamd(VirusScanner):
         self._timeout_seconds = 60.0
         self._turns = itertools.count()
         self._most = 0
+        self._sessions = Sessions()
         self._slots: dict[asyncio.AbstractEventLoop, asyncio.Semaphore] = {}
 
     def configure(self, settings: AntivirusSettings) -> bool:
@@ -59,7 +55,7 @@ class Clamd(VirusScanner):
                 started = time.monotonic()
                 try:
                     async with asyncio.timeout(self._timeout_seconds):
-                        signature = await instream(server, path)
+                        signature = await self._sessions.instream(server, path)
                 except EngineFailed as error:
                     # It answers, but not about this message: others may.
                     why = why or f"{name}: {error}"
@@ -77,6 +73,9 @@ class Clamd(VirusScanner):
                 return Answer(self.name, said, signature, time.monotonic() - started)
         return Answer(self.name, Said.FAILED, why or "no server is configured")
 
+    def close(self) -> None:
+        self._sessions.close()
+
     def _fail(self, name: str, why: str) -> str:
         self.rests.failed(name, why)
         return f"{name}: {why}"
@@ -87,34 +86,6 @@ class Clamd(VirusScanner):
         if loop not in self._slots:
             self._slots = {loop: asyncio.Semaphore(self._most or 1)}
         return self._slots[loop]
-
-
-async def instream(server: ServerAddress, path: Path) -> str:
-    """The signature that `server` finds in the file, or "". Raises EngineFailed, OSError and IncompleteReadError."""
-    with path.open("rb") as file:
-        async with connected(server) as line:
-            begin = b"zINSTREAM\0"
-            try:
-                while chunk := file.read(CHUNK_BYTES):
-                    await line.send(begin + struct.pack("!L", len(chunk)) + chunk)
-                    begin = b""
-                await line.send(begin + struct.pack("!L", 0))
-            except ConnectionError:
-                # What it has against the message, its size above all, it says before it closes.
-                pass
-            reply = await line.until(b"\0", LONGEST_REPLY)
-    return understand(reply)
-
-
-def understand(reply: bytes) -> str:
-    """The signature in a reply such as `stream: Win.Test FOUND`, or "". Raises EngineFailed for anything else."""
-    text = reply.rstrip(b"\0").decode("utf-8", "replace").strip()
-    text = text.removeprefix("stream:").strip()
-    if text == "OK":
-        return ""
-    if text.endswith(" FOUND"):
-        return text.removesuffix(" FOUND").strip()[:200] or "unnamed"
-    raise EngineFailed(f"it answered {text[:200]!r}")
 
 
 async def version(server: ServerAddress) -> str:

@@ -33,6 +33,9 @@ class VirusScanner:
         """
         raise NotImplementedError
 
+    def close(self) -> None:
+        """Let go what is kept open for the next scan: there is none for a while."""
+
 
 @cache
 def all_scanners() -> tuple[VirusScanner, ...]:

@@ -1,4 +1,4 @@
-"""A clamd that says the same of every message, after a while that may depend on its size."""
+"""A clamd that says the same of every message, in sessions, after a while that may depend on its size."""
 
 from __future__ import annotations
 
@@ -48,11 +48,14 @@ class SlowServer:
             self._open += 1
             self.most_open = max(self.most_open, self._open)
         with contextlib.suppress(OSError, struct.error), connection, connection.makefile("rb") as stream:
-            size = 0
-            stream.read(len(b"zINSTREAM\0"))
-            while length := struct.unpack("!L", stream.read(4))[0]:
-                size += len(stream.read(length))
-            time.sleep(self._seconds(size))
-            connection.sendall(self._answer)
+            stream.read(len(b"zIDSESSION\0"))
+            scans = 0
+            while stream.read(len(b"zINSTREAM\0")):
+                size = 0
+                while length := struct.unpack("!L", stream.read(4))[0]:
+                    size += len(stream.read(length))
+                time.sleep(self._seconds(size))
+                scans += 1
+                connection.sendall(b"%d: " % scans + self._answer)
         with self._lock:
             self._open -= 1
