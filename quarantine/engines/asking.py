@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import ipaddress
+import os
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -125,8 +127,24 @@ async def _connect(family: int, address: str | tuple[object, ...]) -> socket.soc
     try:
         if family != socket.AF_UNIX:
             opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        await asyncio.get_running_loop().sock_connect(opened, address)
+        if not _is_connected_at_once(opened, address):
+            await asyncio.get_running_loop().sock_connect(opened, address)
     except BaseException:
         opened.close()
         raise
     return opened
+
+
+def _is_connected_at_once(opened: socket.socket, address: str | tuple[object, ...]) -> bool:
+    """Begin to connect; False when the loop has to wait for it. Raises OSError.
+
+    An engine on this machine is connected to by the time that this is asked for again; to have the loop find that out
+    takes longer than the connecting.
+    """
+    for _ in range(2):
+        code = opened.connect_ex(address)
+        if code in (0, errno.EISCONN):
+            return True
+        if code not in (errno.EINPROGRESS, errno.EALREADY, errno.EAGAIN):
+            raise OSError(code, os.strerror(code))
+    return False

@@ -12,14 +12,18 @@ from types import TracebackType
 
 
 class SlowServer:
-    """Listens on a port, and takes as many connections as come. `most_open` is how many there were at once."""
+    """Listens on a port, and takes as many connections as come. `most_open` is how many there were at once.
+
+    `connections` is how many there were in all, `drop` ends those that are open.
+    """
 
     def __init__(self, seconds: float | Callable[[int], float], answer: bytes) -> None:
         self._seconds = seconds if callable(seconds) else lambda size: seconds
         self._answer = answer
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=200)
         self.port: int = self._listener.getsockname()[1]
-        self.most_open = self._open = 0
+        self.connections = self.most_open = self._open = 0
+        self._there: list[socket.socket] = []
         self._lock = threading.Lock()
 
     @property
@@ -41,7 +45,15 @@ class SlowServer:
                 connection, _ = self._listener.accept()
             except OSError:
                 return
+            self.connections += 1
+            self._there.append(connection)
             threading.Thread(target=self._scan, args=(connection,), daemon=True).start()
+
+    def drop(self) -> None:
+        """End every session, as a clamd that is started anew does."""
+        while self._there:
+            with contextlib.suppress(OSError):
+                self._there.pop().shutdown(socket.SHUT_RDWR)
 
     def _scan(self, connection: socket.socket) -> None:
         with self._lock:
