@@ -77,7 +77,7 @@ class Sessions(threading.local):
         self._look: asyncio.TimerHandle | None = None
 
     async def instream(self, server: ServerAddress, path: Path) -> str:
-        """The signature that `server` finds in the file, or "". Raises EngineFailed, OSError and IncompleteReadError."""
+        """The signature that `server` finds in the file, or "". Raises as Session.instream does."""
         kept = self._kept(server)
         if kept is not None:
             try:

@@ -84,9 +84,7 @@ def test_a_server_that_went_away_for_good_is_an_error(kept: Sessions, message: P
     asyncio.run(scans())
 
 
-def test_idle_sessions_are_closed_after_a_while(
-    kept: Sessions, message: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_idle_sessions_are_closed_after_a_while(kept: Sessions, message: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sessions, "IDLE_SECONDS", 0.1)
 
     async def scans() -> None:
