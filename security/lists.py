@@ -261,6 +261,7 @@ def _load() -> Lists:
 def _blocks(rows: Iterable[tuple[str, str, int, str]], direction: Direction) -> Blocks:
     rules: dict[str, list[Rule]] = {kind.value: [] for kind in BlockKind}
     for kind, of, pk, pattern in rows:
-        if of in (direction, Direction.BOTH):
+        # A row that something else has written into the database must not take every page and listener with it.
+        if of in (direction, Direction.BOTH) and kind in rules:
             rules[kind].append(Rule(pk, pattern))
     return Blocks(SenderSet(rules[BlockKind.ADDRESS], rules[BlockKind.DOMAIN]), NameSet(rules[BlockKind.EHLO]))

@@ -42,6 +42,15 @@ def act(browser: Client, model: str, action: str, *rows: Any) -> str:
 
 
 class TestLists:
+    def test_a_block_of_a_type_that_there_is_not_is_shown_and_blocks_nothing(self, administrator: Client) -> None:
+        actions.block_smtp(ROOT, "spam.example")
+        SMTPBlock.objects.create(kind="weather", pattern="rain.example")
+        lists.forget()
+        page = administrator.get(url("smtpblock", "changelist"))
+        assert page.status_code == 200 and "rain.example" in page.content.decode()
+        senders = lists.current().inbound.senders
+        assert senders.find("ann@spam.example") and not senders.find("ann@rain.example")
+
     @pytest.mark.parametrize("model", ["blacklistentry", "whitelistentry", "smtpblock", "loginblock"])
     def test_the_number_of_queries_does_not_grow_with_the_list(
         self, administrator: Client, model: str, django_assert_max_num_queries: Any
