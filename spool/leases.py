@@ -11,6 +11,8 @@ import socket
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
+from django.utils import timezone
+
 from spool import statements, store
 from spool.envelope import LeasedEntry, LeasedRecipient
 from spool.models.recipient import Kind
@@ -73,11 +75,12 @@ def _leased(row: statements.Row) -> LeasedEntry:
     )  # fmt: skip
 
 
-def renew(owner: str, entry_ids: Sequence[int], now: datetime) -> None:
+def renew(owner: str, entry_ids: Sequence[int]) -> None:
     """Hold on to entries that are still being worked on."""
     if entry_ids:
         with statements.write_transaction():
-            statements.renew(owner, entry_ids, now + LEASE)
+            # From now, not from when it began to wait for others.
+            statements.renew(owner, entry_ids, timezone.now() + LEASE)
 
 
 def give_back(owner: str, entry_ids: Sequence[int], now: datetime) -> None:

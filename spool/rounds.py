@@ -32,6 +32,8 @@ MOST_FAILURES = 3
 FIRST_FAILURE_PAUSE = timedelta(seconds=60)
 # How long results are held while the database does not answer. Leases have lapsed long before.
 PATIENCE_SECONDS = 600.0
+# Leases that took longer to be written are not worked on.
+MOST_LATE = leases.LEASE / 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,13 +94,8 @@ class Rounds:
         try:
             here = Round(current(), cached_table())
             if want > 0:
-                now = timezone.now()
-                no_delay = here.settings.delivery_delay_seconds == 0
                 here.stages = [stage for stage in self._stages if stage.prepare()]
-                with statements.write_transaction():
-                    for write in later:
-                        write()
-                    here.leased = leases.take(self._owner, now, want, straight=here.straight, no_delay=no_delay)
+                here.leased = self._lease(want, here, later)
                 here.more = len(here.leased) >= want
             elif later:
                 with statements.relaxed_transaction():
@@ -110,6 +107,21 @@ class Rounds:
         except DatabaseError:
             connection.close()
             raise
+
+    def _lease(self, want: int, here: Round, later: Sequence[Callable[[], None]]) -> list[LeasedEntry]:
+        no_delay = here.settings.delivery_delay_seconds == 0
+        with statements.write_transaction():
+            for write in later:
+                write()
+            # Only now: others may have had to be waited for, and a lease is no longer for that.
+            now = timezone.now()
+            leased = leases.take(self._owner, now, want, straight=here.straight, no_delay=no_delay)
+        if leased and timezone.now() - now > MOST_LATE:
+            # This process was asleep, or the disk was. Another one may have the entries already, or soon.
+            log.error("%d leases took too long to be written: they are given back", len(leased))
+            leases.give_back(self._owner, [entry.id for entry in leased], timezone.now())
+            return []
+        return leased
 
     def mark(self, entry_ids: Sequence[int], status: Status | None) -> None:
         """Show where entries in work are: in a stage, or on their way out. Raises django.db.Error."""
@@ -129,7 +141,7 @@ class Rounds:
     def renew(self, entry_ids: Sequence[int]) -> None:
         """Keep the leases of entries in work. Raises django.db.Error."""
         try:
-            leases.renew(self._owner, entry_ids, timezone.now())
+            leases.renew(self._owner, entry_ids)
         except DatabaseError:
             connection.close()
             raise

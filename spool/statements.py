@@ -7,6 +7,7 @@ Everything here runs inside `write_transaction()`, on the calling thread's conne
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -207,10 +208,16 @@ AT_REST = (
     " ELSE status END"
 )
 
+# Longer lists of ids are one parameter, for texts of statements are kept.
+_LISTED = 500
+
 
 def id_list(ids: Sequence[int]) -> tuple[str, Sequence[Any]]:
-    """The right side of `id …` for many ids, and its parameters: one statement text for any number on PostgreSQL."""
+    """The right side of `id …` for many ids, and its parameters: on PostgreSQL one statement text for any number, on
+    SQLite where they are many."""
     if on_sqlite():
+        if len(ids) > _LISTED:
+            return "IN (SELECT value FROM json_each(%s))", [json.dumps(list(ids))]
         return f"IN ({', '.join('%s' for _ in ids)})", list(ids)
     return "= ANY(%s)", [list(ids)]
 

@@ -105,12 +105,9 @@ def _chunks(job: BulkJob, owner: str, progress: Callable[[BulkJob], None] | None
     if job.cursor == 0 and pace:
         job.total = verb.count(job)
         BulkJob.objects.filter(id=job.id).update(total=job.total)
-    pieces, rest = verb.chunks(job), _no_rest
-    if pace:
-        here = Pace()
-        pieces, rest = here.pieces(pieces), here.rest
+    here = Pace(rests=pace)
     with statements.many_transactions() if pace and verb.is_repeatable(job.parameters) else _as_usual() as afterwards:
-        for ids in pieces:
+        for ids in here.pieces(verb.chunks(job)):
             started = time.monotonic()
             context = Context(job.actor, job.event_id, job.id, timezone.now())
             verb.work(ids, job.parameters, context, lambda tally, last: _advance(job, owner, tally, last))
@@ -118,16 +115,12 @@ def _chunks(job: BulkJob, owner: str, progress: Callable[[BulkJob], None] | None
             afterwards()
             if progress is not None:
                 progress(job)
-            rest(len(ids), working, time.monotonic() - started)
+            here.rest(len(ids), working, time.monotonic() - started)
 
 
 @contextmanager
 def _as_usual() -> Iterator[Callable[[], None]]:
     yield lambda: None
-
-
-def _no_rest(count: int, working: float, seconds: float) -> None:
-    """Somebody is waiting for it."""
 
 
 def _advance(job: BulkJob, owner: str, tally: Tally, last: int) -> None:

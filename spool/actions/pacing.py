@@ -13,18 +13,20 @@ MOST_PER_SECOND = 5_000
 REST = 0.1
 SIZE = 500
 
-# SQLite has one writer at a time, and mail waits for each piece. Large ones touch each page of an index less often; so
-# they are as large as mail can wait for: how long that is, in seconds, and their bounds in entries.
+# SQLite has one writer at a time, and mail waits for each piece. But the larger the pieces are, the less often each page
+# of an index is written; so they are as large as mail can wait for: how long that is, in seconds, and their bounds.
 SQLITE_MOST_PER_SECOND = 1_750
 SQLITE_REST = 0.2
-SQLITE_SECONDS = 0.3
-SQLITE_SMALLEST, SQLITE_LARGEST = 100, 2_000
+SQLITE_SECONDS = 1.0
+SQLITE_SMALLEST, SQLITE_LARGEST = 100, 10_000
 
 
 class Pace:
     """For one job: iterate over `pieces`, and call `rest` after each."""
 
-    def __init__(self) -> None:
+    def __init__(self, rests: bool) -> None:
+        """`rests`: nobody is waiting for it."""
+        self._rests = rests
         self._on_sqlite = statements.on_sqlite()
         self._size = SQLITE_SMALLEST if self._on_sqlite else SIZE
 
@@ -40,7 +42,8 @@ class Pace:
     def rest(self, count: int, working: float, seconds: float) -> None:
         """Sleep after a piece of `count` entries: mail waited for `working` seconds of the `seconds` that it took."""
         most, share = (SQLITE_MOST_PER_SECOND, SQLITE_REST) if self._on_sqlite else (MOST_PER_SECOND, REST)
-        time.sleep(max(seconds * share, count / most - seconds))
+        if self._rests:
+            time.sleep(max(seconds * share, count / most - seconds))
         if not self._on_sqlite:
             return
         if working > SQLITE_SECONDS:

@@ -25,7 +25,7 @@ class Delete(Verb):
     """The message leaves the spool for the trash, from where it can be put back until that is emptied."""
 
     name, label, past = "delete", "Delete", "deleted"
-    chunk = 2_000
+    chunk = 10_000
     undoable = True
 
     def parameters(self, given: Mapping[str, Any]) -> dict[str, Any]:

@@ -45,7 +45,7 @@ class Undo(Verb):
     """Entries go back into the spool as they were: byte for byte, for the recipients that were still open."""
 
     name, label, past = "undo", "Undo", "put back"
-    chunk = 2_000
+    chunk = 10_000
 
     def chunks(self, job: BulkJob) -> Iterator[list[int]]:
         cursor = job.cursor

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import threading
+import time
 from datetime import timedelta
+from typing import Any
 
 import pytest
+import time_machine
 from django.db import connection
 from django.utils import timezone
 
 from spool import intake, leases, statements
 from spool.envelope import LeasedEntry
 from spool.models import Entry, Kind, Priority, Status
+from spool.rounds import Rounds
 from tests.support.messages import a_submission
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("redis", "home")]
@@ -50,7 +54,7 @@ def test_a_renewed_lease_lasts_and_a_returned_one_is_free_at_once() -> None:
     intake.accept([a_submission()])
     [entry] = take("one")
     Entry.objects.update(due_at=timezone.now() + timedelta(seconds=1))
-    leases.renew("one", [entry.id], timezone.now())
+    leases.renew("one", [entry.id])
     due = Entry.objects.get().due_at
     assert due is not None and due > timezone.now() + timedelta(seconds=20)
     leases.give_back("two", [entry.id], timezone.now())
@@ -122,3 +126,48 @@ def test_the_earliest_due_time_is_known() -> None:
     assert statements.earliest_due() is None
     intake.accept([a_submission()])
     assert statements.earliest_due() == Entry.objects.get().due_at
+
+
+@pytest.mark.sqlite
+def test_a_lease_begins_when_the_worker_has_got_its_turn_not_when_it_began_to_wait() -> None:
+    intake.accept([a_submission()])
+    taken, released = threading.Event(), []
+
+    def writes_for_long() -> None:
+        with statements.write_transaction():
+            taken.set()
+            time.sleep(1)
+            released.append(timezone.now())
+        connection.close()
+
+    writer = threading.Thread(target=writes_for_long)
+    writer.start()
+    assert taken.wait(10)
+    rounds = Rounds("one", [])
+    here = rounds.visit([], [], [], 10)
+    writer.join(10)
+    rounds.close()
+    assert len(here.leased) == 1
+    due = Entry.objects.get().due_at
+    assert due is not None and due >= released[0] + leases.LEASE
+
+
+def test_a_worker_that_sleeps_while_it_takes_a_lease_leaves_the_entry_to_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    intake.accept([a_submission()])
+    take_leases = leases.take
+
+    def sleeping(*arguments: Any, **options: Any) -> list[LeasedEntry]:
+        leased = take_leases(*arguments, **options)
+        clock.shift(leases.LEASE + timedelta(seconds=3))
+        return leased
+
+    with time_machine.travel(timezone.now()) as clock:
+        with monkeypatch.context() as patched:
+            patched.setattr(leases, "take", sleeping)
+            rounds = Rounds("sleeper", [])
+            assert rounds.visit([], [], [], 10).leased == []
+            rounds.close()
+        assert Entry.objects.get().leased_by == ""
+        assert len(take("other")) == 1

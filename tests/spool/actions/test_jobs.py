@@ -19,7 +19,7 @@ from spool.actions import Actor, cancel, jobs, pacing, perform, undo
 from spool.actions.removing import Delete
 from spool.actions.restoring import Undo
 from spool.filters import SpoolFilter
-from spool.models import AuditEvent, BulkJob, Entry, JobState, Trashed, TrashedRecipient
+from spool.models import AuditEvent, BulkJob, Entry, JobState, Recipient, Trashed, TrashedRecipient
 from spool.worker import PassWorker
 from tests.support.messages import a_submission
 
@@ -283,6 +283,25 @@ def run_together(functions: Sequence[Callable[[], None]]) -> None:
     for thread in threads:
         thread.join(60)
         assert not thread.is_alive()
+
+
+@pytest.mark.sqlite
+def test_on_sqlite_many_entries_in_one_statement_are_deleted_and_put_back(
+    admin: Actor, many: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = [field.name for field in Entry._meta.concrete_fields if field.name != "due_at"]
+    before = list(Entry.objects.order_by("id").values(*names))
+    recipients = list(Recipient.objects.order_by("id").values())
+    texts: list[str] = []
+    execute = statements.execute
+    monkeypatch.setattr(statements, "_LISTED", 5)
+    monkeypatch.setattr(statements, "execute", lambda text, values: (texts.append(text), execute(text, values))[1])
+    deleted = perform("delete", ALL, admin)
+    assert not Entry.objects.exists() and Trashed.objects.count() == many
+    undo(admin, event_id=deleted.event.id)
+    assert list(Entry.objects.order_by("id").values(*names)) == before
+    assert list(Recipient.objects.order_by("id").values()) == recipients
+    assert {text.split()[0] for text in texts if "json_each" in text} == {"SELECT", "INSERT", "DELETE"}
 
 
 @pytest.mark.sqlite
