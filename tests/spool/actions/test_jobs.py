@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import shutil
+import sqlite3
 import threading
 from collections.abc import Callable, Sequence
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import django_rq
@@ -345,6 +349,50 @@ def test_on_sqlite_what_can_be_done_again_is_synced_when_mail_does_not_wait_for_
         # All of it is in the database itself.
         _, frames, copied = statements.execute("PRAGMA wal_checkpoint(PASSIVE)", ()).fetchone()
         assert frames == copied < 4000
+
+
+@pytest.mark.sqlite
+@pytest.mark.usefixtures("small_chunks")
+def test_on_sqlite_a_power_cut_takes_back_whole_pieces_and_the_job_knows_which(
+    admin: Actor, many: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database = Path(connection.settings_dict["NAME"])
+    journal = database.with_name(f"{database.name}-wal")
+    pieces = 0
+
+    def instead_of_checkpoint() -> None:
+        nonlocal pieces
+        pieces += 1
+        if pieces == 4:
+            for file in (database, journal):
+                shutil.copyfile(file, tmp_path / file.name)
+
+    statements.execute("PRAGMA wal_checkpoint(TRUNCATE)", ()).fetchall()
+    monkeypatch.setattr(statements, "_checkpoint", instead_of_checkpoint)
+    job = perform("delete", ALL, admin, background=True).job
+    jobs.work(job.id)
+    assert pieces == 5
+
+    # The power fails, and of what was not synced an end of any length is missing.
+    whole = (tmp_path / journal.name).read_bytes()
+    seen = set()
+    for left in range(len(whole), 0, -len(whole) // 40):
+        for file in tmp_path.iterdir():
+            if file.name != database.name and file.name != journal.name:
+                file.unlink()
+        cut = tmp_path / f"{left}.sqlite3"
+        shutil.copyfile(tmp_path / database.name, cut)
+        (tmp_path / f"{cut.name}-wal").write_bytes(whole[:left])
+        with contextlib.closing(sqlite3.connect(cut)) as found:
+            assert found.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+            (spooled,) = found.execute("SELECT COUNT(*) FROM spool_entry").fetchone()
+            trashed = [row[0] for row in found.execute("SELECT id FROM spool_trashed ORDER BY id")]
+            noted = found.execute("SELECT done, cursor FROM spool_bulkjob WHERE id = ?", (job.id,)).fetchone()
+        assert spooled + len(trashed) == many
+        if noted is not None:
+            assert noted == (len(trashed), trashed[-1] if trashed else 0)
+        seen.add(len(trashed))
+    assert seen == {0, 7, 14, 21, 28}
 
 
 _PRAGMAS = ("synchronous", "wal_autocheckpoint")
