@@ -13,9 +13,9 @@ MOST_PER_SECOND = 5_000
 REST = 0.1
 SIZE = 500
 
-# SQLite has one writer at a time, and mail waits for each piece. But the larger they are, the less often each page of an
-# index is written; so they are as large as mail can wait for: how long that is, in seconds, and their bounds.
-SQLITE_MOST_PER_SECOND = 1_750
+# SQLite has one writer at a time, and mail waits for each piece. But the larger they are, the less often each page of
+# an index is written; so they are as large as mail can wait for: how long that is, in seconds, and their bounds.
+SQLITE_MOST_PER_SECOND = 2_000
 SQLITE_REST = 0.2
 SQLITE_SECONDS = 1.0
 SQLITE_SMALLEST, SQLITE_LARGEST = 100, 10_000
