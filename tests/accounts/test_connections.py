@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import imaplib
 import json
+import smtplib
 import time
 from collections.abc import Iterator
 from datetime import timedelta
@@ -233,6 +234,20 @@ class TestDovecot:
             assert "1 mailbox" in done.sentence
             wait_until(lambda: not self.is_open(hers), "the session is over")
             assert self.is_open(his)
+
+    def test_a_delivery_by_lmtp_is_listed_and_dropped_in_the_middle_of_its_message(
+        self, dovecot: Dovecot, ann: User
+    ) -> None:
+        with smtplib.LMTP("127.0.0.1", dovecot.lmtp_port, timeout=20) as client:
+            client.ehlo()
+            client.mail("eve@example.com")
+            client.rcpt("ann@example.org")
+            assert client.docmd("DATA")[0] == 354
+            client.send(b"Subject: half a mess")
+            [found] = connections.listing(ROOT).connections
+            assert (found.protocol, found.user) == ("LMTP", "ann@example.org")
+            assert connections.drop(ROOT, user=ann).mailbox == 1
+            assert client.getreply()[0] == 421
 
     def test_a_session_is_dropped_by_its_address(self, dovecot: Dovecot, ann: User) -> None:
         with self.session(dovecot, "ann@example.org") as client:

@@ -40,6 +40,7 @@ default_internal_group = {internal_group}
 mail_location = maildir:~/Maildir
 mail_plugins = quota
 recipient_delimiter = +
+lmtp_user_concurrency_limit = 1000
 submission_host =
 {accounts}
 plugin {{
