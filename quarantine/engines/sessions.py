@@ -33,10 +33,6 @@ class Session:
         self.lasts = False
         self.used = 0.0
 
-    @property
-    def is_new(self) -> bool:
-        return not self._scans
-
     def close(self) -> None:
         self._line.close()
 
