@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from quarantine.engines.examined import Examined
-from quarantine.engines.scanner import scanners_for
+from quarantine.engines.scanner import closed_after, scanners_for
 from quarantine.models.antispam import AntispamSettings
 from quarantine.models.antivirus import AntivirusSettings
 from quarantine.models.check import Check
@@ -57,7 +57,8 @@ async def _rescan_all(
         except FileNotFoundError:
             return Rescanned(item.id, False, problem="their files are missing")
 
-    return list(await asyncio.gather(*(one(item) for item in items)))
+    with closed_after(scanners):
+        return list(await asyncio.gather(*(one(item) for item in items)))
 
 
 async def _rejudge(item: Item, checks: list[Check], settings: AntispamSettings) -> Rescanned:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from quarantine.engines.answers import Answer
 from quarantine.engines.examined import Examined
-from quarantine.engines.scanner import scanners_for
+from quarantine.engines.scanner import closed_after, scanners_for
 from quarantine.models.antispam import AntispamSettings
 from quarantine.models.antivirus import AntivirusSettings
 from quarantine.models.check import Check
@@ -59,11 +59,8 @@ def try_file(path: Path, envelope: Envelope, *, virus: bool = True, spam: bool =
             path, size, envelope.sender, (envelope.recipient,) if envelope.recipient else (), envelope.client_ip,
             envelope.ehlo_name, "", envelope.outbound, antispam.max_content_bytes,
         )  # fmt: skip
-        try:
+        with closed_after(scanners):
             found = await scan(path, size, scanners, antivirus) if scanners else None
-        finally:
-            for scanner in scanners:
-                scanner.close()
         judgement = await judge(examined, checks, antispam) if checks else None
         return Trial(found, judgement)
 

@@ -7,6 +7,8 @@ class Sandbox(VirusScanner):
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
@@ -46,3 +48,13 @@ def all_scanners() -> tuple[VirusScanner, ...]:
 def scanners_for(settings: AntivirusSettings) -> list[VirusScanner]:
     """Those that are in use."""
     return [scanner for scanner in all_scanners() if scanner.configure(settings)]
+
+
+@contextmanager
+def closed_after(scanners: Sequence[VirusScanner]) -> Iterator[None]:
+    """Scan within it what one event loop has to scan."""
+    try:
+        yield
+    finally:
+        for scanner in scanners:
+            scanner.close()

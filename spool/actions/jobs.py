@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import nullcontext
 from datetime import timedelta
 
 from django.db import Error as DatabaseError
@@ -106,7 +106,8 @@ def _chunks(job: BulkJob, owner: str, progress: Callable[[BulkJob], None] | None
         job.total = verb.count(job)
         BulkJob.objects.filter(id=job.id).update(total=job.total)
     here = Pace(rests=pace)
-    with statements.many_transactions() if pace and verb.is_repeatable(job.parameters) else _as_usual() as afterwards:
+    apart = pace and verb.is_repeatable(job.parameters)
+    with statements.many_transactions() if apart else nullcontext(lambda: None) as afterwards:
         for ids in here.pieces(verb.chunks(job)):
             started = time.monotonic()
             context = Context(job.actor, job.event_id, job.id, timezone.now())
@@ -116,11 +117,6 @@ def _chunks(job: BulkJob, owner: str, progress: Callable[[BulkJob], None] | None
             if progress is not None:
                 progress(job)
             here.rest(len(ids), working, time.monotonic() - started)
-
-
-@contextmanager
-def _as_usual() -> Iterator[Callable[[], None]]:
-    yield lambda: None
 
 
 def _advance(job: BulkJob, owner: str, tally: Tally, last: int) -> None:
