@@ -9,9 +9,12 @@ from pathlib import Path
 import pytest
 
 from quarantine.engines import sessions
-from quarantine.engines.answers import EngineFailed
+from quarantine.engines.answers import EngineFailed, Said
+from quarantine.engines.clamd import Clamd as ClamdEngine
+from quarantine.engines.scanner import closed_after
 from quarantine.engines.sessions import Sessions
 from quarantine.models.addresses import parse_server
+from quarantine.models.antivirus import AntivirusSettings
 from tests.support.broken_server import BrokenServer
 from tests.support.clamd import EICAR, SIGNATURE, Clamd
 from tests.support.messages import a_message
@@ -121,3 +124,13 @@ def test_an_answer_to_another_scan_is_none(kept: Sessions, message: Path) -> Non
     with BrokenServer(b"2: stream: OK\0") as server, pytest.raises(EngineFailed, match="to scan 1"):
         asyncio.run(kept.instream(parse_server(server.address), message))
     assert not kept._free
+
+
+def test_what_scans_in_a_loop_of_its_own_leaves_no_connection_behind(clamd: Clamd, message: Path) -> None:
+    engine = ClamdEngine()
+    assert engine.configure(AntivirusSettings(clamd_servers=clamd.address))
+    with closed_after([engine]):
+        answer = asyncio.run(engine.scan(message, message.stat().st_size))
+        assert answer.said is Said.CLEAN
+        assert len(engine._sessions._free) == 1
+    assert not engine._sessions._free
