@@ -8,6 +8,7 @@ do listens to the doorbell for some seconds before it ends.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import threading
 import time
@@ -101,7 +102,9 @@ class Pass:
     def wake(self) -> None:
         """From any thread or signal handler: look at what there is to do."""
         if self._loop is not None:
-            self._loop.call_soon_threadsafe(self._event.set)
+            # One that is closed needs no waking.
+            with contextlib.suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(self._event.set)
 
     async def run(self) -> None:
         """Work until idle for LINGER_SECONDS, or until a stop is requested."""

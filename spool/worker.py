@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import socket
 import threading
 from typing import Any
 
+from django.utils import timezone
+from redis.client import Pipeline
 from redis.exceptions import RedisError
 from rq import SimpleWorker
+from rq.exceptions import StopRequested
+from rq.worker import WorkerStatus
 
 from mailspool import garbage
 from spool import doorbell, passes
@@ -18,6 +23,8 @@ log = logging.getLogger(__name__)
 
 HEARTBEAT_SECONDS = 10
 ALIVE_SECONDS = 30
+# How often an idle worker looks up from waiting for a job.
+LOOK_UP_SECONDS = 5
 
 
 def beat(key: str, stop: threading.Event) -> None:
@@ -38,6 +45,13 @@ def beat(key: str, stop: threading.Event) -> None:
 class PassWorker(SimpleWorker):
     """`manage.py rqworker mail --worker-class spool.worker.PassWorker`."""
 
+    # A Redis that is back is seen soon; RQ would wait for up to a minute.
+    max_connection_wait_time = float(LOOK_UP_SECONDS)
+
+    @property
+    def dequeue_timeout(self) -> int:
+        return LOOK_UP_SECONDS
+
     def work(self, *args: Any, **kwargs: Any) -> bool:
         garbage.settle()
         stop = threading.Event()
@@ -52,6 +66,28 @@ class PassWorker(SimpleWorker):
             thread.join(2)
 
     def request_stop(self, signum: Any, frame: Any) -> None:
-        """SIGTERM: the pass finishes what is on the wire, gives the rest back and ends."""
+        """SIGTERM: the pass finishes what is on the wire, gives the rest back and ends. A second one ends at once.
+
+        RQ's own tells Redis of it, in the middle of whatever the signal interrupts: without Redis that is an error
+        there, which would cut off a pass that is delivering.
+        """
+        self._stop_requested = True
+        self._shutdown_requested_date = timezone.now()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self.request_force_stop)
         passes.request_stop()
-        super().request_stop(signum, frame)
+        self._end_if_idle()
+
+    def heartbeat(self, timeout: int | None = None, pipeline: Pipeline | None = None) -> None:
+        """RQ's, each time that it looks up from waiting.
+
+        The end is asked for once more: an exception that a signal raises is lost when it meets one of the places that
+        swallow all of them, as logging and finalisers do.
+        """
+        if pipeline is None and self._stop_requested:
+            self._end_if_idle()
+        super().heartbeat(timeout, pipeline)
+
+    def _end_if_idle(self) -> None:
+        if self.get_state() != WorkerStatus.BUSY:
+            raise StopRequested

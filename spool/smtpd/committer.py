@@ -12,6 +12,7 @@ started anew as a whole.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import pickle
@@ -71,7 +72,9 @@ class Committer(asyncio.Protocol):
             except Exception:  # the edge of a process: what ends it is told
                 log.exception("the committer failed")
             finally:
-                sys.stdout.flush()
+                # Whoever read it may be gone.
+                with contextlib.suppress(OSError):
+                    sys.stdout.flush()
                 os._exit(status)
         theirs.close()
 

@@ -7,9 +7,10 @@ import time
 
 from tests.crash.conftest import Install
 from tests.crash.extent import LONG
-from tests.crash.ledger import Clients, Ledger, settle
+from tests.crash.ledger import REMOTE_DOMAIN, Clients, Ledger, settle
 from tests.crash.remains import assert_nothing_is_left, assert_one_outcome_each
 from tests.support.sink import CountingSink
+from tests.support.smtp_peer import SmtpPeer
 from tests.support.waiting import wait_until
 
 
@@ -45,3 +46,21 @@ def test_a_stop_in_mid_flow_drains_and_leaves_no_lease_behind(install: Install, 
     assert account.remote_duplicates == account.local_duplicates == 0
     assert_one_outcome_each(mailspool, ledger)
     assert_nothing_is_left(mailspool, ledger)
+
+
+def test_a_stop_without_redis_finishes_what_is_on_the_wire(install: Install) -> None:
+    mailspool = install()
+    with SmtpPeer() as peer:
+        peer.delay_seconds = 0.5
+        mailspool.settings(smtp_out_port=peer.port)
+        mailspool.start()
+        mailspool.send("", [f"ann{n}@{REMOTE_DOMAIN}" for n in range(3)], b"Subject: on the wire\r\n\r\nHello.\r\n")
+        wait_until(lambda: "DATA" in peer.commands, "it is on the wire", 20)
+        mailspool.redis.kill()
+        for daemon in [*mailspool.workers, mailspool.scheduler]:
+            daemon.signal(signal.SIGTERM)
+        for daemon in [*mailspool.workers, mailspool.scheduler]:
+            daemon.wait(30)
+
+    assert len(peer.taken) == 1
+    assert mailspool.rows("SELECT file_name, leased_by FROM spool_entry") == []

@@ -25,6 +25,7 @@ log = logging.getLogger(__name__)
 
 SWEEP_SECONDS = 5.0
 PURGE_SECONDS = 3600.0
+STOPPING = (signal.SIGTERM, signal.SIGINT)
 
 
 class Command(BaseCommand):
@@ -33,9 +34,10 @@ class Command(BaseCommand):
     help = "Wake the workers when mail is due, watch the drop folder, remove old traces."
 
     def handle(self, *args: Any, **options: Any) -> None:
+        # Waited for, in every thread's stead, instead of handled: a handler that sets the event could come while this
+        # very thread holds the event's lock.
+        signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
         stop = threading.Event()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: stop.set())
         key = f"mailspool:scheduler:{socket.gethostname()}:{os.getpid()}"
         threads = [
             threading.Thread(target=beat, args=(key, stop), daemon=True),
@@ -45,14 +47,15 @@ class Command(BaseCommand):
         ]
         for thread in threads:
             thread.start()
-        self._run(stop)
+        self._run()
+        stop.set()
         for thread in threads:
             thread.join(10)
 
-    def _run(self, stop: threading.Event) -> None:
+    def _run(self) -> None:
         scheduler = RQScheduler([doorbell.mail_queue()], connection=doorbell.redis(), interval=1)
         next_sweep = next_purge = time.monotonic()
-        while not stop.wait(1.0):
+        while signal.sigtimedwait(STOPPING, 1.0) is None:
             try:
                 scheduler.acquire_locks()
                 scheduler.enqueue_scheduled_jobs()
