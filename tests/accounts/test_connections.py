@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import imaplib
+import poplib
 import json
 import smtplib
 import time
@@ -234,6 +235,17 @@ class TestDovecot:
             assert "1 mailbox" in done.sentence
             wait_until(lambda: not self.is_open(hers), "the session is over")
             assert self.is_open(his)
+
+    def test_a_pop_session_is_listed_and_dropped(self, dovecot: Dovecot, ann: User) -> None:
+        client = poplib.POP3("127.0.0.1", dovecot.pop3_port, timeout=20)
+        with contextlib.closing(client):
+            client.user("ann@example.org")
+            client.pass_("correct horse")
+            [found] = connections.listing(ROOT).connections
+            assert (found.protocol, found.user, found.ip) == ("POP3", "ann@example.org", "127.0.0.1")
+            assert connections.drop(ROOT, user=ann).mailbox == 1
+            with pytest.raises((poplib.error_proto, OSError)):
+                client.noop()
 
     def test_a_delivery_by_lmtp_is_listed_and_dropped_in_the_middle_of_its_message(
         self, dovecot: Dovecot, ann: User

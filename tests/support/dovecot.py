@@ -27,7 +27,7 @@ state_dir = {folder}/state
 instance_name = {folder.name}
 log_path = /dev/stderr
 info_log_path = /dev/stderr
-protocols = imap lmtp
+protocols = imap pop3 lmtp
 listen = 127.0.0.1
 ssl = no
 disable_plaintext_auth = no
@@ -55,6 +55,15 @@ service imap-login {{
     port = {imap_port}
   }}
   inet_listener imaps {{
+    port = 0
+  }}
+}}
+service pop3-login {{
+  {chroot}
+  inet_listener pop3 {{
+    port = {pop3_port}
+  }}
+  inet_listener pop3s {{
     port = 0
   }}
 }}
@@ -130,6 +139,7 @@ class Dovecot:
         self.folder = Path(tempfile.mkdtemp(prefix="mailspool-dovecot-"))
         self.folder.chmod(0o755)
         self.imap_port = free_port()
+        self.pop3_port = free_port()
         self.lmtp_port = free_port()
         self.doveadm_port = free_port()
         self.lmtp_socket = self.folder / "lmtp.sock"
@@ -161,7 +171,7 @@ class Dovecot:
         accounts = _OWN_USERS.format(folder=self.folder) if self._database is None else self._our_users()
         config = _CONFIG.format(
             accounts=accounts,
-            folder=self.folder, imap_port=self.imap_port, lmtp_port=self.lmtp_port,
+            folder=self.folder, imap_port=self.imap_port, pop3_port=self.pop3_port, lmtp_port=self.lmtp_port,
             doveadm_port=self.doveadm_port, api_key=API_KEY,
             login_user="dovenull" if as_root else self._owner.pw_name,
             internal_user="dovecot" if as_root else self._owner.pw_name,
