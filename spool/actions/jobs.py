@@ -63,8 +63,8 @@ def cancel(job_id: int, actor: Actor) -> bool:
     now = timezone.now()
     with statements.write_transaction():
         stopped = BulkJob.objects.filter(id=job_id, state__in=OPEN).update(state=JobState.CANCELLED, ended=now)
-    if stopped:
-        _write_down(BulkJob.objects.select_related("event").get(id=job_id), f"Cancelled by {actor.name}: ")
+        if stopped:
+            _write_down(BulkJob.objects.select_related("event").get(id=job_id), f"Cancelled by {actor.name}: ")
     return bool(stopped)
 
 
@@ -132,13 +132,14 @@ def _advance(job: BulkJob, owner: str, tally: Tally, last: int) -> None:
 
 
 def _end(job: BulkJob, owner: str, state: JobState, error: str) -> None:
+    """End it, and say so in the record of who did what, in one transaction: a worker may die in between."""
     with statements.write_transaction():
         ours = BulkJob.objects.filter(id=job.id, leased_by=owner, state=JobState.RUNNING).update(
             state=state, error=error[:500], ended=timezone.now(), leased_by="", lease_until=None
         )
-    if ours:
-        job.refresh_from_db()
-        _write_down(job, f"Failed ({error}): " if state is JobState.FAILED else "")
+        if ours:
+            job.refresh_from_db()
+            _write_down(job, f"Failed ({error}): " if state is JobState.FAILED else "")
 
 
 def _write_down(job: BulkJob, before: str) -> None:

@@ -102,7 +102,7 @@ def test_mail_that_came_after_the_job_was_made_is_not_its_business(admin: Actor,
 @pytest.mark.usefixtures("small_chunks")
 @pytest.mark.parametrize(
     ("module", "name", "after"),
-    [(trash, "take", 2), (jobs, "_advance", 2), (jobs, "_end", 0)],
+    [(trash, "take", 2), (jobs, "_advance", 2), (jobs, "_end", 0), (jobs, "_write_down", 0)],
 )
 def test_a_killed_job_goes_on_where_it_was_and_every_message_is_deleted_once(
     admin: Actor, many: int, monkeypatch: pytest.MonkeyPatch, module: Any, name: str, after: int
@@ -120,6 +120,7 @@ def test_a_killed_job_goes_on_where_it_was_and_every_message_is_deleted_once(
     work_off()
     job = BulkJob.objects.get()
     assert (job.state, job.done, job.skipped) == (JobState.DONE, many, 0)
+    assert AuditEvent.objects.get().outcome == "30 deleted"
     assert Trashed.objects.count() == TrashedRecipient.objects.count() == many
     assert undo(admin, event_id=outcome.event.id).job.done == many
     assert all(store_has(entry) for entry in Entry.objects.all())
@@ -132,7 +133,7 @@ def store_has(entry: Entry) -> bool:
 
 
 @pytest.mark.usefixtures("small_chunks")
-@pytest.mark.parametrize(("module", "name", "after"), [(trash, "_insert", 1), (jobs, "_advance", 2), (jobs, "_end", 0)])
+@pytest.mark.parametrize(("module", "name", "after"), [(trash, "_insert", 1), (jobs, "_advance", 2), (jobs, "_write_down", 0)])
 def test_a_killed_undo_goes_on_where_it_was(
     admin: Actor, many: int, monkeypatch: pytest.MonkeyPatch, module: Any, name: str, after: int
 ) -> None:
