@@ -6,7 +6,8 @@ and each has two files of tests in hand.
 What the run on SQLite says is shown as it comes, then what the one on PostgreSQL said meanwhile.
 
 A test that fails is run a second time: dozens of servers share the machine with it, and what it waits for may have come
-too late. The summary lists it as RERUN either way; one that is listed again and again has a fault, or the code has.
+too late. The summary lists it as RERUN either way, and shows how it failed; one that is listed again and again has
+a fault, or the code has.
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ _TWO_AT_A_TIME = ["-n", "2", "--dist", "loadfile", "--no-loadscope-reorder"]
 
 def main(arguments: Sequence[str]) -> int:
     """The exit status is that of the first run that failed, or 0."""
-    pytest = [sys.executable, "-m", "pytest", *_TWO_AT_A_TIME, "--reruns", "1", "-raR", *arguments]
+    again = ["--reruns", "1", "--rerun-show-tracebacks"]
+    pytest = [sys.executable, "-m", "pytest", *_TWO_AT_A_TIME, *again, "-raR", *arguments]
     on_postgresql = [sys.executable, "-m", "tests.support.postgres", "--fast", "--", *pytest]
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     with tempfile.TemporaryFile() as said:
