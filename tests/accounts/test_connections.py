@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import imaplib
-import poplib
 import json
+import poplib
 import smtplib
 import time
 from collections.abc import Iterator

@@ -133,7 +133,9 @@ def store_has(entry: Entry) -> bool:
 
 
 @pytest.mark.usefixtures("small_chunks")
-@pytest.mark.parametrize(("module", "name", "after"), [(trash, "_insert", 1), (jobs, "_advance", 2), (jobs, "_write_down", 0)])
+@pytest.mark.parametrize(
+    ("module", "name", "after"), [(trash, "_insert", 1), (jobs, "_advance", 2), (jobs, "_write_down", 0)]
+)
 def test_a_killed_undo_goes_on_where_it_was(
     admin: Actor, many: int, monkeypatch: pytest.MonkeyPatch, module: Any, name: str, after: int
 ) -> None:
