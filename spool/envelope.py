@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -136,8 +138,15 @@ class LeasedEntry:
     treatments: Mapping[int, Treatment] | None = None
     # Fields of its header that mailboxes here do not get, as trace_headers.fields_of has them.
     omitted: frozenset[bytes] = frozenset()
+    # UNIX time from which others may take it, unless the lease is renewed before.
+    held_until: float = math.inf
     # What stages found out about it, to be written down by them (Stage.remember) should it come by again.
     notes: tuple[Any, ...] = ()
+
+    @property
+    def is_held(self) -> bool:
+        """Whether the lease lasts: a worker that was asleep may not begin to send what others may have taken."""
+        return time.time() < self.held_until
 
     def treatment_of(self, recipient: LeasedRecipient) -> Treatment:
         """What is done to the copy of one recipient."""

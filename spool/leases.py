@@ -29,10 +29,13 @@ def new_owner() -> str:
 
 def take(owner: str, now: datetime, limit: int, *, straight: bool, no_delay: bool) -> list[LeasedEntry]:
     """Lease up to `limit` due entries with their open recipients, inside the caller's transaction."""
-    rows = statements.lease(owner, now, now + LEASE, limit, straight=straight, no_delay=no_delay)
+    until = now + LEASE
+    rows = statements.lease(owner, now, until, limit, straight=straight, no_delay=no_delay)
     if not rows:
         return []
     entries = _with_recipients(rows)
+    for entry in entries:
+        entry.held_until = until.timestamp()
     # RETURNING keeps no order.
     entries.sort(key=lambda entry: (-entry.priority, entry.id))
     return entries
@@ -75,12 +78,19 @@ def _leased(row: statements.Row) -> LeasedEntry:
     )  # fmt: skip
 
 
-def renew(owner: str, entry_ids: Sequence[int]) -> None:
-    """Hold on to entries that are still being worked on."""
-    if entry_ids:
+def renew(owner: str, entries: Sequence[LeasedEntry]) -> None:
+    """Hold on to entries that are still being worked on.
+
+    One whose lease had lapsed may have been with others meanwhile: what has begun goes on, but nothing may begin.
+    """
+    if entries:
         with statements.write_transaction():
             # From now, not from when it began to wait for others.
-            statements.renew(owner, entry_ids, timezone.now() + LEASE)
+            until = timezone.now() + LEASE
+            kept = statements.renew(owner, [entry.id for entry in entries], until)
+        for entry in entries:
+            if entry.id in kept and entry.is_held:
+                entry.held_until = until.timestamp()
 
 
 def give_back(owner: str, entry_ids: Sequence[int], now: datetime) -> None:

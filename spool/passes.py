@@ -86,6 +86,7 @@ class Pass:
         self._finished: list[DeliveryReport] = []
         self._failed: list[Failure] = []
         self._resting: list[tuple[LeasedEntry, WaitUntil]] = []
+        self._left: list[LeasedEntry] = []
         self._later: list[Callable[[], None]] = []
         # Entries that are shown in a stage, for it took long.
         self._seen: set[int] = set()
@@ -109,7 +110,7 @@ class Pass:
     async def run(self) -> None:
         """Work until idle for LINGER_SECONDS, or until a stop is requested."""
         self._loop = asyncio.get_running_loop()
-        self._deliveries = Deliveries(self._delivered, self._broken)
+        self._deliveries = Deliveries(self._delivered, self._broken, self._lapsed)
         listening = doorbell.Listening(self.owner)
         helpers = [asyncio.ensure_future(self._listen(listening)), asyncio.ensure_future(self._renew())]
         try:
@@ -131,6 +132,8 @@ class Pass:
         idle_since = time.monotonic()
         while not _stop.is_set():
             room = self._room()
+            if self._left:
+                await self._give_back()
             if self._finished or self._failed or self._resting or (self._look and room > 0):
                 if await self._round(min(BATCH, room) if self._look else 0):
                     idle_since = time.monotonic()
@@ -200,6 +203,8 @@ class Pass:
             # Enough for another worker too.
             assert self._loop is not None
             self._loop.run_in_executor(_ear, doorbell.ring)
+        # One that is here already has lapsed: it must not be sent twice, and is given back when its turn comes.
+        here.leased = [entry for entry in here.leased if entry.id not in self._working]
         if not here.leased:
             return
         self._working.update((entry.id, entry) for entry in here.leased)
@@ -281,6 +286,20 @@ class Pass:
         self._failed.append(Failure(entry, text))
         self._event.set()
 
+    def _lapsed(self, entry: LeasedEntry) -> None:
+        self._left.append(entry)
+        self._event.set()
+
+    async def _give_back(self) -> None:
+        """Let others have what was not begun in time; some of it they may have already."""
+        left, self._left = self._left, []
+        log.warning("%d messages are left to others: their leases lapsed before they were begun", len(left))
+        for entry in left:
+            self._working.pop(entry.id, None)
+        assert self._loop is not None
+        await self._loop.run_in_executor(_database, self._rounds.give_back, [entry.id for entry in left])
+        self._look = True
+
     async def _drain(self) -> None:
         """Finish what is on the wire, record it, and give the rest back."""
         await self._deliveries.close(DRAIN_SECONDS)
@@ -304,7 +323,7 @@ class Pass:
             self._deliveries.park_stalled()
             if self._working:
                 try:
-                    await self._loop.run_in_executor(_database, self._rounds.renew, list(self._working))
+                    await self._loop.run_in_executor(_database, self._rounds.renew, list(self._working.values()))
                 except DatabaseError as error:
                     log.error("leases could not be renewed: %s", error)
 

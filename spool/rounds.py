@@ -138,10 +138,10 @@ class Rounds:
             connection.close()
             raise
 
-    def renew(self, entry_ids: Sequence[int]) -> None:
+    def renew(self, entries: Sequence[LeasedEntry]) -> None:
         """Keep the leases of entries in work. Raises django.db.Error."""
         try:
-            leases.renew(self._owner, entry_ids)
+            leases.renew(self._owner, entries)
         except DatabaseError:
             connection.close()
             raise

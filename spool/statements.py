@@ -288,13 +288,14 @@ def earliest_due() -> datetime | None:
     return from_db_time(min(found)) if found else None
 
 
-def renew(owner: str, entry_ids: Sequence[int], until: datetime) -> None:
-    """Keep leases that this worker still holds."""
+def renew(owner: str, entry_ids: Sequence[int], until: datetime) -> set[int]:
+    """Keep leases that this worker still holds; the ids of those entries."""
     clause, parameters = id_list(entry_ids)
-    execute(
-        f"UPDATE spool_entry SET due_at = %s WHERE id {clause} AND leased_by = %s AND due_at IS NOT NULL",
+    renewed = execute(
+        f"UPDATE spool_entry SET due_at = %s WHERE id {clause} AND leased_by = %s AND due_at IS NOT NULL RETURNING id",
         [db_time(until), *parameters, owner],
-    )
+    ).fetchall()
+    return {entry_id for (entry_id,) in renewed}
 
 
 def remove_entries(owner: str, entry_ids: Sequence[int]) -> dict[int, int]:

@@ -39,10 +39,11 @@ LocalWork = tuple[LeasedEntry, list[LeasedRecipient]]
 
 @dataclass(slots=True)
 class _Progress:
-    """An entry on its way: how many parts are still to report."""
+    """An entry on its way: how many parts are still to report, and whether one of them left something to others."""
 
     report: DeliveryReport
     parts: int
+    left: bool = False
 
 
 @dataclass(slots=True)
@@ -58,11 +59,19 @@ class _LocalOutcome:
 
 
 class Deliveries:
-    """The deliveries of one pass. Loop thread only. `delivered` and `broken` are told of each entry, exactly once."""
+    """The deliveries of one pass. Loop thread only.
 
-    def __init__(self, delivered: Callable[[DeliveryReport], None], broken: Callable[[LeasedEntry, str], None]) -> None:
+    Of each entry one of the three is told, once: `delivered`, `broken`, or `left` when its lease lapsed before anything
+    was done.
+    """
+
+    def __init__(
+        self, delivered: Callable[[DeliveryReport], None], broken: Callable[[LeasedEntry, str], None],
+        left: Callable[[LeasedEntry], None],
+    ) -> None:  # fmt: skip
         self._delivered = delivered
         self._broken = broken
+        self._left = left
         self._transport = Transport(
             django_settings.MAILSPOOL_HOSTNAME, max(1, django_settings.MAILSPOOL_WORKERS), django_settings.MAILSPOOL_DNS
         )
@@ -109,18 +118,19 @@ class Deliveries:
         # Both within the one grace: whoever stops us kills us not long after it.
         await self._transport.close(max(1.0, grace_seconds - (time.monotonic() - started)))
         for progress in list(self._progress.values()):
-            report = progress.report
-            if report.results:
-                told = {result.recipient.id for result in report.results}
-                report.results += [
-                    RecipientResult(
-                        recipient, Outcome.PENDING, "the server was stopped before this one's turn", "4.3.2"
-                    )
-                    for recipient in report.entry.recipients
-                    if recipient.id not in told
-                ]
-                self._delivered(report)
+            if progress.report.results:
+                self._delivered_partly(progress.report, "the server was stopped before this one's turn")
         self._progress.clear()
+
+    def _delivered_partly(self, report: DeliveryReport, why: str) -> None:
+        """Report what there is; the other recipients wait."""
+        told = {result.recipient.id for result in report.results}
+        report.results += [
+            RecipientResult(recipient, Outcome.PENDING, why, "4.3.2")
+            for recipient in report.entry.recipients
+            if recipient.id not in told
+        ]
+        self._delivered(report)
 
     def _send(self, entry: LeasedEntry, recipients: Sequence[LeasedRecipient], *, lmtp: bool = False) -> None:
         """Hand over to the transport. It may answer at once: the parts are counted before, as many as there can be."""
@@ -133,9 +143,15 @@ class Deliveries:
     def _part_done(self, entry: LeasedEntry) -> None:
         progress = self._progress[entry.id]
         progress.parts -= 1
-        if progress.parts == 0:
-            del self._progress[entry.id]
+        if progress.parts:
+            return
+        del self._progress[entry.id]
+        if not progress.left:
             self._delivered(progress.report)
+        elif progress.report.results:
+            self._delivered_partly(progress.report, "the worker was held up before this one's turn")
+        else:
+            self._left(entry)
 
     def _remote_done(self, transaction: Transaction) -> None:
         progress = self._progress.get(transaction.entry.id)
@@ -143,6 +159,7 @@ class Deliveries:
             return
         progress.report.results += transaction.results
         progress.report.attempts += transaction.attempts
+        progress.left = progress.left or bool(transaction.recipients)
         self._part_done(transaction.entry)
 
     def _start_locally(self) -> None:

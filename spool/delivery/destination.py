@@ -247,7 +247,10 @@ class Destination:
         return NextHop(host, port, TLSPolicy(settings.tls_policy), "", "", "", 0)
 
     async def _transact(self, connection: Connection, transaction: Transaction) -> bool:
-        """Send one transaction; whether the connection can be used again."""
+        """Send one transaction, if it is still ours to send; whether the connection can be used again."""
+        if not transaction.entry.is_held:
+            transaction.leave()
+            return True
         started = self._moved = time.monotonic()
         peer, entry = connection.peer, transaction.entry
         with ExitStack() as files:

@@ -21,7 +21,8 @@ Done = Callable[["Transaction"], None]
 class Transaction:
     """One entry for `recipients`, those without an answer yet.
 
-    `done` is called once, when `results` has one for each. `tried_again` says that a kept connection has failed it.
+    `done` is called once, when `results` has one for each, or when those that are left are left to another worker.
+    `tried_again` says that a kept connection has failed it.
     """
 
     entry: LeasedEntry
@@ -53,6 +54,10 @@ class Transaction:
             return False
         self.done(self)
         return True
+
+    def leave(self) -> None:
+        """Let go of those that are left, without a result."""
+        self.done(self)
 
     def fail(
         self, text: str, status_code: str, outcome: Outcome = Outcome.PENDING, *,

@@ -54,7 +54,7 @@ def test_a_renewed_lease_lasts_and_a_returned_one_is_free_at_once() -> None:
     intake.accept([a_submission()])
     [entry] = take("one")
     Entry.objects.update(due_at=timezone.now() + timedelta(seconds=1))
-    leases.renew("one", [entry.id])
+    leases.renew("one", [entry])
     due = Entry.objects.get().due_at
     assert due is not None and due > timezone.now() + timedelta(seconds=20)
     leases.give_back("two", [entry.id], timezone.now())

@@ -45,7 +45,7 @@ def test_no_more_messages_are_stored_at_once_than_settings_allow(
     monkeypatch.setattr(deliveries, "_deliver_batch", counted)
 
     async def deliver() -> None:
-        here = Deliveries(reports.append, lambda entry, text: pytest.fail(text))
+        here = Deliveries(reports.append, lambda entry, text: pytest.fail(text), pytest.fail)
         here._transport.workers = 2
         here.configure(Settings(max_local_deliveries=6), RoutingTable())
         for _ in range(4):

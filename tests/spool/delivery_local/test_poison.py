@@ -49,7 +49,8 @@ class Bench:
 
     def deliver(self, *entries: LeasedEntry, port: int = 25, resolver: str = "127.0.0.1:9") -> None:
         async def run() -> None:
-            here = Deliveries(self.reports.append, lambda entry, text: self.broken.append((entry.id, text)))
+            broken = self.broken
+            here = Deliveries(self.reports.append, lambda entry, text: broken.append((entry.id, text)), pytest.fail)
             here._transport.exchangers = Exchangers("mail.test", resolver)
             here.configure(Settings(smtp_out_port=port), RoutingTable())
             here.start(entries)

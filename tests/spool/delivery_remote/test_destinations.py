@@ -13,7 +13,7 @@ import pytest
 from spool.delivery import destination, rests
 from spool.delivery.deliveries import Deliveries
 from spool.delivery.routes import RoutingTable
-from spool.envelope import DeliveryReport
+from spool.envelope import DeliveryReport, LeasedEntry
 from spool.models.recipient import Outcome
 from spool.models.settings import Settings
 from tests.spool.delivery_remote.conftest import BOB, CARL, DOMAIN, Deliver, Sending, a_hop, addresses
@@ -305,7 +305,7 @@ def test_a_message_for_several_resting_hosts_and_a_living_one_is_reported_once_a
     reports: list[DeliveryReport] = []
 
     async def send() -> None:
-        deliveries = Deliveries(reports.append, lambda entry, text: pytest.fail(text))
+        deliveries = Deliveries(reports.append, lambda entry, text: pytest.fail(text), pytest.fail)
         deliveries._transport.exchangers = type(deliveries._transport.exchangers)("mail.test", dns.address)
         deliveries.configure(Settings(smtp_out_port=peer.port, connect_timeout_seconds=1), RoutingTable())
         deliveries.start([a_leased_entry(spooled, to=["x@r1.test", "x@r2.test"])])
@@ -330,7 +330,7 @@ def test_mail_that_waits_for_its_turn_is_left_alone_by_a_stop(peer: SmtpPeer, sp
     reports: list[DeliveryReport] = []
 
     async def send() -> None:
-        deliveries = Deliveries(reports.append, lambda entry, text: pytest.fail(text))
+        deliveries = Deliveries(reports.append, lambda entry, text: pytest.fail(text), pytest.fail)
         deliveries._transport.exchangers = type(deliveries._transport.exchangers)("mail.test", dns.address)
         deliveries.configure(Settings(smtp_out_port=peer.port), RoutingTable())
         deliveries.start([a_leased_entry(spooled, to=BOB) for _ in range(5)])
@@ -350,7 +350,7 @@ def test_what_was_delivered_before_a_stop_is_reported_and_the_rest_waits(
     reports: list[DeliveryReport] = []
 
     async def send() -> None:
-        deliveries = Deliveries(reports.append, lambda entry, text: pytest.fail(text))
+        deliveries = Deliveries(reports.append, lambda entry, text: pytest.fail(text), pytest.fail)
         deliveries._transport.exchangers = type(deliveries._transport.exchangers)("mail.test", dns.address)
         deliveries.configure(Settings(smtp_out_port=peer.port), RoutingTable())
         deliveries.start([a_leased_entry(spooled, to=[BOB, "x@slow.test"])])
@@ -365,6 +365,37 @@ def test_what_was_delivered_before_a_stop_is_reported_and_the_rest_waits(
     [report] = reports
     outcomes = {result.recipient.address: result.outcome for result in report.results}
     assert outcomes == {BOB: DELIVERED, "x@slow.test": PENDING}
+
+
+def test_an_entry_whose_lease_lapsed_is_left_or_reported_with_what_was_done(
+    peer: SmtpPeer, spooled: Path, dns: DNSServer
+) -> None:
+    dns.add("slow.test", "A", "127.0.0.73")
+    reports: list[DeliveryReport] = []
+    left: list[LeasedEntry] = []
+
+    async def send() -> None:
+        deliveries = Deliveries(reports.append, lambda entry, text: pytest.fail(text), left.append)
+        deliveries._transport.exchangers = type(deliveries._transport.exchangers)("mail.test", dns.address)
+        deliveries.configure(Settings(smtp_out_port=peer.port), RoutingTable())
+        both, none = (a_leased_entry(spooled, to=to) for to in ([BOB, "x@slow.test"], ["y@slow.test", "z@slow.test"]))
+        deliveries.start([both, none])
+        async with asyncio.timeout(10):
+            while not peer.taken or not slow.commands:
+                await asyncio.sleep(0.01)
+            both.held_until = none.held_until = time.time() - 1
+            while not reports or not left:
+                await asyncio.sleep(0.01)
+        await deliveries.close(1)
+        assert left == [none]
+
+    with SmtpPeer("127.0.0.73", peer.port) as slow:
+        slow.delay_seconds = 0.3
+        asyncio.run(send())
+    [report] = reports
+    outcomes = {result.recipient.address: result.outcome for result in report.results}
+    assert outcomes == {BOB: DELIVERED, "x@slow.test": PENDING}
+    assert not slow.taken
 
 
 def test_a_connection_without_work_is_given_up_with_a_goodbye(
