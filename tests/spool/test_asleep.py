@@ -50,5 +50,3 @@ def test_what_nobody_took_is_sent_once_all_the_same(spool: Spool) -> None:
     spool.work()
     assert sorted(message.recipients for message in spool.peer.taken) == [(f"bob{n}@{FAR}",) for n in range(6)]
     assert not Entry.objects.exists()
-
-
