@@ -11,6 +11,7 @@ from django.utils.module_loading import import_string
 from spool import doctor, doorbell, statements, trash
 from spool.actions import jobs, moving
 from spool.actions.queueing import release_expired
+from spool.delivery import kept_policies
 from spool.holders import holders
 from spool.models.settings import current
 from spool.passes import run
@@ -49,7 +50,8 @@ def sweep() -> None:
 def forget() -> None:
     """Remove what nobody needs any more, and finish what was interrupted.
 
-    That is files that killed workers left, moves, and deleted messages, traces and attempts past their time.
+    That is files that killed workers left, moves, and deleted messages, traces, attempts and MTA-STS policies past
+    their time.
     """
     # First: it is by their traces that such files are known.
     try:
@@ -61,6 +63,7 @@ def forget() -> None:
     moving.finish(now)
     trash.purge(now, current().trash_days)
     forget_traces(now, current().trace_days)
+    kept_policies.forget_expired(now)
     for holder in holders():
         holder.tidy(now)
     for path in settings.SPOOL_HOUSEKEEPING:

@@ -1,6 +1,7 @@
 """MTA-STS (RFC 8461): a domain's word, by HTTPS, that its mail hosts encrypt with valid certificates, and who they are.
 
-The policies that were found are kept by the process for as long as they say; after a restart they are asked for anew.
+The policies that were found are kept for as long as they say: by each process, and in the database for those that start
+later (kept_policies.py).
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import http.client
 import logging
+import math
 import re
 import socket
 import ssl
@@ -17,6 +19,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final
 
+from django.db import Error as DatabaseError
+
+from spool.delivery import kept_policies
 from spool.delivery.mx import Exchangers, NoRoute
 
 log = logging.getLogger(__name__)
@@ -28,10 +33,13 @@ CHECK_SECONDS: Final = 300.0
 LONGEST_AGE_SECONDS: Final = 31_557_600
 HTTPS_PORT = 443
 MOST_KEPT: Final = 10_000
+# A database that could not be read is tried again after that.
+READ_AGAIN_SECONDS: Final = 60.0
 _FIELD = re.compile(r"([A-Za-z0-9][A-Za-z0-9_.-]{0,31})[ \t]*:[ \t]*(.*?)[ \t]*")
 _ID = re.compile(r"[A-Za-z0-9]{1,32}")
 
 _fetching = ThreadPoolExecutor(4, thread_name_prefix="mta-sts")
+_database = ThreadPoolExecutor(1, thread_name_prefix="mta-sts-kept")
 
 
 class InvalidPolicy(ValueError):
@@ -102,23 +110,46 @@ class _Kept:
 
 
 _kept: dict[str, _Kept] = {}
+# When the database is to be read (monotonic clock): once in a process.
+_read_at = 0.0
 
 
 def forget() -> None:
-    """Have every policy asked for anew."""
+    """Forget what this process knows, and read the database again."""
+    global _read_at
     _kept.clear()
+    _read_at = 0.0
 
 
 async def policy_for(domain: str, exchangers: Exchangers) -> Policy | None:
     """The policy that holds for mail to `domain` now. Never raises: without an answer the last one holds on."""
-    kept = _kept.get(domain)
     now = time.monotonic()
+    if now >= _read_at:
+        await _read()
+    kept = _kept.get(domain)
     if kept is None or now >= kept.check_at:
         kept = await _checked(domain, kept, exchangers)
         if len(_kept) >= MOST_KEPT:
-            _kept.clear()
+            forget()
         _kept[domain] = kept
     return kept.policy if now < kept.expires else None
+
+
+async def _read() -> None:
+    """Learn what other processes, and those before, have found out."""
+    global _read_at
+    now = time.monotonic()
+    try:
+        rows = await asyncio.get_running_loop().run_in_executor(_database, kept_policies.read)
+    except DatabaseError as error:
+        log.warning("the MTA-STS policies that were kept could not be read: %s", error)
+        _read_at = now + READ_AGAIN_SECONDS
+        return
+    _read_at = math.inf
+    for row in rows:
+        policy = Policy(row.mode, row.mx, int(row.seconds))
+        # Asked about at once: there may be a newer one.
+        _kept.setdefault(row.domain, _Kept(policy, row.record_id, now + row.seconds, 0.0))
 
 
 async def _checked(domain: str, kept: _Kept | None, exchangers: Exchangers) -> _Kept:
@@ -137,6 +168,12 @@ async def _checked(domain: str, kept: _Kept | None, exchangers: Exchangers) -> _
     except (NoRoute, OSError, InvalidPolicy, http.client.HTTPException) as error:
         log.warning("the MTA-STS policy of %s could not be fetched: %s", domain, error)
         return _Kept(kept.policy, kept.record_id, kept.expires, now + CHECK_SECONDS)
+    try:
+        await asyncio.get_running_loop().run_in_executor(
+            _database, kept_policies.write, domain, record_id, policy.mode, policy.mx, policy.max_age_seconds
+        )
+    except DatabaseError as error:
+        log.warning("the MTA-STS policy of %s could not be kept: %s", domain, error)
     return _Kept(policy, record_id, now + policy.max_age_seconds, now + CHECK_SECONDS)
 
 

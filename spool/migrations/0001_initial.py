@@ -58,6 +58,20 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
+            name='MTASTSPolicy',
+            fields=[
+                ('domain', models.CharField(max_length=255, primary_key=True, serialize=False)),
+                ('record_id', models.CharField(help_text='The id in the DNS when it was fetched.', max_length=32)),
+                ('mode', models.CharField(max_length=10)),
+                ('mx', models.JSONField(default=list, help_text='Names of mail hosts, or patterns.')),
+                ('expires', models.DateTimeField(db_index=True)),
+            ],
+            options={
+                'verbose_name': 'MTA-STS policy',
+                'verbose_name_plural': 'MTA-STS policies',
+            },
+        ),
+        migrations.CreateModel(
             name='Route',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),

@@ -6,6 +6,7 @@ from spool.models.audit import AuditEvent
 from spool.models.bounce import ReceivedBounce
 from spool.models.bulkjob import BulkJob, JobState
 from spool.models.entry import Direction, Entry, Origin, Priority, Status
+from spool.models.mta_sts import MTASTSPolicy
 from spool.models.recipient import Kind, Outcome, Recipient
 from spool.models.route import Route, RouteKind, TLSPolicy
 from spool.models.saved_view import SavedView
@@ -34,6 +35,7 @@ __all__ = [
     "Entry",
     "JobState",
     "Kind",
+    "MTASTSPolicy",
     "Origin",
     "Outcome",
     "Priority",

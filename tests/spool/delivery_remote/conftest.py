@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from mailspool.home import Home
-from spool.delivery import rests
+from spool.delivery import kept_policies, rests
 from spool.delivery.routes import NextHop, RoutingTable
 from spool.delivery.transaction import Transaction
 from spool.delivery.transport import Transport
@@ -23,6 +23,14 @@ from tests.support.smtp_peer import SmtpPeer
 
 DOMAIN = "far.test"
 BOB, CARL, DAN = (f"{user}@{DOMAIN}" for user in ("bob", "carl", "dan"))
+
+
+@pytest.fixture(autouse=True)
+def _no_policies_are_kept(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
+    """Most of these tests have no database; those about kept policies have."""
+    if "transactional_db" not in request.fixturenames:
+        monkeypatch.setattr(kept_policies, "read", list)
+        monkeypatch.setattr(kept_policies, "write", lambda *row: None)
 
 
 @pytest.fixture(autouse=True)

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from django.db import OperationalError
+from django.utils import timezone
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spool.delivery import mta_sts, tls_policy
+from spool import tasks
+from spool.delivery import kept_policies, mta_sts, rests, tls_policy
 from spool.delivery.mta_sts import InvalidPolicy, Policy, parse_policy, parse_record
+from spool.models import MTASTSPolicy
 from spool.models.recipient import Outcome
 from tests.spool.delivery_remote.conftest import BOB, DOMAIN, Deliver, a_hop
 from tests.support.certificates import Authority
@@ -54,6 +59,12 @@ def web(authority: Authority, dns: DNSServer, monkeypatch: pytest.MonkeyPatch) -
 def publish(web: HttpsServer, mode: str = "enforce", mx: str = HOST, max_age: int = 86400) -> None:
     text = f"version: STSv1\r\nmode: {mode}\r\nmx: {mx}\r\nmax_age: {max_age}\r\n"
     web.pages[PATH] = (200, "text/plain; charset=utf-8", text.encode())
+
+
+def _restart() -> None:
+    """What is in memory is gone."""
+    mta_sts.forget()
+    rests.forget()
 
 
 def test_an_enforced_policy_has_mail_go_encrypted_to_a_proved_host(
@@ -159,6 +170,58 @@ def test_a_policy_outlives_its_record_and_its_server_but_not_its_age(
     ahead = 90_000.0
     [told] = deliver(a_leased_entry(spooled, to=BOB))
     assert told.only.outcome is DELIVERED
+
+
+def test_a_policy_outlives_the_worker_that_found_it(
+    transactional_db: None, peer: SmtpPeer, dns: DNSServer, web: HttpsServer, authority: Authority, spooled: Path,
+    deliver: Deliver,
+) -> None:  # fmt: skip
+    peer.tls = authority.server(HOST)
+    deliver(a_leased_entry(spooled, to=BOB))
+    row = MTASTSPolicy.objects.get()
+    assert (row.domain, row.record_id, row.mode, row.mx) == (DOMAIN, "20260302T120000", "enforce", [HOST])
+    assert timedelta(hours=23) < row.expires - timezone.now() <= timedelta(hours=24)
+    _restart()
+    # Somebody in the middle waits for that moment.
+    peer.tls = None
+    dns._records.pop(f"_mta-sts.{DOMAIN}")
+    web.pages.clear()
+    [told] = deliver(a_leased_entry(spooled, to=BOB))
+    assert told.only.outcome is PENDING
+    tasks.forget()
+    _restart()
+    assert MTASTSPolicy.objects.exists()
+    MTASTSPolicy.objects.update(expires=timezone.now() - timedelta(seconds=1))
+    [told] = deliver(a_leased_entry(spooled, to=BOB))
+    assert told.only.outcome is DELIVERED
+    tasks.forget()
+    assert not MTASTSPolicy.objects.exists()
+
+
+def test_a_new_policy_takes_the_place_of_the_kept_one(
+    transactional_db: None, peer: SmtpPeer, dns: DNSServer, web: HttpsServer, spooled: Path, deliver: Deliver
+) -> None:
+    deliver(a_leased_entry(spooled, to=BOB))
+    _restart()
+    dns._records[f"_mta-sts.{DOMAIN}"] = [("TXT", '"v=STSv1; id=2;"')]
+    publish(web, mode="none")
+    [told] = deliver(a_leased_entry(spooled, to=BOB))
+    assert told.only.outcome is DELIVERED
+    assert MTASTSPolicy.objects.get().mode == "none"
+
+
+def test_a_database_that_is_away_stops_neither_mail_nor_policy(
+    peer: SmtpPeer, web: HttpsServer, authority: Authority, spooled: Path, deliver: Deliver,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    def away(*row: object) -> None:
+        raise OperationalError("the database is away")
+
+    monkeypatch.setattr(kept_policies, "read", away)
+    monkeypatch.setattr(kept_policies, "write", away)
+    peer.tls = authority.server(HOST)
+    [told] = deliver(a_leased_entry(spooled, to=BOB))
+    assert told.attempts[0].tls.endswith("(verified)")
 
 
 def test_a_new_record_brings_the_new_policy(
