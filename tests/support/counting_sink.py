@@ -108,11 +108,12 @@ class Session(asyncio.Protocol):
             found = _TEST_ID.search(content, 0, _MOST_HEADER_BYTES)
             test_id = found[1] if found else b"-"
             now = time.time_ns()
-            # One write of one line: O_APPEND keeps lines whole.
-            os.write(self._record, b"%d\t%b\t%b\t%b\n" % (now, test_id, self._sender, b" ".join(self._recipients)))
+            # Before the record: whoever reads that may look for it.
             if self._folder is not None:
                 message = content[2:].replace(b"\r\n..", b"\r\n.")
                 (self._folder / f"{test_id.decode()}.{now}.eml").write_bytes(message)
+            # One write of one line: O_APPEND keeps lines whole.
+            os.write(self._record, b"%d\t%b\t%b\t%b\n" % (now, test_id, self._sender, b" ".join(self._recipients)))
             reply = b"250 2.0.0 taken\r\n"
         self._in_data = False
         self._reset()
