@@ -17,7 +17,7 @@ from quarantine.engines.examined import Examined
 from quarantine.engines.scanner import VirusScanner, scanners_for
 from quarantine.forged import forged_in
 from quarantine.models.antispam import AntispamSettings
-from quarantine.models.antivirus import AntivirusSettings
+from quarantine.models.antivirus import AntivirusSettings, WhenUnanswered
 from quarantine.models.check import Check, current_checks
 from quarantine.models.item import ItemKind
 from quarantine.room import Room
@@ -29,7 +29,7 @@ from quarantine.trusting import trusted_of
 from security import lists as security_lists
 from spool import statements
 from spool.envelope import LeasedEntry
-from spool.models.entry import Direction, Origin, Status
+from spool.models.entry import Direction, Origin, Priority, Status
 from spool.stages import Stage, StageContext, Taken, Verdict, WaitUntil
 
 log = logging.getLogger(__name__)
@@ -67,6 +67,10 @@ class VirusCheck(Stage):
             lambda: pardons(ids, ItemKind.VIRUS) | remembering.known(ItemKind.VIRUS, batch, since).keys()
         )
         entries = [entry for entry in batch if entry.id not in passing]
+        if self._settings.unanswered == WhenUnanswered.HOLD and any(one.priority >= Priority.HIGH for one in entries):
+            # Force is a wish to see a try now, as it is for hosts that rest.
+            for scanner in self._scanners:
+                scanner.wake()
         scans = await self._scan_all(entries)
         for entry, found in zip(entries, scans, strict=True):
             if found.ruling is Ruling.PASS and any(answer.said is Said.CLEAN for answer in found.answers):

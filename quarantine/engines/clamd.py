@@ -73,6 +73,10 @@ class Clamd(VirusScanner):
                 return Answer(self.name, said, signature, time.monotonic() - started)
         return Answer(self.name, Said.FAILED, why or "no server is configured")
 
+    def wake(self) -> None:
+        if all(self.rests.resting(f"clamd {server}") for server in self._servers):
+            self.rests.wake()
+
     def close(self) -> None:
         self._sessions.close()
 

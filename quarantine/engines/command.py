@@ -73,6 +73,9 @@ class CommandLine(VirusScanner):
         self.rests.failed(self.name, why)
         return Answer(self.name, Said.FAILED, why, seconds)
 
+    def wake(self) -> None:
+        self.rests.wake()
+
     async def _run(self, path: Path) -> tuple[int, str]:
         words = [word.replace("{file}", str(path)) for word in self._words]
         process = await asyncio.create_subprocess_exec(

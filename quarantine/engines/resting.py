@@ -13,6 +13,8 @@ from dataclasses import dataclass
 log = logging.getLogger(__name__)
 
 LONGEST_SECONDS = 300.0
+# Wishes for a try before the time are granted this often.
+WAKE_SECONDS = 5.0
 
 
 @dataclass(slots=True)
@@ -28,6 +30,7 @@ class Rests:
         self._first_seconds = first_seconds
         self._allowed = allowed
         self._rests: dict[str, _Rest] = {}
+        self._woken = float("-inf")
 
     def resting(self, name: str) -> bool:
         found = self._rests.get(name)
@@ -48,6 +51,14 @@ class Rests:
         """It works again."""
         if self._rests.pop(name, None) is not None:
             log.info("%s answers again", name)
+
+    def wake(self) -> None:
+        """Have all tried now, as somebody wishes; who fails again rests for as long as after any further failure."""
+        now = time.monotonic()
+        if now - self._woken >= WAKE_SECONDS:
+            self._woken = now
+            for rest in self._rests.values():
+                rest.until = now
 
     def forget(self) -> None:
         self._rests.clear()

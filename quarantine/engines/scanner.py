@@ -35,6 +35,9 @@ class VirusScanner:
         """
         raise NotImplementedError
 
+    def wake(self) -> None:
+        """Somebody wishes to see a try: if nothing is asked because it did not answer lately, ask it."""
+
     def close(self) -> None:
         """Let go what is kept open for the next scan: there is none for a while."""
 

@@ -40,6 +40,18 @@ def test_each_failure_after_a_rest_doubles_the_next_one_up_to_five_minutes(clock
     assert seen == [5, 10, 20, 40, 80, 160, 300, 300, 300]
 
 
+def test_a_wish_ends_the_rest_now_and_then(clock: Clock) -> None:
+    rests = Rests(first_seconds=60)
+    rests.failed("clamd", "gone")
+    rests.wake()
+    assert not rests.resting("clamd")
+    rests.failed("clamd", "gone")
+    clock.now += 1
+    rests.wake()
+    assert rests.resting("clamd"), "the last wish was a second ago"
+    assert rest_of(rests, clock) == 119
+
+
 def test_what_fails_together_is_one_failure(clock: Clock) -> None:
     rests = Rests(first_seconds=5)
     for _ in range(50):

@@ -11,6 +11,9 @@ from pathlib import Path
 import pytest
 from django.core.exceptions import ValidationError
 
+from quarantine.engines.clamd import Clamd as ClamdScanner
+from quarantine.engines.resting import Rests
+from quarantine.engines.scanner import all_scanners
 from quarantine.models import AntivirusSettings, CheckCount, Item, WhenOversize, WhenUnanswered
 from spool.actions import Actor, perform
 from spool.models import Entry, Trace
@@ -91,13 +94,34 @@ def test_while_no_scanner_answers_mail_is_held_and_says_why(spool: Spool, clamd:
     assert spool.minutes_to_go(clean) == pytest.approx(1, abs=0.05)
     assert not spool.peer.taken and not Item.objects.exists()
     clamd.start()
-    from quarantine.engines.scanner import all_scanners
-
     all_scanners()[0].rests.forget()  # type: ignore[attr-defined]
     spool.later(seconds=61)
     spool.work()
     assert [item.file_name for item in Item.objects.all()] == [infected]
     assert len(spool.peer.taken) == 1 and not Entry.objects.exists()
+
+
+def test_force_has_a_scanner_asked_that_is_back(
+    spool: Spool, clamd: Clamd, setting: Setting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    setting(AntivirusSettings, clamd_servers=clamd.address)
+    scanner = all_scanners()[0]
+    assert isinstance(scanner, ClamdScanner)
+    monkeypatch.setattr(scanner, "rests", Rests(first_seconds=600))
+    clamd.daemon.kill()
+    forced, other = spool.take(content=mail.CLEAN), spool.take(content=mail.CLEAN)
+    spool.work()
+    clamd.start()
+    spool.later(seconds=61)
+    spool.work()
+    assert {spool.entry(name).status for name in (forced, other)} == {"virus"}
+    perform("force", [spool.entry(forced).id], Actor.at_the_shell())
+    spool.work()
+    assert len(spool.peer.taken) == 1
+    assert [entry.file_name for entry in Entry.objects.all()] == [other]
+    spool.later(seconds=120)
+    spool.work()
+    assert len(spool.peer.taken) == 2
 
 
 def test_mail_passes_unscanned_when_that_is_the_choice(spool: Spool, setting: Setting) -> None:
