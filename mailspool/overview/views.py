@@ -11,6 +11,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_GET
 
+from mailspool.overview.alerts import open_alerts
 from mailspool.overview.behind import deliveries
 from mailspool.overview.charts import charts
 from mailspool.overview.rows import cells_of, shown_tables
@@ -51,6 +52,7 @@ def _context(request: HttpRequest) -> dict[str, Any]:
         "activity": rows,
         "together": [f"{here.number + there.number:,}" for here, there in zip(rows[0][1], rows[1][1], strict=True)],
         "tables": shown_tables(now), "charts": charts(points(wanted, now), wanted), "state": state,
+        "alerts": open_alerts(),
         "stale": state is not None and (now - state.rolled).total_seconds() > STALE_SECONDS,
         "here": reverse("admin:index"), "full_path": request.get_full_path(),
     }  # fmt: skip

@@ -18,7 +18,7 @@ from accounts.models import Domain, Role, User
 from mailspool.overview.charts import charts, nice_span, nice_top
 from mailspool.overview.tables import TABLES
 from spool import statements
-from spool.models import Entry, TrafficState
+from spool.models import AlertEvent, AlertKind, AlertRule, Entry, TrafficState
 from spool.models.recipient import Kind, Outcome
 from spool.traffic import counting, rolling
 from spool.traffic.series import RANGES, Point
@@ -57,6 +57,28 @@ def ann() -> User:
     return user
 
 
+def test_alerts_that_go_on_are_at_the_top_and_lead_to_what_they_are_about(administrator: Client) -> None:
+    rule = AlertRule.objects.create(name="Floods", kind=AlertKind.SENDER, threshold=100)
+    common = {"rule": rule, "rule_name": "Floods", "kind": rule.kind, "threshold": 100, "highest": 900}
+    AlertEvent.objects.create(key="over@example.org", value=20, began=NOW, ended=NOW, **common)
+    AlertEvent.objects.create(key="test@example.org", value=200, began=NOW, is_test=True, **common)
+    assert "ov-alerts" not in administrator.get(PAGE).content.decode()
+    AlertEvent.objects.create(key="<b>ann</b>@example.org", value=1200, began=NOW, **common)
+    page = administrator.get(PAGE).content.decode()
+    found = re.search(r"<section[^>]*ov-alerts.*?</section>", page, re.DOTALL)
+    assert found is not None
+    words = re.sub(r"\s+", " ", re.sub("<[^>]*>", "", found[0])).strip()
+    assert words.startswith(
+        "An alert goes on Floods: &lt;b&gt;ann&lt;/b&gt;@example.org, 1,200 messages (threshold 100), began"
+    )
+    assert "/admin/spool/entry/?sender=%3Cb%3Eann%3C%2Fb%3E%40example.org" in found[0]
+    for number in range(6):
+        AlertEvent.objects.create(key=f"u{number}@example.org", value=200, began=NOW, **common)
+    page = administrator.get(PAGE).content.decode()
+    assert page.count("(threshold 100)") == 4
+    assert "More, and the history" in page
+
+
 def test_it_is_the_consoles_first_page_and_says_what_would_be_on_it(administrator: Client) -> None:
     page = administrator.get(PAGE).content.decode()
     for title in ("Message Activity", *(table.title for table in TABLES)):
@@ -87,7 +109,7 @@ def test_message_activity_counts_deliveries_here_and_elsewhere_in_four_windows(a
     with time_machine.travel(NOW):
         rolling.roll_up()
         page = administrator.get(PAGE).content.decode()
-    activity = page[page.index("t-activity") : page.index("ov-charts")]
+    activity = page[page.index("t-activity") : page.index("ov-tables")]
     assert numbers(activity) == [
         "1,003", "1,203", "1,233", "1,237", "3", "3", "3", "3", "1,000", "1,200", "1,230", "1,234",
     ]  # fmt: skip
@@ -207,7 +229,7 @@ def test_charts_of_any_range_have_a_point_for_each_step(administrator: Client, n
     page = administrator.get(PAGE, {"range": name}).content.decode()
     points = RANGES[name].minutes // RANGES[name].step
     assert page.count('class="ov-hover"') == 3 * (points - 1) + points
-    assert f'range={name}" aria-current="true"' in page
+    assert f'range={name}#charts" aria-current="true"' in page
 
 
 @pytest.mark.parametrize(

@@ -35,7 +35,8 @@ from playwright.sync_api import Page, sync_playwright  # noqa: E402
 from accounts import actions as accounts  # noqa: E402
 from accounts.models import Role  # noqa: E402
 from spool.actions import Actor  # noqa: E402
-from spool.models import Entry  # noqa: E402
+from spool.alerts import watching  # noqa: E402
+from spool.models import AlertKind, AlertRule, Entry  # noqa: E402
 from tests.support.daemon import Daemon  # noqa: E402
 from tests.support.demo_spool import fill  # noqa: E402
 from tests.support.demo_traffic import count_a_day  # noqa: E402
@@ -61,6 +62,8 @@ def main() -> None:
         user = accounts.add_user("admin@localhost", PASSWORD, role=Role.SYSTEM_ADMINISTRATOR)
         entry = fill(Actor.of(user))
         count_a_day(timezone.now())
+        AlertRule.objects.create(name="Somebody floods", kind=AlertKind.SENDER, threshold=100, minutes=10)
+        watching.look(timezone.now())
         web.start(ready=lambda: is_listening(port))
         IMAGES.mkdir(parents=True, exist_ok=True)
         with sync_playwright() as playwright:

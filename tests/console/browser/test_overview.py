@@ -8,7 +8,8 @@ import pytest
 from django.utils import timezone
 from playwright.sync_api import Page, expect
 
-from spool.models import Entry, TrafficTotal
+from spool.alerts import watching
+from spool.models import AlertKind, AlertRule, Entry, TrafficTotal
 from spool.traffic import rolling
 from tests.console.browser.conftest import Console, serious_violations
 from tests.support.demo_traffic import FLOODER, FLOODING_IP, count_a_day
@@ -22,6 +23,8 @@ OVERVIEW = "/admin/"
 @pytest.fixture
 def overview(console: Console) -> Page:
     count_a_day(timezone.now())
+    AlertRule.objects.create(name="Floods", kind=AlertKind.SENDER, threshold=100, minutes=10)
+    watching.look(timezone.now())
     return console.open(OVERVIEW)
 
 
@@ -91,6 +94,12 @@ def test_a_number_leads_to_its_messages_and_back(overview: Page) -> None:
     expect(overview.locator("body")).to_contain_text(FLOODING_IP)
     overview.locator("main .ms-quiet").get_by_role("link", name="Overview").click()
     expect(overview.locator("#t-activity")).to_be_visible()
+
+
+def test_an_alert_that_goes_on_leads_to_the_messages_it_is_about(overview: Page) -> None:
+    take_in(a_submission(FLOODER), a_submission("ann@example.org"))
+    overview.get_by_role("region", name="An alert goes on").get_by_role("link", name=FLOODER).click()
+    expect(overview.locator(".ms-entry")).to_have_count(1)
 
 
 def test_the_charts_take_their_range_along_when_the_page_refreshes(overview: Page) -> None:
