@@ -23,11 +23,16 @@ IDLE_SECONDS: Final = 3.0
 _NUMBERED: Final = re.compile(r"(\d+): (.*)", re.DOTALL)
 
 
-class Session:
-    """A connection, and how many scans it has seen."""
+class NoSessions(EngineFailed):
+    """The server does not know the command that begins a session."""
 
-    def __init__(self, line: asking.Line) -> None:
+
+class Session:
+    """A connection, and how many scans it has seen; with `alone` it is for one, without the word of sessions."""
+
+    def __init__(self, line: asking.Line, *, alone: bool = False) -> None:
         self._line = line
+        self._alone = alone
         self._scans = 0
         # Whether the server keeps it open for another scan.
         self.lasts = False
@@ -38,7 +43,7 @@ class Session:
 
     async def instream(self, path: Path) -> str:
         """The signature that is found in the file, or "". Raises EngineFailed, OSError and IncompleteReadError."""
-        begin = b"zINSTREAM\0" if self._scans else b"zIDSESSION\0zINSTREAM\0"
+        begin = b"zINSTREAM\0" if self._scans or self._alone else b"zIDSESSION\0zINSTREAM\0"
         self._scans += 1
         self.lasts = False
         with path.open("rb") as file:
@@ -58,6 +63,8 @@ class Session:
             if int(numbered[1]) != self._scans:
                 raise EngineFailed(f"it answered {text[:200]!r} to scan {self._scans}")
             text = numbered[2]
+        elif text.upper().startswith("UNKNOWN COMMAND") and self._scans == 1 and not self._alone:
+            raise NoSessions(f"it answered {text[:200]!r}")
         signature = understand(text)
         self.lasts = numbered is not None
         self.used = time.monotonic()
@@ -70,6 +77,8 @@ class Sessions(threading.local):
     def __init__(self) -> None:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._free: dict[ServerAddress, list[Session]] = {}
+        # Servers that know no sessions.
+        self._without: set[ServerAddress] = set()
         self._look: asyncio.TimerHandle | None = None
 
     async def instream(self, server: ServerAddress, path: Path) -> str:
@@ -81,7 +90,12 @@ class Sessions(threading.local):
             except (ConnectionError, asyncio.IncompleteReadError):
                 # It may have been closed since, and that says nothing about the next.
                 pass
-        return await self._scan(server, Session(await asking.connect(server)), path)
+        if server not in self._without:
+            try:
+                return await self._scan(server, Session(await asking.connect(server)), path)
+            except NoSessions:
+                self._without.add(server)
+        return await self._scan(server, Session(await asking.connect(server), alone=True), path)
 
     def close(self) -> None:
         """Close them all."""

@@ -120,6 +120,33 @@ def test_a_server_without_sessions_gets_a_connection_for_each_scan(kept: Session
         assert server.connections == 2
 
 
+def test_a_server_that_refuses_sessions_is_asked_without_from_then_on(kept: Sessions, message: Path) -> None:
+    heard: list[bytes] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        heard.append(word := await reader.readuntil(b"\0"))
+        if word == b"zINSTREAM\0":
+            while size := int.from_bytes(await reader.readexactly(4)):
+                await reader.readexactly(size)
+            writer.write(b"stream: Some.Virus FOUND\0")
+        else:
+            writer.write(b"UNKNOWN COMMAND\0")
+            # Closed with something unread it would be reset, and the answer might be lost.
+            while await reader.read(65536):
+                pass
+        writer.close()
+
+    async def scans() -> None:
+        server = await asyncio.start_server(serve, "127.0.0.1", 0)
+        async with server:
+            address = parse_server(f"127.0.0.1:{server.sockets[0].getsockname()[1]}")
+            for _ in range(3):
+                assert await kept.instream(address, message) == "Some.Virus"
+
+    asyncio.run(scans())
+    assert heard == [b"zIDSESSION\0", *[b"zINSTREAM\0"] * 3]
+
+
 def test_an_answer_to_another_scan_is_none(kept: Sessions, message: Path) -> None:
     with BrokenServer(b"2: stream: OK\0") as server, pytest.raises(EngineFailed, match="to scan 1"):
         asyncio.run(kept.instream(parse_server(server.address), message))
