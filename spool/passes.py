@@ -76,6 +76,11 @@ def request_stop() -> None:
         _running.wake()
 
 
+def is_stopping() -> bool:
+    """Whether `request_stop` was called."""
+    return _stop.is_set()
+
+
 class Pass:
     """State of one pass. Its methods run in the loop thread, but for `wake`."""
 

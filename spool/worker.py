@@ -1,4 +1,7 @@
-"""The RQ worker that runs passes: it does not fork for a job, and tells a running pass when it is to end."""
+"""The RQ worker that runs passes: it does not fork for a job, and tells a running pass when it is to end.
+
+It needs no Redis to deliver mail: while there is none, pass follows pass.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,9 @@ from typing import Any
 
 from django.utils import timezone
 from redis.client import Pipeline
+from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
+from redis.exceptions import TimeoutError as RedisTimeoutError
 from rq import SimpleWorker
 from rq.exceptions import StopRequested
 from rq.worker import WorkerStatus
@@ -42,6 +47,35 @@ def beat(key: str, stop: threading.Event) -> None:
         log.debug("heartbeat not removed: %s", error)
 
 
+REDIS_IS_AWAY = (RedisConnectionError, RedisTimeoutError)
+STOPPING = (signal.SIGTERM, signal.SIGINT)
+
+
+def deliver_without_redis() -> None:
+    """Run passes until Redis answers, or until a signal says to end: the database knows what is due."""
+    log.warning("Redis is away: mail is delivered without it")
+    before = [(number, signal.signal(number, _on_signal)) for number in STOPPING]
+    try:
+        while not passes.is_stopping() and not _redis_answers():
+            passes.run()
+    finally:
+        for number, handler in before:
+            signal.signal(number, handler)
+    if not passes.is_stopping():
+        log.warning("Redis is back")
+
+
+def _on_signal(number: int, frame: Any) -> None:
+    passes.request_stop()
+
+
+def _redis_answers() -> bool:
+    try:
+        return bool(doorbell.redis().ping())
+    except RedisError:
+        return False
+
+
 class PassWorker(SimpleWorker):
     """`manage.py rqworker mail --worker-class spool.worker.PassWorker`."""
 
@@ -52,6 +86,16 @@ class PassWorker(SimpleWorker):
     def dequeue_timeout(self) -> int:
         return LOOK_UP_SECONDS
 
+    def __init__(self, queues: Any, *args: Any, **kwargs: Any) -> None:
+        try:
+            super().__init__(queues, *args, **kwargs)
+        except REDIS_IS_AWAY:
+            if any(getattr(queue, "name", queue) == "mail" for queue in queues):
+                deliver_without_redis()
+            if passes.is_stopping():
+                raise SystemExit(0) from None
+            super().__init__(queues, *args, **kwargs)
+
     def work(self, *args: Any, **kwargs: Any) -> bool:
         garbage.settle()
         stop = threading.Event()
@@ -61,6 +105,10 @@ class PassWorker(SimpleWorker):
         thread.start()
         try:
             return bool(super().work(*args, **kwargs))
+        except REDIS_IS_AWAY:
+            if not self._stop_requested and self._deliver_meanwhile():
+                return True
+            raise
         finally:
             stop.set()
             thread.join(2)
@@ -73,7 +121,7 @@ class PassWorker(SimpleWorker):
         """
         self._stop_requested = True
         self._shutdown_requested_date = timezone.now()
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in STOPPING:
             signal.signal(number, self.request_force_stop)
         passes.request_stop()
         self._end_if_idle()
@@ -86,7 +134,19 @@ class PassWorker(SimpleWorker):
         """
         if pipeline is None and self._stop_requested:
             self._end_if_idle()
-        super().heartbeat(timeout, pipeline)
+        try:
+            super().heartbeat(timeout, pipeline)
+        except REDIS_IS_AWAY:
+            if pipeline is None and self.get_state() == WorkerStatus.IDLE and self._deliver_meanwhile():
+                raise StopRequested from None
+            raise
+
+    def _deliver_meanwhile(self) -> bool:
+        """Deliver mail, if that is what this worker is for, until Redis is back; whether it is to end."""
+        if "mail" in self.queue_names():
+            deliver_without_redis()
+        self._stop_requested = self._stop_requested or passes.is_stopping()
+        return self._stop_requested
 
     def _end_if_idle(self) -> None:
         if self.get_state() != WorkerStatus.BUSY:

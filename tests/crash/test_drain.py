@@ -5,6 +5,8 @@ from __future__ import annotations
 import signal
 import time
 
+import pytest
+
 from tests.crash.conftest import Install
 from tests.crash.extent import LONG
 from tests.crash.ledger import REMOTE_DOMAIN, Clients, Ledger, settle
@@ -48,12 +50,16 @@ def test_a_stop_in_mid_flow_drains_and_leaves_no_lease_behind(install: Install, 
     assert_nothing_is_left(mailspool, ledger)
 
 
-def test_a_stop_without_redis_finishes_what_is_on_the_wire(install: Install) -> None:
+@pytest.mark.parametrize("redis_dies", ["in the pass", "before it"])
+def test_a_stop_without_redis_finishes_what_is_on_the_wire(install: Install, redis_dies: str) -> None:
     mailspool = install()
     with SmtpPeer() as peer:
         peer.delay_seconds = 0.5
         mailspool.settings(smtp_out_port=peer.port)
         mailspool.start()
+        if redis_dies == "before it":
+            wait_until(mailspool.waits_for_a_job, "the worker has nothing to do", 30)
+            mailspool.redis.kill()
         mailspool.send("", [f"ann{n}@{REMOTE_DOMAIN}" for n in range(3)], b"Subject: on the wire\r\n\r\nHello.\r\n")
         wait_until(lambda: "DATA" in peer.commands, "it is on the wire", 20)
         mailspool.redis.kill()

@@ -108,17 +108,40 @@ def test_a_flushed_redis_delays_mail_by_seconds_only(install: Install, sink: Cou
     assert account.remote_duplicates == account.local_duplicates == 0
 
 
-def test_mail_is_taken_and_delivered_while_redis_is_away(install: Install, sink: CountingSink) -> None:
+@pytest.mark.parametrize("workers", ["idle", "at work", "started meanwhile"])
+def test_mail_is_taken_and_delivered_while_redis_is_away(install: Install, sink: CountingSink, workers: str) -> None:
     mailspool = install()
     mailspool.start()
     ledger = Ledger("noredis")
-    clients = Clients(mailspool, ledger, 20, count=1)
+    [worker] = mailspool.workers
+    if workers == "at work":
+        first = Clients(mailspool, ledger, 5, count=1)
+        first.start()
+        first.finish()
+    else:
+        wait_until(mailspool.waits_for_a_job, "the worker has nothing to do", 30)
     mailspool.redis.kill()
+    if workers == "started meanwhile":
+        worker.kill()
+        worker.start()
+    clients = Clients(mailspool, ledger, 20, count=1)
     clients.start()
     clients.finish()
     assert len(ledger.acknowledged) >= 20
+    lives = 0
+
+    def supervised() -> bool:
+        nonlocal lives
+        if not worker.alive:
+            lives += 1
+            worker.start()
+        return True
+
+    wait_until(lambda: supervised() and mailspool.is_empty, "all is delivered without Redis", 40, every=0.2)
+    assert lives <= 1
     mailspool.redis.start()
-    mailspool.wait_until_empty(20)
+    wait_until(lambda: supervised() and mailspool.waits_for_a_job(), "the worker is back at Redis", 30, every=0.2)
     account = settle(ledger, mailspool, sink)
     assert not account.lost
+    assert account.remote_duplicates == account.local_duplicates == 0
     assert sum(local_deliveries(mailspool, ledger.prefix).values()) > 0

@@ -143,6 +143,11 @@ class MailspoolUnderTest:
                         seconds,
                     )
 
+    def waits_for_a_job(self) -> bool:
+        """Whether some worker for mail waits for RQ's queue, and is in no pass."""
+        with self.redis.client() as client:
+            return any(client.hget(key, "state") == b"idle" for key in client.smembers("rq:workers:mail"))
+
     def revive(self) -> None:
         """Start what has ended by itself, as a supervisor does."""
         for daemon in self.daemons:
