@@ -265,11 +265,15 @@ LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {"line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
-    "filters": {"not_probes": {"()": "mailspool.logs.NotAboutProbes"}},
+    "filters": {
+        "not_probes": {"()": "mailspool.logs.NotAboutProbes"},
+        "seldom_about_redis": {"()": "mailspool.logs.SeldomAboutRedis"},
+    },
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["stderr"], "level": env.str("MAILSPOOL_LOG_LEVEL", default="INFO")},
     "loggers": {
         "rq": {"level": "WARNING"},
+        "rq.worker": {"filters": ["seldom_about_redis"]},
         "axes": {"level": "ERROR"},
         "mail.log": {"level": "ERROR"},
         "django.request": {"filters": ["not_probes"]},
