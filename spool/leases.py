@@ -34,8 +34,9 @@ def take(owner: str, now: datetime, limit: int, *, straight: bool, no_delay: boo
     if not rows:
         return []
     entries = _with_recipients(rows)
+    held_until = until.timestamp()
     for entry in entries:
-        entry.held_until = until.timestamp()
+        entry.held_until = held_until
     # RETURNING keeps no order.
     entries.sort(key=lambda entry: (-entry.priority, entry.id))
     return entries

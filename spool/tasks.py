@@ -11,11 +11,10 @@ from django.utils.module_loading import import_string
 from spool import doctor, doorbell, statements, trash
 from spool.actions import jobs, moving
 from spool.actions.queueing import release_expired
-from spool.delivery import kept_policies
 from spool.holders import holders
 from spool.models.settings import current
 from spool.passes import run
-from spool.retention import forget_traces
+from spool.retention import forget_policies, forget_traces
 
 log = logging.getLogger(__name__)
 
@@ -63,7 +62,7 @@ def forget() -> None:
     moving.finish(now)
     trash.purge(now, current().trash_days)
     forget_traces(now, current().trace_days)
-    kept_policies.forget_expired(now)
+    forget_policies(now)
     for holder in holders():
         holder.tidy(now)
     for path in settings.SPOOL_HOUSEKEEPING:

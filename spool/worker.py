@@ -30,6 +30,8 @@ HEARTBEAT_SECONDS = 10
 ALIVE_SECONDS = 30
 # How often an idle worker looks up from waiting for a job.
 LOOK_UP_SECONDS = 5
+STOPPING = (signal.SIGTERM, signal.SIGINT)
+REDIS_IS_AWAY = (RedisConnectionError, RedisTimeoutError)
 
 
 def beat(key: str, stop: threading.Event) -> None:
@@ -45,10 +47,6 @@ def beat(key: str, stop: threading.Event) -> None:
         doorbell.redis().delete(key)
     except RedisError as error:
         log.debug("heartbeat not removed: %s", error)
-
-
-REDIS_IS_AWAY = (RedisConnectionError, RedisTimeoutError)
-STOPPING = (signal.SIGTERM, signal.SIGINT)
 
 
 def deliver_without_redis() -> None:

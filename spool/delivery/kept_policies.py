@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from django.db import connection
 from django.utils import timezone
@@ -15,26 +14,10 @@ from spool.models.mta_sts import MTASTSPolicy
 MOST_READ = 5_000
 
 
-@dataclass(frozen=True, slots=True)
-class KeptPolicy:
-    """A row: `seconds` are what is left of its time."""
-
-    domain: str
-    record_id: str
-    mode: str
-    mx: tuple[str, ...]
-    seconds: float
-
-
-def read() -> list[KeptPolicy]:
+def read() -> list[MTASTSPolicy]:
     """The policies that still hold. For a thread that uses the database seldom. Raises django.db.Error."""
-    now = timezone.now()
     try:
-        rows = MTASTSPolicy.objects.filter(expires__gt=now).order_by("-expires")[:MOST_READ]
-        return [
-            KeptPolicy(row.domain, row.record_id, row.mode, tuple(row.mx), (row.expires - now).total_seconds())
-            for row in rows
-        ]
+        return list(MTASTSPolicy.objects.filter(expires__gt=timezone.now()).order_by("-expires")[:MOST_READ])
     finally:
         connection.close()
 
@@ -52,8 +35,3 @@ def write(domain: str, record_id: str, mode: str, mx: tuple[str, ...], seconds: 
             )  # fmt: skip
     finally:
         connection.close()
-
-
-def forget_expired(now: datetime) -> None:
-    """Remove the policies whose time is over."""
-    MTASTSPolicy.objects.filter(expires__lt=now).delete()

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from django.db import Error as DatabaseError
+from django.utils import timezone
 
 from spool.delivery import kept_policies
 from spool.delivery.mx import Exchangers, NoRoute
@@ -125,7 +126,7 @@ async def policy_for(domain: str, exchangers: Exchangers) -> Policy | None:
     """The policy that holds for mail to `domain` now. Never raises: without an answer the last one holds on."""
     now = time.monotonic()
     if now >= _read_at:
-        await _read()
+        await asyncio.get_running_loop().run_in_executor(_database, _read)
     kept = _kept.get(domain)
     if kept is None or now >= kept.check_at:
         kept = await _checked(domain, kept, exchangers)
@@ -135,21 +136,24 @@ async def policy_for(domain: str, exchangers: Exchangers) -> Policy | None:
     return kept.policy if now < kept.expires else None
 
 
-async def _read() -> None:
-    """Learn what other processes, and those before, have found out."""
+def _read() -> None:
+    """Learn what other processes, and those before, have found out. In the one thread for it: once, whoever asks."""
     global _read_at
     now = time.monotonic()
+    if now < _read_at:
+        return
     try:
-        rows = await asyncio.get_running_loop().run_in_executor(_database, kept_policies.read)
+        rows = kept_policies.read()
     except DatabaseError as error:
         log.warning("the MTA-STS policies that were kept could not be read: %s", error)
         _read_at = now + READ_AGAIN_SECONDS
         return
-    _read_at = math.inf
     for row in rows:
-        policy = Policy(row.mode, row.mx, int(row.seconds))
+        seconds = (row.expires - timezone.now()).total_seconds()
+        policy = Policy(row.mode, tuple(row.mx), int(seconds))
         # Asked about at once: there may be a newer one.
-        _kept.setdefault(row.domain, _Kept(policy, row.record_id, now + row.seconds, 0.0))
+        _kept.setdefault(row.domain, _Kept(policy, row.record_id, now + seconds, 0.0))
+    _read_at = math.inf
 
 
 async def _checked(domain: str, kept: _Kept | None, exchangers: Exchangers) -> _Kept:

@@ -19,13 +19,12 @@ from rq.scheduler import RQScheduler
 from spool import doorbell, dropfolder, tasks
 from spool.alerts import telling
 from spool.traffic import rolling
-from spool.worker import beat
+from spool.worker import STOPPING, beat
 
 log = logging.getLogger(__name__)
 
 SWEEP_SECONDS = 5.0
 PURGE_SECONDS = 3600.0
-STOPPING = (signal.SIGTERM, signal.SIGINT)
 
 
 class Command(BaseCommand):
