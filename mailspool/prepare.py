@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import io
+import os
 import sys
 import time
 
@@ -64,6 +65,7 @@ def _wait_for_redis() -> Redis:
 
 
 def main() -> int:
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "mailspool.settings")
     django.setup()
     try:
         prepare()
