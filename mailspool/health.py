@@ -20,7 +20,8 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from redis import Redis
 from redis.exceptions import RedisError
 
-from mailspool import heartbeats
+from mailspool import VERSION, heartbeats
+from mailspool.visitors import is_known
 from spool.models.settings import current
 
 CHECK_SECONDS = 2.0
@@ -56,8 +57,9 @@ class Probes:
 
 
 def healthz(request: HttpRequest) -> HttpResponse:
-    """This process answers; nothing else is asked."""
-    return HttpResponse("ok\n", content_type="text/plain", headers={"Cache-Control": "no-store"})
+    """This process answers; nothing else is asked. Which version it is, is no stranger's business."""
+    text = f"ok\nMailspool {VERSION}\n" if is_known(request) else "ok\n"
+    return HttpResponse(text, content_type="text/plain", headers={"Cache-Control": "no-store"})
 
 
 def readyz(request: HttpRequest) -> HttpResponse:

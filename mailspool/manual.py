@@ -28,7 +28,7 @@ _INTRODUCTION = """\
 Each is run as `.venv/bin/python manage.py COMMAND`, with the environment of the server (see
 [configuration.md](configuration.md)), and says more with `--help`. Exit status: 0 done, 1 nothing matched or it was
 refused, 2 usage. With `--json` they print JSON for machines. Django's own options (`--settings`, `--traceback`, …) are
-left out here.
+left out here. `manage.py version` says which Mailspool this is, with `--verbose` also on what it runs.
 
 Tab completion for bash and zsh: `source deploy/completion/mailspool.sh`.
 

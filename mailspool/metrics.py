@@ -5,8 +5,6 @@ For programs on this machine, for holders of MAILSPOOL_METRICS_TOKEN, and for sy
 
 from __future__ import annotations
 
-import hmac
-import ipaddress
 import platform
 import shutil
 import threading
@@ -28,6 +26,7 @@ from redis.exceptions import RedisError
 
 from mailspool import VERSION, heartbeats
 from mailspool.health import redis_client
+from mailspool.visitors import is_known
 from spool.models import AlertEvent, TrafficKind, TrafficSeries, TrafficState, TrafficTotal
 from spool.models.entry import Entry, Status
 from spool.models.traffic import LATENCY, WHOLE
@@ -35,8 +34,6 @@ from spool.traffic.rolling import minute_of, window_start
 from spool.traffic.series import percentile
 
 FRESH_SECONDS = 5.0
-# With one of these a request came through a proxy, and the proxy's address says nothing about the client.
-_FORWARDED = ("HTTP_X_FORWARDED_FOR", "HTTP_FORWARDED", "HTTP_X_REAL_IP", "HTTP_VIA")
 _lock = threading.Lock()
 _kept: tuple[float, bytes] | None = None
 
@@ -53,11 +50,7 @@ def metrics(request: HttpRequest) -> HttpResponse:
 
 def may_see(request: HttpRequest) -> bool:
     """Whether the numbers are this client's business."""
-    token = settings.MAILSPOOL_METRICS_TOKEN
-    given = request.headers.get("Authorization", "").removeprefix("Bearer ")
-    if token and hmac.compare_digest(given.encode(), token.encode()):
-        return True
-    if _is_loopback(request.META.get("REMOTE_ADDR", "")) and not any(name in request.META for name in _FORWARDED):
+    if is_known(request):
         return True
     user = request.user
     return user.is_authenticated and user.is_active and user.is_system_administrator
@@ -67,13 +60,6 @@ def forget() -> None:
     """Drop the numbers that this process keeps."""
     global _kept
     _kept = None
-
-
-def _is_loopback(address: str) -> bool:
-    try:
-        return ipaddress.ip_address(address).is_loopback
-    except ValueError:
-        return False
 
 
 def _exposition() -> bytes:

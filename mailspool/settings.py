@@ -7,6 +7,7 @@ from pathlib import Path
 import environ
 from django.templatetags.static import static
 
+from mailspool import VERSION
 from mailspool.home import Home
 
 env = environ.Env()
@@ -225,6 +226,7 @@ SPOOL_CONSOLE_TABS = [
 UNFOLD = {
     "SITE_TITLE": "Mailspool",
     "SITE_HEADER": "Mailspool",
+    "SITE_SUBHEADER": f"Version {VERSION}",
     "SITE_SYMBOL": "forward_to_inbox",
     "SITE_URL": None,
     "SITE_FAVICONS": [

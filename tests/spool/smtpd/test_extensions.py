@@ -8,6 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from mailspool import VERSION
 from tests.spool.smtpd.conftest import ANN, BOB, DAN, Listener
 from tests.spool.smtpd.dialogue import Dialogue, stuffed
 
@@ -22,6 +23,13 @@ def test_ehlo_names_every_extension(listener: Listener) -> None:
         "mail.test", "SIZE 104857600", "8BITMIME", "SMTPUTF8", "PIPELINING", "CHUNKING", "ENHANCEDSTATUSCODES", "DSN",
         "STARTTLS", "HELP",
     ]  # fmt: skip
+
+
+def test_no_reply_tells_a_stranger_the_version(listener: Listener) -> None:
+    with listener.client(greet=False) as client:
+        said = [client.greeting, client.ehlo(), client.do("HELP"), client.do("NOOP"), client.do("NONSENSE")]
+
+    assert not any(VERSION in reply.text for reply in said)
 
 
 def test_verbs_without_mail_are_answered(listener: Listener) -> None:
