@@ -42,7 +42,7 @@ def main(entries: int) -> None:
         numbers = range(start, min(start + BATCH, entries))
         names = store.new_file_names(len(numbers))
         with statements.write_transaction():
-            ids = list(statements.next_entry_ids(len(numbers)))
+            ids = list(statements.next_entry_ids(len(numbers))[0])
             rows, recipients = [], []
             for number, name, entry_id in zip(numbers, names, ids, strict=True):
                 bulk = number % (entries // BULK) == 0

@@ -13,9 +13,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
 
-from django.db import Error as DatabaseError
-
-from spool import intake, late, statements, store
+from spool import intake, late, statements, store, undecided
 from spool.delivery.replies import error_group
 from spool.envelope import DeliveryReport, RecipientResult, Submission
 from spool.headers import storable
@@ -91,6 +89,7 @@ def record(
     finished = [decision for decision in decisions if not decision.waiting]
     ids = [decision.report.entry.id for decision in finished]
     ended: list[Path] = []
+    dropped: list[Path] = []
     try:
         with statements.write_transaction():
             removed = statements.remove_entries(owner, ids) if ids else {}
@@ -104,14 +103,13 @@ def record(
             _log([decision for decision in decisions if decision.report.entry.id in held], settled, now)
             if len(held) < len(decisions):
                 ended = late.record([report for report in reports if report.entry.id not in held], now)
-            dropped = _insert_spawned(decisions, held, stored, now, settings) if stored is not None else []
-    except DatabaseError:
+            if stored is not None:
+                dropped = intake.insert_rows(stored, now, settings, _of_those(decisions, held))
+    except BaseException:
         if stored is not None:
-            intake.undecided.append(stored)
+            intake.forsake(stored)
         raise
-    if intake.undecided:
-        # Now that this went through, an earlier commit whose answer was lost has come to its end.
-        intake.decide()
+    undecided.decide()
     ended += [decision.report.entry.path for decision in finished if decision.report.entry.id in held]
     for path in [*ended, *dropped]:
         try:
@@ -153,25 +151,10 @@ def _take_back(decision: Decision, error: intake.IntakeError, now: datetime) -> 
     decision.spawned = []
 
 
-def _insert_spawned(
-    decisions: list[Decision], held: Collection[int], stored: intake.Stored, now: datetime, settings: Settings
-) -> list[Path]:
-    """Insert new messages whose entries are still ours; returns the files of the others."""
-    ours = intake.Stored([], [], stored.subspool)
-    dropped: list[Path] = []
-    position = 0
-    for decision in decisions:
-        for submission in decision.spawned:
-            name = stored.file_names[position]
-            position += 1
-            if decision.report.entry.id in held:
-                ours.submissions.append(submission)
-                ours.file_names.append(name)
-            else:
-                dropped.append(store.path_of(stored.subspool, name))
-    if ours.submissions:
-        intake.insert_rows(ours, now, settings)
-    return dropped
+def _of_those(decisions: Sequence[Decision], held: Collection[int]) -> list[int]:
+    """The positions of new messages, among those of all `decisions`, whose entries are still ours."""
+    owners = [decision.report.entry.id for decision in decisions for _ in decision.spawned]
+    return [position for position, entry_id in enumerate(owners) if entry_id in held]
 
 
 def _keep_waiting(owner: str, decisions: Sequence[Decision]) -> dict[int, int]:

@@ -12,12 +12,11 @@ from pathlib import Path
 from django.conf import settings as django_settings
 from django.utils import timezone
 
-from spool import dropfolder, incoming, store
+from spool import dropfolder, incoming, store, whereabouts
 from spool.holders import holders
 from spool.models.entry import Entry
 from spool.models.recipient import Recipient
 from spool.models.trace import Trace
-from spool.models.trashed import Trashed
 
 # Younger files may belong to a message that is being taken in right now.
 YOUNGEST_SECONDS = 600.0
@@ -88,7 +87,7 @@ def _subspool(subspool: str) -> Iterator[Finding]:
     names = sorted(path.name for path in folder.iterdir() if path.is_file())
     for start in range(0, len(names), CHUNK):
         some = names[start : start + CHUNK]
-        known = _known(some)
+        known = whereabouts.sizes(some)
         # A row and its recipients' traces change in one transaction: without a row, all of them have ended.
         ended = set(Trace.objects.filter(file_name__in=set(some) - known.keys()).values_list("file_name", flat=True))
         for name in some:
@@ -104,16 +103,6 @@ def _subspool(subspool: str) -> Iterator[Finding]:
                     yield Finding("orphan file", f"{subspool}/{name}", "moved to lost+found", path)
             elif known[name] != found.st_size:
                 yield Finding("wrong size", f"{subspool}/{name}", "look at the file: it was changed after intake")
-
-
-def _known(names: list[str]) -> dict[str, int]:
-    """Sizes by file name of entries, and of those taken out whose file is still there: until the trash is emptied, too.
-
-    By one statement: an entry that is deleted, quarantined or restored at this moment is in one of the tables.
-    """
-    entries = Entry.objects.filter(file_name__in=names).values_list("file_name", "size_bytes")
-    trashed = Trashed.objects.filter(file_name__in=names).values_list("file_name", "size_bytes")
-    return dict(entries.union(trashed, *(holder.sizes(names) for holder in holders())))
 
 
 def _changed(path: Path) -> float:

@@ -23,13 +23,10 @@ from django.conf import settings as django_settings
 from django.db import Error as DatabaseError
 from django.db import close_old_connections
 
-from spool import intake, store
+from spool import intake, store, whereabouts
 from spool.dropped import Dropped, Unreadable, read_message
 from spool.headers import storable
-from spool.models.entry import Entry
 from spool.models.settings import current
-from spool.models.trace import Trace
-from spool.models.trashed import Trashed
 
 log = logging.getLogger(__name__)
 
@@ -164,10 +161,7 @@ def _forget_finished(claimed: list[Path]) -> list[Path]:
     if not claimed:
         return []
     names = {f"{path.name.partition('~')[0]}.eml": path for path in claimed}
-    finished = set(Entry.objects.filter(file_name__in=names).values_list("file_name", flat=True))
-    for ended in (Trace, Trashed):
-        finished |= set(ended._default_manager.filter(file_name__in=names).values_list("file_name", flat=True))
-    for name in finished:
+    for name in whereabouts.known(names):
         names.pop(name).unlink(missing_ok=True)
     return list(names.values())
 

@@ -9,22 +9,24 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Final
 
 from django.db import Error as DatabaseError
 from django.db import IntegrityError, InterfaceError, OperationalError, connection
 from django.utils import timezone
 
-from spool import doorbell, statements, store
+from spool import doorbell, statements, store, undecided
 from spool.envelope import Submission
 from spool.headers import storable, summary_of
 from spool.models.entry import Direction, Status
 from spool.models.recipient import Kind, Outcome
 from spool.models.settings import Settings, current
 from spool.traffic import counting
+from spool.undecided import Fate
 
 log = logging.getLogger(__name__)
 
@@ -50,12 +52,18 @@ class IntakeUnavailable(IntakeError):
 
 @dataclass(slots=True)
 class Stored:
-    """Messages whose files are safe, or will be after `wait`, and whose rows are still to come."""
+    """Messages whose files are safe, or will be after `wait`, and whose rows are still to come.
+
+    `inserted` are the file names of those whose rows stand in a transaction, `transactions` the numbers of such
+    (PostgreSQL only): what is asked for when a commit gets no answer.
+    """
 
     submissions: list[Submission]
     file_names: list[str]
     subspool: str
     finish: Callable[[], None] | None = None
+    inserted: list[str] = field(default_factory=list)
+    transactions: list[int] = field(default_factory=list)
 
     def wait(self) -> None:
         """Until the files are durable: not before may rows be committed. Raises IntakeError, and then none is left."""
@@ -96,15 +104,26 @@ def _not_written(submissions: Sequence[Submission], error: OSError) -> IntakeErr
     return SpoolFull() if error.errno in store.FULL else IntakeUnavailable()
 
 
-def insert_rows(stored: Stored, now: datetime, settings: Settings) -> None:
-    """Insert entries and recipients. Call it inside `write_transaction()`; raises django.db.Error."""
-    ids = statements.next_entry_ids(len(stored.submissions))
+def insert_rows(stored: Stored, now: datetime, settings: Settings, wanted: Collection[int] | None = None) -> list[Path]:
+    """Insert entries and recipients, of the submissions at the positions `wanted` when that is given.
+
+    Returns the files of the others, which go when this is committed. Call it inside `write_transaction()`; raises
+    django.db.Error, and then, or when the commit fails, call `forsake`.
+    """
+    chosen = range(len(stored.submissions)) if wanted is None else sorted(wanted)
+    if not chosen:
+        return [store.path_of(stored.subspool, name) for name in stored.file_names]
+    ids, transaction = statements.next_entry_ids(len(chosen))
+    if transaction:
+        stored.transactions.append(transaction)
+    submissions = [stored.submissions[position] for position in chosen]
+    names = stored.inserted = [stored.file_names[position] for position in chosen]
     created = statements.db_time(now)
     due = statements.db_time(now + timedelta(seconds=settings.delivery_delay_seconds))
     entries: list[statements.Row] = []
     recipients: list[statements.Row] = []
     received: list[counting.Receipt] = []
-    for entry_id, file_name, submission in zip(ids, stored.file_names, stored.submissions, strict=True):
+    for entry_id, file_name, submission in zip(ids, names, submissions, strict=True):
         envelope = submission.envelope
         outbound = False
         for recipient in envelope.recipients:
@@ -130,6 +149,24 @@ def insert_rows(stored: Stored, now: datetime, settings: Settings) -> None:
     statements.insert("spool_entry", statements.ENTRY_COLUMNS, entries)
     statements.insert("spool_recipient", statements.RECIPIENT_COLUMNS, recipients)
     counting.receipts(received, now)
+    return [store.path_of(stored.subspool, name) for name in set(stored.file_names).difference(names)]
+
+
+def forsake(stored: Stored) -> None:
+    """The transaction that was to insert rows failed, or its commit got no answer: remove the files that need not stay.
+
+    Those whose rows were inserted stay until the database says what became of them. A name that its caller chose may
+    have been written again by another process, so such files are left to the doctor.
+    """
+    chosen = {submission.file_name for submission in stored.submissions}
+    ours = [name for name in stored.file_names if name not in chosen]
+    waiting = set(stored.inserted)
+    undecided.remove_files(stored.subspool, [name for name in ours if name not in waiting])
+    undecided.keep(_batch(stored, [name for name in ours if name in waiting]))
+
+
+def _batch(stored: Stored, names: Sequence[str]) -> undecided.Batch:
+    return undecided.Batch(stored.subspool, list(names), list(stored.transactions))
 
 
 _PENDING: Final = Outcome.PENDING.value
@@ -146,8 +183,6 @@ def commit(writer: store.Writer, submissions: Sequence[Submission]) -> list[str]
         raise IntakeUnavailable from error
     if _disk_is_low(settings.min_free_mb):
         raise SpoolFull
-    if undecided:
-        decide()
     if statements.on_sqlite():
         # Its one lock for all who write must not be held until the files are safe.
         stored = write_files(writer, submissions, settings)
@@ -163,65 +198,40 @@ def commit(writer: store.Writer, submissions: Sequence[Submission]) -> list[str]
         log.error("a batch of %d messages could not be committed: %s", len(submissions), error)
         full = statements.says_full(error)
         lost_connection = isinstance(error, OperationalError | InterfaceError) and not statements.on_sqlite()
-        if not (lost_connection and not full and _commit_again(stored, now, settings)) and not _is_there(stored):
+        if full or not _is_committed(stored, now, settings, again=lost_connection):
+            forsake(stored)
             raise (SpoolFull() if full else IntakeUnavailable()) from error
+    undecided.decide()
     return stored.file_names
 
 
 # Long enough for PostgreSQL to come back from a crash; clients wait for minutes (RFC 5321 4.5.3.2.6).
 _PAUSES: Final = (0.0, 0.5, 1.0, 2.0, 3.0, 4.0)
-# Batches of which nobody knows whether their rows were committed.
-undecided: list[Stored] = []
 
 
-def _commit_again(stored: Stored, now: datetime, settings: Settings) -> bool:
-    """Insert the rows again after the connection was lost: its commit may have been carried out, or may yet be.
+def _is_committed(stored: Stored, now: datetime, settings: Settings, *, again: bool) -> bool:
+    """Whether the rows are there after all: the commit was carried out without an answer, or (`again`) is done anew.
 
-    The unique file name makes the insert wait for the end of that other transaction, and fail if it was committed. An
-    entry that has come and gone meanwhile has left its trace.
+    A message may have come and gone meanwhile, so it is the transaction that is asked about. While one that may still
+    be carried out is open, no other is begun.
     """
-    for pause in _PAUSES:
+    for pause in _PAUSES if again else _PAUSES[:1]:
         time.sleep(pause)
         try:
             connection.close()
-            with statements.write_transaction():
-                insert_rows(stored, now, settings)
-                if _row_exists("spool_trace", stored):
-                    raise IntegrityError
-            return True
+            outcome = undecided.fate(_batch(stored, stored.inserted)) if stored.inserted else Fate.ABORTED
+            if outcome is Fate.COMMITTED:
+                return True
+            if again and outcome is Fate.ABORTED:
+                with statements.write_transaction():
+                    insert_rows(stored, now, settings)
+                return True
         except IntegrityError:
-            return True
+            # Of the rows themselves, or of one transaction more that was carried out: the next look tells.
+            continue
         except (DatabaseError, OSError) as error:
             log.error("a batch of %d messages could still not be committed: %s", len(stored.submissions), error)
     return False
-
-
-def _is_there(stored: Stored) -> bool:
-    """Whether the rows were committed after all. The files of what was not are removed, now or when we can ask."""
-    try:
-        connection.close()
-        if _row_exists("spool_entry", stored) or _row_exists("spool_trace", stored):
-            return True
-    except (DatabaseError, OSError):
-        undecided.append(stored)
-        return False
-    for name in stored.file_names:
-        store.unlink(store.path_of(stored.subspool, name))
-    return False
-
-
-def decide() -> None:
-    """Ask the database about batches of which nothing was known, and remove the files of those that are not there."""
-    waiting = list(undecided)
-    undecided.clear()
-    for stored in waiting:
-        _is_there(stored)
-
-
-def _row_exists(table: str, stored: Stored) -> bool:
-    """Whether `table` knows the batch, which is there as a whole or not at all."""
-    found = statements.execute(f"SELECT 1 FROM {table} WHERE file_name = %s LIMIT 1", (stored.file_names[0],))  # noqa: S608
-    return found.fetchone() is not None
 
 
 _free: tuple[float, int] = (0.0, 0)

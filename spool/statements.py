@@ -191,15 +191,19 @@ def insert(table: str, columns: Sequence[str], rows: Iterable[Row]) -> None:
                 copy.write_row(row)
 
 
-def next_entry_ids(count: int) -> Sequence[int]:
-    """`count` fresh entry ids. Call it inside the transaction that inserts them."""
+def next_entry_ids(count: int) -> tuple[Sequence[int], int]:
+    """`count` fresh entry ids, and the number of the transaction; 0 on SQLite, which has none.
+
+    Call it inside the transaction that inserts them.
+    """
     if on_sqlite():
         # This transaction is the only writer, so nobody else can take the same numbers.
         row = execute("SELECT seq FROM sqlite_sequence WHERE name = 'spool_entry'", ()).fetchone()
         first = (row[0] if row else 0) + 1
-        return range(first, first + count)
-    here = execute("SELECT nextval('spool_entry_id_seq') FROM generate_series(1, %s)", (count,))
-    return [row[0] for row in here.fetchall()]
+        return range(first, first + count), 0
+    here = execute("SELECT nextval('spool_entry_id_seq'), txid_current() FROM generate_series(1, %s)", (count,))
+    rows = here.fetchall()
+    return [row[0] for row in rows], rows[0][1]
 
 
 # An entry that nobody works on any more is not being delivered: it waits, or has not been tried yet.

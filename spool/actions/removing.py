@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from spool import doorbell, intake, leases, statements, store, trash
@@ -52,12 +53,17 @@ class Delete(Verb):
         doorbell.ring()
 
     def _chunk(self, ids: Sequence[int], context: Context, progress: Progress, notices: _Notices) -> None:
-        with statements.write_transaction():
-            claimed = claim(ids, context.now)
-            reply = f"Removed by {context.actor}"
-            taken = trash.take(claimed.free, context.event_id, context.now, reply, TrashState.TRASHED)
-            unused = notices.insert(set(taken), context)
-            progress(Tally(len(taken)) + claimed.others, ids[-1])
+        try:
+            with statements.write_transaction():
+                claimed = claim(ids, context.now)
+                reply = f"Removed by {context.actor}"
+                taken = trash.take(claimed.free, context.event_id, context.now, reply, TrashState.TRASHED)
+                unused = notices.insert(set(taken), context)
+                progress(Tally(len(taken)) + claimed.others, ids[-1])
+        except BaseException:
+            if notices.stored is not None:
+                intake.forsake(notices.stored)
+            raise
         for path in unused:
             store.unlink(path)
 
@@ -69,21 +75,12 @@ class _Notices:
     stored: intake.Stored | None = None
     about: list[int] = field(default_factory=list)
 
-    def insert(self, deleted: set[int], context: Context) -> list[Any]:
+    def insert(self, deleted: set[int], context: Context) -> list[Path]:
         """Insert the rows of those about `deleted` entries; returns the files of the others."""
         if self.stored is None:
             return []
-        ours = intake.Stored([], [], self.stored.subspool)
-        unused = []
-        for entry_id, submission, name in zip(self.about, self.stored.submissions, self.stored.file_names, strict=True):
-            if entry_id in deleted:
-                ours.submissions.append(submission)
-                ours.file_names.append(name)
-            else:
-                unused.append(store.path_of(self.stored.subspool, name))
-        if ours.submissions:
-            intake.insert_rows(ours, context.now, current())
-        return unused
+        wanted = [position for position, entry_id in enumerate(self.about) if entry_id in deleted]
+        return intake.insert_rows(self.stored, context.now, current(), wanted)
 
 
 def _notices(ids: Sequence[int], context: Context) -> _Notices:

@@ -6,13 +6,11 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from django.db import IntegrityError
-
-from spool import doorbell, intake, leases, statements, store
+from spool import doorbell, intake, leases, statements, store, whereabouts
 from spool.actions.recipients import parse_recipients
 from spool.actions.verb import Context, Progress, Tally, Verb
 from spool.envelope import Envelope, EnvelopeRecipient, LeasedEntry, Submission
-from spool.models.entry import Entry, Origin, Priority
+from spool.models.entry import Origin, Priority
 from spool.models.recipient import Kind, Recipient
 from spool.models.settings import current
 
@@ -33,7 +31,7 @@ class ResendCopy(Verb):
 
     def work(self, ids: Sequence[int], parameters: Mapping[str, Any], context: Context, progress: Progress) -> None:
         entries = leases.look_at(ids)
-        made = {row.file_name for row in Entry.objects.filter(file_name__in=[_name(e, context) for e in entries])}
+        made = whereabouts.known([_name(entry, context) for entry in entries])
         submissions = []
         for entry in entries:
             if _name(entry, context) in made:
@@ -60,12 +58,9 @@ class ResendCopy(Verb):
                 if stored is not None:
                     intake.insert_rows(stored, context.now, current())
                 progress(tally, last)
-        except BaseException as error:
-            # After a lost answer of the database they may be there all the same; their files are then the doctor's.
-            if stored is not None and isinstance(error, IntegrityError):
-                return
-            for name in stored.file_names if stored is not None else ():
-                store.unlink(store.path_of(stored.subspool, name)) if stored else None
+        except BaseException:
+            if stored is not None:
+                intake.forsake(stored)
             raise
         doorbell.ring()
 

@@ -1,0 +1,113 @@
+"""Messages of which nobody knows whether their rows were committed: the answer of the commit was lost.
+
+Their files stay until the database says what became of the transaction. PostgreSQL remembers that by the transaction's
+number; otherwise the rows are looked for, wherever a message can be.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+from django.db import Error as DatabaseError
+from django.db import connection
+
+from spool import statements, store, whereabouts
+
+log = logging.getLogger(__name__)
+
+
+class Fate(Enum):
+    """What became of a transaction. OPEN: it may still be carried out."""
+
+    COMMITTED = "committed"
+    ABORTED = "aborted"
+    OPEN = "in progress"
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Messages whose rows were inserted by each of `transactions` (their numbers), of which one at most committed."""
+
+    subspool: str
+    file_names: Sequence[str]
+    transactions: Sequence[int]
+
+
+_waiting: list[Batch] = []
+
+
+def fate(batch: Batch) -> Fate:
+    """What became of the batch. Raises django.db.Error."""
+    if batch.transactions:
+        try:
+            return _fate_of(batch.transactions)
+        except LookupError:
+            # Too long ago, or before a fail-over: only the rows can tell.
+            pass
+    return Fate.COMMITTED if whereabouts.known(batch.file_names) else Fate.ABORTED
+
+
+def _fate_of(transactions: Sequence[int]) -> Fate:
+    """Raises LookupError when the server does not remember, and django.db.Error."""
+    fates = set()
+    for number in transactions:
+        try:
+            (status,) = statements.execute("SELECT txid_status(%s)", (number,)).fetchone()
+        except DatabaseError as error:
+            connection.close()
+            if not _is_unknown(error):
+                raise
+            raise LookupError(number) from error
+        fates.add(status)
+    if Fate.COMMITTED.value in fates:
+        return Fate.COMMITTED
+    if None in fates:
+        raise LookupError(transactions)
+    return Fate.OPEN if Fate.OPEN.value in fates else Fate.ABORTED
+
+
+def _is_unknown(error: DatabaseError) -> bool:
+    """Whether the server has never heard of the transaction: it is another one, or was set back."""
+    from psycopg.errors import InvalidParameterValue
+
+    return isinstance(error.__cause__, InvalidParameterValue)
+
+
+def keep(batch: Batch) -> None:
+    """Decide later, by `decide`."""
+    if batch.file_names:
+        _waiting.append(batch)
+
+
+def decide() -> None:
+    """Remove the files of batches that turn out not to have been committed. Call it after a commit that went through.
+
+    Not before: on SQLite what a failed commit has written may come back after a crash, until another one wrote over it.
+    """
+    if not _waiting:
+        return
+    batches, _waiting[:] = list(_waiting), []
+    for batch in batches:
+        try:
+            outcome = fate(batch)
+        except DatabaseError as error:
+            connection.close()
+            log.warning("what became of %d messages can't be told yet: %s", len(batch.file_names), error)
+            outcome = Fate.OPEN
+        if outcome is Fate.OPEN:
+            _waiting.append(batch)
+        elif outcome is Fate.ABORTED:
+            remove_files(batch.subspool, batch.file_names)
+
+
+def remove_files(subspool: str, file_names: Sequence[str]) -> None:
+    """Remove message files that no row names. What can't be removed now is left to the doctor."""
+    for name in file_names:
+        path = store.path_of(subspool, name)
+        try:
+            store.unlink(path)
+        except OSError as error:
+            log.error("%s could not be removed, the doctor will find it: %s", path, error)
