@@ -39,7 +39,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def pytest_configure(config: pytest.Config) -> None:
     if django_settings.HOME.root != plugin.HOME:
         raise pytest.UsageError("the tests need a home of their own: python -m pytest -p tests.plugin")
-    django_settings.PASSWORD_HASHERS = ["tests.support.hashing.QuickArgon2"]
+    django_settings.PASSWORD_HASHERS = ["tests.support.hashing.QuickArgon2", *django_settings.PASSWORD_HASHERS[1:]]
     TransactionTestCase._fixture_teardown = emptying.empty_database  # type: ignore[method-assign]
 
 

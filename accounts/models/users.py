@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any, ClassVar
 
+from django.contrib.auth import hashers
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.core.exceptions import ValidationError
-from django.db import models
+from django.db import Error as DatabaseError
+from django.db import models, transaction
 
 from accounts.addresses import normalise_address, normalised_if_valid, validate_address
 from accounts.models.domains import Domain
 from accounts.models.limits import UserLimits
 from accounts.models.spam import SpamChoices
 from accounts.models.status import Status
+
+log = logging.getLogger(__name__)
 
 
 class Role(models.TextChoices):
@@ -70,6 +75,26 @@ class User(AbstractBaseUser, UserLimits, SpamChoices):
         return Status(self.status) is Status.ENABLED and (
             self.domain is None or Status(self.domain.status) is Status.ENABLED
         )
+
+    def check_password(self, raw_password: str | None) -> bool:
+        """Whether it is the password. Slow on purpose. One hashed elsewhere, or at another cost, is hashed anew."""
+        return hashers.check_password(raw_password, self.password, self._rehash)
+
+    def _rehash(self, raw_password: str) -> None:
+        """Replace the hash that was just checked, unless somebody has set a new password meanwhile.
+
+        What can't be written now is written at another login: nobody is kept out for it.
+        """
+        if not self.is_active:
+            return
+        checked, renewed = self.password, hashers.make_password(raw_password)
+        try:
+            with transaction.atomic():
+                # No signal: the directory has no passwords, and need not be read anew.
+                if User.objects.filter(pk=self.pk, password=checked).update(password=renewed):
+                    self.password = renewed
+        except DatabaseError as error:
+            log.warning("the password of %s could not be hashed anew: %s", self.email, error)
 
     @property
     def is_system_administrator(self) -> bool:

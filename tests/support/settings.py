@@ -2,4 +2,4 @@
 
 from mailspool.settings import *  # noqa: F403
 
-PASSWORD_HASHERS = ["tests.support.hashing.QuickArgon2"]
+PASSWORD_HASHERS = ["tests.support.hashing.QuickArgon2", *PASSWORD_HASHERS[1:]]  # noqa: F405
