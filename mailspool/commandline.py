@@ -1,34 +1,63 @@
 """The command line: Django's commands and ours, and whose version `--version` means.
 
-`manage.py` and the packaged `mailspool` command both end here.
+`manage.py` and the packaged `mailspool` command both end here. What an administrator can put right is a sentence, and
+no traceback.
 """
 
 from __future__ import annotations
 
-import os
 import platform
 import sys
 from collections.abc import Sequence
 
-from mailspool import VERSION
+from mailspool import VERSION, start
 
 
 def main(words: Sequence[str]) -> None:
-    """Run the command that the words after the program's name say."""
-    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "mailspool.settings")
+    """Run the command that the words after the program's name say; --traceback shows whatever goes wrong as it is."""
     if words[:1] == ["version"] or "--version" in words:
         # Django would say its own, and of every command too.
         print("\n".join(version_lines(verbose="--verbose" in words)))
         return
+    start.begin()
     from django.core.management import execute_from_command_line
 
-    execute_from_command_line([sys.argv[0], *words])
+    try:
+        execute_from_command_line([sys.argv[0], *words])
+    except Exception as error:
+        sentence = "" if "--traceback" in words else complaint(error)
+        if not sentence:
+            raise
+        print(sentence, file=sys.stderr)
+        sys.exit(1)
+
+
+def complaint(error: Exception) -> str:
+    """What is wrong around the program, as a sentence; "" for what is a fault of the program itself."""
+    from django.core.exceptions import ImproperlyConfigured
+    from django.db import InterfaceError, OperationalError
+    from redis.exceptions import RedisError
+
+    from mailspool.preflight import CannotStart
+
+    said = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
+    match error:
+        case OperationalError() | InterfaceError():
+            return f"The database can't be used: {said} (DATABASE_URL says which)."
+        case RedisError():
+            return f"Redis can't be used: {said} (REDIS_URL says which)."
+        case CannotStart() | ImproperlyConfigured():
+            return f"{said}."
+        case OSError():
+            return start.complaint(error)
+    return ""
 
 
 def version_lines(*, verbose: bool) -> list[str]:
     """Mailspool's version, and what a report of a fault should say besides: what it runs on."""
     lines = [f"Mailspool {VERSION}"]
     if verbose:
+        start.begin()
         import django
 
         django.setup()

@@ -1,16 +1,19 @@
-"""Writes docs/commands.md and the shells' completion from the commands' own parsers: `python -m mailspool.manual`.
+"""Writes docs/commands.md and the shells' completion from the commands' own parsers, and the table of variables in
+docs/configuration.md from their declarations: `python -m mailspool.manual`.
 
-Both are kept in the repository, and a test fails when they no longer say what the parsers say.
+All are kept in the repository, and a test fails when they no longer say what the program says.
 """
 
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+
+from mailspool import start
+from mailspool.environment import table
 
 HERE = Path(__file__).resolve().parent.parent
 MANUAL = HERE / "docs" / "commands.md"
@@ -203,9 +206,10 @@ def main() -> None:
     """Write both files."""
     import django
 
-    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "mailspool.settings")
+    start.begin()
     django.setup()
-    for path, text in ((MANUAL, manual()), (COMPLETION, completion())):
+    configuration = table.page(table.PAGE.read_text())
+    for path, text in ((MANUAL, manual()), (COMPLETION, completion()), (table.PAGE, configuration)):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
         sys.stdout.write(f"{path.relative_to(HERE)}\n")

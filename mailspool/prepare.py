@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import io
-import os
 import sys
 import time
 
@@ -18,7 +17,7 @@ from django.db import OperationalError, connection
 from redis import Redis
 from redis.exceptions import RedisError
 
-from mailspool import heartbeats
+from mailspool import heartbeats, start
 from mailspool.preflight import CannotStart
 
 REDIS_PATIENCE_SECONDS = 20.0
@@ -65,7 +64,7 @@ def _wait_for_redis() -> Redis:
 
 
 def main() -> int:
-    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "mailspool.settings")
+    start.begin()
     django.setup()
     try:
         prepare()

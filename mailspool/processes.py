@@ -16,6 +16,7 @@ import signal
 import sys
 from pathlib import Path
 
+from mailspool import start
 from mailspool.preflight import CannotStart, Port, check_ports, hold_home
 from mailspool.supervisor import DRAIN_SECONDS, Output, Program, Supervisor
 
@@ -222,12 +223,9 @@ def _reachable(bind: str) -> str:
 
 
 def main() -> int:
-    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "mailspool.settings")
-    try:
-        from mailspool import settings
-    except PermissionError as error:
-        print(f"{error.filename}: {error.strerror}. Set MAILSPOOL_HOME to a folder of your own.", file=sys.stderr)
-        return 1
+    start.begin()
+    from mailspool import settings
+
     try:
         inherited = hold_home(settings.HOME, DRAIN_SECONDS + REDIS_DRAIN_SECONDS)
         check_ports(settings.MAILSPOOL_BIND, ports())

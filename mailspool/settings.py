@@ -3,46 +3,48 @@
 import os
 import socket
 from pathlib import Path
+from typing import Any
 
-import environ
 from django.templatetags.static import static
 
 from mailspool import VERSION
+from mailspool.environment import hosts, reading
+from mailspool.environment import variables as v
 from mailspool.home import Home
 
-env = environ.Env()
+env = reading.read(os.environ)
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 # Without a choice it is the checkout's own, from whatever folder a command is run.
-HOME = Home(Path(env.str("MAILSPOOL_HOME", default="") or BASE_DIR / "var").absolute())
+HOME = Home((env[v.HOME] or BASE_DIR / "var").absolute())
 
-SECRET_KEY = env.str("MAILSPOOL_SECRET_KEY", default="") or HOME.secret_key()
-DEBUG = env.bool("MAILSPOOL_DEBUG", default=False)
-MAILSPOOL_BIND = env.str("MAILSPOOL_BIND", default="127.0.0.1")
-MAILSPOOL_HOSTNAME = env.str("MAILSPOOL_HOSTNAME", default="") or socket.getfqdn()
-MAILSPOOL_SMTP_PORT = env.int("MAILSPOOL_SMTP_PORT", default=2525)
-MAILSPOOL_SUBMISSION_PORT = env.int("MAILSPOOL_SUBMISSION_PORT", default=2587)
-MAILSPOOL_SMTPS_PORT = env.int("MAILSPOOL_SMTPS_PORT", default=2465)
-MAILSPOOL_WEB_PORT = env.int("MAILSPOOL_WEB_PORT", default=8000)
-MAILSPOOL_WORKERS = env.int("MAILSPOOL_WORKERS", default=0) or os.cpu_count() or 1
-MAILSPOOL_SMTPD_PROCESSES = env.int("MAILSPOOL_SMTPD_PROCESSES", default=1)
-MAILSPOOL_DNS = env.str("MAILSPOOL_DNS", default="")
+SECRET_KEY = env[v.SECRET_KEY] or HOME.secret_key()
+DEBUG = env[v.DEBUG]
+MAILSPOOL_BIND = env[v.BIND]
+MAILSPOOL_HOSTNAME = env[v.HOSTNAME] or socket.getfqdn()
+MAILSPOOL_SMTP_PORT = env[v.SMTP_PORT]
+MAILSPOOL_SUBMISSION_PORT = env[v.SUBMISSION_PORT]
+MAILSPOOL_SMTPS_PORT = env[v.SMTPS_PORT]
+MAILSPOOL_WEB_PORT = env[v.WEB_PORT]
+MAILSPOOL_WORKERS = env[v.WORKERS]
+MAILSPOOL_SMTPD_PROCESSES = env[v.SMTPD_PROCESSES]
+MAILSPOOL_DNS = env[v.DNS]
 # Where a Dovecot that keeps our users' mail answers doveadm's HTTP API, as http://127.0.0.1:8080, and its key.
-MAILSPOOL_DOVEADM_URL = env.str("MAILSPOOL_DOVEADM_URL", default="")
-MAILSPOOL_DOVEADM_KEY = env.str("MAILSPOOL_DOVEADM_KEY", default="")
-ALLOWED_HOSTS = env.list(
-    "MAILSPOOL_ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]", MAILSPOOL_BIND, MAILSPOOL_HOSTNAME]
-)
+MAILSPOOL_DOVEADM_URL = env[v.DOVEADM_URL]
+MAILSPOOL_DOVEADM_KEY = env[v.DOVEADM_KEY]
+MAILSPOOL_ADMIN_EMAIL = env[v.ADMIN_EMAIL]
+MAILSPOOL_ADMIN_PASSWORD = env[v.ADMIN_PASSWORD]
+ALLOWED_HOSTS = hosts.allowed(MAILSPOOL_HOSTNAME, [MAILSPOOL_BIND], env[v.ALLOWED_HOSTS])
 # Whether the console is reached by https, through a proxy that sets X-Forwarded-Proto and removes a client's own.
-MAILSPOOL_HTTPS = env.bool("MAILSPOOL_HTTPS", default=False)
+MAILSPOOL_HTTPS = env[v.HTTPS]
 # Networks of the proxies whose X-Forwarded-For says who the client is.
-MAILSPOOL_PROXIES = env.list("MAILSPOOL_PROXIES", default=[])
-MAILSPOOL_METRICS_TOKEN = env.str("MAILSPOOL_METRICS_TOKEN", default="")
+MAILSPOOL_PROXIES = env[v.PROXIES]
+MAILSPOOL_METRICS_TOKEN = env[v.METRICS_TOKEN]
 # Networks that webhooks of alerts may reach although they are not the Internet's.
-MAILSPOOL_WEBHOOK_NETWORKS = env.list("MAILSPOOL_WEBHOOK_NETWORKS", default=[])
+MAILSPOOL_WEBHOOK_NETWORKS = env[v.WEBHOOK_NETWORKS]
 # A database of countries by IP address, in MaxMind's format; without one the guard goes by networks alone.
-MAILSPOOL_GEOIP_DATABASE = env.str("MAILSPOOL_GEOIP_DATABASE", default="")
-CSRF_TRUSTED_ORIGINS = env.list("MAILSPOOL_TRUSTED_ORIGINS", default=[])
+MAILSPOOL_GEOIP_DATABASE = str(env[v.GEOIP_DATABASE] or "")
+CSRF_TRUSTED_ORIGINS = env[v.TRUSTED_ORIGINS]
 
 INSTALLED_APPS = [
     "unfold",
@@ -98,7 +100,8 @@ TEMPLATES = [
 ]
 
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
-DATABASES = {"default": env.db_url("DATABASE_URL", default=f"sqlite:///{HOME.database}")}
+_SQLITE = {"ENGINE": "django.db.backends.sqlite3", "NAME": str(HOME.database)}
+DATABASES: dict[str, dict[str, Any]] = {"default": dict(env[v.DATABASE] or _SQLITE)}
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     DATABASES["default"]["OPTIONS"] = {
         "transaction_mode": "IMMEDIATE",
@@ -112,7 +115,7 @@ else:
     DATABASES["default"]["CONN_MAX_AGE"] = 60
     DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
 
-REDIS_URL = env.str("REDIS_URL", default="")
+REDIS_URL = env[v.REDIS]
 REDIS_IS_EMBEDDED = not REDIS_URL
 RQ_CONNECTION = {"URL": REDIS_URL or f"unix://{HOME.redis_socket}?db=0", "DEFAULT_TIMEOUT": 600}
 RQ_QUEUES = {"mail": RQ_CONNECTION, "maintenance": RQ_CONNECTION}
@@ -154,7 +157,7 @@ AXES_ENABLE_ADMIN = False
 AXES_VERBOSE = False
 
 LANGUAGE_CODE = "en"
-TIME_ZONE = env.str("TZ", default="UTC") or "UTC"
+TIME_ZONE = env[v.TIME_ZONE]
 USE_TZ = True
 
 STATIC_URL = "static/"
@@ -278,7 +281,7 @@ LOGGING = {
         "seldom_about_redis": {"()": "mailspool.logs.SeldomAboutRedis"},
     },
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
-    "root": {"handlers": ["stderr"], "level": env.str("MAILSPOOL_LOG_LEVEL", default="INFO")},
+    "root": {"handlers": ["stderr"], "level": env[v.LOG_LEVEL]},
     "loggers": {
         "rq": {"level": "WARNING"},
         "rq.worker": {"filters": ["seldom_about_redis"]},

@@ -1,11 +1,11 @@
 """The web process's entry point for gunicorn."""
 
-import os
-
 from django.core.wsgi import get_wsgi_application
 from django.urls import get_resolver
 
-os.environ.setdefault("DJANGO_SETTINGS_MODULE", "mailspool.settings")
+from mailspool import start
+
+start.begin()
 application = get_wsgi_application()
 # The pages too, before gunicorn forks: its workers then share them, and the first request doesn't wait for them.
 get_resolver().url_patterns  # noqa: B018

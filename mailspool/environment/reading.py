@@ -1,0 +1,83 @@
+"""Reads the environment: every variable that is declared, and every fault at once."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeVar, cast
+
+from mailspool.environment.kinds import Wrong
+from mailspool.environment.variables import PREFIX, VARIABLES, Variable
+
+T = TypeVar("T")
+# Of the project's own tests and benchmarks.
+_OF_TESTS = ("MAILSPOOL_LONG", "MAILSPOOL_CRASH_SEED", "MAILSPOOL_CRASH_MESSAGES", "MAILSPOOL_BENCH_LISTS")
+# What Kubernetes gives every pod in a namespace that has a service named mailspool or mailspool-…
+_OF_KUBERNETES = re.compile(
+    r"MAILSPOOL_([A-Z0-9_]+_)?(SERVICE_HOST|SERVICE_PORT(_[A-Z0-9_]+)?|PORT_[0-9]+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)"
+)
+_LONGEST_SHOWN = 80
+
+
+class WrongEnvironment(Exception):
+    """The environment can't be used: a sentence for each fault."""
+
+    def __init__(self, sentences: Sequence[str]) -> None:
+        super().__init__("\n".join(sentences))
+        self.sentences = tuple(sentences)
+
+
+class Environment:
+    """The values of all variables, by their declarations."""
+
+    def __init__(self, values: Mapping[str, Any]) -> None:
+        self._values = values
+
+    def __getitem__(self, variable: Variable[T]) -> T:
+        return cast(T, self._values.get(variable.name, variable.default))
+
+    def gives(self, variable: Variable[Any]) -> bool:
+        """Whether it is set: an empty value is none."""
+        return variable.name in self._values
+
+
+def read(environ: Mapping[str, str]) -> Environment:
+    """All variables in `environ`. Raises WrongEnvironment with all that is wrong, misspelt names too."""
+    values: dict[str, Any] = {}
+    sentences: list[str] = []
+    for variable in VARIABLES:
+        given = environ.get(variable.name, "").strip()
+        if not given:
+            continue
+        try:
+            values[variable.name] = variable.kind(given)
+        except Wrong as wrong:
+            sentences.append(f"{variable.name}={_shown(variable, given)}: {wrong}.")
+    sentences += [_unknown(name) for name in sorted(environ) if _is_unknown(name, environ[name])]
+    if sentences:
+        raise WrongEnvironment(sentences)
+    return Environment(values)
+
+
+def _is_unknown(name: str, value: str) -> bool:
+    if not name.startswith(PREFIX) or name in _OF_TESTS or any(name == variable.name for variable in VARIABLES):
+        return False
+    return not (_OF_KUBERNETES.fullmatch(name) or (name.endswith("_PORT") and value.startswith(("tcp://", "udp://"))))
+
+
+def _unknown(name: str) -> str:
+    names = [variable.name.removeprefix(PREFIX) for variable in VARIABLES if variable.name.startswith(PREFIX)]
+    close = difflib.get_close_matches(name.removeprefix(PREFIX), names, n=1)
+    hint = f"did you mean {PREFIX}{close[0]}?" if close else "docs/configuration.md lists those that there are."
+    return f"{name}: there is no such variable; {hint}"
+
+
+def _shown(variable: Variable[Any], value: str) -> str:
+    """The value on one line, as far as others may see it."""
+    if variable.secret:
+        # Of a URL the scheme, of which a password is no part wherever the rest was cut wrongly.
+        scheme, there, _ = value.partition("://")
+        return f"{scheme}://…" if there and scheme.isalpha() else "…"
+    shown = value if value.isprintable() else repr(value)
+    return shown if len(shown) <= _LONGEST_SHOWN else f"{shown[:_LONGEST_SHOWN]}…"

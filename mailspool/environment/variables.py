@@ -1,0 +1,137 @@
+"""Every variable, once: its name, kind, default and meaning."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+from mailspool.environment import kinds
+
+T = TypeVar("T")
+PREFIX = "MAILSPOOL_"
+
+
+@dataclass(frozen=True, slots=True)
+class Variable(Generic[T]):
+    """One variable. `default_words` and `meaning` are what docs/configuration.md says of it, in Markdown.
+
+    The value of a `secret` one is never shown.
+    """
+
+    name: str
+    kind: Callable[[str], T]
+    default: T
+    default_words: str
+    meaning: str
+    secret: bool = False
+
+
+HOME: Variable[Path | None] = Variable(
+    "MAILSPOOL_HOME", kinds.folder, None, "`var/` in the checkout",
+    "all state: database, spool, drop folder, Maildirs, keys, Redis's data",
+)  # fmt: skip
+DATABASE: Variable[dict[str, Any] | None] = Variable(
+    "DATABASE_URL", kinds.database, None, "SQLite in the home",
+    "`postgres://user:password@host/name`; by socket `postgres://user@/name?host=/run/postgresql`",
+    secret=True,
+)  # fmt: skip
+REDIS = Variable(
+    "REDIS_URL", kinds.redis, "", "a server in the home, without TCP port",
+    "`unix:///path?db=0`, `redis://:password@host:6379/0`, `rediss://…`: only for Mailspool "
+    "([why](#redis-is-as-trusted-as-the-program))",
+    secret=True,
+)  # fmt: skip
+HOSTNAME = Variable(
+    "MAILSPOOL_HOSTNAME", kinds.domain, "", "the machine's name",
+    "in `EHLO`, `Received` and bounces; other servers want it to have an address",
+)  # fmt: skip
+BIND = Variable(
+    "MAILSPOOL_BIND", kinds.listening_address, "127.0.0.1", "`127.0.0.1`",
+    "where SMTP and the console listen; `0.0.0.0` or `::` for every address",
+)  # fmt: skip
+SMTP_PORT = Variable(
+    "MAILSPOOL_SMTP_PORT", kinds.port, 2525, "2525", "mail from other servers (25 on the Internet)"
+)  # fmt: skip
+SUBMISSION_PORT = Variable(
+    "MAILSPOOL_SUBMISSION_PORT", kinds.port, 2587, "2587", "mail from users, STARTTLS (587)"
+)  # fmt: skip
+SMTPS_PORT = Variable(
+    "MAILSPOOL_SMTPS_PORT", kinds.port, 2465, "2465", "mail from users, TLS from the first byte (465)"
+)  # fmt: skip
+WEB_PORT = Variable("MAILSPOOL_WEB_PORT", kinds.port, 8000, "8000", "the console under `make run`")
+WORKERS = Variable(
+    "MAILSPOOL_WORKERS", kinds.number(1, 1000, "how many workers there are"), os.cpu_count() or 1, "number of cores",
+    "delivery workers; also what the limits on connections are divided by",
+)  # fmt: skip
+SMTPD_PROCESSES = Variable(
+    "MAILSPOOL_SMTPD_PROCESSES", kinds.number(1, 1000, "how many listeners there are"), 1, "1",
+    "listeners that share the ports under `make run`",
+)  # fmt: skip
+DNS = Variable(
+    "MAILSPOOL_DNS", kinds.server, "", "the system's", "`host:port` of a resolver, for tests and split DNS"
+)  # fmt: skip
+DOVEADM_URL = Variable(
+    "MAILSPOOL_DOVEADM_URL", kinds.web_address, "", "none",
+    "where a Dovecot answers doveadm's HTTP API, as `http://127.0.0.1:8080`: its connections are listed and dropped "
+    "too",
+)  # fmt: skip
+DOVEADM_KEY = Variable("MAILSPOOL_DOVEADM_KEY", kinds.text, "", "none", "its `doveadm_api_key`", secret=True)
+ADMIN_EMAIL = Variable(
+    "MAILSPOOL_ADMIN_EMAIL", kinds.address, "admin@localhost", "`admin@localhost`",
+    "login of the first administrator, made when there is none",
+)  # fmt: skip
+ADMIN_PASSWORD = Variable(
+    "MAILSPOOL_ADMIN_PASSWORD", kinds.text, "", "made and printed once", "its password", secret=True
+)  # fmt: skip
+SECRET_KEY = Variable(
+    "MAILSPOOL_SECRET_KEY", kinds.text, "", "made once, in the home",
+    "signs sessions; give the same to every web process of a cluster",
+    secret=True,
+)  # fmt: skip
+ALLOWED_HOSTS: Variable[list[str]] = Variable(
+    "MAILSPOOL_ALLOWED_HOSTS", kinds.several(kinds.host), [], "none",
+    "more names by which the console is reached, with commas, besides the host name, the bind address and localhost",
+)  # fmt: skip
+HTTPS = Variable(
+    "MAILSPOOL_HTTPS", kinds.yes_or_no, False, "no",
+    "`yes` behind an HTTPS proxy that sets `X-Forwarded-Proto`: secure cookies, HSTS, no plain HTTP",
+)  # fmt: skip
+PROXIES: Variable[list[str]] = Variable(
+    "MAILSPOOL_PROXIES", kinds.several(kinds.network), [], "none",
+    "networks of proxies before the console, with commas: whose `X-Forwarded-For` says who the client is",
+)  # fmt: skip
+TRUSTED_ORIGINS: Variable[list[str]] = Variable(
+    "MAILSPOOL_TRUSTED_ORIGINS", kinds.several(kinds.origin), [], "none",
+    "origins that may post forms, as `https://mail.example.org`",
+)  # fmt: skip
+METRICS_TOKEN = Variable(
+    "MAILSPOOL_METRICS_TOKEN", kinds.text, "", "none", "lets a Prometheus on another machine read `/metrics`",
+    secret=True,
+)  # fmt: skip
+GEOIP_DATABASE: Variable[Path | None] = Variable(
+    "MAILSPOOL_GEOIP_DATABASE", kinds.path, None, "none",
+    "path of a database of countries by IP address (`.mmdb`), for the anomaly guard",
+)  # fmt: skip
+WEBHOOK_NETWORKS: Variable[list[str]] = Variable(
+    "MAILSPOOL_WEBHOOK_NETWORKS", kinds.several(kinds.network), [], "none",
+    "networks inside, as `10.1.0.0/16`, that webhooks of alerts may reach, by http too",
+)  # fmt: skip
+LOG_LEVEL = Variable(
+    "MAILSPOOL_LOG_LEVEL", kinds.one_of("DEBUG", "INFO", "WARNING", "ERROR"), "INFO", "`INFO`",
+    "`DEBUG`, `INFO`, `WARNING`, `ERROR`",
+)  # fmt: skip
+DEBUG = Variable(
+    "MAILSPOOL_DEBUG", kinds.yes_or_no, False, "no",
+    "error pages with source code: never where others can see them",
+)  # fmt: skip
+TIME_ZONE = Variable("TZ", kinds.time_zone, "UTC", "`UTC`", "time zone of the console")
+
+# In the order of docs/configuration.md.
+VARIABLES: tuple[Variable[Any], ...] = (
+    HOME, DATABASE, REDIS, HOSTNAME, BIND, SMTP_PORT, SUBMISSION_PORT, SMTPS_PORT, WEB_PORT, WORKERS, SMTPD_PROCESSES,
+    DNS, DOVEADM_URL, DOVEADM_KEY, ADMIN_EMAIL, ADMIN_PASSWORD, SECRET_KEY, ALLOWED_HOSTS, HTTPS, PROXIES,
+    TRUSTED_ORIGINS, METRICS_TOKEN, GEOIP_DATABASE, WEBHOOK_NETWORKS, LOG_LEVEL, DEBUG, TIME_ZONE,
+)  # fmt: skip

@@ -1,0 +1,186 @@
+"""The environment: what it may say, what of it is wrong, and how each program says so."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from mailspool.environment import hosts, reading, table
+from mailspool.environment import variables as v
+from mailspool.environment.reading import WrongEnvironment
+
+PROJECT = Path(__file__).resolve().parents[2]
+PROGRAMS = (
+    ("manage.py", "smtpd", "--skip-checks"),
+    ("manage.py", "rqworker", "mail", "--worker-class", "spool.worker.PassWorker", "--skip-checks"),
+    ("manage.py", "scheduler", "--skip-checks"),
+    ("manage.py", "spool", "list"),
+    ("-m", "mailspool.prepare"),
+    ("-m", "mailspool.processes"),
+    ("-m", "gunicorn", "mailspool.wsgi", "--preload", "--bind", "127.0.0.1:0"),
+)
+
+
+def complaints(**environment: str) -> tuple[str, ...]:
+    """The sentences about an environment; none when it is right."""
+    try:
+        reading.read(environment)
+    except WrongEnvironment as wrong:
+        return wrong.sentences
+    return ()
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("MAILSPOOL_SMTP_PORT", "abc", "MAILSPOOL_SMTP_PORT=abc: a port is a number from 1 to 65535."),
+        ("MAILSPOOL_WEB_PORT", "70000", "1 to 65535"),
+        ("MAILSPOOL_WEB_PORT", "٣٤", "1 to 65535"),
+        ("MAILSPOOL_WORKERS", "-1", "1 to 1000"),
+        ("MAILSPOOL_WORKERS", "0", "1 to 1000"),
+        ("MAILSPOOL_SMTPD_PROCESSES", "two", "1 to 1000"),
+        ("MAILSPOOL_PROXIES", "127.0.0.1, 10.0.0.1/8", "10.0.0.0/8"),
+        ("MAILSPOOL_WEBHOOK_NETWORKS", "everywhere", "'everywhere' is not a network"),
+        ("MAILSPOOL_LOG_LEVEL", "inof", "did you mean INFO?"),
+        ("MAILSPOOL_HTTPS", "maybe", "yes or no"),
+        ("MAILSPOOL_DEBUG", "2", "yes or no"),
+        ("TZ", "Europe/Berln", "did you mean Europe/Berlin?"),
+        ("TZ", "../../etc/passwd", "no such time zone"),
+        ("MAILSPOOL_HOSTNAME", "mail server", "not a host's name"),
+        ("MAILSPOOL_BIND", "300.1.1.1", "not an IP address"),
+        ("MAILSPOOL_DNS", "127.0.0.1", "host:port"),
+        ("MAILSPOOL_DNS", "::1:53", "host:port"),
+        ("MAILSPOOL_DOVEADM_URL", "127.0.0.1:8080", "a URL"),
+        ("MAILSPOOL_ADMIN_EMAIL", "root", "a local part and a domain"),
+        ("MAILSPOOL_ALLOWED_HOSTS", "https://mail.example.org", "without https://"),
+        ("MAILSPOOL_ALLOWED_HOSTS", "mail.example.org:8000", "without a port"),
+        ("MAILSPOOL_TRUSTED_ORIGINS", "mail.example.org", "not an origin"),
+        ("MAILSPOOL_HOME", "/etc/passwd", "must be a folder"),
+        ("MAILSPOOL_HOME", "~/spool", "write the whole path"),
+        ("DATABASE_URL", "mysql://host/name", "PostgreSQL and on SQLite"),
+        ("DATABASE_URL", "nonsense", "PostgreSQL and on SQLite"),
+        ("DATABASE_URL", "postgres://user@host:abc/name", "its port"),
+        ("DATABASE_URL", "postgres://user@host/", "the name of the database is missing"),
+        ("DATABASE_URL", "sqlite:///mail.sqlite3", "a fourth slash"),
+        ("REDIS_URL", "localhost:6379", "must be a URL"),
+        ("REDIS_URL", "redis://host:70000/0", "its port"),
+        ("REDIS_URL", "unix://", "no path"),
+        ("REDIS_URL", "unix:///run/redis.sock?db=first", "its db"),
+    ],
+)  # fmt: skip
+def test_a_wrong_value_is_a_sentence_with_its_name_and_what_is_right(name: str, value: str, words: str) -> None:
+    sentences = complaints(**{name: value})
+
+    assert len(sentences) == 1
+    assert sentences[0].startswith(f"{name}=") and sentences[0].endswith(".")
+    assert words in sentences[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("DATABASE_URL", "postgres://user:hunter2@host:abc/name"),
+        ("DATABASE_URL", "mysql://user:hunter2@host/name"),
+        ("DATABASE_URL", "postgres://user:hunter2#x@host:1:2/name"),
+        ("DATABASE_URL", "hunter2"),
+        ("REDIS_URL", "redis://:hunter2@host:70000/0"),
+        ("REDIS_URL", "redis://:12/hunter2:x@host"),
+        ("REDIS_URL", "unix:///run/redis.sock?password=hunter2&db=x"),
+        ("MAILSPOOL_METRICS_TOKEN", "hunter2\x07"),
+        ("MAILSPOOL_ADMIN_PASSWORD", "hunter2\x07"),
+    ],
+)
+def test_no_password_is_shown(name: str, value: str) -> None:
+    sentences = complaints(**{name: value})
+
+    assert sentences
+    assert "hunter2" not in "".join(sentences)
+
+
+def test_all_faults_are_said_at_once() -> None:
+    sentences = complaints(MAILSPOOL_SMTP_PORT="abc", TZ="Mars/Olympus", MAILSPOOL_HOSTNAMES="mail.example.org")
+
+    assert [sentence.partition(":")[0].partition("=")[0] for sentence in sentences] == [
+        "MAILSPOOL_SMTP_PORT", "TZ", "MAILSPOOL_HOSTNAMES",
+    ]  # fmt: skip
+
+
+def test_a_misspelt_name_is_a_fault_and_the_right_one_is_named() -> None:
+    assert complaints(MAILSPOOL_HOSTNAMES="mail.example.org") == (
+        "MAILSPOOL_HOSTNAMES: there is no such variable; did you mean MAILSPOOL_HOSTNAME?",
+    )
+    assert "docs/configuration.md" in complaints(MAILSPOOL_COLOUR="blue")[0]
+
+
+def test_what_kubernetes_puts_into_every_pod_is_no_fault() -> None:
+    assert not complaints(
+        MAILSPOOL_SERVICE_HOST="10.0.0.1", MAILSPOOL_SERVICE_PORT="25", MAILSPOOL_SERVICE_PORT_SMTP="25",
+        MAILSPOOL_PORT="tcp://10.0.0.1:25", MAILSPOOL_PORT_25_TCP="tcp://10.0.0.1:25",
+        MAILSPOOL_PORT_25_TCP_PROTO="tcp",
+        MAILSPOOL_PORT_25_TCP_PORT="25", MAILSPOOL_PORT_25_TCP_ADDR="10.0.0.1", MAILSPOOL_DB_SERVICE_HOST="10.0.0.2",
+    )  # fmt: skip
+
+
+def test_an_empty_value_is_none() -> None:
+    environment = reading.read({"MAILSPOOL_SMTP_PORT": "", "TZ": " ", "MAILSPOOL_WORKERS": ""})
+
+    assert environment[v.SMTP_PORT] == 2525
+    assert environment[v.TIME_ZONE] == "UTC"
+
+
+def test_values_are_read_as_what_they_are() -> None:
+    environment = reading.read(
+        {
+            "MAILSPOOL_SMTP_PORT": "25", "MAILSPOOL_HTTPS": "Yes", "MAILSPOOL_PROXIES": "127.0.0.1,::1, 10.0.0.0/8,",
+            "TZ": ":Europe/Berlin", "MAILSPOOL_LOG_LEVEL": "debug", "MAILSPOOL_BIND": "[::1]",
+            "DATABASE_URL": "postgres://mailspool@/mailspool?host=/run/postgresql",
+        }
+    )  # fmt: skip
+
+    assert environment[v.SMTP_PORT] == 25
+    assert environment[v.HTTPS] is True
+    assert environment[v.PROXIES] == ["127.0.0.1/32", "::1/128", "10.0.0.0/8"]
+    assert environment[v.TIME_ZONE] == "Europe/Berlin"
+    assert environment[v.LOG_LEVEL] == "DEBUG"
+    assert environment[v.BIND] == "::1"
+    database = environment[v.DATABASE]
+    assert database is not None and database["OPTIONS"] == {"host": "/run/postgresql"}
+
+
+def test_the_console_always_answers_at_the_machine_s_own_names() -> None:
+    allowed = hosts.allowed("mail.example.org", ["192.0.2.1", "2001:db8::1", "0.0.0.0", "::"], ["console.example.org"])
+
+    assert allowed == [
+        "localhost", "127.0.0.1", "[::1]", "mail.example.org", "192.0.2.1", "[2001:db8::1]", "console.example.org",
+    ]  # fmt: skip
+
+
+def test_the_page_lists_the_variables_that_there_are() -> None:
+    text = table.PAGE.read_text()
+
+    assert table.table() in text
+    assert table.page(text) == text, "a variable has changed: run `make manual`"
+
+
+def test_the_example_is_a_right_environment() -> None:
+    lines = (PROJECT / "deploy" / "environment.example").read_text().splitlines()
+    pairs = [line.partition("=") for line in lines if line and not line.startswith("#")]
+
+    assert not complaints(**{name: value.strip('"') for name, _, value in pairs})
+
+
+@pytest.mark.sqlite
+@pytest.mark.parametrize("program", PROGRAMS, ids=" ".join)
+def test_every_program_ends_with_the_sentences_and_no_traceback(tmp_path: Path, program: tuple[str, ...]) -> None:
+    environment = {"MAILSPOOL_HOME": str(tmp_path), "MAILSPOOL_SMTP_PORT": "abc", "MAILSPOOL_HOSTNAMES": "x.example"}
+    ended = subprocess.run(
+        [sys.executable, *program], cwd=PROJECT, env=environment, capture_output=True, text=True, timeout=60
+    )
+
+    assert ended.returncode == 78
+    assert "MAILSPOOL_SMTP_PORT=abc: a port is a number from 1 to 65535." in ended.stderr
+    assert "did you mean MAILSPOOL_HOSTNAME?" in ended.stderr
+    assert "Traceback" not in ended.stderr + ended.stdout
