@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
+from django.db import DataError, IntegrityError
 from django.db import Error as DatabaseError
 
 from quarantine import remembering, taking, verdicts
@@ -270,6 +271,9 @@ async def delete(caught: Sequence[Caught], context: StageContext) -> dict[int, V
         return {}
     try:
         await context.in_database(lambda: taking.delete(context.owner, caught, context.now))
+    except (DataError, IntegrityError):
+        # It is about one of them: the pass asks again for each alone, and sets that one aside.
+        raise
     except DatabaseError as error:
         log.error("%d messages could not be deleted yet: %s", len(caught), error)
         due = context.now + HOLD
@@ -307,6 +311,9 @@ async def quarantine(
         return {}
     try:
         await context.in_database(lambda: taking.take(context.owner, caught, context.now, days))
+    except (DataError, IntegrityError):
+        # As above.
+        raise
     except DatabaseError as error:
         log.error("%d messages could not be quarantined yet: %s", len(caught), error)
         due = context.now + HOLD

@@ -171,6 +171,7 @@ def _keep_waiting(owner: str, decisions: Sequence[Decision]) -> dict[int, int]:
             "UPDATE spool_entry SET status = %s, attempts = %s, dns_failures = %s,"
             " recipients_done = recipients_done + %s,"
             " next_attempt = %s, due_at = CASE WHEN hold THEN NULL ELSE %s END, leased_by = '', last_error = %s,"
+            " failures = 0, traceback = '',"
             " error_group = %s, delay_notified = %s WHERE id = %s AND leased_by = %s RETURNING recipients_done",
             (
                 Status.WAITING.value, entry.attempts + 1, decision.dns_failures, delivered, due, due,

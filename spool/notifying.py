@@ -26,7 +26,7 @@ def notifications(
     now: datetime,
     delayed_until: datetime | None = None,
 ) -> list[Submission]:
-    """The messages to the reverse-path that `results` call for. Raises OSError when the entry's file can't be read."""
+    """The messages to the reverse-path that `results` call for."""
     hostname = django_settings.MAILSPOOL_HOSTNAME
     notices = notices_for(
         entry,

@@ -13,13 +13,13 @@ import logging
 import threading
 import time
 import traceback
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings as django_settings
-from django.db import DataError, IntegrityError
+from django.db import DataError, IntegrityError, InterfaceError, OperationalError
 from django.db import Error as DatabaseError
 from django.utils import timezone
 from redis.exceptions import RedisError
@@ -29,7 +29,7 @@ from spool.delivery.deliveries import Deliveries
 from spool.envelope import DeliveryReport, LeasedEntry
 from spool.models.entry import ON_THEIR_WAY, Status
 from spool.rounds import Failure, Round, Rounds
-from spool.stages import Stage, StageContext, WaitUntil, load_stages
+from spool.stages import Stage, StageContext, Verdict, WaitUntil, load_stages
 
 log = logging.getLogger(__name__)
 
@@ -46,6 +46,9 @@ SLOW_SECONDS = 0.5
 LARGE_BYTES = 1_000_000
 # Entries in work are at most this many times "deliveries at once", when most of them wait for dead hosts.
 MOST_PARKED = 10
+# What is not about a message, and for how long its stage then lets it be.
+OUTAGES = (OperationalError, InterfaceError, RedisError)
+OUTAGE_PAUSE = timedelta(seconds=10)
 
 _database = ThreadPoolExecutor(1, thread_name_prefix="database")
 _ear = ThreadPoolExecutor(1, thread_name_prefix="doorbell")
@@ -244,22 +247,40 @@ class Pass:
         assert self._loop is not None
         slow = self._loop.call_later(SLOW_SECONDS, self._show, wanted, stage.status)
         try:
-            async with asyncio.timeout(stage.time_limit_seconds):
-                verdicts = await stage.run(wanted, context)
-        except Exception:  # the edge of a stage: the poison rule
-            log.exception("stage %s failed", type(stage).__name__)
-            text = traceback.format_exc()
-            self._failed += [Failure(entry, text) for entry in wanted]
-            return {entry.id for entry in wanted}
+            verdicts = await self._verdicts(stage, wanted, context)
         finally:
             slow.cancel()
         for entry in wanted:
             verdict = verdicts.get(entry.id)
-            if isinstance(verdict, WaitUntil):
+            if isinstance(verdict, Failure):
+                self._failed.append(verdict)
+            elif isinstance(verdict, WaitUntil):
                 self._resting.append((entry, verdict))
             elif verdict is not None:
                 self._working.pop(entry.id, None)
         return set(verdicts)
+
+    async def _verdicts(
+        self, stage: Stage, wanted: Sequence[LeasedEntry], context: StageContext
+    ) -> Mapping[int, Verdict | Failure]:
+        """What the stage says of each. A batch that fails is tried message by message: the poison rule.
+
+        While the database or Redis is away that is nobody's failure: they wait a moment.
+        """
+        name = type(stage).__name__
+        try:
+            async with asyncio.timeout(stage.time_limit_seconds):
+                return await stage.run(wanted, context)
+        except OUTAGES as error:
+            log.error("stage %s has to wait: %s", name, error)
+            later = WaitUntil(timezone.now() + OUTAGE_PAUSE, stage.status, "The database or Redis did not answer")
+            return {entry.id: later for entry in wanted}
+        except Exception:  # the edge of a stage
+            log.exception("stage %s failed on %d messages", name, len(wanted))
+            if len(wanted) == 1:
+                return {wanted[0].id: Failure(wanted[0], traceback.format_exc())}
+        one_by_one = await asyncio.gather(*(self._verdicts(stage, [entry], context) for entry in wanted))
+        return {entry_id: verdict for each in one_by_one for entry_id, verdict in each.items()}
 
     def _show(self, entries: Sequence[LeasedEntry], status: Status) -> None:
         """Show in which stage entries are, once they have been there for longer than anybody could see."""

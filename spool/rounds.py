@@ -17,12 +17,13 @@ from django.db import DataError, IntegrityError, close_old_connections, connecti
 from django.db import Error as DatabaseError
 from django.utils import timezone
 
-from spool import completion, leases, statements, store
+from spool import completion, late, leases, statements, store
 from spool.delivery.routes import RoutingTable, cached_table
 from spool.envelope import DeliveryReport, LeasedEntry
 from spool.headers import storable
 from spool.journal import LONGEST_REPLY
 from spool.models.entry import Status
+from spool.models.recipient import Kind, Outcome
 from spool.models.settings import Settings, current
 from spool.stages import DeliveryDelay, Stage, WaitUntil
 
@@ -171,7 +172,24 @@ class Rounds:
         except Exception:  # the poison rule
             log.exception("%s: its results could not be recorded", report.entry.file_name)
             failure = Failure(report.entry, traceback.format_exc())
+            self._keep_deliveries(report)
             self._insistently(lambda: self._set_aside([failure]))
+
+    def _keep_deliveries(self, report: DeliveryReport) -> None:
+        """Record at least whom another server has taken the message for: they must not get it again.
+
+        What was delivered here may have been so by new messages that were not made.
+        """
+        safe = [r for r in report.results if r.outcome is Outcome.DELIVERED and r.recipient.kind is Kind.REMOTE]
+
+        def keep() -> None:
+            with statements.write_transaction():
+                late.record([DeliveryReport(report.entry, safe, report.attempts)], timezone.now())
+
+        try:
+            self._insistently(keep)
+        except Exception:  # it is these rows that can't be written
+            log.exception("%s: who was delivered could not be recorded", report.entry.file_name)
 
     def _insistently(self, work: Callable[[], None]) -> None:
         """Do `work` until the database takes it: a recipient that a remote host has accepted must not be forgotten."""

@@ -86,7 +86,11 @@ class Stage:
         raise NotImplementedError
 
     async def run(self, batch: Sequence[LeasedEntry], context: StageContext) -> Mapping[int, Verdict]:
-        """Verdicts by entry id. One that raises counts as a failure of every entry of the batch."""
+        """Verdicts by entry id.
+
+        One that raises is run again for each entry of the batch alone; who fails then is backed off, and held in time.
+        An OperationalError, InterfaceError or RedisError is no entry's failure: they wait a moment.
+        """
         raise NotImplementedError
 
     def remember(self, entries: Sequence[LeasedEntry]) -> None:

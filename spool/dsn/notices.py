@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -16,6 +17,8 @@ from spool.envelope import LeasedEntry, RecipientResult
 from spool.headers import header_block
 from spool.models.entry import Origin
 from spool.models.recipient import Kind, Outcome
+
+log = logging.getLogger(__name__)
 
 # RFC 3463 3.5: delivery time expired. Ours is the final word, so its class is permanent.
 _EXPIRED_STATUS: Final = "5.4.7"
@@ -56,8 +59,8 @@ def notices_for(
     One that would report on more than MOST_REPORTED recipients becomes several.
 
     `delayed_until` is when tries will end, given when recipients that are still pending are to be reported as late.
-    `read` gives the message; it is called only when there is something to report, and a FileNotFoundError from it
-    only costs the notification its third part.
+    `read` gives the message; it is called only when there is something to report. An OSError from it, or a message that
+    can't be quoted, only costs the notification its third part.
     """
     if not entry.sender:
         return []
@@ -71,7 +74,8 @@ def notices_for(
         return []
     try:
         original = read()
-    except FileNotFoundError:
+    except OSError as error:
+        log.warning("%s: its notice goes without the message: %s", entry.file_name, error)
         original = None
     if entry.sender.lower() == postmaster.lower() and _is_automatic(entry, original):
         return []
@@ -163,7 +167,11 @@ def _notice(
         ret=entry.ret,
         smtputf8=entry.smtputf8,
     )
-    composed = compose(report, original)
+    try:
+        composed = compose(report, original)
+    except Exception:  # what a sender wrote must not cost them the news
+        log.exception("%s: its notice goes without the message", entry.file_name)
+        composed = compose(report, None)
     return Notice(
         to=entry.sender,
         content=composed.content,

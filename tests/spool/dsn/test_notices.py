@@ -170,3 +170,11 @@ def test_the_same_attempt_makes_the_same_notice(tmp_path: Path) -> None:
     assert notices(entry, [a_result(entry)]) == first
     entry.attempts += 1
     assert notices(entry, [a_result(entry)])[0].message_id != first[0].message_id
+
+
+def test_a_file_that_can_not_be_read_costs_only_the_quotation(tmp_path: Path) -> None:
+    entry = an_entry(tmp_path)
+    entry.path.unlink()
+    entry.path.mkdir()
+    (notice,) = notices(entry, [a_result(entry)])
+    assert len(groups(notice.content)) == 2

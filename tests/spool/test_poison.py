@@ -1,0 +1,120 @@
+"""What one message causes is its own: in a stage, and when its results can't be written down."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pytest
+from django.conf import settings as django_settings
+from django.db import OperationalError
+
+from spool import completion
+from spool.dsn import notices
+from spool.envelope import LeasedEntry
+from spool.models import Entry, Trace
+from spool.models.entry import Status
+from spool.stages import Stage, StageContext, Verdict
+from tests.spool.passing import ANN, FAR, Spool
+from tests.support.messages import a_message
+
+BOB, CARL = f"bob@{FAR}", f"carl@{FAR}"
+POISON = "poison@elsewhere.test"
+
+
+class Fragile(Stage):
+    """Falls over a batch with a message of POISON in it, or over any while `away`."""
+
+    status = Status.VIRUS_CHECK
+    away = False
+    batches: list[int]
+
+    def wants(self, entry: LeasedEntry, context: StageContext) -> bool:
+        return True
+
+    async def run(self, batch: Sequence[LeasedEntry], context: StageContext) -> Mapping[int, Verdict]:
+        self.batches.append(len(batch))
+        if self.away:
+            raise OperationalError("the server closed the connection")
+        if any(entry.sender == POISON for entry in batch):
+            raise ValueError("poison")
+        return {}
+
+
+@pytest.fixture
+def stage(monkeypatch: pytest.MonkeyPatch) -> type[Fragile]:
+    monkeypatch.setattr(Fragile, "batches", [], raising=False)
+    monkeypatch.setattr(Fragile, "away", False)
+    monkeypatch.setattr(django_settings, "SPOOL_STAGES", [f"{__name__}.Fragile", "spool.stages.Delivery"])
+    return Fragile
+
+
+def test_a_message_that_makes_a_stage_fail_holds_up_no_other_of_its_batch(spool: Spool, stage: type[Fragile]) -> None:
+    # A pass begins with one, and learns then how many it may have.
+    for sender in (ANN, ANN, POISON):
+        spool.take(sender=sender)
+    spool.work()
+    assert stage.batches == [1, 2, 1, 1]
+    assert len(spool.peer.taken) == 2
+    assert Entry.objects.values_list("sender", "failures").get() == (POISON, 1)
+
+
+def test_a_database_that_is_away_is_no_failure_of_a_message(spool: Spool, stage: type[Fragile]) -> None:
+    stage.away = True
+    name = spool.take()
+    for _ in range(4):
+        spool.work()
+        entry = spool.entry(name)
+        assert (entry.failures, entry.attempts, entry.hold) == (0, 0, False)
+        spool.later(seconds=11)
+    stage.away = False
+    spool.work()
+    assert len(spool.peer.taken) == 1
+
+
+def test_failures_are_counted_anew_once_a_message_got_through_to_an_attempt(spool: Spool) -> None:
+    spool.peer.rcpt = {BOB: "451 4.2.1 later"}
+    name = spool.take()
+    Entry.objects.update(failures=2, traceback="Traceback …")
+    spool.work()
+    entry = spool.entry(name)
+    assert (entry.attempts, entry.failures, entry.traceback) == (1, 0, "")
+
+
+def test_who_was_delivered_does_not_get_it_again_because_the_notice_about_others_fails(
+    spool: Spool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*args: Any) -> Any:
+        raise ValueError("no notice can be made of this")
+
+    spool.peer.rcpt = {CARL: "550 5.1.1 no such user"}
+    name = spool.take([BOB, CARL])
+    with monkeypatch.context() as patched:
+        patched.setattr(completion, "notifications", fail)
+        spool.work()
+        assert Trace.objects.values_list("recipient", "outcome").get() == (BOB, "delivered")
+        assert spool.entry(name).failures == 1
+    spool.later(minutes=2)
+    spool.work()
+    assert [taken.recipients for taken in spool.peer.taken] == [(BOB,)]
+    assert Trace.objects.get(recipient=CARL).outcome == "bounced"
+    assert len(spool.mailbox()) == 1
+
+
+def test_a_message_that_can_not_be_quoted_costs_its_sender_only_the_quotation(
+    spool: Spool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compose = notices.compose
+
+    def fragile(report: Any, original: bytes | None) -> Any:
+        if original is not None:
+            raise LookupError("unknown encoding")
+        return compose(report, original)
+
+    monkeypatch.setattr(notices, "compose", fragile)
+    spool.peer.rcpt = {BOB: "550 5.1.1 no such user"}
+    spool.take(content=a_message(BOB, ANN))
+    spool.work()
+    [notice] = spool.mailbox()
+    assert "no such user" in notice.as_string()
+    assert not Entry.objects.exists()
