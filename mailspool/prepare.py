@@ -5,25 +5,28 @@
 
 from __future__ import annotations
 
+import argparse
+import contextlib
 import io
 import sys
-import time
 
 import django
 from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import SystemCheckError
 from django.db import OperationalError, connection
-from redis import Redis
 from redis.exceptions import RedisError
 
-from mailspool import heartbeats, start
+from mailspool import availability, heartbeats, start
 from mailspool.preflight import CannotStart
 
+# After a boot PostgreSQL may have a long log to read before it answers. What starts us tries again after that.
+DATABASE_PATIENCE_SECONDS = 300.0
+# Mail flows without Redis: it must not wait for it any longer than that.
 REDIS_PATIENCE_SECONDS = 20.0
 
 
-def prepare() -> None:
+def prepare(patience_seconds: float = DATABASE_PATIENCE_SECONDS) -> None:
     """Check the settings, bring the database up to date, make the first administrator, and wait for Redis.
 
     The programs are started with --skip-checks. Raises CannotStart.
@@ -31,6 +34,7 @@ def prepare() -> None:
     try:
         # Its "no issues" is no news; issues go to stderr.
         call_command("check", stdout=io.StringIO())
+        availability.wait_for_database(patience_seconds)
         call_command("migrate", verbosity=0, interactive=False)
         call_command("firstadmin")
     except SystemCheckError as error:
@@ -39,35 +43,24 @@ def prepare() -> None:
         raise CannotStart(f"The database can't be used: {str(error).strip()} (DATABASE_URL says which).") from error
     finally:
         connection.close()
-    client = _wait_for_redis()
-    if settings.REDIS_IS_EMBEDDED:
+    client = availability.wait_for_redis(min(REDIS_PATIENCE_SECONDS, patience_seconds))
+    if client is not None and settings.REDIS_IS_EMBEDDED:
         # /readyz must not take the programs of an earlier run for this one's.
-        heartbeats.forget(client)
+        with contextlib.suppress(RedisError):
+            heartbeats.forget(client)
 
 
-def _wait_for_redis() -> Redis:
-    url = str(settings.RQ_CONNECTION["URL"])
-    client = Redis.from_url(url, socket_connect_timeout=2, socket_timeout=2)
-    deadline = time.monotonic() + REDIS_PATIENCE_SECONDS
-    while True:
-        try:
-            client.ping()
-        except RedisError as error:
-            if time.monotonic() > deadline:
-                which = f"embedded Redis (see {settings.HOME.redis_log})"
-                if not settings.REDIS_IS_EMBEDDED:
-                    which = "Redis of REDIS_URL"
-                raise CannotStart(f"The {which} does not answer: {error}.") from error
-            time.sleep(0.05)
-        else:
-            return client
-
-
-def main() -> int:
+def main(arguments: list[str]) -> int:
     start.begin()
+    parser = argparse.ArgumentParser(prog="python -m mailspool.prepare", description="Prepare a start of Mailspool.")
+    parser.add_argument(
+        "--patience", type=float, default=DATABASE_PATIENCE_SECONDS, metavar="SECONDS",
+        help="how long to wait for a database that does not answer (%(default)g)",
+    )  # fmt: skip
+    options = parser.parse_args(arguments)
     django.setup()
     try:
-        prepare()
+        prepare(options.patience)
     except CannotStart as error:
         print(error, file=sys.stderr)
         return 1
@@ -75,4 +68,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

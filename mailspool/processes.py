@@ -22,6 +22,8 @@ from mailspool.supervisor import DRAIN_SECONDS, Output, Program, Supervisor
 
 READY_PATIENCE_SECONDS = 30.0
 REDIS_DRAIN_SECONDS = 10.0
+# Somebody sits before it and wants to know; a service waits longer.
+DATABASE_PATIENCE_SECONDS = 20.0
 
 
 def redis_binary() -> str:
@@ -146,6 +148,7 @@ async def _prepare(folder: Path, environment: dict[str, str], stopping: asyncio.
     """Run mailspool.prepare; returns what it printed, or None when it failed or a signal came first."""
     process = await asyncio.create_subprocess_exec(
         "setpriv", "--pdeathsig", "TERM", "--", sys.executable, "-m", "mailspool.prepare",
+        "--patience", str(DATABASE_PATIENCE_SECONDS),
         cwd=folder, env=environment, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE,
         start_new_session=True,
     )  # fmt: skip

@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.daemon import Daemon
+from tests.support.ports import free_port
+from tests.support.postgres import PostgresServer
 from tests.support.redis import RedisServer
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -25,13 +28,15 @@ class Unit:
             "REDIS_URL": redis_url,
         }
 
-    def run(self, **changed: str) -> subprocess.CompletedProcess[str]:
+    def command(self, *options: str, **changed: str) -> list[str]:
         given = {**self.environment, **changed}
-        command = ["env", "-i", *(f"{name}={value}" for name, value in given.items())]
+        pairs = [f"{name}={value}" for name, value in given.items()]
+        return ["env", "-i", *pairs, sys.executable, "-m", "mailspool.prepare", *options]
+
+    def run(self, *options: str, **changed: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [*command, sys.executable, "-m", "mailspool.prepare"],
-            cwd=PROJECT, capture_output=True, text=True, timeout=120,
-        )  # fmt: skip
+            self.command(*options, **changed), cwd=PROJECT, capture_output=True, text=True, timeout=120
+        )
 
 
 @pytest.fixture
@@ -46,3 +51,55 @@ def test_prepare_makes_an_installation_from_the_unit_s_environment_alone(unit: U
     assert prepared.returncode == 0, prepared.stderr
     assert "admin@example.org" in prepared.stdout
     assert (unit.home / "mailspool.sqlite3").exists()
+
+
+@pytest.mark.postgresql
+def test_prepare_waits_for_a_database_that_comes_later(unit: Unit, tmp_path: Path) -> None:
+    server = PostgresServer(durable=False)
+    try:
+        command = unit.command(DATABASE_URL=server.url())
+        daemon = Daemon("prepare", command, tmp_path / "prepare.log", cwd=PROJECT)
+        daemon.start(lambda: "Waiting for it, up to 300 more seconds." in daemon.log_tail(), 30)
+        assert daemon.log_tail().count("The database can't be used:") == 1, "it says so every ten seconds"
+
+        server.start()
+
+        assert daemon.wait(60) == 0, daemon.log_tail()
+        assert "admin@example.org" in daemon.log_tail()
+    finally:
+        server.remove()
+
+
+def test_prepare_gives_up_after_a_while_so_that_it_is_tried_again(unit: Unit) -> None:
+    nowhere = f"postgres://mailspool:hunter2@127.0.0.1:{free_port()}/mailspool"
+    refused = unit.run("--patience", "1", DATABASE_URL=nowhere)
+
+    assert refused.returncode == 1
+    assert "The database can't be used:" in refused.stderr
+    assert "hunter2" not in refused.stderr
+    assert "Traceback" not in refused.stderr
+
+
+@pytest.mark.sqlite
+def test_a_redis_that_is_away_does_not_keep_mail_from_starting(unit: Unit) -> None:
+    prepared = unit.run("--patience", "1", REDIS_URL=f"redis://:hunter2@127.0.0.1:{free_port()}/0")
+
+    assert prepared.returncode == 0
+    assert "The Redis of REDIS_URL can't be used" in prepared.stderr
+    assert "Mail flows without it" in prepared.stderr
+    assert "hunter2" not in prepared.stderr
+
+
+@pytest.mark.sqlite
+def test_a_wrong_password_of_redis_is_said_at_once(unit: Unit, tmp_path: Path) -> None:
+    server = RedisServer(tmp_path / "redis", tmp_path / "locked.sock")
+    server.daemon.command += ["--requirepass", "right"]
+    server.daemon.start(server.socket.exists)
+    try:
+        prepared = unit.run(REDIS_URL=f"unix://{server.socket}?db=0&password=hunter2")
+    finally:
+        server.stop()
+
+    assert prepared.returncode == 0
+    assert "invalid username-password pair" in prepared.stderr
+    assert "hunter2" not in prepared.stderr
