@@ -49,7 +49,7 @@ def checked(text: str) -> Path:
 def opened(path: Path, *, create: bool) -> Iterator[int]:
     """A descriptor of the folder at `path`, which `checked` has passed; made when it is missing and `create`.
 
-    Raises Refused when a part of the path is a symbolic link or no folder, or can't be made.
+    Raises Refused when a part of the path is a symbolic link or no folder, can't be made, or is read-only.
     """
     root = next(root for root in roots() if path == root or root in path.parents)
     try:
@@ -58,12 +58,14 @@ def opened(path: Path, *, create: bool) -> Iterator[int]:
             root.mkdir(mode=0o700, parents=True, exist_ok=True)
         here = os.open(root, _FOLDER)
     except OSError as error:
-        raise Refused(f"{root}: {error.strerror}.") from error
+        raise Refused(_why(root, error)) from error
     try:
         for name in path.relative_to(root).parts:
             below = _below(here, name, path, create)
             os.close(here)
             here = below
+        if create and os.fstatvfs(here).f_flag & os.ST_RDONLY:
+            raise Refused(_why(path, OSError(errno.EROFS, os.strerror(errno.EROFS))))
         yield here
     finally:
         os.close(here)
@@ -81,7 +83,14 @@ def _below(folder: int, name: str, path: Path, create: bool) -> int:
     except OSError as error:
         if error.errno in (errno.ELOOP, errno.ENOTDIR):
             raise Refused(f"{path}: {name} is a symbolic link or no folder.") from error
-        raise Refused(f"{path}: {error.strerror}.") from error
+        raise Refused(_why(path, error)) from error
+
+
+def _why(path: Path, error: OSError) -> str:
+    if error.errno == errno.EROFS:
+        # Nearly always the units' doing (ProtectSystem=strict), and "read-only file system" tells nobody that.
+        return f"{path}: the services may not write there; it must stand in their ReadWritePaths (deploy/README.md)."
+    return f"{path}: {error.strerror}."
 
 
 def place(folder: int, name: str, source: Path) -> None:
