@@ -2,29 +2,23 @@
 
 from __future__ import annotations
 
-import errno
 import fcntl
 import os
 import socket
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from mailspool.home import Home
+from spool.sockets.addresses import Address
+from spool.sockets.binding import CannotListen, open_sockets
+from spool.sockets.inheritance import Sockets
+from spool.sockets.listeners import MAIL, WEB, Listener
 
 
 class CannotStart(Exception):
     """Why Mailspool cannot start, and what to do about it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Port:
-    """A port that a program will listen on, and the environment variable that chooses it."""
-
-    purpose: str
-    number: int
-    variable: str
 
 
 def hold_home(home: Home, patience_seconds: float) -> int:
@@ -60,42 +54,42 @@ def hold_home(home: Home, patience_seconds: float) -> int:
             return programs
 
 
-def check_ports(bind: str, ports: Sequence[Port]) -> None:
-    """Raise CannotStart when a port cannot be listened on, or is asked for twice."""
-    taken: dict[int, Port] = {}
-    for port in ports:
-        other = taken.setdefault(port.number, port)
-        if other is not port:
-            raise CannotStart(f"{other.variable} and {port.variable} are both {port.number}: give each its own port.")
-        _check_port(bind, port)
+@dataclass(frozen=True, slots=True)
+class HeldSockets:
+    """The listening sockets of `make run`, open from before the first program starts until the last is told to stop.
+
+    A program that is started anew finds its clients waiting. `mail` has a set for each listener process: between
+    sockets of their own the kernel spreads connections evenly.
+    """
+
+    web: Sockets
+    mail: Sequence[Sockets]
+
+    def close(self) -> None:
+        """Let go of all: who still has one is a program that is draining."""
+        for sockets in (self.web, *self.mail):
+            for some in sockets.values():
+                for one in some:
+                    one.close()
 
 
-def _check_port(bind: str, port: Port) -> None:
+def hold_sockets(listen: Mapping[str, Sequence[Address]], listener_processes: int) -> HeldSockets:
+    """Listen where `listen` says, by the listeners' names. Raises CannotStart when another program already does."""
+
+    def opened(listener: Listener, *, shared: bool) -> list[socket.socket]:
+        return open_sockets(listen[listener.name], purpose=listener.purpose, variable=listener.variable, shared=shared)
+
     try:
-        family, kind, protocol, _, address = socket.getaddrinfo(bind, port.number, type=socket.SOCK_STREAM)[0]
-    except socket.gaierror as error:
-        raise CannotStart(f"MAILSPOOL_BIND={bind} is not an address to listen on: {error.strerror}.") from error
-    with socket.socket(family, kind, protocol) as probe:
-        # As the servers do: connections of an earlier run that are still winding down are no obstacle.
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(address)
-            probe.listen(1)
-        except OSError as error:
-            raise CannotStart(_why_not(error, bind, port)) from error
-
-
-def _why_not(error: OSError, bind: str, port: Port) -> str:
-    where = f"Port {port.number} on {bind}, for {port.purpose},"
-    if error.errno == errno.EADDRINUSE:
-        return f"{where} is used by another program. Stop that one, or set {port.variable} to a free port."
-    if error.errno == errno.EACCES:
-        return (
-            f"{where} is only for root (below 1024). Set {port.variable} to a higher port, or see docs/installing.md."
+        for listener in MAIL:
+            # A shared one would be had although another Mailspool of this user listens there.
+            for one in opened(listener, shared=False):
+                one.close()
+        return HeldSockets(
+            {WEB.name: opened(WEB, shared=False)},
+            [{listener.name: opened(listener, shared=True) for listener in MAIL} for _ in range(listener_processes)],
         )
-    if error.errno == errno.EADDRNOTAVAIL:
-        return f"This machine has no address {bind}. Set MAILSPOOL_BIND to one that it has."
-    return f"{where} can't be listened on: {error.strerror}. Set {port.variable} or MAILSPOOL_BIND."
+    except CannotListen as error:
+        raise CannotStart(str(error)) from error
 
 
 def _lock(path: Path, *, inheritable: bool) -> int:

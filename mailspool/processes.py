@@ -14,11 +14,14 @@ import os
 import shutil
 import signal
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from mailspool import start
-from mailspool.preflight import CannotStart, Port, check_ports, hold_home
+from mailspool.preflight import CannotStart, HeldSockets, hold_home, hold_sockets
 from mailspool.supervisor import DRAIN_SECONDS, Output, Program, Supervisor
+from spool.sockets.addresses import Address
+from spool.sockets.inheritance import as_options, descriptors
 
 READY_PATIENCE_SECONDS = 30.0
 REDIS_DRAIN_SECONDS = 10.0
@@ -57,20 +60,26 @@ def redis_program() -> Program:
     return Program("redis", (redis_binary(), *words), orphan_signal="KILL")
 
 
-def mail_programs() -> list[Program]:
+def mail_programs(held: HeldSockets) -> list[Program]:
     """Everything but Redis."""
     from django.conf import settings
 
     manage = (sys.executable, str(settings.BASE_DIR / "manage.py"))
     # mailspool.prepare has run Django's checks, which load the whole console.
     unchecked = "--skip-checks"
-    listeners = range(1, settings.MAILSPOOL_SMTPD_PROCESSES + 1)
     worker = ("--worker-class", "spool.worker.PassWorker", "--verbosity", "0", unchecked)
     workers = range(1, settings.MAILSPOOL_WORKERS + 1)
-    web_address = _host_and_port(settings.MAILSPOOL_BIND, settings.MAILSPOOL_WEB_PORT)
+    web = descriptors(held.web)
     # No names for workers: RQ keeps the name of a killed one reserved, and refuses it to its successor.
     return [
-        *(Program(f"smtpd-{n}", (*manage, "smtpd", unchecked)) for n in listeners),
+        *(
+            Program(
+                f"smtpd-{n}",
+                (*manage, "smtpd", unchecked, *(f"--socket={option}" for option in as_options(sockets))),
+                descriptors=descriptors(sockets),
+            )
+            for n, sockets in enumerate(held.mail, 1)
+        ),
         *(Program(f"worker-{n}", (*manage, "rqworker", "mail", *worker)) for n in workers),
         Program("maintenance", (*manage, "rqworker", "maintenance", *worker)),
         Program("scheduler", (*manage, "scheduler", unchecked)),
@@ -78,26 +87,15 @@ def mail_programs() -> list[Program]:
             "web",
             (
                 sys.executable, "-m", "gunicorn", "mailspool.wsgi", "--worker-class", "gthread", "--workers", "2",
-                "--threads", "4", "--preload", "--bind", web_address,
+                "--threads", "4", "--preload", *(f"--bind=fd://{number}" for number in web),
                 "--graceful-timeout", "25", "--timeout", "60", "--no-control-socket", "--log-level", "warning",
             ),
+            descriptors=web,
         ),
     ]  # fmt: skip
 
 
-def ports() -> list[Port]:
-    """The ports that will be listened on."""
-    from django.conf import settings
-
-    return [
-        Port("SMTP", settings.MAILSPOOL_SMTP_PORT, "MAILSPOOL_SMTP_PORT"),
-        Port("mail submission", settings.MAILSPOOL_SUBMISSION_PORT, "MAILSPOOL_SUBMISSION_PORT"),
-        Port("SMTP with TLS", settings.MAILSPOOL_SMTPS_PORT, "MAILSPOOL_SMTPS_PORT"),
-        Port("the console", settings.MAILSPOOL_WEB_PORT, "MAILSPOOL_WEB_PORT"),
-    ]
-
-
-async def run(inherited: int) -> int:
+async def run(inherited: int, held: HeldSockets) -> int:
     """Start everything, say when it is ready, and keep it running until a signal; returns the exit status."""
     from django.conf import settings
 
@@ -113,7 +111,7 @@ async def run(inherited: int) -> int:
         **os.environ, "MAILSPOOL_HOME": str(settings.HOME.root), "MAILSPOOL_HOSTNAME": settings.MAILSPOOL_HOSTNAME,
         "DJANGO_SETTINGS_MODULE": "mailspool.settings", "PYTHONUNBUFFERED": "1",
     }  # fmt: skip
-    programs = mail_programs()
+    programs = mail_programs(held)
     output = Output(sys.stdout, width=max(len(program.name) for program in programs))
     redis, mail = (
         Supervisor(output, folder=settings.BASE_DIR, environment=environment, inherited=[inherited]) for _ in range(2)
@@ -132,6 +130,7 @@ async def run(inherited: int) -> int:
         mail.say("stopping; Ctrl-C again kills")
         return 0
     finally:
+        held.close()
         # Redis last: the others still use it while they finish what they began.
         await mail.stop(DRAIN_SECONDS)
         await redis.stop(REDIS_DRAIN_SECONDS)
@@ -184,7 +183,8 @@ def _not_ready() -> str:
     """What /readyz says is missing; empty when mail can be sent."""
     from django.conf import settings
 
-    connection = http.client.HTTPConnection(_reachable(settings.MAILSPOOL_BIND), settings.MAILSPOOL_WEB_PORT, timeout=5)
+    console = settings.MAILSPOOL_LISTEN["web"][0].reachable
+    connection = http.client.HTTPConnection(console.host, console.port, timeout=5)
     with contextlib.closing(connection):
         try:
             connection.request("GET", "/readyz")
@@ -198,16 +198,15 @@ def _not_ready() -> str:
 def _ready_text(first_words: str) -> str:
     from django.conf import settings
 
-    host = _reachable(settings.MAILSPOOL_BIND)
-    web = f"http://{_host_and_port(host, settings.MAILSPOOL_WEB_PORT)}"
+    listen = settings.MAILSPOOL_LISTEN
+    web = f"http://{listen['web'][0].reachable}"
     lines = [
         "",
         "Mailspool is ready.",
         f"  Console      {web}/admin/",
         f"  Health       {web}/readyz   metrics {web}/metrics",
-        f"  SMTP         {_host_and_port(host, settings.MAILSPOOL_SMTP_PORT)}",
-        f"  Submission   {_host_and_port(host, settings.MAILSPOOL_SUBMISSION_PORT)} (STARTTLS), "
-        f"{_host_and_port(host, settings.MAILSPOOL_SMTPS_PORT)} (TLS)",
+        f"  SMTP         {_shown(listen['smtp'])}",
+        f"  Submission   {_shown(listen['submission'])} (STARTTLS), {_shown(listen['smtps'])} (TLS)",
         f"  Home         {settings.HOME.root}",
         *(f"  {line}" for line in first_words.splitlines() if line.strip()),
         "  Ctrl-C stops everything.",
@@ -216,13 +215,8 @@ def _ready_text(first_words: str) -> str:
     return "\n".join(lines)
 
 
-def _host_and_port(host: str, port: int) -> str:
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-
-
-def _reachable(bind: str) -> str:
-    """Where to reach what listens on `bind`: "any address" is no address to connect to."""
-    return {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}.get(bind, bind)  # noqa: S104
+def _shown(places: Sequence[Address]) -> str:
+    return ", ".join(str(place.reachable) for place in places) or "turned off"
 
 
 def main() -> int:
@@ -231,8 +225,8 @@ def main() -> int:
 
     try:
         inherited = hold_home(settings.HOME, DRAIN_SECONDS + REDIS_DRAIN_SECONDS)
-        check_ports(settings.MAILSPOOL_BIND, ports())
-        return asyncio.run(run(inherited))
+        held = hold_sockets(settings.MAILSPOOL_LISTEN, settings.MAILSPOOL_SMTPD_PROCESSES)
+        return asyncio.run(run(inherited, held))
     except CannotStart as error:
         print(error, file=sys.stderr)
         return 1

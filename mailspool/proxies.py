@@ -8,6 +8,8 @@ from collections.abc import Callable
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 
+from spool.sockets.addresses import plain_ip
+
 View = Callable[[HttpRequest], HttpResponse]
 
 
@@ -23,6 +25,7 @@ class ClientAddress:
         self._proxies = [ipaddress.ip_network(network) for network in settings.MAILSPOOL_PROXIES]
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
+        request.META["REMOTE_ADDR"] = plain_ip(str(request.META.get("REMOTE_ADDR", "")))
         if self._proxies:
             request.META["REMOTE_ADDR"] = self._client(request)
         return self.get_response(request)
@@ -33,7 +36,7 @@ class ClientAddress:
         while self._is_proxy(nearest) and forwarded:
             text = forwarded.pop().strip()
             try:
-                nearest = str(ipaddress.ip_address(text.partition("%")[0]))
+                nearest = str(ipaddress.ip_address(plain_ip(text)))
             except ValueError:
                 break
         return nearest

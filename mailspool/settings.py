@@ -8,7 +8,7 @@ from typing import Any
 from django.templatetags.static import static
 
 from mailspool import VERSION
-from mailspool.environment import hosts, reading
+from mailspool.environment import hosts, listening, reading
 from mailspool.environment import variables as v
 from mailspool.home import Home
 
@@ -20,12 +20,9 @@ HOME = Home((env[v.HOME] or BASE_DIR / "var").absolute())
 
 SECRET_KEY = env[v.SECRET_KEY] or HOME.secret_key()
 DEBUG = env[v.DEBUG]
-MAILSPOOL_BIND = env[v.BIND]
+# Where each listener listens, by its name (spool.sockets.listeners).
+MAILSPOOL_LISTEN = listening.addresses_of(env)
 MAILSPOOL_HOSTNAME = env[v.HOSTNAME] or socket.getfqdn()
-MAILSPOOL_SMTP_PORT = env[v.SMTP_PORT]
-MAILSPOOL_SUBMISSION_PORT = env[v.SUBMISSION_PORT]
-MAILSPOOL_SMTPS_PORT = env[v.SMTPS_PORT]
-MAILSPOOL_WEB_PORT = env[v.WEB_PORT]
 MAILSPOOL_WORKERS = env[v.WORKERS]
 MAILSPOOL_SMTPD_PROCESSES = env[v.SMTPD_PROCESSES]
 MAILSPOOL_DNS = env[v.DNS]
@@ -34,7 +31,9 @@ MAILSPOOL_DOVEADM_URL = env[v.DOVEADM_URL]
 MAILSPOOL_DOVEADM_KEY = env[v.DOVEADM_KEY]
 MAILSPOOL_ADMIN_EMAIL = env[v.ADMIN_EMAIL]
 MAILSPOOL_ADMIN_PASSWORD = env[v.ADMIN_PASSWORD]
-ALLOWED_HOSTS = hosts.allowed(MAILSPOOL_HOSTNAME, [MAILSPOOL_BIND], env[v.ALLOWED_HOSTS])
+ALLOWED_HOSTS = hosts.allowed(
+    MAILSPOOL_HOSTNAME, [place.host for place in MAILSPOOL_LISTEN["web"]], env[v.ALLOWED_HOSTS]
+)
 # Whether the console is reached by https, through a proxy that sets X-Forwarded-Proto and removes a client's own.
 MAILSPOOL_HTTPS = env[v.HTTPS]
 # Networks of the proxies whose X-Forwarded-For says who the client is.

@@ -32,10 +32,14 @@ _LAST_WORDS_SECONDS = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """A command that is to run always. `orphan_signal` is what it gets when the supervisor itself is killed."""
+    """A command that is to run always. `orphan_signal` is what it gets when the supervisor itself is killed.
+
+    `descriptors` are listening sockets that its command names: it inherits them in each of its lives.
+    """
 
     name: str
     command: tuple[str, ...]
+    descriptors: tuple[int, ...] = ()
     orphan_signal: str = "TERM"
 
 
@@ -130,7 +134,7 @@ class Supervisor:
             process = await asyncio.create_subprocess_exec(
                 "setpriv", "--pdeathsig", program.orphan_signal, "--", *program.command,
                 stdin=asyncio.subprocess.DEVNULL, stdout=writing, stderr=asyncio.subprocess.STDOUT,
-                cwd=self._folder, env=self._environment, pass_fds=self._inherited,
+                cwd=self._folder, env=self._environment, pass_fds=(*self._inherited, *program.descriptors),
                 # Ctrl-C at the terminal is for the supervisor alone, which then stops them in order.
                 start_new_session=True,
             )  # fmt: skip

@@ -120,7 +120,7 @@ _mailspool_words() {
         "settings list") words="--json" ;;
         "settings get") words="--json" ;;
         "settings set") words="--json" ;;
-        "smtpd") words="" ;;
+        "smtpd") words="--socket" ;;
         "spool") words="list show stats audit jobs doctor force reset priority hold release delete move redirect resend undo put-back export" ;;
         "spool list") words="--sender --sender-domain --recipient --domain --ip --auth-user --id --message-id --subject --status --direction --priority --older --younger --larger --smaller --min-attempts --max-attempts --error --error-group --hold --next-within --search --sort --limit --json" ;;
         "spool show") words="--json" ;;

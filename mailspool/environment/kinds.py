@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from accounts.addresses import InvalidAddress, normalise_address, normalise_domain
+from spool.sockets import addresses
 
 T = TypeVar("T")
 _YES, _NO = ("yes", "true", "on", "1"), ("no", "false", "off", "0")
@@ -102,15 +103,28 @@ def address(value: str) -> str:
         raise Wrong(str(error)) from None
 
 
-def listening_address(value: str) -> str:
-    """An address or name of this machine."""
+def listening_hosts(value: str) -> tuple[str, ...]:
+    """Addresses and names of this machine."""
     try:
-        return str(ipaddress.ip_address(value.strip("[]")))
-    except ValueError:
-        pass
-    if re.fullmatch(r"[0-9.]+", value) or ":" in value:
-        raise Wrong("that is not an IP address, as 192.0.2.1 and :: are")
-    return domain(value)
+        return addresses.hosts(value)
+    except addresses.WrongAddress as error:
+        raise Wrong(str(error)) from None
+
+
+def listening_places(value: str) -> tuple[addresses.Place, ...]:
+    """Ports of this machine, with addresses or without; 0 for none."""
+    try:
+        return addresses.places(value)
+    except addresses.WrongAddress as error:
+        raise Wrong(str(error)) from None
+
+
+def console_places(value: str) -> tuple[addresses.Place, ...]:
+    """Ports of this machine, one at least."""
+    some = listening_places(value)
+    if not some:
+        raise Wrong("the console can't be turned off: give it a port")
+    return some
 
 
 def network(value: str) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from mailspool.environment import kinds
+from spool.sockets.addresses import Place
 
 T = TypeVar("T")
 PREFIX = "MAILSPOOL_"
@@ -48,20 +49,25 @@ HOSTNAME = Variable(
     "MAILSPOOL_HOSTNAME", kinds.domain, "", "the machine's name",
     "in `EHLO`, `Received` and bounces; other servers want it to have an address",
 )  # fmt: skip
-BIND = Variable(
-    "MAILSPOOL_BIND", kinds.listening_address, "127.0.0.1", "`127.0.0.1`",
-    "where SMTP and the console listen; `0.0.0.0` or `::` for every address",
+BIND: Variable[tuple[str, ...]] = Variable(
+    "MAILSPOOL_BIND", kinds.listening_hosts, ("127.0.0.1",), "`127.0.0.1`",
+    "where SMTP and the console listen: addresses with commas between them; `*` or `::` for every address, `0.0.0.0` "
+    "for every IPv4 address",
 )  # fmt: skip
-SMTP_PORT = Variable(
-    "MAILSPOOL_SMTP_PORT", kinds.port, 2525, "2525", "mail from other servers (25 on the Internet)"
+SMTP_PORT: Variable[tuple[Place, ...]] = Variable(
+    "MAILSPOOL_SMTP_PORT", kinds.listening_places, (Place(2525),), "2525",
+    "mail from other servers (25 on the Internet); more in [Where it listens](#where-it-listens)",
 )  # fmt: skip
-SUBMISSION_PORT = Variable(
-    "MAILSPOOL_SUBMISSION_PORT", kinds.port, 2587, "2587", "mail from users, STARTTLS (587)"
+SUBMISSION_PORT: Variable[tuple[Place, ...]] = Variable(
+    "MAILSPOOL_SUBMISSION_PORT", kinds.listening_places, (Place(2587),), "2587", "mail from users, STARTTLS (587)"
 )  # fmt: skip
-SMTPS_PORT = Variable(
-    "MAILSPOOL_SMTPS_PORT", kinds.port, 2465, "2465", "mail from users, TLS from the first byte (465)"
+SMTPS_PORT: Variable[tuple[Place, ...]] = Variable(
+    "MAILSPOOL_SMTPS_PORT", kinds.listening_places, (Place(2465),), "2465",
+    "mail from users, TLS from the first byte (465)",
 )  # fmt: skip
-WEB_PORT = Variable("MAILSPOOL_WEB_PORT", kinds.port, 8000, "8000", "the console under `make run`")
+WEB_PORT: Variable[tuple[Place, ...]] = Variable(
+    "MAILSPOOL_WEB_PORT", kinds.console_places, (Place(8000),), "8000", "the console under `make run`"
+)  # fmt: skip
 WORKERS = Variable(
     "MAILSPOOL_WORKERS", kinds.number(1, 1000, "how many workers there are"), os.cpu_count() or 1, "number of cores",
     "delivery workers; also what the limits on connections are divided by",

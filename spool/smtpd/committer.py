@@ -20,7 +20,7 @@ import signal
 import socket
 import sys
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from django.db import DataError, close_old_connections, connections
 
@@ -56,8 +56,11 @@ class Committer(asyncio.Protocol):
         """Messages that are neither taken nor refused yet."""
         return len(self._waiting)
 
-    def start(self) -> None:
-        """Begin the process. A fork, so call it while there is but one thread. Raises OSError."""
+    def start(self, not_for_it: Iterable[socket.socket] = ()) -> None:
+        """Begin the process. A fork, so call it while there is but one thread. Raises OSError.
+
+        It closes `not_for_it`, which the listener has open.
+        """
         self._socket, theirs = socket.socketpair()
         # No two processes may speak on one connection.
         connections.close_all()
@@ -67,6 +70,8 @@ class Committer(asyncio.Protocol):
             status = 1
             try:
                 self._socket.close()
+                for one in not_for_it:
+                    one.close()
                 serve(theirs)
                 status = 0
             except Exception:  # the edge of a process: what ends it is told

@@ -17,6 +17,9 @@ from spool.smtpd.committer import Committer
 from spool.smtpd.connections import Sessions, keep_looking, keep_writing_logins, write_logins
 from spool.smtpd.session import HANDSHAKE_SECONDS, STOPPING, MailSession
 from spool.smtpd.state import Port, Shared
+from spool.sockets.binding import BACKLOG, open_sockets, shown
+from spool.sockets.inheritance import Sockets
+from spool.sockets.listeners import MAIL, SMTP, SMTPS
 
 log = logging.getLogger(__name__)
 
@@ -25,20 +28,27 @@ HEARTBEAT_SECONDS = 10.0
 ALIVE_SECONDS = 30
 
 
-def ports() -> list[Port]:
-    """The ports that the environment names; 0 turns one off."""
-    every = [
-        Port(settings.MAILSPOOL_SMTP_PORT),
-        Port(settings.MAILSPOOL_SUBMISSION_PORT, submission=True),
-        Port(settings.MAILSPOOL_SMTPS_PORT, submission=True, implicit_tls=True),
-    ]
-    return [port for port in every if port.number]
+def sockets(inherited: Sockets) -> list[tuple[Port, socket.socket]]:
+    """The listening sockets of this process: those that were handed over, and for the other listeners new ones.
+
+    Raises CannotListen.
+    """
+    every = []
+    for listener in MAIL:
+        some = inherited.get(listener.name) or open_sockets(
+            settings.MAILSPOOL_LISTEN[listener.name], purpose=listener.purpose, variable=listener.variable, shared=True
+        )
+        for one in some:
+            port = Port(one.getsockname()[1], submission=listener is not SMTP, implicit_tls=listener is SMTPS)
+            every.append((port, one))
+    return every
 
 
-async def serve(committer: Committer) -> None:
+async def serve(committer: Committer, inherited: Sockets) -> None:
     """Listen until SIGTERM or SIGINT, then finish the messages that are on their way in.
 
-    `committer` has been started. Raises OSError, also when the committer dies.
+    `committer` has been started; `inherited` are the sockets that somebody holds for us.
+    Raises OSError, also when the committer dies.
     """
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
@@ -52,7 +62,8 @@ async def serve(committer: Committer) -> None:
     shared = Shared(committer)
     await shared.refresh()
     await shared.checks.start(shared)
-    servers = [await _listen(shared, port, loop) for port in ports()]
+    listening = sockets(inherited)
+    servers = [await _listen(shared, port, one, loop) for port, one in listening]
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     loop.add_signal_handler(signal.SIGHUP, shared.reload)
@@ -64,7 +75,7 @@ async def serve(committer: Committer) -> None:
             keep_writing_logins(shared.logins),
         )
     ]  # fmt: skip
-    print("listening on", ", ".join(str(port.number) for port in ports()), flush=True)
+    print("listening on", ", ".join(shown(one) for _, one in listening), flush=True)
     await stop.wait()
     await _drain(shared, servers)
     for task in helpers:
@@ -93,12 +104,12 @@ async def _drain(shared: Shared, servers: list[asyncio.Server]) -> None:
     await asyncio.sleep(0)
 
 
-async def _listen(shared: Shared, port: Port, loop: asyncio.AbstractEventLoop) -> asyncio.Server:
+async def _listen(shared: Shared, port: Port, one: socket.socket, loop: asyncio.AbstractEventLoop) -> asyncio.Server:
     def session() -> MailSession:
         return MailSession(shared, port, loop)
 
     return await loop.create_server(
-        session, settings.MAILSPOOL_BIND, port.number, reuse_port=True, backlog=512,
+        session, sock=one, backlog=BACKLOG,
         ssl=shared.front() if port.implicit_tls else None,
         ssl_handshake_timeout=HANDSHAKE_SECONDS if port.implicit_tls else None,
     )  # fmt: skip

@@ -23,6 +23,7 @@ from spool.envelope import Envelope
 from spool.smtpd.data import Body, TooMuch
 from spool.smtpd.state import Port, Shared
 from spool.smtpd.verbs import VERBS
+from spool.sockets.addresses import plain_ip
 from spool.trusted import trusts
 
 log = logging.getLogger(__name__)
@@ -97,7 +98,7 @@ class MailSession(SMTP):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         if not self._counted:
             peer = transport.get_extra_info("peername")
-            self.client_ip = peer[0].removeprefix("::ffff:") if peer else ""
+            self.client_ip = plain_ip(peer[0]) if peer else ""
             self._counted = True
             self.shared.connections += 1
             self.shared.sessions.add(self)

@@ -11,6 +11,7 @@ import pytest
 from mailspool.environment import hosts, reading, table
 from mailspool.environment import variables as v
 from mailspool.environment.reading import WrongEnvironment
+from spool.sockets.addresses import Place
 
 PROJECT = Path(__file__).resolve().parents[2]
 PROGRAMS = (
@@ -127,7 +128,7 @@ def test_what_kubernetes_puts_into_every_pod_is_no_fault() -> None:
 def test_an_empty_value_is_none() -> None:
     environment = reading.read({"MAILSPOOL_SMTP_PORT": "", "TZ": " ", "MAILSPOOL_WORKERS": ""})
 
-    assert environment[v.SMTP_PORT] == 2525
+    assert environment[v.SMTP_PORT] == (Place(2525),)
     assert environment[v.TIME_ZONE] == "UTC"
 
 
@@ -140,12 +141,12 @@ def test_values_are_read_as_what_they_are() -> None:
         }
     )  # fmt: skip
 
-    assert environment[v.SMTP_PORT] == 25
+    assert environment[v.SMTP_PORT] == (Place(25),)
     assert environment[v.HTTPS] is True
     assert environment[v.PROXIES] == ["127.0.0.1/32", "::1/128", "10.0.0.0/8"]
     assert environment[v.TIME_ZONE] == "Europe/Berlin"
     assert environment[v.LOG_LEVEL] == "DEBUG"
-    assert environment[v.BIND] == "::1"
+    assert environment[v.BIND] == ("::1",)
     database = environment[v.DATABASE]
     assert database is not None and database["OPTIONS"] == {"host": "/run/postgresql"}
 

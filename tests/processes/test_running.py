@@ -34,7 +34,7 @@ READY_SECONDS = 60.0
 class Running:
     """`python -m mailspool.processes` in a home of its own."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, **env: str) -> None:
         self.home = folder / "home"
         self.smtp, self.submission, self.smtps, self.web = (free_port() for _ in range(4))
         self.env = {
@@ -47,6 +47,7 @@ class Running:
             "MAILSPOOL_WEB_PORT": str(self.web),
             "MAILSPOOL_WORKERS": "1",
         }
+        self.env.update(env)
         # The tests' database is not for it.
         for name in ("DATABASE_URL", "REDIS_URL"):
             self.env.pop(name, None)
@@ -91,7 +92,7 @@ class Running:
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    instance = Running(tmp_path_factory.mktemp("running"))
+    instance = Running(tmp_path_factory.mktemp("running"), MAILSPOOL_BIND="*")
     instance.start()
     yield instance
     instance.daemon.stop(60)
@@ -111,6 +112,16 @@ def test_it_is_ready_when_it_says_so(running: Running) -> None:
     with smtplib.SMTP("127.0.0.1", running.smtp, timeout=10) as client:
         assert client.ehlo()[0] == 250
     assert running.readiness()["ready"]
+
+
+def test_on_every_address_mail_and_the_console_are_had_by_both_families(running: Running) -> None:
+    for host in ("127.0.0.1", "::1"):
+        assert all(is_listening(port, host) for port in (running.submission, running.smtps))
+        with smtplib.SMTP(host, running.smtp, timeout=10) as client:
+            assert client.ehlo()[0] == 250
+        place = f"[{host}]" if ":" in host else host
+        with urllib.request.urlopen(f"http://{place}:{running.web}/", timeout=10) as answer:
+            assert answer.status == 200
 
 
 def test_metrics_count_the_running_programs(running: Running) -> None:

@@ -29,7 +29,7 @@ class Command(BaseCommand):
         parser.add_argument("--subject", default="A test from Mailspool")
         parser.add_argument("--body", default="This message was sent by `manage.py send`.\n")
         parser.add_argument("--eml", type=Path, help="send this file instead")
-        parser.add_argument("--host", default=settings.MAILSPOOL_BIND)
+        parser.add_argument("--host", help="default: where this server listens")
         parser.add_argument("--port", type=int, help="default: the SMTP port, or the submission port with --user")
         parser.add_argument("--user", default="", help="log in, under TLS")
         parser.add_argument("--password", default="")
@@ -38,7 +38,12 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         self._answers: dict[str, str] = {}
         user = options["user"]
-        port = options["port"] or (settings.MAILSPOOL_SUBMISSION_PORT if user else settings.MAILSPOOL_SMTP_PORT)
+        listening = settings.MAILSPOOL_LISTEN["submission" if user else "smtp"]
+        own = listening[0].reachable if listening else None
+        host = options["host"] = options["host"] or (own.host if own else "127.0.0.1")
+        port = options["port"] or (own.port if own else 0)
+        if not port:
+            self._stop(options, f"{'Mail submission' if user else 'SMTP'} is turned off here; give a --port of {host}.")
         try:
             content = _content(options)
         except (OSError, ValueError) as error:

@@ -1,6 +1,8 @@
 """`manage.py smtpd`: one listener process. Several may share the ports."""
 
+import argparse
 import asyncio
+import os
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
@@ -8,6 +10,7 @@ from django.core.management.base import BaseCommand, CommandError
 from mailspool import garbage
 from spool.smtpd.committer import Committer
 from spool.smtpd.server import serve
+from spool.sockets.inheritance import NotOurs, from_options, from_systemd
 
 
 class Command(BaseCommand):
@@ -15,11 +18,20 @@ class Command(BaseCommand):
 
     help = "Take mail in by SMTP, submission and implicit-TLS submission."
 
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        parser.add_argument(
+            "--socket", action="append", default=[], metavar="NAME=NUMBER",
+            help="a listening socket that this process has inherited, as smtp=7; smtp, submission, smtps",
+        )  # fmt: skip
+
     def handle(self, *args: Any, **options: Any) -> None:
         garbage.settle()
         try:
+            inherited = from_systemd(os.environ) or from_options(options["socket"])
             committer = Committer()
-            committer.start()
-            asyncio.run(serve(committer))
+            committer.start([one for some in inherited.values() for one in some])
+            asyncio.run(serve(committer, inherited))
+        except NotOurs as error:
+            raise CommandError(str(error)) from error
         except OSError as error:
             raise CommandError(f"the listener could not start or go on: {error}") from error

@@ -1,0 +1,70 @@
+"""Sockets that are open already: systemd's (sd_listen_fds(3)), or those that the supervisor of `make run` holds.
+
+Who holds them keeps them open while a program is started anew: clients wait in the kernel instead of being refused.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Iterable, MutableMapping
+
+from spool.sockets.listeners import EVERY
+
+FIRST = 3
+# Of a socket by its name: what --socket and FileDescriptorName= give.
+Sockets = dict[str, list[socket.socket]]
+
+
+class NotOurs(ValueError):
+    """What was handed over is nothing that we could listen on; the message is a sentence."""
+
+
+def from_systemd(environment: MutableMapping[str, str]) -> Sockets:
+    """The sockets that systemd opened for this process, by their names; the variables are taken out. Raises NotOurs."""
+    pid, count, names = (environment.pop(name, "") for name in ("LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES"))
+    if pid != str(os.getpid()) or not count.isdecimal():
+        return {}
+    named = names.split(":") if names else []
+    numbers = range(FIRST, FIRST + int(count))
+    return _taken((named[n] if n < len(named) else "", number) for n, number in enumerate(numbers))
+
+
+def from_options(options: Iterable[str]) -> Sockets:
+    """The sockets named as `smtp=7`, where 7 is the descriptor. Raises NotOurs."""
+    pairs = []
+    for option in options:
+        name, _, number = option.partition("=")
+        if not number.isdecimal():
+            raise NotOurs(f"{option} names no socket; it is written as smtp=7, with the number of an open descriptor.")
+        pairs.append((name, int(number)))
+    return _taken(pairs)
+
+
+def as_options(sockets: Sockets) -> list[str]:
+    """What `from_options` reads in a program that inherits the descriptors."""
+    return [f"{name}={one.fileno()}" for name, some in sockets.items() for one in some]
+
+
+def descriptors(sockets: Sockets) -> tuple[int, ...]:
+    """Their numbers, for a program that is to inherit them."""
+    return tuple(one.fileno() for some in sockets.values() for one in some)
+
+
+def _taken(pairs: Iterable[tuple[str, int]]) -> Sockets:
+    known = [listener.name for listener in EVERY]
+    taken: Sockets = {}
+    for name, number in pairs:
+        if name not in known:
+            raise NotOurs(
+                f"A socket named “{name}” was handed over; the names are {', '.join(known)} (FileDescriptorName= in a "
+                "socket unit)."
+            )
+        try:
+            one = socket.socket(fileno=number)
+        except OSError as error:
+            raise NotOurs(f"Descriptor {number}, for {name}, is no socket: {error.strerror}.") from error
+        one.set_inheritable(False)
+        one.setblocking(False)
+        taken.setdefault(name, []).append(one)
+    return taken
