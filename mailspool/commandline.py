@@ -12,6 +12,9 @@ from collections.abc import Sequence
 
 from mailspool import VERSION, start
 
+# The commands that run until they are told to end.
+PROGRAMS = ("smtpd", "rqworker", "scheduler")
+
 
 def main(words: Sequence[str]) -> None:
     """Run the command that the words after the program's name say; --traceback shows whatever goes wrong as it is."""
@@ -19,7 +22,7 @@ def main(words: Sequence[str]) -> None:
         # Django would say its own, and of every command too.
         print("\n".join(version_lines(verbose="--verbose" in words)))
         return
-    start.begin()
+    start.begin(program=bool(words) and words[0] in PROGRAMS)
     from django.core.management import execute_from_command_line
 
     try:

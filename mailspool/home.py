@@ -62,9 +62,14 @@ class Home:
         digest = hashlib.sha256(os.fsencode(self.root)).hexdigest()[:16]
         return Path(tempfile.gettempdir()) / f"mailspool-{digest}.sock"
 
+    @property
+    def folders(self) -> tuple[Path, ...]:
+        """What is made at the first start."""
+        return (self.root, self.spool, self.drop, self.maildirs, self.keys, self.redis)
+
     def create(self) -> None:
         """Make the folders that are missing; only their owner may look inside."""
-        for folder in (self.root, self.spool, self.drop, self.maildirs, self.keys, self.redis):
+        for folder in self.folders:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     def secret_key(self) -> str:
@@ -76,11 +81,12 @@ class Home:
             self.create()
         draft = self.keys / f"secret_key.{secrets.token_hex(8)}"
         draft.touch(mode=0o600)
-        draft.write_text(secrets.token_urlsafe(50))
         try:
+            draft.write_text(secrets.token_urlsafe(50))
             # link() fails when another process was first: then both use that one's secret.
             os.link(draft, path)
         except FileExistsError:
             pass
-        draft.unlink()
+        finally:
+            draft.unlink()
         return path.read_text()

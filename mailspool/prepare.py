@@ -51,7 +51,7 @@ def prepare(patience_seconds: float = DATABASE_PATIENCE_SECONDS) -> None:
 
 
 def main(arguments: list[str]) -> int:
-    start.begin()
+    start.begin(program=True)
     parser = argparse.ArgumentParser(prog="python -m mailspool.prepare", description="Prepare a start of Mailspool.")
     parser.add_argument(
         "--patience", type=float, default=DATABASE_PATIENCE_SECONDS, metavar="SECONDS",

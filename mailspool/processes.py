@@ -26,7 +26,7 @@ from spool.sockets.inheritance import as_options, descriptors
 READY_PATIENCE_SECONDS = 30.0
 REDIS_DRAIN_SECONDS = 10.0
 # Somebody sits before it and wants to know; a service waits longer.
-DATABASE_PATIENCE_SECONDS = 20.0
+DATABASE_PATIENCE_SECONDS = 5.0
 
 
 def redis_binary() -> str:
@@ -220,7 +220,7 @@ def _shown(places: Sequence[Address]) -> str:
 
 
 def main() -> int:
-    start.begin()
+    start.begin(program=True)
     from mailspool import settings
 
     try:

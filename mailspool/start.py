@@ -10,6 +10,7 @@ import importlib
 import os
 import sys
 
+from mailspool import modes
 from mailspool.environment.reading import WrongEnvironment
 
 # EX_CONFIG of sysexits.h; systemd shows it as "status=78/CONFIG".
@@ -26,14 +27,22 @@ _WHAT_TO_DO = {
     errno.ENAMETOOLONG: "Set MAILSPOOL_HOME to a folder with a shorter name.",
     errno.EIO: "The disk can't be read or written: look into the kernel's log.",
 }
+# Written to an open file they come without a name.
+_OF_THE_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)
 
 
-def begin() -> None:
-    """Set the umask and read the settings; ends the program with a sentence when they can't be read."""
+def begin(*, program: bool = False) -> None:
+    """Set the umask and read the settings; ends the process with a sentence when they can't be read.
+
+    A `program` is one that works for long: it has the home closed to others.
+    """
     os.umask(_UMASK)
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "mailspool.settings")
     try:
-        importlib.import_module(os.environ["DJANGO_SETTINGS_MODULE"])
+        settings = importlib.import_module(os.environ["DJANGO_SETTINGS_MODULE"])
+        if program:
+            for sentence in modes.mend(settings.HOME):
+                print(sentence, file=sys.stderr)
     except WrongEnvironment as wrong:
         print(*wrong.sentences, sep="\n", file=sys.stderr)
         sys.exit(WRONG_ENVIRONMENT)
@@ -47,6 +56,7 @@ def begin() -> None:
 
 def complaint(error: OSError) -> str:
     """What the file system refuses and what to do about it; "" for what is no administrator's business."""
-    if error.filename is None or error.errno not in _WHAT_TO_DO:
+    if error.errno not in _WHAT_TO_DO or (error.filename is None and error.errno not in _OF_THE_DISK):
         return ""
-    return f"{os.fsdecode(error.filename)}: {error.strerror}. {_WHAT_TO_DO[error.errno]}"
+    where = f"{os.fsdecode(error.filename)}: " if error.filename is not None else ""
+    return f"{where}{error.strerror}. {_WHAT_TO_DO[error.errno]}"

@@ -5,7 +5,7 @@ from django.urls import get_resolver
 
 from mailspool import start
 
-start.begin()
+start.begin(program=True)
 application = get_wsgi_application()
 # The pages too, before gunicorn forks: its workers then share them, and the first request doesn't wait for them.
 get_resolver().url_patterns  # noqa: B018

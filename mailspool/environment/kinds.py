@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import ipaddress
+import os
 import re
 import zoneinfo
 from collections.abc import Callable
@@ -17,6 +18,12 @@ from spool.sockets import addresses
 T = TypeVar("T")
 _YES, _NO = ("yes", "true", "on", "1"), ("no", "false", "off", "0")
 _ENGINES = {"postgres": "postgresql", "postgresql": "postgresql", "sqlite": "sqlite3"}
+# Closing one of these to all others would close the machine.
+_OF_THE_SYSTEM = frozenset(
+    ["/", "/bin", "/boot", "/dev", "/etc", "/home", "/lib", "/media", "/mnt", "/opt", "/proc", "/root", "/run", "/sbin",
+     "/srv", "/sys", "/tmp", "/usr", "/usr/local", "/var", "/var/cache", "/var/lib", "/var/log",  # noqa: S108
+     "/var/mail", "/var/spool", "/var/tmp"]  # noqa: S108
+)  # fmt: skip
 _EXAMPLE_DATABASE = "as in postgres://user:password@host/name or postgres://user@/name?host=/run/postgresql"
 _EXAMPLE_REDIS = "as in unix:///run/redis/redis-server.sock?db=0 or redis://:password@host:6379/0"
 
@@ -78,6 +85,8 @@ def path(value: str) -> Path:
 def folder(value: str) -> Path:
     """A folder, which may be missing yet."""
     at = path(value)
+    if os.path.normpath(at) in _OF_THE_SYSTEM:
+        raise Wrong(f"that folder is not for Mailspool alone: give it one of its own, as {at / 'mailspool'}")
     try:
         if at.exists() and not at.is_dir():
             raise Wrong("that is a file, and must be a folder")

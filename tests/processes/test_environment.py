@@ -61,6 +61,7 @@ def complaints(**environment: str) -> tuple[str, ...]:
         ("MAILSPOOL_TRUSTED_ORIGINS", "mail.example.org", "not an origin"),
         ("MAILSPOOL_HOME", "/etc/passwd", "must be a folder"),
         ("MAILSPOOL_HOME", "~/spool", "write the whole path"),
+        ("MAILSPOOL_HOME", "/var/lib/", "as /var/lib/mailspool"),
         ("DATABASE_URL", "mysql://host/name", "PostgreSQL and on SQLite"),
         ("DATABASE_URL", "nonsense", "PostgreSQL and on SQLite"),
         ("DATABASE_URL", "postgres://user@host:abc/name", "its port"),

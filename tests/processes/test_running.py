@@ -235,3 +235,13 @@ def test_the_home_s_default_does_not_depend_on_where_a_command_is_run(tmp_path: 
     )
 
     assert Path(shown.stdout.strip()) == PROJECT / "var"
+
+
+def test_nobody_else_can_read_what_any_program_writes(running: Running) -> None:
+    masks = {
+        pid: re.search(r"^Umask:\s*(\d+)$", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE)
+        for pid in running.pids("")
+    }
+
+    assert len(masks) > 6
+    assert {mask.group(1) for mask in masks.values() if mask} == {"0077"}
