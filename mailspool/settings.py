@@ -11,6 +11,7 @@ from mailspool import VERSION
 from mailspool.environment import hosts, listening, reading
 from mailspool.environment import variables as v
 from mailspool.home import Home
+from mailspool.logs import logging_configuration
 
 env = reading.read(os.environ)
 
@@ -271,21 +272,4 @@ UNFOLD = {
     "SIDEBAR": {"show_search": False, "show_all_applications": False, "navigation": "mailspool.navigation.sidebar"},
 }
 
-LOGGING = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
-    "filters": {
-        "not_probes": {"()": "mailspool.logs.NotAboutProbes"},
-        "seldom_about_redis": {"()": "mailspool.logs.SeldomAboutRedis"},
-    },
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
-    "root": {"handlers": ["stderr"], "level": env[v.LOG_LEVEL]},
-    "loggers": {
-        "rq": {"level": "WARNING"},
-        "rq.worker": {"filters": ["seldom_about_redis"]},
-        "axes": {"level": "ERROR"},
-        "mail.log": {"level": "ERROR"},
-        "django.request": {"filters": ["not_probes"]},
-    },
-}
+LOGGING = logging_configuration(env[v.LOG], env[v.LOG_FORMAT], env[v.LOG_LEVEL])

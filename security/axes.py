@@ -11,6 +11,7 @@ from django.http import HttpRequest
 from security import login_protection
 from security.locked_out import name_of
 from security.models import Protocol
+from spool.events import mail_log
 
 
 class LoginProtection(AxesHandler):
@@ -27,6 +28,7 @@ class LoginProtection(AxesHandler):
         if request is None:
             return
         found = getattr(request, "login_closed", None)
+        _log(request, name_of(request, credentials), "failed" if found is None else "closed")
         if found is None:
             password = str(request.POST.get("password", ""))
             found = login_protection.failed(name_of(request, credentials), _ip(request), password, Protocol.WEB)
@@ -40,9 +42,15 @@ class LoginProtection(AxesHandler):
         # An administrator who looks at somebody else's pages has not logged in as them.
         if request is not None and name_of(request) == user.get_username():
             login_protection.succeeded(user.get_username(), _ip(request))
+            _log(request, user.get_username(), "ok")
 
     def get_failures(self, request: HttpRequest, credentials: dict[str, Any] | None = None) -> int:
         return 0
+
+
+def _log(request: HttpRequest, login: str, result: str) -> None:
+    """The same words as of a login by SMTP (spool.events.sessions)."""
+    mail_log.write("login", result=result, protocol="web", client=_ip(request), login=login)
 
 
 def _ip(request: HttpRequest) -> str:

@@ -7,7 +7,7 @@ transaction records every outcome and inserts their rows; only then do the files
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -16,6 +16,7 @@ from typing import Final
 from spool import intake, late, statements, store, undecided
 from spool.delivery.replies import error_group
 from spool.envelope import DeliveryReport, RecipientResult, Submission
+from spool.events import mail_log, results
 from spool.headers import storable
 from spool.journal import LONGEST_REPLY, attempt_rows, insert_traces, trace_rows
 from spool.models.bounce import ReceivedBounce
@@ -109,6 +110,8 @@ def record(
         if stored is not None:
             intake.forsake(stored)
         raise
+    if mail_log.is_on():
+        mail_log.write_all(results.events_of(_recorded(decisions, held, settled, stored), now))
     undecided.decide()
     ended += [decision.report.entry.path for decision in finished if decision.report.entry.id in held]
     for path in [*ended, *dropped]:
@@ -116,6 +119,21 @@ def record(
             store.unlink(path)
         except OSError as error:
             log.error("%s could not be removed, the doctor will find it: %s", path, error)
+
+
+def _recorded(
+    decisions: Sequence[Decision], held: Collection[int], settled: Collection[int], stored: intake.Stored | None
+) -> Iterator[results.Recorded]:
+    """What is committed of the decisions on entries that were ours."""
+    names = iter(stored.file_names if stored is not None else ())
+    for decision in decisions:
+        spawned = [(submission, next(names)) for submission in decision.spawned]
+        entry = decision.report.entry
+        if entry.id in held:
+            final = [result for result in decision.final if result.recipient.id not in settled]
+            yield results.Recorded(
+                entry, decision.report.attempts, final, decision.waiting, decision.due, spawned, not decision.waiting
+            )  # fmt: skip
 
 
 def _store_spawned(

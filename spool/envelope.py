@@ -46,6 +46,8 @@ class Envelope:
     # Of the session it came in by: protocol and cipher, and our port (0: by none).
     tls: str = ""
     port: int = 0
+    # That session's name in the mail log.
+    session: str = ""
 
 
 @dataclass(slots=True)
@@ -55,7 +57,8 @@ class Submission:
     `content` is the whole message, trace headers included, with CRLF line ends. Of one too large to keep in memory it
     is the header, with the body as `tail`; or `spilled` is a file in the spool's incoming folder that already holds it
     all (not yet synced). `file_name` is given by intake, unless a caller that may repeat itself after a crash (the drop
-    folder) has chosen it.
+    folder) has chosen it. `parent` is the file name of the entry that it comes from: what a notice is about, or what a
+    forward or a copy is made of; `notice` is what a notice says of that one's recipients.
     """
 
     envelope: Envelope
@@ -66,6 +69,8 @@ class Submission:
     subject: str = ""
     message_id: str = ""
     file_name: str = ""
+    parent: str = ""
+    notice: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +143,8 @@ class LeasedEntry:
     treatments: Mapping[int, Treatment] | None = None
     # Fields of its header that mailboxes here do not get, as trace_headers.fields_of has them.
     omitted: frozenset[bytes] = frozenset()
+    # When it was taken to be worked on.
+    leased: datetime | None = None
     # UNIX time from which others may take it, unless the lease is renewed before.
     held_until: float = math.inf
     # What stages found out about it, to be written down by them (Stage.remember) should it come by again.
@@ -174,6 +181,11 @@ class AttemptRecord:
     code: int
     reply: str
     seconds: float
+    # For the mail log: the port, how long the connection took before that, when it was made for this, and whether there
+    # was one at all: otherwise all of `seconds` went into trying.
+    port: int = 0
+    connect_seconds: float = 0.0
+    connected: bool = True
 
 
 @dataclass(slots=True)

@@ -21,6 +21,7 @@ from django.utils import timezone
 
 from spool import doorbell, statements, store, undecided
 from spool.envelope import Submission
+from spool.events import acceptance
 from spool.headers import storable, summary_of
 from spool.models.entry import Direction, Status
 from spool.models.recipient import Kind, Outcome
@@ -201,6 +202,7 @@ def commit(writer: store.Writer, submissions: Sequence[Submission]) -> list[str]
         if full or not _is_committed(stored, now, settings, again=lost_connection):
             forsake(stored)
             raise (SpoolFull() if full else IntakeUnavailable()) from error
+    acceptance.accepted(stored.submissions, stored.file_names)
     undecided.decide()
     return stored.file_names
 

@@ -36,7 +36,7 @@ def take(owner: str, now: datetime, limit: int, *, straight: bool, no_delay: boo
     entries = _with_recipients(rows)
     held_until = until.timestamp()
     for entry in entries:
-        entry.held_until = held_until
+        entry.held_until, entry.leased = held_until, now
     # RETURNING keeps no order.
     entries.sort(key=lambda entry: (-entry.priority, entry.id))
     return entries

@@ -50,5 +50,10 @@ def _submission(notice: Notice, entry: LeasedEntry) -> Submission | None:
         return None
     envelope = Envelope("", recipients, origin=Origin.DSN, smtputf8=notice.smtputf8, eight_bit=notice.eight_bit)
     return Submission(
-        envelope, notice.content, subject=storable(notice.subject), message_id=storable(notice.message_id)
+        envelope,
+        notice.content,
+        subject=storable(notice.subject),
+        message_id=storable(notice.message_id),
+        parent=entry.file_name,
+        notice=notice.action.value,
     )

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from accounts.addresses import InvalidAddress, normalise_address, normalise_domain
+from spool.events import formats, outlets
 from spool.sockets import addresses
 
 T = TypeVar("T")
@@ -71,6 +72,22 @@ def one_of(*choices: str) -> Callable[[str], str]:
         return value.upper()
 
     return parse
+
+
+def log_place(value: str) -> str:
+    """Where the mail log goes."""
+    try:
+        outlets.chosen(text(value), "text")
+    except outlets.NoSuchPlace as error:
+        raise Wrong(str(error)) from None
+    return value
+
+
+def log_form(value: str) -> str:
+    """What its lines are."""
+    if value.lower() not in formats.FORMS:
+        raise Wrong("it must be text or json")
+    return value.lower()
 
 
 def path(value: str) -> Path:

@@ -125,9 +125,18 @@ WEBHOOK_NETWORKS: Variable[list[str]] = Variable(
     "MAILSPOOL_WEBHOOK_NETWORKS", kinds.several(kinds.network), [], "none",
     "networks inside, as `10.1.0.0/16`, that webhooks of alerts may reach, by http too",
 )  # fmt: skip
+LOG = Variable(
+    "MAILSPOOL_LOG", kinds.log_place, "stderr", "`stderr`",
+    "where the mail log goes: `stderr`, `syslog`, `syslog:/path/of/its/socket`, `file:/path/of/a/file`, `none` "
+    "([log.md](log.md))",
+)  # fmt: skip
+LOG_FORMAT = Variable(
+    "MAILSPOOL_LOG_FORMAT", kinds.log_form, "text", "`text`",
+    "`text` (`key=value`) or `json`, of the mail log and of what programs say",
+)  # fmt: skip
 LOG_LEVEL = Variable(
     "MAILSPOOL_LOG_LEVEL", kinds.one_of("DEBUG", "INFO", "WARNING", "ERROR"), "INFO", "`INFO`",
-    "`DEBUG`, `INFO`, `WARNING`, `ERROR`",
+    "of what programs say: `DEBUG`, `INFO`, `WARNING`, `ERROR`",
 )  # fmt: skip
 DEBUG = Variable(
     "MAILSPOOL_DEBUG", kinds.yes_or_no, False, "no",
@@ -139,5 +148,5 @@ TIME_ZONE = Variable("TZ", kinds.time_zone, "UTC", "`UTC`", "time zone of the co
 VARIABLES: tuple[Variable[Any], ...] = (
     HOME, DATABASE, REDIS, HOSTNAME, BIND, SMTP_PORT, SUBMISSION_PORT, SMTPS_PORT, WEB_PORT, WORKERS, SMTPD_PROCESSES,
     DNS, DOVEADM_URL, DOVEADM_KEY, ADMIN_EMAIL, ADMIN_PASSWORD, SECRET_KEY, ALLOWED_HOSTS, HTTPS, PROXIES,
-    TRUSTED_ORIGINS, METRICS_TOKEN, GEOIP_DATABASE, WEBHOOK_NETWORKS, LOG_LEVEL, DEBUG, TIME_ZONE,
+    TRUSTED_ORIGINS, METRICS_TOKEN, GEOIP_DATABASE, WEBHOOK_NETWORKS, LOG, LOG_FORMAT, LOG_LEVEL, DEBUG, TIME_ZONE,
 )  # fmt: skip

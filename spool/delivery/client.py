@@ -57,6 +57,8 @@ class Connection:
         self.peer = peer
         self.tls = ""
         self.used = 0
+        # How long it took to be made, until somebody has taken note of that.
+        self.connect_seconds = 0.0
         # Whether the message of the running transaction may have reached the other side.
         self.body_sent = False
         self._own_name = own_name

@@ -183,6 +183,7 @@ class Destination:
             except ConnectionFailed as error:
                 text, code = error.text, error.code
                 continue
+            connection.connect_seconds = time.monotonic() - started
             return connection
         if not self._has_others():
             self._begin_rest(text)
@@ -253,11 +254,13 @@ class Destination:
             return True
         started = self._moved = time.monotonic()
         peer, entry = connection.peer, transaction.entry
+        # It counts for the first transaction, for which it was made.
+        connecting, connection.connect_seconds = connection.connect_seconds, 0.0
         with ExitStack() as files:
             try:
                 refusal = connection.refuses(entry, transaction.recipients)
                 if refusal is not None:
-                    transaction.note(refusal.text, refusal.code, peer, connection.tls, started)
+                    transaction.note(refusal.text, refusal.code, peer, connection.tls, started, connecting)
                     transaction.answer([refusal] * len(transaction.recipients), peer.name, relayed=False)
                     return True
                 content: bytes | BinaryIO | Prefixed
@@ -280,17 +283,20 @@ class Destination:
                 transaction.fail(f"the message file is missing: {error.filename}", "4.3.0", started=started)
                 return True
             except (OSError, TimeoutError, BrokenReply) as error:
-                self._broke(connection, transaction, error, started)
+                self._broke(connection, transaction, error, started, connecting)
                 return False
             except Exception as error:  # the edge of a transaction: it must not stop the others
                 log.exception("%s could not be sent to %s", entry.file_name, peer.name)
                 connection.abort()
-                transaction.fail(f"delivery failed: {error!r}", "4.3.0", peer=peer, started=started)
+                transaction.fail(
+                    f"delivery failed: {error!r}", "4.3.0", peer=peer, started=started, connect_seconds=connecting,
+                    connected=True,
+                )  # fmt: skip
                 return False
         worst = max(replies, key=lambda reply: reply.code) if len(replies) > 1 else replies[0]
         if worst.code >= 421 and any(reply.code == 421 for reply in replies):
-            return self._closed_by_host(connection, transaction, replies, started)
-        transaction.note(worst.text, worst.code, peer, connection.tls, started)
+            return self._closed_by_host(connection, transaction, replies, started, connecting)
+        transaction.note(worst.text, worst.code, peer, connection.tls, started, connecting)
         if not transaction.answer(replies, peer.name, relayed=connection.takes_dsn):
             self._queue.appendleft(transaction)
         if not self._proved:
@@ -298,26 +304,31 @@ class Destination:
         return True
 
     def _closed_by_host(
-        self, connection: Connection, transaction: Transaction, replies: list[Reply], started: float
-    ) -> bool:
+        self, connection: Connection, transaction: Transaction, replies: list[Reply], started: float,
+        connecting: float,
+    ) -> bool:  # fmt: skip
         """Some reply was 421: the host closes the connection (RFC 5321 3.8)."""
         connection.abort()
         if self._was_stale(connection, transaction):
             return False
         worst = max(replies, key=lambda reply: reply.code)
-        transaction.note(worst.text, worst.code, connection.peer, connection.tls, started)
+        transaction.note(worst.text, worst.code, connection.peer, connection.tls, started, connecting)
         if not transaction.answer(replies, connection.peer.name, relayed=connection.takes_dsn):
             self._queue.appendleft(transaction)
         self._count_broken(connection, next(reply.text for reply in replies if reply.code == 421))
         return False
 
-    def _broke(self, connection: Connection, transaction: Transaction, error: BaseException, started: float) -> None:
+    def _broke(
+        self, connection: Connection, transaction: Transaction, error: BaseException, started: float, connecting: float
+    ) -> None:
         peer = connection.peer
         connection.abort()
         if self._was_stale(connection, transaction):
             return
         text = f"the connection to {peer.name} [{peer.ip}] broke: {in_words(error)}"
-        transaction.fail(text, "4.4.2", peer=peer, tls=connection.tls, started=started)
+        transaction.fail(
+            text, "4.4.2", peer=peer, tls=connection.tls, started=started, connect_seconds=connecting, connected=True
+        )
         self._count_broken(connection, text)
 
     def _was_stale(self, connection: Connection, transaction: Transaction) -> bool:

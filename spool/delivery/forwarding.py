@@ -104,4 +104,5 @@ def forward(
         tail=tail,
         subject=entry.subject,
         message_id=entry.message_id,
+        parent=entry.file_name,
     )

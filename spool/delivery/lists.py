@@ -145,6 +145,7 @@ def submissions(
             tail=tail,
             subject=subject,
             message_id=entry.message_id,
+            parent=entry.file_name,
         )
         for start in range(0, len(recipients), MOST_RECIPIENTS)
     ]

@@ -62,10 +62,11 @@ class Transaction:
     def fail(
         self, text: str, status_code: str, outcome: Outcome = Outcome.PENDING, *,
         peer: Peer | None = None, code: int = 0, tls: str = "", dns: bool = False, started: float | None = None,
+        connect_seconds: float = 0.0, connected: bool = False,
     ) -> None:  # fmt: skip
         """The same for every recipient that is left, and an attempt that says so."""
         name = peer.name if peer else ""
-        self.note(text, code, peer, tls, started)
+        self.note(text, code, peer, tls, started, connect_seconds, connected=connected)
         self.results += [
             RecipientResult(recipient, outcome, text[:LONGEST_REPLY], status_code, name, dns)
             for recipient in self.recipients
@@ -73,7 +74,10 @@ class Transaction:
         self.recipients = []
         self.done(self)
 
-    def note(self, text: str, code: int, peer: Peer | None, tls: str, started: float | None) -> None:
+    def note(
+        self, text: str, code: int, peer: Peer | None, tls: str, started: float | None, connect_seconds: float = 0.0,
+        *, connected: bool = True,
+    ) -> None:  # fmt: skip
         """Add to the attempts; `started` is of the monotonic clock."""
         addresses = tuple([recipient.address for recipient in self.recipients])
         seconds = time.monotonic() - started if started is not None else 0.0
@@ -81,6 +85,7 @@ class Transaction:
             AttemptRecord(
                 datetime.now(UTC) - timedelta(seconds=seconds), addresses, peer.name if peer else "",
                 peer.ip if peer else "", tls, code, text[:LONGEST_REPLY], seconds,
+                peer.port if peer else 0, connect_seconds, connected,
             )
         )  # fmt: skip
 

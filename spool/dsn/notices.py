@@ -30,7 +30,8 @@ _AUTOMATIC = re.compile(rb"^auto-submitted:[ \t]*(?!no\b)", re.IGNORECASE | re.M
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """A notification that is to be sent from the null sender to `to`. `recipients` are those it reports on.
+    """A notification that is to be sent from the null sender to `to`. `recipients` are those it reports on,
+    `action` is what it says of them.
 
     `smtputf8` and `eight_bit` say which extensions its content needs on its way (RFC 6531, RFC 6152).
     """
@@ -40,6 +41,7 @@ class Notice:
     subject: str
     message_id: str
     recipients: tuple[str, ...]
+    action: Action
     smtputf8: bool = False
     eight_bit: bool = False
 
@@ -178,6 +180,7 @@ def _notice(
         subject=composed.subject,
         message_id=message_id,
         recipients=tuple(recipient.address for recipient in recipients),
+        action=recipients[0].action,
         smtputf8=composed.smtputf8,
         eight_bit=composed.eight_bit,
     )

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from accounts import directory
 from accounts.local_addresses import key_of
+from spool.events import sessions
 from spool.smtpd.database import asked
 from spool.smtpd.parameters import BadParameter
 
@@ -48,9 +49,11 @@ async def _log_in(session: MailSession, argument: str) -> None:
         await session.shared.checks.tell("on_login", session, username, password, session.user is not None)
     if session.user is not None:
         session.shared.logins.note(session.user.id, "SMTP", session.client_ip, datetime.now(UTC))
+        sessions.login(session, session.user.address, "ok")
         await session.push("235 2.7.0 Welcome")
         return
     session.login_failures += 1
+    sessions.login(session, username, "closed" if reply else "failed")
     await asyncio.sleep(FAILED_LOGIN_SECONDS)
     await session.refuse(str(reply) if reply else "535 5.7.8 The user name or the password is wrong")
     if session.login_failures >= MOST_LOGIN_FAILURES:

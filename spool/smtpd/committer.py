@@ -80,6 +80,7 @@ class Committer(asyncio.Protocol):
                 # Whoever read it may be gone.
                 with contextlib.suppress(OSError):
                     sys.stdout.flush()
+                logging.shutdown()
                 os._exit(status)
         theirs.close()
 

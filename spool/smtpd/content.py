@@ -98,7 +98,7 @@ async def _take(session: MailSession, envelope: Envelope, body: Body) -> None:
     if session.transport is None:
         return
     if not reply.startswith("250"):
-        await session.refuse(reply)
+        await session.refuse(reply, envelope=envelope)
         return
     session.renew()
     await session.push(reply)

@@ -20,6 +20,7 @@ from django.db import Error as DatabaseError
 
 from accounts.directory import LocalUser
 from spool.envelope import Envelope
+from spool.events import sessions
 from spool.smtpd.data import Body, TooMuch
 from spool.smtpd.state import Port, Shared
 from spool.smtpd.verbs import VERBS
@@ -77,6 +78,12 @@ class MailSession(SMTP):
         self.since = loop.time()
         self.claimed_user = ""
         self.messages = 0
+        # For the mail log: its name, what the client said last, refusals, and how it ended.
+        self.log_id = sessions.new_id()
+        self.said = ("", "")
+        self.refusals = 0
+        self.how = ""
+        self._logged = False
         self.transaction: Envelope | None = None
         self.known_recipients: set[str] = set()
         self.chunks: Body | None = None
@@ -114,6 +121,8 @@ class MailSession(SMTP):
             self.shared.per_ip[self.client_ip] -= 1
             if self.shared.per_ip[self.client_ip] <= 0:
                 del self.shared.per_ip[self.client_ip]
+            if self._logged:
+                sessions.disconnect(self)
         if self.chunks is not None:
             self.chunks.discard()
         if self.deciding and self._handler_coroutine is not None:
@@ -163,6 +172,7 @@ class MailSession(SMTP):
         """Send a last reply unasked, and close."""
         if self.transport is not None and not self.transport.is_closing():
             self._writer.write(f"{reply}\r\n".encode())
+            self.how = self.how or reply
             self.close()
 
     def end(self, reply: str) -> None:
@@ -284,10 +294,14 @@ class MailSession(SMTP):
         self._writer.write(f"{reply}\r\n".encode())
         await self._writer.drain()
 
-    async def refuse(self, reply: str) -> None:
-        """Send an error; too many of them end the session."""
-        self._errors += 1
+    async def refuse(self, reply: str, *, is_fault: bool = True, envelope: Envelope | None = None) -> None:
+        """Send an error; too many of them that are the client's fault end the session.
+
+        `envelope` is of the message that is refused, when it is not the session's transaction any more.
+        """
+        self._errors += is_fault
         self.shared.counters[f"refused_{reply[:3]}"] += 1
+        sessions.refused(self, reply, *self.said, envelope or self.transaction)
         await self.push(reply)
         if self._errors >= self.shared.settings.max_errors:
             self.say_goodbye("421 4.7.0 Too many errors; closing the connection")
@@ -322,11 +336,17 @@ class MailSession(SMTP):
         else:
             reply = await shared.checks.refusal("on_connect", self)
             refusal = str(reply) if reply else ""
+        self._logged = True
+        sessions.connect(self)
+        if refusal:
+            sessions.refused(self, refusal, "CONNECT", "", None)
         await self.push(refusal or f"220 {self.hostname} ESMTP Mailspool")
         return not refusal
 
     async def _next_command(self) -> None:
         line = await self.read_line()
+        # Nothing of a line that is no command of ours is logged: it may be a password in the wrong place.
+        self.said = ("", "")
         if line is None:
             await self.refuse(f"500 5.5.2 The line is longer than {LONGEST_COMMAND} octets")
             return
@@ -347,6 +367,7 @@ class MailSession(SMTP):
         if verb is None:
             await self.refuse("500 5.5.2 The command is not known; HELP lists those that are")
             return
+        self.said = (command.upper(), argument)
         try:
             await verb(self, argument.strip() or None)
         except DatabaseError as error:

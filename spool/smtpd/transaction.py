@@ -68,7 +68,7 @@ async def _begin(session: MailSession, path: PathAndParameters) -> Envelope:
     return Envelope(
         sender, auth_user=user.address if user else "", client_ip=session.client_ip, ehlo_name=session.ehlo_name,
         ret=ret, envid=envid, smtputf8=utf8, eight_bit=body == "8BITMIME", tls=session.tls_in_use,
-        port=session.port.number,
+        port=session.port.number, session=session.log_id,
     )  # fmt: skip
 
 
@@ -89,12 +89,13 @@ async def rcpt(session: MailSession, argument: str | None) -> None:
         return
     if len(envelope.recipients) >= session.recipient_limit:
         # Not an error of the client, which may not know the limit: those it named before still get the message.
-        await session.push("452 4.5.3 Too many recipients; send the message to the others in another transaction")
+        reply = "452 4.5.3 Too many recipients; send the message to the others in another transaction"
+        await session.refuse(reply, is_fault=False)
         return
     try:
         recipients = await _recipients(session, parse_path("TO", argument), envelope)
     except BadParameter as error:
-        await (session.refuse if error.is_fault else session.push)(error.reply)
+        await session.refuse(error.reply, is_fault=error.is_fault)
         return
     for recipient in recipients:
         if recipient.address not in session.known_recipients:

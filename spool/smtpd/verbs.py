@@ -65,6 +65,7 @@ async def noop(session: MailSession, argument: str | None) -> None:
 
 async def quit_(session: MailSession, argument: str | None) -> None:
     await session.push("221 2.0.0 Bye")
+    session.how = "quit"
     session.close()
 
 

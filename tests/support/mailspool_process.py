@@ -295,7 +295,7 @@ class MailspoolUnderTest:
         found = []
         for log in sorted(self.logs.glob("*.log")):
             for line in log.read_text(errors="replace").splitlines():
-                if " ERROR " in line or " CRITICAL " in line or line.startswith("Traceback"):
+                if "level=ERROR " in line or "level=CRITICAL " in line or line.lstrip().startswith("Traceback"):
                     found.append(f"{log.name}: {line}")
         return found
 

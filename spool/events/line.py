@@ -1,0 +1,107 @@
+"""One event as one line: `key=value` pairs (logfmt) or JSON. Whatever a value holds, it stays one line of its length.
+
+A value that is a word of printable ASCII stands bare; any other is quoted and escaped as in JSON, so that readers of
+logfmt and of JSON agree. Nothing that a terminal would obey, or that would look like something else, gets through:
+controls, U+0085, U+2028, marks that turn the direction of text, half characters.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+Value = str | int | float
+
+# A write of up to PIPE_BUF, 4096 bytes, to a pipe is never mixed with another process's; the rest is for the time.
+LONGEST_LINE_BYTES: Final = 4000
+LONGEST: Final = 255
+# What may be longer, in characters.
+LONGER: Final = {"from": 320, "to": 320, "orig_to": 320, "reply": 300, "why": 300, "what": 300, "text": 3000}
+# Stands where a value was cut.
+MARK: Final = "…"
+
+_IS_BARE = re.compile(r"[!#-<>-\[\]-~]+").fullmatch
+_HALVES = re.compile("[\ud800-\udfff]")
+
+
+def as_text(fields: Mapping[str, Value]) -> str:
+    """`fields` in their order, without those that are empty."""
+    text = _as_text(fields, 0)
+    shrink = 1
+    while len(text) * 4 > LONGEST_LINE_BYTES and len(text.encode()) > LONGEST_LINE_BYTES:
+        text = _as_text(fields, shrink)
+        shrink += 1
+    return text
+
+
+def as_json(fields: Mapping[str, Value]) -> str:
+    """The same as one JSON object, in ASCII alone."""
+    shrink = 0
+    while True:
+        cut = {
+            name: _whole(shortened(value, _limit(name, shrink))) if isinstance(value, str) else _number(value)
+            for name, value in fields.items()
+            if value != ""
+        }
+        text = json.dumps(cut, ensure_ascii=True, separators=(",", ":")).replace("\x7f", "\\u007f")
+        shrink += 1
+        if len(text) <= LONGEST_LINE_BYTES:
+            return text
+
+
+def shortened(value: str, longest: int) -> str:
+    """`value`, or its beginning and MARK."""
+    return value if len(value) <= longest else value[: longest - 1] + MARK
+
+
+def escaped(value: str) -> str:
+    """`value` as it may stand in one line, without quotes around it."""
+    if value.isprintable():
+        return value
+    return "".join(c if c.isprintable() else _escape(c) for c in _whole(value))
+
+
+def lines_of(text: str) -> Iterable[str]:
+    """A traceback's lines, each fit for a line of a log: none can be taken for the beginning of another entry."""
+    return ["\t" + shortened(escaped(line), LONGEST_LINE_BYTES // 4) for line in text.split("\n")]
+
+
+def _as_text(fields: Mapping[str, Value], shrink: int) -> str:
+    parts = []
+    for name, value in fields.items():
+        if value.__class__ is str:
+            if value == "":
+                continue
+            assert isinstance(value, str)
+            limit = LONGER.get(name, LONGEST) if not shrink else _limit(name, shrink)
+            word = value if len(value) <= limit else shortened(value, limit)
+            parts.append(f"{name}={word}" if _IS_BARE(word) else f"{name}={_quoted(word)}")
+        else:
+            parts.append(f"{name}={_number(value)}")
+    return " ".join(parts)
+
+
+def _limit(name: str, shrink: int) -> int:
+    return max(8, LONGER.get(name, LONGEST) >> shrink)
+
+
+def _number(value: Value) -> Value:
+    """Times to a hundredth of a second."""
+    return round(value, 2) if isinstance(value, float) else value
+
+
+def _quoted(value: str) -> str:
+    text = value.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped(text)}"'
+
+
+def _whole(value: str) -> str:
+    """`value` without halves of characters, which stand for bytes that were no UTF-8."""
+    return value if value.isascii() else _HALVES.sub("\ufffd", value)
+
+
+def _escape(character: str) -> str:
+    """As JSON has it: \\n, \\u0085, \\ud83d\\ude00."""
+    return json.dumps(character)[1:-1].replace("\x7f", "\\u007f")

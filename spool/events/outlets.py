@@ -1,0 +1,194 @@
+"""Where lines go: standard error, which is a terminal's, a pipe's or the journal's; syslog; a file that is rotated.
+
+Each is called from one thread alone (spool.events.queue), which may wait as long as it takes.
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import select
+import stat
+import sys
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from logging.handlers import SysLogHandler, WatchedFileHandler
+from pathlib import Path
+from typing import Final
+
+from spool.events.formats import LineFormatter
+
+STDERR: Final = 2
+# What a pipe takes in one piece (PIPE_BUF), and what a file gets at once.
+PIPE_BYTES: Final = 4096
+FILE_BYTES: Final = 64 * 1024
+SYSTEM_LOG: Final = "/dev/log"
+# The programs that run always: their standard error is the log's. Anybody else's is a person's.
+SERVICES: Final = frozenset({"smtpd", "rqworker", "scheduler"})
+# Of syslog(3), as the journal reads them at the beginning of a line (sd-daemon(3)).
+_PRIORITIES: Final = ((logging.ERROR, 3), (logging.WARNING, 4), (logging.INFO, 6))
+
+
+class NoSuchPlace(ValueError):
+    """What is right instead: the end of a sentence, without its full stop."""
+
+
+class Outlet(ABC):
+    """One of them."""
+
+    @abstractmethod
+    def write(self, records: Sequence[logging.LogRecord]) -> None:
+        """Write all of them, however long that takes. Raises OSError; then some may be lost."""
+
+
+class StandardError(Outlet):
+    """Lines with their time; for the journal, which has its own, with their priority instead."""
+
+    def __init__(self, form: str) -> None:
+        self._journal = _is_journal()
+        self._formatter = LineFormatter(form, timed=not self._journal)
+
+    def write(self, records: Sequence[logging.LogRecord]) -> None:
+        for piece in _pieces(self._lines(records), PIPE_BYTES):
+            write_whole(STDERR, piece)
+
+    def _lines(self, records: Sequence[logging.LogRecord]) -> Iterator[bytes]:
+        for record in records:
+            text = self._formatter.format(record)
+            if self._journal:
+                mark = f"<{_priority(record.levelno)}>"
+                text = mark + text.replace("\n", f"\n{mark}")
+            yield text.encode("utf-8", "replace") + b"\n"
+
+
+class File(Outlet):
+    """A file to whose end many processes write, line by line; after a rotation by renaming, the new one of its name."""
+
+    def __init__(self, path: str, form: str) -> None:
+        self._formatter = LineFormatter(form, timed=True)
+        self._watched = WatchedFileHandler(path, delay=True, encoding="utf-8")
+        # After a disk that was full in the middle of a line.
+        self._broken = False
+
+    def write(self, records: Sequence[logging.LogRecord]) -> None:
+        watched = self._watched
+        watched.reopenIfNeeded()
+        if watched.stream is None:
+            watched.stream = watched._open()
+            watched._statstream()
+        descriptor = watched.stream.fileno()
+        lines = (self._formatter.format(record).encode("utf-8", "replace") + b"\n" for record in records)
+        for piece in _pieces(lines, FILE_BYTES):
+            self._append(descriptor, b"\n" + piece if self._broken else piece)
+
+    def _append(self, descriptor: int, piece: bytes) -> None:
+        done = os.write(descriptor, piece)
+        self._broken = not piece[:done].endswith(b"\n")
+        if done < len(piece):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+class Syslog(Outlet):
+    """A system log at a unix socket, facility mail. While it is away lines are lost, and it is looked for again."""
+
+    def __init__(self, path: str, form: str) -> None:
+        self._path = path
+        self._formatter = LineFormatter(form, timed=False)
+        self._handler: _SysLog | None = None
+
+    def write(self, records: Sequence[logging.LogRecord]) -> None:
+        if self._handler is None:
+            self._handler = _SysLog(self._path, facility=SysLogHandler.LOG_MAIL)
+            self._handler.append_nul = False
+            self._handler.setFormatter(self._formatter)
+        self._handler.ident = f"mailspool[{os.getpid()}]: "
+        try:
+            for record in records:
+                self._handler.emit(record)
+        except OSError:
+            self._handler.close()
+            self._handler = None
+            raise
+
+
+class _SysLog(SysLogHandler):
+    """logging's own, which says what is wrong to whoever calls, and takes no program down that starts before syslog."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 – logging's name
+        error = sys.exc_info()[1]
+        raise error if isinstance(error, OSError) else OSError(str(error))
+
+
+class Nothing(Outlet):
+    """For who wants no log."""
+
+    def write(self, records: Sequence[logging.LogRecord]) -> None:
+        return
+
+
+def chosen(where: str, form: str) -> Callable[[], Outlet]:
+    """What makes the outlet that MAILSPOOL_LOG names: `stderr`, `syslog`, `syslog:/socket`, `file:/path` or `none`.
+
+    Raises NoSuchPlace.
+    """
+    kind, _, rest = where.partition(":")
+    if where == "none":
+        return Nothing
+    if where == "stderr":
+        return lambda: StandardError(form) if _is_a_service() else _for_people(form)
+    if kind == "syslog" and (where == "syslog" or Path(rest).is_absolute()):
+        return lambda: Syslog(rest or SYSTEM_LOG, form)
+    if kind == "file" and Path(rest).is_absolute():
+        return lambda: File(rest, form)
+    raise NoSuchPlace("it must be stderr, syslog, syslog:/path/of/its/socket, file:/path/of/a/file or none")
+
+
+def write_whole(descriptor: int, piece: bytes) -> None:
+    """All of `piece`, even where the descriptor does not block. Raises OSError."""
+    while piece:
+        try:
+            piece = piece[os.write(descriptor, piece) :]
+        except BlockingIOError:
+            select.select([], [descriptor], [])
+
+
+def _for_people(form: str) -> Outlet:
+    """The log of a command that somebody runs: their terminal is not the place for it, the system's log is."""
+    try:
+        is_there = stat.S_ISSOCK(Path(SYSTEM_LOG).stat().st_mode)
+    except OSError:
+        return Nothing()
+    return Syslog(SYSTEM_LOG, form) if is_there else Nothing()
+
+
+def _is_a_service() -> bool:
+    """Whether this process is one of those that run always."""
+    return "gunicorn" in sys.argv[0] or (len(sys.argv) > 1 and sys.argv[1] in SERVICES)
+
+
+def _is_journal() -> bool:
+    """Whether standard error goes to the journal (sd_journal_stream_fd(3), systemd.exec(5))."""
+    try:
+        here = os.fstat(STDERR)
+    except OSError:
+        return False
+    return os.environ.get("JOURNAL_STREAM", "") == f"{here.st_dev}:{here.st_ino}"
+
+
+def _priority(level: int) -> int:
+    return next((priority for least, priority in _PRIORITIES if level >= least), 7)
+
+
+def _pieces(lines: Iterable[bytes], most: int) -> Iterator[bytes]:
+    """Lines together, as many as make no more than `most` bytes."""
+    piece: list[bytes] = []
+    size = 0
+    for line in lines:
+        if piece and size + len(line) > most:
+            yield b"".join(piece)
+            piece, size = [], 0
+        piece.append(line)
+        size += len(line)
+    if piece:
+        yield b"".join(piece)

@@ -1,0 +1,92 @@
+"""What the mail log says of what delivery did: each recipient's attempt, notices, and the end of an entry."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from spool.envelope import AttemptRecord, LeasedEntry, RecipientResult, Submission
+from spool.events.acceptance import acceptance
+from spool.events.mail_log import Event, id_of
+from spool.models.recipient import Outcome
+
+# As the mail log calls them: a recipient that waits was deferred by this attempt.
+_STATUS: Final = {outcome: outcome.value for outcome in Outcome} | {Outcome.PENDING: "deferred"}
+
+
+@dataclass(slots=True)
+class Recorded:
+    """What is committed of one report. `final` are without those that another worker has settled before.
+
+    `due` is when what waits is tried again. `spawned` are the new messages and their file names.
+    """
+
+    entry: LeasedEntry
+    attempts: list[AttemptRecord]
+    final: list[RecipientResult]
+    waiting: list[RecipientResult]
+    due: datetime | None
+    spawned: list[tuple[Submission, str]]
+    ended: bool = True
+
+
+def events_of(recorded: Iterable[Recorded], now: datetime) -> Iterator[Event]:
+    """The lines of a batch, entry by entry."""
+    for one in recorded:
+        entry = one.entry
+        queue_id = id_of(entry.file_name)
+        by_address = {address: attempt for attempt in one.attempts for address in attempt.recipients}
+        for result in one.final:
+            yield _attempt(queue_id, entry, result, by_address.get(result.recipient.address), now, None)
+        for result in one.waiting:
+            yield _attempt(queue_id, entry, result, by_address.get(result.recipient.address), now, one.due)
+        for submission, name in one.spawned:
+            yield acceptance(submission, name)
+            if submission.notice:
+                key = "bounce" if submission.notice == "failed" else "notice"
+                to = submission.envelope.recipients[0].address
+                yield Event("notice", queue_id, kind=submission.notice, to=to, **{key: id_of(name)})
+        if one.ended:
+            delivered = sum(result.outcome is Outcome.DELIVERED for result in one.final)
+            yield Event(
+                "ended", queue_id, nrcpt=entry.recipients_total, delivered=entry.recipients_done + delivered,
+                attempts=entry.attempts + 1, delay=_seconds(entry.created, now),
+            )  # fmt: skip
+
+
+def _attempt(
+    queue_id: str, entry: LeasedEntry, result: RecipientResult, attempt: AttemptRecord | None, now: datetime,
+    due: datetime | None,
+) -> Event:  # fmt: skip
+    """The line of one recipient. `delays` are, as Postfix has them: before the worker, in it, connecting, sending."""
+    recipient = result.recipient
+    leased = entry.leased or now
+    waited = _seconds(entry.created, leased)
+    connecting = sending = 0.0
+    until = now
+    if attempt is not None:
+        connecting, sending, until = attempt.connect_seconds, attempt.seconds, attempt.at
+    inside = max(0.0, _seconds(leased, until) - connecting)
+    if attempt is not None and not attempt.connected:
+        connecting, sending = sending, 0.0
+    return Event(
+        "attempt", queue_id, status=_STATUS[result.outcome], to=recipient.address, orig_to=recipient.original,
+        relay=_relay(result, attempt), tls=attempt.tls if attempt is not None else "", dsn=result.status_code,
+        delay=waited + inside + connecting + sending,
+        delays=f"{waited:.2f}/{inside:.2f}/{connecting:.2f}/{sending:.2f}", reply=result.reply,
+        next=due.isoformat(timespec="seconds") if due is not None else "",
+    )  # fmt: skip
+
+
+def _relay(result: RecipientResult, attempt: AttemptRecord | None) -> str:
+    """The host and its address, or the part of us that it was: maildir, list, alias, forward, local, spool."""
+    if attempt is None or not attempt.ip:
+        return result.host or "none"
+    return f"{result.host or attempt.host}[{attempt.ip}]:{attempt.port}"
+
+
+def _seconds(begin: datetime, end: datetime) -> float:
+    """Never negative: clocks are set back."""
+    return max(0.0, (end - begin).total_seconds())

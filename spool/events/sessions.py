@@ -1,0 +1,81 @@
+"""What the mail log says of SMTP sessions: connect, login, refused, disconnect. Loop thread only."""
+
+from __future__ import annotations
+
+import os
+from itertools import count
+from secrets import token_hex
+from typing import TYPE_CHECKING, Final
+
+from spool.envelope import Envelope
+from spool.events import mail_log
+
+if TYPE_CHECKING:
+    from spool.smtpd.session import MailSession
+
+# Refusals of one session that are written out; how many there were is in its last line.
+MOST_REFUSALS: Final = 50
+# Of these verbs the argument may be shown. AUTH's has a password in it.
+_SHOWN: Final = {"MAIL": "from", "RCPT": "to"}
+
+_process = token_hex(4)
+_numbers = count(1)
+
+
+def new_id() -> str:
+    """A name for a session that no other one has: of its process, and its number there."""
+    return f"{_process}-{next(_numbers):x}"
+
+
+def begin_anew() -> None:
+    """After a fork, when both processes have sessions."""
+    global _process
+    _process = token_hex(4)
+
+
+def connect(session: MailSession) -> None:
+    mail_log.write(
+        "connect", session=session.log_id, client=session.client_ip, port=session.port.number, tls=session.tls_in_use
+    )
+
+
+def refused(session: MailSession, reply: str, verb: str, argument: str, envelope: Envelope | None) -> None:
+    """A reply that refuses something. `envelope` is of the message that it is about, if any."""
+    session.refusals += 1
+    if session.refusals > MOST_REFUSALS or not mail_log.is_on():
+        return
+    shown = {_SHOWN[verb]: _path(argument)} if verb in _SHOWN else {}
+    if envelope is not None and verb != "MAIL":
+        shown["from"] = envelope.sender or "<>"
+        if verb != "RCPT" and len(envelope.recipients) == 1:
+            shown["to"] = envelope.recipients[0].address
+    mail_log.write(
+        "refused", session=session.log_id, client=session.client_ip, port=session.port.number, ehlo=session.ehlo_name,
+        login=session.user.address if session.user is not None else "", verb=verb, **shown,
+        nrcpt=len(envelope.recipients) if envelope is not None and verb != "MAIL" else "", reply=reply,
+    )  # fmt: skip
+
+
+def login(session: MailSession, username: str, result: str) -> None:
+    """`result` is ok, failed (a wrong name or password) or closed (the password was not even looked at)."""
+    mail_log.write(
+        "login", session=session.log_id, result=result, protocol="smtp", client=session.client_ip,
+        port=session.port.number, login=username.strip(),
+    )  # fmt: skip
+
+
+def disconnect(session: MailSession) -> None:
+    """`how` a session ended: by quit, because the client left, or with a reply of ours that nobody asked for."""
+    mail_log.write(
+        "disconnect", session=session.log_id, client=session.client_ip, how=session.how or "left",
+        seconds=session.loop.time() - session.since, messages=session.messages, refused=session.refusals,
+    )  # fmt: skip
+
+
+def _path(argument: str) -> str:
+    """The address in `FROM:<…>` or `TO:<…>`, or what is there instead."""
+    begin, end = argument.find("<"), argument.find(">")
+    return (argument[begin + 1 : end] or "<>") if 0 <= begin < end else argument
+
+
+os.register_at_fork(after_in_child=begin_anew)
