@@ -20,7 +20,7 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from redis import Redis
 from redis.exceptions import RedisError
 
-from mailspool import VERSION, heartbeats
+from mailspool import VERSION, heartbeats, schema
 from mailspool.visitors import is_known
 from spool.models.settings import current
 
@@ -77,9 +77,11 @@ def checks() -> list[Check]:
     """All checks, run side by side."""
     began = monotonic()
     pool = _pool()
-    database, disk = pool.submit(_database), pool.submit(_disk)
+    database, tables, disk = pool.submit(_database), pool.submit(_schema), pool.submit(_disk)
     redis = pool.submit(_programs)
-    found = [_outcome("database", database, began), _outcome("disk", disk, began)]
+    found = [
+        _outcome("database", database, began), _outcome("schema", tables, began), _outcome("disk", disk, began)
+    ]  # fmt: skip
     programs = _outcome("redis", redis, began)
     found.append(programs)
     counts = redis.result() if programs.ok else {}
@@ -121,6 +123,16 @@ def _database() -> str:
     finally:
         # The thread is not a request's: nobody else closes what it opened.
         connection.close()
+
+
+def _schema() -> str:
+    try:
+        found = schema.examine()
+    finally:
+        connection.close()
+    if found.fault:
+        raise NotReady(found.fault)
+    return found.remark or "this version's"
 
 
 def _disk() -> str:

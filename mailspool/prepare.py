@@ -17,7 +17,7 @@ from django.core.management.base import SystemCheckError
 from django.db import OperationalError, connection
 from redis.exceptions import RedisError
 
-from mailspool import availability, heartbeats, start
+from mailspool import availability, heartbeats, schema, start
 from mailspool.preflight import CannotStart
 
 # After a boot PostgreSQL may have a long log to read before it answers. What starts us tries again after that.
@@ -35,7 +35,10 @@ def prepare(patience_seconds: float = DATABASE_PATIENCE_SECONDS) -> None:
         # Its "no issues" is no news; issues go to stderr.
         call_command("check", stdout=io.StringIO())
         availability.wait_for_database(patience_seconds)
-        call_command("migrate", verbosity=0, interactive=False)
+        with schema.alone():
+            call_command("migrate", verbosity=0, interactive=False)
+        if fault := schema.examine().fault:
+            raise CannotStart(fault)
         call_command("firstadmin")
     except SystemCheckError as error:
         raise CannotStart(str(error)) from error

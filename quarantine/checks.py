@@ -22,7 +22,7 @@ from security import lists
 from security.models.networks import Protocol
 from spool.models.recipient import Kind
 from spool.smtpd.checks import Reply, SMTPCheck
-from spool.smtpd.database import asked
+from spool.smtpd.database import asked, what_failed
 from spool.smtpd.together import Together
 from spool.trusted import trusts
 
@@ -82,7 +82,7 @@ async def _waits(triplets: Sequence[Triplet]) -> list[int]:
     try:
         return await asked(decide, triplets, AntispamSettings.last_read(), timezone.now())
     except DatabaseError as error:
-        log.warning("the database is away, nobody has to wait: %s", error)
+        log.warning("nobody has to wait: %s", what_failed(error))
     except Exception:  # the edge of greylisting: it must not keep mail out
         log.exception("greylisting failed")
     return [0] * len(triplets)

@@ -12,7 +12,7 @@ from django.utils import timezone
 from quarantine.counting import Tallied, Tallies, write_down
 from quarantine.models.antispam import AntispamSettings
 from quarantine.models.check import current_checks
-from spool.smtpd.database import asked
+from spool.smtpd.database import asked, what_failed
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +42,7 @@ async def _read() -> None:
         try:
             await work()
         except DatabaseError as error:
-            log.warning("the database is away; the antispam settings stay as they were: %s", error)
+            log.warning("the antispam settings stay as they were: %s", what_failed(error))
         except Exception:  # the edge of the task: it must not end before its process
             log.exception("keeping up with the antispam settings failed")
 

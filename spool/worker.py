@@ -21,7 +21,7 @@ from rq import SimpleWorker
 from rq.exceptions import StopRequested
 from rq.worker import WorkerStatus
 
-from mailspool import garbage
+from mailspool import garbage, schema
 from spool import doorbell, passes
 
 log = logging.getLogger(__name__)
@@ -85,6 +85,7 @@ class PassWorker(SimpleWorker):
         return LOOK_UP_SECONDS
 
     def __init__(self, queues: Any, *args: Any, **kwargs: Any) -> None:
+        schema.wait()
         try:
             super().__init__(queues, *args, **kwargs)
         except REDIS_IS_AWAY:

@@ -14,6 +14,7 @@ from django.utils import timezone
 from redis.exceptions import RedisError
 
 from accounts.models import Metric
+from spool.smtpd.database import what_failed
 from spool.smtpd.together import Together
 from throttling import bounces, events, notices, windows
 from throttling.leeway import SettledSoon, can_be_owed
@@ -65,7 +66,7 @@ def count(questions: Sequence[Question]) -> tuple[list[Reached | None], Rooms]:
         windows.mistrust()
     except DatabaseError as error:
         connection.close()
-        log.warning("the database is away, nothing is throttled: %s", error)
+        log.warning("nothing is throttled: %s", what_failed(error))
     except Exception:  # the edge of counting: it must not keep mail out
         log.exception("throttling failed")
     return [None] * len(questions), {}

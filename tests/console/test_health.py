@@ -70,7 +70,7 @@ def test_ready_when_everything_runs(client: Client) -> None:
     status, checks = readiness(client)
 
     assert status == 200
-    assert set(checks) == {"database", "disk", "redis", *heartbeats.PREFIXES}
+    assert set(checks) == {"database", "schema", "disk", "redis", *heartbeats.PREFIXES}
     assert all(check["ok"] for check in checks.values())
 
 

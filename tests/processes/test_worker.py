@@ -27,6 +27,7 @@ import django
 from django.core.management import call_command
 
 django.setup()
+call_command("migrate", verbosity=0)
 
 
 class Asking(logging.Handler):

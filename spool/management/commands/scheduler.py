@@ -16,6 +16,7 @@ from django.db import close_old_connections
 from redis.exceptions import RedisError
 from rq.scheduler import RQScheduler
 
+from mailspool import schema
 from spool import doorbell, dropfolder, tasks
 from spool.alerts import telling
 from spool.traffic import rolling
@@ -33,6 +34,7 @@ class Command(BaseCommand):
     help = "Wake the workers when mail is due, watch the drop folder, remove old traces."
 
     def handle(self, *args: Any, **options: Any) -> None:
+        schema.wait()
         # Waited for, in every thread's stead, instead of handled: a handler that sets the event could come while this
         # very thread holds the event's lock.
         signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)

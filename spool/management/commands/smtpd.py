@@ -7,7 +7,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from mailspool import garbage
+from mailspool import garbage, schema
 from spool.smtpd.committer import Committer
 from spool.smtpd.server import serve
 from spool.sockets.inheritance import NotOurs, from_options, from_systemd
@@ -25,6 +25,7 @@ class Command(BaseCommand):
         )  # fmt: skip
 
     def handle(self, *args: Any, **options: Any) -> None:
+        schema.wait()
         garbage.settle()
         try:
             inherited = from_systemd(os.environ) or from_options(options["socket"])
