@@ -38,15 +38,15 @@ def main(words: Sequence[str]) -> None:
 def complaint(error: Exception) -> str:
     """What is wrong around the program, as a sentence; "" for what is a fault of the program itself."""
     from django.core.exceptions import ImproperlyConfigured
-    from django.db import InterfaceError, OperationalError
+    from django.db import Error as DatabaseError
     from redis.exceptions import RedisError
 
     from mailspool.preflight import CannotStart
 
     said = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
     match error:
-        case OperationalError() | InterfaceError():
-            return f"The database can't be used: {said} (DATABASE_URL says which)."
+        case DatabaseError():
+            return _about_database(error, said)
         case RedisError():
             return f"Redis can't be used: {said} (REDIS_URL says which)."
         case CannotStart() | ImproperlyConfigured():
@@ -54,6 +54,22 @@ def complaint(error: Exception) -> str:
         case OSError():
             return start.complaint(error)
     return ""
+
+
+def _about_database(error: Exception, said: str) -> str:
+    from django.db import Error as DatabaseError
+    from django.db import InterfaceError, OperationalError
+
+    from mailspool import schema
+
+    try:
+        # A column that is not there is no fault of the command.
+        if fault := schema.examine().fault:
+            return fault
+    except DatabaseError:
+        pass
+    is_away = isinstance(error, OperationalError | InterfaceError)
+    return f"The database can't be used: {said} (DATABASE_URL says which)." if is_away else ""
 
 
 def version_lines(*, verbose: bool) -> list[str]:

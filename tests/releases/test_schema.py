@@ -21,6 +21,10 @@ from tests.support.postgres import PostgresServer
 from tests.support.waiting import wait_until
 
 LAST = ("throttling", "0001_initial")
+RECORDS = """
+from django.db import connection
+from django.db.migrations.recorder import MigrationRecorder
+MigrationRecorder(connection)"""
 OF_A_FUTURE = ("spool", "9999_of_a_future_version")
 
 
@@ -90,10 +94,7 @@ def installation(tmp_path: Path, durable_postgres: PostgresServer | None) -> Ite
 
 
 def test_programs_wait_for_their_schema_and_then_work(installation: MailspoolUnderTest) -> None:
-    record = (
-        "from django.db import connection as c; from django.db.migrations.recorder import MigrationRecorder as M; M(c)"
-    )
-    installation.run(f"{record}.record_unapplied(*{LAST})")
+    installation.run(f"{RECORDS}.record_unapplied(*{LAST})")
     [listener], [worker], web = installation.listeners, installation.workers, installation.web
     assert web is not None
     web.start(lambda: is_listening(installation.web_port))
@@ -111,7 +112,7 @@ def test_programs_wait_for_their_schema_and_then_work(installation: MailspoolUnd
     assert status == 503 and "waits for its database" in text
     assert all(daemon.alive for daemon in waiting)
 
-    installation.run(f"{record}.record_applied(*{LAST})")
+    installation.run(f"{RECORDS}.record_applied(*{LAST})")
     installation.wait_for_listener()
     installation.wait_for_workers()
     wait_until(lambda: page(installation, "/admin/login/")[0] == 200, "the login page", 30)
@@ -139,3 +140,19 @@ def test_preparing_refuses_tables_that_no_migration_mends(installation: Mailspoo
     assert done.returncode == 1
     assert "The database's tables are not what its migrations make today: spool_route.kind" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_command_says_that_the_tables_are_not_its_own(installation: MailspoolUnderTest) -> None:
+    installation.run(f"{RECORDS}.record_unapplied(*{LAST})")
+    installation.run(
+        "from django.db import connection\nconnection.cursor().execute('DROP TABLE throttling_throttlenotice')\n"
+        "connection.cursor().execute('ALTER TABLE spool_settings RENAME COLUMN smtp_out_port TO port')"
+    )
+
+    done = subprocess.run(
+        [sys.executable, "manage.py", "settings", "get", "smtp_out_port"], cwd=PROJECT, env=installation.env,
+        capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+
+    assert done.returncode == 1
+    assert done.stderr.startswith("The database's schema is older than this Mailspool. Not applied: throttling.0001")
