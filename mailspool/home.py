@@ -54,6 +54,21 @@ class Home:
         return self.root / "programs.lock"
 
     @property
+    def backup_lock(self) -> Path:
+        """Held by whoever makes a backup, or restores one."""
+        return self.root / "backup.lock"
+
+    @property
+    def backup_work(self) -> Path:
+        """What a backup needs for itself while it runs."""
+        return self.root / "backup.work"
+
+    @property
+    def restore_mark(self) -> Path:
+        """There while a restore has begun and not ended: no program may start then."""
+        return self.root / "restore.unfinished"
+
+    @property
     def redis_socket(self) -> Path:
         """The embedded server's socket: in the home, or in the temporary folder when the home's path is too long."""
         path = self.root / "redis.sock"

@@ -199,7 +199,7 @@ SPOOL_STAGES = [
     "spool.stages.Delivery",
 ]
 # Functions without arguments, called every few seconds by the scheduler.
-SPOOL_SWEEPS = ["throttling.tasks.sweep", "quarantine.alerts.renew_sizes"]
+SPOOL_SWEEPS = ["throttling.tasks.sweep", "quarantine.alerts.renew_sizes", "mailspool.backup.keeping.sweep"]
 # What the rules of alerts can watch.
 SPOOL_ALERT_WATCHES = [
     "spool.alerts.watches.Senders",

@@ -68,7 +68,7 @@ class Quarantine(Holder):
 
 def _folders() -> list[Path]:
     """The folders of all days."""
-    return sorted(day for kind in root().glob("*") if kind.is_dir() for day in kind.iterdir() if day.is_dir())
+    return sorted(day for kind in root().glob("*") if kind.is_dir() for day in kind.glob("[0-9]*") if day.is_dir())
 
 
 def _strays(folder: Path) -> Iterator[Finding]:

@@ -15,7 +15,7 @@ from django.db.models import Q
 
 from quarantine import taking
 from quarantine.models.item import Item, ItemState
-from spool import statements, store, trash
+from spool import kept, statements, store, trash
 from spool.actions import folders
 from spool.actions.moving import LEFT_BEHIND, write_pair
 from spool.actions.verb import Refused
@@ -63,7 +63,7 @@ def make_files(ids: Sequence[int], folder: Path) -> tuple[set[int], str]:
             return set(), str(error)
         Item.objects.filter(id__in=moved).update(state=ItemState.MOVED)
     for source in sources:
-        store.unlink(source)
+        kept.remove(source)
     return moved, problem
 
 
@@ -119,7 +119,7 @@ def remove(ids: Sequence[int]) -> int:
     with statements.write_transaction():
         paths, count = remove_rows(ids)
     for path in paths:
-        store.unlink(path)
+        kept.remove(path)
     return count
 
 

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
 
-from spool import intake, late, statements, store, undecided
+from spool import intake, kept, late, statements, store, undecided
 from spool.delivery.replies import error_group
 from spool.envelope import DeliveryReport, RecipientResult, Submission
 from spool.events import mail_log, results
@@ -116,7 +116,7 @@ def record(
     ended += [decision.report.entry.path for decision in finished if decision.report.entry.id in held]
     for path in [*ended, *dropped]:
         try:
-            store.unlink(path)
+            kept.remove(path)
         except OSError as error:
             log.error("%s could not be removed, the doctor will find it: %s", path, error)
 

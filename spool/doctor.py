@@ -12,7 +12,7 @@ from pathlib import Path
 from django.conf import settings as django_settings
 from django.utils import timezone
 
-from spool import dropfolder, incoming, store, whereabouts
+from spool import dropfolder, incoming, kept, store, whereabouts
 from spool.holders import holders
 from spool.models.entry import Entry
 from spool.models.recipient import Recipient
@@ -60,7 +60,7 @@ def examine() -> Iterator[Finding]:
 def mend(finding: Finding) -> None:
     """Do what `finding.remedy` says, where it is not done by itself. No message is deleted that may be needed."""
     if finding.kind == LEFTOVER and finding.path is not None:
-        store.unlink(finding.path)
+        kept.remove(finding.path)
     elif finding.path is not None:
         lost = django_settings.HOME.root / "lost+found"
         lost.mkdir(mode=0o700, exist_ok=True)

@@ -23,7 +23,7 @@ from django.conf import settings as django_settings
 from django.db import Error as DatabaseError
 from django.db import close_old_connections
 
-from spool import intake, store, whereabouts
+from spool import intake, kept, store, whereabouts
 from spool.dropped import Dropped, Unreadable, read_message
 from spool.headers import storable
 from spool.models.settings import current
@@ -85,7 +85,7 @@ def take() -> int:
             for place, dropped in some:
                 if dropped.refused:
                     _note(_original(place), f"it was taken, but not for everyone: {'; '.join(dropped.refused)}")
-                place.unlink(missing_ok=True)
+                kept.remove(place)
         return len(claimed)
 
 
@@ -162,7 +162,7 @@ def _forget_finished(claimed: list[Path]) -> list[Path]:
         return []
     names = {f"{path.name.partition('~')[0]}.eml": path for path in claimed}
     for name in whereabouts.known(names):
-        names.pop(name).unlink(missing_ok=True)
+        kept.remove(names.pop(name))
     return list(names.values())
 
 

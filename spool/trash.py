@@ -17,7 +17,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Protocol
 
-from spool import incoming, statements, store
+from spool import incoming, kept, statements, store
 from spool.envelope import DeliveryReport
 from spool.headers import storable
 from spool.journal import LONGEST_REPLY, insert_traces, trace_rows
@@ -184,7 +184,7 @@ def forget(ids: Sequence[int]) -> list[Taken]:
             statements.execute(f"DELETE FROM spool_trashed WHERE id {clause}", parameters)
     for item in removed:
         if item.state == TrashState.TRASHED:
-            store.unlink(item.in_spool)
+            kept.remove(item.in_spool)
     return removed
 
 

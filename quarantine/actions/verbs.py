@@ -12,7 +12,7 @@ from quarantine.actions.selection import ItemSelection
 from quarantine.engines.learning import Lesson
 from quarantine.models.antispam import TrustedSender
 from quarantine.models.item import Item, ItemState
-from spool import doorbell, statements, store
+from spool import doorbell, kept, statements
 from spool.actions import folders, restoring
 from spool.actions.verb import Context, Progress, Refused, Tally, Verb
 from spool.actions.verbs import VERBS
@@ -157,7 +157,7 @@ class Purge(Verb):
             paths, done = removing.remove_rows(ids)
             progress(_tally(done, 0, len(ids)), ids[-1])
         for path in paths:
-            store.unlink(path)
+            kept.remove(path)
 
 
 def _trust(ids: Sequence[int], actor: str) -> None:

@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from spool import statements, store, trash
+from spool import kept, statements, store, trash
 from spool.actions import folders
 from spool.actions.verb import Context, Progress, Refused, Tally, Verb, claim
 from spool.models.settings import current
@@ -87,7 +87,7 @@ def make_files(ids: Sequence[int], path: Path) -> tuple[set[int], str]:
             return set(), str(error)
         Trashed.objects.filter(id__in=moved).update(state=TrashState.MOVED)
     for source in sources:
-        store.unlink(source)
+        kept.remove(source)
     return moved, problem
 
 

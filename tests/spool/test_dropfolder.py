@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from accounts import directory
 from accounts.models import Domain, User
 from mailspool.home import Home
-from spool import dropfolder, intake, store
+from spool import dropfolder, intake, kept, store
 from spool.dropped import Unreadable, read_message
 from spool.models.entry import Entry, Origin
 from spool.models.recipient import Recipient
@@ -313,11 +313,11 @@ def test_a_crash_between_taking_in_and_removing_makes_no_second_copy(
     class Killed(BaseException):
         pass
 
-    def killed(path: Path, **options: object) -> None:
+    def killed(path: Path) -> None:
         raise Killed
 
     with monkeypatch.context() as broken:
-        broken.setattr(Path, "unlink", killed)
+        broken.setattr(kept, "remove", killed)
         with pytest.raises(Killed):
             dropfolder.take()
     assert Entry.objects.count() == 1
