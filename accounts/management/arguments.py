@@ -8,6 +8,8 @@ from typing import Any
 from accounts.models import SpamAction, SpamFilter, Status, ThrottleAction
 from accounts.models.lists import PostingPolicy
 from accounts.models.spam import INHERIT
+from accounts.transfer.columns import KINDS as ROW_KINDS
+from accounts.transfer.files import FORMATS as FILE_FORMATS
 
 KINDS = ("domain", "user", "alias", "list")
 STATUS = {"enable": Status.ENABLED, "disable": Status.DISABLED, "receiving": Status.RECEIVING}
@@ -103,6 +105,32 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             _securing(verbs)
         if kind == "list":
             _members(verbs)
+    _transfer(kinds)
+
+
+def _transfer(kinds: Any) -> None:
+    taking = kinds.add_parser(
+        "import", help="domains, users with their hashes, aliases and lists from a file",
+        description="Take accounts over from a file, and say of each row what became of it. docs/moving.md has the"
+        " columns, and recipes for PostfixAdmin and Dovecot.",
+    )  # fmt: skip
+    taking.add_argument("file", metavar="FILE", help="CSV, JSON or Dovecot's passwd-file; - for standard input")
+    taking.add_argument("--format", choices=tuple(FILE_FORMATS), help="of the file; told by its name when left out")
+    taking.add_argument(
+        "--kind", dest="row_kind", choices=tuple(ROW_KINDS), default="user", help="of rows that name none (user)"
+    )
+    taking.add_argument("--update", action="store_true", help="change what is there with other values")
+    taking.add_argument("--dry-run", action="store_true", help="only say what would become of each row")
+    taking.add_argument("--quiet", action="store_true", help="name only the rows that are refused")
+    giving = kinds.add_parser("export", help="all accounts as a file that import takes")
+    giving.add_argument("--format", choices=("csv", "json"), default="csv", help="of the file (csv)")
+    giving.add_argument(
+        "--output", default="-", metavar="FILE", help="a new file, for you alone; - for standard output"
+    )
+    giving.add_argument("--domain", default="", help="only what is in this domain")
+    giving.add_argument("--no-passwords", action="store_true", help="leave the hashes of passwords out")
+    for parser in (taking, giving):
+        parser.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help="print JSON")
 
 
 def _common(verbs: Any, kind: str) -> None:

@@ -24,7 +24,7 @@ _mailspool() {
 
 _mailspool_words() {
     case "$1" in
-        "account") words="--json domain user alias list" ;;
+        "account") words="--json domain user alias list import export" ;;
         "account domain") words="add set show list remove enable disable receiving defaults" ;;
         "account domain add") words="--json --catch-all --max-users --max-message-kb --max-recipients --messages-per-hour --messages-action --bandwidth-per-hour --bandwidth-action --recipients-per-hour --recipients-action --bounces-per-hour --bounces-action --spam-filter --spam-low --spam-medium --spam-high --description" ;;
         "account domain set") words="--json --catch-all --max-users --max-message-kb --max-recipients --messages-per-hour --messages-action --bandwidth-per-hour --bandwidth-action --recipients-per-hour --recipients-action --bounces-per-hour --bounces-action --spam-filter --spam-low --spam-medium --spam-high --description" ;;
@@ -78,6 +78,8 @@ _mailspool_words() {
         "account list member add") words="--json" ;;
         "account list member remove") words="--json" ;;
         "account list member list") words="--json" ;;
+        "account import") words="--format --kind --update --dry-run --quiet --json" ;;
+        "account export") words="--format --output --domain --no-passwords --json" ;;
         "allow") words="add remove list" ;;
         "allow add") words="--json --protocol --auth-bypass --no-auth-bypass --spam-bypass --no-spam-bypass --login-bypass --no-login-bypass --description" ;;
         "allow remove") words="--json" ;;
@@ -182,6 +184,9 @@ _mailspool_values() {
         "account list set --messages-action") words="none delay reject" ;;
         "account list set --bandwidth-action") words="none delay reject" ;;
         "account list set --recipients-action") words="none delay reject" ;;
+        "account import --format") words="csv json passwd" ;;
+        "account import --kind") words="domain defaults user alias list member" ;;
+        "account export --format") words="csv json" ;;
         "allow --verbosity") words="0 1 2 3" ;;
         "allow add --protocol") words="smtp web" ;;
         "block --verbosity") words="0 1 2 3" ;;

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from accounts.csv_cells import escaped
 from spool.actions import audit
 from spool.actions.actor import Actor
 from spool.actions.selection import Selection
@@ -23,8 +24,6 @@ from spool.models.recipient import Recipient
 from spool.store import path_of
 
 CHUNK = 500
-# A spreadsheet takes a cell that begins with one of these for a formula (OWASP: CSV injection).
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 _FROM_LINE = re.compile(rb"^(>*From )", re.MULTILINE)
 
 
@@ -147,7 +146,7 @@ def _plain(value: Any) -> Any:
 
 def _cell(value: Any) -> Any:
     text = " ".join(value) if isinstance(value, list) else value
-    return f"'{text}" if isinstance(text, str) and text.startswith(_FORMULA) else text
+    return escaped(text) if isinstance(text, str) else text
 
 
 def _contents(subject: Exported, batches: Iterator[list[Any]]) -> Iterator[tuple[Any, bytes]]:

@@ -17,7 +17,7 @@ from rich.table import Table
 from accounts import actions, changes, propagation
 from accounts.actor import Actor
 from accounts.addresses import InvalidAddress
-from accounts.management import securing
+from accounts.management import securing, transfer
 from accounts.management.arguments import FIELDS, STATUS, add_arguments
 from accounts.management.shown import as_text, brief, defaults, whole
 from accounts.models import Alias, Domain, DomainDefaults, MailingList, Role, User, UserDefaults
@@ -48,7 +48,12 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
+            if options["kind"] in transfer.VERBS:
+                transfer.VERBS[options["kind"]](options, self.stdout, self.stderr)
+                return
             rows = self._done(options)
+        except transfer.BadFile as error:
+            self._stop(str(error))
         except _ERRORS as error:
             self._stop(str(error))
         except ValidationError as error:
