@@ -114,6 +114,19 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
 else:
     DATABASES["default"]["CONN_MAX_AGE"] = 60
     DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
+    # No process may wait for a server that is gone without a word, nor for a lock of one whose client is. What
+    # DATABASE_URL says of these itself (…?connect_timeout=20) comes first.
+    DATABASES["default"]["OPTIONS"] = {
+        "connect_timeout": 5,
+        "keepalives_idle": 5,
+        "keepalives_interval": 2,
+        "keepalives_count": 3,
+        "tcp_user_timeout": 10_000,
+        # The server's end too: a transaction whose client is gone must not keep its locks.
+        "options": "-c lock_timeout=30s -c idle_in_transaction_session_timeout=60s -c tcp_keepalives_idle=5"
+        " -c tcp_keepalives_interval=2 -c tcp_keepalives_count=3 -c tcp_user_timeout=10000",
+        **DATABASES["default"].get("OPTIONS", {}),
+    }
 
 REDIS_URL = env[v.REDIS]
 REDIS_IS_EMBEDDED = not REDIS_URL
