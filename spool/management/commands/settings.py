@@ -23,9 +23,8 @@ class Command(BaseCommand):
         verbs = parser.add_subparsers(dest="verb", required=True)
         verbs.add_parser("list", help="all, with what they are")
         verbs.add_parser("get", help="one").add_argument("name")
-        setting = verbs.add_parser("set", help="change one; an empty value is ''")
-        setting.add_argument("name")
-        setting.add_argument("value")
+        setting = verbs.add_parser("set", help="change one, NAME VALUE, or several at once, NAME=VALUE …")
+        setting.add_argument("words", nargs="+", metavar="NAME=VALUE", help="an empty value is ''")
         for verb in verbs.choices.values():
             verb.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help="print JSON")
 
@@ -34,35 +33,52 @@ class Command(BaseCommand):
             row = Settings.load()
             self._print({name: getattr(row, name) for name in _names()}, as_json=options["json"])
             return
-        name = options["name"].replace("-", "_")
-        if name not in _names():
-            self._refuse(f"There is no setting {options['name']}; `settings list` shows all.")
+        given = self._pairs(options["words"]) if options["verb"] == "set" else {self._known(options["name"]): ""}
         if options["verb"] == "set":
-            self._set(name, options["value"])
-        value = getattr(Settings.load(), name)
+            self._set(given)
+        row = Settings.load()
         if options["json"]:
-            self._print({name: value}, as_json=True)
+            self._print({name: getattr(row, name) for name in given}, as_json=True)
         elif options["verb"] == "get":
-            self.stdout.write(str(value))
+            self.stdout.write(str(getattr(row, next(iter(given)))))
+
+    def _pairs(self, words: list[str]) -> dict[str, str]:
+        """The values by the names of the settings."""
+        if len(words) == 2 and "=" not in words[0]:
+            words = [f"{words[0]}={words[1]}"]
+        pairs: dict[str, str] = {}
+        for word in words:
+            name, equals, value = word.partition("=")
+            if not equals:
+                self._refuse(f"{word} has no value: write NAME VALUE for one setting, NAME=VALUE … for several.", 2)
+            if pairs.setdefault(self._known(name), value) != value:
+                self._refuse(f"{name} is given twice.")
+        return pairs
+
+    def _known(self, name: str) -> str:
+        if name.replace("-", "_") not in _names():
+            self._refuse(f"There is no setting {name}; `settings list` shows all.")
+        return name.replace("-", "_")
 
     @transaction.atomic
-    def _set(self, name: str, value: str) -> None:
+    def _set(self, values: dict[str, str]) -> None:
         row = Settings.load()
-        setattr(row, name, value)
+        for name, value in values.items():
+            setattr(row, name, value)
         try:
             row.full_clean()
         except ValidationError as error:
             self._refuse(_sentences(error))
-        row.save(update_fields=[name])
+        row.save(update_fields=list(values))
         forget()
 
     def _print(self, values: dict[str, Any], *, as_json: bool) -> None:
         plain = "\n".join(f"{name} = {value}" for name, value in values.items())
         self.stdout.write(json.dumps(values, indent=2) if as_json else plain)
 
-    def _refuse(self, sentence: str) -> NoReturn:
+    def _refuse(self, sentence: str, status: int = 1) -> NoReturn:
         self.stderr.write(sentence)
-        sys.exit(1)
+        sys.exit(status)
 
 
 def _names() -> list[str]:
