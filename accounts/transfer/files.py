@@ -35,7 +35,7 @@ def read_csv(file: BinaryIO) -> Iterator[Raw]:
     lines = _lines(file)
     first = next(lines, "")
     delimiter = max(",;\t", key=first.count)
-    header = [name.strip().lower() for name in next(csv.reader([first], delimiter=delimiter), [])]
+    header = _header(first, delimiter)
     if unknown := [name for name in header if name not in COLUMNS]:
         shown = ", ".join(repr(name[:40]) for name in unknown[:5])
         raise BadFile(f"The first line names columns that there aren't: {shown}. There are: {', '.join(COLUMNS)}.")
@@ -55,6 +55,13 @@ def read_csv(file: BinaryIO) -> Iterator[Raw]:
         given = {name: unescaped(cell) for name, cell in zip(header, cells, strict=False) if cell}
         problem = f"it has {len(cells)} cells under {len(header)} columns" if len(cells) > len(header) else ""
         yield Raw(reader.line_num + 1, given, problem)
+
+
+def _header(line: str, delimiter: str) -> list[str]:
+    try:
+        return [name.strip().lower() for name in next(csv.reader([line], delimiter=delimiter), [])]
+    except csv.Error as error:
+        raise BadFile(f"Line 1: {error}.") from error
 
 
 def read_json(file: BinaryIO) -> Iterator[Raw]:
