@@ -53,6 +53,10 @@ class Probes:
             return healthz(request)
         if request.path_info == "/readyz":
             return readyz(request)
+        if request.path_info == "/metrics" and is_known(request):
+            from mailspool.metrics import metrics
+
+            return metrics(request)
         return self._get_response(request)
 
 

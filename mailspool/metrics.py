@@ -26,7 +26,7 @@ from redis.exceptions import RedisError
 
 from mailspool import VERSION, heartbeats
 from mailspool.health import redis_client
-from mailspool.visitors import is_known
+from mailspool.visitors import may_see
 from spool.models import AlertEvent, TrafficKind, TrafficSeries, TrafficState, TrafficTotal
 from spool.models.entry import Entry, Status
 from spool.models.traffic import LATENCY, WHOLE
@@ -46,14 +46,6 @@ def metrics(request: HttpRequest) -> HttpResponse:
             status=403, content_type="text/plain",
         )  # fmt: skip
     return HttpResponse(_exposition(), content_type=CONTENT_TYPE_LATEST, headers={"Cache-Control": "no-store"})
-
-
-def may_see(request: HttpRequest) -> bool:
-    """Whether the numbers are this client's business."""
-    if is_known(request):
-        return True
-    user = request.user
-    return user.is_authenticated and user.is_active and user.is_system_administrator
 
 
 def forget() -> None:

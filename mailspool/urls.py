@@ -29,6 +29,8 @@ def nothing(request: HttpRequest, **where: object) -> HttpResponse:
     raise Http404
 
 
+handler500 = "mailspool.outage_page.failed"
+
 urlpatterns = [
     path("", front),
     path("admin/r/<path:content_type_id>/<path:object_id>/", nothing),

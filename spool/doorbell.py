@@ -18,11 +18,14 @@ from redis.commands.core import Script
 from redis.exceptions import RedisError
 from rq import Queue
 
+from spool.redis_pool import new_client
+
 log = logging.getLogger(__name__)
 
 LISTENERS = "mailspool:listeners"  # sorted set: pass → when it is taken for dead (UNIX seconds)
 WAKE = "mailspool:wake"  # list: at most one token
 QUEUED = "mailspool:queued"  # set while a run_pass job waits in the queue
+PROBE = "mailspool:probe"  # written to find out whether Redis takes anything
 LISTENER_SECONDS = 6
 # A job that was lost between queue and worker blocks the bell for no longer than this.
 QUEUED_SECONDS = 10
@@ -42,18 +45,28 @@ return 0
 @cache
 def mail_queue() -> Queue:
     """The queue of passes. Kept: making one opens a new connection pool."""
-    return cast(Queue, django_rq.get_queue("mail"))
+    return cast(Queue, django_rq.get_queue("mail", connection=redis()))
 
 
 @cache
 def maintenance_queue() -> Queue:
     """The queue of everything that is not mail."""
-    return cast(Queue, django_rq.get_queue("maintenance"))
+    return cast(Queue, django_rq.get_queue("maintenance", connection=redis()))
 
 
+@cache
 def redis() -> Redis:
-    """The connection (pool) that the queues use."""
-    return cast(Redis, mail_queue().connection)
+    """The connection (pool) of everything here but RQ's workers."""
+    return new_client()
+
+
+def is_there() -> bool:
+    """Whether Redis takes what it is given. One that answers may refuse to write: its disk is full, it is a replica."""
+    try:
+        redis().set(PROBE, "1", ex=LISTENER_SECONDS)
+    except RedisError:
+        return False
+    return True
 
 
 @cache

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 
 from django.conf import settings
+from django.db import InterfaceError, OperationalError
 from django.utils import timezone
 from django.utils.module_loading import import_string
 
@@ -50,8 +51,15 @@ def forget() -> None:
     """Remove what nobody needs any more, and finish what was interrupted.
 
     That is files that killed workers left, moves, and deleted messages, traces, attempts and MTA-STS policies past
-    their time.
+    their time. While the database is away it waits for its next hour.
     """
+    try:
+        _forget()
+    except (OperationalError, InterfaceError) as error:
+        log.error("housekeeping has to wait: %s", error)
+
+
+def _forget() -> None:
     # First: it is by their traces that such files are known.
     try:
         if count := doctor.clear_leftovers():
@@ -70,5 +78,8 @@ def forget() -> None:
 
 
 def run_bulk_job(job_id: int) -> None:
-    """Work on an action for many entries, unless somebody does already."""
-    jobs.work(job_id)
+    """Work on an action for many entries, unless somebody does already. The sweep enqueues it again if need be."""
+    try:
+        jobs.work(job_id)
+    except (OperationalError, InterfaceError) as error:
+        log.error("job %d has to wait: %s", job_id, error)

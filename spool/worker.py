@@ -1,6 +1,7 @@
 """The RQ worker that runs passes: it does not fork for a job, and tells a running pass when it is to end.
 
-It needs no Redis to deliver mail: while there is none, pass follows pass.
+It needs no Redis to deliver mail: while there is none, pass follows pass. One for other work waits. Neither ends
+because of Redis, however long it is away and whatever it answers: systemd would give up starting it again.
 """
 
 from __future__ import annotations
@@ -10,15 +11,18 @@ import os
 import signal
 import socket
 import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from django.utils import timezone
 from redis.client import Pipeline
-from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
-from redis.exceptions import TimeoutError as RedisTimeoutError
-from rq import SimpleWorker
-from rq.exceptions import StopRequested
+from rq import Queue, SimpleWorker
+from rq.exceptions import NoSuchJobError, StopRequested
+from rq.executions import Execution
+from rq.job import Job
 from rq.worker import WorkerStatus
 
 from mailspool import garbage, schema
@@ -27,21 +31,28 @@ from spool import doorbell, passes
 log = logging.getLogger(__name__)
 
 HEARTBEAT_SECONDS = 10
+# After one that failed.
+HEARTBEAT_AGAIN_SECONDS = 2
 ALIVE_SECONDS = 30
 # How often an idle worker looks up from waiting for a job.
 LOOK_UP_SECONDS = 5
+# How much longer than that Redis may take to answer.
+ANSWER_SECONDS = 3
+# How often RQ is told that a long job is being worked on; it takes one for lost after ninety seconds.
+JOB_HEARTBEAT_SECONDS = 20
 STOPPING = (signal.SIGTERM, signal.SIGINT)
-REDIS_IS_AWAY = (RedisConnectionError, RedisTimeoutError)
 
 
 def beat(key: str, stop: threading.Event) -> None:
     """Keep `key` alive in Redis until `stop`, for /readyz; a Redis that is away is no reason to end."""
     while True:
+        pause = HEARTBEAT_SECONDS
         try:
             doorbell.redis().set(key, "1", ex=ALIVE_SECONDS)
         except RedisError as error:
             log.debug("no heartbeat: %s", error)
-        if stop.wait(HEARTBEAT_SECONDS):
+            pause = HEARTBEAT_AGAIN_SECONDS
+        if stop.wait(pause):
             break
     try:
         doorbell.redis().delete(key)
@@ -49,13 +60,23 @@ def beat(key: str, stop: threading.Event) -> None:
         log.debug("heartbeat not removed: %s", error)
 
 
-def deliver_without_redis() -> None:
-    """Run passes until Redis answers, or until a signal says to end: the database knows what is due."""
-    log.warning("Redis is away: mail is delivered without it")
+def outlive_redis(*, deliver: bool) -> None:
+    """Wait until Redis takes what it is given, or until a signal says to end; meanwhile deliver mail if asked to.
+
+    The database knows what is due.
+    """
+    if passes.is_stopping() or doorbell.is_there():
+        return
+    log.warning(
+        "Redis is away: %s", "mail is delivered without it" if deliver else "work waits for it", extra={"seldom": True}
+    )
     before = [(number, signal.signal(number, _on_signal)) for number in STOPPING]
     try:
-        while not passes.is_stopping() and not _redis_answers():
-            passes.run()
+        while not passes.is_stopping() and not doorbell.is_there():
+            if deliver:
+                _pass()
+            else:
+                time.sleep(1)
     finally:
         for number, handler in before:
             signal.signal(number, handler)
@@ -63,15 +84,16 @@ def deliver_without_redis() -> None:
         log.warning("Redis is back")
 
 
+def _pass() -> None:
+    try:
+        passes.run()
+    except Exception:  # the edge of the process: RQ, which would catch it, is not there
+        log.exception("a pass without Redis failed")
+        time.sleep(1)
+
+
 def _on_signal(number: int, frame: Any) -> None:
     passes.request_stop()
-
-
-def _redis_answers() -> bool:
-    try:
-        return bool(doorbell.redis().ping())
-    except RedisError:
-        return False
 
 
 class PassWorker(SimpleWorker):
@@ -79,38 +101,115 @@ class PassWorker(SimpleWorker):
 
     # A Redis that is back is seen soon; RQ would wait for up to a minute.
     max_connection_wait_time = float(LOOK_UP_SECONDS)
+    # Whether RQ's loop was left for want of Redis.
+    _is_lost = False
 
     @property
     def dequeue_timeout(self) -> int:
         return LOOK_UP_SECONDS
 
+    @property
+    def connection_timeout(self) -> int:
+        return LOOK_UP_SECONDS + ANSWER_SECONDS
+
     def __init__(self, queues: Any, *args: Any, **kwargs: Any) -> None:
         schema.wait()
-        try:
-            super().__init__(queues, *args, **kwargs)
-        except REDIS_IS_AWAY:
-            if any(getattr(queue, "name", queue) == "mail" for queue in queues):
-                deliver_without_redis()
+        deliver = any(getattr(queue, "name", queue) == "mail" for queue in queues)
+        while True:
+            try:
+                super().__init__(queues, *args, **kwargs)
+                return
+            except RedisError as error:
+                log.warning("the worker can't start yet: %s", error)
+            outlive_redis(deliver=deliver)
             if passes.is_stopping():
-                raise SystemExit(0) from None
-            super().__init__(queues, *args, **kwargs)
+                raise SystemExit(0)
+            time.sleep(1)
 
     def work(self, *args: Any, **kwargs: Any) -> bool:
+        """RQ's, until it has been asked to end or has done what it was to do. What else makes RQ's end is outlived."""
         garbage.settle()
+        worked, ends_by_itself = False, any(kwargs.get(name) for name in ("burst", "max_jobs", "max_idle_time"))
+        with self._heart(), suppress(StopRequested):
+            while True:
+                try:
+                    worked |= super().work(*args, **kwargs)
+                except RedisError as error:
+                    log.warning("RQ ends for Redis: %s", error)
+                if self._stop_requested or ends_by_itself:
+                    break
+                self._outlive()
+        return worked
+
+    def _outlive(self) -> None:
+        """Wait for Redis, and be as new. Raises StopRequested."""
+        outlive_redis(deliver="mail" in self.queue_names())
+        if self._stop_requested or passes.is_stopping():
+            raise StopRequested
+        # Whatever it was, it may be the same again at once.
+        time.sleep(1)
+        self._bury()
+
+    def _bury(self) -> None:
+        """Remove what RQ may still have of this worker and of the job in its hands: it would refuse a second birth, and
+        count the job as failed, though the database knows what is left to do."""
+        begun = list(self.executions.values())
+        self.executions.clear()
+        self._state, self._is_lost = WorkerStatus.STARTED, False
+        try:
+            self.connection.delete(self.key, self.executions_key)
+            for execution in begun:
+                try:
+                    execution.job.delete()
+                except NoSuchJobError:
+                    continue
+        except RedisError as error:
+            log.warning("what RQ knew of this worker could not be removed: %s", error)
+
+    @contextmanager
+    def _heart(self) -> Iterator[None]:
         stop = threading.Event()
         kind = ",".join(queue.name for queue in self.queues)
         key = f"mailspool:worker:{kind}:{socket.gethostname()}:{os.getpid()}"
         thread = threading.Thread(target=beat, args=(key, stop), name="heartbeat", daemon=True)
         thread.start()
         try:
-            return bool(super().work(*args, **kwargs))
-        except REDIS_IS_AWAY:
-            if not self._stop_requested and self._deliver_meanwhile():
-                return True
-            raise
+            yield
         finally:
             stop.set()
             thread.join(2)
+
+    def subscribe(self) -> None:
+        """RQ's listens for commands that end a forked job. There is none, and its thread would end with Redis."""
+
+    def register_death(self) -> None:
+        if self._is_lost:
+            return
+        try:
+            super().register_death()
+        except RedisError as error:
+            log.debug("RQ forgets this worker by itself: %s", error)
+
+    def execute_job(self, job: Job, queue: Queue) -> None:
+        """In this process, and known to be worked on for as long as that takes: a pass may last for hours."""
+        execution = self.prepare_execution(job)
+        stop = threading.Event()
+        thread = threading.Thread(target=self._keep_known, args=(job, execution, stop), name="job", daemon=True)
+        thread.start()
+        try:
+            self.perform_job(job, queue, execution)
+        finally:
+            stop.set()
+            # Before the job is forgotten or another begins.
+            thread.join(self.connection_timeout)
+        self.set_state(WorkerStatus.IDLE)
+
+    def _keep_known(self, job: Job, execution: Execution, stop: threading.Event) -> None:
+        while not stop.wait(JOB_HEARTBEAT_SECONDS):
+            try:
+                self.maintain_heartbeats(job, execution)
+            except RedisError as error:
+                log.debug("RQ could not be told that %s goes on: %s", job.id, error)
 
     def request_stop(self, signum: Any, frame: Any) -> None:
         """SIGTERM: the pass finishes what is on the wire, gives the rest back and ends. A second one ends at once.
@@ -129,23 +228,18 @@ class PassWorker(SimpleWorker):
         """RQ's, each time that it looks up from waiting.
 
         The end is asked for once more: an exception that a signal raises is lost when it meets one of the places that
-        swallow all of them, as logging and finalisers do.
+        swallow all of them, as logging and finalisers do. Without Redis RQ's loop is left, as if to end.
         """
         if pipeline is None and self._stop_requested:
             self._end_if_idle()
         try:
             super().heartbeat(timeout, pipeline)
-        except REDIS_IS_AWAY:
-            if pipeline is None and self.get_state() == WorkerStatus.IDLE and self._deliver_meanwhile():
+        except RedisError as error:
+            if pipeline is None and self.get_state() == WorkerStatus.IDLE:
+                log.debug("no heartbeat: %s", error)
+                self._is_lost = True
                 raise StopRequested from None
             raise
-
-    def _deliver_meanwhile(self) -> bool:
-        """Deliver mail, if that is what this worker is for, until Redis is back; whether it is to end."""
-        if "mail" in self.queue_names():
-            deliver_without_redis()
-        self._stop_requested = self._stop_requested or passes.is_stopping()
-        return self._stop_requested
 
     def _end_if_idle(self) -> None:
         if self.get_state() != WorkerStatus.BUSY:

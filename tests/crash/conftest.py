@@ -8,6 +8,7 @@ import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -93,7 +94,7 @@ def install(
     """Makes an installation with its domain, users and settings; nothing of it runs yet. Killed at the end."""
     made: list[MailspoolUnderTest] = []
 
-    def install(folder: Path = tmp_path, **options: int) -> MailspoolUnderTest:
+    def install(folder: Path = tmp_path, **options: Any) -> MailspoolUnderTest:
         url = durable_postgres.create_database(f"crash_{next(_numbers)}", _TEMPLATE) if durable_postgres else ""
         mailspool = MailspoolUnderTest(folder, database_url=url, dns=dns.address, **options)
         made.append(mailspool)

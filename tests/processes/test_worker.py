@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import sys
 import tempfile
@@ -11,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from mailspool import logs
 from tests.support.daemon import Daemon
 from tests.support.mailspool_process import PROJECT
 from tests.support.redis import RedisServer
@@ -48,21 +46,6 @@ logging.getLogger("rq.worker").filters.clear()
 logging.getLogger("rq.worker").addHandler(Asking())
 call_command("rqworker", "mail", worker_class="spool.worker.PassWorker")
 """
-
-
-def test_rq_says_once_a_minute_that_redis_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
-    now = 100.0
-    monkeypatch.setattr(logs.time, "monotonic", lambda: now)
-    seldom = logs.SeldomAboutRedis()
-
-    def passes(text: str) -> bool:
-        return seldom.filter(logging.LogRecord("rq.worker", logging.ERROR, "", 0, text, (), None))
-
-    away = "Worker %s: could not connect to Redis instance: %s retrying in %d seconds..."
-    assert [passes(away) for _ in range(3)] == [True, False, False]
-    assert passes("Worker %s: something else")
-    now += 60
-    assert passes(away)
 
 
 @pytest.fixture

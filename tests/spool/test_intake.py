@@ -11,10 +11,11 @@ import pytest
 from django.db import OperationalError
 
 from mailspool.home import Home
-from spool import intake, statements, store
+from spool import doorbell, intake, statements, store
 from spool.models import Direction, Entry, Recipient, Settings, Status
 from tests.support.messages import a_submission
 from tests.support.redis import RedisServer
+from tests.support.waiting import wait_until
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("redis")]
 
@@ -148,3 +149,4 @@ def test_a_dead_redis_does_not_stop_mail_from_coming_in(home: Home, redis: Redis
         assert intake.accept([a_submission()])
     finally:
         redis.start()
+        wait_until(doorbell.is_there, "Redis is asked again")

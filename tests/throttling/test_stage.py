@@ -9,9 +9,10 @@ from django.utils import timezone
 
 from accounts import actions as accounts_actions
 from accounts.models import Metric, User
-from spool import intake, leases, statements
+from spool import doorbell, intake, leases, statements
 from spool.models import Attempt, Entry, ReceivedBounce, Status
 from tests.support.messages import a_recipient, a_submission
+from tests.support.waiting import wait_until
 from tests.throttling.conftest import ANN, FAR, HERE, Throttled
 from throttling import leeway, stages, tasks, windows
 from throttling.deciding import decide
@@ -266,6 +267,7 @@ class TestWhatGoesWrong:
             throttled.spool.work()
         finally:
             throttled.redis.start()
+            wait_until(doorbell.is_there, "Redis is asked again")
         assert len(throttled.spool.peer.taken) == 2
         throttled.send(2)
         throttled.spool.work()

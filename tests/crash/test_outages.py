@@ -1,0 +1,167 @@
+"""Redis or the database is away for long: no process ends, mail goes on as far as it can, and all is well after it."""
+
+from __future__ import annotations
+
+import http.client
+import signal
+import smtplib
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, closing, contextmanager
+
+import pytest
+from redis.exceptions import RedisError
+
+from spool.worker import ALIVE_SECONDS
+from tests.crash.conftest import Install
+from tests.crash.ledger import LOCAL, SENDER
+from tests.support.daemon import Daemon
+from tests.support.mailspool_process import MailspoolUnderTest
+from tests.support.messages import a_message
+from tests.support.postgres import PostgresServer
+from tests.support.sink import CountingSink
+from tests.support.waiting import wait_until
+
+# RQ looks up from waiting every five seconds, and a Redis that hangs is found out about in eight.
+_NOTICED_SECONDS = 40.0
+_MOST_LINES = 12
+
+
+@contextmanager
+def killed(mailspool: MailspoolUnderTest) -> Iterator[None]:
+    mailspool.redis.kill()
+    yield
+    mailspool.redis.start()
+
+
+@contextmanager
+def hanging(mailspool: MailspoolUnderTest) -> Iterator[None]:
+    mailspool.redis.daemon.signal(signal.SIGSTOP)
+    yield
+    mailspool.redis.daemon.signal(signal.SIGCONT)
+
+
+@contextmanager
+def unable_to_write(mailspool: MailspoolUnderTest) -> Iterator[None]:
+    """MISCONF: its file can't be saved, so it takes no writes, though it answers."""
+    in_the_way = mailspool.home / "redis" / "dump.rdb"
+    in_the_way.mkdir()
+    with mailspool.redis.client() as client:
+        client.config_set("save", "3600 1000000")
+        client.bgsave()
+        wait_until(lambda: client.info("persistence")["rdb_last_bgsave_status"] == "err", "saving fails", 10)
+        with pytest.raises(RedisError, match="MISCONF"):
+            client.set("a", "b")
+        yield
+        client.config_set("save", "")
+    in_the_way.rmdir()
+
+
+@pytest.mark.parametrize(
+    "outage", [killed, unable_to_write, pytest.param(hanging, marks=pytest.mark.long)], ids=lambda each: each.__name__
+)
+def test_no_process_ends_while_redis_is_away(
+    install: Install, sink: CountingSink, outage: Callable[[MailspoolUnderTest], AbstractContextManager[None]]
+) -> None:
+    mailspool = install()
+    mailspool.start()
+    pids = [daemon.pid for daemon in mailspool.daemons]
+    wait_until(lambda: _waiting_workers(mailspool) == 2, "both workers wait for a job", 20)
+    with outage(mailspool):
+        for worker, words in ((mailspool.workers[0], "delivered without it"), (mailspool.maintenance, "waits for it")):
+            wait_until(lambda: words in worker.log_tail(100_000), f"{worker.name} has noticed", _NOTICED_SECONDS)  # noqa: B023
+        mailspool.send(SENDER, LOCAL[0], a_message(to=LOCAL[0]))
+        mailspool.wait_until_empty()
+        assert [daemon.pid for daemon in mailspool.daemons if daemon.alive] == pids, mailspool.log_tails()
+
+    wait_until(lambda: _waiting_workers(mailspool) == 2, "both workers wait for a job", 20)
+    wait_until(lambda: _everyone_lives(mailspool), "all have told that they live", 20)
+    mailspool.run(
+        "from spool import doorbell\n"
+        "doorbell.maintenance_queue().enqueue('spool.tasks.sweep', job_id='proof', result_ttl=60)"
+    )
+    with mailspool.redis.client() as client:
+        wait_until(lambda: client.hget("rq:job:proof", "status") == b"finished", "a job is worked off", 20)
+    assert [daemon.pid for daemon in mailspool.daemons if daemon.alive] == pids, mailspool.log_tails()
+    for daemon in mailspool.daemons:
+        assert len(_about_the_outage(daemon)) <= _MOST_LINES, daemon.log_tail(20_000)
+    assert set(mailspool.stop().values()) == {0}
+
+
+@pytest.mark.parametrize("part", ["workers", "maintenance"])
+def test_a_worker_starts_without_redis(install: Install, sink: CountingSink, part: str) -> None:
+    mailspool = install()
+    worker = mailspool.maintenance if part == "maintenance" else mailspool.workers[0]
+    worker.start(lambda: "can't start yet" in worker.log_tail())
+    mailspool.redis.start()
+    wait_until(lambda: _waiting_workers(mailspool) == 1, "it waits for a job", 30)
+    assert worker.stop() == 0
+
+
+@pytest.mark.postgresql
+def test_no_process_ends_while_postgresql_is_away(
+    install: Install, sink: CountingSink, durable_postgres: PostgresServer
+) -> None:
+    mailspool = install(web=True, env={"MAILSPOOL_METRICS_TOKEN": "s3cret"})
+    mailspool.start()
+    pids = [daemon.pid for daemon in mailspool.daemons]
+    durable_postgres.kill()
+    try:
+        with pytest.raises(smtplib.SMTPException, match="451"):
+            mailspool.send(SENDER, LOCAL[0], a_message(to=LOCAL[0]))
+        for _ in range(3):
+            assert _get(mailspool, "/metrics")[0] == 200
+            assert 'mailspool_up{part="database"} 0.0' in _get(mailspool, "/metrics")[1]
+            status, page = _get(mailspool, "/admin/", forwarded=True)
+            assert (status, "The database is away" in page) == (503, True)
+        assert _get(mailspool, "/metrics", forwarded=True)[0] in (403, 503)
+        mailspool.run("from spool import doorbell\ndoorbell.ring()")
+        for daemon in (*mailspool.workers, mailspool.scheduler, *mailspool.listeners):
+            wait_until(lambda: _about_the_outage(daemon), f"{daemon.name} has noticed", 30)  # noqa: B023
+        assert [daemon.pid for daemon in mailspool.daemons if daemon.alive] == pids, mailspool.log_tails()
+    finally:
+        durable_postgres.start()
+    wait_until(lambda: _is_taken(mailspool), "mail is taken again", 20)
+    mailspool.wait_until_empty()
+    wait_until(lambda: _get(mailspool, "/admin/login/")[0] == 200, "the console is back", 20)
+    assert [daemon.pid for daemon in mailspool.daemons if daemon.alive] == pids, mailspool.log_tails()
+    for daemon in mailspool.daemons:
+        assert len(_about_the_outage(daemon)) <= _MOST_LINES, daemon.log_tail(20_000)
+        assert "Traceback" not in daemon.log_tail(100_000), daemon.log_tail(20_000)
+    assert set(mailspool.stop().values()) == {0}
+
+
+def _waiting_workers(mailspool: MailspoolUnderTest) -> int:
+    """How many RQ knows, and wait for a job."""
+    with mailspool.redis.client() as client:
+        return sum(client.hget(key, "state") == b"idle" for key in client.smembers("rq:workers"))
+
+
+def _everyone_lives(mailspool: MailspoolUnderTest) -> bool:
+    """Whether every kind of program has told so in the last seconds."""
+    kinds = ("smtpd", "worker:mail", "worker:maintenance", "scheduler")
+    with mailspool.redis.client() as client:
+        return all(
+            any(client.ttl(key) > ALIVE_SECONDS - 12 for key in client.keys(f"mailspool:{kind}:*")) for kind in kinds
+        )
+
+
+def _about_the_outage(daemon: Daemon) -> list[str]:
+    words = ("Redis", "Timeout", "MISCONF", "database", "connection", "server closed")
+    return [line for line in daemon.log_tail(100_000).splitlines() if any(word in line for word in words)]
+
+
+def _is_taken(mailspool: MailspoolUnderTest) -> bool:
+    try:
+        mailspool.send(SENDER, LOCAL[0], a_message(to=LOCAL[0]))
+    except (OSError, smtplib.SMTPException):
+        return False
+    return True
+
+
+def _get(mailspool: MailspoolUnderTest, path: str, *, forwarded: bool = False) -> tuple[int, str]:
+    """Status and text of a page, asked for by a program on this machine or through a proxy."""
+    headers = {"X-Forwarded-For": "192.0.2.1"} if forwarded else {}
+    with closing(http.client.HTTPConnection("127.0.0.1", mailspool.web_port, timeout=30)) as connection:
+        connection.request("GET", path, headers=headers)
+        answer = connection.getresponse()
+        return answer.status, answer.read().decode()
