@@ -1,11 +1,15 @@
-"""Every change of the directory's data raises its version, so that no process goes on with what it remembers."""
+"""Every change of the directory's data raises its version, so that no process goes on with what it remembers.
+
+The first administrator's password is forgotten once it was used or changed.
+"""
 
 from typing import Any
 
 from django.contrib.auth.signals import user_logged_in
 from django.db.models.signals import post_delete, post_save
+from django.http import HttpRequest
 
-from accounts import directory
+from accounts import directory, first_password
 from accounts.models import Alias, AliasTarget, Domain, ListMember, MailingList, User
 
 
@@ -14,6 +18,9 @@ def connect() -> None:
     from accounts.connections.logging_in import web_login
 
     user_logged_in.connect(web_login, dispatch_uid="web-login")
+    user_logged_in.connect(_logged_in, dispatch_uid="first-password-used")
+    post_save.connect(_password_saved, sender=User, dispatch_uid="first-password-changed")
+    post_delete.connect(_user_deleted, sender=User, dispatch_uid="first-password-of-nobody")
     for model in (Domain, User, Alias, AliasTarget, MailingList, ListMember):
         post_save.connect(_changed, sender=model, dispatch_uid=f"directory-save-{model.__name__}")
         post_delete.connect(_changed, sender=model, dispatch_uid=f"directory-delete-{model.__name__}")
@@ -23,3 +30,19 @@ def _changed(sender: type, update_fields: frozenset[str] | None = None, **kwargs
     # A login only writes its time.
     if update_fields is None or set(update_fields) != {"last_login"}:
         directory.changed()
+
+
+def _logged_in(sender: type, user: User, request: HttpRequest | None = None, **kwargs: Any) -> None:
+    # Who takes their place has not seen their password.
+    if not getattr(request, "is_impersonating", False):
+        first_password.used(user)
+
+
+def _password_saved(sender: type, instance: User, **kwargs: Any) -> None:
+    # Django keeps what set_password() was given until the row is saved.
+    if (password := getattr(instance, "_password", None)) is not None:
+        first_password.changed(instance, password)
+
+
+def _user_deleted(sender: type, instance: User, **kwargs: Any) -> None:
+    first_password.used(instance)

@@ -26,10 +26,11 @@ DATABASE_PATIENCE_SECONDS = 300.0
 REDIS_PATIENCE_SECONDS = 20.0
 
 
-def prepare(patience_seconds: float = DATABASE_PATIENCE_SECONDS) -> None:
+def prepare(patience_seconds: float = DATABASE_PATIENCE_SECONDS, *, show_password: bool = False) -> None:
     """Check the settings, bring the database up to date, make the first administrator, and wait for Redis.
 
-    The programs are started with --skip-checks. Raises CannotStart.
+    The administrator's password is shown on a terminal, and elsewhere with `show_password`. The programs are started
+    with --skip-checks. Raises CannotStart.
     """
     try:
         # Its "no issues" is no news; issues go to stderr.
@@ -39,7 +40,7 @@ def prepare(patience_seconds: float = DATABASE_PATIENCE_SECONDS) -> None:
             call_command("migrate", verbosity=0, interactive=False)
         if fault := schema.examine().fault:
             raise CannotStart(fault)
-        call_command("firstadmin")
+        call_command("firstadmin", show_password=show_password)
     except SystemCheckError as error:
         raise CannotStart(str(error)) from error
     except OperationalError as error:
@@ -60,10 +61,13 @@ def main(arguments: list[str]) -> int:
         "--patience", type=float, default=DATABASE_PATIENCE_SECONDS, metavar="SECONDS",
         help="how long to wait for a database that does not answer (%(default)g)",
     )  # fmt: skip
+    parser.add_argument(
+        "--show-password", action="store_true", help="print the first administrator's password, also into a log"
+    )
     options = parser.parse_args(arguments)
     django.setup()
     try:
-        prepare(options.patience)
+        prepare(options.patience, show_password=options.show_password)
     except CannotStart as error:
         print(error, file=sys.stderr)
         return 1

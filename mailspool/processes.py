@@ -145,9 +145,11 @@ async def _kill_when(hurry: asyncio.Event, *supervisors: Supervisor) -> None:
 
 async def _prepare(folder: Path, environment: dict[str, str], stopping: asyncio.Event) -> str | None:
     """Run mailspool.prepare; returns what it printed, or None when it failed or a signal came first."""
+    # Who sits at our terminal sees the password; a log of ours would keep it.
+    showing = ["--show-password"] if sys.stdout.isatty() else []
     process = await asyncio.create_subprocess_exec(
         "setpriv", "--pdeathsig", "TERM", "--", sys.executable, "-m", "mailspool.prepare",
-        "--patience", str(DATABASE_PATIENCE_SECONDS),
+        "--patience", str(DATABASE_PATIENCE_SECONDS), *showing,
         cwd=folder, env=environment, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE,
         start_new_session=True,
     )  # fmt: skip

@@ -90,7 +90,9 @@ ADMIN_EMAIL = Variable(
     "login of the first administrator, made when there is none",
 )  # fmt: skip
 ADMIN_PASSWORD = Variable(
-    "MAILSPOOL_ADMIN_PASSWORD", kinds.text, "", "made and printed once", "its password", secret=True
+    "MAILSPOOL_ADMIN_PASSWORD", kinds.text, "", "made up",
+    "its password; a made-up one is shown on a terminal, or stands in `keys/first-password` until the first login",
+    secret=True,
 )  # fmt: skip
 SECRET_KEY = Variable(
     "MAILSPOOL_SECRET_KEY", kinds.text, "", "made once, in the home",

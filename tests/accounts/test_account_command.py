@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import json
+import stat
+from collections.abc import Iterator
 
 import pytest
+from django.conf import LazySettings
+from django.test import Client
+from django.urls import reverse
+from django.utils import timezone
 
-from accounts import actions
+from accounts import actions, first_password
 from accounts.models import Alias, Domain, MailingList, Role, Status, User, UserDefaults
 from tests.support.commands import Manage, manage_with
 from tests.support.forms import UNLIMITED
@@ -309,10 +315,8 @@ def test_what_is_not_understood_ends_with_2(manage: Manage, ann: User, arguments
 
 
 class TestFirstAdministrator:
-    def test_it_is_made_once_and_its_password_shown_once(self, manage: Manage, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.delenv("MAILSPOOL_ADMIN_EMAIL", raising=False)
-        monkeypatch.delenv("MAILSPOOL_ADMIN_PASSWORD", raising=False)
-        made = manage("firstadmin", "--json")
+    def test_it_is_made_once_and_its_password_shown_once(self, manage: Manage) -> None:
+        made = manage("firstadmin", "--json", "--show-password")
         user = User.objects.get()
         assert made.status == 0
         assert made.json["email"] == user.email == "admin@localhost"
@@ -323,10 +327,9 @@ class TestFirstAdministrator:
         assert User.objects.count() == 1
 
     def test_the_environment_may_name_it_and_then_no_password_is_shown(
-        self, manage: Manage, monkeypatch: pytest.MonkeyPatch
+        self, manage: Manage, settings: LazySettings
     ) -> None:
-        monkeypatch.setenv("MAILSPOOL_ADMIN_EMAIL", "Root@Example.org")
-        monkeypatch.setenv("MAILSPOOL_ADMIN_PASSWORD", PASSWORD)
+        settings.MAILSPOOL_ADMIN_EMAIL, settings.MAILSPOOL_ADMIN_PASSWORD = "Root@Example.org", PASSWORD
         made = manage("firstadmin")
         assert User.objects.get().email == "root@example.org"
         assert PASSWORD not in made.out
@@ -336,11 +339,60 @@ class TestFirstAdministrator:
         [("root", PASSWORD, "MAILSPOOL_ADMIN_EMAIL"), ("root@localhost", "short", "MAILSPOOL_ADMIN_PASSWORD")],
     )
     def test_a_wrong_environment_is_refused_with_its_name(
-        self, manage: Manage, monkeypatch: pytest.MonkeyPatch, email: str, password: str, sentence: str
+        self, manage: Manage, settings: LazySettings, email: str, password: str, sentence: str
     ) -> None:
-        monkeypatch.setenv("MAILSPOOL_ADMIN_EMAIL", email)
-        monkeypatch.setenv("MAILSPOOL_ADMIN_PASSWORD", password)
+        settings.MAILSPOOL_ADMIN_EMAIL, settings.MAILSPOOL_ADMIN_PASSWORD = email, password
         refused = manage("firstadmin")
         assert refused.status == 1
         assert sentence in refused.err
         assert not User.objects.exists()
+
+
+class TestFirstPassword:
+    @pytest.fixture(autouse=True)
+    def no_file(self) -> Iterator[None]:
+        first_password.forget()
+        yield
+        first_password.forget()
+
+    @pytest.fixture
+    def made(self, manage: Manage) -> User:
+        done = manage("firstadmin")
+        email, self.password = first_password.path().read_text().split()
+        assert self.password not in done.out
+        assert str(first_password.path()) in done.out
+        return User.objects.get(email=email)
+
+    def test_it_stands_in_a_file_for_its_owner_where_no_terminal_shows_it(self, made: User) -> None:
+        assert made.check_password(self.password)
+        assert stat.S_IMODE(first_password.path().stat().st_mode) == 0o600
+
+    def test_it_is_gone_after_the_first_login(self, made: User, client: Client) -> None:
+        wrong = {"username": made.email, "password": "not-the-password"}
+        client.post(reverse("admin:login"), wrong)
+        assert first_password.path().exists()
+        client.post(reverse("admin:login"), {**wrong, "password": self.password})
+        assert "_auth_user_id" in client.session
+        assert not first_password.path().exists()
+
+    def test_it_is_gone_when_another_password_is_given(self, manage: Manage, made: User) -> None:
+        assert manage("account", "user", "set", made.email, "--name", "First").status == 0
+        assert first_password.path().exists()
+        assert manage("account", "user", "password", made.email, "--password", PASSWORD).status == 0
+        assert not first_password.path().exists()
+
+    def test_it_is_gone_with_its_user(self, made: User) -> None:
+        made.delete()
+        assert not first_password.path().exists()
+
+    def test_a_later_start_removes_what_was_used_on_another_machine(self, manage: Manage, made: User) -> None:
+        manage("firstadmin")
+        assert first_password.path().exists()
+        User.objects.update(last_login=timezone.now())
+        manage("firstadmin")
+        assert not first_password.path().exists()
+
+    def test_no_file_is_left_when_no_administrator_is_made(self, manage: Manage, settings: LazySettings) -> None:
+        settings.MAILSPOOL_ADMIN_EMAIL = "root"
+        assert manage("firstadmin").status == 1
+        assert not first_password.path().exists()

@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import json
 import os
+import pty
 import re
+import select
 import signal
 import smtplib
 import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -105,7 +108,8 @@ def test_the_ready_block_says_where_everything_is(running: Running) -> None:
     assert f"http://127.0.0.1:{running.web}/admin/" in text
     assert f"127.0.0.1:{running.smtp}" in text
     assert str(running.home) in text
-    assert "admin@localhost" in text
+    assert f"First administrator: admin@localhost  password: in {running.home}/keys/first-password" in text
+    assert (running.home / "keys" / "first-password").read_text().split()[1] not in text
 
 
 def test_it_is_ready_when_it_says_so(running: Running) -> None:
@@ -245,3 +249,33 @@ def test_nobody_else_can_read_what_any_program_writes(running: Running) -> None:
 
     assert len(masks) > 6
     assert {mask.group(1) for mask in masks.values() if mask} == {"0077"}
+
+
+def test_a_terminal_shows_the_first_administrator_s_password_once(tmp_path: Path) -> None:
+    instance = Running(tmp_path)
+    terminal, ours = pty.openpty()
+    process = subprocess.Popen(
+        instance.daemon.command, cwd=PROJECT, env=instance.env, stdout=ours, stderr=ours, start_new_session=True
+    )
+    os.close(ours)
+    shown = ""
+    try:
+        while not re.search(r"admin@localhost  password: \S+\r\n", shown):
+            assert select.select([terminal], [], [], READY_SECONDS)[0], shown
+            shown += os.read(terminal, 4096).decode(errors="replace")
+    finally:
+        process.terminate()
+        reader = threading.Thread(target=_read_all, args=(terminal,))
+        reader.start()
+        process.wait(60)
+        reader.join(10)
+    assert not (instance.home / "keys" / "first-password").exists()
+
+
+def _read_all(terminal: int) -> None:
+    """Until the last of those that write to it has ended, which on Linux is an error."""
+    try:
+        while os.read(terminal, 4096):
+            pass
+    except OSError:
+        os.close(terminal)
