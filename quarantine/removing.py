@@ -19,6 +19,7 @@ from spool import kept, statements, store, trash
 from spool.actions import folders
 from spool.actions.moving import LEFT_BEHIND, write_pair
 from spool.actions.verb import Refused
+from spool.events.actions import by_itself
 from spool.models.settings import current
 
 log = logging.getLogger(__name__)
@@ -110,13 +111,15 @@ def remove_expired(now: datetime) -> int:
     count = 0
     for which in (over, undone_no_more):
         while ids := list(Item.objects.filter(which).order_by().values_list("id", flat=True)[:CHUNK]):
-            count += remove(ids)
+            count += remove(ids, "its time in quarantine is over")
     return count
 
 
-def remove(ids: Sequence[int]) -> int:
+def remove(ids: Sequence[int], why: str = "") -> int:
     """Remove items for good: rows first, then files; how many. What was moved to a folder stays there."""
     with statements.write_transaction():
+        names = Item.objects.filter(id__in=list(ids)).exclude(state__in=(ItemState.MOVING, ItemState.MOVED))
+        by_itself("removed", list(names.order_by().values_list("file_name", flat=True)), why)
         paths, count = remove_rows(ids)
     for path in paths:
         kept.remove(path)

@@ -22,6 +22,8 @@ from spool import packing, statements, store, trash
 from spool.actions import audit
 from spool.actions.actor import Actor
 from spool.actions.verb import Tally
+from spool.events import decisions, mail_log
+from spool.events.actions import by_itself
 from spool.headers import storable
 from spool.models.entry import Status
 from spool.models.recipient import Outcome
@@ -65,8 +67,9 @@ def take(owner: str, caught: Sequence[Caught], now: datetime, days: int) -> set[
             )
             statements.execute(f"DELETE FROM spool_recipient WHERE entry_id {clause}", parameters)
             statements.execute(f"DELETE FROM spool_entry WHERE id {clause}", parameters)
+    mail_log.write_all(decisions.quarantined(ours[one.entry_id], one.kind.value, one.why, one.score) for one in taken)
     put_files_away([one.entry_id for one in taken])
-    return ours
+    return set(ours)
 
 
 def delete(owner: str, caught: Sequence[Caught], now: datetime) -> int:
@@ -79,6 +82,7 @@ def delete(owner: str, caught: Sequence[Caught], now: datetime) -> int:
             if one.entry_id in ours:
                 reply = f"Deleted as spam: {storable(one.why, 255)}"
                 taken += trash.take([one.entry_id], event.id, now, reply, TrashState.TRASHED)
+                by_itself("deleted", [ours[one.entry_id]], one.why)
     audit.end(event, Tally(len(taken)), "deleted")
     return len(taken)
 
@@ -131,16 +135,17 @@ def bring_back(item: Item) -> bool:
     return trash.rename(item.in_quarantine, item.in_spool)
 
 
-def _held_by(owner: str, entry_ids: Sequence[int]) -> set[int]:
+def _held_by(owner: str, entry_ids: Sequence[int]) -> dict[int, str]:
+    """Those of the entries that are the owner's, with their file names."""
     if not entry_ids:
-        return set()
+        return {}
     clause, parameters = statements.id_list(entry_ids)
     rows = statements.execute(
-        f"SELECT id FROM spool_entry WHERE id {clause} AND leased_by = %s ORDER BY id"
+        f"SELECT id, file_name FROM spool_entry WHERE id {clause} AND leased_by = %s ORDER BY id"
         + ("" if statements.on_sqlite() else " FOR UPDATE"),
         [*parameters, owner],
     ).fetchall()
-    return {row[0] for row in rows}
+    return dict(rows)
 
 
 def _pack(one: Caught, now: datetime, days: int) -> None:

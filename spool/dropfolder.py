@@ -25,6 +25,7 @@ from django.db import close_old_connections
 
 from spool import intake, kept, store, whereabouts
 from spool.dropped import Dropped, Unreadable, read_message
+from spool.events import mail_log
 from spool.headers import storable
 from spool.models.settings import current
 
@@ -217,11 +218,13 @@ def _reject(path: Path, name: str, reason: str) -> None:
     """Set a file aside with its reason beside it."""
     target = _free(name)
     path.rename(target)
+    mail_log.write("refused", origin="drop", file=_shown(name), why=reason)
     _explain(target, f"{_shown(name)} was not taken into the spool: {reason}")
 
 
 def _note(name: str, reason: str) -> None:
     """Leave a reason without a file."""
+    mail_log.write("refused", origin="drop", file=_shown(name), why=reason)
     _explain(_free(name), f"{_shown(name)}: {reason}")
 
 

@@ -13,6 +13,7 @@ from django.db.models import F
 
 from spool import statements, trash
 from spool.envelope import DeliveryReport, RecipientResult
+from spool.events import mail_log, results
 from spool.headers import storable
 from spool.holders import holders
 from spool.journal import LONGEST_REPLY, attempt_rows, insert_traces, trace_rows
@@ -39,6 +40,7 @@ def record(reports: Sequence[DeliveryReport], now: datetime) -> list[Path]:
         if entry.id in there:
             new = [result for result in report.results if result.outcome is Outcome.DELIVERED and _settle(result)]
             traces += trace_rows(entry, new, now)
+            mail_log.after_commit(list(results.attempts_of(entry, new, report.attempts, now)))
             # By this the holder sees that somebody else has settled recipients.
             Entry.objects.filter(pk=entry.id).update(recipients_done=F("recipients_done") + len(new))
     if attempts:

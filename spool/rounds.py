@@ -20,6 +20,8 @@ from django.utils import timezone
 from spool import completion, late, leases, statements, store
 from spool.delivery.routes import RoutingTable, cached_table
 from spool.envelope import DeliveryReport, LeasedEntry
+from spool.events import decisions, mail_log
+from spool.events.mail_log import Event
 from spool.headers import storable
 from spool.journal import LONGEST_REPLY
 from spool.models.entry import Status
@@ -223,31 +225,38 @@ class Rounds:
     def _set_aside(self, failed: Sequence[Failure]) -> None:
         """Poison: back off, and after a few failures hold the entry with its traceback. It never stops the others."""
         now = timezone.now()
+        events: list[Event] = []
         with statements.write_transaction():
             for failure in failed:
                 entry = failure.entry
                 count = entry.failures + 1
                 held = count >= MOST_FAILURES
-                due = None if held else statements.db_time(now + FIRST_FAILURE_PAUSE * 2 ** (count - 1))
-                statements.execute(
+                next_try = None if held else now + FIRST_FAILURE_PAUSE * 2 ** (count - 1)
+                due = statements.db_time(next_try)
+                why = failure.traceback.strip().rpartition("\n")[2]
+                set_aside = statements.execute(
                     "UPDATE spool_entry SET failures = %s, traceback = %s, status = 'waiting', next_attempt = %s,"
                     " due_at = %s, leased_by = '', hold = %s, hold_reason = %s, last_error = %s"
-                    " WHERE id = %s AND leased_by = %s",
+                    " WHERE id = %s AND leased_by = %s RETURNING id",
                     (
                         count, failure.traceback[-20_000:].replace("\x00", ""), due, due, held,
                         f"Set aside after {count} errors; see its traceback." if held else "",
-                        failure.traceback.strip().rpartition("\n")[2][:500].replace("\x00", ""), entry.id, self._owner,
+                        why[:500].replace("\x00", ""), entry.id, self._owner,
                     ),
                 )  # fmt: skip
+                events += [decisions.failed(entry, count, why, next_try) for _ in set_aside.fetchall()]
+        mail_log.write_all(events)
 
     def _rest(self, resting: Sequence[tuple[LeasedEntry, WaitUntil]]) -> None:
+        rested: list[tuple[LeasedEntry, WaitUntil]] = []
         with statements.write_transaction():
             for entry, verdict in resting:
                 due = statements.db_time(verdict.due)
-                statements.execute(
+                updated = statements.execute(
                     "UPDATE spool_entry SET status = %s, next_attempt = %s, leased_by = '',"
                     " due_at = CASE WHEN hold THEN NULL ELSE %s END,"
-                    " last_error = CASE WHEN %s THEN last_error ELSE %s END WHERE id = %s AND leased_by = %s",
+                    " last_error = CASE WHEN %s THEN last_error ELSE %s END"
+                    " WHERE id = %s AND leased_by = %s RETURNING id",
                     (
                         verdict.status.value,
                         due,
@@ -258,3 +267,6 @@ class Rounds:
                         self._owner,
                     ),
                 )
+                rested += [(entry, verdict) for _ in updated.fetchall()]
+        if mail_log.is_on():
+            mail_log.write_all(decisions.resting(rested))

@@ -19,6 +19,7 @@ from typing import Any, Protocol
 
 from spool import incoming, kept, statements, store
 from spool.envelope import DeliveryReport
+from spool.events.actions import MOST_LINES, by_itself
 from spool.headers import storable
 from spool.journal import LONGEST_REPLY, insert_traces, trace_rows
 from spool.models.entry import Entry
@@ -26,6 +27,7 @@ from spool.models.recipient import Outcome, Recipient
 from spool.models.trashed import Trashed, TrashState
 
 CHUNK = 500
+_PAST_UNDOING = "its deletion can't be undone any more"
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +170,9 @@ def purge(now: datetime, days: int) -> int:
     old = Trashed.objects.filter(at__lt=now - timedelta(days=days)).exclude(state=TrashState.MOVING)
     purged = 0
     while ids := list(old.order_by("at").values_list("id", flat=True)[:CHUNK]):
-        purged += len(forget(ids))
+        removed = forget(ids)
+        by_itself("removed", [item.file_name for item in removed[: max(0, MOST_LINES - purged)]], _PAST_UNDOING)
+        purged += len(removed)
     return purged
 
 

@@ -21,6 +21,8 @@ from accounts.models.limits import MB
 from spool import doorbell, statements
 from spool.actions import Actor, NotAllowed, audit
 from spool.actions.verb import Tally
+from spool.events.actions import MOST_LINES, done_by
+from spool.models.entry import Entry
 from throttling import bounces, events, ledger, limits, notices, releasing, windows
 from throttling.models import HeldEntry
 from throttling.subjects import Subject, SubjectKind
@@ -104,6 +106,8 @@ def release(actor: Actor, subject: Subject, *, dry_run: bool = False) -> Release
     now = timezone.now()
     event = audit.begin(actor, "throttle release", str(subject), matched=released.messages)
     with statements.write_transaction():
+        names = Entry.objects.filter(id__in=waiting.values("entry_id")).values_list("file_name", flat=True)
+        done_by(event, "released", list(names[:MOST_LINES]))
         count = releasing.let_go(subject, now)
         ended = lasting.update(ended=now, until=now, ended_by=actor.name[:254])
         if not ended:

@@ -16,6 +16,7 @@ from spool import doorbell, kept, statements
 from spool.actions import folders, restoring
 from spool.actions.verb import Context, Progress, Refused, Tally, Verb
 from spool.actions.verbs import VERBS
+from spool.events.actions import changed, named
 from spool.headers import storable
 from spool.models.settings import current
 
@@ -46,7 +47,9 @@ class Resend(Verb):
         with statements.write_transaction():
             if parameters["trust"]:
                 _trust(ids, context.actor)
+            names = _names(ids)
             resent, lost = taking.resend(ids, context.now)
+            named(context, "resent", [names[number] for number in resent])
             progress(_tally(len(resent), lost, len(ids), problem), ids[-1])
         doorbell.ring()
 
@@ -70,7 +73,9 @@ class Rescan(Verb):
 
         found = rescan(list(Item.objects.filter(id__in=ids, state=ItemState.HELD).order_by("id")))
         with statements.write_transaction():
+            names = _names(ids)
             resent, _ = taking.resend([one.item_id for one in found if one.passes], context.now)
+            named(context, "resent", [names[number] for number in resent], why="nothing is found any more")
             for one in found:
                 if not one.passes and one.why:
                     Item.objects.filter(id=one.item_id, state=ItemState.HELD).update(
@@ -108,6 +113,8 @@ class Delete(Verb):
         problem = learning.report(ids, Lesson.SPAM) if parameters.get("learn") else ""
         with statements.write_transaction():
             done = removing.delete(ids, context.event_id, context.now)
+            gone = Item.objects.filter(id__in=ids, state=ItemState.DELETED, event=context.event_id)
+            changed(context, "deleted", gone)
             progress(_tally(done, 0, len(ids), problem), ids[-1])
 
 
@@ -140,6 +147,7 @@ class Move(Verb):
         if failed:
             removing.put_back(failed, context.now)
         with statements.write_transaction():
+            changed(context, "moved", Item.objects.filter(id__in=moved), folder=str(folder))
             progress(Tally(len(moved), 0, len(failed), problem), ids[-1])
 
 
@@ -154,10 +162,15 @@ class Purge(Verb):
 
     def work(self, ids: Sequence[int], parameters: Mapping[str, Any], context: Context, progress: Progress) -> None:
         with statements.write_transaction():
+            changed(context, "removed", Item.objects.filter(id__in=ids).exclude(state=ItemState.MOVING))
             paths, done = removing.remove_rows(ids)
             progress(_tally(done, 0, len(ids)), ids[-1])
         for path in paths:
             kept.remove(path)
+
+
+def _names(ids: Sequence[int]) -> dict[int, str]:
+    return dict(Item.objects.filter(id__in=list(ids)).values_list("id", "file_name"))
 
 
 def _trust(ids: Sequence[int], actor: str) -> None:

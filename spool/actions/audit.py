@@ -10,6 +10,7 @@ from accounts.actor import Actor as AccountsActor
 from accounts.models import AccountEvent
 from spool.actions.actor import Actor
 from spool.actions.verb import Tally
+from spool.events import actions
 from spool.models.audit import AuditEvent
 
 
@@ -31,6 +32,7 @@ def end(event: AuditEvent, tally: Tally, past: str, state: str = "") -> str:
     event.done, event.skipped = tally.done, tally.busy + tally.skipped
     event.matched = max(event.matched, tally.done + tally.busy + tally.skipped)
     event.save(update_fields=["outcome", "done", "skipped", "matched"])
+    actions.ended(event)
     return event.outcome
 
 

@@ -110,7 +110,7 @@ def _chunks(job: BulkJob, owner: str, progress: Callable[[BulkJob], None] | None
     with statements.many_transactions() if apart else nullcontext(lambda: None) as afterwards:
         for ids in here.pieces(verb.chunks(job)):
             started = time.monotonic()
-            context = Context(job.actor, job.event_id, job.id, timezone.now())
+            context = Context(job.actor, job.event_id, job.id, timezone.now(), job.done)
             verb.work(ids, job.parameters, context, lambda tally, last: _advance(job, owner, tally, last))
             working = time.monotonic() - started
             afterwards()

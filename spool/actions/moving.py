@@ -18,6 +18,7 @@ from typing import Any
 from spool import kept, statements, store, trash
 from spool.actions import folders
 from spool.actions.verb import Context, Progress, Refused, Tally, Verb, claim
+from spool.events.actions import changed
 from spool.models.settings import current
 from spool.models.trashed import Trashed, TrashState
 from spool.packing import Packed
@@ -61,6 +62,7 @@ class Move(Verb):
         if failed:
             trash.restore(failed, context.now)
         with statements.write_transaction():
+            changed(context, "moved", Trashed.objects.filter(id__in=moved), folder=str(folder))
             progress(Tally(len(moved), 0, len(failed), problem), ids[-1])
 
 

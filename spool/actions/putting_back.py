@@ -16,6 +16,7 @@ from spool.actions.verb import Refused, Tally
 from spool.addressing import RefusedRecipient, accept
 from spool.dsn.xtext import parse_envid, parse_notify, parse_orcpt, parse_ret
 from spool.envelope import Envelope, EnvelopeRecipient, Submission
+from spool.events import mail_log
 from spool.headers import storable
 from spool.models.entry import Entry, Origin, Priority
 from spool.models.settings import current
@@ -44,6 +45,7 @@ def put_back(folder: str, actor: Actor, names: Sequence[str] = ()) -> Tally:
             try:
                 _one(here, stem)
                 tally += Tally(1)
+                mail_log.write("restored", stem, by=actor.name, action=event.pk, folder=str(path))
             except (Refused, RefusedRecipient, intake.IntakeError, OSError) as error:
                 reason = getattr(error, "reply", "") or str(error)
                 tally += Tally(0, 0, 1, f"{stem}: {reason}")

@@ -6,14 +6,16 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
+from django.db.models import QuerySet
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 
 from spool import doorbell, statements
 from spool.actions.verb import Context, Progress, Refused, Tally, Verb, claim, update
+from spool.events.actions import by_itself, changed
 from spool.filters import BadFilter, parse_age
 from spool.filters.fields import PRIORITIES
-from spool.models.entry import Priority
+from spool.models.entry import Entry, Priority
 from spool.models.settings import current
 
 LONGEST_REASON = 255
@@ -37,6 +39,7 @@ class Force(Verb):
                 " next_attempt = CASE WHEN hold THEN next_attempt ELSE %s END,"
                 " due_at = CASE WHEN hold THEN NULL ELSE %s END", [now, now],
             )  # fmt: skip
+            changed(context, "forced", _those(claimed.free))
             if claimed.busy:
                 update(ids, "priority = 3", [], " AND priority <> 3")
             progress(Tally(done) + claimed.others, ids[-1])
@@ -59,6 +62,7 @@ class ResetRetries(Verb):
                 claimed.free, "attempts = 0, dns_failures = 0, failures = 0, traceback = '', status = 'delay',"
                 " leased_by = '', next_attempt = %s, due_at = CASE WHEN hold THEN NULL ELSE %s END", [due, due],
             )  # fmt: skip
+            changed(context, "reset", _those(claimed.free))
             progress(Tally(done) + claimed.others, ids[-1])
         doorbell.ring()
 
@@ -82,6 +86,7 @@ class ChangePriority(Verb):
     def work(self, ids: Sequence[int], parameters: Mapping[str, Any], context: Context, progress: Progress) -> None:
         with statements.write_transaction():
             done = update(ids, "priority = %s", [parameters["priority"]])
+            changed(context, "priority", _those(ids), priority=Priority(parameters["priority"]).name.lower())
             gone = len(ids) - done
             progress(Tally(done, 0, gone, "were gone already" if gone else ""), ids[-1])
 
@@ -114,6 +119,7 @@ class Hold(Verb):
                 f" status = {statements.AT_REST}",
                 [True, reason, statements.db_time(until)],
             )  # fmt: skip
+            changed(context, "held", _those(claimed.free), why=reason, until=parameters["until"])
             progress(Tally(done) + claimed.others, ids[-1])
 
 
@@ -127,6 +133,7 @@ class Release(Verb):
 
     def work(self, ids: Sequence[int], parameters: Mapping[str, Any], context: Context, progress: Progress) -> None:
         with statements.write_transaction():
+            changed(context, "released", _those(ids).filter(hold=True))
             done = release(ids, context.now)
             other = len(ids) - done
             progress(Tally(done, 0, other, "were not on hold" if other else ""), ids[-1])
@@ -145,15 +152,19 @@ def release(ids: Sequence[int], now: datetime) -> int:
 
 def release_expired(now: datetime) -> int:
     """End the holds whose time is over; how many. The sweep calls it."""
-    from spool.models.entry import Entry
-
     released = 0
     while ids := list(Entry.objects.filter(hold_until__lte=now).values_list("id", flat=True)[:1000]):
         with statements.write_transaction():
+            names = _those(ids).filter(hold=True).values_list("file_name", flat=True)
+            by_itself("released", list(names), "the time of its hold is over")
             released += release(ids, now)
             # Whatever has an end of hold and is not on hold would be found again for ever.
             update(ids, "hold_until = NULL", [])
     return released
+
+
+def _those(ids: Sequence[int]) -> QuerySet[Entry]:
+    return Entry.objects.filter(id__in=ids)
 
 
 def moment_of(text: str) -> datetime:

@@ -10,7 +10,8 @@ from spool.actions.recipients import parse_recipients
 from spool.actions.verb import Context, Progress, Refused, Tally, Verb, claim, update
 from spool.delivery.routes import BadNextHop, split_host
 from spool.envelope import EnvelopeRecipient, LeasedEntry
-from spool.models.entry import Direction
+from spool.events.actions import changed
+from spool.models.entry import Direction, Entry
 from spool.models.recipient import Kind, Outcome
 from spool.models.settings import current
 
@@ -67,6 +68,8 @@ class Redirect(Verb):
                 update(claimed.free, f"{_DUE_NOW}, direction = %s", [moment, moment, direction])
             else:
                 update(claimed.free, f"{_DUE_NOW}, next_hop = %s", [moment, moment, hop])
+            said = {"to": " ".join(parameters["to"]), "next_hop": parameters["next_hop"]}
+            changed(context, "redirected", Entry.objects.filter(id__in=claimed.free), **said)
             progress(Tally(len(claimed.free)) + claimed.others, ids[-1])
         doorbell.ring()
 

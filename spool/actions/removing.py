@@ -10,9 +10,11 @@ from typing import Any
 from spool import doorbell, intake, leases, statements, store, trash
 from spool.actions.verb import Context, Progress, Tally, Verb, claim
 from spool.envelope import LeasedEntry, RecipientResult, Submission
+from spool.events import mail_log, results
+from spool.events.actions import changed
 from spool.models.recipient import Outcome
 from spool.models.settings import current
-from spool.models.trashed import TrashState
+from spool.models.trashed import Trashed, TrashState
 from spool.notifying import notifications
 
 # RFC 3463 X.7.1: delivery not authorised, message refused. Nothing fits an administrator's decision better.
@@ -58,6 +60,7 @@ class Delete(Verb):
                 claimed = claim(ids, context.now)
                 reply = f"Removed by {context.actor}"
                 taken = trash.take(claimed.free, context.event_id, context.now, reply, TrashState.TRASHED)
+                changed(context, "deleted", Trashed.objects.filter(id__in=taken))
                 unused = notices.insert(set(taken), context)
                 progress(Tally(len(taken)) + claimed.others, ids[-1])
         except BaseException:
@@ -80,6 +83,9 @@ class _Notices:
         if self.stored is None:
             return []
         wanted = [position for position, entry_id in enumerate(self.about) if entry_id in deleted]
+        if mail_log.is_on():
+            made = [(self.stored.submissions[one], self.stored.file_names[one]) for one in wanted]
+            mail_log.after_commit([event for notice in made for event in results.spawned(*notice)])
         return intake.insert_rows(self.stored, context.now, current(), wanted)
 
 

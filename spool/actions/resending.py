@@ -10,6 +10,8 @@ from spool import doorbell, intake, leases, statements, store, whereabouts
 from spool.actions.recipients import parse_recipients
 from spool.actions.verb import Context, Progress, Tally, Verb
 from spool.envelope import Envelope, EnvelopeRecipient, LeasedEntry, Submission
+from spool.events import mail_log
+from spool.events.acceptance import acceptance
 from spool.models.entry import Origin, Priority
 from spool.models.recipient import Kind, Recipient
 from spool.models.settings import current
@@ -57,6 +59,7 @@ class ResendCopy(Verb):
             with statements.write_transaction():
                 if stored is not None:
                     intake.insert_rows(stored, context.now, current())
+                    mail_log.after_commit(list(map(acceptance, stored.submissions, stored.file_names)))
                 progress(tally, last)
         except BaseException:
             if stored is not None:
@@ -85,5 +88,10 @@ def _copy(entry: LeasedEntry, recipients: list[EnvelopeRecipient], context: Cont
         smtputf8=entry.smtputf8, eight_bit=entry.eight_bit, tls=entry.tls, port=entry.port,
     )  # fmt: skip
     return Submission(
-        envelope, entry.read(), subject=entry.subject, message_id=entry.message_id, file_name=_name(entry, context)
+        envelope,
+        entry.read(),
+        subject=entry.subject,
+        message_id=entry.message_id,
+        file_name=_name(entry, context),
+        parent=entry.file_name,
     )

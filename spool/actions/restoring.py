@@ -13,6 +13,7 @@ from django.db.models import F
 from spool import doorbell, trash
 from spool.actions.removing import Delete
 from spool.actions.verb import Context, Progress, Tally, Verb
+from spool.events.actions import named
 from spool.models.audit import AuditEvent
 from spool.models.bulkjob import BulkJob
 from spool.models.trashed import Trashed
@@ -65,6 +66,7 @@ class Undo(Verb):
         def note(restored: trash.Restored) -> None:
             for event_id, count in Counter(item.event_id for item in restored.items).items():
                 AuditEvent.objects.filter(id=event_id).update(undone=F("undone") + count)
+            named(context, "restored", [item.file_name for item in restored.items])
             problem = "were put back already" if restored.gone else ""
             problem = "their files are gone or were changed" if restored.lost else problem
             progress(Tally(len(restored.items), 0, restored.lost + restored.gone, problem), ids[-1])

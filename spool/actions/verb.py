@@ -33,12 +33,13 @@ class Tally:
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """On whose behalf a chunk is worked on, and when."""
+    """On whose behalf a chunk is worked on, and when. `done` is how many the action has changed before."""
 
     actor: str
     event_id: int
     job_id: int
     now: datetime
+    done: int = 0
 
 
 # Called inside the transaction that changes a chunk's entries, once for each such transaction: what it did, and the

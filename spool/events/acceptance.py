@@ -10,7 +10,7 @@ from spool.events.mail_log import Event, id_of
 
 
 def accepted(submissions: Sequence[Submission], file_names: Sequence[str]) -> None:
-    """To be called when their rows are committed."""
+    """Their rows are committed."""
     if mail_log.is_on():
         mail_log.write_all(map(acceptance, submissions, file_names))
 

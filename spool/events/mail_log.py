@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
+
+from django.db import transaction
 
 from spool.events.line import Value, as_text
 
@@ -41,6 +43,12 @@ def write(name: str, queue_id: str = NO_MESSAGE, /, **fields: Value) -> None:
     """Log one event, which has happened already. Never raises, never waits."""
     if log.isEnabledFor(logging.INFO):
         write_all([Event(name, queue_id, **fields)])
+
+
+def after_commit(events: Sequence[Event]) -> None:
+    """Log events when the transaction that the caller is in has been committed; none of them if it is not."""
+    if events:
+        transaction.on_commit(lambda: write_all(events), robust=True)
 
 
 def write_all(events: Iterable[Event]) -> None:

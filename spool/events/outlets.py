@@ -13,7 +13,7 @@ import stat
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from logging.handlers import SysLogHandler, WatchedFileHandler
+from logging.handlers import SysLogHandler
 from pathlib import Path
 from typing import Final
 
@@ -23,6 +23,8 @@ STDERR: Final = 2
 # What a pipe takes in one piece (PIPE_BUF), and what a file gets at once.
 PIPE_BYTES: Final = 4096
 FILE_BYTES: Final = 64 * 1024
+# The group may read it, where the umask lets it: a reader of logs needs not be us.
+_FILE_MODE: Final = 0o640
 SYSTEM_LOG: Final = "/dev/log"
 # The programs that run always: their standard error is the log's. Anybody else's is a person's.
 SERVICES: Final = frozenset({"smtpd", "rqworker", "scheduler"})
@@ -63,30 +65,49 @@ class StandardError(Outlet):
 
 
 class File(Outlet):
-    """A file to whose end many processes write, line by line; after a rotation by renaming, the new one of its name."""
+    """A file to whose end many processes write, line by line; after a rotation by renaming, the new one of its name.
+
+    As logging's WatchedFileHandler, but every write is one of the system's, and none is left to the end of the program.
+    """
 
     def __init__(self, path: str, form: str) -> None:
+        self._path = path
         self._formatter = LineFormatter(form, timed=True)
-        self._watched = WatchedFileHandler(path, delay=True, encoding="utf-8")
+        self._descriptor = -1
+        self._opened: tuple[int, int] | None = None
         # After a disk that was full in the middle of a line.
         self._broken = False
 
     def write(self, records: Sequence[logging.LogRecord]) -> None:
-        watched = self._watched
-        watched.reopenIfNeeded()
-        if watched.stream is None:
-            watched.stream = watched._open()
-            watched._statstream()
-        descriptor = watched.stream.fileno()
+        self._open_anew()
         lines = (self._formatter.format(record).encode("utf-8", "replace") + b"\n" for record in records)
         for piece in _pieces(lines, FILE_BYTES):
-            self._append(descriptor, b"\n" + piece if self._broken else piece)
+            self._append(b"\n" + piece if self._broken else piece)
 
-    def _append(self, descriptor: int, piece: bytes) -> None:
-        done = os.write(descriptor, piece)
-        self._broken = not piece[:done].endswith(b"\n")
+    def _open_anew(self) -> None:
+        """Open the file of that name, unless it is open."""
+        try:
+            there = _identity(Path(self._path).stat())
+        except FileNotFoundError:
+            there = None
+        if there is not None and there == self._opened:
+            return
+        if self._opened is not None:
+            os.close(self._descriptor)
+            self._opened = None
+        self._descriptor = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, _FILE_MODE)
+        self._opened = _identity(os.fstat(self._descriptor))
+
+    def _append(self, piece: bytes) -> None:
+        done = os.write(self._descriptor, piece)
+        if done:
+            self._broken = not piece[:done].endswith(b"\n")
         if done < len(piece):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def _identity(status: os.stat_result) -> tuple[int, int]:
+    return status.st_dev, status.st_ino
 
 
 class Syslog(Outlet):

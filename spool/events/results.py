@@ -9,6 +9,7 @@ from typing import Final
 
 from spool.envelope import AttemptRecord, LeasedEntry, RecipientResult, Submission
 from spool.events.acceptance import acceptance
+from spool.events.decisions import moment
 from spool.events.mail_log import Event, id_of
 from spool.models.recipient import Outcome
 
@@ -37,23 +38,36 @@ def events_of(recorded: Iterable[Recorded], now: datetime) -> Iterator[Event]:
     for one in recorded:
         entry = one.entry
         queue_id = id_of(entry.file_name)
-        by_address = {address: attempt for attempt in one.attempts for address in attempt.recipients}
-        for result in one.final:
-            yield _attempt(queue_id, entry, result, by_address.get(result.recipient.address), now, None)
-        for result in one.waiting:
-            yield _attempt(queue_id, entry, result, by_address.get(result.recipient.address), now, one.due)
+        yield from attempts_of(entry, one.final, one.attempts, now)
+        yield from attempts_of(entry, one.waiting, one.attempts, now, one.due)
         for submission, name in one.spawned:
-            yield acceptance(submission, name)
-            if submission.notice:
-                key = "bounce" if submission.notice == "failed" else "notice"
-                to = submission.envelope.recipients[0].address
-                yield Event("notice", queue_id, kind=submission.notice, to=to, **{key: id_of(name)})
+            yield from spawned(submission, name)
         if one.ended:
             delivered = sum(result.outcome is Outcome.DELIVERED for result in one.final)
             yield Event(
                 "ended", queue_id, nrcpt=entry.recipients_total, delivered=entry.recipients_done + delivered,
                 attempts=entry.attempts + 1, delay=_seconds(entry.created, now),
             )  # fmt: skip
+
+
+def attempts_of(
+    entry: LeasedEntry, results: Iterable[RecipientResult], attempts: Iterable[AttemptRecord], now: datetime,
+    due: datetime | None = None,
+) -> Iterator[Event]:  # fmt: skip
+    """A line for each recipient; `due` is when those that were deferred are tried again."""
+    queue_id = id_of(entry.file_name)
+    by_address = {address: attempt for attempt in attempts for address in attempt.recipients}
+    for result in results:
+        yield _attempt(queue_id, entry, result, by_address.get(result.recipient.address), now, due)
+
+
+def spawned(submission: Submission, name: str) -> Iterator[Event]:
+    """A new message that comes from another one: a notice has a line among those of the other, too."""
+    yield acceptance(submission, name)
+    if submission.notice:
+        which = {"bounce" if submission.notice == "failed" else "notice": id_of(name)}
+        to = submission.envelope.recipients[0].address
+        yield Event("notice", id_of(submission.parent), kind=submission.notice, to=to, **which)
 
 
 def _attempt(
@@ -76,7 +90,7 @@ def _attempt(
         relay=_relay(result, attempt), tls=attempt.tls if attempt is not None else "", dsn=result.status_code,
         delay=waited + inside + connecting + sending,
         delays=f"{waited:.2f}/{inside:.2f}/{connecting:.2f}/{sending:.2f}", reply=result.reply,
-        next=due.isoformat(timespec="seconds") if due is not None else "",
+        next=moment(due) if due is not None else "",
     )  # fmt: skip
 
 

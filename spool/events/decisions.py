@@ -1,0 +1,45 @@
+"""What the mail log says of stages: a message was throttled, held or quarantined, or made a stage fail."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from spool.envelope import LeasedEntry
+from spool.events.line import Value
+from spool.events.mail_log import Event, id_of
+from spool.models.entry import Status
+
+if TYPE_CHECKING:
+    from spool.stages import WaitUntil
+
+
+def resting(resting: Iterable[tuple[LeasedEntry, WaitUntil]]) -> list[Event]:
+    """The lines of entries that wait for something other than their next attempt, or the delay before it."""
+    return [
+        Event(
+            "throttled" if verdict.status == Status.THROTTLED else "held", id_of(entry.file_name),
+            by=verdict.status.value, why=verdict.reason, next=moment(verdict.due),
+        )
+        for entry, verdict in resting
+        if verdict.status != Status.DELIVERY_DELAY
+    ]  # fmt: skip
+
+
+def failed(entry: LeasedEntry, count: int, why: str, due: datetime | None) -> Event:
+    """The program failed on an entry, for the `count`th time; without `due` it is on hold now."""
+    more: Mapping[str, Value] = {"next": moment(due)} if due is not None else {"held": "yes"}
+    return Event("failed", id_of(entry.file_name), failures=count, why=why, **more)
+
+
+def quarantined(file_name: str, kind: str, why: str, score: float | None) -> Event:
+    """`kind` is virus or spam."""
+    return Event(
+        "quarantined", id_of(file_name), kind=kind, score=score if score is not None else "", why=why
+    )  # fmt: skip
+
+
+def moment(at: datetime) -> str:
+    """A time as it stands in lines, to the second."""
+    return at.isoformat(timespec="seconds")
