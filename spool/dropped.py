@@ -16,7 +16,7 @@ from django.conf import settings as django_settings
 from accounts.addresses import InvalidAddress, split_address
 from spool.addressing import RefusedRecipient, accept_many
 from spool.envelope import Envelope, EnvelopeRecipient, Submission
-from spool.headers import header_block
+from spool.message.header import block as header_block
 from spool.models.entry import Origin
 
 _STRIPPED = frozenset({b"bcc", b"resent-bcc", b"x-sender", b"x-receiver", b"return-path"})

@@ -19,9 +19,9 @@ from spool.actions import audit
 from spool.actions.verb import Tally
 from spool.console import message as parts
 from spool.console.message_views import message as spool_message
-from spool.console.mime import Structure, structure_of
 from spool.console.pages import actor_of, is_htmx, page
 from spool.console.preview import POLICY, preview_of
+from spool.message.structure import Structure, structure_of
 
 _GONE = "Message no longer exists"
 _MOST_RECIPIENTS = 200

@@ -8,7 +8,8 @@ from typing import Final
 
 import nh3
 
-from spool.console.mime import Structure, body_of, text_of
+from spool.message.charset import text_of
+from spool.message.structure import Structure, body_of
 
 MOST_BYTES: Final = 128 * 1024
 MOST_PARTS: Final = 20

@@ -226,8 +226,8 @@ def _aligned(domain: str, from_: str, mode: str) -> bool:
 
 def from_domain(examined: Examined) -> str:
     """The one domain of From, lower case; "" when there is none, or more than one (RFC 7489 6.6.1)."""
-    fields = examined.fields.get_all("From") or []
-    domains = {a.rpartition("@")[2].strip().lower() for _, a in getaddresses([str(f) for f in fields]) if "@" in a}
+    fields = [value.decode("utf-8", "replace") for value in examined.fields.all("from")]
+    domains = {a.rpartition("@")[2].strip().lower() for _, a in getaddresses(fields) if "@" in a}
     return domains.pop() if len(domains) == 1 else ""
 
 

@@ -13,7 +13,7 @@ from quarantine.engines.answers import EngineFailed
 from quarantine.engines.examined import Examined
 from quarantine.engines.texts import text_at_once, text_of
 from quarantine.models.check import compile_rule
-from spool.console.mime import readable
+from spool.message.structure import readable
 
 # An expression that backtracks without end is stopped, and counts as no answer.
 SEARCH_SECONDS: Final = 0.5
@@ -42,7 +42,8 @@ def text_rule_at_once(examined: Examined, pattern: str) -> str | None:
 
 
 def _values(examined: Examined, name: str) -> list[str]:
-    return [readable(str(value)) for value in (examined.fields.get_all(name) or [])[:MOST_HEADERS]]
+    values = examined.fields.all(name.lower())[:MOST_HEADERS]
+    return [readable(value.decode("utf-8", "surrogateescape")) for value in values]
 
 
 def _first_at_once(pattern: str, texts: Sequence[str]) -> str | None:

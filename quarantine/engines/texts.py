@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Final
 
 from quarantine.engines.examined import Examined
-from spool.console.mime import body_in, structure_in
-from spool.console.mime import text_of as decoded
+from spool.message.charset import text_of as decoded
+from spool.message.structure import body_in, structure_in
 
 MOST_BYTES: Final = 256 * 1024
 MOST_PARTS: Final = 20

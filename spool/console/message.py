@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from email import policy
-from email.parser import BytesHeaderParser
 from pathlib import Path
 
 from django.db.models import Case, Count, Q, When
 from django.utils import timezone
 
 from spool import store
-from spool.console.mime import Structure, readable, structure_of
 from spool.console.why import Facts, LastTry, Why, why
+from spool.message.header import Header
+from spool.message.structure import Structure, readable, structure_of
 from spool.models import Attempt, Entry, Outcome, Recipient, Trace, TrashedRecipient
 from spool.models.settings import current
 from spool.schedule import RetrySchedule
@@ -104,8 +103,8 @@ def explained(entry: Entry, attempts: list[Attempt], *, file_exists: bool) -> Wh
 
 def headers_of(structure: Structure) -> list[tuple[str, str]]:
     """(name, text) of each header line, unfolded and decoded for reading."""
-    message = BytesHeaderParser(policy=policy.compat32).parsebytes(structure.header)
-    return [(name, readable(str(value))) for name, value in message.raw_items()][:MOST_HEADERS]
+    fields = list(Header(structure.header))[:MOST_HEADERS]
+    return [(name, readable(value.decode("utf-8", "surrogateescape"))) for name, value in fields]
 
 
 def source_page(path: Path, start: int) -> SourcePage:

@@ -13,9 +13,9 @@ from django.views.decorators.http import require_GET
 
 from spool.console import message as parts
 from spool.console.actions import actions_for
-from spool.console.mime import structure_of
 from spool.console.pages import is_htmx, page
 from spool.console.preview import POLICY, preview_of
+from spool.message.structure import structure_of
 from spool.models import Entry, Trashed
 from spool.models.settings import current
 

@@ -14,7 +14,8 @@ from pathlib import Path
 
 import nh3
 
-from spool.console.mime import Part, Structure, body_of, text_of
+from spool.message.charset import text_of
+from spool.message.structure import Part, Structure, body_of
 
 POLICY = (
     "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; "

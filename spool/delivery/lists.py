@@ -18,9 +18,10 @@ from accounts.addresses import InvalidAddress, normalise_address, normalise_doma
 from accounts.directory import LocalList, LocalUser
 from accounts.models.lists import PostingPolicy
 from spool.addressing import RefusedRecipient, accept_many
-from spool.delivery.trace_headers import header_line, passed_through, received_line, split_header
+from spool.delivery.trace_headers import header_line, passed_through, received_line
 from spool.envelope import Envelope, EnvelopeRecipient, LeasedEntry, Submission
 from spool.headers import decoded
+from spool.message.header import split as split_header
 from spool.models.entry import Origin, Priority
 from spool.store import Tail
 from spool.trusted import trusts

@@ -19,10 +19,12 @@ from accounts import directory
 from accounts.directory import LocalAlias, LocalList, LocalUser
 from spool.delivery import forwarding, lists, maildir
 from spool.delivery.body import LARGEST_WHOLE_BYTES
-from spool.delivery.trace_headers import header_line, hops, passed_through, split_header
+from spool.delivery.trace_headers import header_line, passed_through
 from spool.dsn.parse import recognise
 from spool.envelope import AttemptRecord, EnvelopeRecipient, LeasedEntry, LeasedRecipient, RecipientResult, Submission
 from spool.headers import storable
+from spool.message.header import hops
+from spool.message.header import split as split_header
 from spool.models.bounce import ReceivedBounce
 from spool.models.entry import Origin
 from spool.models.recipient import Outcome

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from spool.dsn import xtext
 from spool.envelope import LeasedEntry, LeasedRecipient
-from spool.headers import header_block
+from spool.message.header import block as header_block
 
 _HEAD_BYTES = 256 * 1024
 

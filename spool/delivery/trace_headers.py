@@ -11,22 +11,13 @@ from typing import Final
 from django.conf import settings as django_settings
 
 from accounts.addresses import InvalidAddress, normalise_address
-from spool.headers import header_block
+from spool.message import header as headers
 
-_RECEIVED: Final = re.compile(rb"^received[ \t]*:", re.IGNORECASE | re.MULTILINE)
 _DELIVERED_TO: Final = re.compile(
     rb"^delivered-to[ \t]*:[ \t]*(?:\r?\n[ \t]+)?([^\r\n]*)", re.IGNORECASE | re.MULTILINE
 )
 _FIELD: Final = re.compile(rb"[^\n]*(?:\n(?=[ \t])[^\n]*)*(?:\n|\Z)")
 _CONTROLS: Final = re.compile("[\x00-\x1f\x7f]+")
-
-
-def split_header(content: bytes) -> tuple[bytes, bytes]:
-    """(header lines, the rest with its empty line). The first is empty when the message begins with its body."""
-    if content.startswith((b"\r\n", b"\n")):
-        return b"", content
-    block = header_block(content)
-    return block, content[len(block) :]
 
 
 def fields_of(header: bytes) -> list[bytes]:
@@ -36,7 +27,7 @@ def fields_of(header: bytes) -> list[bytes]:
 
 def without_fields(content: bytes, omitted: Collection[bytes]) -> bytes:
     """A message, or its beginning with all of the header, without those fields of it (as `fields_of` has them)."""
-    header, rest = split_header(content)
+    header, rest = headers.split(content)
     return b"".join(one for one in _FIELD.findall(header) if one.replace(b"\r\n", b"\n") not in omitted) + rest
 
 
@@ -54,11 +45,6 @@ def received_line(file_name: str, address: str, now: datetime) -> bytes:
         f"\tfor <{for_whom}>; {format_datetime(now)}\r\n"
     )
     return text.encode("utf-8", "replace")
-
-
-def hops(header: bytes) -> int:
-    """How many servers the header says a message has passed (RFC 5321 6.3)."""
-    return len(_RECEIVED.findall(header))
 
 
 def passed_through(header: bytes) -> frozenset[str]:

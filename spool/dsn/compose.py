@@ -25,7 +25,7 @@ from spool.dsn.fields import (
 )
 from spool.dsn.report import Action, Report, ReportedRecipient, Returned
 from spool.dsn.wording import subject_of, text_of
-from spool.headers import header_block
+from spool.message.header import block as header_block
 
 # A larger message goes back as its header only; so does what is left of a header beyond that.
 LARGEST_RETURNED_BYTES: Final = 64 * 1024

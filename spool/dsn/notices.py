@@ -14,7 +14,7 @@ from spool.dsn.compose import compose
 from spool.dsn.fields import smtp_code
 from spool.dsn.report import Action, Report, ReportedRecipient
 from spool.envelope import LeasedEntry, RecipientResult
-from spool.headers import header_block
+from spool.message.header import Header
 from spool.models.entry import Origin
 from spool.models.recipient import Kind, Outcome
 
@@ -25,7 +25,6 @@ _EXPIRED_STATUS: Final = "5.4.7"
 MOST_REPORTED: Final = 1000
 _STATUS = re.compile(r"[245]\.\d{1,3}\.\d{1,3}")
 _STATUS_OTHERWISE: Final = {Action.FAILED: "5.0.0", Action.DELAYED: "4.0.0"}
-_AUTOMATIC = re.compile(rb"^auto-submitted:[ \t]*(?!no\b)", re.IGNORECASE | re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +140,9 @@ def _is_automatic(entry: LeasedEntry, original: bytes | None) -> bool:
     """Whether a message from the postmaster was sent by a program, so that an answer might go round in circles."""
     if entry.origin in (Origin.DSN, Origin.FORWARD, Origin.LIST) or original is None:
         return True
-    return _AUTOMATIC.search(header_block(original)) is not None
+    # RFC 3834 5: `no` is what a person's program may write; comments may follow.
+    said = Header.of(original).all("auto-submitted")
+    return any(re.split(rb"[\s;(]", value, maxsplit=1)[0].lower() != b"no" for value in said)
 
 
 def _notice(

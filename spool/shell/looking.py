@@ -10,7 +10,7 @@ from django.utils.timesince import timesince
 
 from spool import doctor
 from spool.filters import SORTS, SpoolFilter, from_text, page
-from spool.headers import header_block
+from spool.message.header import block as header_block
 from spool.models import (
     Attempt,
     AuditEvent,

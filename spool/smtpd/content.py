@@ -9,8 +9,9 @@ from spool import store
 from spool.envelope import Envelope, Submission
 from spool.headers import summary_of
 from spool.intake import IntakeError
+from spool.message import header
 from spool.smtpd.data import CHUNK_BYTES, Body, read_data, refusal_for
-from spool.smtpd.trace import Way, hops, protocol_of, trace_header
+from spool.smtpd.trace import Way, protocol_of, trace_header
 
 if TYPE_CHECKING:
     from spool.smtpd.session import MailSession
@@ -87,7 +88,9 @@ async def _skip(session: MailSession, left: int) -> None:
 async def _take(session: MailSession, envelope: Envelope, body: Body) -> None:
     """Judge the whole message and hand it to intake; 250 only when it is durable."""
     session.transaction, session.chunks = None, None
-    if not body.problem and hops(body.head) > session.shared.settings.max_hops:
+    if not body.problem and body.size > len(body.head) and not header.is_whole(body.head):
+        body.problem = "552 5.3.4 The header of the message is larger than 256 KB"
+    if not body.problem and header.hops(header.block(body.head)) > session.shared.settings.max_hops:
         body.problem = "554 5.4.6 The message has come through too many servers: a mail loop"
     # From here on the client's leaving changes nothing: the message is whole.
     session.deciding = True

@@ -110,6 +110,8 @@ class Body:
         """The message with `header` before it: as bytes, or as a file."""
         if self._last == b"\r" and not self.problem:
             self.problem = BARE_LINE_END
+            self.discard()
+            return b"", None
         if self._file is None:
             return header + b"".join(self._parts), None
         await self._spill()

@@ -1,4 +1,4 @@
-"""What a message shows of its way: the Received line that we add, and how many others it has already."""
+"""What a message shows of its way: the Received line that we add."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from email.utils import formatdate
 from functools import lru_cache
 
-from spool.headers import header_block
+from spool.message.header import Header, prepended
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +43,10 @@ def trace_header(way: Way, head: bytes, *, complete: bool) -> bytes:
         f" id {secrets.token_hex(8)}{only};\r\n\t{date}\r\n"
     )
     if complete:
-        names = {line.partition(b":")[0].strip().lower() for line in header_block(head).split(b"\r\n")}
-        lines += "" if b"date" in names else f"Date: {date}\r\n"
-        lines += "" if b"message-id" in names else f"Message-ID: <{secrets.token_hex(16)}@{way.hostname}>\r\n"
-    return lines.encode()
+        fields = Header.of(head)
+        lines += "" if "date" in fields else f"Date: {date}\r\n"
+        lines += "" if "message-id" in fields else f"Message-ID: <{secrets.token_hex(16)}@{way.hostname}>\r\n"
+    return prepended(lines.encode(), head)
 
 
 @lru_cache(1)
@@ -60,9 +60,3 @@ def _literal(ip: str) -> str:
     if ":" not in ip:
         return f"[{ip}]"
     return f"[IPv6:{ipaddress.ip_address(ip.partition('%')[0])}]"
-
-
-def hops(head: bytes) -> int:
-    """How many servers have put their Received line into the message (RFC 5321 6.3)."""
-    block = header_block(head).lower()
-    return block.count(b"\nreceived:") + block.startswith(b"received:")

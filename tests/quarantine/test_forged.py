@@ -10,7 +10,8 @@ from quarantine.forged import authserv_id, forged_in
 from quarantine.models import CheckKind
 from security import lists
 from security.models import WhitelistEntry
-from spool.delivery.trace_headers import fields_of, split_header, without_fields
+from spool.delivery.trace_headers import fields_of, without_fields
+from spool.message.header import split as split_header
 from tests.quarantine.spamming import a_check, a_mail, from_outside, signed
 from tests.spool.passing import ANN, Spool
 from tests.support.smtp_peer import SmtpPeer

@@ -16,7 +16,7 @@ from quarantine.filters import ITEM_FIELDS, SORTS, ItemFilter, count, page, sear
 from quarantine.models import AntispamSettings, Greylisted, Item, ItemKind, ItemState
 from spool.actions import Actor, NotAllowed, Preview, Refused, perform, preview
 from spool.filters import BadFilter
-from spool.headers import header_block
+from spool.message.header import block as header_block
 from spool.models import JobState
 from spool.shell.acting import add_consent, agree
 from spool.shell.output import NOTHING, USAGE, Ended, Output, add_json, printable

@@ -8,24 +8,30 @@ from __future__ import annotations
 
 import base64
 import binascii
-import codecs
 import mmap
 import quopri
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
-from email import policy
-from email.message import Message
-from email.parser import BytesHeaderParser
 from pathlib import Path
+from typing import Final
 
-MOST_PARTS = 500
-MOST_LEVELS = 20
-LONGEST_HEADER = 64 * 1024
-LONGEST_PART_HEADER = 8 * 1024
+from spool.headers import decoded
+from spool.message.header import Header
+from spool.message.parameters import split_value
 
-_DELIMITER = re.compile(rb"^--([^\r\n]{1,200})", re.MULTILINE)
-_END_OF_HEADER = re.compile(rb"\r?\n\r?\n")
-_parser = BytesHeaderParser(policy=policy.compat32)
+MOST_PARTS: Final = 500
+MOST_LEVELS: Final = 100
+# Lines that look like delimiters; long patches and logs have many that are none.
+MOST_LINES: Final = 500_000
+LONGEST_HEADER: Final = 64 * 1024
+LONGEST_PART_HEADER: Final = 8 * 1024
+
+# RFC 2046 5.1.1 asks for 70 characters at most, RFC 5322 2.1.1 for lines of 998.
+_LONGEST_DELIMITER: Final = 998
+_END_OF_HEADER: Final = re.compile(rb"\r?\n\r?\n")
+_TYPE: Final = re.compile(r"[\w!#$&^.+-]{1,60}/[\w!#$&^.+-]{1,60}", re.ASCII)
+_TOKEN: Final = re.compile(r"[^\s;(]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,56 +90,76 @@ def structure_of(path: Path) -> Structure:
             return _scan(content, size)
 
 
-def structure_in(content: bytes, fields: Message[str, str]) -> Structure:
-    """The same of a message that is in memory already, and of whose header the fields are known."""
-    return _scan(content, len(content), fields)
+def structure_in(content: bytes, header: Header | None = None) -> Structure:
+    """The same of a message that is in memory, and of whose header the fields may be known already."""
+    return _scan(content, len(content), header)
 
 
-def _scan(content: mmap.mmap | bytes, size: int, fields: Message[str, str] | None = None) -> Structure:
-    header, body = _header_at(content, 0, size, LONGEST_HEADER)
-    top = _parser.parsebytes(header) if fields is None else fields
+def _scan(content: mmap.mmap | bytes, size: int, known: Header | None = None) -> Structure:
+    lines, body = _header_at(content, 0, size, LONGEST_HEADER)
+    top = Header(lines) if known is None else known
     boundary = _boundary_of(top)
     if boundary is None:
-        return Structure(header, (_part(top, body, size),), False, size)
+        return Structure(lines, (_part(top, body, size),), False, size)
     open_boundaries = [boundary]
     parts: list[Part] = []
-    current: tuple[Message[str, str], int] | None = None
-    for delimiter in _DELIMITER.finditer(content, body):
-        line = delimiter.group(1).rstrip()
+    multiparts = 1
+    current: tuple[Header, int] | None = None
+    for start, line in _delimiters(content, body, size):
+        if line is None:
+            return Structure(lines, tuple(parts), True, size)
         level = _level_of(line, open_boundaries)
         if level is None:
             continue
         if current is not None:
-            parts.append(_part(current[0], current[1], delimiter.start()))
+            parts.append(_part(current[0], current[1], start))
             current = None
             if len(parts) >= MOST_PARTS:
-                return Structure(header, tuple(parts), True, size)
+                return Structure(lines, tuple(parts), True, size)
         closes = line != open_boundaries[level]
         del open_boundaries[level + (0 if closes else 1) :]
         if closes:
             if not open_boundaries:
                 break
             continue
-        end_of_line = content.find(b"\n", delimiter.end())
-        start = size if end_of_line < 0 else end_of_line + 1
-        part_header, part_body = _header_at(content, start, size, LONGEST_PART_HEADER)
-        message = _parser.parsebytes(part_header)
-        inner = _boundary_of(message)
+        end_of_line = content.find(b"\n", start)
+        following = size if end_of_line < 0 else end_of_line + 1
+        part_lines, part_body = _header_at(content, following, size, LONGEST_PART_HEADER)
+        header = Header(part_lines)
+        inner = _boundary_of(header)
         if inner is None:
-            current = (message, part_body)
-        elif len(open_boundaries) < MOST_LEVELS:
+            current = (header, part_body)
+        elif len(open_boundaries) < MOST_LEVELS and multiparts < MOST_PARTS:
             open_boundaries.append(inner)
+            multiparts += 1
         else:
-            return Structure(header, tuple(parts), True, size)
+            return Structure(lines, tuple(parts), True, size)
     if current is not None:
         parts.append(_part(current[0], current[1], size))
-    return Structure(header, tuple(parts), False, size)
+    return Structure(lines, tuple(parts), False, size)
+
+
+def _delimiters(content: mmap.mmap | bytes, body: int, size: int) -> Iterator[tuple[int, bytes | None]]:
+    """(where it begins, what stands behind the hyphens) of each line that may be a delimiter; at last None when there
+    are more than MOST_LINES."""
+    start = body if content[body : body + 2] == b"--" else content.find(b"\n--", max(0, body - 1)) + 1
+    count = 0
+    while start > 0 or (start == body == 0):
+        count += 1
+        if count > MOST_LINES:
+            yield start, None
+            return
+        end = content.find(b"\n", start, start + _LONGEST_DELIMITER + 4)
+        if end >= 0 or start + _LONGEST_DELIMITER + 4 >= size:
+            yield start, content[start + 2 : size if end < 0 else end].rstrip()
+        start = content.find(b"\n--", start) + 1
 
 
 def _level_of(line: bytes, boundaries: list[bytes]) -> int | None:
     """Which open multipart a delimiter line belongs to, the innermost first."""
     for level in range(len(boundaries) - 1, -1, -1):
-        if line in (boundaries[level], boundaries[level] + b"--"):
+        boundary = boundaries[level]
+        if line == boundary or (len(line) == len(boundary) + 2 and line.endswith(b"--") and line.startswith(boundary)):
             return level
     return None
 
@@ -150,46 +176,36 @@ def _header_at(content: mmap.mmap | bytes, start: int, size: int, longest: int) 
     return content[start : found.start()], found.end()
 
 
-def _boundary_of(message: Message[str, str]) -> bytes | None:
-    if not _type_of(message).startswith("multipart/"):
+def _boundary_of(header: Header) -> bytes | None:
+    content_type, parameters = split_value(header.first("content-type"))
+    boundary = parameters.get("boundary", "")
+    if not content_type.startswith("multipart/") or not boundary:
         return None
-    try:
-        boundary = message.get_param("boundary")
-    except (ValueError, LookupError):
-        return None
-    if isinstance(boundary, tuple):
-        boundary = boundary[2]
-    return boundary.encode("utf-8", "surrogateescape")[:198].rstrip() if boundary else None
+    return boundary.encode("utf-8", "surrogateescape")[:_LONGEST_DELIMITER].rstrip() or None
 
 
-def _type_of(message: Message[str, str]) -> str:
-    try:
-        return str(message.get_content_type()).lower()[:100]
-    except (ValueError, LookupError):
-        return "application/octet-stream"
-
-
-def _part(message: Message[str, str], start: int, end: int) -> Part:
-    try:
-        name = message.get_filename() or ""
-        charset = str(message.get_param("charset") or "")
-        disposition = message.get_content_disposition() or ""
-    except (ValueError, LookupError, UnicodeError):
-        name, charset, disposition = "", "", "attachment"
-    content_id = str(message.get("Content-ID") or "").strip().strip("<>")[:200]
-    encoding = str(message.get("Content-Transfer-Encoding") or "").strip().lower()[:30]
+def _part(header: Header, start: int, end: int) -> Part:
+    content_type, parameters = split_value(header.first("content-type"))
+    disposition, more = split_value(header.first("content-disposition"))
+    # RFC 2045 5.2: what has no type, or none that can be read, is text.
+    found = _TYPE.match(content_type)
+    content_id = header.first("content-id").decode("utf-8", "replace").strip("<> ")[:200]
     return Part(
-        _type_of(message), charset[:40], encoding, disposition, readable(name)[:200], content_id, start, max(start, end)
-    )
+        found[0] if found else "text/plain", parameters.get("charset", "")[:60],
+        _token(header.first("content-transfer-encoding")), disposition[:30],
+        readable(more.get("filename") or parameters.get("name", ""))[:200], content_id, start, max(start, end),
+    )  # fmt: skip
 
 
-def readable(header: str) -> str:
+def _token(value: bytes) -> str:
+    """The first word of a field: some senders write `base64;`."""
+    found = _TOKEN.match(value[:100].decode("utf-8", "replace").strip())
+    return found[0].lower() if found else ""
+
+
+def readable(text: str) -> str:
     """A header's text for people: RFC 2047 words decoded, nothing that would turn the line around."""
-    from spool.headers import decoded
-
-    text = decoded(header.encode("utf-8", "surrogateescape"))
-    # Direction marks can make "cod.exe" out of "exe.doc".
-    return re.sub("[\u200e\u200f\u202a-\u202e\u2066-\u2069]", "", text)
+    return decoded(text.encode("utf-8", "surrogateescape"))
 
 
 def body_of(path: Path, part: Part, most_bytes: int) -> tuple[bytes, bool]:
@@ -217,14 +233,3 @@ def _decode(encoded: bytes, encoding: str) -> bytes:
     if encoding == "quoted-printable":
         return quopri.decodestring(encoded)
     return encoded
-
-
-def text_of(raw: bytes, charset: str) -> str:
-    """Bytes as text, whatever the sender called its character set."""
-    for name in (charset.strip("\"' "), "utf-8"):
-        try:
-            if name and codecs.lookup(name)._is_text_encoding:  # type: ignore[attr-defined]
-                return raw.decode(name, "strict" if name != charset else "replace").replace("\x00", "\ufffd")
-        except (LookupError, UnicodeError, ValueError):
-            continue
-    return raw.decode("latin-1").replace("\x00", "\ufffd")
