@@ -7,6 +7,7 @@ A running pass listens on a Redis list; a ring wakes one of the listeners. When 
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from datetime import datetime, timedelta
 from functools import cache
@@ -18,7 +19,7 @@ from redis.commands.core import Script
 from redis.exceptions import RedisError
 from rq import Queue
 
-from spool.redis_pool import new_client
+from spool.redis_pool import ANSWER_SECONDS, new_client
 
 log = logging.getLogger(__name__)
 
@@ -82,6 +83,32 @@ def ring() -> None:
             mail_queue().enqueue(_JOB, result_ttl=0, failure_ttl=3600, ttl=QUEUED_SECONDS, job_timeout=-1)
     except RedisError as error:
         log.warning("the workers could not be told of new mail, the sweep will: %s", error)
+
+
+class Ringer:
+    """Rings from a thread of its own, once for all who asked meanwhile: nobody with mail in hand waits for Redis."""
+
+    def __init__(self) -> None:
+        self._asked = threading.Event()
+        self._ending = False
+        self._thread = threading.Thread(target=self._run, name="ringer", daemon=True)
+        self._thread.start()
+
+    def ring(self) -> None:
+        """Have the bell rung at once, or as soon as Redis answers."""
+        self._asked.set()
+
+    def close(self) -> None:
+        """Wait for the last ring, but no longer than for one answer."""
+        self._ending = True
+        self._asked.set()
+        self._thread.join(ANSWER_SECONDS)
+
+    def _run(self) -> None:
+        while not self._ending:
+            self._asked.wait()
+            self._asked.clear()
+            ring()
 
 
 def ring_at(moment: datetime) -> None:

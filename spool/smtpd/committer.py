@@ -153,6 +153,7 @@ def serve(channel: socket.socket) -> None:
         signal.signal(number, signal.SIG_IGN)
     sys.setswitchinterval(SWITCH_SECONDS)
     writer = store.Writer()
+    ringer = doorbell.Ringer()
     gatherer = Gatherer(channel)
     while batch := gatherer.next_batch():
         results = _commit(writer, batch)
@@ -161,7 +162,8 @@ def serve(channel: socket.socket) -> None:
         except OSError:
             log.warning("the listener died while its messages were being committed")
         if any(isinstance(result, str) for result in results):
-            doorbell.ring()
+            ringer.ring()
+    ringer.close()
     writer.close()
     connections.close_all()
 

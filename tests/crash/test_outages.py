@@ -5,12 +5,14 @@ from __future__ import annotations
 import http.client
 import signal
 import smtplib
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager
 
 import pytest
 from redis.exceptions import RedisError
 
+from spool.redis_pool import ANSWER_SECONDS
 from spool.worker import ALIVE_SECONDS
 from tests.crash.conftest import Install
 from tests.crash.ledger import LOCAL, SENDER
@@ -85,6 +87,18 @@ def test_no_process_ends_while_redis_is_away(
     for daemon in mailspool.daemons:
         assert len(_about_the_outage(daemon)) <= _MOST_LINES, daemon.log_tail(20_000)
     assert set(mailspool.stop().values()) == {0}
+
+
+def test_nobody_who_sends_waits_for_a_redis_that_hangs(install: Install, sink: CountingSink) -> None:
+    mailspool = install()
+    mailspool.start()
+    longest = 0.0
+    with hanging(mailspool):
+        for _ in range(40):
+            began = time.monotonic()
+            mailspool.send(SENDER, LOCAL[0], a_message(to=LOCAL[0]))
+            longest = max(longest, time.monotonic() - began)
+    assert longest < ANSWER_SECONDS / 2, "somebody waited for an answer"
 
 
 @pytest.mark.parametrize("part", ["workers", "maintenance"])
