@@ -46,19 +46,16 @@ def authserv_id(value: str) -> str:
 
 def _without_comment(text: str) -> str:
     """`text` without the comments at its beginning, which may be nested (RFC 5322 3.2.2)."""
-    while text.startswith("("):
-        depth = 0
-        end = len(text)
-        escaped = False
-        for position, letter in enumerate(text):
-            if escaped:
-                escaped = False
-            elif letter == "\\":
-                escaped = True
-            elif letter in "()":
-                depth += 1 if letter == "(" else -1
-                if not depth:
-                    end = position + 1
-                    break
-        text = text[end:].lstrip()
-    return text
+    depth, escaped = 0, False
+    for position, letter in enumerate(text):
+        if escaped:
+            escaped = False
+        elif letter == "\\" and depth:
+            escaped = True
+        elif letter == "(":
+            depth += 1
+        elif letter == ")" and depth:
+            depth -= 1
+        elif not depth and not letter.isspace():
+            return text[position:]
+    return ""

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import html
 from pathlib import Path
 from typing import Final
 
-import nh3
-
+from spool.message import safe_html
 from spool.message.charset import text_of
 from spool.message.structure import Structure, body_of
 
@@ -18,13 +16,15 @@ MOST_PARTS: Final = 20
 def texts_of(path: Path, structure: Structure) -> list[str]:
     """The text parts in their order, those of HTML without any markup. Raises OSError when the file is gone."""
     readable = [p for p in structure.parts if p.content_type in ("text/plain", "text/html") and not p.is_attachment]
-    texts = []
-    for part in readable[:MOST_PARTS]:
-        raw, cut = body_of(path, part, MOST_BYTES)
-        text = text_of(raw, part.charset)
-        if part.content_type == "text/html":
-            text = html.unescape(nh3.clean(text, tags=set(), clean_content_tags={"script", "style"}))
-        text = text.strip()
-        if text:
-            texts.append(f"{text}\n[…]" if cut else text)
-    return texts
+    found = [(part, *body_of(path, part, MOST_BYTES)) for part in readable[:MOST_PARTS]]
+    texts = [text_of(raw, part.charset) for part, raw, _ in found]
+    rich = [number for number, (part, _, _) in enumerate(found) if part.content_type == "text/html"]
+    try:
+        without_markup = safe_html.plain([texts[number] for number in rich]) if rich else []
+    except safe_html.TooCostly:
+        # Their source then: the page shows it as text.
+        without_markup = [texts[number] for number in rich]
+    for number, text in zip(rich, without_markup, strict=True):
+        texts[number] = text
+    ends = ["\n[…]" if cut else "" for _, _, cut in found]
+    return [text.strip() + end for text, end in zip(texts, ends, strict=True) if text.strip()]

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from quarantine.console.text_only import texts_of
 from spool.console.message import source_page
 from spool.console.preview import preview_of
 from spool.message.structure import MOST_PARTS, structure_of
@@ -142,8 +143,44 @@ def test_nothing_active_and_nothing_remote_is_left_in_a_preview(tmp_path: Path, 
 
 def test_html_nested_a_hundred_thousand_deep_takes_no_time(tmp_path: Path) -> None:
     started = time.process_time()
-    assert "nested too deeply" in html(tmp_path, "<div>" * 100_000)
+    assert "takes too long to be made safe" in html(tmp_path, "<div>" * 100_000)
     assert time.process_time() - started < 3
+
+
+@pytest.mark.parametrize("hostile", ["<u></x>" * 75_000, "<ul>" * 32_000], ids=["misfits", "lists"])
+def test_no_html_costs_more_than_its_share(tmp_path: Path, hostile: str) -> None:
+    started = time.process_time()
+    assert "Here is its source" in html(tmp_path, hostile)
+    part = b"Content-Type: text/html\r\n\r\n" + hostile[: 128 * 1024].encode()
+    path = written(tmp_path, multipart(*[part] * 20))
+    assert texts_of(path, structure_of(path))
+    assert time.process_time() - started < 3
+
+
+def test_lines_that_look_like_delimiters_are_followed_only_so_far(tmp_path: Path) -> None:
+    path = written(tmp_path, multipart(b"\r\nhello", b"\r\n" + b"--z\n" * 2_000_000))
+    started = time.process_time()
+    structure = structure_of(path)
+    assert structure.cut
+    assert [part.content_type for part in structure.parts] == ["text/plain"]
+    assert time.process_time() - started < 3
+
+
+def test_a_long_boundary_and_many_levels_hide_nothing(tmp_path: Path) -> None:
+    content = b"\r\nhidden\r\n"
+    for level in range(25):
+        boundary = b"%d" % level + b"z" * 250
+        content = b'Content-Type: multipart/mixed; boundary="%s"\r\n\r\n--%s\r\n%s\r\n--%s--\r\n' % (
+            boundary, boundary, content, boundary,
+        )  # fmt: skip
+    path = written(tmp_path, HEAD + content)
+    assert "hidden" in preview_of(path, structure_of(path)).document
+
+
+def test_an_encoding_with_something_behind_it_is_decoded(tmp_path: Path) -> None:
+    part = b"Content-Type: text/plain\r\nContent-Transfer-Encoding: base64;\r\n\r\naGlkZGVu"
+    path = written(tmp_path, multipart(part))
+    assert "hidden" in preview_of(path, structure_of(path)).document
 
 
 def test_ten_thousand_parts_in_fifty_megabytes_are_read_in_bounded_memory_and_time(tmp_path: Path) -> None:

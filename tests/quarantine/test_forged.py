@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -122,3 +124,10 @@ def test_what_goes_elsewhere_and_what_nobody_checks_stays_as_it_came(spool: Spoo
     from_outside(spool, content)
     spool.work()
     assert [m["X-Spam-Status"] for m in spool.mailbox()] == ["No, score=-100"] * 2
+
+
+def test_comments_before_the_name_cost_no_more_than_their_length() -> None:
+    started = time.process_time()
+    assert authserv_id("()" * 120_000 + "mail.test") == "mail.test"
+    assert authserv_id("(" * 240_000) == ""
+    assert time.process_time() - started < 2
