@@ -82,7 +82,7 @@ async def _waits(triplets: Sequence[Triplet]) -> list[int]:
     try:
         return await asked(decide, triplets, AntispamSettings.last_read(), timezone.now())
     except DatabaseError as error:
-        log.warning("nobody has to wait: %s", what_failed(error))
+        log.warning("nobody has to wait: %s", what_failed(error), extra={"seldom": True})
     except Exception:  # the edge of greylisting: it must not keep mail out
         log.exception("greylisting failed")
     return [0] * len(triplets)

@@ -42,7 +42,7 @@ async def _read() -> None:
         try:
             await work()
         except DatabaseError as error:
-            log.warning("the antispam settings stay as they were: %s", what_failed(error))
+            log.warning("the antispam settings stay as they were: %s", what_failed(error), extra={"seldom": True})
         except Exception:  # the edge of the task: it must not end before its process
             log.exception("keeping up with the antispam settings failed")
 
