@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from django.db import DataError, IntegrityError, close_old_connections, connection
+from django.db import DataError, IntegrityError, InterfaceError, OperationalError, close_old_connections, connection
 from django.db import Error as DatabaseError
 from django.utils import timezone
 
@@ -33,8 +33,10 @@ log = logging.getLogger(__name__)
 
 MOST_FAILURES = 3
 FIRST_FAILURE_PAUSE = timedelta(seconds=60)
-# How long results are held while the database does not answer. Leases have lapsed long before.
+# How long results are held that the database refuses. Leases have lapsed long before.
 PATIENCE_SECONDS = 600.0
+# The same while it does not answer: what they say was delivered must not be sent again once it does.
+PATIENCE_WHILE_AWAY_SECONDS = 24 * 3600.0
 # Leases that took longer to be written are not worked on.
 MOST_LATE = leases.LEASE / 2
 
@@ -196,7 +198,7 @@ class Rounds:
     def _insistently(self, work: Callable[[], None]) -> None:
         """Do `work` until the database takes it: a recipient that a remote host has accepted must not be forgotten."""
         pause = 0.2
-        give_up = time.monotonic() + PATIENCE_SECONDS
+        began = time.monotonic()
         while True:
             try:
                 work()
@@ -207,7 +209,8 @@ class Rounds:
                 raise
             except DatabaseError as error:
                 connection.close()
-                if time.monotonic() > give_up:
+                is_away = isinstance(error, OperationalError | InterfaceError)
+                if time.monotonic() - began > (PATIENCE_WHILE_AWAY_SECONDS if is_away else PATIENCE_SECONDS):
                     raise
                 log.error("the database does not take results, trying again: %s", error)
                 time.sleep(pause)

@@ -50,6 +50,9 @@ def run(stop: threading.Event) -> None:
         except DatabaseError as error:
             log.error("traffic could not be added up, trying again: %s", error)
             connection.close()
+        except Exception:  # the edge of the thread: it must not end before its process
+            log.exception("traffic could not be added up", extra={"seldom": True})
+            connection.close()
     connection.close()
 
 
