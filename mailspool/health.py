@@ -1,11 +1,14 @@
 """Is it alive, is it ready: `/healthz` and `/readyz`, for load balancers, monitors and `make run`.
 
-Each check answers within CHECK_SECONDS, whatever hangs behind it.
+Ready is this machine: its own listeners and programs, its disk, its folders, and the database and Redis that they use.
+A stranger hears yes or no, and who may see how we are (mailspool.visitors) what is missing. Each check answers within
+CHECK_SECONDS, whatever hangs behind it.
 """
 
 from __future__ import annotations
 
 import shutil
+import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as TookTooLong
@@ -21,12 +24,16 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from mailspool import VERSION, heartbeats, schema
-from mailspool.visitors import is_known
+from mailspool.visitors import is_known, may_see
+from spool.heartbeat_keys import machine
 from spool.models.settings import current
 
 CHECK_SECONDS = 2.0
+FRESH_SECONDS = 1.0
 _CHECKING_THREADS = 4
 _MEGABYTE = 1024 * 1024
+_checking = threading.Lock()
+_kept: tuple[float, list[Check]] | None = None
 
 
 class NotReady(Exception):
@@ -43,16 +50,22 @@ class Check:
 
 
 class Probes:
-    """Middleware, first of all: a probe names the host by an address, has no session and may not cost a query."""
+    """Middleware, first of all: a probe names the host by an address, has no session and may not cost a query.
+
+    Who has a session goes on to the pages of the same names, which know administrators.
+    """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self._get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
+        if request.method not in ("GET", "HEAD"):
+            return self._get_response(request)
         if request.path_info == "/healthz":
             return healthz(request)
-        if request.path_info == "/readyz":
-            return readyz(request)
+        may_be_known = settings.SESSION_COOKIE_NAME in request.COOKIES
+        if request.path_info == "/readyz" and (is_known(request) or not may_be_known):
+            return _readiness(with_details=is_known(request))
         if request.path_info == "/metrics" and is_known(request):
             from mailspool.metrics import metrics
 
@@ -67,30 +80,47 @@ def healthz(request: HttpRequest) -> HttpResponse:
 
 
 def readyz(request: HttpRequest) -> HttpResponse:
-    """200 when mail can be taken in and delivered, 503 when not; what is missing is in the answer."""
+    """The page, for who has a session."""
+    return _readiness(with_details=may_see(request))
+
+
+def _readiness(*, with_details: bool) -> HttpResponse:
+    """200 when mail can be taken in and delivered here, 503 when not."""
     found = checks()
-    ready = all(check.ok for check in found)
-    return JsonResponse(
-        {"ready": ready, "checks": {check.name: {"ok": check.ok, "detail": check.detail} for check in found}},
-        status=200 if ready else 503,
-        headers={"Cache-Control": "no-store"},
-    )
+    answer: dict[str, object] = {"ready": all(check.ok for check in found)}
+    if with_details:
+        answer["machine"] = machine()
+        answer["checks"] = {check.name: {"ok": check.ok, "detail": check.detail} for check in found}
+    return JsonResponse(answer, status=200 if answer["ready"] else 503, headers={"Cache-Control": "no-store"})
 
 
 def checks() -> list[Check]:
-    """All checks, run side by side."""
+    """All checks, run side by side, at most FRESH_SECONDS ago: a stranger may ask as often as it likes."""
+    global _kept
+    with _checking:
+        if _kept is None or monotonic() - _kept[0] >= FRESH_SECONDS:
+            _kept = (monotonic(), _checks())
+        return _kept[1]
+
+
+def forget() -> None:
+    """Have the next question looked into."""
+    global _kept
+    _kept = None
+
+
+def _checks() -> list[Check]:
     began = monotonic()
     pool = _pool()
-    database, tables, disk = pool.submit(_database), pool.submit(_schema), pool.submit(_disk)
+    works = {"database": _database, "schema": _schema, "disk": _disk}
+    futures = {name: pool.submit(work) for name, work in works.items()}
     redis = pool.submit(_programs)
-    found = [
-        _outcome("database", database, began), _outcome("schema", tables, began), _outcome("disk", disk, began)
-    ]  # fmt: skip
+    found = [_outcome(name, future, began) for name, future in futures.items()]
     programs = _outcome("redis", redis, began)
     found.append(programs)
     counts = redis.result() if programs.ok else {}
-    for name in heartbeats.PREFIXES:
-        count = len(counts.get(name, ())) if isinstance(counts, dict) else 0
+    for name in heartbeats.NEEDED:
+        count = len(counts.get(name, ()))
         found.append(Check(name, count > 0, f"{count} running" if programs.ok else "unknown without Redis"))
     return found
 
@@ -151,4 +181,4 @@ def _disk() -> str:
 
 
 def _programs() -> dict[str, list[str]]:
-    return heartbeats.alive(redis_client())
+    return heartbeats.alive(redis_client(), machine())

@@ -1,24 +1,50 @@
-"""Signs of life: each running program keeps a key in Redis that lapses half a minute after the program's death."""
+"""Which programs are alive, by their signs of life in Redis (spool.heartbeat)."""
 
 from __future__ import annotations
 
+from typing import cast
+
 from redis import Redis
 
-# kind of program → what its keys begin with; `<host>:<pid>` follows.
-PREFIXES = {
-    "listeners": "mailspool:smtpd:",
-    "workers": "mailspool:worker:mail:",
-    "maintenance": "mailspool:worker:maintenance:",
-    "scheduler": "mailspool:scheduler:",
-}
+from spool.heartbeat_keys import COUNTS, PREFIXES, PROGRAMS
+
+# What a machine needs to take mail in and deliver it.
+NEEDED = ("listeners", "workers", "maintenance", "scheduler")
 
 
-def alive(client: Redis) -> dict[str, list[str]]:
-    """The keys of the programs that are alive, by the names of PREFIXES. Raises RedisError."""
+def alive(client: Redis, machine: str = "") -> dict[str, list[str]]:
+    """The keys of the programs that are alive, on one machine or all, by the names of PREFIXES. Raises RedisError."""
     found: dict[str, list[str]] = {kind: [] for kind in PREFIXES}
-    for kind, prefix in PREFIXES.items():
-        found[kind] = sorted(key.decode(errors="replace") for key in client.scan_iter(f"{prefix}*", count=1000))
-    return found
+    for key in client.scan_iter("mailspool:*", count=1000):
+        text = key.decode(errors="replace")
+        for kind, prefix in PREFIXES.items():
+            if text.startswith(f"{prefix}{machine}:" if machine else prefix):
+                found[kind].append(text)
+    return {kind: sorted(keys) for kind, keys in found.items()}
+
+
+def counts(client: Redis) -> dict[str, int]:
+    """What all programs have counted, on all machines. Raises RedisError."""
+    totals: dict[str, int] = {}
+    for key in client.scan_iter(f"{COUNTS}*", count=1000):
+        for field, number in cast("dict[bytes, bytes]", client.hgetall(key)).items():
+            name = field.decode(errors="replace")
+            totals[name] = totals.get(name, 0) + int(number)
+    return totals
+
+
+def gauges(client: Redis, keys: list[str]) -> dict[str, int]:
+    """What the programs with these keys show of themselves, added up. Raises RedisError."""
+    with client.pipeline(transaction=False) as pipeline:
+        for key in keys:
+            pipeline.hgetall(key)
+        answers = pipeline.execute(raise_on_error=False)
+    totals: dict[str, int] = {}
+    for answer in answers:
+        for field, number in answer.items() if isinstance(answer, dict) else ():
+            if number.isdigit():
+                totals[field.decode()] = totals.get(field.decode(), 0) + int(number)
+    return totals
 
 
 def forget(client: Redis) -> None:
@@ -26,3 +52,4 @@ def forget(client: Redis) -> None:
     for keys in alive(client).values():
         for key in keys:
             client.delete(key)
+    client.delete(PROGRAMS)

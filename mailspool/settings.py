@@ -39,6 +39,7 @@ ALLOWED_HOSTS = hosts.allowed(
 MAILSPOOL_HTTPS = env[v.HTTPS]
 # Networks of the proxies whose X-Forwarded-For says who the client is.
 MAILSPOOL_PROXIES = env[v.PROXIES]
+MAILSPOOL_MACHINE = env[v.MACHINE]
 MAILSPOOL_METRICS_TOKEN = env[v.METRICS_TOKEN]
 # Networks that webhooks of alerts may reach although they are not the Internet's.
 MAILSPOOL_WEBHOOK_NETWORKS = env[v.WEBHOOK_NETWORKS]

@@ -1,6 +1,6 @@
 """URLs: the Overview and the admin site at `/admin/`, the user site at `/me/`, metrics beside them.
 
-/healthz and /readyz are answered by health.Probes.
+/healthz is answered by health.Probes, and so are /readyz and /metrics for who has no session.
 """
 
 from django.contrib import admin
@@ -10,6 +10,7 @@ from django.urls import include, path
 
 from accounts.impersonation import Acquire, Release
 from accounts.models import User
+from mailspool.health import readyz
 from mailspool.metrics import metrics
 from mailspool.overview.urls import urls as overview_urls
 from quarantine.console.release_views import release_urls
@@ -51,4 +52,5 @@ urlpatterns = [
         ),
     ),
     path("metrics", metrics),
+    path("readyz", readyz),
 ]

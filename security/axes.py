@@ -11,6 +11,7 @@ from django.http import HttpRequest
 from security import login_protection
 from security.locked_out import name_of
 from security.models import Protocol
+from spool import tally
 from spool.events import mail_log
 
 
@@ -50,6 +51,7 @@ class LoginProtection(AxesHandler):
 
 def _log(request: HttpRequest, login: str, result: str) -> None:
     """The same words as of a login by SMTP (spool.events.sessions)."""
+    tally.login("web", result)
     mail_log.write("login", result=result, protocol="web", client=_ip(request), login=login)
 
 

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
 
-from spool import intake, kept, late, statements, store, undecided
+from spool import intake, kept, late, statements, store, tally, undecided
 from spool.delivery.replies import error_group
 from spool.envelope import DeliveryReport, RecipientResult, Submission
 from spool.events import mail_log, results
@@ -110,8 +110,10 @@ def record(
         if stored is not None:
             intake.forsake(stored)
         raise
+    recorded = list(_recorded(decisions, held, settled, stored))
+    tally.results(recorded, now)
     if mail_log.is_on():
-        mail_log.write_all(results.events_of(_recorded(decisions, held, settled, stored), now))
+        mail_log.write_all(results.events_of(recorded, now))
     undecided.decide()
     ended += [decision.report.entry.path for decision in finished if decision.report.entry.id in held]
     for path in [*ended, *dropped]:

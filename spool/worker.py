@@ -7,9 +7,7 @@ because of Redis, however long it is away and whatever it answers: systemd would
 from __future__ import annotations
 
 import logging
-import os
 import signal
-import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -27,13 +25,10 @@ from rq.worker import WorkerStatus
 
 from mailspool import garbage, schema
 from spool import doorbell, passes
+from spool.heartbeat import Heart
 
 log = logging.getLogger(__name__)
 
-HEARTBEAT_SECONDS = 10
-# After one that failed.
-HEARTBEAT_AGAIN_SECONDS = 2
-ALIVE_SECONDS = 30
 # How often an idle worker looks up from waiting for a job.
 LOOK_UP_SECONDS = 5
 # How much longer than that Redis may take to answer.
@@ -41,23 +36,6 @@ ANSWER_SECONDS = 3
 # How often RQ is told that a long job is being worked on; it takes one for lost after ninety seconds.
 JOB_HEARTBEAT_SECONDS = 20
 STOPPING = (signal.SIGTERM, signal.SIGINT)
-
-
-def beat(key: str, stop: threading.Event) -> None:
-    """Keep `key` alive in Redis until `stop`, for /readyz; a Redis that is away is no reason to end."""
-    while True:
-        pause = HEARTBEAT_SECONDS
-        try:
-            doorbell.redis().set(key, "1", ex=ALIVE_SECONDS)
-        except RedisError as error:
-            log.debug("no heartbeat: %s", error)
-            pause = HEARTBEAT_AGAIN_SECONDS
-        if stop.wait(pause):
-            break
-    try:
-        doorbell.redis().delete(key)
-    except RedisError as error:
-        log.debug("heartbeat not removed: %s", error)
 
 
 def outlive_redis(*, deliver: bool) -> None:
@@ -169,9 +147,8 @@ class PassWorker(SimpleWorker):
     @contextmanager
     def _heart(self) -> Iterator[None]:
         stop = threading.Event()
-        kind = ",".join(queue.name for queue in self.queues)
-        key = f"mailspool:worker:{kind}:{socket.gethostname()}:{os.getpid()}"
-        thread = threading.Thread(target=beat, args=(key, stop), name="heartbeat", daemon=True)
+        heart = Heart("workers" if "mail" in self.queue_names() else "maintenance")
+        thread = threading.Thread(target=heart.run, args=(stop,), name="heartbeat", daemon=True)
         thread.start()
         try:
             yield

@@ -49,6 +49,10 @@ HOSTNAME = Variable(
     "MAILSPOOL_HOSTNAME", kinds.domain, "", "the machine's name",
     "in `EHLO`, `Received` and bounces; other servers want it to have an address",
 )  # fmt: skip
+MACHINE = Variable(
+    "MAILSPOOL_MACHINE", kinds.domain, "", "the machine's name",
+    "which programs are on one machine, for `/readyz`: give the same to containers that are one installation",
+)  # fmt: skip
 BIND: Variable[tuple[str, ...]] = Variable(
     "MAILSPOOL_BIND", kinds.listening_hosts, ("127.0.0.1",), "`127.0.0.1`",
     "where SMTP and the console listen: addresses with commas between them; `*` or `::` for every address, `0.0.0.0` "
@@ -148,7 +152,8 @@ TIME_ZONE = Variable("TZ", kinds.time_zone, "UTC", "`UTC`", "time zone of the co
 
 # In the order of docs/configuration.md.
 VARIABLES: tuple[Variable[Any], ...] = (
-    HOME, DATABASE, REDIS, HOSTNAME, BIND, SMTP_PORT, SUBMISSION_PORT, SMTPS_PORT, WEB_PORT, WORKERS, SMTPD_PROCESSES,
-    DNS, DOVEADM_URL, DOVEADM_KEY, ADMIN_EMAIL, ADMIN_PASSWORD, SECRET_KEY, ALLOWED_HOSTS, HTTPS, PROXIES,
-    TRUSTED_ORIGINS, METRICS_TOKEN, GEOIP_DATABASE, WEBHOOK_NETWORKS, LOG, LOG_FORMAT, LOG_LEVEL, DEBUG, TIME_ZONE,
+    HOME, DATABASE, REDIS, HOSTNAME, MACHINE, BIND, SMTP_PORT, SUBMISSION_PORT, SMTPS_PORT, WEB_PORT, WORKERS,
+    SMTPD_PROCESSES, DNS, DOVEADM_URL, DOVEADM_KEY, ADMIN_EMAIL, ADMIN_PASSWORD, SECRET_KEY, ALLOWED_HOSTS, HTTPS,
+    PROXIES, TRUSTED_ORIGINS, METRICS_TOKEN, GEOIP_DATABASE, WEBHOOK_NETWORKS, LOG, LOG_FORMAT, LOG_LEVEL, DEBUG,
+    TIME_ZONE,
 )  # fmt: skip

@@ -7,6 +7,7 @@ from itertools import count
 from secrets import token_hex
 from typing import TYPE_CHECKING, Final
 
+from spool import tally
 from spool.envelope import Envelope
 from spool.events import mail_log
 
@@ -58,6 +59,7 @@ def refused(session: MailSession, reply: str, verb: str, argument: str, envelope
 
 def login(session: MailSession, username: str, result: str) -> None:
     """`result` is ok, failed (a wrong name or password) or closed (the password was not even looked at)."""
+    tally.login("smtp", result)
     mail_log.write(
         "login", session=session.log_id, result=result, protocol="smtp", client=session.client_ip,
         port=session.port.number, login=username.strip(),

@@ -137,7 +137,6 @@ async def _decide(session: MailSession, envelope: Envelope, body: Body) -> str:
         name = await session.shared.committer.submit(submission, session.shared.connections)
     except IntakeError as error:
         return error.reply
-    session.shared.counters["accepted"] += 1
     session.messages += 1
     return f"250 2.0.0 Taken as {name}"
 

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import signal
 import socket
 
 from django.conf import settings
-from redis.exceptions import RedisError
 
 from accounts.connections import serve_questions
-from spool import doorbell
+from spool.heartbeat import Heart
 from spool.smtpd.committer import Committer
 from spool.smtpd.connections import Sessions, keep_looking, keep_writing_logins, write_logins
 from spool.smtpd.session import HANDSHAKE_SECONDS, STOPPING, MailSession
@@ -24,8 +22,6 @@ from spool.sockets.listeners import MAIL, SMTP, SMTPS
 log = logging.getLogger(__name__)
 
 DRAIN_SECONDS = 30.0
-HEARTBEAT_SECONDS = 10.0
-ALIVE_SECONDS = 30
 
 
 def sockets(inherited: Sockets) -> list[tuple[Port, socket.socket]]:
@@ -68,10 +64,11 @@ async def serve(committer: Committer, inherited: Sockets) -> None:
         loop.add_signal_handler(number, stop.set)
     loop.add_signal_handler(signal.SIGHUP, shared.reload)
     sessions = Sessions(shared)
+    heart = Heart("listeners", lambda: {"open_connections": shared.connections})
     helpers = [
         asyncio.ensure_future(work)
         for work in (
-            shared.keep_fresh(), _beat(shared), serve_questions(sessions), keep_looking(sessions),
+            shared.keep_fresh(), _beat(heart), serve_questions(sessions), keep_looking(sessions),
             keep_writing_logins(shared.logins),
         )
     ]  # fmt: skip
@@ -81,6 +78,7 @@ async def serve(committer: Committer, inherited: Sockets) -> None:
     for task in helpers:
         task.cancel()
     await write_logins(shared.logins)
+    await asyncio.to_thread(heart.end)
     await committer.stop()
     if died.is_set():
         raise ChildProcessError("the committer died")
@@ -115,19 +113,8 @@ async def _listen(shared: Shared, port: Port, one: socket.socket, loop: asyncio.
     )  # fmt: skip
 
 
-async def _beat(shared: Shared) -> None:
-    """Tell /readyz and /metrics that this listener lives and what it has done."""
-    key = f"mailspool:smtpd:{socket.gethostname()}:{os.getpid()}"
+async def _beat(heart: Heart) -> None:
+    """Tell /readyz and /metrics that this listener lives and what it has done, for ever."""
     while True:
-        counts = {name: int(count) for name, count in shared.counters.items()}
-        try:
-            await asyncio.to_thread(_publish, key, {"connections": shared.connections, **counts})
-        except RedisError as error:
-            log.debug("no heartbeat: %s", error)
-        await asyncio.sleep(HEARTBEAT_SECONDS)
-
-
-def _publish(key: str, counts: dict[str, int]) -> None:
-    client = doorbell.redis()
-    client.hset(key, mapping={name: str(count) for name, count in counts.items()})
-    client.expire(key, ALIVE_SECONDS)
+        seconds = await asyncio.to_thread(heart.beat)
+        await asyncio.sleep(seconds)

@@ -19,6 +19,7 @@ from aiosmtpd.smtp import Session as AioSession
 from django.db import Error as DatabaseError
 
 from accounts.directory import LocalUser
+from spool import tally
 from spool.envelope import Envelope
 from spool.events import sessions
 from spool.smtpd.data import Body, TooMuch
@@ -110,7 +111,7 @@ class MailSession(SMTP):
             self.shared.connections += 1
             self.shared.sessions.add(self)
             self.shared.per_ip[self.client_ip] += 1
-            self.shared.counters["sessions"] += 1
+            tally.add("connections")
         super().connection_made(transport)
 
     def connection_lost(self, error: Exception | None) -> None:
@@ -300,7 +301,7 @@ class MailSession(SMTP):
         `envelope` is of the message that is refused, when it is not the session's transaction any more.
         """
         self._errors += is_fault
-        self.shared.counters[f"refused_{reply[:3]}"] += 1
+        tally.refusal(reply)
         sessions.refused(self, reply, *self.said, envelope or self.transaction)
         await self.push(reply)
         if self._errors >= self.shared.settings.max_errors:
@@ -339,6 +340,7 @@ class MailSession(SMTP):
         self._logged = True
         sessions.connect(self)
         if refusal:
+            tally.refusal(refusal)
             sessions.refused(self, refusal, "CONNECT", "", None)
         await self.push(refusal or f"220 {self.hostname} ESMTP Mailspool")
         return not refusal

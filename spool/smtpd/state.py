@@ -1,4 +1,4 @@
-"""What all sessions of one listener process share: settings, limits, the committer, and counts of what happened."""
+"""What all sessions of one listener process share: settings, limits, the committer."""
 
 from __future__ import annotations
 
@@ -46,7 +46,6 @@ class Shared:
         self.hostname: str = django_settings.MAILSPOOL_HOSTNAME
         self.committer = committer
         self.checks = CheckChain()
-        self.counters: Counter[str] = Counter()
         self.per_ip: Counter[str] = Counter()
         self.connections = 0
         self.sessions: set[MailSession] = set()

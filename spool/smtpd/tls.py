@@ -31,6 +31,12 @@ def server_context(settings: Settings) -> ssl.SSLContext:
     return context
 
 
+def expires(settings: Settings) -> datetime:
+    """When the certificate that the settings name does. Raises OSError or ValueError when it can't be read."""
+    path = Path(settings.tls_certificate or _self_signed(django_settings.MAILSPOOL_HOSTNAME))
+    return x509.load_pem_x509_certificates(path.read_bytes())[0].not_valid_after_utc
+
+
 def version_of(settings: Settings) -> tuple[object, ...]:
     """Another value when the settings name other files, or a renewal has replaced them. Never raises."""
     paths = (settings.tls_certificate, settings.tls_key)

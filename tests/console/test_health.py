@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import re
 import socket
 import threading
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from django.conf import LazySettings, settings
+from django.conf import LazySettings
 from django.core.cache import cache
 from django.test import Client
 from django.utils import timezone
@@ -18,10 +16,10 @@ from pytest_django import DjangoAssertNumQueries
 
 from accounts.models import User
 from mailspool import health, heartbeats, metrics
-from spool import statements
+from spool.heartbeat import Heart
+from spool.heartbeat_keys import PREFIXES, machine
 from spool.models.entry import Direction, Entry, Status
 from spool.models.settings import Settings
-from spool.traffic import counting, rolling
 from tests.support.redis import RedisServer
 
 # The checks have threads and connections of their own: rows must be committed to be seen.
@@ -32,6 +30,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 def _afresh() -> Iterator[None]:
     cache.clear()
     metrics.forget()
+    health.forget()
     health.redis_client.cache_clear()
     yield
     health.redis_client.cache_clear()
@@ -41,8 +40,8 @@ def _afresh() -> Iterator[None]:
 def all_running(redis: RedisServer) -> RedisServer:
     """Redis as it is when every kind of program runs."""
     with redis.client() as client:
-        for prefix in heartbeats.PREFIXES.values():
-            client.set(f"{prefix}host:1", "1", ex=30)
+        for kind in heartbeats.NEEDED:
+            client.set(f"{PREFIXES[kind]}{machine()}:1", "1", ex=30)
     return redis
 
 
@@ -70,21 +69,70 @@ def test_ready_when_everything_runs(client: Client) -> None:
     status, checks = readiness(client)
 
     assert status == 200
-    assert set(checks) == {"database", "schema", "disk", "redis", *heartbeats.PREFIXES}
+    assert set(checks) == {"database", "schema", "disk", "redis", *heartbeats.NEEDED}
     assert all(check["ok"] for check in checks.values())
 
 
 @pytest.mark.usefixtures("home")
-@pytest.mark.parametrize("kind", heartbeats.PREFIXES)
+@pytest.mark.parametrize("kind", heartbeats.NEEDED)
 def test_not_ready_when_a_kind_of_program_is_missing(client: Client, all_running: RedisServer, kind: str) -> None:
     with all_running.client() as redis:
-        redis.delete(f"{heartbeats.PREFIXES[kind]}host:1")
+        redis.delete(f"{PREFIXES[kind]}{machine()}:1")
 
     status, checks = readiness(client)
 
     assert status == 503
     assert [name for name, check in checks.items() if not check["ok"]] == [kind]
     assert checks[kind]["detail"] == "0 running"
+
+
+@pytest.mark.usefixtures("home")
+@pytest.mark.parametrize("kind", heartbeats.NEEDED)
+def test_another_machines_programs_are_not_this_ones(client: Client, all_running: RedisServer, kind: str) -> None:
+    with all_running.client() as redis:
+        redis.rename(f"{PREFIXES[kind]}{machine()}:1", f"{PREFIXES[kind]}another-{machine()}:1")
+
+    assert readiness(client)[1][kind] == {"ok": False, "detail": "0 running"}
+
+
+@pytest.mark.usefixtures("home")
+def test_containers_that_are_one_machine_are_ready_together(
+    client: Client, all_running: RedisServer, settings: LazySettings
+) -> None:
+    settings.MAILSPOOL_MACHINE = "mx1"
+    assert readiness(client)[0] == 503
+    for kind in heartbeats.NEEDED:
+        Heart(kind).beat()
+    health.forget()
+    assert readiness(client)[0] == 200
+    with all_running.client() as redis:
+        assert redis.keys(f"mailspool:smtpd:mx1:{socket.gethostname()}:*"), "their process ids may be the same"
+
+
+@pytest.mark.usefixtures("home", "all_running")
+@pytest.mark.parametrize("is_away", [False, True])
+def test_a_stranger_hears_yes_or_no(client: Client, settings: LazySettings, is_away: bool) -> None:
+    if is_away:
+        settings.RQ_CONNECTION = {"URL": "unix:///nowhere/redis.sock"}
+    settings.MAILSPOOL_METRICS_TOKEN = "s3cret"
+
+    for headers, has_details in (({}, False), ({"authorization": "Bearer s3cret"}, True)):
+        answer = client.get("/readyz", REMOTE_ADDR="192.0.2.1", headers=headers)
+        assert answer.status_code == (503 if is_away else 200)
+        assert answer.json()["ready"] is not is_away
+        assert (set(answer.json()) == {"ready"}) is not has_details
+        assert ("nowhere" in answer.content.decode()) is (is_away and has_details)
+
+
+@pytest.mark.usefixtures("home", "all_running")
+@pytest.mark.parametrize(("role", "has_details"), [("admin", True), ("domain_admin", False), ("user", False)])
+def test_the_reasons_are_for_system_administrators(client: Client, role: str, has_details: bool) -> None:
+    client.force_login(User.objects.create_user("ann@example.org", "correct-horse-battery", role=role))
+
+    answer = client.get("/readyz", REMOTE_ADDR="192.0.2.1")
+
+    assert answer.status_code == 200
+    assert ("checks" in answer.json()) is has_details
 
 
 @pytest.mark.usefixtures("home", "all_running")
@@ -157,17 +205,6 @@ def test_metrics_ask_the_database_once_in_a_while(
 
 
 @pytest.mark.usefixtures("home")
-def test_metrics_show_what_listeners_counted(client: Client, all_running: RedisServer) -> None:
-    with all_running.client() as redis:
-        redis.hset("mailspool:smtpd:mx1:77", mapping={"accepted": "12", "refused_550": "3"})
-
-    lines = client.get("/metrics").content.decode().splitlines()
-
-    assert 'mailspool_smtpd_total{event="accepted",listener="mx1:77"} 12.0' in lines
-    assert 'mailspool_smtpd_total{event="refused_550",listener="mx1:77"} 3.0' in lines
-
-
-@pytest.mark.usefixtures("home")
 def test_metrics_say_that_redis_is_gone_and_show_the_rest(client: Client, settings: LazySettings) -> None:
     settings.RQ_CONNECTION = {"URL": "unix:///nowhere/redis.sock"}
 
@@ -214,23 +251,3 @@ def test_metrics_are_for_system_administrators(client: Client, role: str, status
     client.force_login(User.objects.create_user("ann@example.org", "correct-horse-battery", role=role))
 
     assert client.get("/metrics", REMOTE_ADDR="192.0.2.1").status_code == status
-
-
-def test_metrics_count_traffic_and_the_grafana_dashboard_asks_for_nothing_else(
-    client: Client, all_running: RedisServer
-) -> None:
-    ended: counting.Ending = ("delivered", "remote", "a@b.test", "192.0.2.7", "x@y.test", timezone.now().isoformat())
-    with statements.write_transaction():
-        counting.receipts([("a@b.test", "192.0.2.7", True)], timezone.now())
-        counting.endings([ended] * 3, timezone.now())
-    rolling.roll_up()
-
-    page = client.get("/metrics").content.decode()
-
-    assert 'mailspool_received_total{direction="outbound"} 1.0' in page
-    assert 'mailspool_delivered_total{kind="remote"} 3.0' in page
-    assert 'mailspool_delivery_latency_seconds{quantile="0.95"}' in page
-    dashboard = (settings.BASE_DIR / "deploy" / "grafana-dashboard.json").read_text()
-    asked = {name for panel in json.loads(dashboard)["panels"] for target in panel["targets"]
-             for name in re.findall(r"mailspool_\w+", target["expr"])}  # fmt: skip
-    assert asked <= {line.split("{")[0].split(" ")[0] for line in page.splitlines()}

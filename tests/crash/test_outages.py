@@ -12,8 +12,8 @@ from contextlib import AbstractContextManager, closing, contextmanager
 import pytest
 from redis.exceptions import RedisError
 
+from spool.heartbeat import ALIVE_SECONDS
 from spool.redis_pool import ANSWER_SECONDS
-from spool.worker import ALIVE_SECONDS
 from tests.crash.conftest import Install
 from tests.crash.ledger import LOCAL, SENDER
 from tests.support.daemon import Daemon

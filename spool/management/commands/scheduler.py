@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import logging
-import os
 import signal
-import socket
 import threading
 import time
 from typing import Any
@@ -19,8 +17,9 @@ from rq.scheduler import RQScheduler
 from mailspool import schema
 from spool import doorbell, dropfolder, tasks
 from spool.alerts import telling
+from spool.heartbeat import Heart, fold_destinations
 from spool.traffic import rolling
-from spool.worker import STOPPING, beat
+from spool.worker import STOPPING
 
 log = logging.getLogger(__name__)
 
@@ -39,9 +38,8 @@ class Command(BaseCommand):
         # very thread holds the event's lock.
         signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
         stop = threading.Event()
-        key = f"mailspool:scheduler:{socket.gethostname()}:{os.getpid()}"
         threads = [
-            threading.Thread(target=beat, args=(key, stop), daemon=True),
+            threading.Thread(target=Heart("scheduler").run, args=(stop,), daemon=True),
             threading.Thread(target=dropfolder.watch, args=(stop,), daemon=True),
             threading.Thread(target=rolling.run, args=(stop,), daemon=True),
             threading.Thread(target=telling.run, args=(stop,), daemon=True),
@@ -64,8 +62,11 @@ class Command(BaseCommand):
                 if time.monotonic() >= next_purge:
                     next_purge = time.monotonic() + PURGE_SECONDS
                     doorbell.maintenance_queue().enqueue("spool.tasks.forget", result_ttl=0, failure_ttl=3600)
+                    fold_destinations(doorbell.redis())
             except RedisError as error:
                 log.warning("Redis is away: %s", error)
+            except Exception:  # the edge of the process: what RQ stumbles over must not end the sweep
+                log.exception("jobs that are due could not be enqueued", extra={"seldom": True})
             if time.monotonic() >= next_sweep:
                 next_sweep = time.monotonic() + SWEEP_SECONDS
                 try:
@@ -73,6 +74,8 @@ class Command(BaseCommand):
                     tasks.sweep()
                 except DatabaseError as error:
                     log.error("the sweep could not look at the spool: %s", error)
+                except Exception:  # the edge of the process
+                    log.exception("the sweep failed", extra={"seldom": True})
         try:
             scheduler.release_locks()
         except RedisError as error:

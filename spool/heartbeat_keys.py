@@ -1,0 +1,25 @@
+"""What programs' signs of life are called in Redis. Needs no Django that is set up."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Mapping
+from typing import Final
+
+from django.conf import settings
+
+# kind → what the keys of its programs begin with; `<machine>:<pid>` follows.
+PREFIXES: Final[Mapping[str, str]] = {
+    "listeners": "mailspool:smtpd:",
+    "workers": "mailspool:worker:mail:",
+    "maintenance": "mailspool:worker:maintenance:",
+    "scheduler": "mailspool:scheduler:",
+    "console": "mailspool:web:",
+}
+COUNTS: Final = "mailspool:counts:"  # and the machine: hash of what was counted there
+PROGRAMS: Final = "mailspool:programs"  # hash: `<machine>|<kind>` → its last sign of life (UNIX seconds)
+
+
+def machine() -> str:
+    """This machine's name, as in the keys: MAILSPOOL_MACHINE where several containers are one machine."""
+    return str(settings.MAILSPOOL_MACHINE or socket.gethostname()).replace(":", "-").replace("|", "-")
