@@ -1,20 +1,22 @@
 """The spelling of addresses: what is one, and when two are the same mailbox."""
 
+import ipaddress
 import re
 
+import idna
 from django.core.exceptions import ValidationError
 
-# RFC 5321 4.5.3.1: octets of a local part, a domain, and a path without its brackets.
-LONGEST_LOCAL_PART = 64
+# Octets of a domain (RFC 5321 4.5.3.1.2), of an address that is one of ours, and of any that is taken: a local part of
+# more than 64 is nobody's fault (4.5.3.1: no limits where there need be none); ours for bounces of lists have more.
 LONGEST_DOMAIN = 255
 LONGEST_ADDRESS = 254
+LONGEST_PATH = 320
 
 _DOT_ATOM = re.compile(
     r"[A-Za-z0-9!#$%&'*+\-/=?^_`{|}~\u0080-\U0010ffff]+(\.[A-Za-z0-9!#$%&'*+\-/=?^_`{|}~\u0080-\U0010ffff]+)*"
 )
 _QUOTED = re.compile(r'"([ !#-\[\]-~\u0080-\U0010ffff]|\\[ -~])*"')
 _LABEL = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)")
-_ADDRESS_LITERAL = re.compile(r"\[[0-9A-Za-z:.\-]{2,60}\]")
 
 
 class InvalidAddress(ValueError):
@@ -27,11 +29,12 @@ def normalise_domain(domain: str) -> str:
     Raises InvalidAddress.
     """
     name = domain.rstrip(".")
-    if _ADDRESS_LITERAL.fullmatch(name):
-        return name.lower()
+    if name.startswith("["):
+        return _normalise_literal(name)
     if not name.isascii():
         try:
-            name = name.encode("idna").decode("ascii")
+            # As registries and browsers do it: UTS 46, non-transitional. "faß" is a name of its own, and not "fass".
+            name = idna.encode(name, uts46=True).decode("ascii")
         except UnicodeError as error:
             raise InvalidAddress(f"{domain!r} is not a valid internationalised domain name") from error
     labels = name.split(".")
@@ -40,16 +43,32 @@ def normalise_domain(domain: str) -> str:
     return name.lower()
 
 
+def _normalise_literal(literal: str) -> str:
+    """An address in brackets (RFC 5321 4.1.3). Raises InvalidAddress."""
+    text = literal.lower()
+    try:
+        if text.endswith("]") and text.startswith("[ipv6:"):
+            return f"[ipv6:{ipaddress.IPv6Address(text[6:-1])}]"
+        if text.endswith("]"):
+            return f"[{ipaddress.IPv4Address(text[1:-1])}]"
+    except ValueError:
+        pass
+    raise InvalidAddress(f"{literal!r} is not an IP address in brackets, as in [192.0.2.1] or [IPv6:2001:db8::1]")
+
+
 def split_address(address: str) -> tuple[str, str]:
     """`address` as (local part as written, normalised domain). Raises InvalidAddress."""
     local_part, at, domain = address.rpartition("@")
     if not at or not local_part:
         raise InvalidAddress(f"{address!r} needs a local part and a domain, as in ann@example.org")
-    if len(local_part.encode("utf-8", "surrogatepass")) > LONGEST_LOCAL_PART:
-        raise InvalidAddress(f"the local part of {address!r} is longer than {LONGEST_LOCAL_PART} octets")
+    if len(address.encode("utf-8", "surrogatepass")) > LONGEST_PATH:
+        raise InvalidAddress(f"{address[:40]!r}… is longer than {LONGEST_PATH} octets")
     if not (_DOT_ATOM.fullmatch(local_part) or _QUOTED.fullmatch(local_part)):
         raise InvalidAddress(f"the local part of {address!r} has a character that needs quotes, or none at all")
-    return local_part, normalise_domain(domain)
+    normal = normalise_domain(domain)
+    if len(local_part) + len(normal) >= LONGEST_PATH:
+        raise InvalidAddress(f"{address[:40]!r}… is longer than {LONGEST_PATH} octets")
+    return local_part, normal
 
 
 def normalise_address(address: str) -> str:

@@ -10,7 +10,8 @@ from typing import Any, Final, Self
 from django.conf import settings as django_settings
 
 from quarantine.engines import checks
-from quarantine.engines.authentication import DkimResult, DmarcResult, SpfResult
+from quarantine.engines.authentication import DkimResult, SpfResult
+from quarantine.engines.dmarc import DmarcResult
 from quarantine.engines.examined import Examined, Result
 from quarantine.models.antispam import AntispamSettings
 from quarantine.models.check import Check, CheckKind

@@ -1,4 +1,4 @@
-"""Whether a message comes from where it says: SPF (pyspf), DKIM (dkimpy) and DMARC, and their results for its header.
+"""Whether a message comes from where it says, by SPF (pyspf) and DKIM (dkimpy); DMARC is in dmarc.py.
 
 Both libraries ask the DNS synchronously: they run in threads of their own, with a short limit for each question.
 """
@@ -11,18 +11,15 @@ import re
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from email.utils import getaddresses
 from typing import Any, Final
 
 import dkim
 import dns.exception
 import dns.resolver
 
-from quarantine.engines.answers import EngineFailed
-from quarantine.engines.dnslists import organisational
 from quarantine.engines.examined import Examined
 from quarantine.engines.kept import Kept
-from quarantine.engines.resolver import ask, blocking_resolver
+from quarantine.engines.resolver import blocking_resolver
 
 with warnings.catch_warnings():
     # Old escapes in its texts.
@@ -38,7 +35,8 @@ SPF_SECONDS: Final = 15
 # Shorter than any TTL in use.
 KEPT_SECONDS: Final = 30.0
 _threads = ThreadPoolExecutor(16, thread_name_prefix="authentication")
-_TAG: Final = re.compile(r"\s*([A-Za-z]+)\s*=\s*([^;]*)")
+_NO_KEY: Final = re.compile(rb"(?:^|;)\s*p\s*=\s*(?:;|$)")
+_REVOKED: Final = "the key was revoked"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,36 +58,20 @@ class DkimResult:
     text: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class DmarcResult:
-    """RFC 7489's result for the domain of From; `wish` is what its owner asks for when it fails."""
-
-    result: str
-    domain: str
-    wish: str = ""
-
-
-Policy = tuple[dict[str, str], bool]
 _spf_kept: Kept[tuple[str, str, str], SpfResult] = Kept(KEPT_SECONDS)
-_policies_kept: Kept[str, Policy] = Kept(KEPT_SECONDS)
 
 
 async def spf_of(examined: Examined) -> SpfResult:
-    """The result for the client. Raises EngineFailed when the DNS gives no answer."""
+    """The result for the client; temperror when the DNS of the domain gives no answer."""
     return await examined.once("spf", lambda: _kept_spf(examined))  # type: ignore[no-any-return]
 
 
 async def dkim_of(examined: Examined) -> list[DkimResult]:
-    """One for each signature. Raises EngineFailed when the DNS gives no answer."""
+    """One for each signature; temperror for one whose key the DNS does not give."""
     known = dkim_at_once(examined)
     if known is not None:
         return known
     return await examined.once("dkim", lambda: _in_thread(_check_dkim, examined))  # type: ignore[no-any-return]
-
-
-async def dmarc_of(examined: Examined) -> DmarcResult:
-    """The result for the domain of From. Raises EngineFailed when the DNS gives no answer."""
-    return await examined.once("dmarc", lambda: _check_dmarc(examined))  # type: ignore[no-any-return]
 
 
 async def _in_thread(work: Any, examined: Examined) -> Any:
@@ -124,23 +106,6 @@ def dkim_at_once(examined: Examined) -> list[DkimResult] | None:
     return []
 
 
-def dmarc_at_once(examined: Examined) -> DmarcResult | None:
-    """The result, or None when the DNS has to be asked."""
-    domain = from_domain(examined)
-    policy = _policies_kept.get(domain) if domain else ({}, False)
-    if policy is None:
-        return None
-    if policy[0]:
-        spf_result, signatures = spf_at_once(examined), dkim_at_once(examined)
-        if spf_result is None or signatures is None:
-            return None
-        found = _aligned_with(domain, policy, spf_result, signatures)
-    else:
-        found = DmarcResult("none", domain)
-    examined.tell("dmarc", found)
-    return found
-
-
 def _check_spf(examined: Examined) -> SpfResult:
     sender_domain = examined.sender.rpartition("@")[2]
     domain = sender_domain or examined.ehlo_name
@@ -150,8 +115,6 @@ def _check_spf(examined: Examined) -> SpfResult:
     result, text = spf.check2(
         i=examined.client_ip, s=sender, h=examined.ehlo_name or domain, timeout=SPF_SECONDS, querytime=SPF_SECONDS
     )
-    if result == "temperror":
-        raise EngineFailed(f"the DNS gave no answer about {domain}: {text}")
     return SpfResult(str(result), domain, not sender_domain, str(text)[:200])
 
 
@@ -175,60 +138,14 @@ def _verified(message: dkim.DKIM, index: int) -> DkimResult:
         good = message.verify(idx=index, dnsfunc=_txt)
         result, text = ("pass", "") if good else ("fail", "the signature does not fit the message")
     except dkim.DnsTimeoutError as error:
-        raise EngineFailed(f"the DNS gave no key: {error}") from error
+        result, text = "temperror", f"the DNS gave no key: {error}"[:200]
     except (dkim.DKIMException, ValueError, TypeError, KeyError) as error:
-        # A signature or key that can't be read speaks neither for nor against a message (RFC 6376 3.9).
-        result, text = "fail" if "body hash mismatch" in str(error) else "permerror", str(error)[:200]
+        # A signature or key that can't be read speaks neither for nor against a message (RFC 6376 3.9); one whose
+        # key was revoked (3.6.1: an empty p=) is no signature any more.
+        failed = "body hash mismatch" in str(error) or str(error) == _REVOKED
+        result, text = "fail" if failed else "permerror", str(error)[:200]
     domain = (message.domain or b"").decode("ascii", "replace").lower()
     return DkimResult(result, domain, text)
-
-
-async def _check_dmarc(examined: Examined) -> DmarcResult:
-    domain = from_domain(examined)
-    if not domain:
-        return DmarcResult("none", "")
-    policy = _policies_kept.get(domain) or _policies_kept.keep(domain, await _policy(domain))
-    if not policy[0]:
-        return DmarcResult("none", domain)
-    return _aligned_with(domain, policy, *await asyncio.gather(spf_of(examined), dkim_of(examined)))
-
-
-def _aligned_with(domain: str, policy: Policy, spf_result: SpfResult, signatures: list[DkimResult]) -> DmarcResult:
-    record, own = policy
-    by_spf = spf_result.result == "pass" and _aligned(spf_result.domain, domain, record.get("aspf", "r"))
-    by_dkim = any(one.result == "pass" and _aligned(one.domain, domain, record.get("adkim", "r")) for one in signatures)
-    wish = record["p"] if own else record.get("sp", record["p"])
-    return DmarcResult("pass" if by_spf or by_dkim else "fail", domain, wish)
-
-
-async def _policy(domain: str) -> Policy:
-    """The policy for `domain`, and whether it is the domain's own (RFC 7489 6.6.3)."""
-    for name in dict.fromkeys((domain, organisational(domain))):
-        found = [record for text in await ask(f"_dmarc.{name}", "TXT", QUESTION_SECONDS) if (record := _tags(text))]
-        if len(found) == 1:
-            return found[0], name == domain
-    return {}, False
-
-
-def _tags(text: str) -> dict[str, str]:
-    """The tags of a DMARC record; none when it is no valid one."""
-    if not re.match(r"v\s*=\s*DMARC1\s*(;|$)", text):
-        return {}
-    tags = {name.lower(): value.strip().lower() for name, value in _TAG.findall(text.replace(";", " ; "))}
-    return tags if tags.get("p") in ("none", "quarantine", "reject") else {}
-
-
-def _aligned(domain: str, from_: str, mode: str) -> bool:
-    if mode == "s":
-        return domain.lower() == from_
-    return organisational(domain) == organisational(from_)
-
-
-def from_domain(examined: Examined) -> str:
-    """The one domain of From, lower case; "" when there is none, or more than one (RFC 7489 6.6.1)."""
-    fields = [value.decode("utf-8", "replace") for value in examined.fields.all("from")]
-    domains = {a.rpartition("@")[2].strip().lower() for _, a in getaddresses(fields) if "@" in a}
-    return domains.pop() if len(domains) == 1 else ""
 
 
 def _txt(name: Any, timeout: float = QUESTION_SECONDS) -> bytes | None:
@@ -240,7 +157,10 @@ def _txt(name: Any, timeout: float = QUESTION_SECONDS) -> bytes | None:
         return None
     except (dns.exception.DNSException, OSError, ValueError) as error:
         raise dkim.DnsTimeoutError(f"{asked} ({type(error).__name__})") from error
-    return b"".join(answer[0].strings)
+    record = b"".join(answer[0].strings)
+    if _NO_KEY.search(record):
+        raise dkim.ValidationError(_REVOKED)
+    return record
 
 
 def _spf_lookup(name: str, kind: str, tcpfallback: bool = True, timeout: float = QUESTION_SECONDS) -> list[Any]:
@@ -265,7 +185,6 @@ def _spf_value(kind: str, record: Any) -> Any:
 def forget() -> None:
     """Drop what was kept."""
     _spf_kept.clear()
-    _policies_kept.clear()
 
 
 spf.DNSLookup = _spf_lookup

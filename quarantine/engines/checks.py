@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from quarantine.engines import authentication, dnslists, reverse, rspamd, rules, spamd
+from quarantine.engines import authentication, dmarc, dnslists, reverse, rspamd, rules, spamd
 from quarantine.engines.answers import EngineFailed
 from quarantine.engines.examined import Examined, Result
 from quarantine.engines.resting import Rests
@@ -48,6 +49,8 @@ class _Kind:
     points: Callable[[Check, Examined, Any], Found]
     ask: Callable[[Check, Examined], Awaitable[Any]]
     at_once: Callable[[Check, Examined], Any] = _never
+    # Whether a server of the administrator's choice answers, and not just the message or its sender's DNS.
+    has_server: bool = False
 
 
 async def run_all(wanted: Sequence[Check], examined: Examined) -> list[Result]:
@@ -101,13 +104,15 @@ async def run(check: Check, examined: Examined) -> Result:
         return _failed(check, getattr(error, "strerror", "") or str(error) or type(error).__name__, started)
     except Exception as error:  # the edge of a check: a library that stumbles over a message must not hold it up
         log.exception("the check %s failed", check.name)
-        return _failed(check, repr(error)[:200], started)
+        return Result(check.name, check.kind, 0.0, repr(error)[:200], True, time.monotonic() - started)
     rests.answered(check.name)
     return Result(check.name, check.kind, points, text, False, time.monotonic() - started)
 
 
 def _failed(check: Check, why: str, started: float) -> Result:
-    rests.failed(check.name, why)
+    """Only a server rests: what a message or its sender's DNS causes is a result of that message alone."""
+    if _KINDS[check.kind].has_server:
+        rests.failed(check.name, why)
     return Result(check.name, check.kind, 0.0, why, True, time.monotonic() - started)
 
 
@@ -125,6 +130,8 @@ def _points_of_score(check: Check, examined: Examined, found: Scored | None) -> 
     if found is None:
         return 0.0, "too large"
     score, hits = found
+    if not math.isfinite(score):
+        raise EngineFailed(f"the score {score} is no number")
     points = max(LEAST_POINTS, min(MOST_POINTS, score * check.weight))
     return points, f"score {score:g}{f': {hits}' if hits else ''}"
 
@@ -166,7 +173,7 @@ def _points_of_dkim(check: Check, examined: Examined, found: list[authentication
     return check.weight if bad else 0.0, text
 
 
-def _points_of_dmarc(check: Check, examined: Examined, found: authentication.DmarcResult) -> Found:
+def _points_of_dmarc(check: Check, examined: Examined, found: dmarc.DmarcResult) -> Found:
     if found.result != "fail":
         return 0.0, f"{found.result} for {found.domain}" if found.domain else found.result
     share = {"reject": 1.0, "quarantine": 0.5}.get(found.wish, 0.0)
@@ -198,10 +205,10 @@ def _points_of_text(check: Check, examined: Examined, found: str) -> Found:
 
 
 _BY_KIND: dict[CheckKind, _Kind] = {
-    CheckKind.SPAMD: _Kind(_points_of_score, ask=_spamd),
-    CheckKind.RSPAMD: _Kind(_points_of_score, ask=_rspamd),
-    CheckKind.IP_LIST: _Kind(_points_of_ip, ask=_ip_list, at_once=_ip_list_at_once),
-    CheckKind.URI_LIST: _Kind(_points_of_uris, ask=_uri_list, at_once=_uri_list_at_once),
+    CheckKind.SPAMD: _Kind(_points_of_score, ask=_spamd, has_server=True),
+    CheckKind.RSPAMD: _Kind(_points_of_score, ask=_rspamd, has_server=True),
+    CheckKind.IP_LIST: _Kind(_points_of_ip, ask=_ip_list, at_once=_ip_list_at_once, has_server=True),
+    CheckKind.URI_LIST: _Kind(_points_of_uris, ask=_uri_list, at_once=_uri_list_at_once, has_server=True),
     CheckKind.SPF: _Kind(
         _points_of_spf,
         ask=lambda check, examined: authentication.spf_of(examined),
@@ -214,8 +221,8 @@ _BY_KIND: dict[CheckKind, _Kind] = {
     ),
     CheckKind.DMARC: _Kind(
         _points_of_dmarc,
-        ask=lambda check, examined: authentication.dmarc_of(examined),
-        at_once=lambda check, examined: authentication.dmarc_at_once(examined),
+        ask=lambda check, examined: dmarc.dmarc_of(examined),
+        at_once=lambda check, examined: dmarc.dmarc_at_once(examined),
     ),
     CheckKind.REVERSE_DNS: _Kind(
         _points_of_name,

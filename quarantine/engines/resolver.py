@@ -52,6 +52,19 @@ async def ask(name: str, kind: str, seconds: float) -> list[str]:
     return [record.to_text().rstrip(".").lower() for record in answer]
 
 
+async def exists(name: str, seconds: float) -> bool:
+    """Whether the DNS knows the name, with records or without. Raises EngineFailed when it gives no answer."""
+    try:
+        await _resolver().resolve(name, "A", search=False, lifetime=seconds)
+    except dns.resolver.NXDOMAIN:
+        return False
+    except dns.resolver.NoAnswer:
+        return True
+    except (dns.exception.DNSException, OSError, ValueError) as error:
+        raise EngineFailed(f"the DNS gave no answer for {name} ({type(error).__name__})") from error
+    return True
+
+
 async def names_of(ip: str, seconds: float) -> list[str]:
     """What an address is called (PTR). Raises EngineFailed."""
     return await ask(dns.reversename.from_address(ip).to_text(), "PTR", seconds)

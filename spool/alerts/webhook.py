@@ -21,6 +21,7 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import urlsplit
 
+import idna
 from django.conf import settings as django_settings
 
 from spool.models.alert import webhook_complaint
@@ -47,7 +48,7 @@ def post(url: str, document: dict[str, Any], secret: str, now: datetime) -> str:
     is_tls = parts.scheme == "https"
     port = parts.port or (443 if is_tls else 80)
     try:
-        host = parts.hostname if parts.hostname.isascii() else parts.hostname.encode("idna").decode()
+        host = parts.hostname if parts.hostname.isascii() else idna.encode(parts.hostname, uts46=True).decode()
     except UnicodeError as error:
         raise NotDelivered(f"{parts.hostname} is not a host name: {error}") from error
     address = resolve(host, port, is_tls=is_tls)

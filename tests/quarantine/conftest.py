@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from accounts.models.onerow import OneRow
 from quarantine import taking
-from quarantine.engines import authentication, checks, reverse
+from quarantine.engines import authentication, checks, dmarc, reverse
 from quarantine.engines.scanner import all_scanners
 from quarantine.models import Item, ItemKind
 from quarantine.taking import Caught
@@ -62,6 +62,7 @@ def _nobody_rests() -> None:
         scanner.rests.forget()  # type: ignore[attr-defined]
     checks.rests.forget()
     authentication.forget()
+    dmarc.forget()
     reverse.forget()
 
 

@@ -49,6 +49,10 @@ class DNSServer:
         """A record as in a zone file: `add("example.net", "MX", "10 mx.example.net.")`."""
         self._records.setdefault(name.lower().rstrip("."), []).append((kind, value))
 
+    def clear(self, name: str) -> None:
+        """Know nothing of `name` any more."""
+        self._records.pop(name.lower(), None)
+
     def fail(self, name: str, code: str) -> None:
         """Answer every question for `name` with an error such as SERVFAIL; with DROP, not at all."""
         self._failures[name.lower()] = code

@@ -1,0 +1,101 @@
+"""DMARC judges what a reader may see; and what one sender's DNS does is nobody else's business."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from quarantine.engines.dmarc import DmarcResult, _strictest, _wish, from_domains
+from quarantine.engines.examined import Examined
+from quarantine.models import CheckKind
+from tests.quarantine.spamming import EVE, a_check, a_mail, from_outside, junk, signed
+from tests.spool.passing import FAR, Spool
+
+PROTECTED = "protected.test"
+ATTACKER = "attacker.test"
+
+
+def results(spool: Spool) -> list[str]:
+    """What Authentication-Results says of each message that arrived."""
+    spool.work()
+    messages = [message.as_string() for message in spool.mailbox()] + [raw.decode() for raw in junk()]
+    return [text.replace("\n ", " ").partition("Authentication-Results: ")[2].partition("\n")[0] for text in messages]
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        f"From: x@{ATTACKER}\r\nFrom: ceo@{PROTECTED}",
+        f"From: ceo@{PROTECTED}\r\nFrom: x@{ATTACKER}",
+        f"From: x@{ATTACKER}, ceo@{PROTECTED}",
+        f"From: x@{ATTACKER} <ceo@{PROTECTED}>",
+        f'From: "ceo@{PROTECTED}" <x@{ATTACKER}>',
+        f"From: =?utf-8?Q?ceo=40{PROTECTED}?= <x@{ATTACKER}>",
+        f"From: bosses: ceo@{PROTECTED}, x@{ATTACKER};",
+        f"From: ceo@{PROTECTED}",
+        f"from : ceo@{PROTECTED.upper()}.",
+    ],
+)
+def test_every_domain_that_could_be_shown_is_judged(spool: Spool, fields: str) -> None:
+    spool.dns.add(f"_dmarc.{PROTECTED}", "TXT", '"v=DMARC1; p=reject"')
+    spool.dns.add(ATTACKER, "TXT", '"v=spf1 ip4:192.0.2.0/24 -all"')
+    spool.dns.add(f"_dmarc.{ATTACKER}", "TXT", '"v=DMARC1; p=none"')
+    a_check(CheckKind.DMARC, 10)
+    content = a_mail().replace(f"From: {EVE}".encode(), fields.encode())
+    from_outside(spool, content, sender=f"x@{ATTACKER}")
+    assert results(spool) == [f"mail.test; dmarc=fail header.from={PROTECTED}"]
+
+
+def test_a_domain_beyond_ascii_is_asked_for_by_its_name_in_the_dns(tmp_path: Path) -> None:
+    content = "From: =?utf-8?Q?x?= <a@faß.test>, b@bücher.test\r\n\r\n".encode()
+    examined = Examined(tmp_path, len(content), "", held=content)
+    assert from_domains(examined) == ["xn--fa-hia.test", "xn--bcher-kva.test"]
+
+
+def test_a_sender_whose_dns_is_silent_is_forgiven_nothing_and_stops_no_check(spool: Spool) -> None:
+    spool.dns.add(f"_dmarc.{PROTECTED}", "TXT", '"v=DMARC1; p=reject"')
+    spool.dns.fail("silent.test", "SERVFAIL")
+    spool.dns.fail("_dmarc.silent.test", "SERVFAIL")
+    for kind in (CheckKind.SPF, CheckKind.DMARC):
+        a_check(kind, 10)
+    for _ in range(8):
+        from_outside(spool, a_mail(sender="x@silent.test"), sender="x@silent.test")
+        assert all("spf=temperror" in one and "dmarc=temperror" in one for one in results(spool))
+    from_outside(spool, a_mail(sender=f"ceo@{PROTECTED}"), sender="x@silent.test")
+    assert f"mail.test; spf=temperror smtp.mailfrom=silent.test; dmarc=fail header.from={PROTECTED}" in results(spool)
+
+
+def test_a_key_that_was_revoked_fails(spool: Spool) -> None:
+    content = signed(a_mail(), spool)
+    spool.dns.clear(f"s1._domainkey.{FAR}")
+    spool.dns.add(f"s1._domainkey.{FAR}", "TXT", '"v=DKIM1; p="')
+    a_check(CheckKind.DKIM, 6)
+    from_outside(spool, content)
+    assert results(spool) == [f"mail.test; dkim=fail header.d={FAR}"]
+
+
+@pytest.mark.parametrize(
+    ("record", "own", "wish"),
+    [
+        ({"p": "reject"}, True, "reject"),
+        ({"p": "reject", "sp": "none"}, True, "reject"),
+        ({"p": "reject", "sp": "none"}, False, "none"),
+        ({"p": "reject", "sp": "noone"}, False, "reject"),
+        ({"p": "none", "sp": "none", "np": "reject"}, False, "none"),
+        ({"p": "none", "sp": "none", "np": "reject", "missing": "yes"}, False, "reject"),
+        ({"p": "reject", "pct": "0"}, True, "quarantine"),
+        ({"p": "quarantine", "pct": "0"}, True, "none"),
+        ({"p": "reject", "pct": "100"}, True, "reject"),
+        ({"p": "reject", "pct": "a lot"}, True, "reject"),
+    ],
+)
+def test_what_an_owner_asks_for(record: dict[str, str], own: bool, wish: str) -> None:
+    assert _wish(record, own) == wish
+
+
+def test_the_worst_result_counts() -> None:
+    passes, fails = DmarcResult("pass", "a"), DmarcResult("fail", "b", "quarantine")
+    assert _strictest([passes, fails, DmarcResult("fail", "c", "none")]) == fails
+    assert _strictest([passes, DmarcResult("none", "d")]).result == "none"
+    assert _strictest([]) == DmarcResult("none", "")
