@@ -9,6 +9,8 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from django.utils import timezone
+
 from quarantine import digest, greylisting, remembering, removing, taking
 from quarantine.filters import LARGE
 from quarantine.models.antispam import AntispamSettings
@@ -45,6 +47,10 @@ class Quarantine(Holder):
     def examine(self) -> Iterator[Finding]:
         for folder in _folders():
             yield from _strays(folder)
+        minute_ago = timezone.now() - timedelta(minutes=1)
+        half_moved = Item.objects.filter(state=ItemState.MOVING, gone_at__lt=minute_ago)
+        for name in half_moved.values_list("file_name", flat=True)[:CHUNK]:
+            yield Finding("half moved", name, "moved to the end by its job, or by the hourly maintenance")
         for item in Item.objects.filter(state__in=(ItemState.HELD, ItemState.DELETED)).defer(*LARGE).iterator(CHUNK):
             yield from _file_of(item)
 

@@ -41,14 +41,21 @@ def begin_move(ids: Sequence[int], event_id: int, now: datetime, folder: Path) -
     return found
 
 
-def make_files(ids: Sequence[int], folder: Path) -> tuple[set[int], str]:
-    """Make the files of items that are MOVING in `folder`; those that are moved now, and why others are not."""
+def make_files(
+    ids: Sequence[int], folder: Path, note: Callable[[set[int]], None] | None = None
+) -> tuple[set[int], str]:
+    """Make the files of items that are MOVING in `folder`; those that are moved now, and why others are not.
+
+    `note` is called with the former in the transaction that says so.
+    """
     moved: set[int] = set()
     problem = ""
     sources: list[Path] = []
     # Under the rows' locks, so that nobody puts back what is being moved.
     with statements.write_transaction():
-        rows = taking.locked(Item.objects.filter(id__in=list(ids), state=ItemState.MOVING))
+        found = taking.locked(Item.objects.filter(id__in=list(ids), state__in=(ItemState.MOVING, ItemState.MOVED)))
+        rows = [item for item in found if item.state == ItemState.MOVING]
+        before = [item for item in found if item.state == ItemState.MOVED]
         try:
             with folders.opened(folder, create=True) as here:
                 for item in rows:
@@ -61,11 +68,17 @@ def make_files(ids: Sequence[int], folder: Path) -> tuple[set[int], str]:
                     sources += [item.in_quarantine, item.in_spool]
                 os.fsync(here)
         except Refused as error:
-            return set(), str(error)
+            return {item.id for item in before}, str(error)
         Item.objects.filter(id__in=moved).update(state=ItemState.MOVED)
+        if note is not None:
+            note(moved)
+        # Under the lock too: whoever puts back has the file in the quarantine again.
+        for item in before:
+            for source in (item.in_quarantine, item.in_spool):
+                kept.remove(source)
     for source in sources:
         kept.remove(source)
-    return moved, problem
+    return moved | {item.id for item in before}, problem
 
 
 def put_back(ids: Sequence[int], now: datetime, note: Callable[[trash.Restored], None] | None = None) -> trash.Restored:

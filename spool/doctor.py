@@ -17,6 +17,7 @@ from spool.holders import holders
 from spool.models.entry import Entry
 from spool.models.recipient import Recipient
 from spool.models.trace import Trace
+from spool.models.trashed import Trashed, TrashState
 
 # Younger files may belong to a message that is being taken in right now.
 YOUNGEST_SECONDS = 600.0
@@ -46,6 +47,10 @@ def examine() -> Iterator[Finding]:
     lapsed = Entry.objects.leased().filter(due_at__lt=timezone.now() - timedelta(minutes=1))
     for name in lapsed.values_list("file_name", flat=True)[:CHUNK]:
         yield Finding("lapsed lease", name, "taken by the next pass")
+    minute_ago = timezone.now() - timedelta(minutes=1)
+    half_moved = Trashed.objects.filter(state=TrashState.MOVING, at__lt=minute_ago)
+    for name in half_moved.values_list("file_name", flat=True)[:CHUNK]:
+        yield Finding("half moved", name, "moved to the end by its job, or by the hourly maintenance")
     for name in Entry.objects.filter(hold=True, failures__gt=0).values_list("file_name", flat=True)[:CHUNK]:
         yield Finding("set aside", name, "look at its traceback, then release it")
     for aside in dropfolder.rejected():

@@ -14,7 +14,7 @@ from quarantine.models.antispam import TrustedSender
 from quarantine.models.item import Item, ItemState
 from spool import doorbell, kept, statements
 from spool.actions import folders, restoring
-from spool.actions.verb import Context, Progress, Refused, Tally, Verb
+from spool.actions.verb import Context, Note, Progress, Refused, Tally, Verb
 from spool.actions.verbs import VERBS
 from spool.events.actions import changed, named
 from spool.headers import storable
@@ -142,13 +142,25 @@ class Move(Verb):
         with statements.write_transaction():
             begun = removing.begin_move(ids, context.event_id, context.now, folder)
             progress(_tally(0, 0, len(ids) - len(begun)), ids[-1])
-        moved, problem = removing.make_files(begun, folder)
-        failed = [number for number in begun if number not in moved]
-        if failed:
-            removing.put_back(failed, context.now)
-        with statements.write_transaction():
+        self.finish(begun, parameters, context, lambda tally: progress(tally, ids[-1]))
+
+    def half_done(self, event_id: int) -> list[int]:
+        ours = Item.objects.filter(event=event_id).only("id", "kind", "file_name", "subspool", "at")
+        moving = list(ours.filter(state=ItemState.MOVING).order_by("id").values_list("id", flat=True))
+        # Of those that were moved last the file in the quarantine may still be there.
+        last = ours.filter(state=ItemState.MOVED).order_by("-id")[: self.chunk]
+        return moving + [row.id for row in last if row.in_quarantine.exists() or row.in_spool.exists()]
+
+    def finish(self, ids: Sequence[int], parameters: Mapping[str, Any], context: Context, note: Note) -> None:
+        folder = folders.checked(parameters["folder"])
+
+        def count(moved: set[int]) -> None:
             changed(context, "moved", Item.objects.filter(id__in=moved), folder=str(folder))
-            progress(Tally(len(moved), 0, len(failed), problem), ids[-1])
+            note(Tally(len(moved)))
+
+        moved, problem = removing.make_files(ids, folder, count)
+        if failed := [number for number in ids if number not in moved]:
+            removing.put_back(failed, context.now, lambda restored: note(Tally(0, 0, len(failed), problem)))
 
 
 class Purge(Verb):

@@ -108,6 +108,11 @@ def _chunks(job: BulkJob, owner: str, progress: Callable[[BulkJob], None] | None
     here = Pace(rests=pace)
     apart = pace and verb.is_repeatable(job.parameters)
     with statements.many_transactions() if apart else nullcontext(lambda: None) as afterwards:
+        if left := verb.half_done(job.event_id):
+            context = Context(job.actor, job.event_id, job.id, timezone.now(), job.done)
+            for start in range(0, len(left), verb.chunk):
+                some = left[start : start + verb.chunk]
+                verb.finish(some, job.parameters, context, lambda tally: _advance(job, owner, tally, job.cursor))
         for ids in here.pieces(verb.chunks(job)):
             started = time.monotonic()
             context = Context(job.actor, job.event_id, job.id, timezone.now(), job.done)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -17,7 +17,7 @@ from typing import Any
 
 from spool import kept, statements, store, trash
 from spool.actions import folders
-from spool.actions.verb import Context, Progress, Refused, Tally, Verb, claim
+from spool.actions.verb import Context, Note, Progress, Refused, Tally, Verb, claim
 from spool.events.actions import changed
 from spool.models.settings import current
 from spool.models.trashed import Trashed, TrashState
@@ -57,23 +57,40 @@ class Move(Verb):
             reply = f"Moved to {folder} by {context.actor}"
             taken = trash.take(claimed.free, context.event_id, context.now, reply, TrashState.MOVING, str(folder))
             progress(claimed.others, ids[-1])
-        moved, problem = make_files(taken, folder)
-        failed = [number for number in taken if number not in moved]
-        if failed:
-            trash.restore(failed, context.now)
-        with statements.write_transaction():
+        self.finish(taken, parameters, context, lambda tally: progress(tally, ids[-1]))
+
+    def half_done(self, event_id: int) -> list[int]:
+        ours = Trashed.objects.filter(event=event_id)
+        moving = list(ours.filter(state=TrashState.MOVING).order_by("id").values_list("id", flat=True))
+        # Of those that were moved last the file in the spool may still be there.
+        last = ours.filter(state=TrashState.MOVED).order_by("-id")[: self.chunk]
+        return moving + [row.id for row in last if store.path_of(row.subspool, row.file_name).exists()]
+
+    def finish(self, ids: Sequence[int], parameters: Mapping[str, Any], context: Context, note: Note) -> None:
+        folder = folders.checked(parameters["folder"])
+
+        def count(moved: set[int]) -> None:
             changed(context, "moved", Trashed.objects.filter(id__in=moved), folder=str(folder))
-            progress(Tally(len(moved), 0, len(failed), problem), ids[-1])
+            note(Tally(len(moved)))
+
+        moved, problem = make_files(ids, folder, count)
+        if failed := [number for number in ids if number not in moved]:
+            trash.restore(failed, context.now, lambda restored: note(Tally(0, 0, len(failed), problem)))
 
 
-def make_files(ids: Sequence[int], path: Path) -> tuple[set[int], str]:
-    """Make the files of entries in state MOVING; those that are moved now, and why others are not."""
+def make_files(ids: Sequence[int], path: Path, note: Callable[[set[int]], None] | None = None) -> tuple[set[int], str]:
+    """Make the files of entries in state MOVING; those that are moved now, and why others are not.
+
+    `note` is called with the former in the transaction that says so.
+    """
     moved: set[int] = set()
     problem = ""
     sources: list[Path] = []
     # Under the rows' locks, so that nobody restores what is being moved.
     with statements.write_transaction():
-        rows = {item.id: item for item in trash.locked(ids) if item.state == TrashState.MOVING}
+        found = trash.locked(ids)
+        rows = {item.id: item for item in found if item.state == TrashState.MOVING}
+        before = {item.id: item.in_spool for item in found if item.state == TrashState.MOVED}
         try:
             with folders.opened(path, create=True) as folder:
                 for row in Trashed.objects.filter(id__in=list(rows)).prefetch_related("recipients").order_by("id"):
@@ -86,11 +103,16 @@ def make_files(ids: Sequence[int], path: Path) -> tuple[set[int], str]:
                     sources.append(rows[row.id].in_spool)
                 os.fsync(folder)
         except Refused as error:
-            return set(), str(error)
+            return set(before), str(error)
         Trashed.objects.filter(id__in=moved).update(state=TrashState.MOVED)
+        if note is not None:
+            note(moved)
+        # Under the lock too: whoever restores has the file in the spool again.
+        for source in before.values():
+            kept.remove(source)
     for source in sources:
         kept.remove(source)
-    return moved, problem
+    return moved | before.keys(), problem
 
 
 def finish(now: datetime) -> int:

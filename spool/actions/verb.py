@@ -45,6 +45,8 @@ class Context:
 # Called inside the transaction that changes a chunk's entries, once for each such transaction: what it did, and the
 # last id that is finished. It raises when the work is no longer ours, and the transaction comes to nothing.
 Progress = Callable[[Tally, int], None]
+# The same where the last id that is finished does not change.
+Note = Callable[[Tally], None]
 
 
 class Verb:
@@ -85,6 +87,14 @@ class Verb:
 
     def work(self, ids: Sequence[int], parameters: Mapping[str, Any], context: Context, progress: Progress) -> None:
         """Do it to `ids`, which are in order and at most `chunk`."""
+        raise NotImplementedError
+
+    def half_done(self, event_id: int) -> list[int]:
+        """What a worker that died has left between two transactions of `work`, behind the last id that it noted."""
+        return []
+
+    def finish(self, ids: Sequence[int], parameters: Mapping[str, Any], context: Context, note: Note) -> None:
+        """Do the rest for those of `half_done`; `work` ends with it."""
         raise NotImplementedError
 
 

@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from mailspool.home import Home
 from spool import doctor, intake, tasks
-from spool.actions import Actor, Outcome, moving, perform, undo
+from spool.actions import Actor, Outcome, perform, undo
 from spool.filters import SpoolFilter
 from spool.models import BulkJob, Entry, JobState, Recipient, Trashed, TrashedRecipient, TrashState
 from spool.store import path_of
@@ -93,8 +93,10 @@ def test_a_move_leaves_each_message_in_one_place(admin: Actor, worker: Daemon, h
     fill(count)
     names = set(Entry.objects.values_list("file_name", flat=True))
     outcome = perform("move", ALL, admin, background=True)
-    work_and_kill(worker, outcome)
-    moving.finish(timezone.now() + moving.LEFT_BEHIND)
+    job = work_and_kill(worker, outcome)
+    assert (job.done, job.busy, job.skipped) == (count, 0, 0)
+    outcome.event.refresh_from_db()
+    assert outcome.event.outcome == "900 moved"
     assert not Trashed.objects.exclude(state=TrashState.MOVED).exists()
     assert not Entry.objects.exists()
     moved = {path.name for path in (home.root / "moved").iterdir()}

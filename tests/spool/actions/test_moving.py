@@ -16,12 +16,23 @@ import pytest
 from django.utils import timezone
 
 from mailspool.home import Home
-from spool import trash
-from spool.actions import Actor, Refused, folders, moving, perform, put_back, undo
+from spool import doctor, trash
+from spool.actions import Actor, Refused, folders, jobs, moving, perform, put_back, undo
 from spool.console.message import traces_of
 from spool.envelope import LeasedEntry
 from spool.filters import SpoolFilter
-from spool.models import Entry, Outcome, Recipient, Settings, Trace, Trashed, TrashState
+from spool.models import (
+    AuditEvent,
+    BulkJob,
+    Entry,
+    JobState,
+    Outcome,
+    Recipient,
+    Settings,
+    Trace,
+    Trashed,
+    TrashState,
+)
 from spool.models import settings as spool_settings
 from spool.store import path_of
 
@@ -293,6 +304,24 @@ def test_what_a_crash_left_and_can_not_be_moved_any_more_is_in_the_spool_again(
     moving.finish(timezone.now() + timedelta(minutes=11))
     assert_untouched(entry, content)
     moved.unlink()
+
+
+def test_the_job_of_a_worker_that_died_within_a_chunk_moves_it_to_the_end(
+    admin: Actor, spooled: Spooled, moved: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = {spooled().file_name for _ in range(3)}
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(moving, "make_files", _killed)
+        perform("move", list(Entry.objects.values_list("id", flat=True)), admin)
+    job = BulkJob.objects.get()
+    Trashed.objects.update(at=timezone.now() - timedelta(minutes=2))
+    assert {finding.what for finding in doctor.examine() if finding.kind == "half moved"} == names
+    BulkJob.objects.update(lease_until=timezone.now() - timedelta(seconds=1))
+    jobs.work(job.id)
+    job.refresh_from_db()
+    assert (job.state, job.done, job.skipped) == (JobState.DONE, 3, 0)
+    assert AuditEvent.objects.get().outcome == "3 moved"
+    assert {path.name for path in moved.glob("*.eml")} == names
 
 
 def _killed(*arguments: Any) -> None:
