@@ -75,6 +75,7 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
         help="run each Mailspool with engines that take so many milliseconds, too",
     )
     parser.add_argument("--uncounted", action="store_true", help="measure what counting the traffic costs, too")
+    parser.add_argument("--unlogged", action="store_true", help="measure what the mail log costs, too")
     parser.add_argument("--no-postfix", action="store_true", help="measure Mailspool alone")
     parser.add_argument("--silent-postfix", action="store_true", help="let Postfix write no mail log")
     parser.add_argument("--profile", action="store_true", help="profile listener and worker; spoils the figures")
@@ -156,10 +157,12 @@ def _systems(
             profile=options.profile,
             engines=scanned,
             counted=counted,
+            logged=logged,
         )
         for database in databases
         for scanned in ((None, engines) if engines else (None,))
-        for counted in ((True, False) if options.uncounted else (True,))
+        for counted, logged in ((True, True), (False, True), (True, False))
+        if (counted or options.uncounted) and (logged or options.unlogged)
     ]
     if not options.no_postfix:
         systems.append(PostfixSystem(sink_port, latency_port, logs=not options.silent_postfix))

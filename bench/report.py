@@ -17,7 +17,7 @@ from rich.table import Table
 
 from bench.accounting import Memory
 from bench.runs import Latency
-from bench.systems import scanning, uncounted
+from bench.systems import scanning, uncounted, unlogged
 
 PEER = "postfix"
 BySessions = dict[str, dict[int, list[float]]]
@@ -85,10 +85,12 @@ def _ratio(figures: Sequence[float], peers: Sequence[float]) -> str:
 
 
 def _show_costs(results: Results, console: Console) -> None:
-    """What counting and scanning leave of the throughput, where systems ran with and without it."""
+    """What counting, logging and scanning leave of the throughput, where systems ran with and without it."""
     names = list(results.relayed)
     counting = [(name, uncounted(name)) for name in names if uncounted(name) in names]
     _show_pairs("Throughput with counting, by that without it", counting, results, console)
+    logging = [(name, unlogged(name)) for name in names if unlogged(name) in names]
+    _show_pairs("Throughput with the mail log, by that without it", logging, results, console)
     scanned = [(scanning(name), name) for name in names if scanning(name) in names]
     _show_pairs("Throughput with scanning, by that without it", scanned, results, console)
 

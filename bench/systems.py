@@ -69,11 +69,14 @@ class MailspoolSystem(System):
 
     def __init__(
         self, folder: Path, database: str, *, dns: str, sink_port: int, workers: int, profile: bool,
-        engines: tuple[int, int] | None = None, counted: bool = True,
+        engines: tuple[int, int] | None = None, counted: bool = True, logged: bool = True,
     ) -> None:  # fmt: skip
         self.name = f"mailspool/{database}" if engines is None else scanning(f"mailspool/{database}")
         if not counted:
             self.name = uncounted(self.name)
+        if not logged:
+            self.name = unlogged(self.name)
+        self._logged = logged
         self._counted = counted
         self._engines = engines
         self.sink_port = sink_port
@@ -88,9 +91,12 @@ class MailspoolSystem(System):
         if self.postgres is not None:
             self.postgres.start()
             url = self.postgres.create_database("mailspool")
+        # Where Postfix has its own, too.
+        where = f"file:{self.folder / 'mail.log'}" if self._logged else "none"
         self.mailspool = MailspoolUnderTest(
-            self.folder, database_url=url, dns=self._dns, workers=self._workers, from_nothing=True
-        )
+            self.folder, database_url=url, dns=self._dns, workers=self._workers, from_nothing=True,
+            env={"MAILSPOOL_LOG": where},
+        )  # fmt: skip
         self.port = self.mailspool.smtp_port
         if not self._counted:
             for daemon in [*self.mailspool.listeners, *self.mailspool.workers]:
@@ -197,3 +203,8 @@ def scanning(name: str) -> str:
 def uncounted(name: str) -> str:
     """The name of a system like the one of `name` that counts no traffic."""
     return f"{name}, not counting"
+
+
+def unlogged(name: str) -> str:
+    """The name of a system like the one of `name` that writes no mail log."""
+    return f"{name}, not logging"

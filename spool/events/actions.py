@@ -31,7 +31,7 @@ def named(context: Context, name: str, file_names: Sequence[str], **said: Value)
     left = max(0, MOST_LINES - context.done)
     if mail_log.is_on():
         mail_log.after_commit(
-            [Event(name, id_of(one), by=context.actor, action=context.event_id, **said) for one in file_names[:left]]
+            [Event.of(name, id_of(one), by=context.actor, action=context.event_id, **said) for one in file_names[:left]]
         )
 
 
@@ -39,21 +39,21 @@ def done_by(event: AuditEvent, name: str, file_names: Sequence[str]) -> None:
     """The same of an action that is no verb."""
     if mail_log.is_on():
         mail_log.after_commit(
-            [Event(name, id_of(one), by=event.actor, action=event.pk) for one in file_names[:MOST_LINES]]
+            [Event.of(name, id_of(one), by=event.actor, action=event.pk) for one in file_names[:MOST_LINES]]
         )
 
 
 def by_itself(name: str, file_names: Sequence[str], why: str) -> None:
     """What time or a setting did to messages, in the caller's transaction."""
     if mail_log.is_on():
-        mail_log.after_commit([Event(name, id_of(one), by=NOBODY, why=why) for one in file_names[:MOST_LINES]])
+        mail_log.after_commit([Event.of(name, id_of(one), by=NOBODY, why=why) for one in file_names[:MOST_LINES]])
 
 
 def ended(event: AuditEvent) -> None:
     """An action as a whole, as the Audit page has it, in the caller's transaction or after it."""
     if mail_log.is_on():
         mail_log.after_commit([
-            Event(
+            Event.of(
                 "action", mail_log.NO_MESSAGE, action=event.pk, what=event.action, by=event.actor, source=event.source,
                 on=event.on, done=event.done, skipped=event.skipped, outcome=event.outcome,
             )

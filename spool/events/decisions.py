@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def resting(resting: Iterable[tuple[LeasedEntry, WaitUntil]]) -> list[Event]:
     """The lines of entries that wait for something other than their next attempt, or the delay before it."""
     return [
-        Event(
+        Event.of(
             "throttled" if verdict.status == Status.THROTTLED else "held", id_of(entry.file_name),
             by=verdict.status.value, why=verdict.reason, next=moment(verdict.due),
         )
@@ -30,12 +30,12 @@ def resting(resting: Iterable[tuple[LeasedEntry, WaitUntil]]) -> list[Event]:
 def failed(entry: LeasedEntry, count: int, why: str, due: datetime | None) -> Event:
     """The program failed on an entry, for the `count`th time; without `due` it is on hold now."""
     more: Mapping[str, Value] = {"next": moment(due)} if due is not None else {"held": "yes"}
-    return Event("failed", id_of(entry.file_name), failures=count, why=why, **more)
+    return Event.of("failed", id_of(entry.file_name), failures=count, why=why, **more)
 
 
 def quarantined(file_name: str, kind: str, why: str, score: float | None) -> Event:
     """`kind` is virus or spam."""
-    return Event(
+    return Event.of(
         "quarantined", id_of(file_name), kind=kind, score=score if score is not None else "", why=why
     )  # fmt: skip
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from datetime import datetime
-from functools import lru_cache
 from typing import Final
 
 from spool.events.line import Value, as_json, as_text, lines_of
@@ -21,19 +20,35 @@ class LineFormatter(logging.Formatter):
         super().__init__()
         self._json = form == "json"
         self._timed = timed
+        # The time of many lines is the same but for its last digits.
+        self._second, self._date, self._zone = -1, "", ""
 
     def format(self, record: logging.LogRecord) -> str:
         """One line; a traceback in text is further lines, which begin with a tab."""
         event: object = record.msg
-        fields: Mapping[str, Value] = event.fields if isinstance(event, Event) else _program_event(record)
+        if isinstance(event, Event):
+            return self.line(event)
         traceback = self._traceback(record)
+        more = {"traceback": traceback[-2000:]} if traceback and self._json else {}
+        text = self._line(record.created, {**_program_event(record), **more})
+        return text if self._json or not traceback else "\n".join([text, *lines_of(traceback)])
+
+    def line(self, event: Event) -> str:
+        """An event's."""
+        return self._line(event.at, event.fields)
+
+    def _line(self, at: float, fields: Mapping[str, Value]) -> str:
         if self._json:
-            more = {"traceback": traceback[-2000:]} if traceback else {}
-            return as_json({"time": _moment(record.created), **fields, **more})
-        text = as_text(fields)
-        if self._timed:
-            text = f"{_moment(record.created)} {text}"
-        return "\n".join([text, *lines_of(traceback)]) if traceback else text
+            return as_json({"time": self._moment(at), **fields})
+        return f"{self._moment(at)} {as_text(fields)}" if self._timed else as_text(fields)
+
+    def _moment(self, seconds: float) -> str:
+        """ISO 8601, to the millisecond, with the zone."""
+        whole = int(seconds)
+        if whole != self._second:
+            text = datetime.fromtimestamp(whole).astimezone().isoformat(timespec="seconds")
+            self._second, self._date, self._zone = whole, text[:19], text[19:]
+        return f"{self._date}.{int((seconds - whole) * 1000):03}{self._zone}"
 
     def _traceback(self, record: logging.LogRecord) -> str:
         if record.exc_info and not record.exc_text:
@@ -43,16 +58,3 @@ class LineFormatter(logging.Formatter):
 
 def _program_event(record: logging.LogRecord) -> dict[str, Value]:
     return {"level": record.levelname, "logger": record.name, "text": record.getMessage()}
-
-
-def _moment(seconds: float) -> str:
-    """ISO 8601, to the millisecond, with the zone."""
-    whole = int(seconds)
-    date, zone = _second(whole)
-    return f"{date}.{int((seconds - whole) * 1000):03}{zone}"
-
-
-@lru_cache(4)
-def _second(seconds: int) -> tuple[str, str]:
-    text = datetime.fromtimestamp(seconds).astimezone().isoformat(timespec="seconds")
-    return text[:19], text[19:]

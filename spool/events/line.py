@@ -22,6 +22,8 @@ LONGER: Final = {"from": 320, "to": 320, "orig_to": 320, "reply": 300, "why": 30
 # Stands where a value was cut.
 MARK: Final = "…"
 
+# What mostly is no bare word.
+_WORDED: Final = frozenset({"reply", "why", "tls", "text", "on", "outcome"})
 _IS_BARE = re.compile(r"[!#-<>-\[\]-~]+").fullmatch
 _HALVES = re.compile("[\ud800-\udfff]")
 
@@ -41,7 +43,7 @@ def as_json(fields: Mapping[str, Value]) -> str:
     shrink = 0
     while True:
         cut = {
-            name: _whole(shortened(value, _limit(name, shrink))) if isinstance(value, str) else _number(value)
+            name: _whole(shortened(value, _limit(name, shrink))) if isinstance(value, str) else _rounded(value)
             for name, value in fields.items()
             if value != ""
         }
@@ -69,25 +71,60 @@ def lines_of(text: str) -> Iterable[str]:
 
 
 def _as_text(fields: Mapping[str, Value], shrink: int) -> str:
-    parts = []
+    """At every step of `shrink` values have half the room."""
+    parts: list[str] = []
+    plain: list[str] = []
     for name, value in fields.items():
-        if value.__class__ is str:
-            if value == "":
+        if isinstance(value, str):
+            if not value:
                 continue
-            assert isinstance(value, str)
-            limit = LONGER.get(name, LONGEST) if not shrink else _limit(name, shrink)
-            word = value if len(value) <= limit else shortened(value, limit)
-            parts.append(f"{name}={word}" if _IS_BARE(word) else f"{name}={_quoted(word)}")
+            if name in _WORDED:
+                parts.append(_pair(name, value, shrink))
+            else:
+                plain.append(pair := f"{name}={value}")
+                parts.append(pair)
         else:
-            parts.append(f"{name}={_number(value)}")
+            parts.append(f"{name}={value}" if value.__class__ is int else f"{name}={value:.2f}")
+    if shrink or not _are_bare(plain):
+        return _carefully(fields, shrink)
     return " ".join(parts)
+
+
+def _carefully(fields: Mapping[str, Value], shrink: int) -> str:
+    """The same with a look at every value."""
+    return " ".join(
+        [
+            _pair(name, value if isinstance(value, str) else str(_rounded(value)), shrink)
+            for name, value in fields.items()
+            if value != ""
+        ]
+    )
+
+
+def _are_bare(pairs: list[str]) -> bool:
+    """Whether the values of all these pairs are bare words of a usual length: most lines are done with one look."""
+    text = " ".join(pairs)
+    return (
+        len(text) <= LONGEST + len(pairs)
+        and text.isascii()
+        and text.isprintable()
+        and text.count(" ") == len(pairs) - 1
+        and text.count("=") == len(pairs)
+        and '"' not in text
+        and "\\" not in text
+    )
+
+
+def _pair(name: str, value: str, shrink: int) -> str:
+    word = shortened(value, _limit(name, shrink))
+    return f"{name}={word}" if _IS_BARE(word) else f"{name}={_quoted(word)}"
 
 
 def _limit(name: str, shrink: int) -> int:
     return max(8, LONGER.get(name, LONGEST) >> shrink)
 
 
-def _number(value: Value) -> Value:
+def _rounded(value: Value) -> Value:
     """Times to a hundredth of a second."""
     return round(value, 2) if isinstance(value, float) else value
 

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Final
 
 from spool.events.formats import LineFormatter
+from spool.events.mail_log import Event
 
 STDERR: Final = 2
 # What a pipe takes in one piece (PIPE_BUF), and what a file gets at once.
@@ -36,11 +37,15 @@ class NoSuchPlace(ValueError):
     """What is right instead: the end of a sentence, without its full stop."""
 
 
+# Of the mail log, or what a program says.
+Entry = Event | logging.LogRecord
+
+
 class Outlet(ABC):
     """One of them."""
 
     @abstractmethod
-    def write(self, records: Sequence[logging.LogRecord]) -> None:
+    def write(self, entries: Sequence[Entry]) -> None:
         """Write all of them, however long that takes. Raises OSError; then some may be lost."""
 
 
@@ -51,17 +56,17 @@ class StandardError(Outlet):
         self._journal = _is_journal()
         self._formatter = LineFormatter(form, timed=not self._journal)
 
-    def write(self, records: Sequence[logging.LogRecord]) -> None:
-        for piece in _pieces(self._lines(records), PIPE_BYTES):
+    def write(self, entries: Sequence[Entry]) -> None:
+        for piece in _pieces(self._lines(entries), PIPE_BYTES):
             write_whole(STDERR, piece)
 
-    def _lines(self, records: Sequence[logging.LogRecord]) -> Iterator[bytes]:
-        for record in records:
-            text = self._formatter.format(record)
+    def _lines(self, entries: Sequence[Entry]) -> Iterator[bytes]:
+        for entry in entries:
+            text = _text_of(entry, self._formatter)
             if self._journal:
-                mark = f"<{_priority(record.levelno)}>"
+                mark = f"<{_priority(entry)}>"
                 text = mark + text.replace("\n", f"\n{mark}")
-            yield text.encode("utf-8", "replace") + b"\n"
+            yield _as_bytes(text)
 
 
 class File(Outlet):
@@ -78,9 +83,9 @@ class File(Outlet):
         # After a disk that was full in the middle of a line.
         self._broken = False
 
-    def write(self, records: Sequence[logging.LogRecord]) -> None:
+    def write(self, entries: Sequence[Entry]) -> None:
         self._open_anew()
-        lines = (self._formatter.format(record).encode("utf-8", "replace") + b"\n" for record in records)
+        lines = [_as_bytes(_text_of(entry, self._formatter)) for entry in entries]
         for piece in _pieces(lines, FILE_BYTES):
             self._append(b"\n" + piece if self._broken else piece)
 
@@ -118,15 +123,15 @@ class Syslog(Outlet):
         self._formatter = LineFormatter(form, timed=False)
         self._handler: _SysLog | None = None
 
-    def write(self, records: Sequence[logging.LogRecord]) -> None:
+    def write(self, entries: Sequence[Entry]) -> None:
         if self._handler is None:
             self._handler = _SysLog(self._path, facility=SysLogHandler.LOG_MAIL)
             self._handler.append_nul = False
             self._handler.setFormatter(self._formatter)
         self._handler.ident = f"mailspool[{os.getpid()}]: "
         try:
-            for record in records:
-                self._handler.emit(record)
+            for entry in entries:
+                self._handler.emit(entry.as_record() if isinstance(entry, Event) else entry)
         except OSError:
             self._handler.close()
             self._handler = None
@@ -144,7 +149,7 @@ class _SysLog(SysLogHandler):
 class Nothing(Outlet):
     """For who wants no log."""
 
-    def write(self, records: Sequence[logging.LogRecord]) -> None:
+    def write(self, entries: Sequence[Entry]) -> None:
         return
 
 
@@ -197,7 +202,16 @@ def _is_journal() -> bool:
     return os.environ.get("JOURNAL_STREAM", "") == f"{here.st_dev}:{here.st_ino}"
 
 
-def _priority(level: int) -> int:
+def _text_of(entry: Entry, formatter: LineFormatter) -> str:
+    return formatter.line(entry) if isinstance(entry, Event) else formatter.format(entry)
+
+
+def _as_bytes(text: str) -> bytes:
+    return f"{text}\n".encode("utf-8", "replace")
+
+
+def _priority(entry: Entry) -> int:
+    level = logging.INFO if isinstance(entry, Event) else entry.levelno
     return next((priority for least, priority in _PRIORITIES if level >= least), 7)
 
 

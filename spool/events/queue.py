@@ -12,11 +12,12 @@ import threading
 import time
 import weakref
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final
 
-from spool.events.mail_log import Event
-from spool.events.outlets import Outlet, StandardError, chosen
+from spool.events import mail_log
+from spool.events.mail_log import Event, EventHandler
+from spool.events.outlets import Entry, Outlet, StandardError, chosen
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +33,7 @@ SELDOM_SECONDS: Final = 60.0
 _all: weakref.WeakSet[QueuedHandler] = weakref.WeakSet()
 
 
-class QueuedHandler(logging.Handler):
+class QueuedHandler(EventHandler):
     """Hands records to an outlet, in their order, from a thread of its own that begins with the first of them."""
 
     def __init__(self, make_outlet: Callable[[], Outlet], *, complains: bool = True) -> None:
@@ -46,31 +47,52 @@ class QueuedHandler(logging.Handler):
         _all.add(self)
 
     def _begin_anew(self) -> None:
-        self._waiting: deque[logging.LogRecord] = deque()
+        self._waiting: deque[Entry] = deque()
         self._lost = 0
         # Whether the thread knows that something waits, and whether it is writing.
         self._told = False
         self._writing = False
+        self._telling = threading.RLock()
         self._wake = threading.Event()
         self._hurry = threading.Event()
         self._thread: threading.Thread | None = None
         self._ending = False
 
+    def take(self, events: Iterable[Event]) -> None:
+        waiting = self._waiting
+        for event in events:
+            if len(waiting) < MOST_WAITING:
+                waiting.append(event)
+            else:
+                self._lost += 1
+        if not self._told:
+            self._tell()
+
     def emit(self, record: logging.LogRecord) -> None:
         if len(self._waiting) >= MOST_WAITING:
             self._lost += 1
             return
-        if not isinstance(record.msg, Event):
+        event: object = record.msg
+        if isinstance(event, Event):
+            self._waiting.append(event)
+        else:
             _settle(record)
-        self._waiting.append(record)
+            self._waiting.append(record)
         if record.levelno >= logging.WARNING:
             self._hurry.set()
         if not self._told:
+            self._tell()
+
+    def _tell(self) -> None:
+        """Wake the thread; start one where there is none."""
+        with self._telling:
+            if self._told:
+                return
             self._told = True
             if self._thread is None or not self._thread.is_alive():
                 self._thread = threading.Thread(target=self._run, name="log", daemon=True)
                 self._thread.start()
-            self._wake.set()
+        self._wake.set()
 
     def flush(self) -> None:
         """Have what waits written, if that takes no longer than FLUSH_SECONDS."""
@@ -83,16 +105,13 @@ class QueuedHandler(logging.Handler):
     def pause(self) -> None:
         """Write what waits and end the thread; another one begins with the next record."""
         self.flush()
-        self.acquire()
-        try:
+        with self._telling:
             if self._thread is not None and self._thread is not threading.current_thread():
                 self._ending = True
                 self._hurry.set()
                 self._wake.set()
                 self._thread.join(FLUSH_SECONDS)
                 self._ending = False
-        finally:
-            self.release()
 
     def forget(self) -> None:
         """In a forked process: what waits is the parent's to write, and so is the outlet's connection."""
@@ -108,22 +127,22 @@ class QueuedHandler(logging.Handler):
             # Who comes from now on wakes it again.
             self._told = False
             self._writing = True
-            records = [self._waiting.popleft() for _ in range(len(self._waiting))]
-            if records or self._lost:
-                self._write(records)
+            entries = [self._waiting.popleft() for _ in range(len(self._waiting))]
+            if entries or self._lost:
+                self._write(entries)
             self._writing = False
             if self._ending and not self._waiting:
                 return
 
-    def _write(self, records: list[logging.LogRecord]) -> None:
+    def _write(self, entries: list[Entry]) -> None:
         lost, self._lost = self._lost, 0
-        count = lost + len(records)
+        count = lost + len(entries)
         if lost:
-            records.append(_lost_record(lost))
+            entries.append(Event.of("lost", mail_log.NO_MESSAGE, lines=lost))
         try:
             if self._outlet is None:
                 self._outlet = self._make_outlet()
-            self._outlet.write(records)
+            self._outlet.write(entries)
         except Exception as error:  # the edge of the thread: no log is worth a program
             self._lost += count
             self._complain(error)
@@ -151,10 +170,6 @@ def _settle(record: logging.LogRecord) -> None:
     if record.exc_info:
         record.exc_text = record.exc_text or logging.Formatter().formatException(record.exc_info)
         record.exc_info = None
-
-
-def _lost_record(lost: int) -> logging.LogRecord:
-    return logging.LogRecord(log.name, logging.WARNING, "", 0, Event("lost", "-", lines=lost), None, None)
 
 
 def _before_fork() -> None:

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
 
 from spool.envelope import AttemptRecord, LeasedEntry, RecipientResult, Submission
 from spool.events.acceptance import acceptance
 from spool.events.decisions import moment
 from spool.events.mail_log import Event, id_of
 from spool.models.recipient import Outcome
-
-# As the mail log calls them: a recipient that waits was deferred by this attempt.
-_STATUS: Final = {outcome: outcome.value for outcome in Outcome} | {Outcome.PENDING: "deferred"}
 
 
 @dataclass(slots=True)
@@ -37,28 +33,43 @@ def events_of(recorded: Iterable[Recorded], now: datetime) -> Iterator[Event]:
     """The lines of a batch, entry by entry."""
     for one in recorded:
         entry = one.entry
-        queue_id = id_of(entry.file_name)
         yield from attempts_of(entry, one.final, one.attempts, now)
-        yield from attempts_of(entry, one.waiting, one.attempts, now, one.due)
+        if one.waiting:
+            yield from attempts_of(entry, one.waiting, one.attempts, now, one.due)
         for submission, name in one.spawned:
             yield from spawned(submission, name)
         if one.ended:
             delivered = sum(result.outcome is Outcome.DELIVERED for result in one.final)
-            yield Event(
-                "ended", queue_id, nrcpt=entry.recipients_total, delivered=entry.recipients_done + delivered,
-                attempts=entry.attempts + 1, delay=_seconds(entry.created, now),
-            )  # fmt: skip
+            yield Event({
+                "id": id_of(entry.file_name), "event": "ended", "nrcpt": entry.recipients_total,
+                "delivered": entry.recipients_done + delivered, "attempts": entry.attempts + 1,
+                "delay": _seconds(entry.created, now),
+            })  # fmt: skip
 
 
 def attempts_of(
-    entry: LeasedEntry, results: Iterable[RecipientResult], attempts: Iterable[AttemptRecord], now: datetime,
+    entry: LeasedEntry, results: Sequence[RecipientResult], attempts: Sequence[AttemptRecord], now: datetime,
     due: datetime | None = None,
 ) -> Iterator[Event]:  # fmt: skip
     """A line for each recipient; `due` is when those that were deferred are tried again."""
     queue_id = id_of(entry.file_name)
+    leased = entry.leased or now
+    waited = _seconds(entry.created, leased)
     by_address = {address: attempt for attempt in attempts for address in attempt.recipients}
+    following = moment(due) if due is not None else ""
     for result in results:
-        yield _attempt(queue_id, entry, result, by_address.get(result.recipient.address), now, due)
+        recipient = result.recipient
+        attempt = by_address.get(recipient.address)
+        inside, connecting, sending = _times(attempt, leased, now)
+        yield Event({
+            "id": queue_id, "event": "attempt",
+            "status": "deferred" if result.outcome is Outcome.PENDING else result.outcome.value,
+            "to": recipient.address, "orig_to": recipient.original, "relay": _relay(result, attempt),
+            "tls": attempt.tls if attempt is not None else "", "dsn": result.status_code,
+            "delay": waited + inside + connecting + sending,
+            "delays": f"{waited:.2f}/{inside:.2f}/{connecting:.2f}/{sending:.2f}", "next": following,
+            "reply": result.reply,
+        })  # fmt: skip
 
 
 def spawned(submission: Submission, name: str) -> Iterator[Event]:
@@ -67,31 +78,17 @@ def spawned(submission: Submission, name: str) -> Iterator[Event]:
     if submission.notice:
         which = {"bounce" if submission.notice == "failed" else "notice": id_of(name)}
         to = submission.envelope.recipients[0].address
-        yield Event("notice", id_of(submission.parent), kind=submission.notice, to=to, **which)
+        yield Event.of("notice", id_of(submission.parent), kind=submission.notice, to=to, **which)
 
 
-def _attempt(
-    queue_id: str, entry: LeasedEntry, result: RecipientResult, attempt: AttemptRecord | None, now: datetime,
-    due: datetime | None,
-) -> Event:  # fmt: skip
-    """The line of one recipient. `delays` are, as Postfix has them: before the worker, in it, connecting, sending."""
-    recipient = result.recipient
-    leased = entry.leased or now
-    waited = _seconds(entry.created, leased)
-    connecting = sending = 0.0
-    until = now
-    if attempt is not None:
-        connecting, sending, until = attempt.connect_seconds, attempt.seconds, attempt.at
-    inside = max(0.0, _seconds(leased, until) - connecting)
-    if attempt is not None and not attempt.connected:
-        connecting, sending = sending, 0.0
-    return Event(
-        "attempt", queue_id, status=_STATUS[result.outcome], to=recipient.address, orig_to=recipient.original,
-        relay=_relay(result, attempt), tls=attempt.tls if attempt is not None else "", dsn=result.status_code,
-        delay=waited + inside + connecting + sending,
-        delays=f"{waited:.2f}/{inside:.2f}/{connecting:.2f}/{sending:.2f}", reply=result.reply,
-        next=moment(due) if due is not None else "",
-    )  # fmt: skip
+def _times(attempt: AttemptRecord | None, leased: datetime, now: datetime) -> tuple[float, float, float]:
+    """Seconds in the worker, connecting and sending, which with those before the worker are Postfix's four."""
+    if attempt is None:
+        return _seconds(leased, now), 0.0, 0.0
+    if attempt.connected:
+        inside = max(0.0, _seconds(leased, attempt.at) - attempt.connect_seconds)
+        return inside, attempt.connect_seconds, attempt.seconds
+    return _seconds(leased, attempt.at), attempt.seconds, 0.0
 
 
 def _relay(result: RecipientResult, attempt: AttemptRecord | None) -> str:

@@ -51,9 +51,9 @@ def refused(session: MailSession, reply: str, verb: str, argument: str, envelope
         if verb != "RCPT" and len(envelope.recipients) == 1:
             shown["to"] = envelope.recipients[0].address
     mail_log.write(
-        "refused", session=session.log_id, client=session.client_ip, port=session.port.number, ehlo=session.ehlo_name,
-        login=session.user.address if session.user is not None else "", verb=verb, **shown,
-        nrcpt=len(envelope.recipients) if envelope is not None and verb != "MAIL" else "", reply=reply,
+        "refused", session=session.log_id, client=session.client_ip, port=session.port.number,
+        login=session.user.address if session.user is not None else "", verb=verb, reply=reply, **shown,
+        nrcpt=len(envelope.recipients) if envelope is not None and verb != "MAIL" else "", ehlo=session.ehlo_name,
     )  # fmt: skip
 
 
