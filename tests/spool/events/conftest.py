@@ -20,6 +20,8 @@ from tests.support.sink import CountingSink
 
 ANN, BOB = "ann@here.test", "bob@here.test"
 _numbers = count(1)
+# By clients of both families, and by browsers behind a proxy.
+_REACHED = {"MAILSPOOL_BIND": "127.0.0.1,::1", "MAILSPOOL_PROXIES": "127.0.0.1"}
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,7 @@ def running(tmp_path_factory: pytest.TempPathFactory, durable_postgres: Postgres
             dns.add(f"mx.{name}.test", "A", ip)
         dns.add("refusing.test", "MX", "0 .")
         log = folder / "mail.log"
-        mailspool = an_installation(folder, url, dns, sink, MAILSPOOL_LOG=f"file:{log}")
+        mailspool = an_installation(folder, url, dns, sink, MAILSPOOL_LOG=f"file:{log}", **_REACHED)
         mailspool.start()
         yield Logged(mailspool, MailLog(log), dns)
         mailspool.kill()

@@ -20,8 +20,8 @@ def _record(message: object, *arguments: object, exc_info: object = None) -> log
 
 def test_an_event_begins_with_the_time_where_nobody_else_gives_it() -> None:
     record = _record(Event.of("ended", "0abc", delay=1.5))
-    assert re.fullmatch(f"{TIME} id=0abc event=ended delay=1.5", LineFormatter("text", timed=True).format(record))
-    assert LineFormatter("text", timed=False).format(record) == "id=0abc event=ended delay=1.5"
+    assert re.fullmatch(f"{TIME} id=0abc event=ended delay=1.50", LineFormatter("text", timed=True).format(record))
+    assert LineFormatter("text", timed=False).format(record) == "id=0abc event=ended delay=1.50"
     found = json.loads(LineFormatter("json", timed=False).format(record))
     assert re.fullmatch(TIME, found.pop("time"))
     assert found == {"id": "0abc", "event": "ended", "delay": 1.5}

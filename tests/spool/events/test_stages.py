@@ -25,6 +25,8 @@ Check.objects.get_or_create(
 
 def test_outbound_spam_is_quarantined_with_the_reason_and_resent_by_somebody(logged: Logged) -> None:
     logged.mailspool.run(_CHECK)
+    # In effect on return.
+    logged.mailspool.settings()
     queue_id = logged.send(ANN, "someone@sink.test", body="Buy cheap-pills\r\n")
     caught = logged.log.wait_for(id=queue_id, event="quarantined")
     assert caught["kind"] == "spam"
