@@ -34,8 +34,38 @@ class Dropped:
     refused: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Addressed:
+    """A message by its own header: `content` has a trace of its way in, and nothing of the envelope.
+
+    `is_named` says that X-Receiver names the recipients; otherwise they are all that the message is addressed to.
+    """
+
+    sender: str
+    recipients: list[str]
+    content: bytes
+    is_named: bool
+
+
 def read_message(raw: bytes) -> Dropped:
     """A dropped file as a message. Raises Unreadable, and django.db.Error when nobody can be looked up."""
+    message = addressed(raw, "drop folder")
+    resolved: dict[str, EnvelopeRecipient] = {}
+    refused = []
+    for answer in accept_many(message.recipients).values():
+        if isinstance(answer, RefusedRecipient):
+            refused.append(answer.reply)
+        else:
+            resolved.update((recipient.address, recipient) for recipient in answer)
+    if not resolved:
+        raise Unreadable("; ".join(refused) or "it names no recipient")
+    utf8 = not all(address.isascii() for address in (message.sender, *resolved))
+    envelope = Envelope(message.sender, list(resolved.values()), origin=Origin.DROP, smtputf8=utf8)
+    return Dropped(Submission(envelope, message.content), tuple(refused))
+
+
+def addressed(raw: bytes, way: str) -> Addressed:
+    """A file's message and whom it is for; `way` is how it came in, for Received. Raises Unreadable."""
     if not raw.strip():
         raise Unreadable("it is empty")
     if b"\0" in raw:
@@ -52,18 +82,7 @@ def read_message(raw: bytes) -> Dropped:
     except (MessageError, ValueError, IndexError, AttributeError, KeyError, TypeError) as error:
         # What the standard library's parser of addresses raises for some of those that are broken.
         raise Unreadable(f"its header can't be read: {error}") from error
-    resolved: dict[str, EnvelopeRecipient] = {}
-    refused = []
-    for answer in accept_many(recipients).values():
-        if isinstance(answer, RefusedRecipient):
-            refused.append(answer.reply)
-        else:
-            resolved.update((recipient.address, recipient) for recipient in answer)
-    if not resolved:
-        raise Unreadable("; ".join(refused) or "it names no recipient")
-    utf8 = not all(address.isascii() for address in (sender, *resolved))
-    envelope = Envelope(sender, list(resolved.values()), origin=Origin.DROP, smtputf8=utf8)
-    return Dropped(Submission(envelope, _traced(content, headers)), tuple(refused))
+    return Addressed(sender, recipients, _traced(content, headers, way), "X-Receiver" in headers)
 
 
 def _addresses(headers: Message) -> tuple[str, list[str]]:
@@ -84,11 +103,11 @@ def _addresses(headers: Message) -> tuple[str, list[str]]:
     return sender, recipients
 
 
-def _traced(content: bytes, headers: Message) -> bytes:
+def _traced(content: bytes, headers: Message, way: str) -> bytes:
     """The message without its envelope fields, with a Received line and what else it must have."""
     hostname = django_settings.MAILSPOOL_HOSTNAME
     date = formatdate(localtime=True)
-    added = f"Received: by {hostname} (Mailspool) with local (drop folder) id {secrets.token_hex(8)};\r\n\t{date}\r\n"
+    added = f"Received: by {hostname} (Mailspool) with local ({way}) id {secrets.token_hex(8)};\r\n\t{date}\r\n"
     if "Date" not in headers:
         added += f"Date: {date}\r\n"
     if "Message-ID" not in headers:

@@ -48,6 +48,11 @@ class Envelope:
     port: int = 0
     # That session's name in the mail log.
     session: str = ""
+    # Of one that another spool had before: since when, how often it was tried, and why it is on hold, if it is.
+    created: datetime | None = None
+    attempts: int = 0
+    delay_notified: bool = False
+    hold: str = ""
 
 
 @dataclass(slots=True)

@@ -142,9 +142,10 @@ def insert_rows(stored: Stored, now: datetime, settings: Settings, wanted: Colle
                 entry_id, file_name, stored.subspool, sender, sender.rpartition("@")[2].lower(), envelope.auth_user,
                 envelope.client_ip, storable(envelope.ehlo_name, 255), envelope.tls, envelope.port,
                 _OUTBOUND if outbound else _INBOUND, envelope.origin.value, submission.subject, submission.message_id,
-                submission.size_bytes, int(envelope.priority), _DELAY, 0, 0, len(envelope.recipients), 0, created, due,
-                due, "", False, "", "", "", "", 0, "", envelope.envid, envelope.ret, envelope.smtputf8,
-                envelope.eight_bit, False,
+                submission.size_bytes, int(envelope.priority), _DELAY, envelope.attempts, 0, len(envelope.recipients),
+                0, statements.db_time(envelope.created) if envelope.created else created, due,
+                None if envelope.hold else due, "", bool(envelope.hold), envelope.hold, "", "", "", 0, "",
+                envelope.envid, envelope.ret, envelope.smtputf8, envelope.eight_bit, envelope.delay_notified,
             )
         )  # fmt: skip
     statements.insert("spool_entry", statements.ENTRY_COLUMNS, entries)

@@ -75,15 +75,23 @@ def new_incoming() -> Path:
 
 def new_file_names(count: int) -> list[str]:
     """Names that sort by time and can't be guessed: 10 characters of milliseconds and 16 (80 bits) of chance."""
-    milliseconds = time.time_ns() // 1_000_000
-    stamp = "".join(_ALPHABET[milliseconds >> shift & 31] for shift in range(45, -1, -5))
+    stamp = _stamp(time.time_ns() // 1_000_000)
     chance = secrets.token_bytes(10 * count)
-    names = []
-    for start in range(0, 10 * count, 10):
-        number = int.from_bytes(chance[start : start + 10], "big")
-        tail = "".join(_ALPHABET[number >> shift & 31] for shift in range(75, -1, -5))
-        names.append(f"{stamp}{tail}{SUFFIX}")
-    return names
+    return [f"{stamp}{_tail(chance[start : start + 10])}{SUFFIX}" for start in range(0, 10 * count, 10)]
+
+
+def file_name_of(milliseconds: int, chance: bytes) -> str:
+    """A name of the same form, for who must find the same name twice: `chance` has 10 bytes."""
+    return f"{_stamp(milliseconds)}{_tail(chance)}{SUFFIX}"
+
+
+def _stamp(milliseconds: int) -> str:
+    return "".join(_ALPHABET[milliseconds >> shift & 31] for shift in range(45, -1, -5))
+
+
+def _tail(chance: bytes) -> str:
+    number = int.from_bytes(chance, "big")
+    return "".join(_ALPHABET[number >> shift & 31] for shift in range(75, -1, -5))
 
 
 def free_bytes() -> int:

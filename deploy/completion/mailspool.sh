@@ -123,7 +123,7 @@ _mailspool_words() {
         "settings get") words="--json" ;;
         "settings set") words="--json" ;;
         "smtpd") words="--socket" ;;
-        "spool") words="list show stats audit jobs doctor force reset priority hold release delete move redirect resend undo put-back export" ;;
+        "spool") words="list show stats audit jobs doctor force reset priority hold release delete move redirect resend undo put-back export import" ;;
         "spool list") words="--sender --sender-domain --recipient --domain --ip --auth-user --id --message-id --subject --status --direction --priority --older --younger --larger --smaller --min-attempts --max-attempts --error --error-group --hold --next-within --search --sort --limit --json" ;;
         "spool show") words="--json" ;;
         "spool stats") words="--traffic --limit --json" ;;
@@ -142,6 +142,7 @@ _mailspool_words() {
         "spool undo") words="--dry-run --yes --background --json" ;;
         "spool put-back") words="--dry-run --yes --json" ;;
         "spool export") words="--format --output --all --sender --sender-domain --recipient --domain --ip --auth-user --id --message-id --subject --status --direction --priority --older --younger --larger --smaller --min-attempts --max-attempts --error --error-group --hold --next-within --search --json" ;;
+        "spool import") words="--hold --move --dry-run --quiet --json" ;;
         "throttle") words="list release set" ;;
         "throttle list") words="--domain --kind --history --json" ;;
         "throttle release") words="--dry-run --json" ;;
@@ -266,7 +267,7 @@ _mailspool_values() {
         "spool resend --direction") words="inbound outbound" ;;
         "spool resend --priority") words="low normal high" ;;
         "spool resend --hold") words="yes no" ;;
-        "spool export --format") words="zip mbox csv json" ;;
+        "spool export --format") words="zip mbox csv json folder" ;;
         "spool export --status") words="delay virus spam throttled local remote waiting" ;;
         "spool export --direction") words="inbound outbound" ;;
         "spool export --priority") words="low normal high" ;;

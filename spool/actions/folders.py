@@ -112,6 +112,20 @@ def place(folder: int, name: str, source: Path) -> None:
         _write(folder, name, iter(lambda: reader.read(1024 * 1024), b""))
 
 
+def copy(folder: int, name: str, source: Path) -> None:
+    """Have a copy of the file `source` in the folder, durable. Raises Refused when a file has its name, and OSError."""
+    with source.open("rb") as reader:
+        size = os.fstat(reader.fileno()).st_size
+        try:
+            there = os.stat(name, dir_fd=folder, follow_symlinks=False)
+        except FileNotFoundError:
+            _write(folder, name, iter(lambda: reader.read(1024 * 1024), b""))
+            return
+    # The spool never changes a file, nor gives its name to another.
+    if not stat.S_ISREG(there.st_mode) or there.st_size != size:
+        raise Refused(f"{name} exists there already.")
+
+
 def write_json(folder: int, name: str, values: Mapping[str, Any]) -> None:
     """Write `values` as a file, durable. Raises Refused when another file has the name, and OSError."""
     _write(folder, name, iter([json.dumps(values, indent=2, ensure_ascii=False).encode() + b"\n"]))

@@ -22,12 +22,12 @@ from spool.events.actions import changed
 from spool.models.settings import current
 from spool.models.trashed import Trashed, TrashState
 from spool.packing import Packed
+from spool.transfer import envelopes
 
 log = logging.getLogger(__name__)
 
 # Longer than any chunk takes: what is still moving then was left by a crash.
 LEFT_BEHIND = timedelta(minutes=10)
-FORMAT = "mailspool-envelope-1"
 
 
 class Move(Verb):
@@ -163,25 +163,7 @@ def _packed(row: Trashed) -> Packed:
 
 def envelope_of(row: Packed) -> dict[str, Any]:
     """The envelope for people and for putting back: only the recipients that are still open are delivered to again."""
-    names = ("sender", "auth_user", "client_ip", "ehlo_name", "subject", "message_id", "envid", "ret")
-    entry = row.entry
-    return {
-        "format": FORMAT,
-        "file": row.file_name,
-        **{name: entry[name] for name in names},
-        "priority": entry["priority"],
-        "smtputf8": bool(entry["smtputf8"]),
-        "eight_bit": bool(entry["eight_bit"]),
-        "size_bytes": entry["size_bytes"],
-        "created": entry["created"],
-        "attempts": entry["attempts"],
-        "last_error": entry["last_error"],
-        "moved": row.at.isoformat(),
-        "recipients": [
-            {name: recipient[name] for name in ("address", "status", "original", "notify", "orcpt", "last_reply")}
-            for recipient in row.recipients
-        ],
-    }
+    return envelopes.written({**row.entry, "file_name": row.file_name}, row.recipients, {"moved": row.at.isoformat()})
 
 
 def _words(error: Exception) -> str:

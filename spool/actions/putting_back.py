@@ -11,17 +11,17 @@ from django.utils import timezone
 from spool import intake, trash
 from spool.actions import audit, folders
 from spool.actions.actor import Actor
-from spool.actions.moving import FORMAT
 from spool.actions.verb import Refused, Tally
-from spool.addressing import RefusedRecipient, accept
-from spool.dsn.xtext import parse_envid, parse_notify, parse_orcpt, parse_ret
-from spool.envelope import Envelope, EnvelopeRecipient, Submission
+from spool.addressing import RefusedRecipient
+from spool.envelope import Submission
 from spool.events import mail_log
-from spool.headers import storable
-from spool.models.entry import Entry, Origin, Priority
+from spool.models.entry import Entry
 from spool.models.settings import current
 from spool.models.trashed import Trashed
 from spool.store import SUFFIX
+from spool.transfer import envelopes
+from spool.transfer.envelopes import FORMAT
+from spool.transfer.submissions import submission_of
 
 # While a message is being put back its JSON has this name, so that only one person does.
 _CLAIMED = ".{}.taking"
@@ -109,38 +109,10 @@ def _submission(envelope: Any, file_name: str, content: bytes) -> Submission:
     if len(file_name) > 40 or b"\0" in content or not content:
         raise Refused("its EML is empty or no message, or its name is not one of the spool's")
     try:
-        recipients: dict[str, EnvelopeRecipient] = {}
-        for one in envelope["recipients"]:
-            if one["status"] != "pending":
-                continue
-            notify, orcpt = str(one.get("notify") or ""), str(one.get("orcpt") or "")
-            notify, orcpt = parse_notify(notify) if notify else "", parse_orcpt(orcpt) if orcpt else ""
-            for recipient in accept(str(one["address"]), notify, orcpt):
-                recipient.original = recipient.original or storable(str(one.get("original") or ""), 320)
-                recipients[recipient.address] = recipient
-        sender = str(envelope["sender"])
-        if sender:
-            accept_sender(sender)
-        priority = Priority(int(envelope.get("priority", Priority.NORMAL)))
-        envid, ret = str(envelope.get("envid") or ""), str(envelope.get("ret") or "")
-        envid, ret = parse_envid(envid) if envid else "", parse_ret(ret) if ret else ""
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise Refused(f"its JSON is not a whole envelope: {error}") from error
-    if not recipients:
+        read = envelopes.read(envelope)
+    except envelopes.Unreadable as error:
+        raise Refused(str(error)) from error
+    submission = submission_of(read, content, file_name)
+    if not submission.envelope.recipients:
         raise Refused("it has no open recipients")
-    return Submission(
-        Envelope(
-            sender, list(recipients.values()), auth_user=storable(str(envelope.get("auth_user") or ""), 254),
-            client_ip=storable(str(envelope.get("client_ip") or ""), 45),
-            ehlo_name=storable(str(envelope.get("ehlo_name") or ""), 255), origin=Origin.COMMAND, priority=priority,
-            envid=envid, ret=ret, smtputf8=bool(envelope.get("smtputf8")), eight_bit=bool(envelope.get("eight_bit")),
-        ),
-        content=content, file_name=file_name,
-    )  # fmt: skip
-
-
-def accept_sender(address: str) -> None:
-    """Raises ValueError when it is no address."""
-    from accounts.addresses import split_address
-
-    split_address(address)
+    return submission

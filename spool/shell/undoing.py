@@ -11,6 +11,7 @@ from spool.models import AuditEvent, Trashed
 from spool.shell.acting import add_consent, agree, bar
 from spool.shell.looking import chosen
 from spool.shell.output import NOTHING, USAGE, Ended, Output, add_filters, add_json
+from spool.shell.transfer import export_to_folder
 from spool.shell.writing import add_output, write_out
 
 
@@ -34,9 +35,10 @@ def add_parsers(verbs: Any) -> None:
     back.set_defaults(run=_put_back)
     out = verbs.add_parser(
         "export", help="messages or their rows as a file",
-        description="Write what matches to a file: the messages (zip of .eml, mbox) or their rows (CSV, JSON).",
+        description="Write what matches to a file: the messages (zip of .eml, mbox) or their rows (CSV, JSON); or to a"
+        " folder, each message as an EML and the JSON of its envelope, which `spool import` takes.",
     )  # fmt: skip
-    out.add_argument("--format", choices=tuple(FORMATS), default="zip", help="of the file (zip)")
+    out.add_argument("--format", choices=(*FORMATS, "folder"), default="zip", help="of the file (zip)")
     add_output(out)
     out.add_argument("--all", action="store_true", help="every message of the spool: no condition is needed")
     add_filters(out)
@@ -101,4 +103,7 @@ def _export(options: dict[str, Any], output: Output) -> None:
         raise Ended(USAGE, "Say which messages, by a condition or by --all.")
     if not (found := count(wanted)).number and not found.more:
         raise Ended(NOTHING, "Nothing matches.")
+    if options["format"] == "folder":
+        export_to_folder(wanted, options, output)
+        return
     write_out(export(wanted, options["format"], Actor.at_the_shell()), options, output)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import smtplib
 import subprocess
 import tempfile
 import time
@@ -13,6 +15,7 @@ import pytest
 from tests.interop.world import ANN, BOB, LONG, SINK_DOMAIN, Report, World, new_test_id
 from tests.support.mailspool_process import MailspoolUnderTest
 from tests.support.messages import a_message
+from tests.support.ports import free_port
 from tests.support.postfix import PostfixServer, can_run, tool
 from tests.support.waiting import wait_until
 
@@ -172,3 +175,47 @@ def test_mail_is_encrypted_when_postfix_offers_it(world: World, mailspool: Mails
     refused = world.send(ANN, "dan@postfix.test")
     world.wait_until_waiting(refused)
     assert "certificate" in world.entry(refused)[2].lower()
+
+
+def test_a_queue_of_postfix_is_taken_over_by_what_postcat_prints(
+    world: World, mailspool: MailspoolUnderTest, tmp_path: Path
+) -> None:
+    """As docs/moving.md says: postcat each message into a folder, import it, and it is delivered byte for byte."""
+    # Nobody listens there: all that it gets stays in its queue.
+    postfix = PostfixServer({"relayhost": f"[127.0.0.1]:{free_port()}"}, hostname="old.postfix.test")
+    postfix.start()
+    try:
+        first, second = new_test_id(), new_test_id()
+        body = (
+            b"\r\n.\r\n..\r\nFrom here\r\n"
+            + b"long " * 2_000
+            + b"\r\n*** MESSAGE CONTENTS x ***\r\n"
+            + "ü\r\n".encode()
+        )
+        with smtplib.SMTP("127.0.0.1", postfix.port, timeout=20) as client:
+            client.ehlo("pc.test")
+            client.sendmail(
+                ANN, [f"a@{SINK_DOMAIN}", f"b@{SINK_DOMAIN}", BOB], f"X-Test-Id: {first}\r\n".encode() + body,
+                ["BODY=8BITMIME", "RET=HDRS", "ENVID=q+2B1"], ["NOTIFY=FAILURE"],
+            )  # fmt: skip
+        postfix.send("", f"c@{SINK_DOMAIN}", f"X-Test-Id: {second}\r\nSubject: Two\r\n\r\nno end".encode())
+        wait_until(lambda: postfix.queue().count("Connection refused") == 2, "both are deferred", LONG)
+        was: dict[str, bytes] = {}
+        for queue_id in re.findall(r"^([0-9A-F]{8,})", postfix.queue(), re.MULTILINE):
+            command = [tool("postcat"), "-c", str(postfix.config)]
+            text = subprocess.run([*command, "-q", queue_id], check=True, capture_output=True).stdout
+            (tmp_path / f"{queue_id}.postcat").write_bytes(text)
+            content = subprocess.run([*command, "-qbh", queue_id], check=True, capture_output=True).stdout
+            was[first if first.encode() in content else second] = content.replace(b"\n", b"\r\n")
+    finally:
+        postfix.stop()
+    taken = mailspool.manage("spool", "import", str(tmp_path), "--move").stdout
+    assert "2 taken, 0 left alone, 0 refused." in taken
+    assert list(tmp_path.iterdir()) == []
+    for test_id, recipients in ((first, [f"a@{SINK_DOMAIN}", f"b@{SINK_DOMAIN}"]), (second, [f"c@{SINK_DOMAIN}"])):
+        receipt = world.wait_for_receipt(test_id)
+        assert sorted(receipt.recipients) == recipients
+        [kept] = world.sink.kept(test_id)
+        assert kept.endswith(was[test_id])
+    assert world.receipts(second)[0].sender == ""
+    world.wait_for_mail(BOB, first)

@@ -10,7 +10,7 @@ from django.core.management.base import BaseCommand
 
 from spool.actions import NotAllowed, Refused
 from spool.filters import BadFilter
-from spool.shell import acting, looking, undoing
+from spool.shell import acting, looking, transfer, undoing
 from spool.shell.output import NOTHING, USAGE, Ended, Output, printable
 
 
@@ -21,7 +21,7 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
-        for group in (looking, acting, undoing):
+        for group in (looking, acting, undoing, transfer):
             group.add_parsers(verbs)
 
     def handle(self, *args: Any, **options: Any) -> None:
