@@ -48,10 +48,10 @@ def test_each_recipient_has_a_line_of_its_own(logged: Logged) -> None:
 
 
 def test_a_deferred_recipient_says_when_it_is_tried_again(logged: Logged) -> None:
-    queue_id = logged.send(ANN, "someone@dead.test")
+    queue_id = logged.send(ANN, "someone@gone.test")
     attempt = logged.log.wait_for(id=queue_id, event="attempt")
-    assert (attempt["status"], attempt["dsn"], attempt["to"]) == ("deferred", "4.4.1", "someone@dead.test")
-    assert re.fullmatch(r"mx\.dead\.test\[127\.0\.0\.99\]:\d+", attempt["relay"])
+    assert (attempt["status"], attempt["dsn"], attempt["to"]) == ("deferred", "4.4.1", "someone@gone.test")
+    assert re.fullmatch(r"mx\.gone\.test\[127\.0\.0\.99\]:\d+", attempt["relay"])
     assert "connection refused" in attempt["reply"]
     assert attempt["next"] > attempt["next"][:11]
     assert attempt["delays"].endswith("/0.00"), "nothing was sent"

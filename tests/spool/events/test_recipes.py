@@ -136,7 +136,9 @@ def test_fail2ban_finds_wrong_passwords_by_smtp_and_web_of_both_families(
     banned = _banned(logged.log.path)
     assert {"127.0.0.1", "::1", "192.0.2.44", "2001:db8::44"} == set(banned)
     assert len(banned) == len(logged.log.events(event="login", result="failed"))
-    refused = [event for event in logged.log.events(event="refused") if event["reply"].startswith("550 5.1.1 <")]
+    refused = [
+        event for event in logged.log.events(event="refused") if event.get("reply", "").startswith("550 5.1.1 <")
+    ]
     assert len(_banned(logged.log.path, "aggressive")) == len(banned) + len(refused)
     # The same as the journal and rsyslog have it, and as JSON.
     formatter = LineFormatter("json", timed=True)

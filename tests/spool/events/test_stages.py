@@ -40,6 +40,7 @@ def test_outbound_spam_is_quarantined_with_the_reason_and_resent_by_somebody(log
 
 def test_a_throttled_message_says_why_and_until_when(logged: Logged) -> None:
     logged.mailspool.manage("throttle", "set", BOB, "--messages-per-hour", "1", "--action", "delay")
+    logged.mailspool.settings()
     with logged.submission() as client:
         client.login(BOB, PASSWORD)
         for _ in range(2):
