@@ -1,13 +1,20 @@
-"""The admin site as an app whose pages are loaded with the URLs, not at the start of every process."""
+"""The face as an app, for its commands; and the admin site, whose pages are loaded with the URLs, not at each start."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from django.apps import AppConfig
 from django.contrib import admin
 from django.contrib.admin.apps import SimpleAdminConfig
 from django.contrib.admin.checks import check_admin_app, check_dependencies
 from django.core import checks
+
+
+class FaceConfig(AppConfig):
+    """It has commands (management/commands), and no tables."""
+
+    name = "mailspool"
 
 
 class ConsoleConfig(SimpleAdminConfig):

@@ -32,6 +32,8 @@ def prepare(patience_seconds: float = DATABASE_PATIENCE_SECONDS, *, show_passwor
     The administrator's password is shown on a terminal, and elsewhere with `show_password`. The programs are started
     with --skip-checks. Raises CannotStart.
     """
+    if settings.HOME.restore_mark.exists():
+        raise CannotStart(schema.RESTORE_UNFINISHED)
     try:
         # Its "no issues" is no news; issues go to stderr.
         call_command("check", stdout=io.StringIO())

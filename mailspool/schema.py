@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from importlib import import_module
 
 from django.apps import apps
+from django.conf import settings as django_settings
 from django.db import Error as DatabaseError
 from django.db import connection
 from django.db.migrations.loader import MigrationLoader
@@ -28,6 +29,10 @@ SAY_SECONDS = 60.0
 # Of PostgreSQL's advisory locks: who changes the schema holds it.
 _LOCK = 0x6D61696C
 _FEW = 3
+RESTORE_UNFINISHED = (
+    "A restore was begun here and not finished: run `manage.py restore` with the same backup again. Until then what is"
+    " in the home and in the database is a part of it."
+)
 # Table, column, and whether every row that is inserted has to say a value for it.
 _COLUMNS = {
     "sqlite": """
@@ -126,6 +131,8 @@ def wait() -> None:
 
 
 def _fault() -> str:
+    if django_settings.HOME.restore_mark.exists():
+        return RESTORE_UNFINISHED
     try:
         schema = examine()
     except DatabaseError as error:

@@ -64,6 +64,7 @@ INSTALLED_APPS = [
     "security",
     "throttling",
     "quarantine",
+    "mailspool.apps.FaceConfig",
 ]
 
 MIDDLEWARE = [

@@ -5,7 +5,7 @@ if [ -n "$ZSH_VERSION" ]; then
 fi
 
 _mailspool() {
-    local current="${COMP_WORDS[COMP_CWORD]}" previous="${COMP_WORDS[COMP_CWORD-1]}" path="" words="account allow block firstadmin quarantine scan scheduler send settings smtpd spool throttle"
+    local current="${COMP_WORDS[COMP_CWORD]}" previous="${COMP_WORDS[COMP_CWORD-1]}" path="" words="account allow backup block firstadmin quarantine restore scan scheduler send settings smtpd spool throttle"
     local word number
     for ((number = 1; number < COMP_CWORD; number++)); do
         word="${COMP_WORDS[number]}"
@@ -84,6 +84,7 @@ _mailspool_words() {
         "allow add") words="--json --protocol --auth-bypass --no-auth-bypass --spam-bypass --no-spam-bypass --login-bypass --no-login-bypass --description" ;;
         "allow remove") words="--json" ;;
         "allow list") words="--json" ;;
+        "backup") words="--without-maildirs --keep --copy --quiet --json" ;;
         "block") words="ip sender domain ehlo login" ;;
         "block ip") words="add remove list" ;;
         "block ip add") words="--json --protocol --description --until --dry-run" ;;
@@ -115,6 +116,7 @@ _mailspool_words() {
         "quarantine purge") words="--kind --sender --recipient --ip --auth-user --id --subject --direction --larger --smaller --why --min-score --older --younger --search --all --background --dry-run --yes --json" ;;
         "quarantine export") words="--format --all --output --kind --sender --recipient --ip --auth-user --id --subject --direction --larger --smaller --why --min-score --older --younger --search --json" ;;
         "quarantine greylist") words="--forget --forget-all --limit --json" ;;
+        "restore") words="--hold --dry-run --without-damaged --quiet --json" ;;
         "scan") words="--sender --recipient --ip --ehlo --outbound --json" ;;
         "scheduler") words="" ;;
         "send") words="--from --to --subject --body --eml --host --port --user --password --json" ;;
@@ -190,6 +192,7 @@ _mailspool_values() {
         "account export --format") words="csv json" ;;
         "allow --verbosity") words="0 1 2 3" ;;
         "allow add --protocol") words="smtp web" ;;
+        "backup --verbosity") words="0 1 2 3" ;;
         "block --verbosity") words="0 1 2 3" ;;
         "block ip add --protocol") words="smtp web" ;;
         "block ip list --protocol") words="smtp web" ;;
@@ -220,6 +223,7 @@ _mailspool_values() {
         "quarantine export --format") words="csv json" ;;
         "quarantine export --kind") words="spam virus" ;;
         "quarantine export --direction") words="inbound outbound" ;;
+        "restore --verbosity") words="0 1 2 3" ;;
         "scan --verbosity") words="0 1 2 3" ;;
         "scheduler --verbosity") words="0 1 2 3" ;;
         "send --verbosity") words="0 1 2 3" ;;

@@ -195,9 +195,10 @@ def work_folder(home: Home) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def holding(folder: Path, *, shared: bool = False) -> Iterator[None]:
-    """Makes sure that nobody else writes into a folder of backups. Raises BackupError."""
+    """Has a folder of backups for itself, or `shared` with others who only read. Raises BackupError."""
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not shared:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except OSError as error:
         raise BackupError(f"{folder} can't be used: {error.strerror}.") from error

@@ -71,7 +71,7 @@ class Pool:
         """Have the content of `source` in the pool."""
         stat = os.fstat(source.fileno())
         if immutable and self._link:
-            digest, size = _sum(source)
+            digest, size = digest_of(source)
             if self._is_vouched_for(digest, size) or self._linked(source, digest):
                 return File(path, size, digest, stat.st_mtime_ns)
             source.seek(0)
@@ -103,7 +103,7 @@ class Pool:
         if self._previous.has(digest):
             return True
         with content_of(self.root, digest).open("rb") as file:
-            return _sum(file)[0] == digest
+            return digest_of(file)[0] == digest
 
     def _has(self, digest: str, size: int) -> bool:
         try:
@@ -253,7 +253,8 @@ def copy(source: BinaryIO, target: Path) -> tuple[str, int]:
     return digest.hexdigest(), size
 
 
-def _sum(source: BinaryIO) -> tuple[str, int]:
+def digest_of(source: BinaryIO) -> tuple[str, int]:
+    """The SHA-256 of what is left to be read of `source`, and its size."""
     digest, size = hashlib.sha256(), 0
     while piece := source.read(PIECE_BYTES):
         digest.update(piece)
@@ -264,4 +265,4 @@ def _sum(source: BinaryIO) -> tuple[str, int]:
 def sum_of(path: Path) -> tuple[str, int]:
     """The SHA-256 of a file, and its size."""
     with path.open("rb") as source:
-        return _sum(source)
+        return digest_of(source)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import shutil
 import sqlite3
 import subprocess
 from collections.abc import Callable, Iterator
@@ -66,7 +67,10 @@ def _of_postgresql(file: Path) -> Iterator[Callable[[Callable[[], None]], None]]
     _check_version()
     with _asked(), transaction.atomic(using=ALIAS), connections[ALIAS].cursor() as cursor:
         cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-        for name in ("statement_timeout", "idle_in_transaction_session_timeout"):
+        limits = ["statement_timeout", "idle_in_transaction_session_timeout"]
+        if _server_version() >= 17:
+            limits.append("transaction_timeout")
+        for name in limits:
             cursor.execute(f"SET LOCAL {name} = 0")
         cursor.execute("SELECT pg_export_snapshot()")
         [exported] = cursor.fetchone()
@@ -92,25 +96,31 @@ def _dump(exported: str, file: Path, tick: Callable[[], None]) -> None:
                     f"--file={file}"], tick)  # fmt: skip
 
 
-def run(program: str, options: list[str], tick: Callable[[], None] = lambda: None) -> None:
-    """Run one of PostgreSQL's client programs on our database. Raises BackupError with what it says."""
+def run(
+    program: str, options: list[str], tick: Callable[[], None] = lambda: None, *, source: Path | None = None
+) -> None:
+    """Run one of PostgreSQL's client programs on our database, which reads `source`. Raises BackupError.
+
+    `tick` is called a few times a second meanwhile.
+    """
     connection.ensure_connection()
     reached = connection.connection.info
     # What was asked for, not what our own client library, which may be a newer one, has made of it. The password is
     # not among it: whoever lists processes would see that.
     asked = connection.get_connection_params()
     words = {name: value for name, value in reached.get_parameters().items() if name in asked}
-    command = [program, *options, f"--dbname={make_conninfo(**words)}"]
+    command = [program, *options, f"--dbname={make_conninfo(**words)}", *([str(source)] if source else [])]
     environment = {**os.environ, "PGAPPNAME": f"mailspool {program}"}
     if reached.password:
         environment["PGPASSWORD"] = reached.password
-    try:
-        process = subprocess.Popen(
-            command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-        )  # fmt: skip
-    except FileNotFoundError as error:
-        raise BackupError(_NOT_INSTALLED.format(program)) from error
+    if shutil.which(program) is None:
+        raise BackupError(_NOT_INSTALLED.format(program))
+    if shutil.which("setpriv") is not None:
+        # It must not go on without us, whoever kills us.
+        command = ["setpriv", "--pdeathsig", "KILL", *command]
+    process = subprocess.Popen(
+        command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+    )
     with process:
         try:
             while True:
@@ -135,10 +145,15 @@ def _check_version() -> None:
         said = subprocess.run(["pg_dump", "--version"], capture_output=True, text=True, check=False).stdout
     except FileNotFoundError as error:
         raise BackupError(_NOT_INSTALLED.format("pg_dump")) from error
-    connection.ensure_connection()
-    server = connection.connection.info.server_version // 10_000
+    server = _server_version()
     found = re.search(r"(\d+)", said)
     if found is not None and int(found[1]) < server:
         raise BackupError(
             f"pg_dump is of version {found[1]}, and the server of {server}: install postgresql-client-{server}."
         )
+
+
+def _server_version() -> int:
+    """The server's, as in 15."""
+    connection.ensure_connection()
+    return int(connection.connection.info.server_version) // 10_000

@@ -1,0 +1,63 @@
+"""The mail of a restored database: nobody works on it any more, and some of it may have been delivered since."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.db.models import QuerySet
+from django.utils import timezone
+
+from quarantine.models.item import Item, ItemState
+from spool import statements
+from spool.models.bulkjob import OPEN, BulkJob, JobState
+from spool.models.entry import Entry
+from spool.models.trashed import Trashed, TrashState
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """What there is now. `due` are the messages that were not on hold: who had them since gets them again."""
+
+    messages: int
+    due: int
+    under_way: int
+    quarantined: int
+    trashed: int
+
+
+def settle(taken: datetime, *, hold: bool) -> Settled:
+    """Let go of what workers held when the snapshot was taken; with `hold`, put everything on hold.
+
+    An action in the background goes on where it was; with `hold` it ends, because it might release what is on hold.
+    """
+    settled = Settled(
+        Entry.objects.count(), free().count(), Entry.objects.leased().count(),
+        Item.objects.filter(state=ItemState.HELD).count(), Trashed.objects.exclude(state=TrashState.MOVED).count(),
+    )  # fmt: skip
+    now = timezone.now()
+    moment = statements.db_time(now)
+    with statements.write_transaction():
+        statements.execute(
+            f"UPDATE spool_entry SET leased_by = '', status = {statements.AT_REST},"  # noqa: S608
+            " due_at = CASE WHEN hold THEN NULL WHEN next_attempt > %s THEN next_attempt ELSE %s END"
+            " WHERE leased_by <> ''",
+            (moment, moment),
+        )
+        if hold:
+            reason = f"Restored from the backup of {taken:%Y-%m-%d %H:%M:%S} UTC"
+            free().update(hold=True, hold_reason=reason, due_at=None)
+            # Those that were on hold keep their reason, and no end of it.
+            Entry.objects.filter(hold_until__isnull=False).update(hold_until=None)
+            BulkJob.objects.filter(state__in=OPEN).update(state=JobState.CANCELLED, ended=now, error=reason)
+    return settled
+
+
+def free() -> QuerySet[Entry]:
+    """Messages that are not on hold."""
+    return Entry.objects.filter(hold=False)
+
+
+def names_due() -> list[str]:
+    """The file names of messages that are not on hold, oldest first."""
+    return list(free().order_by("id").values_list("file_name", flat=True))
