@@ -125,7 +125,7 @@ class Connection:
             raise ConnectionFailed(f"{self.peer.name} refused STARTTLS: {reply.text}", reply.code)
         if self._reader._buffer:  # type: ignore[attr-defined]
             # Bytes sent in clear after the 220 are an injection (RFC 3207 6).
-            raise ConnectionFailed(f"{self.peer.name} sent more than its answer to STARTTLS")
+            raise TLSFailed(f"{self.peer.name} sent more than its answer to STARTTLS")
         try:
             async with asyncio.timeout(self._reply_seconds):
                 await self._writer.start_tls(context_for(self.peer.tls), server_hostname=self.peer.name)

@@ -31,6 +31,8 @@ log = logging.getLogger(__name__)
 IDLE_SECONDS = 5.0
 # A further connection is worth opening when at least this many transactions wait for each there is.
 QUEUE_PER_CONNECTION = 2
+# A host that greets with it takes no mail at all (RFC 7504); when all of a domain's do, that is final.
+TAKES_NO_MAIL = 521
 # New connections in a row that broke before a single message got an answer: the host is as good as dead.
 MOST_BROKEN = 2
 
@@ -175,6 +177,7 @@ class Destination:
                 self._fail_all(error.reply, error.status_code, outcome, dns=True, started=started)
             return None
         text, code, last = "", 0, peers[0]
+        codes = set()
         for peer in peers:
             last = peer
             connection = Connection(peer, self._transport.hostname, settings.reply_timeout_seconds)
@@ -182,10 +185,14 @@ class Destination:
                 await self._open(connection, settings.connect_timeout_seconds)
             except ConnectionFailed as error:
                 text, code = error.text, error.code
+                codes.add(code)
                 continue
             connection.connect_seconds = time.monotonic() - started
             return connection
         if not self._has_others():
+            if codes == {TAKES_NO_MAIL}:
+                self._fail_all(text, "5.3.2", Outcome.BOUNCED, peer=last, code=code, started=started)
+                return None
             self._begin_rest(text)
             self._fail_all(text, "4.4.1", peer=last, code=code, started=started)
         return None

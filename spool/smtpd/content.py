@@ -122,6 +122,8 @@ async def _decide(session: MailSession, envelope: Envelope, body: Body) -> str:
         body.discard()
         return body.problem
     subject, message_id = summary_of(body.head)
+    # Some clients don't declare it; to the next host we do (RFC 6152).
+    envelope.eight_bit = envelope.eight_bit or body.eight_bit
     submission = Submission(envelope, content, spilled, subject=subject, message_id=message_id)
     taken = False
     try:

@@ -42,6 +42,7 @@ class Body:
         self._line_bytes = 0
         self.size = 0
         self.head = b""
+        self.eight_bit = False
         self.problem = ""
 
     async def add(self, piece: bytes) -> None:
@@ -58,6 +59,7 @@ class Body:
         if self.problem:
             self.discard()
             return
+        self.eight_bit = self.eight_bit or not piece.isascii()
         if len(self.head) < CHUNK_BYTES:
             self.head += piece[: CHUNK_BYTES - len(self.head)]
         self._parts.append(piece)

@@ -36,6 +36,8 @@ LONGEST_COMMAND = 4096
 LINGER_SECONDS = 5.0
 # Before its end a client of the implicit-TLS port counts against no limit.
 HANDSHAKE_SECONDS = 20.0
+# How replies begin that say that we can't do now what the client may well ask for.
+_OURS = ("421", "451", "452")
 STOPPING = "421 4.3.2 The server is stopping; try again later"
 
 
@@ -296,11 +298,11 @@ class MailSession(SMTP):
         await self._writer.drain()
 
     async def refuse(self, reply: str, *, is_fault: bool = True, envelope: Envelope | None = None) -> None:
-        """Send an error; too many of them that are the client's fault end the session.
+        """Send an error; too many of them that are the client's fault end the session. Our own failures are not.
 
         `envelope` is of the message that is refused, when it is not the session's transaction any more.
         """
-        self._errors += is_fault
+        self._errors += is_fault and not reply.startswith(_OURS)
         tally.refusal(reply)
         sessions.refused(self, reply, *self.said, envelope or self.transaction)
         await self.push(reply)

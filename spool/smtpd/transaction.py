@@ -8,6 +8,7 @@ from accounts import directory
 from accounts.addresses import InvalidAddress, split_address
 from accounts.models import Domain
 from spool import addressing
+from spool.delivery.forwarding import without_success
 from spool.dsn.xtext import parse_envid, parse_notify, parse_orcpt, parse_ret
 from spool.envelope import Envelope, EnvelopeRecipient
 from spool.models.recipient import Kind
@@ -48,6 +49,8 @@ async def _begin(session: MailSession, path: PathAndParameters) -> Envelope:
         raise BadParameter(f"555 5.5.4 The parameter {min(unknown)} is not known")
     sender = path.address
     utf8 = "SMTPUTF8" in parameters
+    if parameters.get("SMTPUTF8"):
+        raise BadParameter("501 5.5.4 SMTPUTF8 takes no value")
     if sender:
         sender = _checked(sender, utf8, "553 5.1.7")
     _check_size(session, parameters.get("SIZE"))
@@ -115,6 +118,9 @@ async def _recipients(session: MailSession, path: PathAndParameters, envelope: E
     address = _checked(address, envelope.smtputf8, "501 5.1.3")
     try:
         notify = parse_notify(path.parameters["NOTIFY"]) if "NOTIFY" in path.parameters else ""
+        if session.user is None and not trusts(session.client_ip):
+            # A stranger's wish for a notice about each success would have us send mail to whomever they name.
+            notify = without_success(notify)
         orcpt = parse_orcpt(path.parameters["ORCPT"]) if "ORCPT" in path.parameters else ""
     except ValueError as error:
         raise BadParameter(f"501 5.5.4 {error}") from error

@@ -27,6 +27,10 @@ async def _hello(session: MailSession, name: str | None, *, extended: bool) -> N
     if not name:
         await session.refuse(f"501 5.5.4 Syntax: {'EHLO' if extended else 'HELO'} hostname")
         return
+    if not name.isascii():
+        # RFC 5321 4.1.1.1: it would stand in our trace field, in a message that may not carry UTF-8.
+        await session.refuse("501 5.5.4 The name has to be a host name in ASCII, or an address in brackets")
+        return
     reply = await session.shared.checks.refusal("on_ehlo", session, name)
     if reply:
         await session.refuse(str(reply))

@@ -165,6 +165,14 @@ def test_mail_for_a_resting_host_is_answered_at_once_and_says_until_when(
     assert dead.connections() == 1
 
 
+def test_a_host_that_greets_by_taking_no_mail_ends_it(peer: SmtpPeer, spooled: Path, deliver: Deliver) -> None:
+    peer.on["CONNECT"] = "521 no mail here"
+    [told] = deliver(a_leased_entry(spooled, to=BOB))
+    assert (told.only.outcome, told.only.status_code) == (Outcome.BOUNCED, "5.3.2")
+    assert "521 no mail here" in told.only.reply
+    assert not rests._rests
+
+
 def test_a_rest_doubles_up_to_an_hour_and_ends_with_an_answer(
     peer: SmtpPeer, spooled: Path, deliver: Deliver, monkeypatch: pytest.MonkeyPatch
 ) -> None:

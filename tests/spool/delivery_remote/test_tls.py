@@ -99,7 +99,17 @@ def test_a_host_that_refuses_its_own_starttls_gets_clear_text_only_where_that_is
     assert "TLS not available" in told.only.reply
 
 
-@pytest.mark.parametrize("policy", ["opportunistic", "encrypt", "verify"])
+def test_where_encryption_is_only_an_offer_replies_slipped_in_end_it(
+    peer: SmtpPeer, authority: Authority, spooled: Path, deliver: Deliver
+) -> None:
+    peer.tls = authority.server(HOST)
+    peer.on["STARTTLS"] = b"220 2.0.0 go ahead\r\n250-peer.test\r\n250 AUTH PLAIN\r\n"
+    [told] = deliver(a_leased_entry(spooled, to=BOB), tls_policy="opportunistic")
+    assert told.only.outcome is DELIVERED
+    assert len(peer.taken) == 1
+
+
+@pytest.mark.parametrize("policy", ["encrypt", "verify"])
 def test_replies_slipped_in_before_the_handshake_end_the_connection(
     peer: SmtpPeer, authority: Authority, spooled: Path, deliver: Deliver, policy: str
 ) -> None:

@@ -301,8 +301,8 @@ def test_bare_line_ends_in_chunks_are_refused(listener: Listener) -> None:
 
 def test_dsn_parameters_are_kept_and_shown(listener: Listener) -> None:
     subject, message = listener.message()
-    with listener.client() as client:
-        assert client.do(f"MAIL FROM:<{X}> RET=hdrs ENVID=QQ+2B314").code == 250
+    with listener.submission() as client:
+        assert client.do(f"MAIL FROM:<{ANN}> RET=hdrs ENVID=QQ+2B314").code == 250
         assert client.do(f"RCPT TO:<{ANN}> NOTIFY=failure,SUCCESS ORCPT=rfc822;Ann+40here.test").code == 250
         assert client.do(f"RCPT TO:<{BOB}> NOTIFY=NEVER").code == 250
         assert client.content(message).code == 250
@@ -311,6 +311,35 @@ def test_dsn_parameters_are_kept_and_shown(listener: Listener) -> None:
     assert [(r["address"], r["notify"], r["orcpt"]) for r in stored.recipients] == [
         (ANN, "SUCCESS,FAILURE", "rfc822;Ann+40here.test"), (BOB, "NEVER", "")
     ]  # fmt: skip
+
+
+def test_strangers_are_not_told_of_each_success(listener: Listener) -> None:
+    subject, message = listener.message()
+    with listener.client() as client:
+        client.begin(X)
+        assert client.do(f"RCPT TO:<{ANN}> NOTIFY=SUCCESS").code == 250
+        assert client.do(f"RCPT TO:<{BOB}> NOTIFY=SUCCESS,FAILURE").code == 250
+        assert client.content(message).code == 250
+    assert [r["notify"] for r in listener.only(subject).recipients] == ["NEVER", "FAILURE"]
+
+
+@pytest.mark.parametrize("declared", ["", " BODY=8BITMIME"])
+def test_content_of_eight_bits_is_known_as_such_whether_declared_or_not(listener: Listener, declared: str) -> None:
+    subject, message = listener.message()
+    with listener.client() as client:
+        client.ehlo()
+        assert client.do(f"MAIL FROM:<{X}>{declared}").code == 250
+        assert client.do(f"RCPT TO:<{ANN}>").code == 250
+        assert client.content(message + "Grüße\r\n".encode()).code == 250
+    assert listener.only(subject).row["eight_bit"]
+
+
+@pytest.mark.parametrize("name", ["почта.example", "m\u00fcller.example"])
+def test_a_name_that_is_not_ascii_is_refused(listener: Listener, name: str) -> None:
+    with listener.client() as client:
+        assert client.do(f"EHLO {name}").status == "501 5.5.4"
+        client.ehlo()
+        assert client.do("MAIL FROM:<a@elsewhere.test> SMTPUTF8=yes").status == "501 5.5.4"
 
 
 @pytest.mark.parametrize(

@@ -168,3 +168,12 @@ def test_a_message_that_goes_in_circles_is_refused(listener: Listener, lines: in
     with listener.client() as client:
         client.begin(X, ANN)
         assert client.content(message).status == status
+
+
+def test_what_we_can_not_do_now_is_no_error_of_the_client(listener: Listener) -> None:
+    _, message = listener.message()
+    with listener.settings(min_free_mb=9_000_000, max_errors=3), listener.client() as client:
+        for _ in range(5):
+            client.begin(X, ANN)
+            assert client.content(message).status == "452 4.3.1"
+        assert client.do("NOOP").code == 250
