@@ -36,7 +36,7 @@ def prepare(patience_seconds: float = DATABASE_PATIENCE_SECONDS, *, show_passwor
         raise CannotStart(schema.RESTORE_UNFINISHED)
     try:
         # Its "no issues" is no news; issues go to stderr.
-        call_command("check", stdout=io.StringIO())
+        call_command("check", fail_level="ERROR", stdout=io.StringIO())
         availability.wait_for_database(patience_seconds)
         with schema.alone():
             call_command("migrate", verbosity=0, interactive=False)

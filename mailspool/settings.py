@@ -232,6 +232,26 @@ SPOOL_HOLDERS = ["quarantine.holding.Quarantine"]
 # What looks for viruses, in order; the page Antivirus says which of them are in use.
 SPOOL_VIRUS_SCANNERS = ["quarantine.engines.clamd.Clamd", "quarantine.engines.command.CommandLine"]
 
+# What `mailspool check` looks at, in order.
+MAILSPOOL_CHECKS = [
+    "mailspool.inspection.home.environment_file",
+    "mailspool.inspection.home.home",
+    "mailspool.inspection.home.open_to_others",
+    "mailspool.inspection.program.program",
+    "mailspool.inspection.program.plug_ins",
+    "mailspool.inspection.program.exposure",
+    "mailspool.inspection.database.database",
+    "mailspool.inspection.database.tables",
+    "mailspool.inspection.redis.redis",
+    "mailspool.inspection.home.disk",
+    "mailspool.inspection.home.move_folders",
+    "mailspool.inspection.home.country_database",
+    "mailspool.inspection.certificate.certificate",
+    "mailspool.inspection.ports.ports",
+    "mailspool.inspection.names.host_name",
+    "mailspool.inspection.names.local_domains",
+]
+
 # What else happens when an account is contained (accounts.containing.Step).
 ACCOUNTS_CONTAIN_STEPS = ["spool.containing.HoldMail"]
 

@@ -5,7 +5,7 @@ if [ -n "$ZSH_VERSION" ]; then
 fi
 
 _mailspool() {
-    local current="${COMP_WORDS[COMP_CWORD]}" previous="${COMP_WORDS[COMP_CWORD-1]}" path="" words="account allow backup block firstadmin quarantine restore scan scheduler send settings smtpd spool throttle"
+    local current="${COMP_WORDS[COMP_CWORD]}" previous="${COMP_WORDS[COMP_CWORD-1]}" path="" words="account allow backup block check firstadmin quarantine restore scan scheduler send settings smtpd spool throttle"
     local word number
     for ((number = 1; number < COMP_CWORD; number++)); do
         word="${COMP_WORDS[number]}"
@@ -105,6 +105,7 @@ _mailspool_words() {
         "block login") words="list release" ;;
         "block login list") words="--json" ;;
         "block login release") words="--json --dry-run" ;;
+        "check") words="--tag --list-tags --deploy --fail-level --database --json --only-wrong" ;;
         "firstadmin") words="--json --show-password" ;;
         "quarantine") words="list show resend rescan delete move purge export greylist" ;;
         "quarantine list") words="--kind --sender --recipient --ip --auth-user --id --subject --direction --larger --smaller --why --min-score --older --younger --search --sort --limit --json" ;;
@@ -205,6 +206,9 @@ _mailspool_values() {
         "block ehlo add --direction") words="inbound outbound both" ;;
         "block ehlo remove --direction") words="inbound outbound both" ;;
         "block ehlo list --direction") words="inbound outbound" ;;
+        "check --verbosity") words="0 1 2 3" ;;
+        "check --fail-level") words="CRITICAL ERROR WARNING INFO DEBUG" ;;
+        "check --database") words="default" ;;
         "firstadmin --verbosity") words="0 1 2 3" ;;
         "quarantine --verbosity") words="0 1 2 3" ;;
         "quarantine list --kind") words="spam virus" ;;

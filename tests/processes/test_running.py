@@ -135,7 +135,7 @@ def test_metrics_count_the_running_programs(running: Running) -> None:
     assert 'mailspool_programs{kind="workers"} 1.0' in text
     assert 'mailspool_up{part="redis"} 1.0' in text
     assert 'mailspool_entries{status="waiting"} 0.0' in text
-    assert re.search(r"mailspool_smtpd_total\{.*\} \d", text)
+    assert re.search(r"mailspool_connections_total(\{.*\})? \d", text)
 
 
 def test_the_console_shows_its_login_page_with_its_styles(running: Running) -> None:
@@ -279,3 +279,14 @@ def _read_all(terminal: int) -> None:
             pass
     except OSError:
         os.close(terminal)
+
+
+def test_check_finds_no_fault_while_all_runs_and_knows_its_own_ports(running: Running) -> None:
+    checked = subprocess.run(
+        [sys.executable, "manage.py", "check", "--json"], cwd=PROJECT, env=running.env, capture_output=True, text=True
+    )
+    rows = json.loads(checked.stdout)
+
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+    ports = [row["sentence"] for row in rows if row["subject"] == "ports"]
+    assert len(ports) >= 4 and all(sentence.startswith("Mailspool listens on") for sentence in ports)

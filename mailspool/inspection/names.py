@@ -1,0 +1,93 @@
+"""How the world finds this server: the DNS. Other servers judge by it whose mail they take."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import dns.exception
+import dns.resolver
+import dns.reversename
+from django.conf import settings
+
+from accounts.models import Domain
+from mailspool.inspection.finding import Finding, ok, warning
+from quarantine.engines.resolver import blocking_resolver
+
+PATIENCE_SECONDS = 4.0
+MOST_DOMAINS = 100
+_AT_ONCE = 8
+
+
+class NoAnswer(Exception):
+    """The DNS says nothing, which is not the same as that there is nothing."""
+
+
+def host_name() -> Iterator[Finding]:
+    """Whether the host's name has an address, and the address that name."""
+    name = settings.MAILSPOOL_HOSTNAME
+    if "." not in name or name.startswith("["):
+        yield warning("dns", f"{name} is no full host name: set MAILSPOOL_HOSTNAME, as mail.example.org.")
+        return
+    try:
+        addresses = _addresses(name)
+        if not addresses:
+            yield warning("dns", f"{name} has no address in the DNS: many servers refuse its mail. Add A and AAAA.")
+        for address in addresses:
+            names = _ask(dns.reversename.from_address(address).to_text(), "PTR")
+            if name.lower().rstrip(".") in names:
+                yield ok("dns", f"{name} is {address}, and the reverse.")
+            else:
+                called = ", ".join(names) or "nothing"
+                yield warning(
+                    "dns",
+                    f"{address} is called {called} and not {name}: its provider sets the PTR record.",
+                )
+    except NoAnswer as error:
+        yield warning("dns", str(error))
+
+
+def local_domains() -> Iterator[Finding]:
+    """Whether mail for the local domains is sent here."""
+    domains = list(Domain.objects.order_by("name").values_list("name", flat=True)[: MOST_DOMAINS + 1])
+    try:
+        ours = {settings.MAILSPOOL_HOSTNAME.lower(), *_addresses(settings.MAILSPOOL_HOSTNAME)}
+    except NoAnswer:
+        # It was said of the host's name.
+        return
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        yield from pool.map(lambda domain: _mail_of(domain, ours), domains[:MOST_DOMAINS])
+    if len(domains) > MOST_DOMAINS:
+        yield ok("dns", f"Of the local domains the first {MOST_DOMAINS} were looked up.")
+
+
+def _mail_of(domain: str, ours: set[str]) -> Finding:
+    try:
+        hosts = [record.split()[-1] for record in _ask(domain, "MX")] or [domain]
+        if any(host in ours or ours & set(_addresses(host)) for host in hosts):
+            return ok("dns", f"Mail for {domain} comes here.")
+    except NoAnswer as error:
+        return warning("dns", str(error))
+    return warning(
+        "dns",
+        f"Mail for {domain} goes to {', '.join(hosts)} and not here: its MX must name {settings.MAILSPOOL_HOSTNAME}.",
+    )
+
+
+def _addresses(name: str) -> list[str]:
+    try:
+        return [str(ipaddress.ip_address(name.strip("[]")))]
+    except ValueError:
+        return [*_ask(name, "A"), *_ask(name, "AAAA")]
+
+
+def _ask(name: str, kind: str) -> list[str]:
+    """The records as text. Raises NoAnswer."""
+    try:
+        answer = blocking_resolver().resolve(name, kind, search=False, lifetime=PATIENCE_SECONDS)
+    except (dns.resolver.NXDOMAIN, dns.resolver.NoAnswer):
+        return []
+    except (dns.exception.DNSException, OSError, ValueError) as error:
+        raise NoAnswer(f"The DNS gives no answer for {name} ({kind}): {type(error).__name__}.") from error
+    return [record.to_text().rstrip(".").lower() for record in answer]
