@@ -13,12 +13,13 @@ PYTHON ?= $(shell for python in python3.11 python3 python3.12 python3.13; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
 
 .NOTPARALLEL:
-.PHONY: help run screenshots test test-system lint manual bench bench-console bench-throttling clean venv dev-venv debian-packages
+.PHONY: help run deb screenshots test test-system lint manual bench bench-console bench-throttling clean venv dev-venv debian-packages
 
 help:
 	@echo 'make run     start Mailspool; Ctrl-C stops it (settings: docs/configuration.md)'
+	@echo 'make deb     a Debian package in dist/, for Debian 12 and 13'
 	@echo 'make test    all tests, on SQLite and on PostgreSQL side by side; ARGS= for pytest'
-	@echo 'make test-system  the long version of tests with other mail servers, kills and full disks; SEEDS="1 2 3"'
+	@echo 'make test-system  the long version of tests with other mail servers, kills, full disks and installing; SEEDS="1 2 3"'
 	@echo 'make lint    style, types, Django checks, missing migrations'
 	@echo 'make manual  write docs/commands.md and the completion anew, after a change of a command'
 	@echo 'make bench   mail flow beside Postfix, and what counting costs; BENCH= for its options'
@@ -30,6 +31,9 @@ help:
 run: venv
 	@exec $(PY) -m mailspool.processes
 
+deb: venv
+	@deploy/debian/build $(CURDIR)/$(PY) dist
+
 test: debian-packages dev-venv
 	$(PY) -m tests.support.both $(ARGS)
 
@@ -37,6 +41,7 @@ test-system: debian-packages dev-venv
 	for seed in $(SEEDS); do export MAILSPOOL_LONG=1 MAILSPOOL_CRASH_SEED=$$seed; \
 	$(PY) -m pytest tests/interop tests/crash $(ARGS) && \
 	$(PY) -m tests.support.postgres --fast -- $(PY) -m pytest tests/interop tests/crash $(ARGS) || exit 1; done
+	MAILSPOOL_LONG=1 $(PY) -m tests.support.postgres --fast -- $(PY) -m pytest tests/deploy $(ARGS)
 
 lint: dev-venv
 	$(PY) -m ruff check .

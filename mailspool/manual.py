@@ -28,8 +28,8 @@ _DJANGO = {"--version", "--verbosity", "--settings", "--pythonpath", "--tracebac
 _INTRODUCTION = """\
 # Commands
 
-Each is run as `.venv/bin/python manage.py COMMAND`, with the environment of the server (see
-[configuration.md](configuration.md)), and says more with `--help`. Exit status: 0 done, 1 nothing matched or it was
+Each is run as `mailspool COMMAND` where Mailspool is installed ([installing.md](installing.md)), which takes the services'
+environment and user, and as `.venv/bin/python manage.py COMMAND` in a checkout. It says more with `--help`. Exit status: 0 done, 1 nothing matched or it was
 refused, 2 usage. With `--json` they print JSON for machines. Django's own options (`--settings`, `--traceback`, …) are
 left out here. `manage.py version` says which Mailspool this is, with `--verbose` also on what it runs.
 
@@ -198,7 +198,7 @@ _mailspool_values() {{
     esac
 }}
 
-complete -o default -F _mailspool manage.py ./manage.py
+complete -o default -F _mailspool mailspool manage.py ./manage.py
 """
 
 

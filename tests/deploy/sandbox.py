@@ -18,7 +18,7 @@ from tests.deploy.units import PROJECT, Unit, environment_of
 from tests.support.daemon import Daemon
 
 # The program without its tests: what a package has of it.
-PROGRAM = ("accounts", "mailspool", "quarantine", "security", "spool", "throttling", "manage.py")
+PROGRAM = ("accounts", "mailspool", "quarantine", "security", "spool", "throttling", "manage.py", "deploy/mailspool")
 # As systemd gives it to services (systemd.exec(5)).
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin"
 _DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
@@ -46,27 +46,22 @@ class Machine:
         self.binds.append((outside, inside, writable))
 
     def daemon(
-        self,
-        unit: Unit,
-        log: Path,
-        environment: Path,
-        *,
-        command: Sequence[str] = (),
-        env: dict[str, str] | None = None,
+        self, unit: Unit, log: Path, environment: Path, *, command: Sequence[str] = (), as_root: bool = False
     ) -> Daemon:
-        """The unit as a process; `environment` is its EnvironmentFile, `command` runs in the place of its ExecStart."""
-        full = {**_from_systemd(unit), **environment_of(environment), **(env or {})}
-        words = [f"{name}={value}" for name, value in full.items()]
-        inside = [
-            "env", "-i", f"--chdir={unit.get('Service', 'WorkingDirectory', '/')}", *words,
-            *(command or unit.command),
-        ]  # fmt: skip
+        """The unit as a process; `environment` is its EnvironmentFile, `command` runs in the place of its ExecStart.
+
+        `as_root` is for a command that root gives at a shell: it sees what the unit sees, and has nothing of it else.
+        """
+        full = {"PATH": SYSTEM_PATH} if as_root else {**_from_systemd(unit), **environment_of(environment)}
+        folder = "/" if as_root else unit.get("Service", "WorkingDirectory", "/")
+        inside = ["env", "-i", f"--chdir={folder}", *(f"{name}={value}" for name, value in full.items())]
+        inside += command or unit.command
         script = "\n".join(
             [
                 "set -eu",
                 *self._mounts(unit),
-                f"umask {unit.get('Service', 'UMask', '0022')}",
-                shlex.join(["exec", "chroot", str(self.root), *self._privileges(unit), *inside]),
+                f"umask {'0022' if as_root else unit.get('Service', 'UMask', '0022')}",
+                shlex.join(["exec", "chroot", str(self.root), *([] if as_root else self._privileges(unit)), *inside]),
             ]
         )
         return Daemon(unit.name, ["unshare", "--mount", "--propagation", "private", "--", "sh", "-c", script], log)

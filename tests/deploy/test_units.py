@@ -16,7 +16,7 @@ import pytest
 from tests.deploy.installation import DEAD_DOMAIN, Installation
 from tests.deploy.network import own_network
 from tests.deploy.sandbox import like_this_machine
-from tests.deploy.units import DEPLOY, load, services
+from tests.deploy.units import DEPLOY, UNITS, load, services
 from tests.support.postgres import PostgresServer
 from tests.support.waiting import wait_until
 
@@ -49,7 +49,12 @@ def installation(
     for name in ("mailspool", "elsewhere"):
         os.chown(folder / "root/srv" / name, UID, UID)
     with own_network():
-        installation = Installation(machine, folder, DEPLOY / "environment.example")
+        home = folder / "home"
+        home.mkdir(mode=0o700)
+        os.chown(home, UID, UID)
+        machine.bind(home, "/var/lib/mailspool", writable=True)
+        machine.bind(DEPLOY / "environment.example", "/etc/mailspool/environment")
+        installation = Installation(machine, folder, home=home, environment=DEPLOY / "environment.example")
         try:
             installation.with_postgres(durable_postgres)
             installation.with_redis(folder / "redis")
@@ -68,6 +73,15 @@ def test_every_unit_starts_and_mail_goes_in_and_out(installation: Installation) 
     installation.send_out("unit-out")
 
     installation.wait_for_both("unit-in", "unit-out")
+
+
+@pytest.mark.postgresql
+def test_the_command_has_the_environment_and_the_user_of_the_services(installation: Installation) -> None:
+    said = installation.as_root("/opt/mailspool/deploy/mailspool", "account", "domain", "add", "example.com")
+
+    assert "example.com" in said + installation.manage("account", "domain", "list")
+    owners = {path.stat().st_uid for path in installation.home.rglob("*")}
+    assert owners == {UID}
 
 
 @pytest.mark.postgresql
@@ -131,9 +145,9 @@ def test_every_program_has_no_more_rights_than_it_needs(name: str) -> None:
 
 def test_systemd_finds_nothing_to_say_about_the_units(tmp_path: Path) -> None:
     # It looks whether there is what ExecStart names, so that is in the copies what runs this.
-    for path in sorted(DEPLOY.glob("mailspool*")):
+    for path in sorted(UNITS.iterdir()):
         for file in sorted(path.iterdir()) if path.is_dir() else [path]:
-            copy = tmp_path / file.relative_to(DEPLOY)
+            copy = tmp_path / file.relative_to(UNITS)
             copy.parent.mkdir(exist_ok=True)
             copy.write_text(file.read_text().replace("/opt/mailspool/.venv/bin/python", sys.executable))
     names = [*services(), "mailspool.target"]

@@ -11,6 +11,7 @@ from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parents[2]
 DEPLOY = PROJECT / "deploy"
+UNITS = DEPLOY / "systemd"
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ class Unit:
         return value.replace("%i", self.instance).replace("%n", self.name).replace("%%", "%")
 
 
-def load(name: str, folder: Path = DEPLOY) -> Unit:
+def load(name: str, folder: Path = UNITS) -> Unit:
     """The unit of that name, with its instance, from the files in `folder`."""
     file = re.sub(r"@[^.]*\.", "@.", name)
     settings: dict[tuple[str, str], list[str]] = defaultdict(list)
@@ -60,7 +61,7 @@ def load(name: str, folder: Path = DEPLOY) -> Unit:
     return Unit(name, dict(settings))
 
 
-def services(folder: Path = DEPLOY) -> list[str]:
+def services(folder: Path = UNITS) -> list[str]:
     """All services, an instance of each template."""
     return sorted(path.name.replace("@.", "@1.") for path in folder.glob("mailspool*.service"))
 
