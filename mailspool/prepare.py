@@ -32,6 +32,10 @@ def prepare(patience_seconds: float = DATABASE_PATIENCE_SECONDS, *, show_passwor
     The administrator's password is shown on a terminal, and elsewhere with `show_password`. The programs are started
     with --skip-checks. Raises CannotStart.
     """
+    # Django has to be set up.
+    from accounts.models import Role, User
+    from spool.alerts import defaults as default_rules
+
     if settings.HOME.restore_mark.exists():
         raise CannotStart(schema.RESTORE_UNFINISHED)
     try:
@@ -42,7 +46,12 @@ def prepare(patience_seconds: float = DATABASE_PATIENCE_SECONDS, *, show_passwor
             call_command("migrate", verbosity=0, interactive=False)
         if fault := schema.examine().fault:
             raise CannotStart(fault)
+        is_new = not User.objects.filter(role=Role.SYSTEM_ADMINISTRATOR).exists()
         call_command("firstadmin", show_password=show_password)
+        if is_new:
+            # Nobody reads what is sent to the administrator of a laptop.
+            address = str(settings.MAILSPOOL_ADMIN_EMAIL)
+            default_rules.make("" if address.endswith("@localhost") else address)
     except SystemCheckError as error:
         raise CannotStart(str(error)) from error
     except OperationalError as error:

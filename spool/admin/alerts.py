@@ -42,6 +42,10 @@ class AlertRuleForm(forms.ModelForm):
             "name", "enabled", "kind", "threshold", "minutes", "at_least", "ends_below", "mail_to", "webhook_url",
             "secret",
         ]  # fmt: skip
+        help_texts = {
+            "threshold": "Messages for a sender and for the spool, percent for bounces, disks and quarantines, times "
+            "for the guard, days for the certificate; for all else minutes."
+        }
         widgets = {"mail_to": UnfoldAdminTextareaWidget(attrs={"rows": 3})}
 
 
@@ -54,8 +58,8 @@ class AlertRuleAdmin(ModelAdmin):
     empty_title = "No rules yet"
     empty_text = (
         "A rule watches one number: a sender's messages, the depth of the spool, its oldest message, the rate of "
-        "bounces, a scanner's silence, or the size of a quarantine. When it is over the threshold, people are told by "
-        "mail and programs by a webhook."
+        "bounces, a scanner's silence, the size of a quarantine, a full disk, a dead program. When it is over the "
+        "threshold, people are told by mail and programs by a webhook."
     )
 
     def get_urls(self) -> list[URLPattern]:
@@ -130,7 +134,8 @@ class AlertEventAdmin(ReadOnlyAdmin):
     @admin.display(description="Measured")
     def measured(self, event: AlertEvent) -> str:
         unit = watch_of(event.kind).unit
-        return f"{event.value:,.0f}, at most {event.highest:,.0f} {unit} (threshold {event.threshold:,})"
+        furthest = "at least" if watch_of(event.kind).is_below else "at most"
+        return f"{event.value:,.0f}, {furthest} {event.highest:,.0f} {unit} (threshold {event.threshold:,})"
 
     @admin.display(description="Told")
     def told(self, event: AlertEvent) -> str:

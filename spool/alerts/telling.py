@@ -12,7 +12,7 @@ from typing import Any
 
 from django.conf import settings as django_settings
 from django.db import Error as DatabaseError
-from django.db import close_old_connections, connection
+from django.db import InterfaceError, OperationalError, close_old_connections, connection
 from django.utils import timezone
 
 from spool import intake
@@ -35,16 +35,32 @@ _AT_A_TIME = 20
 
 
 def run(stop: threading.Event) -> None:
-    """Look at the rules and send what is due, until `stop`: a thread of the scheduler."""
+    """Look at the rules and send what is due, until `stop`: a thread of the scheduler.
+
+    While the database is away there is nothing to look at, and nobody to send to: that is logged, and told afterwards.
+    """
     from spool.alerts import watching
 
+    away_since: datetime | None = None
     while not stop.wait(LOOK_SECONDS):
+        now = timezone.now()
         try:
             close_old_connections()
-            watching.look(timezone.now())
-            send_due(timezone.now())
+            if away_since is not None:
+                watching.look_back("database", away_since, now)
+                log.warning("the database is back; it was away since %s", away_since.isoformat(timespec="seconds"))
+                away_since = None
+            watching.look(now)
+            send_due(now)
+        except (OperationalError, InterfaceError) as error:
+            away_since = away_since or now
+            log.error("the database is away, and alerts wait for it: %s", error)
+            connection.close()
         except DatabaseError as error:
             log.error("the alert rules could not be looked at, trying again: %s", error)
+            connection.close()
+        except Exception:  # the edge of the thread: it must not end before its process
+            log.exception("the alert rules could not be looked at", extra={"seldom": True})
             connection.close()
     connection.close()
 
@@ -120,7 +136,8 @@ def sentence(notice: AlertNotice) -> str:
     event, unit = notice.event, watch_of(notice.event.kind).unit
     now = f"{event.value:,.0f} {unit}, the threshold is {event.threshold:,}"
     if notice.says == "ended":
-        return f"Over: {event}. It was at most {event.highest:,.0f} {unit}."
+        furthest = "at least" if watch_of(event.kind).is_below else "at most"
+        return f"Over: {event}. It was {furthest} {event.highest:,.0f} {unit}."
     return f"{'This is a test: ' if event.is_test else ''}{event}: {now}."
 
 

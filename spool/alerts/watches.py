@@ -24,6 +24,10 @@ from spool.traffic.rolling import minute_of, window_start
 MOST_SENDERS = 100
 
 
+class NotNow(Exception):
+    """What a watch raises when it can't be told: its alerts stay as they are."""
+
+
 class Watch:
     """One thing to watch: its name in the database, its words, and the unit of thresholds."""
 
@@ -35,11 +39,20 @@ class Watch:
     most: int | None = None
     # Whether values are counted within the minutes of the rule.
     has_minutes = False
+    # Whether an alert begins when the value falls to the threshold, rather than rises to it.
+    is_below = False
+
+    def prepare(self) -> None:
+        """Ask whoever may take long, before each look: the look itself is a transaction. Raises nothing."""
+
+    def is_mine(self, key: str) -> bool:
+        """Whether this process judges what that alert is about, and no other machine's."""
+        return True
 
     def values(self, rule: AlertRule, now: datetime, open_keys: Iterable[str]) -> Mapping[str, float]:
         """The values that a rule looks at, by what they are about; "" where there is only one.
 
-        Raises django.db.Error.
+        Raises django.db.Error, and NotNow.
         """
         raise NotImplementedError
 

@@ -9,7 +9,8 @@ from datetime import datetime
 from django.db import transaction
 
 from spool.alerts.telling import tell
-from spool.alerts.watches import watch_of
+from spool.alerts.watches import NotNow, watch_of
+from spool.heartbeat_keys import machine
 from spool.models import AlertEvent, AlertRule
 
 
@@ -22,42 +23,72 @@ class Change:
     ended: dict[str, float]
 
 
-def decide(values: Mapping[str, float], open_keys: Iterable[str], threshold: float, ends_at: float) -> Change:
-    """Hysteresis: one begins at the threshold, and goes on until its value is below `ends_at`."""
+def decide(
+    values: Mapping[str, float], open_keys: Iterable[str], threshold: float, ends_at: float, *, is_below: bool = False
+) -> Change:
+    """Hysteresis: one begins at the threshold, and goes on until its value is below `ends_at`.
+
+    With `is_below` it is the other way round: it begins when the value has fallen to the threshold, and goes on until
+    it is above `ends_at`.
+    """
     known = set(open_keys)
-    begun = {key: value for key, value in values.items() if key not in known and value >= threshold}
-    going_on = {key: values[key] for key in known if values.get(key, 0.0) >= min(ends_at, threshold)}
+    # Turned round, falling is rising.
+    sign = -1 if is_below else 1
+    until = min(sign * ends_at, sign * threshold)
+    begun = {key: value for key, value in values.items() if key not in known and sign * value >= sign * threshold}
+    going_on = {key: values[key] for key in known if key in values and sign * values[key] >= until}
     ended = {key: values.get(key, 0.0) for key in known if key not in going_on}
     return Change(begun, going_on, ended)
 
 
 def look(now: datetime) -> None:
     """Look at every rule, and begin and end alerts. Raises django.db.Error."""
-    for rule in AlertRule.objects.filter(enabled=True):
-        with transaction.atomic():
-            # Another process may be looking too.
-            locked = AlertRule.objects.select_for_update().filter(pk=rule.pk, enabled=True).first()
-            if locked is not None:
-                _look_at(locked, now)
+    rules = list(AlertRule.objects.filter(enabled=True))
+    for kind in {rule.kind for rule in rules}:
+        watch_of(kind).prepare()
+    for rule in rules:
+        try:
+            with transaction.atomic():
+                # Another process may be looking too.
+                locked = AlertRule.objects.select_for_update().filter(pk=rule.pk, enabled=True).first()
+                if locked is not None:
+                    _look_at(locked, now)
+        except NotNow:
+            continue
     for event in AlertEvent.objects.filter(ended=None, is_test=False).exclude(rule__enabled=True):
         # Its rule was switched off or removed: nobody watches it any more.
         event.ended = now
         event.save(update_fields=["ended"])
 
 
+def look_back(kind: str, began: datetime, ended: datetime) -> None:
+    """Tell of what went on while nothing could be written down, and is over. Raises django.db.Error."""
+    minutes = (ended - began).total_seconds() / 60
+    for rule in AlertRule.objects.filter(enabled=True, kind=kind, threshold__lte=minutes):
+        with transaction.atomic():
+            event = AlertEvent.objects.create(
+                rule=rule, rule_name=rule.name, kind=rule.kind, key=machine(), threshold=rule.threshold, value=minutes,
+                highest=minutes, began=began, ended=ended,
+            )  # fmt: skip
+            tell(rule, event, "ended", ended)
+
+
 def _look_at(rule: AlertRule, now: datetime) -> None:
-    open_events = {event.key: event for event in rule.events.filter(ended=None, is_test=False)}
-    values = watch_of(rule.kind).values(rule, now, open_events)
-    change = decide(values, open_events, rule.threshold, rule.ends_at)
+    watch = watch_of(rule.kind)
+    events = rule.events.filter(ended=None, is_test=False)
+    open_events = {event.key: event for event in events if watch.is_mine(event.key)}
+    values = watch.values(rule, now, open_events)
+    change = decide(values, open_events, rule.threshold, rule.ends_at, is_below=watch.is_below)
     for key, value in change.begun.items():
         event = AlertEvent.objects.create(
             rule=rule, rule_name=rule.name, kind=rule.kind, key=key, threshold=rule.threshold, value=value,
             highest=value, began=now,
         )  # fmt: skip
         tell(rule, event, "began", now)
+    furthest = min if watch.is_below else max
     for key, value in (change.going_on | change.ended).items():
         event = open_events[key]
-        event.value, event.highest = value, max(event.highest, value)
+        event.value, event.highest = value, furthest(event.highest, value)
         event.ended = now if key in change.ended else None
         event.save(update_fields=["value", "highest", "ended"])
         if event.ended:

@@ -75,8 +75,11 @@ class AlertRule(models.Model):
 
     @property
     def ends_at(self) -> float:
-        """The value below which an alert is over."""
-        return self.threshold * self.ends_below / 100
+        """The value below which an alert is over; above which, for one that began when the value had fallen."""
+        from spool.alerts.watches import watch_of
+
+        share = self.ends_below / 100
+        return self.threshold / share if watch_of(self.kind).is_below else self.threshold * share
 
     def clean(self) -> None:
         """Raises ValidationError with each field's sentence."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -53,7 +55,10 @@ def test_prepare_makes_an_installation_from_the_unit_s_environment_alone(unit: U
     email, password = (unit.home / "keys" / "first-password").read_text().split()
     assert email == "admin@example.org" and email in prepared.stdout
     assert password not in prepared.stdout + prepared.stderr
-    assert (unit.home / "mailspool.sqlite3").exists()
+    with closing(sqlite3.connect(unit.home / "mailspool.sqlite3")) as database:
+        rules = dict(database.execute("SELECT kind, mail_to FROM spool_alertrule").fetchall())
+    assert rules.keys() >= {"disk", "program", "certificate"}, "it watches its machine from the beginning"
+    assert set(rules.values()) == {"admin@example.org"}
 
 
 @pytest.mark.postgresql
