@@ -33,6 +33,7 @@ log = logging.getLogger(__name__)
 
 # A digest is to be read; the console has them all.
 MOST_LISTED = 100
+MOST_ADDRESSES = 5
 _CHUNK = 2_000
 
 
@@ -108,13 +109,27 @@ def _message(user: User, items: Sequence[Item], settings: AntispamSettings, now:
     # RFC 3834: no vacation notice may answer it.
     message["Auto-Submitted"] = "auto-generated"
     context = {
-        "user": user, "lines": [(item, _link(item, user, settings)) for item in items[-MOST_LISTED:][::-1]],
+        "user": user,
+        "lines": [(item, _recipients(item, user), _link(item, user, settings)) for item in items[-MOST_LISTED:][::-1]],
         "count": count, "more": max(0, count - MOST_LISTED), "host": host,
         "is_administrator": user.role != Role.USER,
     }  # fmt: skip
     message.set_content(render_to_string("quarantine/digest.txt", context))
     message.add_alternative(render_to_string("quarantine/digest.html", context), subtype="html")
     return message.as_bytes()
+
+
+def _recipients(item: Item, user: User) -> str:
+    """Those whom the reader may know of: all of a message of their own, or of their domain for its administrator;
+    otherwise only themselves, or those of the domain. Who else got it may have been a blind copy."""
+    addresses = item.addresses.splitlines()
+    own = user.domain.name if user.domain is not None else ""
+    if user.role == Role.USER and item.sender.lower() != user.email:
+        addresses = [address for address in addresses if address.lower() == user.email]
+    elif user.role != Role.USER and item.sender_domain != own:
+        addresses = [address for address in addresses if address.lower().rpartition("@")[2] == own]
+    shown = ", ".join(addresses[:MOST_ADDRESSES])
+    return f"{shown} and {len(addresses) - MOST_ADDRESSES} more" if len(addresses) > MOST_ADDRESSES else shown
 
 
 def _link(item: Item, user: User, settings: AntispamSettings) -> str:

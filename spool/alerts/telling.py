@@ -21,6 +21,7 @@ from spool.alerts import webhook
 from spool.alerts.watches import watch_of
 from spool.delivery.sealed import CannotUnseal, unseal
 from spool.envelope import Envelope, Submission
+from spool.headers import storable
 from spool.models import AlertEvent, AlertKind, AlertNotice, AlertRule, Origin, Priority
 from spool.models.settings import current
 
@@ -109,8 +110,10 @@ def _send(notice: AlertNotice, now: datetime) -> None:
             secret = unseal(rule.sealed_secret) if rule is not None and rule.sealed_secret else ""
             notice.outcome = webhook.post(notice.target, document(notice), secret, now)
         notice.done, notice.due = now, None
-    except (webhook.NotDelivered, CannotUnseal, RefusedRecipient, intake.IntakeError) as error:
-        notice.outcome = getattr(error, "reply", "") or str(error)
+    except Exception as error:  # the edge of a notice: whatever it says, the others are told
+        if not isinstance(error, webhook.NotDelivered | CannotUnseal | RefusedRecipient | intake.IntakeError):
+            log.exception("a notice of an alert could not be made")
+        notice.outcome = getattr(error, "reply", "") or str(error) or type(error).__name__
         left = notice.attempts <= len(PAUSES)
         notice.due = now + timedelta(seconds=PAUSES[notice.attempts - 1]) if left else None
         log.warning("%s could not be told of an alert: %s", notice.target, notice.outcome)
@@ -152,12 +155,12 @@ def _mail(notice: AlertNotice, now: datetime) -> str:
     message = EmailMessage(policy=SMTP)
     message["From"] = f"Mailspool <{current().postmaster or f'postmaster@{host}'}>"
     message["To"] = notice.target
-    message["Subject"] = f"[{host}] {sentence(notice)}".replace("\n", " ")[:200]
+    message["Subject"] = storable(f"[{host}] {sentence(notice)}", 200)
     message["Date"] = format_datetime(now)
     message["Message-ID"] = make_msgid(domain=host)
     message["Auto-Submitted"] = "auto-generated"
     message.set_content(
-        f"{sentence(notice)}\n\nServer: {host}\nBegan: {notice.event.began:%Y-%m-%d %H:%M:%S %Z}\n"
+        f"{storable(sentence(notice), 1000)}\n\nServer: {host}\nBegan: {notice.event.began:%Y-%m-%d %H:%M:%S %Z}\n"
         f"In the console: {page_of(notice.event)}\n"
     )
     # From the null sender: an alert that can't be delivered must not make more mail.

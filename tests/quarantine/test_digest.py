@@ -99,6 +99,22 @@ def test_users_are_told_of_their_own_mail_without_a_link(
     assert len(links(by_person["boss@example.org"])) == 1
 
 
+def test_nobody_learns_from_a_digest_who_else_got_a_message(
+    people: tuple[User, User], quarantined: Callable[..., Item]
+) -> None:
+    on(DigestFor.BOTH)
+    blind = ["ann@example.org", "cy@example.org", "rival@elsewhere.example"]
+    quarantined(sender="eve@elsewhere.example", to=blind, subject="From outside")
+    quarantined(sender="ann@example.org", to=["x@elsewhere.example", "y@elsewhere.example"], subject="My own")
+    assert digest.send_due(NOON) == 2
+    texts = {message["To"]: [part.get_content() for part in message.iter_parts()] for message in sent()}  # type: ignore[attr-defined]
+    for text in texts["ann@example.org"]:
+        assert "to ann@example.org" in text and "to x@elsewhere.example, y@elsewhere.example" in text
+        assert "cy@example.org" not in text and "rival" not in text
+    for text in texts["boss@example.org"]:
+        assert "to ann@example.org, cy@example.org" in text and "rival" not in text
+
+
 def test_what_a_sender_wrote_can_not_become_markup(people: tuple[User, User], quarantined: Callable[..., Item]) -> None:
     on(DigestFor.ADMINISTRATORS)
     quarantined(sender="ann@example.org", subject="<script>alert(1)</script>")

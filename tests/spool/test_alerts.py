@@ -228,6 +228,29 @@ def test_people_are_told_by_mail_from_the_null_sender() -> None:
     assert sorted(Recipient.objects.values_list("address", flat=True)) == addresses
 
 
+def test_a_sender_with_line_breaks_of_unicode_in_its_name_is_told_of_as_well() -> None:
+    a_rule(mail_to="ops@elsewhere.test")
+    receive("flood\u2028er\u0085@example.org", 12)
+    watching.look(NOW)
+    telling.send_due(timezone.now())
+    assert "flood\ufffder\ufffd@example.org: 12 messages" in Entry.objects.get().subject
+
+
+def test_one_notice_that_can_not_be_made_keeps_no_other_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    def mail(notice: AlertNotice, now: datetime) -> str:
+        if notice.target.startswith("boss"):
+            raise ValueError("nothing can be made of this")
+        return "sent"
+
+    monkeypatch.setattr(telling, "_mail", mail)
+    a_rule(mail_to="boss@elsewhere.test\nops@elsewhere.test")
+    receive("flood@example.org", 12)
+    watching.look(NOW)
+    telling.send_due(timezone.now())
+    told = dict(AlertNotice.objects.values_list("target", "outcome"))
+    assert told == {"boss@elsewhere.test": "nothing can be made of this", "ops@elsewhere.test": "sent"}
+
+
 def test_an_administrator_makes_a_rule_tests_it_and_reads_the_history(client: Client, receiver: Receiver) -> None:
     user = User(email="admin@localhost", role=Role.SYSTEM_ADMINISTRATOR)
     user.set_unusable_password()
