@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 from collections.abc import Generator, Iterator
@@ -117,6 +118,13 @@ def _forget_what_was_cached() -> None:
     directory.forget()
     OneRow.forget()
     forget_checks()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown(item: pytest.Item) -> None:
+    """What a thread of the log writes a moment later belongs to the test that it is about."""
+    for handler in logging.getLogger().handlers:
+        handler.flush()
 
 
 @pytest.hookimpl(wrapper=True)
