@@ -77,7 +77,7 @@ def hold_sockets(listen: Mapping[str, Sequence[Address]], listener_processes: in
     """Listen where `listen` says, by the listeners' names. Raises CannotStart when another program already does."""
 
     def opened(listener: Listener, *, shared: bool) -> list[socket.socket]:
-        return open_sockets(listen[listener.name], purpose=listener.purpose, variable=listener.variable, shared=shared)
+        return open_sockets(listen[listener.name], listener, shared=shared)
 
     try:
         for listener in MAIL:

@@ -21,7 +21,7 @@ from mailspool import start
 from mailspool.preflight import CannotStart, HeldSockets, hold_home, hold_sockets
 from mailspool.supervisor import DRAIN_SECONDS, Output, Program, Supervisor
 from spool.sockets.addresses import Address
-from spool.sockets.inheritance import as_options, descriptors
+from spool.sockets.inheritance import Sockets, as_options, descriptors
 
 READY_PATIENCE_SECONDS = 30.0
 REDIS_DRAIN_SECONDS = 10.0
@@ -69,13 +69,12 @@ def mail_programs(held: HeldSockets) -> list[Program]:
     unchecked = "--skip-checks"
     worker = ("--worker-class", "spool.worker.PassWorker", "--verbosity", "0", unchecked)
     workers = range(1, settings.MAILSPOOL_WORKERS + 1)
-    web = descriptors(held.web)
     # No names for workers: RQ keeps the name of a killed one reserved, and refuses it to its successor.
     return [
         *(
             Program(
                 f"smtpd-{n}",
-                (*manage, "smtpd", unchecked, *(f"--socket={option}" for option in as_options(sockets))),
+                (*manage, "smtpd", unchecked, *_options(sockets)),
                 descriptors=descriptors(sockets),
             )
             for n, sockets in enumerate(held.mail, 1)
@@ -84,15 +83,13 @@ def mail_programs(held: HeldSockets) -> list[Program]:
         Program("maintenance", (*manage, "rqworker", "maintenance", *worker)),
         Program("scheduler", (*manage, "scheduler", unchecked)),
         Program(
-            "web",
-            (
-                sys.executable, "-m", "gunicorn", "mailspool.wsgi", "--worker-class", "gthread", "--workers", "2",
-                "--threads", "4", "--preload", *(f"--bind=fd://{number}" for number in web),
-                "--graceful-timeout", "25", "--timeout", "60", "--no-control-socket", "--log-level", "warning",
-            ),
-            descriptors=web,
+            "web", (sys.executable, "-m", "mailspool.web", *_options(held.web)), descriptors=descriptors(held.web)
         ),
     ]  # fmt: skip
+
+
+def _options(sockets: Sockets) -> list[str]:
+    return [f"--socket={option}" for option in as_options(sockets)]
 
 
 async def run(inherited: int, held: HeldSockets) -> int:

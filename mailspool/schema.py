@@ -121,16 +121,17 @@ def wait() -> None:
     A program begins with it: what it would answer meanwhile helps nobody, and senders try again at a closed port.
     """
     said = None
-    while fault := _fault():
+    while why := fault():
         if said is None or time.monotonic() - said >= SAY_SECONDS:
-            log.error("waiting: %s", fault)
+            log.error("waiting: %s", why)
             said = time.monotonic()
         time.sleep(LOOK_SECONDS)
     if said is not None:
         log.warning("the database is there, and its schema is this code's")
 
 
-def _fault() -> str:
+def fault() -> str:
+    """Why this code can't work on the database now, in a sentence; empty when it can. What is no fault it only logs."""
     if django_settings.HOME.restore_mark.exists():
         return RESTORE_UNFINISHED
     try:

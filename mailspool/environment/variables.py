@@ -70,7 +70,8 @@ SMTPS_PORT: Variable[tuple[Place, ...]] = Variable(
     "mail from users, TLS from the first byte (465)",
 )  # fmt: skip
 WEB_PORT: Variable[tuple[Place, ...]] = Variable(
-    "MAILSPOOL_WEB_PORT", kinds.console_places, (Place(8000),), "8000", "the console under `make run`"
+    "MAILSPOOL_WEB_PORT", kinds.console_places, (Place(8000),), "8000",
+    "the console; `127.0.0.1:8000` behind a proxy on the same machine"
 )  # fmt: skip
 WORKERS = Variable(
     "MAILSPOOL_WORKERS", kinds.number(1, 1000, "how many workers there are"), os.cpu_count() or 1, "number of cores",

@@ -73,6 +73,7 @@ class CheckChain:
 
     def __init__(self) -> None:
         self._checks: list[SMTPCheck] = [import_string(path)() for path in settings.SPOOL_SMTP_CHECKS]
+        self._unstarted = list(self._checks)
         self._hooks = {
             hook: [
                 getattr(check, hook)
@@ -83,9 +84,10 @@ class CheckChain:
         }
 
     async def start(self, shared: Shared) -> None:
-        """Let each check get ready."""
-        for check in self._checks:
-            await check.start(shared)
+        """Let each check get ready. When one raises, the next call goes on with that one."""
+        while self._unstarted:
+            await self._unstarted[0].start(shared)
+            del self._unstarted[0]
 
     async def tell(self, hook: str, *arguments: object) -> None:
         """Let everyone know who wants to."""

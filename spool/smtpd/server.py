@@ -1,4 +1,4 @@
-"""A listener process: its sockets, its sessions, and an end that loses nothing."""
+"""A listener process: its sockets and its sessions, from the first client to the last."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import asyncio
 import logging
 import signal
 import socket
+from collections.abc import Callable
 
 from django.conf import settings
 
@@ -13,38 +14,24 @@ from accounts.connections import serve_questions
 from spool.heartbeat import Heart
 from spool.smtpd.committer import Committer
 from spool.smtpd.connections import Sessions, keep_looking, keep_writing_logins, write_logins
-from spool.smtpd.session import HANDSHAKE_SECONDS, STOPPING, MailSession
+from spool.smtpd.drain import drain
+from spool.smtpd.readiness import wait_until_ready
+from spool.smtpd.session import HANDSHAKE_SECONDS, MailSession
 from spool.smtpd.state import Port, Shared
+from spool.sockets import service_manager
 from spool.sockets.binding import BACKLOG, open_sockets, shown
-from spool.sockets.inheritance import Sockets
+from spool.sockets.inheritance import Handed
 from spool.sockets.listeners import MAIL, SMTP, SMTPS
 
 log = logging.getLogger(__name__)
 
-DRAIN_SECONDS = 30.0
 
-
-def sockets(inherited: Sockets) -> list[tuple[Port, socket.socket]]:
-    """The listening sockets of this process: those that were handed over, and for the other listeners new ones.
-
-    Raises CannotListen.
-    """
-    every = []
-    for listener in MAIL:
-        some = inherited.get(listener.name) or open_sockets(
-            settings.MAILSPOOL_LISTEN[listener.name], purpose=listener.purpose, variable=listener.variable, shared=True
-        )
-        for one in some:
-            port = Port(one.getsockname()[1], submission=listener is not SMTP, implicit_tls=listener is SMTPS)
-            every.append((port, one))
-    return every
-
-
-async def serve(committer: Committer, inherited: Sockets) -> None:
+async def serve(committer: Committer, handed: Handed, fault: Callable[[], str]) -> None:
     """Listen until SIGTERM or SIGINT, then finish the messages that are on their way in.
 
-    `committer` has been started; `inherited` are the sockets that somebody holds for us.
-    Raises OSError, also when the committer dies.
+    `committer` has been started; `handed` are the sockets that somebody holds for us. As long as `fault` says what is
+    wrong, or the database does not answer, all clients are told to come back. Raises OSError, also when the committer
+    dies.
     """
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
@@ -56,13 +43,20 @@ async def serve(committer: Committer, inherited: Sockets) -> None:
 
     await committer.attach(on_death)
     shared = Shared(committer)
-    await shared.refresh()
-    await shared.checks.start(shared)
-    listening = sockets(inherited)
-    servers = [await _listen(shared, port, one, loop) for port, one in listening]
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     loop.add_signal_handler(signal.SIGHUP, shared.reload)
+    listening = sockets(handed)
+    if await wait_until_ready(shared, listening, stop, fault):
+        await _take_mail(shared, listening, stop)
+    await committer.stop()
+    if died.is_set():
+        raise ChildProcessError("the committer died")
+
+
+async def _take_mail(shared: Shared, listening: list[tuple[Port, socket.socket]], stop: asyncio.Event) -> None:
+    loop = asyncio.get_running_loop()
+    servers = [await _listen(shared, port, one, loop) for port, one in listening]
     sessions = Sessions(shared)
     heart = Heart("listeners", lambda: {"open_connections": shared.connections})
     helpers = [
@@ -72,39 +66,42 @@ async def serve(committer: Committer, inherited: Sockets) -> None:
             keep_writing_logins(shared.logins),
         )
     ]  # fmt: skip
-    print("listening on", ", ".join(shown(one) for _, one in listening), flush=True)
+    shared.status = f"listening on {', '.join(shown(one) for _, one in listening)}"
+    print(shared.status, flush=True)
+    service_manager.ready(shared.status)
     await stop.wait()
-    await _drain(shared, servers)
+    service_manager.stopping()
+    await drain(shared, servers)
     for task in helpers:
         task.cancel()
     await write_logins(shared.logins)
     await asyncio.to_thread(heart.end)
-    await committer.stop()
-    if died.is_set():
-        raise ChildProcessError("the committer died")
 
 
-async def _drain(shared: Shared, servers: list[asyncio.Server]) -> None:
-    """Let messages that have begun come to their end, within DRAIN_SECONDS; send all other clients away."""
-    loop = asyncio.get_running_loop()
-    shared.stopping = True
-    for server in servers:
-        server.close()
-    for session in list(shared.sessions):
-        if session.transaction is None and not session.deciding:
-            session.say_goodbye(STOPPING)
-    until = loop.time() + DRAIN_SECONDS
-    while (shared.connections or shared.committer.pending) and loop.time() < until:  # noqa: ASYNC110
-        await asyncio.sleep(0.05)
-    for session in list(shared.sessions):
-        session.say_goodbye(STOPPING)
-    # One turn of the loop writes what the sockets take.
-    await asyncio.sleep(0)
+def sockets(handed: Handed) -> list[tuple[Port, socket.socket]]:
+    """The listening sockets of this process: those that were handed over, and for the other listeners our own.
+
+    Our own are kept by systemd for our next life. Raises CannotListen.
+    """
+    every = []
+    for listener in MAIL:
+        some = handed.given.get(listener.name)
+        if some is None:
+            kept = handed.kept.get(listener.name, [])
+            some = open_sockets(settings.MAILSPOOL_LISTEN[listener.name], listener, shared=True, kept=kept)
+            service_manager.keep(listener.name, some, afresh=bool(kept))
+        for one in some:
+            port = Port(one.getsockname()[1], submission=listener is not SMTP, implicit_tls=listener is SMTPS)
+            every.append((port, one))
+    return every
 
 
 async def _listen(shared: Shared, port: Port, one: socket.socket, loop: asyncio.AbstractEventLoop) -> asyncio.Server:
     def session() -> MailSession:
-        return MailSession(shared, port, loop)
+        new = MailSession(shared, port, loop)
+        if port.implicit_tls:
+            shared.handshakes.add(new)
+        return new
 
     return await loop.create_server(
         session, sock=one, backlog=BACKLOG,

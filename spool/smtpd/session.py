@@ -41,6 +41,10 @@ _OURS = ("421", "451", "452")
 STOPPING = "421 4.3.2 The server is stopping; try again later"
 
 
+class Stopping(Exception):
+    """The server ends, and this client is amid no message: it has nothing more to say here."""
+
+
 class MailSession(SMTP):
     """A client's connection to one of our ports.
 
@@ -91,6 +95,7 @@ class MailSession(SMTP):
         self.known_recipients: set[str] = set()
         self.chunks: Body | None = None
         self.deciding = False
+        self._reading = False
         self._errors = 0
         self._counted = False
 
@@ -110,6 +115,7 @@ class MailSession(SMTP):
             peer = transport.get_extra_info("peername")
             self.client_ip = plain_ip(peer[0]) if peer else ""
             self._counted = True
+            self.shared.handshakes.discard(self)
             self.shared.connections += 1
             self.shared.sessions.add(self)
             self.shared.per_ip[self.client_ip] += 1
@@ -275,13 +281,23 @@ class MailSession(SMTP):
             buffer: bytearray = self._reader._buffer  # type: ignore[attr-defined]
             buffer[:0] = rest
 
+    @property
+    def waits_for_command(self) -> bool:
+        """Whether nothing is going on but that the client may say something, and it is amid no message."""
+        return self._reading and self.transaction is None
+
     async def read_line(self) -> bytes | None:
-        """The next line with its end; None for one that is too long, which is dropped."""
+        """The next line with its end; None for one that is too long, which is dropped. Raises Stopping."""
+        if self.shared.stopping and self.transaction is None:
+            raise Stopping
+        self._reading = True
         try:
             return await self._reader.readuntil(b"\n")
         except asyncio.LimitOverrunError as error:
             await self._skip_line(error.consumed)
             return None
+        finally:
+            self._reading = False
 
     async def _skip_line(self, consumed: int) -> None:
         await self._reader.readexactly(consumed)
@@ -318,6 +334,8 @@ class MailSession(SMTP):
                     await self._next_command()
         except (asyncio.IncompleteReadError, ConnectionError, ssl.SSLError, TimeoutError):
             pass
+        except Stopping:
+            self.say_goodbye(STOPPING)
         except TooMuch:
             self.say_goodbye("421 4.3.4 The message is far too large; closing the connection")
         except Exception:  # the edge of a session: whatever is wrong with it must not touch the others
@@ -353,9 +371,6 @@ class MailSession(SMTP):
         self.said = ("", "")
         if line is None:
             await self.refuse(f"500 5.5.2 The line is longer than {LONGEST_COMMAND} octets")
-            return
-        if self.shared.stopping and self.transaction is None:
-            self.say_goodbye(STOPPING)
             return
         self._reset_timeout()
         if not line.endswith(b"\r\n") or b"\0" in line:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import ssl
+import weakref
 from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -21,6 +22,7 @@ from spool.models.settings import Settings, current
 from spool.smtpd.checks import CheckChain
 from spool.smtpd.committer import Committer
 from spool.smtpd.tls import server_context, version_of
+from spool.sockets import service_manager
 
 if TYPE_CHECKING:
     from spool.smtpd.session import MailSession
@@ -49,6 +51,9 @@ class Shared:
         self.per_ip: Counter[str] = Counter()
         self.connections = 0
         self.sessions: set[MailSession] = set()
+        # Of the implicit-TLS port: not greeted yet. Nobody tells of one that fails, so they are held weakly.
+        self.handshakes: weakref.WeakSet[MailSession] = weakref.WeakSet()
+        self.status = ""
         self.stopping = False
         self.logins = login_history.Pending()
         self.settings = Settings()
@@ -93,6 +98,8 @@ class Shared:
 
     def reload(self) -> None:
         """Read settings, routes and certificate now, rather than within a second."""
+        if self.status:
+            service_manager.reloading()
         self._asked.set()
 
     async def keep_fresh(self) -> None:
@@ -116,6 +123,7 @@ class Shared:
                 log.exception("the settings can't be used, the old ones stay")
             if asked:
                 print("read settings and certificate anew", flush=True)
+                service_manager.ready(self.status)
 
 
 def _read() -> tuple[Settings, RoutingTable]:

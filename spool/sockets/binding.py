@@ -7,9 +7,12 @@ import socket
 from collections.abc import Iterable
 
 from spool.sockets.addresses import EVERY_IPV6, Address
+from spool.sockets.listeners import Listener
 
 # Connections that wait while all that are there are being taken, or while a program is being started anew.
 BACKLOG = 512
+# Sockets by their family, address and port.
+_Left = dict[tuple[object, ...], socket.socket]
 _NO_IPV6 = (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL)
 
 
@@ -24,24 +27,31 @@ class CannotListen(OSError):
         return self.sentence
 
 
-def open_sockets(addresses: Iterable[Address], *, purpose: str, variable: str, shared: bool) -> list[socket.socket]:
+def open_sockets(
+    addresses: Iterable[Address], listener: Listener, *, shared: bool, kept: Iterable[socket.socket] = ()
+) -> list[socket.socket]:
     """A listening socket for each address; with `shared`, other programs of this user may have the same ones.
 
-    Where the machine has no IPv6, `::` is left out. Raises CannotListen; `purpose` and `variable` are for its sentence.
+    Of the `kept` ones those are taken that are already there, and the others closed. Where the machine has no IPv6,
+    `::` is left out. Raises CannotListen.
     """
     opened: list[socket.socket] = []
+    left = {(one.family, *one.getsockname()[:2]): one for one in kept}
     try:
         for address in addresses:
             try:
-                opened += _open_all(address, shared=shared)
+                opened += _open_all(address, left, shared=shared)
             except OSError as error:
                 if address.host == EVERY_IPV6 and error.errno in _NO_IPV6:
                     continue
-                raise CannotListen(error.errno, _why_not(error, address, purpose, variable)) from error
+                raise CannotListen(error.errno, _why_not(error, address, listener)) from error
     except CannotListen:
         for one in opened:
             one.close()
         raise
+    finally:
+        for one in left.values():
+            one.close()
     return opened
 
 
@@ -51,14 +61,15 @@ def shown(listening: socket.socket) -> str:
     return str(Address(host, port))
 
 
-def _open_all(address: Address, *, shared: bool) -> list[socket.socket]:
+def _open_all(address: Address, left: _Left, *, shared: bool) -> list[socket.socket]:
     """More than one for a name that stands for several; those of its addresses that this machine lacks don't count."""
     found = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)
     opened: list[socket.socket] = []
     missing: OSError | None = None
     for family, kind, protocol, _, place in dict.fromkeys(found):
         try:
-            opened.append(_open(family, kind, protocol, place, shared=shared))
+            there = left.pop((family, *place[:2]), None)
+            opened.append(there or _open(family, kind, protocol, place, shared=shared))
         except OSError as error:
             if error.errno in _NO_IPV6 and len(found) > 1:
                 missing = error
@@ -89,8 +100,9 @@ def _open(family: int, kind: int, protocol: int, place: tuple[object, ...], *, s
     return one
 
 
-def _why_not(error: OSError, address: Address, purpose: str, variable: str) -> str:
-    where = f"Port {address.port} on {address.host}, for {purpose},"
+def _why_not(error: OSError, address: Address, listener: Listener) -> str:
+    variable = listener.variable
+    where = f"Port {address.port} on {address.host}, for {listener.purpose},"
     if isinstance(error, socket.gaierror):
         return f"{address.host} is not an address to listen on: {error.strerror}. Set MAILSPOOL_BIND or {variable}."
     if error.errno == errno.EADDRINUSE:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 import sys
 import urllib.error
@@ -104,7 +105,7 @@ def test_programs_wait_for_their_schema_and_then_work(installation: MailspoolUnd
 
     for daemon in waiting:
         wait_until(lambda: "waiting: The database's schema is older" in daemon.log_tail(5000), daemon.name, 30)  # noqa: B023
-    assert not is_listening(installation.smtp_port)
+    assert greeting(installation).startswith("421 4.3.2 ")
     assert page(installation, "/healthz")[0] == 200
     status, text = page(installation, "/readyz")
     assert status == 503 and "Not applied: throttling.0001_initial" in text
@@ -113,9 +114,14 @@ def test_programs_wait_for_their_schema_and_then_work(installation: MailspoolUnd
     assert all(daemon.alive for daemon in waiting)
 
     installation.run(f"{RECORDS}.record_applied(*{LAST})")
-    installation.wait_for_listener()
     installation.wait_for_workers()
+    wait_until(lambda: greeting(installation).startswith("220 "), "mail is taken", 30)
     wait_until(lambda: page(installation, "/admin/login/")[0] == 200, "the login page", 30)
+
+
+def greeting(mailspool: MailspoolUnderTest) -> str:
+    with socket.create_connection(("127.0.0.1", mailspool.smtp_port), timeout=30) as client:
+        return client.recv(1024).decode()
 
 
 def page(mailspool: MailspoolUnderTest, path: str) -> tuple[int, str]:

@@ -10,7 +10,7 @@ from django.core.management.base import BaseCommand, CommandError
 from mailspool import garbage, schema
 from spool.smtpd.committer import Committer
 from spool.smtpd.server import serve
-from spool.sockets.inheritance import NotOurs, from_options, from_systemd
+from spool.sockets.inheritance import NotOurs, handed_over
 
 
 class Command(BaseCommand):
@@ -25,13 +25,12 @@ class Command(BaseCommand):
         )  # fmt: skip
 
     def handle(self, *args: Any, **options: Any) -> None:
-        schema.wait()
         garbage.settle()
         try:
-            inherited = from_systemd(os.environ) or from_options(options["socket"])
+            handed = handed_over(os.environ, options["socket"])
             committer = Committer()
-            committer.start([one for some in inherited.values() for one in some])
-            asyncio.run(serve(committer, inherited))
+            committer.start(handed.every)
+            asyncio.run(serve(committer, handed, schema.fault))
         except NotOurs as error:
             raise CommandError(str(error)) from error
         except OSError as error:

@@ -13,6 +13,7 @@ import pytest
 
 from spool.sockets.addresses import Address
 from spool.sockets.binding import CannotListen, open_sockets, shown
+from spool.sockets.listeners import SMTP
 from tests.support.ports import free_port
 
 PROJECT = Path(__file__).resolve().parents[3]
@@ -20,7 +21,7 @@ PROJECT = Path(__file__).resolve().parents[3]
 
 @contextmanager
 def listening(*places: Address, shared: bool = False) -> Iterator[list[socket.socket]]:
-    opened = open_sockets(places, purpose="SMTP", variable="MAILSPOOL_SMTP_PORT", shared=shared)
+    opened = open_sockets(places, SMTP, shared=shared)
     try:
         yield opened
     finally:
@@ -60,10 +61,11 @@ libc = ctypes.CDLL(None, use_errno=True)
 assert libc.prctl(38, 1, 0, 0, 0) == 0 and libc.prctl(22, 2, filters, 0, 0) == 0, ctypes.get_errno()
 from spool.sockets.addresses import Address
 from spool.sockets.binding import open_sockets, shown
+from spool.sockets.listeners import SMTP
 for host in sys.argv[2:]:
     places = [Address(part, int(sys.argv[1])) for part in host.split(",")]
     try:
-        opened = open_sockets(places, purpose="SMTP", variable="MAILSPOOL_SMTP_PORT", shared=True)
+        opened = open_sockets(places, SMTP, shared=True)
         print(*map(shown, opened))
     except OSError as error:
         print(error)
@@ -87,10 +89,7 @@ def test_a_port_in_use_is_said_in_a_sentence_and_nothing_stays_open() -> None:
     port, other = free_port(), free_port()
     with listening(Address("127.0.0.1", port)):
         with pytest.raises(CannotListen, match=f"Port {port} on 127.0.0.1, for SMTP, is used by another program"):
-            open_sockets(
-                [Address("127.0.0.1", other), Address("127.0.0.1", port)],
-                purpose="SMTP", variable="MAILSPOOL_SMTP_PORT", shared=True,
-            )  # fmt: skip
+            open_sockets([Address("127.0.0.1", other), Address("127.0.0.1", port)], SMTP, shared=True)
         with listening(Address("127.0.0.1", other)):
             pass
 
