@@ -18,6 +18,8 @@ from django.db import OperationalError, connection
 from redis.exceptions import RedisError
 
 from mailspool import availability, heartbeats, schema, start
+from mailspool.inspection.finding import Level
+from mailspool.inspection.program import plug_ins
 from mailspool.preflight import CannotStart
 
 # After a boot PostgreSQL may have a long log to read before it answers. What starts us tries again after that.
@@ -41,6 +43,8 @@ def prepare(patience_seconds: float = DATABASE_PATIENCE_SECONDS, *, show_passwor
     try:
         # Its "no issues" is no news; issues go to stderr.
         call_command("check", fail_level="ERROR", stdout=io.StringIO())
+        if faults := [finding.sentence for finding in plug_ins() if finding.level is Level.FAULT]:
+            raise CannotStart("\n".join(faults))
         availability.wait_for_database(patience_seconds)
         with schema.alone():
             call_command("migrate", verbosity=0, interactive=False)

@@ -8,7 +8,7 @@ from typing import Any
 from django.templatetags.static import static
 
 from mailspool import VERSION
-from mailspool.environment import hosts, listening, reading
+from mailspool.environment import hosts, listening, own_settings, reading
 from mailspool.environment import variables as v
 from mailspool.home import Home
 from mailspool.logs import logging_configuration
@@ -314,3 +314,6 @@ UNFOLD = {
 }
 
 LOGGING = logging_configuration(env[v.LOG], env[v.LOG_FORMAT], env[v.LOG_LEVEL])
+
+# Last: it may append to all that stands above.
+own_settings.apply(globals(), env[v.SETTINGS], env[v.PLUGINS])

@@ -5,10 +5,12 @@ batch, and it answers for each with a verdict. The last stage is always `Deliver
 
     class Archive(Stage):
         status = Status.SPAM_CHECK
-        def wants(self, entry): return entry.size_bytes < 10_000_000
+        def wants(self, entry, context): return entry.size_bytes < 10_000_000
         async def run(self, batch, context): ...; return {}
 
-    SPOOL_STAGES = ["spool.stages.DeliveryDelay", "example.Archive", "spool.stages.Delivery"]
+    SPOOL_STAGES.insert(-1, "example.Archive")
+
+in a settings file of one's own (docs/configuration.md).
 """
 
 from __future__ import annotations

@@ -145,6 +145,13 @@ LOG_LEVEL = Variable(
     "MAILSPOOL_LOG_LEVEL", kinds.one_of("DEBUG", "INFO", "WARNING", "ERROR"), "INFO", "`INFO`",
     "of what programs say: `DEBUG`, `INFO`, `WARNING`, `ERROR`",
 )  # fmt: skip
+SETTINGS: Variable[Path | None] = Variable(
+    "MAILSPOOL_SETTINGS", kinds.path, None, "none",
+    "a file of your own, or a folder of them, that appends to the settings ([Extending](#extending))",
+)  # fmt: skip
+PLUGINS: Variable[Path | None] = Variable(
+    "MAILSPOOL_PLUGINS", kinds.path, None, "none", "a folder with the Python modules that they name"
+)  # fmt: skip
 DEBUG = Variable(
     "MAILSPOOL_DEBUG", kinds.yes_or_no, False, "no",
     "error pages with source code: never where others can see them",
@@ -155,6 +162,6 @@ TIME_ZONE = Variable("TZ", kinds.time_zone, "UTC", "`UTC`", "time zone of the co
 VARIABLES: tuple[Variable[Any], ...] = (
     HOME, DATABASE, REDIS, HOSTNAME, MACHINE, BIND, SMTP_PORT, SUBMISSION_PORT, SMTPS_PORT, WEB_PORT, WORKERS,
     SMTPD_PROCESSES, DNS, DOVEADM_URL, DOVEADM_KEY, ADMIN_EMAIL, ADMIN_PASSWORD, SECRET_KEY, ALLOWED_HOSTS, HTTPS,
-    PROXIES, TRUSTED_ORIGINS, METRICS_TOKEN, GEOIP_DATABASE, WEBHOOK_NETWORKS, LOG, LOG_FORMAT, LOG_LEVEL, DEBUG,
-    TIME_ZONE,
+    PROXIES, TRUSTED_ORIGINS, METRICS_TOKEN, GEOIP_DATABASE, WEBHOOK_NETWORKS, LOG, LOG_FORMAT, LOG_LEVEL, SETTINGS,
+    PLUGINS, DEBUG, TIME_ZONE,
 )  # fmt: skip
