@@ -26,7 +26,7 @@ def ports() -> Iterator[Finding]:
 
 def _examine(listener: Listener, address: Address) -> Finding:
     try:
-        for one in open_sockets([address], purpose=listener.purpose, variable=listener.variable, shared=False):
+        for one in open_sockets([address], listener, shared=False):
             one.close()
     except CannotListen as error:
         if error.errno in (errno.EADDRINUSE, errno.EACCES) and _is_ours(listener, address.reachable):
