@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import smtplib
 import ssl
 from collections.abc import Iterator
@@ -11,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from spool.events import mail_log
+from spool.events.line import Value
 from tests.support.dns import DNSServer
 from tests.support.mail_log import MailLog
 from tests.support.mailspool_process import PASSWORD, MailspoolUnderTest
@@ -89,6 +92,22 @@ def logged(running: Logged) -> Iterator[Logged]:
     yield running
     if not running.mailspool.is_empty:
         running.mailspool.run("from spool.models import Entry, Recipient\nEntry.objects.all().delete()")
+
+
+@pytest.fixture
+def events() -> Iterator[list[dict[str, Value]]]:
+    """What this process has logged."""
+    found: list[dict[str, Value]] = []
+
+    class Keep(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            assert isinstance(record.msg, mail_log.Event)
+            found.append(record.msg.fields)
+
+    log, handler = logging.getLogger(mail_log.NAME), Keep()
+    log.addHandler(handler)
+    yield found
+    log.removeHandler(handler)
 
 
 __all__ = ["PASSWORD"]

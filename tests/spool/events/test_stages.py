@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterator
-
 import pytest
 from django.conf import settings as django_settings
 
-from spool.events import mail_log
 from spool.events.line import Value
 from spool.rounds import MOST_FAILURES
 from tests.spool.events.conftest import ANN, BOB, PASSWORD, Logged
@@ -51,22 +47,6 @@ def test_a_throttled_message_says_why_and_until_when(logged: Logged) -> None:
     logged.mailspool.manage("throttle", "release", BOB)
     assert "shell" in logged.log.wait_for(id=throttled["id"], event="released")["by"]
     logged.log.wait_for(id=throttled["id"], event="ended")
-
-
-@pytest.fixture
-def events() -> Iterator[list[dict[str, Value]]]:
-    """What this process has logged."""
-    found: list[dict[str, Value]] = []
-
-    class Keep(logging.Handler):
-        def emit(self, record: logging.LogRecord) -> None:
-            assert isinstance(record.msg, mail_log.Event)
-            found.append(record.msg.fields)
-
-    log, handler = logging.getLogger(mail_log.NAME), Keep()
-    log.addHandler(handler)
-    yield found
-    log.removeHandler(handler)
 
 
 class Broken(Look):
