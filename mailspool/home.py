@@ -46,6 +46,11 @@ class Home:
         return self.redis / "server.log"
 
     @property
+    def clock(self) -> Path:
+        """How far apart the machine's two clocks were (spool.clock)."""
+        return self.root / "clock"
+
+    @property
     def supervisor_lock(self) -> Path:
         return self.root / "supervisor.lock"
 

@@ -1,7 +1,7 @@
 """A command in the place of a service: with the environment of systemd's units, as their user.
 
-For the `mailspool` command of an installation (`python -m mailspool`, deploy/mailspool). `manage.py` takes the environment
-and the user that it is given.
+For the `mailspool` command of an installation (`python -m mailspool`, deploy/mailspool). `manage.py` takes the
+environment and the user that it is given.
 """
 
 from __future__ import annotations

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from spool import clock
 from spool.models.bounce import ReceivedBounce
 from spool.models.entry import Origin, Priority
 from spool.models.recipient import Kind, Outcome
@@ -150,7 +150,7 @@ class LeasedEntry:
     omitted: frozenset[bytes] = frozenset()
     # When it was taken to be worked on.
     leased: datetime | None = None
-    # UNIX time from which others may take it, unless the lease is renewed before.
+    # From when on, by the steady clock, others may take it, unless the lease is renewed before.
     held_until: float = math.inf
     # What stages found out about it, to be written down by them (Stage.remember) should it come by again.
     notes: tuple[Any, ...] = ()
@@ -158,7 +158,7 @@ class LeasedEntry:
     @property
     def is_held(self) -> bool:
         """Whether the lease lasts: a worker that was asleep may not begin to send what others may have taken."""
-        return time.time() < self.held_until
+        return clock.steady() < self.held_until
 
     def treatment_of(self, recipient: LeasedRecipient) -> Treatment:
         """What is done to the copy of one recipient."""

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 
 from django.utils import timezone
 
-from spool import statements, store
+from spool import clock, statements, store
 from spool.envelope import LeasedEntry, LeasedRecipient
 from spool.models.recipient import Kind
 
@@ -27,14 +27,18 @@ def new_owner() -> str:
     return f"{socket.gethostname()[:30]}:{os.getpid()}:{secrets.token_hex(4)}"
 
 
-def take(owner: str, now: datetime, limit: int, *, straight: bool, no_delay: bool) -> list[LeasedEntry]:
-    """Lease up to `limit` due entries with their open recipients, inside the caller's transaction."""
-    until = now + LEASE
-    rows = statements.lease(owner, now, until, limit, straight=straight, no_delay=no_delay)
+def take(
+    owner: str, now: datetime, limit: int, *, straight: bool, no_delay: bool, lapsed: bool = True
+) -> list[LeasedEntry]:
+    """Lease up to `limit` due entries with their open recipients, inside the caller's transaction.
+
+    Without `lapsed` those are left alone whose lease has lapsed: after the clock was set nobody can tell.
+    """
+    until, held_until = now + LEASE, clock.steady() + LEASE.total_seconds()
+    rows = statements.lease(owner, now, until, limit, straight=straight, no_delay=no_delay, lapsed=lapsed)
     if not rows:
         return []
     entries = _with_recipients(rows)
-    held_until = until.timestamp()
     for entry in entries:
         entry.held_until, entry.leased = held_until, now
     # RETURNING keeps no order.
@@ -87,11 +91,11 @@ def renew(owner: str, entries: Sequence[LeasedEntry]) -> None:
     if entries:
         with statements.write_transaction():
             # From now, not from when it began to wait for others.
-            until = timezone.now() + LEASE
+            until, held_until = timezone.now() + LEASE, clock.steady() + LEASE.total_seconds()
             kept = statements.renew(owner, [entry.id for entry in entries], until)
         for entry in entries:
             if entry.id in kept and entry.is_held:
-                entry.held_until = until.timestamp()
+                entry.held_until = held_until
 
 
 def give_back(owner: str, entry_ids: Sequence[int], now: datetime) -> None:
@@ -104,3 +108,22 @@ def give_back(owner: str, entry_ids: Sequence[int], now: datetime) -> None:
                 f" due_at = CASE WHEN hold THEN NULL ELSE %s END WHERE id {clause} AND leased_by = %s",
                 [statements.db_time(now), *parameters, owner],
             )
+
+
+def mend(now: datetime, longest_wait: timedelta) -> int:
+    """What was written while the clock was ahead: leases and waiting times that nobody can have meant; how many.
+
+    A lease gets one more term, in which a holder who is at work renews it. What waits for longer than `longest_wait` is
+    due now.
+    """
+    with statements.write_transaction():
+        held = statements.execute(
+            "UPDATE spool_entry SET due_at = %s WHERE leased_by <> '' AND due_at > %s",
+            [statements.db_time(now + LEASE), statements.db_time(now + 2 * LEASE)],
+        ).rowcount
+        moment = statements.db_time(now)
+        waiting = statements.execute(
+            "UPDATE spool_entry SET due_at = %s, next_attempt = %s WHERE leased_by = '' AND due_at > %s",
+            [moment, moment, statements.db_time(now + longest_wait)],
+        ).rowcount
+    return int(held) + int(waiting)

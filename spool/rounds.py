@@ -17,7 +17,7 @@ from django.db import DataError, IntegrityError, InterfaceError, OperationalErro
 from django.db import Error as DatabaseError
 from django.utils import timezone
 
-from spool import completion, late, leases, statements, store
+from spool import clock, completion, late, leases, statements, store
 from spool.delivery.routes import RoutingTable, cached_table
 from spool.envelope import DeliveryReport, LeasedEntry
 from spool.events import decisions, mail_log
@@ -38,7 +38,7 @@ PATIENCE_SECONDS = 600.0
 # The same while it does not answer: what they say was delivered must not be sent again once it does.
 PATIENCE_WHILE_AWAY_SECONDS = 24 * 3600.0
 # Leases that took longer to be written are not worked on.
-MOST_LATE = leases.LEASE / 2
+MOST_LATE_SECONDS = leases.LEASE.total_seconds() / 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +108,9 @@ class Rounds:
                         write()
             if not here.more:
                 here.next_due = statements.earliest_due()
+                if not here.leased and here.next_due is not None and clock.steps().within(leases.LEASE.total_seconds()):
+                    # What looks due may be held by others: not before the next look.
+                    here.next_due = None
             return here
         except DatabaseError:
             connection.close()
@@ -119,9 +122,10 @@ class Rounds:
             for write in later:
                 write()
             # Only now: others may have had to be waited for, and a lease is no longer for that.
-            now = timezone.now()
-            leased = leases.take(self._owner, now, want, straight=here.straight, no_delay=no_delay)
-        if leased and timezone.now() - now > MOST_LATE:
+            now, began = timezone.now(), clock.steady()
+            lapsed = not clock.steps().within(leases.LEASE.total_seconds())
+            leased = leases.take(self._owner, now, want, straight=here.straight, no_delay=no_delay, lapsed=lapsed)
+        if leased and clock.steady() - began > MOST_LATE_SECONDS:
             # This process was asleep, or the disk was. Another one may have the entries already, or soon.
             log.error("%d leases took too long to be written: they are given back", len(leased))
             leases.give_back(self._owner, [entry.id for entry in leased], timezone.now())

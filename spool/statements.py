@@ -242,7 +242,7 @@ _EARLIEST_DUE = " UNION ALL ".join(
 )
 _BY_PRIORITY = """
     SELECT id FROM (SELECT id FROM spool_entry WHERE priority = {priority} AND due_at <= %s
-                    ORDER BY due_at LIMIT %s{lock}) AS of_{priority}"""
+                    AND (leased_by = '' OR %s) ORDER BY due_at LIMIT %s{lock}) AS of_{priority}"""
 _PICK = " UNION ALL ".join(_BY_PRIORITY.format(priority=p, lock="{lock}") for p in (3, 2, 1))
 _SET_LEASE = """
     leased_by = %s, due_at = %s,
@@ -259,15 +259,17 @@ _LEASE_POSTGRESQL = (
 )
 
 
-def lease(owner: str, now: datetime, until: datetime, limit: int, *, straight: bool, no_delay: bool) -> list[Row]:
+def lease(
+    owner: str, now: datetime, until: datetime, limit: int, *, straight: bool, no_delay: bool, lapsed: bool
+) -> list[Row]:
     """Take up to `limit` due entries, high priority first, then by age: one statement (the one-holder invariant).
 
     New mail counts as on its way out from here on: most stages are over before anybody could see them. `straight` says
     that no stage but the delay stands before delivery, so that this is true of all; `no_delay` that a retry need not
-    be delayed either. Rows have LEASE_COLUMNS.
+    be delayed either; without `lapsed` nothing is taken that somebody has held. Rows have LEASE_COLUMNS.
     """
     moment = db_time(now)
-    picks = [moment, limit] * 3
+    picks = [moment, lapsed, limit] * 3
     lease_values = [owner, db_time(until), straight, no_delay]
     if on_sqlite():
         return list(execute(_LEASE_SQLITE, [*lease_values, *picks, limit]).fetchall())

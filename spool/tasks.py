@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
+from datetime import timedelta
 
 from django.conf import settings
 from django.db import InterfaceError, OperationalError
 from django.utils import timezone
 from django.utils.module_loading import import_string
 
-from spool import doctor, doorbell, statements, trash
+from spool import clock, doctor, doorbell, leases, statements, trash
 from spool.actions import jobs, moving
 from spool.actions.queueing import release_expired
 from spool.holders import holders
@@ -31,6 +32,7 @@ def sweep() -> None:
     It also ends the holds whose time is over, finds bulk jobs that nobody works on any more, and lets the apps above
     the spool do the same for what is theirs (SPOOL_SWEEPS).
     """
+    _mend_times()
     release_expired(timezone.now())
     jobs.enqueue_left_behind()
     for path in settings.SPOOL_SWEEPS:
@@ -45,6 +47,24 @@ def sweep() -> None:
         doorbell.ring()
     else:
         doorbell.ring_at(earliest)
+
+
+# No retry, delay or hold of a stage is for longer; what is was written while the clock was ahead.
+LONGEST_WAIT = timedelta(hours=25)
+_mended = float("-inf")
+
+
+def _mend_times() -> None:
+    """After the clock was set back: mend what was written by it before."""
+    global _mended
+    at, seconds = clock.steps().last
+    if seconds >= 0 or at <= _mended:
+        return
+    _mended = at
+    settings_now = current()
+    longest = max([*settings_now.retry_intervals, timedelta(seconds=settings_now.delivery_delay_seconds)])
+    count = leases.mend(timezone.now(), longest + timedelta(minutes=1))
+    log.warning("the clock was set back by %.0f s: %d messages have new times", -seconds, count)
 
 
 def forget() -> None:
@@ -68,6 +88,7 @@ def _forget() -> None:
         log.error("files of messages that have ended could not be removed: %s", error)
     now = timezone.now()
     moving.finish(now)
+    leases.mend(now, LONGEST_WAIT)
     trash.purge(now, current().trash_days)
     forget_traces(now, current().trace_days)
     forget_policies(now)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, ClassVar
 
-from spool import statements
+from spool import clock, leases, statements
 from spool.actions.selection import Selection
 from spool.models.bulkjob import BulkJob
 
@@ -117,11 +117,14 @@ def claim(ids: Sequence[int], now: datetime) -> Claimed:
     if not ids:
         return Claimed([], 0, 0)
     clause, parameters = statements.id_list(ids)
-    free = "(leased_by = '' OR due_at <= %s)"
+    free, moment = "leased_by = ''", list[Any]()
+    if not clock.steps().within(leases.LEASE.total_seconds()):
+        # Otherwise the clock was set, and a lease that looks lapsed may have a holder who is at work.
+        free, moment = "(leased_by = '' OR due_at <= %s)", [statements.db_time(now)]
     rows = statements.execute(
         f"SELECT id FROM spool_entry WHERE id {clause} AND {free} ORDER BY id"
         + ("" if statements.on_sqlite() else " FOR UPDATE SKIP LOCKED"),
-        [*parameters, statements.db_time(now)],
+        [*parameters, *moment],
     ).fetchall()
     if len(rows) == len(ids):
         return Claimed([row[0] for row in rows], 0, 0)

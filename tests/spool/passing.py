@@ -17,6 +17,7 @@ from django.utils import timezone
 
 from accounts import directory
 from accounts.models import Domain, User
+from spool import clock as steady_clock
 from spool import intake, passes, statements
 from spool.delivery import deliveries, rests, routes
 from spool.delivery.maildir import folder_of
@@ -38,6 +39,7 @@ class Spool:
 
     def __init__(self, clock: time_machine.Traveller, peer: SmtpPeer, dns: DNSServer) -> None:
         self._clock = clock
+        self._set_by = 0.0
         self.peer = peer
         self.dns = dns
 
@@ -78,6 +80,15 @@ class Spool:
         self._clock.shift(timedelta(**delta))
         rests.forget()
 
+    def set_clock(self, **delta: float) -> None:
+        """Somebody sets the machine's clock: no time goes by."""
+        self._clock.shift(timedelta(**delta))
+        self._set_by += timedelta(**delta).total_seconds()
+
+    def steady(self) -> float:
+        """The clock that nobody sets."""
+        return time.time() - self._set_by
+
     def entry(self, name: str) -> Entry:
         return Entry.objects.get(file_name=name)
 
@@ -111,6 +122,8 @@ def spool(transactional_db: None, redis: object, home: object, monkeypatch: pyte
         user.set_unusable_password()
         user.save()
         here = Spool(clock, peer, dns)
+        monkeypatch.setattr(steady_clock, "steady", here.steady)
+        monkeypatch.setattr(steady_clock, "_steps", None)
         here.settings(smtp_out_port=peer.port, connect_timeout_seconds=2, reply_timeout_seconds=5)
         yield here
     directory.forget()

@@ -12,6 +12,7 @@ import time_machine
 from django.db import connection
 from django.utils import timezone
 
+from spool import clock as steady_clock
 from spool import intake, leases, statements
 from spool.envelope import LeasedEntry
 from spool.models import Entry, Kind, Priority, Status
@@ -166,6 +167,8 @@ def test_a_worker_that_sleeps_while_it_takes_a_lease_leaves_the_entry_to_others(
     with time_machine.travel(timezone.now()) as clock:
         with monkeypatch.context() as patched:
             patched.setattr(leases, "take", sleeping)
+            # While a machine sleeps both clocks go on.
+            patched.setattr(steady_clock, "steady", time.time)
             rounds = Rounds("sleeper", [])
             assert rounds.visit([], [], [], 10).leased == []
             rounds.close()

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from spool import clock
 from spool.delivery import destination, rests
 from spool.delivery.deliveries import Deliveries
 from spool.delivery.routes import RoutingTable
@@ -391,7 +392,7 @@ def test_an_entry_whose_lease_lapsed_is_left_or_reported_with_what_was_done(
         async with asyncio.timeout(10):
             while not peer.taken or not slow.commands:
                 await asyncio.sleep(0.01)
-            both.held_until = none.held_until = time.time() - 1
+            both.held_until = none.held_until = clock.steady() - 1
             while not reports or not left:
                 await asyncio.sleep(0.01)
         await deliveries.close(1)
