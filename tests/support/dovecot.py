@@ -116,7 +116,7 @@ service auth-worker {{
   user = {user}
 }}
 """
-# As docs/console/connections.md has it.
+# As docs/dovecot.md has it, for Argon2 alone.
 _SQL = """
 driver = {driver}
 connect = {connect}
