@@ -16,11 +16,11 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 
 from tests.crash.extent import LONG
 from tests.support.mailspool_process import PROJECT, MailspoolUnderTest
-from tests.support.postgres import PostgresServer
 from tests.support.waiting import wait_until
 
 _numbers = itertools.count(1)
@@ -58,12 +58,15 @@ Install = Callable[..., MailspoolUnderTest]
 
 
 @contextmanager
-def _installing(folder: Path, postgres: PostgresServer | None) -> Iterator[Install]:
-    """Makes installations with their tables, whose programs don't run; with `tables` False there is just a home."""
+def _installing(folder: Path) -> Iterator[Install]:
+    """Makes installations with their tables, whose programs don't run; with `tables` False there is just a home.
+
+    On PostgreSQL they are on the server of the run, which need not sync.
+    """
     made: list[MailspoolUnderTest] = []
 
     def install(name: str, *, tables: bool = True) -> MailspoolUnderTest:
-        url = postgres.create_database(f"backup_{next(_numbers)}") if postgres else ""
+        url = _new_database()
         mailspool = MailspoolUnderTest(folder / name, database_url=url)
         made.append(mailspool)
         if tables:
@@ -77,18 +80,39 @@ def _installing(folder: Path, postgres: PostgresServer | None) -> Iterator[Insta
         mailspool.kill()
 
 
+def _new_database() -> str:
+    """The URL of a new database on the run's server; "" on SQLite."""
+    url = os.environ.get("DATABASE_URL", "")
+    if not url.startswith("postgres"):
+        return ""
+    name = f"backup_{os.getpid()}_{next(_numbers)}"
+    with psycopg.connect(url.replace("postgres://", "postgresql://", 1), autocommit=True) as connection:
+        connection.execute(f'CREATE DATABASE "{name}" TEMPLATE template0')  # type: ignore[arg-type]
+    base, question, options = url.partition("?")
+    return f"{base.rpartition('/')[0]}/{name}{question}{options}"
+
+
 @pytest.fixture
-def install(tmp_path: Path, durable_postgres: PostgresServer | None) -> Iterator[Install]:
-    with _installing(tmp_path, durable_postgres) as install:
+def install(tmp_path: Path) -> Iterator[Install]:
+    with _installing(tmp_path) as install:
         yield install
 
 
 @pytest.fixture(scope="module")
-def old(
-    tmp_path_factory: pytest.TempPathFactory, durable_postgres: PostgresServer | None
-) -> Iterator[MailspoolUnderTest]:
+def untouched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MailspoolUnderTest]:
+    """A new installation into which nothing is restored, for what is refused."""
+    with _installing(tmp_path_factory.mktemp("untouched")) as install:
+        untouched = install("new")
+        (untouched.home / "keys" / "secret_key").write_text("its own")
+        yield untouched
+        assert states_of(untouched) == []
+        assert mail_of(untouched) == {"keys/secret_key": b"its own"}
+
+
+@pytest.fixture(scope="module")
+def old(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MailspoolUnderTest]:
     """The installation that backups are made of. No test changes it."""
-    with _installing(tmp_path_factory.mktemp("old"), durable_postgres) as install:
+    with _installing(tmp_path_factory.mktemp("old")) as install:
         old = install("old")
         old.add_domain("example.org", "ann")
         old.run(_FILL)
@@ -215,19 +239,18 @@ def _piped(mailspool: MailspoolUnderTest, words: list[str], **files: Any) -> sub
 
 
 def test_a_tar_that_is_cut_off_is_refused_and_nothing_is_touched(
-    old: MailspoolUnderTest, new: MailspoolUnderTest, tmp_path: Path
+    old: MailspoolUnderTest, untouched: MailspoolUnderTest, tmp_path: Path
 ) -> None:
     tar = tmp_path / "backup.tar"
     with tar.open("wb") as out:
         _piped(old, ["backup", "-", "--quiet"], stdout=out)
     os.truncate(tar, tar.stat().st_size // 2)
-    before = mail_of(new)
+    before = mail_of(untouched)
     with tar.open("rb") as source:
-        done = _piped(new, ["restore", "-", "--quiet"], stdin=source, stdout=subprocess.PIPE)
+        done = _piped(untouched, ["restore", "-", "--quiet"], stdin=source, stdout=subprocess.PIPE)
     assert done.returncode == 1
     assert b"The tar" in done.stderr
-    assert mail_of(new) == before
-    assert states_of(new) == []
+    assert mail_of(untouched) == before
 
 
 def test_a_damaged_file_is_found_before_anything_is_touched(
@@ -258,14 +281,13 @@ def _damage(backups: Path, name: str) -> None:
     content.write_bytes(changed)
 
 
-def test_a_damaged_database_is_never_loaded(new: MailspoolUnderTest, backups: Path) -> None:
+def test_a_damaged_database_is_never_loaded(untouched: MailspoolUnderTest, backups: Path) -> None:
     database = next(backups.glob("*Z/database.*"))
     changed = bytearray(database.read_bytes())
     changed[len(changed) // 2] ^= 1
     database.write_bytes(changed)
-    said = refused(new, "restore", str(backups), "--without-damaged", "--quiet")
+    said = refused(untouched, "restore", str(backups), "--without-damaged", "--quiet")
     assert f"{database.name}: its content is not what was backed up" in said
-    assert states_of(new) == []
 
 
 def test_a_backup_can_be_checked_while_mail_flows(old: MailspoolUnderTest, backups: Path) -> None:
@@ -299,8 +321,6 @@ def test_a_database_without_tables_will_do(install: Install, old: MailspoolUnder
 
 def test_an_installation_that_runs_is_refused(new: MailspoolUnderTest, backups: Path) -> None:
     if new.database_url:
-        import psycopg
-
         with psycopg.connect(new.database_url.replace("postgres://", "postgresql://", 1)):
             said = refused(new, "restore", str(backups), "--quiet")
     else:
@@ -317,33 +337,32 @@ def _changed_header(backups: Path, **values: Any) -> None:
     manifest.write_text("\n".join([json.dumps({**json.loads(header), **values}), *lines]) + "\n")
 
 
-def test_a_backup_of_a_newer_schema_is_refused(new: MailspoolUnderTest, backups: Path) -> None:
+def test_a_backup_of_a_newer_schema_is_refused(untouched: MailspoolUnderTest, backups: Path) -> None:
     _changed_header(backups, version="9.0", migrations={"spool": ["0001_initial", "9999_from_the_future"]})
-    said = refused(new, "restore", str(backups), "--quiet")
+    said = refused(untouched, "restore", str(backups), "--quiet")
     assert "of a newer Mailspool (9.0)" in said
     assert "spool.9999_from_the_future" in said
 
 
-def test_a_backup_of_another_engine_is_refused(new: MailspoolUnderTest, backups: Path) -> None:
-    _changed_header(backups, engine="sqlite" if new.database_url else "postgresql")
-    assert "This backup is of a database on" in refused(new, "restore", str(backups), "--quiet")
+def test_a_backup_of_another_engine_is_refused(untouched: MailspoolUnderTest, backups: Path) -> None:
+    _changed_header(backups, engine="sqlite" if untouched.database_url else "postgresql")
+    assert "This backup is of a database on" in refused(untouched, "restore", str(backups), "--quiet")
 
 
-def test_a_backup_without_its_end_is_none(new: MailspoolUnderTest, backups: Path) -> None:
+def test_a_backup_without_its_end_is_none(untouched: MailspoolUnderTest, backups: Path) -> None:
     manifest = next(backups.glob("*Z/manifest.jsonl"))
     manifest.write_text("".join(manifest.read_text().splitlines(keepends=True)[:-1]))
-    assert "The manifest has no end" in refused(new, "restore", str(backups), "--quiet")
-    assert states_of(new) == []
+    assert "The manifest has no end" in refused(untouched, "restore", str(backups), "--quiet")
 
 
-def test_an_unfinished_backup_is_not_restored(new: MailspoolUnderTest, backups: Path) -> None:
+def test_an_unfinished_backup_is_not_restored(untouched: MailspoolUnderTest, backups: Path) -> None:
     [made] = backups.glob("*Z")
     made.rename(made.with_suffix(".unfinished"))
-    assert f"What is there was not finished: {made.name}.unfinished" in refused(new, "restore", str(backups))
+    assert f"What is there was not finished: {made.name}.unfinished" in refused(untouched, "restore", str(backups))
 
 
 def test_a_manifest_that_leads_out_of_the_home_is_refused(
-    new: MailspoolUnderTest, backups: Path, tmp_path: Path
+    untouched: MailspoolUnderTest, backups: Path, tmp_path: Path
 ) -> None:
     manifest = next(backups.glob("*Z/manifest.jsonl"))
     text = manifest.read_text()
@@ -351,7 +370,7 @@ def test_a_manifest_that_leads_out_of_the_home_is_refused(
         lines = text.splitlines()
         lines[1] = json.dumps({**json.loads(lines[1]), "path": path})
         manifest.write_text("\n".join(lines) + "\n")
-        assert "names a file that no backup has" in refused(new, "restore", str(backups), "--quiet")
+        assert "names a file that no backup has" in refused(untouched, "restore", str(backups), "--quiet")
     assert not (tmp_path / "evil").exists()
 
 
@@ -374,9 +393,11 @@ def test_a_restore_that_was_killed_is_run_again(
     assert not (new.home / "restore.unfinished").exists()
 
 
-def test_the_rest_of_another_restore_is_refused(new: MailspoolUnderTest, backups: Path) -> None:
-    (new.home / "restore.unfinished").write_text(json.dumps({"taken": "2020-01-01T00:00:00+00:00"}))
-    assert "the backup of 2020-01-01T00:00:00+00:00 was begun here" in refused(new, "restore", str(backups))
+def test_the_rest_of_another_restore_is_refused(untouched: MailspoolUnderTest, backups: Path) -> None:
+    mark = untouched.home / "restore.unfinished"
+    mark.write_text(json.dumps({"taken": "2020-01-01T00:00:00+00:00"}))
+    assert "the backup of 2020-01-01T00:00:00+00:00 was begun here" in refused(untouched, "restore", str(backups))
+    mark.unlink()
 
 
 def test_a_restore_that_is_killed_anywhere_is_finished_by_the_next(
