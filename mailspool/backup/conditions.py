@@ -28,7 +28,7 @@ from spool.models.trashed import Trashed
 
 _ENGINES: Final = {"sqlite": "SQLite", "postgresql": "PostgreSQL"}
 _FEW: Final = 3
-_PATIENCE_SECONDS: Final = 10.0
+_PATIENCE_SECONDS: Final = 20.0
 
 
 def check_header(header: Header) -> None:
@@ -80,10 +80,10 @@ def _mail_in(home: Home) -> Iterator[Path]:
 
 def check_stopped(home: Home) -> None:
     """Raises BackupError when programs of this installation run: they would work on what is half restored."""
-    deadline = time.monotonic() + _PATIENCE_SECONDS
+    # PostgreSQL does not notice at once that a restore was killed.
+    deadline = time.monotonic() + (_PATIENCE_SECONDS if home.restore_mark.exists() else 1.0)
     while running := [*_supervised(home), *_at_the_database(), *_alive()]:
-        if time.monotonic() < deadline and all("pg_restore" in one for one in running):
-            # Of a restore that was killed: the server has not noticed yet.
+        if time.monotonic() < deadline:
             time.sleep(0.1)
             continue
         raise BackupError(

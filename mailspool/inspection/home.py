@@ -11,7 +11,7 @@ from pathlib import Path
 
 from django.conf import settings
 
-from mailspool import modes
+from mailspool import modes, schema
 from mailspool.inspection.finding import Finding, fault, ok, warning
 from spool.actions import folders
 from spool.models.settings import current
@@ -25,6 +25,9 @@ _FEW_INODES = 2
 def home() -> Iterator[Finding]:
     """Whose the folders are, and whether this user can work in them."""
     whole = True
+    if settings.HOME.restore_mark.exists():
+        whole = False
+        yield fault("home", schema.RESTORE_UNFINISHED)
     for folder in settings.HOME.folders:
         if not folder.is_dir():
             whole = False
