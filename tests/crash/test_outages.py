@@ -58,9 +58,32 @@ def unable_to_write(mailspool: MailspoolUnderTest) -> Iterator[None]:
     in_the_way.rmdir()
 
 
-@pytest.mark.parametrize(
-    "outage", [killed, unable_to_write, pytest.param(hanging, marks=pytest.mark.long)], ids=lambda each: each.__name__
-)
+@contextmanager
+def read_only(mailspool: MailspoolUnderTest) -> Iterator[None]:
+    """READONLY: a failover has made it a replica."""
+    with mailspool.redis.client() as client:
+        client.execute_command("REPLICAOF", "127.0.0.1", "1")
+        yield
+        client.execute_command("REPLICAOF", "NO", "ONE")
+
+
+@contextmanager
+def behind_a_password(mailspool: MailspoolUnderTest) -> Iterator[None]:
+    """NOAUTH: somebody has given it one."""
+    with mailspool.redis.client() as client:
+        client.ping()
+        client.config_set("requirepass", "hunter2")
+        client.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+        yield
+        client.execute_command("AUTH", "hunter2")
+        client.config_set("requirepass", "")
+
+
+_LONG = [pytest.param(each, marks=pytest.mark.long) for each in (hanging, read_only, behind_a_password)]
+_OUTAGES = [killed, unable_to_write, *_LONG]
+
+
+@pytest.mark.parametrize("outage", _OUTAGES, ids=lambda each: each.__name__)
 def test_no_process_ends_while_redis_is_away(
     install: Install, sink: CountingSink, outage: Callable[[MailspoolUnderTest], AbstractContextManager[None]]
 ) -> None:
@@ -134,9 +157,56 @@ def test_no_process_ends_while_postgresql_is_away(
         assert [daemon.pid for daemon in mailspool.daemons if daemon.alive] == pids, mailspool.log_tails()
     finally:
         durable_postgres.start()
+    _is_well_again(mailspool, pids)
+
+
+@pytest.mark.postgresql
+@pytest.mark.long
+def test_no_process_ends_while_postgresql_hangs(
+    install: Install, sink: CountingSink, durable_postgres: PostgresServer
+) -> None:
+    mailspool = install(web=True)
+    mailspool.start()
+    pids = [daemon.pid for daemon in mailspool.daemons]
+    durable_postgres.signal(signal.SIGSTOP)
+    try:
+        time.sleep(45)
+        assert [daemon.pid for daemon in mailspool.daemons if daemon.alive] == pids, mailspool.log_tails()
+        assert 'mailspool_up{part="database"} 0.0' in _get(mailspool, "/metrics")[1]
+        assert _get(mailspool, "/readyz")[0] == 503
+    finally:
+        durable_postgres.signal(signal.SIGCONT)
+    _is_well_again(mailspool, pids)
+
+
+@pytest.mark.postgresql
+@pytest.mark.long
+def test_no_process_ends_while_both_are_away(
+    install: Install, sink: CountingSink, durable_postgres: PostgresServer
+) -> None:
+    mailspool = install(web=True)
+    mailspool.start()
+    pids = [daemon.pid for daemon in mailspool.daemons]
+    durable_postgres.kill()
+    mailspool.redis.kill()
+    try:
+        time.sleep(45)
+        assert [daemon.pid for daemon in mailspool.daemons if daemon.alive] == pids, mailspool.log_tails()
+        found = _get(mailspool, "/metrics")[1]
+        assert 'mailspool_up{part="database"} 0.0' in found
+        assert 'mailspool_up{part="redis"} 0.0' in found
+    finally:
+        durable_postgres.start()
+        mailspool.redis.start()
+    _is_well_again(mailspool, pids)
+
+
+def _is_well_again(mailspool: MailspoolUnderTest, pids: list[int]) -> None:
+    """Mail flows, the console is back, all live that lived before, and their logs are no flood."""
     wait_until(lambda: _is_taken(mailspool), "mail is taken again", 20)
     mailspool.wait_until_empty()
     wait_until(lambda: _get(mailspool, "/admin/login/")[0] == 200, "the console is back", 20)
+    wait_until(lambda: _get(mailspool, "/readyz")[0] == 200, "it is ready", 30)
     assert [daemon.pid for daemon in mailspool.daemons if daemon.alive] == pids, mailspool.log_tails()
     for daemon in mailspool.daemons:
         assert len(_about_the_outage(daemon)) <= _MOST_LINES, daemon.log_tail(20_000)

@@ -69,6 +69,12 @@ class PostgresServer:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
 
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal to postmaster and backends: SIGSTOP makes a server that takes connections and hangs."""
+        for pid in [self.daemon.pid, *self._backends()]:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, number)
+
     def _backends(self) -> list[int]:
         """The children of the postmaster."""
         task = Path("/proc") / str(self.daemon.pid) / "task" / str(self.daemon.pid) / "children"
