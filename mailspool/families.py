@@ -181,8 +181,8 @@ def _destinations(counts: dict[str, int]) -> Metric:
 def _histogram(histogram: tally.Histogram, text: str, counts: dict[str, int]) -> Metric:
     buckets, so_far = [], 0
     for place in range(len(histogram.bounds) + 1):
-        so_far += counts.get(f"{histogram.name}|{place}", 0)
+        so_far += counts.get(histogram.places[place], 0)
         bound = str(histogram.bounds[place]) if place < len(histogram.bounds) else "+Inf"
         buckets.append((bound, float(so_far)))
-    seconds = counts.get(f"{histogram.name}|sum", 0) / 1000
+    seconds = counts.get(histogram.sum, 0) / 1000
     return HistogramMetricFamily(f"mailspool_{histogram.name}_seconds", text, buckets=buckets, sum_value=seconds)

@@ -10,7 +10,6 @@ import threading
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
@@ -28,17 +27,18 @@ _MOST_KEPT: Final = 2000
 _SUBJECTS: Final = ("other", "address", "mailbox", "system", "network", "protocol", "content", "policy")
 
 
-@dataclass(frozen=True, slots=True)
 class Histogram:
     """Upper bounds in seconds; what took longer than the last has a place of its own."""
 
-    name: str
-    bounds: tuple[float, ...]
+    def __init__(self, name: str, bounds: tuple[float, ...]) -> None:
+        self.name, self.bounds = name, bounds
+        self.places = [f"{name}|{place}" for place in range(len(bounds) + 1)]
+        self.sum = f"{name}|sum"
 
-    def fields(self, seconds: float) -> tuple[tuple[str, int], tuple[str, int]]:
-        """The fields that one value adds to, and how much: its place, and the sum in milliseconds."""
-        place = bisect_left(self.bounds, seconds)
-        return (f"{self.name}|{place}", 1), (f"{self.name}|sum", round(seconds * 1000))
+    def add(self, counts: Counter[str], seconds: float) -> None:
+        """Count one value: at its place, and to the sum, in milliseconds."""
+        counts[self.places[bisect_left(self.bounds, seconds)]] += 1
+        counts[self.sum] += round(seconds * 1000)
 
 
 LATENCY: Final = Histogram("delivery_latency", tuple(map(float, BOUNDS_SECONDS)))
@@ -51,6 +51,10 @@ COUNTERS: Final[Mapping[str, tuple[str, ...]]] = {
     "attempts": ("kind", "outcome"),
     "deferrals": ("reason",),
     "destinations": ("outcome", "destination"),
+}
+_OUTCOMES: Final = {outcome: outcome.value for outcome in Outcome} | {Outcome.PENDING: "deferred"}
+_ATTEMPTS: Final = {
+    (kind, outcome): f"attempts|{kind.value}|{word}" for kind in Kind for outcome, word in _OUTCOMES.items()
 }
 
 _lock = threading.Lock()
@@ -80,17 +84,17 @@ def results(recorded: Iterable[Recorded], now: datetime) -> None:
     found: Counter[str] = Counter()
     for one in recorded:
         for attempt in one.attempts:
-            found.update(dict(DURATION.fields(attempt.connect_seconds + attempt.seconds)))
+            DURATION.add(found, attempt.connect_seconds + attempt.seconds)
         for result in [*one.final, *one.waiting]:
             kind = result.recipient.kind
-            outcome = "deferred" if result.outcome is Outcome.PENDING else result.outcome.value
-            found[f"attempts|{kind.value}|{outcome}"] += 1
+            outcome = _OUTCOMES[result.outcome]
+            found[_ATTEMPTS[kind, result.outcome]] += 1
             if kind is Kind.REMOTE:
                 found[f"destinations|{outcome}|{result.recipient.domain.lower()}"] += 1
             if result.outcome is Outcome.PENDING:
                 found[f"deferrals|{'dns' if result.dns else reason(result.status_code)}"] += 1
             elif result.outcome is Outcome.DELIVERED:
-                found.update(dict(LATENCY.fields(max(0.0, (now - one.entry.created).total_seconds()))))
+                LATENCY.add(found, max(0.0, (now - one.entry.created).total_seconds()))
     with _lock:
         _counts.update(found)
         if len(_counts) > _MOST_KEPT:
