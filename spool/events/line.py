@@ -25,6 +25,7 @@ MARK: Final = "…"
 # What mostly is no bare word.
 _WORDED: Final = frozenset({"reply", "why", "tls", "text", "on", "outcome"})
 _IS_BARE = re.compile(r"[!#-<>-\[\]-~]+").fullmatch
+_json = json.JSONEncoder(ensure_ascii=True, separators=(",", ":")).encode
 _HALVES = re.compile("[\ud800-\udfff]")
 
 
@@ -40,17 +41,12 @@ def as_text(fields: Mapping[str, Value]) -> str:
 
 def as_json(fields: Mapping[str, Value]) -> str:
     """The same as one JSON object, in ASCII alone."""
-    shrink = 0
-    while True:
-        cut = {
-            name: _whole(shortened(value, _limit(name, shrink))) if isinstance(value, str) else _rounded(value)
-            for name, value in fields.items()
-            if value != ""
-        }
-        text = json.dumps(cut, ensure_ascii=True, separators=(",", ":")).replace("\x7f", "\\u007f")
+    text = _as_json(fields, 0)
+    shrink = 1
+    while len(text) > LONGEST_LINE_BYTES:
+        text = _as_json(fields, shrink)
         shrink += 1
-        if len(text) <= LONGEST_LINE_BYTES:
-            return text
+    return text
 
 
 def shortened(value: str, longest: int) -> str:
@@ -68,6 +64,21 @@ def escaped(value: str) -> str:
 def lines_of(text: str) -> Iterable[str]:
     """A traceback's lines, each fit for a line of a log: none can be taken for the beginning of another entry."""
     return ["\t" + shortened(escaped(line), LONGEST_LINE_BYTES // 4) for line in text.split("\n")]
+
+
+def _as_json(fields: Mapping[str, Value], shrink: int) -> str:
+    values: dict[str, Value] = {}
+    for name, value in fields.items():
+        if isinstance(value, str):
+            if not value:
+                continue
+            usual = not shrink and len(value) <= LONGEST and value.isascii()
+            values[name] = value if usual else _whole(shortened(value, _limit(name, shrink)))
+        else:
+            values[name] = _rounded(value)
+    text = _json(values)
+    # The one control that JSON lets stand.
+    return text.replace("\x7f", "\\u007f") if "\x7f" in text else text
 
 
 def _as_text(fields: Mapping[str, Value], shrink: int) -> str:

@@ -25,6 +25,8 @@ log = logging.getLogger(__name__)
 MOST_WAITING: Final = 10_000
 # Lines of a busy program are written together: a thread that wakes for each costs more than the line.
 LINGER_SECONDS: Final = 0.05
+# How long who logs much at once waits for what it logged before.
+ROOM_SECONDS: Final = 0.1
 # How long the end of a program, or a fork, waits for lines that can't be written.
 FLUSH_SECONDS: Final = 1.0
 # How often it is said that a log can't be written.
@@ -52,6 +54,8 @@ class QueuedHandler(EventHandler):
         # Whether the thread knows that something waits, and whether it is writing.
         self._told = False
         self._writing = False
+        # Whether it was waited for in vain, and has written nothing since.
+        self._stuck = False
         self._telling = threading.RLock()
         self._wake = threading.Event()
         self._hurry = threading.Event()
@@ -61,23 +65,35 @@ class QueuedHandler(EventHandler):
     def take(self, events: Iterable[Event]) -> None:
         waiting = self._waiting
         for event in events:
-            if len(waiting) < MOST_WAITING:
+            if len(waiting) < MOST_WAITING or self._makes_room():
                 waiting.append(event)
             else:
                 self._lost += 1
         if not self._told:
             self._tell()
 
+    def _makes_room(self) -> bool:
+        """Give the thread a moment, so that the results of a large batch are not lost; none to one that is stuck."""
+        if self._stuck:
+            return False
+        self._tell()
+        until = time.monotonic() + ROOM_SECONDS
+        while len(self._waiting) >= MOST_WAITING and time.monotonic() < until:
+            self._hurry.set()
+            time.sleep(0.001)
+        self._stuck = len(self._waiting) >= MOST_WAITING
+        return not self._stuck
+
     def emit(self, record: logging.LogRecord) -> None:
+        event: object = record.msg
+        if isinstance(event, Event):
+            self.take((event,))
+            return
         if len(self._waiting) >= MOST_WAITING:
             self._lost += 1
             return
-        event: object = record.msg
-        if isinstance(event, Event):
-            self._waiting.append(event)
-        else:
-            _settle(record)
-            self._waiting.append(record)
+        _settle(record)
+        self._waiting.append(record)
         if record.levelno >= logging.WARNING:
             self._hurry.set()
         if not self._told:
@@ -143,6 +159,7 @@ class QueuedHandler(EventHandler):
             if self._outlet is None:
                 self._outlet = self._make_outlet()
             self._outlet.write(entries)
+            self._stuck = False
         except Exception as error:  # the edge of the thread: no log is worth a program
             self._lost += count
             self._complain(error)

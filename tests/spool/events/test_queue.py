@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from spool.events import mail_log, queue
+from spool.events.mail_log import Event
 from spool.events.outlets import NoSuchPlace, chosen
 from spool.events.queue import QueuedHandler
 from tests.support.mail_log import MailLog, parse
@@ -89,6 +90,18 @@ def test_a_full_disk_loses_lines_and_says_how_many(
         ("ended", None),
         ("lost", "5"),
     ]
+
+
+def test_results_of_very_many_recipients_are_all_written(
+    tmp_path: Path, logging_to: Callable[[str], QueuedHandler], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(queue, "MOST_WAITING", 1000)
+    monkeypatch.setattr(queue, "ROOM_SECONDS", 30.0)
+    path = tmp_path / "mail.log"
+    handler = logging_to(f"file:{path}")
+    mail_log.write_all(Event.of("attempt", "0abc", to=f"user-{n}@example.org") for n in range(10_000))
+    handler.flush()
+    assert [event["to"] for event in MailLog(path).events()] == [f"user-{n}@example.org" for n in range(10_000)]
 
 
 def test_a_folder_that_is_missing_stops_nobody(tmp_path: Path, logging_to: Callable[[str], QueuedHandler]) -> None:
