@@ -12,7 +12,6 @@ from accounts.actor import Actor
 from accounts.models import AccountEvent, Login, User, WebSession
 
 LOGIN_DAYS = 90
-EVENT_DAYS = 730
 
 # Sent with `event` and `actor` after an AccountEvent was written.
 recorded = Signal()
@@ -41,8 +40,10 @@ def record_many(actor: Actor, action: str, done: Iterable[tuple[str, str, int | 
 
 
 def forget(now: datetime) -> int:
-    """Remove logins and events that were kept long enough, and web sessions that are over; how many rows."""
+    """Remove logins that were kept long enough, and web sessions that are over; how many rows.
+
+    Events go with the audit (spool.retention).
+    """
     logins, _ = Login.objects.filter(day__lt=(now - timedelta(days=LOGIN_DAYS)).date()).delete()
-    events, _ = AccountEvent.objects.filter(at__lt=now - timedelta(days=EVENT_DAYS)).delete()
     sessions, _ = WebSession.objects.filter(expire_date__lt=now).delete()
-    return logins + events + sessions
+    return logins + sessions

@@ -16,7 +16,7 @@ from spool.actions.queueing import release_expired
 from spool.holders import holders
 from spool.models.settings import current
 from spool.passes import run
-from spool.retention import forget_policies, forget_traces
+from spool.retention import forget_audit, forget_policies, forget_traces
 
 log = logging.getLogger(__name__)
 
@@ -70,8 +70,8 @@ def _mend_times() -> None:
 def forget() -> None:
     """Remove what nobody needs any more, and finish what was interrupted.
 
-    That is files that killed workers left, moves, and deleted messages, traces, attempts and MTA-STS policies past
-    their time. While the database is away it waits for its next hour.
+    That is files that killed workers left, moves, and deleted messages, traces, attempts, audit and MTA-STS policies
+    past their time. While the database is away it waits for its next hour.
     """
     try:
         _forget()
@@ -92,6 +92,7 @@ def _forget() -> None:
     trash.purge(now, current().trash_days)
     forget_traces(now, current().trace_days)
     forget_policies(now)
+    forget_audit(now, current().audit_days)
     for holder in holders():
         holder.tidy(now)
     for path in settings.SPOOL_HOUSEKEEPING:

@@ -18,6 +18,7 @@ class SettingsForm(forms.ModelForm):
         help_texts = {
             "subspool_size": "Messages are kept in folders of this size; a full one is followed by the next.",
             "trace_days": "How long a message that left can be found in Message trace.",
+            "audit_days": "Who did what: the Audit page, and the history of accounts.",
             "max_local_deliveries": "Of these, how many into mailboxes of this server.",
             "max_remote_deliveries": "Of these, how many to other servers.",
             "max_per_destination": "So that no other server sees too many at once; routes can have their own.",
@@ -52,6 +53,7 @@ class SettingsAdmin(OneRowAdmin):
                     "delay_notice_hours",
                     "subspool_size",
                     "trace_days",
+                    "audit_days",
                     "trash_days",
                     "move_roots",
                     "min_free_mb",

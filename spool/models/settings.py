@@ -101,6 +101,9 @@ class Settings(OneRow):
         "messages per subspool", default=10_000, validators=between(100, 1_000_000)
     )
     trace_days = models.PositiveIntegerField("keep traces (days)", default=30, validators=between(1, 3650))
+    audit_days = models.PositiveIntegerField(
+        "keep the audit (days)", default=730, db_default=730, validators=between(30, 36_500)
+    )
     trash_days = models.PositiveIntegerField(
         "keep deleted messages (days)",
         default=7,
