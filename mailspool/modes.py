@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pwd
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +10,14 @@ from pathlib import Path
 from mailspool.home import Home
 
 OF_OTHERS = stat.S_IRWXG | stat.S_IRWXO
+
+
+def name_of(uid: int) -> str:
+    """A user, for people."""
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return f"user {uid}"
 
 
 def open_to_others(home: Home) -> list[Path]:

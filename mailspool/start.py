@@ -12,6 +12,7 @@ import sys
 
 from mailspool import modes
 from mailspool.environment.reading import WrongEnvironment
+from mailspool.home import Home
 
 # EX_CONFIG of sysexits.h; systemd shows it as "status=78/CONFIG".
 WRONG_ENVIRONMENT = 78
@@ -41,8 +42,7 @@ def begin(*, program: bool = False) -> None:
     try:
         settings = importlib.import_module(os.environ["DJANGO_SETTINGS_MODULE"])
         if program:
-            for sentence in modes.mend(settings.HOME):
-                print(sentence, file=sys.stderr)
+            _take_care_of(settings.HOME)
     except WrongEnvironment as wrong:
         print(*wrong.sentences, sep="\n", file=sys.stderr)
         sys.exit(WRONG_ENVIRONMENT)
@@ -52,6 +52,20 @@ def begin(*, program: bool = False) -> None:
             raise
         print(sentence, file=sys.stderr)
         sys.exit(1)
+
+
+def _take_care_of(home: Home) -> None:
+    """Close the home to others. Ends the process when root would fill the home of somebody else."""
+    owner = home.root.stat().st_uid
+    if os.geteuid() == 0 and owner != 0:
+        name = modes.name_of(owner)
+        print(
+            f"{home.root} belongs to {name}, and this is root: what root makes {name} can't use. Run it as {name}.",
+            file=sys.stderr,
+        )
+        sys.exit(1)
+    for sentence in modes.mend(home):
+        print(sentence, file=sys.stderr)
 
 
 def complaint(error: OSError) -> str:

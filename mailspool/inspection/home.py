@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import pwd
 import shutil
 import stat
 from collections.abc import Iterator
@@ -24,7 +23,7 @@ _FEW_INODES = 2
 
 def home() -> Iterator[Finding]:
     """Whose the folders are, and whether this user can work in them."""
-    whole = True
+    whole, user = True, modes.name_of(os.geteuid())
     if settings.HOME.restore_mark.exists():
         whole = False
         yield fault("home", schema.RESTORE_UNFINISHED)
@@ -36,12 +35,12 @@ def home() -> Iterator[Finding]:
             whole = False
             yield fault(
                 "home",
-                f"{folder} belongs to {_name(owner)}, and this is {_name(os.geteuid())}: what one of them makes the"
-                f" other can't use. Run Mailspool and its commands as {_name(owner)}, or chown {folder}.",
+                f"{folder} belongs to {modes.name_of(owner)}, and this is {user}: what one of them makes the other"
+                f" can't use. Run Mailspool and its commands as {modes.name_of(owner)}, or chown {folder}.",
             )
         elif not os.access(folder, os.R_OK | os.W_OK | os.X_OK, effective_ids=True):
             whole = False
-            yield fault("home", f"{folder} can't be written by {_name(os.geteuid())}. Look at its mode and its mount.")
+            yield fault("home", f"{folder} can't be written by {user}. Look at its mode and its mount.")
     if whole:
         yield ok("home", f"{settings.HOME.root} has all its folders.")
 
@@ -90,6 +89,7 @@ def disk() -> Iterator[Finding]:
 
 def move_folders() -> Iterator[Finding]:
     """Whether messages can be moved to where they may be moved to."""
+    user = modes.name_of(os.geteuid())
     for root in folders.roots():
         nearest = next(path for path in (root, *root.parents) if path.exists())
         if nearest != root and root.is_relative_to(settings.HOME.root):
@@ -99,8 +99,8 @@ def move_folders() -> Iterator[Finding]:
         elif not os.access(nearest, os.W_OK | os.X_OK, effective_ids=True):
             yield fault(
                 "move folders",
-                f"Messages can't be moved to {root}: {_name(os.geteuid())} may not write in {nearest}. Make the folder"
-                " for that user, or change the folders for moved messages in Settings.",
+                f"Messages can't be moved to {root}: {user} may not write in {nearest}. Make the folder for that user,"
+                " or change the folders for moved messages in Settings.",
             )
         else:
             yield ok("move folders", f"Messages can be moved to {root}.")
@@ -111,10 +111,3 @@ def country_database() -> Iterator[Finding]:
     path = settings.MAILSPOOL_GEOIP_DATABASE
     if path and not os.access(path, os.R_OK, effective_ids=True):
         yield warning("countries", f"MAILSPOOL_GEOIP_DATABASE={path} can't be read: the guard goes by networks alone.")
-
-
-def _name(uid: int) -> str:
-    try:
-        return pwd.getpwuid(uid).pw_name
-    except KeyError:
-        return f"user {uid}"

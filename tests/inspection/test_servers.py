@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,7 +13,6 @@ from django.conf import LazySettings
 from django.db import connection
 from django.db.backends.utils import CursorWrapper
 from redis import Redis
-from redis.exceptions import ResponseError
 
 from accounts import actions
 from mailspool.inspection import redis as redis_look
@@ -21,6 +21,7 @@ from tests.inspection.conftest import Found
 from tests.support.dns import DNSServer
 from tests.support.ports import free_port
 from tests.support.redis import RedisServer
+from tests.support.waiting import wait_until
 
 
 @pytest.mark.django_db
@@ -104,13 +105,22 @@ class TestRedis:
         refused = found("redis.redis")[0]
         assert "It refuses the password of REDIS_URL" in refused.sentence and "hunter" not in refused.sentence
 
-    def test_one_that_can_t_save_or_only_reads_is_a_fault(self, server: RedisServer, found: Found) -> None:
+    def test_one_that_only_reads_is_a_fault(self, server: RedisServer, found: Found) -> None:
         with server.client() as client:
             client.replicaof("127.0.0.1", str(free_port()))
         (finding,) = found("redis.redis")
         assert finding.level is Level.FAULT and "REDIS_URL must name the one that it copies" in finding.sentence
-        misconfigured = ResponseError("MISCONF Redis is configured to save RDB snapshots, but it can't")
-        assert "look at its log, its disk" in redis_look._remedy(misconfigured)
+
+    def test_one_that_can_t_save_its_file_is_a_fault(self, server: RedisServer, found: Found, tmp_path: Path) -> None:
+        with server.client() as client:
+            client.config_set("appendonly", "no")
+            client.config_set("save", "3600 1")
+            shutil.rmtree(tmp_path / "redis")
+            client.bgsave()
+            wait_until(lambda: client.info("persistence")["rdb_last_bgsave_status"] == "err", "it could not save")
+        (finding,) = found("redis.redis")
+        assert finding.level is Level.FAULT
+        assert "It takes nothing: MISCONF" in finding.sentence and "look at its log, its disk" in finding.sentence
 
     def test_one_that_is_away_is_a_fault_without_its_password(
         self, server: RedisServer, found: Found, settings: LazySettings

