@@ -43,6 +43,12 @@ class Installation:
         self.beside: list[Daemon] = []
         self._database = ""
 
+    def __enter__(self) -> Installation:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
     def with_postgres(self, server: PostgresServer) -> None:
         """The server at its usual place, with the user and the database of the page."""
         with psycopg.connect(_libpq(server.url()), autocommit=True) as connection:

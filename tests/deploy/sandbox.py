@@ -1,8 +1,8 @@
 """Starts what a unit's ExecStart says, in the surroundings that the unit asks for, as far as that goes without systemd.
 
 Kept: Environment, EnvironmentFile, User, WorkingDirectory, UMask, capabilities, NoNewPrivileges, StateDirectory,
-PrivateTmp, PrivateDevices, ProtectHome, ProtectSystem=strict with its ReadWritePaths. Not kept: LimitNOFILE, the
-filters of system calls, namespaces and address families, and the rest of Protect… .
+LogsDirectory, PrivateTmp, PrivateDevices, ProtectHome, ProtectSystem=strict with its ReadWritePaths. Not kept:
+LimitNOFILE, the filters of system calls, namespaces and address families, and the rest of Protect… .
 """
 
 from __future__ import annotations
@@ -69,8 +69,7 @@ class Machine:
     def _mounts(self, unit: Unit) -> list[str]:
         """Lines of shell that lay out what the unit sees."""
         strict = unit.get("Service", "ProtectSystem") == "strict"
-        state = f"/var/lib/{unit.get('Service', 'StateDirectory')}"
-        writable = [state, *(path.lstrip("-") for path in unit.words("Service", "ReadWritePaths"))]
+        writable = [*_directories(unit), *(path.lstrip("-") for path in unit.words("Service", "ReadWritePaths"))]
         root = self.root
         lines = [f"mount --bind {_q(root)} {_q(root)}"]
         # One above may hide one below.
@@ -138,12 +137,18 @@ def like_this_machine(root: Path, uid: int, place: str) -> Machine:
 def _from_systemd(unit: Unit) -> dict[str, str]:
     """What systemd puts into every service's environment, and the unit's own Environment."""
     user = unit.get("Service", "User")
-    state = f"/var/lib/{unit.get('Service', 'StateDirectory')}"
+    state = _directories(unit)[0]
     found = {"PATH": SYSTEM_PATH, "LANG": "C.UTF-8", "USER": user, "LOGNAME": user, "HOME": state}
     found |= {"SHELL": "/usr/sbin/nologin", "STATE_DIRECTORY": state, "INVOCATION_ID": "0" * 32}
     for value in unit.all("Service", "Environment"):
         found |= dict(word.split("=", 1) for word in shlex.split(value))
     return found
+
+
+def _directories(unit: Unit) -> list[str]:
+    """What systemd makes for a service."""
+    of = {"/var/lib": "StateDirectory", "/var/log": "LogsDirectory"}
+    return [f"{parent}/{name}" for parent, key in of.items() for name in unit.words("Service", key)]
 
 
 def _capability(name: str) -> str:

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from spool.sockets.listeners import EVERY
-from tests.deploy.units import DEPLOY, load
+from tests.deploy.units import DEPLOY, UNITS, load
 
 SOCKETS = DEPLOY / "sockets"
 
@@ -25,7 +25,7 @@ def test_each_listener_has_one_with_its_name_for_a_service_that_there_is() -> No
 
 
 def test_systemd_finds_nothing_to_say_about_them(tmp_path: Path) -> None:
-    shutil.copytree(DEPLOY, tmp_path, dirs_exist_ok=True)
+    shutil.copytree(UNITS, tmp_path, dirs_exist_ok=True)
     shutil.copytree(SOCKETS, tmp_path, dirs_exist_ok=True)
     for unit in tmp_path.glob("*.service"):
         unit.write_text(unit.read_text().replace("/opt/mailspool/.venv/bin/python", sys.executable))

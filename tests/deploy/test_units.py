@@ -46,8 +46,9 @@ def installation(
     machine = like_this_machine(folder / "root", UID, "/opt/mailspool")
     (folder / "root/srv/mailspool").mkdir(parents=True)
     (folder / "root/srv/elsewhere").mkdir()
-    for name in ("mailspool", "elsewhere"):
-        os.chown(folder / "root/srv" / name, UID, UID)
+    (folder / "root/var/log/mailspool").mkdir(parents=True)
+    for name in ("srv/mailspool", "srv/elsewhere", "var/log/mailspool"):
+        os.chown(folder / "root" / name, UID, UID)
     with own_network():
         home = folder / "home"
         home.mkdir(mode=0o700)
@@ -100,11 +101,11 @@ def test_a_program_can_write_into_the_home_and_the_folder_for_moved_mail_and_now
     said = installation.python(
         "-c",
         _WRITE_INTO.format(
-            ["/var/lib/mailspool", "/srv/mailspool", "/tmp", "/srv", "/srv/elsewhere", "/opt/mailspool", "/etc", "/run"]
+            ["/var/lib/mailspool", "/var/log/mailspool", "/srv/mailspool", "/tmp", "/srv", "/opt/mailspool", "/etc"]
         ),
     )
 
-    assert said.split() == ["/var/lib/mailspool", "/srv/mailspool", "/tmp"]
+    assert said.split() == ["/var/lib/mailspool", "/var/log/mailspool", "/srv/mailspool", "/tmp"]
 
 
 @pytest.mark.postgresql
