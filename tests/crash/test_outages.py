@@ -124,6 +124,16 @@ def test_nobody_who_sends_waits_for_a_redis_that_hangs(install: Install, sink: C
     assert longest < ANSWER_SECONDS / 2, "somebody waited for an answer"
 
 
+def test_workers_end_in_order_while_redis_is_away(install: Install, sink: CountingSink) -> None:
+    mailspool = install()
+    mailspool.start()
+    wait_until(lambda: _waiting_workers(mailspool) == 2, "both workers wait for a job", 20)
+    with killed(mailspool):
+        worker = mailspool.workers[0]
+        wait_until(lambda: "delivered without it" in worker.log_tail(100_000), "it has noticed", _NOTICED_SECONDS)
+        assert [worker.stop(), mailspool.maintenance.stop()] == [0, 0]
+
+
 @pytest.mark.parametrize("part", ["workers", "maintenance"])
 def test_a_worker_starts_without_redis(install: Install, sink: CountingSink, part: str) -> None:
     mailspool = install()

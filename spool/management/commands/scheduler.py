@@ -54,9 +54,14 @@ class Command(BaseCommand):
     def _run(self) -> None:
         scheduler = RQScheduler([doorbell.mail_queue()], connection=doorbell.redis(), interval=1)
         next_sweep = next_purge = time.monotonic()
+        is_known = False
         while signal.sigtimedwait(STOPPING, 1.0) is None:
             try:
                 scheduler.acquire_locks()
+                if not is_known:
+                    # For the page Jobs.
+                    scheduler.register_birth()
+                    is_known = True
                 scheduler.enqueue_scheduled_jobs()
                 scheduler.heartbeat()
                 if time.monotonic() >= next_purge:
@@ -65,6 +70,8 @@ class Command(BaseCommand):
                     fold_destinations(doorbell.redis())
             except RedisError as error:
                 log.warning("Redis is away: %s", error)
+                # It may have been emptied.
+                is_known = False
             except Exception:  # the edge of the process: what RQ stumbles over must not end the sweep
                 log.exception("jobs that are due could not be enqueued", extra={"seldom": True})
             if time.monotonic() >= next_sweep:
@@ -78,5 +85,6 @@ class Command(BaseCommand):
                     log.exception("the sweep failed", extra={"seldom": True})
         try:
             scheduler.release_locks()
+            scheduler.register_death()
         except RedisError as error:
             log.debug("the scheduler's lock lapses by itself: %s", error)
