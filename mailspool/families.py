@@ -61,6 +61,10 @@ def of_redis(client: Redis) -> Iterator[Metric]:
     for kind, keys in alive.items():
         running.add_metric([kind], len(keys))
     yield running
+    jobs = GaugeMetricFamily("mailspool_queued_jobs", "Jobs that wait for a worker.", labels=["queue"])
+    for name in settings.RQ_QUEUES:
+        jobs.add_metric([name], client.llen(f"rq:queue:{name}"))
+    yield jobs
     shown = heartbeats.gauges(client, alive["listeners"])
     yield GaugeMetricFamily(
         "mailspool_open_connections", "SMTP connections that are open.", value=shown.get("open_connections", 0)
