@@ -60,7 +60,7 @@ class Installation:
         server.folder.chmod(0o755)
         self.machine.bind(server.folder, "/run/postgresql")
 
-    def with_redis(self, folder: Path) -> None:
+    def with_redis(self, folder: Path, password: str = "") -> None:
         """A Redis where Debian's is: its port, and its socket in /run/redis."""
         folder.mkdir(exist_ok=True)
         folder.chmod(0o755)
@@ -68,7 +68,7 @@ class Installation:
         redis = Daemon(
             "redis",
             [get_binary_path(), "--port", "6379", "--bind", "127.0.0.1", "--unixsocket", socket,
-             "--unixsocketperm", "777", "--dir", folder, "--save", ""],
+             "--unixsocketperm", "777", "--dir", folder, "--save", "", "--requirepass", password],
             self.logs / "redis.log",
         )  # fmt: skip
         redis.start(lambda: is_listening(6379) and socket.exists())
