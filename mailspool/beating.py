@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import threading
 from collections.abc import Callable, Iterable
 from typing import Any
 
+# How long the end of a process waits for a Redis that hangs.
+END_SECONDS = 4.0
 Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 
 class Beating:
-    """A WSGI application around another. The thread ends with its process; Redis then forgets the sign by itself."""
+    """A WSGI application around another. A process that ends in order says so, and is not missed."""
 
     def __init__(self, application: Application) -> None:
         self._application = application
@@ -30,5 +33,12 @@ class Beating:
         with self._beginning:
             if self._pid != os.getpid():
                 self._pid = os.getpid()
-                run = Heart("console").run
-                threading.Thread(target=run, args=(threading.Event(),), name="heartbeat", daemon=True).start()
+                heart, stop = Heart("console"), threading.Event()
+                thread = threading.Thread(target=heart.run, args=(stop,), name="heartbeat", daemon=True)
+                thread.start()
+                atexit.register(_end, thread, stop)
+
+
+def _end(thread: threading.Thread, stop: threading.Event) -> None:
+    stop.set()
+    thread.join(END_SECONDS)

@@ -13,6 +13,7 @@ import pytest
 from redis.exceptions import RedisError
 
 from spool.heartbeat import ALIVE_SECONDS
+from spool.heartbeat_keys import PREFIXES, PROGRAMS
 from spool.redis_pool import ANSWER_SECONDS
 from tests.crash.conftest import Install
 from tests.crash.ledger import LOCAL, SENDER
@@ -122,6 +123,20 @@ def test_nobody_who_sends_waits_for_a_redis_that_hangs(install: Install, sink: C
             mailspool.send(SENDER, LOCAL[0], a_message(to=LOCAL[0]))
             longest = max(longest, time.monotonic() - began)
     assert longest < ANSWER_SECONDS / 2, "somebody waited for an answer"
+
+
+def test_who_ends_in_order_is_not_missed_and_who_is_killed_is(install: Install, sink: CountingSink) -> None:
+    mailspool = install(web=True)
+    mailspool.start()
+    with mailspool.redis.client() as client:
+        wait_until(lambda: _get(mailspool, "/readyz")[0] == 200, "it is ready", 30)
+        wait_until(lambda: client.hlen(PROGRAMS) == len(PREFIXES), "every kind is known", 20)
+        mailspool.listeners[0].kill()
+        for daemon in mailspool.daemons:
+            daemon.signal(signal.SIGTERM)
+        for daemon in mailspool.daemons:
+            daemon.finish()
+        assert [field.partition(b"|")[2] for field in client.hkeys(PROGRAMS)] == [b"listeners"]
 
 
 def test_workers_end_in_order_while_redis_is_away(install: Install, sink: CountingSink) -> None:
