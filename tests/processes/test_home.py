@@ -13,6 +13,7 @@ import pytest
 
 from mailspool import modes
 from mailspool.home import Home
+from tests.support import tables
 from tests.support.redis import RedisServer
 
 pytestmark = pytest.mark.sqlite
@@ -56,6 +57,7 @@ def test_what_was_open_to_others_is_closed_at_the_start_and_that_is_said(tmp_pat
         folder.chmod(0o755)
     home.secret_key()
     (home.keys / "secret_key").chmod(0o644)
+    tables.make_in_file(home.database, lambda: run(home.root, "manage.py", "migrate", "--verbosity", "0"))
 
     prepared = run(home.root, "-m", "mailspool.prepare", REDIS_URL=redis.url)
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support import tables
 from tests.support.daemon import Daemon
 from tests.support.ports import free_port
 from tests.support.postgres import PostgresServer
@@ -29,6 +30,16 @@ class Unit:
             "MAILSPOOL_ADMIN_EMAIL": "admin@example.org",
             "REDIS_URL": redis_url,
         }
+
+    def with_tables(self) -> Unit:
+        """The same with its database there already, for what is not about that."""
+        self.home.mkdir(mode=0o700)
+        migrate = [sys.executable, "manage.py", "migrate", "--verbosity", "0"]
+        tables.make_in_file(
+            self.home / "mailspool.sqlite3",
+            lambda: subprocess.run(migrate, cwd=PROJECT, env=self.environment, check=True, timeout=120),
+        )
+        return self
 
     def command(self, *options: str, **changed: str) -> list[str]:
         given = {**self.environment, **changed}
@@ -90,7 +101,7 @@ def test_prepare_gives_up_after_a_while_so_that_it_is_tried_again(unit: Unit) ->
 
 @pytest.mark.sqlite
 def test_a_redis_that_is_away_does_not_keep_mail_from_starting(unit: Unit) -> None:
-    prepared = unit.run("--patience", "1", REDIS_URL=f"redis://:hunter2@127.0.0.1:{free_port()}/0")
+    prepared = unit.with_tables().run("--patience", "1", REDIS_URL=f"redis://:hunter2@127.0.0.1:{free_port()}/0")
 
     assert prepared.returncode == 0
     assert "The Redis of REDIS_URL can't be used" in prepared.stderr
@@ -104,7 +115,7 @@ def test_a_wrong_password_of_redis_is_said_at_once(unit: Unit, tmp_path: Path) -
     server.daemon.command += ["--requirepass", "right"]
     server.daemon.start(server.socket.exists)
     try:
-        prepared = unit.run(REDIS_URL=f"unix://{server.socket}?db=0&password=hunter2")
+        prepared = unit.with_tables().run(REDIS_URL=f"unix://{server.socket}?db=0&password=hunter2")
     finally:
         server.stop()
 
