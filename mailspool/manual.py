@@ -30,9 +30,9 @@ _INTRODUCTION = """\
 
 Each is run as `mailspool COMMAND` where Mailspool is installed ([installing.md](installing.md)), which takes the
 services' environment and user, and as `.venv/bin/python manage.py COMMAND` in a checkout. It says more with `--help`.
-Exit status: 0 done, 1 nothing matched or it was refused, 2 usage. With `--json` they print JSON for machines. Django's
-own options (`--settings`, `--traceback`, …) are left out here. `manage.py version` says which Mailspool this is, with
-`--verbose` also on what it runs.
+Exit status: 0 done, 1 nothing matched or it was refused, 2 usage, 78 something is wrong in the environment. With
+`--json` they print JSON for machines. Django's own options (`--settings`, `--traceback`, …) are left out here.
+`manage.py version` says which Mailspool this is, with `--verbose` also on what it runs.
 
 Tab completion for bash and zsh: `source deploy/completion/mailspool.sh`.
 

@@ -174,6 +174,18 @@ def test_the_page_lists_the_variables_that_there_are() -> None:
     assert table.page(text) == text, "a variable has changed: run `make manual`"
 
 
+def test_every_variable_that_a_page_or_a_file_names_is_there() -> None:
+    named: dict[str, str] = {}
+    for path in [PROJECT / "README.md", *(PROJECT / "docs").rglob("*.md"), *(PROJECT / "deploy").rglob("*")]:
+        if path.is_file():
+            names = re.findall(r"\bMAILSPOOL_[A-Z_]*[A-Z]\b", path.read_text(errors="replace"))
+            named.update((name, f"{path.relative_to(PROJECT)}: {name}") for name in names)
+    # A setting that is no variable, and the page's own example of a misspelt name.
+    others = {*reading._OF_TESTS, "MAILSPOOL_CHECKS", "MAILSPOOL_HOSTNAMES"}
+
+    assert not [where for name, where in named.items() if name not in {each.name for each in v.VARIABLES} | others]
+
+
 def test_the_example_is_a_right_environment() -> None:
     example = installed.parsed((PROJECT / "deploy" / "environment.example").read_text())
 
