@@ -10,7 +10,8 @@ from django.utils import timezone
 
 from quarantine.models.item import Item, ItemState
 from spool import statements
-from spool.models.bulkjob import OPEN, BulkJob, JobState
+from spool.actions import Actor, jobs
+from spool.models.bulkjob import OPEN, BulkJob
 from spool.models.entry import Entry
 from spool.models.trashed import Trashed, TrashState
 
@@ -49,7 +50,9 @@ def settle(taken: datetime, *, hold: bool) -> Settled:
             free().update(hold=True, hold_reason=reason, due_at=None)
             # Those that were on hold keep their reason, and no end of it.
             Entry.objects.filter(hold_until__isnull=False).update(hold_until=None)
-            BulkJob.objects.filter(state__in=OPEN).update(state=JobState.CANCELLED, ended=now, error=reason)
+    if hold:
+        for job_id in BulkJob.objects.filter(state__in=OPEN).values_list("id", flat=True):
+            jobs.cancel(job_id, Actor.at_the_shell())
     return settled
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -128,4 +129,10 @@ def _alive() -> Iterator[str]:
     """Programs that told Redis of themselves in the last half minute; nothing when there is no Redis."""
     url = str(django_settings.RQ_CONNECTION["URL"])
     with contextlib.suppress(RedisError), Redis.from_url(url, socket_connect_timeout=1, socket_timeout=1) as client:
-        yield from (key for keys in heartbeats.alive(client).values() for key in keys)
+        yield from (key for keys in heartbeats.alive(client).values() for key in keys if _lives(key))
+
+
+def _lives(key: str) -> bool:
+    """Whether the program may live that a key `…:<host>:<pid>` is of: those of this machine are known."""
+    words = key.rsplit(":", 2)
+    return len(words) < 3 or words[1] != socket.gethostname() or Path(f"/proc/{words[2]}").exists()

@@ -106,7 +106,8 @@ class Places:
     def open(self, file: WantedFile) -> BinaryIO | None:
         """The file, wherever it is now; None when it is nowhere. Once it is open, moves are no matter."""
         for look in range(_LOOKS):
-            time.sleep(0.02 * look)
+            if look:
+                time.sleep(0.02 * look)
             for place in self._of(file):
                 try:
                     return open(place, "rb")

@@ -329,6 +329,17 @@ def test_a_backup_as_a_tar_has_header_first_and_manifest_last(mail: dict[str, by
     assert not django_settings.HOME.backup_work.exists()
 
 
+def test_a_backup_by_another_user_than_the_owner_is_refused(manage: Manage, target: Path) -> None:
+    root: Path = django_settings.HOME.root
+    os.chown(root, 65534, -1)
+    try:
+        ran = manage("backup", str(target), "--quiet")
+    finally:
+        os.chown(root, os.getuid(), -1)
+    assert ran.status == 1
+    assert "belongs to another user (number 65534)" in ran.err
+
+
 def test_two_backups_at_a_time_are_refused(manage: Manage, target: Path) -> None:
     with keeping.alone(django_settings.HOME):
         ran = manage("backup", str(target), "--quiet")

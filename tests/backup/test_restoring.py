@@ -34,6 +34,7 @@ from quarantine.models import ItemKind
 from quarantine.taking import Caught
 from spool import intake, leases, statements
 from spool.actions import Actor, perform
+from spool.filters import SpoolFilter
 from spool.models import Entry
 from spool.models.recipient import Kind
 from tests.support.messages import a_submission
@@ -50,6 +51,8 @@ taking.take("stage", [Caught(caught.pk, ItemKind.VIRUS, "EICAR")], timezone.now(
 perform("delete", [taken("deleted").pk], Actor("root@example.org", Role.SYSTEM_ADMINISTRATOR))
 taken("held", hold=True, hold_reason="By hand", due_at=None, hold_until=timezone.now() + timedelta(days=1))
 taken("waits", status="waiting", attempts=3)
+root = Actor("root@example.org", Role.SYSTEM_ADMINISTRATOR)
+perform("priority", SpoolFilter(), root, background=True, priority="high")
 taken("on its way", status="remote", leased_by="worker:1", due_at=timezone.now() + timedelta(seconds=30))
 """
 
@@ -208,6 +211,8 @@ def test_everything_can_be_put_on_hold_for_a_look(new: MailspoolUnderTest, backu
     reasons = dict(new.rows("SELECT subject, hold_reason FROM spool_entry"))
     assert reasons["held"] == "By hand"
     assert reasons["waits"].startswith("Restored from the backup of ")
+    # What was going on in the background might release it.
+    assert new.rows("SELECT state FROM spool_bulkjob WHERE action = 'priority'") == [("cancelled",)]
 
 
 def test_what_is_said_names_what_may_come_twice(new: MailspoolUnderTest, backups: Path) -> None:

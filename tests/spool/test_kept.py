@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import tempfile
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 from django.conf import settings as django_settings
 from django.utils import timezone
 
-from spool import completion, dropfolder, intake, kept, leases, statements, store, trash
+from spool import completion, doctor, dropfolder, intake, kept, leases, statements, store, trash
 from spool.actions import Actor, perform
 from spool.envelope import DeliveryReport, RecipientResult
 from spool.models import Entry, Settings
@@ -76,3 +77,23 @@ def test_a_dropped_file_is_kept_after_it_was_taken_in(monkeypatch: pytest.Monkey
     claim, _, name = place.name.partition("~")
     assert name == "hello.eml"
     assert Entry.objects.get().file_name == f"{claim}.eml"
+
+
+def test_on_another_disk_a_file_stays_until_the_backup_is_over() -> None:
+    elsewhere = Path(tempfile.mkdtemp(dir="/dev/shm"))
+    folder: Path = django_settings.HOME.spool / kept.FOLDER
+    if elsewhere.stat().st_dev == folder.parent.stat().st_dev:
+        pytest.skip("/dev/shm is no file system of its own")
+    try:
+        folder.symlink_to(elsewhere)
+        path = deliver()
+        assert path.exists()
+        # The doctor clears such leftovers every hour.
+        assert doctor.clear_leftovers() == 1
+        assert path.exists()
+        folder.unlink()
+        assert doctor.clear_leftovers() == 1
+        assert not path.exists()
+    finally:
+        folder.unlink(missing_ok=True)
+        shutil.rmtree(elsewhere)
