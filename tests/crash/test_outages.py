@@ -81,7 +81,8 @@ def behind_a_password(mailspool: MailspoolUnderTest) -> Iterator[None]:
 
 
 _LONG = [pytest.param(each, marks=pytest.mark.long) for each in (hanging, read_only, behind_a_password)]
-_OUTAGES = [killed, unable_to_write, *_LONG]
+# What Redis answers has nothing to do with the database.
+_OUTAGES = [killed, pytest.param(unable_to_write, marks=pytest.mark.sqlite), *_LONG]
 
 
 @pytest.mark.parametrize("outage", _OUTAGES, ids=lambda each: each.__name__)
@@ -125,6 +126,7 @@ def test_nobody_who_sends_waits_for_a_redis_that_hangs(install: Install, sink: C
     assert longest < ANSWER_SECONDS / 2, "somebody waited for an answer"
 
 
+@pytest.mark.sqlite
 def test_who_ends_in_order_is_not_missed_and_who_is_killed_is(install: Install, sink: CountingSink) -> None:
     mailspool = install(web=True)
     mailspool.start()
@@ -139,6 +141,7 @@ def test_who_ends_in_order_is_not_missed_and_who_is_killed_is(install: Install, 
         assert [field.partition(b"|")[2] for field in client.hkeys(PROGRAMS)] == [b"listeners"]
 
 
+@pytest.mark.sqlite
 def test_workers_end_in_order_while_redis_is_away(install: Install, sink: CountingSink) -> None:
     mailspool = install()
     mailspool.start()
@@ -149,6 +152,7 @@ def test_workers_end_in_order_while_redis_is_away(install: Install, sink: Counti
         assert [worker.stop(), mailspool.maintenance.stop()] == [0, 0]
 
 
+@pytest.mark.sqlite
 @pytest.mark.parametrize("part", ["workers", "maintenance"])
 def test_a_worker_starts_without_redis(install: Install, sink: CountingSink, part: str) -> None:
     mailspool = install()
