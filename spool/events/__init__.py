@@ -4,7 +4,7 @@ A line is written after the fact is committed, and never holds it up: it may be 
 
     line      an event as one line of text or JSON, whatever a sender has put into it; pure
     mail_log  the logger, and how an event gets to it
-    sessions, acceptance, results, actions
+    sessions, acceptance, decisions, results, actions
               which event is said of what, and in which words
     formats, queue, outlets
               from records to standard error, syslog or a file, by a thread that may wait for them

@@ -102,6 +102,8 @@ class File(Outlet):
             self._opened = None
         self._descriptor = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, _FILE_MODE)
         self._opened = _identity(os.fstat(self._descriptor))
+        if os.geteuid() == 0:
+            _hand_over(self._descriptor, Path(self._path).parent)
 
     def _append(self, piece: bytes) -> None:
         done = os.write(self._descriptor, piece)
@@ -109,6 +111,13 @@ class File(Outlet):
             self._broken = not piece[:done].endswith(b"\n")
         if done < len(piece):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def _hand_over(descriptor: int, folder: Path) -> None:
+    """A file that root has begun, by a command, is the programs' whose folder it is in: they must be able to go on."""
+    file, owner = os.fstat(descriptor), folder.stat()
+    if not file.st_size and file.st_uid != owner.st_uid and stat.S_ISREG(file.st_mode):
+        os.fchown(descriptor, owner.st_uid, owner.st_gid)
 
 
 def _identity(status: os.stat_result) -> tuple[int, int]:

@@ -59,6 +59,18 @@ def test_a_file_goes_on_after_it_was_rotated(tmp_path: Path, logging_to: Callabl
     assert [event["id"] for event in MailLog(tmp_path / "mail.log.1").events()] == ["id-1", "id-2", "id-3"]
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can begin a file for others")
+def test_a_file_that_root_begins_is_the_owners_of_its_folder(
+    tmp_path: Path, logging_to: Callable[[str], QueuedHandler]
+) -> None:
+    folder = tmp_path / "log"
+    folder.mkdir()
+    os.chown(folder, 65534, 65534)
+    _number(logging_to(f"file:{folder}/mail.log"), 1)
+    there = (folder / "mail.log").stat()
+    assert (there.st_uid, there.st_gid) == (65534, 65534)
+
+
 def test_many_processes_write_whole_lines_into_one_file(tmp_path: Path) -> None:
     path = tmp_path / "mail.log"
     code = (

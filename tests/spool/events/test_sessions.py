@@ -60,6 +60,18 @@ def test_logins_by_smtp_are_logged(logged: Logged) -> None:
     assert "wrong-horse" not in logged.log.path.read_text()
 
 
+def test_a_login_that_is_closed_says_so(logged: Logged) -> None:
+    logged.mailspool.run(
+        "from datetime import timedelta\nfrom django.utils import timezone\n"
+        "from security.models import BlockReason, LoginBlock\nnow = timezone.now()\n"
+        "LoginBlock.objects.create(reason=BlockReason.PAIR, ip='127.0.0.1', account='closed@here.test', failures=9,\n"
+        "    protocol='smtp', since=now, until=now + timedelta(hours=1), times=1)"
+    )
+    with logged.submission() as client, pytest.raises(smtplib.SMTPException):
+        client.login("closed@here.test", "any-horse")
+    assert logged.log.wait_for(event="login", login="closed@here.test")["result"] == "closed"
+
+
 def test_a_message_says_who_was_logged_in_and_how_it_was_encrypted(logged: Logged) -> None:
     with logged.submission() as client:
         client.login(ANN, PASSWORD)
