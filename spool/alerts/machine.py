@@ -74,17 +74,24 @@ class FullDisk(OfThisMachine):
 
 
 class MissingFolder(OfThisMachine):
-    """A folder of ours that is not there, or can't be written: an unmounted disk, or one that has become read-only."""
+    """A folder of ours that is not there, can't be written, or is on another disk than it was: an unmounted one, or one
+    that has become read-only."""
 
     kind, label, unit = "folder", "A folder is missing or can't be written", "minutes"
 
     def __init__(self) -> None:
         self._missing = Since()
+        self._devices: dict[str, int] = {}
 
     def values(self, rule: AlertRule, now: datetime, open_keys: Iterable[str]) -> Mapping[str, float]:
-        return self._missing.minutes(
-            {f"{machine()} {name}": not os.access(folder, os.W_OK | os.X_OK) for name, folder in _folders()}
-        )
+        return self._missing.minutes({f"{machine()} {name}": self._is_missing(folder) for name, folder in _folders()})
+
+    def _is_missing(self, folder: Path) -> bool:
+        try:
+            device = folder.stat().st_dev
+        except OSError:
+            return True
+        return self._devices.setdefault(str(folder), device) != device or not os.access(folder, os.W_OK | os.X_OK)
 
 
 class RedisAway(OfThisMachine):

@@ -85,6 +85,21 @@ def test_a_folder_that_is_missing_is_told_of_after_a_while_and_when_it_is_back(
     assert going_on() == []
 
 
+def test_a_folder_that_is_on_another_disk_than_it_was_is_missing(home: Home, go_on: Callable[[float], None]) -> None:
+    a_rule("folder", 1, ends_below=50)
+    assert going_on() == []
+    home.maildirs.rename(home.maildirs.with_name("mounted"))
+    home.maildirs.symlink_to("/proc")
+    try:
+        going_on()
+        go_on(61)
+        assert going_on() == [("folder", f"{this_machine()} maildirs")]
+    finally:
+        home.maildirs.unlink()
+        home.maildirs.with_name("mounted").rename(home.maildirs)
+    assert going_on() == []
+
+
 def test_a_program_that_is_silent_is_dead_and_one_that_ends_in_order_is_not(redis: RedisServer) -> None:
     a_rule("program", 2, ends_below=50)
     heartbeat.Heart("workers").beat()
