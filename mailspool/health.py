@@ -25,6 +25,7 @@ from redis.exceptions import RedisError
 
 from mailspool import VERSION, heartbeats, schema
 from mailspool.visitors import is_known, may_see
+from spool import marks
 from spool.heartbeat_keys import machine
 from spool.models.settings import current
 
@@ -112,7 +113,7 @@ def forget() -> None:
 def _checks() -> list[Check]:
     began = monotonic()
     pool = _pool()
-    works = {"database": _database, "schema": _schema, "disk": _disk}
+    works = {"database": _database, "schema": _schema, "folders": _folders, "disk": _disk}
     futures = {name: pool.submit(work) for name, work in works.items()}
     redis = pool.submit(_programs)
     found = [_outcome(name, future, began) for name, future in futures.items()]
@@ -167,6 +168,16 @@ def _schema() -> str:
     if found.fault:
         raise NotReady(found.fault)
     return found.remark or "this version's"
+
+
+def _folders() -> str:
+    try:
+        missing = marks.faults()
+    finally:
+        connection.close()
+    if missing:
+        raise NotReady(" ".join(missing))
+    return "this installation's"
 
 
 def _disk() -> str:

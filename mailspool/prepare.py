@@ -36,6 +36,7 @@ def prepare(patience_seconds: float = DATABASE_PATIENCE_SECONDS, *, show_passwor
     """
     # Django has to be set up.
     from accounts.models import Role, User
+    from spool import marks
     from spool.alerts import defaults as default_rules
 
     if settings.HOME.restore_mark.exists():
@@ -50,6 +51,8 @@ def prepare(patience_seconds: float = DATABASE_PATIENCE_SECONDS, *, show_passwor
             call_command("migrate", verbosity=0, interactive=False)
         if fault := schema.examine().fault:
             raise CannotStart(fault)
+        if missing := marks.settle():
+            raise CannotStart("\n".join(missing))
         is_new = not User.objects.filter(role=Role.SYSTEM_ADMINISTRATOR).exists()
         call_command("firstadmin", show_password=show_password)
         if is_new:

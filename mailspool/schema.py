@@ -127,23 +127,36 @@ def wait() -> None:
             said = time.monotonic()
         time.sleep(LOOK_SECONDS)
     if said is not None:
-        log.warning("the database is there, and its schema is this code's")
+        log.warning("the database is there, its schema is this code's, and so are the folders")
 
 
 def fault() -> str:
-    """Why this code can't work on the database now, in a sentence; empty when it can. What is no fault it only logs."""
+    """Why no program can do its work now: the tables, or the home's folders; empty when it can.
+
+    What is no fault is only logged.
+    """
     if django_settings.HOME.restore_mark.exists():
         return RESTORE_UNFINISHED
     try:
         schema = examine()
+        if schema.fault:
+            return schema.fault
+        missing = _missing_folders()
     except DatabaseError as error:
         return f"The database does not answer: {str(error).strip()} (DATABASE_URL says which)."
     finally:
         # What comes next may fork.
         connection.close()
-    if schema.remark and not schema.fault:
+    if schema.remark:
         log.warning(schema.remark)
-    return schema.fault
+    return " ".join(missing)
+
+
+def _missing_folders() -> list[str]:
+    # Its model needs Django to be set up.
+    from spool import marks
+
+    return marks.faults()
 
 
 @contextmanager

@@ -248,6 +248,7 @@ MAILSPOOL_CHECKS = [
     "mailspool.inspection.program.exposure",
     "mailspool.inspection.database.database",
     "mailspool.inspection.database.tables",
+    "mailspool.inspection.home.folders_marked",
     "mailspool.inspection.redis.redis",
     "mailspool.inspection.home.disk",
     "mailspool.inspection.home.move_folders",

@@ -18,7 +18,7 @@ from django.db.models import QuerySet
 
 from quarantine import remembering
 from quarantine.models.item import Item, ItemKind, ItemState, Pardon
-from spool import packing, statements, store, trash
+from spool import marks, packing, statements, store, trash
 from spool.actions import audit
 from spool.actions.actor import Actor
 from spool.actions.verb import Tally
@@ -97,6 +97,7 @@ def put_files_away(entry_ids: Collection[int]) -> None:
         for item in locked(Item.objects.filter(entry_id__in=list(entry_ids), state=ItemState.HELD)):
             target = item.in_quarantine
             try:
+                marks.require(marks.QUARANTINE)
                 target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
                 if trash.rename(item.in_spool, target):
                     folders.add(target.parent)
@@ -131,6 +132,7 @@ def bring_back(item: Item) -> bool:
     """Have the file at its place in the spool; False when it is nowhere."""
     if item.in_spool.exists():
         return True
+    marks.require(marks.SPOOL)
     item.in_spool.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     return trash.rename(item.in_quarantine, item.in_spool)
 

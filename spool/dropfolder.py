@@ -23,7 +23,7 @@ from django.conf import settings as django_settings
 from django.db import Error as DatabaseError
 from django.db import close_old_connections
 
-from spool import intake, kept, store, whereabouts
+from spool import intake, kept, marks, store, whereabouts
 from spool.dropped import Dropped, Unreadable, read_message
 from spool.events import mail_log
 from spool.headers import storable
@@ -72,6 +72,7 @@ def take() -> int:
 
     Raises IntakeError, OSError or django.db.Error when they can't be stored now; then they stay for the next look.
     """
+    marks.require(marks.DROP)
     drop: Path = django_settings.HOME.drop
     working = drop / _WORKING
     for folder in (working, drop / _REJECTED):

@@ -15,6 +15,8 @@ from pathlib import Path
 
 from django.conf import settings
 
+from spool import marks
+
 log = logging.getLogger(__name__)
 
 NAMES = "0123456789abcdef"
@@ -42,6 +44,7 @@ def prepare() -> None:
     missing = [parent / name for name in NAMES if not (parent / name).is_dir()]
     if not missing:
         return
+    marks.require(marks.SPOOL)
     parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     _spread_below(parent)
     for path in missing:

@@ -17,7 +17,7 @@ from django.db import DataError, IntegrityError, InterfaceError, OperationalErro
 from django.db import Error as DatabaseError
 from django.utils import timezone
 
-from spool import clock, completion, late, leases, statements, store
+from spool import clock, completion, late, leases, marks, statements, store
 from spool.delivery.routes import RoutingTable, cached_table
 from spool.envelope import DeliveryReport, LeasedEntry
 from spool.events import decisions, mail_log
@@ -32,6 +32,7 @@ from spool.stages import DeliveryDelay, Stage, WaitUntil
 log = logging.getLogger(__name__)
 
 MOST_FAILURES = 3
+SAY_SECONDS = 60.0
 FIRST_FAILURE_PAUSE = timedelta(seconds=60)
 # How long results are held that the database refuses. Leases have lapsed long before.
 PATIENCE_SECONDS = 600.0
@@ -73,6 +74,7 @@ class Rounds:
         self._owner = owner
         self._stages = stages
         self._writer = store.Writer()
+        self._said_missing = -SAY_SECONDS
 
     def visit(
         self,
@@ -98,7 +100,8 @@ class Rounds:
             self._remember(noted)
         try:
             here = Round(current(), cached_table())
-            if want > 0:
+            may_take = self._spool_is_there()
+            if want > 0 and may_take:
                 here.stages = [stage for stage in self._stages if stage.prepare()]
                 here.leased = self._lease(want, here, later)
                 here.more = len(here.leased) >= want
@@ -106,7 +109,7 @@ class Rounds:
                 with statements.relaxed_transaction():
                     for write in later:
                         write()
-            if not here.more:
+            if not here.more and may_take:
                 here.next_due = statements.earliest_due()
                 if not here.leased and here.next_due is not None and clock.steps().within(leases.LEASE.total_seconds()):
                     # What looks due may be held by others: not before the next look.
@@ -115,6 +118,17 @@ class Rounds:
         except DatabaseError:
             connection.close()
             raise
+
+    def _spool_is_there(self) -> bool:
+        """Without the spool each message would use up its attempts, and come back to its sender at last."""
+        try:
+            marks.require(marks.SPOOL)
+        except marks.NotOurFolder as error:
+            if time.monotonic() - self._said_missing >= SAY_SECONDS:
+                self._said_missing = time.monotonic()
+                log.error("nothing is delivered: %s", error)
+            return False
+        return True
 
     def _lease(self, want: int, here: Round, later: Sequence[Callable[[], None]]) -> list[LeasedEntry]:
         no_delay = here.settings.delivery_delay_seconds == 0

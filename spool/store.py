@@ -21,7 +21,7 @@ from pathlib import Path
 
 from django.conf import settings
 
-from spool import incoming
+from spool import incoming, marks
 
 SUFFIX = ".eml"
 # How a disk says that it has no room.
@@ -140,6 +140,7 @@ class Writer:
         With `beside` all is done by other threads, otherwise a part of it by the one that waits. Call what waits before
         anything else of this writer.
         """
+        marks.require(marks.SPOOL)
         folder = self._open_subspool(len(files), size)
         threads = max(1, min(SYNC_THREADS, len(files) // 2))
         shares = [files[start::threads] for start in range(threads)]

@@ -17,7 +17,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Protocol
 
-from spool import incoming, kept, statements, store
+from spool import incoming, kept, marks, statements, store
 from spool.envelope import DeliveryReport
 from spool.events.actions import MOST_LINES, by_itself
 from spool.headers import storable
@@ -199,6 +199,7 @@ def _has_file(item: Taken) -> bool:
         return True
     if item.state != TrashState.MOVED:
         return False
+    marks.require(marks.SPOOL)
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     source = from_folder(item)
     return source is not None and link_or_copy(source, path)

@@ -105,7 +105,7 @@ _mailspool_words() {
         "block login") words="list release" ;;
         "block login list") words="--json" ;;
         "block login release") words="--json --dry-run" ;;
-        "check") words="--tag --list-tags --deploy --fail-level --database --json --only-wrong" ;;
+        "check") words="--tag --list-tags --deploy --fail-level --database --json --mark --only-wrong" ;;
         "firstadmin") words="--json --show-password" ;;
         "quarantine") words="list show resend rescan delete move purge export greylist" ;;
         "quarantine list") words="--kind --sender --recipient --ip --auth-user --id --subject --direction --larger --smaller --why --min-score --older --younger --search --sort --limit --json" ;;

@@ -27,6 +27,7 @@ from mailspool.backup.snapshot import FILES
 from mailspool.backup.sources import FolderSource, Source, StreamSource
 from mailspool.backup.staging import Looking, Staging
 from mailspool.home import Home
+from spool import marks
 
 # How many of what is damaged are named.
 _NAMED: Final = 20
@@ -99,6 +100,8 @@ def restore(
             loading.load(staging.database(FILES[header.engine]))
             due = afterwards.names_due() if list_due else []
             settled = afterwards.settle(header.taken, hold=hold)
+            # The database knows the installation that was backed up; these folders are new.
+            marks.accept()
         home.restore_mark.unlink()
         sync_all_below(home.root)
     return Restored(looked, settled, due, time.monotonic() - began)

@@ -12,6 +12,7 @@ from django.conf import settings
 
 from mailspool import modes, schema
 from mailspool.inspection.finding import Finding, fault, ok, warning
+from spool import marks
 from spool.actions import folders
 from spool.models.settings import current
 
@@ -43,6 +44,15 @@ def home() -> Iterator[Finding]:
             yield fault("home", f"{folder} can't be written by {user}. Look at its mode and its mount.")
     if whole:
         yield ok("home", f"{settings.HOME.root} has all its folders.")
+
+
+def folders_marked() -> Iterator[Finding]:
+    """Whether the folders are those that this installation has marked."""
+    missing = marks.faults()
+    for sentence in missing:
+        yield fault("marks", sentence)
+    if not missing:
+        yield ok("marks", "The folders are this installation's, or none was marked yet (the first start does it).")
 
 
 def open_to_others() -> Iterator[Finding]:

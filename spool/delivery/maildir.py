@@ -22,6 +22,7 @@ from typing import BinaryIO, Final
 
 from django.conf import settings
 
+from spool import marks
 from spool.delivery import mailbox_usage
 from spool.delivery.trace_headers import without_fields
 from spool.store import sync_folder
@@ -113,6 +114,10 @@ def store(copies: Sequence[Copy]) -> list[Stored]:
 
     Never raises for what the disk does: that is in the answers. Copies of one message should stand together.
     """
+    try:
+        marks.require(marks.MAILDIRS)
+    except marks.NotOurFolder as error:
+        return [Stored(0.0, error=error) for _ in copies]
     read = {folder: _moved_to_cur(folder, since) for folder, since in _oldest(copies).items()}
     threads = min(SYNC_THREADS, len(copies))
     if threads <= 1:

@@ -8,6 +8,8 @@ import secrets
 from cryptography.fernet import Fernet, InvalidToken
 from django.conf import settings
 
+from spool import marks
+
 
 class CannotUnseal(Exception):
     """The credential was sealed with another key; it has to be entered again."""
@@ -29,6 +31,8 @@ def unseal(token: str) -> str:
 def _key() -> bytes:
     path = settings.HOME.keys / "credentials.key"
     if not path.exists():
+        # Another key beside the one that is hidden would leave what it sealed unreadable.
+        marks.require(marks.KEYS)
         settings.HOME.create()
         draft = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
         draft.touch(mode=0o600)

@@ -6,6 +6,7 @@ from spool.models.audit import AuditEvent
 from spool.models.bounce import ReceivedBounce
 from spool.models.bulkjob import BulkJob, JobState
 from spool.models.entry import Direction, Entry, Origin, Priority, Status
+from spool.models.installation import Installation
 from spool.models.mta_sts import MTASTSPolicy
 from spool.models.recipient import Kind, Outcome, Recipient
 from spool.models.route import Route, RouteKind, TLSPolicy
@@ -33,6 +34,7 @@ __all__ = [
     "BulkJob",
     "Direction",
     "Entry",
+    "Installation",
     "JobState",
     "Kind",
     "MTASTSPolicy",

@@ -94,7 +94,7 @@ class _Waiting:
 
     def end(self) -> None:
         if self._why:
-            log.warning("the database is there, and its schema is this code's")
+            log.warning("the database is there, its schema is this code's, and so are the folders")
 
 
 class _TurnedAway(asyncio.Protocol):

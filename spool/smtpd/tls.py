@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from django.conf import settings as django_settings
 
+from spool import marks
 from spool.models.settings import Settings
 
 TEN_YEARS = timedelta(days=3650)
@@ -55,6 +56,7 @@ def _self_signed(hostname: str) -> Path:
     path: Path = django_settings.HOME.keys / "self-signed.pem"
     if path.exists():
         return path
+    marks.require(marks.KEYS)
     django_settings.HOME.create()
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, hostname[:64])])

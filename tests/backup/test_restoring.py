@@ -19,6 +19,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from spool import marks
 from tests.crash.extent import LONG
 from tests.support.mailspool_process import PROJECT, MailspoolUnderTest
 from tests.support.waiting import wait_until
@@ -152,7 +153,7 @@ def mail_of(mailspool: MailspoolUnderTest) -> dict[str, bytes]:
     """Every file of a message in an installation, by its path in the home."""
     home = mailspool.home
     folders = ("spool", "quarantine", "maildirs", "drop", "keys")
-    paths = [path for top in folders for path in (home / top).rglob("*") if path.is_file()]
+    paths = [path for top in folders for path in (home / top).rglob("*") if path.is_file() and path.name != marks.FILE]
     return {str(path.relative_to(home)): path.read_bytes() for path in paths}
 
 

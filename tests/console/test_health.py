@@ -69,7 +69,7 @@ def test_ready_when_everything_runs(client: Client) -> None:
     status, checks = readiness(client)
 
     assert status == 200
-    assert set(checks) == {"database", "schema", "disk", "redis", *heartbeats.NEEDED}
+    assert set(checks) == {"database", "schema", "folders", "disk", "redis", *heartbeats.NEEDED}
     assert all(check["ok"] for check in checks.values())
 
 

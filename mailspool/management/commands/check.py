@@ -7,11 +7,12 @@ import sys
 from collections import Counter
 from typing import Any
 
-from django.core.management.base import CommandParser
+from django.core.management.base import CommandError, CommandParser
 from django.core.management.commands import check
 
 from mailspool.inspection.all import inspect
 from mailspool.inspection.finding import Finding, Level
+from spool import marks
 from spool.shell.output import printable
 
 # What makes it Django's, and what those are without an option.
@@ -31,6 +32,10 @@ class Command(check.Command):
         super().add_arguments(parser)
         parser.set_defaults(fail_level=None)
         parser.add_argument("--json", action="store_true", help="print JSON")
+        parser.add_argument(
+            "--mark", action="store_true",
+            help="accept the folders of the home as this installation's, whatever disk they are on now",
+        )  # fmt: skip
         parser.add_argument("--only-wrong", action="store_true", help="leave out what is as it should be")
 
     def handle(self, *app_labels: Any, **options: Any) -> None:
@@ -38,6 +43,9 @@ class Command(check.Command):
         if app_labels or any(asked[name] != _DJANGOS[name] for name in asked):
             options["fail_level"] = options["fail_level"] or "ERROR"
             super().handle(*app_labels, **options)
+            return
+        if options["mark"]:
+            self._mark()
             return
         found = []
         for finding in inspect():
@@ -55,6 +63,16 @@ class Command(check.Command):
             self.stdout.write(_sum(found))
         if any(finding.level is Level.FAULT for finding in found):
             sys.exit(1)
+
+    def _mark(self) -> None:
+        try:
+            marked = marks.accept()
+        except OSError as error:
+            raise CommandError(f"A folder can't be marked: {error}") from error
+        for folder in marked:
+            self.stdout.write(f"{folder} is this installation's from now on.")
+        if not marked:
+            self.stdout.write("All folders had this installation's mark.")
 
 
 def _sum(found: list[Finding]) -> str:

@@ -1,0 +1,15 @@
+"""Which installation this is: what the folders of the home are marked with."""
+
+import uuid
+
+from django.db import models
+
+
+class Installation(models.Model):
+    """One row. `marked` is when the folders got their marks: from then on one without its mark is not ours."""
+
+    identifier = models.UUIDField(default=uuid.uuid4, editable=False)
+    marked = models.DateTimeField(null=True, editable=False)
+
+    def __str__(self) -> str:
+        return str(self.identifier)
