@@ -25,6 +25,7 @@ _OF_THE_SYSTEM = frozenset(
      "/srv", "/sys", "/tmp", "/usr", "/usr/local", "/var", "/var/cache", "/var/lib", "/var/log",  # noqa: S108
      "/var/mail", "/var/spool", "/var/tmp"]  # noqa: S108
 )  # fmt: skip
+_OPTIONS_OF_DJANGO = {"assume_role", "isolation_level", "pool", "prepare_threshold", "server_side_binding"}
 _EXAMPLE_DATABASE = "as in postgres://user:password@host/name or postgres://user@/name?host=/run/postgresql"
 _EXAMPLE_REDIS = "as in unix:///run/redis/redis-server.sock?db=0 or redis://:password@host:6379/0"
 
@@ -229,6 +230,8 @@ def database(value: str) -> dict[str, Any]:
         found: dict[str, Any] = environ.Env.db_url_config(value)
     except ValueError as error:
         raise Wrong(f"{_without_value(error)}; it must be a URL, {_EXAMPLE_DATABASE}") from None
+    if _ENGINES[scheme] == "postgresql":
+        _check_options(found.get("OPTIONS", {}))
     if not found.get("NAME"):
         raise Wrong(f"the name of the database is missing, {_EXAMPLE_DATABASE}")
     if scheme == "sqlite" and not rest.startswith("//") and found["NAME"] != ":memory:":
@@ -236,14 +239,34 @@ def database(value: str) -> dict[str, Any]:
     return found
 
 
+def _check_options(options: dict[str, Any]) -> None:
+    """libpq looks at what follows the question mark only when it connects, and then it is no database that is away."""
+    from psycopg import Error
+    from psycopg.conninfo import timeout_from_conninfo
+    from psycopg.pq import Conninfo
+
+    known = {option.keyword.decode() for option in Conninfo.get_defaults()} | _OPTIONS_OF_DJANGO
+    for name in options:
+        if name not in known:
+            raise Wrong(f"PostgreSQL has no option {name}{_perhaps(name, sorted(known))}")
+    try:
+        timeout_from_conninfo({"connect_timeout": options.get("connect_timeout", 5)})
+    except Error:
+        raise Wrong("its connect_timeout is not a number of seconds") from None
+
+
 def redis(value: str) -> str:
     """A Redis's URL."""
-    from redis.connection import parse_url
+    from redis.connection import ConnectionPool, parse_url
 
     try:
         found = parse_url(value)  # type: ignore[no-untyped-call]
+        # Nothing is connected by that.
+        ConnectionPool.from_url(value).make_connection()
     except ValueError as error:
         raise Wrong(f"{_without_value(error)}; it must be a URL, {_EXAMPLE_REDIS}") from None
+    except TypeError:
+        raise Wrong(f"one of its options is none that Redis's client has; it must be a URL, {_EXAMPLE_REDIS}") from None
     if not found.get("path" if value.startswith("unix:") else "host"):
         raise Wrong(f"it says no {'path' if value.startswith('unix:') else 'host'}, {_EXAMPLE_REDIS}")
     return value
