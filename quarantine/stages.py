@@ -64,10 +64,13 @@ class VirusCheck(Stage):
 
     async def run(self, batch: Sequence[LeasedEntry], context: StageContext) -> Mapping[int, Verdict]:
         ids, since = [entry.id for entry in batch], self._settings.scan_again_since
-        passing = await context.in_database(
-            lambda: pardons(ids, ItemKind.VIRUS) | remembering.known(ItemKind.VIRUS, batch, since).keys()
+        pardoned, known = await context.in_database(
+            lambda: (pardons(ids, ItemKind.VIRUS), remembering.known(ItemKind.VIRUS, batch, since).keys())
         )
-        entries = [entry for entry in batch if entry.id not in passing]
+        for entry in batch:
+            # A notice with such a message in it would be caught itself, and nobody would be told.
+            entry.is_quotable = entry.id not in pardoned
+        entries = [entry for entry in batch if entry.id not in pardoned and entry.id not in known]
         if self._settings.unanswered == WhenUnanswered.HOLD and any(one.priority >= Priority.HIGH for one in entries):
             # Force is a wish to see a try now, as it is for hosts that rest.
             for scanner in self._scanners:

@@ -152,6 +152,8 @@ class LeasedEntry:
     leased: datetime | None = None
     # From when on, by the steady clock, others may take it, unless the lease is renewed before.
     held_until: float = math.inf
+    # Whether a notice to its sender may have it in it whole, or only its header.
+    is_quotable: bool = True
     # What stages found out about it, to be written down by them (Stage.remember) should it come by again.
     notes: tuple[Any, ...] = ()
 

@@ -167,7 +167,7 @@ def _notice(
         subject=entry.subject,
         original_message_id=entry.message_id,
         envid=entry.envid,
-        ret=entry.ret,
+        ret=entry.ret if entry.is_quotable else "HDRS",
         smtputf8=entry.smtputf8,
     )
     try:

@@ -18,7 +18,7 @@ from quarantine.models import AntivirusSettings, CheckCount, Item, WhenOversize,
 from spool.actions import Actor, perform
 from spool.models import Entry, Trace
 from tests.quarantine import mail
-from tests.spool.passing import Spool
+from tests.spool.passing import FAR, Spool
 from tests.support.broken_server import BrokenServer
 from tests.support.clamd import EICAR, SIGNATURE, Clamd
 
@@ -53,14 +53,12 @@ def test_an_infected_message_ends_in_the_virus_quarantine(
     assert len(spool.peer.taken) == 1 and not Entry.objects.exists()
 
 
-def test_inbound_mail_is_scanned_too_and_resend_delivers_it(
-    spool: Spool, clamd: Clamd, setting: Setting, admin: Actor
-) -> None:
+def test_inbound_mail_is_scanned_too_and_resend_delivers_it(spool: Spool, clamd: Clamd, setting: Setting) -> None:
     setting(AntivirusSettings, clamd_servers=str(clamd.socket))
     spool.take_for_us(mail.attached(), sender="eve@far.test")
     spool.work()
     assert spool.mailbox() == []
-    perform("quarantine-resend", [Item.objects.get().id], admin)
+    perform("quarantine-resend", [Item.objects.get().id], Actor.at_the_shell())
     spool.work()
     [message] = spool.mailbox()
     assert EICAR in [part.get_payload(decode=True) for part in message.walk()]
@@ -99,6 +97,21 @@ def test_while_no_scanner_answers_mail_is_held_and_says_why(spool: Spool, clamd:
     spool.work()
     assert [item.file_name for item in Item.objects.all()] == [infected]
     assert len(spool.peer.taken) == 1 and not Entry.objects.exists()
+
+
+def test_who_sent_a_message_that_was_released_is_told_when_it_comes_back(
+    spool: Spool, clamd: Clamd, setting: Setting
+) -> None:
+    setting(AntivirusSettings, clamd_servers=clamd.address)
+    spool.peer.rcpt = {f"bob@{FAR}": "550 5.1.1 no such user"}
+    spool.take(content=mail.attached())
+    spool.work()
+    perform("quarantine-resend", [Item.objects.get().id], Actor.at_the_shell())
+    spool.work()
+    assert not Item.objects.exists() and not Entry.objects.exists()
+    [notice] = spool.mailbox()
+    assert "no such user" in notice.as_string()
+    assert [part.get_content_type() for part in notice.iter_parts()][2] == "text/rfc822-headers"
 
 
 def test_force_has_a_scanner_asked_that_is_back(
