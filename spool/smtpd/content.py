@@ -76,7 +76,7 @@ async def _read_chunk(session: MailSession, left: int, body: Body) -> None:
         if not piece:
             raise asyncio.IncompleteReadError(b"", left)
         left -= len(piece)
-        session.renew_for_data()
+        session.renew_for_data(len(piece))
         await body.add(piece)
 
 
@@ -140,6 +140,7 @@ async def _decide(session: MailSession, envelope: Envelope, body: Body) -> str:
     except IntakeError as error:
         return error.reply
     session.messages += 1
+    session.idle_commands = 0
     return f"250 2.0.0 Taken as {name}"
 
 

@@ -27,6 +27,10 @@ DISK_FAILED = "451 4.3.0 The message could not be stored; try again later"
 LINE_TOO_LONG = "550 5.6.0 The message has a line of more than 64 KB; encode the content and send it again"
 
 
+class TooSlow(Exception):
+    """The message comes so slowly that its client only keeps a connection busy."""
+
+
 class TooMuch(Exception):
     """The client went on far beyond the size limit; the connection is of no use any more."""
 
@@ -173,8 +177,10 @@ def _prepend(final: Path, header: bytes, body: Path) -> None:
     body.unlink()
 
 
-async def read_data(reader: asyncio.StreamReader, body: Body, renew: Callable[[], None]) -> bytes:
+async def read_data(reader: asyncio.StreamReader, body: Body, renew: Callable[[int], None]) -> bytes:
     """Read up to the dot that ends DATA (RFC 5321 4.1.1.4); returns what came after it (pipelined commands).
+
+    `renew` is called with the size of each piece, in bytes.
 
     The end is CRLF.CRLF alone, so that nothing else can smuggle a second message. Raises TooMuch, and
     IncompleteReadError when the client leaves in the middle.
@@ -186,7 +192,7 @@ async def read_data(reader: asyncio.StreamReader, body: Body, renew: Callable[[]
         piece = await reader.read(CHUNK_BYTES)
         if not piece:
             raise asyncio.IncompleteReadError(b"", None)
-        renew()
+        renew(len(piece))
         held += piece
         end = held.find(END)
         if end >= 0:

@@ -29,7 +29,11 @@ async def drain(shared: Shared, servers: Sequence[asyncio.Server]) -> None:
             session.say_goodbye(STOPPING)
     began = loop.time()
     while (draining_seconds := loop.time() - began) < DRAIN_SECONDS:
-        if not shared.connections and not shared.committer.pending and not _handshakes(shared, draining_seconds):
+        if (
+            shared.connections == len(shared.handshakes)
+            and not shared.committer.pending
+            and not _handshakes(shared, draining_seconds)
+        ):
             break
         await asyncio.sleep(_LOOK_SECONDS)
     for session in list(shared.sessions):

@@ -16,7 +16,7 @@ from spool.smtpd.committer import Committer
 from spool.smtpd.connections import Sessions, keep_looking, keep_writing_logins, write_logins
 from spool.smtpd.drain import drain
 from spool.smtpd.readiness import wait_until_ready
-from spool.smtpd.session import HANDSHAKE_SECONDS, MailSession
+from spool.smtpd.session import MailSession
 from spool.smtpd.state import Port, Shared
 from spool.sockets import service_manager
 from spool.sockets.binding import BACKLOG, open_sockets, shown
@@ -98,16 +98,10 @@ def sockets(handed: Handed) -> list[tuple[Port, socket.socket]]:
 
 async def _listen(shared: Shared, port: Port, one: socket.socket, loop: asyncio.AbstractEventLoop) -> asyncio.Server:
     def session() -> MailSession:
-        new = MailSession(shared, port, loop)
-        if port.implicit_tls:
-            shared.handshakes.add(new)
-        return new
+        return MailSession(shared, port, loop)
 
-    return await loop.create_server(
-        session, sock=one, backlog=BACKLOG,
-        ssl=shared.front() if port.implicit_tls else None,
-        ssl_handshake_timeout=HANDSHAKE_SECONDS if port.implicit_tls else None,
-    )  # fmt: skip
+    # Without TLS on every port: sessions begin it themselves, when it is known that they may.
+    return await loop.create_server(session, sock=one, backlog=BACKLOG)
 
 
 async def _beat(heart: Heart) -> None:

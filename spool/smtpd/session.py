@@ -22,10 +22,10 @@ from accounts.directory import LocalUser
 from spool import tally
 from spool.envelope import Envelope
 from spool.events import sessions
-from spool.smtpd.data import Body, TooMuch
+from spool.smtpd.data import Body, TooMuch, TooSlow
 from spool.smtpd.state import Port, Shared
-from spool.smtpd.verbs import VERBS
-from spool.sockets.addresses import plain_ip
+from spool.smtpd.verbs import CONTENT, IDLE, VERBS
+from spool.sockets.addresses import counted_as, plain_ip
 from spool.trusted import trusts
 
 log = logging.getLogger(__name__)
@@ -36,6 +36,10 @@ LONGEST_COMMAND = 4096
 LINGER_SECONDS = 5.0
 # Before its end a client of the implicit-TLS port counts against no limit.
 HANDSHAKE_SECONDS = 20.0
+# A message that takes longer than this has to come at this pace, on the average.
+SLOW_SECONDS = 300.0
+LEAST_BYTES_PER_SECOND = 256
+MOST_IDLE_COMMANDS = 100
 # How replies begin that say that we can't do now what the client may well ask for.
 _OURS = ("421", "451", "452")
 STOPPING = "421 4.3.2 The server is stopping; try again later"
@@ -95,6 +99,9 @@ class MailSession(SMTP):
         self.known_recipients: set[str] = set()
         self.chunks: Body | None = None
         self.deciding = False
+        # What bounds a session that brings no message: commands since the last one, RCPTs, and the pace of its bytes.
+        self.idle_commands = self.recipients_named = self._data_bytes = 0
+        self._data_since = 0.0
         self._reading = False
         self._errors = 0
         self._counted = False
@@ -115,11 +122,16 @@ class MailSession(SMTP):
             peer = transport.get_extra_info("peername")
             self.client_ip = plain_ip(peer[0]) if peer else ""
             self._counted = True
-            self.shared.handshakes.discard(self)
             self.shared.connections += 1
             self.shared.sessions.add(self)
-            self.shared.per_ip[self.client_ip] += 1
+            self.shared.per_ip[counted_as(self.client_ip)] += 1
+            self.shared.per_port[self.port.number] += 1
             tally.add("connections")
+            if self.port.implicit_tls:
+                # What the client says is for the TLS layer, once there is one.
+                self.shared.handshakes.add(self)
+                assert isinstance(transport, asyncio.Transport)
+                transport.pause_reading()
         super().connection_made(transport)
 
     def connection_lost(self, error: Exception | None) -> None:
@@ -127,9 +139,12 @@ class MailSession(SMTP):
             self._counted = False
             self.shared.connections -= 1
             self.shared.sessions.discard(self)
-            self.shared.per_ip[self.client_ip] -= 1
-            if self.shared.per_ip[self.client_ip] <= 0:
-                del self.shared.per_ip[self.client_ip]
+            self.shared.handshakes.discard(self)
+            self.shared.per_port[self.port.number] -= 1
+            address = counted_as(self.client_ip)
+            self.shared.per_ip[address] -= 1
+            if self.shared.per_ip[address] <= 0:
+                del self.shared.per_ip[address]
             if self._logged:
                 sessions.disconnect(self)
         if self.chunks is not None:
@@ -178,8 +193,10 @@ class MailSession(SMTP):
             self.say_goodbye("421 4.4.2 Nothing was heard for too long; closing the connection")
 
     def say_goodbye(self, reply: str) -> None:
-        """Send a last reply unasked, and close."""
-        if self.transport is not None and not self.transport.is_closing():
+        """Send a last reply unasked, and close. Who is not under TLS yet, on a port that wants it, hears nothing."""
+        if self in self.shared.handshakes and self.transport is not None:
+            self.transport.abort()
+        elif self.transport is not None and not self.transport.is_closing():
             self._writer.write(f"{reply}\r\n".encode())
             self.how = self.how or reply
             self.close()
@@ -221,6 +238,7 @@ class MailSession(SMTP):
         plain.set_protocol(tls)
         self.transport = tls._app_transport
         tls.connection_made(plain)
+        plain.resume_reading()
         try:
             await waiter
         except OSError as error:
@@ -231,7 +249,7 @@ class MailSession(SMTP):
 
     @property
     def encrypted(self) -> bool:
-        return self.port.implicit_tls or self._tls_protocol is not None
+        return self._tls_protocol is not None
 
     @property
     def tls_in_use(self) -> str:
@@ -260,6 +278,12 @@ class MailSession(SMTP):
         own = self.user.max_recipients if self.user else 0
         return min(limit, own) if own else limit
 
+    def begin_transaction(self, envelope: Envelope) -> None:
+        """MAIL was accepted."""
+        self.transaction = envelope
+        self.known_recipients = set()
+        self.recipients_named = self._data_bytes = 0
+
     def forget_transaction(self) -> None:
         """Back to where MAIL is expected."""
         self.transaction = None
@@ -271,8 +295,12 @@ class MailSession(SMTP):
         """Give the client its whole time for the next command."""
         self._reset_timeout()
 
-    def renew_for_data(self) -> None:
-        """Give the client its whole time for the next piece of a message."""
+    def renew_for_data(self, size_bytes: int) -> None:
+        """Give the client its whole time for the next piece of a message. Raises TooSlow."""
+        self._data_bytes += size_bytes
+        seconds = self.loop.time() - self._data_since
+        if seconds > SLOW_SECONDS and self._data_bytes < seconds * LEAST_BYTES_PER_SECOND:
+            raise TooSlow
         self._reset_timeout(float(self.shared.settings.data_timeout_seconds))
 
     def push_back(self, rest: bytes) -> None:
@@ -329,13 +357,15 @@ class MailSession(SMTP):
 
     async def _handle_client(self) -> None:
         try:
-            if await self._greet():
+            if await self._may_begin() and await self._greet():
                 while self.transport is not None and not self.transport.is_closing():
                     await self._next_command()
         except (asyncio.IncompleteReadError, ConnectionError, ssl.SSLError, TimeoutError):
             pass
         except Stopping:
             self.say_goodbye(STOPPING)
+        except TooSlow:
+            self.say_goodbye("421 4.4.2 The message comes too slowly; closing the connection")
         except TooMuch:
             self.say_goodbye("421 4.3.4 The message is far too large; closing the connection")
         except Exception:  # the edge of a session: whatever is wrong with it must not touch the others
@@ -344,26 +374,44 @@ class MailSession(SMTP):
         finally:
             self.close()
 
+    async def _may_begin(self) -> bool:
+        """On a port that speaks TLS at once: whether the client gets as far as that, which costs memory and time."""
+        if not self.port.implicit_tls:
+            return True
+        if refusal := await self._refusal():
+            self._note_beginning(refusal)
+            assert self.transport is not None
+            self.transport.abort()
+            return False
+        await self.start_tls()
+        self.shared.handshakes.discard(self)
+        return True
+
     async def _greet(self) -> bool:
         """Say 220, or why not; whether the session goes on."""
+        refusal = STOPPING if self.shared.stopping else ""
+        if not self.port.implicit_tls:
+            refusal = refusal or await self._refusal()
+        self._note_beginning(refusal)
+        await self.push(refusal or f"220 {self.hostname} ESMTP Mailspool")
+        return not refusal
+
+    async def _refusal(self) -> str:
+        """Why this client may not even begin; empty when it may."""
         shared, settings = self.shared, self.shared.settings
-        refusal = ""
-        if shared.stopping:
-            refusal = STOPPING
-        elif shared.connections > settings.max_connections:
-            refusal = "421 4.3.2 Too many connections; try again later"
-        elif shared.per_ip[self.client_ip] > settings.max_connections_per_ip and not trusts(self.client_ip):
-            refusal = "421 4.7.0 Too many connections from your address; close some and try again"
-        else:
-            reply = await shared.checks.refusal("on_connect", self)
-            refusal = str(reply) if reply else ""
+        if shared.per_port[self.port.number] > shared.room_per_port:
+            return "421 4.3.2 Too many connections; try again later"
+        if shared.per_ip[counted_as(self.client_ip)] > settings.max_connections_per_ip and not trusts(self.client_ip):
+            return "421 4.7.0 Too many connections from your address; close some and try again"
+        reply = await shared.checks.refusal("on_connect", self)
+        return str(reply) if reply else ""
+
+    def _note_beginning(self, refusal: str) -> None:
         self._logged = True
         sessions.connect(self)
         if refusal:
             tally.refusal(refusal)
             sessions.refused(self, refusal, "CONNECT", "", None)
-        await self.push(refusal or f"220 {self.hostname} ESMTP Mailspool")
-        return not refusal
 
     async def _next_command(self) -> None:
         line = await self.read_line()
@@ -387,6 +435,13 @@ class MailSession(SMTP):
             await self.refuse("500 5.5.2 The command is not known; HELP lists those that are")
             return
         self.said = (command.upper(), argument)
+        if verb in IDLE:
+            self.idle_commands += 1
+            if self.idle_commands > MOST_IDLE_COMMANDS:
+                self.say_goodbye("421 4.7.0 Too many commands that bring no message; closing the connection")
+                return
+        if verb in CONTENT and not self._data_bytes:
+            self._data_since = self.loop.time()
         try:
             await verb(self, argument.strip() or None)
         except DatabaseError as error:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import resource
 import ssl
-import weakref
 from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 REFRESH_SECONDS = 1.0
+PORTS = 3
+# For files, the database, Redis and the DNS; without a free one nobody could even be told to come back.
+RESERVED_DESCRIPTORS = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +51,14 @@ class Shared:
         self.hostname: str = django_settings.MAILSPOOL_HOSTNAME
         self.committer = committer
         self.checks = CheckChain()
+        # Connections by address (IPv6 by /64), and by port: strangers who fill one leave the others alone.
         self.per_ip: Counter[str] = Counter()
+        self.per_port: Counter[int] = Counter()
         self.connections = 0
         self.sessions: set[MailSession] = set()
-        # Of the implicit-TLS port: not greeted yet. Nobody tells of one that fails, so they are held weakly.
-        self.handshakes: weakref.WeakSet[MailSession] = weakref.WeakSet()
+        # Those of the implicit-TLS port that have not been greeted yet.
+        self.handshakes: set[MailSession] = set()
+        self._descriptors = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
         self.status = ""
         self.stopping = False
         self.logins = login_history.Pending()
@@ -87,14 +93,10 @@ class Shared:
             if not hasattr(self, "tls"):
                 self.tls = server_context(Settings())
 
-    def front(self) -> ssl.SSLContext:
-        """For a port that speaks TLS at once: a context that hands each handshake over to the newest one."""
-        context = server_context(Settings())
-        context.sni_callback = self._hand_over
-        return context
-
-    def _hand_over(self, connection: ssl.SSLObject, name: str | None, front: ssl.SSLContext) -> None:
-        connection.context = self.tls
+    @property
+    def room_per_port(self) -> int:
+        """How many connections a port may have: as the settings say, as far as there are file descriptors for them."""
+        return min(self.settings.max_connections, max(10, (self._descriptors - RESERVED_DESCRIPTORS) // PORTS))
 
     def reload(self) -> None:
         """Read settings, routes and certificate now, rather than within a second."""

@@ -34,11 +34,10 @@ async def mail(session: MailSession, argument: str | None) -> None:
         await session.refuse("530 5.7.0 Log in first")
     else:
         try:
-            session.transaction = await _begin(session, parse_path("FROM", argument))
+            session.begin_transaction(await _begin(session, parse_path("FROM", argument)))
         except BadParameter as error:
             await session.refuse(error.reply)
         else:
-            session.known_recipients = set()
             await session.push("250 2.1.0 Sender accepted")
 
 
@@ -90,7 +89,8 @@ async def rcpt(session: MailSession, argument: str | None) -> None:
     if envelope is None or session.chunks is not None:
         await session.refuse("503 5.5.1 Send MAIL first, and RCPT before BDAT")
         return
-    if len(envelope.recipients) >= session.recipient_limit:
+    session.recipients_named += 1
+    if len(envelope.recipients) >= session.recipient_limit or session.recipients_named > session.recipient_limit:
         # Not an error of the client, which may not know the limit: those it named before still get the message.
         reply = "452 4.5.3 Too many recipients; send the message to the others in another transaction"
         await session.refuse(reply, is_fault=False)

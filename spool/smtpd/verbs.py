@@ -89,3 +89,6 @@ VERBS: dict[str, Verb] = {
     "HELO": helo, "EHLO": ehlo, "STARTTLS": starttls, "AUTH": auth, "MAIL": mail, "RCPT": rcpt, "DATA": data,
     "BDAT": bdat, "RSET": rset, "NOOP": noop, "QUIT": quit_, "VRFY": vrfy, "EXPN": expn, "HELP": help_,
 }  # fmt: skip
+# Those that bring no message nearer, and those that bring it.
+IDLE = frozenset((helo, ehlo, rset, noop, vrfy, expn, help_))
+CONTENT = frozenset((data, bdat))

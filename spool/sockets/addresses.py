@@ -105,6 +105,16 @@ def plain_ip(text: str) -> str:
     return text.partition("%")[0].removeprefix("::ffff:") if ":" in text else text
 
 
+def counted_as(ip: str) -> str:
+    """What an address counts as where there are limits by address: IPv6 by /64, which one customer has."""
+    if ":" not in ip:
+        return ip
+    try:
+        return f"{ipaddress.IPv6Address(int(ipaddress.IPv6Address(ip)) >> 64 << 64)}/64"
+    except ValueError:
+        return ip
+
+
 def _place(part: str) -> Place:
     host, separator, port_text = part.rpartition(":")
     port = _port(port_text)

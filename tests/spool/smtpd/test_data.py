@@ -47,7 +47,7 @@ async def received(wire: bytes, cuts: list[int], limit: int = 10_000_000) -> tup
         reader.feed_eof()
 
     feeding = asyncio.ensure_future(feed())
-    rest = await read_data(reader, body, lambda: None)
+    rest = await read_data(reader, body, lambda size: None)
     await feeding
     rest += await reader.read()
     content, spilled = await body.finish(b"")

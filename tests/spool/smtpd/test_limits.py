@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import time
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
@@ -172,8 +173,66 @@ def test_a_message_that_goes_in_circles_is_refused(listener: Listener, lines: in
 
 def test_what_we_can_not_do_now_is_no_error_of_the_client(listener: Listener) -> None:
     _, message = listener.message()
-    with listener.settings(min_free_mb=9_000_000, max_errors=3), listener.client() as client:
-        for _ in range(5):
+
+    def reply() -> str:
+        with listener.client() as client:
             client.begin(X, ANN)
-            assert client.content(message).status == "452 4.3.1"
-        assert client.do("NOOP").code == 250
+            return client.content(message).status
+
+    with listener.settings(min_free_mb=9_000_000, max_errors=3):
+        # The committer, a process of its own, reads the settings once a second.
+        wait_until(lambda: reply() == "452 4.3.1", "nothing is taken", 20)
+        with listener.client() as client:
+            for _ in range(5):
+                client.begin(X, ANN)
+                assert client.content(message).status == "452 4.3.1"
+            assert client.do("NOOP").code == 250
+    wait_until(lambda: reply() == "250 2.0.0", "mail is taken again", 20)
+
+
+def test_a_client_that_says_nothing_on_the_port_of_tls_counts_from_the_start(listener: Listener) -> None:
+    """Before the handshake, which costs memory: who is over a limit does not get that far."""
+    port = listener.mailspool.smtps_port
+    with listener.settings(max_connections=2), ExitStack() as silent:
+        for _ in range(2):
+            silent.enter_context(closing(socket.create_connection(("127.0.0.1", port), 10)))
+        with closing(socket.create_connection(("127.0.0.1", port), 10)) as third:
+            third.settimeout(10)
+            assert _ends(third)
+        # Another port has room of its own.
+        with listener.client() as client:
+            assert client.do("NOOP").code == 250
+
+
+def test_a_port_that_strangers_fill_leaves_the_others_alone(listener: Listener) -> None:
+    with listener.settings(max_connections=2), listener.client(), listener.client():
+        with listener.client(greet=False) as refused:
+            assert refused.greeting.status == "421 4.3.2"
+        with listener.submission() as client:
+            assert client.do("NOOP").code == 250
+
+
+def test_a_session_that_brings_no_message_ends(listener: Listener) -> None:
+    _, message = listener.message()
+    with listener.client() as client:
+        for _ in range(90):
+            assert client.do("NOOP").code == 250
+        client.begin(X, ANN)
+        assert client.content(message).code == 250
+        replies = [client.do("RSET").code for _ in range(100)]
+        assert replies == [250] * 100
+        assert client.do("NOOP").status == "421 4.7.0"
+
+
+def test_recipients_are_counted_by_how_often_they_are_named(listener: Listener) -> None:
+    with listener.settings(max_recipients=5), listener.client() as client:
+        client.begin(X)
+        codes = [client.do(f"RCPT TO:<{ANN}>").code for _ in range(7)]
+    assert codes == [250] * 5 + [452] * 2
+
+
+def _ends(connection: socket.socket) -> bool:
+    try:
+        return connection.recv(1) == b""
+    except ConnectionResetError:
+        return True
