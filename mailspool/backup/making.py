@@ -145,7 +145,8 @@ class _Maker:
 
     def _keys(self) -> None:
         for path in sorted(self._home.keys.rglob("*")):
-            if path.is_file() and not path.is_symlink():
+            # Hidden ones are marks of the folder.
+            if path.is_file() and not path.is_symlink() and not path.name.startswith("."):
                 with path.open("rb") as file:
                     self._add(str(path.relative_to(self._home.root)), file, immutable=False)
 
