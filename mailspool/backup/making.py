@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import BinaryIO, Final, TextIO
 
 from django.conf import settings as django_settings
+from django.db import connection
 from django.utils import timezone
 
 from mailspool.backup import dropped, maildirs, manifest, pool, snapshot
@@ -26,6 +27,8 @@ from mailspool.backup.progress import Progress
 from mailspool.backup.stream import Stream
 from mailspool.backup.wanted import Places, Wanted
 from mailspool.home import Home
+from spool import marks
+from spool.models.installation import Installation
 
 # How many of the files that were missing are named.
 _NAMED: Final = 20
@@ -58,6 +61,7 @@ def make(
     """
     began = time.monotonic()
     check_owner(home)
+    _check_folders()
     if isinstance(target, Path):
         _check_place(home, target)
     with private(), alone(home), work_folder(home) as work, contextlib.ExitStack() as stack:
@@ -224,6 +228,13 @@ def check_owner(home: Home) -> None:
             f"{home.root} belongs to another user (number {owner}): run this as that user, as in"
             " runuser -u mailspool -- …"
         )
+
+
+def _check_folders() -> None:
+    """Raises BackupError when a folder is not ours: an empty mount point would look like mail that is lost."""
+    # An older database, which is backed up before it is brought up to date, knows of no marks.
+    if Installation._meta.db_table in connection.introspection.table_names() and (missing := marks.faults()):
+        raise BackupError(" ".join(missing))
 
 
 def _check_place(home: Home, target: Path) -> None:

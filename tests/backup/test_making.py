@@ -23,7 +23,7 @@ from mailspool.backup.wanted import Wanted
 from quarantine import removing, taking
 from quarantine.models import Item, ItemKind
 from quarantine.taking import Caught
-from spool import dropfolder, kept, leases, statements, trash
+from spool import dropfolder, kept, leases, marks, statements, trash
 from spool.actions import Actor, perform
 from spool.delivery.maildir import folder_of
 from spool.models import Entry, Trashed
@@ -338,6 +338,18 @@ def test_a_backup_by_another_user_than_the_owner_is_refused(manage: Manage, targ
         os.chown(root, os.getuid(), -1)
     assert ran.status == 1
     assert "belongs to another user (number 65534)" in ran.err
+
+
+def test_a_folder_that_is_not_mounted_is_no_reason_for_an_empty_backup(manage: Manage, target: Path) -> None:
+    marks.accept()
+    try:
+        (django_settings.HOME.maildirs / marks.FILE).unlink()
+        ran = manage("backup", str(target), "--quiet")
+        assert ran.status == 1
+        assert f"{django_settings.HOME.maildirs} has not this installation's mark" in ran.err
+        assert not target.exists()
+    finally:
+        marks.forget()
 
 
 def test_two_backups_at_a_time_are_refused(manage: Manage, target: Path) -> None:
