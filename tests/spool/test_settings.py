@@ -40,7 +40,7 @@ WRONG = [
     ("local_store", "lmtp", "LMTP delivery needs the address of the mail store"),
     ("lmtp_address", "localhost", "neither host:port"),
     ("lmtp_address", "localhost:99999", "neither host:port"),
-    ("lmtp_address", "[::1:24", "is not a valid domain name"),
+    ("lmtp_address", "[::1:24", "is not an IP address in brackets"),
     ("lmtp_address", "[x]:24", "is not an IPv6 address"),
     ("postmaster", "postmaster", "needs a local part and a domain"),
     ("tls_certificate", "/etc/cert.pem", "go together: give both or neither"),
