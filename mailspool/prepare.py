@@ -17,7 +17,7 @@ from django.core.management.base import SystemCheckError
 from django.db import OperationalError, connection
 from redis.exceptions import RedisError
 
-from mailspool import availability, heartbeats, schema, start
+from mailspool import availability, heartbeats, schema, schema_repair, start
 from mailspool.inspection.finding import Level
 from mailspool.inspection.program import plug_ins
 from mailspool.preflight import CannotStart
@@ -48,6 +48,7 @@ def prepare(patience_seconds: float = DATABASE_PATIENCE_SECONDS, *, show_passwor
             raise CannotStart("\n".join(faults))
         availability.wait_for_database(patience_seconds)
         with schema.alone():
+            schema_repair.mend()
             call_command("migrate", verbosity=0, interactive=False)
         if fault := schema.examine().fault:
             raise CannotStart(fault)

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from importlib import import_module
 
 from django.apps import apps
+from django.apps.registry import Apps
 from django.conf import settings as django_settings
 from django.db import Error as DatabaseError
 from django.db import connection
@@ -101,18 +102,25 @@ def examine() -> Schema:
     applied = {(app, name) for app, name in MigrationRecorder(connection).applied_migrations()}
     known = {(config.label, name) for config in apps.get_app_configs() for name in _names_of(config.label)}
     ours = {app for app, _ in known}
+    lacking, demanding = differences(apps)
+    return Schema(
+        missing=_dotted(known - applied),
+        unknown=_dotted({(app, name) for app, name in applied - known if app in ours}),
+        lacking=lacking,
+        demanding=demanding,
+    )
+
+
+def differences(models: Apps) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """What the tables lack for these models, and what they demand beyond (`Schema.lacking` and `demanding`)."""
     there, demanding = _columns()
-    used = _used()
+    used = _used(models)
     lacking = [table for table in used if table not in there]
     lacking += [
         f"{table}.{column}" for table, columns in used.items() if table in there for column in columns - there[table]
     ]
-    return Schema(
-        missing=_dotted(known - applied),
-        unknown=_dotted({(app, name) for app, name in applied - known if app in ours}),
-        lacking=tuple(sorted(lacking)),
-        demanding=tuple(sorted(f"{t}.{c}" for t, c in demanding if t in used and c not in used[t])),
-    )
+    beyond = [f"{table}.{column}" for table, column in demanding if table in used and column not in used[table]]
+    return tuple(sorted(lacking)), tuple(sorted(beyond))
 
 
 def wait() -> None:
@@ -185,10 +193,10 @@ def _names_of(app_label: str) -> list[str]:
     ]
 
 
-def _used() -> dict[str, set[str]]:
+def _used(models: Apps) -> dict[str, set[str]]:
     """The columns that models use, by table."""
     used: dict[str, set[str]] = {}
-    for model in apps.get_models(include_auto_created=True):
+    for model in models.get_models(include_auto_created=True):
         if model._meta.managed and not model._meta.proxy:
             columns = {str(field.column) for field in model._meta.local_concrete_fields}
             used.setdefault(model._meta.db_table, set()).update(columns)

@@ -44,7 +44,7 @@ class SettingsAdmin(OneRowAdmin):
         (
             "Spool",
             {
-                "description": "How long messages wait, are tried and remembered..",
+                "description": "How long messages wait, are tried and remembered.",
                 "fields": [
                     "delivery_delay_seconds",
                     "retry_intervals_minutes",
