@@ -82,8 +82,8 @@ class Schema:
             )
         return (
             f"The database's tables are not what its migrations make today: {_listed(wrong)}. A development version of"
-            " before 29 November 2026 made them, and no later one can work on them. Keep that version for the mail that"
-            " is still in it, and begin a new installation beside it (docs/upgrading.md)."
+            " before commit 179971f (25 November 2026) made them, and no later one can work on them. Keep that version"
+            " for the mail that is still in it, and begin a new installation beside it (docs/upgrading.md)."
         )
 
     @property

@@ -1,6 +1,6 @@
 """Before migrations are applied: are the tables there that those applied already were to make?
 
-Until 29 November 2026 the first migrations were edited in place, so installations of before that claim what they don't
+Until 28 November 2026 the first migrations were edited in place, so installations of before that claim what they don't
 have. Whole tables that are missing are made here, which is what nearly all of them lack; anything else is refused
 before a thing has been changed.
 """

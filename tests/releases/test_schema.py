@@ -54,7 +54,7 @@ class TestExamining:
 
         found = schema.examine()
         assert (found.lacking, found.demanding) == (("spool_route.kind",), ("spool_route.manner",))
-        assert "A development version of before 29 November 2026 made them" in found.fault
+        assert "A development version of before commit 179971f (25 November 2026) made them" in found.fault
 
     def test_a_newer_schema_on_which_this_code_cannot_work_is_a_fault(self) -> None:
         MigrationRecorder(connection).record_applied(*OF_A_FUTURE)
