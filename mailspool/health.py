@@ -115,7 +115,8 @@ def _checks() -> list[Check]:
     pool = _pool()
     works = {"database": _database, "schema": _schema, "folders": _folders, "disk": _disk}
     futures = {name: pool.submit(work) for name, work in works.items()}
-    redis = pool.submit(_programs)
+    # A thread of its own: a database that hangs keeps the others.
+    redis = _redis_pool().submit(_programs)
     found = [_outcome(name, future, began) for name, future in futures.items()]
     programs = _outcome("redis", redis, began)
     found.append(programs)
@@ -137,6 +138,11 @@ def redis_client() -> Redis:
 @cache
 def _pool() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(_CHECKING_THREADS, thread_name_prefix="health")
+
+
+@cache
+def _redis_pool() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(1, thread_name_prefix="health-redis")
 
 
 def _outcome(name: str, future: Future[str] | Future[dict[str, list[str]]], began: float) -> Check:

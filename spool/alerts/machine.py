@@ -18,7 +18,7 @@ from typing import Final, cast
 from django.conf import settings as django_settings
 from redis.exceptions import RedisError
 
-from spool import doorbell
+from spool import doorbell, marks
 from spool.alerts.watches import NotNow, Watch
 from spool.heartbeat import ALIVE_SECONDS
 from spool.heartbeat_keys import PROGRAMS, machine
@@ -74,24 +74,20 @@ class FullDisk(OfThisMachine):
 
 
 class MissingFolder(OfThisMachine):
-    """A folder of ours that is not there, can't be written, or is on another disk than it was: an unmounted one, or one
-    that has become read-only."""
+    """A folder of ours that is not there, can't be written, or has not our mark: its disk is not mounted, say, or has
+    become read-only."""
 
     kind, label, unit = "folder", "A folder is missing or can't be written", "minutes"
 
     def __init__(self) -> None:
         self._missing = Since()
-        self._devices: dict[str, int] = {}
 
     def values(self, rule: AlertRule, now: datetime, open_keys: Iterable[str]) -> Mapping[str, float]:
-        return self._missing.minutes({f"{machine()} {name}": self._is_missing(folder) for name, folder in _folders()})
-
-    def _is_missing(self, folder: Path) -> bool:
-        try:
-            device = folder.stat().st_dev
-        except OSError:
-            return True
-        return self._devices.setdefault(str(folder), device) != device or not os.access(folder, os.W_OK | os.X_OK)
+        missing = {f"{machine()} {name}": not marks.is_ours(name) for name in marks.FOLDERS}
+        for name, folder in _folders():
+            key = f"{machine()} {name}"
+            missing[key] = missing.get(key, False) or not os.access(folder, os.W_OK | os.X_OK)
+        return self._missing.minutes(missing)
 
 
 class RedisAway(OfThisMachine):

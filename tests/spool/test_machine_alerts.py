@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from accounts.models.onerow import OneRow
 from mailspool.home import Home
-from spool import doorbell, heartbeat
+from spool import doorbell, heartbeat, marks
 from spool.alerts import defaults, machine, telling, watching
 from spool.alerts.watches import watches
 from spool.heartbeat_keys import PROGRAMS
@@ -85,19 +85,21 @@ def test_a_folder_that_is_missing_is_told_of_after_a_while_and_when_it_is_back(
     assert going_on() == []
 
 
-def test_a_folder_that_is_on_another_disk_than_it_was_is_missing(home: Home, go_on: Callable[[float], None]) -> None:
+def test_a_folder_without_our_mark_is_missing(home: Home, go_on: Callable[[float], None]) -> None:
+    marks.forget()
+    assert marks.settle() == []
     a_rule("folder", 1, ends_below=50)
+    mark = home.root / marks.KEYS / marks.FILE
+    was = mark.read_text()
+    mark.unlink()
+    going_on()
+    go_on(61)
+    assert going_on() == [("folder", f"{this_machine()} keys")]
+    mark.write_text(was)
     assert going_on() == []
-    home.maildirs.rename(home.maildirs.with_name("mounted"))
-    home.maildirs.symlink_to("/proc")
-    try:
-        going_on()
-        go_on(61)
-        assert going_on() == [("folder", f"{this_machine()} maildirs")]
-    finally:
-        home.maildirs.unlink()
-        home.maildirs.with_name("mounted").rename(home.maildirs)
-    assert going_on() == []
+    for name in marks.FOLDERS:
+        (home.root / name / marks.FILE).unlink()
+    marks.forget(unmarked=True)
 
 
 def test_a_program_that_is_silent_is_dead_and_one_that_ends_in_order_is_not(redis: RedisServer) -> None:
