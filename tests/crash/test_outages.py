@@ -123,7 +123,7 @@ def test_nobody_who_sends_waits_for_a_redis_that_hangs(install: Install, sink: C
             began = time.monotonic()
             mailspool.send(SENDER, LOCAL[0], a_message(to=LOCAL[0]))
             longest = max(longest, time.monotonic() - began)
-    assert longest < ANSWER_SECONDS / 2, "somebody waited for an answer"
+    assert longest < ANSWER_SECONDS, "somebody waited for an answer"
 
 
 @pytest.mark.sqlite
