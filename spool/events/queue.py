@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 # Some megabytes.
 MOST_WAITING: Final = 10_000
 # Lines of a busy program are written together: a thread that wakes for each costs more than the line.
-LINGER_SECONDS: Final = 0.05
+LINGER_SECONDS: Final = 0.2
 # How long who logs much at once waits for what it logged before.
 ROOM_SECONDS: Final = 0.1
 # How long the end of a program, or a fork, waits for lines that can't be written.
