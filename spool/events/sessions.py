@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 from spool import tally
 from spool.envelope import Envelope
 from spool.events import mail_log
+from spool.events.mail_log import NO_MESSAGE, Event
 
 if TYPE_CHECKING:
     from spool.smtpd.session import MailSession
@@ -35,9 +36,11 @@ def begin_anew() -> None:
 
 
 def connect(session: MailSession) -> None:
-    mail_log.write(
-        "connect", session=session.log_id, client=session.client_ip, port=session.port.number, tls=session.tls_in_use
-    )
+    if mail_log.is_on():
+        mail_log.write_all((Event({
+            "id": NO_MESSAGE, "event": "connect", "session": session.log_id, "client": session.client_ip,
+            "port": session.port.number, "tls": session.tls_in_use,
+        }),))  # fmt: skip
 
 
 def refused(session: MailSession, reply: str, verb: str, argument: str, envelope: Envelope | None) -> None:
@@ -67,7 +70,12 @@ def login(session: MailSession, username: str, result: str) -> None:
 
 
 def disconnect(session: MailSession) -> None:
-    """`how` a session ended: by quit, because the client left, or with a reply of ours that nobody asked for."""
+    """`how` a session ended: by quit, because the client left, or with a reply of ours that nobody asked for.
+
+    One in which all went well needs no such line: that would be a fifth of the log.
+    """
+    if session.how == "quit" and session.messages and not session.refusals:
+        return
     mail_log.write(
         "disconnect", session=session.log_id, client=session.client_ip, how=session.how or "left",
         seconds=session.loop.time() - session.since, messages=session.messages, refused=session.refusals,

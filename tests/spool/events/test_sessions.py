@@ -47,6 +47,18 @@ def test_refusals_without_end_are_counted_and_not_written(logged: Logged) -> Non
     assert len(logged.log.events(event="refused", session=last["session"])) == 50
 
 
+def test_a_session_that_breaks_off_says_how_and_one_that_went_well_says_nothing(logged: Logged) -> None:
+    queue_id = logged.send("eve@elsewhere.test", ANN)
+    session = logged.log.wait_for(id=queue_id, event="accepted")["session"]
+    client = logged.mailspool.smtp()
+    client.mail("broken@elsewhere.test")
+    client.rcpt("nobody@here.test")
+    client.close()
+    broken = logged.log.wait_for(event="refused", from_="broken@elsewhere.test")["session"]
+    assert logged.log.wait_for(event="disconnect", session=broken)["how"] == "left"
+    assert not logged.log.events(event="disconnect", session=session)
+
+
 def test_logins_by_smtp_are_logged(logged: Logged) -> None:
     with logged.submission() as client:
         with pytest.raises(smtplib.SMTPAuthenticationError):
