@@ -43,7 +43,8 @@ def require(name: str) -> None:
     if not expected:
         return
     try:
-        found = _path(name).stat()
+        # Once for each batch of mail: 4 µs, of which a Path would make 14.
+        found = os.stat(f"{settings.HOME.root}/{name}/{FILE}")  # noqa: PTH116
         if _right.get(name) == (found.st_dev, found.st_ino, found.st_mtime_ns):
             return
     except OSError:
