@@ -83,22 +83,26 @@ def _as_json(fields: Mapping[str, Value], shrink: int) -> str:
 
 def _as_text(fields: Mapping[str, Value], shrink: int) -> str:
     """At every step of `shrink` values have half the room."""
-    parts: list[str] = []
-    plain: list[str] = []
+    pairs: list[str] = []
+    worded: list[tuple[int, str, str]] = []
     for name, value in fields.items():
         if isinstance(value, str):
             if not value:
                 continue
             if name in _WORDED:
-                parts.append(_pair(name, value, shrink))
+                worded.append((len(pairs) + len(worded), name, value))
             else:
-                plain.append(pair := f"{name}={value}")
-                parts.append(pair)
+                pairs.append(f"{name}={value}")
         else:
-            parts.append(f"{name}={value}" if value.__class__ is int else f"{name}={value:.2f}")
-    if shrink or not _are_bare(plain):
+            pairs.append(f"{name}={value}" if value.__class__ is int else f"{name}={value:.2f}")
+    text = " ".join(pairs)
+    if shrink or not _are_bare(text, len(pairs)):
         return _carefully(fields, shrink)
-    return " ".join(parts)
+    if not worded:
+        return text
+    for place, name, words in worded:
+        pairs.insert(place, _pair(name, words, shrink))
+    return " ".join(pairs)
 
 
 def _carefully(fields: Mapping[str, Value], shrink: int) -> str:
@@ -112,15 +116,14 @@ def _carefully(fields: Mapping[str, Value], shrink: int) -> str:
     )
 
 
-def _are_bare(pairs: list[str]) -> bool:
-    """Whether the values of all these pairs are bare words of a usual length: most lines are done with one look."""
-    text = " ".join(pairs)
+def _are_bare(text: str, count: int) -> bool:
+    """Whether the values of so many pairs, joined, are bare words of a usual length: most lines need no other look."""
     return (
-        len(text) <= LONGEST + len(pairs)
+        len(text) <= LONGEST + count
         and text.isascii()
         and text.isprintable()
-        and text.count(" ") == len(pairs) - 1
-        and text.count("=") == len(pairs)
+        and text.count(" ") == count - 1
+        and text.count("=") == count
         and '"' not in text
         and "\\" not in text
     )

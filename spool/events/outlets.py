@@ -21,9 +21,8 @@ from spool.events.formats import LineFormatter
 from spool.events.mail_log import Event
 
 STDERR: Final = 2
-# What a pipe takes in one piece (PIPE_BUF), and what a file gets at once.
+# What a pipe takes in one piece (PIPE_BUF).
 PIPE_BYTES: Final = 4096
-FILE_BYTES: Final = 64 * 1024
 # The group may read it, where the umask lets it: a reader of logs needs not be us.
 _FILE_MODE: Final = 0o640
 SYSTEM_LOG: Final = "/dev/log"
@@ -85,9 +84,9 @@ class File(Outlet):
 
     def write(self, entries: Sequence[Entry]) -> None:
         self._open_anew()
-        lines = [_as_bytes(_text_of(entry, self._formatter)) for entry in entries]
-        for piece in _pieces(lines, FILE_BYTES):
-            self._append(b"\n" + piece if self._broken else piece)
+        # To a file many lines can go at once.
+        text = "\n".join([_text_of(entry, self._formatter) for entry in entries])
+        self._append(_as_bytes(f"\n{text}" if self._broken else text))
 
     def _open_anew(self) -> None:
         """Open the file of that name, unless it is open."""
