@@ -7,7 +7,11 @@ import shutil
 import subprocess
 from pathlib import Path
 
-_ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "DEBIAN_FRONTEND": "noninteractive", "LANG": "C.UTF-8"}
+_ENVIRONMENT = {
+    "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+    "DEBIAN_FRONTEND": "noninteractive",
+    "LANG": "C.UTF-8",
+}
 # What answers 101 here is asked before a package starts a service.
 _POLICY = "#!/bin/sh\nexit 101\n"
 
@@ -27,13 +31,18 @@ class Chroot:
         policy = self.root / "usr/sbin/policy-rc.d"
         policy.write_text(_POLICY)
         policy.chmod(0o755)
+        # Whoever reads a page of commands presses Y.
+        self.path("/etc/apt/apt.conf.d/90yes").write_text('APT::Get::Assume-Yes "true";\n')
         self.run("apt-get update -qq")
 
     def run(self, script: str, *, status: int = 0, seconds: float = 600) -> str:
         """A script of root's in there; returns what it said, both ways out."""
+        # Mounted for it alone, and gone with it.
+        shared = 'mkdir -p "$0/dev/shm"; mount -t tmpfs shm "$0/dev/shm"'
+        mounts = f'mount -t proc proc "$0/proc"; {shared}; exec chroot "$0" "$@"'
         done = subprocess.run(
-            ["chroot", self.root, "env", "-i", *(f"{name}={value}" for name, value in _ENVIRONMENT.items()),
-             "sh", "-ec", script],
+            ["unshare", "--mount", "--propagation", "private", "--", "sh", "-ec", mounts, self.root, "env", "-i",
+             *(f"{name}={value}" for name, value in _ENVIRONMENT.items()), "sh", "-ec", script],
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, text=True, timeout=seconds,
         )  # fmt: skip
         assert done.returncode == status, f"{script}\n{done.stdout}"

@@ -126,7 +126,7 @@ class Installation:
         self.manage(
             "shell", "-c",
             "from accounts.models import Domain, User; from spool.models import Route, Settings\n"
-            f"domain = Domain.objects.create(name={domain!r})\n"
+            f"domain, _ = Domain.objects.get_or_create(name={domain!r})\n"
             f"User.objects.create_user({USER!r}, {PASSWORD!r}, domain=domain)\n"
             f"Route.objects.create(domain={SINK_DOMAIN!r}, host='127.0.0.1', port={self.sink.port})\n"
             f"Route.objects.create(domain={DEAD_DOMAIN!r}, host='127.0.0.1', port=9)\n"

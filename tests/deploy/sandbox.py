@@ -34,6 +34,8 @@ class Machine:
     root: Path
     uid: int
     binds: list[tuple[Path, str, bool]] = field(default_factory=list)
+    # The user's other groups: systemd gives them too.
+    groups: Sequence[int] = ()
 
     def bind(self, outside: Path, inside: str, *, writable: bool = False) -> None:
         """Let what is at `outside` be seen at `inside`."""
@@ -94,7 +96,8 @@ class Machine:
         return lines
 
     def _privileges(self, unit: Unit) -> list[str]:
-        words = ["setpriv", f"--reuid={self.uid}", f"--regid={self.uid}", "--clear-groups", "--pdeathsig", "KILL"]
+        groups = f"--groups={','.join(map(str, self.groups))}" if self.groups else "--clear-groups"
+        words = ["setpriv", f"--reuid={self.uid}", f"--regid={self.uid}", groups, "--pdeathsig", "KILL"]
         ambient = ",".join(f"+{_capability(name)}" for name in unit.words("Service", "AmbientCapabilities"))
         bounding = ",".join(f"+{_capability(name)}" for name in unit.words("Service", "CapabilityBoundingSet"))
         words += [f"--inh-caps=-all{',' + ambient if ambient else ''}"]
