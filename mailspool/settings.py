@@ -119,7 +119,7 @@ else:
     # No process may wait for a server that is gone without a word, nor for a lock of one whose client is. What
     # DATABASE_URL says of these itself (…?connect_timeout=20) comes first.
     DATABASES["default"]["OPTIONS"] = {
-        "connect_timeout": 5,
+        "connect_timeout": 10,
         "keepalives_idle": 5,
         "keepalives_interval": 2,
         "keepalives_count": 3,

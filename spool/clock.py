@@ -85,3 +85,10 @@ def steps() -> Steps:
         _steps = Steps(settings.HOME.clock)
     _steps.look()
     return _steps
+
+
+def forget() -> None:
+    """Know of no step any more."""
+    global _steps
+    _steps = None
+    settings.HOME.clock.unlink(missing_ok=True)

@@ -106,9 +106,9 @@ def record(
                 ended = late.record([report for report in reports if report.entry.id not in held], now)
             if stored is not None:
                 dropped = intake.insert_rows(stored, now, settings, _of_those(decisions, held))
-    except BaseException:
+    except BaseException as error:
         if stored is not None:
-            intake.forsake(stored)
+            intake.forsake(stored, error)
         raise
     recorded = list(_recorded(decisions, held, settled, stored))
     tally.results(recorded, now)

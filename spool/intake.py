@@ -154,17 +154,25 @@ def insert_rows(stored: Stored, now: datetime, settings: Settings, wanted: Colle
     return [store.path_of(stored.subspool, name) for name in set(stored.file_names).difference(names)]
 
 
-def forsake(stored: Stored) -> None:
-    """The transaction that was to insert rows failed, or its commit got no answer: remove the files that need not stay.
+def forsake(stored: Stored, error: BaseException) -> None:
+    """The transaction that was to insert rows ended with `error`: remove the files that need not stay.
 
-    Those whose rows were inserted stay until the database says what became of them. A name that its caller chose may
-    have been written again by another process, so such files are left to the doctor.
+    Those whose rows were inserted stay until the database says what became of them: now, or when it answers again. A
+    name that its caller chose may have been written again by another process, so such files are left to the doctor.
     """
     chosen = {submission.file_name for submission in stored.submissions}
     ours = [name for name in stored.file_names if name not in chosen]
     waiting = set(stored.inserted)
     undecided.remove_files(stored.subspool, [name for name in ours if name not in waiting])
     undecided.keep(_batch(stored, [name for name in ours if name in waiting]))
+    if not _lost_connection(error):
+        undecided.settle()
+
+
+def _lost_connection(error: BaseException) -> bool:
+    """Whether PostgreSQL has not told what became of the transaction, and may not be there to be asked."""
+    unknown = isinstance(error, OperationalError | InterfaceError)
+    return unknown and not statements.on_sqlite() and not statements.says_full(error)
 
 
 def _batch(stored: Stored, names: Sequence[str]) -> undecided.Batch:
@@ -199,9 +207,8 @@ def commit(writer: store.Writer, submissions: Sequence[Submission]) -> list[str]
         stored.wait()
         log.error("a batch of %d messages could not be committed: %s", len(submissions), error)
         full = statements.says_full(error)
-        lost_connection = isinstance(error, OperationalError | InterfaceError) and not statements.on_sqlite()
-        if full or not _is_committed(stored, now, settings, again=lost_connection):
-            forsake(stored)
+        if full or not _is_committed(stored, now, settings, again=_lost_connection(error)):
+            forsake(stored, error)
             raise (SpoolFull() if full else IntakeUnavailable()) from error
     acceptance.accepted(stored.submissions, stored.file_names)
     undecided.decide()

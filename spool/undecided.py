@@ -103,6 +103,26 @@ def decide() -> None:
             remove_files(batch.subspool, batch.file_names)
 
 
+def settle() -> None:
+    """Decide at once, as far as can be told. Never raises.
+
+    On SQLite something is committed first, so that what the failed commit has written can't come back.
+    """
+    if not _waiting:
+        return
+    if statements.on_sqlite():
+        try:
+            with statements.write_transaction():
+                (number,) = statements.execute("PRAGMA user_version", ()).fetchone()
+                # It is written whether it changes or not.
+                statements.execute(f"PRAGMA user_version = {int(number)}", ())
+        except (DatabaseError, OSError) as error:
+            connection.close()
+            log.warning("%d batches stay undecided until a commit goes through: %s", len(_waiting), error)
+            return
+    decide()
+
+
 def remove_files(subspool: str, file_names: Sequence[str]) -> None:
     """Remove message files that no row names. What can't be removed now is left to the doctor."""
     for name in file_names:

@@ -110,11 +110,12 @@ def _forget_what_was_cached() -> None:
     from accounts.models.onerow import OneRow
     from quarantine.models.check import forget_checks
     from security import lists, login_protection
-    from spool import marks
+    from spool import clock, marks
     from spool.models import settings as spool_settings
 
     # Nobody has prepared the home of the tests.
     marks.forget(unmarked=True)
+    clock.forget()
     lists.look_again()
     login_protection.forget_noted()
     spool_settings.forget()

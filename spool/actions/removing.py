@@ -63,9 +63,9 @@ class Delete(Verb):
                 changed(context, "deleted", Trashed.objects.filter(id__in=taken))
                 unused = notices.insert(set(taken), context)
                 progress(Tally(len(taken)) + claimed.others, ids[-1])
-        except BaseException:
+        except BaseException as error:
             if notices.stored is not None:
-                intake.forsake(notices.stored)
+                intake.forsake(notices.stored, error)
             raise
         for path in unused:
             store.unlink(path)

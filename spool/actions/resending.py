@@ -61,9 +61,9 @@ class ResendCopy(Verb):
                     intake.insert_rows(stored, context.now, current())
                     mail_log.after_commit(list(map(acceptance, stored.submissions, stored.file_names)))
                 progress(tally, last)
-        except BaseException:
+        except BaseException as error:
             if stored is not None:
-                intake.forsake(stored)
+                intake.forsake(stored, error)
             raise
         doorbell.ring()
 

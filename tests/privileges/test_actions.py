@@ -9,6 +9,7 @@ import inspect
 import pkgutil
 from collections.abc import Callable, Iterator
 from importlib import import_module
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -63,7 +64,7 @@ ARGUMENTS: dict[str, Any] = {
     "subject": Subject(SubjectKind.USER, "eve@other.test"), "metric": Metric.MESSAGES, "number": 5,
     "event": SimpleNamespace(domain="other.test", pk=10**9),
     "defaults": DomainUserDefaults(domain=_DOMAIN), "fields": ["mailbox_mb"], "text": "5",
-    "kind": "virus", "selection": Untouched(),
+    "kind": "virus", "selection": Untouched(), "path": Path("/nowhere"),
 }  # fmt: skip
 # Of arguments that may be left out, those without which there would be nothing to refuse.
 ALSO = {"spool.actions.undoing.undo": {"event_id"}}

@@ -166,11 +166,23 @@ def test_bounces_of_a_deletion_that_failed_leave_no_file(home: Home, wire: Wire)
 def test_the_file_of_a_refused_message_stays_until_a_commit_goes_through(home: Home, wire: Wire) -> None:
     """What SQLite wrote for the commit that failed may come back after a crash, until it is written over."""
     wire.fail()
-    with patch.object(intake, "_PAUSES", ()), pytest.raises(intake.IntakeUnavailable):
+    with (
+        patch.object(intake, "_PAUSES", ()),
+        patch.object(undecided, "settle", lambda: None),
+        pytest.raises(intake.IntakeUnavailable),
+    ):
         intake.accept([a_submission()])
     assert files(home) == 1
     intake.accept([a_submission()])
     assert files(home) == Entry.objects.count() == 1
+
+
+@pytest.mark.sqlite
+def test_what_a_failed_commit_wrote_is_written_over_at_once(home: Home, wire: Wire) -> None:
+    wire.fail()
+    with pytest.raises(intake.IntakeUnavailable):
+        intake.accept([a_submission()])
+    assert files(home) == 0
 
 
 @pytest.mark.postgresql

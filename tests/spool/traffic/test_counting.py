@@ -84,7 +84,7 @@ def test_the_counts_are_in_the_database_alone(redis: RedisServer) -> None:
 def test_a_commit_that_comes_to_nothing_counts_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     [entry] = take_in(a_submission())
     rolling.roll_up()
-    monkeypatch.setattr(completion, "_insert_spawned", _fail)
+    monkeypatch.setattr(intake, "insert_rows", _fail)
     with statements.write_transaction():
         [leased] = leases.take("worker", entry.created + timedelta(seconds=5), 1, straight=True, no_delay=True)
     report = DeliveryReport(leased, [RecipientResult(leased.recipients[0], Outcome.DELIVERED, "250 ok")])
