@@ -1,7 +1,7 @@
 """Messages of which nobody knows whether their rows were committed: the answer of the commit was lost.
 
-Their files stay until the database says what became of the transaction. PostgreSQL remembers that by the transaction's
-number; otherwise the rows are looked for, wherever a message can be.
+Their files stay until the database says what became of the transaction. By its number PostgreSQL tells whether it is
+still open or was aborted; whether it was committed the rows tell, wherever a message can be.
 """
 
 from __future__ import annotations
@@ -43,10 +43,13 @@ def fate(batch: Batch) -> Fate:
     """What became of the batch. Raises django.db.Error."""
     if batch.transactions:
         try:
-            return _fate_of(batch.transactions)
+            outcome = _fate_of(batch.transactions)
         except LookupError:
             # Too long ago, or before a fail-over: only the rows can tell.
-            pass
+            outcome = Fate.COMMITTED
+        if outcome is not Fate.COMMITTED:
+            return outcome
+        # Even then: after a crash of the server the number of a transaction that never reached the disk is given again.
     return Fate.COMMITTED if whereabouts.known(batch.file_names) else Fate.ABORTED
 
 

@@ -22,6 +22,12 @@ async def drain(shared: Shared, servers: Sequence[asyncio.Server]) -> None:
     loop = asyncio.get_running_loop()
     shared.stopping = True
     for server in servers:
+        for one in server.sockets:
+            loop.remove_reader(one.fileno())
+    # Clients that were accepted just now get their sessions first: a server that is closed would drop them unheard.
+    for _ in range(3):
+        await asyncio.sleep(0)
+    for server in servers:
         server.close()
     for session in list(shared.sessions):
         # The others hear it when what they are doing is over.

@@ -210,3 +210,11 @@ def test_an_open_transaction_is_not_taken_for_one_that_failed(home: Home) -> Non
         assert files(home) == 1
     undecided.decide()
     assert files(home) == 1, "it had committed"
+
+
+@pytest.mark.postgresql
+def test_a_number_that_was_given_again_after_a_crash_proves_nothing() -> None:
+    intake.accept([a_submission()])
+    (committed,) = statements.execute("SELECT txid_current()", ()).fetchone()
+    lost = undecided.Batch("subspool0001", ["lost.eml"], [committed])
+    assert undecided.fate(lost) is undecided.Fate.ABORTED
