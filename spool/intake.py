@@ -188,7 +188,7 @@ _INBOUND: Final = int(Direction.INBOUND)
 def commit(writer: store.Writer, submissions: Sequence[Submission]) -> list[str]:
     """Take `submissions` into the spool; returns their file names. Durable on return; raises IntakeError."""
     try:
-        settings = current()
+        settings = _settings()
     except DatabaseError as error:
         raise IntakeUnavailable from error
     if _disk_is_low(settings.min_free_mb):
@@ -213,6 +213,15 @@ def commit(writer: store.Writer, submissions: Sequence[Submission]) -> list[str]
     acceptance.accepted(stored.submissions, stored.file_names)
     undecided.decide()
     return stored.file_names
+
+
+def _settings() -> Settings:
+    """The settings, also by a connection that did not outlive a restart of the database. Raises django.db.Error."""
+    try:
+        return current()
+    except (OperationalError, InterfaceError):
+        connection.close()
+        return current()
 
 
 # Long enough for PostgreSQL to come back from a crash; clients wait for minutes (RFC 5321 4.5.3.2.6).

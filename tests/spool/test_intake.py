@@ -5,14 +5,16 @@ from __future__ import annotations
 import errno
 import os
 import time
+from typing import Any
 from unittest.mock import patch
 
+import psycopg
 import pytest
-from django.db import OperationalError
+from django.db import OperationalError, connection
 
 from mailspool.home import Home
 from spool import doorbell, intake, statements, store
-from spool.models import Direction, Entry, Recipient, Settings, Status
+from spool.models import Direction, Entry, Recipient, Settings, Status, settings
 from tests.support.messages import a_submission
 from tests.support.redis import RedisServer
 from tests.support.waiting import wait_until
@@ -103,6 +105,21 @@ def test_an_error_after_the_commit_still_counts_as_taken(home: Home) -> None:
     with patch.object(statements, "write_transaction", LosingTheAnswer):
         [name] = intake.accept([a_submission()])
     assert Entry.objects.filter(file_name=name).exists()
+
+
+@pytest.mark.postgresql
+def test_a_connection_that_did_not_outlive_a_restart_of_the_database_costs_no_message(home: Home) -> None:
+    assert intake.accept([a_submission()])
+    settings.forget()
+    number = connection.connection.info.backend_pid
+    with psycopg.connect(**_where(), autocommit=True) as other:
+        other.execute("SELECT pg_terminate_backend(%s)", [number])
+    assert intake.accept([a_submission()])
+
+
+def _where() -> dict[str, Any]:
+    parameters = connection.get_connection_params()
+    return {name: parameters[name] for name in ("dbname", "user", "host", "port", "password") if name in parameters}
 
 
 class LosingTheAnswer:
