@@ -89,6 +89,8 @@ def redis(redis_server: RedisServer) -> Iterator[RedisServer]:
 @pytest.fixture
 def home() -> Home:
     """The run's home with nothing in its spool, drop folder and Maildirs."""
+    from spool import marks
+
     home: Home = django_settings.HOME
     for folder in (
         home.spool,
@@ -100,6 +102,8 @@ def home() -> Home:
     ):
         shutil.rmtree(folder, ignore_errors=True)
     home.create()
+    # The keys stay; but the mark of an installation whose database was emptied is another's.
+    (home.keys / marks.FILE).unlink(missing_ok=True)
     return home
 
 
