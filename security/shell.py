@@ -6,16 +6,16 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from django.core.management.base import BaseCommand
 from django.utils import timezone
 
+from accounts.management.terminal import TerminalCommand
 from security.actions import networks_in
 from security.models import BlacklistEntry, Protocol, SMTPBlock, WhitelistEntry
 from spool.actions import NotAllowed, Refused
-from spool.shell.output import NOTHING, Ended, Output, add_json, printable
+from spool.shell.output import NOTHING, Ended, Output, add_json
 
 
-class ListsCommand(BaseCommand):
+class ListsCommand(TerminalCommand):
     """Exit status: 0 done, 1 nothing matched or it was refused, 2 usage."""
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -28,7 +28,7 @@ class ListsCommand(BaseCommand):
 
     def _end(self, status: int, message: str) -> None:
         if message:
-            self.stderr.write(printable(message))
+            self.stderr.write(message)
         sys.exit(status)
 
 

@@ -9,6 +9,7 @@ from django.utils import timezone
 
 from accounts import connections, containing
 from accounts.actor import Actor
+from accounts.management.terminal import printable
 from accounts.models import AccountEvent, Containment, User
 from accounts.securing import Refused
 
@@ -20,7 +21,7 @@ def connected(options: dict[str, Any]) -> Rows:
     """`connections`: who is connected."""
     found = connections.listing(Actor.at_the_shell(), user=options["user"], ip=options["ip"])
     for problem in found.problems:
-        sys.stderr.write(f"{problem}\n")
+        sys.stderr.write(f"{printable(problem)}\n")
     return [
         {
             "protocol": one.protocol, "user": one.user, "ip": one.ip,
@@ -34,7 +35,7 @@ def connected(options: dict[str, Any]) -> Rows:
 def _drop(user: User, options: dict[str, Any]) -> Rows:
     dropped = connections.drop(Actor.at_the_shell(), user=user)
     for problem in dropped.problems:
-        sys.stderr.write(f"{problem}\n")
+        sys.stderr.write(f"{printable(problem)}\n")
     return [{"user": user.email, "smtp": dropped.smtp, "web": dropped.web, "mailbox": dropped.mailbox}]
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from typing import Final, TextIO
 
+from accounts.management.terminal import one_line
+
 _ON_TERMINAL_SECONDS: Final = 0.2
 _ELSEWHERE_SECONDS: Final = 10.0
 
@@ -20,6 +22,7 @@ class Progress:
     def say(self, text: str) -> None:
         """A step begins."""
         if self._out is not None:
+            text = one_line(text)
             self._out.write(f"\r\x1b[K{text}\n" if self._on_terminal else f"{text}\n")
             self._out.flush()
 

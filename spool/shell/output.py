@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import argparse
 import json
-import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, TextIO
 
-from rich.console import Console
-from rich.table import Table
-
+from accounts.management.terminal import one_line, print_table, strings
 from spool.filters import FIELDS
 
 DONE, NOTHING, USAGE = 0, 1, 2
@@ -36,7 +33,7 @@ class Output:
     def line(self, text: str) -> None:
         """A sentence, for people only."""
         if not self.as_json:
-            self.out.write(f"{printable(text)}\n")
+            self.out.write(f"{one_line(text)}\n")
 
     def values(self, shown: Any) -> None:
         """JSON, for machines only."""
@@ -48,32 +45,16 @@ class Output:
         if self.as_json:
             self.values(list(rows))
         elif rows:
-            table = Table(*rows[0], box=None, pad_edge=False)
-            for row in rows:
-                table.add_row(*(printable(str(value)) for value in row.values()))
-            on_terminal = self.out.isatty() if hasattr(self.out, "isatty") else False
-            # A pipe has no width: nothing may be cut there.
-            console = Console(file=self.out, width=None if on_terminal else 250, markup=False, highlight=False)
-            console.print(table)
+            print_table(self.out, [strings(row) for row in rows])
 
     def fields(self, shown: dict[str, Any]) -> None:
         """One thing: its fields below each other."""
         self.values(shown)
         for name, value in shown.items():
-            self.line(f"{name}: " + ("\n  ".join(["", *value]) if isinstance(value, list) else str(value)))
-
-
-def printable(text: str) -> str:
-    """`text` without what would control a terminal: much of it comes from strangers. White space becomes a space."""
-    if text.isprintable():
-        return text
-    return "".join(map(_harmless, text))
-
-
-def _harmless(letter: str) -> str:
-    if letter.isprintable() or letter == "\n":
-        return letter
-    return " " if letter == "\t" or unicodedata.category(letter) == "Zs" else "\ufffd"
+            lines = ["", *value] if isinstance(value, list) else [value]
+            self.line(f"{name}: {lines[0]}")
+            for line in lines[1:]:
+                self.line(f"  {line}")
 
 
 def add_filters(parser: argparse.ArgumentParser) -> None:

@@ -9,10 +9,7 @@ import sys
 from typing import Any, NoReturn
 
 from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
-from django.core.management.base import BaseCommand
 from django.db.models import Count, QuerySet
-from rich.console import Console
-from rich.table import Table
 
 from accounts import actions, changes, propagation
 from accounts.actor import Actor
@@ -20,6 +17,7 @@ from accounts.addresses import InvalidAddress
 from accounts.management import securing, transfer
 from accounts.management.arguments import FIELDS, STATUS, add_arguments
 from accounts.management.shown import as_text, brief, defaults, whole
+from accounts.management.terminal import TerminalCommand, print_table
 from accounts.models import Alias, Domain, DomainDefaults, MailingList, Role, User, UserDefaults
 
 REFUSED, USAGE = 1, 2
@@ -35,7 +33,7 @@ _ERRORS = (
 )
 
 
-class Command(BaseCommand):
+class Command(TerminalCommand):
     """Exit status: 0 done, 1 refused or nothing there, 2 usage."""
 
     help = "Add, list, change and remove domains, users, aliases and mailing lists, and what new ones start with."
@@ -182,12 +180,8 @@ class Command(BaseCommand):
             self._stop("There are none.")
         if as_json:
             return
-        table = Table(*rows[0], box=None, pad_edge=False)
-        for row in rows:
-            table.add_row(*map(as_text, row.values()))
-        console = Console()
-        # A pipe has no width: nothing may be cut there.
-        Console(width=None if console.is_terminal else 500).print(table, soft_wrap=True)
+        shown = [{name: as_text(value) for name, value in row.items()} for row in rows]
+        print_table(self.stdout, shown, fold=False)
 
     def _say(self, done: actions.Secured) -> None:
         """What came of it besides the row that is shown: ended connections, and those that could not be."""

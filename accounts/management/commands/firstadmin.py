@@ -8,14 +8,14 @@ from typing import Any, NoReturn
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
-from django.core.management.base import BaseCommand
 
 from accounts import actions, first_password
 from accounts.addresses import InvalidAddress, normalised_if_valid
+from accounts.management.terminal import TerminalCommand
 from accounts.models import Role, User
 
 
-class Command(BaseCommand):
+class Command(TerminalCommand):
     """Does nothing when there is a system administrator already. Exit status: 0 done, 1 refused."""
 
     help = (

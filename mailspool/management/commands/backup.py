@@ -9,16 +9,16 @@ from pathlib import Path
 from typing import Any
 
 from django.conf import settings as django_settings
-from django.core.management.base import BaseCommand
 
+from accounts.management.terminal import TerminalCommand
 from mailspool.backup import making
 from mailspool.backup.errors import BackupError
 from mailspool.backup.making import Made
 from mailspool.backup.progress import Progress
-from spool.shell.output import NOTHING, USAGE, printable
+from spool.shell.output import NOTHING, USAGE
 
 
-class Command(BaseCommand):
+class Command(TerminalCommand):
     """Exit status: 0 done, 1 refused or failed, or files were missing; 2 usage."""
 
     help = (
@@ -94,5 +94,5 @@ class Command(BaseCommand):
             out.write(f"{made.removed} older backups removed.\n")
 
     def _end(self, status: int, message: str) -> None:
-        self.stderr.write(printable(message))
+        self.stderr.write(message)
         sys.exit(status)

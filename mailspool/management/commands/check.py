@@ -10,10 +10,10 @@ from typing import Any
 from django.core.management.base import CommandError, CommandParser
 from django.core.management.commands import check
 
+from accounts.management.terminal import one_line
 from mailspool.inspection.all import inspect
 from mailspool.inspection.finding import Finding, Level
 from spool import marks
-from spool.shell.output import printable
 
 # What makes it Django's, and what those are without an option.
 _DJANGOS = {"args": (), "tags": None, "list_tags": False, "deploy": False, "fail_level": None, "databases": None}
@@ -54,7 +54,7 @@ class Command(check.Command):
             found.append(finding)
             if not options["json"]:
                 # One after the other: a server that does not answer takes its time.
-                self.stdout.write(f"{finding.level.value:<8} {finding.subject:<13} {printable(finding.sentence)}")
+                self.stdout.write(f"{finding.level.value:<8} {finding.subject:<13} {one_line(finding.sentence)}")
                 self.stdout.flush()
         if options["json"]:
             rows = [{"level": f.level.value, "subject": f.subject, "sentence": f.sentence} for f in found]

@@ -9,16 +9,16 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from django.conf import settings as django_settings
-from django.core.management.base import BaseCommand
 
+from accounts.management.terminal import TerminalCommand, one_line
 from mailspool.backup import restoring
 from mailspool.backup.errors import BackupError
 from mailspool.backup.progress import Progress
 from mailspool.backup.restoring import Looked, Restored
-from spool.shell.output import NOTHING, USAGE, printable
+from spool.shell.output import NOTHING, USAGE
 
 
-class Command(BaseCommand):
+class Command(TerminalCommand):
     """Exit status: 0 done, 1 refused or failed, 2 usage."""
 
     help = (
@@ -100,10 +100,10 @@ class Command(BaseCommand):
             lines.append(f"{looked.missing:,} messages had no file when the backup was made; they will expire.")
         if looked.damaged:
             lines.append(f"Left out, because they are damaged: {'; '.join(looked.damaged)}.")
-        self.stdout.write("\n".join(map(printable, lines)))
+        self.stdout.write("\n".join(map(one_line, lines)))
 
     def _end(self, status: int, message: str) -> NoReturn:
-        self.stderr.write(printable(message))
+        self.stderr.write(message)
         sys.exit(status)
 
 

@@ -6,9 +6,9 @@ import argparse
 import sys
 from typing import Any
 
-from django.core.management.base import BaseCommand
 from django.utils.timesince import timesince, timeuntil
 
+from accounts.management.terminal import TerminalCommand
 from quarantine import greylisting
 from quarantine.actions.exporting import FORMATS, export
 from quarantine.actions.selection import ItemSelection
@@ -19,7 +19,7 @@ from spool.filters import BadFilter
 from spool.message.header import block as header_block
 from spool.models import JobState
 from spool.shell.acting import add_consent, agree
-from spool.shell.output import NOTHING, USAGE, Ended, Output, add_json, printable
+from spool.shell.output import NOTHING, USAGE, Ended, Output, add_json
 from spool.shell.writing import add_output, write_out
 
 _ACTIONS = {
@@ -35,7 +35,7 @@ _REPORTED = {
 }
 
 
-class Command(BaseCommand):
+class Command(TerminalCommand):
     """Exit status: 0 done, 1 nothing matched or it was refused, 2 usage."""
 
     help = "Look at quarantined messages, and act on them."
@@ -93,7 +93,7 @@ class Command(BaseCommand):
 
     def _end(self, status: int, message: str) -> None:
         if message:
-            self.stderr.write(printable(message))
+            self.stderr.write(message)
         sys.exit(status)
 
 

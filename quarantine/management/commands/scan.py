@@ -7,16 +7,15 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from django.core.management.base import BaseCommand
-
+from accounts.management.terminal import TerminalCommand
 from quarantine.scanning import Ruling
 from quarantine.trying import Envelope, Trial, try_content, try_file
-from spool.shell.output import Output, add_json, printable
+from spool.shell.output import Output, add_json
 
 CLEAN, CAUGHT, USAGE = 0, 1, 2
 
 
-class Command(BaseCommand):
+class Command(TerminalCommand):
     """Exit status: 0 it would be delivered, 1 it would be caught, held or marked, 2 it can't be read."""
 
     help = "Ask the virus scanners and spam checks about a message. It is neither delivered nor kept."
@@ -41,7 +40,7 @@ class Command(BaseCommand):
             else:
                 trial = try_file(Path(options["file"]), envelope)
         except OSError as error:
-            self.stderr.write(printable(f"{options['file']}: {error.strerror or error}"))
+            self.stderr.write(f"{options['file']}: {error.strerror or error}")
             sys.exit(USAGE)
         sys.exit(_print(trial, output))
 

@@ -8,12 +8,12 @@ import threading
 import time
 from typing import Any
 
-from django.core.management.base import BaseCommand
 from django.db import Error as DatabaseError
 from django.db import close_old_connections
 from redis.exceptions import RedisError
 from rq.scheduler import RQScheduler
 
+from accounts.management.terminal import TerminalCommand
 from mailspool import schema
 from spool import doorbell, dropfolder, tasks
 from spool.alerts import telling
@@ -27,7 +27,7 @@ SWEEP_SECONDS = 5.0
 PURGE_SECONDS = 3600.0
 
 
-class Command(BaseCommand):
+class Command(TerminalCommand):
     """RQ's scheduler as a process of its own, with the sweep as safety net. A second one waits for the first to end."""
 
     help = "Wake the workers when mail is due, watch the drop folder, remove old traces."

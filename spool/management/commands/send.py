@@ -13,12 +13,13 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from django.conf import settings
-from django.core.management.base import BaseCommand
+
+from accounts.management.terminal import TerminalCommand
 
 REFUSED = 1
 
 
-class Command(BaseCommand):
+class Command(TerminalCommand):
     """Exit status: 0 taken by all, 1 refused for some or all, 2 usage."""
 
     help = "Submit a test message by SMTP to this server, or to another."

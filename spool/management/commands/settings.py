@@ -6,14 +6,14 @@ import sys
 from typing import Any, NoReturn
 
 from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
-from django.core.management.base import BaseCommand
 from django.db import transaction
 
+from accounts.management.terminal import TerminalCommand
 from spool.models import Settings
 from spool.models.settings import forget
 
 
-class Command(BaseCommand):
+class Command(TerminalCommand):
     """Exit status: 0 done, 1 refused, 2 usage."""
 
     help = "Show or change how mail is handled. A change is in effect within a second, without a restart."

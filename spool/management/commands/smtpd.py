@@ -5,15 +5,16 @@ import asyncio
 import os
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
+from accounts.management.terminal import TerminalCommand
 from mailspool import garbage, schema
 from spool.smtpd.committer import Committer
 from spool.smtpd.server import serve
 from spool.sockets.inheritance import NotOurs, handed_over
 
 
-class Command(BaseCommand):
+class Command(TerminalCommand):
     """Take mail in by SMTP, submission and implicit-TLS submission."""
 
     help = "Take mail in by SMTP, submission and implicit-TLS submission."

@@ -6,15 +6,14 @@ import argparse
 import sys
 from typing import Any
 
-from django.core.management.base import BaseCommand
-
+from accounts.management.terminal import TerminalCommand
 from spool.actions import NotAllowed, Refused
 from spool.filters import BadFilter
 from spool.shell import acting, looking, transfer, undoing
-from spool.shell.output import NOTHING, USAGE, Ended, Output, printable
+from spool.shell.output import NOTHING, USAGE, Ended, Output
 
 
-class Command(BaseCommand):
+class Command(TerminalCommand):
     """Exit status: 0 done, 1 nothing matched or it was refused, 2 usage."""
 
     help = "Look at what is in the spool, act on it, and undo that."
@@ -36,5 +35,5 @@ class Command(BaseCommand):
 
     def _end(self, status: int, message: str) -> None:
         if message:
-            self.stderr.write(printable(message))
+            self.stderr.write(message)
         sys.exit(status)

@@ -7,12 +7,12 @@ import sys
 from typing import Any
 
 from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
-from django.core.management.base import BaseCommand
 from django.db.models import QuerySet
 
+from accounts.management.terminal import TerminalCommand
 from accounts.models import Metric, ThrottleAction
 from spool.actions import Actor
-from spool.shell.output import NOTHING, USAGE, Output, add_json, printable
+from spool.shell.output import NOTHING, USAGE, Output, add_json
 from throttling import actions, events
 from throttling.console.rows import rows
 from throttling.models import ThrottleEvent
@@ -31,7 +31,7 @@ _ACTION_OF = {
 }  # fmt: skip
 
 
-class Command(BaseCommand):
+class Command(TerminalCommand):
     """Exit status: 0 done, 1 nothing there or refused, 2 usage."""
 
     help = "See who is over a limit by the hour, let go what waits, and set limits."
@@ -110,7 +110,7 @@ class Command(BaseCommand):
         output.fields({"name": subject.name, **{name: getattr(row, name) for name in names}})
 
     def _stop(self, text: str, status: int = NOTHING) -> None:
-        self.stderr.write(printable(text))
+        self.stderr.write(text)
         sys.exit(status)
 
 
