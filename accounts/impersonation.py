@@ -2,15 +2,19 @@
 
 The session becomes the user's, with a login backend of its own that lets in also who is disabled: the point is to look
 at an account that was closed. It belongs to the administrator: ending the user's sessions leaves it, ending the
-administrator's ends it, and what is done in it is written down as done by both.
+administrator's ends it, and so does losing the administrator's role. What is done in it is written
+down as done by both.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
+from django.conf import settings
 from django.contrib.auth import BACKEND_SESSION_KEY, login
 from django.contrib.auth.backends import ModelBackend
+from django.contrib.auth.models import AnonymousUser
 from django.http import HttpRequest, HttpResponse, HttpResponseBadRequest, HttpResponseForbidden, HttpResponseRedirect
 from django.utils.decorators import method_decorator
 from django.views.decorators.csrf import csrf_protect
@@ -19,7 +23,7 @@ from hijack import signals, views
 from accounts import history
 from accounts.actor import Actor
 from accounts.connections.web import IMPERSONATOR_KEY
-from accounts.models import User
+from accounts.models import User, WebSession
 
 BACKEND = "accounts.impersonation.ImpersonationBackend"
 OWN_BACKEND = "django.contrib.auth.backends.ModelBackend"
@@ -40,12 +44,47 @@ def may_impersonate(*, hijacker: User, hijacked: User) -> bool:
     return hijacker.is_active and hijacker.is_system_administrator and not hijacked.is_system_administrator
 
 
+class StillAllowed:
+    """Middleware after authentication: who took a user's place and may not any more is out with the next request.
+
+    Asked at each request, so that it holds however the right was lost: by a page, a command, an import.
+    """
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self._get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        has_session = settings.SESSION_COOKIE_NAME in request.COOKIES
+        if has_session and request.session.get(BACKEND_SESSION_KEY) == BACKEND:
+            hijacked, hijacker = request.user, impersonator_of(request)
+            if (
+                hijacker is None
+                or not isinstance(hijacked, User)
+                or not may_impersonate(hijacker=hijacker, hijacked=hijacked)
+            ):
+                _put_out(request, hijacker, hijacked)
+        return self._get_response(request)
+
+
 def impersonator_of(request: HttpRequest) -> User | None:
     """The administrator behind a request that is made in a user's place."""
     session = request.session
     if session.get(BACKEND_SESSION_KEY) != BACKEND or IMPERSONATOR_KEY not in session:
         return None
     return User.objects.select_related("domain").filter(pk=session[IMPERSONATOR_KEY]).first()
+
+
+def end_of(administrator: User) -> int:
+    """End the sessions in which this person is in others' places; how many."""
+    return WebSession.objects.filter(impersonator=administrator).delete()[0]
+
+
+def _put_out(request: HttpRequest, hijacker: User | None, hijacked: Any) -> None:
+    if hijacker is not None and isinstance(hijacked, User):
+        text = f"{hijacker.email} may no longer be in the user's place; the session was ended"
+        history.record(Actor.system(), "manage user", hijacked.email, text, user=hijacked)
+    request.session.flush()
+    request.user = AnonymousUser()
 
 
 def actor_of(request: HttpRequest) -> Actor:

@@ -1,6 +1,7 @@
 """Every change of the directory's data raises its version, so that no process goes on with what it remembers.
 
-The first administrator's password is forgotten once it was used or changed.
+The first administrator's password is forgotten once it was used or changed. Whoever is no administrator any more is in
+nobody's place any more.
 """
 
 from typing import Any
@@ -20,6 +21,7 @@ def connect() -> None:
     user_logged_in.connect(web_login, dispatch_uid="web-login")
     user_logged_in.connect(_logged_in, dispatch_uid="first-password-used")
     post_save.connect(_password_saved, sender=User, dispatch_uid="first-password-changed")
+    post_save.connect(_role_saved, sender=User, dispatch_uid="impersonations-of-no-administrator")
     post_delete.connect(_user_deleted, sender=User, dispatch_uid="first-password-of-nobody")
     for model in (Domain, User, Alias, AliasTarget, MailingList, ListMember):
         post_save.connect(_changed, sender=model, dispatch_uid=f"directory-save-{model.__name__}")
@@ -42,6 +44,16 @@ def _password_saved(sender: type, instance: User, **kwargs: Any) -> None:
     # Django keeps what set_password() was given until the row is saved.
     if (password := getattr(instance, "_password", None)) is not None:
         first_password.changed(instance, password)
+
+
+def _role_saved(
+    sender: type, instance: User, created: bool, update_fields: frozenset[str] | None = None, **kwargs: Any
+) -> None:
+    may_have_changed = not created and (update_fields is None or "role" in update_fields)
+    if may_have_changed and not instance.is_system_administrator:
+        from accounts.impersonation import end_of
+
+        end_of(instance)
 
 
 def _user_deleted(sender: type, instance: User, **kwargs: Any) -> None:

@@ -7,6 +7,7 @@ from django.contrib import admin
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import include, path
+from django.views.generic import RedirectView
 
 from accounts.impersonation import Acquire, Release
 from accounts.models import User
@@ -37,6 +38,8 @@ urlpatterns = [
     path("admin/r/<path:content_type_id>/<path:object_id>/", nothing),
     *overview_urls(),
     *release_urls(),
+    # One page for the own password: it counts wrong ones, ends other sessions and writes down that it was changed.
+    path("admin/password_change/", admin.site.admin_view(RedirectView.as_view(pattern_name="portal:password"))),
     path("admin/", admin.site.urls),
     path("me/", include("mailspool.portal.urls")),
     path(

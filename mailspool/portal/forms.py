@@ -14,6 +14,8 @@ from accounts.admin.placed import PlacedForm, addresses_in
 from accounts.models import Alias, Domain, DomainUserDefaults, MailingList, Role, Status, User
 from accounts.models.limits import SendingLimits
 from accounts.models.spam import SPAM_FIELDS
+from security import login_protection
+from security.models import Protocol
 
 LIMITS = tuple(propagation.fields_of(DomainUserDefaults()))
 LIST_LIMITS = tuple(field.name for field in SendingLimits._meta.get_fields())
@@ -99,18 +101,26 @@ class PasswordForm(Looks, forms.Form):
         label="New password again", strip=False, widget=forms.PasswordInput(attrs={"autocomplete": "new-password"})
     )
 
-    def __init__(self, *args: Any, user: User, needs_old: bool = True, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, user: User, ip: str = "", needs_old: bool = True, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.user = user
+        self._ip = ip
         if not needs_old:
             del self.fields["old"]
         self.dress()
 
     def clean_old(self) -> str:
+        """Whoever sits at a browser that was left open may guess as little here as at a login."""
         old: str = self.cleaned_data["old"]
-        if not self.user.check_password(old):
-            raise ValidationError("That is not the old password.")
-        return old
+        closed = login_protection.closed(self.user.email, self._ip)
+        if closed is None:
+            if self.user.check_password(old):
+                login_protection.succeeded(self.user.email, self._ip)
+                return old
+            closed = login_protection.failed(self.user.email, self._ip, old, Protocol.WEB)
+        if closed is not None:
+            raise ValidationError(f"Too many wrong passwords; try again in {closed.minutes} min.")
+        raise ValidationError("That is not the old password.")
 
     def clean(self) -> dict[str, Any] | None:
         cleaned = super().clean()

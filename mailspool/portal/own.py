@@ -12,6 +12,7 @@ from django.views.decorators.http import require_GET, require_http_methods
 
 from accounts import actions, changes, propagation
 from accounts.admin.containing import keep_logged_in
+from accounts.connections.web import client_ip
 from accounts.models import AccountEvent, Login, User, UserDefaults
 from accounts.models.limits import SendingLimits
 from mailspool.portal.access import Member, member, page
@@ -137,7 +138,8 @@ def _form(
 @member
 def password(request: HttpRequest, who: Member) -> HttpResponse:
     """A new password; every other session ends. An administrator in the user's place need not know the old one."""
-    form = PasswordForm(request.POST or None, user=who.user, needs_old=who.impersonator is None)
+    needs_old = who.impersonator is None
+    form = PasswordForm(request.POST or None, user=who.user, ip=client_ip(request), needs_old=needs_old)
     if request.method == "POST" and form.is_valid():
         keep = request.session.session_key or ""
         done = actions.change_password(who.actor, who.user, form.cleaned_data["new"], keep_session=keep)

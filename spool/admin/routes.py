@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from django import forms
-from django.contrib import admin
+from django.contrib import admin, messages
+from django.http import HttpRequest
 from unfold.admin import ModelAdmin
 from unfold.widgets import UnfoldAdminPasswordWidget
 
@@ -22,8 +23,8 @@ class RouteForm(forms.ModelForm):
     class Meta:
         model = Route
         fields = [
-            "domain", "kind", "enabled", "host", "port", "tls", "username", "password", "source_address",
-            "max_connections", "description",
+            "domain", "kind", "enabled", "host", "port", "tls", "username", "password", "verify_for_login",
+            "source_address", "max_connections", "description",
         ]  # fmt: skip
 
     def save(self, commit: bool = True) -> Route:
@@ -41,6 +42,17 @@ class RouteAdmin(ModelAdmin):
     list_display = ["domain", "kind", "host", "port", "tls", "enabled"]
     list_filter = ["kind", "enabled"]
     search_fields = ["domain", "host"]
+
+    def save_model(self, request: HttpRequest, obj: Route, form: RouteForm, change: bool) -> None:
+        super().save_model(request, obj, form, change)
+        if obj.exposes_password:
+            self.message_user(
+                request,
+                f"The password for {obj.host} goes to whoever answers in its place: its certificate is not checked."
+                " Tick “Send the password to a valid certificate only” if the host has one.",
+                messages.WARNING,
+            )
+
     empty_title = "No routes yet"
     empty_text = (
         "Mail goes to the hosts that DNS names. A route sends a domain's mail, or all that is not local (*), "

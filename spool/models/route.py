@@ -35,6 +35,15 @@ class Route(models.Model):
     tls = models.CharField("TLS", max_length=13, choices=TLSPolicy, default=TLSPolicy.OPPORTUNISTIC)
     username = models.CharField(max_length=254, blank=True, default="")
     sealed_password = models.TextField(blank=True, default="", editable=False)
+    verify_for_login = models.BooleanField(
+        "send the password to a valid certificate only",
+        default=True,
+        db_default=True,
+        help_text=(
+            "With a user name: the host must prove who it is, as with “Require encryption and a valid certificate”. "
+            "Without this, whoever can answer in the host's place reads the password."
+        ),
+    )
     source_address = models.CharField(
         max_length=45,
         blank=True,
@@ -53,6 +62,19 @@ class Route(models.Model):
 
     def __str__(self) -> str:
         return f"{self.domain} → {self.host}:{self.port}"
+
+    @property
+    def policy(self) -> TLSPolicy:
+        """What really holds: a password asks for more than mail does."""
+        chosen = TLSPolicy(self.tls)
+        if not self.username or chosen in (TLSPolicy.VERIFY, TLSPolicy.IMPLICIT):
+            return chosen
+        return TLSPolicy.VERIFY if self.verify_for_login else TLSPolicy.ENCRYPT
+
+    @property
+    def exposes_password(self) -> bool:
+        """Whether the password goes to a host that does not prove who it is."""
+        return bool(self.username) and self.policy is TLSPolicy.ENCRYPT
 
     def clean(self) -> None:
         self.domain = self.domain.strip().lower()

@@ -22,6 +22,8 @@ from accounts.models import (
     WebSession,
 )  # fmt: skip
 from mailspool.portal import access, urls
+from security import login_protection
+from security.models import LoginRules
 from spool.models import Entry, Trashed
 from tests.support.forms import UNLIMITED
 from tests.support.messages import a_submission
@@ -182,6 +184,23 @@ class TestOwn:
         client.post(reverse("portal:settings"), {"name": "Ann", "role": "admin", "status": "enabled", "mailbox_mb": 9})
         ann = the("ann@example.org")
         assert (ann.name, ann.role, ann.mailbox_mb) == ("Ann", Role.USER, 0)
+
+    def test_the_old_password_can_be_guessed_as_little_as_at_a_login(self) -> None:
+        ann = the("ann@example.org")
+        ann.set_password(PASSWORD)
+        ann.save()
+        own, new = browser(ann.email), {"new": "another-horse-battery", "again": "another-horse-battery"}
+        most = LoginRules.load().pair_failures
+        said = [text(own.post(reverse("portal:password"), {"old": f"guess {i}", **new})) for i in range(most)]
+        assert all("not the old password" in one for one in said[:-1])
+        assert "Too many wrong passwords; try again in" in said[-1]
+        assert "Too many wrong passwords" in text(own.post(reverse("portal:password"), {"old": PASSWORD, **new}))
+        assert the(ann.email).check_password(PASSWORD)
+        assert login_protection.closed(ann.email, "127.0.0.1"), "and neither at the login itself"
+
+    def test_the_consoles_own_page_for_it_is_the_same_one(self) -> None:
+        answer = browser("root@example.org").get(reverse("admin:password_change"))
+        assert (answer.status_code, answer["Location"]) == (302, reverse("portal:password"))
 
     def test_a_new_password_needs_the_old_one_and_ends_other_sessions(self) -> None:
         actions.add_user("zoe@example.org", PASSWORD)
@@ -427,6 +446,26 @@ class TestImpersonation:
         root.post(reverse("hijack:release"))
         assert root.get("/admin/").status_code == 302
         assert root.get(reverse("portal:home")).status_code == 302
+
+    def test_an_administrator_who_is_none_any_more_is_out_of_the_users_place_at_once(self, root: Client) -> None:
+        self.take(root, "ann@example.org")
+        User.objects.filter(email="root@example.org").update(role=Role.USER)
+        post = {"name": "Taken over"}
+        assert root.post(reverse("portal:settings"), post).status_code == 302
+        assert the("ann@example.org").name == "", "not one request more"
+        assert reverse("portal:login") in root.get(reverse("portal:home"))["Location"]
+        assert AccountEvent.objects.filter(on="ann@example.org", outcome__contains="may no longer").count() == 1
+
+    def test_a_user_who_became_an_administrator_is_nobodys_place_any_more(self, root: Client) -> None:
+        self.take(root, "ann@example.org")
+        User.objects.filter(email="ann@example.org").update(role=Role.SYSTEM_ADMINISTRATOR)
+        assert root.get(reverse("admin:accounts_user_changelist")).status_code == 302
+
+    def test_taking_the_administrators_role_away_ends_their_sessions_in_others_places(self, root: Client) -> None:
+        self.take(root, "ann@example.org")
+        assert WebSession.objects.filter(impersonator__email="root@example.org").exists()
+        actions.change(the("root@example.org"), role=Role.USER)
+        assert not WebSession.objects.filter(impersonator__email="root@example.org").exists()
 
     def test_ending_the_administrators_sessions_ends_the_one_in_a_users_place(self, root: Client) -> None:
         from accounts import connections

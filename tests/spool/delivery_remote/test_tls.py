@@ -227,3 +227,49 @@ def test_a_password_sealed_by_another_installation_is_asked_for_again(
     [told] = deliver(a_leased_entry(spooled, to=BOB), hops={"*": hop})
     assert told.only.outcome is PENDING
     assert "enter it again" in told.only.reply
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("chosen", "verify", "holds"),
+    [
+        (TLSPolicy.ENCRYPT, True, TLSPolicy.VERIFY),
+        (TLSPolicy.ENCRYPT, False, TLSPolicy.ENCRYPT),
+        (TLSPolicy.OPPORTUNISTIC, True, TLSPolicy.VERIFY),
+        (TLSPolicy.OPPORTUNISTIC, False, TLSPolicy.ENCRYPT),
+        (TLSPolicy.NONE, False, TLSPolicy.ENCRYPT),
+        (TLSPolicy.IMPLICIT, True, TLSPolicy.IMPLICIT),
+    ],
+)
+def test_a_routes_password_asks_for_more_than_its_mail_does(chosen: TLSPolicy, verify: bool, holds: TLSPolicy) -> None:
+    fields = {"host": HOST, "tls": chosen, "verify_for_login": verify}
+    Route.objects.create(domain="*", username="us@far.test", **fields)
+    Route.objects.create(domain="far.test", **fields)
+    with_login, without = routes.load().route_for("anywhere.test"), routes.load().route_for("far.test")
+    assert with_login is not None and without is not None
+    assert (with_login.tls, without.tls) == (holds, chosen)
+
+
+@pytest.mark.django_db
+def test_a_new_route_sends_its_password_to_nobody_who_has_no_valid_certificate(
+    peer: SmtpPeer, authority: Authority, spooled: Path, deliver: Deliver, home: object
+) -> None:
+    peer.tls = authority.self_signed(HOST)
+    peer.features.append("AUTH PLAIN")
+    peer.passwords = {"us@far.test": "sésame"}
+    Route.objects.create(
+        domain="*", host=HOST, port=peer.port, tls=TLSPolicy.ENCRYPT, username="us@far.test",
+        sealed_password=seal("sésame"),
+    )  # fmt: skip
+
+    def hop() -> routes.NextHop:
+        found = routes.load().route_for("far.test")
+        assert found is not None
+        return found
+
+    [told] = deliver(a_leased_entry(spooled, to=CARL), hops={"*": hop()})
+    assert told.only.outcome is PENDING and "certificate" in told.only.reply
+    assert not any(conversation.login for conversation in peer.conversations)
+    Route.objects.update(verify_for_login=False)
+    [told] = deliver(a_leased_entry(spooled, to=CARL), hops={"*": hop()})
+    assert told.only.outcome is DELIVERED
