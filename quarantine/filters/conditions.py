@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import re
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -28,9 +28,12 @@ def _text(text: str) -> str:
 
 def _score(text: str) -> float:
     try:
-        return float(text)
-    except ValueError as error:
-        raise BadFilter(f"{text!r} is not a score; write 12.5.") from error
+        score = float(text)
+    except ValueError:
+        score = math.nan
+    if not math.isfinite(score):
+        raise BadFilter(f"{text!r} is not a score; write 12.5.")
+    return score
 
 
 ITEM_FIELDS: dict[str, Field] = {
@@ -170,15 +173,15 @@ class ItemFilter:
 
     def _scanned(self) -> list[Q]:
         now = timezone.now()
-        found = [Q(subject__icontains=word) for word in self.subject.split()]
-        found += [Q(why__icontains=word) for word in self.why.split()]
+        found = [Q(subject__icontains=word) for word in dict.fromkeys(self.subject.split())]
+        found += [Q(why__icontains=word) for word in dict.fromkeys(self.why.split())]
         for column, pattern in (("sender", self.sender), ("auth_user", self.auth_user)):
             if "*" in pattern and not (column == "sender" and _sender(pattern) is not None):
-                found.append(Q(**{f"{column}__iregex": f"^{_regex(pattern)}$"}))
+                found.append(Q(**{f"{column}__wild": pattern}))
         if self.recipient:
             condition = _recipient(self.recipient)
             if condition is None:
-                found.append(Q(addresses__iregex=rf"(^|\n){_regex(self.recipient)}($|\n)"))
+                found.append(Q(addresses__wild_line=self.recipient))
             else:
                 found.append(Q(Exists(ItemAddress.objects.filter(condition, item_id=OuterRef("id")))))
         compared: dict[str, Any] = {
@@ -219,7 +222,3 @@ def _spellings(address: str) -> list[str]:
     """A local part keeps its case (RFC 5321 2.4), and people do not know it."""
     local, at, domain = address.rpartition("@")
     return sorted({f"{local}{at}{domain.lower()}", address.lower()})
-
-
-def _regex(pattern: str) -> str:
-    return r"[^\n]*".join(re.escape(part) for part in pattern.split("*"))

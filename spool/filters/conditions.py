@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from datetime import timedelta
@@ -13,6 +12,7 @@ from django.http import QueryDict
 from django.utils import timezone
 from django.utils.http import urlencode
 
+from spool.filters import wildcards  # noqa: F401 – it registers the lookup
 from spool.filters.fields import FIELDS, BadFilter, as_texts, of_options, parse_all
 from spool.models.entry import Entry, Priority, Status
 from spool.models.recipient import Recipient
@@ -200,7 +200,7 @@ class SpoolFilter:
 
     def _scanned_conditions(self) -> list[Q]:
         now = timezone.now()
-        found = [Q(subject__icontains=word) for word in self.subject.split()]
+        found = [Q(subject__icontains=word) for word in dict.fromkeys(self.subject.split())]
         if self.error:
             found.append(Q(last_error__icontains=self.error))
         compared: dict[str, Any] = {
@@ -225,7 +225,7 @@ def _sender(pattern: str) -> Q:
 
 def _address(column: str, pattern: str) -> Q:
     if "*" in pattern:
-        return Q(**{f"{column}__iregex": "^" + ".*".join(re.escape(part) for part in pattern.split("*")) + "$"})
+        return Q(**{f"{column}__wild": pattern})
     local, at, domain = pattern.rpartition("@")
     # A local part keeps its case in the spool (RFC 5321 2.4), and people do not know it.
     return Q(**{f"{column}__in": sorted({f"{local}{at}{domain.lower()}", pattern.lower()})})

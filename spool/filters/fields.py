@@ -9,6 +9,7 @@ from typing import Any
 
 from accounts.addresses import InvalidAddress, normalise_domain
 from spool.filters.units import BadFilter, format_age, format_size, parse_age, parse_size
+from spool.filters.wildcards import checked
 from spool.models.entry import Direction, Priority, Status
 
 __all__ = ["FIELDS", "BadFilter", "Field", "as_texts", "of_options", "parse_all"]
@@ -40,6 +41,10 @@ def _text(text: str) -> str:
     if any(ord(letter) < 32 or 0xD800 <= ord(letter) < 0xE000 for letter in text):
         raise BadFilter("A condition is one line of text.")
     return text
+
+
+def _address(text: str) -> str:
+    return checked(_text(text))
 
 
 def _domain(text: str) -> str:
@@ -95,12 +100,12 @@ PRIORITIES = {"low": int(Priority.LOW), "normal": int(Priority.NORMAL), "high": 
 _YES = {"yes": True, "no": False}
 
 _ALL = (
-    Field("sender", "sender", "from {}", "sender's address; * stands for anything, <> for none", "ADDRESS", _text),
+    Field("sender", "sender", "from {}", "sender's address; * stands for anything, <> for none", "ADDRESS", _address),
     Field("sender-domain", "sender_domain", "from the domain {}", "sender's domain", "DOMAIN", _domain),
-    Field("recipient", "recipient", "to {}", "a recipient's address; * stands for anything", "ADDRESS", _text),
+    Field("recipient", "recipient", "to {}", "a recipient's address; * stands for anything", "ADDRESS", _address),
     Field("domain", "domain", "to the domain {}", "a recipient's domain", "DOMAIN", _domain),
     Field("ip", "ip", "that came from {}", "IP address of the client", "IP", _ip),
-    Field("auth-user", "auth_user", "sent by the user {}", "user who logged in to send it", "ADDRESS", _text),
+    Field("auth-user", "auth_user", "sent by the user {}", "user who logged in to send it", "ADDRESS", _address),
     Field("id", "file_name", "with the file name {}", "file name", "NAME", _file_name),
     Field("message-id", "message_id", "with the Message-ID {}", "Message-ID", "ID", _text),
     Field("subject", "subject", "with “{}” in the subject", "words that the subject has", "TEXT", _text),

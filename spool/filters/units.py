@@ -7,6 +7,8 @@ from datetime import timedelta
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 _SIZES = {"": 1, "kb": 1024, "mb": 1024**2, "gb": 1024**3}
+# No clock is that far from the beginning or the end of its years.
+LONGEST_AGE = timedelta(days=36_525)
 
 
 class BadFilter(ValueError):
@@ -18,7 +20,10 @@ def parse_age(text: str) -> timedelta:
     found = re.fullmatch(r"(\d{1,6})\s*([smhdw])", text.strip().lower(), re.ASCII)
     if not found:
         raise BadFilter(f"{text!r} is not an age; write 30m, 2h or 3d.")
-    return timedelta(seconds=int(found[1]) * _UNITS[found[2]])
+    age = timedelta(seconds=int(found[1]) * _UNITS[found[2]])
+    if age > LONGEST_AGE:
+        raise BadFilter(f"{text!r} is more than a hundred years; write 30m, 2h or 3d.")
+    return age
 
 
 def format_age(age: timedelta) -> str:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from spool.filters import BadFilter, parse_age, parse_size
 
 
-@given(st.integers(0, 999_999), st.sampled_from([("s", 1), ("m", 60), ("h", 3600), ("d", 86_400), ("w", 604_800)]))
+@given(st.integers(0, 5_217), st.sampled_from([("s", 1), ("m", 60), ("h", 3600), ("d", 86_400), ("w", 604_800)]))
 def test_a_written_age_is_read(number: int, unit: tuple[str, int]) -> None:
     assert parse_age(f" {number}{unit[0].upper()}") == timedelta(seconds=number * unit[1])
 
@@ -30,7 +30,7 @@ def test_any_other_text_is_refused_with_an_example(text: str) -> None:
             assert example in str(error)
 
 
-@pytest.mark.parametrize("text", ["", "m", "-5m", "5", "5y", "1.5h", "9999999d", "5 m x"])
+@pytest.mark.parametrize("text", ["", "m", "-5m", "5", "5y", "1.5h", "9999999d", "999999w", "36526d", "5 m x"])
 def test_no_ages(text: str) -> None:
     with pytest.raises(BadFilter):
         parse_age(text)
