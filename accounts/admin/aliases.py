@@ -8,11 +8,11 @@ from django import forms
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
-from unfold.admin import ModelAdmin
 from unfold.widgets import UnfoldAdminTextareaWidget
 
 from accounts import actions
 from accounts.admin.placed import PlacedForm, addresses_in
+from accounts.admin.searching import ModelAdmin
 from accounts.models import Alias
 
 MOST_SHOWN = 3

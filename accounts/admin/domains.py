@@ -13,11 +13,12 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils.html import format_html
-from unfold.admin import ModelAdmin, StackedInline
+from unfold.admin import StackedInline
 from unfold.decorators import action, display
 
 from accounts import actions, changes, history
 from accounts.admin.placed import BOUNCE_FIELDS, HOURLY_FIELDS, log
+from accounts.admin.searching import ModelAdmin
 from accounts.connections.registry import end_quietly
 from accounts.impersonation import actor_of
 from accounts.models import Domain, DomainDefaults, DomainUserDefaults, Status, User

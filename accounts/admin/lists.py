@@ -12,13 +12,14 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils.html import format_html
-from unfold.admin import ModelAdmin, TabularInline
+from unfold.admin import TabularInline
 from unfold.contrib.filters.admin import AutocompleteSelectFilter
 from unfold.decorators import action
 from unfold.widgets import UnfoldAdminTextareaWidget
 
 from accounts import actions, changes, directory
 from accounts.admin.placed import HOURLY_FIELDS, AddressForm, PlacedForm, addresses_in
+from accounts.admin.searching import ModelAdmin
 from accounts.impersonation import actor_of
 from accounts.models import ListMember, MailingList
 

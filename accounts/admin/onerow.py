@@ -8,7 +8,8 @@ from django.db import models
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
-from unfold.admin import ModelAdmin
+
+from accounts.admin.searching import ModelAdmin
 
 
 class OneRowAdmin(ModelAdmin):

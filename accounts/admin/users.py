@@ -13,7 +13,6 @@ from django.forms.models import model_to_dict
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import URLPattern, path
-from unfold.admin import ModelAdmin
 from unfold.contrib.filters.admin import AutocompleteSelectFilter
 from unfold.decorators import action, display
 from unfold.widgets import UnfoldAdminPasswordToggleWidget
@@ -22,6 +21,7 @@ from accounts import actions, changes, history
 from accounts.admin import connections, containing
 from accounts.admin.domains import STATUS_COLOURS
 from accounts.admin.placed import HOURLY_FIELDS, PlacedForm, log
+from accounts.admin.searching import ModelAdmin
 from accounts.connections.registry import end_quietly
 from accounts.impersonation import actor_of
 from accounts.models import Role, Status, User, UserDefaults

@@ -8,9 +8,9 @@ from django import forms
 from django.contrib import admin
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from unfold.admin import ModelAdmin
 from unfold.widgets import UnfoldAdminPasswordWidget
 
+from accounts.admin.searching import ModelAdmin
 from quarantine.admin.tested import TestedAdmin
 from quarantine.checks import GREYLISTED
 from quarantine.door import REFUSED

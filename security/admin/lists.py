@@ -11,9 +11,9 @@ from django.contrib import messages
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
-from unfold.admin import ModelAdmin
 from unfold.decorators import display
 
+from accounts.admin.searching import ModelAdmin
 from security import actions
 from security.addresses import BadNetwork, parse_address, parse_network, spellings_around
 from security.models import Source

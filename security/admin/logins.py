@@ -10,10 +10,10 @@ from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.utils import timezone
-from unfold.admin import ModelAdmin
 from unfold.decorators import action, display
 
 from accounts.admin.onerow import OneRowAdmin
+from accounts.admin.searching import ModelAdmin
 from security import actions
 from security.admin.lists import moment, told
 from security.models import BlockReason, LoginBlock, LoginRules, Protocol

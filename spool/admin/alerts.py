@@ -14,10 +14,10 @@ from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from unfold.admin import ModelAdmin
 from unfold.decorators import action
 from unfold.widgets import UnfoldAdminPasswordWidget, UnfoldAdminTextareaWidget
 
+from accounts.admin.searching import ModelAdmin
 from spool.admin.readonly import ReadOnlyAdmin
 from spool.alerts import telling
 from spool.alerts.watches import watch_of

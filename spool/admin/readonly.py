@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from django.http import HttpRequest
-from unfold.admin import ModelAdmin
 from unfold.paginator import InfinitePaginator
+
+from accounts.admin.searching import ModelAdmin
 
 
 class ReadOnlyAdmin(ModelAdmin):

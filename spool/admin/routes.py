@@ -5,9 +5,9 @@ from __future__ import annotations
 from django import forms
 from django.contrib import admin, messages
 from django.http import HttpRequest
-from unfold.admin import ModelAdmin
 from unfold.widgets import UnfoldAdminPasswordWidget
 
+from accounts.admin.searching import ModelAdmin
 from spool.delivery.sealed import seal
 from spool.models import Route
 

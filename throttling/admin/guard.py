@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from django.contrib import admin
 from django.urls import URLPattern, path
-from unfold.admin import ModelAdmin
 
+from accounts.admin.searching import ModelAdmin
 from spool.admin.readonly import ReadOnlyAdmin
 from throttling.console import guard_views
 from throttling.models import GuardEvent, GuardPolicy

@@ -85,7 +85,8 @@
     document.addEventListener(failure, (event) => {
       if (event.target.id !== "live") return tell(event.detail.xhr?.status);
       const text = document.getElementById("live-text");
-      text.textContent = "Not reached; trying again";
+      const status = event.detail.xhr?.status;
+      text.textContent = status ? `Not answered (HTTP ${status}); trying again` : "Not reached; trying again";
       text.style.color = "var(--ms-bad)";
     });
   }
