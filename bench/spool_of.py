@@ -79,7 +79,7 @@ def _entry(number, name, entry_id, bulk, entries, now, chance):  # type: ignore[
         "due_at": statements.db_time(due), "leased_by": "", "hold": False, "hold_reason": "",
         "last_error": error if waiting else "", "error_group": group if waiting else "", "next_hop": "",
         "failures": 0, "traceback": "", "envid": "", "ret": "", "smtputf8": False, "eight_bit": False,
-        "delay_notified": False,
+        "delay_notified": False, "ours": number % 3 == 0,
     }  # fmt: skip
     if number % 500 == 0:
         values |= {"hold": True, "hold_reason": "To be looked at", "due_at": None}

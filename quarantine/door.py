@@ -70,7 +70,7 @@ class Door:
         size = len(content) if content is not None else path.stat().st_size
         examined = Examined(
             path, size, envelope.sender, tuple(one.address for one in envelope.recipients), envelope.client_ip,
-            envelope.ehlo_name, "", False, settings.max_content_bytes, content,
+            envelope.ehlo_name, max_content_bytes=settings.max_content_bytes, held=content,
         )  # fmt: skip
         async with self._room.for_one(examined):
             return await ask(examined, wanted)

@@ -15,7 +15,8 @@ from quarantine.models.check import Check
 from quarantine.models.item import Item, ItemKind
 from quarantine.scanning import Ruling, scan
 from quarantine.spam import judge
-from spool.models.entry import Direction
+from spool.models.entry import Direction, Origin
+from spool.trusted import was_ours
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +33,22 @@ class Rescanned:
 
 def rescan(items: Sequence[Item]) -> list[Rescanned]:
     """One for each item, in their order. Asks servers: not to be called in a transaction."""
-    return asyncio.run(_rescan_all(items, AntivirusSettings.load(), AntispamSettings.load(), list(Check.objects.all())))
+    ours = {item.id for item in items if _was_ours(item)}
+    antivirus, antispam, checks = AntivirusSettings.load(), AntispamSettings.load(), list(Check.objects.all())
+    return asyncio.run(_rescan_all(items, antivirus, antispam, checks, ours))
+
+
+def _was_ours(item: Item) -> bool:
+    known = item.entry.get("ours")
+    return was_ours(None if known is None else bool(known), item.auth_user, _origin(item), item.client_ip)
+
+
+def _origin(item: Item) -> str:
+    return str(item.entry.get("origin", Origin.SMTP))
 
 
 async def _rescan_all(
-    items: Sequence[Item], antivirus: AntivirusSettings, antispam: AntispamSettings, checks: list[Check]
+    items: Sequence[Item], antivirus: AntivirusSettings, antispam: AntispamSettings, checks: list[Check], ours: set[int]
 ) -> list[Rescanned]:
     scanners = scanners_for(antivirus)
 
@@ -53,7 +65,7 @@ async def _rescan_all(
                 if not any(answer["said"] == "clean" for answer in answers):
                     return Rescanned(item.id, False, problem=found.why or "no scanner answers")
                 return Rescanned(item.id, True)
-            return await _rejudge(item, checks, antispam)
+            return await _rejudge(item, checks, antispam, ours=item.id in ours)
         except FileNotFoundError:
             return Rescanned(item.id, False, problem="their files are missing")
 
@@ -61,7 +73,7 @@ async def _rescan_all(
         return list(await asyncio.gather(*(one(item) for item in items)))
 
 
-async def _rejudge(item: Item, checks: list[Check], settings: AntispamSettings) -> Rescanned:
+async def _rejudge(item: Item, checks: list[Check], settings: AntispamSettings, *, ours: bool) -> Rescanned:
     outbound = item.direction == Direction.OUTBOUND
     wanted = [check for check in checks if (check.outbound if outbound else check.inbound)]
     if not wanted:
@@ -69,7 +81,7 @@ async def _rejudge(item: Item, checks: list[Check], settings: AntispamSettings) 
     addresses = tuple(item.addresses.splitlines())
     examined = Examined(
         item.path, item.size_bytes, item.sender, addresses, item.client_ip, str(item.entry.get("ehlo_name", "")),
-        item.auth_user, outbound, settings.max_content_bytes,
+        item.auth_user, ours, _origin(item) == Origin.LIST, settings.max_content_bytes,
     )  # fmt: skip
     judgement = await judge(examined, wanted, settings)
     if any(result.failed for result in judgement.results):

@@ -82,7 +82,8 @@ async def judge(
 
 
 async def ask(examined: Examined, wanted: Sequence[Check]) -> Findings:
-    """Run all checks at once. Raises FileNotFoundError when the message is gone."""
+    """Run all checks at once that apply to it. Raises FileNotFoundError when the message is gone."""
+    wanted = [check for check in wanted if checks.applies(check, examined)]
     try:
         return Findings(await checks.run_all(wanted, examined), _authenticated(examined, wanted))
     finally:

@@ -32,6 +32,7 @@ from spool import statements
 from spool.envelope import LeasedEntry
 from spool.models.entry import Direction, Origin, Priority, Status
 from spool.stages import Stage, StageContext, Taken, Verdict, WaitUntil
+from spool.trusted import is_ours
 
 log = logging.getLogger(__name__)
 
@@ -157,16 +158,17 @@ class SpamCheck(Stage):
     async def run(self, batch: Sequence[LeasedEntry], context: StageContext) -> Mapping[int, Verdict]:
         ids, senders = [entry.id for entry in batch], {entry.sender for entry in batch}
         clients = {entry.client_ip for entry in batch if entry.client_ip}
-        pardoned, trusted, exempt, known = await context.in_database(
+        pardoned, ours, trusted, exempt, known = await context.in_database(
             lambda: (
                 pardons(ids, ItemKind.SPAM),
+                {entry.id for entry in batch if is_ours(entry)},
                 trusted_of(senders),
                 exempt_of(clients),
                 self._known(batch, context.now),
             )
         )
         entries = [entry for entry in batch if entry.id not in pardoned and entry.client_ip not in exempt]
-        judgements = await self._judge_all(entries, trusted, known, context.now)
+        judgements = await self._judge_all(entries, ours, trusted, known, context.now)
         judged = [(entry, found) for entry, found in zip(entries, judgements, strict=True) if found is not None]
         outbound = [(entry, found) for entry, found in judged if entry.direction == Direction.OUTBOUND]
         caught = [_caught(*one) for one in outbound if one[1].score >= self._settings.outbound_threshold]
@@ -204,14 +206,21 @@ class SpamCheck(Stage):
         return [_caught(*one) for one in inbound if treat(*one, settings, choices)]
 
     async def _judge_all(
-        self, entries: Sequence[LeasedEntry], trusted: set[str], known: Mapping[int, Findings], now: datetime
+        self,
+        entries: Sequence[LeasedEntry],
+        ours: set[int],
+        trusted: set[str],
+        known: Mapping[int, Findings],
+        now: datetime,
     ) -> list[Judgement | None]:
         """One for each entry; None for those that could not be judged in time, which are delivered unmarked."""
         if not entries:
             return []
         room = Room()
         tasks = [
-            asyncio.ensure_future(self._judge(entry, entry.sender in trusted, known.get(entry.id), now, room))
+            asyncio.ensure_future(
+                self._judge(entry, entry.id in ours, entry.sender in trusted, known.get(entry.id), now, room)
+            )
             for entry in entries
         ]
         try:
@@ -228,6 +237,7 @@ class SpamCheck(Stage):
     async def _judge(
         self,
         entry: LeasedEntry,
+        ours: bool,
         trusted: bool,
         known: Findings | None,
         now: datetime,
@@ -236,11 +246,11 @@ class SpamCheck(Stage):
         checks = self._outbound if entry.direction == Direction.OUTBOUND else self._inbound
         examined = Examined(
             entry.path, entry.size_bytes, entry.sender, tuple(one.address for one in entry.recipients),
-            entry.client_ip, entry.ehlo_name, entry.auth_user, entry.direction == Direction.OUTBOUND,
+            entry.client_ip, entry.ehlo_name, entry.auth_user, ours, entry.origin == Origin.LIST,
             self._settings.max_content_bytes,
         )  # fmt: skip
         try:
-            if not examined.outbound:
+            if not ours:
                 entry.omitted = forged_in(examined.head)
         except FileNotFoundError:
             # Delivery says so, and the entry waits; the doctor finds it.

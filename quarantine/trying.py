@@ -57,7 +57,7 @@ def try_file(path: Path, envelope: Envelope, *, virus: bool = True, spam: bool =
     async def both() -> Trial:
         examined = Examined(
             path, size, envelope.sender, (envelope.recipient,) if envelope.recipient else (), envelope.client_ip,
-            envelope.ehlo_name, "", envelope.outbound, antispam.max_content_bytes,
+            envelope.ehlo_name, ours=envelope.outbound, max_content_bytes=antispam.max_content_bytes,
         )  # fmt: skip
         with closed_after(scanners):
             found = await scan(path, size, scanners, antivirus) if scanners else None

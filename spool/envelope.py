@@ -30,7 +30,10 @@ class EnvelopeRecipient:
 
 @dataclass(slots=True)
 class Envelope:
-    """RFC 5321 envelope plus where it came from. `sender` is "" for the null sender."""
+    """RFC 5321 envelope plus where it came from. `sender` is "" for the null sender.
+
+    `ours` says that it comes from one of us, as spool.trusted has it; None where that follows from the rest.
+    """
 
     sender: str
     recipients: list[EnvelopeRecipient] = field(default_factory=list)
@@ -53,6 +56,7 @@ class Envelope:
     attempts: int = 0
     delay_notified: bool = False
     hold: str = ""
+    ours: bool | None = None
 
 
 @dataclass(slots=True)
@@ -152,6 +156,8 @@ class LeasedEntry:
     leased: datetime | None = None
     # From when on, by the steady clock, others may take it, unless the lease is renewed before.
     held_until: float = math.inf
+    # Whether it comes from one of us; None where that follows from the rest (spool.trusted.is_ours).
+    ours: bool | None = None
     # Whether a notice to its sender may have it in it whole, or only its header.
     is_quotable: bool = True
     # What stages found out about it, to be written down by them (Stage.remember) should it come by again.

@@ -146,6 +146,7 @@ def insert_rows(stored: Stored, now: datetime, settings: Settings, wanted: Colle
                 0, statements.db_time(envelope.created) if envelope.created else created, due,
                 None if envelope.hold else due, "", bool(envelope.hold), envelope.hold, "", "", "", 0, "",
                 envelope.envid, envelope.ret, envelope.smtputf8, envelope.eight_bit, envelope.delay_notified,
+                envelope.ours,
             )
         )  # fmt: skip
     statements.insert("spool_entry", statements.ENTRY_COLUMNS, entries)

@@ -73,13 +73,13 @@ def _leased(row: statements.Row) -> LeasedEntry:
     (
         entry_id, file_name, subspool, sender, auth_user, client_ip, ehlo_name, tls, port, direction, origin, subject,
         message_id, size_bytes, priority, status, attempts, dns_failures, total, done, created, failures, envid, ret,
-        smtputf8, eight_bit, delay_notified, next_hop,
+        smtputf8, eight_bit, delay_notified, next_hop, ours,
     ) = row  # fmt: skip
     return LeasedEntry(
         entry_id, file_name, subspool, sender, auth_user, client_ip, direction, origin, subject, message_id, size_bytes,
         priority, status, attempts, dns_failures, total, done, statements.from_db_time(created), failures, envid, ret,
         bool(smtputf8), bool(eight_bit), bool(delay_notified), store.path_of(subspool, file_name),
-        ehlo_name=ehlo_name, tls=tls, port=port, next_hop=next_hop,
+        ehlo_name=ehlo_name, tls=tls, port=port, next_hop=next_hop, ours=None if ours is None else bool(ours),
     )  # fmt: skip
 
 

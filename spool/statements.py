@@ -30,7 +30,7 @@ ENTRY_COLUMNS = (
     "direction", "origin", "subject", "message_id", "size_bytes", "priority", "status", "attempts", "dns_failures",
     "recipients_total", "recipients_done", "created", "next_attempt", "due_at", "leased_by", "hold", "hold_reason",
     "last_error", "error_group", "next_hop", "failures", "traceback", "envid", "ret", "smtputf8", "eight_bit",
-    "delay_notified",
+    "delay_notified", "ours",
 )  # fmt: skip
 RECIPIENT_COLUMNS = (
     "entry_id", "address", "domain", "kind", "status", "original", "notify", "orcpt", "last_reply", "last_host",
@@ -44,7 +44,7 @@ LEASE_COLUMNS = (
     "id", "file_name", "subspool", "sender", "auth_user", "client_ip", "ehlo_name", "tls", "port",
     "direction", "origin", "subject", "message_id", "size_bytes", "priority", "status", "attempts", "dns_failures",
     "recipients_total", "recipients_done", "created", "failures", "envid", "ret", "smtputf8", "eight_bit",
-    "delay_notified", "next_hop",
+    "delay_notified", "next_hop", "ours",
 )  # fmt: skip
 
 

@@ -51,6 +51,16 @@ class _Kind:
     at_once: Callable[[Check, Examined], Any] = _never
     # Whether a server of the administrator's choice answers, and not just the message or its sender's DNS.
     has_server: bool = False
+    # Whether it judges by the client's address, which says nothing about our own people's mail.
+    of_client: bool = False
+    # Whether it judges whether a message is its sender's, as it came: not what a list has made of it.
+    of_origin: bool = False
+
+
+def applies(check: Check, examined: Examined) -> bool:
+    """Whether the check has anything to say of that message."""
+    kind = _KINDS[check.kind]
+    return not (kind.of_client and examined.ours) and not (kind.of_origin and examined.remailed)
 
 
 async def run_all(wanted: Sequence[Check], examined: Examined) -> list[Result]:
@@ -207,27 +217,33 @@ def _points_of_text(check: Check, examined: Examined, found: str) -> Found:
 _BY_KIND: dict[CheckKind, _Kind] = {
     CheckKind.SPAMD: _Kind(_points_of_score, ask=_spamd, has_server=True),
     CheckKind.RSPAMD: _Kind(_points_of_score, ask=_rspamd, has_server=True),
-    CheckKind.IP_LIST: _Kind(_points_of_ip, ask=_ip_list, at_once=_ip_list_at_once, has_server=True),
+    CheckKind.IP_LIST: _Kind(_points_of_ip, ask=_ip_list, at_once=_ip_list_at_once, has_server=True, of_client=True),
     CheckKind.URI_LIST: _Kind(_points_of_uris, ask=_uri_list, at_once=_uri_list_at_once, has_server=True),
     CheckKind.SPF: _Kind(
         _points_of_spf,
         ask=lambda check, examined: authentication.spf_of(examined),
         at_once=lambda check, examined: authentication.spf_at_once(examined),
+        of_client=True,
+        of_origin=True,
     ),
     CheckKind.DKIM: _Kind(
         _points_of_dkim,
         ask=lambda check, examined: authentication.dkim_of(examined),
         at_once=lambda check, examined: authentication.dkim_at_once(examined),
+        of_origin=True,
     ),
     CheckKind.DMARC: _Kind(
         _points_of_dmarc,
         ask=lambda check, examined: dmarc.dmarc_of(examined),
         at_once=lambda check, examined: dmarc.dmarc_at_once(examined),
+        of_client=True,
+        of_origin=True,
     ),
     CheckKind.REVERSE_DNS: _Kind(
         _points_of_name,
         ask=lambda check, examined: reverse.name_of(examined.client_ip, check.timeout_seconds),
         at_once=lambda check, examined: reverse.name_at_once(examined.client_ip),
+        of_client=True,
     ),
     CheckKind.NULL_SENDER: _Kind(_points_of_sender, ask=_own_sender, at_once=lambda check, examined: examined.sender),
     CheckKind.HEADER: _Kind(

@@ -38,7 +38,11 @@ class Result:
 
 @dataclass
 class Examined:
-    """Envelope, session and content. What is found out on the way to one answer is kept for the others."""
+    """Envelope, session and content. What is found out on the way to one answer is kept for the others.
+
+    `ours`: it comes from one of us, so that nothing follows from where the client stands. `remailed`: a list's copy, in
+    which the envelope is the list's, and the content is not quite its sender's any more.
+    """
 
     path: Path
     size_bytes: int
@@ -47,7 +51,8 @@ class Examined:
     client_ip: str = ""
     ehlo_name: str = ""
     auth_user: str = ""
-    outbound: bool = False
+    ours: bool = False
+    remailed: bool = False
     max_content_bytes: int = 4 * 1024 * 1024
     # The whole message, where it has no file yet.
     held: bytes | None = None

@@ -15,6 +15,7 @@ from spool.events.acceptance import acceptance
 from spool.models.entry import Origin, Priority
 from spool.models.recipient import Kind, Recipient
 from spool.models.settings import current
+from spool.trusted import is_ours
 
 
 class ResendCopy(Verb):
@@ -86,6 +87,7 @@ def _copy(entry: LeasedEntry, recipients: list[EnvelopeRecipient], context: Cont
         entry.sender, recipients, auth_user=entry.auth_user, client_ip=entry.client_ip, ehlo_name=entry.ehlo_name,
         origin=Origin.COMMAND, priority=Priority(entry.priority), envid=entry.envid, ret=entry.ret,
         smtputf8=entry.smtputf8, eight_bit=entry.eight_bit, tls=entry.tls, port=entry.port,
+        ours=is_ours(entry),
     )  # fmt: skip
     return Submission(
         envelope,

@@ -18,6 +18,7 @@ from spool.envelope import Envelope, EnvelopeRecipient, LeasedEntry, LeasedRecip
 from spool.models.entry import Origin, Priority
 from spool.models.recipient import Kind
 from spool.store import Tail
+from spool.trusted import is_ours
 
 log = logging.getLogger(__name__)
 
@@ -93,6 +94,8 @@ def forward(
             entry.sender,
             recipients,
             client_ip=entry.client_ip,
+            ehlo_name=entry.ehlo_name,
+            ours=is_ours(entry),
             origin=Origin.FORWARD,
             priority=Priority(entry.priority),
             envid=entry.envid,

@@ -24,7 +24,7 @@ from spool.headers import decoded
 from spool.message.header import split as split_header
 from spool.models.entry import Origin, Priority
 from spool.store import Tail
-from spool.trusted import trusts
+from spool.trusted import is_ours
 
 log = logging.getLogger(__name__)
 
@@ -80,15 +80,9 @@ def _posters(entry: LeasedEntry) -> set[str]:
         user = directory.lookup(entry.auth_user)
         may_use_sender = isinstance(user, LocalUser) and directory.may_send_as(user, sender)
         return {_normal(entry.auth_user), sender} if may_use_sender else {_normal(entry.auth_user)}
-    if _is_trusted(entry) or directory.local_domain(sender.rpartition("@")[2]) is None:
+    if is_ours(entry) or directory.local_domain(sender.rpartition("@")[2]) is None:
         return {sender}
     return set()
-
-
-def _is_trusted(entry: LeasedEntry) -> bool:
-    if entry.origin in (Origin.DROP, Origin.COMMAND):
-        return True
-    return trusts(entry.client_ip)
 
 
 def is_looping(mailing_list: LocalList, header: bytes) -> bool:
@@ -136,6 +130,8 @@ def submissions(
                 mailing_list.bounces_to,
                 recipients[start : start + MOST_RECIPIENTS],
                 client_ip=entry.client_ip,
+                ehlo_name=entry.ehlo_name,
+                ours=is_ours(entry),
                 origin=Origin.LIST,
                 priority=Priority(entry.priority),
                 smtputf8=entry.smtputf8

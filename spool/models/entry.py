@@ -126,6 +126,10 @@ class EntryColumns(models.Model):
     smtputf8 = models.BooleanField(default=False)
     eight_bit = models.BooleanField(default=False, help_text="The client said BODY=8BITMIME.")
     delay_notified = models.BooleanField(default=False)
+    ours = models.BooleanField(
+        null=True,
+        help_text="From one of us: who logged in or may send anywhere, or a door of this machine. Unknown when empty.",
+    )
 
     class Meta:
         abstract = True
