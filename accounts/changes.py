@@ -18,11 +18,11 @@ Row = User | Domain | MailingList | Defaults
 _BY_THE_HOUR = tuple(field.name for field in SendingLimits._meta.get_fields())
 # In the order of how much they tell about a stolen account.
 _OF_USERS = (
-    "forward_to", "forward_keeps_copy", "role", "status", "email", "name", "mailbox_mb", "max_message_kb",
+    "forward_to", "forward_keeps_copy", "role", "status", "send_as", "email", "name", "mailbox_mb", "max_message_kb",
     "max_recipients", *_BY_THE_HOUR, *SPAM_FIELDS,
 )  # fmt: skip
 _OF_DOMAINS = (
-    "name", "catch_all", "max_users", "max_message_kb", "max_recipients", *_BY_THE_HOUR, "bounces_per_hour",
+    "name", "catch_all", "send_as", "max_users", "max_message_kb", "max_recipients", *_BY_THE_HOUR, "bounces_per_hour",
     "bounces_action", *SPAM_FIELDS,
 )  # fmt: skip
 _OF_LISTS = ("address", "owner", "posting", "enabled", *_BY_THE_HOUR)

@@ -171,6 +171,7 @@ def cached_domain(name: str) -> LocalDomain | Miss | None:
 def may_send_as(user: LocalUser, sender: str) -> bool:
     """Whether `sender` is the user's own address (with any +tag) or an alias with the user among its targets.
 
+    That is what is the user's own; what the user may send as besides is for accounts.sending.
     False as well when the user may not send any more, whatever was true when the session began.
     """
     me = lookup(user.address)

@@ -38,7 +38,8 @@ class LocalDomain:
 class LocalUser:
     """A mailbox. `status` is the stricter of the user's and the domain's. Limits are 0 for none of their own.
 
-    `spam` is what the user has chosen alone; the domain's choices are beside it.
+    `spam` is what the user has chosen alone; the domain's choices are beside it. `send_as` is the user's rule or the
+    domain's, "" for the server's.
     """
 
     id: int
@@ -52,6 +53,7 @@ class LocalUser:
     max_recipients: int
     hourly_limits: tuple[HourlyLimit, ...] = ()
     spam: Wishes = NO_WISHES
+    send_as: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +184,7 @@ def local_user(user: User) -> LocalUser:
         user.pk, user.email, user.domain.name, status, tuple(user.forward_addresses), user.forward_keeps_copy,
         user.mailbox_mb, user.max_message_kb or user.domain.max_message_kb,
         user.max_recipients or user.domain.max_recipients, hourly_limits(user), wishes_of(user),
+        user.send_as or user.domain.send_as,
     )  # fmt: skip
 
 

@@ -49,6 +49,10 @@ class DomainAdmin(ModelAdmin):
     inlines = [UserDefaultsInline]
     fieldsets = [
         (None, {"fields": ["name", "status", "catch_all", "description"]}),
+        ("Sending", {
+            "fields": ["send_as"],
+            "description": "For users without a choice of their own. Without one here, it is as in Settings.",
+        }),
         ("Limits", {
             "fields": ["max_users", "max_message_kb", "max_recipients"],
             "description": "What its users may do at most. New domains start from the domain defaults.",

@@ -43,8 +43,9 @@ class UserForm(PlacedForm):
     class Meta:
         model = User
         fields = [
-            "email", "new_password", "name", "role", "status", "forward_to", "forward_keeps_copy", "mailbox_mb",
-            "max_message_kb", "max_recipients", *(name for pair in HOURLY_FIELDS for name in pair), *SPAM_FIELDS,
+            "email", "new_password", "name", "role", "status", "forward_to", "forward_keeps_copy", "send_as",
+            "mailbox_mb", "max_message_kb", "max_recipients", *(name for pair in HOURLY_FIELDS for name in pair),
+            *SPAM_FIELDS,
         ]  # fmt: skip
 
     def clean_new_password(self) -> str:
@@ -80,6 +81,10 @@ class UserAdmin(ModelAdmin):
     fieldsets = [
         (None, {"fields": ["email", "name", "new_password", "role", "status"]}),
         ("Forwarding", {"fields": ["forward_to", "forward_keeps_copy"]}),
+        ("Sending", {
+            "fields": ["send_as"],
+            "description": "Without a choice it is as the domain has it; without one there, as in Settings.",
+        }),
         ("Limits", {
             "fields": ["mailbox_mb", "max_message_kb", "max_recipients"],
             "description": "New users start from the user defaults.",

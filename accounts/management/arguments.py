@@ -7,6 +7,7 @@ from typing import Any
 
 from accounts.models import SpamAction, SpamFilter, Status, ThrottleAction
 from accounts.models.lists import PostingPolicy
+from accounts.models.sending import SendAs
 from accounts.models.spam import INHERIT
 from accounts.transfer.columns import KINDS as ROW_KINDS
 from accounts.transfer.files import FORMATS as FILE_FORMATS
@@ -44,7 +45,7 @@ _USER_LIMITS = (("--mailbox-mb", "mailbox_mb", {**_NUMBER, "help": "size of the 
 _INHERIT = "inherit"
 
 
-def _spam_choice(values: list[str], help: str) -> dict[str, Any]:
+def _choice_or_inherit(values: list[str], help: str) -> dict[str, Any]:
     def read(text: str) -> str:
         if text not in (*values, _INHERIT):
             raise argparse.ArgumentTypeError(f"{text!r} is none of {', '.join(values)}, {_INHERIT}")
@@ -54,18 +55,24 @@ def _spam_choice(values: list[str], help: str) -> dict[str, Any]:
 
 
 _SPAM = (
-    ("--spam-filter", "spam_filter", _spam_choice(SpamFilter.values, "whether anything is done with spam")),
+    ("--spam-filter", "spam_filter", _choice_or_inherit(SpamFilter.values, "whether anything is done with spam")),
     *(
-        (f"--spam-{level}", f"spam_{level}", _spam_choice(SpamAction.values, f"what becomes of spam of level {level}"))
+        (
+            f"--spam-{level}",
+            f"spam_{level}",
+            _choice_or_inherit(SpamAction.values, f"what becomes of spam of level {level}"),
+        )
         for level in ("low", "medium", "high")
     ),
 )
+_SEND_AS = ("--send-as", "send_as", _choice_or_inherit(SendAs.values, "which senders are taken after a login"))
 _DESCRIPTION = ("--description", "description", _TEXT)
 FIELDS: dict[str, tuple[tuple[str, str, dict[str, Any]], ...]] = {
     "domain": (
         ("--catch-all", "catch_all", {"metavar": "ADDRESS", "help": "takes the mail of addresses that do not exist"}),
         *_DOMAIN_LIMITS,
         *_SPAM,
+        _SEND_AS,
         _DESCRIPTION,
     ),
     "user": (
@@ -75,6 +82,7 @@ FIELDS: dict[str, tuple[tuple[str, str, dict[str, Any]], ...]] = {
         }),
         *_USER_LIMITS,
         *_SPAM,
+        _SEND_AS,
     ),
     "alias": (_DESCRIPTION,),
     "list": (

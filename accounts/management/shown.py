@@ -55,7 +55,7 @@ def _limits(row: Any, kind: str) -> dict[str, Any]:
 
 
 def _spam(row: Domain | User) -> dict[str, Any]:
-    return {field: getattr(row, field) or "inherit" for field in SPAM_FIELDS}
+    return {field: getattr(row, field) or "inherit" for field in (*SPAM_FIELDS, "send_as")}
 
 
 def as_text(value: Any) -> str:

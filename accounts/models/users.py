@@ -14,6 +14,7 @@ from django.db import models, transaction
 from accounts.addresses import normalise_address, normalised_if_valid, validate_address
 from accounts.models.domains import Domain
 from accounts.models.limits import UserLimits
+from accounts.models.sending import SendAsChoice
 from accounts.models.spam import SpamChoices
 from accounts.models.status import Status
 
@@ -44,7 +45,7 @@ class UserManager(BaseUserManager["User"]):
         return self.get(email=(username or "").strip().lower())
 
 
-class User(AbstractBaseUser, UserLimits, SpamChoices):
+class User(AbstractBaseUser, UserLimits, SpamChoices, SendAsChoice):
     """A login and, in a local domain, a mailbox. A system administrator may be without a domain."""
 
     email = models.CharField("e-mail address", max_length=254, unique=True, validators=[validate_address])

@@ -16,6 +16,8 @@ from accounts.models.limits import DomainLimits, SendingLimits, UserLimits
 from accounts.models.spam import SPAM_FIELDS
 
 INHERIT = "inherit"
+# What may be left to the domain or the server.
+INHERITED = (*SPAM_FIELDS, "send_as")
 LONGEST_PASSWORD = 600
 
 
@@ -47,9 +49,9 @@ def _names(model: type[Model]) -> tuple[str, ...]:
 KINDS: Mapping[str, Kind] = {
     kind.name: kind
     for kind in (
-        Kind("domain", Domain, ("status", "catch_all", "description", *_names(DomainLimits), *SPAM_FIELDS)),
+        Kind("domain", Domain, ("status", "catch_all", "description", *_names(DomainLimits), *INHERITED)),
         Kind("defaults", DomainUserDefaults, _names(UserLimits)),
-        Kind("user", User, ("name", "role", "status", "forward_keeps_copy", *_names(UserLimits), *SPAM_FIELDS),
+        Kind("user", User, ("name", "role", "status", "forward_keeps_copy", *_names(UserLimits), *INHERITED),
              ("password", "forward_to")),
         Kind("alias", Alias, ("enabled", "description"), ("to",)),
         Kind("list", MailingList, ("enabled", "posting", "subject_prefix", "description", *_names(SendingLimits)),
@@ -164,7 +166,7 @@ def _value(model: type[Model], name: str, value: Any) -> Any:
         if not value.isprintable():
             raise BadRow(f"{name} has a control character, or something else that is no text")
         if column.choices:
-            value = "" if value.lower() == INHERIT and name in SPAM_FIELDS else value.lower()
+            value = "" if value.lower() == INHERIT and name in INHERITED else value.lower()
     try:
         return column.clean(value, None)
     except ValidationError as error:

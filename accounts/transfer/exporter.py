@@ -16,9 +16,8 @@ from accounts import history
 from accounts.actor import Actor
 from accounts.csv_cells import escaped
 from accounts.models import Alias, Domain, DomainUserDefaults, ListMember, MailingList, User
-from accounts.models.spam import SPAM_FIELDS
 from accounts.passwords.schemes import written
-from accounts.transfer.columns import COLUMNS, INHERIT, KINDS
+from accounts.transfer.columns import COLUMNS, INHERIT, INHERITED, KINDS
 
 AT_ONCE = 2_000
 # An account that nobody can log in to.
@@ -44,7 +43,7 @@ def _rows(domain: Domain | None, passwords: bool) -> Iterator[dict[str, Any]]:
                 row = {"kind": kind, **_own(kind, one, passwords)}
                 for name in fields:
                     value = getattr(one, name)
-                    row[name] = INHERIT if name in SPAM_FIELDS and not value else value
+                    row[name] = INHERIT if name in INHERITED and not value else value
                 yield row
 
 

@@ -26,8 +26,8 @@ _mailspool_words() {
     case "$1" in
         "account") words="--json domain user alias list import export" ;;
         "account domain") words="add set show list remove enable disable receiving defaults" ;;
-        "account domain add") words="--json --catch-all --max-users --max-message-kb --max-recipients --messages-per-hour --messages-action --bandwidth-per-hour --bandwidth-action --recipients-per-hour --recipients-action --bounces-per-hour --bounces-action --spam-filter --spam-low --spam-medium --spam-high --description" ;;
-        "account domain set") words="--json --catch-all --max-users --max-message-kb --max-recipients --messages-per-hour --messages-action --bandwidth-per-hour --bandwidth-action --recipients-per-hour --recipients-action --bounces-per-hour --bounces-action --spam-filter --spam-low --spam-medium --spam-high --description" ;;
+        "account domain add") words="--json --catch-all --max-users --max-message-kb --max-recipients --messages-per-hour --messages-action --bandwidth-per-hour --bandwidth-action --recipients-per-hour --recipients-action --bounces-per-hour --bounces-action --spam-filter --spam-low --spam-medium --spam-high --send-as --description" ;;
+        "account domain set") words="--json --catch-all --max-users --max-message-kb --max-recipients --messages-per-hour --messages-action --bandwidth-per-hour --bandwidth-action --recipients-per-hour --recipients-action --bounces-per-hour --bounces-action --spam-filter --spam-low --spam-medium --spam-high --send-as --description" ;;
         "account domain show") words="--json" ;;
         "account domain list") words="--json" ;;
         "account domain remove") words="--json" ;;
@@ -39,8 +39,8 @@ _mailspool_words() {
         "account domain defaults set") words="--json --max-users --max-message-kb --max-recipients --messages-per-hour --messages-action --bandwidth-per-hour --bandwidth-action --recipients-per-hour --recipients-action --bounces-per-hour --bounces-action" ;;
         "account domain defaults propagate") words="--json --field --all --domain --dry-run --yes" ;;
         "account user") words="add set show list remove enable disable receiving defaults password drop connections logins history contain uncontain" ;;
-        "account user add") words="--json --name --keep-copy --no-keep-copy --mailbox-mb --max-message-kb --max-recipients --messages-per-hour --messages-action --bandwidth-per-hour --bandwidth-action --recipients-per-hour --recipients-action --spam-filter --spam-low --spam-medium --spam-high --password --admin --domain-admin --forward-to" ;;
-        "account user set") words="--json --name --keep-copy --no-keep-copy --mailbox-mb --max-message-kb --max-recipients --messages-per-hour --messages-action --bandwidth-per-hour --bandwidth-action --recipients-per-hour --recipients-action --spam-filter --spam-low --spam-medium --spam-high --admin --domain-admin --forward-to --plain --no-forward" ;;
+        "account user add") words="--json --name --keep-copy --no-keep-copy --mailbox-mb --max-message-kb --max-recipients --messages-per-hour --messages-action --bandwidth-per-hour --bandwidth-action --recipients-per-hour --recipients-action --spam-filter --spam-low --spam-medium --spam-high --send-as --password --admin --domain-admin --forward-to" ;;
+        "account user set") words="--json --name --keep-copy --no-keep-copy --mailbox-mb --max-message-kb --max-recipients --messages-per-hour --messages-action --bandwidth-per-hour --bandwidth-action --recipients-per-hour --recipients-action --spam-filter --spam-low --spam-medium --spam-high --send-as --admin --domain-admin --forward-to --plain --no-forward" ;;
         "account user show") words="--json" ;;
         "account user list") words="--json --domain" ;;
         "account user remove") words="--json" ;;

@@ -79,6 +79,7 @@ class SettingsAdmin(OneRowAdmin):
                 "fields": [
                     "max_message_kb",
                     "max_recipients",
+                    "send_as",
                     "max_errors",
                     "max_connections",
                     "max_connections_per_ip",

@@ -11,6 +11,7 @@ from django.db import models
 
 from accounts.addresses import InvalidAddress, normalise_address
 from accounts.models.onerow import OneRow, between
+from accounts.models.sending import SendAs
 from spool.models.route import TLSPolicy
 from spool.models.validation import certificate_complaint, lmtp_complaint
 
@@ -167,6 +168,17 @@ class Settings(OneRow):
         default=180,
         validators=between(10, 3600),
         help_text="Longest silence inside a message; RFC 5321 4.5.3.2.5 asks for three minutes.",
+    )
+    send_as = models.CharField(
+        "users may send as",
+        max_length=8,
+        choices=SendAs,
+        default=SendAs.OWN,
+        db_default=SendAs.OWN,
+        help_text=(
+            "Which senders are taken from those who have logged in, in the envelope and in the From header. "
+            "Domains and users may have a rule of their own."
+        ),
     )
     max_hops = models.PositiveIntegerField(
         "Received headers before a loop is assumed", default=50, validators=between(5, 200)

@@ -10,6 +10,7 @@ from spool.envelope import Envelope, Submission
 from spool.headers import summary_of
 from spool.intake import IntakeError
 from spool.message import header
+from spool.smtpd import sender_rights
 from spool.smtpd.data import CHUNK_BYTES, Body, read_data, refusal_for
 from spool.smtpd.trace import Way, protocol_of, trace_header
 
@@ -110,6 +111,8 @@ async def _take(session: MailSession, envelope: Envelope, body: Body) -> None:
 async def _decide(session: MailSession, envelope: Envelope, body: Body) -> str:
     """Store the message; the reply that it gets."""
     content, spilled = None, None
+    if not body.problem:
+        body.problem = await sender_rights.header_reply(session, envelope, body.head)
     if not body.problem:
         refusal = await session.shared.checks.refusal("on_message", session, envelope, body.size)
         body.problem = str(refusal) if refusal else ""

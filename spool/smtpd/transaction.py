@@ -12,6 +12,7 @@ from spool.delivery.forwarding import without_success
 from spool.dsn.xtext import parse_envid, parse_notify, parse_orcpt, parse_ret
 from spool.envelope import Envelope, EnvelopeRecipient
 from spool.models.recipient import Kind
+from spool.smtpd import sender_rights
 from spool.smtpd.database import asked
 from spool.smtpd.parameters import BadParameter, PathAndParameters, parse_path
 from spool.trusted import trusts
@@ -59,9 +60,9 @@ async def _begin(session: MailSession, path: PathAndParameters) -> Envelope:
     reply = await session.shared.checks.refusal("on_mail", session, sender)
     if reply:
         raise BadParameter(str(reply))
+    if refusal := await sender_rights.envelope_reply(session, sender):
+        raise BadParameter(refusal)
     user = session.user
-    if user is not None and sender and not await asked(directory.may_send_as, user, sender):
-        raise BadParameter(f"553 5.7.1 You are logged in as {user.address}; send as that address or an alias of it")
     try:
         ret = parse_ret(parameters["RET"]) if "RET" in parameters else ""
         envid = parse_envid(parameters["ENVID"]) if "ENVID" in parameters else ""

@@ -34,7 +34,7 @@ def test_mail_comes_and_goes_over_ipv6(world: World, mailspool: MailspoolUnderTe
             with smtplib.SMTP("::1", mailspool.submission_port, "client.test", timeout=30) as client:
                 client.starttls(context=ssl._create_unverified_context())
                 client.login(ANN, PASSWORD)
-                client.sendmail(ANN, ["friend@six.test"], a_message(to="friend@six.test"))
+                client.sendmail(ANN, ["friend@six.test"], a_message(to="friend@six.test", sender=ANN))
             wait_until(lambda: peer.taken, "the message went out", 20)
         finally:
             listener.stop()

@@ -84,6 +84,8 @@ def test_an_older_installation_is_upgraded(
     _assert_alike(dumped.schema(), fresh)
     _assert_kept(before, dumped, old, request.node.callspec.params["dumped"])
     assert _files(mailspool) == files
+    rule = mailspool.manage("settings", "get", "send_as").stdout.strip()
+    assert rule == "envelope", "whoever sent before goes on as before"
     findings = json.loads(mailspool.manage("spool", "doctor", "--json", check=False).stdout)
     # Of the worker that was killed.
     assert {finding["Kind"] for finding in findings} == {"lapsed lease"}

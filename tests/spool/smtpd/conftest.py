@@ -34,6 +34,9 @@ def user(address, domain=here, **fields):
 for name in ("ann", "bob", "cleo"):
     user(f"{{name}}@here.test")
 user("dan@here.test", max_message_kb=10, max_recipients=3)
+for rule in ("envelope", "domain", "any"):
+    user(f"{{rule}}@here.test", send_as=rule)
+user("ann@any.test", Domain.objects.create(name="any.test", send_as="any"))
 user("off@here.test", status=Status.DISABLED)
 user("receiving@here.test", status=Status.RECEIVING)
 user("ann@off.test", off)
@@ -81,9 +84,9 @@ class Listener:
         return submission(self.mailspool.submission_port, username, PASSWORD)
 
     def message(self, **options: Any) -> tuple[str, bytes]:
-        """A new message and its subject, by which it is found again."""
+        """A new message, of ANN unless another `sender` is named, and its subject, by which it is found again."""
         subject = f"Message {next(_numbers)}"
-        return subject, a_message(subject=subject, **options)
+        return subject, a_message(subject=subject, **{"sender": ANN, **options})
 
     def find(self, subject: str) -> list[Stored]:
         """The entries with that subject."""

@@ -19,14 +19,16 @@ def test_submission_wants_tls_and_then_a_login(listener: Listener) -> None:
         assert "Log in" in reply.text
 
 
-@pytest.mark.parametrize("sender", [ANN, "ann+tag@here.test", "ANN@HERE.TEST", "sales@here.test", ""])
+@pytest.mark.parametrize("sender", [ANN, "ann+tag@here.test", "ANN@HERE.TEST", "sales@here.test"])
 def test_a_user_sends_as_their_own_addresses(listener: Listener, sender: str) -> None:
     with listener.submission() as client:
         assert client.do(f"MAIL FROM:<{sender}>").status == "250 2.1.0"
         assert client.do(f"RCPT TO:<{AWAY}>").status == "250 2.1.5"
 
 
-@pytest.mark.parametrize("sender", [BOB, "news@here.test", "nobody@here.test", "ann@elsewhere.test", "away@here.test"])
+@pytest.mark.parametrize(
+    "sender", [BOB, "news@here.test", "nobody@here.test", "ann@elsewhere.test", "away@here.test", ""]
+)
 def test_a_user_does_not_send_as_anybody_else(listener: Listener, sender: str) -> None:
     with listener.submission() as client:
         reply = client.do(f"MAIL FROM:<{sender}>")

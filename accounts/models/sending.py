@@ -1,0 +1,33 @@
+"""Who may send as whom: what a user who has logged in may give as sender, in the envelope and in the From header."""
+
+from __future__ import annotations
+
+from django.db import models
+
+from accounts.models.spam import INHERIT
+
+
+class SendAs(models.TextChoices):
+    """From the strictest on. Own are a user's address, also with a +tag, and the aliases that lead to the user."""
+
+    OWN = "own", "Own addresses and aliases"
+    ENVELOPE = "envelope", "Own addresses as envelope sender, anything in From"
+    DOMAIN = "domain", "Any address of the own domain"
+    ANY = "any", "Any address"
+
+
+class SendAsChoice(models.Model):
+    """Mixed into domains and users. What a user leaves empty the domain decides, what it leaves empty the server."""
+
+    send_as = models.CharField(
+        "may send as",
+        max_length=8,
+        blank=True,
+        default=INHERIT,
+        db_default=INHERIT,
+        choices=[(INHERIT, "No choice of its own"), *SendAs.choices],
+        help_text="Which senders are taken from those who have logged in, in the envelope and in the From header.",
+    )
+
+    class Meta:
+        abstract = True
