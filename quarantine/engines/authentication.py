@@ -17,6 +17,7 @@ import dkim
 import dns.exception
 import dns.resolver
 
+from quarantine.engines import dkim_bounds
 from quarantine.engines.examined import Examined
 from quarantine.engines.kept import Kept
 from quarantine.engines.resolver import blocking_resolver
@@ -126,10 +127,11 @@ def _check_dkim(examined: Examined) -> list[DkimResult]:
         message = dkim.DKIM(content, logger=_silent, timeout=QUESTION_SECONDS)
     except dkim.DKIMException as error:
         return [DkimResult("neutral", "", str(error)[:200])]
-    signatures = sum(name.lower() == b"dkim-signature" for name, _ in message.headers)
+    signatures = [value for name, value in message.headers if name.lower() == b"dkim-signature"]
     results = []
-    for index in range(min(signatures, MOST_SIGNATURES)):
-        results.append(_verified(message, index))
+    for index, signature in enumerate(signatures[:MOST_SIGNATURES]):
+        excess = dkim_bounds.excess(message, signature)
+        results.append(DkimResult("permerror", "", excess) if excess else _verified(message, index))
     return results
 
 
