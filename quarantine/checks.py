@@ -20,7 +20,6 @@ from quarantine.treating import heard
 from quarantine.watching import Counts
 from security import lists
 from security.models.networks import Protocol
-from spool.models.recipient import Kind
 from spool.smtpd.checks import Reply, SMTPCheck
 from spool.smtpd.database import asked, what_failed
 from spool.smtpd.together import Together
@@ -115,8 +114,8 @@ class RejectSpam(SMTPCheck):
         settings = AntispamSettings.last_read()
         if not settings.reject or passes(session):
             return None
-        recipients = submission.envelope.recipients
-        if any(one.kind is not Kind.LOCAL or _is_postmaster(one) for one in recipients):
+        # A stranger's mail comes in, wherever an address of ours leads to.
+        if any(_is_postmaster(one) for one in submission.envelope.recipients):
             return None
         why = await self._door.refuses(submission, settings)
         if not why:

@@ -16,8 +16,8 @@ from quarantine.models.antispam import AntispamSettings
 from quarantine.models.check import last_checks
 from quarantine.room import Room
 from quarantine.spam import Findings, ask, weigh
-from quarantine.treating import choices_of
-from quarantine.trusting import trusted_of
+from quarantine.treating import choices_of, chooser_of
+from quarantine.trusting import trusted_of, voucher
 from quarantine.watching import Counts
 from spool import store
 from spool.envelope import Submission
@@ -65,13 +65,7 @@ class Door:
         wanted = [check for check in last_checks() if check.inbound]
         if not wanted:
             return None
-        envelope, content = submission.envelope, submission.content
-        path = submission.spilled or Path()
-        size = len(content) if content is not None else path.stat().st_size
-        examined = Examined(
-            path, size, envelope.sender, tuple(one.address for one in envelope.recipients), envelope.client_ip,
-            envelope.ehlo_name, max_content_bytes=settings.max_content_bytes, held=content,
-        )  # fmt: skip
+        examined = _examined(submission, settings)
         async with self._room.for_one(examined):
             return await ask(examined, wanted)
 
@@ -81,16 +75,32 @@ class Door:
         self.counts[REFUSED].add(hit=refused, failed=False, seconds=0.0)
 
 
+async def _is_proven(examined: Examined) -> bool:
+    try:
+        return bool(await voucher(examined))
+    finally:
+        examined.close()
+
+
+def _examined(submission: Submission, settings: AntispamSettings) -> Examined:
+    envelope, content = submission.envelope, submission.content
+    path = submission.spilled or Path()
+    size = len(content) if content is not None else path.stat().st_size
+    return Examined(
+        path, size, envelope.sender, tuple(one.address for one in envelope.recipients), envelope.client_ip,
+        envelope.ehlo_name, max_content_bytes=settings.max_content_bytes, held=content,
+    )  # fmt: skip
+
+
 async def _over(submission: Submission, findings: Findings, settings: AntispamSettings) -> str:
     """Why it is over the threshold for all its recipients, or "". The database is asked only for what is."""
-    if weigh(findings, settings).score < settings.reject_from:
-        return ""
-    sender = submission.envelope.sender
-    trusted = sender in await asked(trusted_of, {sender})
-    judgement = weigh(findings, settings, trusted=trusted)
+    judgement = weigh(findings, settings)
     if judgement.score < settings.reject_from:
         return ""
-    addresses = [one.address for one in submission.envelope.recipients]
+    sender = submission.envelope.sender
+    if sender in await asked(trusted_of, {sender}) and await _is_proven(_examined(submission, settings)):
+        return ""
+    addresses = [chooser_of(one) for one in submission.envelope.recipients]
     choices = await asked(choices_of, addresses, settings)
     if any(is_off(choices.get(address, ())) for address in addresses):
         return ""

@@ -17,8 +17,10 @@ from quarantine.models.antispam import AntispamSettings
 from quarantine.models.check import Check, CheckKind
 from spool.delivery.trace_headers import header_line
 
-# What tells whether a trusted sender is the one it says.
-_NOT_FORGIVEN: Final = (CheckKind.SPF, CheckKind.DKIM)
+# What tells whether a sender is the one it says.
+_OF_SENDERS: Final = (CheckKind.SPF, CheckKind.DKIM, CheckKind.DMARC)
+# The kind of a result that no check gave: the message passed the others by.
+_TRUSTED: Final = "trusted"
 _TOKEN: Final = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_")
 
 
@@ -37,6 +39,18 @@ class Findings:
 
     results: list[Result]
     authenticated: list[str]
+
+    @property
+    def trusted(self) -> bool:
+        """Whether it passed the checks by, as its sender is trusted and proven."""
+        return any(one.kind == _TRUSTED for one in self.results)
+
+    def missing(self, wanted: Sequence[Check], examined: Examined) -> list[Check]:
+        """Those that look at the message and have not been asked."""
+        if self.trusted:
+            return []
+        names = {one.check for one in self.results}
+        return [check for check in wanted if check.name not in names and checks.applies(check, examined)]
 
     @property
     def complete(self) -> bool:
@@ -58,7 +72,7 @@ class Findings:
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """All that was found out about one message. `authenticated` are the results for Authentication-Results."""
+    """What it comes to. `authenticated` are the results for Authentication-Results."""
 
     score: float
     level: Level
@@ -74,29 +88,39 @@ class Judgement:
         return f"{self.score:g} points{f': {names}' if names else ''}"
 
 
-async def judge(
-    examined: Examined, wanted: Sequence[Check], settings: AntispamSettings, *, trusted: bool = False
-) -> Judgement:
+async def judge(examined: Examined, wanted: Sequence[Check], settings: AntispamSettings) -> Judgement:
     """Run all checks at once, and weigh what they say. Raises FileNotFoundError when the message is gone."""
-    return weigh(await ask(examined, wanted), settings, trusted=trusted)
+    return weigh(await ask(examined, wanted), settings)
 
 
-async def ask(examined: Examined, wanted: Sequence[Check]) -> Findings:
-    """Run all checks at once that apply to it. Raises FileNotFoundError when the message is gone."""
-    wanted = [check for check in wanted if checks.applies(check, examined)]
+async def ask(examined: Examined, wanted: Sequence[Check], known: Findings | None = None) -> Findings:
+    """Run all checks at once that apply to it, but for those that are `known`: what all say, those first.
+
+    Raises FileNotFoundError when the message is gone.
+    """
+    known = known or Findings([], [])
+    missing = known.missing(wanted, examined)
     try:
-        return Findings(await checks.run_all(wanted, examined), _authenticated(examined, wanted))
+        results = await checks.run_all(missing, examined)
+        return Findings([*known.results, *results], [*known.authenticated, *_authenticated(examined, missing)])
     finally:
         examined.close()
 
 
-def weigh(findings: Findings, settings: AntispamSettings, *, trusted: bool = False) -> Judgement:
+async def pass_by(examined: Examined, wanted: Sequence[Check], why: str) -> Findings:
+    """The findings of a trusted sender's message: no check is asked but who wrote it, for the results that are added.
+
+    Raises FileNotFoundError when the message is gone.
+    """
+    findings = await ask(examined, [check for check in wanted if check.kind in _OF_SENDERS])
+    return Findings([Result("Trusted sender", _TRUSTED, 0.0, why)], findings.authenticated)
+
+
+def weigh(findings: Findings, settings: AntispamSettings) -> Judgement:
     """What follows from what the checks have said."""
     results = findings.results
-    if trusted:
-        results = [one if one.kind in _NOT_FORGIVEN else _forgiven(one) for one in results]
     score = round(sum(one.points for one in results if not one.failed), 2)
-    return Judgement(score, level_of(score, settings), list(results), trusted, findings.authenticated)
+    return Judgement(score, level_of(score, settings), list(results), findings.trusted, findings.authenticated)
 
 
 def level_of(score: float, settings: AntispamSettings) -> Level:
@@ -152,13 +176,6 @@ def _authenticated(examined: Examined, wanted: Sequence[Check]) -> list[str]:
         domain = _token(dmarc.domain) if dmarc else ""
         found.append(f"dmarc={dmarc.result} header.from={domain or 'none'}" if dmarc else "dmarc=temperror")
     return found
-
-
-def _forgiven(result: Result) -> Result:
-    if not result.points:
-        return result
-    text = f"{result.text} (trusted sender)".strip()
-    return Result(result.check, result.kind, 0.0, text, result.failed, result.seconds)
 
 
 def _token(text: str) -> str:

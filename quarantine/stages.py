@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -12,27 +13,27 @@ from django.db import DataError, IntegrityError
 from django.db import Error as DatabaseError
 
 from quarantine import remembering, taking, verdicts
+from quarantine.cases import Case, Directions, case_of, comes_in, goes_out
 from quarantine.counting import Gathering, Tallies
 from quarantine.engines.answers import Said
-from quarantine.engines.examined import Examined
 from quarantine.engines.scanner import VirusScanner, scanners_for
 from quarantine.forged import forged_in
 from quarantine.models.antispam import AntispamSettings
 from quarantine.models.antivirus import AntivirusSettings, WhenUnanswered
-from quarantine.models.check import Check, current_checks
+from quarantine.models.check import current_checks
 from quarantine.models.item import ItemKind
 from quarantine.room import Room
 from quarantine.scanning import Ruling, Scan, scan, unanswered
-from quarantine.spam import Findings, Judgement, Level, ask, weigh
-from quarantine.taking import Caught
-from quarantine.treating import choices_of, treat
-from quarantine.trusting import trusted_of
+from quarantine.spam import Findings, Judgement, Level, ask, pass_by
+from quarantine.taking import Caught, Part
+from quarantine.treating import choices_of, chooser_of, treat
+from quarantine.trusting import trusted_among, voucher
 from security import lists as security_lists
 from spool import statements
 from spool.envelope import LeasedEntry
-from spool.models.entry import Direction, Origin, Priority, Status
+from spool.models.entry import Origin, Priority, Status
 from spool.stages import Stage, StageContext, Taken, Verdict, WaitUntil
-from spool.trusted import is_ours
+from spool.trusted import is_ours, is_surely_ours
 
 log = logging.getLogger(__name__)
 
@@ -59,9 +60,8 @@ class VirusCheck(Stage):
         return bool(self._scanners)
 
     def wants(self, entry: LeasedEntry, context: StageContext) -> bool:
-        if entry.direction == Direction.OUTBOUND:
-            return self._settings.scan_outbound
-        return self._settings.scan_inbound
+        settings = self._settings
+        return (settings.scan_inbound and comes_in(entry)) or (settings.scan_outbound and goes_out(entry))
 
     async def run(self, batch: Sequence[LeasedEntry], context: StageContext) -> Mapping[int, Verdict]:
         ids, since = [entry.id for entry in batch], self._settings.scan_again_since
@@ -104,6 +104,10 @@ class VirusCheck(Stage):
     def remember(self, entries: Sequence[LeasedEntry]) -> None:
         remembering.write(ItemKind.VIRUS, entries)
 
+    def inherit(self, children: Sequence[tuple[int, LeasedEntry]]) -> None:
+        if self._scanners:
+            remembering.inherit(ItemKind.VIRUS, children)
+
     async def _scan_all(self, entries: Sequence[LeasedEntry]) -> list[Scan]:
         """One for each entry, in their order, within BATCH_SECONDS."""
         if not entries:
@@ -129,54 +133,54 @@ class VirusCheck(Stage):
             return Scan(Ruling.PASS, "the message's file is missing")
 
 
+@dataclass(frozen=True, slots=True)
+class _Facts:
+    """About a batch: the ids of entries that are ours, pardoned, of trusted senders; exempt clients; what is known."""
+
+    ours: set[int]
+    exempt: set[str]
+    pardoned: set[int]
+    trusted: set[int]
+    known: Mapping[int, Findings]
+
+
 class SpamCheck(Stage):
-    """Marks, files or deletes inbound spam, and takes outbound spam to the Spam Quarantine."""
+    """Marks, files or deletes spam that comes in, and takes spam that leaves to the Spam Quarantine."""
 
     status = Status.SPAM_CHECK
 
     def __init__(self) -> None:
         self._settings = AntispamSettings()
         self._counts = Gathering()
-        self._inbound: list[Check] = []
-        self._outbound: list[Check] = []
+        self._directions = Directions()
 
     def prepare(self) -> bool:
         found = current_checks()
-        self._inbound = [check for check in found if check.inbound]
-        self._outbound = [check for check in found if check.outbound]
         if found:
             self._settings = AntispamSettings.current()
+        self._directions = Directions.of(found, self._settings)
         return bool(found)
 
     def wants(self, entry: LeasedEntry, context: StageContext) -> bool:
         if entry.origin == Origin.DSN:
             return False
-        if entry.direction == Direction.OUTBOUND:
-            return bool(self._outbound) and self._settings.outbound_quarantine
-        return bool(self._inbound)
+        if is_surely_ours(entry) is not True:
+            # What a stranger has forged is left out, whoever looks at it.
+            return True
+        directions = self._directions
+        return bool(directions.inbound and comes_in(entry)) or bool(directions.outbound and goes_out(entry))
 
     async def run(self, batch: Sequence[LeasedEntry], context: StageContext) -> Mapping[int, Verdict]:
-        ids, senders = [entry.id for entry in batch], {entry.sender for entry in batch}
-        clients = {entry.client_ip for entry in batch if entry.client_ip}
-        pardoned, ours, trusted, exempt, known = await context.in_database(
-            lambda: (
-                pardons(ids, ItemKind.SPAM),
-                {entry.id for entry in batch if is_ours(entry)},
-                trusted_of(senders),
-                exempt_of(clients),
-                self._known(batch, context.now),
-            )
-        )
-        entries = [entry for entry in batch if entry.id not in pardoned and entry.client_ip not in exempt]
-        judgements = await self._judge_all(entries, ours, trusted, known, context.now)
-        judged = [(entry, found) for entry, found in zip(entries, judgements, strict=True) if found is not None]
-        outbound = [(entry, found) for entry, found in judged if entry.direction == Direction.OUTBOUND]
-        caught = [_caught(*one) for one in outbound if one[1].score >= self._settings.outbound_threshold]
-        deleted = await self._treat([one for one in judged if one[0].direction != Direction.OUTBOUND], context)
+        facts = await context.in_database(lambda: self._facts(batch, context.now))
+        cases = self._cases(batch, facts)
+        judged = await self._judge_all(cases, context.now)
+        caught = [one for case, findings in judged if (one := self._caught(case, findings))]
+        deleted = await self._treat(judged, context)
+        gone = {one.entry_id for one in deleted}
+        caught = [one for one in caught if one.entry_id not in gone]
         answers = await quarantine(caught, context, self._settings.keep_days, Status.SPAM_CHECK)
         answers |= await delete(deleted, context)
-        fresh = [found for entry, found in zip(entries, judgements, strict=True) if entry.id not in known]
-        _tally_judgements(self._counts.tallies, fresh)
+        _tally_findings(self._counts.tallies, judged)
         self._counts.write_soon(context)
         return answers
 
@@ -186,8 +190,44 @@ class SpamCheck(Stage):
     def remember(self, entries: Sequence[LeasedEntry]) -> None:
         remembering.write(ItemKind.SPAM, entries)
 
+    def inherit(self, children: Sequence[tuple[int, LeasedEntry]]) -> None:
+        if self._directions.inbound or self._directions.outbound:
+            remembering.inherit(ItemKind.SPAM, children)
+
+    def _facts(self, batch: Sequence[LeasedEntry], now: datetime) -> _Facts:
+        """What the database has to say of them."""
+        ours = {entry.id for entry in batch if is_ours(entry)}
+        return _Facts(
+            ours,
+            exempt_of({entry.client_ip for entry in batch if entry.client_ip}),
+            pardons([entry.id for entry in batch], ItemKind.SPAM),
+            trusted_among(batch, ours),
+            self._known(batch, now),
+        )
+
+    def _cases(self, batch: Sequence[LeasedEntry], facts: _Facts) -> list[Case]:
+        """Those of the messages that the checks look at. Of all that strangers sent, forgeries are left out."""
+        cases = []
+        for entry in batch:
+            if entry.client_ip in facts.exempt:
+                # Its hosts are believed, also in what they wrote about a message.
+                continue
+            case = case_of(
+                entry, self._directions, ours=entry.id in facts.ours, is_from_trusted=entry.id in facts.trusted,
+                known=facts.known.get(entry.id), max_content_bytes=self._settings.max_content_bytes,
+            )  # fmt: skip
+            try:
+                if entry.id not in facts.ours:
+                    entry.omitted = forged_in(case.examined.head)
+            except FileNotFoundError:
+                # Delivery says so, and the entry waits; the doctor finds it.
+                continue
+            if entry.id not in facts.pardoned and case.wanted:
+                cases.append(case)
+        return cases
+
     def _known(self, batch: Sequence[LeasedEntry], now: datetime) -> dict[int, Findings]:
-        """What the checks have said already: while a message came in, or before it had to wait."""
+        """What the checks have said already: while a message came in, before it had to wait, of what it was made of."""
         new = {entry.file_name: entry for entry in batch if not entry.attempts} if self._settings.reject else {}
         known: dict[int, Findings] = {}
         for name, findings in verdicts.take(list(new)).items():
@@ -197,32 +237,33 @@ class SpamCheck(Stage):
         kept = remembering.known(ItemKind.SPAM, others, self._settings.scan_again_since)
         return known | {number: Findings.from_json(findings) for number, findings in kept.items()}
 
-    async def _treat(self, inbound: Sequence[tuple[LeasedEntry, Judgement]], context: StageContext) -> list[Caught]:
+    def _caught(self, case: Case, findings: Findings) -> Caught | None:
+        """What is to be quarantined: for those recipients alone to whom it is sent."""
+        entry, judgement = case.entry, case.as_outbound(findings, self._settings)
+        if judgement is None or judgement.score < self._settings.outbound_threshold:
+            return None
+        part = Part(entry, tuple(one.id for one in case.sent)) if len(case.sent) < len(entry.recipients) else None
+        return _caught(entry, judgement, part)
+
+    async def _treat(self, judged: Sequence[tuple[Case, Findings]], context: StageContext) -> list[Caught]:
         """Have delivery do what is to be done for each recipient; those that are to be deleted."""
         settings = self._settings
-        spam = [entry for entry, judgement in inbound if judgement.level is not Level.NONE]
-        addresses = {recipient.address for entry in spam for recipient in entry.recipients}
+        inbound = [(case, found) for case, one in judged if (found := case.as_inbound(one, settings)) is not None]
+        spam = [case for case, judgement in inbound if judgement.level is not Level.NONE]
+        addresses = {chooser_of(recipient) for case in spam for recipient in case.received}
         choices = await context.in_database(lambda: choices_of(addresses, settings)) if addresses else {}
-        return [_caught(*one) for one in inbound if treat(*one, settings, choices)]
+        return [
+            _caught(case.entry, judgement)
+            for case, judgement in inbound
+            if treat(case.entry, case.received, judgement, settings, choices)
+        ]
 
-    async def _judge_all(
-        self,
-        entries: Sequence[LeasedEntry],
-        ours: set[int],
-        trusted: set[str],
-        known: Mapping[int, Findings],
-        now: datetime,
-    ) -> list[Judgement | None]:
-        """One for each entry; None for those that could not be judged in time, which are delivered unmarked."""
-        if not entries:
+    async def _judge_all(self, cases: Sequence[Case], now: datetime) -> list[tuple[Case, Findings]]:
+        """What was found out about each; those that could not be judged in time are left out, and go on unmarked."""
+        if not cases:
             return []
         room = Room()
-        tasks = [
-            asyncio.ensure_future(
-                self._judge(entry, entry.id in ours, entry.sender in trusted, known.get(entry.id), now, room)
-            )
-            for entry in entries
-        ]
+        tasks = [asyncio.ensure_future(self._judge(case, now, room)) for case in cases]
         try:
             await asyncio.wait(tasks, timeout=BATCH_SECONDS)
         finally:
@@ -232,44 +273,34 @@ class SpamCheck(Stage):
         await asyncio.gather(*late, return_exceptions=True)
         if late:
             log.error("%d messages go on unchecked: the spam checks took too long", len(late))
-        return [None if task.cancelled() else task.result() for task in tasks]
+        answers = [None if task.cancelled() else task.result() for task in tasks]
+        return [(case, one) for case, one in zip(cases, answers, strict=True) if one is not None]
 
-    async def _judge(
-        self,
-        entry: LeasedEntry,
-        ours: bool,
-        trusted: bool,
-        known: Findings | None,
-        now: datetime,
-        room: Room,
-    ) -> Judgement | None:
-        checks = self._outbound if entry.direction == Direction.OUTBOUND else self._inbound
-        examined = Examined(
-            entry.path, entry.size_bytes, entry.sender, tuple(one.address for one in entry.recipients),
-            entry.client_ip, entry.ehlo_name, entry.auth_user, ours, entry.origin == Origin.LIST,
-            self._settings.max_content_bytes,
-        )  # fmt: skip
-        try:
-            if not ours:
-                entry.omitted = forged_in(examined.head)
-        except FileNotFoundError:
-            # Delivery says so, and the entry waits; the doctor finds it.
-            return None
-        if known is not None:
-            return weigh(known, self._settings, trusted=trusted)
-        async with room.for_one(examined):
+    async def _judge(self, case: Case, now: datetime, room: Room) -> Findings | None:
+        """None when the message is gone: delivery says so."""
+        known = case.known
+        if (
+            known is not None
+            and (known.trusted or not case.is_from_trusted)
+            and not known.missing(case.wanted, case.examined)
+        ):
+            return known
+        async with room.for_one(case.examined):
             try:
-                findings = await ask(examined, checks)
+                if case.is_from_trusted and (why := await voucher(case.examined)):
+                    findings = await pass_by(case.examined, case.wanted, why)
+                else:
+                    findings = await ask(case.examined, case.wanted, known)
             except FileNotFoundError:
                 return None
         if findings.complete:
-            remembering.note(entry, ItemKind.SPAM, now, findings)
-        return weigh(findings, self._settings, trusted=trusted)
+            remembering.note(case.entry, ItemKind.SPAM, now, findings)
+        return findings
 
 
-def _caught(entry: LeasedEntry, judgement: Judgement) -> Caught:
+def _caught(entry: LeasedEntry, judgement: Judgement, part: Part | None = None) -> Caught:
     findings = [result.as_json() for result in judgement.results]
-    return Caught(entry.id, ItemKind.SPAM, judgement.why, judgement.score, findings)
+    return Caught(entry.id, ItemKind.SPAM, judgement.why, judgement.score, findings, part)
 
 
 def exempt_of(clients: set[str]) -> set[str]:
@@ -294,9 +325,10 @@ async def delete(caught: Sequence[Caught], context: StageContext) -> dict[int, V
     return {one.entry_id: Taken() for one in caught}
 
 
-def _tally_judgements(tallies: Tallies, judgements: Sequence[Judgement | None]) -> None:
-    for judgement in judgements:
-        for one in judgement.results if judgement else ():
+def _tally_findings(tallies: Tallies, judged: Sequence[tuple[Case, Findings]]) -> None:
+    for case, findings in judged:
+        old = case.known.results if case.known is not None else ()
+        for one in findings.results[len(old) :]:
             tallies[one.check].add(hit=one.points > 0, failed=one.failed, seconds=one.seconds, error=one.text)
 
 
@@ -323,16 +355,20 @@ async def quarantine(
     if not caught:
         return {}
     try:
-        await context.in_database(lambda: taking.take(context.owner, caught, context.now, days))
+        taken = await context.in_database(lambda: taking.take(context.owner, caught, context.now, days))
     except (DataError, IntegrityError):
         # As above.
         raise
-    except DatabaseError as error:
+    except (DatabaseError, OSError) as error:
         log.error("%d messages could not be quarantined yet: %s", len(caught), error)
         due = context.now + HOLD
         return {one.entry_id: WaitUntil(due, status, "It could not be quarantined yet") for one in caught}
     # Those that were not ours any more are for whoever holds them now.
-    return {one.entry_id: Taken() for one in caught}
+    gone = [one for one in caught if one.part is None or one.entry_id not in taken]
+    for one in caught:
+        if one.part is not None:
+            one.part.leave()
+    return {one.entry_id: Taken() for one in gone}
 
 
 def _tally_scans(tallies: Tallies, scans: Sequence[Scan]) -> None:

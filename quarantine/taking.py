@@ -9,24 +9,27 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 from django.db.models import QuerySet
 
 from quarantine import remembering
 from quarantine.models.item import Item, ItemKind, ItemState, Pardon
-from spool import marks, packing, statements, store, trash
+from spool import marks, packing, splitting, statements, store, trash
 from spool.actions import audit
 from spool.actions.actor import Actor
 from spool.actions.verb import Tally
+from spool.envelope import LeasedEntry
 from spool.events import decisions, mail_log
 from spool.events.actions import by_itself
+from spool.events.mail_log import Event
 from spool.headers import storable
-from spool.models.entry import Status
-from spool.models.recipient import Outcome
+from spool.models.entry import Direction, Status
+from spool.models.recipient import Kind, Outcome
 from spool.models.trashed import TrashState
 
 log = logging.getLogger(__name__)
@@ -38,24 +41,75 @@ _COPIED = (
 
 
 @dataclass(frozen=True, slots=True)
+class Part:
+    """Some recipients of an entry."""
+
+    entry: LeasedEntry
+    recipient_ids: tuple[int, ...]
+
+    def leave(self) -> None:
+        """They are no recipients of the entry any more."""
+        entry = self.entry
+        entry.recipients = [one for one in entry.recipients if one.id not in self.recipient_ids]
+        entry.recipients_total -= len(self.recipient_ids)
+        if all(one.kind is Kind.LOCAL for one in entry.recipients):
+            entry.direction = int(Direction.INBOUND)
+
+
+@dataclass(frozen=True, slots=True)
 class Caught:
-    """An entry in which something was found. `findings` are what each scanner or check said, ready for JSON."""
+    """An entry in which something was found. `findings` are what each scanner or check said, ready for JSON.
+
+    `part`: only these recipients are taken, as a message of their own; the entry stays for the others.
+    """
 
     entry_id: int
     kind: ItemKind
     why: str
     score: float | None = None
     findings: list[dict[str, Any]] = field(default_factory=list)
+    part: Part | None = None
 
 
 def take(owner: str, caught: Sequence[Caught], now: datetime, days: int) -> set[int]:
     """Quarantine entries that `owner` holds, for `days`; the ids of those that were still its own. Durable on return.
 
-    Raises django.db.Error, and then nothing was done.
+    Raises django.db.Error or OSError, and then nothing was done.
     """
+    twins: dict[int, Path] = {}
+    try:
+        for one in caught:
+            if one.part is not None:
+                twins[one.entry_id] = splitting.twin(one.part.entry)
+    except OSError:
+        for path in twins.values():
+            store.unlink(path)
+        raise
+    # When this fails the twins stay for the doctor: a commit whose answer was lost may have been carried out.
+    ours = _take(owner, caught, twins, now, days)
+    for number, path in twins.items():
+        if number not in ours:
+            store.unlink(path)
+    return ours
+
+
+def _take(
+    owner: str, caught: Sequence[Caught], twins: Mapping[int, Path], now: datetime, days: int
+) -> set[int]:  # fmt: skip
+    """Those that were the owner's. `twins` are the files of parts."""
     with statements.write_transaction():
         ours = _held_by(owner, [one.entry_id for one in caught])
-        taken = [one for one in caught if one.entry_id in ours]
+        taken: list[Caught] = []
+        events: list[Event] = []
+        for one in caught:
+            if one.entry_id not in ours:
+                continue
+            name, parent, entry_id = ours[one.entry_id], "", one.entry_id
+            if one.part is not None:
+                name, parent = twins[one.entry_id].name, name
+                entry_id = splitting.split(owner, one.entry_id, one.part.recipient_ids, name)
+            taken.append(replace(one, entry_id=entry_id))
+            events.append(decisions.quarantined(name, one.kind.value, one.why, one.score, parent))
         for one in taken:
             _pack(one, now, days)
         if taken:
@@ -67,7 +121,7 @@ def take(owner: str, caught: Sequence[Caught], now: datetime, days: int) -> set[
             )
             statements.execute(f"DELETE FROM spool_recipient WHERE entry_id {clause}", parameters)
             statements.execute(f"DELETE FROM spool_entry WHERE id {clause}", parameters)
-    mail_log.write_all(decisions.quarantined(ours[one.entry_id], one.kind.value, one.why, one.score) for one in taken)
+    mail_log.write_all(events)
     put_files_away([one.entry_id for one in taken])
     return set(ours)
 

@@ -9,18 +9,24 @@ from accounts.directory import LocalAddress, LocalDomain, LocalUser
 from accounts.models.spam import SpamAction, Wishes, is_off
 from quarantine.models.antispam import AntispamSettings
 from quarantine.spam import Judgement, Level, headers_of
-from spool.envelope import LeasedEntry, Treatment
+from spool.envelope import EnvelopeRecipient, LeasedEntry, LeasedRecipient, Treatment
 from spool.headers import storable
+from spool.models.recipient import Kind
 
 # Those of a recipient, in the order in which they are heard.
 Choices = Mapping[str, Sequence[Wishes]]
 
 
+def chooser_of(recipient: LeasedRecipient | EnvelopeRecipient) -> str:
+    """The address of ours whose choice counts: of what goes elsewhere, the alias that leads there."""
+    return recipient.address if recipient.kind is Kind.LOCAL else recipient.original
+
+
 def choices_of(addresses: Iterable[str], settings: AntispamSettings) -> Choices:
-    """What is chosen for each address. Delivery asks the directory about the same ones: this costs no query more."""
+    """What is chosen for each address of `chooser_of`. Delivery asks the directory about the same: no query more."""
     if not (settings.users_choose or settings.domains_choose):
         return {}
-    found = directory.resolve_many(addresses)
+    found = directory.resolve_many(address for address in addresses if address)
     named = {one.domain for one in found.values() if one is not None} if settings.domains_choose else set()
     domains: Mapping[str, LocalDomain | None] = directory.local_domains(named) if named else {}
     return {
@@ -45,14 +51,20 @@ def action_for(level: Level, settings: AntispamSettings, choices: Sequence[Wishe
     return SpamAction(chosen or getattr(settings, f"{level.value}_action"))
 
 
-def treat(entry: LeasedEntry, judgement: Judgement, settings: AntispamSettings, choices: Choices) -> bool:
-    """Tell delivery what to do with the entry for each recipient; True when nobody wants it: then it is to be deleted.
+def treat(
+    entry: LeasedEntry,
+    received: Sequence[LeasedRecipient],
+    judgement: Judgement,
+    settings: AntispamSettings,
+    choices: Choices,
+) -> bool:
+    """Tell delivery what to do with the entry for those recipients; True when it is to be deleted: nobody wants it.
 
     Where only some want it deleted, the others still get it, and so it can't be put back for those.
     """
-    actions = {one.id: action_for(judgement.level, settings, choices.get(one.address, ())) for one in entry.recipients}
+    actions = {one.id: action_for(judgement.level, settings, choices.get(chooser_of(one), ())) for one in received}
     treatments = {action: _treatment(action, judgement, settings) for action in set(actions.values())}
-    if len(treatments) > 1:
+    if len(treatments) > 1 or len(received) < len(entry.recipients):
         entry.treatments = {number: treatments[action] for number, action in actions.items()}
         return False
     for action, treatment in treatments.items():

@@ -7,7 +7,7 @@ transaction records every outcome and inserts their rows; only then do the files
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -15,12 +15,12 @@ from typing import Final
 
 from spool import intake, kept, late, statements, store, tally, undecided
 from spool.delivery.replies import error_group
-from spool.envelope import DeliveryReport, RecipientResult, Submission
+from spool.envelope import DeliveryReport, LeasedEntry, RecipientResult, Submission
 from spool.events import mail_log, results
 from spool.headers import storable
 from spool.journal import LONGEST_REPLY, attempt_rows, insert_traces, trace_rows
 from spool.models.bounce import ReceivedBounce
-from spool.models.entry import Status
+from spool.models.entry import Origin, Status
 from spool.models.recipient import Kind, Outcome
 from spool.models.settings import Settings
 from spool.notifying import notifications
@@ -79,9 +79,16 @@ def _notify(decision: Decision, settings: Settings, now: datetime, delayed_until
 
 
 def record(
-    owner: str, reports: Sequence[DeliveryReport], writer: store.Writer, settings: Settings, now: datetime
+    owner: str,
+    reports: Sequence[DeliveryReport],
+    writer: store.Writer,
+    settings: Settings,
+    now: datetime,
+    inherit: Callable[[Sequence[tuple[int, LeasedEntry]]], None] | None = None,
 ) -> None:
     """Commit `reports` of entries that `owner` holds, then remove the files of those that ended.
+
+    `inherit` is told in the same transaction of forwards and copies of lists: their ids, and what they are made of.
 
     Raises django.db.Error when the database fails; then nothing was recorded, and calling again is safe.
     """
@@ -106,6 +113,8 @@ def record(
                 ended = late.record([report for report in reports if report.entry.id not in held], now)
             if stored is not None:
                 dropped = intake.insert_rows(stored, now, settings, _of_those(decisions, held))
+                if inherit is not None and (children := _children(decisions, stored)):
+                    inherit(children)
     except BaseException as error:
         if stored is not None:
             intake.forsake(stored, error)
@@ -121,6 +130,17 @@ def record(
             kept.remove(path)
         except OSError as error:
             log.error("%s could not be removed, the doctor will find it: %s", path, error)
+
+
+def _children(decisions: Sequence[Decision], stored: intake.Stored) -> list[tuple[int, LeasedEntry]]:
+    """The ids of new entries that are made of others, each with what it is made of."""
+    names = iter(stored.file_names)
+    spawned = [(decision, submission, next(names)) for decision in decisions for submission in decision.spawned]
+    return [
+        (stored.entry_ids[name], decision.report.entry)
+        for decision, submission, name in spawned
+        if name in stored.entry_ids and submission.envelope.origin in (Origin.FORWARD, Origin.LIST)
+    ]
 
 
 def _recorded(

@@ -84,7 +84,8 @@ class Submission:
 
 @dataclass(frozen=True, slots=True)
 class Treatment:
-    """What is done to a message while it is delivered to a mailbox here. Its file never changes.
+    """What is done to a message while it is delivered. Its file never changes; `subject_prefix` and `junk` are for
+    mailboxes here alone.
 
     `header` are lines with CRLF that are put before it. `deleted`, when it is not empty, is the reply with which the
     message is thrown away instead.
@@ -147,10 +148,10 @@ class LeasedEntry:
     port: int = 0
     # Host, or host:port, that an administrator chose instead of its usual route.
     next_hop: str = ""
-    # What stages want done to it: for all mailboxes here, and by the ids of recipients who want something else.
+    # What stages want done to it: for all recipients, and by the ids of those for whom it is something else.
     treatment: Treatment = AS_IT_IS
     treatments: Mapping[int, Treatment] | None = None
-    # Fields of its header that mailboxes here do not get, as trace_headers.fields_of has them.
+    # Fields of its header that nobody gets, as trace_headers.fields_of has them.
     omitted: frozenset[bytes] = frozenset()
     # When it was taken to be worked on.
     leased: datetime | None = None

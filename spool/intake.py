@@ -55,8 +55,8 @@ class IntakeUnavailable(IntakeError):
 class Stored:
     """Messages whose files are safe, or will be after `wait`, and whose rows are still to come.
 
-    `inserted` are the file names of those whose rows stand in a transaction, `transactions` the numbers of such
-    (PostgreSQL only): what is asked for when a commit gets no answer.
+    `inserted` are the file names of those whose rows stand in a transaction, with their `entry_ids`; `transactions` are
+    the numbers of such (PostgreSQL only): what is asked for when a commit gets no answer.
     """
 
     submissions: list[Submission]
@@ -64,6 +64,7 @@ class Stored:
     subspool: str
     finish: Callable[[], None] | None = None
     inserted: list[str] = field(default_factory=list)
+    entry_ids: dict[str, int] = field(default_factory=dict)
     transactions: list[int] = field(default_factory=list)
 
     def wait(self) -> None:
@@ -119,6 +120,7 @@ def insert_rows(stored: Stored, now: datetime, settings: Settings, wanted: Colle
         stored.transactions.append(transaction)
     submissions = [stored.submissions[position] for position in chosen]
     names = stored.inserted = [stored.file_names[position] for position in chosen]
+    stored.entry_ids = dict(zip(names, ids, strict=True))
     created = statements.db_time(now)
     due = statements.db_time(now + timedelta(seconds=settings.delivery_delay_seconds))
     entries: list[statements.Row] = []

@@ -186,7 +186,11 @@ class Rounds:
                 self._record_alone(report)
 
     def _record_now(self, finished: Sequence[DeliveryReport]) -> None:
-        completion.record(self._owner, finished, self._writer, current(), timezone.now())
+        completion.record(self._owner, finished, self._writer, current(), timezone.now(), self._inherit)
+
+    def _inherit(self, children: Sequence[tuple[int, LeasedEntry]]) -> None:
+        for stage in self._stages:
+            stage.inherit(children)
 
     def _record_alone(self, report: DeliveryReport) -> None:
         try:

@@ -102,6 +102,13 @@ class Stage:
         killed remembers nothing. Raises django.db.Error.
         """
 
+    def inherit(self, children: Sequence[tuple[int, LeasedEntry]]) -> None:
+        """Write down for new entries what `run` has noted of those that they are made of: forwards, copies of lists.
+
+        `children` are the new ones' ids, each with what it is made of. Called in the transaction that makes them, so
+        that what was found out about a message holds for all that becomes of it. Raises django.db.Error.
+        """
+
     async def close(self) -> None:
         """The pass ends: bring to an end what `run` has left open. Must not raise."""
 

@@ -14,6 +14,7 @@ from django.utils.module_loading import import_string
 
 from spool.envelope import LeasedEntry
 from spool.models.entry import Origin
+from spool.models.recipient import Kind
 
 # Doors of this machine: no stranger comes in by them.
 _DOORS: Final = frozenset((Origin.DROP.value, Origin.COMMAND.value, Origin.DSN.value))
@@ -29,17 +30,26 @@ def is_ours(entry: LeasedEntry) -> bool:
 
     What becomes of such mail, as a forward or a copy of a list, is ours too; of a stranger's mail it never is.
     """
-    return was_ours(entry.ours, entry.auth_user, entry.origin, entry.client_ip)
+    known = is_surely_ours(entry)
+    return trusts(entry.client_ip) if known is None else known
+
+
+def is_surely_ours(entry: LeasedEntry) -> bool | None:
+    """The same as far as the entry tells it: None when its client has to be looked up."""
+    known = _told(entry.ours, entry.auth_user, entry.origin)
+    if known is None and all(one.kind is Kind.REMOTE and not one.original for one in entry.recipients):
+        # From before entries said so. A stranger's could not have been meant for elsewhere.
+        return True
+    return known
 
 
 def was_ours(ours: bool | None, auth_user: str, origin: str, client_ip: str) -> bool:
     """The same of a message that has left the spool."""
-    known = is_surely_ours(ours, auth_user, origin)
+    known = _told(ours, auth_user, origin)
     return trusts(client_ip) if known is None else known
 
 
-def is_surely_ours(ours: bool | None, auth_user: str, origin: str) -> bool | None:
-    """`is_ours` as far as the entry tells it: None when it is the client that has to be looked up."""
+def _told(ours: bool | None, auth_user: str, origin: str) -> bool | None:
     if ours is not None:
         return ours
     return True if auth_user or origin in _DOORS else None

@@ -32,7 +32,10 @@ class Resend(Verb):
         return {"trust": bool(given.get("trust")), "learn": _learn(given)}
 
     def effect(self, parameters: Mapping[str, Any]) -> str:
-        trusted = " Their senders get no points for spam from now on, but those of SPF and DKIM."
+        trusted = (
+            " Their senders are trusted from now on: mail that SPF, DKIM or a login proves to be theirs is not checked"
+            " for spam."
+        )
         return (
             "They go back into the spool and are delivered to the recipients who have not got them yet. The check that"
             f" caught them lets them pass; the other still looks at them.{trusted if parameters['trust'] else ''}"

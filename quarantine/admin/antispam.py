@@ -118,5 +118,5 @@ class TrustedSenderAdmin(ModelAdmin):
     search_fields = ["pattern", "description"]
     empty_title = "Nobody is trusted yet"
     empty_text = (
-        "Mail of a trusted sender gets no points but those of SPF and DKIM, which tell whether it is really theirs."
+        "Mail of a trusted sender is not checked for spam, if SPF, DKIM or a login proves that it is really theirs."
     )

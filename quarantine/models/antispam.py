@@ -150,7 +150,7 @@ class DigestMark(models.Model):
 
 
 class TrustedSender(models.Model):
-    """A sender whose mail gets no points but those of SPF and DKIM, which tell whether it is really theirs."""
+    """A sender whose mail is not checked for spam, if SPF, DKIM or a login proves that it is really theirs."""
 
     pattern = models.CharField(
         "address or domain",

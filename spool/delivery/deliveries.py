@@ -91,11 +91,13 @@ class Deliveries:
         for entry in entries:
             remote = [r for r in entry.recipients if r.kind is Kind.REMOTE]
             here = [r for r in entry.recipients if r.kind is Kind.LOCAL] if len(remote) < len(entry.recipients) else []
-            self._progress[entry.id] = _Progress(DeliveryReport(entry), 1 + bool(here))
+            progress = self._progress[entry.id] = _Progress(DeliveryReport(entry), 1 + bool(here))
             if here:
                 self._local_queue.append((entry, here))
-            if remote:
-                self._send(entry, remote)
+            if remote and entry.treatments:
+                remote = _not_deleted(progress.report, remote)
+            for recipients in _by_treatment(entry, remote) if remote else ():
+                self._send(entry, recipients)
             self._part_done(entry)
         if self._local_queue:
             self._start_locally()
@@ -217,6 +219,17 @@ class Deliveries:
             return
         del self._progress[entry.id]
         self._broken(entry, text)
+
+
+def _not_deleted(report: DeliveryReport, recipients: list[LeasedRecipient]) -> list[LeasedRecipient]:
+    """The recipients but for those who do not get it; that is a result."""
+    left = []
+    for recipient in recipients:
+        if deleted := report.entry.treatment_of(recipient).deleted:
+            report.results.append(RecipientResult(recipient, Outcome.REMOVED, deleted, host="local"))
+        else:
+            left.append(recipient)
+    return left
 
 
 def _by_treatment(entry: LeasedEntry, recipients: list[LeasedRecipient]) -> list[list[LeasedRecipient]]:

@@ -271,17 +271,17 @@ class Destination:
                     transaction.answer([refusal] * len(transaction.recipients), peer.name, relayed=False)
                     return True
                 content: bytes | BinaryIO | Prefixed
-                # Those of one transaction by LMTP are all treated alike.
-                header = entry.treatment_of(transaction.recipients[0]).header if self._lmtp else b""
+                # Those of one transaction are all treated alike.
+                header = entry.treatment_of(transaction.recipients[0]).header
                 if entry.size_bytes <= LARGEST_WHOLE_BYTES:
                     content = entry.read()
-                    if self._lmtp and entry.omitted:
+                    if entry.omitted:
                         content = without_fields(content, entry.omitted)
                     if header:
                         content = header + content
                 else:
                     content = files.enter_context(entry.path.open("rb"))
-                    if self._lmtp and entry.omitted:
+                    if entry.omitted:
                         header += without_fields(content.read(LARGEST_WHOLE_BYTES), entry.omitted)
                     if header:
                         content = Prefixed(header, content)

@@ -33,10 +33,11 @@ def failed(entry: LeasedEntry, count: int, why: str, due: datetime | None) -> Ev
     return Event.of("failed", id_of(entry.file_name), failures=count, why=why, **more)
 
 
-def quarantined(file_name: str, kind: str, why: str, score: float | None) -> Event:
-    """`kind` is virus or spam."""
+def quarantined(file_name: str, kind: str, why: str, score: float | None, parent: str = "") -> Event:
+    """`kind` is virus or spam; `parent` the message that it was a part of, when only some recipients were caught."""
+    more: Mapping[str, Value] = {"parent": id_of(parent)} if parent else {}
     return Event.of(
-        "quarantined", id_of(file_name), kind=kind, score=score if score is not None else "", why=why
+        "quarantined", id_of(file_name), kind=kind, score=score if score is not None else "", why=why, **more
     )  # fmt: skip
 
 

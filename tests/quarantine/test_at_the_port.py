@@ -10,6 +10,7 @@ import pytest
 
 from tests.quarantine.at_the_port import ANN, BOB, EVE, Port
 from tests.support.broken_server import BrokenServer
+from tests.support.dns import DNSServer
 from tests.support.mailspool_process import MailspoolUnderTest
 from tests.support.messages import a_message
 from tests.support.postgres import PostgresServer
@@ -23,14 +24,16 @@ def installation(
     tmp_path_factory: pytest.TempPathFactory, durable_postgres: PostgresServer | None
 ) -> Iterator[Port]:  # fmt: skip
     url = durable_postgres.create_database("port") if durable_postgres else ""
-    mailspool = MailspoolUnderTest(tmp_path_factory.mktemp("port"), database_url=url)
-    mailspool.prepare()
-    mailspool.add_domain("here.test", "ann", "bob")
-    mailspool.redis.start()
-    mailspool.listeners[0].start()
-    mailspool.wait_for_listener()
-    yield Port(mailspool)
-    mailspool.kill()
+    with DNSServer() as dns:
+        dns.add("friend.test", "TXT", '"v=spf1 ip4:127.0.0.1 -all"')
+        mailspool = MailspoolUnderTest(tmp_path_factory.mktemp("port"), database_url=url, dns=dns.address)
+        mailspool.prepare()
+        mailspool.add_domain("here.test", "ann", "bob")
+        mailspool.redis.start()
+        mailspool.listeners[0].start()
+        mailspool.wait_for_listener()
+        yield Port(mailspool)
+        mailspool.kill()
 
 
 @pytest.fixture
@@ -75,6 +78,18 @@ def test_spam_is_refused_at_the_end_of_data_and_only_for_strangers(port: Port) -
     )
 
 
+def test_an_alias_that_leads_away_is_no_way_around_it(port: Port) -> None:
+    port.do(
+        A_RULE + port.settings(reject=True) + "from accounts import directory\nfrom accounts.models import *\n"
+        "alias = Alias.objects.create(address='sales@here.test', domain=Domain.objects.get())\n"
+        "for target in ('ann@here.test', 'bob@far.test'):\n"
+        "    AliasTarget.objects.create(alias=alias, address=target)\n"
+        "directory.changed()\n"
+    )
+    assert port.send("A prize", "sales@here.test").status == "550 5.7.1"
+    assert port.send("Lunch", "sales@here.test").code == 250
+
+
 def test_the_whitelist_trust_and_a_filter_that_is_off_let_spam_in(port: Port) -> None:
     port.do(
         A_RULE + port.settings(reject=True) + "actions.whitelist(root, '127.0.0.9', spam_bypass=True)\n"
@@ -84,6 +99,7 @@ def test_the_whitelist_trust_and_a_filter_that_is_off_let_spam_in(port: Port) ->
     for source in ("127.0.0.9", "127.0.0.8"):
         assert port.send("A prize", source=source).code == 250
     assert port.send("A prize", sender="ann@friend.test").code == 250
+    assert port.send("A prize", sender="ann@friend.test", source="127.0.0.7").code == 550, "anybody can say that"
     assert port.send("A prize", BOB).code == 250
     assert port.send("A prize", ANN, BOB).code == 250, "one of them wants it"
     assert port.send("A prize", ANN).code == 550

@@ -9,7 +9,7 @@ from email import message_from_bytes
 import pytest
 from django.core.exceptions import ValidationError
 
-from quarantine.models import AntispamSettings, Check, CheckCount, CheckKind, Item, SpamAction, TrustedSender
+from quarantine.models import AntispamSettings, Check, CheckCount, CheckKind, Item, SpamAction
 from security import lists
 from security.models import WhitelistEntry
 from spool.actions import Actor, perform, undo
@@ -242,18 +242,6 @@ def test_a_whitelisted_client_passes_the_check_by(spool: Spool) -> None:
     from_outside(spool, a_mail(), ip="198.51.100.7")
     spool.work()
     assert ["X-Spam-Score" in message for message in spool.mailbox()] == [False] and len(junk()) == 1
-
-
-def test_a_trusted_sender_gets_no_points_but_those_of_spf(spool: Spool) -> None:
-    row = TrustedSender(pattern=f"@{FAR.upper()}")
-    row.full_clean()
-    row.save()
-    spool.dns.add(FAR, "TXT", '"v=spf1 -all"')
-    a_check(CheckKind.SPF, 8)
-    a_check(CheckKind.HEADER, 25, where="Subject", pattern="Lunch", name="rule")
-    from_outside(spool, a_mail())
-    spool.work()
-    assert spool.mailbox()[0]["X-Spam-Score"] == "8"
 
 
 @pytest.mark.parametrize(

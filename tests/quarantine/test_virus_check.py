@@ -15,12 +15,15 @@ from quarantine.engines.clamd import Clamd as ClamdScanner
 from quarantine.engines.resting import Rests
 from quarantine.engines.scanner import all_scanners
 from quarantine.models import AntivirusSettings, CheckCount, Item, WhenOversize, WhenUnanswered
+from spool import intake
 from spool.actions import Actor, perform
 from spool.models import Entry, Trace
+from spool.models.recipient import Kind
 from tests.quarantine import mail
-from tests.spool.passing import FAR, Spool
+from tests.spool.passing import ANN, FAR, HERE, Spool
 from tests.support.broken_server import BrokenServer
 from tests.support.clamd import EICAR, SIGNATURE, Clamd
+from tests.support.messages import a_recipient, a_submission
 
 pytestmark = pytest.mark.django_db(transaction=True)
 Setting = Callable[..., None]
@@ -71,6 +74,21 @@ def test_one_direction_can_be_left_out(spool: Spool, clamd: Clamd, setting: Sett
     spool.take_for_us(mail.plain(), sender="eve@far.test")
     spool.work()
     assert len(spool.peer.taken) == 1 and Item.objects.count() == 1
+
+
+@pytest.mark.parametrize("direction", ["inbound", "outbound"])
+def test_what_comes_in_and_leaves_is_scanned_when_either_is_chosen(
+    spool: Spool, clamd: Clamd, setting: Setting, direction: str
+) -> None:
+    chosen = {f"scan_{one}": one == direction for one in ("inbound", "outbound")}
+    setting(AntivirusSettings, clamd_servers=clamd.address, **chosen)
+    submission = a_submission("eve@far.test", "bob@far.test", content=mail.plain())
+    # An alias of ours that leads to somebody here and to somebody elsewhere.
+    submission.envelope.recipients[0].original = f"sales@{HERE}"
+    submission.envelope.recipients.append(a_recipient(ANN, Kind.LOCAL, original=f"sales@{HERE}"))
+    intake.accept([submission])
+    spool.work()
+    assert Item.objects.get().recipients_total == 2 and not spool.peer.taken and not spool.mailbox()
 
 
 def test_another_server_takes_over_when_one_is_down(spool: Spool, clamd: Clamd, setting: Setting) -> None:

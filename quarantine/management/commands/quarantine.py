@@ -57,7 +57,9 @@ class Command(TerminalCommand):
             acting.add_argument("--background", action="store_true", help="leave it to a maintenance worker")
             if name == "resend":
                 acting.add_argument(
-                    "--trust", action="store_true", help="no points for spam for their senders any more"
+                    "--trust",
+                    action="store_true",
+                    help="trust their senders: what is proven to be theirs is not checked",
                 )
             if name in _REPORTED:
                 acting.add_argument("--learn", action="store_true", help=_REPORTED[name])
