@@ -13,7 +13,7 @@ from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.forms.models import model_to_dict
 
-from accounts import directory
+from accounts import directory, edits
 from accounts.actor import NotAllowed
 from accounts.addresses import normalise_address, normalise_domain
 from accounts.batches import batched
@@ -191,20 +191,22 @@ def set_enabled(row: Alias | MailingList, is_enabled: bool) -> None:
 
 @transaction.atomic
 def change(row: Domain | User | Alias | MailingList, **fields: Any) -> None:
-    """Change fields, validated as a whole."""
+    """Change fields, validated as a whole. Nothing else is written: others may have changed the rest meanwhile."""
+    edits.remember(row)
     for name, value in fields.items():
         setattr(row, name, value)
     row.full_clean()
-    row.save()
+    edits.save(row)
 
 
 @transaction.atomic
 def change_defaults(defaults: Defaults, **fields: Any) -> None:
     """Change what new domains or users start with. Those that are there keep what they have."""
+    edits.remember(defaults)
     for name, value in fields.items():
         setattr(defaults, name, value)
     defaults.full_clean()
-    defaults.save()
+    edits.save(defaults)
 
 
 @transaction.atomic

@@ -11,7 +11,7 @@ from django.http import HttpRequest
 from unfold.widgets import UnfoldAdminTextareaWidget
 
 from accounts import actions
-from accounts.admin.placed import PlacedForm, addresses_in
+from accounts.admin.placed import PlacedForm, addresses_in, targets_of
 from accounts.admin.searching import ModelAdmin
 from accounts.models import Alias
 
@@ -31,10 +31,9 @@ class AliasForm(PlacedForm):
         fields = ["address", "targets", "enabled", "description"]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
+        # Before the fields are looked at: they are compared with what is there.
+        kwargs["initial"] = {**targets_of(kwargs.get("instance")), **(kwargs.get("initial") or {})}
         super().__init__(*args, **kwargs)
-        if self.instance.pk is not None:
-            targets = self.instance.targets.order_by("id").values_list("address", flat=True)
-            self.initial["targets"] = "\n".join(targets)
 
     def clean_targets(self) -> list[str]:
         return addresses_in(self.cleaned_data["targets"])

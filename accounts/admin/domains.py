@@ -17,6 +17,7 @@ from unfold.admin import StackedInline
 from unfold.decorators import action, display
 
 from accounts import actions, changes, history
+from accounts.admin.comparing import Comparing
 from accounts.admin.placed import BOUNCE_FIELDS, HOURLY_FIELDS, log
 from accounts.admin.searching import ModelAdmin
 from accounts.connections.registry import end_quietly
@@ -31,6 +32,7 @@ class UserDefaultsInline(StackedInline):
     """What new users of the domain start with; its administrators may say so themselves in the user site."""
 
     model = DomainUserDefaults
+    form = Comparing
     extra = 0
     max_num = 1
     verbose_name = "defaults"

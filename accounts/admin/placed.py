@@ -10,6 +10,8 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from accounts.addresses import InvalidAddress, normalise_address
+from accounts.admin.comparing import Comparing
+from accounts.models import Alias
 from accounts.placing import AddressTaken, NotThere, TooManyUsers, place
 
 # A limit beside what happens beyond it, each pair in a row of the form.
@@ -21,7 +23,7 @@ HOURLY_FIELDS = (
 BOUNCE_FIELDS = (("bounces_per_hour", "bounces_action"),)
 
 
-class PlacedForm(forms.ModelForm):
+class PlacedForm(Comparing):
     """A form whose instance gets its domain from its address, or the sentence that says why it can't."""
 
     address_field: ClassVar[str] = "address"
@@ -43,7 +45,7 @@ class PlacedForm(forms.ModelForm):
         return cleaned
 
 
-class AddressForm(forms.ModelForm):
+class AddressForm(Comparing):
     """A row of an inline that has an address: in one spelling, so that doubles are noticed."""
 
     def clean_address(self) -> str:
@@ -51,6 +53,13 @@ class AddressForm(forms.ModelForm):
             return normalise_address(self.cleaned_data["address"])
         except InvalidAddress as error:
             raise forms.ValidationError(str(error)) from error
+
+
+def targets_of(alias: Alias | None) -> dict[str, str]:
+    """The `initial` of a form for what an alias stands for, one address per line."""
+    if alias is None or alias.pk is None:
+        return {}
+    return {"targets": "\n".join(alias.targets.order_by("id").values_list("address", flat=True))}
 
 
 def addresses_in(text: str) -> list[str]:

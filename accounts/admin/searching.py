@@ -1,21 +1,43 @@
-"""The base of all list pages: a search there has a bounded number of words, each of which is a condition per column."""
+"""The base of all list pages and forms of the console.
+
+A search has a bounded number of words, each of which is a condition per column. A form writes what was changed in it.
+"""
 
 from __future__ import annotations
 
 from typing import Any, Final
 
 from django.contrib import messages
-from django.db.models import QuerySet
+from django.contrib.admin import AdminSite
+from django.db.models import Model, QuerySet
+from django.forms import ModelForm
 from django.http import HttpRequest
 from django.utils.text import smart_split
 from unfold import admin
+
+from accounts import edits
+from accounts.admin.comparing import comparing
 
 MOST_WORDS: Final = 20
 _LONGEST: Final = 1_000
 
 
 class ModelAdmin(admin.ModelAdmin):
-    """Unfold's, whose search a database can always answer."""
+    """Unfold's, whose search a database can always answer, and whose forms compare (accounts.admin.comparing)."""
+
+    def __init__(self, model: type[Model], admin_site: AdminSite) -> None:
+        super().__init__(model, admin_site)
+        self.form: type[ModelForm] = comparing(self.form)
+
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
+        edits.save(obj)
+        self.say_what_was_kept(request, form)
+
+    def say_what_was_kept(self, request: HttpRequest, form: Any) -> None:
+        """That others have changed the same row meanwhile, when they have."""
+        if kept := getattr(form, "kept", []):
+            others = ", ".join(kept)
+            messages.info(request, f"Somebody else has changed these meanwhile, and they stay as changed: {others}.")
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet, search_term: str

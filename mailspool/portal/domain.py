@@ -16,7 +16,7 @@ from django.shortcuts import get_object_or_404
 from django.urls import reverse
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from accounts import actions, changes, history
+from accounts import actions, changes, edits, history
 from accounts.connections.registry import end_quietly
 from accounts.models import Alias, DomainUserDefaults, MailingList, Status, User
 from mailspool.portal.access import Member, domain_administrator, page
@@ -147,7 +147,7 @@ def _save_user(request: HttpRequest, who: Member, form: Any, before: dict[str, A
     # Its own action: it ends connections.
     user.status = before["status"]
     user.full_clean()
-    user.save()
+    edits.save(user)
     changes.record(who.actor, before, user)
     said = ["Saved."]
     if status != before["status"]:
@@ -166,7 +166,7 @@ def _save_user(request: HttpRequest, who: Member, form: Any, before: dict[str, A
 def _save_alias(request: HttpRequest, who: Member, form: Any, before: dict[str, Any]) -> str:
     alias, is_new = form.instance, form.instance.pk is None
     alias.full_clean()
-    alias.save()
+    edits.save(alias)
     actions.set_targets(alias, form.cleaned_data["targets"])
     targets = ", ".join(form.cleaned_data["targets"])
     history.record(who.actor, "add alias" if is_new else "change alias", alias.address, f"Stands for {targets}")
@@ -176,7 +176,7 @@ def _save_alias(request: HttpRequest, who: Member, form: Any, before: dict[str, 
 def _save_list(request: HttpRequest, who: Member, form: Any, before: dict[str, Any]) -> str:
     row, is_new = form.instance, form.instance.pk is None
     row.full_clean()
-    row.save()
+    edits.save(row)
     changes.record(who.actor, before, row)
     added = actions.add_members(row, form.cleaned_data["new_members"])
     removed = actions.remove_members(row, form.cleaned_data.get("old_members") or [])

@@ -10,7 +10,8 @@ from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 
 from accounts import propagation
-from accounts.admin.placed import PlacedForm, addresses_in
+from accounts.admin.comparing import Comparing
+from accounts.admin.placed import PlacedForm, addresses_in, targets_of
 from accounts.models import Alias, Domain, DomainUserDefaults, MailingList, Role, Status, User
 from accounts.models.limits import SendingLimits
 from accounts.models.spam import SPAM_FIELDS
@@ -47,7 +48,7 @@ class LoginForm(Looks, AuthenticationForm):
         self.dress()
 
 
-class SettingsForm(Looks, forms.ModelForm):
+class SettingsForm(Looks, Comparing):
     """What people may change about themselves."""
 
     class Meta:
@@ -59,7 +60,7 @@ class SettingsForm(Looks, forms.ModelForm):
         self.dress()
 
 
-class ForwardingForm(Looks, forms.ModelForm):
+class ForwardingForm(Looks, Comparing):
     """Where copies go."""
 
     class Meta:
@@ -75,7 +76,7 @@ class ForwardingForm(Looks, forms.ModelForm):
         return "\n".join(addresses_in(self.cleaned_data["forward_to"]))
 
 
-class SpamForm(Looks, forms.ModelForm):
+class SpamForm(Looks, Comparing):
     """What is done with the own spam."""
 
     class Meta:
@@ -202,7 +203,7 @@ class UserForm(_InDomain):
         return super().clean()
 
 
-class DefaultsForm(Looks, forms.ModelForm):
+class DefaultsForm(Looks, Comparing):
     """What new users of the domain start with."""
 
     class Meta:
@@ -239,9 +240,9 @@ class AliasForm(_InDomain):
         fields = ["address", "targets", "enabled", "description"]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
+        # Before the fields are looked at: they are compared with what is there.
+        kwargs["initial"] = {**targets_of(kwargs.get("instance")), **(kwargs.get("initial") or {})}
         super().__init__(*args, **kwargs)
-        if self.instance.pk is not None:
-            self.initial["targets"] = "\n".join(self.instance.targets.order_by("id").values_list("address", flat=True))
 
     def clean_targets(self) -> list[str]:
         return addresses_in(self.cleaned_data["targets"])

@@ -27,6 +27,6 @@ def scan_again(kind: ItemKind, actor: Actor) -> int:
     event = audit.begin(actor, "scan-again", f"waiting mail: {kind.label.lower()} check", matched=number)
     row = _SETTINGS[kind].load()
     row.scan_again_since = timezone.now()
-    row.save()
+    row.save(update_fields=["scan_again_since"])
     audit.end(event, Tally(number), "to be checked again")
     return number

@@ -8,6 +8,7 @@ from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
+from accounts import edits
 from security.actions.many import blacklist_many
 from security.actions.rows import named
 from security.addresses import parse_network, spell
@@ -66,7 +67,7 @@ def blacklist_guessers(
 def change_rules(actor: Actor, rules: LoginRules) -> LoginRules:
     """Store the rules, which have been validated. Switched off, they close nobody out any more."""
     require(actor)
-    rules.save()
+    edits.save(rules)
     if not rules.enabled:
         LoginBlock.objects.filter(until__gt=timezone.now()).update(until=timezone.now())
     numbers = f"{rules.pair_failures}, {rules.ip_failures}, {rules.account_failures} in {rules.window_minutes} minutes"

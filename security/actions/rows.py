@@ -8,6 +8,7 @@ from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
 from django.db import transaction
 from django.db.models import QuerySet
 
+from accounts import edits
 from security import lists
 from security.addresses import BadNetwork, Network, parse_network
 from security.audit import require, write
@@ -35,7 +36,7 @@ def save(actor: Actor, row: Row) -> Row:
         raise Refused(sentences(error)) from error
     if isinstance(row, BlacklistEntry) and (let_in := let_in_anyway(row)):
         raise Refused(let_in)
-    row.save()
+    edits.save(row)
     name = _NAMES[type(row)]
     write(actor, name, str(row), f"{'Added' if is_new else 'Changed'}: {in_words(row)}", description=row.description)
     return row

@@ -43,6 +43,7 @@ class ListAdmin(ModelAdmin):
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         actions.save(actor_of(request), obj)
+        self.say_what_was_kept(request, form)
 
     def delete_model(self, request: HttpRequest, obj: Any) -> None:
         actions.remove(actor_of(request), self.model.objects.filter(pk=obj.pk))

@@ -8,7 +8,9 @@ from typing import Any, NoReturn
 from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
 from django.db import transaction
 
+from accounts import edits
 from accounts.management.terminal import TerminalCommand
+from spool.actions import Actor, audit
 from spool.models import Settings
 from spool.models.settings import forget
 
@@ -63,13 +65,18 @@ class Command(TerminalCommand):
     @transaction.atomic
     def _set(self, values: dict[str, str]) -> None:
         row = Settings.load()
+        before = {name: getattr(row, name) for name in values}
+        edits.remember(row)
         for name, value in values.items():
             setattr(row, name, value)
         try:
             row.full_clean()
         except ValidationError as error:
             self._refuse(_sentences(error))
-        row.save(update_fields=list(values))
+        changed = edits.save(row)
+        if changed:
+            said = "; ".join(f"{name}: {_worded(before[name])} → {_worded(getattr(row, name))}" for name in before)
+            audit.note(Actor.at_the_shell(), "settings", str(row), said)
         forget()
 
     def _print(self, values: dict[str, Any], *, as_json: bool) -> None:
@@ -79,6 +86,10 @@ class Command(TerminalCommand):
     def _refuse(self, sentence: str, status: int = 1) -> NoReturn:
         self.stderr.write(sentence)
         sys.exit(status)
+
+
+def _worded(value: object) -> str:
+    return " ".join(str(value).split()) or "empty"
 
 
 def _names() -> list[str]:
