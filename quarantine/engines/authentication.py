@@ -18,6 +18,7 @@ import dns.exception
 import dns.resolver
 
 from quarantine.engines import dkim_bounds
+from quarantine.engines.dkim_signatures import Signed
 from quarantine.engines.examined import Examined
 from quarantine.engines.kept import Kept
 from quarantine.engines.resolver import blocking_resolver
@@ -120,11 +121,8 @@ def _check_spf(examined: Examined) -> SpfResult:
 
 
 def _check_dkim(examined: Examined) -> list[DkimResult]:
-    content = examined.content
-    if content is None:
-        return []
     try:
-        message = dkim.DKIM(content, logger=_silent, timeout=QUESTION_SECONDS)
+        message = Signed(examined, QUESTION_SECONDS)
     except dkim.DKIMException as error:
         return [DkimResult("neutral", "", str(error)[:200])]
     signatures = [value for name, value in message.headers if name.lower() == b"dkim-signature"]
@@ -135,7 +133,7 @@ def _check_dkim(examined: Examined) -> list[DkimResult]:
     return results
 
 
-def _verified(message: dkim.DKIM, index: int) -> DkimResult:
+def _verified(message: Signed, index: int) -> DkimResult:
     try:
         good = message.verify(idx=index, dnsfunc=_txt)
         result, text = ("pass", "") if good else ("fail", "the signature does not fit the message")
@@ -190,5 +188,3 @@ def forget() -> None:
 
 
 spf.DNSLookup = _spf_lookup
-_silent = logging.getLogger("quarantine.dkim")
-_silent.setLevel(logging.CRITICAL)

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import base64
-import re
 from functools import cache
 from pathlib import Path
 
-import dkim.canonicalization
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
-from hypothesis import given
-from hypothesis import strategies as st
 
 from quarantine.engines import authentication
 from quarantine.engines.examined import Examined
@@ -31,12 +27,6 @@ def results(content: bytes, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, 
     monkeypatch.setattr(authentication, "_txt", lambda *_, **__: _key())
     examined = Examined(Path("none"), len(content), "ann@far.test", held=content)
     return [(one.result, one.text) for one in authentication._check_dkim(examined)]
-
-
-@given(st.lists(st.sampled_from([b" ", b"\t", b"\r\n", b"\r", b"\n", b"a", b"  "]), max_size=30).map(b"".join))
-def test_a_body_is_canonicalised_as_the_standard_says(body: bytes) -> None:
-    plain = re.sub(b"[\t ]+\r\n", b"\r\n", body)
-    assert dkim.canonicalization.strip_trailing_whitespace(body) == plain
 
 
 def test_a_run_of_blanks_in_the_body_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
