@@ -2,6 +2,7 @@
 
 import ipaddress
 import re
+import unicodedata
 
 import idna
 from django.core.exceptions import ValidationError
@@ -16,6 +17,7 @@ _DOT_ATOM = re.compile(
     r"[A-Za-z0-9!#$%&'*+\-/=?^_`{|}~\u0080-\U0010ffff]+(\.[A-Za-z0-9!#$%&'*+\-/=?^_`{|}~\u0080-\U0010ffff]+)*"
 )
 _QUOTED = re.compile(r'"([ !#-\[\]-~\u0080-\U0010ffff]|\\[ -~])*"')
+_QUOTED_PAIR = re.compile(r"\\(.)", re.DOTALL)
 _LABEL = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)")
 
 
@@ -75,6 +77,52 @@ def normalise_address(address: str) -> str:
     """The spelling under which an address is looked up: lower case, domain in A-labels. Raises InvalidAddress."""
     local_part, domain = split_address(address.strip())
     return f"{local_part.lower()}@{domain}"
+
+
+def key_of(address: str) -> str:
+    """The one key of an address: under it mail is counted, searched, blocked and trusted. Never raises.
+
+    Lower case, without quotes that nothing needs, and with the domain in A-labels: how the local part is written makes
+    no difference to any host that people use, though only the host itself may know (RFC 5321 2.4, 4.1.2). It is never
+    what mail is delivered by: that is the address as it was written. A text that is no address is its own lower case.
+    """
+    key = address.lower()
+    if key.isascii():
+        if not key.endswith((".", "]")) and '"' not in key:
+            return key
+    else:
+        key = unicodedata.normalize("NFC", key)
+    local_part, at, domain = key.rpartition("@")
+    if not at:
+        return key
+    try:
+        domain = normalise_domain(domain)
+    except InvalidAddress:
+        pass
+    return f"{_without_needless_quotes(local_part)}@{domain}"
+
+
+def other_key(address: str) -> str | None:
+    """The key of an address that is written otherwise; None for most, which are their own key.
+
+    What a row has beside an address, in a column with an index of those few alone.
+    """
+    key = key_of(address)
+    return None if key == address else key[:LONGEST_PATH]
+
+
+def domain_of(address: str) -> str:
+    """The domain of an address, as its key has it; "" for the null sender."""
+    return key_of(address).rpartition("@")[2]
+
+
+def _without_needless_quotes(local_part: str) -> str:
+    if not _QUOTED.fullmatch(local_part):
+        return local_part
+    text = _QUOTED_PAIR.sub(r"\1", local_part[1:-1])
+    if _DOT_ATOM.fullmatch(text):
+        return text
+    return '"' + re.sub(r'(["\\])', r"\\\1", text) + '"'
 
 
 def normalised_if_valid(address: str) -> str:

@@ -27,8 +27,8 @@ from accounts.local_addresses import (
     find_any_hourly_limits,
     find_domains,
     find_postmaster,
-    key_of,
     local_user,
+    lookup_key,
 )
 from accounts.models import User
 
@@ -116,12 +116,12 @@ def cached_any_hourly_limits() -> bool | Miss:
 
 def lookup(address: str) -> LocalAddress | None:
     """Who or what has this very address (or the one before a `+tag`); no catch-all."""
-    return _open(_answer(_cache.current(), key_of(address)))
+    return _open(_answer(_cache.current(), lookup_key(address)))
 
 
 def lookup_many(addresses: Iterable[str]) -> dict[str, LocalAddress | None]:
     """`lookup` for many addresses, in a number of queries that does not grow with theirs."""
-    keys = {address: key_of(address) for address in addresses}
+    keys = {address: lookup_key(address) for address in addresses}
     answers = _answers(_cache.current(), set(keys.values()))
     return {address: _open(answers[key]) for address, key in keys.items()}
 
@@ -129,7 +129,7 @@ def lookup_many(addresses: Iterable[str]) -> dict[str, LocalAddress | None]:
 def resolve(address: str) -> LocalAddress | None:
     """Who gets mail for `address` in a local domain: as `lookup`, else postmaster's stand-in, else the catch-all."""
     generation = _cache.current()
-    key = key_of(address)
+    key = lookup_key(address)
     found = _answer(generation, key)
     return _instead(generation, key) if found is None else _open(found)
 
@@ -137,7 +137,7 @@ def resolve(address: str) -> LocalAddress | None:
 def resolve_many(addresses: Iterable[str]) -> dict[str, LocalAddress | None]:
     """`resolve` for many addresses. The number of queries grows with that of postmasters at most."""
     generation = _cache.current()
-    keys = {address: key_of(address) for address in addresses}
+    keys = {address: lookup_key(address) for address in addresses}
     answers = _answers(generation, set(keys.values()))
     homeless = {key for key in keys.values() if answers[key] is None}
     domains = _domains(generation, {_domain_of(key) for key in homeless})
@@ -151,7 +151,7 @@ def cached(address: str) -> LocalAddress | Miss | None:
     generation = _cache.current_without_query()
     if generation is None:
         return MISS
-    key = key_of(address)
+    key = lookup_key(address)
     is_known, domain = generation.domain_if_known(_domain_of(key))
     if is_known and domain is None:
         return None
@@ -191,7 +191,7 @@ def may_send_as(user: LocalUser, sender: str) -> bool:
 
 def authenticate(username: str, password: str) -> LocalUser | None:
     """The user with this password who may log in and send, or None. Slow on purpose (Argon2): use a thread."""
-    key = key_of(username.strip())
+    key = lookup_key(username.strip())
     reconnect_when_needed()
     user = User.objects.select_related("domain").filter(email=key).first() if can_be_stored(key) else None
     if user is None:
@@ -275,4 +275,4 @@ def _domain_of(key: str) -> str:
 
 
 def _domain_key(name: str) -> str:
-    return key_of(f"x@{name}")[2:]
+    return lookup_key(f"x@{name}")[2:]

@@ -91,8 +91,8 @@ CLOSED = Closed()
 Answer = LocalAddress | Closed | None
 
 
-def key_of(address: str) -> str:
-    """The spelling under which `address` is looked up: lower case, domain in A-labels. Never raises."""
+def lookup_key(address: str) -> str:
+    """The spelling under which `address` is looked up: as `accounts.addresses.key_of`, but rows may have quotes."""
     key = address.lower()
     if key.isascii() and not key.endswith("."):
         return key
@@ -115,6 +115,13 @@ def bounces_address(list_address: str) -> str:
     return f"{local_part}-bounces@{domain}"
 
 
+def list_of_bounces(key: str) -> str:
+    """The reverse of `bounces_address`; "" when `key` is no such address."""
+    local_part, _, domain = key.rpartition("@")
+    name = local_part.removesuffix("-bounces")
+    return f"{name}@{domain}" if name and name != local_part else ""
+
+
 def find_all_domains() -> dict[str, LocalDomain] | None:
     """Every local domain, or None when there are too many to read at once."""
     rows = list(Domain.objects.order_by()[: MOST_DOMAINS_AT_ONCE + 1])
@@ -132,7 +139,7 @@ def find_domains(names: Collection[str]) -> dict[str, LocalDomain | None]:
 
 
 def _local_domain(row: Domain) -> LocalDomain:
-    catch_all = key_of(row.catch_all) if row.catch_all else ""
+    catch_all = lookup_key(row.catch_all) if row.catch_all else ""
     return LocalDomain(
         row.pk, row.name, Status(row.status), catch_all, row.max_message_kb, row.max_recipients, hourly_limits(row),
         wishes_of(row),
@@ -150,7 +157,7 @@ def find_any_hourly_limits() -> bool:
 
 
 def find_addresses(keys: Collection[str]) -> dict[str, Answer]:
-    """Who or what has each of the addresses (as `key_of` spells them), in a number of queries that doesn't grow."""
+    """Who or what has each of the addresses (as `lookup_key` spells them), in a number of queries that doesn't grow."""
     found: dict[str, Answer] = dict.fromkeys(keys)
     for some in batched((key for key in keys if can_be_stored(key)), QUERY_SIZE):
         found.update(_find(some))
@@ -190,7 +197,7 @@ def local_user(user: User) -> LocalUser:
 
 def _find(keys: Sequence[str]) -> Iterator[tuple[str, Answer]]:
     spellings = {key: _spellings(key) for key in keys}
-    lists_of = {key: _list_of_bounces(key) for key in keys}
+    lists_of = {key: list_of_bounces(key) for key in keys}
     wanted = {*(s for some in spellings.values() for s in some), *filter(None, lists_of.values())}
     users = {
         user.email: local_user(user)
@@ -265,9 +272,3 @@ def _spellings(key: str) -> list[str]:
     if plus and name:
         spellings.append(f"{name}@{domain}")
     return spellings
-
-
-def _list_of_bounces(key: str) -> str:
-    local_part, _, domain = key.rpartition("@")
-    name = local_part.removesuffix("-bounces")
-    return f"{name}@{domain}" if name and name != local_part else ""

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from accounts import directory
+from accounts.addresses import key_of
 from accounts.directory import LocalUser
-from accounts.local_addresses import key_of
 from accounts.models.sending import SendAs
 
 # Those that may leave the sender empty, as servers do in their notices.

@@ -67,7 +67,7 @@ def _entry(number, name, entry_id, bulk, entries, now, chance):  # type: ignore[
     due = now + timedelta(hours=2 + chance.random() * 48)
     values = {
         "id": entry_id, "file_name": name, "subspool": f"subspool{(number // 100_000) + 1:04}",
-        "sender": f"user{sender_number}@{domain}", "sender_domain": domain,
+        "sender": f"user{sender_number}@{domain}", "sender_domain": domain, "sender_key": None,
         "auth_user": f"user{sender_number}@{domain}" if number % 3 == 0 else "",
         "client_ip": f"192.0.{chance.randrange(40)}.{chance.randrange(250)}", "ehlo_name": "client.test",
         "tls": "TLSv1.3 TLS_AES_256_GCM_SHA384", "port": 2525, "direction": 1 if number % 50 == 0 else 2,
@@ -90,7 +90,7 @@ def _recipients(entry_id: int, chance: random.Random) -> Iterator[tuple[object, 
     for _ in range(RECIPIENTS):
         domain = f"dest{min(4_999, int(chance.paretovariate(0.5)) - 1)}.test"
         address = f"person{chance.randrange(200_000)}@{domain}"
-        yield (entry_id, address, domain, "remote", "pending", "", "", "", "", "")
+        yield (entry_id, address, domain, "remote", "pending", "", "", "", "", "", None, None)
 
 
 def _write_files() -> None:

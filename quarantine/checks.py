@@ -10,6 +10,7 @@ from django.db import Error as DatabaseError
 from django.utils import timezone
 
 from accounts import directory
+from accounts.addresses import key_of
 from accounts.models.spam import is_off
 from quarantine import watching
 from quarantine.door import Door
@@ -127,4 +128,4 @@ class RejectSpam(SMTPCheck):
 
 def _is_postmaster(recipient: EnvelopeRecipient) -> bool:
     """Whom to tell of mistakes (RFC 5321 4.5.1)."""
-    return (recipient.original or recipient.address).lower().startswith("postmaster@")
+    return key_of(recipient.original or recipient.address).startswith("postmaster@")

@@ -19,6 +19,7 @@ from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils import timezone
 
+from accounts.addresses import domain_of, key_of
 from accounts.models import Role, User
 from quarantine.models.antispam import AntispamSettings, DigestFor, DigestMark
 from quarantine.models.item import Item, ItemKind, ItemState
@@ -67,7 +68,7 @@ def _concerned(settings: AntispamSettings, after: int, newest: int) -> Iterable[
             break
         after = rows[-1].id
         for item in rows:
-            addresses = {item.sender.lower(), *(line.lower() for line in item.addresses.splitlines())} - {""}
+            addresses = {key_of(item.sender), *map(key_of, item.addresses.splitlines())} - {""}
             for address in addresses:
                 by_address[address].append(item)
             for domain in {address.rpartition("@")[2] for address in addresses}:
@@ -124,10 +125,10 @@ def _recipients(item: Item, user: User) -> str:
     otherwise only themselves, or those of the domain. Who else got it may have been a blind copy."""
     addresses = item.addresses.splitlines()
     own = user.domain.name if user.domain is not None else ""
-    if user.role == Role.USER and item.sender.lower() != user.email:
-        addresses = [address for address in addresses if address.lower() == user.email]
+    if user.role == Role.USER and key_of(item.sender) != user.email:
+        addresses = [address for address in addresses if key_of(address) == user.email]
     elif user.role != Role.USER and item.sender_domain != own:
-        addresses = [address for address in addresses if address.lower().rpartition("@")[2] == own]
+        addresses = [address for address in addresses if domain_of(address) == own]
     shown = ", ".join(addresses[:MOST_ADDRESSES])
     return f"{shown} and {len(addresses) - MOST_ADDRESSES} more" if len(addresses) > MOST_ADDRESSES else shown
 

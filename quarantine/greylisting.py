@@ -16,6 +16,7 @@ from typing import Any, Final
 
 from django.db.models import Count
 
+from accounts.addresses import key_of
 from quarantine.models.antispam import AntispamSettings
 from quarantine.models.greylist import GreylistClient, Greylisted
 from spool import statements
@@ -47,9 +48,9 @@ def triplet_of(client_ip: str, sender: str, recipient: str) -> Triplet:
     """What is remembered of one RCPT. Raises ValueError when `client_ip` is no address."""
     address = ipaddress.ip_address(client_ip.partition("%")[0])
     network = ipaddress.ip_network((address, 24 if address.version == 4 else 64), strict=False)
-    local_part, at, domain = sender.lower().rpartition("@")
+    local_part, at, domain = key_of(sender).rpartition("@")
     bare = _NUMBER.sub("#", _TAG.sub("", local_part)) + at + domain
-    return Triplet(str(network), storable(bare, 320), storable(recipient.lower(), 320))
+    return Triplet(str(network), storable(bare, 320), storable(key_of(recipient), 320))
 
 
 @dataclass(slots=True)

@@ -35,8 +35,8 @@ from spool.models.trashed import TrashState
 log = logging.getLogger(__name__)
 
 _COPIED = (
-    "file_name", "subspool", "sender", "sender_domain", "subject", "message_id", "client_ip", "auth_user", "direction",
-    "size_bytes", "attempts", "recipients_total", "recipients_done", "created",
+    "file_name", "subspool", "sender", "sender_domain", "sender_key", "subject", "message_id", "client_ip", "auth_user",
+    "direction", "size_bytes", "attempts", "recipients_total", "recipients_done", "created",
 )  # fmt: skip
 
 
@@ -114,10 +114,14 @@ def _take(
             _pack(one, now, days)
         if taken:
             clause, parameters = statements.id_list([one.entry_id for one in taken])
+            of_these = (
+                f"FROM quarantine_item i JOIN spool_recipient r ON r.entry_id = i.entry_id WHERE i.entry_id {clause}"
+            )
             statements.execute(
-                "INSERT INTO quarantine_itemaddress (item_id, address, domain) SELECT i.id, r.address, r.domain"
-                f" FROM quarantine_item i JOIN spool_recipient r ON r.entry_id = i.entry_id WHERE i.entry_id {clause}",
-                parameters,
+                "INSERT INTO quarantine_itemaddress (item_id, address, domain)"
+                f" SELECT i.id, COALESCE(r.address_key, r.address), r.domain {of_these} UNION"
+                f" SELECT i.id, r.original_key, r.domain {of_these} AND r.original_key IS NOT NULL",
+                [*parameters, *parameters],
             )
             statements.execute(f"DELETE FROM spool_recipient WHERE entry_id {clause}", parameters)
             statements.execute(f"DELETE FROM spool_entry WHERE id {clause}", parameters)

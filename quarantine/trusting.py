@@ -8,6 +8,7 @@ from collections.abc import Collection, Sequence
 from typing import Final
 
 from accounts import directory
+from accounts.addresses import domain_of, key_of
 from accounts.directory import LocalUser
 from quarantine.engines.authentication import dkim_of, spf_of
 from quarantine.engines.dmarc import dmarc_of
@@ -23,7 +24,7 @@ _SECONDS: Final = 20.0
 
 def trusted_of(senders: Collection[str]) -> set[str]:
     """Those of the senders that are trusted, by their address or domain."""
-    named = {sender: {sender.lower(), sender.rpartition("@")[2].lower()} for sender in senders if sender}
+    named = {sender: {key_of(sender), domain_of(sender)} for sender in senders if sender}
     asked = set().union(*named.values()) if named else set()
     if not asked:
         return set()
@@ -43,7 +44,7 @@ def trusted_among(entries: Sequence[LeasedEntry], ours: Collection[int]) -> set[
 
 
 def _is_their_own(entry: LeasedEntry) -> bool:
-    if not entry.auth_user or entry.auth_user.lower() == entry.sender.lower():
+    if not entry.auth_user or entry.auth_user == key_of(entry.sender):
         return True
     user = directory.lookup(entry.auth_user)
     return isinstance(user, LocalUser) and directory.may_send_as(user, entry.sender)

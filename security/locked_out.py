@@ -8,13 +8,14 @@ from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
+from accounts.addresses import key_of
 from security.login_protection import Closed
 
 
 def name_of(request: HttpRequest, credentials: dict[str, Any] | None = None) -> str:
     """AXES_USERNAME_CALLABLE: who tries to log in. Django's form calls it username, our users' field is email."""
     given = {**request.POST.dict(), **{str(name): value for name, value in (credentials or {}).items()}}
-    return str(given.get("username") or given.get("email") or "").strip().lower()[:254]
+    return key_of(str(given.get("username") or given.get("email") or "").strip())[:254]
 
 
 def locked_out(

@@ -19,6 +19,7 @@ from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
 
+from accounts.addresses import key_of
 from security import lists
 from security.addresses import parse_address
 from security.audit import write
@@ -144,7 +145,7 @@ def _is_let_off(ip: str) -> bool:
 
 def _name(account: str) -> str:
     # Neither database stores a NUL in text.
-    return account.strip().lower().replace("\0", "\ufffd")[:LONGEST_NAME]
+    return key_of(account.strip()).replace("\0", "\ufffd")[:LONGEST_NAME]
 
 
 def _where(ip: str) -> str:

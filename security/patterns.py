@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 
-from accounts.addresses import InvalidAddress, normalise_address, normalise_domain
+from accounts.addresses import InvalidAddress, domain_of, key_of, normalise_domain, split_address
 
 MOST_WILDCARDS = 8
 
@@ -60,7 +60,8 @@ def _address(text: str) -> str:
             raise BadPattern(f"{text} needs something before and after the @; * stands for any text.")
         return f"{_limited(local_part)}@{_domain(domain)}"
     try:
-        return normalise_address(text)
+        split_address(text)
+        return key_of(text)
     except InvalidAddress as error:
         raise BadPattern(f"{error}.") from error
 
@@ -149,7 +150,7 @@ class SenderSet:
 
     def find(self, address: str) -> Rule | None:
         """The rule about mail from `address`; the null sender has none."""
-        address = address.lower()
+        address = key_of(address)
         domain = address.rpartition("@")[2]
         if not domain:
             return None
@@ -163,7 +164,7 @@ class SenderSet:
 
     def find_domain(self, domain: str) -> Rule | None:
         """The rule about all mail from `domain`."""
-        return self._domains.find(domain.lower())
+        return self._domains.find(domain_of(f"@{domain}"))
 
 
 @lru_cache(20_000)

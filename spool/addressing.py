@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from accounts import directory
-from accounts.addresses import InvalidAddress, normalise_domain, split_address
+from accounts.addresses import InvalidAddress, key_of, normalise_domain, split_address
 from accounts.directory import LocalAddress, LocalAlias, LocalList, LocalUser
 from spool.envelope import EnvelopeRecipient
 from spool.models.recipient import Kind
@@ -109,7 +109,7 @@ def _accepted(
     if found is None:
         raise NoSuchRecipient(f"550 5.1.1 <{address}>: no such mailbox here; check the address and send again")
     # A +tag or the catch-all led here: the address as written is kept.
-    original = "" if address.lower() == found.address else address
+    original = "" if key_of(address) == found.address else address
     if isinstance(found, LocalUser):
         if not found.status.may_receive:
             raise MailboxDisabled(f"550 5.2.1 <{address}>: this mailbox is disabled and takes no mail")

@@ -23,6 +23,7 @@ from spool import doorbell, statements, store, undecided
 from spool.envelope import Submission
 from spool.events import acceptance
 from spool.headers import storable, summary_of
+from spool.keys import list_key, other_key, recipient_keys
 from spool.models.entry import Direction, Status
 from spool.models.recipient import Kind, Outcome
 from spool.models.settings import Settings, current
@@ -129,20 +130,21 @@ def insert_rows(stored: Stored, now: datetime, settings: Settings, wanted: Colle
     for entry_id, file_name, submission in zip(ids, names, submissions, strict=True):
         envelope = submission.envelope
         outbound = False
+        sender, sender_key = envelope.sender, other_key(envelope.sender)
+        of_list = list_key(envelope.origin, sender)
         for recipient in envelope.recipients:
             outbound = outbound or recipient.kind is Kind.REMOTE
             recipients.append(
                 (
                     entry_id, recipient.address, recipient.domain, recipient.kind.value, _PENDING, recipient.original,
-                    recipient.notify, recipient.orcpt, "", "",
+                    recipient.notify, recipient.orcpt, "", "", *recipient_keys(recipient, of_list),
                 )
             )  # fmt: skip
-        sender = envelope.sender
         received.append((sender, envelope.client_ip, outbound))
         entries.append(
             (
-                entry_id, file_name, stored.subspool, sender, sender.rpartition("@")[2].lower(), envelope.auth_user,
-                envelope.client_ip, storable(envelope.ehlo_name, 255), envelope.tls, envelope.port,
+                entry_id, file_name, stored.subspool, sender, (sender_key or sender).rpartition("@")[2], sender_key,
+                envelope.auth_user, envelope.client_ip, storable(envelope.ehlo_name, 255), envelope.tls, envelope.port,
                 _OUTBOUND if outbound else _INBOUND, envelope.origin.value, submission.subject, submission.message_id,
                 submission.size_bytes, int(envelope.priority), _DELAY, envelope.attempts, 0, len(envelope.recipients),
                 0, statements.db_time(envelope.created) if envelope.created else created, due,
@@ -168,14 +170,8 @@ def forsake(stored: Stored, error: BaseException) -> None:
     waiting = set(stored.inserted)
     undecided.remove_files(stored.subspool, [name for name in ours if name not in waiting])
     undecided.keep(_batch(stored, [name for name in ours if name in waiting]))
-    if not _lost_connection(error):
+    if not undecided.lost_connection(error):
         undecided.settle()
-
-
-def _lost_connection(error: BaseException) -> bool:
-    """Whether PostgreSQL has not told what became of the transaction, and may not be there to be asked."""
-    unknown = isinstance(error, OperationalError | InterfaceError)
-    return unknown and not statements.on_sqlite() and not statements.says_full(error)
 
 
 def _batch(stored: Stored, names: Sequence[str]) -> undecided.Batch:
@@ -210,7 +206,7 @@ def commit(writer: store.Writer, submissions: Sequence[Submission]) -> list[str]
         stored.wait()
         log.error("a batch of %d messages could not be committed: %s", len(submissions), error)
         full = statements.says_full(error)
-        if full or not _is_committed(stored, now, settings, again=_lost_connection(error)):
+        if full or not _is_committed(stored, now, settings, again=undecided.lost_connection(error)):
             forsake(stored, error)
             raise (SpoolFull() if full else IntakeUnavailable()) from error
     acceptance.accepted(stored.submissions, stored.file_names)

@@ -9,6 +9,7 @@ from typing import Final
 from spool import statements
 from spool.envelope import AttemptRecord, LeasedEntry, RecipientResult
 from spool.headers import storable
+from spool.keys import list_key, other_key, recipient_keys
 from spool.traffic import counting
 
 LONGEST_REPLY: Final = 500
@@ -28,12 +29,14 @@ def attempt_rows(entry: LeasedEntry, attempts: Iterable[AttemptRecord]) -> list[
 def trace_rows(entry: LeasedEntry, results: Iterable[RecipientResult], now: datetime) -> list[statements.Row]:
     """Rows of statements.TRACE_COLUMNS for recipients that ended `now`."""
     created, ended = statements.db_time(entry.created), statements.db_time(now)
+    sender_key, of_list = other_key(entry.sender), list_key(entry.origin, entry.sender)
     return [
         (
             entry.file_name, entry.sender, result.recipient.address, result.recipient.kind.value, result.outcome.value,
             storable(result.reply, LONGEST_REPLY), storable(result.host, 255), entry.auth_user, entry.client_ip,
             entry.ehlo_name, entry.tls, entry.port, entry.subject, entry.message_id, entry.size_bytes,
-            entry.attempts + 1, created, ended,
+            entry.attempts + 1, created, ended, sender_key,
+            *recipient_keys(result.recipient, of_list),
         )
         for result in results
     ]  # fmt: skip

@@ -49,8 +49,8 @@ def trace_open_recipients(clause: str, parameters: Sequence[Any], outcome: Outco
     statements.execute(
         f"INSERT INTO spool_trace ({', '.join(statements.TRACE_COLUMNS)}) SELECT e.file_name, e.sender, r.address,"
         f" r.kind, '{outcome.value}', %s, '', e.auth_user, e.client_ip, e.ehlo_name, e.tls, e.port, e.subject,"
-        " e.message_id, e.size_bytes, e.attempts, e.created, %s FROM spool_entry e JOIN spool_recipient r"
-        f" ON r.entry_id = e.id WHERE e.id {clause} AND r.status = 'pending'",
+        " e.message_id, e.size_bytes, e.attempts, e.created, %s, e.sender_key, r.address_key, r.original_key"
+        f" FROM spool_entry e JOIN spool_recipient r ON r.entry_id = e.id WHERE e.id {clause} AND r.status = 'pending'",
         [reply[:500], statements.db_time(now), *parameters],
     )
 

@@ -26,19 +26,21 @@ Row = tuple[Any, ...]
 _WRITING_MUCH = {"cache_size": -128_000, "synchronous": 1, "wal_autocheckpoint": 0}
 
 ENTRY_COLUMNS = (
-    "id", "file_name", "subspool", "sender", "sender_domain", "auth_user", "client_ip", "ehlo_name", "tls", "port",
-    "direction", "origin", "subject", "message_id", "size_bytes", "priority", "status", "attempts", "dns_failures",
-    "recipients_total", "recipients_done", "created", "next_attempt", "due_at", "leased_by", "hold", "hold_reason",
-    "last_error", "error_group", "next_hop", "failures", "traceback", "envid", "ret", "smtputf8", "eight_bit",
-    "delay_notified", "ours",
+    "id", "file_name", "subspool", "sender", "sender_domain", "sender_key", "auth_user", "client_ip", "ehlo_name",
+    "tls", "port", "direction", "origin", "subject", "message_id", "size_bytes", "priority", "status", "attempts",
+    "dns_failures", "recipients_total", "recipients_done", "created", "next_attempt", "due_at", "leased_by", "hold",
+    "hold_reason", "last_error", "error_group", "next_hop", "failures", "traceback", "envid", "ret", "smtputf8",
+    "eight_bit", "delay_notified", "ours",
 )  # fmt: skip
 RECIPIENT_COLUMNS = (
     "entry_id", "address", "domain", "kind", "status", "original", "notify", "orcpt", "last_reply", "last_host",
+    "address_key", "original_key",
 )  # fmt: skip
 ATTEMPT_COLUMNS = ("file_name", "at", "recipients", "host", "ip", "tls", "code", "reply", "seconds")
 TRACE_COLUMNS = (
     "file_name", "sender", "recipient", "kind", "outcome", "reply", "host", "auth_user", "client_ip", "ehlo_name",
-    "tls", "port", "subject", "message_id", "size_bytes", "attempts", "created", "ended",
+    "tls", "port", "subject", "message_id", "size_bytes", "attempts", "created", "ended", "sender_key",
+    "recipient_key", "original",
 )  # fmt: skip
 LEASE_COLUMNS = (
     "id", "file_name", "subspool", "sender", "auth_user", "client_ip", "ehlo_name", "tls", "port",

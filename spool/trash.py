@@ -143,26 +143,29 @@ def note_delivered(report: DeliveryReport, now: datetime) -> None:
     Call it in a transaction.
     """
     delivered = {r.recipient.id: r for r in report.results if r.outcome is Outcome.DELIVERED}
-    if not delivered or not locked([report.entry.id]):
+    if not delivered:
         return
+    # Not by the entry: a recipient may have been taken out of it alone (spool.actions.splitting).
+    clause, parameters = statements.id_list(list(delivered))
+    where = statements.execute(
+        f"SELECT DISTINCT entry_id FROM spool_trashedrecipient WHERE id {clause} AND status = 'pending'",
+        parameters,
+    )
+    entry_ids = [item.id for item in locked([row[0] for row in where.fetchall()])]
     settled = []
-    for number, result in delivered.items():
+    for number, result in delivered.items() if entry_ids else ():
         updated = statements.execute(
             "UPDATE spool_trashedrecipient SET status = %s, last_reply = %s, last_host = %s"
-            " WHERE id = %s AND entry_id = %s AND status = 'pending' RETURNING id",
-            (
-                Outcome.DELIVERED.value, storable(result.reply, LONGEST_REPLY), storable(result.host, 255), number,
-                report.entry.id,
-            ),
-        )  # fmt: skip
-        if updated.fetchall():
+            " WHERE id = %s AND status = 'pending' RETURNING entry_id",
+            (Outcome.DELIVERED.value, storable(result.reply, LONGEST_REPLY), storable(result.host, 255), number),
+        )
+        for (entry_id,) in updated.fetchall():
             settled.append(result)
+            statements.execute(
+                "UPDATE spool_trashed SET recipients_done = recipients_done + 1 WHERE id = %s", (entry_id,)
+            )
     if settled:
         insert_traces(trace_rows(report.entry, settled, now), now)
-        statements.execute(
-            "UPDATE spool_trashed SET recipients_done = recipients_done + %s WHERE id = %s",
-            (len(settled), report.entry.id),
-        )
 
 
 def purge(now: datetime, days: int) -> int:
@@ -308,6 +311,6 @@ _AS_IT_WAS = ", ".join(_CHANGED.get(name, name) for name in _columns(Entry))
 _TRACE = (
     f"INSERT INTO spool_trace ({', '.join(statements.TRACE_COLUMNS)}) SELECT t.file_name, t.sender, r.address, r.kind,"
     " 'removed', t.reply, '', t.auth_user, t.client_ip, t.ehlo_name, t.tls, t.port, t.subject, t.message_id,"
-    " t.size_bytes, t.attempts, t.created, t.at FROM spool_trashed t"
+    " t.size_bytes, t.attempts, t.created, t.at, t.sender_key, r.address_key, r.original_key FROM spool_trashed t"
     " JOIN spool_trashedrecipient r ON r.entry_id = t.id AND r.status = 'pending' WHERE t.id {}"
 )

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from django.db import Error as DatabaseError
-from django.db import connection
+from django.db import InterfaceError, OperationalError, connection
 
 from spool import statements, store, whereabouts
 
@@ -77,6 +77,12 @@ def _is_unknown(error: DatabaseError) -> bool:
     from psycopg.errors import InvalidParameterValue
 
     return isinstance(error.__cause__, InvalidParameterValue)
+
+
+def lost_connection(error: BaseException) -> bool:
+    """Whether PostgreSQL has not told what became of the transaction, and may not be there to be asked."""
+    unknown = isinstance(error, OperationalError | InterfaceError)
+    return unknown and not statements.on_sqlite() and not statements.says_full(error)
 
 
 def keep(batch: Batch) -> None:

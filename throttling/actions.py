@@ -15,7 +15,7 @@ from redis.exceptions import RedisError
 
 from accounts import actions as accounts_actions
 from accounts import changes, securing
-from accounts.addresses import InvalidAddress
+from accounts.addresses import InvalidAddress, key_of
 from accounts.models import Domain, MailingList, Metric, Role, Status, User
 from accounts.models.limits import MB
 from spool import doorbell, statements
@@ -213,7 +213,7 @@ def _require_within(actor: Actor, subject: Subject, fields: dict[str, Any]) -> N
 
 def _row_named(name: str) -> User | MailingList | Domain | None:
     if "@" not in name:
-        return Domain.objects.filter(name=name.lower()).first()
+        return Domain.objects.filter(name=key_of(f"@{name}")[1:]).first()
     for get in (accounts_actions.get_user, accounts_actions.get_list):
         try:
             return get(name)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.db.models import Count, Q
-from django.db.models.functions import TruncHour
+from django.db.models.functions import Coalesce, TruncHour
 from django.utils import timezone
 
 from accounts import actions as accounts_actions
@@ -89,19 +89,20 @@ def _seen_from(one: str, many: str, names: Sequence[str]) -> str:
 def behaviour_of(address: str, now: datetime) -> Behaviour:
     """By the trace, by what is still in the spool, by the bounces, and by the logins."""
     hour, past = now - _HOUR, now - _PAST
-    mine = Trace.objects.filter(sender=address, auth_user=address)
+    mine = Trace.objects.filter(Q(sender=address) | Q(sender_key=address), auth_user=address)
     recent, before = mine.filter(ended__gt=hour), mine.filter(ended__lte=hour, ended__gt=past)
     waiting = Entry.objects.filter(auth_user=address, created__gt=hour)
     gone = recent.filter(created__gt=hour).values("file_name").distinct()
     hours = before.annotate(hour=TruncHour("ended")).values("hour").annotate(n=Count("file_name", distinct=True))
-    known = before.values("recipient")
+    recent, before = (rows.annotate(whom=Coalesce("recipient_key", "recipient")) for rows in (recent, before))
+    known = before.values("whom")
     logins = Login.objects.filter(user__email=address, last__gt=past)
     earlier = {*_addresses(before), *logins.filter(first__lte=hour).values_list("ip", flat=True)}
     lately = {*_addresses(recent), *_addresses(waiting), *logins.filter(last__gt=hour).values_list("ip", flat=True)}
     return Behaviour(
         messages=gone.exclude(file_name__in=waiting.values("file_name")).count() + waiting.count(),
         busiest_hour=max((row["n"] for row in hours), default=0),
-        new_recipients=recent.exclude(recipient__in=known).values("recipient").distinct().count(),
+        new_recipients=recent.exclude(whom__in=known).values("whom").distinct().count(),
         bounces=ReceivedBounce.objects.filter(user=address, received__gt=hour).count(),
         new_networks=_with_countries(_networks(lately) - _networks(earlier)),
         new_countries=sorted(_countries(lately) - _countries(earlier)),

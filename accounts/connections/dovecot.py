@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 from django.conf import settings
 
+from accounts.addresses import key_of
 from accounts.connections.connection import Connection, Match, Unreachable
 
 SECONDS = 3.0
@@ -31,7 +32,7 @@ def connections(match: Match) -> list[Connection]:
     """Those that fit. Raises Unreachable."""
     found = []
     for row in _call("who", {"separateConnections": True}):
-        user, ip = str(row.get("username", "")).lower(), _address(str(row.get("ip") or row.get("ips") or ""))
+        user, ip = key_of(str(row.get("username", ""))), _address(str(row.get("ip") or row.get("ips") or ""))
         service = str(row.get("service", ""))
         # What `kick` can be told, no more: user and address.
         id = f"{user}|{ip}"

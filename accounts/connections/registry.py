@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from accounts import history
 from accounts.actor import Actor, NotAllowed
+from accounts.addresses import key_of
 from accounts.connections import bus, dovecot, web
 from accounts.connections.connection import Connection, Match, Unreachable
 from accounts.models import Role, User
@@ -53,7 +54,7 @@ def listing(actor: Actor, *, user: str = "", ip: str = "", domain: str = "", mos
 
     Raises NotAllowed.
     """
-    match = Match(frozenset({user.lower()}) if user else frozenset(), domain.lower(), ip)
+    match = Match(frozenset({key_of(user)}) if user else frozenset(), domain.lower(), ip)
     match = _within_reach(actor, match)
     found: list[Connection] = []
     problems: list[str] = []
@@ -87,7 +88,7 @@ def drop(
     An SMTP client in the middle of its message is cut off, and the message is not taken. The web session with the key
     `keep_session` stays. Call it outside a transaction. Raises NotAllowed, and ValueError when nothing is chosen.
     """
-    addresses = {str(one).lower() for one in (*users, *([user] if user is not None else []))}
+    addresses = {key_of(str(one)) for one in (*users, *([user] if user is not None else []))}
     match = Match(frozenset(addresses), (domain or "").lower(), ip or "")
     if match.is_for_all:
         raise ValueError("Say whose connections to drop.")
@@ -103,7 +104,7 @@ def drop_one(actor: Actor, id: str, *, keep_session: str = "") -> Dropped:
 
 def end_quietly(users: Iterable[str] = (), *, domain: str = "", keep_session: str = "") -> Dropped:
     """`drop` as a part of another action, which is what gets written down."""
-    return _end(Match(frozenset(one.lower() for one in users), domain.lower()), keep_session)
+    return _end(Match(frozenset(map(key_of, users)), domain.lower()), keep_session)
 
 
 def _drop(actor: Actor, match: Match, keep_session: str) -> Dropped:

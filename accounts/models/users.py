@@ -11,7 +11,7 @@ from django.core.exceptions import ValidationError
 from django.db import Error as DatabaseError
 from django.db import models, transaction
 
-from accounts.addresses import normalise_address, normalised_if_valid, validate_address
+from accounts.addresses import key_of, normalise_address, normalised_if_valid, validate_address
 from accounts.models.domains import Domain
 from accounts.models.limits import UserLimits
 from accounts.models.sending import SendAsChoice
@@ -42,7 +42,7 @@ class UserManager(BaseUserManager["User"]):
         return self.create_user(email, password, role=Role.SYSTEM_ADMINISTRATOR, **fields)
 
     def get_by_natural_key(self, username: str | None) -> User:
-        return self.get(email=(username or "").strip().lower())
+        return self.get(email=key_of((username or "").strip()))
 
 
 class User(AbstractBaseUser, UserLimits, SpamChoices, SendAsChoice):

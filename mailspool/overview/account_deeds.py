@@ -9,6 +9,7 @@ from django.core.exceptions import ValidationError
 from django.urls import reverse
 
 from accounts import connections, securing
+from accounts.addresses import key_of
 from accounts.models import Status, User
 from mailspool.overview.deeds import Deed, Done, Item, Question, Refused, Target
 from spool.actions import Actor
@@ -18,7 +19,7 @@ _ACCOUNTS = ("account", "recipient")
 
 
 def _user(target: Target) -> User | None:
-    return User.objects.select_related("domain").filter(email=target.key.lower()).first() if target.key else None
+    return User.objects.select_related("domain").filter(email=key_of(target.key)).first() if target.key else None
 
 
 def _existing(target: Target) -> User:
@@ -29,7 +30,7 @@ def _existing(target: Target) -> User:
 
 
 def _is_account(target: Target) -> bool:
-    return target.table.subject in _ACCOUNTS and target.key.lower() in target.known.statuses
+    return target.table.subject in _ACCOUNTS and key_of(target.key) in target.known.statuses
 
 
 def links(target: Target) -> list[Item]:
@@ -106,7 +107,7 @@ class SetStatus(Deed):
         return target.table.subject == "account" and _is_account(target)
 
     def _is_enabled(self, target: Target) -> bool:
-        return target.known.statuses.get(target.key.lower()) == Status.ENABLED
+        return target.known.statuses.get(key_of(target.key)) == Status.ENABLED
 
     def label(self, target: Target) -> str:
         return "Disable User" if self._is_enabled(target) else "Enable User"

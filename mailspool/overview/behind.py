@@ -29,8 +29,6 @@ def deliveries(
 ) -> Deliveries:  # fmt: skip
     """The page behind `after`. Without a table: all deliveries of that kind."""
     wanted = Q(outcome=Outcome.DELIVERED, kind=kind)
-    if table is not None:
-        wanted &= table.behind(key)
     since = beginning(window, now)
     if since is not None:
         wanted &= Q(ended__gte=since)
@@ -38,7 +36,10 @@ def deliveries(
     if place := _place(after):
         ended, pk = place
         found = found.filter(ended__lte=ended).filter(Q(ended__lt=ended) | Q(ended=ended, pk__lt=pk))
-    rows = list(found.order_by("-ended", "-id")[: PAGE_SIZE + 1])
+    rows: list[Trace] = []
+    for condition in table.behind(key) if table is not None else (Q(),):
+        rows += found.filter(condition).order_by("-ended", "-id")[: PAGE_SIZE + 1]
+    rows.sort(key=lambda trace: (trace.ended, trace.pk), reverse=True)
     shown = rows[:PAGE_SIZE]
     more = f"{int(shown[-1].ended.timestamp() * 1_000_000)}.{shown[-1].pk}" if len(rows) > PAGE_SIZE else ""
     return Deliveries(shown, since, more)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from accounts.addresses import key_of
 from mailspool.overview.deeds import Target
+from spool.filters import SpoolFilter, page
 from spool.models import Entry, Trace
 
 
@@ -15,19 +17,19 @@ def reasons_for(target: Target) -> list[str]:
         return [
             "The null sender brings notifications of other servers; blocking it would keep bounces from your users."
         ]
-    if subject == "account" and key.lower() not in known.statuses:
+    if subject == "account" and key_of(key) not in known.statuses:
         return [f"{key} is not an account of this server: there is nobody to manage or disable. {_came_by(target)}"]
-    if subject == "recipient" and key.lower() not in known.statuses:
+    if subject == "recipient" and key_of(key) not in known.statuses:
         return [f"{key} is not an account but a list or an alias: there is nobody to manage."]
     return []
 
 
 def _came_by(target: Target) -> str:
     """By which door this sender's newest message came."""
-    entry = Entry.objects.filter(sender_domain=target.key.rpartition("@")[2].lower(), sender=target.key)
-    newest: Entry | Trace | None = entry.order_by("-id").first()
+    newest: Entry | Trace | None = next(iter(page(SpoolFilter(sender=target.key), size=1).entries), None)
     if newest is None:
-        newest = Trace.objects.filter(sender=target.key).order_by("-ended").first()
+        ended = [Trace.objects.filter(one).order_by("-ended").first() for one in target.table.behind(target.key)]
+        newest = max(filter(None, ended), key=lambda trace: trace.ended, default=None)
     if newest is None:
         return ""
     if newest.auth_user:

@@ -11,6 +11,7 @@ from urllib.parse import urlencode
 from django.urls import reverse
 
 from accounts import directory
+from accounts.addresses import key_of
 from accounts.models import Status, User
 from mailspool.overview.charts import sparkline
 from mailspool.overview.tables import TABLES, WINDOWS, Table, Window
@@ -96,7 +97,7 @@ def knowledge(found: Mapping[TrafficKind, list[TopRow]]) -> Known:
 
 def look_up(keys: Mapping[str, set[str]]) -> Known:
     """The same of some keys by what they are."""
-    addresses = {key.lower() for subject in ADDRESSES for key in keys.get(subject, ())}
+    addresses = {key_of(key) for subject in ADDRESSES for key in keys.get(subject, ())}
     known = Known()
     if addresses:
         known.statuses = dict(User.objects.filter(email__in=addresses).values_list("email", "status"))
@@ -144,7 +145,7 @@ def _spool() -> str:
 def marks(table: Table, key: str, known: Known) -> list[Mark]:
     """What is to be said of a key."""
     found = []
-    status = known.statuses.get(key.lower()) if table.subject in ADDRESSES else None
+    status = known.statuses.get(key_of(key)) if table.subject in ADDRESSES else None
     if status is not None and status != Status.ENABLED:
         label = "Disabled" if status == Status.DISABLED else "Disabled, receiving"
         found.append(Mark(label, "held", "The account may not log in or send."))

@@ -14,7 +14,8 @@ from spool.models.traffic import TrafficKind
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """One table. `behind` finds the deliveries of a key in the trace, `here` its messages in the spool, as a filter.
+    """One table. `behind` finds the deliveries of a key in the trace: those that meet one of its conditions, each of
+    which has an index. `here` finds its messages in the spool, as a filter.
 
     `subject` is what a key is: account, ip, sender or domain; it decides which actions a row has.
     """
@@ -27,7 +28,7 @@ class Table:
     says: str
     empty: str
     delivered: Kind
-    behind: Callable[[str], Q]
+    behind: Callable[[str], tuple[Q, ...]]
     here: Callable[[str], dict[str, str]]
 
     def spool_query(self, key: str) -> str:
@@ -35,12 +36,21 @@ class Table:
         return urlencode(self.here(key))
 
 
-def _sender(key: str) -> Q:
-    return Q(sender=key)
+def _sender(key: str) -> tuple[Q, ...]:
+    # As nearly all of them are written, and those that are written otherwise.
+    return Q(sender=key), Q(sender_key=key)
 
 
-def _ip(key: str) -> Q:
-    return Q(client_ip=key)
+def _recipient(key: str) -> tuple[Q, ...]:
+    return Q(recipient=key), Q(recipient_key=key)
+
+
+def _ip(key: str) -> tuple[Q, ...]:
+    return (Q(client_ip=key),)
+
+
+def _domain(key: str) -> tuple[Q, ...]:
+    return (Q(sender__iendswith=f"@{key}"),)
 
 
 TABLES: tuple[Table, ...] = (
@@ -48,7 +58,8 @@ TABLES: tuple[Table, ...] = (
         "outbound-senders", TrafficKind.OUTBOUND_SENDER.label, "Sender", TrafficKind.OUTBOUND_SENDER, "account",
         "Deliveries to other servers, by sender. What users send each other here is not in it.",
         "Nobody has sent mail to other servers in the last 24 hours.", Kind.REMOTE, _sender,
-        lambda key: {"sender": key or "<>", "direction": "outbound"},
+        # What a user has sent is all of it, mail to colleagues too; notices of this server are what goes out.
+        lambda key: {"sender": key} if key else {"sender": "<>", "direction": "outbound"},
     ),
     Table(
         "outbound-ips", TrafficKind.OUTBOUND_IP.label, "IP address", TrafficKind.OUTBOUND_IP, "ip",
@@ -59,8 +70,8 @@ TABLES: tuple[Table, ...] = (
     Table(
         "inbound-recipients", TrafficKind.INBOUND_RECIPIENT.label, "User", TrafficKind.INBOUND_RECIPIENT, "recipient",
         "Deliveries to users of this server, wherever they came from.",
-        "Nobody here has received mail in the last 24 hours.", Kind.LOCAL, lambda key: Q(recipient=key),
-        lambda key: {"recipient": key, "direction": "inbound"},
+        "Nobody here has received mail in the last 24 hours.", Kind.LOCAL, _recipient,
+        lambda key: {"mailbox": key},
     ),
     Table(
         "inbound-senders", TrafficKind.INBOUND_SENDER.label, "Sender", TrafficKind.INBOUND_SENDER, "sender",
@@ -78,8 +89,7 @@ TABLES: tuple[Table, ...] = (
         "inbound-domains", TrafficKind.INBOUND_DOMAIN.label, "Domain", TrafficKind.INBOUND_DOMAIN, "domain",
         "Deliveries to users of this server, by the domain of the envelope sender.",
         "No domain has sent mail to users of this server in the last 24 hours.", Kind.LOCAL,
-        # A sender's domain is counted in lower case.
-        lambda key: Q(sender__iendswith=f"@{key}"), lambda key: {"sender-domain": key, "direction": "inbound"},
+        _domain, lambda key: {"sender-domain": key, "direction": "inbound"},
     ),
 )  # fmt: skip
 BY_NAME = {table.name: table for table in TABLES}

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from django.db.models import QuerySet
 
+from accounts.addresses import key_of
 from quarantine import learning, removing, taking
 from quarantine.actions.selection import ItemSelection
 from quarantine.engines.learning import Lesson
@@ -191,7 +192,7 @@ def _names(ids: Sequence[int]) -> dict[int, str]:
 def _trust(ids: Sequence[int], actor: str) -> None:
     senders = Item.objects.filter(id__in=ids).exclude(sender="").values_list("sender", flat=True)
     rows = [
-        TrustedSender(pattern=one.lower(), description=f"By {actor}, when mail was resent"[:255]) for one in senders
+        TrustedSender(pattern=key_of(one), description=f"By {actor}, when mail was resent"[:255]) for one in senders
     ]
     TrustedSender.objects.bulk_create([row for row in rows if len(row.pattern) <= 254], ignore_conflicts=True)
 

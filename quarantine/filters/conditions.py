@@ -12,13 +12,16 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.http import QueryDict
 from django.utils import timezone
 
+from accounts.addresses import domain_of, key_of
+from accounts.text_search import contains
 from quarantine.models.item import Item, ItemAddress, ItemKind, ItemState
 from spool.filters import FIELDS, BadFilter, Field, parse_age
+from spool.filters.conditions import with_message_id
 from spool.filters.fields import as_texts, of_options, parse_all
 from spool.filters.pages import SLACK
 from spool.filters.units import format_age
 
-_TAKEN = ("sender", "recipient", "ip", "auth-user", "id", "subject", "direction", "larger", "smaller")
+_TAKEN = ("sender", "recipient", "ip", "auth-user", "id", "message-id", "subject", "direction", "larger", "smaller")
 
 
 def _text(text: str) -> str:
@@ -63,6 +66,7 @@ class ItemFilter:
     ip: str = ""
     auth_user: str = ""
     file_name: str = ""
+    message_id: str = ""
     subject: str = ""
     why: str = ""
     direction: int | None = None
@@ -163,7 +167,9 @@ class ItemFilter:
         if self.sender and (condition := _sender(self.sender)) is not None:
             found["sender"] = condition
         if self.auth_user and "*" not in self.auth_user:
-            found["auth_user"] = Q(auth_user__in=_spellings(self.auth_user))
+            found["auth_user"] = Q(auth_user=key_of(self.auth_user))
+        if self.message_id:
+            found["message_id"] = with_message_id(self.message_id)
         compared: dict[str, tuple[str, Any]] = {
             "ip": ("client_ip", self.ip or None), "file_name": ("file_name", self.file_name or None),
             "larger_than": ("size_bytes__gt", self.larger_than),
@@ -173,8 +179,8 @@ class ItemFilter:
 
     def _scanned(self) -> list[Q]:
         now = timezone.now()
-        found = [Q(subject__icontains=word) for word in dict.fromkeys(self.subject.split())]
-        found += [Q(why__icontains=word) for word in dict.fromkeys(self.why.split())]
+        found = [contains("subject", word) for word in dict.fromkeys(self.subject.split())]
+        found += [contains("why", word) for word in dict.fromkeys(self.why.split())]
         for column, pattern in (("sender", self.sender), ("auth_user", self.auth_user)):
             if "*" in pattern and not (column == "sender" and _sender(pattern) is not None):
                 found.append(Q(**{f"{column}__wild": pattern}))
@@ -195,7 +201,7 @@ class ItemFilter:
 # The column by which the index of each condition is entered; by those of _IN_ORDER, ids are in order in it.
 _INDEXED = {
     "sender": "sender", "auth_user": "auth_user", "ip": "client_ip", "file_name": "file_name",
-    "larger_than": "size_bytes", "smaller_than": "size_bytes",
+    "message_id": "message_id", "larger_than": "size_bytes", "smaller_than": "size_bytes",
 }  # fmt: skip
 _IN_ORDER = {"auth_user", "ip", "file_name"}
 
@@ -204,21 +210,15 @@ def _sender(pattern: str) -> Q | None:
     """By the index, which has the domain first; None for a pattern that it can't answer."""
     if pattern == "<>":
         return Q(sender_domain="", sender="")
-    domain = pattern.rpartition("@")[2].lower()
+    domain = domain_of(pattern)
     if "*" not in pattern:
-        return Q(sender_domain=domain, sender__in=_spellings(pattern))
+        return Q(sender_domain=domain, sender=key_of(pattern)) | Q(sender_key=key_of(pattern))
     return Q(sender_domain=domain) if pattern == f"*@{pattern.rpartition('@')[2]}" and "*" not in domain else None
 
 
 def _recipient(pattern: str) -> Q | None:
     """Of an ItemAddress; None for a pattern that no index answers."""
-    domain = pattern.rpartition("@")[2].lower()
+    domain = domain_of(pattern)
     if "*" not in pattern:
-        return Q(address__in=_spellings(pattern))
+        return Q(address=key_of(pattern))
     return Q(domain=domain) if pattern.startswith("*@") and "*" not in domain and "@" not in pattern[2:] else None
-
-
-def _spellings(address: str) -> list[str]:
-    """A local part keeps its case (RFC 5321 2.4), and people do not know it."""
-    local, at, domain = address.rpartition("@")
-    return sorted({f"{local}{at}{domain.lower()}", address.lower()})

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from quarantine.filters.conditions import ITEM_FIELDS, ItemFilter
-from spool.filters import understand
+from quarantine.models.item import Item
+from spool.filters import BadFilter, understand
 
 
 def search(text: str) -> dict[str, str]:
     """What the words of the search box are taken for, as texts by field name. Raises BadFilter."""
     found: dict[str, str] = {}
     words = []
-    for term in understand(text):
+    for term in understand(text, in_quarantine):
         if term.field == "sender-domain":
             found["sender"] = f"*@{term.value}"
         elif term.field == "domain":
@@ -23,3 +24,11 @@ def search(text: str) -> dict[str, str]:
         found["subject"] = " ".join([found.get("subject", ""), *words]).strip()
     ItemFilter.parse(found)
     return found
+
+
+def in_quarantine(name: str, value: str) -> bool:
+    """Whether something in quarantine meets one condition: a look at an index or two."""
+    try:
+        return ItemFilter.parse({name: value}).apply(Item.objects.all()).exists()
+    except BadFilter:
+        return False

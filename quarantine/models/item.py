@@ -11,6 +11,7 @@ from django.db.models import Q
 from spool import store
 from spool.models.audit import AuditEvent
 from spool.models.entry import Direction
+from spool.models.key_column import key_column, keyed
 
 
 class ItemKind(models.TextChoices):
@@ -47,6 +48,7 @@ class Item(models.Model):
     subspool = models.CharField(max_length=60)
     sender = models.CharField(max_length=320, blank=True, default="")
     sender_domain = models.CharField(max_length=255, blank=True, default="")
+    sender_key = key_column("The sender's key where it is written otherwise.")
     addresses = models.TextField("recipients", blank=True, default="", help_text="One per line.")
     subject = models.CharField(max_length=255, blank=True, default="")
     message_id = models.CharField("Message-ID", max_length=255, blank=True, default="")
@@ -90,8 +92,10 @@ class Item(models.Model):
                     "list": (), "by_name": ("file_name",), "by_sender": ("sender_domain", "sender"),
                     "by_recipients": ("recipients_total",), "by_size": ("size_bytes",), "by_attempts": ("attempts",),
                     "by_removal": ("removal",), "by_ip": ("client_ip",), "by_user": ("auth_user",),
+                    "by_message_id": ("message_id",),
                 }.items()
             ),
+            keyed("item_sender_key", "sender_key", "id"),
             models.Index(fields=["at", "id"], name="item_at"),
             models.Index(fields=["removal", "id"], name="item_removal"),
             models.Index(fields=["gone_at", "id"], name="item_gone", condition=~Q(state="held")),
@@ -118,7 +122,7 @@ class Item(models.Model):
 
 
 class ItemAddress(models.Model):
-    """One recipient of an item, to be found by: whom a message was for is asked more often than anything else."""
+    """A key to find an item by its recipients: of an address, or of the one that was written and led there."""
 
     item = models.ForeignKey(Item, on_delete=models.CASCADE, related_name="by_address", db_index=False)
     address = models.CharField(max_length=320)

@@ -9,6 +9,7 @@ from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from accounts import edits
+from accounts.addresses import key_of
 from security.actions.many import blacklist_many
 from security.actions.rows import named
 from security.addresses import parse_network, spell
@@ -38,7 +39,7 @@ def release(actor: Actor, blocks: QuerySet[LoginBlock]) -> int:
 
 def blocks_of(who: str) -> QuerySet[LoginBlock]:
     """The blocks now in force of an account or an address, or an account's to one address."""
-    return LoginBlock.objects.filter(Q(account=who.strip().lower()) | Q(ip=who.strip()), until__gt=timezone.now())
+    return LoginBlock.objects.filter(Q(account=key_of(who.strip())) | Q(ip=who.strip()), until__gt=timezone.now())
 
 
 @transaction.atomic

@@ -11,6 +11,7 @@ from spool.actions.verb import Context, Progress, Refused, Tally, Verb, claim, u
 from spool.delivery.routes import BadNextHop, split_host
 from spool.envelope import EnvelopeRecipient, LeasedEntry
 from spool.events.actions import changed
+from spool.keys import list_key, other_key, recipient_keys
 from spool.models.entry import Direction, Entry
 from spool.models.recipient import Kind, Outcome
 from spool.models.settings import current
@@ -90,7 +91,8 @@ def _replace(entry: LeasedEntry, recipients: Sequence[EnvelopeRecipient], contex
                 entry.file_name, entry.sender, old.address, old.kind.value, Outcome.REMOVED.value, reply, "",
                 entry.auth_user, entry.client_ip, entry.ehlo_name, entry.tls, entry.port, entry.subject,
                 entry.message_id, entry.size_bytes, entry.attempts, statements.db_time(entry.created),
-                statements.db_time(context.now),
+                statements.db_time(context.now), other_key(entry.sender),
+                *recipient_keys(old, list_key(entry.origin, entry.sender)),
             )
             for old in entry.recipients
         ],
@@ -99,7 +101,10 @@ def _replace(entry: LeasedEntry, recipients: Sequence[EnvelopeRecipient], contex
     statements.insert(
         "spool_recipient", statements.RECIPIENT_COLUMNS,
         [
-            (entry.id, r.address, r.domain, r.kind.value, Outcome.PENDING.value, r.original or original, "", "", "", "")
+            (
+                entry.id, r.address, r.domain, r.kind.value, Outcome.PENDING.value, r.original or original, "", "", "",
+                "", *recipient_keys(r, original),
+            )
             for r in recipients
         ],
     )  # fmt: skip

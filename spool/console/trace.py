@@ -10,9 +10,13 @@ from datetime import UTC, datetime, timedelta
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
-from spool.models import Entry, Outcome, Recipient, Trace, TrashedRecipient
+from accounts.addresses import key_of
+from spool.filters import SpoolFilter, page
+from spool.models import Entry, Outcome, Trace, TrashedRecipient
 
 PAGE_SIZE = 50
+# Of what is still in the spool.
+STILL_HERE = 5
 _FILE_NAME = re.compile(r"[0-9a-hjkmnp-tv-z]{26}(?:\.eml)?", re.IGNORECASE)
 
 
@@ -56,24 +60,34 @@ def _meaning(text: str) -> tuple[str, list[Q], list[Entry]]:
     if _FILE_NAME.fullmatch(text):
         name = text.lower() if text.lower().endswith(".eml") else f"{text.lower()}.eml"
         return f"The message with the file name {name}.", [Q(file_name=name)], _entries(Q(file_name=name))
-    if text.startswith("<") or text.count("@") == 1 and re.search(r"[\d]{4,}.*@|\$.*@", text):
-        bare = text.strip("<>")
-        ids = [bare, f"<{bare}>"]
-        by_address = [Q(sender__in=[bare, bare.lower()]), Q(recipient__in=[bare, bare.lower()])]
-        return (
-            f"The message with the Message-ID or address {bare}.",
-            [Q(message_id__in=ids), *by_address],
-            _entries(Q(message_id__in=ids)),
-        )
-    names = [text, text.lower()]
-    here = list(Entry.objects.filter(sender__in=names, sender_domain=text.rpartition("@")[2].lower())[:5])
-    meant = Recipient.objects.filter(address__in=names).values_list("entry_id", flat=True)
-    here += [entry for entry in Entry.objects.filter(pk__in=list(meant[:5])) if entry not in here]
-    return f"Messages from or to {text}.", [Q(sender__in=names), Q(recipient__in=names)], here[:5]
+    bare = text.strip("<>")
+    by_id = Q(message_id__in=[bare, f"<{bare}>"])
+    here = [*_of_address(bare), *_entries(by_id)]
+    unique = list({entry.pk: entry for entry in here}.values())[:STILL_HERE]
+    looks_like_id = text.startswith("<") or re.search(r"\d{4,}.*@|\$.*@", text)
+    words = (
+        f"The message with the Message-ID or address {bare}." if looks_like_id else
+        f"Messages from or to {bare}, or with that Message-ID."
+    )  # fmt: skip
+    key = key_of(bare)
+    # Each has an index of its own; of most addresses the key is the address.
+    columns = ("sender", "sender_key", "recipient", "recipient_key", "original")
+    return words, [by_id, *(Q((column, key)) for column in columns)], unique
+
+
+def _of_address(address: str) -> list[Entry]:
+    """The newest entries that are from, or to, an address or an alias."""
+    if "*" in address:
+        return []
+    return [
+        entry
+        for chosen in (SpoolFilter(sender=address), SpoolFilter(recipient=address))
+        for entry in page(chosen, size=STILL_HERE).entries
+    ]
 
 
 def _entries(condition: Q) -> list[Entry]:
-    return list(Entry.objects.filter(condition).order_by("-id")[:5])
+    return list(Entry.objects.filter(condition).order_by("-id")[:STILL_HERE])
 
 
 def _in_trash(choice: Q, since: datetime, after: str) -> list[Trace]:
@@ -88,7 +102,7 @@ def _in_trash(choice: Q, since: datetime, after: str) -> list[Trace]:
     return [recipient.as_trace() for recipient in shown]
 
 
-_TRASH_NAMES = {"recipient__in": "address__in"}
+_TRASH_NAMES = {"recipient": "address", "recipient_key": "address_key", "original": "original_key"}
 
 
 def _behind(traces: QuerySet[Trace], after: str) -> QuerySet[Trace]:

@@ -14,7 +14,7 @@ from typing import Final
 from urllib.parse import quote
 
 from accounts import directory
-from accounts.addresses import InvalidAddress, normalise_address, normalise_domain
+from accounts.addresses import key_of, normalise_domain
 from accounts.directory import LocalList, LocalUser
 from accounts.models.lists import PostingPolicy
 from spool.addressing import RefusedRecipient, accept_many
@@ -56,22 +56,15 @@ def refusal(mailing_list: LocalList, entry: LeasedEntry) -> str:
     allowed = {mailing_list.owner} - {""}
     if mailing_list.posting == PostingPolicy.MEMBERS:
         allowed |= set(mailing_list.members)
-    if _posters(entry) & {_normal(name) for name in allowed}:
+    if _posters(entry) & {key_of(name) for name in allowed}:
         return ""
     who = "its members" if mailing_list.posting == PostingPolicy.MEMBERS else "its owner"
     return f"550 5.7.1 <{address}>: only {who} may write to this list; log in and send from the address it knows"
 
 
-def _normal(address: str) -> str:
-    try:
-        return normalise_address(address)
-    except InvalidAddress:
-        return address.lower()
-
-
 def _posters(entry: LeasedEntry) -> set[str]:
     """The addresses that stand behind a message, as far as they can be believed."""
-    sender = _normal(entry.sender)
+    sender = key_of(entry.sender)
     if entry.origin == Origin.LIST:
         # A list on a list: it is known by its address, its reverse-path is the one for bounces.
         local_part, _, domain = sender.rpartition("@")
@@ -79,7 +72,7 @@ def _posters(entry: LeasedEntry) -> set[str]:
     if entry.auth_user:
         user = directory.lookup(entry.auth_user)
         may_use_sender = isinstance(user, LocalUser) and directory.may_send_as(user, sender)
-        return {_normal(entry.auth_user), sender} if may_use_sender else {_normal(entry.auth_user)}
+        return {key_of(entry.auth_user), sender} if may_use_sender else {key_of(entry.auth_user)}
     if is_ours(entry) or directory.local_domain(sender.rpartition("@")[2]) is None:
         return {sender}
     return set()

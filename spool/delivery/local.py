@@ -16,6 +16,7 @@ from datetime import datetime
 from django.utils import timezone
 
 from accounts import directory
+from accounts.addresses import key_of
 from accounts.directory import LocalAlias, LocalList, LocalUser
 from spool.delivery import forwarding, lists, maildir
 from spool.delivery.body import LARGEST_WHOLE_BYTES
@@ -332,7 +333,7 @@ def _suspected_bounce(entry: LeasedEntry) -> bytes:
 def _who_bounced(recipient: LeasedRecipient) -> str:
     """Whose mail came back: the list behind a bounce address, or the user; "" when nobody of ours."""
     for address in (recipient.original, recipient.address):
-        local_part, _, domain = address.lower().rpartition("@")
+        local_part, _, domain = key_of(address).rpartition("@")
         if local_part.endswith("-bounces"):
             found = directory.lookup(f"{local_part.removesuffix('-bounces')}@{domain}")
             if isinstance(found, LocalList):

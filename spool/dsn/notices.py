@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
+from accounts.addresses import key_of
 from spool.dsn.compose import compose
 from spool.dsn.fields import smtp_code
 from spool.dsn.report import Action, Report, ReportedRecipient
@@ -78,7 +79,7 @@ def notices_for(
     except OSError as error:
         log.warning("%s: its notice goes without the message: %s", entry.file_name, error)
         original = None
-    if entry.sender.lower() == postmaster.lower() and _is_automatic(entry, original):
+    if key_of(entry.sender) == key_of(postmaster) and _is_automatic(entry, original):
         return []
     order = sorted(reported, key=list(Action).index)
     return [

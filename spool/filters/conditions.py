@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from datetime import timedelta
+from functools import reduce
+from operator import or_
 from typing import Any
 
 from django.db.models import Exists, OuterRef, Q, QuerySet
@@ -12,6 +14,8 @@ from django.http import QueryDict
 from django.utils import timezone
 from django.utils.http import urlencode
 
+from accounts.addresses import domain_of, key_of
+from accounts.text_search import contains
 from spool.filters import wildcards  # noqa: F401 – it registers the lookup
 from spool.filters.fields import FIELDS, BadFilter, as_texts, of_options, parse_all
 from spool.models.entry import Entry, Priority, Status
@@ -26,7 +30,7 @@ _WORDS = {
 }
 # Each of these alone leads, by an index, to its entries in the order of their ids.
 INDEXED = (
-    "sender", "sender_domain", "recipient", "domain", "ip", "auth_user", "file_name", "message_id", "status",
+    "sender", "sender_domain", "recipient", "mailbox", "domain", "ip", "auth_user", "file_name", "message_id", "status",
     "error_group", "hold", "priority",
 )  # fmt: skip
 
@@ -35,12 +39,16 @@ INDEXED = (
 class SpoolFilter:
     """Conditions that all hold; empty ones are not asked about. `*` in an address stands for anything.
 
+    Addresses are compared by their keys. `recipient` finds a message by the address that it was written to as well, an
+    alias's for one; `mailbox` by that which it is delivered to alone.
+
     `only_sender_domain` is no condition that anybody chooses: it is how far a domain administrator sees.
     """
 
     sender: str = ""
     sender_domain: str = ""
     recipient: str = ""
+    mailbox: str = ""
     domain: str = ""
     ip: str = ""
     auth_user: str = ""
@@ -127,7 +135,7 @@ class SpoolFilter:
         return found
 
     def _has_index(self, name: str) -> bool:
-        if name in ("sender", "recipient", "auth_user"):
+        if name in ("sender", "recipient", "mailbox", "auth_user"):
             return "*" not in getattr(self, name)
         if name == "priority":
             return self.priority != Priority.NORMAL
@@ -151,21 +159,40 @@ class SpoolFilter:
 
         `each` has recipients looked up for each entry that meets the other conditions, of which there are few then.
         """
-        if each and (self.recipient or self.domain):
+        if each and self.by_recipients:
             entries = entries.filter(Exists(self.recipients().filter(entry_id=OuterRef("id"))))
-            return replace(self, recipient="", domain="").apply(entries, within)
+            return replace(self, recipient="", mailbox="", domain="").apply(entries, within)
         for condition in self._conditions(within):
             entries = entries.filter(condition)
         if within is not None:
             entries = entries.filter(id__gte=within[0], id__lte=within[1])
         return entries.extra(where=[_WORDS[words] for words in self._partial_indexes()])
 
+    @property
+    def by_recipients(self) -> bool:
+        """Whether recipients are asked about."""
+        return bool(self.recipient or self.mailbox or self.domain)
+
     def recipients(self) -> QuerySet[Recipient]:
-        """The recipients that `recipient` and `domain` ask for."""
+        """The recipients that `recipient`, `mailbox` and `domain` ask for."""
         meant = Recipient.objects.all()
-        if self.recipient:
-            meant = meant.filter(_address("address", self.recipient))
+        for name in ("recipient", "mailbox"):
+            if getattr(self, name):
+                meant = meant.filter(_any_of(self.branches(name)))
         return meant.filter(domain=self.domain) if self.domain else meant
+
+    def branches(self, name: str) -> list[Q]:
+        """The conditions of which one must hold, each with an index of its own in the order of the entries.
+
+        Of `sender` about entries, of `recipient`, `mailbox` and `domain` about recipients.
+        """
+        asked = getattr(self, name)
+        if name == "domain":
+            return [Q(domain=asked)]
+        if name == "sender":
+            return _sender(asked)
+        found = _addressed("address", asked)
+        return [*found, Q(original_key=key_of(asked))] if name == "recipient" and "*" not in asked else found
 
     def _partial_indexes(self) -> list[str]:
         wanted = {
@@ -180,29 +207,28 @@ class SpoolFilter:
         if self.only_sender_domain is not None:
             found.append(Q(sender_domain=self.only_sender_domain))
         if self.sender:
-            found.append(_sender(self.sender))
-        if self.recipient or self.domain:
+            found.append(_any_of(self.branches("sender")))
+        if self.by_recipients:
             meant = self.recipients()
             if within is not None:
                 meant = meant.filter(entry_id__gte=within[0], entry_id__lte=within[1])
             found.append(Q(id__in=meant.values("entry_id")))
         if self.auth_user:
-            found.append(_address("auth_user", self.auth_user))
+            found.append(_any_of(_address("auth_user", self.auth_user)))
         equal = {
             "sender_domain": self.sender_domain, "client_ip": self.ip, "file_name": self.file_name,
             "status": self.status, "error_group": self.error_group,
         }  # fmt: skip
         found += [Q(**{column: value}) for column, value in equal.items() if value]
         if self.message_id:
-            bare = self.message_id.strip("<>")
-            found.append(Q(message_id__in=[self.message_id, bare, f"<{bare}>"]))
+            found.append(with_message_id(self.message_id))
         return found + self._scanned_conditions()
 
     def _scanned_conditions(self) -> list[Q]:
         now = timezone.now()
-        found = [Q(subject__icontains=word) for word in dict.fromkeys(self.subject.split())]
+        found = [contains("subject", word) for word in dict.fromkeys(self.subject.split())]
         if self.error:
-            found.append(Q(last_error__icontains=self.error))
+            found.append(contains("last_error", self.error))
         compared: dict[str, Any] = {
             "direction": self.direction, "priority": self.priority, "size_bytes__gt": self.larger_than,
             "size_bytes__lt": self.smaller_than, "attempts__gte": self.min_attempts,
@@ -214,21 +240,35 @@ class SpoolFilter:
         return found + [Q(**{lookup: value}) for lookup, value in compared.items() if value is not None]
 
 
-def _sender(pattern: str) -> Q:
+def with_message_id(text: str) -> Q:
+    """Of any table of messages: with or without its brackets."""
+    bare = text.strip("<>")
+    return Q(message_id__in=[text, bare, f"<{bare}>"])
+
+
+def _sender(pattern: str) -> list[Q]:
     """The domain is asked for as well: the index has it first."""
     if pattern == "<>":
-        return Q(sender_domain="", sender="")
-    if "*" in pattern:
-        return _address("sender", pattern)
-    return Q(sender_domain=pattern.rpartition("@")[2].lower()) & _address("sender", pattern)
+        return [Q(sender_domain="", sender="")]
+    of_sender, *others = _addressed("sender", pattern)
+    return [of_sender if "*" in pattern else Q(sender_domain=domain_of(pattern)) & of_sender, *others]
 
 
-def _address(column: str, pattern: str) -> Q:
+def _addressed(column: str, pattern: str) -> list[Q]:
+    """By the column that has an address as it was written, and the one that has its key where that is another."""
+    return [*_address(column, pattern), *([] if "*" in pattern else [Q((f"{column}_key", key_of(pattern)))])]
+
+
+def _address(column: str, pattern: str) -> list[Q]:
     if "*" in pattern:
-        return Q(**{f"{column}__wild": pattern})
-    local, at, domain = pattern.rpartition("@")
-    # A local part keeps its case in the spool (RFC 5321 2.4), and people do not know it.
-    return Q(**{f"{column}__in": sorted({f"{local}{at}{domain.lower()}", pattern.lower()})})
+        # Without * in the domain it is written as the rows have it.
+        local_part, at, domain = pattern.rpartition("@")
+        return [Q((f"{column}__wild", pattern if "*" in domain else f"{local_part}{at}{domain_of(f'@{domain}')}"))]
+    return [Q((column, key_of(pattern)))]
+
+
+def _any_of(conditions: list[Q]) -> Q:
+    return reduce(or_, conditions)
 
 
 __all__ = ["INDEXED", "BadFilter", "SpoolFilter"]

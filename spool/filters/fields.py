@@ -47,6 +47,13 @@ def _address(text: str) -> str:
     return checked(_text(text))
 
 
+def _mailbox(text: str) -> str:
+    text = _text(text)
+    if "*" in text:
+        raise BadFilter(f"{text[:80]!r}: a mailbox is one address, as in ann@example.org.")
+    return text
+
+
 def _domain(text: str) -> str:
     text = _text(text).lower().removeprefix("@")
     if not text:
@@ -102,7 +109,10 @@ _YES = {"yes": True, "no": False}
 _ALL = (
     Field("sender", "sender", "from {}", "sender's address; * stands for anything, <> for none", "ADDRESS", _address),
     Field("sender-domain", "sender_domain", "from the domain {}", "sender's domain", "DOMAIN", _domain),
-    Field("recipient", "recipient", "to {}", "a recipient's address; * stands for anything", "ADDRESS", _address),
+    Field("recipient", "recipient", "to {}", "a recipient's address, or that of an alias that leads there; * stands for"
+          " anything", "ADDRESS", _address),
+    Field("mailbox", "mailbox", "for the mailbox {}", "a recipient's own address, by whatever alias it was written to;"
+          " Delete and Move then take them from this recipient alone", "ADDRESS", _mailbox),
     Field("domain", "domain", "to the domain {}", "a recipient's domain", "DOMAIN", _domain),
     Field("ip", "ip", "that came from {}", "IP address of the client", "IP", _ip),
     Field("auth-user", "auth_user", "sent by the user {}", "user who logged in to send it", "ADDRESS", _address),

@@ -14,6 +14,7 @@ from typing import Any, Generic, TypeVar
 
 from django.db.models import Model, QuerySet
 
+from accounts.addresses import domain_of
 from spool import statements
 from spool.filters.units import BadFilter
 
@@ -84,7 +85,7 @@ def values_at(place: str, column: str) -> list[Any]:
     if column == "file_name":
         return [text]
     if column == "sender":
-        return [text.rpartition("@")[2].lower(), text, row_id]
+        return [domain_of(text), text, row_id]
     return [_moment(number(text)) if column in _MOMENTS else number(text), row_id]
 
 

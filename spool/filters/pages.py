@@ -8,13 +8,13 @@ the page then says how far it has looked and the next one goes on there.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import cached_property
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
-from django.db.models import Model, QuerySet
+from django.db.models import Model, Q, QuerySet
 from django.utils import timezone
 
 from spool.filters.conditions import SpoolFilter
@@ -154,8 +154,11 @@ def count(chosen: SpoolFilter, limit: int = 10_000, plan: Plan | None = None) ->
 
 def _bounded(chosen: SpoolFilter, limit: int) -> int:
     """The number of matches, `limit` at most."""
-    if _by_recipients(chosen):
-        return _entry_ids(chosen)[:limit].count()
+    if branches := _branches(chosen):
+        numbers = [ids[:limit].count() for ids in branches]
+        if sum(map(bool, numbers)) <= 1:
+            return sum(numbers)
+        return min(limit, len(set().union(*(ids[:limit] for ids in branches))))
     entries = chosen.apply(Entry.objects.all())
     if len(chosen.indexed) == 1 and not chosen.scanned:
         # Along its index: PostgreSQL might otherwise read the table for a condition that much of it meets.
@@ -163,14 +166,36 @@ def _bounded(chosen: SpoolFilter, limit: int) -> int:
     return entries[:limit].count()
 
 
-def _by_recipients(chosen: SpoolFilter) -> bool:
-    """Whether recipients alone say which entries match."""
-    return chosen.indexed in (["domain"], ["recipient"]) and not chosen.scanned and not _by_time(chosen)
+def _branches(chosen: SpoolFilter, after: str = "", descending: bool = True) -> list[QuerySet[Any, int]]:
+    """The ids of all matches, by each of the conditions of which one must hold, along its index; none where more is
+    asked for.
+
+    Each is a query of its own: no database has the order of two indexes at once.
+    """
+    if len(chosen.indexed) != 1 or chosen.scanned or _by_time(chosen):
+        return []
+    name = chosen.indexed[0]
+    if name in ("recipient", "mailbox", "domain"):
+        return [_entry_ids(condition, after, descending) for condition in chosen.branches(name)]
+    if name != "sender" or len(chosen.branches(name)) < 2:
+        return []
+    sort, reach = "-id" if descending else "id", Entry.objects.all()
+    if chosen.only_sender_domain is not None:
+        reach = reach.filter(sender_domain=chosen.only_sender_domain)
+    return [
+        ordered(reach.filter(condition), sort, after).values_list("id", flat=True)
+        for condition in chosen.branches(name)
+    ]
+
+
+def _merged(branches: Sequence[QuerySet[Any, int]], size: int, *, descending: bool) -> list[int]:
+    """The first `size` ids that any of `branches` has."""
+    return sorted(set().union(*(ids[:size] for ids in branches)), reverse=descending)[:size]
 
 
 def _of_few(chosen: SpoolFilter, few: str) -> QuerySet[Entry]:
     """The matches, found by the condition `few`; the others are looked up for each entry."""
-    return chosen.apply(Entry.objects.all(), each=bool(few) and few not in ("recipient", "domain"))
+    return chosen.apply(Entry.objects.all(), each=bool(few) and few not in ("recipient", "mailbox", "domain"))
 
 
 def _by_time(chosen: SpoolFilter) -> bool:
@@ -180,17 +205,17 @@ def _by_time(chosen: SpoolFilter) -> bool:
 def _straight(chosen: SpoolFilter, few: str, descending: bool, after: str, size: int) -> Page[Entry]:
     """One query along an index."""
     sort = "-id" if descending else "id"
-    if _by_recipients(chosen):
-        ids = list(_entry_ids(chosen, after, descending)[: size + 1])
+    if branches := _branches(chosen, after, descending):
+        ids = _merged(branches, size + 1, descending=descending)
         entries = list(ordered(_wanted(Entry.objects.filter(id__in=ids)), sort))
     else:
         entries = list(ordered(_wanted(_of_few(chosen, few)), sort, after)[: size + 1])
     return Page(entries[:size], place_of(entries[size - 1], sort) if len(entries) > size else "")
 
 
-def _entry_ids(chosen: SpoolFilter, after: str = "", descending: bool = True) -> QuerySet[Recipient, int]:
+def _entry_ids(condition: Q, after: str, descending: bool) -> QuerySet[Recipient, int]:
     """Entries by their recipients, along the index of recipients: no join that a planner could get wrong."""
-    meant = chosen.recipients()
+    meant = Recipient.objects.filter(condition)
     if after:
         place = number(after)
         meant = meant.filter(entry_id__lt=place) if descending else meant.filter(entry_id__gt=place)
@@ -259,8 +284,8 @@ def matching_ids(chosen: SpoolFilter, cursor: int, last_id: int) -> Iterator[lis
 
 def _ids_behind(chosen: SpoolFilter, cursor: int, last_id: int) -> list[int]:
     """The next matches of a filter that one index answers."""
-    if _by_recipients(chosen):
-        return list(_entry_ids(chosen, str(cursor), descending=False).filter(entry_id__lte=last_id)[:MANY])
+    if branches := _branches(chosen, str(cursor), descending=False):
+        return [number for number in _merged(branches, MANY, descending=False) if number <= last_id]
     matches = chosen.apply(Entry.objects.all()).filter(id__gt=cursor, id__lte=last_id)
     return list(matches.order_by("id").values_list("id", flat=True)[:MANY])
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from accounts.addresses import InvalidAddress, normalise_domain, split_address
 from spool.filters.conditions import SpoolFilter
 from spool.filters.fields import FIELDS, BadFilter
-from spool.models.recipient import Recipient
+from spool.filters.pages import count
 
 _FILE_NAME = re.compile(r"[0-9a-hjkmnp-tv-z]{26}(?:\.eml)?", re.IGNORECASE)
 _MESSAGE_ID = re.compile(r"<[^<>\s]+@[^<>\s]+>")
@@ -19,6 +20,8 @@ _PREFIXES = {
     "larger": "larger", "smaller": "smaller", "priority": "priority", "hold": "hold", "direction": "direction",
 }  # fmt: skip
 MOST_TERMS = 10
+# Whether there is mail for which a condition, by its name, has a value.
+Finds = Callable[[str, str], bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,16 +33,17 @@ class Term:
     sentence: str
 
 
-def understand(text: str) -> list[Term]:
+def understand(text: str, finds: Finds | None = None) -> list[Term]:
     """What the words of a search are taken for. Raises BadFilter for a `from:`, `older:` and such that makes no sense.
 
     `ann@example.org` is a sender (`to:` makes it a recipient), `@example.org` a sender's domain, `example.org` a
     recipient's; an IP is the client's; what looks like a file name or a Message-ID is one; the rest is in the subject.
+    A word that may be one or the other is what there is mail of: `finds` says so, of the spool when it is not given.
     """
     terms: list[Term] = []
     words: list[str] = []
     for word in re.findall(r'(?:[a-z-]+:)?"[^"]*"|\S+', text)[:MOST_TERMS]:
-        name, value = _recognise(word)
+        name, value = _recognise(word, finds or in_spool)
         if name == "subject":
             words.append(value)
         elif value:
@@ -57,10 +61,11 @@ def from_text(text: str) -> SpoolFilter:
 def _term(name: str, value: str) -> Term:
     field = FIELDS[name]
     field.parse(value)
-    return Term(name, value, field.words.format(value).capitalize() + ".")
+    words = field.words.format(value)
+    return Term(name, value, f"{words[:1].upper()}{words[1:]}.")
 
 
-def _recognise(word: str) -> tuple[str, str]:
+def _recognise(word: str, finds: Finds) -> tuple[str, str]:
     prefix, colon, rest = word.partition(":")
     if colon and prefix.lower() in _PREFIXES:
         return _PREFIXES[prefix.lower()], rest.strip('"')
@@ -78,13 +83,7 @@ def _recognise(word: str) -> tuple[str, str]:
     if word.startswith("@") and _is_domain(word[1:]):
         return "sender-domain", word[1:]
     if "@" in word:
-        if "*" in word:
-            return "sender", word
-        try:
-            split_address(word)
-        except InvalidAddress:
-            return "subject", word
-        return ("recipient" if _is_only_recipient(word) else "sender"), word
+        return ("sender" if "*" in word else _meant(word, finds)), word
     return ("domain" if _is_domain(word) else "subject"), word
 
 
@@ -95,13 +94,26 @@ def _is_domain(word: str) -> bool:
         return False
 
 
-def _is_only_recipient(address: str) -> bool:
-    """Whether mail to it is in the spool and none from it: two looks at an index."""
-    from spool.models.entry import Entry
+def _meant(word: str, finds: Finds) -> str:
+    """What a word with an @ is: an address that there is mail from, or else to, or a Message-ID that is there."""
+    names = ("sender", "recipient", "message-id") if _is_address(word) else ("message-id",)
+    return next((name for name in names if finds(name, word)), "sender" if len(names) > 1 else "subject")
 
-    if SpoolFilter(sender=address).apply(Entry.objects.all()).exists():
+
+def _is_address(word: str) -> bool:
+    try:
+        split_address(word)
+    except InvalidAddress:
         return False
-    return Recipient.objects.filter(address__in={address, address.lower()}).exists()
+    return True
+
+
+def in_spool(name: str, value: str) -> bool:
+    """Whether the spool has a message for which one condition holds: a look at an index or two."""
+    try:
+        return bool(count(SpoolFilter.parse({name: value}), 1).number)
+    except BadFilter:
+        return False
 
 
 __all__ = ["BadFilter", "Term", "from_text", "understand"]

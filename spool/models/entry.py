@@ -8,6 +8,8 @@ from typing import ClassVar, Self
 from django.db import models
 from django.db.models import Q
 
+from spool.models.key_column import key_column, keyed
+
 
 class Priority(models.IntegerChoices):
     """Which entries a worker takes first."""
@@ -77,6 +79,8 @@ class EntryQuerySet(models.QuerySet["Entry"]):
 class EntryColumns(models.Model):
     """The columns of an entry, which the trash has too.
 
+    `sender` is what the message goes on with, as it was written. Whose it is, is told by its key (accounts.addresses):
+    `sender` itself, or `sender_key` where that is not null.
     `due_at` is the one column that says when a worker may take the entry: its next attempt, or, while it is leased,
     the moment the lease lapses. It is null while the entry is on hold, so that no worker sees it.
     """
@@ -87,6 +91,7 @@ class EntryColumns(models.Model):
         max_length=320, blank=True, default="", help_text="Reverse-path; empty for the null sender."
     )
     sender_domain = models.CharField(max_length=255, blank=True, default="")
+    sender_key = key_column("The sender's key where it is written otherwise.")
     auth_user = models.CharField("authenticated user", max_length=254, blank=True, default="")
     client_ip = models.CharField("client IP", max_length=45, blank=True, default="")
     ehlo_name = models.CharField("EHLO name", max_length=255, blank=True, default="")
@@ -151,6 +156,7 @@ class Entry(EntryColumns):
         indexes = [
             models.Index(fields=["priority", "due_at"], name="entry_lease", condition=Q(due_at__isnull=False)),
             models.Index(fields=["sender_domain", "sender", "id"], name="entry_sender"),
+            keyed("entry_sender_key", "sender_key", "id"),
             models.Index(fields=["client_ip", "id"], name="entry_client_ip"),
             models.Index(fields=["message_id"], name="entry_message_id"),
             models.Index(fields=["status", "id"], name="entry_status"),

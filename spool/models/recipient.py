@@ -3,6 +3,7 @@
 from django.db import models
 
 from spool.models.entry import Entry
+from spool.models.key_column import key_column, keyed
 
 
 class Kind(models.TextChoices):
@@ -33,6 +34,8 @@ class RecipientColumns(models.Model):
     original = models.CharField(
         max_length=320, blank=True, default="", help_text="The address that was written, when an alias led here."
     )
+    address_key = key_column("The address's key where it is written otherwise.")
+    original_key = key_column("The original's key.")
     notify = models.CharField(
         max_length=30, blank=True, default="", help_text="RFC 3461 NOTIFY, upper case; empty when not given."
     )
@@ -58,4 +61,6 @@ class Recipient(RecipientColumns):
         indexes = [
             models.Index(fields=["address", "entry"], name="recipient_address"),
             models.Index(fields=["domain", "entry"], name="recipient_domain"),
+            keyed("recipient_key", "address_key", "entry"),
+            keyed("recipient_original", "original_key", "entry"),
         ]

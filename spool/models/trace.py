@@ -2,6 +2,7 @@
 
 from django.db import models
 
+from spool.models.key_column import key_column, keyed
 from spool.models.recipient import Kind, Outcome
 
 
@@ -10,7 +11,10 @@ class Trace(models.Model):
 
     file_name = models.CharField(max_length=40)
     sender = models.CharField(max_length=320, blank=True, default="")
+    sender_key = key_column("The sender's key where it is written otherwise.")
     recipient = models.CharField(max_length=320)
+    recipient_key = key_column("The recipient's key where it is written otherwise.")
+    original = key_column("Key of the address that was written, when an alias or a list led to the recipient.")
     kind = models.CharField(max_length=6, choices=Kind)
     outcome = models.CharField(max_length=11, choices=Outcome)
     reply = models.CharField(max_length=500, blank=True, default="")
@@ -33,6 +37,9 @@ class Trace(models.Model):
             models.Index(fields=["file_name"], name="trace_file_name"),
             models.Index(fields=["sender", "ended"], name="trace_sender"),
             models.Index(fields=["recipient", "ended"], name="trace_recipient"),
+            keyed("trace_sender_key", "sender_key", "ended"),
+            keyed("trace_recipient_key", "recipient_key", "ended"),
+            keyed("trace_original", "original", "ended"),
             models.Index(fields=["client_ip", "ended"], name="trace_client_ip"),
             models.Index(fields=["message_id"], name="trace_message_id"),
             models.Index(fields=["ended"], name="trace_ended"),

@@ -4,6 +4,7 @@ from django.db import models
 
 from spool.models.audit import AuditEvent
 from spool.models.entry import EntryColumns
+from spool.models.key_column import keyed
 from spool.models.recipient import Outcome, RecipientColumns
 from spool.models.trace import Trace
 
@@ -36,6 +37,7 @@ class Trashed(EntryColumns):
             models.Index(fields=["file_name"], name="trashed_file_name"),
             models.Index(fields=["at"], name="trashed_at"),
             models.Index(fields=["sender"], name="trashed_sender"),
+            keyed("trashed_sender_key", "sender_key"),
             models.Index(fields=["client_ip"], name="trashed_client_ip"),
             models.Index(fields=["message_id"], name="trashed_message_id"),
             models.Index(fields=["id"], name="trashed_open", condition=models.Q(state="moving")),
@@ -49,16 +51,20 @@ class TrashedRecipient(RecipientColumns):
     entry = models.ForeignKey(Trashed, on_delete=models.CASCADE, related_name="recipients", db_constraint=False)
 
     class Meta:
-        indexes = [models.Index(fields=["address"], name="trashed_address")]
+        indexes = [
+            models.Index(fields=["address"], name="trashed_address"),
+            keyed("trashed_key", "address_key"),
+            keyed("trashed_original", "original_key"),
+        ]
 
     def as_trace(self) -> Trace:
         """What the trace will say of a recipient that was still open. It is not saved; its key is the recipient's."""
         entry = self.entry
         names = (
-            "file_name", "sender", "auth_user", "client_ip", "ehlo_name", "tls", "port", "subject", "message_id",
+            "file_name", "sender", "sender_key", "auth_user", "client_ip", "ehlo_name", "tls", "port", "subject", "message_id",
             "size_bytes", "attempts", "created",
         )  # fmt: skip
         return Trace(
-            pk=self.pk, recipient=self.address, kind=self.kind, outcome=Outcome.REMOVED, reply=entry.reply,
+            pk=self.pk, recipient=self.address, recipient_key=self.address_key, original=self.original_key, kind=self.kind, outcome=Outcome.REMOVED, reply=entry.reply,
             ended=entry.at, **{name: getattr(entry, name) for name in names},
         )  # fmt: skip

@@ -108,7 +108,7 @@ def _show(options: dict[str, Any], output: Output) -> None:
         kept = TrashedRecipient.objects.filter(entry__file_name=name, status=Outcome.PENDING).order_by("id")
         traces += [recipient.as_trace() for recipient in kept.select_related("entry")[:200]]
     ended = [
-        f"{trace.ended:%Y-%m-%d %H:%M:%S} {trace.recipient} {trace.outcome}: {trace.reply}"
+        f"{trace.ended:%Y-%m-%d %H:%M:%S} {trace.recipient}{_written_to(trace)} {trace.outcome}: {trace.reply}"
         + (f" ({trace.host})" if trace.host else "")
         for trace in traces
     ]
@@ -247,6 +247,10 @@ def _on_hold(entry: Entry) -> dict[str, Any]:
         return {}
     until = f" until {entry.hold_until:%Y-%m-%d %H:%M:%S} UTC" if entry.hold_until else ""
     return {"On hold": f"{entry.hold_reason}{until}"}
+
+
+def _written_to(trace: Trace) -> str:
+    return f" (for {trace.original})" if trace.original else ""
 
 
 def _departed(traces: list[Trace]) -> dict[str, Any]:

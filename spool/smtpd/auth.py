@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from accounts import directory
-from accounts.local_addresses import key_of
+from accounts.local_addresses import lookup_key
 from spool.events import sessions
 from spool.smtpd.database import asked
 from spool.smtpd.parameters import BadParameter
@@ -42,7 +42,7 @@ async def _log_in(session: MailSession, argument: str) -> None:
         return
     reply = await session.shared.checks.refusal("on_auth", session, username)
     # Whose connections are dropped while the password is looked at loses this one too.
-    session.claimed_user = key_of(username.strip())
+    session.claimed_user = lookup_key(username.strip())
     session.user = None if reply else await asked(directory.authenticate, username, password, threads=_LOGINS)
     session.claimed_user = ""
     if not reply:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from accounts import sending
-from accounts.local_addresses import key_of
+from accounts.addresses import key_of
 from accounts.models.sending import SendAs
 from spool.message import authors
 from spool.message.header import Header

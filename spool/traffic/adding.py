@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from accounts.addresses import key_of
 from spool import statements
 from spool.models.recipient import Kind, Outcome
 from spool.models.traffic import BOUNDS_SECONDS, LATENCY, WHOLE
@@ -63,7 +64,7 @@ def _endings(sums: Sums, minute: int, at: float, ended: list[Any]) -> None:
             delta["delivered_local"] += 1
             keys = [
                 (K.LOCAL, WHOLE), (K.INBOUND_RECIPIENT, _key(recipient)), (K.INBOUND_SENDER, by),
-                (K.INBOUND_IP, ip), (K.INBOUND_DOMAIN, by.rpartition("@")[2].lower()),
+                (K.INBOUND_IP, ip), (K.INBOUND_DOMAIN, by.rpartition("@")[2]),
             ]  # fmt: skip
         for counted, key in keys:
             # Mail that this server made itself came from no IP, and notifications have no sender.
@@ -76,7 +77,8 @@ _MAY_BE_EMPTY = {K.OUTBOUND_SENDER, K.INBOUND_SENDER}
 
 
 def _key(address: str) -> str:
-    """An address as a key that any database takes."""
-    if address.isascii() and "\x00" not in address:
-        return address[:320]
-    return address.encode("utf-8", "replace").decode("utf-8").replace("\x00", "")[:320]
+    """Whose the mail is, as any database takes it: however an address is written, it is counted as one."""
+    key = key_of(address)
+    if key.isascii() and "\x00" not in key:
+        return key[:320]
+    return key.encode("utf-8", "replace").decode("utf-8").replace("\x00", "")[:320]

@@ -10,8 +10,10 @@ from accounts.addresses import (
     LONGEST_DOMAIN,
     LONGEST_PATH,
     InvalidAddress,
+    key_of,
     normalise_address,
     normalise_domain,
+    other_key,
     split_address,
 )
 
@@ -74,6 +76,39 @@ def test_any_text_is_a_domain_or_refused_with_a_sentence(text: str) -> None:
 )
 def test_spellings(written: str, normal: str) -> None:
     assert normalise_address(written) == normal
+
+
+@pytest.mark.parametrize(
+    ("written", "key"),
+    [
+        ("dan@example.org", None),
+        ("", None),
+        ("Dan@example.org", "dan@example.org"),
+        ("dan@EXAMPLE.org.", "dan@example.org"),
+        ('"dan"@example.org', "dan@example.org"),
+        ('"d\\an"@example.org', "dan@example.org"),
+        ('"dan smith"@example.org', None),
+        ('"dan\\ smith"@example.org', '"dan smith"@example.org'),
+        ("Ännchen@Bücher.example", "ännchen@xn--bcher-kva.example"),
+        ("A\u0308nnchen@example.org", "ännchen@example.org"),
+        ("dan@[IPv6:2001:DB8:0::1]", "dan@[ipv6:2001:db8::1]"),
+        ("dan+Sale@example.org", "dan+sale@example.org"),
+        ("MAILER-DAEMON", "mailer-daemon"),
+    ],
+)
+def test_an_address_has_one_key_however_it_is_written(written: str, key: str | None) -> None:
+    assert other_key(written) == key
+
+
+@given(st.one_of(st.text(), nearly))
+def test_any_text_has_a_key_which_is_its_own(text: str) -> None:
+    key = key_of(text)
+    assert key_of(key) == key
+    try:
+        address = normalise_address(text)
+    except InvalidAddress:
+        return
+    assert key_of(address) == key_of(text.strip())
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
+from accounts.addresses import key_of, other_key
 from quarantine import filters, taking
 from quarantine.filters import SORTS, ItemFilter, count, page
 from quarantine.filters import pages as item_pages
@@ -40,6 +41,7 @@ def full() -> list[Item]:
                 file_name=f"{number * 7919 % 997:03}.eml",
                 state=ItemState.DELETED if number % 11 == 0 else ItemState.HELD, subspool="subspool0001",
                 sender=f"User{number % 7}@{domain}" if number % 13 else "", sender_domain=domain if number % 13 else "",
+                sender_key=other_key(f"User{number % 7}@{domain}") if number % 13 else None,
                 addresses="\n".join(to), subject=f"{'lunch' if number % 2 else 'invoice'} {number}", direction=2,
                 client_ip=f"192.0.2.{number % 6}", auth_user=f"user{number % 5}@{domain}", size_bytes=number % 9 * 1000,
                 attempts=number % 4, recipients_total=len(to), created=now, at=now - timedelta(minutes=120 - number),
@@ -49,7 +51,7 @@ def full() -> list[Item]:
         )  # fmt: skip
     items = Item.objects.bulk_create(made)
     ItemAddress.objects.bulk_create(
-        ItemAddress(item_id=item.pk, address=address, domain=address.rpartition("@")[2])
+        ItemAddress(item_id=item.pk, address=key_of(address), domain=address.rpartition("@")[2])
         for item in items for address in item.addresses.splitlines()
     )  # fmt: skip
     return items

@@ -21,6 +21,9 @@ def senders(*patterns: str) -> SenderSet:
     ("pattern", "hits", "misses"),
     [
         ("Ann@Example.org", ["ann@example.org", "ANN@EXAMPLE.ORG"], ["ann@sub.example.org", "joann@example.org"]),
+        ("bob@example.org", ["BOB@example.org", '"bob"@example.org', "bob@EXAMPLE.org."], ["bobby@example.org"]),
+        ('"Bob"@example.org', ["bob@example.org"], ['"bob "@example.org']),
+        ("ännchen@bücher.example", ["ÄNNCHEN@xn--bcher-kva.example", "Ännchen@BÜCHER.example"], ["annchen@x.example"]),
         ("example.org", ["a@example.org", "b@EXAMPLE.org"], ["a@sub.example.org", "a@notexample.org", ""]),
         ("@example.org", ["a@example.org"], ["a@example.com"]),
         ("*@example.org", ["a@example.org"], ["a@sub.example.org"]),

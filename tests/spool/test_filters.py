@@ -28,6 +28,7 @@ VALUES = {
     "sender": "ann@example.org",
     "sender-domain": "example.org",
     "recipient": "b*@example.net",
+    "mailbox": "bob@example.net",
     "domain": "example.net",
     "ip": "2001:db8::1",
     "auth-user": "ann@example.org",

@@ -56,9 +56,9 @@ def test_a_delivery_here_counts_for_recipient_sender_ip_and_domain(spool: Spool)
     spool.take_for_us(b"Subject: Hello\r\n\r\nHello\r\n", sender="Eve@Far.test")
     spool.work()
     assert counted() == {
-        (K.RECEIVED_SENDER, "Eve@Far.test"): 1, (K.RECEIVED_INBOUND, "-"): 1, (K.LOCAL, "-"): 1,
+        (K.RECEIVED_SENDER, "eve@far.test"): 1, (K.RECEIVED_INBOUND, "-"): 1, (K.LOCAL, "-"): 1,
         (K.INBOUND_RECIPIENT, ANN): 1,
-        (K.INBOUND_SENDER, "Eve@Far.test"): 1, (K.INBOUND_IP, "192.0.2.7"): 1, (K.INBOUND_DOMAIN, FAR): 1,
+        (K.INBOUND_SENDER, "eve@far.test"): 1, (K.INBOUND_IP, "192.0.2.7"): 1, (K.INBOUND_DOMAIN, FAR): 1,
     }  # fmt: skip
 
 
