@@ -51,8 +51,7 @@ def record(reports: Sequence[DeliveryReport], now: datetime) -> list[Path]:
     # The file of one that an administrator deleted is needed until the trash is emptied.
     trashed = set(Trashed.objects.filter(file_name__in=names).values_list("id", flat=True))
     for report in reports:
-        if report.entry.id in trashed:
-            trash.note_delivered(report, now)
+        trash.note_delivered(report, now)
     kept = there | trashed
     for holder in holders():
         held = holder.entry_ids(names)

@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from spool import kept, statements, store, trash
-from spool.actions import folders
+from spool.actions import folders, splitting
+from spool.actions.removing import mailbox_of
 from spool.actions.verb import Context, Note, Progress, Refused, Tally, Verb, claim
 from spool.events.actions import changed
 from spool.models.settings import current
@@ -36,27 +37,41 @@ class Move(Verb):
     name, label, past = "move", "Move Messages", "moved"
     chunk = 100
     undoable = True
+    of_mailbox = True
 
     def parameters(self, given: Mapping[str, Any]) -> dict[str, Any]:
         path = folders.checked(str(given.get("folder") or ""))
         # Whether it can be opened, before anything is taken out of the spool.
         with folders.opened(path, create=True):
-            return {"folder": str(path)}
+            return {"folder": str(path), **mailbox_of(given)}
 
     def effect(self, parameters: Mapping[str, Any]) -> str:
         days = current().trash_days
+        mailbox = parameters.get("mailbox")
+        what = (
+            f"They are not delivered to {mailbox}, but still to whom else they are for; they" if mailbox else
+            "They leave the spool, are not delivered, and"
+        )  # fmt: skip
         return (
-            f"They leave the spool, are not delivered, and become files in {parameters['folder']}: an EML and a JSON of"
+            f"{what} become files in {parameters['folder']}: an EML and a JSON of"
             f" the envelope for each. Undo works for {days} days; put back for as long as the files are there."
         )
 
     def work(self, ids: Sequence[int], parameters: Mapping[str, Any], context: Context, progress: Progress) -> None:
         folder = folders.checked(parameters["folder"])
-        with statements.write_transaction():
-            claimed = claim(ids, context.now)
-            reply = f"Moved to {folder} by {context.actor}"
-            taken = trash.take(claimed.free, context.event_id, context.now, reply, TrashState.MOVING, str(folder))
-            progress(claimed.others, ids[-1])
+        mailbox, split = parameters.get("mailbox", ""), None
+        try:
+            with statements.write_transaction():
+                claimed = claim(ids, context.now)
+                split = splitting.split_off(claimed.free, mailbox, context) if mailbox else None
+                reply = f"Moved to {folder} by {context.actor}"
+                meant = claimed.free if split is None else split.ids
+                taken = trash.take(meant, context.event_id, context.now, reply, TrashState.MOVING, str(folder))
+                progress(claimed.others + splitting.others(claimed.free, split), ids[-1])
+        except BaseException as error:
+            if split is not None:
+                split.forsake(error)
+            raise
         self.finish(taken, parameters, context, lambda tally: progress(tally, ids[-1]))
 
     def half_done(self, event_id: int) -> list[int]:

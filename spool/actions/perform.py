@@ -59,8 +59,8 @@ def preview(action: str, what: SpoolFilter | Iterable[int] | Selection, actor: A
     """What `perform` with the same arguments would do. Raises NotAllowed, Refused and BadFilter."""
     actor.require_actions()
     verb = _verb(action)
-    checked = verb.parameters(parameters)
     selection = verb.selects.of(what)
+    checked = verb.parameters(_of_mailbox(verb, selection, parameters))
     number = selection.count_quickly(COUNTED)
     sample = selection.sample(SAMPLE)
     busy = selection.busy(sample, timezone.now())
@@ -81,8 +81,8 @@ def perform(
     """
     actor.require_actions()
     verb = _verb(action)
-    checked = verb.parameters(parameters)
     selection = verb.selects.of(what)
+    checked = verb.parameters(_of_mailbox(verb, selection, parameters))
     number = selection.count_quickly(COUNTED)
     large = number.more or number.number > SMALL
     job = _job(verb, selection, actor, checked, number.number)
@@ -98,6 +98,10 @@ def start(job: BulkJob, background: bool, progress: Callable[[BulkJob], None] | 
     job.refresh_from_db()
     job.event.refresh_from_db()
     return Outcome(job, job.event, job.ended_or_cancelled)
+
+
+def _of_mailbox(verb: Verb, selection: Selection, parameters: dict[str, Any]) -> dict[str, Any]:
+    return {**parameters, "mailbox": selection.mailbox} if verb.of_mailbox and selection.mailbox else parameters
 
 
 def _verb(action: str) -> Verb:

@@ -7,7 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from accounts.addresses import key_of
 from spool import doorbell, intake, leases, statements, store, trash
+from spool.actions import splitting
+from spool.actions.splitting import Split
 from spool.actions.verb import Context, Progress, Tally, Verb, claim
 from spool.envelope import LeasedEntry, RecipientResult, Submission
 from spool.events import mail_log, results
@@ -30,9 +33,10 @@ class Delete(Verb):
     name, label, past = "delete", "Delete", "deleted"
     chunk = 10_000
     undoable = True
+    of_mailbox = True
 
     def parameters(self, given: Mapping[str, Any]) -> dict[str, Any]:
-        return {"bounce": bool(given.get("bounce"))}
+        return {"bounce": bool(given.get("bounce")), **mailbox_of(given)}
 
     def effect(self, parameters: Mapping[str, Any]) -> str:
         days = current().trash_days
@@ -40,30 +44,46 @@ class Delete(Verb):
             "Their senders are not told."
         )  # fmt: skip
         kept = f"{days} day{'s' if days != 1 else ''}"
-        return f"They leave the spool and are not delivered. {told} This can be undone for {kept}."
+        if mailbox := parameters.get("mailbox"):
+            what = f"They are not delivered to {mailbox}. Who else they are for still gets them."
+        else:
+            what = "They leave the spool and are not delivered."
+        return f"{what} {told} This can be undone for {kept}."
 
     def is_repeatable(self, parameters: Mapping[str, Any]) -> bool:
-        return not parameters["bounce"]
+        return not parameters["bounce"] and "mailbox" not in parameters
+
+    def chunk_for(self, parameters: Mapping[str, Any]) -> int:
+        return splitting.CHUNK if "mailbox" in parameters else self.chunk
 
     def work(self, ids: Sequence[int], parameters: Mapping[str, Any], context: Context, progress: Progress) -> None:
+        mailbox = parameters.get("mailbox", "")
         if not parameters["bounce"]:
-            self._chunk(ids, context, progress, _Notices())
+            self._chunk(ids, mailbox, context, progress, _Notices())
             return
         for start in range(0, len(ids), _NOTICES):
             some = ids[start : start + _NOTICES]
-            self._chunk(some, context, progress, _notices(some, context))
+            self._chunk(some, mailbox, context, progress, _notices(some, mailbox, context))
         doorbell.ring()
 
-    def _chunk(self, ids: Sequence[int], context: Context, progress: Progress, notices: _Notices) -> None:
+    def _chunk(
+        self, ids: Sequence[int], mailbox: str, context: Context, progress: Progress, notices: _Notices
+    ) -> None:  # fmt: skip
+        split: Split | None = None
         try:
             with statements.write_transaction():
                 claimed = claim(ids, context.now)
+                split = splitting.split_off(claimed.free, mailbox, context) if mailbox else None
                 reply = f"Removed by {context.actor}"
-                taken = trash.take(claimed.free, context.event_id, context.now, reply, TrashState.TRASHED)
+                meant = claimed.free if split is None else split.ids
+                taken = trash.take(meant, context.event_id, context.now, reply, TrashState.TRASHED)
                 changed(context, "deleted", Trashed.objects.filter(id__in=taken))
-                unused = notices.insert(set(taken), context)
-                progress(Tally(len(taken)) + claimed.others, ids[-1])
+                deleted = taken if split is None else [split.came_from[one] for one in taken]
+                unused = notices.insert(set(deleted), context)
+                progress(Tally(len(taken)) + claimed.others + splitting.others(claimed.free, split), ids[-1])
         except BaseException as error:
+            if split is not None:
+                split.forsake(error)
             if notices.stored is not None:
                 intake.forsake(notices.stored, error)
             raise
@@ -89,11 +109,18 @@ class _Notices:
         return intake.insert_rows(self.stored, context.now, current(), wanted)
 
 
-def _notices(ids: Sequence[int], context: Context) -> _Notices:
+def mailbox_of(given: Mapping[str, Any]) -> dict[str, Any]:
+    """The recipient to whom alone something is done, where one is given."""
+    return {"mailbox": str(given["mailbox"])} if given.get("mailbox") else {}
+
+
+def _notices(ids: Sequence[int], mailbox: str, context: Context) -> _Notices:
     """Bounces for the open recipients of `ids`, their files durable. Raises intake.IntakeError."""
     submissions: list[Submission] = []
     about: list[int] = []
     for entry in leases.look_at(ids):
+        if mailbox:
+            entry.recipients = [one for one in entry.recipients if key_of(one.address) == key_of(mailbox)]
         for submission in _bounces(entry, context):
             submissions.append(submission)
             about.append(entry.id)

@@ -22,10 +22,11 @@ QUICK_SECONDS = 0.005
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Either `filter` or `ids`."""
+    """Either `filter` or `ids`. Entries chosen from a list of one mailbox's are meant as far as they are for it."""
 
     filter: Any = None
     ids: tuple[int, ...] = ()
+    of_mailbox: str = ""
 
     @classmethod
     def of(cls, what: SpoolFilter | Iterable[int] | Selection) -> Self:
@@ -39,6 +40,11 @@ class Selection:
     @classmethod
     def from_json(cls, chosen: dict[str, Any], ids: list[int]) -> Self:
         return cls(ids=tuple(ids)) if ids else cls(filter=SpoolFilter.from_json(chosen))
+
+    @property
+    def mailbox(self) -> str:
+        """The one recipient that is meant; "" for all that a message has."""
+        return self.of_mailbox or getattr(self.filter, "mailbox", "")
 
     def last_id(self) -> int:
         """The newest there is now: what comes later is not meant."""

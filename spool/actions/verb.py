@@ -57,6 +57,8 @@ class Verb:
     past: ClassVar[str]
     chunk: ClassVar[int] = 500
     undoable: ClassVar[bool] = False
+    # Whether it can be done to one recipient of a message: then `parameters` is given the `mailbox` that is meant.
+    of_mailbox: ClassVar[bool] = False
     selects: ClassVar[type[Selection]] = Selection
 
     def parameters(self, given: Mapping[str, Any]) -> dict[str, Any]:

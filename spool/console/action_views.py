@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, QueryDict
 from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_GET, require_POST
@@ -18,12 +20,12 @@ from spool.models import AuditEvent, BulkJob, Status
 
 def _selection(request: HttpRequest) -> actions.Selection:
     """All that match the list's filter, or the chosen ones. Raises BadFilter."""
+    chosen = SpoolFilter.from_query(QueryDict(request.POST.get("query", "")))
     if request.POST.get("all") == "1":
-        chosen = SpoolFilter.from_query(QueryDict(request.POST.get("query", "")))
         if request.POST.get("page") == WAITING:
             chosen = chosen.with_values(status=Status.WAITING.value)
         return actions.Selection.of(chosen)
-    return actions.Selection.of(chosen_ids(request))
+    return replace(actions.Selection.of(chosen_ids(request)), of_mailbox=chosen.mailbox)
 
 
 # An export changes nothing: what is counted and shown is the same for every action.

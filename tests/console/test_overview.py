@@ -263,7 +263,7 @@ def menu_of(client: Client, table: str, key: str) -> str:
 @pytest.mark.parametrize(
     ("table", "key", "expected"),
     [
-        ("outbound-senders", "ann@example.org", {"ann@example.org outbound"}),
+        ("outbound-senders", "ann@example.org", {"ann@example.org outbound", "ann@example.org inbound"}),
         ("outbound-ips", "192.0.2.7", {"ann@example.org outbound", "bob@far.test outbound"}),
         ("inbound-recipients", "carl@example.org", {"tom@far.test inbound", " inbound"}),
         ("inbound-senders", "tom@far.test", {"tom@far.test inbound"}),
