@@ -183,10 +183,15 @@ def _points_of_dkim(check: Check, examined: Examined, found: list[authentication
     return check.weight if bad else 0.0, text
 
 
+_SHARE_OF_WISH: Final = {"reject": 1.0, "quarantine": 0.5}
+
+
 def _points_of_dmarc(check: Check, examined: Examined, found: dmarc.DmarcResult) -> Found:
+    if found.result == "permerror" and found.wish:
+        return check.weight * _SHARE_OF_WISH[found.wish], "permerror: From is longer than can be judged"
     if found.result != "fail":
         return 0.0, f"{found.result} for {found.domain}" if found.domain else found.result
-    share = {"reject": 1.0, "quarantine": 0.5}.get(found.wish, 0.0)
+    share = _SHARE_OF_WISH.get(found.wish, 0.0)
     return check.weight * share, f"fail for {found.domain}, which asks for {found.wish}"
 
 

@@ -11,7 +11,6 @@ import random
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from email.utils import getaddresses
 from typing import Final
 
 from accounts.addresses import InvalidAddress, normalise_domain
@@ -30,15 +29,13 @@ from quarantine.engines.dnslists import organisational
 from quarantine.engines.examined import Examined
 from quarantine.engines.kept import Kept
 from quarantine.engines.resolver import ask, exists
-from spool.message import encoded_words
+from quarantine.engines.shown_domains import shown_in
 
-# More than anybody writes; a message that goes on is judged by these.
+# More than anybody writes in From. What goes on is not read, and treated as one domain that asks for quarantine.
 MOST_DOMAINS: Final = 8
-_MOST_READ: Final = 8192
+_MOST_READ: Final = 16 * 1024
 _WISHES: Final = ("none", "quarantine", "reject")
 _MILDER: Final = {"reject": "quarantine", "quarantine": "none", "none": "none"}
-_TAG: Final = re.compile(r"\s*([A-Za-z]+)\s*=\s*([^;]*)")
-_LIKE_AN_ADDRESS: Final = re.compile(r"[^\s<>()\[\]\",;:@]@([^\s<>()\[\]\",;:@']{1,255})")
 # A domain's result may hide behind those before it.
 _ORDER: Final = ("fail", "temperror", "permerror", "none", "pass")
 
@@ -52,7 +49,12 @@ class DmarcResult:
     wish: str = ""
 
 
+class TooMuch(Exception):
+    """From is longer, or names more domains, than can be judged."""
+
+
 Policy = tuple[Mapping[str, str], bool]
+_UNJUDGED: Final = DmarcResult("permerror", "", "quarantine")
 _policies_kept: Kept[str, Policy] = Kept(KEPT_SECONDS)
 
 
@@ -63,7 +65,11 @@ async def dmarc_of(examined: Examined) -> DmarcResult:
 
 def dmarc_at_once(examined: Examined) -> DmarcResult | None:
     """The result, or None when the DNS has to be asked."""
-    domains = from_domains(examined)
+    try:
+        domains = from_domains(examined)
+    except TooMuch:
+        examined.tell("dmarc", _UNJUDGED)
+        return _UNJUDGED
     policies: dict[str, Policy] = {}
     for domain in domains:
         policy = _policies_kept.get(domain)
@@ -87,7 +93,10 @@ def forget() -> None:
 
 
 async def _check(examined: Examined) -> DmarcResult:
-    domains = from_domains(examined)
+    try:
+        domains = from_domains(examined)
+    except TooMuch:
+        return _UNJUDGED
     answers = await asyncio.gather(*(_kept_policy(domain) for domain in domains))
     policies = dict(zip(domains, answers, strict=True))
     if not any(policy is not None and policy[0] for policy in answers):
@@ -163,8 +172,9 @@ def _tags(text: str) -> dict[str, str]:
     if not re.match(r"v\s*=\s*DMARC1\s*(;|$)", text):
         return {}
     tags: dict[str, str] = {}
-    for name, value in _TAG.findall(text.replace(";", " ; ")):
-        tags.setdefault(name.lower(), value.strip().lower())
+    for pair in text.split(";"):
+        name, _, value = pair.partition("=")
+        tags.setdefault(name.strip().lower(), value.strip().lower())
     return tags if tags.get("p") in _WISHES else {}
 
 
@@ -176,18 +186,17 @@ def _aligned(domain: str, from_: str, mode: str) -> bool:
 
 def from_domains(examined: Examined) -> list[str]:
     """Every domain that a reader may see as the sender's, normalised: of all mailboxes of all From fields, and of what
-    looks like an address in them."""
-    fields = [value[:_MOST_READ].decode("utf-8", "replace") for value in examined.fields.all("from")]
-    written = [address.rpartition("@")[2] for _, address in getaddresses(fields) if "@" in address]
-    for text in fields:
-        written += _LIKE_AN_ADDRESS.findall(text) + _LIKE_AN_ADDRESS.findall(encoded_words.decode(text))
+    looks like an address in them. Raises TooMuch."""
+    values = examined.fields.all("from")
+    if sum(map(len, values)) > _MOST_READ:
+        raise TooMuch
     found: dict[str, None] = {}
-    for domain in written:
+    for domain in (domain for value in values for domain in shown_in(value.decode("utf-8", "replace"))):
         try:
-            found[normalise_domain(domain.strip().rstrip("."))] = None
+            found[normalise_domain(domain.rstrip("."))] = None
         except InvalidAddress:
             # Nobody's domain, and nobody's policy.
             continue
-        if len(found) == MOST_DOMAINS:
-            break
+        if len(found) > MOST_DOMAINS:
+            raise TooMuch
     return list(found)

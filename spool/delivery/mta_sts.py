@@ -31,12 +31,14 @@ LARGEST_POLICY_BYTES: Final = 64 * 1024
 FETCH_SECONDS: Final = 15.0
 # How long an answer of the DNS is believed before it is asked again whether there is a new policy.
 CHECK_SECONDS: Final = 300.0
+# Of ten thousand domains all are kept in memory.
+MOST_MX: Final = 100
 LONGEST_AGE_SECONDS: Final = 31_557_600
 HTTPS_PORT = 443
 MOST_KEPT: Final = 10_000
 # A database that could not be read is tried again after that.
 READ_AGAIN_SECONDS: Final = 60.0
-_FIELD = re.compile(r"([A-Za-z0-9][A-Za-z0-9_.-]{0,31})[ \t]*:[ \t]*(.*?)[ \t]*")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,31}")
 _ID = re.compile(r"[A-Za-z0-9]{1,32}")
 
 _fetching = ThreadPoolExecutor(4, thread_name_prefix="mta-sts")
@@ -69,9 +71,10 @@ def parse_policy(text: str) -> Policy:
     """A policy as it was fetched (RFC 8461 3.2). Unknown fields are ignored. Raises InvalidPolicy."""
     fields: dict[str, list[str]] = {}
     for line in text.split("\n"):
-        found = _FIELD.fullmatch(line.rstrip("\r"))
-        if found:
-            fields.setdefault(found[1].lower(), []).append(found[2])
+        name, colon, value = line.rstrip("\r").partition(":")
+        name = name.rstrip(" \t")
+        if colon and _NAME.fullmatch(name):
+            fields.setdefault(name.lower(), []).append(value.strip(" \t"))
         elif line.strip():
             raise InvalidPolicy(f"{line[:80]!r} is no field of a policy")
     if fields.get("version", [""])[0] != "STSv1":
@@ -85,6 +88,8 @@ def parse_policy(text: str) -> Policy:
     mx = tuple(name.lower().rstrip(".") for name in fields.get("mx", []))
     if mode != "none" and not mx:
         raise InvalidPolicy("it names no mx")
+    if len(mx) > MOST_MX:
+        raise InvalidPolicy(f"it names more than {MOST_MX} mx")
     return Policy(mode, mx, min(int(max_age), LONGEST_AGE_SECONDS))
 
 

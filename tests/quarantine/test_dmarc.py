@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
 
-from quarantine.engines.dmarc import DmarcResult, _strictest, _wish, from_domains
+from quarantine.engines.checks import _points_of_dmarc
+from quarantine.engines.dmarc import DmarcResult, _strictest, _tags, _wish, dmarc_of, from_domains
 from quarantine.engines.examined import Examined
 from quarantine.models import CheckKind
 from tests.quarantine.spamming import EVE, a_check, a_mail, from_outside, junk, signed
@@ -45,6 +47,49 @@ def test_every_domain_that_could_be_shown_is_judged(spool: Spool, fields: str) -
     content = a_mail().replace(f"From: {EVE}".encode(), fields.encode())
     from_outside(spool, content, sender=f"x@{ATTACKER}")
     assert results(spool) == [f"mail.test; dmarc=fail header.from={PROTECTED}"]
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        f"From: ceo@{PROTECTED} {'(' * 4_000}",
+        f"From: {'(' * 4_000}{')' * 4_000} ceo@{PROTECTED}",
+        f"From: {'x: ' * 2_000} ceo@{PROTECTED}",
+        f'From: "the ceo" (of (all)) @ protected . (x) test, x@{ATTACKER}',
+        f'From: "ceo"@{PROTECTED} <x@{ATTACKER}>',
+    ],
+)
+def test_no_way_of_writing_hides_a_domain(fields: str) -> None:
+    assert PROTECTED in from_domains(Examined(Path("none"), 0, "", held=f"{fields}\r\n\r\n".encode()))
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        f"From: {', '.join(f'x@a{number}.test' for number in range(20))}, ceo@{PROTECTED}",
+        f"From: ({'x' * 20_000}) ceo@{PROTECTED}",
+    ],
+)
+def test_a_field_that_goes_on_and_on_is_no_way_past_it(spool: Spool, fields: str) -> None:
+    check = a_check(CheckKind.DMARC, 10)
+    examined = Examined(Path("none"), 0, "", held=f"{fields}\r\n\r\n".encode())
+    points, text = _points_of_dmarc(check, examined, asyncio.run(dmarc_of(examined)))
+    assert (points, text) == (5.0, "permerror: From is longer than can be judged")
+
+
+@pytest.mark.parametrize("first_line", ["From x@attacker.test\r\n y", "X: y\r\n z"])
+def test_what_upsets_the_reader_of_signatures_is_judged_without_one(spool: Spool, first_line: str) -> None:
+    spool.dns.add(f"_dmarc.{PROTECTED}", "TXT", '"v=DMARC1; p=reject"')
+    a_check(CheckKind.DMARC, 10)
+    signature = "DKIM-Signature: v=1; d=attacker.test\r\n"
+    content = a_mail().replace(f"From: {EVE}".encode(), f"{first_line}\r\n{signature}From: ceo@{PROTECTED}".encode())
+    from_outside(spool, content, sender=f"x@{ATTACKER}")
+    assert results(spool) == [f"mail.test; dmarc=fail header.from={PROTECTED}"]
+
+
+def test_a_record_that_is_all_blanks_or_letters_is_read_once() -> None:
+    for text in ("v=DMARC1;" + " " * 65_000, "v=DMARC1;" + "a" * 65_000):
+        assert _tags(f"{text};p=reject")["p"] == "reject"
 
 
 def test_a_domain_beyond_ascii_is_asked_for_by_its_name_in_the_dns(tmp_path: Path) -> None:

@@ -291,11 +291,18 @@ def test_a_policy_is_read(text: str, policy: tuple[str, tuple[str, ...], int]) -
         "version: STSv1\nmode: enforce\nmax_age: 5\n",
         "version: STSv1\nmode: enforce\nmx: a.test\nmax_age: soon\n",
         "version: STSv1\nmode: enforce\nmx: a.test\n",
+        "version: STSv1\nmode: enforce\nmax_age: 5\n" + "mx: a.test\n" * 101,
     ],
 )
 def test_what_is_no_policy_is_refused(text: str) -> None:
     with pytest.raises(InvalidPolicy):
         parse_policy(text)
+
+
+def test_a_field_full_of_blanks_is_read_once() -> None:
+    # Tried from each of them it takes minutes.
+    text = f"version: STSv1\nmode: enforce\nmx: a.test\nmax_age: 5\nnew: a{' ' * 60_000}b\n"
+    assert parse_policy(text).mx == ("a.test",)
 
 
 @given(st.text(max_size=300))
