@@ -257,6 +257,7 @@ MAILSPOOL_CHECKS = [
     "mailspool.inspection.certificate.certificate",
     "mailspool.inspection.routes.routes",
     "mailspool.inspection.ports.ports",
+    "mailspool.inspection.clients.clients",
     "mailspool.inspection.names.host_name",
     "mailspool.inspection.names.local_domains",
 ]

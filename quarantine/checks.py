@@ -20,7 +20,6 @@ from quarantine.models.antispam import AntispamSettings
 from quarantine.treating import heard
 from quarantine.watching import Counts
 from security import lists
-from security.models.networks import Protocol
 from spool.smtpd.checks import Reply, SMTPCheck
 from spool.smtpd.database import asked, what_failed
 from spool.smtpd.together import Together
@@ -41,9 +40,9 @@ GREYLISTED: Final = "Greylisting"
 
 
 def passes(session: MailSession) -> bool:
-    """Whether a client is not looked at: who logs in, may send anywhere, or is on the whitelist."""
+    """Whether a client is not looked at: who logs in, may send anywhere, or was put on the whitelist by somebody."""
     ip, now = session.client_ip, lists.current()
-    return session.user is not None or trusts(ip) or now.skips_spam_checks(ip) or now.whitelisted(ip, Protocol.SMTP)
+    return session.user is not None or trusts(ip) or now.skips_spam_checks(ip) or now.vouched_for(ip)
 
 
 class Greylisting(SMTPCheck):

@@ -51,6 +51,7 @@ class Lists:
 
     blacklist: dict[Protocol, NetworkMap[Listing]] = field(default_factory=dict)
     whitelist: dict[Protocol, NetworkMap[Listing]] = field(default_factory=dict)
+    vouched: NetworkMap[Listing] = field(default_factory=NetworkMap)
     auth_bypass: NetworkMap[Listing] = field(default_factory=NetworkMap)
     spam_bypass: NetworkMap[Listing] = field(default_factory=NetworkMap)
     login_bypass: NetworkMap[Listing] = field(default_factory=NetworkMap)
@@ -74,6 +75,13 @@ class Lists:
     def whitelisted(self, ip: str, protocol: Protocol) -> bool:
         """Whether `ip` is let in whatever else is said of it."""
         return self._is_in(self.whitelist.get(protocol), ip)
+
+    def vouched_for(self, ip: str) -> bool:
+        """Whether somebody has whitelisted `ip` for SMTP, or it is this machine.
+
+        That a network is internal is not enough: behind a NAT or in a container strangers come in from there as well.
+        """
+        return self._is_in(self.vouched, ip)
 
     def may_relay(self, ip: str) -> bool:
         """Whether `ip` may send anywhere without a login."""
@@ -234,7 +242,7 @@ def _load() -> Lists:
             "pk", "network", "expires_at", "smtp", "web"
         )
     ]
-    flags = ("smtp", "web", "auth_bypass", "spam_bypass", "login_bypass")
+    flags = ("smtp", "web", "auth_bypass", "spam_bypass", "login_bypass", "is_default")
     white = [
         (parse_network(network), Listing(pk, network), dict(zip(flags, values, strict=True)))
         for pk, network, *values in WhitelistEntry.objects.values_list("pk", "network", *flags)
@@ -250,6 +258,11 @@ def _load() -> Lists:
             Protocol.WEB: NetworkMap((network, listing) for network, listing, _, web in black if web),
         },
         whitelist={Protocol.SMTP: whitelisted("smtp"), Protocol.WEB: whitelisted("web")},
+        vouched=NetworkMap(
+            (network, listing)
+            for network, listing, given in white
+            if given["smtp"] and (network.is_loopback or not given["is_default"])
+        ),
         auth_bypass=whitelisted("auth_bypass"),
         spam_bypass=whitelisted("spam_bypass"),
         login_bypass=whitelisted("login_bypass"),

@@ -17,6 +17,7 @@ from quarantine.door import REFUSED
 from quarantine.greylisting import standing
 from quarantine.models import AntispamSettings, Check, TrustedSender
 from quarantine.statistics import health_of
+from security import hidden
 from spool.delivery.sealed import seal
 
 
@@ -30,7 +31,8 @@ class AntispamSettingsAdmin(TestedAdmin):
                        "add_results", ("domains_choose", "users_choose")],
         }),
         ("Refusing while it comes in", {
-            "description": "Clients who log in, or are on the whitelist, pass; so does mail to who has the filter off.",
+            "description": "Clients who log in, or were put on the whitelist, pass; an internal network only with the"
+            " spam bypass. So does mail to who has the filter off.",
             "fields": ["reject", ("reject_from", "reject_seconds")],
         }),
         ("Greylisting", {
@@ -52,7 +54,10 @@ class AntispamSettingsAdmin(TestedAdmin):
     def about(self) -> dict[str, Any]:
         settings = AntispamSettings.load()
         refused, greylisted = health_of([REFUSED, GREYLISTED])
-        return {"settings": settings, "standing": standing(settings), "refused": refused, "greylisted": greylisted}
+        return {
+            "settings": settings, "standing": standing(settings), "refused": refused, "greylisted": greylisted,
+            "hidden": hidden.warning(),
+        }  # fmt: skip
 
     def engines(self) -> list[str]:
         return list(Check.objects.values_list("name", flat=True))

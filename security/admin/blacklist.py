@@ -17,7 +17,7 @@ from security import actions
 from security.actions.rows import let_in_anyway
 from security.addresses import parse_address
 from security.admin.importing import ImportView
-from security.admin.lists import SOURCE_COLOURS, ListForm, NetworkAdmin, told
+from security.admin.lists import SOURCE_COLOURS, ListForm, NetworkAdmin, WarnsOfHidden, told
 from security.models import BlacklistEntry
 from security.shell import time_left
 from spool.console.pages import actor_of
@@ -61,7 +61,7 @@ class ExpiredFilter(admin.SimpleListFilter):
 
 
 @admin.register(BlacklistEntry)
-class BlacklistAdmin(NetworkAdmin):
+class BlacklistAdmin(WarnsOfHidden, NetworkAdmin):
     form = BlacklistForm
     code_letter = "B"
     list_display = ["network", "shown_protocols", "shown_source", "shown_left", "description", "shown_added"]

@@ -9,12 +9,12 @@ from typing import Any
 from django import forms
 from django.contrib import messages
 from django.db.models import Q, QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from unfold.decorators import display
 
 from accounts.admin.searching import ModelAdmin
-from security import actions
+from security import actions, hidden
 from security.addresses import BadNetwork, parse_address, parse_network, spellings_around
 from security.models import Source
 from spool.actions import Refused
@@ -27,6 +27,16 @@ class ListForm(forms.ModelForm):
     """A form that knows who is at the keyboard, and where; set by the page."""
 
     at_ip = ""
+
+
+class WarnsOfHidden(ModelAdmin):
+    """A page about addresses: it says when strangers' addresses are hidden."""
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        if request.method == "GET" and (warning := hidden.warning()):
+            self.message_user(request, warning, messages.WARNING)
+        answer: HttpResponse = super().changelist_view(request, extra_context)
+        return answer
 
 
 class ListAdmin(ModelAdmin):

@@ -13,9 +13,8 @@ from django.utils import timezone
 from unfold.decorators import action, display
 
 from accounts.admin.onerow import OneRowAdmin
-from accounts.admin.searching import ModelAdmin
 from security import actions
-from security.admin.lists import moment, told
+from security.admin.lists import WarnsOfHidden, moment, told
 from security.models import BlockReason, LoginBlock, LoginRules, Protocol
 from security.shell import time_left
 from spool.console.pages import actor_of
@@ -45,7 +44,7 @@ class InForceFilter(admin.SimpleListFilter):
 
 
 @admin.register(LoginBlock)
-class LoginBlockAdmin(ModelAdmin):
+class LoginBlockAdmin(WarnsOfHidden):
     list_display = ["who", "shown_reason", "shown_left", "failures", "shown_protocol", "times", "shown_since"]
     list_display_links = None
     list_filter = [InForceFilter, "reason", "protocol"]

@@ -10,7 +10,7 @@ from django.http import HttpRequest
 from unfold.decorators import display
 
 from security import actions
-from security.admin.lists import ListForm, NetworkAdmin, told
+from security.admin.lists import ListForm, NetworkAdmin, WarnsOfHidden, told
 from security.models import WhitelistEntry
 from spool.console.pages import actor_of
 
@@ -20,13 +20,16 @@ class WhitelistForm(ListForm):
         model = WhitelistEntry
         fields = ["network", "description", "smtp", "web", "auth_bypass", "spam_bypass", "login_bypass"]
         help_texts = {
-            "smtp": "The blacklist does not touch its connections to the ports for mail.",
+            "smtp": "The blacklist does not touch its connections to the ports for mail, nor do greylisting and"
+            " refusals of spam. Those do touch the internal networks that are listed from the start: behind a NAT or in"
+            " a container strangers come in from there. Hosts there that are to pass need the spam bypass, or an entry"
+            " of their own.",
             "web": "The blacklist does not keep it from this console and the users' own pages.",
         }
 
 
 @admin.register(WhitelistEntry)
-class WhitelistAdmin(NetworkAdmin):
+class WhitelistAdmin(WarnsOfHidden, NetworkAdmin):
     form = WhitelistForm
     list_display = ["network", "shown_protocols", "shown_let_off", "shown_origin", "description", "shown_added"]
     list_filter = ["auth_bypass", "spam_bypass", "login_bypass", "smtp", "web", "is_default"]

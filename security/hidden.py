@@ -1,0 +1,77 @@
+"""Strangers who come in from an internal network: a NAT, a container's network or a gateway hides who they are.
+
+Then the address says nothing about the client any more, and all that is decided by it is decided about everybody.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from datetime import timedelta
+from typing import Final
+
+from django.utils import timezone
+
+from accounts import directory
+from security import lists
+from security.addresses import parse_address, parse_network
+from security.signals import INTERNAL
+from spool.models.trace import Trace
+from spool.models.traffic import TrafficKind
+from spool.traffic.reading import tops
+
+# One device may write in one name without a login; so many domains that are not ours are the world.
+DOMAINS: Final = 5
+_MOST_READ: Final = 500
+_FRESH_SECONDS: Final = 60.0
+_NETWORKS: Final = tuple(parse_network(network) for network, _ in INTERNAL)
+_kept: tuple[float, list[str]] | None = None
+
+
+def warning() -> str:
+    """What to tell the administrator, or "". At most once a minute the database is asked, three times."""
+    global _kept
+    now = time.monotonic()
+    if _kept is None or now - _kept[0] >= _FRESH_SECONDS:
+        _kept = (now, addresses())
+    return sentence(_kept[1])
+
+
+def sentence(hiding: Iterable[str]) -> str:
+    """About those addresses; "" about none."""
+    named = ", ".join(hiding)
+    if not named:
+        return ""
+    return (
+        f"Strangers' mail comes in from {named}, of an internal network: a NAT, a container's network or a gateway"
+        " hides who they are. SPF, DNS lists, reverse DNS, greylisting, the blacklist and limits per address see that"
+        " address alone, and wrong passwords from there never close the login to it. What to do is in docs/security.md,"
+        " “Behind NAT or in a container”."
+    )
+
+
+def addresses() -> list[str]:
+    """Internal addresses, busy ones of the last day, from which people of many domains wrote without a login."""
+    now = timezone.now()
+    listed = lists.current()
+    busy = [row.key for row in tops([TrafficKind.INBOUND_IP], now)[TrafficKind.INBOUND_IP]]
+    internal = [ip for ip in busy if _is_internal(ip) and not listed.may_relay(ip) and not listed.skips_spam_checks(ip)]
+    return [ip for ip in internal if len(_foreign_domains(ip)) >= DOMAINS]
+
+
+def _is_internal(ip: str) -> bool:
+    address = parse_address(ip)
+    return address is not None and any(address in network for network in _NETWORKS)
+
+
+def _foreign_domains(ip: str) -> set[str]:
+    recent = Trace.objects.filter(client_ip=ip, auth_user="", ended__gt=timezone.now() - timedelta(days=1))
+    senders = recent.order_by("-ended").values_list("sender", flat=True)[:_MOST_READ]
+    domains = {sender.rpartition("@")[2].lower() for sender in senders} - {""}
+    return {name for name, found in directory.local_domains(domains).items() if found is None}
+
+
+def forget() -> None:
+    """Drop what was kept."""
+    global _kept
+    _kept = None
