@@ -49,7 +49,7 @@ class Move(Verb):
         days = current().trash_days
         mailbox = parameters.get("mailbox")
         what = (
-            f"They are not delivered to {mailbox}, but still to whom else they are for; they" if mailbox else
+            f"They are not delivered to {mailbox}; their other recipients still get them. They" if mailbox else
             "They leave the spool, are not delivered, and"
         )  # fmt: skip
         return (

@@ -45,7 +45,7 @@ class Delete(Verb):
         )  # fmt: skip
         kept = f"{days} day{'s' if days != 1 else ''}"
         if mailbox := parameters.get("mailbox"):
-            what = f"They are not delivered to {mailbox}. Who else they are for still gets them."
+            what = f"They are not delivered to {mailbox}; their other recipients still get them."
         else:
             what = "They leave the spool and are not delivered."
         return f"{what} {told} This can be undone for {kept}."
