@@ -16,6 +16,7 @@ from typing import Final
 from spool import intake, kept, late, statements, store, tally, undecided
 from spool.delivery.replies import error_group
 from spool.envelope import DeliveryReport, LeasedEntry, RecipientResult, Submission
+from spool.events import decisions as decided
 from spool.events import mail_log, results
 from spool.headers import storable
 from spool.journal import LONGEST_REPLY, attempt_rows, insert_traces, trace_rows
@@ -33,7 +34,10 @@ _FULL_PAUSE: Final = timedelta(seconds=60)
 
 @dataclass(slots=True)
 class Decision:
-    """What one report means for its entry: final results, those that wait until `due`, and new messages."""
+    """What one report means for its entry: final results, those that wait until `due`, and new messages.
+
+    `due` is None when nothing waits, apart from recipients that a stage held back.
+    """
 
     report: DeliveryReport
     final: list[RecipientResult]
@@ -42,6 +46,11 @@ class Decision:
     dns_failures: int
     delay_notified: bool
     spawned: list[Submission] = field(default_factory=list)
+
+    @property
+    def ends(self) -> bool:
+        """Whether nobody is left to be tried."""
+        return not self.waiting and self.report.entry.held_back is None
 
 
 def decide(report: DeliveryReport, settings: Settings, now: datetime) -> Decision:
@@ -94,14 +103,14 @@ def record(
     """
     decisions = [decide(report, settings, now) for report in reports]
     stored = _store_spawned(decisions, writer, settings, now)
-    finished = [decision for decision in decisions if not decision.waiting]
+    finished = [decision for decision in decisions if decision.ends]
     ids = [decision.report.entry.id for decision in finished]
     ended: list[Path] = []
     dropped: list[Path] = []
     try:
         with statements.write_transaction():
             removed = statements.remove_entries(owner, ids) if ids else {}
-            waiting = _keep_waiting(owner, [decision for decision in decisions if decision.waiting])
+            waiting = _keep_waiting(owner, [decision for decision in decisions if not decision.ends])
             held = removed | waiting
             settled = late.settled_by_others(reports, held)
             if removed:
@@ -123,6 +132,8 @@ def record(
     tally.results(recorded, now)
     if mail_log.is_on():
         mail_log.write_all(results.events_of(recorded, now))
+        held_back = ((one.entry, one.entry.held_back) for one in recorded)
+        mail_log.write_all(decided.resting((entry, wait) for entry, wait in held_back if wait is not None))
     undecided.decide()
     ended += [decision.report.entry.path for decision in finished if decision.report.entry.id in held]
     for path in [*ended, *dropped]:
@@ -154,7 +165,7 @@ def _recorded(
         if entry.id in held:
             final = [result for result in decision.final if result.recipient.id not in settled]
             yield results.Recorded(
-                entry, decision.report.attempts, final, decision.waiting, decision.due, spawned, not decision.waiting
+                entry, decision.report.attempts, final, decision.waiting, decision.due, spawned, decision.ends
             )  # fmt: skip
 
 
@@ -206,7 +217,8 @@ def _keep_waiting(owner: str, decisions: Sequence[Decision]) -> dict[int, int]:
     for decision in decisions:
         entry = decision.report.entry
         delivered = sum(result.outcome is Outcome.DELIVERED for result in decision.final)
-        due = statements.db_time(decision.due)
+        state = _state_of(decision)
+        due = statements.db_time(state.due)
         updated = statements.execute(
             "UPDATE spool_entry SET status = %s, attempts = %s, dns_failures = %s,"
             " recipients_done = recipients_done + %s,"
@@ -214,14 +226,39 @@ def _keep_waiting(owner: str, decisions: Sequence[Decision]) -> dict[int, int]:
             " failures = 0, traceback = '',"
             " error_group = %s, delay_notified = %s WHERE id = %s AND leased_by = %s RETURNING recipients_done",
             (
-                Status.WAITING.value, entry.attempts + 1, decision.dns_failures, delivered, due, due,
-                storable(decision.waiting[0].reply, LONGEST_REPLY),
-                storable(error_group(decision.waiting[0].reply), 120), decision.delay_notified, entry.id, owner,
+                state.status.value, state.attempts, state.dns_failures, delivered, due, due,
+                storable(state.error, LONGEST_REPLY), storable(state.error_group, 120), decision.delay_notified,
+                entry.id, owner,
             ),
         )  # fmt: skip
         for (done,) in updated.fetchall():
             held[entry.id] = done - delivered
     return held
+
+
+@dataclass(frozen=True, slots=True)
+class _State:
+    """How an entry waits."""
+
+    status: Status
+    due: datetime | None
+    attempts: int
+    dns_failures: int
+    error: str
+    error_group: str = ""
+
+
+def _state_of(decision: Decision) -> _State:
+    entry = decision.report.entry
+    rest = entry.held_back
+    if rest is None:
+        error = decision.waiting[0].reply
+        return _State(
+            Status.WAITING, decision.due, entry.attempts + 1, decision.dns_failures, error, error_group(error)
+        )  # fmt: skip
+    # Those who are held back have not been tried: it counts as no attempt, or their first would be taken for a retry.
+    due = min(rest.due, decision.due) if decision.waiting and decision.due is not None else rest.due
+    return _State(rest.status, due, entry.attempts, entry.dns_failures, rest.reason)
 
 
 def _record_outcomes(decisions: Sequence[Decision]) -> None:

@@ -7,13 +7,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from spool import clock
 from spool.models.bounce import ReceivedBounce
 from spool.models.entry import Origin, Priority
 from spool.models.recipient import Kind, Outcome
 from spool.store import Tail
+
+if TYPE_CHECKING:
+    from spool.stages import WaitUntil
 
 
 @dataclass(slots=True)
@@ -161,6 +164,8 @@ class LeasedEntry:
     ours: bool | None = None
     # Whether a notice to its sender may have it in it whole, or only its header.
     is_quotable: bool = True
+    # Until when, and why, those of its open recipients wait who are not among `recipients` now.
+    held_back: WaitUntil | None = None
     # What stages found out about it, to be written down by them (Stage.remember) should it come by again.
     notes: tuple[Any, ...] = ()
 
@@ -236,8 +241,8 @@ class DeliveryReport:
 
     @property
     def waits(self) -> bool:
-        """Whether some recipient is to be tried again."""
-        return any(result.outcome is Outcome.PENDING for result in self.results)
+        """Whether some recipient is to be tried again, or has yet to be tried at all."""
+        return self.entry.held_back is not None or any(result.outcome is Outcome.PENDING for result in self.results)
 
     def extend(self, results: Sequence[RecipientResult], attempt: AttemptRecord | None = None) -> None:
         self.results.extend(results)

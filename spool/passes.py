@@ -29,7 +29,7 @@ from spool.delivery.deliveries import Deliveries
 from spool.envelope import DeliveryReport, LeasedEntry
 from spool.models.entry import ON_THEIR_WAY, Status
 from spool.rounds import Failure, Round, Rounds
-from spool.stages import Stage, StageContext, Verdict, WaitUntil, load_stages
+from spool.stages import HoldBack, Stage, StageContext, Verdict, WaitUntil, load_stages
 
 log = logging.getLogger(__name__)
 
@@ -234,7 +234,8 @@ class Pass:
                 if wanted:
                     gone = await self._through(stage, wanted, context)
                     left = [entry for entry in left if entry.id not in gone]
-            if seen := [entry for entry in left if entry.id in self._seen or entry.status not in ON_THEIR_WAY]:
+            shown = [entry for entry in left if entry.held_back is None]
+            if seen := [entry for entry in shown if entry.id in self._seen or entry.status not in ON_THEIR_WAY]:
                 await self._mark(seen, None)
         finally:
             self._in_stages -= len(entries)
@@ -250,15 +251,20 @@ class Pass:
             verdicts = await self._verdicts(stage, wanted, context)
         finally:
             slow.cancel()
+        gone = set(verdicts)
         for entry in wanted:
             verdict = verdicts.get(entry.id)
             if isinstance(verdict, Failure):
                 self._failed.append(verdict)
             elif isinstance(verdict, WaitUntil):
                 self._resting.append((entry, verdict))
+            elif isinstance(verdict, HoldBack):
+                entry.held_back = verdict.wait
+                entry.recipients = [one for one in entry.recipients if one.id not in verdict.recipients]
+                gone.discard(entry.id)
             elif verdict is not None:
                 self._working.pop(entry.id, None)
-        return set(verdicts)
+        return gone
 
     async def _verdicts(
         self, stage: Stage, wanted: Sequence[LeasedEntry], context: StageContext

@@ -66,7 +66,18 @@ class Taken:
     """The stage has removed the entry from the spool itself (quarantined it, for example)."""
 
 
-Verdict = WaitUntil | Taken
+@dataclass(frozen=True, slots=True)
+class HoldBack:
+    """The `recipients` (their ids) rest as `wait` says; the entry goes on for the others, and comes by for these again.
+
+    This is no attempt for those who rest.
+    """
+
+    wait: WaitUntil
+    recipients: frozenset[int]
+
+
+Verdict = WaitUntil | HoldBack | Taken
 
 
 class Stage:

@@ -16,7 +16,7 @@ from throttling import bounces, ledger, notices, windows
 from throttling.ledger import Held, Queue
 from throttling.leeway import Leeway
 from throttling.replay import seconds_until
-from throttling.subjects import Charge, Cost, IPLimits, Limited, Subject, charges, of_entries
+from throttling.subjects import Charge, IPLimits, Limited, Subject, braked, charges_of, of_entries
 from throttling.windows import Counted, Rooms, State, Window
 from throttling.wording import Reached, reason
 
@@ -124,12 +124,8 @@ def _judged(decisions: Decisions, entries: Sequence[LeasedEntry], ip_limits: IPL
 
 def _charges(entry: LeasedEntry, limited: list[Limited]) -> tuple[tuple[Charge, ...], tuple[Charge, ...]]:
     """What an entry costs whom in windows, and whose bounces it is judged by."""
-    has_session = entry.origin == Origin.SMTP
-    cost = Cost(entry.recipients_total, entry.size_bytes)
-    return (
-        charges(limited, cost, rejecting=False, has_session=has_session),
-        bounces.charges(limited, rejecting=False, has_session=has_session),
-    )
+    of_bounces = bounces.charges(limited, rejecting=False, has_session=entry.origin == Origin.SMTP)
+    return charges_of(entry, limited), tuple(charge for charge in of_bounces if braked(entry, charge.subject))
 
 
 def _is_behind(entry: LeasedEntry, charge: Charge, waiting: Mapping[tuple[Subject, Metric], Queue]) -> bool:

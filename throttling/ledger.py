@@ -15,7 +15,7 @@ from spool.envelope import LeasedEntry
 from spool.models.entry import Entry, Status
 from throttling.models import HeldEntry, Passage, ThrottleEvent
 from throttling.replay import replay
-from throttling.subjects import Charge, Cost, Limited, Subject, SubjectKind
+from throttling.subjects import Charge, Cost, Limited, Subject, SubjectKind, cost_of
 from throttling.windows import SECONDS, State, Window
 
 # Two windows; and what is longer ago has no weight.
@@ -141,8 +141,8 @@ def _passage_rows(going: Going, moment: int) -> list[tuple[object, ...]]:
             names["domain"] = names["domain"] or one.subject.domain
         rows.append(
             (
-                entry.file_name, moment, names["sender"], names["domain"], names["client_ip"], entry.recipients_total,
-                entry.size_bytes,
+                entry.file_name, moment, names["sender"], names["domain"], names["client_ip"],
+                cost_of(entry).recipients, entry.size_bytes,
             )
         )  # fmt: skip
     return rows

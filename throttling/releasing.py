@@ -49,7 +49,8 @@ def forget_what_left() -> None:
     with statements.write_transaction():
         statements.execute(
             "DELETE FROM throttling_heldentry WHERE NOT EXISTS"
-            " (SELECT 1 FROM spool_entry e WHERE e.id = entry_id AND e.status = 'throttled')",
+            # What a worker has is not gone: it may be shown in a stage that it goes through before this one again.
+            " (SELECT 1 FROM spool_entry e WHERE e.id = entry_id AND (e.status = 'throttled' OR e.leased_by <> ''))",
             (),
         )
 

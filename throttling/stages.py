@@ -3,6 +3,8 @@
 It looks at an entry before its first attempt only. What waits keeps its attempts, is looked at again when there should
 be room for it, and goes in the order in which it came: of each subject, not of all. While every limit is far nothing is
 asked: what goes is counted a moment later.
+
+Recipients here wait for no limit on what leaves the server: the entry goes on for them, and comes by for the others.
 """
 
 from __future__ import annotations
@@ -17,9 +19,10 @@ from django.db import connection
 
 from spool.envelope import LeasedEntry
 from spool.models.entry import Status
-from spool.stages import Stage, StageContext, Verdict, WaitUntil
-from throttling import collecting, events, ledger, limits
+from spool.stages import HoldBack, Stage, StageContext, Verdict, WaitUntil
+from throttling import collecting, events, ledger, limits, subjects
 from throttling.deciding import decide, let_through
+from throttling.ledger import Held
 from throttling.leeway import SettledSoon
 from throttling.models import ThrottleSettings
 from throttling.subjects import Charge, IPLimits, Limited, of_cached
@@ -113,5 +116,12 @@ def _decided(batch: Sequence[LeasedEntry], context: StageContext, owed: tuple[Ch
     decisions = decide(batch, ThrottleSettings.current().ip_limits, context.now, owed)
     ledger.write_waiting(decisions.going, decisions.held, context.now)
     events.note(decisions.reached.values(), context.now)
-    verdicts = {held.entry.id: WaitUntil(held.until, Status.THROTTLED, held.reason) for held in decisions.held}
+    verdicts = {held.entry.id: _verdict(held) for held in decisions.held}
     return verdicts, ledger.writing_passages(decisions.going, context.now), decisions.rooms
+
+
+def _verdict(held: Held) -> Verdict:
+    """All of an entry waits, or those of its recipients who are elsewhere."""
+    wait = WaitUntil(held.until, Status.THROTTLED, held.reason)
+    waiting = subjects.braked(held.entry, held.charge.subject)
+    return wait if len(waiting) == len(held.entry.recipients) else HoldBack(wait, frozenset(waiting))

@@ -3,7 +3,7 @@
 | mail | counts for | where it is counted |
 | --- | --- | --- |
 | of a user who logged in, to anybody | the user and the user's domain | limits that reject: at the end of DATA; others: in the stage |
-| a list's copies to its members | the list and its domain | in the stage |
+| a list's copies to members elsewhere | the list and its domain | in the stage |
 | a forward that leaves this server | the mailbox that forwards, and its domain | in the stage |
 | of a client without a login | its IP address | as for a user |
 | status notifications, the drop folder, commands | nobody | |
@@ -11,6 +11,9 @@
 A message counts once, when it goes on its way for the first time: retries cost nothing. Its bandwidth is its size times
 its recipients. One that is larger than a whole limit counts as the whole limit: it goes when nothing else has.
 A list's or a forward's message was accepted long before, so what a limit would reject is delayed instead.
+
+What waits for a user, a list or a domain are recipients elsewhere: mailboxes here get theirs at once, or strangers who
+use up a limit would keep mail from those who forward a copy. A client's limit is on what it brings: all of that waits.
 """  # noqa: E501
 
 from __future__ import annotations
@@ -26,6 +29,7 @@ from accounts.directory import LocalDomain, LocalList, LocalUser, Miss
 from accounts.models import HourlyLimit, Metric, ThrottleAction
 from spool.envelope import LeasedEntry
 from spool.models.entry import Direction, Origin
+from spool.models.recipient import Kind
 from spool.trusted import trusts
 
 
@@ -150,12 +154,38 @@ def responsible(entry: LeasedEntry) -> str:
     """The address of ours that an entry counts for; empty when there is none."""
     if entry.auth_user:
         return entry.auth_user
+    if entry.direction != Direction.OUTBOUND:
+        return ""
     if entry.origin == Origin.LIST:
         local_part, _, domain = entry.sender.rpartition("@")
         return f"{local_part.removesuffix('-bounces')}@{domain}"
-    if entry.origin == Origin.FORWARD and entry.direction == Direction.OUTBOUND:
-        return next((recipient.original for recipient in entry.recipients if recipient.original), "")
+    if entry.origin == Origin.FORWARD:
+        # The mailbox's own copy is for the address that was written, which may be another one.
+        elsewhere = (one.original for one in entry.recipients if one.kind is Kind.REMOTE)
+        return next((original for original in elsewhere if original), "")
     return ""
+
+
+def cost_of(entry: LeasedEntry) -> Cost:
+    """What an entry costs those that it counts for."""
+    if entry.origin in (Origin.LIST, Origin.FORWARD):
+        return Cost(len(_elsewhere(entry)), entry.size_bytes)
+    return Cost(entry.recipients_total, entry.size_bytes)
+
+
+def charges_of(entry: LeasedEntry, limited: Iterable[Limited]) -> tuple[Charge, ...]:
+    """What an entry is charged in the stage. What is for mailboxes here alone is counted, and waits for nobody."""
+    found = charges(limited, cost_of(entry), rejecting=False, has_session=entry.origin == Origin.SMTP)
+    return tuple(c if braked(entry, c.subject) else c._replace(enforced=False) for c in found)
+
+
+def braked(entry: LeasedEntry, subject: Subject) -> list[int]:
+    """The ids of those recipients that wait when the subject has sent too much."""
+    return [one.id for one in entry.recipients] if subject.kind is SubjectKind.IP else _elsewhere(entry)
+
+
+def _elsewhere(entry: LeasedEntry) -> list[int]:
+    return [one.id for one in entry.recipients if one.kind is Kind.REMOTE]
 
 
 def _of_entry(entry: LeasedEntry, found: directory.LocalAddress | None, ip_limits: IPLimits) -> list[Limited]:

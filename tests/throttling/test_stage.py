@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
@@ -9,12 +11,14 @@ from django.utils import timezone
 
 from accounts import actions as accounts_actions
 from accounts.models import Metric, User
-from spool import doorbell, intake, leases, statements
+from spool import doorbell, intake, leases, passes, rounds, statements
+from spool.envelope import DeliveryReport
 from spool.models import Attempt, Entry, ReceivedBounce, Status
+from spool.models.recipient import Kind
 from tests.support.messages import a_recipient, a_submission
 from tests.support.waiting import wait_until
 from tests.throttling.conftest import ANN, FAR, HERE, Throttled
-from throttling import leeway, stages, tasks, windows
+from throttling import leeway, releasing, stages, tasks, windows
 from throttling.deciding import decide
 from throttling.models import HeldEntry, Passage, ThrottleEvent, ThrottleSettings
 from throttling.subjects import Subject, SubjectKind
@@ -26,6 +30,13 @@ BOB = f"bob@{FAR}"
 
 def subjects(*numbers: int) -> list[str]:
     return [f"Number {number}" for number in numbers]
+
+
+def no_notices(throttled: Throttled) -> None:
+    settings = ThrottleSettings.load()
+    settings.notify_users = settings.notify_administrators = False
+    settings.save()
+    throttled.forget()
 
 
 @pytest.fixture
@@ -222,6 +233,157 @@ class TestListsAndForwards:
             throttled.spool.take_for_us(b"Subject: News\r\n\r\nx\r\n", f"news@{HERE}", f"x@{FAR}")
         throttled.spool.work()
         assert len(throttled.held()) == 1
+
+
+class TestMailboxesHere:
+    """A limit on what leaves the server holds nothing that is for a mailbox here: recipients elsewhere wait alone."""
+
+    def test_a_kept_copy_arrives_at_once_while_the_forward_waits(self, throttled: Throttled) -> None:
+        user = accounts_actions.get_user(ANN)
+        accounts_actions.change(user, forward_to=BOB, forward_keeps_copy=True, messages_per_hour=1)
+        throttled.send(1)
+        throttled.spool.work()
+        throttled.spool.take_for_us(b"Subject: Hello\r\n\r\nx\r\n", ANN, f"x@{FAR}")
+        throttled.spool.work()
+        kept = [str(message["Subject"]) for message in throttled.spool.mailbox()]
+        # The notice that the limit is reached, too.
+        assert kept == [f"Messages Out: the limit of {ANN} is reached", "Hello"]
+        held = throttled.held()[-1]
+        assert (held.subject, held.recipients_done, held.recipients_total, held.attempts) == ("Hello", 1, 2, 0)
+        assert held.last_error == f"{ANN} has sent 1 messages in the last hour, of 1 allowed"
+        assert throttled.delivered == ["Number 0"]
+
+    def test_what_waited_elsewhere_goes_in_its_turn_and_nothing_comes_twice(self, throttled: Throttled) -> None:
+        user = accounts_actions.get_user(ANN)
+        accounts_actions.change(user, forward_to=BOB, forward_keeps_copy=True, messages_per_hour=2)
+        no_notices(throttled)
+        for number in range(5):
+            throttled.spool.take_for_us(f"Subject: Number {number}\r\n\r\nx\r\n".encode(), ANN, f"x@{FAR}")
+        throttled.spool.work()
+        assert len(throttled.spool.mailbox()) == 5
+        assert [entry.subject for entry in throttled.held()] == subjects(2, 3, 4)
+        for _ in range(20):
+            throttled.later(minutes=15)
+            throttled.spool.work()
+        assert throttled.delivered[2:] == subjects(2, 3, 4)
+        assert len(throttled.spool.mailbox()) == len(throttled.spool.peer.taken) == 5
+        assert Entry.objects.count() == HeldEntry.objects.count() == 0
+
+    def test_members_here_get_the_posts_of_a_list_over_its_limit(self, throttled: Throttled) -> None:
+        news = accounts_actions.add_list(f"news@{HERE}", [ANN, BOB])
+        accounts_actions.change(news, recipients_per_hour=1)
+        for _ in range(2):
+            throttled.spool.take_for_us(b"Subject: News\r\n\r\nx\r\n", f"news@{HERE}", f"x@{FAR}")
+        throttled.spool.work()
+        assert len(throttled.spool.mailbox()) == 2
+        [held] = throttled.held()
+        assert held.last_error == f"news@{HERE} has sent to 1 recipients in the last hour, of 1 allowed"
+
+    def test_a_colleague_gets_what_waits_for_others_and_what_is_for_here_alone(
+        self, throttled: Throttled, ben: str
+    ) -> None:
+        throttled.limit(messages_per_hour=1)
+        throttled.send(1)
+        throttled.spool.work()
+        mixed = a_submission(ANN, [BOB], subject="To both")
+        mixed.envelope.recipients.append(a_recipient(ben, Kind.LOCAL))
+        alone = a_submission(ANN, ben, Kind.LOCAL, subject="To Ben")
+        mixed.envelope.auth_user = alone.envelope.auth_user = ANN
+        intake.accept([mixed, alone])
+        throttled.spool.work()
+        assert {str(message["Subject"]) for message in throttled.spool.mailbox(ben)} == {"To both", "To Ben"}
+        assert [entry.subject for entry in throttled.held()] == ["To both"]
+
+    def test_neither_a_domain_over_its_limit_nor_one_with_too_many_bounces_holds_a_kept_copy(
+        self, throttled: Throttled
+    ) -> None:
+        accounts_actions.change(accounts_actions.get_user(ANN), forward_to=BOB, forward_keeps_copy=True)
+        throttled.limit(HERE, bounces_per_hour=1, messages_per_hour=1)
+        ReceivedBounce.objects.create(user=ANN, domain=HERE, received=timezone.now())
+        throttled.spool.take_for_us(b"Subject: Hello\r\n\r\nx\r\n", ANN, f"x@{FAR}")
+        throttled.spool.work()
+        assert [message["Subject"] for message in throttled.spool.mailbox()] == ["Hello"]
+        assert [entry.subject for entry in throttled.held()] == ["Hello"]
+
+    def test_the_forward_of_mail_to_an_alias_counts_for_the_mailbox_that_forwards(self, throttled: Throttled) -> None:
+        user = accounts_actions.get_user(ANN)
+        accounts_actions.change(user, forward_to=BOB, forward_keeps_copy=True, messages_per_hour=1)
+        for _ in range(2):
+            submission = a_submission(f"x@{FAR}", ANN, Kind.LOCAL)
+            submission.envelope.recipients[0].original = f"sales@{HERE}"
+            intake.accept([submission])
+        throttled.spool.work()
+        assert HeldEntry.objects.filter(kind="user", name=ANN).exists()
+
+    def test_a_mailbox_that_is_full_is_tried_again_and_takes_nothing_of_the_limit(self, throttled: Throttled) -> None:
+        user = accounts_actions.get_user(ANN)
+        accounts_actions.change(
+            user, forward_to=BOB, forward_keeps_copy=True, messages_per_hour=1, messages_action="delay", mailbox_mb=1
+        )
+        throttled.send(1)
+        throttled.spool.work()
+        large = b"Subject: Large\r\n\r\n" + b"x" * 70 + b"\r\n" + (b"y" * 70 + b"\r\n") * 20_000
+        throttled.spool.take_for_us(large, ANN, f"x@{FAR}")
+        throttled.spool.work()
+        [held] = [entry for entry in throttled.held() if entry.subject == "Large"]
+        assert (held.recipients_done, held.attempts) == (0, 0)
+        accounts_actions.change(user, mailbox_mb=100)
+        throttled.later(minutes=16)
+        throttled.spool.work()
+        assert "Large" in [message["Subject"] for message in throttled.spool.mailbox()]
+        assert "Large" not in throttled.delivered
+
+    def test_a_worker_that_dies_with_the_copy_stored_loses_and_doubles_nothing(
+        self, throttled: Throttled, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        user = accounts_actions.get_user(ANN)
+        accounts_actions.change(user, forward_to=BOB, forward_keeps_copy=True, messages_per_hour=1)
+        no_notices(throttled)
+        throttled.send(1)
+        throttled.spool.work()
+        throttled.spool.take_for_us(b"Subject: Hello\r\n\r\nx\r\n", ANN, f"x@{FAR}")
+        record, lost = rounds.completion.record, []
+
+        def record_but_forwards(owner: str, reports: list[DeliveryReport], *rest: Any) -> None:
+            if any(report.entry.held_back for report in reports):
+                lost.append(len(reports))
+                return
+            record(owner, reports, *rest)
+
+        monkeypatch.setattr(rounds.completion, "record", record_but_forwards)
+        passes.run()
+        passes.run()
+        assert lost
+        assert Entry.objects.exclude(leased_by="").count() == sum(lost)
+        monkeypatch.setattr(rounds.completion, "record", record)
+        throttled.later(seconds=40)
+        throttled.spool.work()
+        assert len([m for m in throttled.spool.mailbox() if m["Subject"] == "Hello"]) == 1
+        throttled.later(hours=3)
+        throttled.spool.work()
+        assert Entry.objects.count() == 0
+        assert (
+            throttled.delivered.count("Hello")
+            == len([m for m in throttled.spool.mailbox() if m["Subject"] == "Hello"])
+            == 1
+        )
+
+    def test_what_is_released_while_the_copy_is_stored_goes_all_the_same(self, throttled: Throttled) -> None:
+        user = accounts_actions.get_user(ANN)
+        accounts_actions.change(user, forward_to=BOB, forward_keeps_copy=True, messages_per_hour=1)
+        throttled.send(1)
+        throttled.spool.work()
+        throttled.spool.take_for_us(b"Subject: Hello\r\n\r\nx\r\n", ANN, f"x@{FAR}")
+        throttled.spool.work()
+        Entry.objects.filter(status="throttled").update(leased_by="a worker")
+        releasing.forget_what_left()
+        assert HeldEntry.objects.count() == Entry.objects.count() > 0
+        releasing.let_go(Subject(SubjectKind.USER, ANN), timezone.now())
+        assert not Entry.objects.filter(due_at__lte=timezone.now()).exists()
+        Entry.objects.update(leased_by="")
+        releasing.wake_released(timezone.now())
+        throttled.spool.work()
+        assert "Hello" in throttled.delivered
 
 
 class TestBounces:
