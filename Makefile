@@ -19,7 +19,7 @@ help:
 	@echo 'make run     start Mailspool; Ctrl-C stops it (settings: docs/configuration.md)'
 	@echo 'make deb     a Debian package in dist/, for Debian 12 and 13'
 	@echo 'make test    all tests, on SQLite and on PostgreSQL side by side; ARGS= for pytest'
-	@echo 'make test-system  the long version of tests with other mail servers, kills, full disks and installing; SEEDS="1 2 3"'
+	@echo 'make test-system  the long version of tests with other mail servers, kills, full disks, hostile input and installing; SEEDS="1 2 3"'
 	@echo 'make lint    style, types, Django checks, missing migrations'
 	@echo 'make manual  write docs/commands.md and the completion anew, after a change of a command'
 	@echo 'make bench   mail flow beside Postfix, and what counting costs; BENCH= for its options'
@@ -41,7 +41,8 @@ test-system: debian-packages dev-venv
 	for seed in $(SEEDS); do export MAILSPOOL_LONG=1 MAILSPOOL_CRASH_SEED=$$seed; \
 	$(PY) -m pytest tests/interop tests/crash $(ARGS) && \
 	$(PY) -m tests.support.postgres --fast -- $(PY) -m pytest tests/interop tests/crash $(ARGS) || exit 1; done
-	MAILSPOOL_LONG=1 $(PY) -m tests.support.postgres --fast -- $(PY) -m pytest tests/deploy $(ARGS)
+	MAILSPOOL_LONG=1 $(PY) -m pytest tests/fuzz $(ARGS)
+	MAILSPOOL_LONG=1 $(PY) -m tests.support.postgres --fast -- $(PY) -m pytest tests/fuzz tests/deploy $(ARGS)
 
 lint: dev-venv
 	$(PY) -m ruff check .

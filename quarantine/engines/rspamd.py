@@ -10,6 +10,7 @@ from quarantine.engines.answers import EngineFailed
 from quarantine.engines.asking import exchange
 from quarantine.engines.examined import Examined
 from quarantine.models.addresses import ServerAddress
+from spool.headers import storable
 
 LARGEST_REPLY: Final = 1024 * 1024
 
@@ -34,7 +35,8 @@ def parts_of(reply: bytes) -> tuple[str, str, bytes]:
     status = head.partition(b"\r\n")[0].split(b" ")
     if len(status) < 2 or not status[0].startswith(b"HTTP/"):
         raise EngineFailed("its answer makes no sense" if reply else "it closed the connection without an answer")
-    return status[1].decode("utf-8", "replace"), b" ".join(status[1:]).decode("utf-8", "replace"), body
+    words = storable(b" ".join(status[1:]).decode("utf-8", "replace"), 100)
+    return status[1].decode("utf-8", "replace"), words, body
 
 
 def understand(reply: bytes) -> tuple[float, str]:
@@ -48,9 +50,9 @@ def understand(reply: bytes) -> tuple[float, str]:
         symbols = answer.get("symbols", {})
         hits = sorted(symbols.values(), key=lambda one: -abs(float(one.get("score", 0))))
         names = ", ".join(str(one["name"]) for one in hits if float(one.get("score", 0)))
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise EngineFailed("its answer has no score") from error
-    return points, names[:400]
+    return points, storable(names, 400)
 
 
 def _field(text: str) -> str:

@@ -15,6 +15,7 @@ from typing import Final
 from quarantine.engines import asking
 from quarantine.engines.answers import EngineFailed
 from quarantine.models.addresses import ServerAddress
+from spool.headers import storable
 
 CHUNK_BYTES: Final = 64 * 1024
 LONGEST_REPLY: Final = 4096
@@ -145,5 +146,5 @@ def understand(text: str) -> str:
     if text == "OK":
         return ""
     if text.endswith(" FOUND"):
-        return text.removesuffix(" FOUND").strip()[:200] or "unnamed"
+        return storable(text.removesuffix(" FOUND").strip(), 200) or "unnamed"
     raise EngineFailed(f"it answered {text[:200]!r}")

@@ -8,6 +8,7 @@ from typing import Final
 from quarantine.engines.answers import EngineFailed
 from quarantine.engines.asking import exchange
 from quarantine.models.addresses import ServerAddress
+from spool.headers import storable
 
 LARGEST_REPLY: Final = 64 * 1024
 _STATUS: Final = re.compile(rb"SPAMD/[\d.]+ (\d+) ([^\r\n]*)")
@@ -25,7 +26,7 @@ def status_of(reply: bytes) -> tuple[str, str]:
     status = _STATUS.match(reply)
     if status is None:
         raise EngineFailed("its answer makes no sense" if reply else "it closed the connection without an answer")
-    return status[1].decode(), status[2].decode("utf-8", "replace")[:100]
+    return status[1].decode(), storable(status[2].decode("utf-8", "replace"), 100)
 
 
 def understand(reply: bytes) -> tuple[float, str]:
@@ -41,4 +42,4 @@ def understand(reply: bytes) -> tuple[float, str]:
     except ValueError as error:
         raise EngineFailed("its answer has no score") from error
     rules = reply.partition(b"\r\n\r\n")[2].decode("utf-8", "replace").strip()
-    return points, ", ".join(rules.split(","))[:400]
+    return points, storable(", ".join(rules.split(",")), 400)

@@ -102,13 +102,15 @@ def _scan(content: mmap.mmap | bytes, size: int, known: Header | None = None) ->
     if boundary is None:
         return Structure(lines, (_part(top, body, size),), False, size)
     open_boundaries = [boundary]
+    levels = _levels(open_boundaries)
     parts: list[Part] = []
     multiparts = 1
     current: tuple[Header, int] | None = None
     for start, line in _delimiters(content, body, size):
         if line is None:
             return Structure(lines, tuple(parts), True, size)
-        level = _level_of(line, open_boundaries)
+        # Looked up, not compared with each: there may be half a million lines, and a hundred levels.
+        level = levels.get(line)
         if level is None:
             continue
         if current is not None:
@@ -118,6 +120,7 @@ def _scan(content: mmap.mmap | bytes, size: int, known: Header | None = None) ->
                 return Structure(lines, tuple(parts), True, size)
         closes = line != open_boundaries[level]
         del open_boundaries[level + (0 if closes else 1) :]
+        levels = _levels(open_boundaries)
         if closes:
             if not open_boundaries:
                 break
@@ -131,6 +134,7 @@ def _scan(content: mmap.mmap | bytes, size: int, known: Header | None = None) ->
             current = (header, part_body)
         elif len(open_boundaries) < MOST_LEVELS and multiparts < MOST_PARTS:
             open_boundaries.append(inner)
+            levels = _levels(open_boundaries)
             multiparts += 1
         else:
             return Structure(lines, tuple(parts), True, size)
@@ -155,13 +159,12 @@ def _delimiters(content: mmap.mmap | bytes, body: int, size: int) -> Iterator[tu
         start = content.find(b"\n--", start) + 1
 
 
-def _level_of(line: bytes, boundaries: list[bytes]) -> int | None:
-    """Which open multipart a delimiter line belongs to, the innermost first."""
-    for level in range(len(boundaries) - 1, -1, -1):
-        boundary = boundaries[level]
-        if line == boundary or (len(line) == len(boundary) + 2 and line.endswith(b"--") and line.startswith(boundary)):
-            return level
-    return None
+def _levels(boundaries: list[bytes]) -> dict[bytes, int]:
+    """Which open multipart a delimiter line belongs to, by what it says: the innermost of those with that boundary."""
+    found: dict[bytes, int] = {}
+    for level, boundary in enumerate(boundaries):
+        found[boundary] = found[boundary + b"--"] = level
+    return found
 
 
 def _header_at(content: mmap.mmap | bytes, start: int, size: int, longest: int) -> tuple[bytes, int]:

@@ -1,0 +1,133 @@
+"""Readers of what other servers answer: hosts, engines, the DNS, policies, other processes."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+
+import spf
+
+from accounts.connections.connection import Match
+from quarantine.engines import authentication, dmarc, rspamd, sessions, spamd
+from quarantine.engines.answers import EngineFailed
+from quarantine.engines.examined import Examined
+from spool.delivery import mta_sts, replies
+from spool.headers import storable
+from tests.fuzz.target import Target
+
+
+def read_reply(data: bytes) -> None:
+    async def read() -> list[replies.Reply]:
+        reader = asyncio.StreamReader(limit=replies.LONGEST_LINE)
+        reader.feed_data(data)
+        reader.feed_eof()
+        found = []
+        while True:
+            try:
+                found.append(await replies.read_reply(reader))
+            except replies.BrokenReply as error:
+                str(error).encode()
+                return found
+
+    for reply in asyncio.run(read()):
+        assert 200 <= reply.code <= 599
+        assert len(reply.lines) <= replies.MOST_LINES
+        assert "\n" not in reply.text
+        reply.text.encode()
+        assert reply.enhanced[0] in "245"
+        assert len(replies.error_group(reply.text)) <= replies.LONGEST_GROUP
+
+
+def _is_text(text: str) -> None:
+    """What any database takes."""
+    text.encode()
+    assert "\0" not in text
+
+
+def read_engine(data: bytes) -> None:
+    """The answers of spamd, Rspamd and clamd."""
+    for understand in (spamd.understand, rspamd.understand):
+        try:
+            points, hits = understand(data)
+        except EngineFailed as error:
+            _is_text(str(error))
+            continue
+        assert isinstance(points, float)
+        _is_text(hits)
+        assert len(hits) <= 400
+    try:
+        _is_text(sessions.understand(data.partition(b"\0")[0].decode("utf-8", "replace")))
+    except EngineFailed as error:
+        _is_text(str(error))
+
+
+def read_policy(data: bytes) -> None:
+    text = data.decode("utf-8", "replace")
+    try:
+        policy = mta_sts.parse_policy(text)
+    except mta_sts.InvalidPolicy as error:
+        str(error).encode()
+    else:
+        assert policy.mode in ("enforce", "testing", "none")
+        assert 0 <= policy.max_age_seconds <= mta_sts.LONGEST_AGE_SECONDS
+        assert len(policy.mx) <= mta_sts.MOST_MX
+        policy.allows("mx.example.org")
+    mta_sts.parse_record(text.split("\n"))
+
+
+def read_dmarc_record(data: bytes) -> None:
+    tags = dmarc._tags(data.decode("utf-8", "replace"))
+    assert not tags or tags["p"] in dmarc._WISHES
+    if tags:
+        for own in (True, False):
+            assert dmarc._wish(tags, own) in dmarc._WISHES
+
+
+def check_spf(data: bytes) -> None:
+    """Each line is what the DNS has for one name after the other, again and again."""
+    records = [line[:60_000] for line in data.split(b"\n")] or [b""]
+    asked = 0
+
+    def answer(name: str, kind: str, *more: Any, **named: Any) -> list[Any]:
+        nonlocal asked
+        asked += 1
+        record = records[asked % len(records)]
+        if kind in ("TXT", "SPF"):
+            return [((name, kind), (record,))]
+        if kind == "MX":
+            return [((name, kind), (10, record[:200].decode("latin-1")))]
+        return [((name, kind), "192.0.2.1" if kind == "A" else "2001:db8::1" if kind == "AAAA" else "mx.example.org")]
+
+    before, spf.DNSLookup = spf.DNSLookup, answer
+    try:
+        examined = Examined(Path("none"), 0, "ann@example.org", client_ip="192.0.2.1", ehlo_name="mx.example.org")
+        result = authentication._check_spf(examined)
+    finally:
+        spf.DNSLookup = before
+    assert result.result in ("none", "neutral", "pass", "fail", "softfail", "temperror", "permerror")
+    assert asked <= 200
+    _is_text(storable(result.text))
+
+
+def read_question(data: bytes) -> None:
+    """What comes through Redis: a question for connections."""
+    try:
+        given = json.loads(data)
+        match = Match.from_json(given["match"])
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        # As the edge of the listener's task takes it.
+        return
+    if all(isinstance(user, str) for user in match.users):
+        assert Match.from_json(json.loads(json.dumps(match.as_json()))) == match
+
+
+TARGETS = (
+    Target("reply", read_reply),
+    Target("engine", read_engine),
+    Target("policy", read_policy, longest=64 * 1024),
+    Target("dmarc", read_dmarc_record, longest=64 * 1024),
+    Target("spf", check_spf, longest=64 * 1024, seconds=10.0),
+    Target("question", read_question),
+)
