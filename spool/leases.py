@@ -28,14 +28,19 @@ def new_owner() -> str:
 
 
 def take(
-    owner: str, now: datetime, limit: int, *, straight: bool, no_delay: bool, lapsed: bool = True
-) -> list[LeasedEntry]:
+    owner: str, now: datetime, limit: int, *, straight: bool, no_delay: bool, lapsed: bool = True,
+    low: int | None = None, reserved: int = 0, only_local: bool = False,
+) -> list[LeasedEntry]:  # fmt: skip
     """Lease up to `limit` due entries with their open recipients, inside the caller's transaction.
 
-    Without `lapsed` those are left alone whose lease has lapsed: after the clock was set nobody can tell.
+    Without `lapsed` those are left alone whose lease has lapsed: after the clock was set nobody can tell. Up to `low`
+    of them have low priority, for which normal priority leaves `reserved`; `only_local` is mail for this server alone.
     """
     until, held_until = now + LEASE, clock.steady() + LEASE.total_seconds()
-    rows = statements.lease(owner, now, until, limit, straight=straight, no_delay=no_delay, lapsed=lapsed)
+    rows = statements.lease(
+        owner, now, until, limit, straight=straight, no_delay=no_delay, lapsed=lapsed,
+        low=limit if low is None else low, reserved=reserved, only_local=only_local,
+    )  # fmt: skip
     if not rows:
         return []
     entries = _with_recipients(rows)

@@ -13,7 +13,7 @@ from spool.dsn.compose import LARGEST_RETURNED_BYTES
 from spool.dsn.notices import Notice, notices_for
 from spool.envelope import Envelope, LeasedEntry, RecipientResult, Submission
 from spool.headers import storable
-from spool.models.entry import Origin
+from spool.models.entry import Origin, Priority
 from spool.models.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -48,7 +48,10 @@ def _submission(notice: Notice, entry: LeasedEntry) -> Submission | None:
     except RefusedRecipient as error:
         log.warning("%s: no notice to its sender: %s", entry.file_name, error.reply)
         return None
-    envelope = Envelope("", recipients, origin=Origin.DSN, smtputf8=notice.smtputf8, eight_bit=notice.eight_bit)
+    # Whoever has us make many of them, for hosts that say nothing, must not have others wait (spool.lanes).
+    envelope = Envelope(
+        "", recipients, origin=Origin.DSN, priority=Priority.LOW, smtputf8=notice.smtputf8, eight_bit=notice.eight_bit
+    )
     return Submission(
         envelope,
         notice.content,

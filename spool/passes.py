@@ -27,13 +27,13 @@ from redis.exceptions import RedisError
 from spool import doorbell, leases
 from spool.delivery.deliveries import Deliveries
 from spool.envelope import DeliveryReport, LeasedEntry
+from spool.lanes import Lanes, Want
 from spool.models.entry import ON_THEIR_WAY, Status
 from spool.rounds import Failure, Round, Rounds
 from spool.stages import HoldBack, Stage, StageContext, Verdict, WaitUntil, load_stages
 
 log = logging.getLogger(__name__)
 
-BATCH = 100
 LINGER_SECONDS = 5.0
 # How often a pass looks at the database unasked: Redis may be away.
 POLL_SECONDS = 2.0
@@ -44,8 +44,6 @@ DRAIN_SECONDS = 25.0
 SLOW_SECONDS = 0.5
 # Larger entries go through the stages by themselves: looking into them takes longer.
 LARGE_BYTES = 1_000_000
-# Entries in work are at most this many times "deliveries at once", when most of them wait for dead hosts.
-MOST_PARKED = 10
 # What is not about a message, and for how long its stage then lets it be.
 OUTAGES = (OperationalError, InterfaceError, RedisError)
 OUTAGE_PAUSE = timedelta(seconds=10)
@@ -98,13 +96,10 @@ class Pass:
         self._later: list[Callable[[], None]] = []
         # Entries that are shown in a stage, for it took long.
         self._seen: set[int] = set()
-        self._working: dict[int, LeasedEntry] = {}
-        self._in_stages = 0
+        self._working = Lanes()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._look = True
         self._leaving = False
         self._next_due: datetime | None = None
-        self._room_for = 1
         self._loop: asyncio.AbstractEventLoop | None = None
         self._event = asyncio.Event()
 
@@ -139,11 +134,11 @@ class Pass:
     async def _work_until_idle(self, listening: doorbell.Listening) -> None:
         idle_since = time.monotonic()
         while not _stop.is_set():
-            room = self._room()
             if self._left:
                 await self._give_back()
-            if self._finished or self._failed or self._resting or (self._look and room > 0):
-                if await self._round(min(BATCH, room) if self._look else 0):
+            want = self._working.want(self._deliveries.parked)
+            if self._finished or self._failed or self._resting or want:
+                if await self._round(want):
                     idle_since = time.monotonic()
                 continue
             if self._working:
@@ -151,39 +146,31 @@ class Pass:
             elif time.monotonic() - idle_since > LINGER_SECONDS:
                 if not await self._rang_meanwhile(listening):
                     return
-                self._look, idle_since = True, time.monotonic()
+                self._working.look()
+                idle_since = time.monotonic()
                 continue
             await self._rest()
-
-    def _room(self) -> int:
-        """How many more entries may be in work. Those that only wait for a host to answer leave room for others.
-
-        As many as may be delivered at once may be in the stages before, which mostly wait for engines.
-        """
-        waiting = self._deliveries.parked + min(self._in_stages, self._room_for)
-        return min(self._room_for + waiting, MOST_PARKED * self._room_for) - len(self._working)
 
     async def _rest(self) -> None:
         """Wait for a result, a ring, or the next due entry; look again after POLL_SECONDS in any case."""
         pause = POLL_SECONDS
-        if self._next_due is not None:
+        if self._next_due is not None and self._working.has_wide_room(self._deliveries.parked):
             pause = min(pause, max(0.01, (self._next_due - timezone.now()).total_seconds()))
         if self._later:
             pause = min(pause, LATER_SECONDS)
         try:
             await asyncio.wait_for(self._event.wait(), pause)
         except TimeoutError:
-            self._look = True
+            self._working.look()
         self._event.clear()
 
-    async def _round(self, want: int) -> bool:
-        """Record all that has finished and lease up to `want` entries; whether there was anything."""
+    async def _round(self, want: Want) -> bool:
+        """Record all that has finished and lease what is wanted; whether there was anything."""
         finished, self._finished = self._finished, []
         failed, self._failed = self._failed, []
         resting, self._resting = self._resting, []
         later, self._later = self._later, []
-        if want > 0:
-            self._look = False
+        self._working.asked(want)
         assert self._loop is not None
         try:
             here = await self._loop.run_in_executor(
@@ -194,20 +181,20 @@ class Pass:
             # Rows that the database will never take must not be in the way for ever.
             self._later[:0] = [] if isinstance(error, DataError | IntegrityError) else later
             await asyncio.sleep(1)
-            self._look, here = True, None
+            self._working.look()
+            here = None
         for entry in [*(r.entry for r in finished), *(f.entry for f in failed), *(e for e, _ in resting)]:
-            self._working.pop(entry.id, None)
+            self._working.drop(entry.id)
         if here is not None:
             self._take_up(here)
         return bool(finished or failed or resting or (here and here.leased))
 
     def _take_up(self, here: Round) -> None:
-        workers = max(1, django_settings.MAILSPOOL_WORKERS)
-        self._room_for = -(-here.settings.max_deliveries // workers)
+        self._working.configure(here.settings, max(1, django_settings.MAILSPOOL_WORKERS))
         self._deliveries.configure(here.settings, here.routes)
         self._next_due = here.next_due
-        if here.more:
-            self._look = True
+        self._working.answered(more=here.more, more_local=here.more_local, low_waits=here.low_waits)
+        if here.more or here.more_local:
             # Enough for another worker too.
             assert self._loop is not None
             self._loop.run_in_executor(_ear, doorbell.ring)
@@ -215,14 +202,14 @@ class Pass:
         here.leased = [entry for entry in here.leased if entry.id not in self._working]
         if not here.leased:
             return
-        self._working.update((entry.id, entry) for entry in here.leased)
+        self._working.take(here.leased)
         context = StageContext(here.settings, timezone.now(), self.owner, _database, self._leave_for_later)
         free, looked_at = _apart(here, context)
         if not looked_at:
             self._deliveries.start(free)
             return
         for some in [free, *looked_at] if free else looked_at:
-            self._in_stages += len(some)
+            self._working.into_stages(some)
             self._keep(self._through_stages(some, here, context))
 
     async def _through_stages(self, entries: Sequence[LeasedEntry], here: Round, context: StageContext) -> None:
@@ -238,7 +225,7 @@ class Pass:
             if seen := [entry for entry in shown if entry.id in self._seen or entry.status not in ON_THEIR_WAY]:
                 await self._mark(seen, None)
         finally:
-            self._in_stages -= len(entries)
+            self._working.out_of_stages(entries)
             self._seen.difference_update(entry.id for entry in entries)
         self._deliveries.start(left)
         self._event.set()
@@ -263,7 +250,7 @@ class Pass:
                 entry.recipients = [one for one in entry.recipients if one.id not in verdict.recipients]
                 gone.discard(entry.id)
             elif verdict is not None:
-                self._working.pop(entry.id, None)
+                self._working.drop(entry.id)
         return gone
 
     async def _verdicts(
@@ -327,10 +314,10 @@ class Pass:
         left, self._left = self._left, []
         log.warning("%d messages are left to others: their leases lapsed before they were begun", len(left))
         for entry in left:
-            self._working.pop(entry.id, None)
+            self._working.drop(entry.id)
         assert self._loop is not None
         await self._loop.run_in_executor(_database, self._rounds.give_back, [entry.id for entry in left])
-        self._look = True
+        self._working.look()
 
     async def _drain(self) -> None:
         """Finish what is on the wire, record it, and give the rest back."""
@@ -338,14 +325,14 @@ class Pass:
         for task in list(self._tasks):
             task.cancel()
         while self._finished or self._failed or self._resting:
-            await self._round(0)
+            await self._round(Want())
         for stage in self._stages:
             await stage.close()
         if self._later:
-            await self._round(0)
+            await self._round(Want())
         if self._working:
             assert self._loop is not None
-            await self._loop.run_in_executor(_database, self._rounds.give_back, list(self._working))
+            await self._loop.run_in_executor(_database, self._rounds.give_back, [entry.id for entry in self._working])
 
     async def _renew(self) -> None:
         """Keep the leases of everything in work."""
@@ -355,7 +342,7 @@ class Pass:
             self._deliveries.park_stalled()
             if self._working:
                 try:
-                    await self._loop.run_in_executor(_database, self._rounds.renew, list(self._working.values()))
+                    await self._loop.run_in_executor(_database, self._rounds.renew, list(self._working))
                 except DatabaseError as error:
                     log.error("leases could not be renewed: %s", error)
 
@@ -363,11 +350,11 @@ class Pass:
         """Look whenever the bell rings, as long as there is room for more."""
         assert self._loop is not None
         while True:
-            if self._leaving or self._room() <= 0:
+            if self._leaving or not self._working.has_room(self._deliveries.parked):
                 await asyncio.sleep(0.05)
                 continue
             if await self._loop.run_in_executor(_ear, _rings, listening):
-                self._look = True
+                self._working.look()
                 self._event.set()
 
     async def _rang_meanwhile(self, listening: doorbell.Listening) -> bool:
@@ -377,8 +364,8 @@ class Pass:
         # ring goes to a pass that has ended.
         self._leaving = True
         rang = await self._loop.run_in_executor(_ear, _leave, listening)
-        # `_look` says that the wait which was under way heard it.
-        self._leaving = not (rang or self._look)
+        # That it looks says that the wait which was under way heard it.
+        self._leaving = not (rang or self._working.is_looking)
         return not self._leaving
 
 

@@ -12,6 +12,7 @@ import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 
 from django.db import DataError, IntegrityError, InterfaceError, OperationalError, close_old_connections, connection
 from django.db import Error as DatabaseError
@@ -24,7 +25,8 @@ from spool.events import decisions, mail_log
 from spool.events.mail_log import Event
 from spool.headers import storable
 from spool.journal import LONGEST_REPLY
-from spool.models.entry import Status
+from spool.lanes import Want
+from spool.models.entry import Priority, Status
 from spool.models.recipient import Kind, Outcome
 from spool.models.settings import Settings, current
 from spool.stages import DeliveryDelay, Stage, WaitUntil
@@ -52,13 +54,19 @@ class Failure:
 
 @dataclass(slots=True)
 class Round:
-    """What one visit to the database brought. `more`: the batch was full, so there is probably more that is due."""
+    """What one visit to the database brought.
+
+    `more`: the batch was full, so there is probably more that is due; `more_local`: so it is with mail for this server;
+    `low_waits`: there is more of low priority, for which no room was left.
+    """
 
     settings: Settings
     routes: RoutingTable
     leased: list[LeasedEntry] = field(default_factory=list)
     next_due: datetime | None = None
     more: bool = False
+    more_local: bool = False
+    low_waits: bool = False
     stages: list[Stage] = field(default_factory=list)
 
     @property
@@ -81,13 +89,15 @@ class Rounds:
         finished: Sequence[DeliveryReport],
         failed: Sequence[Failure],
         resting: Sequence[tuple[LeasedEntry, WaitUntil]],
-        want: int,
+        want: Want | int,
         later: Sequence[Callable[[], None]] = (),
     ) -> Round:
-        """Record what is given, then do what was left for `later` and lease up to `want` entries.
+        """Record what is given, then do what was left for `later` and lease what is wanted (a number: of any kind).
 
         Raises django.db.Error when the last two failed, which are one transaction.
         """
+        if isinstance(want, int):
+            want = Want(want, low=want)
         if finished:
             self._record(finished)
         if failed:
@@ -101,16 +111,15 @@ class Rounds:
         try:
             here = Round(current(), cached_table())
             may_take = self._spool_is_there()
-            if want > 0 and may_take:
+            if want and may_take:
                 here.stages = [stage for stage in self._stages if stage.prepare()]
                 here.leased = self._lease(want, here, later)
-                here.more = len(here.leased) >= want
             elif later:
                 with statements.relaxed_transaction():
                     for write in later:
                         write()
             if not here.more and may_take:
-                here.next_due = statements.earliest_due()
+                here.next_due = statements.earliest_due(low=not here.low_waits)
                 if not here.leased and here.next_due is not None and clock.steps().within(leases.LEASE.total_seconds()):
                     # What looks due may be held by others: not before the next look.
                     here.next_due = None
@@ -130,7 +139,7 @@ class Rounds:
             return False
         return True
 
-    def _lease(self, want: int, here: Round, later: Sequence[Callable[[], None]]) -> list[LeasedEntry]:
+    def _lease(self, want: Want, here: Round, later: Sequence[Callable[[], None]]) -> list[LeasedEntry]:
         no_delay = here.settings.delivery_delay_seconds == 0
         with statements.write_transaction():
             for write in later:
@@ -138,7 +147,19 @@ class Rounds:
             # Only now: others may have had to be waited for, and a lease is no longer for that.
             now, began = timezone.now(), clock.steady()
             lapsed = not clock.steps().within(leases.LEASE.total_seconds())
-            leased = leases.take(self._owner, now, want, straight=here.straight, no_delay=no_delay, lapsed=lapsed)
+            take = partial(
+                leases.take, self._owner, now, straight=here.straight, no_delay=no_delay, lapsed=lapsed
+            )  # fmt: skip
+            leased: list[LeasedEntry] = []
+            if want.entries:
+                leased = take(limit=want.entries, low=want.low, reserved=want.reserved)
+                here.more = len(leased) >= want.entries - want.reserved
+                lows = sum(entry.priority <= Priority.LOW for entry in leased)
+                here.low_waits = want.low < want.entries and lows >= want.low
+            if want.local and (here.more or here.low_waits or not want.entries):
+                local = take(limit=want.local, only_local=True)
+                here.more_local = len(local) >= want.local
+                leased += local
         if leased and clock.steady() - began > MOST_LATE_SECONDS:
             # This process was asleep, or the disk was. Another one may have the entries already, or soon.
             log.error("%d leases took too long to be written: they are given back", len(leased))

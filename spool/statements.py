@@ -242,40 +242,60 @@ def prefer_indexes() -> None:
 _EARLIEST_DUE = " UNION ALL ".join(
     f"SELECT MIN(due_at) FROM spool_entry WHERE priority = {priority} AND due_at IS NOT NULL" for priority in (3, 2, 1)
 )
+_EARLIEST_DUE_BUT_LOW = _EARLIEST_DUE.rpartition(" UNION ALL ")[0]
 _BY_PRIORITY = """
-    SELECT id FROM (SELECT id FROM spool_entry WHERE priority = {priority} AND due_at <= %s
+    SELECT id FROM (SELECT id FROM spool_entry{index} WHERE priority = {priority}{only} AND due_at <= %s
                     AND (leased_by = '' OR %s) ORDER BY due_at LIMIT %s{lock}) AS of_{priority}"""
-_PICK = " UNION ALL ".join(_BY_PRIORITY.format(priority=p, lock="{lock}") for p in (3, 2, 1))
+
+
+def _pick(*, lock: str = "", index: str = "", only: str = "") -> str:
+    return " UNION ALL ".join(_BY_PRIORITY.format(priority=p, lock=lock, index=index, only=only) for p in (3, 2, 1))
+
+
 _SET_LEASE = """
     leased_by = %s, due_at = %s,
     status = CASE WHEN status = 'delay' OR (%s AND (status <> 'waiting' OR %s))
              THEN CASE direction WHEN 1 THEN 'local' ELSE 'remote' END ELSE status END"""
 _LEASE_SQLITE = (
-    f"UPDATE spool_entry SET {_SET_LEASE} WHERE id IN (SELECT id FROM ({_PICK.format(lock='')} LIMIT %s))"
+    f"UPDATE spool_entry SET {_SET_LEASE} WHERE id IN (SELECT id FROM ({{pick}} LIMIT %s))"
     f" RETURNING {', '.join(LEASE_COLUMNS)}"
 )
 _LEASE_POSTGRESQL = (
-    f"WITH picked AS MATERIALIZED (SELECT id FROM ({_PICK.format(lock=' FOR UPDATE SKIP LOCKED')}) AS due LIMIT %s)"
+    "WITH picked AS MATERIALIZED (SELECT id FROM ({pick}) AS due LIMIT %s)"
     f" UPDATE spool_entry SET {_SET_LEASE} FROM picked WHERE spool_entry.id = picked.id"
     f" RETURNING {', '.join('spool_entry.' + name for name in LEASE_COLUMNS)}"
 )
+# By whether only mail for this server is wanted, which has an index of its own.
+_ONLY_LOCAL = " AND direction = 1"
+_LEASES_SQLITE = {
+    False: _LEASE_SQLITE.format(pick=_pick()),
+    # SQLite does not know how little of the other index is local.
+    True: _LEASE_SQLITE.format(pick=_pick(index=" INDEXED BY entry_lease_local", only=_ONLY_LOCAL)),
+}
+_SKIP = " FOR UPDATE SKIP LOCKED"
+_LEASES_POSTGRESQL = {
+    False: _LEASE_POSTGRESQL.format(pick=_pick(lock=_SKIP)),
+    True: _LEASE_POSTGRESQL.format(pick=_pick(lock=_SKIP, only=_ONLY_LOCAL)),
+}
 
 
 def lease(
-    owner: str, now: datetime, until: datetime, limit: int, *, straight: bool, no_delay: bool, lapsed: bool
-) -> list[Row]:
+    owner: str, now: datetime, until: datetime, limit: int, *, straight: bool, no_delay: bool, lapsed: bool,
+    low: int, reserved: int = 0, only_local: bool = False,
+) -> list[Row]:  # fmt: skip
     """Take up to `limit` due entries, high priority first, then by age: one statement (the one-holder invariant).
 
     New mail counts as on its way out from here on: most stages are over before anybody could see them. `straight` says
     that no stage but the delay stands before delivery, so that this is true of all; `no_delay` that a retry need not
-    be delayed either; without `lapsed` nothing is taken that somebody has held. Rows have LEASE_COLUMNS.
+    be delayed either; without `lapsed` nothing is taken that somebody has held. Up to `low` of them may have low
+    priority, for which normal priority leaves `reserved`. Rows have LEASE_COLUMNS.
     """
     moment = db_time(now)
-    picks = [moment, lapsed, limit] * 3
+    picks = [moment, lapsed, limit, moment, lapsed, limit - reserved, moment, lapsed, min(low, limit)]
     lease_values = [owner, db_time(until), straight, no_delay]
     if on_sqlite():
-        return list(execute(_LEASE_SQLITE, [*lease_values, *picks, limit]).fetchall())
-    return list(execute(_LEASE_POSTGRESQL, [*picks, limit, *lease_values]).fetchall())
+        return list(execute(_LEASES_SQLITE[only_local], [*lease_values, *picks, limit]).fetchall())
+    return list(execute(_LEASES_POSTGRESQL[only_local], [*picks, limit, *lease_values]).fetchall())
 
 
 def open_recipients(entry_ids: Sequence[int]) -> list[Row]:
@@ -290,9 +310,10 @@ def open_recipients(entry_ids: Sequence[int]) -> list[Row]:
     )
 
 
-def earliest_due() -> datetime | None:
-    """When the next entry is due, or its lease lapses; None when the spool has none."""
-    found = [row[0] for row in execute(_EARLIEST_DUE, ()).fetchall() if row[0] is not None]
+def earliest_due(*, low: bool = True) -> datetime | None:
+    """When the next entry is due, or its lease lapses; None when the spool has none. Without `low`, of the others."""
+    rows = execute(_EARLIEST_DUE if low else _EARLIEST_DUE_BUT_LOW, ()).fetchall()
+    found = [row[0] for row in rows if row[0] is not None]
     return from_db_time(min(found)) if found else None
 
 

@@ -155,6 +155,9 @@ class Entry(EntryColumns):
         # What every message pays for comes first. The rest is partial: mail that leaves at its first attempt is in none.
         indexes = [
             models.Index(fields=["priority", "due_at"], name="entry_lease", condition=Q(due_at__isnull=False)),
+            models.Index(
+                fields=["priority", "due_at"], name="entry_lease_local", condition=Q(direction=1, due_at__isnull=False)
+            ),
             models.Index(fields=["sender_domain", "sender", "id"], name="entry_sender"),
             keyed("entry_sender_key", "sender_key", "id"),
             models.Index(fields=["client_ip", "id"], name="entry_client_ip"),

@@ -1,0 +1,96 @@
+"""Local mail beside thousands of notices to hosts that accept and say nothing."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Iterator
+from functools import partial
+
+import pytest
+
+from tests.crash.conftest import Install
+from tests.crash.ledger import LOCAL
+from tests.support.dns import DNSServer
+from tests.support.mailspool_process import MailspoolUnderTest
+from tests.support.messages import a_message
+from tests.support.waiting import wait_until
+
+ADDRESS = "127.0.0.67"
+# Of deliveries at once; ten times as many entries may be in work at most.
+AT_ONCE = 10
+NOTICES = 20 * AT_ONCE
+
+
+class Tarpit:
+    """Takes connections, greets, answers EHLO, and is silent from then on."""
+
+    def __init__(self) -> None:
+        self._listener = socket.create_server((ADDRESS, 0), backlog=256)
+        self.port: int = self._listener.getsockname()[1]
+        self.taken: list[socket.socket] = []
+        self.mailed = 0
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def close(self) -> None:
+        self._listener.close()
+        for client in self.taken:
+            client.close()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                client, _ = self._listener.accept()
+            except OSError:
+                return
+            self.taken.append(client)
+            threading.Thread(target=self._hold, args=(client,), daemon=True).start()
+
+    def _hold(self, client: socket.socket) -> None:
+        try:
+            client.sendall(b"220 tar ESMTP\r\n")
+            if client.recv(4096):
+                client.sendall(b"250 tar\r\n")
+            while client.recv(4096):
+                self.mailed += 1
+        except OSError:
+            return
+
+
+def _has(mailspool: MailspoolUnderTest, address: str, number: int) -> bool:
+    return len(mailspool.maildir(address)) == number
+
+
+@pytest.fixture
+def tarpit() -> Iterator[Tarpit]:
+    pit = Tarpit()
+    yield pit
+    pit.close()
+
+
+def test_notices_to_hosts_that_say_nothing_hold_up_no_local_mail(
+    install: Install, dns: DNSServer, tarpit: Tarpit
+) -> None:
+    """All names lead to one address: as the owner of one machine and one domain can have it."""
+    ann, bob = LOCAL[:2]
+    mailspool = install()
+    mailspool.settings(max_deliveries=AT_ONCE, smtp_out_port=tarpit.port)
+    for number in range(NOTICES):
+        dns.add(f"x{number}.evil.test", "A", ADDRESS)
+    mailspool.start()
+    with mailspool.smtp() as client:
+        client.ehlo()
+        for number in range(NOTICES):
+            client.mail(f"a@x{number}.evil.test")
+            assert client.rcpt(ann, ["NOTIFY=SUCCESS"])[0] == 250
+            assert client.data(a_message(to=ann, sender=f"a@x{number}.evil.test"))[0] == 250
+    wait_until(lambda: len(mailspool.maildir(ann)) == NOTICES, "all were delivered", 60)
+    wait_until(lambda: tarpit.mailed, "a notice is on its way", 60)
+    notices = mailspool.count("spool_entry WHERE origin = 'dsn'")
+    assert notices == NOTICES, "none has come to an end"
+    for number in range(1, 4):
+        mailspool.send(ann, bob, a_message(to=bob, sender=ann))
+        wait_until(partial(_has, mailspool, bob, number), "local mail arrives", 20)
+    assert mailspool.count("spool_entry WHERE origin = 'dsn'") == notices, "and they are all still there"
+    assert mailspool.count("spool_entry WHERE leased_by <> ''") <= AT_ONCE
+    assert mailspool.errors_logged() == []
