@@ -128,7 +128,9 @@ def _failed(check: Check, why: str, started: float) -> Result:
 
 async def _spamd(check: Check, examined: Examined) -> Scored | None:
     content = await examined.off_loop(lambda: examined.content)
-    return None if content is None else await spamd.score(parse_server(check.where), content)
+    if content is None:
+        return None
+    return await spamd.score(parse_server(check.where), spamd.as_ours(content) if examined.ours else content)
 
 
 async def _rspamd(check: Check, examined: Examined) -> Scored | None:

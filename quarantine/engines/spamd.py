@@ -9,8 +9,10 @@ from quarantine.engines.answers import EngineFailed
 from quarantine.engines.asking import exchange
 from quarantine.models.addresses import ServerAddress
 from spool.headers import storable
+from spool.message.header import split
 
 LARGEST_REPLY: Final = 64 * 1024
+_OUR_RECEIVED: Final = re.compile(rb"(?m)^(Received: from [^\n]*\n\tby [^\s]+ \(Mailspool\) with )[A-Z0-9]+")
 _STATUS: Final = re.compile(rb"SPAMD/[\d.]+ (\d+) ([^\r\n]*)")
 _SPAM: Final = re.compile(rb"(?im)^Spam: *(?:True|False|Yes|No) *; *(-?[\d.]+) */ *(-?[\d.]+)")
 
@@ -19,6 +21,15 @@ async def score(server: ServerAddress, content: bytes) -> tuple[float, str]:
     """(its score, the rules that hit). Raises EngineFailed and OSError."""
     head = b"SYMBOLS SPAMC/1.5\r\nContent-length: %d\r\n\r\n" % len(content)
     return understand(await exchange(server, head, content, LARGEST_REPLY, ends=True))
+
+
+def as_ours(content: bytes) -> bytes:
+    """The message as of a client that has logged in, which is how SpamAssassin knows who is no stranger.
+
+    It learns of that from the Received field that we have added and from nothing else.
+    """
+    head, rest = split(content)
+    return _OUR_RECEIVED.sub(rb"\1ESMTPA", head, count=1) + rest
 
 
 def status_of(reply: bytes) -> tuple[str, str]:

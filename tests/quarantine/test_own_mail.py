@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
+from pathlib import Path
+
 import pytest
 
 from accounts import directory
 from accounts.models import ListMember, MailingList, User
+from quarantine.engines.checks import run_all
+from quarantine.engines.examined import Examined
 from quarantine.models import CheckKind
 from security import lists
 from security.models import WhitelistEntry
 from spool import dropped, intake
 from spool.models.entry import Origin
 from spool.models.recipient import Kind
+from spool.smtpd.trace import Way, trace_header
 from tests.quarantine.spamming import CLIENT, a_check, a_mail, from_outside, junk
 from tests.spool.passing import ANN, HERE, Spool
 from tests.support.messages import a_submission
+from tests.support.spamd import Spamd
 
 pytestmark = pytest.mark.django_db(transaction=True)
 CY = f"cy@{HERE}"
@@ -87,6 +94,17 @@ def test_nor_is_what_a_mailbox_forwards_of_such_mail(spool: Spool) -> None:
     spool.work()
     _is_as_it_was(spool)
     _is_as_it_was(spool, f"bob@{HERE}")
+
+
+@pytest.mark.parametrize("ours", [True, False])
+def test_spamassassin_hears_of_it_by_our_own_trace_of_the_client(spamd: Spamd, ours: bool) -> None:
+    way = Way("branch.test", "203.0.113.9", "mail.test", "ESMTPS")
+    content = a_mail()
+    content = trace_header(way, content, complete=False) + content
+    examined = Examined(Path("none"), len(content), CY, client_ip="203.0.113.9", ours=ours, held=content)
+    check = a_check(CheckKind.SPAMD, where=spamd.address, timeout_seconds=30)
+    [result] = asyncio.run(run_all([check], examined))
+    assert ("ALL_TRUSTED" in result.text) is ours
 
 
 def test_a_list_copy_is_not_judged_by_the_lists_own_address(spool: Spool) -> None:
