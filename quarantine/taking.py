@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 from django.db.models import QuerySet
@@ -26,7 +25,6 @@ from spool.actions.verb import Tally
 from spool.envelope import LeasedEntry
 from spool.events import decisions, mail_log
 from spool.events.actions import by_itself
-from spool.events.mail_log import Event
 from spool.headers import storable
 from spool.models.entry import Direction, Status
 from spool.models.recipient import Kind, Outcome
@@ -40,15 +38,18 @@ _COPIED = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Part:
-    """Some recipients of an entry."""
+    """Some recipients of an entry. `is_taken`: they have been given a message of their own."""
 
     entry: LeasedEntry
     recipient_ids: tuple[int, ...]
+    is_taken: bool = False
 
     def leave(self) -> None:
-        """They are no recipients of the entry any more."""
+        """Those that were taken are no recipients of the entry any more."""
+        if not self.is_taken:
+            return
         entry = self.entry
         entry.recipients = [one for one in entry.recipients if one.id not in self.recipient_ids]
         entry.recipients_total -= len(self.recipient_ids)
@@ -76,56 +77,45 @@ def take(owner: str, caught: Sequence[Caught], now: datetime, days: int) -> set[
 
     Raises django.db.Error or OSError, and then nothing was done.
     """
-    twins: dict[int, Path] = {}
+    parts = splitting.Parts()
     try:
-        for one in caught:
-            if one.part is not None:
-                twins[one.entry_id] = splitting.twin(one.part.entry)
-    except OSError:
-        for path in twins.values():
-            store.unlink(path)
+        with statements.write_transaction():
+            ours = _held_by(owner, [one.entry_id for one in caught])
+            shared = {one.entry_id: one.part for one in caught if one.part is not None and one.entry_id in ours}
+            parts = splitting.begin({number: (part.entry.subspool, ours[number]) for number, part in shared.items()})
+            moved = parts.move({number: part.recipient_ids for number, part in shared.items()})
+            # Of a part without a file nothing can be taken: delivery says that it is missing.
+            taken = [
+                replace(one, entry_id=moved.get(one.entry_id, one.entry_id))
+                for one in caught if one.entry_id in ours and (one.part is None or one.entry_id in moved)
+            ]  # fmt: skip
+            for one in taken:
+                _pack(one, now, days)
+            if taken:
+                clause, parameters = statements.id_list([one.entry_id for one in taken])
+                joined = "FROM quarantine_item i JOIN spool_recipient r ON r.entry_id = i.entry_id"
+                of_these = f"{joined} WHERE i.entry_id {clause}"
+                statements.execute(
+                    "INSERT INTO quarantine_itemaddress (item_id, address, domain)"
+                    f" SELECT i.id, COALESCE(r.address_key, r.address), r.domain {of_these} UNION"
+                    f" SELECT i.id, r.original_key, r.domain {of_these} AND r.original_key IS NOT NULL",
+                    [*parameters, *parameters],
+                )
+                statements.execute(f"DELETE FROM spool_recipient WHERE entry_id {clause}", parameters)
+                statements.execute(f"DELETE FROM spool_entry WHERE id {clause}", parameters)
+    except BaseException as error:
+        parts.forsake(error)
         raise
-    # When this fails the twins stay for the doctor: a commit whose answer was lost may have been carried out.
-    ours = _take(owner, caught, twins, now, days)
-    for number, path in twins.items():
-        if number not in ours:
-            store.unlink(path)
-    return ours
-
-
-def _take(
-    owner: str, caught: Sequence[Caught], twins: Mapping[int, Path], now: datetime, days: int
-) -> set[int]:  # fmt: skip
-    """Those that were the owner's. `twins` are the files of parts."""
-    with statements.write_transaction():
-        ours = _held_by(owner, [one.entry_id for one in caught])
-        taken: list[Caught] = []
-        events: list[Event] = []
-        for one in caught:
-            if one.entry_id not in ours:
-                continue
-            name, parent, entry_id = ours[one.entry_id], "", one.entry_id
-            if one.part is not None:
-                name, parent = twins[one.entry_id].name, name
-                entry_id = splitting.split(owner, one.entry_id, one.part.recipient_ids, name)
-            taken.append(replace(one, entry_id=entry_id))
-            events.append(decisions.quarantined(name, one.kind.value, one.why, one.score, parent))
-        for one in taken:
-            _pack(one, now, days)
-        if taken:
-            clause, parameters = statements.id_list([one.entry_id for one in taken])
-            of_these = (
-                f"FROM quarantine_item i JOIN spool_recipient r ON r.entry_id = i.entry_id WHERE i.entry_id {clause}"
-            )
-            statements.execute(
-                "INSERT INTO quarantine_itemaddress (item_id, address, domain)"
-                f" SELECT i.id, COALESCE(r.address_key, r.address), r.domain {of_these} UNION"
-                f" SELECT i.id, r.original_key, r.domain {of_these} AND r.original_key IS NOT NULL",
-                [*parameters, *parameters],
-            )
-            statements.execute(f"DELETE FROM spool_recipient WHERE entry_id {clause}", parameters)
-            statements.execute(f"DELETE FROM spool_entry WHERE id {clause}", parameters)
-    mail_log.write_all(events)
+    for number in moved:
+        shared[number].is_taken = True
+    came_from = {new: old for old, new in moved.items()}
+    mail_log.write_all(
+        decisions.quarantined(
+            parts.names[old] if (old := came_from.get(one.entry_id)) is not None else ours[one.entry_id],
+            one.kind.value, one.why, one.score, ours[old] if old is not None else "",
+        )
+        for one in taken
+    )  # fmt: skip
     put_files_away([one.entry_id for one in taken])
     return set(ours)
 

@@ -1,56 +1,84 @@
 """Some recipients of an entry become an entry of their own: what becomes of them does not concern the others.
 
-First the new entry's file, durable, by `twin`; then in one transaction the rows, by `split`. A crash between leaves a
-file without a row, which the doctor finds.
+The new entry has the same bytes under a name of its own (a second link to them), and the rows of those recipients.
+Files are durable before rows are committed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from spool import statements, store
-from spool.envelope import LeasedEntry
-from spool.models.entry import Direction, Entry
-from spool.models.recipient import Kind
+from spool import statements, store, trash, undecided
+from spool.models.entry import Entry
+
+_COLUMNS = [str(one.column) for one in Entry._meta.concrete_fields]
+_NEW = {"id": "%s", "file_name": "%s", "recipients_done": "0"}
+assert _COLUMNS[:2] == ["id", "file_name"], "the order of the parameters"
+_VALUES = ", ".join(_NEW.get(name, name) for name in _COLUMNS)
+_COPY = f"INSERT INTO spool_entry ({', '.join(_COLUMNS)}) SELECT {_VALUES} FROM spool_entry WHERE id = %s"  # noqa: S608
+_HAS_REMOTE = "EXISTS (SELECT 1 FROM spool_recipient r WHERE r.entry_id = spool_entry.id AND r.kind = 'remote')"
+_DIRECTION = f"direction = CASE WHEN {_HAS_REMOTE} THEN 2 ELSE 1 END WHERE id = %s"
+_COUNT = f"UPDATE spool_entry SET recipients_total = %s, {_DIRECTION}"  # noqa: S608
+_LEAVE = f"UPDATE spool_entry SET recipients_total = recipients_total - %s, {_DIRECTION}"  # noqa: S608
 
 
-def twin(entry: LeasedEntry) -> Path:
-    """A second file with the bytes of the entry, beside it. Raises OSError."""
-    path = store.path_of(entry.subspool, store.new_file_names(1)[0])
-    store.duplicate(entry.path, path)
-    return path
+@dataclass(slots=True)
+class Parts:
+    """The files of new entries, by the entries that they are parts of: `names`, and the `subspools` they are in."""
+
+    names: dict[int, str] = field(default_factory=dict)
+    subspools: dict[int, str] = field(default_factory=dict)
+    transactions: list[int] = field(default_factory=list)
+
+    def move(self, recipients: Mapping[int, Sequence[int]]) -> dict[int, int]:
+        """Give those recipients, by entry, to the new entries; the new ids, by entry. In the caller's transaction."""
+        if not self.names:
+            return {}
+        new_ids, transaction = statements.next_entry_ids(len(self.names))
+        self.transactions = [transaction] if transaction else []
+        moved = dict(zip(self.names, new_ids, strict=True))
+        for entry_id, new_id in moved.items():
+            numbers = recipients[entry_id]
+            statements.execute(_COPY, [new_id, self.names[entry_id], entry_id])
+            clause, parameters = statements.id_list(numbers)
+            statements.execute(
+                f"UPDATE spool_recipient SET entry_id = %s WHERE id {clause}",  # noqa: S608
+                [new_id, *parameters],
+            )
+            statements.execute(_COUNT, [len(numbers), new_id])
+            statements.execute(_LEAVE, [len(numbers), entry_id])
+        return moved
+
+    def forsake(self, error: BaseException) -> None:
+        """The transaction ended with `error`: the new files go, as soon as it is sure that no row names them."""
+        by_subspool: dict[str, list[str]] = {}
+        for entry_id, name in self.names.items():
+            by_subspool.setdefault(self.subspools[entry_id], []).append(name)
+        for subspool, names in by_subspool.items():
+            undecided.keep(undecided.Batch(subspool, names, self.transactions))
+        if by_subspool and not undecided.lost_connection(error):
+            undecided.settle()
 
 
-def split(owner: str, entry_id: int, recipient_ids: Sequence[int], file_name: str) -> int:
-    """Give those recipients, as far as they are open, an entry of their own, which `owner` holds as well; its id.
+def begin(wanted: Mapping[int, tuple[str, str]]) -> Parts:
+    """Give the files of entries, (subspool, name) by id, second names, durable; of those entries that have a file.
 
-    Call it in a transaction, on an entry that is the owner's. `file_name` is of a `twin`.
+    Raises OSError, and then none has two.
     """
-    [new_id], _ = statements.next_entry_ids(1)
-    clause, parameters = statements.id_list(recipient_ids)
-    statements.execute(
-        f"INSERT INTO spool_entry ({', '.join(_COLUMNS)}) SELECT {', '.join(_EXPRESSIONS)} FROM spool_entry"  # noqa: S608
-        " WHERE id = %s AND leased_by = %s",
-        [new_id, file_name, entry_id, owner],
-    )
-    moved = statements.execute(
-        f"UPDATE spool_recipient SET entry_id = %s WHERE entry_id = %s AND id {clause} AND status = 'pending'",  # noqa: S608
-        [new_id, entry_id, *parameters],
-    ).rowcount
-    statements.execute(
-        "UPDATE spool_entry SET recipients_total = recipients_total - %s WHERE id = %s", [moved, entry_id]
-    )
-    statements.execute("UPDATE spool_entry SET recipients_total = %s WHERE id = %s", [moved, new_id])
-    remote = "EXISTS (SELECT 1 FROM spool_recipient r WHERE r.entry_id = spool_entry.id AND r.kind = %s)"
-    statements.execute(
-        f"UPDATE spool_entry SET direction = CASE WHEN {remote} THEN %s ELSE %s END WHERE id IN (%s, %s)",  # noqa: S608
-        [Kind.REMOTE.value, int(Direction.OUTBOUND), int(Direction.INBOUND), entry_id, new_id],
-    )
-    return int(new_id)
-
-
-_CHANGED = {"id": "%s", "file_name": "%s", "recipients_done": "0"}
-_COLUMNS = [str(field.column) for field in Entry._meta.concrete_fields]
-_EXPRESSIONS = [_CHANGED.get(name, name) for name in _COLUMNS]
-assert _COLUMNS[:2] == ["id", "file_name"]
+    parts = Parts()
+    linked: list[Path] = []
+    try:
+        for (entry_id, (subspool, old)), new in zip(wanted.items(), store.new_file_names(len(wanted)), strict=True):
+            target = store.path_of(subspool, new)
+            if trash.link_or_copy(store.path_of(subspool, old), target):
+                linked.append(target)
+                parts.names[entry_id], parts.subspools[entry_id] = new, subspool
+        for folder in {path.parent for path in linked}:
+            store.sync_folder(folder)
+    except OSError:
+        for path in linked:
+            store.unlink(path)
+        raise
+    return parts

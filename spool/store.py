@@ -107,31 +107,6 @@ def unlink(path: Path) -> None:
         pass
 
 
-def duplicate(source: Path, target: Path) -> None:
-    """Give a message a second name, durably; where a file system knows no second names, a second file.
-
-    Raises OSError, and then there is none.
-    """
-    try:
-        try:
-            os.link(source, target)
-        except FileNotFoundError:
-            raise
-        except OSError:
-            with source.open("rb") as old, open(target, "xb", opener=_private) as new:
-                shutil.copyfileobj(old, new)
-                new.flush()
-                os.fsync(new.fileno())
-        sync_folder(target.parent)
-    except OSError:
-        unlink(target)
-        raise
-
-
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_CLOEXEC, 0o600)
-
-
 def subspools() -> Iterator[str]:
     """The names of the subspools there are, in order."""
     return iter(sorted(e.name for e in os.scandir(spool_root()) if e.is_dir() and e.name.startswith("subspool")))

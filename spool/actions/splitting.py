@@ -1,36 +1,21 @@
 """Doing something to one recipient alone: the message goes on for the others, and theirs is an entry of its own.
 
-The new entry has the same bytes under a name of its own (a second link to them), and the recipient's row; what is done
-to it, and undone, is done to nobody else. Files are durable before rows are committed.
+What is done to that (spool.splitting), and undone, is done to nobody else.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
 
 from accounts.addresses import key_of
-from spool import statements, store, trash, undecided
+from spool import splitting, statements
 from spool.actions.verb import Context, Tally
 from spool.events import mail_log
 from spool.events.mail_log import Event, id_of
-from spool.models.entry import Entry
 
 # Each is a file and a few statements.
 CHUNK = 100
-_COLUMNS = [str(one.column) for one in Entry._meta.concrete_fields]
-_NEW = {"id": "%s", "file_name": "%s", "recipients_total": "%s", "recipients_done": "0", "direction": "%s"}
-_COPY = (
-    f"INSERT INTO spool_entry ({', '.join(_COLUMNS)}) SELECT {', '.join(_NEW.get(name, name) for name in _COLUMNS)}"
-    " FROM spool_entry WHERE id = %s"
-)
-_HAS_REMOTE = "EXISTS (SELECT 1 FROM spool_recipient r WHERE r.entry_id = spool_entry.id AND r.kind = 'remote')"
-_LEAVE = (
-    "UPDATE spool_entry SET recipients_total = recipients_total - %s,"
-    f" direction = CASE WHEN {_HAS_REMOTE} THEN 2 ELSE 1 END WHERE id = %s"
-)
 
 
 @dataclass(slots=True)
@@ -44,14 +29,11 @@ class Split:
     came_from: dict[int, int] = field(default_factory=dict)
     missing: int = 0
     busy: int = 0
-    batches: list[undecided.Batch] = field(default_factory=list)
+    parts: splitting.Parts = field(default_factory=splitting.Parts)
 
     def forsake(self, error: BaseException) -> None:
         """The transaction ended with `error`: the new files go, as soon as it is sure that no row names them."""
-        for batch in self.batches:
-            undecided.keep(batch)
-        if self.batches and not undecided.lost_connection(error):
-            undecided.settle()
+        self.parts.forsake(error)
 
 
 def split_off(ids: Sequence[int], mailbox: str, context: Context) -> Split:
@@ -90,18 +72,18 @@ def others(claimed: Sequence[int], split: Split | None) -> Tally:
     return Tally(busy=split.busy, skipped=gone, problem=problem)
 
 
-def _recipients_of(ids: Sequence[int], key: str) -> dict[int, list[tuple[int, str]]]:
-    """(id, kind) of the mailbox's open recipients, by entry."""
-    found: dict[int, list[tuple[int, str]]] = {}
+def _recipients_of(ids: Sequence[int], key: str) -> dict[int, list[int]]:
+    """The ids of the mailbox's open recipients, by entry."""
+    found: dict[int, list[int]] = {}
     if ids:
         clause, parameters = statements.id_list(ids)
         rows = statements.execute(
-            f"SELECT entry_id, id, kind FROM spool_recipient WHERE entry_id {clause} AND status = 'pending'"
+            f"SELECT entry_id, id FROM spool_recipient WHERE entry_id {clause} AND status = 'pending'"
             " AND (address = %s OR address_key = %s) ORDER BY id",
             [*parameters, key, key],
         )
-        for entry_id, number, kind in rows.fetchall():
-            found.setdefault(entry_id, []).append((number, kind))
+        for entry_id, number in rows.fetchall():
+            found.setdefault(entry_id, []).append(number)
     return found
 
 
@@ -119,52 +101,11 @@ def _with_others(ids: Sequence[int], key: str) -> dict[int, tuple[tuple[str, str
     return {row[0]: ((row[1], row[2]), row[3]) for row in rows.fetchall()}
 
 
-def _split(split: Split, free: dict[int, tuple[str, str]], mine: dict[int, list[tuple[int, str]]]) -> dict[int, str]:
+def _split(split: Split, free: dict[int, tuple[str, str]], mine: dict[int, list[int]]) -> dict[int, str]:
     """The names of the new files, by the entries that they come from."""
-    names = dict(zip(sorted(free), store.new_file_names(len(free)), strict=True))
-    linked = _link({entry_id: (*free[entry_id], name) for entry_id, name in names.items()})
-    split.missing += len(free) - len(linked)
-    if not linked:
-        return {}
-    new_ids, transaction = statements.next_entry_ids(len(linked))
-    by_subspool: dict[str, list[str]] = {}
-    for entry_id in linked:
-        by_subspool.setdefault(free[entry_id][0], []).append(names[entry_id])
-    transactions = [transaction] if transaction else []
-    split.batches = [undecided.Batch(subspool, some, transactions) for subspool, some in by_subspool.items()]
-    for entry_id, new_id in zip(linked, new_ids, strict=True):
-        numbers = [number for number, _ in mine[entry_id]]
-        direction = 2 if any(kind == "remote" for _, kind in mine[entry_id]) else 1
-        statements.execute(_COPY, [*_values(new_id, names[entry_id], len(numbers), direction), entry_id])
-        clause, parameters = statements.id_list(numbers)
-        statements.execute(
-            f"UPDATE spool_recipient SET entry_id = %s WHERE id {clause}",
-            [new_id, *parameters],
-        )
-        statements.execute(_LEAVE, [len(numbers), entry_id])
+    split.parts = splitting.begin({entry_id: free[entry_id] for entry_id in sorted(free)})
+    split.missing += len(free) - len(split.parts.names)
+    for entry_id, new_id in split.parts.move(mine).items():
         split.ids.append(new_id)
         split.came_from[new_id] = entry_id
-    return {entry_id: names[entry_id] for entry_id in linked}
-
-
-def _values(new_id: int, name: str, recipients: int, direction: int) -> list[Any]:
-    """In the order of the columns."""
-    values = {"id": new_id, "file_name": name, "recipients_total": recipients, "direction": direction}
-    return [values[name] for name in _COLUMNS if name in values]
-
-
-def _link(wanted: dict[int, tuple[str, str, str]]) -> list[int]:
-    """Give files a second name, durable; the entries that have a file. Raises OSError, and then none has two."""
-    linked: dict[int, Path] = {}
-    try:
-        for entry_id, (subspool, old, new) in wanted.items():
-            target = store.path_of(subspool, new)
-            if trash.link_or_copy(store.path_of(subspool, old), target):
-                linked[entry_id] = target
-        for folder in {path.parent for path in linked.values()}:
-            store.sync_folder(folder)
-    except OSError:
-        for path in linked.values():
-            store.unlink(path)
-        raise
-    return list(linked)
+    return split.parts.names

@@ -5,14 +5,17 @@ from __future__ import annotations
 from email import message_from_bytes
 
 import pytest
+from django.db import InternalError
 
 from accounts import directory
 from accounts.models import Alias, AliasTarget, Domain, ListMember, MailingList, SpamAction, User
+from quarantine import taking
 from quarantine.models import AntispamSettings, CheckKind, Item, Scanned
 from spool import intake
 from spool.actions import Actor, perform
 from spool.addressing import accept
 from spool.models import Entry, Trace
+from spool.store import path_of
 from tests.quarantine.spamming import CLIENT, EVE, a_check, a_mail, from_outside, junk
 from tests.quarantine.test_forged import LIES
 from tests.quarantine.test_spam_check import Setting
@@ -188,3 +191,23 @@ def test_by_its_choice_the_filter_is_off_for_one_and_on_for_the_next(spool: Spoo
     from_outside(spool, SPAM, to=CY)
     spool.work()
     assert len(spool.mailbox(CY)) == 1
+
+
+def test_what_can_not_be_quarantined_yet_is_not_split_nor_sent_and_leaves_no_file(
+    spool: Spool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(*_: object) -> None:
+        raise InternalError("it can not be written")
+
+    _outbound()
+    name = _comes_in(SALES)
+    with monkeypatch.context() as patched:
+        patched.setattr(taking, "_pack", away)
+        spool.work()
+    entry = spool.entry(name)
+    assert (entry.recipients.count(), entry.recipients_total, entry.attempts) == (2, 2, 0)
+    folder = path_of(entry.subspool, name).parent
+    assert [path.name for path in folder.glob("*")] == [name] and not spool.peer.taken and not spool.mailbox()
+    spool.later(minutes=2)
+    spool.work()
+    assert len(spool.mailbox()) == 1 and Item.objects.get().addresses == BOB and not spool.peer.taken
