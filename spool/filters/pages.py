@@ -156,8 +156,9 @@ def _bounded(chosen: SpoolFilter, limit: int) -> int:
     """The number of matches, `limit` at most."""
     if branches := _branches(chosen):
         numbers = [ids[:limit].count() for ids in branches]
-        if sum(map(bool, numbers)) <= 1:
-            return sum(numbers)
+        # A message has one sender; among its recipients several may meet the conditions.
+        if chosen.sender or sum(map(bool, numbers)) <= 1 or max(numbers) >= limit:
+            return min(limit, sum(numbers))
         return min(limit, len(set().union(*(ids[:limit] for ids in branches))))
     entries = chosen.apply(Entry.objects.all())
     if len(chosen.indexed) == 1 and not chosen.scanned:
