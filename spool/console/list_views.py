@@ -64,7 +64,8 @@ def _context(request: HttpRequest, url_name: str, shown: Listing) -> dict[str, A
 # (name of the field, label, an example)
 _PANEL = (
     ("sender", "Sender", "ann@example.org or *@example.org"), ("recipient", "Recipient", "bob@example.net"),
-    ("domain", "Destination domain", "example.net"), ("ip", "Client IP", "192.0.2.7"),
+    ("mailbox", "Mailbox here", "bob@example.org"), ("domain", "Destination domain", "example.net"),
+    ("ip", "Client IP", "192.0.2.7"),
     ("subject", "Words of the subject", "invoice"), ("error", "Last error has", "greylist"),
     ("older", "In spool longer than", "2h or 3d"), ("younger", "In spool less than", "30m"),
     ("larger", "Larger than", "10MB"), ("smaller", "Smaller than", "20KB"),

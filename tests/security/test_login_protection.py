@@ -44,7 +44,7 @@ class TestRules:
         guess(2)
         assert not is_closed(ANN, HERE)
         guess(3, protocol="web")
-        assert is_closed(ANN, HERE) and is_closed(" ANN@example.org ", HERE)
+        assert is_closed(ANN, HERE) and is_closed(" ANN@example.org ", HERE) and is_closed("ann@EXAMPLE.org.", HERE)
         assert not is_closed(ANN, THERE) and not is_closed(BOB, HERE)
         found = login_protection.closed(ANN, HERE)
         assert found is not None and found.minutes == 15

@@ -54,6 +54,14 @@ def events() -> list[tuple[str, bool]]:
     return [(event.key, event.ended is None) for event in AlertEvent.objects.order_by("pk")]
 
 
+def test_a_sender_who_writes_the_name_in_several_ways_is_one() -> None:
+    a_rule(threshold=20, minutes=5)
+    for sender in ("dan@example.org", "Dan@example.org", "dAn@EXAMPLE.org", '"dan"@example.org'):
+        receive(sender, 8)
+    watching.look(NOW)
+    assert events() == [("dan@example.org", True)]
+
+
 def test_a_sender_over_the_threshold_is_one_alert_until_it_is_well_below() -> None:
     a_rule(minutes=5, ends_below=50)
     receive("calm@example.org", 9)

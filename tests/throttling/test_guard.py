@@ -16,6 +16,7 @@ from mmdb_writer import MMDBWriter
 from netaddr import IPSet
 
 from accounts import actions as accounts_actions
+from accounts.addresses import other_key
 from accounts.models import Login, Role, Status, User
 from spool.actions import Actor, NotAllowed
 from spool.models import Entry, ReceivedBounce, Trace
@@ -77,11 +78,14 @@ def policy() -> GuardPolicy:
     return GuardPolicy.objects.create(domain=domain, dry_run=False)
 
 
-def sent(count: int, ago: timedelta, recipient: str = "bob@example.net", ip: str = "192.0.2.7") -> None:
+def sent(
+    count: int, ago: timedelta, recipient: str = "bob@example.net", ip: str = "192.0.2.7", sender: str = ANN
+) -> None:  # fmt: skip
     ended = timezone.now() - ago
     Trace.objects.bulk_create(
         Trace(
-            file_name=f"{ago.total_seconds():.0f}-{n}-{recipient}.eml", sender=ANN, auth_user=ANN, recipient=recipient,
+            file_name=f"{ago.total_seconds():.0f}-{n}-{recipient}.eml", auth_user=ANN, sender=sender,
+            recipient=recipient, sender_key=other_key(sender), recipient_key=other_key(recipient),
             kind="remote", outcome="delivered", size_bytes=1, attempts=1, created=ended, ended=ended, client_ip=ip,
         )
         for n in range(count)
@@ -140,6 +144,18 @@ def test_new_recipients_networks_and_bounces_are_compared_with_the_past(policy: 
         "Wrote to 2 recipients never written to in the 30 days before.", "Got 3 bounces in the last hour.",
         "Sent or logged in from 1 network not seen in the 30 days before: 198.51.100.0/24.",
     ]  # fmt: skip
+
+
+def test_how_addresses_are_written_makes_nobody_new(policy: GuardPolicy) -> None:
+    GuardPolicy.objects.update(new_recipients=1, factor=1000)
+    sent(60, timedelta(days=2))
+    sent(30, timedelta(minutes=5), "BOB@example.net", sender="Ann@Example.org")
+    sent(30, timedelta(minutes=6), "Bob@Example.NET", sender="ANN@example.org")
+
+    behaviour = guard.behaviour_of(ANN, timezone.now())
+
+    assert (behaviour.messages, behaviour.new_recipients) == (60, 0)
+    assert guard.look(timezone.now()) == []
 
 
 @pytest.fixture
