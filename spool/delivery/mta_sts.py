@@ -7,12 +7,9 @@ later (kept_policies.py).
 from __future__ import annotations
 
 import asyncio
-import http.client
 import logging
 import math
 import re
-import socket
-import ssl
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -24,11 +21,10 @@ from django.utils import timezone
 
 from spool.delivery import kept_policies
 from spool.delivery.mx import Exchangers, NoRoute
+from spool.delivery.policy_fetch import NotFetched, fetch
 
 log = logging.getLogger(__name__)
 
-LARGEST_POLICY_BYTES: Final = 64 * 1024
-FETCH_SECONDS: Final = 15.0
 # How long an answer of the DNS is believed before it is asked again whether there is a new policy.
 CHECK_SECONDS: Final = 300.0
 # Of ten thousand domains all are kept in memory.
@@ -41,7 +37,6 @@ READ_AGAIN_SECONDS: Final = 60.0
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,31}")
 _ID = re.compile(r"[A-Za-z0-9]{1,32}")
 
-_fetching = ThreadPoolExecutor(4, thread_name_prefix="mta-sts")
 _database = ThreadPoolExecutor(1, thread_name_prefix="mta-sts-kept")
 
 
@@ -174,7 +169,7 @@ async def _checked(domain: str, kept: _Kept | None, exchangers: Exchangers) -> _
         return _Kept(kept.policy, kept.record_id, kept.expires, now + CHECK_SECONDS)
     try:
         policy = await _fetch(f"mta-sts.{domain}", exchangers)
-    except (NoRoute, OSError, InvalidPolicy, http.client.HTTPException) as error:
+    except (NoRoute, NotFetched, InvalidPolicy) as error:
         log.warning("the MTA-STS policy of %s could not be fetched: %s", domain, error)
         return _Kept(kept.policy, kept.record_id, kept.expires, now + CHECK_SECONDS)
     try:
@@ -188,34 +183,4 @@ async def _checked(domain: str, kept: _Kept | None, exchangers: Exchangers) -> _
 
 async def _fetch(host: str, exchangers: Exchangers) -> Policy:
     addresses = await exchangers.hosts(host, use_mx=False)
-    loop = asyncio.get_running_loop()
-    return parse_policy(await loop.run_in_executor(_fetching, _get, host, addresses[0].ip))
-
-
-def _get(host: str, ip: str) -> str:
-    """The policy's text (RFC 8461 3.3): by a valid certificate, without redirects, within bounds of size and time."""
-    deadline = time.monotonic() + FETCH_SECONDS
-    connection = http.client.HTTPSConnection(host, HTTPS_PORT, timeout=FETCH_SECONDS)
-    try:
-        plain = socket.create_connection((ip, HTTPS_PORT), FETCH_SECONDS)
-        try:
-            connection.sock = ssl.create_default_context().wrap_socket(plain, server_hostname=host)
-        except OSError:
-            plain.close()
-            raise
-        connection.request("GET", "/.well-known/mta-sts.txt", headers={"Accept": "text/plain"})
-        response = connection.getresponse()
-        if response.status != 200:
-            raise InvalidPolicy(f"the server answered {response.status}")
-        if response.headers.get_content_type() != "text/plain":
-            raise InvalidPolicy(f"it is {response.headers.get_content_type()}, not text/plain")
-        content = b""
-        while chunk := response.read1(LARGEST_POLICY_BYTES):
-            content += chunk
-            if len(content) > LARGEST_POLICY_BYTES:
-                raise InvalidPolicy(f"it is larger than {LARGEST_POLICY_BYTES} bytes")
-            if time.monotonic() > deadline:
-                raise TimeoutError("it took too long")
-        return content.decode("utf-8", "replace")
-    finally:
-        connection.close()
+    return parse_policy(await fetch(host, addresses[0].ip, HTTPS_PORT))

@@ -24,10 +24,10 @@ class Authority:
         self.certificate = folder / "authority.pem"
         self.certificate.write_bytes(issued.public_bytes(serialization.Encoding.PEM))
 
-    def server(self, name: str, *, days: int = 30) -> ssl.SSLContext:
-        """A server with a certificate for `name`; negative `days` make one that has expired."""
+    def server(self, name: str, *others: str, days: int = 30) -> ssl.SSLContext:
+        """A server with a certificate for `name`, and more; negative `days` make one that has expired."""
         key = ec.generate_private_key(ec.SECP256R1())
-        return self._context(self._signed(_named(name), key, [name], days=days), key)
+        return self._context(self._signed(_named(name), key, [name, *others], days=days), key)
 
     def files(self, folder: Path, name: str, *, days: int = 30) -> tuple[Path, Path]:
         """The same as two files, as certbot names them: chain and key."""
