@@ -31,7 +31,9 @@ def main(words: Sequence[str]) -> None:
         sentence = "" if "--traceback" in words else complaint(error)
         if not sentence:
             raise
-        print(sentence, file=sys.stderr)
+        from accounts.management.terminal import one_line
+
+        print(one_line(sentence), file=sys.stderr)
         sys.exit(1)
 
 

@@ -88,6 +88,9 @@ class Comparing(forms.ModelForm):
                 self.add_error(name, self._told(field, shown, present))
             for key, values in present.items():
                 data.setlist(key, values)
+        secrets = [name for name, field in self.fields.items() if isinstance(field.widget, forms.PasswordInput)]
+        if self.errors and any(data.get(self.add_prefix(name)) for name in secrets):
+            self.add_error(None, "A password is never shown: type it again.")
 
     def _as_it_is_now(self) -> dict[str, Any] | None:
         """The values of the compared fields, as `initial` has them; None when the row is gone."""

@@ -60,6 +60,11 @@ def printable(text: str) -> str:
     return "".join(map(_harmless, text))
 
 
+def as_shown(text: str) -> str:
+    """A piece of a file's text, for a terminal: the ends of its lines are no business of that."""
+    return printable(text.replace("\r\n", "\n").replace("\r", "\n"))
+
+
 def one_line(text: str) -> str:
     """The same for a value within a line."""
     return text if text.isprintable() else printable(text).replace("\n", " ")

@@ -13,6 +13,7 @@ from typing import Any, BinaryIO, TextIO
 
 from accounts import actions
 from accounts.actor import Actor
+from accounts.management.terminal import as_shown
 from accounts.transfer.exporter import export
 from accounts.transfer.files import FORMATS, BadFile
 from accounts.transfer.importer import ADDED, CHANGED, REFUSED, SAME, Fate, Importer
@@ -47,7 +48,7 @@ def give(options: dict[str, Any], out: Any, err: Any) -> None:
     if options["output"] == "-":
         for piece in pieces:
             # Not through the command's own stream, which adds the ends of lines.
-            sys.stdout.write(piece)
+            sys.stdout.write(as_shown(piece) if sys.stdout.isatty() else piece)
         return
     path = options["output"]
     try:

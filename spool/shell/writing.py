@@ -8,8 +8,12 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from accounts.management.terminal import as_shown
 from spool.actions import Refused
 from spool.shell.output import Output
+
+# What people may want to look at.
+_TEXT = ("csv", "json")
 
 
 def add_output(parser: argparse.ArgumentParser) -> None:
@@ -17,8 +21,17 @@ def add_output(parser: argparse.ArgumentParser) -> None:
 
 
 def write_out(pieces: Iterable[bytes], options: dict[str, Any], output: Output) -> None:
-    """Write an export to where the options say. Raises Refused when that can't be written."""
+    """Write an export to where the options say. Raises Refused when that can't be written.
+
+    A terminal gets rows alone, and nothing that it would obey.
+    """
     size = 0
+    if options["output"] == "-" and sys.stdout.isatty():
+        if options["format"] not in _TEXT:
+            raise Refused("That is nothing for a terminal: name a file by --output, or send it into one by >.")
+        for piece in pieces:
+            sys.stdout.write(as_shown(piece.decode("utf-8", "replace")))
+        return
     if options["output"] == "-":
         for piece in pieces:
             sys.stdout.buffer.write(piece)

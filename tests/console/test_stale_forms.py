@@ -196,6 +196,14 @@ def test_two_who_change_the_same_field_are_told_who_was_first_and_lose_nothing(r
     assert (ann.mailbox_mb, ann.forward_to, ann.name) == (200, "three@example.net", "Anna")
 
 
+def test_a_password_that_was_typed_beside_a_conflict_is_asked_for_again(root: Client, ann: User) -> None:
+    sent = shown(root, ann)
+    actions.change(ann, mailbox_mb=500)
+    answer = root.post(url_of(ann), {**sent, "mailbox_mb": "200", "new_password": "another-horse-battery"})
+    assert "A password is never shown: type it again." in text(answer)
+    assert "another-horse-battery" not in text(answer)
+
+
 def test_two_who_want_the_same_do_not_hear_of_each_other(root: Client, ann: User) -> None:
     sent = shown(root, ann)
     actions.change(ann, mailbox_mb=500)

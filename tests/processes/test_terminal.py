@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import sys
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,9 @@ from accounts import actions
 from accounts.management.terminal import Printed, TerminalCommand, one_line, print_table, printable
 from accounts.models import User
 from mailspool.management.commands import check
+from spool.actions import Refused
 from spool.shell.output import Output
+from spool.shell.writing import write_out
 
 # Clears the screen, turns text round, breaks the line in three ways, and is markup, a link and an emoji for rich.
 HOSTILE = "\x1b[2J[all] \u202eexe.png\u2066 \x9b31m a\u2028b\u0085c\rd [link=http://x]:smile:[/link] \ud800\x07"
@@ -62,6 +65,19 @@ def test_a_value_with_an_end_of_line_makes_no_line_of_its_own() -> None:
     out = io.StringIO()
     Output(out, as_json=False).fields({"Subject": "hello\nStatus: Delivered"})
     assert out.getvalue() == "Subject: hello Status: Delivered\n"
+
+
+def test_an_export_to_a_terminal_is_shown_and_obeyed_by_nobody(
+    named: User, monkeypatch: pytest.MonkeyPatch, home: object
+) -> None:
+    User.objects.update(name="\x1b]0;title\x07Ann")
+    monkeypatch.setattr(sys, "stdout", screen := _Terminal())
+    call_command("account", "export", "--no-passwords")
+    assert "ann@example.org" in screen.getvalue() and "\x1b" not in screen.getvalue()
+    with pytest.raises(Refused, match="nothing for a terminal"):
+        write_out([b"PK"], {"output": "-", "format": "zip"}, Output(screen, as_json=False))
+    write_out([b"a,\x1b[2J\r\nb"], {"output": "-", "format": "csv"}, Output(screen, as_json=False))
+    assert screen.getvalue().endswith("a,\ufffd[2J\nb")
 
 
 def test_what_a_stream_cannot_encode_is_replaced() -> None:
