@@ -16,8 +16,8 @@ def routes() -> Iterator[Finding]:
         yield warning(
             "routes",
             f"{route.domain}: its password goes to {route.host} without a look at the certificate: whoever answers in"
-            " its place reads it. If the host has a valid one, tick “Send the password to a valid certificate only” on"
-            " the page of the route.",
+            " its place reads it. If the host has a valid one, turn on “Send the password to a valid certificate only”"
+            " in the route.",
         )
     if not exposing and any(route.username for route in enabled):
         yield ok("routes", "Passwords go to hosts with valid certificates only.")

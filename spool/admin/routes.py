@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django import forms
 from django.contrib import admin, messages
 from django.http import HttpRequest
@@ -45,11 +47,21 @@ class RouteAdmin(ModelAdmin):
 
     def save_model(self, request: HttpRequest, obj: Route, form: RouteForm, change: bool) -> None:
         super().save_model(request, obj, form, change)
-        if obj.exposes_password:
+        # Whoever stays on the page sees it there.
+        if "_continue" not in request.POST:
+            self._warn(request, obj)
+
+    def render_change_form(self, request: HttpRequest, context: dict[str, Any], *args: Any, **options: Any) -> Any:
+        if request.method == "GET":
+            self._warn(request, options.get("obj"))
+        return super().render_change_form(request, context, *args, **options)
+
+    def _warn(self, request: HttpRequest, route: Route | None) -> None:
+        if route is not None and route.exposes_password:
             self.message_user(
                 request,
-                f"The password for {obj.host} goes to whoever answers in its place: its certificate is not checked."
-                " Tick “Send the password to a valid certificate only” if the host has one.",
+                f"The password for {route.host} goes to whoever answers in its place: its certificate is not checked."
+                " Turn on “Send the password to a valid certificate only” if the host has one.",
                 messages.WARNING,
             )
 

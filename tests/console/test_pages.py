@@ -67,3 +67,17 @@ def test_the_defaults_are_one_row_each(administrator: Client) -> None:
     for model in (DomainDefaults, UserDefaults):
         administrator.get(reverse(f"admin:accounts_{model._meta.model_name}_changelist"))
         assert model.objects.count() == 1
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("redis", "home")
+def test_a_route_whose_password_anybody_could_get_says_so(client: Client) -> None:
+    from spool.models import Route
+
+    client.force_login(User.objects.create_user("root@example.org", "correct-horse-battery", role="admin"))
+    route = Route.objects.create(domain="*", host="mx.test", tls="encrypt", username="u", verify_for_login=False)
+    page = reverse("admin:spool_route_change", args=[route.pk])
+    said = "The password for mx.test goes to whoever answers in its place"
+    assert said in client.get(page).content.decode()
+    Route.objects.update(verify_for_login=True)
+    assert said not in client.get(page).content.decode()

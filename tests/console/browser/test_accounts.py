@@ -33,6 +33,22 @@ def a_chief() -> User:
     return user
 
 
+def test_a_form_that_was_open_tells_what_was_changed_meanwhile(console: Console, ann: User) -> None:
+    page = console.open(f"/admin/accounts/user/{ann.pk}/change/")
+    actions.change(User.objects.get(pk=ann.pk), status=Status.RECEIVING, mailbox_mb=500, forward_to="")
+    page.get_by_label("Mailbox size (MB)").fill("200")
+    page.get_by_label("Display name").fill("Ann Elsewhere")
+    page.get_by_role("button", name="Save and continue").click()
+    told = page.get_by_text("Changed meanwhile")
+    expect(told).to_contain_text("from “0” to “500”")
+    expect(page.get_by_label("Mailbox size (MB)")).to_have_value("200")
+    expect(page.get_by_label("Forward to")).to_have_value("")
+    page.get_by_role("button", name="Save and continue").click()
+    expect(page.get_by_text("changed successfully").first).to_be_visible()
+    ann.refresh_from_db()
+    assert (ann.name, ann.mailbox_mb, ann.status, ann.forward_to) == ("Ann Elsewhere", 200, Status.RECEIVING, "")
+
+
 def test_an_account_is_reviewed_contained_and_opened_again(console: Console, ann: User) -> None:
     thief = Client()
     thief.post(reverse("portal:login"), {"username": ann.email, "password": PASSWORD})
