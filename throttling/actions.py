@@ -231,9 +231,11 @@ def _is_counted(subject: Subject) -> bool:
 
 
 def _wake(subject: Subject) -> None:
-    """Let go what has room under a new limit; the sweep does the same a few seconds later."""
+    """Let go what has room under a new limit, and end what is over; the sweep does the same a few seconds later."""
+    now = timezone.now()
     try:
-        releasing.wake_what_has_room(timezone.now(), subject)
+        releasing.wake_what_has_room(now, subject)
+        events.review(subject, now)
     except RedisError as error:
         log.warning("Redis is away: %s", error)
 

@@ -7,9 +7,9 @@ import time
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
-from django.db.models import Q, QuerySet
+from django.db.models import Q, QuerySet, Sum
 
-from accounts.models import Metric
+from accounts.models import HourlyLimit, Metric, ThrottleAction
 from spool import statements
 from throttling import bounces, limits, notices, windows
 from throttling.models import HeldEntry, ThrottleEvent
@@ -84,15 +84,28 @@ def subject_of(row: ThrottleEvent | HeldEntry) -> Subject:
 def end_those_that_are_over(now: datetime) -> int:
     """End events after which nothing waits, with room in the window, and with nothing refused for some minutes.
 
-    Others get their use and their end anew. Returns how many ended. Raises redis.RedisError.
+    One whose limit was changed is over at once when all that waits has room now. Others get their limit, their use and
+    their end anew. Returns how many ended. Raises redis.RedisError.
     """
-    lasting = list(ThrottleEvent.objects.filter(ended=None))
+    return _review(list(ThrottleEvent.objects.filter(ended=None)), now)
+
+
+def review(subject: Subject, now: datetime) -> int:
+    """The same for one subject, whose limits were changed."""
+    forget()
+    return _review(list(of(subject)), now)
+
+
+def _review(lasting: list[ThrottleEvent], now: datetime) -> int:
     counted = [event for event in lasting if event.metric != Metric.BOUNCES]
     states = windows.look(Window(subject_of(event), Metric(event.metric)) for event in counted)
     ended = 0
     for event in lasting:
         subject, metric = subject_of(event), Metric(event.metric)
         limit = limits.limit_of(subject, metric)
+        was_changed = limit is None or (limit.amount, limit.action) != (event.amount, event.action)
+        if limit is not None:
+            event.amount, event.action = limit.amount, limit.action
         if metric is Metric.BOUNCES:
             found = bounces.returned(subject.name, event.amount)
             used, until = found.count, found.until
@@ -103,12 +116,23 @@ def end_those_that_are_over(now: datetime) -> int:
         waiting = HeldEntry.objects.filter(kind=event.kind, name=event.name, metric=event.metric)
         last = waiting.order_by("-entry_id").values_list("until", flat=True).first()
         event.used, event.until = used, max(filter(None, (until, last)), default=None)
-        is_over = last is None and until is None and now - event.last >= QUIET
-        if last is None and (limit is None or is_over):
+        if last is None and until is None and now - event.last >= QUIET:
             event.ended = now
-            ended += 1
-        event.save(update_fields=["used", "until", "ended"])
+        elif was_changed and (limit is None or _has_room(waiting, limit, used, is_over=until is not None)):
+            event.ended = event.until = now
+        ended += event.ended is not None
+        event.save(update_fields=["amount", "action", "used", "until", "ended"])
     return ended
+
+
+def _has_room(waiting: QuerySet[HeldEntry], limit: HourlyLimit, used: int, *, is_over: bool) -> bool:
+    """Whether all that waits may go under a limit as it is now."""
+    if limit.action is ThrottleAction.NONE:
+        return True
+    if limit.metric is Metric.BOUNCES:
+        return not is_over
+    cost: int = waiting.aggregate(cost=Sum("cost"))["cost"] or 0
+    return used < limit.amount and used + cost <= limit.amount
 
 
 def now_throttled(kinds: Iterable[SubjectKind], domain: str = "") -> QuerySet[ThrottleEvent]:

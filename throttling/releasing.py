@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
-from accounts.models import Metric
+from accounts.models import Metric, ThrottleAction
 from spool import doorbell, statements
 from throttling import bounces, limits, windows
 from throttling.models import HeldEntry
@@ -73,7 +73,7 @@ def wake_what_has_room(now: datetime, subject: Subject | None = None) -> int:
     for subject, metric in queues:
         limit = limits.limit_of(subject, metric)
         waiting = HeldEntry.objects.filter(kind=subject.kind, name=subject.name, metric=metric).order_by("entry_id")
-        if limit is None:
+        if limit is None or limit.action is ThrottleAction.NONE:
             chosen = list(waiting.values_list("entry_id", flat=True)[:CHUNK])
         elif metric is Metric.BOUNCES:
             is_over = bounces.returned(subject.name, limit.amount).until is not None

@@ -71,6 +71,34 @@ def test_a_raised_limit_lets_go_as_many_as_it_has_room_for(over: Throttled) -> N
     assert (len(over.spool.peer.taken), len(over.held())) == (4, 1)
 
 
+def test_who_has_room_again_is_throttled_no_more_the_moment_the_limit_is_raised(over: Throttled) -> None:
+    actions.raise_limit(ROOT, SUBJECT, Metric.MESSAGES, 100)
+    assert not ThrottleEvent.objects.filter(ended=None).exists()
+    over.spool.work()
+    assert (len(over.spool.peer.taken), len(over.held())) == (5, 0)
+
+
+def test_who_has_not_enough_room_is_shown_with_the_new_limit(over: Throttled, manage: Manage) -> None:
+    actions.raise_limit(ROOT, SUBJECT, Metric.MESSAGES, 4)
+    [listed] = manage("throttle", "list", "--json").json
+    assert (listed["used"], listed["limit"]) == ("2", "4")
+
+
+def test_a_limit_that_was_raised_on_a_page_of_accounts_ends_it_with_the_next_sweeps(over: Throttled) -> None:
+    over.limit(messages_per_hour=100)
+    over.forget()
+    tasks.sweep()
+    over.spool.work()
+    tasks.sweep()
+    assert not ThrottleEvent.objects.filter(ended=None).exists()
+
+
+def test_what_is_only_recorded_from_now_on_holds_nothing_more(over: Throttled) -> None:
+    actions.set_limits(ROOT, SUBJECT, messages_action="none")
+    over.spool.work()
+    assert len(over.spool.peer.taken) == 5
+
+
 @pytest.mark.parametrize("number", [0, 1, 2])
 def test_a_limit_is_raised_or_nothing_is_done(over: Throttled, number: int) -> None:
     with pytest.raises(actions.NothingToRelease, match="not more than the limit of 2"):
