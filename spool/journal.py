@@ -10,9 +10,11 @@ from spool import statements
 from spool.envelope import AttemptRecord, LeasedEntry, RecipientResult
 from spool.headers import storable
 from spool.keys import list_key, other_key, recipient_keys
+from spool.models.recipient import Outcome
 from spool.traffic import counting
 
 LONGEST_REPLY: Final = 500
+_DELIVERED: Final = Outcome.DELIVERED.value
 
 
 def attempt_rows(entry: LeasedEntry, attempts: Iterable[AttemptRecord]) -> list[statements.Row]:
@@ -46,4 +48,11 @@ def insert_traces(rows: Sequence[statements.Row], now: datetime) -> None:
     """Insert rows of `trace_rows`, and count them as traffic, in the caller's transaction."""
     statements.insert("spool_trace", statements.TRACE_COLUMNS, rows)
     # Outcome, kind, sender, client IP, recipient, created: see counting.Ending.
-    counting.endings([(row[4], row[3], row[1], row[8], row[2], row[16]) for row in rows], now)
+    counting.endings(
+        [
+            (row[4], kind, row[1], row[8], row[2], row[16])
+            for row in rows
+            if (kind := counting.counted_as(row[3], row[6]) if row[4] == _DELIVERED else row[3])
+        ],
+        now,
+    )  # fmt: skip

@@ -10,6 +10,7 @@ from django.db.models import Q
 from mailspool.overview.tables import Table, Window
 from spool.models import Trace
 from spool.models.recipient import Kind, Outcome
+from spool.traffic.counting import LIST, NO_DELIVERIES
 from spool.traffic.rolling import DAY, HOUR, minute_of, window_start
 
 PAGE_SIZE = 50
@@ -29,6 +30,9 @@ def deliveries(
 ) -> Deliveries:  # fmt: skip
     """The page behind `after`. Without a table: all deliveries of that kind."""
     wanted = Q(outcome=Outcome.DELIVERED, kind=kind)
+    if kind is Kind.LOCAL:
+        by_sender = table is not None and table.subject in ("sender", "domain")
+        wanted &= ~Q(host__in=[host for host in NO_DELIVERIES if not (by_sender and host == LIST)])
     since = beginning(window, now)
     if since is not None:
         wanted &= Q(ended__gte=since)

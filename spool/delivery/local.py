@@ -31,6 +31,7 @@ from spool.models.entry import Origin
 from spool.models.recipient import Outcome
 from spool.models.settings import Settings
 from spool.store import Tail
+from spool.traffic import counting as traffic
 
 log = logging.getLogger(__name__)
 
@@ -142,13 +143,13 @@ class _Planner:
         members = lists.members_of(mailing_list)
         self._plan.spawned += lists.submissions(mailing_list, self._entry, content, members, self._now, tail)
         text = f"sent to {len(members)} members" if members else "discarded, as nobody on the list takes mail"
-        self._answer(recipient, Outcome.DELIVERED, f"250 2.0.0 {mailing_list.address}: {text}", "list")
+        self._answer(recipient, Outcome.DELIVERED, f"250 2.0.0 {mailing_list.address}: {text}", traffic.LIST)
 
     def _to_alias(self, recipient: LeasedRecipient, alias: LocalAlias) -> None:
         """An address that stood for a mailbox or a list at intake, or an alias without targets."""
         if not alias.targets:
             reply = f"250 2.0.0 {alias.address}: discarded, as nobody is behind this address"
-            self._answer(recipient, Outcome.DELIVERED, reply, "alias")
+            self._answer(recipient, Outcome.DELIVERED, reply, traffic.ALIAS)
             return
         self._send_on(recipient, alias.address, None, alias.targets)
 
@@ -177,7 +178,10 @@ class _Planner:
         self._plan.spawned.append(forwarding.forward(self._entry, content, address, recipients, self._now, tail))
         # One recipient in the new message has taken over the duty to tell of success.
         relayed = targets.keeps_copy or len(recipients) == 1
-        self._answer(recipient, Outcome.DELIVERED, text, "forward", relayed=relayed)
+        host = (
+            traffic.ALIAS if user is None else traffic.KEPT_AND_FORWARDED if targets.keeps_copy else traffic.FORWARDED
+        )
+        self._answer(recipient, Outcome.DELIVERED, text, host, relayed=relayed)
 
     def _keep_or_bounce(self, recipient: LeasedRecipient, user: LocalUser | None, reply: str) -> None:
         if user is not None:

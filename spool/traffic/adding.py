@@ -14,6 +14,7 @@ from spool import statements
 from spool.models.recipient import Kind, Outcome
 from spool.models.traffic import BOUNDS_SECONDS, LATENCY, WHOLE
 from spool.models.traffic import TrafficKind as K
+from spool.traffic.counting import POST
 
 
 @dataclass(slots=True)
@@ -53,6 +54,12 @@ def _endings(sums: Sums, minute: int, at: float, ended: list[Any]) -> None:
             counts[K.BOUNCED.value, WHOLE, minute] += 1
             continue
         if outcome != Outcome.DELIVERED.value:
+            continue
+        if kind == POST:
+            by = _key(sender)
+            counts[K.INBOUND_SENDER.value, by, minute] += 1
+            if domain := by.rpartition("@")[2]:
+                counts[K.INBOUND_DOMAIN.value, domain, minute] += 1
             continue
         seconds = at - statements.from_db_time(created).timestamp()
         delta[LATENCY[bisect_left(BOUNDS_SECONDS, seconds)]] += 1

@@ -8,13 +8,32 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Final
 
 from spool import statements
+from spool.models.recipient import Kind
 
 # Sender, client IP, and whether it goes elsewhere.
 Receipt = tuple[str, str, bool]
 # Outcome, kind of recipient, sender, client IP, recipient, and when the message came in.
 Ending = tuple[str, str, str, str, str, datetime | str]
+
+# What the trace has as the host of a local recipient whose message went on: an alias or a list, which is no mailbox,
+# and a mailbox that forwards. What they become is counted by itself; so of these only a mailbox without a copy is.
+ALIAS: Final = "alias"
+LIST: Final = "list"
+FORWARDED: Final = "forward"
+KEPT_AND_FORWARDED: Final = "forward+copy"
+# A post is still mail of its sender, and of the sender's domain, to people here: its copies are the list's.
+POST: Final = "post"
+NO_DELIVERIES: Final = (ALIAS, LIST, KEPT_AND_FORWARDED)
+
+
+def counted_as(kind: str, host: str) -> str:
+    """What to put for the kind of a recipient that was delivered; empty for what is counted elsewhere."""
+    if kind != Kind.LOCAL.value or host not in NO_DELIVERIES:
+        return kind
+    return POST if host == LIST else ""
 
 
 def receipts(received: Sequence[Receipt], now: datetime) -> None:
@@ -24,7 +43,8 @@ def receipts(received: Sequence[Receipt], now: datetime) -> None:
 
 def endings(ended: Sequence[Ending], now: datetime) -> None:
     """Count recipients that have come to their end."""
-    _keep({"at": round(now.timestamp(), 3), "e": ended})
+    if ended:
+        _keep({"at": round(now.timestamp(), 3), "e": ended})
 
 
 def _keep(batch: dict[str, object]) -> None:

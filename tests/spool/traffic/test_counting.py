@@ -13,6 +13,9 @@ import time_machine
 from django.db import connection
 from django.db.models import Sum
 
+from accounts import actions as accounts_actions
+from mailspool.overview.behind import deliveries
+from mailspool.overview.tables import BY_NAME, WINDOWS
 from spool import completion, intake, leases, statements, store
 from spool.envelope import DeliveryReport, RecipientResult
 from spool.models import (
@@ -60,6 +63,33 @@ def test_a_delivery_here_counts_for_recipient_sender_ip_and_domain(spool: Spool)
         (K.INBOUND_RECIPIENT, ANN): 1,
         (K.INBOUND_SENDER, "eve@far.test"): 1, (K.INBOUND_IP, "192.0.2.7"): 1, (K.INBOUND_DOMAIN, FAR): 1,
     }  # fmt: skip
+
+
+def test_a_forward_with_a_copy_is_one_delivery_here_and_one_elsewhere(spool: Spool) -> None:
+    accounts_actions.change(accounts_actions.get_user(ANN), forward_to=f"bob@{FAR}", forward_keeps_copy=True)
+    spool.take_for_us(b"Subject: Hello\r\n\r\nHello\r\n", sender=f"eve@{FAR}")
+    spool.work()
+    totals = counted()
+    assert (totals[K.LOCAL, "-"], totals[K.REMOTE, "-"]) == (1, 1)
+    assert (totals[K.INBOUND_RECIPIENT, ANN], totals[K.INBOUND_SENDER, f"eve@{FAR}"]) == (1, 1)
+    assert (totals[K.INBOUND_IP, "192.0.2.7"], totals[K.INBOUND_DOMAIN, FAR]) == (1, 1)
+    [shown] = deliveries(BY_NAME["inbound-recipients"], Kind.LOCAL, ANN, WINDOWS[0], datetime.now(UTC)).traces
+    assert shown.host == "maildir"
+
+
+def test_a_list_and_an_alias_are_no_users_and_a_post_is_delivered_to_each_member_once(spool: Spool) -> None:
+    accounts_actions.add_list(f"news@{HERE}", [ANN, f"bob@{FAR}"])
+    spool.take_for_us(b"Subject: Hello\r\n\r\nHello\r\n", f"news@{HERE}", f"eve@{FAR}")
+    spool.work()
+    totals = counted()
+    assert (totals[K.LOCAL, "-"], totals[K.REMOTE, "-"]) == (1, 1)
+    assert {key for kind, key in totals if kind == K.INBOUND_RECIPIENT} == {ANN}
+    # Who floods a list is among the senders all the same.
+    assert (totals[K.INBOUND_SENDER, f"eve@{FAR}"], totals[K.INBOUND_DOMAIN, FAR]) == (1, 1)
+    now = datetime.now(UTC)
+    assert [t.host for t in deliveries(None, Kind.LOCAL, "", WINDOWS[0], now).traces] == ["maildir"]
+    [post] = deliveries(BY_NAME["inbound-senders"], Kind.LOCAL, f"eve@{FAR}", WINDOWS[0], now).traces
+    assert post.host == "list"
 
 
 def test_what_bounces_is_in_the_series_and_no_delivery(spool: Spool) -> None:
