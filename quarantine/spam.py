@@ -20,7 +20,7 @@ from spool.delivery.trace_headers import header_line
 # What tells whether a sender is the one it says.
 _OF_SENDERS: Final = (CheckKind.SPF, CheckKind.DKIM, CheckKind.DMARC)
 # The kind of a result that no check gave: the message passed the others by.
-_TRUSTED: Final = "trusted"
+TRUSTED: Final = "trusted"
 _TOKEN: Final = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_")
 
 
@@ -43,7 +43,7 @@ class Findings:
     @property
     def trusted(self) -> bool:
         """Whether it passed the checks by, as its sender is trusted and proven."""
-        return any(one.kind == _TRUSTED for one in self.results)
+        return any(one.kind == TRUSTED for one in self.results)
 
     def missing(self, wanted: Sequence[Check], examined: Examined) -> list[Check]:
         """Those that look at the message and have not been asked."""
@@ -113,7 +113,7 @@ async def pass_by(examined: Examined, wanted: Sequence[Check], why: str) -> Find
     Raises FileNotFoundError when the message is gone.
     """
     findings = await ask(examined, [check for check in wanted if check.kind in _OF_SENDERS])
-    return Findings([Result("Trusted sender", _TRUSTED, 0.0, why)], findings.authenticated)
+    return Findings([Result("Trusted sender", TRUSTED, 0.0, why)], findings.authenticated)
 
 
 def weigh(findings: Findings, settings: AntispamSettings) -> Judgement:

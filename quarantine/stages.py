@@ -24,7 +24,7 @@ from quarantine.models.check import current_checks
 from quarantine.models.item import ItemKind
 from quarantine.room import Room
 from quarantine.scanning import Ruling, Scan, scan, unanswered
-from quarantine.spam import Findings, Judgement, Level, ask, pass_by
+from quarantine.spam import TRUSTED, Findings, Judgement, Level, ask, pass_by
 from quarantine.taking import Caught, Part
 from quarantine.treating import choices_of, chooser_of, treat
 from quarantine.trusting import trusted_among, voucher
@@ -329,6 +329,8 @@ def _tally_findings(tallies: Tallies, judged: Sequence[tuple[Case, Findings]]) -
     for case, findings in judged:
         old = case.known.results if case.known is not None else ()
         for one in findings.results[len(old) :]:
+            if one.kind == TRUSTED:
+                continue
             tallies[one.check].add(hit=one.points > 0, failed=one.failed, seconds=one.seconds, error=one.text)
 
 

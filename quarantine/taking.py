@@ -51,7 +51,8 @@ class Part:
         if not self.is_taken:
             return
         entry = self.entry
-        entry.recipients = [one for one in entry.recipients if one.id not in self.recipient_ids]
+        gone = set(self.recipient_ids)
+        entry.recipients = [one for one in entry.recipients if one.id not in gone]
         entry.recipients_total -= len(self.recipient_ids)
         if all(one.kind is Kind.LOCAL for one in entry.recipients):
             entry.direction = int(Direction.INBOUND)

@@ -8,6 +8,7 @@ from spool.addressing import BadRecipient, accept
 from spool.envelope import Envelope, EnvelopeRecipient, Submission
 from spool.models.entry import Origin
 from spool.transfer.envelopes import ReadEnvelope
+from spool.trusted import trusts
 
 
 def submission_of(
@@ -32,7 +33,7 @@ def submission_of(
             ret=envelope.ret, smtputf8=envelope.smtputf8, eight_bit=envelope.eight_bit, tls=envelope.tls,
             port=envelope.port, created=created, attempts=envelope.attempts if created is not None else 0,
             delay_notified=envelope.delay_notified and created is not None, hold=hold,
-            ours=bool(envelope.auth_user) or not envelope.client_ip,
+            ours=bool(envelope.auth_user) or not envelope.client_ip or trusts(envelope.client_ip),
         ),
         content=content, file_name=file_name,
     )  # fmt: skip

@@ -11,7 +11,9 @@ from accounts import directory
 from accounts.models import ListMember, MailingList, User
 from quarantine.engines.checks import run_all
 from quarantine.engines.examined import Examined
+from quarantine.engines.rspamd import score
 from quarantine.models import CheckKind
+from quarantine.models.addresses import parse_server
 from security import lists
 from security.models import WhitelistEntry
 from spool import dropped, intake
@@ -21,6 +23,7 @@ from spool.smtpd.trace import Way, trace_header
 from tests.quarantine.spamming import CLIENT, a_check, a_mail, from_outside, junk
 from tests.spool.passing import ANN, HERE, Spool
 from tests.support.messages import a_submission
+from tests.support.rspamd import Rspamd
 from tests.support.spamd import Spamd
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -105,6 +108,15 @@ def test_spamassassin_hears_of_it_by_our_own_trace_of_the_client(spamd: Spamd, o
     check = a_check(CheckKind.SPAMD, where=spamd.address, timeout_seconds=30)
     [result] = asyncio.run(run_all([check], examined))
     assert ("ALL_TRUSTED" in result.text) is ours
+
+
+@pytest.mark.parametrize(("ours", "user"), [(False, ""), (True, ""), (True, CY)])
+def test_rspamd_judges_the_client_of_strangers_alone(rspamd: Rspamd, ours: bool, user: str) -> None:
+    examined = Examined(
+        Path("none"), 0, CY, (ANN,), "203.0.113.9", "client.test", user, ours=ours, held=a_mail(sender=CY)
+    )  # fmt: skip
+    _, symbols = asyncio.run(score(parse_server(rspamd.address), examined, a_mail(sender=CY)))
+    assert any(name in symbols for name in ("RDNS_NONE", "HFILTER")) is not ours
 
 
 def test_a_list_copy_is_not_judged_by_the_lists_own_address(spool: Spool) -> None:

@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 from django.core.exceptions import ValidationError
 
+from accounts import directory
+from accounts.models import User
 from quarantine.engines.clamd import Clamd as ClamdScanner
 from quarantine.engines.resting import Rests
 from quarantine.engines.scanner import all_scanners
@@ -89,6 +91,16 @@ def test_what_comes_in_and_leaves_is_scanned_when_either_is_chosen(
     intake.accept([submission])
     spool.work()
     assert Item.objects.get().recipients_total == 2 and not spool.peer.taken and not spool.mailbox()
+
+
+def test_what_a_message_becomes_is_not_scanned_again(spool: Spool, clamd: Clamd, setting: Setting) -> None:
+    setting(AntivirusSettings, clamd_servers=clamd.address)
+    User.objects.filter(email=ANN).update(forward_to="bob@far.test")
+    directory.forget()
+    spool.take_for_us(mail.CLEAN, sender="eve@far.test")
+    spool.work()
+    assert len(spool.peer.taken) == 1 and len(spool.mailbox()) == 1
+    assert CheckCount.objects.get().runs == 1
 
 
 def test_another_server_takes_over_when_one_is_down(spool: Spool, clamd: Clamd, setting: Setting) -> None:

@@ -26,7 +26,9 @@ class Command(TerminalCommand):
         parser.add_argument("--recipient", default="", metavar="ADDRESS", help="recipient of the envelope")
         parser.add_argument("--ip", default="", metavar="IP", help="IP address of the client")
         parser.add_argument("--ehlo", default="", metavar="NAME", help="EHLO name of the client")
-        parser.add_argument("--outbound", action="store_true", help="as outbound mail; inbound without it")
+        parser.add_argument(
+            "--outbound", action="store_true", help="as outbound mail, of your own people; inbound without it"
+        )
         add_json(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
