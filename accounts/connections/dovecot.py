@@ -91,11 +91,11 @@ def _call(command: str, parameters: dict[str, Any]) -> list[dict[str, Any]]:
         raise Unreachable(f"{where} answers {answer.status} {answer.reason}{hint}")
     try:
         kind, result, _ = json.loads(content)[0]
-    except (ValueError, LookupError, TypeError) as error:
+    except (ValueError, LookupError, TypeError, RecursionError) as error:
         raise Unreachable(f"{where} does not speak doveadm's HTTP API.") from error
     if kind != "doveadmResponse":
         # 68 is doveadm's "nothing found": nobody of that mask was connected.
         if isinstance(result, dict) and result.get("exitCode") == 68:
             return []
         raise Unreachable(f"{where} refuses {command}: {result}")
-    return [row for row in result if isinstance(row, dict)]
+    return [row for row in result if isinstance(row, dict)] if isinstance(result, list) else []

@@ -132,7 +132,7 @@ def read_files(source: BinaryIO) -> Iterator[File]:
 def _values(line: bytes) -> dict[str, Any]:
     try:
         values = json.loads(line)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise BackupError(f"A line of the manifest can't be read: {line[:200]!r}.") from error
     if not isinstance(values, dict):
         raise BackupError(f"A line of the manifest can't be understood: {line[:200]!r}.")

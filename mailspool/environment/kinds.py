@@ -183,8 +183,12 @@ def host(value: str) -> str:
 
 def origin(value: str) -> str:
     """Scheme and host, as a browser sends them."""
-    parts = urlsplit(value)
-    if parts.scheme not in ("http", "https") or not parts.netloc or parts.path.strip("/") or parts.query:
+    try:
+        parts = urlsplit(value)
+        is_origin = parts.scheme in ("http", "https") and bool(parts.netloc) and not parts.path.strip("/")
+    except ValueError:
+        is_origin = False
+    if not is_origin or parts.query:
         raise Wrong(f"{value!r} is not an origin, as https://mail.example.org is")
     return f"{parts.scheme}://{parts.netloc}"
 
@@ -209,8 +213,8 @@ def server(value: str) -> str:
 
 def web_address(value: str) -> str:
     """The URL of a service that speaks HTTP."""
-    parts = urlsplit(value)
     try:
+        parts = urlsplit(value)
         known = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port is None or parts.port > 0)
     except ValueError:
         known = False
@@ -280,7 +284,7 @@ def time_zone(value: str) -> str:
         name = str(Path(name).resolve()).partition("/zoneinfo/")[2]
     try:
         zoneinfo.ZoneInfo(name)
-    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
+    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError, RecursionError):
         known = sorted(zoneinfo.available_timezones())
         raise Wrong(f"there is no such time zone; one is Europe/Berlin{_perhaps(name, known)}") from None
     return name

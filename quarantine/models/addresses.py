@@ -30,7 +30,7 @@ class ServerAddress:
 def parse_server(text: str) -> ServerAddress:
     """One address. Raises ValidationError."""
     if text.startswith("/"):
-        if len(text.encode()) > 100 or not text.isprintable():
+        if not text.isprintable() or len(text.encode()) > 100:
             raise ValidationError(f"{text!r}: a socket's path has at most 100 bytes.")
         return ServerAddress(path=text)
     found = _HOST_PORT.fullmatch(text)

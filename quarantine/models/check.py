@@ -137,6 +137,8 @@ def compile_rule(pattern: str) -> regex.Pattern[str]:
         return regex.compile(pattern, regex.IGNORECASE)
     except regex.error as error:
         raise ValidationError(f"The expression can't be read: {error}.") from error
+    except (RecursionError, OverflowError, MemoryError) as error:
+        raise ValidationError("The expression is nested too deeply, or repeats something too often.") from error
 
 
 def parse_answers(text: str) -> tuple[tuple[int, int], ...]:

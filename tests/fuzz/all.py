@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from tests.fuzz import answers, messages
+from tests.fuzz import answers, files, messages, questions
 
-TARGETS = (*messages.TARGETS, *answers.TARGETS)
+TARGETS = (*messages.TARGETS, *answers.TARGETS, *questions.TARGETS, *files.TARGETS)
