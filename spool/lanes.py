@@ -9,7 +9,8 @@ at all.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -24,6 +25,8 @@ MOST_PARKED: Final = 10
 LOW_SHARE: Final = 4
 # And, of a backlog, this part.
 RESERVED_SHARE: Final = 10
+# While there is a backlog of other mail, how often local mail is looked for where there was none.
+LOCAL_LOOK_SECONDS: Final = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +47,9 @@ class Want:
 class Lanes:
     """The entries in the hands of one pass, and the room there is for more. Loop thread only."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._no_local_before = float("-inf")
         self._entries: dict[int, LeasedEntry] = {}
         self._local = self._low = 0
         self._staged = self._staged_locally = 0
@@ -76,6 +81,8 @@ class Lanes:
         room = min(BATCH, self._room(parked)) if self._look else 0
         if room <= 0:
             return Want(local=max(0, local))
+        if self._clock() < self._no_local_before:
+            local = 0
         low = max(0, min(room, self._low_room()))
         # With little room at a time the share is of turns.
         share = room // RESERVED_SHARE or (self._turn % RESERVED_SHARE == 0)
@@ -96,8 +103,12 @@ class Lanes:
         elif want.local:
             self._look_locally = False
 
-    def answered(self, *, more: bool, more_local: bool, low_waits: bool) -> None:
-        """What the look has left: more in the wide lane, in the local one, of low priority."""
+    def answered(self, *, more: bool, more_local: bool, low_waits: bool, no_local: bool = False) -> None:
+        """What the look has left: more in the wide lane, in the local one, of low priority. `no_local`: it was looked
+        for local mail alone, and there was none.
+        """
+        if no_local:
+            self._no_local_before = self._clock() + LOCAL_LOOK_SECONDS
         if more:
             self.look()
         self._look_locally = self._look_locally or more_local

@@ -193,7 +193,9 @@ class Pass:
         self._working.configure(here.settings, max(1, django_settings.MAILSPOOL_WORKERS))
         self._deliveries.configure(here.settings, here.routes)
         self._next_due = here.next_due
-        self._working.answered(more=here.more, more_local=here.more_local, low_waits=here.low_waits)
+        self._working.answered(
+            more=here.more, more_local=here.more_local, low_waits=here.low_waits, no_local=here.no_local
+        )
         if here.more or here.more_local:
             # Enough for another worker too.
             assert self._loop is not None

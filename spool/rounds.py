@@ -57,7 +57,7 @@ class Round:
     """What one visit to the database brought.
 
     `more`: the batch was full, so there is probably more that is due; `more_local`: so it is with mail for this server;
-    `low_waits`: there is more of low priority, for which no room was left.
+    `low_waits`: there is more of low priority, for which no room was left; `no_local`: none is for this server.
     """
 
     settings: Settings
@@ -67,6 +67,7 @@ class Round:
     more: bool = False
     more_local: bool = False
     low_waits: bool = False
+    no_local: bool = False
     stages: list[Stage] = field(default_factory=list)
 
     @property
@@ -158,7 +159,7 @@ class Rounds:
                 here.low_waits = want.low < want.entries and lows >= want.low
             if want.local and (here.more or here.low_waits or not want.entries):
                 local = take(limit=want.local, only_local=True)
-                here.more_local = len(local) >= want.local
+                here.more_local, here.no_local = len(local) >= want.local, not local
                 leased += local
         if leased and clock.steady() - began > MOST_LATE_SECONDS:
             # This process was asleep, or the disk was. Another one may have the entries already, or soon.

@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from spool import intake
 from spool.envelope import DeliveryReport, LeasedEntry, RecipientResult
-from spool.lanes import MOST_PARKED, Lanes, Want
+from spool.lanes import LOCAL_LOOK_SECONDS, MOST_PARKED, Lanes, Want
 from spool.models import Direction, Entry, Kind, Origin, Outcome, Priority, Settings
 from spool.rounds import Rounds
 from tests.support.messages import a_leased_entry, a_submission
@@ -85,6 +85,17 @@ def test_a_look_is_taken_once_and_again_when_there_was_more(lanes: Lanes) -> Non
     assert lanes.want(0) == Want(local=20)
     lanes.answered(more=True, more_local=False, low_waits=False)
     assert lanes.want(0).entries == 40
+
+
+def test_a_backlog_is_not_slowed_by_looks_for_local_mail_that_is_not_there() -> None:
+    now = [0.0]
+    lanes = Lanes(lambda: now[0])
+    lanes.configure(Settings(max_deliveries=80, max_local_deliveries=20), 2)
+    lanes.asked(lanes.want(0))
+    lanes.answered(more=True, more_local=False, low_waits=False, no_local=True)
+    assert lanes.want(0).local == 0
+    now[0] += LOCAL_LOOK_SECONDS
+    assert lanes.want(0).local == 20
 
 
 def test_what_waits_for_engines_leaves_its_room_too(lanes: Lanes, tmp_path: Any) -> None:
