@@ -8,6 +8,6 @@ class AccountsConfig(AppConfig):
     verbose_name = "Accounts"
 
     def ready(self) -> None:
-        from accounts import signals
+        from accounts import signals, text_search  # noqa: F401 – it registers a lookup
 
         signals.connect()

@@ -10,7 +10,7 @@ from django import forms
 from django.contrib import messages
 from django.core.exceptions import ValidationError
 from django.core.paginator import Paginator
-from django.db.models import Count, QuerySet
+from django.db.models import Count, Q, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404
 from django.urls import reverse
@@ -19,7 +19,6 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from accounts import actions, changes, edits, history
 from accounts.connections.registry import end_quietly
 from accounts.models import Alias, DomainUserDefaults, MailingList, Status, User
-from accounts.text_search import contains
 from mailspool.portal.access import Member, domain_administrator, page
 from mailspool.portal.forms import LIMITS, AliasForm, ListForm, UserForm
 
@@ -74,8 +73,8 @@ def listed(request: HttpRequest, who: Member, kind: str) -> HttpResponse:
     what, asked = KINDS[kind], request.GET.get("q", "").strip()[:254]
     rows = what.rows(who)
     if asked:
-        wanted = contains(what.address, asked)
-        rows = rows.filter(wanted | contains("name", asked) if kind == "users" else wanted)
+        wanted = Q(**{f"{what.address}__icontains": asked})
+        rows = rows.filter(wanted | Q(name__icontains=asked) if kind == "users" else wanted)
     shown = Paginator(rows, PAGE).get_page(request.GET.get("page"))
     title = {"users": "Users", "aliases": "Aliases", "lists": "Mailing lists"}[kind]
     return page(

@@ -13,7 +13,6 @@ from django.http import QueryDict
 from django.utils import timezone
 
 from accounts.addresses import domain_of, key_of
-from accounts.text_search import contains
 from quarantine.models.item import Item, ItemAddress, ItemKind, ItemState
 from spool.filters import FIELDS, BadFilter, Field, parse_age
 from spool.filters.conditions import with_message_id
@@ -179,8 +178,8 @@ class ItemFilter:
 
     def _scanned(self) -> list[Q]:
         now = timezone.now()
-        found = [contains("subject", word) for word in dict.fromkeys(self.subject.split())]
-        found += [contains("why", word) for word in dict.fromkeys(self.why.split())]
+        found = [Q(subject__icontains=word) for word in dict.fromkeys(self.subject.split())]
+        found += [Q(why__icontains=word) for word in dict.fromkeys(self.why.split())]
         for column, pattern in (("sender", self.sender), ("auth_user", self.auth_user)):
             if "*" in pattern and not (column == "sender" and _sender(pattern) is not None):
                 found.append(Q(**{f"{column}__wild": pattern}))

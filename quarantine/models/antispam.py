@@ -6,7 +6,7 @@ from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator, URLValidator
 from django.db import models
 
-from accounts.addresses import InvalidAddress, normalise_address, normalise_domain
+from accounts.addresses import InvalidAddress, key_of, normalise_address, normalise_domain
 from accounts.models.onerow import OneRow, between
 from accounts.models.spam import SpamAction
 
@@ -170,6 +170,6 @@ class TrustedSender(models.Model):
         """Raises ValidationError for what is neither."""
         text = self.pattern.strip().lower().removeprefix("@")
         try:
-            self.pattern = normalise_address(text) if "@" in text else normalise_domain(text)
+            self.pattern = key_of(normalise_address(text)) if "@" in text else normalise_domain(text)
         except InvalidAddress as error:
             raise ValidationError({"pattern": f"{self.pattern!r} is neither an address nor a domain."}) from error

@@ -15,7 +15,6 @@ from django.utils import timezone
 from django.utils.http import urlencode
 
 from accounts.addresses import domain_of, key_of
-from accounts.text_search import contains
 from spool.filters import wildcards  # noqa: F401 – it registers the lookup
 from spool.filters.fields import FIELDS, BadFilter, as_texts, of_options, parse_all
 from spool.models.entry import Entry, Priority, Status
@@ -226,9 +225,9 @@ class SpoolFilter:
 
     def _scanned_conditions(self) -> list[Q]:
         now = timezone.now()
-        found = [contains("subject", word) for word in dict.fromkeys(self.subject.split())]
+        found = [Q(subject__icontains=word) for word in dict.fromkeys(self.subject.split())]
         if self.error:
-            found.append(contains("last_error", self.error))
+            found.append(Q(last_error__icontains=self.error))
         compared: dict[str, Any] = {
             "direction": self.direction, "priority": self.priority, "size_bytes__gt": self.larger_than,
             "size_bytes__lt": self.smaller_than, "attempts__gte": self.min_attempts,

@@ -81,7 +81,8 @@ class Route(models.Model):
         name = self.domain.removeprefix("*.")
         if name != "*":
             try:
-                normalise_domain(name)
+                # As recipients' domains are spelled, or no mail would ever meet it.
+                self.domain = self.domain.removesuffix(name) + normalise_domain(name)
             except InvalidAddress as error:
                 raise ValidationError({"domain": str(error)}) from error
         if self.kind == RouteKind.GATEWAY and self.domain == "*":

@@ -14,7 +14,6 @@ from django.utils import timezone
 from django.views.decorators.http import require_GET, require_http_methods
 
 from accounts.models import Metric
-from accounts.text_search import contains
 from spool.console.pages import actor_of, is_htmx, page
 from spool.console.tabs import tabs_for
 from throttling import actions, events
@@ -71,7 +70,7 @@ def history(request: HttpRequest) -> HttpResponse:
 
 def _searched(request: HttpRequest, found: QuerySet[ThrottleEvent]) -> QuerySet[ThrottleEvent]:
     text = " ".join(request.GET.get("q", "").split())[:255].replace("\x00", "")
-    return found.filter(contains("name", text)) if text else found
+    return found.filter(name__icontains=text) if text else found
 
 
 def _page(request: HttpRequest, found: QuerySet[ThrottleEvent]) -> tuple[list[ThrottleEvent], str]:

@@ -60,6 +60,15 @@ def test_a_gateway_is_one_for_its_own_domains_only() -> None:
     assert not TABLE.is_gateway("far.test")
 
 
+@pytest.mark.parametrize(
+    ("written", "pattern"), [("Bücher.test.", "xn--bcher-kva.test"), ("*.bücher.test", "*.xn--bcher-kva.test")]
+)
+def test_a_routes_domain_is_spelled_as_recipients_are(written: str, pattern: str) -> None:
+    route = Route(domain=written, host="mx.far.test")
+    route.clean()
+    assert route.domain == pattern
+
+
 @pytest.mark.django_db
 def test_a_route_that_is_switched_off_is_no_route() -> None:
     Route.objects.create(domain="off.test", host="h", enabled=False)
