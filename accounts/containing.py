@@ -90,7 +90,7 @@ def contain(actor: Actor, user: User, *, password: str = "") -> Containment:
     # Written down before the rest is tried: the account is shut from here on.
     event = history.record(actor, "contain", user.email, "Shut: no login, no mail out, a new password", user=user)
     done = [
-        f"{user} is {user.get_status_display().lower()}: no login, no mail out.",
+        f"{user}: {user.get_status_display()}, so no login and no mail out.",
         f"The password is {'the new one that was given' if password else 'one that nobody knows'}.",
         end_quietly([user.email]).sentence,
     ]
@@ -134,7 +134,7 @@ def undo(actor: Actor, containment: Containment, *, old_password: bool) -> str:
         if is_given_back:
             user.password = containment.password_before
         user.save(update_fields=["status", "password"])
-    done = [f"{user} is {user.get_status_display().lower()} again."]
+    done = [f"{user}: {user.get_status_display()} again."]
     if is_given_back:
         done.append("The old password is valid again.")
     elif old_password:

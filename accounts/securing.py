@@ -49,7 +49,7 @@ class Secured:
 _SAID = {
     Status.ENABLED: "{} is enabled.",
     Status.DISABLED: "{} is disabled: no login, no mail out, no mail in.",
-    Status.RECEIVING: "{} is disabled but receiving: no login, no mail out; mail still arrives.",
+    Status.RECEIVING: "{} is set to Disable and Allow Mail: no login, no mail out; mail still arrives.",
 }
 
 

@@ -105,7 +105,7 @@ class DomainAdmin(ModelAdmin):
             return
         self._set_status(request, rows, Status.DISABLED)
 
-    @admin.action(description="Disable, but keep receiving")
+    @admin.action(description="Disable and Allow Mail: no login, no mail out; mail still arrives")
     def receive_only(self, request: HttpRequest, rows: QuerySet[Domain]) -> None:
         if rows.filter(users=request.user.pk).exists():
             self.message_user(request, "That would lock you out: you are in one of them.", messages.ERROR)

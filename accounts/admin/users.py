@@ -189,7 +189,7 @@ class UserAdmin(ModelAdmin):
     def disable(self, request: HttpRequest, rows: QuerySet[User]) -> None:
         self._set_status(request, rows, Status.DISABLED)
 
-    @admin.action(description="Disable, but keep receiving")
+    @admin.action(description="Disable and Allow Mail: no login, no mail out; mail still arrives")
     def receive_only(self, request: HttpRequest, rows: QuerySet[User]) -> None:
         self._set_status(request, rows, Status.RECEIVING)
 

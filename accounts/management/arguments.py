@@ -176,7 +176,9 @@ def _common(verbs: Any, kind: str) -> None:
 def _status(verbs: Any, kind: str) -> None:
     _verb(verbs, "enable", "may log in, send and receive", target=True, kind=kind)
     _verb(verbs, "disable", "may neither log in, send nor receive", target=True, kind=kind)
-    _verb(verbs, "receiving", "disabled, but still receives", target=True, kind=kind)
+    _verb(
+        verbs, "receiving", "Disable and Allow Mail: no login, no mail out; mail still arrives", target=True, kind=kind
+    )
 
 
 def _securing(verbs: Any) -> None:

@@ -8,7 +8,7 @@ class Status(models.TextChoices):
 
     ENABLED = "enabled", "Enabled"
     DISABLED = "disabled", "Disabled"
-    RECEIVING = "receiving", "Disabled but receiving"
+    RECEIVING = "receiving", "Disable and Allow Mail"
 
     @property
     def may_send(self) -> bool:

@@ -104,7 +104,8 @@ class SetStatus(Deed):
     name, icon = "status", "person_off"
 
     def offered(self, target: Target) -> bool:
-        return target.table.subject == "account" and _is_account(target)
+        # A sender of our own is stopped by this, and by no block on what comes in.
+        return target.table.subject in ("account", "sender") and key_of(target.key) in target.known.statuses
 
     def _is_enabled(self, target: Target) -> bool:
         return target.known.statuses.get(key_of(target.key)) == Status.ENABLED

@@ -14,7 +14,7 @@ from mailspool.overview.account_deeds import ChangePassword, DropConnections, Se
 from mailspool.overview.deeds import Deed, Item, Target
 from mailspool.overview.reasons import reasons_for
 from mailspool.overview.rows import ADDRESSES, look_up
-from mailspool.overview.security_deeds import BlacklistIP, BlockInboundSMTP
+from mailspool.overview.security_deeds import BlacklistIP, BlockInboundSMTP, BlockOutboundSMTP
 from mailspool.overview.tables import BY_NAME
 from spool.actions import NotAllowed, Refused
 from spool.console.list_views import ALL
@@ -22,7 +22,15 @@ from spool.console.pages import actor_of
 
 # In the order of the menu. Deleting and moving messages are the spool's own dialogs.
 DEEDS: dict[str, Deed] = {
-    deed.name: deed for deed in (ChangePassword(), DropConnections(), SetStatus(), BlacklistIP(), BlockInboundSMTP())
+    deed.name: deed
+    for deed in (
+        ChangePassword(),
+        DropConnections(),
+        SetStatus(),
+        BlacklistIP(),
+        BlockInboundSMTP(),
+        BlockOutboundSMTP(),
+    )
 }
 
 

@@ -78,6 +78,7 @@ class Known:
     local_domains: set[str] = field(default_factory=set)
     blacklisted: set[str] = field(default_factory=set)
     blocked: set[str] = field(default_factory=set)
+    blocked_outbound: set[str] = field(default_factory=set)
 
 
 def shown_tables(now: datetime) -> list[ShownTable]:
@@ -105,7 +106,9 @@ def look_up(keys: Mapping[str, set[str]]) -> Known:
     if domains:
         known.local_domains = {name for name, is_local in directory.local_domains(domains).items() if is_local}
     known.blacklisted = blacklisted(keys.get("ip", ()))
-    known.blocked = smtp_blocked([*keys.get("sender", ()), *keys.get("domain", ())], Direction.INBOUND)
+    senders = [*keys.get("sender", ()), *keys.get("domain", ())]
+    known.blocked = smtp_blocked(senders, Direction.INBOUND)
+    known.blocked_outbound = smtp_blocked(senders, Direction.OUTBOUND)
     return known
 
 
@@ -147,7 +150,7 @@ def marks(table: Table, key: str, known: Known) -> list[Mark]:
     found = []
     status = known.statuses.get(key_of(key)) if table.subject in ADDRESSES else None
     if status is not None and status != Status.ENABLED:
-        label = "Disabled" if status == Status.DISABLED else "Disabled, receiving"
+        label = str(Status(status).label)
         found.append(Mark(label, "held", "The account may not log in or send."))
     if table.subject == "account" and key and status is None:
         found.append(Mark("Not an account", "quiet", "There is no account with this address on this server.",
@@ -155,8 +158,10 @@ def marks(table: Table, key: str, known: Known) -> list[Mark]:
     if key in known.blacklisted and table.subject == "ip":
         found.append(Mark("Blacklisted", "bad", "This address may not hand in mail."))
     if key in known.blocked and table.subject in ("sender", "domain"):
-        found.append(Mark("Blocked", "bad", "Mail from it is refused."))
+        found.append(Mark("Blocked", "bad", "Mail from it that comes from outside is refused."))
+    if key in known.blocked_outbound and table.subject in ("sender", "domain"):
+        found.append(Mark("Blocked outbound", "bad", "Nobody here may send with it."))
     if table.subject == "domain" and key.lower() in known.local_domains:
-        found.append(Mark("Ours", "quiet", "A domain of this server: blocking it stops mail of its own users too.",
+        found.append(Mark("Ours", "quiet", "A domain of this server.",
                           "home"))  # fmt: skip
     return found

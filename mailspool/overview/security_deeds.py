@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from accounts.addresses import key_of
 from mailspool.overview.deeds import Deed, Done, Question, Target
-from security.actions import blacklist, block_smtp, unblacklist, unblock_smtp
+from security.actions import blacklist, block_smtp, unblacklist_from_spool, unblock_smtp_from_spool
 from security.models import Direction, Protocol, Source
 from spool.actions import Actor
 
@@ -23,8 +24,8 @@ class BlacklistIP(Deed):
 
     def question(self, target: Target) -> Question:
         if target.key in target.known.blacklisted:
-            return Question("Unblock IP", "Its entry leaves the blacklist: it may hand in mail again.", "Unblock IP",
-                            wanted="unblock")  # fmt: skip
+            effect = "What the spool has blacklisted leaves the blacklist: it may hand in mail by SMTP again."
+            return Question("Unblock IP", effect, "Unblock IP", wanted="unblock")
         return Question(
             "Blacklist IP",
             "From now on it can't hand in mail by SMTP, over connections that are open either. What is in the spool "
@@ -34,8 +35,8 @@ class BlacklistIP(Deed):
 
     def do(self, actor: Actor, target: Target, given: Mapping[str, str]) -> Done:
         if given.get("wanted") == "unblock":
-            unblacklist(actor, target.key)
-            return Done(f"{target.key} is off the blacklist.")
+            unblacklist_from_spool(actor, target.key)
+            return Done(f"{target.key} may hand in mail again.")
         blacklist(
             actor, target.key, protocols=[Protocol.SMTP], source=Source.SPOOL,
             description=f"Blacklisted in the Overview ({target.table.title})",
@@ -43,36 +44,83 @@ class BlacklistIP(Deed):
         return Done(f"{target.key} is blacklisted for SMTP.")
 
 
-class BlockInboundSMTP(Deed):
+class BlockSMTP(Deed):
     """By the envelope sender; never by the EHLO domain."""
 
-    name, icon = "block", "unsubscribe"
+    direction: Direction
+    icon = "unsubscribe"
+
+    def known(self, target: Target) -> set[str]:
+        """The senders that are blocked in this direction."""
+        raise NotImplementedError
+
+    def effect(self, target: Target) -> str:
+        """What a block does, in sentences."""
+        raise NotImplementedError
 
     def offered(self, target: Target) -> bool:
         return target.table.subject in ("sender", "domain") and bool(target.key)
 
     def label(self, target: Target) -> str:
-        return "Unblock Inbound SMTP" if target.key in target.known.blocked else "Block Inbound SMTP"
+        return f"{'Unblock' if target.key in self.known(target) else 'Block'} {self.direction.label} SMTP"
 
     def question(self, target: Target) -> Question:
-        if target.key in target.known.blocked:
-            return Question("Unblock Inbound SMTP", "The block is removed: mail from it is taken in again.",
-                            "Unblock Inbound SMTP", wanted="unblock")  # fmt: skip
-        whose = f"every address of {target.key}" if target.table.subject == "domain" else "this address"
-        own = " It is a domain of this server: mail of its own users is refused too." if (
-            target.table.subject == "domain" and target.key in target.known.local_domains
-        ) else ""  # fmt: skip
-        return Question(
-            "Block Inbound SMTP", f"Mail for users of this server from {whose} (envelope sender) is refused.{own}",
-            "Block Inbound SMTP", danger=True, wanted="block",
-        )  # fmt: skip
+        title = self.label(target)
+        if target.key in self.known(target):
+            return Question(title, "The block is removed: its mail is taken again.", title, wanted="unblock")
+        return Question(title, self.effect(target), title, danger=True, wanted="block")
 
     def do(self, actor: Actor, target: Target, given: Mapping[str, str]) -> Done:
+        whose = f"{self.direction.label} mail from {target.key}"
         if given.get("wanted") == "unblock":
-            unblock_smtp(actor, target.key, Direction.INBOUND)
-            return Done(f"Mail from {target.key} is taken in again.")
+            unblock_smtp_from_spool(actor, target.key, self.direction)
+            return Done(f"{whose} is taken in again.")
         block_smtp(
-            actor, target.key, direction=Direction.INBOUND, source=Source.SPOOL,
+            actor, target.key, direction=self.direction, source=Source.SPOOL,
             description=f"Blocked in the Overview ({target.table.title})",
         )  # fmt: skip
-        return Done(f"Inbound mail from {target.key} is blocked.")
+        return Done(f"{whose} is blocked.")
+
+
+class BlockInboundSMTP(BlockSMTP):
+    """What comes from outside. Those of our own who log in are not stopped by it, and the dialog says so."""
+
+    name, direction = "block", Direction.INBOUND
+
+    def known(self, target: Target) -> set[str]:
+        return target.known.blocked
+
+    def effect(self, target: Target) -> str:
+        whose = f"every address of {target.key}" if target.table.subject == "domain" else "this address"
+        refused = f"Mail for users of this server from {whose} (envelope sender) is refused"
+        if not _is_ours(target):
+            return f"{refused}."
+        instead = "Block Outbound SMTP" if target.table.subject == "domain" else "Disable User or Block Outbound SMTP"
+        return (
+            f"{refused} when it comes from outside. It is of this server: who logs in, or sends from a host that needs"
+            f" no login, still sends with it, to anybody. Against that, use {instead}."
+        )
+
+
+class BlockOutboundSMTP(BlockSMTP):
+    """For senders of our own: what they send after a login, or from hosts that need none."""
+
+    name, direction = "block-outbound", Direction.OUTBOUND
+
+    def known(self, target: Target) -> set[str]:
+        return target.known.blocked_outbound
+
+    def offered(self, target: Target) -> bool:
+        return super().offered(target) and (_is_ours(target) or target.key in self.known(target))
+
+    def effect(self, target: Target) -> str:
+        whose = f"an address of {target.key}" if target.table.subject == "domain" else "this address"
+        return (
+            f"Nobody who has logged in, and no host that needs no login, can send with {whose} as envelope sender any"
+            " more, to users of this server either. Mail for its mailboxes still arrives."
+        )
+
+
+def _is_ours(target: Target) -> bool:
+    """Whether a sender, or a domain, is of this server."""
+    return key_of(target.key).rpartition("@")[2] in target.known.local_domains

@@ -6,9 +6,16 @@ transaction, is written into the audit, and is in effect within a second in ever
 
 from security.actions.logins import blacklist_guessers, blocks_of, change_rules, release
 from security.actions.many import Added, blacklist_many, block_smtp_many, networks_in, set_expiry
-from security.actions.networks import blacklist, blacklisted, unblacklist, unwhitelist, whitelist
+from security.actions.networks import (
+    blacklist,
+    blacklisted,
+    unblacklist,
+    unblacklist_from_spool,
+    unwhitelist,
+    whitelist,
+)
 from security.actions.rows import remove, save
-from security.actions.senders import block_smtp, smtp_blocked, unblock_smtp
+from security.actions.senders import block_smtp, smtp_blocked, unblock_smtp, unblock_smtp_from_spool
 
 __all__ = [
     "Added",
@@ -27,7 +34,9 @@ __all__ = [
     "set_expiry",
     "smtp_blocked",
     "unblacklist",
+    "unblacklist_from_spool",
     "unblock_smtp",
+    "unblock_smtp_from_spool",
     "unwhitelist",
     "whitelist",
 ]

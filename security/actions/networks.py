@@ -32,7 +32,9 @@ def blacklist(
         row = row or BlacklistEntry(network=network)
         row.set_protocols(wanted)
         row.expires_at, row.source = expires_at, source
+        row.spool_smtp = False
     else:
+        row.spool_smtp = row.spool_smtp or (source == Source.SPOOL and not row.smtp and Protocol.SMTP in wanted)
         row.set_protocols(wanted | {*row.protocols})
         row.expires_at = max(row.expires_at, expires_at) if row.expires_at and expires_at else None
     row.description = description or row.description
@@ -52,6 +54,31 @@ def unblacklist(actor: Actor, network: str, *, dry_run: bool = False) -> int:
         if around:
             raise Refused(f"{network} is kept out as a part of {around}; take that off the blacklist.")
     return removed
+
+
+@transaction.atomic
+def unblacklist_from_spool(actor: Actor, network: str) -> None:
+    """Take back what the spool's Blacklist IP did: SMTP alone, and nothing that somebody has listed in Security."""
+    require(actor)
+    row = BlacklistEntry.objects.select_for_update().filter(network=_spelled(network)).first()
+    if row is None:
+        # It is refused with the larger network, where that is the reason.
+        unblacklist(actor, network)
+        return
+    if not row.smtp or not (row.spool_smtp or row.source == Source.SPOOL):
+        raise Refused(f"{row} was blacklisted {_where(row)}, not from the spool: take it off the Blacklist there.")
+    if row.protocols == [Protocol.SMTP]:
+        remove(actor, BlacklistEntry.objects.filter(pk=row.pk))
+        return
+    row.set_protocols({*row.protocols} - {Protocol.SMTP})
+    row.spool_smtp = False
+    save(actor, row)
+
+
+def _where(row: BlacklistEntry) -> str:
+    if row.source == Source.LOGINS:
+        return "for failed logins"
+    return f"in Security by {row.created_by}" if row.created_by else "in Security"
 
 
 @transaction.atomic

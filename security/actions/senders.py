@@ -29,7 +29,11 @@ def block_smtp(
     row = SMTPBlock.objects.select_for_update().filter(kind=kind, pattern=pattern).first()
     if row is None:
         row = SMTPBlock(kind=kind, pattern=pattern, direction=direction, source=source)
+        row.spool_direction = direction if source == Source.SPOOL else ""
     else:
+        if source == Source.SPOOL:
+            added = Direction(direction).parts - Direction(row.direction).parts | row.spool_parts
+            row.spool_direction = Direction.of(added) if added else ""
         row.direction = Direction.of(Direction(row.direction).parts | Direction(direction).parts)
     row.description = description or row.description
     return save(actor, row)
@@ -56,6 +60,34 @@ def unblock_smtp(
         save(actor, row)
         return 1
     return remove(actor, SMTPBlock.objects.filter(pk=row.pk))
+
+
+@transaction.atomic
+def unblock_smtp_from_spool(actor: Actor, pattern: str, direction: str) -> None:
+    """Take back what the spool has blocked in that direction, and nothing that somebody has blocked in Security."""
+    require(actor)
+    kind, pattern = understood(pattern, "")
+    row = SMTPBlock.objects.select_for_update().filter(kind=kind, pattern=pattern).first()
+    parts = Direction(direction).parts
+    if row is None or not parts & Direction(row.direction).parts:
+        # It is refused with the larger pattern, where that is the reason.
+        unblock_smtp(actor, pattern, direction)
+        return
+    made = row.spool_parts & parts
+    if not made:
+        by = f" by {row.created_by}" if row.created_by else ""
+        raise Refused(
+            f"{pattern} was blocked in Security{by}, not from the spool: remove it from the SMTP Blocks there."
+        )
+    left = Direction(row.direction).parts - made
+    if not left:
+        remove(actor, SMTPBlock.objects.filter(pk=row.pk))
+        return
+    kept = row.spool_parts - made
+    row.direction, row.spool_direction = Direction.of(left), Direction.of(kept) if kept else ""
+    if row.source == Source.SPOOL and not kept:
+        row.source = Source.MANUAL
+    save(actor, row)
 
 
 def smtp_blocked(patterns: Iterable[str], direction: str) -> set[str]:

@@ -55,6 +55,10 @@ class SMTPBlock(models.Model):
     )
     description = models.CharField(max_length=200, blank=True, default="")
     source = models.CharField(max_length=6, choices=Source, default=Source.MANUAL, editable=False)
+    # What of `direction` the spool has added; `source` is of the block as a whole.
+    spool_direction = models.CharField(
+        "added in the spool", max_length=8, choices=Direction, blank=True, default="", db_default="", editable=False
+    )
     created = models.DateTimeField(auto_now_add=True)
     created_by = models.CharField("by", max_length=254, blank=True, default="", editable=False)
 
@@ -65,6 +69,13 @@ class SMTPBlock(models.Model):
 
     def __str__(self) -> str:
         return self.pattern
+
+    @property
+    def spool_parts(self) -> frozenset[Direction]:
+        """What the spool may take back."""
+        if self.spool_direction:
+            return Direction(self.spool_direction).parts & Direction(self.direction).parts
+        return Direction(self.direction).parts if self.source == Source.SPOOL else frozenset()
 
     def clean(self) -> None:
         """One spelling for each pattern. Raises ValidationError."""

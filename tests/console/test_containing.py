@@ -70,7 +70,7 @@ def test_one_action_shuts_the_account_puts_everybody_out_and_holds_its_mail(ann:
     assert not Entry.objects.get(pk=other[0].pk).hold
     said = " ".join(containment.done)
     for part in (
-        "disabled but receiving",
+        "Disable and Allow Mail",
         "nobody knows",
         "1 connection ended: 1 web.",
         "3 messages in the spool put on hold",

@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from accounts import securing
 from accounts.models import Domain, Role, Status, User
-from security.actions import blacklist, unblacklist, unblock_smtp
+from security.actions import blacklist, block_smtp, unblacklist, unblock_smtp
 from security.models import BlacklistEntry, SMTPBlock
 from spool import statements
 from spool.actions import Actor
@@ -20,6 +20,7 @@ from spool.traffic import counting, rolling
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("home", "redis")]
 ANN, IP = "ann@example.org", "203.0.113.66"
+ROOT = Actor("root@example.org", Role.SYSTEM_ADMINISTRATOR)
 
 
 @pytest.fixture(autouse=True)
@@ -76,11 +77,11 @@ def test_each_table_offers_what_the_specification_says(administrator: Client, an
 
 
 def test_disabling_lets_the_account_receive_only_and_enabling_takes_it_back(administrator: Client, ann: User) -> None:
-    assert "is disabled but receiving" in do(administrator, "outbound-senders", "status", ANN)
+    assert "is set to Disable and Allow Mail" in do(administrator, "outbound-senders", "status", ANN)
     ann.refresh_from_db()
     assert ann.status == Status.RECEIVING
-    assert marks(administrator, "outbound-senders") == ["Disabled, receiving"]
-    assert marks(administrator, "inbound-recipients") == ["Disabled, receiving"]
+    assert marks(administrator, "outbound-senders") == ["Disable and Allow Mail"]
+    assert marks(administrator, "inbound-recipients") == ["Disable and Allow Mail"]
     assert "Enable User" in labels(administrator, "outbound-senders", ANN)
     assert "is enabled" in do(administrator, "outbound-senders", "status", ANN)
     ann.refresh_from_db()
@@ -156,6 +157,55 @@ def test_an_address_that_is_kept_out_with_its_network_says_so(administrator: Cli
     blacklist(Actor.system(), "203.0.113.0/24")
     assert "203.0.113.0/24" in do(administrator, "outbound-ips", "blacklist", IP)
     assert BlacklistEntry.objects.count() == 1
+
+
+def test_unblocking_takes_away_only_what_the_spool_made(administrator: Client) -> None:
+    row = blacklist(ROOT, IP, protocols=["web"], description="By hand")
+    do(administrator, "outbound-ips", "blacklist", IP)
+    row.refresh_from_db()
+    assert (row.smtp, row.web) == (True, True)
+    do(administrator, "outbound-ips", "blacklist", IP)
+    row.refresh_from_db()
+    assert (row.smtp, row.web) == (False, True)
+    blacklist(ROOT, IP, protocols=["smtp"])
+    said = do(administrator, "outbound-ips", "blacklist", IP)
+    assert f"{IP} was blacklisted in Security by root@example.org, not from the spool" in said
+    assert BlacklistEntry.objects.get().smtp
+
+
+def test_a_senders_block_that_somebody_made_in_security_stays(administrator: Client) -> None:
+    block_smtp(ROOT, "tom@far.test", direction="outbound")
+    do(administrator, "inbound-senders", "block", "tom@far.test")
+    assert SMTPBlock.objects.get().direction == "both"
+    do(administrator, "inbound-senders", "block", "tom@far.test")
+    assert SMTPBlock.objects.get().direction == "outbound"
+    block_smtp(ROOT, "tom@far.test", direction="inbound")
+    said = do(administrator, "inbound-senders", "block", "tom@far.test")
+    assert "was blocked in Security by root@example.org, not from the spool" in said
+    assert SMTPBlock.objects.get().direction == "both"
+
+
+@pytest.mark.parametrize(("table", "key"), [("inbound-senders", ANN), ("inbound-domains", "example.org")])
+def test_the_block_of_a_sender_of_ours_says_whom_it_does_not_stop_and_offers_what_does(
+    administrator: Client, ann: User, table: str, key: str
+) -> None:
+    offered = labels(administrator, table, key)
+    assert {"Block Inbound SMTP", "Block Outbound SMTP"} <= set(offered)
+    assert ("Disable User" in offered) == (table == "inbound-senders")
+    dialog = administrator.post(f"/admin/overview/{table}/do/block/", {"key": key}).content.decode()
+    assert "is refused when it comes from outside" in dialog
+    assert "who logs in, or sends from a host that needs no login, still sends with it" in dialog
+    assert "is blocked" in do(administrator, table, "block-outbound", key)
+    assert SMTPBlock.objects.get().direction == "outbound"
+    assert "Unblock Outbound SMTP" in labels(administrator, table, key)
+    do(administrator, table, "block-outbound", key)
+    assert not SMTPBlock.objects.exists()
+
+
+def test_a_sender_of_ours_is_disabled_where_blocking_would_not_help(administrator: Client, ann: User) -> None:
+    assert "Disable and Allow Mail" in do(administrator, "inbound-senders", "status", ANN)
+    ann.refresh_from_db()
+    assert ann.status == Status.RECEIVING
 
 
 @pytest.mark.parametrize(

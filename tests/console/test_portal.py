@@ -289,7 +289,7 @@ class TestDomain:
         path = reverse("portal:edit_users", args=[the("ann@example.org").pk])
         fields = user_fields(email="ann@example.org", new_password="", status="receiving")
         answer = client.post(path, fields, follow=True)
-        assert "disabled but receiving" in text(answer)
+        assert "Disable and Allow Mail" in text(answer)
         assert ann.get(reverse("portal:home")).status_code == 302
 
     def test_others_domains_and_system_administrators_are_out_of_reach(self) -> None:

@@ -113,7 +113,7 @@ def test_a_domain_administrator_adds_a_user_and_disables_another(console: Consol
     page.get_by_role("link", name="ann@example.org").click()
     page.get_by_label("Status").select_option("receiving")
     page.get_by_role("button", name="Save").click()
-    expect(page.get_by_role("status")).to_contain_text("disabled but receiving")
+    expect(page.get_by_role("status")).to_contain_text("Disable and Allow Mail")
     ann.refresh_from_db()
     assert ann.status == Status.RECEIVING
 
