@@ -134,7 +134,8 @@ def undo(actor: Actor, containment: Containment, *, old_password: bool) -> str:
         if is_given_back:
             user.password = containment.password_before
         user.save(update_fields=["status", "password"])
-    done = [f"{user}: {user.get_status_display()} again."]
+    is_enabled = user.status == Status.ENABLED
+    done = [f"{user} is enabled again." if is_enabled else f"{user} is set to {user.get_status_display()} again."]
     if is_given_back:
         done.append("The old password is valid again.")
     elif old_password:
