@@ -41,8 +41,8 @@ test-system: debian-packages dev-venv
 	for seed in $(SEEDS); do export MAILSPOOL_LONG=1 MAILSPOOL_CRASH_SEED=$$seed; \
 	$(PY) -m pytest tests/interop tests/crash $(ARGS) && \
 	$(PY) -m tests.support.postgres --fast -- $(PY) -m pytest tests/interop tests/crash $(ARGS) || exit 1; done
-	MAILSPOOL_LONG=1 $(PY) -m pytest tests/fuzz $(ARGS)
-	MAILSPOOL_LONG=1 $(PY) -m tests.support.postgres --fast -- $(PY) -m pytest tests/fuzz tests/deploy $(ARGS)
+	MAILSPOOL_LONG=1 $(PY) -m pytest tests/fuzz tests/spool/smtpd/test_fuzzed_dialogue.py $(ARGS)
+	MAILSPOOL_LONG=1 $(PY) -m tests.support.postgres --fast -- $(PY) -m pytest tests/fuzz tests/spool/smtpd/test_fuzzed_dialogue.py tests/deploy $(ARGS)
 
 lint: dev-venv
 	$(PY) -m ruff check .
