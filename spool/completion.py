@@ -294,4 +294,6 @@ def _log(decisions: Sequence[Decision], settled: Collection[int], now: datetime)
     if traces:
         insert_traces(traces, now)
     if bounces:
-        ReceivedBounce.objects.bulk_create(bounces)
+        # In one order, whoever writes; what another pass has counted meanwhile is not counted again.
+        bounces.sort(key=lambda bounce: bounce.trace_id or 0)
+        ReceivedBounce.objects.bulk_create(bounces, ignore_conflicts=True)

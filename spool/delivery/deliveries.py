@@ -17,7 +17,7 @@ from django.db import InterfaceError, OperationalError, close_old_connections, c
 from django.utils import timezone
 
 from accounts.directory import LocalUser
-from spool.delivery import local
+from spool.delivery import bounces, local
 from spool.delivery.routes import RoutingTable
 from spool.delivery.transaction import Transaction
 from spool.delivery.transport import Transport
@@ -259,10 +259,10 @@ def _deliver_batch(batch: list[LocalWork], settings: Settings) -> list[_LocalOut
     close_old_connections()
     now = timezone.now()
     plans = local.plan_batch(batch, settings, now)
-    bounces = local.count_bounces(batch)
+    returned = bounces.count(batch, now)
     outcomes: list[_LocalOutcome | None] = []
     for index, plan in enumerate(plans):
-        outcomes.append(_LocalOutcome([], [], plan, bounces[index], []))
+        outcomes.append(_LocalOutcome([], [], plan, returned[index], []))
     if settings.local_store == LocalStore.LMTP:
         for outcome in outcomes:
             if outcome is not None:

@@ -13,21 +13,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from django.utils import timezone
-
 from accounts import directory
-from accounts.addresses import key_of
 from accounts.directory import LocalAlias, LocalList, LocalUser
 from spool.delivery import forwarding, lists, maildir
 from spool.delivery.body import LARGEST_WHOLE_BYTES
 from spool.delivery.trace_headers import header_line, passed_through
-from spool.dsn.parse import recognise
 from spool.envelope import AttemptRecord, EnvelopeRecipient, LeasedEntry, LeasedRecipient, RecipientResult, Submission
-from spool.headers import storable
 from spool.message.header import hops
 from spool.message.header import split as split_header
-from spool.models.bounce import ReceivedBounce
-from spool.models.entry import Origin
 from spool.models.recipient import Outcome
 from spool.models.settings import Settings
 from spool.store import Tail
@@ -37,9 +30,6 @@ log = logging.getLogger(__name__)
 
 MAILDIR_HOST = "maildir"
 MISSING_MESSAGE = "451 4.3.0 the message's file is missing from the spool"
-# The parser looks at no more than this of a bounce.
-_BOUNCE_BYTES = 256 * 1024
-_HEAD_BYTES = 8 * 1024
 _LOOP = "554 5.4.6 <{}>: this message has been here before: a mail forwarding loop"
 
 LocalWork = tuple[LeasedEntry, list[LeasedRecipient]]
@@ -285,62 +275,3 @@ def _result(
 
 def _attempt(recipient: LeasedRecipient, reply: str, host: str, now: datetime, seconds: float) -> AttemptRecord:
     return AttemptRecord(now, (recipient.address,), host, "", "", int(reply[:3]), reply, seconds)
-
-
-def count_bounces(batch: Sequence[LocalWork]) -> list[list[ReceivedBounce]]:
-    """The reports of undelivered mail that each entry brings our users and lists; rows that are not saved yet.
-
-    Only mail from the null sender, from a mailer's usual address, or with a report in it is read. A report counts
-    once: at the first attempt of the entry that brought it, and not again when it is forwarded. Mail to
-    `<list>-bounces@` counts for the list.
-    """
-    now = timezone.now()
-    return [_bounces_of(entry, recipients, now) for entry, recipients in batch]
-
-
-def _bounces_of(entry: LeasedEntry, recipients: Sequence[LeasedRecipient], now: datetime) -> list[ReceivedBounce]:
-    if entry.attempts or entry.origin in (Origin.FORWARD, Origin.LIST):
-        return []
-    try:
-        content = _suspected_bounce(entry)
-    except OSError:
-        # Delivery will say that the file can't be read.
-        return []
-    reported = recognise(content, entry.sender) if content else None
-    if not reported:
-        return []
-    users = {_who_bounced(recipient) for recipient in recipients} - {""}
-    return [
-        ReceivedBounce(
-            user=user,
-            domain=user.rpartition("@")[2],
-            failed_recipient=storable(bounced.address, 320),
-            status=storable(bounced.status, 20),
-            diagnostic=storable(bounced.diagnostic, 500),
-            received=now,
-        )
-        for user in sorted(users)
-        for bounced in reported
-    ]
-
-
-def _suspected_bounce(entry: LeasedEntry) -> bytes:
-    """The message as far as the parser needs it, or nothing when it can't be a bounce."""
-    with entry.path.open("rb") as file:
-        head = file.read(_HEAD_BYTES)
-        by_mailer = entry.sender.partition("@")[0].lower() in ("", "mailer-daemon", "postmaster")
-        if not by_mailer and b"multipart/report" not in head.lower():
-            return b""
-        return head + file.read(_BOUNCE_BYTES - len(head))
-
-
-def _who_bounced(recipient: LeasedRecipient) -> str:
-    """Whose mail came back: the list behind a bounce address, or the user; "" when nobody of ours."""
-    for address in (recipient.original, recipient.address):
-        local_part, _, domain = key_of(address).rpartition("@")
-        if local_part.endswith("-bounces"):
-            found = directory.lookup(f"{local_part.removesuffix('-bounces')}@{domain}")
-            if isinstance(found, LocalList):
-                return found.address
-    found = directory.lookup(recipient.address)
-    return found.address if isinstance(found, LocalUser) else ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from spool.dsn.fields import one_line
@@ -26,11 +26,15 @@ _REPLY = re.compile(r"(?<![\d.:/-])([45])\d\d(?![\d.:/-])")
 
 @dataclass(frozen=True, slots=True)
 class BouncedRecipient:
-    """`status` is an RFC 3463 code, or "" when the bounce has none; `diagnostic` is one line of at most 500."""
+    """`status` is an RFC 3463 code, or "" when the bounce has none; `diagnostic` is one line of at most 500.
+
+    `also` are the other names that the report has for the recipient.
+    """
 
     address: str
     status: str
     diagnostic: str
+    also: tuple[str, ...] = field(default=(), compare=False)
 
 
 def found_address(text: str) -> str:

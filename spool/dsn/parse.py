@@ -73,13 +73,13 @@ def _failures(report: str) -> Iterator[BouncedRecipient]:
         # Some leave the action out; then a permanent status speaks for itself.
         if not (action.startswith(("fail", "error")) or (not action and code.startswith("5"))):
             continue
-        address = _address(group)
-        if not address:
+        addresses = _addresses(group)
+        if not addresses:
             continue
         diagnostic = group["diagnostic-code"]
         kind, semicolon, text = diagnostic.partition(";")
         text = text if semicolon and len(kind) < 30 and " " not in kind.strip() else diagnostic
-        yield BouncedRecipient(address, code or enhanced_code(text), one_line(text, 500))
+        yield BouncedRecipient(addresses[0], code or enhanced_code(text), one_line(text, 500), tuple(addresses[1:]))
 
 
 def _groups(report: str) -> Iterator[Fields]:
@@ -121,8 +121,9 @@ def _split_before_recipients(block: str) -> list[str]:
     return [block[start:end] for start, end in zip(starts, [*starts[1:], len(block)], strict=True)]
 
 
-def _address(group: Fields) -> str:
-    """The address as the sender wrote it if the report has it, or else the one that delivery was tried to."""
+def _addresses(group: Fields) -> list[str]:
+    """The address as the sender wrote it if the report has it, then the one that delivery was tried to."""
+    found: dict[str, None] = {}
     for name in (*_RECIPIENT_NAMES, "x-actual-recipient"):
         kind, semicolon, text = group[name].partition(";")
         if not semicolon:
@@ -131,5 +132,5 @@ def _address(group: Fields) -> str:
             with suppress(xtext.InvalidParameter):
                 text = xtext.decode_utf8(text.strip())
         if address := found_address(text):
-            return address
-    return ""
+            found[address] = None
+    return list(found)

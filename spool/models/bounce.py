@@ -12,6 +12,10 @@ class ReceivedBounce(models.Model):
     status = models.CharField(max_length=20, blank=True, default="", help_text="RFC 3463 code, as 5.1.1.")
     diagnostic = models.CharField(max_length=500, blank=True, default="")
     received = models.DateTimeField()
+    # Null in rows of versions that believed every report.
+    trace_id = models.BigIntegerField(
+        null=True, unique=True, editable=False, help_text="The line of the trace that it is about; counted once."
+    )
 
     class Meta:
         indexes = [

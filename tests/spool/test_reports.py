@@ -139,10 +139,20 @@ REPORT = (
 
 
 def test_a_report_that_comes_in_is_counted_once_for_user_and_domain(spool: Spool) -> None:
-    spool.take_for_us(REPORT)
+    spool.take([BOB, CARL])
     spool.work()
+    for _ in range(3):
+        spool.take_for_us(REPORT)
+        spool.work()
     rows = ReceivedBounce.objects.order_by("id").values_list("user", "domain", "failed_recipient", "status")
     assert list(rows) == [(ANN, HERE, BOB, "5.1.1"), (ANN, HERE, CARL, "5.2.1")]
+    assert len(spool.mailbox()) == 3
+
+
+def test_a_report_on_what_nobody_sent_arrives_and_counts_for_nobody(spool: Spool) -> None:
+    spool.take_for_us(REPORT)
+    spool.work()
+    assert ReceivedBounce.objects.count() == 0
     assert len(spool.mailbox()) == 1
 
 
