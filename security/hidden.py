@@ -55,8 +55,15 @@ def addresses() -> list[str]:
     now = timezone.now()
     listed = lists.current()
     busy = [row.key for row in tops([TrafficKind.INBOUND_IP], now)[TrafficKind.INBOUND_IP]]
-    internal = [ip for ip in busy if _is_internal(ip) and not listed.may_relay(ip) and not listed.skips_spam_checks(ip)]
-    return [ip for ip in internal if len(_foreign_domains(ip)) >= DOMAINS]
+    return [
+        ip for ip in busy
+        if _is_internal(ip) and not _is_let_off(listed, ip) and len(_foreign_domains(ip)) >= DOMAINS
+    ]  # fmt: skip
+
+
+def _is_let_off(listed: lists.Lists, ip: str) -> bool:
+    """Whether somebody has an entry for just this gateway; not a whole internal network, which may be the world."""
+    return listed.vouched_for(ip) and (listed.may_relay(ip) or listed.skips_spam_checks(ip))
 
 
 def _is_internal(ip: str) -> bool:

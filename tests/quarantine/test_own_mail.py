@@ -99,6 +99,15 @@ def test_nor_is_what_a_mailbox_forwards_of_such_mail(spool: Spool) -> None:
     _is_as_it_was(spool, f"bob@{HERE}")
 
 
+def test_what_this_machine_writes_to_an_administrator_needs_no_sender(spool: Spool) -> None:
+    a_check(CheckKind.NULL_SENDER, 12)
+    submission = a_submission("", ANN, Kind.LOCAL, content=a_mail(sender=CY), origin=Origin.COMMAND)
+    submission.envelope.client_ip = ""
+    intake.accept([submission])
+    spool.work()
+    _is_as_it_was(spool)
+
+
 @pytest.mark.parametrize("ours", [True, False])
 def test_spamassassin_hears_of_it_by_our_own_trace_of_the_client(spamd: Spamd, ours: bool) -> None:
     way = Way("branch.test", "203.0.113.9", "mail.test", "ESMTPS")

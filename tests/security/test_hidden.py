@@ -84,6 +84,13 @@ def test_nor_is_a_gateway_of_ours_that_is_let_off() -> None:
     assert not hidden.addresses()
 
 
+def test_a_whole_internal_network_that_is_let_off_is_told_of_all_the_more() -> None:
+    WhitelistEntry.objects.filter(network="172.16.0.0/12").update(auth_bypass=True, spam_bypass=True)
+    lists.forget()
+    _writes(GATEWAY, *_world())
+    assert hidden.addresses() == [GATEWAY]
+
+
 @pytest.mark.parametrize(
     "view",
     [
