@@ -67,19 +67,21 @@ class Comparing(forms.ModelForm):
             self._compare()
 
     def _compare(self) -> None:
-        now = self._as_it_is_now()
+        # A form may have lost fields since it was made: of its own account one does not change everything.
+        names = [name for name in self._compared if name in self.fields]
+        touched = {name for name in names if self._is_touched(name)}
+        # Many rows may be on one page, and mostly few of them are touched: the others were read a moment ago.
+        now = self._as_it_is_now() if touched else {name: self.initial.get(name) for name in names}
         if now is None:
             self.add_error(None, f"It was deleted meanwhile{self._by_whom()}. What you typed is still here.")
             return
-        # A form may have lost fields since it was made: of its own account one does not change everything.
         data = self.data = self.data.copy()  # type: ignore[attr-defined]
-        for name in [name for name in self._compared if name in self.fields]:
+        for name in names:
             field, shown_name = self.fields[name], self.add_initial_prefix(name)
-            hidden = field.hidden_widget()
-            present = _as_posted(hidden, shown_name, field.prepare_value(now[name]))
+            present = _as_posted(field.hidden_widget(), shown_name, field.prepare_value(now[name]))
             shown = {key: data.getlist(key) for key in present}
             is_as_shown = _plain(shown) == _plain(present)
-            if not self._is_touched(name, hidden, shown_name):
+            if name not in touched:
                 # Also as it was shown: a browser's way to write it is none of ours.
                 self._take_over(name, now[name])
                 if not is_as_shown:
@@ -106,9 +108,9 @@ class Comparing(forms.ModelForm):
         # What is no column was read when the form was made, a moment ago.
         return {**{name: self.initial.get(name) for name in self._compared}, **model_to_dict(fresh, self._compared)}
 
-    def _is_touched(self, name: str, hidden: forms.Widget, shown_name: str) -> bool:
+    def _is_touched(self, name: str) -> bool:
         field = self.fields[name]
-        shown = hidden.value_from_datadict(self.data, self.files, shown_name)
+        shown = field.hidden_widget().value_from_datadict(self.data, self.files, self.add_initial_prefix(name))
         sent = self[name].data
         if isinstance(shown, str) and isinstance(sent, str) and _one_end(shown) == _one_end(sent):
             return False

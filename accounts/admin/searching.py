@@ -16,7 +16,7 @@ from django.utils.text import smart_split
 from unfold import admin
 
 from accounts import edits
-from accounts.admin.comparing import comparing
+from accounts.admin.comparing import Comparing, comparing
 
 MOST_WORDS: Final = 20
 _LONGEST: Final = 1_000
@@ -28,6 +28,10 @@ class ModelAdmin(admin.ModelAdmin):
     def __init__(self, model: type[Model], admin_site: AdminSite) -> None:
         super().__init__(model, admin_site)
         self.form: type[ModelForm] = comparing(self.form)
+
+    def get_changelist_form(self, request: HttpRequest, **kwargs: Any) -> type[ModelForm]:
+        """Of a list whose rows are edited in place: what is ticked in a page that was open for long compares too."""
+        return super().get_changelist_form(request, **{"form": Comparing, **kwargs})  # type: ignore[no-any-return]
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         edits.save(obj)
