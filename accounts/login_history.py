@@ -8,8 +8,9 @@ from datetime import date, datetime
 from typing import Any
 
 from django.db import connection, transaction
+from django.db.models import OuterRef, QuerySet, Subquery
 
-from accounts.models import Login
+from accounts.models import Login, User
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +61,34 @@ class Pending:
                 self._seen[origin] = old
             else:
                 new.first, new.count = old.first, new.count + old.count
+
+
+@dataclass(frozen=True, slots=True)
+class LastLogin:
+    """When somebody was last let in, and by which protocol; `at` is None for who never was."""
+
+    at: datetime | None
+    protocol: str
+
+
+def with_last_logins(users: QuerySet[User]) -> QuerySet[User]:
+    """Users who can be asked for `last_login` without a query each."""
+    latest = Login.objects.filter(user=OuterRef("pk")).order_by("-last")
+    return users.annotate(
+        seen_last=Subquery(latest.values("last")[:1]), seen_by=Subquery(latest.values("protocol")[:1])
+    )  # fmt: skip
+
+
+def last_login(user: User) -> LastLogin:
+    """By any protocol. `User.last_login` is of the web alone; it is older than what is remembered of logins here."""
+    if hasattr(user, "seen_last"):
+        at, protocol = user.seen_last, getattr(user, "seen_by", "")
+    else:
+        row = Login.objects.filter(user=user).order_by("-last").values_list("last", "protocol").first()
+        at, protocol = row or (None, "")
+    if at is None or (user.last_login is not None and user.last_login > at):
+        return LastLogin(user.last_login, "Web" if user.last_login else "")
+    return LastLogin(at, protocol)
 
 
 def write(seen: Mapping[Origin, Seen]) -> None:

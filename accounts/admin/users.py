@@ -13,11 +13,12 @@ from django.forms.models import model_to_dict
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import URLPattern, path
+from django.utils import timezone
 from unfold.contrib.filters.admin import AutocompleteSelectFilter
 from unfold.decorators import action, display
 from unfold.widgets import UnfoldAdminPasswordToggleWidget
 
-from accounts import actions, changes, history
+from accounts import actions, changes, history, login_history
 from accounts.admin import connections, containing
 from accounts.admin.domains import STATUS_COLOURS
 from accounts.admin.placed import HOURLY_FIELDS, PlacedForm, log
@@ -69,7 +70,7 @@ class UserForm(PlacedForm):
 @admin.register(User)
 class UserAdmin(ModelAdmin):
     form = UserForm
-    list_display = ["email", "name", "shown_role", "shown_status", "last_login"]
+    list_display = ["email", "name", "shown_role", "shown_status", "shown_login"]
     list_filter = ["status", "role", ("domain", AutocompleteSelectFilter)]
     list_filter_submit = True
     search_fields = ["email", "name"]
@@ -172,6 +173,16 @@ class UserAdmin(ModelAdmin):
     @display(description="Status", ordering="status", label=STATUS_COLOURS)
     def shown_status(self, user: User) -> tuple[str, str]:
         return user.status, user.get_status_display()
+
+    @display(description="Last login", ordering="seen_last")
+    def shown_login(self, user: User) -> str:
+        found = login_history.last_login(user)
+        if found.at is None:
+            return "–"
+        return f"{timezone.localtime(found.at):%Y-%m-%d %H:%M %Z}, {found.protocol}"
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[User]:
+        return login_history.with_last_logins(super().get_queryset(request))
 
     @action(description="Review and contain", icon="shield_person", url_path="review")
     def review(self, request: HttpRequest, object_id: int) -> HttpResponse:

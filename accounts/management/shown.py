@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from accounts import login_history
 from accounts.management.arguments import DEFAULTS, HOURLY_FIELDS
 from accounts.models import Alias, Domain, DomainDefaults, MailingList, User, UserDefaults
 from accounts.models.spam import SPAM_FIELDS
@@ -36,9 +37,17 @@ def whole(row: Domain | User | Alias | MailingList) -> dict[str, Any]:
         counts = {"users": row.users.count(), "aliases": row.aliases.count(), "lists": row.lists.count()}
         return {**shown, **_limits(row, "domain"), **_spam(row), **counts}
     if isinstance(row, User):
-        last = row.last_login.isoformat(timespec="seconds") if row.last_login else ""
+        login = login_history.last_login(row)
+        last = login.at.isoformat(timespec="seconds") if login.at else ""
         kept = {"forward_keeps_copy": row.forward_keeps_copy}
-        return {**shown, **kept, **_limits(row, "user"), **_spam(row), "last_login": last}
+        return {
+            **shown,
+            **kept,
+            **_limits(row, "user"),
+            **_spam(row),
+            "last_login": last,
+            "last_login_by": login.protocol,
+        }
     if isinstance(row, Alias):
         return {**shown, "description": row.description}
     hourly = {field: getattr(row, field) for field in HOURLY_FIELDS}

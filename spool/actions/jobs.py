@@ -148,4 +148,9 @@ def _end(job: BulkJob, owner: str, state: JobState, error: str) -> None:
 
 
 def _write_down(job: BulkJob, before: str) -> None:
-    audit.end(job.event, Tally(job.done, job.busy, job.skipped, job.problem), WORKS[job.action].past, before)
+    audit.end(
+        job.event,
+        Tally(job.done, job.busy, job.skipped, job.problem),
+        WORKS[job.action].past_of(job.parameters),
+        before,
+    )

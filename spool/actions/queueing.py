@@ -80,6 +80,9 @@ class ChangePriority(Verb):
             return {"priority": int(text)}
         raise Refused("The priority is low, normal or high.")
 
+    def past_of(self, parameters: Mapping[str, Any]) -> str:
+        return f"given {Priority(parameters['priority']).label.lower()} priority"
+
     def effect(self, parameters: Mapping[str, Any]) -> str:
         return f"They get {Priority(parameters['priority']).label.lower()} priority."
 

@@ -65,6 +65,10 @@ class Verb:
         """`given`, checked and ready for JSON. Raises Refused."""
         return {}
 
+    def past_of(self, parameters: Mapping[str, Any]) -> str:
+        """What was done, for people: "12 " comes before it."""
+        return self.past
+
     def effect(self, parameters: Mapping[str, Any]) -> str:
         """What will happen, as a sentence for people to agree to."""
         raise NotImplementedError

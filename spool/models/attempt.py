@@ -2,6 +2,8 @@
 
 from django.db import models
 
+from spool.times import exact
+
 
 class Attempt(models.Model):
     """One transaction with one host, or one local delivery. Only ever added; it outlives its entry (see Trace)."""
@@ -24,4 +26,4 @@ class Attempt(models.Model):
         indexes = [models.Index(fields=["file_name"], name="attempt_file_name")]
 
     def __str__(self) -> str:
-        return f"{self.at:%Y-%m-%d %H:%M:%S} {self.host} {self.reply}"
+        return f"{exact(self.at)} {self.host} {self.reply}"

@@ -6,7 +6,6 @@ from typing import Any
 
 from django.db.models import Count, Min, Sum
 from django.utils import timezone
-from django.utils.timesince import timesince
 
 from spool import doctor
 from spool.filters import SORTS, SpoolFilter, from_text, page
@@ -27,6 +26,7 @@ from spool.models import (
 )
 from spool.shell.output import NOTHING, Ended, Output, add_filters, add_json
 from spool.store import path_of
+from spool.times import exact, since
 from spool.traffic.reading import tops, whole
 
 
@@ -108,7 +108,7 @@ def _show(options: dict[str, Any], output: Output) -> None:
         kept = TrashedRecipient.objects.filter(entry__file_name=name, status=Outcome.PENDING).order_by("id")
         traces += [recipient.as_trace() for recipient in kept.select_related("entry")[:200]]
     ended = [
-        f"{trace.ended:%Y-%m-%d %H:%M:%S} {trace.recipient}{_written_to(trace)} {trace.outcome}: {trace.reply}"
+        f"{exact(trace.ended)} {trace.recipient}{_written_to(trace)} {trace.outcome}: {trace.reply}"
         + (f" ({trace.host})" if trace.host else "")
         for trace in traces
     ]
@@ -134,14 +134,16 @@ def _stats(options: dict[str, Any], output: Output) -> None:
     if options["traffic"]:
         _traffic(options, output)
         return
+    by_status = Entry.objects.values("status").order_by("status").annotate(
+        entries=Count("id"), bytes=Sum("size_bytes"), oldest=Min("created")
+    )  # fmt: skip
+    # In the order in which a message goes through them.
     rows = [
         {
             "Status": Status(row["status"]).label, "Entries": row["entries"], "KB": (row["bytes"] or 0) // 1024,
-            "Oldest": timesince(row["oldest"]),
+            "Oldest": since(row["oldest"]),
         }
-        for row in Entry.objects.values("status").order_by("status").annotate(
-            entries=Count("id"), bytes=Sum("size_bytes"), oldest=Min("created")
-        )
+        for row in sorted(by_status, key=lambda row: Status.values.index(row["status"]))
     ]  # fmt: skip
     output.table(rows)
     due = Entry.objects.due(timezone.now()).count()
@@ -163,7 +165,7 @@ def _traffic(options: dict[str, Any], output: Output) -> None:
             for row in [*sums.values(), *found]
         ]
     )  # fmt: skip
-    output.line(f"Counted until {state.rolled:%Y-%m-%d %H:%M:%S} UTC." if state else "Nothing is counted yet.")
+    output.line(f"Counted until {exact(state.rolled)}." if state else "Nothing is counted yet.")
 
 
 _TABLES = (
@@ -178,7 +180,7 @@ def _audit(options: dict[str, Any], output: Output) -> None:
         events = events.filter(actor=options["actor"])
     rows = [
         {
-            "No.": event.id, "When": f"{event.at:%Y-%m-%d %H:%M:%S}", "Who": event.actor, "Action": event.action,
+            "No.": event.id, "When": exact(event.at), "Who": event.actor, "Action": event.action,
             "On": event.on, "Outcome": event.outcome, "Restored since": event.undone,
         }
         for event in events[: options["limit"]]
@@ -198,7 +200,7 @@ def _jobs(options: dict[str, Any], output: Output) -> None:
         output.line(f"Job {options['cancel']} stops after the chunk in hand.")
     rows = [
         {
-            "Job": job.id, "Made": f"{job.created:%Y-%m-%d %H:%M:%S}", "Who": job.actor, "Action": job.action,
+            "Job": job.id, "Made": exact(job.created), "Who": job.actor, "Action": job.action,
             "State": job.get_state_display(), "Done": job.done, "Of": job.total, "Left alone": job.busy + job.skipped,
             "Why": job.error or job.problem,
         }
@@ -228,9 +230,9 @@ def _row(entry: Entry) -> dict[str, Any]:
         "Filename": entry.file_name, "Spool Path": entry.subspool, "Sender": entry.sender or "<>",
         "Recipients": f"{entry.recipients_done} / {entry.recipients_total}",
         "Size": f"{max(1, round(entry.size_bytes / 1024))} KB", "Attempts": entry.attempts,
-        "Time in Spool": timesince(entry.created), "Priority": entry.get_priority_display(),
+        "Time in Spool": since(entry.created), "Priority": entry.get_priority_display(),
         "Status": "On hold" if entry.hold else entry.get_status_display(),
-        "Next Attempt": f"{entry.next_attempt:%Y-%m-%d %H:%M:%S} UTC" if entry.next_attempt else "",
+        "Next Attempt": exact(entry.next_attempt) if entry.next_attempt else "",
     }  # fmt: skip
 
 
@@ -245,7 +247,7 @@ def _session(came: Entry | Trace) -> dict[str, Any]:
 def _on_hold(entry: Entry) -> dict[str, Any]:
     if not entry.hold:
         return {}
-    until = f" until {entry.hold_until:%Y-%m-%d %H:%M:%S} UTC" if entry.hold_until else ""
+    until = f" until {exact(entry.hold_until)}" if entry.hold_until else ""
     return {"On hold": f"{entry.hold_reason}{until}"}
 
 
@@ -263,7 +265,7 @@ def _departed(traces: list[Trace]) -> dict[str, Any]:
     return {
         "note": note, "Filename": last.file_name, "Sender": last.sender or "<>", "Subject": last.subject,
         "Message-ID": last.message_id, "Size": f"{max(1, round(last.size_bytes / 1024))} KB", **_session(last),
-        "Came in": f"{last.created:%Y-%m-%d %H:%M:%S} UTC", "Left": f"{last.ended:%Y-%m-%d %H:%M:%S} UTC",
+        "Came in": exact(last.created), "Left": exact(last.ended),
     }  # fmt: skip
 
 

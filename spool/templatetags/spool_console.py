@@ -10,6 +10,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from spool.models import Entry, Outcome, Priority, Status
+from spool.times import exact, short_span
 
 register = template.Library()
 
@@ -48,30 +49,13 @@ def short_name(file_name: str) -> str:
     return f"{file_name[:7]}…{file_name[-10:]}" if len(file_name) > 20 else file_name
 
 
-def short_span(seconds: float) -> str:
-    """`12 s`, `5 min`, `3 h 20 min`, `4 d 2 h`."""
-    whole = max(0, int(seconds))
-    if whole < 60:
-        return f"{whole} s"
-    minutes = whole // 60
-    if minutes < 60:
-        return f"{minutes} min"
-    hours, minutes = divmod(minutes, 60)
-    if hours < 24:
-        return f"{hours} h {minutes} min" if minutes else f"{hours} h"
-    days, hours = divmod(hours, 24)
-    return f"{days} d {hours} h" if hours else f"{days} d"
-
-
 @register.filter
 def age(moment: datetime) -> str:
     """How long ago, without a word around it."""
     return short_span((timezone.now() - moment).total_seconds())
 
 
-@register.filter("exact")
-def exactly(moment: datetime) -> str:
-    return f"{timezone.localtime(moment):%Y-%m-%d %H:%M:%S %Z}"
+exactly = register.filter("exact", exact)
 
 
 @register.filter

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import stat
 from collections.abc import Iterator
+from datetime import timedelta
 
 import pytest
 from django.conf import LazySettings
@@ -12,7 +13,7 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from accounts import actions, first_password
+from accounts import actions, first_password, login_history
 from accounts.models import Alias, Domain, MailingList, Role, Status, User, UserDefaults
 from tests.support.commands import Manage, manage_with
 from tests.support.forms import UNLIMITED
@@ -396,3 +397,15 @@ class TestFirstPassword:
         settings.MAILSPOOL_ADMIN_EMAIL = "root"
         assert manage("firstadmin").status == 1
         assert not first_password.path().exists()
+
+
+def test_the_last_login_is_that_of_any_protocol(manage: Manage, ann: User) -> None:
+    now = timezone.now()
+    User.objects.update(last_login=now - timedelta(days=3))
+    shown = manage("account", "user", "show", ann.email, "--json").json[0]
+    assert shown["last_login_by"] == "Web"
+    pending = login_history.Pending()
+    pending.note(ann.pk, "SMTP", "192.0.2.1", now)
+    login_history.write(pending.take())
+    shown = manage("account", "user", "show", ann.email, "--json").json[0]
+    assert (shown["last_login"], shown["last_login_by"]) == (now.isoformat(timespec="seconds"), "SMTP")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ from django.contrib.admin.models import LogEntry
 from django.test import Client
 from django.urls import reverse
 
-from accounts import actions
+from accounts import actions, login_history
 from accounts.models import (
     Alias,
     AliasTarget,
@@ -93,6 +94,13 @@ class TestLists:
         assert url(model, "add") in page
         searched = administrator.get(url(model, "changelist"), {"q": "zzz"}).content.decode()
         assert "Nothing matches" in searched and sentence not in searched
+
+    def test_the_last_login_of_a_user_may_be_one_by_smtp(self, administrator: Client, root: User) -> None:
+        pending = login_history.Pending()
+        pending.note(root.pk, "SMTP", "192.0.2.1", datetime(2099, 5, 1, 12, 0, tzinfo=UTC))
+        login_history.write(pending.take())
+        for order in ("", "?o=5", "?o=-5"):
+            assert "2099-05-01 12:00 UTC, SMTP" in administrator.get(f"/admin/accounts/user/{order}").content.decode()
 
     def test_many_are_disabled_at_once_but_never_oneself(self, administrator: Client, root: User) -> None:
         users = [a_user(f"user{n}@example.org") for n in range(3)]

@@ -199,3 +199,17 @@ def test_stats_of_traffic_show_who_sends_most(spool: Manage, spooled: Spooled) -
         ("ann@example.org", 2), ("eve@example.com", 1),
     ]  # fmt: skip
     assert [(row["Which"], row["1 hour"]) for row in rows[:2]] == [("Local deliveries", 0), ("Remote deliveries", 3)]
+
+
+def test_stats_name_the_statuses_in_the_order_in_which_a_message_has_them(spool: Manage, spooled: Spooled) -> None:
+    for status in ("waiting", "remote", "delay", "throttled", "spam", "local", "virus"):
+        Entry.objects.filter(pk=spooled().pk).update(status=status)
+    assert [row["Status"] for row in spool("stats", "--json").json] == list(Status.labels)
+
+
+def test_times_have_their_zone(spool: Manage, spooled: Spooled) -> None:
+    entry = spooled()
+    assert spool("hold", "--id", entry.file_name, "--until", "2h", "--yes").status == 0
+    assert spool("list", "--json").json[0]["Next Attempt"].endswith(" UTC")
+    [event] = spool("audit", "--json").json
+    assert event["When"].endswith(" UTC")

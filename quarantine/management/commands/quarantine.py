@@ -6,8 +6,6 @@ import argparse
 import sys
 from typing import Any
 
-from django.utils.timesince import timesince, timeuntil
-
 from accounts.management.terminal import TerminalCommand
 from quarantine import greylisting
 from quarantine.actions.exporting import FORMATS, export
@@ -21,6 +19,7 @@ from spool.models import JobState
 from spool.shell.acting import add_consent, agree
 from spool.shell.output import NOTHING, USAGE, Ended, Output, add_json
 from spool.shell.writing import add_output, write_out
+from spool.times import exact, since, until
 
 _ACTIONS = {
     "resend": "back into the spool, past the check that caught them",
@@ -145,7 +144,7 @@ def _show(options: dict[str, Any], output: Output) -> None:
         {
             **_row(item), "Subject": item.subject, "Message-ID": item.message_id, "From IP": item.client_ip,
             "Logged in as": item.auth_user, "Direction": item.get_direction_display(),
-            "Came in": f"{item.created:%Y-%m-%d %H:%M:%S} UTC",
+            "Came in": exact(item.created),
             "findings": [_finding(one) for one in item.findings],
             "recipients": [f"{one['address']} {one['status']} {one['last_reply']}".strip() for one in item.recipients],
             "header": _header(item),
@@ -213,7 +212,7 @@ def _greylist(options: dict[str, Any], output: Output) -> None:
     rows_shown = [
         {
             "Network": one.network, "Sender": one.sender or "<>", "Recipient": one.recipient,
-            "First seen": f"{one.first_seen:%Y-%m-%d %H:%M:%S} UTC", "Came back": one.passed,
+            "First seen": exact(one.first_seen), "Came back": one.passed,
         }
         for one in Greylisted.objects.order_by("-id")[: max(1, options["limit"])]
     ]  # fmt: skip
@@ -228,11 +227,11 @@ def _row(item: Item) -> dict[str, Any]:
     """The columns of the pages."""
     return {
         "File Name": item.file_name, "Quarantine": item.get_kind_display(),
-        "Date": f"{item.at:%Y-%m-%d %H:%M:%S} UTC", "Sender": item.sender or "<>",
+        "Date": exact(item.at), "Sender": item.sender or "<>",
         "Recipients": f"{item.recipients_done} / {item.recipients_total}",
         "Size": f"{max(1, round(item.size_bytes / 1024))} KB", "Attempts": item.attempts,
-        "Time in Quarantine": timesince(item.at),
-        "Time of Removal": f"{item.removal:%Y-%m-%d %H:%M:%S} UTC (in {timeuntil(item.removal)})", "Why": item.why,
+        "Time in Quarantine": since(item.at),
+        "Time of Removal": f"{exact(item.removal)} (in {until(item.removal)})", "Why": item.why,
     }  # fmt: skip
 
 

@@ -73,7 +73,7 @@ def test_reset_starts_over_from_the_delivery_delay(admin: Actor, spooled: Spoole
 def test_the_priority_of_an_entry_on_the_wire_can_be_changed(admin: Actor, spooled: Spooled, take: Take) -> None:
     entry = spooled()
     take()
-    assert perform("priority", [entry.id], admin, priority="low").sentence == "1 given another priority"
+    assert perform("priority", [entry.id], admin, priority="low").sentence == "1 given low priority"
     assert Entry.objects.get().priority == Priority.LOW
     with pytest.raises(Refused, match="low, normal or high"):
         perform("priority", [entry.id], admin, priority="urgent")

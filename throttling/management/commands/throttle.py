@@ -13,6 +13,7 @@ from accounts.management.terminal import TerminalCommand
 from accounts.models import Metric, ThrottleAction
 from spool.actions import Actor
 from spool.shell.output import NOTHING, USAGE, Output, add_json
+from spool.times import exact
 from throttling import actions, events
 from throttling.console.rows import rows
 from throttling.models import ThrottleEvent
@@ -80,9 +81,9 @@ class Command(TerminalCommand):
             {
                 "name": row.event.name, "kind": row.event.kind, "domain": row.event.domain,
                 "reason": Metric(row.event.metric).label, "action": row.event.action, "used": row.used,
-                "limit": row.limit, "held": row.held, "since": f"{row.event.since:%Y-%m-%d %H:%M:%S %Z}",
-                "until": f"{row.event.until:%Y-%m-%d %H:%M:%S %Z}" if row.event.until else "",
-                **({"ended": str(row.event.ended or ""), "by": row.event.ended_by} if options["history"] else {}),
+                "limit": row.limit, "held": row.held, "since": exact(row.event.since),
+                "until": exact(row.event.until) if row.event.until else "",
+                **(_ending(row.event) if options["history"] else {}),
             }
             for row in rows(shown)
         ])  # fmt: skip
@@ -112,6 +113,10 @@ class Command(TerminalCommand):
     def _stop(self, text: str, status: int = NOTHING) -> None:
         self.stderr.write(text)
         sys.exit(status)
+
+
+def _ending(event: ThrottleEvent) -> dict[str, str]:
+    return {"ended": exact(event.ended) if event.ended else "", "by": event.ended_by}
 
 
 def _sentences(error: ValidationError) -> str:
