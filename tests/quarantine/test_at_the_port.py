@@ -90,6 +90,17 @@ def test_an_alias_that_leads_away_is_no_way_around_it(port: Port) -> None:
     assert port.send("Lunch", "sales@here.test").code == 250
 
 
+def test_a_session_says_whose_its_mail_is(port: Port) -> None:
+    port.do("actions.whitelist(root, '127.0.0.6', auth_bypass=True)\n")
+    with port.submission(ANN) as client:
+        client.begin(ANN, BOB)
+        assert client.content(a_message(to=BOB, sender=ANN)).code == 250
+    port.send("Lunch", source="127.0.0.6")
+    port.send("Lunch", source="127.0.0.7")
+    rows = port.mailspool.rows("SELECT ours FROM spool_entry ORDER BY id")
+    assert [bool(ours) for (ours,) in rows] == [True, True, False]
+
+
 def test_the_whitelist_trust_and_a_filter_that_is_off_let_spam_in(port: Port) -> None:
     port.do(
         A_RULE + port.settings(reject=True) + "actions.whitelist(root, '127.0.0.9', spam_bypass=True)\n"
