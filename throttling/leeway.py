@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from accounts.models import Metric
@@ -41,9 +42,12 @@ class Leeway:
     def __init__(self) -> None:
         self._windows: dict[Window, _Known] = {}
         self._owing: dict[Window, Charge] = {}
+        self._questions = 0
 
     def lets(self, question: Sequence[Charge]) -> bool:
         """Whether a message, or all of some, may go before they are counted; then they are owed."""
+        if self._questions:
+            return False
         now = time.monotonic()
         taken: list[tuple[Window, _Known, Charge]] = []
         for charge in question:
@@ -58,6 +62,15 @@ class Leeway:
         for window, _, charge in taken:
             self._owing.setdefault(window, charge)
         return True
+
+    @contextmanager
+    def asking(self) -> Iterator[None]:
+        """While a question is on its way, which may take all the room that is known of, nothing goes without one."""
+        self._questions += 1
+        try:
+            yield
+        finally:
+            self._questions -= 1
 
     def settle(self) -> tuple[Charge, ...]:
         """What is owed: to be counted now."""

@@ -72,7 +72,8 @@ class HoldThrottled(Stage):
             note = ledger.writing_passages(known, context.now)
         else:
             owed = self._leeway.settle()
-            verdicts, note, rooms = await _in_thread(_run, batch, context, owed)
+            with self._leeway.asking():
+                verdicts, note, rooms = await _in_thread(_run, batch, context, owed)
             self._leeway.heard(rooms)
         if note is not None:
             context.later(note)

@@ -28,7 +28,8 @@ def split(content: bytes) -> tuple[bytes, bytes]:
 
 def block(content: bytes) -> bytes:
     """The header lines of a message, or of as much of it as is given."""
-    return split(content)[0]
+    end = _end(content)
+    return content if end < 0 else content[:end]
 
 
 def is_whole(head: bytes) -> bool:
@@ -40,9 +41,10 @@ def _end(content: bytes) -> int:
     """Where the header ends, -1 if it does not: at the first empty line, whichever its line end."""
     if content.startswith(_BODY):
         return 0
-    lf = content.find(b"\n\n")
-    crlf = content.find(b"\n\r\n", 0, lf if lf >= 0 else len(content))
-    end = crlf if crlf >= 0 else lf
+    # Mail that came by SMTP has CRLF: then nothing of the body is looked at.
+    crlf = content.find(b"\n\r\n")
+    lf = content.find(b"\n\n", 0, crlf + 1 if crlf >= 0 else len(content))
+    end = lf if lf >= 0 else crlf
     return end + 1 if end >= 0 else -1
 
 

@@ -57,6 +57,17 @@ def test_what_is_on_its_way_to_be_counted_takes_up_room_until_it_is_heard_of(clo
     assert not here.lets([charge]), "what is still owed is not forgotten"
 
 
+def test_nothing_goes_while_a_question_is_on_its_way_that_may_take_all_the_room(clock: list[float]) -> None:
+    here, charge = Leeway(), a_charge()
+    here.heard({of(charge): 3 * SHARE})
+    with here.asking():
+        assert not here.lets([charge])
+        with pytest.raises(OSError, match="away"), here.asking():
+            raise OSError("away")
+        assert not here.lets([charge])
+    assert here.lets([charge])
+
+
 def test_with_less_room_than_there_may_be_processes_redis_is_asked(clock: list[float]) -> None:
     here, charge = Leeway(), a_charge()
     here.heard({of(charge): SHARE - 1})
