@@ -108,6 +108,26 @@ def test_a_move_leaves_each_message_in_one_place(admin: Actor, worker: Daemon, h
     assert not list((home.root / "moved").iterdir())
 
 
+def test_one_mailboxs_part_is_taken_once_and_the_others_keep_theirs(
+    admin: Actor, worker: Daemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    count = 900
+    while (missing := count - Entry.objects.count()) > 0:
+        intake.accept([a_submission(to=["bob@example.net", "eve@example.net"]) for _ in range(min(300, missing))])
+    outcome = perform("delete", SpoolFilter(mailbox="bob@example.net"), admin, background=True)
+    job = work_and_kill(worker, outcome)
+    assert (job.done, job.busy, job.skipped) == (count, 0, 0)
+    assert_whole(count)
+    assert set(Recipient.objects.values_list("address", flat=True)) == {"eve@example.net"}
+    assert TrashedRecipient.objects.filter(address="bob@example.net").count() == Trashed.objects.count() == count
+    # What a worker linked in the moment of its death is a second name of a file, and nothing else is left over.
+    monkeypatch.setattr(doctor, "YOUNGEST_SECONDS", -1.0)
+    assert {finding.kind for finding in doctor.examine()} <= {"orphan file"}
+    undone = work_and_kill(worker, undo(admin, event_id=outcome.event.id))
+    assert (undone.done, undone.skipped) == (count, 0)
+    assert_whole(2 * count)
+
+
 def test_a_redirection_reaches_each_message(admin: Actor, worker: Daemon) -> None:
     fill(1_500)
     job = work_and_kill(worker, perform("redirect", ALL, admin, background=True, next_hop="relay.example.net"))
