@@ -213,7 +213,8 @@ class RecipientResult:
 
     `outcome` PENDING means try again: the failure was temporary. `status_code` is RFC 3463's (as "5.1.1").
     `dns` marks a failure of the DNS rather than of a host. `relayed` says that the next hop promised to honour the
-    DSN parameters itself, so that we owe no success notice (RFC 3461 5.2.2).
+    DSN parameters itself, so that we owe no success notice (RFC 3461 5.2.2). `answered` says that `reply` is what
+    `host` itself answered, word for word; otherwise it is ours.
     """
 
     recipient: LeasedRecipient
@@ -223,6 +224,7 @@ class RecipientResult:
     host: str = ""
     dns: bool = False
     relayed: bool = False
+    answered: bool = False
 
 
 @dataclass(slots=True)

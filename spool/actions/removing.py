@@ -20,8 +20,8 @@ from spool.models.settings import current
 from spool.models.trashed import Trashed, TrashState
 from spool.notifying import notifications
 
-# RFC 3463 X.7.1: delivery not authorised, message refused. Nothing fits an administrator's decision better.
-_REPLY = "550 5.7.1 The message was removed from the queue by the administrator of the mail server"
+# Our own words: no host answered this. RFC 3463 X.7.1, delivery not authorised: nothing fits the decision better.
+_REPLY = "The message was removed from the queue by the administrator of the mail server"
 _STATUS = "5.7.1"
 # Notices are whole messages, in memory until they are written.
 _NOTICES = 50

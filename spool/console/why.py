@@ -136,6 +136,10 @@ def _who(facts: Facts) -> str:
     return f"{left:,} of {total:,} recipients {'is' if left == 1 else 'are'} still open:"
 
 
+# What went wrong although there was a connection, or before one was tried; no answer of a host.
+_OUR_WORDS = ("the connection to", "the message", "delivery failed", "the server was stopped", "the worker was")
+
+
 def _what_happened(facts: Facts) -> str:
     last = facts.last_try
     tries = f"after {_times(facts.attempts, 'attempt')} "
@@ -148,9 +152,9 @@ def _what_happened(facts: Facts) -> str:
     if last.code:
         return f"{tries}{where} answered “{_short(last.reply)}” {ago}"
     reply = last.reply or facts.last_error
-    return f"{tries}{where} could not be reached {ago} (“{_short(reply)}”)" if reply else (
-        f"{tries}{where} could not be reached {ago}"
-    )  # fmt: skip
+    if reply.startswith(_OUR_WORDS):
+        return f"{tries}the last one, to {where}, failed {ago} (“{_short(reply)}”)"
+    return f"{tries}{where} could not be reached {ago}" + (f" (“{_short(reply)}”)" if reply else "")
 
 
 _ADVICE = (

@@ -6,7 +6,7 @@ import asyncio
 import base64
 import socket
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import BinaryIO
 
 from spool.delivery import body
@@ -61,6 +61,8 @@ class Connection:
         self.connect_seconds = 0.0
         # Whether the message of the running transaction may have reached the other side.
         self.body_sent = False
+        # How many recipients of the running transaction the other side took before it hung up at a further one.
+        self.taken = 0
         self._own_name = own_name
         self._reply_seconds = reply_seconds
         self._features: dict[str, str] = {}
@@ -170,12 +172,14 @@ class Connection:
             return await read_reply(self._reader)
 
     def refuses(self, entry: LeasedEntry, recipients: Sequence[LeasedRecipient]) -> Reply | None:
-        """A reply in the host's place, when its own EHLO says that it can't take `entry` for `recipients`."""
+        """Our own reply in the host's place, when its own EHLO says that it can't take `entry` for `recipients`."""
         limit = self._features.get("SIZE", "")
         if limit.isdigit() and 0 < int(limit) < entry.size_bytes:
-            return Reply(552, (f"5.3.4 the message is larger than the {limit} bytes that {self.peer.name} takes",))
+            text = f"5.3.4 the message is larger than the {limit} bytes that {self.peer.name} takes"
+            return Reply(552, (text,), ours=True)
         if "SMTPUTF8" not in self._features and needs_utf8(entry, recipients):
-            return Reply(550, (f"5.6.7 {self.peer.name} does not support internationalised mail (SMTPUTF8)",))
+            text = f"5.6.7 {self.peer.name} does not take addresses or headers beyond ASCII (it offers no SMTPUTF8)"
+            return Reply(550, (text,), ours=True)
         return None
 
     @property
@@ -193,6 +197,7 @@ class Connection:
         """
         self.used += 1
         self.body_sent = False
+        self.taken = 0
         commands = [
             mail_command(entry, recipients, self._features),
             *[rcpt_command(recipient, self._features) for recipient in recipients],
@@ -236,6 +241,7 @@ class Connection:
         try:
             while len(replies) < count:
                 replies.append(await self._reply(self._reply_seconds))
+                self._note_taken(replies)
         except (OSError, BrokenReply):
             if not replies or replies[-1].code != 421:
                 raise
@@ -255,7 +261,13 @@ class Connection:
                 continue
             self._writer.write(command)
             replies.append(await self._reply(self._reply_seconds))
+            self._note_taken(replies)
         return replies
+
+    def _note_taken(self, replies: Sequence[Reply]) -> None:
+        """Count with the reply that came last: the first is that to MAIL."""
+        if len(replies) > 1 and replies[-1].good:
+            self.taken += 1
 
     async def _clear(self, command: str) -> None:
         """End a transaction whose outcome is known: what goes wrong here is the end of the connection only."""
@@ -277,7 +289,7 @@ class Connection:
             if not replies:
                 raise
             self.abort()
-            broken = Reply(451, (f"4.4.2 the connection to {self.peer.name} broke: {in_words(error)}",))
+            broken = Reply(451, (f"4.4.2 the connection to {self.peer.name} broke: {in_words(error)}",), ours=True)
             replies += [broken] * (count - len(replies))
         return replies
 
@@ -313,7 +325,7 @@ class Connection:
 def _too_many(reply: Reply) -> Reply:
     """552 for a recipient means 452: a limit of the moment, not of the message (RFC 5321 4.5.3.1.10)."""
     if reply.code == 552 and reply.enhanced in ("5.5.3", "5.0.0"):
-        return Reply(452, (f"4.5.3 {reply.text}",))
+        return replace(reply, for_now=True)
     return reply
 
 

@@ -260,19 +260,20 @@ class Destination:
             transaction.leave()
             return True
         started = self._moved = time.monotonic()
-        peer, entry = connection.peer, transaction.entry
+        peer, entry, recipients = connection.peer, transaction.entry, transaction.next_recipients
         # It counts for the first transaction, for which it was made.
         connecting, connection.connect_seconds = connection.connect_seconds, 0.0
         with ExitStack() as files:
             try:
-                refusal = connection.refuses(entry, transaction.recipients)
+                refusal = connection.refuses(entry, recipients)
                 if refusal is not None:
-                    transaction.note(refusal.text, refusal.code, peer, connection.tls, started, connecting)
-                    transaction.answer([refusal] * len(transaction.recipients), peer.name, relayed=False)
+                    transaction.note(refusal.text, 0, peer, connection.tls, started, connecting)
+                    if not transaction.answer([refusal] * len(recipients), peer.name, relayed=False):
+                        self._queue.appendleft(transaction)
                     return True
                 content: bytes | BinaryIO | Prefixed
                 # Those of one transaction are all treated alike.
-                header = entry.treatment_of(transaction.recipients[0]).header
+                header = entry.treatment_of(recipients[0]).header
                 if entry.size_bytes <= LARGEST_WHOLE_BYTES:
                     content = entry.read()
                     if entry.omitted:
@@ -285,7 +286,7 @@ class Destination:
                         header += without_fields(content.read(LARGEST_WHOLE_BYTES), entry.omitted)
                     if header:
                         content = Prefixed(header, content)
-                replies = await connection.send(entry, transaction.recipients, content)
+                replies = await connection.send(entry, recipients, content)
             except FileNotFoundError as error:
                 transaction.fail(f"the message file is missing: {error.filename}", "4.3.0", started=started)
                 return True
@@ -316,7 +317,7 @@ class Destination:
     ) -> bool:  # fmt: skip
         """Some reply was 421: the host closes the connection (RFC 5321 3.8)."""
         connection.abort()
-        if self._was_stale(connection, transaction):
+        if self._was_stale(connection, transaction) or self._narrowed(connection, transaction, started, connecting):
             return False
         worst = max(replies, key=lambda reply: reply.code)
         transaction.note(worst.text, worst.code, connection.peer, connection.tls, started, connecting)
@@ -330,7 +331,7 @@ class Destination:
     ) -> None:
         peer = connection.peer
         connection.abort()
-        if self._was_stale(connection, transaction):
+        if self._was_stale(connection, transaction) or self._narrowed(connection, transaction, started, connecting):
             return
         text = f"the connection to {peer.name} [{peer.ip}] broke: {in_words(error)}"
         transaction.fail(
@@ -343,6 +344,19 @@ class Destination:
         if connection.used < 2 or connection.body_sent or transaction.tried_again:
             return False
         transaction.tried_again = True
+        self._queue.appendleft(transaction)
+        return True
+
+    def _narrowed(
+        self, connection: Connection, transaction: Transaction, started: float, connecting: float
+    ) -> bool:  # fmt: skip
+        """Put a transaction back for fewer recipients at once, when the host hung up after it took some."""
+        taken = connection.taken
+        if connection.body_sent or not transaction.narrow(taken):
+            return False
+        peer = connection.peer
+        text = f"{peer.name} [{peer.ip}] hung up after it took {taken} recipients: the message goes to fewer at a time"
+        transaction.note(text, 0, peer, connection.tls, started, connecting)
         self._queue.appendleft(transaction)
         return True
 

@@ -30,18 +30,28 @@ class BrokenReply(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """A whole reply: its code, and its lines without their codes."""
+    """A whole reply: its code, and its lines without their codes.
+
+    `ours` marks what we say in the host's place: its text is no reply, and names who speaks. `for_now` is of a refusal
+    that is one for the moment, whatever its code says.
+    """
 
     code: int
     lines: tuple[str, ...]
+    ours: bool = False
+    for_now: bool = False
 
     @property
     def text(self) -> str:
+        if self.ours:
+            return _ENHANCED.sub("", " ".join(self.lines))
         return f"{self.code} {' '.join(line for line in self.lines if line)}".strip()
 
     @property
     def enhanced(self) -> str:
         """RFC 3463's code, or the one that says no more than the reply's own class."""
+        if self.for_now:
+            return "4.5.3"
         found = _ENHANCED.match(self.lines[0]) if self.lines else None
         if found:
             return found[1]
@@ -55,11 +65,11 @@ class Reply:
     @property
     def too_many(self) -> bool:
         """Whether it refuses a recipient only because the message has enough of them (RFC 5321 4.5.3.1.10)."""
-        return self.code == 452 and self.enhanced in ("4.5.3", "4.0.0")
+        return self.for_now or self.code == 452 and self.enhanced in ("4.5.3", "4.0.0")
 
     @property
     def permanent(self) -> bool:
-        return self.code >= 500
+        return self.code >= 500 and not self.for_now
 
 
 async def read_reply(reader: asyncio.StreamReader) -> Reply:

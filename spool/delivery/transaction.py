@@ -13,6 +13,8 @@ from spool.envelope import AttemptRecord, LeasedEntry, LeasedRecipient, Recipien
 from spool.models.recipient import Outcome
 
 LONGEST_REPLY = 500
+# RFC 5321 4.5.3.1.8: what every host must take.
+RECIPIENTS_PER_TRANSACTION = 100
 
 Done = Callable[["Transaction"], None]
 
@@ -22,35 +24,52 @@ class Transaction:
     """One entry for `recipients`, those without an answer yet.
 
     `done` is called once, when `results` has one for each, or when those that are left are left to another worker.
-    `tried_again` says that a kept connection has failed it.
+    `tried_again` says that a kept connection has failed it; `most` is how many recipients at once its host bears.
     """
 
     entry: LeasedEntry
     recipients: list[LeasedRecipient]
     done: Done
     tried_again: bool = False
+    most: int = RECIPIENTS_PER_TRANSACTION
     results: list[RecipientResult] = field(default_factory=list)
     attempts: list[AttemptRecord] = field(default_factory=list)
 
+    @property
+    def next_recipients(self) -> list[LeasedRecipient]:
+        """Those who are to be sent to next."""
+        return self.recipients[: self.most]
+
+    def narrow(self, taken: int) -> bool:
+        """Have fewer recipients at once, as a host hung up after it took so many; whether that may help.
+
+        Never more than half of those before: a host that hangs up each time is asked some times at most.
+        """
+        if not 0 < taken < len(self.next_recipients):
+            return False
+        self.most = min(taken, len(self.next_recipients) // 2)
+        return True
+
     def answer(self, replies: Sequence[Reply], peer: str, *, relayed: bool) -> bool:
-        """Take one reply for each recipient; whether all have one now.
+        """Take one reply for each of `next_recipients`; whether all recipients have one now.
 
         Those whom the host found too many for one message stay for the next, as long as others were taken.
         """
         left: list[LeasedRecipient] = []
+        asked, others = self.next_recipients, self.recipients[self.most :]
         some_taken = len(replies) > 1 and any(reply.code // 100 == 2 for reply in replies)
-        for recipient, reply in zip(self.recipients, replies, strict=True):
+        for recipient, reply in zip(asked, replies, strict=True):
             if some_taken and reply.too_many:
                 left.append(recipient)
                 continue
             self.results.append(
                 RecipientResult(
                     recipient, _outcome(reply), reply.text[:LONGEST_REPLY], reply.enhanced, peer,
-                    relayed=relayed and reply.code // 100 == 2,
+                    relayed=relayed and reply.code // 100 == 2, answered=not reply.ours,
                 )
             )  # fmt: skip
-        self.recipients = left
-        if left:
+        self.recipients = left + others
+        if self.recipients:
             return False
         self.done(self)
         return True

@@ -15,12 +15,10 @@ from spool.delivery.destination import Destination
 from spool.delivery.fading import Fading
 from spool.delivery.mx import Exchangers
 from spool.delivery.routes import RoutingTable
-from spool.delivery.transaction import Done, Transaction
+from spool.delivery.transaction import RECIPIENTS_PER_TRANSACTION, Done, Transaction
 from spool.envelope import LeasedEntry, LeasedRecipient
 from spool.models.settings import Settings
 
-# RFC 5321 4.5.3.1.8: what every host must take.
-RECIPIENTS_PER_TRANSACTION = 100
 # How long a host whose STARTTLS fails gets its mail in clear text before TLS is tried again.
 CLEAR_TEXT_SECONDS = 3600.0
 # No transaction begun for so long, although some wait: the host hangs.

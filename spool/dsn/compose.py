@@ -170,8 +170,8 @@ def _recipient_fields(recipient: ReportedRecipient, utf8: bool) -> str:
     if host := _remote_host(recipient.host):
         lines.append(field("Remote-MTA", f"dns; {host}"))
     if reply := one_line(recipient.reply, ascii_only=not utf8):
-        # The type "smtp" promises an SMTP reply (RFC 3464 9.2); what we noticed ourselves is of our own type.
-        kind = "smtp" if is_smtp_reply(reply) else "X-Mailspool"
+        # The type "smtp" promises what a host answered (RFC 3464 2.3.6, 9.2); what we say ourselves is of our own type.
+        kind = "smtp" if host and is_smtp_reply(reply) else "X-Mailspool"
         lines.append(field("Diagnostic-Code", f"{kind}; {reply}"))
     if recipient.last_attempt:
         lines.append(field("Last-Attempt-Date", date(recipient.last_attempt)))

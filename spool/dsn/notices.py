@@ -113,7 +113,8 @@ def _reported(
         status=_status_of(result, action),
         # Where a mailbox lies on our disk is nobody's business.
         reply="" if local and action is Action.DELIVERED else result.reply,
-        host="" if local else result.host,
+        # Only a host that said it is named for it (RFC 3464 2.3.5, 2.3.6).
+        host="" if local or not result.answered else result.host,
         original=recipient.original,
         orcpt=recipient.orcpt,
         expired=result.outcome is Outcome.EXPIRED,

@@ -22,21 +22,49 @@ _SUBJECT_PREFIX: Final = {
     Action.EXPANDED: "Handed on",
 }
 
-# By RFC 3463 subject and detail, the more exact one first.
-_ADVICE: Final = (
+# By RFC 3463 subject and detail, the more exact one first. What the recipient's mail server answered:
+_ADVICE_BY_HOST: Final = (
     (("1.1", "1.3", "1.6"), "Check the address for a typing error; the mailbox may no longer exist."),
     (("1.2", "1.10"), "Check the part of the address after the @: that domain takes no mail."),
     (("1.7", "1.8"), "The other side refuses your own address as sender; ask your administrator."),
+    (("1.4",), "The address means more than one mailbox; write it in full."),
+    (("2.1",), "The mailbox is closed; reach the recipient in another way."),
+    (("2.2",), "The mailbox is full; try later, or reach the recipient in another way."),
+    (("2.3", "3.4"), "The message is too large; send it without attachments, or send a link to them."),
+    (("3.2",), "That mail server takes no mail, or none now; try later, or reach the recipient in another way."),
+    (("4.6",), "Mail to this address goes round in circles; tell the postmaster of its domain."),
+    (
+        ("7.4", "7.5", "7.6", "7.7", "7.8", "7.9", "7.10", "7.11", "7.12"),
+        "The other side asks our mail server for something that it did not do; tell your administrator.",
+    ),
+    (
+        ("7.20", "7.21", "7.22", "7.23", "7.24", "7.25", "7.26", "7.27", "7.29", "7.30"),
+        "The other side can't make sure that the message comes from you; tell your administrator, who can mend that.",
+    ),
+    (("7.",), "The message was refused by a rule of the other side; ask the recipient to have it allowed."),
+    (("6.7",), "The other side takes no addresses beyond ASCII; ask the recipient for another address."),
+    (("6.",), "The other side can't read a part of the message; send it as plain text or in another format."),
+    (("3.", "4."), "The recipient's mail server has trouble of its own; try later, or reach them in another way."),
+)
+# What this server found or decided itself.
+_ADVICE_BY_US: Final = (
+    (("1.1", "1.3", "1.6"), "Check the address for a typing error; the mailbox may no longer exist."),
+    (("1.2", "1.10", "4.4"), "Check the part of the address after the @: that domain takes no mail."),
     (("2.1",), "The mailbox is closed; reach the recipient in another way."),
     (("2.2",), "The mailbox is full; try later, or reach the recipient in another way."),
     (("2.3", "3.4"), "The message is too large; send it without attachments, or send a link to them."),
     (("4.6",), "Mail to this address goes round in circles; tell the postmaster of its domain."),
-    (("1.4",), "The address means more than one mailbox; write it in full."),
-    (("7.",), "The message was refused by a rule of the other side; ask the recipient to have it allowed."),
-    (("4.", "3."), "The recipient's mail server can't be reached; try later, or in another way."),
-    (("6.",), "The other side can't read a part of the message; send it as plain text or in another format."),
+    (
+        ("6.7",),
+        "That mail server takes no addresses beyond ASCII: ask the recipient for another address; if your own has such"
+        " letters, write from another one.",
+    ),
+    (("4.1", "4.2", "4.3", "4.7"), "The recipient's mail server can't be reached; try later, or in another way."),
 )
-_ADVICE_OTHERWISE = "If the reason given does not help, forward this message to your administrator."
+_ADVICE_OTHERWISE: Final = "If the reason given does not help, ask {postmaster}, who looks after this mail server."
+_ADVICE_LATE: Final = (
+    "The recipient's mail server did not take the message at any time; reach the recipient in another way."
+)
 
 
 def subject_of(report: Report) -> str:
@@ -103,18 +131,22 @@ def _advice(report: Report) -> list[str]:
     """One line for each kind of failure, in the order of the recipients."""
     if report.action is not Action.FAILED:
         return []
-    kinds = dict.fromkeys(_advice_for(recipient) for recipient in report.recipients)
+    otherwise = _ADVICE_OTHERWISE.format(postmaster=one_line(report.postmaster, 320))
+    kinds = dict.fromkeys(_advice_for(recipient) or otherwise for recipient in report.recipients)
     return ["What you can do:\n" + "\n".join(_wrapped(f"- {advice}", "  ", first="") for advice in kinds)]
 
 
 def _advice_for(recipient: ReportedRecipient) -> str:
+    """What helps against that failure, or ""."""
     # "Expired" says how it ended; the last reply, when it has a code, says why.
-    code = smtp_code(recipient.reply) or recipient.status
-    detail = code.partition(".")[2]
-    for starts, advice in _ADVICE:
+    code = smtp_code(recipient.reply)
+    if recipient.expired and recipient.host and not code:
+        return _ADVICE_LATE
+    detail = (code or recipient.status).partition(".")[2]
+    for starts, advice in _ADVICE_BY_HOST if recipient.host else _ADVICE_BY_US:
         if any(detail == start or start.endswith(".") and detail.startswith(start) for start in starts):
             return advice
-    return _ADVICE_OTHERWISE
+    return ""
 
 
 def _wrapped(text: str, indent: str = "", first: str | None = None) -> str:

@@ -54,6 +54,14 @@ def test_an_entry_that_waits_without_any_attempt_says_so() -> None:
     assert "it has not been tried yet" in why(facts(attempts=0)).sentence
 
 
+def test_what_broke_on_a_host_that_was_reached_is_not_said_to_be_out_of_reach() -> None:
+    sentence = why(
+        facts(last_try=last("the connection to mx1.example.net [192.0.2.25] broke: no answer in time"))
+    ).sentence
+    assert "the last one, to mx1.example.net (192.0.2.25), failed 1 minute ago" in sentence
+    assert "could not be reached" not in sentence and "answered" not in sentence
+
+
 def test_without_a_host_the_destination_is_named() -> None:
     sentence = why(facts(last_try=last("no MX", host="", ip=""), domains=("a.example", "b.example"))).sentence
     assert "a.example and b.example could not be reached" in sentence

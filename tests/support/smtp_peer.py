@@ -93,6 +93,8 @@ class SmtpPeer:
         self.passwords: dict[str, str] = {}
         self.most_recipients = 1_000_000
         self.too_many = "452 4.5.3 too many recipients"
+        # What it does at the second recipient that is too many.
+        self.hangs_up: Answer | None = None
         self.delay_seconds = 0.0
         self.conversations: list[Conversation] = []
         self.taken: list[Taken] = []
@@ -283,6 +285,9 @@ class _Talk:
             answer = "503 5.5.1 MAIL first"
         if len(self._recipients) >= self._peer.most_recipients:
             answer = self._peer.too_many
+            if self._peer.hangs_up is not None:
+                self._give("RCPT", answer)
+                answer = self._peer.hangs_up
         if self._give("RCPT", answer).startswith("250"):
             self._recipients.append(address)
 

@@ -158,6 +158,37 @@ def test_recipients_that_were_too_many_follow_at_once(
     assert [len(taken.recipients) for taken in peer.taken] == [3, 3, 2]
 
 
+@pytest.mark.parametrize("pipelining", [True, False])
+@pytest.mark.parametrize("end", ["421 4.7.0 too many errors", CUT])
+def test_a_host_that_takes_some_and_hangs_up_gets_all_some_at_a_time(
+    peer: SmtpPeer, spooled: Path, deliver: Deliver, end: Answer, pipelining: bool
+) -> None:
+    _pipelining(peer, pipelining)
+    peer.most_recipients, peer.hangs_up = 10, end
+    [told] = deliver(a_leased_entry(spooled, to=addresses(35)))
+    assert set(told.outcomes.values()) == {DELIVERED} and len(told.results) == 35
+    assert [len(taken.recipients) for taken in peer.taken] == [10, 10, 10, 5]
+    assert "hung up after it took 10 recipients" in told.attempts[0].reply
+
+
+def test_a_host_that_hangs_up_at_every_second_recipient_is_asked_some_times_at_most(
+    peer: SmtpPeer, spooled: Path, deliver: Deliver
+) -> None:
+    peer.most_recipients, peer.hangs_up = 1, CUT
+    [told] = deliver(a_leased_entry(spooled, to=addresses(100)))
+    assert set(told.outcomes.values()) == {DELIVERED}
+    assert len(peer.conversations) <= 3
+
+
+def test_a_host_that_hangs_up_at_the_first_recipient_gets_no_second_try(
+    peer: SmtpPeer, spooled: Path, deliver: Deliver
+) -> None:
+    peer.most_recipients, peer.hangs_up = 0, CUT
+    [told] = deliver(a_leased_entry(spooled, to=addresses(20)))
+    assert set(told.outcomes.values()) == {PENDING}
+    assert len(peer.conversations) == 1
+
+
 def test_a_message_whose_file_is_missing_waits_and_the_connection_lives(
     peer: SmtpPeer, spooled: Path, deliver: Deliver
 ) -> None:

@@ -74,6 +74,42 @@ def test_what_no_host_said_is_not_called_an_smtp_reply() -> None:
     assert "answered" not in text(content)
 
 
+def test_what_we_refuse_ourselves_is_no_answer_of_a_host_and_has_advice_of_its_own() -> None:
+    bob = a_reported(reply="The message was removed from the queue by the administrator", status="5.7.1")
+    content = compose(a_report(bob), a_message()).content
+    assert "remote-mta" not in groups(content)[1]
+    assert groups(content)[1]["diagnostic-code"].startswith("X-Mailspool; The message was removed")
+    assert "answered" not in text(content) and "the other side" not in text(content)
+    assert "ask postmaster@" in text(content)
+    no_such = compose(a_report(a_reported(reply="550 5.1.1 <bob>: no such mailbox here")), None).content
+    assert groups(no_such)[1]["diagnostic-code"] == "X-Mailspool; 550 5.1.1 <bob>: no such mailbox here"
+
+
+@pytest.mark.parametrize(
+    ("host", "status", "reply", "advice"),
+    [
+        ("mx.example.net", "5.7.26", "550 5.7.26 unauthenticated", "can't make sure that the message comes from you"),
+        ("mx.example.net", "5.7.1", "550 5.7.1 spam", "a rule of the other side"),
+        ("mx.example.net", "5.4.1", "550 5.4.1 access denied", "has trouble of its own"),
+        ("mx.example.net", "5.3.2", "521 5.3.2 no mail", "takes no mail, or none now"),
+        ("", "5.4.4", "mx has no address in the DNS", "that domain takes no mail"),
+        ("", "5.4.1", "connecting to mx.example.net: connection refused", "can't be reached"),
+        ("", "5.6.7", "mx.example.net takes nothing beyond ASCII", "for another address"),
+        ("", "5.3.0", "delivery failed", "ask postmaster@"),
+        ("", "5.7.1", "only members may write to this list", "ask postmaster@"),
+    ],
+)
+def test_the_advice_is_by_who_said_it(host: str, status: str, reply: str, advice: str) -> None:
+    content = compose(a_report(a_reported(host=host, status=status, reply=reply)), None).content
+    assert advice in text(content)
+
+
+def test_a_host_that_put_a_message_off_to_the_end_is_not_said_to_be_out_of_reach() -> None:
+    bob = a_reported(host="mx.example.net", status="5.4.7", reply="451 not now", expired=True)
+    content = compose(a_report(bob), None).content
+    assert "did not take the message at any time" in text(content) and "can't be reached" not in text(content)
+
+
 def test_an_address_behind_an_alias_is_told_by_both_names() -> None:
     bob = a_reported(original="info@example.org")
     content = compose(a_report(bob), a_message()).content

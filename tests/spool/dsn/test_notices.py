@@ -16,6 +16,15 @@ from tests.support.messages import a_message
 UNTIL = NOW + timedelta(days=1)
 
 
+def test_only_a_host_that_answered_is_named_for_it(tmp_path: Path) -> None:
+    entry = an_entry(tmp_path)
+    (notice,) = notices(entry, [a_result(entry, answered=True)])
+    assert b"Remote-MTA: dns; mx.example.net" in notice.content
+    assert b"Diagnostic-Code: smtp; 550 5.1.1" in notice.content
+    (notice,) = notices(entry, [a_result(entry)])
+    assert b"Remote-MTA" not in notice.content and b"Diagnostic-Code: X-Mailspool; 550 5.1.1" in notice.content
+
+
 def test_all_failed_recipients_share_one_notice(tmp_path: Path) -> None:
     entry = an_entry(tmp_path, to=["bob@example.net", "cy@example.net"])
     (notice,) = notices(entry, [a_result(entry), a_result(entry, Outcome.EXPIRED, "421 try later", index=1)])
