@@ -13,7 +13,7 @@ from django.conf import settings as django_settings
 from spool.delivery.trace_headers import fields_of
 
 # Those that `spam.headers_of` adds.
-_SCORES: Final = frozenset((b"x-spam-flag", b"x-spam-level", b"x-spam-score", b"x-spam-status"))
+_SCORES: Final = frozenset((b"x-spam-flag", b"x-spam-level", b"x-spam-score", b"x-spam-status", b"x-spam-unchecked"))
 _RESULTS: Final = b"authentication-results"
 _QUOTED: Final = re.compile(r'"((?:[^"\\]|\\.)*)"')
 

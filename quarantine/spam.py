@@ -14,7 +14,8 @@ from quarantine.engines.authentication import DkimResult, SpfResult
 from quarantine.engines.dmarc import DmarcResult
 from quarantine.engines.examined import Examined, Result
 from quarantine.models.antispam import AntispamSettings
-from quarantine.models.check import Check, CheckKind
+from quarantine.models.antispam import WhenUnansweredInbound as Inbound
+from quarantine.models.check import SERVERS, Check, CheckKind
 from spool.delivery.trace_headers import header_line
 
 # What tells whether a sender is the one it says.
@@ -79,6 +80,11 @@ class Judgement:
     results: list[Result]
     trusted: bool
     authenticated: list[str]
+
+    @property
+    def unanswered(self) -> list[Result]:
+        """Engines that have read nothing of it, so that the score says little."""
+        return [one for one in self.results if one.failed and one.kind in SERVERS]
 
     @property
     def why(self) -> str:
@@ -151,6 +157,12 @@ def headers_of(judgement: Judgement, settings: AntispamSettings, *, marked: bool
     if marked:
         lines += header_line("X-Spam-Flag", "YES") + header_line("X-Spam-Level", judgement.level.value)
     return lines
+
+
+def unchecked_header(judgement: Judgement, settings: AntispamSettings) -> bytes:
+    """The line for an inbound message that an engine has not read, where it is to be marked."""
+    names = ", ".join(_token(one.check) for one in judgement.unanswered)
+    return header_line("X-Spam-Unchecked", names) if names and settings.inbound_unanswered != Inbound.PASS else b""
 
 
 def _authenticated(examined: Examined, wanted: Sequence[Check]) -> list[str]:

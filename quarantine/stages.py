@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Final
 
 from django.db import DataError, IntegrityError
@@ -15,6 +15,7 @@ from django.db import Error as DatabaseError
 from quarantine import remembering, taking, verdicts
 from quarantine.cases import Case, Directions, case_of, comes_in, goes_out
 from quarantine.counting import Gathering, Tallies
+from quarantine.engines import checks
 from quarantine.engines.answers import Said
 from quarantine.engines.scanner import VirusScanner, scanners_for
 from quarantine.forged import forged_in
@@ -28,6 +29,7 @@ from quarantine.spam import TRUSTED, Findings, Judgement, Level, ask, pass_by
 from quarantine.taking import Caught, Part
 from quarantine.treating import choices_of, chooser_of, treat
 from quarantine.trusting import trusted_among, voucher
+from quarantine.unanswered import HOLD, held_until, kept_unchecked, waiting
 from security import lists as security_lists
 from spool import statements
 from spool.envelope import LeasedEntry
@@ -37,9 +39,6 @@ from spool.trusted import is_ours, is_surely_ours
 
 log = logging.getLogger(__name__)
 
-# How long what was held waits, at least and at most: a long queue must not be turned over every minute for hours.
-HOLD = timedelta(seconds=60)
-LONGEST_HOLD = timedelta(seconds=300)
 # For a whole batch. What is not done by then counts as not answered: the pass gives up on a stage only after longer.
 BATCH_SECONDS: Final = 240.0
 
@@ -86,7 +85,7 @@ class VirusCheck(Stage):
             if found.ruling is Ruling.QUARANTINE
         ]
         verdicts: dict[int, Verdict] = {
-            entry.id: WaitUntil(_held_until(entry, context), Status.VIRUS_CHECK, found.why)
+            entry.id: WaitUntil(held_until(entry, context.now), Status.VIRUS_CHECK, found.why)
             for entry, found in zip(entries, scans, strict=True)
             if found.ruling is Ruling.HOLD
         }
@@ -173,12 +172,20 @@ class SpamCheck(Stage):
     async def run(self, batch: Sequence[LeasedEntry], context: StageContext) -> Mapping[int, Verdict]:
         facts = await context.in_database(lambda: self._facts(batch, context.now))
         cases = self._cases(batch, facts)
+        if any(entry.priority >= Priority.HIGH for entry in batch):
+            # Force is a wish to see a try now, as it is for hosts that rest.
+            checks.rests.wake()
         judged = await self._judge_all(cases, context.now)
-        caught = [one for case, findings in judged if (one := self._caught(case, findings))]
-        deleted = await self._treat(judged, context)
+        held = {one.case.entry.id: one for one in waiting(judged, self._settings, context.now)}
+        caught = [one for case, findings in judged if (one := self._caught(case, findings, context.now))]
+        deleted = await self._treat(judged, context, {number: one.recipients for number, one in held.items()})
         gone = {one.entry_id for one in deleted}
         caught = [one for one in caught if one.entry_id not in gone]
-        answers = await quarantine(caught, context, self._settings.keep_days, Status.SPAM_CHECK)
+        taken = await quarantine(caught, context, self._settings.keep_days, Status.SPAM_CHECK)
+        answers: dict[int, Verdict] = {
+            number: verdict for number, one in held.items() if (verdict := one.verdict()) is not None
+        }
+        answers |= taken
         answers |= await delete(deleted, context)
         _tally_findings(self._counts.tallies, judged)
         self._counts.write_soon(context)
@@ -237,18 +244,31 @@ class SpamCheck(Stage):
         kept = remembering.known(ItemKind.SPAM, others, self._settings.scan_again_since)
         return known | {number: Findings.from_json(findings) for number, findings in kept.items()}
 
-    def _caught(self, case: Case, findings: Findings) -> Caught | None:
+    def _caught(self, case: Case, findings: Findings, now: datetime) -> Caught | None:
         """What is to be quarantined: for those recipients alone to whom it is sent."""
-        entry, judgement = case.entry, case.as_outbound(findings, self._settings)
-        if judgement is None or judgement.score < self._settings.outbound_threshold:
+        entry, judgement, why = case.entry, case.as_outbound(findings, self._settings), ""
+        if judgement is None:
             return None
+        if judgement.score < self._settings.outbound_threshold:
+            why = kept_unchecked(case, judgement, self._settings, now)
+            if not why:
+                return None
         part = Part(entry, tuple(one.id for one in case.sent)) if len(case.sent) < len(entry.recipients) else None
-        return _caught(entry, judgement, part)
+        return _caught(entry, judgement, part, why)
 
-    async def _treat(self, judged: Sequence[tuple[Case, Findings]], context: StageContext) -> list[Caught]:
-        """Have delivery do what is to be done for each recipient; those that are to be deleted."""
+    async def _treat(
+        self,
+        judged: Sequence[tuple[Case, Findings]],
+        context: StageContext,
+        held: Mapping[int, frozenset[int]],
+    ) -> list[Caught]:
+        """Have delivery do what is to be done for each recipient who does not wait; those that are to be deleted."""
         settings = self._settings
-        inbound = [(case, found) for case, one in judged if (found := case.as_inbound(one, settings)) is not None]
+        inbound = [
+            (case, found) for case, one in judged
+            if (found := case.as_inbound(one, settings)) is not None
+            and not held.get(case.entry.id, frozenset()) >= {recipient.id for recipient in case.received}
+        ]  # fmt: skip
         spam = [case for case, judgement in inbound if judgement.level is not Level.NONE]
         addresses = {chooser_of(recipient) for case in spam for recipient in case.received}
         choices = await context.in_database(lambda: choices_of(addresses, settings)) if addresses else {}
@@ -259,7 +279,7 @@ class SpamCheck(Stage):
         ]
 
     async def _judge_all(self, cases: Sequence[Case], now: datetime) -> list[tuple[Case, Findings]]:
-        """What was found out about each; those that could not be judged in time are left out, and go on unmarked."""
+        """What was found out about each, in time; those that are gone are left out."""
         if not cases:
             return []
         room = Room()
@@ -272,8 +292,10 @@ class SpamCheck(Stage):
                 task.cancel()
         await asyncio.gather(*late, return_exceptions=True)
         if late:
-            log.error("%d messages go on unchecked: the spam checks took too long", len(late))
-        answers = [None if task.cancelled() else task.result() for task in tasks]
+            log.error("the spam checks took too long for %d messages", len(late))
+        answers = [
+            _unheard(case) if task.cancelled() else task.result() for case, task in zip(cases, tasks, strict=True)
+        ]
         return [(case, one) for case, one in zip(cases, answers, strict=True) if one is not None]
 
     async def _judge(self, case: Case, now: datetime, room: Room) -> Findings | None:
@@ -298,9 +320,14 @@ class SpamCheck(Stage):
         return findings
 
 
-def _caught(entry: LeasedEntry, judgement: Judgement, part: Part | None = None) -> Caught:
+def _caught(entry: LeasedEntry, judgement: Judgement, part: Part | None = None, why: str = "") -> Caught:
     findings = [result.as_json() for result in judgement.results]
-    return Caught(entry.id, ItemKind.SPAM, judgement.why, judgement.score, findings, part)
+    return Caught(entry.id, ItemKind.SPAM, why or judgement.why, judgement.score, findings, part)
+
+
+def _unheard(case: Case) -> Findings:
+    """Of a message for which the checks had no time: nothing is known."""
+    return Findings([checks.unheard(check) for check in case.wanted if checks.applies(check, case.examined)], [])
 
 
 def exempt_of(clients: set[str]) -> set[str]:
@@ -329,13 +356,10 @@ def _tally_findings(tallies: Tallies, judged: Sequence[tuple[Case, Findings]]) -
     for case, findings in judged:
         old = case.known.results if case.known is not None else ()
         for one in findings.results[len(old) :]:
-            if one.kind == TRUSTED:
+            if one.kind == TRUSTED or one.busy:
+                # Nobody was asked.
                 continue
             tallies[one.check].add(hit=one.points > 0, failed=one.failed, seconds=one.seconds, error=one.text)
-
-
-def _held_until(entry: LeasedEntry, context: StageContext) -> datetime:
-    return context.now + min(max(HOLD, (context.now - entry.created) / 4), LONGEST_HOLD)
 
 
 def pardons(entry_ids: Sequence[int], kind: ItemKind) -> set[int]:

@@ -8,7 +8,7 @@ from accounts import directory
 from accounts.directory import LocalAddress, LocalDomain, LocalUser
 from accounts.models.spam import SpamAction, Wishes, is_off
 from quarantine.models.antispam import AntispamSettings
-from quarantine.spam import Judgement, Level, headers_of
+from quarantine.spam import Judgement, Level, headers_of, unchecked_header
 from spool.envelope import EnvelopeRecipient, LeasedEntry, LeasedRecipient, Treatment
 from spool.headers import storable
 from spool.models.recipient import Kind
@@ -79,7 +79,7 @@ def _treatment(action: SpamAction, judgement: Judgement, settings: AntispamSetti
         return Treatment(deleted=f"Deleted as spam: {storable(judgement.why, 255)}")
     marked = action in (SpamAction.HEADERS, SpamAction.JUNK)
     return Treatment(
-        headers_of(judgement, settings, marked=marked),
+        headers_of(judgement, settings, marked=marked) + unchecked_header(judgement, settings),
         settings.subject_prefix if marked else "",
         junk=action is SpamAction.JUNK,
     )

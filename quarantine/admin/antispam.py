@@ -26,7 +26,9 @@ class AntispamSettingsAdmin(TestedAdmin):
     looks_for = "spam"
     fieldsets = [
         ("Inbound mail", {
-            "description": "The points of all checks are added up. What becomes of a message from so many points on:",
+            "description": "The points of all checks are added up. With the usual weights 10 points are what "
+                           "SpamAssassin (5) and Rspamd (6) themselves begin to call spam, 30 what is hardly "
+                           "ever wrong. What becomes of a message from so many points on:",
             "fields": [("low", "low_action"), ("medium", "medium_action"), ("high", "high_action"), "subject_prefix",
                        "add_results", ("domains_choose", "users_choose")],
         }),
@@ -42,6 +44,12 @@ class AntispamSettingsAdmin(TestedAdmin):
         ("Outbound mail", {
             "description": "What passes the threshold is kept in the Spam Quarantine instead of being sent.",
             "fields": ["outbound_quarantine", "outbound_threshold"],
+        }),
+        ("If SpamAssassin or Rspamd does not answer", {
+            "description": "Mail that waits shows why, is asked about again every few minutes, and loses no delivery "
+                           "attempt by it. What the other checks find is enough to catch it all the same.",
+            "fields": [("inbound_unanswered", "inbound_hold_hours"), ("outbound_unanswered", "outbound_hold_hours"),
+                       "line_seconds"],
         }),
         ("Spam Quarantine", {"fields": ["keep_days", "warn_mb"]}),
         ("Digest", {
@@ -75,8 +83,8 @@ class CheckForm(forms.ModelForm):
     class Meta:
         model = Check
         fields = [
-            "name", "kind", "weight", "inbound", "outbound", "where", "pattern", "timeout_seconds", "learns",
-            "learn_where", "password",
+            "name", "kind", "weight", "inbound", "outbound", "where", "pattern", "timeout_seconds", "parallel",
+            "learns", "learn_where", "password",
         ]  # fmt: skip
 
     def clean_password(self) -> str:
@@ -107,7 +115,7 @@ class CheckAdmin(ModelAdmin):
     )
     fieldsets = [
         (None, {"fields": ["name", "kind", "weight", ("inbound", "outbound")]}),
-        ("What it asks", {"fields": ["where", "pattern", "timeout_seconds"]}),
+        ("What it asks", {"fields": ["where", "pattern", "timeout_seconds", "parallel"]}),
         ("Learning", {"fields": ["learns", "learn_where", "password"]}),
     ]
 

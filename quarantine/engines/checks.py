@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from quarantine.engines import authentication, dmarc, dnslists, reverse, rspamd, rules, spamd
+from quarantine.engines import authentication, dmarc, dnslists, reverse, rspamd, rules, spamd, turns
 from quarantine.engines.answers import EngineFailed
 from quarantine.engines.examined import Examined, Result
 from quarantine.engines.resting import Rests
@@ -96,9 +96,29 @@ def _run_at_once(check: Check, examined: Examined) -> Result | None:
 
 
 async def run(check: Check, examined: Examined) -> Result:
-    """What a check says, within its own time limit."""
+    """What a check says, within its own time limit; where a server answers, when it is its turn."""
     if rests.resting(check.name):
-        return Result(check.name, check.kind, 0.0, "paused: it has not answered lately", True)
+        return _paused(check)
+    if not _KINDS[check.kind].has_server:
+        return await _asked(check, examined)
+    try:
+        async with turns.turn(check):
+            # Those before it in line may have found out that it does not answer.
+            return _paused(check) if rests.resting(check.name) else await _asked(check, examined)
+    except turns.Busy as error:
+        return Result(check.name, check.kind, 0.0, str(error), True, busy=True)
+
+
+def unheard(check: Check) -> Result:
+    """What there is of a check that had no time to answer at all."""
+    return Result(check.name, check.kind, 0.0, "busy: no answer in time", True, busy=True)
+
+
+def _paused(check: Check) -> Result:
+    return Result(check.name, check.kind, 0.0, "paused: it has not answered lately", True)
+
+
+async def _asked(check: Check, examined: Examined) -> Result:
     started = time.monotonic()
     try:
         async with asyncio.timeout(check.timeout_seconds):

@@ -20,7 +20,10 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What one check said: points (0 for no hit), a few words, or why it did not answer (`failed`)."""
+    """What one check said: points (0 for no hit), a few words, or why it did not answer (`failed`).
+
+    `busy`: its server was not even asked, for there were too many others in line.
+    """
 
     check: str
     kind: str
@@ -28,6 +31,7 @@ class Result:
     text: str = ""
     failed: bool = False
     seconds: float = 0.0
+    busy: bool = False
 
     def as_json(self) -> dict[str, object]:
         return {

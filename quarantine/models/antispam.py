@@ -22,6 +22,23 @@ class DigestFor(models.TextChoices):
     BOTH = "both", "Domain administrators and users"
 
 
+class WhenUnansweredInbound(models.TextChoices):
+    """What becomes of inbound mail while SpamAssassin or Rspamd does not answer."""
+
+    HOLD = "hold", "Hold it, then deliver it marked as unchecked"
+    MARK = "mark", "Deliver it at once, marked as unchecked"
+    PASS = "pass", "Deliver it at once, unmarked"
+
+
+class WhenUnansweredOutbound(models.TextChoices):
+    """What becomes of outbound mail meanwhile."""
+
+    HOLD = "hold", "Hold it, then put it into the Spam Quarantine"
+    HOLD_PASS = "hold_pass", "Hold it, then send it unchecked"
+    QUARANTINE = "keep", "Put it into the Spam Quarantine at once"
+    PASS = "pass", "Send it at once, unchecked"
+
+
 class AntispamSettings(OneRow):
     """Without a check (see Check) no message is looked at, and the stage costs nothing."""
 
@@ -89,6 +106,34 @@ class AntispamSettings(OneRow):
     )
     outbound_quarantine = models.BooleanField("quarantine outbound spam", default=True)
     outbound_threshold = models.FloatField("outbound threshold (points)", default=30, validators=_POINTS)
+    inbound_unanswered = models.CharField(
+        "inbound mail",
+        max_length=4,
+        choices=WhenUnansweredInbound,
+        default=WhenUnansweredInbound.MARK,
+        db_default=WhenUnansweredInbound.MARK,
+        help_text="Marked: it gets the header field X-Spam-Unchecked, and goes where other mail with its score goes.",
+    )
+    inbound_hold_hours = models.PositiveIntegerField(
+        "hold inbound mail for (hours)", default=4, db_default=4, validators=between(1, 96)
+    )
+    outbound_unanswered = models.CharField(
+        "outbound mail",
+        max_length=9,
+        choices=WhenUnansweredOutbound,
+        default=WhenUnansweredOutbound.HOLD,
+        db_default=WhenUnansweredOutbound.HOLD,
+    )
+    outbound_hold_hours = models.PositiveIntegerField(
+        "hold outbound mail for (hours)", default=24, db_default=24, validators=between(1, 96)
+    )
+    line_seconds = models.PositiveIntegerField(
+        "wait in line for at most (seconds)",
+        default=60,
+        db_default=60,
+        validators=between(1, 180),
+        help_text="When a check has as many questions as it may have at once. Waiting in line is no failure.",
+    )
     keep_days = models.PositiveIntegerField(
         "keep quarantined messages (days)",
         default=30,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 import re
 import time
-from typing import Final
+from typing import Any, Final
 
 import regex
 from django.core.exceptions import ValidationError
@@ -37,6 +37,16 @@ class CheckKind(models.TextChoices):
 SERVERS = {CheckKind.SPAMD: "127.0.0.1:783", CheckKind.RSPAMD: "127.0.0.1:11333"}
 RSPAMD_CONTROLLER = "127.0.0.1:11334"
 LISTS = (CheckKind.IP_LIST, CheckKind.URI_LIST)
+# 10 points, the low threshold, are what an engine itself begins to call spam: SpamAssassin at 5, Rspamd at 6. What is
+# wrong with much honest mail, as a signature that a mailing list broke, does not come to that by itself.
+WEIGHTS: Final = {
+    CheckKind.SPAMD: 2.0, CheckKind.RSPAMD: 1.7, CheckKind.SPF: 5.0, CheckKind.DKIM: 3.0, CheckKind.REVERSE_DNS: 4.0,
+    CheckKind.NULL_SENDER: 2.0,
+}  # fmt: skip
+USUAL_WEIGHT: Final = 10.0
+# spamd has five children unless it is told otherwise.
+PARALLEL: Final = {CheckKind.SPAMD: 5, CheckKind.RSPAMD: 10}
+USUAL_PARALLEL: Final = 100
 RULES = (CheckKind.HEADER, CheckKind.BODY)
 
 
@@ -48,9 +58,13 @@ class Check(models.Model):
     inbound = models.BooleanField("for inbound mail", default=True)
     outbound = models.BooleanField("for outbound mail", default=False)
     weight = models.FloatField(
-        default=10,
+        blank=True,
+        default=None,
         validators=[MinValueValidator(-100), MaxValueValidator(100)],
-        help_text="Points of a hit; of SpamAssassin and Rspamd, for each point of their own score.",
+        help_text=(
+            "Points of a hit; for SpamAssassin and Rspamd, the number that their own score is multiplied by. "
+            "Empty for the usual: SpamAssassin 2, Rspamd 1.7, SPF 5, reverse DNS 4, DKIM 3, null sender 2, others 10."
+        ),
     )
     where = models.CharField(
         max_length=255,
@@ -68,6 +82,16 @@ class Check(models.Model):
         "timeout (seconds)", default=5, validators=[MinValueValidator(1), MaxValueValidator(60)]
     )
 
+    parallel = models.PositiveIntegerField(
+        "questions at once",
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(1), MaxValueValidator(1000)],
+        help_text=(
+            "From all workers together; no more than its server has children. Messages beyond that wait in line. "
+            "Empty for the usual: SpamAssassin 5, Rspamd 10, DNS lists 100."
+        ),
+    )
     learns = models.BooleanField(
         "takes reports of mistakes",
         default=False,
@@ -88,10 +112,18 @@ class Check(models.Model):
     def __str__(self) -> str:
         return self.name
 
+    def save(self, *args: Any, **options: Any) -> None:
+        """A weight that nobody has chosen is the usual one."""
+        if self.weight is None:
+            self.weight = usual_weight(self.kind)
+        super().save(*args, **options)
+
     def clean(self) -> None:
         """Checks that depend on the kind. Raises ValidationError with each field's sentence."""
         wrong: dict[str, str] = {}
         self.where, self.pattern = self.where.strip(), self.pattern.strip()
+        if self.weight is None:
+            self.weight = usual_weight(self.kind)
         try:
             if self.kind in SERVERS:
                 self.where = self.where or SERVERS[CheckKind(self.kind)]
@@ -118,6 +150,11 @@ class Check(models.Model):
         if wrong:
             raise ValidationError(wrong)
 
+    @property
+    def most_at_once(self) -> int:
+        """How many questions its server is asked at once, from everywhere."""
+        return self.parallel or PARALLEL.get(CheckKind(self.kind), USUAL_PARALLEL)
+
     def _clean_learning(self) -> None:
         self.learn_where = self.learn_where.strip()
         if not self.learns:
@@ -127,6 +164,11 @@ class Check(models.Model):
         if self.kind == CheckKind.RSPAMD:
             self.learn_where = self.learn_where or RSPAMD_CONTROLLER
             parse_server(self.learn_where)
+
+
+def usual_weight(kind: str) -> float:
+    """The weight of a check for which nobody has chosen one."""
+    return WEIGHTS.get(CheckKind(kind), USUAL_WEIGHT) if kind in CheckKind.values else USUAL_WEIGHT
 
 
 def compile_rule(pattern: str) -> regex.Pattern[str]:

@@ -27,7 +27,7 @@ def a_mail(body: str = "At noon?", subject: str = "Lunch", sender: str = EVE) ->
     ).encode()
 
 
-def a_check(kind: CheckKind, weight: float = 10, **columns: object) -> Check:
+def a_check(kind: CheckKind, weight: float | None = 10, **columns: object) -> Check:
     check = Check(name=columns.pop("name", kind.value), kind=kind, weight=weight, **columns)
     check.full_clean()
     check.save()
