@@ -21,6 +21,7 @@ SECTIONS = (
             ("Throttled Users", "speed", "admin:throttling_throttleevent_users"),
             ("Throttled Domains", "network_check", "admin:throttling_throttleevent_domains"),
             ("Message trace", "manage_search", "admin:spool_trace_changelist"),
+            ("Trash", "delete", "admin:spool_trashed_changelist"),
             ("Alerts", "notifications_active", "admin:spool_alertevent_changelist"),
         ),
     ),

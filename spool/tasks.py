@@ -11,7 +11,7 @@ from django.utils import timezone
 from django.utils.module_loading import import_string
 
 from spool import clock, doctor, doorbell, leases, statements, trash
-from spool.actions import jobs, moving
+from spool.actions import emptying, jobs, moving
 from spool.actions.queueing import release_expired
 from spool.holders import holders
 from spool.models.settings import current
@@ -29,12 +29,14 @@ def run_pass() -> None:
 def sweep() -> None:
     """The safety net: ring for entries that are due, and announce the next one, whatever became of earlier rings.
 
-    It also ends the holds whose time is over, finds bulk jobs that nobody works on any more, and lets the apps above
+    It also ends the holds whose time is over, finds bulk jobs that nobody works on any more, has the trash give way
+    when the disk is short, and lets the apps above
     the spool do the same for what is theirs (SPOOL_SWEEPS).
     """
     _mend_times()
     release_expired(timezone.now())
     jobs.enqueue_left_behind()
+    emptying.give_way(timezone.now())
     for path in settings.SPOOL_SWEEPS:
         try:
             import_string(path)()

@@ -179,8 +179,11 @@ def purge(now: datetime, days: int) -> int:
     return purged
 
 
-def forget(ids: Sequence[int]) -> list[Taken]:
-    """Take entries out of the trash for good: rows first, with a trace of the open recipients, then files."""
+def forget(ids: Sequence[int], note: Callable[[Sequence[Taken]], None] | None = None) -> list[Taken]:
+    """Take entries out of the trash for good: rows first, with a trace of the open recipients, then files.
+
+    `note` is called in the transaction, and ends it by raising.
+    """
     with statements.write_transaction():
         statements.prefer_indexes()
         removed = locked(ids)
@@ -189,6 +192,8 @@ def forget(ids: Sequence[int]) -> list[Taken]:
             statements.execute(_TRACE.format(clause), parameters)
             statements.execute(f"DELETE FROM spool_trashedrecipient WHERE entry_id {clause}", parameters)
             statements.execute(f"DELETE FROM spool_trashed WHERE id {clause}", parameters)
+        if note is not None:
+            note(removed)
     for item in removed:
         if item.state == TrashState.TRASHED:
             kept.remove(item.in_spool)

@@ -126,7 +126,7 @@ _mailspool_words() {
         "settings get") words="--json" ;;
         "settings set") words="--json" ;;
         "smtpd") words="--socket" ;;
-        "spool") words="list show stats audit jobs doctor force reset priority hold release delete move redirect resend undo put-back export import" ;;
+        "spool") words="list show stats audit jobs doctor force reset priority hold release delete move redirect resend empty-trash undo put-back export import" ;;
         "spool list") words="--sender --sender-domain --recipient --mailbox --domain --ip --auth-user --id --message-id --subject --status --direction --priority --older --younger --larger --smaller --min-attempts --max-attempts --error --error-group --hold --next-within --search --sort --limit --json" ;;
         "spool show") words="--json" ;;
         "spool stats") words="--traffic --limit --json" ;;
@@ -142,6 +142,7 @@ _mailspool_words() {
         "spool move") words="--folder --sender --sender-domain --recipient --mailbox --domain --ip --auth-user --id --message-id --subject --status --direction --priority --older --younger --larger --smaller --min-attempts --max-attempts --error --error-group --hold --next-within --search --dry-run --yes --background --all --json" ;;
         "spool redirect") words="--to --next-hop --sender --sender-domain --recipient --mailbox --domain --ip --auth-user --id --message-id --subject --status --direction --priority --older --younger --larger --smaller --min-attempts --max-attempts --error --error-group --hold --next-within --search --dry-run --yes --background --all --json" ;;
         "spool resend") words="--to --sender --sender-domain --recipient --mailbox --domain --ip --auth-user --id --message-id --subject --status --direction --priority --older --younger --larger --smaller --min-attempts --max-attempts --error --error-group --hold --next-within --search --dry-run --yes --background --all --json" ;;
+        "spool empty-trash") words="--sender --sender-domain --recipient --mailbox --domain --ip --auth-user --id --message-id --subject --status --direction --priority --older --younger --larger --smaller --min-attempts --max-attempts --error --error-group --hold --next-within --search --dry-run --yes --background --all --json" ;;
         "spool undo") words="--dry-run --yes --background --json" ;;
         "spool put-back") words="--dry-run --yes --json" ;;
         "spool export") words="--format --output --all --sender --sender-domain --recipient --mailbox --domain --ip --auth-user --id --message-id --subject --status --direction --priority --older --younger --larger --smaller --min-attempts --max-attempts --error --error-group --hold --next-within --search --json" ;;
@@ -275,6 +276,10 @@ _mailspool_values() {
         "spool resend --direction") words="inbound outbound" ;;
         "spool resend --priority") words="low normal high" ;;
         "spool resend --hold") words="yes no" ;;
+        "spool empty-trash --status") words="delay virus spam throttled local remote waiting" ;;
+        "spool empty-trash --direction") words="inbound outbound" ;;
+        "spool empty-trash --priority") words="low normal high" ;;
+        "spool empty-trash --hold") words="yes no" ;;
         "spool export --format") words="zip mbox csv json folder" ;;
         "spool export --status") words="delay virus spam throttled local remote waiting" ;;
         "spool export --direction") words="inbound outbound" ;;

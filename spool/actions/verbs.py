@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import ChainMap
 from collections.abc import Mapping
 
+from spool.actions.emptying import EmptyTrash
 from spool.actions.moving import Move
 from spool.actions.queueing import ChangePriority, Force, Hold, Release, ResetRetries
 from spool.actions.redirecting import Redirect
@@ -17,6 +18,7 @@ VERBS: dict[str, Verb] = {
     verb.name: verb
     for verb in (
         Force(), ResetRetries(), ChangePriority(), Hold(), Release(), Delete(), Move(), Redirect(), ResendCopy(),
+        EmptyTrash(),
     )
 }  # fmt: skip
 

@@ -60,7 +60,9 @@ ACTIONS: tuple[Button, ...] = (
     Button("delete", "Delete", "delete", "Delete",
            (Input("bounce", "Tell each sender by a bounce", "check"),), danger=True),
 )  # fmt: skip
-BY_NAME = {button.url: button for button in ACTIONS}
+# Of the page of the trash.
+EMPTY_TRASH = Button("empty-trash", "Empty trash", "delete_forever", "Delete for good", danger=True)
+BY_NAME = {button.url: button for button in (*ACTIONS, EMPTY_TRASH)}
 
 
 def actions_for(entry: Entry) -> list[Button]:

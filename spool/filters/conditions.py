@@ -19,6 +19,7 @@ from spool.filters import wildcards  # noqa: F401 – it registers the lookup
 from spool.filters.fields import FIELDS, BadFilter, as_texts, of_options, parse_all
 from spool.models.entry import Entry, Priority, Status
 from spool.models.recipient import Recipient
+from spool.models.trashed import Trashed, TrashedRecipient
 
 # Conditions written as the partial indexes have them: SQLite only uses such an index when the very words are there.
 _WORDS = {
@@ -167,14 +168,27 @@ class SpoolFilter:
             entries = entries.filter(id__gte=within[0], id__lte=within[1])
         return entries.extra(where=[_WORDS[words] for words in self._partial_indexes()])
 
+    def of_trash(self, rows: QuerySet[Trashed]) -> QuerySet[Trashed]:
+        """`rows` of the trash that meet all conditions. How old they are is how long ago they were deleted."""
+        if self.by_recipients:
+            meant = self.recipients(TrashedRecipient)
+            rows = rows.filter(Exists(meant.filter(entry_id=OuterRef("id"))))
+        of_entries = replace(self, recipient="", mailbox="", domain="", older_than=None, younger_than=None)
+        for condition in of_entries._conditions(None):
+            rows = rows.filter(condition)
+        now = timezone.now()
+        if self.older_than is not None:
+            rows = rows.filter(at__lt=now - self.older_than)
+        return rows if self.younger_than is None else rows.filter(at__gt=now - self.younger_than)
+
     @property
     def by_recipients(self) -> bool:
         """Whether recipients are asked about."""
         return bool(self.recipient or self.mailbox or self.domain)
 
-    def recipients(self) -> QuerySet[Recipient]:
+    def recipients(self, model: type[Recipient | TrashedRecipient] = Recipient) -> QuerySet[Any]:
         """The recipients that `recipient`, `mailbox` and `domain` ask for."""
-        meant = Recipient.objects.all()
+        meant: QuerySet[Any] = model._default_manager.all()
         for name in ("recipient", "mailbox"):
             if getattr(self, name):
                 meant = meant.filter(_any_of(self.branches(name)))

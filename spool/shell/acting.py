@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from spool.actions import VERBS, Actor, Preview, Selection, perform, preview
+from spool.actions.emptying import TrashSelection
 from spool.filters.fields import PRIORITIES
 from spool.models import BulkJob, JobState
 from spool.shell.looking import chosen
@@ -23,7 +24,7 @@ WORTH_A_BAR = 1000
 
 def add_parsers(verbs: Any) -> None:
     for name, verb in VERBS.items():
-        if verb.selects is not Selection:
+        if verb.selects not in (Selection, TrashSelection):
             continue
         parser = verbs.add_parser(
             name, help=f"{verb.label}: {(verb.__doc__ or '').splitlines()[0]}",
@@ -34,7 +35,7 @@ def add_parsers(verbs: Any) -> None:
         add_filters(parser)
         add_consent(parser)
         parser.add_argument("--background", action="store_true", help="leave it to a maintenance worker")
-        parser.add_argument("--all", action="store_true", help="every message of the spool: no condition is needed")
+        parser.add_argument("--all", action="store_true", help="every message there: no condition is needed")
         add_json(parser)
         parser.set_defaults(run=_act)
 
