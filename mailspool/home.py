@@ -51,6 +51,11 @@ class Home:
         return self.root / "clock"
 
     @property
+    def answers(self) -> Path:
+        """What workers were answered and have not recorded yet (spool.answers)."""
+        return self.root / "answers"
+
+    @property
     def supervisor_lock(self) -> Path:
         return self.root / "supervisor.lock"
 

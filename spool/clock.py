@@ -7,6 +7,7 @@ renewed theirs by then. When it was set back, what was written before lies in th
 
 from __future__ import annotations
 
+import functools
 import os
 import threading
 import time
@@ -23,6 +24,15 @@ _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 def steady() -> float:
     """Seconds since the machine was started, also while it was asleep; the same for all of its processes."""
     return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+@functools.cache
+def boot() -> str:
+    """Which start of the machine this is; empty where the system does not tell."""
+    try:
+        return _BOOT_ID.read_text().strip()
+    except OSError:
+        return ""
 
 
 class Steps:

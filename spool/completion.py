@@ -62,6 +62,10 @@ def decide(report: DeliveryReport, settings: Settings, now: datetime) -> Decisio
         _notify(decision, settings, now, None)
         return decision
     final = [result for result in report.results if result.outcome is not Outcome.PENDING]
+    if report.is_interrupted:
+        decision = Decision(report, final, waiting, now, entry.dns_failures, entry.delay_notified)
+        _notify(decision, settings, now, None)
+        return decision
     dns_failures = entry.dns_failures + 1 if all(result.dns for result in waiting) else 0
     schedule = RetrySchedule(settings.retry_intervals, settings.lifetime)
     due = due_after(entry.attempts + 1, schedule, entry.created, now)
@@ -251,6 +255,9 @@ class _State:
 def _state_of(decision: Decision) -> _State:
     entry = decision.report.entry
     rest = entry.held_back
+    if decision.report.is_interrupted:
+        status = Status.WAITING if entry.attempts else Status.DELIVERY_DELAY
+        return _State(status, decision.due, entry.attempts, entry.dns_failures, "")
     if rest is None:
         error = decision.waiting[0].reply
         return _State(

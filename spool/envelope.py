@@ -240,6 +240,8 @@ class DeliveryReport:
     attempts: list[AttemptRecord] = field(default_factory=list)
     spawned: list[Submission] = field(default_factory=list)
     bounces: list[ReceivedBounce] = field(default_factory=list)
+    # Whoever waits in it was not tried, and is to be tried at once: it was no attempt.
+    is_interrupted: bool = False
 
     @property
     def waits(self) -> bool:

@@ -51,6 +51,24 @@ def take(
     return entries
 
 
+def take_over(
+    before: str, owner: str, entry_ids: Sequence[int], now: datetime, *, only_lapsed: bool
+) -> list[LeasedEntry]:
+    """Those of the entries that `before` holds, for `owner`, inside the caller's transaction."""
+    until, held_until = now + LEASE, clock.steady() + LEASE.total_seconds()
+    clause, parameters = statements.id_list(entry_ids)
+    lapsed, moment = (" AND due_at <= %s", [statements.db_time(now)]) if only_lapsed else ("", [])
+    rows = statements.execute(
+        f"UPDATE spool_entry SET leased_by = %s, due_at = %s WHERE id {clause} AND leased_by = %s{lapsed}"
+        f" RETURNING {', '.join(statements.LEASE_COLUMNS)}",
+        [owner, statements.db_time(until), *parameters, before, *moment],
+    ).fetchall()
+    entries = _with_recipients(rows) if rows else []
+    for entry in entries:
+        entry.held_until, entry.leased = held_until, now
+    return sorted(entries, key=lambda entry: entry.id)
+
+
 def look_at(entry_ids: Sequence[int]) -> list[LeasedEntry]:
     """Entries as a worker would see them, without taking them: what is read here may be gone the next moment."""
     clause, parameters = statements.id_list(entry_ids)

@@ -25,6 +25,7 @@ from django.utils import timezone
 from redis.exceptions import RedisError
 
 from spool import doorbell, leases
+from spool.answers import AnswerFile
 from spool.delivery.deliveries import Deliveries
 from spool.envelope import DeliveryReport, LeasedEntry
 from spool.lanes import Lanes, Want
@@ -89,6 +90,7 @@ class Pass:
         self.owner = leases.new_owner()
         self._stages = load_stages()
         self._rounds = Rounds(self.owner, self._stages)
+        self._answers = AnswerFile(self.owner)
         self._finished: list[DeliveryReport] = []
         self._failed: list[Failure] = []
         self._resting: list[tuple[LeasedEntry, WaitUntil]] = []
@@ -113,7 +115,7 @@ class Pass:
     async def run(self) -> None:
         """Work until idle for LINGER_SECONDS, or until a stop is requested."""
         self._loop = asyncio.get_running_loop()
-        self._deliveries = Deliveries(self._delivered, self._broken, self._lapsed)
+        self._deliveries = Deliveries(self._delivered, self._broken, self._lapsed, self._answers)
         listening = doorbell.Listening(self.owner)
         helpers = [asyncio.ensure_future(self._listen(listening)), asyncio.ensure_future(self._renew())]
         try:
@@ -127,6 +129,7 @@ class Pass:
                 # What the last ring was for is for another pass.
                 await self._loop.run_in_executor(_ear, doorbell.ring)
             await self._drain()
+            self._answers.close()
             await self._loop.run_in_executor(_database, self._rounds.close)
         if self._next_due is not None and not _stop.is_set():
             await self._loop.run_in_executor(_ear, doorbell.ring_at, self._next_due)
@@ -154,6 +157,8 @@ class Pass:
     async def _rest(self) -> None:
         """Wait for a result, a ring, or the next due entry; look again after POLL_SECONDS in any case."""
         pause = POLL_SECONDS
+        if not self._working:
+            self._answers.rest()
         if self._next_due is not None and self._working.has_wide_room(self._deliveries.parked):
             pause = min(pause, max(0.01, (self._next_due - timezone.now()).total_seconds()))
         if self._later:
@@ -183,6 +188,7 @@ class Pass:
             await asyncio.sleep(1)
             self._working.look()
             here = None
+        self._answers.recorded(report.entry.id for report in finished)
         for entry in [*(r.entry for r in finished), *(f.entry for f in failed), *(e for e, _ in resting)]:
             self._working.drop(entry.id)
         if here is not None:

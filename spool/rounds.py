@@ -30,6 +30,7 @@ from spool.models.entry import Priority, Status
 from spool.models.recipient import Kind, Outcome
 from spool.models.settings import Settings, current
 from spool.stages import DeliveryDelay, Stage, WaitUntil
+from spool.takeover import Takeover
 
 log = logging.getLogger(__name__)
 
@@ -83,6 +84,7 @@ class Rounds:
         self._owner = owner
         self._stages = stages
         self._writer = store.Writer()
+        self._takeover = Takeover(owner, self._record)
         self._said_missing = -SAY_SECONDS
 
     def visit(
@@ -114,7 +116,7 @@ class Rounds:
             may_take = self._spool_is_there()
             if want and may_take:
                 here.stages = [stage for stage in self._stages if stage.prepare()]
-                here.leased = self._lease(want, here, later)
+                here.leased = self._lease(want, here, later, lapsed=self._takeover.look())
             elif later:
                 with statements.relaxed_transaction():
                     for write in later:
@@ -140,14 +142,16 @@ class Rounds:
             return False
         return True
 
-    def _lease(self, want: Want, here: Round, later: Sequence[Callable[[], None]]) -> list[LeasedEntry]:
+    def _lease(
+        self, want: Want, here: Round, later: Sequence[Callable[[], None]], *, lapsed: bool
+    ) -> list[LeasedEntry]:
         no_delay = here.settings.delivery_delay_seconds == 0
         with statements.write_transaction():
             for write in later:
                 write()
             # Only now: others may have had to be waited for, and a lease is no longer for that.
             now, began = timezone.now(), clock.steady()
-            lapsed = not clock.steps().within(leases.LEASE.total_seconds())
+            lapsed = lapsed and not clock.steps().within(leases.LEASE.total_seconds())
             take = partial(
                 leases.take, self._owner, now, straight=here.straight, no_delay=no_delay, lapsed=lapsed
             )  # fmt: skip

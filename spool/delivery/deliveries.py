@@ -8,7 +8,7 @@ import logging
 import time
 import traceback
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -17,6 +17,7 @@ from django.db import InterfaceError, OperationalError, close_old_connections, c
 from django.utils import timezone
 
 from accounts.directory import LocalUser
+from spool.answers import AnswerFile
 from spool.delivery import bounces, local
 from spool.delivery.routes import RoutingTable
 from spool.delivery.transaction import Transaction
@@ -67,14 +68,16 @@ class Deliveries:
 
     def __init__(
         self, delivered: Callable[[DeliveryReport], None], broken: Callable[[LeasedEntry, str], None],
-        left: Callable[[LeasedEntry], None],
+        left: Callable[[LeasedEntry], None], answers: AnswerFile | None = None,
     ) -> None:  # fmt: skip
+        self._answers = answers
         self._delivered = delivered
         self._broken = broken
         self._left = left
         self._transport = Transport(
-            django_settings.MAILSPOOL_HOSTNAME, max(1, django_settings.MAILSPOOL_WORKERS), django_settings.MAILSPOOL_DNS
-        )
+            django_settings.MAILSPOOL_HOSTNAME, max(1, django_settings.MAILSPOOL_WORKERS),
+            django_settings.MAILSPOOL_DNS, answers,
+        )  # fmt: skip
         self._progress: dict[int, _Progress] = {}
         self._settings: Settings | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -189,6 +192,8 @@ class Deliveries:
             outcomes = await loop.run_in_executor(_local, _deliver_patiently, batch, self._settings)
         except Exception:  # the edge of a delivery: the poison rule, one by one
             outcomes = await loop.run_in_executor(_local, _deliver_singly, batch, self._settings)
+        if self._answers is not None:
+            self._answers.note_all(_in_mailboxes(batch, outcomes))
         for (entry, _), outcome in zip(batch, outcomes, strict=True):
             if entry.id not in self._progress:
                 # The stop did not wait for it. It is given back, and a Maildir takes nothing twice.
@@ -219,6 +224,19 @@ class Deliveries:
             return
         del self._progress[entry.id]
         self._broken(entry, text)
+
+
+def _in_mailboxes(
+    batch: Sequence[LocalWork], outcomes: Sequence[_LocalOutcome | None]
+) -> Iterator[tuple[LeasedEntry, list[RecipientResult], AttemptRecord]]:
+    """What is in a Maildir. A second delivery finds it there, unless its owner has fetched or moved it meanwhile.
+
+    A report of undelivered mail is not among it: it is to be counted, too, and the second one does.
+    """
+    for (entry, _), outcome in zip(batch, outcomes, strict=True):
+        if outcome is not None and not outcome.error and not outcome.bounces:
+            for result, attempt in zip(outcome.results, outcome.attempts, strict=True):
+                yield entry, [result], attempt
 
 
 def _not_deleted(report: DeliveryReport, recipients: list[LeasedRecipient]) -> list[LeasedRecipient]:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
+from spool.answers import AnswerFile
 from spool.delivery.client import Peer
 from spool.delivery.replies import Reply
 from spool.envelope import AttemptRecord, LeasedEntry, LeasedRecipient, RecipientResult
@@ -34,6 +35,8 @@ class Transaction:
     most: int = RECIPIENTS_PER_TRANSACTION
     results: list[RecipientResult] = field(default_factory=list)
     attempts: list[AttemptRecord] = field(default_factory=list)
+    # Where it is noted at once who was delivered.
+    answers: AnswerFile | None = None
 
     @property
     def next_recipients(self) -> list[LeasedRecipient]:
@@ -57,6 +60,7 @@ class Transaction:
         """
         left: list[LeasedRecipient] = []
         asked, others = self.next_recipients, self.recipients[self.most :]
+        before = len(self.results)
         some_taken = len(replies) > 1 and any(reply.code // 100 == 2 for reply in replies)
         for recipient, reply in zip(asked, replies, strict=True):
             if some_taken and reply.too_many:
@@ -68,6 +72,8 @@ class Transaction:
                     relayed=relayed and reply.code // 100 == 2, answered=not reply.ours,
                 )
             )  # fmt: skip
+        if self.answers is not None and self.attempts:
+            self.answers.note(self.entry, self.results[before:], self.attempts[-1])
         self.recipients = left + others
         if self.recipients:
             return False

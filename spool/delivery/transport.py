@@ -11,6 +11,7 @@ import asyncio
 import time
 from collections.abc import Sequence
 
+from spool.answers import AnswerFile
 from spool.delivery.destination import Destination
 from spool.delivery.fading import Fading
 from spool.delivery.mx import Exchangers
@@ -30,8 +31,9 @@ MANY_DESTINATIONS = 2000
 class Transport:
     """All destinations of one worker. Loop thread only."""
 
-    def __init__(self, hostname: str, workers: int, resolver: str = "") -> None:
+    def __init__(self, hostname: str, workers: int, resolver: str = "", answers: AnswerFile | None = None) -> None:
         self.hostname = hostname
+        self._answers = answers
         self.workers = workers
         self.exchangers = Exchangers(hostname, resolver)
         self.settings = Settings()
@@ -62,7 +64,8 @@ class Transport:
             if destination is None:
                 destination = self._new_destination(key, group[0].domain, lmtp, entry.next_hop)
             for start in range(0, len(group), RECIPIENTS_PER_TRANSACTION):
-                destination.put(Transaction(entry, group[start : start + RECIPIENTS_PER_TRANSACTION], done))
+                some = group[start : start + RECIPIENTS_PER_TRANSACTION]
+                destination.put(Transaction(entry, some, done, answers=self._answers))
                 count += 1
         return count
 
