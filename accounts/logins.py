@@ -24,12 +24,17 @@ _lock = threading.Lock()
 _right: dict[bytes, float] = {}
 
 
-def is_right(user: User, password: str) -> bool:
-    """Whether it is the user's password. Slow (Argon2) unless it was right not long ago; any thread may ask."""
-    now = time.monotonic()
+def is_remembered(user: User, password: str) -> bool:
+    """Whether it was the user's password not long ago, and still is. Quick; any thread may ask."""
     with _lock:
-        if _right.get(_mark(user, password), 0.0) > now:
-            return True
+        return _right.get(_mark(user, password), 0.0) > time.monotonic()
+
+
+def is_right(user: User, password: str) -> bool:
+    """Whether it is the user's password. Slow (Argon2) unless it is remembered; any thread may ask."""
+    now = time.monotonic()
+    if is_remembered(user, password):
+        return True
     if not user.check_password(password):
         return False
     with _lock:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import base64
-from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING
 
 from accounts import directory
+from accounts.directory import LocalUser
 from accounts.local_addresses import lookup_key
 from spool.events import sessions
-from spool.smtpd.database import asked
+from spool.smtpd.database import ask, asked
+from spool.smtpd.login_turns import TooManyLogins
 from spool.smtpd.parameters import BadParameter
 
 if TYPE_CHECKING:
@@ -19,8 +21,7 @@ if TYPE_CHECKING:
 
 MOST_LOGIN_FAILURES = 3
 FAILED_LOGIN_SECONDS = 1.0
-# Argon2 takes 100 MB and a core: with threads of its own it keeps nobody from looking a recipient up.
-_LOGINS = ThreadPoolExecutor(2, thread_name_prefix="login")
+TOO_MANY_LOGINS = "454 4.7.0 Too many passwords from your address are waiting to be looked at; try again in a minute"
 
 
 async def auth(session: MailSession, argument: str | None) -> None:
@@ -43,11 +44,19 @@ async def _log_in(session: MailSession, argument: str) -> None:
     reply = await session.shared.checks.refusal("on_auth", session, username)
     # Whose connections are dropped while the password is looked at loses this one too.
     session.claimed_user = lookup_key(username.strip())
-    session.user = None if reply else await asked(directory.authenticate, username, password, threads=_LOGINS)
-    session.claimed_user = ""
+    try:
+        session.user = None if reply else await _looked_at(session, username, password)
+    except TooManyLogins:
+        sessions.login(session, username, "closed")
+        await asyncio.sleep(FAILED_LOGIN_SECONDS)
+        await session.refuse(TOO_MANY_LOGINS)
+        return
+    finally:
+        session.claimed_user = ""
     if not reply:
         await session.shared.checks.tell("on_login", session, username, password, session.user is not None)
     if session.user is not None:
+        session.shared.login_turns.succeeded(session.client_ip)
         session.shared.logins.note(session.user.id, "SMTP", session.client_ip, datetime.now(UTC))
         sessions.login(session, session.user.address, "ok")
         await session.push("235 2.7.0 Welcome")
@@ -58,6 +67,15 @@ async def _log_in(session: MailSession, argument: str) -> None:
     await session.refuse(str(reply) if reply else "535 5.7.8 The user name or the password is wrong")
     if session.login_failures >= MOST_LOGIN_FAILURES:
         session.say_goodbye("421 4.7.0 Too many failed logins; closing the connection")
+
+
+async def _looked_at(session: MailSession, username: str, password: str) -> LocalUser | None:
+    """Who that is. What is remembered waits for nobody; else it is the turn of the client's address at some time."""
+    is_known, user = await asked(directory.authenticate_quickly, username, password)
+    if is_known:
+        return user
+    question = partial(ask, partial(directory.authenticate, username, password))
+    return await session.shared.login_turns.ask(session.client_ip, question)
 
 
 async def _credentials(session: MailSession, argument: str) -> tuple[str, str]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Callable
-from concurrent.futures import Executor
 from functools import partial
 from typing import TypeVar
 
@@ -17,15 +16,16 @@ T = TypeVar("T")
 _OTHER_TABLES = re.compile(r"no such (table|column)|has no column named")
 
 
-async def asked(question: Callable[..., T], *arguments: object, threads: Executor | None = None) -> T:
+async def asked(question: Callable[..., T], *arguments: object) -> T:
     """The answer of `question`, from a thread. Raises django.db.Error and what `question` raises.
 
     It may be asked a second time: it only reads, or what it writes does no harm when it is written twice.
     """
-    return await asyncio.get_running_loop().run_in_executor(threads, _ask, partial(question, *arguments))
+    return await asyncio.get_running_loop().run_in_executor(None, ask, partial(question, *arguments))
 
 
-def _ask(question: Callable[[], T]) -> T:
+def ask(question: Callable[[], T]) -> T:
+    """The same, in this thread."""
     try:
         return question()
     except (InterfaceError, OperationalError):

@@ -21,6 +21,7 @@ from spool.models import settings as settings_module
 from spool.models.settings import Settings, current
 from spool.smtpd.checks import CheckChain
 from spool.smtpd.committer import Committer
+from spool.smtpd.login_turns import LoginTurns
 from spool.smtpd.tls import server_context, version_of
 from spool.sockets import service_manager
 
@@ -62,6 +63,7 @@ class Shared:
         self.status = ""
         self.stopping = False
         self.logins = login_history.Pending()
+        self.login_turns = LoginTurns()
         self.settings = Settings()
         self.routes = RoutingTable()
         self.tls: ssl.SSLContext
