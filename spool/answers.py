@@ -62,6 +62,7 @@ class Answer:
             RecipientResult(
                 recipient, Outcome.DELIVERED, self.replies[position[recipient.id]],
                 self.status_codes[position[recipient.id]], self.attempt.host, relayed=self.relayed,
+                answered=bool(self.attempt.ip),
             )
             for recipient in recipients
             if recipient.id in position
