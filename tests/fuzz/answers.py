@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import json
 from pathlib import Path
 from typing import Any
 
+import dns.message
+import dns.rdata
+import dns.rdataclass
+import dns.rdatatype
+import dns.resolver
+import dns.rrset
 import spf
 
 from accounts.connections.connection import Match
 from quarantine.engines import authentication, dmarc, rspamd, sessions, spamd
 from quarantine.engines.answers import EngineFailed
 from quarantine.engines.examined import Examined
-from spool.delivery import mta_sts, replies
+from spool.delivery import mta_sts, mx, replies
 from spool.headers import storable
 from tests.fuzz.target import Target
 
@@ -111,6 +118,50 @@ def check_spf(data: bytes) -> None:
     _is_text(storable(result.text))
 
 
+class _Resolver:
+    """Answers each question with a line of the input as the data of its record."""
+
+    lifetime = 0.0
+
+    def __init__(self, data: bytes) -> None:
+        self._lines = data.split(b"\n") or [b""]
+        self._asked = 0
+
+    async def resolve(self, name: str, kind: str, **more: Any) -> dns.resolver.Answer:
+        self._asked += 1
+        line = self._lines[self._asked % len(self._lines)]
+        if kind == "MX":
+            labels = [label[:63] for label in line[1:].split(b".") if label][:10]
+            line = b"\0" + line[:1] + b"".join(bytes([len(label)]) + label for label in labels) + b"\0"
+        elif kind == "TXT":
+            line = b"".join(bytes([len(text)]) + text for text in (line[:255], line[255:510]))
+        else:
+            line = (line + bytes(16))[: 4 if kind == "A" else 16]
+        query = dns.message.make_query(name, kind)
+        response = dns.message.make_response(query)
+        record = dns.rdata.from_wire(dns.rdataclass.IN, dns.rdatatype.from_text(kind), line, 0, len(line))
+        response.answer.append(dns.rrset.from_rdata(query.question[0].name, 300, record))
+        return dns.resolver.Answer(query.question[0].name, record.rdtype, record.rdclass, response)
+
+
+def read_dns(data: bytes) -> None:
+    async def ask() -> None:
+        exchangers = mx.Exchangers("mail.test", "127.0.0.1:9")
+        exchangers._resolver = _Resolver(data)  # type: ignore[assignment]
+        for use_mx in (True, False):
+            try:
+                for host in await exchangers.hosts("example.org", use_mx=use_mx):
+                    ipaddress.ip_address(host.ip)
+                    _is_text(host.name)
+            except mx.NoRoute as error:
+                _is_text(error.reply)
+                assert "\n" not in error.reply
+        for text in await exchangers.texts("example.org"):
+            mta_sts.parse_record([text])
+
+    asyncio.run(ask())
+
+
 def read_question(data: bytes) -> None:
     """What comes through Redis: a question for connections."""
     try:
@@ -129,5 +180,6 @@ TARGETS = (
     Target("policy", read_policy, longest=64 * 1024),
     Target("dmarc", read_dmarc_record, longest=64 * 1024),
     Target("spf", check_spf, longest=64 * 1024, seconds=10.0),
+    Target("dns", read_dns, ("spf",), longest=4 * 1024),
     Target("question", read_question),
 )
