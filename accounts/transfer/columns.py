@@ -133,7 +133,7 @@ def _more(name: str, value: Any) -> Any:
 
 
 # Addresses one after the other; one whose local part is quoted may have blanks and commas there.
-_ONE = re.compile(r'(?:"(?:\\.|[^"\\])*"|[^\s,"])+')
+_ONE = re.compile(r'(?:"(?:\\.|[^"\\]){0,256}"|[^\s,"])+')
 
 
 def _several(value: Any) -> list[str]:

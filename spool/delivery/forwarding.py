@@ -15,6 +15,7 @@ from datetime import datetime
 from spool.addressing import RefusedRecipient, accept_many
 from spool.delivery.trace_headers import header_line, received_line
 from spool.envelope import Envelope, EnvelopeRecipient, LeasedEntry, LeasedRecipient, Submission
+from spool.message.header import prepended
 from spool.models.entry import Origin, Priority
 from spool.models.recipient import Kind
 from spool.store import Tail
@@ -103,7 +104,7 @@ def forward(
             smtputf8=entry.smtputf8 or not added.isascii() or not all(r.address.isascii() for r in recipients),
             eight_bit=entry.eight_bit,
         ),
-        content=added + content,
+        content=prepended(added, content) + content,
         tail=tail,
         subject=entry.subject,
         message_id=entry.message_id,

@@ -21,6 +21,7 @@ from spool.addressing import RefusedRecipient, accept_many
 from spool.delivery.trace_headers import header_line, passed_through, received_line
 from spool.envelope import Envelope, EnvelopeRecipient, LeasedEntry, Submission
 from spool.headers import decoded
+from spool.message.header import prepended
 from spool.message.header import split as split_header
 from spool.models.entry import Origin, Priority
 from spool.store import Tail
@@ -153,7 +154,7 @@ def for_members(mailing_list: LocalList, content: bytes, trace: bytes) -> bytes:
             added += b"Subject: " + _encoded(prefix) + b"\r\n"
         elif prefix.lower() not in decoded(found[2]).lower():
             kept = kept[: found.start()] + _with_prefix(found, prefix) + kept[found.end() :]
-    return added + kept + rest
+    return prepended(added, kept + rest) + kept + rest
 
 
 def list_id(mailing_list: LocalList) -> str:

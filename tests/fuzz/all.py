@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from tests.fuzz import answers, files, messages, questions
+from tests.fuzz import answers, files, messages, questions, sent
 
-TARGETS = (*messages.TARGETS, *answers.TARGETS, *questions.TARGETS, *files.TARGETS)
+TARGETS = (*messages.TARGETS, *answers.TARGETS, *questions.TARGETS, *files.TARGETS, *sent.TARGETS)
