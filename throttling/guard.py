@@ -80,6 +80,10 @@ def evidence(policy: GuardPolicy, behaviour: Behaviour) -> list[str]:
     return found
 
 
+# Of senders that one user writes as.
+_MOST_NAMES = 100
+
+
 def _seen_from(one: str, many: str, names: Sequence[str]) -> str:
     first, more = ", ".join(names[:5]), f" and {len(names) - 5:,} more" if len(names) > 5 else ""
     what = one if len(names) == 1 else many
@@ -89,8 +93,12 @@ def _seen_from(one: str, many: str, names: Sequence[str]) -> str:
 def behaviour_of(address: str, now: datetime) -> Behaviour:
     """By the trace, by what is still in the spool, by the bounces, and by the logins."""
     hour, past = now - _HOUR, now - _PAST
-    mine = Trace.objects.filter(Q(sender=address) | Q(sender_key=address), auth_user=address)
-    recent, before = mine.filter(ended__gt=hour), mine.filter(ended__lte=hour, ended__gt=past)
+    recent = Trace.objects.filter(auth_user=address, ended__gt=hour)
+    # The trace of a month is found by sender: by whatever names the user has used now, aliases for example. Whoever may
+    # send as anybody has more.
+    names = {address, *recent.order_by().values_list("sender", flat=True).distinct()[:_MOST_NAMES]}
+    mine = Trace.objects.filter(Q(sender__in=names) | Q(sender_key__in=names), auth_user=address)
+    before = mine.filter(ended__lte=hour, ended__gt=past)
     waiting = Entry.objects.filter(auth_user=address, created__gt=hour)
     gone = recent.filter(created__gt=hour).values("file_name").distinct()
     hours = before.annotate(hour=TruncHour("ended")).values("hour").annotate(n=Count("file_name", distinct=True))

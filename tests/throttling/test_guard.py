@@ -108,6 +108,13 @@ def test_a_user_far_above_the_own_past_is_delayed_at_it_and_gets_it_back(policy:
     assert "undone already" in guard.undo(ROOT, event)
 
 
+def test_what_a_user_sends_under_other_names_counts(policy: GuardPolicy) -> None:
+    sent(12, timedelta(days=3), sender="boss@elsewhere.test")
+    sent(200, timedelta(minutes=5), sender="boss@elsewhere.test")
+    [event] = guard.look(timezone.now())
+    assert event.evidence == ["Sent 200 messages in the last hour; the busiest hour of the 30 days before had 12."]
+
+
 def test_who_does_as_always_is_left_alone(policy: GuardPolicy) -> None:
     sent(180, timedelta(days=3))
     sent(200, timedelta(minutes=5))
