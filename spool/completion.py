@@ -140,9 +140,10 @@ def record(
         mail_log.write_all(decided.resting((entry, wait) for entry, wait in held_back if wait is not None))
     undecided.decide()
     ended += [decision.report.entry.path for decision in finished if decision.report.entry.id in held]
+    remove = kept.remover()
     for path in [*ended, *dropped]:
         try:
-            kept.remove(path)
+            remove(path)
         except OSError as error:
             log.error("%s could not be removed, the doctor will find it: %s", path, error)
 

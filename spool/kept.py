@@ -9,7 +9,10 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Callable
 from pathlib import Path
+
+from spool import store
 
 FOLDER = ".kept"
 
@@ -27,10 +30,27 @@ def remove(path: Path) -> None:
             # A folder on a disk of its own: the file stays, and is found as a leftover when the backup is over.
             return
         # A full disk needs its room more than a backup, which will miss the file and say so.
-    try:
-        os.unlink(place)
-    except FileNotFoundError:
-        pass
+    store.unlink(path)
+
+
+def remover() -> Callable[[Path], None]:
+    """`remove` for many, whose rows are gone and committed by now. It looks for the folder once.
+
+    One that is not there now will be made by somebody who does not see those rows any more.
+    """
+    is_there: dict[str, bool] = {}
+
+    def remove_one(path: Path) -> None:
+        folder = os.path.dirname(path)
+        keeps = is_there.get(folder)
+        if keeps is None:
+            keeps = is_there[folder] = os.path.lexists(f"{os.path.dirname(folder)}/{FOLDER}")
+        if keeps:
+            remove(path)
+        else:
+            store.unlink(path)
+
+    return remove_one
 
 
 def kept_place(place: str) -> str:
