@@ -13,6 +13,7 @@ from quarantine.engines import checks
 from quarantine.engines.authentication import DkimResult, SpfResult
 from quarantine.engines.dmarc import DmarcResult
 from quarantine.engines.examined import Examined, Result
+from quarantine.engines.texts import NOT_LOOKED_AT
 from quarantine.models.antispam import AntispamSettings
 from quarantine.models.antispam import WhenUnansweredInbound as Inbound
 from quarantine.models.check import SERVERS, Check, CheckKind
@@ -152,6 +153,9 @@ def headers_of(judgement: Judgement, settings: AntispamSettings, *, marked: bool
     is_spam = judgement.level is not Level.NONE
     hits = ",".join(f"{_token(one.check)}={one.points:g}" for one in judgement.results if one.points)
     status = f"{'Yes' if is_spam else 'No'}, score={judgement.score:g} required={settings.low:g} tests={hits or 'none'}"
+    if unread := ",".join(_token(one.check) for one in judgement.results if one.text.startswith(NOT_LOOKED_AT)):
+        # Text of which somebody has made sure that no rule sees it.
+        status += f" unread={unread}"
     lines += header_line("X-Spam-Status", f"{status}{' trusted' if judgement.trusted else ''}")
     lines += header_line("X-Spam-Score", f"{judgement.score:g}")
     if marked:

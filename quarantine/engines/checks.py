@@ -14,7 +14,7 @@ from quarantine.engines import authentication, dmarc, dnslists, reverse, rspamd,
 from quarantine.engines.answers import EngineFailed
 from quarantine.engines.examined import Examined, Result
 from quarantine.engines.resting import Rests
-from quarantine.engines.texts import text_at_once
+from quarantine.engines.texts import NOT_LOOKED_AT, read, read_at_once, unread_of
 from quarantine.models.addresses import parse_server
 from quarantine.models.check import Check, CheckKind
 
@@ -160,7 +160,7 @@ async def _rspamd(check: Check, examined: Examined) -> Scored | None:
 
 def _points_of_score(check: Check, examined: Examined, found: Scored | None) -> Found:
     if found is None:
-        return 0.0, "too large"
+        return 0.0, f"{NOT_LOOKED_AT}it is larger than {examined.max_content_bytes // 1024} KB"
     score, hits = found
     if not math.isfinite(score):
         raise EngineFailed(f"the score {score} is no number")
@@ -185,11 +185,15 @@ async def _uri_list(check: Check, examined: Examined) -> str:
 
 
 def _uri_list_at_once(check: Check, examined: Examined) -> str | None:
-    return "" if examined.is_small and not dnslists.domains_in(text_at_once(examined)) else None
+    return "" if examined.is_small and not dnslists.domains_in(read_at_once(examined).text) else None
 
 
 def _points_of_uris(check: Check, examined: Examined, found: str) -> Found:
-    return (check.weight, f"listed: {found}") if found else NOTHING
+    if found:
+        return check.weight, f"listed: {found}"
+    if (examined.known("links") or 0) > dnslists.MOST_DOMAINS:
+        return 0.0, f"{NOT_LOOKED_AT}domains after the first {dnslists.MOST_DOMAINS}"
+    return 0.0, unread_of(examined)
 
 
 def _points_of_spf(check: Check, examined: Examined, found: authentication.SpfResult) -> Found:
@@ -236,11 +240,29 @@ def _points_of_sender(check: Check, examined: Examined, sender: str) -> Found:
 
 
 def _points_of_header(check: Check, examined: Examined, found: str) -> Found:
-    return (check.weight, f"{check.where} has {found}") if found else NOTHING
+    if found:
+        return check.weight, f"{check.where} has {found}"
+    return 0.0, rules.unread_headers(examined, check.where)
 
 
 def _points_of_text(check: Check, examined: Examined, found: str) -> Found:
-    return (check.weight, f"the text has {found}") if found else NOTHING
+    return (check.weight, f"the text has {found}") if found else (0.0, unread_of(examined))
+
+
+async def _unread(check: Check, examined: Examined) -> str:
+    await read(examined)
+    return unread_of(examined)
+
+
+def _unread_at_once(check: Check, examined: Examined) -> str | None:
+    if not examined.is_small:
+        return None
+    read_at_once(examined)
+    return unread_of(examined)
+
+
+def _points_of_unread(check: Check, examined: Examined, found: str) -> Found:
+    return (check.weight, found) if found else NOTHING
 
 
 _BY_KIND: dict[CheckKind, _Kind] = {
@@ -285,6 +307,7 @@ _BY_KIND: dict[CheckKind, _Kind] = {
         ask=lambda check, examined: rules.text_rule(examined, check.pattern),
         at_once=lambda check, examined: rules.text_rule_at_once(examined, check.pattern),
     ),
+    CheckKind.UNREAD: _Kind(_points_of_unread, ask=_unread, at_once=_unread_at_once),
 }
 # By what a row has: to make an enum's member of it takes longer than many a check.
 _KINDS = {kind.value: how for kind, how in _BY_KIND.items()}

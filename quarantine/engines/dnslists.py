@@ -13,7 +13,7 @@ from publicsuffixlist import PublicSuffixList
 from quarantine.engines.answers import EngineFailed
 from quarantine.engines.examined import Examined
 from quarantine.engines.resolver import ask
-from quarantine.engines.texts import text_of
+from quarantine.engines.texts import read
 from quarantine.models.check import parse_answers
 
 MOST_DOMAINS: Final = 20
@@ -53,7 +53,9 @@ def can_be_listed(client_ip: str) -> bool:
 
 async def listed_domains(examined: Examined, zone: str, answers: str, seconds: float) -> str:
     """The domains in a message's links that a list has, or "". Raises EngineFailed when it answers about none."""
-    domains = domains_in(await text_of(examined))
+    domains = domains_in((await read(examined)).text, MOST_DOMAINS + 1)
+    examined.tell("links", len(domains))
+    domains = domains[:MOST_DOMAINS]
     if not domains:
         return ""
     found = await asyncio.gather(*(ask(f"{d}.{zone}", "A", seconds) for d in domains), return_exceptions=True)
@@ -67,7 +69,7 @@ async def listed_domains(examined: Examined, zone: str, answers: str, seconds: f
     return ", ".join(listed)
 
 
-def domains_in(text: str) -> list[str]:
+def domains_in(text: str, most: int = MOST_DOMAINS) -> list[str]:
     """The organisational domains of the first links in a text."""
     if "://" not in text:
         return []
@@ -76,7 +78,7 @@ def domains_in(text: str) -> list[str]:
         domain = organisational(host.strip(".")) if "." in host.strip(".") else ""
         if domain and not domain.replace(".", "").isdigit():
             found[domain] = None
-        if len(found) >= MOST_DOMAINS:
+        if len(found) >= most:
             break
     return list(found)
 

@@ -10,8 +10,8 @@ from typing import Final
 import regex
 
 from quarantine.engines.answers import EngineFailed
-from quarantine.engines.examined import Examined
-from quarantine.engines.texts import text_at_once, text_of
+from quarantine.engines.examined import HEAD_BYTES, Examined
+from quarantine.engines.texts import NOT_LOOKED_AT, read, read_at_once
 from quarantine.models.check import compile_rule
 from spool.message.structure import readable
 
@@ -28,7 +28,7 @@ async def header_rule(examined: Examined, name: str, pattern: str) -> str:
 
 async def text_rule(examined: Examined, pattern: str) -> str:
     """What it matches in the text parts, or "". Raises EngineFailed."""
-    return await _first(pattern, [await text_of(examined)])
+    return await _first(pattern, [(await read(examined)).text])
 
 
 def header_rule_at_once(examined: Examined, name: str, pattern: str) -> str | None:
@@ -38,7 +38,17 @@ def header_rule_at_once(examined: Examined, name: str, pattern: str) -> str | No
 
 def text_rule_at_once(examined: Examined, pattern: str) -> str | None:
     """The same, or None when it takes longer."""
-    return _first_at_once(pattern, [text_at_once(examined)]) if examined.is_small else None
+    return _first_at_once(pattern, [read_at_once(examined).text]) if examined.is_small else None
+
+
+def unread_headers(examined: Examined, name: str) -> str:
+    """What of the fields of this name a header rule has not looked at, in a few words; "" for nothing."""
+    reasons = []
+    if (more := len(examined.fields.all(name.lower())) - MOST_HEADERS) > 0:
+        reasons.append(f"{more} of its fields after the first {MOST_HEADERS}")
+    if len(examined.head) >= HEAD_BYTES - 1:
+        reasons.append(f"fields beyond {HEAD_BYTES // 1024} KB")
+    return f"{NOT_LOOKED_AT}{', '.join(reasons)}" if reasons else ""
 
 
 def _values(examined: Examined, name: str) -> list[str]:

@@ -1,7 +1,12 @@
-"""What people would read of a message: the decoded text of its text parts, bounded."""
+"""What people would read of a message: the decoded text of its text parts, bounded; and what that leaves out.
+
+Whoever knows a bound can put text behind it. That something was not looked at is a result too: it is shown with what
+the rules say, and can have a weight of its own (CheckKind.UNREAD).
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Final
 
 from quarantine.engines.examined import Examined
@@ -10,33 +15,62 @@ from spool.message.structure import body_in, structure_in
 
 MOST_BYTES: Final = 256 * 1024
 MOST_PARTS: Final = 20
+# How what was not looked at begins, in results.
+NOT_LOOKED_AT: Final = "not looked at: "
 
 
-async def text_of(examined: Examined) -> str:
-    """The text, found once for all checks that want it."""
-    return str(await examined.once("text", lambda: examined.off_loop(lambda: text_of_message(examined))))
+@dataclass(frozen=True, slots=True)
+class ReadText:
+    """The text, and what of it was not looked at, in a few words; "" when all was."""
+
+    text: str
+    unread: str = ""
 
 
-def text_at_once(examined: Examined) -> str:
+async def read(examined: Examined) -> ReadText:
+    """What is read of a message, once for all checks that want it."""
+    found: ReadText = await examined.once("text", lambda: examined.off_loop(lambda: read_message(examined)))
+    return found
+
+
+def read_at_once(examined: Examined) -> ReadText:
     """The same of a small message, where nobody has to wait for it."""
-    known = examined.known("text")
+    known: ReadText | None = examined.known("text")
     if known is None:
-        known = text_of_message(examined)
+        known = read_message(examined)
         examined.tell("text", known)
-    return str(known)
+    return known
 
 
-def text_of_message(examined: Examined) -> str:
-    """HTML parts keep their markup: links are in it. Empty when the message is too large to look into."""
+def unread_of(examined: Examined) -> str:
+    """What was not looked at of a message that was read; "" when all was, or none has read it."""
+    known: ReadText | None = examined.known("text")
+    return f"{NOT_LOOKED_AT}{known.unread}" if known is not None and known.unread else ""
+
+
+def read_message(examined: Examined) -> ReadText:
+    """HTML parts keep their markup: links are in it. Nothing when the message is too large to look into."""
     content = examined.content
     if content is None:
-        return ""
+        return ReadText("", f"it is larger than {examined.max_content_bytes // 1024} KB")
     structure = structure_in(content, examined.fields)
-    texts, left = [], MOST_BYTES
-    for part in structure.parts[:MOST_PARTS]:
-        if part.content_type not in ("text/plain", "text/html") or left <= 0:
+    texts, left, unread = [], MOST_BYTES, 0
+    readable = [part.content_type in ("text/plain", "text/html") for part in structure.parts]
+    for part, is_text in zip(structure.parts[:MOST_PARTS], readable, strict=False):
+        if not is_text:
+            continue
+        if part.end - part.start > left:
+            unread += 1
+        if left <= 0:
             continue
         raw = body_in(content, part, left)
         left -= len(raw)
         texts.append(decoded(raw, part.charset))
-    return "\n".join(texts)
+    reasons = []
+    if unread:
+        reasons.append(f"text beyond {MOST_BYTES // 1024} KB")
+    if more := sum(readable[MOST_PARTS:]):
+        reasons.append(f"{more} text part{'s' if more > 1 else ''} after the first {MOST_PARTS} parts")
+    if structure.cut:
+        reasons.append("parts beyond what is taken apart")
+    return ReadText("\n".join(texts), ", ".join(reasons))

@@ -32,6 +32,7 @@ class CheckKind(models.TextChoices):
     NULL_SENDER = "null_sender", "Null sender"
     HEADER = "header", "Header rule"
     BODY = "body", "Text rule"
+    UNREAD = "unread", "Text not looked at"
 
 
 SERVERS = {CheckKind.SPAMD: "127.0.0.1:783", CheckKind.RSPAMD: "127.0.0.1:11333"}
@@ -41,7 +42,7 @@ LISTS = (CheckKind.IP_LIST, CheckKind.URI_LIST)
 # wrong with much honest mail, as a signature that a mailing list broke, does not come to that by itself.
 WEIGHTS: Final = {
     CheckKind.SPAMD: 2.0, CheckKind.RSPAMD: 1.7, CheckKind.SPF: 5.0, CheckKind.DKIM: 3.0, CheckKind.REVERSE_DNS: 4.0,
-    CheckKind.NULL_SENDER: 2.0,
+    CheckKind.NULL_SENDER: 2.0, CheckKind.UNREAD: 3.0,
 }  # fmt: skip
 USUAL_WEIGHT: Final = 10.0
 # spamd has five children unless it is told otherwise.
@@ -63,7 +64,8 @@ class Check(models.Model):
         validators=[MinValueValidator(-100), MaxValueValidator(100)],
         help_text=(
             "Points of a hit; for SpamAssassin and Rspamd, the number that their own score is multiplied by. "
-            "Empty for the usual: SpamAssassin 2, Rspamd 1.7, SPF 5, reverse DNS 4, DKIM 3, null sender 2, others 10."
+            "Empty for the usual: SpamAssassin 2, Rspamd 1.7, SPF 5, reverse DNS 4, DKIM 3, text not looked at 3, "
+            "null sender 2, others 10."
         ),
     )
     where = models.CharField(
