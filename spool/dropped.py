@@ -5,17 +5,15 @@ from __future__ import annotations
 import re
 import secrets
 from dataclasses import dataclass
-from email.errors import MessageError
-from email.message import Message
-from email.parser import BytesHeaderParser
-from email.policy import SMTP
-from email.utils import formatdate, getaddresses
+from email.utils import formatdate
 
 from django.conf import settings as django_settings
 
-from accounts.addresses import InvalidAddress, split_address
+from accounts.addresses import split_address
 from spool.addressing import RefusedRecipient, accept_many
 from spool.envelope import Envelope, EnvelopeRecipient, Submission
+from spool.message import address_list
+from spool.message.header import Header
 from spool.message.header import block as header_block
 from spool.models.entry import Origin
 
@@ -28,7 +26,7 @@ class Unreadable(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Dropped:
-    """A message to take in; `refused` are the replies for recipients that can't get it."""
+    """A message to take in; `refused` are the replies for recipients that can't get it, and what was not certain."""
 
     submission: Submission
     refused: tuple[str, ...] = ()
@@ -38,20 +36,22 @@ class Dropped:
 class Addressed:
     """A message by its own header: `content` has a trace of its way in, and nothing of the envelope.
 
-    `is_named` says that X-Receiver names the recipients; otherwise they are all that the message is addressed to.
+    `doubts` are sentences about what may name further recipients, and was not certain. `is_named` says that X-Receiver
+    names the recipients; otherwise they are all that the message is addressed to.
     """
 
     sender: str
     recipients: list[str]
     content: bytes
     is_named: bool
+    doubts: tuple[str, ...] = ()
 
 
 def read_message(raw: bytes) -> Dropped:
     """A dropped file as a message. Raises Unreadable, and django.db.Error when nobody can be looked up."""
     message = addressed(raw, "drop folder")
     resolved: dict[str, EnvelopeRecipient] = {}
-    refused = []
+    refused = list(message.doubts)
     for answer in accept_many(message.recipients).values():
         if isinstance(answer, RefusedRecipient):
             refused.append(answer.reply)
@@ -74,43 +74,52 @@ def addressed(raw: bytes, way: str) -> Addressed:
     if content.startswith(b"From "):
         # The first line of a mailbox file is no header field.
         content = content.partition(b"\r\n")[2]
-    try:
-        headers = BytesHeaderParser(policy=SMTP.clone(utf8=True)).parsebytes(header_block(content))
-        if not headers.keys():
-            raise Unreadable("it does not begin with header lines")
-        sender, recipients = _addresses(headers)
-    except (MessageError, ValueError, IndexError, AttributeError, KeyError, TypeError) as error:
-        # What the standard library's parser of addresses raises for some of those that are broken.
-        raise Unreadable(f"its header can't be read: {error}") from error
-    return Addressed(sender, recipients, _traced(content, headers, way), "X-Receiver" in headers)
+    header = Header.of(content)
+    if not any(True for _ in header):
+        raise Unreadable("it does not begin with header lines")
+    recipients = _recipients(header)
+    return Addressed(
+        _sender(header), recipients.addresses, _traced(content, header, way), "x-receiver" in header,
+        tuple(recipients.doubts),
+    )  # fmt: skip
 
 
-def _addresses(headers: Message) -> tuple[str, list[str]]:
-    """Reverse-path and forward-paths: X-Sender and X-Receiver where present, else the message's own fields."""
-    senders = headers.get_all("X-Sender") or headers.get_all("Return-Path") or headers.get_all("From") or []
-    receivers = headers.get_all("X-Receiver") or [
-        *headers.get_all("To", []), *headers.get_all("Cc", []), *headers.get_all("Bcc", [])
-    ]  # fmt: skip
-    sender = next((address for _, address in getaddresses([str(s) for s in senders]) if address), "")
-    recipients = [address for _, address in getaddresses([str(r) for r in receivers]) if address]
-    try:
-        if sender:
-            sender = "@".join(split_address(sender))
-        for address in recipients:
-            split_address(address)
-    except InvalidAddress as error:
-        raise Unreadable(str(error)) from error
-    return sender, recipients
+def _sender(header: Header) -> str:
+    """The reverse-path, from the first of three fields that is there. Raises Unreadable when it is not certain."""
+    for name in ("x-sender", "return-path", "from"):
+        if name not in header:
+            continue
+        values = [value.decode("utf-8", "replace") for value in header.all(name)]
+        found = address_list.read(", ".join(value for value in values if value not in ("", "<>")))
+        # In From a name with a comma in it is no doubt about the address.
+        doubts = [doubt for doubt in found.doubts if name != "from" or "@" in doubt or not found.addresses]
+        if doubts:
+            raise Unreadable(f"its sender is not certain: {'; '.join(doubts)}")
+        if len(found.addresses) > 1 and name != "from":
+            raise Unreadable(f"it names {len(found.addresses)} senders")
+        return "@".join(split_address(found.addresses[0])) if found.addresses else ""
+    return ""
 
 
-def _traced(content: bytes, headers: Message, way: str) -> bytes:
+def _recipients(header: Header) -> address_list.AddressList:
+    """The forward-paths: by X-Receiver where it is there, else those of the message's own fields."""
+    names = ("x-receiver",) if "x-receiver" in header else ("to", "cc", "bcc")
+    every = address_list.AddressList()
+    for value in (value for name in names for value in header.all(name)):
+        found = address_list.read(value.decode("utf-8", "replace"))
+        every.addresses += found.addresses
+        every.doubts += found.doubts
+    return every
+
+
+def _traced(content: bytes, header: Header, way: str) -> bytes:
     """The message without its envelope fields, with a Received line and what else it must have."""
     hostname = django_settings.MAILSPOOL_HOSTNAME
     date = formatdate(localtime=True)
     added = f"Received: by {hostname} (Mailspool) with local ({way}) id {secrets.token_hex(8)};\r\n\t{date}\r\n"
-    if "Date" not in headers:
+    if "date" not in header:
         added += f"Date: {date}\r\n"
-    if "Message-ID" not in headers:
+    if "message-id" not in header:
         added += f"Message-ID: <{secrets.token_hex(16)}@{hostname}>\r\n"
     block = header_block(content)
     kept, dropping = [], False

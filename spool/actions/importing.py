@@ -159,6 +159,8 @@ def _read(folder: int, name: str) -> _Message:
         addressed = dropped.addressed(raw, "import")
         if not addressed.is_named:
             raise Unreadable(f"it has no envelope: neither {storable(beside)} nor X-Sender and X-Receiver fields")
+        if addressed.doubts:
+            raise Unreadable(f"its recipients are not certain: {'; '.join(addressed.doubts)}")
         envelope = ReadEnvelope(addressed.sender, [ReadRecipient(address) for address in addressed.recipients])
         envelope.smtputf8 = not all(address.isascii() for address in (addressed.sender, *addressed.recipients))
         content, digest = addressed.content, _digest(name, raw)

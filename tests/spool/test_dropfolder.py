@@ -155,6 +155,45 @@ def test_what_can_be_no_message_is_set_aside_with_its_reason(home: Home, content
     assert Entry.objects.count() == 1
 
 
+@pytest.mark.parametrize(
+    ("to", "got", "told"),
+    [
+        (b"ann@example.org; cy@x.test", ["ann@example.org", "cy@x.test"], ""),
+        (b"ann@example.org cy@x.test", ["ann@example.org", "cy@x.test"], ""),
+        (b"ann@example.org, (sales cy@x.test", ["ann@example.org"], "a comment has no end"),
+        (b"ann@example.org, cy@x.test extra words", ["ann@example.org"], "cy@x.test extra words"),
+    ],
+)
+def test_who_is_certain_gets_it_and_what_is_not_is_told(home: Home, to: bytes, got: list[str], told: str) -> None:
+    drop(home, b"From: a@x.test\nTo: " + to + b"\n\nHello.\n")
+    dropfolder.take()
+    assert addresses(Entry.objects.get()) == got
+    notes = [path.read_text() for path in (home.drop / "rejected").iterdir()]
+    assert len(notes) == bool(told) and all(told in note for note in notes)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"X-Sender: bob@example.org\nX-Receiver: ann@takes.test extra words\nSubject: x\n\nx\n",
+        b"From: a@x.test\nTo: ann@example.org (cy\n\nx\n",
+        b"X-Sender: a@x.test b@x.test\nTo: ann@example.org\n\nx\n",
+        b"From: a@x. test\nTo: ann@example.org\n\nx\n",
+    ],
+)
+def test_a_file_whose_addresses_are_not_certain_is_set_aside_whole(home: Home, content: bytes) -> None:
+    drop(home, content)
+    dropfolder.take()
+    assert not Entry.objects.exists()
+    assert (home.drop / "rejected" / "letter.eml").read_bytes() == content
+
+
+def test_a_comma_in_the_name_of_the_sender_is_no_doubt_about_the_address(home: Home) -> None:
+    drop(home, b"From: Miller, Ann <ann@example.org>\nTo: bob@x.test\n\nx\n")
+    dropfolder.take()
+    assert Entry.objects.get().sender == "ann@example.org"
+
+
 def test_a_recipient_who_takes_no_mail_is_noted_and_the_others_get_it(home: Home) -> None:
     drop(home, b"From: a@x.test\nTo: ann@example.org, nobody@example.org\n\nHello.\n")
     dropfolder.take()
