@@ -159,7 +159,7 @@ class AntispamSettings(OneRow):
         "largest message to look into (KB)",
         default=4_096,
         validators=between(1, 100_000),
-        help_text="Of larger ones only the envelope and the session are checked.",
+        help_text="Of larger ones only the envelope, the session and the signatures are checked.",
     )
 
     scan_again_since = models.DateTimeField(
