@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import http.client
 import ipaddress
 import json
 from pathlib import Path
@@ -20,7 +21,7 @@ from accounts.connections.connection import Match
 from quarantine.engines import authentication, dmarc, rspamd, sessions, spamd
 from quarantine.engines.answers import EngineFailed
 from quarantine.engines.examined import Examined
-from spool.delivery import mta_sts, mx, replies
+from spool.delivery import mta_sts, mx, policy_fetch, replies
 from spool.headers import storable
 from tests.fuzz.target import Target
 
@@ -82,6 +83,25 @@ def read_policy(data: bytes) -> None:
         assert len(policy.mx) <= mta_sts.MOST_MX
         policy.allows("mx.example.org")
     mta_sts.parse_record(text.split("\n"))
+
+
+def read_web(data: bytes) -> None:
+    """The whole answer of a web server that is asked for a policy."""
+
+    async def read() -> bytes:
+        reader = asyncio.StreamReader(limit=policy_fetch.LARGEST_HEAD_BYTES)
+        reader.feed_data(data)
+        reader.feed_eof()
+        return await policy_fetch._body(reader)
+
+    try:
+        content = asyncio.run(read())
+    except (policy_fetch.NotFetched, asyncio.IncompleteReadError, asyncio.LimitOverrunError, http.client.HTTPException,
+            ValueError) as error:  # fmt: skip
+        # As `fetch` takes them.
+        str(error).encode("utf-8", "backslashreplace")
+        return
+    assert len(content) <= policy_fetch.LARGEST_POLICY_BYTES
 
 
 def read_dmarc_record(data: bytes) -> None:
@@ -178,6 +198,7 @@ TARGETS = (
     Target("reply", read_reply),
     Target("engine", read_engine),
     Target("policy", read_policy, longest=64 * 1024),
+    Target("web", read_web),
     Target("dmarc", read_dmarc_record, longest=64 * 1024),
     Target("spf", check_spf, longest=64 * 1024, seconds=10.0),
     Target("dns", read_dns, ("spf",), longest=4 * 1024),
