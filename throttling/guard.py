@@ -1,7 +1,9 @@
 """The anomaly guard: once a minute it compares the last hour of users in guarded domains with their own past.
 
 The past is the message trace of 30 days. Whoever is caught is caught once an hour at most, with the evidence; the undo
-gives back what the guard took. A user who has no past is measured by the least number of messages alone.
+gives back what the guard took, and has it remember that so much is usual. Busy hours that nothing spoke against are
+remembered for a year, for the trace is not kept so long. A user who has begun to send a day ago has no past: of those
+only what is more than new users may send, and bounces, is too much. Who is caught is told so, and by whom.
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from django.db.models import Count, Q
+from django.db.models import Count, Max, Q
 from django.db.models.functions import Coalesce, TruncHour
 from django.utils import timezone
 
@@ -24,12 +26,19 @@ from spool.actions import Actor, NotAllowed, audit, perform
 from spool.actions.verb import Tally
 from spool.filters import SpoolFilter
 from spool.models import Entry, ReceivedBounce, Trace
+from spool.models.settings import current as spool_settings
+from throttling import notices
 from throttling.countries import country_of
-from throttling.models import GuardAction, GuardEvent, GuardPolicy
+from throttling.models import GuardAction, GuardEvent, GuardPeak, GuardPolicy
+from throttling.subjects import Subject, SubjectKind
 
 log = logging.getLogger(__name__)
 
-_HOUR, _PAST = timedelta(hours=1), timedelta(days=30)
+_HOUR, _DAY, _PAST = timedelta(hours=1), timedelta(days=1), timedelta(days=30)
+# A year, and the days by which a monthly or yearly mailing may be late.
+_REMEMBERED = timedelta(days=400)
+# So many times the new recipients of an earlier mailing are still one.
+_AS_MANY = 2
 _LEAST_PEAK = 10
 REASON = "Caught by the anomaly guard"
 
@@ -44,6 +53,15 @@ class Behaviour:
     bounces: int
     new_networks: Sequence[str]
     new_countries: Sequence[str]
+    # What was usual earlier than the trace goes back (GuardPeak), and whether there is no past at all.
+    remembered_hour: int = 0
+    remembered_recipients: int = 0
+    is_new: bool = False
+
+    @property
+    def usual(self) -> int:
+        """Messages in the busiest hour that is known."""
+        return max(self.busiest_hour, self.remembered_hour)
 
 
 def look(now: datetime) -> list[GuardEvent]:
@@ -55,27 +73,53 @@ def look(now: datetime) -> list[GuardEvent]:
             found = evidence(policy, behaviour)
             if found:
                 caught.append(_catch(policy, address, behaviour, found, now))
+            else:
+                remember(address, behaviour.messages, behaviour.new_recipients, now)
     return caught
+
+
+def remember(address: str, messages: int, new_recipients: int, now: datetime) -> None:
+    """That so much in an hour is nothing unusual for a user."""
+    peak, is_first = GuardPeak.objects.get_or_create(
+        user=address, day=now.date(), defaults={"messages": messages, "new_recipients": new_recipients}
+    )
+    if not is_first and (messages > peak.messages or new_recipients > peak.new_recipients):
+        peak.messages = max(peak.messages, messages)
+        peak.new_recipients = max(peak.new_recipients, new_recipients)
+        peak.save(update_fields=["messages", "new_recipients"])
+
+
+def forget(now: datetime) -> None:
+    """Drop what was remembered for long enough."""
+    GuardPeak.objects.filter(day__lt=(now - _REMEMBERED).date()).delete()
 
 
 def evidence(policy: GuardPolicy, behaviour: Behaviour) -> list[str]:
     """What speaks against a user, in sentences; empty when nothing does."""
-    found = []
-    usual = max(behaviour.busiest_hour, 1)
-    if behaviour.messages >= policy.least_messages and behaviour.messages > policy.factor * usual:
-        found.append(
-            f"Sent {behaviour.messages:,} messages in the last hour; the busiest hour of the 30 days before had"
-            f" {behaviour.busiest_hour:,}."
-        )
+    found: list[str] = []
     if behaviour.messages < policy.least_messages:
         return found
-    if 0 < policy.new_recipients <= behaviour.new_recipients:
+    most = policy.factor * max(behaviour.usual, 1)
+    if behaviour.messages > (max(most, policy.new_user_messages) if behaviour.is_new else most):
+        since = "30 days before" if behaviour.busiest_hour >= behaviour.remembered_hour else "year before"
+        found.append(
+            f"Sent {behaviour.messages:,} messages in the last hour; the busiest hour of the {since} had"
+            f" {behaviour.usual:,}."
+        )
+    is_usual = behaviour.new_recipients <= _AS_MANY * behaviour.remembered_recipients
+    if 0 < policy.new_recipients <= behaviour.new_recipients and not (is_usual or behaviour.is_new):
         found.append(f"Wrote to {behaviour.new_recipients:,} recipients never written to in the 30 days before.")
     if 0 < policy.bounces <= behaviour.bounces:
         found.append(f"Got {behaviour.bounces:,} bounces in the last hour.")
-    if 0 < policy.new_networks <= len(behaviour.new_networks):
+    if behaviour.is_new:
+        return found
+    networks, countries = policy.new_networks, policy.new_countries
+    if networks and countries and behaviour.new_countries:
+        # Another network is another provider; in another country it is how others use an account. It names the country.
+        networks = 1
+    if 0 < networks <= len(behaviour.new_networks):
         found.append(_seen_from("network", "networks", behaviour.new_networks))
-    if 0 < policy.new_countries <= len(behaviour.new_countries):
+    if 0 < countries <= len(behaviour.new_countries):
         found.append(_seen_from("country", "countries", behaviour.new_countries))
     return found
 
@@ -105,6 +149,8 @@ def behaviour_of(address: str, now: datetime) -> Behaviour:
     recent, before = (rows.annotate(whom=Coalesce("recipient_key", "recipient")) for rows in (recent, before))
     known = before.values("whom")
     logins = Login.objects.filter(user__email=address, last__gt=past)
+    peaks = GuardPeak.objects.filter(user=address, day__lt=now.date())
+    remembered = peaks.aggregate(messages=Max("messages"), new_recipients=Max("new_recipients"))
     earlier = {*_addresses(before), *logins.filter(first__lte=hour).values_list("ip", flat=True)}
     lately = {*_addresses(recent), *_addresses(waiting), *logins.filter(last__gt=hour).values_list("ip", flat=True)}
     return Behaviour(
@@ -114,6 +160,9 @@ def behaviour_of(address: str, now: datetime) -> Behaviour:
         bounces=ReceivedBounce.objects.filter(user=address, received__gt=hour).count(),
         new_networks=_with_countries(_networks(lately) - _networks(earlier)),
         new_countries=sorted(_countries(lately) - _countries(earlier)),
+        remembered_hour=remembered["messages"] or 0,
+        remembered_recipients=remembered["new_recipients"] or 0,
+        is_new=remembered["messages"] is None and not before.filter(ended__lte=now - _DAY).exists(),
     )  # fmt: skip
 
 
@@ -137,6 +186,8 @@ def undo(actor: Actor, event: GuardEvent) -> str:
     if event.action != GuardAction.DELAY:
         held = Entry.objects.filter(auth_user=event.user, hold=True, hold_reason=REASON)
         perform("release", list(held.values_list("pk", flat=True)), Actor.system())
+    # The day before: what is of today is not yet the past.
+    remember(event.user, event.messages, event.new_recipients, now - _DAY)
     audit.end(written, Tally(1), "given back")
     return f"{event.user} has back what the guard had taken."
 
@@ -153,7 +204,8 @@ def _busy(policy: GuardPolicy, now: datetime) -> list[str]:
     ):  # fmt: skip
         for row in rows.order_by():
             sent[row["auth_user"]] = sent.get(row["auth_user"], 0) + row["n"]
-    busy = [address for address, count in sent.items() if count >= policy.least_messages]
+    exempt = set(policy.exempt.values_list("email", flat=True))
+    busy = [address for address, count in sent.items() if count >= policy.least_messages and address not in exempt]
     caught = set(GuardEvent.objects.filter(user__in=busy, at__gt=hour).values_list("user", flat=True))
     return sorted(set(busy) - caught)
 
@@ -162,8 +214,9 @@ def _catch(
     policy: GuardPolicy, address: str, behaviour: Behaviour, found: list[str], now: datetime
 ) -> GuardEvent:  # fmt: skip
     event = GuardEvent(
-        user=address, domain=policy.domain.name, at=now, action=policy.action, dry_run=policy.dry_run, evidence=found
-    )
+        user=address, domain=policy.domain.name, at=now, action=policy.action, dry_run=policy.dry_run, evidence=found,
+        messages=behaviour.messages, new_recipients=behaviour.new_recipients,
+    )  # fmt: skip
     user = User.objects.filter(email=address).first()
     if user is not None and not policy.dry_run:
         event.before = _take(user, policy, behaviour)
@@ -171,8 +224,38 @@ def _catch(
         event.save()
     if user is not None and not policy.dry_run and policy.action != GuardAction.DELAY:
         perform("hold", SpoolFilter(auth_user=address, hold=False), Actor.system(), reason=REASON)
+    _tell(event)
     log.warning("the guard has caught %s%s: %s", address, " (dry run)" if policy.dry_run else "", " ".join(found))
     return event
+
+
+def _tell(event: GuardEvent) -> None:
+    """The domain's administrators, or the postmaster where there are none; and the user, of what was really done."""
+    subject = Subject(SubjectKind.USER, event.user)
+    addresses = notices.readers(subject)
+    if not any(address != event.user for address in addresses) and (postmaster := spool_settings().postmaster):
+        addresses.append(postmaster)
+    for address in addresses:
+        of_the_user = address == event.user
+        if of_the_user and event.dry_run:
+            continue
+        title = f"The anomaly guard has {'only looked at' if event.dry_run else _DONE[event.action]} {event.user}"
+        lines = [f"{title}.", "", "Why:", *(f"- {sentence}" for sentence in event.evidence), ""]
+        if event.dry_run:
+            lines.append("Its policy is a dry run: nothing was done.")
+        elif of_the_user:
+            lines.append("If you did not send that, somebody else may be using your account: change the password.")
+            lines.append("If you did, ask your administrator, who can take it back.")
+        else:
+            lines.append("If that was meant, take it back on the console's page Anomaly guard: it will be usual then.")
+            lines.append("Users who send mailings can be made exempt in the domain's guard policy.")
+        notices.post(notices.notice(address, title, lines), address, f"what the guard did to {event.user}")
+
+
+_DONE = {
+    GuardAction.DELAY.value: "slowed down", GuardAction.HOLD.value: "held the mail of",
+    GuardAction.DISABLE.value: "disabled",
+}  # fmt: skip
 
 
 def _take(user: User, policy: GuardPolicy, behaviour: Behaviour) -> dict[str, object]:
@@ -182,7 +265,7 @@ def _take(user: User, policy: GuardPolicy, behaviour: Behaviour) -> dict[str, ob
         accounts_actions.set_user_status(Actor.system(), user, Status.RECEIVING)
         return before
     before = {"messages_per_hour": user.messages_per_hour, "messages_action": user.messages_action}
-    usual = max(behaviour.busiest_hour, _LEAST_PEAK)
+    usual = max(behaviour.usual, _LEAST_PEAK)
     limit = min(usual, user.messages_per_hour) if user.messages_per_hour else usual
     stored = changes.stored(user)
     accounts_actions.change(user, messages_per_hour=limit, messages_action=ThrottleAction.DELAY)

@@ -86,14 +86,18 @@ def _claim(one: Reached, level: int, now: datetime) -> bool:
 
 def _send(one: Reached, level: int) -> None:
     for address in readers(one.subject):
-        try:
-            recipients = accept(address, notify="NEVER")
-            message = _compose(one, level, address)
-            envelope = Envelope("", recipients, origin=Origin.DSN, smtputf8=not address.isascii(), eight_bit=True)
-            content = message.as_bytes(policy=message.policy.clone(linesep="\r\n", max_line_length=998))
-            intake.accept([Submission(envelope, content)])
-        except (RefusedRecipient, intake.IntakeError) as error:
-            log.warning("%s could not be told of the limit of %s: %s", address, one.subject, error)
+        post(_compose(one, level, address), address, f"the limit of {one.subject}")
+
+
+def post(message: EmailMessage, address: str, of: str) -> None:
+    """Send a notice to an address of ours, as far as it takes mail."""
+    try:
+        recipients = accept(address, notify="NEVER")
+        envelope = Envelope("", recipients, origin=Origin.DSN, smtputf8=not address.isascii(), eight_bit=True)
+        content = message.as_bytes(policy=message.policy.clone(linesep="\r\n", max_line_length=998))
+        intake.accept([Submission(envelope, content)])
+    except (RefusedRecipient, intake.IntakeError) as error:
+        log.warning("%s could not be told of %s: %s", address, of, error)
 
 
 def readers(subject: Subject) -> list[str]:
@@ -114,17 +118,23 @@ def readers(subject: Subject) -> list[str]:
     return list(wanted)
 
 
-def _compose(one: Reached, level: int, address: str) -> EmailMessage:
+def notice(address: str, subject: str, lines: Iterable[str]) -> EmailMessage:
+    """A message of this server's to an address of ours."""
     hostname = django_settings.MAILSPOOL_HOSTNAME
-    limit = one.limit
     message = EmailMessage()
     message["From"] = f"Mailspool <{spool_settings().postmaster or f'postmaster@{hostname}'}>"
     message["To"] = address
-    state = "is reached" if level == FULL else f"is used to {CLOSE} %"
-    message["Subject"] = f"{limit.metric.label}: the limit of {one.subject} {state}"
+    message["Subject"] = subject
     message["Date"] = format_datetime(timezone.localtime())
     message["Message-ID"] = make_msgid(domain=hostname)
     message["Auto-Submitted"] = "auto-generated"
+    message.set_content("\n".join(lines))
+    return message
+
+
+def _compose(one: Reached, level: int, address: str) -> EmailMessage:
+    limit = one.limit
+    state = "is reached" if level == FULL else f"is used to {CLOSE} %"
     lines = [
         f"{reason(one)} ({limit.metric.label}: {amount(limit.metric, limit.amount)} an hour).", "",
         _WHAT_HAPPENS[limit.action],
@@ -133,7 +143,6 @@ def _compose(one: Reached, level: int, address: str) -> EmailMessage:
         lines.append(f"There is room again at about {timezone.localtime(one.until):%H:%M %Z}.")
     lines += [
         "", "If nobody meant to send that much, change the password: somebody else may be using the account.", "",
-        f"This message comes at most once an hour, from {hostname}.",
+        f"This message comes at most once an hour, from {django_settings.MAILSPOOL_HOSTNAME}.",
     ]  # fmt: skip
-    message.set_content("\n".join(lines))
-    return message
+    return notice(address, f"{limit.metric.label}: the limit of {one.subject} {state}", lines)

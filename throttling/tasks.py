@@ -38,3 +38,4 @@ def sweep() -> None:
         _purged = now
         ledger.purge(now)
         guard.look(now)
+        guard.forget(now)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import time_machine
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
@@ -20,13 +21,14 @@ from accounts.addresses import other_key
 from accounts.models import Login, Role, Status, User
 from spool.actions import Actor, NotAllowed
 from spool.models import Entry, ReceivedBounce, Trace
+from spool.store import path_of
 from tests.console.conftest import administrator
 from tests.support.messages import a_submission
 from tests.support.spool_states import take_in
 from throttling import guard
 from throttling.countries import _name, country_of, unreadable
 from throttling.guard import Behaviour, evidence
-from throttling.models import GuardEvent, GuardPolicy
+from throttling.models import GuardEvent, GuardPeak, GuardPolicy
 
 __all__ = ["administrator"]
 ANN, DOMAIN = "ann@example.org", "example.org"
@@ -207,6 +209,84 @@ def test_networks_are_shown_with_their_country_where_it_is_known(policy: GuardPo
     assert event.evidence == [
         "Sent or logged in from 2 networks not seen in the 30 days before: 198.51.100.0/24 (Brazil), 203.0.113.0/24."
     ]
+
+
+def test_one_new_network_in_one_new_country_is_evidence(policy: GuardPolicy, countries: Path) -> None:
+    GuardPolicy.objects.update(factor=1000)
+    sent(60, timedelta(days=2))
+    sent(60, timedelta(minutes=5), ip="198.51.100.9")
+    [event] = guard.look(timezone.now())
+    assert event.evidence == [
+        "Sent or logged in from 1 network not seen in the 30 days before: 198.51.100.0/24 (Brazil)."
+    ]
+
+
+def test_a_mailing_of_a_month_ago_that_the_trace_has_forgotten_is_remembered(policy: GuardPolicy) -> None:
+    start = timezone.now()
+    sent(60, timedelta(days=2))
+    sent(700, timedelta(minutes=5))
+    [event] = guard.look(start)
+    guard.undo(ROOT, event)
+    Trace.objects.filter(ended__gt=start - timedelta(hours=1)).delete()
+    later = start + timedelta(days=31)
+    with time_machine.travel(later):
+        sent(3, timedelta(days=2))
+        sent(800, timedelta(minutes=5))
+        assert guard.look(timezone.now()) == []
+        behaviour = guard.behaviour_of(ANN, timezone.now())
+        assert (behaviour.busiest_hour, behaviour.remembered_hour) == (3, 700)
+
+
+@pytest.mark.parametrize("recipients", [150, 200])
+def test_new_recipients_of_a_usual_mailing_are_not_evidence(recipients: int) -> None:
+    behaviour = a_behaviour(new_recipients=recipients, remembered_recipients=100, remembered_hour=60)
+    assert evidence(GuardPolicy(), behaviour) == []
+
+
+def test_an_hour_that_nothing_speaks_against_is_remembered_and_one_that_was_caught_is_not(policy: GuardPolicy) -> None:
+    sent(60, timedelta(days=2))
+    sent(100, timedelta(minutes=5))
+    assert guard.look(timezone.now()) == []
+    assert GuardPeak.objects.get().messages == 100
+    sent(5000, timedelta(minutes=4))
+    assert len(guard.look(timezone.now())) == 1
+    assert GuardPeak.objects.get().messages == 100
+    guard.forget(timezone.now() + timedelta(days=500))
+    assert not GuardPeak.objects.exists()
+
+
+def test_a_new_user_may_send_more_and_to_people_who_are_all_new(policy: GuardPolicy) -> None:
+    for number in range(120):
+        sent(1, timedelta(minutes=5), f"u{number}@example.net")
+    assert guard.look(timezone.now()) == []
+    sent(40, timedelta(minutes=4))
+    [event] = guard.look(timezone.now())
+    assert event.evidence == ["Sent 160 messages in the last hour; the busiest hour of the 30 days before had 0."]
+
+
+def test_an_exempt_user_is_never_looked_at(policy: GuardPolicy) -> None:
+    policy.exempt.add(User.objects.get(email=ANN))
+    sent(5000, timedelta(minutes=5))
+    assert guard.look(timezone.now()) == []
+
+
+@pytest.mark.parametrize("dry_run", [False, True])
+def test_who_is_caught_and_the_domains_administrators_are_told_that_it_was_the_guard(
+    policy: GuardPolicy, dry_run: bool
+) -> None:
+    GuardPolicy.objects.update(dry_run=dry_run, action="disable")
+    boss = User(email=f"boss@{DOMAIN}", domain=policy.domain, role=Role.DOMAIN_ADMINISTRATOR)
+    boss.set_unusable_password()
+    boss.save()
+    sent(200, timedelta(minutes=5))
+    guard.look(timezone.now())
+    told = {entry.recipients.get().address: entry for entry in Entry.objects.filter(sender="")}
+    assert set(told) == ({boss.email} if dry_run else {boss.email, ANN})
+    done = "only looked at" if dry_run else "disabled"
+    assert told[boss.email].subject == f"The anomaly guard has {done} {ANN}"
+    text = path_of(told[boss.email].subspool, told[boss.email].file_name).read_text()
+    assert "Sent 200 messages in the last hour" in text
+    assert ("nothing was done" in text) == dry_run
 
 
 def test_without_a_database_there_are_networks_alone(policy: GuardPolicy) -> None:

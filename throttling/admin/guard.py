@@ -17,11 +17,14 @@ class GuardPolicyAdmin(ModelAdmin):
     list_select_related = ["domain"]
     list_filter = ["enabled", "dry_run"]
     search_fields = ["domain__name"]
-    autocomplete_fields = ["domain"]
+    autocomplete_fields = ["domain", "exempt"]
     fieldsets = [
-        (None, {"fields": ["domain", "enabled", "dry_run", "action"]}),
+        (None, {"fields": ["domain", "enabled", "dry_run", "action", "exempt"]}),
         ("What is too much", {
-            "fields": ["least_messages", "factor", "new_recipients", "bounces", "new_networks", "new_countries"],
+            "fields": [
+                "least_messages", "factor", "new_user_messages", "new_recipients", "bounces", "new_networks",
+                "new_countries",
+            ],
             "description": "The last hour of each user is compared with the user's own 30 days before.",
         }),
     ]  # fmt: skip

@@ -3,7 +3,7 @@
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 
-from accounts.models import Domain
+from accounts.models import Domain, User
 
 
 class GuardAction(models.TextChoices):
@@ -35,6 +35,13 @@ class GuardPolicy(models.Model):
         validators=[MinValueValidator(1), MaxValueValidator(1_000_000)],
         help_text="Who sends fewer is left alone, whatever else is unusual.",
     )
+    new_user_messages = models.PositiveIntegerField(
+        "messages per hour of new users",
+        default=150,
+        db_default=150,
+        validators=[MinValueValidator(1), MaxValueValidator(1_000_000)],
+        help_text="Who began to send within the last day has no past to be compared with: more than this is too much.",
+    )
     new_recipients = models.PositiveIntegerField(
         "new recipients per hour",
         default=100,
@@ -55,8 +62,13 @@ class GuardPolicy(models.Model):
         "new countries per hour",
         default=2,
         validators=[MaxValueValidator(250)],
-        help_text="The same for countries, where the server has a database of them; 0 not to look at them.",
+        help_text="The same for countries, where the server has a database of them; 0 not to look at them. One new"
+        " country from a new network is always named where both are looked at.",
     )
+    exempt = models.ManyToManyField(
+        User, blank=True, related_name="+", verbose_name="exempt users",
+        help_text="Users whom the guard never looks at, such as the sender of a newsletter.",
+    )  # fmt: skip
 
     class Meta:
         verbose_name_plural = "guard policies"
@@ -74,6 +86,8 @@ class GuardEvent(models.Model):
     action = models.CharField(max_length=7, choices=GuardAction)
     dry_run = models.BooleanField()
     evidence = models.JSONField(help_text="Sentences.")
+    messages = models.PositiveIntegerField(default=0, db_default=0, help_text="Sent in that hour.")
+    new_recipients = models.PositiveIntegerField(default=0, db_default=0)
     before = models.JSONField(default=dict, help_text="Fields of the user as they were.")
     undone = models.DateTimeField(null=True, blank=True)
     undone_by = models.CharField(max_length=254, blank=True, default="")
@@ -84,3 +98,22 @@ class GuardEvent(models.Model):
 
     def __str__(self) -> str:
         return f"{self.user} {self.at:%Y-%m-%d %H:%M:%S}"
+
+
+class GuardPeak(models.Model):
+    """The busiest hour of a user on a day on which much was sent and nothing spoke against it; kept for a year.
+
+    The trace is forgotten sooner: without this a monthly newsletter would be a surprise each time.
+    """
+
+    user = models.CharField(max_length=254)
+    day = models.DateField()
+    messages = models.PositiveIntegerField()
+    new_recipients = models.PositiveIntegerField(default=0)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["user", "day"], name="guard_peak_once_a_day")]
+        indexes = [models.Index(fields=["day"], name="guard_peak_day")]
+
+    def __str__(self) -> str:
+        return f"{self.user} {self.day:%Y-%m-%d}: {self.messages}"
