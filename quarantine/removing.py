@@ -51,6 +51,9 @@ def make_files(
     moved: set[int] = set()
     problem = ""
     sources: list[Path] = []
+    # Before anybody has to wait for it.
+    items = Item.objects.filter(id__in=list(ids), state=ItemState.MOVING)
+    fingerprints = trash.fingerprints_of((item.id, item.path) for item in items)
     # Under the rows' locks, so that nobody puts back what is being moved.
     with statements.write_transaction():
         found = taking.locked(Item.objects.filter(id__in=list(ids), state__in=(ItemState.MOVING, ItemState.MOVED)))
@@ -69,7 +72,10 @@ def make_files(
                 os.fsync(here)
         except Refused as error:
             return {item.id for item in before}, str(error)
-        Item.objects.filter(id__in=moved).update(state=ItemState.MOVED)
+        statements.execute_many(
+            "UPDATE quarantine_item SET state = %s, fingerprint = %s WHERE id = %s",
+            [(ItemState.MOVED.value, fingerprints.get(number, ""), number) for number in sorted(moved)],
+        )
         if note is not None:
             note(moved)
         # Under the lock too: whoever puts back has the file in the quarantine again.

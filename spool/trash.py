@@ -9,9 +9,10 @@ for good, it is written into the trace.
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -41,6 +42,7 @@ class Taken:
     state: str
     target: str
     event_id: int
+    fingerprint: str = ""
 
     @property
     def in_spool(self) -> Path:
@@ -58,6 +60,9 @@ class Moved(Protocol):
 
     @property
     def target(self) -> str: ...
+
+    @property
+    def fingerprint(self) -> str: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +127,11 @@ def restore(ids: Sequence[int], now: datetime, note: Callable[[Restored], None] 
         if item.state == TrashState.MOVED:
             forget_moved(item)
     return restored
+
+
+def files_of(ids: Sequence[int]) -> list[tuple[int, Path]]:
+    """Where the spool has the files of entries of the trash."""
+    return [(item.id, item.in_spool) for item in _rows(ids)]
 
 
 def locked(ids: Sequence[int]) -> list[Taken]:
@@ -288,10 +298,31 @@ def from_folder(item: Moved) -> Path | None:
     """The copy in the folder that `item` was moved to; None when it is gone, or has been changed there."""
     source = Path(item.target) / item.file_name
     try:
-        # Bytes of the spool are never changed.
-        return None if source.is_symlink() or source.stat().st_size != item.size_bytes else source
+        if source.is_symlink() or source.stat().st_size != item.size_bytes:
+            return None
+        # What was moved by an earlier version has none.
+        return source if not item.fingerprint or fingerprint_of(source) == item.fingerprint else None
     except OSError:
         return None
+
+
+def fingerprint_of(path: Path) -> str:
+    """What tells a file's bytes from any others. Raises OSError."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    with os.fdopen(descriptor, "rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=32)).hexdigest()
+
+
+def fingerprints_of(paths: Iterable[tuple[int, Path]]) -> dict[int, str]:
+    """Those of the files that are there, by the numbers that come with them."""
+    found = {}
+    for number, path in paths:
+        try:
+            found[number] = fingerprint_of(path)
+        except OSError:
+            # Whoever moves it says so.
+            continue
+    return found
 
 
 def forget_moved(item: Moved) -> None:
@@ -304,7 +335,7 @@ def _columns(model: type[Entry] | type[Recipient]) -> list[str]:
     return [str(field.column) for field in model._meta.concrete_fields]
 
 
-_TAKEN = "id, file_name, subspool, size_bytes, state, target, event_id"
+_TAKEN = "id, file_name, subspool, size_bytes, state, target, event_id, fingerprint"
 _ENTRY, _RECIPIENT = ", ".join(_columns(Entry)), ", ".join(_columns(Recipient))
 # What an entry of the spool has otherwise than it was.
 _CHANGED = {

@@ -66,6 +66,9 @@ class Item(models.Model):
     score = models.FloatField(null=True, blank=True)
     findings = models.JSONField(default=list, blank=True, help_text="What each scanner or check said.")
     target = models.TextField(blank=True, default="", help_text="Folder that it was moved to.")
+    fingerprint = models.CharField(
+        max_length=64, blank=True, default="", db_default="", help_text="Of the bytes that were moved there."
+    )
     gone_at = models.DateTimeField(null=True, blank=True, help_text="When it was deleted or moved.")
     event = models.ForeignKey(
         AuditEvent,

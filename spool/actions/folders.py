@@ -13,7 +13,7 @@ import stat
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from django.conf import settings as django_settings
 
@@ -22,6 +22,7 @@ from spool.models.settings import current, parse_move_roots
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 LARGEST_JSON = 4 * 1024 * 1024
+_PIECE_BYTES = 1024 * 1024
 
 
 def roots() -> tuple[Path, ...]:
@@ -109,21 +110,22 @@ def place(folder: int, name: str, source: Path) -> None:
         if error.errno not in (errno.EXDEV, errno.EPERM, errno.EMLINK, errno.EOPNOTSUPP):
             raise
     with source.open("rb") as reader:
-        _write(folder, name, iter(lambda: reader.read(1024 * 1024), b""))
+        _write(folder, name, iter(lambda: reader.read(_PIECE_BYTES), b""))
 
 
 def copy(folder: int, name: str, source: Path) -> None:
     """Have a copy of the file `source` in the folder, durable. Raises Refused when a file has its name, and OSError."""
     with source.open("rb") as reader:
-        size = os.fstat(reader.fileno()).st_size
         try:
-            there = os.stat(name, dir_fd=folder, follow_symlinks=False)
+            there = _opened(folder, name)
         except FileNotFoundError:
-            _write(folder, name, iter(lambda: reader.read(1024 * 1024), b""))
+            _write(folder, name, iter(lambda: reader.read(_PIECE_BYTES), b""))
             return
-    # The spool never changes a file, nor gives its name to another.
-    if not stat.S_ISREG(there.st_mode) or there.st_size != size:
-        raise Refused(f"{name} exists there already.")
+        except OSError as error:
+            raise Refused(f"{name} exists there already.") from error
+        with there:
+            if not _are_equal(there, reader):
+                raise Refused(f"{name} exists there already.")
 
 
 def write_json(folder: int, name: str, values: Mapping[str, Any]) -> None:
@@ -152,7 +154,7 @@ def _name_it(folder: int, temporary: str, name: str) -> None:
     try:
         os.link(temporary, name, src_dir_fd=folder, dst_dir_fd=folder)
     except FileExistsError as error:
-        if _content(folder, name) == _content(folder, temporary):
+        if _has_same(folder, name, temporary):
             return
         raise Refused(f"{name} exists there already.") from error
     except OSError as error:
@@ -208,6 +210,34 @@ def _content(folder: int, name: str) -> bytes | None:
         return read(folder, name, LARGEST_JSON)
     except Refused:
         return None
+
+
+def _has_same(folder: int, name: str, other: str) -> bool:
+    """Whether two files of the folder have the same bytes; what is no regular file has none."""
+    try:
+        with _opened(folder, name) as one, _opened(folder, other) as another:
+            return _are_equal(one, another)
+    except OSError:
+        return False
+
+
+def _opened(folder: int, name: str) -> BinaryIO:
+    """A regular file, no link. Raises OSError."""
+    descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EEXIST, f"{name} is no file")
+    return os.fdopen(descriptor, "rb")
+
+
+def _are_equal(one: BinaryIO, other: BinaryIO) -> bool:
+    """Whether all bytes are the same, whatever their number: a piece of each at a time."""
+    if os.fstat(one.fileno()).st_size != os.fstat(other.fileno()).st_size:
+        return False
+    while piece := one.read(_PIECE_BYTES):
+        if piece != other.read(_PIECE_BYTES):
+            return False
+    return not other.read(1)
 
 
 def _is_same(folder: int, name: str, source: Path) -> bool:

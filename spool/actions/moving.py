@@ -101,6 +101,8 @@ def make_files(ids: Sequence[int], path: Path, note: Callable[[set[int]], None] 
     moved: set[int] = set()
     problem = ""
     sources: list[Path] = []
+    # Before anybody has to wait for it.
+    fingerprints = trash.fingerprints_of(trash.files_of(ids))
     # Under the rows' locks, so that nobody restores what is being moved.
     with statements.write_transaction():
         found = trash.locked(ids)
@@ -119,7 +121,10 @@ def make_files(ids: Sequence[int], path: Path, note: Callable[[set[int]], None] 
                 os.fsync(folder)
         except Refused as error:
             return set(before), str(error)
-        Trashed.objects.filter(id__in=moved).update(state=TrashState.MOVED)
+        statements.execute_many(
+            "UPDATE spool_trashed SET state = %s, fingerprint = %s WHERE id = %s",
+            [(TrashState.MOVED.value, fingerprints.get(number, ""), number) for number in sorted(moved)],
+        )
         if note is not None:
             note(moved)
         # Under the lock too: whoever restores has the file in the spool again.

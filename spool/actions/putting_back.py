@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
+from django.db.models import Max
 from django.utils import timezone
 
 from spool import intake, trash
@@ -15,16 +18,20 @@ from spool.actions.verb import Refused, Tally
 from spool.addressing import RefusedRecipient
 from spool.envelope import Submission
 from spool.events import mail_log
+from spool.holders import holders
 from spool.models.entry import Entry
 from spool.models.settings import current
+from spool.models.trace import Trace
 from spool.models.trashed import Trashed
 from spool.store import SUFFIX
 from spool.transfer import envelopes
 from spool.transfer.envelopes import FORMAT
 from spool.transfer.submissions import submission_of
 
-# While a message is being put back its JSON has this name, so that only one person does.
-_CLAIMED = ".{}.taking"
+# While a message is being put back its JSON has this name, so that only one person does. The numbers are what was known
+# of it then: by them it is seen after a crash whether it was taken.
+_CLAIMED = ".{}.{}-{}.taking"
+_CLAIM = re.compile(r"\.(.+\.json)(?:\.(\d{1,19})-(\d{1,19}))?\.taking", re.ASCII)
 
 
 def put_back(folder: str, actor: Actor, names: Sequence[str] = ()) -> Tally:
@@ -57,27 +64,32 @@ def _stems(folder: int) -> set[str]:
     """The messages that are there, by name; also those that a crash left claimed."""
     found = set()
     for name in os.listdir(folder):
-        if name.startswith(".") and name.endswith(".json.taking"):
-            found.add(name[1:].removesuffix(".json.taking"))
+        if claim := _CLAIM.fullmatch(name):
+            found.add(claim[1].removesuffix(".json"))
         elif name.endswith(".json") and not name.startswith("."):
             found.add(name.removesuffix(".json"))
     return found
 
 
 def _one(folder: int, stem: str) -> None:
-    name, claimed, message = f"{stem}.json", _CLAIMED.format(f"{stem}.json"), f"{stem}{SUFFIX}"
+    name, message = f"{stem}.json", f"{stem}{SUFFIX}"
+    known, left = _known(message), None
+    claimed = _CLAIMED.format(name, known.line, known.entry)
     try:
         os.rename(name, claimed, src_dir_fd=folder, dst_dir_fd=folder)
     except FileNotFoundError as error:
-        if not _was_left(folder, claimed):
+        claimed, left = _left_claim(folder, name)
+        if not claimed:
             raise Refused("somebody else is putting it back") from error
     try:
         envelope = folders.read_json(folder, claimed)
-        if not Entry.objects.filter(file_name=message).exists():
+        if Entry.objects.filter(file_name=message).exists():
+            if not _is_ours(message, envelope):
+                raise Refused("a message of that name is in the spool")
+        elif left is None or not _went_on(message, left):
+            # Else a crash came between its taking and the removal of its files here.
             content = folders.read(folder, message, current().max_message_bytes * 2)
             intake.accept([_submission(envelope, message, content)])
-        elif not _is_ours(message, envelope):
-            raise Refused("a message of that name is in the spool")
     except BaseException:
         os.rename(claimed, name, src_dir_fd=folder, dst_dir_fd=folder)
         raise
@@ -86,12 +98,44 @@ def _one(folder: int, stem: str) -> None:
     trash.forget(list(Trashed.objects.filter(file_name=message).values_list("id", flat=True)))
 
 
-def _was_left(folder: int, claimed: str) -> bool:
-    """Whether the claim is a minute old: its holder has died."""
-    try:
-        return os.stat(claimed, dir_fd=folder).st_ctime < timezone.now().timestamp() - 60
-    except FileNotFoundError:
-        return False
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """The last that was known of a message before it was being put back: a line of the trace, and an entry's id.
+
+    What has a higher number has become of it since.
+    """
+
+    line: int
+    entry: int
+
+
+def _known(file_name: str) -> _Known:
+    line = Trace.objects.filter(file_name=file_name).aggregate(last=Max("id"))["last"] or 0
+    entries = set(Trashed.objects.filter(file_name=file_name).values_list("id", flat=True))
+    return _Known(line, max(entries.union(*(holder.entry_ids([file_name]) for holder in holders())), default=0))
+
+
+def _left_claim(folder: int, name: str) -> tuple[str, _Known | None]:
+    """A claim that is a minute old, whose holder has died, and what was known then; "" when there is none.
+
+    Earlier versions did not write what they knew.
+    """
+    for claimed in folders.listing(folder):
+        claim = _CLAIM.fullmatch(claimed)
+        if claim is None or claim[1] != name:
+            continue
+        try:
+            if os.stat(claimed, dir_fd=folder).st_ctime < timezone.now().timestamp() - 60:
+                return claimed, _Known(int(claim[2]), int(claim[3])) if claim[2] else None
+        except FileNotFoundError:
+            continue
+    return "", None
+
+
+def _went_on(file_name: str, before: _Known) -> bool:
+    """Whether the message was taken and has left the spool since: delivered, deleted, or in a quarantine."""
+    now = _known(file_name)
+    return now.line > before.line or now.entry > before.entry
 
 
 def _is_ours(file_name: str, envelope: Any) -> bool:

@@ -24,6 +24,9 @@ class Trashed(EntryColumns):
     reply = models.CharField(max_length=500, help_text="What the trace says of its open recipients.")
     state = models.CharField(max_length=7, choices=TrashState)
     target = models.TextField(blank=True, default="", help_text="Folder that it was moved to.")
+    fingerprint = models.CharField(
+        max_length=64, blank=True, default="", db_default="", help_text="Of the bytes that were moved there."
+    )
     at = models.DateTimeField()
     event = models.ForeignKey(
         AuditEvent, on_delete=models.PROTECT, related_name="trashed", db_constraint=False, db_index=False

@@ -13,11 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import time_machine
 from django.utils import timezone
 
 from mailspool.home import Home
 from spool import doctor, trash
-from spool.actions import Actor, Refused, folders, jobs, moving, perform, put_back, undo
+from spool.actions import Actor, Refused, folders, jobs, moving, perform, put_back, putting_back, undo
 from spool.console.message import traces_of
 from spool.envelope import LeasedEntry
 from spool.filters import SpoolFilter
@@ -228,6 +229,106 @@ def test_a_file_that_was_changed_in_the_folder_is_not_undone(admin: Actor, spool
     (moved / entry.file_name).write_bytes(b"other")
     assert undo(admin, event_id=event.id).job.skipped == 1
     assert not Entry.objects.exists()
+
+
+def test_a_file_that_was_changed_to_others_of_the_same_size_is_not_undone(
+    admin: Actor, spooled: Spooled, moved: Path
+) -> None:
+    entry = spooled()
+    event = perform("move", [entry.id], admin).event
+    content = (moved / entry.file_name).read_bytes()
+    with (moved / entry.file_name).open("r+b") as file:
+        file.seek(len(content) - 3)
+        file.write(b"???")
+    undone = undo(admin, event_id=event.id)
+    assert undone.job.skipped == 1
+    assert not Entry.objects.exists()
+    assert (moved / entry.file_name).exists()
+
+
+def test_what_an_earlier_version_has_moved_can_still_be_undone(admin: Actor, spooled: Spooled, moved: Path) -> None:
+    entry = spooled()
+    content = content_of(entry)
+    event = perform("move", [entry.id], admin).event
+    Trashed.objects.update(fingerprint="")
+    assert undo(admin, event_id=event.id).job.done == 1
+    assert_untouched(entry, content)
+
+
+@pytest.mark.parametrize("size", [1000, folders.LARGEST_JSON + 1])
+def test_on_another_file_system_a_file_of_the_name_counts_only_with_the_same_bytes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    def link(*arguments: Any, **options: Any) -> None:
+        if isinstance(arguments[0], Path):
+            raise OSError(errno.EXDEV, os.strerror(errno.EXDEV))
+        really(*arguments, **options)
+
+    really = os.link
+    monkeypatch.setattr(os, "link", link)
+    source = tmp_path / "source"
+    source.write_bytes(b"x" * size)
+    (tmp_path / "folder").mkdir()
+    folder = os.open(tmp_path / "folder", os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        folders.place(folder, "a.eml", source)
+        folders.place(folder, "a.eml", source)
+        folders.copy(folder, "a.eml", source)
+        (tmp_path / "folder" / "a.eml").write_bytes(b"x" * (size - 1) + b"y")
+        for way in (folders.place, folders.copy):
+            with pytest.raises(Refused, match="exists there already"):
+                way(folder, "a.eml", source)
+    finally:
+        os.close(folder)
+    assert names(tmp_path / "folder") == ["a.eml"]
+
+
+@pytest.mark.parametrize("then", ["delivered", "deleted", "in the spool", "not taken"])
+def test_what_was_put_back_before_a_crash_is_not_taken_a_second_time(
+    admin: Actor, spooled: Spooled, moved: Path, monkeypatch: pytest.MonkeyPatch, then: str
+) -> None:
+    entry = spooled(to=["bob@example.net", "eve@example.net"])
+    Recipient.objects.filter(address="eve@example.net").update(status=Outcome.DELIVERED)
+    Trace.objects.create(**_traced(entry, "eve@example.net"))
+    perform("move", [entry.id], admin)
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        if then == "not taken":
+            patched.setattr(putting_back.intake, "accept", _killed)
+            patched.setattr(putting_back.os, "rename", _only_once(os.rename))
+        else:
+            patched.setattr(putting_back.folders, "remove", _killed)
+            patched.setattr(putting_back.os, "rename", _only_once(os.rename))
+        put_back("", admin)
+    if then == "delivered":
+        Trace.objects.create(**_traced(entry, "bob@example.net"))
+        Recipient.objects.all().delete()
+        Entry.objects.all().delete()
+    elif then == "deleted":
+        perform("delete", SpoolFilter(), admin)
+    with time_machine.travel(timezone.now() + timedelta(minutes=2)):
+        assert put_back("", admin).done == 1
+    assert names(moved) == []
+    assert Entry.objects.count() == (then in ("in the spool", "not taken"))
+
+
+def _only_once(rename: Callable[..., None]) -> Callable[..., None]:
+    """The claim is made; the process does not live to give it back."""
+    calls: list[object] = []
+
+    def once(*arguments: Any, **options: Any) -> None:
+        if not calls:
+            rename(*arguments, **options)
+        calls.append(arguments)
+
+    return once
+
+
+def _traced(entry: Entry, recipient: str) -> dict[str, Any]:
+    return {
+        "file_name": entry.file_name, "sender": entry.sender, "recipient": recipient, "kind": "remote",
+        "outcome": Outcome.DELIVERED, "reply": "250 ok", "size_bytes": entry.size_bytes, "attempts": 1,
+        "created": entry.created, "ended": timezone.now(),
+    }  # fmt: skip
 
 
 def test_put_back_takes_the_open_recipients_in_anew(admin: Actor, spooled: Spooled, moved: Path) -> None:
