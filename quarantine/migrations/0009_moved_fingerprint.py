@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('quarantine', '0006_usual_weights_of_engines'),
+        ('quarantine', '0008_signatures_at_any_size'),
     ]
 
     operations = [
