@@ -261,11 +261,14 @@ class TestMailboxesHere:
             throttled.spool.take_for_us(f"Subject: Number {number}\r\n\r\nx\r\n".encode(), ANN, f"x@{FAR}")
         throttled.spool.work()
         assert len(throttled.spool.mailbox()) == 5
-        assert [entry.subject for entry in throttled.held()] == subjects(2, 3, 4)
+        # A forward begins when its copy is in the mailbox: which of several is the first is a matter of chance.
+        held = [entry.subject for entry in throttled.held()]
+        assert len(held) == 3
         for _ in range(20):
             throttled.later(minutes=15)
             throttled.spool.work()
-        assert throttled.delivered[2:] == subjects(2, 3, 4)
+        assert throttled.delivered[2:] == held
+        assert sorted(throttled.delivered) == subjects(*range(5))
         assert len(throttled.spool.mailbox()) == len(throttled.spool.peer.taken) == 5
         assert Entry.objects.count() == HeldEntry.objects.count() == 0
 
