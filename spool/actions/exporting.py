@@ -10,6 +10,7 @@ import zipfile
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,8 @@ from spool.models.recipient import Recipient
 from spool.store import path_of
 
 CHUNK = 500
+_PIECE_BYTES = 256 * 1024
+_LONGEST_HELD = 1024 * 1024
 _FROM_LINE = re.compile(rb"^(>*From )", re.MULTILINE)
 
 
@@ -98,23 +101,54 @@ class _Pipe(io.RawIOBase):
 def _zip(subject: Exported, batches: Iterator[list[Any]]) -> Iterator[bytes]:
     pipe = _Pipe()
     with zipfile.ZipFile(pipe, "w", zipfile.ZIP_DEFLATED, allowZip64=True) as archive:
-        for one, content in _contents(subject, batches):
+        for one, pieces in _contents(subject, batches):
             info = zipfile.ZipInfo(one.file_name, one.created.timetuple()[:6])
             info.external_attr = 0o600 << 16
-            archive.writestr(info, content, zipfile.ZIP_DEFLATED)
+            # How it learns that the sizes need more digits.
+            info.file_size = one.size_bytes
+            info.compress_type = zipfile.ZIP_DEFLATED
+            with archive.open(info, "w") as member:
+                for piece in pieces:
+                    member.write(piece)
+                    yield pipe.take()
             yield pipe.take()
     yield pipe.take()
 
 
 def _mbox(subject: Exported, batches: Iterator[list[Any]]) -> Iterator[bytes]:
     """The mboxrd form (RFC 4155): lines that look like a separator are quoted, and can be unquoted."""
-    for one, content in _contents(subject, batches):
-        text = _FROM_LINE.sub(rb">\1", content.replace(b"\r\n", b"\n"))
+    for one, pieces in _contents(subject, batches):
         sender = "".join(one.sender.split()) or "MAILER-DAEMON"
         created = one.created.astimezone(UTC)
         yield f"From {sender} {created:%a %b} {created.day:2} {created:%H:%M:%S %Y}\n".encode()
-        yield text if text.endswith(b"\n") else text + b"\n"
-        yield b"\n"
+        last = b""
+        for text in _quoted(pieces):
+            yield text
+            last = text
+        yield b"\n" if last.endswith(b"\n") else b"\n\n"
+
+
+def _quoted(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """A message with LF line ends and with its separator-like lines quoted; of a long line a part at a time."""
+    held, begins = b"", True
+    for piece in pieces:
+        text = held + piece
+        cut = text.rfind(b"\n") + 1
+        if not cut and len(text) > _LONGEST_HELD:
+            # Not between CR and LF.
+            cut = len(text) - text.endswith(b"\r")
+        if cut:
+            yield _with_marks(text[:cut], begins)
+            begins = text[cut - 1 : cut] == b"\n"
+        held = text[cut:]
+    if held:
+        yield _with_marks(held, begins)
+
+
+def _with_marks(text: bytes, begins: bool) -> bytes:
+    text = text.replace(b"\r\n", b"\n")
+    # What goes on with a line is no line's beginning.
+    return _FROM_LINE.sub(rb">\1", text) if begins else _FROM_LINE.sub(rb">\1", b"x" + text)[1:]
 
 
 def _csv(subject: Exported, batches: Iterator[list[Any]]) -> Iterator[bytes]:
@@ -149,14 +183,16 @@ def _cell(value: Any) -> Any:
     return escaped(text) if isinstance(text, str) else text
 
 
-def _contents(subject: Exported, batches: Iterator[list[Any]]) -> Iterator[tuple[Any, bytes]]:
-    """The messages with their bytes, without those that have left meanwhile."""
+def _contents(subject: Exported, batches: Iterator[list[Any]]) -> Iterator[tuple[Any, Iterator[bytes]]]:
+    """The messages with their bytes, a piece at a time, without those that have left meanwhile."""
     for batch in batches:
         for one in batch:
             try:
-                yield one, subject.path(one).read_bytes()
+                file = subject.path(one).open("rb")
             except FileNotFoundError:
                 continue
+            with file:
+                yield one, iter(partial(file.read, _PIECE_BYTES), b"")
 
 
 def _entries(ids: list[int]) -> list[Entry]:

@@ -205,6 +205,21 @@ def read(folder: int, name: str, limit_bytes: int) -> bytes:
         return file.read(limit_bytes + 1)
 
 
+def pieces(folder: int, name: str, limit_bytes: int) -> Iterator[bytes]:
+    """The bytes of a regular file, no link, a piece at a time. Raises Refused."""
+    try:
+        file = _opened(folder, name)
+    except OSError as error:
+        raise Refused(f"{name}: {error.strerror}.") from error
+    with file:
+        if os.fstat(file.fileno()).st_size > limit_bytes:
+            raise Refused(f"{name} is larger than {limit_bytes} bytes.")
+        read = 0
+        while read <= limit_bytes and (piece := file.read(_PIECE_BYTES)):
+            read += len(piece)
+            yield piece
+
+
 def _content(folder: int, name: str) -> bytes | None:
     try:
         return read(folder, name, LARGEST_JSON)

@@ -6,12 +6,13 @@ import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from django.db.models import Max
 from django.utils import timezone
 
-from spool import intake, trash
+from spool import incoming, intake, store, trash
 from spool.actions import audit, folders
 from spool.actions.actor import Actor
 from spool.actions.verb import Refused, Tally
@@ -88,8 +89,7 @@ def _one(folder: int, stem: str) -> None:
                 raise Refused("a message of that name is in the spool")
         elif left is None or not _went_on(message, left):
             # Else a crash came between its taking and the removal of its files here.
-            content = folders.read(folder, message, current().max_message_bytes * 2)
-            intake.accept([_submission(envelope, message, content)])
+            _take(folder, message, envelope)
     except BaseException:
         os.rename(claimed, name, src_dir_fd=folder, dst_dir_fd=folder)
         raise
@@ -146,17 +146,32 @@ def _is_ours(file_name: str, envelope: Any) -> bool:
     return Entry.objects.filter(file_name=file_name, size_bytes=size).exists()
 
 
-def _submission(envelope: Any, file_name: str, content: bytes) -> Submission:
+def _take(folder: int, file_name: str, envelope: Any) -> None:
+    """Have it in the spool. It is copied a piece at a time: large ones don't come into memory."""
+    incoming.prepare()
+    spilled = store.new_incoming()
+    try:
+        with spilled.open("xb") as file:
+            for piece in folders.pieces(folder, file_name, current().max_message_bytes * 2):
+                if b"\0" in piece:
+                    raise Refused("its EML is no message: it has NUL bytes")
+                file.write(piece)
+        intake.accept([_submission(envelope, file_name, spilled)])
+    finally:
+        spilled.unlink(missing_ok=True)
+
+
+def _submission(envelope: Any, file_name: str, spilled: Path) -> Submission:
     """What intake takes, from a JSON that anybody may have edited. Raises Refused and RefusedRecipient."""
     if not isinstance(envelope, dict) or envelope.get("format") != FORMAT:
         raise Refused("its JSON is not the envelope of a moved message")
-    if len(file_name) > 40 or b"\0" in content or not content:
+    if len(file_name) > 40 or not spilled.stat().st_size:
         raise Refused("its EML is empty or no message, or its name is not one of the spool's")
     try:
         read = envelopes.read(envelope)
     except envelopes.Unreadable as error:
         raise Refused(str(error)) from error
-    submission = submission_of(read, content, file_name)
+    submission = submission_of(read, spilled, file_name)
     if not submission.envelope.recipients:
         raise Refused("it has no open recipients")
     return submission

@@ -9,6 +9,7 @@ from typing import Any
 from spool import doorbell, intake, leases, statements, store, whereabouts
 from spool.actions.recipients import parse_recipients
 from spool.actions.verb import Context, Progress, Tally, Verb
+from spool.delivery.body import LARGEST_WHOLE_BYTES
 from spool.envelope import Envelope, EnvelopeRecipient, LeasedEntry, Submission
 from spool.events import mail_log
 from spool.events.acceptance import acceptance
@@ -44,18 +45,14 @@ class ResendCopy(Verb):
                 submissions.append(_copy(entry, recipients, context))
             except FileNotFoundError:
                 continue
-        count = len(submissions) + len(made)
+        stored = _written(submissions)
+        count = (len(stored.submissions) if stored is not None else 0) + len(made)
         tally = Tally(count, 0, len(ids) - count, "were gone already" if count < len(ids) else "")
-        self._commit(submissions, tally, ids[-1], context, progress)
+        self._commit(stored, tally, ids[-1], context, progress)
 
     def _commit(
-        self, submissions: list[Submission], tally: Tally, last: int, context: Context, progress: Progress
+        self, stored: intake.Stored | None, tally: Tally, last: int, context: Context, progress: Progress
     ) -> None:
-        writer = store.Writer()
-        try:
-            stored = intake.write_files(writer, submissions, current()) if submissions else None
-        finally:
-            writer.close()
         try:
             with statements.write_transaction():
                 if stored is not None:
@@ -67,6 +64,24 @@ class ResendCopy(Verb):
                 intake.forsake(stored, error)
             raise
         doorbell.ring()
+
+
+def _written(submissions: list[Submission]) -> intake.Stored | None:
+    """Make the copies' files durable, of those whose original is still there. Raises IntakeError."""
+    writer = store.Writer()
+    try:
+        while submissions:
+            try:
+                return intake.write_files(writer, submissions, current())
+            except intake.IntakeError:
+                # One that has been delivered meanwhile takes its file along.
+                there = [one for one in submissions if one.tail is None or one.tail.path.exists()]
+                if len(there) == len(submissions):
+                    raise
+                submissions = there
+        return None
+    finally:
+        writer.close()
 
 
 def _name(entry: LeasedEntry, context: Context) -> str:
@@ -89,9 +104,12 @@ def _copy(entry: LeasedEntry, recipients: list[EnvelopeRecipient], context: Cont
         smtputf8=entry.smtputf8, eight_bit=entry.eight_bit, tls=entry.tls, port=entry.port,
         ours=is_ours(entry),
     )  # fmt: skip
+    # What is large does not come into memory.
+    is_large = entry.size_bytes > LARGEST_WHOLE_BYTES
     return Submission(
         envelope,
-        entry.read(),
+        b"" if is_large else entry.read(),
+        tail=store.Tail(entry.path, 0, entry.path.stat().st_size) if is_large else None,
         subject=entry.subject,
         message_id=entry.message_id,
         file_name=_name(entry, context),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from pathlib import Path
 
 from spool.addressing import BadRecipient, accept
 from spool.envelope import Envelope, EnvelopeRecipient, Submission
@@ -12,12 +13,12 @@ from spool.trusted import trusts
 
 
 def submission_of(
-    envelope: ReadEnvelope, content: bytes, file_name: str, *, created: datetime | None = None, hold: str = ""
+    envelope: ReadEnvelope, content: bytes | Path, file_name: str, *, created: datetime | None = None, hold: str = ""
 ) -> Submission:
-    """The message for those who still wait for it; with `created` it is as old as that, and its tries are kept.
+    """The message, of its bytes or a spilled file, for those who still wait for it.
 
-    Without it the message is new. Raises RefusedRecipient for the first who can't get it here: then nobody does, and
-    the file stays whole.
+    With `created` it is as old as that, and its tries are kept. Without it the message is new. Raises RefusedRecipient
+    for the first who can't get it here: then nobody does, and the file stays whole.
     """
     recipients: dict[str, EnvelopeRecipient] = {}
     for one in envelope.recipients:
@@ -35,5 +36,6 @@ def submission_of(
             delay_notified=envelope.delay_notified and created is not None, hold=hold,
             ours=bool(envelope.auth_user) or not envelope.client_ip or trusts(envelope.client_ip),
         ),
-        content=content, file_name=file_name,
+        content=content if isinstance(content, bytes) else None,
+        spilled=content if isinstance(content, Path) else None, file_name=file_name,
     )  # fmt: skip
