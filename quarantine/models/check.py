@@ -46,7 +46,7 @@ WEIGHTS: Final = {
 }  # fmt: skip
 USUAL_WEIGHT: Final = 10.0
 # spamd has five children unless it is told otherwise.
-PARALLEL: Final = {CheckKind.SPAMD: 5, CheckKind.RSPAMD: 10}
+PARALLEL: Final = {CheckKind.SPAMD: 5, CheckKind.RSPAMD: 50}
 USUAL_PARALLEL: Final = 100
 RULES = (CheckKind.HEADER, CheckKind.BODY)
 
@@ -91,7 +91,7 @@ class Check(models.Model):
         validators=[MinValueValidator(1), MaxValueValidator(1000)],
         help_text=(
             "From all workers together; no more than its server has children. Messages beyond that wait in line. "
-            "Empty for the usual: SpamAssassin 5, Rspamd 10, DNS lists 100."
+            "Empty for the usual: SpamAssassin 5, Rspamd 50, DNS lists 100."
         ),
     )
     learns = models.BooleanField(

@@ -11,12 +11,14 @@ import pytest
 from tests.crash.chaos import Chaos
 from tests.crash.conftest import Install
 from tests.crash.extent import LONG, SEED
-from tests.crash.ledger import Clients, Ledger, settle
+from tests.crash.ledger import REMOTE_DOMAIN, Clients, Ledger, settle
 from tests.crash.remains import assert_nothing_is_left, assert_one_outcome_each
 from tests.support.clamd import EICAR, Clamd
+from tests.support.few_children import FewChildren
 from tests.support.mailspool_process import MailspoolUnderTest
 from tests.support.postgres import PostgresServer
 from tests.support.sink import CountingSink
+from tests.support.spamd import GTUBE
 from tests.support.waiting import wait_until
 
 SECONDS = 60.0 if LONG else 8.0
@@ -26,6 +28,12 @@ row = AntivirusSettings.load()
 row.clamd_servers, row.clamd_timeout_seconds = {servers!r}, 5
 row.full_clean()
 row.save()
+"""
+_SPAMASSASSIN = """
+from quarantine.models import Check
+check = Check(name="SpamAssassin", kind="spamd", where="{server}", parallel=3, outbound=True)
+check.full_clean()
+check.save()
 """
 
 
@@ -82,6 +90,28 @@ def test_no_message_is_both_quarantined_and_delivered_or_lost_while_everything_i
     for name, content in _files_of_items(mailspool):
         assert EICAR in content, name
     assert_nothing_is_left(mailspool, clean)
+
+
+def test_outgoing_spam_that_waits_in_line_for_its_check_is_caught_though_its_workers_are_killed(
+    install: Install, sink: CountingSink
+) -> None:
+    mailspool = install(workers=2)
+    with FewChildren(children=3, seconds=0.2) as engine:
+        mailspool.run(_SPAMASSASSIN.format(server=engine.address))
+        mailspool.start()
+        for number in range(24):
+            content = f"From: ann@here.test\r\nSubject: {number}\r\nX-Test-Id: {number}\r\n\r\n{GTUBE}\r\n"
+            mailspool.send("ann@here.test", f"bob@{REMOTE_DOMAIN}", content.encode())
+        for answers in (3, 9):
+            wait_until(lambda: engine.answers >= answers, "some were looked at", 30)  # noqa: B023
+            for worker in mailspool.workers:
+                worker.kill()
+            mailspool.lapse_leases()
+            mailspool.revive()
+        wait_until(lambda: mailspool.is_empty, f"all are taken out of the spool\n{mailspool.log_tails()}", 60)
+    subjects = sorted(int(subject) for (subject,) in mailspool.rows("SELECT subject FROM quarantine_item"))
+    assert subjects == list(range(24)), "one was lost, or is there twice"
+    assert sink.receipts() == [], "spam left unchecked"
 
 
 def _wait_until_empty(mailspool: MailspoolUnderTest) -> None:
