@@ -25,18 +25,18 @@ class DigestFor(models.TextChoices):
 class WhenUnansweredInbound(models.TextChoices):
     """What becomes of inbound mail while SpamAssassin or Rspamd does not answer."""
 
-    HOLD = "hold", "Hold it, then deliver it marked as unchecked"
-    MARK = "mark", "Deliver it at once, marked as unchecked"
-    PASS = "pass", "Deliver it at once, unmarked"
+    HOLD = "hold", "Hold, then deliver marked"
+    MARK = "mark", "Deliver marked"
+    PASS = "pass", "Deliver unmarked"
 
 
 class WhenUnansweredOutbound(models.TextChoices):
     """What becomes of outbound mail meanwhile."""
 
-    HOLD = "hold", "Hold it, then put it into the Spam Quarantine"
-    HOLD_PASS = "hold_pass", "Hold it, then send it unchecked"
-    QUARANTINE = "keep", "Put it into the Spam Quarantine at once"
-    PASS = "pass", "Send it at once, unchecked"
+    HOLD = "hold", "Hold, then quarantine"
+    HOLD_PASS = "hold_pass", "Hold, then send unchecked"
+    QUARANTINE = "keep", "Quarantine"
+    PASS = "pass", "Send unchecked"
 
 
 class AntispamSettings(OneRow):
@@ -112,7 +112,7 @@ class AntispamSettings(OneRow):
         choices=WhenUnansweredInbound,
         default=WhenUnansweredInbound.MARK,
         db_default=WhenUnansweredInbound.MARK,
-        help_text="Marked: it gets the header field X-Spam-Unchecked, and goes where other mail with its score goes.",
+        help_text="Marked mail has the header field X-Spam-Unchecked. Its score decides as ever where it goes.",
     )
     inbound_hold_hours = models.PositiveIntegerField(
         "hold inbound mail for (hours)", default=4, db_default=4, validators=between(1, 96)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from django.utils import timezone
@@ -15,6 +16,7 @@ from spool.actions import Actor, perform
 from spool.models import Entry
 from spool.models.entry import Status
 from tests.quarantine.spamming import a_check, a_mail, from_outside
+from tests.quarantine.test_commands import as_json, run
 from tests.spool.passing import ANN, FAR, Spool
 from tests.support.few_children import FewChildren
 from tests.support.spamd import GTUBE, Spamd
@@ -225,3 +227,14 @@ def test_a_pass_that_ends_in_the_middle_leaves_nothing_behind(spool: Spool, engi
     spool.later(minutes=1)
     spool.work()
     assert Item.objects.filter(why__startswith="100 points").count() == 12 and spool.peer.taken == []
+
+
+def test_the_scan_command_says_who_has_not_read_a_message_and_what_is_set_for_it(spool: Spool, tmp_path: Path) -> None:
+    with FewChildren(children=1, seconds=0) as gone:
+        pass
+    a_spamassassin(gone)
+    path = tmp_path / "mail.eml"
+    path.write_bytes(a_mail())
+    said = "Not read by SpamAssassin. For such mail is set: inbound, Deliver marked; outbound, Hold, then quarantine."
+    assert said in run("scan", str(path))[1]
+    assert as_json("scan", str(path))["spam"]["unanswered"] == ["SpamAssassin"]

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from accounts.management.terminal import TerminalCommand
+from quarantine.models import AntispamSettings
 from quarantine.scanning import Ruling
 from quarantine.trying import Envelope, Trial, try_content, try_file
 from spool.shell.output import Output, add_json
@@ -56,6 +57,7 @@ def _print(trial: Trial, output: Output) -> int:
             if scan else None,
             "spam": {
                 "score": judgement.score, "level": judgement.level.value,
+                "unanswered": [one.check for one in judgement.unanswered],
                 "results": [result.as_json() for result in judgement.results],
             } if judgement else None,
         }
@@ -71,6 +73,10 @@ def _print(trial: Trial, output: Output) -> int:
         output.line("No spam check is on for this direction.")
     else:
         output.line(f"Spam check: {judgement.why}, level {judgement.level.value}")
+        if judgement.unanswered:
+            settings, names = AntispamSettings.load(), ", ".join(one.check for one in judgement.unanswered)
+            inbound, outbound = settings.get_inbound_unanswered_display(), settings.get_outbound_unanswered_display()
+            output.line(f"  Not read by {names}. For such mail is set: inbound, {inbound}; outbound, {outbound}.")
         for result in judgement.results:
             points = "no answer" if result.failed else f"{result.points:g}"
             output.line(f"  {result.check}: {points} {result.text}".rstrip())
