@@ -92,6 +92,7 @@ def test_no_message_is_both_quarantined_and_delivered_or_lost_while_everything_i
     assert_nothing_is_left(mailspool, clean)
 
 
+@pytest.mark.long
 def test_outgoing_spam_that_waits_in_line_for_its_check_is_caught_though_its_workers_are_killed(
     install: Install, sink: CountingSink
 ) -> None:

@@ -5,7 +5,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('quarantine', '0007_text_not_looked_at'),
+        ('quarantine', '0009_moved_fingerprint'),
     ]
 
     operations = [
