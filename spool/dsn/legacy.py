@@ -19,6 +19,7 @@ _LONGEST_DIAGNOSTIC: Final = 500
 _MOST_LINES: Final = 4000
 _OPENING_LINES: Final = 30
 _LONGEST_TEXT_LINE: Final = 1000
+_LINES_TO_A_CODE: Final = 10
 
 _RETURNED_MESSAGE = re.compile(
     r"^(?:[> \t]{0,8}-{2,}[ \t]*(?:Below this line|(?:This is|The (?:body|header)).{0,20}\b(?:copy|message)"
@@ -67,7 +68,9 @@ _FAILING = re.compile(
     r"|permanent error|unknown (?:user|host|address|recipient)"
     r"|(?:user|mailbox|address|recipient|domain) .{0,30}(?:unknown|unavailable|full)"
     r"|no such (?:user|mailbox|address)|(?:does not|doesn't) exist|invalid .{0,20}(?:user|recipient|address|mailbox)"
-    r"|quota|returned because|was rejected|not listed in",
+    r"|quota|returned because|was rejected|not listed in|errors? (?:\w{1,10} )?(?:deliver|sending|occurred)"
+    r"|exceed(?:s|ed|ing)?\b|too (?:large|big|long)\b|larger than|(?:size|length) (?:limit|of the message)"
+    r"|(?:envelope|message|delivery|mail|time|queue)\b.{0,30}\bexpired|expired .{0,30}(?:message|mail|deliver)",
     re.IGNORECASE,
 )
 # What may stand beside a failed address alone on its line; and lines that name somebody else.
@@ -247,4 +250,18 @@ def _named_with_reason(lines: Sequence[str]) -> Iterator[BouncedRecipient]:
         alone = not re.search(r"\w", _LABEL.sub("", rest))
         if alone or _REASON.search(rest) or _FAILING.search(rest):
             following = [text for text in lines[position + 1 : position + 4] if text.strip()][:1]
-            yield _failure(address, following if alone and following else [line])
+            reason = following if alone and following else [line]
+            yield _failure(address, [*reason, *_code_below(lines, position, reason)])
+
+
+def _code_below(lines: Sequence[str], position: int, reason: Sequence[str]) -> list[str]:
+    """The lines below an address that have its code, when `reason` has none: to the next address at most."""
+    if _has_code(reason):
+        return []
+    below: list[str] = []
+    for line in lines[position + 1 : position + 1 + _LINES_TO_A_CODE]:
+        if _REASON.search(line):
+            below.append(line)
+        elif below or ADDRESS.search(line):
+            break
+    return below if not set(below) <= set(reason) else []

@@ -13,7 +13,7 @@ from itertools import takewhile
 from typing import Final
 
 from spool.dsn import legacy, xtext
-from spool.dsn.failure import BouncedRecipient, enhanced_code, found_address, unique
+from spool.dsn.failure import MOST_RECIPIENTS, BouncedRecipient, enhanced_code, found_address, unique
 from spool.dsn.fields import one_line
 from spool.dsn.mime import STATUS_TYPES, Fields, Part, header_of, parts_of
 
@@ -25,6 +25,9 @@ _RECIPIENT_NAMES: Final = ("original-recipient", "final-recipient")
 _OTHER_REPORTS: Final = ("disposition-notification", "feedback-report", "tlsrpt")
 _EMPTY_LINES = re.compile(r"\n[ \t]*\n\s*")
 _RECIPIENT_FIELD = re.compile(r"^(?:final|original)-recipient[ \t]*:", re.IGNORECASE | re.MULTILINE)
+_ACTION_FIELD = re.compile(r"^action[ \t]*:", re.IGNORECASE | re.MULTILINE)
+# "failed" is the only word for it (RFC 3464 2.3.3); the others are seen.
+_FAILED: Final = ("fail", "error", "expired", "undeliver", "bounce")
 _END_OF_REPORT = re.compile(r"^(?:--|content-type[ \t]*:[ \t]*(?:message|text)/rfc822)", re.IGNORECASE | re.MULTILINE)
 # A group of fields torn by empty lines is put together again from at most so many pieces.
 _MOST_PIECES: Final = 8
@@ -62,8 +65,15 @@ def _report(parts: list[Part]) -> str | None:
         text = part.text
         if match := _RECIPIENT_FIELD.search(text):
             end = _END_OF_REPORT.search(text, match.end())
-            return text[match.start() : end.start() if end else None]
+            return text[_start_of_group(text, match.start()) : end.start() if end else None]
     return None
+
+
+def _start_of_group(text: str, position: int) -> int:
+    """Where the lines begin that a field of a recipient stands among: some have its action before it."""
+    start = text.rfind("\n\n", 0, position)
+    action = _ACTION_FIELD.search(text, start + 2 if start >= 0 else 0, position)
+    return action.start() if action else position
 
 
 def _failures(report: str) -> Iterator[BouncedRecipient]:
@@ -71,7 +81,7 @@ def _failures(report: str) -> Iterator[BouncedRecipient]:
         action = group["action"].lower()
         code = enhanced_code(group["status"])
         # Some leave the action out; then a permanent status speaks for itself.
-        if not (action.startswith(("fail", "error")) or (not action and code.startswith("5"))):
+        if not (action.startswith(_FAILED) or (not action and code.startswith("5"))):
             continue
         addresses = _addresses(group)
         if not addresses:
@@ -92,7 +102,7 @@ def _groups(report: str) -> Iterator[Fields]:
                     yield Fields("\n".join(pieces))
                     pieces = []
                 pieces.append(text)
-            elif pieces and len(pieces) < _MOST_PIECES:
+            elif len(pieces) < _MOST_PIECES and (pieces or _ACTION_FIELD.search(text)):
                 pieces.append(text)
     if pieces:
         yield Fields("\n".join(pieces))
@@ -101,6 +111,9 @@ def _groups(report: str) -> Iterator[Fields]:
 def _goes_on(pieces: list[str], text: str) -> bool:
     """Whether `text` is about the same recipient: an Original-Recipient torn off from its Final-Recipient."""
     before, names = Fields("\n".join(pieces)), Fields(text)
+    if not any(name in before for name in _RECIPIENT_NAMES):
+        # What stood before the first recipient.
+        return "action" not in names
     return (
         len(pieces) < _MOST_PIECES
         and "action" not in before
@@ -111,6 +124,11 @@ def _goes_on(pieces: list[str], text: str) -> bool:
 def _split_before_recipients(block: str) -> list[str]:
     """`block` cut before each recipient: at the second Final-Recipient, or the Original-Recipient that leads to it."""
     starts = [0]
+    first, action = _RECIPIENT_FIELD.search(block), _ACTION_FIELD.search(block)
+    if first is not None and action is not None and action.start() < first.start():
+        # Here each group begins with its action.
+        starts = [0, *(match.start() for match in _ACTION_FIELD.finditer(block))][: 1 + MOST_RECIPIENTS]
+        return [block[start:end] for start, end in zip(starts, [*starts[1:], len(block)], strict=True)]
     seen: set[str] = set()
     for match in _RECIPIENT_FIELD.finditer(block):
         name = match[0].partition("-")[0].lower()

@@ -136,6 +136,47 @@ def test_a_report_without_any_mime_is_read() -> None:
     assert recognise(a_text_bounce(f"Sorry.\n\n{REPORT}\n\n{RETURNED}"), "") == (BOB,)
 
 
+@pytest.mark.parametrize("status_type", ["text/plain", "message/delivery-status"])
+@pytest.mark.parametrize("between", ["", "\n"])
+def test_an_action_may_stand_before_its_recipient(status_type: str, between: str) -> None:
+    lines = "Action: {1}\nFinal-Recipient: rfc822; {0}\nStatus: 5.1.1\n"
+    report = lines.format("bob@example.net", "failed") + between + lines.format("cy@example.net", "delayed")
+    report += between + lines.format("dee@example.net", "Failed")
+    assert set(failed(a_bounce(report, status_type=status_type))) == {"bob@example.net", "dee@example.net"}
+    torn = "Action: failed\n\nFinal-Recipient: rfc822; bob@example.net\nStatus: 5.1.1\n"
+    assert failed(a_bounce(torn)) == {"bob@example.net": "5.1.1"}
+
+
+@pytest.mark.parametrize("action", ["expired", "Failed (expired)", "undeliverable"])
+def test_other_words_for_a_failure_are_known(action: str) -> None:
+    assert failed(a_bounce(REPORT.replace("failed", action).replace("5.1.1\nD", "4.4.7\nD"))) != {}
+
+
+@pytest.mark.parametrize(
+    ("text", "status"),
+    [
+        ("There was an error delivering your mail to <bob@example.net>.\n\nmx2.example.net [192.0.2.1] did not like our"
+         " final DATA:\n550-5.7.26 Not accepted\n550 5.7.26 see our pages\n\nMessage headers follow.\n\nSubject: hi\n",
+         "5.7.26"),
+        ("User mailbox exceeds allowed size: bob@example.net\n\nOriginal message follows.\n\nSubject: hi\n", ""),
+        ("The message to bob@example.net is too large.\n", ""),
+        ("bob@example.net: message size exceeds the limit of 10 MB\n", ""),
+        ("The envelope of your message to bob@example.net has expired.\n", ""),
+        ("Your message could not go to bob@example.net (delivery time expired)\n", ""),
+        ("Message expired for bob@example.net\n", ""),
+        ("Errors occurred while sending to bob@example.net\nThe other side said:\n  552 5.3.4 too much\n", "5.3.4"),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("subject", ["Mail delivery failed", "Undeliverable Mail", "Your message"])
+def test_wordings_of_less_known_servers_are_read(text: str, status: str, subject: str) -> None:
+    assert failed(a_text_bounce(text, subject)) == {"bob@example.net": status}
+
+
+def test_a_code_below_the_next_address_is_the_next_ones() -> None:
+    text = "Error delivering to bob@example.net\nError delivering to cy@example.net\nHe said:\n550 5.2.1 closed\n"
+    assert failed(a_text_bounce(text)) == {"bob@example.net": "", "cy@example.net": "5.2.1"}
+
+
 def test_groups_that_run_together_are_told_apart() -> None:
     lines = "Final-Recipient: rfc822; {0}\nAction: {1}\nStatus: 5.1.1\n"
     report = lines.format("bob@example.net", "failed") + lines.format("cy@example.net", "delayed")
