@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import cache
+
+from django.conf import settings as django_settings
 
 from accounts import directory
 from accounts.addresses import InvalidAddress, key_of, normalise_domain, split_address
 from accounts.directory import LocalAddress, LocalAlias, LocalList, LocalUser
+from accounts.models import Domain
+from spool import own_hosts
 from spool.envelope import EnvelopeRecipient
 from spool.models.recipient import Kind
 
@@ -41,7 +46,7 @@ def accept(address: str, notify: str = "", orcpt: str = "") -> list[EnvelopeReci
     catch-all. Elsewhere: one remote recipient; whether it may be relayed is the caller's question.
     Raises RefusedRecipient.
     """
-    local_part, domain = _parts(address)
+    local_part, domain = _parts(address, own_domain)
     is_local = directory.local_domain(domain) is not None
     found = directory.resolve(f"{local_part}@{domain}") if is_local else None
     return _accepted(address, local_part, domain, is_local, found, notify, orcpt)
@@ -56,9 +61,10 @@ def accept_many(
     """
     answers: dict[str, list[EnvelopeRecipient] | RefusedRecipient] = {}
     parts: dict[str, tuple[str, str]] = {}
+    own = cache(own_domain)
     for address in dict.fromkeys(addresses):
         try:
-            parts[address] = _parts(address)
+            parts[address] = _parts(address, own)
         except RefusedRecipient as error:
             answers[address] = error
     local, found = _look_up(f"{local_part}@{domain}" for local_part, domain in parts.values())
@@ -73,11 +79,23 @@ def accept_many(
     return answers
 
 
-def _parts(address: str) -> tuple[str, str]:
+def own_domain() -> str:
+    """The domain of who writes to this host and not to a domain: the host's own name, or else the oldest one."""
+    hostname: str = django_settings.MAILSPOOL_HOSTNAME
+    if directory.local_domain(hostname) is None:
+        return Domain.objects.order_by("id").values_list("name", flat=True).first() or hostname
+    return hostname.lower()
+
+
+def _parts(address: str, own: Callable[[], str]) -> tuple[str, str]:
     try:
-        return split_address(address)
+        local_part, domain = split_address(address)
     except InvalidAddress as error:
         raise BadRecipient(f"501 5.1.3 {error}") from error
+    if (ip := own_hosts.of_literal(domain)) and own_hosts.is_ours(ip):
+        # RFC 5321 4.1.3, 4.5.1: by our own address, postmaster above all.
+        domain = own()
+    return local_part, domain
 
 
 def _look_up(addresses: Iterable[str]) -> tuple[set[str], dict[str, LocalAddress | None]]:

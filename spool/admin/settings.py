@@ -98,6 +98,7 @@ class SettingsAdmin(OneRowAdmin):
                     "smtp_out_port",
                     "tls_policy",
                     "honour_mta_sts",
+                    "private_hosts",
                     "connect_timeout_seconds",
                     "reply_timeout_seconds",
                     "dead_host_seconds",

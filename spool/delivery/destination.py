@@ -10,7 +10,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING, BinaryIO
 
-from spool.delivery import mta_sts, rests
+from spool.delivery import host_choice, mta_sts, rests
 from spool.delivery.body import LARGEST_WHOLE_BYTES, Prefixed
 from spool.delivery.client import Connection, ConnectionFailed, Peer, TLSFailed
 from spool.delivery.mx import Host, NoRoute
@@ -223,6 +223,7 @@ class Destination:
         else:
             hop = NextHop("", settings.smtp_out_port, TLSPolicy(settings.tls_policy), "", "", "", 0)
             hosts = await exchangers.hosts(self._domain)
+            hosts = host_choice.usable(hosts, self._domain, hop.port, private=settings.private_hosts)
             if settings.honour_mta_sts and hop.tls is not TLSPolicy.NONE and not self._domain.startswith("["):
                 policy = await mta_sts.policy_for(self._domain, exchangers)
                 if policy is not None and policy.enforced:

@@ -7,7 +7,7 @@ import ipaddress
 import logging
 import random
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import dns.asyncresolver
 import dns.exception
@@ -39,10 +39,11 @@ class NoRoute(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """One address to try. `name` is what a certificate must name."""
+    """One address to try. `name` is what a certificate must name; `preference` is its MX record's."""
 
     name: str
     ip: str
+    preference: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +84,11 @@ class Exchangers:
         hosts = list(answer.hosts)
         random.shuffle(hosts)
         hosts.sort(key=lambda host: host[0])
-        return [address for _, addresses in hosts for address in addresses][:MOST_ADDRESSES]
+        return [
+            replace(address, preference=preference) if preference else address
+            for preference, addresses in hosts
+            for address in addresses
+        ][:MOST_ADDRESSES]
 
     async def texts(self, name: str) -> list[str]:
         """The TXT records of `name`. Raises NoRoute."""

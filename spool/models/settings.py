@@ -207,6 +207,13 @@ class Settings(OneRow):
         help_text="Domains may publish that their hosts encrypt with valid certificates; mail for them waits rather than"
         " go to other hosts or in clear text.",
     )
+    private_hosts = models.BooleanField(
+        "send to private addresses",
+        default=False,
+        db_default=False,
+        help_text="Whether mail goes to hosts for which the DNS names a loopback, private or otherwise special address,"
+        " which anybody may write there for a domain of theirs. Routes go anywhere.",
+    )
     connect_timeout_seconds = models.PositiveIntegerField(
         "connect timeout (seconds)", default=30, validators=between(1, 300)
     )

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from accounts import directory
 from accounts.addresses import InvalidAddress, split_address
-from accounts.models import Domain
 from spool import addressing
 from spool.delivery.forwarding import without_success
 from spool.dsn.xtext import parse_envid, parse_notify, parse_orcpt, parse_ret
@@ -115,7 +114,7 @@ async def _recipients(session: MailSession, path: PathAndParameters, envelope: E
     address = path.address
     if address.lower() == "postmaster":
         # RFC 5321 4.1.1.3: postmaster needs no domain.
-        address = await asked(_postmaster, session.hostname)
+        address = f"postmaster@{await asked(addressing.own_domain)}"
     address = _checked(address, envelope.smtputf8, "501 5.1.3")
     try:
         notify = parse_notify(path.parameters["NOTIFY"]) if "NOTIFY" in path.parameters else ""
@@ -140,20 +139,13 @@ async def _recipients(session: MailSession, path: PathAndParameters, envelope: E
     return recipients
 
 
-def _postmaster(hostname: str) -> str:
-    """Where mail for `postmaster` alone goes: this host, when it is a local domain, or else the oldest one."""
-    if directory.local_domain(hostname) is None:
-        hostname = Domain.objects.order_by("id").values_list("name", flat=True).first() or hostname
-    return f"postmaster@{hostname}"
-
-
 async def _resolve(address: str, notify: str, orcpt: str) -> list[EnvelopeRecipient]:
     """`addressing.accept`, without a thread when the directory's cache has the answer."""
     domain = directory.cached_domain(address.rpartition("@")[2])
     if not isinstance(domain, directory.Miss):
-        if domain is None:
+        if domain is None and not address.endswith("]"):
             return addressing.accept(address, notify, orcpt)
-        if isinstance(directory.cached(address), directory.LocalUser | directory.LocalList):
+        if domain and isinstance(directory.cached(address), directory.LocalUser | directory.LocalList):
             return addressing.accept(address, notify, orcpt)
     return await asked(addressing.accept, address, notify, orcpt)
 

@@ -124,7 +124,7 @@ def spool(transactional_db: None, redis: object, home: object, monkeypatch: pyte
         here = Spool(clock, peer, dns)
         monkeypatch.setattr(steady_clock, "steady", here.steady)
         monkeypatch.setattr(steady_clock, "_steps", None)
-        here.settings(smtp_out_port=peer.port, connect_timeout_seconds=2, reply_timeout_seconds=5)
+        here.settings(private_hosts=True, smtp_out_port=peer.port, connect_timeout_seconds=2, reply_timeout_seconds=5)
         yield here
     directory.forget()
     rests.forget()

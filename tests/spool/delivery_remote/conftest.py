@@ -89,7 +89,7 @@ class Sending:
 
     def __init__(self, resolver: str, hops: dict[str, NextHop], workers: int = 1, **settings: object) -> None:
         self.transport = Transport("mail.test", workers, resolver)
-        values = {"connect_timeout_seconds": 5, "reply_timeout_seconds": 10, **settings}
+        values = {"private_hosts": True, "connect_timeout_seconds": 5, "reply_timeout_seconds": 10, **settings}
         self.transport.configure(Settings(**values), RoutingTable(hops))
         self.told: dict[int, Told] = {}
         self._missing = 0

@@ -316,7 +316,9 @@ def test_a_message_for_several_resting_hosts_and_a_living_one_is_reported_once_a
     async def send() -> None:
         deliveries = Deliveries(reports.append, lambda entry, text: pytest.fail(text), pytest.fail)
         deliveries._transport.exchangers = type(deliveries._transport.exchangers)("mail.test", dns.address)
-        deliveries.configure(Settings(smtp_out_port=peer.port, connect_timeout_seconds=1), RoutingTable())
+        deliveries.configure(
+            Settings(private_hosts=True, smtp_out_port=peer.port, connect_timeout_seconds=1), RoutingTable()
+        )
         deliveries.start([a_leased_entry(spooled, to=["x@r1.test", "x@r2.test"])])
         async with asyncio.timeout(10):
             while not reports:
@@ -341,7 +343,7 @@ def test_mail_that_waits_for_its_turn_is_left_alone_by_a_stop(peer: SmtpPeer, sp
     async def send() -> None:
         deliveries = Deliveries(reports.append, lambda entry, text: pytest.fail(text), pytest.fail)
         deliveries._transport.exchangers = type(deliveries._transport.exchangers)("mail.test", dns.address)
-        deliveries.configure(Settings(smtp_out_port=peer.port), RoutingTable())
+        deliveries.configure(Settings(private_hosts=True, smtp_out_port=peer.port), RoutingTable())
         deliveries.start([a_leased_entry(spooled, to=BOB) for _ in range(5)])
         async with asyncio.timeout(10):
             while "DATA" not in peer.commands:
@@ -361,7 +363,7 @@ def test_what_was_delivered_before_a_stop_is_reported_and_the_rest_waits(
     async def send() -> None:
         deliveries = Deliveries(reports.append, lambda entry, text: pytest.fail(text), pytest.fail)
         deliveries._transport.exchangers = type(deliveries._transport.exchangers)("mail.test", dns.address)
-        deliveries.configure(Settings(smtp_out_port=peer.port), RoutingTable())
+        deliveries.configure(Settings(private_hosts=True, smtp_out_port=peer.port), RoutingTable())
         deliveries.start([a_leased_entry(spooled, to=[BOB, "x@slow.test"])])
         async with asyncio.timeout(10):
             while not peer.taken or not slow.commands:
@@ -386,7 +388,7 @@ def test_an_entry_whose_lease_lapsed_is_left_or_reported_with_what_was_done(
     async def send() -> None:
         deliveries = Deliveries(reports.append, lambda entry, text: pytest.fail(text), left.append)
         deliveries._transport.exchangers = type(deliveries._transport.exchangers)("mail.test", dns.address)
-        deliveries.configure(Settings(smtp_out_port=peer.port), RoutingTable())
+        deliveries.configure(Settings(private_hosts=True, smtp_out_port=peer.port), RoutingTable())
         both, none = (a_leased_entry(spooled, to=to) for to in ([BOB, "x@slow.test"], ["y@slow.test", "z@slow.test"]))
         deliveries.start([both, none])
         async with asyncio.timeout(10):

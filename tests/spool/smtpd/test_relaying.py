@@ -52,7 +52,9 @@ def test_only_those_behind_an_alias_send_as_it(listener: Listener) -> None:
         ("dan@elsewhere.test@here.test", "501 5.1.3"),
         ("@here.test:dan@elsewhere.test", "550 5.7.1"),
         ("@here.test,@other.test:dan@elsewhere.test", "550 5.7.1"),
-        ("dan@[127.0.0.1]", "550 5.7.1"),
+        ("nobody@[127.0.0.1]", "550 5.1.1"),
+        ("dan@[192.0.2.9]", "550 5.7.1"),
+        ("dan@[IPv6:2001:db8::9]", "550 5.7.1"),
         ("dan@[here.test]", "501 5.1.3"),
         ("dan@sub.here.test", "550 5.7.1"),
         ("dan@here.test.elsewhere.test", "550 5.7.1"),
@@ -152,6 +154,14 @@ def test_an_address_that_takes_no_mail_is_refused_with_its_name(
 def test_postmaster_always_takes_mail(listener: Listener, recipient: str) -> None:
     with listener.client() as client:
         client.begin("", recipient)
+
+
+@pytest.mark.parametrize("literal", ["[127.0.0.1]", "[IPv6:::1]", "[IPv6:::ffff:127.0.0.1]"])
+def test_the_address_of_this_machine_stands_for_its_own_domain(listener: Listener, literal: str) -> None:
+    with listener.client() as client:
+        client.begin("x@elsewhere.test", f"postmaster@{literal}")
+        assert client.do(f"RCPT TO:<nobody@{literal}>").status == "550 5.1.1"
+        assert client.do(f"RCPT TO:<ann@{literal}>").status == "250 2.1.5"
 
 
 def test_a_recipient_named_twice_gets_one_copy(listener: Listener) -> None:
