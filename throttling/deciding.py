@@ -5,25 +5,23 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from redis.exceptions import RedisError
 
 from accounts.models import Metric, ThrottleAction
 from spool.envelope import LeasedEntry
 from spool.models.entry import Origin, Status
-from throttling import bounces, ledger, notices, windows
+from throttling import bounces, ledger, notices, placing, windows
+from throttling.ahead import ahead
 from throttling.ledger import Held, Queue
 from throttling.leeway import Leeway
-from throttling.replay import seconds_until
+from throttling.placing import Refused
 from throttling.subjects import Charge, IPLimits, Limited, Subject, braked, charges_of, of_entries
 from throttling.windows import Counted, Rooms, State, Window
-from throttling.wording import Reached, reason
+from throttling.wording import Reached
 
 log = logging.getLogger(__name__)
-
-# An entry that waits for another one, or for something that can't be told, is looked at again so soon.
-SOON = timedelta(seconds=2)
 
 
 @dataclass(slots=True)
@@ -63,10 +61,11 @@ def let_through(entries: Iterable[tuple[LeasedEntry, list[Limited]]], leeway: Le
 
 
 def decide(
-    entries: Sequence[LeasedEntry], ip_limits: IPLimits, now: datetime, owed: tuple[Charge, ...] = ()
+    entries: Sequence[LeasedEntry], ip_limits: IPLimits, now: datetime, owed: tuple[Charge, ...] = (), owner: str = ""
 ) -> Decisions:
-    """Charge `entries` to the windows of those that they count for, after what is `owed`. Raises django.db.Error.
+    """Charge `entries`, which `owner` has leased, to the windows of those that they count for, after what is `owed`.
 
+    Those that wait are written down at once, for others will be behind them. Raises django.db.Error.
     While Redis is away nothing is held: what goes on is in the ledger, and is counted when Redis is back.
     """
     decisions = Decisions()
@@ -79,22 +78,28 @@ def decide(
     if anything_waits:
         limits = {(charge.subject, charge.limit.metric) for one in judged for charge in one.charges}
         waiting = ledger.queues(limits, [one.entry.id for one in judged])
+    older = ahead(
+        [one.entry for one in judged if any(charge.enforced for charge in one.counted)], ip_limits, now, owner
+    )  # fmt: skip
     asked: list[_Judged] = []
-    requests = [owed]
+    refused: list[Refused] = []
+    requests, kept = [owed], [list[int]()]
     for one in judged:
         behind = next((c for c in one.charges if c.enforced and _is_behind(one.entry, c, waiting)), None)
         refusal = behind or bounces.refusal(one.by_bounces, decisions.reached, now)
         if refusal is not None:
-            _hold(decisions, one.entry, refusal, waiting, None, now)
+            refused.append(Refused(one.entry, refusal))
         else:
             asked.append(one)
             requests.append(one.counted)
+            kept.append([older.of(Window(c.subject, c.limit.metric), one.entry.id) for c in one.counted])
     try:
-        counted = windows.count(requests)
+        counted = windows.count(requests, kept)
     except RedisError as error:
         log.warning("Redis is away, nothing is throttled: %s", error)
         windows.mistrust()
         decisions.going += [(one.entry, one.limited) for one in asked]
+        _write(decisions, refused, {}, now)
         return decisions
     _note_use(decisions, counted)
     # Nobody may overtake what waits.
@@ -103,7 +108,9 @@ def decide(
         if refusal is None:
             decisions.going.append((one.entry, one.limited))
         else:
-            _hold(decisions, one.entry, refusal, waiting, counted.states, now)
+            first = older.of(Window(refusal.subject, refusal.limit.metric), one.entry.id)
+            refused.append(Refused(one.entry, refusal, first))
+    _write(decisions, refused, counted.states, now)
     return decisions
 
 
@@ -134,44 +141,26 @@ def _is_behind(entry: LeasedEntry, charge: Charge, waiting: Mapping[tuple[Subjec
     return queue is not None and queue.first < entry.id
 
 
-def _hold(
-    decisions: Decisions, entry: LeasedEntry, charge: Charge, waiting: Mapping[tuple[Subject, Metric], Queue],
-    states: Mapping[Window, State] | None, now: datetime,
-) -> None:  # fmt: skip
-    """Have an entry wait for as long as those before it need, in the window and in the queue."""
-    subject, limit = charge.subject, charge.limit
-    queue = waiting.get((subject, limit.metric))
-    used, until = limit.amount, None
-    if limit.metric is Metric.BOUNCES:
-        found = bounces.returned(subject.name, limit.amount)
-        used, until = found.count, found.until
-    else:
-        window = Window(subject, limit.metric)
-        state = states.get(window) if states is not None else _look(window)
-        needed = charge.cost + _ahead(decisions, charge)
-        if state is not None:
-            used, until = state.used, now + timedelta(seconds=seconds_until(state, limit.amount, needed))
-        if queue is not None and entry.status != Status.THROTTLED:
-            until = max(queue.until, now) + timedelta(seconds=needed * windows.SECONDS / limit.amount)
-        elif queue is not None and queue.first < entry.id:
-            # It was taken up a moment before the one that it waits for.
-            until = now
-    until = max(until or now, now + SOON)
-    decisions.reached[subject, limit.metric] = reached = Reached(subject, limit, used, until, over=True)
-    decisions.held.append(Held(entry, charge, until, reason(reached)))
-
-
-def _ahead(decisions: Decisions, charge: Charge) -> int:
-    """What those of this batch that wait for the same, and go first, will cost."""
-    mine = (held.charge for held in decisions.held)
-    return sum(c.cost for c in mine if c.subject == charge.subject and c.limit.metric is charge.limit.metric)
-
-
-def _look(window: Window) -> State | None:
+def _states(refused: Sequence[Refused], known: Mapping[Window, State]) -> Mapping[Window, State]:
+    """How the windows stand that have refused something, without waiting for Redis in anybody's turn."""
+    windows_of = {Window(one.charge.subject, one.charge.limit.metric) for one in refused}
+    missing = [window for window in windows_of - known.keys() if window.metric is not Metric.BOUNCES]
     try:
-        return windows.look([window])[window]
+        return {**known, **windows.look(missing)} if missing else known
     except RedisError:
-        return None
+        return known
+
+
+def _write(decisions: Decisions, refused: Sequence[Refused], states: Mapping[Window, State], now: datetime) -> None:
+    """Give places to those that wait, and let go of those that did."""
+    waited = [entry.id for entry, _ in decisions.going if entry.status == Status.THROTTLED]
+    if not refused and not waited:
+        return
+    states = _states(refused, states)
+    with placing.turn():
+        decisions.held, reached = placing.place(refused, states, now)
+        ledger.write_waiting(waited, decisions.held, now)
+    decisions.reached.update({(window.subject, window.metric): one for window, one in reached.items()})
 
 
 def _note_use(decisions: Decisions, counted: Counted) -> None:

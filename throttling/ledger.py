@@ -12,7 +12,7 @@ from django.utils import timezone
 from accounts.models import Metric, ThrottleAction
 from spool import statements
 from spool.envelope import LeasedEntry
-from spool.models.entry import Entry, Status
+from spool.models.entry import Entry
 from throttling.models import HeldEntry, Passage, ThrottleEvent
 from throttling.replay import replay
 from throttling.subjects import Charge, Cost, Limited, Subject, SubjectKind, cost_of
@@ -107,13 +107,12 @@ class Held:
 Going = Sequence[tuple[LeasedEntry, Sequence[Limited]]]
 
 
-def write_waiting(going: Going, held: Sequence[Held], now: datetime) -> None:
-    """Note entries that wait, and those that wait no longer, at once: others will be behind them."""
-    waited = [entry.id for entry, _ in going if entry.status == Status.THROTTLED]
-    if held or waited:
-        with statements.relaxed_transaction():
-            HeldEntry.objects.filter(entry_id__in=waited).delete()
-            _write_held(held, now)
+def write_waiting(waited: Sequence[int], held: Sequence[Held], now: datetime) -> None:
+    """Note entries that wait, and the ids of those that wait no longer, in the caller's transaction."""
+    if waited:
+        HeldEntry.objects.filter(entry_id__in=waited).delete()
+    if held:
+        _write_held(held, now)
 
 
 def writing_passages(going: Going, now: datetime) -> Callable[[], None] | None:

@@ -114,8 +114,7 @@ def _decided(batch: Sequence[LeasedEntry], context: StageContext, owed: tuple[Ch
     """The verdicts on those that wait, what writes down that the others went on, and how much room there is now."""
     if not limits.any_at_all():
         return {}, None, {}
-    decisions = decide(batch, ThrottleSettings.current().ip_limits, context.now, owed)
-    ledger.write_waiting(decisions.going, decisions.held, context.now)
+    decisions = decide(batch, ThrottleSettings.current().ip_limits, context.now, owed, context.owner)
     events.note(decisions.reached.values(), context.now)
     verdicts = {held.entry.id: _verdict(held) for held in decisions.held}
     return verdicts, ledger.writing_passages(decisions.going, context.now), decisions.rooms

@@ -145,24 +145,27 @@ class Counted:
         return {window: charge.limit.amount - self.states[window].used for window, charge in self.charges.items()}
 
 
-def count(requests: Sequence[Sequence[Charge]]) -> Counted:
+def count(requests: Sequence[Sequence[Charge]], ahead: Sequence[Sequence[int]] = ()) -> Counted:
     """Charge each request, in order, to all its windows, unless one that is enforced has no room for it.
 
+    `ahead` has, for each charge of each request, how much room is kept for others that go first.
     Once a window has refused one it refuses all that follow: none may overtake. One round trip, and two more with a
     look at the ledger when a window is not known. Raises redis.RedisError and django.db.Error.
     """
     places: dict[Window, int] = {}
     charges: dict[Window, Charge] = {}
     asked: list[list[int]] = []
-    for request in requests:
+    for number, request in enumerate(requests):
         flat: list[int] = []
-        for charge in request:
+        kept = ahead[number] if number < len(ahead) else ()
+        for index, charge in enumerate(request):
             window = Window(charge.subject, charge.limit.metric)
             place = places.get(window)
             if place is None:
                 place = places[window] = len(places) + 1
                 charges[window] = charge
-            flat += (place, charge.cost, charge.limit.amount, 1 if charge.enforced else 0)
+            room = charge.limit.amount - (kept[index] if kept else 0)
+            flat += (place, charge.cost, room, 1 if charge.enforced else 0)
         asked.append(flat)
     windows = list(places)
     refusals, states = _ask(windows, asked)

@@ -12,13 +12,14 @@ from django.utils import timezone
 from accounts import actions as accounts_actions
 from accounts.models import Metric, User
 from spool import doorbell, intake, leases, passes, rounds, statements
-from spool.envelope import DeliveryReport
+from spool.envelope import DeliveryReport, LeasedEntry
 from spool.models import Attempt, Entry, ReceivedBounce, Status
 from spool.models.recipient import Kind
+from spool.stages import WaitUntil
 from tests.support.messages import a_recipient, a_submission
 from tests.support.waiting import wait_until
 from tests.throttling.conftest import ANN, FAR, HERE, Throttled
-from throttling import leeway, releasing, stages, tasks, windows
+from throttling import ledger, leeway, releasing, stages, tasks, windows
 from throttling.deciding import decide
 from throttling.models import HeldEntry, Passage, ThrottleEvent, ThrottleSettings
 from throttling.subjects import Subject, SubjectKind
@@ -233,6 +234,61 @@ class TestListsAndForwards:
             throttled.spool.take_for_us(b"Subject: News\r\n\r\nx\r\n", f"news@{HERE}", f"x@{FAR}")
         throttled.spool.work()
         assert len(throttled.held()) == 1
+
+
+class TestTwoWorkers:
+    """Two workers take what is due in turns: neither sends what came later, and times follow the queue."""
+
+    def leased(self, owner: str, count: int) -> list[LeasedEntry]:
+        with statements.write_transaction():
+            return leases.take(owner, timezone.now(), count, straight=True, no_delay=True)
+
+    def decide(self, owner: str, batch: list[LeasedEntry]) -> list[str]:
+        """The subjects of what goes; what waits rests, as a pass has it."""
+        decisions = decide(batch, (), timezone.now(), (), owner)
+        rounds.Rounds(owner, [])._rest(
+            [(held.entry, WaitUntil(held.until, Status.THROTTLED, held.reason)) for held in decisions.held]
+        )
+        with statements.write_transaction():
+            if note := ledger.writing_passages(decisions.going, timezone.now()):
+                note()
+        return [entry.subject for entry, _ in decisions.going]
+
+    def minutes(self) -> list[int]:
+        """When each of those that wait goes, in their order."""
+        waiting = HeldEntry.objects.order_by("entry_id")
+        assert [row.until for row in waiting] == [entry.due_at for entry in throttled_entries()]
+        return [round((row.until - timezone.now()).total_seconds() / 60) for row in waiting]
+
+    @pytest.mark.parametrize("first", [0, 1])
+    def test_the_oldest_go_and_the_rest_is_shown_one_after_the_other(self, throttled: Throttled, first: int) -> None:
+        throttled.limit(messages_per_hour=10)
+        throttled.send(25)
+        batches = [("a", self.leased("a", 5)), ("b", self.leased("b", 10)), ("a", self.leased("a", 10))]
+        order = batches if not first else batches[::-1]
+        went: list[str] = []
+        for owner, batch in order:
+            went += self.decide(owner, batch)
+        # What only let older mail go first is looked at again within seconds.
+        for _ in range(3):
+            throttled.later(seconds=3)
+            while batch := self.leased("c", 100):
+                went += self.decide("c", batch)
+        assert sorted(went) == sorted(subjects(*range(10)))
+        assert [entry.subject for entry in throttled.held()] == subjects(*range(10, 25))
+        assert self.minutes() == [60 + 6 * place for place in range(15)]
+
+    def test_nobody_is_told_of_a_limit_that_is_not_reached(self, throttled: Throttled) -> None:
+        throttled.limit(messages_per_hour=10)
+        throttled.send(10)
+        older, newer = self.leased("a", 9), self.leased("b", 1)
+        assert self.decide("b", newer) == subjects(9)
+        assert self.decide("a", older) == subjects(*range(9))
+        assert not ThrottleEvent.objects.exists()
+
+
+def throttled_entries() -> list[Entry]:
+    return list(Entry.objects.filter(status="throttled").order_by("id"))
 
 
 class TestMailboxesHere:
