@@ -237,3 +237,13 @@ def test_the_scan_command_says_who_has_not_read_a_message_and_what_is_set_for_it
     said = "Not read by SpamAssassin. For such mail is set: inbound, Deliver marked; outbound, Hold, then quarantine."
     assert said in run("scan", str(path))[1]
     assert as_json("scan", str(path))["spam"]["unanswered"] == ["SpamAssassin"]
+
+
+def test_the_settings_of_antispam_can_be_changed_from_the_shell(spool: Spool) -> None:
+    assert run("settings", "set", "antispam.outbound_unanswered=pass", "antispam.line-seconds=30")[0] == 0
+    assert run("settings", "get", "antispam.outbound_unanswered")[1] == "pass\n"
+    row = AntispamSettings.load()
+    assert (row.outbound_unanswered, row.line_seconds) == ("pass", 30)
+    status, _, why = run("settings", "set", "antispam.line_seconds=900")
+    assert status == 1 and why.startswith("line_seconds: Ensure this value is less than or equal to 180")
+    assert as_json("settings", "list")["antispam.line_seconds"] == 30

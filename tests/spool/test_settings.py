@@ -73,7 +73,8 @@ class TestCommand:
         assert manage("settings", "set", "move_roots", "/srv/moved", "--json").status == 0
         everything = manage("settings", "list", "--json").json
         assert everything["delivery_delay_seconds"] == 7
-        assert set(everything) == {field.name for field in Settings._meta.fields} - {"id"}
+        own = {name for name in everything if "." not in name}
+        assert own == {field.name for field in Settings._meta.fields} - {"id"}
         assert "delivery_delay_seconds = 7" in manage("settings", "list").out
 
     def test_settings_that_need_each_other_are_set_together(self, manage: Manage, tmp_path: Path) -> None:

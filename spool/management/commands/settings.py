@@ -1,4 +1,7 @@
-"""`manage.py settings list|get|set`: the Settings row from the shell."""
+"""`manage.py settings list|get|set`: the Settings row from the shell, and the other pages of settings.
+
+Those of another page have its name before theirs: `antispam.outbound_unanswered`.
+"""
 
 import argparse
 import json
@@ -10,6 +13,7 @@ from django.db import transaction
 
 from accounts import edits
 from accounts.management.terminal import TerminalCommand
+from accounts.models.onerow import OneRow
 from spool.actions import Actor, audit
 from spool.models import Settings
 from spool.models.settings import forget
@@ -32,17 +36,16 @@ class Command(TerminalCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         if options["verb"] == "list":
-            row = Settings.load()
-            self._print({name: getattr(row, name) for name in _names()}, as_json=options["json"])
+            self._print(_values(_places()), as_json=options["json"])
             return
         given = self._pairs(options["words"]) if options["verb"] == "set" else {self._known(options["name"]): ""}
         if options["verb"] == "set":
             self._set(given)
-        row = Settings.load()
+        values = _values({name: place for name, place in _places().items() if name in given})
         if options["json"]:
-            self._print({name: getattr(row, name) for name in given}, as_json=True)
+            self._print(values, as_json=True)
         elif options["verb"] == "get":
-            self.stdout.write(str(getattr(row, next(iter(given)))))
+            self.stdout.write(str(next(iter(values.values()))))
 
     def _pairs(self, words: list[str]) -> dict[str, str]:
         """The values by the names of the settings."""
@@ -58,13 +61,23 @@ class Command(TerminalCommand):
         return pairs
 
     def _known(self, name: str) -> str:
-        if name.replace("-", "_") not in _names():
+        if name.replace("-", "_") not in _places():
             self._refuse(f"There is no setting {name}; `settings list` shows all.")
         return name.replace("-", "_")
 
     @transaction.atomic
     def _set(self, values: dict[str, str]) -> None:
-        row = Settings.load()
+        pages: dict[type[OneRow], dict[str, str]] = {}
+        for name, value in values.items():
+            model, field = _places()[name]
+            pages.setdefault(model, {})[field] = value
+        for model, some in pages.items():
+            self._set_on_page(model, some)
+        OneRow.forget()
+        forget()
+
+    def _set_on_page(self, model: type[OneRow], values: dict[str, str]) -> None:
+        row = model.load()
         before = {name: getattr(row, name) for name in values}
         edits.remember(row)
         for name, value in values.items():
@@ -77,7 +90,6 @@ class Command(TerminalCommand):
         if changed:
             said = "; ".join(f"{name}: {_worded(before[name])} → {_worded(getattr(row, name))}" for name in before)
             audit.note(Actor.at_the_shell(), "settings", str(row), said)
-        forget()
 
     def _print(self, values: dict[str, Any], *, as_json: bool) -> None:
         plain = "\n".join(f"{name} = {value}" for name, value in values.items())
@@ -92,8 +104,22 @@ def _worded(value: object) -> str:
     return " ".join(str(value).split()) or "empty"
 
 
-def _names() -> list[str]:
-    return [field.name for field in Settings._meta.fields if field.name != "id"]
+def _places() -> dict[str, tuple[type[OneRow], str]]:
+    """Where each setting is: the model of its page, and the field."""
+    others = sorted((model for model in OneRow.__subclasses__() if model is not Settings), key=lambda one: one.__name__)
+    places: dict[str, tuple[type[OneRow], str]] = {}
+    models: list[type[OneRow]] = [Settings, *others]
+    for model in models:
+        page = "" if model is Settings else f"{model.__name__.removesuffix('Settings').lower()}."
+        fields = [field.name for field in model._meta.fields if field.name != "id" and (field.editable or not page)]
+        places |= {f"{page}{name}": (model, name) for name in fields}
+    return places
+
+
+def _values(places: dict[str, tuple[type[OneRow], str]]) -> dict[str, Any]:
+    """What they are now. One query a page."""
+    rows = {model: model.load() for model, _ in places.values()}
+    return {name: getattr(rows[model], field) for name, (model, field) in places.items()}
 
 
 def _sentences(error: ValidationError) -> str:
