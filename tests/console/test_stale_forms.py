@@ -159,7 +159,7 @@ def _other(field: Field[Any, Any], value: Any) -> Any:
     if field.choices:
         return next((one for one, _ in field.flatchoices if one not in (value, "")), None)
     if isinstance(field, IntegerField):
-        return value - 1 if value > 1 else value + 1
+        return value - 1 if (value or 0) > 1 else (value or 0) + 1
     return "other" if field.name in ("description", "name", "subject_prefix") else None
 
 
