@@ -224,6 +224,7 @@ SPOOL_ALERT_WATCHES = [
     "spool.alerts.watches.Bounces",
     "spool.alerts.machine.FullDisk",
     "spool.alerts.machine.MissingFolder",
+    "spool.alerts.machine.SetAside",
     "spool.alerts.machine.DeadProgram",
     "spool.alerts.machine.RedisAway",
     "spool.alerts.machine.DatabaseAway",

@@ -17,6 +17,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 from django.conf import settings as django_settings
@@ -41,6 +42,7 @@ QUIET_SECONDS = 0.5
 LONGEST_NAME = 150
 # Errors that say nothing about the file: there is too little of something for the moment.
 _OURS = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
+MOST_COUNTED = 10_000
 _WORKING = ".working"
 _REJECTED = "rejected"
 _REASON = ".reason.txt"
@@ -105,6 +107,15 @@ def rejected() -> Iterator[Rejected]:
             except OSError as error:
                 reason = f"the reason can't be read: {error}"
         yield Rejected(_shown(name), reason or "no reason was recorded")
+
+
+def count_rejected() -> int:
+    """How many have a reason there, MOST_COUNTED at most. Raises nothing."""
+    try:
+        with os.scandir(django_settings.HOME.drop / _REJECTED) as files:
+            return sum(file.name.endswith(_REASON) for file in islice(files, 2 * MOST_COUNTED))
+    except OSError:
+        return 0
 
 
 @contextmanager

@@ -13,6 +13,7 @@ RULES: Final = (
     ("Database away", "database", 2, 50),
     ("Certificate expires", "certificate", 14, 80),
     ("Missing folder", "folder", 1, 50),
+    ("Dropped files set aside", "drop", 1, 50),
 )
 
 

@@ -18,7 +18,7 @@ from typing import Final, cast
 from django.conf import settings as django_settings
 from redis.exceptions import RedisError
 
-from spool import doorbell, marks
+from spool import doorbell, dropfolder, marks
 from spool.alerts.watches import NotNow, Watch
 from spool.heartbeat import ALIVE_SECONDS
 from spool.heartbeat_keys import PROGRAMS, machine
@@ -88,6 +88,18 @@ class MissingFolder(OfThisMachine):
             key = f"{machine()} {name}"
             missing[key] = missing.get(key, False) or not os.access(folder, os.W_OK | os.X_OK)
         return self._missing.minutes(missing)
+
+
+class SetAside(OfThisMachine):
+    """How many files of the drop folder were set aside, or not sent to everyone, and still have their reason there."""
+
+    kind, label, unit = "drop", "Files of the drop folder were set aside", "files"
+
+    def values(self, rule: AlertRule, now: datetime, open_keys: Iterable[str]) -> Mapping[str, float]:
+        return {f"{machine()} drop": dropfolder.count_rejected()}
+
+    def says(self, key: str) -> str:
+        return f"the drop folder of {key.partition(' ')[0]} (drop/rejected has the reasons)"
 
 
 class RedisAway(OfThisMachine):

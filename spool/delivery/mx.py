@@ -126,7 +126,7 @@ class Exchangers:
             return await self._addresses(domain, [(0, domain)])
         records = [(record.preference, record.exchange.to_text(omit_final_dot=True).lower()) for record in answer]
         if all(name in ("", ".") for _, name in records):
-            raise NoRoute(f"556 5.1.10 {domain} takes no mail (null MX)", "5.1.10", permanent=True)
+            raise NoRoute(f"{domain} takes no mail (null MX)", "5.1.10", permanent=True)
         own = [preference for preference, name in records if name == self._own_name]
         if own:
             # Hosts behind us would only bring the mail back (RFC 5321 5.1).

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -15,7 +16,7 @@ from django.utils import timezone
 
 from accounts.models.onerow import OneRow
 from mailspool.home import Home
-from spool import doorbell, heartbeat, marks
+from spool import doorbell, dropfolder, heartbeat, marks
 from spool.alerts import defaults, machine, telling, watching
 from spool.alerts.watches import watches
 from spool.heartbeat_keys import PROGRAMS
@@ -219,6 +220,18 @@ def test_a_new_installation_watches_its_machine() -> None:
     rules = AlertRule.objects.all()
     for rule in rules:
         rule.full_clean()
-    assert {rule.kind for rule in rules} == {"disk", "program", "redis", "database", "certificate", "folder"}
+    assert {rule.kind for rule in rules} == {"disk", "program", "redis", "database", "certificate", "folder", "drop"}
     assert {rule.mail_to for rule in rules} == {"admin@example.org"}
     assert not [key for kind, key in going_on() if kind != "disk"]
+
+
+def test_files_of_the_drop_folder_that_were_set_aside_are_told_until_they_are_gone(home: Home) -> None:
+    a_rule("drop", 1)
+    assert going_on() == []
+    (home.drop / "bad.eml").write_bytes(b"To: nobody at all\n\nx\n")
+    os.utime(home.drop / "bad.eml", (1, 1))
+    dropfolder.take()
+    assert going_on() == [("drop", f"{this_machine()} drop")]
+    for path in (home.drop / "rejected").iterdir():
+        path.unlink()
+    assert going_on() == []
