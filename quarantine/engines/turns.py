@@ -29,16 +29,23 @@ _places: dict[tuple[str, str], tuple[int, asyncio.Semaphore]] = {}
 async def turn(check: Check) -> AsyncIterator[None]:
     """Within it the check may ask its server. Raises Busy."""
     places = _places_of(check)
-    seconds = AntispamSettings.last_read().line_seconds
-    try:
-        async with asyncio.timeout(seconds if places.locked() else None):
-            await places.acquire()
-    except TimeoutError as error:
-        raise Busy(f"busy: no turn within {seconds} s") from error
+    if places.locked():
+        await _stand_in_line(places)
+    else:
+        await places.acquire()
     try:
         yield
     finally:
         places.release()
+
+
+async def _stand_in_line(places: asyncio.Semaphore) -> None:
+    seconds = AntispamSettings.last_read().line_seconds
+    try:
+        async with asyncio.timeout(seconds):
+            await places.acquire()
+    except TimeoutError as error:
+        raise Busy(f"busy: no turn within {seconds} s") from error
 
 
 def share_of(check: Check) -> int:

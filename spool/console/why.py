@@ -98,6 +98,14 @@ def _on_its_way(facts: Facts) -> Why:
             f"It rests for the delivery delay; delivery starts {_in(facts.next_attempt - facts.now)}.",
             "Nothing to do. Force delivers it at once.", "active",
         )  # fmt: skip
+    checked = facts.status in (Status.VIRUS_CHECK, Status.SPAM_CHECK)
+    if checked and facts.last_error and facts.next_attempt and facts.next_attempt > facts.now:
+        return Why(
+            f"It waits for the {_status(facts.status)}: {_short(facts.last_error).rstrip('.')}. It is looked at again "
+            f"{_in(facts.next_attempt - facts.now)}; no attempt is counted meanwhile.",
+            "See on the page Antivirus or Antispam whether the engine answers, and what is done when it does not. "
+            "Force has it asked at once.", "waiting",
+        )  # fmt: skip
     late = facts.next_attempt is not None and facts.now - facts.next_attempt > timedelta(minutes=2)
     if late and facts.next_attempt is not None:
         return Why(

@@ -145,6 +145,22 @@ def test_a_throttled_entry_says_when_it_goes_on() -> None:
     assert "sending limit; it goes on in 40 minutes" in throttled.sentence
 
 
+def test_what_waits_for_an_engine_says_for_which_and_until_when() -> None:
+    waiting = why(
+        facts(
+            status=Status.SPAM_CHECK.value,
+            attempts=0,
+            last_error="Not checked for spam yet: SpamAssassin: no answer within 5 s",
+            next_attempt=NOW + timedelta(minutes=2),
+        )
+    )
+    assert waiting.sentence == (
+        "It waits for the Spam Check: Not checked for spam yet: SpamAssassin: no answer within 5 s. It is looked at"
+        " again in 2 minutes; no attempt is counted meanwhile."
+    )
+    assert "Force has it asked at once" in waiting.advice
+
+
 def test_the_last_attempt_is_announced_as_the_last() -> None:
     assert "last before it is returned" in why(facts(expires=NOW, next_attempt=NOW)).sentence
     assert "the next attempt is due now" in why(facts(next_attempt=NOW)).sentence
