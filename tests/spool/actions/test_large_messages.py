@@ -34,7 +34,7 @@ def large(spooled: Callable[..., Entry]) -> list[Entry]:
         head = content_of(entry)
         with path_of(entry.subspool, entry.file_name).open("wb") as file:
             file.write(head)
-            line = b"%d From what follows\r\nFrom what follows\r\n" % number
+            line = b"%d From what follows\r\nFrom what follows\r\n" % number + 50 * (b"x" * 76 + b"\r\n")
             for _ in range(LARGE // MB):
                 file.write(line * (MB // len(line)))
             size = file.tell()
