@@ -173,6 +173,13 @@ class Account:
             if not any(before <= death + 0.1 and death <= min(before + seconds, after) for death in deaths)
         ]
 
+    def before_death(self, deaths: Sequence[float]) -> list[int]:
+        """How many milliseconds before a death each delivery was that was repeated."""
+        firsts = (sorted(times)[0] for times in self.remote.values() if len(times) > 1)
+        return sorted(
+            min((int(1000 * (death - at)) for death in deaths if death + 0.1 > at), default=-1) for at in firsts
+        )
+
     def __str__(self) -> str:
         return (
             f"{len(self.lost)} lost, duplicates: {self.remote_duplicates} remote, {self.local_duplicates} local,"
