@@ -109,7 +109,10 @@ def _read_element(pieces: list[str], found: AddressList) -> None:
             found.addresses += _in_angles(pieces, found)
         else:
             # No blank may be in an address but around its @.
-            found.addresses += [_checked(word) for word in _words(pieces)]
+            words = _words(pieces)
+            if 0 < sum("@" in word for word in words) < len(words):
+                raise InvalidAddress("words stand beside the address, without the < and > that would tell them apart")
+            found.addresses += [_checked(word) for word in words]
     except InvalidAddress as error:
         found.doubt(text, str(error))
 

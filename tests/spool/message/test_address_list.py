@@ -58,6 +58,11 @@ def test_what_is_not_certain_is_told_and_guessed_by_nobody(text: str, addresses:
     assert len(found.doubts) >= 1
 
 
+def test_the_reason_is_about_what_is_wrong() -> None:
+    assert read(f"{ANN} extra words").doubts[0].startswith(f"'{ANN} extra words': words stand beside the address")
+    assert "needs a local part" in read("nonsense").doubts[0]
+
+
 def test_quoted_local_parts_stay_as_they_are() -> None:
     assert read('"a b"@x.test, <"c @ d"@x.test>').addresses == ['"a b"@x.test', '"c @ d"@x.test']
 
