@@ -9,6 +9,7 @@ import re
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from spool.dsn.fields import is_smtp_reply
 from spool.models.entry import Status
 
 
@@ -170,23 +171,34 @@ _ADVICE = (
      "attempt usually passes. Nothing to do."),
     (r"mailbox (is )?full|over quota|4\.2\.2|5\.2\.2|quota exceeded", "The recipient's mailbox is full. Wait, or tell "
      "the recipient by another way."),
+    (r"reverse dns|\bptr\b|[45]\.7\.25\b", "The host wants the address that we send from to have a name in the DNS "
+     "(PTR), which leads back to it."),
+    (r"dmarc|\bspf\b|dkim|unauthenticated|[45]\.7\.2[0-7]\b", "The host could not make sure who sent it. See SPF, DKIM "
+     "and DMARC of the sender's domain."),
     (r"nxdomain|no such domain|does not exist|no mx|null mx|dns|name resolution|not resolve", "Check the spelling of "
      "the domain and the DNS. When it is mended, Reset Retries starts over at once."),
     (r"tls|certificate|handshake", "Encryption with the host failed. See the TLS setting of its route, then Force."),
-    (r"rate|too many|throttl|limit|4\.7\.28|temporarily deferred", "The host limits how much it takes from us. Wait, "
-     "or lower the connections of its route."),
+    (r"\brate|too many|throttl|\blimit|4\.7\.28|temporarily deferred", "The host limits how much it takes from us. "
+     "Wait, or lower the connections of its route."),
     (r"blocked|blacklist|blocklist|reputation|spamhaus|listed", "The host refuses our address. Ask for removal from "
      "its list, or redirect the message over another route."),
-    (r"authenticat|credential|5\.7\.8|4\.7\.0", "The host wants a login. See the route's user name and password."),
+    (r"authenticat|credential|5\.7\.8", "The host wants a login. See the route's user name and password."),
     (r"refused|unreachable|timed out|timeout|in time|no route|could not connect|cannot connect|reset",
      "The host is down or a firewall is between. When it is back, Force tries at once; Redirect sends it by another"
      " host."),
 )  # fmt: skip
 
 
+# Those about the way to a host: by what it answered, it was reached.
+_BY_US_ALONE = tuple(row for row in _ADVICE if row[0].startswith(("nxdomain", "refused")))
+
+
 def _advice(facts: Facts) -> str:
-    text = f"{facts.last_error} {facts.last_try.reply if facts.last_try else ''}".lower()
-    for pattern, advice in _ADVICE:
+    said = facts.last_try.reply if facts.last_try else facts.last_error
+    text = f"{facts.last_error} {said}".lower()
+    # A host that "refused" is not down, and the "DNS" that it speaks of is not ours.
+    patterns = _ADVICE if not is_smtp_reply(said) else [row for row in _ADVICE if row not in _BY_US_ALONE]
+    for pattern, advice in patterns:
         if re.search(pattern, text):
             return advice
     return "Force tries at once; Redirect sends it elsewhere; Delete ends it, with a bounce to the sender if you like."

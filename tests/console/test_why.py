@@ -97,6 +97,11 @@ def test_it_counts_who_is_still_open(left: int, total: int, words: str) -> None:
         ("554 5.7.1 listed at a blocklist", "refuses our address"),
         ("535 5.7.8 Authentication credentials invalid", "wants a login"),
         ("451 something else", "Force tries at once"),
+        ("550 5.7.26 unauthenticated sender, DMARC", "SPF, DKIM and DMARC"),
+        ("451 4.7.1 message refused for now", "Redirect sends it elsewhere"),
+        ("450 4.7.25 reverse DNS lookup failed", "PTR"),
+        ("421 4.7.0 not now", "Redirect sends it elsewhere"),
+        ("451 4.3.0 deliberately put off", "Redirect sends it elsewhere"),
     ],
 )
 def test_the_advice_fits_the_reply(reply: str, advice: str) -> None:
