@@ -173,10 +173,16 @@ def usual_weight(kind: str) -> float:
     return WEIGHTS.get(CheckKind(kind), USUAL_WEIGHT) if kind in CheckKind.values else USUAL_WEIGHT
 
 
+# What is escaped, or a group that is called: the library's time limit does not hold for those.
+_CALL: Final = re.compile(r"\\.|(\(\?(?:R|[+-]?[0-9]+|&\w+|P>\w+)\))", re.DOTALL)
+
+
 def compile_rule(pattern: str) -> regex.Pattern[str]:
     """A rule's expression; case does not matter. Raises ValidationError."""
     if not pattern:
         raise ValidationError("A rule needs a regular expression.")
+    if any(found[1] for found in _CALL.finditer(pattern)):
+        raise ValidationError("A rule can't call its own groups, as (?R), (?1) or (?&name) do: that may never end.")
     try:
         return regex.compile(pattern, regex.IGNORECASE)
     except regex.error as error:
