@@ -21,6 +21,7 @@ def test_the_page_shows_what_is_there_and_empties_what_was_searched_for(administ
     shown = administrator.get(here).content.decode()
     assert "3 messages" in shown
     assert "Empty trash" in shown
+    assert 'data-act="empty-trash" data-query=""' in shown
     searched = administrator.get(here, {"sender": "eve@example.com"}).content.decode()
     assert "1 message," in searched
     assert "Invoice 7" in searched

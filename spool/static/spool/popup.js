@@ -28,7 +28,9 @@
   }
 
   function act(button) {
-    const chosen = button.dataset.ids ? { ids: button.dataset.ids } : window.msSelection();
+    // What was selected; one message; or all that a query means, on a page without selections.
+    const all = "query" in button.dataset && { all: "1", query: button.dataset.query };
+    const chosen = all || (button.dataset.ids ? { ids: button.dataset.ids } : window.msSelection());
     const url = `${state().dataset.actions}${button.dataset.act}/`;
     return fill(confirmation(), "POST", url, { values: { ...chosen, page: state().dataset.page } });
   }
