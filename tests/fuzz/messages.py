@@ -14,7 +14,7 @@ from quarantine.engines.examined import Examined
 from spool import dropped, headers
 from spool.delivery import trace_headers
 from spool.dsn import parse, xtext
-from spool.message import authors, charset, encoded_words, header, parameters, structure
+from spool.message import address_list, authors, charset, encoded_words, header, parameters, structure
 from spool.message import safe_html_process as html_process
 from tests.fuzz.target import Target
 
@@ -105,6 +105,14 @@ def read_authors(data: bytes) -> None:
     assert all("@" in address for address in found)
 
 
+def read_recipients(data: bytes) -> None:
+    found = address_list.read(data.decode("utf-8", "replace"))
+    for address in found.addresses:
+        split_address(address)
+    for doubt in found.doubts:
+        _is_line(doubt, 500)
+
+
 def check_dkim(data: bytes) -> None:
     """The first line is what the DNS has for the key."""
     key, _, content = data.partition(b"\n")
@@ -182,6 +190,7 @@ TARGETS = (
     Target("forged", read_forged, ("fields",)),
     Target("domains", read_domains, ("fields", "encoded-words")),
     Target("authors", read_authors, ("fields", "domains")),
+    Target("recipients", read_recipients, ("domains", "address", "encoded-words")),
     Target("dkim", check_dkim, ("fields",)),
     Target("address", read_address, longest=4 * 1024),
     Target("dropped", read_dropped, ("fields", "encoded-words")),
