@@ -135,12 +135,11 @@ def _lines(names: Iterable[str], senders: Collection[str], now: datetime) -> _Li
     """The lines about these recipients on which no report was counted, the newest first."""
     found: _Lines = {}
     trusted = cache(trusts)
-    by_sender = Q(sender__in=senders) | Q(sender_key__in=senders) if len(senders) <= _QUERY_SIZE else Q()
     for some in batched(sorted(names), _QUERY_SIZE):
+        # By recipients alone: of one sender there may be a million lines, and SQLite would look at them all.
         rows = list(
             Trace.objects.filter(
                 Q(recipient__in=some) | Q(recipient_key__in=some) | Q(original__in=some),
-                by_sender,
                 # What went out, and what we gave up ourselves: of that our own notice comes by here.
                 Q(outcome=Outcome.DELIVERED, kind=Kind.REMOTE) | Q(outcome__in=(Outcome.BOUNCED, Outcome.EXPIRED)),
                 ended__gt=now - LONGEST_AWAY,
@@ -148,6 +147,7 @@ def _lines(names: Iterable[str], senders: Collection[str], now: datetime) -> _Li
             .order_by("-ended")
             .values_list("id", "sender", "recipient", "original", "auth_user", "client_ip")[:_MOST_LINES]
         )
+        rows = [row for row in rows if key_of(row[1]) in senders]
         counted = _counted([row[0] for row in rows])
         for id, sender, recipient, original, auth_user, client_ip in rows:
             key = key_of(sender)
