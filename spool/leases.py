@@ -69,19 +69,23 @@ def take_over(
     return sorted(entries, key=lambda entry: entry.id)
 
 
-def look_at(entry_ids: Sequence[int]) -> list[LeasedEntry]:
-    """Entries as a worker would see them, without taking them: what is read here may be gone the next moment."""
+def look_at(entry_ids: Sequence[int], *, trashed: bool = False) -> list[LeasedEntry]:
+    """Entries as a worker would see them, without taking them: what is read here may be gone the next moment.
+
+    With `trashed`, those that an administrator has taken out of the spool.
+    """
+    table = "spool_trashed" if trashed else "spool_entry"
     clause, parameters = statements.id_list(entry_ids)
     columns = ", ".join(statements.LEASE_COLUMNS)
-    rows = statements.execute(f"SELECT {columns} FROM spool_entry WHERE id {clause} ORDER BY id", parameters).fetchall()
-    return _with_recipients(rows) if rows else []
+    rows = statements.execute(f"SELECT {columns} FROM {table} WHERE id {clause} ORDER BY id", parameters).fetchall()
+    return _with_recipients(rows, trashed=trashed) if rows else []
 
 
-def _with_recipients(rows: Sequence[statements.Row]) -> list[LeasedEntry]:
+def _with_recipients(rows: Sequence[statements.Row], *, trashed: bool = False) -> list[LeasedEntry]:
     entries = [_leased(row) for row in rows]
     by_id = {entry.id: entry for entry in entries}
     for entry_id, recipient_id, address, domain, kind, original, notify, orcpt in statements.open_recipients(
-        [entry.id for entry in entries]
+        [entry.id for entry in entries], "spool_trashedrecipient" if trashed else "spool_recipient"
     ):
         by_id[entry_id].recipients.append(
             LeasedRecipient(recipient_id, address, domain, _KINDS[kind], original, notify, orcpt)

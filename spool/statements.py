@@ -298,13 +298,13 @@ def lease(
     return list(execute(_LEASES_POSTGRESQL[only_local], [*picks, limit, *lease_values]).fetchall())
 
 
-def open_recipients(entry_ids: Sequence[int]) -> list[Row]:
+def open_recipients(entry_ids: Sequence[int], table: str = "spool_recipient") -> list[Row]:
     """(entry, id, address, domain, kind, original, notify, orcpt) of the recipients that have no outcome yet."""
     clause, parameters = id_list(entry_ids)
     return list(
         execute(
-            "SELECT entry_id, id, address, domain, kind, original, notify, orcpt FROM spool_recipient"
-            f" WHERE entry_id {clause} AND status = 'pending' ORDER BY id",
+            "SELECT entry_id, id, address, domain, kind, original, notify, orcpt"
+            f" FROM {table} WHERE entry_id {clause} AND status = 'pending' ORDER BY id",
             parameters,
         ).fetchall()
     )

@@ -105,7 +105,8 @@ def _held_by(owner: str, ids: Sequence[int]) -> set[int]:
 
 def _tell_others(ids: Sequence[int], noted: Sequence[Answer]) -> None:
     """Entries that are not the dead pass's any more: who was delivered is not to get them again."""
-    reports = [_report(entry, noted) for entry in leases.look_at(ids)]
+    entries = [*leases.look_at(ids), *leases.look_at(ids, trashed=True)]
+    reports = [_report(entry, noted) for entry in entries]
     for report in reports:
         report.results = [result for result in report.results if result.outcome is Outcome.DELIVERED]
     reports = [report for report in reports if report.results]

@@ -13,6 +13,7 @@ from django.conf import settings
 from django.utils import timezone
 
 from spool import answers, clock, intake, leases, statements
+from spool.actions import Actor, perform, undo
 from spool.answers import AnswerFile
 from spool.envelope import AttemptRecord, LeasedEntry, RecipientResult
 from spool.lanes import Want
@@ -162,6 +163,20 @@ def test_who_has_the_entry_already_learns_of_it() -> None:
     look()
     assert traces() == [(BOB, *DELIVERED)]
     assert Entry.objects.get().leased_by == "elsewhere"
+
+
+def test_what_was_deleted_meanwhile_does_not_go_out_again_when_that_is_undone() -> None:
+    intake.accept([a_submission(to=[BOB, EVE])])
+    [entry] = take(DEAD)
+    file = AnswerFile(DEAD)
+    answered(entry, BOB, by=file)
+    lapse()
+    event = perform("delete", [entry.id], Actor.system()).event
+    die(file)
+    assert look() == []
+    undo(Actor.system(), event_id=event.id)
+    assert [one.address for [back] in [look("third")] for one in back.recipients] == [EVE]
+    assert traces() == [(BOB, *DELIVERED)]
 
 
 def test_what_was_left_before_a_restart_of_the_machine_counts_when_the_leases_have_lapsed(
