@@ -63,7 +63,9 @@ def read(text: str) -> Stored | None:
             raise BadHash(f"the password in the clear is empty, or longer than {LONGEST_PLAIN} characters")
         return Stored(value, is_plain=True)
     if scheme not in _KNOWN or encoding:
-        raise BadHash(f"hashes of scheme {{{match[1] if match else ''}}} can't be checked here; these can: {_ACCEPTED}")
+        raise BadHash(
+            f"hashes of scheme {{{match[1][:20] if match else ''}}} can't be checked here; these can: {_ACCEPTED}"
+        )
     if not value.startswith(_KNOWN[scheme]):
         if not match:
             raise BadHash("it has no {SCHEME} and doesn't begin with $: write {PLAIN} before a password in the clear")

@@ -41,7 +41,15 @@ def main(arguments: list[str]) -> None:
     print(f"New inputs are in {corpus}.", file=sys.stderr)
     with contextlib.chdir(work):
         atheris.Setup(
-            ["fuzz", str(corpus), *map(str, kept), f"-dict={words}", f"-max_len={target.longest}", *arguments[1:]],
+            [
+                "fuzz",
+                str(corpus),
+                *map(str, kept),
+                f"-dict={words}",
+                f"-max_len={target.longest}",
+                f"-artifact_prefix={work}/",
+                *arguments[1:],
+            ],
             target.run,
         )
         atheris.Fuzz()
