@@ -33,6 +33,7 @@ OPEN = {
     "accounts.history.record": "writes down what was done",
     "accounts.history.record_many": "writes down what was done",
     "spool.actions.audit.begin": "writes down what was done",
+    "spool.actions.audit.note": "writes down what was done",
     "spool.actions.audit.account_event": "writes down what was done",
     "security.audit.write": "writes down what was done",
     "accounts.connections.registry.listing": "shows to each what is within reach; tested beside it",
@@ -64,7 +65,7 @@ ARGUMENTS: dict[str, Any] = {
     "subject": Subject(SubjectKind.USER, "eve@other.test"), "metric": Metric.MESSAGES, "number": 5,
     "event": SimpleNamespace(domain="other.test", pk=10**9),
     "defaults": DomainUserDefaults(domain=_DOMAIN), "fields": ["mailbox_mb"], "text": "5",
-    "kind": "virus", "selection": Untouched(), "path": Path("/nowhere"),
+    "kind": "virus", "selection": Untouched(), "path": Path("/nowhere"), "direction": "outbound",
 }  # fmt: skip
 # Of arguments that may be left out, those without which there would be nothing to refuse.
 ALSO = {"spool.actions.undoing.undo": {"event_id"}}
