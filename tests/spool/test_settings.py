@@ -101,6 +101,15 @@ class TestCommand:
         assert manage("settings", "set", "postmaster=c=d@example.org").status == 0
         assert Settings.load().postmaster == "c=d@example.org"
 
+    @pytest.mark.parametrize(("word", "value"), [("on", True), ("No", False), ("TRUE", True), ("0", False)])
+    def test_what_is_on_or_off_is_said_by_any_usual_word(self, manage: Manage, word: str, value: bool) -> None:
+        assert manage("settings", "set", "private_hosts", word).status == 0
+        assert Settings.load().private_hosts is value
+
+    def test_what_is_neither_on_nor_off_is_refused(self, manage: Manage) -> None:
+        refused = manage("settings", "set", "private_hosts", "perhaps")
+        assert (refused.status, refused.err.strip()) == (1, "private_hosts: perhaps is neither on nor off.")
+
     def test_what_is_not_there_or_not_understood(self, manage: Manage) -> None:
         unknown = manage("settings", "get", "colour")
         assert (unknown.status, unknown.err.strip()) == (

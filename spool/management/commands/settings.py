@@ -6,10 +6,11 @@ Those of another page have its name before theirs: `antispam.outbound_unanswered
 import argparse
 import json
 import sys
-from typing import Any, NoReturn
+from typing import Any, Final, NoReturn
 
 from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
 from django.db import transaction
+from django.db.models import BooleanField
 
 from accounts import edits
 from accounts.management.terminal import TerminalCommand
@@ -17,6 +18,8 @@ from accounts.models.onerow import OneRow
 from spool.actions import Actor, audit
 from spool.models import Settings
 from spool.models.settings import forget
+
+_SWITCH: Final = dict.fromkeys(("on", "yes", "true", "1"), True) | dict.fromkeys(("off", "no", "false", "0"), False)
 
 
 class Command(TerminalCommand):
@@ -81,7 +84,7 @@ class Command(TerminalCommand):
         before = {name: getattr(row, name) for name in values}
         edits.remember(row)
         for name, value in values.items():
-            setattr(row, name, value)
+            setattr(row, name, self._meant(model, name, value))
         try:
             row.full_clean()
         except ValidationError as error:
@@ -90,6 +93,14 @@ class Command(TerminalCommand):
         if changed:
             said = "; ".join(f"{name}: {_worded(before[name])} → {_worded(getattr(row, name))}" for name in before)
             audit.note(Actor.at_the_shell(), "settings", str(row), said)
+
+    def _meant(self, model: type[OneRow], name: str, value: str) -> object:
+        """What is switched on or off has more words for that than Django reads."""
+        if not isinstance(model._meta.get_field(name), BooleanField):
+            return value
+        if value.lower() not in _SWITCH:
+            self._refuse(f"{name}: {value or 'nothing'} is neither on nor off.")
+        return _SWITCH[value.lower()]
 
     def _print(self, values: dict[str, Any], *, as_json: bool) -> None:
         plain = "\n".join(f"{name} = {value}" for name, value in values.items())
