@@ -18,7 +18,7 @@ from typing import Any
 from spool import kept, statements, store, trash
 from spool.actions import folders, splitting
 from spool.actions.removing import mailbox_of
-from spool.actions.verb import Context, Note, Progress, Refused, Tally, Verb, claim
+from spool.actions.verb import Context, Note, Progress, Refused, Tally, Verb
 from spool.events.actions import changed
 from spool.models.settings import current
 from spool.models.trashed import Trashed, TrashState
@@ -59,19 +59,10 @@ class Move(Verb):
 
     def work(self, ids: Sequence[int], parameters: Mapping[str, Any], context: Context, progress: Progress) -> None:
         folder = folders.checked(parameters["folder"])
-        mailbox, split = parameters.get("mailbox", ""), None
-        try:
-            with statements.write_transaction():
-                claimed = claim(ids, context.now)
-                split = splitting.split_off(claimed.free, mailbox, context) if mailbox else None
-                reply = f"Moved to {folder} by {context.actor}"
-                meant = claimed.free if split is None else split.ids
-                taken = trash.take(meant, context.event_id, context.now, reply, TrashState.MOVING, str(folder))
-                progress(claimed.others + splitting.others(claimed.free, split), ids[-1])
-        except BaseException as error:
-            if split is not None:
-                split.forsake(error)
-            raise
+        with splitting.chosen(ids, parameters.get("mailbox", ""), context) as chosen:
+            reply = f"Moved to {folder} by {context.actor}"
+            taken = trash.take(chosen.ids, context.event_id, context.now, reply, TrashState.MOVING, str(folder))
+            progress(chosen.others, ids[-1])
         self.finish(taken, parameters, context, lambda tally: progress(tally, ids[-1]))
 
     def half_done(self, event_id: int) -> list[int]:

@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from accounts.addresses import key_of
-from spool import doorbell, intake, leases, statements, store, trash
+from spool import doorbell, intake, leases, store, trash
 from spool.actions import splitting
-from spool.actions.splitting import Split
-from spool.actions.verb import Context, Progress, Tally, Verb, claim
+from spool.actions.verb import Context, Progress, Tally, Verb
 from spool.envelope import LeasedEntry, RecipientResult, Submission
 from spool.events import mail_log, results
 from spool.events.actions import changed
@@ -69,21 +68,14 @@ class Delete(Verb):
     def _chunk(
         self, ids: Sequence[int], mailbox: str, context: Context, progress: Progress, notices: _Notices
     ) -> None:  # fmt: skip
-        split: Split | None = None
         try:
-            with statements.write_transaction():
-                claimed = claim(ids, context.now)
-                split = splitting.split_off(claimed.free, mailbox, context) if mailbox else None
+            with splitting.chosen(ids, mailbox, context) as chosen:
                 reply = f"Removed by {context.actor}"
-                meant = claimed.free if split is None else split.ids
-                taken = trash.take(meant, context.event_id, context.now, reply, TrashState.TRASHED)
+                taken = trash.take(chosen.ids, context.event_id, context.now, reply, TrashState.TRASHED)
                 changed(context, "deleted", Trashed.objects.filter(id__in=taken))
-                deleted = taken if split is None else [split.came_from[one] for one in taken]
-                unused = notices.insert(set(deleted), context)
-                progress(Tally(len(taken)) + claimed.others + splitting.others(claimed.free, split), ids[-1])
+                unused = notices.insert({chosen.came_from.get(one, one) for one in taken}, context)
+                progress(Tally(len(taken)) + chosen.others, ids[-1])
         except BaseException as error:
-            if split is not None:
-                split.forsake(error)
             if notices.stored is not None:
                 intake.forsake(notices.stored, error)
             raise

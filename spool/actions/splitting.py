@@ -5,12 +5,13 @@ What is done to that (spool.splitting), and undone, is done to nobody else.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from accounts.addresses import key_of
 from spool import splitting, statements
-from spool.actions.verb import Context, Tally
+from spool.actions.verb import Context, Tally, claim
 from spool.events import mail_log
 from spool.events.mail_log import Event, id_of
 
@@ -31,17 +32,41 @@ class Split:
     busy: int = 0
     parts: splitting.Parts = field(default_factory=splitting.Parts)
 
-    def forsake(self, error: BaseException) -> None:
-        """The transaction ended with `error`: the new files go, as soon as it is sure that no row names them."""
-        self.parts.forsake(error)
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """The entries that an action is about. `came_from` has for those that were split off the one that was chosen;
+    `others` are what was left alone.
+    """
+
+    ids: list[int]
+    came_from: Mapping[int, int]
+    others: Tally
 
 
-def split_off(ids: Sequence[int], mailbox: str, context: Context) -> Split:
-    """Have what is open for `mailbox` in the entries `ids`, which the caller has claimed, in entries of its own.
+@contextmanager
+def chosen(ids: Sequence[int], mailbox: str, context: Context) -> Iterator[Chosen]:
+    """A transaction in which the entries `ids` are claimed; with a `mailbox`, what is open for that alone.
 
-    Call it in a transaction, and `forsake` when that fails. Raises OSError, and then no new file is left.
+    Whatever fails within it leaves no new file. Raises OSError.
     """
     split = Split()
+    try:
+        with statements.write_transaction():
+            claimed = claim(ids, context.now)
+            if mailbox:
+                _split_off(split, claimed.free, mailbox, context)
+                yield Chosen(split.ids, split.came_from, claimed.others + _others(claimed.free, split))
+            else:
+                yield Chosen(claimed.free, {}, claimed.others)
+    except BaseException as error:
+        # As soon as it is sure that no row names them.
+        split.parts.forsake(error)
+        raise
+
+
+def _split_off(split: Split, ids: Sequence[int], mailbox: str, context: Context) -> None:
+    """Have what is open for `mailbox` in the entries `ids` in entries of its own."""
     mine = _recipients_of(ids, key_of(mailbox))
     shared = _with_others(list(mine), key_of(mailbox))
     for entry_id in sorted(mine.keys() - shared.keys()):
@@ -60,13 +85,10 @@ def split_off(ids: Sequence[int], mailbox: str, context: Context) -> Split:
                 )
                 for entry_id, name in names.items()
             ])  # fmt: skip
-    return split
 
 
-def others(claimed: Sequence[int], split: Split | None) -> Tally:
+def _others(claimed: Sequence[int], split: Split) -> Tally:
     """Those of the claimed entries that were left alone."""
-    if split is None:
-        return Tally()
     gone = len(claimed) - len(split.ids) - split.busy
     problem = "their files are missing" if split.missing else "were gone already" if gone else ""
     return Tally(busy=split.busy, skipped=gone, problem=problem)
