@@ -27,6 +27,8 @@ from django.conf import settings
 
 from spool import clock
 from spool.envelope import AttemptRecord, LeasedEntry, LeasedRecipient, RecipientResult
+from spool.file_locks import try_lock
+from spool.journal import LONGEST_REPLY
 from spool.models.recipient import Outcome
 
 log = logging.getLogger(__name__)
@@ -38,7 +40,6 @@ MOST_BYTES: Final = 4 * LARGE_BYTES
 # A pass that is there has its answers recorded, or says more, within that; else it may be asleep.
 SILENT_SECONDS: Final = 15.0
 _SAY_SECONDS: Final = 60.0
-_LONGEST_REPLY: Final = 500
 _MARK: Final = "mailspool answers 1"
 _encode: Final = json.JSONEncoder(separators=(",", ":")).encode
 
@@ -208,9 +209,9 @@ class _Part:
 def _answer(entry: LeasedEntry, taken: Sequence[RecipientResult], attempt: AttemptRecord) -> list[Any]:
     return [
         entry.id, entry.file_name, [result.recipient.id for result in taken],
-        [result.reply[:_LONGEST_REPLY] for result in taken], [result.status_code for result in taken],
+        [result.reply[:LONGEST_REPLY] for result in taken], [result.status_code for result in taken],
         attempt.at.timestamp(), attempt.recipients, attempt.host, attempt.ip, attempt.tls, attempt.code,
-        attempt.reply[:_LONGEST_REPLY], attempt.seconds, attempt.port, attempt.connect_seconds, attempt.connected,
+        attempt.reply[:LONGEST_REPLY], attempt.seconds, attempt.port, attempt.connect_seconds, attempt.connected,
         taken[0].relayed,
     ]  # fmt: skip
 
@@ -270,7 +271,7 @@ def read(path: Path) -> Left | None:
     except FileNotFoundError:
         return None
     try:
-        is_free, status = _lock(descriptor), os.fstat(descriptor)
+        is_free, status = try_lock(descriptor), os.fstat(descriptor)
         if not status.st_nlink or not (is_free or time.time() - status.st_mtime > SILENT_SECONDS):
             os.close(descriptor)
             return None
@@ -282,14 +283,6 @@ def read(path: Path) -> Left | None:
     except BaseException:
         os.close(descriptor)
         raise
-
-
-def _lock(descriptor: int) -> bool:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 def _values(owner: str, content: bytes) -> Iterator[list[Any]]:

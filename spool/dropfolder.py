@@ -7,7 +7,6 @@ can be told from one before: at the next look, a claimed file whose entry or tra
 from __future__ import annotations
 
 import errno
-import fcntl
 import logging
 import os
 import secrets
@@ -27,6 +26,7 @@ from django.db import close_old_connections
 from spool import intake, kept, marks, store, whereabouts
 from spool.dropped import Dropped, Unreadable, read_message
 from spool.events import mail_log
+from spool.file_locks import try_lock
 from spool.headers import storable
 from spool.models.settings import current
 
@@ -123,12 +123,7 @@ def _alone(working: Path) -> Iterator[bool]:
     """Whether no other process takes files from this folder meanwhile: its claims would look like a crash's."""
     descriptor = os.open(working, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-        else:
-            yield True
+        yield try_lock(descriptor)
     finally:
         os.close(descriptor)
 

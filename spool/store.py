@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import ctypes
 import errno
-import fcntl
 import os
 import secrets
 import shutil
@@ -22,6 +21,7 @@ from pathlib import Path
 from django.conf import settings
 
 from spool import incoming, marks
+from spool.file_locks import try_lock
 
 SUFFIX = ".eml"
 # How a disk says that it has no room.
@@ -202,13 +202,7 @@ class Writer:
             folder.mkdir(mode=0o700, exist_ok=True)
             sync_folder(folder.parent)
         lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(lock)
-            return False
-        room = size - _count(folder)
-        if room < wanted:
+        if not try_lock(lock) or (room := size - _count(folder)) < wanted:
             os.close(lock)
             return False
         self._folder, self._lock, self._room = folder, lock, room

@@ -8,7 +8,6 @@ read as well, and so are those from before the machine was started anew: of thes
 from __future__ import annotations
 
 import errno
-import fcntl
 import logging
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -20,6 +19,7 @@ from django.utils import timezone
 from spool import answers, clock, late, leases, statements
 from spool.answers import Answer, Left
 from spool.envelope import DeliveryReport, LeasedEntry, RecipientResult
+from spool.file_locks import try_lock
 from spool.models.recipient import Outcome
 
 log = logging.getLogger(__name__)
@@ -148,11 +148,6 @@ def _alone() -> Iterator[bool]:
         yield True
         return
     try:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-            return
-        yield True
+        yield try_lock(lock)
     finally:
         os.close(lock)

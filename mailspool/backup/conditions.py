@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import socket
 import time
@@ -23,6 +22,7 @@ from mailspool.backup.errors import BackupError
 from mailspool.backup.manifest import Header
 from mailspool.home import Home
 from quarantine.models.item import Item
+from spool.file_locks import try_lock
 from spool.models.entry import Entry
 from spool.models.trace import Trace
 from spool.models.trashed import Trashed
@@ -96,9 +96,7 @@ def check_stopped(home: Home) -> None:
 def _supervised(home: Home) -> Iterator[str]:
     for lock in (home.supervisor_lock, home.programs_lock):
         with contextlib.suppress(FileNotFoundError), lock.open("rb") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
+            if not try_lock(file.fileno()):
                 yield "make run"
                 return
 

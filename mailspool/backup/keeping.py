@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import logging
 import os
 import time
@@ -21,6 +20,7 @@ from mailspool.backup.errors import BackupError
 from mailspool.home import Home
 from quarantine.models.item import ItemKind, root
 from spool import kept
+from spool.file_locks import try_lock
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +36,7 @@ def alone(home: Home, patience_seconds: float = 3.0) -> Iterator[None]:
     try:
         deadline = time.monotonic() + patience_seconds
         # The sweep may just be looking.
-        while not _try_lock(descriptor):
+        while not try_lock(descriptor):
             if time.monotonic() > deadline:
                 raise BackupError(f"Another backup or restore is running in {home.root}: wait until it has ended.")
             time.sleep(0.05)
@@ -127,11 +127,3 @@ def _empty(folder: Path) -> None:
                 raise
         else:
             return
-
-
-def _try_lock(descriptor: int) -> bool:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True

@@ -6,7 +6,6 @@ is run again, also when what it took has been delivered meanwhile: for as long a
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import logging
 import os
@@ -26,6 +25,7 @@ from spool.actions.actor import Actor
 from spool.actions.verb import Refused, Tally
 from spool.addressing import RefusedRecipient, accept_many
 from spool.envelope import Submission
+from spool.file_locks import try_lock
 from spool.headers import storable
 from spool.models.settings import current
 from spool.transfer import envelopes, postcat
@@ -104,10 +104,9 @@ def _alone(path: Path) -> Iterator[int]:
     except OSError as error:
         raise Refused(f"{path}: {error.strerror}.") from error
     try:
-        fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if not try_lock(folder):
+            raise Refused(f"Another import takes messages from {path} at this moment.")
         yield folder
-    except BlockingIOError as error:
-        raise Refused(f"Another import takes messages from {path} at this moment.") from error
     finally:
         os.close(folder)
 
