@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import Any, Final, TypeVar
 
 from django.db import DataError, IntegrityError
 from django.db import Error as DatabaseError
@@ -38,6 +38,7 @@ from spool.stages import Stage, StageContext, Taken, Verdict, WaitUntil
 from spool.trusted import is_ours, is_surely_ours
 
 log = logging.getLogger(__name__)
+T = TypeVar("T")
 
 # For a whole batch. What is not done by then counts as not answered: the pass gives up on a stage only after longer.
 BATCH_SECONDS: Final = 240.0
@@ -111,14 +112,7 @@ class VirusCheck(Stage):
         """One for each entry, in their order, within BATCH_SECONDS."""
         if not entries:
             return []
-        tasks = [asyncio.ensure_future(self._scan(entry)) for entry in entries]
-        try:
-            await asyncio.wait(tasks, timeout=BATCH_SECONDS)
-        finally:
-            late = [task for task in tasks if not task.done()]
-            for task in late:
-                task.cancel()
-        await asyncio.gather(*late, return_exceptions=True)
+        tasks = await _in_time(self._scan(entry) for entry in entries)
         too_slow = "No virus scanner answers: they need too long for the mail that there is"
         return [
             unanswered(too_slow, self._settings) if task.cancelled() else task.result() for task in tasks
@@ -283,16 +277,9 @@ class SpamCheck(Stage):
         if not cases:
             return []
         room = Room()
-        tasks = [asyncio.ensure_future(self._judge(case, now, room)) for case in cases]
-        try:
-            await asyncio.wait(tasks, timeout=BATCH_SECONDS)
-        finally:
-            late = [task for task in tasks if not task.done()]
-            for task in late:
-                task.cancel()
-        await asyncio.gather(*late, return_exceptions=True)
-        if late:
-            log.error("the spam checks took too long for %d messages", len(late))
+        tasks = await _in_time(self._judge(case, now, room) for case in cases)
+        if late := sum(task.cancelled() for task in tasks):
+            log.error("the spam checks took too long for %d messages", late)
         answers = [
             _unheard(case) if task.cancelled() else task.result() for case, task in zip(cases, tasks, strict=True)
         ]
@@ -318,6 +305,19 @@ class SpamCheck(Stage):
         if findings.complete:
             remembering.note(case.entry, ItemKind.SPAM, now, findings)
         return findings
+
+
+async def _in_time(work: Iterable[Coroutine[Any, Any, T]]) -> list[asyncio.Task[T]]:
+    """A task for each of some: all have ended, those that were not done within BATCH_SECONDS by being cancelled."""
+    tasks = [asyncio.ensure_future(one) for one in work]
+    try:
+        await asyncio.wait(tasks, timeout=BATCH_SECONDS)
+    finally:
+        late = [task for task in tasks if not task.done()]
+        for task in late:
+            task.cancel()
+    await asyncio.gather(*late, return_exceptions=True)
+    return tasks
 
 
 def _caught(entry: LeasedEntry, judgement: Judgement, part: Part | None = None, why: str = "") -> Caught:
