@@ -25,6 +25,7 @@ from security.addresses import parse_address
 from security.audit import write
 from security.models import BlockReason, FailedLogin, KnownLogin, LoginBlock, LoginRules
 from spool.actions.actor import Actor
+from spool.sockets.addresses import counted_as
 
 log = logging.getLogger(__name__)
 
@@ -151,11 +152,7 @@ def _name(account: str) -> str:
 def _where(ip: str) -> str:
     """The address, or of IPv6 the network that one customer gets."""
     address = parse_address(ip)
-    if address is None:
-        return ip[:43]
-    if address.version == 4:
-        return str(address)
-    return f"{type(address)(int(address) >> 64 << 64)}/64"
+    return ip[:43] if address is None else counted_as(str(address))
 
 
 def _mark(account: str, password: str) -> int:

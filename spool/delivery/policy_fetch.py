@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import http.client
 import io
-import ipaddress
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -19,6 +18,7 @@ from typing import Final
 
 from spool.delivery.tls_policy import context_for
 from spool.models.route import TLSPolicy
+from spool.sockets.addresses import counted_as
 
 LARGEST_POLICY_BYTES: Final = 64 * 1024
 LARGEST_HEAD_BYTES: Final = 16 * 1024
@@ -91,7 +91,7 @@ _line: _Line | None = None
 async def fetch(host: str, ip: str, port: int) -> str:
     """The policy's text from one address of its web server, within FETCH_SECONDS. Raises NotFetched."""
     try:
-        async with asyncio.timeout(FETCH_SECONDS), _this_line().turn(address := _counted(ip)):
+        async with asyncio.timeout(FETCH_SECONDS), _this_line().turn(address := counted_as(ip)):
             return await _fairly(host, ip, port, address)
     except TimeoutError as error:
         raise NotFetched(f"no whole answer within {FETCH_SECONDS:g} s") from error
@@ -108,11 +108,6 @@ def _this_line() -> _Line:
     if _line is None or _line.loop is not loop:
         _line = _Line(loop)
     return _line
-
-
-def _counted(ip: str) -> str:
-    """What counts as one address: of IPv6 a /64, which is what one customer gets."""
-    return str(ipaddress.ip_network(f"{ip}/64", strict=False)) if ":" in ip else ip
 
 
 async def _fairly(host: str, ip: str, port: int, address: str) -> str:
