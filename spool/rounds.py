@@ -92,15 +92,13 @@ class Rounds:
         finished: Sequence[DeliveryReport],
         failed: Sequence[Failure],
         resting: Sequence[tuple[LeasedEntry, WaitUntil]],
-        want: Want | int,
+        want: Want,
         later: Sequence[Callable[[], None]] = (),
     ) -> Round:
-        """Record what is given, then do what was left for `later` and lease what is wanted (a number: of any kind).
+        """Record what is given, then do what was left for `later` and lease what is wanted.
 
         Raises django.db.Error when the last two failed, which are one transaction.
         """
-        if isinstance(want, int):
-            want = Want(want, low=want)
         if finished:
             self._record(finished)
         if failed:

@@ -11,6 +11,7 @@ from django.utils import timezone
 from accounts.models import Role
 from spool import clock, leases, passes, statements, tasks
 from spool.actions import Actor, perform
+from spool.lanes import Want
 from spool.models import Entry
 from tests.spool.passing import FAR, Spool
 from tests.support.waiting import wait_until
@@ -31,7 +32,7 @@ def another_pass() -> None:
     from spool.rounds import Rounds
 
     rounds = Rounds("other", [])
-    here = rounds.visit([], [], [], 100)
+    here = rounds.visit([], [], [], Want(100, low=100))
     assert here.leased == []
 
 

@@ -156,8 +156,8 @@ class TestLeases:
     def test_a_notice_has_low_priority(self) -> None:
         self.accept(1)
         rounds = Rounds("worker", [])
-        [one] = rounds.visit([], [], [], 10).leased
+        [one] = rounds.visit([], [], [], Want(10, low=10)).leased
         failed = [RecipientResult(one.recipients[0], Outcome.BOUNCED, "550 no", "5.1.1")]
-        rounds.visit([DeliveryReport(one, failed)], [], [], 0)
+        rounds.visit([DeliveryReport(one, failed)], [], [], Want())
         [notice] = Entry.objects.all()
         assert (notice.origin, notice.priority) == (Origin.DSN, Priority.LOW)

@@ -15,6 +15,7 @@ from django.utils import timezone
 from spool import clock as steady_clock
 from spool import intake, leases, statements
 from spool.envelope import LeasedEntry
+from spool.lanes import Want
 from spool.models import Entry, Kind, Priority, Status
 from spool.rounds import Rounds
 from tests.support.messages import a_submission
@@ -145,7 +146,7 @@ def test_a_lease_begins_when_the_worker_has_got_its_turn_not_when_it_began_to_wa
     writer.start()
     assert taken.wait(10)
     rounds = Rounds("one", [])
-    here = rounds.visit([], [], [], 10)
+    here = rounds.visit([], [], [], Want(10, low=10))
     writer.join(10)
     rounds.close()
     assert len(here.leased) == 1
@@ -170,7 +171,7 @@ def test_a_worker_that_sleeps_while_it_takes_a_lease_leaves_the_entry_to_others(
             # While a machine sleeps both clocks go on.
             patched.setattr(steady_clock, "steady", time.time)
             rounds = Rounds("sleeper", [])
-            assert rounds.visit([], [], [], 10).leased == []
+            assert rounds.visit([], [], [], Want(10, low=10)).leased == []
             rounds.close()
         assert Entry.objects.get().leased_by == ""
         assert len(take("other")) == 1

@@ -9,6 +9,7 @@ from django.utils import timezone
 
 from spool import intake, leases, statements
 from spool.envelope import DeliveryReport, LeasedEntry, RecipientResult
+from spool.lanes import Want
 from spool.models import Entry, Trace
 from spool.models.recipient import Outcome
 from spool.rounds import Rounds
@@ -34,7 +35,7 @@ def test_a_result_that_breaks_a_constraint_is_set_aside_at_once_and_stops_no_oth
     report.spawned.append(impossible)
     rounds = Rounds("worker", [])
     started = time.monotonic()
-    rounds.visit([delivered(good), report], [], [], 0)
+    rounds.visit([delivered(good), report], [], [], Want())
     rounds.close()
     assert time.monotonic() - started < 5
     # The other server took the second message as well: that is known, whatever came of the copy.
