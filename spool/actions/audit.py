@@ -38,11 +38,11 @@ def end(event: AuditEvent, tally: Tally, past: str, state: str = "") -> str:
     return event.outcome
 
 
-def note(actor: Actor, action: str, on: str, outcome: str) -> AuditEvent:
-    """What was done at once, and is over."""
-    return AuditEvent.objects.create(
+def note(actor: Actor, action: str, on: str, outcome: str, *, done: int = 1) -> None:
+    """What was done at once, to so many, and is over."""
+    AuditEvent.objects.create(
         at=timezone.now(), actor=actor.name, source=actor.source, action=action, on=on[:2000], outcome=outcome[:500],
-        matched=1, done=1,
+        matched=done, done=done,
     )  # fmt: skip
 
 

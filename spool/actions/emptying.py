@@ -9,7 +9,7 @@ from typing import Any, Self
 
 from django.db.models import QuerySet
 
-from spool import statements, store, trash
+from spool import store, trash
 from spool.actions import audit
 from spool.actions.actor import Actor
 from spool.actions.selection import Selection
@@ -127,8 +127,6 @@ def give_way(now: datetime) -> int:
             f"Removed for good, about {freed / MB:,.0f} MB: only {free / MB:,.0f} MB of the disk were free, and the"
             f" settings ask for {current().min_free_mb:,} MB"
         )
-        with statements.write_transaction():
-            event = audit.note(Actor.system(), EmptyTrash.name, what, outcome)
-            type(event).objects.filter(pk=event.pk).update(matched=removed, done=removed)
+        audit.note(Actor.system(), EmptyTrash.name, what, outcome, done=removed)
         log.warning("the disk is short: %s: %s", what, outcome)
     return removed
