@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-import threading
 from collections.abc import Iterator
 from functools import partial
 
@@ -12,6 +11,7 @@ import pytest
 from tests.crash.conftest import Install
 from tests.crash.ledger import LOCAL
 from tests.support.dns import DNSServer
+from tests.support.loopback_server import LoopbackServer
 from tests.support.mailspool_process import MailspoolUnderTest
 from tests.support.messages import a_message
 from tests.support.waiting import wait_until
@@ -22,31 +22,17 @@ AT_ONCE = 10
 NOTICES = 20 * AT_ONCE
 
 
-class Tarpit:
+class Tarpit(LoopbackServer):
     """Takes connections, greets, answers EHLO, and is silent from then on."""
 
-    def __init__(self) -> None:
-        self._listener = socket.create_server((ADDRESS, 0), backlog=256)
-        self.port: int = self._listener.getsockname()[1]
-        self.taken: list[socket.socket] = []
-        self.mailed = 0
-        threading.Thread(target=self._accept, daemon=True).start()
+    mailed = 0
 
-    def close(self) -> None:
-        self._listener.close()
-        for client in self.taken:
+    def __exit__(self, *error: object) -> None:
+        super().__exit__(*error)
+        for client in self.there:
             client.close()
 
-    def _accept(self) -> None:
-        while True:
-            try:
-                client, _ = self._listener.accept()
-            except OSError:
-                return
-            self.taken.append(client)
-            threading.Thread(target=self._hold, args=(client,), daemon=True).start()
-
-    def _hold(self, client: socket.socket) -> None:
+    def answer(self, client: socket.socket) -> None:
         try:
             client.sendall(b"220 tar ESMTP\r\n")
             if client.recv(4096):
@@ -63,9 +49,8 @@ def _has(mailspool: MailspoolUnderTest, address: str, number: int) -> bool:
 
 @pytest.fixture
 def tarpit() -> Iterator[Tarpit]:
-    pit = Tarpit()
-    yield pit
-    pit.close()
+    with Tarpit(ADDRESS) as pit:
+        yield pit
 
 
 def test_notices_to_hosts_that_say_nothing_hold_up_no_local_mail(

@@ -5,16 +5,15 @@ GTUBE scores 1000, everything else 0.
 
 from __future__ import annotations
 
-import contextlib
 import socket
 import threading
 import time
-from typing import Self
 
+from tests.support.loopback_server import LoopbackServer
 from tests.support.spamd import GTUBE
 
 
-class FewChildren:
+class FewChildren(LoopbackServer):
     """`most_asked` is how many questions there were at once, `answers` how many were answered.
 
     `turned_away` is how many gave up before they got an answer. While it `is_silent` it takes questions and says
@@ -22,36 +21,14 @@ class FewChildren:
     """
 
     def __init__(self, children: int, seconds: float) -> None:
+        super().__init__()
         self.seconds = seconds
         self.is_silent = False
         self.most_asked = self.answers = self.turned_away = self._open = 0
         self._children = threading.Semaphore(children)
         self._lock = threading.Lock()
-        self._listener = socket.create_server(("127.0.0.1", 0), backlog=200)
-        self.port: int = self._listener.getsockname()[1]
 
-    @property
-    def address(self) -> str:
-        return f"127.0.0.1:{self.port}"
-
-    def __enter__(self) -> Self:
-        threading.Thread(target=self._serve, daemon=True).start()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        with contextlib.suppress(OSError):
-            self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
-
-    def _serve(self) -> None:
-        while True:
-            try:
-                connection, _ = self._listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=self._answer, args=(connection,), daemon=True).start()
-
-    def _answer(self, connection: socket.socket) -> None:
+    def answer(self, connection: socket.socket) -> None:
         with self._lock:
             self._open += 1
             self.most_asked = max(self.most_asked, self._open)

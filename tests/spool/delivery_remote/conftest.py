@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from mailspool.home import Home
-from spool.delivery import kept_policies, rests
+from spool.delivery import kept_policies, mta_sts, rests, tls_policy
 from spool.delivery.routes import NextHop, RoutingTable
 from spool.delivery.transaction import Transaction
 from spool.delivery.transport import Transport
@@ -18,6 +18,7 @@ from spool.envelope import AttemptRecord, LeasedEntry, RecipientResult
 from spool.models.recipient import Outcome
 from spool.models.route import TLSPolicy
 from spool.models.settings import Settings
+from tests.support.certificates import Authority
 from tests.support.dns import DNSServer
 from tests.support.smtp_peer import SmtpPeer
 
@@ -38,6 +39,22 @@ def _nothing_rests() -> Iterator[None]:
     rests.forget()
     yield
     rests.forget()
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    return Authority(tmp_path_factory.mktemp("authority"))
+
+
+@pytest.fixture
+def trusts_authority(authority: Authority, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Its certificates are valid, and nothing is known of anybody's policy."""
+    monkeypatch.setenv("SSL_CERT_FILE", str(authority.certificate))
+    tls_policy.context_for.cache_clear()
+    mta_sts.forget()
+    yield
+    tls_policy.context_for.cache_clear()
+    mta_sts.forget()
 
 
 @pytest.fixture

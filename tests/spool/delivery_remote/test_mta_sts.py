@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spool import tasks
-from spool.delivery import kept_policies, mta_sts, rests, tls_policy
+from spool.delivery import kept_policies, mta_sts, rests
 from spool.delivery.mta_sts import InvalidPolicy, Policy, parse_policy, parse_record
 from spool.models import MTASTSPolicy
 from spool.models.recipient import Outcome
@@ -30,19 +30,7 @@ HOST = f"mx.{DOMAIN}"
 PATH = "/.well-known/mta-sts.txt"
 
 
-@pytest.fixture(scope="module")
-def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    return Authority(tmp_path_factory.mktemp("authority"))
-
-
-@pytest.fixture(autouse=True)
-def _trusted(authority: Authority, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setenv("SSL_CERT_FILE", str(authority.certificate))
-    tls_policy.context_for.cache_clear()
-    mta_sts.forget()
-    yield
-    tls_policy.context_for.cache_clear()
-    mta_sts.forget()
+pytestmark = pytest.mark.usefixtures("trusts_authority")
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from spool.delivery import mta_sts, policy_fetch, tls_policy
+from spool.delivery import mta_sts, policy_fetch
 from spool.delivery.mx import Exchangers
 from spool.delivery.policy_fetch import NotFetched
 from tests.support.certificates import Authority
@@ -22,19 +22,7 @@ POLICY = b"version: STSv1\r\nmode: enforce\r\nmx: mx.good.test\r\nmax_age: 86400
 PATH = "/.well-known/mta-sts.txt"
 
 
-@pytest.fixture(scope="module")
-def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    return Authority(tmp_path_factory.mktemp("authority"))
-
-
-@pytest.fixture(autouse=True)
-def _trusted(authority: Authority, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setenv("SSL_CERT_FILE", str(authority.certificate))
-    tls_policy.context_for.cache_clear()
-    mta_sts.forget()
-    yield
-    tls_policy.context_for.cache_clear()
-    mta_sts.forget()
+pytestmark = pytest.mark.usefixtures("trusts_authority")
 
 
 @pytest.fixture

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from spool.delivery import routes, tls_policy
+from spool.delivery import routes
 from spool.delivery.sealed import CannotUnseal, seal, unseal
 from spool.models.recipient import Outcome
 from spool.models.route import Route, TLSPolicy
@@ -22,17 +22,7 @@ DELIVERED, PENDING = Outcome.DELIVERED, Outcome.PENDING
 HOST = f"mx.{DOMAIN}"
 
 
-@pytest.fixture(scope="module")
-def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    return Authority(tmp_path_factory.mktemp("authority"))
-
-
-@pytest.fixture(autouse=True)
-def _trusted(authority: Authority, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setenv("SSL_CERT_FILE", str(authority.certificate))
-    tls_policy.context_for.cache_clear()
-    yield
-    tls_policy.context_for.cache_clear()
+pytestmark = pytest.mark.usefixtures("trusts_authority")
 
 
 SERVERS: dict[str, Callable[[Authority], ssl.SSLContext]] = {
