@@ -6,15 +6,17 @@ import json
 from collections.abc import Callable
 
 import pytest
+from django.db import OperationalError
 from django.utils import timezone
 
 from mailspool.home import Home
-from spool import doctor, intake, statements, store, trash
+from spool import doctor, intake, statements, store, trash, undecided
 from spool.actions import Actor, Selection, perform, preview, splitting, undo
 from spool.console.trace import search
 from spool.envelope import DeliveryReport, LeasedEntry, RecipientResult
 from spool.filters import BadFilter, SpoolFilter, count
 from spool.models import Direction, Entry, Kind, Outcome, Recipient, Trace, Trashed, TrashedRecipient
+from spool.splitting import Parts
 from spool.store import path_of
 from tests.support.messages import a_recipient, a_submission
 
@@ -156,6 +158,20 @@ def test_a_transaction_that_fails_leaves_no_second_file(admin: Actor, monkeypatc
 
     assert waiting_for() == {"ann@example.org": entry.id, "bob@example.org": entry.id}
     assert [path.name for path in (store.spool_root() / entry.subspool).iterdir()] == [entry.file_name]
+
+
+def test_a_split_that_fails_halfway_leaves_no_second_file(admin: Actor, monkeypatch: pytest.MonkeyPatch) -> None:
+    entry = to_sales()
+
+    def fail(self: Parts, *rest: object) -> None:
+        assert self.names, "the second file is there"
+        raise OperationalError("the connection broke")
+
+    monkeypatch.setattr(Parts, "move", fail)
+    with pytest.raises(OperationalError):
+        perform("delete", BOB, admin)
+    undecided.decide()
+    assert [path.name for path in path_of(entry.subspool, entry.file_name).parent.iterdir()] == [entry.file_name]
 
 
 def test_a_message_without_its_file_is_left_and_said_so(admin: Actor) -> None:
