@@ -103,7 +103,7 @@ class Lists:
         if not networks:
             return False
         address = parse_address(ip)
-        return address is not None and any(True for _ in networks.values_at(address))
+        return address is not None and address in networks
 
 
 _kept = Lists()

@@ -28,6 +28,8 @@ WAKE = "mailspool:wake"  # list: at most one token
 QUEUED = "mailspool:queued"  # set while a run_pass job waits in the queue
 PROBE = "mailspool:probe"  # written to find out whether Redis takes anything
 LISTENER_SECONDS = 6
+# How often a pass says that it listens, however often it is rung for.
+REGISTER_SECONDS = 1.0
 # A job that was lost between queue and worker blocks the bell for no longer than this.
 QUEUED_SECONDS = 10
 _JOB = "spool.tasks.run_pass"
@@ -136,15 +138,23 @@ class Listening:
     def __init__(self, name: str) -> None:
         self.name = name
         self._client: Any = redis()
+        self._registered = float("-inf")
 
     def register(self) -> None:
         """Be one of those whom a ring wakes, for the next seconds."""
-        self._client.zadd(LISTENERS, {self.name: time.time() + LISTENER_SECONDS})
+        if time.monotonic() - self._registered >= REGISTER_SECONDS:
+            self._client.zadd(LISTENERS, {self.name: time.time() + LISTENER_SECONDS})
+            self._registered = time.monotonic()
 
     def leave(self) -> bool:
         """Stop listening; whether a ring was still unanswered, which the caller then has to answer."""
+        self.forget()
         self._client.zrem(LISTENERS, self.name)
         return self._client.lpop(WAKE) is not None
+
+    def forget(self) -> None:
+        """Register anew next time: Redis may have lost us."""
+        self._registered = float("-inf")
 
     def wait(self, seconds: float) -> bool:
         """Whether the bell rang within `seconds`."""

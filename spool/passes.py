@@ -394,6 +394,7 @@ def _rings(listening: doorbell.Listening) -> bool:
         listening.register()
         return listening.wait(1.0)
     except RedisError:
+        listening.forget()
         time.sleep(1.0)
         return False
 

@@ -1,0 +1,50 @@
+"""A pass is one of those whom a ring wakes, however seldom it says so."""
+
+from __future__ import annotations
+
+import pytest
+
+from spool import doorbell, passes
+from tests.support.redis import RedisServer
+
+pytestmark = pytest.mark.usefixtures("home")
+
+
+def test_a_pass_that_is_rung_for_often_registers_once_a_second(redis: RedisServer) -> None:
+    listening = doorbell.Listening("a pass")
+    with redis.client() as client:
+        listening.register()
+        client.zrem(doorbell.LISTENERS, "a pass")
+        listening.register()
+        at_once = client.zcard(doorbell.LISTENERS)
+        listening.forget()
+        listening.register()
+
+        assert (at_once, client.zcard(doorbell.LISTENERS)) == (0, 1)
+
+
+def test_who_has_left_is_back_as_soon_as_it_listens_again(redis: RedisServer) -> None:
+    listening = doorbell.Listening("a pass")
+    listening.register()
+    listening.leave()
+
+    listening.register()
+
+    with redis.client() as client:
+        assert client.zcard(doorbell.LISTENERS) == 1
+
+
+def test_a_redis_that_was_started_anew_and_has_forgotten_it_is_told_again(redis: RedisServer) -> None:
+    listening = doorbell.Listening("a pass")
+    doorbell.ring()
+    passes._rings(listening)
+    with redis.client() as client:
+        client.flushall()
+    redis.kill()
+    assert passes._rings(listening) is False
+    redis.start()
+
+    passes._rings(listening)
+
+    with redis.client() as client:
+        assert client.zcard(doorbell.LISTENERS) == 1
