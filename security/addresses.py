@@ -103,7 +103,7 @@ class NetworkMap(Generic[V]):
         """Whether anything is said of the address."""
         number = int(address)
         # A loop, which costs half of what any() over a generator does: a session asks several times.
-        for rest, values in self._v4 if address.version == 4 else self._v6:
+        for rest, values in self._v4 if address.version == 4 else self._v6:  # noqa: SIM110
             if number >> rest in values:
                 return True
         return False
