@@ -16,7 +16,6 @@ from django.forms.models import model_to_dict
 from accounts import directory, edits
 from accounts.actor import NotAllowed
 from accounts.addresses import normalise_address, normalise_domain
-from accounts.batches import batched
 from accounts.models import (
     Alias,
     AliasTarget,
@@ -32,6 +31,7 @@ from accounts.models import (
 )
 from accounts.placing import AddressTaken, NotThere, TooManyUsers, get_domain, place
 from accounts.securing import Refused, Secured, change_password, set_domain_status, set_status_of, set_user_status
+from base.batches import batched
 
 __all__ = [
     "AddressTaken",

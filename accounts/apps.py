@@ -8,6 +8,7 @@ class AccountsConfig(AppConfig):
     verbose_name = "Accounts"
 
     def ready(self) -> None:
-        from accounts import signals, text_search  # noqa: F401 – it registers a lookup
+        from accounts import signals
+        from base import text_search  # noqa: F401 – it registers a lookup
 
         signals.connect()

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from django.db.models import Q
 
 from accounts.addresses import LONGEST_ADDRESS, InvalidAddress, normalise_address
-from accounts.batches import batched
 from accounts.models import Alias, AliasTarget, Domain, HourlyLimit, ListMember, MailingList, Role, Status, User
 from accounts.models.limits import hourly_limits
 from accounts.models.spam import NO_WISHES, Wishes, wishes_of
+from base.batches import batched
 
 # SQLite allows 32,766 parameters in a statement; each address may take four.
 QUERY_SIZE = 2_000

@@ -11,8 +11,8 @@ from django.db.models import Model, Q, QuerySet
 
 from accounts import changes, directory, history
 from accounts.actor import Actor
-from accounts.batches import batched
 from accounts.models import Defaults, Domain, DomainUserDefaults, User, UserDefaults
+from base.batches import batched
 
 MOST_EXAMPLES = 20
 _AT_A_TIME = 1000

@@ -45,7 +45,7 @@ async def scores_of(kind: str, server: str, paths: Sequence[Path]) -> list[float
 def table(name: str, scores: Sequence[float], weight: float) -> str:
     """One line: how many reach each level at this weight."""
     from quarantine.models.antispam import AntispamSettings
-    from quarantine.spam import level_of
+    from quarantine.spam.score import level_of
 
     settings = AntispamSettings()
     levels = [level_of(score * weight, settings).value for score in scores]

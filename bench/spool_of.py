@@ -15,7 +15,8 @@ from django.conf import settings as django_settings
 from django.db import connection
 from django.utils import timezone
 
-from spool import statements, store
+from spool.files import store
+from spool.rows import statements
 
 BULK_DOMAIN = "bulk.test"
 BULK = 100_000

@@ -19,9 +19,9 @@ django.setup()
 from django.db import connection, transaction  # noqa: E402
 from django.utils import timezone  # noqa: E402
 
-from spool import statements  # noqa: E402
 from spool.models import TrafficKind, TrafficSeries, TrafficState  # noqa: E402
 from spool.models.traffic import LATENCY  # noqa: E402
+from spool.rows import statements  # noqa: E402
 from spool.traffic import rolling  # noqa: E402
 
 KEYS = 50_000

@@ -28,7 +28,7 @@ class Beating:
 
     def _begin(self) -> None:
         # Django has to be set up.
-        from spool.heartbeat import Heart
+        from spool.monitoring.heartbeat import Heart
 
         with self._beginning:
             if self._pid != os.getpid():

@@ -26,11 +26,11 @@ from prometheus_client.metrics_core import (
 from redis import Redis
 
 from mailspool import VERSION, heartbeats
-from spool import tally
 from spool.models import AlertEvent, TrafficKind, TrafficState, TrafficTotal
 from spool.models.entry import Entry, Status
 from spool.models.settings import current
 from spool.models.traffic import WHOLE
+from spool.monitoring import tally
 from spool.smtpd.tls import expires
 
 MOST_DESTINATIONS: Final = 30

@@ -25,9 +25,9 @@ from redis.exceptions import RedisError
 
 from mailspool import VERSION, heartbeats, schema
 from mailspool.visitors import is_known, may_see
-from spool import marks
-from spool.heartbeat_keys import machine
+from spool.files import marks
 from spool.models.settings import current
+from spool.monitoring.heartbeat_keys import machine
 
 CHECK_SECONDS = 2.0
 FRESH_SECONDS = 1.0

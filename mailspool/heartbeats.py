@@ -1,4 +1,4 @@
-"""Which programs are alive, by their signs of life in Redis (spool.heartbeat)."""
+"""Which programs are alive, by their signs of life in Redis (spool.monitoring.heartbeat)."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import cast
 
 from redis import Redis
 
-from spool.heartbeat_keys import COUNTS, PREFIXES, PROGRAMS
+from spool.monitoring.heartbeat_keys import COUNTS, PREFIXES, PROGRAMS
 
 # What a machine needs to take mail in and deliver it.
 NEEDED = ("listeners", "workers", "maintenance", "scheduler")

@@ -47,12 +47,12 @@ class Home:
 
     @property
     def clock(self) -> Path:
-        """How far apart the machine's two clocks were (spool.clock)."""
+        """How far apart the machine's two clocks were (base.clock)."""
         return self.root / "clock"
 
     @property
     def answers(self) -> Path:
-        """What workers were answered and have not recorded yet (spool.answers)."""
+        """What workers were answered and have not recorded yet (spool.flow.answers)."""
         return self.root / "answers"
 
     @property

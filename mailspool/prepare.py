@@ -36,8 +36,8 @@ def prepare(patience_seconds: float = DATABASE_PATIENCE_SECONDS, *, show_passwor
     """
     # Django has to be set up.
     from accounts.models import Role, User
-    from spool import marks
     from spool.alerts import defaults as default_rules
+    from spool.files import marks
 
     if settings.HOME.restore_mark.exists():
         raise CannotStart(schema.RESTORE_UNFINISHED)

@@ -162,7 +162,7 @@ def fault() -> str:
 
 def _missing_folders() -> list[str]:
     # Its model needs Django to be set up.
-    from spool import marks
+    from spool.files import marks
 
     return marks.faults()
 

@@ -12,23 +12,23 @@ from django.utils import timezone
 from accounts import directory
 from accounts.addresses import key_of
 from accounts.models.spam import is_off
-from quarantine import watching
-from quarantine.door import Door
 from quarantine.engines.kept import Kept
 from quarantine.greylisting import Triplet, decide, triplet_of
 from quarantine.models.antispam import AntispamSettings
-from quarantine.treating import heard
-from quarantine.watching import Counts
+from quarantine.spam import watched_settings
+from quarantine.spam.disposition import heard
+from quarantine.spam.in_session import Door
+from quarantine.spam.watched_settings import Counts
 from security import lists
+from spool.smtpd.batched_questions import Together
 from spool.smtpd.checks import Reply, SMTPCheck
 from spool.smtpd.database import asked, what_failed
-from spool.smtpd.together import Together
 from spool.trusted import trusts
 
 if TYPE_CHECKING:
-    from spool.envelope import EnvelopeRecipient, Submission
+    from spool.message.envelope import EnvelopeRecipient, Submission
     from spool.smtpd.session import MailSession
-    from spool.smtpd.state import Shared
+    from spool.smtpd.shared import Shared
 
 log = logging.getLogger(__name__)
 
@@ -55,7 +55,7 @@ class Greylisting(SMTPCheck):
         self._counts = Counts()
 
     async def start(self, shared: Shared) -> None:
-        await watching.watch(self._counts.write_down)
+        await watched_settings.watch(self._counts.write_down)
 
     async def on_rcpt(self, session: MailSession, recipient: str) -> Reply | None:
         settings, envelope = AntispamSettings.last_read(), session.transaction
@@ -108,7 +108,7 @@ class RejectSpam(SMTPCheck):
         self._door = Door()
 
     async def start(self, shared: Shared) -> None:
-        await watching.watch(self._door.counts.write_down)
+        await watched_settings.watch(self._door.counts.write_down)
 
     async def on_content(self, session: MailSession, submission: Submission) -> Reply | None:
         settings = AntispamSettings.last_read()

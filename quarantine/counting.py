@@ -11,7 +11,7 @@ from typing import Final
 
 from django.utils import timezone
 
-from spool import statements
+from spool.rows import statements
 from spool.stages import StageContext
 
 GATHERED_SECONDS: Final = 0.3

@@ -21,12 +21,12 @@ from django.utils import timezone
 
 from accounts.addresses import domain_of, key_of
 from accounts.models import Role, User
+from quarantine.items.release import token_for
 from quarantine.models.antispam import AntispamSettings, DigestFor, DigestMark
 from quarantine.models.item import Item, ItemKind, ItemState
-from quarantine.release import token_for
-from spool import intake
 from spool.addressing import RefusedRecipient, accept
-from spool.envelope import Envelope, Submission
+from spool.flow import intake
+from spool.message.envelope import Envelope, Submission
 from spool.models.entry import Origin
 from spool.models.settings import current
 

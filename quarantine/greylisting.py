@@ -19,8 +19,8 @@ from django.db.models import Count
 from accounts.addresses import key_of
 from quarantine.models.antispam import AntispamSettings
 from quarantine.models.greylist import GreylistClient, Greylisted
-from spool import statements
-from spool.headers import storable
+from spool.message.summary import storable
+from spool.rows import statements
 
 # How often the time at which something was seen last is written anew: the days of expiry need no more.
 SEEN_ANEW: Final = timedelta(hours=12)

@@ -11,17 +11,19 @@ from typing import Any
 
 from django.utils import timezone
 
-from quarantine import digest, greylisting, remembering, removing, taking
+from quarantine import digest, greylisting
 from quarantine.filters import LARGE
+from quarantine.items import deletion, transfer
 from quarantine.models.antispam import AntispamSettings
 from quarantine.models.count import CheckCount
 from quarantine.models.item import Item, ItemState, Pardon, root
-from spool import packing
-from spool.doctor import CHUNK, YOUNGEST_SECONDS, Finding
-from spool.envelope import RecipientResult
+from quarantine.spam import result_cache
+from spool.files.doctor import CHUNK, YOUNGEST_SECONDS, Finding
 from spool.holders import Holder
+from spool.message.envelope import RecipientResult
 from spool.models.entry import Entry
 from spool.models.recipient import Outcome
+from spool.rows import packing
 
 log = logging.getLogger(__name__)
 
@@ -56,13 +58,13 @@ class Quarantine(Holder):
 
     def tidy(self, now: datetime) -> None:
         _bring_in()
-        removing.finish_moves(now)
+        deletion.finish_moves(now)
         digest.send_due(now)
-        if count := removing.remove_expired(now):
+        if count := deletion.remove_expired(now):
             log.info("removed %d messages from quarantine: their time was over", count)
         greylisting.sweep(AntispamSettings.load(), now)
         CheckCount.objects.filter(day__lt=(now - COUNTS_KEPT).date()).delete()
-        remembering.tidy()
+        result_cache.tidy()
         Pardon.objects.exclude(entry_id__in=Entry.objects.values("id")).delete()
         for folder in _folders():
             try:
@@ -111,4 +113,4 @@ def _bring_in() -> None:
     while rows := list(days.filter(id__gt=last).defer(*LARGE)[:CHUNK]):
         last = rows[-1].id
         left = [item.entry_id for item in rows if not item.in_quarantine.exists() and item.in_spool.exists()]
-        taking.put_files_away(left)
+        transfer.put_files_away(left)

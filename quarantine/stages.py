@@ -12,28 +12,29 @@ from typing import Any, Final, TypeVar
 from django.db import DataError, IntegrityError
 from django.db import Error as DatabaseError
 
-from quarantine import remembering, taking, verdicts
-from quarantine.cases import Case, Directions, case_of, comes_in, goes_out
 from quarantine.counting import Gathering, Tallies
 from quarantine.engines import checks
 from quarantine.engines.answers import Said
 from quarantine.engines.scanner import VirusScanner, scanners_for
-from quarantine.forged import forged_in
+from quarantine.items import transfer
+from quarantine.items.transfer import Caught, Part
 from quarantine.models.antispam import AntispamSettings
 from quarantine.models.antivirus import AntivirusSettings, WhenUnanswered
 from quarantine.models.check import current_checks
 from quarantine.models.item import ItemKind
-from quarantine.room import Room
-from quarantine.scanning import Ruling, Scan, scan, unanswered
-from quarantine.spam import TRUSTED, Findings, Judgement, Level, ask, pass_by
-from quarantine.taking import Caught, Part
-from quarantine.treating import choices_of, chooser_of, treat
-from quarantine.trusting import trusted_among, voucher
-from quarantine.unanswered import HOLD, held_until, kept_unchecked, waiting
+from quarantine.spam import result_cache, verdict_cache
+from quarantine.spam.cases import Case, Directions, case_of, comes_in, goes_out
+from quarantine.spam.concurrency import Room
+from quarantine.spam.disposition import choices_of, chooser_of, treat
+from quarantine.spam.forged import forged_in
+from quarantine.spam.score import TRUSTED, Findings, Judgement, Level, ask, pass_by
+from quarantine.spam.trusted_senders import trusted_among, voucher
+from quarantine.spam.unanswered import HOLD, held_until, kept_unchecked, waiting
+from quarantine.virus.scan import Ruling, Scan, scan, unanswered
 from security import lists as security_lists
-from spool import statements
-from spool.envelope import LeasedEntry
+from spool.message.envelope import LeasedEntry
 from spool.models.entry import Origin, Priority, Status
+from spool.rows import statements
 from spool.stages import Stage, StageContext, Taken, Verdict, WaitUntil
 from spool.trusted import is_ours, is_surely_ours
 
@@ -66,7 +67,7 @@ class VirusCheck(Stage):
     async def run(self, batch: Sequence[LeasedEntry], context: StageContext) -> Mapping[int, Verdict]:
         ids, since = [entry.id for entry in batch], self._settings.scan_again_since
         pardoned, known = await context.in_database(
-            lambda: (pardons(ids, ItemKind.VIRUS), remembering.known(ItemKind.VIRUS, batch, since).keys())
+            lambda: (pardons(ids, ItemKind.VIRUS), result_cache.known(ItemKind.VIRUS, batch, since).keys())
         )
         for entry in batch:
             # A notice with such a message in it would be caught itself, and nobody would be told.
@@ -79,7 +80,7 @@ class VirusCheck(Stage):
         scans = await self._scan_all(entries)
         for entry, found in zip(entries, scans, strict=True):
             if found.ruling is Ruling.PASS and any(answer.said is Said.CLEAN for answer in found.answers):
-                remembering.note(entry, ItemKind.VIRUS, context.now)
+                result_cache.note(entry, ItemKind.VIRUS, context.now)
         caught = [
             Caught(entry.id, ItemKind.VIRUS, found.why, None, [answer.as_json() for answer in found.answers])
             for entry, found in zip(entries, scans, strict=True)
@@ -102,11 +103,11 @@ class VirusCheck(Stage):
             scanner.close()
 
     def remember(self, entries: Sequence[LeasedEntry]) -> None:
-        remembering.write(ItemKind.VIRUS, entries)
+        result_cache.write(ItemKind.VIRUS, entries)
 
     def inherit(self, children: Sequence[tuple[int, LeasedEntry]]) -> None:
         if self._scanners:
-            remembering.inherit(ItemKind.VIRUS, children)
+            result_cache.inherit(ItemKind.VIRUS, children)
 
     async def _scan_all(self, entries: Sequence[LeasedEntry]) -> list[Scan]:
         """One for each entry, in their order, within BATCH_SECONDS."""
@@ -189,11 +190,11 @@ class SpamCheck(Stage):
         self._counts.write_now()
 
     def remember(self, entries: Sequence[LeasedEntry]) -> None:
-        remembering.write(ItemKind.SPAM, entries)
+        result_cache.write(ItemKind.SPAM, entries)
 
     def inherit(self, children: Sequence[tuple[int, LeasedEntry]]) -> None:
         if self._directions.inbound or self._directions.outbound:
-            remembering.inherit(ItemKind.SPAM, children)
+            result_cache.inherit(ItemKind.SPAM, children)
 
     def _facts(self, batch: Sequence[LeasedEntry], now: datetime) -> _Facts:
         """What the database has to say of them."""
@@ -231,11 +232,11 @@ class SpamCheck(Stage):
         """What the checks have said already: while a message came in, before it had to wait, of what it was made of."""
         new = {entry.file_name: entry for entry in batch if not entry.attempts} if self._settings.reject else {}
         known: dict[int, Findings] = {}
-        for name, findings in verdicts.take(list(new)).items():
+        for name, findings in verdict_cache.take(list(new)).items():
             known[new[name].id] = findings
-            remembering.note(new[name], ItemKind.SPAM, now, findings)
+            result_cache.note(new[name], ItemKind.SPAM, now, findings)
         others = [entry for entry in batch if entry.id not in known]
-        kept = remembering.known(ItemKind.SPAM, others, self._settings.scan_again_since)
+        kept = result_cache.known(ItemKind.SPAM, others, self._settings.scan_again_since)
         return known | {number: Findings.from_json(findings) for number, findings in kept.items()}
 
     def _caught(self, case: Case, findings: Findings, now: datetime) -> Caught | None:
@@ -303,7 +304,7 @@ class SpamCheck(Stage):
             except FileNotFoundError:
                 return None
         if findings.complete:
-            remembering.note(case.entry, ItemKind.SPAM, now, findings)
+            result_cache.note(case.entry, ItemKind.SPAM, now, findings)
         return findings
 
 
@@ -341,7 +342,7 @@ async def delete(caught: Sequence[Caught], context: StageContext) -> dict[int, V
     if not caught:
         return {}
     try:
-        await context.in_database(lambda: taking.delete(context.owner, caught, context.now))
+        await context.in_database(lambda: transfer.delete(context.owner, caught, context.now))
     except (DataError, IntegrityError):
         # It is about one of them: the pass asks again for each alone, and sets that one aside.
         raise
@@ -381,7 +382,7 @@ async def quarantine(
     if not caught:
         return {}
     try:
-        taken = await context.in_database(lambda: taking.take(context.owner, caught, context.now, days))
+        taken = await context.in_database(lambda: transfer.take(context.owner, caught, context.now, days))
     except (DataError, IntegrityError):
         # As above.
         raise

@@ -11,8 +11,8 @@ from django.http import HttpRequest
 from security import login_protection
 from security.locked_out import name_of
 from security.models import Protocol
-from spool import tally
 from spool.events import mail_log
+from spool.monitoring import tally
 
 
 class LoginProtection(AxesHandler):

@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 
 if TYPE_CHECKING:
     from spool.smtpd.session import MailSession
-    from spool.smtpd.state import Shared
+    from spool.smtpd.shared import Shared
 
 # A session that is just handing its message over ends when it has its answer: a client that hears none sends twice.
 AGAIN_SECONDS = 0.2

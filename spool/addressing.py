@@ -12,7 +12,7 @@ from accounts.addresses import InvalidAddress, key_of, normalise_domain, split_a
 from accounts.directory import LocalAddress, LocalAlias, LocalList, LocalUser
 from accounts.models import Domain
 from spool import own_hosts
-from spool.envelope import EnvelopeRecipient
+from spool.message.envelope import EnvelopeRecipient
 from spool.models.recipient import Kind
 
 # Aliases may lead to aliases; deeper than this is a loop.

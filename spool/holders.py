@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 from django.conf import settings as django_settings
 from django.utils.module_loading import import_string
 
-from spool.envelope import RecipientResult
+from spool.message.envelope import RecipientResult
 
 if TYPE_CHECKING:
-    from spool.doctor import Finding
+    from spool.files.doctor import Finding
 
 
 class Holder:

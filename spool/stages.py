@@ -26,7 +26,7 @@ from django.conf import settings as django_settings
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.module_loading import import_string
 
-from spool.envelope import LeasedEntry
+from spool.message.envelope import LeasedEntry
 from spool.models.entry import Status
 from spool.models.settings import Settings
 

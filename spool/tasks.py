@@ -10,13 +10,17 @@ from django.db import InterfaceError, OperationalError
 from django.utils import timezone
 from django.utils.module_loading import import_string
 
-from spool import clock, doctor, doorbell, leases, statements, trash
+from base import clock
 from spool.actions import emptying, jobs, moving
 from spool.actions.queueing import release_expired
+from spool.files import doctor
+from spool.flow import doorbell, leases
+from spool.flow.passes import run
 from spool.holders import holders
 from spool.models.settings import current
-from spool.passes import run
+from spool.places import trash
 from spool.retention import forget_audit, forget_policies, forget_traces
+from spool.rows import statements
 
 log = logging.getLogger(__name__)
 

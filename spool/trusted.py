@@ -12,7 +12,7 @@ from typing import Final
 from django.conf import settings
 from django.utils.module_loading import import_string
 
-from spool.envelope import LeasedEntry
+from spool.message.envelope import LeasedEntry
 from spool.models.entry import Origin
 from spool.models.recipient import Kind
 

@@ -23,9 +23,10 @@ from rq.executions import Execution
 from rq.job import Job
 from rq.worker import WorkerStatus
 
-from mailspool import garbage, schema
-from spool import doorbell, passes
-from spool.heartbeat import Heart
+from base import garbage
+from mailspool import schema
+from spool.flow import doorbell, passes
+from spool.monitoring.heartbeat import Heart
 
 log = logging.getLogger(__name__)
 

@@ -89,7 +89,7 @@ def redis(redis_server: RedisServer) -> Iterator[RedisServer]:
 @pytest.fixture
 def home() -> Home:
     """The run's home with nothing in its spool, drop folder and Maildirs."""
-    from spool import marks
+    from spool.files import marks
 
     home: Home = django_settings.HOME
     for folder in (
@@ -111,10 +111,11 @@ def home() -> Home:
 def _forget_what_was_cached() -> None:
     """What a process remembers for a second must not reach the next test."""
     from accounts import directory
-    from accounts.models.onerow import OneRow
+    from base import clock
+    from base.one_row import OneRow
     from quarantine.models.check import forget_checks
     from security import lists, login_protection
-    from spool import clock, marks
+    from spool.files import marks
     from spool.models import settings as spool_settings
 
     # Nobody has prepared the home of the tests.

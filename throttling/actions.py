@@ -18,14 +18,17 @@ from accounts import changes, securing
 from accounts.addresses import InvalidAddress, key_of
 from accounts.models import Domain, MailingList, Metric, Role, Status, User
 from accounts.models.limits import MB
-from spool import doorbell, statements
 from spool.actions import Actor, NotAllowed, audit
 from spool.actions.verb import Tally
 from spool.events.actions import MOST_LINES, done_by
+from spool.flow import doorbell
 from spool.models.entry import Entry
-from throttling import bounces, events, ledger, limits, notices, releasing, windows
+from spool.rows import statements
+from throttling import bounces, events, notices
+from throttling.counting import ledger, limits, windows
+from throttling.counting.subjects import Subject, SubjectKind
+from throttling.holding import releases
 from throttling.models import HeldEntry
-from throttling.subjects import Subject, SubjectKind
 from throttling.wording import amount
 
 log = logging.getLogger(__name__)
@@ -108,7 +111,7 @@ def release(actor: Actor, subject: Subject, *, dry_run: bool = False) -> Release
     with statements.write_transaction():
         names = Entry.objects.filter(id__in=waiting.values("entry_id")).values_list("file_name", flat=True)
         done_by(event, "released", list(names[:MOST_LINES]))
-        count = releasing.let_go(subject, now)
+        count = releases.let_go(subject, now)
         ended = lasting.update(ended=now, until=now, ended_by=actor.name[:254])
         if not ended:
             events.write_down_release(subject, actor.name, now)
@@ -234,7 +237,7 @@ def _wake(subject: Subject) -> None:
     """Let go what has room under a new limit, and end what is over; the sweep does the same a few seconds later."""
     now = timezone.now()
     try:
-        releasing.wake_what_has_room(now, subject)
+        releases.wake_what_has_room(now, subject)
         events.review(subject, now)
     except RedisError as error:
         log.warning("Redis is away: %s", error)

@@ -11,8 +11,8 @@ from django.utils import timezone
 
 from accounts.models import Metric, ThrottleAction
 from spool.models.bounce import ReceivedBounce
-from throttling.ledger import released_since
-from throttling.subjects import Charge, Limited, Subject, SubjectKind
+from throttling.counting.ledger import released_since
+from throttling.counting.subjects import Charge, Limited, Subject, SubjectKind
 from throttling.wording import Reached
 
 _HOUR = timedelta(hours=1)

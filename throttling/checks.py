@@ -17,14 +17,15 @@ from redis.exceptions import RedisError
 from accounts import directory
 from accounts.directory import LocalList, LocalUser, Miss
 from accounts.models import Metric, ThrottleAction
-from spool.envelope import Envelope
+from spool.message.envelope import Envelope
 from spool.smtpd.checks import Reply, SMTPCheck
 from spool.smtpd.database import asked
-from throttling import bounces, subjects, windows
-from throttling.collecting import Counting
+from throttling import bounces
+from throttling.counting import subjects, windows
+from throttling.counting.collecting import Counting
+from throttling.counting.subjects import Cost, Limited, Subject, SubjectKind
+from throttling.counting.windows import Window
 from throttling.models import ThrottleSettings
-from throttling.subjects import Cost, Limited, Subject, SubjectKind
-from throttling.windows import Window
 from throttling.wording import Reached, reply
 
 if TYPE_CHECKING:

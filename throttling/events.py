@@ -10,12 +10,13 @@ from datetime import datetime, timedelta
 from django.db.models import Q, QuerySet, Sum
 
 from accounts.models import HourlyLimit, Metric, ThrottleAction
-from spool import statements
-from throttling import bounces, limits, notices, windows
+from spool.rows import statements
+from throttling import bounces, notices
+from throttling.counting import limits, windows
+from throttling.counting.replay import seconds_until
+from throttling.counting.subjects import Subject, SubjectKind
+from throttling.counting.windows import Window
 from throttling.models import HeldEntry, ThrottleEvent
-from throttling.replay import seconds_until
-from throttling.subjects import Subject, SubjectKind
-from throttling.windows import Window
 from throttling.wording import Reached
 
 QUIET = timedelta(minutes=5)

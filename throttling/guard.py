@@ -21,16 +21,16 @@ from django.utils import timezone
 from accounts import actions as accounts_actions
 from accounts import changes
 from accounts.models import Login, Role, Status, ThrottleAction, User
-from spool import statements
 from spool.actions import Actor, NotAllowed, audit, perform
 from spool.actions.verb import Tally
 from spool.filters import SpoolFilter
 from spool.models import Entry, ReceivedBounce, Trace
 from spool.models.settings import current as spool_settings
+from spool.rows import statements
 from throttling import notices
+from throttling.counting.subjects import Subject, SubjectKind
 from throttling.countries import country_of
 from throttling.models import GuardAction, GuardEvent, GuardPeak, GuardPolicy
-from throttling.subjects import Subject, SubjectKind
 
 log = logging.getLogger(__name__)
 

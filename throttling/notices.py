@@ -16,13 +16,14 @@ from django.utils import timezone
 from accounts import directory
 from accounts.directory import LocalList
 from accounts.models import Metric, Role, Status, ThrottleAction, User
-from spool import intake, statements
 from spool.addressing import RefusedRecipient, accept
-from spool.envelope import Envelope, Submission
+from spool.flow import intake
+from spool.message.envelope import Envelope, Submission
 from spool.models.entry import Origin
 from spool.models.settings import current as spool_settings
+from spool.rows import statements
+from throttling.counting.subjects import Subject, SubjectKind
 from throttling.models import ThrottleNotice, ThrottleSettings
-from throttling.subjects import Subject, SubjectKind
 from throttling.wording import Reached, amount, reason
 
 log = logging.getLogger(__name__)

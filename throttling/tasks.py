@@ -8,7 +8,9 @@ from datetime import datetime, timedelta
 from django.utils import timezone
 from redis.exceptions import RedisError
 
-from throttling import events, guard, ledger, releasing
+from throttling import events, guard
+from throttling.counting import ledger
+from throttling.holding import releases
 from throttling.models import HeldEntry, ThrottleEvent
 
 log = logging.getLogger(__name__)
@@ -23,12 +25,12 @@ def sweep() -> None:
     global _purged
     now = timezone.now()
     if HeldEntry.objects.exists():
-        releasing.forget_what_left()
+        releases.forget_what_left()
         try:
-            releasing.wake_what_has_room(now)
+            releases.wake_what_has_room(now)
         except RedisError as error:
             log.warning("Redis is away: %s", error)
-    releasing.wake_released(now)
+    releases.wake_released(now)
     if ThrottleEvent.objects.filter(ended=None).exists():
         try:
             events.end_those_that_are_over(now)

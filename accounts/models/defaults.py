@@ -7,7 +7,7 @@ from django.forms.models import model_to_dict
 
 from accounts.models.domains import Domain
 from accounts.models.limits import DomainLimits, UserLimits
-from accounts.models.onerow import OneRow
+from base.one_row import OneRow
 
 
 class DomainDefaults(OneRow, DomainLimits):

@@ -14,10 +14,10 @@ from django.db.models import QuerySet
 
 from accounts import history
 from accounts.actor import Actor
-from accounts.csv_cells import escaped
 from accounts.models import Alias, Domain, DomainUserDefaults, ListMember, MailingList, User
 from accounts.passwords.schemes import written
 from accounts.transfer.columns import COLUMNS, INHERIT, INHERITED, KINDS
+from base.csv_cells import escaped
 
 AT_ONCE = 2_000
 # An account that nobody can log in to.

@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
-from accounts.csv_cells import unescaped
 from accounts.transfer.columns import COLUMNS
+from base.csv_cells import unescaped
 
 LONGEST_CELL = 4 * 1024 * 1024
 _PIECE = 256 * 1024

@@ -9,7 +9,7 @@
     making     all of that in order
     staging, loading, restoring    the way back, into an installation that is empty
 
-The order is what makes it whole. Removed files are kept from before the snapshot on (spool.kept), and rows are removed
-before files: so each row of the snapshot has its file somewhere until it is copied. Files are never changed, and
-their names never used again; that is why they can be copied at leisure, or linked, and only once for all backups.
+The order is what makes it whole. Removed files are kept from before the snapshot on (spool.files.removal), and rows are
+removed before files: so each row of the snapshot has its file somewhere until it is copied. Files are never changed,
+and their names never used again; that is why they can be copied at leisure, or linked, and only once for all backups.
 """

@@ -9,11 +9,11 @@ from django.db.models import QuerySet
 from django.utils import timezone
 
 from quarantine.models.item import Item, ItemState
-from spool import statements
 from spool.actions import Actor, jobs
 from spool.models.bulkjob import OPEN, BulkJob
 from spool.models.entry import Entry
 from spool.models.trashed import Trashed, TrashState
+from spool.rows import statements
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,12 +17,12 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from accounts.models import Domain
+from base.file_locks import try_lock
 from mailspool import heartbeats
 from mailspool.backup.errors import BackupError
 from mailspool.backup.manifest import Header
 from mailspool.home import Home
 from quarantine.models.item import Item
-from spool.file_locks import try_lock
 from spool.models.entry import Entry
 from spool.models.trace import Trace
 from spool.models.trashed import Trashed

@@ -18,7 +18,7 @@ from mailspool.backup.maildirs import Found
 from mailspool.backup.snapshot import ALIAS
 from mailspool.home import Home
 from quarantine.models.item import Item
-from spool import kept
+from spool.files import removal
 from spool.models.entry import Entry
 from spool.models.trace import Trace
 from spool.models.trashed import Trashed
@@ -33,7 +33,7 @@ def taken_in(home: Home) -> set[str]:
     Whatever is claimed later came into the spool after the snapshot.
     """
     found: set[str] = set()
-    names = (name for folder in (_WORKING, kept.FOLDER) for name in _names(home.drop / folder))
+    names = (name for folder in (_WORKING, removal.FOLDER) for name in _names(home.drop / folder))
     while some := list(islice(names, _CHUNK)):
         by_message = {f"{name.partition('~')[0]}.eml": name for name in some}
         for model in (Entry, Trashed, Item, Trace):
@@ -45,7 +45,7 @@ def taken_in(home: Home) -> set[str]:
 def files(home: Home, taken: set[str]) -> Iterator[Found]:
     """Each file that waits, once."""
     seen: set[tuple[int, int]] = set()
-    for folder, kept_as in (("", ""), (_WORKING, _WORKING), (kept.FOLDER, _WORKING), ("rejected", "rejected")):
+    for folder, kept_as in (("", ""), (_WORKING, _WORKING), (removal.FOLDER, _WORKING), ("rejected", "rejected")):
         for name in _names(home.drop / folder):
             if name in taken or name.startswith("."):
                 continue

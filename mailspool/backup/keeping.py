@@ -1,4 +1,4 @@
-"""Has removed message files kept while a backup runs (spool.kept), and lets them go.
+"""Has removed message files kept while a backup runs (spool.files.removal), and lets them go.
 
 A lock file says that a backup is there. What one that was killed has left is removed by the next sweep of the
 scheduler, or by the next backup.
@@ -16,15 +16,15 @@ from pathlib import Path
 
 from django.conf import settings as django_settings
 
+from base.file_locks import try_lock
 from mailspool.backup.errors import BackupError
 from mailspool.home import Home
 from quarantine.models.item import ItemKind, root
-from spool import kept
-from spool.file_locks import try_lock
+from spool.files import removal
 
 log = logging.getLogger(__name__)
 
-_ENDING = f"{kept.FOLDER}-ending"
+_ENDING = f"{removal.FOLDER}-ending"
 _CHUNK = 1_000
 PRUNE_SECONDS = 2.0
 
@@ -98,7 +98,7 @@ def _folders(home: Home, *, make: bool = True) -> list[Path]:
     for folder in quarantines:
         if make:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    return [folder / kept.FOLDER for folder in (home.drop, home.spool, *quarantines)]
+    return [folder / removal.FOLDER for folder in (home.drop, home.spool, *quarantines)]
 
 
 def _clear(folder: Path) -> None:

@@ -27,7 +27,7 @@ from mailspool.backup.progress import Progress
 from mailspool.backup.stream import Stream
 from mailspool.backup.wanted import Places, Wanted
 from mailspool.home import Home
-from spool import marks
+from spool.files import marks
 from spool.models.installation import Installation
 
 # How many of the files that were missing are named.

@@ -27,7 +27,7 @@ from mailspool.backup.snapshot import FILES
 from mailspool.backup.sources import FolderSource, Source, StreamSource
 from mailspool.backup.staging import Looking, Staging
 from mailspool.home import Home
-from spool import marks
+from spool.files import marks
 
 # How many of what is damaged are named.
 _NAMED: Final = 20

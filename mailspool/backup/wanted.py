@@ -17,7 +17,7 @@ from typing import BinaryIO, Final
 from mailspool.backup.snapshot import ALIAS
 from mailspool.home import Home
 from quarantine.models.item import Item, ItemKind, ItemState
-from spool import kept
+from spool.files import removal
 from spool.models.entry import Entry
 from spool.models.trashed import Trashed, TrashState
 
@@ -119,11 +119,11 @@ class Places:
         """Where it was, where it may have been moved to, and where it is kept, in this order: it may be on its way."""
         yield f"{self._root}/{file.path}"
         yield f"{self._root}/spool/{file.subspool}/{file.name}"
-        yield f"{self._root}/spool/{kept.FOLDER}/{file.name}"
+        yield f"{self._root}/spool/{removal.FOLDER}/{file.name}"
         for kind in ItemKind.values:
             for day in self._days():
                 yield f"{self._root}/quarantine/{kind}/{day}/{file.name}"
-            yield f"{self._root}/quarantine/{kind}/{kept.FOLDER}/{file.name}"
+            yield f"{self._root}/quarantine/{kind}/{removal.FOLDER}/{file.name}"
 
     def _days(self) -> Iterator[str]:
         """What a message that was quarantined since may be filed under; a worker's clock may be a little behind."""

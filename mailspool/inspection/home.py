@@ -12,8 +12,8 @@ from django.conf import settings
 
 from mailspool import modes, schema
 from mailspool.inspection.finding import Finding, fault, ok, warning
-from spool import marks
 from spool.actions import folders
+from spool.files import marks
 from spool.models.settings import current
 
 ENVIRONMENT_FILE = Path("/etc/mailspool/environment")

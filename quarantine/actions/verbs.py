@@ -8,18 +8,20 @@ from typing import Any, Final
 from django.db.models import QuerySet
 
 from accounts.addresses import key_of
-from quarantine import learning, removing, taking
 from quarantine.actions.selection import ItemSelection
 from quarantine.engines.learning import Lesson
+from quarantine.items import deletion, reports, transfer
 from quarantine.models.antispam import TrustedSender
 from quarantine.models.item import Item, ItemState
-from spool import doorbell, kept, statements
 from spool.actions import folders, restoring
 from spool.actions.verb import Context, Note, Progress, Refused, Tally, Verb
 from spool.actions.verbs import VERBS
 from spool.events.actions import changed, named
-from spool.headers import storable
+from spool.files import removal
+from spool.flow import doorbell
+from spool.message.summary import storable
 from spool.models.settings import current
+from spool.rows import statements
 
 
 class Resend(Verb):
@@ -44,15 +46,15 @@ class Resend(Verb):
         )
 
     def chunk_for(self, parameters: Mapping[str, Any]) -> int:
-        return learning.CHUNK if parameters.get("learn") else self.chunk
+        return reports.CHUNK if parameters.get("learn") else self.chunk
 
     def work(self, ids: Sequence[int], parameters: Mapping[str, Any], context: Context, progress: Progress) -> None:
-        problem = learning.report(ids, Lesson.HAM) if parameters.get("learn") else ""
+        problem = reports.report(ids, Lesson.HAM) if parameters.get("learn") else ""
         with statements.write_transaction():
             if parameters["trust"]:
                 _trust(ids, context.actor)
             names = _names(ids)
-            resent, lost = taking.resend(ids, context.now)
+            resent, lost = transfer.resend(ids, context.now)
             named(context, "resent", [names[number] for number in resent])
             progress(_tally(len(resent), lost, len(ids), problem), ids[-1])
         doorbell.ring()
@@ -73,12 +75,12 @@ class Rescan(Verb):
 
     def work(self, ids: Sequence[int], parameters: Mapping[str, Any], context: Context, progress: Progress) -> None:
         # Here, as every process knows this verb and few ever need the checks with their DNS and DKIM libraries.
-        from quarantine.rescanning import rescan
+        from quarantine.items.rescan import rescan
 
         found = rescan(list(Item.objects.filter(id__in=ids, state=ItemState.HELD).order_by("id")))
         with statements.write_transaction():
             names = _names(ids)
-            resent, _ = taking.resend([one.item_id for one in found if one.passes], context.now)
+            resent, _ = transfer.resend([one.item_id for one in found if one.passes], context.now)
             named(context, "resent", [names[number] for number in resent], why="nothing is found any more")
             for one in found:
                 if not one.passes and one.why:
@@ -102,7 +104,7 @@ class Delete(Verb):
         return {"learn": _learn(given)}
 
     def chunk_for(self, parameters: Mapping[str, Any]) -> int:
-        return learning.CHUNK if parameters.get("learn") else self.chunk
+        return reports.CHUNK if parameters.get("learn") else self.chunk
 
     def effect(self, parameters: Mapping[str, Any]) -> str:
         days = current().trash_days
@@ -114,9 +116,9 @@ class Delete(Verb):
         )
 
     def work(self, ids: Sequence[int], parameters: Mapping[str, Any], context: Context, progress: Progress) -> None:
-        problem = learning.report(ids, Lesson.SPAM) if parameters.get("learn") else ""
+        problem = reports.report(ids, Lesson.SPAM) if parameters.get("learn") else ""
         with statements.write_transaction():
-            done = removing.delete(ids, context.event_id, context.now)
+            done = deletion.delete(ids, context.event_id, context.now)
             gone = Item.objects.filter(id__in=ids, state=ItemState.DELETED, event=context.event_id)
             changed(context, "deleted", gone)
             progress(_tally(done, 0, len(ids), problem), ids[-1])
@@ -144,7 +146,7 @@ class Move(Verb):
     def work(self, ids: Sequence[int], parameters: Mapping[str, Any], context: Context, progress: Progress) -> None:
         folder = folders.checked(parameters["folder"])
         with statements.write_transaction():
-            begun = removing.begin_move(ids, context.event_id, context.now, folder)
+            begun = deletion.begin_move(ids, context.event_id, context.now, folder)
             progress(_tally(0, 0, len(ids) - len(begun)), ids[-1])
         self.finish(begun, parameters, context, lambda tally: progress(tally, ids[-1]))
 
@@ -162,9 +164,9 @@ class Move(Verb):
             changed(context, "moved", Item.objects.filter(id__in=moved), folder=str(folder))
             note(Tally(len(moved)))
 
-        moved, problem = removing.make_files(ids, folder, count)
+        moved, problem = deletion.make_files(ids, folder, count)
         if failed := [number for number in ids if number not in moved]:
-            removing.put_back(failed, context.now, lambda restored: note(Tally(0, 0, len(failed), problem)))
+            deletion.put_back(failed, context.now, lambda restored: note(Tally(0, 0, len(failed), problem)))
 
 
 class Purge(Verb):
@@ -179,10 +181,10 @@ class Purge(Verb):
     def work(self, ids: Sequence[int], parameters: Mapping[str, Any], context: Context, progress: Progress) -> None:
         with statements.write_transaction():
             changed(context, "removed", Item.objects.filter(id__in=ids).exclude(state=ItemState.MOVING))
-            paths, done = removing.remove_rows(ids)
+            paths, done = deletion.remove_rows(ids)
             progress(_tally(done, 0, len(ids)), ids[-1])
         for path in paths:
-            kept.remove(path)
+            removal.remove(path)
 
 
 def _names(ids: Sequence[int]) -> dict[int, str]:
@@ -208,7 +210,7 @@ _LEARNED: Final = " The engines that take reports are told that they are {}."
 
 def _learn(given: Mapping[str, Any]) -> bool:
     """Whether engines are to be told. Raises Refused when none takes reports."""
-    if given.get("learn") and not learning.teachers():
+    if given.get("learn") and not reports.teachers():
         raise Refused(
             "No engine takes reports: say so for SpamAssassin or Rspamd, under Checks and their weights on the page"
             " Antispam."
@@ -223,7 +225,7 @@ def register() -> None:
     """Make them known to spool.actions. Called once, when Django starts."""
     VERBS.update({verb.name: verb for verb in ACTIONS})
     names = tuple(verb.name for verb in ACTIONS if verb.undoable)
-    restoring.BINS.append(restoring.Bin(names, _gone, removing.put_back))
+    restoring.BINS.append(restoring.Bin(names, _gone, deletion.put_back))
 
 
 def _gone() -> QuerySet[Item]:

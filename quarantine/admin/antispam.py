@@ -11,14 +11,14 @@ from django.utils.safestring import SafeString
 from unfold.widgets import UnfoldAdminPasswordWidget
 
 from accounts.admin.searching import ModelAdmin
+from base.sealed import seal
 from quarantine.admin.tested import TestedAdmin
 from quarantine.checks import GREYLISTED
-from quarantine.door import REFUSED
 from quarantine.greylisting import standing
 from quarantine.models import AntispamSettings, Check, TrustedSender
+from quarantine.spam.in_session import REFUSED
 from quarantine.statistics import health_of
 from security import hidden
-from spool.delivery.sealed import seal
 
 
 @admin.register(AntispamSettings)

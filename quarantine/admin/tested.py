@@ -14,7 +14,7 @@ from accounts.admin.onerow import OneRowAdmin
 from quarantine.actions.waiting import scan_again
 from quarantine.models.item import ItemKind
 from quarantine.statistics import caught_by_day, health_of
-from quarantine.trying import LARGEST_BYTES, Envelope, try_content
+from quarantine.trial import LARGEST_BYTES, Envelope, try_content
 from spool.console.pages import actor_of
 
 

@@ -6,12 +6,12 @@ import json
 from enum import Enum
 from typing import Final
 
+from base.sealed import CannotUnseal, unseal
 from quarantine.engines import rspamd, spamd
 from quarantine.engines.answers import EngineFailed
 from quarantine.engines.asking import exchange
 from quarantine.models.addresses import parse_server
 from quarantine.models.check import Check, CheckKind
-from spool.delivery.sealed import CannotUnseal, unseal
 
 LARGEST_REPLY: Final = 64 * 1024
 

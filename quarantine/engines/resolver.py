@@ -9,7 +9,7 @@ import dns.reversename
 from django.conf import settings as django_settings
 
 from quarantine.engines.answers import EngineFailed
-from spool.delivery.mx import resolver_at, system_resolver
+from spool.delivery.remote.mx import resolver_at, system_resolver
 
 MOST_CACHED = 10_000
 _kept: dict[str, dns.asyncresolver.Resolver] = {}

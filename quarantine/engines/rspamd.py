@@ -10,7 +10,7 @@ from quarantine.engines.answers import EngineFailed
 from quarantine.engines.asking import exchange
 from quarantine.engines.examined import Examined
 from quarantine.models.addresses import ServerAddress
-from spool.headers import storable
+from spool.message.summary import storable
 
 LARGEST_REPLY: Final = 1024 * 1024
 

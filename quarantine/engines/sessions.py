@@ -15,7 +15,7 @@ from typing import Final
 from quarantine.engines import asking
 from quarantine.engines.answers import EngineFailed
 from quarantine.models.addresses import ServerAddress
-from spool.headers import storable
+from spool.message.summary import storable
 
 CHUNK_BYTES: Final = 64 * 1024
 LONGEST_REPLY: Final = 4096

@@ -8,8 +8,8 @@ from typing import Final
 from quarantine.engines.answers import EngineFailed
 from quarantine.engines.asking import exchange
 from quarantine.models.addresses import ServerAddress
-from spool.headers import storable
 from spool.message.header import split
+from spool.message.summary import storable
 
 LARGEST_REPLY: Final = 64 * 1024
 _OUR_RECEIVED: Final = re.compile(rb"(?m)^(Received: from [^\n]*\n\tby [^\s]+ \(Mailspool\) with )[A-Z0-9]+")

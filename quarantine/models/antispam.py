@@ -7,8 +7,8 @@ from django.core.validators import MaxValueValidator, MinValueValidator, RegexVa
 from django.db import models
 
 from accounts.addresses import InvalidAddress, key_of, normalise_address, normalise_domain
-from accounts.models.onerow import OneRow, between
 from accounts.models.spam import SpamAction
+from base.one_row import OneRow, between
 
 _POINTS = [MinValueValidator(0.1), MaxValueValidator(1000)]
 

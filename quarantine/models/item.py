@@ -8,7 +8,7 @@ from django.conf import settings as django_settings
 from django.db import models
 from django.db.models import Q
 
-from spool import store
+from spool.files import store
 from spool.models.audit import AuditEvent
 from spool.models.entry import Direction
 from spool.models.key_column import key_column, keyed

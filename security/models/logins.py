@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.db import models
 
-from accounts.models.onerow import OneRow, between
+from base.one_row import OneRow, between
 
 
 class LoginRules(OneRow):

@@ -17,9 +17,9 @@ from spool.actions import audit, folders
 from spool.actions.actor import Actor
 from spool.actions.selection import Selection
 from spool.actions.verb import Refused, Tally
+from spool.files.store import SUFFIX, path_of
 from spool.filters import SpoolFilter
 from spool.models.entry import Entry
-from spool.store import SUFFIX, path_of
 from spool.transfer import envelopes
 
 CHUNK = 200

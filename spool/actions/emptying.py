@@ -9,15 +9,16 @@ from typing import Any, Self
 
 from django.db.models import QuerySet
 
-from spool import store, trash
 from spool.actions import audit
 from spool.actions.actor import Actor
 from spool.actions.selection import Selection
 from spool.actions.verb import Context, Progress, Tally, Verb
 from spool.events.actions import MOST_LINES, by_itself, named
+from spool.files import store
 from spool.filters import Count
 from spool.models.settings import current
 from spool.models.trashed import Trashed, TrashState
+from spool.places import trash
 
 log = logging.getLogger(__name__)
 

@@ -14,15 +14,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from accounts.csv_cells import escaped
+from base.csv_cells import escaped
 from spool.actions import audit
 from spool.actions.actor import Actor
 from spool.actions.selection import Selection
 from spool.actions.verb import Refused, Tally
+from spool.files.store import path_of
 from spool.filters import SpoolFilter
 from spool.models.entry import Entry
 from spool.models.recipient import Recipient
-from spool.store import path_of
 
 CHUNK = 500
 _PIECE_BYTES = 256 * 1024

@@ -19,15 +19,18 @@ from pathlib import Path
 from django.conf import settings as django_settings
 from django.db import Error as DatabaseError
 
-from spool import dropped, intake, store, whereabouts
+from base.file_locks import try_lock
 from spool.actions import audit, folders
 from spool.actions.actor import Actor
 from spool.actions.verb import Refused, Tally
 from spool.addressing import RefusedRecipient, accept_many
-from spool.envelope import Submission
-from spool.file_locks import try_lock
-from spool.headers import storable
+from spool.dropfolder import dropped
+from spool.files import store
+from spool.flow import intake
+from spool.message.envelope import Submission
+from spool.message.summary import storable
 from spool.models.settings import current
+from spool.places import whereabouts
 from spool.transfer import envelopes, postcat
 from spool.transfer.envelopes import ReadEnvelope, ReadRecipient, Unreadable
 from spool.transfer.submissions import submission_of

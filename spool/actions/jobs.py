@@ -16,15 +16,16 @@ from django.db.models import F, Q
 from django.utils import timezone
 from redis.exceptions import RedisError
 
-from spool import doorbell, leases, statements
 from spool.actions import audit
 from spool.actions.actor import Actor
 from spool.actions.pacing import Pace
 from spool.actions.verb import Context, Refused, Tally
 from spool.actions.verbs import WORKS
 from spool.filters import BadFilter
-from spool.intake import IntakeError
+from spool.flow import doorbell, leases
+from spool.flow.intake import IntakeError
 from spool.models.bulkjob import OPEN, BulkJob, JobState
+from spool.rows import statements
 
 log = logging.getLogger(__name__)
 

@@ -15,14 +15,16 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from spool import kept, statements, store, trash
 from spool.actions import folders, splitting
 from spool.actions.removing import mailbox_of
 from spool.actions.verb import Context, Note, Progress, Refused, Tally, Verb
 from spool.events.actions import changed
+from spool.files import removal, store
 from spool.models.settings import current
 from spool.models.trashed import Trashed, TrashState
-from spool.packing import Packed
+from spool.places import trash
+from spool.rows import statements
+from spool.rows.packing import Packed
 from spool.transfer import envelopes
 
 log = logging.getLogger(__name__)
@@ -120,9 +122,9 @@ def make_files(ids: Sequence[int], path: Path, note: Callable[[set[int]], None] 
             note(moved)
         # Under the lock too: whoever restores has the file in the spool again.
         for source in before.values():
-            kept.remove(source)
+            removal.remove(source)
     for source in sources:
-        kept.remove(source)
+        removal.remove(source)
     return moved | before.keys(), problem
 
 

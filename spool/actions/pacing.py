@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Iterator
 
-from spool import statements
+from spool.rows import statements
 
 # A worker works on at most so many entries a second, and rests after each piece for at least this share of the time
 # that the piece took.

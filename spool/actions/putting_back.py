@@ -12,19 +12,21 @@ from typing import Any
 from django.db.models import Max
 from django.utils import timezone
 
-from spool import incoming, intake, store, trash
 from spool.actions import audit, folders
 from spool.actions.actor import Actor
 from spool.actions.verb import Refused, Tally
 from spool.addressing import RefusedRecipient
-from spool.envelope import Submission
 from spool.events import mail_log
+from spool.files import incoming, store
+from spool.files.store import SUFFIX
+from spool.flow import intake
 from spool.holders import holders
+from spool.message.envelope import Submission
 from spool.models.entry import Entry
 from spool.models.settings import current
 from spool.models.trace import Trace
 from spool.models.trashed import Trashed
-from spool.store import SUFFIX
+from spool.places import trash
 from spool.transfer import envelopes
 from spool.transfer.envelopes import FORMAT
 from spool.transfer.submissions import submission_of

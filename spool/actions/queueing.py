@@ -10,13 +10,14 @@ from django.db.models import QuerySet
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 
-from spool import doorbell, statements
 from spool.actions.verb import Context, Progress, Refused, Tally, Verb, claim, update
 from spool.events.actions import by_itself, changed
 from spool.filters import BadFilter, parse_age
 from spool.filters.fields import PRIORITIES
+from spool.flow import doorbell
 from spool.models.entry import Entry, Priority
 from spool.models.settings import current
+from spool.rows import statements
 
 LONGEST_REASON = 255
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from spool.actions.verb import Refused
 from spool.addressing import RefusedRecipient, accept
-from spool.envelope import EnvelopeRecipient
+from spool.message.envelope import EnvelopeRecipient
 
 MOST = 100
 

@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from spool import doorbell, leases, statements
 from spool.actions.recipients import parse_recipients
 from spool.actions.verb import Context, Progress, Refused, Tally, Verb, claim, update
 from spool.delivery.routes import BadNextHop, split_host
-from spool.envelope import EnvelopeRecipient, LeasedEntry
 from spool.events.actions import changed
-from spool.keys import list_key, other_key, recipient_keys
+from spool.flow import doorbell, leases
+from spool.message.envelope import EnvelopeRecipient, LeasedEntry
 from spool.models.entry import Direction, Entry
 from spool.models.recipient import Kind, Outcome
 from spool.models.settings import current
+from spool.rows import statements
+from spool.rows.keys import list_key, other_key, recipient_keys
 
 # A clean start on the new way: what the old one did to it counts no more.
 _DUE_NOW = (

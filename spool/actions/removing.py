@@ -8,16 +8,18 @@ from pathlib import Path
 from typing import Any
 
 from accounts.addresses import key_of
-from spool import doorbell, intake, leases, store, trash
 from spool.actions import splitting
 from spool.actions.verb import Context, Progress, Tally, Verb
-from spool.envelope import LeasedEntry, RecipientResult, Submission
 from spool.events import mail_log, results
 from spool.events.actions import changed
+from spool.files import store
+from spool.flow import doorbell, intake, leases
+from spool.flow.notifications import notifications
+from spool.message.envelope import LeasedEntry, RecipientResult, Submission
 from spool.models.recipient import Outcome
 from spool.models.settings import current
 from spool.models.trashed import Trashed, TrashState
-from spool.notifying import notifications
+from spool.places import trash
 
 # Our own words: no host answered this. RFC 3463 X.7.1, delivery not authorised: nothing fits the decision better.
 _REPLY = "The message was removed from the queue by the administrator of the mail server"

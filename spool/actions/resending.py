@@ -6,16 +6,19 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from spool import doorbell, intake, leases, statements, store, whereabouts
 from spool.actions.recipients import parse_recipients
 from spool.actions.verb import Context, Progress, Tally, Verb
-from spool.delivery.body import LARGEST_WHOLE_BYTES
-from spool.envelope import Envelope, EnvelopeRecipient, LeasedEntry, Submission
+from spool.delivery.remote.body import LARGEST_WHOLE_BYTES
 from spool.events import mail_log
 from spool.events.acceptance import acceptance
+from spool.files import store
+from spool.flow import doorbell, intake, leases
+from spool.message.envelope import Envelope, EnvelopeRecipient, LeasedEntry, Submission
 from spool.models.entry import Origin, Priority
 from spool.models.recipient import Kind, Recipient
 from spool.models.settings import current
+from spool.places import whereabouts
+from spool.rows import statements
 from spool.trusted import is_ours
 
 

@@ -10,13 +10,14 @@ from typing import Any
 
 from django.db.models import F
 
-from spool import doorbell, trash
 from spool.actions.removing import Delete
 from spool.actions.verb import Context, Progress, Tally, Verb
 from spool.events.actions import named
+from spool.flow import doorbell
 from spool.models.audit import AuditEvent
 from spool.models.bulkjob import BulkJob
 from spool.models.trashed import Trashed
+from spool.places import trash
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """Doing something to one recipient alone: the message goes on for the others, and theirs is an entry of its own.
 
-What is done to that (spool.splitting), and undone, is done to nobody else.
+What is done to that (spool.places.splitting), and undone, is done to nobody else.
 """
 
 from __future__ import annotations
@@ -10,10 +10,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from accounts.addresses import key_of
-from spool import splitting, statements
 from spool.actions.verb import Context, Tally, claim
 from spool.events import mail_log
 from spool.events.mail_log import Event, id_of
+from spool.places import splitting
+from spool.rows import statements
 
 # Each is a file and a few statements.
 CHUNK = 100

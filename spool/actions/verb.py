@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, ClassVar
 
-from spool import clock, leases, statements
+from base import clock
 from spool.actions.selection import Selection
+from spool.flow import leases
 from spool.models.bulkjob import BulkJob
+from spool.rows import statements
 
 
 class Refused(Exception):

@@ -18,11 +18,11 @@ from unfold.decorators import action
 from unfold.widgets import UnfoldAdminPasswordWidget, UnfoldAdminTextareaWidget
 
 from accounts.admin.searching import ModelAdmin
+from base.sealed import seal
 from spool.admin.readonly import ReadOnlyAdmin
 from spool.alerts import telling
 from spool.alerts.watches import watch_of
 from spool.console.pages import page
-from spool.delivery.sealed import seal
 from spool.models import AlertEvent, AlertRule
 from spool.templatetags.spool_console import clock
 

@@ -10,7 +10,7 @@ from django.http import HttpRequest
 from unfold.widgets import UnfoldAdminPasswordWidget
 
 from accounts.admin.searching import ModelAdmin
-from spool.delivery.sealed import seal
+from base.sealed import seal
 from spool.models import Route
 
 

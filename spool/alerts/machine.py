@@ -18,12 +18,14 @@ from typing import Final, cast
 from django.conf import settings as django_settings
 from redis.exceptions import RedisError
 
-from spool import doorbell, dropfolder, marks
 from spool.alerts.watches import NotNow, Watch
-from spool.heartbeat import ALIVE_SECONDS
-from spool.heartbeat_keys import PROGRAMS, machine
+from spool.dropfolder import drop_folder
+from spool.files import marks
+from spool.flow import doorbell
 from spool.models import AlertRule
 from spool.models.settings import current
+from spool.monitoring.heartbeat import ALIVE_SECONDS
+from spool.monitoring.heartbeat_keys import PROGRAMS, machine
 from spool.smtpd.tls import expires
 
 # After Redis was away, and at our own start, signs of life are old for a moment though everybody lives.
@@ -96,7 +98,7 @@ class SetAside(OfThisMachine):
     kind, label, unit = "drop", "Files of the drop folder were set aside", "files"
 
     def values(self, rule: AlertRule, now: datetime, open_keys: Iterable[str]) -> Mapping[str, float]:
-        return {f"{machine()} drop": dropfolder.count_rejected()}
+        return {f"{machine()} drop": drop_folder.count_rejected()}
 
     def says(self, key: str) -> str:
         return f"the drop folder of {key.partition(' ')[0]} (drop/rejected has the reasons)"

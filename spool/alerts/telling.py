@@ -15,13 +15,13 @@ from django.db import Error as DatabaseError
 from django.db import InterfaceError, OperationalError, close_old_connections, connection
 from django.utils import timezone
 
-from spool import intake
+from base.sealed import CannotUnseal, unseal
 from spool.addressing import RefusedRecipient, accept
 from spool.alerts import webhook
 from spool.alerts.watches import watch_of
-from spool.delivery.sealed import CannotUnseal, unseal
-from spool.envelope import Envelope, Submission
-from spool.headers import storable
+from spool.flow import intake
+from spool.message.envelope import Envelope, Submission
+from spool.message.summary import storable
 from spool.models import AlertEvent, AlertKind, AlertNotice, AlertRule, Origin, Priority
 from spool.models.settings import current
 

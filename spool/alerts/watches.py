@@ -16,8 +16,8 @@ from django.conf import settings as django_settings
 from django.db.models import Sum
 from django.utils.module_loading import import_string
 
-from spool import statements
 from spool.models import AlertKind, AlertRule, Entry, TrafficKind, TrafficSeries
+from spool.rows import statements
 from spool.traffic.rolling import minute_of, window_start
 
 # Senders of one rule that are watched at once.

@@ -10,8 +10,8 @@ from django.db import transaction
 
 from spool.alerts.telling import tell
 from spool.alerts.watches import NotNow, watch_of
-from spool.heartbeat_keys import machine
 from spool.models import AlertEvent, AlertRule
+from spool.monitoring.heartbeat_keys import machine
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 from django.core.cache import cache
 from django.utils import timezone
 
-from spool import statements
+from spool.rows import statements
 
 MOST_DOMAINS = 30
 MOST_ERRORS = 20

@@ -8,13 +8,13 @@ from pathlib import Path
 from django.db.models import Case, Count, Q, When
 from django.utils import timezone
 
-from spool import store
 from spool.console.why import Facts, LastTry, Why, why
+from spool.files import store
+from spool.flow.retry import RetrySchedule
 from spool.message.header import Header
 from spool.message.structure import Structure, readable, structure_of
 from spool.models import Attempt, Entry, Outcome, Recipient, Trace, TrashedRecipient
 from spool.models.settings import current
-from spool.schedule import RetrySchedule
 
 RECIPIENTS_PER_PAGE = 50
 MOST_ATTEMPTS = 100

@@ -16,12 +16,12 @@ from django.db.models import Q
 
 from accounts import directory
 from accounts.addresses import key_of
-from accounts.batches import batched
 from accounts.directory import LocalList, LocalUser
+from base.batches import batched
 from spool.dsn.failure import BouncedRecipient
 from spool.dsn.parse import recognise
-from spool.envelope import LeasedEntry, LeasedRecipient
-from spool.headers import storable
+from spool.message.envelope import LeasedEntry, LeasedRecipient
+from spool.message.summary import storable
 from spool.models.bounce import ReceivedBounce
 from spool.models.entry import Origin
 from spool.models.recipient import Kind, Outcome

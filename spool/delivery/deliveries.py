@@ -17,12 +17,20 @@ from django.db import InterfaceError, OperationalError, close_old_connections, c
 from django.utils import timezone
 
 from accounts.directory import LocalUser
-from spool.answers import AnswerFile
-from spool.delivery import bounces, local
+from spool.delivery import bounces
+from spool.delivery.local import plans as local_plans
+from spool.delivery.remote.transaction import Transaction
+from spool.delivery.remote.transport import Transport
 from spool.delivery.routes import RoutingTable
-from spool.delivery.transaction import Transaction
-from spool.delivery.transport import Transport
-from spool.envelope import AttemptRecord, DeliveryReport, LeasedEntry, LeasedRecipient, RecipientResult, Treatment
+from spool.flow.answers import AnswerFile
+from spool.message.envelope import (
+    AttemptRecord,
+    DeliveryReport,
+    LeasedEntry,
+    LeasedRecipient,
+    RecipientResult,
+    Treatment,
+)
 from spool.models.bounce import ReceivedBounce
 from spool.models.recipient import Kind, Outcome
 from spool.models.settings import LocalStore, Settings
@@ -53,7 +61,7 @@ class _LocalOutcome:
 
     results: list[RecipientResult]
     attempts: list[AttemptRecord]
-    plan: local.LocalPlan
+    plan: local_plans.LocalPlan
     bounces: list[ReceivedBounce]
     mailboxes: list[tuple[LeasedRecipient, LocalUser]]
     error: str = ""
@@ -276,7 +284,7 @@ def _deliver_batch(batch: list[LocalWork], settings: Settings) -> list[_LocalOut
     """Resolve and store a batch, in a thread of local delivery."""
     close_old_connections()
     now = timezone.now()
-    plans = local.plan_batch(batch, settings, now)
+    plans = local_plans.plan_batch(batch, settings, now)
     returned = bounces.count(batch, now)
     outcomes: list[_LocalOutcome | None] = []
     for index, plan in enumerate(plans):
@@ -287,7 +295,7 @@ def _deliver_batch(batch: list[LocalWork], settings: Settings) -> list[_LocalOut
                 outcome.mailboxes = outcome.plan.mailboxes
         return outcomes
     positions = [index for index, plan in enumerate(plans) if plan.mailboxes]
-    stored = local.store_maildir([(batch[index][0], plans[index].mailboxes) for index in positions], now)
+    stored = local_plans.store_maildir([(batch[index][0], plans[index].mailboxes) for index in positions], now)
     for index, (results, attempts) in zip(positions, stored, strict=True):
         outcome = outcomes[index]
         assert outcome is not None
@@ -302,5 +310,7 @@ def _deliver_singly(batch: list[LocalWork], settings: Settings) -> list[_LocalOu
         try:
             outcomes += _deliver_batch([work], settings)
         except Exception:  # the edge of a delivery
-            outcomes.append(_LocalOutcome([], [], local.LocalPlan([], [], [], []), [], [], traceback.format_exc()))
+            outcomes.append(
+                _LocalOutcome([], [], local_plans.LocalPlan([], [], [], []), [], [], traceback.format_exc())
+            )
     return outcomes

@@ -7,7 +7,7 @@ import re
 import time
 from dataclasses import dataclass, field
 
-from spool.delivery.sealed import CannotUnseal, unseal
+from base.sealed import CannotUnseal, unseal
 from spool.models.route import Route, RouteKind, TLSPolicy
 
 FRESH_SECONDS = 1.0

@@ -14,7 +14,7 @@ from accounts.addresses import key_of
 from spool.dsn.compose import compose
 from spool.dsn.fields import smtp_code
 from spool.dsn.report import Action, Report, ReportedRecipient
-from spool.envelope import LeasedEntry, RecipientResult
+from spool.message.envelope import LeasedEntry, RecipientResult
 from spool.message.header import Header
 from spool.models.entry import Origin
 from spool.models.recipient import Kind, Outcome

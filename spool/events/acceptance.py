@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from spool.envelope import Submission
 from spool.events import mail_log
 from spool.events.mail_log import Event, id_of
+from spool.message.envelope import Submission
 
 
 def accepted(submissions: Sequence[Submission], file_names: Sequence[str]) -> None:

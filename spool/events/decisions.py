@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from spool.envelope import LeasedEntry
 from spool.events.line import Value
 from spool.events.mail_log import Event, id_of
+from spool.message.envelope import LeasedEntry
 from spool.models.entry import Status
 
 if TYPE_CHECKING:

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from spool.envelope import AttemptRecord, LeasedEntry, RecipientResult, Submission
 from spool.events.acceptance import acceptance
 from spool.events.decisions import moment
 from spool.events.mail_log import Event, id_of
+from spool.message.envelope import AttemptRecord, LeasedEntry, RecipientResult, Submission
 from spool.models.recipient import Outcome
 
 

@@ -7,10 +7,10 @@ from itertools import count
 from secrets import token_hex
 from typing import TYPE_CHECKING, Final
 
-from spool import tally
-from spool.envelope import Envelope
 from spool.events import mail_log
 from spool.events.mail_log import NO_MESSAGE, Event
+from spool.message.envelope import Envelope
+from spool.monitoring import tally
 
 if TYPE_CHECKING:
     from spool.smtpd.session import MailSession

@@ -15,8 +15,8 @@ from typing import Any, Generic, TypeVar
 from django.db.models import Model, QuerySet
 
 from accounts.addresses import domain_of
-from spool import statements
 from spool.filters.units import BadFilter
+from spool.rows import statements
 
 M = TypeVar("M", bound=Model)
 # Rows in one window, and how long windows are looked at for one page and for its count. A window takes 3 to 6 ms.

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from accounts.addresses import InvalidAddress, split_address
-from spool.headers import storable
+from spool.message.summary import storable
 
 _TOKEN: Final = re.compile(
     r'"(?:[^"\\]|\\.)*"'  # a quoted string

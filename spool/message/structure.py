@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from spool.headers import decoded
 from spool.message.header import Header
 from spool.message.parameters import split_value
+from spool.message.summary import decoded
 
 MOST_PARTS: Final = 500
 MOST_LEVELS: Final = 100

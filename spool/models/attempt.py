@@ -2,7 +2,7 @@
 
 from django.db import models
 
-from spool.times import exact
+from base.times import exact
 
 
 class Attempt(models.Model):

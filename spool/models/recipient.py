@@ -54,7 +54,7 @@ class Recipient(RecipientColumns):
     """A forward-path of an entry, with its own outcome and RFC 3461 parameters."""
 
     # No constraint in the database: it would cost a query per row on the hot path. Entry and recipients are inserted
-    # and removed in one transaction, by spool.statements alone; the doctor looks for strays.
+    # and removed in one transaction, by spool.rows.statements alone; the doctor looks for strays.
     entry = models.ForeignKey(Entry, on_delete=models.CASCADE, related_name="recipients", db_constraint=False)
 
     class Meta:

@@ -10,8 +10,8 @@ from django.core.validators import validate_ipv46_address
 from django.db import models
 
 from accounts.addresses import InvalidAddress, normalise_address
-from accounts.models.onerow import OneRow, between
 from accounts.models.sending import SendAs
+from base.one_row import OneRow, between
 from spool.models.route import TLSPolicy
 from spool.models.validation import certificate_complaint, lmtp_complaint
 

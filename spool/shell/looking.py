@@ -7,7 +7,9 @@ from typing import Any
 from django.db.models import Count, Min, Sum
 from django.utils import timezone
 
-from spool import doctor
+from base.times import exact, since
+from spool.files import doctor
+from spool.files.store import path_of
 from spool.filters import SORTS, SpoolFilter, from_text, page
 from spool.message.header import block as header_block
 from spool.models import (
@@ -25,8 +27,6 @@ from spool.models import (
     TrashedRecipient,
 )
 from spool.shell.output import NOTHING, Ended, Output, add_filters, add_json
-from spool.store import path_of
-from spool.times import exact, since
 from spool.traffic.reading import tops, whole
 
 

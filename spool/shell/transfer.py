@@ -11,7 +11,7 @@ from spool.actions import Actor, Refused
 from spool.actions.copying_out import copy_out
 from spool.actions.importing import KNOWN, NOBODY, REFUSED, TAKEN, default_reason, import_folder
 from spool.filters import SpoolFilter
-from spool.headers import storable
+from spool.message.summary import storable
 from spool.shell.output import NOTHING, USAGE, Ended, Output, add_json
 
 _SAID = {

@@ -16,9 +16,9 @@ from django.conf import settings
 from django.utils.module_loading import import_string
 
 if TYPE_CHECKING:
-    from spool.envelope import Envelope, Submission
+    from spool.message.envelope import Envelope, Submission
     from spool.smtpd.session import MailSession
-    from spool.smtpd.state import Shared
+    from spool.smtpd.shared import Shared
 
 
 @dataclass(frozen=True, slots=True)

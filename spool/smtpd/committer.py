@@ -1,8 +1,8 @@
 """The group commit of one listener: a process of its own between the sessions and the disk.
 
-Sessions hand their messages over a socket pair. The committer takes all that are waiting, has `spool.intake` make them
-durable in one go, and only then is each session of the batch told to answer 250. While one batch is on its way to the
-disk the next one gathers.
+Sessions hand their messages over a socket pair. The committer takes all that are waiting, has `spool.flow.intake` make
+them durable in one go, and only then is each session of the batch told to answer 250. While one batch is on its way to
+the disk the next one gathers.
 
 It is a process because both sides are busy with short system calls: as threads of one interpreter they would wait for
 its lock after every one of them. When it dies, messages without an answer get 451 and the listener ends, to be
@@ -24,10 +24,11 @@ from collections.abc import Callable, Iterable, Sequence
 
 from django.db import DataError, close_old_connections, connections
 
-from spool import doorbell, intake, store
-from spool.envelope import Submission
-from spool.intake import IntakeError, IntakeUnavailable
-from spool.smtpd.gathering import GOODBYE, Frames, Gatherer, framed
+from spool.files import store
+from spool.flow import doorbell, intake
+from spool.flow.intake import IntakeError, IntakeUnavailable
+from spool.message.envelope import Submission
+from spool.smtpd.batches import GOODBYE, Frames, Gatherer, framed
 
 log = logging.getLogger(__name__)
 

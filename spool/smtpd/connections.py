@@ -18,7 +18,7 @@ from spool.smtpd.database import asked
 
 if TYPE_CHECKING:
     from spool.smtpd.session import MailSession
-    from spool.smtpd.state import Shared
+    from spool.smtpd.shared import Shared
 
 log = logging.getLogger(__name__)
 

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Sequence
 
 from spool.smtpd.session import HANDSHAKE_SECONDS, STOPPING
-from spool.smtpd.state import Shared
+from spool.smtpd.shared import Shared
 
 DRAIN_SECONDS = 30.0
 # A client that is amid its TLS handshake hears 421 after it; one that takes longer is cut off.

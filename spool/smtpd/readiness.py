@@ -10,7 +10,7 @@ from functools import partial
 
 from django.db import Error as DatabaseError
 
-from spool.smtpd.state import Port, Shared
+from spool.smtpd.shared import Port, Shared
 from spool.sockets import service_manager
 from spool.sockets.binding import BACKLOG
 

@@ -16,7 +16,7 @@ from spool.message.header import Header
 from spool.smtpd.database import asked
 
 if TYPE_CHECKING:
-    from spool.envelope import Envelope
+    from spool.message.envelope import Envelope
     from spool.smtpd.session import MailSession
 
 

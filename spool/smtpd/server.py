@@ -11,13 +11,13 @@ from collections.abc import Callable
 from django.conf import settings
 
 from accounts.connections import serve_questions
-from spool.heartbeat import Heart
+from spool.monitoring.heartbeat import Heart
 from spool.smtpd.committer import Committer
 from spool.smtpd.connections import Sessions, keep_looking, keep_writing_logins, write_logins
 from spool.smtpd.drain import drain
 from spool.smtpd.readiness import wait_until_ready
 from spool.smtpd.session import MailSession
-from spool.smtpd.state import Port, Shared
+from spool.smtpd.shared import Port, Shared
 from spool.sockets import service_manager
 from spool.sockets.binding import BACKLOG, open_sockets, shown
 from spool.sockets.inheritance import Handed

@@ -19,12 +19,12 @@ from aiosmtpd.smtp import Session as AioSession
 from django.db import Error as DatabaseError
 
 from accounts.directory import LocalUser
-from spool import tally
-from spool.envelope import Envelope
 from spool.events import sessions
-from spool.smtpd.data import Body, TooMuch, TooSlow
-from spool.smtpd.state import Port, Shared
-from spool.smtpd.verbs import CONTENT, IDLE, VERBS
+from spool.message.envelope import Envelope
+from spool.monitoring import tally
+from spool.smtpd.shared import Port, Shared
+from spool.smtpd.verbs.reader import Body, TooMuch, TooSlow
+from spool.smtpd.verbs.table import CONTENT, IDLE, VERBS
 from spool.sockets.addresses import counted_as, plain_ip
 from spool.trusted import trusts
 

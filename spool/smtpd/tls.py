@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from django.conf import settings as django_settings
 
-from spool import marks
+from spool.files import marks
 from spool.models.settings import Settings
 
 TEN_YEARS = timedelta(days=3650)

@@ -9,8 +9,8 @@ from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from base.times import exact, short_span
 from spool.models import Entry, Outcome, Priority, Status
-from spool.times import exact, short_span
 
 register = template.Library()
 

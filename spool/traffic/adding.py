@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from accounts.addresses import key_of
-from spool import statements
 from spool.models.recipient import Kind, Outcome
 from spool.models.traffic import BOUNDS_SECONDS, LATENCY, WHOLE
 from spool.models.traffic import TrafficKind as K
+from spool.rows import statements
 from spool.traffic.counting import POST
 
 

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 
-from spool import statements
 from spool.models.recipient import Kind
+from spool.rows import statements
 
 # Sender, client IP, and whether it goes elsewhere.
 Receipt = tuple[str, str, bool]

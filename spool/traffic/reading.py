@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from spool import statements
 from spool.models.traffic import WHOLE, TrafficKind
+from spool.rows import statements
 from spool.traffic.rolling import DAY, HOUR, minute_of, window_start
 
 TOP = 10

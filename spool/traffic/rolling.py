@@ -18,9 +18,9 @@ from django.db import close_old_connections, connection
 from django.db.models import Count
 from django.utils import timezone
 
-from spool import statements
 from spool.models.entry import Entry
 from spool.models.traffic import COUNTED, WHOLE, TrafficSeries, TrafficState, TrafficTotal
+from spool.rows import statements
 from spool.traffic.adding import Sums, add_up
 
 log = logging.getLogger(__name__)

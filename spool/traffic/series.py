@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from spool import statements
 from spool.models.traffic import BOUNDS_SECONDS, COUNTED, LATENCY, TrafficSeries
+from spool.rows import statements
 from spool.traffic.rolling import minute_of
 
 

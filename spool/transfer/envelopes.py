@@ -9,7 +9,7 @@ from typing import Any
 
 from accounts.addresses import split_address
 from spool.dsn.xtext import parse_envid, parse_notify, parse_orcpt, parse_ret
-from spool.headers import storable
+from spool.message.summary import storable
 from spool.models.entry import Priority
 from spool.models.recipient import Outcome
 

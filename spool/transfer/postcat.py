@@ -12,7 +12,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 from spool.dsn.xtext import InvalidParameter, encode, encode_utf8, parse_envid, parse_orcpt
-from spool.headers import storable
+from spool.message.summary import storable
 from spool.transfer.envelopes import ReadEnvelope, ReadRecipient, Unreadable, sender_of
 
 _BEGIN = re.compile(rb"\*\*\* ENVELOPE RECORDS (\S{1,300}) \*\*\*\n")

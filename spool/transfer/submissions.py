@@ -6,7 +6,7 @@ from datetime import datetime
 from pathlib import Path
 
 from spool.addressing import BadRecipient, accept
-from spool.envelope import Envelope, EnvelopeRecipient, Submission
+from spool.message.envelope import Envelope, EnvelopeRecipient, Submission
 from spool.models.entry import Origin
 from spool.transfer.envelopes import ReadEnvelope
 from spool.trusted import trusts

@@ -15,7 +15,7 @@ from django.db import connection
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from accounts import actions, csv_cells, directory
+from accounts import actions, directory
 from accounts.models import (
     AccountEvent,
     Alias,
@@ -28,6 +28,7 @@ from accounts.models import (
     User,
 )
 from accounts.transfer import files
+from base import csv_cells
 from tests.accounts.test_hashes import HASHES, PASSWORD
 from tests.support.commands import Manage, Ran, manage_with
 

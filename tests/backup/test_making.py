@@ -20,13 +20,17 @@ from django.utils import timezone
 from mailspool.backup import keeping, making, snapshot
 from mailspool.backup.progress import Progress
 from mailspool.backup.wanted import Wanted
-from quarantine import removing, taking
+from quarantine.items import deletion, transfer
+from quarantine.items.transfer import Caught
 from quarantine.models import Item, ItemKind
-from quarantine.taking import Caught
-from spool import dropfolder, kept, leases, marks, statements, trash
 from spool.actions import Actor, perform
-from spool.delivery.maildir import folder_of
+from spool.delivery.local.maildir import folder_of
+from spool.dropfolder import drop_folder
+from spool.files import marks, removal
+from spool.flow import leases
 from spool.models import Entry, Trashed
+from spool.places import trash
+from spool.rows import statements
 from tests.backup.conftest import contents_of, lines_of
 from tests.support.commands import Manage
 
@@ -62,8 +66,9 @@ def names_in(folder: Path) -> list[str]:
 
 def deliver_all() -> None:
     """Have all mail leave the spool, as workers do."""
-    from spool import completion, store
-    from spool.envelope import DeliveryReport, RecipientResult
+    from spool.files import store
+    from spool.flow import outcomes
+    from spool.message.envelope import DeliveryReport, RecipientResult
     from spool.models import Outcome, Settings
 
     Entry.objects.filter(hold=False).update(due_at=timezone.now())
@@ -73,7 +78,7 @@ def deliver_all() -> None:
         DeliveryReport(entry, [RecipientResult(one, Outcome.DELIVERED, "250 ok") for one in entry.recipients])
         for entry in due
     ]
-    completion.record("worker", reports, store.Writer(), Settings.load(), timezone.now())
+    outcomes.record("worker", reports, store.Writer(), Settings.load(), timezone.now())
 
 
 def test_a_backup_has_the_file_of_each_row(manage: Manage, mail: dict[str, bytes], target: Path) -> None:
@@ -94,17 +99,17 @@ def test_mail_that_leaves_between_the_snapshot_and_the_copying_is_in_the_backup(
         deliver_all()
         later = timezone.now() + timedelta(days=100)
         trash.purge(later, 1)
-        removing.remove_expired(later)
+        deletion.remove_expired(later)
         assert Entry.objects.count() == 1
         assert Trashed.objects.count() == Item.objects.count() == 0
         files = [path for top in ("spool", "quarantine") for path in (django_settings.HOME.root / top).rglob("*.eml")]
-        assert len([path for path in files if kept.FOLDER not in path.parts]) == 1
+        assert len([path for path in files if removal.FOLDER not in path.parts]) == 1
 
     after_the_snapshot(monkeypatch, all_leaves)
     summary = made(manage, target)
     assert contents_of(target, Path(summary["backup"])) == mail
     # And then nothing is kept any more.
-    assert list(django_settings.HOME.root.rglob(f"{kept.FOLDER}*")) == []
+    assert list(django_settings.HOME.root.rglob(f"{removal.FOLDER}*")) == []
 
 
 def test_mail_that_is_moved_between_the_snapshot_and_the_copying_is_in_the_backup(
@@ -114,8 +119,8 @@ def test_mail_that_is_moved_between_the_snapshot_and_the_copying_is_in_the_backu
         with statements.write_transaction():
             [entry] = leases.take("stage", timezone.now() + timedelta(days=1), 10, straight=True, no_delay=True)
         with statements.write_transaction():
-            taking.resend(list(Item.objects.values_list("id", flat=True)), timezone.now())
-        taking.take("stage", [Caught(entry.id, ItemKind.VIRUS, "EICAR")], timezone.now(), 30)
+            transfer.resend(list(Item.objects.values_list("id", flat=True)), timezone.now())
+        transfer.take("stage", [Caught(entry.id, ItemKind.VIRUS, "EICAR")], timezone.now(), 30)
         perform("move", list(Entry.objects.filter(hold=True).values_list("id", flat=True)), admin,
                 folder=str(django_settings.HOME.root / "moved" / "here"))  # fmt: skip
 
@@ -136,7 +141,7 @@ def test_what_is_kept_and_not_needed_is_let_go_while_the_backup_runs(spooled: An
     spooled()
     with keeping.Keeping(django_settings.HOME) as kept_files:
         deliver_all()
-        folder = django_settings.HOME.spool / kept.FOLDER
+        folder = django_settings.HOME.spool / removal.FOLDER
         [name] = names_in(folder)
         kept_files.prune(lambda names: names, at_once=True)
         assert names_in(folder) == [name]
@@ -298,14 +303,14 @@ def test_a_dropped_file_is_in_the_backup_as_a_file_or_as_a_message(
     manage: Manage, target: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     drop: Path = django_settings.HOME.drop
-    monkeypatch.setattr(dropfolder, "QUIET_SECONDS", -1.0)
+    monkeypatch.setattr(drop_folder, "QUIET_SECONDS", -1.0)
     content = b"From: a@example.org\r\nTo: b@example.net\r\n\r\nHello %d\r\n"
     (drop / "1.eml").write_bytes(content % 1)
-    assert dropfolder.take() == 1
+    assert drop_folder.take() == 1
     (drop / "2.eml").write_bytes(content % 2)
 
     def taken_in() -> None:
-        assert dropfolder.take() == 1
+        assert drop_folder.take() == 1
         (drop / "3.eml").write_bytes(content % 3)
 
     after_the_snapshot(monkeypatch, taken_in)
@@ -383,9 +388,9 @@ def test_what_a_killed_backup_has_kept_is_removed_by_the_sweep(spooled: Any) -> 
     deliver_all()
     with keeping.alone(home):
         keeping.sweep()
-        assert len(names_in(home.spool / kept.FOLDER)) == 1
+        assert len(names_in(home.spool / removal.FOLDER)) == 1
     keeping.sweep()
-    assert list(home.root.rglob(f"{kept.FOLDER}*")) == []
+    assert list(home.root.rglob(f"{removal.FOLDER}*")) == []
 
 
 def test_what_a_backup_says_of_itself_is_a_sentence(manage: Manage, mail: dict[str, bytes], target: Path) -> None:

@@ -19,7 +19,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from spool import marks
+from spool.files import marks
 from tests.crash.extent import LONG
 from tests.support.mailspool_process import PROJECT, MailspoolUnderTest
 from tests.support.waiting import wait_until
@@ -30,10 +30,12 @@ _FILL = """
 from datetime import timedelta
 from django.utils import timezone
 from accounts.models import Role
-from quarantine import taking
+from quarantine.items import transfer
 from quarantine.models import ItemKind
-from quarantine.taking import Caught
-from spool import intake, leases, statements
+from quarantine.items.transfer import Caught
+from spool.flow import intake
+from spool.flow import leases
+from spool.rows import statements
 from spool.actions import Actor, perform
 from spool.filters import SpoolFilter
 from spool.models import Entry
@@ -48,7 +50,7 @@ def taken(subject, **columns):
 caught = taken("caught")
 with statements.write_transaction():
     leases.take("stage", timezone.now(), 10, straight=False, no_delay=True)
-taking.take("stage", [Caught(caught.pk, ItemKind.VIRUS, "EICAR")], timezone.now(), 30)
+transfer.take("stage", [Caught(caught.pk, ItemKind.VIRUS, "EICAR")], timezone.now(), 30)
 perform("delete", [taken("deleted").pk], Actor("root@example.org", Role.SYSTEM_ADMINISTRATOR))
 taken("held", hold=True, hold_reason="By hand", due_at=None, hold_until=timezone.now() + timedelta(days=1))
 taken("waits", status="waiting", attempts=3)

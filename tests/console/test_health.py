@@ -16,10 +16,10 @@ from pytest_django import DjangoAssertNumQueries
 
 from accounts.models import User
 from mailspool import health, heartbeats, metrics
-from spool.heartbeat import Heart
-from spool.heartbeat_keys import PREFIXES, machine
 from spool.models.entry import Direction, Entry, Status
 from spool.models.settings import Settings
+from spool.monitoring.heartbeat import Heart
+from spool.monitoring.heartbeat_keys import PREFIXES, machine
 from tests.support.redis import RedisServer
 
 # The checks have threads and connections of their own: rows must be committed to be seen.

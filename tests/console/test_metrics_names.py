@@ -17,10 +17,12 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from mailspool import health, metrics
 from mailspool.heartbeats import counts
-from spool import doorbell, heartbeat, statements, tally
-from spool.envelope import AttemptRecord, LeasedEntry, LeasedRecipient, RecipientResult
 from spool.events.results import Recorded
+from spool.flow import doorbell
+from spool.message.envelope import AttemptRecord, LeasedEntry, LeasedRecipient, RecipientResult
 from spool.models.recipient import Kind, Outcome
+from spool.monitoring import heartbeat, tally
+from spool.rows import statements
 from spool.traffic import counting, rolling
 from tests.support.redis import RedisServer
 from tests.support.waiting import wait_until

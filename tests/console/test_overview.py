@@ -17,9 +17,9 @@ from django.test.utils import CaptureQueriesContext
 from accounts.models import Domain, Role, User
 from mailspool.overview.charts import charts, nice_span, nice_top
 from mailspool.overview.tables import TABLES
-from spool import statements
 from spool.models import AlertEvent, AlertKind, AlertRule, Entry, TrafficState
 from spool.models.recipient import Kind, Outcome
+from spool.rows import statements
 from spool.traffic import counting, rolling
 from spool.traffic.series import RANGES, Point
 from tests.support.demo_traffic import FLOODER, count_a_day

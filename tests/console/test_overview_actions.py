@@ -13,9 +13,9 @@ from accounts import securing
 from accounts.models import Domain, Role, Status, User
 from security.actions import blacklist, block_smtp, unblacklist, unblock_smtp
 from security.models import BlacklistEntry, SMTPBlock
-from spool import statements
 from spool.actions import Actor
 from spool.models import AuditEvent
+from spool.rows import statements
 from spool.traffic import counting, rolling
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("home", "redis")]

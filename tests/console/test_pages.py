@@ -10,7 +10,7 @@ from django.urls import reverse
 from accounts import actions
 from accounts.models import DomainDefaults, Role, User, UserDefaults
 from mailspool.home import Home
-from spool import intake
+from spool.flow import intake
 from spool.models import Settings
 from tests.support.forms import UNLIMITED
 from tests.support.messages import a_submission

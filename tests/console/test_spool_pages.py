@@ -17,7 +17,7 @@ from accounts import actions as accounts
 from accounts.models import Role
 from mailspool.home import Home
 from security.models import LoginRules
-from spool import store
+from spool.files import store
 from spool.models import AuditEvent, BulkJob, Entry, Outcome, Recipient, SavedView
 from tests.console.conftest import PASSWORD
 from tests.support.messages import a_message, a_submission

@@ -9,7 +9,7 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from spool import marks
+from spool.files import marks
 from tests.crash.chaos import Chaos
 from tests.crash.conftest import Install
 from tests.crash.extent import LONG, SEED

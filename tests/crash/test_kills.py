@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from spool.leases import LEASE
+from spool.flow.leases import LEASE
 from tests.crash.chaos import Chaos
 from tests.crash.conftest import Install
 from tests.crash.extent import LONG, MESSAGES, SEED

@@ -12,9 +12,9 @@ from contextlib import AbstractContextManager, closing, contextmanager
 import pytest
 from redis.exceptions import RedisError
 
-from spool.heartbeat import ALIVE_SECONDS
-from spool.heartbeat_keys import PREFIXES, PROGRAMS
-from spool.redis_pool import ANSWER_SECONDS
+from base.redis_pool import ANSWER_SECONDS
+from spool.monitoring.heartbeat import ALIVE_SECONDS
+from spool.monitoring.heartbeat_keys import PREFIXES, PROGRAMS
 from tests.crash.conftest import Install
 from tests.crash.ledger import LOCAL, SENDER
 from tests.support.daemon import Daemon
@@ -103,7 +103,7 @@ def test_no_process_ends_while_redis_is_away(
     wait_until(lambda: _waiting_workers(mailspool) == 2, "both workers wait for a job", 20)
     wait_until(lambda: _everyone_lives(mailspool), "all have told that they live", 20)
     mailspool.run(
-        "from spool import doorbell\n"
+        "from spool.flow import doorbell\n"
         "doorbell.maintenance_queue().enqueue('spool.tasks.sweep', job_id='proof', result_ttl=60)"
     )
     with mailspool.redis.client() as client:
@@ -180,7 +180,7 @@ def test_no_process_ends_while_postgresql_is_away(
             status, page = _get(mailspool, "/admin/", forwarded=True)
             assert (status, "The database is away" in page) == (503, True)
         assert _get(mailspool, "/metrics", forwarded=True)[0] in (403, 503)
-        mailspool.run("from spool import doorbell\ndoorbell.ring()")
+        mailspool.run("from spool.flow import doorbell\ndoorbell.ring()")
         for daemon in (*mailspool.workers, mailspool.scheduler, *mailspool.listeners):
             wait_until(lambda: _about_the_outage(daemon), f"{daemon.name} has noticed", 30)  # noqa: B023
         assert [daemon.pid for daemon in mailspool.daemons if daemon.alive] == pids, mailspool.log_tails()

@@ -21,8 +21,9 @@ from accounts.connections.connection import Match
 from quarantine.engines import authentication, dmarc, rspamd, sessions, spamd
 from quarantine.engines.answers import EngineFailed
 from quarantine.engines.examined import Examined
-from spool.delivery import mta_sts, mx, policy_fetch, replies
-from spool.headers import storable
+from spool.delivery import replies
+from spool.delivery.remote import mta_sts, mx, policy_fetch
+from spool.message.summary import storable
 from tests.fuzz.target import Target
 
 

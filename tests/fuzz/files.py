@@ -7,10 +7,10 @@ import json
 from itertools import islice
 from typing import Any
 
-from accounts import csv_cells
 from accounts.passwords import schemes
 from accounts.transfer import columns
 from accounts.transfer import files as account_files
+from base import csv_cells
 from mailspool.backup import manifest
 from mailspool.backup.errors import BackupError
 from mailspool.environment import reading

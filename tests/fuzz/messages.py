@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from accounts.addresses import InvalidAddress, normalise_address, normalise_domain, split_address
-from quarantine import forged
 from quarantine.engines import authentication, dmarc
 from quarantine.engines.examined import Examined
-from spool import dropped, headers
+from quarantine.spam import forged
 from spool.delivery import trace_headers
+from spool.dropfolder import dropped
 from spool.dsn import parse, xtext
-from spool.message import address_list, authors, charset, encoded_words, header, parameters, structure
+from spool.message import address_list, authors, charset, encoded_words, header, parameters, structure, summary
 from spool.message import safe_html_process as html_process
 from tests.fuzz.target import Target
 
@@ -38,7 +38,7 @@ def read_header(data: bytes) -> None:
         parameters.split_value(value)
     header.hops(lines)
     header.is_whole(data)
-    for text in headers.summary_of(data):
+    for text in summary.summary_of(data):
         _is_line(text)
     trace_headers.passed_through(lines)
     unfolded = lines.replace(b"\r\n", b"\n")
@@ -49,7 +49,7 @@ def read_words(data: bytes) -> None:
     text = data.decode("utf-8", "replace")
     said = encoded_words.decode(text)
     assert said == text or "=?" in text
-    _is_line(headers.decoded(data))
+    _is_line(summary.decoded(data))
 
 
 def read_charset(data: bytes) -> None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from accounts.local_addresses import LocalList
 from accounts.models.lists import PostingPolicy
-from spool.delivery import lists
+from spool.delivery.local import lists
 from spool.dsn import compose, parse
 from spool.message import header
 from spool.message.header import Header
-from spool.smtpd.trace import Way, trace_header
+from spool.smtpd.received import Way, trace_header
 from tests.fuzz.target import Target
 from tests.spool.dsn.support import NO_SUCH_USER, a_report, a_reported, assert_legal
 

@@ -33,7 +33,9 @@ def says(clock: Callable[[float], None]) -> Says:
     """What the log has of a line; empty when it is left out."""
     seldom = logs.Seldom()
 
-    def says(template: str, *args: object, name: str = "spool.passes", raised: bool = False, **more: object) -> str:
+    def says(
+        template: str, *args: object, name: str = "spool.flow.passes", raised: bool = False, **more: object
+    ) -> str:
         record = logging.LogRecord(name, logging.ERROR, "", 0, template, args, sys.exc_info() if raised else None)
         record.__dict__.update(more)
         return logging.Formatter("{message}", style="{").format(record) if seldom.filter(record) else ""

@@ -18,7 +18,7 @@ from accounts.models import User
 from quarantine.models import *
 from security import actions, lists
 from security.models import *
-from spool import passes
+from spool.flow import passes
 from spool.actions.actor import Actor
 root = Actor.at_the_shell()
 """

@@ -7,14 +7,15 @@ from collections.abc import Callable, Iterator
 import pytest
 from django.utils import timezone
 
-from accounts.models.onerow import OneRow
-from quarantine import taking
+from base.one_row import OneRow
 from quarantine.engines import authentication, checks, dmarc, reverse
 from quarantine.engines.scanner import all_scanners
+from quarantine.items import transfer
+from quarantine.items.transfer import Caught
 from quarantine.models import Item, ItemKind
-from quarantine.taking import Caught
-from spool import leases, statements
+from spool.flow import leases
 from spool.models import Entry
+from spool.rows import statements
 from tests.spool.passing import spool
 from tests.spool.spooling import admin, spooled, take
 from tests.support.clamd import Clamd
@@ -94,7 +95,7 @@ def quarantined(spooled: Callable[..., Entry]) -> Callable[..., Item]:
         with statements.write_transaction():
             leases.take("stage", timezone.now(), 1000, straight=False, no_delay=True)
         caught = Caught(entry.id, kind, why, score, findings)  # type: ignore[arg-type]
-        assert taking.take("stage", [caught], timezone.now(), days) == {entry.id}
+        assert transfer.take("stage", [caught], timezone.now(), days) == {entry.id}
         leases.give_back("stage", list(Entry.objects.values_list("id", flat=True)), timezone.now())
         return Item.objects.get(entry_id=entry.id)
 

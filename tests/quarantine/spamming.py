@@ -10,8 +10,8 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from quarantine.models import Check, CheckKind
 from quarantine.models.check import forget_checks
-from spool import intake
-from spool.delivery.maildir import folder_of
+from spool.delivery.local.maildir import folder_of
+from spool.flow import intake
 from spool.models.recipient import Kind
 from tests.spool.passing import ANN, FAR, Spool
 from tests.support.messages import a_submission

@@ -11,7 +11,7 @@ import time_machine
 from django.test import Client
 from django.utils import timezone
 
-from accounts.models.onerow import OneRow
+from base.one_row import OneRow
 from quarantine import alerts, counting
 from quarantine.counting import Tallies
 from quarantine.models import AntispamSettings, AntivirusSettings, Check, CheckKind, Item, ItemKind, QuarantineSize

@@ -153,7 +153,7 @@ def test_what_was_looked_at_while_it_came_in_is_not_looked_at_again(port: Port) 
         )
         assert port.send("Lunch").code == 250
         assert engine.connections == 1
-        port.mailspool.run("from spool import passes\npasses.run()")
+        port.mailspool.run("from spool.flow import passes\npasses.run()")
         assert engine.connections == 1
         [path] = port.mailspool.maildir(ANN)
         assert b"X-Spam-Score: 12.5\n" in path.read_bytes() and b"Subject: [Spam] Lunch" in path.read_bytes()
@@ -161,7 +161,7 @@ def test_what_was_looked_at_while_it_came_in_is_not_looked_at_again(port: Port) 
         assert port.send("Dinner").code == 250
         with port.mailspool.redis.client() as client:
             client.flushall()
-        port.mailspool.run("from spool import passes\npasses.run()")
+        port.mailspool.run("from spool.flow import passes\npasses.run()")
         assert engine.connections == 3
         counted = "SELECT runs FROM quarantine_checkcount WHERE name = 'engine'"
         wait_until(lambda: port.mailspool.rows(counted) == [(3,)], "the listener has counted what it asked", 10)

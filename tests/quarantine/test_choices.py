@@ -13,8 +13,8 @@ from accounts import actions, directory
 from accounts.models import AccountEvent, Domain, Role, User
 from accounts.models.spam import SpamAction, Wishes
 from quarantine.models import AntispamSettings, CheckKind
-from quarantine.spam import Level
-from quarantine.treating import action_for, choices_of
+from quarantine.spam.disposition import action_for, choices_of
+from quarantine.spam.score import Level
 from spool.console.message import traces_of
 from spool.models import Entry, Trace, Trashed
 from tests.quarantine.spamming import a_check, a_mail, from_outside, junk

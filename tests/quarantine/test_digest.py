@@ -15,11 +15,12 @@ from django.utils import timezone
 
 from accounts.models import Domain, Role, User
 from accounts.models import Status as UserStatus
-from accounts.models.onerow import OneRow
-from quarantine import digest, release
+from base.one_row import OneRow
+from quarantine import digest
+from quarantine.items import release
 from quarantine.models import AntispamSettings, DigestFor, Item, ItemKind
+from spool.files.store import path_of
 from spool.models import AuditEvent, Entry
-from spool.store import path_of
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("redis", "home")]
 NOON = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
@@ -154,7 +155,7 @@ def test_dead_links_say_why(people: tuple[User, User], quarantined: Callable[...
         good[:-2] + "xx": "not one of ours", release.token_for(item, ann): "may not resend",
         release.token_for(quarantined(ItemKind.VIRUS, sender="ann@example.org"), boss): "not in quarantine",
         release.token_for(quarantined(sender="x@elsewhere.example"), boss): "may not resend",
-        signing.dumps("nonsense", salt="quarantine.release"): "not one of ours",
+        signing.dumps("nonsense", salt="quarantine.items.release"): "not one of ours",
     }  # fmt: skip
     for token, why in bad.items():
         answer = client.post(f"/quarantine/release/{token}/")

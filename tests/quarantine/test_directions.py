@@ -9,13 +9,13 @@ from django.db import InternalError
 
 from accounts import directory
 from accounts.models import Alias, AliasTarget, Domain, ListMember, MailingList, SpamAction, User
-from quarantine import taking
+from quarantine.items import transfer
 from quarantine.models import AntispamSettings, CheckKind, Item, Scanned
-from spool import intake
 from spool.actions import Actor, perform
 from spool.addressing import accept
+from spool.files.store import path_of
+from spool.flow import intake
 from spool.models import Entry, Trace
-from spool.store import path_of
 from tests.quarantine.spamming import CLIENT, EVE, a_check, a_mail, from_outside, junk
 from tests.quarantine.test_forged import LIES
 from tests.quarantine.test_spam_check import Setting
@@ -202,7 +202,7 @@ def test_what_can_not_be_quarantined_yet_is_not_split_nor_sent_and_leaves_no_fil
     _outbound()
     name = _comes_in(SALES)
     with monkeypatch.context() as patched:
-        patched.setattr(taking, "_pack", away)
+        patched.setattr(transfer, "_pack", away)
         spool.work()
     entry = spool.entry(name)
     assert (entry.recipients.count(), entry.recipients_total, entry.attempts) == (2, 2, 0)

@@ -204,7 +204,7 @@ def test_who_finds_no_turn_in_time_comes_back_soon_whatever_was_chosen(
 
 def test_a_pass_that_ends_in_the_middle_leaves_nothing_behind(spool: Spool, engine: FewChildren) -> None:
     """As a worker that is told to stop: what it had begun is for the next."""
-    from spool import passes
+    from spool.flow import passes
 
     engine.seconds = 0.5
     a_spamassassin(engine, outbound=True, inbound=False)

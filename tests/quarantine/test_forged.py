@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from quarantine.forged import authserv_id, forged_in
 from quarantine.models import CheckKind
+from quarantine.spam.forged import authserv_id, forged_in
 from security import lists
 from security.models import WhitelistEntry
 from spool.delivery.trace_headers import fields_of, without_fields

@@ -14,8 +14,8 @@ import pytest
 from quarantine.engines import checks
 from quarantine.models import AntivirusSettings, Check, CheckKind, Item
 from quarantine.models.check import forget_checks
-from quarantine.trying import Envelope, Trial, try_file
-from spool import passes
+from quarantine.trial import Envelope, Trial, try_file
+from spool.flow import passes
 from spool.models import Entry
 from tests.quarantine import mail
 from tests.spool.passing import ANN, Spool

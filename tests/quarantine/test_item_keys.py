@@ -9,13 +9,14 @@ import pytest
 from django.apps import apps
 from django.utils import timezone
 
-from quarantine import taking
 from quarantine.filters import ItemFilter, count, page, search
+from quarantine.items import transfer
+from quarantine.items.transfer import Caught
 from quarantine.models import Item, ItemAddress, ItemKind, TrustedSender
-from quarantine.taking import Caught
-from quarantine.trusting import trusted_of
-from spool import intake, leases, statements
+from quarantine.spam.trusted_senders import trusted_of
+from spool.flow import intake, leases
 from spool.models import Entry, Kind
+from spool.rows import statements
 from tests.support.messages import a_recipient, a_submission
 
 Quarantined = Callable[..., Item]
@@ -47,7 +48,7 @@ def test_mail_to_an_alias_is_found_by_it() -> None:
     entry = Entry.objects.get()
     with statements.write_transaction():
         leases.take("stage", timezone.now(), 10, straight=False, no_delay=True)
-    taking.take("stage", [Caught(entry.id, ItemKind.SPAM, "9 points")], timezone.now(), 30)
+    transfer.take("stage", [Caught(entry.id, ItemKind.SPAM, "9 points")], timezone.now(), 30)
 
     assert found(recipient="sales@example.org") == found(recipient="bob@example.org") == [Item.objects.get().pk]
 

@@ -9,11 +9,11 @@ from django.core.exceptions import ValidationError
 from django.test import Client
 
 from accounts.models import Role, User
+from base.sealed import seal
 from quarantine.engines.answers import EngineFailed
 from quarantine.engines.learning import understand_rspamd, understand_spamd
 from quarantine.models import Check, CheckKind, Item, ItemKind, ItemState
 from spool.actions import Actor, Refused, perform, preview
-from spool.delivery.sealed import seal
 from spool.models import Entry
 from spool.models.bulkjob import BulkJob, JobState
 from spool.tasks import run_bulk_job

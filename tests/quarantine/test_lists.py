@@ -12,15 +12,16 @@ from django.test import Client
 from django.utils import timezone
 
 from accounts.addresses import key_of, other_key
-from quarantine import filters, taking
+from quarantine import filters
 from quarantine.filters import SORTS, ItemFilter, count, page
 from quarantine.filters import pages as item_pages
 from quarantine.holding import Quarantine
+from quarantine.items import transfer
+from quarantine.items.deletion import remove
 from quarantine.models import Item, ItemAddress, ItemKind, ItemState, QuarantineSize
 from quarantine.models.size import RENEW_EVERY, STALE_AFTER, size_of
-from quarantine.removing import remove
-from spool import statements
 from spool.filters import BadFilter, keyset
+from spool.rows import statements
 from tests.console.conftest import administrator
 
 __all__ = ["administrator"]
@@ -180,7 +181,7 @@ def test_whom_a_message_was_for_is_forgotten_with_it(quarantined: Callable[..., 
     kept, resent, removed = quarantined(), quarantined(), quarantined()
     assert ItemAddress.objects.count() == 3
     with statements.write_transaction():
-        taking.resend([resent.id], timezone.now())
+        transfer.resend([resent.id], timezone.now())
     remove([removed.id])
     assert list(ItemAddress.objects.values_list("item_id", "address", "domain")) == [
         (kept.id, "bob@example.net", "example.net")

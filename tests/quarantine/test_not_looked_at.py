@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from quarantine.models import CheckKind
-from quarantine.trying import Envelope, try_content
+from quarantine.trial import Envelope, try_content
 from tests.quarantine.spamming import a_check, a_mail, from_outside
 from tests.spool.passing import ANN, FAR, Spool
 from tests.support.spamd import Spamd

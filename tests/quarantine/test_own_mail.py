@@ -16,10 +16,11 @@ from quarantine.models import CheckKind
 from quarantine.models.addresses import parse_server
 from security import lists
 from security.models import WhitelistEntry
-from spool import dropped, intake
+from spool.dropfolder import dropped
+from spool.flow import intake
 from spool.models.entry import Origin
 from spool.models.recipient import Kind
-from spool.smtpd.trace import Way, trace_header
+from spool.smtpd.received import Way, trace_header
 from tests.quarantine.spamming import CLIENT, a_check, a_mail, from_outside, junk
 from tests.spool.passing import ANN, HERE, Spool
 from tests.support.messages import a_submission

@@ -8,10 +8,10 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from accounts.models.onerow import OneRow
-from quarantine import remembering
+from base.one_row import OneRow
 from quarantine.holding import Quarantine
 from quarantine.models import AntispamSettings, AntivirusSettings, CheckCount, CheckKind, Item, Scanned, WhenUnanswered
+from quarantine.spam import result_cache
 from spool.actions import Actor, perform
 from spool.models import AuditEvent, Entry
 from tests.console.conftest import administrator
@@ -138,7 +138,7 @@ def test_mail_that_comes_out_of_quarantine_is_looked_at_anew(
 def test_what_is_remembered_of_mail_that_has_left_is_forgotten(
     spool: Spool, clamd: Clamd, setting: Setting, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(remembering, "CHUNK", 2)
+    monkeypatch.setattr(result_cache, "CHUNK", 2)
     scan_by(setting, clamd.address)
     spool.peer.on["RCPT"] = LATER
     names = [spool.take() for _ in range(5)]

@@ -14,7 +14,7 @@ from security import lists
 from security.models import WhitelistEntry
 from spool.actions import Actor, perform, undo
 from spool.console.message import traces_of
-from spool.delivery.maildir import folder_of
+from spool.delivery.local.maildir import folder_of
 from spool.models import AuditEvent, Entry
 from tests.quarantine.spamming import a_check, a_mail, from_outside, junk, signed
 from tests.spool.passing import ANN, FAR, Spool

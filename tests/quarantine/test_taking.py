@@ -9,20 +9,23 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from quarantine import removing, taking
 from quarantine.holding import Quarantine
+from quarantine.items import deletion, transfer
+from quarantine.items.transfer import Caught
 from quarantine.models import Item, ItemKind, ItemState, Pardon
-from quarantine.taking import Caught
-from spool import doctor, late, statements, store, tasks
-from spool.envelope import DeliveryReport, RecipientResult
+from spool import tasks
+from spool.files import doctor, store
+from spool.flow import late_results
+from spool.message.envelope import DeliveryReport, RecipientResult
 from spool.models import Entry, Outcome, Recipient, Trace
+from spool.rows import statements
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("redis", "home")]
 
 
 def _resend(item: Item) -> tuple[list[int], int]:
     with statements.write_transaction():
-        return taking.resend([item.id], timezone.now())
+        return transfer.resend([item.id], timezone.now())
 
 
 def test_a_quarantined_message_has_left_the_spool_with_rows_and_file(quarantined: Callable[..., Item]) -> None:
@@ -42,7 +45,7 @@ def test_only_who_holds_the_lease_can_quarantine(spooled: Callable[..., Entry], 
     entry = spooled()
     take("worker")
     caught = [Caught(entry.id, ItemKind.VIRUS, "Test")]
-    assert taking.take("another", caught, timezone.now(), 30) == set()
+    assert transfer.take("another", caught, timezone.now(), 30) == set()
     assert Entry.objects.count() == 1 and not Item.objects.exists() and not Trace.objects.exists()
 
 
@@ -65,7 +68,7 @@ def test_resend_goes_only_to_recipients_that_are_still_open(
     entry = spooled(to=["bob@example.net", "eve@example.com"], recipients_done=1)
     Recipient.objects.filter(address="bob@example.net").update(status="delivered")
     take("worker")
-    taking.take("worker", [Caught(entry.id, ItemKind.SPAM, "spam")], timezone.now(), 30)
+    transfer.take("worker", [Caught(entry.id, ItemKind.SPAM, "spam")], timezone.now(), 30)
     item = Item.objects.get()
     assert (item.recipients_done, item.recipients_total) == (1, 2)
     assert list(Trace.objects.values_list("recipient", flat=True)) == ["eve@example.com"]
@@ -78,7 +81,7 @@ def test_resend_goes_only_to_recipients_that_are_still_open(
 def test_a_file_that_a_crash_left_in_the_spool_is_known_brought_in_and_resent(
     quarantined: Callable[..., Item], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(taking, "put_files_away", lambda ids: None)
+    monkeypatch.setattr(transfer, "put_files_away", lambda ids: None)
     item = quarantined()
     monkeypatch.undo()
     assert item.in_spool.exists() and not item.in_quarantine.exists()
@@ -122,11 +125,11 @@ def test_a_delivery_that_is_reported_late_is_not_repeated_by_resend(
     entry = spooled(to=["bob@example.net", "eve@example.com"])
     [lapsed] = take("slow")
     Entry.objects.update(leased_by="fast")
-    taking.take("fast", [Caught(entry.id, ItemKind.VIRUS, "Test")], timezone.now(), 30)
+    transfer.take("fast", [Caught(entry.id, ItemKind.VIRUS, "Test")], timezone.now(), 30)
     bob = next(recipient for recipient in lapsed.recipients if recipient.address == "bob@example.net")
     report = DeliveryReport(lapsed, [RecipientResult(bob, Outcome.DELIVERED, "250 OK", host="mx.example.net")])
     with statements.write_transaction():
-        files = late.record([report], timezone.now())
+        files = late_results.record([report], timezone.now())
     item = Item.objects.get()
     assert files == [] and item.path.exists()
     assert dict(Trace.objects.values_list("recipient", "outcome")) == {
@@ -149,10 +152,10 @@ def test_what_is_past_its_time_of_removal_goes_with_row_and_file(quarantined: Ca
 
 def test_a_deletion_is_undone_until_the_trash_forgets_it(quarantined: Callable[..., Item]) -> None:
     item, now = quarantined(), timezone.now()
-    assert removing.delete([item.id], 1, now) == 1
-    assert removing.remove_expired(now + timedelta(days=6)) == 0
-    assert removing.put_back([item.id], now).ids == [item.id]
+    assert deletion.delete([item.id], 1, now) == 1
+    assert deletion.remove_expired(now + timedelta(days=6)) == 0
+    assert deletion.put_back([item.id], now).ids == [item.id]
     assert Item.objects.get().state == ItemState.HELD
-    removing.delete([item.id], 1, now)
-    assert removing.remove_expired(now + timedelta(days=8)) == 1
+    deletion.delete([item.id], 1, now)
+    assert deletion.remove_expired(now + timedelta(days=8)) == 1
     assert not item.path.exists()

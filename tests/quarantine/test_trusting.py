@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from quarantine.models import CheckKind, Item, TrustedSender
-from spool import intake
 from spool.actions import Actor, perform
+from spool.flow import intake
 from tests.quarantine.spamming import EVE, a_check, a_mail, from_outside, junk, signed
 from tests.spool.passing import ANN, FAR, HERE, Spool
 from tests.support.messages import a_submission

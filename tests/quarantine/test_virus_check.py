@@ -17,8 +17,8 @@ from quarantine.engines.clamd import Clamd as ClamdScanner
 from quarantine.engines.resting import Rests
 from quarantine.engines.scanner import all_scanners
 from quarantine.models import AntivirusSettings, CheckCount, Item, WhenOversize, WhenUnanswered
-from spool import intake
 from spool.actions import Actor, perform
+from spool.flow import intake
 from spool.models import Entry, Trace
 from spool.models.recipient import Kind
 from tests.quarantine import mail

@@ -8,7 +8,7 @@ import pytest
 from django.apps import apps
 
 from quarantine.models import AntispamSettings, Check, CheckKind
-from quarantine.spam import Level, level_of
+from quarantine.spam.score import Level, level_of
 from tests.quarantine.spamming import a_check, from_outside, junk
 from tests.spool.passing import ANN, Spool
 from tests.support.spamd import Spamd

@@ -13,8 +13,8 @@ from accounts.models import Domain, Role, User
 from mailspool.inspection.clients import clients
 from security import hidden, lists
 from security.models import WhitelistEntry
-from spool import statements
 from spool.models import Trace
+from spool.rows import statements
 from spool.traffic import counting, rolling
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("redis")]

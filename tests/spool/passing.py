@@ -17,13 +17,15 @@ from django.utils import timezone
 
 from accounts import directory
 from accounts.models import Domain, User
-from spool import clock as steady_clock
-from spool import intake, passes, statements
-from spool.delivery import deliveries, rests, routes
-from spool.delivery.maildir import folder_of
+from base import clock as steady_clock
+from spool.delivery import deliveries, routes
+from spool.delivery.local.maildir import folder_of
+from spool.delivery.remote import backoff
+from spool.flow import intake, passes
 from spool.models import Entry, Settings
 from spool.models import settings as settings_model
 from spool.models.recipient import Kind
+from spool.rows import statements
 from tests.interop.world import parsed
 from tests.support.dns import DNSServer
 from tests.support.messages import a_recipient, a_submission
@@ -78,7 +80,7 @@ class Spool:
     def later(self, **delta: float) -> None:
         """Let time go by. What rests is not kept from being tried: that has its own tests."""
         self._clock.shift(timedelta(**delta))
-        rests.forget()
+        backoff.forget()
 
     def set_clock(self, **delta: float) -> None:
         """Somebody sets the machine's clock: no time goes by."""
@@ -109,7 +111,7 @@ def spool(transactional_db: None, redis: object, home: object, monkeypatch: pyte
     """A spool with the user ANN, whose remote mail goes to a host of the test's own."""
     directory.forget()
     routes.forget()
-    rests.forget()
+    backoff.forget()
     monkeypatch.setattr(passes, "LINGER_SECONDS", 0.0)
     # A pass waits for the bell a second at a time; the tests that come by here ring none.
     monkeypatch.setattr(passes, "_rings", lambda listening: time.sleep(0.02))
@@ -127,7 +129,7 @@ def spool(transactional_db: None, redis: object, home: object, monkeypatch: pyte
         here.settings(private_hosts=True, smtp_out_port=peer.port, connect_timeout_seconds=2, reply_timeout_seconds=5)
         yield here
     directory.forget()
-    rests.forget()
+    backoff.forget()
     for threads in (passes._database, deliveries._local):
         close_connections(threads)
 

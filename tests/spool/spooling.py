@@ -10,10 +10,11 @@ import pytest
 from django.utils import timezone
 
 from accounts.models import Role
-from spool import intake, leases, statements
 from spool.actions import Actor
-from spool.envelope import LeasedEntry
+from spool.flow import intake, leases
+from spool.message.envelope import LeasedEntry
 from spool.models import Entry
+from spool.rows import statements
 from tests.support.messages import a_submission
 
 

@@ -9,15 +9,17 @@ import pytest
 from django.utils import timezone
 
 from accounts import actions as accounts_actions
-from spool import intake, statements, trash
 from spool.actions import Actor, perform, undo
 from spool.addressing import accept
 from spool.console.trace import search
-from spool.envelope import LeasedEntry, RecipientResult
 from spool.filters import SpoolFilter, count, page, understand
 from spool.filters.pages import matching_ids
-from spool.journal import insert_traces, trace_rows
+from spool.flow import intake
+from spool.message.envelope import LeasedEntry, RecipientResult
 from spool.models import Entry, Origin, Outcome, Recipient, TrafficKind, Trashed
+from spool.places import trash
+from spool.rows import statements
+from spool.rows.journal import insert_traces, trace_rows
 from spool.traffic.adding import add_up
 from tests.support.messages import a_submission
 

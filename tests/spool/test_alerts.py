@@ -18,11 +18,11 @@ from django.test import Client
 from django.utils import timezone
 
 from accounts.models import Role, User
-from spool import statements
+from base.sealed import seal
 from spool.alerts import telling, watching, webhook
 from spool.alerts.watches import watch_of
-from spool.delivery.sealed import seal
 from spool.models import AlertEvent, AlertKind, AlertNotice, AlertRule, Entry, Recipient
+from spool.rows import statements
 from spool.traffic import counting, rolling
 from tests.support.messages import a_submission
 from tests.support.spool_states import take_in

@@ -6,9 +6,10 @@ import threading
 
 from django.utils import timezone
 
-from spool import leases, passes, statements
-from spool.envelope import LeasedEntry
+from spool.flow import leases, passes
+from spool.message.envelope import LeasedEntry
 from spool.models import Entry
+from spool.rows import statements
 from tests.spool.passing import FAR, Spool
 from tests.support.waiting import wait_until
 

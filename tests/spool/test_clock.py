@@ -9,10 +9,13 @@ import pytest
 from django.utils import timezone
 
 from accounts.models import Role
-from spool import clock, leases, passes, statements, tasks
+from base import clock
+from spool import tasks
 from spool.actions import Actor, perform
-from spool.lanes import Want
+from spool.flow import leases, passes
+from spool.flow.lanes import Want
 from spool.models import Entry
+from spool.rows import statements
 from tests.spool.passing import FAR, Spool
 from tests.support.waiting import wait_until
 
@@ -29,7 +32,7 @@ def begin(spool: Spool) -> threading.Thread:
 
 def another_pass() -> None:
     """What another worker does meanwhile, in a process of its own as far as leases go."""
-    from spool.rounds import Rounds
+    from spool.flow.rounds import Rounds
 
     rounds = Rounds("other", [])
     here = rounds.visit([], [], [], Want(100, low=100))

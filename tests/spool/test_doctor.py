@@ -12,10 +12,13 @@ from django.db import connection
 from django.utils import timezone
 
 from mailspool.home import Home
-from spool import completion, doctor, incoming, intake, leases, statements, store, tasks
-from spool.envelope import DeliveryReport, LeasedEntry, RecipientResult
+from spool import tasks
+from spool.files import doctor, incoming, store
+from spool.flow import intake, leases, outcomes
+from spool.message.envelope import DeliveryReport, LeasedEntry, RecipientResult
 from spool.models import Entry, Recipient, Settings, Trace
 from spool.models.recipient import Outcome
+from spool.rows import statements
 from tests.support.messages import a_submission
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("redis", "home")]
@@ -43,7 +46,7 @@ def a_taken_entry() -> LeasedEntry:
 
 def deliver(entry: LeasedEntry) -> None:
     results = [RecipientResult(recipient, Outcome.DELIVERED, "250 ok") for recipient in entry.recipients]
-    completion.record("worker", [DeliveryReport(entry, results)], store.Writer(), Settings.load(), timezone.now())
+    outcomes.record("worker", [DeliveryReport(entry, results)], store.Writer(), Settings.load(), timezone.now())
 
 
 def test_a_healthy_spool_has_nothing_to_find() -> None:

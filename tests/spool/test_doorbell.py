@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from spool import doorbell, passes
+from spool.flow import doorbell, passes
 from tests.support.redis import RedisServer
 
 pytestmark = pytest.mark.usefixtures("home")

@@ -19,8 +19,10 @@ from hypothesis import strategies as st
 from accounts import directory
 from accounts.models import Domain, User
 from mailspool.home import Home
-from spool import dropfolder, intake, kept, store
-from spool.dropped import Unreadable, read_message
+from spool.dropfolder import drop_folder
+from spool.dropfolder.dropped import Unreadable, read_message
+from spool.files import removal, store
+from spool.flow import intake
 from spool.models.entry import Entry, Origin
 from spool.models.recipient import Recipient
 from spool.models.settings import Settings, forget
@@ -73,7 +75,7 @@ def remains(home: Home) -> list[str]:
 
 def test_a_file_becomes_an_entry_and_is_gone(home: Home) -> None:
     drop(home)
-    assert dropfolder.take() == 1
+    assert drop_folder.take() == 1
     entry = Entry.objects.get()
     assert (entry.sender, entry.subject, entry.origin) == ("ann@example.org", "Dropped", Origin.DROP)
     assert addresses(entry) == ["bob@elsewhere.test"]
@@ -93,7 +95,7 @@ def test_to_cc_and_bcc_get_it_and_bcc_is_stripped_with_its_folds(home: Home) -> 
         b"From: ann@example.org\nTo: a@x.test, B <b@x.test>\nBcc: secret@x.test,\n  other@x.test\n"
         b"CC: =?utf-8?q?M=C3=BCller=2C_C?= <c@x.test>\nResent-Bcc: r@x.test\nSubject: s\n\nBcc: in the body\n",
     )
-    dropfolder.take()
+    drop_folder.take()
     entry = Entry.objects.get()
     assert addresses(entry) == ["a@x.test", "b@x.test", "c@x.test", "other@x.test", "secret@x.test"]
     content = stored(entry)
@@ -110,7 +112,7 @@ def test_x_sender_and_x_receiver_are_the_envelope_and_are_stripped(home: Home) -
         b"X-Sender: <bounces@example.org>\nX-Receiver: one@x.test\nX-Receiver: <two@x.test>\n"
         b"From: ann@example.org\nTo: everybody@x.test\n\nHello.\n",
     )
-    dropfolder.take()
+    drop_folder.take()
     entry = Entry.objects.get()
     assert entry.sender == "bounces@example.org"
     assert addresses(entry) == ["one@x.test", "two@x.test"]
@@ -121,13 +123,13 @@ def test_x_sender_and_x_receiver_are_the_envelope_and_are_stripped(home: Home) -
 @pytest.mark.parametrize("field", [b"X-Sender: <>", b"X-Sender:", b"Return-Path: <>"])
 def test_the_null_sender_can_be_given(home: Home, field: bytes) -> None:
     drop(home, field + b"\nFrom: ann@example.org\nTo: bob@x.test\n\nHello.\n")
-    dropfolder.take()
+    drop_folder.take()
     assert Entry.objects.get().sender == ""
 
 
 def test_the_first_line_of_a_mailbox_file_is_left_out(home: Home) -> None:
     drop(home, b"From ann@example.org Mon Mar  2 12:00:00 2026\n" + LETTER)
-    dropfolder.take()
+    drop_folder.take()
     assert b"From ann@" not in stored(Entry.objects.get())
 
 
@@ -149,7 +151,7 @@ def test_the_first_line_of_a_mailbox_file_is_left_out(home: Home) -> None:
 def test_what_can_be_no_message_is_set_aside_with_its_reason(home: Home, content: bytes, words: str) -> None:
     drop(home, content)
     drop(home, LETTER, "good.eml")
-    dropfolder.take()
+    drop_folder.take()
     assert words in reason(home)
     assert (home.drop / "rejected" / "letter.eml").read_bytes() == content
     assert Entry.objects.count() == 1
@@ -166,7 +168,7 @@ def test_what_can_be_no_message_is_set_aside_with_its_reason(home: Home, content
 )
 def test_who_is_certain_gets_it_and_what_is_not_is_told(home: Home, to: bytes, got: list[str], told: str) -> None:
     drop(home, b"From: a@x.test\nTo: " + to + b"\n\nHello.\n")
-    dropfolder.take()
+    drop_folder.take()
     assert addresses(Entry.objects.get()) == got
     notes = [path.read_text() for path in (home.drop / "rejected").iterdir()]
     assert len(notes) == bool(told) and all(told in note for note in notes)
@@ -183,20 +185,20 @@ def test_who_is_certain_gets_it_and_what_is_not_is_told(home: Home, to: bytes, g
 )
 def test_a_file_whose_addresses_are_not_certain_is_set_aside_whole(home: Home, content: bytes) -> None:
     drop(home, content)
-    dropfolder.take()
+    drop_folder.take()
     assert not Entry.objects.exists()
     assert (home.drop / "rejected" / "letter.eml").read_bytes() == content
 
 
 def test_a_comma_in_the_name_of_the_sender_is_no_doubt_about_the_address(home: Home) -> None:
     drop(home, b"From: Miller, Ann <ann@example.org>\nTo: bob@x.test\n\nx\n")
-    dropfolder.take()
+    drop_folder.take()
     assert Entry.objects.get().sender == "ann@example.org"
 
 
 def test_a_recipient_who_takes_no_mail_is_noted_and_the_others_get_it(home: Home) -> None:
     drop(home, b"From: a@x.test\nTo: ann@example.org, nobody@example.org\n\nHello.\n")
-    dropfolder.take()
+    drop_folder.take()
     assert addresses(Entry.objects.get()) == ["ann@example.org"]
     note = (home.drop / "rejected" / "letter.eml.reason.txt").read_text()
     assert "not for everyone" in note
@@ -205,17 +207,17 @@ def test_a_recipient_who_takes_no_mail_is_noted_and_the_others_get_it(home: Home
 
 def test_a_file_that_is_still_written_is_left_until_it_is_quiet(home: Home) -> None:
     path = drop(home, LETTER, age_seconds=0)
-    assert dropfolder.take() == 0
+    assert drop_folder.take() == 0
     assert path.exists()
     os.utime(path, (time.time() - 1,) * 2)
-    assert dropfolder.take() == 1
+    assert drop_folder.take() == 1
 
 
 def test_other_files_are_left_alone(home: Home) -> None:
     for name in ("notes.txt", ".hidden.eml", "half.eml.part", "eml"):
         drop(home, name=name)
     drop(home, name="CAPITALS.EML")
-    assert dropfolder.take() == 1
+    assert drop_folder.take() == 1
     assert {"notes.txt", ".hidden.eml", "half.eml.part"} <= {path.name for path in home.drop.iterdir()}
 
 
@@ -226,7 +228,7 @@ def test_a_link_is_never_followed(home: Home, tmp_path: Path) -> None:
     (home.drop / "broken.eml").symlink_to(tmp_path / "nothing")
     os.utime(home.drop / "link.eml", (1, 1), follow_symlinks=False)
     os.utime(home.drop / "broken.eml", (1, 1), follow_symlinks=False)
-    dropfolder.take()
+    drop_folder.take()
     assert Entry.objects.count() == 0
     assert secret.read_bytes() == LETTER
     assert sorted(path.name for path in (home.drop / "rejected").glob("*.eml")) == ["broken.eml", "link.eml"]
@@ -238,7 +240,7 @@ def test_what_is_no_regular_file_is_set_aside(home: Home) -> None:
     for name in ("pipe.eml", "folder.eml"):
         os.utime(home.drop / name, (1, 1))
     drop(home)
-    dropfolder.take()
+    drop_folder.take()
     for name in ("pipe.eml", "folder.eml"):
         assert "not a regular file" in reason(home, name)
     assert Entry.objects.count() == 1
@@ -250,7 +252,7 @@ def test_a_claimed_file_that_turned_into_a_link_is_not_followed(home: Home, tmp_
     working = home.drop / ".working"
     working.mkdir()
     (working / "20260302120000-x~letter.eml").symlink_to(secret)
-    dropfolder.take()
+    drop_folder.take()
     assert Entry.objects.count() == 0
     assert "can't be read" in reason(home)
 
@@ -261,7 +263,7 @@ def test_a_huge_file_is_set_aside_unread(home: Home) -> None:
     os.truncate(path, 1024**4)
     os.utime(path, (1, 1))
     started = time.monotonic()
-    dropfolder.take()
+    drop_folder.take()
     assert time.monotonic() - started < 5
     assert "larger than the limit of 52428800 bytes" in reason(home)
 
@@ -275,23 +277,23 @@ def test_a_huge_file_is_set_aside_unread(home: Home) -> None:
 )  # fmt: skip
 def test_names_may_have_any_characters(home: Home, name: bytes) -> None:
     drop(home, LETTER, name)
-    assert dropfolder.take() == 1
+    assert drop_folder.take() == 1
     assert Entry.objects.count() == 1
     drop(home, b"", name)
-    assert dropfolder.take() == 1
-    [aside] = list(dropfolder.rejected())
+    assert drop_folder.take() == 1
+    [aside] = list(drop_folder.rejected())
     assert "it is empty" in aside.reason
     assert "\n" not in aside.name
     drop(home, b"", name)
-    dropfolder.take()
-    assert len(list(dropfolder.rejected())) == 2
+    drop_folder.take()
+    assert len(list(drop_folder.rejected())) == 2
 
 
 def test_a_thousand_files_are_taken_in_batches(home: Home) -> None:
     for number in range(1000):
         drop(home, LETTER.replace(b"Dropped", b"No %d" % number), f"{number}.eml")
     rounds = []
-    while taken := dropfolder.take():
+    while taken := drop_folder.take():
         rounds.append(taken)
     assert rounds == [100] * 10
     assert Entry.objects.count() == 1000
@@ -299,7 +301,7 @@ def test_a_thousand_files_are_taken_in_batches(home: Home) -> None:
 
 
 def test_large_files_are_not_in_memory_all_at_once(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dropfolder, "BATCH_BYTES", 3_000)
+    monkeypatch.setattr(drop_folder, "BATCH_BYTES", 3_000)
     sizes = []
     real = intake.accept
 
@@ -310,7 +312,7 @@ def test_large_files_are_not_in_memory_all_at_once(home: Home, monkeypatch: pyte
     monkeypatch.setattr(intake, "accept", accept)
     for number in range(10):
         drop(home, LETTER + b"x" * 1000, f"{number}.eml")
-    assert dropfolder.take() == 10
+    assert drop_folder.take() == 10
     assert sizes == [3, 3, 3, 1]
     assert Entry.objects.count() == 10
 
@@ -325,10 +327,10 @@ def test_a_file_stays_until_it_can_be_stored(home: Home, monkeypatch: pytest.Mon
     with monkeypatch.context() as broken:
         broken.setattr(intake, "commit", fails)
         with pytest.raises(type(error)):
-            dropfolder.take()
+            drop_folder.take()
     assert Entry.objects.count() == 0
     assert not list((home.drop / "rejected").iterdir())
-    assert dropfolder.take() == 1
+    assert drop_folder.take() == 1
     assert Entry.objects.count() == 1
 
 
@@ -337,10 +339,10 @@ def test_too_little_room_keeps_the_file(home: Home) -> None:
     forget()
     drop(home)
     with pytest.raises(intake.SpoolFull):
-        dropfolder.take()
+        drop_folder.take()
     Settings.objects.update(min_free_mb=0)
     forget()
-    assert dropfolder.take() == 1
+    assert drop_folder.take() == 1
     assert Entry.objects.get().subject == "Dropped"
 
 
@@ -356,12 +358,12 @@ def test_a_crash_between_taking_in_and_removing_makes_no_second_copy(
         raise Killed
 
     with monkeypatch.context() as broken:
-        broken.setattr(kept, "remove", killed)
+        broken.setattr(removal, "remove", killed)
         with pytest.raises(Killed):
-            dropfolder.take()
+            drop_folder.take()
     assert Entry.objects.count() == 1
     assert len(list((home.drop / ".working").iterdir())) == 1
-    dropfolder.take()
+    drop_folder.take()
     assert Entry.objects.count() == 1
     assert list((home.drop / ".working").iterdir()) == []
 
@@ -376,21 +378,21 @@ def test_a_crash_after_the_claim_loses_nothing(home: Home, monkeypatch: pytest.M
         raise Killed
 
     with monkeypatch.context() as broken:
-        broken.setattr(dropfolder, "read_message", killed)
+        broken.setattr(drop_folder, "read_message", killed)
         with pytest.raises(Killed):
-            dropfolder.take()
+            drop_folder.take()
     assert not (home.drop / "letter.eml").exists()
-    assert dropfolder.take() == 1
+    assert drop_folder.take() == 1
     assert Entry.objects.get().subject == "Dropped"
 
 
 def test_a_file_that_vanishes_meanwhile_is_no_trouble(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     path = drop(home)
     drop(home, LETTER, "other.eml")
-    seen = dropfolder._dropped(home.drop)
+    seen = drop_folder._dropped(home.drop)
     path.unlink()
-    monkeypatch.setattr(dropfolder, "_dropped", lambda folder: seen)
-    assert dropfolder.take() == 1
+    monkeypatch.setattr(drop_folder, "_dropped", lambda folder: seen)
+    assert drop_folder.take() == 1
     assert Entry.objects.count() == 1
     assert not list((home.drop / "rejected").iterdir())
 
@@ -406,8 +408,8 @@ def test_a_file_on_which_the_program_fails_does_not_stop_the_others(
             raise RuntimeError("a bug")
         return read_message(raw)
 
-    monkeypatch.setattr(dropfolder, "read_message", read)
-    dropfolder.take()
+    monkeypatch.setattr(drop_folder, "read_message", read)
+    drop_folder.take()
     assert Entry.objects.count() == 1
     assert "a bug" in reason(home, "poison.eml")
 
@@ -416,15 +418,15 @@ def test_two_processes_do_not_take_each_others_files(home: Home) -> None:
     drop(home)
     working = home.drop / ".working"
     working.mkdir()
-    with dropfolder._alone(working) as first:
+    with drop_folder._alone(working) as first:
         assert first
-        assert dropfolder.take() == 0
-    assert dropfolder.take() == 1
+        assert drop_folder.take() == 0
+    assert drop_folder.take() == 1
 
 
 def test_the_doctor_names_what_was_set_aside(home: Home, capsys: pytest.CaptureFixture[str]) -> None:
     drop(home, b"", "hopeless.eml")
-    dropfolder.take()
+    drop_folder.take()
     with pytest.raises(SystemExit) as left:
         call_command("spool", "doctor")
     assert left.value.code == 1
@@ -435,7 +437,7 @@ def test_the_doctor_names_what_was_set_aside(home: Home, capsys: pytest.CaptureF
 
 def test_the_watch_takes_files_and_ends(home: Home) -> None:
     stop = threading.Event()
-    watching = threading.Thread(target=dropfolder.watch, args=(stop,))
+    watching = threading.Thread(target=drop_folder.watch, args=(stop,))
     watching.start()
     try:
         drop(home)

@@ -14,9 +14,10 @@ from django.utils import timezone
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spool import intake, store
 from spool.delivery.replies import error_group
+from spool.files import store
 from spool.filters import FIELDS, SORTS, BadFilter, SpoolFilter, count, from_text, page, pages, understand
+from spool.flow import intake
 from spool.models import Entry, Kind, Recipient, Status
 from tests.support.messages import a_submission
 

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from spool import doorbell, passes
+from spool.flow import doorbell, passes
 from tests.support.redis import RedisServer
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("home")]

@@ -13,8 +13,10 @@ import pytest
 from django.db import OperationalError, connection
 
 from mailspool.home import Home
-from spool import doorbell, intake, statements, store
+from spool.files import store
+from spool.flow import doorbell, intake
 from spool.models import Direction, Entry, Recipient, Settings, Status, settings
+from spool.rows import statements
 from tests.support.messages import a_submission
 from tests.support.redis import RedisServer
 from tests.support.waiting import wait_until

@@ -12,11 +12,15 @@ import pytest
 from django.conf import settings as django_settings
 from django.utils import timezone
 
-from spool import completion, doctor, dropfolder, intake, kept, leases, statements, store, trash
 from spool.actions import Actor, perform
-from spool.envelope import DeliveryReport, RecipientResult
+from spool.dropfolder import drop_folder
+from spool.files import doctor, removal, store
+from spool.flow import intake, leases, outcomes
+from spool.message.envelope import DeliveryReport, RecipientResult
 from spool.models import Entry, Settings
 from spool.models.recipient import Outcome
+from spool.places import trash
+from spool.rows import statements
 from tests.spool.spooling import admin
 from tests.support.messages import a_submission
 
@@ -27,7 +31,7 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("
 
 @pytest.fixture
 def keeping() -> Iterator[Path]:
-    folder: Path = django_settings.HOME.spool / kept.FOLDER
+    folder: Path = django_settings.HOME.spool / removal.FOLDER
     folder.mkdir()
     yield folder
     shutil.rmtree(folder)
@@ -39,7 +43,7 @@ def deliver() -> Path:
     with statements.write_transaction():
         [entry] = leases.take("worker", timezone.now(), 1, straight=True, no_delay=True)
     results = [RecipientResult(recipient, Outcome.DELIVERED, "250 ok") for recipient in entry.recipients]
-    completion.record("worker", [DeliveryReport(entry, results)], store.Writer(), Settings.load(), timezone.now())
+    outcomes.record("worker", [DeliveryReport(entry, results)], store.Writer(), Settings.load(), timezone.now())
     return entry.path
 
 
@@ -51,11 +55,11 @@ def test_the_file_of_a_delivered_message_is_kept(keeping: Path) -> None:
 
 def test_the_file_of_a_delivered_message_goes_when_nobody_wants_it_kept() -> None:
     assert not deliver().exists()
-    assert not (django_settings.HOME.spool / kept.FOLDER).exists()
+    assert not (django_settings.HOME.spool / removal.FOLDER).exists()
 
 
 def test_a_file_that_is_gone_already_is_no_error(keeping: Path) -> None:
-    kept.remove(django_settings.HOME.spool / "subspool0001" / "gone.eml")
+    removal.remove(django_settings.HOME.spool / "subspool0001" / "gone.eml")
     assert list(keeping.iterdir()) == []
 
 
@@ -69,11 +73,11 @@ def test_the_file_of_a_message_is_kept_when_the_trash_is_emptied(keeping: Path, 
 
 def test_a_dropped_file_is_kept_after_it_was_taken_in(monkeypatch: pytest.MonkeyPatch) -> None:
     drop: Path = django_settings.HOME.drop
-    (drop / kept.FOLDER).mkdir()
-    monkeypatch.setattr(dropfolder, "QUIET_SECONDS", -1.0)
+    (drop / removal.FOLDER).mkdir()
+    monkeypatch.setattr(drop_folder, "QUIET_SECONDS", -1.0)
     (drop / "hello.eml").write_bytes(b"From: a@example.org\r\nTo: b@example.net\r\n\r\nHello\r\n")
-    assert dropfolder.take() == 1
-    [place] = (drop / kept.FOLDER).iterdir()
+    assert drop_folder.take() == 1
+    [place] = (drop / removal.FOLDER).iterdir()
     claim, _, name = place.name.partition("~")
     assert name == "hello.eml"
     assert Entry.objects.get().file_name == f"{claim}.eml"
@@ -81,7 +85,7 @@ def test_a_dropped_file_is_kept_after_it_was_taken_in(monkeypatch: pytest.Monkey
 
 def test_on_another_disk_a_file_stays_until_the_backup_is_over() -> None:
     elsewhere = Path(tempfile.mkdtemp(dir="/dev/shm"))
-    folder: Path = django_settings.HOME.spool / kept.FOLDER
+    folder: Path = django_settings.HOME.spool / removal.FOLDER
     if elsewhere.stat().st_dev == folder.parent.stat().st_dev:
         pytest.skip("/dev/shm is no file system of its own")
     try:

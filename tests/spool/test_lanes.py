@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from spool import intake
-from spool.envelope import DeliveryReport, LeasedEntry, RecipientResult
-from spool.lanes import LOCAL_LOOK_SECONDS, MOST_PARKED, Lanes, Want
+from spool.flow import intake
+from spool.flow.lanes import LOCAL_LOOK_SECONDS, MOST_PARKED, Lanes, Want
+from spool.flow.rounds import Rounds
+from spool.message.envelope import DeliveryReport, LeasedEntry, RecipientResult
 from spool.models import Direction, Entry, Kind, Origin, Outcome, Priority, Settings
-from spool.rounds import Rounds
 from tests.support.messages import a_leased_entry, a_submission
 
 _ids = count(1)

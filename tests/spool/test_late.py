@@ -7,11 +7,13 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from spool import completion, intake, leases, statements, store
 from spool.actions import Actor, perform, undo
-from spool.envelope import AttemptRecord, DeliveryReport, LeasedEntry, RecipientResult
+from spool.files import store
+from spool.flow import intake, leases, outcomes
+from spool.message.envelope import AttemptRecord, DeliveryReport, LeasedEntry, RecipientResult
 from spool.models import Attempt, Entry, Recipient, Settings, Trace
 from spool.models.recipient import Outcome
+from spool.rows import statements
 from tests.support.messages import a_submission
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("redis", "home")]
@@ -27,15 +29,15 @@ def take(owner: str) -> LeasedEntry:
     return entry
 
 
-def record(owner: str, entry: LeasedEntry, **outcomes: Outcome) -> None:
+def record(owner: str, entry: LeasedEntry, **by_name: Outcome) -> None:
     """`bob=Outcome.DELIVERED` and so on, with one attempt."""
     results = [
-        RecipientResult(recipient, outcomes[recipient.address.partition("@")[0]], "250 ok")
+        RecipientResult(recipient, by_name[recipient.address.partition("@")[0]], "250 ok")
         for recipient in entry.recipients
     ]
     attempt = AttemptRecord(timezone.now(), (BOB, EVE), "mx", "192.0.2.1", "", 250, "250 ok", 0.1)
     report = DeliveryReport(entry, results, [attempt])
-    completion.record(owner, [report], store.Writer(), Settings.load(), timezone.now())
+    outcomes.record(owner, [report], store.Writer(), Settings.load(), timezone.now())
 
 
 def traces() -> list[tuple[str, str]]:
@@ -98,7 +100,7 @@ def test_results_that_are_recorded_again_after_a_lost_answer_are_there_once() ->
         # As the first time: the answer to its commit did not come, and the file was not removed.
         entry.path.write_bytes(content)
         report = DeliveryReport(entry, results, [attempt])
-        completion.record("one", [report], store.Writer(), Settings.load(), timezone.now())
+        outcomes.record("one", [report], store.Writer(), Settings.load(), timezone.now())
     assert traces() == [(BOB, "delivered"), (EVE, "delivered")]
     assert Attempt.objects.count() == 1
     assert not entry.path.exists()

@@ -12,12 +12,13 @@ import time_machine
 from django.db import connection
 from django.utils import timezone
 
-from spool import clock as steady_clock
-from spool import intake, leases, statements
-from spool.envelope import LeasedEntry
-from spool.lanes import Want
+from base import clock as steady_clock
+from spool.flow import intake, leases
+from spool.flow.lanes import Want
+from spool.flow.rounds import Rounds
+from spool.message.envelope import LeasedEntry
 from spool.models import Entry, Kind, Priority, Status
-from spool.rounds import Rounds
+from spool.rows import statements
 from tests.support.messages import a_submission
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("redis", "home")]

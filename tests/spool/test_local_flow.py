@@ -12,8 +12,8 @@ import pytest
 
 from accounts import directory
 from accounts.models import Alias, AliasTarget, Domain, ListMember, MailingList, User
-from spool import store
-from spool.delivery.local import plan_batch
+from spool.delivery.local.plans import plan_batch
+from spool.files import store
 from spool.models import Entry, Settings, Trace
 from spool.models.recipient import Kind
 from tests.interop.world import Report

@@ -14,15 +14,18 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
-from accounts.models.onerow import OneRow
+from base.one_row import OneRow
 from mailspool.home import Home
-from spool import doorbell, dropfolder, heartbeat, marks
 from spool.alerts import defaults, machine, telling, watching
 from spool.alerts.watches import watches
-from spool.heartbeat_keys import PROGRAMS
-from spool.heartbeat_keys import machine as this_machine
+from spool.dropfolder import drop_folder
+from spool.files import marks
+from spool.flow import doorbell
 from spool.models import AlertEvent, AlertNotice, AlertRule, Settings
 from spool.models.settings import current
+from spool.monitoring import heartbeat
+from spool.monitoring.heartbeat_keys import PROGRAMS
+from spool.monitoring.heartbeat_keys import machine as this_machine
 from spool.smtpd.tls import expires
 from tests.support.redis import RedisServer
 from tests.support.waiting import wait_until
@@ -230,7 +233,7 @@ def test_files_of_the_drop_folder_that_were_set_aside_are_told_until_they_are_go
     assert going_on() == []
     (home.drop / "bad.eml").write_bytes(b"To: nobody at all\n\nx\n")
     os.utime(home.drop / "bad.eml", (1, 1))
-    dropfolder.take()
+    drop_folder.take()
     assert going_on() == [("drop", f"{this_machine()} drop")]
     for path in (home.drop / "rejected").iterdir():
         path.unlink()

@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 
 from mailspool.home import Home
-from spool import marks, store
-from spool.delivery import maildir
+from spool.delivery.local import maildir
+from spool.files import marks, store
 from spool.models import Installation
 from tests.support.mailspool_process import PROJECT, MailspoolUnderTest
 from tests.support.messages import a_message
@@ -139,7 +139,7 @@ def installation(tmp_path: Path, durable_postgres: PostgresServer | None) -> Ite
     url = durable_postgres.create_database("marks") if durable_postgres else ""
     mailspool = MailspoolUnderTest(tmp_path, database_url=url)
     mailspool.prepare()
-    mailspool.run("from spool import marks; assert marks.settle() == []")
+    mailspool.run("from spool.files import marks; assert marks.settle() == []")
     mailspool.add_domain("here.test", "ann")
     yield mailspool
     mailspool.kill()

@@ -9,9 +9,9 @@ import pytest
 from django.conf import settings as django_settings
 from django.db import OperationalError
 
-from spool import completion
 from spool.dsn import notices
-from spool.envelope import LeasedEntry
+from spool.flow import outcomes
+from spool.message.envelope import LeasedEntry
 from spool.models import Entry, Trace
 from spool.models.entry import Status
 from spool.stages import Stage, StageContext, Verdict
@@ -90,7 +90,7 @@ def test_who_was_delivered_does_not_get_it_again_because_the_notice_about_others
     spool.peer.rcpt = {CARL: "550 5.1.1 no such user"}
     name = spool.take([BOB, CARL])
     with monkeypatch.context() as patched:
-        patched.setattr(completion, "notifications", fail)
+        patched.setattr(outcomes, "notifications", fail)
         spool.work()
         assert Trace.objects.values_list("recipient", "outcome").get() == (BOB, "delivered")
         assert spool.entry(name).failures == 1

@@ -7,12 +7,13 @@ import time
 import pytest
 from django.utils import timezone
 
-from spool import intake, leases, statements
-from spool.envelope import DeliveryReport, LeasedEntry, RecipientResult
-from spool.lanes import Want
+from spool.flow import intake, leases
+from spool.flow.lanes import Want
+from spool.flow.rounds import Rounds
+from spool.message.envelope import DeliveryReport, LeasedEntry, RecipientResult
 from spool.models import Entry, Trace
 from spool.models.recipient import Outcome
-from spool.rounds import Rounds
+from spool.rows import statements
 from tests.support.messages import a_submission
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("redis", "home")]

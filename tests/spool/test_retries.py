@@ -8,8 +8,8 @@ import time
 import pytest
 from django.utils import timezone
 
-from spool import leases, passes
-from spool.delivery import transport
+from spool.delivery.remote import transport
+from spool.flow import leases, passes
 from spool.models import Attempt, Entry, Status, Trace
 from spool.models.recipient import Outcome
 from tests.interop.world import Report

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spool.schedule import RetrySchedule, due_after, notice_is_due
+from spool.flow.retry import RetrySchedule, due_after, notice_is_due
 
 CREATED = datetime(2026, 1, 1, tzinfo=UTC)
 SCHEDULE = RetrySchedule(tuple(timedelta(minutes=m) for m in (15, 30, 60, 90)), timedelta(days=4))

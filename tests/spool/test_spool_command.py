@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from mailspool.home import Home
+from spool.files.store import path_of
 from spool.models import AuditEvent, Entry, Outcome, Priority, Recipient, Status
-from spool.store import path_of
 from spool.traffic import rolling
 from tests.support.commands import Manage, manage_with
 from tests.support.spool_states import attempt

@@ -9,10 +9,11 @@ import pytest
 from django.conf import settings as django_settings
 from django.db import DataError, OperationalError
 
-from spool import passes, statements
-from spool.envelope import LeasedEntry
+from spool.flow import passes
+from spool.message.envelope import LeasedEntry
 from spool.models import Entry, Settings
 from spool.models.entry import Status
+from spool.rows import statements
 from spool.stages import Stage, StageContext, Verdict
 from tests.spool.passing import Spool
 

@@ -12,14 +12,16 @@ import pytest
 from django.conf import settings
 from django.utils import timezone
 
-from spool import answers, clock, intake, leases, statements
+from base import clock
 from spool.actions import Actor, perform, undo
-from spool.answers import AnswerFile
-from spool.envelope import AttemptRecord, LeasedEntry, RecipientResult
-from spool.lanes import Want
+from spool.flow import answers, intake, leases
+from spool.flow.answers import AnswerFile
+from spool.flow.lanes import Want
+from spool.flow.rounds import Rounds
+from spool.message.envelope import AttemptRecord, LeasedEntry, RecipientResult
 from spool.models import Attempt, Entry, Recipient, Trace
 from spool.models.recipient import Outcome
-from spool.rounds import Rounds
+from spool.rows import statements
 from tests.support.messages import a_submission
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("redis", "home")]
@@ -270,7 +272,7 @@ def test_lapsed_leases_wait_while_another_worker_reads_what_they_were_answered()
     answered(first, BOB, by=file)
     die(file)
     lapse()
-    from spool.takeover import _alone
+    from spool.flow.takeover import _alone
 
     with _alone() as is_alone:
         assert is_alone

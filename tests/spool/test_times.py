@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from django.utils import timezone
 
-from spool import times
+from base import times
 
 DAY = 86_400
 

@@ -16,11 +16,11 @@ from hypothesis import strategies as st
 
 from accounts import actions as accounts
 from accounts import directory
-from spool import intake
 from spool.actions import Actor, importing
+from spool.files.store import path_of
+from spool.flow import intake
 from spool.models import AuditEvent, Entry, Recipient, Trace
 from spool.models.entry import Origin, Priority
-from spool.store import path_of
 from spool.transfer import envelopes, postcat
 from tests.support.commands import Manage, Ran, manage_with
 from tests.support.emptying import empty_database

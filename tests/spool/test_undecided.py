@@ -14,12 +14,15 @@ from django.utils import timezone
 
 from accounts.models import Role
 from mailspool.home import Home
-from spool import completion, intake, leases, statements, store, undecided, whereabouts
 from spool.actions import Actor, perform
-from spool.envelope import DeliveryReport, LeasedEntry, RecipientResult
+from spool.files import store
+from spool.flow import intake, leases, outcomes, undecided
+from spool.message.envelope import DeliveryReport, LeasedEntry, RecipientResult
 from spool.models import Entry, Settings
 from spool.models.entry import Origin
 from spool.models.recipient import Outcome
+from spool.places import whereabouts
+from spool.rows import statements
 from tests.support.messages import a_submission
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("redis", "home")]
@@ -83,7 +86,7 @@ def bounced(entry: LeasedEntry) -> DeliveryReport:
 
 
 def record(reports: list[DeliveryReport]) -> None:
-    completion.record("first", reports, store.Writer(), Settings.load(), timezone.now())
+    outcomes.record("first", reports, store.Writer(), Settings.load(), timezone.now())
 
 
 def notices() -> list[Entry]:

@@ -6,9 +6,9 @@ import math
 import random
 from datetime import datetime, timedelta
 
-from spool import statements
 from spool.models.recipient import Kind, Outcome
 from spool.models.traffic import TrafficSeries
+from spool.rows import statements
 from spool.traffic import counting, rolling
 
 USERS = ("ann", "ben", "carla", "dmitri", "eve", "farid", "grace", "hiro", "ines", "jonas", "kim", "lars")

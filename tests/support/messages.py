@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from spool import store
-from spool.envelope import Envelope, EnvelopeRecipient, LeasedEntry, LeasedRecipient, Submission
+from spool.files import store
+from spool.message.envelope import Envelope, EnvelopeRecipient, LeasedEntry, LeasedRecipient, Submission
 from spool.models.entry import Direction, Origin, Priority, Status
 from spool.models.recipient import Kind
 

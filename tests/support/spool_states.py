@@ -7,10 +7,12 @@ from datetime import timedelta
 
 from django.utils import timezone
 
-from spool import completion, intake, leases, statements, store
-from spool.envelope import AttemptRecord, DeliveryReport, RecipientResult, Submission
+from spool.files import store
+from spool.flow import intake, leases, outcomes
+from spool.message.envelope import AttemptRecord, DeliveryReport, RecipientResult, Submission
 from spool.models import Entry, Outcome
 from spool.models.settings import Settings
+from spool.rows import statements
 from tests.support.messages import a_submission
 
 OWNER = "tests:1"
@@ -64,6 +66,6 @@ def attempt(
         reports.append(report)
     writer = store.Writer()
     try:
-        completion.record(OWNER, reports, writer, Settings.load(), timezone.now())
+        outcomes.record(OWNER, reports, writer, Settings.load(), timezone.now())
     finally:
         writer.close()

@@ -9,13 +9,14 @@ import pytest
 
 from accounts import actions as accounts_actions
 from accounts.models import Domain, User
-from spool import intake
+from spool.flow import intake
 from spool.models import Entry
 from tests.interop.world import parsed
 from tests.spool.passing import ANN, FAR, HERE, START, Spool, close_connections, spool
 from tests.support.messages import a_submission
 from tests.support.redis import RedisServer
-from throttling import bounces, events, notices, stages, windows
+from throttling import bounces, events, notices, stages
+from throttling.counting import windows
 from throttling.models import ThrottleSettings
 
 __all__ = ["ANN", "FAR", "HERE", "START", "spool"]

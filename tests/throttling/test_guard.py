@@ -20,8 +20,8 @@ from accounts import actions as accounts_actions
 from accounts.addresses import other_key
 from accounts.models import Login, Role, Status, User
 from spool.actions import Actor, NotAllowed
+from spool.files.store import path_of
 from spool.models import Entry, ReceivedBounce, Trace
-from spool.store import path_of
 from tests.console.conftest import administrator
 from tests.support.messages import a_submission
 from tests.support.spool_states import take_in

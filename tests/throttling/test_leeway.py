@@ -7,10 +7,10 @@ from collections.abc import Iterator
 import pytest
 
 from accounts.models import HourlyLimit, Metric, ThrottleAction
-from throttling import leeway
-from throttling.leeway import COUNTED_WITHIN_SECONDS, KNOWN_SECONDS, SHARE, Leeway, can_be_owed
-from throttling.subjects import Charge, Subject, SubjectKind
-from throttling.windows import Window
+from throttling.counting import allowance
+from throttling.counting.allowance import COUNTED_WITHIN_SECONDS, KNOWN_SECONDS, SHARE, Leeway, can_be_owed
+from throttling.counting.subjects import Charge, Subject, SubjectKind
+from throttling.counting.windows import Window
 
 ANN = Subject(SubjectKind.USER, "ann@example.org")
 HERE = Subject(SubjectKind.DOMAIN, "example.org")
@@ -27,7 +27,7 @@ def of(charge: Charge) -> Window:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[float]]:
     now = [1000.0]
-    monkeypatch.setattr(leeway.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(allowance.time, "monotonic", lambda: now[0])
     yield now
 
 
@@ -99,7 +99,7 @@ def test_bounces_are_in_no_window(clock: list[float]) -> None:
 
 
 def test_what_it_knows_is_bounded_but_what_is_owed_stays(clock: list[float], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(leeway, "_MOST_KEPT", 2)
+    monkeypatch.setattr(allowance, "_MOST_KEPT", 2)
     here, charge = Leeway(), a_charge()
     here.heard({of(charge): 100 * SHARE})
     assert here.lets([charge])

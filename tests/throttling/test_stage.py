@@ -11,19 +11,22 @@ from django.utils import timezone
 
 from accounts import actions as accounts_actions
 from accounts.models import Metric, User
-from spool import doorbell, intake, leases, passes, rounds, statements
-from spool.envelope import DeliveryReport, LeasedEntry
+from spool.flow import doorbell, intake, leases, passes, rounds
+from spool.message.envelope import DeliveryReport, LeasedEntry
 from spool.models import Attempt, Entry, ReceivedBounce, Status
 from spool.models.recipient import Kind
+from spool.rows import statements
 from spool.stages import WaitUntil
 from tests.support.messages import a_recipient, a_submission
 from tests.support.waiting import wait_until
 from tests.throttling.conftest import ANN, FAR, HERE, Throttled
-from throttling import ledger, leeway, releasing, stages, tasks, windows
-from throttling.deciding import decide
+from throttling import stages, tasks
+from throttling.counting import allowance, ledger, windows
+from throttling.counting.subjects import Subject, SubjectKind
+from throttling.counting.windows import Window
+from throttling.holding import releases
+from throttling.holding.decisions import decide
 from throttling.models import HeldEntry, Passage, ThrottleEvent, ThrottleSettings
-from throttling.subjects import Subject, SubjectKind
-from throttling.windows import Window
 
 BEN = f"ben@{HERE}"
 BOB = f"bob@{FAR}"
@@ -160,7 +163,7 @@ class TestFarFromTheLimit:
     ) -> None:
         asked: list[int] = []
         monkeypatch.setattr(stages, "decide", lambda batch, *rest: asked.append(len(batch)) or decide(batch, *rest))
-        monkeypatch.setattr(leeway, "KNOWN_SECONDS", 3600.0)
+        monkeypatch.setattr(allowance, "KNOWN_SECONDS", 3600.0)
         throttled.limit(messages_per_hour=1_000_000)
         throttled.send(700)
         throttled.spool.work()
@@ -189,7 +192,7 @@ class TestFarFromTheLimit:
     def test_what_is_owed_when_a_pass_ends_is_counted(
         self, throttled: Throttled, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(leeway, "COUNTED_WITHIN_SECONDS", 3600.0)
+        monkeypatch.setattr(allowance, "COUNTED_WITHIN_SECONDS", 3600.0)
         throttled.limit(messages_per_hour=1_000_000)
         throttled.send(250)
         throttled.spool.work()
@@ -401,7 +404,7 @@ class TestMailboxesHere:
         throttled.send(1)
         throttled.spool.work()
         throttled.spool.take_for_us(b"Subject: Hello\r\n\r\nx\r\n", ANN, f"x@{FAR}")
-        record, lost = rounds.completion.record, []
+        record, lost = rounds.outcomes.record, []
 
         def record_but_forwards(owner: str, reports: list[DeliveryReport], *rest: Any) -> None:
             if any(report.entry.held_back for report in reports):
@@ -409,12 +412,12 @@ class TestMailboxesHere:
                 return
             record(owner, reports, *rest)
 
-        monkeypatch.setattr(rounds.completion, "record", record_but_forwards)
+        monkeypatch.setattr(rounds.outcomes, "record", record_but_forwards)
         passes.run()
         passes.run()
         assert lost
         assert Entry.objects.exclude(leased_by="").count() == sum(lost)
-        monkeypatch.setattr(rounds.completion, "record", record)
+        monkeypatch.setattr(rounds.outcomes, "record", record)
         throttled.later(seconds=40)
         throttled.spool.work()
         assert len([m for m in throttled.spool.mailbox() if m["Subject"] == "Hello"]) == 1
@@ -435,12 +438,12 @@ class TestMailboxesHere:
         throttled.spool.take_for_us(b"Subject: Hello\r\n\r\nx\r\n", ANN, f"x@{FAR}")
         throttled.spool.work()
         Entry.objects.filter(status="throttled").update(leased_by="a worker")
-        releasing.forget_what_left()
+        releases.forget_what_left()
         assert HeldEntry.objects.count() == Entry.objects.count() > 0
-        releasing.let_go(Subject(SubjectKind.USER, ANN), timezone.now())
+        releases.let_go(Subject(SubjectKind.USER, ANN), timezone.now())
         assert not Entry.objects.filter(due_at__lte=timezone.now()).exists()
         Entry.objects.update(leased_by="")
-        releasing.wake_released(timezone.now())
+        releases.wake_released(timezone.now())
         throttled.spool.work()
         assert "Hello" in throttled.delivered
 

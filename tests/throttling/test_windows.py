@@ -12,10 +12,10 @@ from limits.strategies import SlidingWindowCounterRateLimiter
 
 from accounts.models import HourlyLimit, Metric, ThrottleAction
 from tests.support.worker import on_test_database
-from throttling import windows
+from throttling.counting import windows
+from throttling.counting.subjects import Charge, Subject, SubjectKind
+from throttling.counting.windows import Window
 from throttling.models import Passage
-from throttling.subjects import Charge, Subject, SubjectKind
-from throttling.windows import Window
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("redis")]
 
@@ -144,8 +144,8 @@ def test_what_is_cleared_begins_anew() -> None:
 
 _COUNT_IN_ANOTHER_PROCESS = """
 from accounts.models import HourlyLimit, Metric, ThrottleAction
-from throttling import windows
-from throttling.subjects import Charge, Subject, SubjectKind
+from throttling.counting import windows
+from throttling.counting.subjects import Charge, Subject, SubjectKind
 limit = HourlyLimit(Metric.MESSAGES, 100, ThrottleAction.DELAY)
 charge = Charge(Subject(SubjectKind.USER, "ann@here.test"), limit, 1, True)
 more = HourlyLimit(Metric.MESSAGES, 1000, ThrottleAction.DELAY)

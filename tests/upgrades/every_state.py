@@ -25,14 +25,17 @@ from django.utils import timezone  # noqa: E402
 from accounts import actions as accounts_actions  # noqa: E402
 from accounts import containing, history  # noqa: E402
 from accounts.models import Domain, DomainUserDefaults, Role, User, UserDefaults  # noqa: E402
-from quarantine import greylisting, taking  # noqa: E402
+from quarantine import greylisting  # noqa: E402
+from quarantine.items import transfer  # noqa: E402
+from quarantine.items.transfer import Caught  # noqa: E402
 from quarantine.models import AntispamSettings, Check, ItemKind  # noqa: E402
-from quarantine.taking import Caught  # noqa: E402
 from security import actions as security_actions  # noqa: E402
-from spool import actions, leases, statements  # noqa: E402
-from spool.envelope import Submission  # noqa: E402
+from spool import actions  # noqa: E402
+from spool.flow import leases  # noqa: E402
+from spool.message.envelope import Submission  # noqa: E402
 from spool.models import AlertEvent, AlertRule, Entry, Outcome, Route, SavedView, Settings  # noqa: E402
 from spool.models.recipient import Kind  # noqa: E402
+from spool.rows import statements  # noqa: E402
 from spool.traffic import rolling  # noqa: E402
 from tests.support.messages import a_message, a_submission  # noqa: E402
 from tests.support.redis import RedisServer  # noqa: E402
@@ -162,7 +165,7 @@ def _caught(mail: Mail) -> None:
         entry = mail.one(f"{kind.value} in quarantine", fate=STAYS)
         Entry.objects.filter(pk=entry.pk).update(leased_by="scanner:1")
         found = [{"check": "Words", "kind": "body", "points": 12.5, "text": "casino", "failed": False, "seconds": 0.1}]
-        taking.take("scanner:1", [Caught(entry.pk, kind, why, score, found)], timezone.now(), 30)
+        transfer.take("scanner:1", [Caught(entry.pk, kind, why, score, found)], timezone.now(), 30)
     triplet = greylisting.triplet_of("198.51.100.7", "stranger@elsewhere.test", ANN)
     greylisting.decide([triplet], AntispamSettings.load(), timezone.now())
 

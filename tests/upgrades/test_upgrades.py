@@ -27,7 +27,7 @@ CHANGED: dict[str, dict[str, str]] = {}
 # And the bell, which the scheduler would ring.
 DUE_NOW = """
 from django.utils import timezone
-from spool import doorbell
+from spool.flow import doorbell
 from spool.models import Entry
 Entry.objects.filter(hold=False).update(due_at=timezone.now())
 doorbell.ring()

@@ -7,7 +7,7 @@ from django.db import models
 
 from accounts.models import HourlyLimit, Metric, ThrottleAction
 from accounts.models.limits import MB
-from accounts.models.onerow import OneRow
+from base.one_row import OneRow
 
 
 def _limit(name: str, help_text: str) -> models.PositiveIntegerField[int, int]:

@@ -13,7 +13,7 @@ from django.core.management.commands import check
 from accounts.management.terminal import one_line
 from mailspool.inspection.all import inspect
 from mailspool.inspection.finding import Finding, Level
-from spool import marks
+from spool.files import marks
 
 # What makes it Django's, and what those are without an option.
 _DJANGOS = {"args": (), "tags": None, "list_tags": False, "deploy": False, "fail_level": None, "databases": None}

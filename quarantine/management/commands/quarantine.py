@@ -7,6 +7,7 @@ import sys
 from typing import Any
 
 from accounts.management.terminal import TerminalCommand
+from base.times import exact, since, until
 from quarantine import greylisting
 from quarantine.actions.exporting import FORMATS, export
 from quarantine.actions.selection import ItemSelection
@@ -19,7 +20,6 @@ from spool.models import JobState
 from spool.shell.acting import add_consent, agree
 from spool.shell.output import NOTHING, USAGE, Ended, Output, add_json
 from spool.shell.writing import add_output, write_out
-from spool.times import exact, since, until
 
 _ACTIONS = {
     "resend": "back into the spool, past the check that caught them",

@@ -9,8 +9,8 @@ from typing import Any
 
 from accounts.management.terminal import TerminalCommand
 from quarantine.models import AntispamSettings
-from quarantine.scanning import Ruling
-from quarantine.trying import Envelope, Trial, try_content, try_file
+from quarantine.trial import Envelope, Trial, try_content, try_file
+from quarantine.virus.scan import Ruling
 from spool.shell.output import Output, add_json
 
 CLEAN, CAUGHT, USAGE = 0, 1, 2

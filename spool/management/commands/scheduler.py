@@ -15,9 +15,11 @@ from rq.scheduler import RQScheduler
 
 from accounts.management.terminal import TerminalCommand
 from mailspool import schema
-from spool import doorbell, dropfolder, tasks
+from spool import tasks
 from spool.alerts import telling
-from spool.heartbeat import Heart, fold_destinations
+from spool.dropfolder import drop_folder
+from spool.flow import doorbell
+from spool.monitoring.heartbeat import Heart, fold_destinations
 from spool.traffic import rolling
 from spool.worker import STOPPING
 
@@ -40,7 +42,7 @@ class Command(TerminalCommand):
         stop = threading.Event()
         threads = [
             threading.Thread(target=Heart("scheduler").run, args=(stop,), daemon=True),
-            threading.Thread(target=dropfolder.watch, args=(stop,), daemon=True),
+            threading.Thread(target=drop_folder.watch, args=(stop,), daemon=True),
             threading.Thread(target=rolling.run, args=(stop,), daemon=True),
             threading.Thread(target=telling.run, args=(stop,), daemon=True),
         ]

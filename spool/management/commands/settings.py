@@ -14,7 +14,7 @@ from django.db.models import BooleanField
 
 from accounts import edits
 from accounts.management.terminal import TerminalCommand
-from accounts.models.onerow import OneRow
+from base.one_row import OneRow
 from spool.actions import Actor, audit
 from spool.models import Settings
 from spool.models.settings import forget

@@ -8,7 +8,8 @@ from typing import Any
 from django.core.management.base import CommandError
 
 from accounts.management.terminal import TerminalCommand
-from mailspool import garbage, schema
+from base import garbage
+from mailspool import schema
 from spool.smtpd.committer import Committer
 from spool.smtpd.server import serve
 from spool.sockets.inheritance import NotOurs, handed_over

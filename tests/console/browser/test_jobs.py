@@ -17,8 +17,8 @@ from rq.job import Job, JobStatus
 from rq.registry import FailedJobRegistry, FinishedJobRegistry
 
 from accounts.models import Role, User
-from spool import doorbell
 from spool.admin.jobs import CANNOT_STOP
+from spool.flow import doorbell
 from tests.console.browser.conftest import Console
 from tests.support.daemon import Daemon
 from tests.support.redis import RedisServer

@@ -7,11 +7,12 @@ import re
 from django.utils import timezone
 from playwright.sync_api import expect
 
-from quarantine import taking
+from quarantine.items import transfer
+from quarantine.items.transfer import Caught
 from quarantine.models import AntispamSettings, Check, CheckKind, Item, ItemKind
-from quarantine.taking import Caught
-from spool import intake, leases, statements
+from spool.flow import intake, leases
 from spool.models import Entry
+from spool.rows import statements
 from tests.console.browser.conftest import Console
 from tests.quarantine import mail
 from tests.support.messages import a_submission
@@ -24,7 +25,7 @@ def quarantine(kind: ItemKind, why: str, sender: str, content: bytes | None = No
     with statements.write_transaction():
         leases.take("stage", timezone.now(), 10, straight=False, no_delay=True)
     entry = Entry.objects.get(file_name=name)
-    taking.take("stage", [Caught(entry.id, kind, why)], timezone.now(), 30)
+    transfer.take("stage", [Caught(entry.id, kind, why)], timezone.now(), 30)
     return Item.objects.get(file_name=name)
 
 

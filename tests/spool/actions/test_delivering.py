@@ -7,13 +7,15 @@ from collections.abc import Iterator
 import pytest
 from django.utils import timezone
 
-from spool import completion, leases, statements, store
 from spool.actions import Actor, Refused, jobs, perform, preview, undo
-from spool.envelope import DeliveryReport, LeasedEntry, RecipientResult
+from spool.files import store
+from spool.files.store import path_of
 from spool.filters import SpoolFilter
+from spool.flow import leases, outcomes
+from spool.message.envelope import DeliveryReport, LeasedEntry, RecipientResult
 from spool.models import BulkJob, Entry, JobState, Outcome, Priority, Recipient, Status, Trace
 from spool.models.settings import current
-from spool.store import path_of
+from spool.rows import statements
 from tests.spool.passing import ANN, FAR, Spool
 from tests.support.ports import free_port
 from tests.support.smtp_peer import SmtpPeer
@@ -143,7 +145,7 @@ def test_who_was_delivered_late_does_not_get_it_again_by_undo(spool: Spool, admi
     bob = leased.recipients[0]
     late = DeliveryReport(leased, [RecipientResult(bob, Outcome.DELIVERED, "250 ok", "2.0.0", f"mx.{FAR}")])
     late.results.append(RecipientResult(leased.recipients[1], Outcome.PENDING, "451 later", "4.3.0"))
-    completion.record("worker", [late], store.Writer(), current(), timezone.now())
+    outcomes.record("worker", [late], store.Writer(), current(), timezone.now())
     assert Trace.objects.get(recipient=bob.address).outcome == Outcome.DELIVERED
     undo(admin, event_id=event.id)
     assert Recipient.objects.get(status="pending").address == f"eve@{FAR}"

@@ -9,13 +9,13 @@ import pytest
 from django.utils import timezone
 
 from accounts.models import Role
-from spool import store
 from spool.actions import Actor, NotAllowed, Refused, perform, preview, undo
 from spool.actions.emptying import MB, give_way
+from spool.files import store
+from spool.files.store import path_of
 from spool.filters import SpoolFilter
 from spool.models import AuditEvent, Entry, Settings, Trace, Trashed
 from spool.models import settings as settings_model
-from spool.store import path_of
 from tests.support.commands import Manage, manage_with
 from tests.support.messages import a_submission
 from tests.support.spool_states import take_in

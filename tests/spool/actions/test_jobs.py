@@ -18,12 +18,15 @@ from django.utils import timezone
 from redis import Redis
 from rq import Queue
 
-from spool import doorbell, intake, statements, tasks, trash
+from spool import tasks
 from spool.actions import Actor, cancel, jobs, pacing, perform, undo
 from spool.actions.removing import Delete
 from spool.actions.restoring import Undo
 from spool.filters import SpoolFilter
+from spool.flow import doorbell, intake
 from spool.models import AuditEvent, BulkJob, Entry, JobState, Recipient, Trashed, TrashedRecipient
+from spool.places import trash
+from spool.rows import statements
 from spool.worker import PassWorker
 from tests.support.messages import a_submission
 
@@ -127,7 +130,7 @@ def test_a_killed_job_goes_on_where_it_was_and_every_message_is_deleted_once(
 
 
 def store_has(entry: Entry) -> bool:
-    from spool.store import path_of
+    from spool.files.store import path_of
 
     return path_of(entry.subspool, entry.file_name).stat().st_size == entry.size_bytes
 

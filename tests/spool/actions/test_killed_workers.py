@@ -10,11 +10,13 @@ import pytest
 from django.utils import timezone
 
 from mailspool.home import Home
-from spool import doctor, intake, tasks
+from spool import tasks
 from spool.actions import Actor, Outcome, perform, undo
+from spool.files import doctor
+from spool.files.store import path_of
 from spool.filters import SpoolFilter
+from spool.flow import intake
 from spool.models import BulkJob, Entry, JobState, Recipient, Trashed, TrashedRecipient, TrashState
-from spool.store import path_of
 from tests.support.daemon import Daemon
 from tests.support.messages import a_submission
 from tests.support.waiting import wait_until

@@ -14,10 +14,10 @@ import pytest
 
 from spool.actions import Actor, exporting, perform, put_back, resending
 from spool.actions.exporting import export
+from spool.files.store import path_of
 from spool.filters import SpoolFilter
 from spool.models import Entry
 from spool.models.recipient import Kind
-from spool.store import path_of
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("redis", "home")]
 

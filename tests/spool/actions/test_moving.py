@@ -17,11 +17,12 @@ import time_machine
 from django.utils import timezone
 
 from mailspool.home import Home
-from spool import doctor, trash
 from spool.actions import Actor, Refused, folders, jobs, moving, perform, put_back, putting_back, undo
 from spool.console.message import traces_of
-from spool.envelope import LeasedEntry
+from spool.files import doctor
+from spool.files.store import path_of
 from spool.filters import SpoolFilter
+from spool.message.envelope import LeasedEntry
 from spool.models import (
     AuditEvent,
     BulkJob,
@@ -35,7 +36,7 @@ from spool.models import (
     TrashState,
 )
 from spool.models import settings as spool_settings
-from spool.store import path_of
+from spool.places import trash
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("redis", "home")]
 

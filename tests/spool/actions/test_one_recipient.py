@@ -10,14 +10,17 @@ from django.db import OperationalError
 from django.utils import timezone
 
 from mailspool.home import Home
-from spool import doctor, intake, statements, store, trash, undecided
 from spool.actions import Actor, Selection, perform, preview, splitting, undo
 from spool.console.trace import search
-from spool.envelope import DeliveryReport, LeasedEntry, RecipientResult
+from spool.files import doctor, store
+from spool.files.store import path_of
 from spool.filters import BadFilter, SpoolFilter, count
+from spool.flow import intake, undecided
+from spool.message.envelope import DeliveryReport, LeasedEntry, RecipientResult
 from spool.models import Direction, Entry, Kind, Outcome, Recipient, Trace, Trashed, TrashedRecipient
-from spool.splitting import Parts
-from spool.store import path_of
+from spool.places import trash
+from spool.places.splitting import Parts
+from spool.rows import statements
 from tests.support.messages import a_recipient, a_submission
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("redis", "home")]

@@ -11,8 +11,8 @@ from django.utils import timezone
 from accounts.models import Role
 from spool import tasks
 from spool.actions import Actor, NotAllowed, Refused, perform, preview
-from spool.envelope import LeasedEntry
 from spool.filters import SpoolFilter
+from spool.message.envelope import LeasedEntry
 from spool.models import AuditEvent, BulkJob, Entry, Priority, Settings, Status
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("redis", "home")]

@@ -11,13 +11,15 @@ from django.db import connection
 from django.utils import timezone
 
 from mailspool.home import Home
-from spool import completion, intake, leases, statements, store
 from spool.actions import VERBS, Actor, perform
 from spool.actions.selection import Selection
-from spool.envelope import AttemptRecord, DeliveryReport, LeasedEntry, RecipientResult
+from spool.files import store
+from spool.files.store import path_of
 from spool.filters import SpoolFilter
+from spool.flow import intake, leases, outcomes
+from spool.message.envelope import AttemptRecord, DeliveryReport, LeasedEntry, RecipientResult
 from spool.models import Entry, Outcome, Recipient, Settings, Trace, Trashed
-from spool.store import path_of
+from spool.rows import statements
 from tests.support.messages import a_submission
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("redis", "home")]
@@ -43,7 +45,7 @@ class Worker:
             while entries := self._take():
                 self.delivered.update((e.file_name, r.address) for e in entries for r in e.recipients)
                 reports = [_report(entry) for entry in entries]
-                completion.record(self.name, reports, writer, Settings.load(), timezone.now())
+                outcomes.record(self.name, reports, writer, Settings.load(), timezone.now())
         finally:
             writer.close()
             connection.close()

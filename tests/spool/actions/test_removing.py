@@ -9,14 +9,16 @@ import pytest
 from django.forms.models import model_to_dict
 from django.utils import timezone
 
-from spool import doctor, statements, trash
 from spool.actions import Actor, Refused, can_undo, perform, preview, undo
 from spool.console.message import traces_of
-from spool.envelope import LeasedEntry
+from spool.files import doctor
+from spool.files.store import path_of
 from spool.filters import SpoolFilter
+from spool.message.envelope import LeasedEntry
 from spool.models import AuditEvent, Entry, Outcome, Recipient, Status, Trace, Trashed, TrashedRecipient
 from spool.models.trashed import TrashState
-from spool.store import path_of
+from spool.places import trash
+from spool.rows import statements
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("redis", "home")]
 

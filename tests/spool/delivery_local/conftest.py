@@ -13,8 +13,8 @@ from accounts import directory
 from accounts.directory import LocalUser
 from accounts.models import Domain, ListMember, MailingList, Status, User
 from mailspool.home import Home
-from spool.delivery import mailbox_usage, maildir
-from spool.envelope import LeasedEntry
+from spool.delivery.local import mailbox_usage, maildir
+from spool.message.envelope import LeasedEntry
 from spool.models.recipient import Kind
 from spool.models.settings import Settings
 from tests.support.messages import a_leased_entry

@@ -12,7 +12,7 @@ from accounts.addresses import other_key
 from accounts.models import Domain
 from mailspool.home import Home
 from spool.delivery import bounces
-from spool.envelope import LeasedEntry
+from spool.message.envelope import LeasedEntry
 from spool.models.bounce import ReceivedBounce
 from spool.models.entry import Origin
 from spool.models.recipient import Kind, Outcome

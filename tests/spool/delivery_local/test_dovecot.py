@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from mailspool.home import Home
-from spool.delivery import maildir
-from spool.delivery.local import store_maildir
+from spool.delivery.local import maildir
+from spool.delivery.local.plans import store_maildir
 from spool.models.recipient import Outcome
 from tests.spool.delivery_local.conftest import NOW, a_mailbox, an_entry
 from tests.spool.delivery_remote.conftest import Deliver, deliver, dns, sending

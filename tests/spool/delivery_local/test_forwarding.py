@@ -10,8 +10,8 @@ import pytest
 from accounts import directory
 from accounts.models import Alias, AliasTarget, Domain, Status
 from mailspool.home import Home
-from spool.delivery.local import MISSING_MESSAGE, LocalPlan, plan_batch
-from spool.envelope import LeasedEntry, Submission
+from spool.delivery.local.plans import MISSING_MESSAGE, LocalPlan, plan_batch
+from spool.message.envelope import LeasedEntry, Submission
 from spool.models.entry import Origin, Priority
 from spool.models.recipient import Kind, Outcome
 from spool.models.settings import Settings

@@ -10,10 +10,11 @@ import pytest
 
 from accounts.models import Domain
 from mailspool.home import Home
-from spool.delivery import deliveries, maildir
+from spool.delivery import deliveries
 from spool.delivery.deliveries import Deliveries
+from spool.delivery.local import maildir
 from spool.delivery.routes import RoutingTable
-from spool.envelope import DeliveryReport
+from spool.message.envelope import DeliveryReport
 from spool.models.recipient import Outcome
 from spool.models.settings import Settings
 from tests.spool.delivery_local.conftest import a_user, an_entry, files_in

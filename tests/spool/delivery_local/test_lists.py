@@ -16,9 +16,9 @@ from accounts.models import Domain
 from accounts.models.lists import PostingPolicy
 from mailspool.home import Home
 from security.models import WhitelistEntry
-from spool.delivery import lists
-from spool.delivery.local import LocalPlan, plan_batch
-from spool.envelope import LeasedEntry
+from spool.delivery.local import lists
+from spool.delivery.local.plans import LocalPlan, plan_batch
+from spool.message.envelope import LeasedEntry
 from spool.models.entry import Origin
 from spool.models.recipient import Outcome
 from spool.models.settings import Settings

@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 
 from accounts.addresses import InvalidAddress, normalise_address
 from mailspool.home import Home
-from spool import store
-from spool.delivery import maildir
-from spool.delivery.local import MISSING_MESSAGE, store_maildir
-from spool.envelope import LeasedEntry, RecipientResult
+from spool.delivery.local import maildir
+from spool.delivery.local.plans import MISSING_MESSAGE, store_maildir
+from spool.files import store
+from spool.message.envelope import LeasedEntry, RecipientResult
 from spool.models.recipient import Outcome
 from tests.spool.delivery_local.conftest import NOW, a_mailbox, an_entry, files_in
 from tests.support.messages import a_message

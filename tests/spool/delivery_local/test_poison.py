@@ -10,11 +10,13 @@ import pytest
 from django.db import OperationalError
 
 from accounts.models import Domain
-from spool.delivery import deliveries, local, maildir, rests
+from spool.delivery import deliveries
 from spool.delivery.deliveries import Deliveries
-from spool.delivery.mx import Exchangers
+from spool.delivery.local import maildir, plans
+from spool.delivery.remote import backoff
+from spool.delivery.remote.mx import Exchangers
 from spool.delivery.routes import RoutingTable
-from spool.envelope import DeliveryReport, LeasedEntry
+from spool.message.envelope import DeliveryReport, LeasedEntry
 from spool.models.recipient import Kind, Outcome
 from spool.models.settings import Settings
 from tests.spool.delivery_local.conftest import a_user, an_entry, files_in
@@ -34,11 +36,11 @@ class Bench:
         self.outages = 0
         self.reports: list[DeliveryReport] = []
         self.broken: list[tuple[int, str]] = []
-        self._plan_batch = local.plan_batch
-        monkeypatch.setattr(local, "plan_batch", self._plan)
+        self._plan_batch = plans.plan_batch
+        monkeypatch.setattr(plans, "plan_batch", self._plan)
         monkeypatch.setattr(deliveries, "DATABASE_PAUSES", (0.01, 0.01, 0.01))
 
-    def _plan(self, batch: list[local.LocalWork], *rest: object) -> list[local.LocalPlan]:
+    def _plan(self, batch: list[plans.LocalWork], *rest: object) -> list[plans.LocalPlan]:
         if self.outages:
             self.outages -= 1
             raise OperationalError("the database is starting up")
@@ -65,7 +67,7 @@ class Bench:
 @pytest.fixture
 def bench(domain: Domain, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
     a_user(domain)
-    rests.forget()
+    backoff.forget()
     yield Bench(monkeypatch)
     close_connections(deliveries._local)
 

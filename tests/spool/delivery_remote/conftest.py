@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from mailspool.home import Home
-from spool.delivery import kept_policies, mta_sts, rests, tls_policy
+from spool.delivery.remote import backoff, mta_sts, policy_store, tls_policy
+from spool.delivery.remote.transaction import Transaction
+from spool.delivery.remote.transport import Transport
 from spool.delivery.routes import NextHop, RoutingTable
-from spool.delivery.transaction import Transaction
-from spool.delivery.transport import Transport
-from spool.envelope import AttemptRecord, LeasedEntry, RecipientResult
+from spool.message.envelope import AttemptRecord, LeasedEntry, RecipientResult
 from spool.models.recipient import Outcome
 from spool.models.route import TLSPolicy
 from spool.models.settings import Settings
@@ -30,15 +30,15 @@ BOB, CARL, DAN = (f"{user}@{DOMAIN}" for user in ("bob", "carl", "dan"))
 def _no_policies_are_kept(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
     """Most of these tests have no database; those about kept policies have."""
     if "transactional_db" not in request.fixturenames:
-        monkeypatch.setattr(kept_policies, "read", list)
-        monkeypatch.setattr(kept_policies, "write", lambda *row: None)
+        monkeypatch.setattr(policy_store, "read", list)
+        monkeypatch.setattr(policy_store, "write", lambda *row: None)
 
 
 @pytest.fixture(autouse=True)
 def _nothing_rests() -> Iterator[None]:
-    rests.forget()
+    backoff.forget()
     yield
-    rests.forget()
+    backoff.forget()
 
 
 @pytest.fixture(scope="module")

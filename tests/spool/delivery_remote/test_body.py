@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from spool.delivery import body
+from spool.delivery.remote import body
 from spool.models.recipient import Outcome
 from tests.spool.delivery_remote.conftest import BOB, Deliver
 from tests.support.dns import DNSServer

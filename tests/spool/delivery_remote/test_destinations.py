@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from spool import clock
-from spool.delivery import destination, rests
+from base import clock
 from spool.delivery.deliveries import Deliveries
+from spool.delivery.remote import backoff, destination
 from spool.delivery.routes import RoutingTable
-from spool.envelope import DeliveryReport, LeasedEntry
+from spool.message.envelope import DeliveryReport, LeasedEntry
 from spool.models.recipient import Outcome
 from spool.models.settings import Settings
 from tests.spool.delivery_remote.conftest import BOB, CARL, DOMAIN, Deliver, Sending, a_hop, addresses
@@ -171,7 +171,7 @@ def test_a_host_that_greets_by_taking_no_mail_ends_it(peer: SmtpPeer, spooled: P
     [told] = deliver(a_leased_entry(spooled, to=BOB))
     assert (told.only.outcome, told.only.status_code) == (Outcome.BOUNCED, "5.3.2")
     assert "521 no mail here" in told.only.reply
-    assert not rests._rests
+    assert not backoff._rests
 
 
 def test_a_rest_doubles_up_to_an_hour_and_ends_with_an_answer(
@@ -181,10 +181,10 @@ def test_a_rest_doubles_up_to_an_hour_and_ends_with_an_answer(
     lengths = []
     now = time.monotonic
     ahead = 0.0
-    monkeypatch.setattr(rests.time, "monotonic", lambda: now() + ahead)
+    monkeypatch.setattr(backoff.time, "monotonic", lambda: now() + ahead)
     for _ in range(8):
         deliver(a_leased_entry(spooled, to=BOB), dead_host_seconds=60)
-        [rest] = rests._rests.values()
+        [rest] = backoff._rests.values()
         lengths.append(rest.seconds)
         ahead += rest.seconds
     assert lengths == [60, 120, 240, 480, 960, 1920, 3600, 3600]
@@ -192,7 +192,7 @@ def test_a_rest_doubles_up_to_an_hour_and_ends_with_an_answer(
     del peer.on["CONNECT"]
     [told] = deliver(a_leased_entry(spooled, to=BOB), dead_host_seconds=60)
     assert told.only.outcome is DELIVERED
-    assert rests._rests == {}
+    assert backoff._rests == {}
 
 
 def test_a_host_that_breaks_every_new_connection_rests_too(peer: SmtpPeer, spooled: Path, deliver: Deliver) -> None:
@@ -438,7 +438,7 @@ def test_destinations_that_are_not_in_use_are_forgotten(
                 await here.send(a_leased_entry(spooled, to=f"x@no{number}.test"))
             return len(here.transport._destinations)
 
-    monkeypatch.setattr("spool.delivery.transport.MANY_DESTINATIONS", 10)
+    monkeypatch.setattr("spool.delivery.remote.transport.MANY_DESTINATIONS", 10)
     assert asyncio.run(send()) <= 20
 
 

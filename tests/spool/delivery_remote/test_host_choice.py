@@ -8,8 +8,8 @@ import pytest
 from django.conf import settings as django_settings
 
 from spool import own_hosts
-from spool.delivery.host_choice import usable
-from spool.delivery.mx import Host, NoRoute
+from spool.delivery.remote.host_choice import usable
+from spool.delivery.remote.mx import Host, NoRoute
 from spool.models.recipient import Outcome
 from spool.sockets.addresses import Address
 from tests.spool.delivery_remote.conftest import BOB, DOMAIN, Deliver, a_hop

@@ -14,8 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spool import tasks
-from spool.delivery import kept_policies, mta_sts, rests
-from spool.delivery.mta_sts import InvalidPolicy, Policy, parse_policy, parse_record
+from spool.delivery.remote import backoff, mta_sts, policy_store
+from spool.delivery.remote.mta_sts import InvalidPolicy, Policy, parse_policy, parse_record
 from spool.models import MTASTSPolicy
 from spool.models.recipient import Outcome
 from tests.spool.delivery_remote.conftest import BOB, DOMAIN, Deliver, a_hop
@@ -52,7 +52,7 @@ def publish(web: HttpsServer, mode: str = "enforce", mx: str = HOST, max_age: in
 def _restart() -> None:
     """What is in memory is gone."""
     mta_sts.forget()
-    rests.forget()
+    backoff.forget()
 
 
 def test_an_enforced_policy_has_mail_go_encrypted_to_a_proved_host(
@@ -205,8 +205,8 @@ def test_a_database_that_is_away_stops_neither_mail_nor_policy(
     def away(*row: object) -> None:
         raise OperationalError("the database is away")
 
-    monkeypatch.setattr(kept_policies, "read", away)
-    monkeypatch.setattr(kept_policies, "write", away)
+    monkeypatch.setattr(policy_store, "read", away)
+    monkeypatch.setattr(policy_store, "write", away)
     peer.tls = authority.server(HOST)
     [told] = deliver(a_leased_entry(spooled, to=BOB))
     assert told.attempts[0].tls.endswith("(verified)")

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from spool.delivery import mx
-from spool.delivery.mx import Exchangers, Host, NoRoute
+from spool.delivery.remote import mx
+from spool.delivery.remote.mx import Exchangers, Host, NoRoute
 from tests.support.dns import DNSServer
 from tests.support.ports import free_port
 

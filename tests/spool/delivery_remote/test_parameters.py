@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from spool.envelope import LeasedEntry
+from spool.message.envelope import LeasedEntry
 from spool.models.recipient import Outcome
 from tests.spool.delivery_remote.conftest import BOB, CARL, DOMAIN, Deliver
 from tests.support.dns import DNSServer

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from spool.delivery import mta_sts, policy_fetch
-from spool.delivery.mx import Exchangers
-from spool.delivery.policy_fetch import NotFetched
+from spool.delivery.remote import mta_sts, policy_fetch
+from spool.delivery.remote.mx import Exchangers
+from spool.delivery.remote.policy_fetch import NotFetched
 from tests.support.certificates import Authority
 from tests.support.dns import DNSServer
 from tests.support.dripping import DrippingServer

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from base.sealed import CannotUnseal, seal, unseal
 from spool.delivery import routes
-from spool.delivery.sealed import CannotUnseal, seal, unseal
 from spool.models.recipient import Outcome
 from spool.models.route import Route, TLSPolicy
 from tests.spool.delivery_remote.conftest import BOB, CARL, DOMAIN, Deliver, Told, a_hop

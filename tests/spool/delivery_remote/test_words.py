@@ -9,8 +9,8 @@ import ssl
 
 import pytest
 
+from spool.delivery.remote.error_texts import in_words
 from spool.delivery.replies import BrokenReply
-from spool.delivery.words import in_words
 from tests.support.ports import free_port
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from spool.dsn.notices import Notice, notices_for
 from spool.dsn.report import Action, Report, ReportedRecipient
-from spool.envelope import LeasedEntry, RecipientResult
+from spool.message.envelope import LeasedEntry, RecipientResult
 from spool.models.recipient import Outcome
 from tests.support.messages import a_leased_entry
 

@@ -15,7 +15,7 @@ TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}[+-]\d\d:\d\d"
 
 
 def _record(message: object, *arguments: object, exc_info: object = None) -> logging.LogRecord:
-    return logging.LogRecord("spool.rounds", logging.ERROR, "", 0, message, arguments, exc_info)  # type: ignore[arg-type]
+    return logging.LogRecord("spool.flow.rounds", logging.ERROR, "", 0, message, arguments, exc_info)  # type: ignore[arg-type]
 
 
 def test_an_event_begins_with_the_time_where_nobody_else_gives_it() -> None:
@@ -29,7 +29,7 @@ def test_an_event_begins_with_the_time_where_nobody_else_gives_it() -> None:
 
 def test_an_error_of_a_program_has_the_same_form() -> None:
     text = LineFormatter("text", timed=False).format(_record("%s could not be sent", "0abc.eml"))
-    assert text == 'level=ERROR logger=spool.rounds text="0abc.eml could not be sent"'
+    assert text == 'level=ERROR logger=spool.flow.rounds text="0abc.eml could not be sent"'
 
 
 def test_what_a_sender_wrote_makes_no_line_of_its_own_in_an_error() -> None:

@@ -6,7 +6,7 @@ import pytest
 from django.conf import settings as django_settings
 
 from spool.events.line import Value
-from spool.rounds import MOST_FAILURES
+from spool.flow.rounds import MOST_FAILURES
 from tests.spool.events.conftest import ANN, BOB, PASSWORD, Logged
 from tests.spool.passing import Spool
 from tests.spool.test_stages import Look

@@ -9,15 +9,17 @@ import pytest
 from django.db import OperationalError
 from django.utils import timezone
 
-from spool import completion, intake, statements, trash
 from spool.actions import Actor, perform
 from spool.actions.jobs import JobLost
 from spool.actions.queueing import release_expired
 from spool.events import mail_log
 from spool.events.line import Value
 from spool.events.mail_log import Event
+from spool.flow import intake, outcomes
 from spool.models import Entry
 from spool.models.recipient import Outcome
+from spool.places import trash
+from spool.rows import statements
 from tests.spool.test_late import BOB, EVE, record, take
 from tests.support.messages import a_submission
 
@@ -60,7 +62,7 @@ def test_results_that_the_database_did_not_take_are_logged_when_it_does(
         raise OperationalError("no")
 
     with monkeypatch.context() as patch:
-        patch.setattr(completion, "insert_traces", fail)
+        patch.setattr(outcomes, "insert_traces", fail)
         with pytest.raises(OperationalError):
             record("worker", entry, bob=Outcome.DELIVERED, eve=Outcome.DELIVERED)
     assert _of(events, "attempt") == []

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spool.headers import decoded
+from spool.message.summary import decoded
 
 
 @pytest.mark.parametrize(

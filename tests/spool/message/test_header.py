@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spool.headers import summary_of
 from spool.message.header import Header, hops, is_whole, prepended, split
+from spool.message.summary import summary_of
 
 _names = st.sampled_from([b"From", b"to", b"X-Odd", b"Content-Type", b"Subject"])
 _texts = st.binary(max_size=30).map(lambda text: text.translate(None, b"\r\n\x0b\x0c\x1c\x1d\x1e\x85"))

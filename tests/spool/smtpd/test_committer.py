@@ -13,12 +13,12 @@ from unittest.mock import patch
 import pytest
 
 from mailspool.home import Home
-from spool import store
-from spool.envelope import Submission
-from spool.intake import IntakeUnavailable
+from spool.files import store
+from spool.flow.intake import IntakeUnavailable
+from spool.message.envelope import Submission
 from spool.models import Entry
+from spool.smtpd.batches import framed
 from spool.smtpd.committer import Committer, serve
-from spool.smtpd.gathering import framed
 from tests.support.messages import a_submission
 
 pytestmark = pytest.mark.usefixtures("redis")

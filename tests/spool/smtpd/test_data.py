@@ -13,9 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mailspool.home import Home
-from spool import incoming
-from spool.smtpd import data
-from spool.smtpd.data import (
+from spool.files import incoming
+from spool.smtpd.verbs import reader
+from spool.smtpd.verbs.reader import (
     BARE_LINE_END,
     IN_MEMORY_BYTES,
     LINE_TOO_LONG,
@@ -179,7 +179,7 @@ def test_a_message_over_the_limit_is_read_to_its_end_and_refused() -> None:
 
 
 def test_a_client_that_never_stops_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("spool.smtpd.data.TOLERATED_BYTES", 1000)
+    monkeypatch.setattr("spool.smtpd.verbs.reader.TOLERATED_BYTES", 1000)
     with pytest.raises(TooMuch):
         asyncio.run(received(stuffed(b"line\r\n" * 10_000), [], limit=1000))
 
@@ -191,13 +191,13 @@ def test_a_client_that_leaves_in_the_middle_has_sent_nothing() -> None:
 
 @pytest.fixture
 def slow_disk(monkeypatch: pytest.MonkeyPatch) -> None:
-    real = data._append
+    real = reader._append
 
     def slow(path: Path, content: bytes) -> None:
         time.sleep(0.3)
         real(path, content)
 
-    monkeypatch.setattr(data, "_append", slow)
+    monkeypatch.setattr(reader, "_append", slow)
 
 
 async def interrupted(body: Body, meanwhile: Callable[[asyncio.Task[None]], None]) -> None:

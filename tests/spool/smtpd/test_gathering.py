@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spool.smtpd import gathering
-from spool.smtpd.gathering import GOODBYE, Frames, Gatherer, framed
+from spool.smtpd import batches
+from spool.smtpd.batches import GOODBYE, Frames, Gatherer, framed
 from tests.support.messages import a_submission
 
 
@@ -36,7 +36,7 @@ def waits(monkeypatch: pytest.MonkeyPatch) -> list[float | None]:
         seen.append(seconds)
         return real(readers, (), (), seconds)
 
-    monkeypatch.setattr(gathering.select, "select", spied)
+    monkeypatch.setattr(batches.select, "select", spied)
     return seen
 
 
@@ -57,7 +57,7 @@ def test_a_client_that_is_alone_does_not_wait(
 def test_a_commit_waits_for_those_who_are_about_to_bring_more_and_no_longer(
     channel: tuple[socket.socket, Gatherer], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(gathering, "LINGER_SECONDS", 60.0)
+    monkeypatch.setattr(batches, "LINGER_SECONDS", 60.0)
     sessions, gatherer = channel
     sessions.sendall(message(2))
     late = [threading.Timer(0.05, sessions.sendall, [message(1)]), threading.Timer(0.1, sessions.sendall, [message(0)])]
@@ -83,7 +83,7 @@ def test_waiting_in_vain_is_soon_given_up_and_taken_up_again_when_it_pays(
     assert waited_of_100[:2] == [True, False]
     assert 4 <= sum(waited_of_100) <= 8
     # Somebody comes while it waits: the next commit waits, too.
-    monkeypatch.setattr(gathering, "LINGER_SECONDS", 60.0)
+    monkeypatch.setattr(batches, "LINGER_SECONDS", 60.0)
     for _ in range(200):
         sessions.sendall(message(1))
         timer = threading.Timer(0.05, sessions.sendall, [message(0)])
@@ -93,7 +93,7 @@ def test_waiting_in_vain_is_soon_given_up_and_taken_up_again_when_it_pays(
         if paid:
             break
         gatherer.next_batch()
-    monkeypatch.setattr(gathering, "LINGER_SECONDS", 0.003)
+    monkeypatch.setattr(batches, "LINGER_SECONDS", 0.003)
     assert waited()
 
 
@@ -105,7 +105,7 @@ def test_all_that_is_there_comes_before_the_end(channel: tuple[socket.socket, Ga
 
 
 def test_a_batch_has_its_bounds(channel: tuple[socket.socket, Gatherer], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gathering, "MOST_MESSAGES", 3)
+    monkeypatch.setattr(batches, "MOST_MESSAGES", 3)
     sessions, gatherer = channel
     sessions.sendall(message(0) * 7)
     assert [len(gatherer.next_batch()) for _ in range(3)] == [3, 3, 1]

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spool.smtpd.parameters import BadParameter, parse_path
+from spool.smtpd.verbs.parameters import BadParameter, parse_path
 
 
 @pytest.mark.parametrize(

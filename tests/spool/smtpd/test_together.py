@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from spool.smtpd.together import Together
+from spool.smtpd.batched_questions import Together
 
 
 def test_those_who_ask_while_a_question_is_on_its_way_share_the_next_one() -> None:

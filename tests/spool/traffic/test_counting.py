@@ -16,8 +16,9 @@ from django.db.models import Sum
 from accounts import actions as accounts_actions
 from mailspool.overview.behind import deliveries
 from mailspool.overview.tables import BY_NAME, WINDOWS
-from spool import completion, intake, leases, statements, store
-from spool.envelope import DeliveryReport, RecipientResult
+from spool.files import store
+from spool.flow import intake, leases, outcomes
+from spool.message.envelope import DeliveryReport, RecipientResult
 from spool.models import (
     Entry,
     Settings,
@@ -30,6 +31,7 @@ from spool.models import (
     TrafficTotal,
 )
 from spool.models.recipient import Kind, Outcome
+from spool.rows import statements
 from spool.traffic import counting, reading, rolling
 from spool.traffic.series import RANGES, percentile, points
 from tests.spool.passing import ANN, FAR, HERE, START, Spool
@@ -120,10 +122,10 @@ def test_a_commit_that_comes_to_nothing_counts_nothing(monkeypatch: pytest.Monke
     report = DeliveryReport(leased, [RecipientResult(leased.recipients[0], Outcome.DELIVERED, "250 ok")])
     report.spawned.append(a_submission())
     with pytest.raises(RuntimeError):
-        completion.record("worker", [report], store.Writer(), Settings.load(), entry.created)
+        outcomes.record("worker", [report], store.Writer(), Settings.load(), entry.created)
     assert not TrafficBatch.objects.exists()
     report.spawned.clear()
-    completion.record("worker", [report], store.Writer(), Settings.load(), entry.created)
+    outcomes.record("worker", [report], store.Writer(), Settings.load(), entry.created)
     assert counted()[K.REMOTE, "-"] == 1 == Trace.objects.count()
 
 
@@ -182,7 +184,7 @@ def test_a_delivery_that_comes_after_its_message_was_deleted_counts_once(spool: 
     perform("delete", [entry.pk], Actor.system())
     report = DeliveryReport(leased, [RecipientResult(leased.recipients[0], Outcome.DELIVERED, "250 ok")])
     for _ in range(2):
-        completion.record("slow", [report], store.Writer(), Settings.load(), entry.created)
+        outcomes.record("slow", [report], store.Writer(), Settings.load(), entry.created)
     assert counted()[K.OUTBOUND_SENDER, ANN] == 1
 
 
@@ -280,7 +282,7 @@ def test_top_rows_come_by_the_last_24_hours_in_two_queries() -> None:
 
 
 class StatementsCounted:
-    """What goes by spool.statements, which Django's own counting does not see."""
+    """What goes by spool.rows.statements, which Django's own counting does not see."""
 
     def __enter__(self) -> list[str]:
         self.ran: list[str] = []

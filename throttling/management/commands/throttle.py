@@ -11,13 +11,13 @@ from django.db.models import QuerySet
 
 from accounts.management.terminal import TerminalCommand
 from accounts.models import Metric, ThrottleAction
+from base.times import exact
 from spool.actions import Actor
 from spool.shell.output import NOTHING, USAGE, Output, add_json
-from spool.times import exact
 from throttling import actions, events
 from throttling.console.rows import rows
+from throttling.counting.subjects import SubjectKind
 from throttling.models import ThrottleEvent
-from throttling.subjects import SubjectKind
 
 _PROBLEMS = (actions.NoSuchSubject, actions.NothingToRelease, actions.NotAllowed)
 _NUMBERS = (

@@ -1,0 +1,45 @@
+"""Credentials at rest: sealed with a key that is kept beside the database, not in it."""
+
+from __future__ import annotations
+
+import os
+import secrets
+
+from cryptography.fernet import Fernet, InvalidToken
+from django.conf import settings
+
+from spool.files import marks
+
+
+class CannotUnseal(Exception):
+    """The credential was sealed with another key; it has to be entered again."""
+
+
+def seal(text: str) -> str:
+    """`text` as a token that only this installation can read."""
+    return Fernet(_key()).encrypt(text.encode()).decode()
+
+
+def unseal(token: str) -> str:
+    """The reverse of `seal`. Raises CannotUnseal."""
+    try:
+        return Fernet(_key()).decrypt(token.encode()).decode()
+    except InvalidToken as error:
+        raise CannotUnseal("the stored password can't be read with this installation's key; enter it again") from error
+
+
+def _key() -> bytes:
+    path = settings.HOME.keys / "credentials.key"
+    if not path.exists():
+        # Another key beside the one that is hidden would leave what it sealed unreadable.
+        marks.require(marks.KEYS)
+        settings.HOME.create()
+        draft = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
+        draft.touch(mode=0o600)
+        draft.write_bytes(Fernet.generate_key())
+        try:
+            os.link(draft, path)
+        except FileExistsError:
+            pass
+        draft.unlink()
+    return path.read_bytes()

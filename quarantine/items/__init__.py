@@ -1,0 +1,1 @@
+"""Quarantined messages: into quarantine, out of it, and what is done there."""

@@ -1,0 +1,245 @@
+"""Moving an entry between the spool and the quarantine: one transaction each way, the file after or before it.
+
+Into quarantine: the entry and its recipients become one Item, its open recipients are traced as quarantined, and the
+rows go, if the caller still holds the lease. Only then is the file brought to `<home>/quarantine/<kind>/<day>/`.
+Back: the file first, then the rows, in the transaction in which the Item goes.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db.models import QuerySet
+
+from quarantine.models.item import Item, ItemKind, ItemState, Pardon
+from quarantine.spam import result_cache
+from spool.actions import audit
+from spool.actions.actor import Actor
+from spool.actions.verb import Tally
+from spool.events import decisions, mail_log
+from spool.events.actions import by_itself
+from spool.files import marks, store
+from spool.message.envelope import LeasedEntry
+from spool.message.summary import storable
+from spool.models.entry import Direction, Status
+from spool.models.recipient import Kind, Outcome
+from spool.models.trashed import TrashState
+from spool.places import splitting, trash
+from spool.rows import packing, statements
+
+log = logging.getLogger(__name__)
+
+_COPIED = (
+    "file_name", "subspool", "sender", "sender_domain", "sender_key", "subject", "message_id", "client_ip", "auth_user",
+    "direction", "size_bytes", "attempts", "recipients_total", "recipients_done", "created",
+)  # fmt: skip
+
+
+@dataclass(slots=True)
+class Part:
+    """Some recipients of an entry. `is_taken`: they have been given a message of their own."""
+
+    entry: LeasedEntry
+    recipient_ids: tuple[int, ...]
+    is_taken: bool = False
+
+    def leave(self) -> None:
+        """Those that were taken are no recipients of the entry any more."""
+        if not self.is_taken:
+            return
+        entry = self.entry
+        gone = set(self.recipient_ids)
+        entry.recipients = [one for one in entry.recipients if one.id not in gone]
+        entry.recipients_total -= len(self.recipient_ids)
+        if all(one.kind is Kind.LOCAL for one in entry.recipients):
+            entry.direction = int(Direction.INBOUND)
+
+
+@dataclass(frozen=True, slots=True)
+class Caught:
+    """An entry in which something was found. `findings` are what each scanner or check said, ready for JSON.
+
+    `part`: only these recipients are taken, as a message of their own; the entry stays for the others.
+    """
+
+    entry_id: int
+    kind: ItemKind
+    why: str
+    score: float | None = None
+    findings: list[dict[str, Any]] = field(default_factory=list)
+    part: Part | None = None
+
+
+def take(owner: str, caught: Sequence[Caught], now: datetime, days: int) -> set[int]:
+    """Quarantine entries that `owner` holds, for `days`; the ids of those that were still its own. Durable on return.
+
+    Raises django.db.Error or OSError, and then nothing was done.
+    """
+    parts = splitting.Parts()
+    try:
+        with statements.write_transaction():
+            ours = _held_by(owner, [one.entry_id for one in caught])
+            shared = {one.entry_id: one.part for one in caught if one.part is not None and one.entry_id in ours}
+            parts = splitting.begin({number: (part.entry.subspool, ours[number]) for number, part in shared.items()})
+            moved = parts.move({number: part.recipient_ids for number, part in shared.items()})
+            # Of a part without a file nothing can be taken: delivery says that it is missing.
+            taken = [
+                replace(one, entry_id=moved.get(one.entry_id, one.entry_id))
+                for one in caught if one.entry_id in ours and (one.part is None or one.entry_id in moved)
+            ]  # fmt: skip
+            for one in taken:
+                _pack(one, now, days)
+            if taken:
+                clause, parameters = statements.id_list([one.entry_id for one in taken])
+                joined = "FROM quarantine_item i JOIN spool_recipient r ON r.entry_id = i.entry_id"
+                of_these = f"{joined} WHERE i.entry_id {clause}"
+                statements.execute(
+                    "INSERT INTO quarantine_itemaddress (item_id, address, domain)"
+                    f" SELECT i.id, COALESCE(r.address_key, r.address), r.domain {of_these} UNION"
+                    f" SELECT i.id, r.original_key, r.domain {of_these} AND r.original_key IS NOT NULL",
+                    [*parameters, *parameters],
+                )
+                statements.execute(f"DELETE FROM spool_recipient WHERE entry_id {clause}", parameters)
+                statements.execute(f"DELETE FROM spool_entry WHERE id {clause}", parameters)
+    except BaseException as error:
+        parts.forsake(error)
+        raise
+    for number in moved:
+        shared[number].is_taken = True
+    came_from = {new: old for old, new in moved.items()}
+    mail_log.write_all(
+        decisions.quarantined(
+            parts.names[old] if (old := came_from.get(one.entry_id)) is not None else ours[one.entry_id],
+            one.kind.value, one.why, one.score, ours[old] if old is not None else "",
+        )
+        for one in taken
+    )  # fmt: skip
+    put_files_away([one.entry_id for one in taken])
+    return set(ours)
+
+
+def delete(owner: str, caught: Sequence[Caught], now: datetime) -> int:
+    """Put entries that `owner` holds into the trash, by an action that the Audit page can undo; how many."""
+    event = audit.begin(Actor.system(), "delete", "spam of a level that is deleted", matched=len(caught))
+    with statements.write_transaction():
+        ours = _held_by(owner, [one.entry_id for one in caught])
+        taken: list[int] = []
+        for one in caught:
+            if one.entry_id in ours:
+                reply = f"Deleted as spam: {storable(one.why, 255)}"
+                taken += trash.take([one.entry_id], event.id, now, reply, TrashState.TRASHED)
+                by_itself("deleted", [ours[one.entry_id]], one.why)
+    audit.end(event, Tally(len(taken)), "deleted")
+    return len(taken)
+
+
+def put_files_away(entry_ids: Collection[int]) -> None:
+    """Bring files from the spool to the quarantine. What fails stays findable in the spool, and is tried again."""
+    if not entry_ids:
+        return
+    folders = set()
+    # Under the rows' locks: somebody may be resending them already.
+    with statements.write_transaction():
+        for item in locked(Item.objects.filter(entry_id__in=list(entry_ids), state=ItemState.HELD)):
+            target = item.in_quarantine
+            try:
+                marks.require(marks.QUARANTINE)
+                target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+                if trash.rename(item.in_spool, target):
+                    folders.add(target.parent)
+            except OSError as error:
+                log.error("%s stays in the spool's folder for now: %s", item.file_name, error)
+    # The names in the spool need no sync: a file is looked for in both places.
+    for folder in folders:
+        store.sync_folder(folder)
+
+
+def resend(ids: Sequence[int], now: datetime) -> tuple[list[int], int]:
+    """Put items back into the spool, for the recipients still open; (those resent, how many had lost their file).
+
+    They start over: no attempts, their age counted from now, and past the check that caught them. Call it in a
+    transaction: until its end the items know their files, which are in the spool already.
+    """
+    rows = locked(Item.objects.filter(id__in=list(ids), state=ItemState.HELD))
+    there = [item for item in rows if bring_back(item)]
+    for folder in {item.in_spool.parent for item in there}:
+        store.sync_folder(folder)
+    if there:
+        _unpack(there, now)
+    return [item.id for item in there], len(rows) - len(there)
+
+
+def locked(items: QuerySet[Item]) -> list[Item]:
+    """`items`, theirs until the caller's transaction ends."""
+    return list(items.defer("findings").order_by("id").select_for_update())
+
+
+def bring_back(item: Item) -> bool:
+    """Have the file at its place in the spool; False when it is nowhere."""
+    if item.in_spool.exists():
+        return True
+    marks.require(marks.SPOOL)
+    item.in_spool.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return trash.rename(item.in_quarantine, item.in_spool)
+
+
+def _held_by(owner: str, entry_ids: Sequence[int]) -> dict[int, str]:
+    """Those of the entries that are the owner's, with their file names."""
+    if not entry_ids:
+        return {}
+    clause, parameters = statements.id_list(entry_ids)
+    rows = statements.execute(
+        f"SELECT id, file_name FROM spool_entry WHERE id {clause} AND leased_by = %s ORDER BY id"
+        + ("" if statements.on_sqlite() else " FOR UPDATE"),
+        [*parameters, owner],
+    ).fetchall()
+    return dict(rows)
+
+
+def _pack(one: Caught, now: datetime, days: int) -> None:
+    """Make the item of one entry, and trace its recipients."""
+    moment, removal = statements.db_time(now), statements.db_time(now + timedelta(days=days))
+    why = storable(one.why, 255)
+    values: list[Any] = [
+        one.kind.value, ItemState.HELD.value, moment, removal, why, one.score, json.dumps(one.findings),
+    ]  # fmt: skip
+    on_sqlite = statements.on_sqlite()
+    as_json = "%s" if on_sqlite else "%s::jsonb"
+    together = "group_concat(r.address, char(10))" if on_sqlite else "string_agg(r.address, E'\\n' ORDER BY r.id)"
+    statements.execute(
+        f"INSERT INTO quarantine_item (entry_id, kind, state, at, removal, why, score, findings, target, addresses,"
+        f" {', '.join(_COPIED)}, entry, recipients) SELECT e.id, %s, %s, %s, %s, %s, %s, {as_json},"
+        f" '', COALESCE((SELECT {together} FROM spool_recipient r WHERE r.entry_id = e.id), ''),"
+        f" {', '.join(f'e.{name}' for name in _COPIED)}, {packing.entry_as_json()}, {packing.recipients_as_json()}"
+        " FROM spool_entry e WHERE e.id = %s",
+        [*values, one.entry_id],
+    )
+    packing.trace_open_recipients("= %s", [one.entry_id], Outcome.QUARANTINED, f"Quarantined: {why}", now)
+
+
+def _unpack(items: Sequence[Item], now: datetime) -> None:
+    clause, parameters = statements.id_list([item.id for item in items])
+    changes = {
+        "status": Status.DELIVERY_DELAY.value, "attempts": 0, "dns_failures": 0, "failures": 0, "created": now,
+        "next_attempt": now, "hold": False, "hold_reason": "", "hold_until": None, "last_error": "", "error_group": "",
+        "traceback": "", "delay_notified": False,
+    }  # fmt: skip
+    packing.unpack("quarantine_item", clause, parameters, now, changes)
+    result_cache.forget([item.entry_id for item in items])
+    packing.untrace([item.file_name for item in items], [item.at for item in items], Outcome.QUARANTINED)
+    Pardon.objects.bulk_create(
+        [Pardon(entry_id=item.entry_id, kind=item.kind, at=now) for item in items], ignore_conflicts=True
+    )
+    remove_rows([item.id for item in items])
+
+
+def remove_rows(ids: Sequence[int]) -> None:
+    """Remove the rows of items. Call it in a transaction."""
+    clause, parameters = statements.id_list(ids)
+    statements.execute(f"DELETE FROM quarantine_itemaddress WHERE item_id {clause}", parameters)
+    statements.execute(f"DELETE FROM quarantine_item WHERE id {clause}", parameters)

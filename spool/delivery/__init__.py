@@ -1,0 +1,1 @@
+"""Delivery: routes, remote hosts, local mailboxes."""

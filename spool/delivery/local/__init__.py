@@ -1,0 +1,1 @@
+"""Delivery on this server: Maildirs, forwards, mailing lists."""

@@ -1,0 +1,1 @@
+"""Delivery to other hosts by SMTP and LMTP: destinations, connections, transactions, TLS."""

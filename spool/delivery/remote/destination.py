@@ -1,0 +1,431 @@
+"""One destination: its queue, its connections, and what is known of whether it answers."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import deque
+from contextlib import ExitStack
+from dataclasses import replace
+from typing import TYPE_CHECKING, BinaryIO
+
+from spool.delivery.remote import backoff, host_choice, mta_sts
+from spool.delivery.remote.body import LARGEST_WHOLE_BYTES, Prefixed
+from spool.delivery.remote.client import Connection, ConnectionFailed, Peer, TLSFailed
+from spool.delivery.remote.error_texts import in_words
+from spool.delivery.remote.mx import Host, NoRoute
+from spool.delivery.remote.transaction import Transaction
+from spool.delivery.replies import BrokenReply, Reply
+from spool.delivery.routes import NextHop, split_host
+from spool.delivery.trace_headers import without_fields
+from spool.models.entry import Priority
+from spool.models.recipient import Outcome
+from spool.models.route import TLSPolicy
+
+if TYPE_CHECKING:
+    from spool.delivery.remote.transport import Transport
+
+log = logging.getLogger(__name__)
+
+IDLE_SECONDS = 5.0
+# A further connection is worth opening when at least this many transactions wait for each there is.
+QUEUE_PER_CONNECTION = 2
+# A host that greets with it takes no mail at all (RFC 7504); when all of a domain's do, that is final.
+TAKES_NO_MAIL = 521
+# New connections in a row that broke before a single message got an answer: the host is as good as dead.
+MOST_BROKEN = 2
+
+
+class Destination:
+    """The queue and the connections of one destination.
+
+    It is *proved* once a transaction has had its replies, until it breaks or stalls. Otherwise it opens no further
+    connection, and what waits for it is `parked`: it takes no room from mail for others.
+    """
+
+    def __init__(self, transport: Transport, key: str, domain: str, *, lmtp: bool, next_hop: str = "") -> None:
+        self._transport = transport
+        self._key = key
+        self._domain = domain
+        self._lmtp = lmtp
+        # What an administrator chose instead of the usual route.
+        self._next_hop = next_hop
+        self._queue: deque[Transaction] = deque()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._idle: set[asyncio.Event] = set()
+        self._proved = False
+        self._parked = 0
+        self._broken = 0
+        self._moved = 0.0
+        self._rest = backoff.of(key)
+        self._closing = False
+
+    def put(self, transaction: Transaction) -> None:
+        """Queue a transaction, or answer it at once while the destination rests."""
+        # Force is a wish to see a try now: high priority does not rest, and costs a dead host one connection at a time.
+        if self._rest is not None and self._rest.running and transaction.entry.priority < Priority.HIGH:
+            transaction.fail(self._rest.reply, "4.4.1")
+            return
+        self._queue.append(transaction)
+        if not self._proved:
+            self._park(1)
+        if self._idle:
+            self._idle.pop().set()
+        elif not self._tasks:
+            self._transport.open_for(self)
+        elif self._proved and len(self._queue) > QUEUE_PER_CONNECTION * len(self._tasks):
+            self._grow()
+
+    def _grow(self) -> None:
+        """Open as many connections as the queue is worth and the limits allow."""
+        limit = self._limit()
+        while (
+            len(self._queue) > QUEUE_PER_CONNECTION * len(self._tasks)
+            and len(self._tasks) < limit
+            and self._transport.remaining_connections() > 0
+        ):
+            self.open_another()
+
+    def open_another(self) -> None:
+        """Open a connection, when there is something to send."""
+        if not self._queue or self._closing:
+            return
+        self._transport.open_connections += 1
+        task = asyncio.ensure_future(self._serve())
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+
+    def park_if_stalled(self, since: float) -> None:
+        """Park what waits when nothing has moved since that moment of the monotonic clock."""
+        if self._moved < since:
+            self._doubt()
+
+    @property
+    def forgettable(self) -> bool:
+        """Whether nothing would be lost with it."""
+        return not self._tasks and not self._queue
+
+    def _limit(self) -> int:
+        hop = None if self._lmtp else self._hop()
+        limit = (hop.max_connections if hop else 0) or self._transport.settings.max_per_destination
+        return -(-limit // self._transport.workers)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("%s: a connection's task failed", self._domain, exc_info=error)
+            self._fail_all(f"delivery failed: {error!r}", "4.3.0")
+        elif self._queue and not self._tasks and not self._closing:
+            # It came between the last look at the queue and the end of the task.
+            self._transport.open_for(self)
+
+    async def _serve(self) -> None:
+        """One connection's life: open it, work off the queue, wait a little for more, say goodbye."""
+        connection: Connection | None = None
+        try:
+            while not self._closing:
+                if not self._queue:
+                    if connection is None or not await self._more_comes():
+                        return
+                elif connection is None or connection.closed:
+                    if connection is not None:
+                        connection.abort()
+                    connection = await self._connect()
+                    if connection is None:
+                        return
+                elif not await self._transact(connection, self._queue.popleft()):
+                    connection = None
+                elif self._transport.crowded and len(self._tasks) > 1:
+                    return
+        finally:
+            try:
+                if connection is not None:
+                    await connection.quit()
+            finally:
+                self._transport.connection_ended()
+
+    async def _more_comes(self) -> bool:
+        """Wait a little, unless others need the connection more; whether there is something to send."""
+        if self._transport.crowded:
+            return False
+        event = asyncio.Event()
+        self._idle.add(event)
+        self._transport.idle[event] = None
+        try:
+            async with asyncio.timeout(IDLE_SECONDS):
+                await event.wait()
+        except TimeoutError:
+            pass
+        finally:
+            self._idle.discard(event)
+            self._transport.idle.pop(event, None)
+        return bool(self._queue)
+
+    async def _connect(self) -> Connection | None:
+        """A connection to the first host that works; None when there is none.
+
+        Then the queue has been told, or it is left to another connection that is still there.
+        """
+        settings = self._transport.settings
+        started = time.monotonic()
+        try:
+            peers = await self._peers()
+        except NoRoute as error:
+            if not self._has_others():
+                outcome = Outcome.BOUNCED if error.permanent else Outcome.PENDING
+                self._fail_all(error.reply, error.status_code, outcome, dns=True, started=started)
+            return None
+        text, code, last = "", 0, peers[0]
+        codes = set()
+        for peer in peers:
+            last = peer
+            connection = Connection(peer, self._transport.hostname, settings.reply_timeout_seconds)
+            try:
+                await self._open(connection, settings.connect_timeout_seconds)
+            except ConnectionFailed as error:
+                text, code = error.text, error.code
+                codes.add(code)
+                continue
+            connection.connect_seconds = time.monotonic() - started
+            return connection
+        if not self._has_others():
+            if codes == {TAKES_NO_MAIL}:
+                self._fail_all(text, "5.3.2", Outcome.BOUNCED, peer=last, code=code, started=started)
+                return None
+            self._begin_rest(text)
+            self._fail_all(text, "4.4.1", peer=last, code=code, started=started)
+        return None
+
+    def _has_others(self) -> bool:
+        return bool(self._tasks - {asyncio.current_task()})
+
+    async def _open(self, connection: Connection, seconds: float) -> None:
+        """Open `connection`; where TLS is only an offer and fails, do without it and remember for a while."""
+        peer = connection.peer
+        clear_text_only = self._transport.clear_text_only
+        try:
+            await connection.open(seconds, allow_tls=peer.ip not in clear_text_only)
+        except TLSFailed:
+            if peer.tls is not TLSPolicy.OPPORTUNISTIC:
+                raise
+            clear_text_only.add(peer.ip)
+            await connection.open(seconds, allow_tls=False)
+
+    async def _peers(self) -> list[Peer]:
+        settings = self._transport.settings
+        if self._lmtp:
+            return [_lmtp_peer(settings.lmtp_address)]
+        exchangers = self._transport.exchangers
+        hop = self._hop()
+        if hop is not None:
+            hosts = await exchangers.hosts(hop.host, use_mx=False)
+        else:
+            hop = NextHop("", settings.smtp_out_port, TLSPolicy(settings.tls_policy), "", "", "", 0)
+            hosts = await exchangers.hosts(self._domain)
+            hosts = host_choice.usable(hosts, self._domain, hop.port, private=settings.private_hosts)
+            if settings.honour_mta_sts and hop.tls is not TLSPolicy.NONE and not self._domain.startswith("["):
+                policy = await mta_sts.policy_for(self._domain, exchangers)
+                if policy is not None and policy.enforced:
+                    hop = replace(hop, tls=TLSPolicy.VERIFY)
+                    hosts = self._allowed(hosts, policy)
+        source = hop.source_address or settings.source_address
+        return [
+            Peer(
+                host.name, host.ip, hop.port, hop.tls, username=hop.username, password=hop.password,
+                source_address=source if (":" in source) == (":" in host.ip) else "",
+            )
+            for host in hosts
+        ]  # fmt: skip
+
+    def _allowed(self, hosts: list[Host], policy: mta_sts.Policy) -> list[Host]:
+        """Those of `hosts` that the domain's own policy names. Raises NoRoute when there is none."""
+        allowed = [host for host in hosts if policy.allows(host.name)]
+        if not allowed:
+            names = ", ".join(sorted({host.name for host in hosts}))
+            reply = f"the MTA-STS policy of {self._domain} does not allow the hosts that the DNS names ({names})"
+            raise NoRoute(reply, "4.7.5", permanent=False)
+        return allowed
+
+    def _hop(self) -> NextHop | None:
+        """Where mail goes instead of the hosts that the DNS names, if anywhere."""
+        if not self._next_hop:
+            return self._transport.routes.route_for(self._domain)
+        settings = self._transport.settings
+        host, port = split_host(self._next_hop, settings.smtp_out_port)
+        return NextHop(host, port, TLSPolicy(settings.tls_policy), "", "", "", 0)
+
+    async def _transact(self, connection: Connection, transaction: Transaction) -> bool:
+        """Send one transaction, if it is still ours to send; whether the connection can be used again."""
+        if not transaction.entry.is_held:
+            transaction.leave()
+            return True
+        started = self._moved = time.monotonic()
+        peer, entry, recipients = connection.peer, transaction.entry, transaction.next_recipients
+        # It counts for the first transaction, for which it was made.
+        connecting, connection.connect_seconds = connection.connect_seconds, 0.0
+        with ExitStack() as files:
+            try:
+                refusal = connection.refuses(entry, recipients)
+                if refusal is not None:
+                    transaction.note(refusal.text, 0, peer, connection.tls, started, connecting)
+                    if not transaction.answer([refusal] * len(recipients), peer.name, relayed=False):
+                        self._queue.appendleft(transaction)
+                    return True
+                content: bytes | BinaryIO | Prefixed
+                # Those of one transaction are all treated alike.
+                header = entry.treatment_of(recipients[0]).header
+                if entry.size_bytes <= LARGEST_WHOLE_BYTES:
+                    content = entry.read()
+                    if entry.omitted:
+                        content = without_fields(content, entry.omitted)
+                    if header:
+                        content = header + content
+                else:
+                    content = files.enter_context(entry.path.open("rb"))
+                    if entry.omitted:
+                        header += without_fields(content.read(LARGEST_WHOLE_BYTES), entry.omitted)
+                    if header:
+                        content = Prefixed(header, content)
+                replies = await connection.send(entry, recipients, content)
+            except FileNotFoundError as error:
+                transaction.fail(f"the message file is missing: {error.filename}", "4.3.0", started=started)
+                return True
+            except (OSError, TimeoutError, BrokenReply) as error:
+                self._broke(connection, transaction, error, started, connecting)
+                return False
+            except Exception as error:  # the edge of a transaction: it must not stop the others
+                log.exception("%s could not be sent to %s", entry.file_name, peer.name)
+                connection.abort()
+                transaction.fail(
+                    f"delivery failed: {error!r}", "4.3.0", peer=peer, started=started, connect_seconds=connecting,
+                    connected=True,
+                )  # fmt: skip
+                return False
+        worst = max(replies, key=lambda reply: reply.code) if len(replies) > 1 else replies[0]
+        if worst.code >= 421 and any(reply.code == 421 for reply in replies):
+            return self._closed_by_host(connection, transaction, replies, started, connecting)
+        transaction.note(worst.text, worst.code, peer, connection.tls, started, connecting)
+        if not transaction.answer(replies, peer.name, relayed=connection.takes_dsn):
+            self._queue.appendleft(transaction)
+        if not self._proved:
+            self._prove()
+        return True
+
+    def _closed_by_host(
+        self, connection: Connection, transaction: Transaction, replies: list[Reply], started: float,
+        connecting: float,
+    ) -> bool:  # fmt: skip
+        """Some reply was 421: the host closes the connection (RFC 5321 3.8)."""
+        connection.abort()
+        if self._was_stale(connection, transaction) or self._narrowed(connection, transaction, started, connecting):
+            return False
+        worst = max(replies, key=lambda reply: reply.code)
+        transaction.note(worst.text, worst.code, connection.peer, connection.tls, started, connecting)
+        if not transaction.answer(replies, connection.peer.name, relayed=connection.takes_dsn):
+            self._queue.appendleft(transaction)
+        self._count_broken(connection, next(reply.text for reply in replies if reply.code == 421))
+        return False
+
+    def _broke(
+        self, connection: Connection, transaction: Transaction, error: BaseException, started: float, connecting: float
+    ) -> None:
+        peer = connection.peer
+        connection.abort()
+        if self._was_stale(connection, transaction) or self._narrowed(connection, transaction, started, connecting):
+            return
+        text = f"the connection to {peer.name} [{peer.ip}] broke: {in_words(error)}"
+        transaction.fail(
+            text, "4.4.2", peer=peer, tls=connection.tls, started=started, connect_seconds=connecting, connected=True
+        )
+        self._count_broken(connection, text)
+
+    def _was_stale(self, connection: Connection, transaction: Transaction) -> bool:
+        """Put a transaction back, once, when a kept connection was closed before it: nothing was said against it."""
+        if connection.used < 2 or connection.body_sent or transaction.tried_again:
+            return False
+        transaction.tried_again = True
+        self._queue.appendleft(transaction)
+        return True
+
+    def _narrowed(
+        self, connection: Connection, transaction: Transaction, started: float, connecting: float
+    ) -> bool:  # fmt: skip
+        """Put a transaction back for fewer recipients at once, when the host hung up after it took some."""
+        taken = connection.taken
+        if connection.body_sent or not transaction.narrow(taken):
+            return False
+        peer = connection.peer
+        text = f"{peer.name} [{peer.ip}] hung up after it took {taken} recipients: the message goes to fewer at a time"
+        transaction.note(text, 0, peer, connection.tls, started, connecting)
+        self._queue.appendleft(transaction)
+        return True
+
+    def _prove(self) -> None:
+        """A transaction had its replies: the host is alive, and worth more connections."""
+        self._proved = True
+        self._broken = 0
+        self._unpark()
+        if self._rest is not None:
+            backoff.end(self._key)
+            self._rest = None
+        self._grow()
+
+    def _count_broken(self, connection: Connection, text: str) -> None:
+        """A connection broke. When new ones do so again and again, let the destination rest."""
+        self._doubt()
+        if connection.used > 1:
+            return
+        self._broken += 1
+        if self._broken >= MOST_BROKEN:
+            self._begin_rest(text)
+            self._fail_all(text, "4.4.2", peer=connection.peer)
+
+    def _doubt(self) -> None:
+        """Take it for unproved until the next transaction has had its replies."""
+        if self._proved:
+            self._proved = False
+            self._park(len(self._queue))
+
+    def _begin_rest(self, reason: str) -> None:
+        self._rest = backoff.begin(self._key, self._transport.settings.dead_host_seconds, reason)
+        self._proved = False
+        self._broken = 0
+
+    def _park(self, count: int) -> None:
+        self._parked += count
+        self._transport.parked += count
+
+    def _unpark(self) -> None:
+        self._transport.parked -= self._parked
+        self._parked = 0
+
+    def _fail_all(
+        self, text: str, status_code: str, outcome: Outcome = Outcome.PENDING, *,
+        peer: Peer | None = None, code: int = 0, dns: bool = False, started: float | None = None,
+    ) -> None:  # fmt: skip
+        """Give everything that is queued the same result."""
+        queued, self._queue = self._queue, deque()
+        self._unpark()
+        for transaction in queued:
+            transaction.fail(text, status_code, outcome, peer=peer, code=code, dns=dns, started=started)
+
+    async def close(self, grace_seconds: float) -> None:
+        """Let running transactions end; what is queued stays without an answer, and so does what does not end."""
+        self._closing = True
+        self._queue.clear()
+        self._unpark()
+        for event in list(self._idle):
+            event.set()
+        if self._tasks:
+            _, late = await asyncio.wait(self._tasks, timeout=grace_seconds)
+            for task in late:
+                task.cancel()
+
+
+def _lmtp_peer(address: str) -> Peer:
+    """The mail store at `host:port` or at a unix socket's path."""
+    if address.startswith("/"):
+        return Peer("lmtp", "", 0, TLSPolicy.NONE, path=address, lmtp=True)
+    host, _, port = address.rpartition(":")
+    return Peer(host, host.strip("[]"), int(port or 24), TLSPolicy.NONE, lmtp=True)

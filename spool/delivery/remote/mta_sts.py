@@ -1,0 +1,186 @@
+"""MTA-STS (RFC 8461): a domain's word, by HTTPS, that its mail hosts encrypt with valid certificates, and who they are.
+
+The policies that were found are kept for as long as they say: by each process, and in the database for those that start
+later (policy_store.py).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+import re
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Final
+
+from django.db import Error as DatabaseError
+from django.utils import timezone
+
+from spool.delivery.remote import policy_store
+from spool.delivery.remote.mx import Exchangers, NoRoute
+from spool.delivery.remote.policy_fetch import NotFetched, fetch
+
+log = logging.getLogger(__name__)
+
+# How long an answer of the DNS is believed before it is asked again whether there is a new policy.
+CHECK_SECONDS: Final = 300.0
+# Of ten thousand domains all are kept in memory.
+MOST_MX: Final = 100
+LONGEST_AGE_SECONDS: Final = 31_557_600
+HTTPS_PORT = 443
+MOST_KEPT: Final = 10_000
+# A database that could not be read is tried again after that.
+READ_AGAIN_SECONDS: Final = 60.0
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,31}")
+_ID = re.compile(r"[A-Za-z0-9]{1,32}")
+
+_database = ThreadPoolExecutor(1, thread_name_prefix="mta-sts-kept")
+
+
+class InvalidPolicy(ValueError):
+    """The text is no policy; the message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """`mx` are names, or patterns such as `*.example.net`, in lower case. `mode` is enforce, testing or none."""
+
+    mode: str
+    mx: tuple[str, ...]
+    max_age_seconds: int
+
+    @property
+    def enforced(self) -> bool:
+        return self.mode == "enforce"
+
+    def allows(self, host: str) -> bool:
+        """Whether the policy names this mail host (RFC 8461 4.1): a pattern stands for exactly one label."""
+        name = host.lower().rstrip(".")
+        return any(name == mx or (mx.startswith("*.") and name.partition(".")[2] == mx[2:]) for mx in self.mx)
+
+
+def parse_policy(text: str) -> Policy:
+    """A policy as it was fetched (RFC 8461 3.2). Unknown fields are ignored. Raises InvalidPolicy."""
+    fields: dict[str, list[str]] = {}
+    for line in text.split("\n"):
+        name, colon, value = line.rstrip("\r").partition(":")
+        name = name.rstrip(" \t")
+        if colon and _NAME.fullmatch(name):
+            fields.setdefault(name.lower(), []).append(value.strip(" \t"))
+        elif line.strip():
+            raise InvalidPolicy(f"{line[:80]!r} is no field of a policy")
+    if fields.get("version", [""])[0] != "STSv1":
+        raise InvalidPolicy("its version is not STSv1")
+    mode = fields.get("mode", [""])[0].lower()
+    if mode not in ("enforce", "testing", "none"):
+        raise InvalidPolicy(f"its mode {mode[:80]!r} is not enforce, testing or none")
+    max_age = fields.get("max_age", [""])[0]
+    if not re.fullmatch(r"[0-9]{1,10}", max_age):
+        raise InvalidPolicy("its max_age is not a number of seconds")
+    mx = tuple(name.lower().rstrip(".") for name in fields.get("mx", []))
+    if mode != "none" and not mx:
+        raise InvalidPolicy("it names no mx")
+    if len(mx) > MOST_MX:
+        raise InvalidPolicy(f"it names more than {MOST_MX} mx")
+    return Policy(mode, mx, min(int(max_age), LONGEST_AGE_SECONDS))
+
+
+def parse_record(texts: Sequence[str]) -> str | None:
+    """The id in the TXT records at `_mta-sts.`; None when they are not exactly one of the right kind (3.1)."""
+    records = [text for text in texts if re.match(r"v=STSv1[ \t]*;", text)]
+    if len(records) != 1:
+        return None
+    for pair in records[0].split(";")[1:]:
+        name, _, value = pair.strip().partition("=")
+        if name == "id" and _ID.fullmatch(value):
+            return value
+    return None
+
+
+@dataclass(slots=True)
+class _Kept:
+    """What is known of a domain; moments are of the monotonic clock."""
+
+    policy: Policy | None
+    record_id: str
+    expires: float
+    check_at: float
+
+
+_kept: dict[str, _Kept] = {}
+# When the database is to be read (monotonic clock): once in a process.
+_read_at = 0.0
+
+
+def forget() -> None:
+    """Forget what this process knows, and read the database again."""
+    global _read_at
+    _kept.clear()
+    _read_at = 0.0
+
+
+async def policy_for(domain: str, exchangers: Exchangers) -> Policy | None:
+    """The policy that holds for mail to `domain` now. Never raises: without an answer the last one holds on."""
+    now = time.monotonic()
+    if now >= _read_at:
+        await asyncio.get_running_loop().run_in_executor(_database, _read)
+    kept = _kept.get(domain)
+    if kept is None or now >= kept.check_at:
+        kept = await _checked(domain, kept, exchangers)
+        if len(_kept) >= MOST_KEPT:
+            forget()
+        _kept[domain] = kept
+    return kept.policy if now < kept.expires else None
+
+
+def _read() -> None:
+    """Learn what other processes, and those before, have found out. In the one thread for it: once, whoever asks."""
+    global _read_at
+    now = time.monotonic()
+    if now < _read_at:
+        return
+    try:
+        rows = policy_store.read()
+    except DatabaseError as error:
+        log.warning("the MTA-STS policies that were kept could not be read: %s", error)
+        _read_at = now + READ_AGAIN_SECONDS
+        return
+    for row in rows:
+        seconds = (row.expires - timezone.now()).total_seconds()
+        policy = Policy(row.mode, tuple(row.mx), int(seconds))
+        # Asked about at once: there may be a newer one.
+        _kept.setdefault(row.domain, _Kept(policy, row.record_id, now + seconds, 0.0))
+    _read_at = math.inf
+
+
+async def _checked(domain: str, kept: _Kept | None, exchangers: Exchangers) -> _Kept:
+    """Ask the DNS whether there is a policy that is not known yet, and fetch it."""
+    now = time.monotonic()
+    kept = kept or _Kept(None, "", 0.0, 0.0)
+    try:
+        record_id = parse_record(await exchangers.texts(f"_mta-sts.{domain}"))
+    except NoRoute:
+        record_id = None
+    if record_id is None or (record_id == kept.record_id and now < kept.expires):
+        # A record that is gone ends no policy before its time (RFC 8461 5.1): that is what an attacker would do.
+        return _Kept(kept.policy, kept.record_id, kept.expires, now + CHECK_SECONDS)
+    try:
+        policy = await _fetch(f"mta-sts.{domain}", exchangers)
+    except (NoRoute, NotFetched, InvalidPolicy) as error:
+        log.warning("the MTA-STS policy of %s could not be fetched: %s", domain, error)
+        return _Kept(kept.policy, kept.record_id, kept.expires, now + CHECK_SECONDS)
+    try:
+        await asyncio.get_running_loop().run_in_executor(
+            _database, policy_store.write, domain, record_id, policy.mode, policy.mx, policy.max_age_seconds
+        )
+    except DatabaseError as error:
+        log.warning("the MTA-STS policy of %s could not be kept: %s", domain, error)
+    return _Kept(policy, record_id, now + policy.max_age_seconds, now + CHECK_SECONDS)
+
+
+async def _fetch(host: str, exchangers: Exchangers) -> Policy:
+    addresses = await exchangers.hosts(host, use_mx=False)
+    return parse_policy(await fetch(host, addresses[0].ip, HTTPS_PORT))

@@ -1,0 +1,128 @@
+"""Remote delivery: transactions queued by destination, sent over kept connections.
+
+A destination is a domain, a route's host or an LMTP store. It opens one connection, and more only after one has proved
+alive and while its queue is longer than they can soon take. When none of its hosts answers, everything queued for it
+gets that one result, and it rests: a dead host costs one connection, not one per message.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+
+from base.expiring_set import Fading
+from spool.delivery.remote.destination import Destination
+from spool.delivery.remote.mx import Exchangers
+from spool.delivery.remote.transaction import RECIPIENTS_PER_TRANSACTION, Done, Transaction
+from spool.delivery.routes import RoutingTable
+from spool.flow.answers import AnswerFile
+from spool.message.envelope import LeasedEntry, LeasedRecipient
+from spool.models.settings import Settings
+
+# How long a host whose STARTTLS fails gets its mail in clear text before TLS is tried again.
+CLEAR_TEXT_SECONDS = 3600.0
+# No transaction begun for so long, although some wait: the host hangs.
+STALLED_SECONDS = 10.0
+# A pass may live for days: from so many destinations on, those that are not in use are forgotten.
+MANY_DESTINATIONS = 2000
+
+
+class Transport:
+    """All destinations of one worker. Loop thread only."""
+
+    def __init__(self, hostname: str, workers: int, resolver: str = "", answers: AnswerFile | None = None) -> None:
+        self.hostname = hostname
+        self._answers = answers
+        self.workers = workers
+        self.exchangers = Exchangers(hostname, resolver)
+        self.settings = Settings()
+        self.routes = RoutingTable()
+        self.open_connections = 0
+        # Transactions that wait for a destination of which nothing is known yet.
+        self.parked = 0
+        # The events that wake connections without work, oldest first.
+        self.idle: dict[asyncio.Event, None] = {}
+        self.clear_text_only = Fading(CLEAR_TEXT_SECONDS)
+        self._waiting: dict[Destination, None] = {}
+        self._destinations: dict[str, Destination] = {}
+        self._tidy_at = MANY_DESTINATIONS
+
+    def configure(self, settings: Settings, routes: RoutingTable) -> None:
+        """Use these from now on."""
+        self.settings = settings
+        self.routes = routes
+
+    def put(self, entry: LeasedEntry, recipients: Sequence[LeasedRecipient], done: Done, *, lmtp: bool = False) -> int:
+        """Queue `entry` for `recipients`; `done` is called as many times as the number returned, perhaps already."""
+        groups: dict[str, list[LeasedRecipient]] = {}
+        for recipient in recipients:
+            groups.setdefault(self._key(recipient.domain, lmtp, entry.next_hop), []).append(recipient)
+        count = 0
+        for key, group in groups.items():
+            destination = self._destinations.get(key)
+            if destination is None:
+                destination = self._new_destination(key, group[0].domain, lmtp, entry.next_hop)
+            for start in range(0, len(group), RECIPIENTS_PER_TRANSACTION):
+                some = group[start : start + RECIPIENTS_PER_TRANSACTION]
+                destination.put(Transaction(entry, some, done, answers=self._answers))
+                count += 1
+        return count
+
+    def _key(self, domain: str, lmtp: bool, next_hop: str) -> str:
+        if lmtp:
+            return f"lmtp {self.settings.lmtp_address}"
+        if next_hop:
+            return f"via {next_hop} {self.settings.smtp_out_port} {self.settings.tls_policy}"
+        # All that was agreed on when a connection was opened: one that is kept must not serve a stricter policy.
+        hop = self.routes.route_for(domain)
+        if hop:
+            login = hash((hop.username, hop.password))
+            return f"route {hop.host}:{hop.port} {hop.tls.value} {login} {hop.source_address}"
+        return f"{domain} {self.settings.smtp_out_port} {self.settings.tls_policy} {self.settings.source_address}"
+
+    def _new_destination(self, key: str, domain: str, lmtp: bool, next_hop: str) -> Destination:
+        if len(self._destinations) >= self._tidy_at:
+            self._destinations = {k: d for k, d in self._destinations.items() if not d.forgettable}
+            self._tidy_at = max(MANY_DESTINATIONS, 2 * len(self._destinations))
+        destination = self._destinations[key] = Destination(self, key, domain, lmtp=lmtp, next_hop=next_hop)
+        return destination
+
+    def remaining_connections(self) -> int:
+        """How many more connections this worker may open; the limit is shared evenly by the workers."""
+        return -(-self.settings.max_remote_deliveries // self.workers) - self.open_connections
+
+    def park_stalled(self) -> None:
+        """Look for destinations that worked and now only hang: their mail must not keep others from being taken up."""
+        since = time.monotonic() - STALLED_SECONDS
+        for destination in self._destinations.values():
+            destination.park_if_stalled(since)
+
+    @property
+    def crowded(self) -> bool:
+        """Whether some destination waits for a connection."""
+        return bool(self._waiting)
+
+    def open_for(self, destination: Destination) -> None:
+        """Open a connection for `destination`, at once or when the limit allows one more."""
+        if self.remaining_connections() > 0:
+            destination.open_another()
+            return
+        self._waiting[destination] = None
+        if self.idle:
+            event = next(iter(self.idle))
+            del self.idle[event]
+            event.set()
+
+    def connection_ended(self) -> None:
+        """Let those that wait have what is free now."""
+        self.open_connections -= 1
+        while self._waiting and self.remaining_connections() > 0:
+            destination = next(iter(self._waiting))
+            del self._waiting[destination]
+            destination.open_another()
+
+    async def close(self, grace_seconds: float) -> None:
+        """Finish what is on the wire; what is not gets no answer."""
+        self._waiting.clear()
+        await asyncio.gather(*(d.close(grace_seconds) for d in self._destinations.values()))

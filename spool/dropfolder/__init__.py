@@ -1,0 +1,1 @@
+"""The drop folder: files that become messages."""

@@ -1,0 +1,1 @@
+"""The message files, and what keeps them and the rows in step."""

@@ -1,0 +1,127 @@
+"""What a crash may leave behind, found and mended without loss: files without rows, rows without files and such."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+from django.conf import settings as django_settings
+from django.utils import timezone
+
+from spool.dropfolder import drop_folder
+from spool.files import incoming, removal, store
+from spool.holders import holders
+from spool.models.entry import Entry
+from spool.models.recipient import Recipient
+from spool.models.trace import Trace
+from spool.models.trashed import Trashed, TrashState
+from spool.places import whereabouts
+
+# Younger files may belong to a message that is being taken in right now.
+YOUNGEST_SECONDS = 600.0
+CHUNK = 2_000
+LEFTOVER = "leftover file"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that is wrong, and what mending does about it."""
+
+    kind: str
+    what: str
+    remedy: str
+    path: Path | None = None
+
+
+def examine() -> Iterator[Finding]:
+    """Everything that is wrong, subspool by subspool."""
+    for subspool in store.subspools():
+        yield from _subspool(subspool)
+    for entry in Entry.objects.only("file_name", "subspool").iterator(CHUNK):
+        if not store.path_of(entry.subspool, entry.file_name).exists() and Entry.objects.filter(pk=entry.pk).exists():
+            name = f"{entry.subspool}/{entry.file_name}"
+            yield Finding("missing file", name, "the entry waits and expires; its sender is told")
+    yield from _incoming()
+    lapsed = Entry.objects.leased().filter(due_at__lt=timezone.now() - timedelta(minutes=1))
+    for name in lapsed.values_list("file_name", flat=True)[:CHUNK]:
+        yield Finding("lapsed lease", name, "taken by the next pass")
+    minute_ago = timezone.now() - timedelta(minutes=1)
+    half_moved = Trashed.objects.filter(state=TrashState.MOVING, at__lt=minute_ago)
+    for name in half_moved.values_list("file_name", flat=True)[:CHUNK]:
+        yield Finding("half moved", name, "moved to the end by its job, or by the hourly maintenance")
+    for name in Entry.objects.filter(hold=True, failures__gt=0).values_list("file_name", flat=True)[:CHUNK]:
+        yield Finding("set aside", name, "look at its traceback, then release it")
+    for aside in drop_folder.rejected():
+        yield Finding("rejected drop file", f"{aside.name}: {aside.reason}", "mend it and drop it again, or delete it")
+    strays = Recipient.objects.exclude(entry__in=Entry.objects.all())
+    if (count := strays.count()) > 0:
+        yield Finding("stray recipients", str(count), "removed")
+    for holder in holders():
+        yield from holder.examine()
+
+
+def mend(finding: Finding) -> None:
+    """Do what `finding.remedy` says, where it is not done by itself. No message is deleted that may be needed."""
+    if finding.kind == LEFTOVER and finding.path is not None:
+        removal.remove(finding.path)
+    elif finding.path is not None:
+        lost = django_settings.HOME.root / "lost+found"
+        lost.mkdir(mode=0o700, exist_ok=True)
+        # The spool may be on a disk of its own.
+        shutil.move(finding.path, lost / finding.path.name)
+    elif finding.kind == "stray recipients":
+        Recipient.objects.exclude(entry__in=Entry.objects.all()).delete()
+
+
+def clear_leftovers() -> int:
+    """Remove the files of messages that have ended, which killed workers could not remove; returns how many."""
+    count = 0
+    for subspool in store.subspools():
+        for finding in _subspool(subspool):
+            if finding.kind == LEFTOVER:
+                mend(finding)
+                count += 1
+    return count
+
+
+def _subspool(subspool: str) -> Iterator[Finding]:
+    folder = store.spool_root() / subspool
+    before = time.time() - YOUNGEST_SECONDS
+    names = sorted(path.name for path in folder.iterdir() if path.is_file())
+    for start in range(0, len(names), CHUNK):
+        some = names[start : start + CHUNK]
+        known = whereabouts.sizes(some)
+        # A row and its recipients' traces change in one transaction: without a row, all of them have ended.
+        ended = set(Trace.objects.filter(file_name__in=set(some) - known.keys()).values_list("file_name", flat=True))
+        for name in some:
+            path = folder / name
+            try:
+                found = path.stat()
+            except FileNotFoundError:
+                continue
+            if name in ended:
+                yield Finding(LEFTOVER, f"{subspool}/{name}", "removed: each of its recipients has an outcome", path)
+            elif name not in known:
+                if found.st_mtime < before:
+                    yield Finding("orphan file", f"{subspool}/{name}", "moved to lost+found", path)
+            elif known[name] != found.st_size:
+                yield Finding("wrong size", f"{subspool}/{name}", "look at the file: it was changed after intake")
+
+
+def _changed(path: Path) -> float:
+    """When the file was last written (UNIX seconds); now for one that has gone meanwhile."""
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:
+        return time.time()
+
+
+def _incoming() -> Iterator[Finding]:
+    before = time.time() - YOUNGEST_SECONDS * 6
+    for path in incoming.files():
+        if _changed(path) < before:
+            yield Finding("unfinished file", path.name, "moved to lost+found", path)

@@ -1,0 +1,307 @@
+"""How a message becomes durable: file first, then rows, then its sender may forget it.
+
+All messages of a batch have their files written and synced together, and their rows inserted in one transaction.
+`spool.smtpd.committer` makes such batches of what the sessions of a listener bring.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Final
+
+from django.db import Error as DatabaseError
+from django.db import IntegrityError, InterfaceError, OperationalError, connection
+from django.utils import timezone
+
+from spool.events import acceptance
+from spool.files import store
+from spool.flow import doorbell, undecided
+from spool.flow.undecided import Fate
+from spool.message.envelope import Submission
+from spool.message.summary import storable, summary_of
+from spool.models.entry import Direction, Status
+from spool.models.recipient import Kind, Outcome
+from spool.models.settings import Settings, current
+from spool.rows import statements
+from spool.rows.keys import list_key, other_key, recipient_keys
+from spool.traffic import counting
+
+log = logging.getLogger(__name__)
+
+# The header block is looked for in this much of a spilled message, in bytes.
+HEAD_BYTES = 256 * 1024
+
+
+class IntakeError(Exception):
+    """The message was not taken; `reply` is the SMTP reply that leaves it with its sender."""
+
+    reply: str = "451 4.3.0 The message could not be stored; try again later"
+
+
+class SpoolFull(IntakeError):
+    """No room on the disk."""
+
+    reply = "452 4.3.1 The server's disk is full; try again later"
+
+
+class IntakeUnavailable(IntakeError):
+    """The disk or the database failed."""
+
+
+@dataclass(slots=True)
+class Stored:
+    """Messages whose files are safe, or will be after `wait`, and whose rows are still to come.
+
+    `inserted` are the file names of those whose rows stand in a transaction, with their `entry_ids`; `transactions` are
+    the numbers of such (PostgreSQL only): what is asked for when a commit gets no answer.
+    """
+
+    submissions: list[Submission]
+    file_names: list[str]
+    subspool: str
+    finish: Callable[[], None] | None = None
+    inserted: list[str] = field(default_factory=list)
+    entry_ids: dict[str, int] = field(default_factory=dict)
+    transactions: list[int] = field(default_factory=list)
+
+    def wait(self) -> None:
+        """Until the files are durable: not before may rows be committed. Raises IntakeError, and then none is left."""
+        finish, self.finish = self.finish, None
+        if finish is None:
+            return
+        try:
+            finish()
+        except OSError as error:
+            raise _not_written(self.submissions, error) from error
+
+
+def write_files(writer: store.Writer, submissions: Sequence[Submission], settings: Settings) -> Stored:
+    """Make the files of `submissions` durable. Raises IntakeError; then no file is left behind."""
+    stored = begin_files(writer, submissions, settings, beside=False)
+    stored.wait()
+    return stored
+
+
+def begin_files(writer: store.Writer, submissions: Sequence[Submission], settings: Settings, *, beside: bool) -> Stored:
+    """Begin to write them, `beside` what this thread does until it calls `wait`. Raises IntakeError, as that does."""
+    names = store.new_file_names(len(submissions))
+    files = []
+    for index, submission in enumerate(submissions):
+        if submission.file_name:
+            names[index] = submission.file_name
+        files.append(store.PendingFile(names[index], submission.content, submission.spilled, submission.tail))
+        _describe(submission)
+    try:
+        subspool, finish = writer.begin(files, settings.subspool_size, beside=beside)
+    except OSError as error:
+        raise _not_written(submissions, error) from error
+    return Stored(list(submissions), names, subspool, finish)
+
+
+def _not_written(submissions: Sequence[Submission], error: OSError) -> IntakeError:
+    log.error("a batch of %d messages could not be written: %s", len(submissions), error)
+    return SpoolFull() if error.errno in store.FULL else IntakeUnavailable()
+
+
+def insert_rows(stored: Stored, now: datetime, settings: Settings, wanted: Collection[int] | None = None) -> list[Path]:
+    """Insert entries and recipients, of the submissions at the positions `wanted` when that is given.
+
+    Returns the files of the others, which go when this is committed. Call it inside `write_transaction()`; raises
+    django.db.Error, and then, or when the commit fails, call `forsake`.
+    """
+    chosen = range(len(stored.submissions)) if wanted is None else sorted(wanted)
+    if not chosen:
+        return [store.path_of(stored.subspool, name) for name in stored.file_names]
+    ids, transaction = statements.next_entry_ids(len(chosen))
+    if transaction:
+        stored.transactions.append(transaction)
+    submissions = [stored.submissions[position] for position in chosen]
+    names = stored.inserted = [stored.file_names[position] for position in chosen]
+    stored.entry_ids = dict(zip(names, ids, strict=True))
+    created = statements.db_time(now)
+    due = statements.db_time(now + timedelta(seconds=settings.delivery_delay_seconds))
+    entries: list[statements.Row] = []
+    recipients: list[statements.Row] = []
+    received: list[counting.Receipt] = []
+    for entry_id, file_name, submission in zip(ids, names, submissions, strict=True):
+        envelope = submission.envelope
+        outbound = False
+        sender, sender_key = envelope.sender, other_key(envelope.sender)
+        of_list = list_key(envelope.origin, sender)
+        for recipient in envelope.recipients:
+            outbound = outbound or recipient.kind is Kind.REMOTE
+            recipients.append(
+                (
+                    entry_id, recipient.address, recipient.domain, recipient.kind.value, _PENDING, recipient.original,
+                    recipient.notify, recipient.orcpt, "", "", *recipient_keys(recipient, of_list),
+                )
+            )  # fmt: skip
+        received.append((sender, envelope.client_ip, outbound))
+        entries.append(
+            (
+                entry_id, file_name, stored.subspool, sender, (sender_key or sender).rpartition("@")[2], sender_key,
+                envelope.auth_user, envelope.client_ip, storable(envelope.ehlo_name, 255), envelope.tls, envelope.port,
+                _OUTBOUND if outbound else _INBOUND, envelope.origin.value, submission.subject, submission.message_id,
+                submission.size_bytes, int(envelope.priority), _DELAY, envelope.attempts, 0, len(envelope.recipients),
+                0, statements.db_time(envelope.created) if envelope.created else created, due,
+                None if envelope.hold else due, "", bool(envelope.hold), envelope.hold, "", "", "", 0, "",
+                envelope.envid, envelope.ret, envelope.smtputf8, envelope.eight_bit, envelope.delay_notified,
+                envelope.ours,
+            )
+        )  # fmt: skip
+    statements.insert("spool_entry", statements.ENTRY_COLUMNS, entries)
+    statements.insert("spool_recipient", statements.RECIPIENT_COLUMNS, recipients)
+    counting.receipts(received, now)
+    return [store.path_of(stored.subspool, name) for name in set(stored.file_names).difference(names)]
+
+
+def forsake(stored: Stored, error: BaseException) -> None:
+    """The transaction that was to insert rows ended with `error`: remove the files that need not stay.
+
+    Those whose rows were inserted stay until the database says what became of them: now, or when it answers again. A
+    name that its caller chose may have been written again by another process, so such files are left to the doctor.
+    """
+    chosen = {submission.file_name for submission in stored.submissions}
+    ours = [name for name in stored.file_names if name not in chosen]
+    waiting = set(stored.inserted)
+    undecided.remove_files(stored.subspool, [name for name in ours if name not in waiting])
+    undecided.keep(_batch(stored, [name for name in ours if name in waiting]))
+    if not undecided.lost_connection(error):
+        undecided.settle()
+
+
+def _batch(stored: Stored, names: Sequence[str]) -> undecided.Batch:
+    return undecided.Batch(stored.subspool, list(names), list(stored.transactions))
+
+
+_PENDING: Final = Outcome.PENDING.value
+_DELAY: Final = Status.DELIVERY_DELAY.value
+_OUTBOUND: Final = int(Direction.OUTBOUND)
+_INBOUND: Final = int(Direction.INBOUND)
+
+
+def commit(writer: store.Writer, submissions: Sequence[Submission]) -> list[str]:
+    """Take `submissions` into the spool; returns their file names. Durable on return; raises IntakeError."""
+    try:
+        settings = _settings()
+    except DatabaseError as error:
+        raise IntakeUnavailable from error
+    if _disk_is_low(settings.min_free_mb):
+        raise SpoolFull
+    if statements.on_sqlite():
+        # Its one lock for all who write must not be held until the files are safe.
+        stored = write_files(writer, submissions, settings)
+    else:
+        stored = begin_files(writer, submissions, settings, beside=True)
+    now = timezone.now()
+    try:
+        with statements.write_transaction():
+            insert_rows(stored, now, settings)
+            stored.wait()
+    except (DatabaseError, OSError) as error:
+        stored.wait()
+        log.error("a batch of %d messages could not be committed: %s", len(submissions), error)
+        full = statements.says_full(error)
+        if full or not _is_committed(stored, now, settings, again=undecided.lost_connection(error)):
+            forsake(stored, error)
+            raise (SpoolFull() if full else IntakeUnavailable()) from error
+    acceptance.accepted(stored.submissions, stored.file_names)
+    undecided.decide()
+    return stored.file_names
+
+
+def _settings() -> Settings:
+    """The settings, also by a connection that did not outlive a restart of the database. Raises django.db.Error."""
+    try:
+        return current()
+    except (OperationalError, InterfaceError):
+        connection.close()
+        return current()
+
+
+# Long enough for PostgreSQL to come back from a crash; clients wait for minutes (RFC 5321 4.5.3.2.6).
+_PAUSES: Final = (0.0, 0.5, 1.0, 2.0, 3.0, 4.0)
+
+
+def _is_committed(stored: Stored, now: datetime, settings: Settings, *, again: bool) -> bool:
+    """Whether the rows are there after all: the commit was carried out without an answer, or (`again`) is done anew.
+
+    A message may have come and gone meanwhile, so it is the transaction that is asked about. While one that may still
+    be carried out is open, no other is begun.
+    """
+    for pause in _PAUSES if again else _PAUSES[:1]:
+        time.sleep(pause)
+        try:
+            connection.close()
+            outcome = undecided.fate(_batch(stored, stored.inserted)) if stored.inserted else Fate.ABORTED
+            if outcome is Fate.COMMITTED:
+                return True
+            if again and outcome is Fate.ABORTED:
+                with statements.write_transaction():
+                    insert_rows(stored, now, settings)
+                return True
+        except IntegrityError:
+            # Of the rows themselves, or of one transaction more that was carried out: the next look tells.
+            continue
+        except (DatabaseError, OSError) as error:
+            log.error("a batch of %d messages could still not be committed: %s", len(stored.submissions), error)
+    return False
+
+
+_free: tuple[float, int] = (0.0, 0)
+
+
+def _disk_is_low(min_free_mb: int) -> bool:
+    """Whether less than `min_free_mb` MB are left, by a look at most once a second."""
+    global _free
+    now = time.monotonic()
+    if now - _free[0] >= 1.0:
+        try:
+            _free = (now, store.free_bytes())
+        except OSError:
+            # The spool's folder is not there yet: the writer makes it, or says what is wrong.
+            return False
+    return _free[1] < min_free_mb * 1024 * 1024
+
+
+def _describe(submission: Submission) -> None:
+    """Fill in size, subject and Message-ID where the door has not."""
+    if submission.content is not None:
+        submission.size_bytes = len(submission.content) + (submission.tail.size_bytes if submission.tail else 0)
+        head = submission.content
+    elif submission.spilled is not None:
+        submission.size_bytes = submission.spilled.stat().st_size
+        head = b""
+        if not submission.subject and not submission.message_id:
+            with submission.spilled.open("rb") as file:
+                head = file.read(HEAD_BYTES)
+    else:
+        raise ValueError("a submission needs content or a spilled file")
+    if not submission.subject and not submission.message_id:
+        submission.subject, submission.message_id = summary_of(head)
+
+
+_accept_lock = threading.Lock()
+_accept_writer: store.Writer | None = None
+
+
+def accept(submissions: Sequence[Submission]) -> list[str]:
+    """Take messages in from a command, the drop folder or another part of the spool; returns their file names.
+
+    They are durable on return, and the workers have been told. Raises IntakeError.
+    """
+    global _accept_writer
+    if not submissions:
+        return []
+    with _accept_lock:
+        if _accept_writer is None:
+            _accept_writer = store.Writer()
+        names = commit(_accept_writer, submissions)
+    doorbell.ring()
+    return names

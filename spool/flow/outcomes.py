@@ -1,0 +1,310 @@
+"""Writing down what delivery did: outcomes, attempts, traces, retries and notices, many entries in one transaction.
+
+The order that loses nothing: files of new messages (notices, forwards, list copies) are made durable first; then one
+transaction records every outcome and inserts their rows; only then do the files of finished entries go.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Final
+
+from spool.delivery.replies import error_group
+from spool.events import decisions as decided
+from spool.events import mail_log, results
+from spool.files import removal, store
+from spool.flow import intake, late_results, undecided
+from spool.flow.notifications import notifications
+from spool.flow.retry import RetrySchedule, due_after, notice_is_due
+from spool.message.envelope import DeliveryReport, LeasedEntry, RecipientResult, Submission
+from spool.message.summary import storable
+from spool.models.bounce import ReceivedBounce
+from spool.models.entry import Origin, Status
+from spool.models.recipient import Kind, Outcome
+from spool.models.settings import Settings
+from spool.monitoring import tally
+from spool.rows import statements
+from spool.rows.journal import LONGEST_REPLY, attempt_rows, insert_traces, trace_rows
+
+log = logging.getLogger(__name__)
+
+_FULL_PAUSE: Final = timedelta(seconds=60)
+
+
+@dataclass(slots=True)
+class Decision:
+    """What one report means for its entry: final results, those that wait until `due`, and new messages.
+
+    `due` is None when nothing waits, apart from recipients that a stage held back.
+    """
+
+    report: DeliveryReport
+    final: list[RecipientResult]
+    waiting: list[RecipientResult]
+    due: datetime | None
+    dns_failures: int
+    delay_notified: bool
+    spawned: list[Submission] = field(default_factory=list)
+
+    @property
+    def ends(self) -> bool:
+        """Whether nobody is left to be tried."""
+        return not self.waiting and self.report.entry.held_back is None
+
+
+def decide(report: DeliveryReport, settings: Settings, now: datetime) -> Decision:
+    """Apply the retry schedule and the bounce rules to one report."""
+    entry = report.entry
+    waiting = [result for result in report.results if result.outcome is Outcome.PENDING]
+    if not waiting:
+        decision = Decision(report, report.results, waiting, None, 0, entry.delay_notified, list(report.spawned))
+        _notify(decision, settings, now, None)
+        return decision
+    final = [result for result in report.results if result.outcome is not Outcome.PENDING]
+    if report.is_interrupted:
+        decision = Decision(report, final, waiting, now, entry.dns_failures, entry.delay_notified)
+        _notify(decision, settings, now, None)
+        return decision
+    dns_failures = entry.dns_failures + 1 if all(result.dns for result in waiting) else 0
+    schedule = RetrySchedule(settings.retry_intervals, settings.lifetime)
+    due = due_after(entry.attempts + 1, schedule, entry.created, now)
+    if 0 < settings.dns_failure_limit <= dns_failures:
+        due = None
+    if due is None:
+        final += [replace(result, outcome=Outcome.EXPIRED) for result in waiting]
+        waiting = []
+    late = bool(waiting) and notice_is_due(entry.created, now, settings.delay_notice_hours, entry.delay_notified)
+    decision = Decision(report, final, waiting, due, dns_failures, entry.delay_notified or late, list(report.spawned))
+    _notify(decision, settings, now, schedule.expires(entry.created) if late else None)
+    return decision
+
+
+def _notify(decision: Decision, settings: Settings, now: datetime, delayed_until: datetime | None) -> None:
+    """Add the delivery status notifications that the results call for."""
+    entry = decision.report.entry
+    results = decision.final + (decision.waiting if delayed_until else [])
+    if not entry.sender or not any(
+        result.outcome is not Outcome.DELIVERED or "SUCCESS" in result.recipient.notify for result in results
+    ):
+        return
+    decision.spawned += notifications(entry, results, settings, now, delayed_until)
+
+
+def record(
+    owner: str,
+    reports: Sequence[DeliveryReport],
+    writer: store.Writer,
+    settings: Settings,
+    now: datetime,
+    inherit: Callable[[Sequence[tuple[int, LeasedEntry]]], None] | None = None,
+) -> None:
+    """Commit `reports` of entries that `owner` holds, then remove the files of those that ended.
+
+    `inherit` is told in the same transaction of forwards and copies of lists: their ids, and what they are made of.
+
+    Raises django.db.Error when the database fails; then nothing was recorded, and calling again is safe.
+    """
+    decisions = [decide(report, settings, now) for report in reports]
+    stored = _store_spawned(decisions, writer, settings, now)
+    finished = [decision for decision in decisions if decision.ends]
+    ids = [decision.report.entry.id for decision in finished]
+    ended: list[Path] = []
+    dropped: list[Path] = []
+    try:
+        with statements.write_transaction():
+            removed = statements.remove_entries(owner, ids) if ids else {}
+            waiting = _keep_waiting(owner, [decision for decision in decisions if not decision.ends])
+            held = removed | waiting
+            settled = late_results.settled_by_others(reports, held)
+            if removed:
+                statements.remove_recipients(list(removed))
+            if waiting:
+                _record_outcomes([decision for decision in decisions if decision.report.entry.id in waiting])
+            _log([decision for decision in decisions if decision.report.entry.id in held], settled, now)
+            if len(held) < len(decisions):
+                ended = late_results.record([report for report in reports if report.entry.id not in held], now)
+            if stored is not None:
+                dropped = intake.insert_rows(stored, now, settings, _of_those(decisions, held))
+                if inherit is not None and (children := _children(decisions, stored)):
+                    inherit(children)
+    except BaseException as error:
+        if stored is not None:
+            intake.forsake(stored, error)
+        raise
+    recorded = list(_recorded(decisions, held, settled, stored))
+    tally.results(recorded, now)
+    if mail_log.is_on():
+        mail_log.write_all(results.events_of(recorded, now))
+        held_back = ((one.entry, one.entry.held_back) for one in recorded)
+        mail_log.write_all(decided.resting((entry, wait) for entry, wait in held_back if wait is not None))
+    undecided.decide()
+    ended += [decision.report.entry.path for decision in finished if decision.report.entry.id in held]
+    remove = removal.remover()
+    for path in [*ended, *dropped]:
+        try:
+            remove(path)
+        except OSError as error:
+            log.error("%s could not be removed, the doctor will find it: %s", path, error)
+
+
+def _children(decisions: Sequence[Decision], stored: intake.Stored) -> list[tuple[int, LeasedEntry]]:
+    """The ids of new entries that are made of others, each with what it is made of."""
+    names = iter(stored.file_names)
+    spawned = [(decision, submission, next(names)) for decision in decisions for submission in decision.spawned]
+    return [
+        (stored.entry_ids[name], decision.report.entry)
+        for decision, submission, name in spawned
+        if name in stored.entry_ids and submission.envelope.origin in (Origin.FORWARD, Origin.LIST)
+    ]
+
+
+def _recorded(
+    decisions: Sequence[Decision], held: Collection[int], settled: Collection[int], stored: intake.Stored | None
+) -> Iterator[results.Recorded]:
+    """What is committed of the decisions on entries that were ours."""
+    names = iter(stored.file_names if stored is not None else ())
+    for decision in decisions:
+        spawned = [(submission, next(names)) for submission in decision.spawned]
+        entry = decision.report.entry
+        if entry.id in held:
+            final = [result for result in decision.final if result.recipient.id not in settled]
+            yield results.Recorded(
+                entry, decision.report.attempts, final, decision.waiting, decision.due, spawned, decision.ends
+            )  # fmt: skip
+
+
+def _store_spawned(
+    decisions: list[Decision], writer: store.Writer, settings: Settings, now: datetime
+) -> intake.Stored | None:
+    """Make the files of all new messages durable.
+
+    With no room for them, what depends on them is taken back: bounces and local results wait a minute, while
+    recipients that a remote host has accepted stay delivered.
+    """
+    submissions = [submission for decision in decisions for submission in decision.spawned]
+    if not submissions:
+        return None
+    try:
+        return intake.write_files(writer, submissions, settings)
+    except intake.IntakeError as error:
+        for decision in decisions:
+            if decision.spawned:
+                _take_back(decision, error, now)
+        return None
+
+
+def _take_back(decision: Decision, error: intake.IntakeError, now: datetime) -> None:
+    kept: list[RecipientResult] = []
+    undone: list[RecipientResult] = []
+    for result in decision.final:
+        safe = result.outcome is Outcome.DELIVERED and result.recipient.kind is Kind.REMOTE
+        (kept if safe else undone).append(result)
+    decision.final = kept
+    decision.waiting += [replace(result, outcome=Outcome.PENDING, reply=error.reply) for result in undone]
+    decision.due = now + _FULL_PAUSE
+    decision.delay_notified = decision.report.entry.delay_notified
+    decision.spawned = []
+
+
+def _of_those(decisions: Sequence[Decision], held: Collection[int]) -> list[int]:
+    """The positions of new messages, among those of all `decisions`, whose entries are still ours."""
+    owners = [decision.report.entry.id for decision in decisions for _ in decision.spawned]
+    return [position for position, entry_id in enumerate(owners) if entry_id in held]
+
+
+def _keep_waiting(owner: str, decisions: Sequence[Decision]) -> dict[int, int]:
+    """Put entries with open recipients back to wait; returns those that were still ours.
+
+    Each comes with its count of delivered recipients, as it was before these results.
+    """
+    held = {}
+    for decision in decisions:
+        entry = decision.report.entry
+        delivered = sum(result.outcome is Outcome.DELIVERED for result in decision.final)
+        state = _state_of(decision)
+        due = statements.db_time(state.due)
+        updated = statements.execute(
+            "UPDATE spool_entry SET status = %s, attempts = %s, dns_failures = %s,"
+            " recipients_done = recipients_done + %s,"
+            " next_attempt = %s, due_at = CASE WHEN hold THEN NULL ELSE %s END, leased_by = '', last_error = %s,"
+            " failures = 0, traceback = '',"
+            " error_group = %s, delay_notified = %s WHERE id = %s AND leased_by = %s RETURNING recipients_done",
+            (
+                state.status.value, state.attempts, state.dns_failures, delivered, due, due,
+                storable(state.error, LONGEST_REPLY), storable(state.error_group, 120), decision.delay_notified,
+                entry.id, owner,
+            ),
+        )  # fmt: skip
+        for (done,) in updated.fetchall():
+            held[entry.id] = done - delivered
+    return held
+
+
+@dataclass(frozen=True, slots=True)
+class _State:
+    """How an entry waits."""
+
+    status: Status
+    due: datetime | None
+    attempts: int
+    dns_failures: int
+    error: str
+    error_group: str = ""
+
+
+def _state_of(decision: Decision) -> _State:
+    entry = decision.report.entry
+    rest = entry.held_back
+    if decision.report.is_interrupted:
+        status = Status.WAITING if entry.attempts else Status.DELIVERY_DELAY
+        return _State(status, decision.due, entry.attempts, entry.dns_failures, "")
+    if rest is None:
+        error = decision.waiting[0].reply
+        return _State(
+            Status.WAITING, decision.due, entry.attempts + 1, decision.dns_failures, error, error_group(error)
+        )  # fmt: skip
+    # Those who are held back have not been tried: it counts as no attempt, or their first would be taken for a retry.
+    due = min(rest.due, decision.due) if decision.waiting and decision.due is not None else rest.due
+    return _State(rest.status, due, entry.attempts, entry.dns_failures, rest.reason)
+
+
+def _record_outcomes(decisions: Sequence[Decision]) -> None:
+    """Write the state of each recipient of entries that stay: what was delivered is never tried again."""
+    rows = [
+        (
+            result.outcome.value, storable(result.reply, LONGEST_REPLY), storable(result.host, 255),
+            result.recipient.id,
+        )
+        for decision in decisions
+        for result in [*decision.final, *decision.waiting]
+    ]  # fmt: skip
+    if rows:
+        statements.execute_many(
+            "UPDATE spool_recipient SET status = %s, last_reply = %s, last_host = %s"
+            " WHERE id = %s AND status = 'pending'",
+            rows,
+        )
+
+
+def _log(decisions: Sequence[Decision], settled: Collection[int], now: datetime) -> None:
+    """Add attempts, received bounces, and traces but for recipients that another pass has `settled`."""
+    attempts: list[statements.Row] = []
+    traces: list[statements.Row] = []
+    bounces: list[ReceivedBounce] = []
+    for decision in decisions:
+        entry = decision.report.entry
+        attempts += attempt_rows(entry, decision.report.attempts)
+        bounces += decision.report.bounces
+        traces += trace_rows(entry, [r for r in decision.final if r.recipient.id not in settled], now)
+    if attempts:
+        statements.insert("spool_attempt", statements.ATTEMPT_COLUMNS, attempts)
+    if traces:
+        insert_traces(traces, now)
+    if bounces:
+        # In one order, whoever writes; what another pass has counted meanwhile is not counted again.
+        bounces.sort(key=lambda bounce: bounce.trace_id or 0)
+        ReceivedBounce.objects.bulk_create(bounces, ignore_conflicts=True)

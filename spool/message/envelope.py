@@ -1,0 +1,254 @@
+"""The plain values that pass between intake, stages and delivery: no rows, no queries."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from base import clock
+from spool.files.store import Tail
+from spool.models.bounce import ReceivedBounce
+from spool.models.entry import Origin, Priority
+from spool.models.recipient import Kind, Outcome
+
+if TYPE_CHECKING:
+    from spool.stages import WaitUntil
+
+
+@dataclass(slots=True)
+class EnvelopeRecipient:
+    """A forward-path on its way in. `address` is normalised, `domain` is its right side, in A-labels."""
+
+    address: str
+    domain: str
+    kind: Kind
+    original: str = ""
+    notify: str = ""
+    orcpt: str = ""
+
+
+@dataclass(slots=True)
+class Envelope:
+    """RFC 5321 envelope plus where it came from. `sender` is "" for the null sender.
+
+    `ours` says that it comes from one of us, as spool.trusted has it; None where that follows from the rest.
+    """
+
+    sender: str
+    recipients: list[EnvelopeRecipient] = field(default_factory=list)
+    auth_user: str = ""
+    client_ip: str = ""
+    ehlo_name: str = ""
+    origin: Origin = Origin.SMTP
+    priority: Priority = Priority.NORMAL
+    envid: str = ""
+    ret: str = ""
+    smtputf8: bool = False
+    eight_bit: bool = False
+    # Of the session it came in by: protocol and cipher, and our port (0: by none).
+    tls: str = ""
+    port: int = 0
+    # That session's name in the mail log.
+    session: str = ""
+    # Of one that another spool had before: since when, how often it was tried, and why it is on hold, if it is.
+    created: datetime | None = None
+    attempts: int = 0
+    delay_notified: bool = False
+    hold: str = ""
+    ours: bool | None = None
+
+
+@dataclass(slots=True)
+class Submission:
+    """A message and its envelope, ready to be made durable.
+
+    `content` is the whole message, trace headers included, with CRLF line ends. Of one too large to keep in memory it
+    is the header, with the body as `tail`; or `spilled` is a file in the spool's incoming folder that already holds it
+    all (not yet synced). `file_name` is given by intake, unless a caller that may repeat itself after a crash (the drop
+    folder) has chosen it. `parent` is the file name of the entry that it comes from: what a notice is about, or what a
+    forward or a copy is made of; `notice` is what a notice says of that one's recipients.
+    """
+
+    envelope: Envelope
+    content: bytes | None = None
+    spilled: Path | None = None
+    tail: Tail | None = None
+    size_bytes: int = 0
+    subject: str = ""
+    message_id: str = ""
+    file_name: str = ""
+    parent: str = ""
+    notice: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Treatment:
+    """What is done to a message while it is delivered. Its file never changes; `subject_prefix` and `junk` are for
+    mailboxes here alone.
+
+    `header` are lines with CRLF that are put before it. `deleted`, when it is not empty, is the reply with which the
+    message is thrown away instead.
+    """
+
+    header: bytes = b""
+    subject_prefix: str = ""
+    junk: bool = False
+    deleted: str = ""
+
+
+AS_IT_IS = Treatment()
+
+
+@dataclass(slots=True)
+class LeasedRecipient:
+    """A recipient that is still open, of an entry under lease."""
+
+    id: int
+    address: str
+    domain: str
+    kind: Kind
+    original: str
+    notify: str
+    orcpt: str
+
+
+@dataclass(slots=True)
+class LeasedEntry:
+    """An entry that this worker holds, with its open recipients. Valid until the pass commits its outcome."""
+
+    id: int
+    file_name: str
+    subspool: str
+    sender: str
+    auth_user: str
+    client_ip: str
+    direction: int
+    origin: str
+    subject: str
+    message_id: str
+    size_bytes: int
+    priority: int
+    status: str
+    attempts: int
+    dns_failures: int
+    recipients_total: int
+    recipients_done: int
+    created: datetime
+    failures: int
+    envid: str
+    ret: str
+    smtputf8: bool
+    eight_bit: bool
+    delay_notified: bool
+    path: Path
+    recipients: list[LeasedRecipient] = field(default_factory=list)
+    ehlo_name: str = ""
+    tls: str = ""
+    port: int = 0
+    # Host, or host:port, that an administrator chose instead of its usual route.
+    next_hop: str = ""
+    # What stages want done to it: for all recipients, and by the ids of those for whom it is something else.
+    treatment: Treatment = AS_IT_IS
+    treatments: Mapping[int, Treatment] | None = None
+    # Fields of its header that nobody gets, as trace_headers.fields_of has them.
+    omitted: frozenset[bytes] = frozenset()
+    # When it was taken to be worked on.
+    leased: datetime | None = None
+    # From when on, by the steady clock, others may take it, unless the lease is renewed before.
+    held_until: float = math.inf
+    # Whether it comes from one of us; None where that follows from the rest (spool.trusted.is_ours).
+    ours: bool | None = None
+    # Whether a notice to its sender may have it in it whole, or only its header.
+    is_quotable: bool = True
+    # Until when, and why, those of its open recipients wait who are not among `recipients` now.
+    held_back: WaitUntil | None = None
+    # What stages found out about it, to be written down by them (Stage.remember) should it come by again.
+    notes: tuple[Any, ...] = ()
+
+    @property
+    def is_held(self) -> bool:
+        """Whether the lease lasts: a worker that was asleep may not begin to send what others may have taken."""
+        return clock.steady() < self.held_until
+
+    def treatment_of(self, recipient: LeasedRecipient) -> Treatment:
+        """What is done to the copy of one recipient."""
+        return self.treatments.get(recipient.id, self.treatment) if self.treatments else self.treatment
+
+    def read(self) -> bytes:
+        """The whole message. Raises FileNotFoundError when its file is gone."""
+        return self.path.read_bytes()
+
+    def read_head(self, size_bytes: int) -> bytes:
+        """No more than the first `size_bytes` of it. Raises FileNotFoundError."""
+        with self.path.open("rb") as file:
+            return file.read(size_bytes)
+
+
+@dataclass(slots=True)
+class AttemptRecord:
+    """One transaction with one host, for the attempts log. `code` is 0 when no reply came."""
+
+    at: datetime
+    recipients: tuple[str, ...]
+    host: str
+    ip: str
+    tls: str
+    code: int
+    reply: str
+    seconds: float
+    # For the mail log: the port, how long the connection took before that, when it was made for this, and whether there
+    # was one at all: otherwise all of `seconds` went into trying.
+    port: int = 0
+    connect_seconds: float = 0.0
+    connected: bool = True
+
+
+@dataclass(slots=True)
+class RecipientResult:
+    """What one attempt did for one recipient.
+
+    `outcome` PENDING means try again: the failure was temporary. `status_code` is RFC 3463's (as "5.1.1").
+    `dns` marks a failure of the DNS rather than of a host. `relayed` says that the next hop promised to honour the
+    DSN parameters itself, so that we owe no success notice (RFC 3461 5.2.2). `answered` says that `reply` is what
+    `host` itself answered, word for word; otherwise it is ours.
+    """
+
+    recipient: LeasedRecipient
+    outcome: Outcome
+    reply: str
+    status_code: str = ""
+    host: str = ""
+    dns: bool = False
+    relayed: bool = False
+    answered: bool = False
+
+
+@dataclass(slots=True)
+class DeliveryReport:
+    """All that delivery did with one entry: to be committed in one transaction.
+
+    `spawned` are new messages that must exist if and only if the results are recorded: forwards, list copies.
+    `bounces` are the reports about our users' mail that this entry brought them.
+    """
+
+    entry: LeasedEntry
+    results: list[RecipientResult] = field(default_factory=list)
+    attempts: list[AttemptRecord] = field(default_factory=list)
+    spawned: list[Submission] = field(default_factory=list)
+    bounces: list[ReceivedBounce] = field(default_factory=list)
+    # Whoever waits in it was not tried, and is to be tried at once: it was no attempt.
+    is_interrupted: bool = False
+
+    @property
+    def waits(self) -> bool:
+        """Whether some recipient is to be tried again, or has yet to be tried at all."""
+        return self.entry.held_back is not None or any(result.outcome is Outcome.PENDING for result in self.results)
+
+    def extend(self, results: Sequence[RecipientResult], attempt: AttemptRecord | None = None) -> None:
+        self.results.extend(results)
+        if attempt is not None:
+            self.attempts.append(attempt)

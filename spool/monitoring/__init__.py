@@ -1,0 +1,1 @@
+"""What programs tell of themselves: signs of life, and what they have counted."""

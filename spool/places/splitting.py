@@ -1,0 +1,87 @@
+"""Some recipients of an entry become an entry of their own: what becomes of them does not concern the others.
+
+The new entry has the same bytes under a name of its own (a second link to them), and the rows of those recipients.
+Files are durable before rows are committed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from spool.files import store
+from spool.flow import undecided
+from spool.models.entry import Entry
+from spool.places import trash
+from spool.rows import statements
+
+_COLUMNS = [str(one.column) for one in Entry._meta.concrete_fields]
+_NEW = {"id": "%s", "file_name": "%s", "recipients_done": "0"}
+assert _COLUMNS[:2] == ["id", "file_name"], "the order of the parameters"
+_VALUES = ", ".join(_NEW.get(name, name) for name in _COLUMNS)
+_COPY = f"INSERT INTO spool_entry ({', '.join(_COLUMNS)}) SELECT {_VALUES} FROM spool_entry WHERE id = %s"  # noqa: S608
+_HAS_REMOTE = "EXISTS (SELECT 1 FROM spool_recipient r WHERE r.entry_id = spool_entry.id AND r.kind = 'remote')"
+_DIRECTION = f"direction = CASE WHEN {_HAS_REMOTE} THEN 2 ELSE 1 END WHERE id = %s"
+_COUNT = f"UPDATE spool_entry SET recipients_total = %s, {_DIRECTION}"  # noqa: S608
+_LEAVE = f"UPDATE spool_entry SET recipients_total = recipients_total - %s, {_DIRECTION}"  # noqa: S608
+
+
+@dataclass(slots=True)
+class Parts:
+    """The files of new entries, by the entries that they are parts of: `names`, and the `subspools` they are in."""
+
+    names: dict[int, str] = field(default_factory=dict)
+    subspools: dict[int, str] = field(default_factory=dict)
+    transactions: list[int] = field(default_factory=list)
+
+    def move(self, recipients: Mapping[int, Sequence[int]]) -> dict[int, int]:
+        """Give those recipients, by entry, to the new entries; the new ids, by entry. In the caller's transaction."""
+        if not self.names:
+            return {}
+        new_ids, transaction = statements.next_entry_ids(len(self.names))
+        self.transactions = [transaction] if transaction else []
+        moved = dict(zip(self.names, new_ids, strict=True))
+        for entry_id, new_id in moved.items():
+            numbers = recipients[entry_id]
+            statements.execute(_COPY, [new_id, self.names[entry_id], entry_id])
+            clause, parameters = statements.id_list(numbers)
+            statements.execute(
+                f"UPDATE spool_recipient SET entry_id = %s WHERE id {clause}",  # noqa: S608
+                [new_id, *parameters],
+            )
+            statements.execute(_COUNT, [len(numbers), new_id])
+            statements.execute(_LEAVE, [len(numbers), entry_id])
+        return moved
+
+    def forsake(self, error: BaseException) -> None:
+        """The transaction ended with `error`: the new files go, as soon as it is sure that no row names them."""
+        by_subspool: dict[str, list[str]] = {}
+        for entry_id, name in self.names.items():
+            by_subspool.setdefault(self.subspools[entry_id], []).append(name)
+        for subspool, names in by_subspool.items():
+            undecided.keep(undecided.Batch(subspool, names, self.transactions))
+        if by_subspool and not undecided.lost_connection(error):
+            undecided.settle()
+
+
+def begin(wanted: Mapping[int, tuple[str, str]]) -> Parts:
+    """Give the files of entries, (subspool, name) by id, second names, durable; of those entries that have a file.
+
+    Raises OSError, and then none has two.
+    """
+    parts = Parts()
+    linked: list[Path] = []
+    try:
+        for (entry_id, (subspool, old)), new in zip(wanted.items(), store.new_file_names(len(wanted)), strict=True):
+            target = store.path_of(subspool, new)
+            if trash.link_or_copy(store.path_of(subspool, old), target):
+                linked.append(target)
+                parts.names[entry_id], parts.subspools[entry_id] = new, subspool
+        for folder in {path.parent for path in linked}:
+            store.sync_folder(folder)
+    except OSError:
+        for path in linked:
+            store.unlink(path)
+        raise
+    return parts

@@ -1,0 +1,353 @@
+"""Entries that were taken out of the spool and can be put back: deleted ones, and those moved to a folder.
+
+Taking is one transaction: the rows of entry and recipients go to the trash's tables. The file of a deleted entry stays
+where it is until the trash is emptied, so that deleting and restoring are a matter of rows alone; that of a moved one
+is in its folder. The outcome of the recipients is "removed" as long as the rows are in the trash; when they leave it
+for good, it is written into the trace.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import shutil
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any, Protocol
+
+from spool.events.actions import MOST_LINES, by_itself
+from spool.files import incoming, marks, removal, store
+from spool.message.envelope import DeliveryReport
+from spool.message.summary import storable
+from spool.models.entry import Entry
+from spool.models.recipient import Outcome, Recipient
+from spool.models.trashed import Trashed, TrashState
+from spool.rows import statements
+from spool.rows.journal import LONGEST_REPLY, insert_traces, trace_rows
+
+CHUNK = 500
+_PAST_UNDOING = "its deletion can't be undone any more"
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """An entry of the trash, with what is needed to find its file."""
+
+    id: int
+    file_name: str
+    subspool: str
+    size_bytes: int
+    state: str
+    target: str
+    event_id: int
+    fingerprint: str = ""
+
+    @property
+    def in_spool(self) -> Path:
+        return store.path_of(self.subspool, self.file_name)
+
+
+class Moved(Protocol):
+    """What was moved to the folder `target`, in the trash or in another room."""
+
+    @property
+    def file_name(self) -> str: ...
+
+    @property
+    def size_bytes(self) -> int: ...
+
+    @property
+    def target(self) -> str: ...
+
+    @property
+    def fingerprint(self) -> str: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """What became of entries that were to be restored: put back, without a file, or no longer there.
+
+    `items` have an `id` and an `event_id`.
+    """
+
+    items: Sequence[Any]
+    lost: int
+    gone: int
+
+    @property
+    def ids(self) -> list[int]:
+        return [item.id for item in self.items]
+
+
+def take(
+    ids: Sequence[int], event_id: int, now: datetime, reply: str, state: TrashState, target: str = ""
+) -> list[int]:
+    """Move the rows of entries, which the caller has claimed, to the trash, in the caller's transaction; their ids.
+
+    `reply` is what the trace says of the recipients that were still open.
+    """
+    if not ids:
+        return []
+    statements.prefer_indexes()
+    values = [reply[:500], state.value, target, statements.db_time(now), event_id]
+    taken = _carry(
+        _ENTRY,
+        _ENTRY,
+        "spool_entry",
+        "spool_trashed",
+        "id",
+        ids,
+        ("reply", "state", "target", "at", "event_id"),
+        values,
+    )
+    _carry(_RECIPIENT, _RECIPIENT, "spool_recipient", "spool_trashedrecipient", "entry_id", taken)
+    return taken
+
+
+def restore(ids: Sequence[int], now: datetime, note: Callable[[Restored], None] | None = None) -> Restored:
+    """Put entries back into the spool as they were. `note` is called in the transaction, and ends it by raising."""
+    with statements.write_transaction():
+        statements.prefer_indexes()
+        rows = _rows(ids)
+        if any(item.state != TrashState.TRASHED for item in rows):
+            # Their files are on the way to a folder or back.
+            rows = locked(ids)
+        there = [item for item in rows if _has_file(item)]
+        # A rollback from here on leaves files in the spool which the rows in the trash still know.
+        for folder in {item.in_spool.parent for item in there if item.state == TrashState.MOVED}:
+            store.sync_folder(folder)
+        put = _insert([item.id for item in there], now) if there else set()
+        lost, there = len(rows) - len(there), [item for item in there if item.id in put]
+        restored = Restored(there, lost, len(ids) - len(there) - lost)
+        if note is not None:
+            note(restored)
+    for item in there:
+        if item.state == TrashState.MOVED:
+            forget_moved(item)
+    return restored
+
+
+def files_of(ids: Sequence[int]) -> list[tuple[int, Path]]:
+    """Where the spool has the files of entries of the trash."""
+    return [(item.id, item.in_spool) for item in _rows(ids)]
+
+
+def locked(ids: Sequence[int]) -> list[Taken]:
+    """Those of `ids` that are still in the trash, theirs until the caller's transaction ends."""
+    return _rows(ids, "" if statements.on_sqlite() else " FOR UPDATE")
+
+
+def _rows(ids: Sequence[int], lock: str = "") -> list[Taken]:
+    if not ids:
+        return []
+    clause, parameters = statements.id_list(ids)
+    found = statements.execute(f"SELECT {_TAKEN} FROM spool_trashed WHERE id {clause} ORDER BY id{lock}", parameters)
+    return [Taken(*row) for row in found.fetchall()]
+
+
+def note_delivered(report: DeliveryReport, now: datetime) -> None:
+    """Recipients who had the message after all, when its worker answers late: Undo must not send it to them again.
+
+    Call it in a transaction.
+    """
+    delivered = {r.recipient.id: r for r in report.results if r.outcome is Outcome.DELIVERED}
+    if not delivered:
+        return
+    # Not by the entry: a recipient may have been taken out of it alone (spool.actions.splitting).
+    clause, parameters = statements.id_list(list(delivered))
+    where = statements.execute(
+        f"SELECT DISTINCT entry_id FROM spool_trashedrecipient WHERE id {clause} AND status = 'pending'",
+        parameters,
+    )
+    entry_ids = [item.id for item in locked([row[0] for row in where.fetchall()])]
+    settled = []
+    for number, result in delivered.items() if entry_ids else ():
+        updated = statements.execute(
+            "UPDATE spool_trashedrecipient SET status = %s, last_reply = %s, last_host = %s"
+            " WHERE id = %s AND status = 'pending' RETURNING entry_id",
+            (Outcome.DELIVERED.value, storable(result.reply, LONGEST_REPLY), storable(result.host, 255), number),
+        )
+        for (entry_id,) in updated.fetchall():
+            settled.append(result)
+            statements.execute(
+                "UPDATE spool_trashed SET recipients_done = recipients_done + 1 WHERE id = %s", (entry_id,)
+            )
+    if settled:
+        insert_traces(trace_rows(report.entry, settled, now), now)
+
+
+def purge(now: datetime, days: int) -> int:
+    """Remove for good what was deleted more than `days` ago; how many messages. Moved files stay where they are."""
+    old = Trashed.objects.filter(at__lt=now - timedelta(days=days)).exclude(state=TrashState.MOVING)
+    purged = 0
+    while ids := list(old.order_by("at").values_list("id", flat=True)[:CHUNK]):
+        removed = forget(ids)
+        by_itself("removed", [item.file_name for item in removed[: max(0, MOST_LINES - purged)]], _PAST_UNDOING)
+        purged += len(removed)
+    return purged
+
+
+def forget(ids: Sequence[int], note: Callable[[Sequence[Taken]], None] | None = None) -> list[Taken]:
+    """Take entries out of the trash for good: rows first, with a trace of the open recipients, then files.
+
+    `note` is called in the transaction, and ends it by raising.
+    """
+    with statements.write_transaction():
+        statements.prefer_indexes()
+        removed = locked(ids)
+        clause, parameters = statements.id_list([item.id for item in removed])
+        if removed:
+            statements.execute(_TRACE.format(clause), parameters)
+            statements.execute(f"DELETE FROM spool_trashedrecipient WHERE entry_id {clause}", parameters)
+            statements.execute(f"DELETE FROM spool_trashed WHERE id {clause}", parameters)
+        if note is not None:
+            note(removed)
+    for item in removed:
+        if item.state == TrashState.TRASHED:
+            removal.remove(item.in_spool)
+    return removed
+
+
+def _has_file(item: Taken) -> bool:
+    """Have the file at its place in the spool; False when it is nowhere."""
+    path = item.in_spool
+    if os.path.exists(path):
+        return True
+    if item.state != TrashState.MOVED:
+        return False
+    marks.require(marks.SPOOL)
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    source = from_folder(item)
+    return source is not None and link_or_copy(source, path)
+
+
+def link_or_copy(source: Path, target: Path) -> bool:
+    """Have the file under `target` too, durable; False when there is no `source`."""
+    try:
+        os.link(source, target, follow_symlinks=False)
+        return True
+    except FileExistsError:
+        return True
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        if error.errno not in (errno.EXDEV, errno.EPERM, errno.EOPNOTSUPP):
+            raise
+    incoming.prepare()
+    temporary = incoming.path_for(target.name)
+    shutil.copyfile(source, temporary)
+    with temporary.open("rb") as file:
+        os.fsync(file.fileno())
+    temporary.rename(target)
+    return True
+
+
+def rename(source: Path, target: Path) -> bool:
+    """Rename, across file systems if need be; False when there is no such file."""
+    try:
+        os.rename(source, target)
+        return True
+    except FileNotFoundError:
+        return target.exists()
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+    done = link_or_copy(source, target)
+    store.sync_folder(target.parent)
+    store.unlink(source)
+    return done
+
+
+def _insert(ids: Sequence[int], now: datetime) -> set[int]:
+    """Bring the rows back; the ids of those that were still in the trash."""
+    moment = statements.db_time(now)
+    put = _carry(_ENTRY, _AS_IT_WAS, "spool_trashed", "spool_entry", "id", ids, (), [moment, moment])
+    _carry(_RECIPIENT, _RECIPIENT, "spool_trashedrecipient", "spool_recipient", "entry_id", put)
+    return set(put)
+
+
+def _carry(
+    columns: str, expressions: str, source: str, target: str, key: str, ids: Sequence[int],
+    added: Sequence[str] = (), values: Sequence[Any] = (),
+) -> list[int]:  # fmt: skip
+    """Move the rows whose `key` is one of `ids` to another table; the `id` of each row that was moved.
+
+    Their `columns` become `expressions`, and the columns `added` are new; `values` are the parameters of both.
+    """
+    if not ids:
+        return []
+    clause, parameters = statements.id_list(ids)
+    selected = ", ".join([expressions, *("%s" for _ in added)])
+    into = f"INSERT INTO {target} ({', '.join([columns, *added])}) SELECT {selected}"
+    if statements.on_sqlite():
+        statements.execute(f"{into} FROM {source} WHERE {key} {clause}", [*values, *parameters])
+        gone = statements.execute(f"DELETE FROM {source} WHERE {key} {clause} RETURNING id", parameters)
+    else:
+        # Each row is looked up and locked once: whoever comes second finds it gone.
+        gone = statements.execute(
+            f"WITH gone AS (DELETE FROM {source} WHERE {key} {clause} RETURNING {columns})"
+            f" {into} FROM gone RETURNING id",
+            [*parameters, *values],
+        )
+    return [row[0] for row in gone.fetchall()]
+
+
+def from_folder(item: Moved) -> Path | None:
+    """The copy in the folder that `item` was moved to; None when it is gone, or has been changed there."""
+    source = Path(item.target) / item.file_name
+    try:
+        if source.is_symlink() or source.stat().st_size != item.size_bytes:
+            return None
+        # What was moved by an earlier version has none.
+        return source if not item.fingerprint or fingerprint_of(source) == item.fingerprint else None
+    except OSError:
+        return None
+
+
+def fingerprint_of(path: Path) -> str:
+    """What tells a file's bytes from any others. Raises OSError."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    with os.fdopen(descriptor, "rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=32)).hexdigest()
+
+
+def fingerprints_of(paths: Iterable[tuple[int, Path]]) -> dict[int, str]:
+    """Those of the files that are there, by the numbers that come with them."""
+    found = {}
+    for number, path in paths:
+        try:
+            found[number] = fingerprint_of(path)
+        except OSError:
+            # Whoever moves it says so.
+            continue
+    return found
+
+
+def forget_moved(item: Moved) -> None:
+    """The copy in the folder goes, for the message is back where it was."""
+    for name in (item.file_name, f"{item.file_name.removesuffix(store.SUFFIX)}.json"):
+        store.unlink(Path(item.target) / name)
+
+
+def _columns(model: type[Entry] | type[Recipient]) -> list[str]:
+    return [str(field.column) for field in model._meta.concrete_fields]
+
+
+_TAKEN = "id, file_name, subspool, size_bytes, state, target, event_id, fingerprint"
+_ENTRY, _RECIPIENT = ", ".join(_columns(Entry)), ", ".join(_columns(Recipient))
+# What an entry of the spool has otherwise than it was.
+_CHANGED = {
+    "leased_by": "''",
+    "status": statements.AT_REST,
+    "due_at": "CASE WHEN hold THEN NULL WHEN next_attempt > %s THEN next_attempt ELSE %s END",
+}
+_AS_IT_WAS = ", ".join(_CHANGED.get(name, name) for name in _columns(Entry))
+_TRACE = (
+    f"INSERT INTO spool_trace ({', '.join(statements.TRACE_COLUMNS)}) SELECT t.file_name, t.sender, r.address, r.kind,"
+    " 'removed', t.reply, '', t.auth_user, t.client_ip, t.ehlo_name, t.tls, t.port, t.subject, t.message_id,"
+    " t.size_bytes, t.attempts, t.created, t.at, t.sender_key, r.address_key, r.original_key FROM spool_trashed t"
+    " JOIN spool_trashedrecipient r ON r.entry_id = t.id AND r.status = 'pending' WHERE t.id {}"
+)

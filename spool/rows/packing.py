@@ -1,0 +1,172 @@
+"""An entry and its recipients as two JSON columns of another table, and back: how they are kept out of the spool.
+
+The SQL here is for `INSERT … SELECT` from spool_entry under the alias `e`, and for the way back from a table that has
+the columns `id`, `entry` and `recipients`. Everything runs in the caller's transaction.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, Protocol
+
+from spool.message.envelope import RecipientResult
+from spool.message.summary import storable
+from spool.models.entry import Entry
+from spool.models.recipient import Outcome, Recipient
+from spool.models.trace import Trace
+from spool.rows import statements
+from spool.traffic import counting
+
+
+class Packed(Protocol):
+    """A row that holds an entry."""
+
+    file_name: str
+    at: datetime
+    entry: dict[str, Any]
+    recipients: list[dict[str, Any]]
+
+
+def entry_as_json() -> str:
+    """The entry's columns as one JSON object."""
+    return _as_json("e", Entry)
+
+
+def recipients_as_json() -> str:
+    """Its recipients as a JSON array, in their order."""
+    if not statements.on_sqlite():
+        return (
+            "COALESCE((SELECT jsonb_agg(to_jsonb(r) ORDER BY r.id) FROM spool_recipient r WHERE r.entry_id = e.id),"
+            " '[]'::jsonb)"
+        )
+    return f"(SELECT json_group_array({_as_json('r', Recipient)}) FROM spool_recipient r WHERE r.entry_id = e.id)"
+
+
+def trace_open_recipients(clause: str, parameters: Sequence[Any], outcome: Outcome, reply: str, now: datetime) -> None:
+    """Write down that the open recipients of the entries `e.id {clause}` have ended by `outcome`."""
+    statements.execute(
+        f"INSERT INTO spool_trace ({', '.join(statements.TRACE_COLUMNS)}) SELECT e.file_name, e.sender, r.address,"
+        f" r.kind, '{outcome.value}', %s, '', e.auth_user, e.client_ip, e.ehlo_name, e.tls, e.port, e.subject,"
+        " e.message_id, e.size_bytes, e.attempts, e.created, %s, e.sender_key, r.address_key, r.original_key"
+        f" FROM spool_entry e JOIN spool_recipient r ON r.entry_id = e.id WHERE e.id {clause} AND r.status = 'pending'",
+        [reply[:500], statements.db_time(now), *parameters],
+    )
+
+
+def untrace(names: Sequence[str], moments: Sequence[datetime], outcome: Outcome) -> None:
+    """Take back what `trace_open_recipients` wrote down at these moments: earlier ends are for good."""
+    ended_at = sorted({statements.db_time(moment) for moment in moments})  # type: ignore[type-var]
+    if statements.on_sqlite():
+        named, ended = (f"IN ({', '.join('%s' for _ in values)})" for values in (names, ended_at))
+        values: list[Any] = [*names, *ended_at]
+    else:
+        named = ended = "= ANY(%s)"
+        values = [list(names), ended_at]
+    statements.execute(
+        f"DELETE FROM spool_trace WHERE file_name {named} AND outcome = '{outcome.value}' AND ended {ended}", values
+    )
+
+
+def unpack(
+    table: str, clause: str, parameters: Sequence[Any], now: datetime, changes: Mapping[str, Any] | None = None
+) -> None:
+    """Insert the entries of the rows `id {clause}` of `table` as they were, under nobody's lease and due by now.
+
+    `changes` are other values for some of the entry's columns (moments as datetimes).
+    """
+    patch = json.dumps({name: _json_value(value) for name, value in (changes or {}).items()})
+    if statements.on_sqlite():
+        _unpack_sqlite(table, clause, parameters, now, patch)
+    else:
+        _unpack_postgresql(table, clause, parameters, now, patch)
+
+
+def note_delivered(row: Packed, results: Sequence[RecipientResult], outcome: Outcome, now: datetime) -> bool:
+    """Recipients who had the message after all, when its worker answers late: they must not get it again.
+
+    `outcome` is what their traces say now. Whether anything of `row` was changed; the caller saves it.
+    """
+    by_id = {result.recipient.id: result for result in results}
+    ended: list[counting.Ending] = []
+    for recipient in row.recipients:
+        result = by_id.get(recipient["id"])
+        if result is None or recipient["status"] != Outcome.PENDING:
+            continue
+        reply, host = storable(result.reply, 500), storable(result.host, 255)
+        recipient |= {"status": Outcome.DELIVERED.value, "last_reply": reply, "last_host": host}
+        row.entry["recipients_done"] += 1
+        Trace.objects.filter(
+            file_name=row.file_name, recipient=recipient["address"], outcome=outcome, ended=row.at
+        ).update(outcome=Outcome.DELIVERED, reply=reply, host=host)
+        ended.append(
+            (
+                Outcome.DELIVERED.value, recipient["kind"], row.entry["sender"], row.entry["client_ip"],
+                recipient["address"], row.entry["created"],
+            )
+        )  # fmt: skip
+    if ended:
+        counting.endings(ended, now)
+    return bool(ended)
+
+
+def _unpack_postgresql(table: str, clause: str, parameters: Sequence[Any], now: datetime, patch: str) -> None:
+    statements.execute(
+        "INSERT INTO spool_entry SELECT e.* FROM"
+        f" (SELECT id, entry || %s::jsonb AS entry FROM {table} WHERE id {clause}) t,"
+        " LATERAL jsonb_populate_record(NULL::spool_entry,"
+        " t.entry || jsonb_build_object('leased_by', '', 'status', CASE WHEN t.entry->>'status' IN ('local', 'remote')"
+        " THEN 'waiting' ELSE t.entry->>'status' END, 'due_at', CASE WHEN (t.entry->>'hold')::boolean THEN NULL ELSE"
+        " GREATEST(COALESCE((t.entry->>'next_attempt')::timestamptz, %s), %s) END)) AS e ORDER BY t.id",
+        [patch, *parameters, now, now],
+    )
+    statements.execute(
+        f"INSERT INTO spool_recipient SELECT r.* FROM {table} t,"
+        f" LATERAL jsonb_populate_recordset(NULL::spool_recipient, t.recipients) AS r WHERE t.id {clause}"
+        " ORDER BY r.id",
+        parameters,
+    )
+
+
+def _unpack_sqlite(table: str, clause: str, parameters: Sequence[Any], now: datetime, patch: str) -> None:
+    moment = statements.db_time(now)
+    columns = _columns(Entry)
+    changed = {
+        "leased_by": "''",
+        "status": "CASE WHEN json_extract(entry, '$.status') IN ('local', 'remote') THEN 'waiting'"
+                  " ELSE json_extract(entry, '$.status') END",
+        "due_at": "CASE WHEN json_extract(entry, '$.hold') THEN NULL"
+                  " ELSE MAX(COALESCE(json_extract(entry, '$.next_attempt'), %s), %s) END",
+    }  # fmt: skip
+    values = ", ".join(changed.get(name, f"json_extract(entry, '$.{name}')") for name in columns)
+    statements.execute(
+        f"INSERT INTO spool_entry ({', '.join(columns)}) SELECT {values}"
+        f" FROM (SELECT json_patch(entry, %s) AS entry FROM {table} WHERE id {clause})",
+        [moment, moment, patch, *parameters],
+    )
+    columns = _columns(Recipient)
+    values = ", ".join(f"json_extract(r.value, '$.{name}')" for name in columns)
+    statements.execute(
+        f"INSERT INTO spool_recipient ({', '.join(columns)}) SELECT {values}"
+        f" FROM {table} t, json_each(t.recipients) r WHERE t.id {clause}",
+        parameters,
+    )
+
+
+def _json_value(value: Any) -> Any:
+    if not isinstance(value, datetime):
+        return value
+    moment = statements.db_time(value)
+    return moment.isoformat() if isinstance(moment, datetime) else moment
+
+
+def _columns(model: type[Entry] | type[Recipient]) -> list[str]:
+    return [str(field.column) for field in model._meta.concrete_fields]
+
+
+def _as_json(alias: str, model: type[Entry] | type[Recipient]) -> str:
+    if not statements.on_sqlite():
+        return f"to_jsonb({alias})"
+    pairs = ", ".join(f"'{name}', {alias}.{name}" for name in _columns(model))
+    return f"json_object({pairs})"

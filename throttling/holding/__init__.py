@@ -1,0 +1,1 @@
+"""Mail that waits because of a limit: which, until when, and letting it go."""
