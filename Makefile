@@ -20,7 +20,7 @@ help:
 	@echo 'make deb     a Debian package in dist/, for Debian 12 and 13'
 	@echo 'make test    all tests, on SQLite and on PostgreSQL side by side; ARGS= for pytest'
 	@echo 'make test-system  the long version of tests with other mail servers, kills, full disks, hostile input and installing; SEEDS="1 2 3"'
-	@echo 'make lint    style, types, Django checks, missing migrations'
+	@echo 'make lint    style, imports, types, Django checks, missing migrations'
 	@echo 'make manual  write docs/commands.md and the completion anew, after a change of a command'
 	@echo 'make bench   mail flow beside Postfix, and what counting costs; BENCH= for its options'
 	@echo 'make bench-throttling  what limits by the hour cost'
@@ -47,6 +47,7 @@ test-system: debian-packages dev-venv
 lint: dev-venv
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
+	$(VENV)/bin/lint-imports
 	@home=$$(mktemp -d) && trap 'rm -rf "$$home"' EXIT && export MAILSPOOL_HOME="$$home" && set -ex && \
 	$(PY) -m mypy && \
 	$(PY) manage.py check --fail-level WARNING && \
@@ -68,7 +69,7 @@ screenshots: debian-packages dev-venv
 	$(PY) -m tests.support.screenshots
 
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) .import_linter_cache .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -not -path './var/*' -prune -exec rm -rf {} +
 
 # A virtual environment with what requirements.txt pins; made anew when its Python is gone, filled when the pins changed.
