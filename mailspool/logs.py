@@ -34,7 +34,6 @@ def logging_configuration(where: str, form: str, level: str) -> dict[str, Any]:
         "loggers": {
             mail_log.NAME: {"handlers": ["mail"], "level": "INFO" if where != "none" else "ERROR", "propagate": False},
             "rq": {"level": "WARNING"},
-            "axes": {"level": "ERROR"},
             "mail.log": {"level": "ERROR"},
             "django.request": {"filters": ["not_probes"]},
         },

@@ -57,7 +57,6 @@ INSTALLED_APPS = [
     "django.contrib.messages",
     "django.contrib.staticfiles",
     "django_rq",
-    "axes",
     "hijack",
     "accounts",
     "spool",
@@ -82,7 +81,7 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "mailspool.content_policy.ContentPolicy",
     # Last: it turns a login that came too often into the page that says so.
-    "axes.middleware.AxesMiddleware",
+    "security.web_login.ClosedLoginPage",
 ]
 
 ROOT_URLCONF = "mailspool.urls"
@@ -157,20 +156,13 @@ AUTH_PASSWORD_VALIDATORS = [
 ]
 LOGIN_URL = "admin:login"
 LOGIN_REDIRECT_URL = "admin:index"
-# Axes stands first: it refuses before a password is looked at.
+# The first refuses, before a password is looked at. From how many wrong ones on, the console says (LoginRules).
 AUTHENTICATION_BACKENDS = [
-    "axes.backends.AxesStandaloneBackend",
+    "security.web_login.LoginProtection",
     "django.contrib.auth.backends.ModelBackend",
     "accounts.impersonation.ImpersonationBackend",
 ]
 HIJACK_PERMISSION_CHECK = "accounts.impersonation.may_impersonate"
-# From how many wrong passwords on a login is closed, the console says (security.LoginRules).
-AXES_HANDLER = "security.axes.LoginProtection"
-AXES_USERNAME_CALLABLE = "security.locked_out.name_of"
-AXES_LOCKOUT_CALLABLE = "security.locked_out.locked_out"
-AXES_HTTP_RESPONSE_CODE = 429
-AXES_ENABLE_ADMIN = False
-AXES_VERBOSE = False
 
 LANGUAGE_CODE = "en"
 TIME_ZONE = env[v.TIME_ZONE]

@@ -11,14 +11,11 @@ import contextlib
 import os
 import signal
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import TextIO
-
-from honcho.colour import get_colours
-from honcho.printer import Message, Printer
 
 FIRST_PAUSE_SECONDS = 0.2
 LONGEST_PAUSE_SECONDS = 30.0
@@ -28,6 +25,9 @@ HEALTHY_SECONDS = 10.0
 DRAIN_SECONDS = 35.0
 _LONGEST_LINE_BYTES = 1 << 20
 _LAST_WORDS_SECONDS = 1.0
+# Cyan, yellow, green, magenta, red and blue, then the same bright (ECMA-48, 8.3.117).
+_COLOURS = tuple(f"\033[0;{number}{bright}m" for bright in ("", ";1") for number in (36, 33, 32, 35, 31, 34))
+_NO_COLOUR = "\033[0m"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,19 +44,23 @@ class Program:
 
 
 class Output:
-    """Lines of many programs on one screen, each with the time and a coloured name before it."""
+    """Lines of many programs on one screen, each with the time and a name before it, coloured on a terminal."""
 
     def __init__(self, stream: TextIO, width: int) -> None:
-        self._printer = Printer(stream, width=width)
-        self._colours: Iterator[str] = get_colours()
+        self._stream = stream
+        self._width = width
         self._colour_of: dict[str, str] = {}
 
     def line(self, name: str, text: bytes | str) -> None:
         """Show one line."""
-        colour = self._colour_of.get(name)
-        if colour is None:
-            colour = self._colour_of[name] = next(self._colours)
-        self._printer.write(Message(type="line", data=text, time=datetime.now(), name=name, colour=colour))
+        before = f"{datetime.now():%H:%M:%S} {name.ljust(self._width)} | "
+        if self._stream.isatty():
+            colour = self._colour_of.setdefault(name, _COLOURS[len(self._colour_of) % len(_COLOURS)])
+            before = f"{colour}{before}{_NO_COLOUR}"
+        if isinstance(text, bytes):
+            text = text.decode(errors="replace")
+        for line in text.splitlines():
+            print(before + line, file=self._stream, flush=True)
 
 
 class Supervisor:

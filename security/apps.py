@@ -8,6 +8,7 @@ class SecurityConfig(AppConfig):
     verbose_name = "Security"
 
     def ready(self) -> None:
-        from security import signals
+        from security import signals, web_login
 
         signals.connect(self)
+        web_login.connect()

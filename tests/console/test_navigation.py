@@ -51,7 +51,7 @@ def test_the_console_is_closed_to_all_but_system_administrators(
 
 @pytest.mark.parametrize(
     ("path", "title"),
-    [("/admin/", "Overview"), ("/admin/spool/entry/waiting/", "Waiting to Deliver"), ("/admin/axes/", "")],
+    [("/admin/", "Overview"), ("/admin/spool/entry/waiting/", "Waiting to Deliver"), ("/admin/elsewhere/", "")],
 )
 def test_the_sidebar_shows_where_one_is(administrator: Client, path: str, title: str) -> None:
     request = administrator.get("/admin/").wsgi_request

@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 from limits import RateLimitItemPerHour
+from limits.storage import RedisStorage
 from limits.strategies import SlidingWindowCounterRateLimiter
 
 from accounts.models import HourlyLimit, Metric, ThrottleAction
+from spool.flow import doorbell
 from tests.support.worker import on_test_database
 from throttling.counting import windows
 from throttling.counting.subjects import Charge, Subject, SubjectKind
@@ -75,12 +77,13 @@ def test_what_is_not_enforced_is_counted_beyond_the_limit() -> None:
 
 
 def test_it_counts_as_the_library_does() -> None:
-    limiter = SlidingWindowCounterRateLimiter(windows._storage())
+    storage = RedisStorage("redis://", connection_pool=doorbell.redis().connection_pool, key_prefix=windows._PREFIX)
+    limiter = SlidingWindowCounterRateLimiter(storage)
     item = RateLimitItemPerHour(10)
     ours = windows.count([[a_charge(cost=cost)] for cost in (3, 3, 3)]).refusals
     theirs = [limiter.hit(item, "theirs", cost=cost) for cost in (3, 3, 3)]
     assert [refused is None for refused in ours] == theirs
-    previous, _, current, _ = windows._storage().get_sliding_window(Window(ANN, Metric.MESSAGES).key, windows.SECONDS)
+    previous, _, current, _ = storage.get_sliding_window(Window(ANN, Metric.MESSAGES).key, windows.SECONDS)
     assert (previous, current) == (0, 9)
 
 
@@ -89,7 +92,7 @@ def test_a_batch_of_any_size_is_one_round_trip(monkeypatch: pytest.MonkeyPatch) 
         [a_charge(Subject(SubjectKind.USER, f"u{n}@here.test"), 100), a_charge(HERE, 10_000)] for n in range(100)
     ]
     windows.count(requests)
-    client = windows._storage().get_connection()
+    client = doorbell.redis()
     asked: list[Any] = []
     original = type(client).execute_command
 

@@ -23,6 +23,8 @@ from tests.upgrades.schemas import Schema, of_postgresql, of_sqlite
 # As every_state has them.
 FAR, GOES = "far.test", "delivered"
 CHANGED: dict[str, dict[str, str]] = {}
+# The empty tables of a library that is gone. The version before is not ready without them: a release later drops them.
+LEFT_BEHIND = {"axes_accessattempt", "axes_accessattemptexpiration", "axes_accessfailurelog", "axes_accesslog"}
 
 # And the bell, which the scheduler would ring.
 DUE_NOW = """
@@ -93,7 +95,7 @@ def test_an_older_installation_is_upgraded(
 
 
 def _assert_alike(upgraded: Schema, fresh: Schema) -> None:
-    assert set(upgraded) == set(fresh)
+    assert set(upgraded) - LEFT_BEHIND == set(fresh)
     for table, parts in fresh.items():
         assert upgraded[table] == parts, table
 

@@ -1,8 +1,8 @@
 """The counters: one sliding window of an hour for each subject and metric, on Redis, many of them in one round trip.
 
-They are the windows of the library `limits` (sliding window counter): what was counted in the hour before the current
-one weighs less and less while the current one lasts. The library asks about one window at a time; `count` asks about a
-whole batch at once, and charges a message to all its windows or to none.
+A window is a sliding window counter, as the library `limits` has it too (the tests compare): what was counted in the
+hour before the current one weighs less and less while the current one lasts. `count` asks about the windows of a whole
+batch at once, and charges a message to all of them or to none.
 
 A window that Redis does not know (it is new, it has expired, or Redis was emptied) is filled from the ledger before
 anything is counted on it.
@@ -18,7 +18,6 @@ from dataclasses import dataclass
 from functools import cache, lru_cache
 from typing import Any, NamedTuple
 
-from limits.storage import RedisStorage
 from redis.commands.core import Script
 
 from accounts.models import Metric
@@ -30,8 +29,8 @@ _PREFIX = "mailspool:throttle"
 # A script's values must find room on Lua's stack.
 _MOST_AT_ONCE = 1000
 
-# As limits' own acquire_sliding_window.lua does it, for many windows and requests. ARGV: an hour, and the requests as
-# JSON, each a flat list of (window, cost, limit, enforced or not) for each of its charges.
+# KEYS: of each window the previous and the current one. ARGV: an hour in milliseconds, and the requests as JSON, each a
+# flat list of (window, cost, limit, enforced or not) for each of its charges.
 _COUNT = """
 local expiry = tonumber(ARGV[1])
 local windows, unknown = #KEYS / 2, {}
@@ -98,6 +97,8 @@ for w = 1, #KEYS / 2 do
     end
 end
 """
+
+_FORGET = "for _, key in ipairs(redis.call('KEYS', ARGV[1])) do redis.call('UNLINK', key) end"
 
 
 class Window(NamedTuple):
@@ -195,7 +196,7 @@ def mistrust() -> None:
 def clear(subject: Subject) -> None:
     """Forget what was counted; the ledger must have forgotten it before. Raises redis.RedisError."""
     windows = [Window(subject, metric) for metric in Metric]
-    _storage().get_connection().delete(*_keys(windows))
+    doorbell.redis().delete(*_keys(windows))
 
 
 def _ask(windows: list[Window], asked: list[list[int]]) -> tuple[list[int], list[State]]:
@@ -203,7 +204,7 @@ def _ask(windows: list[Window], asked: list[list[int]]) -> tuple[list[int], list
         return [0] * len(asked), []
     keys = _keys(windows)
     if _mistrusted.is_set():
-        _storage().reset()
+        _script(_FORGET)(args=[f"{_PREFIX}:*"])
         _mistrusted.clear()
     requests = json.dumps(asked)
     while True:
@@ -235,17 +236,11 @@ def _keys(windows: Iterable[Window]) -> list[str]:
 
 @lru_cache(10_000)
 def _keys_of(window: Window) -> tuple[str, str]:
-    storage, key = _storage(), window.key
-    return (
-        storage.prefixed_key(storage._previous_window_key(key)), storage.prefixed_key(storage._current_window_key(key)),
-    )  # fmt: skip
-
-
-@cache
-def _storage() -> RedisStorage:
-    return RedisStorage("redis://", connection_pool=doorbell.redis().connection_pool, key_prefix=_PREFIX)
+    """The previous window's and the current one's. The brackets keep the two on one node of a Redis cluster."""
+    current = f"{_PREFIX}:{{{window.key}}}"
+    return f"{current}/-1", current
 
 
 @cache
 def _script(text: str) -> Script:
-    return _storage().get_connection().register_script(text.encode())
+    return doorbell.redis().register_script(text.encode())
