@@ -16,7 +16,10 @@ from django.db import connection
 from django.utils import timezone
 
 from spool.files import store
+from spool.rows import entries as entries_of
+from spool.rows import recipients as recipients_of
 from spool.rows import statements
+from spool.rows.columns import EntryRow, inserted
 
 BULK_DOMAIN = "bulk.test"
 BULK = 100_000
@@ -38,20 +41,20 @@ CONTENT = b"From: <ann@bulk.test>\r\nTo: <bob@example.net>\r\nSubject: Bulk\r\n\
 def main(entries: int) -> None:
     chance = random.Random(1)
     now = timezone.now()
-    columns = statements.ENTRY_COLUMNS
+    columns = inserted(EntryRow)
     for start in range(0, entries, BATCH):
         numbers = range(start, min(start + BATCH, entries))
         names = store.new_file_names(len(numbers))
         with statements.write_transaction():
-            ids = list(statements.next_entry_ids(len(numbers))[0])
+            ids = list(entries_of.next_ids(len(numbers))[0])
             rows, recipients = [], []
             for number, name, entry_id in zip(numbers, names, ids, strict=True):
                 bulk = number % (entries // BULK) == 0
                 row = _entry(number, name, entry_id, bulk, entries, now, chance)
                 rows.append(tuple(row[column] for column in columns))
                 recipients += _recipients(entry_id, chance)
-            statements.insert("spool_entry", columns, rows)
-            statements.insert("spool_recipient", statements.RECIPIENT_COLUMNS, recipients)
+            entries_of.insert(rows)
+            recipients_of.insert(recipients)
         print(f"\r{numbers[-1] + 1:,} entries", end="", file=sys.stderr, flush=True)
     _write_files()
     with connection.cursor() as cursor:
@@ -91,7 +94,10 @@ def _recipients(entry_id: int, chance: random.Random) -> Iterator[tuple[object, 
     for _ in range(RECIPIENTS):
         domain = f"dest{min(4_999, int(chance.paretovariate(0.5)) - 1)}.test"
         address = f"person{chance.randrange(200_000)}@{domain}"
-        yield (entry_id, address, domain, "remote", "pending", "", "", "", "", "", None, None)
+        yield recipients_of.recipient_values(
+            entry_id=entry_id, address=address, domain=domain, kind="remote", status="pending", original="", notify="",
+            orcpt="", address_key=None, original_key=None,
+        )  # fmt: skip
 
 
 def _write_files() -> None:

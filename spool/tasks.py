@@ -20,7 +20,7 @@ from spool.holders import holders
 from spool.models.settings import current
 from spool.places import trash
 from spool.retention import forget_audit, forget_policies, forget_traces
-from spool.rows import statements
+from spool.rows import lease
 
 log = logging.getLogger(__name__)
 
@@ -46,7 +46,7 @@ def sweep() -> None:
             import_string(path)()
         except Exception:  # the edge of a plug-in: it must not stop the safety net
             log.exception("%s failed", path)
-    earliest = statements.earliest_due()
+    earliest = lease.earliest_due()
     if earliest is None:
         return
     if earliest <= timezone.now():

@@ -13,7 +13,7 @@ from spool.actions import Actor, jobs
 from spool.models.bulkjob import OPEN, BulkJob
 from spool.models.entry import Entry
 from spool.models.trashed import Trashed, TrashState
-from spool.rows import statements
+from spool.rows import lease, statements
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,15 +36,8 @@ def settle(taken: datetime, *, hold: bool) -> Settled:
         Entry.objects.count(), free().count(), Entry.objects.leased().count(),
         Item.objects.filter(state=ItemState.HELD).count(), Trashed.objects.exclude(state=TrashState.MOVED).count(),
     )  # fmt: skip
-    now = timezone.now()
-    moment = statements.db_time(now)
     with statements.write_transaction():
-        statements.execute(
-            f"UPDATE spool_entry SET leased_by = '', status = {statements.AT_REST},"  # noqa: S608
-            " due_at = CASE WHEN hold THEN NULL WHEN next_attempt > %s THEN next_attempt ELSE %s END"
-            " WHERE leased_by <> ''",
-            (moment, moment),
-        )
+        lease.end_all(timezone.now())
         if hold:
             reason = f"Restored from the backup of {taken:%Y-%m-%d %H:%M:%S} UTC"
             free().update(hold=True, hold_reason=reason, due_at=None)

@@ -30,7 +30,7 @@ from spool.models.entry import Direction, Status
 from spool.models.recipient import Kind, Outcome
 from spool.models.trashed import TrashState
 from spool.places import splitting, trash
-from spool.rows import packing, statements
+from spool.rows import journal, packing, statements
 
 log = logging.getLogger(__name__)
 
@@ -219,7 +219,7 @@ def _pack(one: Caught, now: datetime, days: int) -> None:
         " FROM spool_entry e WHERE e.id = %s",
         [*values, one.entry_id],
     )
-    packing.trace_open_recipients("= %s", [one.entry_id], Outcome.QUARANTINED, f"Quarantined: {why}", now)
+    journal.trace_open([one.entry_id], Outcome.QUARANTINED, f"Quarantined: {why}", now)
 
 
 def _unpack(items: Sequence[Item], now: datetime) -> None:
@@ -231,7 +231,7 @@ def _unpack(items: Sequence[Item], now: datetime) -> None:
     }  # fmt: skip
     packing.unpack("quarantine_item", clause, parameters, now, changes)
     result_cache.forget([item.entry_id for item in items])
-    packing.untrace([item.file_name for item in items], [item.at for item in items], Outcome.QUARANTINED)
+    journal.untrace([item.file_name for item in items], [item.at for item in items], Outcome.QUARANTINED)
     Pardon.objects.bulk_create(
         [Pardon(entry_id=item.entry_id, kind=item.kind, at=now) for item in items], ignore_conflicts=True
     )

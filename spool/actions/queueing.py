@@ -18,6 +18,7 @@ from spool.flow import doorbell
 from spool.models.entry import Entry, Priority
 from spool.models.settings import current
 from spool.rows import statements
+from spool.rows.entries import AT_REST
 
 LONGEST_REASON = 255
 
@@ -36,7 +37,7 @@ class Force(Verb):
             claimed = claim(ids, context.now)
             done = update(
                 claimed.free,
-                f"priority = 3, leased_by = '', status = {statements.AT_REST},"
+                f"priority = 3, leased_by = '', status = {AT_REST},"
                 " next_attempt = CASE WHEN hold THEN next_attempt ELSE %s END,"
                 " due_at = CASE WHEN hold THEN NULL ELSE %s END", [now, now],
             )  # fmt: skip
@@ -120,7 +121,7 @@ class Hold(Verb):
             claimed = claim(ids, context.now)
             done = update(
                 claimed.free, "hold = %s, hold_reason = %s, hold_until = %s, due_at = NULL, leased_by = '',"
-                f" status = {statements.AT_REST}",
+                f" status = {AT_REST}",
                 [True, reason, statements.db_time(until)],
             )  # fmt: skip
             changed(context, "held", _those(claimed.free), why=reason, until=parameters["until"])

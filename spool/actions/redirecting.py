@@ -10,16 +10,20 @@ from spool.actions.verb import Context, Progress, Refused, Tally, Verb, claim, u
 from spool.delivery.routes import BadNextHop, split_host
 from spool.events.actions import changed
 from spool.flow import doorbell, leases
-from spool.message.envelope import EnvelopeRecipient, LeasedEntry
+from spool.message.envelope import EnvelopeRecipient, LeasedEntry, RecipientResult
 from spool.models.entry import Direction, Entry
 from spool.models.recipient import Kind, Outcome
 from spool.models.settings import current
-from spool.rows import statements
-from spool.rows.keys import list_key, other_key, recipient_keys
+from spool.rows import entries, statements
+from spool.rows import recipients as rows
+from spool.rows.columns import Row
+from spool.rows.entries import AT_REST
+from spool.rows.journal import insert_uncounted, trace_rows
+from spool.rows.keys import recipient_keys
 
 # A clean start on the new way: what the old one did to it counts no more.
 _DUE_NOW = (
-    f"attempts = 0, dns_failures = 0, leased_by = '', status = {statements.AT_REST}, next_attempt = %s,"
+    f"attempts = 0, dns_failures = 0, leased_by = '', status = {AT_REST}, next_attempt = %s,"
     " due_at = CASE WHEN hold THEN NULL ELSE %s END"
 )
 
@@ -79,37 +83,19 @@ class Redirect(Verb):
 def _replace(entry: LeasedEntry, recipients: Sequence[EnvelopeRecipient], context: Context) -> None:
     """End the open recipients, with a trace, and add the new ones."""
     reply = f"Redirected to {', '.join(r.address for r in recipients)} by {context.actor}"[:500]
-    clause, ids = statements.id_list([recipient.id for recipient in entry.recipients])
-    if entry.recipients:
-        statements.execute(
-            f"UPDATE spool_recipient SET status = %s, last_reply = %s WHERE id {clause}",
-            [Outcome.REMOVED.value, reply, *ids],
-        )
-    statements.insert(
-        "spool_trace", statements.TRACE_COLUMNS,
-        [
-            (
-                entry.file_name, entry.sender, old.address, old.kind.value, Outcome.REMOVED.value, reply, "",
-                entry.auth_user, entry.client_ip, entry.ehlo_name, entry.tls, entry.port, entry.subject,
-                entry.message_id, entry.size_bytes, entry.attempts, statements.db_time(entry.created),
-                statements.db_time(context.now), other_key(entry.sender),
-                *recipient_keys(old, list_key(entry.origin, entry.sender)),
-            )
-            for old in entry.recipients
-        ],
-    )  # fmt: skip
+    ended = [RecipientResult(old, Outcome.REMOVED, reply) for old in entry.recipients]
+    if ended:
+        rows.end([result.recipient.id for result in ended], Outcome.REMOVED, reply)
+    insert_uncounted(trace_rows(entry, ended, context.now, tried=False))
     original = entry.recipients[0].address if len(entry.recipients) == 1 else ""
-    statements.insert(
-        "spool_recipient", statements.RECIPIENT_COLUMNS,
-        [
-            (
-                entry.id, r.address, r.domain, r.kind.value, Outcome.PENDING.value, r.original or original, "", "", "",
-                "", *recipient_keys(r, original),
-            )
-            for r in recipients
-        ],
+    rows.insert([_row(entry, recipient, original) for recipient in recipients])
+    entries.add_recipients(entry.id, len(recipients) - len(ended))
+
+
+def _row(entry: LeasedEntry, recipient: EnvelopeRecipient, original: str) -> Row:
+    address_key, original_key = recipient_keys(recipient, original)
+    return rows.recipient_values(
+        entry_id=entry.id, address=recipient.address, domain=recipient.domain, kind=recipient.kind.value,
+        status=Outcome.PENDING.value, original=recipient.original or original, notify="", orcpt="",
+        address_key=address_key, original_key=original_key,
     )  # fmt: skip
-    statements.execute(
-        "UPDATE spool_entry SET recipients_total = recipients_total + %s WHERE id = %s",
-        [len(recipients) - len(entry.recipients), entry.id],
-    )

@@ -28,8 +28,11 @@ from spool.message.summary import storable, summary_of
 from spool.models.entry import Direction, Status
 from spool.models.recipient import Kind, Outcome
 from spool.models.settings import Settings, current
-from spool.rows import statements
+from spool.rows import entries, recipients, statements
+from spool.rows.columns import Row
+from spool.rows.entries import entry_values
 from spool.rows.keys import list_key, other_key, recipient_keys
+from spool.rows.recipients import recipient_values
 from spool.traffic import counting
 
 log = logging.getLogger(__name__)
@@ -118,7 +121,7 @@ def insert_rows(stored: Stored, now: datetime, settings: Settings, wanted: Colle
     chosen = range(len(stored.submissions)) if wanted is None else sorted(wanted)
     if not chosen:
         return [store.path_of(stored.subspool, name) for name in stored.file_names]
-    ids, transaction = statements.next_entry_ids(len(chosen))
+    ids, transaction = entries.next_ids(len(chosen))
     if transaction:
         stored.transactions.append(transaction)
     submissions = [stored.submissions[position] for position in chosen]
@@ -126,8 +129,8 @@ def insert_rows(stored: Stored, now: datetime, settings: Settings, wanted: Colle
     stored.entry_ids = dict(zip(names, ids, strict=True))
     created = statements.db_time(now)
     due = statements.db_time(now + timedelta(seconds=settings.delivery_delay_seconds))
-    entries: list[statements.Row] = []
-    recipients: list[statements.Row] = []
+    entry_rows: list[Row] = []
+    recipient_rows: list[Row] = []
     received: list[counting.Receipt] = []
     for entry_id, file_name, submission in zip(ids, names, submissions, strict=True):
         envelope = submission.envelope
@@ -136,27 +139,33 @@ def insert_rows(stored: Stored, now: datetime, settings: Settings, wanted: Colle
         of_list = list_key(envelope.origin, sender)
         for recipient in envelope.recipients:
             outbound = outbound or recipient.kind is Kind.REMOTE
-            recipients.append(
-                (
-                    entry_id, recipient.address, recipient.domain, recipient.kind.value, _PENDING, recipient.original,
-                    recipient.notify, recipient.orcpt, "", "", *recipient_keys(recipient, of_list),
+            address_key, original_key = recipient_keys(recipient, of_list)
+            recipient_rows.append(
+                recipient_values(
+                    entry_id=entry_id, address=recipient.address, domain=recipient.domain, kind=recipient.kind.value,
+                    status=_PENDING, original=recipient.original, notify=recipient.notify, orcpt=recipient.orcpt,
+                    address_key=address_key, original_key=original_key,
                 )
             )  # fmt: skip
         received.append((sender, envelope.client_ip, outbound))
-        entries.append(
-            (
-                entry_id, file_name, stored.subspool, sender, (sender_key or sender).rpartition("@")[2], sender_key,
-                envelope.auth_user, envelope.client_ip, storable(envelope.ehlo_name, 255), envelope.tls, envelope.port,
-                _OUTBOUND if outbound else _INBOUND, envelope.origin.value, submission.subject, submission.message_id,
-                submission.size_bytes, int(envelope.priority), _DELAY, envelope.attempts, 0, len(envelope.recipients),
-                0, statements.db_time(envelope.created) if envelope.created else created, due,
-                None if envelope.hold else due, "", bool(envelope.hold), envelope.hold, "", "", "", 0, "",
-                envelope.envid, envelope.ret, envelope.smtputf8, envelope.eight_bit, envelope.delay_notified,
-                envelope.ours,
+        entry_rows.append(
+            entry_values(
+                id=entry_id, file_name=file_name, subspool=stored.subspool, sender=sender,
+                sender_domain=(sender_key or sender).rpartition("@")[2], sender_key=sender_key,
+                auth_user=envelope.auth_user, client_ip=envelope.client_ip,
+                ehlo_name=storable(envelope.ehlo_name, 255), tls=envelope.tls, port=envelope.port,
+                direction=_OUTBOUND if outbound else _INBOUND, origin=envelope.origin.value,
+                subject=submission.subject, message_id=submission.message_id, size_bytes=submission.size_bytes,
+                priority=int(envelope.priority), status=_DELAY, attempts=envelope.attempts,
+                recipients_total=len(envelope.recipients),
+                created=statements.db_time(envelope.created) if envelope.created else created, next_attempt=due,
+                due_at=None if envelope.hold else due, hold=bool(envelope.hold), hold_reason=envelope.hold,
+                envid=envelope.envid, ret=envelope.ret, smtputf8=envelope.smtputf8, eight_bit=envelope.eight_bit,
+                delay_notified=envelope.delay_notified, ours=envelope.ours,
             )
         )  # fmt: skip
-    statements.insert("spool_entry", statements.ENTRY_COLUMNS, entries)
-    statements.insert("spool_recipient", statements.RECIPIENT_COLUMNS, recipients)
+    entries.insert(entry_rows)
+    recipients.insert(recipient_rows)
     counting.receipts(received, now)
     return [store.path_of(stored.subspool, name) for name in set(stored.file_names).difference(names)]
 

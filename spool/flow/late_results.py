@@ -21,8 +21,9 @@ from spool.models.recipient import Outcome
 from spool.models.trace import Trace
 from spool.models.trashed import Trashed
 from spool.places import trash
-from spool.rows import statements
-from spool.rows.journal import LONGEST_REPLY, attempt_rows, insert_traces, trace_rows
+from spool.rows import recipients, statements
+from spool.rows.columns import Row
+from spool.rows.journal import LONGEST_REPLY, attempt_rows, insert_attempts, insert_traces, trace_rows
 
 
 def record(reports: Sequence[DeliveryReport], now: datetime) -> list[Path]:
@@ -32,8 +33,8 @@ def record(reports: Sequence[DeliveryReport], now: datetime) -> list[Path]:
     entries = Entry.objects.filter(file_name__in=names).order_by("id").select_for_update()
     there = set(entries.values_list("id", flat=True))
     known = set(Attempt.objects.filter(file_name__in=names).values_list("file_name", "at"))
-    attempts: list[statements.Row] = []
-    traces: list[statements.Row] = []
+    attempts: list[Row] = []
+    traces: list[Row] = []
     for report in reports:
         entry = report.entry
         # Those of a commit whose answer was lost are there already.
@@ -45,7 +46,7 @@ def record(reports: Sequence[DeliveryReport], now: datetime) -> list[Path]:
             # By this the holder sees that somebody else has settled recipients.
             Entry.objects.filter(pk=entry.id).update(recipients_done=F("recipients_done") + len(new))
     if attempts:
-        statements.insert("spool_attempt", statements.ATTEMPT_COLUMNS, attempts)
+        insert_attempts(attempts)
     if traces:
         insert_traces(traces, now)
     ended = set(Trace.objects.filter(file_name__in=names).values_list("file_name", flat=True))
@@ -73,7 +74,7 @@ def settled_by_others(reports: Iterable[DeliveryReport], held: Mapping[int, int]
         for report in reports
         if held.get(report.entry.id, report.entry.recipients_done) != report.entry.recipients_done
     ]
-    return statements.settled_recipients(changed) if changed else set()
+    return recipients.settled(changed) if changed else set()
 
 
 def _delivered(report: DeliveryReport) -> list[RecipientResult]:

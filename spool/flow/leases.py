@@ -14,10 +14,8 @@ from datetime import datetime, timedelta
 from django.utils import timezone
 
 from base import clock
-from spool.files import store
-from spool.message.envelope import LeasedEntry, LeasedRecipient
-from spool.models.recipient import Kind
-from spool.rows import statements
+from spool.message.envelope import LeasedEntry
+from spool.rows import lease, statements
 
 # A worker that dies is missed for this long at most; one that lives renews in time.
 LEASE = timedelta(seconds=30)
@@ -39,13 +37,10 @@ def take(
     of them have low priority, for which normal priority leaves `reserved`; `only_local` is mail for this server alone.
     """
     until, held_until = now + LEASE, clock.steady() + LEASE.total_seconds()
-    rows = statements.lease(
+    entries = lease.lease(
         owner, now, until, limit, straight=straight, no_delay=no_delay, lapsed=lapsed,
         low=limit if low is None else low, reserved=reserved, only_local=only_local,
     )  # fmt: skip
-    if not rows:
-        return []
-    entries = _with_recipients(rows)
     for entry in entries:
         entry.held_until, entry.leased = held_until, now
     # RETURNING keeps no order.
@@ -57,15 +52,8 @@ def take_over(
     before: str, owner: str, entry_ids: Sequence[int], now: datetime, *, only_lapsed: bool
 ) -> list[LeasedEntry]:
     """Those of the entries that `before` holds, for `owner`, inside the caller's transaction."""
-    until, held_until = now + LEASE, clock.steady() + LEASE.total_seconds()
-    clause, parameters = statements.id_list(entry_ids)
-    lapsed, moment = (" AND due_at <= %s", [statements.db_time(now)]) if only_lapsed else ("", [])
-    rows = statements.execute(
-        f"UPDATE spool_entry SET leased_by = %s, due_at = %s WHERE id {clause} AND leased_by = %s{lapsed}"
-        f" RETURNING {', '.join(statements.LEASE_COLUMNS)}",
-        [owner, statements.db_time(until), *parameters, before, *moment],
-    ).fetchall()
-    entries = _with_recipients(rows) if rows else []
+    held_until = clock.steady() + LEASE.total_seconds()
+    entries = lease.take_over(before, owner, entry_ids, now, now + LEASE, only_lapsed=only_lapsed)
     for entry in entries:
         entry.held_until, entry.leased = held_until, now
     return sorted(entries, key=lambda entry: entry.id)
@@ -76,40 +64,7 @@ def look_at(entry_ids: Sequence[int], *, trashed: bool = False) -> list[LeasedEn
 
     With `trashed`, those that an administrator has taken out of the spool.
     """
-    table = "spool_trashed" if trashed else "spool_entry"
-    clause, parameters = statements.id_list(entry_ids)
-    columns = ", ".join(statements.LEASE_COLUMNS)
-    rows = statements.execute(f"SELECT {columns} FROM {table} WHERE id {clause} ORDER BY id", parameters).fetchall()
-    return _with_recipients(rows, trashed=trashed) if rows else []
-
-
-def _with_recipients(rows: Sequence[statements.Row], *, trashed: bool = False) -> list[LeasedEntry]:
-    entries = [_leased(row) for row in rows]
-    by_id = {entry.id: entry for entry in entries}
-    for entry_id, recipient_id, address, domain, kind, original, notify, orcpt in statements.open_recipients(
-        [entry.id for entry in entries], "spool_trashedrecipient" if trashed else "spool_recipient"
-    ):
-        by_id[entry_id].recipients.append(
-            LeasedRecipient(recipient_id, address, domain, _KINDS[kind], original, notify, orcpt)
-        )
-    return entries
-
-
-_KINDS = {kind.value: kind for kind in Kind}
-
-
-def _leased(row: statements.Row) -> LeasedEntry:
-    (
-        entry_id, file_name, subspool, sender, auth_user, client_ip, ehlo_name, tls, port, direction, origin, subject,
-        message_id, size_bytes, priority, status, attempts, dns_failures, total, done, created, failures, envid, ret,
-        smtputf8, eight_bit, delay_notified, next_hop, ours,
-    ) = row  # fmt: skip
-    return LeasedEntry(
-        entry_id, file_name, subspool, sender, auth_user, client_ip, direction, origin, subject, message_id, size_bytes,
-        priority, status, attempts, dns_failures, total, done, statements.from_db_time(created), failures, envid, ret,
-        bool(smtputf8), bool(eight_bit), bool(delay_notified), store.path_of(subspool, file_name),
-        ehlo_name=ehlo_name, tls=tls, port=port, next_hop=next_hop, ours=None if ours is None else bool(ours),
-    )  # fmt: skip
+    return lease.look_at(entry_ids, trashed=trashed)
 
 
 def renew(owner: str, entries: Sequence[LeasedEntry]) -> None:
@@ -121,7 +76,7 @@ def renew(owner: str, entries: Sequence[LeasedEntry]) -> None:
         with statements.write_transaction():
             # From now, not from when it began to wait for others.
             until, held_until = timezone.now() + LEASE, clock.steady() + LEASE.total_seconds()
-            kept = statements.renew(owner, [entry.id for entry in entries], until)
+            kept = lease.renew(owner, [entry.id for entry in entries], until)
         for entry in entries:
             if entry.id in kept and entry.is_held:
                 entry.held_until = held_until
@@ -130,13 +85,8 @@ def renew(owner: str, entries: Sequence[LeasedEntry]) -> None:
 def give_back(owner: str, entry_ids: Sequence[int], now: datetime) -> None:
     """Let others have entries at once on which no work was done."""
     if entry_ids:
-        clause, parameters = statements.id_list(entry_ids)
         with statements.write_transaction():
-            statements.execute(
-                f"UPDATE spool_entry SET leased_by = '', status = {statements.AT_REST},"
-                f" due_at = CASE WHEN hold THEN NULL ELSE %s END WHERE id {clause} AND leased_by = %s",
-                [statements.db_time(now), *parameters, owner],
-            )
+            lease.give_back(owner, entry_ids, now)
 
 
 def mend(now: datetime, longest_wait: timedelta) -> int:
@@ -146,13 +96,4 @@ def mend(now: datetime, longest_wait: timedelta) -> int:
     due now.
     """
     with statements.write_transaction():
-        held = statements.execute(
-            "UPDATE spool_entry SET due_at = %s WHERE leased_by <> '' AND due_at > %s",
-            [statements.db_time(now + LEASE), statements.db_time(now + 2 * LEASE)],
-        ).rowcount
-        moment = statements.db_time(now)
-        waiting = statements.execute(
-            "UPDATE spool_entry SET due_at = %s, next_attempt = %s WHERE leased_by = '' AND due_at > %s",
-            [moment, moment, statements.db_time(now + longest_wait)],
-        ).rowcount
-    return int(held) + int(waiting)
+        return lease.shorten(now + 2 * LEASE, now + LEASE) + lease.shorten_waits(now + longest_wait, now)

@@ -27,8 +27,9 @@ from spool.models.entry import Origin, Status
 from spool.models.recipient import Kind, Outcome
 from spool.models.settings import Settings
 from spool.monitoring import tally
-from spool.rows import statements
-from spool.rows.journal import LONGEST_REPLY, attempt_rows, insert_traces, trace_rows
+from spool.rows import entries, recipients, statements
+from spool.rows.columns import Row
+from spool.rows.journal import LONGEST_REPLY, attempt_rows, insert_attempts, insert_traces, trace_rows
 
 log = logging.getLogger(__name__)
 
@@ -116,12 +117,12 @@ def record(
     dropped: list[Path] = []
     try:
         with statements.write_transaction():
-            removed = statements.remove_entries(owner, ids) if ids else {}
+            removed = entries.remove_finished(owner, ids) if ids else {}
             waiting = _keep_waiting(owner, [decision for decision in decisions if not decision.ends])
             held = removed | waiting
             settled = late_results.settled_by_others(reports, held)
             if removed:
-                statements.remove_recipients(list(removed))
+                recipients.remove(list(removed))
             if waiting:
                 _record_outcomes([decision for decision in decisions if decision.report.entry.id in waiting])
             _log([decision for decision in decisions if decision.report.entry.id in held], settled, now)
@@ -292,8 +293,8 @@ def _record_outcomes(decisions: Sequence[Decision]) -> None:
 
 def _log(decisions: Sequence[Decision], settled: Collection[int], now: datetime) -> None:
     """Add attempts, received bounces, and traces but for recipients that another pass has `settled`."""
-    attempts: list[statements.Row] = []
-    traces: list[statements.Row] = []
+    attempts: list[Row] = []
+    traces: list[Row] = []
     bounces: list[ReceivedBounce] = []
     for decision in decisions:
         entry = decision.report.entry
@@ -301,7 +302,7 @@ def _log(decisions: Sequence[Decision], settled: Collection[int], now: datetime)
         bounces += decision.report.bounces
         traces += trace_rows(entry, [r for r in decision.final if r.recipient.id not in settled], now)
     if attempts:
-        statements.insert("spool_attempt", statements.ATTEMPT_COLUMNS, attempts)
+        insert_attempts(attempts)
     if traces:
         insert_traces(traces, now)
     if bounces:

@@ -31,7 +31,7 @@ from spool.message.summary import storable
 from spool.models.entry import Priority, Status
 from spool.models.recipient import Kind, Outcome
 from spool.models.settings import Settings, current
-from spool.rows import statements
+from spool.rows import lease, statements
 from spool.rows.journal import LONGEST_REPLY
 from spool.stages import DeliveryDelay, Stage, WaitUntil
 
@@ -123,7 +123,7 @@ class Rounds:
                     for write in later:
                         write()
             if not here.more and may_take:
-                here.next_due = statements.earliest_due(low=not here.low_waits)
+                here.next_due = lease.earliest_due(low=not here.low_waits)
                 if not here.leased and here.next_due is not None and clock.steps().within(leases.LEASE.total_seconds()):
                     # What looks due may be held by others: not before the next look.
                     here.next_due = None

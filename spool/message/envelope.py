@@ -117,8 +117,8 @@ class LeasedRecipient:
 
 
 @dataclass(slots=True)
-class LeasedEntry:
-    """An entry that this worker holds, with its open recipients. Valid until the pass commits its outcome."""
+class LeasedColumns:
+    """What a worker gets of an entry's columns: a field is all that another one needs (spool.rows.lease)."""
 
     id: int
     file_name: str
@@ -126,6 +126,9 @@ class LeasedEntry:
     sender: str
     auth_user: str
     client_ip: str
+    ehlo_name: str
+    tls: str
+    port: int
     direction: int
     origin: str
     subject: str
@@ -144,13 +147,18 @@ class LeasedEntry:
     smtputf8: bool
     eight_bit: bool
     delay_notified: bool
+    # Host, or host:port, that an administrator chose instead of its usual route.
+    next_hop: str
+    # Whether it comes from one of us; None where that follows from the rest (spool.trusted.is_ours).
+    ours: bool | None
+
+
+@dataclass(slots=True)
+class LeasedEntry(LeasedColumns):
+    """An entry that this worker holds, with its open recipients. Valid until the pass commits its outcome."""
+
     path: Path
     recipients: list[LeasedRecipient] = field(default_factory=list)
-    ehlo_name: str = ""
-    tls: str = ""
-    port: int = 0
-    # Host, or host:port, that an administrator chose instead of its usual route.
-    next_hop: str = ""
     # What stages want done to it: for all recipients, and by the ids of those for whom it is something else.
     treatment: Treatment = AS_IT_IS
     treatments: Mapping[int, Treatment] | None = None
@@ -160,8 +168,6 @@ class LeasedEntry:
     leased: datetime | None = None
     # From when on, by the steady clock, others may take it, unless the lease is renewed before.
     held_until: float = math.inf
-    # Whether it comes from one of us; None where that follows from the rest (spool.trusted.is_ours).
-    ours: bool | None = None
     # Whether a notice to its sender may have it in it whole, or only its header.
     is_quotable: bool = True
     # Until when, and why, those of its open recipients wait who are not among `recipients` now.

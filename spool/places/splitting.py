@@ -14,7 +14,7 @@ from spool.files import store
 from spool.flow import undecided
 from spool.models.entry import Entry
 from spool.places import trash
-from spool.rows import statements
+from spool.rows import entries, statements
 
 _COLUMNS = [str(one.column) for one in Entry._meta.concrete_fields]
 _NEW = {"id": "%s", "file_name": "%s", "recipients_done": "0"}
@@ -39,7 +39,7 @@ class Parts:
         """Give those recipients, by entry, to the new entries; the new ids, by entry. In the caller's transaction."""
         if not self.names:
             return {}
-        new_ids, transaction = statements.next_entry_ids(len(self.names))
+        new_ids, transaction = entries.next_ids(len(self.names))
         self.transactions = [transaction] if transaction else []
         moved = dict(zip(self.names, new_ids, strict=True))
         for entry_id, new_id in moved.items():

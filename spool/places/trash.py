@@ -26,7 +26,8 @@ from spool.models.entry import Entry
 from spool.models.recipient import Outcome, Recipient
 from spool.models.trashed import Trashed, TrashState
 from spool.rows import statements
-from spool.rows.journal import LONGEST_REPLY, insert_traces, trace_rows
+from spool.rows.entries import AT_REST
+from spool.rows.journal import LONGEST_REPLY, insert_traces, trace_rows, trace_trashed
 
 CHUNK = 500
 _PAST_UNDOING = "its deletion can't be undone any more"
@@ -200,7 +201,7 @@ def forget(ids: Sequence[int], note: Callable[[Sequence[Taken]], None] | None = 
         removed = locked(ids)
         clause, parameters = statements.id_list([item.id for item in removed])
         if removed:
-            statements.execute(_TRACE.format(clause), parameters)
+            trace_trashed([item.id for item in removed])
             statements.execute(f"DELETE FROM spool_trashedrecipient WHERE entry_id {clause}", parameters)
             statements.execute(f"DELETE FROM spool_trashed WHERE id {clause}", parameters)
         if note is not None:
@@ -341,13 +342,7 @@ _ENTRY, _RECIPIENT = ", ".join(_columns(Entry)), ", ".join(_columns(Recipient))
 # What an entry of the spool has otherwise than it was.
 _CHANGED = {
     "leased_by": "''",
-    "status": statements.AT_REST,
+    "status": AT_REST,
     "due_at": "CASE WHEN hold THEN NULL WHEN next_attempt > %s THEN next_attempt ELSE %s END",
 }
 _AS_IT_WAS = ", ".join(_CHANGED.get(name, name) for name in _columns(Entry))
-_TRACE = (
-    f"INSERT INTO spool_trace ({', '.join(statements.TRACE_COLUMNS)}) SELECT t.file_name, t.sender, r.address, r.kind,"
-    " 'removed', t.reply, '', t.auth_user, t.client_ip, t.ehlo_name, t.tls, t.port, t.subject, t.message_id,"
-    " t.size_bytes, t.attempts, t.created, t.at, t.sender_key, r.address_key, r.original_key FROM spool_trashed t"
-    " JOIN spool_trashedrecipient r ON r.entry_id = t.id AND r.status = 'pending' WHERE t.id {}"
-)

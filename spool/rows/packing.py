@@ -44,31 +44,6 @@ def recipients_as_json() -> str:
     return f"(SELECT json_group_array({_as_json('r', Recipient)}) FROM spool_recipient r WHERE r.entry_id = e.id)"
 
 
-def trace_open_recipients(clause: str, parameters: Sequence[Any], outcome: Outcome, reply: str, now: datetime) -> None:
-    """Write down that the open recipients of the entries `e.id {clause}` have ended by `outcome`."""
-    statements.execute(
-        f"INSERT INTO spool_trace ({', '.join(statements.TRACE_COLUMNS)}) SELECT e.file_name, e.sender, r.address,"
-        f" r.kind, '{outcome.value}', %s, '', e.auth_user, e.client_ip, e.ehlo_name, e.tls, e.port, e.subject,"
-        " e.message_id, e.size_bytes, e.attempts, e.created, %s, e.sender_key, r.address_key, r.original_key"
-        f" FROM spool_entry e JOIN spool_recipient r ON r.entry_id = e.id WHERE e.id {clause} AND r.status = 'pending'",
-        [reply[:500], statements.db_time(now), *parameters],
-    )
-
-
-def untrace(names: Sequence[str], moments: Sequence[datetime], outcome: Outcome) -> None:
-    """Take back what `trace_open_recipients` wrote down at these moments: earlier ends are for good."""
-    ended_at = sorted({statements.db_time(moment) for moment in moments})  # type: ignore[type-var]
-    if statements.on_sqlite():
-        named, ended = (f"IN ({', '.join('%s' for _ in values)})" for values in (names, ended_at))
-        values: list[Any] = [*names, *ended_at]
-    else:
-        named = ended = "= ANY(%s)"
-        values = [list(names), ended_at]
-    statements.execute(
-        f"DELETE FROM spool_trace WHERE file_name {named} AND outcome = '{outcome.value}' AND ended {ended}", values
-    )
-
-
 def unpack(
     table: str, clause: str, parameters: Sequence[Any], now: datetime, changes: Mapping[str, Any] | None = None
 ) -> None:

@@ -25,7 +25,7 @@ from spool.flow import intake, passes
 from spool.models import Entry, Settings
 from spool.models import settings as settings_model
 from spool.models.recipient import Kind
-from spool.rows import statements
+from spool.rows import lease
 from tests.interop.world import parsed
 from tests.support.dns import DNSServer
 from tests.support.messages import a_recipient, a_submission
@@ -74,7 +74,7 @@ class Spool:
     def work(self) -> None:
         """Pass after pass, until nothing is due any more."""
         passes.run()
-        while (due := statements.earliest_due()) is not None and due <= timezone.now():
+        while (due := lease.earliest_due()) is not None and due <= timezone.now():
             passes.run()
 
     def later(self, **delta: float) -> None:

@@ -18,7 +18,7 @@ from spool.flow import intake, leases, outcomes
 from spool.message.envelope import DeliveryReport, LeasedEntry, RecipientResult
 from spool.models import Entry, Recipient, Settings, Trace
 from spool.models.recipient import Outcome
-from spool.rows import statements
+from spool.rows import entries, statements
 from tests.support.messages import a_submission
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("redis", "home")]
@@ -139,7 +139,7 @@ def test_recipients_without_an_entry_are_removed() -> None:
     intake.accept([a_submission()])
     entry = Entry.objects.get()
     with connection.constraint_checks_disabled():
-        statements.remove_entries("", [entry.id])
+        entries.remove_finished("", [entry.id])
     assert ("stray recipients", "1") in found()
     mend_all()
     assert Recipient.objects.count() == 0

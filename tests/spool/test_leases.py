@@ -18,7 +18,7 @@ from spool.flow.lanes import Want
 from spool.flow.rounds import Rounds
 from spool.message.envelope import LeasedEntry
 from spool.models import Entry, Kind, Priority, Status
-from spool.rows import statements
+from spool.rows import entries, lease, statements
 from tests.support.messages import a_submission
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("redis", "home")]
@@ -49,8 +49,8 @@ def test_a_lapsed_lease_goes_to_the_next_worker_and_the_first_can_end_nothing_an
     Entry.objects.update(due_at=timezone.now() - timedelta(seconds=1))
     assert [e.id for e in take("two")] == [entry.id]
     with statements.write_transaction():
-        assert statements.remove_entries("one", [entry.id]) == {}
-        assert statements.remove_entries("two", [entry.id]) == {entry.id: 0}
+        assert entries.remove_finished("one", [entry.id]) == {}
+        assert entries.remove_finished("two", [entry.id]) == {entry.id: 0}
 
 
 def test_a_renewed_lease_lasts_and_a_returned_one_is_free_at_once() -> None:
@@ -126,9 +126,9 @@ def test_workers_side_by_side_take_each_entry_once() -> None:
 
 
 def test_the_earliest_due_time_is_known() -> None:
-    assert statements.earliest_due() is None
+    assert lease.earliest_due() is None
     intake.accept([a_submission()])
-    assert statements.earliest_due() == Entry.objects.get().due_at
+    assert lease.earliest_due() == Entry.objects.get().due_at
 
 
 @pytest.mark.sqlite

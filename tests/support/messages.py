@@ -127,6 +127,8 @@ def a_leased_entry(
     ]
     return LeasedEntry(
         id=number, file_name=file_name, subspool=folder.name, sender=sender, auth_user="", client_ip="192.0.2.7",
+        ehlo_name="", tls="", port=0,
+        next_hop="", ours=None,
         direction=int(Direction.OUTBOUND if kind is Kind.REMOTE else Direction.INBOUND), origin=Origin.SMTP.value,
         subject=subject, message_id=found[1].decode() if found else "", size_bytes=len(content),
         priority=int(Priority.NORMAL), status=Status.DELIVERY_DELAY.value, attempts=attempts, dns_failures=0,

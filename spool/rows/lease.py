@@ -1,0 +1,219 @@
+"""Leases in the table of entries: taking and keeping them, each in one statement for many entries.
+
+`due_at` of an entry under lease is the moment the lease lapses. What an entry is taken with are the columns of
+LeasedEntry. Everything here runs in the caller's transaction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from operator import itemgetter
+from typing import Final
+
+from spool.files import store
+from spool.message.envelope import LeasedColumns, LeasedEntry, LeasedRecipient
+from spool.models.entry import Status
+from spool.models.recipient import Kind
+from spool.rows import recipients
+from spool.rows.columns import Row, columns_of
+from spool.rows.entries import AT_REST
+from spool.rows.statements import db_time, execute, from_db_time, id_list, on_sqlite
+
+_COLUMNS: Final = columns_of(LeasedColumns)
+_PLACE: Final = itemgetter(_COLUMNS.index("subspool"), _COLUMNS.index("file_name"))
+_KINDS: Final = {kind.value: kind for kind in Kind}
+
+# One look at the index of leases for each priority: due_at needs no index of its own.
+_EARLIEST_DUE = " UNION ALL ".join(
+    f"SELECT MIN(due_at) FROM spool_entry WHERE priority = {priority} AND due_at IS NOT NULL" for priority in (3, 2, 1)
+)
+_EARLIEST_DUE_BUT_LOW = _EARLIEST_DUE.rpartition(" UNION ALL ")[0]
+_BY_PRIORITY = """
+    SELECT id FROM (SELECT id FROM spool_entry{index} WHERE priority = {priority}{only} AND due_at <= %s
+                    AND (leased_by = '' OR %s) ORDER BY due_at LIMIT %s{lock}) AS of_{priority}"""
+
+
+def _pick(*, lock: str = "", index: str = "", only: str = "") -> str:
+    return " UNION ALL ".join(_BY_PRIORITY.format(priority=p, lock=lock, index=index, only=only) for p in (3, 2, 1))
+
+
+_SET_LEASE = """
+    leased_by = %s, due_at = %s,
+    status = CASE WHEN status = 'delay' OR (%s AND (status <> 'waiting' OR %s))
+             THEN CASE direction WHEN 1 THEN 'local' ELSE 'remote' END ELSE status END"""
+_LEASE_SQLITE = (
+    f"UPDATE spool_entry SET {_SET_LEASE} WHERE id IN (SELECT id FROM ({{pick}} LIMIT %s))"
+    f" RETURNING {', '.join(_COLUMNS)}"
+)
+_LEASE_POSTGRESQL = (
+    "WITH picked AS MATERIALIZED (SELECT id FROM ({pick}) AS due LIMIT %s)"
+    f" UPDATE spool_entry SET {_SET_LEASE} FROM picked WHERE spool_entry.id = picked.id"
+    f" RETURNING {', '.join('spool_entry.' + name for name in _COLUMNS)}"
+)
+# By whether only mail for this server is wanted, which has an index of its own.
+_ONLY_LOCAL = " AND direction = 1"
+_LEASES_SQLITE = {
+    False: _LEASE_SQLITE.format(pick=_pick()),
+    # SQLite does not know how little of the other index is local.
+    True: _LEASE_SQLITE.format(pick=_pick(index=" INDEXED BY entry_lease_local", only=_ONLY_LOCAL)),
+}
+_SKIP = " FOR UPDATE SKIP LOCKED"
+_LEASES_POSTGRESQL = {
+    False: _LEASE_POSTGRESQL.format(pick=_pick(lock=_SKIP)),
+    True: _LEASE_POSTGRESQL.format(pick=_pick(lock=_SKIP, only=_ONLY_LOCAL)),
+}
+
+
+def lease(
+    owner: str, now: datetime, until: datetime, limit: int, *, straight: bool, no_delay: bool, lapsed: bool,
+    low: int, reserved: int = 0, only_local: bool = False,
+) -> list[LeasedEntry]:  # fmt: skip
+    """Take up to `limit` due entries, high priority first, then by age: one statement (the one-holder invariant).
+
+    New mail counts as on its way out from here on: most stages are over before anybody could see them. `straight` says
+    that no stage but the delay stands before delivery, so that this is true of all; `no_delay` that a retry need not
+    be delayed either; without `lapsed` nothing is taken that somebody has held. Up to `low` of them may have low
+    priority, for which normal priority leaves `reserved`.
+    """
+    moment = db_time(now)
+    picks = [moment, lapsed, limit, moment, lapsed, limit - reserved, moment, lapsed, min(low, limit)]
+    lease_values = [owner, db_time(until), straight, no_delay]
+    if on_sqlite():
+        return _leased(execute(_LEASES_SQLITE[only_local], [*lease_values, *picks, limit]).fetchall())
+    return _leased(execute(_LEASES_POSTGRESQL[only_local], [*picks, limit, *lease_values]).fetchall())
+
+
+def take_over(
+    before: str, owner: str, entry_ids: Sequence[int], now: datetime, until: datetime, *, only_lapsed: bool
+) -> list[LeasedEntry]:
+    """Those of the entries that `before` holds, for `owner`; with `only_lapsed`, if the lease has lapsed `now`."""
+    clause, parameters = id_list(entry_ids)
+    lapsed, moment = (" AND due_at <= %s", [db_time(now)]) if only_lapsed else ("", [])
+    rows = execute(
+        f"UPDATE spool_entry SET leased_by = %s, due_at = %s WHERE id {clause} AND leased_by = %s{lapsed}"
+        f" RETURNING {', '.join(_COLUMNS)}",
+        [owner, db_time(until), *parameters, before, *moment],
+    )
+    return _leased(rows.fetchall())
+
+
+def look_at(entry_ids: Sequence[int], *, trashed: bool = False) -> list[LeasedEntry]:
+    """Entries as a worker would see them, in order, without taking them; with `trashed`, those of the trash."""
+    table = "spool_trashed" if trashed else "spool_entry"
+    clause, parameters = id_list(entry_ids)
+    rows = execute(f"SELECT {', '.join(_COLUMNS)} FROM {table} WHERE id {clause} ORDER BY id", parameters)
+    return _leased(rows.fetchall(), trashed=trashed)
+
+
+def _leased(rows: Sequence[Row], *, trashed: bool = False) -> list[LeasedEntry]:
+    """The entries of these rows, with their open recipients."""
+    if not rows:
+        return []
+    entries = [LeasedEntry(*(*row, store.path_of(*_PLACE(row)))) for row in rows]
+    by_id = {}
+    for entry in entries:
+        entry.created = from_db_time(entry.created)
+        by_id[entry.id] = entry
+    if on_sqlite():
+        _as_flags(entries)
+    for entry_id, *columns in recipients.open_rows(list(by_id), trashed=trashed):
+        recipient = LeasedRecipient(*columns)
+        recipient.kind = _KINDS[recipient.kind]
+        by_id[entry_id].recipients.append(recipient)
+    return entries
+
+
+def _as_flags(entries: Sequence[LeasedEntry]) -> None:
+    """SQLite has them as numbers."""
+    for entry in entries:
+        entry.smtputf8, entry.eight_bit = bool(entry.smtputf8), bool(entry.eight_bit)
+        entry.delay_notified, entry.ours = bool(entry.delay_notified), None if entry.ours is None else bool(entry.ours)
+
+
+def earliest_due(*, low: bool = True) -> datetime | None:
+    """When the next entry is due, or its lease lapses; None when the spool has none. Without `low`, of the others."""
+    rows = execute(_EARLIEST_DUE if low else _EARLIEST_DUE_BUT_LOW, ()).fetchall()
+    found = [row[0] for row in rows if row[0] is not None]
+    return from_db_time(min(found)) if found else None
+
+
+def renew(owner: str, entry_ids: Sequence[int], until: datetime) -> set[int]:
+    """Keep leases that this worker still holds; the ids of those entries."""
+    clause, parameters = id_list(entry_ids)
+    renewed = execute(
+        f"UPDATE spool_entry SET due_at = %s WHERE id {clause} AND leased_by = %s AND due_at IS NOT NULL RETURNING id",
+        [db_time(until), *parameters, owner],
+    ).fetchall()
+    return {entry_id for (entry_id,) in renewed}
+
+
+def held_by(owner: str, entry_ids: Sequence[int], *, lock: bool = False) -> dict[int, str]:
+    """Those of the entries that `owner` holds, in order, with their file names; with `lock`, until the end of the
+    transaction."""
+    if not entry_ids:
+        return {}
+    clause, parameters = id_list(entry_ids)
+    rows = execute(
+        f"SELECT id, file_name FROM spool_entry WHERE id {clause} AND leased_by = %s ORDER BY id"
+        + (" FOR UPDATE" if lock and not on_sqlite() else ""),
+        [*parameters, owner],
+    )
+    return dict(rows.fetchall())
+
+
+def mark(owner: str, entry_ids: Sequence[int], status: Status | None) -> None:
+    """Show where entries are that `owner` works on: in a stage, or (None) on their way out."""
+    clause, parameters = id_list(entry_ids)
+    shown = "CASE direction WHEN 1 THEN 'local' ELSE 'remote' END" if status is None else f"'{status.value}'"
+    execute(f"UPDATE spool_entry SET status = {shown} WHERE id {clause} AND leased_by = %s", [*parameters, owner])
+
+
+def give_back(owner: str, entry_ids: Sequence[int], now: datetime) -> None:
+    """Let others have entries at once on which `owner` did no work."""
+    clause, parameters = id_list(entry_ids)
+    execute(
+        f"UPDATE spool_entry SET leased_by = '', status = {AT_REST}, due_at = CASE WHEN hold THEN NULL ELSE %s END"
+        f" WHERE id {clause} AND leased_by = %s",
+        [db_time(now), *parameters, owner],
+    )
+
+
+def end_all(now: datetime) -> None:
+    """End every lease, whoever holds it: after the tables were restored from a copy."""
+    moment = db_time(now)
+    execute(
+        f"UPDATE spool_entry SET leased_by = '', status = {AT_REST},"
+        " due_at = CASE WHEN hold THEN NULL WHEN next_attempt > %s THEN next_attempt ELSE %s END WHERE leased_by <> ''",
+        (moment, moment),
+    )
+
+
+def shorten(longer_than: datetime, until: datetime) -> int:
+    """Have leases end at `until` that would lapse after `longer_than`; how many."""
+    statement = "UPDATE spool_entry SET due_at = %s WHERE leased_by <> '' AND due_at > %s"
+    return int(execute(statement, [db_time(until), db_time(longer_than)]).rowcount)
+
+
+def shorten_waits(longer_than: datetime, until: datetime) -> int:
+    """Have entries tried at `until` that nobody holds and that would wait until after `longer_than`; how many."""
+    moment = db_time(until)
+    statement = "UPDATE spool_entry SET due_at = %s, next_attempt = %s WHERE leased_by = '' AND due_at > %s"
+    return int(execute(statement, [moment, moment, db_time(longer_than)]).rowcount)
+
+
+def held_by_others(
+    owner: str, now: datetime, until: datetime, before: int, but: Sequence[int], limit: int
+) -> list[int]:
+    """Entries older than the id `before`, new or throttled, whose leases others hold and that lapse by `until`.
+
+    At most `limit`, without those of `but`. Found along the index of leases.
+    """
+    clause, parameters = id_list(but)
+    rows = execute(
+        "SELECT id FROM spool_entry WHERE priority IN (1, 2, 3) AND due_at > %s AND due_at <= %s AND leased_by <> ''"
+        " AND leased_by <> %s AND (attempts = 0 OR status = 'throttled') AND id < %s"
+        f" AND NOT id {clause} LIMIT %s",
+        [db_time(now), db_time(until), owner, before, *parameters, limit],
+    )
+    return [row[0] for row in rows.fetchall()]

@@ -1,0 +1,60 @@
+"""Recipients: how they come into their table, what becomes of each, and how they leave it.
+
+Everything here runs in the caller's transaction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from spool.message.envelope import LeasedRecipient
+from spool.models.recipient import Outcome
+from spool.rows import statements
+from spool.rows.columns import RecipientRow, Row, columns_of, inserted, values_of
+from spool.rows.statements import execute, id_list
+
+# Makes a row for `insert`.
+recipient_values = values_of(RecipientRow)
+_COLUMNS: Final = inserted(RecipientRow)
+_OPEN: Final = ", ".join(["entry_id", *columns_of(LeasedRecipient)])
+
+
+def insert(rows: Sequence[Row]) -> None:
+    """Insert recipients, as `recipient_values` makes them."""
+    statements.insert("spool_recipient", _COLUMNS, rows)
+
+
+def open_rows(entry_ids: Sequence[int], *, trashed: bool = False) -> list[Row]:
+    """The recipients that have no outcome yet: the id of the entry, then the columns of LeasedRecipient.
+
+    With `trashed`, those of entries that an administrator has taken out of the spool.
+    """
+    table = "spool_trashedrecipient" if trashed else "spool_recipient"
+    clause, parameters = id_list(entry_ids)
+    found = execute(
+        f"SELECT {_OPEN} FROM {table} WHERE entry_id {clause} AND status = 'pending' ORDER BY id", parameters
+    )
+    return list(found.fetchall())
+
+
+def settled(entry_ids: Sequence[int]) -> set[int]:
+    """The ids of the recipients of these entries that have an outcome."""
+    clause, parameters = id_list(entry_ids)
+    found = execute(f"SELECT id FROM spool_recipient WHERE entry_id {clause} AND status <> 'pending'", parameters)
+    return {row[0] for row in found.fetchall()}
+
+
+def remove(entry_ids: Sequence[int]) -> None:
+    """Delete all recipients of entries that were removed."""
+    clause, parameters = id_list(entry_ids)
+    execute(f"DELETE FROM spool_recipient WHERE entry_id {clause}", parameters)
+
+
+def end(ids: Sequence[int], outcome: Outcome, reply: str) -> None:
+    """Give recipients an outcome that no host has said."""
+    clause, parameters = id_list(ids)
+    execute(
+        f"UPDATE spool_recipient SET status = %s, last_reply = %s WHERE id {clause}",
+        [outcome.value, reply, *parameters],
+    )
