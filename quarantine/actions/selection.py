@@ -49,6 +49,9 @@ class ItemSelection(Selection):
             return page(self.filter, size=size).entries
         return list(self._items().defer(*LARGE).order_by("-id")[:size])
 
+    def line(self, row: Item) -> str:
+        return f"{row.file_name} {row.sender or '<>'} {row.subject}: {row.why}"
+
     def chunks(self, cursor: int, last_id: int, size: int) -> Iterator[list[int]]:
         while True:
             wanted = self._items().filter(id__gt=cursor, id__lte=last_id).order_by("id")

@@ -14,6 +14,7 @@ from quarantine.items import deletion, reports, transfer
 from quarantine.models.antispam import TrustedSender
 from quarantine.models.item import Item, ItemState
 from spool.actions import folders, restoring
+from spool.actions.inputs import FOLDER, Input
 from spool.actions.verb import Context, Note, Progress, Refused, Tally, Verb
 from spool.actions.verbs import VERBS
 from spool.events.actions import changed, named
@@ -23,13 +24,35 @@ from spool.message.summary import storable
 from spool.models.settings import current
 from spool.rows import statements
 
+_PREFIX: Final = "quarantine-"
 
-class Resend(Verb):
+
+class ItemVerb(Verb):
+    """What is done with quarantined messages. Its name begins with `quarantine-`."""
+
+    selects = ItemSelection
+
+    @property
+    def short(self) -> str:
+        return self.name.removeprefix(_PREFIX)
+
+
+class Resend(ItemVerb):
     """Back into the spool, for the recipients still open, past the check that caught it."""
 
     name, label, past = "quarantine-resend", "Resend", "resent"
+    icon = "outgoing_mail"
+    inputs = (
+        Input(
+            "trust", "Trust their senders from now on", "check",
+            option_help="trust their senders: what is proven to be theirs is not checked",
+        ),
+        Input(
+            "learn", "Tell the engines that it is no spam", "check",
+            option_help="tell the engines that take reports that they are no spam",
+        ),
+    )  # fmt: skip
     chunk = 100
-    selects = ItemSelection
 
     def parameters(self, given: Mapping[str, Any]) -> dict[str, Any]:
         return {"trust": bool(given.get("trust")), "learn": _learn(given)}
@@ -60,12 +83,12 @@ class Resend(Verb):
         doorbell.ring()
 
 
-class Rescan(Verb):
+class Rescan(ItemVerb):
     """Look at them again: what would not be caught any more is resent, the rest stays."""
 
     name, label, past = "quarantine-rescan", "Check again", "resent, as nothing is found any more"
+    icon = "troubleshoot"
     chunk = 20
-    selects = ItemSelection
 
     def effect(self, parameters: Mapping[str, Any]) -> str:
         return (
@@ -93,12 +116,18 @@ class Rescan(Verb):
         doorbell.ring()
 
 
-class Delete(Verb):
-    """Out of the list; it can be undone until the trash's days are over."""
+class Delete(ItemVerb):
+    """Out of quarantine; it can be undone until the trash's days are over."""
 
     name, label, past = "quarantine-delete", "Delete", "deleted"
+    icon, danger = "delete", True
+    inputs = (
+        Input(
+            "learn", "Tell the engines that it is spam", "check",
+            option_help="tell the engines that take reports that they are spam",
+        ),
+    )  # fmt: skip
     undoable = True
-    selects = ItemSelection
 
     def parameters(self, given: Mapping[str, Any]) -> dict[str, Any]:
         return {"learn": _learn(given)}
@@ -124,13 +153,17 @@ class Delete(Verb):
             progress(_tally(done, 0, len(ids), problem), ids[-1])
 
 
-class Move(Verb):
+class Move(ItemVerb):
     """Into a folder below the allowed roots, as an EML and the JSON of its envelope."""
 
     name, label, past = "quarantine-move", "Move Messages", "moved"
+    icon, agree = "drive_file_move", "Move"
+    inputs = (FOLDER,)
     chunk = 100
     undoable = True
-    selects = ItemSelection
+
+    def first_values(self) -> dict[str, str]:
+        return {"folder": str(folders.roots()[0])}
 
     def parameters(self, given: Mapping[str, Any]) -> dict[str, Any]:
         path = folders.checked(str(given.get("folder") or ""))
@@ -169,11 +202,11 @@ class Move(Verb):
             deletion.put_back(failed, context.now, lambda restored: note(Tally(0, 0, len(failed), problem)))
 
 
-class Purge(Verb):
-    """For good, at once: rows and files."""
+class Purge(ItemVerb):
+    """For good, at once: rows and files. It can't be undone."""
 
     name, label, past = "quarantine-purge", "Purge", "removed for good"
-    selects = ItemSelection
+    icon, danger = "delete_forever", True
 
     def effect(self, parameters: Mapping[str, Any]) -> str:
         return "They are removed for good, with their files. This can't be undone."
@@ -218,7 +251,8 @@ def _learn(given: Mapping[str, Any]) -> bool:
     return bool(given.get("learn"))
 
 
-ACTIONS: tuple[Verb, ...] = (Resend(), Rescan(), Delete(), Move(), Purge())
+# In the order in which they are offered. Purge is for the command alone: on pages there is Delete.
+ACTIONS: tuple[ItemVerb, ...] = (Resend(), Rescan(), Move(), Delete(), Purge())
 
 
 def register() -> None:

@@ -83,6 +83,7 @@ class EmptyTrash(Verb):
     """What was deleted is removed for good, with its file; it can't be undone any more."""
 
     name, label, past = "empty-trash", "Empty trash", "removed for good"
+    icon, agree, danger = "delete_forever", "Delete for good", True
     selects = TrashSelection
 
     def effect(self, parameters: Mapping[str, Any]) -> str:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from spool.actions import folders, splitting
+from spool.actions.inputs import FOLDER
 from spool.actions.removing import mailbox_of
 from spool.actions.verb import Context, Note, Progress, Refused, Tally, Verb
 from spool.events.actions import changed
@@ -37,9 +38,14 @@ class Move(Verb):
     """To a folder below the allowed roots."""
 
     name, label, past = "move", "Move Messages", "moved"
+    icon, agree = "drive_file_move", "Move"
+    inputs = (FOLDER,)
     chunk = 100
     undoable = True
     of_mailbox = True
+
+    def first_values(self) -> dict[str, str]:
+        return {"folder": str(folders.roots()[0])}
 
     def parameters(self, given: Mapping[str, Any]) -> dict[str, Any]:
         path = folders.checked(str(given.get("folder") or ""))

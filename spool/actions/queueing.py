@@ -10,6 +10,7 @@ from django.db.models import QuerySet
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 
+from spool.actions.inputs import Input
 from spool.actions.verb import Context, Progress, Refused, Tally, Verb, claim, update
 from spool.events.actions import by_itself, changed
 from spool.filters import BadFilter, parse_age
@@ -27,6 +28,7 @@ class Force(Verb):
     """High priority and due now. An entry on the wire gets the priority; what is on hold stays on hold."""
 
     name, label, past = "force", "Force", "forced"
+    icon = "bolt"
 
     def effect(self, parameters: Mapping[str, Any]) -> str:
         return "They get high priority and are tried now. What is on hold stays on hold."
@@ -52,6 +54,7 @@ class ResetRetries(Verb):
     """Starts delivery over, from the delivery delay."""
 
     name, label, past = "reset", "Reset Retries", "started over"
+    icon = "restart_alt"
 
     def effect(self, parameters: Mapping[str, Any]) -> str:
         return "Their attempts are counted from 0 again, and delivery starts over with the delivery delay."
@@ -73,6 +76,13 @@ class ChangePriority(Verb):
     """Low, normal or high; harmless to an entry on the wire, so that gets it too."""
 
     name, label, past = "priority", "Change Priority", "given another priority"
+    icon = "low_priority"
+    inputs = (
+        Input(
+            "priority", "Priority", "choice", choices=tuple(reversed(PRIORITIES)), option_help="the new priority",
+            is_positional=True,
+        ),
+    )  # fmt: skip
 
     def parameters(self, given: Mapping[str, Any]) -> dict[str, Any]:
         text = str(given.get("priority", "")).lower()
@@ -100,6 +110,20 @@ class Hold(Verb):
     """No worker takes the entry until it is released, or until the time that was given."""
 
     name, label, past = "hold", "Hold", "put on hold"
+    icon = "pause_circle"
+    inputs = (
+        Input(
+            "reason", "Reason", placeholder="Seen by everyone who opens the message",
+            option_help="why, for other administrators",
+        ),
+        Input(
+            "until", "Until", "moment", help="Leave empty to hold until somebody releases it.",
+            option_help="released by itself then: 2h, 3d, 2026-12-31 18:00", metavar="TIME",
+        ),
+    )  # fmt: skip
+
+    def suits(self, row: Any) -> bool:
+        return not row.hold
 
     def parameters(self, given: Mapping[str, Any]) -> dict[str, Any]:
         reason = " ".join(str(given.get("reason", "")).split())[:LONGEST_REASON]
@@ -132,6 +156,10 @@ class Release(Verb):
     """Ends a hold: an entry goes on where it was, or at once when that is past."""
 
     name, label, past = "release", "Release", "released"
+    icon = "play_circle"
+
+    def suits(self, row: Any) -> bool:
+        return bool(row.hold)
 
     def effect(self, parameters: Mapping[str, Any]) -> str:
         return "Those on hold are tried again: at their next attempt, or now when that is past."

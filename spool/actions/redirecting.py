@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from spool.actions.inputs import Input
 from spool.actions.recipients import parse_recipients
 from spool.actions.verb import Context, Progress, Refused, Tally, Verb, claim, update
 from spool.delivery.routes import BadNextHop, split_host
@@ -32,6 +33,19 @@ class Redirect(Verb):
     """Either `to` (addresses) or `next_hop` (a host; `usual` goes back to the routes)."""
 
     name, label, past = "redirect", "Redirect", "redirected"
+    icon = "alt_route"
+    inputs = (
+        Input(
+            "next_hop", "By another host", placeholder="relay.example.net or 192.0.2.9:25",
+            help="Write usual to go back to the ordinary route.",
+            option_help="host or host:port to send them by; 'usual' for their routes", metavar="HOST",
+        ),
+        Input(
+            "to", "Or to other recipients", "area", placeholder="One address per line",
+            option_help="new recipients, comma-separated", metavar="ADDRESS",
+        ),
+    )  # fmt: skip
+    wants_one_input = True
     chunk = 100
 
     def parameters(self, given: Mapping[str, Any]) -> dict[str, Any]:

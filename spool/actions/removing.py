@@ -9,6 +9,7 @@ from typing import Any
 
 from accounts.addresses import key_of
 from spool.actions import splitting
+from spool.actions.inputs import Input
 from spool.actions.verb import Context, Progress, Tally, Verb
 from spool.events import mail_log, results
 from spool.events.actions import changed
@@ -32,6 +33,8 @@ class Delete(Verb):
     """The message leaves the spool for the trash, from where it can be put back until that is emptied."""
 
     name, label, past = "delete", "Delete", "deleted"
+    icon, danger = "delete", True
+    inputs = (Input("bounce", "Tell each sender by a bounce", "check", option_help="tell the senders by a bounce"),)
     chunk = 10_000
     undoable = True
     of_mailbox = True

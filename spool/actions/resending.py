@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from spool.actions.inputs import Input
 from spool.actions.recipients import parse_recipients
 from spool.actions.verb import Context, Progress, Tally, Verb
 from spool.delivery.remote.body import LARGEST_WHOLE_BYTES
@@ -26,6 +27,13 @@ class ResendCopy(Verb):
     """Harmless to an entry on the wire: only its file is read."""
 
     name, label, past = "resend", "Resend a copy", "copied"
+    icon, agree = "forward_to_inbox", "Send the copy"
+    inputs = (
+        Input(
+            "to", "To", "area", placeholder="One address per line; empty for the recipients it has",
+            option_help="to these instead of their recipients", metavar="ADDRESS",
+        ),
+    )  # fmt: skip
     chunk = 20
 
     def parameters(self, given: Mapping[str, Any]) -> dict[str, Any]:

@@ -78,6 +78,10 @@ class Selection:
             return list(Entry.objects.filter(id__in=self.ids).defer("traceback").order_by("-id")[:size])
         return page(self.filter, size=size).entries
 
+    def line(self, row: Any) -> str:
+        """One of the sample, for a terminal."""
+        return f"{row.file_name} {row.sender or '<>'} {row.subject}"
+
     def chunks(self, cursor: int, last_id: int, size: int) -> Iterator[list[int]]:
         """Ids behind `cursor`, up to `last_id`, in order and `size` at a time."""
         if self.filter is None:

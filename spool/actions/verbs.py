@@ -14,16 +14,16 @@ from spool.actions.resending import ResendCopy
 from spool.actions.restoring import Undo
 from spool.actions.verb import Refused, Tally, Verb
 
-VERBS: dict[str, Verb] = {
-    verb.name: verb
-    for verb in (
-        Force(), ResetRetries(), ChangePriority(), Hold(), Release(), Delete(), Move(), Redirect(), ResendCopy(),
-        EmptyTrash(),
-    )
-}  # fmt: skip
+# Those for messages in the spool, in the order in which they are offered; the trash has one of its own.
+OF_ENTRIES: tuple[Verb, ...] = (
+    Force(), ResetRetries(), ChangePriority(), Hold(), Release(), Redirect(), ResendCopy(), Move(), Delete(),
+)  # fmt: skip
+OF_TRASH: tuple[Verb, ...] = (EmptyTrash(),)
+
+VERBS: dict[str, Verb] = {verb.name: verb for verb in (*OF_ENTRIES, *OF_TRASH)}
 
 # What jobs are made for: Undo has its own choice of entries, so it is no action on those that match.
 # Other apps add their own verbs to VERBS when Django starts.
 WORKS: Mapping[str, Verb] = ChainMap(VERBS, {Undo.name: Undo()})
 
-__all__ = ["VERBS", "WORKS", "Refused", "Tally", "Verb"]
+__all__ = ["OF_ENTRIES", "OF_TRASH", "VERBS", "WORKS", "Refused", "Tally", "Verb"]

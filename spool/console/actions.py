@@ -1,31 +1,25 @@
-"""What can be done from the pages: the buttons, and the fields that each action's dialog asks for.
+"""What can be done from the pages: a button for each action, made from what the action says of itself.
 
 Nothing is done here: spool.actions is what pages, commands and jobs call.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from spool.actions import folders
+from spool.actions import FORMATS
+from spool.actions.inputs import Input
+from spool.actions.verb import Verb
+from spool.actions.verbs import OF_ENTRIES, OF_TRASH
 from spool.models import Entry
 
 
 @dataclass(frozen=True, slots=True)
-class Input:
-    """One field of a dialog. `kind` is the template that draws it: text, area, check, choice or moment."""
-
-    name: str
-    label: str
-    kind: str = "text"
-    placeholder: str = ""
-    help: str = ""
-    choices: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
 class Button:
-    """One action. `url` is its name in spool.actions, or `export`; `agree` is what its last button says."""
+    """One action. `url` is its name in its room, or `export`; `agree` is what its last button says.
+
+    `verb` is None for what changes nothing.
+    """
 
     url: str
     title: str
@@ -33,46 +27,34 @@ class Button:
     agree: str
     inputs: tuple[Input, ...] = ()
     danger: bool = False
+    verb: Verb | None = field(default=None, compare=False)
+
+    @classmethod
+    def of(cls, verb: Verb, *, without: tuple[str, ...] = ()) -> Button:
+        """The button of an action; `without` are inputs that make no sense where it stands."""
+        inputs = tuple(one for one in verb.inputs if one.name not in without)
+        return cls(verb.short, verb.label, verb.icon, verb.agree or verb.label, inputs, verb.danger, verb)
+
+    def first_values(self) -> dict[str, str]:
+        """What the dialog's fields say before anybody has typed."""
+        first = {one.name: one.choices[0] for one in self.inputs if one.kind == "choice"}
+        return first | (self.verb.first_values() if self.verb is not None else {})
 
 
-_REDIRECT = (
-    Input("next_hop", "By another host", placeholder="relay.example.net or 192.0.2.9:25",
-          help="Write usual to go back to the ordinary route."),
-    Input("to", "Or to other recipients", "area", placeholder="One address per line"),
-)  # fmt: skip
-_FORMATS = ("zip", "mbox", "csv", "json")
+def export_as(forms: tuple[str, ...]) -> Button:
+    """The button for a copy of what is listed, in one of these forms."""
+    return Button("export", "Export", "file_save", "Export", (Input("format", "Format", "choice", choices=forms),))
 
-ACTIONS: tuple[Button, ...] = (
-    Button("force", "Force", "bolt", "Force"),
-    Button("reset", "Reset Retries", "restart_alt", "Reset Retries"),
-    Button("priority", "Change Priority", "low_priority", "Change Priority",
-           (Input("priority", "Priority", "choice", choices=("high", "normal", "low")),)),
-    Button("hold", "Hold", "pause_circle", "Hold",
-           (Input("reason", "Reason", placeholder="Seen by everyone who opens the message"),
-            Input("until", "Until", "moment", help="Leave empty to hold until somebody releases it."))),
-    Button("release", "Release", "play_circle", "Release"),
-    Button("redirect", "Redirect", "alt_route", "Redirect", _REDIRECT),
-    Button("resend", "Resend a copy", "forward_to_inbox", "Send the copy",
-           (Input("to", "To", "area", placeholder="One address per line; empty for the recipients it has"),)),
-    Button("move", "Move Messages", "drive_file_move", "Move",
-           (Input("folder", "Folder", help="Only below the folders that the settings allow."),)),
-    Button("export", "Export", "file_save", "Export", (Input("format", "Format", "choice", choices=_FORMATS),)),
-    Button("delete", "Delete", "delete", "Delete",
-           (Input("bounce", "Tell each sender by a bounce", "check"),), danger=True),
-)  # fmt: skip
-# Of the page of the trash.
-EMPTY_TRASH = Button("empty-trash", "Empty trash", "delete_forever", "Delete for good", danger=True)
-BY_NAME = {button.url: button for button in (*ACTIONS, EMPTY_TRASH)}
+
+def with_export(buttons: tuple[Button, ...], forms: tuple[str, ...]) -> tuple[Button, ...]:
+    """The buttons, and Export before the one that comes last, which takes away."""
+    return (*buttons[:-1], export_as(forms), buttons[-1])
+
+
+ACTIONS = with_export(tuple(map(Button.of, OF_ENTRIES)), tuple(FORMATS))
+BY_NAME = {button.url: button for button in (*ACTIONS, *map(Button.of, OF_TRASH))}
 
 
 def actions_for(entry: Entry) -> list[Button]:
     """The buttons that make sense for one entry."""
-    senseless = {"hold"} if entry.hold else {"release"}
-    return [button for button in ACTIONS if button.url not in senseless]
-
-
-def first_values(button: Button) -> dict[str, str]:
-    """What a dialog's fields say before anybody has typed."""
-    if button.url == "move":
-        return {"folder": str(folders.roots()[0])}
-    return {field.name: field.choices[0] for field in button.inputs if field.kind == "choice"}
+    return [button for button in ACTIONS if button.verb is None or button.verb.suits(entry)]

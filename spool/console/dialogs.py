@@ -12,7 +12,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from spool import actions
-from spool.console.actions import Button, first_values
+from spool.console.actions import Button
 from spool.console.jobs import shown
 from spool.console.pages import actor_of
 from spool.filters import BadFilter
@@ -76,7 +76,7 @@ def values_of(request: HttpRequest, button: Button) -> dict[str, str]:
     given = {
         field.name: request.POST[f"p-{field.name}"] for field in button.inputs if f"p-{field.name}" in request.POST
     }
-    return first_values(button) | given
+    return button.first_values() | given
 
 
 def chosen_ids(request: HttpRequest) -> list[int]:

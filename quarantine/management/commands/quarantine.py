@@ -10,28 +10,15 @@ from accounts.management.terminal import TerminalCommand
 from base.times import exact, since, until
 from quarantine import greylisting
 from quarantine.actions.exporting import FORMATS, export
-from quarantine.actions.selection import ItemSelection
+from quarantine.actions.verbs import ACTIONS
 from quarantine.filters import ITEM_FIELDS, SORTS, ItemFilter, count, page, search
 from quarantine.models import AntispamSettings, Greylisted, Item, ItemKind, ItemState
-from spool.actions import Actor, NotAllowed, Preview, Refused, perform, preview
+from spool.actions import VERBS, Actor, NotAllowed, Refused
 from spool.filters import BadFilter
 from spool.message.header import block as header_block
-from spool.models import JobState
-from spool.shell.acting import add_consent, agree
+from spool.shell.acting import act, add_action
 from spool.shell.output import NOTHING, USAGE, Ended, Output, add_json
 from spool.shell.writing import add_output, write_out
-
-_ACTIONS = {
-    "resend": "back into the spool, past the check that caught them",
-    "rescan": "check them again, and resend those in which nothing is found any more",
-    "delete": "out of quarantine; `manage.py spool undo` puts them back",
-    "move": "into a folder, as files",
-    "purge": "remove for good at once; that can't be undone",
-}
-_REPORTED = {
-    "resend": "tell the engines that take reports that they are no spam",
-    "delete": "tell the engines that take reports that they are spam",
-}
 
 
 class Command(TerminalCommand):
@@ -49,22 +36,9 @@ class Command(TerminalCommand):
         show = verbs.add_parser("show", help="one message", description="Show one message and why it was caught.")
         show.add_argument("file_name", help="its file name")
         show.set_defaults(run=_show)
-        for name, text in _ACTIONS.items():
-            acting = verbs.add_parser(name, help=text, description=f"{text[:1].upper()}{text[1:]}.")
+        for verb in ACTIONS:
+            acting = add_action(verbs, verb)
             _add_filters(acting)
-            acting.add_argument("--all", action="store_true", help="everything: no condition is needed")
-            acting.add_argument("--background", action="store_true", help="leave it to a maintenance worker")
-            if name == "resend":
-                acting.add_argument(
-                    "--trust",
-                    action="store_true",
-                    help="trust their senders: what is proven to be theirs is not checked",
-                )
-            if name in _REPORTED:
-                acting.add_argument("--learn", action="store_true", help=_REPORTED[name])
-            if name == "move":
-                acting.add_argument("--folder", default="", metavar="PATH", help="where to, below an allowed folder")
-            add_consent(acting)
             acting.set_defaults(run=_act)
         out = verbs.add_parser(
             "export", help="the rows of the list as a file", description="Write the rows of what matches to a file."
@@ -153,34 +127,7 @@ def _show(options: dict[str, Any], output: Output) -> None:
 
 
 def _act(options: dict[str, Any], output: Output) -> None:
-    wanted, actor, name = _chosen(options), Actor.at_the_shell(), f"quarantine-{options['verb']}"
-    if wanted.is_empty and not options["all"]:
-        raise Ended(USAGE, "Say which messages, by a condition or by --all.")
-    parameters = {key: options[key] for key in ("folder", "trust", "learn") if key in options}
-    what = ItemSelection.of(wanted)
-    shown = preview(name, what, actor, **parameters)
-    if shown.count.number == 0:
-        output.values({"matched": 0, "done": 0, "outcome": "Nothing matches."})
-        raise Ended(NOTHING, "" if output.as_json else "Nothing matches.")
-    if options["dry_run"]:
-        _tell(shown, output)
-        output.values({"matched": shown.count.number, "what": shown.what, "effect": shown.effect})
-        return
-    if not options["yes"]:
-        agree(lambda: _tell(shown, output), options)
-    outcome = perform(name, what, actor, background=options["background"], **parameters)
-    job = outcome.job
-    output.line(outcome.sentence)
-    output.values(
-        {
-            "job": job.id, "event": outcome.event.id, "state": job.state, "matched": job.seen or job.total,
-            "done": job.done, "skipped": job.skipped, "outcome": outcome.sentence,
-        }
-    )  # fmt: skip
-    if shown.undoable and job.done:
-        output.line(f"`manage.py spool undo {outcome.event.id}` puts them back.")
-    if outcome.finished and (job.state == JobState.FAILED or not job.done):
-        raise Ended(NOTHING)
+    act(VERBS[f"quarantine-{options['verb']}"], _chosen(options), options, output)
 
 
 def _export(options: dict[str, Any], output: Output) -> None:
@@ -190,15 +137,6 @@ def _export(options: dict[str, Any], output: Output) -> None:
     if not (found := count(wanted)).number and not found.more:
         raise Ended(NOTHING, "Nothing matches.")
     write_out(export(wanted, options["format"], Actor.at_the_shell()), options, output)
-
-
-def _tell(shown: Preview, output: Output) -> None:
-    output.line(f"{shown.count} {shown.what}.")
-    for item in shown.sample:
-        output.line(f"  {item.file_name} {item.sender or '<>'} {item.subject}: {item.why}")
-    if shown.count.number > len(shown.sample):
-        output.line("  …")
-    output.line(shown.effect)
 
 
 def _greylist(options: dict[str, Any], output: Output) -> None:
