@@ -10,45 +10,36 @@ from __future__ import annotations
 import hashlib
 import hmac
 import secrets
-import threading
-import time
 
 from accounts.models import User
+from base.expiring import ExpiringSet
 
 REMEMBERED_SECONDS = 600.0
 MOST_REMEMBERED = 10_000
 
 _secret = secrets.token_bytes(32)
-_lock = threading.Lock()
-# Until when each is good, oldest first.
-_right: dict[bytes, float] = {}
+_right: ExpiringSet[bytes] = ExpiringSet(REMEMBERED_SECONDS, MOST_REMEMBERED)
 
 
 def is_remembered(user: User, password: str) -> bool:
     """Whether it was the user's password not long ago, and still is. Quick; any thread may ask."""
-    with _lock:
-        return _right.get(_mark(user, password), 0.0) > time.monotonic()
+    return _mark(user, password) in _right
 
 
 def is_right(user: User, password: str) -> bool:
     """Whether it is the user's password. Slow (Argon2) unless it is remembered; any thread may ask."""
-    now = time.monotonic()
     if is_remembered(user, password):
         return True
     if not user.check_password(password):
         return False
-    with _lock:
-        # check_password may have stored a newer kind of hash.
-        _right[_mark(user, password)] = now + REMEMBERED_SECONDS
-        while len(_right) > MOST_REMEMBERED:
-            del _right[next(iter(_right))]
+    # check_password may have stored a newer kind of hash.
+    _right.add(_mark(user, password))
     return True
 
 
 def forget() -> None:
     """Drop what this process remembers."""
-    with _lock:
-        _right.clear()
+    _right.clear()
 
 
 def _mark(user: User, password: str) -> bytes:

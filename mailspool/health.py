@@ -8,7 +8,6 @@ CHECK_SECONDS, whatever hangs behind it.
 from __future__ import annotations
 
 import shutil
-import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as TookTooLong
@@ -23,6 +22,7 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from redis import Redis
 from redis.exceptions import RedisError
 
+from base.short_cache import ShortCache
 from mailspool import VERSION, heartbeats, schema
 from mailspool.visitors import is_known, may_see
 from spool.files import marks
@@ -33,8 +33,6 @@ CHECK_SECONDS = 2.0
 FRESH_SECONDS = 1.0
 _CHECKING_THREADS = 4
 _MEGABYTE = 1024 * 1024
-_checking = threading.Lock()
-_kept: tuple[float, list[Check]] | None = None
 
 
 class NotReady(Exception):
@@ -97,17 +95,12 @@ def _readiness(*, with_details: bool) -> HttpResponse:
 
 def checks() -> list[Check]:
     """All checks, run side by side, at most FRESH_SECONDS ago: a stranger may ask as often as it likes."""
-    global _kept
-    with _checking:
-        if _kept is None or monotonic() - _kept[0] >= FRESH_SECONDS:
-            _kept = (monotonic(), _checks())
-        return _kept[1]
+    return _kept.current()
 
 
 def forget() -> None:
     """Have the next question looked into."""
-    global _kept
-    _kept = None
+    _kept.forget()
 
 
 def _checks() -> list[Check]:
@@ -125,6 +118,9 @@ def _checks() -> list[Check]:
         count = len(counts.get(name, ()))
         found.append(Check(name, count > 0, f"{count} running" if programs.ok else "unknown without Redis"))
     return found
+
+
+_kept = ShortCache(FRESH_SECONDS, _checks, one_reader=True)
 
 
 @cache

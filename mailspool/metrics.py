@@ -6,12 +6,10 @@ machine, for holders of MAILSPOOL_METRICS_TOKEN, and for system administrators.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures import TimeoutError as TookTooLong
 from functools import cache
-from time import monotonic
 
 from django.db import Error as DatabaseError
 from django.db import connection
@@ -22,6 +20,7 @@ from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 from redis.exceptions import RedisError
 
+from base.short_cache import ShortCache
 from mailspool import families
 from mailspool.health import redis_client
 from mailspool.visitors import may_see
@@ -29,8 +28,6 @@ from mailspool.visitors import may_see
 FRESH_SECONDS = 5.0
 # How long the database may take; with a million messages it needs less than one.
 PATIENCE_SECONDS = 5.0
-_lock = threading.Lock()
-_kept: tuple[float, bytes] | None = None
 
 
 def metrics(request: HttpRequest) -> HttpResponse:
@@ -40,23 +37,21 @@ def metrics(request: HttpRequest) -> HttpResponse:
             "Metrics are for this machine, for system administrators, and for holders of MAILSPOOL_METRICS_TOKEN.\n",
             status=403, content_type="text/plain",
         )  # fmt: skip
-    return HttpResponse(_exposition(), content_type=CONTENT_TYPE_LATEST, headers={"Cache-Control": "no-store"})
+    return HttpResponse(_kept.current(), content_type=CONTENT_TYPE_LATEST, headers={"Cache-Control": "no-store"})
 
 
 def forget() -> None:
     """Drop the numbers that this process keeps."""
-    global _kept
-    _kept = None
+    _kept.forget()
 
 
 def _exposition() -> bytes:
-    global _kept
-    with _lock:
-        if _kept is None or monotonic() - _kept[0] >= FRESH_SECONDS:
-            registry = CollectorRegistry(auto_describe=False)
-            registry.register(_Numbers())
-            _kept = (monotonic(), generate_latest(registry))
-        return _kept[1]
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(_Numbers())
+    return generate_latest(registry)
+
+
+_kept = ShortCache(FRESH_SECONDS, _exposition, one_reader=True)
 
 
 class _Numbers(Collector):

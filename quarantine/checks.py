@@ -12,7 +12,7 @@ from django.utils import timezone
 from accounts import directory
 from accounts.addresses import key_of
 from accounts.models.spam import is_off
-from quarantine.engines.kept import Kept
+from base.expiring import ExpiringSet
 from quarantine.greylisting import Triplet, decide, triplet_of
 from quarantine.models.antispam import AntispamSettings
 from quarantine.spam import watched_settings
@@ -51,7 +51,7 @@ class Greylisting(SMTPCheck):
     def __init__(self) -> None:
         self._waits: Together[Triplet, int] = Together(_waits, MOST_AT_ONCE)
         # What was let in a moment ago need not be asked again.
-        self._let_in: Kept[Triplet, bool] = Kept(REMEMBER_SECONDS, MOST_REMEMBERED)
+        self._let_in: ExpiringSet[Triplet] = ExpiringSet(REMEMBER_SECONDS, MOST_REMEMBERED)
         self._counts = Counts()
 
     async def start(self, shared: Shared) -> None:
@@ -65,12 +65,12 @@ class Greylisting(SMTPCheck):
             triplet = triplet_of(session.client_ip, envelope.sender, recipient)
         except ValueError:
             return None
-        if self._let_in.get(triplet):
+        if triplet in self._let_in:
             return None
         seconds = await self._waits.ask(triplet)
         self._counts[GREYLISTED].add(hit=seconds > 0, failed=False, seconds=0.0)
         if not seconds:
-            self._let_in.keep(triplet, True)
+            self._let_in.add(triplet)
             return None
         text = f"You have not written to <{recipient}> before; try again in {seconds} seconds"
         return Reply(451, "4.7.1", text, is_fault=False)

@@ -5,7 +5,6 @@ Then the address says nothing about the client any more, and all that is decided
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable
 from datetime import timedelta
 from typing import Final
@@ -13,6 +12,7 @@ from typing import Final
 from django.utils import timezone
 
 from accounts import directory
+from base.short_cache import ShortCache
 from security import lists
 from security.addresses import parse_address, parse_network
 from security.signals import INTERNAL
@@ -25,16 +25,11 @@ DOMAINS: Final = 5
 _MOST_READ: Final = 500
 _FRESH_SECONDS: Final = 60.0
 _NETWORKS: Final = tuple(parse_network(network) for network, _ in INTERNAL)
-_kept: tuple[float, list[str]] | None = None
 
 
 def warning() -> str:
     """What to tell the administrator, or "". At most once a minute the database is asked, three times."""
-    global _kept
-    now = time.monotonic()
-    if _kept is None or now - _kept[0] >= _FRESH_SECONDS:
-        _kept = (now, addresses())
-    return sentence(_kept[1])
+    return sentence(_kept.current())
 
 
 def sentence(hiding: Iterable[str]) -> str:
@@ -78,7 +73,9 @@ def _foreign_domains(ip: str) -> set[str]:
     return {name for name, found in directory.local_domains(domains).items() if found is None}
 
 
+_kept = ShortCache(_FRESH_SECONDS, addresses)
+
+
 def forget() -> None:
     """Drop what was kept."""
-    global _kept
-    _kept = None
+    _kept.forget()

@@ -17,6 +17,7 @@ from django.db import Error as DatabaseError
 from django.db import close_old_connections, transaction
 from django.db.models import F
 
+from base.short_cache import ShortCache
 from security.addresses import NetworkMap, parse_address, parse_network
 from security.models.networks import BlacklistEntry, Protocol, WhitelistEntry
 from security.models.senders import BlockKind, Direction, SMTPBlock
@@ -26,6 +27,7 @@ from security.patterns import NameSet, Rule, SenderSet
 log = logging.getLogger(__name__)
 
 POLL_SECONDS = 0.4
+_watched = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,36 +108,21 @@ class Lists:
         return address is not None and address in networks
 
 
-_kept = Lists()
-_version: int | None = None
-_checked = float("-inf")
-_watched = False
-_refreshing = threading.Lock()
-
-
 def current() -> Lists:
     """The lists. May ask the database, but not in a process that watches: there it is safe in an event loop."""
-    if _watched:
-        return _kept
+    if _watched and (last := _kept.last) is not None:
+        return last.lists
     if _is_told():
         # What this thread has changed is not for others to see yet.
         return _load()
-    if time.monotonic() - _checked >= POLL_SECONDS:
-        try:
-            refresh()
-        except DatabaseError as error:
-            if _version is None:
-                raise
-            log.warning("the security lists could not be read, the old ones stay: %s", error)
-    return _kept
+    return _kept.current().lists
 
 
 def newest() -> Lists:
     """The lists as they are this very moment: for a page that shows what its reader has just changed elsewhere."""
     if _is_told():
         return _load()
-    refresh()
-    return _kept
+    return _kept.renew().lists
 
 
 def trusts(ip: str) -> bool:
@@ -150,17 +137,8 @@ def skips_spam_checks(ip: str) -> bool:
 
 def refresh() -> bool:
     """Read the lists when their version is another; whether it was. Raises django.db.Error."""
-    global _kept, _version, _checked
-    with _refreshing:
-        # The time before the question: an answer is as old as its question.
-        now = time.monotonic()
-        version = ListsStamp.objects.filter(pk=1).values_list("version", flat=True).first()
-        is_new = version != _version or version is None
-        if is_new:
-            _kept = _load()
-            _version = version
-        _checked = now
-        return is_new
+    before = _kept.last
+    return _kept.renew() is not before
 
 
 def watch(changed: Callable[[], None]) -> None:
@@ -193,15 +171,12 @@ def _keep_fresh(changed: Callable[[], None]) -> None:
 
 def forget() -> None:
     """Drop what this process keeps."""
-    global _kept, _version, _checked
-    with _refreshing:
-        _kept, _version, _checked = Lists(), None, float("-inf")
+    _kept.forget()
 
 
 def look_again() -> None:
     """Ask the database for the version before anything is answered."""
-    global _checked
-    _checked = float("-inf")
+    _kept.expire()
 
 
 def changed() -> None:
@@ -232,6 +207,23 @@ def _raise_version() -> None:
         _, is_new = ListsStamp.objects.get_or_create(pk=1, defaults={"version": time.time_ns() // 1000})
         if is_new:
             return
+
+
+@dataclass(frozen=True, slots=True)
+class _Stamped:
+    version: int | None
+    lists: Lists
+
+
+def _read() -> _Stamped:
+    version = ListsStamp.objects.filter(pk=1).values_list("version", flat=True).first()
+    last = _kept.last
+    if last is not None and version is not None and last.version == version:
+        return last
+    return _Stamped(version, _load())
+
+
+_kept = ShortCache(POLL_SECONDS, _read, one_reader=True, outlasts=(DatabaseError,), name="the security lists")
 
 
 def _load() -> Lists:

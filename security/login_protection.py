@@ -10,7 +10,6 @@ import hashlib
 import hmac
 import logging
 import math
-import time
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -20,6 +19,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from accounts.addresses import key_of
+from base.expiring import ExpiringSet
 from security import lists
 from security.addresses import parse_address
 from security.audit import write
@@ -35,7 +35,7 @@ NOTED_SECONDS = 86_400.0
 MOST_NOTED = 10_000
 LONGEST_NAME = 254
 
-_noted: dict[tuple[str, str], float] = {}
+_noted: ExpiringSet[tuple[str, str]] = ExpiringSet(NOTED_SECONDS, MOST_NOTED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,16 +91,13 @@ def failed(account: str, ip: str, password: str, protocol: str) -> Closed | None
 def succeeded(account: str, ip: str) -> None:
     """A right password: earlier slips are forgotten, and the address is known from now on."""
     name, where = _name(account), _where(ip)
-    noted = _noted.get((name, where))
-    if noted is not None and time.monotonic() - noted < NOTED_SECONDS:
+    if (name, where) in _noted:
         if FailedLogin.objects.filter(ip=where, account=name).exists():
             FailedLogin.objects.filter(ip=where, account=name).delete()
         return
     FailedLogin.objects.filter(ip=where, account=name).delete()
     KnownLogin.objects.update_or_create(account=name, ip=where, defaults={"last": timezone.now()})
-    if len(_noted) >= MOST_NOTED:
-        _noted.clear()
-    _noted[name, where] = time.monotonic()
+    _noted.add((name, where))
 
 
 def forget(now: datetime) -> None:

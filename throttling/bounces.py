@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -10,6 +9,7 @@ from datetime import datetime, timedelta
 from django.utils import timezone
 
 from accounts.models import Metric, ThrottleAction
+from base.expiring import ExpiringDict
 from spool.models.bounce import ReceivedBounce
 from throttling.counting.ledger import released_since
 from throttling.counting.subjects import Charge, Limited, Subject, SubjectKind
@@ -17,7 +17,6 @@ from throttling.wording import Reached
 
 _HOUR = timedelta(hours=1)
 FRESH_SECONDS = 1.0
-_MOST_KEPT = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,20 +50,12 @@ def refusal(asked: Iterable[Charge], reached: dict[tuple[Subject, Metric], Reach
     return None
 
 
-_kept: dict[tuple[str, int], tuple[float, Returned]] = {}
+_kept: ExpiringDict[tuple[str, int], Returned] = ExpiringDict(FRESH_SECONDS)
 
 
 def returned(domain: str, limit: int) -> Returned:
     """Of the last hour, or since somebody released the domain. At most a second old."""
-    now = time.monotonic()
-    kept = _kept.get((domain, limit))
-    if kept is not None and now - kept[0] < FRESH_SECONDS:
-        return kept[1]
-    if len(_kept) >= _MOST_KEPT:
-        _kept.clear()
-    found = _count(domain, limit)
-    _kept[domain, limit] = (now, found)
-    return found
+    return _kept.get((domain, limit)) or _kept.keep((domain, limit), _count(domain, limit))
 
 
 def forget() -> None:

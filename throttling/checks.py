@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from typing import TYPE_CHECKING
 
 from django.db import Error as DatabaseError
@@ -17,6 +16,7 @@ from redis.exceptions import RedisError
 from accounts import directory
 from accounts.directory import LocalList, LocalUser, Miss
 from accounts.models import Metric, ThrottleAction
+from base.expiring import ExpiringDict
 from spool.message.envelope import Envelope
 from spool.smtpd.checks import Reply, SMTPCheck
 from spool.smtpd.database import asked
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 REMEMBER_SECONDS = 1.0
-_MOST_KEPT = 10_000
 # Where one message has no room no other has: a smaller one may have in a limit of bandwidth or recipients.
 _SAME_FOR_ALL = (Metric.MESSAGES, Metric.BOUNCES)
 
@@ -44,14 +43,14 @@ class RejectThrottled(SMTPCheck):
 
     def __init__(self) -> None:
         self._counting = Counting()
-        self._refused: dict[Subject, tuple[float, Reached]] = {}
+        self._refused: ExpiringDict[Subject, Reached] = ExpiringDict(REMEMBER_SECONDS)
 
     async def on_mail(self, session: MailSession, sender: str) -> Reply | None:
         if not self._refused:
             return None
         for one in await _limited(session):
-            moment, reached = self._refused.get(one.subject, (float("-inf"), None))
-            if reached is not None and time.monotonic() - moment < REMEMBER_SECONDS:
+            reached = self._refused.get(one.subject)
+            if reached is not None:
                 return await _reply(reached)
         return None
 
@@ -82,9 +81,7 @@ class RejectThrottled(SMTPCheck):
         if refused is None:
             return None
         if refused.limit.metric in _SAME_FOR_ALL:
-            if len(self._refused) >= _MOST_KEPT:
-                self._refused.clear()
-            self._refused[refused.subject] = (time.monotonic(), refused)
+            self._refused.keep(refused.subject, refused)
         return await _reply(refused)
 
 

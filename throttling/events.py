@@ -3,13 +3,13 @@ every few seconds, however much is refused."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from django.db.models import Q, QuerySet, Sum
 
 from accounts.models import HourlyLimit, Metric, ThrottleAction
+from base.expiring import ExpiringSet
 from spool.rows import statements
 from throttling import bounces, notices
 from throttling.counting import limits, windows
@@ -21,8 +21,7 @@ from throttling.wording import Reached
 
 QUIET = timedelta(minutes=5)
 _WRITE_SECONDS = 2.0
-_MOST_KEPT = 10_000
-_written: dict[tuple[Subject, Metric], float] = {}
+_written: ExpiringSet[tuple[Subject, Metric]] = ExpiringSet(_WRITE_SECONDS)
 
 
 def note(reached: Iterable[Reached], now: datetime) -> None:
@@ -30,23 +29,13 @@ def note(reached: Iterable[Reached], now: datetime) -> None:
     found = list(reached)
     notices.consider(found)
     for one in found:
-        if one.over and not _was_just_written(one):
+        if one.over and _written.is_new((one.subject, one.limit.metric)):
             _write(one, now)
 
 
 def forget() -> None:
     """Drop what this process remembers."""
     _written.clear()
-
-
-def _was_just_written(one: Reached) -> bool:
-    moment = time.monotonic()
-    if moment - _written.get((one.subject, one.limit.metric), float("-inf")) < _WRITE_SECONDS:
-        return True
-    if len(_written) >= _MOST_KEPT:
-        _written.clear()
-    _written[one.subject, one.limit.metric] = moment
-    return False
 
 
 def _write(one: Reached, now: datetime) -> None:

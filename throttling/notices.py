@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 from email.message import EmailMessage
@@ -16,6 +15,7 @@ from django.utils import timezone
 from accounts import directory
 from accounts.directory import LocalList
 from accounts.models import Metric, Role, Status, ThrottleAction, User
+from base.expiring import ExpiringSet
 from spool.addressing import RefusedRecipient, accept
 from spool.flow import intake
 from spool.message.envelope import Envelope, Submission
@@ -30,10 +30,9 @@ log = logging.getLogger(__name__)
 
 CLOSE, FULL = 80, 100
 _AGAIN = timedelta(hours=1)
-_MOST_KEPT = 10_000
-# When this process last looked whether a notice is due.
-_looked: dict[tuple[Subject, Metric, int], float] = {}
 _LOOK_SECONDS = 60.0
+# Of what this process has just looked whether a notice is due.
+_looked: ExpiringSet[tuple[Subject, Metric, int]] = ExpiringSet(_LOOK_SECONDS)
 
 _WHAT_HAPPENS = {
     ThrottleAction.NONE: "More is sent all the same; it is only recorded.",
@@ -48,7 +47,7 @@ def consider(reached: Iterable[Reached]) -> None:
         level = FULL if one.over or one.used >= one.limit.amount else CLOSE
         if not one.over and not is_close(one.used, one.limit.amount):
             continue
-        if one.subject.kind is SubjectKind.IP or _was_just_looked_at(one, level):
+        if one.subject.kind is SubjectKind.IP or not _looked.is_new((one.subject, one.limit.metric, level)):
             continue
         if _claim(one, level, timezone.now()):
             _send(one, level)
@@ -62,17 +61,6 @@ def is_close(used: int, limit: int) -> bool:
 def forget() -> None:
     """Drop what this process remembers."""
     _looked.clear()
-
-
-def _was_just_looked_at(one: Reached, level: int) -> bool:
-    moment = time.monotonic()
-    key = (one.subject, one.limit.metric, level)
-    if moment - _looked.get(key, float("-inf")) < _LOOK_SECONDS:
-        return True
-    if len(_looked) >= _MOST_KEPT:
-        _looked.clear()
-    _looked[key] = moment
-    return False
 
 
 def _claim(one: Reached, level: int, now: datetime) -> bool:

@@ -17,10 +17,10 @@ import dkim
 import dns.exception
 import dns.resolver
 
+from base.expiring import ExpiringDict
 from quarantine.engines import dkim_bounds
 from quarantine.engines.dkim_signatures import Signed
 from quarantine.engines.examined import Examined
-from quarantine.engines.kept import Kept
 from quarantine.engines.resolver import blocking_resolver
 
 with warnings.catch_warnings():
@@ -60,7 +60,7 @@ class DkimResult:
     text: str = ""
 
 
-_spf_kept: Kept[tuple[str, str, str], SpfResult] = Kept(KEPT_SECONDS)
+_spf_kept: ExpiringDict[tuple[str, str, str], SpfResult] = ExpiringDict(KEPT_SECONDS)
 
 
 async def spf_of(examined: Examined) -> SpfResult:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from accounts.addresses import InvalidAddress, normalise_domain
+from base.expiring import ExpiringDict
 from quarantine.engines.answers import EngineFailed
 from quarantine.engines.authentication import (
     KEPT_SECONDS,
@@ -27,7 +28,6 @@ from quarantine.engines.authentication import (
 )
 from quarantine.engines.dnslists import organisational
 from quarantine.engines.examined import Examined
-from quarantine.engines.kept import Kept
 from quarantine.engines.resolver import ask, exists
 from quarantine.engines.shown_domains import shown_in
 
@@ -55,7 +55,7 @@ class TooMuch(Exception):
 
 Policy = tuple[Mapping[str, str], bool]
 _UNJUDGED: Final = DmarcResult("permerror", "", "quarantine")
-_policies_kept: Kept[str, Policy] = Kept(KEPT_SECONDS)
+_policies_kept: ExpiringDict[str, Policy] = ExpiringDict(KEPT_SECONDS)
 
 
 async def dmarc_of(examined: Examined) -> DmarcResult:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from quarantine.engines.kept import Kept
+from base.expiring import ExpiringDict
 from quarantine.engines.resolver import ask, names_of
 
 # Shorter than any TTL in use.
@@ -23,7 +23,7 @@ class Name:
 
 # Of what came in without a client.
 NOBODY: Final = Name("")
-_kept: Kept[str, Name] = Kept(KEPT_SECONDS)
+_kept: ExpiringDict[str, Name] = ExpiringDict(KEPT_SECONDS)
 
 
 def name_at_once(client_ip: str) -> Name | None:

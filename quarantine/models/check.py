@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ipaddress
 import re
-import time
 from typing import Any, Final
 
 import regex
@@ -13,6 +12,7 @@ from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 
 from accounts.addresses import InvalidAddress, normalise_domain
+from base.short_cache import ShortCache
 from quarantine.models.addresses import parse_server
 
 FRESH_SECONDS: Final = 1.0
@@ -207,25 +207,23 @@ def parse_answers(text: str) -> tuple[tuple[int, int], ...]:
     return tuple(ranges)
 
 
-_kept: tuple[float, list[Check]] | None = None
+def _in_use() -> list[Check]:
+    return list(Check.objects.filter(models.Q(inbound=True) | models.Q(outbound=True)))
+
+
+_checks = ShortCache(FRESH_SECONDS, _in_use)
 
 
 def current_checks() -> list[Check]:
     """Those that are on in some direction, read at most once a second per process. Not for editing."""
-    global _kept
-    now = time.monotonic()
-    if _kept is None or now - _kept[0] >= FRESH_SECONDS:
-        on = models.Q(inbound=True) | models.Q(outbound=True)
-        _kept = (now, list(Check.objects.filter(on)))
-    return _kept[1]
+    return _checks.current()
 
 
 def last_checks() -> list[Check]:
     """What `current_checks` gave last: for an event loop, which must not ask."""
-    return [] if _kept is None else _kept[1]
+    return _checks.last or []
 
 
 def forget_checks() -> None:
     """Drop this process's copy."""
-    global _kept
-    _kept = None
+    _checks.forget()

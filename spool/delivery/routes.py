@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import ipaddress
 import re
-import time
 from dataclasses import dataclass, field
 
 from base.sealed import CannotUnseal, unseal
+from base.short_cache import ShortCache
 from spool.models.route import Route, RouteKind, TLSPolicy
 
 FRESH_SECONDS = 1.0
@@ -90,19 +90,14 @@ def split_host(text: str, default_port: int) -> tuple[str, int]:
     raise BadNextHop(f"{text[:80]!r} is not a host; write mail.example.org, 192.0.2.1:2525 or [2001:db8::1]:25.")
 
 
-_kept: tuple[float, RoutingTable] | None = None
+_table = ShortCache(FRESH_SECONDS, load)
 
 
 def cached_table() -> RoutingTable:
     """The routes, read at most once a second per process. May query: not for event loops."""
-    global _kept
-    now = time.monotonic()
-    if _kept is None or now - _kept[0] >= FRESH_SECONDS:
-        _kept = (now, load())
-    return _kept[1]
+    return _table.current()
 
 
 def forget() -> None:
     """Drop this process's copy."""
-    global _kept
-    _kept = None
+    _table.forget()

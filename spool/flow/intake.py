@@ -19,6 +19,7 @@ from django.db import Error as DatabaseError
 from django.db import IntegrityError, InterfaceError, OperationalError, connection
 from django.utils import timezone
 
+from base.short_cache import ShortCache
 from spool.events import acceptance
 from spool.files import store
 from spool.flow import doorbell, undecided
@@ -263,20 +264,20 @@ def _is_committed(stored: Stored, now: datetime, settings: Settings, *, again: b
     return False
 
 
-_free: tuple[float, int] = (0.0, 0)
+def _free_bytes() -> int:
+    return store.free_bytes()
+
+
+_free = ShortCache(1.0, _free_bytes)
 
 
 def _disk_is_low(min_free_mb: int) -> bool:
     """Whether less than `min_free_mb` MB are left, by a look at most once a second."""
-    global _free
-    now = time.monotonic()
-    if now - _free[0] >= 1.0:
-        try:
-            _free = (now, store.free_bytes())
-        except OSError:
-            # The spool's folder is not there yet: the writer makes it, or says what is wrong.
-            return False
-    return _free[1] < min_free_mb * 1024 * 1024
+    try:
+        return _free.current() < min_free_mb * 1024 * 1024
+    except OSError:
+        # The spool's folder is not there yet: the writer makes it, or says what is wrong.
+        return False
 
 
 def _describe(submission: Submission) -> None:

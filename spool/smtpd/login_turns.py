@@ -8,12 +8,12 @@ there are, they leave half of it to people who work here.
 from __future__ import annotations
 
 import asyncio
-import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
 from typing import Final, TypeVar
 
+from base.expiring import ExpiringSet
 from spool.sockets.addresses import counted_as
 
 T = TypeVar("T")
@@ -41,7 +41,7 @@ class LoginTurns:
         self._threads: Executor = ThreadPoolExecutor(threads, thread_name_prefix="login")
         # Who waits, by address, whose turn is next first: strangers, and addresses that are known.
         self._lines: tuple[dict[str, deque[asyncio.Future[None]]], dict[str, deque[asyncio.Future[None]]]] = ({}, {})
-        self._known: dict[str, float] = {}
+        self._known: ExpiringSet[str] = ExpiringSet(_KNOWN_SECONDS, _MOST_KNOWN)
         self._last_was_known = False
 
     async def ask(self, ip: str, question: Callable[[], T]) -> T:
@@ -58,17 +58,13 @@ class LoginTurns:
 
     def succeeded(self, ip: str) -> None:
         """Somebody has logged in from there."""
-        address = counted_as(ip)
-        self._known.pop(address, None)
-        self._known[address] = time.monotonic() + _KNOWN_SECONDS
-        while len(self._known) > _MOST_KNOWN:
-            del self._known[next(iter(self._known))]
+        self._known.add(counted_as(ip))
 
     async def _turn(self, address: str) -> None:
         if self._free and not any(self._lines):
             self._free -= 1
             return
-        is_known = self._known.get(address, 0.0) > time.monotonic()
+        is_known = address in self._known
         lines = self._lines[is_known]
         line = lines.setdefault(address, deque())
         if len(line) >= (MOST_WAITING_KNOWN if is_known else MOST_WAITING):

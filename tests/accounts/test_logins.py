@@ -96,7 +96,7 @@ def test_a_login_is_checked_anew_after_a_while(
 
 
 def test_the_memory_has_an_end(ann: User, monkeypatch: pytest.MonkeyPatch, argon2_runs: list[str]) -> None:
-    monkeypatch.setattr(logins, "MOST_REMEMBERED", 1)
+    monkeypatch.setattr(logins._right._members, "most", 1)
     bob = User.objects.create_user("bob@example.org", PASSWORD, domain=ann.domain)
     for user in (ann, bob, ann):
         assert logins.is_right(user, PASSWORD)

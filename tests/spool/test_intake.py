@@ -68,13 +68,10 @@ def test_a_full_disk_is_answered_452_and_leaves_nothing(home: Home) -> None:
 
 
 def test_too_little_free_space_is_answered_before_anything_is_written(home: Home) -> None:
-    with (
-        patch.object(store, "free_bytes", return_value=1),
-        patch.object(intake, "_free", (0.0, 0)),
-        pytest.raises(intake.SpoolFull),
-    ):
+    intake._free.forget()
+    with patch.object(store, "free_bytes", return_value=1), pytest.raises(intake.SpoolFull):
         intake.accept([a_submission()])
-    intake._free = (0.0, 0)
+    intake._free.forget()
 
 
 def test_a_failed_commit_is_answered_451_and_leaves_no_file(home: Home) -> None:

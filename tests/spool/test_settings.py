@@ -175,7 +175,7 @@ class TestCertificate:
 @pytest.mark.django_db
 def test_what_a_process_remembers_is_a_second_old_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [1000.0]
-    monkeypatch.setattr("base.one_row.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("base.short_cache.time.monotonic", lambda: now[0])
     assert current().max_hops == 50
     Settings.objects.update(max_hops=60)
     now[0] += 1.0

@@ -9,39 +9,36 @@ from __future__ import annotations
 import os
 import re
 import threading
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from base.expiring import ExpiringDict
+
 FRESH_SECONDS: Final = 60.0
 _MOST_KEPT: Final = 100_000
 _SIZE: Final = re.compile(r",S=(\d+)")
 _lock = threading.Lock()
-_kept: dict[Path, _Usage] = {}
 
 
 @dataclass(slots=True)
 class _Usage:
-    counted: float
     size_bytes: int
+
+
+_kept: ExpiringDict[Path, _Usage] = ExpiringDict(FRESH_SECONDS, _MOST_KEPT)
 
 
 def reserve(folder: Path, size_bytes: int, limit_bytes: int) -> bool:
     """Count `size_bytes` more into the Maildir `folder`, unless that would pass the limit. Raises OSError."""
-    now = time.monotonic()
-    with _lock:
-        usage = _kept.get(folder)
-    if usage is None or now - usage.counted >= FRESH_SECONDS:
+    usage = _kept.get(folder)
+    if usage is None:
         # Counting can take a while in a large mailbox: not under the lock.
-        fresh = _Usage(now, sum(_sizes(folder)))
+        counted = _Usage(sum(_sizes(folder)))
         with _lock:
-            if len(_kept) >= _MOST_KEPT:
-                _kept.clear()
-            if _kept.get(folder) is usage:
-                _kept[folder] = fresh
-            usage = _kept.setdefault(folder, fresh)
+            # Another thread may have counted meanwhile.
+            usage = _kept.get(folder) or _kept.keep(folder, counted)
     with _lock:
         if usage.size_bytes + size_bytes > limit_bytes:
             return False
@@ -59,8 +56,7 @@ def release(folder: Path, size_bytes: int) -> None:
 
 def forget() -> None:
     """Count afresh at the next reservation."""
-    with _lock:
-        _kept.clear()
+    _kept.clear()
 
 
 def _sizes(folder: Path) -> Iterator[int]:

@@ -6,13 +6,14 @@ import asyncio
 import ipaddress
 import logging
 import random
-import time
 from dataclasses import dataclass, field, replace
 
 import dns.asyncresolver
 import dns.exception
 import dns.rdatatype
 import dns.resolver
+
+from base.expiring import ExpiringDict
 
 MOST_CACHED = 50_000
 SHORTEST_SECONDS, LONGEST_SECONDS = 5.0, 3600.0
@@ -61,7 +62,7 @@ class Exchangers:
         self._own_name = own_name.lower().rstrip(".")
         self._resolver = resolver_at(resolver) if resolver else system_resolver()
         self._resolver.lifetime = LOOKUP_SECONDS
-        self._kept: dict[str, tuple[float, _Answer]] = {}
+        self._kept: ExpiringDict[str, _Answer] = ExpiringDict(LONGEST_SECONDS, MOST_CACHED)
         self._asking: dict[str, asyncio.Task[_Answer]] = {}
 
     async def hosts(self, domain: str, *, use_mx: bool = True) -> list[Host]:
@@ -71,14 +72,12 @@ class Exchangers:
         host (a route): only its addresses are asked for.
         """
         key = domain if use_mx else f"={domain}"
-        kept = self._kept.get(key)
-        if kept is None or kept[0] < time.monotonic():
+        answer = self._kept.get(key)
+        if answer is None:
             task = self._asking.get(key)
             if task is None:
                 task = self._asking[key] = asyncio.ensure_future(self._ask(key, domain, use_mx))
             answer = await asyncio.shield(task)
-        else:
-            answer = kept[1]
         if answer.trouble is not None:
             raise answer.trouble
         hosts = list(answer.hosts)
@@ -102,10 +101,7 @@ class Exchangers:
             answer, ttl = _Answer(trouble=error), NOWHERE_SECONDS if error.permanent else FAILURE_SECONDS
         finally:
             self._asking.pop(key, None)
-        if len(self._kept) >= MOST_CACHED:
-            self._kept.clear()
-        self._kept[key] = (time.monotonic() + min(max(ttl, SHORTEST_SECONDS), LONGEST_SECONDS), answer)
-        return answer
+        return self._kept.keep(key, answer, min(max(ttl, SHORTEST_SECONDS), LONGEST_SECONDS))
 
     async def _route(self, host: str) -> tuple[_Answer, float]:
         try:

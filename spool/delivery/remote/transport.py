@@ -11,7 +11,7 @@ import asyncio
 import time
 from collections.abc import Sequence
 
-from base.expiring_set import Fading
+from base.expiring import ExpiringSet
 from spool.delivery.remote.destination import Destination
 from spool.delivery.remote.mx import Exchangers
 from spool.delivery.remote.transaction import RECIPIENTS_PER_TRANSACTION, Done, Transaction
@@ -43,7 +43,7 @@ class Transport:
         self.parked = 0
         # The events that wake connections without work, oldest first.
         self.idle: dict[asyncio.Event, None] = {}
-        self.clear_text_only = Fading(CLEAR_TEXT_SECONDS)
+        self.clear_text_only: ExpiringSet[str] = ExpiringSet(CLEAR_TEXT_SECONDS)
         self._waiting: dict[Destination, None] = {}
         self._destinations: dict[str, Destination] = {}
         self._tidy_at = MANY_DESTINATIONS

@@ -203,7 +203,7 @@ def test_answers_are_kept_as_long_as_the_dns_allows(dns: DNSServer, monkeypatch:
     _hosts_of(dns, mx=10)
     now = time.monotonic
     ahead = 0.0
-    monkeypatch.setattr(mx.time, "monotonic", lambda: now() + ahead)
+    monkeypatch.setattr(time, "monotonic", lambda: now() + ahead)
 
     async def ask(times: int) -> int:
         nonlocal ahead
@@ -234,7 +234,7 @@ def test_a_failure_is_kept_for_moments_only(dns: DNSServer, monkeypatch: pytest.
     dns.fail("far.test", "SERVFAIL")
     now = time.monotonic
     ahead = 0.0
-    monkeypatch.setattr(mx.time, "monotonic", lambda: now() + ahead)
+    monkeypatch.setattr(time, "monotonic", lambda: now() + ahead)
 
     async def ask() -> list[Host]:
         nonlocal ahead
