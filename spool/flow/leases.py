@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 from django.utils import timezone
 
 from base import clock
+from spool.files import store
 from spool.message.envelope import LeasedEntry
 from spool.rows import lease, statements
 
@@ -39,7 +40,7 @@ def take(
     until, held_until = now + LEASE, clock.steady() + LEASE.total_seconds()
     entries = lease.lease(
         owner, now, until, limit, straight=straight, no_delay=no_delay, lapsed=lapsed,
-        low=limit if low is None else low, reserved=reserved, only_local=only_local,
+        low=limit if low is None else low, reserved=reserved, only_local=only_local, path_of=store.path_of,
     )  # fmt: skip
     for entry in entries:
         entry.held_until, entry.leased = held_until, now
@@ -53,7 +54,7 @@ def take_over(
 ) -> list[LeasedEntry]:
     """Those of the entries that `before` holds, for `owner`, inside the caller's transaction."""
     held_until = clock.steady() + LEASE.total_seconds()
-    entries = lease.take_over(before, owner, entry_ids, now, now + LEASE, only_lapsed=only_lapsed)
+    entries = lease.take_over(before, owner, entry_ids, now, now + LEASE, store.path_of, only_lapsed=only_lapsed)
     for entry in entries:
         entry.held_until, entry.leased = held_until, now
     return sorted(entries, key=lambda entry: entry.id)
@@ -64,7 +65,7 @@ def look_at(entry_ids: Sequence[int], *, trashed: bool = False) -> list[LeasedEn
 
     With `trashed`, those that an administrator has taken out of the spool.
     """
-    return lease.look_at(entry_ids, trashed=trashed)
+    return lease.look_at(entry_ids, store.path_of, trashed=trashed)
 
 
 def renew(owner: str, entries: Sequence[LeasedEntry]) -> None:

@@ -6,12 +6,12 @@ LeasedEntry. Everything here runs in the caller's transaction.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from operator import itemgetter
+from pathlib import Path
 from typing import Final
 
-from spool.files import store
 from spool.message.envelope import LeasedColumns, LeasedEntry, LeasedRecipient
 from spool.models.entry import Status
 from spool.models.recipient import Kind
@@ -22,6 +22,8 @@ from spool.rows.statements import db_time, execute, from_db_time, id_list, on_sq
 
 _COLUMNS: Final = columns_of(LeasedColumns)
 _PLACE: Final = itemgetter(_COLUMNS.index("subspool"), _COLUMNS.index("file_name"))
+# Where a message file is, by its subspool and name (spool.files.store.path_of).
+PathOf = Callable[[str, str], Path]
 _KINDS: Final = {kind.value: kind for kind in Kind}
 
 # One look at the index of leases for each priority: due_at needs no index of its own.
@@ -67,7 +69,7 @@ _LEASES_POSTGRESQL = {
 
 def lease(
     owner: str, now: datetime, until: datetime, limit: int, *, straight: bool, no_delay: bool, lapsed: bool,
-    low: int, reserved: int = 0, only_local: bool = False,
+    low: int, reserved: int = 0, only_local: bool = False, path_of: PathOf,
 ) -> list[LeasedEntry]:  # fmt: skip
     """Take up to `limit` due entries, high priority first, then by age: one statement (the one-holder invariant).
 
@@ -80,12 +82,19 @@ def lease(
     picks = [moment, lapsed, limit, moment, lapsed, limit - reserved, moment, lapsed, min(low, limit)]
     lease_values = [owner, db_time(until), straight, no_delay]
     if on_sqlite():
-        return _leased(execute(_LEASES_SQLITE[only_local], [*lease_values, *picks, limit]).fetchall())
-    return _leased(execute(_LEASES_POSTGRESQL[only_local], [*picks, limit, *lease_values]).fetchall())
+        return _leased(execute(_LEASES_SQLITE[only_local], [*lease_values, *picks, limit]).fetchall(), path_of)
+    return _leased(execute(_LEASES_POSTGRESQL[only_local], [*picks, limit, *lease_values]).fetchall(), path_of)
 
 
 def take_over(
-    before: str, owner: str, entry_ids: Sequence[int], now: datetime, until: datetime, *, only_lapsed: bool
+    before: str,
+    owner: str,
+    entry_ids: Sequence[int],
+    now: datetime,
+    until: datetime,
+    path_of: PathOf,
+    *,
+    only_lapsed: bool,
 ) -> list[LeasedEntry]:
     """Those of the entries that `before` holds, for `owner`; with `only_lapsed`, if the lease has lapsed `now`."""
     clause, parameters = id_list(entry_ids)
@@ -95,22 +104,22 @@ def take_over(
         f" RETURNING {', '.join(_COLUMNS)}",
         [owner, db_time(until), *parameters, before, *moment],
     )
-    return _leased(rows.fetchall())
+    return _leased(rows.fetchall(), path_of)
 
 
-def look_at(entry_ids: Sequence[int], *, trashed: bool = False) -> list[LeasedEntry]:
+def look_at(entry_ids: Sequence[int], path_of: PathOf, *, trashed: bool = False) -> list[LeasedEntry]:
     """Entries as a worker would see them, in order, without taking them; with `trashed`, those of the trash."""
     table = "spool_trashed" if trashed else "spool_entry"
     clause, parameters = id_list(entry_ids)
     rows = execute(f"SELECT {', '.join(_COLUMNS)} FROM {table} WHERE id {clause} ORDER BY id", parameters)
-    return _leased(rows.fetchall(), trashed=trashed)
+    return _leased(rows.fetchall(), path_of, trashed=trashed)
 
 
-def _leased(rows: Sequence[Row], *, trashed: bool = False) -> list[LeasedEntry]:
+def _leased(rows: Sequence[Row], path_of: PathOf, *, trashed: bool = False) -> list[LeasedEntry]:
     """The entries of these rows, with their open recipients."""
     if not rows:
         return []
-    entries = [LeasedEntry(*(*row, store.path_of(*_PLACE(row)))) for row in rows]
+    entries = [LeasedEntry(*(*row, path_of(*_PLACE(row)))) for row in rows]
     by_id = {}
     for entry in entries:
         entry.created = from_db_time(entry.created)
