@@ -42,7 +42,7 @@ def record_many(actor: Actor, action: str, done: Iterable[tuple[str, str, int | 
 def forget(now: datetime) -> int:
     """Remove logins that were kept long enough, and web sessions that are over; how many rows.
 
-    Events go with the audit (spool.retention).
+    Events go with the audit (spool.maintenance.retention).
     """
     logins, _ = Login.objects.filter(day__lt=(now - timedelta(days=LOGIN_DAYS)).date()).delete()
     sessions, _ = WebSession.objects.filter(expire_date__lt=now).delete()

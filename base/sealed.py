@@ -7,8 +7,11 @@ import secrets
 
 from cryptography.fernet import Fernet, InvalidToken
 from django.conf import settings
+from django.dispatch import Signal
 
-from spool.files import marks
+# Sent before a new key is made: a receiver that raises prevents it. Another key beside one that is hidden would leave
+# what that one sealed unreadable.
+key_is_to_be_made = Signal()
 
 
 class CannotUnseal(Exception):
@@ -31,8 +34,7 @@ def unseal(token: str) -> str:
 def _key() -> bytes:
     path = settings.HOME.keys / "credentials.key"
     if not path.exists():
-        # Another key beside the one that is hidden would leave what it sealed unreadable.
-        marks.require(marks.KEYS)
+        key_is_to_be_made.send(None)
         settings.HOME.create()
         draft = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
         draft.touch(mode=0o600)

@@ -14,7 +14,7 @@ from django.core.management import execute_from_command_line
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "mailspool.settings")
 django.setup()
 
-from spool.traffic import counting  # noqa: E402 – models can be imported only now
+from spool.rows import traffic_batches  # noqa: E402 – models can be imported only now
 
-counting._keep = lambda batch: None
+traffic_batches._keep = lambda batch: None
 execute_from_command_line(["manage.py", *sys.argv[1:]])

@@ -62,7 +62,7 @@ def _about_database(error: Exception, said: str) -> str:
     from django.db import Error as DatabaseError
     from django.db import InterfaceError, OperationalError
 
-    from mailspool import schema
+    from base import schema
 
     try:
         # A column that is not there is no fault of the command.

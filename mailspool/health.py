@@ -22,8 +22,9 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from redis import Redis
 from redis.exceptions import RedisError
 
+from base import schema
 from base.short_cache import ShortCache
-from mailspool import VERSION, heartbeats, schema
+from mailspool import VERSION, heartbeats
 from mailspool.visitors import is_known, may_see
 from spool.files import marks
 from spool.models.settings import current

@@ -52,7 +52,7 @@ class Home:
 
     @property
     def answers(self) -> Path:
-        """What workers were answered and have not recorded yet (spool.flow.answers)."""
+        """What workers were answered and have not recorded yet (spool.delivery.answers)."""
         return self.root / "answers"
 
     @property

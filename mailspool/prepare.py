@@ -17,7 +17,8 @@ from django.core.management.base import SystemCheckError
 from django.db import OperationalError, connection
 from redis.exceptions import RedisError
 
-from mailspool import availability, heartbeats, schema, schema_repair, start
+from base import schema
+from mailspool import availability, heartbeats, schema_repair, start
 from mailspool.inspection.finding import Level
 from mailspool.inspection.program import plug_ins
 from mailspool.preflight import CannotStart

@@ -11,7 +11,7 @@ from typing import Any
 from django.db import Error as DatabaseError
 from django.db import connection
 
-from mailspool import schema
+from base import schema
 
 log = logging.getLogger(__name__)
 

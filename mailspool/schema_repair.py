@@ -12,7 +12,7 @@ import logging
 from django.db import connection
 from django.db.migrations.loader import MigrationLoader
 
-from mailspool import schema
+from base import schema
 from mailspool.preflight import CannotStart
 
 log = logging.getLogger(__name__)

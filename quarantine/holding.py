@@ -18,7 +18,7 @@ from quarantine.models.antispam import AntispamSettings
 from quarantine.models.count import CheckCount
 from quarantine.models.item import Item, ItemState, Pardon, root
 from quarantine.spam import result_cache
-from spool.files.doctor import CHUNK, YOUNGEST_SECONDS, Finding
+from spool.files.finding import CHUNK, YOUNGEST_SECONDS, Finding
 from spool.holders import Holder
 from spool.message.envelope import RecipientResult
 from spool.models.entry import Entry

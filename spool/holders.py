@@ -9,15 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from django.conf import settings as django_settings
 from django.utils.module_loading import import_string
 
+from spool.files.finding import Finding
 from spool.message.envelope import RecipientResult
-
-if TYPE_CHECKING:
-    from spool.files.doctor import Finding
 
 
 class Holder:

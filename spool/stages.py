@@ -26,9 +26,21 @@ from django.conf import settings as django_settings
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.module_loading import import_string
 
-from spool.message.envelope import LeasedEntry
+from spool.message.envelope import LeasedEntry, WaitUntil
 from spool.models.entry import Status
 from spool.models.settings import Settings
+
+__all__ = [
+    "Delivery",
+    "DeliveryDelay",
+    "HoldBack",
+    "Stage",
+    "StageContext",
+    "Taken",
+    "Verdict",
+    "WaitUntil",
+    "load_stages",
+]
 
 T = TypeVar("T")
 
@@ -50,15 +62,6 @@ class StageContext:
     async def in_database(self, work: Callable[[], T]) -> T:
         """Do `work`, which reads or writes rows, in the pass's database thread. It must not take long."""
         return await asyncio.get_running_loop().run_in_executor(self.database, work)
-
-
-@dataclass(frozen=True, slots=True)
-class WaitUntil:
-    """The entry rests until `due`, under `status`; this is no attempt. `reason` is shown as its last error."""
-
-    due: datetime
-    status: Status
-    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)

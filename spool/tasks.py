@@ -13,13 +13,13 @@ from django.utils.module_loading import import_string
 from base import clock
 from spool.actions import emptying, jobs, moving
 from spool.actions.queueing import release_expired
-from spool.files import doctor
 from spool.flow import doorbell, leases
 from spool.flow.passes import run
 from spool.holders import holders
+from spool.maintenance import doctor
+from spool.maintenance.retention import forget_audit, forget_policies, forget_traces
 from spool.models.settings import current
 from spool.places import trash
-from spool.retention import forget_audit, forget_policies, forget_traces
 from spool.rows import lease
 
 log = logging.getLogger(__name__)

@@ -23,9 +23,9 @@ from rq.executions import Execution
 from rq.job import Job
 from rq.worker import WorkerStatus
 
-from base import garbage
-from mailspool import schema
-from spool.flow import doorbell, passes
+from base import garbage, redis_client
+from spool.files import preconditions
+from spool.flow import passes
 from spool.monitoring.heartbeat import Heart
 
 log = logging.getLogger(__name__)
@@ -44,14 +44,14 @@ def outlive_redis(*, deliver: bool) -> None:
 
     The database knows what is due.
     """
-    if passes.is_stopping() or doorbell.is_there():
+    if passes.is_stopping() or redis_client.is_there():
         return
     log.warning(
         "Redis is away: %s", "mail is delivered without it" if deliver else "work waits for it", extra={"seldom": True}
     )
     before = [(number, signal.signal(number, _on_signal)) for number in STOPPING]
     try:
-        while not passes.is_stopping() and not doorbell.is_there():
+        while not passes.is_stopping() and not redis_client.is_there():
             if deliver:
                 _pass()
             else:
@@ -92,7 +92,7 @@ class PassWorker(SimpleWorker):
         return LOOK_UP_SECONDS + ANSWER_SECONDS
 
     def __init__(self, queues: Any, *args: Any, **kwargs: Any) -> None:
-        schema.wait()
+        preconditions.wait()
         deliver = any(getattr(queue, "name", queue) == "mail" for queue in queues)
         while True:
             try:

@@ -9,7 +9,7 @@ from pathlib import Path
 from django.core.management import call_command
 from django.db import connection
 
-from mailspool import schema
+from base import schema
 from mailspool.backup.errors import BackupError
 from mailspool.backup.snapshot import run
 

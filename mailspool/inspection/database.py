@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from django.db import Error as DatabaseError
 from django.db import connection
 
-from mailspool import schema
+from base import schema
 from mailspool.inspection.finding import Finding, fault, first_line, ok, warning
 
 # Leases of several machines go by their clocks.

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from django.conf import settings
 
-from mailspool import modes, schema
+from base import schema
+from mailspool import modes
 from mailspool.inspection.finding import Finding, fault, ok, warning
 from spool.actions import folders
 from spool.files import marks

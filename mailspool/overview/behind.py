@@ -10,7 +10,7 @@ from django.db.models import Q
 from mailspool.overview.tables import Table, Window
 from spool.models import Trace
 from spool.models.recipient import Kind, Outcome
-from spool.traffic.counting import LIST, NO_DELIVERIES
+from spool.rows.traffic_batches import LIST, NO_DELIVERIES
 from spool.traffic.rolling import DAY, HOUR, minute_of, window_start
 
 PAGE_SIZE = 50

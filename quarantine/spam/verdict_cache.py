@@ -12,8 +12,8 @@ from typing import Final
 
 from redis.exceptions import RedisError
 
+from base import redis_client
 from quarantine.spam.score import Findings
-from spool.flow import doorbell
 
 log = logging.getLogger(__name__)
 
@@ -24,7 +24,7 @@ _PREFIX: Final = "mailspool:verdict:"
 def keep(file_name: str, findings: Findings) -> None:
     """Keep them for the message that will have this name. Without Redis nothing is kept."""
     try:
-        doorbell.redis().set(f"{_PREFIX}{file_name}", json.dumps(findings.as_json()), ex=KEPT_SECONDS)
+        redis_client.redis().set(f"{_PREFIX}{file_name}", json.dumps(findings.as_json()), ex=KEPT_SECONDS)
     except RedisError as error:
         log.warning("what the checks said is not kept: %s", error)
 
@@ -35,7 +35,7 @@ def take(file_names: Sequence[str]) -> dict[str, Findings]:
         return {}
     keys = [f"{_PREFIX}{name}" for name in file_names]
     try:
-        with doorbell.redis().pipeline(transaction=False) as pipeline:
+        with redis_client.redis().pipeline(transaction=False) as pipeline:
             pipeline.mget(keys)
             pipeline.delete(*keys)
             kept, _ = pipeline.execute()

@@ -14,7 +14,7 @@ from spool.events import mail_log
 from spool.events.acceptance import acceptance
 from spool.files import store
 from spool.flow import doorbell, intake, leases
-from spool.message.envelope import Envelope, EnvelopeRecipient, LeasedEntry, Submission
+from spool.message.envelope import Envelope, EnvelopeRecipient, LeasedEntry, Submission, Tail
 from spool.models.entry import Origin, Priority
 from spool.models.recipient import Kind, Recipient
 from spool.models.settings import current
@@ -120,7 +120,7 @@ def _copy(entry: LeasedEntry, recipients: list[EnvelopeRecipient], context: Cont
     return Submission(
         envelope,
         b"" if is_large else entry.read(),
-        tail=store.Tail(entry.path, 0, entry.path.stat().st_size) if is_large else None,
+        tail=Tail(entry.path, 0, entry.path.stat().st_size) if is_large else None,
         subject=entry.subject,
         message_id=entry.message_id,
         file_name=_name(entry, context),

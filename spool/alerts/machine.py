@@ -18,10 +18,10 @@ from typing import Final, cast
 from django.conf import settings as django_settings
 from redis.exceptions import RedisError
 
+from base import redis_client
 from spool.alerts.watches import NotNow, Watch
 from spool.dropfolder import drop_folder
 from spool.files import marks
-from spool.flow import doorbell
 from spool.models import AlertRule
 from spool.models.settings import current
 from spool.monitoring.heartbeat import ALIVE_SECONDS
@@ -114,7 +114,7 @@ class RedisAway(OfThisMachine):
         self._minutes: dict[str, float] = {}
 
     def prepare(self) -> None:
-        self._minutes = self._away.minutes({machine(): not doorbell.is_there()})
+        self._minutes = self._away.minutes({machine(): not redis_client.is_there()})
 
     def values(self, rule: AlertRule, now: datetime, open_keys: Iterable[str]) -> Mapping[str, float]:
         return self._minutes
@@ -132,7 +132,7 @@ class DeadProgram(Watch):
     def prepare(self) -> None:
         self._minutes = None
         try:
-            seen = cast("dict[bytes, bytes]", doorbell.redis().hgetall(PROGRAMS))
+            seen = cast("dict[bytes, bytes]", redis_client.redis().hgetall(PROGRAMS))
         except RedisError:
             self._trusted_from = monotonic() + SETTLING_SECONDS
             return

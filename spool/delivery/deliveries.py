@@ -18,11 +18,11 @@ from django.utils import timezone
 
 from accounts.directory import LocalUser
 from spool.delivery import bounces
+from spool.delivery.answers import AnswerFile
 from spool.delivery.local import plans as local_plans
 from spool.delivery.remote.transaction import Transaction
 from spool.delivery.remote.transport import Transport
 from spool.delivery.routes import RoutingTable
-from spool.flow.answers import AnswerFile
 from spool.message.envelope import (
     AttemptRecord,
     DeliveryReport,

@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final, Protocol
 
 from spool.events import mail_log
 from spool.events.line import Value
 from spool.events.mail_log import Event, id_of
+from spool.models.audit import AuditEvent
 
-if TYPE_CHECKING:
-    from spool.actions.verb import Context
-    from spool.models.audit import AuditEvent
+
+class Context(Protocol):
+    """On whose behalf messages are changed, as the Audit page has it; `done` is how many were before (actions.verb)."""
+
+    @property
+    def actor(self) -> str: ...
+
+    @property
+    def event_id(self) -> int: ...
+
+    @property
+    def done(self) -> int: ...
+
 
 # Of an action on more messages the first have a line each; the action's own says how many they were.
 MOST_LINES: Final = 10_000

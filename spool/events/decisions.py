@@ -4,15 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
-from typing import TYPE_CHECKING
 
 from spool.events.line import Value
 from spool.events.mail_log import Event, id_of
-from spool.message.envelope import LeasedEntry
+from spool.message.envelope import LeasedEntry, WaitUntil
 from spool.models.entry import Status
-
-if TYPE_CHECKING:
-    from spool.stages import WaitUntil
 
 
 def resting(resting: Iterable[tuple[LeasedEntry, WaitUntil]]) -> list[Event]:

@@ -3,30 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 
 from spool.events.acceptance import acceptance
 from spool.events.decisions import moment
 from spool.events.mail_log import Event, id_of
-from spool.message.envelope import AttemptRecord, LeasedEntry, RecipientResult, Submission
+from spool.message.envelope import AttemptRecord, LeasedEntry, RecipientResult, Recorded, Submission
 from spool.models.recipient import Outcome
-
-
-@dataclass(slots=True)
-class Recorded:
-    """What is committed of one report. `final` are without those that another worker has settled before.
-
-    `due` is when what waits is tried again. `spawned` are the new messages and their file names.
-    """
-
-    entry: LeasedEntry
-    attempts: list[AttemptRecord]
-    final: list[RecipientResult]
-    waiting: list[RecipientResult]
-    due: datetime | None
-    spawned: list[tuple[Submission, str]]
-    ended: bool = True
 
 
 def events_of(recorded: Iterable[Recorded], now: datetime) -> Iterator[Event]:

@@ -3,17 +3,48 @@
 from __future__ import annotations
 
 import os
+from asyncio import AbstractEventLoop
 from itertools import count
 from secrets import token_hex
-from typing import TYPE_CHECKING, Final
+from typing import Final, Protocol
 
+from accounts.directory import LocalUser
 from spool.events import mail_log
 from spool.events.mail_log import NO_MESSAGE, Event
 from spool.message.envelope import Envelope
 from spool.monitoring import tally
 
-if TYPE_CHECKING:
-    from spool.smtpd.session import MailSession
+
+class Port(Protocol):
+    """A listening port."""
+
+    @property
+    def number(self) -> int: ...
+
+
+class Session(Protocol):
+    """What is said of a session. `refusals` is counted here."""
+
+    log_id: str
+    client_ip: str
+    ehlo_name: str
+    messages: int
+    refusals: int
+    how: str
+    since: float
+
+    @property
+    def port(self) -> Port: ...
+
+    @property
+    def user(self) -> LocalUser | None: ...
+
+    @property
+    def tls_in_use(self) -> str: ...
+
+    @property
+    def loop(self) -> AbstractEventLoop: ...
+
 
 # Refusals of one session that are written out; how many there were is in its last line.
 MOST_REFUSALS: Final = 50
@@ -35,7 +66,7 @@ def begin_anew() -> None:
     _process = token_hex(4)
 
 
-def connect(session: MailSession) -> None:
+def connect(session: Session) -> None:
     if mail_log.is_on():
         mail_log.write_all((Event({
             "id": NO_MESSAGE, "event": "connect", "session": session.log_id, "client": session.client_ip,
@@ -43,7 +74,7 @@ def connect(session: MailSession) -> None:
         }),))  # fmt: skip
 
 
-def refused(session: MailSession, reply: str, verb: str, argument: str, envelope: Envelope | None) -> None:
+def refused(session: Session, reply: str, verb: str, argument: str, envelope: Envelope | None) -> None:
     """A reply that refuses something. `envelope` is of the message that it is about, if any."""
     session.refusals += 1
     if session.refusals > MOST_REFUSALS or not mail_log.is_on():
@@ -60,7 +91,7 @@ def refused(session: MailSession, reply: str, verb: str, argument: str, envelope
     )  # fmt: skip
 
 
-def login(session: MailSession, username: str, result: str) -> None:
+def login(session: Session, username: str, result: str) -> None:
     """`result` is ok, failed (a wrong name or password) or closed (the password was not even looked at)."""
     tally.login("smtp", result)
     mail_log.write(
@@ -69,7 +100,7 @@ def login(session: MailSession, username: str, result: str) -> None:
     )  # fmt: skip
 
 
-def disconnect(session: MailSession) -> None:
+def disconnect(session: Session) -> None:
     """`how` a session ended: by quit, because the client left, or with a reply of ours that nobody asked for.
 
     One in which all went well needs no such line: that would be a fifth of the log.

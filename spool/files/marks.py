@@ -55,6 +55,11 @@ def require(name: str) -> None:
         _right[name] = (found.st_dev, found.st_ino, found.st_mtime_ns)
 
 
+def keys_wanted(sender: object, **_: object) -> None:
+    """`require` as a receiver of signals: a key is to be made, in the folder of keys. Raises NotOurFolder."""
+    require(KEYS)
+
+
 def is_ours(name: str) -> bool:
     """Whether `require` has nothing to say."""
     try:

@@ -22,6 +22,7 @@ from django.conf import settings
 
 from base.file_locks import try_lock
 from spool.files import incoming, marks
+from spool.message.envelope import Tail
 
 SUFFIX = ".eml"
 # How a disk says that it has no room.
@@ -35,15 +36,6 @@ MOST_OPEN = 64
 _SYNC_FILE_RANGE_WRITE = 2
 # Crockford's base 32 sorts like the number that it spells.
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
-
-
-@dataclass(frozen=True, slots=True)
-class Tail:
-    """What a new message has in common with one of the spool: `size_bytes` of its file, from `offset` to the end."""
-
-    path: Path
-    offset: int
-    size_bytes: int
 
 
 @dataclass(slots=True)

@@ -14,19 +14,18 @@ from functools import cache
 from typing import Any, cast
 
 import django_rq
-from redis import Redis
 from redis.commands.core import Script
 from redis.exceptions import RedisError
 from rq import Queue
 
-from base.redis_pool import ANSWER_SECONDS, new_client
+from base.redis_client import redis
+from base.redis_pool import ANSWER_SECONDS
 
 log = logging.getLogger(__name__)
 
 LISTENERS = "mailspool:listeners"  # sorted set: pass → when it is taken for dead (UNIX seconds)
 WAKE = "mailspool:wake"  # list: at most one token
 QUEUED = "mailspool:queued"  # set while a run_pass job waits in the queue
-PROBE = "mailspool:probe"  # written to find out whether Redis takes anything
 LISTENER_SECONDS = 6
 # How often a pass says that it listens, however often it is rung for.
 REGISTER_SECONDS = 1.0
@@ -55,21 +54,6 @@ def mail_queue() -> Queue:
 def maintenance_queue() -> Queue:
     """The queue of everything that is not mail."""
     return cast(Queue, django_rq.get_queue("maintenance", connection=redis()))
-
-
-@cache
-def redis() -> Redis:
-    """The connection (pool) of everything here but RQ's workers."""
-    return new_client()
-
-
-def is_there() -> bool:
-    """Whether Redis takes what it is given. One that answers may refuse to write: its disk is full, it is a replica."""
-    try:
-        redis().set(PROBE, "1", ex=LISTENER_SECONDS)
-    except RedisError:
-        return False
-    return True
 
 
 @cache

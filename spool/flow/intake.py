@@ -22,19 +22,19 @@ from django.utils import timezone
 from base.short_cache import ShortCache
 from spool.events import acceptance
 from spool.files import store
-from spool.flow import doorbell, undecided
-from spool.flow.undecided import Fate
+from spool.flow import doorbell
 from spool.message.envelope import Submission
 from spool.message.summary import storable, summary_of
 from spool.models.entry import Direction, Status
 from spool.models.recipient import Kind, Outcome
 from spool.models.settings import Settings, current
-from spool.rows import entries, recipients, statements
+from spool.places import undecided
+from spool.places.undecided import Fate
+from spool.rows import entries, recipients, statements, traffic_batches
 from spool.rows.columns import Row
 from spool.rows.entries import entry_values
 from spool.rows.keys import list_key, other_key, recipient_keys
 from spool.rows.recipients import recipient_values
-from spool.traffic import counting
 
 log = logging.getLogger(__name__)
 
@@ -132,7 +132,7 @@ def insert_rows(stored: Stored, now: datetime, settings: Settings, wanted: Colle
     due = statements.db_time(now + timedelta(seconds=settings.delivery_delay_seconds))
     entry_rows: list[Row] = []
     recipient_rows: list[Row] = []
-    received: list[counting.Receipt] = []
+    received: list[traffic_batches.Receipt] = []
     for entry_id, file_name, submission in zip(ids, names, submissions, strict=True):
         envelope = submission.envelope
         outbound = False
@@ -167,7 +167,7 @@ def insert_rows(stored: Stored, now: datetime, settings: Settings, wanted: Colle
         )  # fmt: skip
     entries.insert(entry_rows)
     recipients.insert(recipient_rows)
-    counting.receipts(received, now)
+    traffic_batches.receipts(received, now)
     return [store.path_of(stored.subspool, name) for name in set(stored.file_names).difference(names)]
 
 

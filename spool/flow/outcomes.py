@@ -17,16 +17,17 @@ from spool.delivery.replies import error_group
 from spool.events import decisions as decided
 from spool.events import mail_log, results
 from spool.files import removal, store
-from spool.flow import intake, late_results, undecided
+from spool.flow import intake, late_results
 from spool.flow.notifications import notifications
 from spool.flow.retry import RetrySchedule, due_after, notice_is_due
-from spool.message.envelope import DeliveryReport, LeasedEntry, RecipientResult, Submission
+from spool.message.envelope import DeliveryReport, LeasedEntry, RecipientResult, Recorded, Submission
 from spool.message.summary import storable
 from spool.models.bounce import ReceivedBounce
 from spool.models.entry import Origin, Status
 from spool.models.recipient import Kind, Outcome
 from spool.models.settings import Settings
 from spool.monitoring import tally
+from spool.places import undecided
 from spool.rows import entries, recipients, statements
 from spool.rows.columns import Row
 from spool.rows.journal import LONGEST_REPLY, attempt_rows, insert_attempts, insert_traces, trace_rows
@@ -165,7 +166,7 @@ def _children(decisions: Sequence[Decision], stored: intake.Stored) -> list[tupl
 
 def _recorded(
     decisions: Sequence[Decision], held: Collection[int], settled: Collection[int], stored: intake.Stored | None
-) -> Iterator[results.Recorded]:
+) -> Iterator[Recorded]:
     """What is committed of the decisions on entries that were ours."""
     names = iter(stored.file_names if stored is not None else ())
     for decision in decisions:
@@ -173,7 +174,7 @@ def _recorded(
         entry = decision.report.entry
         if entry.id in held:
             final = [result for result in decision.final if result.recipient.id not in settled]
-            yield results.Recorded(
+            yield Recorded(
                 entry, decision.report.attempts, final, decision.waiting, decision.due, spawned, decision.ends
             )  # fmt: skip
 

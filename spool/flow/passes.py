@@ -24,9 +24,9 @@ from django.db import Error as DatabaseError
 from django.utils import timezone
 from redis.exceptions import RedisError
 
+from spool.delivery.answers import AnswerFile
 from spool.delivery.deliveries import Deliveries
 from spool.flow import doorbell, leases
-from spool.flow.answers import AnswerFile
 from spool.flow.lanes import Lanes, Want
 from spool.flow.rounds import Failure, Round, Rounds
 from spool.message.envelope import DeliveryReport, LeasedEntry

@@ -19,8 +19,9 @@ from django.utils import timezone
 
 from base import clock
 from base.file_locks import try_lock
-from spool.flow import answers, late_results, leases
-from spool.flow.answers import Answer, Left
+from spool.delivery import answers
+from spool.delivery.answers import Answer, Left
+from spool.flow import late_results, leases
 from spool.message.envelope import DeliveryReport, LeasedEntry, RecipientResult
 from spool.models.recipient import Outcome
 from spool.rows import statements

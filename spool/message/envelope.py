@@ -7,16 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from base import clock
-from spool.files.store import Tail
 from spool.models.bounce import ReceivedBounce
-from spool.models.entry import Origin, Priority
+from spool.models.entry import Origin, Priority, Status
 from spool.models.recipient import Kind, Outcome
-
-if TYPE_CHECKING:
-    from spool.stages import WaitUntil
 
 
 @dataclass(slots=True)
@@ -62,6 +58,15 @@ class Envelope:
     ours: bool | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Tail:
+    """What a new message has in common with one of the spool: `size_bytes` of its file, from `offset` to the end."""
+
+    path: Path
+    offset: int
+    size_bytes: int
+
+
 @dataclass(slots=True)
 class Submission:
     """A message and its envelope, ready to be made durable.
@@ -101,6 +106,15 @@ class Treatment:
 
 
 AS_IT_IS = Treatment()
+
+
+@dataclass(frozen=True, slots=True)
+class WaitUntil:
+    """The entry rests until `due`, under `status`; this is no attempt. `reason` is shown as its last error."""
+
+    due: datetime
+    status: Status
+    reason: str = ""
 
 
 @dataclass(slots=True)
@@ -258,3 +272,19 @@ class DeliveryReport:
         self.results.extend(results)
         if attempt is not None:
             self.attempts.append(attempt)
+
+
+@dataclass(slots=True)
+class Recorded:
+    """What is committed of one report. `final` are without those that another worker has settled before.
+
+    `due` is when what waits is tried again. `spawned` are the new messages and their file names.
+    """
+
+    entry: LeasedEntry
+    attempts: list[AttemptRecord]
+    final: list[RecipientResult]
+    waiting: list[RecipientResult]
+    due: datetime | None
+    spawned: list[tuple[Submission, str]]
+    ended: bool = True

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import ClassVar
+from functools import cache
+from typing import ClassVar, Protocol
 from urllib.parse import urlsplit
 
+from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import Q
+from django.utils.module_loading import import_string
 
 from accounts.addresses import InvalidAddress, normalise_address
 
@@ -23,11 +26,23 @@ class AlertKind(StrEnum):
     BOUNCES = "bounces"
 
 
+class Watched(Protocol):
+    """What a rule has to know of what it looks at: see spool.alerts.watches.Watch."""
+
+    kind: str
+    label: str
+    most: int | None
+    is_below: bool
+
+
 def kinds() -> list[tuple[str, str]]:
     """All that a rule can look at, with its words."""
-    from spool.alerts.watches import watches
+    return [(watched.kind, watched.label) for watched in _all_watched()]
 
-    return [(watch.kind, watch.label) for watch in watches().values()]
+
+@cache
+def _all_watched() -> list[Watched]:
+    return [import_string(path)() for path in settings.SPOOL_ALERT_WATCHES]
 
 
 class AlertRule(models.Model):
@@ -76,17 +91,14 @@ class AlertRule(models.Model):
     @property
     def ends_at(self) -> float:
         """The value below which an alert is over; above which, for one that began when the value had fallen."""
-        from spool.alerts.watches import watch_of
-
-        share = self.ends_below / 100
-        return self.threshold / share if watch_of(self.kind).is_below else self.threshold * share
+        share, watched = self.ends_below / 100, self._watched()
+        return self.threshold / share if watched is not None and watched.is_below else self.threshold * share
 
     def clean(self) -> None:
         """Raises ValidationError with each field's sentence."""
-        from spool.alerts.watches import watch_of
-
         wrong: dict[str, str] = {}
-        most = watch_of(self.kind).most
+        watched = self._watched()
+        most = watched.most if watched is not None else None
         if most is not None and (self.threshold or 0) > most:
             wrong["threshold"] = f"This is at most {most} percent."
         for address in self.addresses:
@@ -98,6 +110,10 @@ class AlertRule(models.Model):
             wrong["webhook_url"] = complaint
         if wrong:
             raise ValidationError(wrong)
+
+    def _watched(self) -> Watched | None:
+        """None for a kind that the settings do not name any more."""
+        return next((watched for watched in _all_watched() if watched.kind == self.kind), None)
 
 
 def webhook_complaint(url: str) -> str:

@@ -17,7 +17,7 @@ from typing import Final, cast
 from redis import Redis
 from redis.exceptions import RedisError
 
-from spool.flow import doorbell
+from base import redis_client
 from spool.monitoring import tally
 from spool.monitoring.heartbeat_keys import COUNTS, PREFIXES, PROGRAMS, machine
 
@@ -51,7 +51,7 @@ class Heart:
         """One sign of life; returns after how many seconds the next is due."""
         counted = tally.take()
         try:
-            with doorbell.redis().pipeline() as pipeline:
+            with redis_client.redis().pipeline() as pipeline:
                 pipeline.delete(self._key)
                 pipeline.hset(self._key, mapping={"alive": "1", **{name: str(n) for name, n in self._gauges().items()}})
                 pipeline.expire(self._key, ALIVE_SECONDS)
@@ -70,7 +70,7 @@ class Heart:
         """The last one: this program ends because it was asked to."""
         self.beat()
         try:
-            client = doorbell.redis()
+            client = redis_client.redis()
             client.delete(self._key)
             if not any(client.scan_iter(f"{PREFIXES[self._kind]}{machine()}:*", count=1000)):
                 client.hdel(PROGRAMS, self._program)

@@ -11,13 +11,11 @@ from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from datetime import datetime
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
+from spool.message.envelope import Recorded
 from spool.models.recipient import Kind, Outcome
 from spool.models.traffic import BOUNDS_SECONDS
-
-if TYPE_CHECKING:
-    from spool.events.results import Recorded
 
 OTHER: Final = "other"
 # Destinations that are told by name each time, and that are kept apart until then.

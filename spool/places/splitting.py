@@ -11,9 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from spool.files import store
-from spool.flow import undecided
 from spool.models.entry import Entry
-from spool.places import trash
+from spool.places import trash, undecided
 from spool.rows import entries, statements
 
 _COLUMNS = [str(one.column) for one in Entry._meta.concrete_fields]

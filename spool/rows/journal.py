@@ -9,10 +9,9 @@ from typing import Any, Final
 from spool.message.envelope import AttemptRecord, LeasedEntry, RecipientResult
 from spool.message.summary import storable
 from spool.models.recipient import Outcome
-from spool.rows import statements
+from spool.rows import statements, traffic_batches
 from spool.rows.columns import AttemptRow, EntryRow, Row, TraceRow, columns_of, inserted, picker, values_of
 from spool.rows.keys import list_key, other_key, recipient_keys
-from spool.traffic import counting
 
 LONGEST_REPLY: Final = 500
 _trace_values = values_of(TraceRow)
@@ -67,11 +66,11 @@ def insert_attempts(rows: Sequence[Row]) -> None:
 def insert_traces(rows: Sequence[Row], now: datetime) -> None:
     """Insert rows of `trace_rows`, and count them as traffic, in the caller's transaction."""
     insert_uncounted(rows)
-    counting.endings(
+    traffic_batches.endings(
         [
             (outcome, counted, sender, client_ip, recipient, created)
             for outcome, kind, host, sender, client_ip, recipient, created in map(_ending_of, rows)
-            if (counted := counting.counted_as(kind, host) if outcome == _DELIVERED else kind)
+            if (counted := traffic_batches.counted_as(kind, host) if outcome == _DELIVERED else kind)
         ],
         now,
     )

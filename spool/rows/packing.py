@@ -16,8 +16,7 @@ from spool.message.summary import storable
 from spool.models.entry import Entry
 from spool.models.recipient import Outcome, Recipient
 from spool.models.trace import Trace
-from spool.rows import statements
-from spool.traffic import counting
+from spool.rows import statements, traffic_batches
 
 
 class Packed(Protocol):
@@ -64,7 +63,7 @@ def note_delivered(row: Packed, results: Sequence[RecipientResult], outcome: Out
     `outcome` is what their traces say now. Whether anything of `row` was changed; the caller saves it.
     """
     by_id = {result.recipient.id: result for result in results}
-    ended: list[counting.Ending] = []
+    ended: list[traffic_batches.Ending] = []
     for recipient in row.recipients:
         result = by_id.get(recipient["id"])
         if result is None or recipient["status"] != Outcome.PENDING:
@@ -82,7 +81,7 @@ def note_delivered(row: Packed, results: Sequence[RecipientResult], outcome: Out
             )
         )  # fmt: skip
     if ended:
-        counting.endings(ended, now)
+        traffic_batches.endings(ended, now)
     return bool(ended)
 
 

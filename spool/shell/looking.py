@@ -8,9 +8,9 @@ from django.db.models import Count, Min, Sum
 from django.utils import timezone
 
 from base.times import exact, since
-from spool.files import doctor
 from spool.files.store import path_of
 from spool.filters import SORTS, SpoolFilter, from_text, page
+from spool.maintenance import doctor
 from spool.message.header import block as header_block
 from spool.models import (
     Attempt,

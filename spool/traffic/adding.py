@@ -14,7 +14,7 @@ from spool.models.recipient import Kind, Outcome
 from spool.models.traffic import BOUNDS_SECONDS, LATENCY, WHOLE
 from spool.models.traffic import TrafficKind as K
 from spool.rows import statements
-from spool.traffic.counting import POST
+from spool.rows.traffic_batches import POST
 
 
 @dataclass(slots=True)

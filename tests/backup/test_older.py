@@ -29,7 +29,7 @@ def test_a_backup_of_an_older_schema_is_restored_and_brought_up_to_date(
         assert sorted(new.rows(_STATES)) == before
         # A command on other tables than its own says so.
         assert json.loads(new.manage("spool", "doctor", "--json", check=False).stdout) == []
-        assert new.run("from mailspool import schema; print(schema.examine().fault)").strip() == ""
+        assert new.run("from base import schema; print(schema.examine().fault)").strip() == ""
     finally:
         new.kill()
         old.remove()

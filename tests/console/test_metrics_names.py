@@ -15,15 +15,14 @@ from django.utils import timezone
 from prometheus_client.metrics_core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
+from base import redis_client
 from mailspool import health, metrics
 from mailspool.heartbeats import counts
-from spool.events.results import Recorded
-from spool.flow import doorbell
-from spool.message.envelope import AttemptRecord, LeasedEntry, LeasedRecipient, RecipientResult
+from spool.message.envelope import AttemptRecord, LeasedEntry, LeasedRecipient, RecipientResult, Recorded
 from spool.models.recipient import Kind, Outcome
 from spool.monitoring import heartbeat, tally
-from spool.rows import statements
-from spool.traffic import counting, rolling
+from spool.rows import statements, traffic_batches
+from spool.traffic import rolling
 from tests.support.redis import RedisServer
 from tests.support.waiting import wait_until
 
@@ -110,10 +109,10 @@ def some_attempts(*results: RecipientResult, took: float = 0.2) -> None:
 def everything(home: object, redis: RedisServer) -> RedisServer:
     """An installation in which there is something of each kind to count."""
     now = timezone.now()
-    ended: counting.Ending = ("delivered", "remote", "a@b.test", "192.0.2.7", "x@y.test", now.isoformat())
+    ended: traffic_batches.Ending = ("delivered", "remote", "a@b.test", "192.0.2.7", "x@y.test", now.isoformat())
     with statements.write_transaction():
-        counting.receipts([("a@b.test", "192.0.2.7", True)], now)
-        counting.endings([ended] * 3, now)
+        traffic_batches.receipts([("a@b.test", "192.0.2.7", True)], now)
+        traffic_batches.endings([ended] * 3, now)
     rolling.roll_up()
     some_attempts(a_result("x.test", Outcome.DELIVERED), a_result("y.test", Outcome.PENDING, "4.4.1"))
     tally.add("connections")
@@ -217,7 +216,7 @@ def test_counts_wait_for_a_redis_that_is_away(redis: RedisServer) -> None:
         assert heart.beat() == heartbeat.AGAIN_SECONDS
     finally:
         redis.start()
-    wait_until(doorbell.is_there, "Redis is asked again")
+    wait_until(redis_client.is_there, "Redis is asked again")
     heart.beat()
     with redis.client() as client:
         assert counts(client)["connections"] == 2

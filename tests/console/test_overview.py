@@ -19,8 +19,8 @@ from mailspool.overview.charts import charts, nice_span, nice_top
 from mailspool.overview.tables import TABLES
 from spool.models import AlertEvent, AlertKind, AlertRule, Entry, TrafficState
 from spool.models.recipient import Kind, Outcome
-from spool.rows import statements
-from spool.traffic import counting, rolling
+from spool.rows import statements, traffic_batches
+from spool.traffic import rolling
 from spool.traffic.series import RANGES, Point
 from tests.support.demo_traffic import FLOODER, count_a_day
 from tests.support.messages import a_submission
@@ -33,9 +33,9 @@ PAGE = "/admin/"
 
 def count(kind: Kind, sender: str, ip: str, recipient: str, number: int = 1, minutes: int = 0) -> None:
     moment = NOW - timedelta(minutes=minutes)
-    ending: counting.Ending = (Outcome.DELIVERED.value, kind.value, sender, ip, recipient, moment.isoformat())
+    ending: traffic_batches.Ending = (Outcome.DELIVERED.value, kind.value, sender, ip, recipient, moment.isoformat())
     with statements.write_transaction():
-        counting.endings([ending] * number, moment)
+        traffic_batches.endings([ending] * number, moment)
 
 
 def table_of(page: str, name: str) -> str:

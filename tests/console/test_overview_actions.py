@@ -15,8 +15,8 @@ from security.actions import blacklist, block_smtp, unblacklist, unblock_smtp
 from security.models import BlacklistEntry, SMTPBlock
 from spool.actions import Actor
 from spool.models import AuditEvent
-from spool.rows import statements
-from spool.traffic import counting, rolling
+from spool.rows import statements, traffic_batches
+from spool.traffic import rolling
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("home", "redis")]
 ANN, IP = "ann@example.org", "203.0.113.66"
@@ -26,10 +26,10 @@ ROOT = Actor("root@example.org", Role.SYSTEM_ADMINISTRATOR)
 @pytest.fixture(autouse=True)
 def _traffic() -> None:
     now = timezone.now()
-    out: counting.Ending = ("delivered", "remote", ANN, IP, "x@far.test", now.isoformat())
-    here: counting.Ending = ("delivered", "local", "tom@far.test", IP, ANN, now.isoformat())
+    out: traffic_batches.Ending = ("delivered", "remote", ANN, IP, "x@far.test", now.isoformat())
+    here: traffic_batches.Ending = ("delivered", "local", "tom@far.test", IP, ANN, now.isoformat())
     with statements.write_transaction():
-        counting.endings([out, here], now)
+        traffic_batches.endings([out, here], now)
     rolling.roll_up()
 
 

@@ -14,8 +14,9 @@ from quarantine.items import deletion, transfer
 from quarantine.items.transfer import Caught
 from quarantine.models import Item, ItemKind, ItemState, Pardon
 from spool import tasks
-from spool.files import doctor, store
+from spool.files import store
 from spool.flow import late_results
+from spool.maintenance import doctor
 from spool.message.envelope import DeliveryReport, RecipientResult
 from spool.models import Entry, Outcome, Recipient, Trace
 from spool.rows import statements

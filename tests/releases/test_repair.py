@@ -6,7 +6,8 @@ import pytest
 from django.db import connection
 from django.db.migrations.recorder import MigrationRecorder
 
-from mailspool import schema, schema_repair
+from base import schema
+from mailspool import schema_repair
 from mailspool.preflight import CannotStart
 from spool.models import MTASTSPolicy
 

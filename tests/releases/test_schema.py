@@ -14,7 +14,7 @@ import pytest
 from django.db import DatabaseError, connection
 from django.db.migrations.recorder import MigrationRecorder
 
-from mailspool import schema
+from base import schema
 from spool.smtpd.database import what_failed
 from tests.support.mailspool_process import PROJECT, MailspoolUnderTest
 from tests.support.ports import is_listening

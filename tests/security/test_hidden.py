@@ -14,8 +14,8 @@ from mailspool.inspection.clients import clients
 from security import hidden, lists
 from security.models import WhitelistEntry
 from spool.models import Trace
-from spool.rows import statements
-from spool.traffic import counting, rolling
+from spool.rows import statements, traffic_batches
+from spool.traffic import rolling
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("redis")]
 GATEWAY = "172.17.0.1"
@@ -30,7 +30,7 @@ def _fresh() -> None:
 def _writes(ip: str, *senders: str, auth_user: str = "") -> None:
     now = timezone.now()
     created = statements.db_time(now)
-    counting.endings([("delivered", "local", sender, ip, "ann@here.test", created) for sender in senders], now)
+    traffic_batches.endings([("delivered", "local", sender, ip, "ann@here.test", created) for sender in senders], now)
     rolling.roll_up()
     Trace.objects.bulk_create(
         Trace(

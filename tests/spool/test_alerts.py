@@ -22,8 +22,8 @@ from base.sealed import seal
 from spool.alerts import telling, watching, webhook
 from spool.alerts.watches import watch_of
 from spool.models import AlertEvent, AlertKind, AlertNotice, AlertRule, Entry, Recipient
-from spool.rows import statements
-from spool.traffic import counting, rolling
+from spool.rows import statements, traffic_batches
+from spool.traffic import rolling
 from tests.support.messages import a_submission
 from tests.support.spool_states import take_in
 
@@ -46,7 +46,7 @@ def a_rule(kind: AlertKind = AlertKind.SENDER, threshold: int = 10, **fields: An
 
 def receive(sender: str, number: int, at: datetime = NOW) -> None:
     with statements.write_transaction():
-        counting.receipts([(sender, "192.0.2.7", True)] * number, at)
+        traffic_batches.receipts([(sender, "192.0.2.7", True)] * number, at)
     rolling.roll_up()
 
 
@@ -94,14 +94,14 @@ def test_the_depth_and_the_age_of_the_spool_are_watched() -> None:
 
 def test_a_bounce_rate_is_made_of_enough_recipients_only() -> None:
     rule = a_rule(AlertKind.BOUNCES, 20, at_least=10)
-    ending: counting.Ending = ("delivered", "remote", "a@b.test", "192.0.2.7", "x@y.test", NOW.isoformat())
-    bounced: counting.Ending = ("bounced", *ending[1:])
+    ending: traffic_batches.Ending = ("delivered", "remote", "a@b.test", "192.0.2.7", "x@y.test", NOW.isoformat())
+    bounced: traffic_batches.Ending = ("bounced", *ending[1:])
     with statements.write_transaction():
-        counting.endings([ending] * 4 + [bounced] * 4, NOW)
+        traffic_batches.endings([ending] * 4 + [bounced] * 4, NOW)
     rolling.roll_up()
     assert watch_of(rule.kind).values(rule, NOW, ()) == {"": 0.0}
     with statements.write_transaction():
-        counting.endings([ending] * 2, NOW)
+        traffic_batches.endings([ending] * 2, NOW)
     rolling.roll_up()
     assert watch_of(rule.kind).values(rule, NOW, ()) == {"": 40.0}
 

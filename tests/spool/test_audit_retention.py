@@ -12,7 +12,8 @@ from django.utils import timezone
 
 from accounts.models import AccountEvent
 from quarantine.models import Item
-from spool import actions, retention, tasks
+from spool import actions, tasks
+from spool.maintenance import retention
 from spool.models import AuditEvent, BulkJob, Trashed
 from spool.models.settings import Settings
 from tests.support.spool_states import take_in

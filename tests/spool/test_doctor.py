@@ -13,8 +13,9 @@ from django.utils import timezone
 
 from mailspool.home import Home
 from spool import tasks
-from spool.files import doctor, incoming, store
+from spool.files import incoming, store
 from spool.flow import intake, leases, outcomes
+from spool.maintenance import doctor
 from spool.message.envelope import DeliveryReport, LeasedEntry, RecipientResult
 from spool.models import Entry, Recipient, Settings, Trace
 from spool.models.recipient import Outcome

@@ -12,9 +12,10 @@ import psycopg
 import pytest
 from django.db import OperationalError, connection
 
+from base import redis_client
 from mailspool.home import Home
 from spool.files import store
-from spool.flow import doorbell, intake
+from spool.flow import intake
 from spool.models import Direction, Entry, Recipient, Settings, Status, settings
 from spool.rows import statements
 from tests.support.messages import a_submission
@@ -165,4 +166,4 @@ def test_a_dead_redis_does_not_stop_mail_from_coming_in(home: Home, redis: Redis
         assert intake.accept([a_submission()])
     finally:
         redis.start()
-        wait_until(doorbell.is_there, "Redis is asked again")
+        wait_until(redis_client.is_there, "Redis is asked again")

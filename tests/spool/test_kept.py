@@ -14,8 +14,9 @@ from django.utils import timezone
 
 from spool.actions import Actor, perform
 from spool.dropfolder import drop_folder
-from spool.files import doctor, removal, store
+from spool.files import removal, store
 from spool.flow import intake, leases, outcomes
+from spool.maintenance import doctor
 from spool.message.envelope import DeliveryReport, RecipientResult
 from spool.models import Entry, Settings
 from spool.models.recipient import Outcome

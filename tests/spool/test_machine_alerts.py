@@ -14,13 +14,13 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
+from base import redis_client
 from base.one_row import OneRow
 from mailspool.home import Home
 from spool.alerts import defaults, machine, telling, watching
 from spool.alerts.watches import watches
 from spool.dropfolder import drop_folder
 from spool.files import marks
-from spool.flow import doorbell
 from spool.models import AlertEvent, AlertNotice, AlertRule, Settings
 from spool.models.settings import current
 from spool.monitoring import heartbeat
@@ -65,7 +65,7 @@ def going_on() -> list[tuple[str, str]]:
 
 
 def tell_of(program: str, seconds_ago: float) -> None:
-    doorbell.redis().hset(PROGRAMS, program, str(int(timezone.now().timestamp() - seconds_ago)))
+    redis_client.redis().hset(PROGRAMS, program, str(int(timezone.now().timestamp() - seconds_ago)))
 
 
 def test_a_full_disk_is_told_of_once_for_all_folders_on_it() -> None:
@@ -115,7 +115,7 @@ def test_a_program_that_is_silent_is_dead_and_one_that_ends_in_order_is_not(redi
     tell_of("mx2|workers", 0)
     assert going_on() == []
     heartbeat.Heart("workers").end()
-    assert doorbell.redis().hkeys(PROGRAMS) == [b"mx2|scheduler", b"mx2|workers"]
+    assert redis_client.redis().hkeys(PROGRAMS) == [b"mx2|scheduler", b"mx2|workers"]
 
 
 def test_nobody_is_called_dead_because_redis_was_away(redis: RedisServer, go_on: Callable[[float], None]) -> None:
@@ -124,7 +124,7 @@ def test_nobody_is_called_dead_because_redis_was_away(redis: RedisServer, go_on:
     redis.stop()
     assert going_on() == []
     redis.start()
-    wait_until(doorbell.is_there, "Redis is asked again")
+    wait_until(redis_client.is_there, "Redis is asked again")
     assert going_on() == [], "programs have had no time to tell"
     go_on(machine.SETTLING_SECONDS + 1)
     assert going_on() == [("program", "mx2 workers")]
@@ -142,7 +142,7 @@ def test_a_redis_that_is_away_is_told_of_while_it_is(redis: RedisServer, go_on: 
         assert AlertNotice.objects.get().done is not None, "mail needs no Redis"
     finally:
         redis.start()
-    wait_until(doorbell.is_there, "Redis is asked again")
+    wait_until(redis_client.is_there, "Redis is asked again")
     assert going_on() == []
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from base.sealed import seal, unseal
 from mailspool.home import Home
 from spool.delivery.local import maildir
 from spool.files import marks, store
@@ -104,6 +105,15 @@ def test_an_installation_without_marks_works_as_ever(db: None, home: Home) -> No
     for name in marks.FOLDERS:
         marks.require(name)
     assert marks.faults() == []
+
+
+def test_no_other_key_for_credentials_is_made_while_the_folder_of_keys_is_away(marked: Home) -> None:
+    token = seal("secret")
+    with unmounted(marked.keys):
+        with pytest.raises(marks.NotOurFolder, match="not mounted"):
+            seal("another secret")
+        assert not (marked.keys / "credentials.key").exists()
+    assert unseal(token) == "secret"
 
 
 def test_a_new_disk_is_accepted_by_command(marked: Home) -> None:

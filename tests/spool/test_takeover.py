@@ -14,8 +14,9 @@ from django.utils import timezone
 
 from base import clock
 from spool.actions import Actor, perform, undo
-from spool.flow import answers, intake, leases
-from spool.flow.answers import AnswerFile
+from spool.delivery import answers
+from spool.delivery.answers import AnswerFile
+from spool.flow import intake, leases
 from spool.flow.lanes import Want
 from spool.flow.rounds import Rounds
 from spool.message.envelope import AttemptRecord, LeasedEntry, RecipientResult

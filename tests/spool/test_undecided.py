@@ -16,12 +16,12 @@ from accounts.models import Role
 from mailspool.home import Home
 from spool.actions import Actor, perform
 from spool.files import store
-from spool.flow import intake, leases, outcomes, undecided
+from spool.flow import intake, leases, outcomes
 from spool.message.envelope import DeliveryReport, LeasedEntry, RecipientResult
 from spool.models import Entry, Settings
 from spool.models.entry import Origin
 from spool.models.recipient import Outcome
-from spool.places import whereabouts
+from spool.places import undecided, whereabouts
 from spool.rows import statements
 from tests.support.messages import a_submission
 

@@ -8,8 +8,8 @@ from datetime import datetime, timedelta
 
 from spool.models.recipient import Kind, Outcome
 from spool.models.traffic import TrafficSeries
-from spool.rows import statements
-from spool.traffic import counting, rolling
+from spool.rows import statements, traffic_batches
+from spool.traffic import rolling
 
 USERS = ("ann", "ben", "carla", "dmitri", "eve", "farid", "grace", "hiro", "ines", "jonas", "kim", "lars")
 OUTSIDE = (
@@ -31,16 +31,16 @@ def count_a_day(now: datetime) -> None:
         ended += [_in(chance, moment) for _ in range(int(busy * 12 * chance.random()))]
         if minutes <= 30:
             ended += [_flood(number, moment) for number in range(60)]
-        received: list[counting.Receipt] = [(one[2], one[3], one[1] == Kind.REMOTE) for one in ended]
+        received: list[traffic_batches.Receipt] = [(one[2], one[3], one[1] == Kind.REMOTE) for one in ended]
         if ended:
             with statements.write_transaction():
-                counting.receipts(received, moment)
-                counting.endings(ended, moment)
+                traffic_batches.receipts(received, moment)
+                traffic_batches.endings(ended, moment)
     rolling.roll_up()
     _depths(chance, now)
 
 
-def _out(chance: random.Random, moment: datetime) -> counting.Ending:
+def _out(chance: random.Random, moment: datetime) -> traffic_batches.Ending:
     user = chance.choices(USERS, weights=[1 / (place + 1) for place in range(len(USERS))])[0]
     outcome = Outcome.BOUNCED if chance.random() < 0.03 else Outcome.DELIVERED
     return (
@@ -50,7 +50,7 @@ def _out(chance: random.Random, moment: datetime) -> counting.Ending:
     )  # fmt: skip
 
 
-def _in(chance: random.Random, moment: datetime) -> counting.Ending:
+def _in(chance: random.Random, moment: datetime) -> traffic_batches.Ending:
     sender = chance.choices(OUTSIDE, weights=[1 / (place + 1) for place in range(len(OUTSIDE))])[0]
     return (
         Outcome.DELIVERED.value, Kind.LOCAL.value, sender, f"198.51.100.{10 + OUTSIDE.index(sender)}",
@@ -58,7 +58,7 @@ def _in(chance: random.Random, moment: datetime) -> counting.Ending:
     )  # fmt: skip
 
 
-def _flood(number: int, moment: datetime) -> counting.Ending:
+def _flood(number: int, moment: datetime) -> traffic_batches.Ending:
     return (
         Outcome.BOUNCED.value if number % 4 == 0 else Outcome.DELIVERED.value, Kind.REMOTE.value, FLOODER, FLOODING_IP,
         f"victim{number}@elsewhere.example", (moment - timedelta(seconds=3)).isoformat(),

@@ -11,7 +11,8 @@ from django.utils import timezone
 
 from accounts import actions as accounts_actions
 from accounts.models import Metric, User
-from spool.flow import doorbell, intake, leases, passes, rounds
+from base import redis_client
+from spool.flow import intake, leases, passes, rounds
 from spool.message.envelope import DeliveryReport, LeasedEntry
 from spool.models import Attempt, Entry, ReceivedBounce, Status
 from spool.models.recipient import Kind
@@ -491,7 +492,7 @@ class TestWhatGoesWrong:
             throttled.spool.work()
         finally:
             throttled.redis.start()
-            wait_until(doorbell.is_there, "Redis is asked again")
+            wait_until(redis_client.is_there, "Redis is asked again")
         assert len(throttled.spool.peer.taken) == 2
         throttled.send(2)
         throttled.spool.work()

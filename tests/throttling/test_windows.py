@@ -12,7 +12,7 @@ from limits.storage import RedisStorage
 from limits.strategies import SlidingWindowCounterRateLimiter
 
 from accounts.models import HourlyLimit, Metric, ThrottleAction
-from spool.flow import doorbell
+from base import redis_client
 from tests.support.worker import on_test_database
 from throttling.counting import windows
 from throttling.counting.subjects import Charge, Subject, SubjectKind
@@ -77,7 +77,7 @@ def test_what_is_not_enforced_is_counted_beyond_the_limit() -> None:
 
 
 def test_it_counts_as_the_library_does() -> None:
-    storage = RedisStorage("redis://", connection_pool=doorbell.redis().connection_pool, key_prefix=windows._PREFIX)
+    storage = RedisStorage("redis://", connection_pool=redis_client.redis().connection_pool, key_prefix=windows._PREFIX)
     limiter = SlidingWindowCounterRateLimiter(storage)
     item = RateLimitItemPerHour(10)
     ours = windows.count([[a_charge(cost=cost)] for cost in (3, 3, 3)]).refusals
@@ -92,7 +92,7 @@ def test_a_batch_of_any_size_is_one_round_trip(monkeypatch: pytest.MonkeyPatch) 
         [a_charge(Subject(SubjectKind.USER, f"u{n}@here.test"), 100), a_charge(HERE, 10_000)] for n in range(100)
     ]
     windows.count(requests)
-    client = doorbell.redis()
+    client = redis_client.redis()
     asked: list[Any] = []
     original = type(client).execute_command
 

@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 from redis.commands.core import Script
 
 from accounts.models import Metric
-from spool.flow import doorbell
+from base import redis_client
 from throttling.counting.subjects import Charge, Subject
 
 SECONDS = 3600
@@ -196,7 +196,7 @@ def mistrust() -> None:
 def clear(subject: Subject) -> None:
     """Forget what was counted; the ledger must have forgotten it before. Raises redis.RedisError."""
     windows = [Window(subject, metric) for metric in Metric]
-    doorbell.redis().delete(*_keys(windows))
+    redis_client.redis().delete(*_keys(windows))
 
 
 def _ask(windows: list[Window], asked: list[list[int]]) -> tuple[list[int], list[State]]:
@@ -243,4 +243,4 @@ def _keys_of(window: Window) -> tuple[str, str]:
 
 @cache
 def _script(text: str) -> Script:
-    return doorbell.redis().register_script(text.encode())
+    return redis_client.redis().register_script(text.encode())

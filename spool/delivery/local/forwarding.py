@@ -14,8 +14,7 @@ from datetime import datetime
 
 from spool.addressing import RefusedRecipient, accept_many
 from spool.delivery.trace_headers import header_line, received_line
-from spool.files.store import Tail
-from spool.message.envelope import Envelope, EnvelopeRecipient, LeasedEntry, LeasedRecipient, Submission
+from spool.message.envelope import Envelope, EnvelopeRecipient, LeasedEntry, LeasedRecipient, Submission, Tail
 from spool.message.header import prepended
 from spool.models.entry import Origin, Priority
 from spool.models.recipient import Kind

@@ -19,8 +19,7 @@ from accounts.directory import LocalList, LocalUser
 from accounts.models.lists import PostingPolicy
 from spool.addressing import RefusedRecipient, accept_many
 from spool.delivery.trace_headers import header_line, passed_through, received_line
-from spool.files.store import Tail
-from spool.message.envelope import Envelope, EnvelopeRecipient, LeasedEntry, Submission
+from spool.message.envelope import Envelope, EnvelopeRecipient, LeasedEntry, Submission, Tail
 from spool.message.header import prepended
 from spool.message.header import split as split_header
 from spool.message.summary import decoded

@@ -18,7 +18,6 @@ from accounts.directory import LocalAlias, LocalList, LocalUser
 from spool.delivery.local import forwarding, lists, maildir
 from spool.delivery.remote.body import LARGEST_WHOLE_BYTES
 from spool.delivery.trace_headers import header_line, passed_through
-from spool.files.store import Tail
 from spool.message.envelope import (
     AttemptRecord,
     EnvelopeRecipient,
@@ -26,12 +25,13 @@ from spool.message.envelope import (
     LeasedRecipient,
     RecipientResult,
     Submission,
+    Tail,
 )
 from spool.message.header import hops
 from spool.message.header import split as split_header
 from spool.models.recipient import Outcome
 from spool.models.settings import Settings
-from spool.traffic import counting as traffic
+from spool.rows import traffic_batches as traffic
 
 log = logging.getLogger(__name__)
 

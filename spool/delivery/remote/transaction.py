@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
+from spool.delivery.answers import AnswerFile
 from spool.delivery.remote.client import Peer
 from spool.delivery.replies import Reply
-from spool.flow.answers import AnswerFile
 from spool.message.envelope import AttemptRecord, LeasedEntry, LeasedRecipient, RecipientResult
 from spool.models.recipient import Outcome
 

@@ -12,11 +12,11 @@ import time
 from collections.abc import Sequence
 
 from base.expiring import ExpiringSet
+from spool.delivery.answers import AnswerFile
 from spool.delivery.remote.destination import Destination
 from spool.delivery.remote.mx import Exchangers
 from spool.delivery.remote.transaction import RECIPIENTS_PER_TRANSACTION, Done, Transaction
 from spool.delivery.routes import RoutingTable
-from spool.flow.answers import AnswerFile
 from spool.message.envelope import LeasedEntry, LeasedRecipient
 from spool.models.settings import Settings
 

@@ -14,10 +14,11 @@ from redis.exceptions import RedisError
 from rq.scheduler import RQScheduler
 
 from accounts.management.terminal import TerminalCommand
-from mailspool import schema
+from base import redis_client
 from spool import tasks
 from spool.alerts import telling
 from spool.dropfolder import drop_folder
+from spool.files import preconditions
 from spool.flow import doorbell
 from spool.monitoring.heartbeat import Heart, fold_destinations
 from spool.traffic import rolling
@@ -35,7 +36,7 @@ class Command(TerminalCommand):
     help = "Wake the workers when mail is due, watch the drop folder, remove old traces."
 
     def handle(self, *args: Any, **options: Any) -> None:
-        schema.wait()
+        preconditions.wait()
         # Waited for, in every thread's stead, instead of handled: a handler that sets the event could come while this
         # very thread holds the event's lock.
         signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
@@ -54,7 +55,7 @@ class Command(TerminalCommand):
             thread.join(10)
 
     def _run(self) -> None:
-        scheduler = RQScheduler([doorbell.mail_queue()], connection=doorbell.redis(), interval=1)
+        scheduler = RQScheduler([doorbell.mail_queue()], connection=redis_client.redis(), interval=1)
         next_sweep = next_purge = time.monotonic()
         is_known = False
         while signal.sigtimedwait(STOPPING, 1.0) is None:
@@ -69,7 +70,7 @@ class Command(TerminalCommand):
                 if time.monotonic() >= next_purge:
                     next_purge = time.monotonic() + PURGE_SECONDS
                     doorbell.maintenance_queue().enqueue("spool.tasks.forget", result_ttl=0, failure_ttl=3600)
-                    fold_destinations(doorbell.redis())
+                    fold_destinations(redis_client.redis())
             except RedisError as error:
                 log.warning("Redis is away: %s", error)
                 # It may have been emptied.

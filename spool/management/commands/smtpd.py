@@ -9,7 +9,7 @@ from django.core.management.base import CommandError
 
 from accounts.management.terminal import TerminalCommand
 from base import garbage
-from mailspool import schema
+from spool.files import preconditions
 from spool.smtpd.committer import Committer
 from spool.smtpd.server import serve
 from spool.sockets.inheritance import NotOurs, handed_over
@@ -32,7 +32,7 @@ class Command(TerminalCommand):
             handed = handed_over(os.environ, options["socket"])
             committer = Committer()
             committer.start(handed.every)
-            asyncio.run(serve(committer, handed, schema.fault))
+            asyncio.run(serve(committer, handed, preconditions.fault))
         except NotOurs as error:
             raise CommandError(str(error)) from error
         except OSError as error:

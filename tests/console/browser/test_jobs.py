@@ -17,6 +17,7 @@ from rq.job import Job, JobStatus
 from rq.registry import FailedJobRegistry, FinishedJobRegistry
 
 from accounts.models import Role, User
+from base import redis_client
 from spool.admin.jobs import CANNOT_STOP
 from spool.flow import doorbell
 from tests.console.browser.conftest import Console
@@ -31,7 +32,7 @@ HOME = "/admin/django_rq/dashboard/"
 @pytest.fixture
 def at_work(transactional_db: None, redis: RedisServer, tmp_path: Path) -> Iterator[Job]:
     """A job in the hands of a real worker, with others that wait, are scheduled, have failed and have finished."""
-    queue = Queue("maintenance", connection=doorbell.redis())
+    queue = Queue("maintenance", connection=redis_client.redis())
     queue.enqueue("time.sleep", 0, job_id="finished", result_ttl=500)
     queue.enqueue("time.sleep", "no number", job_id="failed", failure_ttl=500)
     job = queue.enqueue("time.sleep", 600, job_id="at-work", job_timeout=-1, result_ttl=0)

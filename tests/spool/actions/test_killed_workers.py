@@ -12,10 +12,10 @@ from django.utils import timezone
 from mailspool.home import Home
 from spool import tasks
 from spool.actions import Actor, Outcome, perform, undo
-from spool.files import doctor
 from spool.files.store import path_of
 from spool.filters import SpoolFilter
 from spool.flow import intake
+from spool.maintenance import doctor
 from spool.models import BulkJob, Entry, JobState, Recipient, Trashed, TrashedRecipient, TrashState
 from tests.support.daemon import Daemon
 from tests.support.messages import a_submission

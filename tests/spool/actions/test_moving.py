@@ -19,9 +19,9 @@ from django.utils import timezone
 from mailspool.home import Home
 from spool.actions import Actor, Refused, folders, jobs, moving, perform, put_back, putting_back, undo
 from spool.console.message import traces_of
-from spool.files import doctor
 from spool.files.store import path_of
 from spool.filters import SpoolFilter
+from spool.maintenance import doctor
 from spool.message.envelope import LeasedEntry
 from spool.models import (
     AuditEvent,

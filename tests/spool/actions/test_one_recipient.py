@@ -12,13 +12,14 @@ from django.utils import timezone
 from mailspool.home import Home
 from spool.actions import Actor, Selection, perform, preview, splitting, undo
 from spool.console.trace import search
-from spool.files import doctor, store
+from spool.files import store
 from spool.files.store import path_of
 from spool.filters import BadFilter, SpoolFilter, count
-from spool.flow import intake, undecided
+from spool.flow import intake
+from spool.maintenance import doctor
 from spool.message.envelope import DeliveryReport, LeasedEntry, RecipientResult
 from spool.models import Direction, Entry, Kind, Outcome, Recipient, Trace, Trashed, TrashedRecipient
-from spool.places import trash
+from spool.places import trash, undecided
 from spool.places.splitting import Parts
 from spool.rows import statements
 from tests.support.messages import a_recipient, a_submission

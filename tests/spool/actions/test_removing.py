@@ -11,9 +11,9 @@ from django.utils import timezone
 
 from spool.actions import Actor, Refused, can_undo, perform, preview, undo
 from spool.console.message import traces_of
-from spool.files import doctor
 from spool.files.store import path_of
 from spool.filters import SpoolFilter
+from spool.maintenance import doctor
 from spool.message.envelope import LeasedEntry
 from spool.models import AuditEvent, Entry, Outcome, Recipient, Status, Trace, Trashed, TrashedRecipient
 from spool.models.trashed import TrashState

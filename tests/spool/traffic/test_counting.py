@@ -31,8 +31,8 @@ from spool.models import (
     TrafficTotal,
 )
 from spool.models.recipient import Kind, Outcome
-from spool.rows import statements
-from spool.traffic import counting, reading, rolling
+from spool.rows import statements, traffic_batches
+from spool.traffic import reading, rolling
 from spool.traffic.series import RANGES, percentile, points
 from tests.spool.passing import ANN, FAR, HERE, START, Spool
 from tests.support.messages import a_submission
@@ -190,15 +190,15 @@ def test_a_delivery_that_comes_after_its_message_was_deleted_counts_once(spool: 
 
 def test_addresses_that_no_database_takes_are_counted_under_what_is_left_of_them() -> None:
     with statements.write_transaction():
-        counting.receipts([("a\x00b\ud800@example.org", "192.0.2.7", True)], START)
+        traffic_batches.receipts([("a\x00b\ud800@example.org", "192.0.2.7", True)], START)
     assert counted() == {(K.RECEIVED_SENDER, "ab?@example.org"): 1, (K.RECEIVED_OUTBOUND, "-"): 1}
 
 
 def deliver(moment: datetime, sender: str, number: int = 1, kind: Kind = Kind.REMOTE) -> None:
     """`number` deliveries, as completion counts them."""
-    ending: counting.Ending = ("delivered", kind.value, sender, "192.0.2.7", f"bob@{HERE}", moment.isoformat())
+    ending: traffic_batches.Ending = ("delivered", kind.value, sender, "192.0.2.7", f"bob@{HERE}", moment.isoformat())
     with statements.write_transaction():
-        counting.endings([ending] * number, moment)
+        traffic_batches.endings([ending] * number, moment)
 
 
 def test_windows_are_exact_at_the_minute_and_the_day_at_the_hour() -> None:

@@ -1,15 +1,12 @@
 """Whether the database's tables are those that this code was written for.
 
-Asked before a program starts its work, and by /readyz: a program that works on other tables answers every client with
-an error. During an upgrade old programs run on a newer schema for a while, which each migration allows for
+During an upgrade old programs run on a newer schema for a while, which each migration allows for
 (docs/upgrading.md); code that is newer than the tables has to wait for them.
 """
 
 from __future__ import annotations
 
-import logging
 import pkgutil
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,23 +14,20 @@ from importlib import import_module
 
 from django.apps import apps
 from django.apps.registry import Apps
-from django.conf import settings as django_settings
-from django.db import Error as DatabaseError
 from django.db import connection
 from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.recorder import MigrationRecorder
 
-log = logging.getLogger(__name__)
-
+# Who waits for another schema looks so often, and says so.
 LOOK_SECONDS = 2.0
 SAY_SECONDS = 60.0
-# Of PostgreSQL's advisory locks: who changes the schema holds it.
-_LOCK = 0x6D61696C
-_FEW = 3
 RESTORE_UNFINISHED = (
     "A restore was begun here and not finished: run `manage.py restore` with the same backup again. Until then what is"
     " in the home and in the database is a part of it."
 )
+# Of PostgreSQL's advisory locks: who changes the schema holds it.
+_LOCK = 0x6D61696C
+_FEW = 3
 # Table, column, and whether every row that is inserted has to say a value for it.
 _COLUMNS = {
     "sqlite": """
@@ -121,50 +115,6 @@ def differences(models: Apps) -> tuple[tuple[str, ...], tuple[str, ...]]:
     ]
     beyond = [f"{table}.{column}" for table, column in demanding if table in used and column not in used[table]]
     return tuple(sorted(lacking)), tuple(sorted(beyond))
-
-
-def wait() -> None:
-    """Return when the tables are those of this code; until then say why not, at once and then once a minute.
-
-    A program begins with it: what it would answer meanwhile helps nobody, and senders try again at a closed port.
-    """
-    said = None
-    while why := fault():
-        if said is None or time.monotonic() - said >= SAY_SECONDS:
-            log.error("waiting: %s", why)
-            said = time.monotonic()
-        time.sleep(LOOK_SECONDS)
-    if said is not None:
-        log.warning("the database is there, its schema is this code's, and so are the folders")
-
-
-def fault() -> str:
-    """Why no program can do its work now: the tables, or the home's folders; empty when it can.
-
-    What is no fault is only logged.
-    """
-    if django_settings.HOME.restore_mark.exists():
-        return RESTORE_UNFINISHED
-    try:
-        schema = examine()
-        if schema.fault:
-            return schema.fault
-        missing = _missing_folders()
-    except DatabaseError as error:
-        return f"The database does not answer: {str(error).strip()} (DATABASE_URL says which)."
-    finally:
-        # What comes next may fork.
-        connection.close()
-    if schema.remark:
-        log.warning(schema.remark)
-    return " ".join(missing)
-
-
-def _missing_folders() -> list[str]:
-    # Its model needs Django to be set up.
-    from spool.files import marks
-
-    return marks.faults()
 
 
 @contextmanager

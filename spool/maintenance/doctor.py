@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from django.utils import timezone
 
 from spool.dropfolder import drop_folder
 from spool.files import incoming, removal, store
+from spool.files.finding import CHUNK, YOUNGEST_SECONDS, Finding
 from spool.holders import holders
 from spool.models.entry import Entry
 from spool.models.recipient import Recipient
@@ -21,20 +21,7 @@ from spool.models.trace import Trace
 from spool.models.trashed import Trashed, TrashState
 from spool.places import whereabouts
 
-# Younger files may belong to a message that is being taken in right now.
-YOUNGEST_SECONDS = 600.0
-CHUNK = 2_000
 LEFTOVER = "leftover file"
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing that is wrong, and what mending does about it."""
-
-    kind: str
-    what: str
-    remedy: str
-    path: Path | None = None
 
 
 def examine() -> Iterator[Finding]:
