@@ -21,7 +21,7 @@ help:
 	@echo 'make test    all tests, on SQLite and on PostgreSQL side by side; ARGS= for pytest'
 	@echo 'make test-system  the long version of tests with other mail servers, kills, full disks, hostile input and installing; SEEDS="1 2 3"'
 	@echo 'make lint    style, imports, types, Django checks, missing migrations'
-	@echo 'make manual  write docs/commands.md and the completion anew, after a change of a command'
+	@echo 'make manual  all commands as a page, as a man page and as completion for bash and zsh, in dist/manual'
 	@echo 'make bench   mail flow beside Postfix, and what counting costs; BENCH= for its options'
 	@echo 'make bench-throttling  what limits by the hour cost'
 	@echo 'make bench-console  lists, searches and bulk actions on a spool of a million; BENCH= for its options'
@@ -53,8 +53,8 @@ lint: dev-venv
 	$(PY) manage.py check --fail-level WARNING && \
 	$(PY) manage.py makemigrations --check --dry-run
 
-manual: dev-venv
-	@home=$$(mktemp -d) && trap 'rm -rf "$$home"' EXIT && MAILSPOOL_HOME="$$home" $(PY) -m mailspool.manual
+manual: venv
+	@home=$$(mktemp -d) && trap 'rm -rf "$$home"' EXIT && MAILSPOOL_HOME="$$home" $(PY) -m mailspool.manual dist/manual
 
 bench-console: debian-packages dev-venv
 	$(PY) -m bench.console $(BENCH)

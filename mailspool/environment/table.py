@@ -1,4 +1,7 @@
-"""The list of variables in docs/configuration.md, made from their declarations."""
+"""The list of variables in docs/configuration.md, made from their declarations.
+
+`python -m mailspool.environment.table` writes it into the page, after a change of them.
+"""
 
 from __future__ import annotations
 
@@ -20,3 +23,7 @@ def table() -> str:
 def page(text: str) -> str:
     """`text`, the page, with the table as it must be."""
     return _TABLE.sub(lambda match: table(), text, count=1)
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(PAGE.read_text()))

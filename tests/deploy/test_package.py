@@ -136,7 +136,7 @@ def _what_is_there(debian: Chroot) -> None:
     page = gzip.decompress(debian.path("/usr/share/man/man8/mailspool.8.gz").read_bytes()).decode()
     assert "spool doctor" in page
     completion = "/usr/share/bash-completion/completions/mailspool"
-    words = f"source {completion}; COMP_WORDS=(mailspool spool und); COMP_CWORD=2; _mailspool; echo $COMPREPLY"
+    words = f"source {completion}; COMP_WORDS=(mailspool spool und); COMP_CWORD=2; _shtab_mailspool; echo $COMPREPLY"
     assert debian.run(f"bash -c '{words}'").strip() == "undo"
     # A program that may not write there would compile everything at each start.
     assert list(debian.path("/usr/lib/mailspool/spool/__pycache__").iterdir())

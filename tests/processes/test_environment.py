@@ -174,7 +174,7 @@ def test_the_page_lists_the_variables_that_there_are() -> None:
     text = table.PAGE.read_text()
 
     assert table.table() in text
-    assert table.page(text) == text, "a variable has changed: run `make manual`"
+    assert table.page(text) == text, "a variable has changed: run `python -m mailspool.environment.table`"
 
 
 def test_every_variable_that_a_page_or_a_file_names_is_there() -> None:

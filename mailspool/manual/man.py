@@ -1,10 +1,9 @@
-"""Writes mailspool(8) from the commands' own parsers: `python -m mailspool.manpage`, for packages."""
+"""mailspool(8): what there is, in a sentence each."""
 
 from __future__ import annotations
 
-import sys
-
-from mailspool import VERSION, manual, start
+from mailspool import VERSION
+from mailspool.manual.commands import described
 
 _HEAD = """\
 .TH MAILSPOOL 8 "" "Mailspool {version}" "System administration"
@@ -42,7 +41,7 @@ The documentation.
 def page() -> str:
     """The page, for man(1)."""
     parts = [_HEAD.format(version=VERSION)]
-    for command in manual.described():
+    for command in described():
         parts.append(f".TP\n.B {_escaped(' '.join(command.words))}\n{_escaped(command.help or '–')}\n")
     return "".join([*parts, _TAIL])
 
@@ -51,11 +50,3 @@ def _escaped(text: str) -> str:
     """Text that roff takes for no command of its own."""
     line = " ".join(text.split()).replace("\\", "\\e").replace("-", "\\-")
     return f"\\&{line}" if line[:1] in (".", "'") else line
-
-
-if __name__ == "__main__":
-    import django
-
-    start.begin()
-    django.setup()
-    sys.stdout.write(page())
