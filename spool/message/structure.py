@@ -36,7 +36,10 @@ _TOKEN: Final = re.compile(r"[^\s;(]*")
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One leaf of a message; `start` and `end` are the bytes of its body, still encoded."""
+    """One leaf of a message; `start` and `end` are the bytes of its body, still encoded.
+
+    A multipart of which no delimiter comes is one too, however much is run together in it.
+    """
 
     content_type: str
     charset: str
@@ -105,7 +108,9 @@ def _scan(content: mmap.mmap | bytes, size: int, known: Header | None = None) ->
     levels = _levels(open_boundaries)
     parts: list[Part] = []
     multiparts = 1
-    current: tuple[Header, int] | None = None
+    # What began last, and where its body does: a leaf, or a multipart of which no delimiter has come yet.
+    current: tuple[Header, int] | None = (top, body)
+    is_leaf = False
     for start, line in _delimiters(content, body, size):
         if line is None:
             return Structure(lines, tuple(parts), True, size)
@@ -113,12 +118,13 @@ def _scan(content: mmap.mmap | bytes, size: int, known: Header | None = None) ->
         level = levels.get(line)
         if level is None:
             continue
-        if current is not None:
+        closes = line != open_boundaries[level]
+        opens_current = not (is_leaf or closes) and level == len(open_boundaries) - 1
+        if current is not None and not opens_current:
             parts.append(_part(current[0], current[1], start))
-            current = None
             if len(parts) >= MOST_PARTS:
                 return Structure(lines, tuple(parts), True, size)
-        closes = line != open_boundaries[level]
+        current = None
         del open_boundaries[level + (0 if closes else 1) :]
         levels = _levels(open_boundaries)
         if closes:
@@ -130,9 +136,10 @@ def _scan(content: mmap.mmap | bytes, size: int, known: Header | None = None) ->
         part_lines, part_body = _header_at(content, following, size, LONGEST_PART_HEADER)
         header = Header(part_lines)
         inner = _boundary_of(header)
+        current, is_leaf = (header, part_body), inner is None
         if inner is None:
-            current = (header, part_body)
-        elif len(open_boundaries) < MOST_LEVELS and multiparts < MOST_PARTS:
+            continue
+        if len(open_boundaries) < MOST_LEVELS and multiparts < MOST_PARTS:
             open_boundaries.append(inner)
             levels = _levels(open_boundaries)
             multiparts += 1

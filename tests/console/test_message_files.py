@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from quarantine.console.text_only import texts_of
 from spool.console.message import source_page
 from spool.console.preview import preview_of
-from spool.message.structure import MOST_PARTS, structure_of
+from spool.message.structure import MOST_PARTS, body_of, structure_of
 
 HEAD = b"From: ann@example.org\r\nSubject: Hi\r\nMIME-Version: 1.0\r\n"
 PIXEL = b"iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
@@ -155,6 +155,29 @@ def test_no_html_costs_more_than_its_share(tmp_path: Path, hostile: str) -> None
     path = written(tmp_path, multipart(*[part] * 20))
     assert texts_of(path, structure_of(path))
     assert time.process_time() - started < 3
+
+
+def test_a_multipart_whose_delimiter_never_comes_is_listed_with_all_that_is_in_it(tmp_path: Path) -> None:
+    run_together = b"--other\r\nContent-Type: text/plain\r\n\r\nhello\r\n--other--\r\n"
+    path = written(tmp_path, HEAD + b'Content-Type: multipart/mixed; boundary="b1"\r\n\r\n' + run_together)
+    structure = structure_of(path)
+    assert [part.content_type for part in structure.attachments] == ["multipart/mixed"]
+    part = structure.parts[0]
+    assert body_of(path, part, 1000) == (run_together, False)
+
+
+def test_one_inside_of_another_is_listed_between_its_neighbours(tmp_path: Path) -> None:
+    inner = b'Content-Type: multipart/alternative; boundary="b2"\r\n\r\n--other\r\n\r\nhello'
+    path = written(tmp_path, multipart(b"\r\nbefore", inner, b"Content-Type: text/html\r\n\r\nafter"))
+    types = [part.content_type for part in structure_of(path).parts]
+    assert types == ["text/plain", "multipart/alternative", "text/html"]
+
+
+def test_what_stands_before_the_first_delimiter_is_no_part(tmp_path: Path) -> None:
+    message = multipart(b"\r\nhello").replace(b"\r\n\r\n--b1", b"\r\n\r\nThis is a message in MIME.\r\n--b1", 1)
+    path = written(tmp_path, message)
+    [part] = structure_of(path).parts
+    assert body_of(path, part, 1000)[0].strip() == b"hello"
 
 
 def test_lines_that_look_like_delimiters_are_followed_only_so_far(tmp_path: Path) -> None:
