@@ -19,7 +19,7 @@ def script(shell: str) -> str:
     """What a shell, `bash` or `zsh`, takes. Django must be set up."""
     parser = argparse.ArgumentParser(prog="mailspool", add_help=False)
     # The commands' own parsers below one.
-    commands = parser.add_subparsers(parser_class=lambda own, **_: own)
+    commands = parser.add_subparsers(parser_class=lambda own, **_: own)  # type: ignore[call-overload]
     for command in described():
         for action in command.parser._actions:
             if is_djangos(action):
