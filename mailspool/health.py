@@ -19,18 +19,18 @@ from django.conf import settings
 from django.db import Error as DatabaseError
 from django.db import connection
 from django.http import HttpRequest, HttpResponse, JsonResponse
-from redis import Redis
 from redis.exceptions import RedisError
 
 from base import schema
 from base.short_cache import ShortCache
 from mailspool import VERSION, heartbeats
+from mailspool.metrics import metrics
 from mailspool.visitors import is_known, may_see
 from spool.files import marks
 from spool.models.settings import current
 from spool.monitoring.heartbeat_keys import machine
 
-CHECK_SECONDS = 2.0
+CHECK_SECONDS = heartbeats.ANSWER_SECONDS
 FRESH_SECONDS = 1.0
 _CHECKING_THREADS = 4
 _MEGABYTE = 1024 * 1024
@@ -67,8 +67,6 @@ class Probes:
         if request.path_info == "/readyz" and (is_known(request) or not may_be_known):
             return _readiness(with_details=is_known(request))
         if request.path_info == "/metrics" and is_known(request):
-            from mailspool.metrics import metrics
-
             return metrics(request)
         return self._get_response(request)
 
@@ -122,14 +120,6 @@ def _checks() -> list[Check]:
 
 
 _kept = ShortCache(FRESH_SECONDS, _checks, one_reader=True)
-
-
-@cache
-def redis_client() -> Redis:
-    """A connection pool that gives up in time, unlike the queues' own, which waits for a Redis that restarts."""
-    return Redis.from_url(
-        str(settings.RQ_CONNECTION["URL"]), socket_connect_timeout=CHECK_SECONDS, socket_timeout=CHECK_SECONDS
-    )
 
 
 @cache
@@ -195,4 +185,4 @@ def _disk() -> str:
 
 
 def _programs() -> dict[str, list[str]]:
-    return heartbeats.alive(redis_client(), machine())
+    return heartbeats.alive(heartbeats.redis_client(), machine())

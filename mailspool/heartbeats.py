@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import cast
 
+from django.conf import settings
 from redis import Redis
 
 from spool.monitoring.heartbeat_keys import COUNTS, PREFIXES, PROGRAMS
 
 # What a machine needs to take mail in and deliver it.
 NEEDED = ("listeners", "workers", "maintenance", "scheduler")
+# Who asks how we are does not wait longer for Redis.
+ANSWER_SECONDS = 2.0
+
+
+@cache
+def redis_client() -> Redis:
+    """A connection pool that gives up in time, unlike the queues' own, which waits for a Redis that restarts."""
+    return Redis.from_url(
+        str(settings.RQ_CONNECTION["URL"]), socket_connect_timeout=ANSWER_SECONDS, socket_timeout=ANSWER_SECONDS
+    )
 
 
 def alive(client: Redis, machine: str = "") -> dict[str, list[str]]:

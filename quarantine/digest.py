@@ -21,7 +21,7 @@ from django.utils import timezone
 
 from accounts.addresses import domain_of, key_of
 from accounts.models import Role, User
-from quarantine.items.release import token_for
+from quarantine.actions.release import token_for
 from quarantine.models.antispam import AntispamSettings, DigestFor, DigestMark
 from quarantine.models.item import Item, ItemKind, ItemState
 from spool.addressing import RefusedRecipient, accept

@@ -26,9 +26,10 @@ from spool.models.entry import Entry
 from spool.rows import statements
 from throttling import bounces, events, notices
 from throttling.counting import ledger, limits, windows
-from throttling.counting.subjects import Subject, SubjectKind
+from throttling.counting.state import Window
 from throttling.holding import releases
 from throttling.models import HeldEntry
+from throttling.subjects import Subject, SubjectKind
 from throttling.wording import amount
 
 log = logging.getLogger(__name__)
@@ -226,7 +227,7 @@ def _row_named(name: str) -> User | MailingList | Domain | None:
 
 
 def _is_counted(subject: Subject) -> bool:
-    counted = [windows.Window(subject, limit.metric) for limit in limits.of(subject) if limit.metric != Metric.BOUNCES]
+    counted = [Window(subject, limit.metric) for limit in limits.of(subject) if limit.metric != Metric.BOUNCES]
     try:
         return any(state.used for state in windows.look(counted).values())
     except RedisError:

@@ -11,8 +11,8 @@ from django.db.models import Count, Min
 from spool.alerts.watches import MOST_SENDERS, Watch
 from spool.models import AlertRule
 from throttling import events
-from throttling.counting.subjects import DOMAIN_KINDS, USER_KINDS, SubjectKind
 from throttling.models import GuardEvent
+from throttling.subjects import DOMAIN_KINDS, USER_KINDS, SubjectKind
 
 
 class ThrottledUsers(Watch):

@@ -12,7 +12,7 @@ from accounts.models import Metric, ThrottleAction
 from base.expiring import ExpiringDict
 from spool.models.bounce import ReceivedBounce
 from throttling.counting.ledger import released_since
-from throttling.counting.subjects import Charge, Limited, Subject, SubjectKind
+from throttling.subjects import Charge, Limited, Subject, SubjectKind
 from throttling.wording import Reached
 
 _HOUR = timedelta(hours=1)

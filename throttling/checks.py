@@ -20,12 +20,12 @@ from base.expiring import ExpiringDict
 from spool.message.envelope import Envelope
 from spool.smtpd.checks import Reply, SMTPCheck
 from spool.smtpd.database import asked
-from throttling import bounces
-from throttling.counting import subjects, windows
-from throttling.counting.collecting import Counting
-from throttling.counting.subjects import Cost, Limited, Subject, SubjectKind
-from throttling.counting.windows import Window
+from throttling import bounces, subjects
+from throttling.collecting import Counting
+from throttling.counting import windows
+from throttling.counting.state import Window
 from throttling.models import ThrottleSettings
+from throttling.subjects import Cost, Limited, Subject, SubjectKind
 from throttling.wording import Reached, reply
 
 if TYPE_CHECKING:

@@ -14,9 +14,9 @@ from spool.rows import statements
 from throttling import bounces, notices
 from throttling.counting import limits, windows
 from throttling.counting.replay import seconds_until
-from throttling.counting.subjects import Subject, SubjectKind
-from throttling.counting.windows import Window
+from throttling.counting.state import Window
 from throttling.models import HeldEntry, ThrottleEvent
+from throttling.subjects import Subject, SubjectKind
 from throttling.wording import Reached
 
 QUIET = timedelta(minutes=5)

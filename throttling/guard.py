@@ -28,9 +28,9 @@ from spool.models import Entry, ReceivedBounce, Trace
 from spool.models.settings import current as spool_settings
 from spool.rows import statements
 from throttling import notices
-from throttling.counting.subjects import Subject, SubjectKind
 from throttling.countries import country_of
 from throttling.models import GuardAction, GuardEvent, GuardPeak, GuardPolicy
+from throttling.subjects import Subject, SubjectKind
 
 log = logging.getLogger(__name__)
 

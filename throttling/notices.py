@@ -22,8 +22,8 @@ from spool.message.envelope import Envelope, Submission
 from spool.models.entry import Origin
 from spool.models.settings import current as spool_settings
 from spool.rows import statements
-from throttling.counting.subjects import Subject, SubjectKind
 from throttling.models import ThrottleNotice, ThrottleSettings
+from throttling.subjects import Subject, SubjectKind
 from throttling.wording import Reached, amount, reason
 
 log = logging.getLogger(__name__)

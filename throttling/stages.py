@@ -20,14 +20,14 @@ from django.db import connection
 from spool.message.envelope import LeasedEntry
 from spool.models.entry import Status
 from spool.stages import HoldBack, Stage, StageContext, Verdict, WaitUntil
-from throttling import events
-from throttling.counting import collecting, ledger, limits, subjects
+from throttling import collecting, events, subjects
+from throttling.counting import ledger, limits
 from throttling.counting.allowance import SettledSoon
 from throttling.counting.ledger import Held
-from throttling.counting.subjects import Charge, IPLimits, Limited, of_cached
-from throttling.counting.windows import Rooms
+from throttling.counting.state import Rooms
 from throttling.holding.decisions import decide, let_through
 from throttling.models import ThrottleSettings
+from throttling.subjects import Charge, IPLimits, Limited, of_cached
 
 # A thread of its own, with its own connection: neither Redis nor what is read here ever holds up recording results.
 threads = ThreadPoolExecutor(1, thread_name_prefix="throttle")

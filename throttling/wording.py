@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from accounts.models import HourlyLimit, Metric
 from accounts.models.limits import MB
-from throttling.counting.subjects import Subject, SubjectKind
+from throttling.subjects import Subject, SubjectKind
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,8 +21,8 @@ from quarantine.models import AntispamSettings
 from spool.models import Entry
 from throttling import events
 from throttling.console.rows import rows
-from throttling.counting.subjects import Subject, SubjectKind
-from throttling.counting.usage import usage
+from throttling.subjects import Subject, SubjectKind
+from throttling.usage import usage
 
 HISTORY = 10
 SPAM_NOTE = (

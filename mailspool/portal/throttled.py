@@ -25,8 +25,8 @@ from mailspool.portal.access import Member, domain_administrator, page
 from spool.models import Status
 from throttling import actions, events
 from throttling.console.rows import Row, rows
-from throttling.counting.subjects import SubjectKind
 from throttling.models import ThrottleEvent
+from throttling.subjects import SubjectKind
 from throttling.wording import amount, unit
 
 MOST, MOST_PAST = 200, 20

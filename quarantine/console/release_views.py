@@ -8,7 +8,7 @@ from django.urls import URLPattern, path
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
 
-from quarantine.items import release
+from quarantine.actions import release
 
 
 @never_cache

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import threading
 from datetime import datetime, timedelta
 from email.message import EmailMessage
 from email.policy import SMTP
@@ -11,9 +10,6 @@ from email.utils import format_datetime, make_msgid
 from typing import Any
 
 from django.conf import settings as django_settings
-from django.db import Error as DatabaseError
-from django.db import InterfaceError, OperationalError, close_old_connections, connection
-from django.utils import timezone
 
 from base.sealed import CannotUnseal, unseal
 from spool.addressing import RefusedRecipient, accept
@@ -27,43 +23,11 @@ from spool.models.settings import current
 
 log = logging.getLogger(__name__)
 
-LOOK_SECONDS = 10.0
 # A notice that fails is tried again after so many seconds, then given up.
 PAUSES = (30, 60, 300, 900, 3600)
 # While one is being sent, nobody else takes it.
 CLAIM = timedelta(seconds=90)
 _AT_A_TIME = 20
-
-
-def run(stop: threading.Event) -> None:
-    """Look at the rules and send what is due, until `stop`: a thread of the scheduler.
-
-    While the database is away there is nothing to look at, and nobody to send to: that is logged, and told afterwards.
-    """
-    from spool.alerts import watching
-
-    away_since: datetime | None = None
-    while not stop.wait(LOOK_SECONDS):
-        now = timezone.now()
-        try:
-            close_old_connections()
-            if away_since is not None:
-                watching.look_back("database", away_since, now)
-                log.warning("the database is back; it was away since %s", away_since.isoformat(timespec="seconds"))
-                away_since = None
-            watching.look(now)
-            send_due(now)
-        except (OperationalError, InterfaceError) as error:
-            away_since = away_since or now
-            log.error("the database is away, and alerts wait for it: %s", error)
-            connection.close()
-        except DatabaseError as error:
-            log.error("the alert rules could not be looked at, trying again: %s", error)
-            connection.close()
-        except Exception:  # the edge of the thread: it must not end before its process
-            log.exception("the alert rules could not be looked at", extra={"seldom": True})
-            connection.close()
-    connection.close()
 
 
 def tell(rule: AlertRule, event: AlertEvent, says: str, now: datetime) -> list[AlertNotice]:

@@ -31,9 +31,9 @@ def _afresh() -> Iterator[None]:
     cache.clear()
     metrics.forget()
     health.forget()
-    health.redis_client.cache_clear()
+    heartbeats.redis_client.cache_clear()
     yield
-    health.redis_client.cache_clear()
+    heartbeats.redis_client.cache_clear()
 
 
 @pytest.fixture

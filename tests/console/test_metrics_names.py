@@ -16,7 +16,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
 from base import redis_client
-from mailspool import health, metrics
+from mailspool import heartbeats, metrics
 from mailspool.heartbeats import counts
 from spool.message.envelope import AttemptRecord, LeasedEntry, LeasedRecipient, RecipientResult, Recorded
 from spool.models.recipient import Kind, Outcome
@@ -38,9 +38,9 @@ def _afresh() -> Iterator[None]:
     cache.clear()
     metrics.forget()
     tally.take()
-    health.redis_client.cache_clear()
+    heartbeats.redis_client.cache_clear()
     yield
-    health.redis_client.cache_clear()
+    heartbeats.redis_client.cache_clear()
 
 
 def families(client: Client) -> dict[str, Metric]:

@@ -20,7 +20,7 @@ from accounts.models import Domain, DomainUserDefaults, Metric, Role, Status, Us
 from spool.actions import VERBS, perform, preview
 from spool.actions.actor import Actor, NotAllowed
 from spool.filters import SpoolFilter
-from throttling.counting.subjects import Subject, SubjectKind
+from throttling.subjects import Subject, SubjectKind
 
 pytestmark = pytest.mark.django_db
 

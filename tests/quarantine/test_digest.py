@@ -17,7 +17,7 @@ from accounts.models import Domain, Role, User
 from accounts.models import Status as UserStatus
 from base.one_row import OneRow
 from quarantine import digest
-from quarantine.items import release
+from quarantine.actions import release
 from quarantine.models import AntispamSettings, DigestFor, Item, ItemKind
 from spool.files.store import path_of
 from spool.models import AuditEvent, Entry

@@ -17,7 +17,7 @@ from django.utils import timezone
 from base import redis_client
 from base.one_row import OneRow
 from mailspool.home import Home
-from spool.alerts import defaults, machine, telling, watching
+from spool.alerts import defaults, loop, machine, telling, watching
 from spool.alerts.watches import watches
 from spool.dropfolder import drop_folder
 from spool.files import marks
@@ -197,10 +197,10 @@ def test_the_thread_outlives_a_database_that_is_away_and_remembers_since_when(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     AlertRule.objects.create(name="database", kind="database", threshold=0)
-    monkeypatch.setattr(telling, "LOOK_SECONDS", 0.05)
+    monkeypatch.setattr(loop, "LOOK_SECONDS", 0.05)
     stop = threading.Event()
     path = Path(str(connection.settings_dict["NAME"]))
-    thread = threading.Thread(target=telling.run, args=(stop,))
+    thread = threading.Thread(target=loop.run, args=(stop,))
     connection.close()
     # What is at its path is no database.
     path.rename(path.with_suffix(".away"))

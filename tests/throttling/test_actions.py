@@ -14,8 +14,8 @@ from spool.models import AuditEvent, Entry
 from tests.support.commands import Manage, manage_with
 from tests.throttling.conftest import ANN, HERE, Throttled
 from throttling import actions, tasks
-from throttling.counting.subjects import Subject, SubjectKind
 from throttling.models import HeldEntry, ThrottleEvent
+from throttling.subjects import Subject, SubjectKind
 
 ROOT = Actor("root@example.org", Role.SYSTEM_ADMINISTRATOR)
 OF_HERE = Actor(f"boss@{HERE}", Role.DOMAIN_ADMINISTRATOR, HERE)

@@ -13,8 +13,8 @@ from spool.alerts import watching
 from spool.models import AlertEvent, AlertRule
 from tests.console.conftest import administrator
 from tests.throttling.conftest import ANN, Throttled
-from throttling.counting.subjects import SubjectKind
 from throttling.models import GuardAction, GuardEvent, ThrottleEvent
+from throttling.subjects import SubjectKind
 
 __all__ = ["administrator"]
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("redis", "home")]

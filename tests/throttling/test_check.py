@@ -142,7 +142,7 @@ def test_far_from_a_limit_all_is_counted_a_moment_later(server: Server) -> None:
     def used(metric: str) -> int:
         return int(
             server.mailspool.run(
-                "from throttling.counting.windows import *\nfrom throttling.counting.subjects import *\n"
+                "from throttling.counting.windows import *\nfrom throttling.subjects import *\n"
                 f"window = Window(Subject(SubjectKind.USER, {ANN!r}), Metric({metric!r}))\n"
                 "print(look([window])[window].used)"
             ).split()[-1]

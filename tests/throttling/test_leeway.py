@@ -9,8 +9,8 @@ import pytest
 from accounts.models import HourlyLimit, Metric, ThrottleAction
 from throttling.counting import allowance
 from throttling.counting.allowance import COUNTED_WITHIN_SECONDS, KNOWN_SECONDS, SHARE, Leeway, can_be_owed
-from throttling.counting.subjects import Charge, Subject, SubjectKind
-from throttling.counting.windows import Window
+from throttling.counting.state import Window
+from throttling.subjects import Charge, Subject, SubjectKind
 
 ANN = Subject(SubjectKind.USER, "ann@example.org")
 HERE = Subject(SubjectKind.DOMAIN, "example.org")

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from throttling.counting.replay import replay, seconds_until
-from throttling.counting.windows import EMPTY, SECONDS, State
+from throttling.counting.state import EMPTY, SECONDS, State
 
 AMOUNTS = st.integers(1, 50)
 STEPS = st.lists(st.tuples(st.floats(0, 2.5 * SECONDS), AMOUNTS), max_size=30)

@@ -23,11 +23,11 @@ from tests.support.waiting import wait_until
 from tests.throttling.conftest import ANN, FAR, HERE, Throttled
 from throttling import stages, tasks
 from throttling.counting import allowance, ledger, windows
-from throttling.counting.subjects import Subject, SubjectKind
-from throttling.counting.windows import Window
+from throttling.counting.state import Window
 from throttling.holding import releases
 from throttling.holding.decisions import decide
 from throttling.models import HeldEntry, Passage, ThrottleEvent, ThrottleSettings
+from throttling.subjects import Subject, SubjectKind
 
 BEN = f"ben@{HERE}"
 BOB = f"bob@{FAR}"

@@ -15,9 +15,9 @@ from accounts.models import HourlyLimit, Metric, ThrottleAction
 from base import redis_client
 from tests.support.worker import on_test_database
 from throttling.counting import windows
-from throttling.counting.subjects import Charge, Subject, SubjectKind
-from throttling.counting.windows import Window
+from throttling.counting.state import SECONDS, Window
 from throttling.models import Passage
+from throttling.subjects import Charge, Subject, SubjectKind
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("redis")]
 
@@ -83,7 +83,7 @@ def test_it_counts_as_the_library_does() -> None:
     ours = windows.count([[a_charge(cost=cost)] for cost in (3, 3, 3)]).refusals
     theirs = [limiter.hit(item, "theirs", cost=cost) for cost in (3, 3, 3)]
     assert [refused is None for refused in ours] == theirs
-    previous, _, current, _ = storage.get_sliding_window(Window(ANN, Metric.MESSAGES).key, windows.SECONDS)
+    previous, _, current, _ = storage.get_sliding_window(Window(ANN, Metric.MESSAGES).key, SECONDS)
     assert (previous, current) == (0, 9)
 
 
@@ -123,7 +123,7 @@ def test_windows_are_filled_from_the_ledger_after_redis_was_emptied(redis: Any) 
 
 def test_a_clock_that_is_set_back_neither_prolongs_a_window_nor_counts_more(redis: Any) -> None:
     """Redis keeps moments: for it, all that it has lasts three hours longer."""
-    ahead = 3 * windows.SECONDS
+    ahead = 3 * SECONDS
     Passage.objects.bulk_create(
         Passage(file_name=f"{n}.eml", at=int(time()) + ahead - n, sender=ANN.name, recipients=1, size_bytes=1)
         for n in range(10)
@@ -134,7 +134,7 @@ def test_a_clock_that_is_set_back_neither_prolongs_a_window_nor_counts_more(redi
             client.pexpire(key, client.pttl(key) + ahead * 1000)
     state = windows.look([Window(ANN, Metric.MESSAGES)])[Window(ANN, Metric.MESSAGES)]
     assert state.used == 10
-    assert state.current_seconds <= 2 * windows.SECONDS
+    assert state.current_seconds <= 2 * SECONDS
     counted = windows.count([[a_charge(amount=12)] for _ in range(4)])
     assert [refused is None for refused in counted.refusals] == [True] * 2 + [False] * 2
 
@@ -148,7 +148,7 @@ def test_what_is_cleared_begins_anew() -> None:
 _COUNT_IN_ANOTHER_PROCESS = """
 from accounts.models import HourlyLimit, Metric, ThrottleAction
 from throttling.counting import windows
-from throttling.counting.subjects import Charge, Subject, SubjectKind
+from throttling.subjects import Charge, Subject, SubjectKind
 limit = HourlyLimit(Metric.MESSAGES, 100, ThrottleAction.DELAY)
 charge = Charge(Subject(SubjectKind.USER, "ann@here.test"), limit, 1, True)
 more = HourlyLimit(Metric.MESSAGES, 1000, ThrottleAction.DELAY)

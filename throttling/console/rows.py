@@ -13,9 +13,9 @@ from accounts.directory import bounces_address
 from accounts.models import Domain, MailingList, Metric, User
 from spool.models.entry import Status
 from throttling.counting.replay import share
-from throttling.counting.subjects import Subject, SubjectKind
 from throttling.events import subject_of
 from throttling.models import HeldEntry, ThrottleEvent
+from throttling.subjects import Subject, SubjectKind
 from throttling.wording import amount
 
 

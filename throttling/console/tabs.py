@@ -7,7 +7,7 @@ from collections.abc import Callable
 from spool.console.tabs import Tab
 from spool.filters import Count
 from throttling import events
-from throttling.counting.subjects import DOMAIN_KINDS, USER_KINDS, SubjectKind
+from throttling.subjects import DOMAIN_KINDS, USER_KINDS, SubjectKind
 
 
 def _count(kinds: tuple[SubjectKind, ...]) -> Callable[[], Count]:

@@ -18,8 +18,8 @@ from spool.console.pages import actor_of, is_htmx, page
 from spool.console.tabs import tabs_for
 from throttling import actions, events
 from throttling.console.rows import rows
-from throttling.counting.subjects import DOMAIN_KINDS, USER_KINDS, SubjectKind
 from throttling.models import ThrottleEvent
+from throttling.subjects import DOMAIN_KINDS, USER_KINDS, SubjectKind
 from throttling.wording import amount, unit
 
 PAGE = 50

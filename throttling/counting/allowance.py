@@ -13,8 +13,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from accounts.models import Metric
-from throttling.counting.subjects import Charge
-from throttling.counting.windows import Rooms, Window
+from throttling.counting.state import Rooms, Window
+from throttling.subjects import Charge
 
 # So many processes may do it at once.
 SHARE = 50

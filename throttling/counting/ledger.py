@@ -14,9 +14,9 @@ from spool.message.envelope import LeasedEntry
 from spool.models.entry import Entry
 from spool.rows import statements
 from throttling.counting.replay import replay
-from throttling.counting.subjects import Charge, Cost, Limited, Subject, SubjectKind, cost_of
-from throttling.counting.windows import SECONDS, State, Window
+from throttling.counting.state import SECONDS, State, Window
 from throttling.models import HeldEntry, Passage, ThrottleEvent
+from throttling.subjects import Charge, Cost, Limited, Subject, SubjectKind, cost_of
 
 # Two windows; and what is longer ago has no weight.
 KEPT = timedelta(hours=3)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from accounts import directory
 from accounts.directory import LocalList, LocalUser
 from accounts.models import HourlyLimit, Metric
-from throttling.counting.subjects import Subject, SubjectKind
 from throttling.models import ThrottleSettings
+from throttling.subjects import Subject, SubjectKind
 
 
 def of(subject: Subject) -> tuple[HourlyLimit, ...]:

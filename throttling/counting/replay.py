@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
-from throttling.counting.windows import EMPTY, SECONDS, State
+from throttling.counting.state import EMPTY, SECONDS, State
 
 # What Redis is asked a moment too early is refused once more.
 _MARGIN_SECONDS = 0.005

@@ -11,20 +11,20 @@ anything is counted on it.
 from __future__ import annotations
 
 import json
-import math
 import threading
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
-from typing import Any, NamedTuple
+from typing import Any
 
 from redis.commands.core import Script
 
 from accounts.models import Metric
 from base import redis_client
-from throttling.counting.subjects import Charge, Subject
+from throttling.counting import ledger
+from throttling.counting.state import SECONDS, Rooms, State, Window
+from throttling.subjects import Charge, Subject
 
-SECONDS = 3600
 _PREFIX = "mailspool:throttle"
 # A script's values must find room on Lua's stack.
 _MOST_AT_ONCE = 1000
@@ -99,38 +99,6 @@ end
 """
 
 _FORGET = "for _, key in ipairs(redis.call('KEYS', ARGV[1])) do redis.call('UNLINK', key) end"
-
-
-class Window(NamedTuple):
-    """What is counted for whom. A tuple, for it is looked up many times for each message."""
-
-    subject: Subject
-    metric: Metric
-
-    @property
-    def key(self) -> str:
-        return f"{self.subject.kind.value}:{self.subject.name}:{self.metric.value}"
-
-
-@dataclass(frozen=True, slots=True)
-class State:
-    """Where a window stands. The previous hour weighs less until `previous_seconds` are over; the current one becomes
-    the previous one when `current_seconds` have fallen to an hour."""
-
-    previous: int
-    previous_seconds: float
-    current: int
-    current_seconds: float
-
-    @property
-    def used(self) -> int:
-        """What counts against the limit now."""
-        return math.floor(self.previous * self.previous_seconds / SECONDS) + self.current
-
-
-EMPTY = State(0, 0.0, 0, 2.0 * SECONDS)
-# How much more each may take.
-Rooms = Mapping[Window, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,8 +187,6 @@ def _ask(windows: list[Window], asked: list[list[int]]) -> tuple[list[int], list
 
 
 def _fill(windows: list[Window]) -> None:
-    from throttling.counting import ledger
-
     states = ledger.states(windows)
     arguments: list[int] = []
     for window in windows:

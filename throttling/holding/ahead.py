@@ -14,8 +14,8 @@ from spool.flow import leases
 from spool.message.envelope import LeasedEntry
 from spool.rows import statements
 from throttling.counting import ledger
-from throttling.counting.subjects import IPLimits, charges_of, of_entries
-from throttling.counting.windows import Window
+from throttling.counting.state import Window
+from throttling.subjects import IPLimits, charges_of, of_entries
 
 # More is not looked at: then some may be overtaken, while a server is flooded.
 _MOST = 1000

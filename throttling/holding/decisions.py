@@ -16,11 +16,12 @@ from throttling import bounces, notices
 from throttling.counting import ledger, windows
 from throttling.counting.allowance import Leeway
 from throttling.counting.ledger import Held, Queue
-from throttling.counting.subjects import Charge, IPLimits, Limited, Subject, braked, charges_of, of_entries
-from throttling.counting.windows import Counted, Rooms, State, Window
+from throttling.counting.state import Rooms, State, Window
+from throttling.counting.windows import Counted
 from throttling.holding import placement
 from throttling.holding.ahead import ahead
 from throttling.holding.placement import Refused
+from throttling.subjects import Charge, IPLimits, Limited, Subject, braked, charges_of, of_entries
 from throttling.wording import Reached
 
 log = logging.getLogger(__name__)

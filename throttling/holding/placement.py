@@ -18,9 +18,9 @@ from spool.rows import statements
 from throttling import bounces
 from throttling.counting.ledger import Held
 from throttling.counting.replay import seconds_until
-from throttling.counting.subjects import Charge
-from throttling.counting.windows import SECONDS, State, Window
+from throttling.counting.state import SECONDS, State, Window
 from throttling.models import HeldEntry
+from throttling.subjects import Charge
 from throttling.wording import Reached, reason
 
 # An entry that waits for another one, or for something that can't be told, is looked at again so soon.

@@ -10,9 +10,9 @@ from spool.flow import doorbell
 from spool.rows import statements
 from throttling import bounces
 from throttling.counting import limits, windows
-from throttling.counting.subjects import Subject, SubjectKind
-from throttling.counting.windows import Window
+from throttling.counting.state import Window
 from throttling.models import HeldEntry
+from throttling.subjects import Subject, SubjectKind
 
 CHUNK = 500
 

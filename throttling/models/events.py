@@ -4,7 +4,7 @@ from django.db import models
 from django.db.models import Q
 
 from accounts.models import Metric, ThrottleAction
-from throttling.counting.subjects import SubjectKind
+from throttling.subjects import SubjectKind
 
 
 class ThrottleEvent(models.Model):

@@ -3,7 +3,7 @@
 from django.db import models
 
 from accounts.models import Metric
-from throttling.counting.subjects import SubjectKind
+from throttling.subjects import SubjectKind
 
 
 class Passage(models.Model):

@@ -16,7 +16,7 @@ from rq.scheduler import RQScheduler
 from accounts.management.terminal import TerminalCommand
 from base import redis_client
 from spool import tasks
-from spool.alerts import telling
+from spool.alerts import loop
 from spool.dropfolder import drop_folder
 from spool.files import preconditions
 from spool.flow import doorbell
@@ -45,7 +45,7 @@ class Command(TerminalCommand):
             threading.Thread(target=Heart("scheduler").run, args=(stop,), daemon=True),
             threading.Thread(target=drop_folder.watch, args=(stop,), daemon=True),
             threading.Thread(target=rolling.run, args=(stop,), daemon=True),
-            threading.Thread(target=telling.run, args=(stop,), daemon=True),
+            threading.Thread(target=loop.run, args=(stop,), daemon=True),
         ]
         for thread in threads:
             thread.start()

@@ -16,8 +16,8 @@ from spool.actions import Actor
 from spool.shell.output import NOTHING, USAGE, Output, add_json
 from throttling import actions, events
 from throttling.console.rows import rows
-from throttling.counting.subjects import SubjectKind
 from throttling.models import ThrottleEvent
+from throttling.subjects import SubjectKind
 
 _PROBLEMS = (actions.NoSuchSubject, actions.NothingToRelease, actions.NotAllowed)
 _NUMBERS = (

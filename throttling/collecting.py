@@ -21,8 +21,8 @@ from throttling import bounces, events, notices
 from throttling.counting import windows
 from throttling.counting.allowance import SettledSoon, can_be_owed
 from throttling.counting.replay import seconds_until
-from throttling.counting.subjects import Charge
-from throttling.counting.windows import Rooms, Window
+from throttling.counting.state import Rooms, Window
+from throttling.subjects import Charge
 from throttling.wording import Reached
 
 log = logging.getLogger(__name__)

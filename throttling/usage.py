@@ -9,8 +9,8 @@ from redis.exceptions import RedisError
 from accounts.models import Metric, ThrottleAction
 from throttling import bounces
 from throttling.counting import ledger, limits, windows
-from throttling.counting.subjects import Subject
-from throttling.counting.windows import Window
+from throttling.counting.state import Window
+from throttling.subjects import Subject
 from throttling.wording import amount
 
 _BEYOND = {

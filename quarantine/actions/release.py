@@ -16,6 +16,7 @@ from quarantine.actions.selection import ItemSelection
 from quarantine.models.item import Item, ItemKind, ItemState
 from spool.actions import Actor, Outcome, perform
 
+# From where this was once: links that were mailed stay good.
 _SALT = "quarantine.items.release"
 LIFETIME = timedelta(days=30)
 
