@@ -1,11 +1,13 @@
 """What administrators do to domains, users, aliases and lists: one function each, for page and command alike.
 
-Each validates fully before it writes, in one transaction, and raises ValidationError or one of the errors below.
+Each validates fully before it writes, in one transaction with the record of it, and raises ValidationError or one of
+the errors below; NotAllowed when the actor's role does not reach that far. Without an actor Mailspool itself acts.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
 from django.contrib.auth.password_validation import validate_password
@@ -13,9 +15,10 @@ from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.forms.models import model_to_dict
 
-from accounts import directory, edits
-from accounts.actor import NotAllowed
+from accounts import changes, directory, edits
+from accounts.actor import SYSTEM, Actor, NotAllowed
 from accounts.addresses import normalise_address, normalise_domain
+from accounts.connections.registry import end_quietly
 from accounts.models import (
     Alias,
     AliasTarget,
@@ -49,25 +52,38 @@ __all__ = [
     "change",
     "change_defaults",
     "change_password",
+    "delete",
     "get_alias",
     "get_domain",
     "get_list",
     "get_user",
     "remove",
     "remove_members",
+    "save",
     "set_domain_status",
     "set_enabled",
     "set_status_of",
-    "set_targets",
     "set_user_status",
 ]
 
+MOST_NAMED = 10
 # SQLite allows 32,766 parameters in a statement.
 CHUNK = 5_000
 
 
+Row = Domain | User | Alias | MailingList
+
+
 class InUse(Exception):
     """What is to be removed is needed by something else."""
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """How many members a list has got and lost."""
+
+    added: int = 0
+    removed: int = 0
 
 
 def get_user(email: str) -> User:
@@ -95,21 +111,23 @@ def get_list(address: str) -> MailingList:
 
 
 @transaction.atomic
-def add_domain(name: str, **fields: Any) -> Domain:
+def add_domain(name: str, *, actor: Actor = SYSTEM, **fields: Any) -> Domain:
     """A new domain, with the domain defaults where `fields` are silent."""
+    actor.require_administration()
     defaults = model_to_dict(DomainDefaults.load(), exclude=["id"])
     domain = Domain(name=normalise_domain(name), **{**defaults, **fields})
     domain.full_clean()
-    domain.save()
+    save(domain, actor=actor)
     return domain
 
 
 @transaction.atomic
-def add_user(email: str, password: str, *, role: Role = Role.USER, **fields: Any) -> User:
+def add_user(email: str, password: str, *, role: Role = Role.USER, actor: Actor = SYSTEM, **fields: Any) -> User:
     """A new user, with the domain's or the server's user defaults where `fields` are silent.
 
     A system administrator may be without a domain.
     """
+    actor.require_address(email)
     directory.changed()
     user = User(role=role, **fields)
     place(user, email)
@@ -119,102 +137,182 @@ def add_user(email: str, password: str, *, role: Role = Role.USER, **fields: Any
     validate_password(password, user)
     user.set_password(password)
     user.full_clean()
-    user.save()
+    save(user, actor=actor)
     return user
 
 
 @transaction.atomic
-def add_alias(address: str, targets: Iterable[str], **fields: Any) -> Alias:
+def add_alias(address: str, targets: Iterable[str], *, actor: Actor = SYSTEM, **fields: Any) -> Alias:
     """A new alias for `targets`."""
+    actor.require_address(address)
     directory.changed()
     alias = Alias(**fields)
     place(alias, address)
     alias.full_clean()
-    alias.save()
-    set_targets(alias, targets)
+    save(alias, actor=actor, targets=targets)
     return alias
 
 
 @transaction.atomic
-def set_targets(alias: Alias, targets: Iterable[str]) -> None:
-    """Have an alias stand for `targets` and nothing else. It may not stand for itself."""
-    wanted = dict.fromkeys(normalise_address(target) for target in targets)
-    if alias.address in wanted:
-        raise ValidationError(f"{alias.address} can't stand for itself.")
-    directory.changed()
-    alias.targets.exclude(address__in=wanted).delete()
-    known = set(alias.targets.values_list("address", flat=True))
-    AliasTarget.objects.bulk_create(
-        AliasTarget(alias=alias, address=address) for address in wanted if address not in known
-    )
-
-
-@transaction.atomic
-def add_list(address: str, members: Iterable[str] = (), *, owner: str = "", **fields: Any) -> MailingList:
+def add_list(
+    address: str, members: Iterable[str] = (), *, owner: str = "", actor: Actor = SYSTEM, **fields: Any
+) -> MailingList:  # fmt: skip
     """A new mailing list."""
+    actor.require_address(address)
     directory.changed()
     mailing_list = MailingList(owner=get_user(owner) if owner else None, **fields)
     place(mailing_list, address)
     mailing_list.full_clean()
-    mailing_list.save()
-    add_members(mailing_list, members)
+    save(mailing_list, actor=actor, members=members)
     return mailing_list
 
 
 @transaction.atomic
-def add_members(mailing_list: MailingList, addresses: Iterable[str]) -> int:
+def save(
+    row: Row, *, actor: Actor, action: str = "", targets: Iterable[str] | None = None, members: Iterable[str] = (),
+    without: Iterable[str] = (),
+) -> Saved:  # fmt: skip
+    """Store a new row, or what was changed in one, which has been placed and validated; all with one record.
+
+    With it what belongs to it: the `targets` of an alias and no others, `members` that are put on a list, and those
+    `without` whom it is to be. The record is called `action`, or by what it is.
+    """
+    actor.require_row(row)
+    if isinstance(row, User) and row.is_system_administrator:
+        # Nobody else makes one.
+        actor.require_administration()
+    before = changes.stored(row)
+    edits.save(row)
+    said, done = [], Saved()
+    if isinstance(row, Alias) and targets is not None:
+        said.append(_set_targets(row, targets))
+    if isinstance(row, MailingList):
+        added, gone = _add_members(row, members), _remove_members(row, without)
+        said += [_named("added", added), _named("removed", gone)]
+        done = Saved(len(added), len(gone))
+    changes.record(actor, before, row, action, also="; ".join(filter(None, said)))
+    return done
+
+
+@transaction.atomic
+def add_members(mailing_list: MailingList, addresses: Iterable[str], *, actor: Actor = SYSTEM) -> int:
     """Put addresses on a list; those that are on it already stay. Returns how many are new."""
-    wanted = dict.fromkeys(normalise_address(address) for address in addresses)
-    directory.changed()
-    new = 0
-    for some in batched(wanted, CHUNK):
-        known = set(mailing_list.members.filter(address__in=some).values_list("address", flat=True))
-        missing = [ListMember(mailing_list=mailing_list, address=address) for address in some if address not in known]
-        new += len(ListMember.objects.bulk_create(missing))
-    return new
+    return save(mailing_list, actor=actor, members=addresses).added
 
 
 @transaction.atomic
-def remove_members(mailing_list: MailingList, addresses: Iterable[str]) -> int:
+def remove_members(mailing_list: MailingList, addresses: Iterable[str], *, actor: Actor = SYSTEM) -> int:
     """Take addresses off a list; returns how many were on it."""
-    wanted = dict.fromkeys(normalise_address(address) for address in addresses)
-    directory.changed()
-    return sum(mailing_list.members.filter(address__in=some).delete()[0] for some in batched(wanted, CHUNK))
+    return save(mailing_list, actor=actor, without=addresses).removed
 
 
-@transaction.atomic
-def set_enabled(row: Alias | MailingList, is_enabled: bool) -> None:
+def set_enabled(row: Alias | MailingList, is_enabled: bool, *, actor: Actor = SYSTEM) -> None:
     """Switch an alias or a list on or off. While it is off its address takes no mail."""
-    row.enabled = is_enabled
-    row.save(update_fields=["enabled"])
+    change(row, actor=actor, enabled=is_enabled)
 
 
 @transaction.atomic
-def change(row: Domain | User | Alias | MailingList, **fields: Any) -> None:
-    """Change fields, validated as a whole. Nothing else is written: others may have changed the rest meanwhile."""
+def change(
+    row: Row, *, actor: Actor = SYSTEM, action: str = "", targets: Iterable[str] | None = None, **fields: Any
+) -> None:  # fmt: skip
+    """Change fields, and whom an alias stands for, validated as a whole.
+
+    Nothing else is written: others may have changed the rest meanwhile.
+    """
+    actor.require_row(row)
     edits.remember(row)
     for name, value in fields.items():
         setattr(row, name, value)
     row.full_clean()
-    edits.save(row)
+    save(row, actor=actor, action=action, targets=targets)
 
 
 @transaction.atomic
-def change_defaults(defaults: Defaults, **fields: Any) -> None:
+def change_defaults(defaults: Defaults, *, actor: Actor = SYSTEM, **fields: Any) -> None:
     """Change what new domains or users start with. Those that are there keep what they have."""
+    if isinstance(defaults, DomainUserDefaults):
+        actor.require_domain(defaults.domain)
+    else:
+        actor.require_administration()
     edits.remember(defaults)
     for name, value in fields.items():
         setattr(defaults, name, value)
     defaults.full_clean()
-    edits.save(defaults)
+    changes.save(actor, defaults)
+
+
+def remove(row: Row, *, actor: Actor = SYSTEM) -> Secured:
+    """Delete it; a user's connections end at once. Call it outside a transaction.
+
+    Raises InUse for a domain that something is in, and Refused when people would remove themselves.
+    """
+    delete(row, actor=actor)
+    dropped = end_quietly([row.email]) if isinstance(row, User) else None
+    return Secured(f"{row} is removed.", dropped)
 
 
 @transaction.atomic
-def remove(row: Domain | User | Alias | MailingList) -> None:
-    """Delete it. Raises InUse for a domain that something is in."""
+def delete(row: Row, *, actor: Actor) -> None:
+    """The part of `remove` that a transaction may hold: once it is committed, the caller ends the connections."""
+    actor.require_row(row)
+    if isinstance(row, User) and actor.is_person(row):
+        raise Refused("You can't remove yourself; ask another administrator.")
     if isinstance(row, Domain):
         counts = {"users": row.users.count(), "aliases": row.aliases.count(), "mailing lists": row.lists.count()}
         if any(counts.values()):
             held = ", ".join(f"{count} {what}" for what, count in counts.items() if count)
             raise InUse(f"{row.name} still has {held}: remove them first.")
-    row.delete()
+    changes.remove(actor, row)
+
+
+def _set_targets(alias: Alias, targets: Iterable[str]) -> str:
+    """Have an alias stand for `targets` and nothing else; it may not stand for itself. In words what that changed."""
+    wanted = list(dict.fromkeys(normalise_address(target) for target in targets))
+    if alias.address in wanted:
+        raise ValidationError(f"{alias.address} can't stand for itself.")
+    directory.changed()
+    known = list(alias.targets.order_by("id").values_list("address", flat=True))
+    alias.targets.exclude(address__in=wanted).delete()
+    AliasTarget.objects.bulk_create(
+        AliasTarget(alias=alias, address=address) for address in wanted if address not in known
+    )
+    if set(known) == set(wanted):
+        return ""
+    return f"stands for: {_some(known)} → {_some(wanted)}" if known else f"stands for {_some(wanted)}"
+
+
+def _add_members(mailing_list: MailingList, addresses: Iterable[str]) -> list[str]:
+    """Those that are new."""
+    wanted = dict.fromkeys(normalise_address(address) for address in addresses)
+    if wanted:
+        directory.changed()
+    new: list[str] = []
+    for some in batched(wanted, CHUNK):
+        known = set(mailing_list.members.filter(address__in=some).values_list("address", flat=True))
+        missing = [address for address in some if address not in known]
+        ListMember.objects.bulk_create(ListMember(mailing_list=mailing_list, address=address) for address in missing)
+        new += missing
+    return new
+
+
+def _remove_members(mailing_list: MailingList, addresses: Iterable[str]) -> list[str]:
+    """Those that were on it."""
+    wanted = dict.fromkeys(normalise_address(address) for address in addresses)
+    if wanted:
+        directory.changed()
+    gone: list[str] = []
+    for some in batched(wanted, CHUNK):
+        on_it = mailing_list.members.filter(address__in=some)
+        gone += on_it.values_list("address", flat=True)
+        on_it.delete()
+    return gone
+
+
+def _named(what: str, addresses: list[str]) -> str:
+    members = "1 member" if len(addresses) == 1 else f"{len(addresses):,} members"
+    return f"{members} {what}: {_some(addresses)}" if addresses else ""
+
+
+def _some(addresses: list[str]) -> str:
+    more = f" and {len(addresses) - MOST_NAMED:,} more" if len(addresses) > MOST_NAMED else ""
+    return (", ".join(addresses[:MOST_NAMED]) or "nobody") + more

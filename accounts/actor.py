@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import getpass
 from dataclasses import dataclass
-from typing import Self
+from typing import Final, Self
 
-from accounts.models import Domain, Role, User
+from accounts.addresses import key_of
+from accounts.models import Alias, Domain, MailingList, Role, User
 
 
 class NotAllowed(Exception):
@@ -55,6 +56,22 @@ class Actor:
         if self.role is not Role.DOMAIN_ADMINISTRATOR or domain is None or domain.name != self.domain:
             raise NotAllowed("Only an administrator of the domain may do that.")
 
+    def require_address(self, address: str) -> None:
+        """Raises NotAllowed unless the address lies in a domain that is this person's to administer."""
+        if self.role is Role.SYSTEM_ADMINISTRATOR:
+            return
+        if self.role is not Role.DOMAIN_ADMINISTRATOR or key_of(address).rpartition("@")[2] != self.domain:
+            raise NotAllowed("Only an administrator of the domain may do that.")
+
+    def require_row(self, row: Domain | User | Alias | MailingList) -> None:
+        """Raises NotAllowed unless a row of the accounts is this person's to change."""
+        if isinstance(row, User):
+            self.require_user(row)
+        elif isinstance(row, Domain):
+            self.require_administration()
+        else:
+            self.require_address(row.address)
+
     def require_user(self, user: User) -> None:
         """Raises NotAllowed unless the user is this person's to administer, or is this person.
 
@@ -65,3 +82,6 @@ class Actor:
         if user.is_system_administrator:
             raise NotAllowed("Only a system administrator may do that to a system administrator.")
         self.require_domain(user.domain)
+
+
+SYSTEM: Final = Actor.system()

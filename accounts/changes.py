@@ -1,35 +1,46 @@
-"""What was changed about a user, domain, list or defaults, in words: for the record of who changed what."""
+"""Storing and removing rows, each with its record of who changed what, before → after: for page and command alike."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from django.db import transaction
 from django.db.models import Model
-from django.forms.models import model_to_dict
 
-from accounts import history
+from accounts import edits, history
 from accounts.actor import Actor
-from accounts.models import Defaults, Domain, DomainDefaults, DomainUserDefaults, MailingList, User, UserDefaults
+from accounts.models import (
+    Alias,
+    Defaults,
+    Domain,
+    DomainDefaults,
+    DomainUserDefaults,
+    MailingList,
+    User,
+    UserDefaults,
+)
 from accounts.models.limits import DomainLimits, SendingLimits, UserLimits
 from accounts.models.spam import SPAM_FIELDS
-
-Row = User | Domain | MailingList | Defaults
+from base import action as actions_of_all
+from base import row_changes
+from base.one_row import OneRow
 
 _BY_THE_HOUR = tuple(field.name for field in SendingLimits._meta.get_fields())
-# In the order of how much they tell about a stolen account.
+# In the order of how much they tell about a stolen account. A password and a status have records of their own.
 _OF_USERS = (
     "forward_to", "forward_keeps_copy", "role", "status", "send_as", "email", "name", "mailbox_mb", "max_message_kb",
     "max_recipients", *_BY_THE_HOUR, *SPAM_FIELDS,
 )  # fmt: skip
 _OF_DOMAINS = (
     "name", "catch_all", "send_as", "max_users", "max_message_kb", "max_recipients", *_BY_THE_HOUR, "bounces_per_hour",
-    "bounces_action", *SPAM_FIELDS,
+    "bounces_action", *SPAM_FIELDS, "description",
 )  # fmt: skip
-_OF_LISTS = ("address", "owner", "posting", "enabled", *_BY_THE_HOUR)
+_OF_LISTS = ("address", "owner", "posting", "enabled", *_BY_THE_HOUR, "subject_prefix", "description")
 _WITH_USERS = tuple(field.name for field in UserLimits._meta.get_fields())
 _FIELDS: dict[type[Model], tuple[str, ...]] = {
-    User: _OF_USERS, Domain: _OF_DOMAINS, MailingList: _OF_LISTS, UserDefaults: _WITH_USERS,
-    DomainUserDefaults: _WITH_USERS, DomainDefaults: tuple(field.name for field in DomainLimits._meta.get_fields()),
+    User: _OF_USERS, Domain: _OF_DOMAINS, MailingList: _OF_LISTS, Alias: ("address", "enabled", "description"),
+    UserDefaults: _WITH_USERS, DomainUserDefaults: _WITH_USERS,
+    DomainDefaults: tuple(field.name for field in DomainLimits._meta.get_fields()),
 }  # fmt: skip
 _LABELS = {
     "forward_to": "forwarding", "messages_action": "beyond them", "bandwidth_action": "beyond it",
@@ -37,56 +48,93 @@ _LABELS = {
 }  # fmt: skip
 
 
-def stored(row: Row) -> dict[str, Any]:
+def save(actor: Actor, row: Model, action: str = "") -> list[str]:
+    """Store a new row, or what was changed in one (accounts.edits), and write it down; the names of what differed."""
+    with transaction.atomic():
+        before = stored(row)
+        changed = edits.save(row)
+        record(actor, before, row, action)
+    return changed
+
+
+def remove(actor: Actor, row: Model) -> None:
+    """Delete a row, and write it down."""
+    with transaction.atomic():
+        name, pk = _name(row), row.pk
+        row.delete()
+        write(actor, f"remove {kind_of(row)}", name, "Removed", row=row)
+        # Whoever still has the row at hand may want to say which one it was.
+        row.pk = pk
+
+
+def stored(row: Model) -> dict[str, Any]:
     """What to compare with, later: as the database has it now; empty for what is not there.
 
     A domain that has said nothing about new users gives them what the server does.
     """
     if isinstance(row, DomainUserDefaults):
-        return model_to_dict(DomainUserDefaults.of(row.domain), _WITH_USERS)
-    return type(row)._default_manager.filter(pk=row.pk).values(*_FIELDS[type(row)]).first() or {}
+        return row_changes.present(DomainUserDefaults.of(row.domain), _WITH_USERS)
+    return row_changes.stored(row, _FIELDS.get(type(row)))
 
 
-def describe(before: dict[str, Any], row: Row) -> str:
+def describe(before: dict[str, Any], row: Model) -> str:
     """ "Forwarding: nobody → eve@example.net; messages per hour: 100 → 500." Empty when nothing was changed."""
-    now = {name: getattr(row, type(row)._meta.get_field(name).attname) for name in _FIELDS[type(row)]}  # type: ignore[union-attr]
-    return in_words(type(row), before, now)
+    return row_changes.in_words(type(row), _difference(before, row), _LABELS)
 
 
 def in_words(model: type[Model], before: dict[str, Any], now: dict[str, Any]) -> str:
     """The same of values by the names of their fields."""
-    parts = []
-    for name, value in now.items():
-        if name in before and before[name] != value:
-            field: Any = model._meta.get_field(name)
-            label = _LABELS.get(name, str(field.verbose_name))
-            parts.append(f"{label}: {_shown(field, before[name])} → {_shown(field, value)}")
-    text = "; ".join(parts)
-    return text[:1].upper() + text[1:]
+    return row_changes.in_words(model, row_changes.difference(before, now), _LABELS)
 
 
-def record(actor: Actor, before: dict[str, Any], row: Row, action: str = "") -> None:
-    """Write down what differs, if anything does."""
-    if text := describe(before, row):
-        name = row.domain.name if isinstance(row, DomainUserDefaults) else str(row)
-        history.record(actor, action or f"change {_kind(row)}", name, text, user=row if isinstance(row, User) else None)
+def record(actor: Actor, before: dict[str, Any], row: Model, action: str = "", *, also: str = "") -> None:
+    """Write down that a row is new, where there is nothing from `before`, or else what differs, if anything does.
+
+    `also` is a sentence about what belongs to the row.
+    """
+    differing = _difference(before or row_changes.present(type(row)()), row)
+    said = [_added(row)] if not before else [row_changes.in_words(type(row), differing, _LABELS)]
+    text = "; ".join(part for part in (*said, also) if part)
+    if not text:
+        return
+    text = text[0].upper() + text[1:]
+    verb = "change" if before else "add"
+    parameters = {"changed": row_changes.for_programs(differing)} if differing else {}
+    write(actor, action or _usual(row, verb), _name(row), text, row=row, parameters=parameters)
 
 
-def _kind(row: Row) -> str:
+def write(
+    actor: Actor, action: str, on: str, outcome: str, *, row: Model, parameters: dict[str, Any] | None = None
+) -> None:  # fmt: skip
+    """In the history of accounts too, for what belongs to them."""
+    if row._meta.app_label != "accounts":
+        actions_of_all.record(actor, action, on, outcome, parameters=parameters)
+        return
+    user = row if isinstance(row, User) else None
+    history.record(actor, action, on, outcome, user=user, parameters=parameters)
+
+
+def _difference(before: dict[str, Any], row: Model) -> dict[str, tuple[Any, Any]]:
+    return row_changes.difference(before, row_changes.present(row, _FIELDS.get(type(row))))
+
+
+def kind_of(row: Model) -> str:
+    """What such rows are called in records."""
     if isinstance(row, Defaults):
         return "defaults"
-    return "list" if isinstance(row, MailingList) else str(row._meta.model_name)
+    return "list" if isinstance(row, MailingList) else str(row._meta.verbose_name)
 
 
-def _shown(field: Any, value: Any) -> str:
-    if field.name == "forward_to":
-        return ", ".join(str(value).split()) or "nobody"
-    if field.is_relation:
-        related = field.related_model._default_manager.filter(pk=value).first()
-        return str(related) if related is not None else "nobody"
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if field.choices:
-        # "Delay: send it as the limit allows" explains itself; its first word will do.
-        return str(dict(field.flatchoices).get(value, value)).partition(":")[0]
-    return f"{value:,}" if isinstance(value, int) else str(value) or "empty"
+def _usual(row: Model, verb: str) -> str:
+    if isinstance(row, OneRow) and not isinstance(row, Defaults):
+        return "settings"
+    # Made from the server's defaults at its first change.
+    return f"{'change' if isinstance(row, Defaults) else verb} {kind_of(row)}"
+
+
+def _added(row: Model) -> str:
+    return f"Added as {row.get_role_display()}" if isinstance(row, User) else "Added"
+
+
+def _name(row: Model) -> str:
+    return row.domain.name if isinstance(row, DomainUserDefaults) else str(row)

@@ -18,7 +18,7 @@ from django.db import transaction
 from django.utils import timezone
 from django.utils.module_loading import import_string
 
-from accounts import changes, directory, history
+from accounts import changes, directory, edits, history
 from accounts.actor import Actor
 from accounts.connections.registry import end_quietly
 from accounts.models import AccountEvent, Containment, Login, Status, User
@@ -150,11 +150,11 @@ def undo(actor: Actor, containment: Containment, *, old_password: bool) -> str:
 def stop_forwarding(actor: Actor, user: User) -> str:
     """Forward nothing any more: a favourite of those who steal accounts. Says what was. Raises NotAllowed."""
     actor.require_user(user)
-    before = changes.stored(user)
+    went = ", ".join(str(user.forward_to).split())
+    edits.remember(user)
     user.forward_to = ""
-    user.save(update_fields=["forward_to"])
-    changes.record(actor, before, user)
-    return f"Mail of {user} is not forwarded any more. It went to {', '.join(str(before['forward_to']).split())}."
+    changes.save(actor, user)
+    return f"Mail of {user} is not forwarded any more. It went to {went}."
 
 
 def review(containment: Containment, now: datetime) -> Review:

@@ -1,34 +1,34 @@
-"""Writing down what was done to accounts, and by whom: the one place. Others may listen to it."""
+"""The history of accounts: what was done to them, and by whom. It is a part of the record of all (base.action)."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
+from typing import Any
 
-from django.dispatch import Signal
 from django.utils import timezone
 
 from accounts.actor import Actor
 from accounts.models import AccountEvent, Login, User, WebSession
+from base import action as actions_of_all
 
 LOGIN_DAYS = 90
 
-# Sent with `event` and `actor` after an AccountEvent was written.
-recorded = Signal()
 
-
-def record(actor: Actor, action: str, on: str, outcome: str, *, user: User | None = None) -> AccountEvent:
-    """What was done, in the words of the audit."""
-    event = AccountEvent.objects.create(
-        at=timezone.now(), actor=actor.name, source=actor.source, action=action, on=on[:320], outcome=outcome[:500],
-        user=user if user is not None and user.pk is not None else None,
+def record(
+    actor: Actor, action: str, on: str, outcome: str, *, user: User | None = None,
+    parameters: dict[str, Any] | None = None,
+) -> AccountEvent:  # fmt: skip
+    """What was done, here and in the record of all."""
+    written = actions_of_all.record(actor, action, on, outcome, parameters=parameters)
+    return AccountEvent.objects.create(
+        at=written.at, actor=actor.name, source=actor.source, action=action, on=on[:320], outcome=outcome[:500],
+        user=user if user is not None and not user._state.adding and user.pk is not None else None,
     )  # fmt: skip
-    recorded.send(sender=AccountEvent, event=event, actor=actor)
-    return event
 
 
 def record_many(actor: Actor, action: str, done: Iterable[tuple[str, str, int | None]]) -> None:
-    """One thing that was done to many: (on, outcome, the user's key) of each. Whoever listens gets none of these."""
+    """One thing that was done to many: (on, outcome, the user's key) of each. The record of all gets none of these."""
     now = timezone.now()
     AccountEvent.objects.bulk_create(
         AccountEvent(

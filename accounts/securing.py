@@ -73,10 +73,10 @@ def set_status_of(actor: Actor, users: Iterable[User], status: Status) -> Secure
     with transaction.atomic():
         directory.changed()
         User.objects.filter(pk__in=[user.pk for user in changing]).update(status=status)
+        for user in changing:
+            record_status(actor, user, Status(user.status), status)
     for user in users:
         user.status = status
-    for user in changing:
-        history.record(actor, "status", user.email, f"Status: {status.label}", user=user)
     said = _SAID[status].format(users[0]) if len(users) == 1 else f"{len(changing)} changed to: {status.label}."
     dropped = None if status is Status.ENABLED else end_quietly(user.email for user in users)
     return Secured(said, dropped)
@@ -90,9 +90,10 @@ def set_domain_status(actor: Actor, domain: Domain, status: Status) -> Secured:
     if status is not Status.ENABLED and actor.domain == domain.name:
         raise Refused("That would lock you out: you are in this domain.")
     with transaction.atomic():
+        before = Domain.objects.filter(pk=domain.pk).values_list("status", flat=True).first()
         domain.status = status
         domain.save(update_fields=["status"])
-    history.record(actor, "status", domain.name, f"Status: {status.label}")
+        record_status(actor, domain, Status(before or status), status)
     dropped = None if status is Status.ENABLED else end_quietly(domain=domain.name)
     return Secured(_SAID[status].format(domain.name), dropped)
 
@@ -105,7 +106,20 @@ def change_password(actor: Actor, user: User, password: str, *, keep_session: st
     actor.require_user(user)
     validate_password(password, user)
     user.set_password(password)
-    user.save(update_fields=["password"])
-    history.record(actor, "password", user.email, "The password was changed", user=user)
+    with transaction.atomic():
+        user.save(update_fields=["password"])
+        record_password(actor, user)
     dropped = end_quietly([user.email], keep_session=keep_session)
     return Secured(f"The password of {user} is changed.", dropped)
+
+
+def record_status(actor: Actor, row: User | Domain, before: Status, after: Status) -> None:
+    """Write down that somebody's status was set."""
+    user = row if isinstance(row, User) else None
+    said = f"Status: {after.label}" if before == after else f"Status: {before.label} → {after.label}"
+    history.record(actor, "status", str(row), said, user=user, parameters={"changed": {"status": [before, after]}})
+
+
+def record_password(actor: Actor, user: User) -> None:
+    """Write down that somebody has a new password."""
+    history.record(actor, "password", user.email, "The password was changed", user=user)

@@ -16,7 +16,9 @@ from typing import Any, Final
 
 from django.db.models import Count
 
+from accounts.actor import SYSTEM, Actor
 from accounts.addresses import key_of
+from base.action import record
 from quarantine.models.antispam import AntispamSettings
 from quarantine.models.greylist import GreylistClient, Greylisted
 from spool.message.summary import storable
@@ -184,9 +186,13 @@ def sweep(settings: AntispamSettings, now: datetime) -> int:
     )
 
 
-def forget(networks: Iterable[str] | None = None) -> int:
-    """Forget everything, or all of these networks; how many rows."""
-    which = {} if networks is None else {"network__in": list(networks)}
+def forget(networks: Iterable[str] | None = None, *, actor: Actor = SYSTEM) -> int:
+    """Forget everything, or all of these networks; how many rows. Raises NotAllowed."""
+    actor.require_administration()
+    networks = None if networks is None else list(networks)
+    # Before it is done: there may be millions, which go in many transactions.
+    record(actor, "forget greylisting", "everything" if networks is None else ", ".join(networks), "Forgotten")
+    which = {} if networks is None else {"network__in": networks}
     return _forget(Greylisted, which) + _forget(GreylistClient, which)
 
 

@@ -9,11 +9,11 @@ class SpoolConfig(AppConfig):
 
     def ready(self) -> None:
         from accounts import edits
-        from accounts.history import recorded
+        from base.action import recorded
         from base.sealed import key_is_to_be_made
-        from spool.actions.audit import account_event, last_change
+        from spool.actions.audit import keep, last_change
         from spool.files.marks import keys_wanted
 
         edits.SOURCES.append(last_change)
-        recorded.connect(account_event, dispatch_uid="spool-audit")
+        recorded.connect(keep, dispatch_uid="spool-audit")
         key_is_to_be_made.connect(keys_wanted, dispatch_uid="spool-marks")

@@ -14,7 +14,7 @@ from django.utils import timezone
 from redis.exceptions import RedisError
 
 from accounts import actions as accounts_actions
-from accounts import changes, securing
+from accounts import securing
 from accounts.addresses import InvalidAddress, key_of
 from accounts.models import Domain, MailingList, Metric, Role, Status, User
 from accounts.models.limits import MB
@@ -141,9 +141,7 @@ def set_limits(
             setattr(row, name, value)
         row.full_clean()
         return row
-    before = changes.stored(row)
-    accounts_actions.change(row, **fields)
-    changes.record(actor, before, row, "throttle set")
+    accounts_actions.change(row, actor=actor, action="throttle set", **fields)
     bounces.forget()
     _wake(subject)
     return row

@@ -19,7 +19,6 @@ from django.db.models.functions import Coalesce, TruncHour
 from django.utils import timezone
 
 from accounts import actions as accounts_actions
-from accounts import changes
 from accounts.models import Login, Role, Status, ThrottleAction, User
 from spool.actions import Actor, NotAllowed, audit, perform
 from spool.actions.verb import Tally
@@ -172,17 +171,17 @@ def undo(actor: Actor, event: GuardEvent) -> str:
         actor.role is Role.DOMAIN_ADMINISTRATOR and actor.domain == event.domain
     ):
         raise NotAllowed("Only an administrator of the domain may do that.")
+    user = User.objects.filter(email=event.user).first()
+    if user is not None:
+        actor.require_user(user)
     now = timezone.now()
     if not GuardEvent.objects.filter(pk=event.pk, undone=None).update(undone=now, undone_by=actor.name[:254]):
         return f"{event.user}: that has been undone already."
     if event.dry_run:
         return f"{event.user}: it was a dry run, nothing had been done."
     written = audit.begin(actor, "guard undo", event.user, matched=1)
-    user = User.objects.filter(email=event.user).first()
     if user is not None:
-        before = changes.stored(user)
-        accounts_actions.change(user, **event.before)
-        changes.record(actor, before, user, "guard undo")
+        accounts_actions.change(user, actor=actor, action="guard undo", **event.before)
     if event.action != GuardAction.DELAY:
         held = Entry.objects.filter(auth_user=event.user, hold=True, hold_reason=REASON)
         perform("release", list(held.values_list("pk", flat=True)), Actor.system())
@@ -267,9 +266,7 @@ def _take(user: User, policy: GuardPolicy, behaviour: Behaviour) -> dict[str, ob
     before = {"messages_per_hour": user.messages_per_hour, "messages_action": user.messages_action}
     usual = max(behaviour.usual, _LEAST_PEAK)
     limit = min(usual, user.messages_per_hour) if user.messages_per_hour else usual
-    stored = changes.stored(user)
-    accounts_actions.change(user, messages_per_hour=limit, messages_action=ThrottleAction.DELAY)
-    changes.record(Actor.system(), stored, user, "guard")
+    accounts_actions.change(user, action="guard", messages_per_hour=limit, messages_action=ThrottleAction.DELAY)
     return before
 
 

@@ -11,6 +11,7 @@ from django.http import HttpRequest
 from unfold.widgets import UnfoldAdminTextareaWidget
 
 from accounts import actions
+from accounts.actor import Actor
 from accounts.admin.placed import PlacedForm, addresses_in, targets_of
 from accounts.admin.searching import ModelAdmin
 from accounts.models import Alias
@@ -59,9 +60,8 @@ class AliasAdmin(ModelAdmin):
     def get_queryset(self, request: HttpRequest) -> QuerySet[Alias]:
         return super().get_queryset(request).prefetch_related("targets")
 
-    def save_model(self, request: HttpRequest, obj: Alias, form: AliasForm, change: bool) -> None:
-        super().save_model(request, obj, form, change)
-        actions.set_targets(obj, form.cleaned_data["targets"])
+    def store(self, actor: Actor, row: Alias, form: AliasForm) -> None:
+        actions.save(row, actor=actor, targets=form.cleaned_data["targets"])
 
     @admin.display(description="Stands for")
     def stands_for(self, alias: Alias) -> str:

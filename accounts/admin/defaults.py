@@ -11,11 +11,9 @@ from django.shortcuts import redirect
 from django.urls import path
 from unfold.decorators import action
 
-from accounts import changes
 from accounts.admin.onerow import OneRowAdmin
 from accounts.admin.placed import BOUNCE_FIELDS, HOURLY_FIELDS
 from accounts.admin.propagating import PropagateView
-from accounts.impersonation import actor_of
 from accounts.models import DomainDefaults, UserDefaults
 
 
@@ -31,11 +29,6 @@ class DefaultsAdmin(OneRowAdmin):
     def get_urls(self) -> list[Any]:
         view = self.admin_site.admin_view(PropagateView.as_view(model_admin=self))
         return [path("propagate/", view, name=f"accounts_{self.opts.model_name}_propagate"), *super().get_urls()]
-
-    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
-        before = changes.stored(obj)
-        super().save_model(request, obj, form, change)
-        changes.record(actor_of(request), before, obj)
 
     @action(description="Propagate…", icon="account_tree", url_path="to-propagate")
     def propagate(self, request: HttpRequest, object_id: int) -> HttpResponse:

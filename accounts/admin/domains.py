@@ -16,7 +16,8 @@ from django.utils.html import format_html
 from unfold.admin import StackedInline
 from unfold.decorators import action, display
 
-from accounts import actions, changes, history
+from accounts import actions, changes
+from accounts.actor import Actor
 from accounts.admin.comparing import Comparing
 from accounts.admin.placed import BOUNCE_FIELDS, HOURLY_FIELDS, log
 from accounts.admin.searching import ModelAdmin
@@ -24,6 +25,7 @@ from accounts.connections.registry import end_quietly
 from accounts.impersonation import actor_of
 from accounts.models import Domain, DomainDefaults, DomainUserDefaults, Status, User
 from accounts.models.spam import SPAM_FIELDS
+from accounts.securing import record_status
 
 STATUS_COLOURS = {Status.ENABLED: "success", Status.DISABLED: "danger", Status.RECEIVING: "warning"}
 
@@ -120,14 +122,14 @@ class DomainAdmin(ModelAdmin):
             if one.dropped is not None and (one.dropped.total or one.dropped.problems):
                 self.message_user(request, one.sentence, messages.WARNING)
 
+    def store(self, actor: Actor, row: Domain, form: Any) -> None:
+        actions.save(row, actor=actor)
+
     def save_model(self, request: HttpRequest, obj: Domain, form: Any, change: bool) -> None:
-        before = changes.stored(obj)
+        before = Domain.objects.filter(pk=obj.pk).values_list("status", flat=True).first() if change else None
         super().save_model(request, obj, form, change)
-        if change:
-            changes.record(actor_of(request), before, obj)
-        if "status" in form.changed_data and change:
-            label = Status(obj.status).label
-            history.record(actor_of(request), "status", obj.name, f"Status: {label}")
+        if before is not None and before != obj.status:
+            record_status(actor_of(request), obj, Status(before), Status(obj.status))
             if obj.status != Status.ENABLED:
                 transaction.on_commit(lambda: self._end_connections(request, obj.name))
 
@@ -136,6 +138,17 @@ class DomainAdmin(ModelAdmin):
         before = changes.stored(DomainUserDefaults(domain=domain))
         super().save_formset(request, form, formset, change)
         changes.record(actor_of(request), before, DomainUserDefaults.of(domain))
+
+    def record_rows(self, actor: Actor, row: Domain, formset: Any) -> None:
+        """They are written down as defaults."""
+
+    def delete_model(self, request: HttpRequest, obj: Domain) -> None:
+        actions.delete(obj, actor=actor_of(request))
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Domain]) -> None:
+        with transaction.atomic():
+            for domain in queryset:
+                actions.delete(domain, actor=actor_of(request))
 
     def _end_connections(self, request: HttpRequest, name: str) -> None:
         dropped = end_quietly(domain=name)

@@ -6,6 +6,7 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
+from django.db import transaction
 from django.db.models import Count, OuterRef, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 from django.http import HttpRequest, HttpResponse
@@ -17,7 +18,8 @@ from unfold.contrib.filters.admin import AutocompleteSelectFilter
 from unfold.decorators import action
 from unfold.widgets import UnfoldAdminTextareaWidget
 
-from accounts import actions, changes, directory
+from accounts import actions, changes, directory, edits
+from accounts.actor import Actor
 from accounts.admin.placed import HOURLY_FIELDS, AddressForm, PlacedForm, addresses_in
 from accounts.admin.searching import ModelAdmin
 from accounts.impersonation import actor_of
@@ -85,17 +87,14 @@ class MailingListAdmin(ModelAdmin):
         total = Coalesce(Subquery(members.annotate(total=Count("pk")).values("total")), 0)
         return super().get_queryset(request).annotate(member_total=total)
 
-    def save_model(self, request: HttpRequest, obj: MailingList, form: Any, change: bool) -> None:
-        before = changes.stored(obj)
-        super().save_model(request, obj, form, change)
-        if change:
-            changes.record(actor_of(request), before, obj)
+    def store(self, actor: Actor, row: MailingList, form: Any) -> None:
+        actions.save(row, actor=actor)
 
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
         super().save_related(request, form, formsets, change)
         wanted = form.cleaned_data["new_members"]
         if wanted:
-            added = actions.add_members(form.instance, wanted)
+            added = actions.add_members(form.instance, wanted, actor=actor_of(request))
             self.message_user(request, f"{added} new members; {len(wanted) - added} were on it.", messages.SUCCESS)
         directory.changed()
 
@@ -125,6 +124,22 @@ class ListMemberAdmin(ModelAdmin):
     ordering = ["address"]
     empty_title = "Nobody is on it yet"
     empty_text = "Members are added on the page of their mailing list, many at a time."
+
+    def store(self, actor: Actor, row: ListMember, form: Any) -> None:
+        if edits.save(row):
+            said = f"Mail to {row}: {'sent again' if row.enabled else 'not sent any more'}"
+            changes.write(actor, "change list", str(row.mailing_list), said, row=row)
+
+    def delete_model(self, request: HttpRequest, obj: ListMember) -> None:
+        actions.remove_members(obj.mailing_list, [obj.address], actor=actor_of(request))
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[ListMember]) -> None:
+        of_lists: dict[MailingList, list[str]] = {}
+        for member in queryset.select_related("mailing_list"):
+            of_lists.setdefault(member.mailing_list, []).append(member.address)
+        with transaction.atomic():
+            for mailing_list, addresses in of_lists.items():
+                actions.remove_members(mailing_list, addresses, actor=actor_of(request))
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False

@@ -1,6 +1,7 @@
 """The base of all list pages and forms of the console.
 
-A search has a bounded number of words, each of which is a condition per column. A form writes what was changed in it.
+A search has a bounded number of words, each of which is a condition per column. A form writes what was changed in it,
+and what was changed is written down.
 """
 
 from __future__ import annotations
@@ -9,16 +10,21 @@ from typing import Any, Final
 
 from django.contrib import messages
 from django.contrib.admin import AdminSite
+from django.db import transaction
 from django.db.models import Model, QuerySet
 from django.forms import ModelForm
 from django.http import HttpRequest
 from django.utils.text import smart_split
 from unfold import admin
 
-from accounts import edits
+from accounts import changes
+from accounts.actor import Actor
 from accounts.admin.comparing import Comparing, comparing
+from accounts.impersonation import actor_of
+from base import row_changes
 
 MOST_WORDS: Final = 20
+MOST_NAMED: Final = 10
 _LONGEST: Final = 1_000
 
 
@@ -34,8 +40,45 @@ class ModelAdmin(admin.ModelAdmin):
         return super().get_changelist_form(request, **{"form": Comparing, **kwargs})  # type: ignore[no-any-return]
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
-        edits.save(obj)
+        self.store(actor_of(request), obj, form)
         self.say_what_was_kept(request, form)
+
+    def store(self, actor: Actor, row: Any, form: Any) -> None:
+        """Store a row, whose form is valid, and write it down."""
+        many = [field.name for field in row._meta.many_to_many]
+        form.many_before = row_changes.stored(row, many) if many and not row._state.adding else {}
+        changes.save(actor, row)
+
+    def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
+        super().save_related(request, form, formsets, change)
+        if before := getattr(form, "many_before", {}):
+            changes.record(actor_of(request), before, form.instance)
+        for formset in formsets:
+            self.record_rows(actor_of(request), form.instance, formset)
+
+    def record_rows(self, actor: Actor, row: Any, formset: Any) -> None:
+        """Write down what was done to the rows that stand on the page of another."""
+        parts = [
+            f"{formset.model._meta.verbose_name_plural} {done}: {', '.join(map(str, rows[:MOST_NAMED]))}"
+            + (f" and {len(rows) - MOST_NAMED:,} more" if len(rows) > MOST_NAMED else "")
+            for done, rows in (
+                ("added", formset.new_objects),
+                ("changed", [one for one, _ in formset.changed_objects]),
+                ("removed", formset.deleted_objects),
+            )
+            if rows
+        ]
+        if parts:
+            said = "; ".join(parts)
+            changes.write(actor, f"change {changes.kind_of(row)}", str(row), said[:1].upper() + said[1:], row=row)
+
+    def delete_model(self, request: HttpRequest, obj: Any) -> None:
+        changes.remove(actor_of(request), obj)
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
+        with transaction.atomic():
+            for row in queryset:
+                changes.remove(actor_of(request), row)
 
     def say_what_was_kept(self, request: HttpRequest, form: Any) -> None:
         """That others have changed the same row meanwhile, when they have."""

@@ -18,7 +18,8 @@ from unfold.contrib.filters.admin import AutocompleteSelectFilter
 from unfold.decorators import action, display
 from unfold.widgets import UnfoldAdminPasswordToggleWidget
 
-from accounts import actions, changes, history, login_history
+from accounts import actions, login_history
+from accounts.actor import Actor
 from accounts.admin import connections, containing
 from accounts.admin.domains import STATUS_COLOURS
 from accounts.admin.placed import HOURLY_FIELDS, PlacedForm, log
@@ -27,6 +28,7 @@ from accounts.connections.registry import end_quietly
 from accounts.impersonation import actor_of
 from accounts.models import Role, Status, User, UserDefaults
 from accounts.models.spam import SPAM_FIELDS
+from accounts.securing import record_password
 
 
 class UserForm(PlacedForm):
@@ -128,18 +130,21 @@ class UserAdmin(ModelAdmin):
         start = model_to_dict(UserDefaults.load(), exclude=["id"])
         return {**start, **super().get_changeform_initial_data(request)}
 
+    def store(self, actor: Actor, row: User, form: UserForm) -> None:
+        password, is_new = form.cleaned_data["new_password"], row._state.adding
+        if password:
+            row.set_password(password)
+        actions.save(row, actor=actor)
+        if password and not is_new:
+            record_password(actor, row)
+
     def save_model(self, request: HttpRequest, obj: User, form: UserForm, change: bool) -> None:
-        actor, before, password = actor_of(request), changes.stored(obj), form.cleaned_data["new_password"]
-        if password:
-            obj.set_password(password)
+        before = User.objects.filter(pk=obj.pk).values("email", "status").first() if change else None
         super().save_model(request, obj, form, change)
-        if not change:
-            history.record(actor, "add user", obj.email, f"Added as {obj.get_role_display()}", user=obj)
+        if before is None:
             return
-        changes.record(actor, before, obj)
-        if password:
-            history.record(actor, "password", obj.email, "The password was changed", user=obj)
-        if password or (obj.status != before.get("status") and obj.status != Status.ENABLED):
+        is_closed = obj.status not in (before["status"], Status.ENABLED)
+        if form.cleaned_data["new_password"] or is_closed:
             # Not before the change is committed: who comes back in between would be let in.
             transaction.on_commit(lambda: self._end_connections(request, {obj.email, before["email"]}))
 
@@ -151,16 +156,15 @@ class UserAdmin(ModelAdmin):
             self.message_user(request, dropped.sentence, level)
 
     def delete_model(self, request: HttpRequest, obj: User) -> None:
-        super().delete_model(request, obj)
-        history.record(actor_of(request), "remove user", obj.email, "Removed")
+        actions.delete(obj, actor=actor_of(request))
         transaction.on_commit(lambda: self._end_connections(request, {obj.email}))
 
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
-        addresses = set(queryset.values_list("email", flat=True))
-        super().delete_queryset(request, queryset)
-        for address in sorted(addresses):
-            history.record(actor_of(request), "remove user", address, "Removed")
-        transaction.on_commit(lambda: self._end_connections(request, addresses))
+        users = list(queryset)
+        with transaction.atomic():
+            for user in users:
+                actions.delete(user, actor=actor_of(request))
+            transaction.on_commit(lambda: self._end_connections(request, {user.email for user in users}))
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         # Nobody removes the branch that they sit on.

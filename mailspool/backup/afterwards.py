@@ -8,6 +8,7 @@ from datetime import datetime
 from django.db.models import QuerySet
 from django.utils import timezone
 
+from base.action import record
 from quarantine.models.item import Item, ItemState
 from spool.actions import Actor, jobs
 from spool.models.bulkjob import OPEN, BulkJob
@@ -37,6 +38,8 @@ def settle(taken: datetime, *, hold: bool) -> Settled:
         Item.objects.filter(state=ItemState.HELD).count(), Trashed.objects.exclude(state=TrashState.MOVED).count(),
     )  # fmt: skip
     with statements.write_transaction():
+        said = f"Restored: {settled.messages:,} messages in the spool{', all put on hold' if hold else ''}"
+        record(Actor.at_the_shell(), "restore", f"the backup of {taken:%Y-%m-%d %H:%M:%S} UTC", said)
         lease.end_all(timezone.now())
         if hold:
             reason = f"Restored from the backup of {taken:%Y-%m-%d %H:%M:%S} UTC"

@@ -7,7 +7,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods
 
-from accounts import actions, changes, propagation
+from accounts import actions, propagation
 from accounts.models import DomainUserDefaults, User
 from mailspool.portal.access import Member, domain_administrator, page
 from mailspool.portal.forms import LIMITS, DefaultsForm
@@ -22,9 +22,7 @@ def shown(request: HttpRequest, who: Member) -> HttpResponse:
     form = DefaultsForm(request.POST if what == "save" else None, instance=row)
     here = reverse("portal:defaults")
     if what == "save" and form.is_valid():
-        before = changes.stored(row)
-        actions.change_defaults(row, **{name: form.cleaned_data[name] for name in LIMITS})
-        changes.record(who.actor, before, row)
+        actions.change_defaults(row, actor=who.actor, **{name: form.cleaned_data[name] for name in LIMITS})
         messages.success(request, "Saved. New users start with it; those that are there keep what they have.")
         return HttpResponseRedirect(here)
     chosen = [name for name in request.POST.getlist("field") if name in LIMITS]

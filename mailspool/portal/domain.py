@@ -16,7 +16,7 @@ from django.shortcuts import get_object_or_404
 from django.urls import reverse
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from accounts import actions, changes, edits, history
+from accounts import actions, changes
 from accounts.connections.registry import end_quietly
 from accounts.models import Alias, DomainUserDefaults, MailingList, Status, User
 from mailspool.portal.access import Member, domain_administrator, page
@@ -139,16 +139,14 @@ def _save_user(request: HttpRequest, who: Member, form: Any, before: dict[str, A
     del fields["new_password"]
     if not before:
         email = fields.pop("email")
-        user = actions.add_user(email, password, **fields)
-        history.record(who.actor, "add user", user.email, f"Added as {user.get_role_display()}", user=user)
+        user = actions.add_user(email, password, actor=who.actor, **fields)
         return f"{user} is added."
     user = form.instance
     status = fields.get("status", before["status"])
     # Its own action: it ends connections.
     user.status = before["status"]
     user.full_clean()
-    edits.save(user)
-    changes.record(who.actor, before, user)
+    actions.save(user, actor=who.actor)
     said = ["Saved."]
     if status != before["status"]:
         said.append(actions.set_user_status(who.actor, user, Status(status)).sentence)
@@ -164,25 +162,20 @@ def _save_user(request: HttpRequest, who: Member, form: Any, before: dict[str, A
 
 
 def _save_alias(request: HttpRequest, who: Member, form: Any, before: dict[str, Any]) -> str:
-    alias, is_new = form.instance, form.instance.pk is None
+    alias = form.instance
     alias.full_clean()
-    edits.save(alias)
-    actions.set_targets(alias, form.cleaned_data["targets"])
-    targets = ", ".join(form.cleaned_data["targets"])
-    history.record(who.actor, "add alias" if is_new else "change alias", alias.address, f"Stands for {targets}")
+    actions.save(alias, actor=who.actor, targets=form.cleaned_data["targets"])
     return f"{alias} is saved."
 
 
 def _save_list(request: HttpRequest, who: Member, form: Any, before: dict[str, Any]) -> str:
-    row, is_new = form.instance, form.instance.pk is None
+    row = form.instance
     row.full_clean()
-    edits.save(row)
-    changes.record(who.actor, before, row)
-    added = actions.add_members(row, form.cleaned_data["new_members"])
-    removed = actions.remove_members(row, form.cleaned_data.get("old_members") or [])
-    said = f"{added} members added, {removed} removed"
-    history.record(who.actor, "add list" if is_new else "change list", row.address, said)
-    return f"{row} is saved; {said}."
+    done = actions.save(
+        row, actor=who.actor, members=form.cleaned_data["new_members"],
+        without=form.cleaned_data.get("old_members") or [],
+    )  # fmt: skip
+    return f"{row} is saved; {done.added} members added, {done.removed} removed."
 
 
 _SAVE = {"users": _save_user, "aliases": _save_alias, "lists": _save_list}
@@ -196,10 +189,5 @@ def removed(request: HttpRequest, who: Member, kind: str, pk: int) -> HttpRespon
     if kind == "users" and row.pk == who.user.pk:
         messages.error(request, "You can't remove yourself.")
     else:
-        name = str(row)
-        actions.remove(row)
-        history.record(who.actor, f"remove {KINDS[kind].one}", name, "Removed")
-        if kind == "users":
-            end_quietly([name])
-        messages.success(request, f"{name} is removed.")
+        messages.success(request, actions.remove(row, actor=who.actor).sentence)
     return HttpResponseRedirect(reverse(f"portal:{kind}"))

@@ -10,7 +10,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_GET, require_http_methods
 
-from accounts import actions, changes, propagation
+from accounts import actions, propagation
 from accounts.admin.containing import keep_logged_in
 from accounts.connections.web import client_ip
 from accounts.models import AccountEvent, Login, User, UserDefaults
@@ -124,11 +124,9 @@ def _form(
     request: HttpRequest, who: Member, title: str, form_class: type[ModelForm[User]], note: str = ""
 ) -> HttpResponse:
     """A page with some of the own fields to change."""
-    before = changes.stored(who.user)
     form = form_class(request.POST or None, instance=who.user)
     if request.method == "POST" and form.is_valid():
-        actions.change(who.user, **form.cleaned_data)
-        changes.record(who.actor, before, who.user)
+        actions.change(who.user, actor=who.actor, **form.cleaned_data)
         messages.success(request, "Saved.")
         return HttpResponseRedirect(request.path)
     return page(request, who, "portal/form.html", title, {"form": form, "agree": "Save", "note": note})

@@ -8,7 +8,7 @@ from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
-from accounts import edits
+from accounts import changes, edits
 from accounts.addresses import key_of
 from security.actions.many import blacklist_many
 from security.actions.rows import named
@@ -68,12 +68,12 @@ def blacklist_guessers(
 def change_rules(actor: Actor, rules: LoginRules) -> LoginRules:
     """Store the rules, which have been validated. Switched off, they close nobody out any more."""
     require(actor)
+    before = changes.stored(rules)
     edits.save(rules)
+    ending = "it is switched off" if before["enabled"] and not rules.enabled else ""
+    changes.record(actor, before, rules, "login-rules", also=ending)
     if not rules.enabled:
         LoginBlock.objects.filter(until__gt=timezone.now()).update(until=timezone.now())
-    numbers = f"{rules.pair_failures}, {rules.ip_failures}, {rules.account_failures} in {rules.window_minutes} minutes"
-    state = f"{numbers}: closed for {rules.block_minutes} minutes" if rules.enabled else "switched off"
-    write(actor, "login-rules", "Login protection", state)
     return rules
 
 

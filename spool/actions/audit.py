@@ -1,4 +1,4 @@
-"""Writing down who did what: the one place."""
+"""The table of who did what, and what actions on many messages write into it before and after."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ from typing import Any
 from django.db.models import Model
 from django.utils import timezone
 
-from accounts.actor import Actor as AccountsActor
-from accounts.models import AccountEvent
+from base.action import Record, record
 from spool.actions.actor import Actor
 from spool.actions.verb import Tally
 from spool.events import actions
@@ -40,10 +39,7 @@ def end(event: AuditEvent, tally: Tally, past: str, state: str = "") -> str:
 
 def note(actor: Actor, action: str, on: str, outcome: str, *, done: int = 1) -> None:
     """What was done at once, to so many, and is over."""
-    AuditEvent.objects.create(
-        at=timezone.now(), actor=actor.name, source=actor.source, action=action, on=on[:2000], outcome=outcome[:500],
-        matched=done, done=done,
-    )  # fmt: skip
+    record(actor, action, on, outcome, done=done)
 
 
 def last_change(row: Model) -> tuple[datetime, str] | None:
@@ -53,11 +49,11 @@ def last_change(row: Model) -> tuple[datetime, str] | None:
     return (event.at, event.actor) if event is not None else None
 
 
-def account_event(sender: object, event: AccountEvent, actor: AccountsActor, **kwargs: Any) -> None:
-    """Receiver of accounts.history.recorded: what is done to accounts stands in the same record."""
+def keep(sender: object, record: Record, **kwargs: Any) -> None:
+    """Receiver of base.action.recorded: what is done in any room stands in this table."""
     AuditEvent.objects.create(
-        at=event.at, actor=event.actor, source=event.source, action=event.action, on=event.on, outcome=event.outcome,
-        matched=1, done=1,
+        at=record.at, actor=record.actor[:254], source=record.source, action=record.action, on=record.on[:2000],
+        outcome=record.outcome[:500], parameters=record.parameters, matched=record.done, done=record.done,
     )  # fmt: skip
 
 

@@ -22,7 +22,7 @@ from base.sealed import seal
 from spool.admin.readonly import ReadOnlyAdmin
 from spool.alerts import telling
 from spool.alerts.watches import watch_of
-from spool.console.pages import page
+from spool.console.pages import actor_of, page
 from spool.models import AlertEvent, AlertRule
 from spool.templatetags.spool_console import clock
 
@@ -82,7 +82,7 @@ class AlertRuleAdmin(ModelAdmin):
     def test(self, request: HttpRequest, pk: int) -> HttpResponse:
         """Whom a test would tell; after POST, what came of it."""
         rule = get_object_or_404(AlertRule, pk=pk)
-        notices = telling.test(rule, timezone.now()) if request.method == "POST" else None
+        notices = telling.test(rule, timezone.now(), actor_of(request)) if request.method == "POST" else None
         back = reverse("admin:spool_alertrule_change", args=[pk])
         context = {"rule": rule, "notices": notices, "back": back, "tabs": []}
         return page(request, "spool/alerts/test.html", f"Test of {rule}", context)

@@ -16,13 +16,24 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django_rq.admin import QueueAdmin
 from django_rq.models import Dashboard
+from django_rq.queues import get_queue_by_index
 from rq.exceptions import NoSuchJobError
 from rq.registry import DeferredJobRegistry, FailedJobRegistry, FinishedJobRegistry, StartedJobRegistry
+
+from base.action import record
+from spool.console.pages import actor_of
 
 CANNOT_STOP = (
     "A job can't be stopped from here. What an action on many messages still has to do is cancelled on its own page; a "
     "worker that is stopped finishes what is on the wire."
 )
+# What the pages that only confirm were for.
+_DONE = {
+    "django_rq_delete_job": "Deleted", "django_rq_requeue_job": "Put back into the queue", "django_rq_clear": "Emptied",
+    "django_rq_requeue_all": "All failed jobs put back into the queue", "django_rq_enqueue_job": "To be done now",
+    "django_rq_delete_failed_jobs": "All failed jobs deleted",
+}  # fmt: skip
+MOST_NAMED = 20
 _looking: ContextVar[bool] = ContextVar("looking", default=False)
 
 
@@ -39,16 +50,18 @@ class JobsAdmin(QueueAdmin):
                 # For rq-scheduler, which is no part of this.
                 continue
             if name == f"{table}changelist" or not name.startswith(table):
-                url.callback = _shown(url.callback, stops=name == "django_rq_stop_job")
+                url.callback = _shown(url.callback, name)
                 urls.append(url)
         return urls
 
 
-def _shown(view: Callable[..., HttpResponse], *, stops: bool) -> Callable[..., HttpResponse]:
+def _shown(view: Callable[..., HttpResponse], name: str) -> Callable[..., HttpResponse]:
     """Look only, and answer 404 for what is gone: jobs end, and workers stop, between a list and the click on it.
 
-    Our workers do a job in their own process (spool.worker): nothing `stops` one, whatever RQ would say.
+    What is done by POST is written down. Our workers do a job in their own process (spool.worker): nothing stops one,
+    whatever RQ would say.
     """
+    stops = name == "django_rq_stop_job"
 
     @wraps(view)
     def shown(request: HttpRequest, *args: object, **kwargs: object) -> HttpResponse:
@@ -56,13 +69,25 @@ def _shown(view: Callable[..., HttpResponse], *, stops: bool) -> Callable[..., H
         try:
             if request.method == "POST" and (stops or request.POST.get("action") == "stop"):
                 return _cannot_stop(request, view)
-            return view(request, *args, **kwargs)
+            answer = view(request, *args, **kwargs)
+            is_done = request.method == "POST" and isinstance(answer, HttpResponseRedirect)
+            if is_done and admin.site.has_permission(request):
+                _write_down(request, name, kwargs)
+            return answer
         except (NoSuchJobError, LookupError, ValueError) as error:
             raise Http404("There is no such job, worker or queue any more") from error
         finally:
             _looking.reset(token)
 
     return shown
+
+
+def _write_down(request: HttpRequest, name: str, where: dict[str, Any]) -> None:
+    said = _DONE.get(name) or f"{request.POST.get('action', '').capitalize() or 'Something'} was asked for"
+    jobs = [where["job_id"]] if "job_id" in where else request.POST.getlist("job_ids")
+    queue = get_queue_by_index(where["queue_index"]).name if "queue_index" in where else "the queues"
+    about = f"jobs {', '.join(jobs[:MOST_NAMED])} of {queue}" if jobs else queue
+    record(actor_of(request), "jobs", about, said, done=max(1, len(jobs)))
 
 
 def _cannot_stop(request: HttpRequest, view: Callable[..., HttpResponse]) -> HttpResponse:

@@ -11,6 +11,8 @@ from typing import Any
 
 from django.conf import settings as django_settings
 
+from accounts.actor import Actor
+from base.action import record
 from base.sealed import CannotUnseal, unseal
 from spool.addressing import RefusedRecipient, accept
 from spool.alerts import webhook
@@ -40,8 +42,13 @@ def tell(rule: AlertRule, event: AlertEvent, says: str, now: datetime) -> list[A
     )
 
 
-def test(rule: AlertRule, now: datetime) -> list[AlertNotice]:
-    """Tell everybody whom the rule tells, now, that this is a test; the notices with what came of each."""
+def test(rule: AlertRule, now: datetime, actor: Actor) -> list[AlertNotice]:
+    """Tell everybody whom the rule tells, now, that this is a test; the notices with what came of each.
+
+    Raises NotAllowed.
+    """
+    actor.require_administration()
+    record(actor, "test alert rule", rule.name, "Tested: whom it tells were told")
     event = AlertEvent.objects.create(
         rule=rule, rule_name=rule.name, kind=rule.kind, key="someone@example.org" if rule.kind == AlertKind.SENDER
         else "", threshold=rule.threshold, value=rule.threshold, highest=rule.threshold, began=now, ended=now,

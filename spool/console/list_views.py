@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import messages
+from django.db import transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.urls import reverse
@@ -12,9 +13,10 @@ from django.utils import timezone
 from django.views.decorators.http import require_GET, require_POST
 
 from accounts.models import User
+from base.action import record
 from spool.console.actions import ACTIONS
 from spool.console.listing import Listing, listing
-from spool.console.pages import is_htmx, page
+from spool.console.pages import actor_of, is_htmx, page
 from spool.console.tabs import tabs_for, titles
 from spool.filters import BadFilter, SpoolFilter, understand
 from spool.models import Direction, Priority, SavedView, Status
@@ -98,7 +100,9 @@ def save_view(request: HttpRequest) -> HttpResponse:
         return HttpResponseRedirect(reverse(url_name if url_name in titles() else ALL))
     query = request.POST.get("query", "")[:2000]
     assert isinstance(request.user, User)
-    SavedView.objects.update_or_create(user=request.user, page=url_name, name=name, defaults={"query": query})
+    with transaction.atomic():
+        SavedView.objects.update_or_create(user=request.user, page=url_name, name=name, defaults={"query": query})
+        record(actor_of(request), "save view", name, f"{titles()[url_name]}: {query or 'everything'}")
     messages.success(request, f"The view “{name}” is saved.")
     return HttpResponseRedirect(f"{reverse(url_name)}?{query}")
 
@@ -109,6 +113,8 @@ def forget_view(request: HttpRequest, pk: int) -> HttpResponse:
     view = SavedView.objects.filter(user=request.user.pk, pk=pk).first()
     if view is None:
         return HttpResponseRedirect(reverse(ALL))
-    view.delete()
+    with transaction.atomic():
+        view.delete()
+        record(actor_of(request), "remove view", view.name, "Removed")
     messages.success(request, f"The view “{view.name}” is removed.")
     return HttpResponseRedirect(reverse(view.page if view.page in titles() else ALL))

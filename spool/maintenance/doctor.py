@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from datetime import timedelta
 from pathlib import Path
 
 from django.conf import settings as django_settings
 from django.utils import timezone
 
+from accounts.actor import Actor
+from base.action import record
 from spool.dropfolder import drop_folder
 from spool.files import incoming, removal, store
 from spool.files.finding import CHUNK, YOUNGEST_SECONDS, Finding
@@ -51,8 +54,21 @@ def examine() -> Iterator[Finding]:
         yield from holder.examine()
 
 
-def mend(finding: Finding) -> None:
-    """Do what `finding.remedy` says, where it is not done by itself. No message is deleted that may be needed."""
+def mend_all(actor: Actor, findings: Iterable[Finding]) -> int:
+    """Mend what can be mended, with one record; how many. Raises NotAllowed."""
+    actor.require_administration()
+    mended = Counter(finding.kind for finding in findings if mend(finding))
+    if mended:
+        said = ", ".join(f"{kind} ({number:,})" for kind, number in mended.items())
+        record(actor, "mend", "the spool", f"Mended: {said}", done=mended.total())
+    return mended.total()
+
+
+def mend(finding: Finding) -> bool:
+    """Do what `finding.remedy` says, and whether there was something to do: much is done by itself.
+
+    No message is deleted that may be needed.
+    """
     if finding.kind == LEFTOVER and finding.path is not None:
         removal.remove(finding.path)
     elif finding.path is not None:
@@ -62,6 +78,9 @@ def mend(finding: Finding) -> None:
         shutil.move(finding.path, lost / finding.path.name)
     elif finding.kind == "stray recipients":
         Recipient.objects.exclude(entry__in=Entry.objects.all()).delete()
+    else:
+        return False
+    return True
 
 
 def clear_leftovers() -> int:

@@ -8,6 +8,7 @@ from django.db.models import Count, Min, Sum
 from django.utils import timezone
 
 from base.times import exact, since
+from spool.actions.actor import Actor
 from spool.files.store import path_of
 from spool.filters import SORTS, SpoolFilter, from_text, page
 from spool.maintenance import doctor
@@ -193,7 +194,7 @@ def _audit(options: dict[str, Any], output: Output) -> None:
 
 def _jobs(options: dict[str, Any], output: Output) -> None:
     if options["cancel"] is not None:
-        from spool.actions import Actor, cancel
+        from spool.actions import cancel
 
         if not cancel(options["cancel"], Actor.at_the_shell()):
             raise Ended(NOTHING, f"There is no job {options['cancel']} that has not ended.")
@@ -215,8 +216,7 @@ def _jobs(options: dict[str, Any], output: Output) -> None:
 def _doctor(options: dict[str, Any], output: Output) -> None:
     findings = list(doctor.examine())
     if options["mend"]:
-        for finding in findings:
-            doctor.mend(finding)
+        doctor.mend_all(Actor.at_the_shell(), findings)
     output.table([{"Kind": f.kind, "What": f.what, "Remedy": f.remedy} for f in findings])
     if findings and not options["mend"]:
         raise Ended(NOTHING)

@@ -223,7 +223,7 @@ def test_what_an_alias_stands_for_is_compared_as_well(root: Client) -> None:
     alias = ROWS[Alias]()
     assert isinstance(alias, Alias)
     sent = shown(root, alias)
-    actions.set_targets(alias, ["new@example.net"])
+    actions.change(alias, targets=["new@example.net"])
     root.post(url_of(alias), {**sent, "description": "x"})
     alias.refresh_from_db()
     assert alias.description == "x"
@@ -324,7 +324,7 @@ class TestUserSite:
         alias = actions.add_alias("sales@example.org", ["ann@example.org"])
         url = reverse("portal:edit_aliases", args=[alias.pk])
         sent = as_sent(head.get(url).content.decode())
-        actions.set_targets(alias, ["new@example.net"])
+        actions.change(alias, targets=["new@example.net"])
         assert head.post(url, {**sent, "description": "x"}).status_code == 302
         assert list(alias.targets.values_list("address", flat=True)) == ["new@example.net"]
 

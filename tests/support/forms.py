@@ -66,3 +66,10 @@ def as_sent(page: str) -> dict[str, list[str]]:
     found = _Fields()
     found.feed(page)
     return next(form for form in found.forms if any(name.startswith("initial-") for name in form))
+
+
+def form_with(page: str, name: str) -> dict[str, list[str]]:
+    """What a browser sends of the page's form that has the input `name`; also one that is empty."""
+    found = _Fields()
+    found.feed(page)
+    return next(form for form in found.forms if name in form)

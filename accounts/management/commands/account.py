@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
 from django.db.models import Count, QuerySet
 
-from accounts import actions, changes, propagation
+from accounts import actions, propagation
 from accounts.actor import Actor
 from accounts.addresses import InvalidAddress
 from accounts.management import securing, transfer
@@ -77,7 +77,7 @@ class Command(TerminalCommand):
             return self._member(row, options)
         if verb == "remove":
             shown = whole(row)
-            actions.remove(row)
+            self._say(actions.remove(row, actor=Actor.at_the_shell()))
             return [shown]
         if verb == "set":
             self._set(kind, row, options)
@@ -89,20 +89,22 @@ class Command(TerminalCommand):
         elif isinstance(row, User) and verb in STATUS:
             self._say(actions.set_user_status(Actor.at_the_shell(), row, STATUS[verb]))
         elif isinstance(row, Alias | MailingList) and verb in ("enable", "disable"):
-            actions.set_enabled(row, verb == "enable")
+            actions.set_enabled(row, verb == "enable", actor=Actor.at_the_shell())
         return [whole(row)]
 
     def _add(self, kind: str, options: dict[str, Any]) -> Row:
-        target, fields = options["target"], _given(kind, options)
+        target, fields, actor = options["target"], _given(kind, options), Actor.at_the_shell()
         if kind == "domain":
-            return actions.add_domain(target, **fields)
+            return actions.add_domain(target, actor=actor, **fields)
         if kind == "alias":
-            return actions.add_alias(target, options["to"], **fields)
+            return actions.add_alias(target, options["to"], actor=actor, **fields)
         if kind == "list":
-            return actions.add_list(target, options["member"], owner=options["owner"] or "", **fields)
+            owner = options["owner"] or ""
+            return actions.add_list(target, options["member"], owner=owner, actor=actor, **fields)
         if options["forward_to"]:
             fields["forward_to"] = "\n".join(options["forward_to"])
-        return actions.add_user(target, _password(options), role=_role(options) or Role.USER, **fields)
+        role = _role(options) or Role.USER
+        return actions.add_user(target, _password(options), role=role, actor=actor, **fields)
 
     def _set(self, kind: str, row: Row, options: dict[str, Any]) -> None:
         fields = _given(kind, options)
@@ -116,21 +118,14 @@ class Command(TerminalCommand):
         targets = options.get("to")
         if not fields and not targets:
             self._stop(f"Say what to change; `account {kind} set --help` lists the options.", USAGE)
-        if isinstance(row, Alias):
-            if fields:
-                actions.change(row, **fields)
-        elif fields:
-            before = changes.stored(row)
-            actions.change(row, **fields)
-            changes.record(Actor.at_the_shell(), before, row)
-        if isinstance(row, Alias) and targets:
-            actions.set_targets(row, targets)
+        actions.change(row, actor=Actor.at_the_shell(), targets=targets, **fields)
 
     def _member(self, row: MailingList, options: dict[str, Any]) -> list[dict[str, Any]]:
         verb = options["member_verb"]
         if verb != "list":
             given = options["members"] or [line.strip() for line in sys.stdin if line.strip()]
-            changed = actions.add_members(row, given) if verb == "add" else actions.remove_members(row, given)
+            change_members = actions.add_members if verb == "add" else actions.remove_members
+            changed = change_members(row, given, actor=Actor.at_the_shell())
             if not changed:
                 already = "is on it already" if verb == "add" else "is on it"
                 self._stop(f"Nothing to do for {row}: {'each' if verb == 'add' else 'none'} of them {already}.")
@@ -149,9 +144,7 @@ class Command(TerminalCommand):
             fields = _given(kind, options)
             if not fields:
                 self._stop(f"Say what to change; `account {kind} defaults set --help` lists the options.", USAGE)
-            before = changes.stored(row)
-            actions.change_defaults(row, **fields)
-            changes.record(Actor.at_the_shell(), before, row)
+            actions.change_defaults(row, actor=Actor.at_the_shell(), **fields)
         return [defaults(row)]
 
     def _propagate(self, row: DomainDefaults | UserDefaults, options: dict[str, Any]) -> list[dict[str, Any]]:

@@ -10,6 +10,7 @@ from django.conf import settings
 from django.core.exceptions import ValidationError
 
 from accounts import actions, first_password
+from accounts.actor import Actor
 from accounts.addresses import InvalidAddress, normalised_if_valid
 from accounts.management.terminal import TerminalCommand
 from accounts.models import Role, User
@@ -50,7 +51,7 @@ class Command(TerminalCommand):
             # Before the account: one whose password nobody knows would be of no use.
             first_password.keep(email, password)
         try:
-            user = actions.add_user(email, password, role=Role.SYSTEM_ADMINISTRATOR)
+            user = actions.add_user(email, password, role=Role.SYSTEM_ADMINISTRATOR, actor=Actor.at_the_shell())
         except InvalidAddress as error:
             self._refuse(f"MAILSPOOL_ADMIN_EMAIL: {error}")
         except actions.AddressTaken as error:

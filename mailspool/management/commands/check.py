@@ -10,7 +10,9 @@ from typing import Any
 from django.core.management.base import CommandError, CommandParser
 from django.core.management.commands import check
 
+from accounts.actor import Actor
 from accounts.management.terminal import one_line
+from base.action import record
 from mailspool.inspection.all import inspect
 from mailspool.inspection.finding import Finding, Level
 from spool.files import marks
@@ -69,6 +71,8 @@ class Command(check.Command):
             marked = marks.accept()
         except OSError as error:
             raise CommandError(f"A folder can't be marked: {error}") from error
+        if marked:
+            record(Actor.at_the_shell(), "mark folders", ", ".join(map(str, marked)), "Accepted as this installation's")
         for folder in marked:
             self.stdout.write(f"{folder} is this installation's from now on.")
         if not marked:

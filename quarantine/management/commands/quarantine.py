@@ -141,7 +141,8 @@ def _export(options: dict[str, Any], output: Output) -> None:
 
 def _greylist(options: dict[str, Any], output: Output) -> None:
     if options["forget"] or options["forget_all"]:
-        rows = greylisting.forget(None if options["forget_all"] else options["forget"])
+        which = None if options["forget_all"] else options["forget"]
+        rows = greylisting.forget(which, actor=Actor.at_the_shell())
         output.values({"forgotten": rows})
         output.line(f"{rows} rows are forgotten.")
         if not rows:

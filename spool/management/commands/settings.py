@@ -12,10 +12,10 @@ from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
 from django.db import transaction
 from django.db.models import BooleanField
 
-from accounts import edits
+from accounts import changes, edits
+from accounts.actor import Actor
 from accounts.management.terminal import TerminalCommand
 from base.one_row import OneRow
-from spool.actions import Actor, audit
 from spool.models import Settings
 from spool.models.settings import forget
 
@@ -81,7 +81,6 @@ class Command(TerminalCommand):
 
     def _set_on_page(self, model: type[OneRow], values: dict[str, str]) -> None:
         row = model.load()
-        before = {name: getattr(row, name) for name in values}
         edits.remember(row)
         for name, value in values.items():
             setattr(row, name, self._meant(model, name, value))
@@ -89,10 +88,7 @@ class Command(TerminalCommand):
             row.full_clean()
         except ValidationError as error:
             self._refuse(_sentences(error))
-        changed = edits.save(row)
-        if changed:
-            said = "; ".join(f"{name}: {_worded(before[name])} → {_worded(getattr(row, name))}" for name in before)
-            audit.note(Actor.at_the_shell(), "settings", str(row), said)
+        changes.save(Actor.at_the_shell(), row)
 
     def _meant(self, model: type[OneRow], name: str, value: str) -> object:
         """What is switched on or off has more words for that than Django reads."""
@@ -109,10 +105,6 @@ class Command(TerminalCommand):
     def _refuse(self, sentence: str, status: int = 1) -> NoReturn:
         self.stderr.write(sentence)
         sys.exit(status)
-
-
-def _worded(value: object) -> str:
-    return " ".join(str(value).split()) or "empty"
 
 
 def _places() -> dict[str, tuple[type[OneRow], str]]:
