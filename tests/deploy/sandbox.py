@@ -18,7 +18,17 @@ from tests.deploy.units import PROJECT, Unit, environment_of
 from tests.support.daemon import Daemon
 
 # The program without its tests: what a package has of it.
-PROGRAM = ("accounts", "mailspool", "quarantine", "security", "spool", "throttling", "manage.py", "deploy/mailspool")
+PROGRAM = (
+    "accounts",
+    "base",
+    "mailspool",
+    "quarantine",
+    "security",
+    "spool",
+    "throttling",
+    "manage.py",
+    "deploy/mailspool",
+)
 # As systemd gives it to services (systemd.exec(5)).
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin"
 _DEVICES = ("null", "zero", "full", "random", "urandom", "tty")

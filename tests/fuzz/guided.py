@@ -21,7 +21,7 @@ def main(arguments: list[str]) -> None:
     os.environ.update(MAILSPOOL_HOME=str(work / "home"), MAILSPOOL_HOSTNAME="mail.test", TZ="UTC")
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "mailspool.settings")
     with atheris.instrument_imports(
-        include=["accounts", "mailspool", "quarantine", "spool", "security", "dkim", "spf"]
+        include=["accounts", "base", "mailspool", "quarantine", "spool", "security", "dkim", "spf"]
     ):
         import django
 
