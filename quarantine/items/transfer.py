@@ -30,7 +30,7 @@ from spool.models.entry import Direction, Status
 from spool.models.recipient import Kind, Outcome
 from spool.models.trashed import TrashState
 from spool.places import splitting, trash
-from spool.rows import journal, packing, statements
+from spool.rows import entries, journal, lease, packing, statements
 
 log = logging.getLogger(__name__)
 
@@ -83,7 +83,7 @@ def take(owner: str, caught: Sequence[Caught], now: datetime, days: int) -> set[
     parts = splitting.Parts()
     try:
         with statements.write_transaction():
-            ours = _held_by(owner, [one.entry_id for one in caught])
+            ours = lease.held_by(owner, [one.entry_id for one in caught], lock=True)
             shared = {one.entry_id: one.part for one in caught if one.part is not None and one.entry_id in ours}
             parts = splitting.begin({number: (part.entry.subspool, ours[number]) for number, part in shared.items()})
             moved = parts.move({number: part.recipient_ids for number, part in shared.items()})
@@ -96,16 +96,16 @@ def take(owner: str, caught: Sequence[Caught], now: datetime, days: int) -> set[
                 _pack(one, now, days)
             if taken:
                 clause, parameters = statements.id_list([one.entry_id for one in taken])
-                joined = "FROM quarantine_item i JOIN spool_recipient r ON r.entry_id = i.entry_id"
-                of_these = f"{joined} WHERE i.entry_id {clause}"
+                of_these = (
+                    f"FROM quarantine_item i JOIN {packing.recipients_of('i.entry_id')} WHERE i.entry_id {clause}"
+                )
                 statements.execute(
                     "INSERT INTO quarantine_itemaddress (item_id, address, domain)"
                     f" SELECT i.id, COALESCE(r.address_key, r.address), r.domain {of_these} UNION"
                     f" SELECT i.id, r.original_key, r.domain {of_these} AND r.original_key IS NOT NULL",
                     [*parameters, *parameters],
                 )
-                statements.execute(f"DELETE FROM spool_recipient WHERE entry_id {clause}", parameters)
-                statements.execute(f"DELETE FROM spool_entry WHERE id {clause}", parameters)
+                entries.remove([one.entry_id for one in taken])
     except BaseException as error:
         parts.forsake(error)
         raise
@@ -127,7 +127,7 @@ def delete(owner: str, caught: Sequence[Caught], now: datetime) -> int:
     """Put entries that `owner` holds into the trash, by an action that the Audit page can undo; how many."""
     event = audit.begin(Actor.system(), "delete", "spam of a level that is deleted", matched=len(caught))
     with statements.write_transaction():
-        ours = _held_by(owner, [one.entry_id for one in caught])
+        ours = lease.held_by(owner, [one.entry_id for one in caught], lock=True)
         taken: list[int] = []
         for one in caught:
             if one.entry_id in ours:
@@ -188,19 +188,6 @@ def bring_back(item: Item) -> bool:
     return trash.rename(item.in_quarantine, item.in_spool)
 
 
-def _held_by(owner: str, entry_ids: Sequence[int]) -> dict[int, str]:
-    """Those of the entries that are the owner's, with their file names."""
-    if not entry_ids:
-        return {}
-    clause, parameters = statements.id_list(entry_ids)
-    rows = statements.execute(
-        f"SELECT id, file_name FROM spool_entry WHERE id {clause} AND leased_by = %s ORDER BY id"
-        + ("" if statements.on_sqlite() else " FOR UPDATE"),
-        [*parameters, owner],
-    ).fetchall()
-    return dict(rows)
-
-
 def _pack(one: Caught, now: datetime, days: int) -> None:
     """Make the item of one entry, and trace its recipients."""
     moment, removal = statements.db_time(now), statements.db_time(now + timedelta(days=days))
@@ -208,15 +195,13 @@ def _pack(one: Caught, now: datetime, days: int) -> None:
     values: list[Any] = [
         one.kind.value, ItemState.HELD.value, moment, removal, why, one.score, json.dumps(one.findings),
     ]  # fmt: skip
-    on_sqlite = statements.on_sqlite()
-    as_json = "%s" if on_sqlite else "%s::jsonb"
-    together = "group_concat(r.address, char(10))" if on_sqlite else "string_agg(r.address, E'\\n' ORDER BY r.id)"
+    as_json = "%s" if statements.on_sqlite() else "%s::jsonb"
     statements.execute(
         f"INSERT INTO quarantine_item (entry_id, kind, state, at, removal, why, score, findings, target, addresses,"
         f" {', '.join(_COPIED)}, entry, recipients) SELECT e.id, %s, %s, %s, %s, %s, %s, {as_json},"
-        f" '', COALESCE((SELECT {together} FROM spool_recipient r WHERE r.entry_id = e.id), ''),"
+        f" '', {packing.addresses()},"
         f" {', '.join(f'e.{name}' for name in _COPIED)}, {packing.entry_as_json()}, {packing.recipients_as_json()}"
-        " FROM spool_entry e WHERE e.id = %s",
+        f" FROM {entries.TABLE} WHERE e.id = %s",
         [*values, one.entry_id],
     )
     journal.trace_open([one.entry_id], Outcome.QUARANTINED, f"Quarantined: {why}", now)

@@ -24,7 +24,7 @@ from spool.files import removal, store
 from spool.models.settings import current
 from spool.models.trashed import Trashed, TrashState
 from spool.places import trash
-from spool.rows import statements
+from spool.rows import statements, trashed
 from spool.rows.packing import Packed
 from spool.transfer import envelopes
 
@@ -120,10 +120,7 @@ def make_files(ids: Sequence[int], path: Path, note: Callable[[set[int]], None] 
                 os.fsync(folder)
         except Refused as error:
             return set(before), str(error)
-        statements.execute_many(
-            "UPDATE spool_trashed SET state = %s, fingerprint = %s WHERE id = %s",
-            [(TrashState.MOVED.value, fingerprints.get(number, ""), number) for number in sorted(moved)],
-        )
+        trashed.set_moved([(number, fingerprints.get(number, "")) for number in sorted(moved)])
         if note is not None:
             note(moved)
         # Under the lock too: whoever restores has the file in the spool again.

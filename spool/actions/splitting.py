@@ -14,7 +14,7 @@ from spool.actions.verb import Context, Tally, claim
 from spool.events import mail_log
 from spool.events.mail_log import Event, id_of
 from spool.places import splitting
-from spool.rows import statements
+from spool.rows import entries, recipients, statements
 
 # Each is a file and a few statements.
 CHUNK = 100
@@ -98,30 +98,15 @@ def _others(claimed: Sequence[int], split: Split) -> Tally:
 def _recipients_of(ids: Sequence[int], key: str) -> dict[int, list[int]]:
     """The ids of the mailbox's open recipients, by entry."""
     found: dict[int, list[int]] = {}
-    if ids:
-        clause, parameters = statements.id_list(ids)
-        rows = statements.execute(
-            f"SELECT entry_id, id FROM spool_recipient WHERE entry_id {clause} AND status = 'pending'"
-            " AND (address = %s OR address_key = %s) ORDER BY id",
-            [*parameters, key, key],
-        )
-        for entry_id, number in rows.fetchall():
-            found.setdefault(entry_id, []).append(number)
+    for entry_id, number in recipients.open_of_mailbox(ids, key) if ids else ():
+        found.setdefault(entry_id, []).append(number)
     return found
 
 
 def _with_others(ids: Sequence[int], key: str) -> dict[int, tuple[tuple[str, str], str]]:
     """Those of the entries that others wait for too: (subspool, file name) and who works on it."""
-    if not ids:
-        return {}
-    clause, parameters = statements.id_list(ids)
-    rows = statements.execute(
-        f"SELECT e.id, e.subspool, e.file_name, e.leased_by FROM spool_entry e WHERE e.id {clause}"
-        " AND EXISTS (SELECT 1 FROM spool_recipient r WHERE r.entry_id = e.id AND r.status = 'pending'"
-        " AND r.address <> %s AND COALESCE(r.address_key, '') <> %s)",
-        [*parameters, key, key],
-    )
-    return {row[0]: ((row[1], row[2]), row[3]) for row in rows.fetchall()}
+    shared = entries.shared_with_others(ids, key) if ids else ()
+    return {entry_id: ((subspool, name), leased_by) for entry_id, subspool, name, leased_by in shared}
 
 
 def _split(split: Split, free: dict[int, tuple[str, str]], mine: dict[int, list[int]]) -> dict[int, str]:

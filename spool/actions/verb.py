@@ -12,7 +12,7 @@ from spool.actions.inputs import Input
 from spool.actions.selection import Selection
 from spool.flow import leases
 from spool.models.bulkjob import BulkJob
-from spool.rows import statements
+from spool.rows import entries
 
 
 class Refused(Exception):
@@ -150,26 +150,15 @@ def claim(ids: Sequence[int], now: datetime) -> Claimed:
     """Lock the entries that nobody works on; those under lease are left to their worker. Call it in a transaction."""
     if not ids:
         return Claimed([], 0, 0)
-    clause, parameters = statements.id_list(ids)
-    free, moment = "leased_by = ''", list[Any]()
-    if not clock.steps().within(leases.LEASE.total_seconds()):
-        # Otherwise the clock was set, and a lease that looks lapsed may have a holder who is at work.
-        free, moment = "(leased_by = '' OR due_at <= %s)", [statements.db_time(now)]
-    rows = statements.execute(
-        f"SELECT id FROM spool_entry WHERE id {clause} AND {free} ORDER BY id"
-        + ("" if statements.on_sqlite() else " FOR UPDATE SKIP LOCKED"),
-        [*parameters, *moment],
-    ).fetchall()
-    if len(rows) == len(ids):
-        return Claimed([row[0] for row in rows], 0, 0)
-    there = statements.execute(f"SELECT COUNT(*) FROM spool_entry WHERE id {clause}", parameters).fetchone()[0]
-    return Claimed([row[0] for row in rows], max(0, there - len(rows)), len(ids) - max(there, len(rows)))
+    # Where the clock was set, a lease that looks lapsed may have a holder who is at work.
+    was_set = clock.steps().within(leases.LEASE.total_seconds())
+    free = entries.lock_free(ids, lapsed=None if was_set else now)
+    if len(free) == len(ids):
+        return Claimed(free, 0, 0)
+    there = entries.count(ids)
+    return Claimed(free, max(0, there - len(free)), len(ids) - max(there, len(free)))
 
 
 def update(ids: Sequence[int], changes: str, values: Sequence[Any], where: str = "") -> int:
     """Set columns of entries; how many rows."""
-    if not ids:
-        return 0
-    clause, parameters = statements.id_list(ids)
-    cursor = statements.execute(f"UPDATE spool_entry SET {changes} WHERE id {clause}{where}", [*values, *parameters])
-    return int(cursor.rowcount)
+    return entries.update(ids, changes, values, where) if ids else 0

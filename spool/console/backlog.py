@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 from django.core.cache import cache
 from django.utils import timezone
 
-from spool.rows import statements
+from spool.rows import backlog as rows
 
 MOST_DOMAINS = 30
 MOST_ERRORS = 20
@@ -84,29 +84,14 @@ def backlog() -> Backlog:
 
 
 def _map(now: datetime) -> Backlog:
-    waiting = "SELECT id, created FROM spool_entry WHERE status = 'waiting' ORDER BY id LIMIT %s"
-    edges = [statements.db_time(now - timedelta(minutes=span.minutes)) for span in SPANS[1:]]
-    bucket = " + ".join("CASE WHEN e.created <= %s THEN 1 ELSE 0 END" for _ in edges)
-    counted, first, last = statements.execute(
-        f"SELECT COUNT(*), MIN(id), MAX(id) FROM ({waiting}) e", [MOST_ENTRIES]
-    ).fetchone()
-    # The bounds of the ids keep PostgreSQL from reading every recipient there is.
-    found = statements.execute(
-        f"SELECT domain, {bucket} AS bucket, COUNT(*) FROM (SELECT DISTINCT r.domain, e.id, e.created"
-        f" FROM ({waiting}) e JOIN spool_recipient r ON r.entry_id = e.id AND r.entry_id >= %s AND r.entry_id <= %s"
-        " AND r.status = 'pending') e GROUP BY domain, bucket",
-        [*edges, MOST_ENTRIES, first or 0, last or 0],
-    ).fetchall()
+    edges = [now - timedelta(minutes=span.minutes) for span in SPANS[1:]]
+    counted, found = rows.by_domain_and_age(edges, MOST_ENTRIES)
     counts: dict[str, list[int]] = defaultdict(lambda: [0] * len(SPANS))
     for domain, column, number in found:
         counts[domain][column] += number
     ranked = sorted(counts.items(), key=lambda item: (-sum(item[1]), item[0]))
     most = max((number for _, numbers in ranked for number in numbers), default=0)
-    groups = statements.execute(
-        "SELECT error_group, COUNT(*) AS n FROM (SELECT error_group FROM spool_entry WHERE status = 'waiting'"
-        " ORDER BY id LIMIT %s) e WHERE error_group <> '' GROUP BY error_group ORDER BY n DESC, error_group LIMIT %s",
-        [MOST_ENTRIES, MOST_ERRORS],
-    ).fetchall()
+    groups = rows.by_error(MOST_ENTRIES, MOST_ERRORS)
     return Backlog(
         [_row(domain, numbers, most) for domain, numbers in ranked[:MOST_DOMAINS]],
         max(0, len(ranked) - MOST_DOMAINS),

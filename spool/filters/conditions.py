@@ -21,12 +21,13 @@ from spool.models.entry import Entry, Priority, Status
 from spool.models.recipient import Recipient
 from spool.models.trashed import Trashed, TrashedRecipient
 
+_TABLE = Entry._meta.db_table
 # Conditions written as the partial indexes have them: SQLite only uses such an index when the very words are there.
 _WORDS = {
-    "waiting": "spool_entry.status = 'waiting'",
-    "not normal": "spool_entry.priority <> 2",
-    "logged in": "NOT (spool_entry.auth_user = '')",
-    "error": "NOT (spool_entry.error_group = '')",
+    "waiting": f"{_TABLE}.status = 'waiting'",
+    "not normal": f"{_TABLE}.priority <> 2",
+    "logged in": f"NOT ({_TABLE}.auth_user = '')",
+    "error": f"NOT ({_TABLE}.error_group = '')",
 }
 # Each of these alone leads, by an index, to its entries in the order of their ids.
 INDEXED = (

@@ -26,7 +26,7 @@ SORTS = tuple(f"{sign}{column}" for column in (*KEYS, *LEVELS) for sign in ("", 
 
 def ordered(entries: QuerySet[Entry], sort: str, after: str = "") -> QuerySet[Entry]:
     """`entries` in an order of KEYS, behind the place `after`. Raises BadFilter."""
-    return order_of(sort, KEYS, "spool_entry").of(entries, values_at(after, sort.lstrip("-")))
+    return order_of(sort, KEYS, Entry._meta.db_table).of(entries, values_at(after, sort.lstrip("-")))
 
 
 __all__ = ["KEYS", "LEVELS", "ONLY_WAITING", "SORTS", "ordered", "place_of"]

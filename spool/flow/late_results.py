@@ -21,7 +21,7 @@ from spool.models.recipient import Outcome
 from spool.models.trace import Trace
 from spool.models.trashed import Trashed
 from spool.places import trash
-from spool.rows import recipients, statements
+from spool.rows import recipients
 from spool.rows.columns import Row
 from spool.rows.journal import LONGEST_REPLY, attempt_rows, insert_attempts, insert_traces, trace_rows
 
@@ -83,9 +83,6 @@ def _delivered(report: DeliveryReport) -> list[RecipientResult]:
 
 def _settle(result: RecipientResult) -> bool:
     """Record a delivery, unless the recipient has an outcome; whether it had none."""
-    updated = statements.execute(
-        "UPDATE spool_recipient SET status = %s, last_reply = %s, last_host = %s"
-        " WHERE id = %s AND status = 'pending' RETURNING id",
-        (result.outcome.value, storable(result.reply, LONGEST_REPLY), storable(result.host, 255), result.recipient.id),
+    return recipients.settle(
+        result.recipient.id, result.outcome, storable(result.reply, LONGEST_REPLY), storable(result.host, 255)
     )
-    return bool(updated.fetchall())

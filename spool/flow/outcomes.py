@@ -28,7 +28,7 @@ from spool.models.recipient import Kind, Outcome
 from spool.models.settings import Settings
 from spool.monitoring import tally
 from spool.places import undecided
-from spool.rows import entries, recipients, statements
+from spool.rows import entries, recipients, rest, statements
 from spool.rows.columns import Row
 from spool.rows.journal import LONGEST_REPLY, attempt_rows, insert_attempts, insert_traces, trace_rows
 
@@ -228,21 +228,13 @@ def _keep_waiting(owner: str, decisions: Sequence[Decision]) -> dict[int, int]:
         entry = decision.report.entry
         delivered = sum(result.outcome is Outcome.DELIVERED for result in decision.final)
         state = _state_of(decision)
-        due = statements.db_time(state.due)
-        updated = statements.execute(
-            "UPDATE spool_entry SET status = %s, attempts = %s, dns_failures = %s,"
-            " recipients_done = recipients_done + %s,"
-            " next_attempt = %s, due_at = CASE WHEN hold THEN NULL ELSE %s END, leased_by = '', last_error = %s,"
-            " failures = 0, traceback = '',"
-            " error_group = %s, delay_notified = %s WHERE id = %s AND leased_by = %s RETURNING recipients_done",
-            (
-                state.status.value, state.attempts, state.dns_failures, delivered, due, due,
-                storable(state.error, LONGEST_REPLY), storable(state.error_group, 120), decision.delay_notified,
-                entry.id, owner,
-            ),
+        before = rest.wait(
+            owner, entry.id, status=state.status, due=state.due, attempts=state.attempts,
+            dns_failures=state.dns_failures, delivered=delivered, error=storable(state.error, LONGEST_REPLY),
+            error_group=storable(state.error_group, 120), delay_notified=decision.delay_notified,
         )  # fmt: skip
-        for (done,) in updated.fetchall():
-            held[entry.id] = done - delivered
+        if before is not None:
+            held[entry.id] = before
     return held
 
 
@@ -260,18 +252,18 @@ class _State:
 
 def _state_of(decision: Decision) -> _State:
     entry = decision.report.entry
-    rest = entry.held_back
+    held_back = entry.held_back
     if decision.report.is_interrupted:
         status = Status.WAITING if entry.attempts else Status.DELIVERY_DELAY
         return _State(status, decision.due, entry.attempts, entry.dns_failures, "")
-    if rest is None:
+    if held_back is None:
         error = decision.waiting[0].reply
         return _State(
             Status.WAITING, decision.due, entry.attempts + 1, decision.dns_failures, error, error_group(error)
         )  # fmt: skip
     # Those who are held back have not been tried: it counts as no attempt, or their first would be taken for a retry.
-    due = min(rest.due, decision.due) if decision.waiting and decision.due is not None else rest.due
-    return _State(rest.status, due, entry.attempts, entry.dns_failures, rest.reason)
+    due = min(held_back.due, decision.due) if decision.waiting and decision.due is not None else held_back.due
+    return _State(held_back.status, due, entry.attempts, entry.dns_failures, held_back.reason)
 
 
 def _record_outcomes(decisions: Sequence[Decision]) -> None:
@@ -285,11 +277,7 @@ def _record_outcomes(decisions: Sequence[Decision]) -> None:
         for result in [*decision.final, *decision.waiting]
     ]  # fmt: skip
     if rows:
-        statements.execute_many(
-            "UPDATE spool_recipient SET status = %s, last_reply = %s, last_host = %s"
-            " WHERE id = %s AND status = 'pending'",
-            rows,
-        )
+        recipients.settle_all(rows)
 
 
 def _log(decisions: Sequence[Decision], settled: Collection[int], now: datetime) -> None:

@@ -31,7 +31,7 @@ from spool.message.summary import storable
 from spool.models.entry import Priority, Status
 from spool.models.recipient import Kind, Outcome
 from spool.models.settings import Settings, current
-from spool.rows import lease, statements
+from spool.rows import lease, rest, statements
 from spool.rows.journal import LONGEST_REPLY
 from spool.stages import DeliveryDelay, Stage, WaitUntil
 
@@ -175,15 +175,10 @@ class Rounds:
 
     def mark(self, entry_ids: Sequence[int], status: Status | None) -> None:
         """Show where entries in work are: in a stage, or on their way out. Raises django.db.Error."""
-        clause, parameters = statements.id_list(entry_ids)
-        shown = "CASE direction WHEN 1 THEN 'local' ELSE 'remote' END" if status is None else f"'{status.value}'"
         try:
             # A power cut may take it: it is only for those who watch.
             with statements.relaxed_transaction():
-                statements.execute(
-                    f"UPDATE spool_entry SET status = {shown} WHERE id {clause} AND leased_by = %s",  # noqa: S608
-                    [*parameters, self._owner],
-                )
+                lease.mark(self._owner, entry_ids, status)
         except DatabaseError:
             connection.close()
             raise
@@ -284,41 +279,25 @@ class Rounds:
                 count = entry.failures + 1
                 held = count >= MOST_FAILURES
                 next_try = None if held else now + FIRST_FAILURE_PAUSE * 2 ** (count - 1)
-                due = statements.db_time(next_try)
                 why = failure.traceback.strip().rpartition("\n")[2]
-                set_aside = statements.execute(
-                    "UPDATE spool_entry SET failures = %s, traceback = %s, status = 'waiting', next_attempt = %s,"
-                    " due_at = %s, leased_by = '', hold = %s, hold_reason = %s, last_error = %s"
-                    " WHERE id = %s AND leased_by = %s RETURNING id",
-                    (
-                        count, failure.traceback[-20_000:].replace("\x00", ""), due, due, held,
-                        f"Set aside after {count} errors; see its traceback." if held else "",
-                        why[:500].replace("\x00", ""), entry.id, self._owner,
-                    ),
-                )  # fmt: skip
-                events += [decisions.failed(entry, count, why, next_try) for _ in set_aside.fetchall()]
+                if rest.set_aside(
+                    self._owner,
+                    entry.id,
+                    failures=count,
+                    traceback=failure.traceback[-20_000:].replace("\x00", ""),
+                    due=next_try,
+                    hold_reason=f"Set aside after {count} errors; see its traceback." if held else "",
+                    error=why[:500].replace("\x00", ""),
+                ):
+                    events.append(decisions.failed(entry, count, why, next_try))
         mail_log.write_all(events)
 
     def _rest(self, resting: Sequence[tuple[LeasedEntry, WaitUntil]]) -> None:
         rested: list[tuple[LeasedEntry, WaitUntil]] = []
         with statements.write_transaction():
             for entry, verdict in resting:
-                due = statements.db_time(verdict.due)
-                updated = statements.execute(
-                    "UPDATE spool_entry SET status = %s, next_attempt = %s, leased_by = '',"
-                    " due_at = CASE WHEN hold THEN NULL ELSE %s END,"
-                    " last_error = CASE WHEN %s THEN last_error ELSE %s END"
-                    " WHERE id = %s AND leased_by = %s RETURNING id",
-                    (
-                        verdict.status.value,
-                        due,
-                        due,
-                        not verdict.reason,
-                        storable(verdict.reason, LONGEST_REPLY),
-                        entry.id,
-                        self._owner,
-                    ),
-                )
-                rested += [(entry, verdict) for _ in updated.fetchall()]
+                reason = storable(verdict.reason, LONGEST_REPLY)
+                if rest.rest(self._owner, entry.id, verdict.status, verdict.due, reason):
+                    rested.append((entry, verdict))
         if mail_log.is_on():
             mail_log.write_all(decisions.resting(rested))

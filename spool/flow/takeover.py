@@ -24,7 +24,7 @@ from spool.delivery.answers import Answer, Left
 from spool.flow import late_results, leases
 from spool.message.envelope import DeliveryReport, LeasedEntry, RecipientResult
 from spool.models.recipient import Outcome
-from spool.rows import statements
+from spool.rows import lease, statements
 
 log = logging.getLogger(__name__)
 
@@ -75,7 +75,7 @@ class Takeover:
 
     def _settle(self, left: Left) -> None:
         ids = list({answer.entry_id for answer in left.answers})
-        held = _held_by(left.owner, ids)
+        held = lease.held_by(left.owner, ids)
         if held:
             reports = [_report(entry, left.answers) for entry in self._take(left, sorted(held))]
             reports = [report for report in reports if report.results]
@@ -86,7 +86,7 @@ class Takeover:
                 self._record(reports)
         if others := [entry_id for entry_id in ids if entry_id not in held]:
             _tell_others(others, left.answers)
-        if left.is_dead or (left.is_free and not _held_by(left.owner, ids)):
+        if left.is_dead or (left.is_free and not lease.held_by(left.owner, ids)):
             left.remove()
 
     def _take(self, left: Left, ids: Sequence[int]) -> list[LeasedEntry]:
@@ -94,17 +94,6 @@ class Takeover:
             return []
         with statements.write_transaction():
             return leases.take_over(left.owner, self._owner, ids, timezone.now(), only_lapsed=not left.is_dead)
-
-
-def _held_by(owner: str, ids: Sequence[int]) -> set[int]:
-    if not ids:
-        return set()
-    clause, parameters = statements.id_list(ids)
-    rows = statements.execute(
-        f"SELECT id FROM spool_entry WHERE id {clause} AND leased_by = %s",  # noqa: S608
-        [*parameters, owner],
-    ).fetchall()
-    return {entry_id for (entry_id,) in rows}
 
 
 def _tell_others(ids: Sequence[int], noted: Sequence[Answer]) -> None:

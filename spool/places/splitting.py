@@ -11,19 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from spool.files import store
-from spool.models.entry import Entry
 from spool.places import trash, undecided
-from spool.rows import entries, statements
-
-_COLUMNS = [str(one.column) for one in Entry._meta.concrete_fields]
-_NEW = {"id": "%s", "file_name": "%s", "recipients_done": "0"}
-assert _COLUMNS[:2] == ["id", "file_name"], "the order of the parameters"
-_VALUES = ", ".join(_NEW.get(name, name) for name in _COLUMNS)
-_COPY = f"INSERT INTO spool_entry ({', '.join(_COLUMNS)}) SELECT {_VALUES} FROM spool_entry WHERE id = %s"  # noqa: S608
-_HAS_REMOTE = "EXISTS (SELECT 1 FROM spool_recipient r WHERE r.entry_id = spool_entry.id AND r.kind = 'remote')"
-_DIRECTION = f"direction = CASE WHEN {_HAS_REMOTE} THEN 2 ELSE 1 END WHERE id = %s"
-_COUNT = f"UPDATE spool_entry SET recipients_total = %s, {_DIRECTION}"  # noqa: S608
-_LEAVE = f"UPDATE spool_entry SET recipients_total = recipients_total - %s, {_DIRECTION}"  # noqa: S608
+from spool.rows import entries
 
 
 @dataclass(slots=True)
@@ -42,15 +31,7 @@ class Parts:
         self.transactions = [transaction] if transaction else []
         moved = dict(zip(self.names, new_ids, strict=True))
         for entry_id, new_id in moved.items():
-            numbers = recipients[entry_id]
-            statements.execute(_COPY, [new_id, self.names[entry_id], entry_id])
-            clause, parameters = statements.id_list(numbers)
-            statements.execute(
-                f"UPDATE spool_recipient SET entry_id = %s WHERE id {clause}",  # noqa: S608
-                [new_id, *parameters],
-            )
-            statements.execute(_COUNT, [len(numbers), new_id])
-            statements.execute(_LEAVE, [len(numbers), entry_id])
+            entries.split(entry_id, new_id, self.names[entry_id], recipients[entry_id])
         return moved
 
     def forsake(self, error: BaseException) -> None:

@@ -22,11 +22,10 @@ from spool.events.actions import MOST_LINES, by_itself
 from spool.files import incoming, marks, removal, store
 from spool.message.envelope import DeliveryReport
 from spool.message.summary import storable
-from spool.models.entry import Entry
-from spool.models.recipient import Outcome, Recipient
+from spool.models.recipient import Outcome
 from spool.models.trashed import Trashed, TrashState
-from spool.rows import statements
-from spool.rows.entries import AT_REST
+from spool.rows import statements, trashed
+from spool.rows.columns import columns_of
 from spool.rows.journal import LONGEST_REPLY, insert_traces, trace_rows, trace_trashed
 
 CHUNK = 500
@@ -93,19 +92,7 @@ def take(
     if not ids:
         return []
     statements.prefer_indexes()
-    values = [reply[:500], state.value, target, statements.db_time(now), event_id]
-    taken = _carry(
-        _ENTRY,
-        _ENTRY,
-        "spool_entry",
-        "spool_trashed",
-        "id",
-        ids,
-        ("reply", "state", "target", "at", "event_id"),
-        values,
-    )
-    _carry(_RECIPIENT, _RECIPIENT, "spool_recipient", "spool_trashedrecipient", "entry_id", taken)
-    return taken
+    return trashed.take(ids, event_id, now, reply, state, target)
 
 
 def restore(ids: Sequence[int], now: datetime, note: Callable[[Restored], None] | None = None) -> Restored:
@@ -120,7 +107,7 @@ def restore(ids: Sequence[int], now: datetime, note: Callable[[Restored], None] 
         # A rollback from here on leaves files in the spool which the rows in the trash still know.
         for folder in {item.in_spool.parent for item in there if item.state == TrashState.MOVED}:
             store.sync_folder(folder)
-        put = _insert([item.id for item in there], now) if there else set()
+        put = trashed.put_back([item.id for item in there], now) if there else set()
         lost, there = len(rows) - len(there), [item for item in there if item.id in put]
         restored = Restored(there, lost, len(ids) - len(there) - lost)
         if note is not None:
@@ -138,15 +125,11 @@ def files_of(ids: Sequence[int]) -> list[tuple[int, Path]]:
 
 def locked(ids: Sequence[int]) -> list[Taken]:
     """Those of `ids` that are still in the trash, theirs until the caller's transaction ends."""
-    return _rows(ids, "" if statements.on_sqlite() else " FOR UPDATE")
+    return _rows(ids, lock=True)
 
 
-def _rows(ids: Sequence[int], lock: str = "") -> list[Taken]:
-    if not ids:
-        return []
-    clause, parameters = statements.id_list(ids)
-    found = statements.execute(f"SELECT {_TAKEN} FROM spool_trashed WHERE id {clause} ORDER BY id{lock}", parameters)
-    return [Taken(*row) for row in found.fetchall()]
+def _rows(ids: Sequence[int], *, lock: bool = False) -> list[Taken]:
+    return [Taken(*row) for row in trashed.select(columns_of(Taken), ids, lock=lock)] if ids else []
 
 
 def note_delivered(report: DeliveryReport, now: datetime) -> None:
@@ -158,24 +141,12 @@ def note_delivered(report: DeliveryReport, now: datetime) -> None:
     if not delivered:
         return
     # Not by the entry: a recipient may have been taken out of it alone (spool.actions.splitting).
-    clause, parameters = statements.id_list(list(delivered))
-    where = statements.execute(
-        f"SELECT DISTINCT entry_id FROM spool_trashedrecipient WHERE id {clause} AND status = 'pending'",
-        parameters,
-    )
-    entry_ids = [item.id for item in locked([row[0] for row in where.fetchall()])]
-    settled = []
-    for number, result in delivered.items() if entry_ids else ():
-        updated = statements.execute(
-            "UPDATE spool_trashedrecipient SET status = %s, last_reply = %s, last_host = %s"
-            " WHERE id = %s AND status = 'pending' RETURNING entry_id",
-            (Outcome.DELIVERED.value, storable(result.reply, LONGEST_REPLY), storable(result.host, 255), number),
-        )
-        for (entry_id,) in updated.fetchall():
-            settled.append(result)
-            statements.execute(
-                "UPDATE spool_trashed SET recipients_done = recipients_done + 1 WHERE id = %s", (entry_id,)
-            )
+    if not locked(trashed.entries_waiting_for(list(delivered))):
+        return
+    settled = [
+        result for number, result in delivered.items()
+        if trashed.settle(number, storable(result.reply, LONGEST_REPLY), storable(result.host, 255))
+    ]  # fmt: skip
     if settled:
         insert_traces(trace_rows(report.entry, settled, now), now)
 
@@ -199,11 +170,9 @@ def forget(ids: Sequence[int], note: Callable[[Sequence[Taken]], None] | None = 
     with statements.write_transaction():
         statements.prefer_indexes()
         removed = locked(ids)
-        clause, parameters = statements.id_list([item.id for item in removed])
         if removed:
             trace_trashed([item.id for item in removed])
-            statements.execute(f"DELETE FROM spool_trashedrecipient WHERE entry_id {clause}", parameters)
-            statements.execute(f"DELETE FROM spool_trashed WHERE id {clause}", parameters)
+            trashed.remove([item.id for item in removed])
         if note is not None:
             note(removed)
     for item in removed:
@@ -262,40 +231,6 @@ def rename(source: Path, target: Path) -> bool:
     return done
 
 
-def _insert(ids: Sequence[int], now: datetime) -> set[int]:
-    """Bring the rows back; the ids of those that were still in the trash."""
-    moment = statements.db_time(now)
-    put = _carry(_ENTRY, _AS_IT_WAS, "spool_trashed", "spool_entry", "id", ids, (), [moment, moment])
-    _carry(_RECIPIENT, _RECIPIENT, "spool_trashedrecipient", "spool_recipient", "entry_id", put)
-    return set(put)
-
-
-def _carry(
-    columns: str, expressions: str, source: str, target: str, key: str, ids: Sequence[int],
-    added: Sequence[str] = (), values: Sequence[Any] = (),
-) -> list[int]:  # fmt: skip
-    """Move the rows whose `key` is one of `ids` to another table; the `id` of each row that was moved.
-
-    Their `columns` become `expressions`, and the columns `added` are new; `values` are the parameters of both.
-    """
-    if not ids:
-        return []
-    clause, parameters = statements.id_list(ids)
-    selected = ", ".join([expressions, *("%s" for _ in added)])
-    into = f"INSERT INTO {target} ({', '.join([columns, *added])}) SELECT {selected}"
-    if statements.on_sqlite():
-        statements.execute(f"{into} FROM {source} WHERE {key} {clause}", [*values, *parameters])
-        gone = statements.execute(f"DELETE FROM {source} WHERE {key} {clause} RETURNING id", parameters)
-    else:
-        # Each row is looked up and locked once: whoever comes second finds it gone.
-        gone = statements.execute(
-            f"WITH gone AS (DELETE FROM {source} WHERE {key} {clause} RETURNING {columns})"
-            f" {into} FROM gone RETURNING id",
-            [*parameters, *values],
-        )
-    return [row[0] for row in gone.fetchall()]
-
-
 def from_folder(item: Moved) -> Path | None:
     """The copy in the folder that `item` was moved to; None when it is gone, or has been changed there."""
     source = Path(item.target) / item.file_name
@@ -331,18 +266,3 @@ def forget_moved(item: Moved) -> None:
     """The copy in the folder goes, for the message is back where it was."""
     for name in (item.file_name, f"{item.file_name.removesuffix(store.SUFFIX)}.json"):
         store.unlink(Path(item.target) / name)
-
-
-def _columns(model: type[Entry] | type[Recipient]) -> list[str]:
-    return [str(field.column) for field in model._meta.concrete_fields]
-
-
-_TAKEN = "id, file_name, subspool, size_bytes, state, target, event_id, fingerprint"
-_ENTRY, _RECIPIENT = ", ".join(_columns(Entry)), ", ".join(_columns(Recipient))
-# What an entry of the spool has otherwise than it was.
-_CHANGED = {
-    "leased_by": "''",
-    "status": AT_REST,
-    "due_at": "CASE WHEN hold THEN NULL WHEN next_attempt > %s THEN next_attempt ELSE %s END",
-}
-_AS_IT_WAS = ", ".join(_CHANGED.get(name, name) for name in _columns(Entry))

@@ -6,12 +6,15 @@ Everything here runs in the caller's transaction.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
+from datetime import datetime
+from typing import Any, Final
 
 from spool.rows import statements
-from spool.rows.columns import EntryRow, Row, inserted, values_of
-from spool.rows.statements import execute, id_list, on_sqlite
+from spool.rows.columns import EntryRow, Row, columns_of, inserted, values_of
+from spool.rows.statements import db_time, execute, id_list, on_sqlite
 
+# The table under the alias `e`, for a statement of another room that reads it beside its own.
+TABLE: Final = "spool_entry e"
 # Makes a row for `insert`.
 entry_values = values_of(EntryRow)
 _COLUMNS: Final = inserted(EntryRow)
@@ -56,3 +59,72 @@ def remove_finished(owner: str, entry_ids: Sequence[int]) -> dict[int, int]:
 def add_recipients(entry_id: int, number: int) -> None:
     """Count `number` more recipients of an entry."""
     execute("UPDATE spool_entry SET recipients_total = recipients_total + %s WHERE id = %s", [number, entry_id])
+
+
+_NEW: Final = {"id": "%s", "file_name": "%s", "recipients_done": "0"}
+_ALL: Final = columns_of(EntryRow)
+assert _ALL[:2] == ("id", "file_name"), "the order of the parameters"
+_COPY: Final = (
+    f"INSERT INTO spool_entry ({', '.join(_ALL)}) SELECT {', '.join(_NEW.get(name, name) for name in _ALL)}"
+    " FROM spool_entry WHERE id = %s"
+)
+_DIRECTION: Final = (
+    "direction = CASE WHEN EXISTS (SELECT 1 FROM spool_recipient r WHERE r.entry_id = spool_entry.id"
+    " AND r.kind = 'remote') THEN 2 ELSE 1 END"
+)
+
+
+def split(entry_id: int, new_id: int, file_name: str, recipient_ids: Sequence[int]) -> None:
+    """Give some recipients of an entry to a new one that is otherwise like it, with a file of its own."""
+    number = len(recipient_ids)
+    clause, parameters = id_list(recipient_ids)
+    execute(_COPY, [new_id, file_name, entry_id])
+    execute(f"UPDATE spool_recipient SET entry_id = %s WHERE id {clause}", [new_id, *parameters])
+    execute(f"UPDATE spool_entry SET recipients_total = %s, {_DIRECTION} WHERE id = %s", [number, new_id])
+    execute(
+        f"UPDATE spool_entry SET recipients_total = recipients_total - %s, {_DIRECTION} WHERE id = %s",
+        [number, entry_id],
+    )
+
+
+def remove(ids: Sequence[int]) -> None:
+    """Delete entries and their recipients, which are kept elsewhere now."""
+    clause, parameters = id_list(ids)
+    execute(f"DELETE FROM spool_recipient WHERE entry_id {clause}", parameters)
+    execute(f"DELETE FROM spool_entry WHERE id {clause}", parameters)
+
+
+def lock_free(ids: Sequence[int], lapsed: datetime | None) -> list[int]:
+    """Those that nobody works on, or whose lease has lapsed at that moment, locked until the transaction ends."""
+    clause, parameters = id_list(ids)
+    free, moment = ("leased_by = ''", []) if lapsed is None else ("(leased_by = '' OR due_at <= %s)", [db_time(lapsed)])
+    rows = execute(
+        f"SELECT id FROM spool_entry WHERE id {clause} AND {free} ORDER BY id"
+        + ("" if on_sqlite() else " FOR UPDATE SKIP LOCKED"),
+        [*parameters, *moment],
+    )
+    return [row[0] for row in rows.fetchall()]
+
+
+def count(ids: Sequence[int]) -> int:
+    """How many of them there are."""
+    clause, parameters = id_list(ids)
+    return int(execute(f"SELECT COUNT(*) FROM spool_entry WHERE id {clause}", parameters).fetchone()[0])
+
+
+def update(ids: Sequence[int], changes: str, values: Sequence[Any], where: str = "") -> int:
+    """Set columns of entries, `changes` in the words of SQL, where `where` (" AND …") holds too; how many rows."""
+    clause, parameters = id_list(ids)
+    return int(execute(f"UPDATE spool_entry SET {changes} WHERE id {clause}{where}", [*values, *parameters]).rowcount)
+
+
+def shared_with_others(ids: Sequence[int], key: str) -> list[tuple[int, str, str, str]]:
+    """Those of the entries that somebody but the mailbox `key` waits for: id, subspool, file name, who works on it."""
+    clause, parameters = id_list(ids)
+    rows = execute(
+        f"SELECT e.id, e.subspool, e.file_name, e.leased_by FROM spool_entry e WHERE e.id {clause}"
+        " AND EXISTS (SELECT 1 FROM spool_recipient r WHERE r.entry_id = e.id AND r.status = 'pending'"
+        " AND r.address <> %s AND COALESCE(r.address_key, '') <> %s)",
+        [*parameters, key, key],
+    )
+    return list(rows.fetchall())

@@ -13,10 +13,10 @@ from typing import Any, Protocol
 
 from spool.message.envelope import RecipientResult
 from spool.message.summary import storable
-from spool.models.entry import Entry
-from spool.models.recipient import Outcome, Recipient
+from spool.models.recipient import Outcome
 from spool.models.trace import Trace
 from spool.rows import statements, traffic_batches
+from spool.rows.columns import EntryRow, RecipientRow, columns_of
 
 
 class Packed(Protocol):
@@ -28,9 +28,22 @@ class Packed(Protocol):
     recipients: list[dict[str, Any]]
 
 
+def recipients_of(entry_id: str) -> str:
+    """The table of recipients under the alias `r`, to be joined to a column that has the ids of their entries."""
+    return f"spool_recipient r ON r.entry_id = {entry_id}"
+
+
+def addresses() -> str:
+    """The addresses of its recipients as they are written, one per line."""
+    together = "group_concat(r.address, char(10))"
+    if not statements.on_sqlite():
+        together = "string_agg(r.address, E'\\n' ORDER BY r.id)"
+    return f"COALESCE((SELECT {together} FROM spool_recipient r WHERE r.entry_id = e.id), '')"
+
+
 def entry_as_json() -> str:
     """The entry's columns as one JSON object."""
-    return _as_json("e", Entry)
+    return _as_json("e", EntryRow)
 
 
 def recipients_as_json() -> str:
@@ -40,7 +53,7 @@ def recipients_as_json() -> str:
             "COALESCE((SELECT jsonb_agg(to_jsonb(r) ORDER BY r.id) FROM spool_recipient r WHERE r.entry_id = e.id),"
             " '[]'::jsonb)"
         )
-    return f"(SELECT json_group_array({_as_json('r', Recipient)}) FROM spool_recipient r WHERE r.entry_id = e.id)"
+    return f"(SELECT json_group_array({_as_json('r', RecipientRow)}) FROM spool_recipient r WHERE r.entry_id = e.id)"
 
 
 def unpack(
@@ -105,7 +118,7 @@ def _unpack_postgresql(table: str, clause: str, parameters: Sequence[Any], now: 
 
 def _unpack_sqlite(table: str, clause: str, parameters: Sequence[Any], now: datetime, patch: str) -> None:
     moment = statements.db_time(now)
-    columns = _columns(Entry)
+    columns = columns_of(EntryRow)
     changed = {
         "leased_by": "''",
         "status": "CASE WHEN json_extract(entry, '$.status') IN ('local', 'remote') THEN 'waiting'"
@@ -119,7 +132,7 @@ def _unpack_sqlite(table: str, clause: str, parameters: Sequence[Any], now: date
         f" FROM (SELECT json_patch(entry, %s) AS entry FROM {table} WHERE id {clause})",
         [moment, moment, patch, *parameters],
     )
-    columns = _columns(Recipient)
+    columns = columns_of(RecipientRow)
     values = ", ".join(f"json_extract(r.value, '$.{name}')" for name in columns)
     statements.execute(
         f"INSERT INTO spool_recipient ({', '.join(columns)}) SELECT {values}"
@@ -135,12 +148,8 @@ def _json_value(value: Any) -> Any:
     return moment.isoformat() if isinstance(moment, datetime) else moment
 
 
-def _columns(model: type[Entry] | type[Recipient]) -> list[str]:
-    return [str(field.column) for field in model._meta.concrete_fields]
-
-
-def _as_json(alias: str, model: type[Entry] | type[Recipient]) -> str:
+def _as_json(alias: str, row: type) -> str:
     if not statements.on_sqlite():
         return f"to_jsonb({alias})"
-    pairs = ", ".join(f"'{name}', {alias}.{name}" for name in _columns(model))
+    pairs = ", ".join(f"'{name}', {alias}.{name}" for name in columns_of(row))
     return f"json_object({pairs})"

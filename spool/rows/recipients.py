@@ -12,7 +12,7 @@ from spool.message.envelope import LeasedRecipient
 from spool.models.recipient import Outcome
 from spool.rows import statements
 from spool.rows.columns import RecipientRow, Row, columns_of, inserted, values_of
-from spool.rows.statements import execute, id_list
+from spool.rows.statements import execute, execute_many, id_list
 
 # Makes a row for `insert`.
 recipient_values = values_of(RecipientRow)
@@ -58,3 +58,29 @@ def end(ids: Sequence[int], outcome: Outcome, reply: str) -> None:
         f"UPDATE spool_recipient SET status = %s, last_reply = %s WHERE id {clause}",
         [outcome.value, reply, *parameters],
     )
+
+
+def open_of_mailbox(entry_ids: Sequence[int], key: str) -> list[tuple[int, int]]:
+    """The open recipients that are the mailbox `key`, each with its entry first."""
+    clause, parameters = id_list(entry_ids)
+    rows = execute(
+        f"SELECT entry_id, id FROM spool_recipient WHERE entry_id {clause} AND status = 'pending'"
+        " AND (address = %s OR address_key = %s) ORDER BY id",
+        [*parameters, key, key],
+    )
+    return list(rows.fetchall())
+
+
+_SETTLE: Final = (
+    "UPDATE spool_recipient SET status = %s, last_reply = %s, last_host = %s WHERE id = %s AND status = 'pending'"
+)
+
+
+def settle(recipient_id: int, outcome: Outcome, reply: str, host: str) -> bool:
+    """Record what became of a recipient, unless it has an outcome; whether it had none."""
+    return bool(execute(f"{_SETTLE} RETURNING id", (outcome.value, reply, host, recipient_id)).fetchall())
+
+
+def settle_all(rows: Sequence[tuple[str, str, str, int]]) -> None:
+    """The same for many: (outcome, reply, host, the recipient's id) of each."""
+    execute_many(_SETTLE, rows)

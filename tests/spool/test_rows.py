@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import fields
+from pathlib import Path
 from typing import get_type_hints
 
 import pytest
 from django.db import models
 
+import spool
 from spool.message.envelope import LeasedColumns, LeasedRecipient
 from spool.models import Attempt, Entry, Recipient, Trace
 from spool.rows.columns import AttemptRow, EntryRow, RecipientRow, TraceRow, columns_of, inserted, picker, values_of
@@ -29,6 +32,19 @@ def test_a_worker_gets_columns_of_the_entry() -> None:
 
 def test_an_open_recipient_has_columns_of_the_table() -> None:
     assert {field.name for field in fields(LeasedRecipient)} <= set(columns_of(RecipientRow))
+
+
+def test_the_tables_of_messages_are_spelt_in_one_package() -> None:
+    root = Path(spool.__file__).parent.parent
+    spelt = re.compile(r"(?<!admin:)\bspool_(?:entry|recipient|attempt|trace|trashed|trashedrecipient)(?:\b|_id_seq)")
+    found = []
+    for room in ("accounts", "base", "mailspool", "quarantine", "security", "spool", "throttling"):
+        for path in sorted((root / room).rglob("*.py")):
+            if "migrations" in path.parts or path.parent == root / "spool" / "rows":
+                continue
+            lines = enumerate(path.read_text(encoding="utf-8").splitlines(), 1)
+            found += [f"{path}:{number}: {line.strip()}" for number, line in lines if spelt.search(line)]
+    assert found == []
 
 
 def test_values_are_in_the_order_of_the_columns_however_they_are_given() -> None:

@@ -12,7 +12,8 @@ from django.utils import timezone
 from accounts.models import Metric, ThrottleAction
 from spool.message.envelope import LeasedEntry
 from spool.models.entry import Entry
-from spool.rows import statements
+from spool.rows import entries as rows_of_entries
+from spool.rows import rest, statements
 from throttling.counting.replay import replay
 from throttling.counting.state import SECONDS, State, Window
 from throttling.models import HeldEntry, Passage, ThrottleEvent
@@ -52,7 +53,7 @@ def passed(names: Sequence[str]) -> set[str]:
 
 
 _FIRST = (
-    "SELECT MIN(h.entry_id) FROM throttling_heldentry h JOIN spool_entry e ON e.id = h.entry_id AND"
+    f"SELECT MIN(h.entry_id) FROM throttling_heldentry h JOIN {rows_of_entries.TABLE} ON e.id = h.entry_id AND"  # noqa: S608
     " e.status = 'throttled' WHERE h.name = s.name AND h.kind = s.kind AND h.metric = s.metric AND NOT h.entry_id {}"
 )
 _UNTIL = (
@@ -160,10 +161,7 @@ def _write_held(held: Sequence[Held], now: datetime) -> None:
         update_fields=["kind", "name", "metric", "cost", "until"],
     )  # fmt: skip
     # At once, not only with the pass's next round: from here on others are behind them.
-    statements.execute_many(
-        "UPDATE spool_entry SET status = 'throttled', last_error = %s WHERE id = %s",
-        [(one.reason[:500], one.entry.id) for one in held],
-    )
+    rest.throttle([(one.reason[:500], one.entry.id) for one in held])
 
 
 def states(windows: Iterable[Window]) -> dict[Window, State]:

@@ -12,17 +12,13 @@ from itertools import accumulate
 
 from spool.flow import leases
 from spool.message.envelope import LeasedEntry
-from spool.rows import statements
+from spool.rows import lease
 from throttling.counting import ledger
 from throttling.counting.state import Window
 from throttling.subjects import IPLimits, charges_of, of_entries
 
 # More is not looked at: then some may be overtaken, while a server is flooded.
 _MOST = 1000
-_OLDER = (
-    "SELECT id FROM spool_entry WHERE priority IN (1, 2, 3) AND due_at > %s AND due_at <= %s AND leased_by <> ''"
-    " AND leased_by <> %s AND (attempts = 0 OR status = 'throttled') AND id < %s AND NOT id {} LIMIT %s"
-)
 
 
 class Ahead:
@@ -47,16 +43,11 @@ def ahead(entries: Sequence[LeasedEntry], ip_limits: IPLimits, now: datetime, ow
     newest = max((entry.id for entry in entries), default=0)
     if not newest:
         return NOTHING
-    clause, parameters = statements.id_list([entry.id for entry in entries])
-    # Found along the index of leases: they lapse within that time.
-    until = now + 2 * leases.LEASE
-    rows = statements.execute(
-        _OLDER.format(clause),
-        [statements.db_time(now), statements.db_time(until), owner, newest, *parameters, _MOST],
-    ).fetchall()
+    # Every lease lapses within that time.
+    rows = lease.held_by_others(owner, now, now + 2 * leases.LEASE, newest, [entry.id for entry in entries], _MOST)
     if not rows:
         return NOTHING
-    older = leases.look_at([row[0] for row in rows])
+    older = leases.look_at(rows)
     decided, _ = ledger.passed_and_held([entry.file_name for entry in older])
     older = [entry for entry in older if entry.file_name not in decided]
     costs: dict[Window, list[tuple[int, int]]] = {}

@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from accounts.models import Metric
 from spool.message.envelope import LeasedEntry
 from spool.models.entry import Status
-from spool.rows import statements
+from spool.rows import rest, statements
 from throttling import bounces
 from throttling.counting.ledger import Held
 from throttling.counting.replay import seconds_until
@@ -130,8 +130,4 @@ def _move(later: Sequence[tuple[int, datetime]]) -> None:
         "UPDATE throttling_heldentry SET until = %s WHERE entry_id = %s",
         [(statements.db_time(until), number) for number, until in later],
     )
-    statements.execute_many(
-        "UPDATE spool_entry SET next_attempt = %s, due_at = CASE WHEN hold THEN NULL ELSE %s END"
-        " WHERE id = %s AND leased_by = '' AND status = 'throttled'",
-        [(statements.db_time(until), statements.db_time(until), number) for number, until in later],
-    )
+    rest.postpone([(until, number) for number, until in later])

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from datetime import datetime
 
 from accounts.models import Metric, ThrottleAction
 from spool.flow import doorbell
-from spool.rows import statements
+from spool.rows import entries, rest, statements
 from throttling import bounces
 from throttling.counting import limits, windows
 from throttling.counting.state import Window
@@ -25,11 +25,11 @@ def let_go(subject: Subject, now: datetime) -> int:
     # In the ledger, for nobody: they are not looked at any more, and are not counted.
     statements.execute(
         "INSERT INTO throttling_passage (file_name, at, sender, domain, client_ip, recipients, size_bytes)"  # noqa: S608
-        " SELECT file_name, %s, '', '', '', recipients_total, size_bytes FROM spool_entry"
-        f" WHERE id IN ({mine}) ON CONFLICT DO NOTHING",
+        " SELECT file_name, %s, '', '', '', recipients_total, size_bytes"
+        f" FROM {entries.TABLE} WHERE id IN ({mine}) ON CONFLICT DO NOTHING",
         [int(now.timestamp()), *whose],
     )
-    _make_due(f"id IN ({mine})", whose, now)
+    rest.make_due(f"id IN ({mine})", whose, now)
     HeldEntry.objects.filter(kind=subject.kind, name=subject.name).delete()
     return count
 
@@ -37,9 +37,9 @@ def let_go(subject: Subject, now: datetime) -> int:
 def wake_released(now: datetime) -> None:
     """What was let go at the moment in which a worker put it back to wait."""
     with statements.write_transaction():
-        woken = _make_due(
+        woken = rest.make_due(
             "status = 'throttled' AND due_at > %s AND EXISTS"
-            " (SELECT 1 FROM throttling_passage p WHERE p.file_name = spool_entry.file_name)",
+            " (SELECT 1 FROM throttling_passage p WHERE p.file_name = e.file_name)",
             [statements.db_time(now)], now,
         )  # fmt: skip
     if woken:
@@ -49,12 +49,9 @@ def wake_released(now: datetime) -> None:
 def forget_what_left() -> None:
     """Drop what was held and is not any more: deleted, moved, or on its way after all."""
     with statements.write_transaction():
-        statements.execute(
-            "DELETE FROM throttling_heldentry WHERE NOT EXISTS"
-            # What a worker has is not gone: it may be shown in a stage that it goes through before this one again.
-            " (SELECT 1 FROM spool_entry e WHERE e.id = entry_id AND (e.status = 'throttled' OR e.leased_by <> ''))",
-            (),
-        )
+        # What a worker has is not gone: it may be shown in a stage that it goes through before this one again.
+        there = f"SELECT 1 FROM {entries.TABLE} WHERE e.id = entry_id AND (e.status = 'throttled' OR e.leased_by <> '')"  # noqa: S608
+        statements.execute(f"DELETE FROM throttling_heldentry WHERE NOT EXISTS ({there})", ())  # noqa: S608
 
 
 def wake_what_has_room(now: datetime, subject: Subject | None = None) -> int:
@@ -86,7 +83,7 @@ def wake_what_has_room(now: datetime, subject: Subject | None = None) -> int:
         if chosen:
             clause, parameters = statements.id_list(chosen)
             with statements.write_transaction():
-                woken += _make_due(f"id {clause} AND due_at > %s", [*parameters, statements.db_time(now)], now)
+                woken += rest.make_due(f"id {clause} AND due_at > %s", [*parameters, statements.db_time(now)], now)
     if woken:
         doorbell.ring()
     return woken
@@ -100,14 +97,3 @@ def _fitting(waiting: Iterable[tuple[int, int]], room: int) -> list[int]:
             break
         chosen.append(entry_id)
     return chosen
-
-
-def _make_due(condition: str, parameters: Sequence[object], now: datetime) -> int:
-    """Entries that are neither on hold nor in work."""
-    moment = statements.db_time(now)
-    return int(
-        statements.execute(
-            f"UPDATE spool_entry SET due_at = %s, next_attempt = %s WHERE leased_by = '' AND hold = %s AND {condition}",  # noqa: S608
-            [moment, moment, False, *parameters],
-        ).rowcount
-    )

@@ -1,0 +1,84 @@
+"""How entries that a worker holds are put back to rest: to wait after an attempt, in a stage, or set aside.
+
+Everything here runs in the caller's transaction, and does nothing to an entry that the worker has lost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Final
+
+from spool.models.entry import Status
+from spool.rows.statements import db_time, execute, execute_many
+
+_WAIT: Final = (
+    "UPDATE spool_entry SET status = %s, attempts = %s, dns_failures = %s, recipients_done = recipients_done + %s,"
+    " next_attempt = %s, due_at = CASE WHEN hold THEN NULL ELSE %s END, leased_by = '', last_error = %s,"
+    " failures = 0, traceback = '', error_group = %s, delay_notified = %s"
+    " WHERE id = %s AND leased_by = %s RETURNING recipients_done"
+)
+
+
+def wait(
+    owner: str, entry_id: int, *, status: Status, due: datetime | None, attempts: int, dns_failures: int,
+    delivered: int, error: str, error_group: str, delay_notified: bool,
+) -> int | None:  # fmt: skip
+    """Have an entry wait for its next attempt, `delivered` more recipients done; how many were before, None if lost."""
+    moment = db_time(due)
+    updated = execute(
+        _WAIT,
+        (
+            status.value, attempts, dns_failures, delivered, moment, moment, error, error_group, delay_notified,
+            entry_id, owner,
+        ),
+    ).fetchall()  # fmt: skip
+    return int(updated[0][0]) - delivered if updated else None
+
+
+def rest(owner: str, entry_id: int, status: Status, due: datetime, reason: str) -> bool:
+    """Have an entry wait in a stage, with `reason` unless that is empty; whether `owner` still held it."""
+    moment = db_time(due)
+    updated = execute(
+        "UPDATE spool_entry SET status = %s, next_attempt = %s, leased_by = '',"
+        " due_at = CASE WHEN hold THEN NULL ELSE %s END, last_error = CASE WHEN %s THEN last_error ELSE %s END"
+        " WHERE id = %s AND leased_by = %s RETURNING id",
+        (status.value, moment, moment, not reason, reason, entry_id, owner),
+    )
+    return bool(updated.fetchall())
+
+
+def set_aside(
+    owner: str, entry_id: int, *, failures: int, traceback: str, due: datetime | None, hold_reason: str, error: str
+) -> bool:
+    """Have an entry that raised an error wait until `due`, or on hold without one; whether `owner` still held it."""
+    moment = db_time(due)
+    updated = execute(
+        "UPDATE spool_entry SET failures = %s, traceback = %s, status = 'waiting', next_attempt = %s, due_at = %s,"
+        " leased_by = '', hold = %s, hold_reason = %s, last_error = %s WHERE id = %s AND leased_by = %s RETURNING id",
+        (failures, traceback, moment, moment, due is None, hold_reason, error, entry_id, owner),
+    )
+    return bool(updated.fetchall())
+
+
+def throttle(reasons: Sequence[tuple[str, int]]) -> None:
+    """Show that entries are throttled: (why, the entry's id) of each."""
+    execute_many("UPDATE spool_entry SET status = 'throttled', last_error = %s WHERE id = %s", reasons)
+
+
+def postpone(times: Sequence[tuple[datetime, int]]) -> None:
+    """Give throttled entries that nobody holds another time: (when, the entry's id) of each."""
+    execute_many(
+        "UPDATE spool_entry SET next_attempt = %s, due_at = CASE WHEN hold THEN NULL ELSE %s END"
+        " WHERE id = %s AND leased_by = '' AND status = 'throttled'",
+        [(moment, moment, number) for until, number in times for moment in (db_time(until),)],
+    )
+
+
+def make_due(condition: str, parameters: Sequence[object], now: datetime) -> int:
+    """Have entries tried `now` that meet `condition`, and are neither on hold nor in work; how many."""
+    moment = db_time(now)
+    statement = (
+        f"UPDATE spool_entry AS e SET due_at = %s, next_attempt = %s WHERE leased_by = '' AND hold = %s AND {condition}"
+    )
+    return int(execute(statement, [moment, moment, False, *parameters]).rowcount)
