@@ -139,11 +139,13 @@ def insert_rows(stored: Stored, now: datetime, settings: Settings, wanted: Colle
         sender, sender_key = envelope.sender, other_key(envelope.sender)
         of_list = list_key(envelope.origin, sender)
         for recipient in envelope.recipients:
-            outbound = outbound or recipient.kind is Kind.REMOTE
+            is_remote = recipient.kind is _REMOTE
+            outbound = outbound or is_remote
             address_key, original_key = recipient_keys(recipient, of_list)
             recipient_rows.append(
                 recipient_values(
-                    entry_id=entry_id, address=recipient.address, domain=recipient.domain, kind=recipient.kind.value,
+                    entry_id=entry_id, address=recipient.address, domain=recipient.domain,
+                    kind=_REMOTE_KIND if is_remote else _LOCAL_KIND,
                     status=_PENDING, original=recipient.original, notify=recipient.notify, orcpt=recipient.orcpt,
                     address_key=address_key, original_key=original_key,
                 )
@@ -155,7 +157,7 @@ def insert_rows(stored: Stored, now: datetime, settings: Settings, wanted: Colle
                 sender_domain=(sender_key or sender).rpartition("@")[2], sender_key=sender_key,
                 auth_user=envelope.auth_user, client_ip=envelope.client_ip,
                 ehlo_name=storable(envelope.ehlo_name, 255), tls=envelope.tls, port=envelope.port,
-                direction=_OUTBOUND if outbound else _INBOUND, origin=envelope.origin.value,
+                direction=_OUTBOUND if outbound else _INBOUND, origin=str.__str__(envelope.origin),
                 subject=submission.subject, message_id=submission.message_id, size_bytes=submission.size_bytes,
                 priority=int(envelope.priority), status=_DELAY, attempts=envelope.attempts,
                 recipients_total=len(envelope.recipients),
@@ -190,6 +192,10 @@ def _batch(stored: Stored, names: Sequence[str]) -> undecided.Batch:
     return undecided.Batch(stored.subspool, list(names), list(stored.transactions))
 
 
+# An enumeration's members and their values are looked up by Python code: too dear for each message.
+_REMOTE: Final = Kind.REMOTE
+_REMOTE_KIND: Final = Kind.REMOTE.value
+_LOCAL_KIND: Final = Kind.LOCAL.value
 _PENDING: Final = Outcome.PENDING.value
 _DELAY: Final = Status.DELIVERY_DELAY.value
 _OUTBOUND: Final = int(Direction.OUTBOUND)
