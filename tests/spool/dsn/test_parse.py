@@ -1,4 +1,9 @@
-"""Bounces as mail servers write them, and what is none."""
+"""Bounces as mail servers write them, and what is none.
+
+flufl.bounce 6.0 was tried in the place of spool.dsn.legacy. It reads all 98 of its own samples in prose, ours 88; of
+the 22 texts below it reads 8, ours all. It takes warnings for failures, has no codes and no reasons, raises on a bounce
+that has no From, and of HOSTILE below takes over 2 s of processor time for five, and fails at the nested one.
+"""
 
 from __future__ import annotations
 
