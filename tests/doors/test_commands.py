@@ -37,7 +37,7 @@ WHO = f"{getpass.getuser()} (shell)"
 
 
 def _write_a_file() -> None:
-    FILE.write_text(f"kind,address,password\nuser,new@example.org,{PASSWORD}\n")
+    FILE.write_text(f"kind,address,password\nuser,new@example.org,{{PLAIN}}{PASSWORD}\n")
 
 
 def _unmark() -> None:
