@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.shortcuts import render
 from django.urls import reverse
-from django.utils import timezone
 from django.views.decorators.http import require_GET
 
 from quarantine.console.actions import BUTTONS
@@ -18,10 +15,7 @@ from quarantine.filters import search
 from quarantine.models.antivirus import AntivirusSettings
 from quarantine.models.check import current_checks
 from quarantine.models.item import ItemKind
-from spool.console.pages import is_htmx, page
-from spool.console.tabs import tabs_for
-from spool.filters import BadFilter
-from spool.models import Direction, SavedView
+from spool.console.list_page import list_page, searched
 
 SECTION = "admin:quarantine_item_changelist"
 URL_NAMES = {kind: f"admin:quarantine_item_{kind.value}" for kind in ItemKind}
@@ -54,27 +48,22 @@ def virus_list(request: HttpRequest) -> HttpResponse:
 
 
 def _list(request: HttpRequest, kind: ItemKind) -> HttpResponse:
-    if request.GET.get("q", "").strip():
-        return _understood(request, kind)
-    context = _context(request, kind)
-    if is_htmx(request):
-        return render(request, "quarantine/_refresh.html", {**context, "tabs": tabs_for(request)})
-    return page(request, "quarantine/list.html", f"{kind.label} Quarantine", context)
+    url_name = URL_NAMES[kind]
+    return searched(request, url_name, search) or list_page(
+        request, url_name, f"{kind.label} Quarantine", "quarantine", _context(request, kind)
+    )
 
 
 def _context(request: HttpRequest, kind: ItemKind) -> dict[str, Any]:
-    shown, here = listing(request.GET, kind), reverse(URL_NAMES[kind])
+    shown = listing(request.GET, kind)
     values = shown.chosen.texts()
     panel = [
         (name, *rest, values.get(name, "")) for name, *rest in _PANEL if kind is ItemKind.SPAM or name != "min-score"
     ]
     return {
-        "listing": shown, "here": here, "full_path": f"{here}?{request.GET.urlencode()}", "url_name": URL_NAMES[kind],
-        "section_link": reverse(SECTION), "kind": kind.value, "kind_label": kind.label, "actions": BUTTONS[kind],
-        "now": timezone.now(), "values": values, "fields": panel, "usage": usage(kind),
-        "directions": [label.lower() for label in Direction.labels],
-        "saved": SavedView.objects.filter(user=request.user.pk, page=URL_NAMES[kind]),
-        "is_scanning": _is_scanning(kind), "open_message": request.GET.get("message", "")[:60],
+        "listing": shown, "section_link": reverse(SECTION), "kind": kind.value, "kind_label": kind.label,
+        "actions": BUTTONS[kind], "values": values, "fields": panel, "usage": usage(kind),
+        "is_scanning": _is_scanning(kind),
     }  # fmt: skip
 
 
@@ -82,17 +71,3 @@ def _is_scanning(kind: ItemKind) -> bool:
     if kind is ItemKind.VIRUS:
         return bool(scanners_for(AntivirusSettings.current()))
     return any(check.outbound for check in current_checks())
-
-
-def _understood(request: HttpRequest, kind: ItemKind) -> HttpResponse:
-    """The search box: what its words mean becomes conditions in the URL, which the page shows in words."""
-    query = request.GET.copy()
-    text = str(query.pop("q")[0])
-    for name in ("after", "before"):
-        query.pop(name, None)
-    try:
-        for name, value in search(text).items():
-            query[name] = value
-    except BadFilter as error:
-        messages.error(request, str(error))
-    return HttpResponseRedirect(f"{reverse(URL_NAMES[kind])}?{query.urlencode()}")

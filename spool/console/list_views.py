@@ -7,19 +7,18 @@ from typing import Any
 from django.contrib import messages
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.shortcuts import render
 from django.urls import reverse
-from django.utils import timezone
 from django.views.decorators.http import require_GET, require_POST
 
 from accounts.models import User
 from base.action import record
 from spool.console.actions import ACTIONS
-from spool.console.listing import Listing, listing
-from spool.console.pages import actor_of, is_htmx, page
-from spool.console.tabs import tabs_for, titles
-from spool.filters import BadFilter, SpoolFilter, understand
-from spool.models import Direction, Priority, SavedView, Status
+from spool.console.list_page import list_page, searched
+from spool.console.listing import listing
+from spool.console.pages import actor_of
+from spool.console.tabs import titles
+from spool.filters import SpoolFilter, understand
+from spool.models import Priority, SavedView, Status
 
 ALL = "admin:spool_entry_changelist"
 WAITING = "admin:spool_entry_waiting"
@@ -39,27 +38,22 @@ def waiting_list(request: HttpRequest) -> HttpResponse:
 
 
 def _list(request: HttpRequest, url_name: str) -> HttpResponse:
-    if request.GET.get("q", "").strip():
-        return _understood(request, url_name)
+    return searched(request, url_name, _meaning, SpoolFilter.from_query) or list_page(
+        request, url_name, _TITLES[url_name], "spool/console", _context(request, url_name)
+    )
+
+
+def _meaning(text: str) -> dict[str, str]:
+    return {term.field: term.value for term in understand(text)}
+
+
+def _context(request: HttpRequest, url_name: str) -> dict[str, Any]:
     shown = listing(request.GET, only_waiting=url_name == WAITING)
-    context = _context(request, url_name, shown)
-    if is_htmx(request):
-        # A refresh: the table, and the counts of the tabs beside it.
-        return render(request, "spool/console/_refresh.html", {**context, "tabs": tabs_for(request)})
-    return page(request, "spool/console/list.html", _TITLES[url_name], context)
-
-
-def _context(request: HttpRequest, url_name: str, shown: Listing) -> dict[str, Any]:
     values = shown.chosen.texts()
-    here = reverse(url_name)
     return {
-        "listing": shown, "here": here, "full_path": f"{here}?{request.GET.urlencode()}", "url_name": url_name,
-        "is_waiting": url_name == WAITING, "actions": ACTIONS, "now": timezone.now(), "values": values,
+        "listing": shown, "is_waiting": url_name == WAITING, "actions": ACTIONS, "values": values,
         "fields": [(name, label, example, values.get(name, "")) for name, label, example in _PANEL],
-        "statuses": Status.choices, "directions": [label.lower() for label in Direction.labels],
-        "priorities": [label.lower() for label in Priority.labels],
-        "saved": SavedView.objects.filter(user=request.user.pk, page=url_name),
-        "open_message": request.GET.get("message", "")[:60],
+        "statuses": Status.choices, "priorities": [label.lower() for label in Priority.labels],
     }  # fmt: skip
 
 
@@ -73,21 +67,6 @@ _PANEL = (
     ("larger", "Larger than", "10MB"), ("smaller", "Smaller than", "20KB"),
     ("min-attempts", "At least attempts", "3"), ("max-attempts", "At most attempts", "5"),
 )  # fmt: skip
-
-
-def _understood(request: HttpRequest, url_name: str) -> HttpResponse:
-    """The search box: what its words mean becomes conditions in the URL, which the page shows in words."""
-    text = request.GET["q"].strip()
-    query = request.GET.copy()
-    for name in ("q", "after", "before"):
-        query.pop(name, None)
-    try:
-        for term in understand(text):
-            query[term.field] = term.value
-        SpoolFilter.from_query(query)
-    except BadFilter as error:
-        messages.error(request, str(error))
-    return HttpResponseRedirect(f"{reverse(url_name)}?{query.urlencode()}")
 
 
 @require_POST
