@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
-from spool.smtpd.session import HANDSHAKE_SECONDS, STOPPING
+from spool.smtpd.seam import HANDSHAKE_SECONDS
+from spool.smtpd.session import STOPPING
 from spool.smtpd.shared import Shared
 
 DRAIN_SECONDS = 30.0

@@ -1,47 +1,41 @@
-"""One SMTP session: aiosmtpd's connection and TLS handling, with a loop, verbs and intake of our own.
-
-aiosmtpd has no DSN, CHUNKING or renewed timeouts, keeps whole messages in memory line by line, and looks its methods
-up anew for each connection; so the loop that reads commands is written here, and the verbs beside it.
-"""
+"""One SMTP session: what a client may do, what it has said, and the verbs that it says it with."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import math
-import ssl
-from asyncio import sslproto
-from collections.abc import Callable
-from typing import Any
 
-from aiosmtpd.smtp import SMTP
-from aiosmtpd.smtp import Session as AioSession
 from django.db import Error as DatabaseError
 
 from accounts.directory import LocalUser
 from spool.events import sessions
 from spool.message.envelope import Envelope
 from spool.monitoring import tally
+from spool.smtpd import hooks
+from spool.smtpd.seam import BoundedSMTP, Verb
 from spool.smtpd.shared import Port, Shared
+from spool.smtpd.verbs.auth import auth
+from spool.smtpd.verbs.data import bdat, data
+from spool.smtpd.verbs.greeting import ehlo, helo, starttls
+from spool.smtpd.verbs.mail import mail, rcpt
+from spool.smtpd.verbs.questions import help_, vrfy
 from spool.smtpd.verbs.reader import Body, TooMuch, TooSlow
-from spool.smtpd.verbs.table import CONTENT, IDLE, VERBS
 from spool.sockets.addresses import counted_as, plain_ip
 from spool.trusted import trusts
 
 log = logging.getLogger(__name__)
 
-# RFC 5321 4.5.3.1.4 asks for 512 octets; DSN parameters need more (RFC 3461 5.4).
-LONGEST_COMMAND = 4096
-# How long a client that is being closed may take to read what it was told.
-LINGER_SECONDS = 5.0
-# Before its end a client of the implicit-TLS port counts against no limit.
-HANDSHAKE_SECONDS = 20.0
 # A message that takes longer than this has to come at this pace, on the average.
 SLOW_SECONDS = 300.0
 LEAST_BYTES_PER_SECOND = 256
 MOST_IDLE_COMMANDS = 100
+# The verbs that bring no message nearer, and those that bring it.
+IDLE = frozenset(("HELO", "EHLO", "RSET", "NOOP", "VRFY", "EXPN", "HELP"))
+CONTENT = frozenset(("DATA", "BDAT"))
 # How replies begin that say that we can't do now what the client may well ask for.
 _OURS = ("421", "451", "452")
+# The enhanced codes (RFC 2034) of what aiosmtpd refuses by itself: it gives none.
+_ENHANCED = {"501": "5.5.4", "502": "5.5.1"}
 STOPPING = "421 4.3.2 The server is stopping; try again later"
 
 
@@ -49,41 +43,22 @@ class Stopping(Exception):
     """The server ends, and this client is amid no message: it has nothing more to say here."""
 
 
-class MailSession(SMTP):
+class MailSession(BoundedSMTP):
     """A client's connection to one of our ports.
 
     A check (spool.smtpd.checks) may read `client_ip`, `ehlo_name`, `user`, `port` and, from MAIL on, `transaction`.
     """
 
-    line_length_limit = LONGEST_COMMAND
+    # NOOP, RSET, QUIT and EXPN are aiosmtpd's, with our hooks.
+    smtp_HELO, smtp_EHLO, smtp_STARTTLS, smtp_AUTH = helo, ehlo, starttls, auth
+    smtp_MAIL, smtp_RCPT, smtp_DATA, smtp_BDAT = mail, rcpt, data, bdat
+    smtp_VRFY, smtp_HELP = vrfy, help_
 
     def __init__(self, shared: Shared, port: Port, loop: asyncio.AbstractEventLoop) -> None:
-        # Not SMTP.__init__: it inspects every method of handler and session anew for each connection.
-        self.loop = loop
-        asyncio.StreamReaderProtocol.__init__(
-            self,
-            asyncio.StreamReader(loop=loop, limit=self.line_length_limit),
-            client_connected_cb=self._cb_client_connected,
-            loop=loop,
-        )
+        super().__init__(hooks.HOOKS, loop, shared.hostname, float(shared.settings.command_timeout_seconds))
         self.shared = shared
         self.port = port
-        self.hostname = shared.hostname
-        self.tls_context = shared.tls
-        self.session = None
-        self.transport = None
-        self._handle_hooks: dict[str, Callable[..., Any]] = {}
-        self._tls_protocol = None
-        self._original_transport = None
-        self._tls_handshake_okay = True
-        self._timeout_handle: asyncio.TimerHandle | None = None
-        self._timer_due = self._silent_until = math.inf
-        self._timeout_duration = float(shared.settings.command_timeout_seconds)
-        self._handler_coroutine = None
         self.client_ip = ""
-        self.user: LocalUser | None = None
-        self.ehlo_name = ""
-        self.extended = False
         self.login_failures = 0
         # For the list of connections: since when (the loop's clock), who is just logging in, messages taken.
         self.since = loop.time()
@@ -98,24 +73,13 @@ class MailSession(SMTP):
         self.transaction: Envelope | None = None
         self.known_recipients: set[str] = set()
         self.chunks: Body | None = None
-        self.deciding = False
         # What bounds a session that brings no message: commands since the last one, RCPTs, and the pace of its bytes.
         self.idle_commands = self.recipients_named = self._data_bytes = 0
         self._data_since = 0.0
-        self._reading = False
         self._errors = 0
         self._counted = False
 
-    # What SMTP calls on us.
-
-    def _create_session(self) -> AioSession:
-        return AioSession(self.loop)
-
-    def _set_rset_state(self) -> None:
-        """After a connection is made, and again after STARTTLS: nothing said before counts (RFC 3207 4.2)."""
-        self.envelope = None
-        self.user, self.ehlo_name, self.extended = None, "", False
-        self.forget_transaction()
+    # The connection.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         if not self._counted:
@@ -149,133 +113,57 @@ class MailSession(SMTP):
                 sessions.disconnect(self)
         if self.chunks is not None:
             self.chunks.discard()
-        if self.deciding and self._handler_coroutine is not None:
-            # The message is being committed: let that end by itself, only nobody is there to hear the answer.
-            self._handler_coroutine = None
-            if self._timeout_handle is not None:
-                self._timeout_handle.cancel()
-            asyncio.StreamReaderProtocol.connection_lost(self, error)
-            self.transport = None
-            return
         super().connection_lost(error)
-
-    def eof_received(self) -> bool | None:
-        """The client has said all it will say; what it said before is still answered."""
-        self._reader.feed_eof()
-        return not self.encrypted
-
-    def _reset_timeout(self, duration: float | None = None) -> None:
-        """Let the client be silent for `duration` seconds from now on.
-
-        A timer that is due earlier stays and sets itself again: a new one for each command costs more.
-        """
-        self._silent_until = self.loop.time() + (duration or self._timeout_duration)
-        if self._silent_until < self._timer_due:
-            if self._timeout_handle is not None:
-                self._timeout_handle.cancel()
-            self._timer_due = self._silent_until
-            self._timeout_handle = self.loop.call_at(self._timer_due, self._timeout_cb)
-
-    def _timeout_cb(self) -> None:
-        transport = self.transport
-        self._timer_due = math.inf
-        if transport is None:
-            return
-        if (left := self._silent_until - self.loop.time()) > 0:
-            self._reset_timeout(left)
-            return
-        if transport.is_closing():
-            # The client does not even read what it was told: its connection must not stay for ever.
-            transport.abort()
-        elif self.deciding:
-            self._reset_timeout()
-        else:
-            self.say_goodbye("421 4.4.2 Nothing was heard for too long; closing the connection")
 
     def say_goodbye(self, reply: str) -> None:
         """Send a last reply unasked, and close. Who is not under TLS yet, on a port that wants it, hears nothing."""
         if self in self.shared.handshakes and self.transport is not None:
             self.transport.abort()
-        elif self.transport is not None and not self.transport.is_closing():
-            self._writer.write(f"{reply}\r\n".encode())
+        elif self.is_open:
             self.how = self.how or reply
-            self.close()
+            super().say_goodbye(reply)
 
-    def end(self, reply: str) -> None:
-        """Say goodbye and stop at once what is going on: nothing that is still to come counts, not even under TLS.
-
-        A message that is being committed is left to its end; the caller tries again.
-        """
-        if not self.deciding:
-            self.say_goodbye(reply)
-            if self._handler_coroutine is not None:
-                self._handler_coroutine.cancel()
+    # What the client has said. aiosmtpd begins its record anew under TLS: nothing said before counts (RFC 3207 4.2).
 
     @property
-    def is_over(self) -> bool:
-        """Whether nothing the client sends is looked at any more; it may still have to hear the last reply."""
-        return not self.deciding and (self._handler_coroutine is None or self._handler_coroutine.done())
-
-    def close(self) -> None:
-        """Close once everything written is sent; the client has LINGER_SECONDS to take it."""
-        if self.transport is not None and not self.transport.is_closing():
-            self.transport.close()
-            self._reset_timeout(LINGER_SECONDS)
-
-    async def start_tls(self) -> None:
-        """Go on under TLS. Raises OSError when the handshake fails.
-
-        What the client sent before is dropped by `connection_made` (RFC 3207 4.2: it may be somebody else's).
-        """
-        waiter = self.loop.create_future()
-        plain = self.transport
-        assert plain is not None
-        tls = sslproto.SSLProtocol(
-            self.loop, self, self.tls_context, waiter, server_side=True, ssl_handshake_timeout=HANDSHAKE_SECONDS
-        )
-        self._tls_protocol = tls
-        self._original_transport = plain
-        plain.set_protocol(tls)
-        self.transport = tls._app_transport
-        tls.connection_made(plain)
-        plain.resume_reading()
-        try:
-            await waiter
-        except OSError as error:
-            # The TLS layer never told us of this connection, so it won't tell us of its end either.
-            plain.abort()
-            self.connection_lost(error)
-            raise
+    def ehlo_name(self) -> str:
+        return str(self.session.host_name or "")
 
     @property
-    def encrypted(self) -> bool:
-        return self._tls_protocol is not None
+    def extended(self) -> bool:
+        """Whether it said EHLO."""
+        return bool(self.session.extended_smtp)
+
+    def introduce(self, name: str) -> None:
+        """EHLO was accepted."""
+        self._set_rset_state()
+        self.session.host_name, self.session.extended_smtp = name, True
 
     @property
-    def tls_in_use(self) -> str:
-        """Protocol and cipher of the connection; empty without TLS."""
-        if not self.encrypted or self.transport is None:
-            return ""
-        cipher = self.transport.get_extra_info("cipher")
-        return f"{cipher[1]} {cipher[0]}"[:60] if cipher else "TLS"
+    def user(self) -> LocalUser | None:
+        """Who is logged in."""
+        user: LocalUser | None = self.session.auth_data
+        return user
+
+    def log_in(self, user: LocalUser) -> None:
+        self.session.authenticated, self.session.auth_data = True, user
+
+    def _set_rset_state(self) -> None:
+        self.forget_transaction()
 
     # What the verbs use.
 
     @property
-    def reader(self) -> asyncio.StreamReader:
-        return self._reader
-
-    @property
     def size_limit(self) -> int:
         """The largest message, in bytes, that this client may send."""
-        limit = self.shared.settings.max_message_bytes
-        own = self.user.max_message_kb * 1024 if self.user else 0
+        limit, user = self.shared.settings.max_message_bytes, self.user
+        own = user.max_message_kb * 1024 if user else 0
         return min(limit, own) if own else limit
 
     @property
     def recipient_limit(self) -> int:
-        limit = self.shared.settings.max_recipients
-        own = self.user.max_recipients if self.user else 0
+        limit, user = self.shared.settings.max_recipients, self.user
+        own = user.max_recipients if user else 0
         return min(limit, own) if own else limit
 
     def begin_transaction(self, envelope: Envelope) -> None:
@@ -303,43 +191,18 @@ class MailSession(SMTP):
             raise TooSlow
         self._reset_timeout(float(self.shared.settings.data_timeout_seconds))
 
-    def push_back(self, rest: bytes) -> None:
-        """Let pipelined commands that came with the end of the message be read next."""
-        if rest:
-            buffer: bytearray = self._reader._buffer  # type: ignore[attr-defined]
-            buffer[:0] = rest
-
     @property
     def waits_for_command(self) -> bool:
         """Whether nothing is going on but that the client may say something, and it is amid no message."""
         return self._reading and self.transaction is None
 
-    async def read_line(self) -> bytes | None:
-        """The next line with its end; None for one that is too long, which is dropped. Raises Stopping."""
-        if self.shared.stopping and self.transaction is None:
-            raise Stopping
-        self._reading = True
-        try:
-            return await self._reader.readuntil(b"\n")
-        except asyncio.LimitOverrunError as error:
-            await self._skip_line(error.consumed)
-            return None
-        finally:
-            self._reading = False
-
-    async def _skip_line(self, consumed: int) -> None:
-        await self._reader.readexactly(consumed)
-        while True:
-            try:
-                await self._reader.readuntil(b"\n")
-                return
-            except asyncio.LimitOverrunError as error:
-                await self._reader.readexactly(error.consumed)
-
     async def push(self, reply: str) -> None:
-        """Send one reply."""
-        self._writer.write(f"{reply}\r\n".encode())
-        await self._writer.drain()
+        """Send one reply. What aiosmtpd refuses by itself is counted and noted like what we do."""
+        if reply[0] in "45":
+            code, _, text = reply.partition(" ")
+            await self.refuse(f"{code} {_ENHANCED[code]} {text}")
+        else:
+            await self.send(reply)
 
     async def refuse(self, reply: str, *, is_fault: bool = True, envelope: Envelope | None = None) -> None:
         """Send an error; too many of them that are the client's fault end the session. Our own failures are not.
@@ -349,30 +212,14 @@ class MailSession(SMTP):
         self._errors += is_fault and not reply.startswith(_OURS)
         tally.refusal(reply)
         sessions.refused(self, reply, *self.said, envelope or self.transaction)
-        await self.push(reply)
+        await self.send(reply)
         if self._errors >= self.shared.settings.max_errors:
             self.say_goodbye("421 4.7.0 Too many errors; closing the connection")
 
-    # The loop.
+    # The dialogue.
 
-    async def _handle_client(self) -> None:
-        try:
-            if await self._may_begin() and await self._greet():
-                while self.transport is not None and not self.transport.is_closing():
-                    await self._next_command()
-        except (asyncio.IncompleteReadError, ConnectionError, ssl.SSLError, TimeoutError):
-            pass
-        except Stopping:
-            self.say_goodbye(STOPPING)
-        except TooSlow:
-            self.say_goodbye("421 4.4.2 The message comes too slowly; closing the connection")
-        except TooMuch:
-            self.say_goodbye("421 4.3.4 The message is far too large; closing the connection")
-        except Exception:  # the edge of a session: whatever is wrong with it must not touch the others
-            log.exception("a session with %s failed", self.client_ip)
-            self.say_goodbye("421 4.3.0 The server failed to handle this; try again later")
-        finally:
-            self.close()
+    async def begin(self) -> bool:
+        return await self._may_begin() and await self._greet()
 
     async def _may_begin(self) -> bool:
         """On a port that speaks TLS at once: whether the client gets as far as that, which costs memory and time."""
@@ -383,7 +230,7 @@ class MailSession(SMTP):
             assert self.transport is not None
             self.transport.abort()
             return False
-        await self.start_tls()
+        await self.start_tls(self.shared.tls)
         self.shared.handshakes.discard(self)
         return True
 
@@ -393,7 +240,7 @@ class MailSession(SMTP):
         if not self.port.implicit_tls:
             refusal = refusal or await self._refusal()
         self._note_beginning(refusal)
-        await self.push(refusal or f"220 {self.hostname} ESMTP Mailspool")
+        await self.send(refusal or f"220 {self.hostname} {self.__ident__}")
         return not refusal
 
     async def _refusal(self) -> str:
@@ -413,37 +260,34 @@ class MailSession(SMTP):
             tally.refusal(refusal)
             sessions.refused(self, refusal, "CONNECT", "", None)
 
-    async def _next_command(self) -> None:
-        line = await self.read_line()
-        # Nothing of a line that is no command of ours is logged: it may be a password in the wrong place.
-        self.said = ("", "")
-        if line is None:
-            await self.refuse(f"500 5.5.2 The line is longer than {LONGEST_COMMAND} octets")
-            return
-        self._reset_timeout()
-        if not line.endswith(b"\r\n") or b"\0" in line:
-            await self.refuse("500 5.5.2 Commands end with CRLF and have no NUL")
-            return
-        try:
-            text = line[:-2].decode("utf-8").strip(" ")
-        except UnicodeDecodeError:
-            await self.refuse("500 5.5.2 The command is not valid UTF-8")
-            return
-        command, _, argument = text.partition(" ")
-        verb = VERBS.get(command.upper())
-        if verb is None:
-            await self.refuse("500 5.5.2 The command is not known; HELP lists those that are")
-            return
-        self.said = (command.upper(), argument)
-        if verb in IDLE:
+    def before_line(self) -> None:
+        if self.shared.stopping and self.transaction is None:
+            raise Stopping
+
+    async def obey(self, command: str, argument: str | None, verb: Verb) -> None:
+        if command in IDLE:
             self.idle_commands += 1
             if self.idle_commands > MOST_IDLE_COMMANDS:
                 self.say_goodbye("421 4.7.0 Too many commands that bring no message; closing the connection")
                 return
-        if verb in CONTENT and not self._data_bytes:
+        elif command in CONTENT and not self._data_bytes:
             self._data_since = self.loop.time()
+        self.said = (command, argument or "")
         try:
-            await verb(self, argument.strip() or None)
+            await verb(self, argument)
         except DatabaseError as error:
             log.error("the database could not be asked for %s: %s", self.client_ip, error)
             await self.refuse("451 4.3.0 The server can't look that up now; try again later")
+        # Nothing of a line that is no command of ours is logged: it may be a password in the wrong place.
+        self.said = ("", "")
+
+    async def handle_exception(self, error: Exception) -> str:
+        """What the client is told at the end of a session that can't go on."""
+        if isinstance(error, Stopping):
+            return STOPPING
+        if isinstance(error, TooSlow):
+            return "421 4.4.2 The message comes too slowly; closing the connection"
+        if isinstance(error, TooMuch):
+            return "421 4.3.4 The message is far too large; closing the connection"
+        log.exception("a session with %s failed", self.client_ip)
+        return "421 4.3.0 The server failed to handle this; try again later"

@@ -8,6 +8,8 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING
 
+from aiosmtpd.smtp import syntax
+
 from accounts import directory
 from accounts.directory import LocalUser
 from accounts.local_addresses import lookup_key
@@ -24,6 +26,7 @@ FAILED_LOGIN_SECONDS = 1.0
 TOO_MANY_LOGINS = "454 4.7.0 Too many passwords from your address are waiting to be looked at; try again in a minute"
 
 
+@syntax("AUTH <mechanism> [initial-response]")
 async def auth(session: MailSession, argument: str | None) -> None:
     if not session.encrypted:
         await session.refuse("538 5.7.11 Passwords are taken under TLS only; use STARTTLS first")
@@ -45,7 +48,9 @@ async def _log_in(session: MailSession, argument: str) -> None:
     # Whose connections are dropped while the password is looked at loses this one too.
     session.claimed_user = lookup_key(username.strip())
     try:
-        session.user = None if reply else await _looked_at(session, username, password)
+        user = None if reply else await _looked_at(session, username, password)
+        if user is not None:
+            session.log_in(user)
     except TooManyLogins:
         sessions.login(session, username, "closed")
         await asyncio.sleep(FAILED_LOGIN_SECONDS)
@@ -54,11 +59,11 @@ async def _log_in(session: MailSession, argument: str) -> None:
     finally:
         session.claimed_user = ""
     if not reply:
-        await session.shared.checks.tell("on_login", session, username, password, session.user is not None)
-    if session.user is not None:
+        await session.shared.checks.tell("on_login", session, username, password, user is not None)
+    if user is not None:
         session.shared.login_turns.succeeded(session.client_ip)
-        session.shared.logins.note(session.user.id, "SMTP", session.client_ip, datetime.now(UTC))
-        sessions.login(session, session.user.address, "ok")
+        session.shared.logins.note(user.id, "SMTP", session.client_ip, datetime.now(UTC))
+        sessions.login(session, user.address, "ok")
         await session.push("235 2.7.0 Welcome")
         return
     session.login_failures += 1

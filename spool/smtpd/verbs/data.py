@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+from aiosmtpd.smtp import syntax
+
 from spool.files import store
 from spool.flow.intake import IntakeError
 from spool.message import header
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from spool.smtpd.session import MailSession
 
 
+@syntax("DATA")
 async def data(session: MailSession, argument: str | None) -> None:
     envelope = session.transaction
     if argument:
@@ -42,6 +45,7 @@ async def data(session: MailSession, argument: str | None) -> None:
         await _take(session, envelope, body)
 
 
+@syntax("BDAT size [LAST]")
 async def bdat(session: MailSession, argument: str | None) -> None:
     """RFC 3030 CHUNKING. Each chunk is read to its end whatever becomes of it, or the dialogue would be lost."""
     size, *more = (argument or "").upper().split() or [""]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from aiosmtpd.smtp import syntax
+
 from accounts import directory
 from accounts.addresses import InvalidAddress, split_address
 from spool import addressing
@@ -23,6 +25,7 @@ _MAIL_PARAMETERS = frozenset({"SIZE", "BODY", "SMTPUTF8", "RET", "ENVID", "AUTH"
 _RCPT_PARAMETERS = frozenset({"NOTIFY", "ORCPT"})
 
 
+@syntax("MAIL FROM:<address> [parameters]")
 async def mail(session: MailSession, argument: str | None) -> None:
     if not session.ehlo_name:
         await session.refuse("503 5.5.1 Send EHLO first")
@@ -84,6 +87,7 @@ def _check_size(session: MailSession, announced: str | None) -> None:
         raise BadParameter(f"552 5.3.4 The message is larger than the limit of {session.size_limit} bytes")
 
 
+@syntax("RCPT TO:<address> [parameters]")
 async def rcpt(session: MailSession, argument: str | None) -> None:
     envelope = session.transaction
     if envelope is None or session.chunks is not None:

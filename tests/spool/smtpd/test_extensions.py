@@ -47,6 +47,23 @@ def test_verbs_without_mail_are_answered(listener: Listener) -> None:
         assert client.is_closed
 
 
+def test_help_with_a_verb_says_how_it_is_spoken(listener: Listener) -> None:
+    with listener.client() as client:
+        assert client.do("HELP").text.split() == [
+            "2.0.0", "AUTH", "BDAT", "DATA", "EHLO", "EXPN", "HELO", "HELP", "MAIL", "NOOP", "QUIT", "RCPT", "RSET",
+            "STARTTLS", "VRFY",
+        ]  # fmt: skip
+        assert client.do("HELP bdat").text == "2.0.0 Syntax: BDAT size [LAST]"
+
+
+def test_what_aiosmtpd_refuses_by_itself_counts_as_an_error_too(listener: Listener) -> None:
+    with listener.settings(max_errors=3), listener.client() as client:
+        for command, status in {"RSET now": "501 5.5.4", "HELO": "501 5.5.4", "EXPN news": "502 5.5.1"}.items():
+            assert client.do(command).status == status, command
+        assert client.reply().status == "421 4.7.0"
+        assert client.is_closed
+
+
 def test_mail_wants_a_greeting_first_and_comes_once(listener: Listener) -> None:
     with listener.client(greet=False) as client:
         assert client.do(f"MAIL FROM:<{X}>").status == "503 5.5.1"
