@@ -22,7 +22,7 @@ from django.utils import timezone  # noqa: E402
 from spool.models import TrafficKind, TrafficSeries, TrafficState  # noqa: E402
 from spool.models.traffic import LATENCY  # noqa: E402
 from spool.rows import statements  # noqa: E402
-from spool.traffic import rolling  # noqa: E402
+from spool.traffic import rollup  # noqa: E402
 
 KEYS = 50_000
 DOMAINS = 5_000
@@ -33,11 +33,11 @@ Counts = Counter[tuple[int, str]]
 def main(deliveries: int) -> None:
     started = time.monotonic()
     chance = random.Random(3)
-    now = rolling.minute_of(timezone.now())
-    first_minute = rolling.window_start(now, rolling.HOUR)
+    now = rollup.minute_of(timezone.now())
+    first_minute = rollup.window_start(now, rollup.HOUR)
     spans = [(minute, 1, deliveries / 1440) for minute in range(first_minute, now + 1)]
     # The hour in which the minutes begin has a bucket for what came before them.
-    for hour in range((now - rolling.DAY) // 60 * 60, first_minute, 60):
+    for hour in range((now - rollup.DAY) // 60 * 60, first_minute, 60):
         minutes = min(60, first_minute - hour)
         spans.append((hour, 60, deliveries * minutes / 1440))
     totals: Counts = Counter()

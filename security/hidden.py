@@ -18,7 +18,7 @@ from security.addresses import parse_address, parse_network
 from security.signals import INTERNAL
 from spool.models.trace import Trace
 from spool.models.traffic import TrafficKind
-from spool.traffic.reading import tops
+from spool.traffic.figures import tops
 
 # One device may write in one name without a login; so many domains that are not ours are the world.
 DOMAINS: Final = 5

@@ -11,8 +11,8 @@ from django.utils import timezone
 from django.utils.module_loading import import_string
 
 from base import clock
-from spool.actions import emptying, jobs, moving
-from spool.actions.queueing import release_expired
+from spool.actions import empty_trash, jobs, move
+from spool.actions.queue import release_expired
 from spool.flow import doorbell, leases
 from spool.flow.passes import run
 from spool.holders import holders
@@ -40,7 +40,7 @@ def sweep() -> None:
     _mend_times()
     release_expired(timezone.now())
     jobs.enqueue_left_behind()
-    emptying.give_way(timezone.now())
+    empty_trash.give_way(timezone.now())
     for path in settings.SPOOL_SWEEPS:
         try:
             import_string(path)()
@@ -93,7 +93,7 @@ def _forget() -> None:
     except OSError as error:
         log.error("files of messages that have ended could not be removed: %s", error)
     now = timezone.now()
-    moving.finish(now)
+    move.finish(now)
     leases.mend(now, LONGEST_WAIT)
     trash.purge(now, current().trash_days)
     forget_traces(now, current().trace_days)

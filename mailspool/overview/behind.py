@@ -11,7 +11,7 @@ from mailspool.overview.tables import Table, Window
 from spool.models import Trace
 from spool.models.recipient import Kind, Outcome
 from spool.rows.traffic_batches import LIST, NO_DELIVERIES
-from spool.traffic.rolling import DAY, HOUR, minute_of, window_start
+from spool.traffic.rollup import DAY, HOUR, minute_of, window_start
 
 PAGE_SIZE = 50
 

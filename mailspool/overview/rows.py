@@ -18,7 +18,7 @@ from mailspool.overview.tables import TABLES, WINDOWS, Table, Window
 from security.actions import blacklisted, smtp_blocked
 from security.models import Direction
 from spool.models.traffic import TrafficKind
-from spool.traffic.reading import TopRow, tops
+from spool.traffic.figures import TopRow, tops
 
 ADDRESSES = ("account", "recipient", "sender")
 

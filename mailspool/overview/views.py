@@ -21,7 +21,7 @@ from spool.console.tabs import tabs_for
 from spool.models.recipient import Kind
 from spool.models.settings import current
 from spool.models.traffic import TrafficKind, TrafficState
-from spool.traffic.reading import whole
+from spool.traffic.figures import whole
 from spool.traffic.series import RANGES, points
 
 STALE_SECONDS = 60

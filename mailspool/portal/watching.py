@@ -11,7 +11,7 @@ from django.views.decorators.http import require_GET, require_POST
 from accounts import connections, containing
 from accounts.connections.web import ORIGIN_KEY
 from mailspool.portal.access import Member, member, page
-from spool.actions import recalling
+from spool.actions import recalls
 from spool.models import Entry
 
 MOST_MAIL = 100
@@ -60,8 +60,8 @@ def recall(request: HttpRequest, who: Member) -> HttpResponse:
     """Take messages back before they leave: those that are ticked."""
     chosen = request.POST.getlist("name")[:MOST_MAIL]
     try:
-        done = recalling.recall(who.actor, who.user, chosen)
-    except recalling.Refused as error:
+        done = recalls.recall(who.actor, who.user, chosen)
+    except recalls.Refused as error:
         messages.error(request, str(error))
     else:
         messages.success(request, done)

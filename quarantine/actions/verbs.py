@@ -13,7 +13,7 @@ from quarantine.engines.learning import Lesson
 from quarantine.items import deletion, reports, transfer
 from quarantine.models.antispam import TrustedSender
 from quarantine.models.item import Item, ItemState
-from spool.actions import folders, restoring
+from spool.actions import folders, undo_job
 from spool.actions.inputs import FOLDER, Input
 from spool.actions.verb import Context, Note, Progress, Refused, Tally, Verb
 from spool.actions.verbs import VERBS
@@ -259,7 +259,7 @@ def register() -> None:
     """Make them known to spool.actions. Called once, when Django starts."""
     VERBS.update({verb.name: verb for verb in ACTIONS})
     names = tuple(verb.name for verb in ACTIONS if verb.undoable)
-    restoring.BINS.append(restoring.Bin(names, _gone, deletion.put_back))
+    undo_job.BINS.append(undo_job.Bin(names, _gone, deletion.put_back))
 
 
 def _gone() -> QuerySet[Item]:

@@ -11,7 +11,7 @@ from django.urls import URLPattern, path, reverse
 from django.views.decorators.http import require_POST
 
 from accounts.admin.onerow import OneRowAdmin
-from quarantine.actions.waiting import scan_again
+from quarantine.actions.scan_again import scan_again
 from quarantine.models.item import ItemKind
 from quarantine.statistics import caught_by_day, health_of
 from quarantine.trial import LARGEST_BYTES, Envelope, try_content

@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, QueryDict
 from django.views.decorators.http import require_POST
 
-from quarantine.actions.exporting import export
+from quarantine.actions.exports import export
 from quarantine.actions.selection import ItemSelection
 from quarantine.console.actions import button_named
 from quarantine.console.list_views import URL_NAMES

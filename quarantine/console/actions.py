@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from quarantine.actions.exporting import FORMATS
+from quarantine.actions.exports import FORMATS
 from quarantine.actions.verbs import ACTIONS, Purge
 from quarantine.models.item import ItemKind
 from spool.console.actions import Button, with_export

@@ -16,7 +16,7 @@ from django.db.models import Q
 from quarantine.items import transfer
 from quarantine.models.item import Item, ItemState
 from spool.actions import folders
-from spool.actions.moving import LEFT_BEHIND, write_pair
+from spool.actions.move import LEFT_BEHIND, write_pair
 from spool.actions.verb import Refused
 from spool.events.actions import by_itself
 from spool.files import removal, store

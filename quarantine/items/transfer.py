@@ -29,7 +29,7 @@ from spool.message.summary import storable
 from spool.models.entry import Direction, Status
 from spool.models.recipient import Kind, Outcome
 from spool.models.trashed import TrashState
-from spool.places import splitting, trash
+from spool.places import splits, trash
 from spool.rows import entries, journal, lease, packing, statements
 
 log = logging.getLogger(__name__)
@@ -80,12 +80,12 @@ def take(owner: str, caught: Sequence[Caught], now: datetime, days: int) -> set[
 
     Raises django.db.Error or OSError, and then nothing was done.
     """
-    parts = splitting.Parts()
+    parts = splits.Parts()
     try:
         with statements.write_transaction():
             ours = lease.held_by(owner, [one.entry_id for one in caught], lock=True)
             shared = {one.entry_id: one.part for one in caught if one.part is not None and one.entry_id in ours}
-            parts = splitting.begin({number: (part.entry.subspool, ours[number]) for number, part in shared.items()})
+            parts = splits.begin({number: (part.entry.subspool, ours[number]) for number, part in shared.items()})
             moved = parts.move({number: part.recipient_ids for number, part in shared.items()})
             # Of a part without a file nothing can be taken: delivery says that it is missing.
             taken = [

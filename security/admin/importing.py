@@ -21,7 +21,7 @@ from unfold.widgets import (
 from security import actions
 from security.models import Protocol
 from spool.actions import Refused
-from spool.actions.queueing import moment_of
+from spool.actions.queue import moment_of
 from spool.console.pages import actor_of
 
 MOST_BYTES = 5 * 1024 * 1024

@@ -5,12 +5,12 @@ interrupted at any point, and is written down as one AuditEvent. How entries are
 """
 
 from spool.actions.actor import Actor, NotAllowed
-from spool.actions.exporting import FORMATS, export
+from spool.actions.exports import FORMATS, export
 from spool.actions.jobs import cancel
 from spool.actions.perform import Outcome, Preview, perform, preview
-from spool.actions.putting_back import put_back
+from spool.actions.put_back_files import put_back
 from spool.actions.selection import Selection
-from spool.actions.undoing import can_undo, undo, with_undoable
+from spool.actions.undo_event import can_undo, undo, with_undoable
 from spool.actions.verbs import VERBS, WORKS, Refused, Tally, Verb
 
 __all__ = [

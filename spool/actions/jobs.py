@@ -18,7 +18,7 @@ from redis.exceptions import RedisError
 
 from spool.actions import audit
 from spool.actions.actor import Actor
-from spool.actions.pacing import Pace
+from spool.actions.pace import Pace
 from spool.actions.verb import Context, Refused, Tally
 from spool.actions.verbs import WORKS
 from spool.filters import BadFilter

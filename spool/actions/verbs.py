@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections import ChainMap
 from collections.abc import Mapping
 
-from spool.actions.emptying import EmptyTrash
-from spool.actions.moving import Move
-from spool.actions.queueing import ChangePriority, Force, Hold, Release, ResetRetries
-from spool.actions.redirecting import Redirect
-from spool.actions.removing import Delete
-from spool.actions.resending import ResendCopy
-from spool.actions.restoring import Undo
+from spool.actions.delete import Delete
+from spool.actions.empty_trash import EmptyTrash
+from spool.actions.move import Move
+from spool.actions.queue import ChangePriority, Force, Hold, Release, ResetRetries
+from spool.actions.redirect import Redirect
+from spool.actions.resend import ResendCopy
+from spool.actions.undo_job import Undo
 from spool.actions.verb import Refused, Tally, Verb
 
 # Those for messages in the spool, in the order in which they are offered; the trash has one of its own.

@@ -20,7 +20,7 @@ from unfold.widgets import UnfoldAdminPasswordWidget, UnfoldAdminTextareaWidget
 from accounts.admin.searching import ModelAdmin
 from base.sealed import seal
 from spool.admin.readonly import ReadOnlyAdmin
-from spool.alerts import telling
+from spool.alerts import outbox
 from spool.alerts.watches import watch_of
 from spool.console.pages import actor_of, page
 from spool.models import AlertEvent, AlertRule
@@ -82,7 +82,7 @@ class AlertRuleAdmin(ModelAdmin):
     def test(self, request: HttpRequest, pk: int) -> HttpResponse:
         """Whom a test would tell; after POST, what came of it."""
         rule = get_object_or_404(AlertRule, pk=pk)
-        notices = telling.test(rule, timezone.now(), actor_of(request)) if request.method == "POST" else None
+        notices = outbox.test(rule, timezone.now(), actor_of(request)) if request.method == "POST" else None
         back = reverse("admin:spool_alertrule_change", args=[pk])
         context = {"rule": rule, "notices": notices, "back": back, "tabs": []}
         return page(request, "spool/alerts/test.html", f"Test of {rule}", context)
@@ -122,7 +122,7 @@ class AlertEventAdmin(ReadOnlyAdmin):
 
     @admin.display(description="About")
     def about(self, event: AlertEvent) -> SafeString:
-        words, link = watch_of(event.kind).says(event.key), telling.page_of(event)
+        words, link = watch_of(event.kind).says(event.key), outbox.page_of(event)
         return format_html('<a href="{}" class="text-primary-600 dark:text-primary-500">{}</a>', link, words)
 
     @admin.display(description="State")

@@ -10,7 +10,7 @@ from django.db import Error as DatabaseError
 from django.db import InterfaceError, OperationalError, close_old_connections, connection
 from django.utils import timezone
 
-from spool.alerts import telling, watching
+from spool.alerts import outbox, watching
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +32,7 @@ def run(stop: threading.Event) -> None:
                 log.warning("the database is back; it was away since %s", away_since.isoformat(timespec="seconds"))
                 away_since = None
             watching.look(now)
-            telling.send_due(now)
+            outbox.send_due(now)
         except (OperationalError, InterfaceError) as error:
             away_since = away_since or now
             log.error("the database is away, and alerts wait for it: %s", error)

@@ -18,7 +18,7 @@ from django.utils.module_loading import import_string
 
 from spool.models import AlertKind, AlertRule, Entry, TrafficKind, TrafficSeries
 from spool.rows import statements
-from spool.traffic.rolling import minute_of, window_start
+from spool.traffic.rollup import minute_of, window_start
 
 # Senders of one rule that are watched at once.
 MOST_SENDERS = 100

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from django.db import transaction
 
-from spool.alerts.telling import tell
+from spool.alerts.outbox import tell
 from spool.alerts.watches import NotNow, watch_of
 from spool.models import AlertEvent, AlertRule
 from spool.monitoring.heartbeat_keys import machine

@@ -11,7 +11,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_GET
 
-from spool.actions.emptying import deleted
+from spool.actions.empty_trash import deleted
 from spool.console.pages import page
 from spool.filters import FIELDS, BadFilter, SpoolFilter
 from spool.models.settings import current

@@ -140,7 +140,7 @@ def note_delivered(report: DeliveryReport, now: datetime) -> None:
     delivered = {r.recipient.id: r for r in report.results if r.outcome is Outcome.DELIVERED}
     if not delivered:
         return
-    # Not by the entry: a recipient may have been taken out of it alone (spool.actions.splitting).
+    # Not by the entry: a recipient may have been taken out of it alone (spool.actions.split_recipient).
     if not locked(trashed.entries_waiting_for(list(delivered))):
         return
     settled = [

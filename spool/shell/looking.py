@@ -28,7 +28,7 @@ from spool.models import (
     TrashedRecipient,
 )
 from spool.shell.output import NOTHING, Ended, Output, add_filters, add_json
-from spool.traffic.reading import tops, whole
+from spool.traffic.figures import tops, whole
 
 
 def add_parsers(verbs: Any) -> None:

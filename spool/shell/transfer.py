@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from spool.actions import Actor, Refused
-from spool.actions.copying_out import copy_out
-from spool.actions.importing import KNOWN, NOBODY, REFUSED, TAKEN, default_reason, import_folder
+from spool.actions.export_folder import copy_out
+from spool.actions.import_folder import KNOWN, NOBODY, REFUSED, TAKEN, default_reason, import_folder
 from spool.filters import SpoolFilter
 from spool.message.summary import storable
 from spool.shell.output import NOTHING, USAGE, Ended, Output, add_json

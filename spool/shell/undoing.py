@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from spool.actions import FORMATS, Actor, export, put_back, undo
-from spool.actions.undoing import rows_of
+from spool.actions.undo_event import rows_of
 from spool.filters import count
 from spool.models import AuditEvent, Trashed
 from spool.shell.acting import add_consent, agree, bar

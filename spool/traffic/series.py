@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 from spool.models.traffic import BOUNDS_SECONDS, COUNTED, LATENCY, TrafficSeries
 from spool.rows import statements
-from spool.traffic.rolling import minute_of
+from spool.traffic.rollup import minute_of
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ from spool.message.envelope import AttemptRecord, LeasedEntry, LeasedRecipient, 
 from spool.models.recipient import Kind, Outcome
 from spool.monitoring import heartbeat, tally
 from spool.rows import statements, traffic_batches
-from spool.traffic import rolling
+from spool.traffic import rollup
 from tests.support.redis import RedisServer
 from tests.support.waiting import wait_until
 
@@ -113,7 +113,7 @@ def everything(home: object, redis: RedisServer) -> RedisServer:
     with statements.write_transaction():
         traffic_batches.receipts([("a@b.test", "192.0.2.7", True)], now)
         traffic_batches.endings([ended] * 3, now)
-    rolling.roll_up()
+    rollup.roll_up()
     some_attempts(a_result("x.test", Outcome.DELIVERED), a_result("y.test", Outcome.PENDING, "4.4.1"))
     tally.add("connections")
     tally.refusal("550 5.7.1 Not from here")

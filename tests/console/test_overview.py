@@ -20,7 +20,7 @@ from mailspool.overview.tables import TABLES
 from spool.models import AlertEvent, AlertKind, AlertRule, Entry, TrafficState
 from spool.models.recipient import Kind, Outcome
 from spool.rows import statements, traffic_batches
-from spool.traffic import rolling
+from spool.traffic import rollup
 from spool.traffic.series import RANGES, Point
 from tests.support.demo_traffic import FLOODER, count_a_day
 from tests.support.messages import a_submission
@@ -107,7 +107,7 @@ def test_message_activity_counts_deliveries_here_and_elsewhere_in_four_windows(a
     for number, minutes in ((1000, 2), (200, 30), (30, 600), (4, 3000)):
         count(Kind.REMOTE, "ann@example.org", "192.0.2.2", "x@far.test", number, minutes)
     with time_machine.travel(NOW):
-        rolling.roll_up()
+        rollup.roll_up()
         page = administrator.get(PAGE).content.decode()
     activity = page[page.index("t-activity") : page.index("ov-tables")]
     assert numbers(activity) == [
@@ -120,7 +120,7 @@ def test_each_table_lists_its_keys_by_24_hours_whatever_the_last_minutes_say(adm
     count(Kind.REMOTE, "fast@example.org", "192.0.2.2", "x@far.test", 8, 1)
     count(Kind.LOCAL, "tom@far.test", "198.51.100.9", "ann@example.org", 5, 1)
     with time_machine.travel(NOW):
-        rolling.roll_up()
+        rollup.roll_up()
         page = administrator.get(PAGE).content.decode()
     senders = table_of(page, "outbound-senders")
     assert re.findall(r'data-key="([^"]+)"', senders) == ["slow@example.org", "fast@example.org"]
@@ -161,7 +161,7 @@ def test_every_number_leads_to_the_very_deliveries_that_it_counts(administrator:
     deliver("New+tag@Example.org", "x@far.test")
     deliver("tom@far.test", "ann@example.org", Kind.LOCAL)
     attempt(take_in(a_submission("old@example.org", "nobody@far.test")), "550 no", outcome=Outcome.BOUNCED)
-    rolling.roll_up()
+    rollup.roll_up()
     page = administrator.get(PAGE).content.decode()
     links = re.findall(r'href="(/admin/overview/[^"]+)">([\d,]+)<', page)
     assert len(links) == 8 + 4 * 2 + 4 + 4 * 4
@@ -205,7 +205,7 @@ def test_a_refresh_brings_the_numbers_alone(administrator: Client) -> None:
 
 
 def test_the_page_says_when_nobody_adds_up(administrator: Client) -> None:
-    rolling.roll_up()
+    rollup.roll_up()
     assert "the scheduler is not running" not in administrator.get(PAGE).content.decode()
     TrafficState.objects.update(rolled=datetime.now(UTC) - timedelta(minutes=5))
     assert "the scheduler is not running" in administrator.get(PAGE).content.decode()
@@ -215,7 +215,7 @@ def test_what_a_stranger_wrote_is_text_wherever_it_appears(administrator: Client
     evil = "\"><script>alert(1)</script>'@far.test"
     count(Kind.REMOTE, evil, "192.0.2.1", "x@far.test")
     with time_machine.travel(NOW):
-        rolling.roll_up()
+        rollup.roll_up()
         page = administrator.get(PAGE).content.decode()
     menu = administrator.get("/admin/overview/outbound-senders/menu/", {"key": evil}).content.decode()
     for text in (page, menu):

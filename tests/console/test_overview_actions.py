@@ -16,7 +16,7 @@ from security.models import BlacklistEntry, SMTPBlock
 from spool.actions import Actor
 from spool.models import AuditEvent
 from spool.rows import statements, traffic_batches
-from spool.traffic import rolling
+from spool.traffic import rollup
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("home", "redis")]
 ANN, IP = "ann@example.org", "203.0.113.66"
@@ -30,7 +30,7 @@ def _traffic() -> None:
     here: traffic_batches.Ending = ("delivered", "local", "tom@far.test", IP, ANN, now.isoformat())
     with statements.write_transaction():
         traffic_batches.endings([out, here], now)
-    rolling.roll_up()
+    rollup.roll_up()
 
 
 @pytest.fixture

@@ -82,11 +82,11 @@ THEIR_OWN: dict[str, dict[str, Any]] = {
     "accounts.actions.remove_members": {"mailing_list": _LIST, "addresses": ["a@far.test"]},
     "accounts.actions.set_enabled": {"row": _LIST, "is_enabled": False},
     **{f"accounts.actions.{name}": {"row": _USER} for name in ("save", "change", "remove", "delete")},
-    "spool.alerts.telling.test": {"rule": Untouched(), "now": timezone.now()},
+    "spool.alerts.outbox.test": {"rule": Untouched(), "now": timezone.now()},
     "spool.maintenance.doctor.mend_all": {"findings": Untouched()},
 }
 # Of arguments that may be left out, those without which there would be nothing to refuse.
-ALSO = {"spool.actions.undoing.undo": {"event_id"}}
+ALSO = {"spool.actions.undo_event.undo": {"event_id"}}
 
 
 def acting() -> Iterator[tuple[str, Callable[..., Any]]]:

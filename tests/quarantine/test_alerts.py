@@ -16,7 +16,7 @@ from quarantine import alerts, counting
 from quarantine.counting import Tallies
 from quarantine.models import AntispamSettings, AntivirusSettings, Check, CheckKind, Item, ItemKind, QuarantineSize
 from quarantine.models.check import forget_checks
-from spool.alerts import telling, watching
+from spool.alerts import outbox, watching
 from spool.models import AlertEvent, AlertNotice, AlertRule, Entry, Status
 from tests.console.conftest import administrator
 from tests.spool.passing import Spool
@@ -67,7 +67,7 @@ def test_an_engine_that_answers_nobody_for_long_is_an_alert_until_it_answers() -
     assert going_on() == []
     look(NOW)
     assert going_on() == [("engine", "SpamAssassin")] and AlertEvent.objects.get().value == pytest.approx(6)
-    assert telling.sentence(AlertNotice.objects.get()) == "Rule (engine) SpamAssassin: 6 minutes, the threshold is 5."
+    assert outbox.sentence(AlertNotice.objects.get()) == "Rule (engine) SpamAssassin: 6 minutes, the threshold is 5."
     asked("SpamAssassin", NOW + timedelta(seconds=5), answered=1, failed=1)
     look(NOW + timedelta(seconds=10))
     assert going_on() == []

@@ -15,7 +15,7 @@ from security import hidden, lists
 from security.models import WhitelistEntry
 from spool.models import Trace
 from spool.rows import statements, traffic_batches
-from spool.traffic import rolling
+from spool.traffic import rollup
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("redis")]
 GATEWAY = "172.17.0.1"
@@ -31,7 +31,7 @@ def _writes(ip: str, *senders: str, auth_user: str = "") -> None:
     now = timezone.now()
     created = statements.db_time(now)
     traffic_batches.endings([("delivered", "local", sender, ip, "ann@here.test", created) for sender in senders], now)
-    rolling.roll_up()
+    rollup.roll_up()
     Trace.objects.bulk_create(
         Trace(
             file_name=f"{number}.eml", sender=sender, recipient="ann@here.test", kind="local", outcome="delivered",

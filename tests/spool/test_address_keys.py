@@ -20,7 +20,7 @@ from spool.models import Entry, Origin, Outcome, Recipient, TrafficKind, Trashed
 from spool.places import trash
 from spool.rows import statements
 from spool.rows.journal import insert_traces, trace_rows
-from spool.traffic.adding import add_up
+from spool.traffic.sums import add_up
 from tests.support.messages import a_submission
 
 Spooled = Callable[..., Entry]

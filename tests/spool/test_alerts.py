@@ -19,11 +19,11 @@ from django.utils import timezone
 
 from accounts.models import Role, User
 from base.sealed import seal
-from spool.alerts import telling, watching, webhook
+from spool.alerts import outbox, watching, webhook
 from spool.alerts.watches import watch_of
 from spool.models import AlertEvent, AlertKind, AlertNotice, AlertRule, Entry, Recipient
 from spool.rows import statements, traffic_batches
-from spool.traffic import rolling
+from spool.traffic import rollup
 from tests.support.messages import a_submission
 from tests.support.spool_states import take_in
 
@@ -47,7 +47,7 @@ def a_rule(kind: AlertKind = AlertKind.SENDER, threshold: int = 10, **fields: An
 def receive(sender: str, number: int, at: datetime = NOW) -> None:
     with statements.write_transaction():
         traffic_batches.receipts([(sender, "192.0.2.7", True)] * number, at)
-    rolling.roll_up()
+    rollup.roll_up()
 
 
 def events() -> list[tuple[str, bool]]:
@@ -98,11 +98,11 @@ def test_a_bounce_rate_is_made_of_enough_recipients_only() -> None:
     bounced: traffic_batches.Ending = ("bounced", *ending[1:])
     with statements.write_transaction():
         traffic_batches.endings([ending] * 4 + [bounced] * 4, NOW)
-    rolling.roll_up()
+    rollup.roll_up()
     assert watch_of(rule.kind).values(rule, NOW, ()) == {"": 0.0}
     with statements.write_transaction():
         traffic_batches.endings([ending] * 2, NOW)
-    rolling.roll_up()
+    rollup.roll_up()
     assert watch_of(rule.kind).values(rule, NOW, ()) == {"": 40.0}
 
 
@@ -157,7 +157,7 @@ def test_a_webhook_gets_a_document_that_it_can_check(receiver: Receiver) -> None
     a_rule(webhook_url=receiver.url, sealed_secret=seal("a secret"))
     receive("flood@example.org", 12)
     watching.look(NOW)
-    telling.send_due(timezone.now())
+    outbox.send_due(timezone.now())
     [(headers, body)] = receiver.calls
     stamp = headers["X-Mailspool-Timestamp"]
     digest = hmac.new(b"a secret", stamp.encode() + b"." + body, hashlib.sha256).hexdigest()
@@ -165,7 +165,7 @@ def test_a_webhook_gets_a_document_that_it_can_check(receiver: Receiver) -> None
     document = json.loads(body)
     assert (document["state"], document["about"], document["value"]) == ("began", "flood@example.org", 12)
     assert document["page"] == "/admin/spool/entry/?sender=flood%40example.org"
-    telling.send_due(timezone.now())
+    outbox.send_due(timezone.now())
     assert len(receiver.calls) == 1
 
 
@@ -175,12 +175,12 @@ def test_a_webhook_that_fails_is_called_again_until_it_answers(receiver: Receive
     watching.look(NOW)
     receiver.status = 503
     now = timezone.now()
-    telling.send_due(now)
-    telling.send_due(now + timedelta(seconds=5))
+    outbox.send_due(now)
+    outbox.send_due(now + timedelta(seconds=5))
     assert len(receiver.calls) == 1
     assert "answered 503" in AlertNotice.objects.get().outcome
     receiver.status = 200
-    telling.send_due(now + timedelta(seconds=31))
+    outbox.send_due(now + timedelta(seconds=31))
     assert len(receiver.calls) == 2
     assert AlertNotice.objects.get().done
 
@@ -228,7 +228,7 @@ def test_people_are_told_by_mail_from_the_null_sender() -> None:
     a_rule(mail_to="ops@elsewhere.test\nboss@elsewhere.test")
     receive("flood@example.org", 12)
     watching.look(NOW)
-    telling.send_due(timezone.now())
+    outbox.send_due(timezone.now())
     entries = Entry.objects.order_by("id")
     assert [(e.sender, e.priority) for e in entries] == [("", 3), ("", 3)]
     assert "flood@example.org: 12 messages, the threshold is 10" in entries[0].subject
@@ -240,7 +240,7 @@ def test_a_sender_with_line_breaks_of_unicode_in_its_name_is_told_of_as_well() -
     a_rule(mail_to="ops@elsewhere.test")
     receive("flood\u2028er\u0085@example.org", 12)
     watching.look(NOW)
-    telling.send_due(timezone.now())
+    outbox.send_due(timezone.now())
     assert "flood\ufffder\ufffd@example.org: 12 messages" in Entry.objects.get().subject
 
 
@@ -250,11 +250,11 @@ def test_one_notice_that_can_not_be_made_keeps_no_other_back(monkeypatch: pytest
             raise ValueError("nothing can be made of this")
         return "sent"
 
-    monkeypatch.setattr(telling, "_mail", mail)
+    monkeypatch.setattr(outbox, "_mail", mail)
     a_rule(mail_to="boss@elsewhere.test\nops@elsewhere.test")
     receive("flood@example.org", 12)
     watching.look(NOW)
-    telling.send_due(timezone.now())
+    outbox.send_due(timezone.now())
     told = dict(AlertNotice.objects.values_list("target", "outcome"))
     assert told == {"boss@elsewhere.test": "nothing can be made of this", "ops@elsewhere.test": "sent"}
 

@@ -17,7 +17,7 @@ from django.utils import timezone
 from base import redis_client
 from base.one_row import OneRow
 from mailspool.home import Home
-from spool.alerts import defaults, loop, machine, telling, watching
+from spool.alerts import defaults, loop, machine, outbox, watching
 from spool.alerts.watches import watches
 from spool.dropfolder import drop_folder
 from spool.files import marks
@@ -138,7 +138,7 @@ def test_a_redis_that_is_away_is_told_of_while_it_is(redis: RedisServer, go_on: 
         assert going_on() == []
         go_on(121)
         assert going_on() == [("redis", this_machine())]
-        telling.send_due(timezone.now())
+        outbox.send_due(timezone.now())
         assert AlertNotice.objects.get().done is not None, "mail needs no Redis"
     finally:
         redis.start()
@@ -168,7 +168,7 @@ def test_a_certificate_is_told_of_when_few_days_are_left_and_when_it_is_renewed(
     rule.save()
     assert going_on() == []
     [began, ended] = AlertNotice.objects.order_by("pk")
-    assert telling.sentence(ended).endswith(f"It was at least {left:,.0f} days left.")
+    assert outbox.sentence(ended).endswith(f"It was at least {left:,.0f} days left.")
     assert began.says == "began"
 
 
@@ -189,7 +189,7 @@ def test_a_database_that_was_away_is_told_of_afterwards() -> None:
     watching.look_back("database", began, began + timedelta(minutes=61))
     event = AlertEvent.objects.get()
     assert (event.began, event.ended, event.highest) == (began, began + timedelta(minutes=61), 61)
-    assert telling.sentence(AlertNotice.objects.get()) == f"Over: database {this_machine()}. It was at most 61 minutes."
+    assert outbox.sentence(AlertNotice.objects.get()) == f"Over: database {this_machine()}. It was at most 61 minutes."
 
 
 @pytest.mark.sqlite

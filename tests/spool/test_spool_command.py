@@ -14,7 +14,7 @@ import pytest
 from mailspool.home import Home
 from spool.files.store import path_of
 from spool.models import AuditEvent, Entry, Outcome, Priority, Recipient, Status
-from spool.traffic import rolling
+from spool.traffic import rollup
 from tests.support.commands import Manage, manage_with
 from tests.support.spool_states import attempt
 
@@ -193,7 +193,7 @@ def test_a_trace_names_the_session_that_a_message_came_in_by(spool: Manage, spoo
 def test_stats_of_traffic_show_who_sends_most(spool: Manage, spooled: Spooled) -> None:
     assert "Nothing is counted yet" in spool("stats", "--traffic").out
     attempt([spooled(sender="eve@example.com"), spooled(), spooled()], "250 ok", outcome=Outcome.DELIVERED)
-    rolling.roll_up()
+    rollup.roll_up()
     rows = spool("stats", "--traffic", "--json").json
     assert [(row["Which"], row["24 hours"]) for row in rows if row["Table"] == "Top Outbound Senders"] == [
         ("ann@example.org", 2), ("eve@example.com", 1),

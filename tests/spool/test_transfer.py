@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from accounts import actions as accounts
 from accounts import directory
-from spool.actions import Actor, importing
+from spool.actions import Actor, import_folder
 from spool.files.store import path_of
 from spool.flow import intake
 from spool.models import AuditEvent, Entry, Recipient, Trace
@@ -197,7 +197,7 @@ def test_a_second_import_takes_nothing_twice_also_when_it_was_delivered_meanwhil
 def test_a_crash_in_the_middle_is_gone_on_from(
     take: Callable[..., Ran], folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(importing, "BATCH", 2)
+    monkeypatch.setattr(import_folder, "BATCH", 2)
     for number in range(5):
         _put(folder, str(number), {"sender": "a@b.test", "recipients": ["c@d.test"]})
     real, calls = intake.accept, []
@@ -209,10 +209,10 @@ def test_a_crash_in_the_middle_is_gone_on_from(
             raise KeyboardInterrupt
         return names
 
-    monkeypatch.setattr(importing.intake, "accept", dies)
+    monkeypatch.setattr(import_folder.intake, "accept", dies)
     with pytest.raises(KeyboardInterrupt):
         take("--move")
-    monkeypatch.setattr(importing.intake, "accept", real)
+    monkeypatch.setattr(import_folder.intake, "accept", real)
     assert len(list(folder.iterdir())) == 6, "only what is known to be safe is removed"
     assert "1 taken, 2 left alone" in take("--move").out
     assert list(folder.iterdir()) == []
@@ -307,10 +307,10 @@ def test_lines_with_lf_alone_get_crlf(take: Callable[..., Ran], folder: Path) ->
 
 def test_two_imports_do_not_take_from_one_folder(admin: Actor, folder: Path) -> None:
     _put(folder, "a", {"sender": "", "recipients": ["a@b.test"]})
-    first = importing.import_folder(folder, admin)
+    first = import_folder.import_folder(folder, admin)
     next(first)
-    with pytest.raises(importing.Refused, match="Another import"):
-        list(importing.import_folder(folder, admin))
+    with pytest.raises(import_folder.Refused, match="Another import"):
+        list(import_folder.import_folder(folder, admin))
     first.close()
 
 
@@ -331,7 +331,7 @@ def test_a_batch_that_fails_is_tried_one_by_one(
             raise intake.IntakeUnavailable
         return real(submissions)
 
-    monkeypatch.setattr(importing.intake, "accept", fails)
+    monkeypatch.setattr(import_folder.intake, "accept", fails)
     assert "1.eml: refused (it could not be stored" in take().out
     assert Entry.objects.count() == 2
 
@@ -344,7 +344,7 @@ def test_a_full_disk_stops_the_import_with_a_sentence(
     def full(submissions: Any) -> list[str]:
         raise intake.SpoolFull
 
-    monkeypatch.setattr(importing.intake, "accept", full)
+    monkeypatch.setattr(import_folder.intake, "accept", full)
     ran = take("--move")
     assert (ran.status, ran.err.strip()[:33]) == (1, "The disk of the spool is full. Ma")
     assert len(list(folder.iterdir())) == 2

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from spool.models.recipient import Kind, Outcome
 from spool.models.traffic import TrafficSeries
 from spool.rows import statements, traffic_batches
-from spool.traffic import rolling
+from spool.traffic import rollup
 
 USERS = ("ann", "ben", "carla", "dmitri", "eve", "farid", "grace", "hiro", "ines", "jonas", "kim", "lars")
 OUTSIDE = (
@@ -36,7 +36,7 @@ def count_a_day(now: datetime) -> None:
             with statements.write_transaction():
                 traffic_batches.receipts(received, moment)
                 traffic_batches.endings(ended, moment)
-    rolling.roll_up()
+    rollup.roll_up()
     _depths(chance, now)
 
 
@@ -67,7 +67,7 @@ def _flood(number: int, moment: datetime) -> traffic_batches.Ending:
 
 def _depths(chance: random.Random, now: datetime) -> None:
     """What the looks at the spool would have found."""
-    last = rolling.minute_of(now)
+    last = rollup.minute_of(now)
     waiting = 40.0
     for minute in range(last - 25 * 60, last, 5):
         waiting = max(5.0, waiting + chance.uniform(-6, 6) + (30 if minute > last - 30 else 0))

@@ -36,7 +36,7 @@ from spool.message.envelope import Submission  # noqa: E402
 from spool.models import AlertEvent, AlertRule, Entry, Outcome, Route, SavedView, Settings  # noqa: E402
 from spool.models.recipient import Kind  # noqa: E402
 from spool.rows import statements  # noqa: E402
-from spool.traffic import rolling  # noqa: E402
+from spool.traffic import rollup  # noqa: E402
 from tests.support.messages import a_message, a_submission  # noqa: E402
 from tests.support.redis import RedisServer  # noqa: E402
 from tests.support.spool_states import attempt, take_in  # noqa: E402
@@ -81,7 +81,7 @@ def fill(mail: Mail) -> None:
     _messages(mail)
     _caught(mail)
     _history()
-    rolling.roll_up()
+    rollup.roll_up()
     # The counts of what comes last are still to be added up.
     mail.one("new")
     mail.one("new and local", [ANN])

@@ -9,7 +9,7 @@ from typing import Any
 from accounts.management.terminal import TerminalCommand
 from base.times import exact, since, until
 from quarantine import greylisting
-from quarantine.actions.exporting import FORMATS, export
+from quarantine.actions.exports import FORMATS, export
 from quarantine.actions.verbs import ACTIONS
 from quarantine.filters import ITEM_FIELDS, SORTS, ItemFilter, count, page, search
 from quarantine.models import AntispamSettings, Greylisted, Item, ItemKind, ItemState

@@ -10,7 +10,7 @@ from security import actions
 from security.models import BlacklistEntry, Direction, LoginBlock, Protocol, SMTPBlock
 from security.shell import ListsCommand, add_dry_run, add_protocols, add_verb, as_row, given
 from spool.actions.actor import Actor
-from spool.actions.queueing import moment_of
+from spool.actions.queue import moment_of
 from spool.shell.output import NOTHING, Ended, Output
 
 # (word of the command, kind of block, what one writes)

@@ -21,7 +21,7 @@ from spool.dropfolder import drop_folder
 from spool.files import preconditions
 from spool.flow import doorbell
 from spool.monitoring.heartbeat import Heart, fold_destinations
-from spool.traffic import rolling
+from spool.traffic import rollup
 from spool.worker import STOPPING
 
 log = logging.getLogger(__name__)
@@ -44,7 +44,7 @@ class Command(TerminalCommand):
         threads = [
             threading.Thread(target=Heart("scheduler").run, args=(stop,), daemon=True),
             threading.Thread(target=drop_folder.watch, args=(stop,), daemon=True),
-            threading.Thread(target=rolling.run, args=(stop,), daemon=True),
+            threading.Thread(target=rollup.run, args=(stop,), daemon=True),
             threading.Thread(target=loop.run, args=(stop,), daemon=True),
         ]
         for thread in threads:

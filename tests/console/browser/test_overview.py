@@ -10,7 +10,7 @@ from playwright.sync_api import Page, expect
 
 from spool.alerts import watching
 from spool.models import AlertKind, AlertRule, Entry, TrafficTotal
-from spool.traffic import rolling
+from spool.traffic import rollup
 from tests.console.browser.conftest import Console, serious_violations
 from tests.support.demo_traffic import FLOODER, FLOODING_IP, count_a_day
 from tests.support.messages import a_submission
@@ -132,7 +132,7 @@ def test_on_a_phone_nothing_is_cut_off(overview: Page) -> None:
 def test_nothing_is_counted_twice_by_looking(overview: Page) -> None:
     before = TrafficTotal.objects.get(kind=2, key="-").total
     overview.reload()
-    rolling.roll_up()
+    rollup.roll_up()
     assert TrafficTotal.objects.get(kind=2, key="-").total == before
 
 

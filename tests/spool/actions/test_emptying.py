@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from accounts.models import Role
 from spool.actions import Actor, NotAllowed, Refused, perform, preview, undo
-from spool.actions.emptying import MB, give_way
+from spool.actions.empty_trash import MB, give_way
 from spool.files import store
 from spool.files.store import path_of
 from spool.filters import SpoolFilter

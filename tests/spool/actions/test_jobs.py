@@ -19,9 +19,9 @@ from redis import Redis
 from rq import Queue
 
 from spool import tasks
-from spool.actions import Actor, cancel, jobs, pacing, perform, undo
-from spool.actions.removing import Delete
-from spool.actions.restoring import Undo
+from spool.actions import Actor, cancel, jobs, pace, perform, undo
+from spool.actions.delete import Delete
+from spool.actions.undo_job import Undo
 from spool.filters import SpoolFilter
 from spool.flow import doorbell, intake
 from spool.models import AuditEvent, BulkJob, Entry, JobState, Recipient, Trashed, TrashedRecipient
@@ -319,9 +319,9 @@ def test_on_sqlite_many_entries_in_one_statement_are_deleted_and_put_back(
 def test_on_sqlite_a_job_in_the_background_works_on_as_many_at_a_time_as_mail_can_wait_for(
     admin: Actor, many: int, mail_can_wait: float, sizes: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pacing, "SQLITE_SMALLEST", 4)
-    monkeypatch.setattr(pacing, "SQLITE_LARGEST", 8)
-    monkeypatch.setattr(pacing, "SQLITE_SECONDS", mail_can_wait)
+    monkeypatch.setattr(pace, "SQLITE_SMALLEST", 4)
+    monkeypatch.setattr(pace, "SQLITE_LARGEST", 8)
+    monkeypatch.setattr(pace, "SQLITE_SECONDS", mail_can_wait)
     steps: list[Sequence[int]] = []
     monkeypatch.setattr(Delete, "work", _noting(steps, Delete.work))
     perform("delete", ALL, admin, background=True)

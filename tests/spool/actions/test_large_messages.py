@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from spool.actions import Actor, exporting, perform, put_back, resending
-from spool.actions.exporting import export
+from spool.actions import Actor, exports, perform, put_back, resend
+from spool.actions.exports import export
 from spool.files.store import path_of
 from spool.filters import SpoolFilter
 from spool.models import Entry
@@ -70,13 +70,13 @@ def test_a_large_message_that_is_delivered_while_it_is_copied_keeps_no_other_fro
     admin: Actor, large: list[Entry], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     gone = path_of(large[1].subspool, large[1].file_name)
-    written = resending._written
+    written = resend._written
 
-    def late(submissions: list[resending.Submission]) -> object:
+    def late(submissions: list[resend.Submission]) -> object:
         gone.unlink()
         return written(submissions)
 
-    monkeypatch.setattr(resending, "_written", late)
+    monkeypatch.setattr(resend, "_written", late)
     assert perform("resend", SpoolFilter(), admin).job.done == 2
     assert Entry.objects.count() == 5
 
@@ -104,15 +104,15 @@ def test_large_messages_are_exported_a_piece_at_a_time(
 @pytest.mark.parametrize("piece", [1, 2, 3, 7, 100])
 @pytest.mark.parametrize("held", [0, 5, 1000])
 def test_an_mbox_is_the_same_wherever_its_pieces_end(monkeypatch: pytest.MonkeyPatch, piece: int, held: int) -> None:
-    monkeypatch.setattr(exporting, "_LONGEST_HELD", held)
+    monkeypatch.setattr(exports, "_LONGEST_HELD", held)
     content = b"Subject: x\r\n\r\nxFrom a\r\n\r\nlong line From b\r\n\n\rc\r\r\nend"
     reader = io.BytesIO(content)
     pieces = iter(lambda: reader.read(piece), b"")
-    assert b"".join(exporting._quoted(pieces)) == content.replace(b"\r\n", b"\n")
+    assert b"".join(exports._quoted(pieces)) == content.replace(b"\r\n", b"\n")
 
 
 def test_separator_like_lines_are_quoted(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert b"".join(exporting._quoted([b"From a\r\n>Fr", b"om b\r\nxFrom c\r\n"])) == b">From a\n>>From b\nxFrom c\n"
+    assert b"".join(exports._quoted([b"From a\r\n>Fr", b"om b\r\nxFrom c\r\n"])) == b">From a\n>>From b\nxFrom c\n"
 
 
 def test_large_messages_are_put_back_without_being_in_memory(admin: Actor, large: list[Entry]) -> None:

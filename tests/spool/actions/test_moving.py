@@ -17,7 +17,7 @@ import time_machine
 from django.utils import timezone
 
 from mailspool.home import Home
-from spool.actions import Actor, Refused, folders, jobs, moving, perform, put_back, putting_back, undo
+from spool.actions import Actor, Refused, folders, jobs, move, perform, put_back, put_back_files, undo
 from spool.console.message import traces_of
 from spool.files.store import path_of
 from spool.filters import SpoolFilter
@@ -294,11 +294,11 @@ def test_what_was_put_back_before_a_crash_is_not_taken_a_second_time(
     perform("move", [entry.id], admin)
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
         if then == "not taken":
-            patched.setattr(putting_back.intake, "accept", _killed)
-            patched.setattr(putting_back.os, "rename", _only_once(os.rename))
+            patched.setattr(put_back_files.intake, "accept", _killed)
+            patched.setattr(put_back_files.os, "rename", _only_once(os.rename))
         else:
-            patched.setattr(putting_back.folders, "remove", _killed)
-            patched.setattr(putting_back.os, "rename", _only_once(os.rename))
+            patched.setattr(put_back_files.folders, "remove", _killed)
+            patched.setattr(put_back_files.os, "rename", _only_once(os.rename))
         put_back("", admin)
     if then == "delivered":
         Trace.objects.create(**_traced(entry, "bob@example.net"))
@@ -383,12 +383,12 @@ def test_what_a_crash_left_before_the_files_were_made_is_moved_to_the_end(
     entry = spooled()
     content = content_of(entry)
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
-        patched.setattr(moving, "make_files", _killed)
+        patched.setattr(move, "make_files", _killed)
         perform("move", [entry.id], admin)
     assert Trashed.objects.get().state == TrashState.MOVING
     assert path_of(entry.subspool, entry.file_name).exists()
-    assert moving.finish(timezone.now()) == 0
-    assert moving.finish(timezone.now() + timedelta(minutes=11)) == 1
+    assert move.finish(timezone.now()) == 0
+    assert move.finish(timezone.now() + timedelta(minutes=11)) == 1
     assert (moved / entry.file_name).read_bytes() == content
     assert Trashed.objects.get().state == TrashState.MOVED
 
@@ -399,11 +399,11 @@ def test_what_a_crash_left_and_can_not_be_moved_any_more_is_in_the_spool_again(
     entry = spooled()
     content = content_of(entry)
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
-        patched.setattr(moving, "make_files", _killed)
+        patched.setattr(move, "make_files", _killed)
         perform("move", [entry.id], admin)
     shutil.rmtree(moved)
     moved.write_text("a file")
-    moving.finish(timezone.now() + timedelta(minutes=11))
+    move.finish(timezone.now() + timedelta(minutes=11))
     assert_untouched(entry, content)
     moved.unlink()
 
@@ -413,7 +413,7 @@ def test_the_job_of_a_worker_that_died_within_a_chunk_moves_it_to_the_end(
 ) -> None:
     names = {spooled().file_name for _ in range(3)}
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
-        patched.setattr(moving, "make_files", _killed)
+        patched.setattr(move, "make_files", _killed)
         perform("move", list(Entry.objects.values_list("id", flat=True)), admin)
     job = BulkJob.objects.get()
     Trashed.objects.update(at=timezone.now() - timedelta(minutes=2))

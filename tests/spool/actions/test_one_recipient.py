@@ -10,7 +10,7 @@ from django.db import OperationalError
 from django.utils import timezone
 
 from mailspool.home import Home
-from spool.actions import Actor, Selection, perform, preview, splitting, undo
+from spool.actions import Actor, Selection, perform, preview, split_recipient, undo
 from spool.console.trace import search
 from spool.files import store
 from spool.files.store import path_of
@@ -20,7 +20,7 @@ from spool.maintenance import doctor
 from spool.message.envelope import DeliveryReport, LeasedEntry, RecipientResult
 from spool.models import Direction, Entry, Kind, Outcome, Recipient, Trace, Trashed, TrashedRecipient
 from spool.places import trash, undecided
-from spool.places.splitting import Parts
+from spool.places.splits import Parts
 from spool.rows import statements
 from tests.support.messages import a_recipient, a_submission
 
@@ -198,7 +198,7 @@ def test_the_preview_says_whom_it_is_about(admin: Actor) -> None:
 
 
 def test_many_are_done_in_pieces(admin: Actor, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(splitting, "CHUNK", 3)
+    monkeypatch.setattr(split_recipient, "CHUNK", 3)
     for _ in range(7):
         to_sales()
 

@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from spool.actions import Actor, perform
 from spool.actions.jobs import JobLost
-from spool.actions.queueing import release_expired
+from spool.actions.queue import release_expired
 from spool.events import mail_log
 from spool.events.line import Value
 from spool.events.mail_log import Event

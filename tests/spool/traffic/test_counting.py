@@ -32,7 +32,7 @@ from spool.models import (
 )
 from spool.models.recipient import Kind, Outcome
 from spool.rows import statements, traffic_batches
-from spool.traffic import reading, rolling
+from spool.traffic import figures, rollup
 from spool.traffic.series import RANGES, percentile, points
 from tests.spool.passing import ANN, FAR, HERE, START, Spool
 from tests.support.messages import a_submission
@@ -44,7 +44,7 @@ K = TrafficKind
 
 
 def counted() -> dict[tuple[int, str], int]:
-    rolling.roll_up()
+    rollup.roll_up()
     return {(row.kind, row.key): row.total for row in TrafficTotal.objects.all()}
 
 
@@ -115,7 +115,7 @@ def test_the_counts_are_in_the_database_alone(redis: RedisServer) -> None:
 
 def test_a_commit_that_comes_to_nothing_counts_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     [entry] = take_in(a_submission())
-    rolling.roll_up()
+    rollup.roll_up()
     monkeypatch.setattr(intake, "insert_rows", _fail)
     with statements.write_transaction():
         [leased] = leases.take("worker", entry.created + timedelta(seconds=5), 1, straight=True, no_delay=True)
@@ -138,9 +138,9 @@ def test_adding_up_that_dies_in_the_middle_has_counted_nothing_and_the_next_coun
 ) -> None:
     attempt(take_in(*[a_submission() for _ in range(5)]), "250 ok", outcome=Outcome.DELIVERED)
     with monkeypatch.context() as patched:
-        patched.setattr(rolling, "_grow", _fail)
+        patched.setattr(rollup, "_grow", _fail)
         with pytest.raises(RuntimeError):
-            rolling.roll_up()
+            rollup.roll_up()
     assert not TrafficTotal.objects.exists()
     assert TrafficBatch.objects.exists()
     assert counted()[K.REMOTE, "-"] == 5
@@ -151,13 +151,13 @@ def test_adding_up_that_dies_in_the_middle_has_counted_nothing_and_the_next_coun
 def test_several_processes_that_add_up_while_mail_comes_count_each_message_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(rolling, "CHUNK", 3)
+    monkeypatch.setattr(rollup, "CHUNK", 3)
     TrafficState.objects.create(since=START, rolled=START)
     stop = threading.Event()
 
     def add_up() -> None:
         while not stop.is_set():
-            rolling.roll_up()
+            rollup.roll_up()
         connection.close()
 
     threads = [threading.Thread(target=add_up) for _ in range(3)]
@@ -208,8 +208,8 @@ def test_windows_are_exact_at_the_minute_and_the_day_at_the_hour() -> None:
     for name, minutes in ages.items():
         deliver(now - timedelta(minutes=minutes), name)
     with time_machine.travel(now):
-        rolling.roll_up()
-        rows = reading.rows_of(K.OUTBOUND_SENDER, list(ages), now)
+        rollup.roll_up()
+        rows = figures.rows_of(K.OUTBOUND_SENDER, list(ages), now)
     assert [name for name in ages if rows[name].five_minutes] == ["4m", "5m"]
     assert [name for name in ages if rows[name].hour] == ["4m", "5m", "6m", "59m", "60m"]
     assert [name for name in ages if not rows[name].day] == ["25h"]
@@ -231,10 +231,10 @@ def test_after_any_number_of_compactions_the_windows_are_those_of_every_single_d
             moments.append((moment, chance.choice("abc")))
             deliver(*moments[-1])
         with time_machine.travel(now):
-            rolling.roll_up()
-    minute = rolling.minute_of(now)
-    for row in reading.tops([K.OUTBOUND_SENDER], now)[K.OUTBOUND_SENDER]:
-        mine = [rolling.minute_of(moment) for moment, key in moments if key == row.key]
+            rollup.roll_up()
+    minute = rollup.minute_of(now)
+    for row in figures.tops([K.OUTBOUND_SENDER], now)[K.OUTBOUND_SENDER]:
+        mine = [rollup.minute_of(moment) for moment, key in moments if key == row.key]
         assert row.total == len(mine)
         assert row.five_minutes == sum(m >= minute - 5 for m in mine)
         assert row.hour == sum(m >= minute - 60 for m in mine)
@@ -251,11 +251,11 @@ def test_the_history_of_old_minutes_is_kept_as_hours() -> None:
     with time_machine.travel(START) as clock:
         for number in range(3):
             deliver(START + timedelta(minutes=number), "ann", 4, Kind.LOCAL)
-        rolling.roll_up()
+        rollup.roll_up()
         clock.shift(timedelta(days=3))
-        rolling.roll_up()
+        rollup.roll_up()
         now = START + timedelta(days=3)
-        assert not TrafficSeries.objects.filter(span=1, minute__lt=rolling.minute_of(START) + 60).exists()
+        assert not TrafficSeries.objects.filter(span=1, minute__lt=rollup.minute_of(START) + 60).exists()
         found = points(RANGES["7d"], now)
     assert len(found) == 84
     assert sum(point.delivered_local for point in found) == 12
@@ -264,7 +264,7 @@ def test_the_history_of_old_minutes_is_kept_as_hours() -> None:
 
 def test_the_depth_of_the_spool_is_written_down_each_minute() -> None:
     take_in(a_submission(), a_submission())
-    rolling.roll_up()
+    rollup.roll_up()
     assert points(RANGES["1h"], datetime.now(UTC))[-1].depth == {"delay": 2}
 
 
@@ -273,9 +273,9 @@ def test_top_rows_come_by_the_last_24_hours_in_two_queries() -> None:
         deliver(START, f"user{number:02}@{HERE}", number + 1)
     deliver(START - timedelta(hours=30), f"user00@{HERE}", 100)
     with time_machine.travel(START):
-        rolling.roll_up()
+        rollup.roll_up()
     with StatementsCounted() as ran:
-        found = reading.tops([K.OUTBOUND_SENDER, K.OUTBOUND_IP], START)
+        found = figures.tops([K.OUTBOUND_SENDER, K.OUTBOUND_IP], START)
     assert len(ran) == 2
     assert [row.key for row in found[K.OUTBOUND_SENDER]] == [f"user{n:02}@{HERE}" for n in range(13, 3, -1)]
     assert found[K.OUTBOUND_IP][0].total == 205
@@ -305,7 +305,7 @@ class StatementsCounted:
 def test_a_row_rises_when_its_last_hour_stands_out_of_its_day(
     five_minutes: int, hour: int, day: int, expected: bool
 ) -> None:
-    assert reading.rises(five_minutes, hour, day) is expected
+    assert figures.rises(five_minutes, hour, day) is expected
 
 
 def test_percentiles_lie_within_the_bounds_of_their_bucket() -> None:

@@ -21,7 +21,7 @@ from django.utils import timezone
 from spool.models.entry import Entry
 from spool.models.traffic import COUNTED, WHOLE, TrafficSeries, TrafficState, TrafficTotal
 from spool.rows import statements
-from spool.traffic.adding import Sums, add_up
+from spool.traffic.sums import Sums, add_up
 
 log = logging.getLogger(__name__)
 

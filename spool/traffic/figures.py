@@ -10,7 +10,7 @@ from typing import Any
 
 from spool.models.traffic import WHOLE, TrafficKind
 from spool.rows import statements
-from spool.traffic.rolling import DAY, HOUR, minute_of, window_start
+from spool.traffic.rollup import DAY, HOUR, minute_of, window_start
 
 TOP = 10
 # A row rises when its last hour is this many times its own mean hour before, and is worth a look at all.

@@ -8,7 +8,7 @@ from typing import Any, Final
 from quarantine.actions.selection import ItemSelection
 from quarantine.models.item import Item, ItemState
 from spool.actions.actor import Actor
-from spool.actions.exporting import Exported, export_of
+from spool.actions.exports import Exported, export_of
 
 FORMATS: Final = ("csv", "json")
 

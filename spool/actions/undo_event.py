@@ -14,7 +14,7 @@ from django.utils import timezone
 from spool.actions import audit
 from spool.actions.actor import Actor
 from spool.actions.perform import SMALL, Outcome, start
-from spool.actions.restoring import BINS, TRASH, bin_of
+from spool.actions.undo_job import BINS, TRASH, bin_of
 from spool.actions.verb import Refused
 from spool.models.audit import AuditEvent
 from spool.models.bulkjob import OPEN, BulkJob

@@ -1,6 +1,6 @@
 """Doing something to one recipient alone: the message goes on for the others, and theirs is an entry of its own.
 
-What is done to that (spool.places.splitting), and undone, is done to nobody else.
+What is done to that (spool.places.splits), and undone, is done to nobody else.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from accounts.addresses import key_of
 from spool.actions.verb import Context, Tally, claim
 from spool.events import mail_log
 from spool.events.mail_log import Event, id_of
-from spool.places import splitting
+from spool.places import splits
 from spool.rows import entries, recipients, statements
 
 # Each is a file and a few statements.
@@ -31,7 +31,7 @@ class Split:
     came_from: dict[int, int] = field(default_factory=dict)
     missing: int = 0
     busy: int = 0
-    parts: splitting.Parts = field(default_factory=splitting.Parts)
+    parts: splits.Parts = field(default_factory=splits.Parts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +111,7 @@ def _with_others(ids: Sequence[int], key: str) -> dict[int, tuple[tuple[str, str
 
 def _split(split: Split, free: dict[int, tuple[str, str]], mine: dict[int, list[int]]) -> dict[int, str]:
     """The names of the new files, by the entries that they come from."""
-    split.parts = splitting.begin({entry_id: free[entry_id] for entry_id in sorted(free)})
+    split.parts = splits.begin({entry_id: free[entry_id] for entry_id in sorted(free)})
     split.missing += len(free) - len(split.parts.names)
     for entry_id, new_id in split.parts.move(mine).items():
         split.ids.append(new_id)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from accounts.addresses import key_of
-from spool.actions import splitting
+from spool.actions import split_recipient
 from spool.actions.inputs import Input
 from spool.actions.verb import Context, Progress, Tally, Verb
 from spool.events import mail_log, results
@@ -58,7 +58,7 @@ class Delete(Verb):
         return not parameters["bounce"] and "mailbox" not in parameters
 
     def chunk_for(self, parameters: Mapping[str, Any]) -> int:
-        return splitting.CHUNK if "mailbox" in parameters else self.chunk
+        return split_recipient.CHUNK if "mailbox" in parameters else self.chunk
 
     def work(self, ids: Sequence[int], parameters: Mapping[str, Any], context: Context, progress: Progress) -> None:
         mailbox = parameters.get("mailbox", "")
@@ -74,7 +74,7 @@ class Delete(Verb):
         self, ids: Sequence[int], mailbox: str, context: Context, progress: Progress, notices: _Notices
     ) -> None:  # fmt: skip
         try:
-            with splitting.chosen(ids, mailbox, context) as chosen:
+            with split_recipient.chosen(ids, mailbox, context) as chosen:
                 reply = f"Removed by {context.actor}"
                 taken = trash.take(chosen.ids, context.event_id, context.now, reply, TrashState.TRASHED)
                 changed(context, "deleted", Trashed.objects.filter(id__in=taken))

@@ -10,7 +10,7 @@ from typing import Any
 
 from django.db.models import F
 
-from spool.actions.removing import Delete
+from spool.actions.delete import Delete
 from spool.actions.verb import Context, Progress, Tally, Verb
 from spool.events.actions import named
 from spool.flow import doorbell

@@ -15,9 +15,9 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from spool.actions import folders, splitting
+from spool.actions import folders, split_recipient
+from spool.actions.delete import mailbox_of
 from spool.actions.inputs import FOLDER
-from spool.actions.removing import mailbox_of
 from spool.actions.verb import Context, Note, Progress, Refused, Tally, Verb
 from spool.events.actions import changed
 from spool.files import removal, store
@@ -67,7 +67,7 @@ class Move(Verb):
 
     def work(self, ids: Sequence[int], parameters: Mapping[str, Any], context: Context, progress: Progress) -> None:
         folder = folders.checked(parameters["folder"])
-        with splitting.chosen(ids, parameters.get("mailbox", ""), context) as chosen:
+        with split_recipient.chosen(ids, parameters.get("mailbox", ""), context) as chosen:
             reply = f"Moved to {folder} by {context.actor}"
             taken = trash.take(chosen.ids, context.event_id, context.now, reply, TrashState.MOVING, str(folder))
             progress(chosen.others, ids[-1])
