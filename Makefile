@@ -43,6 +43,7 @@ test-system: debian-packages dev-venv
 	$(PY) -m tests.support.postgres --fast -- $(PY) -m pytest tests/interop tests/crash $(ARGS) || exit 1; done
 	MAILSPOOL_LONG=1 $(PY) -m pytest tests/fuzz tests/spool/smtpd/test_fuzzed_dialogue.py $(ARGS)
 	MAILSPOOL_LONG=1 $(PY) -m tests.support.postgres --fast -- $(PY) -m pytest tests/fuzz tests/spool/smtpd/test_fuzzed_dialogue.py tests/deploy $(ARGS)
+	MAILSPOOL_LONG=1 $(PY) -m tests.support.postgres --fast -- $(PY) -m pytest -m alike $(ARGS)
 
 lint: dev-venv
 	$(PY) -m ruff check .

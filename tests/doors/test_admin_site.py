@@ -30,6 +30,8 @@ from tests.doors.record import nothing_changes_unrecorded
 from tests.support.forms import form_with
 from throttling.models import GuardPolicy
 
+pytestmark = pytest.mark.alike
+
 SYSTEM = Actor.system()
 
 

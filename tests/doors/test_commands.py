@@ -28,7 +28,7 @@ from tests.doors.record import nothing_changes_unrecorded
 from tests.support.commands import Manage, manage_with
 
 # A command closes the connections to the database when it is done.
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.alike]
 SYSTEM = Actor.system()
 ROOMS = ("accounts", "security", "spool", "throttling", "quarantine", "mailspool")
 

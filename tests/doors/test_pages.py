@@ -18,6 +18,8 @@ from tests.doors.record import nothing_changes_unrecorded
 from tests.privileges.urls import places
 from tests.support.forms import UNLIMITED
 
+pytestmark = pytest.mark.alike
+
 # Of the admin site's own pages; tests/doors/test_admin_site.py goes through them.
 OF_MODELS = ("_changelist", "_add", "_change", "_delete", "_history")
 # Their records are tested beside the one function that all of these doors call, or they need more than a row.

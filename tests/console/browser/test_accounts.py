@@ -14,6 +14,8 @@ from tests.console.browser.conftest import Console
 from tests.support.messages import a_submission
 from tests.support.spool_states import take_in
 
+pytestmark = pytest.mark.alike
+
 PASSWORD = "correct-horse-battery"
 
 

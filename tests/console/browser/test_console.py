@@ -17,6 +17,8 @@ from tests.support.messages import a_message, a_submission
 from tests.support.spool_states import attempt, take_in
 from tests.support.worker import maintenance_worker
 
+pytestmark = pytest.mark.alike
+
 SPOOL, WAITING = "/admin/spool/entry/", "/admin/spool/entry/waiting/"
 PAGES = (
     SPOOL, WAITING, "/admin/spool/entry/backlog/", "/admin/spool/trace/", "/admin/spool/auditevent/",

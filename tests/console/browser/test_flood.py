@@ -19,6 +19,8 @@ from tests.support.postgres import PostgresServer
 from tests.support.sink import SmtpSink
 from tests.support.waiting import wait_until
 
+pytestmark = pytest.mark.alike
+
 ADMINISTRATOR, ANN, DMITRI = "root@localhost", "ann@here.test", "dmitri@here.test"
 FLOODING_IP, USUAL_IP = "127.0.0.66", "127.0.0.10"
 

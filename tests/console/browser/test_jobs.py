@@ -26,6 +26,8 @@ from tests.support.redis import RedisServer
 from tests.support.waiting import wait_until
 from tests.support.worker import maintenance_worker
 
+pytestmark = pytest.mark.alike
+
 HOME = "/admin/django_rq/dashboard/"
 
 

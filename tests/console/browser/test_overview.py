@@ -17,6 +17,8 @@ from tests.support.messages import a_submission
 from tests.support.spool_states import take_in
 from tests.support.waiting import wait_until
 
+pytestmark = pytest.mark.alike
+
 OVERVIEW = "/admin/"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+import pytest
 from django.utils import timezone
 from playwright.sync_api import expect
 
@@ -16,6 +17,8 @@ from spool.rows import statements
 from tests.console.browser.conftest import Console
 from tests.quarantine import mail
 from tests.support.messages import a_submission
+
+pytestmark = pytest.mark.alike
 
 SPAM, VIRUS = "/admin/quarantine/item/spam/", "/admin/quarantine/item/virus/"
 

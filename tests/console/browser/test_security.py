@@ -11,6 +11,8 @@ from security.models import BlacklistEntry, LoginBlock, LoginRules, SMTPBlock, W
 from spool.actions.actor import Actor
 from tests.console.browser.conftest import Console
 
+pytestmark = pytest.mark.alike
+
 ROOT = Actor("root@example.org", Role.SYSTEM_ADMINISTRATOR)
 BLACKLIST = "/admin/security/blacklistentry/"
 

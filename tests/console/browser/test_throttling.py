@@ -13,6 +13,8 @@ from spool.models import Entry
 from tests.console.browser.conftest import Console
 from tests.throttling.made import ANN, an_event, some_held
 
+pytestmark = pytest.mark.alike
+
 USERS, DOMAINS = "/admin/throttling/throttleevent/users/", "/admin/throttling/throttleevent/domains/"
 HISTORY = "/admin/throttling/throttleevent/"
 

@@ -15,6 +15,8 @@ from tests.console.browser.conftest import Console
 from tests.console.browser.test_throttling import ann_with_held_mail
 from tests.throttling.made import ANN, an_event
 
+pytestmark = pytest.mark.alike
+
 PAGE = "/me/domain/throttled/"
 
 
