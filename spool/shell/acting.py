@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from spool.actions import VERBS, Actor, Preview, Selection, perform, preview
+from spool.actions.inputs import Input
 from spool.actions.verb import Verb
 from spool.actions.verbs import OF_ENTRIES, OF_TRASH
 from spool.models import BulkJob, JobState
@@ -48,11 +49,21 @@ def _add_inputs(parser: argparse.ArgumentParser, verb: Verb) -> None:
     for one in verb.inputs:
         option = f"--{one.name.replace('_', '-')}"
         if one.is_positional:
-            group.add_argument(one.name, choices=one.choices, help=one.option_help)
+            group.add_argument(_place(one), choices=one.choices, metavar=one.name.upper(), help=_with_choices(one))
         elif one.kind == "check":
-            group.add_argument(option, action="store_true", help=one.option_help)
+            group.add_argument(option, dest=_place(one), action="store_true", help=one.option_help)
         else:
-            group.add_argument(option, default="", metavar=one.metavar or None, help=one.option_help)
+            metavar = one.metavar or one.name.upper()
+            group.add_argument(option, dest=_place(one), default="", metavar=metavar, help=one.option_help)
+
+
+def _place(one: Input) -> str:
+    """Where the options have an input: a filter may have a condition of its name."""
+    return f"input_{one.name}"
+
+
+def _with_choices(one: Input) -> str:
+    return f"{one.option_help}: {', '.join(one.choices)}"
 
 
 def add_consent(parser: argparse.ArgumentParser) -> None:
@@ -70,7 +81,7 @@ def act(verb: Verb, wanted: Any, options: dict[str, Any], output: Output) -> Non
     if wanted.is_empty and not options["all"]:
         raise Ended(USAGE, "Say which messages, by a condition or by --all.")
     actor, what = Actor.at_the_shell(), verb.selects.of(wanted)
-    parameters = {one.name: options[one.name] for one in verb.inputs}
+    parameters = {one.name: options[_place(one)] for one in verb.inputs}
     shown = preview(verb.name, what, actor, **parameters)
     if shown.count.number == 0 and not shown.count.more:
         output.values({"matched": 0, "done": 0, "outcome": "Nothing matches."})

@@ -31,7 +31,7 @@ def test_what_is_needed_to_offer_it_is_said(verb: Verb) -> None:
 def test_its_command_takes_what_its_dialog_asks_for(verb: Verb) -> None:
     parser = add_action(argparse.ArgumentParser().add_subparsers(), verb)
     taken = {action.dest for action in parser._actions} - {"help", "dry_run", "yes", "background", "all"}
-    assert taken == {one.name for one in verb.inputs}
+    assert taken == {f"input_{one.name}" for one in verb.inputs}
 
 
 def test_pages_offer_the_actions_in_their_order_and_export_before_the_last() -> None:
@@ -54,4 +54,4 @@ def test_exactly_one_way_of_redirecting_is_asked_for(capsys: pytest.CaptureFixtu
         parser.parse_args([])
     with pytest.raises(SystemExit):
         parser.parse_args(["--to", "bob@example.org", "--next-hop", "usual"])
-    assert parser.parse_args(["--next-hop", "usual"]).to == ""
+    assert parser.parse_args(["--next-hop", "usual"]).input_to == ""

@@ -26,7 +26,7 @@ from spool.filters import SpoolFilter
 from spool.flow import doorbell, intake
 from spool.models import AuditEvent, BulkJob, Entry, JobState, Recipient, Trashed, TrashedRecipient
 from spool.places import trash
-from spool.rows import statements
+from spool.rows import statements, trashed
 from spool.worker import PassWorker
 from tests.support.messages import a_submission
 
@@ -137,7 +137,7 @@ def store_has(entry: Entry) -> bool:
 
 @pytest.mark.usefixtures("small_chunks")
 @pytest.mark.parametrize(
-    ("module", "name", "after"), [(trash, "_insert", 1), (jobs, "_advance", 2), (jobs, "_write_down", 0)]
+    ("module", "name", "after"), [(trashed, "put_back", 1), (jobs, "_advance", 2), (jobs, "_write_down", 0)]
 )
 def test_a_killed_undo_goes_on_where_it_was(
     admin: Actor, many: int, monkeypatch: pytest.MonkeyPatch, module: Any, name: str, after: int
@@ -303,9 +303,9 @@ def test_on_sqlite_many_entries_in_one_statement_are_deleted_and_put_back(
     before = list(Entry.objects.order_by("id").values(*names))
     recipients = list(Recipient.objects.order_by("id").values())
     texts: list[str] = []
-    execute = statements.execute
+    execute = trashed.execute
     monkeypatch.setattr(statements, "_LISTED", 5)
-    monkeypatch.setattr(statements, "execute", lambda text, values: (texts.append(text), execute(text, values))[1])
+    monkeypatch.setattr(trashed, "execute", lambda text, values: (texts.append(text), execute(text, values))[1])
     deleted = perform("delete", ALL, admin)
     assert not Entry.objects.exists() and Trashed.objects.count() == many
     undo(admin, event_id=deleted.event.id)
