@@ -18,6 +18,8 @@ from django.db import connection
 from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.recorder import MigrationRecorder
 
+# Apps that earlier versions had: their tables may still be there, and nothing needs them.
+FORMER_APPS = frozenset({"axes"})
 # Who waits for another schema looks so often, and says so.
 LOOK_SECONDS = 2.0
 SAY_SECONDS = 60.0

@@ -17,6 +17,7 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from accounts.models import Domain
+from base import schema
 from base.file_locks import try_lock
 from mailspool import heartbeats
 from mailspool.backup.errors import BackupError
@@ -41,7 +42,10 @@ def check_header(header: Header) -> None:
         )
     known = MigrationLoader(None, ignore_no_migrations=True).disk_migrations or {}
     unknown = [
-        f"{app}.{name}" for app, names in header.migrations.items() for name in names if (app, name) not in known
+        f"{app}.{name}"
+        for app, names in header.migrations.items()
+        for name in names
+        if (app, name) not in known and app not in schema.FORMER_APPS
     ]
     if unknown:
         raise BackupError(
