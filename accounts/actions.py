@@ -35,6 +35,7 @@ from accounts.models import (
 from accounts.placing import AddressTaken, NotThere, TooManyUsers, get_domain, place
 from accounts.securing import Refused, Secured, change_password, set_domain_status, set_status_of, set_user_status
 from base.batches import batched
+from base.phrases import first_few
 
 __all__ = [
     "AddressTaken",
@@ -314,5 +315,4 @@ def _named(what: str, addresses: list[str]) -> str:
 
 
 def _some(addresses: list[str]) -> str:
-    more = f" and {len(addresses) - MOST_NAMED:,} more" if len(addresses) > MOST_NAMED else ""
-    return (", ".join(addresses[:MOST_NAMED]) or "nobody") + more
+    return first_few(addresses, MOST_NAMED) or "nobody"

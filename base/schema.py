@@ -18,6 +18,8 @@ from django.db import connection
 from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.recorder import MigrationRecorder
 
+from base.phrases import first_few
+
 # Apps that earlier versions had: their tables may still be there, and nothing needs them.
 FORMER_APPS = frozenset({"axes"})
 # Who waits for another schema looks so often, and says so.
@@ -173,5 +175,4 @@ def _dotted(migrations: set[tuple[str, str]]) -> tuple[str, ...]:
 
 
 def _listed(names: tuple[str, ...] | list[str]) -> str:
-    rest = len(names) - _FEW
-    return ", ".join(names[:_FEW]) + (f" and {rest} more" if rest > 0 else "")
+    return first_few(names, _FEW)

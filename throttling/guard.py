@@ -20,6 +20,7 @@ from django.utils import timezone
 
 from accounts import actions as accounts_actions
 from accounts.models import Login, Role, Status, ThrottleAction, User
+from base.phrases import first_few
 from spool.actions import Actor, NotAllowed, audit, perform
 from spool.actions.verb import Tally
 from spool.filters import SpoolFilter
@@ -128,9 +129,8 @@ _MOST_NAMES = 100
 
 
 def _seen_from(one: str, many: str, names: Sequence[str]) -> str:
-    first, more = ", ".join(names[:5]), f" and {len(names) - 5:,} more" if len(names) > 5 else ""
     what = one if len(names) == 1 else many
-    return f"Sent or logged in from {len(names):,} {what} not seen in the 30 days before: {first}{more}."
+    return f"Sent or logged in from {len(names):,} {what} not seen in the 30 days before: {first_few(names, 5)}."
 
 
 def behaviour_of(address: str, now: datetime) -> Behaviour:

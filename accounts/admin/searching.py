@@ -17,14 +17,14 @@ from django.http import HttpRequest
 from django.utils.text import smart_split
 from unfold import admin
 
-from accounts import changes
+from accounts import actions, changes
 from accounts.actor import Actor
 from accounts.admin.comparing import Comparing, comparing
 from accounts.impersonation import actor_of
 from base import row_changes
+from base.phrases import first_few
 
 MOST_WORDS: Final = 20
-MOST_NAMED: Final = 10
 _LONGEST: Final = 1_000
 
 
@@ -59,8 +59,7 @@ class ModelAdmin(admin.ModelAdmin):
     def record_rows(self, actor: Actor, row: Any, formset: Any) -> None:
         """Write down what was done to the rows that stand on the page of another."""
         parts = [
-            f"{formset.model._meta.verbose_name_plural} {done}: {', '.join(map(str, rows[:MOST_NAMED]))}"
-            + (f" and {len(rows) - MOST_NAMED:,} more" if len(rows) > MOST_NAMED else "")
+            f"{formset.model._meta.verbose_name_plural} {done}: {first_few(rows, actions.MOST_NAMED)}"
             for done, rows in (
                 ("added", formset.new_objects),
                 ("changed", [one for one, _ in formset.changed_objects]),

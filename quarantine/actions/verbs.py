@@ -14,7 +14,7 @@ from quarantine.items import deletion, reports, transfer
 from quarantine.models.antispam import TrustedSender
 from quarantine.models.item import Item, ItemState
 from spool.actions import folders, undo_job
-from spool.actions.inputs import FOLDER, Input
+from spool.actions.inputs import Input
 from spool.actions.verb import Context, Note, Progress, Refused, Tally, Verb
 from spool.actions.verbs import VERBS
 from spool.events.actions import changed, named
@@ -158,12 +158,9 @@ class Move(ItemVerb):
 
     name, label, past = "quarantine-move", "Move Messages", "moved"
     icon, agree = "drive_file_move", "Move"
-    inputs = (FOLDER,)
+    inputs = (folders.INPUT,)
     chunk = 100
     undoable = True
-
-    def first_values(self) -> dict[str, str]:
-        return {"folder": str(folders.roots()[0])}
 
     def parameters(self, given: Mapping[str, Any]) -> dict[str, Any]:
         path = folders.checked(str(given.get("folder") or ""))

@@ -16,7 +16,7 @@ from django.db.models import Q
 from quarantine.items import transfer
 from quarantine.models.item import Item, ItemState
 from spool.actions import folders
-from spool.actions.move import LEFT_BEHIND, write_pair
+from spool.actions.move import LEFT_BEHIND, finish_each, write_pair
 from spool.actions.verb import Refused
 from spool.events.actions import by_itself
 from spool.files import removal, store
@@ -109,19 +109,13 @@ def put_back(ids: Sequence[int], now: datetime, note: Callable[[trash.Restored],
 
 def finish_moves(now: datetime) -> int:
     """What a crash has left half moved: moved to the end, or else in quarantine again; how many."""
-    left = Item.objects.filter(state=ItemState.MOVING, gone_at__lt=now - LEFT_BEHIND)
-    found = 0
-    for target in list(left.order_by().values_list("target", flat=True).distinct()):
-        ids = list(left.filter(target=target).values_list("id", flat=True))
-        found += len(ids)
-        try:
-            moved, problem = make_files(ids, folders.checked(target))
-        except Refused as error:
-            moved, problem = set(), str(error)
-        if len(moved) < len(ids):
-            log.warning("quarantined messages could not be moved to %s and stay: %s", target, problem)
-            put_back([number for number in ids if number not in moved], now)
-    return found
+    return finish_each(
+        Item.objects.filter(state=ItemState.MOVING, gone_at__lt=now - LEFT_BEHIND),
+        make_files,
+        lambda ids: put_back(ids, now),
+        log,
+        "quarantined messages could not be moved to %s and stay: %s",
+    )
 
 
 def remove_expired(now: datetime) -> int:

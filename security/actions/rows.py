@@ -9,6 +9,7 @@ from django.db import transaction
 from django.db.models import QuerySet
 
 from accounts import edits
+from base.phrases import first_few
 from security import lists
 from security.addresses import BadNetwork, Network, parse_network
 from security.audit import require, write
@@ -60,8 +61,7 @@ def remove(actor: Actor, rows: QuerySet[Row]) -> int:
 
 def named(rows: list[Row] | list[str]) -> str:
     """The first of them by name."""
-    more = f" and {len(rows) - MOST_NAMED:,} more" if len(rows) > MOST_NAMED else ""
-    return ", ".join(map(str, rows[:MOST_NAMED])) + more
+    return first_few(rows, MOST_NAMED)
 
 
 def let_in_anyway(row: BlacklistEntry) -> str:

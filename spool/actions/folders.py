@@ -17,12 +17,20 @@ from typing import Any, BinaryIO
 
 from django.conf import settings as django_settings
 
+from spool.actions.inputs import Input
 from spool.actions.verb import Refused
 from spool.models.settings import current, parse_move_roots
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 LARGEST_JSON = 4 * 1024 * 1024
 _PIECE_BYTES = 1024 * 1024
+
+
+# What an action that moves messages out asks for.
+INPUT = Input(
+    "folder", "Folder", help="Only below the folders that the settings allow.",
+    option_help="where to, below an allowed folder (moved/)", metavar="PATH", suggest=lambda: str(roots()[0]),
+)  # fmt: skip
 
 
 def roots() -> tuple[Path, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -13,7 +14,8 @@ class Input:
     """One value that an action's `parameters` take under `name`.
 
     `label`, `placeholder` and `help` are what a dialog shows. A command has the option --`name`, or takes the value by
-    its place when `is_positional`; its help is `option_help`, and `metavar` stands for the value there.
+    its place when `is_positional`; its help is `option_help`, and `metavar` stands for the value there. `suggest` gives
+    what a dialog says before anybody has typed, if that is not the first choice.
     """
 
     name: str
@@ -25,9 +27,11 @@ class Input:
     option_help: str = ""
     metavar: str = ""
     is_positional: bool = False
+    suggest: Callable[[], str] | None = None
 
-
-FOLDER = Input(
-    "folder", "Folder", help="Only below the folders that the settings allow.",
-    option_help="where to, below an allowed folder (moved/)", metavar="PATH",
-)  # fmt: skip
+    @property
+    def first_value(self) -> str:
+        """What a dialog says before anybody has typed."""
+        if self.suggest is not None:
+            return self.suggest()
+        return self.choices[0] if self.choices else ""

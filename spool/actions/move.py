@@ -9,15 +9,16 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from django.db.models import QuerySet
+
 from spool.actions import folders, split_recipient
 from spool.actions.delete import mailbox_of
-from spool.actions.inputs import FOLDER
 from spool.actions.verb import Context, Note, Progress, Refused, Tally, Verb
 from spool.events.actions import changed
 from spool.files import removal, store
@@ -39,13 +40,10 @@ class Move(Verb):
 
     name, label, past = "move", "Move Messages", "moved"
     icon, agree = "drive_file_move", "Move"
-    inputs = (FOLDER,)
+    inputs = (folders.INPUT,)
     chunk = 100
     undoable = True
     of_mailbox = True
-
-    def first_values(self) -> dict[str, str]:
-        return {"folder": str(folders.roots()[0])}
 
     def parameters(self, given: Mapping[str, Any]) -> dict[str, Any]:
         path = folders.checked(str(given.get("folder") or ""))
@@ -133,18 +131,38 @@ def make_files(ids: Sequence[int], path: Path, note: Callable[[set[int]], None] 
 
 def finish(now: datetime) -> int:
     """What a crash has left half moved: moved to the end, or else put back into the spool; how many messages."""
-    left = Trashed.objects.filter(state=TrashState.MOVING, at__lt=now - LEFT_BEHIND)
+    return finish_each(
+        Trashed.objects.filter(state=TrashState.MOVING, at__lt=now - LEFT_BEHIND),
+        make_files,
+        lambda ids: trash.restore(ids, now),
+        log,
+        "messages could not be moved to %s and are in the spool again: %s",
+    )
+
+
+def finish_each(
+    left: QuerySet[Any],
+    make: Callable[[list[int], Path], tuple[Collection[int], str]],
+    give_back: Callable[[list[int]], object],
+    logger: logging.Logger,
+    warning: str,
+) -> int:
+    """Move the rows that are `left` half moved to the end, target by target, or give them back; how many rows.
+
+    `make` makes the files of some ids in a folder, and returns those that have theirs and what was wrong with the rest.
+    """
     found = 0
-    for target in list(left.values_list("target", flat=True).distinct()):
+    for target in list(left.order_by().values_list("target", flat=True).distinct()):
         ids = list(left.filter(target=target).values_list("id", flat=True))
         found += len(ids)
+        moved: Collection[int] = ()
         try:
-            moved, problem = make_files(ids, folders.checked(target))
+            moved, problem = make(ids, folders.checked(target))
         except Refused as error:
-            moved, problem = set(), str(error)
+            problem = str(error)
         if len(moved) < len(ids):
-            log.warning("messages could not be moved to %s and are in the spool again: %s", target, problem)
-            trash.restore([number for number in ids if number not in moved], now)
+            logger.warning(warning, target, problem)
+            give_back([number for number in ids if number not in moved])
     return found
 
 

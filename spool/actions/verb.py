@@ -85,10 +85,6 @@ class Verb:
         """Whether it makes sense to offer it for this one."""
         return True
 
-    def first_values(self) -> dict[str, str]:
-        """What the inputs say before anybody has typed."""
-        return {field.name: field.choices[0] for field in self.inputs if field.kind == "choice"}
-
     def parameters(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """`given`, checked and ready for JSON. Raises Refused."""
         return {}

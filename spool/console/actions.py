@@ -35,11 +35,6 @@ class Button:
         inputs = tuple(one for one in verb.inputs if one.name not in without)
         return cls(verb.short, verb.label, verb.icon, verb.agree or verb.label, inputs, verb.danger, verb)
 
-    def first_values(self) -> dict[str, str]:
-        """What the dialog's fields say before anybody has typed."""
-        first = {one.name: one.choices[0] for one in self.inputs if one.kind == "choice"}
-        return first | (self.verb.first_values() if self.verb is not None else {})
-
 
 def export_as(forms: tuple[str, ...]) -> Button:
     """The button for a copy of what is listed, in one of these forms."""

@@ -76,7 +76,8 @@ def values_of(request: HttpRequest, button: Button) -> dict[str, str]:
     given = {
         field.name: request.POST[f"p-{field.name}"] for field in button.inputs if f"p-{field.name}" in request.POST
     }
-    return button.first_values() | given
+    first = {field.name: value for field in button.inputs if (value := field.first_value)}
+    return first | given
 
 
 def chosen_ids(request: HttpRequest) -> list[int]:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Final
 
-from spool.rows import statements
+from spool.rows import recipients, statements
 from spool.rows.columns import EntryRow, Row, columns_of, inserted, values_of
 from spool.rows.statements import db_time, execute, id_list, on_sqlite
 
@@ -89,8 +89,8 @@ def split(entry_id: int, new_id: int, file_name: str, recipient_ids: Sequence[in
 
 def remove(ids: Sequence[int]) -> None:
     """Delete entries and their recipients, which are kept elsewhere now."""
+    recipients.remove(ids)
     clause, parameters = id_list(ids)
-    execute(f"DELETE FROM spool_recipient WHERE entry_id {clause}", parameters)
     execute(f"DELETE FROM spool_entry WHERE id {clause}", parameters)
 
 

@@ -222,11 +222,12 @@ class TestDovecot:
         with contextlib.suppress(imaplib.IMAP4.error, OSError):
             client.logout()
 
-    def is_open(self, client: imaplib.IMAP4) -> bool:
+    def is_open(self, client: imaplib.IMAP4 | poplib.POP3) -> bool:
         try:
-            return client.noop()[0] == "OK"
-        except (imaplib.IMAP4.error, OSError):
+            answer = client.noop()
+        except (imaplib.IMAP4.error, poplib.error_proto, OSError):
             return False
+        return answer[0] == "OK" if isinstance(client, imaplib.IMAP4) else answer[:3] == b"+OK"
 
     def test_an_imap_session_is_listed_and_dropped_while_others_go_on(self, dovecot: Dovecot, ann: User) -> None:
         with self.session(dovecot, "ann@example.org") as hers, self.session(dovecot, "bob@example.org") as his:
@@ -245,14 +246,7 @@ class TestDovecot:
             [found] = connections.listing(ROOT).connections
             assert (found.protocol, found.user, found.ip) == ("POP3", "ann@example.org", "127.0.0.1")
             assert connections.drop(ROOT, user=ann).mailbox == 1
-            wait_until(lambda: not self.answers(client), "the session is over")
-
-    def answers(self, client: poplib.POP3) -> bool:
-        try:
-            client.noop()
-        except (poplib.error_proto, OSError):
-            return False
-        return True
+            wait_until(lambda: not self.is_open(client), "the session is over")
 
     def test_a_delivery_by_lmtp_is_listed_and_dropped_in_the_middle_of_its_message(
         self, dovecot: Dovecot, ann: User

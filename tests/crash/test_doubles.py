@@ -15,10 +15,9 @@ from tests.support.sink import CountingSink
 from tests.support.waiting import wait_until
 
 KILLS = 40
-# What lies between a host's answer and its being noted: a few milliseconds, on a machine that is busy a few more. Seen:
-# 0.35 to 2.3 a kill, all of them answered in the last 18 ms; 15 to 20 before answers were noted. Answers that were
-# given in the very moment of the death are as many as the machine is slow.
-AT_ONCE_MS = 5
+# What lies between a host's answer and its being noted: a few milliseconds. Seen: 0.35 to 1.3 a kill beside much other
+# work, 2.3 on a machine that had far too much of it, all of them answered in the last 18 ms; 15 to 20 before answers
+# were noted.
 MOST_A_KILL = 2.0
 LONGEST_MS = 250
 
@@ -53,6 +52,6 @@ def test_a_killed_worker_doubles_only_what_was_between_the_answer_and_its_note(
     assert not account.lost
     assert account.local_duplicates == 0
     assert max(before_death, default=0) <= LONGEST_MS
-    assert sum(ms >= AT_ONCE_MS for ms in before_death) <= MOST_A_KILL * KILLS
+    assert doubled <= MOST_A_KILL * KILLS
     assert_one_outcome_each(mailspool, ledger)
     assert_nothing_is_left(mailspool, ledger)
