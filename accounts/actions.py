@@ -157,7 +157,7 @@ def add_alias(address: str, targets: Iterable[str], *, actor: Actor = SYSTEM, **
 @transaction.atomic
 def add_list(
     address: str, members: Iterable[str] = (), *, owner: str = "", actor: Actor = SYSTEM, **fields: Any
-) -> MailingList:  # fmt: skip
+) -> MailingList:
     """A new mailing list."""
     actor.require_address(address)
     directory.changed()
@@ -170,9 +170,14 @@ def add_list(
 
 @transaction.atomic
 def save(
-    row: Row, *, actor: Actor, action: str = "", targets: Iterable[str] | None = None, members: Iterable[str] = (),
+    row: Row,
+    *,
+    actor: Actor,
+    action: str = "",
+    targets: Iterable[str] | None = None,
+    members: Iterable[str] = (),
     without: Iterable[str] = (),
-) -> Saved:  # fmt: skip
+) -> Saved:
     """Store a new row, or what was changed in one, which has been placed and validated; all with one record.
 
     With it what belongs to it: the `targets` of an alias and no others, `members` that are put on a list, and those
@@ -215,7 +220,7 @@ def set_enabled(row: Alias | MailingList, is_enabled: bool, *, actor: Actor = SY
 @transaction.atomic
 def change(
     row: Row, *, actor: Actor = SYSTEM, action: str = "", targets: Iterable[str] | None = None, **fields: Any
-) -> None:  # fmt: skip
+) -> None:
     """Change fields, and whom an alias stands for, validated as a whole.
 
     Nothing else is written: others may have changed the rest meanwhile.

@@ -28,24 +28,50 @@ from base.one_row import OneRow
 _BY_THE_HOUR = tuple(field.name for field in SendingLimits._meta.get_fields())
 # In the order of how much they tell about a stolen account. A password and a status have records of their own.
 _OF_USERS = (
-    "forward_to", "forward_keeps_copy", "role", "status", "send_as", "email", "name", "mailbox_mb", "max_message_kb",
-    "max_recipients", *_BY_THE_HOUR, *SPAM_FIELDS,
-)  # fmt: skip
+    "forward_to",
+    "forward_keeps_copy",
+    "role",
+    "status",
+    "send_as",
+    "email",
+    "name",
+    "mailbox_mb",
+    "max_message_kb",
+    "max_recipients",
+    *_BY_THE_HOUR,
+    *SPAM_FIELDS,
+)
 _OF_DOMAINS = (
-    "name", "catch_all", "send_as", "max_users", "max_message_kb", "max_recipients", *_BY_THE_HOUR, "bounces_per_hour",
-    "bounces_action", *SPAM_FIELDS, "description",
-)  # fmt: skip
+    "name",
+    "catch_all",
+    "send_as",
+    "max_users",
+    "max_message_kb",
+    "max_recipients",
+    *_BY_THE_HOUR,
+    "bounces_per_hour",
+    "bounces_action",
+    *SPAM_FIELDS,
+    "description",
+)
 _OF_LISTS = ("address", "owner", "posting", "enabled", *_BY_THE_HOUR, "subject_prefix", "description")
 _WITH_USERS = tuple(field.name for field in UserLimits._meta.get_fields())
 _FIELDS: dict[type[Model], tuple[str, ...]] = {
-    User: _OF_USERS, Domain: _OF_DOMAINS, MailingList: _OF_LISTS, Alias: ("address", "enabled", "description"),
-    UserDefaults: _WITH_USERS, DomainUserDefaults: _WITH_USERS,
+    User: _OF_USERS,
+    Domain: _OF_DOMAINS,
+    MailingList: _OF_LISTS,
+    Alias: ("address", "enabled", "description"),
+    UserDefaults: _WITH_USERS,
+    DomainUserDefaults: _WITH_USERS,
     DomainDefaults: tuple(field.name for field in DomainLimits._meta.get_fields()),
-}  # fmt: skip
+}
 _LABELS = {
-    "forward_to": "forwarding", "messages_action": "beyond them", "bandwidth_action": "beyond it",
-    "recipients_action": "beyond them", "bounces_action": "beyond them",
-}  # fmt: skip
+    "forward_to": "forwarding",
+    "messages_action": "beyond them",
+    "bandwidth_action": "beyond it",
+    "recipients_action": "beyond them",
+    "bounces_action": "beyond them",
+}
 
 
 def save(actor: Actor, row: Model, action: str = "") -> list[str]:
@@ -105,7 +131,7 @@ def record(actor: Actor, before: dict[str, Any], row: Model, action: str = "", *
 
 def write(
     actor: Actor, action: str, on: str, outcome: str, *, row: Model, parameters: dict[str, Any] | None = None
-) -> None:  # fmt: skip
+) -> None:
     """In the history of accounts too, for what belongs to them."""
     if row._meta.app_label != "accounts":
         actions_of_all.record(actor, action, on, outcome, parameters=parameters)

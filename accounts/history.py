@@ -16,15 +16,25 @@ LOGIN_DAYS = 90
 
 
 def record(
-    actor: Actor, action: str, on: str, outcome: str, *, user: User | None = None,
+    actor: Actor,
+    action: str,
+    on: str,
+    outcome: str,
+    *,
+    user: User | None = None,
     parameters: dict[str, Any] | None = None,
-) -> AccountEvent:  # fmt: skip
+) -> AccountEvent:
     """What was done, here and in the record of all."""
     written = actions_of_all.record(actor, action, on, outcome, parameters=parameters)
     return AccountEvent.objects.create(
-        at=written.at, actor=actor.name, source=actor.source, action=action, on=on[:320], outcome=outcome[:500],
+        at=written.at,
+        actor=actor.name,
+        source=actor.source,
+        action=action,
+        on=on[:320],
+        outcome=outcome[:500],
         user=user if user is not None and not user._state.adding and user.pk is not None else None,
-    )  # fmt: skip
+    )
 
 
 def record_many(actor: Actor, action: str, done: Iterable[tuple[str, str, int | None]]) -> None:
@@ -32,11 +42,16 @@ def record_many(actor: Actor, action: str, done: Iterable[tuple[str, str, int | 
     now = timezone.now()
     AccountEvent.objects.bulk_create(
         AccountEvent(
-            at=now, actor=actor.name, source=actor.source, action=action, on=on[:320], outcome=outcome[:500],
+            at=now,
+            actor=actor.name,
+            source=actor.source,
+            action=action,
+            on=on[:320],
+            outcome=outcome[:500],
             user_id=key,
         )
         for on, outcome, key in done
-    )  # fmt: skip
+    )
 
 
 def forget(now: datetime) -> int:

@@ -141,9 +141,15 @@ def find_domains(names: Collection[str]) -> dict[str, LocalDomain | None]:
 def _local_domain(row: Domain) -> LocalDomain:
     catch_all = lookup_key(row.catch_all) if row.catch_all else ""
     return LocalDomain(
-        row.pk, row.name, Status(row.status), catch_all, row.max_message_kb, row.max_recipients, hourly_limits(row),
+        row.pk,
+        row.name,
+        Status(row.status),
+        catch_all,
+        row.max_message_kb,
+        row.max_recipients,
+        hourly_limits(row),
         wishes_of(row),
-    )  # fmt: skip
+    )
 
 
 def find_any_hourly_limits() -> bool:
@@ -188,11 +194,19 @@ def local_user(user: User) -> LocalUser:
     assert user.domain is not None
     status = max(Status(user.status), Status(user.domain.status), key=_STRICTNESS.index)
     return LocalUser(
-        user.pk, user.email, user.domain.name, status, tuple(user.forward_addresses), user.forward_keeps_copy,
-        user.mailbox_mb, user.max_message_kb or user.domain.max_message_kb,
-        user.max_recipients or user.domain.max_recipients, hourly_limits(user), wishes_of(user),
+        user.pk,
+        user.email,
+        user.domain.name,
+        status,
+        tuple(user.forward_addresses),
+        user.forward_keeps_copy,
+        user.mailbox_mb,
+        user.max_message_kb or user.domain.max_message_kb,
+        user.max_recipients or user.domain.max_recipients,
+        hourly_limits(user),
+        wishes_of(user),
         user.send_as or user.domain.send_as,
-    )  # fmt: skip
+    )
 
 
 def _find(keys: Sequence[str]) -> Iterator[tuple[str, Answer]]:
@@ -242,10 +256,21 @@ def _lists(addresses: Collection[str]) -> tuple[Mapping[str, LocalList | Closed]
     for row in rows:
         owner = local_user(row.owner) if row.owner is not None and row.owner.domain is not None else None
         owners[row.address] = owner if owner is not None and owner.status.may_receive else None
-        lists[row.address] = CLOSED if not row.enabled else LocalList(
-            row.pk, row.address, row.domain.name, tuple(members[row.pk]), bounces_address(row.address),
-            row.owner.email if row.owner else "", row.posting, row.subject_prefix, hourly_limits(row),
-        )  # fmt: skip
+        lists[row.address] = (
+            CLOSED
+            if not row.enabled
+            else LocalList(
+                row.pk,
+                row.address,
+                row.domain.name,
+                tuple(members[row.pk]),
+                bounces_address(row.address),
+                row.owner.email if row.owner else "",
+                row.posting,
+                row.subject_prefix,
+                hourly_limits(row),
+            )
+        )
     return lists, owners
 
 

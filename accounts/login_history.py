@@ -76,7 +76,7 @@ def with_last_logins(users: QuerySet[User]) -> QuerySet[User]:
     latest = Login.objects.filter(user=OuterRef("pk")).order_by("-last")
     return users.annotate(
         seen_last=Subquery(latest.values("last")[:1]), seen_by=Subquery(latest.values("protocol")[:1])
-    )  # fmt: skip
+    )
 
 
 def last_login(user: User) -> LastLogin:

@@ -54,8 +54,10 @@ def _require_place(domain: Domain) -> None:
 
 def _require_free(address: str, row: User | Alias | MailingList) -> None:
     kinds: tuple[tuple[str, type[User] | type[Alias] | type[MailingList], str], ...] = (
-        ("a user", User, "email"), ("an alias", Alias, "address"), ("a mailing list", MailingList, "address")
-    )  # fmt: skip
+        ("a user", User, "email"),
+        ("an alias", Alias, "address"),
+        ("a mailing list", MailingList, "address"),
+    )
     for kind, model, field in kinds:
         others = model._default_manager.filter(**{field: address})
         if isinstance(row, model):

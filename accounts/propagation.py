@@ -100,12 +100,13 @@ def _name_of(model: type[Model]) -> str:
 def _write_down(actor: Actor, model: type[Model], rows: Sequence[dict[str, Any]], values: dict[str, Any]) -> None:
     """In the history of each row what it had; not each in the audit, which gets one line for all."""
     history.record_many(
-        actor, "propagate defaults",
+        actor,
+        "propagate defaults",
         [
             (row[_name_of(model)], changes.in_words(model, row, values), row["pk"] if model is User else None)
             for row in rows
         ],
-    )  # fmt: skip
+    )
 
 
 def _scope(defaults: Defaults) -> str:

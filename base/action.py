@@ -47,7 +47,7 @@ class Record:
 
 def record(
     who: Who, action: str, on: str, outcome: str, *, done: int = 1, parameters: Mapping[str, Any] | None = None
-) -> Record:  # fmt: skip
+) -> Record:
     """Write down what was done. Call it in the transaction that does it."""
     written = Record(timezone.now(), who.name, who.source, action, on, outcome, done, parameters or {})
     recorded.send(sender=Record, record=written)

@@ -52,7 +52,7 @@ def for_programs(differing: Mapping[str, tuple[Any, Any]]) -> dict[str, list[Any
 
 def in_words(
     model: type[Model], differing: Mapping[str, tuple[Any, Any]], labels: Mapping[str, str] | None = None
-) -> str:  # fmt: skip
+) -> str:
     """ "Messages per hour: 100 → 500; password: changed." Empty when nothing differs."""
     parts = []
     for name, (before, after) in differing.items():

@@ -141,9 +141,19 @@ class _Flow:
 
     def _run(self) -> None:
         command = [
-            postfix.tool("smtp-source"), "-s", "10", "-m", "500", "-l", "4096", "-f", SENDER, "-t",
-            f"someone@{SINK_DOMAIN}", f"127.0.0.1:{self._mailspool.smtp_port}",
-        ]  # fmt: skip
+            postfix.tool("smtp-source"),
+            "-s",
+            "10",
+            "-m",
+            "500",
+            "-l",
+            "4096",
+            "-f",
+            SENDER,
+            "-t",
+            f"someone@{SINK_DOMAIN}",
+            f"127.0.0.1:{self._mailspool.smtp_port}",
+        ]
         while not self._stop.is_set():
             subprocess.run(command, check=False, timeout=120)
 
@@ -191,9 +201,13 @@ def _bulk(mailspool: MailspoolUnderTest, folder: Path, console: Console) -> dict
     usual = (alone + after) / 2
     share = (during_delete * deleting + during_undo * undoing) / both / usual
     figures = {
-        "delete_seconds": deleting, "undo_seconds": undoing, "alone_per_second": usual,
-        "during_delete_per_second": during_delete, "during_undo_per_second": during_undo, "share": share,
-    }  # fmt: skip
+        "delete_seconds": deleting,
+        "undo_seconds": undoing,
+        "alone_per_second": usual,
+        "during_delete_per_second": during_delete,
+        "during_undo_per_second": during_undo,
+        "share": share,
+    }
     console.print(
         f"delete 100,000: {deleting:.1f} s, undo: {undoing:.1f} s; mail {usual:.0f}/s alone, {during_delete:.0f}/s and"
         f" {during_undo:.0f}/s meanwhile: {share:.0%}"

@@ -41,23 +41,41 @@ def pages() -> dict[str, str]:
     recipient = Recipient.objects.filter(entry=middle).first()
     assert recipient is not None
     found = {
-        "spool": SPOOL, "spool, oldest first": f"{SPOOL}?sort=id", "spool, in the middle": f"{SPOOL}?after={middle.pk}",
-        "spool, back from the middle": f"{SPOOL}?before={middle.pk}", "waiting": WAITING,
-        "popup": f"{SPOOL}message/{middle.file_name}/", "backlog map": f"{SPOOL}backlog/",
-        "trace": "/admin/spool/trace/", "trace of an address": f"/admin/spool/trace/?q={middle.sender}",
-        "trace of an IP": f"/admin/spool/trace/?q={middle.client_ip}", "audit": "/admin/spool/auditevent/",
-    }  # fmt: skip
+        "spool": SPOOL,
+        "spool, oldest first": f"{SPOOL}?sort=id",
+        "spool, in the middle": f"{SPOOL}?after={middle.pk}",
+        "spool, back from the middle": f"{SPOOL}?before={middle.pk}",
+        "waiting": WAITING,
+        "popup": f"{SPOOL}message/{middle.file_name}/",
+        "backlog map": f"{SPOOL}backlog/",
+        "trace": "/admin/spool/trace/",
+        "trace of an address": f"/admin/spool/trace/?q={middle.sender}",
+        "trace of an IP": f"/admin/spool/trace/?q={middle.client_ip}",
+        "audit": "/admin/spool/auditevent/",
+    }
     for sort in SORTS:
         found[f"waiting by {sort}"] = f"{WAITING}?sort={sort}"
         if sort.lstrip("-") not in ONLY_WAITING:
             found[f"spool by {sort}"] = f"{SPOOL}?sort={sort}"
     filters = {
-        "sender": middle.sender, "recipient": recipient.address, "domain": "dest0.test", "ip": middle.client_ip,
-        "subject": "invoice lunch", "error": "quota", "older": "3d", "younger": "1h", "larger": "10MB",
+        "sender": middle.sender,
+        "recipient": recipient.address,
+        "domain": "dest0.test",
+        "ip": middle.client_ip,
+        "subject": "invoice lunch",
+        "error": "quota",
+        "older": "3d",
+        "younger": "1h",
+        "larger": "10MB",
         "smaller": "5KB",
-        "min-attempts": "29", "priority": "high", "hold": "yes", "direction": "inbound", "status": "delay",
-        "id": middle.file_name, "message-id": middle.message_id,
-    }  # fmt: skip
+        "min-attempts": "29",
+        "priority": "high",
+        "hold": "yes",
+        "direction": "inbound",
+        "status": "delay",
+        "id": middle.file_name,
+        "message-id": middle.message_id,
+    }
     return found | {f"spool, {name}": f"{SPOOL}?{name}={value}" for name, value in filters.items()}
 
 
@@ -68,27 +86,44 @@ def quarantine_pages() -> dict[str, str]:
     recipient, domain = held.addresses.partition("\n")[0], held.addresses.partition("\n")[0].rpartition("@")[2]
     middle = held.pk + 60_000
     found = {
-        "spam": SPAM, "spam, in the middle": f"{SPAM}?after={middle}",
-        "spam, back from the middle": f"{SPAM}?before={middle}", "virus": VIRUS,
+        "spam": SPAM,
+        "spam, in the middle": f"{SPAM}?after={middle}",
+        "spam, back from the middle": f"{SPAM}?before={middle}",
+        "virus": VIRUS,
         "virus, recipient": f"{VIRUS}?recipient={caught.addresses.partition(chr(10))[0]}",
         "virus, why": f"{VIRUS}?why=Win.Test",
-    }  # fmt: skip
+    }
     for sort in ITEM_SORTS:
         found[f"spam by {sort}"] = f"{SPAM}?sort={sort}"
         found[f"virus by {sort}"] = f"{VIRUS}?sort={sort}"
     asked = {
-        "sender": held.sender, "no such sender": "sender=nobody@nowhere.test",
-        "sender's domain": "sender=*@sender7.test", "sender with *": "sender=user77*", "recipient": recipient,
+        "sender": held.sender,
+        "no such sender": "sender=nobody@nowhere.test",
+        "sender's domain": "sender=*@sender7.test",
+        "sender with *": "sender=user77*",
+        "recipient": recipient,
         "no such recipient": "recipient=nobody@nowhere.test",
-        "recipient's domain": f"recipient=*@{domain}", "large domain": "recipient=*@dest0.test",
-        "recipient with *": "recipient=person77*", "ip": held.client_ip, "auth-user": held.auth_user,
-        "id": held.file_name, "subject": "invoice lunch", "rare subject": f"subject={held.subject}",
-        "no such subject": "subject=unheard of", "why": "DMARC", "why that many have": "why=SPF",
-        "min-score": "60", "direction": "outbound", "older": "28d", "younger": "1h", "larger": "1MB", "smaller": "5KB",
+        "recipient's domain": f"recipient=*@{domain}",
+        "large domain": "recipient=*@dest0.test",
+        "recipient with *": "recipient=person77*",
+        "ip": held.client_ip,
+        "auth-user": held.auth_user,
+        "id": held.file_name,
+        "subject": "invoice lunch",
+        "rare subject": f"subject={held.subject}",
+        "no such subject": "subject=unheard of",
+        "why": "DMARC",
+        "why that many have": "why=SPF",
+        "min-score": "60",
+        "direction": "outbound",
+        "older": "28d",
+        "younger": "1h",
+        "larger": "1MB",
+        "smaller": "5KB",
         "recipient and subject": f"recipient={recipient}&subject={held.subject}",
         "large domain by size": "recipient=*@dest0.test&sort=-size_bytes",
         "subject by size": "subject=lunch&sort=-size_bytes",
-    }  # fmt: skip
+    }
     return found | {
         f"spam, {name}": f"{SPAM}?{value if '=' in value else f'{name}={value}'}" for name, value in asked.items()
     }
@@ -123,9 +158,11 @@ def main(asked: dict[str, str]) -> None:
                 times.append(seconds * 1000)
         times.sort()
         results[name] = {
-            "median_ms": round(times[ROUNDS // 2], 2), "p95_ms": round(times[int(ROUNDS * 0.95) - 1], 2),
-            "longest_ms": round(times[-1], 2), "queries": len(captured),
-        }  # fmt: skip
+            "median_ms": round(times[ROUNDS // 2], 2),
+            "p95_ms": round(times[int(ROUNDS * 0.95) - 1], 2),
+            "longest_ms": round(times[-1], 2),
+            "queries": len(captured),
+        }
     json.dump(results, sys.stdout)
 
 

@@ -51,33 +51,57 @@ def questions() -> dict[str, Callable[[], Any]]:
         if sort.lstrip("-") not in ONLY_WAITING:
             found[f"sort: spool by {sort}"] = lambda sort=sort: page(SpoolFilter(), sort=sort)  # type: ignore[misc]
     filters: dict[str, dict[str, str]] = {
-        "sender": {"sender": entry.sender}, "no such sender": {"sender": "nobody@nowhere.test"},
-        "sender with *": {"sender": "user77*"}, "sender-domain": {"sender-domain": "sender7.test"},
-        "large sender-domain": {"sender-domain": "bulk.test"}, "recipient": {"recipient": recipient.address},
-        "large domain": {"domain": "dest0.test"}, "small domain": {"domain": "dest4000.test"},
-        "ip": {"ip": entry.client_ip}, "auth-user": {"auth-user": entry.sender}, "id": {"id": entry.file_name},
-        "message-id": {"message-id": entry.message_id}, "subject": {"subject": "invoice lunch"},
-        "rare subject": {"subject": f"{entry.subject}"}, "no such subject": {"subject": "unheard of"},
-        "status": {"status": "delay"}, "empty status": {"status": "virus"}, "inbound": {"direction": "inbound"},
-        "high priority": {"priority": "high"}, "normal priority": {"priority": "normal"},
-        "hold": {"hold": "yes"}, "not on hold": {"hold": "no"}, "older": {"older": "3d"}, "younger": {"younger": "1h"},
-        "larger": {"larger": "10MB"}, "smaller": {"smaller": "5KB"}, "attempts": {"min-attempts": "29"},
-        "error": {"error": "quota"}, "error group": {"error-group": "452 4.2.2 The mailbox is over quota"},
+        "sender": {"sender": entry.sender},
+        "no such sender": {"sender": "nobody@nowhere.test"},
+        "sender with *": {"sender": "user77*"},
+        "sender-domain": {"sender-domain": "sender7.test"},
+        "large sender-domain": {"sender-domain": "bulk.test"},
+        "recipient": {"recipient": recipient.address},
+        "large domain": {"domain": "dest0.test"},
+        "small domain": {"domain": "dest4000.test"},
+        "ip": {"ip": entry.client_ip},
+        "auth-user": {"auth-user": entry.sender},
+        "id": {"id": entry.file_name},
+        "message-id": {"message-id": entry.message_id},
+        "subject": {"subject": "invoice lunch"},
+        "rare subject": {"subject": f"{entry.subject}"},
+        "no such subject": {"subject": "unheard of"},
+        "status": {"status": "delay"},
+        "empty status": {"status": "virus"},
+        "inbound": {"direction": "inbound"},
+        "high priority": {"priority": "high"},
+        "normal priority": {"priority": "normal"},
+        "hold": {"hold": "yes"},
+        "not on hold": {"hold": "no"},
+        "older": {"older": "3d"},
+        "younger": {"younger": "1h"},
+        "larger": {"larger": "10MB"},
+        "smaller": {"smaller": "5KB"},
+        "attempts": {"min-attempts": "29"},
+        "error": {"error": "quota"},
+        "error group": {"error-group": "452 4.2.2 The mailbox is over quota"},
         "next within": {"next-within": "3h"},
         "sender and domain": {"sender": entry.sender, "domain": "dest0.test"},
         "large domain, large sender-domain": {"domain": "dest0.test", "sender-domain": "bulk.test"},
         "domain, older, larger": {"domain": "dest0.test", "older": "1d", "larger": "1MB"},
-        "domain, error group, waiting": {"domain": "dest1.test", "error-group": "452 4.2.2 The mailbox is over quota",
-                                         "status": "waiting"},
-    }  # fmt: skip
+        "domain, error group, waiting": {
+            "domain": "dest1.test",
+            "error-group": "452 4.2.2 The mailbox is over quota",
+            "status": "waiting",
+        },
+    }
     for name, texts in filters.items():
         chosen = SpoolFilter.parse(texts)
         found[f"filter: {name}"] = lambda chosen=chosen: page(chosen)  # type: ignore[misc]
         found[f"count: {name}"] = lambda chosen=chosen: count(chosen)  # type: ignore[misc]
     searches = {
-        "address": entry.sender, "domain": "dest0.test", "IP": entry.client_ip, "file name": entry.file_name,
-        "Message-ID": entry.message_id, "words": "invoice lunch",
-    }  # fmt: skip
+        "address": entry.sender,
+        "domain": "dest0.test",
+        "IP": entry.client_ip,
+        "file name": entry.file_name,
+        "Message-ID": entry.message_id,
+        "words": "invoice lunch",
+    }
     for name, text in searches.items():
         found[f"search: {name}"] = lambda text=text: page(from_text(text))  # type: ignore[misc]
     found["count: spool"] = lambda: count(SpoolFilter())
@@ -99,9 +123,11 @@ def main() -> None:
             times.append((time.perf_counter() - started) * 1000)
         times.sort()
         results[name] = {
-            "median_ms": round(times[ROUNDS // 2], 2), "p95_ms": round(times[int(ROUNDS * 0.95) - 1], 2),
-            "longest_ms": round(times[-1], 2), "queries": len(captured),
-        }  # fmt: skip
+            "median_ms": round(times[ROUNDS // 2], 2),
+            "p95_ms": round(times[int(ROUNDS * 0.95) - 1], 2),
+            "longest_ms": round(times[-1], 2),
+            "queries": len(captured),
+        }
     json.dump(results, sys.stdout)
 
 

@@ -30,8 +30,9 @@ def main(items: int) -> None:
         some = Item.objects.bulk_create(_item(n, items, now, chance) for n in range(start, min(start + BATCH, items)))
         ItemAddress.objects.bulk_create(
             ItemAddress(item_id=item.pk, address=address, domain=address.rpartition("@")[2])
-            for item in some for address in item.addresses.splitlines()
-        )  # fmt: skip
+            for item in some
+            for address in item.addresses.splitlines()
+        )
     with connection.cursor() as cursor:
         # As PostgreSQL's autovacuum does after so many new rows.
         cursor.execute("ANALYZE" if connection.vendor == "sqlite" else "VACUUM ANALYZE")
@@ -47,16 +48,29 @@ def _item(number, items, now, chance):  # type: ignore[no-untyped-def]
     score = None if virus else round(30 + chance.expovariate(0.1), 2)
     row = {"id": 0, "status": "pending", "last_reply": "", "original": ""}
     return Item(
-        entry_id=10_000_000 + number, kind=ItemKind.VIRUS if virus else ItemKind.SPAM, file_name=f"q{number:024}.eml",
-        subspool="subspool0001", sender=f"user{chance.randrange(20_000)}@{domain}", sender_domain=domain,
-        addresses="\n".join(addresses), subject=" ".join(chance.choices(WORDS, k=5)), direction=2,
+        entry_id=10_000_000 + number,
+        kind=ItemKind.VIRUS if virus else ItemKind.SPAM,
+        file_name=f"q{number:024}.eml",
+        subspool="subspool0001",
+        sender=f"user{chance.randrange(20_000)}@{domain}",
+        sender_domain=domain,
+        addresses="\n".join(addresses),
+        subject=" ".join(chance.choices(WORDS, k=5)),
+        direction=2,
         client_ip=f"192.0.{chance.randrange(40)}.{chance.randrange(250)}",
-        auth_user=f"user{chance.randrange(20_000)}@{domain}", attempts=chance.choice((0, 0, 0, 1, 5)),
-        size_bytes=int(chance.paretovariate(1.2) * 4_000), recipients_total=3, created=at, at=at,
-        removal=at + timedelta(days=30), why="Win.Test (clamd)" if virus else f"{score} points: SPF 8, DKIM 8",
-        score=score, findings=FINDINGS, entry={"id": number, "subject": "x" * 600},
+        auth_user=f"user{chance.randrange(20_000)}@{domain}",
+        attempts=chance.choice((0, 0, 0, 1, 5)),
+        size_bytes=int(chance.paretovariate(1.2) * 4_000),
+        recipients_total=3,
+        created=at,
+        at=at,
+        removal=at + timedelta(days=30),
+        why="Win.Test (clamd)" if virus else f"{score} points: SPF 8, DKIM 8",
+        score=score,
+        findings=FINDINGS,
+        entry={"id": number, "subject": "x" * 600},
         recipients=[{**row, "address": address} for address in addresses],
-    )  # fmt: skip
+    )
 
 
 if __name__ == "__main__":

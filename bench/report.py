@@ -69,10 +69,15 @@ def _show_rates(title: str, rates: BySessions, console: Console) -> None:
         for system, runs in rates.items():
             figures = runs[sessions]
             table.add_row(
-                str(sessions), system, f"{statistics.median(figures):.0f}", f"{min(figures):.0f}",
-                f"{max(figures):.0f}", str(len(figures)), _ratio(figures, rates.get(PEER, {}).get(sessions, [])),
+                str(sessions),
+                system,
+                f"{statistics.median(figures):.0f}",
+                f"{min(figures):.0f}",
+                f"{max(figures):.0f}",
+                str(len(figures)),
+                _ratio(figures, rates.get(PEER, {}).get(sessions, [])),
                 end_section=system == list(rates)[-1],
-            )  # fmt: skip
+            )
     console.print(table)
 
 
@@ -144,8 +149,10 @@ def _show_memory(memory: Mapping[str, Mapping[str, Memory]], console: Console) -
         table.add_column(column, justify="left" if column in ("system", "by process (PSS)") else "right")
     for system, parts in memory.items():
         table.add_row(
-            system, f"{sum(part.pss_mb for part in parts.values()):.0f}",
-            f"{sum(part.rss_mb for part in parts.values()):.0f}", str(sum(part.processes for part in parts.values())),
+            system,
+            f"{sum(part.pss_mb for part in parts.values()):.0f}",
+            f"{sum(part.rss_mb for part in parts.values()):.0f}",
+            str(sum(part.processes for part in parts.values())),
             ", ".join(f"{name} {part.pss_mb:.0f}" for name, part in parts.items()),
-        )  # fmt: skip
+        )
     console.print(table)

@@ -96,11 +96,22 @@ def latency(system: System, sink: CountingSink, rate: float, seconds: float, siz
 def _send(port: int, messages: int, sessions: int, size: int) -> None:
     subprocess.run(
         [
-            tool("smtp-source"), "-s", str(sessions), "-m", str(messages), "-l", str(size), "-f", SENDER,
-            "-t", f"someone@{SINK_DOMAIN}", f"127.0.0.1:{port}",
+            tool("smtp-source"),
+            "-s",
+            str(sessions),
+            "-m",
+            str(messages),
+            "-l",
+            str(size),
+            "-f",
+            SENDER,
+            "-t",
+            f"someone@{SINK_DOMAIN}",
+            f"127.0.0.1:{port}",
         ],
-        check=True, timeout=messages / SLOWEST,
-    )  # fmt: skip
+        check=True,
+        timeout=messages / SLOWEST,
+    )
 
 
 def _send_at(

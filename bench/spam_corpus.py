@@ -49,8 +49,10 @@ def table(name: str, scores: Sequence[float], weight: float) -> str:
 
     settings = AntispamSettings()
     levels = [level_of(score * weight, settings).value for score in scores]
-    shares = "  ".join(f"{level} {levels.count(level):5} ({100 * levels.count(level) / len(levels):5.1f} %)"
-                       for level in ("none", "low", "medium", "high"))  # fmt: skip
+    shares = "  ".join(
+        f"{level} {levels.count(level):5} ({100 * levels.count(level) / len(levels):5.1f} %)"
+        for level in ("none", "low", "medium", "high")
+    )
     return f"{name:12} weight {weight:<4g} {len(scores):5} messages: {shares}"
 
 

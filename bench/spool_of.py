@@ -26,9 +26,21 @@ BULK = 100_000
 RECIPIENTS = 3
 BATCH = 20_000
 WORDS = (
-    "invoice", "order", "lunch", "friday", "report", "meeting", "offer", "news", "update", "password", "delivery",
-    "winter", "holiday", "draft",
-)  # fmt: skip
+    "invoice",
+    "order",
+    "lunch",
+    "friday",
+    "report",
+    "meeting",
+    "offer",
+    "news",
+    "update",
+    "password",
+    "delivery",
+    "winter",
+    "holiday",
+    "draft",
+)
 ERRORS = [
     ("450 4.2.0 Greylisted, please try again in 300 seconds", "450 4.2.0 Greylisted, please try again in 300 seconds"),
     ("no host of example.net answers: connection refused", "no host of … answers: connection refused"),
@@ -70,21 +82,46 @@ def _entry(number, name, entry_id, bulk, entries, now, chance):  # type: ignore[
     error, group = chance.choice(ERRORS)
     due = now + timedelta(hours=2 + chance.random() * 48)
     values = {
-        "id": entry_id, "file_name": name, "subspool": f"subspool{(number // 100_000) + 1:04}",
-        "sender": f"user{sender_number}@{domain}", "sender_domain": domain, "sender_key": None,
+        "id": entry_id,
+        "file_name": name,
+        "subspool": f"subspool{(number // 100_000) + 1:04}",
+        "sender": f"user{sender_number}@{domain}",
+        "sender_domain": domain,
+        "sender_key": None,
         "auth_user": f"user{sender_number}@{domain}" if number % 3 == 0 else "",
-        "client_ip": f"192.0.{chance.randrange(40)}.{chance.randrange(250)}", "ehlo_name": "client.test",
-        "tls": "TLSv1.3 TLS_AES_256_GCM_SHA384", "port": 2525, "direction": 1 if number % 50 == 0 else 2,
-        "origin": "smtp", "subject": " ".join(chance.choices(WORDS, k=5)) + f" {number}",
-        "message_id": f"<{number}.{sender_number}@{domain}>", "size_bytes": int(chance.paretovariate(1.2) * 4_000),
-        "priority": 2 if number % 100 else chance.choice((1, 3)), "status": "waiting" if waiting else "delay",
-        "attempts": chance.randrange(1, 30) if waiting else 0, "dns_failures": 0, "recipients_total": RECIPIENTS,
-        "recipients_done": 0, "created": statements.db_time(created), "next_attempt": statements.db_time(due),
-        "due_at": statements.db_time(due), "leased_by": "", "hold": False, "hold_reason": "",
-        "last_error": error if waiting else "", "error_group": group if waiting else "", "next_hop": "",
-        "failures": 0, "traceback": "", "envid": "", "ret": "", "smtputf8": False, "eight_bit": False,
-        "delay_notified": False, "ours": number % 3 == 0,
-    }  # fmt: skip
+        "client_ip": f"192.0.{chance.randrange(40)}.{chance.randrange(250)}",
+        "ehlo_name": "client.test",
+        "tls": "TLSv1.3 TLS_AES_256_GCM_SHA384",
+        "port": 2525,
+        "direction": 1 if number % 50 == 0 else 2,
+        "origin": "smtp",
+        "subject": " ".join(chance.choices(WORDS, k=5)) + f" {number}",
+        "message_id": f"<{number}.{sender_number}@{domain}>",
+        "size_bytes": int(chance.paretovariate(1.2) * 4_000),
+        "priority": 2 if number % 100 else chance.choice((1, 3)),
+        "status": "waiting" if waiting else "delay",
+        "attempts": chance.randrange(1, 30) if waiting else 0,
+        "dns_failures": 0,
+        "recipients_total": RECIPIENTS,
+        "recipients_done": 0,
+        "created": statements.db_time(created),
+        "next_attempt": statements.db_time(due),
+        "due_at": statements.db_time(due),
+        "leased_by": "",
+        "hold": False,
+        "hold_reason": "",
+        "last_error": error if waiting else "",
+        "error_group": group if waiting else "",
+        "next_hop": "",
+        "failures": 0,
+        "traceback": "",
+        "envid": "",
+        "ret": "",
+        "smtputf8": False,
+        "eight_bit": False,
+        "delay_notified": False,
+        "ours": number % 3 == 0,
+    }
     if number % 500 == 0:
         values |= {"hold": True, "hold_reason": "To be looked at", "due_at": None}
     return values
@@ -95,9 +132,17 @@ def _recipients(entry_id: int, chance: random.Random) -> Iterator[tuple[object, 
         domain = f"dest{min(4_999, int(chance.paretovariate(0.5)) - 1)}.test"
         address = f"person{chance.randrange(200_000)}@{domain}"
         yield recipients_of.recipient_values(
-            entry_id=entry_id, address=address, domain=domain, kind="remote", status="pending", original="", notify="",
-            orcpt="", address_key=None, original_key=None,
-        )  # fmt: skip
+            entry_id=entry_id,
+            address=address,
+            domain=domain,
+            kind="remote",
+            status="pending",
+            original="",
+            notify="",
+            orcpt="",
+            address_key=None,
+            original_key=None,
+        )
 
 
 def _write_files() -> None:

@@ -69,9 +69,18 @@ class MailspoolSystem(System):
     """Mailspool as `make run` sets it up, without web, on SQLite or on a PostgreSQL that syncs."""
 
     def __init__(
-        self, folder: Path, database: str, *, dns: str, sink_port: int, workers: int, profile: bool,
-        engines: tuple[int, int] | None = None, counted: bool = True, logged: bool = True,
-    ) -> None:  # fmt: skip
+        self,
+        folder: Path,
+        database: str,
+        *,
+        dns: str,
+        sink_port: int,
+        workers: int,
+        profile: bool,
+        engines: tuple[int, int] | None = None,
+        counted: bool = True,
+        logged: bool = True,
+    ) -> None:
         self.name = f"mailspool/{database}" if engines is None else scanning(f"mailspool/{database}")
         if not counted:
             self.name = uncounted(self.name)
@@ -95,9 +104,13 @@ class MailspoolSystem(System):
         # Where Postfix has its own, too.
         where = f"file:{self.folder / 'mail.log'}" if self._logged else "none"
         self.mailspool = MailspoolUnderTest(
-            self.folder, database_url=url, dns=self._dns, workers=self._workers, from_nothing=True,
+            self.folder,
+            database_url=url,
+            dns=self._dns,
+            workers=self._workers,
+            from_nothing=True,
             env={"MAILSPOOL_LOG": where},
-        )  # fmt: skip
+        )
         self.port = self.mailspool.smtp_port
         if not self._counted:
             for daemon in [*self.mailspool.listeners, *self.mailspool.workers]:

@@ -97,10 +97,11 @@ def _measure(options: argparse.Namespace, folder: Path, url: str) -> None:
     for kind, found in rates.items():
         ratios = [rate / base for rate, base in zip(found, rates[NONE], strict=True)]
         table.add_row(
-            kind, f"{statistics.median(found):.0f}",
+            kind,
+            f"{statistics.median(found):.0f}",
             f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})",
             f"{statistics.median(costs[kind]):.2f}",
-        )  # fmt: skip
+        )
     console.print(table)
 
 

@@ -52,8 +52,9 @@ def main(deliveries: int) -> None:
         rows = [(kind, key, count, count * 30, now) for (kind, key), count in totals.items()]
         statements.insert("spool_traffictotal", ("kind", "key", "day", "total", "seen"), rows)
     _series(chance, now, deliveries)
-    TrafficState.objects.update_or_create(pk=1, defaults={"since": timezone.now(), "rolled": timezone.now(),
-                                                          "tidied": now})  # fmt: skip
+    TrafficState.objects.update_or_create(
+        pk=1, defaults={"since": timezone.now(), "rolled": timezone.now(), "tidied": now}
+    )
     with connection.cursor() as cursor:
         cursor.execute("ANALYZE")
     print(f"\n{len(totals):,} keys in {time.monotonic() - started:.0f} s", file=sys.stderr)
@@ -64,11 +65,13 @@ def _counts(chance: random.Random, number: int) -> Counts:
     out, here = number * 6 // 10, number - number * 6 // 10
     found: Counts = Counter({(TrafficKind.REMOTE.value, "-"): out, (TrafficKind.LOCAL.value, "-"): here})
     for kind, form, many in (
-        (TrafficKind.OUTBOUND_SENDER, "user{}@ours{}.test", out), (TrafficKind.OUTBOUND_IP, "", out),
+        (TrafficKind.OUTBOUND_SENDER, "user{}@ours{}.test", out),
+        (TrafficKind.OUTBOUND_IP, "", out),
         (TrafficKind.INBOUND_RECIPIENT, "user{}@ours{}.test", here),
-        (TrafficKind.INBOUND_SENDER, "person{}@sender{}.test", here), (TrafficKind.INBOUND_IP, "", here),
+        (TrafficKind.INBOUND_SENDER, "person{}@sender{}.test", here),
+        (TrafficKind.INBOUND_IP, "", here),
         (TrafficKind.RECEIVED_SENDER, "user{}@ours{}.test", number),
-    ):  # fmt: skip
+    ):
         drawn = Counter(chance.choices(range(KEYS), cum_weights=_WEIGHTS, k=many))
         for place, count in drawn.items():
             key = form.format(place, place % DOMAINS) if form else f"10.{place >> 16}.{place >> 8 & 255}.{place & 255}"
@@ -87,11 +90,17 @@ def _series(chance: random.Random, now: int, deliveries: int) -> None:
         latency = {name: number // (2 + place) for place, name in enumerate(LATENCY)}
         rows.append(
             TrafficSeries(
-                span=span, minute=minute if span == 1 else minute // 60 * 60, received_inbound=number // 3,
-                received_outbound=number // 2, delivered_local=number * 4 // 10, delivered_remote=number * 6 // 10,
-                bounced=number // 50, **latency, depth={"waiting": 900, "remote": chance.randrange(50)},
+                span=span,
+                minute=minute if span == 1 else minute // 60 * 60,
+                received_inbound=number // 3,
+                received_outbound=number // 2,
+                delivered_local=number * 4 // 10,
+                delivered_remote=number * 6 // 10,
+                bounced=number // 50,
+                **latency,
+                depth={"waiting": 900, "remote": chance.randrange(50)},
             )
-        )  # fmt: skip
+        )
     TrafficSeries.objects.bulk_create(rows, batch_size=5_000, ignore_conflicts=True)
 
 

@@ -49,9 +49,10 @@ def of_database() -> Iterator[Metric]:
     yield from _entries()
     yield from _traffic()
     yield GaugeMetricFamily(
-        "mailspool_alerts_open", "Alerts that are going on.",
+        "mailspool_alerts_open",
+        "Alerts that are going on.",
         value=AlertEvent.objects.filter(ended=None, is_test=False).count(),
-    )  # fmt: skip
+    )
 
 
 def of_redis(client: Redis) -> Iterator[Metric]:
@@ -91,26 +92,36 @@ def of_machine() -> Iterator[Metric]:
             continue
     yield free
     build = {
-        "version": VERSION, "python": platform.python_version(), "django": django.get_version(),
+        "version": VERSION,
+        "python": platform.python_version(),
+        "django": django.get_version(),
         "database": settings.DATABASES["default"]["ENGINE"].rpartition(".")[2],
-    }  # fmt: skip
+    }
     yield InfoMetricFamily("mailspool_build", "What runs here.", value=build)
 
 
 def certificate() -> Iterator[Metric]:
     """Of the SMTP ports. Raises django.db.Error, and OSError or ValueError when it can't be read."""
     yield GaugeMetricFamily(
-        "mailspool_certificate_expiry_timestamp_seconds", "When the certificate of the SMTP ports expires.",
+        "mailspool_certificate_expiry_timestamp_seconds",
+        "When the certificate of the SMTP ports expires.",
         value=expires(current()).timestamp(),
-    )  # fmt: skip
+    )
 
 
 def _entries() -> Iterator[Metric]:
     now = timezone.now()
-    rows = Entry.objects.order_by().values_list("status").annotate(
-        count=Count("id"), due=Count("id", filter=Q(due_at__lte=now, leased_by="")),
-        leased=Count("id", filter=~Q(leased_by="")), held=Count("id", filter=Q(hold=True)), oldest=Min("created"),
-    )  # fmt: skip
+    rows = (
+        Entry.objects.order_by()
+        .values_list("status")
+        .annotate(
+            count=Count("id"),
+            due=Count("id", filter=Q(due_at__lte=now, leased_by="")),
+            leased=Count("id", filter=~Q(leased_by="")),
+            held=Count("id", filter=Q(hold=True)),
+            oldest=Min("created"),
+        )
+    )
     by_status = {status: counts for status, *counts in rows}
     entries = GaugeMetricFamily("mailspool_entries", "Messages in the spool.", labels=["status"])
     for status in Status:
@@ -124,16 +135,20 @@ def _entries() -> Iterator[Metric]:
         yield GaugeMetricFamily(f"mailspool_entries_{name}", text, value=sum(c[position] for c in by_status.values()))
     oldest = min((counts[4] for counts in by_status.values()), default=now)
     yield GaugeMetricFamily(
-        "mailspool_oldest_entry_seconds", "Age of the oldest message in the spool.",
+        "mailspool_oldest_entry_seconds",
+        "Age of the oldest message in the spool.",
         value=(now - oldest).total_seconds(),
-    )  # fmt: skip
+    )
 
 
 def _traffic() -> Iterator[Metric]:
     kinds = (
-        TrafficKind.RECEIVED_INBOUND, TrafficKind.RECEIVED_OUTBOUND, TrafficKind.LOCAL, TrafficKind.REMOTE,
+        TrafficKind.RECEIVED_INBOUND,
+        TrafficKind.RECEIVED_OUTBOUND,
+        TrafficKind.LOCAL,
+        TrafficKind.REMOTE,
         TrafficKind.BOUNCED,
-    )  # fmt: skip
+    )
     rows = TrafficTotal.objects.filter(kind__in=[kind.value for kind in kinds], key=WHOLE)
     totals: Counter[int] = Counter(dict(rows.values_list("kind", "total")))
     received = CounterMetricFamily("mailspool_received", "Messages taken in.", labels=["direction"])

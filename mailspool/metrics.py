@@ -35,8 +35,9 @@ def metrics(request: HttpRequest) -> HttpResponse:
     if not may_see(request):
         return HttpResponse(
             "Metrics are for this machine, for system administrators, and for holders of MAILSPOOL_METRICS_TOKEN.\n",
-            status=403, content_type="text/plain",
-        )  # fmt: skip
+            status=403,
+            content_type="text/plain",
+        )
     return HttpResponse(_kept.current(), content_type=CONTENT_TYPE_LATEST, headers={"Cache-Control": "no-store"})
 
 

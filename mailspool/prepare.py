@@ -78,9 +78,12 @@ def main(arguments: list[str]) -> int:
     start.begin(program=True)
     parser = argparse.ArgumentParser(prog="python -m mailspool.prepare", description="Prepare a start of Mailspool.")
     parser.add_argument(
-        "--patience", type=float, default=DATABASE_PATIENCE_SECONDS, metavar="SECONDS",
+        "--patience",
+        type=float,
+        default=DATABASE_PATIENCE_SECONDS,
+        metavar="SECONDS",
         help="how long to wait for a database that does not answer (%(default)g)",
-    )  # fmt: skip
+    )
     parser.add_argument(
         "--show-password", action="store_true", help="print the first administrator's password, also into a log"
     )

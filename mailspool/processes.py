@@ -51,10 +51,17 @@ def redis_program() -> Program:
 
     home = settings.HOME
     options = {
-        "--port": "0", "--unixsocket": str(home.redis_socket), "--unixsocketperm": "700", "--dir": str(home.redis),
-        "--appendonly": "yes", "--appendfsync": "everysec", "--save": "", "--daemonize": "no", "--loglevel": "warning",
+        "--port": "0",
+        "--unixsocket": str(home.redis_socket),
+        "--unixsocketperm": "700",
+        "--dir": str(home.redis),
+        "--appendonly": "yes",
+        "--appendfsync": "everysec",
+        "--save": "",
+        "--daemonize": "no",
+        "--loglevel": "warning",
         "--logfile": str(home.redis_log),
-    }  # fmt: skip
+    }
     words = [word for option in options.items() for word in option]
     # Not SIGTERM: a Redis that ends in its own time would take away the socket of the one that came after it.
     return Program("redis", (redis_binary(), *words), orphan_signal="KILL")
@@ -82,10 +89,8 @@ def mail_programs(held: HeldSockets) -> list[Program]:
         *(Program(f"worker-{n}", (*manage, "rqworker", "mail", *worker)) for n in workers),
         Program("maintenance", (*manage, "rqworker", "maintenance", *worker)),
         Program("scheduler", (*manage, "scheduler", unchecked)),
-        Program(
-            "web", (sys.executable, "-m", "mailspool.web", *_options(held.web)), descriptors=descriptors(held.web)
-        ),
-    ]  # fmt: skip
+        Program("web", (sys.executable, "-m", "mailspool.web", *_options(held.web)), descriptors=descriptors(held.web)),
+    ]
 
 
 def _options(sockets: Sockets) -> list[str]:
@@ -105,9 +110,12 @@ async def run(inherited: int, held: HeldSockets) -> int:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         loop.add_signal_handler(number, on_signal)
     environment = {
-        **os.environ, "MAILSPOOL_HOME": str(settings.HOME.root), "MAILSPOOL_HOSTNAME": settings.MAILSPOOL_HOSTNAME,
-        "DJANGO_SETTINGS_MODULE": "mailspool.settings", "PYTHONUNBUFFERED": "1",
-    }  # fmt: skip
+        **os.environ,
+        "MAILSPOOL_HOME": str(settings.HOME.root),
+        "MAILSPOOL_HOSTNAME": settings.MAILSPOOL_HOSTNAME,
+        "DJANGO_SETTINGS_MODULE": "mailspool.settings",
+        "PYTHONUNBUFFERED": "1",
+    }
     programs = mail_programs(held)
     output = Output(sys.stdout, width=max(len(program.name) for program in programs))
     redis, mail = (
@@ -145,11 +153,22 @@ async def _prepare(folder: Path, environment: dict[str, str], stopping: asyncio.
     # Who sits at our terminal sees the password; a log of ours would keep it.
     showing = ["--show-password"] if sys.stdout.isatty() else []
     process = await asyncio.create_subprocess_exec(
-        "setpriv", "--pdeathsig", "TERM", "--", sys.executable, "-m", "mailspool.prepare",
-        "--patience", str(DATABASE_PATIENCE_SECONDS), *showing,
-        cwd=folder, env=environment, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE,
+        "setpriv",
+        "--pdeathsig",
+        "TERM",
+        "--",
+        sys.executable,
+        "-m",
+        "mailspool.prepare",
+        "--patience",
+        str(DATABASE_PATIENCE_SECONDS),
+        *showing,
+        cwd=folder,
+        env=environment,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
         start_new_session=True,
-    )  # fmt: skip
+    )
     talking = asyncio.create_task(process.communicate())
     signalled = asyncio.create_task(stopping.wait())
     await asyncio.wait([talking, signalled], return_when=asyncio.FIRST_COMPLETED)

@@ -34,9 +34,13 @@ class WhenSchemaFits:
             return self._application(environ, start_response)
         start_response(
             "503 Service Unavailable",
-            [("Content-Type", "text/plain"), ("Content-Length", str(len(_TEXT))), ("Retry-After", "10"),
-             ("Cache-Control", "no-store")],
-        )  # fmt: skip
+            [
+                ("Content-Type", "text/plain"),
+                ("Content-Length", str(len(_TEXT))),
+                ("Retry-After", "10"),
+                ("Cache-Control", "no-store"),
+            ],
+        )
         return [_TEXT]
 
     def _look(self) -> bool:

@@ -136,12 +136,20 @@ class Supervisor:
         showing = asyncio.create_task(self._show(program.name, reading))
         try:
             process = await asyncio.create_subprocess_exec(
-                "setpriv", "--pdeathsig", program.orphan_signal, "--", *program.command,
-                stdin=asyncio.subprocess.DEVNULL, stdout=writing, stderr=asyncio.subprocess.STDOUT,
-                cwd=self._folder, env=self._environment, pass_fds=(*self._inherited, *program.descriptors),
+                "setpriv",
+                "--pdeathsig",
+                program.orphan_signal,
+                "--",
+                *program.command,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=writing,
+                stderr=asyncio.subprocess.STDOUT,
+                cwd=self._folder,
+                env=self._environment,
+                pass_fds=(*self._inherited, *program.descriptors),
                 # Ctrl-C at the terminal is for the supervisor alone, which then stops them in order.
                 start_new_session=True,
-            )  # fmt: skip
+            )
         finally:
             os.close(writing)
         self._running[program.name] = process

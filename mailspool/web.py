@@ -16,18 +16,33 @@ from spool.sockets.inheritance import NotOurs, handed_over
 from spool.sockets.listeners import WEB
 
 _OPTIONS = (
-    "--worker-class", "gthread", "--workers", "2", "--threads", "4", "--preload", "--graceful-timeout", "25",
-    "--timeout", "60", "--no-control-socket", "--log-level", "warning",
-)  # fmt: skip
+    "--worker-class",
+    "gthread",
+    "--workers",
+    "2",
+    "--threads",
+    "4",
+    "--preload",
+    "--graceful-timeout",
+    "25",
+    "--timeout",
+    "60",
+    "--no-control-socket",
+    "--log-level",
+    "warning",
+)
 
 
 def main(arguments: list[str]) -> int:
     start.begin()
     parser = argparse.ArgumentParser(prog="python -m mailspool.web", description="Serve the console.")
     parser.add_argument(
-        "--socket", action="append", default=[], metavar="web=NUMBER",
+        "--socket",
+        action="append",
+        default=[],
+        metavar="web=NUMBER",
         help="a listening socket that this process has inherited",
-    )  # fmt: skip
+    )
     options = parser.parse_args(arguments)
     from mailspool import settings
 

@@ -86,12 +86,19 @@ def add_to_day(tallies: Tallies, now: datetime) -> None:
     day, moment = now.date().isoformat(), statements.db_time(now)
     rows = [
         (
-            day, one.name[:120], one.runs, one.hits, one.failures, one.seconds,
-            moment if one.runs > one.failures else None, moment if one.failures else None,
-            moment if one.runs == one.failures else None, one.error,
+            day,
+            one.name[:120],
+            one.runs,
+            one.hits,
+            one.failures,
+            one.seconds,
+            moment if one.runs > one.failures else None,
+            moment if one.failures else None,
+            moment if one.runs == one.failures else None,
+            one.error,
         )
         for one in sorted(tallies.values(), key=lambda one: one.name)
-    ]  # fmt: skip
+    ]
     statements.execute_many(
         "INSERT INTO quarantine_checkcount (day, name, runs, hits, failures, seconds, last_answer, last_failure,"
         " failing_since, last_error) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"

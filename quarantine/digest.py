@@ -112,9 +112,11 @@ def _message(user: User, items: Sequence[Item], settings: AntispamSettings, now:
     context = {
         "user": user,
         "lines": [(item, _recipients(item, user), _link(item, user, settings)) for item in items[-MOST_LISTED:][::-1]],
-        "count": count, "more": max(0, count - MOST_LISTED), "host": host,
+        "count": count,
+        "more": max(0, count - MOST_LISTED),
+        "host": host,
         "is_administrator": user.role != Role.USER,
-    }  # fmt: skip
+    }
     message.set_content(render_to_string("quarantine/digest.txt", context))
     message.add_alternative(render_to_string("quarantine/digest.html", context), subtype="html")
     return message.as_bytes()

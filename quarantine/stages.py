@@ -115,9 +115,7 @@ class VirusCheck(Stage):
             return []
         tasks = await _in_time(self._scan(entry) for entry in entries)
         too_slow = "No virus scanner answers: they need too long for the mail that there is"
-        return [
-            unanswered(too_slow, self._settings) if task.cancelled() else task.result() for task in tasks
-        ]  # fmt: skip
+        return [unanswered(too_slow, self._settings) if task.cancelled() else task.result() for task in tasks]
 
     async def _scan(self, entry: LeasedEntry) -> Scan:
         try:
@@ -215,9 +213,13 @@ class SpamCheck(Stage):
                 # Its hosts are believed, also in what they wrote about a message.
                 continue
             case = case_of(
-                entry, self._directions, ours=entry.id in facts.ours, is_from_trusted=entry.id in facts.trusted,
-                known=facts.known.get(entry.id), max_content_bytes=self._settings.max_content_bytes,
-            )  # fmt: skip
+                entry,
+                self._directions,
+                ours=entry.id in facts.ours,
+                is_from_trusted=entry.id in facts.trusted,
+                known=facts.known.get(entry.id),
+                max_content_bytes=self._settings.max_content_bytes,
+            )
             try:
                 if entry.id not in facts.ours:
                     entry.omitted = forged_in(case.examined.head)
@@ -260,10 +262,11 @@ class SpamCheck(Stage):
         """Have delivery do what is to be done for each recipient who does not wait; those that are to be deleted."""
         settings = self._settings
         inbound = [
-            (case, found) for case, one in judged
+            (case, found)
+            for case, one in judged
             if (found := case.as_inbound(one, settings)) is not None
             and not held.get(case.entry.id, frozenset()) >= {recipient.id for recipient in case.received}
-        ]  # fmt: skip
+        ]
         spam = [case for case, judgement in inbound if judgement.level is not Level.NONE]
         addresses = {chooser_of(recipient) for case in spam for recipient in case.received}
         choices = await context.in_database(lambda: choices_of(addresses, settings)) if addresses else {}
@@ -375,9 +378,7 @@ def pardons(entry_ids: Sequence[int], kind: ItemKind) -> set[int]:
     return {row[0] for row in found.fetchall()}
 
 
-async def quarantine(
-    caught: Sequence[Caught], context: StageContext, days: int, status: Status
-) -> dict[int, Verdict]:  # fmt: skip
+async def quarantine(caught: Sequence[Caught], context: StageContext, days: int, status: Status) -> dict[int, Verdict]:
     """Take what was caught out of the spool. While the database is away it waits: it must not be delivered."""
     if not caught:
         return {}

@@ -45,11 +45,18 @@ def health_of(names: Iterable[str], days: int = 7) -> list[Health]:
     since = timezone.now().date() - timedelta(days=days - 1)
     rows = CheckCount.objects.filter(name__in=wanted, day__gte=since)
     sums = {
-        row["name"]: row for row in rows.order_by().values("name").annotate(
-            runs_=Sum("runs"), hits_=Sum("hits"), failures_=Sum("failures"), seconds_=Sum("seconds"),
-            answer=Max("last_answer"), failure=Max("last_failure"),
+        row["name"]: row
+        for row in rows.order_by()
+        .values("name")
+        .annotate(
+            runs_=Sum("runs"),
+            hits_=Sum("hits"),
+            failures_=Sum("failures"),
+            seconds_=Sum("seconds"),
+            answer=Max("last_answer"),
+            failure=Max("last_failure"),
         )
-    }  # fmt: skip
+    }
     errors = dict(
         rows.exclude(last_error="").order_by(F("last_failure").asc(nulls_first=True)).values_list("name", "last_error")
     )
@@ -80,9 +87,16 @@ def _health(name: str, row: Any, error: str) -> Health:
     answered = row["runs_"] - row["failures_"]
     failing = row["failure"] is not None and (row["answer"] is None or row["failure"] > row["answer"])
     return Health(
-        name, "bad" if failing else "good", "Does not answer" if failing else "Answers", row["runs_"], row["hits_"],
-        row["failures_"], row["seconds_"] / answered * 1000 if answered > 0 else 0.0, row["answer"], error,
-    )  # fmt: skip
+        name,
+        "bad" if failing else "good",
+        "Does not answer" if failing else "Answers",
+        row["runs_"],
+        row["hits_"],
+        row["failures_"],
+        row["seconds_"] / answered * 1000 if answered > 0 else 0.0,
+        row["answer"],
+        error,
+    )
 
 
 def caught_by_day(names: Iterable[str], days: int = DAYS) -> list[Day]:

@@ -56,9 +56,15 @@ def try_file(path: Path, envelope: Envelope, *, virus: bool = True, spam: bool =
 
     async def both() -> Trial:
         examined = Examined(
-            path, size, envelope.sender, (envelope.recipient,) if envelope.recipient else (), envelope.client_ip,
-            envelope.ehlo_name, ours=envelope.outbound, max_content_bytes=antispam.max_content_bytes,
-        )  # fmt: skip
+            path,
+            size,
+            envelope.sender,
+            (envelope.recipient,) if envelope.recipient else (),
+            envelope.client_ip,
+            envelope.ehlo_name,
+            ours=envelope.outbound,
+            max_content_bytes=antispam.max_content_bytes,
+        )
         with closed_after(scanners):
             found = await scan(path, size, scanners, antivirus) if scanners else None
         judgement = await judge(examined, checks, antispam) if checks else None

@@ -51,9 +51,8 @@ def addresses() -> list[str]:
     listed = lists.current()
     busy = [row.key for row in tops([TrafficKind.INBOUND_IP], now)[TrafficKind.INBOUND_IP]]
     return [
-        ip for ip in busy
-        if _is_internal(ip) and not _is_let_off(listed, ip) and len(_foreign_domains(ip)) >= DOMAINS
-    ]  # fmt: skip
+        ip for ip in busy if _is_internal(ip) and not _is_let_off(listed, ip) and len(_foreign_domains(ip)) >= DOMAINS
+    ]
 
 
 def _is_let_off(listed: lists.Lists, ip: str) -> bool:

@@ -128,9 +128,11 @@ def _close(reason: BlockReason, ip: str, account: str, failures: int, protocol: 
     row.times += 1
     row.save()
     write(
-        Actor.system(), "login-block", str(row),
+        Actor.system(),
+        "login-block",
+        str(row),
         f"Closed for {rules.block_minutes} minutes after {failures} wrong passwords, the last by {protocol}",
-    )  # fmt: skip
+    )
 
 
 def _is_known(account: str, ip: str) -> bool:

@@ -46,9 +46,11 @@ def add_dry_run(parser: Any) -> None:
 
 def add_protocols(parser: Any, default: str) -> None:
     parser.add_argument(
-        "--protocol", action="append", choices=[protocol.value for protocol in Protocol],
+        "--protocol",
+        action="append",
+        choices=[protocol.value for protocol in Protocol],
         help=f"what it is about; repeat for more ({default})",
-    )  # fmt: skip
+    )
 
 
 def given(options: dict[str, Any], name: str) -> list[str]:
@@ -76,17 +78,28 @@ def as_row(entry: BlacklistEntry | WhitelistEntry | SMTPBlock) -> dict[str, Any]
     """One line of a list."""
     if isinstance(entry, SMTPBlock):
         return {
-            "pattern": entry.pattern, "type": entry.kind, "direction": entry.direction, "source": entry.source,
-            "code": f"S{entry.pk}", "description": entry.description,
-        }  # fmt: skip
+            "pattern": entry.pattern,
+            "type": entry.kind,
+            "direction": entry.direction,
+            "source": entry.source,
+            "code": f"S{entry.pk}",
+            "description": entry.description,
+        }
     protocols = ", ".join(protocol.value for protocol in entry.protocols)
     if isinstance(entry, BlacklistEntry):
         return {
-            "network": entry.network, "protocols": protocols, "source": entry.source,
+            "network": entry.network,
+            "protocols": protocols,
+            "source": entry.source,
             "expires": entry.expires_at.isoformat(timespec="seconds") if entry.expires_at else "",
-            "code": f"B{entry.pk}", "description": entry.description,
-        }  # fmt: skip
+            "code": f"B{entry.pk}",
+            "description": entry.description,
+        }
     return {
-        "network": entry.network, "protocols": protocols, "auth_bypass": entry.auth_bypass,
-        "spam_bypass": entry.spam_bypass, "login_bypass": entry.login_bypass, "description": entry.description,
-    }  # fmt: skip
+        "network": entry.network,
+        "protocols": protocols,
+        "auth_bypass": entry.auth_bypass,
+        "spam_bypass": entry.spam_bypass,
+        "login_bypass": entry.login_bypass,
+        "description": entry.description,
+    }

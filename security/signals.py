@@ -43,12 +43,17 @@ def _list_internal_networks(sender: AppConfig, using: str, **kwargs: Any) -> Non
     present = set(WhitelistEntry.objects.using(using).values_list("network", flat=True))
     missing = [
         WhitelistEntry(
-            network=network, description=description, smtp=True, web=True, login_bypass=True, is_default=True,
+            network=network,
+            description=description,
+            smtp=True,
+            web=True,
+            login_bypass=True,
+            is_default=True,
             created_by="mailspool",
         )
         for network, description in INTERNAL
         if network not in present
-    ]  # fmt: skip
+    ]
     if missing:
         WhitelistEntry.objects.using(using).bulk_create(missing, ignore_conflicts=True)
         lists.changed()

@@ -35,14 +35,20 @@ from throttling.wording import amount
 log = logging.getLogger(__name__)
 
 FIELDS = (
-    "messages_per_hour", "messages_action", "bandwidth_mb_per_hour", "bandwidth_action", "recipients_per_hour",
+    "messages_per_hour",
+    "messages_action",
+    "bandwidth_mb_per_hour",
+    "bandwidth_action",
+    "recipients_per_hour",
     "recipients_action",
-)  # fmt: skip
+)
 DOMAIN_FIELDS = (*FIELDS, "bounces_per_hour", "bounces_action")
 _FIELD_OF = {
-    Metric.MESSAGES: "messages_per_hour", Metric.BANDWIDTH: "bandwidth_mb_per_hour",
-    Metric.RECIPIENTS: "recipients_per_hour", Metric.BOUNCES: "bounces_per_hour",
-}  # fmt: skip
+    Metric.MESSAGES: "messages_per_hour",
+    Metric.BANDWIDTH: "bandwidth_mb_per_hour",
+    Metric.RECIPIENTS: "recipients_per_hour",
+    Metric.BOUNCES: "bounces_per_hour",
+}
 
 
 class NoSuchSubject(Exception):
@@ -123,9 +129,7 @@ def release(actor: Actor, subject: Subject, *, dry_run: bool = False) -> Release
     return Released(subject, count, ended)
 
 
-def set_limits(
-    actor: Actor, subject: Subject, *, dry_run: bool = False, **fields: Any
-) -> User | MailingList | Domain:  # fmt: skip
+def set_limits(actor: Actor, subject: Subject, *, dry_run: bool = False, **fields: Any) -> User | MailingList | Domain:
     """Change the limits of a user, list or domain; what waits is looked at again at once.
 
     With `dry_run` the row is as it would be, and nothing is written. Raises NotAllowed, NoSuchSubject, ValidationError.
@@ -254,6 +258,16 @@ def _clear_counters(subject: Subject) -> None:
 
 
 __all__ = [
-    "NoSuchSubject", "NotAllowed", "NothingToRelease", "Released", "disable", "find", "raise_limit",
-    "raise_to", "release", "row_of", "set_limits", "subject_of",
-]  # fmt: skip
+    "NoSuchSubject",
+    "NotAllowed",
+    "NothingToRelease",
+    "Released",
+    "disable",
+    "find",
+    "raise_limit",
+    "raise_to",
+    "release",
+    "row_of",
+    "set_limits",
+    "subject_of",
+]

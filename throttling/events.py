@@ -40,14 +40,22 @@ def forget() -> None:
 
 def _write(one: Reached, now: datetime) -> None:
     state = {
-        "action": one.limit.action, "amount": one.limit.amount, "used": one.used, "last": now, "until": one.until,
-    }  # fmt: skip
+        "action": one.limit.action,
+        "amount": one.limit.amount,
+        "used": one.used,
+        "last": now,
+        "until": one.until,
+    }
     with statements.write_transaction():
         if not of(one.subject, one.limit.metric).update(**state):
             event = ThrottleEvent(
-                kind=one.subject.kind, name=one.subject.name, domain=one.subject.domain, metric=one.limit.metric,
-                since=now, **state,
-            )  # fmt: skip
+                kind=one.subject.kind,
+                name=one.subject.name,
+                domain=one.subject.domain,
+                metric=one.limit.metric,
+                since=now,
+                **state,
+            )
             # Another process may have begun it this moment.
             ThrottleEvent.objects.bulk_create([event], ignore_conflicts=True)
 
@@ -56,9 +64,19 @@ def write_down_release(subject: Subject, by: str, now: datetime) -> None:
     """Somebody who was not over a limit is released: from here on it is counted anew (ledger.released_since)."""
     for limit in limits.of(subject)[:1]:
         ThrottleEvent.objects.create(
-            kind=subject.kind, name=subject.name, domain=subject.domain, metric=limit.metric, action=limit.action,
-            amount=limit.amount, used=0, since=now, last=now, until=now, ended=now, ended_by=by[:254],
-        )  # fmt: skip
+            kind=subject.kind,
+            name=subject.name,
+            domain=subject.domain,
+            metric=limit.metric,
+            action=limit.action,
+            amount=limit.amount,
+            used=0,
+            since=now,
+            last=now,
+            until=now,
+            ended=now,
+            ended_by=by[:254],
+        )
 
 
 def of(subject: Subject, metric: Metric | None = None) -> QuerySet[ThrottleEvent]:

@@ -162,7 +162,7 @@ def behaviour_of(address: str, now: datetime) -> Behaviour:
         remembered_hour=remembered["messages"] or 0,
         remembered_recipients=remembered["new_recipients"] or 0,
         is_new=remembered["messages"] is None and not before.filter(ended__lte=now - _DAY).exists(),
-    )  # fmt: skip
+    )
 
 
 def undo(actor: Actor, event: GuardEvent) -> str:
@@ -197,10 +197,11 @@ def _busy(policy: GuardPolicy, now: datetime) -> list[str]:
     of_domain = Q(auth_user__endswith=f"@{policy.domain.name}")
     sent: dict[str, int] = {}
     for rows in (
-        Trace.objects.filter(of_domain, ended__gt=hour).values("auth_user").annotate(
-            n=Count("file_name", distinct=True)),
+        Trace.objects.filter(of_domain, ended__gt=hour)
+        .values("auth_user")
+        .annotate(n=Count("file_name", distinct=True)),
         Entry.objects.filter(of_domain, created__gt=hour).values("auth_user").annotate(n=Count("pk")),
-    ):  # fmt: skip
+    ):
         for row in rows.order_by():
             sent[row["auth_user"]] = sent.get(row["auth_user"], 0) + row["n"]
     exempt = set(policy.exempt.values_list("email", flat=True))
@@ -209,13 +210,17 @@ def _busy(policy: GuardPolicy, now: datetime) -> list[str]:
     return sorted(set(busy) - caught)
 
 
-def _catch(
-    policy: GuardPolicy, address: str, behaviour: Behaviour, found: list[str], now: datetime
-) -> GuardEvent:  # fmt: skip
+def _catch(policy: GuardPolicy, address: str, behaviour: Behaviour, found: list[str], now: datetime) -> GuardEvent:
     event = GuardEvent(
-        user=address, domain=policy.domain.name, at=now, action=policy.action, dry_run=policy.dry_run, evidence=found,
-        messages=behaviour.messages, new_recipients=behaviour.new_recipients,
-    )  # fmt: skip
+        user=address,
+        domain=policy.domain.name,
+        at=now,
+        action=policy.action,
+        dry_run=policy.dry_run,
+        evidence=found,
+        messages=behaviour.messages,
+        new_recipients=behaviour.new_recipients,
+    )
     user = User.objects.filter(email=address).first()
     if user is not None and not policy.dry_run:
         event.before = _take(user, policy, behaviour)
@@ -252,9 +257,10 @@ def _tell(event: GuardEvent) -> None:
 
 
 _DONE = {
-    GuardAction.DELAY.value: "slowed down", GuardAction.HOLD.value: "held the mail of",
+    GuardAction.DELAY.value: "slowed down",
+    GuardAction.HOLD.value: "held the mail of",
     GuardAction.DISABLE.value: "disabled",
-}  # fmt: skip
+}
 
 
 def _take(user: User, policy: GuardPolicy, behaviour: Behaviour) -> dict[str, object]:

@@ -125,13 +125,16 @@ def _compose(one: Reached, level: int, address: str) -> EmailMessage:
     limit = one.limit
     state = "is reached" if level == FULL else f"is used to {CLOSE} %"
     lines = [
-        f"{reason(one)} ({limit.metric.label}: {amount(limit.metric, limit.amount)} an hour).", "",
+        f"{reason(one)} ({limit.metric.label}: {amount(limit.metric, limit.amount)} an hour).",
+        "",
         _WHAT_HAPPENS[limit.action],
-    ]  # fmt: skip
+    ]
     if one.until is not None:
         lines.append(f"There is room again at about {timezone.localtime(one.until):%H:%M %Z}.")
     lines += [
-        "", "If nobody meant to send that much, change the password: somebody else may be using the account.", "",
+        "",
+        "If nobody meant to send that much, change the password: somebody else may be using the account.",
+        "",
         f"This message comes at most once an hour, from {django_settings.MAILSPOOL_HOSTNAME}.",
-    ]  # fmt: skip
+    ]
     return notice(address, f"{limit.metric.label}: the limit of {one.subject} {state}", lines)

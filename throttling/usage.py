@@ -14,9 +14,10 @@ from throttling.subjects import Subject
 from throttling.wording import amount
 
 _BEYOND = {
-    ThrottleAction.NONE: "more is only recorded", ThrottleAction.DELAY: "more waits",
+    ThrottleAction.NONE: "more is only recorded",
+    ThrottleAction.DELAY: "more waits",
     ThrottleAction.REJECT: "more is rejected",
-}  # fmt: skip
+}
 
 
 @dataclass(frozen=True, slots=True)

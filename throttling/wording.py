@@ -24,10 +24,11 @@ class Reached:
 
 
 _VERBS = {
-    Metric.MESSAGES: "has sent {} messages", Metric.BANDWIDTH: "has sent {}",
+    Metric.MESSAGES: "has sent {} messages",
+    Metric.BANDWIDTH: "has sent {}",
     Metric.RECIPIENTS: "has sent to {} recipients",
     Metric.BOUNCES: "has received {} bounces",
-}  # fmt: skip
+}
 
 
 def amount(metric: Metric, number: int) -> str:

@@ -23,9 +23,10 @@ class AliasForm(PlacedForm):
     """An alias and whom it stands for, one address per line."""
 
     targets = forms.CharField(
-        label="Stands for", widget=UnfoldAdminTextareaWidget(attrs={"rows": 6}),
+        label="Stands for",
+        widget=UnfoldAdminTextareaWidget(attrs={"rows": 6}),
         help_text="Addresses here or elsewhere, one per line. Those of users here may send as this address.",
-    )  # fmt: skip
+    )
 
     class Meta:
         model = Alias

@@ -39,11 +39,15 @@ def _context(request: HttpRequest, asked: str) -> dict[str, Any]:
     addresses = {one.user for one in rows if one.user}
     people = dict(User.objects.filter(email__in=addresses).values_list("email", "pk"))
     return {
-        "rows": [(one, people.get(one.user)) for one in rows], "total": found.total, "problems": found.problems,
-        "more": max(0, found.total - len(rows)), "q": asked, "chosen": chosen,
+        "rows": [(one, people.get(one.user)) for one in rows],
+        "total": found.total,
+        "problems": found.problems,
+        "more": max(0, found.total - len(rows)),
+        "q": asked,
+        "chosen": chosen,
         "own_id": request.session.get(ORIGIN_KEY, {}).get("id", ""),
         "here": reverse("admin:accounts_user_connections"),
-    }  # fmt: skip
+    }
 
 
 def _chosen(asked: str) -> dict[str, str]:
@@ -65,9 +69,12 @@ def drop(request: HttpRequest) -> HttpResponse:
         dropped = connections.drop_one(actor, given["id"], keep_session=keep)
     elif given["user"] or given["domain"] or given["ip"]:
         dropped = connections.drop(
-            actor, user=given["user"] or None, domain=given["domain"] or None, ip=given["ip"] or None,
+            actor,
+            user=given["user"] or None,
+            domain=given["domain"] or None,
+            ip=given["ip"] or None,
             keep_session=keep,
-        )  # fmt: skip
+        )
     else:
         messages.error(request, "Say whose connections to drop.")
         return HttpResponseRedirect(reverse("admin:accounts_user_connections"))

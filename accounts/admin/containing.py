@@ -21,9 +21,10 @@ class NewPasswordForm(forms.Form):
     """One new password; checked by the action."""
 
     password = forms.CharField(
-        label="New password", strip=False,
+        label="New password",
+        strip=False,
         widget=forms.PasswordInput(attrs={"autocomplete": "new-password", "autofocus": True, "class": "ms-field"}),
-    )  # fmt: skip
+    )
 
 
 def _user(pk: int) -> User:
@@ -52,12 +53,17 @@ def _shown(request: HttpRequest, user: User) -> dict[str, object]:
     found = contained or Containment(user=user, at=now)
     listing = connections.listing(actor_of(request), user=user.email)
     return {
-        "account": user, "contained": contained, "review": containing.review(found, now),
-        "connected": listing.connections[:20], "connected_total": listing.total, "problems": listing.problems,
-        "is_own": request.user.pk == user.pk, "days": containing.LOOK_BACK.days,
+        "account": user,
+        "contained": contained,
+        "review": containing.review(found, now),
+        "connected": listing.connections[:20],
+        "connected_total": listing.total,
+        "problems": listing.problems,
+        "is_own": request.user.pk == user.pk,
+        "days": containing.LOOK_BACK.days,
         "last": None if contained else Containment.objects.filter(user=user).first(),
         "aliases": _aliases(user),
-    }  # fmt: skip
+    }
 
 
 def _aliases(user: User) -> list[str]:
@@ -99,9 +105,11 @@ def password(request: HttpRequest, pk: int) -> HttpResponse:
             messages.add_message(request, level, done.sentence)
             return HttpResponseRedirect(next_page(request, reverse("admin:accounts_user_change", args=[pk])))
     return page(
-        request, "accounts/password.html", f"Change the password of {user}",
+        request,
+        "accounts/password.html",
+        f"Change the password of {user}",
         {"form": form, "account": user, "next": request.GET.get("next", request.POST.get("next", ""))},
-    )  # fmt: skip
+    )
 
 
 def keep_logged_in(request: HttpRequest, user: User) -> None:

@@ -37,21 +37,25 @@ class DefaultsAdmin(OneRowAdmin):
 
 @admin.register(DomainDefaults)
 class DomainDefaultsAdmin(DefaultsAdmin):
-    fieldsets = [(
-        "What a new domain starts with",
-        {
-            "fields": ["max_users", "max_message_kb", "max_recipients", *HOURLY_FIELDS, *BOUNCE_FIELDS],
-            "description": "Domains that are there keep what they have, until it is propagated to them.",
-        },
-    )]  # fmt: skip
+    fieldsets = [
+        (
+            "What a new domain starts with",
+            {
+                "fields": ["max_users", "max_message_kb", "max_recipients", *HOURLY_FIELDS, *BOUNCE_FIELDS],
+                "description": "Domains that are there keep what they have, until it is propagated to them.",
+            },
+        )
+    ]
 
 
 @admin.register(UserDefaults)
 class UserDefaultsAdmin(DefaultsAdmin):
-    fieldsets = [(
-        "What a new user starts with",
-        {
-            "fields": ["mailbox_mb", "max_message_kb", "max_recipients", *HOURLY_FIELDS],
-            "description": "Users that are there keep what they have, until it is propagated to them.",
-        },
-    )]  # fmt: skip
+    fieldsets = [
+        (
+            "What a new user starts with",
+            {
+                "fields": ["mailbox_mb", "max_message_kb", "max_recipients", *HOURLY_FIELDS],
+                "description": "Users that are there keep what they have, until it is propagated to them.",
+            },
+        )
+    ]

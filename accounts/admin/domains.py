@@ -53,23 +53,35 @@ class DomainAdmin(ModelAdmin):
     inlines = [UserDefaultsInline]
     fieldsets = [
         (None, {"fields": ["name", "status", "catch_all", "description"]}),
-        ("Sending", {
-            "fields": ["send_as"],
-            "description": "For users without a choice of their own. Without one here, it is as in Settings.",
-        }),
-        ("Limits", {
-            "fields": ["max_users", "max_message_kb", "max_recipients"],
-            "description": "What its users may do at most. New domains start from the domain defaults.",
-        }),
-        ("Throttling", {
-            "fields": [*HOURLY_FIELDS, *BOUNCE_FIELDS],
-            "description": "How much its users and lists may send together in an hour.",
-        }),
-        ("Spam that comes in", {
-            "fields": [*SPAM_FIELDS],
-            "description": "For all its users who have not chosen otherwise. The rest follows the page Antispam.",
-        }),
-    ]  # fmt: skip
+        (
+            "Sending",
+            {
+                "fields": ["send_as"],
+                "description": "For users without a choice of their own. Without one here, it is as in Settings.",
+            },
+        ),
+        (
+            "Limits",
+            {
+                "fields": ["max_users", "max_message_kb", "max_recipients"],
+                "description": "What its users may do at most. New domains start from the domain defaults.",
+            },
+        ),
+        (
+            "Throttling",
+            {
+                "fields": [*HOURLY_FIELDS, *BOUNCE_FIELDS],
+                "description": "How much its users and lists may send together in an hour.",
+            },
+        ),
+        (
+            "Spam that comes in",
+            {
+                "fields": [*SPAM_FIELDS],
+                "description": "For all its users who have not chosen otherwise. The rest follows the page Antispam.",
+            },
+        ),
+    ]
     empty_title = "No domains yet"
     empty_text = "A domain whose mail is delivered here appears in this list. Add one, then its users."
 

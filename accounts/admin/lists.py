@@ -30,16 +30,24 @@ class MailingListForm(PlacedForm):
     """A list; a box takes many new members at once."""
 
     new_members = forms.CharField(
-        label="Add members", required=False, widget=UnfoldAdminTextareaWidget(attrs={"rows": 6}),
+        label="Add members",
+        required=False,
+        widget=UnfoldAdminTextareaWidget(attrs={"rows": 6}),
         help_text="Addresses, one per line or comma-separated, as many as you like. Those on the list already stay.",
-    )  # fmt: skip
+    )
 
     class Meta:
         model = MailingList
         fields = [
-            "address", "owner", "posting", "subject_prefix", "enabled", "description", "new_members",
+            "address",
+            "owner",
+            "posting",
+            "subject_prefix",
+            "enabled",
+            "description",
+            "new_members",
             *(name for pair in HOURLY_FIELDS for name in pair),
-        ]  # fmt: skip
+        ]
 
     def clean_new_members(self) -> list[str]:
         return addresses_in(self.cleaned_data["new_members"])
@@ -62,14 +70,20 @@ class ListMemberInline(TabularInline):
 class MailingListAdmin(ModelAdmin):
     form = MailingListForm
     fieldsets = [
-        (None, {
-            "fields": ["address", "owner", "posting", "subject_prefix", "enabled", "description", "new_members"],
-        }),
-        ("Throttling", {
-            "fields": [*HOURLY_FIELDS],
-            "description": "How much it may send its members in an hour. The domain may have limits of its own.",
-        }),
-    ]  # fmt: skip
+        (
+            None,
+            {
+                "fields": ["address", "owner", "posting", "subject_prefix", "enabled", "description", "new_members"],
+            },
+        ),
+        (
+            "Throttling",
+            {
+                "fields": [*HOURLY_FIELDS],
+                "description": "How much it may send its members in an hour. The domain may have limits of its own.",
+            },
+        ),
+    ]
     list_display = ["address", "member_count", "owner", "posting", "enabled", "description"]
     list_filter = ["enabled", "posting"]
     list_select_related = ["owner"]

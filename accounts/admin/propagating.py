@@ -31,9 +31,10 @@ class PropagateForm(forms.Form):
     """Which fields, and to whom."""
 
     fields_chosen = forms.MultipleChoiceField(
-        label="What", widget=UnfoldAdminCheckboxSelectMultipleWidget,
+        label="What",
+        widget=UnfoldAdminCheckboxSelectMultipleWidget,
         error_messages={"required": "Choose at least one."},
-    )  # fmt: skip
+    )
     scope = forms.ChoiceField(label="To whom", widget=UnfoldAdminRadioSelectWidget, initial=ALL)
     names = forms.CharField(required=False, widget=UnfoldAdminTextareaWidget(attrs={"rows": 4}))
 

@@ -87,11 +87,9 @@ class ModelAdmin(admin.ModelAdmin):
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet, search_term: str
-    ) -> tuple[QuerySet[Any], bool]:  # fmt: skip
+    ) -> tuple[QuerySet[Any], bool]:
         words = list(smart_split(search_term[:_LONGEST]))
         if len(words) > MOST_WORDS or len(search_term) > _LONGEST:
             messages.warning(request, f"The search is too long: only its first {MOST_WORDS} words were looked for.")
-        found: tuple[QuerySet[Any], bool] = super().get_search_results(
-            request, queryset, " ".join(words[:MOST_WORDS])
-        )  # fmt: skip
+        found: tuple[QuerySet[Any], bool] = super().get_search_results(request, queryset, " ".join(words[:MOST_WORDS]))
         return found

@@ -36,20 +36,32 @@ class UserForm(PlacedForm):
 
     address_field = "email"
     new_password = forms.CharField(
-        label="Password", required=False, strip=False,
+        label="Password",
+        required=False,
+        strip=False,
         widget=UnfoldAdminPasswordToggleWidget(attrs={"autocomplete": "new-password"}),
         help_text="At least 8 characters, nothing common. Leave empty to keep the one there is.",
-    )  # fmt: skip
+    )
     # Who is at the keyboard; set by the page.
     administrator: User | None = None
 
     class Meta:
         model = User
         fields = [
-            "email", "new_password", "name", "role", "status", "forward_to", "forward_keeps_copy", "send_as",
-            "mailbox_mb", "max_message_kb", "max_recipients", *(name for pair in HOURLY_FIELDS for name in pair),
+            "email",
+            "new_password",
+            "name",
+            "role",
+            "status",
+            "forward_to",
+            "forward_keeps_copy",
+            "send_as",
+            "mailbox_mb",
+            "max_message_kb",
+            "max_recipients",
+            *(name for pair in HOURLY_FIELDS for name in pair),
             *SPAM_FIELDS,
-        ]  # fmt: skip
+        ]
 
     def clean_new_password(self) -> str:
         password: str = self.cleaned_data["new_password"]
@@ -84,23 +96,36 @@ class UserAdmin(ModelAdmin):
     fieldsets = [
         (None, {"fields": ["email", "name", "new_password", "role", "status"]}),
         ("Forwarding", {"fields": ["forward_to", "forward_keeps_copy"]}),
-        ("Sending", {
-            "fields": ["send_as"],
-            "description": "Without a choice it is as the domain has it; without one there, as in Settings.",
-        }),
-        ("Limits", {
-            "fields": ["mailbox_mb", "max_message_kb", "max_recipients"],
-            "description": "New users start from the user defaults.",
-        }),
-        ("Throttling", {
-            "fields": [*HOURLY_FIELDS],
-            "description": "How much may be sent in an hour. The domain may have limits of its own.",
-        }),
-        ("Spam that comes in", {
-            "fields": [*SPAM_FIELDS],
-            "description": "What is left as it is follows the domain, and what that leaves follows the page Antispam.",
-        }),
-    ]  # fmt: skip
+        (
+            "Sending",
+            {
+                "fields": ["send_as"],
+                "description": "Without a choice it is as the domain has it; without one there, as in Settings.",
+            },
+        ),
+        (
+            "Limits",
+            {
+                "fields": ["mailbox_mb", "max_message_kb", "max_recipients"],
+                "description": "New users start from the user defaults.",
+            },
+        ),
+        (
+            "Throttling",
+            {
+                "fields": [*HOURLY_FIELDS],
+                "description": "How much may be sent in an hour. The domain may have limits of its own.",
+            },
+        ),
+        (
+            "Spam that comes in",
+            {
+                "fields": [*SPAM_FIELDS],
+                "description": "What is left as it is follows the domain, and what that leaves follows the page"
+                " Antispam.",
+            },
+        ),
+    ]
     empty_title = "No users yet"
     empty_text = (
         "People with a mailbox, and those who administer this server, appear here. Add a domain first, then them."

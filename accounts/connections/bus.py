@@ -77,9 +77,10 @@ def ask(verb: str, match: Match, **more: Any) -> Answers:
 @cache
 def _client() -> Redis:
     return Redis.from_url(
-        str(settings.RQ_CONNECTION["URL"]), socket_connect_timeout=_REDIS_SECONDS,
+        str(settings.RQ_CONNECTION["URL"]),
+        socket_connect_timeout=_REDIS_SECONDS,
         socket_timeout=_REDIS_SECONDS + ANSWER_SECONDS,
-    )  # fmt: skip
+    )
 
 
 async def serve_questions(source: Source) -> None:

@@ -28,9 +28,14 @@ class Connection:
 
     def as_json(self) -> dict[str, Any]:
         return {
-            "id": self.id, "protocol": self.protocol, "user": self.user, "ip": self.ip,
-            "since": self.since.isoformat() if self.since else None, "messages": self.messages, "detail": self.detail,
-        }  # fmt: skip
+            "id": self.id,
+            "protocol": self.protocol,
+            "user": self.user,
+            "ip": self.ip,
+            "since": self.since.isoformat() if self.since else None,
+            "messages": self.messages,
+            "detail": self.detail,
+        }
 
     @classmethod
     def from_json(cls, row: dict[str, Any]) -> Self:
@@ -67,9 +72,12 @@ class Match:
 
     def as_json(self) -> dict[str, Any]:
         return {
-            "users": sorted(self.users), "domain": self.domain, "ip": self.ip, "id": self.id,
+            "users": sorted(self.users),
+            "domain": self.domain,
+            "ip": self.ip,
+            "id": self.id,
             "spared": sorted(self.spared),
-        }  # fmt: skip
+        }
 
     @classmethod
     def from_json(cls, row: dict[str, Any]) -> Self:

@@ -19,8 +19,11 @@ def web_login(sender: object, request: HttpRequest | None, user: User, **kwargs:
         return
     now, ip, agent = timezone.now(), web.client_ip(request), web.agent_of(request)
     request.session[web.ORIGIN_KEY] = {
-        "ip": ip, "agent": agent, "since": now.isoformat(), "id": str(uuid.uuid4()),
-    }  # fmt: skip
+        "ip": ip,
+        "agent": agent,
+        "since": now.isoformat(),
+        "id": str(uuid.uuid4()),
+    }
     if not getattr(request, "is_impersonating", False):
         pending = login_history.Pending()
         pending.note(user.pk, web.PROTOCOL, ip, now, agent)

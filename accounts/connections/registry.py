@@ -43,9 +43,11 @@ class Dropped:
         """ "3 connections ended: 2 SMTP, 1 web." And what may still be open."""
         kinds = ((self.smtp, "SMTP"), (self.web, "web"), (self.mailbox, "mailbox"))
         named = ", ".join(f"{count} {name}" for count, name in kinds if count)
-        text = f"{self.total} connection{'s' if self.total != 1 else ''} ended: {named}." if named else (
-            "No connection was open." if not self.problems else "No connection was ended."
-        )  # fmt: skip
+        text = (
+            f"{self.total} connection{'s' if self.total != 1 else ''} ended: {named}."
+            if named
+            else ("No connection was open." if not self.problems else "No connection was ended.")
+        )
         return " ".join([text, *self.problems])
 
 
@@ -80,9 +82,14 @@ def listing(actor: Actor, *, user: str = "", ip: str = "", domain: str = "", mos
 
 
 def drop(
-    actor: Actor, *, user: User | str | None = None, users: Iterable[str] = (), ip: str | None = None,
-    domain: str | None = None, keep_session: str = "",
-) -> Dropped:  # fmt: skip
+    actor: Actor,
+    *,
+    user: User | str | None = None,
+    users: Iterable[str] = (),
+    ip: str | None = None,
+    domain: str | None = None,
+    keep_session: str = "",
+) -> Dropped:
     """End all connections of a user, of several, of everybody in a domain, or from an address: in every process, now.
 
     An SMTP client in the middle of its message is cut off, and the message is not taken. The web session with the key

@@ -25,23 +25,41 @@ _LIMITS = (
 _HOURLY = (
     ("--messages-per-hour", "messages_per_hour", {**_NUMBER, "help": "messages sent in an hour; 0 for no limit"}),
     ("--messages-action", "messages_action", {"choices": ThrottleAction.values, "help": "what happens beyond it"}),
-    ("--bandwidth-per-hour", "bandwidth_mb_per_hour", {
-        "type": int, "metavar": "MB", "help": "size times recipients, sent in an hour; 0 for no limit",
-    }),
+    (
+        "--bandwidth-per-hour",
+        "bandwidth_mb_per_hour",
+        {
+            "type": int,
+            "metavar": "MB",
+            "help": "size times recipients, sent in an hour; 0 for no limit",
+        },
+    ),
     ("--bandwidth-action", "bandwidth_action", {"choices": ThrottleAction.values, "help": "what happens beyond it"}),
     ("--recipients-per-hour", "recipients_per_hour", {**_NUMBER, "help": "recipients in an hour; 0 for no limit"}),
     ("--recipients-action", "recipients_action", {"choices": ThrottleAction.values, "help": "what happens beyond it"}),
-)  # fmt: skip
+)
 _BOUNCES = (
-    ("--bounces-per-hour", "bounces_per_hour", {
-        **_NUMBER, "help": "returned mail in an hour, beyond which sending is throttled; 0 for no limit",
-    }),
+    (
+        "--bounces-per-hour",
+        "bounces_per_hour",
+        {
+            **_NUMBER,
+            "help": "returned mail in an hour, beyond which sending is throttled; 0 for no limit",
+        },
+    ),
     ("--bounces-action", "bounces_action", {"choices": ThrottleAction.values, "help": "what happens beyond it"}),
-)  # fmt: skip
-_DOMAIN_LIMITS = (("--max-users", "max_users", {**_NUMBER, "help": "users it may have; 0 for no limit"}), *_LIMITS,
-                  *_HOURLY, *_BOUNCES)  # fmt: skip
-_USER_LIMITS = (("--mailbox-mb", "mailbox_mb", {**_NUMBER, "help": "size of the mailbox; 0 for no limit"}), *_LIMITS,
-                *_HOURLY)  # fmt: skip
+)
+_DOMAIN_LIMITS = (
+    ("--max-users", "max_users", {**_NUMBER, "help": "users it may have; 0 for no limit"}),
+    *_LIMITS,
+    *_HOURLY,
+    *_BOUNCES,
+)
+_USER_LIMITS = (
+    ("--mailbox-mb", "mailbox_mb", {**_NUMBER, "help": "size of the mailbox; 0 for no limit"}),
+    *_LIMITS,
+    *_HOURLY,
+)
 _INHERIT = "inherit"
 
 
@@ -77,9 +95,15 @@ FIELDS: dict[str, tuple[tuple[str, str, dict[str, Any]], ...]] = {
     ),
     "user": (
         ("--name", "name", {**_TEXT, "help": "display name"}),
-        ("--keep-copy", "forward_keeps_copy", {
-            "action": argparse.BooleanOptionalAction, "default": None, "help": "keep a copy of what is forwarded",
-        }),
+        (
+            "--keep-copy",
+            "forward_keeps_copy",
+            {
+                "action": argparse.BooleanOptionalAction,
+                "default": None,
+                "help": "keep a copy of what is forwarded",
+            },
+        ),
         *_USER_LIMITS,
         *_SPAM,
         _SEND_AS,
@@ -91,7 +115,7 @@ FIELDS: dict[str, tuple[tuple[str, str, dict[str, Any]], ...]] = {
         *_HOURLY,
         _DESCRIPTION,
     ),
-}  # fmt: skip
+}
 DEFAULTS = {"domain": _DOMAIN_LIMITS, "user": _USER_LIMITS}
 HOURLY_FIELDS = tuple(field for _, field, _ in _HOURLY)
 
@@ -118,10 +142,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _transfer(kinds: Any) -> None:
     taking = kinds.add_parser(
-        "import", help="domains, users with their hashes, aliases and lists from a file",
+        "import",
+        help="domains, users with their hashes, aliases and lists from a file",
         description="Take accounts over from a file, and say of each row what became of it. docs/moving.md has the"
         " columns, and recipes for PostfixAdmin and Dovecot.",
-    )  # fmt: skip
+    )
     taking.add_argument("file", metavar="FILE", help="CSV, JSON or Dovecot's passwd-file; - for standard input")
     taking.add_argument("--format", choices=tuple(FILE_FORMATS), help="of the file; told by its name when left out")
     taking.add_argument(
@@ -212,9 +237,13 @@ def _defaults(parser: argparse.ArgumentParser, kind: str) -> None:
         change.add_argument(option, dest=field, **arguments)
     propagate = _verb(verbs, "propagate", f"give them to every {kind} that is there", target=False)
     propagate.add_argument(
-        "--field", action="append", required=True, metavar="FIELD", choices=[field for _, field, _ in DEFAULTS[kind]],
+        "--field",
+        action="append",
+        required=True,
+        metavar="FIELD",
+        choices=[field for _, field, _ in DEFAULTS[kind]],
         help="which of them; repeat for more",
-    )  # fmt: skip
+    )
     chosen = propagate.add_mutually_exclusive_group(required=True)
     chosen.add_argument("--all", action="store_true", help=f"to every {kind}")
     chosen.add_argument("--domain", action="append", metavar="DOMAIN", help="only to or in this one; repeat for more")

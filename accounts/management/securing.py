@@ -24,12 +24,15 @@ def connected(options: dict[str, Any]) -> Rows:
         sys.stderr.write(f"{printable(problem)}\n")
     return [
         {
-            "protocol": one.protocol, "user": one.user, "ip": one.ip,
+            "protocol": one.protocol,
+            "user": one.user,
+            "ip": one.ip,
             "since": one.since.isoformat(timespec="seconds") if one.since else "",
-            "messages": "" if one.messages is None else one.messages, "detail": one.detail,
+            "messages": "" if one.messages is None else one.messages,
+            "detail": one.detail,
         }
         for one in found.connections
-    ]  # fmt: skip
+    ]
 
 
 def _drop(user: User, options: dict[str, Any]) -> Rows:
@@ -43,21 +46,27 @@ def _logins(user: User, options: dict[str, Any]) -> Rows:
     now = timezone.now()
     return [
         {
-            "last": seen.login.last.isoformat(timespec="seconds"), "protocol": seen.login.protocol,
-            "ip": seen.login.ip, "count": seen.login.count, "new": seen.is_new, "agent": seen.login.agent,
+            "last": seen.login.last.isoformat(timespec="seconds"),
+            "protocol": seen.login.protocol,
+            "ip": seen.login.ip,
+            "count": seen.login.count,
+            "new": seen.is_new,
+            "agent": seen.login.agent,
         }
         for seen in containing.logins_of(user, now, now)
-    ]  # fmt: skip
+    ]
 
 
 def _history(user: User, options: dict[str, Any]) -> Rows:
     return [
         {
-            "at": event.at.isoformat(timespec="seconds"), "actor": event.actor, "action": event.action,
+            "at": event.at.isoformat(timespec="seconds"),
+            "actor": event.actor,
+            "action": event.action,
             "outcome": event.outcome,
         }
         for event in AccountEvent.objects.filter(user=user)[:MOST_SHOWN]
-    ]  # fmt: skip
+    ]
 
 
 def _contain(user: User, options: dict[str, Any]) -> Rows:

@@ -18,16 +18,22 @@ def brief(row: Domain | User | Alias | MailingList) -> dict[str, Any]:
         return {"domain": row.name, "status": row.status, "catch_all": row.catch_all, "description": row.description}
     if isinstance(row, User):
         return {
-            "user": row.email, "name": row.name, "role": row.role, "status": row.status,
+            "user": row.email,
+            "name": row.name,
+            "role": row.role,
+            "status": row.status,
             "forward_to": row.forward_addresses,
-        }  # fmt: skip
+        }
     if isinstance(row, Alias):
         return {"alias": row.address, "enabled": row.enabled, "to": [target.address for target in row.targets.all()]}
     members = getattr(row, "member_total", None)
     return {
-        "list": row.address, "enabled": row.enabled, "owner": row.owner.email if row.owner else "",
-        "posting": row.posting, "members": row.members.count() if members is None else members,
-    }  # fmt: skip
+        "list": row.address,
+        "enabled": row.enabled,
+        "owner": row.owner.email if row.owner else "",
+        "posting": row.posting,
+        "members": row.members.count() if members is None else members,
+    }
 
 
 def whole(row: Domain | User | Alias | MailingList) -> dict[str, Any]:

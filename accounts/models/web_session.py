@@ -25,9 +25,13 @@ class WebSession(AbstractBaseSession):
     agent = models.CharField("browser", max_length=200, blank=True, default="")
     since = models.DateTimeField(null=True, blank=True)
     impersonator = models.ForeignKey(
-        "accounts.User", on_delete=models.CASCADE, null=True, blank=True, related_name="impersonations",
+        "accounts.User",
+        on_delete=models.CASCADE,
+        null=True,
+        blank=True,
+        related_name="impersonations",
         help_text="The administrator who is in the user's place.",
-    )  # fmt: skip
+    )
 
     def __str__(self) -> str:
         return str(self.public_id)

@@ -43,8 +43,11 @@ class _Sha2Crypt(BasePasswordHasher):
     def decode(self, encoded: str) -> dict[str, Any]:
         parsed = self.scheme.from_string(_crypt(encoded))
         return {
-            "algorithm": self.algorithm, "rounds": parsed.rounds, "salt": parsed.salt, "checksum": parsed.checksum,
-        }  # fmt: skip
+            "algorithm": self.algorithm,
+            "rounds": parsed.rounds,
+            "salt": parsed.salt,
+            "checksum": parsed.checksum,
+        }
 
     def verify(self, password: str, encoded: str) -> bool:
         try:

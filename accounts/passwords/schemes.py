@@ -33,9 +33,14 @@ _ARGON2 = re.compile(
 )
 _PLAIN = ("PLAIN", "CLEAR", "CLEARTEXT")
 _KNOWN = {
-    "ARGON2ID": ("$argon2id$",), "ARGON2I": ("$argon2i$",), "BLF-CRYPT": ("$2",), "SHA512-CRYPT": ("$6$",),
-    "SHA256-CRYPT": ("$5$",), "CRYPT": ("$2", "$5$", "$6$"), "": ("$2", "$5$", "$6$", "$argon2id$", "$argon2i$"),
-}  # fmt: skip
+    "ARGON2ID": ("$argon2id$",),
+    "ARGON2I": ("$argon2i$",),
+    "BLF-CRYPT": ("$2",),
+    "SHA512-CRYPT": ("$6$",),
+    "SHA256-CRYPT": ("$5$",),
+    "CRYPT": ("$2", "$5$", "$6$"),
+    "": ("$2", "$5$", "$6$", "$argon2id$", "$argon2i$"),
+}
 _ACCEPTED = "{ARGON2ID}, {ARGON2I}, {BLF-CRYPT}, {SHA512-CRYPT}, {SHA256-CRYPT}, {CRYPT} with one of these, {PLAIN}"
 
 

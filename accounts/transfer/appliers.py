@@ -32,8 +32,10 @@ from accounts.passwords.schemes import BadHash, read
 from accounts.transfer.columns import BadRow, Row
 
 _TABLES: tuple[tuple[str, type[User] | type[Alias] | type[MailingList], str], ...] = (
-    ("a user", User, "email"), ("an alias", Alias, "address"), ("a mailing list", MailingList, "address")
-)  # fmt: skip
+    ("a user", User, "email"),
+    ("an alias", Alias, "address"),
+    ("a mailing list", MailingList, "address"),
+)
 
 
 @dataclass(slots=True)
@@ -369,8 +371,13 @@ class Members(Applier):
 
 
 APPLIERS: Mapping[str, type[Applier]] = {
-    "domain": Domains, "defaults": Defaults, "user": Users, "alias": Aliases, "list": Lists, "member": Members,
-}  # fmt: skip
+    "domain": Domains,
+    "defaults": Defaults,
+    "user": Users,
+    "alias": Aliases,
+    "list": Lists,
+    "member": Members,
+}
 
 
 def settle_passwords(rows: Sequence[Row], problems: dict[int, str], *, hash_them: bool) -> None:

@@ -51,14 +51,22 @@ KINDS: Mapping[str, Kind] = {
     for kind in (
         Kind("domain", Domain, ("status", "catch_all", "description", *_names(DomainLimits), *INHERITED)),
         Kind("defaults", DomainUserDefaults, _names(UserLimits)),
-        Kind("user", User, ("name", "role", "status", "forward_keeps_copy", *_names(UserLimits), *INHERITED),
-             ("password", "forward_to")),
+        Kind(
+            "user",
+            User,
+            ("name", "role", "status", "forward_keeps_copy", *_names(UserLimits), *INHERITED),
+            ("password", "forward_to"),
+        ),
         Kind("alias", Alias, ("enabled", "description"), ("to",)),
-        Kind("list", MailingList, ("enabled", "posting", "subject_prefix", "description", *_names(SendingLimits)),
-             ("owner",)),
+        Kind(
+            "list",
+            MailingList,
+            ("enabled", "posting", "subject_prefix", "description", *_names(SendingLimits)),
+            ("owner",),
+        ),
         Kind("member", ListMember, ("enabled",), ("member",)),
     )
-}  # fmt: skip
+}
 COLUMNS = ("kind", *dict.fromkeys(column for kind in KINDS.values() for column in kind.columns))
 
 

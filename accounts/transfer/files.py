@@ -124,8 +124,10 @@ _QUOTA = re.compile(r"quota_rule=\*:storage=(\d{1,12})([kKmMgGtT]?)")
 _NO_LOGIN = re.compile(r"(?:^|\s)nologin(?:=y\w*)?(?:\s|$)")
 
 FORMATS: Mapping[str, Callable[[BinaryIO], Iterator[Raw]]] = {
-    "csv": read_csv, "json": read_json, "passwd": read_passwd,
-}  # fmt: skip
+    "csv": read_csv,
+    "json": read_json,
+    "passwd": read_passwd,
+}
 
 
 def _lines(file: BinaryIO) -> Iterator[str]:

@@ -136,9 +136,10 @@ class Importer:
             applier.save(changed)
         for some, verb in ((new, "add"), (changed, "change")):
             history.record_many(
-                self._actor, _ACTION.get(kind.name, f"{verb} {kind.name}"),
+                self._actor,
+                _ACTION.get(kind.name, f"{verb} {kind.name}"),
                 [(one.row.address, _told(applier, one, some is new), applier.user_id(one)) for one in some],
-            )  # fmt: skip
+            )
         for change in changed:
             is_closed = change.fields.get("status", Status.ENABLED) != Status.ENABLED
             if kind.name == "user" and (is_closed or "password" in change.fields):

@@ -34,9 +34,12 @@ def settle(taken: datetime, *, hold: bool) -> Settled:
     An action in the background goes on where it was; with `hold` it ends, because it might release what is on hold.
     """
     settled = Settled(
-        Entry.objects.count(), free().count(), Entry.objects.leased().count(),
-        Item.objects.filter(state=ItemState.HELD).count(), Trashed.objects.exclude(state=TrashState.MOVED).count(),
-    )  # fmt: skip
+        Entry.objects.count(),
+        free().count(),
+        Entry.objects.leased().count(),
+        Item.objects.filter(state=ItemState.HELD).count(),
+        Trashed.objects.exclude(state=TrashState.MOVED).count(),
+    )
     with statements.write_transaction():
         said = f"Restored: {settled.messages:,} messages in the spool{', all put on hold' if hold else ''}"
         record(Actor.at_the_shell(), "restore", f"the backup of {taken:%Y-%m-%d %H:%M:%S} UTC", said)

@@ -58,9 +58,12 @@ def check_empty(home: Home) -> None:
     """Raises BackupError when there is mail, or a domain: an installation that was just made has neither."""
     tables = set(connection.introspection.table_names())
     for what, model in (
-        ("mail in the spool", Entry), ("mail in the trash", Trashed), ("mail in quarantine", Item),
-        ("traces of mail", Trace), ("domains", Domain),
-    ):  # fmt: skip
+        ("mail in the spool", Entry),
+        ("mail in the trash", Trashed),
+        ("mail in quarantine", Item),
+        ("traces of mail", Trace),
+        ("domains", Domain),
+    ):
         if model._meta.db_table in tables and model._default_manager.exists():
             raise BackupError(_NOT_EMPTY.format(f"its database has {what}"))
     for file in _mail_in(home):

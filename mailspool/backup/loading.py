@@ -48,6 +48,9 @@ def _into_postgresql(file: Path) -> None:
     if names:
         with connection.cursor() as cursor:
             cursor.execute(f"DROP TABLE {names} CASCADE")
-    run("pg_restore", ["--clean", "--if-exists", "--no-owner", "--no-privileges", "--single-transaction",
-                       "--exit-on-error"], source=file)  # fmt: skip
+    run(
+        "pg_restore",
+        ["--clean", "--if-exists", "--no-owner", "--no-privileges", "--single-transaction", "--exit-on-error"],
+        source=file,
+    )
     connection.close()

@@ -48,9 +48,14 @@ class Header:
             raise BackupError(f"This is no backup that this Mailspool knows: its format is {values.get('format')!r}.")
         try:
             return cls(
-                datetime.fromisoformat(values["taken"]), values["engine"], values["hostname"], values["migrations"],
-                values["maildirs"], values["version"], values["server"],
-            )  # fmt: skip
+                datetime.fromisoformat(values["taken"]),
+                values["engine"],
+                values["hostname"],
+                values["migrations"],
+                values["maildirs"],
+                values["version"],
+                values["server"],
+            )
         except (KeyError, ValueError, TypeError) as error:
             raise BackupError(f"The manifest's first line can't be understood: {error!r}.") from error
 

@@ -92,8 +92,11 @@ def _asked(**changes: Any) -> Iterator[None]:
 def _dump(exported: str, file: Path, tick: Callable[[], None]) -> None:
     """Run pg_dump on an exported snapshot, whose transaction must still be open. Raises BackupError."""
     file.touch(mode=0o600)
-    run("pg_dump", ["--format=custom", "--no-owner", "--no-privileges", f"--snapshot={exported}",
-                    f"--file={file}"], tick)  # fmt: skip
+    run(
+        "pg_dump",
+        ["--format=custom", "--no-owner", "--no-privileges", f"--snapshot={exported}", f"--file={file}"],
+        tick,
+    )
 
 
 def run(

@@ -21,10 +21,35 @@ _YES, _NO = ("yes", "true", "on", "1"), ("no", "false", "off", "0")
 _ENGINES = {"postgres": "postgresql", "postgresql": "postgresql", "sqlite": "sqlite3"}
 # Closing one of these to all others would close the machine.
 _OF_THE_SYSTEM = frozenset(
-    ["/", "/bin", "/boot", "/dev", "/etc", "/home", "/lib", "/media", "/mnt", "/opt", "/proc", "/root", "/run", "/sbin",
-     "/srv", "/sys", "/tmp", "/usr", "/usr/local", "/var", "/var/cache", "/var/lib", "/var/log",  # noqa: S108
-     "/var/mail", "/var/spool", "/var/tmp"]  # noqa: S108
-)  # fmt: skip
+    [
+        "/",
+        "/bin",
+        "/boot",
+        "/dev",
+        "/etc",
+        "/home",
+        "/lib",
+        "/media",
+        "/mnt",
+        "/opt",
+        "/proc",
+        "/root",
+        "/run",
+        "/sbin",
+        "/srv",
+        "/sys",
+        "/tmp",  # noqa: S108
+        "/usr",
+        "/usr/local",
+        "/var",
+        "/var/cache",
+        "/var/lib",
+        "/var/log",
+        "/var/mail",
+        "/var/spool",
+        "/var/tmp",  # noqa: S108
+    ]
+)
 _OPTIONS_OF_DJANGO = {"assume_role", "isolation_level", "pool", "prepare_threshold", "server_side_binding"}
 _EXAMPLE_DATABASE = "as in postgres://user:password@host/name or postgres://user@/name?host=/run/postgresql"
 _EXAMPLE_REDIS = "as in unix:///run/redis/redis-server.sock?db=0 or redis://:password@host:6379/0"

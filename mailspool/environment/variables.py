@@ -31,137 +31,245 @@ class Variable(Generic[T]):
 
 
 HOME: Variable[Path | None] = Variable(
-    "MAILSPOOL_HOME", kinds.folder, None, "`var/` in the checkout",
+    "MAILSPOOL_HOME",
+    kinds.folder,
+    None,
+    "`var/` in the checkout",
     "all state: database, spool, drop folder, Maildirs, keys, Redis's data",
-)  # fmt: skip
+)
 DATABASE: Variable[dict[str, Any] | None] = Variable(
-    "DATABASE_URL", kinds.database, None, "SQLite in the home",
+    "DATABASE_URL",
+    kinds.database,
+    None,
+    "SQLite in the home",
     "`postgres://user:password@host/name`; by socket `postgres://user@/name?host=/run/postgresql`",
     secret=True,
-)  # fmt: skip
+)
 REDIS = Variable(
-    "REDIS_URL", kinds.redis, "", "a server in the home, without TCP port",
+    "REDIS_URL",
+    kinds.redis,
+    "",
+    "a server in the home, without TCP port",
     "`unix:///path?db=0`, `redis://:password@host:6379/0`, `rediss://…`: only for Mailspool "
     "([why](#redis-is-as-trusted-as-the-program))",
     secret=True,
-)  # fmt: skip
+)
 HOSTNAME = Variable(
-    "MAILSPOOL_HOSTNAME", kinds.domain, "", "the machine's name",
+    "MAILSPOOL_HOSTNAME",
+    kinds.domain,
+    "",
+    "the machine's name",
     "in `EHLO`, `Received` and bounces; other servers want it to have an address",
-)  # fmt: skip
+)
 MACHINE = Variable(
-    "MAILSPOOL_MACHINE", kinds.domain, "", "the machine's name",
+    "MAILSPOOL_MACHINE",
+    kinds.domain,
+    "",
+    "the machine's name",
     "which programs are on one machine, for `/readyz`: give the same to containers that are one installation",
-)  # fmt: skip
+)
 BIND: Variable[tuple[str, ...]] = Variable(
-    "MAILSPOOL_BIND", kinds.listening_hosts, ("127.0.0.1",), "`127.0.0.1`",
+    "MAILSPOOL_BIND",
+    kinds.listening_hosts,
+    ("127.0.0.1",),
+    "`127.0.0.1`",
     "where SMTP and the console listen: addresses with commas between them; `*` or `::` for every address, `0.0.0.0` "
     "for every IPv4 address",
-)  # fmt: skip
+)
 SMTP_PORT: Variable[tuple[Place, ...]] = Variable(
-    "MAILSPOOL_SMTP_PORT", kinds.listening_places, (Place(2525),), "2525",
+    "MAILSPOOL_SMTP_PORT",
+    kinds.listening_places,
+    (Place(2525),),
+    "2525",
     "mail from other servers (25 on the Internet); more in [Where it listens](#where-it-listens)",
-)  # fmt: skip
+)
 SUBMISSION_PORT: Variable[tuple[Place, ...]] = Variable(
     "MAILSPOOL_SUBMISSION_PORT", kinds.listening_places, (Place(2587),), "2587", "mail from users, STARTTLS (587)"
-)  # fmt: skip
+)
 SMTPS_PORT: Variable[tuple[Place, ...]] = Variable(
-    "MAILSPOOL_SMTPS_PORT", kinds.listening_places, (Place(2465),), "2465",
+    "MAILSPOOL_SMTPS_PORT",
+    kinds.listening_places,
+    (Place(2465),),
+    "2465",
     "mail from users, TLS from the first byte (465)",
-)  # fmt: skip
+)
 WEB_PORT: Variable[tuple[Place, ...]] = Variable(
-    "MAILSPOOL_WEB_PORT", kinds.console_places, (Place(8000),), "8000",
-    "the console; `127.0.0.1:8000` behind a proxy on the same machine"
-)  # fmt: skip
+    "MAILSPOOL_WEB_PORT",
+    kinds.console_places,
+    (Place(8000),),
+    "8000",
+    "the console; `127.0.0.1:8000` behind a proxy on the same machine",
+)
 WORKERS = Variable(
-    "MAILSPOOL_WORKERS", kinds.number(1, 1000, "how many workers there are"), os.cpu_count() or 1, "number of cores",
+    "MAILSPOOL_WORKERS",
+    kinds.number(1, 1000, "how many workers there are"),
+    os.cpu_count() or 1,
+    "number of cores",
     "delivery workers; also what the limits on connections are divided by",
-)  # fmt: skip
+)
 SMTPD_PROCESSES = Variable(
-    "MAILSPOOL_SMTPD_PROCESSES", kinds.number(1, 1000, "how many listeners there are"), 1, "1",
+    "MAILSPOOL_SMTPD_PROCESSES",
+    kinds.number(1, 1000, "how many listeners there are"),
+    1,
+    "1",
     "listeners that share the ports under `make run`",
-)  # fmt: skip
-DNS = Variable(
-    "MAILSPOOL_DNS", kinds.server, "", "the system's", "`host:port` of a resolver, for tests and split DNS"
-)  # fmt: skip
+)
+DNS = Variable("MAILSPOOL_DNS", kinds.server, "", "the system's", "`host:port` of a resolver, for tests and split DNS")
 DOVEADM_URL = Variable(
-    "MAILSPOOL_DOVEADM_URL", kinds.web_address, "", "none",
+    "MAILSPOOL_DOVEADM_URL",
+    kinds.web_address,
+    "",
+    "none",
     "where a Dovecot answers doveadm's HTTP API, as `http://127.0.0.1:8080`: its connections are listed and dropped "
     "too",
-)  # fmt: skip
+)
 DOVEADM_KEY = Variable("MAILSPOOL_DOVEADM_KEY", kinds.text, "", "none", "its `doveadm_api_key`", secret=True)
 ADMIN_EMAIL = Variable(
-    "MAILSPOOL_ADMIN_EMAIL", kinds.address, "admin@localhost", "`admin@localhost`",
+    "MAILSPOOL_ADMIN_EMAIL",
+    kinds.address,
+    "admin@localhost",
+    "`admin@localhost`",
     "login of the first administrator, made when there is none",
-)  # fmt: skip
+)
 ADMIN_PASSWORD = Variable(
-    "MAILSPOOL_ADMIN_PASSWORD", kinds.text, "", "made up",
+    "MAILSPOOL_ADMIN_PASSWORD",
+    kinds.text,
+    "",
+    "made up",
     "its password; a made-up one is shown on a terminal, or stands in `keys/first-password` until the first login",
     secret=True,
-)  # fmt: skip
+)
 SECRET_KEY = Variable(
-    "MAILSPOOL_SECRET_KEY", kinds.text, "", "made once, in the home",
+    "MAILSPOOL_SECRET_KEY",
+    kinds.text,
+    "",
+    "made once, in the home",
     "signs sessions; give the same to every web process of a cluster",
     secret=True,
-)  # fmt: skip
+)
 ALLOWED_HOSTS: Variable[list[str]] = Variable(
-    "MAILSPOOL_ALLOWED_HOSTS", kinds.several(kinds.host), [], "none",
+    "MAILSPOOL_ALLOWED_HOSTS",
+    kinds.several(kinds.host),
+    [],
+    "none",
     "more names by which the console is reached, with commas, besides the host name, the bind address and localhost",
-)  # fmt: skip
+)
 HTTPS = Variable(
-    "MAILSPOOL_HTTPS", kinds.yes_or_no, False, "no",
+    "MAILSPOOL_HTTPS",
+    kinds.yes_or_no,
+    False,
+    "no",
     "`yes` behind an HTTPS proxy that sets `X-Forwarded-Proto`: secure cookies, HSTS, no plain HTTP",
-)  # fmt: skip
+)
 PROXIES: Variable[list[str]] = Variable(
-    "MAILSPOOL_PROXIES", kinds.several(kinds.network), [], "none",
+    "MAILSPOOL_PROXIES",
+    kinds.several(kinds.network),
+    [],
+    "none",
     "networks of proxies before the console, with commas: whose `X-Forwarded-For` says who the client is",
-)  # fmt: skip
+)
 TRUSTED_ORIGINS: Variable[list[str]] = Variable(
-    "MAILSPOOL_TRUSTED_ORIGINS", kinds.several(kinds.origin), [], "none",
+    "MAILSPOOL_TRUSTED_ORIGINS",
+    kinds.several(kinds.origin),
+    [],
+    "none",
     "origins that may post forms, as `https://mail.example.org`",
-)  # fmt: skip
+)
 METRICS_TOKEN = Variable(
-    "MAILSPOOL_METRICS_TOKEN", kinds.text, "", "none", "lets a Prometheus on another machine read `/metrics`",
+    "MAILSPOOL_METRICS_TOKEN",
+    kinds.text,
+    "",
+    "none",
+    "lets a Prometheus on another machine read `/metrics`",
     secret=True,
-)  # fmt: skip
+)
 GEOIP_DATABASE: Variable[Path | None] = Variable(
-    "MAILSPOOL_GEOIP_DATABASE", kinds.path, None, "none",
+    "MAILSPOOL_GEOIP_DATABASE",
+    kinds.path,
+    None,
+    "none",
     "path of a database of countries by IP address (`.mmdb`), for the anomaly guard",
-)  # fmt: skip
+)
 WEBHOOK_NETWORKS: Variable[list[str]] = Variable(
-    "MAILSPOOL_WEBHOOK_NETWORKS", kinds.several(kinds.network), [], "none",
+    "MAILSPOOL_WEBHOOK_NETWORKS",
+    kinds.several(kinds.network),
+    [],
+    "none",
     "networks inside, as `10.1.0.0/16`, that webhooks of alerts may reach, by http too",
-)  # fmt: skip
+)
 LOG = Variable(
-    "MAILSPOOL_LOG", kinds.log_place, "stderr", "`stderr`",
+    "MAILSPOOL_LOG",
+    kinds.log_place,
+    "stderr",
+    "`stderr`",
     "where the mail log goes: `stderr`, `syslog`, `syslog:/path/of/its/socket`, `file:/path/of/a/file`, `none` "
     "([log.md](log.md))",
-)  # fmt: skip
+)
 LOG_FORMAT = Variable(
-    "MAILSPOOL_LOG_FORMAT", kinds.log_form, "text", "`text`",
+    "MAILSPOOL_LOG_FORMAT",
+    kinds.log_form,
+    "text",
+    "`text`",
     "`text` (`key=value`) or `json`, of the mail log and of what programs say",
-)  # fmt: skip
+)
 LOG_LEVEL = Variable(
-    "MAILSPOOL_LOG_LEVEL", kinds.one_of("DEBUG", "INFO", "WARNING", "ERROR"), "INFO", "`INFO`",
+    "MAILSPOOL_LOG_LEVEL",
+    kinds.one_of("DEBUG", "INFO", "WARNING", "ERROR"),
+    "INFO",
+    "`INFO`",
     "of what programs say: `DEBUG`, `INFO`, `WARNING`, `ERROR`",
-)  # fmt: skip
+)
 SETTINGS: Variable[Path | None] = Variable(
-    "MAILSPOOL_SETTINGS", kinds.path, None, "none",
+    "MAILSPOOL_SETTINGS",
+    kinds.path,
+    None,
+    "none",
     "a file of your own, or a folder of them, that appends to the settings ([Extending](#extending))",
-)  # fmt: skip
+)
 PLUGINS: Variable[Path | None] = Variable(
     "MAILSPOOL_PLUGINS", kinds.path, None, "none", "a folder with the Python modules that they name"
-)  # fmt: skip
+)
 DEBUG = Variable(
-    "MAILSPOOL_DEBUG", kinds.yes_or_no, False, "no",
+    "MAILSPOOL_DEBUG",
+    kinds.yes_or_no,
+    False,
+    "no",
     "error pages with source code: never where others can see them",
-)  # fmt: skip
+)
 TIME_ZONE = Variable("TZ", kinds.time_zone, "UTC", "`UTC`", "time zone of the console")
 
 # In the order of docs/configuration.md.
 VARIABLES: tuple[Variable[Any], ...] = (
-    HOME, DATABASE, REDIS, HOSTNAME, MACHINE, BIND, SMTP_PORT, SUBMISSION_PORT, SMTPS_PORT, WEB_PORT, WORKERS,
-    SMTPD_PROCESSES, DNS, DOVEADM_URL, DOVEADM_KEY, ADMIN_EMAIL, ADMIN_PASSWORD, SECRET_KEY, ALLOWED_HOSTS, HTTPS,
-    PROXIES, TRUSTED_ORIGINS, METRICS_TOKEN, GEOIP_DATABASE, WEBHOOK_NETWORKS, LOG, LOG_FORMAT, LOG_LEVEL, SETTINGS,
-    PLUGINS, DEBUG, TIME_ZONE,
-)  # fmt: skip
+    HOME,
+    DATABASE,
+    REDIS,
+    HOSTNAME,
+    MACHINE,
+    BIND,
+    SMTP_PORT,
+    SUBMISSION_PORT,
+    SMTPS_PORT,
+    WEB_PORT,
+    WORKERS,
+    SMTPD_PROCESSES,
+    DNS,
+    DOVEADM_URL,
+    DOVEADM_KEY,
+    ADMIN_EMAIL,
+    ADMIN_PASSWORD,
+    SECRET_KEY,
+    ALLOWED_HOSTS,
+    HTTPS,
+    PROXIES,
+    TRUSTED_ORIGINS,
+    METRICS_TOKEN,
+    GEOIP_DATABASE,
+    WEBHOOK_NETWORKS,
+    LOG,
+    LOG_FORMAT,
+    LOG_LEVEL,
+    SETTINGS,
+    PLUGINS,
+    DEBUG,
+    TIME_ZONE,
+)

@@ -14,8 +14,11 @@ from mailspool.inspection.finding import Finding, fault, first_line, ok, warning
 # Leases of several machines go by their clocks.
 _SECONDS_APART = 2.0
 # What must stand in PostgreSQL so that 250 means that the message is on its disk.
-_DURABLE = {"fsync": ("on",), "synchronous_commit": ("on", "local", "remote_write", "remote_apply"),
-            "full_page_writes": ("on",)}  # fmt: skip
+_DURABLE = {
+    "fsync": ("on",),
+    "synchronous_commit": ("on", "local", "remote_write", "remote_apply"),
+    "full_page_writes": ("on",),
+}
 
 
 def database() -> Iterator[Finding]:

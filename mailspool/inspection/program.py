@@ -13,9 +13,18 @@ from mailspool.inspection.finding import Finding, fault, first_line, ok, warning
 
 # Lists of dotted paths, and single ones.
 EXTENSION_POINTS = (
-    "SPOOL_SMTP_CHECKS", "SPOOL_STAGES", "SPOOL_HOLDERS", "SPOOL_SWEEPS", "SPOOL_HOUSEKEEPING", "SPOOL_ALERT_WATCHES",
-    "SPOOL_VIRUS_SCANNERS", "SPOOL_TRUSTED_CLIENTS", "SPOOL_CONSOLE_TABS", "ACCOUNTS_CONTAIN_STEPS", "MAILSPOOL_CHECKS",
-)  # fmt: skip
+    "SPOOL_SMTP_CHECKS",
+    "SPOOL_STAGES",
+    "SPOOL_HOLDERS",
+    "SPOOL_SWEEPS",
+    "SPOOL_HOUSEKEEPING",
+    "SPOOL_ALERT_WATCHES",
+    "SPOOL_VIRUS_SCANNERS",
+    "SPOOL_TRUSTED_CLIENTS",
+    "SPOOL_CONSOLE_TABS",
+    "ACCOUNTS_CONTAIN_STEPS",
+    "MAILSPOOL_CHECKS",
+)
 
 
 def program() -> Iterator[Finding]:

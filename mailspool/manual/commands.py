@@ -10,8 +10,16 @@ from django.core.management import get_commands, load_command_class
 
 APPS = ("accounts", "mailspool", "quarantine", "security", "spool", "throttling")
 # What Django adds to every command; its own documentation says what it does.
-_DJANGO = {"--version", "--verbosity", "--settings", "--pythonpath", "--traceback", "--no-color", "--force-color",
-           "--skip-checks"}  # fmt: skip
+_DJANGO = {
+    "--version",
+    "--verbosity",
+    "--settings",
+    "--pythonpath",
+    "--traceback",
+    "--no-color",
+    "--force-color",
+    "--skip-checks",
+}
 
 
 @dataclass(frozen=True, slots=True)

@@ -61,9 +61,11 @@ class ChangePassword(Deed):
 
     def question(self, target: Target) -> Question:
         return Question(
-            "Change Password", "The old password stops working at once, and every connection of the user ends.",
-            "Change Password", password=secrets.token_urlsafe(12),
-        )  # fmt: skip
+            "Change Password",
+            "The old password stops working at once, and every connection of the user ends.",
+            "Change Password",
+            password=secrets.token_urlsafe(12),
+        )
 
     def do(self, actor: Actor, target: Target, given: Mapping[str, str]) -> Done:
         try:
@@ -90,8 +92,9 @@ class DropConnections(Deed):
             "Drop Connections",
             "Every connection of the user ends now: SMTP, also in the middle of a message, web, IMAP and POP. The user "
             "may connect again.",
-            "Drop Connections", danger=True,
-        )  # fmt: skip
+            "Drop Connections",
+            danger=True,
+        )
 
     def do(self, actor: Actor, target: Target, given: Mapping[str, str]) -> Done:
         dropped = connections.drop(actor, user=_existing(target))
@@ -119,8 +122,10 @@ class SetStatus(Deed):
                 "Disable User",
                 "The user can't log in or send, and every connection ends; mail for the user still arrives. Enable "
                 "User takes it back.",
-                "Disable User", danger=True, wanted="disable",
-            )  # fmt: skip
+                "Disable User",
+                danger=True,
+                wanted="disable",
+            )
         return Question("Enable User", "The user may log in and send again.", "Enable User", wanted="enable")
 
     def do(self, actor: Actor, target: Target, given: Mapping[str, str]) -> Done:

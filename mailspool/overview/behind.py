@@ -25,9 +25,7 @@ class Deliveries:
     after: str
 
 
-def deliveries(
-    table: Table | None, kind: Kind, key: str, window: Window, now: datetime, after: str = ""
-) -> Deliveries:  # fmt: skip
+def deliveries(table: Table | None, kind: Kind, key: str, window: Window, now: datetime, after: str = "") -> Deliveries:
     """The page behind `after`. Without a table: all deliveries of that kind."""
     wanted = Q(outcome=Outcome.DELIVERED, kind=kind)
     if kind is Kind.LOCAL:

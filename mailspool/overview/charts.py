@@ -63,9 +63,14 @@ class Quantity:
 
 # The order in which statuses are stacked, and their tones.
 _STATUSES = (
-    (Status.WAITING, "2"), (Status.THROTTLED, "5"), (Status.DELIVERY_DELAY, "4"), (Status.VIRUS_CHECK, "6"),
-    (Status.SPAM_CHECK, "3"), (Status.LOCAL_DELIVERY, "7"), (Status.REMOTE_DELIVERY, "1"),
-)  # fmt: skip
+    (Status.WAITING, "2"),
+    (Status.THROTTLED, "5"),
+    (Status.DELIVERY_DELAY, "4"),
+    (Status.VIRUS_CHECK, "6"),
+    (Status.SPAM_CHECK, "3"),
+    (Status.LOCAL_DELIVERY, "7"),
+    (Status.REMOTE_DELIVERY, "1"),
+)
 
 
 def charts(points: Sequence[Point], wanted: Range) -> list[Chart]:
@@ -80,29 +85,50 @@ def charts(points: Sequence[Point], wanted: Range) -> list[Chart]:
     ]
     return [
         _chart(
-            "rate", "Messages per minute", whole, moments, wanted, rate,
+            "rate",
+            "Messages per minute",
+            whole,
+            moments,
+            wanted,
+            rate,
             [
                 Quantity("In (taken in)", "1", [point.received / point.minutes for point in whole]),
                 Quantity("Out (delivered)", "3", [point.delivered / point.minutes for point in whole]),
             ],
         ),
         _chart(
-            "depth", "Spool depth by status", points, moments, wanted, _Format(_number, "", nice_top),
-            [q for q in depth if any(q.values)] or depth[:1], stacked=True,
+            "depth",
+            "Spool depth by status",
+            points,
+            moments,
+            wanted,
+            _Format(_number, "", nice_top),
+            [q for q in depth if any(q.values)] or depth[:1],
+            stacked=True,
         ),
         _chart(
-            "latency", "Delivery latency", whole, moments, wanted, _Format(seconds, "", nice_span),
+            "latency",
+            "Delivery latency",
+            whole,
+            moments,
+            wanted,
+            _Format(seconds, "", nice_span),
             [
                 Quantity("Median", "1", [percentile(point.latency, 0.5) for point in whole]),
                 Quantity("95th percentile", "2", [percentile(point.latency, 0.95) for point in whole]),
             ],
         ),
         _chart(
-            "bounces", "Bounce rate", whole, moments, wanted,
+            "bounces",
+            "Bounce rate",
+            whole,
+            moments,
+            wanted,
             _Format(lambda value: f"{_number(value)} %", "", nice_top),
-            [Quantity("Recipients that bounced", "8", [point.bounce_rate for point in whole])], at_least=5.0,
+            [Quantity("Recipients that bounced", "8", [point.bounce_rate for point in whole])],
+            at_least=5.0,
         ),
-    ]  # fmt: skip
+    ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,9 +139,17 @@ class _Format:
 
 
 def _chart(
-    name: str, title: str, points: Sequence[Point], moments: Sequence[str], wanted: Range, form: _Format,
-    quantities: list[Quantity], *, stacked: bool = False, at_least: float = 0.0,
-) -> Chart:  # fmt: skip
+    name: str,
+    title: str,
+    points: Sequence[Point],
+    moments: Sequence[str],
+    wanted: Range,
+    form: _Format,
+    quantities: list[Quantity],
+    *,
+    stacked: bool = False,
+    at_least: float = 0.0,
+) -> Chart:
     count = len(points)
     drawn = _stacked(quantities) if stacked else [list(quantity.values) for quantity in quantities]
     known = [value for values in drawn for value in values if value is not None]

@@ -40,19 +40,25 @@ def menu(request: HttpRequest, table: str) -> HttpResponse:
     target = _target(table, request.GET.get("key", ""))
     items = links(target)
     items += [
-        Item(deed.label(target), deed.icon, _dialog_url(target, name), json.dumps({"key": target.key}),
-             danger=deed.question(target).danger)
+        Item(
+            deed.label(target),
+            deed.icon,
+            _dialog_url(target, name),
+            json.dumps({"key": target.key}),
+            danger=deed.question(target).danger,
+        )
         for name, deed in DEEDS.items()
         if deed.offered(target)
-    ]  # fmt: skip
+    ]
     query = json.dumps({"all": "1", "query": target.table.spool_query(target.key), "page": ALL})
     for name, label, icon in (("delete", "Delete Messages", "delete"), ("move", "Move Messages", "drive_file_move")):
         url = reverse("admin:spool_entry_dialog", args=[name])
         items.append(Item(label, icon, url, query, danger=name == "delete"))
     return render(
-        request, "mailspool/overview/_menu.html",
+        request,
+        "mailspool/overview/_menu.html",
         {"key": target.key, "items": items, "reasons": reasons_for(target)},
-    )  # fmt: skip
+    )
 
 
 @require_POST
@@ -66,9 +72,10 @@ def _dialog(request: HttpRequest, target: Target, deed: Deed, error: str = "") -
         raise Http404("This row does not have that action.")
     question = deed.question(target)
     return render(
-        request, "mailspool/overview/_dialog.html",
+        request,
+        "mailspool/overview/_dialog.html",
         {"table": target.table, "key": target.key, "action": deed, "question": question, "error": error},
-    )  # fmt: skip
+    )
 
 
 @require_POST

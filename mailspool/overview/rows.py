@@ -115,18 +115,21 @@ def look_up(keys: Mapping[str, set[str]]) -> Known:
 def _row(table: Table, top: TopRow, known: Known) -> Row:
     query = urlencode({"key": top.key})
     return Row(
-        top.key, cells_of(top, table.name, query), sparkline(top.hours),
-        f"Last {len(top.hours)} hours, most {max(top.hours):,} in one", marks(table, top.key, known), top.rises,
-        f"{_spool()}?{table.spool_query(top.key)}", f"{_menu(table.name)}?{query}",
-    )  # fmt: skip
+        top.key,
+        cells_of(top, table.name, query),
+        sparkline(top.hours),
+        f"Last {len(top.hours)} hours, most {max(top.hours):,} in one",
+        marks(table, top.key, known),
+        top.rises,
+        f"{_spool()}?{table.spool_query(top.key)}",
+        f"{_menu(table.name)}?{query}",
+    )
 
 
 def cells_of(top: TopRow, table: str, query: str = "") -> list[Cell]:
     """Its windows, in the order of the columns."""
     end = f"?{query}" if query else ""
-    return [
-        Cell(getattr(top, window.attribute), window, f"{_behind(table, window.name)}{end}") for window in WINDOWS
-    ]  # fmt: skip
+    return [Cell(getattr(top, window.attribute), window, f"{_behind(table, window.name)}{end}") for window in WINDOWS]
 
 
 # A page has hundreds of links that differ in their query alone.
@@ -153,8 +156,9 @@ def marks(table: Table, key: str, known: Known) -> list[Mark]:
         label = str(Status(status).label)
         found.append(Mark(label, "held", "The account may not log in or send."))
     if table.subject == "account" and key and status is None:
-        found.append(Mark("Not an account", "quiet", "There is no account with this address on this server.",
-                          "no_accounts"))  # fmt: skip
+        found.append(
+            Mark("Not an account", "quiet", "There is no account with this address on this server.", "no_accounts")
+        )
     if key in known.blacklisted and table.subject == "ip":
         found.append(Mark("Blacklisted", "bad", "This address may not hand in mail."))
     if key in known.blocked and table.subject in ("sender", "domain"):
@@ -162,6 +166,5 @@ def marks(table: Table, key: str, known: Known) -> list[Mark]:
     if key in known.blocked_outbound and table.subject in ("sender", "domain"):
         found.append(Mark("Blocked outbound", "bad", "Nobody here may send with it."))
     if table.subject == "domain" and key.lower() in known.local_domains:
-        found.append(Mark("Ours", "quiet", "A domain of this server.",
-                          "home"))  # fmt: skip
+        found.append(Mark("Ours", "quiet", "A domain of this server.", "home"))
     return found

@@ -30,17 +30,22 @@ class BlacklistIP(Deed):
             "Blacklist IP",
             "From now on it can't hand in mail by SMTP, over connections that are open either. What is in the spool "
             "stays there: Delete Messages is for that.",
-            "Blacklist IP", danger=True, wanted="block",
-        )  # fmt: skip
+            "Blacklist IP",
+            danger=True,
+            wanted="block",
+        )
 
     def do(self, actor: Actor, target: Target, given: Mapping[str, str]) -> Done:
         if given.get("wanted") == "unblock":
             unblacklist_from_spool(actor, target.key)
             return Done(f"{target.key} may hand in mail again.")
         blacklist(
-            actor, target.key, protocols=[Protocol.SMTP], source=Source.SPOOL,
+            actor,
+            target.key,
+            protocols=[Protocol.SMTP],
+            source=Source.SPOOL,
             description=f"Blacklisted in the Overview ({target.table.title})",
-        )  # fmt: skip
+        )
         return Done(f"{target.key} is blacklisted for SMTP.")
 
 
@@ -76,9 +81,12 @@ class BlockSMTP(Deed):
             unblock_smtp_from_spool(actor, target.key, self.direction)
             return Done(f"{whose} is taken in again.")
         block_smtp(
-            actor, target.key, direction=self.direction, source=Source.SPOOL,
+            actor,
+            target.key,
+            direction=self.direction,
+            source=Source.SPOOL,
             description=f"Blocked in the Overview ({target.table.title})",
-        )  # fmt: skip
+        )
         return Done(f"{whose} is blocked.")
 
 

@@ -48,14 +48,20 @@ def _context(request: HttpRequest) -> dict[str, Any]:
         ("Remote deliveries", cells_of(remote, Kind.REMOTE.value)),
     ]
     return {
-        "now": now, "range": wanted, "ranges": RANGES.values(), "windows": WINDOWS,
+        "now": now,
+        "range": wanted,
+        "ranges": RANGES.values(),
+        "windows": WINDOWS,
         "activity": rows,
         "together": [f"{here.number + there.number:,}" for here, there in zip(rows[0][1], rows[1][1], strict=True)],
-        "tables": shown_tables(now), "charts": charts(points(wanted, now), wanted), "state": state,
+        "tables": shown_tables(now),
+        "charts": charts(points(wanted, now), wanted),
+        "state": state,
         "alerts": open_alerts(),
         "stale": state is not None and (now - state.rolled).total_seconds() > STALE_SECONDS,
-        "here": reverse("admin:index"), "full_path": request.get_full_path(),
-    }  # fmt: skip
+        "here": reverse("admin:index"),
+        "full_path": request.get_full_path(),
+    }
 
 
 @require_GET
@@ -69,11 +75,22 @@ def behind(request: HttpRequest, table: str, window: str) -> HttpResponse:
     found = deliveries(shown, kind, key, spans, now, request.GET.get("after", ""))
     here = reverse("overview_behind", args=[table, window])
     return page(
-        request, "mailspool/overview/behind.html", shown.title if shown else f"{kind.label} deliveries",
+        request,
+        "mailspool/overview/behind.html",
+        shown.title if shown else f"{kind.label} deliveries",
         {
-            "tabs": [], "found": found, "key": key or "<>", "table": shown, "window": spans, "windows": WINDOWS,
-            "now": now, "name": table, "key_query": urlencode({"key": key}), "kept_days": current().trace_days,
-            "spool_query": shown.spool_query(key) if shown else "", "kind": kind,
+            "tabs": [],
+            "found": found,
+            "key": key or "<>",
+            "table": shown,
+            "window": spans,
+            "windows": WINDOWS,
+            "now": now,
+            "name": table,
+            "key_query": urlencode({"key": key}),
+            "kept_days": current().trace_days,
+            "spool_query": shown.spool_query(key) if shown else "",
+            "kind": kind,
             "following": f"{here}?{urlencode({'key': key, 'after': found.after})}" if found.after else "",
         },
-    )  # fmt: skip
+    )

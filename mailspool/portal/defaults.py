@@ -40,9 +40,15 @@ def shown(request: HttpRequest, who: Member) -> HttpResponse:
             error = str(problem)
     labels = propagation.fields_of(row)
     return page(
-        request, who, "portal/defaults.html", "Defaults for new users",
+        request,
+        who,
+        "portal/defaults.html",
+        "Defaults for new users",
         {
-            "form": form, "preview": preview, "error": error, "chosen": chosen,
+            "form": form,
+            "preview": preview,
+            "error": error,
+            "chosen": chosen,
             "fields": [(name, label, getattr(row, name)) for name, label in labels.items()],
         },
-    )  # fmt: skip
+    )

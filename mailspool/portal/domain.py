@@ -55,15 +55,28 @@ def _lists(who: Member) -> QuerySet[Any]:
 
 
 KINDS = {
-    "users": Kind("users", "user", "group", "People with a mailbox in your domain appear here.", "email", _users,
-                  UserForm),
-    "aliases": Kind("aliases", "alias", "alternate_email",
-                    "An alias is another address for one or more people, such as sales@ for two colleagues.", "address",
-                    _aliases, AliasForm),
-    "lists": Kind("lists", "mailing list", "groups",
-                  "What is written to a list goes to each of its members; what comes back goes to its owner.",
-                  "address", _lists, ListForm),
-}  # fmt: skip
+    "users": Kind(
+        "users", "user", "group", "People with a mailbox in your domain appear here.", "email", _users, UserForm
+    ),
+    "aliases": Kind(
+        "aliases",
+        "alias",
+        "alternate_email",
+        "An alias is another address for one or more people, such as sales@ for two colleagues.",
+        "address",
+        _aliases,
+        AliasForm,
+    ),
+    "lists": Kind(
+        "lists",
+        "mailing list",
+        "groups",
+        "What is written to a list goes to each of its members; what comes back goes to its owner.",
+        "address",
+        _lists,
+        ListForm,
+    ),
+}
 
 
 @require_GET
@@ -78,9 +91,12 @@ def listed(request: HttpRequest, who: Member, kind: str) -> HttpResponse:
     shown = Paginator(rows, PAGE).get_page(request.GET.get("page"))
     title = {"users": "Users", "aliases": "Aliases", "lists": "Mailing lists"}[kind]
     return page(
-        request, who, "portal/rows.html", title,
+        request,
+        who,
+        "portal/rows.html",
+        title,
         {"kind": what, "rows": shown, "q": asked, "add": reverse(f"portal:add_{kind}"), "most": who.domain.max_users},
-    )  # fmt: skip
+    )
 
 
 @require_http_methods(["GET", "POST"])
@@ -101,13 +117,19 @@ def edited(request: HttpRequest, who: Member, kind: str, pk: int | None = None) 
         except ValidationError as error:
             form.add_error(None, error.messages)
     return page(
-        request, who, "portal/form.html", str(row) if row is not None else f"Add {_article(what.one)}",
+        request,
+        who,
+        "portal/form.html",
+        str(row) if row is not None else f"Add {_article(what.one)}",
         {
-            "form": form, "agree": "Save" if row is not None else "Add", "back": reverse(f"portal:{kind}"),
-            "remove": _removal(who, kind, row), "members": _members(row),
+            "form": form,
+            "agree": "Save" if row is not None else "Add",
+            "back": reverse(f"portal:{kind}"),
+            "remove": _removal(who, kind, row),
+            "members": _members(row),
             "account": row if isinstance(row, User) else None,
         },
-    )  # fmt: skip
+    )
 
 
 def _first(who: Member, kind: str, row: Any) -> dict[str, Any]:
@@ -172,9 +194,11 @@ def _save_list(request: HttpRequest, who: Member, form: Any, before: dict[str, A
     row = form.instance
     row.full_clean()
     done = actions.save(
-        row, actor=who.actor, members=form.cleaned_data["new_members"],
+        row,
+        actor=who.actor,
+        members=form.cleaned_data["new_members"],
         without=form.cleaned_data.get("old_members") or [],
-    )  # fmt: skip
+    )
     return f"{row} is saved; {done.added} members added, {done.removed} removed."
 
 

@@ -22,8 +22,12 @@ LIMITS = tuple(propagation.fields_of(DomainUserDefaults()))
 LIST_LIMITS = tuple(field.name for field in SendingLimits._meta.get_fields())
 # Where a domain has its own limit, its administrators may grant its users no more.
 _CAPPED = (
-    "max_message_kb", "max_recipients", "messages_per_hour", "bandwidth_mb_per_hour", "recipients_per_hour",
-)  # fmt: skip
+    "max_message_kb",
+    "max_recipients",
+    "messages_per_hour",
+    "bandwidth_mb_per_hour",
+    "recipients_per_hour",
+)
 
 
 class Looks:
@@ -95,9 +99,11 @@ class PasswordForm(Looks, forms.Form):
         label="Old password", strip=False, widget=forms.PasswordInput(attrs={"autocomplete": "current-password"})
     )
     new = forms.CharField(
-        label="New password", strip=False, widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
+        label="New password",
+        strip=False,
+        widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
         help_text="At least 8 characters, nothing common, not like your address.",
-    )  # fmt: skip
+    )
     again = forms.CharField(
         label="New password again", strip=False, widget=forms.PasswordInput(attrs={"autocomplete": "new-password"})
     )
@@ -160,17 +166,26 @@ class UserForm(_InDomain):
 
     address_field = "email"
     new_password = forms.CharField(
-        label="Password", required=False, strip=False,
+        label="Password",
+        required=False,
+        strip=False,
         widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
         help_text="At least 8 characters, nothing common. Leave empty to keep the one there is.",
-    )  # fmt: skip
+    )
 
     class Meta:
         model = User
         fields = [
-            "email", "name", "new_password", "role", "status", "forward_to", "forward_keeps_copy", *LIMITS,
+            "email",
+            "name",
+            "new_password",
+            "role",
+            "status",
+            "forward_to",
+            "forward_keeps_copy",
+            *LIMITS,
             *SPAM_FIELDS,
-        ]  # fmt: skip
+        ]
 
     def __init__(self, *args: Any, is_own: bool = False, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -231,9 +246,10 @@ class AliasForm(_InDomain):
     """An alias of the domain and whom it stands for."""
 
     targets = forms.CharField(
-        label="Stands for", widget=forms.Textarea,
+        label="Stands for",
+        widget=forms.Textarea,
         help_text="Addresses here or elsewhere, one per line. Those of users here may send as this address.",
-    )  # fmt: skip
+    )
 
     class Meta:
         model = Alias
@@ -258,9 +274,11 @@ class ListForm(_InDomain):
     """A mailing list of the domain; boxes take many members at once."""
 
     new_members = forms.CharField(
-        label="Add members", required=False, widget=forms.Textarea,
+        label="Add members",
+        required=False,
+        widget=forms.Textarea,
         help_text="One per line or comma-separated, as many as you like. Those on the list already stay.",
-    )  # fmt: skip
+    )
     old_members = forms.CharField(
         label="Remove members", required=False, widget=forms.Textarea, help_text="One per line or comma-separated."
     )

@@ -59,16 +59,20 @@ def home(request: HttpRequest, who: Member) -> HttpResponse:
     """Status, limits, and what happened to the account lately."""
     user = who.user
     return page(
-        request, who, "portal/home.html", user.email,
+        request,
+        who,
+        "portal/home.html",
+        user.email,
         {
             "limits": [*_limits(user), *_use(user)],
             "events": AccountEvent.objects.filter(user=user)[:HISTORY],
             "in_spool": Entry.objects.filter(auth_user=user.email).count(),
             "login": Login.objects.filter(user=user).order_by("-last").first(),
             "lists": user.owned_lists.count(),
-            "throttled": rows(list(events.of(Subject(SubjectKind.USER, user.email)))), "now": timezone.now(),
+            "throttled": rows(list(events.of(Subject(SubjectKind.USER, user.email)))),
+            "now": timezone.now(),
         },
-    )  # fmt: skip
+    )
 
 
 def _limits(user: User) -> list[tuple[str, str]]:
@@ -145,6 +149,9 @@ def password(request: HttpRequest, who: Member) -> HttpResponse:
         messages.success(request, done.sentence)
         return HttpResponseRedirect(reverse("portal:password"))
     return page(
-        request, who, "portal/form.html", "Password",
+        request,
+        who,
+        "portal/form.html",
+        "Password",
         {"form": form, "agree": "Change the password", "note": NOTE},
-    )  # fmt: skip
+    )

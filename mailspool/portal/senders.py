@@ -35,11 +35,19 @@ def search(request: HttpRequest, who: Member) -> HttpResponse:
         found = entries_page(chosen)
     kept = {name: value for name, value in asked.items() if value}
     return page(
-        request, who, "portal/senders.html", "Search by sender",
+        request,
+        who,
+        "portal/senders.html",
+        "Search by sender",
         {
-            "entries": [] if error else found.entries, "error": error, "asked": kept, "user": asked["auth-user"],
+            "entries": [] if error else found.entries,
+            "error": error,
+            "asked": kept,
+            "user": asked["auth-user"],
             "statuses": Status.choices,
-            "count": count(chosen), "here": reverse("portal:senders"), "note": found.note,
+            "count": count(chosen),
+            "here": reverse("portal:senders"),
+            "note": found.note,
             "following": urlencode({**kept, "after": found.next}) if found.next else "",
         },
-    )  # fmt: skip
+    )

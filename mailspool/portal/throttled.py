@@ -51,12 +51,17 @@ def listed(request: HttpRequest, who: Member) -> HttpResponse:
     within = _within(who)
     lasting = list(within.filter(ended=None).order_by("-since", "-id")[: MOST + 1])
     return page(
-        request, who, "portal/throttled.html", "Throttled Users",
+        request,
+        who,
+        "portal/throttled.html",
+        "Throttled Users",
         {
-            "shown": _shown(lasting[:MOST]), "more": len(lasting) > MOST, "now": timezone.now(),
+            "shown": _shown(lasting[:MOST]),
+            "more": len(lasting) > MOST,
+            "now": timezone.now(),
             "past": rows(list(within.exclude(ended=None).order_by("-id")[:MOST_PAST])),
         },
-    )  # fmt: skip
+    )
 
 
 @require_http_methods(["GET", "POST"])
@@ -78,12 +83,21 @@ def act(request: HttpRequest, who: Member, verb: str, pk: int) -> HttpResponse:
     [row] = rows([event])
     metric = Metric(event.metric)
     return page(
-        request, who, "portal/throttled_act.html", f"{VERBS[verb]}: {event.name}",
+        request,
+        who,
+        "portal/throttled_act.html",
+        f"{VERBS[verb]}: {event.name}",
         {
-            "verb": verb, "agree": VERBS[verb], "row": row, "event": event, "error": error, "unit": unit(metric),
-            "now_allowed": amount(metric, event.amount), "limit": request.POST.get("limit", ""),
+            "verb": verb,
+            "agree": VERBS[verb],
+            "row": row,
+            "event": event,
+            "error": error,
+            "unit": unit(metric),
+            "now_allowed": amount(metric, event.amount),
+            "limit": request.POST.get("limit", ""),
         },
-    )  # fmt: skip
+    )
 
 
 def _do(request: HttpRequest, who: Member, verb: str, event: ThrottleEvent) -> str:

@@ -24,13 +24,18 @@ def shown(request: HttpRequest, who: Member) -> HttpResponse:
     now = timezone.now()
     found = connections.listing(who.actor, user=who.user.email)
     return page(
-        request, who, "portal/connections.html", "Connections and logins",
+        request,
+        who,
+        "portal/connections.html",
+        "Connections and logins",
         {
-            "connected": found.connections, "problems": found.problems,
+            "connected": found.connections,
+            "problems": found.problems,
             "own_id": request.session.get(ORIGIN_KEY, {}).get("id", ""),
-            "logins": containing.logins_of(who.user, now, now), "days": containing.LOOK_BACK.days,
+            "logins": containing.logins_of(who.user, now, now),
+            "days": containing.LOOK_BACK.days,
         },
-    )  # fmt: skip
+    )
 
 
 @require_POST
@@ -49,9 +54,12 @@ def mail(request: HttpRequest, who: Member) -> HttpResponse:
     """What the user has sent and is still here."""
     entries = list(Entry.objects.filter(auth_user=who.user.email).order_by("-id")[: MOST_MAIL + 1])
     return page(
-        request, who, "portal/mail.html", "My mail in the spool",
+        request,
+        who,
+        "portal/mail.html",
+        "My mail in the spool",
         {"entries": entries[:MOST_MAIL], "more": len(entries) > MOST_MAIL},
-    )  # fmt: skip
+    )
 
 
 @require_POST

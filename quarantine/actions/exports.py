@@ -28,16 +28,35 @@ def _rows(batch: list[Item]) -> Iterator[dict[str, Any]]:
     for item in batch:
         yield {
             **{name: getattr(item, name) for name in _ITEMS.columns if name != "recipients"},
-            "recipients": item.addresses.splitlines(), "direction": item.get_direction_display(),
-        }  # fmt: skip
+            "recipients": item.addresses.splitlines(),
+            "direction": item.get_direction_display(),
+        }
 
 
 _ITEMS = Exported(
     "quarantine-export",
     (
-        "file_name", "kind", "why", "score", "sender", "recipients", "recipients_done", "recipients_total",
-        "size_bytes", "attempts", "created", "at", "removal", "direction", "subject", "message_id", "client_ip",
+        "file_name",
+        "kind",
+        "why",
+        "score",
+        "sender",
+        "recipients",
+        "recipients_done",
+        "recipients_total",
+        "size_bytes",
+        "attempts",
+        "created",
+        "at",
+        "removal",
+        "direction",
+        "subject",
+        "message_id",
+        "client_ip",
         "auth_user",
     ),
-    _items, _rows, lambda item: item.path, FORMATS,
-)  # fmt: skip
+    _items,
+    _rows,
+    lambda item: item.path,
+    FORMATS,
+)

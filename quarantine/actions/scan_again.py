@@ -13,8 +13,9 @@ from quarantine.models.scanned import Scanned
 from spool.actions import Actor, Tally, audit
 
 _SETTINGS: Final[dict[ItemKind, type[AntivirusSettings] | type[AntispamSettings]]] = {
-    ItemKind.VIRUS: AntivirusSettings, ItemKind.SPAM: AntispamSettings,
-}  # fmt: skip
+    ItemKind.VIRUS: AntivirusSettings,
+    ItemKind.SPAM: AntispamSettings,
+}
 
 
 def scan_again(kind: ItemKind, actor: Actor) -> int:

@@ -44,14 +44,18 @@ class Resend(ItemVerb):
     icon = "outgoing_mail"
     inputs = (
         Input(
-            "trust", "Trust their senders from now on", "check",
+            "trust",
+            "Trust their senders from now on",
+            "check",
             option_help="trust their senders: what is proven to be theirs is not checked",
         ),
         Input(
-            "learn", "Tell the engines that it is no spam", "check",
+            "learn",
+            "Tell the engines that it is no spam",
+            "check",
             option_help="tell the engines that take reports that they are no spam",
         ),
-    )  # fmt: skip
+    )
     chunk = 100
 
     def parameters(self, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -123,10 +127,12 @@ class Delete(ItemVerb):
     icon, danger = "delete", True
     inputs = (
         Input(
-            "learn", "Tell the engines that it is spam", "check",
+            "learn",
+            "Tell the engines that it is spam",
+            "check",
             option_help="tell the engines that take reports that they are spam",
         ),
-    )  # fmt: skip
+    )
     undoable = True
 
     def parameters(self, given: Mapping[str, Any]) -> dict[str, Any]:

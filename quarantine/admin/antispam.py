@@ -25,47 +25,78 @@ from security import hidden
 class AntispamSettingsAdmin(TestedAdmin):
     looks_for = "spam"
     fieldsets = [
-        ("Inbound mail", {
-            "description": "The points of all checks are added up. With the usual weights 10 points are what "
-                           "SpamAssassin (5) and Rspamd (6) themselves begin to call spam, 30 what is hardly "
-                           "ever wrong. What becomes of a message from so many points on:",
-            "fields": [("low", "low_action"), ("medium", "medium_action"), ("high", "high_action"), "subject_prefix",
-                       "add_results", ("domains_choose", "users_choose")],
-        }),
-        ("Refusing while it comes in", {
-            "description": "Clients who log in, or were put on the whitelist, pass; an internal network only with the"
-            " spam bypass. So does mail to who has the filter off.",
-            "fields": ["reject", ("reject_from", "reject_seconds")],
-        }),
-        ("Greylisting", {
-            "description": "Kept are the client's network (/24, /64), the sender and the recipient. Passing: as above.",
-            "fields": ["greylist", ("greylist_seconds", "greylist_hours"), ("greylist_days", "greylist_passes")],
-        }),
-        ("Outbound mail", {
-            "description": "What passes the threshold is kept in the Spam Quarantine instead of being sent.",
-            "fields": ["outbound_quarantine", "outbound_threshold"],
-        }),
-        ("If SpamAssassin or Rspamd does not answer", {
-            "description": "Mail that waits shows why, is asked about again every few minutes, and loses no delivery "
-                           "attempt by it. What the other checks find is enough to catch it all the same.",
-            "fields": [("inbound_unanswered", "inbound_hold_hours"), ("outbound_unanswered", "outbound_hold_hours"),
-                       "line_seconds"],
-        }),
+        (
+            "Inbound mail",
+            {
+                "description": "The points of all checks are added up. With the usual weights 10 points are what "
+                "SpamAssassin (5) and Rspamd (6) themselves begin to call spam, 30 what is hardly "
+                "ever wrong. What becomes of a message from so many points on:",
+                "fields": [
+                    ("low", "low_action"),
+                    ("medium", "medium_action"),
+                    ("high", "high_action"),
+                    "subject_prefix",
+                    "add_results",
+                    ("domains_choose", "users_choose"),
+                ],
+            },
+        ),
+        (
+            "Refusing while it comes in",
+            {
+                "description": "Clients who log in, or were put on the whitelist, pass; an internal network only with"
+                " the spam bypass. So does mail to who has the filter off.",
+                "fields": ["reject", ("reject_from", "reject_seconds")],
+            },
+        ),
+        (
+            "Greylisting",
+            {
+                "description": "Kept are the client's network (/24, /64), the sender and the recipient. Passing: as"
+                " above.",
+                "fields": ["greylist", ("greylist_seconds", "greylist_hours"), ("greylist_days", "greylist_passes")],
+            },
+        ),
+        (
+            "Outbound mail",
+            {
+                "description": "What passes the threshold is kept in the Spam Quarantine instead of being sent.",
+                "fields": ["outbound_quarantine", "outbound_threshold"],
+            },
+        ),
+        (
+            "If SpamAssassin or Rspamd does not answer",
+            {
+                "description": "Mail that waits shows why, is asked about again every few minutes, and loses no"
+                " delivery attempt by it. What the other checks find is enough to catch it all the same.",
+                "fields": [
+                    ("inbound_unanswered", "inbound_hold_hours"),
+                    ("outbound_unanswered", "outbound_hold_hours"),
+                    "line_seconds",
+                ],
+            },
+        ),
         ("Spam Quarantine", {"fields": ["keep_days", "warn_mb"]}),
-        ("Digest", {
-            "description": "A mail each day to those concerned by what was quarantined since the last one.",
-            "fields": ["digest", "digest_hour", "console_url"],
-        }),
+        (
+            "Digest",
+            {
+                "description": "A mail each day to those concerned by what was quarantined since the last one.",
+                "fields": ["digest", "digest_hour", "console_url"],
+            },
+        ),
         ("Limits", {"fields": ["max_content_kb"]}),
-    ]  # fmt: skip
+    ]
 
     def about(self) -> dict[str, Any]:
         settings = AntispamSettings.load()
         refused, greylisted = health_of([REFUSED, GREYLISTED])
         return {
-            "settings": settings, "standing": standing(settings), "refused": refused, "greylisted": greylisted,
+            "settings": settings,
+            "standing": standing(settings),
+            "refused": refused,
+            "greylisted": greylisted,
             "hidden": hidden.warning(),
-        }  # fmt: skip
+        }
 
     def engines(self) -> list[str]:
         return list(Check.objects.values_list("name", flat=True))
@@ -75,17 +106,28 @@ class CheckForm(forms.ModelForm):
     """A check; the password of its controller can be set and removed, not read."""
 
     password = forms.CharField(
-        label="Password of its controller", required=False,
+        label="Password of its controller",
+        required=False,
         widget=UnfoldAdminPasswordWidget(attrs={"autocomplete": "new-password"}),
         help_text="Leave empty to keep the one there is. It goes when no reports are taken.",
-    )  # fmt: skip
+    )
 
     class Meta:
         model = Check
         fields = [
-            "name", "kind", "weight", "inbound", "outbound", "where", "pattern", "timeout_seconds", "parallel",
-            "learns", "learn_where", "password",
-        ]  # fmt: skip
+            "name",
+            "kind",
+            "weight",
+            "inbound",
+            "outbound",
+            "where",
+            "pattern",
+            "timeout_seconds",
+            "parallel",
+            "learns",
+            "learn_where",
+            "password",
+        ]
 
     def clean_password(self) -> str:
         password: str = self.cleaned_data["password"]

@@ -13,23 +13,35 @@ from quarantine.models import AntivirusSettings
 class AntivirusSettingsAdmin(TestedAdmin):
     looks_for = "virus"
     fieldsets = [
-        ("What is scanned", {
-            "description": "Each message is scanned once before it is delivered, as soon as there is a scanner.",
-            "fields": ["scan_inbound", "scan_outbound", "max_scan_kb", "oversize", "unanswered"],
-        }),
-        ("ClamAV", {
-            "description": "Messages go to clamd over its socket; it needs no access to files.",
-            "fields": ["clamd_servers", "clamd_timeout_seconds", "clamd_connections"],
-        }),
-        ("Second scanner", {
-            "description": "A program that is run for each message in which ClamAV found nothing.",
-            "fields": ["command", "command_infected_status", "command_timeout_seconds", "command_parallel"],
-        }),
-        ("Virus Quarantine", {
-            "description": "Infected messages are kept there, and removed in time.",
-            "fields": ["keep_days", "warn_mb"],
-        }),
-    ]  # fmt: skip
+        (
+            "What is scanned",
+            {
+                "description": "Each message is scanned once before it is delivered, as soon as there is a scanner.",
+                "fields": ["scan_inbound", "scan_outbound", "max_scan_kb", "oversize", "unanswered"],
+            },
+        ),
+        (
+            "ClamAV",
+            {
+                "description": "Messages go to clamd over its socket; it needs no access to files.",
+                "fields": ["clamd_servers", "clamd_timeout_seconds", "clamd_connections"],
+            },
+        ),
+        (
+            "Second scanner",
+            {
+                "description": "A program that is run for each message in which ClamAV found nothing.",
+                "fields": ["command", "command_infected_status", "command_timeout_seconds", "command_parallel"],
+            },
+        ),
+        (
+            "Virus Quarantine",
+            {
+                "description": "Infected messages are kept there, and removed in time.",
+                "fields": ["keep_days", "warn_mb"],
+            },
+        ),
+    ]
 
     def engines(self) -> list[str]:
         return [scanner.name for scanner in scanners_for(AntivirusSettings.load())]

@@ -44,16 +44,22 @@ class TestedAdmin(OneRowAdmin):
         ]
 
     def changeform_view(
-        self, request: HttpRequest, object_id: str | None = None, form_url: str = "",
+        self,
+        request: HttpRequest,
+        object_id: str | None = None,
+        form_url: str = "",
         extra_context: dict[str, Any] | None = None,
-    ) -> HttpResponse:  # fmt: skip
+    ) -> HttpResponse:
         names = self.engines()
         context = {
-            "health": health_of(names), "days": caught_by_day(names), "looks_for": self.looks_for,
+            "health": health_of(names),
+            "days": caught_by_day(names),
+            "looks_for": self.looks_for,
             "again_link": reverse(f"admin:quarantine_{self.model._meta.model_name}_scan_again"),
-            "try_link": reverse(f"admin:quarantine_{self.model._meta.model_name}_try"), **self.about(),
+            "try_link": reverse(f"admin:quarantine_{self.model._meta.model_name}_try"),
+            **self.about(),
             **(extra_context or {}),
-        }  # fmt: skip
+        }
         answer: HttpResponse = super().changeform_view(request, object_id, form_url, context)
         return answer
 
@@ -74,9 +80,12 @@ class TestedAdmin(OneRowAdmin):
         if not content.strip():
             return render(request, "quarantine/_tried.html", {"error": "Paste a message, or choose a file."})
         envelope = Envelope(
-            request.POST.get("sender", "")[:320], request.POST.get("recipient", "")[:320],
-            request.POST.get("ip", "")[:45], request.POST.get("ehlo", "")[:255], request.POST.get("outbound") == "1",
-        )  # fmt: skip
+            request.POST.get("sender", "")[:320],
+            request.POST.get("recipient", "")[:320],
+            request.POST.get("ip", "")[:45],
+            request.POST.get("ehlo", "")[:255],
+            request.POST.get("outbound") == "1",
+        )
         virus = self.looks_for == "virus"
         trial = try_content(content, envelope, virus=virus, spam=not virus)
         return render(request, "quarantine/_tried.html", {"trial": trial, "looks_for": self.looks_for})

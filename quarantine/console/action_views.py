@@ -59,6 +59,8 @@ def _selection(request: HttpRequest) -> ItemSelection:
 
 # An export changes nothing: what is counted and shown is the same for every action.
 DIALOGS = Dialogs(
-    "admin:quarantine_item", lambda name: f"quarantine-{'resend' if name == 'export' else name}", "quarantine-resend",
+    "admin:quarantine_item",
+    lambda name: f"quarantine-{'resend' if name == 'export' else name}",
+    "quarantine-resend",
     _selection,
-)  # fmt: skip
+)

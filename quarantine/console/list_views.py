@@ -21,12 +21,17 @@ SECTION = "admin:quarantine_item_changelist"
 URL_NAMES = {kind: f"admin:quarantine_item_{kind.value}" for kind in ItemKind}
 # (name of the field, label, an example)
 _PANEL = (
-    ("sender", "Sender", "ann@example.org or *@example.org"), ("recipient", "Recipient", "bob@example.net"),
-    ("ip", "Client IP", "192.0.2.7"), ("subject", "Words of the subject", "invoice"),
-    ("why", "Caught for", "Eicar or DNSBL"), ("min-score", "At least this score", "10"),
-    ("older", "In quarantine longer than", "2h or 3d"), ("younger", "In quarantine less than", "30m"),
-    ("larger", "Larger than", "10MB"), ("smaller", "Smaller than", "20KB"),
-)  # fmt: skip
+    ("sender", "Sender", "ann@example.org or *@example.org"),
+    ("recipient", "Recipient", "bob@example.net"),
+    ("ip", "Client IP", "192.0.2.7"),
+    ("subject", "Words of the subject", "invoice"),
+    ("why", "Caught for", "Eicar or DNSBL"),
+    ("min-score", "At least this score", "10"),
+    ("older", "In quarantine longer than", "2h or 3d"),
+    ("younger", "In quarantine less than", "30m"),
+    ("larger", "Larger than", "10MB"),
+    ("smaller", "Smaller than", "20KB"),
+)
 
 
 @require_GET
@@ -61,10 +66,16 @@ def _context(request: HttpRequest, kind: ItemKind) -> dict[str, Any]:
         (name, *rest, values.get(name, "")) for name, *rest in _PANEL if kind is ItemKind.SPAM or name != "min-score"
     ]
     return {
-        "listing": shown, "section_link": reverse(SECTION), "kind": kind.value, "kind_label": kind.label,
-        "actions": BUTTONS[kind], "values": values, "fields": panel, "usage": usage(kind),
+        "listing": shown,
+        "section_link": reverse(SECTION),
+        "kind": kind.value,
+        "kind_label": kind.label,
+        "actions": BUTTONS[kind],
+        "values": values,
+        "fields": panel,
+        "usage": usage(kind),
         "is_scanning": _is_scanning(kind),
-    }  # fmt: skip
+    }
 
 
 def _is_scanning(kind: ItemKind) -> bool:

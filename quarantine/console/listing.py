@@ -13,11 +13,15 @@ from spool.console.listing import Column, Listing, headings_of, listed
 from spool.filters import BadFilter
 
 COLUMNS = (
-    Column("File Name", "c-name", "-file_name"), Column("Date", "c-date right", "-id"),
-    Column("Sender", "c-sender", "sender"), Column("Recipients", "c-rcpt right", "-recipients_total"),
-    Column("Size", "c-size right", "-size_bytes"), Column("Attempts", "c-tries right", "-attempts"),
-    Column("Time in Quarantine", "c-age right", "-id", True), Column("Time of Removal", "c-removal right", "removal"),
-)  # fmt: skip
+    Column("File Name", "c-name", "-file_name"),
+    Column("Date", "c-date right", "-id"),
+    Column("Sender", "c-sender", "sender"),
+    Column("Recipients", "c-rcpt right", "-recipients_total"),
+    Column("Size", "c-size right", "-size_bytes"),
+    Column("Attempts", "c-tries right", "-attempts"),
+    Column("Time in Quarantine", "c-age right", "-id", True),
+    Column("Time of Removal", "c-removal right", "removal"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +45,16 @@ def listing(query: QueryDict, kind: ItemKind) -> Listing[Item]:
         chosen, error = ItemFilter(kind=kind.value), str(problem)
     conditions, plan = chosen.texts(), Plan(chosen)
     return listed(
-        query, chosen, conditions, ITEM_FIELDS, SORTS, error,
+        query,
+        chosen,
+        conditions,
+        ITEM_FIELDS,
+        SORTS,
+        error,
         look=lambda sort, after: page(chosen, sort=sort, after=after, plan=plan),
         counted=lambda: count(chosen, plan=plan),
         headings=lambda sort: headings_of(COLUMNS, conditions, sort, lambda _: ""),
-    )  # fmt: skip
+    )
 
 
 def usage(kind: ItemKind) -> Usage:

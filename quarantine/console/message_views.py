@@ -44,15 +44,19 @@ def message(request: HttpRequest, file_name: str) -> HttpResponse:
 def _about(item: Item) -> dict[str, Any]:
     structure = _structure_or_none(item)
     return {
-        "item": item, "structure": structure, "is_virus": item.kind == ItemKind.VIRUS,
+        "item": item,
+        "structure": structure,
+        "is_virus": item.kind == ItemKind.VIRUS,
         "actions": BUTTONS[ItemKind(item.kind)],
-        "recipients": item.recipients[:_MOST_RECIPIENTS], "more": max(0, len(item.recipients) - _MOST_RECIPIENTS),
-        "attempts": parts.attempts_of(item.file_name), "headers": parts.headers_of(structure) if structure else [],
+        "recipients": item.recipients[:_MOST_RECIPIENTS],
+        "more": max(0, len(item.recipients) - _MOST_RECIPIENTS),
+        "attempts": parts.attempts_of(item.file_name),
+        "headers": parts.headers_of(structure) if structure else [],
         **{
             f"{name}_link": reverse(f"admin:quarantine_item_{name}", args=[item.file_name])
             for name in ("content", "source", "download")
         },
-    }  # fmt: skip
+    }
 
 
 def _structure_or_none(item: Item) -> Structure | None:

@@ -228,9 +228,9 @@ def _points_of_name(check: Check, examined: Examined, found: reverse.Name) -> Fo
         return NOTHING
     if not found.name:
         return check.weight, f"{client_ip} has no name"
-    return (0.0, found.name) if found.leads_back else (
-        check.weight / 2, f"{found.name} does not lead back to {client_ip}"
-    )  # fmt: skip
+    return (
+        (0.0, found.name) if found.leads_back else (check.weight / 2, f"{found.name} does not lead back to {client_ip}")
+    )
 
 
 def _points_of_sender(check: Check, examined: Examined, sender: str) -> Found:

@@ -79,10 +79,13 @@ class CommandLine(VirusScanner):
     async def _run(self, path: Path) -> tuple[int, str]:
         words = [word.replace("{file}", str(path)) for word in self._words]
         process = await asyncio.create_subprocess_exec(
-            *words, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT, start_new_session=True,
+            *words,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+            start_new_session=True,
             env={"PATH": "/usr/local/bin:/usr/bin:/bin", "LANG": "C.UTF-8"},
-        )  # fmt: skip
+        )
         assert process.stdout is not None
         kept = b""
         try:

@@ -63,9 +63,10 @@ async def listed_domains(examined: Examined, zone: str, answers: str, seconds: f
     if len(failures) == len(domains):
         raise failures[0]
     listed = [
-        domain for domain, one in zip(domains, found, strict=True)
+        domain
+        for domain, one in zip(domains, found, strict=True)
         if not isinstance(one, BaseException) and _counting(one, answers, zone)
-    ]  # fmt: skip
+    ]
     return ", ".join(listed)
 
 

@@ -35,9 +35,13 @@ class Result:
 
     def as_json(self) -> dict[str, object]:
         return {
-            "check": self.check, "kind": self.kind, "points": round(self.points, 2), "text": self.text,
-            "failed": self.failed, "seconds": round(self.seconds, 3),
-        }  # fmt: skip
+            "check": self.check,
+            "kind": self.kind,
+            "points": round(self.points, 2),
+            "text": self.text,
+            "failed": self.failed,
+            "seconds": round(self.seconds, 3),
+        }
 
 
 @dataclass

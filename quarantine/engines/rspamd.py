@@ -20,11 +20,15 @@ async def score(server: ServerAddress, examined: Examined, content: bytes) -> tu
     # To Rspamd, who has logged in is no stranger, and nor is this machine.
     client_ip, ehlo_name = ("127.0.0.1", "") if examined.ours else (examined.client_ip, examined.ehlo_name)
     lines = [
-        "POST /checkv2 HTTP/1.0", f"Host: {server.host or 'localhost'}", f"Content-Length: {len(content)}",
-        f"From: {_field(examined.sender or '<>')}", f"IP: {_field(client_ip)}",
-        f"Helo: {_field(ehlo_name)}", f"User: {_field(examined.auth_user)}",
+        "POST /checkv2 HTTP/1.0",
+        f"Host: {server.host or 'localhost'}",
+        f"Content-Length: {len(content)}",
+        f"From: {_field(examined.sender or '<>')}",
+        f"IP: {_field(client_ip)}",
+        f"Helo: {_field(ehlo_name)}",
+        f"User: {_field(examined.auth_user)}",
         *(f"Rcpt: {_field(recipient)}" for recipient in examined.recipients[:100]),
-    ]  # fmt: skip
+    ]
     request = "\r\n".join(line for line in lines if not line.endswith(": ")) + "\r\n\r\n"
     return understand(await exchange(server, request.encode(), content, LARGEST_REPLY))
 

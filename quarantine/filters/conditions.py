@@ -45,14 +45,24 @@ ITEM_FIELDS: dict[str, Field] = {
         "min-score", "min_score", "with a score of {} or more", "at least this score", "N", _score, "{:g}".format
     ),
     "older": Field(
-        "older", "older_than", "in quarantine for more than {}", "longer in quarantine than", "AGE", parse_age,
+        "older",
+        "older_than",
+        "in quarantine for more than {}",
+        "longer in quarantine than",
+        "AGE",
+        parse_age,
         format_age,
     ),
     "younger": Field(
-        "younger", "younger_than", "in quarantine for less than {}", "not as long in quarantine as", "AGE",
-        parse_age, format_age,
+        "younger",
+        "younger_than",
+        "in quarantine for less than {}",
+        "not as long in quarantine as",
+        "AGE",
+        parse_age,
+        format_age,
     ),
-}  # fmt: skip
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,10 +180,11 @@ class ItemFilter:
         if self.message_id:
             found["message_id"] = with_message_id(self.message_id)
         compared: dict[str, tuple[str, Any]] = {
-            "ip": ("client_ip", self.ip or None), "file_name": ("file_name", self.file_name or None),
+            "ip": ("client_ip", self.ip or None),
+            "file_name": ("file_name", self.file_name or None),
             "larger_than": ("size_bytes__gt", self.larger_than),
             "smaller_than": ("size_bytes__lt", self.smaller_than),
-        }  # fmt: skip
+        }
         return found | {name: Q(pair) for name, pair in compared.items() if pair[1] is not None}
 
     def _scanned(self) -> list[Q]:
@@ -190,18 +201,24 @@ class ItemFilter:
             else:
                 found.append(Q(Exists(ItemAddress.objects.filter(condition, item_id=OuterRef("id")))))
         compared: dict[str, Any] = {
-            "direction": self.direction, "score__gte": self.min_score,
+            "direction": self.direction,
+            "score__gte": self.min_score,
             "at__lt": now - self.older_than if self.older_than is not None else None,
             "at__gt": now - self.younger_than if self.younger_than is not None else None,
-        }  # fmt: skip
+        }
         return found + [Q(**{lookup: value}) for lookup, value in compared.items() if value is not None]
 
 
 # The column by which the index of each condition is entered; by those of _IN_ORDER, ids are in order in it.
 _INDEXED = {
-    "sender": "sender", "auth_user": "auth_user", "ip": "client_ip", "file_name": "file_name",
-    "message_id": "message_id", "larger_than": "size_bytes", "smaller_than": "size_bytes",
-}  # fmt: skip
+    "sender": "sender",
+    "auth_user": "auth_user",
+    "ip": "client_ip",
+    "file_name": "file_name",
+    "message_id": "message_id",
+    "larger_than": "size_bytes",
+    "smaller_than": "size_bytes",
+}
 _IN_ORDER = {"auth_user", "ip", "file_name"}
 
 

@@ -20,10 +20,14 @@ from spool.filters.pages import FEW, PAGE_SIZE
 
 # The columns by which each order is one way or the other; the last makes it total.
 KEYS: Final = {
-    "id": ("id",), "file_name": ("file_name",), "sender": ("sender_domain", "sender", "id"),
-    "recipients_total": ("recipients_total", "id"), "size_bytes": ("size_bytes", "id"), "attempts": ("attempts", "id"),
+    "id": ("id",),
+    "file_name": ("file_name",),
+    "sender": ("sender_domain", "sender", "id"),
+    "recipients_total": ("recipients_total", "id"),
+    "size_bytes": ("size_bytes", "id"),
+    "attempts": ("attempts", "id"),
     "removal": ("removal", "id"),
-}  # fmt: skip
+}
 SORTS: Final = tuple(f"{sign}{column}" for column in KEYS for sign in ("", "-"))
 LARGE: Final = ("entry", "recipients", "findings", "addresses")
 

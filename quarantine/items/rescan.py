@@ -80,9 +80,17 @@ async def _rejudge(item: Item, checks: list[Check], settings: AntispamSettings, 
         return Rescanned(item.id, False, problem="no check is on")
     addresses = tuple(item.addresses.splitlines())
     examined = Examined(
-        item.path, item.size_bytes, item.sender, addresses, item.client_ip, str(item.entry.get("ehlo_name", "")),
-        item.auth_user, ours, _origin(item) == Origin.LIST, settings.max_content_bytes,
-    )  # fmt: skip
+        item.path,
+        item.size_bytes,
+        item.sender,
+        addresses,
+        item.client_ip,
+        str(item.entry.get("ehlo_name", "")),
+        item.auth_user,
+        ours,
+        _origin(item) == Origin.LIST,
+        settings.max_content_bytes,
+    )
     judgement = await judge(examined, wanted, settings)
     if any(result.failed for result in judgement.results):
         return Rescanned(item.id, False, problem="a check does not answer")

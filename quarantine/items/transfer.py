@@ -35,9 +35,22 @@ from spool.rows import entries, journal, lease, packing, statements
 log = logging.getLogger(__name__)
 
 _COPIED = (
-    "file_name", "subspool", "sender", "sender_domain", "sender_key", "subject", "message_id", "client_ip", "auth_user",
-    "direction", "size_bytes", "attempts", "recipients_total", "recipients_done", "created",
-)  # fmt: skip
+    "file_name",
+    "subspool",
+    "sender",
+    "sender_domain",
+    "sender_key",
+    "subject",
+    "message_id",
+    "client_ip",
+    "auth_user",
+    "direction",
+    "size_bytes",
+    "attempts",
+    "recipients_total",
+    "recipients_done",
+    "created",
+)
 
 
 @dataclass(slots=True)
@@ -90,8 +103,9 @@ def take(owner: str, caught: Sequence[Caught], now: datetime, days: int) -> set[
             # Of a part without a file nothing can be taken: delivery says that it is missing.
             taken = [
                 replace(one, entry_id=moved.get(one.entry_id, one.entry_id))
-                for one in caught if one.entry_id in ours and (one.part is None or one.entry_id in moved)
-            ]  # fmt: skip
+                for one in caught
+                if one.entry_id in ours and (one.part is None or one.entry_id in moved)
+            ]
             for one in taken:
                 _pack(one, now, days)
             if taken:
@@ -115,10 +129,13 @@ def take(owner: str, caught: Sequence[Caught], now: datetime, days: int) -> set[
     mail_log.write_all(
         decisions.quarantined(
             parts.names[old] if (old := came_from.get(one.entry_id)) is not None else ours[one.entry_id],
-            one.kind.value, one.why, one.score, ours[old] if old is not None else "",
+            one.kind.value,
+            one.why,
+            one.score,
+            ours[old] if old is not None else "",
         )
         for one in taken
-    )  # fmt: skip
+    )
     put_files_away([one.entry_id for one in taken])
     return set(ours)
 
@@ -193,8 +210,14 @@ def _pack(one: Caught, now: datetime, days: int) -> None:
     moment, removal = statements.db_time(now), statements.db_time(now + timedelta(days=days))
     why = storable(one.why, 255)
     values: list[Any] = [
-        one.kind.value, ItemState.HELD.value, moment, removal, why, one.score, json.dumps(one.findings),
-    ]  # fmt: skip
+        one.kind.value,
+        ItemState.HELD.value,
+        moment,
+        removal,
+        why,
+        one.score,
+        json.dumps(one.findings),
+    ]
     as_json = "%s" if statements.on_sqlite() else "%s::jsonb"
     statements.execute(
         f"INSERT INTO quarantine_item (entry_id, kind, state, at, removal, why, score, findings, target, addresses,"
@@ -210,10 +233,20 @@ def _pack(one: Caught, now: datetime, days: int) -> None:
 def _unpack(items: Sequence[Item], now: datetime) -> None:
     clause, parameters = statements.id_list([item.id for item in items])
     changes = {
-        "status": Status.DELIVERY_DELAY.value, "attempts": 0, "dns_failures": 0, "failures": 0, "created": now,
-        "next_attempt": now, "hold": False, "hold_reason": "", "hold_until": None, "last_error": "", "error_group": "",
-        "traceback": "", "delay_notified": False,
-    }  # fmt: skip
+        "status": Status.DELIVERY_DELAY.value,
+        "attempts": 0,
+        "dns_failures": 0,
+        "failures": 0,
+        "created": now,
+        "next_attempt": now,
+        "hold": False,
+        "hold_reason": "",
+        "hold_until": None,
+        "last_error": "",
+        "error_group": "",
+        "traceback": "",
+        "delay_notified": False,
+    }
     packing.unpack("quarantine_item", clause, parameters, now, changes)
     result_cache.forget([item.entry_id for item in items])
     journal.untrace([item.file_name for item in items], [item.at for item in items], Outcome.QUARANTINED)

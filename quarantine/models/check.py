@@ -41,9 +41,14 @@ LISTS = (CheckKind.IP_LIST, CheckKind.URI_LIST)
 # 10 points, the low threshold, are what an engine itself begins to call spam: SpamAssassin at 5, Rspamd at 6. What is
 # wrong with much honest mail, as a signature that a mailing list broke, does not come to that by itself.
 WEIGHTS: Final = {
-    CheckKind.SPAMD: 2.0, CheckKind.RSPAMD: 1.7, CheckKind.SPF: 5.0, CheckKind.DKIM: 3.0, CheckKind.REVERSE_DNS: 4.0,
-    CheckKind.NULL_SENDER: 2.0, CheckKind.UNREAD: 3.0,
-}  # fmt: skip
+    CheckKind.SPAMD: 2.0,
+    CheckKind.RSPAMD: 1.7,
+    CheckKind.SPF: 5.0,
+    CheckKind.DKIM: 3.0,
+    CheckKind.REVERSE_DNS: 4.0,
+    CheckKind.NULL_SENDER: 2.0,
+    CheckKind.UNREAD: 3.0,
+}
 USUAL_WEIGHT: Final = 10.0
 # spamd has five children unless it is told otherwise.
 PARALLEL: Final = {CheckKind.SPAMD: 5, CheckKind.RSPAMD: 50}

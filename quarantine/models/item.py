@@ -92,9 +92,15 @@ class Item(models.Model):
             *(
                 models.Index(fields=["state", "kind", *columns, "id"], name=f"item_{name}")
                 for name, columns in {
-                    "list": (), "by_name": ("file_name",), "by_sender": ("sender_domain", "sender"),
-                    "by_recipients": ("recipients_total",), "by_size": ("size_bytes",), "by_attempts": ("attempts",),
-                    "by_removal": ("removal",), "by_ip": ("client_ip",), "by_user": ("auth_user",),
+                    "list": (),
+                    "by_name": ("file_name",),
+                    "by_sender": ("sender_domain", "sender"),
+                    "by_recipients": ("recipients_total",),
+                    "by_size": ("size_bytes",),
+                    "by_attempts": ("attempts",),
+                    "by_removal": ("removal",),
+                    "by_ip": ("client_ip",),
+                    "by_user": ("auth_user",),
                     "by_message_id": ("message_id",),
                 }.items()
             ),
@@ -102,7 +108,7 @@ class Item(models.Model):
             models.Index(fields=["at", "id"], name="item_at"),
             models.Index(fields=["removal", "id"], name="item_removal"),
             models.Index(fields=["gone_at", "id"], name="item_gone", condition=~Q(state="held")),
-        ]  # fmt: skip
+        ]
 
     def __str__(self) -> str:
         return self.file_name

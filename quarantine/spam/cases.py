@@ -67,16 +67,29 @@ class Case:
 
 
 def case_of(
-    entry: LeasedEntry, directions: Directions, *, ours: bool, is_from_trusted: bool, known: Findings | None,
+    entry: LeasedEntry,
+    directions: Directions,
+    *,
+    ours: bool,
+    is_from_trusted: bool,
+    known: Findings | None,
     max_content_bytes: int,
-) -> Case:  # fmt: skip
+) -> Case:
     """`ours`: it comes from one of us."""
     remote = [one for one in entry.recipients if one.kind is Kind.REMOTE]
     received = [one for one in entry.recipients if one.kind is Kind.LOCAL] if ours else list(entry.recipients)
     examined = Examined(
-        entry.path, entry.size_bytes, entry.sender, tuple(one.address for one in entry.recipients), entry.client_ip,
-        entry.ehlo_name, entry.auth_user, ours, entry.origin == Origin.LIST, max_content_bytes,
-    )  # fmt: skip
+        entry.path,
+        entry.size_bytes,
+        entry.sender,
+        tuple(one.address for one in entry.recipients),
+        entry.client_ip,
+        entry.ehlo_name,
+        entry.auth_user,
+        ours,
+        entry.origin == Origin.LIST,
+        max_content_bytes,
+    )
     return Case(entry, examined, directions, received, remote, is_from_trusted, known)
 
 

@@ -87,9 +87,15 @@ def _examined(submission: Submission, settings: AntispamSettings) -> Examined:
     path = submission.spilled or Path()
     size = len(content) if content is not None else path.stat().st_size
     return Examined(
-        path, size, envelope.sender, tuple(one.address for one in envelope.recipients), envelope.client_ip,
-        envelope.ehlo_name, max_content_bytes=settings.max_content_bytes, held=content,
-    )  # fmt: skip
+        path,
+        size,
+        envelope.sender,
+        tuple(one.address for one in envelope.recipients),
+        envelope.client_ip,
+        envelope.ehlo_name,
+        max_content_bytes=settings.max_content_bytes,
+        held=content,
+    )
 
 
 async def _over(submission: Submission, findings: Findings, settings: AntispamSettings) -> str:

@@ -32,8 +32,10 @@ def write(kind: ItemKind, entries: Sequence[LeasedEntry]) -> None:
     """Write down what was noted of entries. Raises django.db.Error."""
     rows = [
         Scanned(entry_id=entry.id, kind=kind, at=at, findings=findings.as_json() if findings else [])
-        for entry in entries for noted, at, findings in entry.notes if noted == kind.value
-    ]  # fmt: skip
+        for entry in entries
+        for noted, at, findings in entry.notes
+        if noted == kind.value
+    ]
     if rows:
         with statements.relaxed_transaction():
             Scanned.objects.bulk_create(
@@ -47,9 +49,10 @@ def known(kind: ItemKind, entries: Sequence[LeasedEntry], since: datetime | None
     A forward and a list's copy know what was found out about the message that they were made of.
     """
     waited = [
-        entry.id for entry in entries
+        entry.id
+        for entry in entries
         if entry.attempts or entry.status not in ON_THEIR_WAY or entry.origin in _MADE_OF_OTHERS
-    ]  # fmt: skip
+    ]
     if not waited:
         return {}
     rows = Scanned.objects.filter(entry_id__in=waited, kind=kind)
@@ -64,15 +67,18 @@ def inherit(kind: ItemKind, children: Sequence[tuple[int, LeasedEntry]]) -> None
     parents = {entry.id: entry for _, entry in children}
     noted = {
         number: (at, findings.as_json() if findings else [])
-        for number, entry in parents.items() for name, at, findings in entry.notes if name == kind.value
-    }  # fmt: skip
+        for number, entry in parents.items()
+        for name, at, findings in entry.notes
+        if name == kind.value
+    }
     if unnoted := parents.keys() - noted.keys():
         kept = Scanned.objects.filter(entry_id__in=unnoted, kind=kind)
         noted |= {number: (at, findings) for number, at, findings in kept.values_list("entry_id", "at", "findings")}
     Scanned.objects.bulk_create(
         Scanned(entry_id=child, kind=kind, at=noted[parent.id][0], findings=noted[parent.id][1])
-        for child, parent in children if parent.id in noted
-    )  # fmt: skip
+        for child, parent in children
+        if parent.id in noted
+    )
     pardons = dict(Pardon.objects.filter(entry_id__in=parents, kind=kind).values_list("entry_id", "at"))
     Pardon.objects.bulk_create(
         Pardon(entry_id=child, kind=kind, at=pardons[parent.id]) for child, parent in children if parent.id in pardons

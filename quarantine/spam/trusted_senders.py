@@ -37,10 +37,7 @@ def trusted_of(senders: Collection[str]) -> set[str]:
 def trusted_among(entries: Sequence[LeasedEntry], ours: Collection[int]) -> set[int]:
     """The ids of those whose sender is trusted; of our own people's, `ours`, only if the sender is theirs."""
     trusted = trusted_of({entry.sender for entry in entries})
-    return {
-        entry.id for entry in entries
-        if entry.sender in trusted and (entry.id not in ours or _is_their_own(entry))
-    }  # fmt: skip
+    return {entry.id for entry in entries if entry.sender in trusted and (entry.id not in ours or _is_their_own(entry))}
 
 
 def _is_their_own(entry: LeasedEntry) -> bool:

@@ -56,9 +56,13 @@ def blacklist_guessers(
     if not networks:
         raise Refused("These accounts were tried from everywhere: there is no one address to blacklist.")
     outcome = blacklist_many(
-        actor, sorted(networks), protocols=Protocol, source=Source.LOGINS, expires_at=expires_at,
+        actor,
+        sorted(networks),
+        protocols=Protocol,
+        source=Source.LOGINS,
+        expires_at=expires_at,
         description="Too many failed logins",
-    )  # fmt: skip
+    )
     if not outcome.new and not outcome.present:
         raise Refused(" ".join(outcome.problems))
     return outcome.new

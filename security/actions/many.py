@@ -44,9 +44,15 @@ def networks_in(text: str) -> list[str]:
 
 @transaction.atomic
 def blacklist_many(
-    actor: Actor, networks: Iterable[str], *, protocols: Iterable[str] = (Protocol.SMTP,), description: str = "",
-    source: str = Source.MANUAL, expires_at: datetime | None = None, dry_run: bool = False,
-) -> Added:  # fmt: skip
+    actor: Actor,
+    networks: Iterable[str],
+    *,
+    protocols: Iterable[str] = (Protocol.SMTP,),
+    description: str = "",
+    source: str = Source.MANUAL,
+    expires_at: datetime | None = None,
+    dry_run: bool = False,
+) -> Added:
     """Keep networks out. What can't be listed is left out and named; those listed already get the protocols too.
 
     Raises NotAllowed, Refused.
@@ -98,9 +104,15 @@ def set_expiry(actor: Actor, rows: QuerySet[BlacklistEntry], expires_at: datetim
 
 @transaction.atomic
 def block_smtp_many(
-    actor: Actor, patterns: Iterable[str], *, direction: str = Direction.INBOUND, kind: str = "",
-    description: str = "", source: str = Source.MANUAL, dry_run: bool = False,
-) -> Added:  # fmt: skip
+    actor: Actor,
+    patterns: Iterable[str],
+    *,
+    direction: str = Direction.INBOUND,
+    kind: str = "",
+    description: str = "",
+    source: str = Source.MANUAL,
+    dry_run: bool = False,
+) -> Added:
     """Block senders or hosts' names. What can't be blocked is left out and named; those that are blocked already are
     blocked in that direction as well.
 
@@ -118,9 +130,13 @@ def block_smtp_many(
             outcome.problems.append(f"{pattern[:80]}… is longer than {LONGEST_PATTERN} characters.")
             continue
         rows[of, pattern] = SMTPBlock(
-            kind=of, pattern=pattern, direction=direction, description=description, source=source,
+            kind=of,
+            pattern=pattern,
+            direction=direction,
+            description=description,
+            source=source,
             created_by=actor.name[:254],
-        )  # fmt: skip
+        )
         if len(rows) > MOST:
             raise Refused(f"These are more than {MOST:,} patterns.")
     present = _present_blocks(rows)
@@ -133,9 +149,13 @@ def block_smtp_many(
     for start in range(0, len(others), CHUNK):
         SMTPBlock.objects.filter(pk__in=others[start : start + CHUNK]).update(direction=Direction.BOTH)
     write(
-        actor, "smtp-block", named([pattern for _, pattern in rows]),
-        f"{outcome}: {Direction(direction).label.lower()}", done=len(rows), description=description,
-    )  # fmt: skip
+        actor,
+        "smtp-block",
+        named([pattern for _, pattern in rows]),
+        f"{outcome}: {Direction(direction).label.lower()}",
+        done=len(rows),
+        description=description,
+    )
     return outcome
 
 

@@ -18,9 +18,14 @@ from spool.actions.verb import Refused
 
 @transaction.atomic
 def blacklist(
-    actor: Actor, network: str, *, protocols: Iterable[str] = (Protocol.SMTP,), description: str = "",
-    source: str = Source.MANUAL, expires_at: datetime | None = None,
-) -> BlacklistEntry:  # fmt: skip
+    actor: Actor,
+    network: str,
+    *,
+    protocols: Iterable[str] = (Protocol.SMTP,),
+    description: str = "",
+    source: str = Source.MANUAL,
+    expires_at: datetime | None = None,
+) -> BlacklistEntry:
     """Keep a network out. One that is listed already gets the protocols in addition, and the later end.
 
     Refused when the whitelist lets all of it in: such an entry would look like protection and be none.
@@ -83,9 +88,15 @@ def _where(row: BlacklistEntry) -> str:
 
 @transaction.atomic
 def whitelist(
-    actor: Actor, network: str, *, protocols: Iterable[str] | None = None, description: str = "",
-    auth_bypass: bool | None = None, spam_bypass: bool | None = None, login_bypass: bool | None = None,
-) -> WhitelistEntry:  # fmt: skip
+    actor: Actor,
+    network: str,
+    *,
+    protocols: Iterable[str] | None = None,
+    description: str = "",
+    auth_bypass: bool | None = None,
+    spam_bypass: bool | None = None,
+    login_bypass: bool | None = None,
+) -> WhitelistEntry:
     """Let a network in whatever the blacklist says; a new one by all protocols. None leaves a thing as it is."""
     require(actor)
     row = WhitelistEntry.objects.select_for_update().filter(network=_spelled(network)).first()

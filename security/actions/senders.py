@@ -17,9 +17,14 @@ from spool.actions.verb import Refused
 
 @transaction.atomic
 def block_smtp(
-    actor: Actor, pattern: str, *, direction: str = Direction.INBOUND, source: str = Source.MANUAL,
-    description: str = "", kind: str = "",
-) -> SMTPBlock:  # fmt: skip
+    actor: Actor,
+    pattern: str,
+    *,
+    direction: str = Direction.INBOUND,
+    source: str = Source.MANUAL,
+    description: str = "",
+    kind: str = "",
+) -> SMTPBlock:
     """Refuse mail by its envelope sender. One that is blocked already is blocked in that direction as well.
 
     Without a `kind`, a pattern with a local part is an address, and any other a domain; EHLO domains have to be said.

@@ -32,20 +32,26 @@ class ImportForm(forms.Form):
     """Networks as lists of them are published: one to a line, remarks after # or ;."""
 
     networks = forms.CharField(
-        label="IP addresses and networks", required=False, widget=UnfoldAdminTextareaWidget(attrs={"rows": 8}),
+        label="IP addresses and networks",
+        required=False,
+        widget=UnfoldAdminTextareaWidget(attrs={"rows": 8}),
         help_text="One to a line or between commas; what follows # or ; is a remark.",
-    )  # fmt: skip
+    )
     file = forms.FileField(
         label="or a file of them", required=False, widget=UnfoldAdminFileFieldWidget, help_text="Text, up to 5 MB."
     )
     protocols = forms.MultipleChoiceField(
-        label="Kept out of", choices=Protocol.choices, initial=[Protocol.SMTP],
+        label="Kept out of",
+        choices=Protocol.choices,
+        initial=[Protocol.SMTP],
         widget=UnfoldAdminCheckboxSelectMultipleWidget,
-    )  # fmt: skip
+    )
     until = forms.CharField(
-        label="Let in again", required=False, widget=UnfoldAdminTextInputWidget,
+        label="Let in again",
+        required=False,
+        widget=UnfoldAdminTextInputWidget,
         help_text="2h, 3d or 2026-12-31 18:00. Empty for never.",
-    )  # fmt: skip
+    )
     description = forms.CharField(required=False, max_length=200, widget=UnfoldAdminTextInputWidget)
 
     def clean_until(self) -> Any:
@@ -98,6 +104,10 @@ class ImportView(UnfoldModelAdminViewMixin, FormView):
 
     def _blacklist(self, form: ImportForm, *, dry_run: bool) -> actions.Added:
         return actions.blacklist_many(
-            actor_of(self.request), form.wanted, protocols=form.cleaned_data["protocols"],
-            description=form.cleaned_data["description"], expires_at=form.cleaned_data["until"], dry_run=dry_run,
-        )  # fmt: skip
+            actor_of(self.request),
+            form.wanted,
+            protocols=form.cleaned_data["protocols"],
+            description=form.cleaned_data["description"],
+            expires_at=form.cleaned_data["until"],
+            dry_run=dry_run,
+        )

@@ -16,14 +16,26 @@ from spool.models.audit import AuditEvent
 
 
 def begin(
-    actor: Actor, action: str, on: str, *, chosen: dict[str, Any] | None = None,
-    parameters: dict[str, Any] | None = None, matched: int = 0,
-) -> AuditEvent:  # fmt: skip
+    actor: Actor,
+    action: str,
+    on: str,
+    *,
+    chosen: dict[str, Any] | None = None,
+    parameters: dict[str, Any] | None = None,
+    matched: int = 0,
+) -> AuditEvent:
     """Before anything is changed."""
     return AuditEvent.objects.create(
-        at=timezone.now(), actor=actor.name, source=actor.source, action=action, on=on[:2000], filter=chosen or {},
-        parameters=parameters or {}, matched=matched, outcome="Begun",
-    )  # fmt: skip
+        at=timezone.now(),
+        actor=actor.name,
+        source=actor.source,
+        action=action,
+        on=on[:2000],
+        filter=chosen or {},
+        parameters=parameters or {},
+        matched=matched,
+        outcome="Begun",
+    )
 
 
 def end(event: AuditEvent, tally: Tally, past: str, state: str = "") -> str:
@@ -52,9 +64,16 @@ def last_change(row: Model) -> tuple[datetime, str] | None:
 def keep(sender: object, record: Record, **kwargs: Any) -> None:
     """Receiver of base.action.recorded: what is done in any room stands in this table."""
     AuditEvent.objects.create(
-        at=record.at, actor=record.actor[:254], source=record.source, action=record.action, on=record.on[:2000],
-        outcome=record.outcome[:500], parameters=record.parameters, matched=record.done, done=record.done,
-    )  # fmt: skip
+        at=record.at,
+        actor=record.actor[:254],
+        source=record.source,
+        action=record.action,
+        on=record.on[:2000],
+        outcome=record.outcome[:500],
+        parameters=record.parameters,
+        matched=record.done,
+        done=record.done,
+    )
 
 
 def sentence(tally: Tally, past: str) -> str:

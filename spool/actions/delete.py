@@ -44,9 +44,11 @@ class Delete(Verb):
 
     def effect(self, parameters: Mapping[str, Any]) -> str:
         days = current().trash_days
-        told = "Their senders get a bounce, which can't be called back." if parameters["bounce"] else (
-            "Their senders are not told."
-        )  # fmt: skip
+        told = (
+            "Their senders get a bounce, which can't be called back."
+            if parameters["bounce"]
+            else ("Their senders are not told.")
+        )
         kept = f"{days} day{'s' if days != 1 else ''}"
         if mailbox := parameters.get("mailbox"):
             what = f"They are not delivered to {mailbox}; their other recipients still get them."
@@ -70,9 +72,7 @@ class Delete(Verb):
             self._chunk(some, mailbox, context, progress, _notices(some, mailbox, context))
         doorbell.ring()
 
-    def _chunk(
-        self, ids: Sequence[int], mailbox: str, context: Context, progress: Progress, notices: _Notices
-    ) -> None:  # fmt: skip
+    def _chunk(self, ids: Sequence[int], mailbox: str, context: Context, progress: Progress, notices: _Notices) -> None:
         try:
             with split_recipient.chosen(ids, mailbox, context) as chosen:
                 reply = f"Removed by {context.actor}"

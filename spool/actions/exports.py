@@ -208,20 +208,42 @@ def _rows(batch: list[Entry]) -> Iterator[dict[str, Any]]:
     for entry in batch:
         yield {
             **{name: getattr(entry, name) for name in ENTRIES.columns if name != "recipients"},
-            "recipients": recipients.get(entry.id, []), "priority": entry.get_priority_display(),
-            "status": entry.get_status_display(), "direction": entry.get_direction_display(),
-        }  # fmt: skip
+            "recipients": recipients.get(entry.id, []),
+            "priority": entry.get_priority_display(),
+            "status": entry.get_status_display(),
+            "direction": entry.get_direction_display(),
+        }
 
 
 ENTRIES = Exported(
     "export",
     (
-        "file_name", "subspool", "sender", "recipients", "recipients_done", "recipients_total", "size_bytes",
-        "attempts", "created", "priority", "status", "next_attempt", "direction", "subject", "message_id", "client_ip",
-        "ehlo_name", "auth_user", "hold", "hold_reason", "last_error",
+        "file_name",
+        "subspool",
+        "sender",
+        "recipients",
+        "recipients_done",
+        "recipients_total",
+        "size_bytes",
+        "attempts",
+        "created",
+        "priority",
+        "status",
+        "next_attempt",
+        "direction",
+        "subject",
+        "message_id",
+        "client_ip",
+        "ehlo_name",
+        "auth_user",
+        "hold",
+        "hold_reason",
+        "last_error",
     ),
-    _entries, _rows, lambda entry: path_of(entry.subspool, entry.file_name),
-)  # fmt: skip
+    _entries,
+    _rows,
+    lambda entry: path_of(entry.subspool, entry.file_name),
+)
 Writer = Callable[[Exported, Iterator[list[Any]]], Iterator[bytes]]
 FORMATS: dict[str, tuple[Writer, str]] = {
     "zip": (_zip, "application/zip"),

@@ -28,9 +28,13 @@ _PIECE_BYTES = 1024 * 1024
 
 # What an action that moves messages out asks for.
 INPUT = Input(
-    "folder", "Folder", help="Only below the folders that the settings allow.",
-    option_help="where to, below an allowed folder (moved/)", metavar="PATH", suggest=lambda: str(roots()[0]),
-)  # fmt: skip
+    "folder",
+    "Folder",
+    help="Only below the folders that the settings allow.",
+    option_help="where to, below an allowed folder (moved/)",
+    metavar="PATH",
+    suggest=lambda: str(roots()[0]),
+)
 
 
 def roots() -> tuple[Path, ...]:

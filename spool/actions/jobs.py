@@ -128,9 +128,13 @@ def _chunks(job: BulkJob, owner: str, progress: Callable[[BulkJob], None] | None
 def _advance(job: BulkJob, owner: str, tally: Tally, last: int) -> None:
     """Note what a chunk did, in its transaction; raises JobLost to take it back."""
     ours = BulkJob.objects.filter(id=job.id, leased_by=owner, state=JobState.RUNNING).update(
-        done=F("done") + tally.done, busy=F("busy") + tally.busy, skipped=F("skipped") + tally.skipped,
-        cursor=last, lease_until=timezone.now() + LEASE, problem=(job.problem or tally.problem)[:500],
-    )  # fmt: skip
+        done=F("done") + tally.done,
+        busy=F("busy") + tally.busy,
+        skipped=F("skipped") + tally.skipped,
+        cursor=last,
+        lease_until=timezone.now() + LEASE,
+        problem=(job.problem or tally.problem)[:500],
+    )
     if not ours:
         raise JobLost
     job.done, job.busy, job.skipped = job.done + tally.done, job.busy + tally.busy, job.skipped + tally.skipped

@@ -55,9 +55,10 @@ class Move(Verb):
         days = current().trash_days
         mailbox = parameters.get("mailbox")
         what = (
-            f"They are not delivered to {mailbox}; their other recipients still get them. They" if mailbox else
-            "They leave the spool, are not delivered, and"
-        )  # fmt: skip
+            f"They are not delivered to {mailbox}; their other recipients still get them. They"
+            if mailbox
+            else "They leave the spool, are not delivered, and"
+        )
         return (
             f"{what} become files in {parameters['folder']}: an EML and a JSON of"
             f" the envelope for each. Undo works for {days} days; put back for as long as the files are there."

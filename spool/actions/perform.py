@@ -65,15 +65,27 @@ def preview(action: str, what: SpoolFilter | Iterable[int] | Selection, actor: A
     sample = selection.sample(SAMPLE)
     busy = selection.busy(sample, timezone.now())
     return Preview(
-        action, number, sample, busy, selection.sentence(), verb.effect(checked), verb.undoable,
-        number.more or number.number > SMALL, checked,
-    )  # fmt: skip
+        action,
+        number,
+        sample,
+        busy,
+        selection.sentence(),
+        verb.effect(checked),
+        verb.undoable,
+        number.more or number.number > SMALL,
+        checked,
+    )
 
 
 def perform(
-    action: str, what: SpoolFilter | Iterable[int] | Selection, actor: Actor, *, background: bool | None = None,
-    progress: Callable[[BulkJob], None] | None = None, **parameters: Any,
-) -> Outcome:  # fmt: skip
+    action: str,
+    what: SpoolFilter | Iterable[int] | Selection,
+    actor: Actor,
+    *,
+    background: bool | None = None,
+    progress: Callable[[BulkJob], None] | None = None,
+    **parameters: Any,
+) -> Outcome:
     """Do it, and write it down.
 
     `background` True leaves it to a maintenance worker, False does it here whatever the number (calling `progress`
@@ -116,6 +128,13 @@ def _job(verb: Verb, selection: Selection, actor: Actor, parameters: dict[str, A
     with transaction.atomic():
         event = audit.begin(actor, verb.name, selection.sentence(), chosen=chosen, parameters=parameters, matched=total)
         return BulkJob.objects.create(
-            action=verb.name, filter=chosen, ids=list(selection.ids), parameters=parameters, actor=actor.name,
-            total=total, last_id=selection.last_id(), created=timezone.now(), event=event,
-        )  # fmt: skip
+            action=verb.name,
+            filter=chosen,
+            ids=list(selection.ids),
+            parameters=parameters,
+            actor=actor.name,
+            total=total,
+            last_id=selection.last_id(),
+            created=timezone.now(),
+            event=event,
+        )

@@ -41,8 +41,9 @@ class Force(Verb):
                 claimed.free,
                 f"priority = 3, leased_by = '', status = {AT_REST},"
                 " next_attempt = CASE WHEN hold THEN next_attempt ELSE %s END,"
-                " due_at = CASE WHEN hold THEN NULL ELSE %s END", [now, now],
-            )  # fmt: skip
+                " due_at = CASE WHEN hold THEN NULL ELSE %s END",
+                [now, now],
+            )
             changed(context, "forced", _those(claimed.free))
             if claimed.busy:
                 update(ids, "priority = 3", [], " AND priority <> 3")
@@ -64,9 +65,11 @@ class ResetRetries(Verb):
         with statements.write_transaction():
             claimed = claim(ids, context.now)
             done = update(
-                claimed.free, "attempts = 0, dns_failures = 0, failures = 0, traceback = '', status = 'delay',"
-                " leased_by = '', next_attempt = %s, due_at = CASE WHEN hold THEN NULL ELSE %s END", [due, due],
-            )  # fmt: skip
+                claimed.free,
+                "attempts = 0, dns_failures = 0, failures = 0, traceback = '', status = 'delay',"
+                " leased_by = '', next_attempt = %s, due_at = CASE WHEN hold THEN NULL ELSE %s END",
+                [due, due],
+            )
             changed(context, "reset", _those(claimed.free))
             progress(Tally(done) + claimed.others, ids[-1])
         doorbell.ring()
@@ -79,10 +82,14 @@ class ChangePriority(Verb):
     icon = "low_priority"
     inputs = (
         Input(
-            "priority", "Priority", "choice", choices=tuple(reversed(PRIORITIES)), option_help="the new priority",
+            "priority",
+            "Priority",
+            "choice",
+            choices=tuple(reversed(PRIORITIES)),
+            option_help="the new priority",
             is_positional=True,
         ),
-    )  # fmt: skip
+    )
 
     def parameters(self, given: Mapping[str, Any]) -> dict[str, Any]:
         text = str(given.get("priority", "")).lower()
@@ -113,14 +120,20 @@ class Hold(Verb):
     icon = "pause_circle"
     inputs = (
         Input(
-            "reason", "Reason", placeholder="Seen by everyone who opens the message",
+            "reason",
+            "Reason",
+            placeholder="Seen by everyone who opens the message",
             option_help="why, for other administrators",
         ),
         Input(
-            "until", "Until", "moment", help="Leave empty to hold until somebody releases it.",
-            option_help="released by itself then: 2h, 3d, 2026-12-31 18:00", metavar="TIME",
+            "until",
+            "Until",
+            "moment",
+            help="Leave empty to hold until somebody releases it.",
+            option_help="released by itself then: 2h, 3d, 2026-12-31 18:00",
+            metavar="TIME",
         ),
-    )  # fmt: skip
+    )
 
     def suits(self, row: Any) -> bool:
         return not row.hold
@@ -144,10 +157,10 @@ class Hold(Verb):
         with statements.write_transaction():
             claimed = claim(ids, context.now)
             done = update(
-                claimed.free, "hold = %s, hold_reason = %s, hold_until = %s, due_at = NULL, leased_by = '',"
-                f" status = {AT_REST}",
+                claimed.free,
+                f"hold = %s, hold_reason = %s, hold_until = %s, due_at = NULL, leased_by = '', status = {AT_REST}",
                 [True, reason, statements.db_time(until)],
-            )  # fmt: skip
+            )
             changed(context, "held", _those(claimed.free), why=reason, until=parameters["until"])
             progress(Tally(done) + claimed.others, ids[-1])
 
@@ -178,9 +191,12 @@ def release(ids: Sequence[int], now: datetime) -> int:
     moment = statements.db_time(now)
     later = "CASE WHEN next_attempt > %s THEN next_attempt ELSE %s END"
     return update(
-        ids, f"hold = %s, hold_reason = '', hold_until = NULL, failures = 0, traceback = '', next_attempt = {later},"
-        f" due_at = {later}", [False, moment, moment, moment, moment], " AND hold",
-    )  # fmt: skip
+        ids,
+        f"hold = %s, hold_reason = '', hold_until = NULL, failures = 0, traceback = '', next_attempt = {later},"
+        f" due_at = {later}",
+        [False, moment, moment, moment, moment],
+        " AND hold",
+    )
 
 
 def release_expired(now: datetime) -> int:

@@ -36,15 +36,22 @@ class Redirect(Verb):
     icon = "alt_route"
     inputs = (
         Input(
-            "next_hop", "By another host", placeholder="relay.example.net or 192.0.2.9:25",
+            "next_hop",
+            "By another host",
+            placeholder="relay.example.net or 192.0.2.9:25",
             help="Write usual to go back to the ordinary route.",
-            option_help="host or host:port to send them by; 'usual' for their routes", metavar="HOST",
+            option_help="host or host:port to send them by; 'usual' for their routes",
+            metavar="HOST",
         ),
         Input(
-            "to", "Or to other recipients", "area", placeholder="One address per line",
-            option_help="new recipients, comma-separated", metavar="ADDRESS",
+            "to",
+            "Or to other recipients",
+            "area",
+            placeholder="One address per line",
+            option_help="new recipients, comma-separated",
+            metavar="ADDRESS",
         ),
-    )  # fmt: skip
+    )
     wants_one_input = True
     chunk = 100
 
@@ -109,7 +116,14 @@ def _replace(entry: LeasedEntry, recipients: Sequence[EnvelopeRecipient], contex
 def _row(entry: LeasedEntry, recipient: EnvelopeRecipient, original: str) -> Row:
     address_key, original_key = recipient_keys(recipient, original)
     return rows.recipient_values(
-        entry_id=entry.id, address=recipient.address, domain=recipient.domain, kind=recipient.kind.value,
-        status=Outcome.PENDING.value, original=recipient.original or original, notify="", orcpt="",
-        address_key=address_key, original_key=original_key,
-    )  # fmt: skip
+        entry_id=entry.id,
+        address=recipient.address,
+        domain=recipient.domain,
+        kind=recipient.kind.value,
+        status=Outcome.PENDING.value,
+        original=recipient.original or original,
+        notify="",
+        orcpt="",
+        address_key=address_key,
+        original_key=original_key,
+    )

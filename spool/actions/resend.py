@@ -30,10 +30,14 @@ class ResendCopy(Verb):
     icon, agree = "forward_to_inbox", "Send the copy"
     inputs = (
         Input(
-            "to", "To", "area", placeholder="One address per line; empty for the recipients it has",
-            option_help="to these instead of their recipients", metavar="ADDRESS",
+            "to",
+            "To",
+            "area",
+            placeholder="One address per line; empty for the recipients it has",
+            option_help="to these instead of their recipients",
+            metavar="ADDRESS",
         ),
-    )  # fmt: skip
+    )
     chunk = 20
 
     def parameters(self, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -110,11 +114,21 @@ def _all_recipients(entry: LeasedEntry) -> list[EnvelopeRecipient]:
 
 def _copy(entry: LeasedEntry, recipients: list[EnvelopeRecipient], context: Context) -> Submission:
     envelope = Envelope(
-        entry.sender, recipients, auth_user=entry.auth_user, client_ip=entry.client_ip, ehlo_name=entry.ehlo_name,
-        origin=Origin.COMMAND, priority=Priority(entry.priority), envid=entry.envid, ret=entry.ret,
-        smtputf8=entry.smtputf8, eight_bit=entry.eight_bit, tls=entry.tls, port=entry.port,
+        entry.sender,
+        recipients,
+        auth_user=entry.auth_user,
+        client_ip=entry.client_ip,
+        ehlo_name=entry.ehlo_name,
+        origin=Origin.COMMAND,
+        priority=Priority(entry.priority),
+        envid=entry.envid,
+        ret=entry.ret,
+        smtputf8=entry.smtputf8,
+        eight_bit=entry.eight_bit,
+        tls=entry.tls,
+        port=entry.port,
         ours=is_ours(entry),
-    )  # fmt: skip
+    )
     # What is large does not come into memory.
     is_large = entry.size_bytes > LARGEST_WHOLE_BYTES
     return Submission(

@@ -79,13 +79,19 @@ def _split_off(split: Split, ids: Sequence[int], mailbox: str, context: Context)
     if free:
         names = _split(split, free, mine)
         if mail_log.is_on():
-            mail_log.after_commit([
-                Event.of(
-                    "split", id_of(free[entry_id][1]), to=mailbox, into=id_of(name), by=context.actor,
-                    action=context.event_id,
-                )
-                for entry_id, name in names.items()
-            ])  # fmt: skip
+            mail_log.after_commit(
+                [
+                    Event.of(
+                        "split",
+                        id_of(free[entry_id][1]),
+                        to=mailbox,
+                        into=id_of(name),
+                        by=context.actor,
+                        action=context.event_id,
+                    )
+                    for entry_id, name in names.items()
+                ]
+            )
 
 
 def _others(claimed: Sequence[int], split: Split) -> Tally:

@@ -44,9 +44,13 @@ def with_undoable(events: QuerySet[AuditEvent]) -> QuerySet[AuditEvent]:
 
 
 def undo(
-    actor: Actor, *, event_id: int | None = None, ids: Sequence[int] = (), background: bool | None = None,
+    actor: Actor,
+    *,
+    event_id: int | None = None,
+    ids: Sequence[int] = (),
+    background: bool | None = None,
     progress: Callable[[BulkJob], None] | None = None,
-) -> Outcome:  # fmt: skip
+) -> Outcome:
     """Put back what one action took (`event_id`, of its AuditEvent), or single entries of the trash.
 
     `background` and `progress` are those of `perform`. An undo of the same action that is under way is not begun twice.
@@ -68,9 +72,15 @@ def undo(
     with transaction.atomic():
         event = audit.begin(actor, "undo", what, parameters=parameters, matched=count)
         job = BulkJob.objects.create(
-            action="undo", ids=[] if event_id is not None else sorted(ids), parameters=parameters, actor=actor.name,
-            total=count, last_id=last, created=timezone.now(), event=event,
-        )  # fmt: skip
+            action="undo",
+            ids=[] if event_id is not None else sorted(ids),
+            parameters=parameters,
+            actor=actor.name,
+            total=count,
+            last_id=last,
+            created=timezone.now(),
+            event=event,
+        )
     return start(job, count > SMALL if background is None else background, progress)
 
 

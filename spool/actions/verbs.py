@@ -16,8 +16,16 @@ from spool.actions.verb import Refused, Tally, Verb
 
 # Those for messages in the spool, in the order in which they are offered; the trash has one of its own.
 OF_ENTRIES: tuple[Verb, ...] = (
-    Force(), ResetRetries(), ChangePriority(), Hold(), Release(), Redirect(), ResendCopy(), Move(), Delete(),
-)  # fmt: skip
+    Force(),
+    ResetRetries(),
+    ChangePriority(),
+    Hold(),
+    Release(),
+    Redirect(),
+    ResendCopy(),
+    Move(),
+    Delete(),
+)
 OF_TRASH: tuple[Verb, ...] = (EmptyTrash(),)
 
 VERBS: dict[str, Verb] = {verb.name: verb for verb in (*OF_ENTRIES, *OF_TRASH)}

@@ -31,17 +31,26 @@ class AlertRuleForm(forms.ModelForm):
     """A rule; the secret can be set, not read."""
 
     secret = forms.CharField(
-        label="Signing secret", required=False,
+        label="Signing secret",
+        required=False,
         widget=UnfoldAdminPasswordWidget(attrs={"autocomplete": "new-password"}),
         help_text="Leave empty to keep the one there is; a new webhook gets one, which is shown once.",
-    )  # fmt: skip
+    )
 
     class Meta:
         model = AlertRule
         fields = [
-            "name", "enabled", "kind", "threshold", "minutes", "at_least", "ends_below", "mail_to", "webhook_url",
+            "name",
+            "enabled",
+            "kind",
+            "threshold",
+            "minutes",
+            "at_least",
+            "ends_below",
+            "mail_to",
+            "webhook_url",
             "secret",
-        ]  # fmt: skip
+        ]
         help_texts = {
             "threshold": "Messages for a sender and for the spool, percent for bounces, disks and quarantines, times "
             "for the guard, days for the certificate, files for the drop folder; for all else minutes."

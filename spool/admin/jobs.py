@@ -29,10 +29,13 @@ CANNOT_STOP = (
 )
 # What the pages that only confirm were for.
 _DONE = {
-    "django_rq_delete_job": "Deleted", "django_rq_requeue_job": "Put back into the queue", "django_rq_clear": "Emptied",
-    "django_rq_requeue_all": "All failed jobs put back into the queue", "django_rq_enqueue_job": "To be done now",
+    "django_rq_delete_job": "Deleted",
+    "django_rq_requeue_job": "Put back into the queue",
+    "django_rq_clear": "Emptied",
+    "django_rq_requeue_all": "All failed jobs put back into the queue",
+    "django_rq_enqueue_job": "To be done now",
     "django_rq_delete_failed_jobs": "All failed jobs deleted",
-}  # fmt: skip
+}
 MOST_NAMED = 20
 _looking: ContextVar[bool] = ContextVar("looking", default=False)
 

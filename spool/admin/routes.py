@@ -18,16 +18,27 @@ class RouteForm(forms.ModelForm):
     """A route; its password can be set and removed, not read."""
 
     password = forms.CharField(
-        required=False, widget=UnfoldAdminPasswordWidget(attrs={"autocomplete": "new-password"}),
+        required=False,
+        widget=UnfoldAdminPasswordWidget(attrs={"autocomplete": "new-password"}),
         help_text="Leave empty to keep the one there is.",
-    )  # fmt: skip
+    )
 
     class Meta:
         model = Route
         fields = [
-            "domain", "kind", "enabled", "host", "port", "tls", "username", "password", "verify_for_login",
-            "source_address", "max_connections", "description",
-        ]  # fmt: skip
+            "domain",
+            "kind",
+            "enabled",
+            "host",
+            "port",
+            "tls",
+            "username",
+            "password",
+            "verify_for_login",
+            "source_address",
+            "max_connections",
+            "description",
+        ]
 
     def save(self, commit: bool = True) -> Route:
         if self.cleaned_data.get("password"):

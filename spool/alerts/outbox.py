@@ -50,10 +50,17 @@ def test(rule: AlertRule, now: datetime, actor: Actor) -> list[AlertNotice]:
     actor.require_administration()
     record(actor, "test alert rule", rule.name, "Tested: whom it tells were told")
     event = AlertEvent.objects.create(
-        rule=rule, rule_name=rule.name, kind=rule.kind, key="someone@example.org" if rule.kind == AlertKind.SENDER
-        else "", threshold=rule.threshold, value=rule.threshold, highest=rule.threshold, began=now, ended=now,
+        rule=rule,
+        rule_name=rule.name,
+        kind=rule.kind,
+        key="someone@example.org" if rule.kind == AlertKind.SENDER else "",
+        threshold=rule.threshold,
+        value=rule.threshold,
+        highest=rule.threshold,
+        began=now,
+        ended=now,
         is_test=True,
-    )  # fmt: skip
+    )
     notices = tell(rule, event, "began", now)
     for notice in notices:
         _send(notice, now)
@@ -96,13 +103,22 @@ def document(notice: AlertNotice) -> dict[str, Any]:
     """What a webhook gets."""
     event = notice.event
     return {
-        "id": f"{event.pk}-{notice.says}", "server": django_settings.MAILSPOOL_HOSTNAME, "test": event.is_test,
-        "alert": event.rule_name, "state": notice.says, "kind": event.kind, "about": event.key,
-        "value": round(event.value, 1), "highest": round(event.highest, 1), "threshold": event.threshold,
-        "unit": watch_of(event.kind).unit, "began": event.began.isoformat(),
-        "ended": event.ended.isoformat() if event.ended and not event.is_test else None, "text": sentence(notice),
+        "id": f"{event.pk}-{notice.says}",
+        "server": django_settings.MAILSPOOL_HOSTNAME,
+        "test": event.is_test,
+        "alert": event.rule_name,
+        "state": notice.says,
+        "kind": event.kind,
+        "about": event.key,
+        "value": round(event.value, 1),
+        "highest": round(event.highest, 1),
+        "threshold": event.threshold,
+        "unit": watch_of(event.kind).unit,
+        "began": event.began.isoformat(),
+        "ended": event.ended.isoformat() if event.ended and not event.is_test else None,
+        "text": sentence(notice),
         "page": page_of(event),
-    }  # fmt: skip
+    }
 
 
 def sentence(notice: AlertNotice) -> str:

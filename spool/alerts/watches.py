@@ -112,9 +112,10 @@ class Bounces(Watch):
     def values(self, rule: AlertRule, now: datetime, open_keys: Iterable[str]) -> Mapping[str, float]:
         since = window_start(minute_of(now), rule.minutes)
         sums = TrafficSeries.objects.filter(span=1, minute__gte=since).aggregate(
-            bounced=Sum("bounced", default=0), local=Sum("delivered_local", default=0),
+            bounced=Sum("bounced", default=0),
+            local=Sum("delivered_local", default=0),
             remote=Sum("delivered_remote", default=0),
-        )  # fmt: skip
+        )
         ended = sum(sums.values())
         return {"": 100.0 * sums["bounced"] / ended if ended and ended >= rule.at_least else 0.0}
 

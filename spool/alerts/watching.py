@@ -67,9 +67,16 @@ def look_back(kind: str, began: datetime, ended: datetime) -> None:
     for rule in AlertRule.objects.filter(enabled=True, kind=kind, threshold__lte=minutes):
         with transaction.atomic():
             event = AlertEvent.objects.create(
-                rule=rule, rule_name=rule.name, kind=rule.kind, key=machine(), threshold=rule.threshold, value=minutes,
-                highest=minutes, began=began, ended=ended,
-            )  # fmt: skip
+                rule=rule,
+                rule_name=rule.name,
+                kind=rule.kind,
+                key=machine(),
+                threshold=rule.threshold,
+                value=minutes,
+                highest=minutes,
+                began=began,
+                ended=ended,
+            )
             tell(rule, event, "ended", ended)
 
 
@@ -81,9 +88,15 @@ def _look_at(rule: AlertRule, now: datetime) -> None:
     change = decide(values, open_events, rule.threshold, rule.ends_at, is_below=watch.is_below)
     for key, value in change.begun.items():
         event = AlertEvent.objects.create(
-            rule=rule, rule_name=rule.name, kind=rule.kind, key=key, threshold=rule.threshold, value=value,
-            highest=value, began=now,
-        )  # fmt: skip
+            rule=rule,
+            rule_name=rule.name,
+            kind=rule.kind,
+            key=key,
+            threshold=rule.threshold,
+            value=value,
+            highest=value,
+            began=now,
+        )
         tell(rule, event, "began", now)
     furthest = min if watch.is_below else max
     for key, value in (change.going_on | change.ended).items():

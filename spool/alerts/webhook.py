@@ -55,9 +55,12 @@ def post(url: str, document: dict[str, Any], secret: str, now: datetime) -> str:
     body = json.dumps(document, ensure_ascii=False, sort_keys=True).encode()
     stamp = str(int(now.timestamp()))
     headers = {
-        "Content-Type": "application/json", "User-Agent": "Mailspool", "X-Mailspool-Timestamp": stamp,
-        "Host": host if parts.port is None else f"{_bracketed(host)}:{port}", "Connection": "close",
-    }  # fmt: skip
+        "Content-Type": "application/json",
+        "User-Agent": "Mailspool",
+        "X-Mailspool-Timestamp": stamp,
+        "Host": host if parts.port is None else f"{_bracketed(host)}:{port}",
+        "Connection": "close",
+    }
     if secret:
         headers["X-Mailspool-Signature"] = signature(secret, stamp, body)
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")

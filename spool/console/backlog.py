@@ -30,10 +30,14 @@ class Span:
 
 
 SPANS = (
-    Span("< 15 min", "", "15m", 0), Span("15–60 min", "15m", "1h", 15), Span("1–4 h", "1h", "4h", 60),
-    Span("4–12 h", "4h", "12h", 240), Span("12–24 h", "12h", "1d", 720), Span("1–2 days", "1d", "2d", 1440),
+    Span("< 15 min", "", "15m", 0),
+    Span("15–60 min", "15m", "1h", 15),
+    Span("1–4 h", "1h", "4h", 60),
+    Span("4–12 h", "4h", "12h", 240),
+    Span("12–24 h", "12h", "1d", 720),
+    Span("1–2 days", "1d", "2d", 1440),
     Span("> 2 days", "2d", "", 2880),
-)  # fmt: skip
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,8 +100,9 @@ def _map(now: datetime) -> Backlog:
         [_row(domain, numbers, most) for domain, numbers in ranked[:MOST_DOMAINS]],
         max(0, len(ranked) - MOST_DOMAINS),
         [ErrorGroup(text, number, urlencode({"error-group": text})) for text, number in groups],
-        counted, counted >= MOST_ENTRIES,
-    )  # fmt: skip
+        counted,
+        counted >= MOST_ENTRIES,
+    )
 
 
 def _row(domain: str, numbers: list[int], most: int) -> Row:

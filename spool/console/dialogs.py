@@ -35,12 +35,16 @@ class Dialogs:
         """How many an action is for, a sample of them, and what it will do: to be agreed to."""
         values = values_of(request, button)
         context: dict[str, Any] = {
-            "action": button, "ids": request.POST.get("ids", ""), "all": request.POST.get("all", ""),
-            "query": request.POST.get("query", ""), "page_name": request.POST.get("page", ""), "error": error,
+            "action": button,
+            "ids": request.POST.get("ids", ""),
+            "all": request.POST.get("all", ""),
+            "query": request.POST.get("query", ""),
+            "page_name": request.POST.get("page", ""),
+            "error": error,
             "inputs": [(field, values.get(field.name, "")) for field in button.inputs],
             "dialog_link": reverse(f"{self.urls}_dialog", args=[button.url]),
             "perform_link": reverse(f"{self.urls}_perform", args=[button.url]),
-        }  # fmt: skip
+        }
         try:
             what = self.select(request)
             context["preview"] = actions.preview(self.verb(button.url), what, actor_of(request), **values)

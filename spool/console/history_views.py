@@ -23,9 +23,11 @@ AUDIT_PAGE = 50
 def backlog_map(request: HttpRequest) -> HttpResponse:
     """Age by destination, and errors by their cleaned text."""
     return page(
-        request, "spool/console/backlog.html", "Backlog map",
+        request,
+        "spool/console/backlog.html",
+        "Backlog map",
         {"backlog": backlog(), "spans": SPANS, "waiting": reverse("admin:spool_entry_waiting")},
-    )  # fmt: skip
+    )
 
 
 @require_GET
@@ -36,14 +38,21 @@ def message_trace(request: HttpRequest) -> HttpResponse:
     days = min(int(asked), kept_days) if asked.isascii() and asked.isdigit() and 0 < len(asked) < 5 else kept_days
     found = search(text, max(1, days), after)
     return page(
-        request, "spool/console/trace.html", "Message trace",
+        request,
+        "spool/console/trace.html",
+        "Message trace",
         {
-            "found": found, "q": text, "days": days, "tabs": [], "kept_days": kept_days,
+            "found": found,
+            "q": text,
+            "days": days,
+            "tabs": [],
+            "kept_days": kept_days,
             "choices": [d for d in (1, 3, 7, 14, 30, 90) if d < kept_days] + [kept_days],
-            "here": reverse("admin:spool_trace_changelist"), "now": timezone.now(),
+            "here": reverse("admin:spool_trace_changelist"),
+            "now": timezone.now(),
             "following": urlencode({"q": text, "days": days, "after": found.after}) if found.after else "",
         },
-    )  # fmt: skip
+    )
 
 
 @require_GET
@@ -56,10 +65,13 @@ def audit(request: HttpRequest) -> HttpResponse:
     rows = list(events[: AUDIT_PAGE + 1])
     shown = rows[:AUDIT_PAGE]
     return page(
-        request, "spool/console/audit.html", "Audit",
+        request,
+        "spool/console/audit.html",
+        "Audit",
         {
-            "events": shown, "tabs": [],
+            "events": shown,
+            "tabs": [],
             "following": urlencode({"after": shown[-1].pk}) if len(rows) > AUDIT_PAGE else "",
             "here": reverse("admin:spool_auditevent_changelist"),
         },
-    )  # fmt: skip
+    )

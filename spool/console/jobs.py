@@ -13,10 +13,11 @@ def shown(found: BulkJob) -> dict[str, Any]:
     """What the templates of a job want to know beside it."""
     verb = actions.WORKS.get(found.action)
     return {
-        "is_open": found.state in OPEN, "undoable": actions.can_undo(found.event),
+        "is_open": found.state in OPEN,
+        "undoable": actions.can_undo(found.event),
         "label": verb.label if verb else found.action,
         "good": found.state == JobState.DONE and (found.done > 0 or not found.skipped),
-    }  # fmt: skip
+    }
 
 
 def open_jobs() -> list[BulkJob]:

@@ -23,11 +23,15 @@ def list_page(request: HttpRequest, url_name: str, title: str, templates: str, c
     """
     here = reverse(url_name)
     frame = {
-        "here": here, "full_path": f"{here}?{request.GET.urlencode()}", "url_name": url_name, "now": timezone.now(),
+        "here": here,
+        "full_path": f"{here}?{request.GET.urlencode()}",
+        "url_name": url_name,
+        "now": timezone.now(),
         "directions": [label.lower() for label in Direction.labels],
         "saved": SavedView.objects.filter(user=request.user.pk, page=url_name),
-        "open_message": request.GET.get("message", "")[:60], **context,
-    }  # fmt: skip
+        "open_message": request.GET.get("message", "")[:60],
+        **context,
+    }
     if is_htmx(request):
         return render(request, f"{templates}/_refresh.html", {**frame, "tabs": tabs_for(request)})
     return page(request, f"{templates}/list.html", title, frame)

@@ -51,22 +51,32 @@ def _context(request: HttpRequest, url_name: str) -> dict[str, Any]:
     shown = listing(request.GET, only_waiting=url_name == WAITING)
     values = shown.chosen.texts()
     return {
-        "listing": shown, "is_waiting": url_name == WAITING, "actions": ACTIONS, "values": values,
+        "listing": shown,
+        "is_waiting": url_name == WAITING,
+        "actions": ACTIONS,
+        "values": values,
         "fields": [(name, label, example, values.get(name, "")) for name, label, example in _PANEL],
-        "statuses": Status.choices, "priorities": [label.lower() for label in Priority.labels],
-    }  # fmt: skip
+        "statuses": Status.choices,
+        "priorities": [label.lower() for label in Priority.labels],
+    }
 
 
 # (name of the field, label, an example)
 _PANEL = (
-    ("sender", "Sender", "ann@example.org or *@example.org"), ("recipient", "Recipient", "bob@example.net"),
-    ("mailbox", "Mailbox here", "bob@example.org"), ("domain", "Destination domain", "example.net"),
+    ("sender", "Sender", "ann@example.org or *@example.org"),
+    ("recipient", "Recipient", "bob@example.net"),
+    ("mailbox", "Mailbox here", "bob@example.org"),
+    ("domain", "Destination domain", "example.net"),
     ("ip", "Client IP", "192.0.2.7"),
-    ("subject", "Words of the subject", "invoice"), ("error", "Last error has", "greylist"),
-    ("older", "In spool longer than", "2h or 3d"), ("younger", "In spool less than", "30m"),
-    ("larger", "Larger than", "10MB"), ("smaller", "Smaller than", "20KB"),
-    ("min-attempts", "At least attempts", "3"), ("max-attempts", "At most attempts", "5"),
-)  # fmt: skip
+    ("subject", "Words of the subject", "invoice"),
+    ("error", "Last error has", "greylist"),
+    ("older", "In spool longer than", "2h or 3d"),
+    ("younger", "In spool less than", "30m"),
+    ("larger", "Larger than", "10MB"),
+    ("smaller", "Smaller than", "20KB"),
+    ("min-attempts", "At least attempts", "3"),
+    ("max-attempts", "At most attempts", "5"),
+)
 
 
 @require_POST

@@ -33,12 +33,17 @@ class Column:
 
 
 COLUMNS = (
-    Column("Filename", "c-name", "-file_name"), Column("Spool Path", "c-path wide"),
-    Column("Sender", "c-sender", "sender"), Column("Recipients", "c-rcpt right"),
-    Column("Size", "c-size right", "-size_bytes"), Column("Attempts", "c-tries right", "-attempts"),
-    Column("Time in Spool", "c-age right", "-id", True), Column("Priority", "c-prio", "-priority"),
-    Column("Status", "c-status", "status"), Column("Next Attempt", "c-next right", "next_attempt"),
-)  # fmt: skip
+    Column("Filename", "c-name", "-file_name"),
+    Column("Spool Path", "c-path wide"),
+    Column("Sender", "c-sender", "sender"),
+    Column("Recipients", "c-rcpt right"),
+    Column("Size", "c-size right", "-size_bytes"),
+    Column("Attempts", "c-tries right", "-attempts"),
+    Column("Time in Spool", "c-age right", "-id", True),
+    Column("Priority", "c-prio", "-priority"),
+    Column("Status", "c-status", "status"),
+    Column("Next Attempt", "c-next right", "next_attempt"),
+)
 _NEVER = "The list can't be sorted by this."
 _HERE_ONLY_FEW = (
     "The list can be sorted by this in Waiting to Deliver, or when its filter leaves 10,000 messages or fewer."
@@ -96,18 +101,30 @@ def listing(query: QueryDict, *, only_waiting: bool) -> Listing[Entry]:
         chosen = replace(chosen, status=Status.WAITING.value)
     plan = Plan(chosen)
     return listed(
-        query, chosen, conditions, FIELDS, SORTS, error,
+        query,
+        chosen,
+        conditions,
+        FIELDS,
+        SORTS,
+        error,
         look=lambda sort, after: page(chosen, sort=sort, after=after, plan=plan),
         counted=lambda: count(chosen, plan=plan),
         headings=lambda sort: headings_of(COLUMNS, conditions, sort, lambda c: _why_not(c, conditions, only_waiting)),
-    )  # fmt: skip
+    )
 
 
 def listed(
-    query: QueryDict, chosen: Any, conditions: Mapping[str, str], fields: Mapping[str, Field], sorts: Sequence[str],
-    error: str, *, look: Callable[[str, str], Page[M]], counted: Callable[[], Count],
+    query: QueryDict,
+    chosen: Any,
+    conditions: Mapping[str, str],
+    fields: Mapping[str, Field],
+    sorts: Sequence[str],
+    error: str,
+    *,
+    look: Callable[[str, str], Page[M]],
+    counted: Callable[[], Count],
     headings: Callable[[str], list[Heading]],
-) -> Listing[M]:  # fmt: skip
+) -> Listing[M]:
     """The page of any list. `look` gives the one in an order behind a place, and raises BadFilter.
 
     `error` says why the query's filter can't be meant. Places are taken from the query: `after`, or `before`.
@@ -126,11 +143,20 @@ def listed(
     following = _following(found, backwards)
     kept = {**conditions, **({"sort": sort} if sort != DEFAULT_SORT else {})}
     return Listing(
-        chosen, entries, Count(0) if error else counted(), sort, headings(found.sort),
-        chips(conditions, fields, sort), urlencode(kept), urlencode(kept),
+        chosen,
+        entries,
+        Count(0) if error else counted(),
+        sort,
+        headings(found.sort),
+        chips(conditions, fields, sort),
+        urlencode(kept),
+        urlencode(kept),
         "" if is_first or not entries else urlencode({**kept, "before": place_of(entries[0], found.sort)}),
-        urlencode({**kept, "after": following}) if following else "", found.note, found.complete, error,
-    )  # fmt: skip
+        urlencode({**kept, "after": following}) if following else "",
+        found.note,
+        found.complete,
+        error,
+    )
 
 
 def _turn_to(look: Callable[[str, str], Page[M]], sort: str, after: str, before: str) -> tuple[Page[M], bool]:

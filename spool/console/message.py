@@ -63,7 +63,7 @@ def recipients_of(entry: Entry, after: int = 0) -> RecipientPage:
     ended = Case(When(status=Outcome.PENDING, then=0), default=1)
     rows = list(
         Recipient.objects.filter(entry_id=entry.pk).order_by(ended, "pk")[after : after + RECIPIENTS_PER_PAGE + 1]
-    )  # fmt: skip
+    )
     shown = rows[:RECIPIENTS_PER_PAGE]
     return RecipientPage(shown, after + len(shown) if len(rows) > RECIPIENTS_PER_PAGE else 0)
 
@@ -91,14 +91,24 @@ def explained(entry: Entry, attempts: list[Attempt], *, file_exists: bool) -> Wh
     last = next((a for a in attempts if a.code == 0 or a.code >= 400), attempts[0] if attempts else None)
     return why(
         Facts(
-            now=timezone.now(), status=entry.status, open_recipients=still_open,
-            total_recipients=entry.recipients_total, domains=domains, attempts=entry.attempts,
-            next_attempt=entry.next_attempt, expires=schedule.expires(entry.created), last_error=entry.last_error,
+            now=timezone.now(),
+            status=entry.status,
+            open_recipients=still_open,
+            total_recipients=entry.recipients_total,
+            domains=domains,
+            attempts=entry.attempts,
+            next_attempt=entry.next_attempt,
+            expires=schedule.expires(entry.created),
+            last_error=entry.last_error,
             last_try=LastTry(last.at, last.host, last.ip, last.code, last.reply) if last else None,
-            leased=bool(entry.leased_by), held=entry.hold, hold_reason=entry.hold_reason,
-            hold_until=entry.hold_until, failures=entry.failures, file_exists=file_exists,
+            leased=bool(entry.leased_by),
+            held=entry.hold,
+            hold_reason=entry.hold_reason,
+            hold_until=entry.hold_until,
+            failures=entry.failures,
+            file_exists=file_exists,
         )
-    )  # fmt: skip
+    )
 
 
 def headers_of(structure: Structure) -> list[tuple[str, str]]:
@@ -116,6 +126,10 @@ def source_page(path: Path, start: int) -> SourcePage:
         piece = file.read(SOURCE_PAGE_BYTES)
     end = start + len(piece)
     return SourcePage(
-        piece.decode("utf-8", "replace").replace("\r\n", "\n").replace("\x00", "\ufffd"), start, end, size,
-        max(0, start - SOURCE_PAGE_BYTES) if start else -1, end if end < size else -1,
-    )  # fmt: skip
+        piece.decode("utf-8", "replace").replace("\r\n", "\n").replace("\x00", "\ufffd"),
+        start,
+        end,
+        size,
+        max(0, start - SOURCE_PAGE_BYTES) if start else -1,
+        end if end < size else -1,
+    )

@@ -40,22 +40,28 @@ def _about(entry: Entry) -> dict[str, Any]:
     structure = parts.structure_or_none(entry)
     attempts = parts.attempts_of(entry.file_name)
     return {
-        "entry": entry, "structure": structure, "attempts": attempts, "recipients": parts.recipients_of(entry),
+        "entry": entry,
+        "structure": structure,
+        "attempts": attempts,
+        "recipients": parts.recipients_of(entry),
         "why": parts.explained(entry, attempts, file_exists=structure is not None),
-        "headers": parts.headers_of(structure) if structure else [], "actions": actions_for(entry),
+        "headers": parts.headers_of(structure) if structure else [],
+        "actions": actions_for(entry),
         **{
             f"{name}_link": reverse(f"admin:spool_entry_{name}", args=[entry.file_name])
             for name in ("recipients", "content", "source", "download")
         },
-    }  # fmt: skip
+    }
 
 
 def _gone(file_name: str) -> dict[str, Any]:
     return {
-        "file_name": file_name, "traces": parts.traces_of(file_name),
+        "file_name": file_name,
+        "traces": parts.traces_of(file_name),
         "attempts_oldest_first": parts.attempts_of(file_name)[::-1],
-        "trashed": Trashed.objects.filter(file_name=file_name).first(), "trace_days": current().trace_days,
-    }  # fmt: skip
+        "trashed": Trashed.objects.filter(file_name=file_name).first(),
+        "trace_days": current().trace_days,
+    }
 
 
 @require_GET
@@ -85,10 +91,12 @@ def content(request: HttpRequest, file_name: str) -> HttpResponse:
         request,
         "spool/console/_content.html",
         {
-            "preview": preview, "attachments": structure.attachments, "cut": structure.cut,
+            "preview": preview,
+            "attachments": structure.attachments,
+            "cut": structure.cut,
             "preview_link": reverse("admin:spool_entry_preview", args=[file_name]),
         },
-    )  # fmt: skip
+    )
 
 
 @require_GET

@@ -66,9 +66,10 @@ def _meaning(text: str) -> tuple[str, list[Q], list[Entry]]:
     unique = list({entry.pk: entry for entry in here}.values())[:STILL_HERE]
     looks_like_id = text.startswith("<") or re.search(r"\d{4,}.*@|\$.*@", text)
     words = (
-        f"The message with the Message-ID or address {bare}." if looks_like_id else
-        f"Messages from or to {bare}, or with that Message-ID."
-    )  # fmt: skip
+        f"The message with the Message-ID or address {bare}."
+        if looks_like_id
+        else f"Messages from or to {bare}, or with that Message-ID."
+    )
     key = key_of(bare)
     # Each has an index of its own; of most addresses the key is the address.
     columns = ("sender", "sender_key", "recipient", "recipient_key", "original")

@@ -40,18 +40,31 @@ def trash_page(request: HttpRequest) -> HttpResponse:
     found = list(rows[: PAGE_SIZE + 1])
     shown, days = found[:PAGE_SIZE], current().trash_days
     return page(
-        request, "spool/console/trash.html", "Trash",
+        request,
+        "spool/console/trash.html",
+        "Trash",
         {
-            "rows": [(row, row.at + timedelta(days=days)) for row in shown], "error": error, "tabs": [], "days": days,
-            "fields": [(FIELDS[name], asked[name], _LABELS[name]) for name in ASKED], "query": chosen.to_query(),
-            "number": counted["number"], "size": counted["size"] or 0, "more": counted["number"] >= COUNTED,
-            "here": reverse("admin:spool_trashed_changelist"), "is_search": not chosen.is_empty, "now": timezone.now(),
+            "rows": [(row, row.at + timedelta(days=days)) for row in shown],
+            "error": error,
+            "tabs": [],
+            "days": days,
+            "fields": [(FIELDS[name], asked[name], _LABELS[name]) for name in ASKED],
+            "query": chosen.to_query(),
+            "number": counted["number"],
+            "size": counted["size"] or 0,
+            "more": counted["number"] >= COUNTED,
+            "here": reverse("admin:spool_trashed_changelist"),
+            "is_search": not chosen.is_empty,
+            "now": timezone.now(),
             "following": urlencode({**chosen.texts(), "after": shown[-1].pk}) if len(found) > PAGE_SIZE else "",
         },
-    )  # fmt: skip
+    )
 
 
 _LABELS = {
-    "sender": ("Sender", "ann@example.org"), "recipient": ("Recipient", "bob@example.net"), "subject": ("Subject", ""),
-    "older": ("Deleted more than", "2d ago"), "larger": ("Larger than", "10MB"),
-}  # fmt: skip
+    "sender": ("Sender", "ann@example.org"),
+    "recipient": ("Recipient", "bob@example.net"),
+    "subject": ("Subject", ""),
+    "older": ("Deleted more than", "2d ago"),
+    "larger": ("Larger than", "10MB"),
+}

@@ -60,28 +60,32 @@ def why(facts: Facts) -> Why:
     if not facts.file_exists:
         return Why(
             "Its row is in the spool, but its message file is missing from the disk, so there is nothing to deliver.",
-            "Restore the file from a backup under the same name, or delete the entry.", "bad",
-        )  # fmt: skip
+            "Restore the file from a backup under the same name, or delete the entry.",
+            "bad",
+        )
     if facts.held and facts.failures:
         return Why(
             f"It is set aside: working on it failed {_times(facts.failures)} with an error inside Mailspool.",
-            "Look at the traceback below, then release it to try again, or delete it.", "bad",
-        )  # fmt: skip
+            "Look at the traceback below, then release it to try again, or delete it.",
+            "bad",
+        )
     if facts.held:
         return _held(facts)
     if facts.leased:
         return Why(
-            f"It is being worked on at this moment ({_status(facts.status)}).", "Nothing to do; look again shortly.",
+            f"It is being worked on at this moment ({_status(facts.status)}).",
+            "Nothing to do; look again shortly.",
             "active",
-        )  # fmt: skip
+        )
     if facts.status == Status.WAITING:
         return _waiting(facts)
     if facts.status == Status.THROTTLED:
         reason = _short(facts.last_error).rstrip(".") or "its sender has reached a sending limit"
         return Why(
             f"It is throttled: {reason}{_until(facts)}.",
-            "Release it from the throttle, or raise the limit.", "waiting",
-        )  # fmt: skip
+            "Release it from the throttle, or raise the limit.",
+            "waiting",
+        )
     return _on_its_way(facts)
 
 
@@ -97,22 +101,25 @@ def _on_its_way(facts: Facts) -> Why:
     if facts.status == Status.DELIVERY_DELAY and facts.next_attempt and facts.next_attempt > facts.now:
         return Why(
             f"It rests for the delivery delay; delivery starts {_in(facts.next_attempt - facts.now)}.",
-            "Nothing to do. Force delivers it at once.", "active",
-        )  # fmt: skip
+            "Nothing to do. Force delivers it at once.",
+            "active",
+        )
     checked = facts.status in (Status.VIRUS_CHECK, Status.SPAM_CHECK)
     if checked and facts.last_error and facts.next_attempt and facts.next_attempt > facts.now:
         return Why(
             f"It waits for the {_status(facts.status)}: {_short(facts.last_error).rstrip('.')}. It is looked at again "
             f"{_in(facts.next_attempt - facts.now)}; no attempt is counted meanwhile.",
             "See on the page Antivirus or Antispam whether the engine answers, and what is done when it does not. "
-            "Force has it asked at once.", "waiting",
-        )  # fmt: skip
+            "Force has it asked at once.",
+            "waiting",
+        )
     late = facts.next_attempt is not None and facts.now - facts.next_attempt > timedelta(minutes=2)
     if late and facts.next_attempt is not None:
         return Why(
             f"It has been due for {_span(facts.now - facts.next_attempt)} and no worker has taken it yet.",
-            "See on the Jobs page whether workers are running and how long the queue is.", "bad",
-        )  # fmt: skip
+            "See on the Jobs page whether workers are running and how long the queue is.",
+            "bad",
+        )
     return Why("It is due, and the next free worker takes it.", "Nothing to do; look again shortly.", "active")
 
 
@@ -167,26 +174,42 @@ def _what_happened(facts: Facts) -> str:
 
 
 _ADVICE = (
-    (r"greylist|graylist|4\.7\.1.*(again|later)|try again (in|after)", "This looks like greylisting, which the next "
-     "attempt usually passes. Nothing to do."),
-    (r"mailbox (is )?full|over quota|4\.2\.2|5\.2\.2|quota exceeded", "The recipient's mailbox is full. Wait, or tell "
-     "the recipient by another way."),
-    (r"reverse dns|\bptr\b|[45]\.7\.25\b", "The host wants the address that we send from to have a name in the DNS "
-     "(PTR), which leads back to it."),
-    (r"dmarc|\bspf\b|dkim|unauthenticated|[45]\.7\.2[0-7]\b", "The host could not make sure who sent it. See SPF, DKIM "
-     "and DMARC of the sender's domain."),
-    (r"nxdomain|no such domain|does not exist|no mx|null mx|dns|name resolution|not resolve", "Check the spelling of "
-     "the domain and the DNS. When it is mended, Reset Retries starts over at once."),
+    (
+        r"greylist|graylist|4\.7\.1.*(again|later)|try again (in|after)",
+        "This looks like greylisting, which the next attempt usually passes. Nothing to do.",
+    ),
+    (
+        r"mailbox (is )?full|over quota|4\.2\.2|5\.2\.2|quota exceeded",
+        "The recipient's mailbox is full. Wait, or tell the recipient by another way.",
+    ),
+    (
+        r"reverse dns|\bptr\b|[45]\.7\.25\b",
+        "The host wants the address that we send from to have a name in the DNS (PTR), which leads back to it.",
+    ),
+    (
+        r"dmarc|\bspf\b|dkim|unauthenticated|[45]\.7\.2[0-7]\b",
+        "The host could not make sure who sent it. See SPF, DKIM and DMARC of the sender's domain.",
+    ),
+    (
+        r"nxdomain|no such domain|does not exist|no mx|null mx|dns|name resolution|not resolve",
+        "Check the spelling of the domain and the DNS. When it is mended, Reset Retries starts over at once.",
+    ),
     (r"tls|certificate|handshake", "Encryption with the host failed. See the TLS setting of its route, then Force."),
-    (r"\brate|too many|throttl|\blimit|4\.7\.28|temporarily deferred", "The host limits how much it takes from us. "
-     "Wait, or lower the connections of its route."),
-    (r"blocked|blacklist|blocklist|reputation|spamhaus|listed", "The host refuses our address. Ask for removal from "
-     "its list, or redirect the message over another route."),
+    (
+        r"\brate|too many|throttl|\blimit|4\.7\.28|temporarily deferred",
+        "The host limits how much it takes from us. Wait, or lower the connections of its route.",
+    ),
+    (
+        r"blocked|blacklist|blocklist|reputation|spamhaus|listed",
+        "The host refuses our address. Ask for removal from its list, or redirect the message over another route.",
+    ),
     (r"authenticat|credential|5\.7\.8", "The host wants a login. See the route's user name and password."),
-    (r"refused|unreachable|timed out|timeout|in time|no route|could not connect|cannot connect|reset",
-     "The host is down or a firewall is between. When it is back, Force tries at once; Redirect sends it by another"
-     " host."),
-)  # fmt: skip
+    (
+        r"refused|unreachable|timed out|timeout|in time|no route|could not connect|cannot connect|reset",
+        "The host is down or a firewall is between. When it is back, Force tries at once; Redirect sends it by another"
+        " host.",
+    ),
+)
 
 
 # Those about the way to a host: by what it answered, it was reached.

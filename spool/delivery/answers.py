@@ -61,13 +61,17 @@ class Answer:
         position = {recipient_id: number for number, recipient_id in enumerate(self.recipients)}
         return [
             RecipientResult(
-                recipient, Outcome.DELIVERED, self.replies[position[recipient.id]],
-                self.status_codes[position[recipient.id]], self.attempt.host, relayed=self.relayed,
+                recipient,
+                Outcome.DELIVERED,
+                self.replies[position[recipient.id]],
+                self.status_codes[position[recipient.id]],
+                self.attempt.host,
+                relayed=self.relayed,
                 answered=bool(self.attempt.ip),
             )
             for recipient in recipients
             if recipient.id in position
-        ]  # fmt: skip
+        ]
 
 
 def folder() -> Path:
@@ -208,12 +212,24 @@ class _Part:
 
 def _answer(entry: LeasedEntry, taken: Sequence[RecipientResult], attempt: AttemptRecord) -> list[Any]:
     return [
-        entry.id, entry.file_name, [result.recipient.id for result in taken],
-        [result.reply[:LONGEST_REPLY] for result in taken], [result.status_code for result in taken],
-        attempt.at.timestamp(), attempt.recipients, attempt.host, attempt.ip, attempt.tls, attempt.code,
-        attempt.reply[:LONGEST_REPLY], attempt.seconds, attempt.port, attempt.connect_seconds, attempt.connected,
+        entry.id,
+        entry.file_name,
+        [result.recipient.id for result in taken],
+        [result.reply[:LONGEST_REPLY] for result in taken],
+        [result.status_code for result in taken],
+        attempt.at.timestamp(),
+        attempt.recipients,
+        attempt.host,
+        attempt.ip,
+        attempt.tls,
+        attempt.code,
+        attempt.reply[:LONGEST_REPLY],
+        attempt.seconds,
+        attempt.port,
+        attempt.connect_seconds,
+        attempt.connected,
         taken[0].relayed,
-    ]  # fmt: skip
+    ]
 
 
 def _line(key: bytes, values: Sequence[Any]) -> bytes:
@@ -295,11 +311,35 @@ def _values(owner: str, content: bytes) -> Iterator[list[Any]]:
 
 def _parsed(values: list[Any]) -> Answer:
     (
-        entry_id, file_name, recipients, replies, status_codes, at, addresses, host, ip, tls, code, reply, seconds,
-        port, connect_seconds, connected, relayed,
-    ) = values  # fmt: skip
-    attempt = AttemptRecord(
-        datetime.fromtimestamp(at, UTC), tuple(addresses), host, ip, tls, code, reply, seconds, port, connect_seconds,
+        entry_id,
+        file_name,
+        recipients,
+        replies,
+        status_codes,
+        at,
+        addresses,
+        host,
+        ip,
+        tls,
+        code,
+        reply,
+        seconds,
+        port,
+        connect_seconds,
         connected,
-    )  # fmt: skip
+        relayed,
+    ) = values
+    attempt = AttemptRecord(
+        datetime.fromtimestamp(at, UTC),
+        tuple(addresses),
+        host,
+        ip,
+        tls,
+        code,
+        reply,
+        seconds,
+        port,
+        connect_seconds,
+        connected,
+    )
     return Answer(entry_id, file_name, tuple(recipients), tuple(replies), tuple(status_codes), attempt, relayed)

@@ -75,17 +75,22 @@ class Deliveries:
     """
 
     def __init__(
-        self, delivered: Callable[[DeliveryReport], None], broken: Callable[[LeasedEntry, str], None],
-        left: Callable[[LeasedEntry], None], answers: AnswerFile | None = None,
-    ) -> None:  # fmt: skip
+        self,
+        delivered: Callable[[DeliveryReport], None],
+        broken: Callable[[LeasedEntry, str], None],
+        left: Callable[[LeasedEntry], None],
+        answers: AnswerFile | None = None,
+    ) -> None:
         self._answers = answers
         self._delivered = delivered
         self._broken = broken
         self._left = left
         self._transport = Transport(
-            django_settings.MAILSPOOL_HOSTNAME, max(1, django_settings.MAILSPOOL_WORKERS),
-            django_settings.MAILSPOOL_DNS, answers,
-        )  # fmt: skip
+            django_settings.MAILSPOOL_HOSTNAME,
+            max(1, django_settings.MAILSPOOL_WORKERS),
+            django_settings.MAILSPOOL_DNS,
+            answers,
+        )
         self._progress: dict[int, _Progress] = {}
         self._settings: Settings | None = None
         self._tasks: set[asyncio.Task[None]] = set()

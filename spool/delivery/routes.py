@@ -62,9 +62,14 @@ def load() -> RoutingTable:
         except CannotUnseal:
             password = ""
         hops[route.domain] = NextHop(
-            route.host, route.port, route.policy, route.username, password, route.source_address,
+            route.host,
+            route.port,
+            route.policy,
+            route.username,
+            password,
+            route.source_address,
             route.max_connections,
-        )  # fmt: skip
+        )
         if route.kind == RouteKind.GATEWAY:
             gateways.add(route.domain)
     return RoutingTable(hops, frozenset(gateways))

@@ -79,9 +79,12 @@ def addressed(raw: bytes, way: str) -> Addressed:
         raise Unreadable("it does not begin with header lines")
     recipients = _recipients(header)
     return Addressed(
-        _sender(header), recipients.addresses, _traced(content, header, way), "x-receiver" in header,
+        _sender(header),
+        recipients.addresses,
+        _traced(content, header, way),
+        "x-receiver" in header,
         tuple(recipients.doubts),
-    )  # fmt: skip
+    )
 
 
 def _sender(header: Header) -> str:

@@ -19,9 +19,21 @@ def acceptance(submission: Submission, file_name: str) -> Event:
     """The line of one."""
     envelope = submission.envelope
     # What anybody may write comes last: who looks for a word finds ours first.
-    return Event({
-        "id": id_of(file_name), "event": "accepted", "from": envelope.sender or "<>", "size": submission.size_bytes,
-        "nrcpt": len(envelope.recipients), "origin": envelope.origin.value, "parent": id_of(submission.parent),
-        "session": envelope.session, "client": envelope.client_ip, "port": envelope.port or "",
-        "login": envelope.auth_user, "tls": envelope.tls, "ehlo": envelope.ehlo_name, "msgid": submission.message_id,
-    })  # fmt: skip
+    return Event(
+        {
+            "id": id_of(file_name),
+            "event": "accepted",
+            "from": envelope.sender or "<>",
+            "size": submission.size_bytes,
+            "nrcpt": len(envelope.recipients),
+            "origin": envelope.origin.value,
+            "parent": id_of(submission.parent),
+            "session": envelope.session,
+            "client": envelope.client_ip,
+            "port": envelope.port or "",
+            "login": envelope.auth_user,
+            "tls": envelope.tls,
+            "ehlo": envelope.ehlo_name,
+            "msgid": submission.message_id,
+        }
+    )

@@ -63,9 +63,19 @@ def by_itself(name: str, file_names: Sequence[str], why: str) -> None:
 def ended(event: AuditEvent) -> None:
     """An action as a whole, as the Audit page has it, in the caller's transaction or after it."""
     if mail_log.is_on():
-        mail_log.after_commit([
-            Event.of(
-                "action", mail_log.NO_MESSAGE, action=event.pk, what=event.action, by=event.actor, source=event.source,
-                on=event.on, done=event.done, skipped=event.skipped, outcome=event.outcome,
-            )
-        ])  # fmt: skip
+        mail_log.after_commit(
+            [
+                Event.of(
+                    "action",
+                    mail_log.NO_MESSAGE,
+                    action=event.pk,
+                    what=event.action,
+                    by=event.actor,
+                    source=event.source,
+                    on=event.on,
+                    done=event.done,
+                    skipped=event.skipped,
+                    outcome=event.outcome,
+                )
+            ]
+        )

@@ -15,12 +15,15 @@ def resting(resting: Iterable[tuple[LeasedEntry, WaitUntil]]) -> list[Event]:
     """The lines of entries that wait for something other than their next attempt, or the delay before it."""
     return [
         Event.of(
-            "throttled" if verdict.status == Status.THROTTLED else "held", id_of(entry.file_name),
-            by=verdict.status.value, why=verdict.reason, next=moment(verdict.due),
+            "throttled" if verdict.status == Status.THROTTLED else "held",
+            id_of(entry.file_name),
+            by=verdict.status.value,
+            why=verdict.reason,
+            next=moment(verdict.due),
         )
         for entry, verdict in resting
         if verdict.status != Status.DELIVERY_DELAY
-    ]  # fmt: skip
+    ]
 
 
 def failed(entry: LeasedEntry, count: int, why: str, due: datetime | None) -> Event:
@@ -34,7 +37,7 @@ def quarantined(file_name: str, kind: str, why: str, score: float | None, parent
     more: Mapping[str, Value] = {"parent": id_of(parent)} if parent else {}
     return Event.of(
         "quarantined", id_of(file_name), kind=kind, score=score if score is not None else "", why=why, **more
-    )  # fmt: skip
+    )
 
 
 def moment(at: datetime) -> str:

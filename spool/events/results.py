@@ -23,17 +23,25 @@ def events_of(recorded: Iterable[Recorded], now: datetime) -> Iterator[Event]:
             yield from spawned(submission, name)
         if one.ended:
             delivered = sum(result.outcome is Outcome.DELIVERED for result in one.final)
-            yield Event({
-                "id": id_of(entry.file_name), "event": "ended", "nrcpt": entry.recipients_total,
-                "delivered": entry.recipients_done + delivered, "attempts": entry.attempts + 1,
-                "delay": _seconds(entry.created, now),
-            })  # fmt: skip
+            yield Event(
+                {
+                    "id": id_of(entry.file_name),
+                    "event": "ended",
+                    "nrcpt": entry.recipients_total,
+                    "delivered": entry.recipients_done + delivered,
+                    "attempts": entry.attempts + 1,
+                    "delay": _seconds(entry.created, now),
+                }
+            )
 
 
 def attempts_of(
-    entry: LeasedEntry, results: Sequence[RecipientResult], attempts: Sequence[AttemptRecord], now: datetime,
+    entry: LeasedEntry,
+    results: Sequence[RecipientResult],
+    attempts: Sequence[AttemptRecord],
+    now: datetime,
     due: datetime | None = None,
-) -> Iterator[Event]:  # fmt: skip
+) -> Iterator[Event]:
     """A line for each recipient; `due` is when those that were deferred are tried again."""
     queue_id = id_of(entry.file_name)
     leased = entry.leased or now
@@ -44,15 +52,22 @@ def attempts_of(
         recipient = result.recipient
         attempt = by_address.get(recipient.address)
         inside, connecting, sending = _times(attempt, leased, now)
-        yield Event({
-            "id": queue_id, "event": "attempt",
-            "status": "deferred" if result.outcome is Outcome.PENDING else result.outcome.value,
-            "to": recipient.address, "orig_to": recipient.original, "relay": _relay(result, attempt),
-            "tls": attempt.tls if attempt is not None else "", "dsn": result.status_code,
-            "delay": waited + inside + connecting + sending,
-            "delays": f"{waited:.2f}/{inside:.2f}/{connecting:.2f}/{sending:.2f}", "next": following,
-            "reply": result.reply,
-        })  # fmt: skip
+        yield Event(
+            {
+                "id": queue_id,
+                "event": "attempt",
+                "status": "deferred" if result.outcome is Outcome.PENDING else result.outcome.value,
+                "to": recipient.address,
+                "orig_to": recipient.original,
+                "relay": _relay(result, attempt),
+                "tls": attempt.tls if attempt is not None else "",
+                "dsn": result.status_code,
+                "delay": waited + inside + connecting + sending,
+                "delays": f"{waited:.2f}/{inside:.2f}/{connecting:.2f}/{sending:.2f}",
+                "next": following,
+                "reply": result.reply,
+            }
+        )
 
 
 def spawned(submission: Submission, name: str) -> Iterator[Event]:

@@ -68,10 +68,20 @@ def begin_anew() -> None:
 
 def connect(session: Session) -> None:
     if mail_log.is_on():
-        mail_log.write_all((Event({
-            "id": NO_MESSAGE, "event": "connect", "session": session.log_id, "client": session.client_ip,
-            "port": session.port.number, "tls": session.tls_in_use,
-        }),))  # fmt: skip
+        mail_log.write_all(
+            (
+                Event(
+                    {
+                        "id": NO_MESSAGE,
+                        "event": "connect",
+                        "session": session.log_id,
+                        "client": session.client_ip,
+                        "port": session.port.number,
+                        "tls": session.tls_in_use,
+                    }
+                ),
+            )
+        )
 
 
 def refused(session: Session, reply: str, verb: str, argument: str, envelope: Envelope | None) -> None:
@@ -85,19 +95,31 @@ def refused(session: Session, reply: str, verb: str, argument: str, envelope: En
         if verb != "RCPT" and len(envelope.recipients) == 1:
             shown["to"] = envelope.recipients[0].address
     mail_log.write(
-        "refused", session=session.log_id, client=session.client_ip, port=session.port.number,
-        login=session.user.address if session.user is not None else "", verb=verb, reply=reply, **shown,
-        nrcpt=len(envelope.recipients) if envelope is not None and verb != "MAIL" else "", ehlo=session.ehlo_name,
-    )  # fmt: skip
+        "refused",
+        session=session.log_id,
+        client=session.client_ip,
+        port=session.port.number,
+        login=session.user.address if session.user is not None else "",
+        verb=verb,
+        reply=reply,
+        **shown,
+        nrcpt=len(envelope.recipients) if envelope is not None and verb != "MAIL" else "",
+        ehlo=session.ehlo_name,
+    )
 
 
 def login(session: Session, username: str, result: str) -> None:
     """`result` is ok, failed (a wrong name or password) or closed (the password was not even looked at)."""
     tally.login("smtp", result)
     mail_log.write(
-        "login", session=session.log_id, result=result, protocol="smtp", client=session.client_ip,
-        port=session.port.number, login=username.strip(),
-    )  # fmt: skip
+        "login",
+        session=session.log_id,
+        result=result,
+        protocol="smtp",
+        client=session.client_ip,
+        port=session.port.number,
+        login=username.strip(),
+    )
 
 
 def disconnect(session: Session) -> None:
@@ -108,9 +130,14 @@ def disconnect(session: Session) -> None:
     if session.how == "quit" and session.messages and not session.refusals:
         return
     mail_log.write(
-        "disconnect", session=session.log_id, client=session.client_ip, how=session.how or "left",
-        seconds=session.loop.time() - session.since, messages=session.messages, refused=session.refusals,
-    )  # fmt: skip
+        "disconnect",
+        session=session.log_id,
+        client=session.client_ip,
+        how=session.how or "left",
+        seconds=session.loop.time() - session.since,
+        messages=session.messages,
+        refused=session.refusals,
+    )
 
 
 def _path(argument: str) -> str:

@@ -31,9 +31,20 @@ _WORDS = {
 }
 # Each of these alone leads, by an index, to its entries in the order of their ids.
 INDEXED = (
-    "sender", "sender_domain", "recipient", "mailbox", "domain", "ip", "auth_user", "file_name", "message_id", "status",
-    "error_group", "hold", "priority",
-)  # fmt: skip
+    "sender",
+    "sender_domain",
+    "recipient",
+    "mailbox",
+    "domain",
+    "ip",
+    "auth_user",
+    "file_name",
+    "message_id",
+    "status",
+    "error_group",
+    "hold",
+    "priority",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,10 +221,11 @@ class SpoolFilter:
 
     def _partial_indexes(self) -> list[str]:
         wanted = {
-            "waiting": self.status == Status.WAITING, "error": bool(self.error_group),
+            "waiting": self.status == Status.WAITING,
+            "error": bool(self.error_group),
             "not normal": self.priority not in (None, Priority.NORMAL),
             "logged in": bool(self.auth_user) and "*" not in self.auth_user,
-        }  # fmt: skip
+        }
         return [words for words, is_wanted in wanted.items() if is_wanted]
 
     def _conditions(self, within: tuple[int, int] | None) -> list[Q]:
@@ -230,9 +242,12 @@ class SpoolFilter:
         if self.auth_user:
             found.append(_any_of(_address("auth_user", self.auth_user)))
         equal = {
-            "sender_domain": self.sender_domain, "client_ip": self.ip, "file_name": self.file_name,
-            "status": self.status, "error_group": self.error_group,
-        }  # fmt: skip
+            "sender_domain": self.sender_domain,
+            "client_ip": self.ip,
+            "file_name": self.file_name,
+            "status": self.status,
+            "error_group": self.error_group,
+        }
         found += [Q(**{column: value}) for column, value in equal.items() if value]
         if self.message_id:
             found.append(with_message_id(self.message_id))
@@ -244,13 +259,17 @@ class SpoolFilter:
         if self.error:
             found.append(Q(last_error__icontains=self.error))
         compared: dict[str, Any] = {
-            "direction": self.direction, "priority": self.priority, "size_bytes__gt": self.larger_than,
-            "size_bytes__lt": self.smaller_than, "attempts__gte": self.min_attempts,
-            "attempts__lte": self.max_attempts, "hold": self.hold,
+            "direction": self.direction,
+            "priority": self.priority,
+            "size_bytes__gt": self.larger_than,
+            "size_bytes__lt": self.smaller_than,
+            "attempts__gte": self.min_attempts,
+            "attempts__lte": self.max_attempts,
+            "hold": self.hold,
             "created__lt": now - self.older_than if self.older_than is not None else None,
             "created__gt": now - self.younger_than if self.younger_than is not None else None,
             "next_attempt__lte": now + self.next_within if self.next_within is not None else None,
-        }  # fmt: skip
+        }
         return found + [Q(**{lookup: value}) for lookup, value in compared.items() if value is not None]
 
 

@@ -96,9 +96,15 @@ def _one_of(what: str, values: dict[str, Any]) -> Callable[[str], Any]:
 def _chosen(field: str, attribute: str, words: str, help_text: str, values: dict[str, Any]) -> Field:
     names = {value: name for name, value in values.items()}
     return Field(
-        field, attribute, words, help_text, field.upper(), _one_of(field, values), lambda value: names[value],
+        field,
+        attribute,
+        words,
+        help_text,
+        field.upper(),
+        _one_of(field, values),
+        lambda value: names[value],
         tuple(values),
-    )  # fmt: skip
+    )
 
 
 STATUSES = {status.value: status.value for status in Status}
@@ -109,10 +115,23 @@ _YES = {"yes": True, "no": False}
 _ALL = (
     Field("sender", "sender", "from {}", "sender's address; * stands for anything, <> for none", "ADDRESS", _address),
     Field("sender-domain", "sender_domain", "from the domain {}", "sender's domain", "DOMAIN", _domain),
-    Field("recipient", "recipient", "to {}", "a recipient's address, or that of an alias that leads there; * stands for"
-          " anything", "ADDRESS", _address),
-    Field("mailbox", "mailbox", "for the mailbox {}", "a recipient's own address, by whatever alias it was written to;"
-          " Delete and Move then take them from this recipient alone", "ADDRESS", _mailbox),
+    Field(
+        "recipient",
+        "recipient",
+        "to {}",
+        "a recipient's address, or that of an alias that leads there; * stands for anything",
+        "ADDRESS",
+        _address,
+    ),
+    Field(
+        "mailbox",
+        "mailbox",
+        "for the mailbox {}",
+        "a recipient's own address, by whatever alias it was written to;"
+        " Delete and Move then take them from this recipient alone",
+        "ADDRESS",
+        _mailbox,
+    ),
     Field("domain", "domain", "to the domain {}", "a recipient's domain", "DOMAIN", _domain),
     Field("ip", "ip", "that came from {}", "IP address of the client", "IP", _ip),
     Field("auth-user", "auth_user", "sent by the user {}", "user who logged in to send it", "ADDRESS", _address),
@@ -122,21 +141,37 @@ _ALL = (
     _chosen("status", "status", "with the status {}", "status", STATUSES),
     _chosen("direction", "direction", "that are {}", "inbound or outbound", DIRECTIONS),
     _chosen("priority", "priority", "with {} priority", "priority", PRIORITIES),
-    Field("older", "older_than", "in the spool for more than {}", "longer in the spool than", "AGE", parse_age,
-          format_age),
-    Field("younger", "younger_than", "in the spool for less than {}", "not as long in the spool as", "AGE", parse_age,
-          format_age),
+    Field(
+        "older", "older_than", "in the spool for more than {}", "longer in the spool than", "AGE", parse_age, format_age
+    ),
+    Field(
+        "younger",
+        "younger_than",
+        "in the spool for less than {}",
+        "not as long in the spool as",
+        "AGE",
+        parse_age,
+        format_age,
+    ),
     Field("larger", "larger_than", "larger than {}", "larger than", "SIZE", parse_size, format_size),
     Field("smaller", "smaller_than", "smaller than {}", "smaller than", "SIZE", parse_size, format_size),
     Field("min-attempts", "min_attempts", "with at least {} attempts", "at least as many attempts", "N", _number),
     Field("max-attempts", "max_attempts", "with at most {} attempts", "at most as many attempts", "N", _number),
     Field("error", "error", "whose last error has “{}”", "text that the last error has", "TEXT", _text),
-    Field("error-group", "error_group", "whose last error is “{}”", "last error, cleaned of particulars", "TEXT",
-          _text),
+    Field(
+        "error-group", "error_group", "whose last error is “{}”", "last error, cleaned of particulars", "TEXT", _text
+    ),
     _chosen("hold", "hold", "on hold: {}", "whether it is on hold", _YES),
-    Field("next-within", "next_within", "with the next attempt within {}", "next attempt comes within", "AGE",
-          parse_age, format_age),
-)  # fmt: skip
+    Field(
+        "next-within",
+        "next_within",
+        "with the next attempt within {}",
+        "next attempt comes within",
+        "AGE",
+        parse_age,
+        format_age,
+    ),
+)
 
 FIELDS: dict[str, Field] = {field.name: field for field in _ALL}
 

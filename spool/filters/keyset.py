@@ -129,9 +129,7 @@ def look(
         behind = edge
 
 
-def tally(
-    rows: QuerySet[M], meant: Callable[[QuerySet[M]], QuerySet[M]], order: Order, limit: int
-) -> tuple[int, bool]:  # fmt: skip
+def tally(rows: QuerySet[M], meant: Callable[[QuerySet[M]], QuerySet[M]], order: Order, limit: int) -> tuple[int, bool]:
     """How many are meant, counted up to `limit`, and whether there may be more."""
     deadline = time.monotonic() + COUNT_SECONDS
     found, behind = 0, ()

@@ -15,9 +15,13 @@ from spool.models.entry import Entry, Priority, Status
 
 # The columns by which each order is one way or the other; the last makes it total.
 KEYS = {
-    "id": ("id",), "file_name": ("file_name",), "sender": ("sender_domain", "sender", "id"),
-    "size_bytes": ("size_bytes", "id"), "attempts": ("attempts", "id"), "next_attempt": ("next_attempt", "id"),
-}  # fmt: skip
+    "id": ("id",),
+    "file_name": ("file_name",),
+    "sender": ("sender_domain", "sender", "id"),
+    "size_bytes": ("size_bytes", "id"),
+    "attempts": ("attempts", "id"),
+    "next_attempt": ("next_attempt", "id"),
+}
 # Only what waits is in their indexes.
 ONLY_WAITING = ("size_bytes", "attempts", "next_attempt")
 LEVELS: dict[str, tuple[Any, ...]] = {"priority": tuple(Priority.values), "status": tuple(Status.values)}

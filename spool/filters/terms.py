@@ -15,10 +15,24 @@ from spool.filters.pages import count
 _FILE_NAME = re.compile(r"[0-9a-hjkmnp-tv-z]{26}(?:\.eml)?", re.IGNORECASE)
 _MESSAGE_ID = re.compile(r"<[^<>\s]+@[^<>\s]+>")
 _PREFIXES = {
-    "from": "sender", "to": "recipient", "subject": "subject", "ip": "ip", "user": "auth-user", "error": "error",
-    "status": "status", "id": "message-id", "file": "id", "domain": "domain", "older": "older", "younger": "younger",
-    "larger": "larger", "smaller": "smaller", "priority": "priority", "hold": "hold", "direction": "direction",
-}  # fmt: skip
+    "from": "sender",
+    "to": "recipient",
+    "subject": "subject",
+    "ip": "ip",
+    "user": "auth-user",
+    "error": "error",
+    "status": "status",
+    "id": "message-id",
+    "file": "id",
+    "domain": "domain",
+    "older": "older",
+    "younger": "younger",
+    "larger": "larger",
+    "smaller": "smaller",
+    "priority": "priority",
+    "hold": "hold",
+    "direction": "direction",
+}
 MOST_TERMS = 10
 # Whether there is mail for which a condition, by its name, has a value.
 Finds = Callable[[str, str], bool]

@@ -144,29 +144,54 @@ def insert_rows(stored: Stored, now: datetime, settings: Settings, wanted: Colle
             address_key, original_key = recipient_keys(recipient, of_list)
             recipient_rows.append(
                 recipient_values(
-                    entry_id=entry_id, address=recipient.address, domain=recipient.domain,
+                    entry_id=entry_id,
+                    address=recipient.address,
+                    domain=recipient.domain,
                     kind=_REMOTE_KIND if is_remote else _LOCAL_KIND,
-                    status=_PENDING, original=recipient.original, notify=recipient.notify, orcpt=recipient.orcpt,
-                    address_key=address_key, original_key=original_key,
+                    status=_PENDING,
+                    original=recipient.original,
+                    notify=recipient.notify,
+                    orcpt=recipient.orcpt,
+                    address_key=address_key,
+                    original_key=original_key,
                 )
-            )  # fmt: skip
+            )
         received.append((sender, envelope.client_ip, outbound))
         entry_rows.append(
             entry_values(
-                id=entry_id, file_name=file_name, subspool=stored.subspool, sender=sender,
-                sender_domain=(sender_key or sender).rpartition("@")[2], sender_key=sender_key,
-                auth_user=envelope.auth_user, client_ip=envelope.client_ip,
-                ehlo_name=storable(envelope.ehlo_name, 255), tls=envelope.tls, port=envelope.port,
-                direction=_OUTBOUND if outbound else _INBOUND, origin=str.__str__(envelope.origin),
-                subject=submission.subject, message_id=submission.message_id, size_bytes=submission.size_bytes,
-                priority=int(envelope.priority), status=_DELAY, attempts=envelope.attempts,
+                id=entry_id,
+                file_name=file_name,
+                subspool=stored.subspool,
+                sender=sender,
+                sender_domain=(sender_key or sender).rpartition("@")[2],
+                sender_key=sender_key,
+                auth_user=envelope.auth_user,
+                client_ip=envelope.client_ip,
+                ehlo_name=storable(envelope.ehlo_name, 255),
+                tls=envelope.tls,
+                port=envelope.port,
+                direction=_OUTBOUND if outbound else _INBOUND,
+                origin=str.__str__(envelope.origin),
+                subject=submission.subject,
+                message_id=submission.message_id,
+                size_bytes=submission.size_bytes,
+                priority=int(envelope.priority),
+                status=_DELAY,
+                attempts=envelope.attempts,
                 recipients_total=len(envelope.recipients),
-                created=statements.db_time(envelope.created) if envelope.created else created, next_attempt=due,
-                due_at=None if envelope.hold else due, hold=bool(envelope.hold), hold_reason=envelope.hold,
-                envid=envelope.envid, ret=envelope.ret, smtputf8=envelope.smtputf8, eight_bit=envelope.eight_bit,
-                delay_notified=envelope.delay_notified, ours=envelope.ours,
+                created=statements.db_time(envelope.created) if envelope.created else created,
+                next_attempt=due,
+                due_at=None if envelope.hold else due,
+                hold=bool(envelope.hold),
+                hold_reason=envelope.hold,
+                envid=envelope.envid,
+                ret=envelope.ret,
+                smtputf8=envelope.smtputf8,
+                eight_bit=envelope.eight_bit,
+                delay_notified=envelope.delay_notified,
+                ours=envelope.ours,
             )
-        )  # fmt: skip
+        )
     entries.insert(entry_rows)
     recipients.insert(recipient_rows)
     traffic_batches.receipts(received, now)

@@ -29,9 +29,17 @@ def new_owner() -> str:
 
 
 def take(
-    owner: str, now: datetime, limit: int, *, straight: bool, no_delay: bool, lapsed: bool = True,
-    low: int | None = None, reserved: int = 0, only_local: bool = False,
-) -> list[LeasedEntry]:  # fmt: skip
+    owner: str,
+    now: datetime,
+    limit: int,
+    *,
+    straight: bool,
+    no_delay: bool,
+    lapsed: bool = True,
+    low: int | None = None,
+    reserved: int = 0,
+    only_local: bool = False,
+) -> list[LeasedEntry]:
     """Lease up to `limit` due entries with their open recipients, inside the caller's transaction.
 
     Without `lapsed` those are left alone whose lease has lapsed: after the clock was set nobody can tell. Up to `low`
@@ -39,9 +47,18 @@ def take(
     """
     until, held_until = now + LEASE, clock.steady() + LEASE.total_seconds()
     entries = lease.lease(
-        owner, now, until, limit, straight=straight, no_delay=no_delay, lapsed=lapsed,
-        low=limit if low is None else low, reserved=reserved, only_local=only_local, path_of=store.path_of,
-    )  # fmt: skip
+        owner,
+        now,
+        until,
+        limit,
+        straight=straight,
+        no_delay=no_delay,
+        lapsed=lapsed,
+        low=limit if low is None else low,
+        reserved=reserved,
+        only_local=only_local,
+        path_of=store.path_of,
+    )
     for entry in entries:
         entry.held_until, entry.leased = held_until, now
     # RETURNING keeps no order.

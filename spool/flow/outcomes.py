@@ -176,7 +176,7 @@ def _recorded(
             final = [result for result in decision.final if result.recipient.id not in settled]
             yield Recorded(
                 entry, decision.report.attempts, final, decision.waiting, decision.due, spawned, decision.ends
-            )  # fmt: skip
+            )
 
 
 def _store_spawned(
@@ -229,10 +229,17 @@ def _keep_waiting(owner: str, decisions: Sequence[Decision]) -> dict[int, int]:
         delivered = sum(result.outcome is Outcome.DELIVERED for result in decision.final)
         state = _state_of(decision)
         before = rest.wait(
-            owner, entry.id, status=state.status, due=state.due, attempts=state.attempts,
-            dns_failures=state.dns_failures, delivered=delivered, error=storable(state.error, LONGEST_REPLY),
-            error_group=storable(state.error_group, 120), delay_notified=decision.delay_notified,
-        )  # fmt: skip
+            owner,
+            entry.id,
+            status=state.status,
+            due=state.due,
+            attempts=state.attempts,
+            dns_failures=state.dns_failures,
+            delivered=delivered,
+            error=storable(state.error, LONGEST_REPLY),
+            error_group=storable(state.error_group, 120),
+            delay_notified=decision.delay_notified,
+        )
         if before is not None:
             held[entry.id] = before
     return held
@@ -260,7 +267,7 @@ def _state_of(decision: Decision) -> _State:
         error = decision.waiting[0].reply
         return _State(
             Status.WAITING, decision.due, entry.attempts + 1, decision.dns_failures, error, error_group(error)
-        )  # fmt: skip
+        )
     # Those who are held back have not been tried: it counts as no attempt, or their first would be taken for a retry.
     due = min(held_back.due, decision.due) if decision.waiting and decision.due is not None else held_back.due
     return _State(held_back.status, due, entry.attempts, entry.dns_failures, held_back.reason)
@@ -270,12 +277,14 @@ def _record_outcomes(decisions: Sequence[Decision]) -> None:
     """Write the state of each recipient of entries that stay: what was delivered is never tried again."""
     rows = [
         (
-            result.outcome.value, storable(result.reply, LONGEST_REPLY), storable(result.host, 255),
+            result.outcome.value,
+            storable(result.reply, LONGEST_REPLY),
+            storable(result.host, 255),
             result.recipient.id,
         )
         for decision in decisions
         for result in [*decision.final, *decision.waiting]
-    ]  # fmt: skip
+    ]
     if rows:
         recipients.settle_all(rows)
 

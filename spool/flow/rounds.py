@@ -153,9 +153,7 @@ class Rounds:
             # Only now: others may have had to be waited for, and a lease is no longer for that.
             now, began = timezone.now(), clock.steady()
             lapsed = lapsed and not clock.steps().within(leases.LEASE.total_seconds())
-            take = partial(
-                leases.take, self._owner, now, straight=here.straight, no_delay=no_delay, lapsed=lapsed
-            )  # fmt: skip
+            take = partial(leases.take, self._owner, now, straight=here.straight, no_delay=no_delay, lapsed=lapsed)
             leased: list[LeasedEntry] = []
             if want.entries:
                 leased = take(limit=want.entries, low=want.low, reserved=want.reserved)

@@ -48,9 +48,12 @@ def _run(question: Mapping[str, Any]) -> Any:
     limits = [str(CPU_SECONDS), str(MEMORY_BYTES)]
     try:
         done = subprocess.run(
-            [sys.executable, "-I", _PROGRAM, *limits], input=json.dumps(question).encode(), capture_output=True,
-            timeout=_PATIENCE_SECONDS, check=True,
-        )  # fmt: skip
+            [sys.executable, "-I", _PROGRAM, *limits],
+            input=json.dumps(question).encode(),
+            capture_output=True,
+            timeout=_PATIENCE_SECONDS,
+            check=True,
+        )
     except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
         raise TooCostly(f"more than {CPU_SECONDS} s or {MEMORY_BYTES >> 20} MB") from error
     return json.loads(done.stdout)

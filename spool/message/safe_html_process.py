@@ -62,10 +62,15 @@ def clean(text: str, images: Mapping[str, str]) -> dict[str, Any]:
         return value
 
     body = nh3.clean(
-        text, tags=set(_TAGS.split()), attributes=_ATTRIBUTES, attribute_filter=keep, link_rel=None,
-        url_schemes={"cid", "data", "http", "https", "mailto", "tel"}, filter_style_properties=set(_STYLES.split()),
+        text,
+        tags=set(_TAGS.split()),
+        attributes=_ATTRIBUTES,
+        attribute_filter=keep,
+        link_rel=None,
+        url_schemes={"cid", "data", "http", "https", "mailto", "tel"},
+        filter_style_properties=set(_STYLES.split()),
         strip_comments=True,
-    )  # fmt: skip
+    )
     return {"body": body, "links": links, "remote_images": remote_images}
 
 

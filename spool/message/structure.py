@@ -201,10 +201,15 @@ def _part(header: Header, start: int, end: int) -> Part:
     found = _TYPE.match(content_type)
     content_id = header.first("content-id").decode("utf-8", "replace").strip("<> ")[:200]
     return Part(
-        found[0] if found else "text/plain", parameters.get("charset", "")[:60],
-        _token(header.first("content-transfer-encoding")), disposition[:30],
-        readable(more.get("filename") or parameters.get("name", ""))[:200], content_id, start, max(start, end),
-    )  # fmt: skip
+        found[0] if found else "text/plain",
+        parameters.get("charset", "")[:60],
+        _token(header.first("content-transfer-encoding")),
+        disposition[:30],
+        readable(more.get("filename") or parameters.get("name", ""))[:200],
+        content_id,
+        start,
+        max(start, end),
+    )
 
 
 def _token(value: bytes) -> str:

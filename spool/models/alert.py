@@ -56,16 +56,20 @@ class AlertRule(models.Model):
         help_text="Messages for a sender and for the spool, percent for bounces and for a quarantine, whose limit is 100, times for the guard; for all else minutes.",
     )
     minutes = models.PositiveIntegerField(
-        "within (minutes)", default=10, validators=[MinValueValidator(1), MaxValueValidator(60)],
+        "within (minutes)",
+        default=10,
+        validators=[MinValueValidator(1), MaxValueValidator(60)],
         help_text="For a sender, for bounces and for the guard: how far back is counted.",
-    )  # fmt: skip
+    )
     at_least = models.PositiveIntegerField(
         "at least recipients", default=50, help_text="For bounces: of fewer recipients no rate is made."
     )
     ends_below = models.PositiveIntegerField(
-        "ends below (percent of the threshold)", default=80, validators=[MinValueValidator(1), MaxValueValidator(100)],
+        "ends below (percent of the threshold)",
+        default=80,
+        validators=[MinValueValidator(1), MaxValueValidator(100)],
         help_text="So that a number that goes to and fro around the threshold is one alert, not many.",
-    )  # fmt: skip
+    )
     mail_to = models.TextField(
         "mail to", blank=True, default="", help_text="Addresses that are told, one per line; by this server itself."
     )

@@ -64,10 +64,28 @@ class TrashedRecipient(RecipientColumns):
         """What the trace will say of a recipient that was still open. It is not saved; its key is the recipient's."""
         entry = self.entry
         names = (
-            "file_name", "sender", "sender_key", "auth_user", "client_ip", "ehlo_name", "tls", "port", "subject", "message_id",
-            "size_bytes", "attempts", "created",
-        )  # fmt: skip
+            "file_name",
+            "sender",
+            "sender_key",
+            "auth_user",
+            "client_ip",
+            "ehlo_name",
+            "tls",
+            "port",
+            "subject",
+            "message_id",
+            "size_bytes",
+            "attempts",
+            "created",
+        )
         return Trace(
-            pk=self.pk, recipient=self.address, recipient_key=self.address_key, original=self.original_key, kind=self.kind, outcome=Outcome.REMOVED, reply=entry.reply,
-            ended=entry.at, **{name: getattr(entry, name) for name in names},
-        )  # fmt: skip
+            pk=self.pk,
+            recipient=self.address,
+            recipient_key=self.address_key,
+            original=self.original_key,
+            kind=self.kind,
+            outcome=Outcome.REMOVED,
+            reply=entry.reply,
+            ended=entry.at,
+            **{name: getattr(entry, name) for name in names},
+        )

@@ -144,9 +144,10 @@ def note_delivered(report: DeliveryReport, now: datetime) -> None:
     if not locked(trashed.entries_waiting_for(list(delivered))):
         return
     settled = [
-        result for number, result in delivered.items()
+        result
+        for number, result in delivered.items()
         if trashed.settle(number, storable(result.reply, LONGEST_REPLY), storable(result.host, 255))
-    ]  # fmt: skip
+    ]
     if settled:
         insert_traces(trace_rows(report.entry, settled, now), now)
 

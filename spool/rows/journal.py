@@ -26,17 +26,23 @@ def attempt_rows(entry: LeasedEntry, attempts: Iterable[AttemptRecord]) -> list[
     """Rows for `insert_attempts`."""
     return [
         _attempt_values(
-            file_name=entry.file_name, at=statements.db_time(attempt.at), recipients="\n".join(attempt.recipients),
-            host=storable(attempt.host, 255), ip=attempt.ip, tls=attempt.tls[:60], code=attempt.code,
-            reply=storable(attempt.reply, LONGEST_REPLY), seconds=attempt.seconds,
+            file_name=entry.file_name,
+            at=statements.db_time(attempt.at),
+            recipients="\n".join(attempt.recipients),
+            host=storable(attempt.host, 255),
+            ip=attempt.ip,
+            tls=attempt.tls[:60],
+            code=attempt.code,
+            reply=storable(attempt.reply, LONGEST_REPLY),
+            seconds=attempt.seconds,
         )
         for attempt in attempts
-    ]  # fmt: skip
+    ]
 
 
 def trace_rows(
     entry: LeasedEntry, results: Iterable[RecipientResult], now: datetime, *, tried: bool = True
-) -> list[Row]:  # fmt: skip
+) -> list[Row]:
     """Rows for `insert_traces` or `insert_uncounted`, of recipients that ended `now`, `tried` once more before."""
     attempts = entry.attempts + 1 if tried else entry.attempts
     created, ended = statements.db_time(entry.created), statements.db_time(now)
@@ -46,15 +52,29 @@ def trace_rows(
         recipient_key, original = recipient_keys(result.recipient, of_list)
         rows.append(
             _trace_values(
-                file_name=entry.file_name, sender=entry.sender, recipient=result.recipient.address,
-                kind=result.recipient.kind.value, outcome=result.outcome.value,
-                reply=storable(result.reply, LONGEST_REPLY), host=storable(result.host, 255),
-                auth_user=entry.auth_user, client_ip=entry.client_ip, ehlo_name=entry.ehlo_name, tls=entry.tls,
-                port=entry.port, subject=entry.subject, message_id=entry.message_id, size_bytes=entry.size_bytes,
-                attempts=attempts, created=created, ended=ended, sender_key=sender_key,
-                recipient_key=recipient_key, original=original,
+                file_name=entry.file_name,
+                sender=entry.sender,
+                recipient=result.recipient.address,
+                kind=result.recipient.kind.value,
+                outcome=result.outcome.value,
+                reply=storable(result.reply, LONGEST_REPLY),
+                host=storable(result.host, 255),
+                auth_user=entry.auth_user,
+                client_ip=entry.client_ip,
+                ehlo_name=entry.ehlo_name,
+                tls=entry.tls,
+                port=entry.port,
+                subject=entry.subject,
+                message_id=entry.message_id,
+                size_bytes=entry.size_bytes,
+                attempts=attempts,
+                created=created,
+                ended=ended,
+                sender_key=sender_key,
+                recipient_key=recipient_key,
+                original=original,
             )
-        )  # fmt: skip
+        )
     return rows
 
 
@@ -112,9 +132,15 @@ def trace_trashed(entry_ids: Sequence[int]) -> None:
 def _open_recipients(entry: str, recipient: str, outcome: Outcome, reply: str, ended: str) -> str:
     """A statement that traces the open recipients `r` of the entries `e` in those tables, as these expressions say."""
     expressions = {name: f"e.{name}" for name in columns_of(EntryRow)} | {
-        "recipient": "r.address", "recipient_key": "r.address_key", "original": "r.original_key", "kind": "r.kind",
-        "outcome": f"'{outcome.value}'", "reply": reply, "host": "''", "ended": ended,
-    }  # fmt: skip
+        "recipient": "r.address",
+        "recipient_key": "r.address_key",
+        "original": "r.original_key",
+        "kind": "r.kind",
+        "outcome": f"'{outcome.value}'",
+        "reply": reply,
+        "host": "''",
+        "ended": ended,
+    }
     return (
         f"INSERT INTO spool_trace ({', '.join(_TRACE)}) SELECT {', '.join(expressions[name] for name in _TRACE)}"
         f" FROM {entry} e JOIN {recipient} r ON r.entry_id = e.id AND r.status = 'pending'"

@@ -68,9 +68,19 @@ _LEASES_POSTGRESQL = {
 
 
 def lease(
-    owner: str, now: datetime, until: datetime, limit: int, *, straight: bool, no_delay: bool, lapsed: bool,
-    low: int, reserved: int = 0, only_local: bool = False, path_of: PathOf,
-) -> list[LeasedEntry]:  # fmt: skip
+    owner: str,
+    now: datetime,
+    until: datetime,
+    limit: int,
+    *,
+    straight: bool,
+    no_delay: bool,
+    lapsed: bool,
+    low: int,
+    reserved: int = 0,
+    only_local: bool = False,
+    path_of: PathOf,
+) -> list[LeasedEntry]:
     """Take up to `limit` due entries, high priority first, then by age: one statement (the one-holder invariant).
 
     New mail counts as on its way out from here on: most stages are over before anybody could see them. `straight` says

@@ -89,10 +89,14 @@ def note_delivered(row: Packed, results: Sequence[RecipientResult], outcome: Out
         ).update(outcome=Outcome.DELIVERED, reply=reply, host=host)
         ended.append(
             (
-                Outcome.DELIVERED.value, recipient["kind"], row.entry["sender"], row.entry["client_ip"],
-                recipient["address"], row.entry["created"],
+                Outcome.DELIVERED.value,
+                recipient["kind"],
+                row.entry["sender"],
+                row.entry["client_ip"],
+                recipient["address"],
+                row.entry["created"],
             )
-        )  # fmt: skip
+        )
     if ended:
         traffic_batches.endings(ended, now)
     return bool(ended)
@@ -122,10 +126,10 @@ def _unpack_sqlite(table: str, clause: str, parameters: Sequence[Any], now: date
     changed = {
         "leased_by": "''",
         "status": "CASE WHEN json_extract(entry, '$.status') IN ('local', 'remote') THEN 'waiting'"
-                  " ELSE json_extract(entry, '$.status') END",
+        " ELSE json_extract(entry, '$.status') END",
         "due_at": "CASE WHEN json_extract(entry, '$.hold') THEN NULL"
-                  " ELSE MAX(COALESCE(json_extract(entry, '$.next_attempt'), %s), %s) END",
-    }  # fmt: skip
+        " ELSE MAX(COALESCE(json_extract(entry, '$.next_attempt'), %s), %s) END",
+    }
     values = ", ".join(changed.get(name, f"json_extract(entry, '$.{name}')") for name in columns)
     statements.execute(
         f"INSERT INTO spool_entry ({', '.join(columns)}) SELECT {values}"

@@ -21,18 +21,36 @@ _WAIT: Final = (
 
 
 def wait(
-    owner: str, entry_id: int, *, status: Status, due: datetime | None, attempts: int, dns_failures: int,
-    delivered: int, error: str, error_group: str, delay_notified: bool,
-) -> int | None:  # fmt: skip
+    owner: str,
+    entry_id: int,
+    *,
+    status: Status,
+    due: datetime | None,
+    attempts: int,
+    dns_failures: int,
+    delivered: int,
+    error: str,
+    error_group: str,
+    delay_notified: bool,
+) -> int | None:
     """Have an entry wait for its next attempt, `delivered` more recipients done; how many were before, None if lost."""
     moment = db_time(due)
     updated = execute(
         _WAIT,
         (
-            status.value, attempts, dns_failures, delivered, moment, moment, error, error_group, delay_notified,
-            entry_id, owner,
+            status.value,
+            attempts,
+            dns_failures,
+            delivered,
+            moment,
+            moment,
+            error,
+            error_group,
+            delay_notified,
+            entry_id,
+            owner,
         ),
-    ).fetchall()  # fmt: skip
+    ).fetchall()
     return int(updated[0][0]) - delivered if updated else None
 
 

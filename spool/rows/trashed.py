@@ -27,9 +27,7 @@ _CHANGED: Final = {
 _AS_IT_WAS: Final = ", ".join(_CHANGED.get(name, name) for name in columns_of(EntryRow))
 
 
-def take(
-    ids: Sequence[int], event_id: int, now: datetime, reply: str, state: TrashState, target: str
-) -> list[int]:  # fmt: skip
+def take(ids: Sequence[int], event_id: int, now: datetime, reply: str, state: TrashState, target: str) -> list[int]:
     """Carry entries and their recipients from the spool to the trash; the ids of those that were there."""
     added = ("reply", "state", "target", "at", "event_id")
     values = [reply[:LONGEST_REPLY], state.value, target, db_time(now), event_id]
@@ -91,9 +89,15 @@ def remove(ids: Sequence[int]) -> None:
 
 
 def _carry(
-    columns: str, expressions: str, source: str, target: str, key: str, ids: Sequence[int],
-    added: Sequence[str] = (), values: Sequence[Any] = (),
-) -> list[int]:  # fmt: skip
+    columns: str,
+    expressions: str,
+    source: str,
+    target: str,
+    key: str,
+    ids: Sequence[int],
+    added: Sequence[str] = (),
+    values: Sequence[Any] = (),
+) -> list[int]:
     """Move the rows whose `key` is one of `ids` to another table; the `id` of each row that was moved.
 
     Their `columns` become `expressions`, and the columns `added` are new; `values` are the parameters of both.

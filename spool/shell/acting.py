@@ -101,10 +101,16 @@ def act(verb: Verb, wanted: Any, options: dict[str, Any], output: Output) -> Non
     output.line(outcome.sentence)
     output.values(
         {
-            "job": job.id, "event": outcome.event.id, "state": job.state, "matched": job.seen or job.total,
-            "done": job.done, "busy": job.busy, "skipped": job.skipped, "outcome": outcome.sentence,
+            "job": job.id,
+            "event": outcome.event.id,
+            "state": job.state,
+            "matched": job.seen or job.total,
+            "done": job.done,
+            "busy": job.busy,
+            "skipped": job.skipped,
+            "outcome": outcome.sentence,
         }
-    )  # fmt: skip
+    )
     if verb.undoable and job.done:
         output.line(f"`manage.py spool undo {outcome.event.id}` puts them back.")
     if outcome.finished and (job.state == JobState.FAILED or not job.done):

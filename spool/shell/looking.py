@@ -116,12 +116,18 @@ def _show(options: dict[str, Any], output: Output) -> None:
     if entry is not None:
         recipients = Recipient.objects.filter(entry=entry).order_by("id")[:1000]
         shown: dict[str, Any] = {
-            **_row(entry), "Subject": entry.subject, "Message-ID": entry.message_id, **_session(entry),
-            "Last error": entry.last_error, **_on_hold(entry),
+            **_row(entry),
+            "Subject": entry.subject,
+            "Message-ID": entry.message_id,
+            **_session(entry),
+            "Last error": entry.last_error,
+            **_on_hold(entry),
             **({"Next hop": entry.next_hop} if entry.next_hop else {}),
             "recipients": [f"{r.address} {r.status} {r.last_reply}".strip() for r in recipients],
-            "attempts": attempts, "ended": ended, "header": _header(entry),
-        }  # fmt: skip
+            "attempts": attempts,
+            "ended": ended,
+            "header": _header(entry),
+        }
     elif traces:
         shown = {**_departed(traces), "attempts": attempts, "ended": ended}
     else:
@@ -135,17 +141,21 @@ def _stats(options: dict[str, Any], output: Output) -> None:
     if options["traffic"]:
         _traffic(options, output)
         return
-    by_status = Entry.objects.values("status").order_by("status").annotate(
-        entries=Count("id"), bytes=Sum("size_bytes"), oldest=Min("created")
-    )  # fmt: skip
+    by_status = (
+        Entry.objects.values("status")
+        .order_by("status")
+        .annotate(entries=Count("id"), bytes=Sum("size_bytes"), oldest=Min("created"))
+    )
     # In the order in which a message goes through them.
     rows = [
         {
-            "Status": Status(row["status"]).label, "Entries": row["entries"], "KB": (row["bytes"] or 0) // 1024,
+            "Status": Status(row["status"]).label,
+            "Entries": row["entries"],
+            "KB": (row["bytes"] or 0) // 1024,
             "Oldest": since(row["oldest"]),
         }
         for row in sorted(by_status, key=lambda row: Status.values.index(row["status"]))
-    ]  # fmt: skip
+    ]
     output.table(rows)
     due = Entry.objects.due(timezone.now()).count()
     output.line(f"{due} due now" if rows else "The spool is empty.")
@@ -159,20 +169,27 @@ def _traffic(options: dict[str, Any], output: Output) -> None:
         [
             {
                 "Table": "Message Activity" if row.kind in sums else row.kind.label,
-                "Which": row.kind.label if row.kind in sums else row.key or "<>", "5 minutes": row.five_minutes,
-                "1 hour": row.hour, "24 hours": row.day, "Since installation": row.total,
+                "Which": row.kind.label if row.kind in sums else row.key or "<>",
+                "5 minutes": row.five_minutes,
+                "1 hour": row.hour,
+                "24 hours": row.day,
+                "Since installation": row.total,
                 "Rising": "yes" if row.kind not in sums and row.rises else "",
             }
             for row in [*sums.values(), *found]
         ]
-    )  # fmt: skip
+    )
     output.line(f"Counted until {exact(state.rolled)}." if state else "Nothing is counted yet.")
 
 
 _TABLES = (
-    TrafficKind.OUTBOUND_SENDER, TrafficKind.OUTBOUND_IP, TrafficKind.INBOUND_RECIPIENT, TrafficKind.INBOUND_SENDER,
-    TrafficKind.INBOUND_IP, TrafficKind.INBOUND_DOMAIN,
-)  # fmt: skip
+    TrafficKind.OUTBOUND_SENDER,
+    TrafficKind.OUTBOUND_IP,
+    TrafficKind.INBOUND_RECIPIENT,
+    TrafficKind.INBOUND_SENDER,
+    TrafficKind.INBOUND_IP,
+    TrafficKind.INBOUND_DOMAIN,
+)
 
 
 def _audit(options: dict[str, Any], output: Output) -> None:
@@ -181,11 +198,16 @@ def _audit(options: dict[str, Any], output: Output) -> None:
         events = events.filter(actor=options["actor"])
     rows = [
         {
-            "No.": event.id, "When": exact(event.at), "Who": event.actor, "Action": event.action,
-            "On": event.on, "Outcome": event.outcome, "Restored since": event.undone,
+            "No.": event.id,
+            "When": exact(event.at),
+            "Who": event.actor,
+            "Action": event.action,
+            "On": event.on,
+            "Outcome": event.outcome,
+            "Restored since": event.undone,
         }
         for event in events[: options["limit"]]
-    ]  # fmt: skip
+    ]
     output.table(rows)
     if not rows:
         output.line("Nobody has done anything yet.")
@@ -201,12 +223,18 @@ def _jobs(options: dict[str, Any], output: Output) -> None:
         output.line(f"Job {options['cancel']} stops after the chunk in hand.")
     rows = [
         {
-            "Job": job.id, "Made": exact(job.created), "Who": job.actor, "Action": job.action,
-            "State": job.get_state_display(), "Done": job.done, "Of": job.total, "Left alone": job.busy + job.skipped,
+            "Job": job.id,
+            "Made": exact(job.created),
+            "Who": job.actor,
+            "Action": job.action,
+            "State": job.get_state_display(),
+            "Done": job.done,
+            "Of": job.total,
+            "Left alone": job.busy + job.skipped,
             "Why": job.error or job.problem,
         }
         for job in BulkJob.objects.all()[: options["limit"]]
-    ]  # fmt: skip
+    ]
     output.table(rows)
     if not rows:
         output.line("There are no jobs.")
@@ -227,21 +255,28 @@ def _doctor(options: dict[str, Any], output: Output) -> None:
 def _row(entry: Entry) -> dict[str, Any]:
     """The spec's columns."""
     return {
-        "Filename": entry.file_name, "Spool Path": entry.subspool, "Sender": entry.sender or "<>",
+        "Filename": entry.file_name,
+        "Spool Path": entry.subspool,
+        "Sender": entry.sender or "<>",
         "Recipients": f"{entry.recipients_done} / {entry.recipients_total}",
-        "Size": f"{max(1, round(entry.size_bytes / 1024))} KB", "Attempts": entry.attempts,
-        "Time in Spool": since(entry.created), "Priority": entry.get_priority_display(),
+        "Size": f"{max(1, round(entry.size_bytes / 1024))} KB",
+        "Attempts": entry.attempts,
+        "Time in Spool": since(entry.created),
+        "Priority": entry.get_priority_display(),
         "Status": "On hold" if entry.hold else entry.get_status_display(),
         "Next Attempt": exact(entry.next_attempt) if entry.next_attempt else "",
-    }  # fmt: skip
+    }
 
 
 def _session(came: Entry | Trace) -> dict[str, Any]:
     """The SMTP session that a message came in by."""
     return {
-        "From IP": came.client_ip, "EHLO name": came.ehlo_name, "Port": came.port or "", "TLS": came.tls,
+        "From IP": came.client_ip,
+        "EHLO name": came.ehlo_name,
+        "Port": came.port or "",
+        "TLS": came.tls,
         "Authenticated user": came.auth_user,
-    }  # fmt: skip
+    }
 
 
 def _on_hold(entry: Entry) -> dict[str, Any]:
@@ -263,10 +298,16 @@ def _departed(traces: list[Trace]) -> dict[str, Any]:
     if kept is not None:
         note = f"This message was {kept.get_state_display().lower()}; `spool undo {kept.event_id}` puts it back."
     return {
-        "note": note, "Filename": last.file_name, "Sender": last.sender or "<>", "Subject": last.subject,
-        "Message-ID": last.message_id, "Size": f"{max(1, round(last.size_bytes / 1024))} KB", **_session(last),
-        "Came in": exact(last.created), "Left": exact(last.ended),
-    }  # fmt: skip
+        "note": note,
+        "Filename": last.file_name,
+        "Sender": last.sender or "<>",
+        "Subject": last.subject,
+        "Message-ID": last.message_id,
+        "Size": f"{max(1, round(last.size_bytes / 1024))} KB",
+        **_session(last),
+        "Came in": exact(last.created),
+        "Left": exact(last.ended),
+    }
 
 
 def _header(entry: Entry) -> list[str]:

@@ -61,8 +61,9 @@ def add_filters(parser: argparse.ArgumentParser) -> None:
     """An option for each condition of the filter language, and the search box's text."""
     group = parser.add_argument_group("which messages", "All conditions must hold.")
     for field in FIELDS.values():
-        group.add_argument(f"--{field.name}", default="", metavar=field.metavar, help=field.help,
-                           choices=field.choices or None)  # fmt: skip
+        group.add_argument(
+            f"--{field.name}", default="", metavar=field.metavar, help=field.help, choices=field.choices or None
+        )
     group.add_argument("--search", default="", metavar="TEXT", help="what one would type into the search box")
 
 

@@ -15,17 +15,21 @@ from spool.message.summary import storable
 from spool.shell.output import NOTHING, USAGE, Ended, Output, add_json
 
 _SAID = {
-    TAKEN: "taken", KNOWN: "left alone", NOBODY: "left alone", REFUSED: "refused",
-}  # fmt: skip
+    TAKEN: "taken",
+    KNOWN: "left alone",
+    NOBODY: "left alone",
+    REFUSED: "refused",
+}
 
 
 def add_parsers(verbs: Any) -> None:
     parser = verbs.add_parser(
-        "import", help="messages with their envelopes, from a folder of files",
+        "import",
+        help="messages with their envelopes, from a folder of files",
         description="Take messages into the spool from a folder: an .eml with the JSON of its envelope beside it, or"
         " with X-Sender and X-Receiver fields, or a .postcat, the output of Postfix's postcat -q. What was imported"
         " before is left alone, so an import that was interrupted is run again. docs/moving.md has recipes.",
-    )  # fmt: skip
+    )
     parser.add_argument("folder", type=Path, help="where they are")
     parser.add_argument("--hold", action="store_true", help="put them on hold, to look at them first")
     parser.add_argument("--move", action="store_true", help="remove the files of those that are safe in the spool")

@@ -17,27 +17,30 @@ from spool.shell.writing import add_output, write_out
 
 def add_parsers(verbs: Any) -> None:
     undoing = verbs.add_parser(
-        "undo", help="put back what an action deleted or moved",
+        "undo",
+        help="put back what an action deleted or moved",
         description="Put back what a deletion or a move took out of the spool: by the action's number (see audit), or a"
         " single message by its file name.",
-    )  # fmt: skip
+    )
     undoing.add_argument("what", help="the action's number, or a file name")
     add_consent(undoing)
     undoing.add_argument("--background", action="store_true", help="leave it to a maintenance worker")
     undoing.set_defaults(run=_undo)
     back = verbs.add_parser(
-        "put-back", help="take moved messages into the spool again",
+        "put-back",
+        help="take moved messages into the spool again",
         description="Take the messages of a folder, an EML and a JSON each, into the spool again; the files go.",
-    )  # fmt: skip
+    )
     back.add_argument("folder", nargs="?", default="", help="the folder, below an allowed one (moved/)")
     back.add_argument("names", nargs="*", help="only these messages, by their file names")
     add_consent(back)
     back.set_defaults(run=_put_back)
     out = verbs.add_parser(
-        "export", help="messages or their rows as a file",
+        "export",
+        help="messages or their rows as a file",
         description="Write what matches to a file: the messages (zip of .eml, mbox) or their rows (CSV, JSON); or to a"
         " folder, each message as an EML and the JSON of its envelope, which `spool import` takes.",
-    )  # fmt: skip
+    )
     out.add_argument("--format", choices=(*FORMATS, "folder"), default="zip", help="of the file (zip)")
     add_output(out)
     out.add_argument("--all", action="store_true", help="every message of the spool: no condition is needed")

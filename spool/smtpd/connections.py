@@ -66,10 +66,12 @@ class Sessions:
             return
         known = await asked(directory.lookup_many, set(users))
         gone = frozenset(
-            address for address, number in users.items()
-            if not isinstance(found := known[address], directory.LocalUser) or found.id != number
+            address
+            for address, number in users.items()
+            if not isinstance(found := known[address], directory.LocalUser)
+            or found.id != number
             or not found.status.may_send
-        )  # fmt: skip
+        )
         if gone:
             await self.end(Match(users=gone), GOODBYE)
 
@@ -128,6 +130,4 @@ def _connection(session: MailSession) -> Connection:
     protocol = "Submission" if session.port.submission else "SMTP"
     since = datetime.now(UTC) - timedelta(seconds=session.loop.time() - session.since)
     user = session.user.address if session.user is not None else ""
-    return Connection(
-        _id_of(session), protocol, user, session.client_ip, since, session.messages, session.ehlo_name
-    )  # fmt: skip
+    return Connection(_id_of(session), protocol, user, session.client_ip, since, session.messages, session.ehlo_name)

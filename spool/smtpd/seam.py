@@ -77,9 +77,14 @@ class BoundedSMTP(SMTP):
 
     def __init__(self, handler: object, loop: asyncio.AbstractEventLoop, hostname: str, timeout_seconds: float) -> None:
         super().__init__(
-            handler, loop=loop, hostname=hostname, ident="ESMTP Mailspool", timeout=timeout_seconds,
-            enable_SMTPUTF8=True, data_size_limit=None,
-        )  # fmt: skip
+            handler,
+            loop=loop,
+            hostname=hostname,
+            ident="ESMTP Mailspool",
+            timeout=timeout_seconds,
+            enable_SMTPUTF8=True,
+            data_size_limit=None,
+        )
         self._timer_due = self._silent_until = math.inf
         # While this is true neither the end of the connection nor silence touches what goes on.
         self.deciding = False

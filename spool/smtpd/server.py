@@ -62,10 +62,13 @@ async def _take_mail(shared: Shared, listening: list[tuple[Port, socket.socket]]
     helpers = [
         asyncio.ensure_future(work)
         for work in (
-            shared.keep_fresh(), _beat(heart), serve_questions(sessions), keep_looking(sessions),
+            shared.keep_fresh(),
+            _beat(heart),
+            serve_questions(sessions),
+            keep_looking(sessions),
             keep_writing_logins(shared.logins),
         )
-    ]  # fmt: skip
+    ]
     shared.status = f"listening on {', '.join(shown(one) for _, one in listening)}"
     print(shared.status, flush=True)
     service_manager.ready(shared.status)

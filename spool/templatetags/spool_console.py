@@ -15,14 +15,22 @@ from spool.models import Entry, Outcome, Priority, Status
 register = template.Library()
 
 _TONES = {
-    Status.WAITING: "waiting", Status.THROTTLED: "waiting", Status.DELIVERY_DELAY: "quiet",
-    Status.VIRUS_CHECK: "active", Status.SPAM_CHECK: "active", Status.LOCAL_DELIVERY: "active",
+    Status.WAITING: "waiting",
+    Status.THROTTLED: "waiting",
+    Status.DELIVERY_DELAY: "quiet",
+    Status.VIRUS_CHECK: "active",
+    Status.SPAM_CHECK: "active",
+    Status.LOCAL_DELIVERY: "active",
     Status.REMOTE_DELIVERY: "active",
-}  # fmt: skip
+}
 _OUTCOMES = {
-    Outcome.PENDING: "waiting", Outcome.DELIVERED: "good", Outcome.BOUNCED: "bad", Outcome.EXPIRED: "bad",
-    Outcome.REMOVED: "quiet", Outcome.QUARANTINED: "held",
-}  # fmt: skip
+    Outcome.PENDING: "waiting",
+    Outcome.DELIVERED: "good",
+    Outcome.BOUNCED: "bad",
+    Outcome.EXPIRED: "bad",
+    Outcome.REMOVED: "quiet",
+    Outcome.QUARANTINED: "held",
+}
 
 
 @register.filter

@@ -117,8 +117,9 @@ def _store(sums: Sums) -> None:
     _many(
         "INSERT INTO spool_traffictotal AS t (kind, key, day, total, seen) {values} ON CONFLICT (kind, key) DO UPDATE"
         " SET day = t.day + excluded.day, total = t.total + excluded.total, seen = {greatest}(t.seen, excluded.seen)",
-        ("smallint", "text", "integer", "bigint", "integer"), rows,
-    )  # fmt: skip
+        ("smallint", "text", "integer", "bigint", "integer"),
+        rows,
+    )
     _grow(1, sums.series)
 
 
@@ -126,8 +127,9 @@ def _upsert_counts(rows: list[tuple[Any, ...]]) -> None:
     _many(
         "INSERT INTO spool_trafficcount AS t (kind, key, minute, span, number) {values}"
         " ON CONFLICT (kind, key, minute, span) DO UPDATE SET number = t.number + excluded.number",
-        ("smallint", "text", "integer", "smallint", "integer"), rows,
-    )  # fmt: skip
+        ("smallint", "text", "integer", "smallint", "integer"),
+        rows,
+    )
 
 
 def _many(statement: str, types: tuple[str, ...], rows: list[tuple[Any, ...]]) -> None:
@@ -148,14 +150,13 @@ def _grow(span: int, series: Mapping[int, Mapping[str, int]]) -> None:
     """Add to the columns of the series, by the minute that a span begins with."""
     names = ", ".join(COUNTED)
     sums = ", ".join(f"{name} = t.{name} + excluded.{name}" for name in COUNTED)
-    rows = [
-        (span, minute, "{}", *(delta.get(name, 0) for name in COUNTED)) for minute, delta in sorted(series.items())
-    ]  # fmt: skip
+    rows = [(span, minute, "{}", *(delta.get(name, 0) for name in COUNTED)) for minute, delta in sorted(series.items())]
     _many(
         f"INSERT INTO spool_trafficseries AS t (span, minute, depth, {names}) {{values}}"
         f" ON CONFLICT (span, minute) DO UPDATE SET {sums}",
-        ("smallint", "integer", "jsonb", *["integer"] * len(COUNTED)), rows,
-    )  # fmt: skip
+        ("smallint", "integer", "jsonb", *["integer"] * len(COUNTED)),
+        rows,
+    )
 
 
 def _sample(minute: int) -> None:

@@ -24,10 +24,14 @@ class Range:
 RANGES = {
     one.name: one
     for one in (
-        Range("1h", "1 hour", 60, 1), Range("6h", "6 hours", 360, 5), Range("24h", "24 hours", 1440, 15),
-        Range("7d", "7 days", 10_080, 120), Range("30d", "30 days", 43_200, 480), Range("1y", "1 year", 525_600, 5760),
+        Range("1h", "1 hour", 60, 1),
+        Range("6h", "6 hours", 360, 5),
+        Range("24h", "24 hours", 1440, 15),
+        Range("7d", "7 days", 10_080, 120),
+        Range("30d", "30 days", 43_200, 480),
+        Range("1y", "1 year", 525_600, 5760),
     )
-}  # fmt: skip
+}
 
 
 @dataclass(slots=True)

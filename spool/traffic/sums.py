@@ -70,9 +70,12 @@ def _endings(sums: Sums, minute: int, at: float, ended: list[Any]) -> None:
         else:
             delta["delivered_local"] += 1
             keys = [
-                (K.LOCAL, WHOLE), (K.INBOUND_RECIPIENT, _key(recipient)), (K.INBOUND_SENDER, by),
-                (K.INBOUND_IP, ip), (K.INBOUND_DOMAIN, by.rpartition("@")[2]),
-            ]  # fmt: skip
+                (K.LOCAL, WHOLE),
+                (K.INBOUND_RECIPIENT, _key(recipient)),
+                (K.INBOUND_SENDER, by),
+                (K.INBOUND_IP, ip),
+                (K.INBOUND_DOMAIN, by.rpartition("@")[2]),
+            ]
         for counted, key in keys:
             # Mail that this server made itself came from no IP, and notifications have no sender.
             if key or counted in _MAY_BE_EMPTY:

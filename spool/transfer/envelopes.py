@@ -89,14 +89,20 @@ def read(given: Any) -> ReadEnvelope:
         raise Unreadable("its JSON is not the envelope of a message")
     try:
         envelope = ReadEnvelope(
-            sender=sender_of(given["sender"]), auth_user=_text(given, "auth_user", 254),
-            client_ip=_text(given, "client_ip", 45), ehlo_name=_text(given, "ehlo_name", 255),
-            tls=_text(given, "tls", 60), port=_number(given.get("port") or 0, 65_535),
-            priority=Priority(int(given.get("priority", Priority.NORMAL))), smtputf8=bool(given.get("smtputf8")),
-            eight_bit=bool(given.get("eight_bit")), created=moment_of(given.get("created")),
+            sender=sender_of(given["sender"]),
+            auth_user=_text(given, "auth_user", 254),
+            client_ip=_text(given, "client_ip", 45),
+            ehlo_name=_text(given, "ehlo_name", 255),
+            tls=_text(given, "tls", 60),
+            port=_number(given.get("port") or 0, 65_535),
+            priority=Priority(int(given.get("priority", Priority.NORMAL))),
+            smtputf8=bool(given.get("smtputf8")),
+            eight_bit=bool(given.get("eight_bit")),
+            created=moment_of(given.get("created")),
             attempts=_number(given.get("attempts") or 0, MOST_ATTEMPTS),
-            delay_notified=bool(given.get("delay_notified")), hold=_text(given, "hold", 255),
-        )  # fmt: skip
+            delay_notified=bool(given.get("delay_notified")),
+            hold=_text(given, "hold", 255),
+        )
         envid, ret = str(given.get("envid") or ""), str(given.get("ret") or "")
         envelope.envid, envelope.ret = parse_envid(envid) if envid else "", parse_ret(ret) if ret else ""
         if not isinstance(given["recipients"], list):
@@ -135,9 +141,11 @@ def moment_of(text: Any) -> datetime | None:
 def _recipient(one: Mapping[str, Any]) -> ReadRecipient:
     notify, orcpt = str(one.get("notify") or ""), str(one.get("orcpt") or "")
     return ReadRecipient(
-        str(one["address"]), _text(one, "original", 320), parse_notify(notify) if notify else "",
+        str(one["address"]),
+        _text(one, "original", 320),
+        parse_notify(notify) if notify else "",
         parse_orcpt(orcpt) if orcpt else "",
-    )  # fmt: skip
+    )
 
 
 def _text(given: Mapping[str, Any], name: str, longest: int) -> str:

@@ -29,13 +29,26 @@ def submission_of(
             recipients[recipient.address] = recipient
     return Submission(
         Envelope(
-            envelope.sender, list(recipients.values()), auth_user=envelope.auth_user, client_ip=envelope.client_ip,
-            ehlo_name=envelope.ehlo_name, origin=Origin.COMMAND, priority=envelope.priority, envid=envelope.envid,
-            ret=envelope.ret, smtputf8=envelope.smtputf8, eight_bit=envelope.eight_bit, tls=envelope.tls,
-            port=envelope.port, created=created, attempts=envelope.attempts if created is not None else 0,
-            delay_notified=envelope.delay_notified and created is not None, hold=hold,
+            envelope.sender,
+            list(recipients.values()),
+            auth_user=envelope.auth_user,
+            client_ip=envelope.client_ip,
+            ehlo_name=envelope.ehlo_name,
+            origin=Origin.COMMAND,
+            priority=envelope.priority,
+            envid=envelope.envid,
+            ret=envelope.ret,
+            smtputf8=envelope.smtputf8,
+            eight_bit=envelope.eight_bit,
+            tls=envelope.tls,
+            port=envelope.port,
+            created=created,
+            attempts=envelope.attempts if created is not None else 0,
+            delay_notified=envelope.delay_notified and created is not None,
+            hold=hold,
             ours=bool(envelope.auth_user) or not envelope.client_ip or trusts(envelope.client_ip),
         ),
         content=content if isinstance(content, bytes) else None,
-        spilled=content if isinstance(content, Path) else None, file_name=file_name,
-    )  # fmt: skip
+        spilled=content if isinstance(content, Path) else None,
+        file_name=file_name,
+    )

@@ -86,10 +86,24 @@ class TestDomain:
 class TestUser:
     def test_a_life(self, manage: Manage, domain: Domain) -> None:
         added = manage(
-            "account", "user", "add", "Ann@Example.org", "--password", PASSWORD, "--name", "Ann", "--domain-admin",
-            "--forward-to", "ann@example.net", "--forward-to", "ann@example.com", "--no-keep-copy", "--mailbox-mb", "9",
+            "account",
+            "user",
+            "add",
+            "Ann@Example.org",
+            "--password",
+            PASSWORD,
+            "--name",
+            "Ann",
+            "--domain-admin",
+            "--forward-to",
+            "ann@example.net",
+            "--forward-to",
+            "ann@example.com",
+            "--no-keep-copy",
+            "--mailbox-mb",
+            "9",
             "--json",
-        )  # fmt: skip
+        )
         assert added.status == 0, added.err
         user = User.objects.get()
         assert (user.email, user.role, user.domain) == ("ann@example.org", Role.DOMAIN_ADMINISTRATOR, domain)
@@ -178,8 +192,11 @@ class TestAlias:
         assert manage("account", "alias", "enable", "sales@example.org").status == 0
         changed = manage("account", "alias", "set", "sales@example.org", "--to", "q@example.net", "--json")
         assert changed.json[0] == {
-            "alias": "sales@example.org", "enabled": True, "to": ["q@example.net"], "description": ""
-        }  # fmt: skip
+            "alias": "sales@example.org",
+            "enabled": True,
+            "to": ["q@example.net"],
+            "description": "",
+        }
         assert manage("account", "alias", "remove", "sales@example.org").status == 0
 
     @pytest.mark.parametrize(
@@ -216,13 +233,28 @@ class TestList:
         assert len(members) == 3002
         assert manage("account", "list", "member", "remove", "news@example.org", stdin=many).status == 0
         changed = manage(
-            "account", "list", "set", "news@example.org", "--posting", "members", "--subject-prefix", "[news]",
-            "--owner", "", "--json",
-        )  # fmt: skip
+            "account",
+            "list",
+            "set",
+            "news@example.org",
+            "--posting",
+            "members",
+            "--subject-prefix",
+            "[news]",
+            "--owner",
+            "",
+            "--json",
+        )
         assert changed.json[0] == {
-            "list": "news@example.org", "enabled": True, "owner": "", "posting": "members", "members": 2,
-            "subject_prefix": "[news]", "description": "", **UNLIMITED,
-        }  # fmt: skip
+            "list": "news@example.org",
+            "enabled": True,
+            "owner": "",
+            "posting": "members",
+            "members": 2,
+            "subject_prefix": "[news]",
+            "description": "",
+            **UNLIMITED,
+        }
         assert manage("account", "list", "disable", "news@example.org").status == 0
         assert "news@example.org" in manage("account", "list", "list").out
         assert manage("account", "list", "remove", "news@example.org").status == 0
@@ -279,9 +311,10 @@ class TestDefaults:
         assert shown.status == 0
         assert (shown.json[0]["changing"], len(shown.json[0]["examples"])) == (4, 4)
         assert shown.json[0]["examples"][0]["would_be"] == 100
-        assert "4 of 4 would change" in manage(
-            "account", "user", "defaults", "propagate", "--field", "mailbox_mb", "--all", "--dry-run"
-        ).out  # fmt: skip
+        assert (
+            "4 of 4 would change"
+            in manage("account", "user", "defaults", "propagate", "--field", "mailbox_mb", "--all", "--dry-run").out
+        )
         assert not User.objects.exclude(mailbox_mb=0).exists()
 
     def test_without_a_person_to_ask_it_wants_yes(self, manage: Manage, users: list[User]) -> None:
@@ -303,14 +336,22 @@ class TestDefaults:
 @pytest.mark.parametrize(
     "arguments",
     [
-        [], ["domain"], ["planet", "list"], ["domain", "add"], ["domain", "set", "example.org"],
-        ["user", "add", "x@example.org", "--admin", "--domain-admin"], ["user", "set", "ann@example.org"],
-        ["alias", "add", "x@example.org"], ["list", "add", "x@example.org", "--posting", "nobody"],
-        ["domain", "set", "example.org", "--max-users", "many"], ["user", "defaults", "set"],
-        ["user", "defaults", "propagate", "--all"], ["user", "defaults", "propagate", "--field", "mailbox_mb"],
+        [],
+        ["domain"],
+        ["planet", "list"],
+        ["domain", "add"],
+        ["domain", "set", "example.org"],
+        ["user", "add", "x@example.org", "--admin", "--domain-admin"],
+        ["user", "set", "ann@example.org"],
+        ["alias", "add", "x@example.org"],
+        ["list", "add", "x@example.org", "--posting", "nobody"],
+        ["domain", "set", "example.org", "--max-users", "many"],
+        ["user", "defaults", "set"],
+        ["user", "defaults", "propagate", "--all"],
+        ["user", "defaults", "propagate", "--field", "mailbox_mb"],
         ["user", "defaults", "propagate", "--field", "colour", "--all"],
     ],
-)  # fmt: skip
+)
 def test_what_is_not_understood_ends_with_2(manage: Manage, ann: User, arguments: list[str]) -> None:
     assert manage("account", *arguments).status == 2
 

@@ -114,13 +114,31 @@ def test_any_text_has_a_key_which_is_its_own(text: str) -> None:
 @pytest.mark.parametrize(
     "written",
     [
-        "", "ann", "@example.org", "ann@", "a b@example.org", "a..b@example.org", ".a@example.org", "a@b@example.org",
-        "ann@-example.org", "ann@example..org", "ann@" + "x" * 64 + ".org", "x" * 320 + "@example.org",
-        '"ann@example.org', "ann@exa mple.org", "ann@[nonsense!]",
-        "ann@[999.1.1.1]", "ann@[1.2.3]", "ann@[IPv6:1.2.3.4]", "ann@[::1]", "ann@[", "u@☃.test",
-        "ann\r\n@example.org", "ann@example.org\r\nRCPT",
+        "",
+        "ann",
+        "@example.org",
+        "ann@",
+        "a b@example.org",
+        "a..b@example.org",
+        ".a@example.org",
+        "a@b@example.org",
+        "ann@-example.org",
+        "ann@example..org",
+        "ann@" + "x" * 64 + ".org",
+        "x" * 320 + "@example.org",
+        '"ann@example.org',
+        "ann@exa mple.org",
+        "ann@[nonsense!]",
+        "ann@[999.1.1.1]",
+        "ann@[1.2.3]",
+        "ann@[IPv6:1.2.3.4]",
+        "ann@[::1]",
+        "ann@[",
+        "u@☃.test",
+        "ann\r\n@example.org",
+        "ann@example.org\r\nRCPT",
     ],
-)  # fmt: skip
+)
 def test_no_addresses(written: str) -> None:
     with pytest.raises(InvalidAddress):
         normalise_address(written)

@@ -174,8 +174,10 @@ class TestReach:
         ]
         assert written == [(ROOT.name, what, ann.email) for what in ("status", "password", "drop connections")]
         assert list(AuditEvent.objects.filter(source="page").order_by("id").values_list("action", flat=True)) == [
-            "status", "password", "drop connections"
-        ]  # fmt: skip
+            "status",
+            "password",
+            "drop connections",
+        ]
         assert "another-horse" not in str(list(AccountEvent.objects.values()))
 
 

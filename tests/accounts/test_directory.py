@@ -27,7 +27,7 @@ from accounts.models import (
     Status,
     ThrottleAction,
     User,
-)  # fmt: skip
+)
 from spool import addressing
 from spool.models.recipient import Kind
 
@@ -247,8 +247,9 @@ class TestAliases:
         actions.add_alias("two@example.org", ["ann@example.org"])
         recipients = addressing.accept("one@example.org")
         assert {(one.address, one.kind) for one in recipients} == {
-            ("ann@example.org", Kind.LOCAL), ("zoe@example.net", Kind.REMOTE)
-        }  # fmt: skip
+            ("ann@example.org", Kind.LOCAL),
+            ("zoe@example.net", Kind.REMOTE),
+        }
         assert {one.original for one in recipients} == {"one@example.org"}
 
     def test_aliases_in_a_circle_lead_to_nobody(self, domain: Domain) -> None:
@@ -276,9 +277,19 @@ class TestAliases:
 
 
 WRITTEN = [
-    "ann@example.org", "Ann+x@example.org", "bob@example.org", "one@example.org", "two@example.org", "news@example.org",
-    "news-bounces@example.org", "nobody@example.org", "postmaster@example.org", "Zoe@Example.NET", "no address", "",
-]  # fmt: skip
+    "ann@example.org",
+    "Ann+x@example.org",
+    "bob@example.org",
+    "one@example.org",
+    "two@example.org",
+    "news@example.org",
+    "news-bounces@example.org",
+    "nobody@example.org",
+    "postmaster@example.org",
+    "Zoe@Example.NET",
+    "no address",
+    "",
+]
 
 
 class TestQueries:
@@ -325,8 +336,9 @@ class TestQueries:
         row = MailingList.objects.create(address="news@example.org", domain=domain)
         ListMember.objects.bulk_create(
             ListMember(mailing_list=row, address=f"{kind}{n}@example.org")
-            for kind, count in (("user", 2500), ("alias", 500)) for n in range(count)
-        )  # fmt: skip
+            for kind, count in (("user", 2500), ("alias", 500))
+            for n in range(count)
+        )
         directory.changed()
         with django_assert_max_num_queries(2 * self.MOST):
             found = directory.lookup("news@example.org")

@@ -141,7 +141,7 @@ def test_a_database_that_takes_nothing_keeps_nobody_out(
         ("{PLAIN}", "in the clear is empty"),
         ("{" * 100_000, "write {PLAIN}"),
     ],
-)  # fmt: skip
+)
 def test_what_can_not_be_checked_or_costs_too_much_is_refused_with_the_reason(text: str, reason: str) -> None:
     began = time.monotonic()
     with pytest.raises(schemes.BadHash) as refused:

@@ -107,11 +107,19 @@ def test_a_domain_administrators_pages_do_too() -> None:
     answer = chief.post(
         reverse("portal:edit_users", args=[ann.pk]),
         {
-            "email": ANN, "name": "", "new_password": "", "role": "user", "status": "enabled", "forward_to": "",
+            "email": ANN,
+            "name": "",
+            "new_password": "",
+            "role": "user",
+            "status": "enabled",
+            "forward_to": "",
             "forward_keeps_copy": "on",
-            "mailbox_mb": 0, "max_message_kb": 0, "max_recipients": 0, **LIMITED,
+            "mailbox_mb": 0,
+            "max_message_kb": 0,
+            "max_recipients": 0,
+            **LIMITED,
         },
-    )  # fmt: skip
+    )
     assert answer.status_code == 302
     answer = chief.post(
         reverse("portal:edit_lists", args=[news.pk]),
@@ -171,9 +179,10 @@ def test_what_a_domain_gives_new_users_is_written_down_wherever_it_is_changed() 
     removed |= {"user_defaults-0-id": ours.pk, "user_defaults-0-domain": ours.domain_id}
     saved(browser(ROOT), Domain.objects.get(), **removed)
     assert written("example.org") == [
-        (ROOT, "Messages per hour: 100 → 70"), (CHIEF, "Messages per hour: 70 → 500"),
+        (ROOT, "Messages per hour: 100 → 70"),
+        (CHIEF, "Messages per hour: 70 → 500"),
         (ROOT, "Messages per hour: 500 → 100"),
-    ]  # fmt: skip
+    ]
     assert not DomainUserDefaults.objects.exists()
 
 

@@ -87,8 +87,11 @@ class TestImport:
         assert ran.status == 0
         domain = Domain.objects.get()
         assert (domain.name, domain.max_users, domain.messages_per_hour, domain.spam_high) == (
-            "example.org", 50, 100, "delete",
-        )  # fmt: skip
+            "example.org",
+            50,
+            100,
+            "delete",
+        )
         ann, bob = User.objects.order_by("email")
         assert (ann.role, ann.forward_addresses) == ("domain_admin", ["x@else.test", "Y@else.test"])
         assert (ann.messages_per_hour, bob.messages_per_hour) == (5, 7), "bob has the domain's defaults"
@@ -98,8 +101,9 @@ class TestImport:
         assert [target.address for target in alias.targets.order_by("id")] == ["ann@example.org", "bob@example.org"]
         assert MailingList.objects.get().owner == ann
         assert list(ListMember.objects.order_by("address").values_list("address", "enabled")) == [
-            ("ann@example.org", True), ("carl@elsewhere.test", False),
-        ]  # fmt: skip
+            ("ann@example.org", True),
+            ("carl@elsewhere.test", False),
+        ]
         assert directory.authenticate("ann@example.org", PASSWORD) is not None
         assert directory.authenticate("bob@example.org", PASSWORD) is None, "bob only receives"
 
@@ -247,8 +251,10 @@ class TestImport:
             dry = take(text, "--dry-run", "--json", name="x.json").json
             assert dry["totals"] == {"added": 3, "changed": 0, "the_same": 0, "refused": 2}
             assert [row["why"] for row in dry["rows"]][2:] == [
-                "name can't be ['no']", "", "it is not an object with the row's columns",
-            ]  # fmt: skip
+                "name can't be ['no']",
+                "",
+                "it is not an object with the row's columns",
+            ]
         take(json.dumps(objects), name="x.json")
         assert not User.objects.get().forward_keeps_copy
 
@@ -401,5 +407,6 @@ def test_the_recipes_for_postfixadmin_give_files_that_are_taken(take) -> None:  
     assert (bob.mailbox_mb, bob.forward_addresses, bob.forward_keeps_copy) == (0, ["b@else.test"], False)
     assert (bob.status, ann.check_password(PASSWORD)) == ("disabled", True)
     assert list(Alias.objects.values_list("address", "enabled", "targets__address").order_by("targets__id")) == [
-        ("info@example.org", False, "ann@example.org"), ("info@example.org", False, "c@else.test"),
-    ]  # fmt: skip
+        ("info@example.org", False, "ann@example.org"),
+        ("info@example.org", False, "c@else.test"),
+    ]

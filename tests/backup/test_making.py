@@ -121,8 +121,12 @@ def test_mail_that_is_moved_between_the_snapshot_and_the_copying_is_in_the_backu
         with statements.write_transaction():
             transfer.resend(list(Item.objects.values_list("id", flat=True)), timezone.now())
         transfer.take("stage", [Caught(entry.id, ItemKind.VIRUS, "EICAR")], timezone.now(), 30)
-        perform("move", list(Entry.objects.filter(hold=True).values_list("id", flat=True)), admin,
-                folder=str(django_settings.HOME.root / "moved" / "here"))  # fmt: skip
+        perform(
+            "move",
+            list(Entry.objects.filter(hold=True).values_list("id", flat=True)),
+            admin,
+            folder=str(django_settings.HOME.root / "moved" / "here"),
+        )
 
     after_the_snapshot(monkeypatch, all_moves)
     summary = made(manage, target)
@@ -161,8 +165,9 @@ def test_a_second_backup_reads_only_what_is_new(
     assert second["messages"] == 5
     path = f"spool/{entry.subspool}/{entry.file_name}"
     assert contents_of(target, Path(second["backup"])) == {
-        **mail, path: (django_settings.HOME.root / path).read_bytes()
-    }  # fmt: skip
+        **mail,
+        path: (django_settings.HOME.root / path).read_bytes(),
+    }
     assert contents_of(target, Path(first["backup"])) == mail
 
 

@@ -201,9 +201,10 @@ def test_who_worked_on_a_message_does_no_more(old: MailspoolUnderTest, new: Mail
     summary = restored(new, backups)
     rows = new.rows("SELECT subject, leased_by, status, due_at IS NULL FROM spool_entry ORDER BY subject")
     assert [tuple(map(str, row)) for row in rows] == [
-        ("held", "", "delay", str(rows[0][3])), ("on its way", "", "delay", str(rows[1][3])),
+        ("held", "", "delay", str(rows[0][3])),
+        ("on its way", "", "delay", str(rows[1][3])),
         ("waits", "", "waiting", str(rows[1][3])),
-    ]  # fmt: skip
+    ]
     due = {name for (name,) in new.rows("SELECT file_name FROM spool_entry WHERE subject <> 'held'")}
     assert set(summary["may_be_delivered_twice"]) == due
 

@@ -22,7 +22,7 @@ from accounts.models import (
     Status,
     User,
     UserDefaults,
-)  # fmt: skip
+)
 from tests.support.forms import UNLIMITED
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("redis")]
@@ -58,9 +58,18 @@ def url(model: str, page: str, *args: object) -> str:
 
 def user_fields(**fields: object) -> dict[str, object]:
     return {
-        "email": "ann@example.org", "name": "", "new_password": PASSWORD, "role": "user", "status": "enabled",
-        "forward_to": "", "mailbox_mb": 0, "max_message_kb": 0, "max_recipients": 0, **UNLIMITED, **fields,
-    }  # fmt: skip
+        "email": "ann@example.org",
+        "name": "",
+        "new_password": PASSWORD,
+        "role": "user",
+        "status": "enabled",
+        "forward_to": "",
+        "mailbox_mb": 0,
+        "max_message_kb": 0,
+        "max_recipients": 0,
+        **UNLIMITED,
+        **fields,
+    }
 
 
 class TestLists:
@@ -237,8 +246,10 @@ class TestAliasPage:
         alias = Alias.objects.get()
         assert alias.address == "sales@example.org"
         assert set(alias.targets.values_list("address", flat=True)) == {
-            "root@example.org", "x@example.net", "y@example.net"
-        }  # fmt: skip
+            "root@example.org",
+            "x@example.net",
+            "y@example.net",
+        }
         page = administrator.get(url("alias", "change", alias.pk)).content.decode()
         assert "x@example.net\ny@example.net" in page
         administrator.post(url("alias", "change", alias.pk), {**fields, "targets": "z@example.net"})
@@ -287,9 +298,14 @@ class TestListPage:
         address = f"{url('mailinglist', 'change', big.pk)}?members-page=2"
         members = list(big.members.order_by("address")[50:100])
         fields: dict[str, object] = {
-            "address": big.address, "posting": "anyone", "enabled": "on", **UNLIMITED, "members-TOTAL_FORMS": "50",
-            "members-INITIAL_FORMS": "50", "members-page": "2",
-        }  # fmt: skip
+            "address": big.address,
+            "posting": "anyone",
+            "enabled": "on",
+            **UNLIMITED,
+            "members-TOTAL_FORMS": "50",
+            "members-INITIAL_FORMS": "50",
+            "members-page": "2",
+        }
         for n, member in enumerate(members):
             fields |= {
                 f"members-{n}-id": member.pk,

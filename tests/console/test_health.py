@@ -52,9 +52,15 @@ def readiness(client: Client) -> tuple[int, dict[str, Any]]:
 
 def an_entry(name: str, status: Status = Status.WAITING, **fields: Any) -> Entry:
     return Entry.objects.create(
-        file_name=name, subspool="subspool0001", direction=Direction.OUTBOUND, size_bytes=1, recipients_total=1,
-        status=status, created=timezone.now(), **fields,
-    )  # fmt: skip
+        file_name=name,
+        subspool="subspool0001",
+        direction=Direction.OUTBOUND,
+        size_bytes=1,
+        recipients_total=1,
+        status=status,
+        created=timezone.now(),
+        **fields,
+    )
 
 
 def test_alive_asks_nothing(client: Client, django_assert_num_queries: DjangoAssertNumQueries) -> None:

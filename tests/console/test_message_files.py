@@ -194,8 +194,11 @@ def test_a_long_boundary_and_many_levels_hide_nothing(tmp_path: Path) -> None:
     for level in range(25):
         boundary = b"%d" % level + b"z" * 250
         content = b'Content-Type: multipart/mixed; boundary="%s"\r\n\r\n--%s\r\n%s\r\n--%s--\r\n' % (
-            boundary, boundary, content, boundary,
-        )  # fmt: skip
+            boundary,
+            boundary,
+            content,
+            boundary,
+        )
     path = written(tmp_path, HEAD + content)
     assert "hidden" in preview_of(path, structure_of(path)).document
 

@@ -187,8 +187,11 @@ def test_destinations_are_few_whatever_senders_write(client: Client, everything:
             some_attempts(a_result("often.test", Outcome.DELIVERED))
         heartbeat.Heart("workers").beat()
     family = families(client)["mailspool_destination_attempts"]
-    told = {sample.labels["destination"]: sample.value for sample in family.samples
-            if sample.labels["outcome"] == "delivered"}  # fmt: skip
+    told = {
+        sample.labels["destination"]: sample.value
+        for sample in family.samples
+        if sample.labels["outcome"] == "delivered"
+    }
     assert told["often.test"] == 15
     assert len(told) <= 31
     assert sum(told.values()) == 1 + 3 * 65

@@ -64,8 +64,13 @@ def do(client: Client, table: str, action: str, key: str, **given: str) -> str:
 def test_each_table_offers_what_the_specification_says(administrator: Client, ann: User) -> None:
     both = ["Delete Messages", "Move Messages"]
     assert labels(administrator, "outbound-senders", ANN) == [
-        "Manage User", "Contain account…", "Change Password", "Drop Connections", "Disable User", *both,
-    ]  # fmt: skip
+        "Manage User",
+        "Contain account…",
+        "Change Password",
+        "Drop Connections",
+        "Disable User",
+        *both,
+    ]
     expected = ["Manage User", "Change Password", "Drop Connections", *both]
     assert labels(administrator, "inbound-recipients", ANN) == expected
     for table in ("outbound-ips", "inbound-ips"):
@@ -230,11 +235,14 @@ def test_a_sender_or_domain_is_blocked_by_envelope_sender_and_unblocked(
 @pytest.mark.parametrize(
     ("table", "action", "key"),
     [
-        ("outbound-senders", "status", "gate@far.test"), ("inbound-recipients", "status", ANN),
-        ("outbound-senders", "blacklist", ANN), ("outbound-ips", "status", IP), ("inbound-senders", "block", ""),
+        ("outbound-senders", "status", "gate@far.test"),
+        ("inbound-recipients", "status", ANN),
+        ("outbound-senders", "blacklist", ANN),
+        ("outbound-ips", "status", IP),
+        ("inbound-senders", "block", ""),
         ("outbound-senders", "nonsense", ANN),
     ],
-)  # fmt: skip
+)
 def test_an_action_that_a_row_does_not_have_is_not_done(
     administrator: Client, ann: User, table: str, action: str, key: str
 ) -> None:
@@ -253,9 +261,12 @@ def test_nobody_else_does_any_of_it(client: Client, ann: User, role: Role) -> No
     User.objects.filter(pk=ann.pk).update(role=role)
     client.force_login(User.objects.get(pk=ann.pk))
     for table, action, key in (
-        ("outbound-senders", "status", ANN), ("outbound-senders", "password", ANN), ("outbound-senders", "drop", ANN),
-        ("outbound-ips", "blacklist", IP), ("inbound-domains", "block", "far.test"),
-    ):  # fmt: skip
+        ("outbound-senders", "status", ANN),
+        ("outbound-senders", "password", ANN),
+        ("outbound-senders", "drop", ANN),
+        ("outbound-ips", "blacklist", IP),
+        ("inbound-domains", "block", "far.test"),
+    ):
         assert client.post(f"/admin/overview/{table}/do/{action}/now/", {"key": key}).status_code == 302
     ann.refresh_from_db()
     assert ann.status == Status.ENABLED

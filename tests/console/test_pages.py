@@ -46,10 +46,17 @@ def test_a_user_can_be_added_and_the_hash_is_never_shown(administrator: Client) 
     answer = administrator.post(
         url,
         {
-            "email": "ann@example.org", "domain": domain.pk, "role": "user", "status": "enabled",
-            "new_password": PASSWORD, "mailbox_mb": 0, "max_message_kb": 0, "max_recipients": 0, **UNLIMITED,
+            "email": "ann@example.org",
+            "domain": domain.pk,
+            "role": "user",
+            "status": "enabled",
+            "new_password": PASSWORD,
+            "mailbox_mb": 0,
+            "max_message_kb": 0,
+            "max_recipients": 0,
+            **UNLIMITED,
         },
-    )  # fmt: skip
+    )
     assert answer.status_code == 302
     user = User.objects.get(email="ann@example.org")
     assert user.check_password(PASSWORD)

@@ -20,7 +20,7 @@ from accounts.models import (
     Status,
     User,
     WebSession,
-)  # fmt: skip
+)
 from mailspool.portal import access, urls
 from security import login_protection
 from security.models import LoginRules
@@ -75,10 +75,19 @@ def sent_by(email: str, number: int = 1) -> list[Entry]:
 
 def user_fields(**fields: object) -> dict[str, object]:
     return {
-        "email": "new@example.org", "name": "", "new_password": PASSWORD, "role": "user", "status": "enabled",
-        "forward_to": "", "forward_keeps_copy": "on", "mailbox_mb": 0, "max_message_kb": 0, "max_recipients": 0,
-        **UNLIMITED, **fields,
-    }  # fmt: skip
+        "email": "new@example.org",
+        "name": "",
+        "new_password": PASSWORD,
+        "role": "user",
+        "status": "enabled",
+        "forward_to": "",
+        "forward_keeps_copy": "on",
+        "mailbox_mb": 0,
+        "max_message_kb": 0,
+        "max_recipients": 0,
+        **UNLIMITED,
+        **fields,
+    }
 
 
 class TestWho:

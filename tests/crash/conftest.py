@@ -65,9 +65,12 @@ def _set_up(mailspool: MailspoolUnderTest, sink_port: int) -> None:
     mailspool.prepare()
     mailspool.add_domain(LOCAL_DOMAIN, *(address.partition("@")[0] for address in LOCAL))
     mailspool.settings(
-        bypass_networks="127.0.0.0/8", smtp_out_port=sink_port, max_connections_per_ip=1000,
-        dead_host_seconds=1, retry_intervals_minutes="0.05",
-    )  # fmt: skip
+        bypass_networks="127.0.0.0/8",
+        smtp_out_port=sink_port,
+        max_connections_per_ip=1000,
+        dead_host_seconds=1,
+        retry_intervals_minutes="0.05",
+    )
 
 
 @pytest.fixture

@@ -28,9 +28,19 @@ class Fault:
         # It stops at the chosen calls only, so that the rest runs at full speed; but then strace 6.1 sends no signal.
         quick = [] if self.effect.startswith("signal") else ["--seccomp-bpf"]
         return [
-            "strace", "-f", "-qqq", *quick, "-o", "/dev/null", "-e", "signal=none",
-            "-e", f"trace={self.syscall}", "-e", f"inject={self.syscall}:{self.effect}:when={self.when}",
-        ]  # fmt: skip
+            "strace",
+            "-f",
+            "-qqq",
+            *quick,
+            "-o",
+            "/dev/null",
+            "-e",
+            "signal=none",
+            "-e",
+            f"trace={self.syscall}",
+            "-e",
+            f"inject={self.syscall}:{self.effect}:when={self.when}",
+        ]
 
     def __str__(self) -> str:
         return f"{self.syscall}:{self.effect}:when={self.when}"

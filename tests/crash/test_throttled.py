@@ -59,8 +59,9 @@ def test_each_kept_copy_is_stored_once_and_each_forward_waits_though_workers_die
     assert at_once <= LIMIT * (1 + len(faults))
     wait_until(
         lambda: mailspool.rows("SELECT COUNT(*) FROM spool_entry WHERE status <> 'throttled'") == [(0,)],
-        "the rest waits", 60,
-    )  # fmt: skip
+        "the rest waits",
+        60,
+    )
     mailspool.manage("throttle", "release", FORWARDING)
     mailspool.wait_until_empty(90)
     assert _stored(mailspool, ledger) == once

@@ -26,8 +26,10 @@ class Chroot:
     def make(self) -> None:
         subprocess.run(
             ["debootstrap", "--variant=minbase", self.release, self.root, _mirror()],
-            check=True, stdout=subprocess.DEVNULL, timeout=600,
-        )  # fmt: skip
+            check=True,
+            stdout=subprocess.DEVNULL,
+            timeout=600,
+        )
         policy = self.root / "usr/sbin/policy-rc.d"
         policy.write_text(_POLICY)
         policy.chmod(0o755)
@@ -41,10 +43,29 @@ class Chroot:
         shared = 'mkdir -p "$0/dev/shm"; mount -t tmpfs shm "$0/dev/shm"'
         mounts = f'mount -t proc proc "$0/proc"; {shared}; exec chroot "$0" "$@"'
         done = subprocess.run(
-            ["unshare", "--mount", "--propagation", "private", "--", "sh", "-ec", mounts, self.root, "env", "-i",
-             *(f"{name}={value}" for name, value in _ENVIRONMENT.items()), "sh", "-ec", script],
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, text=True, timeout=seconds,
-        )  # fmt: skip
+            [
+                "unshare",
+                "--mount",
+                "--propagation",
+                "private",
+                "--",
+                "sh",
+                "-ec",
+                mounts,
+                self.root,
+                "env",
+                "-i",
+                *(f"{name}={value}" for name, value in _ENVIRONMENT.items()),
+                "sh",
+                "-ec",
+                script,
+            ],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL,
+            text=True,
+            timeout=seconds,
+        )
         assert done.returncode == status, f"{script}\n{done.stdout}"
         return done.stdout
 

@@ -67,10 +67,25 @@ class Installation:
         socket = folder / "redis-server.sock"
         redis = Daemon(
             "redis",
-            [get_binary_path(), "--port", "6379", "--bind", "127.0.0.1", "--unixsocket", socket,
-             "--unixsocketperm", "777", "--dir", folder, "--save", "", "--requirepass", password],
+            [
+                get_binary_path(),
+                "--port",
+                "6379",
+                "--bind",
+                "127.0.0.1",
+                "--unixsocket",
+                socket,
+                "--unixsocketperm",
+                "777",
+                "--dir",
+                folder,
+                "--save",
+                "",
+                "--requirepass",
+                password,
+            ],
             self.logs / "redis.log",
-        )  # fmt: skip
+        )
         redis.start(lambda: is_listening(6379) and socket.exists())
         self.beside.append(redis)
         self.machine.bind(folder, "/run/redis")
@@ -124,14 +139,15 @@ class Installation:
         self.sink.start()
         domain = USER.partition("@")[2]
         self.manage(
-            "shell", "-c",
+            "shell",
+            "-c",
             "from accounts.models import Domain, User; from spool.models import Route, Settings\n"
             f"domain, _ = Domain.objects.get_or_create(name={domain!r})\n"
             f"User.objects.create_user({USER!r}, {PASSWORD!r}, domain=domain)\n"
             f"Route.objects.create(domain={SINK_DOMAIN!r}, host='127.0.0.1', port={self.sink.port})\n"
             f"Route.objects.create(domain={DEAD_DOMAIN!r}, host='127.0.0.1', port=9)\n"
             f"row = Settings.load(); row.move_roots = {MOVE_ROOTS!r}; row.save()",
-        )  # fmt: skip
+        )
 
     def send_in(self, test_id: str) -> None:
         """A message from elsewhere for the user, at port 25."""
@@ -151,12 +167,14 @@ class Installation:
         maildir = self.home / "maildirs" / domain / local / "new"
         wait_until(
             lambda: any(inward.encode() in path.read_bytes() for path in maildir.glob("*")),
-            f"{inward} is in the Maildir\n{self.log_tails()}", seconds,
-        )  # fmt: skip
+            f"{inward} is in the Maildir\n{self.log_tails()}",
+            seconds,
+        )
         wait_until(
             lambda: any(receipt.test_id == outward for receipt in self.sink.receipts()),
-            f"{outward} is at the sink\n{self.log_tails()}", seconds,
-        )  # fmt: skip
+            f"{outward} is at the sink\n{self.log_tails()}",
+            seconds,
+        )
 
     def waiting(self) -> int:
         """How many messages wait for their next attempt."""

@@ -65,10 +65,22 @@ def test_the_commands_of_the_page_install_a_mailspool_that_takes_and_sends_mail(
         debian.run("pg_ctlcluster 15 main start")
         redis_server = Daemon(
             "redis",
-            ["chroot", debian.root, "setpriv", "--reuid=redis", "--regid=redis", "--clear-groups",
-             "redis-server", "/etc/redis/redis.conf", "--daemonize", "no", "--supervised", "no"],
+            [
+                "chroot",
+                debian.root,
+                "setpriv",
+                "--reuid=redis",
+                "--regid=redis",
+                "--clear-groups",
+                "redis-server",
+                "/etc/redis/redis.conf",
+                "--daemonize",
+                "no",
+                "--supervised",
+                "no",
+            ],
             tmp_path / "redis.log",
-        )  # fmt: skip
+        )
         try:
             debian.run(database)
             debian.run(redis)
@@ -118,10 +130,16 @@ def _run_services(debian: Chroot, services_: str, accounts: str, folder: Path) -
 
 def _commit(folder: Path) -> None:
     """A repository with what stands in the project's folder, uncommitted work too."""
-    names = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-        cwd=PROJECT, check=True, capture_output=True,
-    ).stdout.decode().split("\0")  # fmt: skip
+    names = (
+        subprocess.run(
+            ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+            cwd=PROJECT,
+            check=True,
+            capture_output=True,
+        )
+        .stdout.decode()
+        .split("\0")
+    )
     for name in filter(None, names):
         if (PROJECT / name).is_file() and not (PROJECT / name).is_symlink():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)

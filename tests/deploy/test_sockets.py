@@ -31,6 +31,8 @@ def test_systemd_finds_nothing_to_say_about_them(tmp_path: Path) -> None:
         unit.write_text(unit.read_text().replace("/opt/mailspool/.venv/bin/python", sys.executable))
     done = subprocess.run(
         ["systemd-analyze", "verify", "--man=no", *(path.name for path in SOCKETS.glob("*.socket"))],
-        capture_output=True, text=True, env={**os.environ, "SYSTEMD_UNIT_PATH": f"{tmp_path}:"},
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        env={**os.environ, "SYSTEMD_UNIT_PATH": f"{tmp_path}:"},
+    )
     assert done.stdout + done.stderr == ""

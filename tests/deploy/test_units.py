@@ -156,8 +156,10 @@ def test_systemd_finds_nothing_to_say_about_the_units(tmp_path: Path) -> None:
     def said() -> str:
         done = subprocess.run(
             ["systemd-analyze", "verify", "--man=no", *names],
-            capture_output=True, text=True, env={**os.environ, "SYSTEMD_UNIT_PATH": f"{tmp_path}:"},
-        )  # fmt: skip
+            capture_output=True,
+            text=True,
+            env={**os.environ, "SYSTEMD_UNIT_PATH": f"{tmp_path}:"},
+        )
         return done.stdout + done.stderr
 
     assert said() == ""

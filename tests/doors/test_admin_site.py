@@ -49,9 +49,14 @@ class Recipe:
 def _login_block() -> LoginBlock:
     now = timezone.now()
     return LoginBlock.objects.create(
-        reason=BlockReason.PAIR, ip="203.0.113.9", account=ANN, failures=5, protocol=Protocol.WEB, since=now,
+        reason=BlockReason.PAIR,
+        ip="203.0.113.9",
+        account=ANN,
+        failures=5,
+        protocol=Protocol.WEB,
+        since=now,
         until=now + timedelta(minutes=15),
-    )  # fmt: skip
+    )
 
 
 def _member() -> ListMember:
@@ -60,64 +65,87 @@ def _member() -> ListMember:
 
 RECIPES: dict[str, Recipe] = {
     "accounts.Alias": Recipe(
-        {"address": "info@example.org", "targets": ANN}, {"targets": "b@far.test"},
-        lambda: actions.add_alias("sales@example.org", ["a@far.test"]), "a@far.test → b@far.test",
+        {"address": "info@example.org", "targets": ANN},
+        {"targets": "b@far.test"},
+        lambda: actions.add_alias("sales@example.org", ["a@far.test"]),
+        "a@far.test → b@far.test",
     ),
     "accounts.Domain": Recipe(
-        {"name": "example.net"}, {"description": "Ours", "status": "receiving"},
-        lambda: actions.add_domain("example.com"), "empty → Ours",
+        {"name": "example.net"},
+        {"description": "Ours", "status": "receiving"},
+        lambda: actions.add_domain("example.com"),
+        "empty → Ours",
     ),
     "accounts.DomainDefaults": Recipe(change={"max_users": "20"}, said="0 → 20"),
     "accounts.UserDefaults": Recipe(change={"max_recipients": "20"}, said="0 → 20"),
     "accounts.ListMember": Recipe(row=_member),
     "accounts.MailingList": Recipe(
-        {"address": "all@example.org", "new_members": ANN}, {"new_members": "c@far.test", "description": "For all"},
-        lambda: actions.add_list("team@example.org", [ANN]), "empty → For all",
+        {"address": "all@example.org", "new_members": ANN},
+        {"new_members": "c@far.test", "description": "For all"},
+        lambda: actions.add_list("team@example.org", [ANN]),
+        "empty → For all",
     ),
     "accounts.User": Recipe(
-        {"email": "eve@example.org", "new_password": PASSWORD}, {"forward_to": "x@far.test", "status": "disabled"},
-        lambda: User.objects.get(email=ANN), "nobody → x@far.test",
+        {"email": "eve@example.org", "new_password": PASSWORD},
+        {"forward_to": "x@far.test", "status": "disabled"},
+        lambda: User.objects.get(email=ANN),
+        "nobody → x@far.test",
     ),
     "quarantine.AntispamSettings": Recipe(change={"keep_days": "29"}, said="→ 29"),
     "quarantine.AntivirusSettings": Recipe(change={"keep_days": "99"}, said="→ 99"),
     "quarantine.Check": Recipe(
         {"name": "Subject", "kind": "header", "weight": "3", "where": "Subject", "pattern": "prize"},
-        {"weight": "7"}, lambda: Check.objects.create(name="x", kind="header", where="Subject", pattern="x", weight=5),
+        {"weight": "7"},
+        lambda: Check.objects.create(name="x", kind="header", where="Subject", pattern="x", weight=5),
         "5.0 → 7",
     ),
     "quarantine.TrustedSender": Recipe(
-        {"pattern": "bob@far.test"}, {"description": "A customer"},
-        lambda: TrustedSender.objects.create(pattern="ann@far.test"), "empty → A customer",
+        {"pattern": "bob@far.test"},
+        {"description": "A customer"},
+        lambda: TrustedSender.objects.create(pattern="ann@far.test"),
+        "empty → A customer",
     ),
     "security.BlacklistEntry": Recipe(
-        {"network": "198.51.100.7", "smtp": "on"}, {"description": "Spam", "web": "on"},
-        lambda: security.blacklist(SYSTEM, "203.0.113.7"), "Changed: SMTP, Web",
+        {"network": "198.51.100.7", "smtp": "on"},
+        {"description": "Spam", "web": "on"},
+        lambda: security.blacklist(SYSTEM, "203.0.113.7"),
+        "Changed: SMTP, Web",
     ),
     "security.LoginBlock": Recipe(row=_login_block),
     "security.LoginRules": Recipe(change={"block_minutes": "99"}, said="15 → 99"),
     "security.SMTPBlock": Recipe(
-        {"kind": "domain", "pattern": "spam.test"}, {"direction": "both"},
-        lambda: security.block_smtp(SYSTEM, "eve@spam.test"), "Changed: ",
+        {"kind": "domain", "pattern": "spam.test"},
+        {"direction": "both"},
+        lambda: security.block_smtp(SYSTEM, "eve@spam.test"),
+        "Changed: ",
     ),
     "security.WhitelistEntry": Recipe(
-        {"network": "198.51.100.8", "smtp": "on"}, {"description": "Ours", "spam_bypass": "on"},
-        lambda: security.whitelist(SYSTEM, "203.0.113.8"), "no spam checks",
+        {"network": "198.51.100.8", "smtp": "on"},
+        {"description": "Ours", "spam_bypass": "on"},
+        lambda: security.whitelist(SYSTEM, "203.0.113.8"),
+        "no spam checks",
     ),
     "spool.AlertRule": Recipe(
-        {"name": "Depth", "kind": "depth", "threshold": "10"}, {"threshold": "20", "secret": "not-for-the-record"},
-        lambda: AlertRule.objects.create(name="Old mail", kind="oldest", threshold=30), "30 → 20; secret: changed",
+        {"name": "Depth", "kind": "depth", "threshold": "10"},
+        {"threshold": "20", "secret": "not-for-the-record"},
+        lambda: AlertRule.objects.create(name="Old mail", kind="oldest", threshold=30),
+        "30 → 20; secret: changed",
     ),
     "spool.Route": Recipe(
-        {"domain": "far.test", "host": "mx.far.test"}, {"port": "2525"},
-        lambda: Route.objects.create(domain="near.test", host="mx.near.test"), "25 → 2,525",
+        {"domain": "far.test", "host": "mx.far.test"},
+        {"port": "2525"},
+        lambda: Route.objects.create(domain="near.test", host="mx.near.test"),
+        "25 → 2,525",
     ),
     "spool.Settings": Recipe(change={"retry_intervals_minutes": "5, 10"}, said="→ 5, 10"),
     "throttling.GuardPolicy": Recipe(
-        {"factor": "12", "domain": "example.org"}, {"factor": "20", "exempt": ANN},
-        lambda: GuardPolicy.objects.create(domain=actions.add_domain("example.com")), f"nobody → {ANN}",
+        {"factor": "12", "domain": "example.org"},
+        {"factor": "20", "exempt": ANN},
+        lambda: GuardPolicy.objects.create(domain=actions.add_domain("example.com")),
+        f"nobody → {ANN}",
     ),
     "throttling.ThrottleSettings": Recipe(change={"ip_messages_per_hour": "50"}, said="→ 50"),
-}  # fmt: skip
+}
 MODELS = {model._meta.label: model for model in admin.site._registry}
 
 

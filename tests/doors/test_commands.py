@@ -60,43 +60,90 @@ def _leave_a_stray_file() -> None:
 
 # What only looks, with what it needs to be told.
 LOOKS: dict[str, list[str]] = {
-    "account alias list": [], "account alias show": ["sales@example.org"], "account domain defaults show": [],
-    "account domain list": [], "account domain show": ["example.org"], "account list list": [],
-    "account list member list": ["news@example.org"], "account list show": ["news@example.org"],
-    "account user connections": [], "account user defaults show": [], "account user history": [ANN],
-    "account user list": [], "account user logins": [ANN], "account user show": [ANN], "allow list": [],
-    "block domain list": [], "block ehlo list": [], "block ip list": [], "block login list": [],
-    "block sender list": [], "quarantine list": [], "quarantine show": ["x"], "settings get": ["postmaster"],
-    "settings list": [], "spool audit": [], "spool list": [], "spool show": ["x"], "spool stats": [],
+    "account alias list": [],
+    "account alias show": ["sales@example.org"],
+    "account domain defaults show": [],
+    "account domain list": [],
+    "account domain show": ["example.org"],
+    "account list list": [],
+    "account list member list": ["news@example.org"],
+    "account list show": ["news@example.org"],
+    "account user connections": [],
+    "account user defaults show": [],
+    "account user history": [ANN],
+    "account user list": [],
+    "account user logins": [ANN],
+    "account user show": [ANN],
+    "allow list": [],
+    "block domain list": [],
+    "block ehlo list": [],
+    "block ip list": [],
+    "block login list": [],
+    "block sender list": [],
+    "quarantine list": [],
+    "quarantine show": ["x"],
+    "settings get": ["postmaster"],
+    "settings list": [],
+    "spool audit": [],
+    "spool list": [],
+    "spool show": ["x"],
+    "spool stats": [],
     "throttle list": [],
-}  # fmt: skip
+}
 # What changes something, with what it needs to be told.
 DOES: dict[str, list[str]] = {
-    "account alias add": ["info@example.org", "--to", ANN], "account alias disable": ["sales@example.org"],
-    "account alias enable": ["off@example.org"], "account alias remove": ["sales@example.org"],
-    "account alias set": ["sales@example.org", "--to", "b@far.test"], "account domain add": ["example.net"],
+    "account alias add": ["info@example.org", "--to", ANN],
+    "account alias disable": ["sales@example.org"],
+    "account alias enable": ["off@example.org"],
+    "account alias remove": ["sales@example.org"],
+    "account alias set": ["sales@example.org", "--to", "b@far.test"],
+    "account domain add": ["example.net"],
     "account domain defaults propagate": ["--field", "max_users", "--all", "--yes"],
-    "account domain defaults set": ["--max-users", "9"], "account domain disable": ["example.com"],
-    "account domain enable": ["off.test"], "account domain receiving": ["example.com"],
-    "account domain remove": ["example.com"], "account domain set": ["example.com", "--description", "Ours"],
-    "account export": ["--format", "json"], "account import": [str(FILE)],
-    "account list add": ["all@example.org"], "account list disable": ["news@example.org"],
-    "account list enable": ["old@example.org"], "account list member add": ["news@example.org", "b@far.test"],
-    "account list member remove": ["news@example.org", "a@far.test"], "account list remove": ["news@example.org"],
+    "account domain defaults set": ["--max-users", "9"],
+    "account domain disable": ["example.com"],
+    "account domain enable": ["off.test"],
+    "account domain receiving": ["example.com"],
+    "account domain remove": ["example.com"],
+    "account domain set": ["example.com", "--description", "Ours"],
+    "account export": ["--format", "json"],
+    "account import": [str(FILE)],
+    "account list add": ["all@example.org"],
+    "account list disable": ["news@example.org"],
+    "account list enable": ["old@example.org"],
+    "account list member add": ["news@example.org", "b@far.test"],
+    "account list member remove": ["news@example.org", "a@far.test"],
+    "account list remove": ["news@example.org"],
     "account list set": ["news@example.org", "--subject-prefix", "[news]"],
-    "account user add": ["eve@example.org", "--password", PASSWORD], "account user contain": [ANN],
+    "account user add": ["eve@example.org", "--password", PASSWORD],
+    "account user contain": [ANN],
     "account user defaults propagate": ["--field", "mailbox_mb", "--all", "--yes"],
-    "account user defaults set": ["--mailbox-mb", "9"], "account user disable": [ANN], "account user drop": [ANN],
-    "account user enable": ["closed@example.org"], "account user password": [ANN, "--password", PASSWORD],
-    "account user receiving": [ANN], "account user remove": [ANN], "account user set": [ANN, "--name", "Ann"],
-    "account user uncontain": ["shut@example.org"], "allow add": ["198.51.100.1"], "allow remove": ["203.0.113.2"],
-    "block domain add": ["new.test"], "block domain remove": ["spam.test"], "block ehlo add": ["new.test"],
-    "block ehlo remove": ["ehlo.test"], "block ip add": ["198.51.100.2"], "block ip remove": ["203.0.113.3"],
-    "block login release": [ANN], "block sender add": ["new@spam.test"], "block sender remove": ["eve@spam.test"],
-    "check": ["--mark"], "firstadmin": [], "quarantine greylist": ["--forget-all"],
-    "settings set": ["antispam.keep_days", "29"], "spool doctor": ["--mend"],
+    "account user defaults set": ["--mailbox-mb", "9"],
+    "account user disable": [ANN],
+    "account user drop": [ANN],
+    "account user enable": ["closed@example.org"],
+    "account user password": [ANN, "--password", PASSWORD],
+    "account user receiving": [ANN],
+    "account user remove": [ANN],
+    "account user set": [ANN, "--name", "Ann"],
+    "account user uncontain": ["shut@example.org"],
+    "allow add": ["198.51.100.1"],
+    "allow remove": ["203.0.113.2"],
+    "block domain add": ["new.test"],
+    "block domain remove": ["spam.test"],
+    "block ehlo add": ["new.test"],
+    "block ehlo remove": ["ehlo.test"],
+    "block ip add": ["198.51.100.2"],
+    "block ip remove": ["203.0.113.3"],
+    "block login release": [ANN],
+    "block sender add": ["new@spam.test"],
+    "block sender remove": ["eve@spam.test"],
+    "check": ["--mark"],
+    "firstadmin": [],
+    "quarantine greylist": ["--forget-all"],
+    "settings set": ["antispam.keep_days", "29"],
+    "spool doctor": ["--mend"],
     "throttle set": [ANN, "--messages-per-hour", "7"],
-}  # fmt: skip
+}
 # What has to be so before.
 PREPARED: dict[str, Callable[[], None]] = {
     "account import": _write_a_file,
@@ -107,9 +154,21 @@ PREPARED: dict[str, Callable[[], None]] = {
 # By a function whose records are tested beside it, for all of its doors; or by nobody who could be named.
 ELSEWHERE = {
     **dict.fromkeys(
-        (f"spool {verb}" for verb in (
-            "delete", "empty-trash", "force", "hold", "move", "priority", "redirect", "release", "resend", "reset",
-        )),
+        (
+            f"spool {verb}"
+            for verb in (
+                "delete",
+                "empty-trash",
+                "force",
+                "hold",
+                "move",
+                "priority",
+                "redirect",
+                "release",
+                "resend",
+                "reset",
+            )
+        ),
         "spool.actions.perform writes down each verb",
     ),
     **dict.fromkeys(
@@ -129,7 +188,7 @@ ELSEWHERE = {
     "spool put-back": "tests/spool/actions/test_moving.py",
     "spool undo": "tests/spool/actions/test_jobs.py",
     "throttle release": "tests/throttling/test_actions.py",
-}  # fmt: skip
+}
 
 
 def verbs() -> Iterator[str]:
@@ -178,11 +237,16 @@ def things() -> None:
     security.block_smtp(SYSTEM, "eve@spam.test")
     Greylisted.objects.create(
         network="203.0.113.0/24", sender="a@far.test", recipient=ANN, first_seen=now, last_seen=now
-    )  # fmt: skip
+    )
     LoginBlock.objects.create(
-        reason=BlockReason.PAIR, ip="203.0.113.9", account=ANN, failures=5, protocol=Protocol.WEB, since=now,
+        reason=BlockReason.PAIR,
+        ip="203.0.113.9",
+        account=ANN,
+        failures=5,
+        protocol=Protocol.WEB,
+        since=now,
         until=now + timedelta(minutes=15),
-    )  # fmt: skip
+    )
     for email, status in (("off@example.org", Status.DISABLED), ("shut@example.org", Status.ENABLED)):
         user = User(email=email.replace("off@", "closed@"), status=status, domain=actions.get_domain("example.org"))
         user.set_unusable_password()
@@ -219,15 +283,23 @@ def test_what_a_verb_changes_is_written_down(words: str, things: None, at_the_sh
     ("words", "given", "on", "said"),
     [
         ("account domain set", ["example.com", "--description", "Ours"], "example.com", "Description: empty → Ours"),
-        ("account alias set", ["sales@example.org", "--to", "b@far.test"], "sales@example.org",
-         "Stands for: a@far.test → b@far.test"),
-        ("account list member add", ["news@example.org", "b@far.test"], "news@example.org",
-         "1 member added: b@far.test"),
+        (
+            "account alias set",
+            ["sales@example.org", "--to", "b@far.test"],
+            "sales@example.org",
+            "Stands for: a@far.test → b@far.test",
+        ),
+        (
+            "account list member add",
+            ["news@example.org", "b@far.test"],
+            "news@example.org",
+            "1 member added: b@far.test",
+        ),
         ("account list disable", ["news@example.org"], "news@example.org", "Enabled: yes → no"),
         ("settings set", ["antispam.keep_days", "29"], "Antispam", "→ 29"),
         ("account user disable", [ANN], ANN, "Status: Enabled → Disabled"),
     ],
-)  # fmt: skip
+)
 def test_the_record_says_what_it_was_and_what_it_is(
     words: str, given: list[str], on: str, said: str, things: None, at_the_shell: Callable[..., Any]
 ) -> None:

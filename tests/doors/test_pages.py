@@ -45,7 +45,7 @@ ELSEWHERE = {
     "admin:django_rq_confirm_action": "asks",
     "admin:django_rq_requeue_job": "as its neighbours; only a failed job can be put back",
     "admin:django_rq_stop_job": "stops nothing, and says so",
-}  # fmt: skip
+}
 
 
 def _user(email: str = ANN) -> User:
@@ -108,9 +108,14 @@ def _of_jobs(name: str) -> Callable[[Client], Any]:
 
 
 _A_USER = {
-    "name": "Eve", "role": "user", "forward_to": "", "mailbox_mb": 0, "max_message_kb": 0, "max_recipients": 0,
+    "name": "Eve",
+    "role": "user",
+    "forward_to": "",
+    "mailbox_mb": 0,
+    "max_message_kb": 0,
+    "max_recipients": 0,
     **UNLIMITED,
-}  # fmt: skip
+}
 _A_LIST = {"posting": "anyone", "enabled": "on", **UNLIMITED}
 # By the name of the page: who goes there, and what is done.
 DOES: dict[str, tuple[str, Callable[[Client], Any]]] = {
@@ -118,25 +123,24 @@ DOES: dict[str, tuple[str, Callable[[Client], Any]]] = {
     "admin:accounts_userdefaults_propagate": (ROOT, _propagate("userdefaults", "mailbox_mb")),
     "admin:accounts_user_contain": (ROOT, _contain),
     "admin:accounts_user_drop_connections": (
-        ROOT, lambda client: client.post(reverse("admin:accounts_user_drop_connections"), {"user": ANN}),
+        ROOT,
+        lambda client: client.post(reverse("admin:accounts_user_drop_connections"), {"user": ANN}),
     ),
     "admin:accounts_user_password": (
         ROOT,
-        lambda client: client.post(
-            reverse("admin:accounts_user_password", args=[_user().pk]), {"password": PASSWORD}
-        ),
+        lambda client: client.post(reverse("admin:accounts_user_password", args=[_user().pk]), {"password": PASSWORD}),
     ),
     "admin:accounts_user_status": (
         ROOT,
-        lambda client: client.post(
-            reverse("admin:accounts_user_status", args=[_user().pk]), {"status": "disabled"}
-        ),
+        lambda client: client.post(reverse("admin:accounts_user_status", args=[_user().pk]), {"status": "disabled"}),
     ),
     "admin:quarantine_antispamsettings_scan_again": (
-        ROOT, lambda client: client.post(reverse("admin:quarantine_antispamsettings_scan_again")),
+        ROOT,
+        lambda client: client.post(reverse("admin:quarantine_antispamsettings_scan_again")),
     ),
     "admin:quarantine_antivirussettings_scan_again": (
-        ROOT, lambda client: client.post(reverse("admin:quarantine_antivirussettings_scan_again")),
+        ROOT,
+        lambda client: client.post(reverse("admin:quarantine_antivirussettings_scan_again")),
     ),
     "admin:spool_alertrule_test": (ROOT, _alert_test),
     "admin:spool_entry_save_view": (ROOT, _save_view),
@@ -179,16 +183,18 @@ DOES: dict[str, tuple[str, Callable[[Client], Any]]] = {
         ),
     ),
     "portal:forwarding": (
-        ANN, lambda client: client.post(reverse("portal:forwarding"), {"forward_to": "x@far.test"}),
+        ANN,
+        lambda client: client.post(reverse("portal:forwarding"), {"forward_to": "x@far.test"}),
     ),
     "portal:remove_aliases": (
-        CHIEF, lambda client: client.post(reverse("portal:remove_aliases", args=[_alias().pk])),
+        CHIEF,
+        lambda client: client.post(reverse("portal:remove_aliases", args=[_alias().pk])),
     ),
     "portal:remove_lists": (CHIEF, lambda client: client.post(reverse("portal:remove_lists", args=[_list().pk]))),
     "portal:remove_users": (CHIEF, lambda client: client.post(reverse("portal:remove_users", args=[_user().pk]))),
     "portal:settings": (ANN, lambda client: client.post(reverse("portal:settings"), {"name": "Ann"})),
     "portal:spam": (ANN, lambda client: client.post(reverse("portal:spam"), {"spam_medium": "delete"})),
-}  # fmt: skip
+}
 DOES |= {
     f"admin:django_rq_{name}": (ROOT, _of_jobs(name))
     for name in ("actions", "clear", "delete_failed_jobs", "delete_job", "enqueue_job", "requeue_all")

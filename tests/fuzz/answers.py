@@ -97,8 +97,13 @@ def read_web(data: bytes) -> None:
 
     try:
         content = asyncio.run(read())
-    except (policy_fetch.NotFetched, asyncio.IncompleteReadError, asyncio.LimitOverrunError, http.client.HTTPException,
-            ValueError) as error:  # fmt: skip
+    except (
+        policy_fetch.NotFetched,
+        asyncio.IncompleteReadError,
+        asyncio.LimitOverrunError,
+        http.client.HTTPException,
+        ValueError,
+    ) as error:
         # As `fetch` takes them.
         str(error).encode("utf-8", "backslashreplace")
         return

@@ -8,11 +8,49 @@ from tests.fuzz.target import Target
 
 # What upsets readers of any language.
 _SPOILERS = (
-    b"", b"\0", b"\r", b"\n", b"\r\n", b"\t", b" ", b"\x7f", b"\x85", b"\xa0", b"\xff", b"\xe2\x80\xa8",
-    b"\xed\xa0\x80", b"\xf0\x9f\x92\xa9", b"\xef\xbb\xbf", b"\\", b'"', b"'", b"(", b")", b"<", b">", b"[", b"]",
-    b"{", b"}", b";", b":", b",", b"=", b"@", b".", b"-", b"%", b"*", b"?", b"0", b"9" * 22, b"-1", b"1e999", b"nan",
+    b"",
+    b"\0",
+    b"\r",
+    b"\n",
+    b"\r\n",
+    b"\t",
+    b" ",
+    b"\x7f",
+    b"\x85",
+    b"\xa0",
+    b"\xff",
+    b"\xe2\x80\xa8",
+    b"\xed\xa0\x80",
+    b"\xf0\x9f\x92\xa9",
+    b"\xef\xbb\xbf",
+    b"\\",
+    b'"',
+    b"'",
+    b"(",
+    b")",
+    b"<",
+    b">",
+    b"[",
+    b"]",
+    b"{",
+    b"}",
+    b";",
+    b":",
+    b",",
+    b"=",
+    b"@",
+    b".",
+    b"-",
+    b"%",
+    b"*",
+    b"?",
+    b"0",
+    b"9" * 22,
+    b"-1",
+    b"1e999",
+    b"nan",
     b"a" * 70,
-)  # fmt: skip
+)
 
 
 def made(target: Target) -> st.SearchStrategy[bytes]:
@@ -22,9 +60,13 @@ def made(target: Target) -> st.SearchStrategy[bytes]:
         lambda chosen: chosen[0][min(chosen[1:]) : max(chosen[1:])]
     )
     piece = st.one_of(
-        st.sampled_from(target.words), st.sampled_from(target.words), st.sampled_from(_SPOILERS), slices,
-        st.binary(max_size=8), st.tuples(st.sampled_from(target.words), st.integers(2, 40)).map(lambda c: c[0] * c[1]),
-    )  # fmt: skip
+        st.sampled_from(target.words),
+        st.sampled_from(target.words),
+        st.sampled_from(_SPOILERS),
+        slices,
+        st.binary(max_size=8),
+        st.tuples(st.sampled_from(target.words), st.integers(2, 40)).map(lambda c: c[0] * c[1]),
+    )
     return st.lists(piece, max_size=14).map(b"".join)
 
 

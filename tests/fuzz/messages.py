@@ -141,8 +141,14 @@ def read_address(data: bytes) -> None:
     except (xtext.InvalidParameter, UnicodeEncodeError):
         # Only ASCII has this form.
         assert not text.isascii()
-    for reader in (xtext.decode, xtext.decode_utf8, xtext.parse_envid, xtext.parse_notify, xtext.parse_orcpt,
-                   xtext.parse_ret):  # fmt: skip
+    for reader in (
+        xtext.decode,
+        xtext.decode_utf8,
+        xtext.parse_envid,
+        xtext.parse_notify,
+        xtext.parse_orcpt,
+        xtext.parse_ret,
+    ):
         try:
             reader(text)
         except xtext.InvalidParameter:

@@ -15,7 +15,7 @@ from tests.spool.dsn.support import NO_SUCH_USER, a_report, a_reported, assert_l
 _TRACE = b"Received: by mail.test (Mailspool) id 1\r\n"
 _LIST = LocalList(
     1, "news@example.org", "example.org", (), "news-bounces@example.org", "", PostingPolicy.ANYONE, "[Grüße]"
-)  # fmt: skip
+)
 _ADDED = ("list-id", "list-post", "list-unsubscribe", "precedence")
 
 

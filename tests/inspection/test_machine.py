@@ -107,8 +107,11 @@ class TestPorts:
     def port(self, settings: LazySettings) -> int:
         port = free_port()
         settings.MAILSPOOL_LISTEN = {
-            "smtp": (Address("127.0.0.1", port),), "submission": (), "smtps": (), "web": (),
-        }  # fmt: skip
+            "smtp": (Address("127.0.0.1", port),),
+            "submission": (),
+            "smtps": (),
+            "web": (),
+        }
         return port
 
     def test_a_free_port_is_in_order(self, port: int, found: Found) -> None:

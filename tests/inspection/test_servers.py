@@ -139,7 +139,7 @@ class TestRedis:
             ("redis://:x@192.0.2.1:6379/0", Level.WARNING, "in clear text"),
             ("rediss://192.0.2.1:6379/0", Level.FAULT, "without a password"),
         ],
-    )  # fmt: skip
+    )
     def test_whom_another_machine_s_trusts_is_looked_at(self, url: str, level: Level, words: str) -> None:
         (finding,) = redis_look._trust(url)
         assert finding.level is level and words in finding.sentence
@@ -188,8 +188,9 @@ class TestNames:
         dns.add("elsewhere.test", "MX", "10 mx.provider.example.")
         wrong = [finding.sentence for finding in found("names.local_domains")]
         assert [re.sub(r" and not here.*", "", sentence) for sentence in wrong] == [
-            "Mail for elsewhere.test goes to mx.provider.example", "Mail for nowhere.test goes to nowhere.test",
-        ]  # fmt: skip
+            "Mail for elsewhere.test goes to mx.provider.example",
+            "Mail for nowhere.test goes to nowhere.test",
+        ]
 
 
 def test_the_probe_of_redis_is_gone_after_a_while(redis: RedisServer, found: Found) -> None:

@@ -29,8 +29,11 @@ from tests.support.messages import a_message
 def _swaks(mailspool: MailspoolUnderTest, port: int, *options: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         ["swaks", "--server", f"127.0.0.1:{port}", "--helo", "client.test", *options],
-        check=False, capture_output=True, text=True, timeout=30,
-    )  # fmt: skip
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
 
 
 def test_swaks_to_a_local_user_is_in_the_maildir_within_two_seconds(
@@ -41,9 +44,15 @@ def test_swaks_to_a_local_user_is_in_the_maildir_within_two_seconds(
     for _ in range(5):
         test_id = new_test_id()
         done = _swaks(
-            mailspool, mailspool.smtp_port, "--from", "x@elsewhere.test", "--to", ANN,
-            "--header", f"X-Test-Id: {test_id}",
-        )  # fmt: skip
+            mailspool,
+            mailspool.smtp_port,
+            "--from",
+            "x@elsewhere.test",
+            "--to",
+            ANN,
+            "--header",
+            f"X-Test-Id: {test_id}",
+        )
         sent = time.monotonic()
         assert done.returncode == 0, done.stdout
         message = world.wait_for_mail(ANN, test_id)

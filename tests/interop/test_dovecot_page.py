@@ -47,8 +47,10 @@ NEWER = "## Dovecot 2.4\n"
 PAGE = Path(__file__).parents[2] / "docs" / "dovecot.md"
 SCRIPT = 'require ["fileinto", "mailbox"];\r\nif header :contains "subject" "[list]" { fileinto :create "Lists"; }\r\n'
 PORTS = {
-    "imap-login": ("imap", "imaps"), "pop3-login": ("pop3", "pop3s"), "managesieve-login": ("sieve",),
-}  # fmt: skip
+    "imap-login": ("imap", "imaps"),
+    "pop3-login": ("pop3", "pop3s"),
+    "managesieve-login": ("sieve",),
+}
 
 
 class PagesDovecot:
@@ -79,12 +81,15 @@ class PagesDovecot:
         }
         self._substitutes = [
             *((old, str(new)) for old, new in paths.items()),
-            ("listen = *, ::", "listen = 127.0.0.1"), ("port = 8080", f"port = {self.ports['http']}"),
-            ("_uid = vmail", "_uid = nobody"), ("_gid = vmail", "_gid = nogroup"),
+            ("listen = *, ::", "listen = 127.0.0.1"),
+            ("port = 8080", f"port = {self.ports['http']}"),
+            ("_uid = vmail", "_uid = nobody"),
+            ("_gid = vmail", "_gid = nogroup"),
             ("_uid = mailspool", "_uid = nobody"),
-            ("_gid = mailspool", "_gid = nogroup"), ("user = mailspool", "user = root"),
+            ("_gid = mailspool", "_gid = nogroup"),
+            ("user = mailspool", "user = root"),
             ("group = mailspool", "group = root"),
-        ]  # fmt: skip
+        ]
         local = ours if maildir else ""
         if postgres is None:
             sql = re.sub(r"\Adriver = .*\nconnect = .*\n", on_sqlite, sql)
@@ -95,9 +100,11 @@ class PagesDovecot:
                 ("host=/run/postgresql dbname=mailspool", f"host={postgres.folder} dbname=interop")
             )
         for name, text in {
-            "dovecot.conf": main, "dovecot-sql.conf.ext": sql, "local.conf": local + self._apart(),
+            "dovecot.conf": main,
+            "dovecot-sql.conf.ext": sql,
+            "local.conf": local + self._apart(),
             "sieve/junk.sieve": self.junk,
-        }.items():  # fmt: skip
+        }.items():
             self._write(name, text)
         (self.folder / "vmail").mkdir()
         shutil.chown(self.folder / "vmail", "nobody", "nogroup")
@@ -127,10 +134,13 @@ class PagesDovecot:
         And no penalty for failed logins, which grows with each: the test has many.
         """
         lines = [
-            f"base_dir = {self.folder}/run", f"state_dir = {self.folder}/state", "log_path = /dev/stderr",
-            f"instance_name = {self.folder.name}", "auth_failure_delay = 0",
+            f"base_dir = {self.folder}/run",
+            f"state_dir = {self.folder}/state",
+            "log_path = /dev/stderr",
+            f"instance_name = {self.folder.name}",
+            "auth_failure_delay = 0",
             "service anvil {\n  unix_listener anvil-auth-penalty {\n    mode = 0\n  }\n}",
-        ]  # fmt: skip
+        ]
         for service, names in PORTS.items():
             listeners = "".join(f"  inet_listener {name} {{\n    port = {self.ports[name]}\n  }}\n" for name in names)
             lines.append(f"service {service} {{\n{listeners}}}")
@@ -194,9 +204,10 @@ class PagesDovecot:
                 _until_ok(client)
                 login = base64.b64encode(f"\0{user}\0{PASSWORD}".encode()).decode()
                 for command in (
-                    f'AUTHENTICATE "PLAIN" "{login}"', f'PUTSCRIPT "mine" {{{len(script)}+}}\r\n{script}',
+                    f'AUTHENTICATE "PLAIN" "{login}"',
+                    f'PUTSCRIPT "mine" {{{len(script)}+}}\r\n{script}',
                     'SETACTIVE "mine"',
-                ):  # fmt: skip
+                ):
                     client.sendall(f"{command}\r\n".encode())
                     _until_ok(client)
 
@@ -292,9 +303,10 @@ def test_the_pages_dovecot_keeps_mail_and_knows_mailspools_users(
     ).stdout
     assert sorted(listed.split()) == [ANN, BOB, CLEO, DORA, FAY]
     request = urllib.request.Request(
-        f"http://127.0.0.1:{dovecot.ports['http']}/doveadm/v1", b'[["who",{},"t"]]',
+        f"http://127.0.0.1:{dovecot.ports['http']}/doveadm/v1",
+        b'[["who",{},"t"]]',
         {"Authorization": f"X-Dovecot-API {base64.b64encode(b'CHANGE-ME-TO-A-LONG-SECRET').decode()}"},
-    )  # fmt: skip
+    )
     with urllib.request.urlopen(request, timeout=20) as answer:
         assert b"doveadmResponse" in answer.read()
 
@@ -328,8 +340,10 @@ def test_the_pages_dovecot_shows_the_maildirs_that_mailspool_writes(
 def test_the_file_for_dovecot_2_4_asks_the_same_questions() -> None:
     older, _, newer = PAGE.read_text().partition(NEWER)
     for name, block in (
-        ("password_query", "passdb sql {"), ("user_query", "userdb sql {"), ("iterate_query", "iterate_query = SELECT"),
-    ):  # fmt: skip
+        ("password_query", "passdb sql {"),
+        ("user_query", "userdb sql {"),
+        ("iterate_query", "iterate_query = SELECT"),
+    ):
         asked = re.search(rf"^{name} = \\\n((?:.*\\\n)*.*)$", older, re.MULTILINE)
         assert asked is not None
         question = " ".join(asked[1].replace("\\\n", " ").split()).replace("'%u'", "'%{user}'")

@@ -20,9 +20,12 @@ def test_mail_comes_and_goes_over_ipv6(world: World, mailspool: MailspoolUnderTe
     world.dns.add("mx.six.test", "AAAA", "::1")
     peer = SmtpPeer("::1", world.sink.port)
     listener = Daemon(
-        "smtpd-six", [sys.executable, "manage.py", "smtpd"], mailspool.logs / "smtpd-six.log",
-        env={**mailspool.env, "MAILSPOOL_BIND": "::1"}, cwd=PROJECT,
-    )  # fmt: skip
+        "smtpd-six",
+        [sys.executable, "manage.py", "smtpd"],
+        mailspool.logs / "smtpd-six.log",
+        env={**mailspool.env, "MAILSPOOL_BIND": "::1"},
+        cwd=PROJECT,
+    )
     with peer:
         listener.start(lambda: is_listening(mailspool.smtp_port, "::1"))
         try:

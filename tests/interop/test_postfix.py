@@ -86,13 +86,16 @@ def test_postfix_encrypts_to_us_and_checks_our_certificate(world: World, mailspo
         ours.write(b"-----BEGIN CERT" + trusted.read_bytes().partition(b"-----BEGIN CERT")[2])
         ours.flush()
         Path(ours.name).chmod(0o644)
-        postfix = PostfixServer({
-            "relayhost": f"[127.0.0.1]:{mailspool.smtp_port}",
-            "smtp_tls_security_level": "secure",
-            "smtp_tls_secure_cert_match": "mail.test",
-            "smtp_tls_CAfile": ours.name,
-            "smtp_tls_loglevel": "1",
-        }, hostname="client.postfix.test")  # fmt: skip
+        postfix = PostfixServer(
+            {
+                "relayhost": f"[127.0.0.1]:{mailspool.smtp_port}",
+                "smtp_tls_security_level": "secure",
+                "smtp_tls_secure_cert_match": "mail.test",
+                "smtp_tls_CAfile": ours.name,
+                "smtp_tls_loglevel": "1",
+            },
+            hostname="client.postfix.test",
+        )
         postfix.start()
         try:
             test_id = new_test_id()
@@ -110,10 +113,23 @@ def test_a_burst_through_postfix_arrives_complete(
 ) -> None:
     before = len(world.sink.receipts())
     subprocess.run(
-        [tool("smtp-source"), "-s", "10", "-m", "300", "-l", "4096", "-f", "x@client.postfix.test",
-         "-t", f"dan@{SINK_DOMAIN}", f"127.0.0.1:{postfix_client.port}"],
-        check=True, timeout=60,
-    )  # fmt: skip
+        [
+            tool("smtp-source"),
+            "-s",
+            "10",
+            "-m",
+            "300",
+            "-l",
+            "4096",
+            "-f",
+            "x@client.postfix.test",
+            "-t",
+            f"dan@{SINK_DOMAIN}",
+            f"127.0.0.1:{postfix_client.port}",
+        ],
+        check=True,
+        timeout=60,
+    )
     wait_until(lambda: len(world.sink.receipts()) >= before + 300, "all 300 are at the sink", LONG, every=0.2)
     mailspool.wait_until_empty(LONG)
     assert len(world.sink.receipts()) == before + 300
@@ -141,10 +157,12 @@ def test_postfix_as_next_hop_refuses_a_recipient_and_the_sender_hears_of_it(
 def test_a_success_report_is_left_to_a_next_hop_that_knows_dsn(
     world: World, mailspool: MailspoolUnderTest, next_hop: Make
 ) -> None:
-    postfix = next_hop({
-        "transport_maps": "inline:{ {postfix.test=discard:} }",
-        "relayhost": f"[127.0.0.1]:{mailspool.smtp_port}",
-    })  # fmt: skip
+    postfix = next_hop(
+        {
+            "transport_maps": "inline:{ {postfix.test=discard:} }",
+            "relayhost": f"[127.0.0.1]:{mailspool.smtp_port}",
+        }
+    )
     test_id = world.send(BOB, "dan@postfix.test", rcpt_options=("NOTIFY=SUCCESS",))
     message = world.wait_for_mail(BOB, test_id)
     # Postfix's own report: it came through us, and is about what Postfix did.
@@ -156,12 +174,14 @@ def test_a_success_report_is_left_to_a_next_hop_that_knows_dsn(
 def test_mail_is_encrypted_when_postfix_offers_it(world: World, mailspool: MailspoolUnderTest, next_hop: Make) -> None:
     keys = mailspool.home / "keys"
     certificate, key = sorted(keys.glob("*.crt")) + sorted(keys.glob("*.pem")), sorted(keys.glob("*.key"))
-    next_hop({
-        "transport_maps": "inline:{ {postfix.test=discard:} }",
-        "smtpd_tls_security_level": "may",
-        "smtpd_tls_cert_file": str(certificate[0]),
-        "smtpd_tls_key_file": str((key or certificate)[0]),
-    })  # fmt: skip
+    next_hop(
+        {
+            "transport_maps": "inline:{ {postfix.test=discard:} }",
+            "smtpd_tls_security_level": "may",
+            "smtpd_tls_cert_file": str(certificate[0]),
+            "smtpd_tls_key_file": str((key or certificate)[0]),
+        }
+    )
     test_id = world.send(ANN, "dan@postfix.test")
     mailspool.wait_until_empty(LONG)
     [(tls,)] = mailspool.rows(
@@ -195,9 +215,12 @@ def test_a_queue_of_postfix_is_taken_over_by_what_postcat_prints(
         with smtplib.SMTP("127.0.0.1", postfix.port, timeout=20) as client:
             client.ehlo("pc.test")
             client.sendmail(
-                ANN, [f"a@{SINK_DOMAIN}", f"b@{SINK_DOMAIN}", BOB], f"X-Test-Id: {first}\r\n".encode() + body,
-                ["BODY=8BITMIME", "RET=HDRS", "ENVID=q+2B1"], ["NOTIFY=FAILURE"],
-            )  # fmt: skip
+                ANN,
+                [f"a@{SINK_DOMAIN}", f"b@{SINK_DOMAIN}", BOB],
+                f"X-Test-Id: {first}\r\n".encode() + body,
+                ["BODY=8BITMIME", "RET=HDRS", "ENVID=q+2B1"],
+                ["NOTIFY=FAILURE"],
+            )
         postfix.send("", f"c@{SINK_DOMAIN}", f"X-Test-Id: {second}\r\nSubject: Two\r\n\r\nno end".encode())
         wait_until(lambda: postfix.queue().count("Connection refused") == 2, "both are deferred", LONG)
         was: dict[str, bytes] = {}

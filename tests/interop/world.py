@@ -108,6 +108,9 @@ class Report:
         _, delivery_status, _ = message.iter_parts()
         fields = list(delivery_status.iter_parts())[1]  # type: ignore[attr-defined]
         return cls(
-            message, fields["Action"], fields["Status"], fields["Final-Recipient"].partition(";")[2].strip(),
+            message,
+            fields["Action"],
+            fields["Status"],
+            fields["Final-Recipient"].partition(";")[2].strip(),
             fields.get("Diagnostic-Code", ""),
-        )  # fmt: skip
+        )

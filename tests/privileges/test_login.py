@@ -78,10 +78,18 @@ class TestSessions:
 @pytest.mark.parametrize(
     "elsewhere",
     [
-        "https://evil.example/", "//evil.example/", "///evil.example", "/\\evil.example", "\\\\evil.example",
-        "https:evil.example", "http:///evil.example", "javascript:alert(1)", "/\t/evil.example", "https://testserver@evil.example/",
+        "https://evil.example/",
+        "//evil.example/",
+        "///evil.example",
+        "/\\evil.example",
+        "\\\\evil.example",
+        "https:evil.example",
+        "http:///evil.example",
+        "javascript:alert(1)",
+        "/\t/evil.example",
+        "https://testserver@evil.example/",
     ],
-)  # fmt: skip
+)
 def test_the_login_leads_nowhere_else(client: Client, url: str, elsewhere: str) -> None:
     answer = log_in(client, url, next=elsewhere)
     assert answer.status_code == 302
@@ -105,8 +113,12 @@ def test_djangos_own_checks_for_production_have_nothing_to_say(tmp_path: Path) -
     for name in ("DATABASE_URL", "DJANGO_ALLOW_ASYNC_UNSAFE"):
         env.pop(name, None)
     checked = subprocess.run(
-        [sys.executable, "manage.py", "check", "--deploy", "--fail-level", "INFO"], cwd=PROJECT, env=env,
-        capture_output=True, text=True, timeout=120,
-    )  # fmt: skip
+        [sys.executable, "manage.py", "check", "--deploy", "--fail-level", "INFO"],
+        cwd=PROJECT,
+        env=env,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
     assert checked.returncode == 0, checked.stderr
     assert "no issues" in checked.stdout

@@ -53,8 +53,9 @@ def _people(django_db_setup: None, django_db_blocker: Any) -> Iterator[dict[str,
             "administrator": a_user("admin@people.test", role=Role.SYSTEM_ADMINISTRATOR),
         }
         for name, status in (
-            ("disabled administrator", Status.DISABLED), ("administrator who only receives", Status.RECEIVING),
-        ):  # fmt: skip
+            ("disabled administrator", Status.DISABLED),
+            ("administrator who only receives", Status.RECEIVING),
+        ):
             User.objects.filter(pk=people[name].pk).update(status=status)
         yield {name: user.pk for name, user in people.items()}
         for user in people.values():

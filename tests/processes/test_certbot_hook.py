@@ -48,9 +48,12 @@ class Certbot:
         environment = folder / "environment"
         environment.write_text(f"MAILSPOOL_HOSTNAME={HOSTNAME}\n")
         self.env = {
-            **mailspool.env, "PATH": f"{command.parent}:{os.environ['PATH']}", "TLS_FOLDER": str(self.tls),
-            "ENVIRONMENT_FILE": str(environment), "TLS_GROUP": grp.getgrgid(os.getegid()).gr_name,
-        }  # fmt: skip
+            **mailspool.env,
+            "PATH": f"{command.parent}:{os.environ['PATH']}",
+            "TLS_FOLDER": str(self.tls),
+            "ENVIRONMENT_FILE": str(environment),
+            "TLS_GROUP": grp.getgrgid(os.getegid()).gr_name,
+        }
         del self.env["DJANGO_SETTINGS_MODULE"]
 
     def renew(self, name: str = HOSTNAME, domains: str = HOSTNAME) -> None:

@@ -82,7 +82,7 @@ def complaints(**environment: str) -> tuple[str, ...]:
         ("REDIS_URL", "unix://", "no path"),
         ("REDIS_URL", "unix:///run/redis.sock?db=first", "its db"),
     ],
-)  # fmt: skip
+)
 def test_a_wrong_value_is_a_sentence_with_its_name_and_what_is_right(name: str, value: str, words: str) -> None:
     sentences = complaints(**{name: value})
 
@@ -116,8 +116,10 @@ def test_all_faults_are_said_at_once() -> None:
     sentences = complaints(MAILSPOOL_SMTP_PORT="abc", TZ="Mars/Olympus", MAILSPOOL_HOSTNAMES="mail.example.org")
 
     assert [sentence.partition(":")[0].partition("=")[0] for sentence in sentences] == [
-        "MAILSPOOL_SMTP_PORT", "TZ", "MAILSPOOL_HOSTNAMES",
-    ]  # fmt: skip
+        "MAILSPOOL_SMTP_PORT",
+        "TZ",
+        "MAILSPOOL_HOSTNAMES",
+    ]
 
 
 def test_a_misspelt_name_is_a_fault_and_the_right_one_is_named() -> None:
@@ -129,11 +131,16 @@ def test_a_misspelt_name_is_a_fault_and_the_right_one_is_named() -> None:
 
 def test_what_kubernetes_puts_into_every_pod_is_no_fault() -> None:
     assert not complaints(
-        MAILSPOOL_SERVICE_HOST="10.0.0.1", MAILSPOOL_SERVICE_PORT="25", MAILSPOOL_SERVICE_PORT_SMTP="25",
-        MAILSPOOL_PORT="tcp://10.0.0.1:25", MAILSPOOL_PORT_25_TCP="tcp://10.0.0.1:25",
+        MAILSPOOL_SERVICE_HOST="10.0.0.1",
+        MAILSPOOL_SERVICE_PORT="25",
+        MAILSPOOL_SERVICE_PORT_SMTP="25",
+        MAILSPOOL_PORT="tcp://10.0.0.1:25",
+        MAILSPOOL_PORT_25_TCP="tcp://10.0.0.1:25",
         MAILSPOOL_PORT_25_TCP_PROTO="tcp",
-        MAILSPOOL_PORT_25_TCP_PORT="25", MAILSPOOL_PORT_25_TCP_ADDR="10.0.0.1", MAILSPOOL_DB_SERVICE_HOST="10.0.0.2",
-    )  # fmt: skip
+        MAILSPOOL_PORT_25_TCP_PORT="25",
+        MAILSPOOL_PORT_25_TCP_ADDR="10.0.0.1",
+        MAILSPOOL_DB_SERVICE_HOST="10.0.0.2",
+    )
 
 
 def test_an_empty_value_is_none() -> None:
@@ -146,11 +153,15 @@ def test_an_empty_value_is_none() -> None:
 def test_values_are_read_as_what_they_are() -> None:
     environment = reading.read(
         {
-            "MAILSPOOL_SMTP_PORT": "25", "MAILSPOOL_HTTPS": "Yes", "MAILSPOOL_PROXIES": "127.0.0.1,::1, 10.0.0.0/8,",
-            "TZ": ":Europe/Berlin", "MAILSPOOL_LOG_LEVEL": "debug", "MAILSPOOL_BIND": "[::1]",
+            "MAILSPOOL_SMTP_PORT": "25",
+            "MAILSPOOL_HTTPS": "Yes",
+            "MAILSPOOL_PROXIES": "127.0.0.1,::1, 10.0.0.0/8,",
+            "TZ": ":Europe/Berlin",
+            "MAILSPOOL_LOG_LEVEL": "debug",
+            "MAILSPOOL_BIND": "[::1]",
             "DATABASE_URL": "postgres://mailspool@/mailspool?host=/run/postgresql",
         }
-    )  # fmt: skip
+    )
 
     assert environment[v.SMTP_PORT] == (Place(25),)
     assert environment[v.HTTPS] is True
@@ -166,8 +177,14 @@ def test_the_console_always_answers_at_the_machine_s_own_names() -> None:
     allowed = hosts.allowed("mail.example.org", ["192.0.2.1", "2001:db8::1", "0.0.0.0", "::"], ["console.example.org"])
 
     assert allowed == [
-        "localhost", "127.0.0.1", "[::1]", "mail.example.org", "192.0.2.1", "[2001:db8::1]", "console.example.org",
-    ]  # fmt: skip
+        "localhost",
+        "127.0.0.1",
+        "[::1]",
+        "mail.example.org",
+        "192.0.2.1",
+        "[2001:db8::1]",
+        "console.example.org",
+    ]
 
 
 def test_the_page_lists_the_variables_that_there_are() -> None:
@@ -228,8 +245,12 @@ def test_the_console_of_the_example_answers_at_the_host_s_own_name(tmp_path: Pat
     )
     asked = subprocess.run(
         [sys.executable, "manage.py", "shell", "-v", "0", "-c", script],
-        cwd=PROJECT, env=example, capture_output=True, text=True, timeout=60,
-    )  # fmt: skip
+        cwd=PROJECT,
+        env=example,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
     assert asked.stdout.split() == ["mail.example.org", "127.0.0.1:8000", "localhost", "refused"], asked.stderr
 
 

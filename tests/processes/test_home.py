@@ -25,9 +25,14 @@ OPEN_UMASK = 0o022
 def run(home: Path, *arguments: str, wrap: Sequence[str] = (), **environment: str) -> subprocess.CompletedProcess[str]:
     """Python with the arguments, in an environment with the home alone."""
     return subprocess.run(
-        [*wrap, sys.executable, *arguments], cwd=PROJECT, env={"MAILSPOOL_HOME": str(home), **environment},
-        capture_output=True, text=True, timeout=60, preexec_fn=lambda: os.umask(OPEN_UMASK),
-    )  # fmt: skip
+        [*wrap, sys.executable, *arguments],
+        cwd=PROJECT,
+        env={"MAILSPOOL_HOME": str(home), **environment},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        preexec_fn=lambda: os.umask(OPEN_UMASK),
+    )
 
 
 @pytest.fixture

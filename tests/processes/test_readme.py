@@ -66,9 +66,14 @@ class Walker:
         shown = ""
         for block in blocks:
             done = subprocess.run(
-                ["bash", "-ec", self.text(block)], env=self.env, cwd=self.folder, capture_output=True, text=True,
-                timeout=60, stdin=subprocess.DEVNULL,
-            )  # fmt: skip
+                ["bash", "-ec", self.text(block)],
+                env=self.env,
+                cwd=self.folder,
+                capture_output=True,
+                text=True,
+                timeout=60,
+                stdin=subprocess.DEVNULL,
+            )
             shown += done.stdout + done.stderr
             assert done.returncode == 0, f"{block}\n{shown}"
         return shown
@@ -103,9 +108,16 @@ def walker(tmp_path_factory: pytest.TempPathFactory, durable_postgres: PostgresS
 
 def test_the_walk_has_all_its_steps() -> None:
     assert list(walk()) == [
-        "", "Terminal 1", "Terminal 2", "Terminal 3", "Terminal 4", "To a local user", "To another server",
-        "To a dead host", "To a server that refuses",
-    ]  # fmt: skip
+        "",
+        "Terminal 1",
+        "Terminal 2",
+        "Terminal 3",
+        "Terminal 4",
+        "To a local user",
+        "To another server",
+        "To a dead host",
+        "To a server that refuses",
+    ]
 
 
 def test_mail_to_a_local_user_is_in_the_maildir_a_moment_later(walker: Walker) -> None:

@@ -69,9 +69,7 @@ class Port:
     def submission(self, username: str = ANN) -> AbstractContextManager[Dialogue]:
         return submission(self.mailspool.submission_port, username, PASSWORD)
 
-    def send(
-        self, subject: str, *to: str, sender: str = EVE, source: str = "127.0.0.1", size: int = 0
-    ) -> Reply:  # fmt: skip
+    def send(self, subject: str, *to: str, sender: str = EVE, source: str = "127.0.0.1", size: int = 0) -> Reply:
         """A message from outside; the reply to its end."""
         with self.client(source) as client:
             client.begin(sender, *(to or (ANN,)))

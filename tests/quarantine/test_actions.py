@@ -18,7 +18,7 @@ from quarantine.models import (
     ItemState,
     TrustedSender,
     WhenUnanswered,
-)  # fmt: skip
+)
 from spool.actions import Actor, Refused, can_undo, perform, preview, undo
 from spool.models import AuditEvent, Entry
 from spool.models.bulkjob import BulkJob

@@ -20,9 +20,7 @@ A_RULE = "Check.objects.create(name='rule', kind='header', where='Subject', patt
 
 
 @pytest.fixture(scope="module")
-def installation(
-    tmp_path_factory: pytest.TempPathFactory, durable_postgres: PostgresServer | None
-) -> Iterator[Port]:  # fmt: skip
+def installation(tmp_path_factory: pytest.TempPathFactory, durable_postgres: PostgresServer | None) -> Iterator[Port]:
     url = durable_postgres.create_database("port") if durable_postgres else ""
     with DNSServer() as dns:
         dns.add("friend.test", "TXT", '"v=spf1 ip4:127.0.0.1 -all"')

@@ -152,11 +152,12 @@ def test_dead_links_say_why(people: tuple[User, User], quarantined: Callable[...
     client = Client()
     good = release.token_for(item, boss)
     bad = {
-        good[:-2] + "xx": "not one of ours", release.token_for(item, ann): "may not resend",
+        good[:-2] + "xx": "not one of ours",
+        release.token_for(item, ann): "may not resend",
         release.token_for(quarantined(ItemKind.VIRUS, sender="ann@example.org"), boss): "not in quarantine",
         release.token_for(quarantined(sender="x@elsewhere.example"), boss): "may not resend",
         signing.dumps("nonsense", salt="quarantine.items.release"): "not one of ours",
-    }  # fmt: skip
+    }
     for token, why in bad.items():
         answer = client.post(f"/quarantine/release/{token}/")
         assert answer.status_code == 410 and why in answer.content.decode(), why

@@ -112,9 +112,7 @@ def test_nor_by_an_outbound_check_alone_or_past_a_pardon(spool: Spool, admin: Ac
 
 
 @pytest.mark.parametrize("to", [SALES, ANN, NEWS], ids=["alias", "forward", "list"])
-def test_an_outbound_check_keeps_back_what_leaves_and_nobodys_own_copy(
-    spool: Spool, admin: Actor, to: str
-) -> None:  # fmt: skip
+def test_an_outbound_check_keeps_back_what_leaves_and_nobodys_own_copy(spool: Spool, admin: Actor, to: str) -> None:
     _outbound()
     if to == ANN:
         _forwards()

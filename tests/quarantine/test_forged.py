@@ -37,12 +37,21 @@ OTHERS = (
 @pytest.mark.parametrize(
     ("value", "name"),
     [
-        ("mail.test; spf=pass", "mail.test"), (" Mail.TEST 1 ; none", "mail.test"), ("mail.test(x);", "mail.test"),
-        ('"mail.test" 1; none', "mail.test"), ('"mail\\.test";', "mail.test"), ("(a) (b(c)) mail.test; x", "mail.test"),
-        ("(\\)) mail.test;", "mail.test"), ("\r\n mail.test;", "mail.test"), ("mail.test.;", "mail.test"),
-        ("far.test; mail.test", "far.test"), ("", ""), ("(never closed mail.test", ""), (";", ""),
+        ("mail.test; spf=pass", "mail.test"),
+        (" Mail.TEST 1 ; none", "mail.test"),
+        ("mail.test(x);", "mail.test"),
+        ('"mail.test" 1; none', "mail.test"),
+        ('"mail\\.test";', "mail.test"),
+        ("(a) (b(c)) mail.test; x", "mail.test"),
+        ("(\\)) mail.test;", "mail.test"),
+        ("\r\n mail.test;", "mail.test"),
+        ("mail.test.;", "mail.test"),
+        ("far.test; mail.test", "far.test"),
+        ("", ""),
+        ("(never closed mail.test", ""),
+        (";", ""),
     ],
-)  # fmt: skip
+)
 def test_who_claims_to_have_written_results_is_read_as_the_rfc_writes_it(value: str, name: str) -> None:
     assert authserv_id(value) == name
 
@@ -75,8 +84,9 @@ def test_forgeries_are_left_out_of_the_mailbox_and_the_rest_stays_byte_for_byte(
     spool.work()
     [message] = spool.mailbox()
     assert message.get_all("Authentication-Results") == [
-        "gateway.far.test; spf=pass smtp.mailfrom=mail.test", "mail.test.far.test; spf=pass",
-    ]  # fmt: skip
+        "gateway.far.test; spf=pass smtp.mailfrom=mail.test",
+        "mail.test.far.test; spf=pass",
+    ]
     assert message.get_all("X-Spam-Status") == ["No, score=0 required=10 tests=none"]
     assert message.get_all("X-Spam-Score") == ["0"] and "X-Spam-Flag" not in message and "X-Spam-Level" not in message
     assert message["X-Spam-Report"] == "none of ours" and message["X-Authentication-Results"]

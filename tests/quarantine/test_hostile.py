@@ -26,10 +26,13 @@ pytestmark = pytest.mark.django_db(transaction=True)
 Setting = Callable[..., None]
 MB = 1024 * 1024
 KINDS = (
-    ("uri list", CheckKind.URI_LIST, "uri.test", ""), ("dkim", CheckKind.DKIM, "", ""), ("spf", CheckKind.SPF, "", ""),
-    ("dmarc", CheckKind.DMARC, "", ""), ("header", CheckKind.HEADER, "Subject", "prize"),
+    ("uri list", CheckKind.URI_LIST, "uri.test", ""),
+    ("dkim", CheckKind.DKIM, "", ""),
+    ("spf", CheckKind.SPF, "", ""),
+    ("dmarc", CheckKind.DMARC, "", ""),
+    ("header", CheckKind.HEADER, "Subject", "prize"),
     ("text", CheckKind.BODY, "", r"(lottery|casino)\s+(win|prize)"),
-)  # fmt: skip
+)
 
 
 def large(path: Path, megabytes: int, end: bytes = b"") -> Path:

@@ -65,9 +65,14 @@ def test_rspamd_learns_at_its_controller_with_its_password(
     rspamd_that_learns: Rspamd, quarantined: Quarantined, admin: Actor
 ) -> None:
     check = a_check(
-        CheckKind.RSPAMD, 2, where=rspamd_that_learns.address, timeout_seconds=30, learns=True, outbound=True,
+        CheckKind.RSPAMD,
+        2,
+        where=rspamd_that_learns.address,
+        timeout_seconds=30,
+        learns=True,
+        outbound=True,
         learn_where=rspamd_that_learns.controller,
-    )  # fmt: skip
+    )
     good, bad = quarantined(content=a_text(4)), quarantined(content=a_text(5))
     refused = perform("quarantine-resend", [good.id], admin, learn=True).sentence
     assert refused.startswith("1 resent, but rspamd has not learned 1: it answered 4"), refused
@@ -183,9 +188,14 @@ def test_the_password_of_a_controller_is_kept_sealed_and_never_shown() -> None:
     assert root.role == Role.SYSTEM_ADMINISTRATOR
     client.force_login(root, backend="django.contrib.auth.backends.ModelBackend")
     fields = {
-        "name": "Rspamd", "kind": "rspamd", "weight": "1", "inbound": "on", "timeout_seconds": "5", "learns": "on",
+        "name": "Rspamd",
+        "kind": "rspamd",
+        "weight": "1",
+        "inbound": "on",
+        "timeout_seconds": "5",
+        "learns": "on",
         "password": "hunter2-hunter2",
-    }  # fmt: skip
+    }
     answer = client.post("/admin/quarantine/check/add/", fields)
     assert answer.status_code == 302, answer.content.decode()
     check = Check.objects.get()

@@ -38,23 +38,37 @@ def full() -> list[Item]:
         to = [f"Bob{number % 10}@there{number % 4}.test", *(["all@lists.test"] if number % 2 else [])]
         made.append(
             Item(
-                entry_id=number, kind=ItemKind.VIRUS if number % 5 == 0 else ItemKind.SPAM,
+                entry_id=number,
+                kind=ItemKind.VIRUS if number % 5 == 0 else ItemKind.SPAM,
                 file_name=f"{number * 7919 % 997:03}.eml",
-                state=ItemState.DELETED if number % 11 == 0 else ItemState.HELD, subspool="subspool0001",
-                sender=f"User{number % 7}@{domain}" if number % 13 else "", sender_domain=domain if number % 13 else "",
+                state=ItemState.DELETED if number % 11 == 0 else ItemState.HELD,
+                subspool="subspool0001",
+                sender=f"User{number % 7}@{domain}" if number % 13 else "",
+                sender_domain=domain if number % 13 else "",
                 sender_key=other_key(f"User{number % 7}@{domain}") if number % 13 else None,
-                addresses="\n".join(to), subject=f"{'lunch' if number % 2 else 'invoice'} {number}", direction=2,
-                client_ip=f"192.0.2.{number % 6}", auth_user=f"user{number % 5}@{domain}", size_bytes=number % 9 * 1000,
-                attempts=number % 4, recipients_total=len(to), created=now, at=now - timedelta(minutes=120 - number),
-                removal=now + timedelta(days=30 - number % 8), why=f"{number} points: SPF 8", score=float(number),
-                entry={}, recipients=[],
+                addresses="\n".join(to),
+                subject=f"{'lunch' if number % 2 else 'invoice'} {number}",
+                direction=2,
+                client_ip=f"192.0.2.{number % 6}",
+                auth_user=f"user{number % 5}@{domain}",
+                size_bytes=number % 9 * 1000,
+                attempts=number % 4,
+                recipients_total=len(to),
+                created=now,
+                at=now - timedelta(minutes=120 - number),
+                removal=now + timedelta(days=30 - number % 8),
+                why=f"{number} points: SPF 8",
+                score=float(number),
+                entry={},
+                recipients=[],
             )
-        )  # fmt: skip
+        )
     items = Item.objects.bulk_create(made)
     ItemAddress.objects.bulk_create(
         ItemAddress(item_id=item.pk, address=key_of(address), domain=address.rpartition("@")[2])
-        for item in items for address in item.addresses.splitlines()
-    )  # fmt: skip
+        for item in items
+        for address in item.addresses.splitlines()
+    )
     return items
 
 
@@ -119,10 +133,13 @@ CONDITIONS: list[tuple[dict[str, str], Callable[[Item], bool]]] = [
     ({"younger": "30m"}, lambda i: i.at > timezone.now() - timedelta(minutes=30)),
     ({"older": "30m", "younger": "1h"}, lambda i: 30 < (timezone.now() - i.at).total_seconds() / 60 < 60),
     ({"direction": "inbound"}, lambda i: False),
-    ({"recipient": "all@lists.test", "sender": "*@example2.org", "subject": "lunch", "younger": "1h"},
-     lambda i: "all@" in i.addresses and i.sender_domain == "example2.org"
-     and i.at > timezone.now() - timedelta(hours=1)),
-]  # fmt: skip
+    (
+        {"recipient": "all@lists.test", "sender": "*@example2.org", "subject": "lunch", "younger": "1h"},
+        lambda i: (
+            "all@" in i.addresses and i.sender_domain == "example2.org" and i.at > timezone.now() - timedelta(hours=1)
+        ),
+    ),
+]
 
 
 @pytest.mark.usefixtures("way")

@@ -124,7 +124,7 @@ def test_spamassassin_hears_of_it_by_our_own_trace_of_the_client(spamd: Spamd, o
 def test_rspamd_judges_the_client_of_strangers_alone(rspamd: Rspamd, ours: bool, user: str) -> None:
     examined = Examined(
         Path("none"), 0, CY, (ANN,), "203.0.113.9", "client.test", user, ours=ours, held=a_mail(sender=CY)
-    )  # fmt: skip
+    )
     _, symbols = asyncio.run(score(parse_server(rspamd.address), examined, a_mail(sender=CY)))
     assert any(name in symbols for name in ("RDNS_NONE", "HFILTER")) is not ours
 

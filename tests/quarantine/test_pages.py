@@ -41,8 +41,16 @@ def test_the_list_shows_every_column_of_its_own_quarantine(
     quarantined(ItemKind.VIRUS, f"{SIGNATURE} (clamd)", sender="mal@example.com")
     text = page(administrator, SPAM)
     for heading in (
-        "File Name", "Date", "Sender", "Recipients", "Size", "Attempts", "Time in Quarantine", "Time of Removal", "Why",
-    ):  # fmt: skip
+        "File Name",
+        "Date",
+        "Sender",
+        "Recipients",
+        "Size",
+        "Attempts",
+        "Time in Quarantine",
+        "Time of Removal",
+        "Why",
+    ):
         assert heading in text
     assert item.file_name in text and "eve@example.com" in text and "0 / 1" in text and "12.5 points: SPF 8" in text
     assert "mal@example.com" not in text
@@ -65,12 +73,21 @@ def test_the_tabs_count_both_quarantines(administrator: Client, quarantined: Cal
 @pytest.mark.parametrize(
     ("query", "found"),
     [
-        ("sender=eve@example.com", {"eve"}), ("sender=*@example.org", {"ann"}), ("subject=prize", {"eve"}),
-        ("recipient=bob@example.net", {"ann", "eve"}), ("recipient=*@nowhere.example", set()), ("why=dnsbl", {"eve"}),
-        ("min-score=20", {"eve"}), ("larger=1KB", set()), ("older=1h", {"ann"}), ("younger=1h", {"eve"}),
-        ("q=eve@example.com", {"eve"}), ("q=prize", {"eve"}), ("sender=a&recipient=", set()),
+        ("sender=eve@example.com", {"eve"}),
+        ("sender=*@example.org", {"ann"}),
+        ("subject=prize", {"eve"}),
+        ("recipient=bob@example.net", {"ann", "eve"}),
+        ("recipient=*@nowhere.example", set()),
+        ("why=dnsbl", {"eve"}),
+        ("min-score=20", {"eve"}),
+        ("larger=1KB", set()),
+        ("older=1h", {"ann"}),
+        ("younger=1h", {"eve"}),
+        ("q=eve@example.com", {"eve"}),
+        ("q=prize", {"eve"}),
+        ("sender=a&recipient=", set()),
     ],
-)  # fmt: skip
+)
 def test_the_list_is_filtered(
     administrator: Client, quarantined: Callable[..., Item], query: str, found: set[str]
 ) -> None:
@@ -84,8 +101,10 @@ def test_the_list_is_filtered(
 
 def test_pages_lead_on_and_back_without_a_cap(administrator: Client, quarantined: Callable[..., Item]) -> None:
     items = [quarantined() for _ in range(3)]
-    rows = [Item(**{f.attname: getattr(items[0], f.attname) for f in Item._meta.fields if f.attname != "id"})
-            for _ in range(117)]  # fmt: skip
+    rows = [
+        Item(**{f.attname: getattr(items[0], f.attname) for f in Item._meta.fields if f.attname != "id"})
+        for _ in range(117)
+    ]
     for number, row in enumerate(rows):
         row.entry_id, row.file_name = 10_000 + number, f"x{number}.eml"
     Item.objects.bulk_create(rows)
@@ -243,8 +262,10 @@ def test_more_messages_are_exported_than_a_page_or_a_batch_has(
     administrator: Client, quarantined: Callable[..., Item]
 ) -> None:
     first = quarantined()
-    rows = [Item(**{f.attname: getattr(first, f.attname) for f in Item._meta.fields if f.attname != "id"})
-            for _ in range(1_200)]  # fmt: skip
+    rows = [
+        Item(**{f.attname: getattr(first, f.attname) for f in Item._meta.fields if f.attname != "id"})
+        for _ in range(1_200)
+    ]
     for number, row in enumerate(rows):
         row.entry_id, row.file_name = 10_000 + number, f"x{number}.eml"
     Item.objects.bulk_create(rows)

@@ -103,11 +103,14 @@ def test_domains_in_links_are_looked_up_by_what_was_registered(spool: Spool) -> 
 @pytest.mark.parametrize(
     ("record", "result", "points"),
     [
-        ("v=spf1 ip4:192.0.2.0/24 -all", "pass", "0"), ("v=spf1 ip4:198.51.100.1 -all", "fail", "8"),
-        ("v=spf1 ~all", "softfail", "4"), ("v=spf1 ?all", "neutral", "0"), ("", "none", "0"),
+        ("v=spf1 ip4:192.0.2.0/24 -all", "pass", "0"),
+        ("v=spf1 ip4:198.51.100.1 -all", "fail", "8"),
+        ("v=spf1 ~all", "softfail", "4"),
+        ("v=spf1 ?all", "neutral", "0"),
+        ("", "none", "0"),
         ("v=spf1 include:nowhere.test -all", "permerror", "2"),
     ],
-)  # fmt: skip
+)
 def test_spf_weighs_what_the_domain_says(spool: Spool, record: str, result: str, points: str) -> None:
     if record:
         spool.dns.add(FAR, "TXT", f'"{record}"')
@@ -247,11 +250,14 @@ def test_a_whitelisted_client_passes_the_check_by(spool: Spool) -> None:
 @pytest.mark.parametrize(
     "columns",
     [
-        {"kind": CheckKind.IP_LIST, "where": ""}, {"kind": CheckKind.IP_LIST, "where": "bl.test", "pattern": "127.0.0"},
-        {"kind": CheckKind.SPAMD, "where": "nowhere"}, {"kind": CheckKind.HEADER, "where": "", "pattern": "x"},
-        {"kind": CheckKind.BODY, "pattern": "("}, {"kind": CheckKind.BODY, "pattern": ""},
+        {"kind": CheckKind.IP_LIST, "where": ""},
+        {"kind": CheckKind.IP_LIST, "where": "bl.test", "pattern": "127.0.0"},
+        {"kind": CheckKind.SPAMD, "where": "nowhere"},
+        {"kind": CheckKind.HEADER, "where": "", "pattern": "x"},
+        {"kind": CheckKind.BODY, "pattern": "("},
+        {"kind": CheckKind.BODY, "pattern": ""},
     ],
-)  # fmt: skip
+)
 def test_a_check_that_can_not_work_is_refused_with_a_sentence(db: None, columns: dict[str, object]) -> None:
     with pytest.raises(ValidationError) as refused:
         Check(name="x", **columns).full_clean()

@@ -75,8 +75,9 @@ def test_resend_goes_only_to_recipients_that_are_still_open(
     assert list(Trace.objects.values_list("recipient", flat=True)) == ["eve@example.com"]
     _resend(item)
     assert dict(Recipient.objects.values_list("address", "status")) == {
-        "bob@example.net": "delivered", "eve@example.com": "pending",
-    }  # fmt: skip
+        "bob@example.net": "delivered",
+        "eve@example.com": "pending",
+    }
 
 
 def test_a_file_that_a_crash_left_in_the_spool_is_known_brought_in_and_resent(
@@ -134,13 +135,15 @@ def test_a_delivery_that_is_reported_late_is_not_repeated_by_resend(
     item = Item.objects.get()
     assert files == [] and item.path.exists()
     assert dict(Trace.objects.values_list("recipient", "outcome")) == {
-        "bob@example.net": "delivered", "eve@example.com": "quarantined",
-    }  # fmt: skip
+        "bob@example.net": "delivered",
+        "eve@example.com": "quarantined",
+    }
     assert item.recipients_done == 1
     _resend(item)
     assert dict(Recipient.objects.values_list("address", "status")) == {
-        "bob@example.net": "delivered", "eve@example.com": "pending",
-    }  # fmt: skip
+        "bob@example.net": "delivered",
+        "eve@example.com": "pending",
+    }
 
 
 def test_what_is_past_its_time_of_removal_goes_with_row_and_file(quarantined: Callable[..., Item]) -> None:

@@ -42,9 +42,10 @@ def test_without_a_scanner_nothing_is_asked_for(spool: Spool, django_assert_num_
 
 
 @pytest.mark.parametrize(
-    "content", [mail.plain, mail.attached, mail.zipped, lambda: mail.zipped(3), mail.forwarded, mail.odd_base64],
+    "content",
+    [mail.plain, mail.attached, mail.zipped, lambda: mail.zipped(3), mail.forwarded, mail.odd_base64],
     ids=["plain", "attached", "zip", "zip in zip", "message/rfc822", "odd base64"],
-)  # fmt: skip
+)
 def test_an_infected_message_ends_in_the_virus_quarantine(
     spool: Spool, clamd: Clamd, setting: Setting, content: Callable[[], bytes]
 ) -> None:
@@ -175,9 +176,10 @@ def test_mail_passes_unscanned_when_that_is_the_choice(spool: Spool, setting: Se
 
 
 @pytest.mark.parametrize(
-    "answer", [None, b"", b"garbage\0", b"stream: OK", b"x" * 100_000, b"INSTREAM size limit exceeded. ERROR\0"],
+    "answer",
+    [None, b"", b"garbage\0", b"stream: OK", b"x" * 100_000, b"INSTREAM size limit exceeded. ERROR\0"],
     ids=["hangs", "closes", "garbage", "cut off", "endless", "error"],
-)  # fmt: skip
+)
 def test_a_server_that_makes_no_sense_counts_as_not_answering(
     spool: Spool, setting: Setting, answer: bytes | None
 ) -> None:

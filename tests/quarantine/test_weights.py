@@ -51,11 +51,15 @@ def test_a_newsletter_that_spamassassin_calls_ham_is_ham(spool: Spool, spamd: Sp
 @pytest.mark.parametrize(
     ("kind", "score", "level"),
     [
-        (CheckKind.SPAMD, 4.9, Level.NONE), (CheckKind.SPAMD, 5, Level.LOW), (CheckKind.SPAMD, 10, Level.MEDIUM),
-        (CheckKind.SPAMD, 15, Level.HIGH), (CheckKind.RSPAMD, 5.8, Level.NONE), (CheckKind.RSPAMD, 6, Level.LOW),
+        (CheckKind.SPAMD, 4.9, Level.NONE),
+        (CheckKind.SPAMD, 5, Level.LOW),
+        (CheckKind.SPAMD, 10, Level.MEDIUM),
+        (CheckKind.SPAMD, 15, Level.HIGH),
+        (CheckKind.RSPAMD, 5.8, Level.NONE),
+        (CheckKind.RSPAMD, 6, Level.LOW),
         (CheckKind.RSPAMD, 15, Level.MEDIUM),
     ],
-)  # fmt: skip
+)
 def test_what_an_engine_calls_spam_is_low_and_the_rest_follows(kind: CheckKind, score: float, level: Level) -> None:
     check = a_check(kind, None)
     assert level_of(score * check.weight, AntispamSettings()) is level

@@ -139,9 +139,13 @@ def test_preparing_refuses_tables_that_no_migration_mends(installation: Mailspoo
     )
 
     done = subprocess.run(
-        [sys.executable, "-m", "mailspool.prepare"], cwd=PROJECT, env=installation.env, capture_output=True, text=True,
+        [sys.executable, "-m", "mailspool.prepare"],
+        cwd=PROJECT,
+        env=installation.env,
+        capture_output=True,
+        text=True,
         timeout=60,
-    )  # fmt: skip
+    )
 
     assert done.returncode == 1
     assert "The database's tables are not what its migrations make today: spool_route.kind" in done.stderr
@@ -156,9 +160,13 @@ def test_a_command_says_that_the_tables_are_not_its_own(installation: MailspoolU
     )
 
     done = subprocess.run(
-        [sys.executable, "manage.py", "settings", "get", "smtp_out_port"], cwd=PROJECT, env=installation.env,
-        capture_output=True, text=True, timeout=60,
-    )  # fmt: skip
+        [sys.executable, "manage.py", "settings", "get", "smtp_out_port"],
+        cwd=PROJECT,
+        env=installation.env,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
 
     assert done.returncode == 1
     assert done.stderr.startswith("The database's schema is older than this Mailspool. Not applied: throttling.0001")

@@ -156,8 +156,10 @@ class TestBlocks:
         actions.block_smtp(ROOT, "*@Example.org")
         assert SMTPBlock.objects.get().pattern == "example.org"
         assert actions.smtp_blocked(["ann@example.org", "example.org", "@example.org"], Direction.INBOUND) == {
-            "ann@example.org", "example.org", "@example.org"
-        }  # fmt: skip
+            "ann@example.org",
+            "example.org",
+            "@example.org",
+        }
         with pytest.raises(Refused, match=r"blocked by example\.org"):
             actions.unblock_smtp(ROOT, "ann@example.org", Direction.INBOUND)
         assert actions.unblock_smtp(ROOT, "example.org", Direction.INBOUND) == 1

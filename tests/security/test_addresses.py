@@ -47,10 +47,13 @@ def test_what_is_no_network_is_answered_with_a_sentence(text: str, sentence: str
 @pytest.mark.parametrize(
     ("text", "is_warned"),
     [
-        ("192.0.2.1", False), ("192.0.2.0/24", False), ("192.0.2.0/23", True),
-        ("2001:db8::/48", False), ("2001:db8::/47", True),
+        ("192.0.2.1", False),
+        ("192.0.2.0/24", False),
+        ("192.0.2.0/23", True),
+        ("2001:db8::/48", False),
+        ("2001:db8::/47", True),
     ],
-)  # fmt: skip
+)
 def test_networks_above_24_and_48_are_warned_of(text: str, is_warned: bool) -> None:
     assert bool(warning_about(parse_network(text))) is is_warned
 

@@ -34,11 +34,20 @@ def _writes(ip: str, *senders: str, auth_user: str = "") -> None:
     rollup.roll_up()
     Trace.objects.bulk_create(
         Trace(
-            file_name=f"{number}.eml", sender=sender, recipient="ann@here.test", kind="local", outcome="delivered",
-            client_ip=ip, auth_user=auth_user, attempts=1, size_bytes=1, created=now, ended=now - timedelta(minutes=1),
+            file_name=f"{number}.eml",
+            sender=sender,
+            recipient="ann@here.test",
+            kind="local",
+            outcome="delivered",
+            client_ip=ip,
+            auth_user=auth_user,
+            attempts=1,
+            size_bytes=1,
+            created=now,
+            ended=now - timedelta(minutes=1),
         )
         for number, sender in enumerate(senders)
-    )  # fmt: skip
+    )
 
 
 def _world(number: int = 8) -> list[str]:
@@ -94,10 +103,12 @@ def test_a_whole_internal_network_that_is_let_off_is_told_of_all_the_more() -> N
 @pytest.mark.parametrize(
     "view",
     [
-        "security_whitelistentry_changelist", "security_blacklistentry_changelist", "security_loginblock_changelist",
+        "security_whitelistentry_changelist",
+        "security_blacklistentry_changelist",
+        "security_loginblock_changelist",
         "quarantine_antispamsettings_changelist",
     ],
-)  # fmt: skip
+)
 def test_the_pages_concerned_say_so(client: Client, view: str) -> None:
     client.force_login(User.objects.create(email="root@example.org", role=Role.SYSTEM_ADMINISTRATOR, password="!"))
     url = reverse(f"admin:{view}")

@@ -61,9 +61,13 @@ class TestLists:
             actions.whitelist(ROOT, f"192.0.2.{n}")
             actions.block_smtp(ROOT, f"spam{n}.example")
             LoginBlock.objects.create(
-                reason="ip", ip=f"203.0.113.{n}", protocol="smtp", failures=9, since=timezone.now(),
+                reason="ip",
+                ip=f"203.0.113.{n}",
+                protocol="smtp",
+                failures=9,
+                since=timezone.now(),
                 until=timezone.now() + timedelta(hours=1),
-            )  # fmt: skip
+            )
         lists.forget()
         with django_assert_max_num_queries(14):
             page = administrator.get(url(model, "changelist")).content.decode()
@@ -177,8 +181,10 @@ class TestImport:
         actions.blacklist(ROOT, "203.0.113.1")
         fields: dict[str, Any] = {
             "networks": "203.0.113.1\n203.0.113.2 # remark\nnonsense\n198.18.0.0/15",
-            "protocols": ["smtp", "web"], "until": "3d", "description": "a list",
-        }  # fmt: skip
+            "protocols": ["smtp", "web"],
+            "until": "3d",
+            "description": "a list",
+        }
         shown = administrator.post(page, fields).content.decode()
         assert "2 would be added; 1 listed already" in shown
         assert "is not an IP address or network" in shown and "covers 131,072 addresses" in shown
@@ -289,8 +295,12 @@ class TestLogins:
         page = url("loginrules", "change", 1)
         assert administrator.get(url("loginrules", "changelist"))["Location"] == page
         fields = {
-            "pair_failures": 5, "ip_failures": 9, "account_failures": 20, "window_minutes": 10, "block_minutes": 30,
-        }  # fmt: skip
+            "pair_failures": 5,
+            "ip_failures": 9,
+            "account_failures": 20,
+            "window_minutes": 10,
+            "block_minutes": 30,
+        }
         assert administrator.post(page, fields).status_code == 302
         assert LoginRules.load().block_minutes == 30
         assert login_protection.closed("ann@example.org", "203.0.113.7") is None, "switched off"

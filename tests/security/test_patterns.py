@@ -12,8 +12,10 @@ from security.patterns import BadPattern, NameSet, Rule, SenderSet, bare, kind_o
 
 
 def senders(*patterns: str) -> SenderSet:
-    rules = [(kind_of(pattern), Rule(n, normal_pattern(bare(pattern), kind_of(pattern)))) for n, pattern in
-             enumerate(patterns)]  # fmt: skip
+    rules = [
+        (kind_of(pattern), Rule(n, normal_pattern(bare(pattern), kind_of(pattern))))
+        for n, pattern in enumerate(patterns)
+    ]
     return SenderSet([r for kind, r in rules if kind == "address"], [r for kind, r in rules if kind == "domain"])
 
 
@@ -36,7 +38,7 @@ def senders(*patterns: str) -> SenderSet:
         ("*x@[192.0.2.1]", ["axx@[192.0.2.1]"], ["x@1"]),
         ("münchen.example", ["a@xn--mnchen-3ya.example"], ["a@munchen.example"]),
     ],
-)  # fmt: skip
+)
 def test_a_pattern_matches_this_and_not_that(pattern: str, hits: list[str], misses: list[str]) -> None:
     found = senders(pattern)
     assert all(found.find(address) for address in hits)

@@ -195,13 +195,25 @@ def test_a_redirect_is_not_followed(receiver: Receiver) -> None:
 @pytest.mark.parametrize(
     "url",
     [
-        "http://127.0.0.1:{port}/", "https://127.0.0.1:{port}/", "http://localhost:{port}/", "http://[::1]:{port}/",
-        "http://0.0.0.0:{port}/", "http://2130706433:{port}/", "http://0x7f.1:{port}/", "https://10.1.2.3/",
-        "https://169.254.169.254/latest/meta-data", "https://[::ffff:127.0.0.1]:{port}/", "https://[fe80::1]/",
-        "https://[64:ff9b::7f00:1]/", "https://[fd00::1]/", "https://ä..test/", "https://a..test/",
-        "https://100.64.0.1/", "https://224.0.0.1/",
+        "http://127.0.0.1:{port}/",
+        "https://127.0.0.1:{port}/",
+        "http://localhost:{port}/",
+        "http://[::1]:{port}/",
+        "http://0.0.0.0:{port}/",
+        "http://2130706433:{port}/",
+        "http://0x7f.1:{port}/",
+        "https://10.1.2.3/",
+        "https://169.254.169.254/latest/meta-data",
+        "https://[::ffff:127.0.0.1]:{port}/",
+        "https://[fe80::1]/",
+        "https://[64:ff9b::7f00:1]/",
+        "https://[fd00::1]/",
+        "https://ä..test/",
+        "https://a..test/",
+        "https://100.64.0.1/",
+        "https://224.0.0.1/",
     ],
-)  # fmt: skip
+)
 def test_a_webhook_does_not_lead_inside(receiver: Receiver, settings: Any, url: str) -> None:
     settings.MAILSPOOL_WEBHOOK_NETWORKS = []
     with pytest.raises(webhook.NotDelivered):
@@ -265,9 +277,17 @@ def test_an_administrator_makes_a_rule_tests_it_and_reads_the_history(client: Cl
     user.save()
     client.force_login(user)
     values = {
-        "name": "Flood", "enabled": "on", "kind": "sender", "threshold": "10", "minutes": "5", "at_least": "50",
-        "ends_below": "80", "mail_to": "ops@elsewhere.test", "webhook_url": receiver.url, "secret": "",
-    }  # fmt: skip
+        "name": "Flood",
+        "enabled": "on",
+        "kind": "sender",
+        "threshold": "10",
+        "minutes": "5",
+        "at_least": "50",
+        "ends_below": "80",
+        "mail_to": "ops@elsewhere.test",
+        "webhook_url": receiver.url,
+        "secret": "",
+    }
     made = client.post("/admin/spool/alertrule/add/", values, follow=True).content.decode()
     assert "shown this once" in made
     rule = AlertRule.objects.get()

@@ -78,10 +78,23 @@ def test_a_line_stays_as_long_as_it_can_be_undone_or_its_job_goes_on() -> None:
 
 def an_item(event: AuditEvent, now: datetime, **fields: Any) -> Item:
     return Item.objects.create(
-        entry_id=1, kind="spam", state="deleted", file_name="a.eml", subspool="subspool0001", direction=1, size_bytes=1,
-        recipients_total=1, created=now, at=now, removal=now, why="12 points", entry={}, recipients=[], event=event,
+        entry_id=1,
+        kind="spam",
+        state="deleted",
+        file_name="a.eml",
+        subspool="subspool0001",
+        direction=1,
+        size_bytes=1,
+        recipients_total=1,
+        created=now,
+        at=now,
+        removal=now,
+        why="12 points",
+        entry={},
+        recipients=[],
+        event=event,
         **fields,
-    )  # fmt: skip
+    )
 
 
 def test_many_go_in_chunks(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -271,10 +271,17 @@ def test_a_huge_file_is_set_aside_unread(home: Home) -> None:
 @pytest.mark.parametrize(
     "name",
     [
-        b"a b.eml", b"-rf.eml", b"\xff\xfe.eml", b"new\nline.eml", b"a~b.eml", b"\xc3\xa4" * 100 + b".eml",
-        b"x" * 251 + b".eml", b"$(id);'\".eml", b"%s%n.eml",
+        b"a b.eml",
+        b"-rf.eml",
+        b"\xff\xfe.eml",
+        b"new\nline.eml",
+        b"a~b.eml",
+        b"\xc3\xa4" * 100 + b".eml",
+        b"x" * 251 + b".eml",
+        b"$(id);'\".eml",
+        b"%s%n.eml",
     ],
-)  # fmt: skip
+)
 def test_names_may_have_any_characters(home: Home, name: bytes) -> None:
     drop(home, LETTER, name)
     assert drop_folder.take() == 1
@@ -448,10 +455,30 @@ def test_the_watch_takes_files_and_ends(home: Home) -> None:
     assert not watching.is_alive()
 
 
-_words = st.sampled_from([
-    b"From: a@x.test\n", b"To:", b" b@y.test", b",", b"\n", b"Bcc: ", b"<", b">", b'"', b"=?utf-8?q?=C3?=", b"(", b"\\",
-    b"X-Sender: ", b"X-Receiver: ", b";", b"[", b"\t", b"\r", b"\xff", b"@",
-])  # fmt: skip
+_words = st.sampled_from(
+    [
+        b"From: a@x.test\n",
+        b"To:",
+        b" b@y.test",
+        b",",
+        b"\n",
+        b"Bcc: ",
+        b"<",
+        b">",
+        b'"',
+        b"=?utf-8?q?=C3?=",
+        b"(",
+        b"\\",
+        b"X-Sender: ",
+        b"X-Receiver: ",
+        b";",
+        b"[",
+        b"\t",
+        b"\r",
+        b"\xff",
+        b"@",
+    ]
+)
 
 
 @given(raw=st.binary(max_size=300) | st.lists(_words, max_size=25).map(b"".join))

@@ -254,10 +254,12 @@ def test_any_list_can_be_sorted_by_what_has_few_values_and_the_whole_spool_by_se
         after, places = found.next, places + 1
     statuses = list(Status.values)
     keys: dict[str, Callable[[Entry], tuple[object, ...]]] = {
-        "priority": lambda e: (e.priority, e.id), "status": lambda e: (statuses.index(e.status), e.id),
-        "sender": lambda e: (e.sender_domain, e.sender, e.id), "file_name": lambda e: (e.file_name,),
+        "priority": lambda e: (e.priority, e.id),
+        "status": lambda e: (statuses.index(e.status), e.id),
+        "sender": lambda e: (e.sender_domain, e.sender, e.id),
+        "file_name": lambda e: (e.file_name,),
         "id": lambda e: (e.id,),
-    }  # fmt: skip
+    }
     assert len({entry.id for entry in seen}) == 23
     assert seen == sorted(seen, key=keys[found.sort.lstrip("-")], reverse=found.sort.startswith("-"))
     in_order = sort.lstrip("-") in ("priority", "status") or not text or (few and "subject" not in text)

@@ -148,8 +148,16 @@ def test_a_redis_that_is_away_is_told_of_while_it_is(redis: RedisServer, go_on: 
 
 def test_another_machines_disk_is_not_judged_here() -> None:
     rule = a_rule("disk", 1)
-    AlertEvent.objects.create(rule=rule, rule_name="disk", kind="disk", key="mx2 home", threshold=1, value=95,
-                              highest=95, began=timezone.now())  # fmt: skip
+    AlertEvent.objects.create(
+        rule=rule,
+        rule_name="disk",
+        kind="disk",
+        key="mx2 home",
+        threshold=1,
+        value=95,
+        highest=95,
+        began=timezone.now(),
+    )
     assert len(going_on()) == 2
     AlertRule.objects.update(threshold=100)
     going_on()

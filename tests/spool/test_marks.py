@@ -175,13 +175,16 @@ def test_while_a_folder_is_away_mail_waits_and_none_is_lost(installation: Mailsp
         installation.send(X, ANN, a_message(to=ANN))
         wait_until(
             lambda: installation.rows("SELECT attempts FROM spool_entry") == [(1,)],
-            f"it was tried\n{installation.log_tails()}", 20,
-        )  # fmt: skip
+            f"it was tried\n{installation.log_tails()}",
+            20,
+        )
         assert list(maildirs.iterdir()) == []
     with unmounted(spool):
         assert _refusal(installation).startswith("451 ")
-        installation.run("from spool.models import Entry; from django.utils import timezone\n"
-                         "Entry.objects.update(due_at=timezone.now())")  # fmt: skip
+        installation.run(
+            "from spool.models import Entry; from django.utils import timezone\n"
+            "Entry.objects.update(due_at=timezone.now())"
+        )
         worker = installation.workers[0]
         wait_until(lambda: "nothing is delivered: " in worker.log_tail(100_000), "the worker says so", 20)
         assert installation.rows("SELECT attempts FROM spool_entry") == [(1,)], "it has used up no attempt"
@@ -209,8 +212,12 @@ def test_prepare_refuses_with_a_sentence(installation: MailspoolUnderTest) -> No
     def prepared() -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [sys.executable, "-m", "mailspool.prepare"],
-            cwd=PROJECT, env=installation.env, capture_output=True, text=True, timeout=120,
-        )  # fmt: skip
+            cwd=PROJECT,
+            env=installation.env,
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
 
     installation.redis.start()
     with unmounted(installation.home / "maildirs"):

@@ -37,25 +37,35 @@ def test_old_rows_are_found_by_their_keys(
     assert count(SpoolFilter(recipient="sales@example.net")).number == 5
     assert Trashed.objects.get().sender_key == "dan@example.org"
     assert set(Entry.objects.values_list("sender", "sender_key")) == {
-        ("Dan@example.org", "dan@example.org"), ("ann@example.org", None),
-    }  # fmt: skip
+        ("Dan@example.org", "dan@example.org"),
+        ("ann@example.org", None),
+    }
 
 
 def test_counts_of_several_spellings_are_added_up() -> None:
     sender, domain = TrafficKind.OUTBOUND_SENDER, TrafficKind.INBOUND_DOMAIN
     for kind, key, number in (
-        (sender, "dan@example.org", 8), (sender, "Dan@example.org", 8), (sender, "dAn@example.org", 4),
-        (sender, "ann@example.org", 1), (domain, "bücher.test", 3), (TrafficKind.LOCAL, "-", 9),
-    ):  # fmt: skip
+        (sender, "dan@example.org", 8),
+        (sender, "Dan@example.org", 8),
+        (sender, "dAn@example.org", 4),
+        (sender, "ann@example.org", 1),
+        (domain, "bücher.test", 3),
+        (TrafficKind.LOCAL, "-", 9),
+    ):
         TrafficTotal.objects.create(kind=kind, key=key, day=number, total=number + 100, seen=number)
         TrafficCount.objects.create(kind=kind, key=key, minute=60, span=1, number=number)
 
     of_spool.join_counts(apps, None)
 
     assert set(TrafficTotal.objects.values_list("kind", "key", "day", "total", "seen")) == {
-        (sender, "dan@example.org", 20, 320, 8), (sender, "ann@example.org", 1, 101, 1),
-        (domain, "xn--bcher-kva.test", 3, 103, 3), (TrafficKind.LOCAL, "-", 9, 109, 9),
-    }  # fmt: skip
+        (sender, "dan@example.org", 20, 320, 8),
+        (sender, "ann@example.org", 1, 101, 1),
+        (domain, "xn--bcher-kva.test", 3, 103, 3),
+        (TrafficKind.LOCAL, "-", 9, 109, 9),
+    }
     assert set(TrafficCount.objects.values_list("key", "number")) == {
-        ("dan@example.org", 20), ("ann@example.org", 1), ("xn--bcher-kva.test", 3), ("-", 9),
-    }  # fmt: skip
+        ("dan@example.org", 20),
+        ("ann@example.org", 1),
+        ("xn--bcher-kva.test", 3),
+        ("-", 9),
+    }

@@ -49,19 +49,40 @@ def test_the_tables_of_messages_are_spelt_in_one_package() -> None:
 
 def test_values_are_in_the_order_of_the_columns_however_they_are_given() -> None:
     values = values_of(AttemptRow)(
-        seconds=0.5, reply="250 ok", code=250, tls="", ip="192.0.2.1", host="mx", recipients="a@b", at="now",
+        seconds=0.5,
+        reply="250 ok",
+        code=250,
+        tls="",
+        ip="192.0.2.1",
+        host="mx",
+        recipients="a@b",
+        at="now",
         file_name="x.eml",
-    )  # fmt: skip
+    )
     assert dict(zip(inserted(AttemptRow), values, strict=True)) == {
-        "file_name": "x.eml", "at": "now", "recipients": "a@b", "host": "mx", "ip": "192.0.2.1", "tls": "",
-        "code": 250, "reply": "250 ok", "seconds": 0.5,
-    }  # fmt: skip
+        "file_name": "x.eml",
+        "at": "now",
+        "recipients": "a@b",
+        "host": "mx",
+        "ip": "192.0.2.1",
+        "tls": "",
+        "code": 250,
+        "reply": "250 ok",
+        "seconds": 0.5,
+    }
     assert picker(AttemptRow, "code", "file_name")(values) == (250, "x.eml")
 
 
 def test_a_row_without_one_of_its_columns_is_refused() -> None:
     with pytest.raises(TypeError, match="original_key"):
         values_of(RecipientRow)(  # type: ignore[call-arg]
-            entry_id=1, address="a@b", domain="b", kind="local", status="pending", original="", notify="", orcpt="",
+            entry_id=1,
+            address="a@b",
+            domain="b",
+            kind="local",
+            status="pending",
+            original="",
+            notify="",
+            orcpt="",
             address_key=None,
-        )  # fmt: skip
+        )

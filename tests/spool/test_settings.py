@@ -45,7 +45,7 @@ WRONG = [
     ("postmaster", "postmaster", "needs a local part and a domain"),
     ("tls_certificate", "/etc/cert.pem", "go together: give both or neither"),
     ("tls_key", "/etc/key.pem", "go together: give both or neither"),
-]  # fmt: skip
+]
 
 
 @pytest.mark.django_db(transaction=True)
@@ -83,8 +83,9 @@ class TestCommand:
         row = Settings.load()
         assert (row.tls_certificate, row.tls_key, row.max_hops) == (str(chain), str(key), 20)
         assert manage("settings", "set", "tls_certificate=", "tls_key=", "--json").json == {
-            "tls_certificate": "", "tls_key": "",
-        }  # fmt: skip
+            "tls_certificate": "",
+            "tls_key": "",
+        }
 
     def test_of_several_settings_all_are_changed_or_none(self, manage: Manage) -> None:
         before = Settings.load()
@@ -112,9 +113,7 @@ class TestCommand:
 
     def test_what_is_not_there_or_not_understood(self, manage: Manage) -> None:
         unknown = manage("settings", "get", "colour")
-        assert (unknown.status, unknown.err.strip()) == (
-            1, "There is no setting colour; `settings list` shows all."
-        )  # fmt: skip
+        assert (unknown.status, unknown.err.strip()) == (1, "There is no setting colour; `settings list` shows all.")
         assert manage("settings", "set", "id", "5").status == 1
         assert manage("settings", "set", "max_hops").status == 2
         assert manage("settings").status == 2

@@ -196,8 +196,9 @@ def test_stats_of_traffic_show_who_sends_most(spool: Manage, spooled: Spooled) -
     rollup.roll_up()
     rows = spool("stats", "--traffic", "--json").json
     assert [(row["Which"], row["24 hours"]) for row in rows if row["Table"] == "Top Outbound Senders"] == [
-        ("ann@example.org", 2), ("eve@example.com", 1),
-    ]  # fmt: skip
+        ("ann@example.org", 2),
+        ("eve@example.com", 1),
+    ]
     assert [(row["Which"], row["1 hour"]) for row in rows[:2]] == [("Local deliveries", 0), ("Remote deliveries", 3)]
 
 

@@ -54,8 +54,11 @@ def take(owner: str) -> list[LeasedEntry]:
 
 def answered(entry: LeasedEntry, *addresses: str, by: AnswerFile) -> None:
     """The host takes `entry` for these."""
-    results = [RecipientResult(one, Outcome.DELIVERED, "250 2.0.0 ok", "2.0.0", "mx.example.net")
-               for one in entry.recipients if one.address in addresses]  # fmt: skip
+    results = [
+        RecipientResult(one, Outcome.DELIVERED, "250 2.0.0 ok", "2.0.0", "mx.example.net")
+        for one in entry.recipients
+        if one.address in addresses
+    ]
     attempt = AttemptRecord(timezone.now(), addresses, "mx.example.net", "192.0.2.1", "TLSv1.3", 250, "250 ok", 0.1)
     by.note(entry, results, attempt)
 

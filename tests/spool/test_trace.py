@@ -21,11 +21,21 @@ NAME = "01m87qmv0npxqah6bnetr78407.eml"
 
 def a_trace(ended: datetime, recipient: str = "bob@example.net", **fields: Any) -> Trace:
     values: dict[str, Any] = {
-        "file_name": NAME, "sender": "ann@example.org", "recipient": recipient, "kind": Kind.REMOTE,
-        "outcome": Outcome.DELIVERED, "reply": "250 2.0.0 taken", "host": "mx.example.net", "client_ip": "192.0.2.7",
-        "subject": "Lunch", "message_id": "<1@example.org>", "size_bytes": 4096, "attempts": 1,
-        "created": ended - timedelta(minutes=3), "ended": ended,
-    }  # fmt: skip
+        "file_name": NAME,
+        "sender": "ann@example.org",
+        "recipient": recipient,
+        "kind": Kind.REMOTE,
+        "outcome": Outcome.DELIVERED,
+        "reply": "250 2.0.0 taken",
+        "host": "mx.example.net",
+        "client_ip": "192.0.2.7",
+        "subject": "Lunch",
+        "message_id": "<1@example.org>",
+        "size_bytes": 4096,
+        "attempts": 1,
+        "created": ended - timedelta(minutes=3),
+        "ended": ended,
+    }
     return Trace(**{**values, **fields})
 
 
@@ -74,10 +84,15 @@ class TestShow:
         shown = manage("spool", "show", name)
         assert shown.status == 0
         for text in (
-            "has left the spool", "ann@example.org", "Lunch", "4 KB", "192.0.2.7", "<1@example.org>",
+            "has left the spool",
+            "ann@example.org",
+            "Lunch",
+            "4 KB",
+            "192.0.2.7",
+            "<1@example.org>",
             "bob@example.net delivered: 250 2.0.0 taken (mx.example.net)",
             "zoe@example.net bounced: 550 5.1.1 no such user",
-        ):  # fmt: skip
+        ):
             assert text in shown.out
         as_json = manage("spool", "show", name, "--json").json
         assert as_json["Filename"] == NAME and len(as_json["ended"]) == 2 and len(as_json["attempts"]) == 1

@@ -100,9 +100,16 @@ def test_two_mailspools_exchange_mail(spool: Manage, spooled: Spooled, folder: P
     old = timezone.now() - timedelta(days=2)
     first = spooled(to=["bob@x.test", "carl@x.test", "dora@y.test"], content=CONTENT, attempts=3, created=old)
     Entry.objects.filter(pk=first.pk).update(
-        priority=Priority.HIGH, auth_user="ann@here.test", client_ip="192.0.2.1", ehlo_name="pc", envid="a+2Bb",
-        ret="HDRS", delay_notified=True, tls="TLSv1.3", port=587,
-    )  # fmt: skip
+        priority=Priority.HIGH,
+        auth_user="ann@here.test",
+        client_ip="192.0.2.1",
+        ehlo_name="pc",
+        envid="a+2Bb",
+        ret="HDRS",
+        delay_notified=True,
+        tls="TLSv1.3",
+        port=587,
+    )
     Recipient.objects.filter(address="carl@x.test").update(status="delivered", last_reply="250 ok")
     Recipient.objects.filter(address="dora@y.test").update(
         notify="FAILURE", orcpt="rfc822;d@y.test", original="d@here.test"
@@ -122,16 +129,27 @@ def test_two_mailspools_exchange_mail(spool: Manage, spooled: Spooled, folder: P
     one, other = there[first.file_name], there[second.file_name]
     assert all(entry.hold and entry.due_at is None and "Imported" in entry.hold_reason for entry in (one, other))
     for name, value in {
-        "sender": "ann@example.org", "attempts": 3, "created": old, "priority": Priority.HIGH,
-        "auth_user": "ann@here.test", "client_ip": "192.0.2.1", "ehlo_name": "pc", "envid": "a+2Bb",
-        "ret": "HDRS", "delay_notified": True,
-        "tls": "TLSv1.3", "port": 587, "origin": Origin.COMMAND, "recipients_total": 2,
-    }.items():  # fmt: skip
+        "sender": "ann@example.org",
+        "attempts": 3,
+        "created": old,
+        "priority": Priority.HIGH,
+        "auth_user": "ann@here.test",
+        "client_ip": "192.0.2.1",
+        "ehlo_name": "pc",
+        "envid": "a+2Bb",
+        "ret": "HDRS",
+        "delay_notified": True,
+        "tls": "TLSv1.3",
+        "port": 587,
+        "origin": Origin.COMMAND,
+        "recipients_total": 2,
+    }.items():
         assert getattr(one, name) == value, name
     assert other.sender == ""
     assert list(one.recipients.order_by("id").values_list("address", "status", "notify", "orcpt", "original")) == [
-        ("bob@x.test", "pending", "", "", ""), ("dora@y.test", "pending", "FAILURE", "rfc822;d@y.test", "d@here.test"),
-    ]  # fmt: skip
+        ("bob@x.test", "pending", "", "", ""),
+        ("dora@y.test", "pending", "FAILURE", "rfc822;d@y.test", "d@here.test"),
+    ]
     assert AuditEvent.objects.get(action="import").done == 2
 
 
@@ -183,9 +201,16 @@ def test_a_second_import_takes_nothing_twice_also_when_it_was_delivered_meanwhil
     gone = Entry.objects.first()
     assert gone is not None
     Trace.objects.create(
-        file_name=gone.file_name, sender="", recipient="c@d.test", outcome="delivered", created=gone.created,
-        ended=timezone.now(), size_bytes=gone.size_bytes, attempts=1, kind="remote",
-    )  # fmt: skip
+        file_name=gone.file_name,
+        sender="",
+        recipient="c@d.test",
+        outcome="delivered",
+        created=gone.created,
+        ended=timezone.now(),
+        size_bytes=gone.size_bytes,
+        attempts=1,
+        kind="remote",
+    )
     Recipient.objects.filter(entry=gone).delete()
     gone.delete()
     again = take()
@@ -269,7 +294,7 @@ def test_fields_of_the_header_are_an_envelope_and_are_not_sent(take: Callable[..
         ("x.postcat", POSTCAT.replace(b"message_arrival_time: Sun", b"message_arrival_time: x"), None, "can't be read"),
         ("x.postcat", POSTCAT.replace(b"recipient: b@b.test", b"recipient: b\xff@b.test"), None, "is no address"),
     ],
-)  # fmt: skip
+)
 def test_what_can_not_be_taken_is_refused_with_the_reason_and_stops_no_other(
     take: Callable[..., Ran], folder: Path, name: str, content: bytes, envelope: Any, reason: str
 ) -> None:
@@ -394,12 +419,30 @@ def test_any_bytes_are_an_envelope_or_a_sentence(content: bytes, cut: int) -> No
 @given(
     st.recursive(
         st.none() | st.booleans() | st.floats() | st.integers() | st.text(),
-        lambda some: st.lists(some, max_size=3) | st.dictionaries(st.sampled_from([
-            "sender", "recipients", "address", "status", "priority", "created", "attempts", "port", "envid", "ret",
-            "notify", "orcpt",
-        ]), some),
+        lambda some: (
+            st.lists(some, max_size=3)
+            | st.dictionaries(
+                st.sampled_from(
+                    [
+                        "sender",
+                        "recipients",
+                        "address",
+                        "status",
+                        "priority",
+                        "created",
+                        "attempts",
+                        "port",
+                        "envid",
+                        "ret",
+                        "notify",
+                        "orcpt",
+                    ]
+                ),
+                some,
+            )
+        ),
     )
-)  # fmt: skip
+)
 @settings(max_examples=60, deadline=None)
 def test_any_json_is_an_envelope_or_a_sentence(given_json: Any) -> None:
     for values in (given_json, {"sender": "", "recipients": [given_json], "created": given_json}):

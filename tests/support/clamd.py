@@ -59,9 +59,12 @@ class Clamd:
         (signatures / "tests.ndb").write_text(f"Spool.Eicar-Test:0:*:{EICAR.hex()}\n")
         user = "clamav" if os.geteuid() == 0 else os.environ.get("USER", "")
         config = _CONFIG.format(
-            folder=self.folder, port=self.port, user=user, stream_mb=self._stream_mb,
+            folder=self.folder,
+            port=self.port,
+            user=user,
+            stream_mb=self._stream_mb,
             exceeds="yes" if self._exceeds else "no",
-        )  # fmt: skip
+        )
         (self.folder / "clamd.conf").write_text(config)
         self.daemon.start(self._answers)
 

@@ -75,9 +75,15 @@ class Daemon:
         ):
             return self._forks.start(self.command[2:], output, output)
         return subprocess.Popen(
-            self.command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, env=self.env,
-            cwd=self.cwd, start_new_session=True, preexec_fn=die_with_parent,
-        )  # fmt: skip
+            self.command,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env=self.env,
+            cwd=self.cwd,
+            start_new_session=True,
+            preexec_fn=die_with_parent,
+        )
 
     @property
     def alive(self) -> bool:

@@ -14,9 +14,15 @@ from tests.support.spool_states import attempt, take_in
 
 _PEOPLE = ("ann", "ben", "carla", "dmitri", "eve")
 _SUBJECTS = (
-    "Minutes of Tuesday's meeting", "Invoice 2026-1184", "Re: Your order", "Weekly report", "Photos from the summit",
-    "Password reset", "Offer for 400 chairs", "Newsletter November",
-)  # fmt: skip
+    "Minutes of Tuesday's meeting",
+    "Invoice 2026-1184",
+    "Re: Your order",
+    "Weekly report",
+    "Photos from the summit",
+    "Password reset",
+    "Offer for 400 chairs",
+    "Newsletter November",
+)
 # (destination, host, what it says, how many)
 _TROUBLE = (
     ("down.example", "mx.down.example", "connecting to mx.down.example [203.0.113.9]: connection refused", 26),
@@ -65,22 +71,32 @@ def fill(actor: actions.Actor) -> Entry:
                 a_submission(
                     f"{chance.choice(_PEOPLE)}@example.org",
                     [f"user{number}@{domain}", *([f"desk{number}@{domain}"] if number % 4 == 0 else [])],
-                    subject=chance.choice(_SUBJECTS), size=chance.choice([900, 4_000, 60_000, 2_500_000]),
+                    subject=chance.choice(_SUBJECTS),
+                    size=chance.choice([900, 4_000, 60_000, 2_500_000]),
                 )
-            )  # fmt: skip
+            )
             for _ in range(chance.randint(1, 3)):
                 attempt(made, reply, host=host, ip="203.0.113.9")
             _age(made[0], minutes=chance.choice([4, 12, 35, 50, 130, 300, 700, 1500, 3000]))
     feast = take_in(a_submission("carla@example.org", [f"member{i}@list.example" for i in range(80)], content=_FEAST))
-    attempt(feast, "451 4.7.1 Greylisting in effect, please come back later", host="mx2.list.example",
-            ip="203.0.113.44", only=["member3@list.example", "member7@list.example"])  # fmt: skip
+    attempt(
+        feast,
+        "451 4.7.1 Greylisting in effect, please come back later",
+        host="mx2.list.example",
+        ip="203.0.113.44",
+        only=["member3@list.example", "member7@list.example"],
+    )
     fresh = take_in(
         *[
-            a_submission(f"{chance.choice(_PEOPLE)}@example.org", f"friend{i}@partner.example",
-                         subject=chance.choice(_SUBJECTS), size=chance.choice([900, 4_000, 60_000]))
+            a_submission(
+                f"{chance.choice(_PEOPLE)}@example.org",
+                f"friend{i}@partner.example",
+                subject=chance.choice(_SUBJECTS),
+                size=chance.choice([900, 4_000, 60_000]),
+            )
             for i in range(9)
         ]
-    )  # fmt: skip
+    )
     actions.perform("hold", [fresh[1].pk], actor, reason="Asked by ann@example.org")
     actions.perform("priority", [fresh[2].pk, fresh[3].pk], actor, priority="high")
     actions.perform("priority", [fresh[5].pk], actor, priority="low")
@@ -92,11 +108,12 @@ def _past(chance: random.Random, actor: actions.Actor) -> None:
     """Mail that has left, and an action that can be undone."""
     gone = take_in(
         *[
-            a_submission(f"{chance.choice(_PEOPLE)}@example.org", f"friend{i}@partner.example",
-                         subject=chance.choice(_SUBJECTS))
+            a_submission(
+                f"{chance.choice(_PEOPLE)}@example.org", f"friend{i}@partner.example", subject=chance.choice(_SUBJECTS)
+            )
             for i in range(14)
         ]
-    )  # fmt: skip
+    )
     attempt(gone[:11], "250 2.0.0 Ok: queued as 4RbX3k", host="mx.partner.example", outcome=Outcome.DELIVERED)
     attempt(gone[11:13], "550 5.1.1 No such user here", host="mx.partner.example", outcome=Outcome.BOUNCED)
     actions.perform("delete", [gone[13].pk], actor)

@@ -13,10 +13,18 @@ from spool.traffic import rollup
 
 USERS = ("ann", "ben", "carla", "dmitri", "eve", "farid", "grace", "hiro", "ines", "jonas", "kim", "lars")
 OUTSIDE = (
-    "news@shop.example", "orders@parts.example", "alerts@bank.example", "tom@partner.example", "lists@club.example",
-    "noreply@social.example", "billing@hosting.example", "info@museum.example", "crew@airline.example",
-    "support@tool.example", "mail@school.example",
-)  # fmt: skip
+    "news@shop.example",
+    "orders@parts.example",
+    "alerts@bank.example",
+    "tom@partner.example",
+    "lists@club.example",
+    "noreply@social.example",
+    "billing@hosting.example",
+    "info@museum.example",
+    "crew@airline.example",
+    "support@tool.example",
+    "mail@school.example",
+)
 # The account that was taken over an hour ago, and the address that it is used from.
 FLOODER, FLOODING_IP = "dmitri@example.org", "203.0.113.66"
 
@@ -44,25 +52,36 @@ def _out(chance: random.Random, moment: datetime) -> traffic_batches.Ending:
     user = chance.choices(USERS, weights=[1 / (place + 1) for place in range(len(USERS))])[0]
     outcome = Outcome.BOUNCED if chance.random() < 0.03 else Outcome.DELIVERED
     return (
-        outcome.value, Kind.REMOTE.value, f"{user}@example.org", f"192.0.2.{1 + USERS.index(user)}",
+        outcome.value,
+        Kind.REMOTE.value,
+        f"{user}@example.org",
+        f"192.0.2.{1 + USERS.index(user)}",
         f"friend{chance.randrange(50)}@partner.example",
         (moment - timedelta(seconds=chance.paretovariate(1.4))).isoformat(),
-    )  # fmt: skip
+    )
 
 
 def _in(chance: random.Random, moment: datetime) -> traffic_batches.Ending:
     sender = chance.choices(OUTSIDE, weights=[1 / (place + 1) for place in range(len(OUTSIDE))])[0]
     return (
-        Outcome.DELIVERED.value, Kind.LOCAL.value, sender, f"198.51.100.{10 + OUTSIDE.index(sender)}",
-        f"{chance.choice(USERS)}@example.org", (moment - timedelta(seconds=chance.random())).isoformat(),
-    )  # fmt: skip
+        Outcome.DELIVERED.value,
+        Kind.LOCAL.value,
+        sender,
+        f"198.51.100.{10 + OUTSIDE.index(sender)}",
+        f"{chance.choice(USERS)}@example.org",
+        (moment - timedelta(seconds=chance.random())).isoformat(),
+    )
 
 
 def _flood(number: int, moment: datetime) -> traffic_batches.Ending:
     return (
-        Outcome.BOUNCED.value if number % 4 == 0 else Outcome.DELIVERED.value, Kind.REMOTE.value, FLOODER, FLOODING_IP,
-        f"victim{number}@elsewhere.example", (moment - timedelta(seconds=3)).isoformat(),
-    )  # fmt: skip
+        Outcome.BOUNCED.value if number % 4 == 0 else Outcome.DELIVERED.value,
+        Kind.REMOTE.value,
+        FLOODER,
+        FLOODING_IP,
+        f"victim{number}@elsewhere.example",
+        (moment - timedelta(seconds=3)).isoformat(),
+    )
 
 
 def _depths(chance: random.Random, now: datetime) -> None:
@@ -72,6 +91,7 @@ def _depths(chance: random.Random, now: datetime) -> None:
     for minute in range(last - 25 * 60, last, 5):
         waiting = max(5.0, waiting + chance.uniform(-6, 6) + (30 if minute > last - 30 else 0))
         TrafficSeries.objects.update_or_create(
-            span=1, minute=minute,
+            span=1,
+            minute=minute,
             defaults={"depth": {"waiting": int(waiting), "remote": chance.randrange(12), "delay": chance.randrange(4)}},
-        )  # fmt: skip
+        )

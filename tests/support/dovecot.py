@@ -171,13 +171,17 @@ class Dovecot:
         accounts = _OWN_USERS.format(folder=self.folder) if self._database is None else self._our_users()
         config = _CONFIG.format(
             accounts=accounts,
-            folder=self.folder, imap_port=self.imap_port, pop3_port=self.pop3_port, lmtp_port=self.lmtp_port,
-            doveadm_port=self.doveadm_port, api_key=API_KEY,
+            folder=self.folder,
+            imap_port=self.imap_port,
+            pop3_port=self.pop3_port,
+            lmtp_port=self.lmtp_port,
+            doveadm_port=self.doveadm_port,
+            api_key=API_KEY,
             login_user="dovenull" if as_root else self._owner.pw_name,
             internal_user="dovecot" if as_root else self._owner.pw_name,
             internal_group="dovecot" if as_root else str(self._owner.pw_gid),
             chroot="" if as_root else "chroot =",
-        )  # fmt: skip
+        )
         (self.folder / "dovecot.conf").write_text(config)
         self.daemon.start(lambda: is_listening(self.imap_port) and is_listening(self.lmtp_port) and self._greets())
 

@@ -35,8 +35,9 @@ class FarPostgres:
         self._passing_on = Daemon(
             "passing on",
             [*self._inside, sys.executable, "-m", "tests.support.far_postgres", FAR, str(PORT), path],
-            folder / "passing-on.log", cwd=Path(__file__).parents[2],
-        )  # fmt: skip
+            folder / "passing-on.log",
+            cwd=Path(__file__).parents[2],
+        )
 
     def __enter__(self) -> FarPostgres:
         with contextlib.ExitStack() as undo:
@@ -72,8 +73,10 @@ class FarPostgres:
         """From now on nothing of the connections that there are arrives, while new ones work; how many there are."""
         listed = subprocess.run(
             [*self._inside, "ss", "-Htn", "state", "established", f"sport = :{PORT}"],
-            check=True, capture_output=True, text=True,
-        ).stdout  # fmt: skip
+            check=True,
+            capture_output=True,
+            text=True,
+        ).stdout
         ports = [line.split()[3].rpartition(":")[2] for line in listed.splitlines()]
         for port in ports:
             self._ip("-n", self._name, "rule", "add", "ipproto", "tcp", "sport", str(PORT), "dport", port, "blackhole")

@@ -112,10 +112,15 @@ class Forks:
         self._log.parent.mkdir(parents=True, exist_ok=True)
         with there, self._log.open("ab") as output:
             self._parent = subprocess.Popen(
-                [sys.executable, "-m", "tests.support.forks", str(there.fileno())], stdin=subprocess.DEVNULL,
-                stdout=output, stderr=output, env=self.env, cwd=PROJECT, pass_fds=[there.fileno()],
+                [sys.executable, "-m", "tests.support.forks", str(there.fileno())],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                env=self.env,
+                cwd=PROJECT,
+                pass_fds=[there.fileno()],
                 start_new_session=True,
-            )  # fmt: skip
+            )
         # Not told to die with the thread that starts it: it ends when nobody holds the other end of its line.
         return here
 
@@ -176,11 +181,20 @@ def _load_program() -> None:
 
     django.setup()
     for module in (
-        "django.core.management.commands.shell", "django_rq.management.commands.rqworker",
-        "quarantine.stages", "security.checks", "spool.management.commands.scheduler",
-        "spool.management.commands.smtpd", "spool.management.commands.spool", "spool.stages", "spool.tasks",
-        "spool.worker", "throttling.checks", "throttling.stages", "throttling.tasks",
-    ):  # fmt: skip
+        "django.core.management.commands.shell",
+        "django_rq.management.commands.rqworker",
+        "quarantine.stages",
+        "security.checks",
+        "spool.management.commands.scheduler",
+        "spool.management.commands.smtpd",
+        "spool.management.commands.spool",
+        "spool.stages",
+        "spool.tasks",
+        "spool.worker",
+        "throttling.checks",
+        "throttling.stages",
+        "throttling.tasks",
+    ):
         import_module(module)
     gc.collect()
     # The garbage collector of a forked process would copy every page by looking at it.

@@ -6,9 +6,13 @@ from html.parser import HTMLParser
 
 # Of users, lists, domains and their templates: no limit by the hour.
 UNLIMITED: dict[str, object] = {
-    "messages_per_hour": 0, "messages_action": "delay", "bandwidth_mb_per_hour": 0, "bandwidth_action": "delay",
-    "recipients_per_hour": 0, "recipients_action": "delay",
-}  # fmt: skip
+    "messages_per_hour": 0,
+    "messages_action": "delay",
+    "bandwidth_mb_per_hour": 0,
+    "bandwidth_action": "delay",
+    "recipients_per_hour": 0,
+    "recipients_action": "delay",
+}
 
 
 class _Fields(HTMLParser):

@@ -87,9 +87,12 @@ class MailspoolUnderTest:
         self.web: Daemon | None = None
         if web:
             self.web = Daemon(
-                "web", [sys.executable, "-m", "gunicorn", "mailspool.wsgi", "-b", f"127.0.0.1:{self.web_port}"],
-                self.logs / "web.log", env=self.env, cwd=PROJECT,
-            )  # fmt: skip
+                "web",
+                [sys.executable, "-m", "gunicorn", "mailspool.wsgi", "-b", f"127.0.0.1:{self.web_port}"],
+                self.logs / "web.log",
+                env=self.env,
+                cwd=PROJECT,
+            )
 
     def __enter__(self) -> MailspoolUnderTest:
         self.prepare()

@@ -75,9 +75,13 @@ def an_envelope(
 ) -> Envelope:
     to = [to] if isinstance(to, str) else to
     return Envelope(
-        sender, [a_recipient(address, kind) for address in to], client_ip="192.0.2.7", ehlo_name="client.example.org",
-        origin=origin, priority=priority,
-    )  # fmt: skip
+        sender,
+        [a_recipient(address, kind) for address in to],
+        client_ip="192.0.2.7",
+        ehlo_name="client.example.org",
+        origin=origin,
+        priority=priority,
+    )
 
 
 def a_submission(
@@ -126,12 +130,35 @@ def a_leased_entry(
         for index, address in enumerate(to)
     ]
     return LeasedEntry(
-        id=number, file_name=file_name, subspool=folder.name, sender=sender, auth_user="", client_ip="192.0.2.7",
-        ehlo_name="", tls="", port=0,
-        next_hop="", ours=None,
-        direction=int(Direction.OUTBOUND if kind is Kind.REMOTE else Direction.INBOUND), origin=Origin.SMTP.value,
-        subject=subject, message_id=found[1].decode() if found else "", size_bytes=len(content),
-        priority=int(Priority.NORMAL), status=Status.DELIVERY_DELAY.value, attempts=attempts, dns_failures=0,
-        recipients_total=len(to), recipients_done=0, created=created or datetime.now(UTC), failures=0, envid=envid,
-        ret=ret, smtputf8=smtputf8, eight_bit=eight_bit, delay_notified=False, path=path, recipients=recipients,
-    )  # fmt: skip
+        id=number,
+        file_name=file_name,
+        subspool=folder.name,
+        sender=sender,
+        auth_user="",
+        client_ip="192.0.2.7",
+        ehlo_name="",
+        tls="",
+        port=0,
+        next_hop="",
+        ours=None,
+        direction=int(Direction.OUTBOUND if kind is Kind.REMOTE else Direction.INBOUND),
+        origin=Origin.SMTP.value,
+        subject=subject,
+        message_id=found[1].decode() if found else "",
+        size_bytes=len(content),
+        priority=int(Priority.NORMAL),
+        status=Status.DELIVERY_DELAY.value,
+        attempts=attempts,
+        dns_failures=0,
+        recipients_total=len(to),
+        recipients_done=0,
+        created=created or datetime.now(UTC),
+        failures=0,
+        envid=envid,
+        ret=ret,
+        smtputf8=smtputf8,
+        eight_bit=eight_bit,
+        delay_notified=False,
+        path=path,
+        recipients=recipients,
+    )

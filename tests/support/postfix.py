@@ -82,9 +82,11 @@ class PostfixServer:
         self.config = self.folder / "etc"
         # -d keeps the master in the foreground and in our process group.
         self.daemon = Daemon(
-            "postfix", ["/usr/lib/postfix/sbin/master", "-c", self.config, "-d"], self.folder / "master.log",
+            "postfix",
+            ["/usr/lib/postfix/sbin/master", "-c", self.config, "-d"],
+            self.folder / "master.log",
             cwd=self.folder,
-        )  # fmt: skip
+        )
 
     def start(self) -> None:
         """Write the configuration and wait until the port answers."""
@@ -108,8 +110,12 @@ class PostfixServer:
         """Hand a message to this Postfix's sendmail, as a program on its host would."""
         subprocess.run(
             [tool("sendmail"), "-C", str(self.config), "-i", "-f", sender, "--", to],
-            input=content.replace(b"\r\n", b"\n"), check=True, cwd=self.folder, capture_output=True, timeout=20,
-        )  # fmt: skip
+            input=content.replace(b"\r\n", b"\n"),
+            check=True,
+            cwd=self.folder,
+            capture_output=True,
+            timeout=20,
+        )
 
     def queue(self) -> str:
         """What `postqueue -p` says."""

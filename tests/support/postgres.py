@@ -40,18 +40,35 @@ class PostgresServer:
             settings += ["fsync=off", "synchronous_commit=off", "full_page_writes=off"]
         options = [word for setting in settings for word in ("-c", setting)]
         self.daemon = Daemon(
-            "postgres", [*self._as_user, _binary("postgres"), "-D", self._data, "-p", str(_PORT), *options],
-            self.folder / "postgres.log", cwd=self.folder, stop_signal=signal.SIGINT,
-        )  # fmt: skip
+            "postgres",
+            [*self._as_user, _binary("postgres"), "-D", self._data, "-p", str(_PORT), *options],
+            self.folder / "postgres.log",
+            cwd=self.folder,
+            stop_signal=signal.SIGINT,
+        )
 
     def start(self) -> None:
         """Make the cluster if there is none, and wait until it answers."""
         if not self._data.exists():
             subprocess.run(
-                [*self._as_user, _binary("initdb"), "-D", self._data, "-U", USER, "-A", "trust", "-E", "UTF8",
-                 "--locale=C.UTF-8", "--no-sync"],
-                check=True, cwd=self.folder, stdout=subprocess.DEVNULL,
-            )  # fmt: skip
+                [
+                    *self._as_user,
+                    _binary("initdb"),
+                    "-D",
+                    self._data,
+                    "-U",
+                    USER,
+                    "-A",
+                    "trust",
+                    "-E",
+                    "UTF8",
+                    "--locale=C.UTF-8",
+                    "--no-sync",
+                ],
+                check=True,
+                cwd=self.folder,
+                stdout=subprocess.DEVNULL,
+            )
         self.daemon.start(self._answers, seconds=60)
 
     def stop(self) -> None:

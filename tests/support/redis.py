@@ -20,11 +20,26 @@ class RedisServer:
         self.daemon = Daemon(
             "redis",
             [
-                get_binary_path(), "--port", "0", "--unixsocket", socket, "--unixsocketperm", "700", "--dir", folder,
-                "--appendonly", "yes", "--appendfsync", "everysec", "--save", "", "--daemonize", "no",
+                get_binary_path(),
+                "--port",
+                "0",
+                "--unixsocket",
+                socket,
+                "--unixsocketperm",
+                "700",
+                "--dir",
+                folder,
+                "--appendonly",
+                "yes",
+                "--appendfsync",
+                "everysec",
+                "--save",
+                "",
+                "--daemonize",
+                "no",
             ],
             folder / "redis.log",
-        )  # fmt: skip
+        )
 
     @property
     def url(self) -> str:

@@ -16,12 +16,48 @@ from tests.support.ports import free_port, is_listening
 
 # They ask services of others, or need Redis.
 _OFF = (
-    "antivirus", "arc", "asn", "clickhouse", "dcc", "dmarc", "elastic", "external_services", "fuzzy_check", "greylist",
-    "history_redis", "hfilter", "metadata_exporter", "mx_check", "neural", "p0f", "phishing", "ratelimit", "rbl",
-    "replies", "reputation", "spf", "dkim", "dkim_signing", "surbl", "url_redirector", "multimap", "milter_headers",
-    "metric_exporter", "bayes_expiry", "known_senders", "aws_s3", "bimi", "http_headers", "maillist", "mid",
-    "spamassassin", "spamtrap", "trie", "whitelist", "force_actions",
-)  # fmt: skip
+    "antivirus",
+    "arc",
+    "asn",
+    "clickhouse",
+    "dcc",
+    "dmarc",
+    "elastic",
+    "external_services",
+    "fuzzy_check",
+    "greylist",
+    "history_redis",
+    "hfilter",
+    "metadata_exporter",
+    "mx_check",
+    "neural",
+    "p0f",
+    "phishing",
+    "ratelimit",
+    "rbl",
+    "replies",
+    "reputation",
+    "spf",
+    "dkim",
+    "dkim_signing",
+    "surbl",
+    "url_redirector",
+    "multimap",
+    "milter_headers",
+    "metric_exporter",
+    "bayes_expiry",
+    "known_senders",
+    "aws_s3",
+    "bimi",
+    "http_headers",
+    "maillist",
+    "mid",
+    "spamassassin",
+    "spamtrap",
+    "trie",
+    "whitelist",
+    "force_actions",
+)
 _CONFIG = """
 .include "$CONFDIR/common.conf"
 options {{
@@ -57,18 +93,37 @@ class Rspamd:
         self.daemon = Daemon(
             "rspamd",
             [
-                "rspamd", "-f", *user, "-c", str(self.folder / "rspamd.conf"), "--var", f"DBDIR={self.folder}",
-                "--var", f"RUNDIR={self.folder}", "--var", f"LOGDIR={self.folder}",
-                "--var", f"LOCAL_CONFDIR={self.folder}",
+                "rspamd",
+                "-f",
+                *user,
+                "-c",
+                str(self.folder / "rspamd.conf"),
+                "--var",
+                f"DBDIR={self.folder}",
+                "--var",
+                f"RUNDIR={self.folder}",
+                "--var",
+                f"LOGDIR={self.folder}",
+                "--var",
+                f"LOCAL_CONFDIR={self.folder}",
             ],
             self.folder / "output.log",
-        )  # fmt: skip
+        )
         self.store = Daemon(
             "store",
-            [get_binary_path(), "--port", str(self.store_port), "--bind", "127.0.0.1", "--save", "", "--dir",
-             self.folder],
+            [
+                get_binary_path(),
+                "--port",
+                str(self.store_port),
+                "--bind",
+                "127.0.0.1",
+                "--save",
+                "",
+                "--dir",
+                self.folder,
+            ],
             self.folder / "store.log",
-        )  # fmt: skip
+        )
 
     @property
     def address(self) -> str:

@@ -17,10 +17,13 @@ if len(sys.argv) > 1:
     IMAGES, THEMES = Path(sys.argv[1]).absolute(), ("light", "dark")
 _HOME = Path(tempfile.mkdtemp(prefix="mailspool-screenshots-"))
 os.environ |= {
-    "MAILSPOOL_HOME": str(_HOME), "MAILSPOOL_HOSTNAME": "mail.example.org", "TZ": "UTC",
-    "DJANGO_SETTINGS_MODULE": "mailspool.settings", "DJANGO_ALLOW_ASYNC_UNSAFE": "true",
+    "MAILSPOOL_HOME": str(_HOME),
+    "MAILSPOOL_HOSTNAME": "mail.example.org",
+    "TZ": "UTC",
+    "DJANGO_SETTINGS_MODULE": "mailspool.settings",
+    "DJANGO_ALLOW_ASYNC_UNSAFE": "true",
     "MAILSPOOL_LOG_LEVEL": "ERROR",
-}  # fmt: skip
+}
 os.environ.pop("DATABASE_URL", None)
 
 import django  # noqa: E402
@@ -54,9 +57,10 @@ def main() -> None:
     redis.start()
     port = free_port()
     web = Daemon(
-        "web", [sys.executable, "-m", "gunicorn", "mailspool.wsgi", "-b", f"127.0.0.1:{port}", "--threads", "4"],
+        "web",
+        [sys.executable, "-m", "gunicorn", "mailspool.wsgi", "-b", f"127.0.0.1:{port}", "--threads", "4"],
         _HOME / "web.log",
-    )  # fmt: skip
+    )
     try:
         call_command("migrate", verbosity=0)
         user = accounts.add_user("admin@localhost", PASSWORD, role=Role.SYSTEM_ADMINISTRATOR)
@@ -91,9 +95,12 @@ def _visit(page: Page, entry: Entry) -> None:
         page.set_viewport_size({"width": 1440, "height": 900})
         for name, path in (
             ("overview", "/admin/"),
-            ("spool", SPOOL), ("waiting", WAITING), ("backlog", f"{SPOOL}backlog/"), ("trace", "/admin/spool/trace/"),
+            ("spool", SPOOL),
+            ("waiting", WAITING),
+            ("backlog", f"{SPOOL}backlog/"),
+            ("trace", "/admin/spool/trace/"),
             ("audit", "/admin/spool/auditevent/"),
-        ):  # fmt: skip
+        ):
             page.goto(path)
             _take(page, name + end)
         _look_at_one(page, entry, end)

@@ -98,9 +98,16 @@ class Service(Daemon):
         numbers = [one.fileno() for _, one in pairs]
         hand_over = [sys.executable, "-c", _HAND_OVER, ",".join(map(str, numbers)), ":".join(name for name, _ in pairs)]
         return subprocess.Popen(
-            [*hand_over, *self.command], stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
-            env=self.env, cwd=self.cwd, start_new_session=True, preexec_fn=die_with_parent, pass_fds=numbers,
-        )  # fmt: skip
+            [*hand_over, *self.command],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env=self.env,
+            cwd=self.cwd,
+            start_new_session=True,
+            preexec_fn=die_with_parent,
+            pass_fds=numbers,
+        )
 
 
 def listening_socket(host: str = "127.0.0.1", port: int = 0) -> socket.socket:

@@ -26,9 +26,10 @@ class SmtpSink:
         # It insists on an ordinary user when root starts it.
         identity = ["-u", "nobody"] if os.geteuid() == 0 else []
         self.daemon = Daemon(
-            "smtp-sink", [binary, *identity, "-c", "-h", "sink.test", *options, f"127.0.0.1:{self.port}", "1000"],
+            "smtp-sink",
+            [binary, *identity, "-c", "-h", "sink.test", *options, f"127.0.0.1:{self.port}", "1000"],
             folder / f"smtp-sink-{self.port}.log",
-        )  # fmt: skip
+        )
 
     def start(self) -> None:
         self.daemon.start(lambda: is_listening(self.port))
@@ -74,9 +75,11 @@ class CountingSink:
         self.record.touch()
         kept = [str(self.messages)] if keep else []
         self.daemon = Daemon(
-            "counting-sink", [sys.executable, "-m", "tests.support.counting_sink", str(self.port), self.record, *kept],
-            folder / f"counting-sink-{self.port}.log", cwd=PROJECT,
-        )  # fmt: skip
+            "counting-sink",
+            [sys.executable, "-m", "tests.support.counting_sink", str(self.port), self.record, *kept],
+            folder / f"counting-sink-{self.port}.log",
+            cwd=PROJECT,
+        )
 
     def start(self) -> None:
         self.daemon.start(lambda: is_listening(self.port))

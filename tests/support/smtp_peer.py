@@ -81,9 +81,15 @@ class SmtpPeer:
     """One listening host. Leaving the context closes every connection."""
 
     def __init__(
-        self, host: str = "127.0.0.1", port: int = 0, *, lmtp: bool = False, path: Path | None = None,
-        tls: ssl.SSLContext | None = None, implicit_tls: bool = False,
-    ) -> None:  # fmt: skip
+        self,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        *,
+        lmtp: bool = False,
+        path: Path | None = None,
+        tls: ssl.SSLContext | None = None,
+        implicit_tls: bool = False,
+    ) -> None:
         self.lmtp = lmtp
         self.tls = tls
         self.implicit_tls = implicit_tls

@@ -26,12 +26,26 @@ class Spamd:
         self.daemon = Daemon(
             "spamd",
             [
-                binary(), "-L", "-x", "--max-children=3", "--min-children=1", "-i", "127.0.0.1", "-p", str(self.port),
-                *user, "-r", str(self.folder / "spamd.pid"), "-s", "stderr", "-H", str(self.folder),
+                binary(),
+                "-L",
+                "-x",
+                "--max-children=3",
+                "--min-children=1",
+                "-i",
+                "127.0.0.1",
+                "-p",
+                str(self.port),
+                *user,
+                "-r",
+                str(self.folder / "spamd.pid"),
+                "-s",
+                "stderr",
+                "-H",
+                str(self.folder),
                 *(["--allow-tell", *self._bayes] if learns else []),
             ],
             self.folder / "spamd.log",
-        )  # fmt: skip
+        )
 
     @property
     def _bayes(self) -> list[str]:
@@ -42,10 +56,16 @@ class Spamd:
         """How many messages it has learned as spam, and how many as ham."""
         done = subprocess.run(
             [shutil.which("sa-learn") or "sa-learn", *self._bayes, "--dump", "magic"],
-            capture_output=True, text=True, timeout=60, check=True,
-        )  # fmt: skip
-        counts = {line.split("data: ")[1].strip(): int(line.split()[2]) for line in done.stdout.splitlines()
-                  if "data: " in line}  # fmt: skip
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=True,
+        )
+        counts = {
+            line.split("data: ")[1].strip(): int(line.split()[2])
+            for line in done.stdout.splitlines()
+            if "data: " in line
+        }
         return counts["nspam"], counts["nham"]
 
     @property

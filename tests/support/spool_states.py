@@ -55,14 +55,24 @@ def attempt(
         report.extend(
             [
                 RecipientResult(
-                    recipient, outcome if not only or recipient.address in only else Outcome.DELIVERED,
-                    reply if not only or recipient.address in only else "250 2.1.5 Ok", host=host,
+                    recipient,
+                    outcome if not only or recipient.address in only else Outcome.DELIVERED,
+                    reply if not only or recipient.address in only else "250 2.1.5 Ok",
+                    host=host,
                 )
                 for recipient in entry.recipients
             ],
-            AttemptRecord(now, addresses, host, ip if code else "", "TLSv1.3 TLS_AES_256_GCM_SHA384" if code else "",
-                          code, reply, 0.42),
-        )  # fmt: skip
+            AttemptRecord(
+                now,
+                addresses,
+                host,
+                ip if code else "",
+                "TLSv1.3 TLS_AES_256_GCM_SHA384" if code else "",
+                code,
+                reply,
+                0.42,
+            ),
+        )
         reports.append(report)
     writer = store.Writer()
     try:

@@ -21,9 +21,14 @@ def an_event(name: str = ANN, kind: str = "user", metric: str = "messages", **fi
     """Somebody is over a limit."""
     now = timezone.now()
     values: dict[str, Any] = {
-        "action": "delay", "amount": 100, "used": 100, "since": now, "last": now, "until": now + ENDS_IN,
+        "action": "delay",
+        "amount": 100,
+        "used": 100,
+        "since": now,
+        "last": now,
+        "until": now + ENDS_IN,
         "domain": name.rpartition("@")[2] if kind != "ip" else "",
-    }  # fmt: skip
+    }
     return ThrottleEvent.objects.create(kind=kind, name=name, metric=metric, **{**values, **fields})
 
 

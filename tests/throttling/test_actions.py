@@ -121,11 +121,14 @@ def test_setting_is_written_down_and_checked(throttled: Throttled) -> None:
 @pytest.mark.parametrize(
     ("actor", "subject", "allowed"),
     [
-        (ROOT, SUBJECT, True), (ROOT, DOMAIN, True), (OF_HERE, SUBJECT, True), (OF_HERE, DOMAIN, False),
+        (ROOT, SUBJECT, True),
+        (ROOT, DOMAIN, True),
+        (OF_HERE, SUBJECT, True),
+        (OF_HERE, DOMAIN, False),
         (Actor("boss@other.test", Role.DOMAIN_ADMINISTRATOR, "other.test"), SUBJECT, False),
         (Actor(ANN, Role.USER, HERE), SUBJECT, False),
     ],
-)  # fmt: skip
+)
 def test_administrators_set_limits_as_far_as_they_reach(
     throttled: Throttled, actor: Actor, subject: Subject, allowed: bool
 ) -> None:
@@ -165,8 +168,12 @@ class TestCommand:
     def test_it_lists_sets_and_releases(self, over: Throttled, manage: Manage) -> None:
         [listed] = manage("throttle", "list", "--json").json
         assert (listed["name"], listed["reason"], listed["used"], listed["limit"], listed["held"]) == (
-            ANN, "Messages Out", "2", "2", 3,
-        )  # fmt: skip
+            ANN,
+            "Messages Out",
+            "2",
+            "2",
+            3,
+        )
         assert manage("throttle", "release", ANN, "--dry-run", "--json").json["messages"] == 3
         assert len(over.held()) == 3
         assert manage("throttle", "release", ANN, "--json").json["messages"] == 3

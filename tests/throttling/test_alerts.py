@@ -33,9 +33,16 @@ def going_on() -> list[tuple[str, str]]:
 def a_throttle(name: str, minutes: int, kind: SubjectKind = SubjectKind.USER, metric: Metric = Metric.MESSAGES) -> None:
     since = timezone.now() - timedelta(minutes=minutes)
     ThrottleEvent.objects.create(
-        kind=kind, name=name, domain=name.rpartition("@")[2], metric=metric, action=ThrottleAction.DELAY, amount=10,
-        used=10, since=since, last=since,
-    )  # fmt: skip
+        kind=kind,
+        name=name,
+        domain=name.rpartition("@")[2],
+        metric=metric,
+        action=ThrottleAction.DELAY,
+        amount=10,
+        used=10,
+        since=since,
+        last=since,
+    )
 
 
 def test_a_user_who_waits_for_a_limit_for_long_is_an_alert_until_released(
@@ -92,9 +99,14 @@ def test_whom_the_guard_has_caught_is_an_alert_unless_it_only_looked_on_or_was_o
         ("long-ago@example.org", False, None, 50),
     ):
         GuardEvent.objects.create(
-            user=user, domain="example.org", at=now - timedelta(minutes=minutes), action=GuardAction.HOLD,
-            dry_run=dry_run, undone=undone, evidence=["Sent 200 messages."],
-        )  # fmt: skip
+            user=user,
+            domain="example.org",
+            at=now - timedelta(minutes=minutes),
+            action=GuardAction.HOLD,
+            dry_run=dry_run,
+            undone=undone,
+            evidence=["Sent 200 messages."],
+        )
     watching.look(now)
     assert going_on() == [("guard", "caught@example.org")]
     watching.look(now + timedelta(minutes=6))

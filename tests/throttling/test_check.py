@@ -43,8 +43,9 @@ class Server:
     def begin_anew(self) -> None:
         """No limits, nothing counted, an empty spool."""
         none = "messages_per_hour = 0, bandwidth_mb_per_hour = 0, recipients_per_hour = 0"
-        self.execute(f"UPDATE accounts_user SET {none} WHERE messages_per_hour + bandwidth_mb_per_hour"
-                     " + recipients_per_hour > 0")  # fmt: skip
+        self.execute(
+            f"UPDATE accounts_user SET {none} WHERE messages_per_hour + bandwidth_mb_per_hour + recipients_per_hour > 0"
+        )
         self.execute(f"UPDATE accounts_domain SET {none}, bounces_per_hour = 0")
         self.execute(f"UPDATE accounts_mailinglist SET {none}")
         for table in ("recipient", "entry", "receivedbounce"):
@@ -134,8 +135,9 @@ def test_many_clients_of_two_processes_at_once_get_exactly_the_limit(server: Ser
 
 
 def test_far_from_a_limit_all_is_counted_a_moment_later(server: Server) -> None:
-    server.limit(ANN, messages_per_hour=5000, recipients_per_hour=5000, messages_action="reject",
-                 recipients_action="reject")  # fmt: skip
+    server.limit(
+        ANN, messages_per_hour=5000, recipients_per_hour=5000, messages_action="reject", recipients_action="reject"
+    )
     with submission(server.mailspool.submission_port, ANN, PASSWORD) as session:
         assert [_send(session, ANN, (FAR, BOB), 0).code for _ in range(60)] == [250] * 60
 
@@ -177,10 +179,11 @@ def test_too_many_bounces_stop_a_domain(server: Server) -> None:
     assert server.send().code == 250
     for _ in range(2):
         server.execute(
-            "INSERT INTO spool_receivedbounce (\"user\", domain, failed_recipient, status, diagnostic, received)"
+            'INSERT INTO spool_receivedbounce ("user", domain, failed_recipient, status, diagnostic, received)'
             " VALUES (%s, 'here.test', '', '', '', %s)",
-            ANN, server.moment(),
-        )  # fmt: skip
+            ANN,
+            server.moment(),
+        )
     time.sleep(SEEN_SECONDS)
     refused = server.send()
     assert refused.status == "450 4.7.1"
@@ -193,8 +196,9 @@ def test_a_list_over_its_limit_takes_no_more(server: Server) -> None:
     server.execute(
         "INSERT INTO throttling_passage (file_name, at, sender, domain, client_ip, recipients, size_bytes)"
         " VALUES ('x.eml', %s, %s, 'here.test', '', 1, 1)",
-        int(time.time()), NEWS,
-    )  # fmt: skip
+        int(time.time()),
+        NEWS,
+    )
     with server.mailspool.redis.client() as client:
         client.flushall()
     refused = server.as_stranger(NEWS)

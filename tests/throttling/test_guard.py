@@ -34,8 +34,13 @@ __all__ = ["administrator"]
 ANN, DOMAIN = "ann@example.org", "example.org"
 ROOT = Actor("root@example.org", Role.SYSTEM_ADMINISTRATOR)
 USUAL = {
-    "messages": 60, "busiest_hour": 60, "new_recipients": 0, "bounces": 0, "new_networks": (), "new_countries": (),
-}  # fmt: skip
+    "messages": 60,
+    "busiest_hour": 60,
+    "new_recipients": 0,
+    "bounces": 0,
+    "new_networks": (),
+    "new_countries": (),
+}
 
 
 def a_behaviour(**fields: Any) -> Behaviour:
@@ -82,16 +87,26 @@ def policy() -> GuardPolicy:
 
 def sent(
     count: int, ago: timedelta, recipient: str = "bob@example.net", ip: str = "192.0.2.7", sender: str = ANN
-) -> None:  # fmt: skip
+) -> None:
     ended = timezone.now() - ago
     Trace.objects.bulk_create(
         Trace(
-            file_name=f"{ago.total_seconds():.0f}-{n}-{recipient}.eml", auth_user=ANN, sender=sender,
-            recipient=recipient, sender_key=other_key(sender), recipient_key=other_key(recipient),
-            kind="remote", outcome="delivered", size_bytes=1, attempts=1, created=ended, ended=ended, client_ip=ip,
+            file_name=f"{ago.total_seconds():.0f}-{n}-{recipient}.eml",
+            auth_user=ANN,
+            sender=sender,
+            recipient=recipient,
+            sender_key=other_key(sender),
+            recipient_key=other_key(recipient),
+            kind="remote",
+            outcome="delivered",
+            size_bytes=1,
+            attempts=1,
+            created=ended,
+            ended=ended,
+            client_ip=ip,
         )
         for n in range(count)
-    )  # fmt: skip
+    )
 
 
 def test_a_user_far_above_the_own_past_is_delayed_at_it_and_gets_it_back(policy: GuardPolicy) -> None:
@@ -150,9 +165,10 @@ def test_new_recipients_networks_and_bounces_are_compared_with_the_past(policy: 
         ReceivedBounce.objects.create(user=ANN, domain=DOMAIN, received=timezone.now())
     [event] = guard.look(timezone.now())
     assert event.evidence == [
-        "Wrote to 2 recipients never written to in the 30 days before.", "Got 3 bounces in the last hour.",
+        "Wrote to 2 recipients never written to in the 30 days before.",
+        "Got 3 bounces in the last hour.",
         "Sent or logged in from 1 network not seen in the 30 days before: 198.51.100.0/24.",
-    ]  # fmt: skip
+    ]
 
 
 def test_how_addresses_are_written_makes_nobody_new(policy: GuardPolicy) -> None:
@@ -321,11 +337,14 @@ def test_a_database_that_can_not_be_read_is_said_at_the_start_and_harms_nothing(
 @pytest.mark.parametrize(
     ("record", "name"),
     [
-        ({"country": {"iso_code": "NL"}}, "NL"), ({"registered_country": {"names": {"en": "Japan"}}}, "Japan"),
-        ({"country": "Brazil", "country_code": "BR"}, "Brazil"), ({"country_code": "BR"}, "BR"), ({}, ""),
+        ({"country": {"iso_code": "NL"}}, "NL"),
+        ({"registered_country": {"names": {"en": "Japan"}}}, "Japan"),
+        ({"country": "Brazil", "country_code": "BR"}, "Brazil"),
+        ({"country_code": "BR"}, "BR"),
+        ({}, ""),
         ({"country": {"names": []}}, ""),
     ],
-)  # fmt: skip
+)
 def test_the_usual_databases_are_understood(record: dict[str, Any], name: str) -> None:
     assert _name(record) == name
 

@@ -49,11 +49,35 @@ def test_throttled_users_shows_every_column_and_where_the_messages_are(administr
     some_held(2)
     text = page(administrator, "users")
     for part in (
-        "User", "Domain", "Reason", "Action", "Use of the limit", "Held", "Date", "Ends", ANN, "Mailing list",
-        "news@example.org", "Client IP", "192.0.2.7", "Messages Out", "Recipients Out", "Bandwidth Out", "Delay",
-        "Reject", "100 of 100", "90 of 100", "5 MB of 10 MB", "50 %", "Release now", "Raise limit", "Disable User",
-        "See messages", f"auth-user={ANN.replace('@', '%40')}&status=throttled", 'value="90"',
-    ):  # fmt: skip
+        "User",
+        "Domain",
+        "Reason",
+        "Action",
+        "Use of the limit",
+        "Held",
+        "Date",
+        "Ends",
+        ANN,
+        "Mailing list",
+        "news@example.org",
+        "Client IP",
+        "192.0.2.7",
+        "Messages Out",
+        "Recipients Out",
+        "Bandwidth Out",
+        "Delay",
+        "Reject",
+        "100 of 100",
+        "90 of 100",
+        "5 MB of 10 MB",
+        "50 %",
+        "Release now",
+        "Raise limit",
+        "Disable User",
+        "See messages",
+        f"auth-user={ANN.replace('@', '%40')}&status=throttled",
+        'value="90"',
+    ):
         assert part in text, part
     assert 'Throttled Users <span class="ms-count">3</span>' in text
     assert 'Throttled Domains <span class="ms-count">1</span>' in text
@@ -132,9 +156,13 @@ def test_a_limit_is_raised_in_its_own_unit(administrator: Client, ann: User) -> 
 
 @pytest.mark.parametrize(
     ("limit", "words"),
-    [("", "as a whole number"), ("x", "as a whole number"), ("5", "not more than the limit of 100"),
-     ("99999999", "less than or equal to 10000000")],
-)  # fmt: skip
+    [
+        ("", "as a whole number"),
+        ("x", "as a whole number"),
+        ("5", "not more than the limit of 100"),
+        ("99999999", "less than or equal to 10000000"),
+    ],
+)
 def test_a_limit_that_can_not_be_comes_back_with_the_reason(
     administrator: Client, ann: User, limit: str, words: str
 ) -> None:
@@ -173,9 +201,12 @@ def test_the_settings_are_saved(administrator: Client) -> None:
     url = reverse("admin:throttling_throttlesettings_change", args=[ThrottleSettings.load().pk])
     assert administrator.get(url).status_code == 200
     values = {
-        "ip_messages_per_hour": 500, "ip_bandwidth_mb_per_hour": 0, "ip_recipients_per_hour": 0, "ip_action": "reject",
+        "ip_messages_per_hour": 500,
+        "ip_bandwidth_mb_per_hour": 0,
+        "ip_recipients_per_hour": 0,
+        "ip_action": "reject",
         "notify_users": "on",
-    }  # fmt: skip
+    }
     assert administrator.post(url, values).status_code == 302
     row = ThrottleSettings.load()
     assert (row.ip_messages_per_hour, row.notify_users, row.notify_administrators) == (500, True, False)

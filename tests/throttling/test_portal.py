@@ -27,9 +27,12 @@ def people() -> None:
     for name in ("example.org", "example.net"):
         accounts_actions.add_domain(name)
     for email, role in (
-        (ANN, Role.USER), (BOSS, Role.DOMAIN_ADMINISTRATOR), (ROOT, Role.SYSTEM_ADMINISTRATOR), (ELSEWHERE, Role.USER),
+        (ANN, Role.USER),
+        (BOSS, Role.DOMAIN_ADMINISTRATOR),
+        (ROOT, Role.SYSTEM_ADMINISTRATOR),
+        (ELSEWHERE, Role.USER),
         ("boss@example.net", Role.DOMAIN_ADMINISTRATOR),
-    ):  # fmt: skip
+    ):
         domain = accounts_actions.get_domain(email.rpartition("@")[2])
         user = User(email=email, domain=domain, role=role, messages_per_hour=100)
         user.set_unusable_password()
@@ -65,10 +68,23 @@ def test_an_administrator_sees_the_throttled_of_the_domain_with_use_held_mail_an
     some_held()
     shown = listed()
     for part in (
-        "Throttled Users", ANN, "100 of 100", NEWS, "Mailing list", "40 of 50", "80 %", "The whole domain", "7 of 5",
-        "Bounces Received", "Release now", "Raise limit", "in 40 min", "auth-user=ann%40example.org",
-        "status=throttled", 'value="80"',
-    ):  # fmt: skip
+        "Throttled Users",
+        ANN,
+        "100 of 100",
+        NEWS,
+        "Mailing list",
+        "40 of 50",
+        "80 %",
+        "The whole domain",
+        "7 of 5",
+        "Bounces Received",
+        "Release now",
+        "Raise limit",
+        "in 40 min",
+        "auth-user=ann%40example.org",
+        "status=throttled",
+        'value="80"',
+    ):
         assert part in shown, part
     assert ELSEWHERE not in shown
 
@@ -117,9 +133,10 @@ def test_nobody_gets_more_than_the_domain_itself_may_have() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "kind"), [("example.org", "domain"), (ELSEWHERE, "user"), (ROOT, "user")],
+    ("name", "kind"),
+    [("example.org", "domain"), (ELSEWHERE, "user"), (ROOT, "user")],
     ids=["the domain itself", "another domain's", "a system administrator"],
-)  # fmt: skip
+)
 @pytest.mark.parametrize("verb", ["release", "raise"])
 def test_what_is_not_theirs_is_not_there(verb: str, name: str, kind: str) -> None:
     event = an_event(name, kind)

@@ -501,8 +501,9 @@ class TestWhatGoesWrong:
     def test_an_entry_whose_worker_died_after_it_was_counted_is_not_counted_again(self, throttled: Throttled) -> None:
         throttled.limit(messages_per_hour=2)
         [name] = throttled.send(1)
-        Passage.objects.create(file_name=name, at=int(timezone.now().timestamp()), sender=ANN, domain=HERE,
-                               recipients=1, size_bytes=1)  # fmt: skip
+        Passage.objects.create(
+            file_name=name, at=int(timezone.now().timestamp()), sender=ANN, domain=HERE, recipients=1, size_bytes=1
+        )
         throttled.send(1)
         throttled.spool.work()
         assert len(throttled.spool.peer.taken) == 2

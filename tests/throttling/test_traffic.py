@@ -78,10 +78,11 @@ def send_from_all(mailspool: MailspoolUnderTest) -> dict[str, list[int]]:
     programs = [
         subprocess.Popen(
             [sys.executable, "-c", _PROGRAM, *(part.format(number) if part == "{}" else part for part in arguments)],
-            stdout=subprocess.PIPE, text=True,
+            stdout=subprocess.PIPE,
+            text=True,
         )
         for number in range(PROGRAMS)
-    ]  # fmt: skip
+    ]
     answers = [json.loads(program.communicate(timeout=120)[0]) for program in programs]
     return {user: [code for answer in answers for code in answer[user]] for user in EACH}
 

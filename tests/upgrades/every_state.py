@@ -150,9 +150,17 @@ def _messages(mail: Mail) -> None:
         entry_id=throttled.pk, kind="user", name=BOB, metric="messages", cost=1, since=now, until=later
     )
     ThrottleEvent.objects.create(
-        kind="user", name=BOB, domain=HERE, metric="messages", action="delay", amount=100, used=100, since=now,
-        last=now, until=later,
-    )  # fmt: skip
+        kind="user",
+        name=BOB,
+        domain=HERE,
+        metric="messages",
+        action="delay",
+        amount=100,
+        used=100,
+        since=now,
+        last=now,
+        until=later,
+    )
 
 
 def _soon() -> datetime:
@@ -173,9 +181,15 @@ def _caught(mail: Mail) -> None:
 def _history() -> None:
     rule = AlertRule.objects.create(name="Much waits", kind="depth", threshold=1000, mail_to=ANN)
     AlertEvent.objects.create(
-        rule=rule, rule_name=rule.name, kind="depth", threshold=1000, value=10.0, highest=1200.0,
-        began=timezone.now() - timedelta(hours=2), ended=timezone.now() - timedelta(hours=1),
-    )  # fmt: skip
+        rule=rule,
+        rule_name=rule.name,
+        kind="depth",
+        threshold=1000,
+        value=10.0,
+        highest=1200.0,
+        began=timezone.now() - timedelta(hours=2),
+        ended=timezone.now() - timedelta(hours=1),
+    )
     User.objects.get(email=ANN).logins.create(
         protocol="imap", ip="192.0.2.9", day=timezone.now().date(), first=timezone.now(), last=timezone.now(), count=12
     )

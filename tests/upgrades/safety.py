@@ -14,9 +14,14 @@ from django.db.migrations import Migration, operations
 from django.db.migrations.state import ProjectState
 
 _TAKES_AWAY = (
-    operations.RemoveField, operations.RenameField, operations.DeleteModel, operations.RenameModel,
-    operations.AlterModelTable, operations.AlterUniqueTogether, operations.AddConstraint,
-)  # fmt: skip
+    operations.RemoveField,
+    operations.RenameField,
+    operations.DeleteModel,
+    operations.RenameModel,
+    operations.AlterModelTable,
+    operations.AlterUniqueTogether,
+    operations.AddConstraint,
+)
 _CANNOT_BE_TOLD = (operations.RunPython, operations.RunSQL, operations.SeparateDatabaseAndState)
 
 

@@ -78,9 +78,13 @@ def test_an_older_installation_is_upgraded(
     assert all(before[table] for table in before if _is_ours(table)), "the dump has no empty table"
 
     prepared = subprocess.run(
-        [sys.executable, "-m", "mailspool.prepare"], cwd=PROJECT, env=mailspool.env, capture_output=True, text=True,
+        [sys.executable, "-m", "mailspool.prepare"],
+        cwd=PROJECT,
+        env=mailspool.env,
+        capture_output=True,
+        text=True,
         timeout=60,
-    )  # fmt: skip
+    )
 
     assert prepared.returncode == 0, prepared.stderr
     _assert_alike(dumped.schema(), fresh)

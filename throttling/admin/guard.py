@@ -20,14 +20,22 @@ class GuardPolicyAdmin(ModelAdmin):
     autocomplete_fields = ["domain", "exempt"]
     fieldsets = [
         (None, {"fields": ["domain", "enabled", "dry_run", "action", "exempt"]}),
-        ("What is too much", {
-            "fields": [
-                "least_messages", "factor", "new_user_messages", "new_recipients", "bounces", "new_networks",
-                "new_countries",
-            ],
-            "description": "The last hour of each user is compared with the user's own 30 days before.",
-        }),
-    ]  # fmt: skip
+        (
+            "What is too much",
+            {
+                "fields": [
+                    "least_messages",
+                    "factor",
+                    "new_user_messages",
+                    "new_recipients",
+                    "bounces",
+                    "new_networks",
+                    "new_countries",
+                ],
+                "description": "The last hour of each user is compared with the user's own 30 days before.",
+            },
+        ),
+    ]
     empty_title = "No domain is guarded"
     empty_text = (
         "A policy has the guard look for users who suddenly send far more than they ever did. It begins with a dry run."

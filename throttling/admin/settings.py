@@ -13,13 +13,19 @@ class ThrottleSettingsAdmin(OneRowAdmin):
     """The one row. Its list is the form itself."""
 
     fieldsets = [
-        ("Clients without a login", {
-            "description": "What one IP address may bring in an hour. The limits of users, lists and domains are on"
-            " their own pages.",
-            "fields": ["ip_messages_per_hour", "ip_bandwidth_mb_per_hour", "ip_recipients_per_hour", "ip_action"],
-        }),
-        ("Answers and notices", {
-            "description": "What those hear who reach a limit.",
-            "fields": ["reject_permanently", "notify_users", "notify_administrators"],
-        }),
-    ]  # fmt: skip
+        (
+            "Clients without a login",
+            {
+                "description": "What one IP address may bring in an hour. The limits of users, lists and domains are on"
+                " their own pages.",
+                "fields": ["ip_messages_per_hour", "ip_bandwidth_mb_per_hour", "ip_recipients_per_hour", "ip_action"],
+            },
+        ),
+        (
+            "Answers and notices",
+            {
+                "description": "What those hear who reach a limit.",
+                "fields": ["reject_permanently", "notify_users", "notify_administrators"],
+            },
+        ),
+    ]

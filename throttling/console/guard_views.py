@@ -27,13 +27,18 @@ def caught(request: HttpRequest) -> HttpResponse:
         found = found.filter(pk__lt=int(after))
     rows = list(found[: PAGE + 1])
     return page(
-        request, "throttling/console/guard.html", "Anomaly guard",
+        request,
+        "throttling/console/guard.html",
+        "Anomaly guard",
         {
-            "events": rows[:PAGE], "tabs": [], "here": reverse("admin:throttling_guardevent_changelist"),
+            "events": rows[:PAGE],
+            "tabs": [],
+            "here": reverse("admin:throttling_guardevent_changelist"),
             "following": urlencode({"after": rows[PAGE - 1].pk}) if len(rows) > PAGE else "",
-            "guarded": GuardPolicy.objects.filter(enabled=True).count(), "now": timezone.now(),
+            "guarded": GuardPolicy.objects.filter(enabled=True).count(),
+            "now": timezone.now(),
         },
-    )  # fmt: skip
+    )
 
 
 @require_POST

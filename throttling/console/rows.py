@@ -64,11 +64,16 @@ def _row(event: ThrottleEvent, held: int, accounts: dict[tuple[str, str], str]) 
     metric = Metric(event.metric)
     percent = share(event.used, event.amount)
     return Row(
-        event, amount(metric, event.used), amount(metric, event.amount), percent,
-        "bad" if percent >= 100 else "waiting" if percent >= 80 else "good", held,
-        messages_link(subject_of(event)), accounts.get((event.kind, event.name), ""),
+        event,
+        amount(metric, event.used),
+        amount(metric, event.amount),
+        percent,
+        "bad" if percent >= 100 else "waiting" if percent >= 80 else "good",
+        held,
+        messages_link(subject_of(event)),
+        accounts.get((event.kind, event.name), ""),
         accounts.get((SubjectKind.DOMAIN, event.domain), ""),
-    )  # fmt: skip
+    )
 
 
 def messages_link(subject: Subject) -> str:
@@ -87,9 +92,10 @@ def _account_links(names: Iterable[str]) -> dict[tuple[str, str], str]:
     wanted = list(names)
     links: dict[tuple[str, str], str] = {}
     for kind, model, field in (
-        (SubjectKind.USER, User, "email"), (SubjectKind.LIST, MailingList, "address"),
+        (SubjectKind.USER, User, "email"),
+        (SubjectKind.LIST, MailingList, "address"),
         (SubjectKind.DOMAIN, Domain, "name"),
-    ):  # fmt: skip
+    ):
         found = model._default_manager.filter(**{f"{field}__in": wanted}).values_list("pk", field)
         for pk, name in found:
             links[kind, name] = reverse(f"admin:accounts_{model._meta.model_name}_change", args=[pk])

@@ -45,11 +45,16 @@ def _list(request: HttpRequest, name: str, title: str, kinds: tuple[SubjectKind,
     shown, following = _page(request, _searched(request, found))
     here = reverse(f"{PREFIX}{name}")
     context = {
-        "rows": rows(shown), "here": here, "full_path": f"{here}?{request.GET.urlencode()}",
+        "rows": rows(shown),
+        "here": here,
+        "full_path": f"{here}?{request.GET.urlencode()}",
         "of_users": name == "users",
-        "q": request.GET.get("q", ""), "now": timezone.now(), "following": following, "title": title,
+        "q": request.GET.get("q", ""),
+        "now": timezone.now(),
+        "following": following,
+        "title": title,
         "history": reverse(f"{PREFIX}changelist"),
-    }  # fmt: skip
+    }
     if is_htmx(request):
         return render(request, "throttling/console/_refresh.html", {**context, "tabs": tabs_for(request)})
     return page(request, "throttling/console/list.html", title, context)
@@ -60,12 +65,17 @@ def history(request: HttpRequest) -> HttpResponse:
     """Every throttle there was, the latest first."""
     shown, following = _page(request, _searched(request, ThrottleEvent.objects.order_by("-id")))
     return page(
-        request, "throttling/console/history.html", "History of throttling",
+        request,
+        "throttling/console/history.html",
+        "History of throttling",
         {
-            "rows": rows(shown), "here": reverse(f"{PREFIX}changelist"), "q": request.GET.get("q", ""),
-            "now": timezone.now(), "following": following,
+            "rows": rows(shown),
+            "here": reverse(f"{PREFIX}changelist"),
+            "q": request.GET.get("q", ""),
+            "now": timezone.now(),
+            "following": following,
         },
-    )  # fmt: skip
+    )
 
 
 def _searched(request: HttpRequest, found: QuerySet[ThrottleEvent]) -> QuerySet[ThrottleEvent]:
@@ -118,9 +128,14 @@ def _dialog(request: HttpRequest, verb: str, event: ThrottleEvent, error: str = 
     [row] = rows([event])
     metric = Metric(event.metric)
     context: dict[str, Any] = {
-        "verb": verb, "title": _VERBS[verb], "row": row, "event": event, "error": error,
+        "verb": verb,
+        "title": _VERBS[verb],
+        "row": row,
+        "event": event,
+        "error": error,
         "limit": request.POST.get("limit"),
         "unit": unit(metric),
-        "now_allowed": amount(metric, event.amount), "place": reverse(f"{PREFIX}act", args=[verb, event.pk]),
-    }  # fmt: skip
+        "now_allowed": amount(metric, event.amount),
+        "place": reverse(f"{PREFIX}act", args=[verb, event.pk]),
+    }
     return render(request, "throttling/console/_dialog.html", context)

@@ -32,8 +32,11 @@ _INSERT_ARRAYS = (
     f" SELECT * FROM unnest({', '.join(f'%s::{name}[]' for name in _TYPES)}) ON CONFLICT DO NOTHING"
 )
 _COLUMN_OF = {
-    SubjectKind.USER: "sender", SubjectKind.LIST: "sender", SubjectKind.DOMAIN: "domain", SubjectKind.IP: "client_ip",
-}  # fmt: skip
+    SubjectKind.USER: "sender",
+    SubjectKind.LIST: "sender",
+    SubjectKind.DOMAIN: "domain",
+    SubjectKind.IP: "client_ip",
+}
 # Windows are replayed from sums of a minute: exact in amount, and to the minute in time.
 _BUCKET_SECONDS = 60
 
@@ -141,10 +144,15 @@ def _passage_rows(going: Going, moment: int) -> list[tuple[object, ...]]:
             names["domain"] = names["domain"] or one.subject.domain
         rows.append(
             (
-                entry.file_name, moment, names["sender"], names["domain"], names["client_ip"],
-                cost_of(entry).recipients, entry.size_bytes,
+                entry.file_name,
+                moment,
+                names["sender"],
+                names["domain"],
+                names["client_ip"],
+                cost_of(entry).recipients,
+                entry.size_bytes,
             )
-        )  # fmt: skip
+        )
     return rows
 
 
@@ -152,14 +160,20 @@ def _write_held(held: Sequence[Held], now: datetime) -> None:
     HeldEntry.objects.bulk_create(
         [
             HeldEntry(
-                entry_id=one.entry.id, kind=one.charge.subject.kind, name=one.charge.subject.name,
-                metric=one.charge.limit.metric, cost=one.charge.cost, since=now, until=one.until,
+                entry_id=one.entry.id,
+                kind=one.charge.subject.kind,
+                name=one.charge.subject.name,
+                metric=one.charge.limit.metric,
+                cost=one.charge.cost,
+                since=now,
+                until=one.until,
             )
             for one in held
         ],
-        update_conflicts=True, unique_fields=["entry_id"],
+        update_conflicts=True,
+        unique_fields=["entry_id"],
         update_fields=["kind", "name", "metric", "cost", "until"],
-    )  # fmt: skip
+    )
     # At once, not only with the pass's next round: from here on others are behind them.
     rest.throttle([(one.reason[:500], one.entry.id) for one in held])
 

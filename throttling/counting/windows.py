@@ -140,8 +140,9 @@ def count(requests: Sequence[Sequence[Charge]], ahead: Sequence[Sequence[int]] =
     refusals, states = _ask(windows, asked)
     return Counted(
         [request[number - 1] if number else None for request, number in zip(requests, refusals, strict=True)],
-        dict(zip(windows, states, strict=True)), charges,
-    )  # fmt: skip
+        dict(zip(windows, states, strict=True)),
+        charges,
+    )
 
 
 def look(windows: Iterable[Window]) -> dict[Window, State]:

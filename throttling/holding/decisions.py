@@ -83,7 +83,7 @@ def decide(
         waiting = ledger.queues(limits, [one.entry.id for one in judged])
     older = ahead(
         [one.entry for one in judged if any(charge.enforced for charge in one.counted)], ip_limits, now, owner
-    )  # fmt: skip
+    )
     asked: list[_Judged] = []
     refused: list[Refused] = []
     requests, kept = [owed], [list[int]()]

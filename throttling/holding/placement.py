@@ -82,13 +82,13 @@ def place(
 
 def _times(
     window: Window, waiting: Sequence[Refused], state: State | None, now: datetime
-) -> tuple[dict[int, datetime], bool]:  # fmt: skip
+) -> tuple[dict[int, datetime], bool]:
     """When each of one window's is looked at again, and whether others wait; those behind are moved on."""
     amount = waiting[0].charge.limit.amount
     own = [one.entry.id for one in waiting]
-    queue = HeldEntry.objects.filter(
-        kind=window.subject.kind, name=window.subject.name, metric=window.metric
-    ).exclude(entry_id__in=own)  # fmt: skip
+    queue = HeldEntry.objects.filter(kind=window.subject.kind, name=window.subject.name, metric=window.metric).exclude(
+        entry_id__in=own
+    )
     before = queue.filter(entry_id__lt=own[0]).order_by("-entry_id").values_list("until", flat=True).first()
     behind = list(queue.filter(entry_id__gt=own[0]).order_by("entry_id").values_list("entry_id", "cost")[:_MOST_MOVED])
     by_id = {one.entry.id: one for one in waiting}

@@ -40,8 +40,9 @@ def wake_released(now: datetime) -> None:
         woken = rest.make_due(
             "status = 'throttled' AND due_at > %s AND EXISTS"
             " (SELECT 1 FROM throttling_passage p WHERE p.file_name = e.file_name)",
-            [statements.db_time(now)], now,
-        )  # fmt: skip
+            [statements.db_time(now)],
+            now,
+        )
     if woken:
         doorbell.ring()
 
@@ -78,8 +79,9 @@ def wake_what_has_room(now: datetime, subject: Subject | None = None) -> int:
             is_over = bounces.returned(subject.name, limit.amount).until is not None
             chosen = [] if is_over else list(waiting.values_list("entry_id", flat=True)[:CHUNK])
         else:
-            chosen = _fitting(waiting.values_list("entry_id", "cost")[:CHUNK], limit.amount - states[
-                Window(subject, metric)].used)  # fmt: skip
+            chosen = _fitting(
+                waiting.values_list("entry_id", "cost")[:CHUNK], limit.amount - states[Window(subject, metric)].used
+            )
         if chosen:
             clause, parameters = statements.id_list(chosen)
             with statements.write_transaction():

@@ -66,9 +66,12 @@ class GuardPolicy(models.Model):
         " country from a new network is always named where both are looked at.",
     )
     exempt = models.ManyToManyField(
-        User, blank=True, related_name="+", verbose_name="exempt users",
+        User,
+        blank=True,
+        related_name="+",
+        verbose_name="exempt users",
         help_text="Users whom the guard never looks at, such as the sender of a newsletter.",
-    )  # fmt: skip
+    )
 
     class Meta:
         verbose_name_plural = "guard policies"

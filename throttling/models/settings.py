@@ -23,9 +23,12 @@ class ThrottleSettings(OneRow):
     ip_bandwidth_mb_per_hour = _limit("bandwidth per hour (MB)", "Size times recipients, from one IP address")
     ip_recipients_per_hour = _limit("recipients per hour", "From one IP address")
     ip_action = models.CharField(
-        "beyond that", max_length=6, choices=ThrottleAction, default=ThrottleAction.REJECT,
+        "beyond that",
+        max_length=6,
+        choices=ThrottleAction,
+        default=ThrottleAction.REJECT,
         help_text="Whoever may relay without a login is not counted.",
-    )  # fmt: skip
+    )
     reject_permanently = models.BooleanField(
         "reject for good",
         default=False,

@@ -54,9 +54,13 @@ class Command(TerminalCommand):
         target = sys.stdout.buffer if to_stream else Path(options["target"]).absolute()
         try:
             made = making.make(
-                django_settings.HOME, target, progress, with_maildirs=not options["without_maildirs"],
-                link=not options["copy"], keep=options["keep"],
-            )  # fmt: skip
+                django_settings.HOME,
+                target,
+                progress,
+                with_maildirs=not options["without_maildirs"],
+                link=not options["copy"],
+                keep=options["keep"],
+            )
         except BackupError as error:
             self._end(NOTHING, str(error))
         except BrokenPipeError:
@@ -78,11 +82,18 @@ class Command(TerminalCommand):
         totals = made.totals
         if as_json:
             shown = {
-                "backup": str(made.path) if made.path else None, "taken": made.taken.isoformat(),
-                "messages": totals.messages, "maildir_messages": totals.maildir_messages, "files": totals.files,
-                "bytes": totals.bytes, "new_files": totals.copied, "linked": made.linked, "missing": totals.missing,
-                "removed_backups": made.removed, "seconds": round(made.seconds, 1),
-            }  # fmt: skip
+                "backup": str(made.path) if made.path else None,
+                "taken": made.taken.isoformat(),
+                "messages": totals.messages,
+                "maildir_messages": totals.maildir_messages,
+                "files": totals.files,
+                "bytes": totals.bytes,
+                "new_files": totals.copied,
+                "linked": made.linked,
+                "missing": totals.missing,
+                "removed_backups": made.removed,
+                "seconds": round(made.seconds, 1),
+            }
             out.write(f"{json.dumps(shown, indent=2)}\n")
             return
         out.write(

@@ -35,9 +35,10 @@ class Command(check.Command):
         parser.set_defaults(fail_level=None)
         parser.add_argument("--json", action="store_true", help="print JSON")
         parser.add_argument(
-            "--mark", action="store_true",
+            "--mark",
+            action="store_true",
             help="accept the folders of the home as this installation's, whatever disk they are on now",
-        )  # fmt: skip
+        )
         parser.add_argument("--only-wrong", action="store_true", help="leave out what is as it should be")
 
     def handle(self, *app_labels: Any, **options: Any) -> None:

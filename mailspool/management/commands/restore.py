@@ -60,9 +60,13 @@ class Command(TerminalCommand):
                 self._tell_looked(restoring.look(django_settings.HOME, source, progress), as_json=options["json"])
                 return
             restored = restoring.restore(
-                django_settings.HOME, source, progress, hold=options["hold"],
-                without_damaged=options["without_damaged"], list_due=options["json"],
-            )  # fmt: skip
+                django_settings.HOME,
+                source,
+                progress,
+                hold=options["hold"],
+                without_damaged=options["without_damaged"],
+                list_due=options["json"],
+            )
         except BackupError as error:
             self._end(NOTHING, str(error))
         except OSError as error:
@@ -81,10 +85,15 @@ class Command(TerminalCommand):
         looked, settled = restored.looked, restored.settled
         if as_json:
             shown = {
-                **_shown(looked), "messages": settled.messages, "quarantined": settled.quarantined,
-                "trashed": settled.trashed, "held": hold, "damaged": looked.damaged,
-                "may_be_delivered_twice": restored.due_names, "seconds": round(restored.seconds, 1),
-            }  # fmt: skip
+                **_shown(looked),
+                "messages": settled.messages,
+                "quarantined": settled.quarantined,
+                "trashed": settled.trashed,
+                "held": hold,
+                "damaged": looked.damaged,
+                "may_be_delivered_twice": restored.due_names,
+                "seconds": round(restored.seconds, 1),
+            }
             self.stdout.write(json.dumps(shown, indent=2))
             return
         moment = f"{looked.header.taken:%Y-%m-%d %H:%M:%S} UTC"
@@ -109,7 +118,11 @@ class Command(TerminalCommand):
 
 def _shown(looked: Looked) -> dict[str, Any]:
     return {
-        "backup": looked.name, "taken": looked.header.taken.isoformat(), "version": looked.header.version,
-        "files": looked.files, "bytes": looked.bytes, "maildir_messages": looked.maildir_messages,
+        "backup": looked.name,
+        "taken": looked.header.taken.isoformat(),
+        "version": looked.header.version,
+        "files": looked.files,
+        "bytes": looked.bytes,
+        "maildir_messages": looked.maildir_messages,
         "missing": looked.missing,
-    }  # fmt: skip
+    }

@@ -116,14 +116,18 @@ def _show(options: dict[str, Any], output: Output) -> None:
         raise Ended(NOTHING, "" if output.as_json else text)
     output.fields(
         {
-            **_row(item), "Subject": item.subject, "Message-ID": item.message_id, "From IP": item.client_ip,
-            "Logged in as": item.auth_user, "Direction": item.get_direction_display(),
+            **_row(item),
+            "Subject": item.subject,
+            "Message-ID": item.message_id,
+            "From IP": item.client_ip,
+            "Logged in as": item.auth_user,
+            "Direction": item.get_direction_display(),
             "Came in": exact(item.created),
             "findings": [_finding(one) for one in item.findings],
             "recipients": [f"{one['address']} {one['status']} {one['last_reply']}".strip() for one in item.recipients],
             "header": _header(item),
         }
-    )  # fmt: skip
+    )
 
 
 def _act(options: dict[str, Any], output: Output) -> None:
@@ -150,11 +154,14 @@ def _greylist(options: dict[str, Any], output: Output) -> None:
         return
     rows_shown = [
         {
-            "Network": one.network, "Sender": one.sender or "<>", "Recipient": one.recipient,
-            "First seen": exact(one.first_seen), "Came back": one.passed,
+            "Network": one.network,
+            "Sender": one.sender or "<>",
+            "Recipient": one.recipient,
+            "First seen": exact(one.first_seen),
+            "Came back": one.passed,
         }
         for one in Greylisted.objects.order_by("-id")[: max(1, options["limit"])]
-    ]  # fmt: skip
+    ]
     found = greylisting.standing(AntispamSettings.load())
     output.line(f"{found.waiting} have not come back yet, {found.passed} have; {found.proven} networks need not wait.")
     output.table(rows_shown)
@@ -165,13 +172,17 @@ def _greylist(options: dict[str, Any], output: Output) -> None:
 def _row(item: Item) -> dict[str, Any]:
     """The columns of the pages."""
     return {
-        "File Name": item.file_name, "Quarantine": item.get_kind_display(),
-        "Date": exact(item.at), "Sender": item.sender or "<>",
+        "File Name": item.file_name,
+        "Quarantine": item.get_kind_display(),
+        "Date": exact(item.at),
+        "Sender": item.sender or "<>",
         "Recipients": f"{item.recipients_done} / {item.recipients_total}",
-        "Size": f"{max(1, round(item.size_bytes / 1024))} KB", "Attempts": item.attempts,
+        "Size": f"{max(1, round(item.size_bytes / 1024))} KB",
+        "Attempts": item.attempts,
         "Time in Quarantine": since(item.at),
-        "Time of Removal": f"{exact(item.removal)} (in {until(item.removal)})", "Why": item.why,
-    }  # fmt: skip
+        "Time of Removal": f"{exact(item.removal)} (in {until(item.removal)})",
+        "Why": item.why,
+    }
 
 
 def _finding(one: dict[str, Any]) -> str:

@@ -54,14 +54,18 @@ def _print(trial: Trial, output: Output) -> int:
     output.values(
         {
             "virus": {"ruling": scan.ruling.value, "why": scan.why, "answers": [a.as_json() for a in scan.answers]}
-            if scan else None,
+            if scan
+            else None,
             "spam": {
-                "score": judgement.score, "level": judgement.level.value,
+                "score": judgement.score,
+                "level": judgement.level.value,
                 "unanswered": [one.check for one in judgement.unanswered],
                 "results": [result.as_json() for result in judgement.results],
-            } if judgement else None,
+            }
+            if judgement
+            else None,
         }
-    )  # fmt: skip
+    )
     if scan is None:
         output.line("No virus scanner is set.")
     else:

@@ -36,9 +36,14 @@ class Command(ListsCommand):
 
 def _add(options: dict[str, Any], output: Output) -> None:
     row = actions.whitelist(
-        Actor.at_the_shell(), options["network"], protocols=options["protocol"], description=options["description"],
-        auth_bypass=options["auth_bypass"], spam_bypass=options["spam_bypass"], login_bypass=options["login_bypass"],
-    )  # fmt: skip
+        Actor.at_the_shell(),
+        options["network"],
+        protocols=options["protocol"],
+        description=options["description"],
+        auth_bypass=options["auth_bypass"],
+        spam_bypass=options["spam_bypass"],
+        login_bypass=options["login_bypass"],
+    )
     output.fields(as_row(row))
 
 

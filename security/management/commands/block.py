@@ -38,9 +38,11 @@ class Command(ListsCommand):
             for one in (add, remove):
                 one.add_argument("patterns", nargs="*", metavar=metavar, help="from standard input when left out")
                 one.add_argument(
-                    "--direction", choices=Direction.values, default="inbound" if one is add else "both",
+                    "--direction",
+                    choices=Direction.values,
+                    default="inbound" if one is add else "both",
                     help="whose mail: that of others, that of your users, or both",
-                )  # fmt: skip
+                )
                 add_dry_run(one)
             add.add_argument("--description", default="", metavar="TEXT", help="why, for other administrators")
             for one in (add, remove, listed):
@@ -79,10 +81,13 @@ def _add_logins(kinds: Any) -> None:
 
 def _blacklist(options: dict[str, Any], output: Output) -> None:
     outcome = actions.blacklist_many(
-        Actor.at_the_shell(), given(options, "networks"), protocols=options["protocol"] or [Protocol.SMTP],
-        description=options["description"], expires_at=moment_of(options["until"]) if options["until"] else None,
+        Actor.at_the_shell(),
+        given(options, "networks"),
+        protocols=options["protocol"] or [Protocol.SMTP],
+        description=options["description"],
+        expires_at=moment_of(options["until"]) if options["until"] else None,
         dry_run=options["dry_run"],
-    )  # fmt: skip
+    )
     _tell(outcome, options, output)
 
 
@@ -103,9 +108,13 @@ def _list_networks(options: dict[str, Any], output: Output) -> None:
 
 def _add_senders(options: dict[str, Any], output: Output) -> None:
     outcome = actions.block_smtp_many(
-        Actor.at_the_shell(), given(options, "patterns"), kind=options["block_kind"], direction=options["direction"],
-        description=options["description"], dry_run=options["dry_run"],
-    )  # fmt: skip
+        Actor.at_the_shell(),
+        given(options, "patterns"),
+        kind=options["block_kind"],
+        direction=options["direction"],
+        description=options["description"],
+        dry_run=options["dry_run"],
+    )
     _tell(outcome, options, output)
 
 
@@ -131,13 +140,17 @@ def _list_logins(options: dict[str, Any], output: Output) -> None:
     _print(
         [
             {
-                "account": row.account, "address": row.ip, "reason": row.reason, "wrong_passwords": row.failures,
-                "since": row.since.isoformat(timespec="seconds"), "until": row.until.isoformat(timespec="seconds"),
+                "account": row.account,
+                "address": row.ip,
+                "reason": row.reason,
+                "wrong_passwords": row.failures,
+                "since": row.since.isoformat(timespec="seconds"),
+                "until": row.until.isoformat(timespec="seconds"),
             }
             for row in rows
         ],
         output,
-    )  # fmt: skip
+    )
 
 
 def _release_logins(options: dict[str, Any], output: Output) -> None:
@@ -154,10 +167,13 @@ def _tell(outcome: actions.Added, options: dict[str, Any], output: Output) -> No
     output.line(f"{would}{outcome}.")
     output.values(
         {
-            "dry_run": options["dry_run"], "added": outcome.new, "listed_already": outcome.present,
-            "left_out": outcome.problems, "warnings": outcome.warnings,
+            "dry_run": options["dry_run"],
+            "added": outcome.new,
+            "listed_already": outcome.present,
+            "left_out": outcome.problems,
+            "warnings": outcome.warnings,
         }
-    )  # fmt: skip
+    )
     for problem in outcome.problems:
         output.line(f"Left out: {problem}")
     for warning in outcome.warnings:

@@ -36,9 +36,18 @@ _SUBJECT: Final = re.compile(rb"^(subject[ \t]*:)[ \t]*([^\n]*\n?(?:[ \t][^\n]*\
 _LIST_ID: Final = re.compile(rb"^list-id[ \t]*:([^\n]*(?:\n[ \t][^\n]*)*)", re.IGNORECASE | re.MULTILINE)
 # RFC 2369 4: a list inside a list replaces its parent's fields. Precedence would be doubled.
 _REPLACED: Final = frozenset(
-    (b"list-id", b"list-post", b"list-unsubscribe", b"list-unsubscribe-post", b"list-help", b"list-subscribe",
-     b"list-owner", b"list-archive", b"precedence")
-)  # fmt: skip
+    (
+        b"list-id",
+        b"list-post",
+        b"list-unsubscribe",
+        b"list-unsubscribe-post",
+        b"list-help",
+        b"list-subscribe",
+        b"list-owner",
+        b"list-archive",
+        b"precedence",
+    )
+)
 
 
 def refusal(mailing_list: LocalList, entry: LeasedEntry) -> str:

@@ -77,9 +77,12 @@ class Connection:
                     self._reader, self._writer = await asyncio.open_unix_connection(peer.path)
                 else:
                     self._reader, self._writer = await asyncio.open_connection(
-                        peer.ip, peer.port, ssl=implicit, server_hostname=peer.name if implicit else None,
+                        peer.ip,
+                        peer.port,
+                        ssl=implicit,
+                        server_hostname=peer.name if implicit else None,
                         local_addr=(peer.source_address, 0) if peer.source_address else None,
-                    )  # fmt: skip
+                    )
         except (OSError, TimeoutError) as error:
             source = f" from {peer.source_address}" if peer.source_address else ""
             raise ConnectionFailed(f"connecting to {peer.name} [{peer.ip}]{source}: {in_words(error)}") from error

@@ -232,11 +232,16 @@ class Destination:
         source = hop.source_address or settings.source_address
         return [
             Peer(
-                host.name, host.ip, hop.port, hop.tls, username=hop.username, password=hop.password,
+                host.name,
+                host.ip,
+                hop.port,
+                hop.tls,
+                username=hop.username,
+                password=hop.password,
                 source_address=source if (":" in source) == (":" in host.ip) else "",
             )
             for host in hosts
-        ]  # fmt: skip
+        ]
 
     def _allowed(self, hosts: list[Host], policy: mta_sts.Policy) -> list[Host]:
         """Those of `hosts` that the domain's own policy names. Raises NoRoute when there is none."""
@@ -298,9 +303,13 @@ class Destination:
                 log.exception("%s could not be sent to %s", entry.file_name, peer.name)
                 connection.abort()
                 transaction.fail(
-                    f"delivery failed: {error!r}", "4.3.0", peer=peer, started=started, connect_seconds=connecting,
+                    f"delivery failed: {error!r}",
+                    "4.3.0",
+                    peer=peer,
+                    started=started,
+                    connect_seconds=connecting,
                     connected=True,
-                )  # fmt: skip
+                )
                 return False
         worst = max(replies, key=lambda reply: reply.code) if len(replies) > 1 else replies[0]
         if worst.code >= 421 and any(reply.code == 421 for reply in replies):
@@ -313,9 +322,13 @@ class Destination:
         return True
 
     def _closed_by_host(
-        self, connection: Connection, transaction: Transaction, replies: list[Reply], started: float,
+        self,
+        connection: Connection,
+        transaction: Transaction,
+        replies: list[Reply],
+        started: float,
         connecting: float,
-    ) -> bool:  # fmt: skip
+    ) -> bool:
         """Some reply was 421: the host closes the connection (RFC 5321 3.8)."""
         connection.abort()
         if self._was_stale(connection, transaction) or self._narrowed(connection, transaction, started, connecting):
@@ -348,9 +361,7 @@ class Destination:
         self._queue.appendleft(transaction)
         return True
 
-    def _narrowed(
-        self, connection: Connection, transaction: Transaction, started: float, connecting: float
-    ) -> bool:  # fmt: skip
+    def _narrowed(self, connection: Connection, transaction: Transaction, started: float, connecting: float) -> bool:
         """Put a transaction back for fewer recipients at once, when the host hung up after it took some."""
         taken = connection.taken
         if connection.body_sent or not transaction.narrow(taken):
@@ -401,9 +412,16 @@ class Destination:
         self._parked = 0
 
     def _fail_all(
-        self, text: str, status_code: str, outcome: Outcome = Outcome.PENDING, *,
-        peer: Peer | None = None, code: int = 0, dns: bool = False, started: float | None = None,
-    ) -> None:  # fmt: skip
+        self,
+        text: str,
+        status_code: str,
+        outcome: Outcome = Outcome.PENDING,
+        *,
+        peer: Peer | None = None,
+        code: int = 0,
+        dns: bool = False,
+        started: float | None = None,
+    ) -> None:
         """Give everything that is queued the same result."""
         queued, self._queue = self._queue, deque()
         self._unpark()

@@ -30,8 +30,10 @@ def write(domain: str, record_id: str, mode: str, mx: tuple[str, ...], seconds: 
     try:
         with statements.write_transaction():
             MTASTSPolicy.objects.bulk_create(
-                [row], update_conflicts=True, unique_fields=["domain"],
+                [row],
+                update_conflicts=True,
+                unique_fields=["domain"],
                 update_fields=["record_id", "mode", "mx", "expires"],
-            )  # fmt: skip
+            )
     finally:
         connection.close()

@@ -68,10 +68,15 @@ class Transaction:
                 continue
             self.results.append(
                 RecipientResult(
-                    recipient, _outcome(reply), reply.text[:LONGEST_REPLY], reply.enhanced, peer,
-                    relayed=relayed and reply.code // 100 == 2, answered=not reply.ours,
+                    recipient,
+                    _outcome(reply),
+                    reply.text[:LONGEST_REPLY],
+                    reply.enhanced,
+                    peer,
+                    relayed=relayed and reply.code // 100 == 2,
+                    answered=not reply.ours,
                 )
-            )  # fmt: skip
+            )
         if self.answers is not None and self.attempts:
             self.answers.note(self.entry, self.results[before:], self.attempts[-1])
         self.recipients = left + others
@@ -85,10 +90,19 @@ class Transaction:
         self.done(self)
 
     def fail(
-        self, text: str, status_code: str, outcome: Outcome = Outcome.PENDING, *,
-        peer: Peer | None = None, code: int = 0, tls: str = "", dns: bool = False, started: float | None = None,
-        connect_seconds: float = 0.0, connected: bool = False,
-    ) -> None:  # fmt: skip
+        self,
+        text: str,
+        status_code: str,
+        outcome: Outcome = Outcome.PENDING,
+        *,
+        peer: Peer | None = None,
+        code: int = 0,
+        tls: str = "",
+        dns: bool = False,
+        started: float | None = None,
+        connect_seconds: float = 0.0,
+        connected: bool = False,
+    ) -> None:
         """The same for every recipient that is left, and an attempt that says so."""
         name = peer.name if peer else ""
         self.note(text, code, peer, tls, started, connect_seconds, connected=connected)
@@ -100,19 +114,34 @@ class Transaction:
         self.done(self)
 
     def note(
-        self, text: str, code: int, peer: Peer | None, tls: str, started: float | None, connect_seconds: float = 0.0,
-        *, connected: bool = True,
-    ) -> None:  # fmt: skip
+        self,
+        text: str,
+        code: int,
+        peer: Peer | None,
+        tls: str,
+        started: float | None,
+        connect_seconds: float = 0.0,
+        *,
+        connected: bool = True,
+    ) -> None:
         """Add to the attempts; `started` is of the monotonic clock."""
         addresses = tuple([recipient.address for recipient in self.recipients])
         seconds = time.monotonic() - started if started is not None else 0.0
         self.attempts.append(
             AttemptRecord(
-                datetime.now(UTC) - timedelta(seconds=seconds), addresses, peer.name if peer else "",
-                peer.ip if peer else "", tls, code, text[:LONGEST_REPLY], seconds,
-                peer.port if peer else 0, connect_seconds, connected,
+                datetime.now(UTC) - timedelta(seconds=seconds),
+                addresses,
+                peer.name if peer else "",
+                peer.ip if peer else "",
+                tls,
+                code,
+                text[:LONGEST_REPLY],
+                seconds,
+                peer.port if peer else 0,
+                connect_seconds,
+                connected,
             )
-        )  # fmt: skip
+        )
 
 
 def _outcome(reply: Reply) -> Outcome:

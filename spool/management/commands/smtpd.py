@@ -22,9 +22,12 @@ class Command(TerminalCommand):
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         parser.add_argument(
-            "--socket", action="append", default=[], metavar="NAME=NUMBER",
+            "--socket",
+            action="append",
+            default=[],
+            metavar="NAME=NUMBER",
             help="a listening socket that this process has inherited, as smtp=7; smtp, submission, smtps",
-        )  # fmt: skip
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         garbage.settle()

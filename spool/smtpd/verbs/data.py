@@ -154,11 +154,16 @@ async def _decide(session: MailSession, envelope: Envelope, body: Body) -> str:
 def _header(session: MailSession, envelope: Envelope, body: Body) -> bytes:
     recipients = envelope.recipients
     protocol = protocol_of(
-        extended=session.extended, utf8=envelope.smtputf8, encrypted=session.encrypted,
+        extended=session.extended,
+        utf8=envelope.smtputf8,
+        encrypted=session.encrypted,
         authenticated=session.user is not None,
-    )  # fmt: skip
+    )
     way = Way(
-        session.ehlo_name, session.client_ip, session.hostname, protocol,
+        session.ehlo_name,
+        session.client_ip,
+        session.hostname,
+        protocol,
         recipients[0].original or recipients[0].address if len(recipients) == 1 else "",
-    )  # fmt: skip
+    )
     return trace_header(way, body.head, complete=session.port.submission)

@@ -71,10 +71,19 @@ async def _begin(session: MailSession, path: PathAndParameters) -> Envelope:
     except ValueError as error:
         raise BadParameter(f"501 5.5.4 {error}") from error
     return Envelope(
-        sender, auth_user=user.address if user else "", client_ip=session.client_ip, ehlo_name=session.ehlo_name,
-        ret=ret, envid=envid, smtputf8=utf8, eight_bit=body == "8BITMIME", tls=session.tls_in_use,
-        port=session.port.number, session=session.log_id, ours=user is not None or trusts(session.client_ip),
-    )  # fmt: skip
+        sender,
+        auth_user=user.address if user else "",
+        client_ip=session.client_ip,
+        ehlo_name=session.ehlo_name,
+        ret=ret,
+        envid=envid,
+        smtputf8=utf8,
+        eight_bit=body == "8BITMIME",
+        tls=session.tls_in_use,
+        port=session.port.number,
+        session=session.log_id,
+        ours=user is not None or trusts(session.client_ip),
+    )
 
 
 def _check_size(session: MailSession, announced: str | None) -> None:

@@ -21,9 +21,14 @@ pytestmark = pytest.mark.alike
 
 SPOOL, WAITING = "/admin/spool/entry/", "/admin/spool/entry/waiting/"
 PAGES = (
-    SPOOL, WAITING, "/admin/spool/entry/backlog/", "/admin/spool/trace/", "/admin/spool/auditevent/",
-    "/admin/quarantine/item/spam/", "/admin/quarantine/item/virus/",
-)  # fmt: skip
+    SPOOL,
+    WAITING,
+    "/admin/spool/entry/backlog/",
+    "/admin/spool/trace/",
+    "/admin/spool/auditevent/",
+    "/admin/quarantine/item/spam/",
+    "/admin/quarantine/item/virus/",
+)
 
 
 def confirm(page: Page, button: str) -> None:
@@ -304,15 +309,20 @@ def test_the_filter_panel_a_sort_and_a_saved_view_are_in_the_address(console: Co
 
 def test_every_column_sorts_or_says_why_not(console: Console) -> None:
     entries = take_in(
-        a_submission("zoe@example.org", size=90_000, priority=Priority.LOW), a_submission("ann@example.org"),
+        a_submission("zoe@example.org", size=90_000, priority=Priority.LOW),
+        a_submission("ann@example.org"),
         a_submission("bob@example.org", priority=Priority.HIGH),
-    )  # fmt: skip
+    )
     attempt(entries[:1])
     page = console.open(SPOOL)
     first = page.locator(".ms-entry").first
     for column, whose in {
-        "Sender": "ann@", "Priority": "bob@", "Status": "ann@", "Filename": "@example.org", "Time in Spool": "bob@",
-    }.items():  # fmt: skip
+        "Sender": "ann@",
+        "Priority": "bob@",
+        "Status": "ann@",
+        "Filename": "@example.org",
+        "Time in Spool": "bob@",
+    }.items():
         page.locator("thead").get_by_role("link", name=column).click()
         expect(page.locator("th[aria-sort]")).to_have_text(re.compile(column))
         expect(first).to_contain_text(whose)
@@ -332,9 +342,14 @@ def test_no_page_breaches_its_policy(console: Console) -> None:
     """Scripts come from files only; the console notes breaches as misdeeds."""
     (entry,) = take_in()
     for path in (
-        *PAGES, "/admin/", "/admin/accounts/user/", "/admin/accounts/user/add/", "/admin/spool/settings/",
-        "/admin/django_rq/", f"{SPOOL}message/{entry.file_name}/",
-    ):  # fmt: skip
+        *PAGES,
+        "/admin/",
+        "/admin/accounts/user/",
+        "/admin/accounts/user/add/",
+        "/admin/spool/settings/",
+        "/admin/django_rq/",
+        f"{SPOOL}message/{entry.file_name}/",
+    ):
         console.open(path)
         console.page.wait_for_load_state("networkidle")
     policy = console.page.goto(console.base + SPOOL).headers["content-security-policy"]  # type: ignore[union-attr]

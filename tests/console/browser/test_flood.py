@@ -178,8 +178,9 @@ def test_senders_and_domains_are_blocked_by_envelope_sender_and_unblocked(
     mailspool: MailspoolUnderTest, console: Page
 ) -> None:
     for table, key, other in (
-        ("inbound-senders", "win@prizes.test", "too@prizes.test"), ("inbound-domains", "prizes.test", "tom@nice.test"),
-    ):  # fmt: skip
+        ("inbound-senders", "win@prizes.test", "too@prizes.test"),
+        ("inbound-domains", "prizes.test", "tom@nice.test"),
+    ):
         act(console, table, key, "Block Inbound SMTP")
         expect(console.locator(f'[data-table="{table}"] tr[data-key="{key}"]')).to_contain_text("Blocked")
         assert send_from(mailspool, "127.0.0.77", "win@prizes.test").startswith("5")

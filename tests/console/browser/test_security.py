@@ -76,9 +76,17 @@ def test_every_page_is_accessible_and_fits_a_phone(console: Console, theme: str)
     console.wear(theme)
     problems = []
     for page in (
-        "blacklistentry/", "blacklistentry/add/", f"blacklistentry/{listed.pk}/change/", "blacklistentry/import/",
-        "whitelistentry/", "whitelistentry/add/", "smtpblock/", "smtpblock/add/", f"smtpblock/{blocked.pk}/change/",
-        "loginblock/", "loginrules/",
-    ):  # fmt: skip
+        "blacklistentry/",
+        "blacklistentry/add/",
+        f"blacklistentry/{listed.pk}/change/",
+        "blacklistentry/import/",
+        "whitelistentry/",
+        "whitelistentry/add/",
+        "smtpblock/",
+        "smtpblock/add/",
+        f"smtpblock/{blocked.pk}/change/",
+        "loginblock/",
+        "loginrules/",
+    ):
         problems += console.problems(f"/admin/security/{page}")
     assert problems == []

@@ -71,16 +71,25 @@ def test_new_recipients_get_it_and_the_old_ones_are_recorded_as_removed(spool: S
     assert len(spool.mailbox()) == 1
     outcomes = {trace.recipient: trace.outcome for trace in Trace.objects.filter(file_name=name)}
     assert outcomes == {
-        f"bob@{FAR}": Outcome.REMOVED, f"eve@{FAR}": Outcome.DELIVERED, f"zoe@{FAR}": Outcome.DELIVERED,
+        f"bob@{FAR}": Outcome.REMOVED,
+        f"eve@{FAR}": Outcome.DELIVERED,
+        f"zoe@{FAR}": Outcome.DELIVERED,
         ANN: Outcome.DELIVERED,
-    }  # fmt: skip
+    }
 
 
 @pytest.mark.parametrize(
     "parameters",
-    [{}, {"to": "nobody"}, {"to": "nobody@here.test"}, {"next_hop": "a b"}, {"next_hop": "host:99999"},
-     {"next_hop": "http://x"}, {"to": "bob@far.test", "next_hop": "mail.far.test"}],
-)  # fmt: skip
+    [
+        {},
+        {"to": "nobody"},
+        {"to": "nobody@here.test"},
+        {"next_hop": "a b"},
+        {"next_hop": "host:99999"},
+        {"next_hop": "http://x"},
+        {"to": "bob@far.test", "next_hop": "mail.far.test"},
+    ],
+)
 def test_a_redirection_to_nowhere_is_refused(spool: Spool, admin: Actor, parameters: dict[str, str]) -> None:
     spool.take()
     with pytest.raises(Refused):
@@ -133,7 +142,9 @@ def test_what_was_undone_is_delivered_to_those_who_did_not_have_it(spool: Spool,
     assert [taken.recipients for taken in spool.peer.taken] == [(f"eve@{FAR}",), (f"bob@{FAR}",)]
     assert not Entry.objects.exists()
     assert sorted(Trace.objects.values_list("recipient", "outcome")) == [
-        (f"bob@{FAR}", Outcome.DELIVERED), (f"eve@{FAR}", Outcome.DELIVERED)]  # fmt: skip
+        (f"bob@{FAR}", Outcome.DELIVERED),
+        (f"eve@{FAR}", Outcome.DELIVERED),
+    ]
 
 
 def test_who_was_delivered_late_does_not_get_it_again_by_undo(spool: Spool, admin: Actor) -> None:

@@ -36,8 +36,17 @@ def test_its_command_takes_what_its_dialog_asks_for(verb: Verb) -> None:
 
 def test_pages_offer_the_actions_in_their_order_and_export_before_the_last() -> None:
     assert [button.url for button in ACTIONS] == [
-        "force", "reset", "priority", "hold", "release", "redirect", "resend", "move", "export", "delete",
-    ]  # fmt: skip
+        "force",
+        "reset",
+        "priority",
+        "hold",
+        "release",
+        "redirect",
+        "resend",
+        "move",
+        "export",
+        "delete",
+    ]
     assert BY_NAME["empty-trash"].agree == "Delete for good"
     assert [button.url for button in BUTTONS[ItemKind.SPAM]] == ["resend", "rescan", "move", "export", "delete"]
 

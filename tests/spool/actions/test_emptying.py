@@ -27,8 +27,10 @@ ROOT = Actor("root@example.org", Role.SYSTEM_ADMINISTRATOR)
 def some_deleted() -> dict[str, Entry]:
     """A message each of Ann, of Eve, and to a recipient of its own, in the trash."""
     submissions = (
-        a_submission(), a_submission("eve@example.com", subject="Invoice 7"), a_submission(to="zoe@far.test"),
-    )  # fmt: skip
+        a_submission(),
+        a_submission("eve@example.com", subject="Invoice 7"),
+        a_submission(to="zoe@far.test"),
+    )
     found = dict(zip(("ann", "eve", "to"), take_in(*submissions), strict=True))
     perform("delete", [entry.pk for entry in found.values()], ROOT)
     assert Trashed.objects.count() == 3
@@ -53,11 +55,13 @@ def test_what_a_filter_matches_is_gone_for_good_with_its_file_and_a_trace() -> N
 @pytest.mark.parametrize(
     ("chosen", "left"),
     [
-        (SpoolFilter(recipient="zoe@far.test"), {"ann", "eve"}), (SpoolFilter(subject="invoice"), {"ann", "to"}),
-        (SpoolFilter(older_than=timedelta(days=1)), {"ann", "to"}), (SpoolFilter(), set()),
+        (SpoolFilter(recipient="zoe@far.test"), {"ann", "eve"}),
+        (SpoolFilter(subject="invoice"), {"ann", "to"}),
+        (SpoolFilter(older_than=timedelta(days=1)), {"ann", "to"}),
+        (SpoolFilter(), set()),
         (SpoolFilter(larger_than=10**9), {"ann", "eve", "to"}),
     ],
-)  # fmt: skip
+)
 def test_each_condition_means_what_was_deleted(chosen: SpoolFilter, left: set[str]) -> None:
     found = some_deleted()
     Trashed.objects.filter(pk=found["eve"].pk).update(at=timezone.now() - timedelta(days=2))
@@ -105,8 +109,10 @@ class TestWhenTheDiskIsShort:
         assert list(Trashed.objects.values_list("pk", flat=True)) == [found["ann"].pk]
         event = AuditEvent.objects.get(action="empty-trash")
         assert (event.actor, event.done, event.on) == (
-            Actor.system().name, 2, "2 of the messages that were deleted first",
-        )  # fmt: skip
+            Actor.system().name,
+            2,
+            "2 of the messages that were deleted first",
+        )
         assert event.outcome == (
             "Removed for good, about 30 MB: only 95 MB of the disk were free, and the settings ask for 100 MB"
         )

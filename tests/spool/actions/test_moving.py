@@ -326,10 +326,17 @@ def _only_once(rename: Callable[..., None]) -> Callable[..., None]:
 
 def _traced(entry: Entry, recipient: str) -> dict[str, Any]:
     return {
-        "file_name": entry.file_name, "sender": entry.sender, "recipient": recipient, "kind": "remote",
-        "outcome": Outcome.DELIVERED, "reply": "250 ok", "size_bytes": entry.size_bytes, "attempts": 1,
-        "created": entry.created, "ended": timezone.now(),
-    }  # fmt: skip
+        "file_name": entry.file_name,
+        "sender": entry.sender,
+        "recipient": recipient,
+        "kind": "remote",
+        "outcome": Outcome.DELIVERED,
+        "reply": "250 ok",
+        "size_bytes": entry.size_bytes,
+        "attempts": 1,
+        "created": entry.created,
+        "ended": timezone.now(),
+    }
 
 
 def test_put_back_takes_the_open_recipients_in_anew(admin: Actor, spooled: Spooled, moved: Path) -> None:
@@ -345,15 +352,23 @@ def test_put_back_takes_the_open_recipients_in_anew(admin: Actor, spooled: Spool
     assert names(moved) == []
     assert not Trashed.objects.exists()
     assert [(t.recipient, t.reply) for t in Trace.objects.all()] == [
-        ("eve@example.net", f"Moved to {moved} by root@example.org")]  # fmt: skip
+        ("eve@example.net", f"Moved to {moved} by root@example.org")
+    ]
 
 
 @pytest.mark.parametrize(
     ("key", "value"),
-    [("format", "other"), ("recipients", []), ("recipients", "x"), ("recipients", [{}]),
-     ("recipients", [{"address": "a\r\nb@c", "status": "pending"}]), ("sender", "no address"),
-     ("priority", 9), ("envid", "a b")],
-)  # fmt: skip
+    [
+        ("format", "other"),
+        ("recipients", []),
+        ("recipients", "x"),
+        ("recipients", [{}]),
+        ("recipients", [{"address": "a\r\nb@c", "status": "pending"}]),
+        ("sender", "no address"),
+        ("priority", 9),
+        ("envid", "a b"),
+    ],
+)
 def test_an_envelope_that_somebody_has_spoilt_is_refused_and_kept(
     admin: Actor, spooled: Spooled, moved: Path, key: str, value: object
 ) -> None:

@@ -129,9 +129,18 @@ def test_an_entry_that_a_worker_has_finished_meanwhile_is_reported_as_gone(admin
 @pytest.mark.parametrize("role", [Role.USER, Role.DOMAIN_ADMINISTRATOR])
 @pytest.mark.parametrize(
     ("action", "parameters"),
-    [("force", {}), ("reset", {}), ("priority", {"priority": "high"}), ("hold", {}), ("release", {}), ("delete", {}),
-     ("move", {}), ("redirect", {"next_hop": "mail.example.net"}), ("resend", {})],
-)  # fmt: skip
+    [
+        ("force", {}),
+        ("reset", {}),
+        ("priority", {"priority": "high"}),
+        ("hold", {}),
+        ("release", {}),
+        ("delete", {}),
+        ("move", {}),
+        ("redirect", {"next_hop": "mail.example.net"}),
+        ("resend", {}),
+    ],
+)
 def test_only_a_system_administrator_acts(
     spooled: Spooled, role: Role, action: str, parameters: dict[str, str]
 ) -> None:

@@ -27,8 +27,11 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("
 ALL = SpoolFilter(sender="ann@example.org")
 COUNT = 60
 PARAMETERS: dict[str, dict[str, Any]] = {
-    "priority": {"priority": "low"}, "hold": {"reason": "x"}, "redirect": {"to": "zoe@example.net"}, "resend": {},
-}  # fmt: skip
+    "priority": {"priority": "low"},
+    "hold": {"reason": "x"},
+    "redirect": {"to": "zoe@example.net"},
+    "resend": {},
+}
 BUSY_LEFT_ALONE = ("reset", "hold", "delete", "move", "redirect")
 
 

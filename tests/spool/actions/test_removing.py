@@ -46,14 +46,22 @@ def test_deleted_mail_is_in_the_trash_with_a_trace_and_leaves_no_rows(admin: Act
     assert_traced(traces_of(entry.file_name))
     event = AuditEvent.objects.get()
     assert (event.actor, event.action, event.on, event.outcome) == (
-        "root@example.org", "delete", entry.file_name, "1 deleted")  # fmt: skip
+        "root@example.org",
+        "delete",
+        entry.file_name,
+        "1 deleted",
+    )
 
 
 def test_undo_brings_back_every_column_every_recipient_and_every_byte(admin: Actor, spooled: Spooled) -> None:
     entry = spooled(
-        to=["bob@example.net", "eve@example.net"], status=Status.WAITING, attempts=4, last_error="450 “später”\\ 'x'",
-        next_attempt=timezone.now() + timedelta(hours=1), due_at=timezone.now() + timedelta(hours=1),
-    )  # fmt: skip
+        to=["bob@example.net", "eve@example.net"],
+        status=Status.WAITING,
+        attempts=4,
+        last_error="450 “später”\\ 'x'",
+        next_attempt=timezone.now() + timedelta(hours=1),
+        due_at=timezone.now() + timedelta(hours=1),
+    )
     Recipient.objects.filter(address="eve@example.net").update(status=Outcome.DELIVERED)
     entry = Entry.objects.get()
     before, content = model_to_dict(entry), path_of(entry.subspool, entry.file_name).read_bytes()

@@ -46,9 +46,14 @@ def counted(entry: LeasedEntry) -> list[ReceivedBounce]:
 def sent(to: str = "dead@example.net", by: str = "ann@example.org", **fields: object) -> Trace:
     """Something that went out, and was accepted."""
     values: dict[str, object] = {
-        "file_name": "sent.eml", "kind": Kind.REMOTE, "outcome": Outcome.DELIVERED, "size_bytes": 1, "attempts": 1,
-        "created": NOW - timedelta(hours=1), "ended": NOW - timedelta(minutes=59),
-    }  # fmt: skip
+        "file_name": "sent.eml",
+        "kind": Kind.REMOTE,
+        "outcome": Outcome.DELIVERED,
+        "size_bytes": 1,
+        "attempts": 1,
+        "created": NOW - timedelta(hours=1),
+        "ended": NOW - timedelta(minutes=59),
+    }
     return Trace.objects.create(
         sender=by, sender_key=other_key(by), recipient=to, recipient_key=other_key(to), **values | fields
     )
@@ -75,9 +80,11 @@ def test_a_forged_report_counts_for_nobody_who_sent_nothing(spooled: Path, djang
     sent(outcome=Outcome.REMOVED)
     sent("cy@example.org", kind=Kind.LOCAL)
     sent(ended=NOW - timedelta(days=20))
-    entry = an_entry(spooled, sender="", content=a_report("dead@example.net", "cy@example.org", *map(
-        "u{}@example.net".format, range(900)
-    )))  # fmt: skip
+    entry = an_entry(
+        spooled,
+        sender="",
+        content=a_report("dead@example.net", "cy@example.org", *map("u{}@example.net".format, range(900))),
+    )
     counted(entry)
     with django_assert_max_num_queries(2):
         assert counted(entry) == []

@@ -38,9 +38,14 @@ def follow(submission: Submission, address: str, folder: Path) -> LeasedEntry:
     assert submission.content is not None
     [recipient] = [r for r in submission.envelope.recipients if r.address == address]
     return an_entry(
-        folder, address, submission.envelope.sender, submission.content, recipient.original, recipient.notify,
+        folder,
+        address,
+        submission.envelope.sender,
+        submission.content,
+        recipient.original,
+        recipient.notify,
         origin=submission.envelope.origin.value,
-    )  # fmt: skip
+    )
 
 
 def test_mail_to_a_user_goes_to_the_mailbox_without_being_read(domain: Domain, spooled: Path) -> None:

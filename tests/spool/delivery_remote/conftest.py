@@ -174,9 +174,15 @@ def deliver(sending: Callable[..., Sending]) -> Deliver:
 
 
 def a_hop(
-    host: str = "127.0.0.1", port: int = 25, tls: TLSPolicy = TLSPolicy.OPPORTUNISTIC, *, username: str = "",
-    password: str = "", source_address: str = "", max_connections: int = 0,
-) -> NextHop:  # fmt: skip
+    host: str = "127.0.0.1",
+    port: int = 25,
+    tls: TLSPolicy = TLSPolicy.OPPORTUNISTIC,
+    *,
+    username: str = "",
+    password: str = "",
+    source_address: str = "",
+    max_connections: int = 0,
+) -> NextHop:
     return NextHop(host, port, tls, username, password, source_address, max_connections)
 
 

@@ -141,9 +141,14 @@ def test_a_policy_from_a_server_with_a_bad_certificate_does_not_count(
 
 
 def test_a_policy_outlives_its_record_and_its_server_but_not_its_age(
-    peer: SmtpPeer, dns: DNSServer, web: HttpsServer, authority: Authority, spooled: Path, deliver: Deliver,
+    peer: SmtpPeer,
+    dns: DNSServer,
+    web: HttpsServer,
+    authority: Authority,
+    spooled: Path,
+    deliver: Deliver,
     monkeypatch: pytest.MonkeyPatch,
-) -> None:  # fmt: skip
+) -> None:
     now, ahead = time.monotonic, 0.0
     monkeypatch.setattr(mta_sts.time, "monotonic", lambda: now() + ahead)
     peer.tls = authority.server(HOST)
@@ -161,9 +166,14 @@ def test_a_policy_outlives_its_record_and_its_server_but_not_its_age(
 
 
 def test_a_policy_outlives_the_worker_that_found_it(
-    transactional_db: None, peer: SmtpPeer, dns: DNSServer, web: HttpsServer, authority: Authority, spooled: Path,
+    transactional_db: None,
+    peer: SmtpPeer,
+    dns: DNSServer,
+    web: HttpsServer,
+    authority: Authority,
+    spooled: Path,
     deliver: Deliver,
-) -> None:  # fmt: skip
+) -> None:
     peer.tls = authority.server(HOST)
     deliver(a_leased_entry(spooled, to=BOB))
     row = MTASTSPolicy.objects.get()
@@ -199,9 +209,13 @@ def test_a_new_policy_takes_the_place_of_the_kept_one(
 
 
 def test_a_database_that_is_away_stops_neither_mail_nor_policy(
-    peer: SmtpPeer, web: HttpsServer, authority: Authority, spooled: Path, deliver: Deliver,
+    peer: SmtpPeer,
+    web: HttpsServer,
+    authority: Authority,
+    spooled: Path,
+    deliver: Deliver,
     monkeypatch: pytest.MonkeyPatch,
-) -> None:  # fmt: skip
+) -> None:
     def away(*row: object) -> None:
         raise OperationalError("the database is away")
 

@@ -209,9 +209,13 @@ def test_a_password_sealed_by_another_installation_is_asked_for_again(
     with pytest.raises(CannotUnseal, match="enter it again"):
         unseal(token)
     Route.objects.create(
-        domain="*", host=HOST, tls=TLSPolicy.VERIFY, username="us@far.test", sealed_password=token,
+        domain="*",
+        host=HOST,
+        tls=TLSPolicy.VERIFY,
+        username="us@far.test",
+        sealed_password=token,
         port=smart_host.port,
-    )  # fmt: skip
+    )
     hop = routes.load().route_for("anywhere.test")
     assert hop is not None
     [told] = deliver(a_leased_entry(spooled, to=BOB), hops={"*": hop})
@@ -248,9 +252,13 @@ def test_a_new_route_sends_its_password_to_nobody_who_has_no_valid_certificate(
     peer.features.append("AUTH PLAIN")
     peer.passwords = {"us@far.test": "sésame"}
     Route.objects.create(
-        domain="*", host=HOST, port=peer.port, tls=TLSPolicy.ENCRYPT, username="us@far.test",
+        domain="*",
+        host=HOST,
+        port=peer.port,
+        tls=TLSPolicy.ENCRYPT,
+        username="us@far.test",
         sealed_password=seal("sésame"),
-    )  # fmt: skip
+    )
 
     def hop() -> routes.NextHop:
         found = routes.load().route_for("far.test")

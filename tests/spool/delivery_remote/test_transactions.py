@@ -83,9 +83,15 @@ STAGES: list[tuple[str, Answer, Outcome, str]] = [
     [(*row, way) for row in STAGES for way in ((True,) if row[0] in ("CONNECT", "EHLO") else (True, False))],
 )
 def test_a_failure_at_any_stage_has_its_outcome_and_its_text(
-    peer: SmtpPeer, spooled: Path, deliver: Deliver, stage: str, answer: Answer, outcome: Outcome, text: str,
+    peer: SmtpPeer,
+    spooled: Path,
+    deliver: Deliver,
+    stage: str,
+    answer: Answer,
+    outcome: Outcome,
+    text: str,
     pipelining: bool,
-) -> None:  # fmt: skip
+) -> None:
     _pipelining(peer, pipelining)
     peer.on[stage] = answer
     patience = 1 if answer in (HANG, DRIP, POUR) else 10

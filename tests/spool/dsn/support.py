@@ -46,9 +46,14 @@ def notices(
     read: Callable[[], bytes] | None = None,
 ) -> list[Notice]:
     return notices_for(
-        entry, results, now=NOW, hostname="mail.test", postmaster=postmaster, delayed_until=delayed_until,
+        entry,
+        results,
+        now=NOW,
+        hostname="mail.test",
+        postmaster=postmaster,
+        delayed_until=delayed_until,
         read=read or entry.read,
-    )  # fmt: skip
+    )
 
 
 def a_reported(address: str = "bob@example.net", action: Action = Action.FAILED, **values: Any) -> ReportedRecipient:
@@ -58,11 +63,18 @@ def a_reported(address: str = "bob@example.net", action: Action = Action.FAILED,
 def a_report(*recipients: ReportedRecipient, **values: Any) -> Report:
     return Report(
         **{
-            "reporting_mta": "mail.test", "postmaster": POSTMASTER, "reverse_path": "ann@example.org",
-            "recipients": recipients or (a_reported(),), "message_id": "<1.dsn@mail.test>", "date": NOW,
-            "arrival": ARRIVAL, "file_name": "01abc.eml", "subject": "Lunch on Friday", **values,
+            "reporting_mta": "mail.test",
+            "postmaster": POSTMASTER,
+            "reverse_path": "ann@example.org",
+            "recipients": recipients or (a_reported(),),
+            "message_id": "<1.dsn@mail.test>",
+            "date": NOW,
+            "arrival": ARRIVAL,
+            "file_name": "01abc.eml",
+            "subject": "Lunch on Friday",
+            **values,
         }
-    )  # fmt: skip
+    )
 
 
 def parsed(content: bytes) -> EmailMessage:

@@ -34,8 +34,10 @@ def test_the_header_says_what_it_is_and_answers_nobody() -> None:
     assert message.get_content_type() == "multipart/report"
     assert message.get_param("report-type") == "delivery-status"
     assert [part.get_content_type() for part in parts(message.as_bytes())] == [
-        "text/plain", "message/delivery-status", "message/rfc822",
-    ]  # fmt: skip
+        "text/plain",
+        "message/delivery-status",
+        "message/rfc822",
+    ]
 
 
 def test_the_report_has_the_fields_of_rfc_3464() -> None:
@@ -217,8 +219,10 @@ def test_an_internationalised_message_gets_an_internationalised_report() -> None
     message = email.message_from_bytes(composed.content, policy=policy.SMTPUTF8)
     assert message.get_param("report-type") == "global-delivery-status"
     assert [part.get_content_type() for part in message.iter_parts()] == [
-        "text/plain", "message/global-delivery-status", "message/global",
-    ]  # fmt: skip
+        "text/plain",
+        "message/global-delivery-status",
+        "message/global",
+    ]
     assert "To: <änn@example.org>\r\n".encode() in composed.content
     assert "Final-Recipient: utf-8; büb@example.net\r\n".encode() in composed.content
     assert "Original-Recipient: utf-8; büb@example.net\r\n".encode() in composed.content
@@ -300,17 +304,25 @@ recipients = st.builds(
 
 
 @given(
-    recipient=recipients, subject=anything | st.just(HOSTILE), envid=anything, file_name=anything,
+    recipient=recipients,
+    subject=anything | st.just(HOSTILE),
+    envid=anything,
+    file_name=anything,
     smtputf8=st.booleans(),
     sender=anything | st.sampled_from(["änn@example.org", '"a  b"@example.org', "ann@bücher.example"]),
-)  # fmt: skip
+)
 def test_no_value_breaks_a_notice(
     recipient: ReportedRecipient, subject: str, envid: str, file_name: str, smtputf8: bool, sender: str
 ) -> None:
     report = a_report(
-        recipient, subject=subject, envid=envid, reverse_path=sender, file_name=file_name, smtputf8=smtputf8,
+        recipient,
+        subject=subject,
+        envid=envid,
+        reverse_path=sender,
+        file_name=file_name,
+        smtputf8=smtputf8,
         original_message_id=subject,
-    )  # fmt: skip
+    )
     composed = compose(report, a_message())
     assert_legal(composed.content)
     header = composed.content[: composed.content.index(b"\r\n\r\n")]
@@ -319,8 +331,13 @@ def test_no_value_breaks_a_notice(
     message = parsed(composed.content)
     assert [name.lower() for name in list(message)[:5]] == ["date", "from", "to", "subject", "message-id"]
     assert {name.lower() for name in list(message)[5:]} <= {
-        "in-reply-to", "references", "auto-submitted", "mime-version", "content-type", "content-transfer-encoding",
-    }  # fmt: skip
+        "in-reply-to",
+        "references",
+        "auto-submitted",
+        "mime-version",
+        "content-type",
+        "content-transfer-encoding",
+    }
     assert len(parts(composed.content)) == 3
 
 

@@ -125,12 +125,17 @@ def test_an_expired_message_reads_differently_from_a_refused_one(tmp_path: Path)
 @pytest.mark.parametrize(
     ("reply", "status_code", "status"),
     [
-        ("550 5.7.26 unauthenticated", "", "5.7.26"), ("550 no enhanced code", "", "5.0.0"),
-        ("550 4.1.1 of another class", "", "5.0.0"), ("550 5.1.1 x", "5.2.1", "5.2.1"), ("", "", "5.0.0"),
-        ("the host has no address", "5.4.4", "5.4.4"), ("550 5.1.1 x", "rubbish", "5.1.1"),
-        ("550-5.7.1 two\r\n550 5.7.1 lines", "", "5.7.1"), ("550 mail from 5.1.1.7", "", "5.0.0"),
+        ("550 5.7.26 unauthenticated", "", "5.7.26"),
+        ("550 no enhanced code", "", "5.0.0"),
+        ("550 4.1.1 of another class", "", "5.0.0"),
+        ("550 5.1.1 x", "5.2.1", "5.2.1"),
+        ("", "", "5.0.0"),
+        ("the host has no address", "5.4.4", "5.4.4"),
+        ("550 5.1.1 x", "rubbish", "5.1.1"),
+        ("550-5.7.1 two\r\n550 5.7.1 lines", "", "5.7.1"),
+        ("550 mail from 5.1.1.7", "", "5.0.0"),
     ],
-)  # fmt: skip
+)
 def test_the_status_is_the_results_own_or_that_of_the_reply(
     tmp_path: Path, reply: str, status_code: str, status: str
 ) -> None:

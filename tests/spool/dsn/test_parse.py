@@ -116,9 +116,15 @@ def test_an_internationalised_report_is_read(address: str) -> None:
 
 @pytest.mark.parametrize(
     "final",
-    ["bob@example.net", "<bob@example.net>", "RFC822;<bob@example.net>", "rfc822 ; bob@example.net (Bob)",
-     "SMTP;bob@example.net", "rfc822;mailto:bob@example.net"],
-)  # fmt: skip
+    [
+        "bob@example.net",
+        "<bob@example.net>",
+        "RFC822;<bob@example.net>",
+        "rfc822 ; bob@example.net (Bob)",
+        "SMTP;bob@example.net",
+        "rfc822;mailto:bob@example.net",
+    ],
+)
 def test_addresses_are_found_in_careless_fields(final: str) -> None:
     report = f"Final-Recipient: {final}\nAction: failed\nStatus: 5.0.0\n"
     assert failed(a_bounce(report)) == {"bob@example.net": "5.0.0"}
@@ -160,9 +166,12 @@ def test_other_words_for_a_failure_are_known(action: str) -> None:
 @pytest.mark.parametrize(
     ("text", "status"),
     [
-        ("There was an error delivering your mail to <bob@example.net>.\n\nmx2.example.net [192.0.2.1] did not like our"
-         " final DATA:\n550-5.7.26 Not accepted\n550 5.7.26 see our pages\n\nMessage headers follow.\n\nSubject: hi\n",
-         "5.7.26"),
+        (
+            "There was an error delivering your mail to <bob@example.net>.\n\nmx2.example.net [192.0.2.1] did not like"
+            " our final DATA:\n550-5.7.26 Not accepted\n550 5.7.26 see our pages\n\nMessage headers follow.\n\n"
+            "Subject: hi\n",
+            "5.7.26",
+        ),
         ("User mailbox exceeds allowed size: bob@example.net\n\nOriginal message follows.\n\nSubject: hi\n", ""),
         ("The message to bob@example.net is too large.\n", ""),
         ("bob@example.net: message size exceeds the limit of 10 MB\n", ""),
@@ -171,7 +180,7 @@ def test_other_words_for_a_failure_are_known(action: str) -> None:
         ("Message expired for bob@example.net\n", ""),
         ("Errors occurred while sending to bob@example.net\nThe other side said:\n  552 5.3.4 too much\n", "5.3.4"),
     ],
-)  # fmt: skip
+)
 @pytest.mark.parametrize("subject", ["Mail delivery failed", "Undeliverable Mail", "Your message"])
 def test_wordings_of_less_known_servers_are_read(text: str, status: str, subject: str) -> None:
     assert failed(a_text_bounce(text, subject)) == {"bob@example.net": status}
@@ -437,16 +446,35 @@ def test_what_is_stored_fits_its_columns() -> None:
 bounce_lines = st.lists(
     st.sampled_from(
         [
-            "Final-Recipient: rfc822; bob@example.net", "Original-Recipient: x", "Action: failed", "Status: 5.1.1", "",
-            "--b1", "--b1--", "Content-Type: multipart/report; boundary=b1", "Content-Type: message/delivery-status",
-            "Content-Transfer-Encoding: base64", "Content-Type: multipart/mixed; boundary=\"b2\"", "--b2", " folded",
-            "Content-Type: text/html", "<bob@example.net>:", "Hi. This is the", "  cy@example.net", "    550 5.1.1 no",
-            "X-Failed-Recipients: a@b.test", "Subject: failure", "-- The following addresses had fatal errors --",
-            "The following recipient(s) could not be reached:", "cy@example.net on 3/2/2026", "From: x", "\0\udcff",
+            "Final-Recipient: rfc822; bob@example.net",
+            "Original-Recipient: x",
+            "Action: failed",
+            "Status: 5.1.1",
+            "",
+            "--b1",
+            "--b1--",
+            "Content-Type: multipart/report; boundary=b1",
+            "Content-Type: message/delivery-status",
+            "Content-Transfer-Encoding: base64",
+            'Content-Type: multipart/mixed; boundary="b2"',
+            "--b2",
+            " folded",
+            "Content-Type: text/html",
+            "<bob@example.net>:",
+            "Hi. This is the",
+            "  cy@example.net",
+            "    550 5.1.1 no",
+            "X-Failed-Recipients: a@b.test",
+            "Subject: failure",
+            "-- The following addresses had fatal errors --",
+            "The following recipient(s) could not be reached:",
+            "cy@example.net on 3/2/2026",
+            "From: x",
+            "\0\udcff",
         ]
     ),
     max_size=40,
-)  # fmt: skip
+)
 
 
 @given(st.binary(max_size=2000), st.sampled_from(["", "ann@example.org", "postmaster@x"]))

@@ -50,10 +50,13 @@ def test_text_that_is_no_utf8_address_is_refused(text: str) -> None:
 @pytest.mark.parametrize(
     ("value", "canonical"),
     [
-        ("never", "NEVER"), ("FAILURE", "FAILURE"), ("delay,success", "SUCCESS,DELAY"),
-        ("Failure,FAILURE", "FAILURE"), ("SUCCESS,FAILURE,DELAY", "SUCCESS,FAILURE,DELAY"),
+        ("never", "NEVER"),
+        ("FAILURE", "FAILURE"),
+        ("delay,success", "SUCCESS,DELAY"),
+        ("Failure,FAILURE", "FAILURE"),
+        ("SUCCESS,FAILURE,DELAY", "SUCCESS,FAILURE,DELAY"),
     ],
-)  # fmt: skip
+)
 def test_notify_gets_one_spelling(value: str, canonical: str) -> None:
     assert xtext.parse_notify(value) == canonical
 
@@ -91,9 +94,18 @@ def test_orcpt_is_kept_as_given(value: str) -> None:
 
 @pytest.mark.parametrize(
     "value",
-    ["", "rfc822", "rfc822;", ";bob@example.net", "rfc822;bob@example.net+0D+0AX-Evil:+201", "rfc822;büb@example.net",
-     "a b;c", "rfc822;" + "x" * 500, "utf-8;a+2Bb@example.net"],
-)  # fmt: skip
+    [
+        "",
+        "rfc822",
+        "rfc822;",
+        ";bob@example.net",
+        "rfc822;bob@example.net+0D+0AX-Evil:+201",
+        "rfc822;büb@example.net",
+        "a b;c",
+        "rfc822;" + "x" * 500,
+        "utf-8;a+2Bb@example.net",
+    ],
+)
 def test_orcpt_refuses_what_is_no_typed_address(value: str) -> None:
     with pytest.raises(xtext.InvalidParameter):
         xtext.parse_orcpt(value)

@@ -20,11 +20,19 @@ def test_a_message_is_followed_from_the_connection_to_its_end(logged: Logged) ->
     [connect] = logged.log.events(session=accepted["session"], event="connect")
     port = str(logged.mailspool.smtp_port)
     assert connect == {
-        "id": "-", "event": "connect", "session": accepted["session"], "client": "127.0.0.1", "port": port
-    }  # fmt: skip
+        "id": "-",
+        "event": "connect",
+        "session": accepted["session"],
+        "client": "127.0.0.1",
+        "port": port,
+    }
     assert {name: accepted[name] for name in ("origin", "client", "ehlo", "from", "nrcpt")} == {
-        "origin": "smtp", "client": "127.0.0.1", "ehlo": "client.test", "from": ANN, "nrcpt": "1"
-    }  # fmt: skip
+        "origin": "smtp",
+        "client": "127.0.0.1",
+        "ehlo": "client.test",
+        "from": ANN,
+        "nrcpt": "1",
+    }
     assert int(accepted["size"]) > 200
     assert re.fullmatch(r"<\d+@example.org>", accepted["msgid"])
     assert (attempt["status"], attempt["to"], attempt["dsn"]) == ("delivered", "someone@sink.test", "2.0.0")

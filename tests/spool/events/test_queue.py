@@ -214,8 +214,9 @@ def test_for_the_journal_lines_have_a_priority_instead_of_the_time(tmp_path: Pat
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=PROJECT, stderr=subprocess.PIPE, check=True)
     assert done.stderr.decode().splitlines() == [
-        r'<3>level=ERROR logger=root text="one\ntwo"', "<4>level=WARNING logger=root text=three"
-    ]  # fmt: skip
+        r'<3>level=ERROR logger=root text="one\ntwo"',
+        "<4>level=WARNING logger=root text=three",
+    ]
 
 
 def test_a_command_of_a_person_keeps_the_log_off_their_terminal(tmp_path: Path) -> None:
@@ -226,9 +227,7 @@ def test_a_command_of_a_person_keeps_the_log_off_their_terminal(tmp_path: Path) 
     )
     said = {}
     for command in ("smtpd", "spool"):
-        done = subprocess.run(
-            [sys.executable, "-c", code, command], cwd=PROJECT, stderr=subprocess.PIPE, check=True
-        )  # fmt: skip
+        done = subprocess.run([sys.executable, "-c", code, command], cwd=PROJECT, stderr=subprocess.PIPE, check=True)
         said[command] = done.stderr.decode()
     assert said["smtpd"].endswith("id=0abc event=ended\n")
     assert said["spool"] == ""

@@ -189,9 +189,10 @@ def test_rsyslog_gives_the_lines_a_file_of_their_own(tmp_path: Path) -> None:
         f'module(load="imuxsock" SysSock.Use="off")\ninput(type="imuxsock" Socket="{tmp_path}/log")\n{ours}'
     )
     rsyslog = Daemon(
-        "rsyslogd", ["/usr/sbin/rsyslogd", "-n", "-f", tmp_path / "rsyslog.conf", "-i", tmp_path / "pid"],
+        "rsyslogd",
+        ["/usr/sbin/rsyslogd", "-n", "-f", tmp_path / "rsyslog.conf", "-i", tmp_path / "pid"],
         tmp_path / "output.log",
-    )  # fmt: skip
+    )
     rsyslog.start((tmp_path / "log").exists)
     try:
         code = (
@@ -247,9 +248,15 @@ def test_the_journal_has_the_lines_with_their_priority_and_without_a_second_time
     )
     environment = {**os.environ, "PYTHONPATH": str(PROJECT)}
     done = subprocess.run(
-        ["unshare", "-m", "sh", str(tmp_path / "script")], capture_output=True, text=True, timeout=60, env=environment,
+        ["unshare", "-m", "sh", str(tmp_path / "script")],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env=environment,
         check=False,
-    )  # fmt: skip
+    )
     assert done.stdout.splitlines() == [
-        "id=0abc event=attempt status=bounced", "--", 'level=ERROR logger=root text="a bug"'
-    ], done.stderr  # fmt: skip
+        "id=0abc event=attempt status=bounced",
+        "--",
+        'level=ERROR logger=root text="a bug"',
+    ], done.stderr

@@ -16,12 +16,24 @@ ANN, CY = "ann@example.org", "cy@example.org"
 @pytest.mark.parametrize(
     "text",
     [
-        f"{ANN}, {CY}", f"{ANN}; {CY}", f"{ANN} {CY}", f"{ANN},{CY};", f"{ANN}\r\n {CY}", f"<{ANN}> <{CY}>",
-        f"Ann <{ANN}> Cy <{CY}>", f'"Miller, Ann" <{ANN}>, Cy (sales; (all of it)) <{CY}>', f"Team: {ANN}, {CY};",
-        f"Team:{ANN};, Others: <{CY}>;", f"{ANN} (Ann), {CY} (Cy)", f"ann @ example.org, (Cy) {CY}", f",, {ANN},, {CY}",
-        f"{ANN} <{ANN}>, <@relay.test,@next.test:{CY}>", f'"{ANN}" <{ANN}>,"{ANN}; x" <{CY}>', f"mailto:{ANN}, {CY}",
+        f"{ANN}, {CY}",
+        f"{ANN}; {CY}",
+        f"{ANN} {CY}",
+        f"{ANN},{CY};",
+        f"{ANN}\r\n {CY}",
+        f"<{ANN}> <{CY}>",
+        f"Ann <{ANN}> Cy <{CY}>",
+        f'"Miller, Ann" <{ANN}>, Cy (sales; (all of it)) <{CY}>',
+        f"Team: {ANN}, {CY};",
+        f"Team:{ANN};, Others: <{CY}>;",
+        f"{ANN} (Ann), {CY} (Cy)",
+        f"ann @ example.org, (Cy) {CY}",
+        f",, {ANN},, {CY}",
+        f"{ANN} <{ANN}>, <@relay.test,@next.test:{CY}>",
+        f'"{ANN}" <{ANN}>,"{ANN}; x" <{CY}>',
+        f"mailto:{ANN}, {CY}",
     ],
-)  # fmt: skip
+)
 def test_what_is_certain_is_read_however_it_is_divided(text: str) -> None:
     found = read(text)
     assert (found.addresses, found.doubts) == ([ANN, CY], [])

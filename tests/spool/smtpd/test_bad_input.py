@@ -63,11 +63,20 @@ def test_a_long_line_is_seen_however_slowly_it_comes(listener: Listener) -> None
 @pytest.mark.parametrize(
     "command",
     [
-        b"NOOP\n", b"NO\0OP\r\n", b"\xff\xfe\r\n", b"MAIL FROM:<\xff@elsewhere.test>\r\n", b"\r\n", b"\0\r\n",
-        b"\x80\x00\x00\x01\r\n", b"GET / HTTP/1.1\r\n", b"x" * 1_000_000 + b"\r\n", b"NOOP " + b"x" * 5000 + b"\r\n",
-        b"EHLO\tclient.test\r\n", b"M\xc3\x84IL\r\n",
+        b"NOOP\n",
+        b"NO\0OP\r\n",
+        b"\xff\xfe\r\n",
+        b"MAIL FROM:<\xff@elsewhere.test>\r\n",
+        b"\r\n",
+        b"\0\r\n",
+        b"\x80\x00\x00\x01\r\n",
+        b"GET / HTTP/1.1\r\n",
+        b"x" * 1_000_000 + b"\r\n",
+        b"NOOP " + b"x" * 5000 + b"\r\n",
+        b"EHLO\tclient.test\r\n",
+        b"M\xc3\x84IL\r\n",
     ],
-)  # fmt: skip
+)
 def test_what_is_no_command_is_answered_500_and_the_session_goes_on(listener: Listener, command: bytes) -> None:
     with listener.client() as client:
         client.send(command)
@@ -85,9 +94,12 @@ def _pieces() -> list[bytes]:
     """A dialogue, cut where it can be."""
     _, message = "", b"Subject: Never\r\n\r\nBody\r\n.\r\n"
     return [
-        b"EHLO client.test\r\n", f"MAIL FROM:<{X}>\r\n".encode(), f"RCPT TO:<{ANN}>\r\n".encode(), b"DATA\r\n",
+        b"EHLO client.test\r\n",
+        f"MAIL FROM:<{X}>\r\n".encode(),
+        f"RCPT TO:<{ANN}>\r\n".encode(),
+        b"DATA\r\n",
         *(message[n : n + 1] for n in range(len(message) - 1)),
-    ]  # fmt: skip
+    ]
 
 
 @pytest.mark.parametrize("ending", ["close", "reset", "half-close"])
@@ -156,12 +168,40 @@ def test_pipelined_garbage_ends_with_421_and_not_with_a_hang(listener: Listener)
         assert client.reply().status == "421 4.7.0"
 
 
-_words = st.sampled_from([
-    b"EHLO a", b"HELO", b"MAIL FROM:<a@b.test>", b"MAIL FROM:<>", b"RCPT TO:<ann@here.test>", b"RCPT TO:<", b"DATA",
-    b"BDAT 5", b"BDAT 0 LAST", b"BDAT 3 LAST", b"RSET", b"NOOP", b"VRFY", b"HELP", b"AUTH PLAIN", b"\"", b"<", b">",
-    b" SIZE=1", b" ORCPT=rfc822;", b".", b"\r\n", b"\r\n", b"\r\n", b"\r\n.\r\n", b"\n", b"\r", b"\0", b"\xff",
-    b"Body: x",
-])  # fmt: skip
+_words = st.sampled_from(
+    [
+        b"EHLO a",
+        b"HELO",
+        b"MAIL FROM:<a@b.test>",
+        b"MAIL FROM:<>",
+        b"RCPT TO:<ann@here.test>",
+        b"RCPT TO:<",
+        b"DATA",
+        b"BDAT 5",
+        b"BDAT 0 LAST",
+        b"BDAT 3 LAST",
+        b"RSET",
+        b"NOOP",
+        b"VRFY",
+        b"HELP",
+        b"AUTH PLAIN",
+        b'"',
+        b"<",
+        b">",
+        b" SIZE=1",
+        b" ORCPT=rfc822;",
+        b".",
+        b"\r\n",
+        b"\r\n",
+        b"\r\n",
+        b"\r\n.\r\n",
+        b"\n",
+        b"\r",
+        b"\0",
+        b"\xff",
+        b"Body: x",
+    ]
+)
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -66,8 +66,11 @@ def test_connections_of_both_listeners_are_listed(pair: MailspoolUnderTest) -> N
     assert [one["protocol"] for one in found].count("SMTP") == 12
     [hers] = [one for one in found if one["user"] == ANN]
     assert (hers["protocol"], hers["ip"], hers["messages"], hers["detail"]) == (
-        "Submission", "127.0.0.1", 1, "client.test",
-    )  # fmt: skip
+        "Submission",
+        "127.0.0.1",
+        1,
+        "client.test",
+    )
     assert hers["since"]
     for other in clients:
         other.socket.close()

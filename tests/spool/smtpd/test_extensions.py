@@ -20,9 +20,17 @@ def test_ehlo_names_every_extension(listener: Listener) -> None:
         assert client.greeting.text == "mail.test ESMTP Mailspool"
         lines = client.ehlo().lines
     assert lines == [
-        "mail.test", "SIZE 104857600", "8BITMIME", "SMTPUTF8", "PIPELINING", "CHUNKING", "ENHANCEDSTATUSCODES", "DSN",
-        "STARTTLS", "HELP",
-    ]  # fmt: skip
+        "mail.test",
+        "SIZE 104857600",
+        "8BITMIME",
+        "SMTPUTF8",
+        "PIPELINING",
+        "CHUNKING",
+        "ENHANCEDSTATUSCODES",
+        "DSN",
+        "STARTTLS",
+        "HELP",
+    ]
 
 
 def test_no_reply_tells_a_stranger_the_version(listener: Listener) -> None:
@@ -34,12 +42,27 @@ def test_no_reply_tells_a_stranger_the_version(listener: Listener) -> None:
 
 def test_verbs_without_mail_are_answered(listener: Listener) -> None:
     expected = {
-        "NOOP": "250 2.0.0", "NOOP anything": "250 2.0.0", "RSET": "250 2.0.0", "HELP": "214 2.0.0",
-        "VRFY ann": "252 2.1.5", "EXPN news": "502 5.5.1", "noop": "250 2.0.0", "HELP MAIL": "214 2.0.0",
-        "EHLO": "501 5.5.4", "HELO": "501 5.5.4", "RCPT TO:<ann@here.test>": "503 5.5.1", "DATA": "503 5.5.1",
-        "MAIL": "501 5.5.4", "MAIL FROM": "501 5.5.4", "MAIL TO:<x@y>": "501 5.5.4", "DATA now": "501 5.5.4",
-        "XCLIENT a": "500 5.5.2", "": "500 5.5.2", " ": "500 5.5.2", "TURN": "500 5.5.2",
-    }  # fmt: skip
+        "NOOP": "250 2.0.0",
+        "NOOP anything": "250 2.0.0",
+        "RSET": "250 2.0.0",
+        "HELP": "214 2.0.0",
+        "VRFY ann": "252 2.1.5",
+        "EXPN news": "502 5.5.1",
+        "noop": "250 2.0.0",
+        "HELP MAIL": "214 2.0.0",
+        "EHLO": "501 5.5.4",
+        "HELO": "501 5.5.4",
+        "RCPT TO:<ann@here.test>": "503 5.5.1",
+        "DATA": "503 5.5.1",
+        "MAIL": "501 5.5.4",
+        "MAIL FROM": "501 5.5.4",
+        "MAIL TO:<x@y>": "501 5.5.4",
+        "DATA now": "501 5.5.4",
+        "XCLIENT a": "500 5.5.2",
+        "": "500 5.5.2",
+        " ": "500 5.5.2",
+        "TURN": "500 5.5.2",
+    }
     with listener.client() as client:
         for command, status in expected.items():
             assert client.do(command).status == status, command
@@ -50,9 +73,22 @@ def test_verbs_without_mail_are_answered(listener: Listener) -> None:
 def test_help_with_a_verb_says_how_it_is_spoken(listener: Listener) -> None:
     with listener.client() as client:
         assert client.do("HELP").text.split() == [
-            "2.0.0", "AUTH", "BDAT", "DATA", "EHLO", "EXPN", "HELO", "HELP", "MAIL", "NOOP", "QUIT", "RCPT", "RSET",
-            "STARTTLS", "VRFY",
-        ]  # fmt: skip
+            "2.0.0",
+            "AUTH",
+            "BDAT",
+            "DATA",
+            "EHLO",
+            "EXPN",
+            "HELO",
+            "HELP",
+            "MAIL",
+            "NOOP",
+            "QUIT",
+            "RCPT",
+            "RSET",
+            "STARTTLS",
+            "VRFY",
+        ]
         assert client.do("HELP bdat").text == "2.0.0 Syntax: BDAT size [LAST]"
 
 
@@ -326,8 +362,9 @@ def test_dsn_parameters_are_kept_and_shown(listener: Listener) -> None:
     stored = listener.only(subject)
     assert (stored.row["ret"], stored.row["envid"]) == ("HDRS", "QQ+2B314")
     assert [(r["address"], r["notify"], r["orcpt"]) for r in stored.recipients] == [
-        (ANN, "SUCCESS,FAILURE", "rfc822;Ann+40here.test"), (BOB, "NEVER", "")
-    ]  # fmt: skip
+        (ANN, "SUCCESS,FAILURE", "rfc822;Ann+40here.test"),
+        (BOB, "NEVER", ""),
+    ]
 
 
 def test_strangers_are_not_told_of_each_success(listener: Listener) -> None:

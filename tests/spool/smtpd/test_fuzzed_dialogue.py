@@ -56,9 +56,11 @@ def test_dialogues_of_the_corpus_are_answered(listener: Listener, path: object) 
 
 
 @settings(
-    max_examples=1_500 if LONG else 40, deadline=None, database=None,
+    max_examples=1_500 if LONG else 40,
+    deadline=None,
+    database=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large],
-)  # fmt: skip
+)
 @given(dialogue=inputs.made(DIALOGUE), begins=st.booleans())
 def test_any_dialogue_is_answered_in_whole_replies(listener: Listener, dialogue: bytes, begins: bool) -> None:
     begun = b"EHLO c.test\r\nMAIL FROM:<ann@elsewhere.test>\r\nRCPT TO:<ann@here.test>\r\n" if begins else b""
@@ -67,9 +69,11 @@ def test_any_dialogue_is_answered_in_whole_replies(listener: Listener, dialogue:
 
 @pytest.mark.long
 @settings(
-    max_examples=40, deadline=None, database=None,
+    max_examples=40,
+    deadline=None,
+    database=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large],
-)  # fmt: skip
+)
 @given(dialogue=inputs.pumped(DIALOGUE))
 def test_however_long_it_is_the_listener_keeps_little_of_it(listener: Listener, dialogue: bytes) -> None:
     before = listener.rss_mb()

@@ -39,9 +39,11 @@ def _received(mailspool: MailspoolUnderTest, subject: str) -> str:
 def test_ports_and_addresses_for_each_listener_and_one_turned_off(installation: MailspoolUnderTest) -> None:
     first, second, own = free_port(), free_port(), free_port()
     places = {
-        "MAILSPOOL_BIND": "127.0.0.1,::1", "MAILSPOOL_SMTP_PORT": f"{first}, 127.0.0.2:{second}",
-        "MAILSPOOL_SUBMISSION_PORT": f"[::1]:{own}", "MAILSPOOL_SMTPS_PORT": "0",
-    }  # fmt: skip
+        "MAILSPOOL_BIND": "127.0.0.1,::1",
+        "MAILSPOOL_SMTP_PORT": f"{first}, 127.0.0.2:{second}",
+        "MAILSPOOL_SUBMISSION_PORT": f"[::1]:{own}",
+        "MAILSPOOL_SMTPS_PORT": "0",
+    }
     log = installation.logs / "addresses.log"
     listener = Daemon("addresses", COMMAND, log, env={**installation.env, **places}, cwd=PROJECT)
     listener.start(lambda: "listening on" in listener.log_tail())

@@ -77,7 +77,7 @@ def test_a_listener_has_ports_or_addresses_of_its_own(port: str, places: list[st
         ({"SMTP_PORT": "*:25", "SMTPS_PORT": "[::1]:25"}, "both want [::]:25 and [::1]:25: give each its own."),
         ({"SMTP_PORT": "0.0.0.0:25", "SMTPS_PORT": "mx.example.org:25"}, "both want 0.0.0.0:25 and mx.example.org:25"),
     ],
-)  # fmt: skip
+)
 def test_what_is_no_address_is_said_in_a_sentence_with_its_variable(environment: dict[str, str], sentence: str) -> None:
     with pytest.raises(WrongEnvironment) as wrong:
         listening(**environment)

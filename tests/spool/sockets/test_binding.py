@@ -76,8 +76,11 @@ def test_a_machine_without_ipv6_listens_on_every_address_that_it_has() -> None:
     port = free_port()
     done = subprocess.run(
         [sys.executable, "-c", _WITHOUT_IPV6, str(port), "0.0.0.0,::", "localhost", "::1"],
-        cwd=PROJECT, capture_output=True, text=True, check=True,
-    )  # fmt: skip
+        cwd=PROJECT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     assert done.stdout.splitlines() == [
         f"0.0.0.0:{port}",
         f"127.0.0.1:{port}",

@@ -52,19 +52,26 @@ def test_a_delivery_elsewhere_counts_for_its_sender_and_its_ip(spool: Spool) -> 
     spool.take([f"bob@{FAR}", f"eve@{FAR}"])
     spool.work()
     assert counted() == {
-        (K.RECEIVED_SENDER, ANN): 1, (K.RECEIVED_OUTBOUND, "-"): 1, (K.REMOTE, "-"): 2,
-        (K.OUTBOUND_SENDER, ANN): 2, (K.OUTBOUND_IP, "192.0.2.7"): 2,
-    }  # fmt: skip
+        (K.RECEIVED_SENDER, ANN): 1,
+        (K.RECEIVED_OUTBOUND, "-"): 1,
+        (K.REMOTE, "-"): 2,
+        (K.OUTBOUND_SENDER, ANN): 2,
+        (K.OUTBOUND_IP, "192.0.2.7"): 2,
+    }
 
 
 def test_a_delivery_here_counts_for_recipient_sender_ip_and_domain(spool: Spool) -> None:
     spool.take_for_us(b"Subject: Hello\r\n\r\nHello\r\n", sender="Eve@Far.test")
     spool.work()
     assert counted() == {
-        (K.RECEIVED_SENDER, "eve@far.test"): 1, (K.RECEIVED_INBOUND, "-"): 1, (K.LOCAL, "-"): 1,
+        (K.RECEIVED_SENDER, "eve@far.test"): 1,
+        (K.RECEIVED_INBOUND, "-"): 1,
+        (K.LOCAL, "-"): 1,
         (K.INBOUND_RECIPIENT, ANN): 1,
-        (K.INBOUND_SENDER, "eve@far.test"): 1, (K.INBOUND_IP, "192.0.2.7"): 1, (K.INBOUND_DOMAIN, FAR): 1,
-    }  # fmt: skip
+        (K.INBOUND_SENDER, "eve@far.test"): 1,
+        (K.INBOUND_IP, "192.0.2.7"): 1,
+        (K.INBOUND_DOMAIN, FAR): 1,
+    }
 
 
 def test_a_forward_with_a_copy_is_one_delivery_here_and_one_elsewhere(spool: Spool) -> None:
@@ -298,10 +305,15 @@ class StatementsCounted:
 @pytest.mark.parametrize(
     ("five_minutes", "hour", "day", "expected"),
     [
-        (0, 0, 0, False), (2, 19, 19, False), (0, 20, 20, True), (3, 30, 240 * 3, False), (0, 200, 440, True),
-        (30, 30, 24 * 60 + 30, True), (10, 100, 2500, False),
+        (0, 0, 0, False),
+        (2, 19, 19, False),
+        (0, 20, 20, True),
+        (3, 30, 240 * 3, False),
+        (0, 200, 440, True),
+        (30, 30, 24 * 60 + 30, True),
+        (10, 100, 2500, False),
     ],
-)  # fmt: skip
+)
 def test_a_row_rises_when_its_last_hour_stands_out_of_its_day(
     five_minutes: int, hour: int, day: int, expected: bool
 ) -> None:

@@ -25,11 +25,13 @@ _NUMBERS = (
     ("--bandwidth-per-hour", "bandwidth_mb_per_hour", "MB", "size times recipients of what is sent"),
     ("--recipients-per-hour", "recipients_per_hour", "N", "recipients of what is sent"),
     ("--bounces-per-hour", "bounces_per_hour", "N", "bounces that a domain receives"),
-)  # fmt: skip
+)
 _ACTION_OF = {
-    "messages_per_hour": "messages_action", "bandwidth_mb_per_hour": "bandwidth_action",
-    "recipients_per_hour": "recipients_action", "bounces_per_hour": "bounces_action",
-}  # fmt: skip
+    "messages_per_hour": "messages_action",
+    "bandwidth_mb_per_hour": "bandwidth_action",
+    "recipients_per_hour": "recipients_action",
+    "bounces_per_hour": "bounces_action",
+}
 
 
 class Command(TerminalCommand):
@@ -77,16 +79,24 @@ class Command(TerminalCommand):
         shown = list(found[:100]) if options["history"] else list(found)
         if not shown and not options["json"]:
             self._stop("Nobody is throttled.")
-        output.table([
-            {
-                "name": row.event.name, "kind": row.event.kind, "domain": row.event.domain,
-                "reason": Metric(row.event.metric).label, "action": row.event.action, "used": row.used,
-                "limit": row.limit, "held": row.held, "since": exact(row.event.since),
-                "until": exact(row.event.until) if row.event.until else "",
-                **(_ending(row.event) if options["history"] else {}),
-            }
-            for row in rows(shown)
-        ])  # fmt: skip
+        output.table(
+            [
+                {
+                    "name": row.event.name,
+                    "kind": row.event.kind,
+                    "domain": row.event.domain,
+                    "reason": Metric(row.event.metric).label,
+                    "action": row.event.action,
+                    "used": row.used,
+                    "limit": row.limit,
+                    "held": row.held,
+                    "since": exact(row.event.since),
+                    "until": exact(row.event.until) if row.event.until else "",
+                    **(_ending(row.event) if options["history"] else {}),
+                }
+                for row in rows(shown)
+            ]
+        )
         if not shown:
             sys.exit(NOTHING)
 
