@@ -6,9 +6,9 @@ the errors below; NotAllowed when the actor's role does not reach that far. With
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
 
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
@@ -16,6 +16,7 @@ from django.db import transaction
 from django.forms.models import model_to_dict
 
 from accounts import changes, directory, edits
+from accounts.account_actions import AccountAction
 from accounts.actor import SYSTEM, Actor, NotAllowed
 from accounts.addresses import normalise_address, normalise_domain
 from accounts.connections.registry import end_quietly
@@ -34,6 +35,8 @@ from accounts.models import (
 )
 from accounts.placing import AddressTaken, NotThere, TooManyUsers, get_domain, place
 from accounts.securing import Refused, Secured, change_password, set_domain_status, set_status_of, set_user_status
+from base.actions.action import Change, Target, WayBack
+from base.actions.perform import perform
 from base.batches import batched
 from base.phrases import first_few
 
@@ -75,7 +78,7 @@ CHUNK = 5_000
 Row = Domain | User | Alias | MailingList
 
 
-class InUse(Exception):
+class InUse(Refused):
     """What is to be removed is needed by something else."""
 
 
@@ -212,9 +215,48 @@ def remove_members(mailing_list: MailingList, addresses: Iterable[str], *, actor
     return save(mailing_list, actor=actor, without=addresses).removed
 
 
+class SwitchOn(AccountAction):
+    """Takes mail again."""
+
+    name, label, icon = "enable", "Enable", "mark_email_read"
+    kinds = ("alias", "list")
+    undoable = True
+    is_on: ClassVar[bool] = True
+
+    def is_due(self, target: Target) -> bool:
+        return any(row.enabled != self.is_on for row in target.rows)
+
+    def effect(self, target: Target, parameters: Mapping[str, Any]) -> str:
+        return "It takes mail again." if self.is_on else "While it is off, mail to it is refused."
+
+    def do(self, actor: Actor, target: Target, parameters: Mapping[str, Any]) -> Change:
+        entries = []
+        for row in target.rows:
+            edits.remember(row)
+            before, row.enabled = changes.stored(row), self.is_on
+            row.full_clean()
+            edits.save(row)
+            if (written := changes.described(before, row)) is not None:
+                entries.append(replace(written, action=f"change {changes.kind_of(row)}"))
+        said = f"{target} is switched {'on' if self.is_on else 'off'}."
+        return Change(said, entries, undo=WayBack((SWITCH_OFF if self.is_on else SWITCH_ON).name, target))
+
+
+class SwitchOff(SwitchOn):
+    """Takes no mail for now."""
+
+    name, label, icon = "disable", "Disable", "unsubscribe"
+    danger = True
+    is_on = False
+
+
+SWITCH_ON, SWITCH_OFF = SwitchOn(), SwitchOff()
+
+
 def set_enabled(row: Alias | MailingList, is_enabled: bool, *, actor: Actor = SYSTEM) -> None:
     """Switch an alias or a list on or off. While it is off its address takes no mail."""
-    change(row, actor=actor, enabled=is_enabled)
+    kind = "list" if isinstance(row, MailingList) else "alias"
+    perform(SWITCH_ON if is_enabled else SWITCH_OFF, actor, Target(kind, (row.address,), (row,)))
 
 
 @transaction.atomic

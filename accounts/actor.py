@@ -8,10 +8,9 @@ from typing import Final, Self
 
 from accounts.addresses import key_of
 from accounts.models import Alias, Domain, MailingList, Role, User
+from base.actions.action import NotAllowed
 
-
-class NotAllowed(Exception):
-    """The person's role does not reach that far."""
+__all__ = ["SYSTEM", "Actor", "NotAllowed"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,7 @@ from accounts.models.limits import DomainLimits, SendingLimits, UserLimits
 from accounts.models.spam import SPAM_FIELDS
 from base import action as actions_of_all
 from base import row_changes
+from base.actions.action import Written
 from base.one_row import OneRow
 
 _BY_THE_HOUR = tuple(field.name for field in SendingLimits._meta.get_fields())
@@ -118,15 +119,20 @@ def record(actor: Actor, before: dict[str, Any], row: Model, action: str = "", *
 
     `also` is a sentence about what belongs to the row.
     """
+    if (written := described(before, row, also=also)) is not None:
+        usual = _usual(row, "change" if before else "add")
+        write(actor, action or usual, written.on, written.outcome, row=row, parameters=dict(written.parameters))
+
+
+def described(before: dict[str, Any], row: Model, *, also: str = "") -> Written | None:
+    """What `record` writes down: for actions, which are recorded where they are done. None when nothing differs."""
     differing = _difference(before or row_changes.present(type(row)()), row)
     said = [_added(row)] if not before else [row_changes.in_words(type(row), differing, _LABELS)]
     text = "; ".join(part for part in (*said, also) if part)
     if not text:
-        return
-    text = text[0].upper() + text[1:]
-    verb = "change" if before else "add"
+        return None
     parameters = {"changed": row_changes.for_programs(differing)} if differing else {}
-    write(actor, action or _usual(row, verb), _name(row), text, row=row, parameters=parameters)
+    return Written(_name(row), text[0].upper() + text[1:], parameters=parameters, about=row)
 
 
 def write(

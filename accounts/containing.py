@@ -7,22 +7,26 @@ inside (every connection) and stops what is on its way (the steps of ACCOUNTS_CO
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import Any, Protocol
 
 from django.conf import settings
 from django.contrib.auth.password_validation import validate_password
 from django.db import transaction
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.module_loading import import_string
 
-from accounts import changes, directory, edits, history
+from accounts import changes, directory, edits
+from accounts.account_actions import UserAction, of_users
 from accounts.actor import Actor
 from accounts.connections.registry import end_quietly
 from accounts.models import AccountEvent, Containment, Login, Status, User
-from accounts.securing import Refused
+from base.actions.action import After, Change, Opening, Refused, Target, WayBack, Written
+from base.actions.inputs import Input
+from base.actions.perform import perform
 
 LOOK_BACK = timedelta(days=30)
 # An address that was first seen within this time before is pointed at.
@@ -52,7 +56,7 @@ class SeenLogin:
 
 
 @dataclass(frozen=True, slots=True)
-class Review:
+class Findings:
     """What somebody needs to judge the account."""
 
     events: list[AccountEvent]
@@ -64,18 +68,36 @@ def steps() -> list[Step]:
     return [import_string(path)() for path in settings.ACCOUNTS_CONTAIN_STEPS]
 
 
-def contain(actor: Actor, user: User, *, password: str = "") -> Containment:
-    """Shut the account. Without a `password` it gets one that nobody knows. What is contained already is contained
-    anew, and keeps what it was before the first time.
+class Contain(UserAction):
+    """Shuts an account in wrong hands: no login, connections ended, mail on hold."""
 
-    Raises NotAllowed, Refused when people would contain themselves, and ValidationError for a weak password.
-    """
-    actor.require_user(user)
-    if actor.is_person(user):
-        raise Refused("You can't contain yourself; ask another administrator.")
-    if password:
-        validate_password(password, user)
-    with transaction.atomic():
+    name, label, icon = "contain", "Contain", "gpp_maybe"
+    danger = True
+    undoable = True
+    menu_kinds = ()
+    inputs = (
+        Input(
+            "password",
+            "New password",
+            "password",
+            placeholder="empty: one that nobody knows",
+            option_help="the new one; without it, one that nobody knows",
+        ),
+    )
+
+    def effect(self, target: Target, parameters: Mapping[str, Any]) -> str:
+        return (
+            "No login and no mail out; mail for it still arrives. A new password. Every connection ends, and its mail"
+            " in the spool is put on hold."
+        )
+
+    def do(self, actor: Actor, target: Target, parameters: Mapping[str, Any]) -> Change:
+        [user] = target.rows
+        password = parameters["password"]
+        if actor.is_person(user):
+            raise Refused("You can't contain yourself; ask another administrator.")
+        if password:
+            validate_password(password, user)
         directory.changed()
         user.refresh_from_db()
         found = Containment.objects.open().filter(user=user).first()
@@ -87,29 +109,157 @@ def contain(actor: Actor, user: User, *, password: str = "") -> Containment:
         user.save(update_fields=["password", "status"])
         containment.password_after = user.password
         containment.save()
-    # Written down before the rest is tried: the account is shut from here on.
-    event = history.record(actor, "contain", user.email, "Shut: no login, no mail out, a new password", user=user)
-    done = [
-        f"{user}: {user.get_status_display()}, so no login and no mail out.",
-        f"The password is {'the new one that was given' if password else 'one that nobody knows'}.",
-        end_quietly([user.email]).sentence,
-    ]
-    done += [step.contain(actor, containment) for step in steps()]
-    containment.done = done
-    containment.save(update_fields=["done"])
-    event.outcome = " ".join(done)[:500]
-    event.save(update_fields=["outcome"])
-    return containment
+
+        def shut_the_rest(records: Sequence[AccountEvent]) -> After:
+            done = [
+                f"{user}: {user.get_status_display()}, so no login and no mail out.",
+                f"The password is {'the new one that was given' if password else 'one that nobody knows'}.",
+                end_quietly([user.email]).sentence,
+            ]
+            done += [step.contain(actor, containment) for step in steps()]
+            containment.done = done
+            containment.save(update_fields=["done"])
+            [event] = records
+            event.outcome = " ".join(done)[:500]
+            event.save(update_fields=["outcome"])
+            return After(" ".join(done), result=containment)
+
+        # Written down before the rest is tried: the account is shut from here on.
+        entry = Written(user.email, "Shut: no login, no mail out, a new password", about=user)
+        undo = WayBack(UNCONTAIN.name, target, {"old_password": "1"})
+        return Change("", [entry], containment, shut_the_rest, undo)
+
+
+class Review(Opening[Actor]):
+    """Looks at an account that may be in wrong hands, and contains it from there."""
+
+    name, label, icon = "review", "Contain account…", "gpp_maybe"
+    kinds = ("user",)
+
+    def require(self, actor: Actor, target: Target) -> None:
+        actor.require_administration()
+
+    def place(self, target: Target) -> str:
+        return reverse("admin:accounts_user_contain", args=[target.rows[0].pk])
+
+
+class ContainAgain(UserAction):
+    """Ends and holds what has slipped through since an account was contained."""
+
+    name, label, icon = "contain-again", "Contain what came since", "gpp_maybe"
+    recorded = "contain"
+    menu_kinds = ()
+    in_transaction = False
+
+    def is_due(self, target: Target) -> bool:
+        return _is_contained(target)
+
+    def do(self, actor: Actor, target: Target, parameters: Mapping[str, Any]) -> Change:
+        containment = _open_of(target)
+        done = [end_quietly([containment.user.email]).sentence]
+        done += [step.contain(actor, containment) for step in steps()]
+        text = " ".join(done)
+        return Change(text, [Written(containment.user.email, text, about=containment.user)], text)
+
+
+class Uncontain(UserAction):
+    """Opens the account again, and lets its mail go on."""
+
+    name, label, icon = "uncontain", "Open again", "lock_open"
+    recorded = "undo contain"
+    menu_kinds = ()
+    in_transaction = False
+    inputs = (
+        Input(
+            "old_password",
+            "False alarm: the old password is valid again",
+            "check",
+            option_help="a false alarm: the old password is valid again",
+        ),
+    )
+
+    def is_due(self, target: Target) -> bool:
+        return _is_contained(target)
+
+    def effect(self, target: Target, parameters: Mapping[str, Any]) -> str:
+        status = _open_of(target).get_status_before_display()
+        password = "The old password is valid again." if parameters["old_password"] else "The new password stays."
+        return (
+            f"The account has the status “{status}” again, and its mail on hold goes on: what must not leave has to go"
+            f" from the spool first. {password}"
+        )
+
+    def do(self, actor: Actor, target: Target, parameters: Mapping[str, Any]) -> Change:
+        containment, old_password = _open_of(target), parameters["old_password"]
+        with transaction.atomic():
+            directory.changed()
+            closed = (
+                Containment.objects.open()
+                .filter(pk=containment.pk)
+                .update(closed=timezone.now(), closed_by=actor.name, password_before="", password_after="")
+            )
+            if not closed:
+                raise Refused("It was closed already.")
+            user = User.objects.select_for_update().get(pk=containment.user_id)
+            user.status = containment.status_before
+            is_given_back = old_password and user.password == containment.password_after
+            if is_given_back:
+                user.password = containment.password_before
+            user.save(update_fields=["status", "password"])
+        is_enabled = user.status == Status.ENABLED
+        done = [f"{user} is enabled again." if is_enabled else f"{user} is set to {user.get_status_display()} again."]
+        if is_given_back:
+            done.append("The old password is valid again.")
+        elif old_password:
+            done.append("The password was set after containing, so it stays.")
+        done += [step.undo(actor, containment) for step in steps()]
+        text = " ".join(done)
+        containment.refresh_from_db()
+        return Change(text, [Written(user.email, text, about=user)], text)
+
+
+class StopForwarding(UserAction):
+    """Forwards nothing any more: a favourite of those who steal accounts."""
+
+    name, label, icon = "forwarding", "Stop Forwarding", "forward"
+    recorded = "change user"
+    danger = True
+    menu_kinds = ()
+
+    def is_due(self, target: Target) -> bool:
+        return bool(target.rows[0].forward_to)
+
+    def effect(self, target: Target, parameters: Mapping[str, Any]) -> str:
+        return f"Mail of {target} is not forwarded any more. It goes to {_forwarded(target.rows[0])} now."
+
+    def do(self, actor: Actor, target: Target, parameters: Mapping[str, Any]) -> Change:
+        [user] = target.rows
+        went, before = _forwarded(user), changes.stored(user)
+        edits.remember(user)
+        user.forward_to = ""
+        edits.save(user)
+        written = changes.described(before, user)
+        said = f"Mail of {user} is not forwarded any more. It went to {went}."
+        return Change(said, [written] if written is not None else [], said)
+
+
+CONTAIN, CONTAIN_AGAIN, UNCONTAIN, STOP_FORWARDING = Contain(), ContainAgain(), Uncontain(), StopForwarding()
+REVIEW = Review()
+
+
+def contain(actor: Actor, user: User, *, password: str = "") -> Containment:
+    """Shut the account. Without a `password` it gets one that nobody knows. What is contained already is contained
+    anew, and keeps what it was before the first time.
+
+    Raises NotAllowed, Refused when people would contain themselves, and ValidationError for a weak password.
+    """
+    done: Containment = perform(CONTAIN, actor, of_users([user]), {"password": password}).result
+    return done
 
 
 def contain_again(actor: Actor, containment: Containment) -> str:
     """What has slipped through meanwhile: connections and mail. Says what was done. Raises NotAllowed."""
-    actor.require_user(containment.user)
-    done = [end_quietly([containment.user.email]).sentence]
-    done += [step.contain(actor, containment) for step in steps()]
-    text = " ".join(done)
-    history.record(actor, "contain", containment.user.email, text, user=containment.user)
-    return text
+    return perform(CONTAIN_AGAIN, actor, _of(containment)).sentence
 
 
 def undo(actor: Actor, containment: Containment, *, old_password: bool) -> str:
@@ -118,51 +268,44 @@ def undo(actor: Actor, containment: Containment, *, old_password: bool) -> str:
     A password that was set after containing stays in any case. Says what was done. Raises NotAllowed, and Refused
     when it was closed already.
     """
-    actor.require_user(containment.user)
-    with transaction.atomic():
-        directory.changed()
-        closed = (
-            Containment.objects.open()
-            .filter(pk=containment.pk)
-            .update(closed=timezone.now(), closed_by=actor.name, password_before="", password_after="")
-        )
-        if not closed:
-            raise Refused("It was closed already.")
-        user = User.objects.select_for_update().get(pk=containment.user_id)
-        user.status = containment.status_before
-        is_given_back = old_password and user.password == containment.password_after
-        if is_given_back:
-            user.password = containment.password_before
-        user.save(update_fields=["status", "password"])
-    is_enabled = user.status == Status.ENABLED
-    done = [f"{user} is enabled again." if is_enabled else f"{user} is set to {user.get_status_display()} again."]
-    if is_given_back:
-        done.append("The old password is valid again.")
-    elif old_password:
-        done.append("The password was set after containing, so it stays.")
-    done += [step.undo(actor, containment) for step in steps()]
-    text = " ".join(done)
-    history.record(actor, "undo contain", user.email, text, user=user)
-    containment.refresh_from_db()
-    return text
+    return perform(UNCONTAIN, actor, _of(containment), {"old_password": old_password}).sentence
 
 
 def stop_forwarding(actor: Actor, user: User) -> str:
-    """Forward nothing any more: a favourite of those who steal accounts. Says what was. Raises NotAllowed."""
-    actor.require_user(user)
-    went = ", ".join(str(user.forward_to).split())
-    edits.remember(user)
-    user.forward_to = ""
-    changes.save(actor, user)
-    return f"Mail of {user} is not forwarded any more. It went to {went}."
+    """Forward nothing any more. Says what was. Raises NotAllowed."""
+    return perform(STOP_FORWARDING, actor, of_users([user])).sentence
 
 
-def review(containment: Containment, now: datetime) -> Review:
+def _of(containment: Containment) -> Target:
+    """A user, with the containment that is meant."""
+    return Target("user", (containment.user.email,), (containment.user, containment))
+
+
+def _open_of(target: Target) -> Containment:
+    """The containment that a target names, or the open one of its user. Raises Refused."""
+    if len(target.rows) > 1:
+        named: Containment = target.rows[1]
+        return named
+    found = Containment.objects.open().select_related("user").filter(user=target.rows[0]).first()
+    if found is None:
+        raise Refused(f"{target} is not contained; somebody may have opened the account meanwhile.")
+    return found
+
+
+def _is_contained(target: Target) -> bool:
+    return Containment.objects.open().filter(user=target.rows[0]).exists()
+
+
+def _forwarded(user: User) -> str:
+    return ", ".join(str(user.forward_to).split()) or "nobody"
+
+
+def review(containment: Containment, now: datetime) -> Findings:
     """What happened to the account lately, and how things are."""
     user = containment.user
     events = AccountEvent.objects.filter(user=user, at__gte=now - LOOK_BACK).order_by("-id")[:MOST_SHOWN]
     states = [one for step in steps() for one in step.state(containment)]
-    return Review(list(events), logins_of(user, containment.at, now), states)
+    return Findings(list(events), logins_of(user, containment.at, now), states)
 
 
 def logins_of(user: User, moment: datetime, now: datetime) -> list[SeenLogin]:

@@ -16,6 +16,7 @@ from django.contrib.auth import BACKEND_SESSION_KEY, login
 from django.contrib.auth.backends import ModelBackend
 from django.contrib.auth.models import AnonymousUser
 from django.http import HttpRequest, HttpResponse, HttpResponseBadRequest, HttpResponseForbidden, HttpResponseRedirect
+from django.urls import reverse
 from django.utils.decorators import method_decorator
 from django.views.decorators.csrf import csrf_protect
 from hijack import signals, views
@@ -24,6 +25,7 @@ from accounts import history
 from accounts.actor import Actor
 from accounts.connections.web import IMPERSONATOR_KEY
 from accounts.models import User, WebSession
+from base.actions.action import Opening, Target
 
 BACKEND = "accounts.impersonation.ImpersonationBackend"
 OWN_BACKEND = "django.contrib.auth.backends.ModelBackend"
@@ -37,6 +39,28 @@ class ImpersonationBackend(ModelBackend):
 
     def user_can_authenticate(self, user: Any) -> bool:
         return True
+
+
+class ManageUser(Opening[Actor]):
+    """Takes the user's place, to see all that the user sees."""
+
+    name, label, icon = "manage", "Manage User", "switch_account"
+    kinds = ("user",)
+
+    def require(self, actor: Actor, target: Target) -> None:
+        actor.require_administration()
+
+    def suits(self, target: Target) -> bool:
+        return not target.rows[0].is_system_administrator
+
+    def place(self, target: Target) -> str:
+        return reverse("hijack:acquire")
+
+    def posted(self, target: Target) -> dict[str, str]:
+        return {"user_pk": str(target.rows[0].pk)}
+
+
+MANAGE = ManageUser()
 
 
 def may_impersonate(*, hijacker: User, hijacked: User) -> bool:

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from accounts.addresses import normalise_address, normalise_domain
 from accounts.models import Alias, Domain, MailingList, User
+from base.actions.action import Refused
 
 
-class NotThere(Exception):
+class NotThere(Refused):
     """There is no such domain, user, alias or list."""
 
 
-class AddressTaken(Exception):
+class AddressTaken(Refused):
     """Another user, alias or list has the address."""
 
 
-class TooManyUsers(Exception):
+class TooManyUsers(Refused):
     """The domain has as many users as it may."""
 
 

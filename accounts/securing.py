@@ -6,16 +6,21 @@ outside a transaction, or on its commit. All are written down. Each raises NotAl
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import secrets
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, ClassVar
 
 from django.contrib.auth.password_validation import validate_password
-from django.db import transaction
 
 from accounts import directory, history
+from accounts.account_actions import AccountAction, UserAction, of_domain, of_users
 from accounts.actor import Actor, NotAllowed
 from accounts.connections.registry import Dropped, end_quietly
 from accounts.models import Domain, Status, User
+from base.actions.action import After, Change, Refused, Target, WayBack, Written
+from base.actions.inputs import Input
+from base.actions.perform import perform
 
 __all__ = [
     "NotAllowed",
@@ -26,10 +31,6 @@ __all__ = [
     "set_status_of",
     "set_user_status",
 ]
-
-
-class Refused(Exception):
-    """It can't be done as asked; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +46,178 @@ class Secured:
             return self.changed
         return f"{self.changed} {self.dropped.sentence}"
 
+    @property
+    def good(self) -> bool:
+        return self.dropped is None or not self.dropped.problems
+
 
 _SAID = {
     Status.ENABLED: "{} is enabled.",
     Status.DISABLED: "{} is disabled: no login, no mail out, no mail in.",
     Status.RECEIVING: "{} is set to Disable and Allow Mail: no login, no mail out; mail still arrives.",
 }
+
+
+class _SetStatus(AccountAction):
+    """What the three have in common."""
+
+    status: ClassVar[Status]
+    kinds = ("user", "domain")
+    recorded = "status"
+    undoable = True
+    icon = "person_off"
+
+    def label_of(self, target: Target) -> str:
+        return self.label.replace("User", "Domain") if target.kind == "domain" else self.label
+
+    def is_due(self, target: Target) -> bool:
+        return any(row.status != self.status for row in target.rows)
+
+    def do(self, actor: Actor, target: Target, parameters: Mapping[str, Any]) -> Change:
+        of_target = self._users if target.kind == "user" else self._domains
+        return of_target(actor, target.rows)
+
+    def _users(self, actor: Actor, users: Sequence[User]) -> Change:
+        if self.status is not Status.ENABLED and any(map(actor.is_person, users)):
+            raise Refused("You can't lock yourself out; ask another administrator.")
+        directory.changed()
+        # `users` may have been read long ago.
+        changing = list(User.objects.filter(pk__in=[user.pk for user in users]).exclude(status=self.status))
+        changing.sort(key=lambda user: user.pk)
+        User.objects.filter(pk__in=[user.pk for user in changing]).update(status=self.status)
+        for user in users:
+            user.status = self.status
+        said = (
+            _SAID[self.status].format(users[0])
+            if len(users) == 1
+            else f"{len(changing)} changed to: {self.status.label}."
+        )
+        return Change(
+            said,
+            [status_set(user, Status(user.status), self.status) for user in changing],
+            Secured(said),
+            self._ending(said, users=[user.email for user in users]),
+            _back([Status(user.status) for user in changing], of_users(changing)),
+        )
+
+    def _domains(self, actor: Actor, domains: Sequence[Domain]) -> Change:
+        if self.status is not Status.ENABLED and any(actor.domain == domain.name for domain in domains):
+            raise Refused("That would lock you out: you are in this domain.")
+        directory.changed()
+        before = dict(Domain.objects.filter(pk__in=[one.pk for one in domains]).values_list("pk", "status"))
+        for domain in domains:
+            domain.status = self.status
+            domain.save(update_fields=["status"])
+        was = [Status(before.get(domain.pk, self.status)) for domain in domains]
+        said = (
+            _SAID[self.status].format(domains[0].name)
+            if len(domains) == 1
+            else f"{len(domains)} changed to: {self.status.label}."
+        )
+        return Change(
+            said,
+            [status_set(domain, one, self.status) for domain, one in zip(domains, was, strict=True)],
+            Secured(said),
+            self._ending(said, domains=[domain.name for domain in domains]),
+            _back(was, Target("domain", tuple(domain.name for domain in domains), tuple(domains))),
+        )
+
+    def _ending(self, said: str, users: Sequence[str] = (), domains: Sequence[str] = ()) -> Any:
+        if self.status is Status.ENABLED:
+            return None
+
+        def end(records: Sequence[Any]) -> After:
+            dropped = end_quietly(users) if users else Dropped()
+            for name in domains:
+                dropped += end_quietly(domain=name)
+            done = Secured(said, dropped)
+            return After(dropped.sentence if dropped.total or dropped.problems else "", done.good, done)
+
+        return end
+
+
+class Enable(_SetStatus):
+    """Login, mail out and mail in again."""
+
+    name, label, of_many = "enable", "Enable User", "Enable"
+    status = Status.ENABLED
+
+    def effect(self, target: Target, parameters: Mapping[str, Any]) -> str:
+        if target.kind == "domain":
+            return "Its users may log in, send and receive again."
+        return "The user may log in and send again."
+
+
+class Disable(_SetStatus):
+    """No login, no mail out, no mail in."""
+
+    name, label, of_many = "disable", "Disable Mail and Login", "Disable"
+    status = Status.DISABLED
+    danger = True
+    # A menu has the one that lets mail in: what arrives meanwhile is not lost.
+    menu_kinds = ()
+
+
+class LetReceiveOnly(_SetStatus):
+    """No login, no mail out; mail still arrives."""
+
+    name, label, of_many = "receiving", "Disable User", "Disable and Allow Mail"
+    status = Status.RECEIVING
+    danger = True
+
+    def is_due(self, target: Target) -> bool:
+        return any(row.status == Status.ENABLED for row in target.rows)
+
+    def effect(self, target: Target, parameters: Mapping[str, Any]) -> str:
+        if target.kind == "domain":
+            return (
+                "Nobody in it can log in or send, and every connection of its users ends; mail for them still arrives."
+                " Enable Domain takes it back."
+            )
+        return (
+            "The user can't log in or send, and every connection ends; mail for the user still arrives. Enable "
+            "User takes it back."
+        )
+
+
+class ChangePassword(UserAction):
+    """A new password; ends open connections."""
+
+    name, label, icon = "password", "Change Password", "key"
+    inputs = (
+        Input(
+            "password",
+            "New password",
+            "password",
+            help="One that nobody can guess; write your own if you like. Tell it to the user by another way than mail.",
+            option_help="asked for, or read from standard input, when left out",
+            suggest=lambda: secrets.token_urlsafe(12),
+        ),
+    )
+
+    def effect(self, target: Target, parameters: Mapping[str, Any]) -> str:
+        return "The old password stops working at once, and every connection of the user ends."
+
+    def parameters(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        return {**super().parameters(given), "keep_session": given.get("keep_session", "")}
+
+    def do(self, actor: Actor, target: Target, parameters: Mapping[str, Any]) -> Change:
+        [user] = target.rows
+        validate_password(parameters["password"], user)
+        user.set_password(parameters["password"])
+        user.save(update_fields=["password"])
+        said = f"The password of {user} is changed."
+
+        def end(records: Sequence[Any]) -> After:
+            dropped = end_quietly([user.email], keep_session=parameters["keep_session"])
+            done = Secured(said, dropped)
+            return After(dropped.sentence if dropped.total or dropped.problems else "", done.good, done)
+
+        return Change(said, [password_set(user)], then=end)
+
+
+ENABLE, DISABLE, LET_RECEIVE_ONLY, CHANGE_PASSWORD = Enable(), Disable(), LetReceiveOnly(), ChangePassword()
+BY_STATUS: dict[Status, _SetStatus] = {one.status: one for one in (ENABLE, DISABLE, LET_RECEIVE_ONLY)}
 
 
 def set_user_status(actor: Actor, user: User, status: Status) -> Secured:
@@ -63,39 +230,16 @@ def set_user_status(actor: Actor, user: User, status: Status) -> Secured:
 
 def set_status_of(actor: Actor, users: Iterable[User], status: Status) -> Secured:
     """The same for many, in one transaction; all or none. Raises NotAllowed and Refused."""
-    users = list(users)
-    for user in users:
-        actor.require_user(user)
-        if status is not Status.ENABLED and actor.is_person(user):
-            raise Refused("You can't lock yourself out; ask another administrator.")
-    # `users` may have been read long ago.
-    changing = list(User.objects.filter(pk__in=[user.pk for user in users]).exclude(status=status).order_by("pk"))
-    with transaction.atomic():
-        directory.changed()
-        User.objects.filter(pk__in=[user.pk for user in changing]).update(status=status)
-        for user in changing:
-            record_status(actor, user, Status(user.status), status)
-    for user in users:
-        user.status = status
-    said = _SAID[status].format(users[0]) if len(users) == 1 else f"{len(changing)} changed to: {status.label}."
-    dropped = None if status is Status.ENABLED else end_quietly(user.email for user in users)
-    return Secured(said, dropped)
+    done: Secured = perform(BY_STATUS[status], actor, of_users(users)).result
+    return done
 
 
 def set_domain_status(actor: Actor, domain: Domain, status: Status) -> Secured:
     """Enable a domain, disable it, or let it only receive; everybody in it loses their connections when it is not
     enabled. Raises NotAllowed, and Refused when people would lock themselves out.
     """
-    actor.require_administration()
-    if status is not Status.ENABLED and actor.domain == domain.name:
-        raise Refused("That would lock you out: you are in this domain.")
-    with transaction.atomic():
-        before = Domain.objects.filter(pk=domain.pk).values_list("status", flat=True).first()
-        domain.status = status
-        domain.save(update_fields=["status"])
-        record_status(actor, domain, Status(before or status), status)
-    dropped = None if status is Status.ENABLED else end_quietly(domain=domain.name)
-    return Secured(_SAID[status].format(domain.name), dropped)
+    done: Secured = perform(BY_STATUS[status], actor, of_domain(domain)).result
+    return done
 
 
 def change_password(actor: Actor, user: User, password: str, *, keep_session: str = "") -> Secured:
@@ -103,23 +247,37 @@ def change_password(actor: Actor, user: User, password: str, *, keep_session: st
 
     The web session with the key `keep_session` stays. Raises NotAllowed, and ValidationError for a weak password.
     """
-    actor.require_user(user)
-    validate_password(password, user)
-    user.set_password(password)
-    with transaction.atomic():
-        user.save(update_fields=["password"])
-        record_password(actor, user)
-    dropped = end_quietly([user.email], keep_session=keep_session)
-    return Secured(f"The password of {user} is changed.", dropped)
+    given = {"password": password, "keep_session": keep_session}
+    done: Secured = perform(CHANGE_PASSWORD, actor, of_users([user]), given).result
+    return done
+
+
+def status_set(row: User | Domain, before: Status, after: Status) -> Written:
+    """That somebody's status was set."""
+    said = f"Status: {after.label}" if before == after else f"Status: {before.label} → {after.label}"
+    return Written(str(row), said, parameters={"changed": {"status": [before, after]}}, about=row)
+
+
+def password_set(user: User) -> Written:
+    """That somebody has a new password."""
+    return Written(user.email, "The password was changed", about=user)
 
 
 def record_status(actor: Actor, row: User | Domain, before: Status, after: Status) -> None:
-    """Write down that somebody's status was set."""
+    """Write down that somebody's status was set, as a part of a form."""
+    written = status_set(row, before, after)
     user = row if isinstance(row, User) else None
-    said = f"Status: {after.label}" if before == after else f"Status: {before.label} → {after.label}"
-    history.record(actor, "status", str(row), said, user=user, parameters={"changed": {"status": [before, after]}})
+    parameters = dict(written.parameters)
+    history.record(actor, "status", written.on, written.outcome, user=user, parameters=parameters)
 
 
 def record_password(actor: Actor, user: User) -> None:
-    """Write down that somebody has a new password."""
-    history.record(actor, "password", user.email, "The password was changed", user=user)
+    """Write down that somebody has a new password, as a part of a form."""
+    written = password_set(user)
+    history.record(actor, "password", written.on, written.outcome, user=user)
+
+
+def _back(was: Sequence[Status], target: Target) -> WayBack | None:
+    """The way back, where all were alike."""
+    statuses = set(was)
+    return WayBack(BY_STATUS[statuses.pop()].name, target) if len(statuses) == 1 else None

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
-from accounts import history
+from accounts.account_actions import AccountAction
 from accounts.actor import Actor, NotAllowed
 from accounts.addresses import key_of
 from accounts.connections import bus, dovecot, web
 from accounts.connections.connection import Connection, Match, Unreachable
 from accounts.models import Role, User
+from base.actions.action import Change, Target, Written
+from base.actions.perform import perform
 
 MOST_LISTED = 1_000
 GOODBYE = "421 4.7.0 An administrator has ended this connection"
@@ -37,6 +40,10 @@ class Dropped:
     @property
     def total(self) -> int:
         return self.smtp + self.web + self.mailbox
+
+    def __add__(self, other: Dropped) -> Dropped:
+        problems = [*self.problems, *(one for one in other.problems if one not in self.problems)]
+        return Dropped(self.smtp + other.smtp, self.web + other.web, self.mailbox + other.mailbox, problems)
 
     @property
     def sentence(self) -> str:
@@ -99,14 +106,57 @@ def drop(
     match = Match(frozenset(addresses), (domain or "").lower(), ip or "")
     if match.is_for_all:
         raise ValueError("Say whose connections to drop.")
-    return _drop(actor, _within_reach(actor, match), keep_session)
+    return _drop(actor, match, keep_session)
 
 
 def drop_one(actor: Actor, id: str, *, keep_session: str = "") -> Dropped:
     """End the one connection that a listing called `id`. Raises NotAllowed."""
     if not id:
         raise ValueError("Say which connection to drop.")
-    return _drop(actor, _within_reach(actor, Match(id=id)), keep_session)
+    return _drop(actor, Match(id=id), keep_session)
+
+
+class DropConnections(AccountAction):
+    """Ends all connections: SMTP, web, IMAP, POP."""
+
+    name, label, icon = "drop", "Drop Connections", "link_off"
+    recorded = "drop connections"
+    kinds = ("user", "connections")
+    danger = True
+    in_transaction = False
+
+    def require(self, actor: Actor, target: Target) -> None:
+        _within_reach(actor, _match(target))
+
+    def suits(self, target: Target) -> bool:
+        return not _match(target).is_for_all
+
+    def parameters(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        return {"keep_session": given.get("keep_session", "")}
+
+    def effect(self, target: Target, parameters: Mapping[str, Any]) -> str:
+        return (
+            "Every connection of the user ends now: SMTP, also in the middle of a message, web, IMAP and POP. The user "
+            "may connect again."
+        )
+
+    def do(self, actor: Actor, target: Target, parameters: Mapping[str, Any]) -> Change:
+        match = _match(target)
+        dropped = _end(_within_reach(actor, match), parameters["keep_session"])
+        user = User.objects.filter(email__in=match.users).first() if len(match.users) == 1 else None
+        entry = Written(str(target), dropped.sentence, about=user)
+        return Change(dropped.sentence, [entry], dropped, good=not dropped.problems)
+
+
+DROP = DropConnections()
+
+
+def _match(target: Target) -> Match:
+    """Which connections a target means: those of users, or those that somebody chose."""
+    if target.kind == "user":
+        return Match(frozenset(map(key_of, target.keys)))
+    match: Match = target.rows[0]
+    return match
 
 
 def end_quietly(users: Iterable[str] = (), *, domain: str = "", keep_session: str = "") -> Dropped:
@@ -115,10 +165,9 @@ def end_quietly(users: Iterable[str] = (), *, domain: str = "", keep_session: st
 
 
 def _drop(actor: Actor, match: Match, keep_session: str) -> Dropped:
-    dropped = _end(match, keep_session)
     on = ", ".join(sorted(match.users)) or match.ip or match.domain or f"connection {match.id}"
-    user = User.objects.filter(email__in=match.users).first() if len(match.users) == 1 else None
-    history.record(actor, "drop connections", on, dropped.sentence, user=user)
+    target = Target("connections", (on,), (match,))
+    dropped: Dropped = perform(DROP, actor, target, {"keep_session": keep_session}).result
     return dropped
 
 

@@ -8,13 +8,13 @@ from typing import Any, Final
 from django.db.models import QuerySet
 
 from accounts.addresses import key_of
+from base.actions.inputs import Input
 from quarantine.actions.selection import ItemSelection
 from quarantine.engines.learning import Lesson
 from quarantine.items import deletion, reports, transfer
 from quarantine.models.antispam import TrustedSender
 from quarantine.models.item import Item, ItemState
 from spool.actions import folders, undo_job
-from spool.actions.inputs import Input
 from spool.actions.verb import Context, Note, Progress, Refused, Tally, Verb
 from spool.actions.verbs import VERBS
 from spool.events.actions import changed, named

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from accounts.addresses import key_of
+from base.actions.inputs import Input
 from spool.actions import split_recipient
-from spool.actions.inputs import Input
 from spool.actions.verb import Context, Progress, Tally, Verb
 from spool.events import mail_log, results
 from spool.events.actions import changed

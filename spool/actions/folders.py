@@ -17,7 +17,7 @@ from typing import Any, BinaryIO
 
 from django.conf import settings as django_settings
 
-from spool.actions.inputs import Input
+from base.actions.inputs import Input
 from spool.actions.verb import Refused
 from spool.models.settings import current, parse_move_roots
 

@@ -10,7 +10,7 @@ from django.db.models import QuerySet
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 
-from spool.actions.inputs import Input
+from base.actions.inputs import Input
 from spool.actions.verb import Context, Progress, Refused, Tally, Verb, claim, update
 from spool.events.actions import by_itself, changed
 from spool.filters import BadFilter, parse_age

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from spool.actions.inputs import Input
+from base.actions.inputs import Input
 from spool.actions.recipients import parse_recipients
 from spool.actions.verb import Context, Progress, Refused, Tally, Verb, claim, update
 from spool.delivery.routes import BadNextHop, split_host

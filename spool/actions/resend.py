@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from spool.actions.inputs import Input
+from base.actions.inputs import Input
 from spool.actions.recipients import parse_recipients
 from spool.actions.verb import Context, Progress, Tally, Verb
 from spool.delivery.remote.body import LARGEST_WHOLE_BYTES

@@ -8,15 +8,13 @@ from datetime import datetime
 from typing import Any, ClassVar
 
 from base import clock
-from spool.actions.inputs import Input
+from base.actions.action import Action, Refused
 from spool.actions.selection import Selection
 from spool.flow import leases
 from spool.models.bulkjob import BulkJob
 from spool.rows import entries
 
-
-class Refused(Exception):
-    """The action can't be done as asked; the message says why, and what can."""
+__all__ = ["Claimed", "Context", "Note", "Progress", "Refused", "Tally", "Verb", "claim", "update"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,42 +50,21 @@ Progress = Callable[[Tally, int], None]
 Note = Callable[[Tally], None]
 
 
-class Verb:
-    """One action, described once: its button, dialog, command and help are made from this.
+class Verb(Action):
+    """An action on messages, many or few, which a job does in chunks: it may be interrupted at any point, and goes on.
 
-    The first line of its docstring is what a command's help says. `chunk` is how many entries are worked on at a time;
-    `selects` says what it is done to.
+    `chunk` is how many entries are worked on at a time; `selects` says what it is done to.
     """
 
-    name: ClassVar[str]
-    label: ClassVar[str]
     past: ClassVar[str]
-    # Of Google's Material Symbols; and what the dialog's last button says, where that is not the label.
-    icon: ClassVar[str] = ""
-    agree: ClassVar[str] = ""
-    # Whether the dialog warns.
-    danger: ClassVar[bool] = False
-    inputs: ClassVar[tuple[Input, ...]] = ()
-    # Whether exactly one of the inputs has to be given.
-    wants_one_input: ClassVar[bool] = False
     chunk: ClassVar[int] = 500
-    undoable: ClassVar[bool] = False
     # Whether it can be done to one recipient of a message: then `parameters` is given the `mailbox` that is meant.
     of_mailbox: ClassVar[bool] = False
     selects: ClassVar[type[Selection]] = Selection
 
-    @property
-    def short(self) -> str:
-        """The name within its room, on pages and in the room's command."""
-        return self.name
-
     def suits(self, row: Any) -> bool:
         """Whether it makes sense to offer it for this one."""
         return True
-
-    def parameters(self, given: Mapping[str, Any]) -> dict[str, Any]:
-        """`given`, checked and ready for JSON. Raises Refused."""
-        return {}
 
     def past_of(self, parameters: Mapping[str, Any]) -> str:
         """What was done, for people: "12 " comes before it."""

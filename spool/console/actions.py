@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from base.actions.inputs import Input
 from spool.actions import FORMATS
-from spool.actions.inputs import Input
 from spool.actions.verb import Verb
 from spool.actions.verbs import OF_ENTRIES, OF_TRASH
 from spool.models import Entry

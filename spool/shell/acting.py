@@ -11,8 +11,8 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from base.actions.options import add_inputs, given
 from spool.actions import VERBS, Actor, Preview, Selection, perform, preview
-from spool.actions.inputs import Input
 from spool.actions.verb import Verb
 from spool.actions.verbs import OF_ENTRIES, OF_TRASH
 from spool.models import BulkJob, JobState
@@ -33,37 +33,14 @@ def add_parsers(verbs: Any) -> None:
 
 def add_action(verbs: Any, verb: Verb) -> argparse.ArgumentParser:
     """The parser of one action, with all that does not depend on what it is done to."""
-    summary = (verb.__doc__ or "").splitlines()[0]
     parser: argparse.ArgumentParser = verbs.add_parser(
-        verb.short, help=f"{verb.label}: {summary}", description=f"{verb.label}. {summary}"
+        verb.short, help=f"{verb.label}: {verb.summary}", description=f"{verb.label}. {verb.summary}"
     )
-    _add_inputs(parser, verb)
+    add_inputs(parser, verb)
     add_consent(parser)
     parser.add_argument("--background", action="store_true", help="leave it to a maintenance worker")
     parser.add_argument("--all", action="store_true", help="every message there: no condition is needed")
     return parser
-
-
-def _add_inputs(parser: argparse.ArgumentParser, verb: Verb) -> None:
-    group = parser.add_mutually_exclusive_group(required=True) if verb.wants_one_input else parser
-    for one in verb.inputs:
-        option = f"--{one.name.replace('_', '-')}"
-        if one.is_positional:
-            group.add_argument(_place(one), choices=one.choices, metavar=one.name.upper(), help=_with_choices(one))
-        elif one.kind == "check":
-            group.add_argument(option, dest=_place(one), action="store_true", help=one.option_help)
-        else:
-            metavar = one.metavar or one.name.upper()
-            group.add_argument(option, dest=_place(one), default="", metavar=metavar, help=one.option_help)
-
-
-def _place(one: Input) -> str:
-    """Where the options have an input: a filter may have a condition of its name."""
-    return f"input_{one.name}"
-
-
-def _with_choices(one: Input) -> str:
-    return f"{one.option_help}: {', '.join(one.choices)}"
 
 
 def add_consent(parser: argparse.ArgumentParser) -> None:
@@ -81,7 +58,7 @@ def act(verb: Verb, wanted: Any, options: dict[str, Any], output: Output) -> Non
     if wanted.is_empty and not options["all"]:
         raise Ended(USAGE, "Say which messages, by a condition or by --all.")
     actor, what = Actor.at_the_shell(), verb.selects.of(wanted)
-    parameters = {one.name: options[_place(one)] for one in verb.inputs}
+    parameters = given(verb, options)
     shown = preview(verb.name, what, actor, **parameters)
     if shown.count.number == 0 and not shown.count.more:
         output.values({"matched": 0, "done": 0, "outcome": "Nothing matches."})
