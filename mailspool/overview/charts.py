@@ -5,7 +5,7 @@ A page has some hundred points: what is the same for each of them is made here r
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -14,7 +14,8 @@ from django.utils.html import escape
 from django.utils.safestring import SafeString, mark_safe
 
 from spool.models.entry import Status
-from spool.traffic.series import Point, Range, percentile
+from spool.traffic.rollup import minute_of
+from spool.traffic.series import RANGES, Point, Range, percentile
 
 WIDTH, HEIGHT = 1000, 100
 
@@ -131,6 +132,31 @@ def charts(points: Sequence[Point], wanted: Range) -> list[Chart]:
     ]
 
 
+_TONES_OF_SUBMITTERS = ("5", "1", "2", "6")
+
+
+def submissions(lately: Mapping[str, Sequence[int]], now: datetime) -> Chart:
+    """What was handed in, minute by minute, oldest first: by some, and last by all others."""
+    count = len(next(iter(lately.values())))
+    points = [Point(minute_of(now) - count + 1 + number, 1) for number in range(count)]
+    wanted = RANGES["1h"]
+    *named, others = lately.items()
+    quantities = [
+        Quantity(name, tone, values) for (name, values), tone in zip(named, _TONES_OF_SUBMITTERS, strict=False)
+    ]
+    return _chart(
+        "handed-in",
+        "Handed in per minute",
+        points,
+        [_when(point.at, wanted) for point in points],
+        wanted,
+        _Format(_number, "", nice_top),
+        [*quantities, Quantity(others[0], "4", others[1])],
+        stacked=True,
+        skips_zeros=True,
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class _Format:
     text: Callable[[float], str]
@@ -149,6 +175,7 @@ def _chart(
     *,
     stacked: bool = False,
     at_least: float = 0.0,
+    skips_zeros: bool = False,
 ) -> Chart:
     count = len(points)
     drawn = _stacked(quantities) if stacked else [list(quantity.values) for quantity in quantities]
@@ -164,7 +191,7 @@ def _chart(
     width = f"{WIDTH / count:.1f}"
     hovers = [
         f'<rect x="{number * WIDTH / count:.1f}" y="0" width="{width}" height="{HEIGHT}" class="ov-hover"><title>'
-        f"{escape(_told(moments[number], number, quantities, form))}</title></rect>"
+        f"{escape(_told(moments[number], number, quantities, form, skips_zeros=skips_zeros))}</title></rect>"
         for number in range(count)
     ]
     # Every part of it was made here or escaped.
@@ -174,14 +201,15 @@ def _chart(
     return Chart(name, title, lines, y, _times(points, wanted), drawn_hovers, summary, empty=not any(known))
 
 
-def _told(moment: str, number: int, quantities: Sequence[Quantity], form: _Format) -> str:
+def _told(moment: str, number: int, quantities: Sequence[Quantity], form: _Format, *, skips_zeros: bool = False) -> str:
     """What is said of a point when the mouse is over it."""
     parts = [
         f"{quantity.name} {'–' if value is None else form.text(value) + form.unit}"
         for quantity in quantities
         for value in [quantity.values[number]]
+        if value or not skips_zeros
     ]
-    return f"{moment}: {', '.join(parts)}"
+    return f"{moment}: {', '.join(parts) or 'nothing'}"
 
 
 def _stacked(quantities: Sequence[Quantity]) -> list[list[float | None]]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
 from functools import cache
 from urllib.parse import urlencode
 
@@ -14,11 +13,12 @@ from accounts import directory
 from accounts.addresses import key_of
 from accounts.models import Status, User
 from mailspool.overview.charts import sparkline
-from mailspool.overview.tables import TABLES, WINDOWS, Table, Window
+from mailspool.overview.sorting import Header, Sorting
+from mailspool.overview.tables import SUBMITTERS, TABLES, WINDOWS, Table, Window
 from security.actions import blacklisted, smtp_blocked
 from security.models import Direction
 from spool.models.traffic import TrafficKind
-from spool.traffic.figures import TopRow, tops
+from spool.traffic.figures import TopRow
 
 ADDRESSES = ("account", "recipient", "sender")
 
@@ -64,10 +64,11 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class ShownTable:
-    """A table with its rows."""
+    """A table with its rows, and its columns of numbers."""
 
     table: Table
     rows: list[Row]
+    headers: list[Header]
 
 
 @dataclass(slots=True)
@@ -81,17 +82,18 @@ class Known:
     blocked_outbound: set[str] = field(default_factory=set)
 
 
-def shown_tables(now: datetime) -> list[ShownTable]:
-    """All of them."""
-    found = tops([table.kind for table in TABLES], now)
-    known = knowledge(found)
-    return [ShownTable(table, [_row(table, top, known) for top in found[table.kind]]) for table in TABLES]
+def shown_tables(found: Mapping[TrafficKind, list[TopRow]], known: Known, sorting: Sorting) -> list[ShownTable]:
+    """The specification's."""
+    return [
+        ShownTable(table, [_row(table, top, known) for top in found[table.kind]], sorting.headers(table.name))
+        for table in TABLES
+    ]
 
 
 def knowledge(found: Mapping[TrafficKind, list[TopRow]]) -> Known:
     """Look all keys up at once."""
     keys: dict[str, set[str]] = {"account": set(), "recipient": set(), "sender": set(), "ip": set(), "domain": set()}
-    for table in TABLES:
+    for table in (*TABLES, *SUBMITTERS):
         keys[table.subject] |= {row.key for row in found[table.kind] if row.key}
     return look_up(keys)
 
@@ -121,9 +123,19 @@ def _row(table: Table, top: TopRow, known: Known) -> Row:
         f"Last {len(top.hours)} hours, most {max(top.hours):,} in one",
         marks(table, top.key, known),
         top.rises,
-        f"{_spool()}?{table.spool_query(top.key)}",
-        f"{_menu(table.name)}?{query}",
+        spool_link(table, top.key),
+        menu_link(table, top.key),
     )
+
+
+def spool_link(table: Table, key: str) -> str:
+    """The list of what is in the spool of a key."""
+    return f"{_spool()}?{table.spool_query(key)}"
+
+
+def menu_link(table: Table, key: str) -> str:
+    """What the menu of a row is fetched from."""
+    return f"{_menu(table.name)}?{urlencode({'key': key})}"
 
 
 def cells_of(top: TopRow, table: str, query: str = "") -> list[Cell]:

@@ -10,6 +10,7 @@ from django.utils.http import urlencode
 
 from spool.models.recipient import Kind
 from spool.models.traffic import TrafficKind
+from spool.traffic.figures import Order
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,24 +129,65 @@ TABLES: tuple[Table, ...] = (
         lambda key: {"sender-domain": key, "direction": "inbound"},
     ),
 )
-BY_NAME = {table.name: table for table in TABLES}
+# Beside the specification's: what is handed in, when it is accepted. Whoever did not log in is a sender.
+SUBMITTERS: tuple[Table, ...] = (
+    Table(
+        "handing-in-users",
+        TrafficKind.HANDED_IN_USER.label,
+        "User or sender",
+        TrafficKind.HANDED_IN_USER,
+        "account",
+        "Messages accepted, by the user who logged in.",
+        "Nobody has handed in mail in the last 24 hours.",
+        Kind.REMOTE,
+        lambda key: (Q(auth_user=key),),
+        lambda key: {"auth-user": key},
+    ),
+    Table(
+        "handing-in-senders",
+        TrafficKind.HANDED_IN_SENDER.label,
+        "Sender",
+        TrafficKind.HANDED_IN_SENDER,
+        "sender",
+        "Messages accepted without a login, by envelope sender.",
+        "Nobody has handed in mail in the last 24 hours.",
+        Kind.REMOTE,
+        _sender,
+        lambda key: {"sender": key or "<>"},
+    ),
+    Table(
+        "handing-in-ips",
+        TrafficKind.HANDED_IN_IP.label,
+        "IP address",
+        TrafficKind.HANDED_IN_IP,
+        "ip",
+        "Messages accepted, by client IP.",
+        "No address has handed in mail in the last 24 hours.",
+        Kind.REMOTE,
+        _ip,
+        lambda key: {"ip": key},
+    ),
+)
+# Tables whose rows have a menu; those whose numbers are deliveries.
+BY_NAME = {table.name: table for table in (*TABLES, *SUBMITTERS)}
+OF_DELIVERIES = {table.name: table for table in TABLES}
 
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """A column of every table. `minutes` is None for everything since the installation."""
+    """A column of every table, by which it can be sorted. `minutes` is None for everything since the installation."""
 
     name: str
     title: str
     short: str
-    attribute: str
+    attribute: Order
     minutes: int | None
 
 
 WINDOWS = (
-    Window("5m", "5 minutes", "5 min", "five_minutes", 5),
-    Window("1h", "1 hour", "1 hour", "hour", 60),
-    Window("24h", "24 hours", "24 hours", "day", 1440),
-    Window("all", "Since installation", "Since start", "total", None),
+    Window("5m", "5 minutes", "5 min", Order.FIVE_MINUTES, 5),
+    Window("1h", "1 hour", "1 hour", Order.HOUR, 60),
+    Window("24h", "24 hours", "24 hours", Order.DAY, 1440),
+    Window("all", "Since installation", "Since start", Order.TOTAL, None),
 )
 WINDOWS_BY_NAME = {window.name: window for window in WINDOWS}

@@ -14,14 +14,16 @@ from django.views.decorators.http import require_GET
 from mailspool.overview.alerts import open_alerts
 from mailspool.overview.behind import deliveries
 from mailspool.overview.charts import charts
-from mailspool.overview.rows import cells_of, shown_tables
-from mailspool.overview.tables import BY_NAME, WINDOWS, WINDOWS_BY_NAME
+from mailspool.overview.rows import cells_of, knowledge, shown_tables
+from mailspool.overview.sorting import SUBMITTERS_NAME, Sorting
+from mailspool.overview.submitters import handed_in
+from mailspool.overview.tables import OF_DELIVERIES, SUBMITTERS, TABLES, WINDOWS, WINDOWS_BY_NAME
 from spool.console.pages import is_htmx, page
 from spool.console.tabs import tabs_for
 from spool.models.recipient import Kind
 from spool.models.settings import current
 from spool.models.traffic import TrafficKind, TrafficState
-from spool.traffic.figures import whole
+from spool.traffic.figures import tops, whole
 from spool.traffic.series import RANGES, points
 
 STALE_SECONDS = 60
@@ -43,6 +45,11 @@ def _context(request: HttpRequest) -> dict[str, Any]:
     counts = whole([TrafficKind.LOCAL, TrafficKind.REMOTE], now)
     local, remote = counts[TrafficKind.LOCAL], counts[TrafficKind.REMOTE]
     state = TrafficState.objects.first()
+    sorting = Sorting(request.GET)
+    orders = {table.kind: sorting.window(table.name).attribute for table in TABLES}
+    orders |= {table.kind: sorting.window(SUBMITTERS_NAME).attribute for table in SUBMITTERS}
+    found = tops(orders, now, orders=orders)
+    known = knowledge(found)
     rows = [
         ("Local deliveries", cells_of(local, Kind.LOCAL.value)),
         ("Remote deliveries", cells_of(remote, Kind.REMOTE.value)),
@@ -50,11 +57,12 @@ def _context(request: HttpRequest) -> dict[str, Any]:
     return {
         "now": now,
         "range": wanted,
-        "ranges": RANGES.values(),
+        "ranges": [(one, sorting.link("range", one.name)) for one in RANGES.values()],
         "windows": WINDOWS,
         "activity": rows,
         "together": [f"{here.number + there.number:,}" for here, there in zip(rows[0][1], rows[1][1], strict=True)],
-        "tables": shown_tables(now),
+        "handed_in": handed_in(found, known, sorting, now),
+        "tables": shown_tables(found, known, sorting),
         "charts": charts(points(wanted, now), wanted),
         "state": state,
         "alerts": open_alerts(),
@@ -67,7 +75,7 @@ def _context(request: HttpRequest) -> dict[str, Any]:
 @require_GET
 def behind(request: HttpRequest, table: str, window: str) -> HttpResponse:
     """The deliveries that a number counts; `table` may also be local or remote."""
-    shown, spans = BY_NAME.get(table), WINDOWS_BY_NAME.get(window)
+    shown, spans = OF_DELIVERIES.get(table), WINDOWS_BY_NAME.get(window)
     if spans is None or (shown is None and table not in Kind.values):
         raise Http404("There is no such number.")
     key, now = request.GET.get("key", ""), timezone.now()

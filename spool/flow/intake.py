@@ -25,7 +25,7 @@ from spool.files import store
 from spool.flow import doorbell
 from spool.message.envelope import Submission
 from spool.message.summary import storable, summary_of
-from spool.models.entry import Direction, Status
+from spool.models.entry import HANDED_IN, Direction, Status
 from spool.models.recipient import Kind, Outcome
 from spool.models.settings import Settings, current
 from spool.places import undecided
@@ -133,6 +133,7 @@ def insert_rows(stored: Stored, now: datetime, settings: Settings, wanted: Colle
     entry_rows: list[Row] = []
     recipient_rows: list[Row] = []
     received: list[traffic_batches.Receipt] = []
+    logins: list[traffic_batches.Login] = []
     for entry_id, file_name, submission in zip(ids, names, submissions, strict=True):
         envelope = submission.envelope
         outbound = False
@@ -157,6 +158,8 @@ def insert_rows(stored: Stored, now: datetime, settings: Settings, wanted: Colle
                 )
             )
         received.append((sender, envelope.client_ip, outbound))
+        origin = str.__str__(envelope.origin)
+        logins.append(envelope.auth_user if origin in HANDED_IN else None)
         entry_rows.append(
             entry_values(
                 id=entry_id,
@@ -171,7 +174,7 @@ def insert_rows(stored: Stored, now: datetime, settings: Settings, wanted: Colle
                 tls=envelope.tls,
                 port=envelope.port,
                 direction=_OUTBOUND if outbound else _INBOUND,
-                origin=str.__str__(envelope.origin),
+                origin=origin,
                 subject=submission.subject,
                 message_id=submission.message_id,
                 size_bytes=submission.size_bytes,
@@ -194,7 +197,7 @@ def insert_rows(stored: Stored, now: datetime, settings: Settings, wanted: Colle
         )
     entries.insert(entry_rows)
     recipients.insert(recipient_rows)
-    traffic_batches.receipts(received, now)
+    traffic_batches.receipts(received, now, logins)
     return [store.path_of(stored.subspool, name) for name in set(stored.file_names).difference(names)]
 
 

@@ -23,12 +23,12 @@ from spool.flow.retry import RetrySchedule, due_after, notice_is_due
 from spool.message.envelope import DeliveryReport, LeasedEntry, RecipientResult, Recorded, Submission
 from spool.message.summary import storable
 from spool.models.bounce import ReceivedBounce
-from spool.models.entry import Origin, Status
+from spool.models.entry import HANDED_IN, Origin, Status
 from spool.models.recipient import Kind, Outcome
 from spool.models.settings import Settings
 from spool.monitoring import tally
 from spool.places import undecided
-from spool.rows import entries, recipients, rest, statements
+from spool.rows import entries, recipients, rest, statements, traffic_batches
 from spool.rows.columns import Row
 from spool.rows.journal import LONGEST_REPLY, attempt_rows, insert_attempts, insert_traces, trace_rows
 
@@ -294,15 +294,20 @@ def _log(decisions: Sequence[Decision], settled: Collection[int], now: datetime)
     attempts: list[Row] = []
     traces: list[Row] = []
     bounces: list[ReceivedBounce] = []
+    deferred: list[traffic_batches.Deferral] = []
     for decision in decisions:
         entry = decision.report.entry
         attempts += attempt_rows(entry, decision.report.attempts)
         bounces += decision.report.bounces
         traces += trace_rows(entry, [r for r in decision.final if r.recipient.id not in settled], now)
+        # Each message once, whatever becomes of it later. What this server made itself nobody handed in.
+        if decision.waiting and not (entry.attempts or decision.report.is_interrupted) and entry.origin in HANDED_IN:
+            domains = [r.recipient.domain for r in decision.waiting if r.recipient.kind is Kind.REMOTE]
+            deferred.append((entry.auth_user, entry.sender, entry.client_ip, domains))
     if attempts:
         insert_attempts(attempts)
-    if traces:
-        insert_traces(traces, now)
+    if traces or deferred:
+        insert_traces(traces, now, deferred)
     if bounces:
         # In one order, whoever writes; what another pass has counted meanwhile is not counted again.
         bounces.sort(key=lambda bounce: bounce.trace_id or 0)

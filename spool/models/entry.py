@@ -53,6 +53,10 @@ class Origin(models.TextChoices):
     DSN = "dsn", "Delivery status notification"
 
 
+# The doors by which somebody hands a message in; what came by the others this server has made itself.
+HANDED_IN = frozenset({Origin.SMTP.value, Origin.DROP.value, Origin.COMMAND.value})
+
+
 class EntryQuerySet(models.QuerySet["Entry"]):
     """The spool in the words of its users."""
 

@@ -20,6 +20,17 @@ class TrafficKind(models.IntegerChoices):
     RECEIVED_INBOUND = 10, "Messages taken in for recipients here"
     RECEIVED_OUTBOUND = 11, "Messages taken in for recipients elsewhere"
     BOUNCED = 12, "Recipients that bounced or expired"
+    HANDED_IN_USER = 13, "Messages handed in, by the user who logged in"
+    HANDED_IN_SENDER = 14, "Messages handed in without a login, by sender"
+    HANDED_IN_IP = 15, "Messages handed in, by client IP"
+    DEFERRED_USER = 16, "Messages deferred at their first attempt, by user"
+    DEFERRED_SENDER = 17, "Messages deferred at their first attempt, by sender without a login"
+    DEFERRED_IP = 18, "Messages deferred at their first attempt, by client IP"
+    BOUNCED_USER = 19, "Recipients that bounced or expired, by user"
+    BOUNCED_SENDER = 20, "Recipients that bounced or expired, by sender without a login"
+    BOUNCED_IP = 21, "Recipients that bounced or expired, by client IP"
+    ANSWERED_DOMAIN = 22, "Recipients elsewhere that were delivered, refused or deferred, by their domain"
+    REFUSED_DOMAIN = 23, "Recipients elsewhere that were refused or deferred, by their domain"
 
 
 # The upper bounds of the latency histogram; what took longer than the last has a place of its own.
@@ -57,7 +68,11 @@ class TrafficCount(models.Model):
     number = models.IntegerField()
 
     class Meta:
-        indexes = [models.Index(fields=["span", "minute"], name="traffic_count_minute")]
+        indexes = [
+            models.Index(fields=["span", "minute"], name="traffic_count_minute"),
+            # Who has most in the last minutes.
+            models.Index(fields=["kind", "minute"], name="traffic_count_lately", condition=models.Q(span=1)),
+        ]
 
     def __str__(self) -> str:
         return f"{self.kind} {self.key} {self.minute}: {self.number}"
@@ -74,7 +89,10 @@ class TrafficTotal(models.Model):
     seen = models.IntegerField(help_text="The last minute it was counted.")
 
     class Meta:
-        indexes = [models.Index(fields=["kind", "-day", "key"], name="traffic_total_day")]
+        indexes = [
+            models.Index(fields=["kind", "-day", "key"], name="traffic_total_day"),
+            models.Index(fields=["kind", "-total", "key"], name="traffic_total_ever"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.kind} {self.key}: {self.day}"

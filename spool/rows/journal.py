@@ -18,7 +18,7 @@ _trace_values = values_of(TraceRow)
 _attempt_values = values_of(AttemptRow)
 _ATTEMPT: Final = inserted(AttemptRow)
 _TRACE: Final = inserted(TraceRow)
-_ending_of = picker(TraceRow, "outcome", "kind", "host", "sender", "client_ip", "recipient", "created")
+_ending_of = picker(TraceRow, "outcome", "kind", "host", "sender", "client_ip", "recipient", "created", "auth_user")
 _DELIVERED: Final = Outcome.DELIVERED.value
 
 
@@ -83,17 +83,17 @@ def insert_attempts(rows: Sequence[Row]) -> None:
     statements.insert("spool_attempt", _ATTEMPT, rows)
 
 
-def insert_traces(rows: Sequence[Row], now: datetime) -> None:
-    """Insert rows of `trace_rows`, and count them as traffic, in the caller's transaction."""
-    insert_uncounted(rows)
-    traffic_batches.endings(
-        [
-            (outcome, counted, sender, client_ip, recipient, created)
-            for outcome, kind, host, sender, client_ip, recipient, created in map(_ending_of, rows)
-            if (counted := traffic_batches.counted_as(kind, host) if outcome == _DELIVERED else kind)
-        ],
-        now,
-    )
+def insert_traces(rows: Sequence[Row], now: datetime, deferred: Sequence[traffic_batches.Deferral] = ()) -> None:
+    """Insert rows of `trace_rows`, and count them and what was `deferred` as traffic, in the caller's transaction."""
+    if rows:
+        insert_uncounted(rows)
+    ended: list[traffic_batches.Ending] = []
+    logins: list[str] = []
+    for outcome, kind, host, sender, client_ip, recipient, created, login in map(_ending_of, rows):
+        if counted := traffic_batches.counted_as(kind, host) if outcome == _DELIVERED else kind:
+            ended.append((outcome, counted, sender, client_ip, recipient, created))
+            logins.append(login)
+    traffic_batches.endings(ended, now, logins, deferred)
 
 
 def insert_uncounted(rows: Sequence[Row]) -> None:

@@ -15,6 +15,10 @@ from spool.rows import statements
 
 # Sender, client IP, and whether it goes elsewhere.
 Receipt = tuple[str, str, bool]
+# Who handed a message in: the user who logged in, "" for whoever did not, None for what this server made itself.
+Login = str | None
+# A message that waits after its first attempt: login, sender, client IP, and the domains that did not take it.
+Deferral = tuple[str, str, str, list[str]]
 # Outcome, kind of recipient, sender, client IP, recipient, and when the message came in.
 Ending = tuple[str, str, str, str, str, datetime | str]
 
@@ -36,15 +40,19 @@ def counted_as(kind: str, host: str) -> str:
     return POST if host == LIST else ""
 
 
-def receipts(received: Sequence[Receipt], now: datetime) -> None:
-    """Count messages that were taken in."""
-    _keep({"at": round(now.timestamp(), 3), "r": received})
+def receipts(received: Sequence[Receipt], now: datetime, logins: Sequence[Login] = ()) -> None:
+    """Count messages that were taken in; `logins` say by whom, one for each of them."""
+    # Beside them, not in them: the version before goes on adding up what it knows.
+    _keep({"at": round(now.timestamp(), 3), "r": received} | ({"rl": logins} if logins else {}))
 
 
-def endings(ended: Sequence[Ending], now: datetime) -> None:
-    """Count recipients that have come to their end."""
-    if ended:
-        _keep({"at": round(now.timestamp(), 3), "e": ended})
+def endings(
+    ended: Sequence[Ending], now: datetime, logins: Sequence[str] = (), deferred: Sequence[Deferral] = ()
+) -> None:
+    """Count recipients that have come to their end, of messages of these `logins`; and what was `deferred`."""
+    batch: dict[str, object] = {name: rows for name, rows in (("e", ended), ("el", logins), ("d", deferred)) if rows}
+    if batch:
+        _keep({"at": round(now.timestamp(), 3)} | batch)
 
 
 def _keep(batch: dict[str, object]) -> None:

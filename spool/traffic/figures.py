@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
+from enum import StrEnum
 from typing import Any
 
 from spool.models.traffic import WHOLE, TrafficKind
@@ -45,19 +46,89 @@ def rises(five_minutes: int, hour: int, day: int) -> bool:
     return in_an_hour or at_this_pace
 
 
-def tops(kinds: Iterable[TrafficKind], now: datetime, size: int = TOP) -> dict[TrafficKind, list[TopRow]]:
-    """The `size` keys of each kind that had most in the last 24 hours: two queries."""
-    wanted = list(kinds)
-    one = (
-        "SELECT * FROM (SELECT kind, key, day, total FROM spool_traffictotal WHERE kind = %s AND day > 0"
-        " ORDER BY day DESC, key LIMIT %s) AS t"
-    )
-    parameters = [value for kind in wanted for value in (kind.value, size)]
-    rows = statements.execute(" UNION ALL ".join([one] * len(wanted)), parameters).fetchall()
+class Order(StrEnum):
+    """By which window keys are ranked: the name of it in TopRow."""
+
+    FIVE_MINUTES = "five_minutes"
+    HOUR = "hour"
+    DAY = "day"
+    TOTAL = "total"
+
+
+_MINUTES = {Order.FIVE_MINUTES: 5, Order.HOUR: HOUR}
+
+
+def tops(
+    kinds: Iterable[TrafficKind], now: datetime, size: int = TOP, orders: Mapping[TrafficKind, Order] | None = None
+) -> dict[TrafficKind, list[TopRow]]:
+    """The `size` keys of each kind that had most in the last 24 hours, or in another window: two queries.
+
+    Behind those of a short window come others by the day, so that a quiet minute leaves no table empty.
+    """
+    wanted = {kind: (orders or {}).get(kind, Order.DAY) for kind in kinds}
+    parts: list[str] = []
+    parameters: list[Any] = []
+    for kind, order in wanted.items():
+        if order in _MINUTES:
+            parts.append(_OF_WINDOW)
+            parameters += [kind.value, window_start(minute_of(now), _MINUTES[order]), size]
+        by_total = order is Order.TOTAL
+        parts.append(_BY_TOTAL if by_total else _BY_DAY)
+        parameters += [kind.value, size]
     found: dict[TrafficKind, dict[str, tuple[int, int]]] = {kind: {} for kind in wanted}
-    for kind, key, day, total in rows:
-        found[TrafficKind(kind)][key] = (day, total)
-    return _with_windows(found, now)
+    for number, key, day, total in statements.execute(" UNION ALL ".join(parts), parameters).fetchall():
+        found[TrafficKind(number)][key] = (day, total)
+    rows = _with_windows(found, now)
+    for kind, order in wanted.items():
+        rows[kind].sort(key=lambda row, name=order.value: (-getattr(row, name), -row.day, row.key))  # type: ignore[misc]
+        del rows[kind][size:]
+    return rows
+
+
+_BY_DAY = (
+    "SELECT * FROM (SELECT kind, key, day, total FROM spool_traffictotal WHERE kind = %s AND day > 0"
+    " ORDER BY day DESC, key LIMIT %s) AS t"
+)
+_BY_TOTAL = (
+    "SELECT * FROM (SELECT kind, key, day, total FROM spool_traffictotal WHERE kind = %s"
+    " ORDER BY total DESC, key LIMIT %s) AS t"
+)
+_OF_WINDOW = (
+    "SELECT t.kind, t.key, t.day, t.total FROM (SELECT kind, key, SUM(number) AS number FROM spool_trafficcount"
+    " WHERE span = 1 AND kind = %s AND minute >= %s GROUP BY kind, key ORDER BY number DESC, key LIMIT %s) AS c"
+    " JOIN spool_traffictotal t ON t.kind = c.kind AND t.key = c.key"
+)
+
+
+def windows_of(keys: Mapping[TrafficKind, Iterable[str]], now: datetime) -> dict[tuple[TrafficKind, str], TopRow]:
+    """What some keys had within the day; `total` is not looked up. One query."""
+    found = {kind: dict.fromkeys(names, (0, 0)) for kind, names in keys.items()}
+    return {
+        (row.kind, row.key): replace(row, day=sum(row.hours))
+        for rows in _with_windows(found, now).values()
+        for row in rows
+    }
+
+
+def by_minute(keys: Mapping[TrafficKind, Iterable[str]], now: datetime) -> dict[tuple[TrafficKind, str], list[int]]:
+    """What some keys had in each of the last HOUR minutes, oldest first; the last is not over yet. One query."""
+    first = minute_of(now) - HOUR + 1
+    counts = {(kind, key): [0] * HOUR for kind, names in keys.items() for key in names}
+    parts: list[str] = []
+    parameters: list[Any] = []
+    for kind, names in keys.items():
+        if listed := list(names):
+            clause, values = _any_of(listed)
+            parts.append(
+                "SELECT kind, key, minute, number FROM spool_trafficcount"  # noqa: S608
+                f" WHERE kind = %s AND key {clause} AND minute >= %s AND span = 1"
+            )
+            parameters += [kind.value, *values, first]
+    rows = statements.execute(" UNION ALL ".join(parts), parameters).fetchall() if parts else []
+    for number, key, minute, count in rows:
+        if 0 <= minute - first < HOUR:
+            counts[TrafficKind(number), key][minute - first] = count
+    return counts
 
 
 def rows_of(kind: TrafficKind, keys: Sequence[str], now: datetime) -> dict[str, TopRow]:

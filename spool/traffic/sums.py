@@ -33,8 +33,12 @@ def add_up(payloads: Iterable[str]) -> Sums:
         minute = int(batch["at"]) // 60
         if "r" in batch:
             _receipts(sums, minute, batch["r"])
+            _handed_in(sums, minute, batch["r"], batch.get("rl", ()))
         if "e" in batch:
             _endings(sums, minute, batch["at"], batch["e"])
+            _bounced_and_answered(sums, minute, batch["e"], batch.get("el", ()))
+        if "d" in batch:
+            _deferred(sums, minute, batch["d"])
     return sums
 
 
@@ -82,6 +86,47 @@ def _endings(sums: Sums, minute: int, at: float, ended: list[Any]) -> None:
                 counts[counted.value, key, minute] += 1
 
 
+def _handed_in(sums: Sums, minute: int, received: list[Any], logins: Iterable[str | None]) -> None:
+    # Of a batch of the version before it is not known who logged in: then there are no logins.
+    for (sender, ip, _), login in zip(received, logins, strict=False):
+        if login is not None:
+            _whose(sums, minute, _HANDED_IN, login, sender, ip)
+
+
+def _bounced_and_answered(sums: Sums, minute: int, ended: list[Any], logins: Iterable[str]) -> None:
+    for (outcome, kind, sender, ip, recipient, _), login in zip(ended, logins, strict=False):
+        is_lost = outcome in _LOST
+        if is_lost:
+            _whose(sums, minute, _BOUNCED, login, sender, ip)
+        if kind == Kind.REMOTE.value and (is_lost or outcome == Outcome.DELIVERED.value):
+            _answered(sums, minute, recipient.rpartition("@")[2], is_refused=is_lost)
+
+
+def _deferred(sums: Sums, minute: int, deferred: list[Any]) -> None:
+    for login, sender, ip, domains in deferred:
+        _whose(sums, minute, _DEFERRED, login, sender, ip)
+        for domain in domains:
+            _answered(sums, minute, domain, is_refused=True)
+
+
+def _whose(sums: Sums, minute: int, kinds: tuple[int, int, int], login: str, sender: str, ip: str) -> None:
+    """One more of the user who logged in, else of the sender; and of the client IP."""
+    of_user, of_sender, of_ip = kinds
+    sums.counts[of_user if login else of_sender, _key(login or sender), minute] += 1
+    if ip:
+        sums.counts[of_ip, ip, minute] += 1
+
+
+def _answered(sums: Sums, minute: int, domain: str, *, is_refused: bool) -> None:
+    domain = domain.lower()[:320]
+    sums.counts[K.ANSWERED_DOMAIN.value, domain, minute] += 1
+    if is_refused:
+        sums.counts[K.REFUSED_DOMAIN.value, domain, minute] += 1
+
+
+_HANDED_IN = (K.HANDED_IN_USER.value, K.HANDED_IN_SENDER.value, K.HANDED_IN_IP.value)
+_DEFERRED = (K.DEFERRED_USER.value, K.DEFERRED_SENDER.value, K.DEFERRED_IP.value)
+_BOUNCED = (K.BOUNCED_USER.value, K.BOUNCED_SENDER.value, K.BOUNCED_IP.value)
 _LOST = {Outcome.BOUNCED.value, Outcome.EXPIRED.value}
 _MAY_BE_EMPTY = {K.OUTBOUND_SENDER, K.INBOUND_SENDER}
 

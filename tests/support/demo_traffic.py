@@ -42,8 +42,15 @@ def count_a_day(now: datetime) -> None:
         received: list[traffic_batches.Receipt] = [(one[2], one[3], one[1] == Kind.REMOTE) for one in ended]
         if ended:
             with statements.write_transaction():
-                traffic_batches.receipts(received, moment)
-                traffic_batches.endings(ended, moment)
+                # Our own users log in; what they send elsewhere now and then waits for a second attempt.
+                logins = [sender if outbound else "" for sender, _, outbound in received]
+                deferred: list[traffic_batches.Deferral] = [
+                    (sender, sender, ip, ["elsewhere.example"])
+                    for sender, ip, outbound in received
+                    if outbound and sender == FLOODER and minutes <= 30 and chance.random() < 0.5
+                ]
+                traffic_batches.receipts(received, moment, logins)
+                traffic_batches.endings(ended, moment, logins, deferred)
     rollup.roll_up()
     _depths(chance, now)
 

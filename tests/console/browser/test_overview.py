@@ -109,7 +109,7 @@ def test_the_charts_take_their_range_along_when_the_page_refreshes(overview: Pag
     expect(overview.locator(".ov-ranges [aria-current]")).to_have_text("1 hour")
     overview.evaluate("window.msRefresh()")
     overview.wait_for_load_state("networkidle")
-    assert overview.locator(".ov-hover").count() == 3 * 59 + 60
+    assert overview.locator(".ov-charts .ov-hover").count() == 3 * 59 + 60
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])

@@ -57,6 +57,9 @@ def test_a_delivery_elsewhere_counts_for_its_sender_and_its_ip(spool: Spool) -> 
         (K.REMOTE, "-"): 2,
         (K.OUTBOUND_SENDER, ANN): 2,
         (K.OUTBOUND_IP, "192.0.2.7"): 2,
+        (K.HANDED_IN_SENDER, ANN): 1,
+        (K.HANDED_IN_IP, "192.0.2.7"): 1,
+        (K.ANSWERED_DOMAIN, FAR): 2,
     }
 
 
@@ -71,6 +74,8 @@ def test_a_delivery_here_counts_for_recipient_sender_ip_and_domain(spool: Spool)
         (K.INBOUND_SENDER, "eve@far.test"): 1,
         (K.INBOUND_IP, "192.0.2.7"): 1,
         (K.INBOUND_DOMAIN, FAR): 1,
+        (K.HANDED_IN_SENDER, "eve@far.test"): 1,
+        (K.HANDED_IN_IP, "192.0.2.7"): 1,
     }
 
 
