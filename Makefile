@@ -13,7 +13,7 @@ PYTHON ?= $(shell for python in python3.11 python3 python3.12 python3.13; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
 
 .NOTPARALLEL:
-.PHONY: help run deb screenshots test test-system lint manual bench bench-console bench-throttling clean venv dev-venv debian-packages
+.PHONY: help run deb screenshots test test-system lint manual fonts bench bench-console bench-throttling clean venv dev-venv debian-packages
 
 help:
 	@echo 'make run     start Mailspool; Ctrl-C stops it (settings: docs/configuration.md)'
@@ -22,6 +22,7 @@ help:
 	@echo 'make test-system  the long version of tests with other mail servers, kills, full disks, hostile input and installing; SEEDS="1 2 3"'
 	@echo 'make lint    style, imports, types, Django checks, missing migrations'
 	@echo 'make manual  all commands as a page, as a man page and as completion for bash and zsh, in dist/manual'
+	@echo 'make fonts   the fonts of the console, cut to the icons and letters that its pages have'
 	@echo 'make bench   mail flow beside Postfix, and what counting costs; BENCH= for its options'
 	@echo 'make bench-throttling  what limits by the hour cost'
 	@echo 'make bench-console  lists, searches and bulk actions on a spool of a million; BENCH= for its options'
@@ -56,6 +57,9 @@ lint: dev-venv
 
 manual: venv
 	@home=$$(mktemp -d) && trap 'rm -rf "$$home"' EXIT && MAILSPOOL_HOME="$$home" $(PY) -m mailspool.manual dist/manual
+
+fonts: dev-venv
+	@home=$$(mktemp -d) && trap 'rm -rf "$$home"' EXIT && MAILSPOOL_HOME="$$home" $(PY) -m mailspool.manual.fonts
 
 bench-console: debian-packages dev-venv
 	$(PY) -m bench.console $(BENCH)

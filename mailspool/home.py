@@ -38,6 +38,11 @@ class Home:
         return self.root / "keys"
 
     @property
+    def static(self) -> Path:
+        """Copies of scripts, styles and fonts for browsers (mailspool.static_files)."""
+        return self.root / "static"
+
+    @property
     def redis(self) -> Path:
         return self.root / "redis"
 
@@ -90,7 +95,7 @@ class Home:
     @property
     def folders(self) -> tuple[Path, ...]:
         """What is made at the first start."""
-        return (self.root, self.spool, self.drop, self.maildirs, self.keys, self.redis)
+        return (self.root, self.spool, self.drop, self.maildirs, self.keys, self.redis, self.static)
 
     def create(self) -> None:
         """Make the folders that are missing; only their owner may look inside."""

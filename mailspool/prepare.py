@@ -1,4 +1,4 @@
-"""What is done once before the programs start: Django's checks, tables, the first administrator, a Redis that answers.
+"""What is done once before the programs start: checks, tables, the console's files, the first administrator, Redis.
 
 `python -m mailspool.prepare` is run by the supervisor, and by hand or by a unit before the services start.
 """
@@ -18,7 +18,7 @@ from django.db import OperationalError, connection
 from redis.exceptions import RedisError
 
 from base import schema
-from mailspool import availability, heartbeats, schema_repair, start
+from mailspool import availability, heartbeats, schema_repair, start, static_files
 from mailspool.inspection.finding import Level
 from mailspool.inspection.program import plug_ins
 from mailspool.preflight import CannotStart
@@ -56,6 +56,7 @@ def prepare(patience_seconds: float = DATABASE_PATIENCE_SECONDS, *, show_passwor
         if missing := marks.settle():
             raise CannotStart("\n".join(missing))
         is_new = not User.objects.filter(role=Role.SYSTEM_ADMINISTRATOR).exists()
+        _copy_static_files()
         call_command("firstadmin", show_password=show_password)
         if is_new:
             # Nobody reads what is sent to the administrator of a laptop.
@@ -63,6 +64,10 @@ def prepare(patience_seconds: float = DATABASE_PATIENCE_SECONDS, *, show_passwor
             default_rules.make("" if address.endswith("@localhost") else address)
     except SystemCheckError as error:
         raise CannotStart(str(error)) from error
+    except OSError as error:
+        raise CannotStart(
+            f"The console's files can't be copied to {settings.STATIC_ROOT}: {error.strerror}."
+        ) from error
     except OperationalError as error:
         raise CannotStart(f"The database can't be used: {str(error).strip()} (DATABASE_URL says which).") from error
     finally:
@@ -72,6 +77,14 @@ def prepare(patience_seconds: float = DATABASE_PATIENCE_SECONDS, *, show_passwor
         # /readyz must not take the programs of an earlier run for this one's.
         with contextlib.suppress(RedisError):
             heartbeats.forget(client)
+
+
+def _copy_static_files() -> None:
+    try:
+        static_files.collect()
+    except OSError as error:
+        where = settings.STATIC_ROOT
+        raise CannotStart(f"The console's files can't be copied to {where}: {error.strerror}.") from error
 
 
 def main(arguments: list[str]) -> int:
