@@ -7,9 +7,8 @@ Back: the file first, then the rows, in the transaction in which the Item goes.
 
 from __future__ import annotations
 
-import json
 import logging
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -30,7 +29,7 @@ from spool.models.entry import Direction, Status
 from spool.models.recipient import Kind, Outcome
 from spool.models.trashed import TrashState
 from spool.places import splits, trash
-from spool.rows import entries, journal, lease, packing, statements
+from spool.rows import entries, journal, lease, packing, recipients, statements
 
 log = logging.getLogger(__name__)
 
@@ -106,20 +105,10 @@ def take(owner: str, caught: Sequence[Caught], now: datetime, days: int) -> set[
                 for one in caught
                 if one.entry_id in ours and (one.part is None or one.entry_id in moved)
             ]
-            for one in taken:
-                _pack(one, now, days)
-            if taken:
-                clause, parameters = statements.id_list([one.entry_id for one in taken])
-                of_these = (
-                    f"FROM quarantine_item i JOIN {packing.recipients_of('i.entry_id')} WHERE i.entry_id {clause}"
-                )
-                statements.execute(
-                    "INSERT INTO quarantine_itemaddress (item_id, address, domain)"
-                    f" SELECT i.id, COALESCE(r.address_key, r.address), r.domain {of_these} UNION"
-                    f" SELECT i.id, r.original_key, r.domain {of_these} AND r.original_key IS NOT NULL",
-                    [*parameters, *parameters],
-                )
-                entries.remove([one.entry_id for one in taken])
+            items = {one.entry_id: _pack(one, now, days) for one in taken}
+            if items:
+                _note_addresses(items)
+                entries.remove(list(items))
     except BaseException as error:
         parts.forsake(error)
         raise
@@ -205,33 +194,36 @@ def bring_back(item: Item) -> bool:
     return trash.rename(item.in_quarantine, item.in_spool)
 
 
-def _pack(one: Caught, now: datetime, days: int) -> None:
-    """Make the item of one entry, and trace its recipients."""
-    moment, removal = statements.db_time(now), statements.db_time(now + timedelta(days=days))
+def _pack(one: Caught, now: datetime, days: int) -> int:
+    """Make the item of one entry, and trace its recipients; the item's id."""
     why = storable(one.why, 255)
-    values: list[Any] = [
-        one.kind.value,
-        ItemState.HELD.value,
-        moment,
-        removal,
-        why,
-        one.score,
-        json.dumps(one.findings),
-    ]
-    as_json = "%s" if statements.on_sqlite() else "%s::jsonb"
-    statements.execute(
-        f"INSERT INTO quarantine_item (entry_id, kind, state, at, removal, why, score, findings, target, addresses,"
-        f" {', '.join(_COPIED)}, entry, recipients) SELECT e.id, %s, %s, %s, %s, %s, %s, {as_json},"
-        f" '', {packing.addresses()},"
-        f" {', '.join(f'e.{name}' for name in _COPIED)}, {packing.entry_as_json()}, {packing.recipients_as_json()}"
-        f" FROM {entries.TABLE} WHERE e.id = %s",
-        [*values, one.entry_id],
-    )
+    values = {
+        "kind": one.kind.value,
+        "state": ItemState.HELD.value,
+        "at": now,
+        "removal": now + timedelta(days=days),
+        "why": why,
+        "score": one.score,
+        "findings": one.findings,
+        "target": "",
+    }
+    item_id = packing.pack("quarantine_item", one.entry_id, values, _COPIED)
     journal.trace_open([one.entry_id], Outcome.QUARANTINED, f"Quarantined: {why}", now)
+    return item_id
+
+
+def _note_addresses(items: Mapping[int, int]) -> None:
+    """Note whose the items are, given by their entries: mailboxes, and what was written and led there."""
+    rows = set()
+    for recipient in recipients.named(list(items)):
+        item_id = items[recipient.entry_id]
+        rows.add((item_id, recipient.address_key or recipient.address, recipient.domain))
+        if recipient.original_key is not None:
+            rows.add((item_id, recipient.original_key, recipient.domain))
+    statements.insert("quarantine_itemaddress", ("item_id", "address", "domain"), sorted(rows))
 
 
 def _unpack(items: Sequence[Item], now: datetime) -> None:
-    clause, parameters = statements.id_list([item.id for item in items])
     changes = {
         "status": Status.DELIVERY_DELAY.value,
         "attempts": 0,
@@ -247,7 +239,7 @@ def _unpack(items: Sequence[Item], now: datetime) -> None:
         "traceback": "",
         "delay_notified": False,
     }
-    packing.unpack("quarantine_item", clause, parameters, now, changes)
+    packing.unpack("quarantine_item", [item.id for item in items], now, changes)
     result_cache.forget([item.entry_id for item in items])
     journal.untrace([item.file_name for item in items], [item.at for item in items], Outcome.QUARANTINED)
     Pardon.objects.bulk_create(

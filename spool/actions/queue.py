@@ -11,15 +11,14 @@ from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 
 from base.actions.inputs import Input
-from spool.actions.verb import Context, Progress, Refused, Tally, Verb, claim, update
+from spool.actions.verb import Context, Progress, Refused, Tally, Verb, claim
 from spool.events.actions import by_itself, changed
 from spool.filters import BadFilter, parse_age
 from spool.filters.fields import PRIORITIES
 from spool.flow import doorbell
 from spool.models.entry import Entry, Priority
 from spool.models.settings import current
-from spool.rows import statements
-from spool.rows.entries import AT_REST
+from spool.rows import changes, statements
 
 LONGEST_REASON = 255
 
@@ -34,19 +33,12 @@ class Force(Verb):
         return "They get high priority and are tried now. What is on hold stays on hold."
 
     def work(self, ids: Sequence[int], parameters: Mapping[str, Any], context: Context, progress: Progress) -> None:
-        now = statements.db_time(context.now)
         with statements.write_transaction():
             claimed = claim(ids, context.now)
-            done = update(
-                claimed.free,
-                f"priority = 3, leased_by = '', status = {AT_REST},"
-                " next_attempt = CASE WHEN hold THEN next_attempt ELSE %s END,"
-                " due_at = CASE WHEN hold THEN NULL ELSE %s END",
-                [now, now],
-            )
+            done = changes.force(claimed.free, context.now)
             changed(context, "forced", _those(claimed.free))
             if claimed.busy:
-                update(ids, "priority = 3", [], " AND priority <> 3")
+                changes.set_priority(sorted({*ids} - {*claimed.free}), Priority.HIGH)
             progress(Tally(done) + claimed.others, ids[-1])
         doorbell.ring()
 
@@ -61,15 +53,10 @@ class ResetRetries(Verb):
         return "Their attempts are counted from 0 again, and delivery starts over with the delivery delay."
 
     def work(self, ids: Sequence[int], parameters: Mapping[str, Any], context: Context, progress: Progress) -> None:
-        due = statements.db_time(context.now + timedelta(seconds=current().delivery_delay_seconds))
+        due = context.now + timedelta(seconds=current().delivery_delay_seconds)
         with statements.write_transaction():
             claimed = claim(ids, context.now)
-            done = update(
-                claimed.free,
-                "attempts = 0, dns_failures = 0, failures = 0, traceback = '', status = 'delay',"
-                " leased_by = '', next_attempt = %s, due_at = CASE WHEN hold THEN NULL ELSE %s END",
-                [due, due],
-            )
+            done = changes.start_over(claimed.free, due)
             changed(context, "reset", _those(claimed.free))
             progress(Tally(done) + claimed.others, ids[-1])
         doorbell.ring()
@@ -107,7 +94,7 @@ class ChangePriority(Verb):
 
     def work(self, ids: Sequence[int], parameters: Mapping[str, Any], context: Context, progress: Progress) -> None:
         with statements.write_transaction():
-            done = update(ids, "priority = %s", [parameters["priority"]])
+            done = changes.set_priority(ids, Priority(parameters["priority"]))
             changed(context, "priority", _those(ids), priority=Priority(parameters["priority"]).name.lower())
             gone = len(ids) - done
             progress(Tally(done, 0, gone, "were gone already" if gone else ""), ids[-1])
@@ -156,11 +143,7 @@ class Hold(Verb):
         reason = parameters["reason"] or f"Put on hold by {context.actor}"[:LONGEST_REASON]
         with statements.write_transaction():
             claimed = claim(ids, context.now)
-            done = update(
-                claimed.free,
-                f"hold = %s, hold_reason = %s, hold_until = %s, due_at = NULL, leased_by = '', status = {AT_REST}",
-                [True, reason, statements.db_time(until)],
-            )
+            done = changes.hold(claimed.free, reason, until)
             changed(context, "held", _those(claimed.free), why=reason, until=parameters["until"])
             progress(Tally(done) + claimed.others, ids[-1])
 
@@ -180,23 +163,10 @@ class Release(Verb):
     def work(self, ids: Sequence[int], parameters: Mapping[str, Any], context: Context, progress: Progress) -> None:
         with statements.write_transaction():
             changed(context, "released", _those(ids).filter(hold=True))
-            done = release(ids, context.now)
+            done = changes.release(ids, context.now)
             other = len(ids) - done
             progress(Tally(done, 0, other, "were not on hold" if other else ""), ids[-1])
         doorbell.ring()
-
-
-def release(ids: Sequence[int], now: datetime) -> int:
-    """End the hold of those of `ids` that are on hold; how many. Call it in a transaction."""
-    moment = statements.db_time(now)
-    later = "CASE WHEN next_attempt > %s THEN next_attempt ELSE %s END"
-    return update(
-        ids,
-        f"hold = %s, hold_reason = '', hold_until = NULL, failures = 0, traceback = '', next_attempt = {later},"
-        f" due_at = {later}",
-        [False, moment, moment, moment, moment],
-        " AND hold",
-    )
 
 
 def release_expired(now: datetime) -> int:
@@ -206,9 +176,9 @@ def release_expired(now: datetime) -> int:
         with statements.write_transaction():
             names = _those(ids).filter(hold=True).values_list("file_name", flat=True)
             by_itself("released", list(names), "the time of its hold is over")
-            released += release(ids, now)
+            released += changes.release(ids, now)
             # Whatever has an end of hold and is not on hold would be found again for ever.
-            update(ids, "hold_until = NULL", [])
+            changes.clear_hold_until(ids)
     return released
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from base.actions.inputs import Input
 from spool.actions.recipients import parse_recipients
-from spool.actions.verb import Context, Progress, Refused, Tally, Verb, claim, update
+from spool.actions.verb import Context, Progress, Refused, Tally, Verb, claim
 from spool.delivery.routes import BadNextHop, split_host
 from spool.events.actions import changed
 from spool.flow import doorbell, leases
@@ -15,18 +15,11 @@ from spool.message.envelope import EnvelopeRecipient, LeasedEntry, RecipientResu
 from spool.models.entry import Direction, Entry
 from spool.models.recipient import Kind, Outcome
 from spool.models.settings import current
-from spool.rows import entries, statements
+from spool.rows import changes, entries, statements
 from spool.rows import recipients as rows
 from spool.rows.columns import Row
-from spool.rows.entries import AT_REST
 from spool.rows.journal import insert_uncounted, trace_rows
 from spool.rows.keys import recipient_keys
-
-# A clean start on the new way: what the old one did to it counts no more.
-_DUE_NOW = (
-    f"attempts = 0, dns_failures = 0, leased_by = '', status = {AT_REST}, next_attempt = %s,"
-    " due_at = CASE WHEN hold THEN NULL ELSE %s END"
-)
 
 
 class Redirect(Verb):
@@ -83,7 +76,6 @@ class Redirect(Verb):
 
     def work(self, ids: Sequence[int], parameters: Mapping[str, Any], context: Context, progress: Progress) -> None:
         recipients = parse_recipients(parameters["to"]) if parameters["to"] else []
-        moment = statements.db_time(context.now)
         hop = "" if parameters["next_hop"].lower() == "usual" else parameters["next_hop"]
         with statements.write_transaction():
             claimed = claim(ids, context.now)
@@ -91,10 +83,9 @@ class Redirect(Verb):
                 outbound = any(recipient.kind is Kind.REMOTE for recipient in recipients)
                 for entry in leases.look_at(claimed.free) if claimed.free else ():
                     _replace(entry, recipients, context)
-                direction = int(Direction.OUTBOUND if outbound else Direction.INBOUND)
-                update(claimed.free, f"{_DUE_NOW}, direction = %s", [moment, moment, direction])
+                changes.redirect(claimed.free, context.now, Direction.OUTBOUND if outbound else Direction.INBOUND)
             else:
-                update(claimed.free, f"{_DUE_NOW}, next_hop = %s", [moment, moment, hop])
+                changes.set_next_hop(claimed.free, context.now, hop)
             said = {"to": " ".join(parameters["to"]), "next_hop": parameters["next_hop"]}
             changed(context, "redirected", Entry.objects.filter(id__in=claimed.free), **said)
             progress(Tally(len(claimed.free)) + claimed.others, ids[-1])

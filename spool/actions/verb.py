@@ -14,7 +14,7 @@ from spool.flow import leases
 from spool.models.bulkjob import BulkJob
 from spool.rows import entries
 
-__all__ = ["Claimed", "Context", "Note", "Progress", "Refused", "Tally", "Verb", "claim", "update"]
+__all__ = ["Claimed", "Context", "Note", "Progress", "Refused", "Tally", "Verb", "claim"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,8 +130,3 @@ def claim(ids: Sequence[int], now: datetime) -> Claimed:
         return Claimed(free, 0, 0)
     there = entries.count(ids)
     return Claimed(free, max(0, there - len(free)), len(ids) - max(there, len(free)))
-
-
-def update(ids: Sequence[int], changes: str, values: Sequence[Any], where: str = "") -> int:
-    """Set columns of entries; how many rows."""
-    return entries.update(ids, changes, values, where) if ids else 0

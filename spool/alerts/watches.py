@@ -17,7 +17,7 @@ from django.db.models import Sum
 from django.utils.module_loading import import_string
 
 from spool.models import AlertKind, AlertRule, Entry, TrafficKind, TrafficSeries
-from spool.rows import statements
+from spool.rows import traffic_figures
 from spool.traffic.rollup import minute_of, window_start
 
 # Senders of one rule that are watched at once.
@@ -73,11 +73,8 @@ class Senders(Watch):
         """Those at the threshold or above, and those of open alerts; the fastest first."""
         known = list(open_keys)
         since = window_start(minute_of(now), rule.minutes)
-        rows = statements.execute(
-            "SELECT key, SUM(number) FROM spool_trafficcount WHERE span = 1 AND minute >= %s AND kind = %s"
-            " GROUP BY key HAVING SUM(number) >= %s ORDER BY SUM(number) DESC LIMIT %s",
-            (since, TrafficKind.RECEIVED_SENDER.value, max(1, int(min(rule.ends_at, rule.threshold))), MOST_SENDERS),
-        ).fetchall()
+        least = max(1, int(min(rule.ends_at, rule.threshold)))
+        rows = traffic_figures.fastest(TrafficKind.RECEIVED_SENDER.value, since, least, MOST_SENDERS)
         return {key: float(number) for key, number in rows if key in known or number >= rule.threshold}
 
     def page(self, key: str) -> str:

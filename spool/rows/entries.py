@@ -7,14 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 
 from spool.rows import recipients, statements
 from spool.rows.columns import EntryRow, Row, columns_of, inserted, values_of
 from spool.rows.statements import db_time, execute, id_list, on_sqlite
 
-# The table under the alias `e`, for a statement of another room that reads it beside its own.
-TABLE: Final = "spool_entry e"
 # Makes a row for `insert`.
 entry_values = values_of(EntryRow)
 _COLUMNS: Final = inserted(EntryRow)
@@ -112,10 +110,20 @@ def count(ids: Sequence[int]) -> int:
     return int(execute(f"SELECT COUNT(*) FROM spool_entry WHERE id {clause}", parameters).fetchone()[0])
 
 
-def update(ids: Sequence[int], changes: str, values: Sequence[Any], where: str = "") -> int:
-    """Set columns of entries, `changes` in the words of SQL, where `where` (" AND …") holds too; how many rows."""
+def sizes(ids: Sequence[int]) -> list[tuple[str, int, int]]:
+    """The file name, number of recipients and bytes of each of them that there is."""
     clause, parameters = id_list(ids)
-    return int(execute(f"UPDATE spool_entry SET {changes} WHERE id {clause}{where}", [*values, *parameters]).rowcount)
+    rows = execute(f"SELECT file_name, recipients_total, size_bytes FROM spool_entry WHERE id {clause}", parameters)
+    return list(rows.fetchall())
+
+
+def throttled(ids: Sequence[int]) -> set[int]:
+    """Those of them that wait because of a limit."""
+    if not ids:
+        return set()
+    clause, parameters = id_list(ids)
+    rows = execute(f"SELECT id FROM spool_entry WHERE id {clause} AND status = 'throttled'", parameters)
+    return {row[0] for row in rows.fetchall()}
 
 
 def shared_with_others(ids: Sequence[int], key: str) -> list[tuple[int, str, str, str]]:

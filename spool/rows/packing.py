@@ -1,7 +1,7 @@
 """An entry and its recipients as two JSON columns of another table, and back: how they are kept out of the spool.
 
-The SQL here is for `INSERT … SELECT` from spool_entry under the alias `e`, and for the way back from a table that has
-the columns `id`, `entry` and `recipients`. Everything runs in the caller's transaction.
+Such a table has the columns `id`, `entry_id`, `addresses`, `entry` and `recipients`, and others of its own. Everything
+runs in the caller's transaction.
 """
 
 from __future__ import annotations
@@ -28,12 +28,34 @@ class Packed(Protocol):
     recipients: list[dict[str, Any]]
 
 
-def recipients_of(entry_id: str) -> str:
-    """The table of recipients under the alias `r`, to be joined to a column that has the ids of their entries."""
-    return f"spool_recipient r ON r.entry_id = {entry_id}"
+def pack(table: str, entry_id: int, values: Mapping[str, Any], copied: Sequence[str]) -> int:
+    """Make a row of `table` of an entry, which stays where it is; its id.
+
+    `values` are for columns of the table's own (moments as datetimes, lists and objects for JSON); what it has as the
+    entry has it is `copied`.
+    """
+    given = {name: json.dumps(value) if isinstance(value, list | dict) else value for name, value in values.items()}
+    marks = [
+        "%s::jsonb" if isinstance(value, list | dict) and not statements.on_sqlite() else "%s"
+        for value in values.values()
+    ]
+    selected = [
+        "e.id",
+        *marks,
+        *(f"e.{name}" for name in copied),
+        _addresses(),
+        _as_json("e", EntryRow),
+        _recipients_as_json(),
+    ]
+    row = statements.execute(
+        f"INSERT INTO {table} ({', '.join(['entry_id', *values, *copied, 'addresses', 'entry', 'recipients'])})"
+        f" SELECT {', '.join(selected)} FROM spool_entry e WHERE e.id = %s RETURNING id",
+        [*map(_db_value, given.values()), entry_id],
+    ).fetchone()
+    return int(row[0])
 
 
-def addresses() -> str:
+def _addresses() -> str:
     """The addresses of its recipients as they are written, one per line."""
     together = "group_concat(r.address, char(10))"
     if not statements.on_sqlite():
@@ -41,12 +63,7 @@ def addresses() -> str:
     return f"COALESCE((SELECT {together} FROM spool_recipient r WHERE r.entry_id = e.id), '')"
 
 
-def entry_as_json() -> str:
-    """The entry's columns as one JSON object."""
-    return _as_json("e", EntryRow)
-
-
-def recipients_as_json() -> str:
+def _recipients_as_json() -> str:
     """Its recipients as a JSON array, in their order."""
     if not statements.on_sqlite():
         return (
@@ -56,14 +73,13 @@ def recipients_as_json() -> str:
     return f"(SELECT json_group_array({_as_json('r', RecipientRow)}) FROM spool_recipient r WHERE r.entry_id = e.id)"
 
 
-def unpack(
-    table: str, clause: str, parameters: Sequence[Any], now: datetime, changes: Mapping[str, Any] | None = None
-) -> None:
-    """Insert the entries of the rows `id {clause}` of `table` as they were, under nobody's lease and due by now.
+def unpack(table: str, ids: Sequence[int], now: datetime, changes: Mapping[str, Any]) -> None:
+    """Insert the entries of those rows of `table` as they were, under nobody's lease and due by now.
 
     `changes` are other values for some of the entry's columns (moments as datetimes).
     """
-    patch = json.dumps({name: _json_value(value) for name, value in (changes or {}).items()})
+    clause, parameters = statements.id_list(ids)
+    patch = json.dumps({name: _json_value(value) for name, value in changes.items()})
     if statements.on_sqlite():
         _unpack_sqlite(table, clause, parameters, now, patch)
     else:
@@ -150,6 +166,10 @@ def _json_value(value: Any) -> Any:
         return value
     moment = statements.db_time(value)
     return moment.isoformat() if isinstance(moment, datetime) else moment
+
+
+def _db_value(value: Any) -> Any:
+    return statements.db_time(value) if isinstance(value, datetime) else value
 
 
 def _as_json(alias: str, row: type) -> str:

@@ -6,7 +6,7 @@ Everything here runs in the caller's transaction.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 from spool.message.envelope import LeasedRecipient
 from spool.models.recipient import Outcome
@@ -36,6 +36,25 @@ def open_rows(entry_ids: Sequence[int], *, trashed: bool = False) -> list[Row]:
         f"SELECT {_OPEN} FROM {table} WHERE entry_id {clause} AND status = 'pending' ORDER BY id", parameters
     )
     return list(found.fetchall())
+
+
+class Named(NamedTuple):
+    """By which addresses a recipient is known (spool.rows.keys)."""
+
+    entry_id: int
+    address: str
+    domain: str
+    address_key: str | None
+    original_key: str | None
+
+
+def named(entry_ids: Sequence[int]) -> list[Named]:
+    """All recipients of entries."""
+    clause, parameters = id_list(entry_ids)
+    found = execute(
+        f"SELECT {', '.join(Named._fields)} FROM spool_recipient WHERE entry_id {clause} ORDER BY id", parameters
+    )
+    return [Named(*row) for row in found.fetchall()]
 
 
 def settled(entry_ids: Sequence[int]) -> set[int]:

@@ -91,12 +91,3 @@ def postpone(times: Sequence[tuple[datetime, int]]) -> None:
         " WHERE id = %s AND leased_by = '' AND status = 'throttled'",
         [(moment, moment, number) for until, number in times for moment in (db_time(until),)],
     )
-
-
-def make_due(condition: str, parameters: Sequence[object], now: datetime) -> int:
-    """Have entries tried `now` that meet `condition`, and are neither on hold nor in work; how many."""
-    moment = db_time(now)
-    statement = (
-        f"UPDATE spool_entry AS e SET due_at = %s, next_attempt = %s WHERE leased_by = '' AND hold = %s AND {condition}"
-    )
-    return int(execute(statement, [moment, moment, False, *parameters]).rowcount)

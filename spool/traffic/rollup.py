@@ -9,9 +9,8 @@ from __future__ import annotations
 import logging
 import threading
 from collections import Counter
-from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Final
 
 from django.db import Error as DatabaseError
 from django.db import close_old_connections, connection
@@ -20,7 +19,8 @@ from django.utils import timezone
 
 from spool.models.entry import Entry
 from spool.models.traffic import COUNTED, WHOLE, TrafficSeries, TrafficState, TrafficTotal
-from spool.rows import statements
+from spool.rows import statements, traffic_sums
+from spool.rows.traffic_sums import Bucket
 from spool.traffic.sums import Sums, add_up
 
 log = logging.getLogger(__name__)
@@ -37,8 +37,6 @@ TOTALS: Final = 400 * DAY
 # Buckets that expire in one transaction.
 EXPIRED: Final = 2_000
 _IDLE: Final = timedelta(seconds=10)
-# The key of the advisory lock on PostgreSQL; on SQLite whoever writes is alone.
-_LOCK: Final = 7_402_113
 
 
 def run(stop: threading.Event) -> None:
@@ -61,9 +59,9 @@ def roll_up() -> bool:
     while True:
         now = timezone.now()
         with statements.write_transaction():
-            if not _is_ours():
+            if not traffic_sums.is_ours():
                 return False
-            taken = _take()
+            taken = traffic_sums.take_batches(CHUNK)
             if taken:
                 _store(add_up(taken))
             state = _state(now)
@@ -85,78 +83,14 @@ def minute_of(moment: datetime) -> int:
     return int(moment.timestamp()) // 60
 
 
-def _is_ours() -> bool:
-    if statements.on_sqlite():
-        return True
-    return bool(statements.execute("SELECT pg_try_advisory_xact_lock(%s)", (_LOCK,)).fetchone()[0])
-
-
 def _state(now: datetime) -> TrafficState:
     state, _ = TrafficState.objects.get_or_create(pk=1, defaults={"since": now, "rolled": now})
     return state
 
 
-def _take() -> list[str]:
-    rows = statements.execute(
-        "DELETE FROM spool_trafficbatch WHERE id IN (SELECT id FROM spool_trafficbatch ORDER BY id LIMIT %s)"
-        " RETURNING payload",
-        (CHUNK,),
-    ).fetchall()
-    return [row[0] for row in rows]
-
-
 def _store(sums: Sums) -> None:
-    counts = [(kind, key, minute, 1, number) for (kind, key, minute), number in sorted(sums.counts.items())]
-    _upsert_counts(counts)
-    totals: Counter[tuple[int, str]] = Counter()
-    seen: dict[tuple[int, str], int] = {}
-    for kind, key, minute, _, number in counts:
-        totals[kind, key] += number
-        seen[kind, key] = max(minute, seen.get((kind, key), 0))
-    rows = [(kind, key, number, number, seen[kind, key]) for (kind, key), number in totals.items()]
-    _many(
-        "INSERT INTO spool_traffictotal AS t (kind, key, day, total, seen) {values} ON CONFLICT (kind, key) DO UPDATE"
-        " SET day = t.day + excluded.day, total = t.total + excluded.total, seen = {greatest}(t.seen, excluded.seen)",
-        ("smallint", "text", "integer", "bigint", "integer"),
-        rows,
-    )
-    _grow(1, sums.series)
-
-
-def _upsert_counts(rows: list[tuple[Any, ...]]) -> None:
-    _many(
-        "INSERT INTO spool_trafficcount AS t (kind, key, minute, span, number) {values}"
-        " ON CONFLICT (kind, key, minute, span) DO UPDATE SET number = t.number + excluded.number",
-        ("smallint", "text", "integer", "smallint", "integer"),
-        rows,
-    )
-
-
-def _many(statement: str, types: tuple[str, ...], rows: list[tuple[Any, ...]]) -> None:
-    """One statement for many rows."""
-    if not rows:
-        return
-    if statements.on_sqlite():
-        marks = ", ".join("%s" for _ in types)
-        statements.execute_many(statement.format(values=f"VALUES ({marks})", greatest="MAX"), rows)
-        return
-    arrays = ", ".join(f"%s::{name}[]" for name in types)
-    columns = [list(column) for column in zip(*rows, strict=True)]
-    source = f"SELECT * FROM unnest({arrays})"  # noqa: S608
-    statements.execute(statement.format(values=source, greatest="GREATEST"), columns)
-
-
-def _grow(span: int, series: Mapping[int, Mapping[str, int]]) -> None:
-    """Add to the columns of the series, by the minute that a span begins with."""
-    names = ", ".join(COUNTED)
-    sums = ", ".join(f"{name} = t.{name} + excluded.{name}" for name in COUNTED)
-    rows = [(span, minute, "{}", *(delta.get(name, 0) for name in COUNTED)) for minute, delta in sorted(series.items())]
-    _many(
-        f"INSERT INTO spool_trafficseries AS t (span, minute, depth, {names}) {{values}}"
-        f" ON CONFLICT (span, minute) DO UPDATE SET {sums}",
-        ("smallint", "integer", "jsonb", *["integer"] * len(COUNTED)),
-        rows,
-    )
+    traffic_sums.add([Bucket(*key, number) for key, number in sorted(sums.counts.items())])
+    traffic_sums.grow(1, sums.series)
 
 
 def _sample(minute: int) -> None:
@@ -175,7 +109,7 @@ def tidy(minute: int) -> None:
     while _expire_counts(window_start(minute, DAY) - HOUR):
         pass
     with statements.write_transaction():
-        if _is_ours():
+        if traffic_sums.is_ours():
             _compact_series((minute - SERIES_MINUTES) // HOUR * HOUR)
     if minute % DAY == 0:
         TrafficSeries.objects.filter(span=HOUR, minute__lt=minute - SERIES_HOURS).delete()
@@ -190,48 +124,13 @@ def window_start(minute: int, minutes: int) -> int:
 def _compact_counts(before: int) -> bool:
     """Add the oldest minute of those before `before` to the buckets of its hour; False when there is none."""
     with statements.write_transaction():
-        if not _is_ours():
-            return False
-        oldest = statements.execute(
-            "SELECT MIN(minute) FROM spool_trafficcount WHERE span = 1 AND minute < %s", (before,)
-        ).fetchone()[0]
-        if oldest is None:
-            return False
-        statements.execute(
-            "INSERT INTO spool_trafficcount AS t (kind, key, minute, span, number) SELECT kind, key, minute / 60 * 60,"
-            " 60, number FROM spool_trafficcount WHERE span = 1 AND minute = %s"
-            " ON CONFLICT (kind, key, minute, span) DO UPDATE SET number = t.number + excluded.number",
-            (oldest,),
-        )
-        statements.execute("DELETE FROM spool_trafficcount WHERE span = 1 AND minute = %s", (oldest,))
-    return True
+        return traffic_sums.is_ours() and traffic_sums.make_hour_of_oldest_minute(before)
 
 
 def _expire_counts(until: int) -> bool:
     """Let some hours go that begin at `until` or earlier: they have left the last 24 hours. False when none is left."""
     with statements.write_transaction():
-        if not _is_ours():
-            return False
-        rows = statements.execute(
-            "DELETE FROM spool_trafficcount WHERE (kind, key, minute, span) IN (SELECT kind, key, minute, span"
-            " FROM spool_trafficcount WHERE span = 60 AND minute <= %s LIMIT %s) RETURNING kind, key, number",
-            (until, EXPIRED),
-        ).fetchall()
-        gone: Counter[tuple[int, str]] = Counter()
-        for kind, key, number in rows:
-            gone[kind, key] += number
-        changes = [(number, kind, key) for (kind, key), number in sorted(gone.items())]
-        if statements.on_sqlite():
-            statements.execute_many(
-                "UPDATE spool_traffictotal SET day = day - %s WHERE kind = %s AND key = %s", changes
-            )
-        elif changes:
-            statements.execute(
-                "UPDATE spool_traffictotal AS t SET day = t.day - g.number FROM unnest(%s::integer[], %s::smallint[],"
-                " %s::text[]) AS g (number, kind, key) WHERE t.kind = g.kind AND t.key = g.key",
-                [list(column) for column in zip(*changes, strict=True)],
-            )
-    return bool(rows)
+        return traffic_sums.is_ours() and traffic_sums.expire_hours(until, EXPIRED)
 
 
 def _compact_series(before: int) -> None:
@@ -242,7 +141,7 @@ def _compact_series(before: int) -> None:
         hour = row.minute // HOUR * HOUR
         hours.setdefault(hour, Counter()).update({name: getattr(row, name) for name in COUNTED})
         depths[hour] = row.depth or depths.get(hour, {})
-    _grow(HOUR, hours)
+    traffic_sums.grow(HOUR, hours)
     for hour, depth in depths.items():
         TrafficSeries.objects.filter(span=HOUR, minute=hour).update(depth=depth)
     TrafficSeries.objects.filter(span=1, minute__lt=before).delete()

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from spool.models.traffic import BOUNDS_SECONDS, COUNTED, LATENCY, TrafficSeries
-from spool.rows import statements
+from spool.rows import traffic_figures
 from spool.traffic.rollup import minute_of
 
 
@@ -73,34 +73,19 @@ def points(wanted: Range, now: datetime) -> list[Point]:
     count = wanted.minutes // wanted.step
     first = last - (count - 1) * wanted.step
     found = {place: Point(first + place * wanted.step, wanted.step) for place in range(count)}
-    place = f"({{}} - {first}) / {wanted.step}"
-    sums = ", ".join(f"SUM({name})" for name in COUNTED)
-    rows = statements.execute(
-        f"SELECT {place.format('minute')} AS place, {sums} FROM spool_trafficseries"  # noqa: S608
-        " WHERE minute >= %s GROUP BY 1",
-        (first,),
-    ).fetchall()
-    for number, *values in rows:
-        if number in found:
-            point = found[number]
-            for name, value in zip(COUNTED[: -len(LATENCY)], values, strict=False):
-                setattr(point, name, value)
-            point.latency = values[-len(LATENCY) :]
-    looks = TrafficSeries.objects.filter(minute__in=_last_looks(place, first)).values_list("minute", "depth")
+    for stretch in traffic_figures.stretches(first, wanted.step):
+        if stretch.place in found:
+            point = found[stretch.place]
+            for name in COUNTED[: -len(LATENCY)]:
+                setattr(point, name, stretch.sums[name])
+            point.latency = [stretch.sums[name] for name in LATENCY]
+    looks = TrafficSeries.objects.filter(minute__in=traffic_figures.last_looks(first, wanted.step)).values_list(
+        "minute", "depth"
+    )
     for minute, depth in looks:
         if depth and (number := (minute - first) // wanted.step) in found:
             found[number].depth = depth
     return list(found.values())
-
-
-def _last_looks(place: str, first: int) -> list[int]:
-    """The last minute of each point in which somebody looked at the depth of the spool."""
-    rows = statements.execute(
-        f"SELECT MAX(minute) FROM spool_trafficseries WHERE minute >= %s AND depth <> '{{}}' GROUP BY"  # noqa: S608
-        f" {place.format('minute')}",
-        (first,),
-    ).fetchall()
-    return [row[0] for row in rows]
 
 
 def percentile(histogram: Sequence[int], share: float) -> float | None:

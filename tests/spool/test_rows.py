@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import ast
+import importlib
 import re
+from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
 from typing import get_type_hints
@@ -34,17 +37,104 @@ def test_an_open_recipient_has_columns_of_the_table() -> None:
     assert {field.name for field in fields(LeasedRecipient)} <= set(columns_of(RecipientRow))
 
 
-def test_the_tables_of_messages_are_spelt_in_one_package() -> None:
-    root = Path(spool.__file__).parent.parent
-    spelt = re.compile(r"(?<!admin:)\bspool_(?:entry|recipient|attempt|trace|trashed|trashedrecipient)(?:\b|_id_seq)")
-    found = []
+ROOT = Path(spool.__file__).parent.parent
+ROWS = ROOT / "spool" / "rows"
+TABLES = (
+    "entry|recipient|attempt|trace|trashed|trashedrecipient|trafficbatch|trafficcount|traffictotal|trafficseries"
+    "|trafficstate"
+)
+SQL = re.compile(r"%s|\b(?:SELECT|INSERT|UPDATE|DELETE|FROM|WHERE|AND|OR|NOT|SET|CASE|EXISTS|NULL|ORDER BY)\b")
+
+
+def modules_outside_rows() -> Iterator[tuple[Path, str]]:
     for room in ("accounts", "base", "mailspool", "quarantine", "security", "spool", "throttling"):
-        for path in sorted((root / room).rglob("*.py")):
-            if "migrations" in path.parts or path.parent == root / "spool" / "rows":
-                continue
-            lines = enumerate(path.read_text(encoding="utf-8").splitlines(), 1)
-            found += [f"{path}:{number}: {line.strip()}" for number, line in lines if spelt.search(line)]
+        for path in sorted((ROOT / room).rglob("*.py")):
+            if "migrations" not in path.parts and path.parent != ROWS:
+                yield path, path.read_text(encoding="utf-8")
+
+
+def test_the_tables_of_messages_are_spelt_in_one_package() -> None:
+    spelt = re.compile(rf"(?<!admin:)\bspool_(?:{TABLES})(?:\b|_id_seq)")
+    found = [
+        f"{path}:{number}: {line.strip()}"
+        for path, text in modules_outside_rows()
+        for number, line in enumerate(text.splitlines(), 1)
+        if spelt.search(line)
+    ]
     assert found == []
+
+
+def test_no_piece_of_sql_goes_into_that_package_or_comes_out_of_it() -> None:
+    """But by spool.rows.statements, which is how any statement reaches the database."""
+    pieces = sql_constants()
+    found = []
+    for path, text in modules_outside_rows():
+        if "spool.rows" in text:
+            tree = ast.parse(text)
+            calls, taken = taken_from_rows(tree)
+            found += [f"{path}: {name} is a piece of SQL" for name in sorted(taken & pieces)]
+            for node in ast.walk(tree):
+                if isinstance(node, ast.Call) and ast.unparse(node.func) in calls:
+                    found += [f"{path}:{node.lineno}: {piece!r}" for piece in texts_of(node) if SQL.search(piece)]
+    assert found == []
+
+
+def test_no_function_of_that_package_takes_sql() -> None:
+    said = {"clause", "condition", "expression", "expressions", "fragment", "only", "sql", "statement", "where"}
+    found = []
+    for path in sorted(ROWS.glob("*.py")):
+        if path.stem == "statements":
+            continue
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.FunctionDef) and not node.name.startswith("_"):
+                taken = {one.arg for one in [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]}
+                found += [f"{path.stem}.{node.name}({name})" for name in sorted(taken & said)]
+    assert found == []
+
+
+def sql_constants() -> set[str]:
+    """The names in spool.rows that are SQL."""
+    found = set()
+    for path in ROWS.glob("*.py"):
+        if path.stem not in ("__init__", "statements"):
+            module = importlib.import_module(f"spool.rows.{path.stem}")
+            named = {name: value for name, value in vars(module).items() if isinstance(value, str)}
+            found |= {f"{path.stem}.{name}" for name, value in named.items() if name[0] != "_" and SQL.search(value)}
+    return found
+
+
+def taken_from_rows(tree: ast.Module) -> tuple[set[str], set[str]]:
+    """The ways in which a module calls functions of spool.rows, and the names that it uses of it, as `module.name`."""
+    calls, taken, modules = set(), set(), {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.module == "spool.rows":
+            modules |= {one.asname or one.name: one.name for one in node.names if one.name != "statements"}
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("spool.rows."):
+            room = (node.module or "").rpartition(".")[2]
+            taken |= {f"{room}.{one.name}" for one in node.names}
+            calls |= {one.asname or one.name for one in node.names if room != "statements"}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in modules:
+            taken.add(f"{modules[node.value.id]}.{node.attr}")
+            calls.add(f"{node.value.id}.{node.attr}")
+    return calls, taken
+
+
+def texts_of(call: ast.Call) -> Iterator[str]:
+    """The texts that stand in what is passed."""
+    for given in [*call.args, *(keyword.value for keyword in call.keywords)]:
+        for node in ast.walk(given):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                yield node.value
+
+
+def test_the_scans_see_what_they_look_for() -> None:
+    text = "from spool.rows import changes as rows, lease\nrows.hold(ids, f'a = %s AND {x}', lease.AT)\n"
+    tree = ast.parse(text)
+    assert taken_from_rows(tree) == ({"rows.hold", "lease.AT"}, {"changes.hold", "lease.AT"})
+    [call] = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    assert [piece for piece in texts_of(call) if SQL.search(piece)] == ["a = %s AND "]
+    assert "entries.AT_REST" in sql_constants()
 
 
 def test_values_are_in_the_order_of_the_columns_however_they_are_given() -> None:

@@ -536,6 +536,32 @@ class TestWhatGoesWrong:
         assert not Entry.objects.filter(pk=second.pk).exists()
 
 
+def test_the_head_of_a_queue_is_the_first_that_is_still_in_the_spool(
+    throttled: Throttled, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ledger, "_AT_A_TIME", 2)
+    throttled.limit(messages_per_hour=1)
+    throttled.send(7)
+    throttled.spool.work()
+    ids = [entry.pk for entry in throttled.held()]
+    limits = [(Subject(SubjectKind.USER, ANN), Metric.MESSAGES)]
+
+    def head(*, without: list[int]) -> int | None:
+        queue = ledger.queues(limits, without).get(limits[0])
+        return queue and queue.first
+
+    assert len(ids) == 6
+    assert head(without=[]) == ids[0]
+    assert head(without=ids[:1]) == ids[1]
+    Entry.objects.filter(pk__in=ids[:4]).delete()
+    assert head(without=[]) == ids[4]
+    assert head(without=ids[:1]) == ids[4]
+    assert head(without=ids[4:5]) == ids[5]
+    assert head(without=ids[4:]) is None
+    Entry.objects.filter(pk__in=ids).delete()
+    assert head(without=[]) is None
+
+
 def test_without_limits_nobody_is_asked_about_any_message(
     throttled: Throttled, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -37,6 +37,8 @@ _COLUMN_OF = {
     SubjectKind.DOMAIN: "domain",
     SubjectKind.IP: "client_ip",
 }
+# How many of a queue are looked at together, behind a head that has gone.
+_AT_A_TIME = 500
 # Windows are replayed from sums of a minute: exact in amount, and to the minute in time.
 _BUCKET_SECONDS = 60
 
@@ -56,8 +58,8 @@ def passed(names: Sequence[str]) -> set[str]:
 
 
 _FIRST = (
-    f"SELECT MIN(h.entry_id) FROM throttling_heldentry h JOIN {rows_of_entries.TABLE} ON e.id = h.entry_id AND"  # noqa: S608
-    " e.status = 'throttled' WHERE h.name = s.name AND h.kind = s.kind AND h.metric = s.metric AND NOT h.entry_id {}"
+    "SELECT MIN(h.entry_id) FROM throttling_heldentry h"
+    " WHERE h.name = s.name AND h.kind = s.kind AND h.metric = s.metric AND NOT h.entry_id {}"
 )
 _UNTIL = (
     "SELECT h.until FROM throttling_heldentry h WHERE h.name = s.name AND h.kind = s.kind AND h.metric = s.metric"
@@ -91,11 +93,25 @@ def queues(limits: Collection[tuple[Subject, Metric]], without: Sequence[int]) -
         f" SELECT s.kind, s.name, s.metric, ({_FIRST.format(clause)}), ({_UNTIL}) FROM s",
         [*(text for row in wanted for text in row), *parameters],
     ).fetchall()
-    return {
-        (Subject(SubjectKind(kind), name), Metric(metric)): Queue(first, statements.from_db_time(until))
-        for kind, name, metric, first, until in rows
-        if first is not None
-    }
+    waiting = rows_of_entries.throttled([row[3] for row in rows if row[3] is not None])
+    found = {}
+    for kind, name, metric, first, until in rows:
+        if first is None:
+            continue
+        head = first if first in waiting else _first_throttled(kind, name, metric, first, without)
+        if head is not None:
+            found[Subject(SubjectKind(kind), name), Metric(metric)] = Queue(head, statements.from_db_time(until))
+    return found
+
+
+def _first_throttled(kind: str, name: str, metric: str, after: int, without: Sequence[int]) -> int | None:
+    """The first of a queue behind `after` that waits still: what has left the spool is swept later."""
+    held = HeldEntry.objects.filter(kind=kind, name=name, metric=metric).order_by("entry_id")
+    while ids := list(held.filter(entry_id__gt=after).values_list("entry_id", flat=True)[:_AT_A_TIME]):
+        if waiting := rows_of_entries.throttled(ids) - {*without}:
+            return min(waiting)
+        after = ids[-1]
+    return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +149,14 @@ def _write_passages(rows: Sequence[tuple[object, ...]]) -> None:
         statements.execute_many(_INSERT, rows)
     else:
         statements.execute(_INSERT_ARRAYS, [list(column) for column in zip(*rows, strict=True)])
+
+
+def pass_uncounted(entry_ids: Sequence[int], now: datetime) -> None:
+    """Note entries that go on and count for nobody: they are not looked at any more. In the caller's transaction."""
+    moment = int(now.timestamp())
+    rows = [(name, moment, "", "", "", recipients, size) for name, recipients, size in rows_of_entries.sizes(entry_ids)]
+    if rows:
+        _write_passages(rows)
 
 
 def _passage_rows(going: Going, moment: int) -> list[tuple[object, ...]]:

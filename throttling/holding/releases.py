@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime
 
+from django.db.models import Exists, OuterRef, Q
+
 from accounts.models import Metric, ThrottleAction
 from spool.flow import doorbell
-from spool.rows import entries, rest, statements
+from spool.models.entry import Entry, Status
+from spool.rows import changes, statements
 from throttling import bounces
-from throttling.counting import limits, windows
+from throttling.counting import ledger, limits, windows
 from throttling.counting.state import Window
-from throttling.models import HeldEntry
+from throttling.models import HeldEntry, Passage
 from throttling.subjects import Subject, SubjectKind
 
 CHUNK = 500
@@ -19,40 +22,32 @@ CHUNK = 500
 
 def let_go(subject: Subject, now: datetime) -> int:
     """Have all that waits for a subject go now, whatever the limits; how many. Call it in a transaction, then ring."""
-    mine = "SELECT entry_id FROM throttling_heldentry WHERE kind = %s AND name = %s"
-    whose = [subject.kind.value, subject.name]
-    count = HeldEntry.objects.filter(kind=subject.kind, name=subject.name).count()
-    # In the ledger, for nobody: they are not looked at any more, and are not counted.
-    statements.execute(
-        "INSERT INTO throttling_passage (file_name, at, sender, domain, client_ip, recipients, size_bytes)"  # noqa: S608
-        " SELECT file_name, %s, '', '', '', recipients_total, size_bytes"
-        f" FROM {entries.TABLE} WHERE id IN ({mine}) ON CONFLICT DO NOTHING",
-        [int(now.timestamp()), *whose],
-    )
-    rest.make_due(f"id IN ({mine})", whose, now)
-    HeldEntry.objects.filter(kind=subject.kind, name=subject.name).delete()
-    return count
+    held = HeldEntry.objects.filter(kind=subject.kind, name=subject.name)
+    ids = list(held.order_by("entry_id").values_list("entry_id", flat=True))
+    for start in range(0, len(ids), CHUNK):
+        chunk = ids[start : start + CHUNK]
+        ledger.pass_uncounted(chunk, now)
+        changes.wake_throttled(chunk, now)
+    held.delete()
+    return len(ids)
 
 
 def wake_released(now: datetime) -> None:
     """What was let go at the moment in which a worker put it back to wait."""
+    waiting = Entry.objects.filter(status=Status.THROTTLED, due_at__gt=now, leased_by="", hold=False)
+    has_passed = Exists(Passage.objects.filter(file_name=OuterRef("file_name")))
     with statements.write_transaction():
-        woken = rest.make_due(
-            "status = 'throttled' AND due_at > %s AND EXISTS"
-            " (SELECT 1 FROM throttling_passage p WHERE p.file_name = e.file_name)",
-            [statements.db_time(now)],
-            now,
-        )
+        woken = changes.wake_throttled(list(waiting.filter(has_passed).order_by().values_list("id", flat=True)), now)
     if woken:
         doorbell.ring()
 
 
 def forget_what_left() -> None:
     """Drop what was held and is not any more: deleted, moved, or on its way after all."""
+    # What a worker has is not gone: it may be shown in a stage that it goes through before this one again.
+    waits = Entry.objects.filter(Q(status=Status.THROTTLED) | ~Q(leased_by=""), id=OuterRef("entry_id"))
     with statements.write_transaction():
-        # What a worker has is not gone: it may be shown in a stage that it goes through before this one again.
-        there = f"SELECT 1 FROM {entries.TABLE} WHERE e.id = entry_id AND (e.status = 'throttled' OR e.leased_by <> '')"  # noqa: S608
-        statements.execute(f"DELETE FROM throttling_heldentry WHERE NOT EXISTS ({there})", ())  # noqa: S608
+        HeldEntry.objects.exclude(Exists(waits)).delete()
 
 
 def wake_what_has_room(now: datetime, subject: Subject | None = None) -> int:
@@ -83,9 +78,8 @@ def wake_what_has_room(now: datetime, subject: Subject | None = None) -> int:
                 waiting.values_list("entry_id", "cost")[:CHUNK], limit.amount - states[Window(subject, metric)].used
             )
         if chosen:
-            clause, parameters = statements.id_list(chosen)
             with statements.write_transaction():
-                woken += rest.make_due(f"id {clause} AND due_at > %s", [*parameters, statements.db_time(now)], now)
+                woken += changes.wake_throttled(chosen, now)
     if woken:
         doorbell.ring()
     return woken

@@ -150,7 +150,7 @@ def test_adding_up_that_dies_in_the_middle_has_counted_nothing_and_the_next_coun
 ) -> None:
     attempt(take_in(*[a_submission() for _ in range(5)]), "250 ok", outcome=Outcome.DELIVERED)
     with monkeypatch.context() as patched:
-        patched.setattr(rollup, "_grow", _fail)
+        patched.setattr(rollup.traffic_sums, "grow", _fail)
         with pytest.raises(RuntimeError):
             rollup.roll_up()
     assert not TrafficTotal.objects.exists()

@@ -1,0 +1,109 @@
+"""What administrators change in entries, each by one statement for many: the ids come first, then the values.
+
+Everything here runs in the caller's transaction, on entries that it has claimed (`entries.lock_free`) where a worker
+must not have them meanwhile. Each function returns how many rows it changed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, Final
+
+from spool.models.entry import Direction, Priority
+from spool.rows.entries import AT_REST
+from spool.rows.statements import db_time, execute, id_list
+
+_AT_REST: Final = f"leased_by = '', status = {AT_REST}"
+# A clean start on another way: what the one before did to it counts no more.
+_ANEW: Final = (
+    f"attempts = 0, dns_failures = 0, {_AT_REST}, next_attempt = %s, due_at = CASE WHEN hold THEN NULL ELSE %s END"
+)
+_LATER: Final = "CASE WHEN next_attempt > %s THEN next_attempt ELSE %s END"
+
+
+def force(ids: Sequence[int], now: datetime) -> int:
+    """Give them high priority and have them tried `now`; what is on hold stays on hold."""
+    moment = db_time(now)
+    return _set(
+        ids,
+        f"priority = 3, {_AT_REST}, next_attempt = CASE WHEN hold THEN next_attempt ELSE %s END,"
+        " due_at = CASE WHEN hold THEN NULL ELSE %s END",
+        [moment, moment],
+    )
+
+
+def start_over(ids: Sequence[int], due: datetime) -> int:
+    """Count their attempts from 0 again, from the delivery delay on, which ends when they are `due`."""
+    moment = db_time(due)
+    return _set(
+        ids,
+        "attempts = 0, dns_failures = 0, failures = 0, traceback = '', status = 'delay', leased_by = '',"
+        " next_attempt = %s, due_at = CASE WHEN hold THEN NULL ELSE %s END",
+        [moment, moment],
+    )
+
+
+def set_priority(ids: Sequence[int], priority: Priority) -> int:
+    """Give them a priority, whoever works on them."""
+    return _set(ids, "priority = %s", [priority.value])
+
+
+def hold(ids: Sequence[int], reason: str, until: datetime | None) -> int:
+    """Have no worker take them, until somebody releases them or `until` has come."""
+    return _set(
+        ids,
+        f"hold = %s, hold_reason = %s, hold_until = %s, due_at = NULL, {_AT_REST}",
+        [True, reason, db_time(until)],
+    )
+
+
+def release(ids: Sequence[int], now: datetime) -> int:
+    """End the hold of those that are on hold: they are tried at their next attempt, or `now` when that is past."""
+    moment = db_time(now)
+    return _set(
+        ids,
+        f"hold = %s, hold_reason = '', hold_until = NULL, failures = 0, traceback = '', next_attempt = {_LATER},"
+        f" due_at = {_LATER}",
+        [False, moment, moment, moment, moment],
+        only=" AND hold",
+    )
+
+
+def clear_hold_until(ids: Sequence[int]) -> int:
+    """Have no hold of theirs end by itself."""
+    return _set(ids, "hold_until = NULL", [])
+
+
+def redirect(ids: Sequence[int], now: datetime, direction: Direction) -> int:
+    """Have them tried `now`, with the recipients that they were given, which are in that direction."""
+    moment = db_time(now)
+    return _set(ids, f"{_ANEW}, direction = %s", [moment, moment, direction.value])
+
+
+def set_next_hop(ids: Sequence[int], now: datetime, next_hop: str) -> int:
+    """Have them tried `now` by the host `next_hop`; by their routes where that is empty."""
+    moment = db_time(now)
+    return _set(ids, f"{_ANEW}, next_hop = %s", [moment, moment, next_hop])
+
+
+def wake_throttled(ids: Sequence[int], now: datetime) -> int:
+    """Have those tried `now` that are throttled until later, and neither on hold nor in work."""
+    moment = db_time(now)
+    return _set(
+        ids,
+        "due_at = %s, next_attempt = %s",
+        [moment, moment],
+        only=" AND status = 'throttled' AND NOT hold AND leased_by = '' AND due_at > %s",
+        only_values=[moment],
+    )
+
+
+def _set(
+    ids: Sequence[int], changes: str, values: Sequence[Any], *, only: str = "", only_values: Sequence[Any] = ()
+) -> int:
+    if not ids:
+        return 0
+    clause, parameters = id_list(ids)
+    statement = f"UPDATE spool_entry SET {changes} WHERE id {clause}{only}"
+    return int(execute(statement, [*values, *parameters, *only_values]).rowcount)
