@@ -26,6 +26,7 @@ MAILSPOOL_LISTEN = listening.addresses_of(env)
 MAILSPOOL_HOSTNAME = env[v.HOSTNAME] or socket.getfqdn()
 MAILSPOOL_WORKERS = env[v.WORKERS]
 MAILSPOOL_SMTPD_PROCESSES = env[v.SMTPD_PROCESSES]
+MAILSPOOL_INLINE_KB = env[v.INLINE_KB]
 MAILSPOOL_DNS = env[v.DNS]
 # Where a Dovecot that keeps our users' mail answers doveadm's HTTP API, as http://127.0.0.1:8080, and its key.
 MAILSPOOL_DOVEADM_URL = env[v.DOVEADM_URL]

@@ -32,6 +32,7 @@ from quarantine.spam.trusted_senders import trusted_among, voucher
 from quarantine.spam.unanswered import HOLD, held_until, kept_unchecked, waiting
 from quarantine.virus.scan import Ruling, Scan, scan, unanswered
 from security import lists as security_lists
+from spool.files import incoming
 from spool.message.envelope import LeasedEntry
 from spool.models.entry import Origin, Priority, Status
 from spool.rows import statements
@@ -119,7 +120,8 @@ class VirusCheck(Stage):
 
     async def _scan(self, entry: LeasedEntry) -> Scan:
         try:
-            return await scan(entry.path, entry.size_bytes, self._scanners, self._settings)
+            path = entry.path if entry.content is None else incoming.path_for(entry.file_name)
+            return await scan(path, entry.size_bytes, self._scanners, self._settings, entry.content)
         except FileNotFoundError:
             # Delivery says so, and the entry waits; the doctor finds it.
             return Scan(Ruling.PASS, "the message's file is missing")

@@ -18,6 +18,7 @@ from mailspool.backup.snapshot import ALIAS
 from mailspool.home import Home
 from quarantine.models.item import Item, ItemKind, ItemState
 from spool.files import removal
+from spool.models.content import Content
 from spool.models.entry import Entry
 from spool.models.trashed import Trashed, TrashState
 
@@ -84,7 +85,9 @@ class Wanted:
 
 def _rows() -> Iterator[tuple[str, str, str, int]]:
     """What is in the spool, in the trash and in the quarantines, but not what was moved to a folder of people's own."""
-    of_entries = Entry.objects.using(ALIAS).order_by("id")
+    # The snapshot has the others in it.
+    in_rows = Content.objects.using(ALIAS).values("entry_id")
+    of_entries = Entry.objects.using(ALIAS).exclude(id__in=in_rows).order_by("id")
     of_trash = Trashed.objects.using(ALIAS).exclude(state=TrashState.MOVED).order_by("id")
     for rows in (of_entries, of_trash):
         for name, subspool, size in rows.values_list("file_name", "subspool", "size_bytes").iterator(CHUNK):

@@ -114,6 +114,14 @@ SMTPD_PROCESSES = Variable(
     "1",
     "listeners that share the ports under `make run`",
 )
+INLINE_KB = Variable(
+    "MAILSPOOL_INLINE_KB",
+    kinds.number(0, 1000, "a size in KB"),
+    0,
+    "0",
+    "messages up to this size, in KB, are kept in the database until they have to wait for something, and have no file"
+    " before; 0 for a file for each",
+)
 DNS = Variable("MAILSPOOL_DNS", kinds.server, "", "the system's", "`host:port` of a resolver, for tests and split DNS")
 DOVEADM_URL = Variable(
     "MAILSPOOL_DOVEADM_URL",
@@ -252,6 +260,7 @@ VARIABLES: tuple[Variable[Any], ...] = (
     WEB_PORT,
     WORKERS,
     SMTPD_PROCESSES,
+    INLINE_KB,
     DNS,
     DOVEADM_URL,
     DOVEADM_KEY,

@@ -57,6 +57,6 @@ _ITEMS = Exported(
     ),
     _items,
     _rows,
-    lambda item: item.path,
+    lambda items: [item.path for item in items],
     FORMATS,
 )

@@ -17,6 +17,7 @@ from quarantine.engines.scanner import VirusScanner
 from quarantine.engines.sessions import LONGEST_REPLY, Sessions
 from quarantine.models.addresses import ServerAddress
 from quarantine.models.antivirus import AntivirusSettings
+from spool.message.held import Held, Source
 
 
 class Clamd(VirusScanner):
@@ -42,6 +43,12 @@ class Clamd(VirusScanner):
         return bool(self._servers)
 
     async def scan(self, path: Path, size_bytes: int) -> Answer:
+        return await self._scan(path)
+
+    async def scan_held(self, content: bytes, draft: Path) -> Answer:
+        return await self._scan(Held(content))
+
+    async def _scan(self, message: Source) -> Answer:
         servers = self._servers
         turn = next(self._turns)
         why = ""
@@ -55,13 +62,13 @@ class Clamd(VirusScanner):
                 started = time.monotonic()
                 try:
                     async with asyncio.timeout(self._timeout_seconds):
-                        signature = await self._sessions.instream(server, path)
+                        signature = await self._sessions.instream(server, message)
                 except EngineFailed as error:
                     # It answers, but not about this message: others may.
                     why = why or f"{name}: {error}"
                     continue
                 except FileNotFoundError:
-                    if not path.exists():
+                    if isinstance(message, Path) and not message.exists():
                         raise
                     why = why or self._fail(name, "there is no such socket")
                     continue

@@ -62,7 +62,7 @@ class Examined:
     ours: bool = False
     remailed: bool = False
     max_content_bytes: int = 4 * 1024 * 1024
-    # The whole message, where it has no file yet.
+    # The whole message, where it has no file.
     held: bytes | None = None
     _shared: dict[str, asyncio.Future[Any]] = field(default_factory=dict)
     _told: dict[str, Any] = field(default_factory=dict)

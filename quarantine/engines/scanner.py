@@ -7,6 +7,7 @@ class Sandbox(VirusScanner):
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
@@ -35,11 +36,27 @@ class VirusScanner:
         """
         raise NotImplementedError
 
+    async def scan_held(self, content: bytes, draft: Path) -> Answer:
+        """The same for a message that has no file: it has one, `draft`, for as long as that takes.
+
+        What needs no file overrides it.
+        """
+        await asyncio.to_thread(_write, draft, content)
+        try:
+            return await self.scan(draft, len(content))
+        finally:
+            draft.unlink(missing_ok=True)
+
     def wake(self) -> None:
         """Somebody wishes to see a try: if nothing is asked because it did not answer lately, ask it."""
 
     def close(self) -> None:
         """Let go what is kept open for the next scan: there is none for a while."""
+
+
+def _write(draft: Path, content: bytes) -> None:
+    draft.touch(mode=0o600)
+    draft.write_bytes(content)
 
 
 @cache

@@ -9,12 +9,12 @@ import asyncio
 import re
 import threading
 import time
-from pathlib import Path
 from typing import Final
 
 from quarantine.engines import asking
 from quarantine.engines.answers import EngineFailed
 from quarantine.models.addresses import ServerAddress
+from spool.message.held import Source
 from spool.message.summary import storable
 
 CHUNK_BYTES: Final = 64 * 1024
@@ -42,12 +42,12 @@ class Session:
     def close(self) -> None:
         self._line.close()
 
-    async def instream(self, path: Path) -> str:
-        """The signature that is found in the file, or "". Raises EngineFailed, OSError and IncompleteReadError."""
+    async def instream(self, message: Source) -> str:
+        """The signature that is found in the message, or "". Raises EngineFailed, OSError and IncompleteReadError."""
         begin = b"zINSTREAM\0" if self._scans or self._alone else b"zIDSESSION\0zINSTREAM\0"
         self._scans += 1
         self.lasts = False
-        with path.open("rb") as file:
+        with message.open("rb") as file:
             try:
                 while len(chunk := file.read(CHUNK_BYTES)) == CHUNK_BYTES:
                     await self._line.send(begin + len(chunk).to_bytes(4) + chunk)
@@ -82,21 +82,21 @@ class Sessions(threading.local):
         self._without: set[ServerAddress] = set()
         self._look: asyncio.TimerHandle | None = None
 
-    async def instream(self, server: ServerAddress, path: Path) -> str:
+    async def instream(self, server: ServerAddress, message: Source) -> str:
         """The signature that `server` finds in the file, or "". Raises as Session.instream does."""
         kept = self._kept(server)
         if kept is not None:
             try:
-                return await self._scan(server, kept, path)
+                return await self._scan(server, kept, message)
             except (ConnectionError, asyncio.IncompleteReadError):
                 # It may have been closed since, and that says nothing about the next.
                 pass
         if server not in self._without:
             try:
-                return await self._scan(server, Session(await asking.connect(server)), path)
+                return await self._scan(server, Session(await asking.connect(server)), message)
             except NoSessions:
                 self._without.add(server)
-        return await self._scan(server, Session(await asking.connect(server), alone=True), path)
+        return await self._scan(server, Session(await asking.connect(server), alone=True), message)
 
     def close(self) -> None:
         """Close them all."""
@@ -108,9 +108,9 @@ class Sessions(threading.local):
                 session.close()
         self._free = {}
 
-    async def _scan(self, server: ServerAddress, session: Session, path: Path) -> str:
+    async def _scan(self, server: ServerAddress, session: Session, message: Source) -> str:
         try:
-            return await session.instream(path)
+            return await session.instream(message)
         finally:
             if session.lasts:
                 self._free.setdefault(server, []).append(session)

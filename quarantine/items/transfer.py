@@ -23,12 +23,14 @@ from spool.actions.verb import Tally
 from spool.events import decisions, mail_log
 from spool.events.actions import by_itself
 from spool.files import marks, store
+from spool.flow import leases
 from spool.message.envelope import LeasedEntry
 from spool.message.summary import storable
 from spool.models.entry import Direction, Status
 from spool.models.recipient import Kind, Outcome
 from spool.models.trashed import TrashState
-from spool.places import splits, trash
+from spool.places import contents, splits, trash
+from spool.rows import contents as content_rows
 from spool.rows import entries, journal, lease, packing, recipients, statements
 
 log = logging.getLogger(__name__)
@@ -93,9 +95,12 @@ def take(owner: str, caught: Sequence[Caught], now: datetime, days: int) -> set[
     Raises django.db.Error or OSError, and then nothing was done.
     """
     parts = splits.Parts()
+    # Not under the lock for which, on SQLite, all others wait.
+    written = contents.write_files(leases.look_at([one.entry_id for one in caught]))
     try:
         with statements.write_transaction():
             ours = lease.held_by(owner, [one.entry_id for one in caught], lock=True)
+            content_rows.remove([number for number in written if number in ours])
             shared = {one.entry_id: one.part for one in caught if one.part is not None and one.entry_id in ours}
             parts = splits.begin({number: (part.entry.subspool, ours[number]) for number, part in shared.items()})
             moved = parts.move({number: part.recipient_ids for number, part in shared.items()})

@@ -89,6 +89,7 @@ def case_of(
         ours,
         entry.origin == Origin.LIST,
         max_content_bytes,
+        entry.content,
     )
     return Case(entry, examined, directions, received, remote, is_from_trusted, known)
 

@@ -31,15 +31,27 @@ class Scan:
     answers: list[Answer] = field(default_factory=list)
 
 
-async def scan(path: Path, size_bytes: int, scanners: Sequence[VirusScanner], settings: AntivirusSettings) -> Scan:
-    """Ask one scanner after the other; the first that finds something ends it. Raises FileNotFoundError."""
+async def scan(
+    path: Path,
+    size_bytes: int,
+    scanners: Sequence[VirusScanner],
+    settings: AntivirusSettings,
+    content: bytes | None = None,
+) -> Scan:
+    """Ask one scanner after the other; the first that finds something ends it. Raises FileNotFoundError.
+
+    With `content` there is no file: `path` is where one may be made for as long as a scanner needs it.
+    """
     if size_bytes > settings.max_scan_bytes:
         if settings.oversize == WhenOversize.QUARANTINE:
             return Scan(Ruling.QUARANTINE, f"{TOO_LARGE}: {size_bytes // 1024} KB")
         return Scan(Ruling.PASS, TOO_LARGE)
     answers = []
     for scanner in scanners:
-        answer = await scanner.scan(path, size_bytes)
+        if content is None:
+            answer = await scanner.scan(path, size_bytes)
+        else:
+            answer = await scanner.scan_held(content, path)
         answers.append(answer)
         if answer.said is Said.INFECTED:
             break

@@ -20,7 +20,7 @@ from spool.message.envelope import LeasedEntry, RecipientResult, Submission
 from spool.models.recipient import Outcome
 from spool.models.settings import current
 from spool.models.trashed import Trashed, TrashState
-from spool.places import trash
+from spool.places import contents, trash
 
 # Our own words: no host answered this. RFC 3463 X.7.1, delivery not authorised: nothing fits the decision better.
 _REPLY = "The message was removed from the queue by the administrator of the mail server"
@@ -123,7 +123,7 @@ def _notices(ids: Sequence[int], mailbox: str, context: Context) -> _Notices:
             about.append(entry.id)
     if not submissions:
         return _Notices()
-    writer = store.Writer()
+    writer = contents.writer()
     try:
         return _Notices(intake.write_files(writer, submissions, current()), about)
     finally:

@@ -17,9 +17,11 @@ from spool.actions import audit, folders
 from spool.actions.actor import Actor
 from spool.actions.selection import Selection
 from spool.actions.verb import Refused, Tally
-from spool.files.store import SUFFIX, path_of
+from spool.files.store import SUFFIX
 from spool.filters import SpoolFilter
+from spool.message.held import Source, size_of
 from spool.models.entry import Entry
+from spool.places.contents import sources_of
 from spool.transfer import envelopes
 
 CHUNK = 200
@@ -55,9 +57,10 @@ def copy_out(what: SpoolFilter | Iterable[int] | Selection, path: Path, actor: A
 
 def _copy(ids: list[int], folder: int, copied: CopiedOut) -> None:
     now = timezone.now()
-    for entry in Entry.objects.filter(id__in=ids).prefetch_related("recipients").order_by("id"):
+    entries = list(Entry.objects.filter(id__in=ids).prefetch_related("recipients").order_by("id"))
+    for entry, source in zip(entries, sources_of(entries), strict=True):
         try:
-            _one(entry, folder)
+            _one(entry, source, folder)
         except FileNotFoundError:
             # It has left the spool since.
             continue
@@ -70,9 +73,8 @@ def _copy(ids: list[int], folder: int, copied: CopiedOut) -> None:
     os.fsync(folder)
 
 
-def _one(entry: Entry, folder: int) -> None:
-    source = path_of(entry.subspool, entry.file_name)
-    source.stat()
+def _one(entry: Entry, source: Source, folder: int) -> None:
+    size_of(source)
     recipients = sorted(entry.recipients.all(), key=lambda recipient: recipient.pk)
     columns = {**vars(entry), "created": entry.created.isoformat()}
     values = envelopes.written(columns, [vars(recipient) for recipient in recipients], {})

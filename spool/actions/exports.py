@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from base.csv_cells import escaped
@@ -19,10 +18,11 @@ from spool.actions import audit
 from spool.actions.actor import Actor
 from spool.actions.selection import Selection
 from spool.actions.verb import Refused, Tally
-from spool.files.store import path_of
 from spool.filters import SpoolFilter
+from spool.message.held import Source
 from spool.models.entry import Entry
 from spool.models.recipient import Recipient
+from spool.places.contents import sources_of
 
 CHUNK = 500
 _PIECE_BYTES = 256 * 1024
@@ -34,15 +34,15 @@ _FROM_LINE = re.compile(rb"^(>*From )", re.MULTILINE)
 class Exported:
     """What can be exported: the name of that action in the audit, and how its rows are found.
 
-    `fetch` gives the objects of some ids, `rows` their columns by name, `columns` their order, `path` an object's file,
-    and `formats` those of FORMATS that it may leave in.
+    `fetch` gives the objects of some ids, `rows` their columns by name, `columns` their order, `sources` where
+    the message of each is read from, and `formats` those of FORMATS that it may leave in.
     """
 
     action: str
     columns: tuple[str, ...]
     fetch: Callable[[list[int]], list[Any]]
     rows: Callable[[list[Any]], Iterable[dict[str, Any]]]
-    path: Callable[[Any], Path]
+    sources: Callable[[list[Any]], Iterable[Source]]
     formats: tuple[str, ...] = ("zip", "mbox", "csv", "json")
 
 
@@ -186,9 +186,9 @@ def _cell(value: Any) -> Any:
 def _contents(subject: Exported, batches: Iterator[list[Any]]) -> Iterator[tuple[Any, Iterator[bytes]]]:
     """The messages with their bytes, a piece at a time, without those that have left meanwhile."""
     for batch in batches:
-        for one in batch:
+        for one, source in zip(batch, subject.sources(batch), strict=True):
             try:
-                file = subject.path(one).open("rb")
+                file = source.open("rb")
             except FileNotFoundError:
                 continue
             with file:
@@ -242,7 +242,7 @@ ENTRIES = Exported(
     ),
     _entries,
     _rows,
-    lambda entry: path_of(entry.subspool, entry.file_name),
+    sources_of,
 )
 Writer = Callable[[Exported, Iterator[list[Any]]], Iterator[bytes]]
 FORMATS: dict[str, tuple[Writer, str]] = {

@@ -19,6 +19,7 @@ from django.conf import settings as django_settings
 
 from base.actions.inputs import Input
 from spool.actions.verb import Refused
+from spool.message.held import Source
 from spool.models.settings import current, parse_move_roots
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
@@ -125,8 +126,8 @@ def place(folder: int, name: str, source: Path) -> None:
         _write(folder, name, iter(lambda: reader.read(_PIECE_BYTES), b""))
 
 
-def copy(folder: int, name: str, source: Path) -> None:
-    """Have a copy of the file `source` in the folder, durable. Raises Refused when a file has its name, and OSError."""
+def copy(folder: int, name: str, source: Source) -> None:
+    """Have a copy of a message in the folder, durable. Raises Refused when a file has its name, and OSError."""
     with source.open("rb") as reader:
         try:
             there = _opened(folder, name)
@@ -259,8 +260,6 @@ def _opened(folder: int, name: str) -> BinaryIO:
 
 def _are_equal(one: BinaryIO, other: BinaryIO) -> bool:
     """Whether all bytes are the same, whatever their number: a piece of each at a time."""
-    if os.fstat(one.fileno()).st_size != os.fstat(other.fileno()).st_size:
-        return False
     while piece := one.read(_PIECE_BYTES):
         if piece != other.read(_PIECE_BYTES):
             return False

@@ -18,7 +18,7 @@ from spool.message.envelope import Envelope, EnvelopeRecipient, LeasedEntry, Sub
 from spool.models.entry import Origin, Priority
 from spool.models.recipient import Kind, Recipient
 from spool.models.settings import current
-from spool.places import whereabouts
+from spool.places import contents, whereabouts
 from spool.rows import statements
 from spool.trusted import is_ours
 
@@ -83,7 +83,7 @@ class ResendCopy(Verb):
 
 def _written(submissions: list[Submission]) -> intake.Stored | None:
     """Make the copies' files durable, of those whose original is still there. Raises IntakeError."""
-    writer = store.Writer()
+    writer = contents.writer()
     try:
         while submissions:
             try:

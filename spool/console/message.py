@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 from django.db.models import Case, Count, Q, When
 from django.utils import timezone
 
 from spool.console.why import Facts, LastTry, Why, why
-from spool.files import store
 from spool.flow.retry import RetrySchedule
 from spool.message.header import Header
+from spool.message.held import Source, size_of
 from spool.message.structure import Structure, readable, structure_of
 from spool.models import Attempt, Entry, Outcome, Recipient, Trace, TrashedRecipient
 from spool.models.settings import current
+from spool.places import contents
 
 RECIPIENTS_PER_PAGE = 50
 MOST_ATTEMPTS = 100
@@ -32,7 +32,7 @@ class RecipientPage:
 
 @dataclass(frozen=True, slots=True)
 class SourcePage:
-    """A piece of the message as it is on the disk. Offsets are in bytes; -1 means there is no such page."""
+    """A piece of the message as it came in. Offsets are in bytes; -1 means there is no such page."""
 
     text: str
     start: int
@@ -47,15 +47,11 @@ def entry_named(file_name: str) -> Entry | None:
 
 
 def structure_or_none(entry: Entry) -> Structure | None:
-    """What is in the file, or None when it is missing."""
+    """What is in the message, or None when its file is missing."""
     try:
-        return structure_of(path_of(entry))
+        return structure_of(contents.source_of(entry))
     except OSError:
         return None
-
-
-def path_of(entry: Entry) -> Path:
-    return store.path_of(entry.subspool, entry.file_name)
 
 
 def recipients_of(entry: Entry, after: int = 0) -> RecipientPage:
@@ -117,11 +113,11 @@ def headers_of(structure: Structure) -> list[tuple[str, str]]:
     return [(name, readable(value.decode("utf-8", "surrogateescape"))) for name, value in fields]
 
 
-def source_page(path: Path, start: int) -> SourcePage:
+def source_page(source: Source, start: int) -> SourcePage:
     """The page of the raw message that begins at `start`. Raises OSError."""
-    size = path.stat().st_size
+    size = size_of(source)
     start = max(0, min(start, max(0, size - 1)))
-    with path.open("rb") as file:
+    with source.open("rb") as file:
         file.seek(start)
         piece = file.read(SOURCE_PAGE_BYTES)
     end = start + len(piece)

@@ -18,6 +18,7 @@ from spool.console.preview import POLICY, preview_of
 from spool.message.structure import structure_of
 from spool.models import Entry, Trashed
 from spool.models.settings import current
+from spool.places import contents
 
 _GONE: Final = "Message no longer exists"
 
@@ -83,8 +84,9 @@ def content(request: HttpRequest, file_name: str) -> HttpResponse:
     """The frame with the message's text, its attachments, and where its links lead."""
     entry = _entry(file_name)
     try:
-        structure = structure_of(parts.path_of(entry))
-        preview = preview_of(parts.path_of(entry), structure)
+        message = contents.source_of(entry)
+        structure = structure_of(message)
+        preview = preview_of(message, structure)
     except OSError as error:
         raise Http404(_GONE) from error
     return render(
@@ -105,7 +107,8 @@ def preview(request: HttpRequest, file_name: str) -> HttpResponse:
     """The message's text as a document that may do nothing, for the sandboxed frame."""
     entry = _entry(file_name)
     try:
-        shown = preview_of(parts.path_of(entry), structure_of(parts.path_of(entry)))
+        message = contents.source_of(entry)
+        shown = preview_of(message, structure_of(message))
     except OSError as error:
         raise Http404(_GONE) from error
     answer = HttpResponse(shown.document)
@@ -120,7 +123,7 @@ def source(request: HttpRequest, file_name: str) -> HttpResponse:
     """A page of the raw message."""
     entry = _entry(file_name)
     try:
-        shown = parts.source_page(parts.path_of(entry), _number(request, "from"))
+        shown = parts.source_page(contents.source_of(entry), _number(request, "from"))
     except OSError as error:
         raise Http404(_GONE) from error
     link = reverse("admin:spool_entry_source", args=[file_name])
@@ -129,10 +132,10 @@ def source(request: HttpRequest, file_name: str) -> HttpResponse:
 
 @require_GET
 def download(request: HttpRequest, file_name: str) -> FileResponse:
-    """The message as it is on the disk. Always saved, never shown by the browser."""
+    """The message as it came in. Always saved, never shown by the browser."""
     entry = _entry(file_name)
     try:
-        file = parts.path_of(entry).open("rb")
+        file = contents.source_of(entry).open("rb")
     except OSError as error:
         raise Http404(_GONE) from error
     return FileResponse(file, as_attachment=True, filename=entry.file_name, content_type="application/octet-stream")

@@ -10,10 +10,10 @@ import base64
 import html
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from spool.message import safe_html
 from spool.message.charset import text_of
+from spool.message.held import Source
 from spool.message.structure import Part, Structure, body_of
 
 POLICY = (
@@ -41,37 +41,37 @@ class Preview:
     remote_images: int = 0
 
 
-def preview_of(path: Path, structure: Structure) -> Preview:
-    """The readable part of the message in `path`. Raises OSError when the file is gone."""
+def preview_of(source: Source, structure: Structure) -> Preview:
+    """The readable part of the message in `source`. Raises OSError when the file is gone."""
     rich = structure.first("text/html")
     if rich is not None:
-        return _from_html(path, structure, rich)
+        return _from_html(source, structure, rich)
     plain = structure.first("text/plain")
     if plain is None:
         return Preview(_document('<p class="note">This message has no text to show; see its attachments.</p>'))
-    raw, cut = body_of(path, plain, MOST_TEXT_BYTES)
+    raw, cut = body_of(source, plain, MOST_TEXT_BYTES)
     return Preview(_document(_cut_note(cut) + f"<pre>{html.escape(text_of(raw, plain.charset))}</pre>"))
 
 
-def _from_html(path: Path, structure: Structure, part: Part) -> Preview:
-    raw, cut = body_of(path, part, MOST_TEXT_BYTES)
+def _from_html(source: Source, structure: Structure, part: Part) -> Preview:
+    raw, cut = body_of(source, part, MOST_TEXT_BYTES)
     text = text_of(raw, part.charset)
     try:
-        safe = safe_html.cleaned(text, _images(path, structure) if "cid:" in text.lower() else {})
+        safe = safe_html.cleaned(text, _images(source, structure) if "cid:" in text.lower() else {})
     except safe_html.TooCostly:
         note = '<p class="note">This HTML takes too long to be made safe. Here is its source.</p>'
         return Preview(_document(f"{note}<pre>{html.escape(text)}</pre>"))
     return Preview(_document(_cut_note(cut) + safe.body), safe.links, safe.remote_images)
 
 
-def _images(path: Path, structure: Structure) -> dict[str, str]:
+def _images(source: Source, structure: Structure) -> dict[str, str]:
     """The pictures that a message brings along, as data: URLs by Content-ID, of a bounded size in all."""
     images: dict[str, str] = {}
     room = MOST_IMAGE_BYTES
     for part in structure.parts:
         size = part.end - part.start
         if part.content_id and part.content_type in _IMAGES and size <= room and part.content_id not in images:
-            raw, _ = body_of(path, part, MOST_IMAGE_BYTES)
+            raw, _ = body_of(source, part, MOST_IMAGE_BYTES)
             images[part.content_id] = f"data:{part.content_type};base64,{base64.b64encode(raw).decode()}"
             room -= size
     return images

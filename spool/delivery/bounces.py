@@ -98,7 +98,7 @@ def _reported(entry: LeasedEntry, recipients: Sequence[LeasedRecipient]) -> list
 
 def _suspected_bounce(entry: LeasedEntry) -> bytes:
     """The message as far as the parser needs it, or nothing when it can't be a bounce."""
-    with entry.path.open("rb") as file:
+    with entry.open() as file:
         head = file.read(_HEAD_BYTES)
         by_mailer = entry.sender.partition("@")[0].lower() in ("", "mailer-daemon", "postmaster")
         if not by_mailer and b"multipart/report" not in head.lower():

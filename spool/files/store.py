@@ -40,12 +40,16 @@ _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 
 @dataclass(slots=True)
 class PendingFile:
-    """A file to be stored: its bytes, then those of `tail`; or a spilled file that already holds them."""
+    """A file to be stored: its bytes, then those of `tail`; or a spilled file that already holds them.
+
+    It is begun in the folder of unfinished files under its own name, or under that of `draft`.
+    """
 
     file_name: str
     content: bytes | None
     spilled: Path | None
     tail: Tail | None = None
+    draft: str = ""
 
 
 def spool_root() -> Path:
@@ -117,23 +121,31 @@ class Writer:
     """Writes batches of messages into a subspool that it alone holds. One per committing thread.
 
     A subspool takes `size` files at most; when it is full the writer looks for one with room, or opens a new one.
+    `awaited` tells how many more messages will have their file in a subspool, should they come to rest.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, awaited: Callable[[str], int] = lambda subspool: 0) -> None:
+        self._awaited = awaited
         self._folder: Path | None = None
         self._lock = -1
         self._room = 0
         self._pool = ThreadPoolExecutor(SYNC_THREADS, thread_name_prefix="sync")
 
-    def begin(self, files: Sequence[PendingFile], size: int, *, beside: bool = False) -> tuple[str, Callable[[], None]]:
+    def begin(
+        self, files: Sequence[PendingFile], size: int, *, beside: bool = False, others: int = 0
+    ) -> tuple[str, Callable[[], None]]:
         """Begin to make `files` durable; returns the subspool that will hold them, and what waits until it does.
 
-        Both may raise OSError, and then none of `files` is in a subspool. `size` is how many files a subspool may hold.
+        Both may raise OSError, and then none of `files` is in a subspool. `size` is how many files a subspool may hold,
+        `others` how many messages without a file yet are given a place in the same one.
         With `beside` all is done by other threads, otherwise a part of it by the one that waits. Call what waits before
         anything else of this writer.
         """
         marks.require(marks.SPOOL)
-        folder = self._open_subspool(len(files), size)
+        folder = self._open_subspool(len(files) + others, size)
+        self._room -= len(files) + others
+        if not files:
+            return folder.name, lambda: None
         threads = max(1, min(SYNC_THREADS, len(files) // 2))
         shares = [files[start::threads] for start in range(threads)]
         mine = [] if beside else shares.pop(0)
@@ -155,7 +167,6 @@ class Writer:
                 self._release()
                 raise
 
-        self._room -= len(files)
         return folder.name, finish
 
     def close(self) -> None:
@@ -173,7 +184,7 @@ class Writer:
             return self._folder
         if self._folder is not None and self._folder.is_dir():
             # Most of what was written has usually been delivered: what counts is how many are left.
-            self._room = size - _count(self._folder)
+            self._room = size - self._count(self._folder)
             if self._room >= max(wanted, size // 10):
                 return self._folder
         self._release()
@@ -194,15 +205,34 @@ class Writer:
             folder.mkdir(mode=0o700, exist_ok=True)
             sync_folder(folder.parent)
         lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        if not try_lock(lock) or (room := size - _count(folder)) < wanted:
+        if not try_lock(lock) or (room := size - self._count(folder)) < wanted:
             os.close(lock)
             return False
         self._folder, self._lock, self._room = folder, lock, room
         return True
 
+    def _count(self, folder: Path) -> int:
+        return sum(1 for _ in os.scandir(folder)) + self._awaited(folder.name)
 
-def _count(folder: Path) -> int:
-    return sum(1 for _ in os.scandir(folder))
+
+def write_all(messages: Sequence[tuple[str, str, bytes]]) -> None:
+    """Have the file of each message, durable, where its row says: (subspool, file name, content).
+
+    Whoever does so for the same message at the same time makes the same file. Raises OSError; what is written then
+    stays, for its row does.
+    """
+    marks.require(marks.SPOOL)
+    incoming.prepare()
+    by_folder: dict[Path, list[PendingFile]] = {}
+    for (subspool, file_name, content), draft in zip(messages, new_file_names(len(messages)), strict=True):
+        folder = path_of(subspool, file_name).parent
+        by_folder.setdefault(folder, []).append(PendingFile(file_name, content, None, draft=draft))
+    for folder, files in by_folder.items():
+        if not folder.is_dir():
+            folder.mkdir(mode=0o700, exist_ok=True)
+            sync_folder(folder.parent)
+        _write_all(files, folder)
+        sync_folder(folder)
 
 
 def _write_all(files: Sequence[PendingFile], folder: Path) -> None:
@@ -219,7 +249,7 @@ def _write_some(files: Sequence[PendingFile], folder: Path) -> None:
         for file in files:
             if file.spilled is None:
                 # What a killed process has begun under a name that its caller keeps (the drop folder) is begun again.
-                temporary, flags = os.fspath(incoming.path_for(file.file_name)), os.O_CREAT | os.O_TRUNC
+                temporary, flags = os.fspath(incoming.path_for(file.draft or file.file_name)), os.O_CREAT | os.O_TRUNC
             else:
                 temporary, flags = os.fspath(file.spilled), 0
             descriptor = os.open(temporary, os.O_WRONLY | os.O_CLOEXEC | flags, 0o600)

@@ -1,6 +1,7 @@
-"""How a message becomes durable: file first, then rows, then its sender may forget it.
+"""How a message becomes durable: its content and its rows, then its sender may forget it.
 
-All messages of a batch have their files written and synced together, and their rows inserted in one transaction.
+A small message that is due at once has its content in a row: one commit is all there is to wait for. Of the others of a
+batch the files are written and synced together, before the transaction that inserts the rows of all.
 `spool.smtpd.committer` makes such batches of what the sessions of a listener bring.
 """
 
@@ -22,14 +23,15 @@ from django.utils import timezone
 from base.short_cache import ShortCache
 from spool.events import acceptance
 from spool.files import store
-from spool.flow import doorbell
+from spool.flow import doorbell, inline
 from spool.message.envelope import Submission
 from spool.message.summary import storable, summary_of
 from spool.models.entry import HANDED_IN, Direction, Status
 from spool.models.recipient import Kind, Outcome
 from spool.models.settings import Settings, current
-from spool.places import undecided
+from spool.places import contents, undecided
 from spool.places.undecided import Fate
+from spool.rows import contents as content_rows
 from spool.rows import entries, recipients, statements, traffic_batches
 from spool.rows.columns import Row
 from spool.rows.entries import entry_values
@@ -62,14 +64,16 @@ class IntakeUnavailable(IntakeError):
 class Stored:
     """Messages whose files are safe, or will be after `wait`, and whose rows are still to come.
 
-    `inserted` are the file names of those whose rows stand in a transaction, with their `entry_ids`; `transactions` are
-    the numbers of such (PostgreSQL only): what is asked for when a commit gets no answer.
+    `in_rows` are the names of those that have no file: their content comes with their rows. `inserted` are the names of
+    those whose rows stand in a transaction, with their `entry_ids`; `transactions` are the numbers of such (PostgreSQL
+    only): what is asked for when a commit gets no answer.
     """
 
     submissions: list[Submission]
     file_names: list[str]
     subspool: str
     finish: Callable[[], None] | None = None
+    in_rows: set[str] = field(default_factory=set)
     inserted: list[str] = field(default_factory=list)
     entry_ids: dict[str, int] = field(default_factory=dict)
     transactions: list[int] = field(default_factory=list)
@@ -86,7 +90,7 @@ class Stored:
 
 
 def write_files(writer: store.Writer, submissions: Sequence[Submission], settings: Settings) -> Stored:
-    """Make the files of `submissions` durable. Raises IntakeError; then no file is left behind."""
+    """Make the files of those `submissions` durable that need one. Raises IntakeError; then none is left behind."""
     stored = begin_files(writer, submissions, settings, beside=False)
     stored.wait()
     return stored
@@ -95,17 +99,23 @@ def write_files(writer: store.Writer, submissions: Sequence[Submission], setting
 def begin_files(writer: store.Writer, submissions: Sequence[Submission], settings: Settings, *, beside: bool) -> Stored:
     """Begin to write them, `beside` what this thread does until it calls `wait`. Raises IntakeError, as that does."""
     names = store.new_file_names(len(submissions))
-    files = []
+    files: list[store.PendingFile] = []
+    in_rows: set[str] = set()
+    # What is to wait comes to rest at once: outside programs look at its file meanwhile.
+    most_bytes = 0 if settings.delivery_delay_seconds else inline.limit_bytes()
     for index, submission in enumerate(submissions):
         if submission.file_name:
             names[index] = submission.file_name
-        files.append(store.PendingFile(names[index], submission.content, submission.spilled, submission.tail))
         _describe(submission)
+        if submission.size_bytes <= most_bytes and submission.content is not None and not submission.envelope.hold:
+            in_rows.add(names[index])
+        else:
+            files.append(store.PendingFile(names[index], submission.content, submission.spilled, submission.tail))
     try:
-        subspool, finish = writer.begin(files, settings.subspool_size, beside=beside)
+        subspool, finish = writer.begin(files, settings.subspool_size, beside=beside, others=len(in_rows))
     except OSError as error:
         raise _not_written(submissions, error) from error
-    return Stored(list(submissions), names, subspool, finish)
+    return Stored(list(submissions), names, subspool, finish, in_rows)
 
 
 def _not_written(submissions: Sequence[Submission], error: OSError) -> IntakeError:
@@ -197,8 +207,21 @@ def insert_rows(stored: Stored, now: datetime, settings: Settings, wanted: Colle
         )
     entries.insert(entry_rows)
     recipients.insert(recipient_rows)
+    if stored.in_rows:
+        _insert_contents(stored, submissions)
     traffic_batches.receipts(received, now, logins)
     return [store.path_of(stored.subspool, name) for name in set(stored.file_names).difference(names)]
+
+
+def _insert_contents(stored: Stored, submissions: Sequence[Submission]) -> None:
+    ids, in_rows = stored.entry_ids, stored.in_rows
+    content_rows.insert(
+        [
+            (ids[name], submission.content)
+            for name, submission in zip(stored.inserted, submissions, strict=True)
+            if name in in_rows and submission.content is not None
+        ]
+    )
 
 
 def forsake(stored: Stored, error: BaseException) -> None:
@@ -345,7 +368,7 @@ def accept(submissions: Sequence[Submission]) -> list[str]:
         return []
     with _accept_lock:
         if _accept_writer is None:
-            _accept_writer = store.Writer()
+            _accept_writer = contents.writer()
         names = commit(_accept_writer, submissions)
     doorbell.ring()
     return names

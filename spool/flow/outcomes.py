@@ -1,7 +1,8 @@
 """Writing down what delivery did: outcomes, attempts, traces, retries and notices, many entries in one transaction.
 
-The order that loses nothing: files of new messages (notices, forwards, list copies) are made durable first; then one
-transaction records every outcome and inserts their rows; only then do the files of finished entries go.
+The order that loses nothing: files of new messages (notices, forwards, list copies) and of those that come to rest are
+made durable first; then one transaction records every outcome and inserts their rows; only then do the files of
+finished entries go. Content in rows goes in that transaction.
 """
 
 from __future__ import annotations
@@ -27,7 +28,8 @@ from spool.models.entry import HANDED_IN, Origin, Status
 from spool.models.recipient import Kind, Outcome
 from spool.models.settings import Settings
 from spool.monitoring import tally
-from spool.places import undecided
+from spool.places import contents, undecided
+from spool.rows import contents as content_rows
 from spool.rows import entries, recipients, rest, statements, traffic_batches
 from spool.rows.columns import Row
 from spool.rows.journal import LONGEST_REPLY, attempt_rows, insert_attempts, insert_traces, trace_rows
@@ -113,15 +115,22 @@ def record(
     decisions = [decide(report, settings, now) for report in reports]
     stored = _store_spawned(decisions, writer, settings, now)
     finished = [decision for decision in decisions if decision.ends]
+    at_rest = contents.write_files_if_possible(
+        [one.report.entry for one in decisions if not one.ends and not one.report.is_interrupted]
+    )
     ids = [decision.report.entry.id for decision in finished]
     ended: list[Path] = []
     dropped: list[Path] = []
+    without_file: set[int] = set()
     try:
         with statements.write_transaction():
             removed = entries.remove_finished(owner, ids) if ids else {}
             waiting = _keep_waiting(owner, [decision for decision in decisions if not decision.ends])
             held = removed | waiting
             settled = late_results.settled_by_others(reports, held)
+            in_rows = [one.report.entry.id for one in finished if one.report.entry.content is not None]
+            without_file = content_rows.remove([number for number in in_rows if number in removed])
+            content_rows.remove([number for number in at_rest if number in waiting])
             if removed:
                 recipients.remove(list(removed))
             if waiting:
@@ -144,7 +153,8 @@ def record(
         held_back = ((one.entry, one.entry.held_back) for one in recorded)
         mail_log.write_all(decided.resting((entry, wait) for entry, wait in held_back if wait is not None))
     undecided.decide()
-    ended += [decision.report.entry.path for decision in finished if decision.report.entry.id in held]
+    with_file = held.keys() - without_file
+    ended += [decision.report.entry.path for decision in finished if decision.report.entry.id in with_file]
     remove = removal.remover()
     for path in [*ended, *dropped]:
         try:

@@ -22,7 +22,7 @@ from base import clock
 from spool.delivery.routes import RoutingTable, cached_table
 from spool.events import decisions, mail_log
 from spool.events.mail_log import Event
-from spool.files import marks, store
+from spool.files import marks
 from spool.flow import late_results, leases, outcomes
 from spool.flow.lanes import Want
 from spool.flow.takeover import Takeover
@@ -31,6 +31,8 @@ from spool.message.summary import storable
 from spool.models.entry import Priority, Status
 from spool.models.recipient import Kind, Outcome
 from spool.models.settings import Settings, current
+from spool.places import contents
+from spool.rows import contents as content_rows
 from spool.rows import lease, rest, statements
 from spool.rows.journal import LONGEST_REPLY
 from spool.stages import DeliveryDelay, Stage, WaitUntil
@@ -86,7 +88,7 @@ class Rounds:
     def __init__(self, owner: str, stages: Sequence[Stage]) -> None:
         self._owner = owner
         self._stages = stages
-        self._writer = store.Writer()
+        self._writer = contents.writer()
         self._takeover = Takeover(owner, self._record)
         self._said_missing = -SAY_SECONDS
 
@@ -271,6 +273,8 @@ class Rounds:
         """Poison: back off, and after a few failures hold the entry with its traceback. It never stops the others."""
         now = timezone.now()
         events: list[Event] = []
+        written = contents.write_files_if_possible([failure.entry for failure in failed])
+        ours: set[int] = set()
         with statements.write_transaction():
             for failure in failed:
                 entry = failure.entry
@@ -287,15 +291,20 @@ class Rounds:
                     hold_reason=f"Set aside after {count} errors; see its traceback." if held else "",
                     error=why[:500].replace("\x00", ""),
                 ):
+                    ours.add(entry.id)
                     events.append(decisions.failed(entry, count, why, next_try))
+            content_rows.remove([number for number in written if number in ours])
         mail_log.write_all(events)
 
     def _rest(self, resting: Sequence[tuple[LeasedEntry, WaitUntil]]) -> None:
         rested: list[tuple[LeasedEntry, WaitUntil]] = []
+        written = contents.write_files_if_possible([entry for entry, _ in resting])
         with statements.write_transaction():
             for entry, verdict in resting:
                 reason = storable(verdict.reason, LONGEST_REPLY)
                 if rest.rest(self._owner, entry.id, verdict.status, verdict.due, reason):
                     rested.append((entry, verdict))
+            ours = {entry.id for entry, _ in rested}
+            content_rows.remove([number for number in written if number in ours])
         if mail_log.is_on():
             mail_log.write_all(decisions.resting(rested))

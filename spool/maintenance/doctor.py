@@ -18,21 +18,25 @@ from spool.dropfolder import drop_folder
 from spool.files import incoming, removal, store
 from spool.files.finding import CHUNK, YOUNGEST_SECONDS, Finding
 from spool.holders import holders
+from spool.models.content import Content
 from spool.models.entry import Entry
 from spool.models.recipient import Recipient
 from spool.models.trace import Trace
 from spool.models.trashed import Trashed, TrashState
 from spool.places import whereabouts
+from spool.rows import contents, statements
 
 LEFTOVER = "leftover file"
+STRAY_CONTENT = "stray content"
 
 
 def examine() -> Iterator[Finding]:
     """Everything that is wrong, subspool by subspool."""
     for subspool in store.subspools():
         yield from _subspool(subspool)
-    for entry in Entry.objects.only("file_name", "subspool").iterator(CHUNK):
-        if not store.path_of(entry.subspool, entry.file_name).exists() and Entry.objects.filter(pk=entry.pk).exists():
+    with_file = Entry.objects.exclude(pk__in=Content.objects.values("entry_id"))
+    for entry in with_file.only("file_name", "subspool").iterator(CHUNK):
+        if not store.path_of(entry.subspool, entry.file_name).exists() and with_file.filter(pk=entry.pk).exists():
             name = f"{entry.subspool}/{entry.file_name}"
             yield Finding("missing file", name, "the entry waits and expires; its sender is told")
     yield from _incoming()
@@ -50,6 +54,8 @@ def examine() -> Iterator[Finding]:
     strays = Recipient.objects.exclude(entry__in=Entry.objects.all())
     if (count := strays.count()) > 0:
         yield Finding("stray recipients", str(count), "removed")
+    for entry_id in contents.strays(CHUNK):
+        yield Finding(STRAY_CONTENT, str(entry_id), "moved to lost+found: no message is kept of which it could be")
     for holder in holders():
         yield from holder.examine()
 
@@ -72,15 +78,24 @@ def mend(finding: Finding) -> bool:
     if finding.kind == LEFTOVER and finding.path is not None:
         removal.remove(finding.path)
     elif finding.path is not None:
-        lost = django_settings.HOME.root / "lost+found"
-        lost.mkdir(mode=0o700, exist_ok=True)
         # The spool may be on a disk of its own.
-        shutil.move(finding.path, lost / finding.path.name)
+        shutil.move(finding.path, _lost_and_found() / finding.path.name)
+    elif finding.kind == STRAY_CONTENT:
+        with statements.write_transaction():
+            for entry_id, content in contents.of([int(finding.what)]).items():
+                (_lost_and_found() / f"{entry_id}{store.SUFFIX}").write_bytes(content)
+            contents.remove([int(finding.what)])
     elif finding.kind == "stray recipients":
         Recipient.objects.exclude(entry__in=Entry.objects.all()).delete()
     else:
         return False
     return True
+
+
+def _lost_and_found() -> Path:
+    lost: Path = django_settings.HOME.root / "lost+found"
+    lost.mkdir(mode=0o700, exist_ok=True)
+    return lost
 
 
 def clear_leftovers() -> int:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from base import clock
 from spool.models.bounce import ReceivedBounce
@@ -169,9 +170,13 @@ class LeasedColumns:
 
 @dataclass(slots=True)
 class LeasedEntry(LeasedColumns):
-    """An entry that this worker holds, with its open recipients. Valid until the pass commits its outcome."""
+    """An entry that this worker holds, with its open recipients. Valid until the pass commits its outcome.
+
+    `path` is where its file is, or will be: as long as it has none, `content` is the whole message.
+    """
 
     path: Path
+    content: bytes | None = None
     recipients: list[LeasedRecipient] = field(default_factory=list)
     # What stages want done to it: for all recipients, and by the ids of those for whom it is something else.
     treatment: Treatment = AS_IT_IS
@@ -200,12 +205,18 @@ class LeasedEntry(LeasedColumns):
 
     def read(self) -> bytes:
         """The whole message. Raises FileNotFoundError when its file is gone."""
-        return self.path.read_bytes()
+        return self.path.read_bytes() if self.content is None else self.content
 
     def read_head(self, size_bytes: int) -> bytes:
         """No more than the first `size_bytes` of it. Raises FileNotFoundError."""
+        if self.content is not None:
+            return self.content[:size_bytes]
         with self.path.open("rb") as file:
             return file.read(size_bytes)
+
+    def open(self) -> BinaryIO:
+        """The message, to be read a piece at a time. Raises FileNotFoundError."""
+        return self.path.open("rb") if self.content is None else io.BytesIO(self.content)
 
 
 @dataclass(slots=True)

@@ -13,10 +13,10 @@ import quopri
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
 from spool.message.header import Header
+from spool.message.held import Held, Source
 from spool.message.parameters import split_value
 from spool.message.summary import decoded
 
@@ -83,10 +83,12 @@ class Structure:
         return [part for part in self.parts if part.is_attachment]
 
 
-def structure_of(path: Path) -> Structure:
-    """The structure of the message in `path`. Raises OSError when there is no such file."""
-    with path.open("rb") as file:
-        size = path.stat().st_size
+def structure_of(source: Source) -> Structure:
+    """The structure of the message in `source`. Raises OSError when there is no such file."""
+    if isinstance(source, Held):
+        return structure_in(source.content)
+    with source.open("rb") as file:
+        size = source.stat().st_size
         if size == 0:
             return Structure(b"", (), False, 0)
         with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
@@ -223,10 +225,10 @@ def readable(text: str) -> str:
     return decoded(text.encode("utf-8", "surrogateescape"))
 
 
-def body_of(path: Path, part: Part, most_bytes: int) -> tuple[bytes, bool]:
+def body_of(source: Source, part: Part, most_bytes: int) -> tuple[bytes, bool]:
     """The decoded bytes of `part`, and whether it was cut at `most_bytes` of the encoded form. Raises OSError."""
     length = min(part.end - part.start, most_bytes)
-    with path.open("rb") as file:
+    with source.open("rb") as file:
         file.seek(part.start)
         encoded = file.read(length)
     return _decode(encoded, part.encoding), part.end - part.start > most_bytes

@@ -5,6 +5,7 @@ from spool.models.attempt import Attempt
 from spool.models.audit import AuditEvent
 from spool.models.bounce import ReceivedBounce
 from spool.models.bulkjob import BulkJob, JobState
+from spool.models.content import Content
 from spool.models.entry import Direction, Entry, Origin, Priority, Status
 from spool.models.installation import Installation
 from spool.models.mta_sts import MTASTSPolicy
@@ -32,6 +33,7 @@ __all__ = [
     "Attempt",
     "AuditEvent",
     "BulkJob",
+    "Content",
     "Direction",
     "Entry",
     "Installation",

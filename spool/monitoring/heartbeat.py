@@ -19,7 +19,7 @@ from redis.exceptions import RedisError
 
 from base import redis_client
 from spool.monitoring import tally
-from spool.monitoring.heartbeat_keys import COUNTS, PREFIXES, PROGRAMS, machine
+from spool.monitoring.heartbeat_keys import COUNTS, PREFIXES, PROGRAMS, READS_ROWS, machine
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +53,10 @@ class Heart:
         try:
             with redis_client.redis().pipeline() as pipeline:
                 pipeline.delete(self._key)
-                pipeline.hset(self._key, mapping={"alive": "1", **{name: str(n) for name, n in self._gauges().items()}})
+                pipeline.hset(
+                    self._key,
+                    mapping={"alive": "1", READS_ROWS: "yes", **{name: str(n) for name, n in self._gauges().items()}},
+                )
                 pipeline.expire(self._key, ALIVE_SECONDS)
                 pipeline.hset(PROGRAMS, self._program, str(int(time.time())))
                 for field, number in counted.items():

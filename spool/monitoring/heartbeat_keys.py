@@ -16,6 +16,8 @@ PREFIXES: Final[Mapping[str, str]] = {
     "scheduler": "mailspool:scheduler:",
     "console": "mailspool:web:",
 }
+WORKERS: Final = "mailspool:worker:"  # of every kind
+READS_ROWS: Final = "reads-rows"  # field of a worker that knows that a message may be without a file
 COUNTS: Final = "mailspool:counts:"  # and the machine: hash of what was counted there
 PROGRAMS: Final = "mailspool:programs"  # hash: `<machine>|<kind>` → its last sign of life (UNIX seconds)
 

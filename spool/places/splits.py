@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from spool.files import store
-from spool.places import trash, undecided
+from spool.places import contents, trash, undecided
 from spool.rows import entries
 
 
@@ -48,10 +48,11 @@ class Parts:
 def begin(wanted: Mapping[int, tuple[str, str]]) -> Parts:
     """Give the files of entries, (subspool, name) by id, second names, durable; of those entries that have a file.
 
-    Raises OSError, and then none has two.
+    In the caller's transaction. Raises OSError, and then none has two.
     """
     parts = Parts()
     linked: list[Path] = []
+    contents.bring_out(list(wanted))
     try:
         for (entry_id, (subspool, old)), new in zip(wanted.items(), store.new_file_names(len(wanted)), strict=True):
             target = store.path_of(subspool, new)

@@ -24,6 +24,7 @@ from spool.message.envelope import DeliveryReport
 from spool.message.summary import storable
 from spool.models.recipient import Outcome
 from spool.models.trashed import Trashed, TrashState
+from spool.places import contents
 from spool.rows import statements, trashed
 from spool.rows.columns import columns_of
 from spool.rows.journal import LONGEST_REPLY, insert_traces, trace_rows, trace_trashed
@@ -87,11 +88,13 @@ def take(
 ) -> list[int]:
     """Move the rows of entries, which the caller has claimed, to the trash, in the caller's transaction; their ids.
 
-    `reply` is what the trace says of the recipients that were still open.
+    `reply` is what the trace says of the recipients that were still open. Raises OSError when one has no file yet and
+    none can be made.
     """
     if not ids:
         return []
     statements.prefer_indexes()
+    contents.bring_out(ids)
     return trashed.take(ids, event_id, now, reply, state, target)
 
 

@@ -15,7 +15,7 @@ from typing import Final
 from spool.message.envelope import LeasedColumns, LeasedEntry, LeasedRecipient
 from spool.models.entry import Status
 from spool.models.recipient import Kind
-from spool.rows import recipients
+from spool.rows import contents, recipients
 from spool.rows.columns import Row, columns_of
 from spool.rows.entries import AT_REST
 from spool.rows.statements import db_time, execute, from_db_time, id_list, on_sqlite
@@ -126,7 +126,7 @@ def look_at(entry_ids: Sequence[int], path_of: PathOf, *, trashed: bool = False)
 
 
 def _leased(rows: Sequence[Row], path_of: PathOf, *, trashed: bool = False) -> list[LeasedEntry]:
-    """The entries of these rows, with their open recipients."""
+    """The entries of these rows, with their open recipients, and with their content where they have no file."""
     if not rows:
         return []
     entries = [LeasedEntry(*(*row, path_of(*_PLACE(row)))) for row in rows]
@@ -140,6 +140,8 @@ def _leased(rows: Sequence[Row], path_of: PathOf, *, trashed: bool = False) -> l
         recipient = LeasedRecipient(*columns)
         recipient.kind = _KINDS[recipient.kind]
         by_id[entry_id].recipients.append(recipient)
+    for entry_id, content in contents.of(list(by_id)).items():
+        by_id[entry_id].content = content
     return entries
 
 

@@ -145,14 +145,17 @@ def cursor() -> Any:
     return Cursor(connection.connection)
 
 
-def execute(statement: str, parameters: Sequence[Any]) -> Any:
-    """Run one statement; returns the cursor. Database errors come out as Django's (`django.db.Error`)."""
+def execute(statement: str, parameters: Sequence[Any], *, binary: bool = False) -> Any:
+    """Run one statement; returns the cursor. Database errors come out as Django's (`django.db.Error`).
+
+    `binary`: what comes back is mostly bytes, which PostgreSQL otherwise spells.
+    """
     with connection.wrap_database_errors:
         here = cursor()
         if on_sqlite():
             here.execute(_question_marks(statement), parameters)
         else:
-            here.execute(statement, parameters, prepare=True)
+            here.execute(statement, parameters, prepare=True, binary=binary)
         return here
 
 

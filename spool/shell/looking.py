@@ -9,7 +9,6 @@ from django.utils import timezone
 
 from base.times import exact, since
 from spool.actions.actor import Actor
-from spool.files.store import path_of
 from spool.filters import SORTS, SpoolFilter, from_text, page
 from spool.maintenance import doctor
 from spool.message.header import block as header_block
@@ -27,6 +26,7 @@ from spool.models import (
     Trashed,
     TrashedRecipient,
 )
+from spool.places.contents import source_of
 from spool.shell.output import NOTHING, Ended, Output, add_filters, add_json
 from spool.traffic.figures import tops, whole
 
@@ -312,7 +312,7 @@ def _departed(traces: list[Trace]) -> dict[str, Any]:
 
 def _header(entry: Entry) -> list[str]:
     try:
-        with path_of(entry.subspool, entry.file_name).open("rb") as file:
+        with source_of(entry).open("rb") as file:
             return header_block(file.read(64 * 1024)).decode("utf-8", "replace").splitlines()
     except FileNotFoundError:
         return ["The message's file is missing."]

@@ -28,6 +28,7 @@ from spool.files import store
 from spool.flow import doorbell, intake
 from spool.flow.intake import IntakeError, IntakeUnavailable
 from spool.message.envelope import Submission
+from spool.places import contents
 from spool.smtpd.batches import GOODBYE, Frames, Gatherer, framed
 
 log = logging.getLogger(__name__)
@@ -153,7 +154,7 @@ def serve(channel: socket.socket) -> None:
         # The listener says when to end.
         signal.signal(number, signal.SIG_IGN)
     sys.setswitchinterval(SWITCH_SECONDS)
-    writer = store.Writer()
+    writer = contents.writer()
     ringer = doorbell.Ringer()
     gatherer = Gatherer(channel)
     while batch := gatherer.next_batch():

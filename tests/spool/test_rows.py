@@ -40,8 +40,8 @@ def test_an_open_recipient_has_columns_of_the_table() -> None:
 ROOT = Path(spool.__file__).parent.parent
 ROWS = ROOT / "spool" / "rows"
 TABLES = (
-    "entry|recipient|attempt|trace|trashed|trashedrecipient|trafficbatch|trafficcount|traffictotal|trafficseries"
-    "|trafficstate"
+    "entry|recipient|content|attempt|trace|trashed|trashedrecipient|trafficbatch|trafficcount|traffictotal"
+    "|trafficseries|trafficstate"
 )
 SQL = re.compile(r"%s|\b(?:SELECT|INSERT|UPDATE|DELETE|FROM|WHERE|AND|OR|NOT|SET|CASE|EXISTS|NULL|ORDER BY)\b")
 

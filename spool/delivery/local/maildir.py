@@ -26,6 +26,7 @@ from spool.delivery.local import mailbox_usage
 from spool.delivery.trace_headers import without_fields
 from spool.files import marks
 from spool.files.store import sync_folder
+from spool.message.held import Held, Source
 
 # A Maildir++ folder beside the inbox, as Dovecot names it.
 JUNK: Final = ".Junk"
@@ -61,7 +62,7 @@ class Copy:
     `subject_prefix` is put before the subject of this copy, and the `omitted` fields of its header are left out.
     """
 
-    source: Path
+    source: Source
     size_bytes: int
     folder: Path
     unique: str
@@ -168,7 +169,7 @@ def _moved_to_cur(folder: Path, since: float) -> frozenset[str]:
 def _store_share(share: Sequence[Copy], read: Mapping[Path, frozenset[str]]) -> list[Stored]:
     """Write, sync and rename each copy, keeping the bytes of the message while its copies follow each other."""
     answers = []
-    kept: tuple[Path, bytes] | None = None
+    kept: tuple[Source, bytes] | None = None
     for copy in share:
         started = time.monotonic()
         answer = Stored(0)
@@ -186,8 +187,10 @@ def _store_share(share: Sequence[Copy], read: Mapping[Path, frozenset[str]]) -> 
     return answers
 
 
-def _read(source: Path) -> bytes:
+def _read(source: Source) -> bytes:
     """A small message with LF line ends."""
+    if isinstance(source, Held):
+        return source.content.replace(b"\r\n", b"\n")
     try:
         return source.read_bytes().replace(b"\r\n", b"\n")
     except FileNotFoundError as error:
@@ -263,7 +266,7 @@ def _copy_pieces(copy: Copy, target: BinaryIO) -> tuple[int, int]:
     is_first = True
     held = b""
     try:
-        with open(copy.source, "rb") as file:
+        with copy.source.open("rb") as file:
             while piece := file.read(_PIECE_BYTES):
                 piece = held + piece
                 # A line end may be cut in two, and so may the CR CR LF that a broken client sends.
@@ -279,7 +282,7 @@ def _copy_pieces(copy: Copy, target: BinaryIO) -> tuple[int, int]:
                 size += len(piece)
                 extra += _added_by_crlf(piece)
     except FileNotFoundError as error:
-        raise MessageGone(copy.source.name) from error
+        raise MessageGone(str(error.filename)) from error
     target.write(held)
     return size + len(held), extra
 

@@ -29,6 +29,7 @@ from spool.message.envelope import (
 )
 from spool.message.header import hops
 from spool.message.header import split as split_header
+from spool.message.held import Held, Source
 from spool.models.recipient import Outcome
 from spool.models.settings import Settings
 from spool.rows import traffic_batches as traffic
@@ -217,7 +218,10 @@ def store_maildir(
     What the disk refuses is a temporary failure of that recipient, and so is a message whose file is missing: the
     entry waits, its last error says so, and the doctor finds it. Nothing is raised for the batch.
     """
-    copies = [_copy(entry, recipient, user) for entry, mailboxes in batch for recipient, user in mailboxes]
+    copies = []
+    for entry, mailboxes in batch:
+        source = entry.path if entry.content is None else Held(entry.content)
+        copies += [_copy(entry, source, recipient, user) for recipient, user in mailboxes]
     stored = iter(maildir.store(copies))
     answers = []
     for entry, mailboxes in batch:
@@ -233,13 +237,13 @@ def store_maildir(
     return answers
 
 
-def _copy(entry: LeasedEntry, recipient: LeasedRecipient, user: LocalUser) -> maildir.Copy:
+def _copy(entry: LeasedEntry, source: Source, recipient: LeasedRecipient, user: LocalUser) -> maildir.Copy:
     header = header_line("Return-Path", f"<{entry.sender}>") + header_line("Delivered-To", user.address)
     if recipient.original:
         header += header_line("X-Original-To", recipient.original)
     folder, treatment = maildir.folder_of(user.address), entry.treatment_of(recipient)
     return maildir.Copy(
-        source=entry.path,
+        source=source,
         size_bytes=entry.size_bytes,
         folder=folder / maildir.JUNK if treatment.junk else folder,
         unique=maildir.unique_name(entry.file_name, recipient.id, entry.created),

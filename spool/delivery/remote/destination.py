@@ -287,7 +287,7 @@ class Destination:
                     if header:
                         content = header + content
                 else:
-                    content = files.enter_context(entry.path.open("rb"))
+                    content = files.enter_context(entry.open())
                     if entry.omitted:
                         header += without_fields(content.read(LARGEST_WHOLE_BYTES), entry.omitted)
                     if header:

@@ -21,8 +21,7 @@ def needs_utf8(entry: LeasedEntry, recipients: Sequence[LeasedRecipient]) -> boo
     if not entry.smtputf8:
         return False
     try:
-        with entry.path.open("rb") as file:
-            return not header_block(file.read(_HEAD_BYTES)).isascii()
+        return not header_block(entry.read_head(_HEAD_BYTES)).isascii()
     except OSError:
         # Whoever reads it next will say so.
         return False
