@@ -1,19 +1,17 @@
-"""What actions on accounts have in common: whose they are, and the history that they stand in."""
+"""What actions on accounts have in common: whose they are."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
 
-from accounts import history
 from accounts.actor import Actor
 from accounts.addresses import key_of
 from accounts.models import Alias, Domain, MailingList, User
-from base.actions.action import SingleAction, Target, Written
+from base.actions.action import SingleAction, Target
 
 
 class AccountAction(SingleAction[Actor]):
-    """Recorded in the history of accounts too. A person does it to the rows that are this person's to administer."""
+    """A person does it to the rows that are this person's to administer."""
 
     def require(self, actor: Actor, target: Target) -> None:
         for row in target.rows[: len(target.keys)]:
@@ -21,12 +19,6 @@ class AccountAction(SingleAction[Actor]):
 
     def suits(self, target: Target) -> bool:
         return len(target.rows) >= len(target.keys)
-
-    def write(self, actor: Actor, entry: Written) -> Any:
-        user = entry.about if isinstance(entry.about, User) else None
-        return history.record(
-            actor, self.name_of(entry), entry.on, entry.outcome, user=user, parameters=dict(entry.parameters)
-        )
 
 
 class UserAction(AccountAction):

@@ -37,8 +37,8 @@ from accounts.placing import AddressTaken, NotThere, TooManyUsers, get_domain, p
 from accounts.securing import Refused, Secured, change_password, set_domain_status, set_status_of, set_user_status
 from base.actions.action import Change, Target, WayBack
 from base.actions.perform import perform
+from base.audit.sentences import few
 from base.batches import batched
-from base.phrases import first_few
 
 __all__ = [
     "AddressTaken",
@@ -192,14 +192,15 @@ def save(
         actor.require_administration()
     before = changes.stored(row)
     edits.save(row)
-    said, done = [], Saved()
+    parts, done = dict[str, Any](), Saved()
     if isinstance(row, Alias) and targets is not None:
-        said.append(_set_targets(row, targets))
+        parts = _set_targets(row, targets)
     if isinstance(row, MailingList):
         added, gone = _add_members(row, members), _remove_members(row, without)
-        said += [_named("added", added), _named("removed", gone)]
+        if added or gone:
+            parts = {"members": {"added": few(added, MOST_NAMED), "removed": few(gone, MOST_NAMED)}}
         done = Saved(len(added), len(gone))
-    changes.record(actor, before, row, action, also="; ".join(filter(None, said)))
+    changes.record(actor, before, row, action, parts=parts)
     return done
 
 
@@ -313,8 +314,8 @@ def delete(row: Row, *, actor: Actor) -> None:
     changes.remove(actor, row)
 
 
-def _set_targets(alias: Alias, targets: Iterable[str]) -> str:
-    """Have an alias stand for `targets` and nothing else; it may not stand for itself. In words what that changed."""
+def _set_targets(alias: Alias, targets: Iterable[str]) -> dict[str, Any]:
+    """Have an alias stand for `targets` and nothing else; it may not stand for itself. What that changed, if it did."""
     wanted = list(dict.fromkeys(normalise_address(target) for target in targets))
     if alias.address in wanted:
         raise ValidationError(f"{alias.address} can't stand for itself.")
@@ -325,8 +326,8 @@ def _set_targets(alias: Alias, targets: Iterable[str]) -> str:
         AliasTarget(alias=alias, address=address) for address in wanted if address not in known
     )
     if set(known) == set(wanted):
-        return ""
-    return f"stands for: {_some(known)} → {_some(wanted)}" if known else f"stands for {_some(wanted)}"
+        return {}
+    return {"targets": {"before": few(known, MOST_NAMED), "after": few(wanted, MOST_NAMED)}}
 
 
 def _add_members(mailing_list: MailingList, addresses: Iterable[str]) -> list[str]:
@@ -354,12 +355,3 @@ def _remove_members(mailing_list: MailingList, addresses: Iterable[str]) -> list
         gone += on_it.values_list("address", flat=True)
         on_it.delete()
     return gone
-
-
-def _named(what: str, addresses: list[str]) -> str:
-    members = "1 member" if len(addresses) == 1 else f"{len(addresses):,} members"
-    return f"{members} {what}: {_some(addresses)}" if addresses else ""
-
-
-def _some(addresses: list[str]) -> str:
-    return first_few(addresses, MOST_NAMED) or "nobody"

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from django.db import transaction
 from django.db.models import Model
 
-from accounts import edits, history
+from accounts import edits
 from accounts.actor import Actor
 from accounts.models import (
     Alias,
@@ -21,9 +22,11 @@ from accounts.models import (
 )
 from accounts.models.limits import DomainLimits, SendingLimits, UserLimits
 from accounts.models.spam import SPAM_FIELDS
-from base import action as actions_of_all
+from base import action as action_of_all
 from base import row_changes
 from base.actions.action import Written
+from base.audit import sentences, subjects
+from base.audit.subjects import subject_of
 from base.one_row import OneRow
 
 _BY_THE_HOUR = tuple(field.name for field in SendingLimits._meta.get_fields())
@@ -66,13 +69,6 @@ _FIELDS: dict[type[Model], tuple[str, ...]] = {
     DomainUserDefaults: _WITH_USERS,
     DomainDefaults: tuple(field.name for field in DomainLimits._meta.get_fields()),
 }
-_LABELS = {
-    "forward_to": "forwarding",
-    "messages_action": "beyond them",
-    "bandwidth_action": "beyond it",
-    "recipients_action": "beyond them",
-    "bounces_action": "beyond them",
-}
 
 
 def save(actor: Actor, row: Model, action: str = "") -> list[str]:
@@ -87,9 +83,9 @@ def save(actor: Actor, row: Model, action: str = "") -> list[str]:
 def remove(actor: Actor, row: Model) -> None:
     """Delete a row, and write it down."""
     with transaction.atomic():
-        name, pk = _name(row), row.pk
+        about, pk = subject_of(row), row.pk
         row.delete()
-        write(actor, f"remove {kind_of(row)}", name, "Removed", row=row)
+        action_of_all.record(actor, f"remove {kind_of(row)}", about.key, parameters={"removed": True}, about=about)
         # Whoever still has the row at hand may want to say which one it was.
         row.pk = pk
 
@@ -106,55 +102,45 @@ def stored(row: Model) -> dict[str, Any]:
 
 def describe(before: dict[str, Any], row: Model) -> str:
     """ "Forwarding: nobody → eve@example.net; messages per hour: 100 → 500." Empty when nothing was changed."""
-    return row_changes.in_words(type(row), _difference(before, row), _LABELS)
+    return sentences.of_values(subject_of(row).kind, for_programs(before, row))
 
 
-def in_words(model: type[Model], before: dict[str, Any], now: dict[str, Any]) -> str:
-    """The same of values by the names of their fields."""
-    return row_changes.in_words(model, row_changes.difference(before, now), _LABELS)
-
-
-def record(actor: Actor, before: dict[str, Any], row: Model, action: str = "", *, also: str = "") -> None:
+def record(
+    actor: Actor, before: dict[str, Any], row: Model, action: str = "", *, parts: Mapping[str, Any] | None = None
+) -> None:
     """Write down that a row is new, where there is nothing from `before`, or else what differs, if anything does.
 
-    `also` is a sentence about what belongs to the row.
+    `parts` are parameters about what belongs to the row.
     """
-    if (written := described(before, row, also=also)) is not None:
-        usual = _usual(row, "change" if before else "add")
-        write(actor, action or usual, written.on, written.outcome, row=row, parameters=dict(written.parameters))
+    if (written := described(before, row, parts=parts)) is not None:
+        write(actor, action or _usual(row, "change" if before else "add"), row, written.parameters)
 
 
-def described(before: dict[str, Any], row: Model, *, also: str = "") -> Written | None:
+def described(before: dict[str, Any], row: Model, *, parts: Mapping[str, Any] | None = None) -> Written | None:
     """What `record` writes down: for actions, which are recorded where they are done. None when nothing differs."""
-    differing = _difference(before or row_changes.present(type(row)()), row)
-    said = [_added(row)] if not before else [row_changes.in_words(type(row), differing, _LABELS)]
-    text = "; ".join(part for part in (*said, also) if part)
-    if not text:
-        return None
-    parameters = {"changed": row_changes.for_programs(differing)} if differing else {}
-    return Written(_name(row), text[0].upper() + text[1:], parameters=parameters, about=row)
+    changed = for_programs(before or row_changes.present(type(row)()), row)
+    new: Any = row.role if isinstance(row, User) else True
+    parameters = {**({} if before else {"new": new}), **({"changed": changed} if changed else {}), **(parts or {})}
+    return Written(subject_of(row).key, parameters=parameters, about=row) if parameters else None
 
 
-def write(
-    actor: Actor, action: str, on: str, outcome: str, *, row: Model, parameters: dict[str, Any] | None = None
-) -> None:
-    """In the history of accounts too, for what belongs to them."""
-    if row._meta.app_label != "accounts":
-        actions_of_all.record(actor, action, on, outcome, parameters=parameters)
-        return
-    user = row if isinstance(row, User) else None
-    history.record(actor, action, on, outcome, user=user, parameters=parameters)
+def write(actor: Actor, action: str, row: Model, parameters: Mapping[str, Any]) -> None:
+    """Write down what was done to a row."""
+    about = subject_of(row)
+    action_of_all.record(actor, action, about.key, parameters=parameters, about=about)
 
 
-def _difference(before: dict[str, Any], row: Model) -> dict[str, tuple[Any, Any]]:
-    return row_changes.difference(before, row_changes.present(row, _FIELDS.get(type(row))))
+def for_programs(before: dict[str, Any], row: Model) -> dict[str, list[Any]]:
+    """Before and after of each value that is another in the row than it was."""
+    now = row_changes.present(row, _FIELDS.get(type(row)))
+    return row_changes.for_programs(type(row), row_changes.difference(before, now))
 
 
 def kind_of(row: Model) -> str:
-    """What such rows are called in records."""
+    """What such rows are called in the codes of actions."""
     if isinstance(row, Defaults):
         return "defaults"
-    return "list" if isinstance(row, MailingList) else str(row._meta.verbose_name)
+    return subjects.kind_of(row)
 
 
 def _usual(row: Model, verb: str) -> str:
@@ -162,11 +148,3 @@ def _usual(row: Model, verb: str) -> str:
         return "settings"
     # Made from the server's defaults at its first change.
     return f"{'change' if isinstance(row, Defaults) else verb} {kind_of(row)}"
-
-
-def _added(row: Model) -> str:
-    return f"Added as {row.get_role_display()}" if isinstance(row, User) else "Added"
-
-
-def _name(row: Model) -> str:
-    return row.domain.name if isinstance(row, DomainUserDefaults) else str(row)

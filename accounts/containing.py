@@ -19,14 +19,15 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.module_loading import import_string
 
-from accounts import changes, directory, edits
+from accounts import changes, directory, edits, history
 from accounts.account_actions import UserAction, of_users
 from accounts.actor import Actor
 from accounts.connections.registry import end_quietly
-from accounts.models import AccountEvent, Containment, Login, Status, User
+from accounts.models import Containment, Login, Status, User
 from base.actions.action import After, Change, Opening, Refused, Target, WayBack, Written
 from base.actions.inputs import Input
 from base.actions.perform import perform
+from base.audit.models import AuditEvent
 
 LOOK_BACK = timedelta(days=30)
 # An address that was first seen within this time before is pointed at.
@@ -59,7 +60,7 @@ class SeenLogin:
 class Findings:
     """What somebody needs to judge the account."""
 
-    events: list[AccountEvent]
+    events: list[AuditEvent]
     logins: list[SeenLogin]
     states: list[tuple[str, str]]
 
@@ -110,7 +111,7 @@ class Contain(UserAction):
         containment.password_after = user.password
         containment.save()
 
-        def shut_the_rest(records: Sequence[AccountEvent]) -> After:
+        def shut_the_rest(records: Sequence[AuditEvent]) -> After:
             done = [
                 f"{user}: {user.get_status_display()}, so no login and no mail out.",
                 f"The password is {'the new one that was given' if password else 'one that nobody knows'}.",
@@ -120,8 +121,8 @@ class Contain(UserAction):
             containment.done = done
             containment.save(update_fields=["done"])
             [event] = records
-            event.outcome = " ".join(done)[:500]
-            event.save(update_fields=["outcome"])
+            event.said = " ".join(done)[:500]
+            event.save(update_fields=["said"])
             return After(" ".join(done), result=containment)
 
         # Written down before the rest is tried: the account is shut from here on.
@@ -303,7 +304,7 @@ def _forwarded(user: User) -> str:
 def review(containment: Containment, now: datetime) -> Findings:
     """What happened to the account lately, and how things are."""
     user = containment.user
-    events = AccountEvent.objects.filter(user=user, at__gte=now - LOOK_BACK).order_by("-id")[:MOST_SHOWN]
+    events = history.of_user(user).filter(at__gte=now - LOOK_BACK)[:MOST_SHOWN]
     states = [one for step in steps() for one in step.state(containment)]
     return Findings(list(events), logins_of(user, containment.at, now), states)
 

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
-from django.contrib.admin.models import LogEntry
-from django.contrib.contenttypes.models import ContentType
 from django.db.models import Model
 
-from accounts.models import AccountEvent, User
+from base.audit.models import AuditEvent
+from base.audit.subjects import subject_of
 
-# (when, by whom) of the last change of a row that a record knows of.
+# (when, by whom) of the last change of a row.
 LastChange = tuple[datetime, str]
 _REMEMBERED = "_values_when_read"
 
@@ -47,26 +45,11 @@ def save(row: Model) -> list[str]:
 
 
 def last_change(row: Model) -> LastChange | None:
-    """Who changed the row last, as far as any record tells."""
-    found = [change for source in SOURCES if (change := source(row)) is not None]
-    return max(found, default=None)
+    """Who changed the row last, as far as the audit tells."""
+    about = subject_of(row)
+    events = AuditEvent.objects.filter(kind=about.kind, row_id=about.row_id).exclude(action="manage user")
+    return events.order_by("-at", "-id").values_list("at", "actor").first()
 
 
 def _remember(row: Model) -> None:
     setattr(row, _REMEMBERED, {field.attname: getattr(row, field.attname) for field in row._meta.concrete_fields})
-
-
-def _by_page(row: Model) -> LastChange | None:
-    kind = ContentType.objects.get_for_model(type(row))
-    entry = LogEntry.objects.filter(content_type=kind, object_id=str(row.pk)).select_related("user").first()
-    return (entry.action_time, str(entry.user)) if entry is not None else None
-
-
-def _by_history(row: Model) -> LastChange | None:
-    about = {"user": row} if isinstance(row, User) else {"on": str(row)}
-    event = AccountEvent.objects.filter(**about).exclude(action="manage user").first()
-    return (event.at, event.actor) if event is not None else None
-
-
-# Apps above have records of their own.
-SOURCES: list[Callable[[Model], LastChange | None]] = [_by_page, _by_history]

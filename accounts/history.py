@@ -1,16 +1,19 @@
-"""The history of accounts: what was done to them, and by whom. It is a part of the record of all (base.action)."""
+"""The history of accounts: what of the audit was done to them, and by whom."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.utils import timezone
+from django.db.models import Model, QuerySet
 
 from accounts.actor import Actor
-from accounts.models import AccountEvent, Login, User, WebSession
-from base import action as actions_of_all
+from accounts.models import Login, User, WebSession
+from base import action as action_of_all
+from base.audit.models import AuditEvent
+from base.audit.results import Result
+from base.audit.subjects import Subject, subject_of
 
 LOGIN_DAYS = 90
 
@@ -19,39 +22,32 @@ def record(
     actor: Actor,
     action: str,
     on: str,
-    outcome: str,
+    outcome: str = "",
     *,
     user: User | None = None,
-    parameters: dict[str, Any] | None = None,
-) -> AccountEvent:
-    """What was done, here and in the record of all."""
-    written = actions_of_all.record(actor, action, on, outcome, parameters=parameters)
-    return AccountEvent.objects.create(
-        at=written.at,
-        actor=actor.name,
-        source=actor.source,
-        action=action,
-        on=on[:320],
-        outcome=outcome[:500],
-        user=user if user is not None and not user._state.adding and user.pk is not None else None,
-    )
+    row: Model | None = None,
+    parameters: Mapping[str, Any] | None = None,
+) -> AuditEvent:
+    """What was done to a user, or to another row of the accounts (base.action.record)."""
+    row = user if user is not None else row
+    about = subject_of(row) if row is not None else None
+    return action_of_all.record(actor, action, on, outcome, parameters=parameters, about=about)
 
 
-def record_many(actor: Actor, action: str, done: Iterable[tuple[str, str, int | None]]) -> None:
-    """One thing that was done to many: (on, outcome, the user's key) of each. The record of all gets none of these."""
-    now = timezone.now()
-    AccountEvent.objects.bulk_create(
-        AccountEvent(
-            at=now,
-            actor=actor.name,
-            source=actor.source,
-            action=action,
-            on=on[:320],
-            outcome=outcome[:500],
-            user_id=key,
-        )
-        for on, outcome, key in done
-    )
+def record_many(actor: Actor, action: str, done: Iterable[tuple[Subject, Mapping[str, Any]]]) -> None:
+    """One thing that was done to many, with its parameters for each. The audit's page has one line for all of them."""
+    events = []
+    for about, parameters in done:
+        event = action_of_all.event_of(actor, action, about.key, about)
+        event.parameters, event.result, event.is_part = dict(parameters), Result.DONE, True
+        event.matched = event.done = 1
+        events.append(event)
+    AuditEvent.objects.bulk_create(events)
+
+
+def of_user(user: User) -> QuerySet[AuditEvent]:
+    """What was done to a user, newest first, whatever their address was then."""
+    return AuditEvent.objects.filter(kind="user", row_id=user.pk).order_by("-at", "-id")
 
 
 def forget(now: datetime) -> int:

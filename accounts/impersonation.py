@@ -105,8 +105,8 @@ def end_of(administrator: User) -> int:
 
 def _put_out(request: HttpRequest, hijacker: User | None, hijacked: Any) -> None:
     if hijacker is not None and isinstance(hijacked, User):
-        text = f"{hijacker.email} may no longer be in the user's place; the session was ended"
-        history.record(Actor.system(), "manage user", hijacked.email, text, user=hijacked)
+        ended = {"place": "ended", "by": hijacker.email}
+        history.record(Actor.system(), "manage user", hijacked.email, user=hijacked, parameters=ended)
     request.session.flush()
     request.user = AnonymousUser()
 
@@ -136,7 +136,8 @@ class Acquire(views.AcquireUserView):
     def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         hijacker, hijacked = request.user, self.get_object()
         assert isinstance(hijacker, User) and isinstance(hijacked, User)
-        history.record(Actor.of(hijacker), "manage user", hijacked.email, "Took the user's place", user=hijacked)
+        taken = {"place": "taken"}
+        history.record(Actor.of(hijacker), "manage user", hijacked.email, user=hijacked, parameters=taken)
         _become(request, hijacked, BACKEND, [str(hijacker.pk)], hijacker.pk)
         signals.hijack_started.send(sender=None, request=request, hijacker=hijacker, hijacked=hijacked)
         return HttpResponseRedirect(self.get_success_url())
@@ -155,7 +156,8 @@ class Release(views.ReleaseUserView):
             # Whoever lost the right meanwhile is nobody any more.
             request.session.flush()
             return HttpResponseRedirect(self.get_success_url())
-        history.record(Actor.of(hijacker), "manage user", hijacked.email, "Left the user's place", user=hijacked)
+        left = {"place": "left"}
+        history.record(Actor.of(hijacker), "manage user", hijacked.email, user=hijacked, parameters=left)
         _become(request, hijacker, OWN_BACKEND, [], None)
         signals.hijack_ended.send(sender=None, request=request, hijacker=hijacker, hijacked=hijacked)
         return HttpResponseRedirect(self.get_success_url())

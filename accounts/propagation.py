@@ -9,9 +9,12 @@ from typing import Any
 from django.db import transaction
 from django.db.models import Model, Q, QuerySet
 
-from accounts import changes, directory, history
+from accounts import directory, history
 from accounts.actor import Actor
 from accounts.models import Defaults, Domain, DomainUserDefaults, User, UserDefaults
+from base import row_changes
+from base.audit import subjects
+from base.audit.subjects import Subject
 from base.batches import batched
 
 MOST_EXAMPLES = 20
@@ -83,7 +86,13 @@ def propagate(actor: Actor, defaults: Defaults, fields: Iterable[str], rows: Que
     for before in batched(differing.order_by("pk").values("pk", _name_of(rows.model), *values).iterator(), _AT_A_TIME):
         _write_down(actor, rows.model, before, values)
     changed = differing.update(**values)
-    history.record(actor, "propagate defaults", _scope(defaults), f"{in_words(defaults, values)}: {changed} changed")
+    history.record(
+        actor,
+        "propagate defaults",
+        _scope(defaults),
+        row=defaults,
+        parameters={"propagated": {"values": values, "kind": subjects.kind_of(defaults), "changed": changed}},
+    )
     return changed
 
 
@@ -98,12 +107,15 @@ def _name_of(model: type[Model]) -> str:
 
 
 def _write_down(actor: Actor, model: type[Model], rows: Sequence[dict[str, Any]], values: dict[str, Any]) -> None:
-    """In the history of each row what it had; not each in the audit, which gets one line for all."""
+    """In the history of each row what it had; not each in the audit's page, which has one line for all."""
     history.record_many(
         actor,
         "propagate defaults",
         [
-            (row[_name_of(model)], changes.in_words(model, row, values), row["pk"] if model is User else None)
+            (
+                Subject(subjects.kind_of(model), row[_name_of(model)], row["pk"]),
+                {"changed": row_changes.for_programs(model, row_changes.difference(row, values))},
+            )
             for row in rows
         ],
     )

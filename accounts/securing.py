@@ -254,27 +254,22 @@ def change_password(actor: Actor, user: User, password: str, *, keep_session: st
 
 def status_set(row: User | Domain, before: Status, after: Status) -> Written:
     """That somebody's status was set."""
-    said = f"Status: {after.label}" if before == after else f"Status: {before.label} → {after.label}"
-    return Written(str(row), said, parameters={"changed": {"status": [before, after]}}, about=row)
+    return Written(str(row), parameters={"changed": {"status": [before, after]}}, about=row)
 
 
 def password_set(user: User) -> Written:
     """That somebody has a new password."""
-    return Written(user.email, "The password was changed", about=user)
+    return Written(user.email, about=user)
 
 
 def record_status(actor: Actor, row: User | Domain, before: Status, after: Status) -> None:
-    """Write down that somebody's status was set, as a part of a form."""
-    written = status_set(row, before, after)
-    user = row if isinstance(row, User) else None
-    parameters = dict(written.parameters)
-    history.record(actor, "status", written.on, written.outcome, user=user, parameters=parameters)
+    """Write down that somebody's status was set."""
+    history.record(actor, "status", str(row), row=row, parameters={"changed": {"status": [before, after]}})
 
 
 def record_password(actor: Actor, user: User) -> None:
-    """Write down that somebody has a new password, as a part of a form."""
-    written = password_set(user)
-    history.record(actor, "password", written.on, written.outcome, user=user)
+    """Write down that somebody has a new password."""
+    history.record(actor, "password", user.email, user=user)
 
 
 def _back(was: Sequence[Status], target: Target) -> WayBack | None:

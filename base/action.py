@@ -1,21 +1,16 @@
-"""Writing down what somebody did: one function for every room, whichever door it was done by.
-
-Who keeps the record listens to `recorded`. It is sent within the transaction of the change: one is never there without
-the other.
-"""
+"""Writing down what somebody did: one function for every room, whichever door it was done by."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Any, Protocol
 
-from django.dispatch import Signal
 from django.utils import timezone
 
-# Sent with `record`, a Record.
-recorded = Signal()
+from base.audit import origin
+from base.audit.models import AuditEvent
+from base.audit.results import Result
+from base.audit.subjects import Subject
 
 
 class Who(Protocol):
@@ -27,28 +22,43 @@ class Who(Protocol):
     def source(self) -> str: ...
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
-    """One thing that one person did to `done` things.
-
-    `outcome` is its sentence, `parameters` what a program can read of it: under "changed" the values before and after
-    by the names of fields. Nothing in it is secret.
-    """
-
-    at: datetime
-    actor: str
-    source: str
-    action: str
-    on: str
-    outcome: str
-    done: int = 1
-    parameters: Mapping[str, Any] = field(default_factory=dict)
-
-
 def record(
-    who: Who, action: str, on: str, outcome: str, *, done: int = 1, parameters: Mapping[str, Any] | None = None
-) -> Record:
-    """Write down what was done. Call it in the transaction that does it."""
-    written = Record(timezone.now(), who.name, who.source, action, on, outcome, done, parameters or {})
-    recorded.send(sender=Record, record=written)
-    return written
+    who: Who,
+    action: str,
+    on: str,
+    outcome: str = "",
+    *,
+    done: int = 1,
+    parameters: Mapping[str, Any] | None = None,
+    about: Subject | None = None,
+    result: str = Result.DONE,
+) -> AuditEvent:
+    """Write down what one person did to `done` things. Call it in the transaction that does it.
+
+    `on` names them for people, `about` is the one that it was done to. `parameters` are what a sentence is made of when
+    somebody looks (base.audit.sentences), under "changed" the values before and after by the names of fields; nothing
+    in them is secret. An `outcome` is a sentence that stays as it is, for an action that has no code for it.
+    """
+    event = event_of(who, action, on, about)
+    event.said, event.result = outcome[:500], result
+    event.parameters = dict(parameters or {})
+    event.matched = event.done = done
+    event.save(force_insert=True)
+    return event
+
+
+def event_of(who: Who, action: str, on: str, about: Subject | None = None) -> AuditEvent:
+    """The row of what is done now, not stored yet, with the door it is done by."""
+    ip, via = origin.current()
+    return AuditEvent(
+        at=timezone.now(),
+        actor=who.name[:254],
+        source=who.source,
+        ip=ip,
+        via=via,
+        action=action[:30],
+        on=on[:2000],
+        kind=about.kind[:40] if about else "",
+        key=about.key[:320] if about else "",
+        row_id=about.row_id if about else None,
+    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from django.db.models import Field, Model
@@ -42,18 +42,18 @@ def difference(before: Values, after: Values) -> dict[str, tuple[Any, Any]]:
     return {name: (before[name], value) for name, value in after.items() if name in before and before[name] != value}
 
 
-def for_programs(differing: Mapping[str, tuple[Any, Any]]) -> dict[str, list[Any]]:
-    """The same as JSON takes it."""
+def for_programs(model: type[Model], differing: Mapping[str, tuple[Any, Any]]) -> dict[str, list[Any]]:
+    """The same as JSON takes it. Another row is its name."""
     return {
-        name: [_HIDDEN, _HIDDEN] if is_secret(name) else [_plain(value) for value in pair]
+        name: [_hidden(value) if is_secret(name) else _plain(model._meta.get_field(name), value) for value in pair]
         for name, pair in differing.items()
     }
 
 
 def in_words(
-    model: type[Model], differing: Mapping[str, tuple[Any, Any]], labels: Mapping[str, str] | None = None
+    model: type[Model], differing: Mapping[str, Sequence[Any]], labels: Mapping[str, str] | None = None
 ) -> str:
-    """ "Messages per hour: 100 → 500; password: changed." Empty when nothing differs."""
+    """ "Messages per hour: 100 → 500; password: changed", of values for programs. Empty when nothing differs."""
     parts = []
     for name, (before, after) in differing.items():
         field: Any = model._meta.get_field(name)
@@ -85,8 +85,7 @@ def _shown(field: Any, value: Any) -> str:
     if field.many_to_many:
         return ", ".join(value) or "nobody"
     if field.is_relation:
-        related = field.related_model._default_manager.filter(pk=value).first()
-        return str(related) if related is not None else "nobody"
+        return str(value or "nobody")
     if isinstance(value, bool):
         return "yes" if value else "no"
     if field.choices:
@@ -97,5 +96,12 @@ def _shown(field: Any, value: Any) -> str:
     return " ".join(str(value).split()) if value not in (None, "") else "empty"
 
 
-def _plain(value: Any) -> Any:
+def _hidden(value: Any) -> str:
+    return _HIDDEN if value else ""
+
+
+def _plain(field: Any, value: Any) -> Any:
+    if field.is_relation and not field.many_to_many:
+        related = field.related_model._default_manager.filter(pk=value).first()
+        return str(related) if related is not None else None
     return value if value is None or isinstance(value, bool | int | float | str | list) else str(value)

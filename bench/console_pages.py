@@ -51,7 +51,7 @@ def pages() -> dict[str, str]:
         "trace": "/admin/spool/trace/",
         "trace of an address": f"/admin/spool/trace/?q={middle.sender}",
         "trace of an IP": f"/admin/spool/trace/?q={middle.client_ip}",
-        "audit": "/admin/spool/auditevent/",
+        "audit": "/admin/audit/auditevent/",
     }
     for sort in SORTS:
         found[f"waiting by {sort}"] = f"{WAITING}?sort={sort}"

@@ -25,8 +25,11 @@ def main(words: Sequence[str]) -> None:
     start.begin(program=bool(words) and words[0] in PROGRAMS)
     from django.core.management import execute_from_command_line
 
+    from base.audit import origin
+
     try:
-        execute_from_command_line([sys.argv[0], *words])
+        with origin.coming(via=lambda: _named(words)):
+            execute_from_command_line([sys.argv[0], *words])
     except Exception as error:
         sentence = "" if "--traceback" in words else complaint(error)
         if not sentence:
@@ -35,6 +38,12 @@ def main(words: Sequence[str]) -> None:
 
         print(one_line(sentence), file=sys.stderr)
         sys.exit(1)
+
+
+def _named(words: Sequence[str]) -> str:
+    from mailspool.origin import command
+
+    return command(words)
 
 
 def complaint(error: Exception) -> str:

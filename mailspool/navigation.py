@@ -55,7 +55,7 @@ SECTIONS = (
             ("Anomaly guard", "gpp_maybe", "admin:throttling_guardevent_changelist"),
             ("Guard policies", "policy", "admin:throttling_guardpolicy_changelist"),
             ("Jobs", "conveyor_belt", "admin:django_rq_dashboard_changelist"),
-            ("Audit", "history", "admin:spool_auditevent_changelist"),
+            ("Audit", "history", "admin:audit_auditevent_changelist"),
         ),
     ),
 )

@@ -59,6 +59,7 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "django_rq",
     "hijack",
+    "base.audit",
     "accounts",
     "spool",
     "security",
@@ -70,6 +71,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "mailspool.health.Probes",
     "mailspool.proxies.ClientAddress",
+    "mailspool.origin.RequestOrigin",
     "security.middleware.Blacklist",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",

@@ -191,7 +191,7 @@ def forget(networks: Iterable[str] | None = None, *, actor: Actor = SYSTEM) -> i
     actor.require_administration()
     networks = None if networks is None else list(networks)
     # Before it is done: there may be millions, which go in many transactions.
-    record(actor, "forget greylisting", "everything" if networks is None else ", ".join(networks), "Forgotten")
+    record(actor, "forget greylisting", "everything" if networks is None else ", ".join(networks))
     which = {} if networks is None else {"network__in": networks}
     return _forget(Greylisted, which) + _forget(GreylistClient, which)
 

@@ -2,11 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from accounts.models import Role
 from base.action import record
+from base.audit.subjects import Subject
+from base.phrases import first_few
 from spool.actions.actor import Actor, NotAllowed
+
+MOST_NAMED = 20
+# What the actions are done to.
+_KINDS = {
+    "blacklist": "blacklist entry",
+    "unblacklist": "blacklist entry",
+    "whitelist": "whitelist entry",
+    "unwhitelist": "whitelist entry",
+    "smtp-block": "SMTP block",
+    "unsmtp-block": "SMTP block",
+    "login-block": "login block",
+    "login-release": "login block",
+}
 
 
 def require(actor: Actor) -> None:
@@ -15,7 +31,8 @@ def require(actor: Actor) -> None:
         raise NotAllowed("Only a system administrator may change who is let in.")
 
 
-def write(actor: Actor, action: str, on: str, outcome: str, *, done: int = 1, **parameters: Any) -> None:
-    """In the transaction of the change itself: one is never there without the other."""
+def write(actor: Actor, action: str, names: Sequence[object], row_id: int | None = None, **parameters: Any) -> None:
+    """In the transaction of the change itself: one is never there without the other. `names` are what it is done to."""
     given = {name: value for name, value in parameters.items() if value not in ("", None)}
-    record(actor, action, on, outcome, done=done, parameters=given)
+    about = Subject(_KINDS[action], str(names[0]), row_id) if len(names) == 1 else None
+    record(actor, action, first_few(names, MOST_NAMED), done=len(names), parameters=given, about=about)

@@ -127,12 +127,8 @@ def _close(reason: BlockReason, ip: str, account: str, failures: int, protocol: 
     row.reason, row.failures, row.protocol, row.since, row.until = reason, failures, protocol, now, until
     row.times += 1
     row.save()
-    write(
-        Actor.system(),
-        "login-block",
-        str(row),
-        f"Closed for {rules.block_minutes} minutes after {failures} wrong passwords, the last by {protocol}",
-    )
+    closed = {"minutes": rules.block_minutes, "failures": failures, "protocol": str(protocol)}
+    write(Actor.system(), "login-block", [row], row.pk, **closed)
 
 
 def _is_known(account: str, ip: str) -> bool:

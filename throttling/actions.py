@@ -125,7 +125,7 @@ def release(actor: Actor, subject: Subject, *, dry_run: bool = False) -> Release
     ledger.forget(subject)
     _clear_counters(subject)
     doorbell.ring()
-    audit.end(event, Tally(count), "released")
+    audit.end(event, Tally(count))
     return Released(subject, count, ended)
 
 

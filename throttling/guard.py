@@ -20,6 +20,7 @@ from django.utils import timezone
 
 from accounts import actions as accounts_actions
 from accounts.models import Login, Role, Status, ThrottleAction, User
+from base.audit.subjects import subject_of
 from base.phrases import first_few
 from spool.actions import Actor, NotAllowed, audit, perform
 from spool.actions.verb import Tally
@@ -179,7 +180,7 @@ def undo(actor: Actor, event: GuardEvent) -> str:
         return f"{event.user}: that has been undone already."
     if event.dry_run:
         return f"{event.user}: it was a dry run, nothing had been done."
-    written = audit.begin(actor, "guard undo", event.user, matched=1)
+    written = audit.begin(actor, "guard undo", event.user, matched=1, about=subject_of(user) if user else None)
     if user is not None:
         accounts_actions.change(user, actor=actor, action="guard undo", **event.before)
     if event.action != GuardAction.DELAY:
@@ -187,7 +188,7 @@ def undo(actor: Actor, event: GuardEvent) -> str:
         perform("release", list(held.values_list("pk", flat=True)), Actor.system())
     # The day before: what is of today is not yet the past.
     remember(event.user, event.messages, event.new_recipients, now - _DAY)
-    audit.end(written, Tally(1), "given back")
+    audit.end(written, Tally(1))
     return f"{event.user} has back what the guard had taken."
 
 

@@ -141,8 +141,8 @@ class ListMemberAdmin(ModelAdmin):
 
     def store(self, actor: Actor, row: ListMember, form: Any) -> None:
         if edits.save(row):
-            said = f"Mail to {row}: {'sent again' if row.enabled else 'not sent any more'}"
-            changes.write(actor, "change list", str(row.mailing_list), said, row=row)
+            what = {"member": {"address": str(row), "enabled": row.enabled}}
+            changes.write(actor, "change list", row.mailing_list, what)
 
     def delete_model(self, request: HttpRequest, obj: ListMember) -> None:
         actions.remove_members(obj.mailing_list, [obj.address], actor=actor_of(request))

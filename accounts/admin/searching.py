@@ -22,7 +22,7 @@ from accounts.actor import Actor
 from accounts.admin.comparing import Comparing, comparing
 from accounts.impersonation import actor_of
 from base import row_changes
-from base.phrases import first_few
+from base.audit.sentences import few
 
 MOST_WORDS: Final = 20
 _LONGEST: Final = 1_000
@@ -58,18 +58,14 @@ class ModelAdmin(admin.ModelAdmin):
 
     def record_rows(self, actor: Actor, row: Any, formset: Any) -> None:
         """Write down what was done to the rows that stand on the page of another."""
-        parts = [
-            f"{formset.model._meta.verbose_name_plural} {done}: {first_few(rows, actions.MOST_NAMED)}"
-            for done, rows in (
-                ("added", formset.new_objects),
-                ("changed", [one for one, _ in formset.changed_objects]),
-                ("removed", formset.deleted_objects),
-            )
-            if rows
-        ]
-        if parts:
-            said = "; ".join(parts)
-            changes.write(actor, f"change {changes.kind_of(row)}", str(row), said[:1].upper() + said[1:], row=row)
+        done = {
+            "added": formset.new_objects,
+            "changed": [one for one, _ in formset.changed_objects],
+            "removed": formset.deleted_objects,
+        }
+        if parts := {what: few(rows, actions.MOST_NAMED) for what, rows in done.items() if rows}:
+            of_kind = {"rows": {str(formset.model._meta.verbose_name_plural): parts}}
+            changes.write(actor, f"change {changes.kind_of(row)}", row, of_kind)
 
     def delete_model(self, request: HttpRequest, obj: Any) -> None:
         changes.remove(actor_of(request), obj)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from accounts.account_actions import AccountAction
@@ -144,7 +144,7 @@ class DropConnections(AccountAction):
         match = _match(target)
         dropped = _end(_within_reach(actor, match), parameters["keep_session"])
         user = User.objects.filter(email__in=match.users).first() if len(match.users) == 1 else None
-        entry = Written(str(target), dropped.sentence, about=user)
+        entry = Written(str(target), parameters={"dropped": asdict(dropped)}, about=user)
         return Change(dropped.sentence, [entry], dropped, good=not dropped.problems)
 
 

@@ -7,10 +7,10 @@ from typing import Any
 
 from django.utils import timezone
 
-from accounts import connections, containing
+from accounts import connections, containing, history
 from accounts.actor import Actor
 from accounts.management.terminal import printable
-from accounts.models import AccountEvent, Containment, User
+from accounts.models import Containment, User
 from accounts.securing import Refused
 
 MOST_SHOWN = 200
@@ -65,7 +65,7 @@ def _history(user: User, options: dict[str, Any]) -> Rows:
             "action": event.action,
             "outcome": event.outcome,
         }
-        for event in AccountEvent.objects.filter(user=user)[:MOST_SHOWN]
+        for event in history.of_user(user)[:MOST_SHOWN]
     ]
 
 

@@ -31,6 +31,11 @@ class DomainUserDefaults(UserLimits):
     def __str__(self) -> str:
         return f"User defaults of {self.domain}"
 
+    @property
+    def audit_name(self) -> str:
+        """What it is called in records: by its domain."""
+        return self.domain.name
+
     @classmethod
     def of(cls, domain: Domain) -> DomainUserDefaults:
         """The domain's row, or one that is not saved yet and has the server's defaults."""

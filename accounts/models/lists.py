@@ -27,6 +27,8 @@ class MailingList(SendingLimits):
     subject_prefix = models.CharField(max_length=60, blank=True, default="")
     description = models.CharField(max_length=200, blank=True, default="")
 
+    audit_kind = "list"
+
     class Meta:
         ordering = ["address"]
 

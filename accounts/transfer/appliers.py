@@ -15,7 +15,6 @@ from django.contrib.auth.hashers import check_password, make_password
 from django.db.models import Count
 from django.forms.models import model_to_dict
 
-from accounts.changes import in_words
 from accounts.models import (
     Alias,
     AliasTarget,
@@ -30,6 +29,9 @@ from accounts.models import (
 )
 from accounts.passwords.schemes import BadHash, read
 from accounts.transfer.columns import BadRow, Row
+from base import row_changes
+from base.audit.sentences import few
+from base.audit.subjects import Subject, kind_of
 
 _TABLES: tuple[tuple[str, type[User] | type[Alias] | type[MailingList], str], ...] = (
     ("a user", User, "email"),
@@ -148,14 +150,17 @@ class Applier:
         for names, instances in by_fields.items():
             self.model._default_manager.bulk_update(instances, names)
 
-    def told(self, change: Change, *, is_new: bool) -> str:
-        """For the history."""
+    def told(self, change: Change, *, is_new: bool) -> dict[str, Any]:
+        """For the history: parameters."""
         if is_new:
-            return "Imported"
-        return in_words(self.model, change.before, {name: change.fields[name] for name in change.before})
+            return {"imported": True}
+        now = {name: change.fields[name] for name in change.before}
+        differing = row_changes.difference(change.before, now)
+        return {"changed": row_changes.for_programs(self.model, differing)} if differing else {}
 
-    def user_id(self, change: Change) -> int | None:
-        return None
+    def subject(self, change: Change) -> Subject:
+        """Whose history it is."""
+        return Subject(kind_of(self.model), change.row.address, change.instance.pk)
 
 
 class Domains(Applier):
@@ -258,16 +263,10 @@ class Users(_Addressed):
             if not is_same:
                 change.fields["password"] = make_password(None) if password is None else password
 
-    def told(self, change: Change, *, is_new: bool) -> str:
+    def told(self, change: Change, *, is_new: bool) -> dict[str, Any]:
         if is_new:
-            return f"Imported as {change.instance.get_role_display()}"
-        text = super().told(change, is_new=False)
-        said = "The password was changed" if "password" in change.fields else ""
-        return "; ".join(filter(None, (text, said)))
-
-    def user_id(self, change: Change) -> int | None:
-        key: int | None = change.instance.pk
-        return key
+            return {"imported": change.instance.role}
+        return {**super().told(change, is_new=False), **({"password": True} if "password" in change.fields else {})}
 
 
 class Aliases(_Addressed):
@@ -303,11 +302,11 @@ class Aliases(_Addressed):
             batch_size=2_000,
         )
 
-    def told(self, change: Change, *, is_new: bool) -> str:
-        text = super().told(change, is_new=is_new)
+    def told(self, change: Change, *, is_new: bool) -> dict[str, Any]:
+        told = super().told(change, is_new=is_new)
         if "to" in change.more:
-            return f"{text}{'; s' if text else 'S'}tands for {', '.join(change.more['to']) or 'nobody'}"
-        return text
+            told["targets"] = {"before": few([]), "after": few(change.more["to"])}
+        return told
 
 
 class Lists(_Addressed):
@@ -342,7 +341,7 @@ class Lists(_Addressed):
                 change.before["owner"] = change.instance.owner_id
                 change.fields["owner"] = owner
 
-    def told(self, change: Change, *, is_new: bool) -> str:
+    def told(self, change: Change, *, is_new: bool) -> dict[str, Any]:
         if "owner" in change.fields:
             owner = change.fields["owner"]
             change.fields["owner"] = owner.pk if owner is not None else None
@@ -368,6 +367,14 @@ class Members(Applier):
         if mailing_list is None and self.ledger.planned.get(row.address) != "a mailing list":
             raise BadRow(f"there is no mailing list {row.address}; put its row before this one")
         return Change(row, ListMember(mailing_list=mailing_list, address=row.more["member"], **row.values), row.values)
+
+    def told(self, change: Change, *, is_new: bool) -> dict[str, Any]:
+        told = super().told(change, is_new=is_new)
+        told.pop("imported", None)
+        return {"imported_member": {"address": change.row.more["member"], **told}}
+
+    def subject(self, change: Change) -> Subject:
+        return Subject(kind_of(MailingList), change.row.address, change.instance.mailing_list_id)
 
 
 APPLIERS: Mapping[str, type[Applier]] = {

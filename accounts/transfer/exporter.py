@@ -31,7 +31,7 @@ def export(actor: Actor, form: str, domain: Domain | None = None, *, passwords: 
     """
     actor.require_administration()
     on = domain.name if domain is not None else "all accounts"
-    history.record(actor, "export accounts", on, f"As {form}, {'with' if passwords else 'without'} hashes")
+    history.record(actor, "export accounts", on, row=domain, parameters={"format": form, "hashes": passwords})
     return FORMATS[form](_rows(domain, passwords))
 
 

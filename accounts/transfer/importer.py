@@ -24,7 +24,7 @@ from accounts.transfer.columns import BadRow, Kind, Row, kind_of, understood
 from accounts.transfer.files import Raw
 
 CHUNK = 500
-ADDED, CHANGED, SAME, REFUSED = "added", "changed", "the same", "refused"
+FATES = ADDED, CHANGED, SAME, REFUSED = "added", "changed", "the same", "refused"
 _ACTION = {"defaults": "change defaults", "member": "change list"}
 
 
@@ -138,7 +138,7 @@ class Importer:
             history.record_many(
                 self._actor,
                 _ACTION.get(kind.name, f"{verb} {kind.name}"),
-                [(one.row.address, _told(applier, one, some is new), applier.user_id(one)) for one in some],
+                [(applier.subject(one), applier.told(one, is_new=some is new)) for one in some],
             )
         for change in changed:
             is_closed = change.fields.get("status", Status.ENABLED) != Status.ENABLED
@@ -149,8 +149,7 @@ class Importer:
 
     def _finish(self, name: str) -> None:
         """One line in the audit; and whoever is in by what is not so any more is out."""
-        counted = ", ".join(f"{number:,} {fate}" for fate, number in self.fates.items())
-        history.record(self._actor, "import accounts", name, counted or "nothing in it")
+        history.record(self._actor, "import accounts", name, parameters={"fates": dict(self.fates)})
         if self._closed_users:
             self.dropped = end_quietly(self._closed_users)
         for domain in self._closed_domains:
@@ -184,13 +183,6 @@ def _chunks(rows: Iterable[Row | Fate]) -> Iterator[list[Row | Fate]]:
 def _fate(row: Row, fate: str, why: str = "") -> Fate:
     name = f"{row.more['member']} on {row.address}" if row.kind.name == "member" else row.address
     return Fate(row.line, row.kind.name, name, fate, why)
-
-
-def _told(applier: Applier, change: Change, is_new: bool) -> str:
-    text = applier.told(change, is_new=is_new)
-    if change.row.kind.name != "member":
-        return text
-    return f"{change.row.more['member']}: {text[:1].lower()}{text[1:]}"
 
 
 def _sentences(error: ValidationError) -> str:

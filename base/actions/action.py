@@ -6,8 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Generic, TypeVar
 
+from django.db.models import Model
+
 from base.action import Who, record
 from base.actions.inputs import Input
+from base.audit.subjects import Subject, subject_of
 from base.phrases import first_few
 
 MOST_NAMED = 20
@@ -82,15 +85,15 @@ class Target:
 class Written:
     """What is written down of an action: on what, and what became of it.
 
-    `parameters` are for programs (base.action.Record). `about` is the row, where the room keeps a history of it;
-    `action` its name in records, where that is not the action's own.
+    `parameters` are what its sentence is made of (base.audit.sentences); an `outcome` is one that stays as it is.
+    `about` is the row, or what else it was done to; `action` its name in records, where that is not the action's own.
     """
 
     on: str
-    outcome: str
+    outcome: str = ""
     done: int = 1
     parameters: Mapping[str, Any] = field(default_factory=dict)
-    about: Any = None
+    about: Model | Subject | None = None
     action: str = ""
 
 
@@ -191,7 +194,16 @@ class SingleAction(Action, Generic[A]):
 
     def write(self, actor: A, entry: Written) -> Any:
         """Write down a part of it, in its transaction; `then` is given what this returns."""
-        return record(actor, self.name_of(entry), entry.on, entry.outcome, done=entry.done, parameters=entry.parameters)
+        about = subject_of(entry.about) if isinstance(entry.about, Model) else entry.about
+        return record(
+            actor,
+            self.name_of(entry),
+            entry.on,
+            entry.outcome,
+            done=entry.done,
+            parameters=entry.parameters,
+            about=about,
+        )
 
     def name_of(self, entry: Written) -> str:
         """What its record is called."""

@@ -41,8 +41,9 @@ def settle(taken: datetime, *, hold: bool) -> Settled:
         Trashed.objects.exclude(state=TrashState.MOVED).count(),
     )
     with statements.write_transaction():
-        said = f"Restored: {settled.messages:,} messages in the spool{', all put on hold' if hold else ''}"
-        record(Actor.at_the_shell(), "restore", f"the backup of {taken:%Y-%m-%d %H:%M:%S} UTC", said)
+        what = f"the backup of {taken:%Y-%m-%d %H:%M:%S} UTC"
+        given = {"messages": settled.messages, "hold": hold}
+        record(Actor.at_the_shell(), "restore", what, parameters=given)
         lease.end_all(timezone.now())
         if hold:
             reason = f"Restored from the backup of {taken:%Y-%m-%d %H:%M:%S} UTC"

@@ -10,10 +10,10 @@ from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_GET, require_http_methods
 
-from accounts import actions, propagation
+from accounts import actions, history, propagation
 from accounts.admin.containing import keep_logged_in
 from accounts.connections.web import client_ip
-from accounts.models import AccountEvent, Login, User, UserDefaults
+from accounts.models import Login, User, UserDefaults
 from accounts.models.limits import SendingLimits
 from mailspool.portal.access import Member, member, page
 from mailspool.portal.forms import ForwardingForm, LoginForm, PasswordForm, SettingsForm, SpamForm
@@ -65,7 +65,7 @@ def home(request: HttpRequest, who: Member) -> HttpResponse:
         user.email,
         {
             "limits": [*_limits(user), *_use(user)],
-            "events": AccountEvent.objects.filter(user=user)[:HISTORY],
+            "events": history.of_user(user)[:HISTORY],
             "in_spool": Entry.objects.filter(auth_user=user.email).count(),
             "login": Login.objects.filter(user=user).order_by("-last").first(),
             "lists": user.owned_lists.count(),

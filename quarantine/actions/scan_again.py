@@ -29,5 +29,5 @@ def scan_again(kind: ItemKind, actor: Actor) -> int:
     row = _SETTINGS[kind].load()
     row.scan_again_since = timezone.now()
     row.save(update_fields=["scan_again_since"])
-    audit.end(event, Tally(number), "to be checked again")
+    audit.end(event, Tally(number))
     return number

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import Any, Self
 
+from base.audit.subjects import Subject
 from quarantine.filters import LARGE, ItemFilter, count, page
 from quarantine.models.item import Item, ItemState
 from spool.actions.selection import MOST_CHOSEN, Selection
@@ -60,6 +61,12 @@ class ItemSelection(Selection):
                 return
             yield ids
             cursor = ids[-1]
+
+    def subject(self) -> Subject | None:
+        if self.filter is not None or len(self.ids) != 1:
+            return None
+        name = self._items().values_list("file_name", flat=True).first()
+        return Subject("message", name) if name else None
 
     def sentence(self) -> str:
         if self.filter is not None:

@@ -145,7 +145,7 @@ def delete(owner: str, caught: Sequence[Caught], now: datetime) -> int:
                 reply = f"Deleted as spam: {storable(one.why, 255)}"
                 taken += trash.take([one.entry_id], event.id, now, reply, TrashState.TRASHED)
                 by_itself("deleted", [ours[one.entry_id]], one.why)
-    audit.end(event, Tally(len(taken)), "deleted")
+    audit.end(event, Tally(len(taken)))
     return len(taken)
 
 

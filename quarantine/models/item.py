@@ -8,8 +8,8 @@ from django.conf import settings as django_settings
 from django.db import models
 from django.db.models import Q
 
+from base.audit.models import AuditEvent
 from spool.files import store
-from spool.models.audit import AuditEvent
 from spool.models.entry import Direction
 from spool.models.key_column import key_column, keyed
 

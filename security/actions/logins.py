@@ -11,7 +11,6 @@ from django.utils import timezone
 from accounts import changes, edits
 from accounts.addresses import key_of
 from security.actions.many import blacklist_many
-from security.actions.rows import named
 from security.addresses import parse_network, spell
 from security.audit import require, write
 from security.models import FailedLogin, LoginBlock, LoginRules, Protocol, Source
@@ -33,7 +32,7 @@ def release(actor: Actor, blocks: QuerySet[LoginBlock]) -> int:
         failures.delete()
     LoginBlock.objects.filter(pk__in=[block.pk for block in found]).update(until=timezone.now())
     if found:
-        write(actor, "login-release", named([str(block) for block in found]), f"{len(found):,} opened", done=len(found))
+        write(actor, "login-release", found)
     return len(found)
 
 
@@ -74,8 +73,7 @@ def change_rules(actor: Actor, rules: LoginRules) -> LoginRules:
     require(actor)
     before = changes.stored(rules)
     edits.save(rules)
-    ending = "it is switched off" if before["enabled"] and not rules.enabled else ""
-    changes.record(actor, before, rules, "login-rules", also=ending)
+    changes.record(actor, before, rules, "login-rules")
     if not rules.enabled:
         LoginBlock.objects.filter(until__gt=timezone.now()).update(until=timezone.now())
     return rules

@@ -10,7 +10,7 @@ from django.db import transaction
 from django.db.models import QuerySet
 
 from security import lists
-from security.actions.rows import CHUNK, let_in_anyway, named
+from security.actions.rows import CHUNK, let_in_anyway
 from security.actions.senders import understood
 from security.addresses import BadNetwork, parse_network, spell
 from security.audit import require, write
@@ -30,6 +30,11 @@ class Added:
     present: int = 0
     problems: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """For the audit (security.sentences)."""
+        return {"added": self.new, "present": self.present, "left_out": len(self.problems)}
 
     def __str__(self) -> str:
         text = f"{self.new:,} added, {self.present:,} were listed already"
@@ -85,7 +90,7 @@ def blacklist_many(
         [row for network, row in rows.items() if network not in present], batch_size=CHUNK // 10
     )
     _extend(sorted(present), wanted, expires_at)
-    write(actor, "blacklist", named(list(rows)), str(outcome), done=len(rows), description=description)
+    write(actor, "blacklist", list(rows), **outcome.counts, description=description)
     return outcome
 
 
@@ -96,9 +101,8 @@ def set_expiry(actor: Actor, rows: QuerySet[BlacklistEntry], expires_at: datetim
     found = list(rows.values_list("network", flat=True))
     lists.changed()
     changed = rows.update(expires_at=expires_at)
-    until = f"until {expires_at:%Y-%m-%d %H:%M %Z}" if expires_at else "for good"
     if changed:
-        write(actor, "blacklist", named(found), f"{changed:,} kept out {until}", done=changed)
+        write(actor, "blacklist", found, kept_out=changed, until=expires_at.isoformat() if expires_at else "")
     return changed
 
 
@@ -148,14 +152,8 @@ def block_smtp_many(
     others = [pk for pk, of in present.values() if of != direction]
     for start in range(0, len(others), CHUNK):
         SMTPBlock.objects.filter(pk__in=others[start : start + CHUNK]).update(direction=Direction.BOTH)
-    write(
-        actor,
-        "smtp-block",
-        named([pattern for _, pattern in rows]),
-        f"{outcome}: {Direction(direction).label.lower()}",
-        done=len(rows),
-        description=description,
-    )
+    names = [pattern for _, pattern in rows]
+    write(actor, "smtp-block", names, **outcome.counts, direction=str(direction), description=description)
     return outcome
 
 

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
 from django.db import transaction
 from django.db.models import QuerySet
 
 from accounts import edits
-from base.phrases import first_few
 from security import lists
 from security.addresses import BadNetwork, Network, parse_network
 from security.audit import require, write
-from security.models import BlacklistEntry, BlockKind, Direction, SMTPBlock, WhitelistEntry
+from security.models import BlacklistEntry, SMTPBlock, WhitelistEntry
 from spool.actions.actor import Actor
 from spool.actions.verb import Refused
 
@@ -21,7 +20,6 @@ Row = TypeVar("Row", BlacklistEntry, WhitelistEntry, SMTPBlock)
 
 # SQLite allows 32,766 parameters in a statement.
 CHUNK = 5_000
-MOST_NAMED = 20
 _NAMES: dict[type, str] = {BlacklistEntry: "blacklist", WhitelistEntry: "whitelist", SMTPBlock: "smtp-block"}
 
 
@@ -38,8 +36,7 @@ def save(actor: Actor, row: Row) -> Row:
     if isinstance(row, BlacklistEntry) and (let_in := let_in_anyway(row)):
         raise Refused(let_in)
     edits.save(row)
-    name = _NAMES[type(row)]
-    write(actor, name, str(row), f"{'Added' if is_new else 'Changed'}: {in_words(row)}", description=row.description)
+    write(actor, _NAMES[type(row)], [row], row.pk, is_new=is_new, description=row.description, **what(row))
     return row
 
 
@@ -55,13 +52,8 @@ def remove(actor: Actor, rows: QuerySet[Row]) -> int:
     for start in range(0, len(found), CHUNK):
         rows.model._default_manager.filter(pk__in=[row.pk for row in found[start : start + CHUNK]]).delete()
     if found:
-        write(actor, f"un{_NAMES[rows.model]}", named(found), f"{len(found):,} removed", done=len(found))
+        write(actor, f"un{_NAMES[rows.model]}", found, found[0].pk if len(found) == 1 else None)
     return len(found)
-
-
-def named(rows: list[Row] | list[str]) -> str:
-    """The first of them by name."""
-    return first_few(rows, MOST_NAMED)
 
 
 def let_in_anyway(row: BlacklistEntry) -> str:
@@ -78,19 +70,15 @@ def let_in_anyway(row: BlacklistEntry) -> str:
     return ""
 
 
-def in_words(row: BlacklistEntry | WhitelistEntry | SMTPBlock) -> str:
-    """What the entry does, for the audit."""
+def what(row: BlacklistEntry | WhitelistEntry | SMTPBlock) -> dict[str, Any]:
+    """What the entry does, for the audit (security.sentences)."""
     if isinstance(row, SMTPBlock):
-        return f"{BlockKind(row.kind).label}, {Direction(row.direction).label.lower()}"
-    words = [protocol.label for protocol in row.protocols]
+        return {"kind": str(row.kind), "direction": str(row.direction)}
+    protocols = [protocol.value for protocol in row.protocols]
     if isinstance(row, BlacklistEntry):
-        return ", ".join(words) + (f", until {row.expires_at:%Y-%m-%d %H:%M %Z}" if row.expires_at else "")
-    flags = {
-        "sends without a login": row.auth_bypass,
-        "no spam checks": row.spam_bypass,
-        "no login protection": row.login_bypass,
-    }
-    return ", ".join([*words, *(flag for flag, is_set in flags.items() if is_set)])
+        return {"protocols": protocols, "until": row.expires_at.isoformat() if row.expires_at else ""}
+    flags = ("auth_bypass", "spam_bypass", "login_bypass")
+    return {"protocols": protocols, "exempt": [flag for flag in flags if getattr(row, flag)]}
 
 
 def sentences(error: ValidationError) -> str:

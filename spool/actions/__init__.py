@@ -10,7 +10,7 @@ from spool.actions.jobs import cancel
 from spool.actions.perform import Outcome, Preview, perform, preview
 from spool.actions.put_back_files import put_back
 from spool.actions.selection import Selection
-from spool.actions.undo_event import can_undo, undo, with_undoable
+from spool.actions.undo_event import can_undo, undo, undoable
 from spool.actions.verbs import VERBS, WORKS, Refused, Tally, Verb
 
 __all__ = [
@@ -32,5 +32,5 @@ __all__ = [
     "preview",
     "put_back",
     "undo",
-    "with_undoable",
+    "undoable",
 ]

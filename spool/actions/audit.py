@@ -1,18 +1,17 @@
-"""The table of who did what, and what actions on many messages write into it before and after."""
+"""What actions on many messages write down before and after: one row of the audit for each, however many they are."""
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from collections.abc import Mapping
 from typing import Any
 
-from django.db.models import Model
-from django.utils import timezone
-
-from base.action import Record, record
+from base.action import event_of, record
+from base.audit.models import AuditEvent
+from base.audit.results import Result
+from base.audit.subjects import Subject
 from spool.actions.actor import Actor
 from spool.actions.verb import Tally
 from spool.events import actions
-from spool.models.audit import AuditEvent
 
 
 def begin(
@@ -23,66 +22,30 @@ def begin(
     chosen: dict[str, Any] | None = None,
     parameters: dict[str, Any] | None = None,
     matched: int = 0,
+    about: Subject | None = None,
 ) -> AuditEvent:
     """Before anything is changed."""
-    return AuditEvent.objects.create(
-        at=timezone.now(),
-        actor=actor.name,
-        source=actor.source,
-        action=action,
-        on=on[:2000],
-        filter=chosen or {},
-        parameters=parameters or {},
-        matched=matched,
-        outcome="Begun",
-    )
+    event = event_of(actor, action, on, about)
+    event.filter, event.parameters = chosen or {}, parameters or {}
+    event.matched, event.result = matched, Result.BEGUN
+    event.save(force_insert=True)
+    return event
 
 
-def end(event: AuditEvent, tally: Tally, past: str, state: str = "") -> str:
-    """What became of it; returns the sentence."""
-    text = sentence(tally, past)
-    event.outcome = f"{state}{text}"[:500]
+def end(event: AuditEvent, tally: Tally, *, result: Result = Result.DONE, **parameters: Any) -> str:
+    """What became of it, with further `parameters`; returns the sentence."""
+    left = {"busy": tally.busy, "problem": tally.problem, **parameters}
+    event.parameters = {**event.parameters, **{name: value for name, value in left.items() if value}}
+    event.result, event.said = result, ""
     event.done, event.skipped = tally.done, tally.busy + tally.skipped
     event.matched = max(event.matched, tally.done + tally.busy + tally.skipped)
-    event.save(update_fields=["outcome", "done", "skipped", "matched"])
+    event.save(update_fields=["result", "said", "parameters", "done", "skipped", "matched"])
     actions.ended(event)
     return event.outcome
 
 
-def note(actor: Actor, action: str, on: str, outcome: str, *, done: int = 1) -> None:
+def note(
+    actor: Actor, action: str, on: str, outcome: str = "", *, done: int = 1, parameters: Mapping[str, Any] | None = None
+) -> None:
     """What was done at once, to so many, and is over."""
-    record(actor, action, on, outcome, done=done)
-
-
-def last_change(row: Model) -> tuple[datetime, str] | None:
-    """Who changed a row last, for who has it before them (accounts.edits). Nobody has a page open for days."""
-    lately = AuditEvent.objects.filter(at__gte=timezone.now() - timedelta(days=3))
-    event = lately.filter(on=str(row)).first()
-    return (event.at, event.actor) if event is not None else None
-
-
-def keep(sender: object, record: Record, **kwargs: Any) -> None:
-    """Receiver of base.action.recorded: what is done in any room stands in this table."""
-    AuditEvent.objects.create(
-        at=record.at,
-        actor=record.actor[:254],
-        source=record.source,
-        action=record.action,
-        on=record.on[:2000],
-        outcome=record.outcome[:500],
-        parameters=record.parameters,
-        matched=record.done,
-        done=record.done,
-    )
-
-
-def sentence(tally: Tally, past: str) -> str:
-    """ "11,998 deleted, 2 were being delivered"."""
-    parts = [f"{tally.done:,} {past}"]
-    if tally.busy:
-        parts.append(f"{tally.busy:,} {'was' if tally.busy == 1 else 'were'} being delivered")
-    if tally.skipped:
-        parts.append(f"{tally.skipped:,} left alone ({tally.problem or 'gone already'})")
-    elif tally.problem:
-        parts.append(f"but {tally.problem}")
-    return ", ".join(parts)
+    record(actor, action, on, outcome, done=done, parameters=parameters)

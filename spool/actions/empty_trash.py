@@ -9,7 +9,8 @@ from typing import Any, Self
 
 from django.db.models import QuerySet
 
-from spool.actions import audit
+from base.action import record
+from base.audit.subjects import Subject
 from spool.actions.actor import Actor
 from spool.actions.selection import Selection
 from spool.actions.verb import Context, Progress, Tally, Verb
@@ -66,6 +67,12 @@ class TrashSelection(Selection):
         ):
             yield ids
             cursor = ids[-1]
+
+    def subject(self) -> Subject | None:
+        if self.filter is not None or len(self.ids) != 1:
+            return None
+        name = self._rows().values_list("file_name", flat=True).first()
+        return Subject("message", name) if name else None
 
     def sentence(self) -> str:
         if self.filter is not None:
@@ -125,10 +132,7 @@ def give_way(now: datetime) -> int:
         removed += len(gone)
     if removed:
         what = f"{removed:,} of the messages that were deleted first"
-        outcome = (
-            f"Removed for good, about {freed / MB:,.0f} MB: only {free / MB:,.0f} MB of the disk were free, and the"
-            f" settings ask for {current().min_free_mb:,} MB"
-        )
-        audit.note(Actor.system(), EmptyTrash.name, what, outcome, done=removed)
-        log.warning("the disk is short: %s: %s", what, outcome)
+        mb = {"freed_mb": round(freed / MB), "free_mb": round(free / MB), "wanted_mb": current().min_free_mb}
+        event = record(Actor.system(), EmptyTrash.name, what, done=removed, parameters=mb)
+        log.warning("the disk is short: %s: %s", what, event.outcome)
     return removed

@@ -51,7 +51,7 @@ def copy_out(what: SpoolFilter | Iterable[int] | Selection, path: Path, actor: A
             for ids in selection.chunks(0, selection.last_id(), CHUNK):
                 _copy(ids, folder, copied)
         finally:
-            audit.end(event, Tally(copied.done, 0, copied.left, copied.problem), "exported")
+            audit.end(event, Tally(copied.done, 0, copied.left, copied.problem))
     return copied
 
 

@@ -77,7 +77,7 @@ def _counted(writer: Writer, subject: Exported, selection: Selection, event: Any
     try:
         yield from writer(subject, batches())
     finally:
-        audit.end(event, Tally(seen), "exported")
+        audit.end(event, Tally(seen))
 
 
 class _Pipe(io.RawIOBase):

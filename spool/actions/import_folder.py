@@ -96,7 +96,7 @@ def _imported(path: Path, actor: Actor, hold: str, move: bool, dry_run: bool) ->
                     yield fate
         finally:
             if event is not None:
-                audit.end(event, tally, "imported")
+                audit.end(event, tally)
 
 
 @contextmanager

@@ -16,6 +16,7 @@ from django.db.models import F, Q
 from django.utils import timezone
 from redis.exceptions import RedisError
 
+from base.audit.results import Result
 from spool.actions import audit
 from spool.actions.actor import Actor
 from spool.actions.pace import Pace
@@ -65,7 +66,8 @@ def cancel(job_id: int, actor: Actor) -> bool:
     with statements.write_transaction():
         stopped = BulkJob.objects.filter(id=job_id, state__in=OPEN).update(state=JobState.CANCELLED, ended=now)
         if stopped:
-            _write_down(BulkJob.objects.select_related("event").get(id=job_id), f"Cancelled by {actor.name}: ")
+            job = BulkJob.objects.select_related("event").get(id=job_id)
+            _write_down(job, Result.CANCELLED, cancelled_by=actor.name)
     return bool(stopped)
 
 
@@ -149,13 +151,8 @@ def _end(job: BulkJob, owner: str, state: JobState, error: str) -> None:
         )
         if ours:
             job.refresh_from_db()
-            _write_down(job, f"Failed ({error}): " if state is JobState.FAILED else "")
+            _write_down(job, Result.FAILED if state is JobState.FAILED else Result.DONE, error=error[:500])
 
 
-def _write_down(job: BulkJob, before: str) -> None:
-    audit.end(
-        job.event,
-        Tally(job.done, job.busy, job.skipped, job.problem),
-        WORKS[job.action].past_of(job.parameters),
-        before,
-    )
+def _write_down(job: BulkJob, result: Result, **parameters: str) -> None:
+    audit.end(job.event, Tally(job.done, job.busy, job.skipped, job.problem), result=result, **parameters)

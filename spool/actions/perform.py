@@ -9,13 +9,13 @@ from typing import Any
 from django.db import transaction
 from django.utils import timezone
 
+from base.audit.models import AuditEvent
 from spool.actions import audit, jobs
 from spool.actions.actor import Actor
 from spool.actions.selection import Selection
 from spool.actions.verb import Refused, Verb
 from spool.actions.verbs import VERBS, WORKS
 from spool.filters import Count, SpoolFilter
-from spool.models.audit import AuditEvent
 from spool.models.bulkjob import BulkJob
 
 # More than this is work for the background, when the caller does not say otherwise.
@@ -126,7 +126,15 @@ def _verb(action: str) -> Verb:
 def _job(verb: Verb, selection: Selection, actor: Actor, parameters: dict[str, Any], total: int) -> BulkJob:
     chosen = selection.filter.to_json() if selection.filter is not None else {}
     with transaction.atomic():
-        event = audit.begin(actor, verb.name, selection.sentence(), chosen=chosen, parameters=parameters, matched=total)
+        event = audit.begin(
+            actor,
+            verb.name,
+            selection.sentence(),
+            chosen=chosen,
+            parameters=parameters,
+            matched=total,
+            about=selection.subject(),
+        )
         return BulkJob.objects.create(
             action=verb.name,
             filter=chosen,

@@ -59,7 +59,7 @@ def put_back(folder: str, actor: Actor, names: Sequence[str] = ()) -> Tally:
             except (Refused, RefusedRecipient, intake.IntakeError, OSError) as error:
                 reason = getattr(error, "reply", "") or str(error)
                 tally += Tally(0, 0, 1, f"{stem}: {reason}")
-    audit.end(event, tally, "put back")
+    audit.end(event, tally)
     return tally
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Self
 
+from base.audit.subjects import Subject
 from spool.filters import Count, SpoolFilter, count, page
 from spool.filters.pages import matching_ids
 from spool.models.entry import Entry
@@ -91,6 +92,13 @@ class Selection:
         for ids in windows:
             for start in range(0, len(ids), size):
                 yield ids[start : start + size]
+
+    def subject(self) -> Subject | None:
+        """The one message that is meant, as the audit has it; None for a search, and for several."""
+        if self.filter is not None or len(self.ids) != 1:
+            return None
+        name = Entry.objects.filter(id=self.ids[0]).values_list("file_name", flat=True).first()
+        return Subject("message", name) if name else None
 
     def sentence(self) -> str:
         """In words, for people and the audit."""

@@ -8,15 +8,15 @@ from operator import or_
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models import Exists, OuterRef
 from django.utils import timezone
 
+from base.audit.models import AuditEvent
 from spool.actions import audit
 from spool.actions.actor import Actor
 from spool.actions.perform import SMALL, Outcome, start
 from spool.actions.undo_job import BINS, TRASH, bin_of
 from spool.actions.verb import Refused
-from spool.models.audit import AuditEvent
 from spool.models.bulkjob import OPEN, BulkJob
 
 _NOTHING = "There is nothing left to undo: it was undone, put back, or kept as long as the settings say."
@@ -37,10 +37,10 @@ def _action_of(event_id: int) -> str:
     return AuditEvent.objects.filter(id=event_id).values_list("action", flat=True).first() or ""
 
 
-def with_undoable(events: QuerySet[AuditEvent]) -> QuerySet[AuditEvent]:
-    """`events`, each with `undoable`: whether there is anything of it left to put back."""
+def undoable(event_ids: Sequence[int]) -> set[int]:
+    """Those of these events of which there is anything left to put back."""
     there = reduce(or_, (Exists(found.rows().filter(event=OuterRef("pk"))) for found in BINS))
-    return events.annotate(undoable=there)
+    return set(AuditEvent.objects.filter(there, pk__in=event_ids).values_list("pk", flat=True))
 
 
 def undo(

@@ -10,11 +10,11 @@ from typing import Any
 
 from django.db.models import F
 
+from base.audit.models import AuditEvent
 from spool.actions.delete import Delete
 from spool.actions.verb import Context, Progress, Tally, Verb
 from spool.events.actions import named
 from spool.flow import doorbell
-from spool.models.audit import AuditEvent
 from spool.models.bulkjob import BulkJob
 from spool.models.trashed import Trashed
 from spool.places import trash

@@ -5,9 +5,9 @@ from __future__ import annotations
 from django.contrib import admin
 from django.urls import URLPattern, path
 
+from base.audit.models import AuditEvent
 from spool.admin.readonly import ReadOnlyAdmin
-from spool.console.history_views import audit
-from spool.models import AuditEvent
+from spool.console.audit import audit_page, export_audit
 
 
 @admin.register(AuditEvent)
@@ -15,4 +15,8 @@ class AuditEventAdmin(ReadOnlyAdmin):
     """Gives the audit its place in the admin site."""
 
     def get_urls(self) -> list[URLPattern]:
-        return [path("", self.admin_site.admin_view(audit), name="spool_auditevent_changelist")]
+        view = self.admin_site.admin_view
+        return [
+            path("", view(audit_page), name="audit_auditevent_changelist"),
+            path("export/", view(export_audit), name="audit_auditevent_export"),
+        ]

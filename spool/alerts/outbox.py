@@ -13,6 +13,7 @@ from django.conf import settings as django_settings
 
 from accounts.actor import Actor
 from base.action import record
+from base.audit.subjects import subject_of
 from base.sealed import CannotUnseal, unseal
 from spool.addressing import RefusedRecipient, accept
 from spool.alerts import webhook
@@ -48,7 +49,7 @@ def test(rule: AlertRule, now: datetime, actor: Actor) -> list[AlertNotice]:
     Raises NotAllowed.
     """
     actor.require_administration()
-    record(actor, "test alert rule", rule.name, "Tested: whom it tells were told")
+    record(actor, "test alert rule", rule.name, about=subject_of(rule))
     event = AlertEvent.objects.create(
         rule=rule,
         rule_name=rule.name,

@@ -1,4 +1,4 @@
-"""The pages that look back and from above: backlog map, message trace, audit."""
+"""The pages that look back and from above: backlog map, message trace."""
 
 from __future__ import annotations
 
@@ -9,14 +9,10 @@ from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_GET
 
-from spool.actions import with_undoable
 from spool.console.backlog import SPANS, backlog
 from spool.console.pages import page
 from spool.console.trace import search
-from spool.models import AuditEvent
 from spool.models.settings import current
-
-AUDIT_PAGE = 50
 
 
 @require_GET
@@ -51,27 +47,5 @@ def message_trace(request: HttpRequest) -> HttpResponse:
             "here": reverse("admin:spool_trace_changelist"),
             "now": timezone.now(),
             "following": urlencode({"q": text, "days": days, "after": found.after}) if found.after else "",
-        },
-    )
-
-
-@require_GET
-def audit(request: HttpRequest) -> HttpResponse:
-    """Who did what to the spool."""
-    after = request.GET.get("after", "")
-    events = with_undoable(AuditEvent.objects.order_by("-pk"))
-    if after.isascii() and after.isdigit() and len(after) < 19:
-        events = events.filter(pk__lt=int(after))
-    rows = list(events[: AUDIT_PAGE + 1])
-    shown = rows[:AUDIT_PAGE]
-    return page(
-        request,
-        "spool/console/audit.html",
-        "Audit",
-        {
-            "events": shown,
-            "tabs": [],
-            "following": urlencode({"after": shown[-1].pk}) if len(rows) > AUDIT_PAGE else "",
-            "here": reverse("admin:spool_auditevent_changelist"),
         },
     )

@@ -91,7 +91,7 @@ def save_view(request: HttpRequest) -> HttpResponse:
     assert isinstance(request.user, User)
     with transaction.atomic():
         SavedView.objects.update_or_create(user=request.user, page=url_name, name=name, defaults={"query": query})
-        record(actor_of(request), "save view", name, f"{titles()[url_name]}: {query or 'everything'}")
+        record(actor_of(request), "save view", name, parameters={"page": titles()[url_name], "query": query})
     messages.success(request, f"The view “{name}” is saved.")
     return HttpResponseRedirect(f"{reverse(url_name)}?{query}")
 
@@ -104,6 +104,6 @@ def forget_view(request: HttpRequest, pk: int) -> HttpResponse:
         return HttpResponseRedirect(reverse(ALL))
     with transaction.atomic():
         view.delete()
-        record(actor_of(request), "remove view", view.name, "Removed")
+        record(actor_of(request), "remove view", view.name)
     messages.success(request, f"The view “{view.name}” is removed.")
     return HttpResponseRedirect(reverse(view.page if view.page in titles() else ALL))

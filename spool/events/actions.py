@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final, Protocol
 
+from base.audit.models import AuditEvent
 from spool.events import mail_log
 from spool.events.line import Value
 from spool.events.mail_log import Event, id_of
-from spool.models.audit import AuditEvent
 
 
 class Context(Protocol):

@@ -114,10 +114,15 @@ class Looked(Generic[M]):
 
 
 def look(
-    rows: QuerySet[M], meant: Callable[[QuerySet[M]], QuerySet[M]], order: Order, behind: Sequence[Any], size: int
+    rows: QuerySet[M],
+    meant: Callable[[QuerySet[M]], QuerySet[M]],
+    order: Order,
+    behind: Sequence[Any],
+    size: int,
+    seconds: float = LOOK_SECONDS,
 ) -> Looked[M]:
     """Up to `size` + 1 of those of `rows` that are `meant`, window after window until the time is over."""
-    deadline = time.monotonic() + LOOK_SECONDS
+    deadline = time.monotonic() + seconds
     found: list[M] = []
     while True:
         edge = _edge(rows, order, behind)

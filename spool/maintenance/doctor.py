@@ -65,8 +65,7 @@ def mend_all(actor: Actor, findings: Iterable[Finding]) -> int:
     actor.require_administration()
     mended = Counter(finding.kind for finding in findings if mend(finding))
     if mended:
-        said = ", ".join(f"{kind} ({number:,})" for kind, number in mended.items())
-        record(actor, "mend", "the spool", f"Mended: {said}", done=mended.total())
+        record(actor, "mend", "the spool", done=mended.total(), parameters={"mended": dict(mended)})
     return mended.total()
 
 

@@ -7,8 +7,8 @@ from datetime import datetime, timedelta
 from django.db.models import PROTECT, Exists, Model, OuterRef, QuerySet
 
 from accounts.models import AccountEvent
+from base.audit.models import AuditEvent
 from spool.models.attempt import Attempt
-from spool.models.audit import AuditEvent
 from spool.models.bounce import ReceivedBounce
 from spool.models.bulkjob import OPEN, BulkJob
 from spool.models.mta_sts import MTASTSPolicy

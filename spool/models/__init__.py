@@ -1,8 +1,8 @@
 """Data of the spool, one module per subject."""
 
+from base.audit.models import AuditEvent
 from spool.models.alert import AlertEvent, AlertKind, AlertNotice, AlertRule
 from spool.models.attempt import Attempt
-from spool.models.audit import AuditEvent
 from spool.models.bounce import ReceivedBounce
 from spool.models.bulkjob import BulkJob, JobState
 from spool.models.content import Content

@@ -2,7 +2,7 @@
 
 from django.db import models
 
-from spool.models.audit import AuditEvent
+from base.audit.models import AuditEvent
 
 
 class JobState(models.TextChoices):

@@ -2,7 +2,7 @@
 
 from django.db import models
 
-from spool.models.audit import AuditEvent
+from base.audit.models import AuditEvent
 from spool.models.entry import EntryColumns
 from spool.models.key_column import keyed
 from spool.models.recipient import Outcome, RecipientColumns

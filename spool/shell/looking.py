@@ -1,4 +1,4 @@
-"""Verbs that look: list, show, stats, audit, jobs, doctor."""
+"""Verbs that look: list, show, stats, jobs, doctor; audit has a module of its own."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from spool.maintenance import doctor
 from spool.message.header import block as header_block
 from spool.models import (
     Attempt,
-    AuditEvent,
     BulkJob,
     Entry,
     Outcome,
@@ -27,6 +26,7 @@ from spool.models import (
     TrashedRecipient,
 )
 from spool.places.contents import source_of
+from spool.shell import audit
 from spool.shell.output import NOTHING, Ended, Output, add_filters, add_json
 from spool.traffic.figures import tops, whole
 
@@ -50,12 +50,7 @@ def add_parsers(verbs: Any) -> None:
     stats.add_argument("--traffic", action="store_true", help="deliveries instead: in all, and who has most")
     stats.add_argument("--limit", type=int, default=10, help="with --traffic: rows of each table (10)")
     stats.set_defaults(run=_stats)
-    audit = verbs.add_parser(
-        "audit", help="who did what", description="List actions, newest first; their number is what undo takes."
-    )
-    audit.add_argument("--actor", default="", help="only what this person did")
-    audit.add_argument("--limit", type=int, default=50, help="how many at most (50)")
-    audit.set_defaults(run=_audit)
+    audit.add_parser(verbs)
     jobs = verbs.add_parser(
         "jobs", help="large actions and how far they are", description="List bulk jobs, newest first."
     )
@@ -67,7 +62,7 @@ def add_parsers(verbs: Any) -> None:
     )
     mending.add_argument("--mend", action="store_true", help="do what the remedies say; no message is deleted")
     mending.set_defaults(run=_doctor)
-    for parser in (listing, show, stats, audit, jobs, mending):
+    for parser in (listing, show, stats, jobs, mending):
         add_json(parser)
 
 
@@ -190,28 +185,6 @@ _TABLES = (
     TrafficKind.INBOUND_IP,
     TrafficKind.INBOUND_DOMAIN,
 )
-
-
-def _audit(options: dict[str, Any], output: Output) -> None:
-    events = AuditEvent.objects.all()
-    if options["actor"]:
-        events = events.filter(actor=options["actor"])
-    rows = [
-        {
-            "No.": event.id,
-            "When": exact(event.at),
-            "Who": event.actor,
-            "Action": event.action,
-            "On": event.on,
-            "Outcome": event.outcome,
-            "Restored since": event.undone,
-        }
-        for event in events[: options["limit"]]
-    ]
-    output.table(rows)
-    if not rows:
-        output.line("Nobody has done anything yet.")
-        raise Ended(NOTHING)
 
 
 def _jobs(options: dict[str, Any], output: Output) -> None:

@@ -21,7 +21,7 @@ from pytest_django import Settings
 from accounts import actions, connections, history
 from accounts.actor import Actor, NotAllowed
 from accounts.connections import bus
-from accounts.models import AccountEvent, Login, Role, Status, User, WebSession
+from accounts.models import Login, Role, Status, User, WebSession
 from spool.models import AuditEvent
 from tests.support.dovecot import API_KEY, Dovecot, is_installed
 from tests.support.ports import free_port
@@ -170,7 +170,7 @@ class TestReach:
         actions.change_password(ROOT, ann, "another-horse-battery")
         connections.drop(ROOT, user=ann)
         written = [
-            (event.actor, event.action, event.on) for event in AccountEvent.objects.filter(source="page").order_by("id")
+            (event.actor, event.action, event.on) for event in history.of_user(ann).filter(source="page").order_by("id")
         ]
         assert written == [(ROOT.name, what, ann.email) for what in ("status", "password", "drop connections")]
         assert list(AuditEvent.objects.filter(source="page").order_by("id").values_list("action", flat=True)) == [
@@ -178,7 +178,7 @@ class TestReach:
             "password",
             "drop connections",
         ]
-        assert "another-horse" not in str(list(AccountEvent.objects.values()))
+        assert "another-horse" not in str(list(AuditEvent.objects.values()))
 
 
 def test_without_redis_the_change_is_made_and_what_may_be_open_is_said(

@@ -9,10 +9,9 @@ from django.forms.models import model_to_dict
 from django.test import Client
 from django.urls import reverse
 
-from accounts import actions, changes, propagation
+from accounts import actions, changes, history, propagation
 from accounts.actor import Actor
 from accounts.models import (
-    AccountEvent,
     Domain,
     DomainDefaults,
     DomainUserDefaults,
@@ -60,18 +59,13 @@ def browser(email: str) -> Client:
 
 def written(on: str) -> list[tuple[str, str]]:
     """(who, what) in the audit."""
-    return list(
-        AuditEvent.objects.filter(on=on).exclude(source="system").order_by("id").values_list("actor", "outcome")
-    )
+    events = AuditEvent.objects.filter(on=on, is_part=False).exclude(source="system").order_by("id")
+    return [(event.actor, event.outcome) for event in events]
 
 
 def in_history_of(email: str) -> list[str]:
-    return list(
-        AccountEvent.objects.filter(user__email=email)
-        .exclude(source="system")
-        .order_by("id")
-        .values_list("outcome", flat=True)
-    )
+    events = history.of_user(User.objects.get(email=email)).exclude(source="system").order_by("id")
+    return [event.outcome for event in events]
 
 
 def saved(client: Client, row: changes.Row, **fields: object) -> None:
@@ -201,7 +195,7 @@ def test_a_domain_administrator_who_propagates_is_named() -> None:
     actions.change_defaults(defaults, messages_per_hour=500)
     answer = browser(CHIEF).post(reverse("portal:defaults"), {"do": "propagate", "field": "messages_per_hour"})
     assert answer.status_code == 302
-    event = AccountEvent.objects.get(user__email=ANN)
+    event = history.of_user(User.objects.get(email=ANN)).get()
     assert (event.actor, event.action, event.outcome) == (CHIEF, "propagate defaults", "Messages per hour: 0 → 500")
 
 
@@ -212,7 +206,7 @@ def test_propagating_to_many_takes_a_number_of_queries_that_does_not_grow(django
     with django_assert_max_num_queries(16):
         actor = Actor.at_the_shell()
         assert propagation.propagate(actor, UserDefaults.load(), ["messages_per_hour"], User.objects.all()) == 503
-    assert AccountEvent.objects.filter(source="shell").count() == 504
+    assert AuditEvent.objects.filter(source="shell").count() == 504
 
 
 def test_everything_about_a_user_that_can_change_finds_room_in_one_line() -> None:

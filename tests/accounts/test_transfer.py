@@ -15,9 +15,8 @@ from django.db import connection
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from accounts import actions, directory
+from accounts import actions, directory, history
 from accounts.models import (
-    AccountEvent,
     Alias,
     Domain,
     DomainUserDefaults,
@@ -29,6 +28,7 @@ from accounts.models import (
 )
 from accounts.transfer import files
 from base import csv_cells
+from base.audit.models import AuditEvent
 from tests.accounts.test_hashes import HASHES, PASSWORD
 from tests.support.commands import Manage, Ran, manage_with
 
@@ -110,7 +110,7 @@ class TestImport:
     def test_a_dry_run_says_the_same_and_writes_nothing(self, take) -> None:  # type: ignore[no-untyped-def]
         dry = take(ALL, "--dry-run")
         assert _everything() == [[], [], [], [], [], [], []]
-        assert AccountEvent.objects.count() == 0
+        assert AuditEvent.objects.count() == 0
         wet = take(ALL)
         assert dry.out.splitlines()[:-1] == wet.out.splitlines()[:-1]
         assert dry.out.splitlines()[-1] == "It would be: 8 added, 0 changed, 0 the same, 0 refused."
@@ -162,13 +162,14 @@ class TestImport:
         secret = "{PLAIN}a secret of mine"
         ran = take(f"{ALL}user,eve@example.org,{secret},,,,,,,,,,,\nuser,x@example.org,{{MD5}}secret,,,,,,,,,,,\n")
         take("address,password\nann@example.org,{PLAIN}another secret\n", "--update")
-        events = "\n".join(f"{e.action} {e.on} {e.outcome}" for e in AccountEvent.objects.order_by("id"))
+        events = "\n".join(f"{e.action} {e.on} {e.outcome}" for e in AuditEvent.objects.order_by("id"))
         assert "add user ann@example.org Imported as Domain administrator" in events
         assert "add alias info@example.org Imported; stands for ann@example.org, bob@example.org" in events
         assert "change list team@example.org carl@elsewhere.test: imported" in events
         assert "change user ann@example.org The password was changed" in events
         assert "9 added, 1 refused" in events
-        assert AccountEvent.objects.get(action="add user", on="ann@example.org").user is not None
+        ann = User.objects.get(email="ann@example.org")
+        assert history.of_user(ann).get(action="add user", on="ann@example.org")
         for text in (ran.out, ran.err, events):
             assert "secret" not in text
             assert "$6$" not in text
@@ -321,7 +322,7 @@ class TestExport:
         rows = list(csv.DictReader(io.StringIO(out)))
         assert {row["name"] for row in rows if row["kind"] == "user"} == {"'=HYPERLINK()"}
         assert "$6$" not in out
-        assert AccountEvent.objects.filter(action="export accounts").count() == 1
+        assert AuditEvent.objects.filter(action="export accounts").count() == 1
 
     def test_one_domain_alone_can_be_exported(self, take, manage: Manage) -> None:  # type: ignore[no-untyped-def]
         take(ALL)

@@ -418,7 +418,7 @@ def test_nobody_else_sees_a_page_or_does_anything(client: Client, role: Role) ->
         WAITING,
         "admin:spool_entry_backlog",
         "admin:spool_trace_changelist",
-        "admin:spool_auditevent_changelist",
+        "admin:audit_auditevent_changelist",
     ):
         assert client.get(reverse(url)).status_code == 302, url
     assert do(client, "delete", [entry]).status_code == 302
@@ -495,9 +495,9 @@ def test_the_trace_is_paged_and_points_at_what_is_still_here(administrator: Clie
 
 
 def test_the_audit_says_who_did_what_and_offers_to_undo_it(administrator: Client) -> None:
-    assert "Nothing has been done yet" in page(administrator, "admin:spool_auditevent_changelist")
+    assert "Nothing has been done yet" in page(administrator, "admin:audit_auditevent_changelist")
     do(administrator, "delete", take_in())
-    text = page(administrator, "admin:spool_auditevent_changelist")
+    text = page(administrator, "admin:audit_auditevent_changelist")
     assert "admin@localhost" in text and "1 deleted" in text and "Undo" in text
 
 

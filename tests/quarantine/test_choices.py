@@ -9,8 +9,8 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
-from accounts import actions, directory
-from accounts.models import AccountEvent, Domain, Role, User
+from accounts import actions, directory, history
+from accounts.models import Domain, Role, User
 from accounts.models.spam import SpamAction, Wishes
 from quarantine.models import AntispamSettings, CheckKind
 from quarantine.spam.disposition import action_for, choices_of
@@ -154,7 +154,7 @@ def test_users_choose_for_themselves_in_the_user_site(spammy: Spool) -> None:
     assert answer.status_code == 302
     ann = User.objects.get(email=ANN)
     assert (ann.spam_filter, ann.spam_low, ann.spam_medium, ann.spam_high) == ("", "none", "delete", "")
-    assert AccountEvent.objects.get(user=ann).outcome == (
+    assert history.of_user(ann).get().outcome == (
         "Spam, low: No choice of its own → Deliver it as it is; spam, medium: No choice of its own → Delete it"
     )
     refused = client.post(reverse("portal:spam"), {"spam_medium": "burn"})

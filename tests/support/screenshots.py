@@ -99,7 +99,7 @@ def _visit(page: Page, entry: Entry) -> None:
             ("waiting", WAITING),
             ("backlog", f"{SPOOL}backlog/"),
             ("trace", "/admin/spool/trace/"),
-            ("audit", "/admin/spool/auditevent/"),
+            ("audit", "/admin/audit/auditevent/"),
         ):
             page.goto(path)
             _take(page, name + end)

@@ -20,7 +20,7 @@ def listed() -> dict[str, str]:
 
 def present() -> dict[str, str]:
     """The same of those that are in the checkout."""
-    files = sorted(PROJECT.glob("*/migrations/[!_]*.py"))
+    files = sorted((*PROJECT.glob("*/migrations/[!_]*.py"), *PROJECT.glob("base/*/migrations/[!_]*.py")))
     return {str(path.relative_to(PROJECT)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 

@@ -16,7 +16,7 @@ from django.db.migrations.state import ModelState, ProjectState
 from tests.upgrades import landed, safety
 from tests.upgrades.dumped import DUMPS
 
-OURS = {path.partition("/")[0] for path in landed.present()}
+OURS = {path.split("/")[-3] for path in landed.present()}
 
 
 def test_what_has_landed_is_as_it_was() -> None:

@@ -73,7 +73,7 @@ class Command(check.Command):
         except OSError as error:
             raise CommandError(f"A folder can't be marked: {error}") from error
         if marked:
-            record(Actor.at_the_shell(), "mark folders", ", ".join(map(str, marked)), "Accepted as this installation's")
+            record(Actor.at_the_shell(), "mark folders", ", ".join(map(str, marked)))
         for folder in marked:
             self.stdout.write(f"{folder} is this installation's from now on.")
         if not marked:

@@ -25,7 +25,7 @@ PAGES = (
     WAITING,
     "/admin/spool/entry/backlog/",
     "/admin/spool/trace/",
-    "/admin/spool/auditevent/",
+    "/admin/audit/auditevent/",
     "/admin/quarantine/item/spam/",
     "/admin/quarantine/item/virus/",
 )
@@ -106,7 +106,7 @@ def test_a_large_deletion_and_its_undo_are_watched_to_their_end(console: Console
         assert Entry.objects.count() == 1_601
     finally:
         worker.stop()
-    page = console.open("/admin/spool/auditevent/")
+    page = console.open("/admin/audit/auditevent/")
     expect(page.locator("main")).to_contain_text("1,600 put back")
     expect(page.get_by_role("button", name="Undo")).to_have_count(0)
 
@@ -485,7 +485,7 @@ def test_no_field_that_a_sender_writes_runs_anything(console: Console) -> None:
     expect(page.locator("#results")).to_contain_text("deleted")
     page = console.open(reverse("admin:spool_entry_message", args=[entries[-1].file_name]))
     expect(page.locator("#message-page")).to_contain_text("Message no longer exists")
-    console.open("/admin/spool/auditevent/")
+    console.open("/admin/audit/auditevent/")
     assert console.misdeeds == []
 
 

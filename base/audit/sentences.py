@@ -1,0 +1,136 @@
+"""What came of an action, in words: made from its code and parameters when somebody looks.
+
+Each app has a module `sentences` for its own actions and parameters, which is imported when the first sentence is asked
+for. Most actions need nothing there: what was new, was changed or was removed is said here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from functools import cache
+from typing import Any, Protocol
+
+from django.apps import apps
+from django.core.exceptions import FieldDoesNotExist
+from django.db.models import Model
+from django.utils.module_loading import autodiscover_modules
+
+from base import row_changes
+from base.audit.results import Result
+from base.audit.subjects import kind_of
+
+MOST_NAMED = 20
+
+
+class Event(Protocol):
+    """What a sentence is made of: a row of the table (models.AuditEvent)."""
+
+    action: Any
+    kind: Any
+    parameters: Any
+    done: Any
+    skipped: Any
+    result: Any
+
+
+_ACTIONS: dict[str, Callable[[Event], str]] = {}
+_PARAMETERS: dict[str, Callable[[Any], str]] = {}
+_LABELS: dict[str, str] = {}
+
+
+def of_actions(sentences: Mapping[str, Callable[[Event], str]]) -> None:
+    """Sentences of whole events, by the codes of their actions."""
+    _ACTIONS.update(sentences)
+
+
+def of_parameters(phrases: Mapping[str, Callable[[Any], str]]) -> None:
+    """Phrases for single parameters, by their names: of the actions that have no sentence they are put together."""
+    _PARAMETERS.update(phrases)
+
+
+def of_fields(labels: Mapping[str, str]) -> None:
+    """What fields are called beside others that were changed, where it is not their verbose name."""
+    _LABELS.update(labels)
+
+
+def of(event: Event) -> str:
+    """What came of it. Never raises: of what another version wrote down, it says what it understands."""
+    _discover()
+    if event.result == Result.BEGUN:
+        return str(Result.BEGUN.label)
+    sentence = _ACTIONS.get(event.action)
+    for attempt in (sentence, put_together):
+        try:
+            if attempt is not None and (text := attempt(event)):
+                return text
+        except (KeyError, TypeError, ValueError, AttributeError, IndexError):
+            continue
+    return str(Result(event.result).label) if event.result in Result.values else ""
+
+
+def put_together(event: Event) -> str:
+    """ "Added as User; 2 members added: …": what the parameters say, one after the other."""
+    given = event.parameters
+    said = [of_values(event.kind, given["changed"]) if "changed" in given and "new" not in given else ""]
+    said += [phrase(given[name]) for name, phrase in _PARAMETERS.items() if name in given]
+    text = "; ".join(filter(None, said))
+    # An address keeps its letters.
+    return text if "@" in text.partition(" ")[0] else text[:1].upper() + text[1:]
+
+
+def of_values(kind: str, values: Mapping[str, Any]) -> str:
+    """ "Messages per hour: 100 → 500": values of a kind of row before and after, by the names of its fields."""
+    model = _models().get(kind)
+    try:
+        if model is not None:
+            return row_changes.in_words(model, values, _LABELS)
+    except FieldDoesNotExist:
+        pass
+    return "; ".join(f"{name.replace('_', ' ')}: {before} → {after}" for name, (before, after) in values.items())
+
+
+def field(kind: str, name: str) -> str:
+    """What a field of a kind of row is called."""
+    model: Any = _models().get(kind)
+    try:
+        return str(_LABELS.get(name) or model._meta.get_field(name).verbose_name)
+    except (FieldDoesNotExist, AttributeError):
+        return name
+
+
+def known_actions() -> list[str]:
+    """The codes of actions that have sentences, in order: to choose from."""
+    _discover()
+    return sorted(_ACTIONS)
+
+
+def known_kinds() -> list[str]:
+    """The kinds of rows and messages that something is done to."""
+    ours = [kind for kind, model in _models().items() if not model.__module__.startswith("django")]
+    return sorted({*ours, "message"})
+
+
+def few(names: Iterable[object], most: int = MOST_NAMED) -> dict[str, Any]:
+    """Many names as a parameter: how many, and the first of them."""
+    names = list(map(str, names))
+    return {"count": len(names), "first": names[:most]}
+
+
+def few_in_words(parameter: Mapping[str, Any]) -> str:
+    """ "ann, bob and 1,998 more" of such a parameter."""
+    rest = parameter["count"] - len(parameter["first"])
+    return ", ".join(parameter["first"]) + (f" and {rest:,} more" if rest > 0 else "")
+
+
+of_parameters({"new": lambda _: "Added", "removed": lambda _: "Removed"})
+
+
+@cache
+def _discover() -> None:
+    autodiscover_modules("sentences")
+
+
+@cache
+def _models() -> dict[str, type[Model]]:
+    """The models whose rows stand in the audit, by their kinds."""
+    return {kind_of(model): model for model in apps.get_models()}

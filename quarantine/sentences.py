@@ -1,0 +1,13 @@
+"""What the audit says of what was caught."""
+
+from base.audit import sentences
+from spool.sentences import counted
+
+sentences.of_actions(
+    {
+        "forget greylisting": lambda _: "Forgotten",
+        "quarantine-download": counted("downloaded"),
+        "quarantine-export": counted("exported"),
+        "scan-again": counted("to be checked again"),
+    }
+)

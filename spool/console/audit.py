@@ -1,0 +1,171 @@
+"""The page of the audit: who did what to what, searched, filtered, sorted, and as a file."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterable, Iterator
+from typing import Any
+from urllib.parse import urlencode
+
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
+from django.urls import reverse
+from django.utils import timezone
+from django.views.decorators.http import require_GET, require_POST
+
+from base.action import record
+from base.audit.models import AuditEvent
+from base.audit.results import Result
+from base.audit.sentences import known_actions, known_kinds
+from base.csv_cells import escaped
+from spool.actions import undoable
+from spool.console.listing import Chip, Column, headings_of
+from spool.console.pages import actor_of, page
+from spool.filters import BadFilter
+from spool.filters import audit as filters
+from spool.filters.audit import DEFAULT_SORT, SORTS, SOURCES, AuditFilter, AuditPage
+
+COLUMNS = (
+    Column("When", "c-name", "-at"),
+    Column("Who", "", "actor"),
+    Column("Action", "", "action"),
+    Column("On", ""),
+    Column("Outcome", ""),
+)
+FORMATS = {"csv": "text/csv; charset=utf-8", "json": "application/json"}
+# What each condition is called: in its field, and in its chip.
+LABELS = {
+    "text": ("Search", "“{}”"),
+    "actor": ("Who", "By {}"),
+    "action": ("Action", "Action: {}"),
+    "source": ("Source", "By {}"),
+    "result": ("Result", "Result: {}"),
+    "kind": ("Kind", "On a {}"),
+    "key": ("On", "On {}"),
+    "row": ("Number", "No. {} of its kind"),
+    "ip": ("From IP", "From {}"),
+    "since": ("From", "From {}"),
+    "until": ("Until", "Until {}"),
+}
+_SOURCES = {"page": "Console", "shell": "Command line", "system": "Mailspool itself"}
+
+
+@require_GET
+def audit_page(request: HttpRequest) -> HttpResponse:
+    """Newest first, unless it is asked for otherwise."""
+    chosen, error = _chosen(request.GET)
+    sort = request.GET.get("sort", DEFAULT_SORT)
+    sort = sort if sort in SORTS else DEFAULT_SORT
+    try:
+        found = filters.page(chosen, sort, request.GET.get("after", ""))
+    except BadFilter as problem:
+        error, found = error or str(problem), AuditPage([], sort)
+    ids = [event.pk for event in found.events]
+    texts = chosen.texts()
+    asked = {("q" if name == "text" else name): value for name, value in texts.items()}
+    kept = {**asked, **({"sort": sort} if sort != DEFAULT_SORT else {})}
+    return page(
+        request,
+        "spool/console/audit.html",
+        "Audit",
+        {
+            "events": found.events,
+            "undoable": undoable(ids),
+            "looked": found.looked,
+            "error": error,
+            "tabs": [],
+            "values": asked,
+            "text": chosen.text,
+            "others": {name: value for name, value in kept.items() if name != "q"},
+            "chips": [_chip(name, texts, sort) for name in texts],
+            "headings": headings_of(COLUMNS, asked, sort, lambda column: "" if column.sort else "Not sorted by this."),
+            "sources": [(code, _SOURCES[code]) for code in SOURCES],
+            "results": Result.choices,
+            "actions": known_actions(),
+            "kinds": known_kinds(),
+            "following": urlencode({**kept, "after": found.following}) if found.following else "",
+            "next": "Older" if sort == DEFAULT_SORT else "Next",
+            "here": reverse("admin:audit_auditevent_changelist"),
+            "now": timezone.now(),
+        },
+    )
+
+
+@require_POST
+def export_audit(request: HttpRequest) -> HttpResponse | StreamingHttpResponse:
+    """All that a filter means as CSV or JSON, with codes and sentences; written down too."""
+    chosen, error = _chosen(request.POST)
+    form = request.POST.get("format", "")
+    if error or form not in FORMATS:
+        return HttpResponse(error or f"The formats are {', '.join(FORMATS)}.", status=400, content_type="text/plain")
+    given = {"format": form, "filter": chosen.texts()}
+    written = record(actor_of(request), "export audit", chosen.sentence(), parameters=given)
+    events = (event for event in filters.every(chosen) if event.pk != written.pk)
+    answer = StreamingHttpResponse(_WRITERS[form](events), content_type=FORMATS[form])
+    answer["Content-Disposition"] = f'attachment; filename="audit-{timezone.localdate():%Y-%m-%d}.{form}"'
+    return answer
+
+
+def _chosen(given: Any) -> tuple[AuditFilter, str]:
+    try:
+        return AuditFilter.parse({**{name: given.get(name) for name in LABELS}, "text": given.get("q")}), ""
+    except BadFilter as problem:
+        return AuditFilter(), str(problem)
+
+
+def _chip(name: str, texts: dict[str, str], sort: str) -> Chip:
+    rest = {("q" if other == "text" else other): value for other, value in texts.items() if other != name}
+    shown = _SOURCES.get(texts[name], texts[name]) if name == "source" else texts[name]
+    return Chip(LABELS[name][1].format(shown), urlencode({**rest, "sort": sort} if rest else {}))
+
+
+def as_values(event: AuditEvent) -> dict[str, Any]:
+    """An event for programs: codes and parameters, and the sentence for people."""
+    return {
+        "id": event.pk,
+        "at": event.at.isoformat(),
+        "actor": event.actor,
+        "source": event.source,
+        "ip": event.ip,
+        "via": event.via,
+        "action": event.action,
+        "kind": event.kind,
+        "key": event.key,
+        "on": event.on,
+        "result": event.result,
+        "matched": event.matched,
+        "done": event.done,
+        "skipped": event.skipped,
+        "undone": event.undone,
+        "parameters": event.parameters,
+        "filter": event.filter,
+        "outcome": event.outcome,
+    }
+
+
+def _csv(events: Iterable[AuditEvent]) -> Iterator[str]:
+    row = csv.writer(_Echo())
+    yield row.writerow(as_values(AuditEvent(at=timezone.now())))
+    for event in events:
+        cells = as_values(event).values()
+        yield row.writerow(
+            escaped(json.dumps(cell, ensure_ascii=False) if isinstance(cell, dict) else str(cell)) for cell in cells
+        )
+
+
+def _json(events: Iterable[AuditEvent]) -> Iterator[str]:
+    before = "["
+    for event in events:
+        yield f"{before}\n{json.dumps(as_values(event), ensure_ascii=False)}"
+        before = ","
+    yield "[]\n" if before == "[" else "\n]\n"
+
+
+class _Echo:
+    """A file whose write gives back what it is given."""
+
+    def write(self, text: str) -> str:
+        return text
+
+
+_WRITERS = {"csv": _csv, "json": _json}

@@ -1,0 +1,71 @@
+"""What the audit says of actions on messages: how many, in the words of the action; and of what else the spool has."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from base.audit import sentences
+from base.audit.results import Result
+from base.audit.sentences import Event
+from spool.actions.verbs import WORKS
+
+# Of actions that are no verbs.
+_PAST: Mapping[str, str] = {"export": "exported", "import": "imported", "put-back": "put back"}
+
+
+def counted(past: str | Callable[[Mapping[str, Any]], str]) -> Callable[[Event], str]:
+    """ "11,998 deleted, 2 were being delivered": a sentence of an action on many, `past` being what was done."""
+
+    def sentence(event: Event) -> str:
+        given = event.parameters
+        busy, problem = given.get("busy", 0), given.get("problem", "")
+        skipped = event.skipped - busy
+        parts = [f"{event.done:,} {past if isinstance(past, str) else past(given)}"]
+        if busy:
+            parts.append(f"{busy:,} {'was' if busy == 1 else 'were'} being delivered")
+        if skipped > 0:
+            parts.append(f"{skipped:,} left alone ({problem or 'gone already'})")
+        elif problem:
+            parts.append(f"but {problem}")
+        return _how(event) + ", ".join(parts)
+
+    return sentence
+
+
+def _how(event: Event) -> str:
+    if event.result == Result.CANCELLED:
+        return f"Cancelled by {event.parameters['cancelled_by']}: "
+    return f"Failed ({event.parameters['error']}): " if event.result == Result.FAILED else ""
+
+
+def _emptied(event: Event) -> str:
+    given = event.parameters
+    if "freed_mb" not in given:
+        return counted(WORKS["empty-trash"].past_of)(event)
+    return (
+        f"Removed for good, about {given['freed_mb']:,.0f} MB: only {given['free_mb']:,.0f} MB of the disk were free,"
+        f" and the settings ask for {given['wanted_mb']:,} MB"
+    )
+
+
+def _mended(event: Event) -> str:
+    return "Mended: " + ", ".join(f"{kind} ({number:,})" for kind, number in event.parameters["mended"].items())
+
+
+def _view(event: Event) -> str:
+    return f"{event.parameters['page']}: {event.parameters['query'] or 'everything'}"
+
+
+sentences.of_actions({name: counted(work.past_of) for name, work in WORKS.items()})
+sentences.of_actions({name: counted(past) for name, past in _PAST.items()})
+sentences.of_actions(
+    {
+        "empty-trash": _emptied,
+        "export audit": lambda event: f"As {event.parameters['format'].upper()}",
+        "mend": _mended,
+        "remove view": lambda _: "Removed",
+        "save view": _view,
+        "test alert rule": lambda _: "Tested: whom it tells were told",
+    }
+)
