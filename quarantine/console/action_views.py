@@ -53,7 +53,7 @@ def _selection(request: HttpRequest) -> ItemSelection:
         kind = kinds.get(request.POST.get("page", ""))
         if kind is None:
             raise BadFilter("It is not said which quarantine is meant.")
-        return ItemSelection.of(ItemFilter.from_query(QueryDict(request.POST.get("query", "")), kind.value))
+        return ItemSelection.of(ItemFilter.from_query(QueryDict(request.POST.get("query", "")), kind=kind.value))
     return ItemSelection.of(chosen_ids(request))
 
 

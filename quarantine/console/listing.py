@@ -40,7 +40,7 @@ def listing(query: QueryDict, kind: ItemKind) -> Listing[Item]:
     """The page that a URL's query asks for. Never raises for what a query says."""
     error = ""
     try:
-        chosen = ItemFilter.from_query(query, kind.value)
+        chosen = ItemFilter.from_query(query, kind=kind.value)
     except BadFilter as problem:
         chosen, error = ItemFilter(kind=kind.value), str(problem)
     conditions, plan = chosen.texts(), Plan(chosen)

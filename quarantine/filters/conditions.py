@@ -1,22 +1,19 @@
-"""The filter itself: conditions that all hold, and their query. It speaks the language of spool.filters."""
+"""The filter itself: what it asks of quarantined messages, and the query that it makes."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from datetime import timedelta
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Self
 
 from django.db.models import Exists, OuterRef, Q, QuerySet
-from django.http import QueryDict
 from django.utils import timezone
 
 from accounts.addresses import domain_of, key_of
 from quarantine.models.item import Item, ItemAddress, ItemKind, ItemState
 from spool.filters import FIELDS, BadFilter, Field, parse_age
-from spool.filters.conditions import with_message_id
-from spool.filters.fields import as_texts, of_options, parse_all
+from spool.filters.base import COMPARED, MessageFilter, with_message_id, with_words
 from spool.filters.pages import SLACK
 from spool.filters.units import format_age
 
@@ -66,66 +63,37 @@ ITEM_FIELDS: dict[str, Field] = {
 
 
 @dataclass(frozen=True, slots=True)
-class ItemFilter:
-    """Conditions that all hold, in one of the quarantines or (kind "") in both. Only what is held can be meant."""
+class ItemFilter(MessageFilter):
+    """Conditions in one of the quarantines or (kind "") in both. Only what is held can be meant."""
 
-    kind: str = ""
-    sender: str = ""
-    recipient: str = ""
-    ip: str = ""
-    auth_user: str = ""
-    file_name: str = ""
-    message_id: str = ""
-    subject: str = ""
+    conditions = ITEM_FIELDS
+    compared = {**COMPARED, "min_score": "score__gte"}
+    since = "at"
+
     why: str = ""
-    direction: int | None = None
-    larger_than: int | None = None
-    smaller_than: int | None = None
     min_score: float | None = None
-    older_than: timedelta | None = None
-    younger_than: timedelta | None = None
+    kind: str = ""
+
+    def __post_init__(self) -> None:
+        if self.kind and self.kind not in ItemKind.values:
+            raise BadFilter(f"{self.kind!r} is no quarantine; there are {', '.join(ItemKind.values)}.")
 
     @classmethod
-    def parse(cls, values: Mapping[str, str], kind: str = "") -> ItemFilter:
-        """From texts by field name; unknown names and empty texts are passed over. Raises BadFilter."""
-        if kind and kind not in ItemKind.values:
-            raise BadFilter(f"{kind!r} is no quarantine; there are {', '.join(ItemKind.values)}.")
-        return cls(kind=kind, **parse_all(ITEM_FIELDS, values))
-
-    @classmethod
-    def from_query(cls, query: QueryDict, kind: str) -> ItemFilter:
-        """From a URL's query. Raises BadFilter."""
-        return cls.parse({name: query.get(name, "") for name in ITEM_FIELDS}, kind)
-
-    @classmethod
-    def from_options(cls, options: Mapping[str, Any]) -> ItemFilter:
-        """From a command's options. Raises BadFilter."""
-        return cls.parse(of_options(ITEM_FIELDS, options), str(options.get("kind") or ""))
-
-    @classmethod
-    def from_json(cls, values: Mapping[str, Any]) -> ItemFilter:
+    def from_json(cls, values: Mapping[str, Any]) -> Self:
         """The reverse of `to_json`. Raises BadFilter."""
-        return cls.parse({name: str(text) for name, text in values.items()}, str(values.get("kind", "")))
+        return cls.parse({name: str(text) for name, text in values.items()}, kind=str(values.get("kind", "")))
 
     def to_json(self) -> dict[str, str]:
         return {**self.texts(), **({"kind": self.kind} if self.kind else {})}
 
-    def texts(self) -> dict[str, str]:
-        """What is asked for, as people write it, by field name."""
-        return as_texts(ITEM_FIELDS, self)
-
     def sentence(self) -> str:
         """In words: "messages in the Spam Quarantine, from ann@example.org"."""
         where = f"the {ItemKind(self.kind).label} Quarantine" if self.kind else "both quarantines"
-        parts = [ITEM_FIELDS[name].words.format(text) for name, text in self.texts().items()]
-        return ", ".join([f"messages in {where}", *parts])
+        return ", ".join([f"messages in {where}", *self.words()])
 
     @property
     def is_empty(self) -> bool:
         return not self.texts()
-
-    def with_values(self, **values: Any) -> ItemFilter:
-        return replace(self, **values)
 
     @property
     def indexed(self) -> dict[str, QuerySet[Any, int]]:
@@ -179,18 +147,10 @@ class ItemFilter:
             found["auth_user"] = Q(auth_user=key_of(self.auth_user))
         if self.message_id:
             found["message_id"] = with_message_id(self.message_id)
-        compared: dict[str, tuple[str, Any]] = {
-            "ip": ("client_ip", self.ip or None),
-            "file_name": ("file_name", self.file_name or None),
-            "larger_than": ("size_bytes__gt", self.larger_than),
-            "smaller_than": ("size_bytes__lt", self.smaller_than),
-        }
-        return found | {name: Q(pair) for name, pair in compared.items() if pair[1] is not None}
+        return found | {name: condition for name, condition in self.comparisons().items() if name in _INDEXED}
 
     def _scanned(self) -> list[Q]:
-        now = timezone.now()
-        found = [Q(subject__icontains=word) for word in dict.fromkeys(self.subject.split())]
-        found += [Q(why__icontains=word) for word in dict.fromkeys(self.why.split())]
+        found = [*with_words("subject", self.subject), *with_words("why", self.why)]
         for column, pattern in (("sender", self.sender), ("auth_user", self.auth_user)):
             if "*" in pattern and not (column == "sender" and _sender(pattern) is not None):
                 found.append(Q(**{f"{column}__wild": pattern}))
@@ -200,13 +160,7 @@ class ItemFilter:
                 found.append(Q(addresses__wild_line=self.recipient))
             else:
                 found.append(Q(Exists(ItemAddress.objects.filter(condition, item_id=OuterRef("id")))))
-        compared: dict[str, Any] = {
-            "direction": self.direction,
-            "score__gte": self.min_score,
-            "at__lt": now - self.older_than if self.older_than is not None else None,
-            "at__gt": now - self.younger_than if self.younger_than is not None else None,
-        }
-        return found + [Q(**{lookup: value}) for lookup, value in compared.items() if value is not None]
+        return found + [condition for name, condition in self.comparisons().items() if name not in _INDEXED]
 
 
 # The column by which the index of each condition is entered; by those of _IN_ORDER, ids are in order in it.

@@ -7,16 +7,15 @@ from dataclasses import dataclass, fields, replace
 from datetime import timedelta
 from functools import reduce
 from operator import or_
-from typing import Any
+from typing import Any, Self
 
 from django.db.models import Exists, OuterRef, Q, QuerySet
-from django.http import QueryDict
 from django.utils import timezone
-from django.utils.http import urlencode
 
 from accounts.addresses import domain_of, key_of
 from spool.filters import wildcards  # noqa: F401 – it registers the lookup
-from spool.filters.fields import FIELDS, BadFilter, as_texts, of_options, parse_all
+from spool.filters.base import COMPARED, MessageFilter, with_message_id, with_words
+from spool.filters.fields import FIELDS, BadFilter
 from spool.models.entry import Entry, Priority, Status
 from spool.models.recipient import Recipient
 from spool.models.trashed import Trashed, TrashedRecipient
@@ -48,32 +47,31 @@ INDEXED = (
 
 
 @dataclass(frozen=True, slots=True)
-class SpoolFilter:
-    """Conditions that all hold; empty ones are not asked about. `*` in an address stands for anything.
+class SpoolFilter(MessageFilter):
+    """Conditions on entries. `recipient` finds a message by the address that it was written to as well, an alias's for
+    one; `mailbox` by that which it is delivered to alone.
 
-    Addresses are compared by their keys. `recipient` finds a message by the address that it was written to as well, an
-    alias's for one; `mailbox` by that which it is delivered to alone.
-
-    `only_sender_domain` is no condition that anybody chooses: it is how far a domain administrator sees.
+    `only_sender_domain` is how far a domain administrator sees.
     """
 
-    sender: str = ""
+    conditions = FIELDS
+    compared = {
+        **COMPARED,
+        "sender_domain": "sender_domain",
+        "status": "status",
+        "priority": "priority",
+        "min_attempts": "attempts__gte",
+        "max_attempts": "attempts__lte",
+        "error": "last_error__icontains",
+        "error_group": "error_group",
+        "hold": "hold",
+    }
+
     sender_domain: str = ""
-    recipient: str = ""
     mailbox: str = ""
     domain: str = ""
-    ip: str = ""
-    auth_user: str = ""
-    file_name: str = ""
-    message_id: str = ""
-    subject: str = ""
     status: str = ""
-    direction: int | None = None
     priority: int | None = None
-    older_than: timedelta | None = None
-    younger_than: timedelta | None = None
-    larger_than: int | None = None
-    smaller_than: int | None = None
     min_attempts: int | None = None
     max_attempts: int | None = None
     error: str = ""
@@ -83,22 +81,7 @@ class SpoolFilter:
     only_sender_domain: str | None = None
 
     @classmethod
-    def parse(cls, values: Mapping[str, str]) -> SpoolFilter:
-        """From texts by field name; unknown names and empty texts are passed over. Raises BadFilter."""
-        return cls(**parse_all(FIELDS, values))
-
-    @classmethod
-    def from_query(cls, query: QueryDict) -> SpoolFilter:
-        """From a URL's query. Raises BadFilter."""
-        return cls.parse({name: query.get(name, "") for name in FIELDS})
-
-    @classmethod
-    def from_options(cls, options: Mapping[str, Any]) -> SpoolFilter:
-        """From a command's options. Raises BadFilter."""
-        return cls.parse(of_options(FIELDS, options))
-
-    @classmethod
-    def from_json(cls, values: Mapping[str, Any]) -> SpoolFilter:
+    def from_json(cls, values: Mapping[str, Any]) -> Self:
         """The reverse of `to_json`. Raises BadFilter."""
         here = cls.parse({name: str(text) for name, text in values.items() if name in FIELDS})
         scope = values.get("only-sender-domain")
@@ -111,28 +94,16 @@ class SpoolFilter:
             texts["only-sender-domain"] = self.only_sender_domain
         return texts
 
-    def to_query(self) -> str:
-        """As the query of a URL, without "?"."""
-        return urlencode(self.texts())
-
-    def texts(self) -> dict[str, str]:
-        """What is asked for, as people write it, by field name."""
-        return as_texts(FIELDS, self)
-
     def sentence(self) -> str:
         """In words: "messages from ann@example.org, larger than 10MB"."""
-        parts = [FIELDS[name].words.format(text) for name, text in self.texts().items()]
+        parts = self.words()
         if self.only_sender_domain is not None:
             parts.append(f"sent from {self.only_sender_domain}")
         return f"messages {', '.join(parts)}" if parts else "all messages"
 
-    def limited_to(self, domain: str) -> SpoolFilter:
+    def limited_to(self, domain: str) -> Self:
         """The same, of mail from `domain` only."""
         return replace(self, only_sender_domain=domain.lower())
-
-    def with_values(self, **values: Any) -> SpoolFilter:
-        """The same with other values, by attribute name."""
-        return replace(self, **values)
 
     @property
     def is_empty(self) -> bool:
@@ -241,42 +212,11 @@ class SpoolFilter:
             found.append(Q(id__in=meant.values("entry_id")))
         if self.auth_user:
             found.append(_any_of(_address("auth_user", self.auth_user)))
-        equal = {
-            "sender_domain": self.sender_domain,
-            "client_ip": self.ip,
-            "file_name": self.file_name,
-            "status": self.status,
-            "error_group": self.error_group,
-        }
-        found += [Q(**{column: value}) for column, value in equal.items() if value]
         if self.message_id:
             found.append(with_message_id(self.message_id))
-        return found + self._scanned_conditions()
-
-    def _scanned_conditions(self) -> list[Q]:
-        now = timezone.now()
-        found = [Q(subject__icontains=word) for word in dict.fromkeys(self.subject.split())]
-        if self.error:
-            found.append(Q(last_error__icontains=self.error))
-        compared: dict[str, Any] = {
-            "direction": self.direction,
-            "priority": self.priority,
-            "size_bytes__gt": self.larger_than,
-            "size_bytes__lt": self.smaller_than,
-            "attempts__gte": self.min_attempts,
-            "attempts__lte": self.max_attempts,
-            "hold": self.hold,
-            "created__lt": now - self.older_than if self.older_than is not None else None,
-            "created__gt": now - self.younger_than if self.younger_than is not None else None,
-            "next_attempt__lte": now + self.next_within if self.next_within is not None else None,
-        }
-        return found + [Q(**{lookup: value}) for lookup, value in compared.items() if value is not None]
-
-
-def with_message_id(text: str) -> Q:
-    """Of any table of messages: with or without its brackets."""
-    bare = text.strip("<>")
-    return Q(message_id__in=[text, bare, f"<{bare}>"])
+        if self.next_within is not None:
+            found.append(Q(next_attempt__lte=timezone.now() + self.next_within))
+        return [*found, *with_words("subject", self.subject), *self.comparisons().values()]
 
 
 def _sender(pattern: str) -> list[Q]:

@@ -49,7 +49,7 @@ def ask_query(data: bytes) -> None:
     except BadFilter as error:
         str(error).encode("utf-8", "surrogateescape")
     try:
-        items = ItemFilter.from_query(query, _KINDS[len(data) % 2])
+        items = ItemFilter.from_query(query, kind=_KINDS[len(data) % 2])
         assert ItemFilter.from_json(json.loads(json.dumps(items.to_json()))) == items
         page_of_items(items, sort=sort, after=after)
         count_items(items)
@@ -62,7 +62,7 @@ def ask_search(data: bytes) -> None:
     text = _text(data)
     try:
         page(from_text(text))
-        page_of_items(ItemFilter.parse(search_items(text), "spam"))
+        page_of_items(ItemFilter.parse(search_items(text), kind="spam"))
     except BadFilter:
         pass
     # It comes from a URL: no half characters, no NUL that the page lets through.

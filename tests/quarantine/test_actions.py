@@ -31,7 +31,7 @@ def test_resend_is_for_what_a_filter_matches_in_one_quarantine(quarantined: Call
     quarantined(sender="ann@example.org")
     quarantined(sender="eve@example.com")
     quarantined(ItemKind.VIRUS, sender="ann@example.org")
-    chosen = ItemFilter.parse({"sender": "ann@example.org"}, "spam")
+    chosen = ItemFilter.parse({"sender": "ann@example.org"}, kind="spam")
     shown = preview("quarantine-resend", chosen, admin)
     assert str(shown.count) == "1" and shown.what == "messages in the Spam Quarantine, from ann@example.org"
     outcome = perform("quarantine-resend", chosen, admin)

@@ -24,7 +24,7 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("
 
 
 def found(**asked: str) -> list[int]:
-    chosen = ItemFilter.parse({name.replace("_", "-"): text for name, text in asked.items()}, "spam")
+    chosen = ItemFilter.parse({name.replace("_", "-"): text for name, text in asked.items()}, kind="spam")
     items = [item.pk for item in page(chosen).entries]
     assert count(chosen).number == len(items)
     return items

@@ -145,7 +145,7 @@ CONDITIONS: list[tuple[dict[str, str], Callable[[Item], bool]]] = [
 @pytest.mark.usefixtures("way")
 def test_a_list_and_its_count_have_what_meets_the_conditions(full: list[Item]) -> None:
     for texts, holds in CONDITIONS:
-        chosen = ItemFilter.parse(texts, "spam")
+        chosen = ItemFilter.parse(texts, kind="spam")
         wanted = {item.pk for item in full if item.kind == "spam" and item.state == "held" and holds(item)}
         for sort in ("-id", "size_bytes"):
             assert {item.pk for item in walk(chosen, sort)} == wanted, texts
@@ -162,7 +162,7 @@ def test_a_look_that_takes_too_long_says_how_far_it_came_and_goes_on_there(
     assert not first.complete and "Looked back to" in first.note and str(first.count).endswith("+")
     text = administrator.get(f"{SPAM}?subject=nothing").content.decode()
     assert "Nothing so far; there is more to look at." in text and "Look further" in text
-    seen = [item.subject for item in walk(ItemFilter.parse({"subject": "invoice 2"}, "spam"), "-id")]
+    seen = [item.subject for item in walk(ItemFilter.parse({"subject": "invoice 2"}, kind="spam"), "-id")]
     assert "invoice 2" in seen and "invoice 28" in seen
 
 

@@ -83,10 +83,10 @@ def _add_filters(parser: argparse.ArgumentParser) -> None:
 
 
 def _chosen(options: dict[str, Any]) -> ItemFilter:
-    by_options = ItemFilter.from_options(options)
+    by_options = ItemFilter.from_options(options, kind=options["kind"])
     if not options["search"]:
         return by_options
-    return ItemFilter.parse({**search(options["search"]), **by_options.texts()}, by_options.kind)
+    return ItemFilter.parse({**search(options["search"]), **by_options.texts()}, kind=by_options.kind)
 
 
 def _list(options: dict[str, Any], output: Output) -> None:
