@@ -8,28 +8,9 @@ from typing import Any
 
 from django.utils import timezone
 
-from accounts.management.terminal import TerminalCommand
 from security.actions import networks_in
 from security.models import BlacklistEntry, Protocol, SMTPBlock, WhitelistEntry
-from spool.actions import NotAllowed, Refused
 from spool.shell.output import NOTHING, Ended, Output, add_json
-
-
-class ListsCommand(TerminalCommand):
-    """Exit status: 0 done, 1 nothing matched or it was refused, 2 usage."""
-
-    def handle(self, *args: Any, **options: Any) -> None:
-        try:
-            options["run"](options, Output(self.stdout, options["json"]))  # type: ignore[arg-type]
-        except Ended as ended:
-            self._end(ended.status, ended.message)
-        except (Refused, NotAllowed) as error:
-            self._end(NOTHING, str(error))
-
-    def _end(self, status: int, message: str) -> None:
-        if message:
-            self.stderr.write(message)
-        sys.exit(status)
 
 
 def add_verb(verbs: Any, name: str, help: str, run: Callable[[dict[str, Any], Output], None]) -> Any:

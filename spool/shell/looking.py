@@ -27,7 +27,7 @@ from spool.models import (
 )
 from spool.places.contents import source_of
 from spool.shell import audit
-from spool.shell.output import NOTHING, Ended, Output, add_filters, add_json
+from spool.shell.output import NOTHING, Ended, Output, add_filters, add_json, print_list
 from spool.traffic.figures import tops, whole
 
 
@@ -75,23 +75,8 @@ def chosen(options: dict[str, Any]) -> SpoolFilter:
 
 
 def _list(options: dict[str, Any], output: Output) -> None:
-    limit = max(1, options["limit"])
-    wanted = chosen(options)
-    rows: list[dict[str, Any]] = []
-    after, note = "", ""
-    while len(rows) < limit:
-        found = page(wanted, sort=options["sort"], after=after, size=min(1000, limit - len(rows)))
-        rows += [_row(entry) for entry in found.entries]
-        after, note = found.next, note or (found.note if found.complete else "")
-        if not after:
-            break
-    output.table(rows)
-    if after and len(rows) >= limit:
-        output.line(f"More than {limit} match; --limit shows more.")
-    if note:
-        output.line(note)
-    if not rows:
-        raise Ended(NOTHING)
+    wanted, sort = chosen(options), options["sort"]
+    print_list(lambda after, size: page(wanted, sort=sort, after=after, size=size), _row, options["limit"], output)
 
 
 def _show(options: dict[str, Any], output: Output) -> None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TextIO
 
 from accounts.management.terminal import one_line, print_table, strings
-from spool.filters import FIELDS
+from spool.filters import FIELDS, Field, Page
 
 DONE, NOTHING, USAGE = 0, 1, 2
 
@@ -57,15 +57,39 @@ class Output:
                 self.line(f"  {line}")
 
 
-def add_filters(parser: argparse.ArgumentParser) -> None:
-    """An option for each condition of the filter language, and the search box's text."""
-    group = parser.add_argument_group("which messages", "All conditions must hold.")
-    for field in FIELDS.values():
+def add_filters(
+    parser: argparse.ArgumentParser, conditions: Mapping[str, Field] = FIELDS, title: str = "which messages"
+) -> Any:
+    """An option for each condition of a filter, and the search box's text; the group that they are in."""
+    group = parser.add_argument_group(title, "All conditions must hold.")
+    for field in conditions.values():
         group.add_argument(
             f"--{field.name}", default="", metavar=field.metavar, help=field.help, choices=field.choices or None
         )
     group.add_argument("--search", default="", metavar="TEXT", help="what one would type into the search box")
+    return group
 
 
 def add_json(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def print_list(
+    look: Callable[[str, int], Page[Any]], row: Callable[[Any], dict[str, Any]], limit: int, output: Output
+) -> None:
+    """Up to `limit` rows of a list; `look` gives the page behind a place, of at most so many. Raises Ended."""
+    rows: list[dict[str, Any]] = []
+    after, note, limit = "", "", max(1, limit)
+    while len(rows) < limit:
+        found = look(after, min(1000, limit - len(rows)))
+        rows += map(row, found.entries)
+        after, note = found.next, note or (found.note if found.complete else "")
+        if not after:
+            break
+    output.table(rows)
+    if after and len(rows) >= limit:
+        output.line(f"More than {limit} match; --limit shows more.")
+    if note:
+        output.line(note)
+    if not rows:
+        raise Ended(NOTHING)

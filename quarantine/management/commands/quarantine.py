@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from typing import Any
 
-from accounts.management.terminal import TerminalCommand
 from base.times import exact, since, until
 from quarantine import greylisting
 from quarantine.actions.exports import FORMATS, export
 from quarantine.actions.verbs import ACTIONS
 from quarantine.filters import ITEM_FIELDS, SORTS, ItemFilter, count, page, search
 from quarantine.models import AntispamSettings, Greylisted, Item, ItemKind, ItemState
-from spool.actions import VERBS, Actor, NotAllowed, Refused
-from spool.filters import BadFilter
+from spool.actions import VERBS, Actor
 from spool.message.header import block as header_block
 from spool.shell.acting import act, add_action
-from spool.shell.output import NOTHING, USAGE, Ended, Output, add_json
+from spool.shell.command import VerbCommand
+from spool.shell.output import NOTHING, USAGE, Ended, Output, add_filters, add_json, print_list
 from spool.shell.writing import add_output, write_out
 
 
-class Command(TerminalCommand):
+class Command(VerbCommand):
     """Exit status: 0 done, 1 nothing matched or it was refused, 2 usage."""
 
     help = "Look at quarantined messages, and act on them."
@@ -56,30 +54,10 @@ class Command(TerminalCommand):
         for below in verbs.choices.values():
             add_json(below)
 
-    def handle(self, *args: Any, **options: Any) -> None:
-        try:
-            options["run"](options, Output(self.stdout, options["json"]))  # type: ignore[arg-type]
-        except Ended as ended:
-            self._end(ended.status, ended.message)
-        except BadFilter as error:
-            self._end(USAGE, str(error))
-        except (Refused, NotAllowed) as error:
-            self._end(NOTHING, str(error))
-
-    def _end(self, status: int, message: str) -> None:
-        if message:
-            self.stderr.write(message)
-        sys.exit(status)
-
 
 def _add_filters(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("which quarantined messages", "All conditions must hold.")
+    group = add_filters(parser, ITEM_FIELDS, "which quarantined messages")
     group.add_argument("--kind", default="", choices=ItemKind.values, help="which quarantine; both without it")
-    for field in ITEM_FIELDS.values():
-        group.add_argument(
-            f"--{field.name}", default="", metavar=field.metavar, help=field.help, choices=field.choices or None
-        )
-    group.add_argument("--search", default="", metavar="TEXT", help="what one would type into the search box")
 
 
 def _chosen(options: dict[str, Any]) -> ItemFilter:
@@ -90,20 +68,8 @@ def _chosen(options: dict[str, Any]) -> ItemFilter:
 
 
 def _list(options: dict[str, Any], output: Output) -> None:
-    wanted, limit = _chosen(options), max(1, options["limit"])
-    rows: list[dict[str, Any]] = []
-    after = ""
-    while len(rows) < limit:
-        found = page(wanted, sort=options["sort"], after=after, size=min(1000, limit - len(rows)))
-        rows += [_row(item) for item in found.entries]
-        after = found.next
-        if not after:
-            break
-    output.table(rows)
-    if after:
-        output.line(f"More than {limit} match; --limit shows more.")
-    if not rows:
-        raise Ended(NOTHING)
+    wanted, sort = _chosen(options), options["sort"]
+    print_list(lambda after, size: page(wanted, sort=sort, after=after, size=size), _row, options["limit"], output)
 
 
 def _show(options: dict[str, Any], output: Output) -> None:

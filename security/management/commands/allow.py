@@ -7,8 +7,9 @@ from typing import Any
 
 from security import actions
 from security.models import WhitelistEntry
-from security.shell import ListsCommand, add_protocols, add_verb, as_row
+from security.shell import add_protocols, add_verb, as_row
 from spool.actions.actor import Actor
+from spool.shell.command import VerbCommand
 from spool.shell.output import NOTHING, Ended, Output
 
 FLAGS = (
@@ -18,7 +19,7 @@ FLAGS = (
 )
 
 
-class Command(ListsCommand):
+class Command(VerbCommand):
     help = "Let networks in whatever the blacklist says, and say what is not asked of them."
 
     def add_arguments(self, parser: Any) -> None:

@@ -8,9 +8,10 @@ from django.utils import timezone
 
 from security import actions
 from security.models import BlacklistEntry, Direction, LoginBlock, Protocol, SMTPBlock
-from security.shell import ListsCommand, add_dry_run, add_protocols, add_verb, as_row, given
+from security.shell import add_dry_run, add_protocols, add_verb, as_row, given
 from spool.actions.actor import Actor
 from spool.actions.queue import moment_of
+from spool.shell.command import VerbCommand
 from spool.shell.output import NOTHING, Ended, Output
 
 # (word of the command, kind of block, what one writes)
@@ -21,7 +22,7 @@ SENDERS = (
 )
 
 
-class Command(ListsCommand):
+class Command(VerbCommand):
     help = "Keep addresses, senders and hosts out, or let them in again. In effect within a second."
 
     def add_arguments(self, parser: Any) -> None:
