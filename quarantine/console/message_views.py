@@ -19,9 +19,9 @@ from spool.actions import audit
 from spool.actions.verb import Tally
 from spool.console import message as parts
 from spool.console.message_views import message as spool_message
+from spool.console.message_views import shown_content, shown_document, shown_source
 from spool.console.pages import actor_of, is_htmx, page
-from spool.console.preview import POLICY, preview_of
-from spool.message.structure import Structure, structure_of
+from spool.message.structure import structure_of
 
 _GONE = "Message no longer exists"
 _MOST_RECIPIENTS = 200
@@ -42,7 +42,7 @@ def message(request: HttpRequest, file_name: str) -> HttpResponse:
 
 
 def _about(item: Item) -> dict[str, Any]:
-    structure = _structure_or_none(item)
+    structure = parts.structure_or_none(item.path)
     return {
         "item": item,
         "structure": structure,
@@ -59,58 +59,32 @@ def _about(item: Item) -> dict[str, Any]:
     }
 
 
-def _structure_or_none(item: Item) -> Structure | None:
-    try:
-        return structure_of(item.path)
-    except OSError:
-        return None
-
-
 @require_GET
 def content(request: HttpRequest, file_name: str) -> HttpResponse:
     """What there is to read, and the names of the attachments."""
     item = _item(file_name)
+    if item.kind != ItemKind.VIRUS:
+        return shown_content(request, item.path, reverse("admin:quarantine_item_preview", args=[file_name]))
     try:
         structure = structure_of(item.path)
-        if item.kind == ItemKind.VIRUS:
-            context = {"texts": texts_of(item.path, structure), "attachments": structure.attachments}
-            return render(request, "quarantine/_texts.html", context)
-        preview = preview_of(item.path, structure)
+        texts = texts_of(item.path, structure)
     except OSError as error:
         raise Http404(_GONE) from error
-    link = reverse("admin:quarantine_item_preview", args=[file_name])
-    shown = {"preview": preview, "attachments": structure.attachments, "cut": structure.cut, "preview_link": link}
-    return render(request, "spool/console/_content.html", shown)
+    return render(request, "quarantine/_texts.html", {"texts": texts, "attachments": structure.attachments})
 
 
 @require_GET
 @xframe_options_sameorigin
 def preview(request: HttpRequest, file_name: str) -> HttpResponse:
     """The text of spam as a document that may do nothing, for the sandboxed frame."""
-    item = _item(file_name, ItemKind.SPAM)
-    try:
-        shown = preview_of(item.path, structure_of(item.path))
-    except OSError as error:
-        raise Http404(_GONE) from error
-    answer = HttpResponse(shown.document)
-    answer["Content-Security-Policy"] = POLICY
-    answer["Referrer-Policy"] = "no-referrer"
-    answer["Cache-Control"] = "no-store"
-    return answer
+    return shown_document(_item(file_name, ItemKind.SPAM).path)
 
 
 @require_GET
 def source(request: HttpRequest, file_name: str) -> HttpResponse:
     """A page of raw spam."""
-    item = _item(file_name, ItemKind.SPAM)
-    start = request.GET.get("from", "0")
-    offset = int(start) if start.isascii() and start.isdigit() and len(start) < 19 else 0
-    try:
-        shown = parts.source_page(item.path, offset)
-    except OSError as error:
-        raise Http404(_GONE) from error
-    link = reverse("admin:quarantine_item_source", args=[file_name])
-    return render(request, "spool/console/_source.html", {"source": shown, "source_link": link})
+    path = _item(file_name, ItemKind.SPAM).path
+    return shown_source(request, path, reverse("admin:quarantine_item_source", args=[file_name]))
 
 
 @require_http_methods(["GET", "POST"])

@@ -15,8 +15,8 @@ from django.db.models import QuerySet
 from quarantine.filters.conditions import ItemFilter
 from quarantine.models.item import Item
 from spool.filters import BadFilter, Count, Page
-from spool.filters.keyset import look, order_of, place_at, place_of, tally, values_at
-from spool.filters.pages import FEW, PAGE_SIZE
+from spool.filters.keyset import look, order_of, place_at, tally, values_at
+from spool.filters.pages import FEW, PAGE_SIZE, cut
 
 # The columns by which each order is one way or the other; the last makes it total.
 KEYS: Final = {
@@ -72,7 +72,7 @@ def page(
         looked = look(held, chosen.meant, order, behind, size)
         found, edge = looked.rows, place_at(looked.edge, column)
     if len(found) > size:
-        return Page(found[:size], place_of(found[size - 1], sort), sort=sort)
+        return cut(found, size, sort)
     return Page(found, edge, _looked(edge, sort), complete=not edge, sort=sort)
 
 

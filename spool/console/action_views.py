@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, QueryDict
+from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_GET, require_POST
 
 from spool import actions
-from spool.console.actions import BY_NAME, Button
-from spool.console.dialogs import Dialogs, chosen_ids, download, values_of
+from spool.console.actions import BY_NAME
+from spool.console.dialogs import Dialogs, chosen_ids
 from spool.console.jobs import shown
 from spool.console.list_views import WAITING
 from spool.console.pages import actor_of
-from spool.filters import BadFilter, SpoolFilter
+from spool.filters import SpoolFilter
 from spool.models import AuditEvent, BulkJob, Status
 
 
@@ -28,27 +28,8 @@ def _selection(request: HttpRequest) -> actions.Selection:
     return replace(actions.Selection.of(chosen_ids(request)), of_mailbox=chosen.mailbox)
 
 
-# An export changes nothing: what is counted and shown is the same for every action.
-DIALOGS = Dialogs("admin:spool_entry", lambda name: "force" if name == "export" else name, "force", _selection)
-
-
-@require_POST
-def dialog(request: HttpRequest, name: str) -> HttpResponse:
-    """How many an action is for, a sample of them, and what it will do: to be agreed to."""
-    return DIALOGS.show(request, _button(name))
-
-
-@require_POST
-def perform(request: HttpRequest, name: str) -> HttpResponseBase:
-    """Do it. What can't be done as asked comes back as the dialog, with the reason."""
-    button = _button(name)
-    if button.url != "export":
-        return DIALOGS.perform(request, button)
-    try:
-        form = values_of(request, button)["format"]
-        return download(actions.export(_selection(request), form, actor_of(request)), form, "spool")
-    except (actions.Refused, BadFilter) as error:
-        return DIALOGS.show(request, button, str(error))
+_DIALOGS = Dialogs("admin:spool_entry", lambda _, name: BY_NAME.get(name), "force", _selection, actions.export, "spool")
+dialog, perform = require_POST(_DIALOGS.dialog), require_POST(_DIALOGS.perform)
 
 
 @require_GET
@@ -80,10 +61,3 @@ def undo(request: HttpRequest, pk: int) -> HttpResponse:
     answer = render(request, "spool/console/_job.html", {"job": outcome.job, **shown(outcome.job)})
     answer["HX-Trigger"] = "ms-done"
     return answer
-
-
-def _button(name: str) -> Button:
-    try:
-        return BY_NAME[name]
-    except KeyError as error:
-        raise Http404("There is no such action.") from error

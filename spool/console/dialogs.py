@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
 from django.shortcuts import render
 from django.urls import reverse
 from django.utils import timezone
@@ -22,17 +22,43 @@ from spool.filters import BadFilter
 class Dialogs:
     """The dialogs of one room. Its views `<urls>_dialog` and `<urls>_perform` take a button's `url`.
 
-    `verb` is the action's name for a button's `url`; `harmless` is an action whose preview says how many are meant when
-    that of another can't be made yet. `select` says what is meant; it raises BadFilter.
+    `find` gives the button of that name on the page that is open, if any. `harmless` is an action whose preview says
+    how many are meant where there is none: for an export, and when that of another can't be made yet. `select` says
+    what is meant; it raises BadFilter. `export` gives a copy of it, in a form, to be saved as a file called `stem`.
     """
 
     urls: str
-    verb: Callable[[str], str]
+    find: Callable[[HttpRequest, str], Button | None]
     harmless: str
     select: Callable[[HttpRequest], Any]
+    export: Callable[[Any, str, actions.Actor], Iterator[bytes]]
+    stem: str
 
-    def show(self, request: HttpRequest, button: Button, error: str = "") -> HttpResponse:
+    def dialog(self, request: HttpRequest, name: str) -> HttpResponse:
         """How many an action is for, a sample of them, and what it will do: to be agreed to."""
+        return self._show(request, self._button(request, name))
+
+    def perform(self, request: HttpRequest, name: str) -> HttpResponseBase:
+        """Do it. What can't be done as asked comes back as the dialog, with the reason."""
+        button = self._button(request, name)
+        given: dict[str, Any] = dict(values_of(request, button))
+        try:
+            if button.verb is None:
+                return self._download(self.select(request), given["format"], actor_of(request))
+            outcome = actions.perform(button.verb.name, self.select(request), actor_of(request), **given)
+        except (actions.Refused, BadFilter) as error:
+            return self._show(request, button, str(error))
+        answer = render(request, "spool/console/_done.html", {"job": outcome.job, **shown(outcome.job)})
+        answer["HX-Trigger"] = "ms-done"
+        return answer
+
+    def _button(self, request: HttpRequest, name: str) -> Button:
+        found = self.find(request, name)
+        if found is None:
+            raise Http404("There is no such action.")
+        return found
+
+    def _show(self, request: HttpRequest, button: Button, error: str = "") -> HttpResponse:
         values = values_of(request, button)
         context: dict[str, Any] = {
             "action": button,
@@ -47,7 +73,9 @@ class Dialogs:
         }
         try:
             what = self.select(request)
-            context["preview"] = actions.preview(self.verb(button.url), what, actor_of(request), **values)
+            # An export changes nothing: what is counted and shown is the same for every action.
+            name = self.harmless if button.verb is None else button.verb.name
+            context["preview"] = actions.preview(name, what, actor_of(request), **values)
         except actions.Refused as refused:
             context["preview"] = actions.preview(self.harmless, what, actor_of(request))
             context["unready"] = str(refused)
@@ -55,24 +83,12 @@ class Dialogs:
             context["error"] = str(problem)
         return render(request, "spool/console/_dialog.html", context)
 
-    def perform(self, request: HttpRequest, button: Button) -> HttpResponse:
-        """Do it. What can't be done as asked comes back as the dialog, with the reason."""
-        given: dict[str, Any] = dict(values_of(request, button))
-        try:
-            outcome = actions.perform(self.verb(button.url), self.select(request), actor_of(request), **given)
-        except (actions.Refused, BadFilter) as error:
-            return self.show(request, button, str(error))
-        answer = render(request, "spool/console/_done.html", {"job": outcome.job, **shown(outcome.job)})
-        answer["HX-Trigger"] = "ms-done"
+    def _download(self, what: Any, form: str, actor: actions.Actor) -> StreamingHttpResponse:
+        """An export as a file, named by what it is of and the time."""
+        answer = StreamingHttpResponse(self.export(what, form, actor), content_type=actions.FORMATS[form][1])
+        stamp = timezone.localtime().strftime("%Y%m%d-%H%M%S")
+        answer["Content-Disposition"] = f'attachment; filename="{self.stem}-{stamp}.{form}"'
         return answer
-
-
-def download(pieces: Iterator[bytes], form: str, stem: str) -> StreamingHttpResponse:
-    """An export as a file, named by what it is of and the time."""
-    answer = StreamingHttpResponse(pieces, content_type=actions.FORMATS[form][1])
-    stamp = timezone.localtime().strftime("%Y%m%d-%H%M%S")
-    answer["Content-Disposition"] = f'attachment; filename="{stem}-{stamp}.{form}"'
-    return answer
 
 
 def values_of(request: HttpRequest, button: Button) -> dict[str, str]:

@@ -14,7 +14,6 @@ from spool.message.held import Source, size_of
 from spool.message.structure import Structure, readable, structure_of
 from spool.models import Attempt, Entry, Outcome, Recipient, Trace, TrashedRecipient
 from spool.models.settings import current
-from spool.places import contents
 
 RECIPIENTS_PER_PAGE = 50
 MOST_ATTEMPTS = 100
@@ -46,10 +45,10 @@ def entry_named(file_name: str) -> Entry | None:
     return Entry.objects.filter(file_name=file_name).first()
 
 
-def structure_or_none(entry: Entry) -> Structure | None:
-    """What is in the message, or None when its file is missing."""
+def structure_or_none(message: Source) -> Structure | None:
+    """What is in a message, or None when its file is missing."""
     try:
-        return structure_of(contents.source_of(entry))
+        return structure_of(message)
     except OSError:
         return None
 

@@ -15,6 +15,7 @@ from spool.console import message as parts
 from spool.console.actions import actions_for
 from spool.console.pages import is_htmx, page
 from spool.console.preview import POLICY, preview_of
+from spool.message.held import Source
 from spool.message.structure import structure_of
 from spool.models import Entry, Trashed
 from spool.models.settings import current
@@ -38,7 +39,7 @@ def message(request: HttpRequest, file_name: str) -> HttpResponse:
 
 
 def _about(entry: Entry) -> dict[str, Any]:
-    structure = parts.structure_or_none(entry)
+    structure = parts.structure_or_none(contents.source_of(entry))
     attempts = parts.attempts_of(entry.file_name)
     return {
         "entry": entry,
@@ -82,32 +83,43 @@ def recipients(request: HttpRequest, file_name: str) -> HttpResponse:
 @require_GET
 def content(request: HttpRequest, file_name: str) -> HttpResponse:
     """The frame with the message's text, its attachments, and where its links lead."""
-    entry = _entry(file_name)
-    try:
-        message = contents.source_of(entry)
-        structure = structure_of(message)
-        preview = preview_of(message, structure)
-    except OSError as error:
-        raise Http404(_GONE) from error
-    return render(
-        request,
-        "spool/console/_content.html",
-        {
-            "preview": preview,
-            "attachments": structure.attachments,
-            "cut": structure.cut,
-            "preview_link": reverse("admin:spool_entry_preview", args=[file_name]),
-        },
-    )
+    message, link = contents.source_of(_entry(file_name)), reverse("admin:spool_entry_preview", args=[file_name])
+    return shown_content(request, message, link)
 
 
 @require_GET
 @xframe_options_sameorigin
 def preview(request: HttpRequest, file_name: str) -> HttpResponse:
     """The message's text as a document that may do nothing, for the sandboxed frame."""
-    entry = _entry(file_name)
+    return shown_document(contents.source_of(_entry(file_name)))
+
+
+@require_GET
+def source(request: HttpRequest, file_name: str) -> HttpResponse:
+    """A page of the raw message."""
+    message, link = contents.source_of(_entry(file_name)), reverse("admin:spool_entry_source", args=[file_name])
+    return shown_source(request, message, link)
+
+
+def shown_content(request: HttpRequest, message: Source, preview_link: str) -> HttpResponse:
+    """What the popup of any message shows of it; `preview_link` leads to `shown_document`. Raises Http404."""
     try:
-        message = contents.source_of(entry)
+        structure = structure_of(message)
+        shown = preview_of(message, structure)
+    except OSError as error:
+        raise Http404(_GONE) from error
+    context = {
+        "preview": shown,
+        "attachments": structure.attachments,
+        "cut": structure.cut,
+        "preview_link": preview_link,
+    }
+    return render(request, "spool/console/_content.html", context)
+
+
+def shown_document(message: Source) -> HttpResponse:
+    """The text of any message, for a sandboxed frame. Raises Http404."""
+    try:
         shown = preview_of(message, structure_of(message))
     except OSError as error:
         raise Http404(_GONE) from error
@@ -118,16 +130,13 @@ def preview(request: HttpRequest, file_name: str) -> HttpResponse:
     return answer
 
 
-@require_GET
-def source(request: HttpRequest, file_name: str) -> HttpResponse:
-    """A page of the raw message."""
-    entry = _entry(file_name)
+def shown_source(request: HttpRequest, message: Source, source_link: str) -> HttpResponse:
+    """The page of any raw message that begins at `from`. Raises Http404."""
     try:
-        shown = parts.source_page(contents.source_of(entry), _number(request, "from"))
+        shown = parts.source_page(message, _number(request, "from"))
     except OSError as error:
         raise Http404(_GONE) from error
-    link = reverse("admin:spool_entry_source", args=[file_name])
-    return render(request, "spool/console/_source.html", {"source": shown, "source_link": link})
+    return render(request, "spool/console/_source.html", {"source": shown, "source_link": source_link})
 
 
 @require_GET

@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from urllib.parse import urlencode
+from typing import Final
 
-from django.db.models import Count, Sum
+from django.db.models import Count as Number
+from django.db.models import Sum
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_GET
 
 from spool.actions.empty_trash import deleted
+from spool.console.listing import listed
 from spool.console.pages import page
-from spool.filters import FIELDS, BadFilter, SpoolFilter
+from spool.filters import FIELDS, BadFilter, Count, Page, SpoolFilter
+from spool.filters.keyset import order_of, values_at
+from spool.filters.pages import PAGE_SIZE, cut
+from spool.models import Trashed
 from spool.models.settings import current
 
-PAGE_SIZE = 50
 # More than this is not counted while somebody waits for the page.
-COUNTED = 10_000
+COUNTED: Final = 10_000
 # What the page searches by; the command takes every condition.
-ASKED = ("sender", "recipient", "subject", "older", "larger")
+ASKED: Final = ("sender", "recipient", "subject", "older", "larger")
+_NEWEST_FIRST: Final = "-id"
 
 
 @require_GET
@@ -32,31 +37,41 @@ def trash_page(request: HttpRequest) -> HttpResponse:
         chosen = SpoolFilter.parse(asked)
     except BadFilter as problem:
         error = str(problem)
-    rows = chosen.of_trash(deleted()).select_related("event").defer("traceback").order_by("-id")
-    counted = rows.order_by()[:COUNTED].aggregate(number=Count("id"), size=Sum("size_bytes"))
-    after = request.GET.get("after", "")
-    if after.isascii() and after.isdigit() and len(after) < 19:
-        rows = rows.filter(pk__lt=int(after))
-    found = list(rows[: PAGE_SIZE + 1])
-    shown, days = found[:PAGE_SIZE], current().trash_days
+    rows = chosen.of_trash(deleted()).select_related("event").defer("traceback")
+    counted = rows.order_by()[:COUNTED].aggregate(number=Number("id"), size=Sum("size_bytes"))
+
+    def look(sort: str, after: str) -> Page[Trashed]:
+        order = order_of(sort, {"id": ("id",)}, Trashed._meta.db_table)
+        return cut(list(order.of(rows, values_at(after, "id"))[: PAGE_SIZE + 1]), PAGE_SIZE, sort)
+
+    listing = listed(
+        request.GET,
+        chosen,
+        chosen.texts(),
+        FIELDS,
+        (_NEWEST_FIRST,),
+        error,
+        look=look,
+        counted=lambda: Count(counted["number"], counted["number"] >= COUNTED),
+        headings=lambda _: [],
+    )
+    days = current().trash_days
     return page(
         request,
         "spool/console/trash.html",
         "Trash",
         {
-            "rows": [(row, row.at + timedelta(days=days)) for row in shown],
-            "error": error,
+            "listing": listing,
+            "rows": [(row, row.at + timedelta(days=days)) for row in listing.entries],
             "tabs": [],
             "days": days,
             "fields": [(FIELDS[name], asked[name], _LABELS[name]) for name in ASKED],
-            "query": chosen.to_query(),
             "number": counted["number"],
             "size": counted["size"] or 0,
             "more": counted["number"] >= COUNTED,
             "here": reverse("admin:spool_trashed_changelist"),
             "is_search": not chosen.is_empty,
             "now": timezone.now(),
-            "following": urlencode({**chosen.texts(), "after": shown[-1].pk}) if len(found) > PAGE_SIZE else "",
         },
     )
 

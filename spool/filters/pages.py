@@ -53,6 +53,11 @@ class Page(Generic[M]):
     sort: str = "-id"
 
 
+def cut(rows: list[M], size: int, sort: str) -> Page[M]:
+    """The page of up to `size` rows, where one more than that was asked for."""
+    return Page(rows[:size], place_of(rows[size - 1], sort) if len(rows) > size else "", sort=sort)
+
+
 @dataclass(frozen=True, slots=True)
 class Count:
     """How many match; `more` says that there are more, which were not counted."""
@@ -211,7 +216,7 @@ def _straight(chosen: SpoolFilter, few: str, descending: bool, after: str, size:
         entries = list(ordered(_wanted(Entry.objects.filter(id__in=ids)), sort))
     else:
         entries = list(ordered(_wanted(_of_few(chosen, few)), sort, after)[: size + 1])
-    return Page(entries[:size], place_of(entries[size - 1], sort) if len(entries) > size else "")
+    return cut(entries, size, sort)
 
 
 def _entry_ids(condition: Q, after: str, descending: bool) -> QuerySet[Recipient, int]:
@@ -237,7 +242,7 @@ def _windows(chosen: SpoolFilter, descending: bool, after: str, size: int) -> Pa
         matches = _wanted(chosen.apply(Entry.objects.all(), within))
         entries += ordered(matches, sort)[: size + 1 - len(entries)]
         if len(entries) > size:
-            return Page(entries[:size], place_of(entries[size - 1], sort))
+            return cut(entries, size, sort)
         lowest, highest = (lowest, within[0] - 1) if descending else (within[1] + 1, highest)
         if time.monotonic() > deadline and lowest <= highest:
             edge = within[0] if descending else within[1]
@@ -332,8 +337,7 @@ def _sorted(chosen: SpoolFilter, few: str, sort: str, after: str, size: int) -> 
         entries = entries.filter(next_attempt__isnull=False)
         if Entry.objects.filter(hold=True, next_attempt=None).exists():
             note = "Messages on hold after errors have no next attempt: they are not in this order."
-    found = list(ordered(entries, sort, after)[: size + 1])
-    return Page(found[:size], place_of(found[size - 1], sort) if len(found) > size else "", note)
+    return replace(cut(list(ordered(entries, sort, after)[: size + 1]), size, sort), note=note)
 
 
 def _wanted(entries: QuerySet[Entry]) -> QuerySet[Entry]:
