@@ -18,6 +18,7 @@ from quarantine.models.antispam import AntispamSettings
 from quarantine.models.count import CheckCount
 from quarantine.models.item import Item, ItemState, Pardon, root
 from quarantine.spam import result_cache
+from spool.actions import move
 from spool.files.finding import CHUNK, YOUNGEST_SECONDS, Finding
 from spool.holders import Holder
 from spool.message.envelope import RecipientResult
@@ -58,7 +59,7 @@ class Quarantine(Holder):
 
     def tidy(self, now: datetime) -> None:
         _bring_in()
-        deletion.finish_moves(now)
+        move.finish(now, deletion.BIN)
         digest.send_due(now)
         if count := deletion.remove_expired(now):
             log.info("removed %d messages from quarantine: their time was over", count)

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, Final
-
-from django.db.models import QuerySet
 
 from accounts.addresses import key_of
 from base.actions.inputs import Input
@@ -14,14 +13,15 @@ from quarantine.engines.learning import Lesson
 from quarantine.items import deletion, reports, transfer
 from quarantine.models.antispam import TrustedSender
 from quarantine.models.item import Item, ItemState
-from spool.actions import folders, undo_job
-from spool.actions.verb import Context, Note, Progress, Refused, Tally, Verb
+from spool.actions import move
+from spool.actions.verb import Context, Progress, Refused, Tally, Verb
 from spool.actions.verbs import VERBS
 from spool.events.actions import changed, named
 from spool.files import removal
 from spool.flow import doorbell
 from spool.message.summary import storable
 from spool.models.settings import current
+from spool.places.bins import BINS
 from spool.rows import statements
 
 _PREFIX: Final = "quarantine-"
@@ -159,19 +159,12 @@ class Delete(ItemVerb):
             progress(_tally(done, 0, len(ids), problem), ids[-1])
 
 
-class Move(ItemVerb):
+class Move(ItemVerb, move.Move):
     """Into a folder below the allowed roots, as an EML and the JSON of its envelope."""
 
-    name, label, past = "quarantine-move", "Move Messages", "moved"
-    icon, agree = "drive_file_move", "Move"
-    inputs = (folders.INPUT,)
-    chunk = 100
-    undoable = True
-
-    def parameters(self, given: Mapping[str, Any]) -> dict[str, Any]:
-        path = folders.checked(str(given.get("folder") or ""))
-        with folders.opened(path, create=True):
-            return {"folder": str(path)}
+    name = "quarantine-move"
+    of_mailbox = False
+    bin = deletion.BIN
 
     def effect(self, parameters: Mapping[str, Any]) -> str:
         return (
@@ -179,30 +172,13 @@ class Move(ItemVerb):
             f" JSON of the envelope for each. Undo works for {current().trash_days} days, while the files are there."
         )
 
-    def work(self, ids: Sequence[int], parameters: Mapping[str, Any], context: Context, progress: Progress) -> None:
-        folder = folders.checked(parameters["folder"])
+    def begin(
+        self, ids: Sequence[int], folder: Path, parameters: Mapping[str, Any], context: Context, progress: Progress
+    ) -> list[int]:
         with statements.write_transaction():
             begun = deletion.begin_move(ids, context.event_id, context.now, folder)
             progress(_tally(0, 0, len(ids) - len(begun)), ids[-1])
-        self.finish(begun, parameters, context, lambda tally: progress(tally, ids[-1]))
-
-    def half_done(self, event_id: int) -> list[int]:
-        ours = Item.objects.filter(event=event_id).only("id", "kind", "file_name", "subspool", "at")
-        moving = list(ours.filter(state=ItemState.MOVING).order_by("id").values_list("id", flat=True))
-        # Of those that were moved last the file in the quarantine may still be there.
-        last = ours.filter(state=ItemState.MOVED).order_by("-id")[: self.chunk]
-        return moving + [row.id for row in last if row.in_quarantine.exists() or row.in_spool.exists()]
-
-    def finish(self, ids: Sequence[int], parameters: Mapping[str, Any], context: Context, note: Note) -> None:
-        folder = folders.checked(parameters["folder"])
-
-        def count(moved: set[int]) -> None:
-            changed(context, "moved", Item.objects.filter(id__in=moved), folder=str(folder))
-            note(Tally(len(moved)))
-
-        moved, problem = deletion.make_files(ids, folder, count)
-        if failed := [number for number in ids if number not in moved]:
-            deletion.put_back(failed, context.now, lambda restored: note(Tally(0, 0, len(failed), problem)))
+        return begun
 
 
 class Purge(ItemVerb):
@@ -261,9 +237,4 @@ ACTIONS: tuple[ItemVerb, ...] = (Resend(), Rescan(), Move(), Delete(), Purge())
 def register() -> None:
     """Make them known to spool.actions. Called once, when Django starts."""
     VERBS.update({verb.name: verb for verb in ACTIONS})
-    names = tuple(verb.name for verb in ACTIONS if verb.undoable)
-    undo_job.BINS.append(undo_job.Bin(names, _gone, deletion.put_back))
-
-
-def _gone() -> QuerySet[Item]:
-    return Item.objects.filter(state__in=(ItemState.DELETED, ItemState.MOVED))
+    BINS.append(deletion.BIN)

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any
 
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
@@ -68,6 +67,7 @@ class ItemFilter(MessageFilter):
 
     conditions = ITEM_FIELDS
     compared = {**COMPARED, "min_score": "score__gte"}
+    scope = {"kind": "kind"}
     since = "at"
 
     why: str = ""
@@ -77,14 +77,6 @@ class ItemFilter(MessageFilter):
     def __post_init__(self) -> None:
         if self.kind and self.kind not in ItemKind.values:
             raise BadFilter(f"{self.kind!r} is no quarantine; there are {', '.join(ItemKind.values)}.")
-
-    @classmethod
-    def from_json(cls, values: Mapping[str, Any]) -> Self:
-        """The reverse of `to_json`. Raises BadFilter."""
-        return cls.parse({name: str(text) for name, text in values.items()}, kind=str(values.get("kind", "")))
-
-    def to_json(self) -> dict[str, str]:
-        return {**self.texts(), **({"kind": self.kind} if self.kind else {})}
 
     def sentence(self) -> str:
         """In words: "messages in the Spam Quarantine, from ann@example.org"."""

@@ -245,7 +245,7 @@ def _unpack(items: Sequence[Item], now: datetime) -> None:
         "delay_notified": False,
     }
     packing.unpack("quarantine_item", [item.id for item in items], now, changes)
-    result_cache.forget([item.entry_id for item in items])
+    result_cache.delete([item.entry_id for item in items])
     journal.untrace([item.file_name for item in items], [item.at for item in items], Outcome.QUARANTINED)
     Pardon.objects.bulk_create(
         [Pardon(entry_id=item.entry_id, kind=item.kind, at=now) for item in items], ignore_conflicts=True

@@ -129,6 +129,11 @@ class Item(models.Model):
         here = self.in_quarantine
         return here if here.exists() else self.in_spool
 
+    @property
+    def paths(self) -> list[Path]:
+        """Where its file can be."""
+        return [self.in_quarantine, self.in_spool]
+
 
 class ItemAddress(models.Model):
     """A key to find an item by its recipients: of an address, or of the one that was written and led there."""

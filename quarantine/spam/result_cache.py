@@ -85,7 +85,7 @@ def inherit(kind: ItemKind, children: Sequence[tuple[int, LeasedEntry]]) -> None
     )
 
 
-def forget(entry_ids: Collection[int]) -> None:
+def delete(entry_ids: Collection[int]) -> None:
     """Entries that were away from the spool are checked again."""
     Scanned.objects.filter(entry_id__in=list(entry_ids)).delete()
 

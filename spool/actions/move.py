@@ -9,13 +9,10 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
-
-from django.db.models import QuerySet
+from typing import Any, ClassVar
 
 from spool.actions import folders, split_recipient
 from spool.actions.delete import mailbox_of
@@ -23,9 +20,10 @@ from spool.actions.verb import Context, Note, Progress, Refused, Tally, Verb
 from spool.events.actions import changed
 from spool.files import removal, store
 from spool.models.settings import current
-from spool.models.trashed import Trashed, TrashState
+from spool.models.trashed import TrashState
 from spool.places import trash
-from spool.rows import statements, trashed
+from spool.places.bins import TRASH, Bin
+from spool.rows import statements
 from spool.rows.packing import Packed
 from spool.transfer import envelopes
 
@@ -44,6 +42,8 @@ class Move(Verb):
     chunk = 100
     undoable = True
     of_mailbox = True
+    # Where the rows are meanwhile.
+    bin: ClassVar[Bin] = TRASH
 
     def parameters(self, given: Mapping[str, Any]) -> dict[str, Any]:
         path = folders.checked(str(given.get("folder") or ""))
@@ -64,106 +64,96 @@ class Move(Verb):
             f" the envelope for each. Undo works for {days} days; put back for as long as the files are there."
         )
 
-    def work(self, ids: Sequence[int], parameters: Mapping[str, Any], context: Context, progress: Progress) -> None:
-        folder = folders.checked(parameters["folder"])
+    def begin(
+        self, ids: Sequence[int], folder: Path, parameters: Mapping[str, Any], context: Context, progress: Progress
+    ) -> list[int]:
+        """Take messages away, in the state MOVING; those that were there. It notes its progress in its transaction."""
         with split_recipient.chosen(ids, parameters.get("mailbox", ""), context) as chosen:
             reply = f"Moved to {folder} by {context.actor}"
             taken = trash.take(chosen.ids, context.event_id, context.now, reply, TrashState.MOVING, str(folder))
             progress(chosen.others, ids[-1])
-        self.finish(taken, parameters, context, lambda tally: progress(tally, ids[-1]))
+        return taken
+
+    def work(self, ids: Sequence[int], parameters: Mapping[str, Any], context: Context, progress: Progress) -> None:
+        begun = self.begin(ids, folders.checked(parameters["folder"]), parameters, context, progress)
+        self.finish(begun, parameters, context, lambda tally: progress(tally, ids[-1]))
 
     def half_done(self, event_id: int) -> list[int]:
-        ours = Trashed.objects.filter(event=event_id)
+        ours = self.bin.rows().filter(event=event_id)
         moving = list(ours.filter(state=TrashState.MOVING).order_by("id").values_list("id", flat=True))
-        # Of those that were moved last the file in the spool may still be there.
-        last = ours.filter(state=TrashState.MOVED).order_by("-id")[: self.chunk]
-        return moving + [row.id for row in last if store.path_of(row.subspool, row.file_name).exists()]
+        # Of those that were moved last the file may still be where it was.
+        last = list(ours.filter(state=TrashState.MOVED).order_by("-id").values_list("id", flat=True)[: self.chunk])
+        return moving + [row.id for row in self.bin.find(last) if any(path.exists() for path in row.paths)]
 
     def finish(self, ids: Sequence[int], parameters: Mapping[str, Any], context: Context, note: Note) -> None:
         folder = folders.checked(parameters["folder"])
 
         def count(moved: set[int]) -> None:
-            changed(context, "moved", Trashed.objects.filter(id__in=moved), folder=str(folder))
+            changed(context, "moved", self.bin.rows().filter(id__in=moved), folder=str(folder))
             note(Tally(len(moved)))
 
-        moved, problem = make_files(ids, folder, count)
+        moved, problem = make_files(self.bin, ids, folder, count)
         if failed := [number for number in ids if number not in moved]:
-            trash.restore(failed, context.now, lambda restored: note(Tally(0, 0, len(failed), problem)))
+            self.bin.restore(failed, context.now, lambda restored: note(Tally(0, 0, len(failed), problem)))
 
 
-def make_files(ids: Sequence[int], path: Path, note: Callable[[set[int]], None] | None = None) -> tuple[set[int], str]:
-    """Make the files of entries in state MOVING; those that are moved now, and why others are not.
+def make_files(
+    kept: Bin, ids: Sequence[int], path: Path, note: Callable[[set[int]], None] | None = None
+) -> tuple[set[int], str]:
+    """Make the files of messages in state MOVING; those that are moved now, and why others are not.
 
     `note` is called with the former in the transaction that says so.
     """
     moved: set[int] = set()
     problem = ""
-    sources: list[Path] = []
     # Before anybody has to wait for it.
-    fingerprints = trash.fingerprints_of(trash.files_of(ids))
-    # Under the rows' locks, so that nobody restores what is being moved.
+    fingerprints = trash.fingerprints_of((row.id, row.path) for row in kept.find(ids))
+    # Under the rows' locks, so that nobody puts back what is being moved.
     with statements.write_transaction():
-        found = trash.locked(ids)
-        rows = {item.id: item for item in found if item.state == TrashState.MOVING}
-        before = {item.id: item.in_spool for item in found if item.state == TrashState.MOVED}
+        rows = kept.find(ids, lock=True)
+        before = [row for row in rows if row.state == TrashState.MOVED]
         try:
             with folders.opened(path, create=True) as folder:
-                for row in Trashed.objects.filter(id__in=list(rows)).prefetch_related("recipients").order_by("id"):
+                for row, envelope in kept.packed([row for row in rows if row.state == TrashState.MOVING]):
                     try:
-                        write_pair(folder, _packed(row), rows[row.id].in_spool)
+                        write_pair(folder, envelope, row.path)
                     except (Refused, OSError) as error:
                         problem = problem or _words(error)
                         continue
                     moved.add(row.id)
-                    sources.append(rows[row.id].in_spool)
                 os.fsync(folder)
         except Refused as error:
-            return set(before), str(error)
-        trashed.set_moved([(number, fingerprints.get(number, "")) for number in sorted(moved)])
+            return {row.id for row in before}, str(error)
+        kept.set_moved([(number, fingerprints.get(number, "")) for number in sorted(moved)])
         if note is not None:
             note(moved)
-        # Under the lock too: whoever restores has the file in the spool again.
-        for source in before.values():
-            removal.remove(source)
-    for source in sources:
-        removal.remove(source)
-    return moved | before.keys(), problem
+        # Under the lock too: whoever puts back has the file where it was again.
+        _remove_files(before)
+    _remove_files([row for row in rows if row.id in moved])
+    return moved | {row.id for row in before}, problem
 
 
-def finish(now: datetime) -> int:
-    """What a crash has left half moved: moved to the end, or else put back into the spool; how many messages."""
-    return finish_each(
-        Trashed.objects.filter(state=TrashState.MOVING, at__lt=now - LEFT_BEHIND),
-        make_files,
-        lambda ids: trash.restore(ids, now),
-        log,
-        "messages could not be moved to %s and are in the spool again: %s",
-    )
+def _remove_files(rows: Sequence[trash.Kept]) -> None:
+    for row in rows:
+        for path in row.paths:
+            removal.remove(path)
 
 
-def finish_each(
-    left: QuerySet[Any],
-    make: Callable[[list[int], Path], tuple[Collection[int], str]],
-    give_back: Callable[[list[int]], object],
-    logger: logging.Logger,
-    warning: str,
-) -> int:
-    """Move the rows that are `left` half moved to the end, target by target, or give them back; how many rows.
-
-    `make` makes the files of some ids in a folder, and returns those that have theirs and what was wrong with the rest.
-    """
+def finish(now: datetime, kept: Bin = TRASH) -> int:
+    """What a crash has left half moved: moved to the end, or else put back; how many messages."""
+    left = kept.rows().filter(state=TrashState.MOVING, **{f"{kept.taken_at}__lt": now - LEFT_BEHIND})
     found = 0
     for target in list(left.order_by().values_list("target", flat=True).distinct()):
         ids = list(left.filter(target=target).values_list("id", flat=True))
         found += len(ids)
-        moved: Collection[int] = ()
+        moved: set[int] = set()
         try:
-            moved, problem = make(ids, folders.checked(target))
+            moved, problem = make_files(kept, ids, folders.checked(target))
         except Refused as error:
             problem = str(error)
-        if len(moved) < len(ids):
-            logger.warning(warning, target, problem)
-            give_back([number for number in ids if number not in moved])
+        if failed := [number for number in ids if number not in moved]:
+            log.warning("messages could not be moved to %s and are where they were: %s", target, problem)
+            kept.restore(failed, now, None)
     return found
 
 
@@ -178,22 +168,6 @@ def write_pair(folder: int, row: Packed, source: Path) -> None:
     except (Refused, OSError):
         folders.remove(folder, f"{stem}.json")
         raise
-
-
-@dataclass(slots=True)
-class _Row:
-    """A row of the trash as `Packed`."""
-
-    file_name: str
-    at: datetime
-    entry: dict[str, Any]
-    recipients: list[dict[str, Any]]
-
-
-def _packed(row: Trashed) -> Packed:
-    recipients = sorted(row.recipients.all(), key=lambda recipient: recipient.pk)
-    entry = {**vars(row), "created": row.created.isoformat()}
-    return _Row(row.file_name, row.at, entry, [vars(recipient) for recipient in recipients])
 
 
 def envelope_of(row: Packed) -> dict[str, Any]:

@@ -97,7 +97,7 @@ def _one(folder: int, stem: str) -> None:
         raise
     folders.remove(folder, message, claimed)
     # What Undo would put back is in the spool already.
-    trash.forget(list(Trashed.objects.filter(file_name=message).values_list("id", flat=True)))
+    trash.remove(list(Trashed.objects.filter(file_name=message).values_list("id", flat=True)))
 
 
 @dataclass(frozen=True, slots=True)

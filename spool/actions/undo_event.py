@@ -15,9 +15,9 @@ from base.audit.models import AuditEvent
 from spool.actions import audit
 from spool.actions.actor import Actor
 from spool.actions.perform import SMALL, Outcome, start
-from spool.actions.undo_job import BINS, TRASH, bin_of
 from spool.actions.verb import Refused
 from spool.models.bulkjob import OPEN, BulkJob
+from spool.places.bins import BINS, TRASH, bin_of
 
 _NOTHING = "There is nothing left to undo: it was undone, put back, or kept as long as the settings say."
 

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from django.db.models import F
@@ -16,31 +14,8 @@ from spool.actions.verb import Context, Progress, Tally, Verb
 from spool.events.actions import named
 from spool.flow import doorbell
 from spool.models.bulkjob import BulkJob
-from spool.models.trashed import Trashed
 from spool.places import trash
-
-
-@dataclass(frozen=True, slots=True)
-class Bin:
-    """Where the rows are that some actions took away, and what puts them back.
-
-    `rows` is a queryset of a model with `id`, `event` (the AuditEvent of that action) and `file_name`; `restore` takes
-    their ids and does what trash.restore does.
-    """
-
-    actions: tuple[str, ...]
-    rows: Callable[[], Any]
-    restore: Callable[[Sequence[int], datetime, Callable[[trash.Restored], None]], trash.Restored]
-
-
-TRASH = Bin(("delete", "move"), Trashed.objects.all, trash.restore)
-# Another app adds the bins of its own actions.
-BINS: list[Bin] = [TRASH]
-
-
-def bin_of(action: str) -> Bin | None:
-    """Where an action puts what it takes away; None for one that takes nothing."""
-    return next((found for found in BINS if action in found.actions), None)
+from spool.places.bins import TRASH, Bin, bin_of
 
 
 class Undo(Verb):

@@ -36,6 +36,8 @@ class MessageFilter:
     conditions: ClassVar[Mapping[str, Field]]
     # Lookups by attribute, as in COMPARED; what is asked of ages is asked of the moment `since`.
     compared: ClassVar[Mapping[str, str]] = COMPARED
+    # The attributes without a field, by their keys in JSON.
+    scope: ClassVar[Mapping[str, str]] = {}
     since: ClassVar[str] = "created"
 
     sender: str = ""
@@ -68,6 +70,20 @@ class MessageFilter:
     def from_options(cls, options: Mapping[str, Any], **scope: Any) -> Self:
         """From a command's options. Raises BadFilter."""
         return cls.parse(of_options(cls.conditions, options), **scope)
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Self:
+        """The reverse of `to_json`. Raises BadFilter."""
+        texts = {name: str(text) for name, text in values.items() if name in cls.conditions}
+        return cls.parse(texts, **{name: str(values[key]) for key, name in cls.scope.items() if key in values})
+
+    def to_json(self) -> dict[str, str]:
+        """Texts by field name, and how far it reaches."""
+        everywhere = type(self)()
+        reach = {key: getattr(self, name) for key, name in self.scope.items()}
+        return self.texts() | {
+            key: value for key, value in reach.items() if value != getattr(everywhere, self.scope[key])
+        }
 
     def to_query(self) -> str:
         """As the query of a URL, without "?"."""

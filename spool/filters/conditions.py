@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from datetime import timedelta
 from functools import reduce
@@ -66,6 +65,7 @@ class SpoolFilter(MessageFilter):
         "error_group": "error_group",
         "hold": "hold",
     }
+    scope = {"only-sender-domain": "only_sender_domain"}
 
     sender_domain: str = ""
     mailbox: str = ""
@@ -79,20 +79,6 @@ class SpoolFilter(MessageFilter):
     hold: bool | None = None
     next_within: timedelta | None = None
     only_sender_domain: str | None = None
-
-    @classmethod
-    def from_json(cls, values: Mapping[str, Any]) -> Self:
-        """The reverse of `to_json`. Raises BadFilter."""
-        here = cls.parse({name: str(text) for name, text in values.items() if name in FIELDS})
-        scope = values.get("only-sender-domain")
-        return here if scope is None else here.limited_to(str(scope))
-
-    def to_json(self) -> dict[str, str]:
-        """Texts by field name."""
-        texts = self.texts()
-        if self.only_sender_domain is not None:
-            texts["only-sender-domain"] = self.only_sender_domain
-        return texts
 
     def sentence(self) -> str:
         """In words: "messages from ann@example.org, larger than 10MB"."""

@@ -12,7 +12,7 @@ import errno
 import hashlib
 import os
 import shutil
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -28,13 +28,14 @@ from spool.places import contents
 from spool.rows import statements, trashed
 from spool.rows.columns import columns_of
 from spool.rows.journal import LONGEST_REPLY, insert_traces, trace_rows, trace_trashed
+from spool.rows.packing import Packed
 
 CHUNK = 500
 _PAST_UNDOING = "its deletion can't be undone any more"
 
 
 @dataclass(frozen=True, slots=True)
-class Taken:
+class TrashRow:
     """An entry of the trash, with what is needed to find its file."""
 
     id: int
@@ -47,15 +48,35 @@ class Taken:
     fingerprint: str = ""
 
     @property
-    def in_spool(self) -> Path:
+    def path(self) -> Path:
+        """Where the spool has its file."""
         return store.path_of(self.subspool, self.file_name)
 
+    @property
+    def paths(self) -> Sequence[Path]:
+        return [self.path]
 
-class Moved(Protocol):
-    """What was moved to the folder `target`, in the trash or in another room."""
+
+class Kept(Protocol):
+    """A message that was taken away, in the trash or in another app's bin; `target` is the folder it was moved to.
+
+    Its file is at one of `paths`, first of all at `path`, unless `state` says that it was moved.
+    """
+
+    @property
+    def id(self) -> int: ...
 
     @property
     def file_name(self) -> str: ...
+
+    @property
+    def state(self) -> str: ...
+
+    @property
+    def path(self) -> Path: ...
+
+    @property
+    def paths(self) -> Sequence[Path]: ...
 
     @property
     def size_bytes(self) -> int: ...
@@ -102,37 +123,48 @@ def restore(ids: Sequence[int], now: datetime, note: Callable[[Restored], None] 
     """Put entries back into the spool as they were. `note` is called in the transaction, and ends it by raising."""
     with statements.write_transaction():
         statements.prefer_indexes()
-        rows = _rows(ids)
+        rows = find(ids)
         if any(item.state != TrashState.TRASHED for item in rows):
             # Their files are on the way to a folder or back.
-            rows = locked(ids)
-        there = [item for item in rows if _has_file(item)]
+            rows = find(ids, lock=True)
+        there = [item for item in rows if has_file(item, item.path, marks.SPOOL)]
         # A rollback from here on leaves files in the spool which the rows in the trash still know.
-        for folder in {item.in_spool.parent for item in there if item.state == TrashState.MOVED}:
+        for folder in {item.path.parent for item in there if item.state == TrashState.MOVED}:
             store.sync_folder(folder)
-        put = trashed.put_back([item.id for item in there], now) if there else set()
+        put = trashed.restore([item.id for item in there], now) if there else set()
         lost, there = len(rows) - len(there), [item for item in there if item.id in put]
         restored = Restored(there, lost, len(ids) - len(there) - lost)
         if note is not None:
             note(restored)
     for item in there:
         if item.state == TrashState.MOVED:
-            forget_moved(item)
+            remove_copy(item)
     return restored
 
 
-def files_of(ids: Sequence[int]) -> list[tuple[int, Path]]:
-    """Where the spool has the files of entries of the trash."""
-    return [(item.id, item.in_spool) for item in _rows(ids)]
+def find(ids: Sequence[int], *, lock: bool = False) -> list[TrashRow]:
+    """Those of `ids` that are still in the trash; with `lock`, theirs until the caller's transaction ends."""
+    return [TrashRow(*row) for row in trashed.select(columns_of(TrashRow), ids, lock=lock)] if ids else []
 
 
-def locked(ids: Sequence[int]) -> list[Taken]:
-    """Those of `ids` that are still in the trash, theirs until the caller's transaction ends."""
-    return _rows(ids, lock=True)
+@dataclass(slots=True)
+class _Envelope:
+    """A row of the trash as `Packed`."""
+
+    file_name: str
+    at: datetime
+    entry: dict[str, Any]
+    recipients: list[dict[str, Any]]
 
 
-def _rows(ids: Sequence[int], *, lock: bool = False) -> list[Taken]:
-    return [Taken(*row) for row in trashed.select(columns_of(Taken), ids, lock=lock)] if ids else []
+def packed(items: Sequence[TrashRow]) -> Iterator[tuple[Kept, Packed]]:
+    """Rows of the trash, each with its envelope."""
+    rows = Trashed.objects.filter(id__in=[item.id for item in items]).prefetch_related("recipients").in_bulk()
+    for item in items:
+        row = rows[item.id]
+        recipients = sorted(row.recipients.all(), key=lambda recipient: recipient.pk)
+        entry = {**vars(row), "created": row.created.isoformat()}
+        yield item, _Envelope(row.file_name, row.at, entry, [vars(recipient) for recipient in recipients])
 
 
 def note_delivered(report: DeliveryReport, now: datetime) -> None:
@@ -144,7 +176,7 @@ def note_delivered(report: DeliveryReport, now: datetime) -> None:
     if not delivered:
         return
     # Not by the entry: a recipient may have been taken out of it alone (spool.actions.split_recipient).
-    if not locked(trashed.entries_waiting_for(list(delivered))):
+    if not find(trashed.entries_waiting_for(list(delivered)), lock=True):
         return
     settled = [
         result
@@ -160,20 +192,20 @@ def purge(now: datetime, days: int) -> int:
     old = Trashed.objects.filter(at__lt=now - timedelta(days=days)).exclude(state=TrashState.MOVING)
     purged = 0
     while ids := list(old.order_by("at").values_list("id", flat=True)[:CHUNK]):
-        removed = forget(ids)
+        removed = remove(ids)
         by_itself("removed", [item.file_name for item in removed[: max(0, MOST_LINES - purged)]], _PAST_UNDOING)
         purged += len(removed)
     return purged
 
 
-def forget(ids: Sequence[int], note: Callable[[Sequence[Taken]], None] | None = None) -> list[Taken]:
+def remove(ids: Sequence[int], note: Callable[[Sequence[TrashRow]], None] | None = None) -> list[TrashRow]:
     """Take entries out of the trash for good: rows first, with a trace of the open recipients, then files.
 
     `note` is called in the transaction, and ends it by raising.
     """
     with statements.write_transaction():
         statements.prefer_indexes()
-        removed = locked(ids)
+        removed = find(ids, lock=True)
         if removed:
             trace_trashed([item.id for item in removed])
             trashed.remove([item.id for item in removed])
@@ -181,21 +213,23 @@ def forget(ids: Sequence[int], note: Callable[[Sequence[Taken]], None] | None = 
             note(removed)
     for item in removed:
         if item.state == TrashState.TRASHED:
-            removal.remove(item.in_spool)
+            removal.remove(item.path)
     return removed
 
 
-def _has_file(item: Taken) -> bool:
-    """Have the file at its place in the spool; False when it is nowhere."""
-    path = item.in_spool
-    if os.path.exists(path):
+def has_file(item: Kept, home: Path, mark: str) -> bool:
+    """Have the file where the message was before it was moved, at `home` if need be; False when it is nowhere.
+
+    `mark` is that of the folder which `home` is below (spool.files.marks). A new name at `home` is not synced.
+    """
+    if os.path.exists(home) or item.path.exists():
         return True
     if item.state != TrashState.MOVED:
         return False
-    marks.require(marks.SPOOL)
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    marks.require(mark)
+    home.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     source = from_folder(item)
-    return source is not None and link_or_copy(source, path)
+    return source is not None and link_or_copy(source, home)
 
 
 def link_or_copy(source: Path, target: Path) -> bool:
@@ -235,7 +269,7 @@ def rename(source: Path, target: Path) -> bool:
     return done
 
 
-def from_folder(item: Moved) -> Path | None:
+def from_folder(item: Kept) -> Path | None:
     """The copy in the folder that `item` was moved to; None when it is gone, or has been changed there."""
     source = Path(item.target) / item.file_name
     try:
@@ -266,7 +300,7 @@ def fingerprints_of(paths: Iterable[tuple[int, Path]]) -> dict[int, str]:
     return found
 
 
-def forget_moved(item: Moved) -> None:
+def remove_copy(item: Kept) -> None:
     """The copy in the folder goes, for the message is back where it was."""
     for name in (item.file_name, f"{item.file_name.removesuffix(store.SUFFIX)}.json"):
         store.unlink(Path(item.target) / name)

@@ -36,7 +36,7 @@ def take(ids: Sequence[int], event_id: int, now: datetime, reply: str, state: Tr
     return taken
 
 
-def put_back(ids: Sequence[int], now: datetime) -> set[int]:
+def restore(ids: Sequence[int], now: datetime) -> set[int]:
     """Carry them back, under nobody's lease and due by `now`; the ids of those that were still in the trash."""
     moment = db_time(now)
     put = _carry(_ENTRY, _AS_IT_WAS, "spool_trashed", "spool_entry", "id", ids, (), [moment, moment])

@@ -158,7 +158,7 @@ def test_a_deletion_is_undone_until_the_trash_forgets_it(quarantined: Callable[.
     item, now = quarantined(), timezone.now()
     assert deletion.delete([item.id], 1, now) == 1
     assert deletion.remove_expired(now + timedelta(days=6)) == 0
-    assert deletion.put_back([item.id], now).ids == [item.id]
+    assert deletion.restore([item.id], now).ids == [item.id]
     assert Item.objects.get().state == ItemState.HELD
     deletion.delete([item.id], 1, now)
     assert deletion.remove_expired(now + timedelta(days=8)) == 1

@@ -147,7 +147,7 @@ def test_what_is_in_the_trash_is_traced_by_the_alias_too(admin: Actor) -> None:
         "ann@example.org",
         "bob@example.org",
     }
-    trash.forget([entry.id])
+    trash.remove([entry.id])
     assert {trace.original for trace in search("Sales@example.org", 30).traces} == {"sales@example.org"}
 
 

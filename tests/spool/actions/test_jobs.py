@@ -137,7 +137,7 @@ def store_has(entry: Entry) -> bool:
 
 @pytest.mark.usefixtures("small_chunks")
 @pytest.mark.parametrize(
-    ("module", "name", "after"), [(trashed, "put_back", 1), (jobs, "_advance", 2), (jobs, "_write_down", 0)]
+    ("module", "name", "after"), [(trashed, "restore", 1), (jobs, "_advance", 2), (jobs, "_write_down", 0)]
 )
 def test_a_killed_undo_goes_on_where_it_was(
     admin: Actor, many: int, monkeypatch: pytest.MonkeyPatch, module: Any, name: str, after: int
