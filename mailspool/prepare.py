@@ -19,7 +19,7 @@ from redis.exceptions import RedisError
 
 from base import schema
 from mailspool import availability, heartbeats, schema_repair, start, static_files
-from mailspool.inspection.finding import Level
+from mailspool.inspection.findings import Level
 from mailspool.inspection.program import plug_ins
 from mailspool.preflight import CannotStart
 

@@ -8,12 +8,12 @@ from typing import Any
 from django.templatetags.static import static
 
 from mailspool import VERSION
-from mailspool.environment import hosts, listening, own_settings, reading
+from mailspool.environment import hosts, listeners, own_settings, reader
 from mailspool.environment import variables as v
 from mailspool.home import Home
 from mailspool.logs import logging_configuration
 
-env = reading.read(os.environ)
+env = reader.read(os.environ)
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 # Without a choice it is the checkout's own, from whatever folder a command is run.
@@ -22,7 +22,7 @@ HOME = Home((env[v.HOME] or BASE_DIR / "var").absolute())
 SECRET_KEY = env[v.SECRET_KEY] or HOME.secret_key()
 DEBUG = env[v.DEBUG]
 # Where each listener listens, by its name (spool.sockets.listeners).
-MAILSPOOL_LISTEN = listening.addresses_of(env)
+MAILSPOOL_LISTEN = listeners.addresses_of(env)
 MAILSPOOL_HOSTNAME = env[v.HOSTNAME] or socket.getfqdn()
 MAILSPOOL_WORKERS = env[v.WORKERS]
 MAILSPOOL_SMTPD_PROCESSES = env[v.SMTPD_PROCESSES]

@@ -11,7 +11,7 @@ import os
 import sys
 
 from mailspool import modes
-from mailspool.environment.reading import WrongEnvironment
+from mailspool.environment.reader import WrongEnvironment
 from mailspool.home import Home
 
 # EX_CONFIG of sysexits.h; systemd shows it as "status=78/CONFIG".

@@ -4,11 +4,11 @@ from django.core.wsgi import get_wsgi_application
 from django.urls import get_resolver
 
 from mailspool import query_limit, start
-from mailspool.beating import Beating
+from mailspool.heartbeat_thread import WithHeartbeat
 from mailspool.schema_gate import WhenSchemaFits
 
 start.begin(program=True)
 query_limit.install()
-application = Beating(WhenSchemaFits(get_wsgi_application()))
+application = WithHeartbeat(WhenSchemaFits(get_wsgi_application()))
 # The pages too, before gunicorn forks: its workers then share them, and the first request doesn't wait for them.
 get_resolver().url_patterns  # noqa: B018

@@ -17,7 +17,7 @@ from quarantine.greylisting import Triplet, decide, triplet_of
 from quarantine.models.antispam import AntispamSettings
 from quarantine.spam import watched_settings
 from quarantine.spam.disposition import heard
-from quarantine.spam.in_session import Door
+from quarantine.spam.in_session import ContentCheck
 from quarantine.spam.watched_settings import Counts
 from security import lists
 from spool.smtpd.batched_questions import Together
@@ -105,10 +105,10 @@ class RejectSpam(SMTPCheck):
     """Refuses spam at the end of DATA. Costs a look at the settings, in memory, while it is off."""
 
     def __init__(self) -> None:
-        self._door = Door()
+        self._check = ContentCheck()
 
     async def start(self, shared: Shared) -> None:
-        await watched_settings.watch(self._door.counts.write_down)
+        await watched_settings.watch(self._check.counts.write_down)
 
     async def on_content(self, session: MailSession, submission: Submission) -> Reply | None:
         settings = AntispamSettings.last_read()
@@ -117,7 +117,7 @@ class RejectSpam(SMTPCheck):
         # A stranger's mail comes in, wherever an address of ours leads to.
         if any(_is_postmaster(one) for one in submission.envelope.recipients):
             return None
-        why = await self._door.refuses(submission, settings)
+        why = await self._check.refuses(submission, settings)
         if not why:
             return None
         log.info("refused as spam, from <%s> at %s: %s", submission.envelope.sender, session.client_ip, why)

@@ -12,7 +12,7 @@ from typing import Any, Final, TypeVar
 from django.db import DataError, IntegrityError
 from django.db import Error as DatabaseError
 
-from quarantine.counting import Gathering, Tallies
+from quarantine.check_counts import Gathering, Tallies
 from quarantine.engines import checks
 from quarantine.engines.answers import Said
 from quarantine.engines.scanner import VirusScanner, scanners_for

@@ -13,7 +13,7 @@ import traceback
 from pathlib import Path
 from typing import Any
 
-from mailspool.environment.reading import WrongEnvironment
+from mailspool.environment.reader import WrongEnvironment
 
 _OTHERS_MAY_WRITE = stat.S_IWGRP | stat.S_IWOTH
 

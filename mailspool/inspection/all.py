@@ -10,7 +10,7 @@ from django.db import Error as DatabaseError
 from django.db import connection
 from django.utils.module_loading import import_string
 
-from mailspool.inspection.finding import Finding, Look, fault, first_line, warning
+from mailspool.inspection.findings import Finding, Look, fault, first_line, warning
 
 log = logging.getLogger(__name__)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from cryptography import x509
 from django.conf import settings as django_settings
 
-from mailspool.inspection.finding import Finding, fault, ok, warning
+from mailspool.inspection.findings import Finding, fault, ok, warning
 from spool.models.settings import current
 from spool.models.validation import certificate_complaint
 

@@ -9,7 +9,7 @@ from django.db import Error as DatabaseError
 from django.db import connection
 
 from base import schema
-from mailspool.inspection.finding import Finding, fault, first_line, ok, warning
+from mailspool.inspection.findings import Finding, fault, first_line, ok, warning
 
 # Leases of several machines go by their clocks.
 _SECONDS_APART = 2.0

@@ -12,7 +12,7 @@ from django.conf import settings
 
 from base import schema
 from mailspool import modes
-from mailspool.inspection.finding import Finding, fault, ok, warning
+from mailspool.inspection.findings import Finding, fault, ok, warning
 from spool.actions import folders
 from spool.files import marks
 from spool.models.settings import current

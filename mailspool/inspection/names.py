@@ -12,7 +12,7 @@ import dns.reversename
 from django.conf import settings
 
 from accounts.models import Domain
-from mailspool.inspection.finding import Finding, ok, warning
+from mailspool.inspection.findings import Finding, ok, warning
 from quarantine.engines.resolver import blocking_resolver
 
 PATIENCE_SECONDS = 4.0

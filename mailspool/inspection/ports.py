@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from django.conf import settings
 
-from mailspool.inspection.finding import Finding, fault, ok
+from mailspool.inspection.findings import Finding, fault, ok
 from spool.sockets.addresses import Address
 from spool.sockets.binding import CannotListen, open_sockets
 from spool.sockets.listeners import EVERY, SMTPS, WEB, Listener

@@ -9,7 +9,7 @@ from django.conf import settings
 from django.core import checks
 from django.utils.module_loading import import_string
 
-from mailspool.inspection.finding import Finding, fault, first_line, ok, warning
+from mailspool.inspection.findings import Finding, fault, first_line, ok, warning
 
 # Lists of dotted paths, and single ones.
 EXTENSION_POINTS = (

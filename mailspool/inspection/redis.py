@@ -15,7 +15,7 @@ from redis import Redis
 from redis.connection import parse_url
 from redis.exceptions import AuthenticationError, OutOfMemoryError, ReadOnlyError, RedisError, ResponseError
 
-from mailspool.inspection.finding import Finding, fault, first_line, ok, warning
+from mailspool.inspection.findings import Finding, fault, first_line, ok, warning
 
 PATIENCE_SECONDS = 3.0
 _WHY = "who can write to Redis runs programs as Mailspool's user"

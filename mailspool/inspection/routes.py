@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from mailspool.inspection.finding import Finding, ok, warning
+from mailspool.inspection.findings import Finding, ok, warning
 from spool.models import Route
 
 

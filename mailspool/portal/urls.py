@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from mailspool.portal import defaults, domain, own, senders, throttled, watching
+from mailspool.portal import activity, defaults, domain, own, senders, throttled
 
 app_name = "portal"
 urlpatterns = [
@@ -13,10 +13,10 @@ urlpatterns = [
     path("forwarding/", own.forwarding, name="forwarding"),
     path("spam/", own.spam, name="spam"),
     path("password/", own.password, name="password"),
-    path("mail/", watching.mail, name="mail"),
-    path("mail/recall/", watching.recall, name="recall"),
-    path("connections/", watching.shown, name="connections"),
-    path("connections/drop/", watching.drop, name="drop"),
+    path("mail/", activity.mail, name="mail"),
+    path("mail/recall/", activity.recall, name="recall"),
+    path("connections/", activity.shown, name="connections"),
+    path("connections/drop/", activity.drop, name="drop"),
     path("domain/defaults/", defaults.shown, name="defaults"),
     path("domain/senders/", senders.search, name="senders"),
     path("domain/throttled/", throttled.listed, name="throttled"),

@@ -9,7 +9,7 @@ from typing import Any, Final
 from accounts.addresses import key_of
 from base.actions.inputs import Input
 from quarantine.actions.selection import ItemSelection
-from quarantine.engines.learning import Lesson
+from quarantine.engines.mistakes import Lesson
 from quarantine.items import deletion, reports, transfer
 from quarantine.models.antispam import TrustedSender
 from quarantine.models.item import Item, ItemState

@@ -12,8 +12,8 @@ from typing import Any, Final
 
 from quarantine.engines import authentication, dmarc, dnslists, reverse, rspamd, rules, spamd, turns
 from quarantine.engines.answers import EngineFailed
+from quarantine.engines.cooldown import Cooldown
 from quarantine.engines.examined import Examined, Result
-from quarantine.engines.resting import Rests
 from quarantine.engines.texts import NOT_LOOKED_AT, read, read_at_once, unread_of
 from quarantine.models.addresses import parse_server
 from quarantine.models.check import Check, CheckKind
@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 MOST_POINTS: Final = 100.0
 LEAST_POINTS: Final = -20.0
 # After so many failures in a row a check pauses, and says so.
-rests = Rests(first_seconds=30.0, allowed=5)
+rests = Cooldown(first_seconds=30.0, allowed=5)
 Found = tuple[float, str]
 # An engine's own score, and what hit.
 Scored = tuple[float, str]

@@ -11,8 +11,8 @@ import time
 from pathlib import Path
 
 from quarantine.engines.answers import Answer, EngineFailed, Said
-from quarantine.engines.asking import CONNECT_SECONDS, connected
-from quarantine.engines.resting import Rests
+from quarantine.engines.connections import CONNECT_SECONDS, connected
+from quarantine.engines.cooldown import Cooldown
 from quarantine.engines.scanner import VirusScanner
 from quarantine.engines.sessions import LONGEST_REPLY, Sessions
 from quarantine.models.addresses import ServerAddress
@@ -26,7 +26,7 @@ class Clamd(VirusScanner):
     name = "clamd"
 
     def __init__(self) -> None:
-        self.rests = Rests()
+        self.rests = Cooldown()
         self._servers: tuple[ServerAddress, ...] = ()
         self._timeout_seconds = 60.0
         self._turns = itertools.count()

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from quarantine.engines.answers import Answer, Said
-from quarantine.engines.resting import Rests
+from quarantine.engines.cooldown import Cooldown
 from quarantine.engines.scanner import VirusScanner
 from quarantine.models.antivirus import AntivirusSettings
 
@@ -28,7 +28,7 @@ class CommandLine(VirusScanner):
     name = "command"
 
     def __init__(self) -> None:
-        self.rests = Rests(allowed=3)
+        self.rests = Cooldown(allowed=3)
         self._words: list[str] = []
         self._infected = 1
         self._timeout_seconds = 60.0

@@ -7,7 +7,7 @@ from typing import Final
 from urllib.parse import quote
 
 from quarantine.engines.answers import EngineFailed
-from quarantine.engines.asking import exchange
+from quarantine.engines.connections import exchange
 from quarantine.engines.examined import Examined
 from quarantine.models.addresses import ServerAddress
 from spool.message.summary import storable

@@ -11,7 +11,7 @@ import threading
 import time
 from typing import Final
 
-from quarantine.engines import asking
+from quarantine.engines import connections
 from quarantine.engines.answers import EngineFailed
 from quarantine.models.addresses import ServerAddress
 from spool.message.held import Source
@@ -31,7 +31,7 @@ class NoSessions(EngineFailed):
 class Session:
     """A connection, and how many scans it has seen; with `alone` it is for one, without the word of sessions."""
 
-    def __init__(self, line: asking.Line, *, alone: bool = False) -> None:
+    def __init__(self, line: connections.Line, *, alone: bool = False) -> None:
         self._line = line
         self._alone = alone
         self._scans = 0
@@ -93,10 +93,10 @@ class Sessions(threading.local):
                 pass
         if server not in self._without:
             try:
-                return await self._scan(server, Session(await asking.connect(server)), message)
+                return await self._scan(server, Session(await connections.connect(server)), message)
             except NoSessions:
                 self._without.add(server)
-        return await self._scan(server, Session(await asking.connect(server), alone=True), message)
+        return await self._scan(server, Session(await connections.connect(server), alone=True), message)
 
     def close(self) -> None:
         """Close them all."""

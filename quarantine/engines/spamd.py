@@ -6,7 +6,7 @@ import re
 from typing import Final
 
 from quarantine.engines.answers import EngineFailed
-from quarantine.engines.asking import exchange
+from quarantine.engines.connections import exchange
 from quarantine.models.addresses import ServerAddress
 from spool.message.header import split
 from spool.message.summary import storable

@@ -81,7 +81,7 @@ class ItemFilter(MessageFilter):
     def sentence(self) -> str:
         """In words: "messages in the Spam Quarantine, from ann@example.org"."""
         where = f"the {ItemKind(self.kind).label} Quarantine" if self.kind else "both quarantines"
-        return ", ".join([f"messages in {where}", *self.words()])
+        return ", ".join([f"messages in {where}", *self.phrases()])
 
     @property
     def is_empty(self) -> bool:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from quarantine.engines.answers import EngineFailed
-from quarantine.engines.learning import Lesson, teach
+from quarantine.engines.mistakes import Lesson, teach
 from quarantine.models.antispam import AntispamSettings
 from quarantine.models.check import Check
 from quarantine.models.item import Item, ItemKind, ItemState

@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 REFUSED: Final = "Refused while it came in"
 
 
-class Door:
+class ContentCheck:
     """Of one listener. Loop thread only."""
 
     def __init__(self) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from django.db import Error as DatabaseError
 from django.utils import timezone
 
-from quarantine.counting import Tallied, Tallies, write_down
+from quarantine.check_counts import Tallied, Tallies, write_down
 from quarantine.models.antispam import AntispamSettings
 from quarantine.models.check import current_checks
 from spool.smtpd.database import asked, what_failed

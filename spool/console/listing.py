@@ -66,7 +66,7 @@ class Heading:
 class Chip:
     """One condition of the filter, and the link that takes it away."""
 
-    words: str
+    phrase: str
     without: str
 
 
@@ -206,7 +206,9 @@ def chips(conditions: Mapping[str, str], fields: Mapping[str, Field], sort: str 
     """A chip for each condition of a filter with these `fields`; `sort` is kept while other conditions stay."""
     found = []
     for name, text in conditions.items():
-        words = fields[name].words.format(text)
+        phrase = fields[name].phrase.format(text)
         rest = {other: value for other, value in conditions.items() if other != name}
-        found.append(Chip(words[:1].upper() + words[1:], urlencode({**rest, "sort": sort} if rest and sort else rest)))
+        found.append(
+            Chip(phrase[:1].upper() + phrase[1:], urlencode({**rest, "sort": sort} if rest and sort else rest))
+        )
     return found

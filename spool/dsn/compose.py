@@ -24,7 +24,7 @@ from spool.dsn.fields import (
     unstructured,
 )
 from spool.dsn.report import Action, Report, ReportedRecipient, Returned
-from spool.dsn.wording import subject_of, text_of
+from spool.dsn.texts import subject_of, text_of
 from spool.message.header import block as header_block
 
 # A larger message goes back as its header only; so does what is left of a header beyond that.

@@ -93,9 +93,9 @@ class MessageFilter:
         """What is asked for, as people write it, by field name."""
         return as_texts(self.conditions, self)
 
-    def words(self) -> list[str]:
+    def phrases(self) -> list[str]:
         """The same in words, each of which completes the sentence "messages …"."""
-        return [self.conditions[name].words.format(text) for name, text in self.texts().items()]
+        return [self.conditions[name].phrase.format(text) for name, text in self.texts().items()]
 
     def with_values(self, **values: Any) -> Self:
         """The same with other values, by attribute name."""

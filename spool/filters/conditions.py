@@ -82,7 +82,7 @@ class SpoolFilter(MessageFilter):
 
     def sentence(self) -> str:
         """In words: "messages from ann@example.org, larger than 10MB"."""
-        parts = self.words()
+        parts = self.phrases()
         if self.only_sender_domain is not None:
             parts.append(f"sent from {self.only_sender_domain}")
         return f"messages {', '.join(parts)}" if parts else "all messages"

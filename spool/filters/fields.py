@@ -21,12 +21,12 @@ LONGEST = 320
 class Field:
     """One condition. `name` is its option, query parameter and JSON key; `attribute` its place in SpoolFilter.
 
-    `words` completes the sentence "messages …"; `metavar` shows how its value is written; `choices` are all it takes.
+    `phrase` completes the sentence "messages …"; `metavar` shows how its value is written; `choices` are all it takes.
     """
 
     name: str
     attribute: str
-    words: str
+    phrase: str
     help: str
     metavar: str
     parse: Callable[[str], Any]
@@ -93,12 +93,12 @@ def _one_of(what: str, values: dict[str, Any]) -> Callable[[str], Any]:
     return parse
 
 
-def _chosen(field: str, attribute: str, words: str, help_text: str, values: dict[str, Any]) -> Field:
+def _chosen(field: str, attribute: str, phrase: str, help_text: str, values: dict[str, Any]) -> Field:
     names = {value: name for name, value in values.items()}
     return Field(
         field,
         attribute,
-        words,
+        phrase,
         help_text,
         field.upper(),
         _one_of(field, values),

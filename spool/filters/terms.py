@@ -75,8 +75,8 @@ def from_text(text: str) -> SpoolFilter:
 def _term(name: str, value: str) -> Term:
     field = FIELDS[name]
     field.parse(value)
-    words = field.words.format(value)
-    return Term(name, value, f"{words[:1].upper()}{words[1:]}.")
+    phrase = field.phrase.format(value)
+    return Term(name, value, f"{phrase[:1].upper()}{phrase[1:]}.")
 
 
 def _recognise(word: str, finds: Finds) -> tuple[str, str]:

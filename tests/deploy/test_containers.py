@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 import yaml
 
-from mailspool.environment import listening, reading
+from mailspool.environment import listeners, reader
 from tests.deploy.installation import Installation
 from tests.deploy.network import own_network
 from tests.deploy.sandbox import like_this_machine
@@ -66,9 +66,9 @@ def test_every_unit_has_its_container_with_the_same_command() -> None:
 
 @pytest.mark.parametrize("name", programs())
 def test_the_environment_of_each_is_understood(name: str) -> None:
-    env = reading.read(environment(programs()[name]))
+    env = reader.read(environment(programs()[name]))
 
-    assert listening.addresses_of(env)["smtp"][0].port == 25
+    assert listeners.addresses_of(env)["smtp"][0].port == 25
 
 
 def test_each_waits_for_the_preparation_which_waits_for_the_database() -> None:

@@ -13,7 +13,7 @@ from accounts.transfer import files as account_files
 from base import csv_cells
 from mailspool.backup import manifest
 from mailspool.backup.errors import BackupError
-from mailspool.environment import reading
+from mailspool.environment import reader
 from mailspool.environment.variables import VARIABLES
 from spool.events import line
 from spool.transfer import envelopes, postcat
@@ -86,8 +86,8 @@ def read_environment(data: bytes) -> None:
         name, equals, value = part.partition("=")
         given[name if equals else VARIABLES[number % len(VARIABLES)].name] = value if equals else part
     try:
-        reading.read(given)
-    except reading.WrongEnvironment as error:
+        reader.read(given)
+    except reader.WrongEnvironment as error:
         for sentence in error.sentences:
             assert "\n" not in sentence
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from mailspool.inspection.all import inspect
-from mailspool.inspection.finding import Finding, Level
+from mailspool.inspection.findings import Finding, Level
 
 Found = Callable[[str], list[Finding]]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from django.conf import LazySettings
 
-from mailspool.inspection.finding import Finding, Level, fault, ok, warning
+from mailspool.inspection.findings import Finding, Level, fault, ok, warning
 from tests.inspection.conftest import Found
 from tests.support.commands import Manage, manage_with
 

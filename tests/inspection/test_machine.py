@@ -16,7 +16,7 @@ from django.conf import LazySettings
 from mailspool.home import Home
 from mailspool.inspection import certificate
 from mailspool.inspection import home as home_look
-from mailspool.inspection.finding import Level
+from mailspool.inspection.findings import Level
 from spool.models import Settings
 from spool.models.settings import forget
 from spool.sockets.addresses import Address

@@ -16,7 +16,7 @@ from redis import Redis
 
 from accounts import actions
 from mailspool.inspection import redis as redis_look
-from mailspool.inspection.finding import Level
+from mailspool.inspection.findings import Level
 from tests.inspection.conftest import Found
 from tests.support.dns import DNSServer
 from tests.support.ports import free_port

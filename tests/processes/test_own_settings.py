@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from mailspool.environment import own_settings
-from mailspool.environment.reading import WrongEnvironment
+from mailspool.environment.reader import WrongEnvironment
 from tests.support.mailspool_process import MailspoolUnderTest
 from tests.support.postgres import PostgresServer
 from tests.support.waiting import wait_until

@@ -15,8 +15,8 @@ from accounts.management.terminal import Printed, TerminalCommand, one_line, pri
 from accounts.models import User
 from mailspool.management.commands import check
 from spool.actions import Refused
+from spool.shell.export_file import write_out
 from spool.shell.output import Output
-from spool.shell.writing import write_out
 
 # Clears the screen, turns text round, breaks the line in three ways, and is markup, a link and an emoji for rich.
 HOSTILE = "\x1b[2J[all] \u202eexe.png\u2066 \x9b31m a\u2028b\u0085c\rd [link=http://x]:smile:[/link] \ud800\x07"

@@ -12,8 +12,8 @@ from django.test import Client
 from django.utils import timezone
 
 from base.one_row import OneRow
-from quarantine import alerts, counting
-from quarantine.counting import Tallies
+from quarantine import alerts, check_counts
+from quarantine.check_counts import Tallies
 from quarantine.models import AntispamSettings, AntivirusSettings, Check, CheckKind, Item, ItemKind, QuarantineSize
 from quarantine.models.check import forget_checks
 from spool.alerts import outbox, watching
@@ -44,7 +44,7 @@ def asked(name: str, at: datetime, *, answered: int = 0, failed: int = 0) -> Non
     tallies = Tallies()
     for number in range(answered + failed):
         tallies[name].add(hit=False, failed=number < failed, seconds=0.1, error="no answer")
-    counting.write_down(tallies, at)
+    check_counts.write_down(tallies, at)
 
 
 def going_on() -> list[tuple[str, str]]:

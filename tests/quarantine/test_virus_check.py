@@ -14,7 +14,7 @@ from django.core.exceptions import ValidationError
 from accounts import directory
 from accounts.models import User
 from quarantine.engines.clamd import Clamd as ClamdScanner
-from quarantine.engines.resting import Rests
+from quarantine.engines.cooldown import Cooldown
 from quarantine.engines.scanner import all_scanners
 from quarantine.models import AntivirusSettings, CheckCount, Item, WhenOversize, WhenUnanswered
 from spool.actions import Actor, perform
@@ -151,7 +151,7 @@ def test_force_has_a_scanner_asked_that_is_back(
     setting(AntivirusSettings, clamd_servers=clamd.address)
     scanner = all_scanners()[0]
     assert isinstance(scanner, ClamdScanner)
-    monkeypatch.setattr(scanner, "rests", Rests(first_seconds=600))
+    monkeypatch.setattr(scanner, "rests", Cooldown(first_seconds=600))
     clamd.daemon.kill()
     forced, other = spool.take(content=mail.CLEAN), spool.take(content=mail.CLEAN)
     spool.work()

@@ -14,7 +14,7 @@ from accounts.actor import Actor
 from accounts.management.terminal import one_line
 from base.action import record
 from mailspool.inspection.all import inspect
-from mailspool.inspection.finding import Finding, Level
+from mailspool.inspection.findings import Finding, Level
 from spool.files import marks
 
 # What makes it Django's, and what those are without an option.

@@ -13,10 +13,10 @@ from quarantine.filters import ITEM_FIELDS, SORTS, ItemFilter, count, page, sear
 from quarantine.models import AntispamSettings, Greylisted, Item, ItemKind, ItemState
 from spool.actions import VERBS, Actor
 from spool.message.header import block as header_block
-from spool.shell.acting import act, add_action
+from spool.shell.actions import act, add_action
 from spool.shell.command import VerbCommand
+from spool.shell.export_file import add_output, write_out
 from spool.shell.output import NOTHING, USAGE, Ended, Output, add_filters, add_json, print_list
-from spool.shell.writing import add_output, write_out
 
 
 class Command(VerbCommand):

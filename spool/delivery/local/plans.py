@@ -15,7 +15,7 @@ from datetime import datetime
 
 from accounts import directory
 from accounts.directory import LocalAlias, LocalList, LocalUser
-from spool.delivery.local import forwarding, lists, maildir
+from spool.delivery.local import forwards, lists, maildir
 from spool.delivery.remote.body import LARGEST_WHOLE_BYTES
 from spool.delivery.trace_headers import header_line, passed_through
 from spool.message.envelope import (
@@ -158,7 +158,7 @@ class _Planner:
         self, recipient: LeasedRecipient, address: str, user: LocalUser | None, forward_to: Sequence[str]
     ) -> None:
         keeps_copy = user is not None and user.forward_keeps_copy
-        targets = forwarding.targets_of(address, forward_to, recipient, keeps_copy=keeps_copy)
+        targets = forwards.targets_of(address, forward_to, recipient, keeps_copy=keeps_copy)
         header, content, tail = self._read()
         if address in passed_through(header) or self._is_far_travelled(header):
             # The mailbox's own part of a forward comes by here too; anything else that does is a loop.
@@ -171,9 +171,9 @@ class _Planner:
         recipients: list[EnvelopeRecipient] = list(targets.recipients)
         text = f"250 2.0.0 {address}: forwarded to {', '.join(r.address for r in targets.recipients)}"
         if targets.keeps_copy and user is not None:
-            recipients.insert(0, forwarding.mailbox_copy(user.address, user.domain, recipient))
+            recipients.insert(0, forwards.mailbox_copy(user.address, user.domain, recipient))
             text += ", and kept"
-        self._plan.spawned.append(forwarding.forward(self._entry, content, address, recipients, self._now, tail))
+        self._plan.spawned.append(forwards.forward(self._entry, content, address, recipients, self._now, tail))
         # One recipient in the new message has taken over the duty to tell of success.
         relayed = targets.keeps_copy or len(recipients) == 1
         host = (

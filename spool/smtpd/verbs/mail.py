@@ -9,7 +9,7 @@ from aiosmtpd.smtp import syntax
 from accounts import directory
 from accounts.addresses import InvalidAddress, split_address
 from spool import addressing
-from spool.delivery.local.forwarding import without_success
+from spool.delivery.local.forwards import without_success
 from spool.dsn.xtext import parse_envid, parse_notify, parse_orcpt, parse_ret
 from spool.message.envelope import Envelope, EnvelopeRecipient
 from spool.models.recipient import Kind

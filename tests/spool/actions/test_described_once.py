@@ -12,7 +12,7 @@ from quarantine.models.item import ItemKind
 from spool.actions import VERBS, Verb
 from spool.actions.verbs import OF_ENTRIES, OF_TRASH
 from spool.console.actions import ACTIONS, BY_NAME
-from spool.shell.acting import add_action
+from spool.shell.actions import add_action
 
 EVERY = pytest.mark.parametrize("verb", VERBS.values(), ids=VERBS)
 

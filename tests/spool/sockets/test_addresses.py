@@ -7,13 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mailspool.environment import listening as together
-from mailspool.environment import reading
-from mailspool.environment.reading import WrongEnvironment
+from mailspool.environment import reader
+from mailspool.environment.reader import WrongEnvironment
 from spool.sockets.addresses import plain_ip
 
 
 def listening(name: str = "smtp", **environment: str) -> list[str]:
-    env = reading.read({f"MAILSPOOL_{variable}": value for variable, value in environment.items()})
+    env = reader.read({f"MAILSPOOL_{variable}": value for variable, value in environment.items()})
     return [str(address) for address in together.addresses_of(env)[name]]
 
 

@@ -13,7 +13,7 @@ END_SECONDS = 4.0
 Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 
-class Beating:
+class WithHeartbeat:
     """A WSGI application around another. A process that ends in order says so, and is not missed."""
 
     def __init__(self, application: Application) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from quarantine.engines import resting
-from quarantine.engines.resting import Rests
+from quarantine.engines import cooldown
+from quarantine.engines.cooldown import Cooldown
 
 
 class Clock:
@@ -20,11 +20,11 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
-    monkeypatch.setattr(resting, "time", clock)
+    monkeypatch.setattr(cooldown, "time", clock)
     return clock
 
 
-def rest_of(rests: Rests, clock: Clock) -> float:
+def rest_of(rests: Cooldown, clock: Clock) -> float:
     """How long it rests from now on, in seconds; the clock is moved to the end of the rest."""
     began = clock.now
     while rests.resting("clamd"):
@@ -33,7 +33,7 @@ def rest_of(rests: Rests, clock: Clock) -> float:
 
 
 def test_each_failure_after_a_rest_doubles_the_next_one_up_to_five_minutes(clock: Clock) -> None:
-    rests, seen = Rests(first_seconds=5), []
+    rests, seen = Cooldown(first_seconds=5), []
     for _ in range(9):
         rests.failed("clamd", "gone")
         seen.append(rest_of(rests, clock))
@@ -41,7 +41,7 @@ def test_each_failure_after_a_rest_doubles_the_next_one_up_to_five_minutes(clock
 
 
 def test_a_wish_ends_the_rest_now_and_then(clock: Clock) -> None:
-    rests = Rests(first_seconds=60)
+    rests = Cooldown(first_seconds=60)
     rests.failed("clamd", "gone")
     rests.wake()
     assert not rests.resting("clamd")
@@ -53,14 +53,14 @@ def test_a_wish_ends_the_rest_now_and_then(clock: Clock) -> None:
 
 
 def test_what_fails_together_is_one_failure(clock: Clock) -> None:
-    rests = Rests(first_seconds=5)
+    rests = Cooldown(first_seconds=5)
     for _ in range(50):
         rests.failed("clamd", "gone")
     assert rest_of(rests, clock) == 5
 
 
 def test_an_answer_ends_the_row_of_failures(clock: Clock) -> None:
-    rests = Rests(first_seconds=5)
+    rests = Cooldown(first_seconds=5)
     for _ in range(3):
         rests.failed("clamd", "gone")
         rest_of(rests, clock)
@@ -70,7 +70,7 @@ def test_an_answer_ends_the_row_of_failures(clock: Clock) -> None:
 
 
 def test_some_failures_in_a_row_may_be_allowed(clock: Clock) -> None:
-    rests = Rests(first_seconds=30, allowed=5)
+    rests = Cooldown(first_seconds=30, allowed=5)
     for _ in range(4):
         rests.failed("clamd", "gone")
         assert not rests.resting("clamd")

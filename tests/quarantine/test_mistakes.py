@@ -11,7 +11,7 @@ from django.test import Client
 from accounts.models import Role, User
 from base.sealed import seal
 from quarantine.engines.answers import EngineFailed
-from quarantine.engines.learning import understand_rspamd, understand_spamd
+from quarantine.engines.mistakes import understand_rspamd, understand_spamd
 from quarantine.models import Check, CheckKind, Item, ItemKind, ItemState
 from spool.actions import Actor, Refused, perform, preview
 from spool.models import Entry

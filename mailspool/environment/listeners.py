@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mailspool.environment import variables as v
-from mailspool.environment.reading import Environment, WrongEnvironment
+from mailspool.environment.reader import Environment, WrongEnvironment
 from spool.sockets.addresses import Address, WrongAddress, addresses, check_apart
 from spool.sockets.listeners import SMTP, SMTPS, SUBMISSION, WEB, Listener
 

@@ -8,11 +8,11 @@ from spool.actions import FORMATS, Actor, export, put_back, undo
 from spool.actions.undo_event import rows_of
 from spool.filters import count
 from spool.models import AuditEvent, Trashed
-from spool.shell.acting import add_consent, agree, bar
-from spool.shell.looking import chosen
+from spool.shell.actions import add_consent, agree, bar
+from spool.shell.export_file import add_output, write_out
 from spool.shell.output import NOTHING, USAGE, Ended, Output, add_filters, add_json
+from spool.shell.reports import chosen
 from spool.shell.transfer import export_to_folder
-from spool.shell.writing import add_output, write_out
 
 
 def add_parsers(verbs: Any) -> None:

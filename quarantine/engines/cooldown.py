@@ -23,7 +23,7 @@ class _Rest:
     until: float
 
 
-class Rests:
+class Cooldown:
     """Who rests. `first_seconds` after the failure number `allowed`; before it nobody does."""
 
     def __init__(self, first_seconds: float = 5.0, allowed: int = 1) -> None:

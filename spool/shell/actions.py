@@ -16,8 +16,8 @@ from spool.actions import VERBS, Actor, Preview, Selection, perform, preview
 from spool.actions.verb import Verb
 from spool.actions.verbs import OF_ENTRIES, OF_TRASH
 from spool.models import BulkJob, JobState
-from spool.shell.looking import chosen
 from spool.shell.output import NOTHING, USAGE, Ended, Output, add_filters, add_json
+from spool.shell.reports import chosen
 
 # Shorter work is over before a bar could be read.
 WORTH_A_BAR = 1000

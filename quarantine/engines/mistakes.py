@@ -9,7 +9,7 @@ from typing import Final
 from base.sealed import CannotUnseal, unseal
 from quarantine.engines import rspamd, spamd
 from quarantine.engines.answers import EngineFailed
-from quarantine.engines.asking import exchange
+from quarantine.engines.connections import exchange
 from quarantine.models.addresses import parse_server
 from quarantine.models.check import Check, CheckKind
 
