@@ -46,7 +46,7 @@ def given(options: dict[str, Any], name: str) -> list[str]:
 def time_left(until: Any) -> str:
     """ "2 h 5 min", or when it was over."""
     if until is None:
-        return "for good"
+        return "never expires"
     minutes = int((until - timezone.now()).total_seconds() // 60)
     if minutes < 0:
         return "expired"

@@ -51,7 +51,7 @@ class Resend(ItemVerb):
         ),
         Input(
             "learn",
-            "Tell the engines that it is no spam",
+            "Train as ham",
             "check",
             option_help="tell the engines that take reports that they are no spam",
         ),
@@ -128,7 +128,7 @@ class Delete(ItemVerb):
     inputs = (
         Input(
             "learn",
-            "Tell the engines that it is spam",
+            "Train as spam",
             "check",
             option_help="tell the engines that take reports that they are spam",
         ),

@@ -28,9 +28,8 @@ class AntispamSettingsAdmin(TestedAdmin):
         (
             "Inbound mail",
             {
-                "description": "The points of all checks are added up. With the usual weights 10 points are what "
-                "SpamAssassin (5) and Rspamd (6) themselves begin to call spam, 30 what is hardly "
-                "ever wrong. What becomes of a message from so many points on:",
+                "description": "The points of all checks are added up. With the default weights, 10 points is where "
+                "SpamAssassin (5) and Rspamd (6) start to call a message spam; at 30 they are hardly ever wrong.",
                 "fields": [
                     ("low", "low_action"),
                     ("medium", "medium_action"),
@@ -42,33 +41,32 @@ class AntispamSettingsAdmin(TestedAdmin):
             },
         ),
         (
-            "Refusing while it comes in",
+            "Reject during SMTP",
             {
-                "description": "Clients who log in, or were put on the whitelist, pass; an internal network only with"
-                " the spam bypass. So does mail to who has the filter off.",
+                "description": "Logged-in and whitelisted clients are exempt (internal networks only with the spam bypass),"
+                " and so is mail to recipients whose spam filter is off.",
                 "fields": ["reject", ("reject_from", "reject_seconds")],
             },
         ),
         (
             "Greylisting",
             {
-                "description": "Kept are the client's network (/24, /64), the sender and the recipient. Passing: as"
-                " above.",
+                "description": "Keyed by client network (/24, /64), sender and recipient. Same exemptions as above.",
                 "fields": ["greylist", ("greylist_seconds", "greylist_hours"), ("greylist_days", "greylist_passes")],
             },
         ),
         (
             "Outbound mail",
             {
-                "description": "What passes the threshold is kept in the Spam Quarantine instead of being sent.",
+                "description": "Messages over the threshold go to the Spam Quarantine instead of being sent.",
                 "fields": ["outbound_quarantine", "outbound_threshold"],
             },
         ),
         (
-            "If SpamAssassin or Rspamd does not answer",
+            "If SpamAssassin or Rspamd is unavailable",
             {
-                "description": "Mail that waits shows why, is asked about again every few minutes, and loses no"
-                " delivery attempt by it. What the other checks find is enough to catch it all the same.",
+                "description": "Held messages say why, are checked again every few minutes, and use up no delivery attempt."
+                " The other checks can still catch them.",
                 "fields": [
                     ("inbound_unanswered", "inbound_hold_hours"),
                     ("outbound_unanswered", "outbound_hold_hours"),
@@ -80,7 +78,7 @@ class AntispamSettingsAdmin(TestedAdmin):
         (
             "Digest",
             {
-                "description": "A mail each day to those concerned by what was quarantined since the last one.",
+                "description": "A daily e-mail listing what was quarantined since the last one.",
                 "fields": ["digest", "digest_hour", "console_url"],
             },
         ),
@@ -106,10 +104,10 @@ class CheckForm(forms.ModelForm):
     """A check; the password of its controller can be set and removed, not read."""
 
     password = forms.CharField(
-        label="Password of its controller",
+        label="Controller password",
         required=False,
         widget=UnfoldAdminPasswordWidget(attrs={"autocomplete": "new-password"}),
-        help_text="Leave empty to keep the one there is. It goes when no reports are taken.",
+        help_text="Leave empty to keep the current one. Removed when training is off.",
     )
 
     class Meta:
@@ -132,7 +130,7 @@ class CheckForm(forms.ModelForm):
     def clean_password(self) -> str:
         password: str = self.cleaned_data["password"]
         if not password.isprintable():
-            raise forms.ValidationError("The password has characters that can't be sent.")
+            raise forms.ValidationError("The password contains characters that can't be sent.")
         return password
 
     def save(self, commit: bool = True) -> Check:
@@ -152,13 +150,13 @@ class CheckAdmin(ModelAdmin):
     search_fields = ["name", "where"]
     empty_title = "No checks yet"
     empty_text = (
-        "Without a check no mail is looked at for spam. SPF, DKIM and DMARC need nothing but DNS; SpamAssassin and "
-        "Rspamd are servers of their own; a DNS list is named by its zone."
+        "Without checks no mail is filtered for spam. SPF, DKIM and DMARC need only DNS; SpamAssassin and Rspamd are "
+        "separate servers; a DNS list is named by its zone."
     )
     fieldsets = [
         (None, {"fields": ["name", "kind", "weight", ("inbound", "outbound")]}),
-        ("What it asks", {"fields": ["where", "pattern", "timeout_seconds", "parallel"]}),
-        ("Learning", {"fields": ["learns", "learn_where", "password"]}),
+        ("Source", {"fields": ["where", "pattern", "timeout_seconds", "parallel"]}),
+        ("Training", {"fields": ["learns", "learn_where", "password"]}),
     ]
 
     @admin.display(description="for")
@@ -171,7 +169,7 @@ class CheckAdmin(ModelAdmin):
 class TrustedSenderAdmin(ModelAdmin):
     list_display = ["pattern", "description"]
     search_fields = ["pattern", "description"]
-    empty_title = "Nobody is trusted yet"
+    empty_title = "No trusted senders"
     empty_text = (
-        "Mail of a trusted sender is not checked for spam, if SPF, DKIM or a login proves that it is really theirs."
+        "Mail from a trusted sender skips the spam checks if SPF, DKIM or a login proves that it is really theirs."
     )

@@ -42,67 +42,63 @@ class WhenUnansweredOutbound(models.TextChoices):
 class AntispamSettings(OneRow):
     """Without a check (see Check) no message is looked at, and the stage costs nothing."""
 
-    low = models.FloatField("low from (points)", default=10, validators=_POINTS)
-    low_action = models.CharField("what becomes of it", max_length=7, choices=SpamAction, default=SpamAction.HEADERS)
-    medium = models.FloatField("medium from (points)", default=20, validators=_POINTS)
-    medium_action = models.CharField("what becomes of it", max_length=7, choices=SpamAction, default=SpamAction.JUNK)
-    high = models.FloatField("high from (points)", default=30, validators=_POINTS)
+    low = models.FloatField("low threshold (points)", default=10, validators=_POINTS)
+    low_action = models.CharField("action", max_length=7, choices=SpamAction, default=SpamAction.HEADERS)
+    medium = models.FloatField("medium threshold (points)", default=20, validators=_POINTS)
+    medium_action = models.CharField("action", max_length=7, choices=SpamAction, default=SpamAction.JUNK)
+    high = models.FloatField("high threshold (points)", default=30, validators=_POINTS)
     high_action = models.CharField(
-        "what becomes of it",
+        "action",
         max_length=7,
         choices=SpamAction,
         default=SpamAction.JUNK,
-        help_text="What is deleted can be put back for the trash's days, from the Audit page.",
+        help_text="Deleted messages stay in the trash for a while and can be restored from the Audit page.",
     )
     subject_prefix = models.CharField(
         max_length=40,
         blank=True,
         default="[Spam] ",
         validators=[RegexValidator(r"^[ -~]*$", "The prefix has printable ASCII characters only.")],
-        help_text="Put before the subject of what is marked or goes to Junk. Empty for none.",
+        help_text="Added to the subject of messages that are marked or go to Junk. Leave empty for none.",
     )
     add_results = models.BooleanField(
         "add results to inbound mail",
         default=True,
-        help_text="Authentication-Results (RFC 8601), X-Spam-Status and X-Spam-Score, while it is delivered.",
+        help_text="Adds Authentication-Results (RFC 8601), X-Spam-Status and X-Spam-Score on delivery.",
     )
     domains_choose = models.BooleanField(
-        "domains may choose otherwise", default=True, help_text="Of the actions above, on their page."
+        "domains may choose their own actions", default=True, help_text="On the domain's page."
     )
     users_choose = models.BooleanField(
-        "users may choose otherwise",
+        "users may choose their own actions",
         default=True,
-        help_text="For their own mail, in the user site. It goes before all.",
+        help_text="For their own mail, on the user site. Overrides the domain and these settings.",
     )
     reject = models.BooleanField(
-        "refuse spam while it comes in",
+        "reject spam during SMTP",
         default=False,
-        help_text="At the end of DATA, with 550, so that its sender knows. All checks for inbound mail run in the session.",
+        help_text="Answers 550 after DATA, so the sender knows. All inbound checks run during the session.",
     )
-    reject_from = models.FloatField("refuse from (points)", default=50, validators=_POINTS)
+    reject_from = models.FloatField("reject threshold (points)", default=50, validators=_POINTS)
     reject_seconds = models.PositiveIntegerField(
-        "look for at most (seconds)",
+        "time limit (seconds)",
         default=15,
         validators=between(1, 120),
-        help_text="A message about which the checks have not all answered by then is taken, and looked at later.",
+        help_text="If some checks have not answered by then, the message is accepted and checked later.",
     )
     greylist = models.BooleanField(
-        "greylist strangers",
+        "greylist unknown senders",
         default=False,
-        help_text="Their first try is answered 451; what they try again after a while is let in.",
+        help_text="The first attempt is answered 451; a later retry is accepted.",
     )
-    greylist_seconds = models.PositiveIntegerField(
-        "they wait for (seconds)", default=300, validators=between(1, 86_400)
-    )
-    greylist_hours = models.PositiveIntegerField("and come back within (hours)", default=48, validators=between(1, 720))
-    greylist_days = models.PositiveIntegerField(
-        "forget who was not seen for (days)", default=35, validators=between(1, 400)
-    )
+    greylist_seconds = models.PositiveIntegerField("retry delay (seconds)", default=300, validators=between(1, 86_400))
+    greylist_hours = models.PositiveIntegerField("retry window (hours)", default=48, validators=between(1, 720))
+    greylist_days = models.PositiveIntegerField("forget after (days)", default=35, validators=between(1, 400))
     greylist_passes = models.PositiveIntegerField(
-        "no waiting after (times)",
+        "auto-allow after (passes)",
         default=5,
         validators=between(0, 1000),
-        help_text="For a network that has come back so often, with any sender and recipient. 0 for never.",
+        help_text="Passed retries after which a network is no longer greylisted. 0 = never.",
     )
     outbound_quarantine = models.BooleanField("quarantine outbound spam", default=True)
     outbound_threshold = models.FloatField("outbound threshold (points)", default=30, validators=_POINTS)
@@ -112,10 +108,10 @@ class AntispamSettings(OneRow):
         choices=WhenUnansweredInbound,
         default=WhenUnansweredInbound.MARK,
         db_default=WhenUnansweredInbound.MARK,
-        help_text="Marked mail has the header field X-Spam-Unchecked. Its score decides as ever where it goes.",
+        help_text="Marked messages get an X-Spam-Unchecked header. The score from the other checks still applies.",
     )
     inbound_hold_hours = models.PositiveIntegerField(
-        "hold inbound mail for (hours)", default=4, db_default=4, validators=between(1, 96)
+        "hold inbound mail up to (hours)", default=4, db_default=4, validators=between(1, 96)
     )
     outbound_unanswered = models.CharField(
         "outbound mail",
@@ -125,41 +121,39 @@ class AntispamSettings(OneRow):
         db_default=WhenUnansweredOutbound.HOLD,
     )
     outbound_hold_hours = models.PositiveIntegerField(
-        "hold outbound mail for (hours)", default=24, db_default=24, validators=between(1, 96)
+        "hold outbound mail up to (hours)", default=24, db_default=24, validators=between(1, 96)
     )
     line_seconds = models.PositiveIntegerField(
-        "wait in line for at most (seconds)",
+        "queue time limit (seconds)",
         default=60,
         db_default=60,
         validators=between(1, 180),
-        help_text="When a check has as many questions as it may have at once. Waiting in line is no failure.",
+        help_text="How long a message waits for a check that is at its concurrency limit. Not counted as a failure.",
     )
     keep_days = models.PositiveIntegerField(
         "keep quarantined messages (days)",
         default=30,
         validators=between(1, 30),
-        help_text="30 at most; then they are removed for good.",
+        help_text="At most 30; then they are removed permanently.",
     )
-    warn_mb = models.PositiveIntegerField(
-        "warn when they take more than (MB)", default=2_000, validators=between(1, 10_000_000)
-    )
+    warn_mb = models.PositiveIntegerField("warn above (MB)", default=2_000, validators=between(1, 10_000_000))
     digest = models.CharField("daily digest for", max_length=6, choices=DigestFor, default=DigestFor.NOBODY)
     digest_hour = models.PositiveSmallIntegerField(
-        "digest from (hour)", default=7, validators=between(0, 23), help_text="In the server's time zone."
+        "send digest at (hour)", default=7, validators=between(0, 23), help_text="In the server's time zone."
     )
     console_url = models.CharField(
-        "address of this console",
+        "console URL",
         max_length=200,
         blank=True,
         default="",
         validators=[URLValidator(["http", "https"])],
-        help_text="As browsers reach it, https://mail.example.org; for the links of the digest. Empty for no links.",
+        help_text="Such as https://mail.example.org, for links in the digest. Leave empty for no links.",
     )
     max_content_kb = models.PositiveIntegerField(
-        "largest message to look into (KB)",
+        "largest message to check (KB)",
         default=4_096,
         validators=between(1, 100_000),
-        help_text="Of larger ones only the envelope, the session and the signatures are checked.",
+        help_text="For larger messages only envelope, session and signatures are checked.",
     )
 
     scan_again_since = models.DateTimeField(
@@ -175,9 +169,9 @@ class AntispamSettings(OneRow):
     def clean(self) -> None:
         """Raises ValidationError when the levels are in the wrong order."""
         if not self.low <= self.medium <= self.high:
-            raise ValidationError({"medium": "Low, medium and high must follow each other in this order."})
+            raise ValidationError({"medium": "The thresholds must rise from low to medium to high."})
         if self.greylist_seconds >= self.greylist_hours * 3600:
-            raise ValidationError({"greylist_hours": "Nobody could come back: that is not longer than the wait."})
+            raise ValidationError({"greylist_hours": "The retry window must be longer than the retry delay."})
 
     @property
     def max_content_bytes(self) -> int:

@@ -11,15 +11,15 @@ from quarantine.models.addresses import ServerAddress, parse_command, parse_serv
 class WhenUnanswered(models.TextChoices):
     """What becomes of mail while no scanner answers."""
 
-    HOLD = "hold", "Hold it until one does"
-    PASS = "pass", "Deliver it unscanned"
+    HOLD = "hold", "Hold until one is available"
+    PASS = "pass", "Deliver unscanned"
 
 
 class WhenOversize(models.TextChoices):
     """What becomes of messages that are too large to be scanned."""
 
-    PASS = "pass", "Deliver them unscanned"
-    QUARANTINE = "quarantine", "Put them into the Virus Quarantine"
+    PASS = "pass", "Deliver unscanned"
+    QUARANTINE = "quarantine", "Move to the Virus Quarantine"
 
 
 class AntivirusSettings(OneRow):
@@ -30,16 +30,16 @@ class AntivirusSettings(OneRow):
         blank=True,
         default="",
         validators=[validate_servers],
-        help_text="Sockets or host:port of clamd, one per line, as /run/clamav/clamd.ctl or 127.0.0.1:3310. They share the work; one that does not answer is left out for a while.",
+        help_text="Sockets or host:port of clamd, one per line, as /run/clamav/clamd.ctl or 127.0.0.1:3310. They share the work; one that does not answer is skipped for a while.",
     )
     clamd_timeout_seconds = models.PositiveIntegerField(
         "ClamAV timeout (seconds)",
         default=60,
         validators=between(1, 200),
-        help_text="A server that needs longer for a message counts as not answering.",
+        help_text="A server that takes longer counts as unavailable.",
     )
     clamd_connections = models.PositiveIntegerField(
-        "scans at once", default=10, validators=between(1, 200), help_text="Of each worker; clamd's MaxThreads is 10."
+        "parallel scans", default=10, validators=between(1, 200), help_text="Per worker; clamd's MaxThreads is 10."
     )
     command = models.CharField(
         "second scanner",
@@ -47,43 +47,39 @@ class AntivirusSettings(OneRow):
         blank=True,
         default="",
         validators=[validate_command],
-        help_text="A command line, as /opt/scanner/bin/scan --quiet {file}. No shell is involved. It sees only a message's file, read-only.",
+        help_text="A command line, as /opt/scanner/bin/scan --quiet {file}. Run without a shell; it sees only the message file, read-only.",
     )
     command_infected_status = models.PositiveIntegerField(
-        "its exit status for a virus",
+        "exit code when infected",
         default=1,
         validators=between(1, 255),
         help_text="0 means clean; anything else is a failure.",
     )
-    command_timeout_seconds = models.PositiveIntegerField(
-        "its timeout (seconds)", default=60, validators=between(1, 200)
-    )
-    command_parallel = models.PositiveIntegerField("its runs at once", default=2, validators=between(1, 64))
+    command_timeout_seconds = models.PositiveIntegerField("timeout (seconds)", default=60, validators=between(1, 200))
+    command_parallel = models.PositiveIntegerField("parallel runs", default=2, validators=between(1, 64))
     scan_inbound = models.BooleanField("scan inbound mail", default=True)
     scan_outbound = models.BooleanField("scan outbound mail", default=True)
     max_scan_kb = models.PositiveIntegerField(
         "largest message to scan (KB)",
         default=25_600,
         validators=between(1, 2_000_000),
-        help_text="Not more than clamd's StreamMaxLength, which answers larger ones with an error.",
+        help_text="No more than clamd's StreamMaxLength; clamd rejects larger ones.",
     )
     oversize = models.CharField("larger messages", max_length=10, choices=WhenOversize, default=WhenOversize.PASS)
     unanswered = models.CharField(
-        "when no scanner answers",
+        "if no scanner is available",
         max_length=4,
         choices=WhenUnanswered,
         default=WhenUnanswered.HOLD,
-        help_text="Held mail is tried again every few minutes, and shows why it waits.",
+        help_text="Held messages are retried every few minutes and say why they wait.",
     )
     keep_days = models.PositiveIntegerField(
         "keep quarantined messages (days)",
         default=30,
         validators=between(1, 3650),
-        help_text="Then they are removed for good.",
+        help_text="Then they are removed permanently.",
     )
-    warn_mb = models.PositiveIntegerField(
-        "warn when they take more than (MB)", default=2_000, validators=between(1, 10_000_000)
-    )
+    warn_mb = models.PositiveIntegerField("warn above (MB)", default=2_000, validators=between(1, 10_000_000))
 
     scan_again_since = models.DateTimeField(
         null=True, blank=True, editable=False, help_text="Waiting mail that was scanned before then is scanned again."

@@ -32,7 +32,7 @@ class CheckKind(models.TextChoices):
     NULL_SENDER = "null_sender", "Null sender"
     HEADER = "header", "Header rule"
     BODY = "body", "Text rule"
-    UNREAD = "unread", "Text not looked at"
+    UNREAD = "unread", "Unread text"
 
 
 SERVERS = {CheckKind.SPAMD: "127.0.0.1:783", CheckKind.RSPAMD: "127.0.0.1:11333"}
@@ -59,7 +59,7 @@ RULES = (CheckKind.HEADER, CheckKind.BODY)
 class Check(models.Model):
     """One check. A hit adds `weight` points; negative ones speak for a message (an allow list)."""
 
-    name = models.CharField(max_length=60, unique=True, help_text="As results and headers call it.")
+    name = models.CharField(max_length=60, unique=True, help_text="Shown in results and headers.")
     kind = models.CharField(max_length=11, choices=CheckKind)
     inbound = models.BooleanField("for inbound mail", default=True)
     outbound = models.BooleanField("for outbound mail", default=False)
@@ -68,8 +68,8 @@ class Check(models.Model):
         default=None,
         validators=[MinValueValidator(-100), MaxValueValidator(100)],
         help_text=(
-            "Points of a hit; for SpamAssassin and Rspamd, the number that their own score is multiplied by. "
-            "Empty for the usual: SpamAssassin 2, Rspamd 1.7, SPF 5, reverse DNS 4, DKIM 3, text not looked at 3, "
+            "Points for a hit; for SpamAssassin and Rspamd, the factor for their own score. "
+            "Leave empty for the default: SpamAssassin 2, Rspamd 1.7, SPF 5, reverse DNS 4, DKIM 3, unread text 3, "
             "null sender 2, others 10."
         ),
     )
@@ -90,26 +90,26 @@ class Check(models.Model):
     )
 
     parallel = models.PositiveIntegerField(
-        "questions at once",
+        "parallel requests",
         null=True,
         blank=True,
         validators=[MinValueValidator(1), MaxValueValidator(1000)],
         help_text=(
-            "From all workers together; no more than its server has children. Messages beyond that wait in line. "
-            "Empty for the usual: SpamAssassin 5, Rspamd 50, DNS lists 100."
+            "Over all workers; no more than the server has children. Further messages wait. "
+            "Leave empty for the default: SpamAssassin 5, Rspamd 50, DNS lists 100."
         ),
     )
     learns = models.BooleanField(
-        "takes reports of mistakes",
+        "supports training",
         default=False,
-        help_text="Resend and Delete in the Spam Quarantine can tell it. spamd needs --allow-tell for that.",
+        help_text="Resend and Delete in the Spam Quarantine can train it. spamd needs --allow-tell for that.",
     )
     learn_where = models.CharField(
-        "its controller",
+        "controller",
         max_length=255,
         blank=True,
         default="",
-        help_text="Of Rspamd, the host:port at which it learns. SpamAssassin does where it is asked.",
+        help_text="Rspamd only: the host:port of its controller. SpamAssassin is trained at the address above.",
     )
     sealed_password = models.TextField(blank=True, default="", editable=False)
 

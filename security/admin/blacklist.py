@@ -47,7 +47,7 @@ class ExpiredFilter(admin.SimpleListFilter):
     parameter_name = "state"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [("good", "In force for good"), ("time", "In force for a time"), ("expired", "Expired")]
+        return [("good", "Never expires"), ("time", "Active, expires"), ("expired", "Expired")]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         now = timezone.now()
@@ -70,9 +70,9 @@ class BlacklistAdmin(WarnsOfHidden, NetworkAdmin):
     actions_list = ["many"]
     fieldsets = [
         (None, {"fields": ["network", "description", "expires_at"]}),
-        ("Kept out of", {"fields": ["smtp", "web"]}),
+        ("Block", {"fields": ["smtp", "web"]}),
     ]
-    empty_title = "Nobody is blacklisted"
+    empty_title = "The blacklist is empty"
     empty_text = (
         "Addresses and networks whose connections are refused. They are added here, or from the Overview, where they"
         " are marked as coming from the spool."
@@ -99,11 +99,11 @@ class BlacklistAdmin(WarnsOfHidden, NetworkAdmin):
     def many(self, request: HttpRequest) -> HttpResponse:
         return redirect("admin:security_blacklistentry_import")
 
-    @admin.action(description="Keep out for 24 hours more")
+    @admin.action(description="Block for 24 more hours")
     def for_a_day(self, request: HttpRequest, rows: QuerySet[BlacklistEntry]) -> None:
         until = timezone.now() + timedelta(days=1)
-        told(request, self, lambda: f"{actions.set_expiry(actor_of(request), rows, until):,} end in 24 hours.")
+        told(request, self, lambda: f"{actions.set_expiry(actor_of(request), rows, until):,} expire in 24 hours.")
 
-    @admin.action(description="Keep out for good")
+    @admin.action(description="Block permanently")
     def for_good(self, request: HttpRequest, rows: QuerySet[BlacklistEntry]) -> None:
-        told(request, self, lambda: f"{actions.set_expiry(actor_of(request), rows, None):,} are kept out for good.")
+        told(request, self, lambda: f"{actions.set_expiry(actor_of(request), rows, None):,} blocked permanently.")

@@ -41,13 +41,13 @@ class ImportForm(forms.Form):
         label="or a file of them", required=False, widget=UnfoldAdminFileFieldWidget, help_text="Text, up to 5 MB."
     )
     protocols = forms.MultipleChoiceField(
-        label="Kept out of",
+        label="Block",
         choices=Protocol.choices,
         initial=[Protocol.SMTP],
         widget=UnfoldAdminCheckboxSelectMultipleWidget,
     )
     until = forms.CharField(
-        label="Let in again",
+        label="Expires",
         required=False,
         widget=UnfoldAdminTextInputWidget,
         help_text="2h, 3d or 2026-12-31 18:00. Empty for never.",

@@ -36,11 +36,11 @@ class WhitelistAdmin(WarnsOfHidden, NetworkAdmin):
     actions = ["take_off"]
     fieldsets = [
         (None, {"fields": ["network", "description"]}),
-        ("Let in whatever the blacklist says", {"fields": ["smtp", "web"]}),
-        ("Let off", {"fields": ["auth_bypass", "spam_bypass", "login_bypass"]}),
+        ("Bypass blacklist for", {"fields": ["smtp", "web"]}),
+        ("Exempt from", {"fields": ["auth_bypass", "spam_bypass", "login_bypass"]}),
     ]
-    empty_title = "Nobody is whitelisted"
-    empty_text = "Networks that the blacklist does not touch, and what else is not asked of them."
+    empty_title = "The whitelist is empty"
+    empty_text = "Networks that bypass the blacklist, and the checks they are exempt from."
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return bool(super().has_delete_permission(request, obj)) and not (obj is not None and obj.is_default)
@@ -65,7 +65,7 @@ class WhitelistAdmin(WarnsOfHidden, NetworkAdmin):
                 request, f"Every host in {obj} may send anywhere without logging in from now on.", messages.WARNING
             )
 
-    @display(description="Let off")
+    @display(description="Exempt from")
     def shown_let_off(self, row: WhitelistEntry) -> str:
         flags = ("auth_bypass", "SMTP login"), ("spam_bypass", "spam checks"), ("login_bypass", "login protection")
         return ", ".join(label for flag, label in flags if getattr(row, flag))

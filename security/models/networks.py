@@ -78,9 +78,7 @@ class BlacklistEntry(ListedNetwork):
     source = models.CharField(max_length=6, choices=Source, default=Source.MANUAL, editable=False)
     # Of an entry that was there before, for other protocols: `source` is of the entry as a whole.
     spool_smtp = models.BooleanField("SMTP was added in the spool", default=False, db_default=False, editable=False)
-    expires_at = models.DateTimeField(
-        "expires", null=True, blank=True, help_text="From then on it is let in again. Empty for never."
-    )
+    expires_at = models.DateTimeField("expires", null=True, blank=True, help_text="Leave empty for never.")
 
     class Meta:
         verbose_name = "blacklist entry"

@@ -34,7 +34,7 @@ class Delete(Verb):
 
     name, label, past = "delete", "Delete", "deleted"
     icon, danger = "delete", True
-    inputs = (Input("bounce", "Tell each sender by a bounce", "check", option_help="tell the senders by a bounce"),)
+    inputs = (Input("bounce", "Send bounce", "check", option_help="tell the senders by a bounce"),)
     chunk = 10_000
     undoable = True
     of_mailbox = True

@@ -16,21 +16,21 @@ class SettingsForm(forms.ModelForm):
         model = Settings
         fields = "__all__"  # noqa: DJ007 (the page lists them in its fieldsets)
         help_texts = {
-            "subspool_size": "Messages are kept in folders of this size; a full one is followed by the next.",
-            "trace_days": "How long a message that left can be found in Message trace.",
-            "audit_days": "Who did what: the Audit page, and the history of accounts.",
-            "max_local_deliveries": "Of these, how many into mailboxes of this server.",
-            "max_remote_deliveries": "Of these, how many to other servers.",
-            "max_per_destination": "So that no other server sees too many at once; routes can have their own.",
-            "max_message_kb": "1024 KB are 1 MB. A larger one is refused with 552; users and domains may have less.",
-            "max_errors": "After so many refused commands the session is closed.",
-            "max_connections": "At once, over all ports of a listener; more are answered 421.",
-            "max_connections_per_ip": "At once, from one address; more are answered 421.",
-            "max_hops": "A message that passed so many servers goes round in circles, and is returned.",
-            "source_address": "Local address to connect from; empty for the system's choice.",
-            "connect_timeout_seconds": "Then the domain's next host is tried.",
+            "subspool_size": "When a subspool folder is full, the next one is used.",
+            "trace_days": "How long messages that have left can be found in Message trace.",
+            "audit_days": "For the Audit page and the history of accounts.",
+            "max_local_deliveries": "Of these, to mailboxes on this server.",
+            "max_remote_deliveries": "Of these, to other servers.",
+            "max_per_destination": "Keeps other servers from being overloaded; routes can have their own limit.",
+            "max_message_kb": "1024 KB = 1 MB. Larger messages are refused with 552; domains and users can have a lower limit.",
+            "max_errors": "The session is closed after this many refused commands.",
+            "max_connections": "Over all ports of a listener; further ones are answered 421.",
+            "max_connections_per_ip": "From one address; further ones are answered 421.",
+            "max_hops": "A message that has passed this many servers is in a loop and bounces.",
+            "source_address": "Local address for outgoing connections. Leave empty for the system default.",
+            "connect_timeout_seconds": "Then the next host of the domain is tried.",
             "reply_timeout_seconds": "RFC 5321 4.5.3.2 asks for five minutes, and ten after the message.",
-            "local_store": "Where mail for the users of this server goes.",
+            "local_store": "Where mail for this server's users is stored.",
             "tls_key": "PEM file, without a password.",
         }
 
@@ -44,7 +44,7 @@ class SettingsAdmin(OneRowAdmin):
         (
             "Spool",
             {
-                "description": "How long messages wait, are tried and remembered.",
+                "description": "Retries, retention and disk space.",
                 "fields": [
                     "delivery_delay_seconds",
                     "retry_intervals_minutes",
@@ -63,7 +63,7 @@ class SettingsAdmin(OneRowAdmin):
         (
             "Concurrency",
             {
-                "description": "How much is done at once. More is faster.",
+                "description": "Concurrency limits.",
                 "fields": [
                     "max_deliveries",
                     "max_local_deliveries",
@@ -75,7 +75,7 @@ class SettingsAdmin(OneRowAdmin):
         (
             "SMTP in",
             {
-                "description": "What other servers and programs may do when they bring mail.",
+                "description": "Limits for clients that hand in mail.",
                 "fields": [
                     "max_message_kb",
                     "max_recipients",
@@ -92,7 +92,7 @@ class SettingsAdmin(OneRowAdmin):
         (
             "Delivery",
             {
-                "description": "How mail leaves: to mailboxes here, and to other servers.",
+                "description": "Delivery to mailboxes here and to other servers.",
                 "fields": [
                     "source_address",
                     "smtp_out_port",
@@ -111,7 +111,7 @@ class SettingsAdmin(OneRowAdmin):
         (
             "Certificate",
             {
-                "description": "What our own ports show to whoever asks for TLS.",
+                "description": "The certificate of our own SMTP ports.",
                 "fields": [
                     "tls_certificate",
                     "tls_key",

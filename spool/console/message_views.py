@@ -31,7 +31,7 @@ def message(request: HttpRequest, file_name: str) -> HttpResponse:
     template, context = ("_gone.html", _gone(file_name)) if entry is None else ("_message.html", _about(entry))
     if is_htmx(request):
         return render(request, f"spool/console/{template}", context)
-    title = _GONE if entry is None else entry.subject or entry.file_name
+    title = context["title"] if entry is None else entry.subject or entry.file_name
     html = render_to_string(f"spool/console/{template}", context, request)
     return page(
         request, "spool/console/message.html", title, {"message_html": html}, status=404 if entry is None else 200
@@ -57,9 +57,12 @@ def _about(entry: Entry) -> dict[str, Any]:
 
 
 def _gone(file_name: str) -> dict[str, Any]:
+    traces = parts.traces_of(file_name)
     return {
+        "title": (traces[0].subject or "(no subject)") if traces else _GONE,
+        "outcomes": sorted({trace.get_outcome_display() for trace in traces}),
         "file_name": file_name,
-        "traces": parts.traces_of(file_name),
+        "traces": traces,
         "attempts_oldest_first": parts.attempts_of(file_name)[::-1],
         "trashed": Trashed.objects.filter(file_name=file_name).first(),
         "trace_days": current().trace_days,

@@ -59,13 +59,13 @@ def why(facts: Facts) -> Why:
     """The one reason that matters most, strongest first."""
     if not facts.file_exists:
         return Why(
-            "Its row is in the spool, but its message file is missing from the disk, so there is nothing to deliver.",
+            "Its message file is missing from the disk, so there is nothing to deliver.",
             "Restore the file from a backup under the same name, or delete the entry.",
             "bad",
         )
     if facts.held and facts.failures:
         return Why(
-            f"It is set aside: working on it failed {_times(facts.failures)} with an error inside Mailspool.",
+            f"Set aside: processing it failed {_times(facts.failures)} with an error inside Mailspool.",
             "Look at the traceback below, then release it to try again, or delete it.",
             "bad",
         )
@@ -73,7 +73,7 @@ def why(facts: Facts) -> Why:
         return _held(facts)
     if facts.leased:
         return Why(
-            f"It is being worked on at this moment ({_status(facts.status)}).",
+            f"It is being processed right now ({_status(facts.status)}).",
             "Nothing to do; look again shortly.",
             "active",
         )
@@ -100,7 +100,7 @@ def _held(facts: Facts) -> Why:
 def _on_its_way(facts: Facts) -> Why:
     if facts.status == Status.DELIVERY_DELAY and facts.next_attempt and facts.next_attempt > facts.now:
         return Why(
-            f"It rests for the delivery delay; delivery starts {_in(facts.next_attempt - facts.now)}.",
+            f"Waiting for the delivery delay; delivery starts {_in(facts.next_attempt - facts.now)}.",
             "Nothing to do. Force delivers it at once.",
             "active",
         )
@@ -135,21 +135,17 @@ def _waiting(facts: Facts) -> Why:
     final = ""
     if facts.expires is not None:
         left = facts.expires - facts.now
-        final = (
-            f", and it is returned to its sender if it is not delivered within {_span(left)}"
-            if left > timedelta(0)
-            else ", which is its last before it is returned to its sender"
-        )
+        final = f". Bounces in {_span(left)}" if left > timedelta(0) else ", the last one before it bounces"
     return Why(f"{what} {happened}; {following}{final}.", _advice(facts), "waiting")
 
 
 def _who(facts: Facts) -> str:
     left, total = facts.open_recipients, facts.total_recipients
     if total <= 1:
-        return "Its recipient is still open:"
+        return "Not delivered yet:"
     if left == total:
-        return f"All {total:,} recipients are still open:"
-    return f"{left:,} of {total:,} recipients {'is' if left == 1 else 'are'} still open:"
+        return f"Not delivered to any of its {total:,} recipients yet:"
+    return f"{left:,} of {total:,} recipients not delivered yet:"
 
 
 # What went wrong although there was a connection, or before one was tried; no answer of a host.

@@ -71,7 +71,7 @@ class Settings(OneRow):
         "delivery delay (seconds)",
         default=0,
         validators=between(0, 86400),
-        help_text="How long each message waits before delivery, for outside programs that look at its file.",
+        help_text="Time before delivery in which other programs can look at the message file.",
     )
     retry_intervals_minutes = models.CharField(
         "retry intervals (minutes)",
@@ -81,29 +81,29 @@ class Settings(OneRow):
         help_text="Minutes between attempts; the last one repeats until the message expires.",
     )
     expire_after_hours = models.PositiveIntegerField(
-        "give up after (hours)",
+        "bounce undelivered mail after (hours)",
         default=96,
         validators=between(1, 24 * 30),
         help_text="RFC 5321 asks for four to five days.",
     )
     dns_failure_limit = models.PositiveIntegerField(
-        "attempts before bouncing DNS errors",
+        "bounce after DNS failures",
         default=0,
         validators=between(0, 1000),
-        help_text="DNS failures in a row after which a message is returned; 0 to treat them as any other failure.",
+        help_text="Consecutive DNS failures after which a message bounces; 0 = treat them like any other failure.",
     )
     delay_notice_hours = models.PositiveIntegerField(
         "delay notice after (hours)",
         default=4,
         validators=between(0, 24 * 30),
-        help_text="Tells the sender once that a message is late; 0 for never.",
+        help_text="Tells the sender once that the message is delayed; 0 = never.",
     )
     subspool_size = models.PositiveIntegerField(
         "messages per subspool", default=10_000, validators=between(100, 1_000_000)
     )
     trace_days = models.PositiveIntegerField("keep traces (days)", default=30, validators=between(1, 3650))
     audit_days = models.PositiveIntegerField(
-        "keep the audit (days)", default=730, db_default=730, validators=between(30, 36_500)
+        "keep audit log (days)", default=730, db_default=730, validators=between(30, 36_500)
     )
     trash_days = models.PositiveIntegerField(
         "keep deleted messages (days)",
@@ -116,26 +116,26 @@ class Settings(OneRow):
         blank=True,
         default="",
         validators=[validate_move_roots],
-        help_text="Absolute paths, one per line; messages may be moved to them and below. Empty for moved/ in the home.",
+        help_text="Absolute paths, one per line; messages can be moved to them and their subfolders. Leave empty for moved/ in the home.",
     )
     min_free_mb = models.PositiveIntegerField(
-        "free disk space needed (MB)",
+        "minimum free disk space (MB)",
         default=100,
         validators=between(0, 10_000_000),
-        help_text="Below it new mail is answered 452 and stays with its sender.",
+        help_text="Below this, new mail is answered 452 and stays with the sender.",
     )
     # Concurrency
     max_deliveries = models.PositiveIntegerField(
-        "deliveries at once",
+        "concurrent deliveries",
         default=200,
         validators=between(1, 10_000),
-        help_text="Messages in work at once, over all workers of one machine.",
+        help_text="Messages being delivered at the same time, over all workers of one machine.",
     )
     max_local_deliveries = models.PositiveIntegerField(
-        "local deliveries at once", default=50, validators=between(1, 10_000)
+        "concurrent local deliveries", default=50, validators=between(1, 10_000)
     )
     max_remote_deliveries = models.PositiveIntegerField(
-        "remote deliveries at once", default=200, validators=between(1, 10_000)
+        "concurrent remote deliveries", default=200, validators=between(1, 10_000)
     )
     max_per_destination = models.PositiveIntegerField(
         "connections per destination", default=20, validators=between(1, 1000)
@@ -167,7 +167,7 @@ class Settings(OneRow):
         "data timeout (seconds)",
         default=180,
         validators=between(10, 3600),
-        help_text="Longest silence inside a message; RFC 5321 4.5.3.2.5 asks for three minutes.",
+        help_text="Longest pause within a message; RFC 5321 4.5.3.2.5 asks for three minutes.",
     )
     send_as = models.CharField(
         "users may send as",
@@ -176,13 +176,11 @@ class Settings(OneRow):
         default=SendAs.OWN,
         db_default=SendAs.OWN,
         help_text=(
-            "Which senders are taken from those who have logged in, in the envelope and in the From header. "
-            "Domains and users may have a rule of their own."
+            "Which sender addresses logged-in users may use, in the envelope and in the From header. "
+            "Domains and users can have their own setting."
         ),
     )
-    max_hops = models.PositiveIntegerField(
-        "Received headers before a loop is assumed", default=50, validators=between(5, 200)
-    )
+    max_hops = models.PositiveIntegerField("maximum hops (Received headers)", default=50, validators=between(5, 200))
     # Delivery
     source_address = models.CharField(
         "source IP address", max_length=45, blank=True, default="", validators=[validate_ipv46_address]
@@ -191,7 +189,7 @@ class Settings(OneRow):
         "port of remote servers",
         default=25,
         validators=between(1, 65535),
-        help_text="25, unless a firewall or a test says otherwise.",
+        help_text="Normally 25.",
     )
     tls_policy = models.CharField(
         "TLS to remote servers",
@@ -204,15 +202,15 @@ class Settings(OneRow):
     honour_mta_sts = models.BooleanField(
         "honour MTA-STS policies",
         default=True,
-        help_text="Domains may publish that their hosts encrypt with valid certificates; mail for them waits rather than"
-        " go to other hosts or in clear text.",
+        help_text="Domains can publish that their hosts require TLS with valid certificates. Mail for them then waits rather"
+        " than go elsewhere or unencrypted.",
     )
     private_hosts = models.BooleanField(
         "send to private addresses",
         default=False,
         db_default=False,
-        help_text="Whether mail goes to hosts for which the DNS names a loopback, private or otherwise special address,"
-        " which anybody may write there for a domain of theirs. Routes go anywhere.",
+        help_text="Deliver to hosts whose DNS records point to a loopback, private or other special address. Anybody can"
+        " publish such records for their domain. Routes are not affected.",
     )
     connect_timeout_seconds = models.PositiveIntegerField(
         "connect timeout (seconds)", default=30, validators=between(1, 300)
@@ -221,10 +219,10 @@ class Settings(OneRow):
         "reply timeout (seconds)", default=300, validators=between(5, 1200)
     )
     dead_host_seconds = models.PositiveIntegerField(
-        "rest of a dead host (seconds)",
+        "back-off for unreachable hosts (seconds)",
         default=60,
         validators=between(1, 3600),
-        help_text="How long no connection is tried to a destination that did not answer; doubles up to an hour.",
+        help_text="How long a destination that did not answer is left alone; doubles up to an hour.",
     )
     local_store = models.CharField(max_length=8, choices=LocalStore, default=LocalStore.MAILDIR)
     lmtp_address = models.CharField(
@@ -236,7 +234,7 @@ class Settings(OneRow):
         max_length=500,
         blank=True,
         default="",
-        help_text="PEM file with the chain; empty for the self-signed one in the home.",
+        help_text="PEM file with the chain. Leave empty for the self-signed one in the home.",
     )
     tls_key = models.CharField("TLS key file", max_length=500, blank=True, default="")
     postmaster = models.CharField(
@@ -244,7 +242,7 @@ class Settings(OneRow):
         max_length=254,
         blank=True,
         default="",
-        help_text="From address of bounces; empty for postmaster@ this server's name.",
+        help_text="From address of bounces. Leave empty for postmaster@ this server's name.",
     )
 
     class Meta:

@@ -263,7 +263,7 @@ def _departed(traces: list[Trace]) -> dict[str, Any]:
         "Message-ID": last.message_id,
         "Size": f"{max(1, round(last.size_bytes / 1024))} KB",
         **_session(last),
-        "Came in": exact(last.created),
+        "Received": exact(last.created),
         "Left": exact(last.ended),
     }
 

@@ -207,7 +207,7 @@ def test_the_popup_tells_all_about_a_message(administrator: Client, django_asser
     with django_assert_max_num_queries(12):
         text = unescape(administrator.get(url, headers={"HX-Request": "true"}).content.decode())
     for part in (
-        "1 of 2 recipients is still open",
+        "1 of 2 recipients not delivered yet",
         "answered “452 4.2.2 Mailbox full”",
         "mailbox is full",
         "bob@example.net",

@@ -34,9 +34,8 @@ def last(reply: str, code: int = 0, host: str = "mx1.example.net", ip: str = "19
 
 def test_a_refusal_for_now_names_host_reply_and_what_comes_next() -> None:
     assert why(facts(last_try=last("451 4.3.0 Try later", 451))).sentence == (
-        "Its recipient is still open: after 1 attempt mx1.example.net (192.0.2.25) answered “451 4.3.0 Try later”"
-        " 1 minute ago; the next attempt is in 14 minutes, and it is returned to its sender if it is not delivered"
-        " within 2 days 6 hours."
+        "Not delivered yet: after 1 attempt mx1.example.net (192.0.2.25) answered “451 4.3.0 Try later”"
+        " 1 minute ago; the next attempt is in 14 minutes. Bounces in 2 days 6 hours."
     )
 
 
@@ -74,10 +73,10 @@ def test_without_a_host_the_destination_is_named() -> None:
 @pytest.mark.parametrize(
     ("left", "total", "words"),
     [
-        (1, 1, "Its recipient is still open"),
-        (3, 3, "All 3 recipients are still open"),
-        (2, 1200, "2 of 1,200 recipients are still open"),
-        (1, 4, "1 of 4 recipients is still open"),
+        (1, 1, "Not delivered yet"),
+        (3, 3, "Not delivered to any of its 3 recipients yet"),
+        (2, 1200, "2 of 1,200 recipients not delivered yet"),
+        (1, 4, "1 of 4 recipients not delivered yet"),
     ],
 )
 def test_it_counts_who_is_still_open(left: int, total: int, words: str) -> None:
@@ -133,7 +132,7 @@ def test_what_is_on_the_wire_needs_no_help() -> None:
 
 def test_the_delivery_delay_says_when_it_ends() -> None:
     rests = facts(status=Status.DELIVERY_DELAY.value, next_attempt=NOW + timedelta(seconds=20), attempts=0)
-    assert why(rests).sentence == "It rests for the delivery delay; delivery starts in 20 seconds."
+    assert why(rests).sentence == "Waiting for the delivery delay; delivery starts in 20 seconds."
 
 
 def test_an_entry_that_nobody_takes_points_at_the_workers() -> None:
@@ -167,7 +166,7 @@ def test_what_waits_for_an_engine_says_for_which_and_until_when() -> None:
 
 
 def test_the_last_attempt_is_announced_as_the_last() -> None:
-    assert "last before it is returned" in why(facts(expires=NOW, next_attempt=NOW)).sentence
+    assert "last one before it bounces" in why(facts(expires=NOW, next_attempt=NOW)).sentence
     assert "the next attempt is due now" in why(facts(next_attempt=NOW)).sentence
     assert "no further attempt is planned" in why(facts(next_attempt=None)).sentence
 

@@ -151,8 +151,8 @@ class TestDeciding:
         root = User.objects.create_superuser("root@example.org")
         client.force_login(root, backend="django.contrib.auth.backends.ModelBackend")
         page = client.get("/admin/quarantine/antispamsettings/1/change/").content.decode()
-        assert '<span class="ms-num">2</span> have not come back yet, <span class="ms-num">1</span> have' in page
-        assert '<span class="ms-num">1</span> networks need not wait any more' in page
+        assert '<span class="ms-num">2</span> have not retried yet, <span class="ms-num">1</span> have passed' in page
+        assert '<span class="ms-num">1</span> networks are allowed automatically' in page
         manage = manage_with(capsys, monkeypatch, "quarantine")
         assert len(manage("quarantine", "greylist", "--json").json) == 3
         assert manage("quarantine", "greylist", "--forget", "198.51.100.0/24").status == 1

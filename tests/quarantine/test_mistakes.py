@@ -133,7 +133,7 @@ def test_dialog_and_command_ask_for_it(
         item, other = quarantined(), quarantined()
         given = {"ids": str(item.id), "page": "admin:quarantine_item_spam"}
         shown = client.post("/admin/quarantine/item/action/resend/", given).content.decode()
-        assert "Tell the engines that it is no spam" in shown
+        assert "Train as ham" in shown
         shown = client.post("/admin/quarantine/item/action/delete/", {**given, "p-learn": "1"}).content.decode()
         assert "The engines that take reports are told that they are spam." in shown
         client.post("/admin/quarantine/item/action/delete/perform/", {**given, "p-learn": "1"})

@@ -215,7 +215,7 @@ def test_the_page_antivirus_tries_a_message_out(
     administrator: Client, clamd: Clamd, setting: Callable[..., None]
 ) -> None:
     assert (
-        "No scanner is set"
+        "No scanner is configured"
         in administrator.get("/admin/quarantine/antivirussettings/1/change/", follow=True).content.decode()
     )
     setting(AntivirusSettings, clamd_servers=clamd.address)

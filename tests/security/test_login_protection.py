@@ -194,7 +194,7 @@ class TestWeb:
         answer = client.post(url, {"username": ANN, "password": "another"})
         assert answer.status_code == 429
         page = answer.content.decode()
-        assert "closed here for 15 more minutes" in page and "block login release" in page
+        assert "Try again in 15 minutes" in page and "block login release" in page
         assert answer["Retry-After"] == "900"
         assert self.log_in(client, url, self.PASSWORD) == 429
         assert self.log_in(Client(REMOTE_ADDR=THERE), url, self.PASSWORD) == 302

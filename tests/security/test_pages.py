@@ -161,7 +161,7 @@ class TestBlacklist:
         rows = [actions.blacklist(ROOT, f"198.51.100.{n}") for n in range(3)]
         assert "2 end in 24 hours" in act(administrator, "blacklistentry", "for_a_day", *rows[:2])
         assert BlacklistEntry.objects.filter(expires_at__isnull=False).count() == 2
-        assert "3 are kept out for good" in act(administrator, "blacklistentry", "for_good", *rows)
+        assert "3 blocked permanently" in act(administrator, "blacklistentry", "for_good", *rows)
         asked = act(administrator, "blacklistentry", "delete_selected", *rows)
         assert "Are you sure" in asked and BlacklistEntry.objects.count() == 3
         administrator.post(

@@ -53,7 +53,7 @@ def test_throttled_users_shows_every_column_and_where_the_messages_are(administr
         "Domain",
         "Reason",
         "Action",
-        "Use of the limit",
+        "Usage",
         "Held",
         "Date",
         "Ends",

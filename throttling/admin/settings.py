@@ -16,15 +16,14 @@ class ThrottleSettingsAdmin(OneRowAdmin):
         (
             "Clients without a login",
             {
-                "description": "What one IP address may bring in an hour. The limits of users, lists and domains are on"
-                " their own pages.",
+                "description": "Limits for each IP address. Limits of users, lists and domains are on their own pages.",
                 "fields": ["ip_messages_per_hour", "ip_bandwidth_mb_per_hour", "ip_recipients_per_hour", "ip_action"],
             },
         ),
         (
             "Answers and notices",
             {
-                "description": "What those hear who reach a limit.",
+                "description": "Notifications.",
                 "fields": ["reject_permanently", "notify_users", "notify_administrators"],
             },
         ),

@@ -23,24 +23,24 @@ class ThrottleSettings(OneRow):
     ip_bandwidth_mb_per_hour = _limit("bandwidth per hour (MB)", "Size times recipients, from one IP address")
     ip_recipients_per_hour = _limit("recipients per hour", "From one IP address")
     ip_action = models.CharField(
-        "beyond that",
+        "when exceeded",
         max_length=6,
         choices=ThrottleAction,
         default=ThrottleAction.REJECT,
-        help_text="Whoever may relay without a login is not counted.",
+        help_text="Clients that may relay without a login are not counted.",
     )
     reject_permanently = models.BooleanField(
-        "reject for good",
+        "reject permanently (5xx)",
         default=False,
-        help_text="Limits that reject answer 550, and programs give up; otherwise 450, and they try again later.",
+        help_text="Limits that reject answer 550, so clients give up; otherwise 450, so they try again later.",
     )
     notify_users = models.BooleanField(
-        "tell users",
+        "notify users",
         default=True,
-        help_text="By mail, at 80 % of a limit and when it is reached, once an hour at most.",
+        help_text="By e-mail at 80 % of a limit and when it is reached, at most once an hour.",
     )
     notify_administrators = models.BooleanField(
-        "tell domain administrators", default=True, help_text="The same, for their users, lists and domain."
+        "notify domain administrators", default=True, help_text="The same, for their users, lists and domain."
     )
 
     class Meta:

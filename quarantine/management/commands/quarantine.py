@@ -88,7 +88,7 @@ def _show(options: dict[str, Any], output: Output) -> None:
             "From IP": item.client_ip,
             "Logged in as": item.auth_user,
             "Direction": item.get_direction_display(),
-            "Came in": exact(item.created),
+            "Received": exact(item.created),
             "findings": [_finding(one) for one in item.findings],
             "recipients": [f"{one['address']} {one['status']} {one['last_reply']}".strip() for one in item.recipients],
             "header": _header(item),

@@ -151,7 +151,7 @@ def test_the_popup_shows_every_part_of_a_message_and_its_address_leads_back(cons
     page.locator("[data-open]").click()
     popup = page.locator("#popup")
     expect(popup.get_by_role("heading", name="Plans")).to_be_visible()
-    for text in ("1 of 60 recipients is still open", "451 4.3.0 Busy", "mx1.example.net", "192.0.2.7"):
+    for text in ("1 of 60 recipients not delivered yet", "451 4.3.0 Busy", "mx1.example.net", "192.0.2.7"):
         expect(popup.locator("#view-overview")).to_contain_text(text)
     popup.get_by_role("button", name="Show more recipients").click()
     expect(popup).to_contain_text("r59@example.net")

@@ -35,7 +35,7 @@ def test_a_network_is_kept_out_found_and_let_in_again(console: Console, width: i
     page.locator("select[name=action]").select_option("delete_selected")
     page.get_by_role("button", name="Run").click()
     page.get_by_role("button", name="Yes, I").click()
-    expect(page.get_by_text("Nobody is blacklisted").or_(page.get_by_text("Nothing matches"))).to_be_visible()
+    expect(page.get_by_text("The blacklist is empty").or_(page.get_by_text("Nothing matches"))).to_be_visible()
     assert not actions.blacklisted(["198.51.7.7"])
 
 

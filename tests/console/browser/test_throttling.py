@@ -34,7 +34,7 @@ def test_a_throttled_user_is_seen_and_released(console: Console) -> None:
     page = console.open(USERS)
     row = page.locator(".mt-row")
     expect(row).to_contain_text(ANN)
-    expect(row.get_by_label("Use of the limit: 100 of 100")).to_be_visible()
+    expect(row.get_by_label("Usage: 100 of 100")).to_be_visible()
     row.get_by_role("link", name="See messages").click()
     expect(page.locator(".ms-entry")).to_have_count(1)
     page.go_back()
