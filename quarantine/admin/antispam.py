@@ -43,8 +43,8 @@ class AntispamSettingsAdmin(TestedAdmin):
         (
             "Reject during SMTP",
             {
-                "description": "Logged-in and whitelisted clients are exempt (internal networks only with the spam bypass),"
-                " and so is mail to recipients whose spam filter is off.",
+                "description": "Logged-in and whitelisted clients are exempt (internal networks only with the spam"
+                " bypass), and so is mail to recipients whose spam filter is off.",
                 "fields": ["reject", ("reject_from", "reject_seconds")],
             },
         ),
@@ -65,8 +65,8 @@ class AntispamSettingsAdmin(TestedAdmin):
         (
             "If SpamAssassin or Rspamd is unavailable",
             {
-                "description": "Held messages say why, are checked again every few minutes, and use up no delivery attempt."
-                " The other checks can still catch them.",
+                "description": "Held messages say why, are checked again every few minutes, and use up no delivery"
+                " attempt. The other checks can still catch them.",
                 "fields": [
                     ("inbound_unanswered", "inbound_hold_hours"),
                     ("outbound_unanswered", "outbound_hold_hours"),

@@ -22,7 +22,7 @@ class SettingsForm(forms.ModelForm):
             "max_local_deliveries": "Of these, to mailboxes on this server.",
             "max_remote_deliveries": "Of these, to other servers.",
             "max_per_destination": "Keeps other servers from being overloaded; routes can have their own limit.",
-            "max_message_kb": "1024 KB = 1 MB. Larger messages are refused with 552; domains and users can have a lower limit.",
+            "max_message_kb": "Larger messages are refused with 552; domains and users can have a lower limit.",
             "max_errors": "The session is closed after this many refused commands.",
             "max_connections": "Over all ports of a listener; further ones are answered 421.",
             "max_connections_per_ip": "From one address; further ones are answered 421.",

@@ -264,7 +264,7 @@ def test_a_row_without_a_file_is_said_to_be_an_orphan(administrator: Client) -> 
     (entry,) = take_in()
     store.path_of(entry.subspool, entry.file_name).unlink()
     text = page(administrator, "admin:spool_entry_message", entry.file_name)
-    assert "its message file is missing from the disk" in text
+    assert "Its message file is missing from the disk" in text
     for part in ("content", "preview", "source", "download"):
         assert administrator.get(reverse(f"admin:spool_entry_{part}", args=[entry.file_name])).status_code == 404
 

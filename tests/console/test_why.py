@@ -127,7 +127,7 @@ def test_an_entry_that_was_set_aside_points_at_its_traceback() -> None:
 
 
 def test_what_is_on_the_wire_needs_no_help() -> None:
-    assert "at this moment (Remote Delivery)" in why(facts(status=Status.REMOTE_DELIVERY.value, leased=True)).sentence
+    assert "right now (Remote Delivery)" in why(facts(status=Status.REMOTE_DELIVERY.value, leased=True)).sentence
 
 
 def test_the_delivery_delay_says_when_it_ends() -> None:

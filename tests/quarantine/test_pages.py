@@ -230,7 +230,7 @@ def test_the_page_antivirus_tries_a_message_out(
 def test_the_page_antispam_tries_a_message_out(administrator: Client) -> None:
     AntispamSettings.load()
     text = page(administrator, "/admin/quarantine/antispamsettings/1/change/")
-    assert "There are no checks" in text
+    assert "No checks are configured" in text
     Check.objects.create(name="rule", kind=CheckKind.HEADER, where="Subject", pattern="prize", weight=12)
     link = reverse("admin:quarantine_antispamsettings_try")
     text = administrator.post(link, {"message": "Subject: A prize\n\nhello"}).content.decode()

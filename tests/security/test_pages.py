@@ -159,7 +159,7 @@ class TestBlacklist:
 
     def test_many_are_let_in_or_kept_out_for_longer_at_once(self, administrator: Client) -> None:
         rows = [actions.blacklist(ROOT, f"198.51.100.{n}") for n in range(3)]
-        assert "2 end in 24 hours" in act(administrator, "blacklistentry", "for_a_day", *rows[:2])
+        assert "2 expire in 24 hours" in act(administrator, "blacklistentry", "for_a_day", *rows[:2])
         assert BlacklistEntry.objects.filter(expires_at__isnull=False).count() == 2
         assert "3 blocked permanently" in act(administrator, "blacklistentry", "for_good", *rows)
         asked = act(administrator, "blacklistentry", "delete_selected", *rows)
