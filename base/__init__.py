@@ -1,1 +1,1 @@
-"""What every room stands on and what knows nothing of mail: clocks, locks, times, secrets, one-row tables."""
+"""What every room stands on and that knows nothing of mail: clocks, locks, times, secrets, settings, audit."""

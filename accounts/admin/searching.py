@@ -10,10 +10,15 @@ from typing import Any, Final
 
 from django.contrib import messages
 from django.contrib.admin import AdminSite
+from django.contrib.admin.utils import unquote
+from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.db.models import Model, QuerySet
 from django.forms import ModelForm
-from django.http import HttpRequest
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.urls import reverse
+from django.utils.http import urlencode
 from django.utils.text import smart_split
 from unfold import admin
 
@@ -23,6 +28,7 @@ from accounts.admin.comparing import Comparing, comparing
 from accounts.impersonation import actor_of
 from base import row_changes
 from base.audit.sentences import few
+from base.audit.subjects import subject_of
 
 MOST_WORDS: Final = 20
 _LONGEST: Final = 1_000
@@ -74,6 +80,19 @@ class ModelAdmin(admin.ModelAdmin):
         with transaction.atomic():
             for row in queryset:
                 changes.remove(actor_of(request), row)
+
+    def history_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> HttpResponse:
+        """What the audit has of the row."""
+        row = self.get_object(request, unquote(object_id))
+        if row is None:
+            raise Http404("There is no such row any more")
+        if not self.has_view_or_change_permission(request, row):
+            raise PermissionDenied
+        about = subject_of(row)
+        name, value = ("row", str(about.row_id)) if about.row_id is not None else ("key", about.key)
+        return redirect(
+            f"{reverse('admin:audit_auditevent_changelist')}?{urlencode({'kind': about.kind, name: value})}"
+        )
 
     def say_what_was_kept(self, request: HttpRequest, form: Any) -> None:
         """That others have changed the same row meanwhile, when they have."""

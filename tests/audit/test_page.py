@@ -169,3 +169,13 @@ def test_a_row_of_before_shows_its_sentence_and_can_be_undone(root: Client) -> N
     assert "1 deleted, long ago" in text and reverse("admin:spool_entry_undo", args=[done.event.pk]) in text
     root.post(reverse("admin:spool_entry_undo", args=[done.event.pk]))
     assert AuditEvent.objects.get(pk=done.event.pk).undone == 1
+
+
+def test_the_history_of_a_row_is_what_the_audit_has_of_it_also_under_another_name(root: Client) -> None:
+    ann = User.objects.get(email=ANN)
+    actions.change(ann, name="Ann")
+    User.objects.filter(pk=ann.pk).update(email="anna@example.org")
+    actions.change(User.objects.get(pk=ann.pk), name="Anna")
+    answer = root.get(reverse("admin:accounts_user_history", args=[ann.pk]), follow=True)
+    assert [event.key for event in answer.context["events"]] == ["anna@example.org", ANN]
+    assert root.get(reverse("admin:accounts_user_history", args=[999])).status_code == 404
