@@ -85,6 +85,10 @@ def _contain(client: Client) -> Any:
     return client.post(reverse("admin:accounts_user_contain", args=[_user().pk]), {"do": "contain"})
 
 
+def _export_audit(client: Client) -> Any:
+    return client.post(reverse("admin:audit_auditevent_export"), {"format": "csv"})
+
+
 def _managing(client: Client) -> Any:
     return client.post(reverse("hijack:acquire"), {"user_pk": _user().pk})
 
@@ -122,6 +126,7 @@ DOES: dict[str, tuple[str, Callable[[Client], Any]]] = {
     "admin:accounts_domaindefaults_propagate": (ROOT, _propagate("domaindefaults", "max_users")),
     "admin:accounts_userdefaults_propagate": (ROOT, _propagate("userdefaults", "mailbox_mb")),
     "admin:accounts_user_contain": (ROOT, _contain),
+    "admin:audit_auditevent_export": (ROOT, _export_audit),
     "admin:accounts_user_drop_connections": (
         ROOT,
         lambda client: client.post(reverse("admin:accounts_user_drop_connections"), {"user": ANN}),

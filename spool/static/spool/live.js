@@ -30,12 +30,6 @@
   document.addEventListener("htmx:oobAfterSwap", showTab);
 
   document.addEventListener("DOMContentLoaded", () => {
-    if (!document.getElementById("live-switch")) return;
-    document.getElementById("live-switch").addEventListener("click", () => {
-      localStorage.setItem(KEY, paused() ? "0" : "1");
-      show();
-      if (!paused()) window.msRefresh();
-    });
     const filters = document.getElementById("filters");
     const button = document.getElementById("filter-button");
     button?.addEventListener("click", () => {
@@ -48,6 +42,15 @@
         event.preventDefault();
         document.querySelector(".ms-search input[type=search]")?.focus();
       }
+    });
+  });
+
+  document.addEventListener("DOMContentLoaded", () => {
+    if (!document.getElementById("live-switch")) return;
+    document.getElementById("live-switch").addEventListener("click", () => {
+      localStorage.setItem(KEY, paused() ? "0" : "1");
+      show();
+      if (!paused()) window.msRefresh();
     });
     show();
     setInterval(() => { if (!paused() && !document.hidden) window.msRefresh(); }, EVERY_MS);

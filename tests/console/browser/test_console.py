@@ -11,6 +11,7 @@ import pytest
 from django.urls import reverse
 from playwright.sync_api import Locator, Page, expect
 
+from spool import actions
 from spool.models import Entry, Outcome, Priority
 from tests.console.browser.conftest import Console, serious_violations
 from tests.support.messages import a_message, a_submission
@@ -109,6 +110,23 @@ def test_a_large_deletion_and_its_undo_are_watched_to_their_end(console: Console
     page = console.open("/admin/audit/auditevent/")
     expect(page.locator("main")).to_contain_text("1,600 put back")
     expect(page.get_by_role("button", name="Undo")).to_have_count(0)
+
+
+def test_the_filters_of_the_audit_lead_to_what_they_say(console: Console) -> None:
+    take_in(a_submission("ann@example.org"))
+    entry = Entry.objects.get()
+    actions.perform("hold", [entry.pk], actions.Actor.at_the_shell())
+    actions.perform("release", [entry.pk], actions.Actor.at_the_shell())
+    page = console.open("/admin/audit/auditevent/")
+    expect(page.locator("main tr.cells")).to_have_count(2)
+    page.get_by_role("button", name="Filters").click()
+    page.get_by_label("Action").fill("hold")
+    page.get_by_role("button", name="Apply").click()
+    expect(page.locator("main tr.cells")).to_have_count(1)
+    expect(page.locator("main")).to_contain_text("Action: hold")
+    page.locator("main").get_by_role("link", name=entry.file_name).click()
+    expect(page.locator("main tr.cells")).to_have_count(2)
+    expect(page.locator("main")).to_contain_text(f"On {entry.file_name}")
 
 
 def test_a_job_that_waits_for_a_worker_can_be_cancelled(console: Console) -> None:
