@@ -20,5 +20,7 @@ os.environ["MAILSPOOL_HOME"] = str(HOME)
 os.environ["MAILSPOOL_HOSTNAME"] = "mail.test"
 os.environ["MAILSPOOL_BIND"] = "127.0.0.1"
 os.environ["MAILSPOOL_DNS"] = ""
+# Tests in this process look at files; tests/spool/test_contents.py is about messages that have none.
+os.environ["MAILSPOOL_INLINE_KB"] = "0"
 os.environ["TZ"] = "UTC"
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "mailspool.settings")

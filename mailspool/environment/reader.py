@@ -12,7 +12,13 @@ from mailspool.environment.variables import PREFIX, VARIABLES, Variable
 
 T = TypeVar("T")
 # Of the project's own tests and benchmarks.
-_OF_TESTS = ("MAILSPOOL_LONG", "MAILSPOOL_CRASH_SEED", "MAILSPOOL_CRASH_MESSAGES", "MAILSPOOL_BENCH_LISTS")
+_OF_TESTS = (
+    "MAILSPOOL_LONG",
+    "MAILSPOOL_CRASH_SEED",
+    "MAILSPOOL_CRASH_MESSAGES",
+    "MAILSPOOL_CRASH_INLINE_KB",
+    "MAILSPOOL_BENCH_LISTS",
+)
 # What Kubernetes gives every pod in a namespace that has a service named mailspool or mailspool-…
 _OF_KUBERNETES = re.compile(
     r"MAILSPOOL_([A-Z0-9_]+_)?(SERVICE_HOST|SERVICE_PORT(_[A-Z0-9_]+)?|PORT_[0-9]+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)"

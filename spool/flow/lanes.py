@@ -25,6 +25,8 @@ MOST_PARKED: Final = 10
 LOW_SHARE: Final = 4
 # And, of a backlog, this part.
 RESERVED_SHARE: Final = 10
+# So much content of entries without a file may be in the memory of a pass.
+MOST_HELD_BYTES: Final = 64 * 1024 * 1024
 # While there is a backlog of other mail, how often local mail is looked for where there was none.
 LOCAL_LOOK_SECONDS: Final = 0.1
 
@@ -33,12 +35,15 @@ LOCAL_LOOK_SECONDS: Final = 0.1
 class Want:
     """How many due entries to lease: `entries` of any kind, of which up to `low` may have low priority and `reserved`
     are kept for that. Where more is due than that, `local` more that are for this server alone.
+
+    Of those that have no file, `held_bytes` may be in memory; the others get theirs.
     """
 
     entries: int = 0
     low: int = 0
     reserved: int = 0
     local: int = 0
+    held_bytes: int = MOST_HELD_BYTES
 
     def __bool__(self) -> bool:
         return self.entries > 0 or self.local > 0
@@ -51,7 +56,7 @@ class Lanes:
         self._clock = clock
         self._no_local_before = float("-inf")
         self._entries: dict[int, LeasedEntry] = {}
-        self._local = self._low = 0
+        self._local = self._low = self._held_bytes = 0
         self._staged = self._staged_locally = 0
         self._wide = 1
         self._for_local = 1
@@ -80,13 +85,13 @@ class Lanes:
         local = min(BATCH, self._local_room()) if self._look_locally else 0
         room = min(BATCH, self._room(parked)) if self._look else 0
         if room <= 0:
-            return Want(local=max(0, local))
+            return Want(local=max(0, local), held_bytes=self._bytes_room())
         if self._clock() < self._no_local_before:
             local = 0
         low = max(0, min(room, self._low_room()))
         # With little room at a time the share is of turns.
         share = room // RESERVED_SHARE or (self._turn % RESERVED_SHARE == 0)
-        return Want(room, low, min(low, int(share)), max(0, local))
+        return Want(room, low, min(low, int(share)), max(0, local), self._bytes_room())
 
     def has_room(self, parked: int) -> bool:
         """Whether any lane has room."""
@@ -119,6 +124,7 @@ class Lanes:
             self._entries[entry.id] = entry
             self._local += _is_local(entry)
             self._low += _is_low(entry)
+            self._held_bytes += len(entry.content or b"")
 
     def drop(self, entry_id: int) -> None:
         """The entry is in these hands no more."""
@@ -127,6 +133,7 @@ class Lanes:
             return
         self._local -= _is_local(entry)
         self._low -= _is_low(entry)
+        self._held_bytes -= len(entry.content or b"")
         if self._low_waits and _is_low(entry):
             self._low_waits, self._look = False, True
 
@@ -146,6 +153,9 @@ class Lanes:
 
     def __len__(self) -> int:
         return len(self._entries)
+
+    def _bytes_room(self) -> int:
+        return max(0, MOST_HELD_BYTES - self._held_bytes)
 
     def _room(self, parked: int) -> int:
         """As many as may be delivered at once may be in the stages before, which mostly wait for engines."""

@@ -171,7 +171,22 @@ class Rounds:
             log.error("%d leases took too long to be written: they are given back", len(leased))
             leases.give_back(self._owner, [entry.id for entry in leased], timezone.now())
             return []
+        self._bound(leased, want.held_bytes)
         return leased
+
+    def _bound(self, leased: Sequence[LeasedEntry], room_bytes: int) -> None:
+        """Give files to those for whose content there is no room in memory."""
+        beyond: list[LeasedEntry] = []
+        for entry in leased:
+            if entry.content is not None:
+                room_bytes -= len(entry.content)
+                if room_bytes < 0:
+                    beyond.append(entry)
+        if beyond and (written := contents.write_files_if_possible(beyond)):
+            with statements.write_transaction():
+                content_rows.remove(written)
+            for entry in beyond:
+                entry.content = None
 
     def mark(self, entry_ids: Sequence[int], status: Status | None) -> None:
         """Show where entries in work are: in a stage, or on their way out. Raises django.db.Error."""

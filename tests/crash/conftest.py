@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from tests.crash.extent import PLACE
 from tests.crash.ledger import LOCAL, LOCAL_DOMAIN, REMOTE_DOMAIN
 from tests.support.dns import DNSServer
 from tests.support.mailspool_process import MailspoolUnderTest
@@ -81,7 +82,7 @@ def install_on(
     made: list[MailspoolUnderTest] = []
 
     def install_on(url: str) -> MailspoolUnderTest:
-        made.append(MailspoolUnderTest(tmp_path, database_url=url, dns=dns.address))
+        made.append(MailspoolUnderTest(tmp_path, database_url=url, dns=dns.address, env=PLACE))
         _set_up(made[-1], sink_port)
         return made[-1]
 
@@ -99,6 +100,7 @@ def install(
 
     def install(folder: Path = tmp_path, **options: Any) -> MailspoolUnderTest:
         url = durable_postgres.create_database(f"crash_{next(_numbers)}", _TEMPLATE) if durable_postgres else ""
+        options["env"] = PLACE | options.get("env", {})
         mailspool = MailspoolUnderTest(folder, database_url=url, dns=dns.address, **options)
         made.append(mailspool)
         shutil.copytree(prepared_home, mailspool.home, dirs_exist_ok=True)

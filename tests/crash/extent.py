@@ -1,7 +1,8 @@
 """How much of it runs: a little of everything in `make test`, all of it in `make test-system`.
 
 MAILSPOOL_CRASH_SEED decides what a short run picks and in which order parts are killed; without it chance does.
-MAILSPOOL_CRASH_MESSAGES is how many messages must have flowed while they were.
+MAILSPOOL_CRASH_MESSAGES is how many messages must have flowed while they were, and MAILSPOOL_CRASH_INLINE_KB up to
+which size they have no file at first, where the test does not say.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ from tests.crash.faults import Fault
 
 LONG = bool(os.environ.get("MAILSPOOL_LONG"))
 SEED = int(os.environ.get("MAILSPOOL_CRASH_SEED", "0")) or random.SystemRandom().randrange(1, 1_000_000)
+_INLINE_KB = os.environ.get("MAILSPOOL_CRASH_INLINE_KB", "")
+PLACE = {"MAILSPOOL_INLINE_KB": _INLINE_KB} if _INLINE_KB else {}
 MESSAGES = int(os.environ.get("MAILSPOOL_CRASH_MESSAGES", "2000" if LONG else "150"))
 
 

@@ -69,7 +69,7 @@ def process_with(mailspool: MailspoolUnderTest, daemon: Daemon, fault: Fault) ->
     return mailspool.process(f"{daemon.name}-faulty", *arguments, wrap=fault.wrapper)
 
 
-def dies(daemon: Daemon, seconds: float = 20.0) -> bool:
+def dies(daemon: Daemon, seconds: float = 60.0) -> bool:
     """Wait for its end; False when it is still alive after `seconds`."""
     deadline = time.monotonic() + seconds
     while daemon.alive and time.monotonic() < deadline:

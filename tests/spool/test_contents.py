@@ -210,6 +210,15 @@ def test_what_rests_in_a_stage_or_is_set_aside_has_its_file(home: Home, take: Ta
     assert files(home) == [path_of(one), path_of(other)]
 
 
+def test_what_has_no_room_in_memory_gets_its_file(home: Home, rounds: Rounds) -> None:
+    found = [taken_in(a_submission(content=a_message(size=10_000))) for _ in range(4)]
+    here = rounds.visit([], [], [], Want(entries=10, held_bytes=25_000))
+    assert [entry.content is None for entry in here.leased] == [False, False, True, True]
+    assert [entry.read() for entry in here.leased] == [content for _, content in found]
+    assert files(home) == [path_of(entry) for entry, _ in found[2:]]
+    assert list(in_database()) == [entry.pk for entry, _ in found[:2]]
+
+
 def test_what_is_given_back_stays_in_its_row(home: Home, take: Take, rounds: Rounds) -> None:
     entry, content = taken_in()
     rounds.give_back([one.id for one in take()])

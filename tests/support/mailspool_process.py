@@ -31,9 +31,6 @@ PASSWORD = "correct-horse-battery-staple"
 SETTINGS_ARE_KEPT_SECONDS = 1.1
 
 
-_PLACE = "MAILSPOOL_INLINE_KB"
-
-
 class MailspoolUnderTest:
     """One installation in `folder`. Use it as a context manager: leaving it kills all that it started.
 
@@ -59,8 +56,7 @@ class MailspoolUnderTest:
         self.database_url = database_url
         self.smtp_port, self.submission_port, self.smtps_port, self.web_port = (free_port() for _ in range(4))
         self.env = {
-            # Of ours only where messages are kept: each test holds for both places.
-            **{name: v for name, v in os.environ.items() if not name.startswith("MAILSPOOL_") or name == _PLACE},
+            **{name: value for name, value in os.environ.items() if not name.startswith("MAILSPOOL_")},
             "DJANGO_SETTINGS_MODULE": "mailspool.settings" if from_nothing else "tests.support.settings",
             "MAILSPOOL_HOME": str(self.home),
             "MAILSPOOL_BIND": "127.0.0.1",
