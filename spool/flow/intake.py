@@ -236,7 +236,7 @@ def forsake(stored: Stored, error: BaseException) -> None:
     undecided.remove_files(stored.subspool, [name for name in ours if name not in waiting])
     undecided.keep(_batch(stored, [name for name in ours if name in waiting]))
     if not undecided.lost_connection(error):
-        undecided.settle()
+        undecided.settle_now()
 
 
 def _batch(stored: Stored, names: Sequence[str]) -> undecided.Batch:
@@ -279,7 +279,7 @@ def commit(writer: store.Writer, submissions: Sequence[Submission]) -> list[str]
             forsake(stored, error)
             raise (SpoolFull() if full else IntakeUnavailable()) from error
     acceptance.accepted(stored.submissions, stored.file_names)
-    undecided.decide()
+    undecided.settle()
     return stored.file_names
 
 

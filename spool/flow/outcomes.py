@@ -152,7 +152,7 @@ def record(
         mail_log.write_all(results.events_of(recorded, now))
         held_back = ((one.entry, one.entry.held_back) for one in recorded)
         mail_log.write_all(decided.resting((entry, wait) for entry, wait in held_back if wait is not None))
-    undecided.decide()
+    undecided.settle()
     with_file = held.keys() - without_file
     ended += [decision.report.entry.path for decision in finished if decision.report.entry.id in with_file]
     remove = removal.remover()

@@ -65,7 +65,7 @@ class Heart:
                 pipeline.execute()
             return BEAT_SECONDS
         except RedisError as error:
-            tally.put_back(counted)
+            tally.add_back(counted)
             log.debug("no heartbeat: %s", error)
             return AGAIN_SECONDS
 

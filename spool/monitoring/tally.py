@@ -115,7 +115,7 @@ def take() -> dict[str, int]:
     return taken
 
 
-def put_back(taken: Mapping[str, int]) -> None:
+def add_back(taken: Mapping[str, int]) -> None:
     with _lock:
         _counts.update(taken)
 

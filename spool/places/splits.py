@@ -42,7 +42,7 @@ class Parts:
         for subspool, names in by_subspool.items():
             undecided.keep(undecided.Batch(subspool, names, self.transactions))
         if by_subspool and not undecided.lost_connection(error):
-            undecided.settle()
+            undecided.settle_now()
 
 
 def begin(wanted: Mapping[int, tuple[str, str]]) -> Parts:

@@ -88,12 +88,12 @@ def lost_connection(error: BaseException) -> bool:
 
 
 def keep(batch: Batch) -> None:
-    """Decide later, by `decide`."""
+    """Decide later, by `settle`."""
     if batch.file_names:
         _waiting.append(batch)
 
 
-def decide() -> None:
+def settle() -> None:
     """Remove the files of batches that turn out not to have been committed. Call it after a commit that went through.
 
     Not before: on SQLite what a failed commit has written may come back after a crash, until another one wrote over it.
@@ -114,7 +114,7 @@ def decide() -> None:
             remove_files(batch.subspool, batch.file_names)
 
 
-def settle() -> None:
+def settle_now() -> None:
     """Decide at once, as far as can be told. Never raises.
 
     On SQLite something is committed first, so that what the failed commit has written can't come back.
@@ -131,7 +131,7 @@ def settle() -> None:
             connection.close()
             log.warning("%d batches stay undecided until a commit goes through: %s", len(_waiting), error)
             return
-    decide()
+    settle()
 
 
 def remove_files(subspool: str, file_names: Sequence[str]) -> None:

@@ -171,7 +171,7 @@ def test_the_file_of_a_refused_message_stays_until_a_commit_goes_through(home: H
     wire.fail()
     with (
         patch.object(intake, "_PAUSES", ()),
-        patch.object(undecided, "settle", lambda: None),
+        patch.object(undecided, "settle_now", lambda: None),
         pytest.raises(intake.IntakeUnavailable),
     ):
         intake.accept([a_submission()])
@@ -209,9 +209,9 @@ def test_an_open_transaction_is_not_taken_for_one_that_failed(home: Home) -> Non
         batch = undecided.Batch("subspool0001", [name], [number])
         assert undecided.fate(batch) is undecided.Fate.OPEN
         undecided.keep(batch)
-        undecided.decide()
+        undecided.settle()
         assert files(home) == 1
-    undecided.decide()
+    undecided.settle()
     assert files(home) == 1, "it had committed"
 
 

@@ -50,7 +50,7 @@ class Peer:
     source_address: str = ""
 
 
-class Connection:
+class OutboundConnection:
     """An open connection. Any exception leaves it unusable."""
 
     def __init__(self, peer: Peer, own_name: str, reply_seconds: float) -> None:

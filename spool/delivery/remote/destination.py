@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from spool.delivery.remote import backoff, host_choice, mta_sts
 from spool.delivery.remote.body import LARGEST_WHOLE_BYTES, Prefixed
-from spool.delivery.remote.client import Connection, ConnectionFailed, Peer, TLSFailed
+from spool.delivery.remote.client import ConnectionFailed, OutboundConnection, Peer, TLSFailed
 from spool.delivery.remote.error_texts import in_words
 from spool.delivery.remote.mx import Host, NoRoute
 from spool.delivery.remote.transaction import Transaction
@@ -122,7 +122,7 @@ class Destination:
 
     async def _serve(self) -> None:
         """One connection's life: open it, work off the queue, wait a little for more, say goodbye."""
-        connection: Connection | None = None
+        connection: OutboundConnection | None = None
         try:
             while not self._closing:
                 if not self._queue:
@@ -162,7 +162,7 @@ class Destination:
             self._transport.idle.pop(event, None)
         return bool(self._queue)
 
-    async def _connect(self) -> Connection | None:
+    async def _connect(self) -> OutboundConnection | None:
         """A connection to the first host that works; None when there is none.
 
         Then the queue has been told, or it is left to another connection that is still there.
@@ -180,7 +180,7 @@ class Destination:
         codes = set()
         for peer in peers:
             last = peer
-            connection = Connection(peer, self._transport.hostname, settings.reply_timeout_seconds)
+            connection = OutboundConnection(peer, self._transport.hostname, settings.reply_timeout_seconds)
             try:
                 await self._open(connection, settings.connect_timeout_seconds)
             except ConnectionFailed as error:
@@ -200,7 +200,7 @@ class Destination:
     def _has_others(self) -> bool:
         return bool(self._tasks - {asyncio.current_task()})
 
-    async def _open(self, connection: Connection, seconds: float) -> None:
+    async def _open(self, connection: OutboundConnection, seconds: float) -> None:
         """Open `connection`; where TLS is only an offer and fails, do without it and remember for a while."""
         peer = connection.peer
         clear_text_only = self._transport.clear_text_only
@@ -260,7 +260,7 @@ class Destination:
         host, port = split_host(self._next_hop, settings.smtp_out_port)
         return NextHop(host, port, TLSPolicy(settings.tls_policy), "", "", "", 0)
 
-    async def _transact(self, connection: Connection, transaction: Transaction) -> bool:
+    async def _transact(self, connection: OutboundConnection, transaction: Transaction) -> bool:
         """Send one transaction, if it is still ours to send; whether the connection can be used again."""
         if not transaction.entry.is_held:
             transaction.leave()
@@ -323,7 +323,7 @@ class Destination:
 
     def _closed_by_host(
         self,
-        connection: Connection,
+        connection: OutboundConnection,
         transaction: Transaction,
         replies: list[Reply],
         started: float,
@@ -341,7 +341,12 @@ class Destination:
         return False
 
     def _broke(
-        self, connection: Connection, transaction: Transaction, error: BaseException, started: float, connecting: float
+        self,
+        connection: OutboundConnection,
+        transaction: Transaction,
+        error: BaseException,
+        started: float,
+        connecting: float,
     ) -> None:
         peer = connection.peer
         connection.abort()
@@ -353,7 +358,7 @@ class Destination:
         )
         self._count_broken(connection, text)
 
-    def _was_stale(self, connection: Connection, transaction: Transaction) -> bool:
+    def _was_stale(self, connection: OutboundConnection, transaction: Transaction) -> bool:
         """Put a transaction back, once, when a kept connection was closed before it: nothing was said against it."""
         if connection.used < 2 or connection.body_sent or transaction.tried_again:
             return False
@@ -361,7 +366,9 @@ class Destination:
         self._queue.appendleft(transaction)
         return True
 
-    def _narrowed(self, connection: Connection, transaction: Transaction, started: float, connecting: float) -> bool:
+    def _narrowed(
+        self, connection: OutboundConnection, transaction: Transaction, started: float, connecting: float
+    ) -> bool:
         """Put a transaction back for fewer recipients at once, when the host hung up after it took some."""
         taken = connection.taken
         if connection.body_sent or not transaction.narrow(taken):
@@ -382,7 +389,7 @@ class Destination:
             self._rest = None
         self._grow()
 
-    def _count_broken(self, connection: Connection, text: str) -> None:
+    def _count_broken(self, connection: OutboundConnection, text: str) -> None:
         """A connection broke. When new ones do so again and again, let the destination rest."""
         self._doubt()
         if connection.used > 1:

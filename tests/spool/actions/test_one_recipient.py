@@ -174,7 +174,7 @@ def test_a_split_that_fails_halfway_leaves_no_second_file(admin: Actor, monkeypa
     monkeypatch.setattr(Parts, "move", fail)
     with pytest.raises(OperationalError):
         perform("delete", BOB, admin)
-    undecided.decide()
+    undecided.settle()
     assert [path.name for path in path_of(entry.subspool, entry.file_name).parent.iterdir()] == [entry.file_name]
 
 
