@@ -43,19 +43,20 @@ def message(request: HttpRequest, file_name: str) -> HttpResponse:
 
 def _about(item: Item) -> dict[str, Any]:
     structure = parts.structure_or_none(item.path)
+    # The bytes of a virus are not for a browser.
+    links = ("content", "download") if item.kind == ItemKind.VIRUS else ("content", "source", "download")
     return {
         "item": item,
+        "entry": item,
         "structure": structure,
         "is_virus": item.kind == ItemKind.VIRUS,
         "actions": BUTTONS[ItemKind(item.kind)],
         "recipients": item.recipients[:_MOST_RECIPIENTS],
+        "first_recipient": next(iter(item.recipients), None),
         "more": max(0, len(item.recipients) - _MOST_RECIPIENTS),
         "attempts": parts.attempts_of(item.file_name),
         "headers": parts.headers_of(structure) if structure else [],
-        **{
-            f"{name}_link": reverse(f"admin:quarantine_item_{name}", args=[item.file_name])
-            for name in ("content", "source", "download")
-        },
+        **{f"{name}_link": reverse(f"admin:quarantine_item_{name}", args=[item.file_name]) for name in links},
     }
 
 

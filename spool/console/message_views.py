@@ -40,12 +40,13 @@ def message(request: HttpRequest, file_name: str) -> HttpResponse:
 
 def _about(entry: Entry) -> dict[str, Any]:
     structure = parts.structure_or_none(contents.source_of(entry))
-    attempts = parts.attempts_of(entry.file_name)
+    attempts, recipients = parts.attempts_of(entry.file_name), parts.recipients_of(entry)
     return {
         "entry": entry,
         "structure": structure,
         "attempts": attempts,
-        "recipients": parts.recipients_of(entry),
+        "recipients": recipients,
+        "first_recipient": next(iter(recipients.recipients), None),
         "why": parts.explained(entry, attempts, file_exists=structure is not None),
         "headers": parts.headers_of(structure) if structure else [],
         "actions": actions_for(entry),
