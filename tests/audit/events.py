@@ -19,7 +19,7 @@ def an_event(minutes_ago: int = 0, *, at: datetime | None = None, **fields: Any)
 
 
 def many(number: int) -> None:
-    """So many at once, as a busy year leaves them: 20 administrators, 50 actions, 5,000 users, a row each minute."""
+    """So many at once, as busy years leave them: 20 administrators, 50 actions, 5,000 users, and what is rare."""
     numbers = (
         f"generate_series(1, {number}) AS n"
         if connection.vendor == "postgresql"
@@ -36,8 +36,10 @@ def many(number: int) -> None:
         cursor.execute(
             'INSERT INTO spool_auditevent (at, actor, source, ip, via, action, kind, key, row_id, "on", filter,'
             " parameters, matched, done, skipped, result, outcome, undone, is_part)"
-            f" SELECT {at}, 'admin' || (n % 20) || '@example.org', CASE (n % 100) WHEN 0 THEN 'shell' ELSE 'page' END,"
-            " '192.0.2.' || (n % 200), 'admin:accounts_user_change', 'action ' || (n % 50), 'user',"
+            f" SELECT {at}, CASE (n % 1000) WHEN 7 THEN 'rare' ELSE 'admin' || (n % 20) END || '@example.org',"
+            " CASE (n % 100) WHEN 0 THEN 'shell' ELSE 'page' END,"
+            " '192.0.2.' || (n % 5000), 'admin:accounts_user_change',"
+            " CASE (n % 1000) WHEN 7 THEN 'rare' ELSE 'action ' || (n % 50) END, 'user',"
             " 'user' || (n % 5000) || '@example.org', (n % 5000), 'user' || (n % 5000) || '@example.org', '{}', '{}',"
             f" 1, 1, 0, 'done', '', 0, {false} FROM {numbers}"
         )

@@ -136,8 +136,8 @@ PLANS = {
 }
 CONDITIONS = {
     "": {},
-    "actor": {"actor": "admin7@example.org"},
-    "action": {"action": "action 7"},
+    "actor": {"actor": "rare@example.org"},
+    "action": {"action": "rare"},
     "ip": {"ip": "192.0.2.7"},
     "key": {"kind": "user", "key": "user7@example.org"},
     "row": {"kind": "user", "row": "7"},
@@ -158,7 +158,7 @@ def explained_by_its_index(name: str) -> None:
     with connection.cursor() as cursor:
         cursor.execute(f"{explain}{query['sql']}")
         plan = "\n".join(str(row) for row in cursor.fetchall())
-    assert PLANS[name] in plan and "Sort" not in plan and "TEMP B-TREE" not in plan, plan
+    assert PLANS[name] in plan and "Seq Scan" not in plan and "TEMP B-TREE" not in plan, plan
 
 
 @pytest.mark.long

@@ -159,7 +159,7 @@ def test_export_makes_files_that_other_programs_read(
     assert (row["recipients"], row["subject"]) == (["bob@example.net"], "=cmd|'/c calc'!A1")
     assert spool("export", "--all", "--output", str(tmp_path / "zip")).status == 1
     assert spool("export", "--sender", "nobody@example.com", "--output", str(tmp_path / "none")).status == 1
-    assert [event.outcome for event in AuditEvent.objects.filter(action="export")] == ["1 exported"] * 4
+    assert sum(event.outcome == "1 exported" for event in AuditEvent.objects.filter(action="export")) == 4
 
 
 def test_white_space_of_all_kinds_is_shown_as_space(spool: Manage, spooled: Spooled) -> None:

@@ -35,7 +35,7 @@
     button?.addEventListener("click", () => {
       filters.hidden = !filters.hidden;
       button.setAttribute("aria-expanded", String(!filters.hidden));
-      if (!filters.hidden) filters.querySelector("input").focus();
+      if (!filters.hidden) filters.querySelector("input:not([type=hidden])").focus();
     });
     document.addEventListener("keydown", (event) => {
       if (event.key === "/" && !/input|textarea|select/i.test(event.target.tagName)) {
