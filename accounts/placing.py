@@ -27,6 +27,16 @@ def get_domain(name: str) -> Domain:
     return domain
 
 
+def taken(address: str, by: str) -> str:
+    """What is said where an address is another row's."""
+    return f"{address} is taken already, by {by}."
+
+
+def full(domain: Domain) -> str:
+    """What is said where a domain may have no more users."""
+    return f"{domain.name} has all the {domain.max_users} users that it may have."
+
+
 def place(row: User | Alias | MailingList, address: str) -> None:
     """Give a row that is to be saved its address and the domain of that.
 
@@ -50,7 +60,7 @@ def place(row: User | Alias | MailingList, address: str) -> None:
 
 def _require_place(domain: Domain) -> None:
     if domain.max_users and domain.users.count() >= domain.max_users:
-        raise TooManyUsers(f"{domain.name} has all the {domain.max_users} users that it may have.")
+        raise TooManyUsers(full(domain))
 
 
 def _require_free(address: str, row: User | Alias | MailingList) -> None:
@@ -64,4 +74,4 @@ def _require_free(address: str, row: User | Alias | MailingList) -> None:
         if isinstance(row, model):
             others = others.exclude(pk=row.pk)
         if others.exists():
-            raise AddressTaken(f"{address} is taken already, by {kind}.")
+            raise AddressTaken(taken(address, kind))

@@ -16,6 +16,7 @@ from redis.exceptions import RedisError
 from accounts import actions as accounts_actions
 from accounts import securing
 from accounts.addresses import InvalidAddress, key_of
+from accounts.fields import HOURLY, HOURLY_OF_DOMAINS, excesses
 from accounts.models import Domain, MailingList, Metric, Role, Status, User
 from accounts.models.limits import MB
 from spool.actions import Actor, NotAllowed, audit
@@ -34,15 +35,6 @@ from throttling.wording import amount
 
 log = logging.getLogger(__name__)
 
-FIELDS = (
-    "messages_per_hour",
-    "messages_action",
-    "bandwidth_mb_per_hour",
-    "bandwidth_action",
-    "recipients_per_hour",
-    "recipients_action",
-)
-DOMAIN_FIELDS = (*FIELDS, "bounces_per_hour", "bounces_action")
 _FIELD_OF = {
     Metric.MESSAGES: "messages_per_hour",
     Metric.BANDWIDTH: "bandwidth_mb_per_hour",
@@ -136,7 +128,7 @@ def set_limits(actor: Actor, subject: Subject, *, dry_run: bool = False, **field
     """
     _require(actor, subject)
     row = row_of(subject)
-    known = DOMAIN_FIELDS if isinstance(row, Domain) else FIELDS
+    known = HOURLY_OF_DOMAINS if isinstance(row, Domain) else HOURLY
     if unknown := sorted(fields.keys() - set(known)):
         raise NoSuchSubject(f"{subject} has no limit {unknown[0]}; there are {', '.join(known)}.")
     _require_within(actor, subject, fields)
@@ -210,11 +202,8 @@ def _require_within(actor: Actor, subject: Subject, fields: dict[str, Any]) -> N
     if actor.role is Role.SYSTEM_ADMINISTRATOR:
         return
     domain = accounts_actions.get_domain(subject.domain)
-    for name, value in fields.items():
-        most = getattr(domain, name) if name.endswith("_per_hour") else 0
-        if most and value > most:
-            label = str(Domain._meta.get_field(name).verbose_name)  # type: ignore[union-attr]
-            raise NotAllowed(f"{domain.name} itself may have {most:,} at most ({label}).")
+    for _, sentence in excesses(domain, fields.items()):
+        raise NotAllowed(sentence)
 
 
 def _row_named(name: str) -> User | MailingList | Domain | None:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from django import forms
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
@@ -12,44 +9,28 @@ from unfold.widgets import UnfoldAdminTextareaWidget
 
 from accounts import actions
 from accounts.actor import Actor
-from accounts.admin.placed import PlacedForm, addresses_in, targets_of
 from accounts.admin.searching import ModelAdmin
+from accounts.fields import ALIAS
+from accounts.forms.accounts import AliasFields, targets_input
 from accounts.models import Alias
 
 MOST_SHOWN = 3
 
 
-class AliasForm(PlacedForm):
-    """An alias and whom it stands for, one address per line."""
+class AliasForm(AliasFields):
+    """An alias and whom it stands for."""
 
-    targets = forms.CharField(
-        label="Stands for",
-        widget=UnfoldAdminTextareaWidget(attrs={"rows": 6}),
-        help_text="Addresses here or elsewhere, one per line. Those of users here may send as this address.",
-    )
+    targets = targets_input(UnfoldAdminTextareaWidget(attrs={"rows": 6}))
 
     class Meta:
         model = Alias
-        fields = ["address", "targets", "enabled", "description"]
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        # Before the fields are looked at: they are compared with what is there.
-        kwargs["initial"] = {**targets_of(kwargs.get("instance")), **(kwargs.get("initial") or {})}
-        super().__init__(*args, **kwargs)
-
-    def clean_targets(self) -> list[str]:
-        return addresses_in(self.cleaned_data["targets"])
-
-    def clean(self) -> dict[str, Any] | None:
-        cleaned = super().clean()
-        if self.cleaned_data.get("address") in self.cleaned_data.get("targets", ()):
-            self.add_error("targets", f"{self.cleaned_data['address']} can't stand for itself.")
-        return cleaned
+        fields = ALIAS.inputs
 
 
 @admin.register(Alias)
 class AliasAdmin(ModelAdmin):
     form = AliasForm
+    fieldsets = ALIAS.fieldsets
     list_display = ["address", "stands_for", "enabled", "description"]
     list_filter = ["enabled"]
     search_fields = ["address", "targets__address"]

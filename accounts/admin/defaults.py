@@ -12,8 +12,8 @@ from django.urls import path
 from unfold.decorators import action
 
 from accounts.admin.onerow import OneRowAdmin
-from accounts.admin.placed import BOUNCE_FIELDS, HOURLY_FIELDS
 from accounts.admin.propagating import PropagateView
+from accounts.fields import DOMAIN_DEFAULTS, USER_DEFAULTS
 from accounts.models import DomainDefaults, UserDefaults
 
 
@@ -37,25 +37,9 @@ class DefaultsAdmin(OneRowAdmin):
 
 @admin.register(DomainDefaults)
 class DomainDefaultsAdmin(DefaultsAdmin):
-    fieldsets = [
-        (
-            "What a new domain starts with",
-            {
-                "fields": ["max_users", "max_message_kb", "max_recipients", *HOURLY_FIELDS, *BOUNCE_FIELDS],
-                "description": "Domains that are there keep what they have, until it is propagated to them.",
-            },
-        )
-    ]
+    fieldsets = DOMAIN_DEFAULTS.fieldsets
 
 
 @admin.register(UserDefaults)
 class UserDefaultsAdmin(DefaultsAdmin):
-    fieldsets = [
-        (
-            "What a new user starts with",
-            {
-                "fields": ["mailbox_mb", "max_message_kb", "max_recipients", *HOURLY_FIELDS],
-                "description": "Users that are there keep what they have, until it is propagated to them.",
-            },
-        )
-    ]
+    fieldsets = USER_DEFAULTS.fieldsets

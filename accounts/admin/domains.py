@@ -18,13 +18,13 @@ from unfold.decorators import action, display
 
 from accounts import actions, changes
 from accounts.actor import Actor
-from accounts.admin.comparing import Comparing
-from accounts.admin.placed import BOUNCE_FIELDS, HOURLY_FIELDS, log
+from accounts.admin.log_entries import log
 from accounts.admin.searching import ModelAdmin
 from accounts.connections.registry import end_quietly
+from accounts.fields import DOMAIN
+from accounts.forms.comparing import Comparing
 from accounts.impersonation import actor_of
 from accounts.models import Domain, DomainDefaults, DomainUserDefaults, Status, User
-from accounts.models.spam import SPAM_FIELDS
 from accounts.securing import record_status
 
 STATUS_COLOURS = {Status.ENABLED: "success", Status.DISABLED: "danger", Status.RECEIVING: "warning"}
@@ -51,37 +51,7 @@ class DomainAdmin(ModelAdmin):
     actions = ["enable", "disable", "receive_only"]
     actions_list = ["defaults"]
     inlines = [UserDefaultsInline]
-    fieldsets = [
-        (None, {"fields": ["name", "status", "catch_all", "description"]}),
-        (
-            "Sending",
-            {
-                "fields": ["send_as"],
-                "description": "For users without a choice of their own. Without one here, it is as in Settings.",
-            },
-        ),
-        (
-            "Limits",
-            {
-                "fields": ["max_users", "max_message_kb", "max_recipients"],
-                "description": "What its users may do at most. New domains start from the domain defaults.",
-            },
-        ),
-        (
-            "Throttling",
-            {
-                "fields": [*HOURLY_FIELDS, *BOUNCE_FIELDS],
-                "description": "How much its users and lists may send together in an hour.",
-            },
-        ),
-        (
-            "Spam that comes in",
-            {
-                "fields": [*SPAM_FIELDS],
-                "description": "For all its users who have not chosen otherwise. The rest follows the page Antispam.",
-            },
-        ),
-    ]
+    fieldsets = DOMAIN.fieldsets
     empty_title = "No domains yet"
     empty_text = "A domain whose mail is delivered here appears in this list. Add one, then its users."
 

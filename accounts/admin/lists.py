@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from django import forms
 from django.contrib import admin, messages
 from django.db import transaction
 from django.db.models import Count, OuterRef, QuerySet, Subquery
@@ -20,37 +19,22 @@ from unfold.widgets import UnfoldAdminTextareaWidget
 
 from accounts import actions, changes, directory, edits
 from accounts.actor import Actor
-from accounts.admin.placed import HOURLY_FIELDS, AddressForm, PlacedForm, addresses_in
 from accounts.admin.searching import ModelAdmin
+from accounts.fields import LIST
+from accounts.forms.accounts import ListFields, members_input
+from accounts.forms.placed import AddressForm
 from accounts.impersonation import actor_of
 from accounts.models import ListMember, MailingList
 
 
-class MailingListForm(PlacedForm):
+class MailingListForm(ListFields):
     """A list; a box takes many new members at once."""
 
-    new_members = forms.CharField(
-        label="Add members",
-        required=False,
-        widget=UnfoldAdminTextareaWidget(attrs={"rows": 6}),
-        help_text="Addresses, one per line or comma-separated, as many as you like. Those on the list already stay.",
-    )
+    new_members = members_input(UnfoldAdminTextareaWidget(attrs={"rows": 6}))
 
     class Meta:
         model = MailingList
-        fields = [
-            "address",
-            "owner",
-            "posting",
-            "subject_prefix",
-            "enabled",
-            "description",
-            "new_members",
-            *(name for pair in HOURLY_FIELDS for name in pair),
-        ]
-
-    def clean_new_members(self) -> list[str]:
-        return addresses_in(self.cleaned_data["new_members"])
+        fields = LIST.inputs
 
 
 class ListMemberInline(TabularInline):
@@ -69,21 +53,7 @@ class ListMemberInline(TabularInline):
 @admin.register(MailingList)
 class MailingListAdmin(ModelAdmin):
     form = MailingListForm
-    fieldsets = [
-        (
-            None,
-            {
-                "fields": ["address", "owner", "posting", "subject_prefix", "enabled", "description", "new_members"],
-            },
-        ),
-        (
-            "Throttling",
-            {
-                "fields": [*HOURLY_FIELDS],
-                "description": "How much it may send its members in an hour. The domain may have limits of its own.",
-            },
-        ),
-    ]
+    fieldsets = LIST.fieldsets
     list_display = ["address", "member_count", "owner", "posting", "enabled", "description"]
     list_filter = ["enabled", "posting"]
     list_select_related = ["owner"]

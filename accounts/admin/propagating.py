@@ -20,7 +20,7 @@ from unfold.widgets import (
 
 from accounts import actions, propagation
 from accounts.addresses import InvalidAddress
-from accounts.admin.placed import log
+from accounts.admin.log_entries import log
 from accounts.impersonation import actor_of
 from accounts.models import Domain, DomainDefaults, User, UserDefaults
 

@@ -24,7 +24,7 @@ from unfold import admin
 
 from accounts import actions, changes
 from accounts.actor import Actor
-from accounts.admin.comparing import Comparing, comparing
+from accounts.forms.comparing import Comparing, comparing
 from accounts.impersonation import actor_of
 from base import row_changes
 from base.audit.sentences import few
@@ -35,7 +35,7 @@ _LONGEST: Final = 1_000
 
 
 class ModelAdmin(admin.ModelAdmin):
-    """Unfold's, whose search a database can always answer, and whose forms compare (accounts.admin.comparing)."""
+    """Unfold's, whose search a database can always answer, and whose forms compare (accounts.forms.comparing)."""
 
     def __init__(self, model: type[Model], admin_site: AdminSite) -> None:
         super().__init__(model, admin_site)

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from django import forms
 from django.contrib import admin, messages
-from django.contrib.auth.password_validation import validate_password
 from django.db import transaction
 from django.db.models import QuerySet
 from django.forms.models import model_to_dict
@@ -22,54 +20,26 @@ from accounts import actions, login_history
 from accounts.actor import Actor
 from accounts.admin import connections, containing
 from accounts.admin.domains import STATUS_COLOURS
-from accounts.admin.placed import HOURLY_FIELDS, PlacedForm, log
+from accounts.admin.log_entries import log
 from accounts.admin.searching import ModelAdmin
 from accounts.connections.registry import end_quietly
+from accounts.fields import USER
+from accounts.forms.accounts import UserFields, password_input
 from accounts.impersonation import actor_of
 from accounts.models import Role, Status, User, UserDefaults
-from accounts.models.spam import SPAM_FIELDS
 from accounts.securing import record_password
 
 
-class UserForm(PlacedForm):
-    """A user, with a new password where one is typed; the stored one is never shown."""
+class UserForm(UserFields):
+    """A user, with a new password where one is typed."""
 
-    address_field = "email"
-    new_password = forms.CharField(
-        label="Password",
-        required=False,
-        strip=False,
-        widget=UnfoldAdminPasswordToggleWidget(attrs={"autocomplete": "new-password"}),
-        help_text="At least 8 characters, nothing common. Leave empty to keep the one there is.",
-    )
+    new_password = password_input(UnfoldAdminPasswordToggleWidget(attrs={"autocomplete": "new-password"}))
     # Who is at the keyboard; set by the page.
     administrator: User | None = None
 
     class Meta:
         model = User
-        fields = [
-            "email",
-            "new_password",
-            "name",
-            "role",
-            "status",
-            "forward_to",
-            "forward_keeps_copy",
-            "send_as",
-            "mailbox_mb",
-            "max_message_kb",
-            "max_recipients",
-            *(name for pair in HOURLY_FIELDS for name in pair),
-            *SPAM_FIELDS,
-        ]
-
-    def clean_new_password(self) -> str:
-        password: str = self.cleaned_data["new_password"]
-        if not password and self.instance.pk is None:
-            raise forms.ValidationError("A new user needs a password.")
-        if password:
-            validate_password(password, User(email=self.cleaned_data.get("email", ""), name=self.data.get("name", "")))
-        return password
+        fields = USER.inputs
 
     def clean(self) -> dict[str, Any] | None:
         cleaned = super().clean()
@@ -93,39 +63,7 @@ class UserAdmin(ModelAdmin):
     actions = ["enable", "disable", "receive_only"]
     actions_list = ["defaults"]
     actions_row = ["review"]
-    fieldsets = [
-        (None, {"fields": ["email", "name", "new_password", "role", "status"]}),
-        ("Forwarding", {"fields": ["forward_to", "forward_keeps_copy"]}),
-        (
-            "Sending",
-            {
-                "fields": ["send_as"],
-                "description": "Without a choice it is as the domain has it; without one there, as in Settings.",
-            },
-        ),
-        (
-            "Limits",
-            {
-                "fields": ["mailbox_mb", "max_message_kb", "max_recipients"],
-                "description": "New users start from the user defaults.",
-            },
-        ),
-        (
-            "Throttling",
-            {
-                "fields": [*HOURLY_FIELDS],
-                "description": "How much may be sent in an hour. The domain may have limits of its own.",
-            },
-        ),
-        (
-            "Spam that comes in",
-            {
-                "fields": [*SPAM_FIELDS],
-                "description": "What is left as it is follows the domain, and what that leaves follows the page"
-                " Antispam.",
-            },
-        ),
-    ]
+    fieldsets = USER.fieldsets
     empty_title = "No users yet"
     empty_text = (
         "People with a mailbox, and those who administer this server, appear here. Add a domain first, then them."

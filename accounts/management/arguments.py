@@ -5,119 +5,13 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from accounts.models import SpamAction, SpamFilter, Status, ThrottleAction
-from accounts.models.lists import PostingPolicy
-from accounts.models.sending import SendAs
-from accounts.models.spam import INHERIT
+from accounts.fields import DEFAULTS, KINDS
+from accounts.management.options import add_options
+from accounts.models import Status
 from accounts.transfer.columns import KINDS as ROW_KINDS
 from accounts.transfer.files import FORMATS as FILE_FORMATS
 
-KINDS = ("domain", "user", "alias", "list")
 STATUS = {"enable": Status.ENABLED, "disable": Status.DISABLED, "receiving": Status.RECEIVING}
-
-# Options of add and set, by kind: (option, field, arguments of add_argument).
-_TEXT: dict[str, Any] = {"metavar": "TEXT"}
-_NUMBER: dict[str, Any] = {"type": int, "metavar": "N"}
-_LIMITS = (
-    ("--max-message-kb", "max_message_kb", {**_NUMBER, "help": "largest message that may be sent; 0 for no own limit"}),
-    ("--max-recipients", "max_recipients", {**_NUMBER, "help": "recipients of a message; 0 for no own limit"}),
-)
-_HOURLY = (
-    ("--messages-per-hour", "messages_per_hour", {**_NUMBER, "help": "messages sent in an hour; 0 for no limit"}),
-    ("--messages-action", "messages_action", {"choices": ThrottleAction.values, "help": "what happens beyond it"}),
-    (
-        "--bandwidth-per-hour",
-        "bandwidth_mb_per_hour",
-        {
-            "type": int,
-            "metavar": "MB",
-            "help": "size times recipients, sent in an hour; 0 for no limit",
-        },
-    ),
-    ("--bandwidth-action", "bandwidth_action", {"choices": ThrottleAction.values, "help": "what happens beyond it"}),
-    ("--recipients-per-hour", "recipients_per_hour", {**_NUMBER, "help": "recipients in an hour; 0 for no limit"}),
-    ("--recipients-action", "recipients_action", {"choices": ThrottleAction.values, "help": "what happens beyond it"}),
-)
-_BOUNCES = (
-    (
-        "--bounces-per-hour",
-        "bounces_per_hour",
-        {
-            **_NUMBER,
-            "help": "returned mail in an hour, beyond which sending is throttled; 0 for no limit",
-        },
-    ),
-    ("--bounces-action", "bounces_action", {"choices": ThrottleAction.values, "help": "what happens beyond it"}),
-)
-_DOMAIN_LIMITS = (
-    ("--max-users", "max_users", {**_NUMBER, "help": "users it may have; 0 for no limit"}),
-    *_LIMITS,
-    *_HOURLY,
-    *_BOUNCES,
-)
-_USER_LIMITS = (
-    ("--mailbox-mb", "mailbox_mb", {**_NUMBER, "help": "size of the mailbox; 0 for no limit"}),
-    *_LIMITS,
-    *_HOURLY,
-)
-_INHERIT = "inherit"
-
-
-def _choice_or_inherit(values: list[str], help: str) -> dict[str, Any]:
-    def read(text: str) -> str:
-        if text not in (*values, _INHERIT):
-            raise argparse.ArgumentTypeError(f"{text!r} is none of {', '.join(values)}, {_INHERIT}")
-        return INHERIT if text == _INHERIT else text
-
-    return {"type": read, "metavar": "CHOICE", "help": f"{help}: {', '.join(values)} or {_INHERIT}"}
-
-
-_SPAM = (
-    ("--spam-filter", "spam_filter", _choice_or_inherit(SpamFilter.values, "whether anything is done with spam")),
-    *(
-        (
-            f"--spam-{level}",
-            f"spam_{level}",
-            _choice_or_inherit(SpamAction.values, f"what becomes of spam of level {level}"),
-        )
-        for level in ("low", "medium", "high")
-    ),
-)
-_SEND_AS = ("--send-as", "send_as", _choice_or_inherit(SendAs.values, "which senders are taken after a login"))
-_DESCRIPTION = ("--description", "description", _TEXT)
-FIELDS: dict[str, tuple[tuple[str, str, dict[str, Any]], ...]] = {
-    "domain": (
-        ("--catch-all", "catch_all", {"metavar": "ADDRESS", "help": "takes the mail of addresses that do not exist"}),
-        *_DOMAIN_LIMITS,
-        *_SPAM,
-        _SEND_AS,
-        _DESCRIPTION,
-    ),
-    "user": (
-        ("--name", "name", {**_TEXT, "help": "display name"}),
-        (
-            "--keep-copy",
-            "forward_keeps_copy",
-            {
-                "action": argparse.BooleanOptionalAction,
-                "default": None,
-                "help": "keep a copy of what is forwarded",
-            },
-        ),
-        *_USER_LIMITS,
-        *_SPAM,
-        _SEND_AS,
-    ),
-    "alias": (_DESCRIPTION,),
-    "list": (
-        ("--posting", "posting", {"choices": PostingPolicy.values, "help": "who may write to it"}),
-        ("--subject-prefix", "subject_prefix", {**_TEXT, "help": 'put before subjects, as "[news]"'}),
-        *_HOURLY,
-        _DESCRIPTION,
-    ),
-}
-DEFAULTS = {"domain": _DOMAIN_LIMITS, "user": _USER_LIMITS}
-HOURLY_FIELDS = tuple(field for _, field, _ in _HOURLY)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -170,8 +64,7 @@ def _common(verbs: Any, kind: str) -> None:
     add = _verb(verbs, "add", f"a new {kind}", target=True, kind=kind)
     change = _verb(verbs, "set", "change some of it", target=True, kind=kind)
     for parser in (add, change):
-        for option, field, arguments in FIELDS[kind]:
-            parser.add_argument(option, dest=field, **arguments)
+        add_options(parser, KINDS[kind].model, KINDS[kind].options)
     _verb(verbs, "show", "all about one", target=True, kind=kind)
     listing = _verb(verbs, "list", "all, in the order of their names", target=False)
     if kind != "domain":
@@ -233,15 +126,14 @@ def _defaults(parser: argparse.ArgumentParser, kind: str) -> None:
     verbs = parser.add_subparsers(dest="defaults_verb", required=True)
     _verb(verbs, "show", "what they are", target=False)
     change = _verb(verbs, "set", "change them; what is there stays as it is", target=False)
-    for option, field, arguments in DEFAULTS[kind]:
-        change.add_argument(option, dest=field, **arguments)
+    add_options(change, DEFAULTS[kind].model, DEFAULTS[kind].options)
     propagate = _verb(verbs, "propagate", f"give them to every {kind} that is there", target=False)
     propagate.add_argument(
         "--field",
         action="append",
         required=True,
         metavar="FIELD",
-        choices=[field for _, field, _ in DEFAULTS[kind]],
+        choices=DEFAULTS[kind].options,
         help="which of them; repeat for more",
     )
     chosen = propagate.add_mutually_exclusive_group(required=True)

@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from accounts import login_history
-from accounts.management.arguments import DEFAULTS, HOURLY_FIELDS
+from accounts.fields import DEFAULTS, HOURLY, INHERIT_WORD, INHERITED
 from accounts.models import Alias, Domain, DomainDefaults, MailingList, User, UserDefaults
-from accounts.models.spam import SPAM_FIELDS
 
 MOST_NAMED = 5
 
@@ -56,7 +55,7 @@ def whole(row: Domain | User | Alias | MailingList) -> dict[str, Any]:
         }
     if isinstance(row, Alias):
         return {**shown, "description": row.description}
-    hourly = {field: getattr(row, field) for field in HOURLY_FIELDS}
+    hourly = {field: getattr(row, field) for field in HOURLY}
     return {**shown, "subject_prefix": row.subject_prefix, **hourly, "description": row.description}
 
 
@@ -66,11 +65,11 @@ def defaults(row: DomainDefaults | UserDefaults) -> dict[str, Any]:
 
 
 def _limits(row: Any, kind: str) -> dict[str, Any]:
-    return {field: getattr(row, field) for _, field, _ in DEFAULTS[kind]}
+    return {field: getattr(row, field) for field in DEFAULTS[kind].options}
 
 
 def _spam(row: Domain | User) -> dict[str, Any]:
-    return {field: getattr(row, field) or "inherit" for field in (*SPAM_FIELDS, "send_as")}
+    return {field: getattr(row, field) or INHERIT_WORD for field in INHERITED}
 
 
 def as_text(value: Any) -> str:

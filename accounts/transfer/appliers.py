@@ -28,6 +28,7 @@ from accounts.models import (
     UserDefaults,
 )
 from accounts.passwords.schemes import BadHash, read
+from accounts.placing import full, taken
 from accounts.transfer.columns import BadRow, Row
 from base import row_changes
 from base.audit.sentences import few
@@ -69,7 +70,7 @@ class Ledger:
         """Count one user more. Raises BadRow when the domain may have no more."""
         left = self.places.get(domain.name, -1)
         if left == 0:
-            raise BadRow(f"{domain.name} has all the {domain.max_users} users that it may have")
+            raise BadRow(full(domain))
         self.places[domain.name] = left - 1 if left > 0 else left
 
 
@@ -212,7 +213,7 @@ class _Addressed(Applier):
 
     def change(self, row: Row) -> Change | None:
         if by := self.taken.get(row.address) or self.ledger.planned.get(row.address):
-            raise BadRow(f"the address is taken already, by {by}")
+            raise BadRow(taken(row.address, by))
         return super().change(row)
 
     def plan(self, changes: Sequence[Change]) -> None:

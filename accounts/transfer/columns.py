@@ -10,14 +10,11 @@ from typing import Any
 from django.core.exceptions import ValidationError
 from django.db.models import BooleanField, IntegerField, Model
 
+from accounts import fields
 from accounts.addresses import InvalidAddress, normalise_address, normalise_domain, split_address
-from accounts.models import Alias, Domain, DomainUserDefaults, ListMember, MailingList, User
-from accounts.models.limits import DomainLimits, SendingLimits, UserLimits
-from accounts.models.spam import SPAM_FIELDS
+from accounts.fields import INHERIT_WORD, INHERITED
+from accounts.models import DomainUserDefaults, ListMember
 
-INHERIT = "inherit"
-# What may be left to the domain or the server.
-INHERITED = (*SPAM_FIELDS, "send_as")
 LONGEST_PASSWORD = 600
 
 
@@ -41,29 +38,20 @@ class Kind:
         return ("address", *self.more, *self.fields)
 
 
-def _names(model: type[Model]) -> tuple[str, ...]:
-    return tuple(each.name for each in model._meta.get_fields())
+def _of(kind: fields.Kind, *more: str) -> Kind:
+    """Rows of accounts, of which the columns `more` are not simply a field of theirs."""
+    return Kind(kind.name, kind.model, tuple(name for name in kind.fields if name not in more), more)
 
 
 # In the order of an export: what others need comes first.
 KINDS: Mapping[str, Kind] = {
     kind.name: kind
     for kind in (
-        Kind("domain", Domain, ("status", "catch_all", "description", *_names(DomainLimits), *INHERITED)),
-        Kind("defaults", DomainUserDefaults, _names(UserLimits)),
-        Kind(
-            "user",
-            User,
-            ("name", "role", "status", "forward_keeps_copy", *_names(UserLimits), *INHERITED),
-            ("password", "forward_to"),
-        ),
-        Kind("alias", Alias, ("enabled", "description"), ("to",)),
-        Kind(
-            "list",
-            MailingList,
-            ("enabled", "posting", "subject_prefix", "description", *_names(SendingLimits)),
-            ("owner",),
-        ),
+        _of(fields.DOMAIN),
+        Kind("defaults", DomainUserDefaults, fields.USER_DEFAULTS.fields),
+        _of(fields.USER, "password", "forward_to"),
+        _of(fields.ALIAS, "to"),
+        _of(fields.LIST, "owner"),
         Kind("member", ListMember, ("enabled",), ("member",)),
     )
 }
@@ -121,8 +109,8 @@ def _require(row: Row) -> None:
     name = row.kind.name
     if name == "member" and "member" not in row.more:
         raise BadRow("it has no member")
-    if name == "alias" and row.address in row.more.get("to", ()):
-        raise BadRow(f"{row.address} can't stand for itself")
+    if name == "alias" and (wrong := fields.refuse_itself(row.address, row.more.get("to", ()))):
+        raise BadRow(wrong)
 
 
 def _more(name: str, value: Any) -> Any:
@@ -174,7 +162,7 @@ def _value(model: type[Model], name: str, value: Any) -> Any:
         if not value.isprintable():
             raise BadRow(f"{name} has a control character, or something else that is no text")
         if column.choices:
-            value = "" if value.lower() == INHERIT and name in INHERITED else value.lower()
+            value = "" if value.lower() == INHERIT_WORD and name in INHERITED else value.lower()
     try:
         return column.clean(value, None)
     except ValidationError as error:

@@ -14,9 +14,10 @@ from django.db.models import QuerySet
 
 from accounts import history
 from accounts.actor import Actor
+from accounts.fields import INHERIT_WORD, INHERITED
 from accounts.models import Alias, Domain, DomainUserDefaults, ListMember, MailingList, User
 from accounts.passwords.schemes import written
-from accounts.transfer.columns import COLUMNS, INHERIT, INHERITED, KINDS
+from accounts.transfer.columns import COLUMNS, KINDS
 from base.csv_cells import escaped
 
 AT_ONCE = 2_000
@@ -43,7 +44,7 @@ def _rows(domain: Domain | None, passwords: bool) -> Iterator[dict[str, Any]]:
                 row = {"kind": kind, **_own(kind, one, passwords)}
                 for name in fields:
                     value = getattr(one, name)
-                    row[name] = INHERIT if name in INHERITED and not value else value
+                    row[name] = INHERIT_WORD if name in INHERITED and not value else value
                 yield row
 
 

@@ -12,7 +12,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
-from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
+from django.core.exceptions import ValidationError
 from django.db import transaction
 
 from accounts import directory, history
@@ -22,6 +22,7 @@ from accounts.models import Status
 from accounts.transfer.appliers import APPLIERS, Applier, Change, Ledger, settle_passwords
 from accounts.transfer.columns import BadRow, Kind, Row, kind_of, understood
 from accounts.transfer.files import Raw
+from base.complaints import sentences
 
 CHUNK = 500
 FATES = ADDED, CHANGED, SAME, REFUSED = "added", "changed", "the same", "refused"
@@ -106,7 +107,7 @@ class Importer:
             except BadRow as error:
                 fates[id(row)] = _fate(row, REFUSED, str(error))
             except ValidationError as error:
-                fates[id(row)] = _fate(row, REFUSED, _sentences(error))
+                fates[id(row)] = _fate(row, REFUSED, sentences(error))
         if not self._dry_run:
             self._write(applier, kind, new, changed)
         applier.plan(new)
@@ -183,15 +184,6 @@ def _chunks(rows: Iterable[Row | Fate]) -> Iterator[list[Row | Fate]]:
 def _fate(row: Row, fate: str, why: str = "") -> Fate:
     name = f"{row.more['member']} on {row.address}" if row.kind.name == "member" else row.address
     return Fate(row.line, row.kind.name, name, fate, why)
-
-
-def _sentences(error: ValidationError) -> str:
-    if not hasattr(error, "error_dict"):
-        return " ".join(error.messages)
-    return " ".join(
-        " ".join(messages) if name == NON_FIELD_ERRORS else f"{name}: {' '.join(messages)}"
-        for name, messages in error.message_dict.items()
-    )
 
 
 def _shown(text: str) -> str:

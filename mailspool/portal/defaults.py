@@ -8,9 +8,10 @@ from django.urls import reverse
 from django.views.decorators.http import require_http_methods
 
 from accounts import actions, propagation
+from accounts.fields import USER_DEFAULTS
 from accounts.models import DomainUserDefaults, User
 from mailspool.portal.access import Member, domain_administrator, page
-from mailspool.portal.forms import LIMITS, DefaultsForm
+from mailspool.portal.forms import DefaultsForm
 
 
 @require_http_methods(["GET", "POST"])
@@ -22,10 +23,12 @@ def shown(request: HttpRequest, who: Member) -> HttpResponse:
     form = DefaultsForm(request.POST if what == "save" else None, instance=row)
     here = reverse("portal:defaults")
     if what == "save" and form.is_valid():
-        actions.change_defaults(row, actor=who.actor, **{name: form.cleaned_data[name] for name in LIMITS})
+        actions.change_defaults(
+            row, actor=who.actor, **{name: form.cleaned_data[name] for name in USER_DEFAULTS.fields}
+        )
         messages.success(request, "Saved. New users start with it; those that are there keep what they have.")
         return HttpResponseRedirect(here)
-    chosen = [name for name in request.POST.getlist("field") if name in LIMITS]
+    chosen = [name for name in request.POST.getlist("field") if name in USER_DEFAULTS.fields]
     preview, error = None, ""
     if what in ("look", "propagate"):
         # Who administers the server is not reached from here.

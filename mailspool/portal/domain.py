@@ -18,9 +18,10 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from accounts import actions, changes
 from accounts.connections.registry import end_quietly
+from accounts.fields import USER_DEFAULTS
 from accounts.models import Alias, DomainUserDefaults, MailingList, Status, User
 from mailspool.portal.access import Member, domain_administrator, page
-from mailspool.portal.forms import LIMITS, AliasForm, ListForm, UserForm
+from mailspool.portal.forms import AliasForm, ListForm, UserForm
 
 PAGE = 50
 MOST_MEMBERS = 200
@@ -136,7 +137,7 @@ def _first(who: Member, kind: str, row: Any) -> dict[str, Any]:
     if kind != "users" or row is not None:
         return {}
     start = DomainUserDefaults.of(who.domain)
-    return {name: getattr(start, name) for name in LIMITS}
+    return {name: getattr(start, name) for name in USER_DEFAULTS.fields}
 
 
 def _article(noun: str) -> str:

@@ -9,25 +9,21 @@ from django.contrib.auth.forms import AuthenticationForm
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 
-from accounts import propagation
-from accounts.admin.comparing import Comparing
-from accounts.admin.placed import PlacedForm, addresses_in, targets_of
+from accounts.fields import ALIAS, FORWARDING, LIST, USER, USER_DEFAULTS, excesses
+from accounts.forms.accounts import (
+    AliasFields,
+    ListFields,
+    UserFields,
+    members_input,
+    password_input,
+    targets_input,
+)
+from accounts.forms.comparing import Comparing
+from accounts.forms.placed import PlacedForm, addresses_in
 from accounts.models import Alias, Domain, DomainUserDefaults, MailingList, Role, Status, User
-from accounts.models.limits import SendingLimits
 from accounts.models.spam import SPAM_FIELDS
 from security import login_protection
 from security.models import Protocol
-
-LIMITS = tuple(propagation.fields_of(DomainUserDefaults()))
-LIST_LIMITS = tuple(field.name for field in SendingLimits._meta.get_fields())
-# Where a domain has its own limit, its administrators may grant its users no more.
-_CAPPED = (
-    "max_message_kb",
-    "max_recipients",
-    "messages_per_hour",
-    "bandwidth_mb_per_hour",
-    "recipients_per_hour",
-)
 
 
 class Looks:
@@ -69,7 +65,7 @@ class ForwardingForm(Looks, Comparing):
 
     class Meta:
         model = User
-        fields = ["forward_to", "forward_keeps_copy"]
+        fields = FORWARDING.names
         labels = {"forward_to": "Forward to"}
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -77,7 +73,7 @@ class ForwardingForm(Looks, Comparing):
         self.dress()
 
     def clean_forward_to(self) -> str:
-        return "\n".join(addresses_in(self.cleaned_data["forward_to"]))
+        return "\n".join(addresses_in(self.cleaned_data["forward_to"], as_written=True))
 
 
 class SpamForm(Looks, Comparing):
@@ -161,31 +157,14 @@ class _InDomain(Looks, PlacedForm):
         return super().clean()
 
 
-class UserForm(_InDomain):
+class UserForm(_InDomain, UserFields):
     """A user of the domain."""
 
-    address_field = "email"
-    new_password = forms.CharField(
-        label="Password",
-        required=False,
-        strip=False,
-        widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
-        help_text="At least 8 characters, nothing common. Leave empty to keep the one there is.",
-    )
+    new_password = password_input(forms.PasswordInput(attrs={"autocomplete": "new-password"}))
 
     class Meta:
         model = User
-        fields = [
-            "email",
-            "name",
-            "new_password",
-            "role",
-            "status",
-            "forward_to",
-            "forward_keeps_copy",
-            *LIMITS,
-            *SPAM_FIELDS,
-        ]
+        fields = USER.inputs_in_domain
 
     def __init__(self, *args: Any, is_own: bool = False, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -195,20 +174,6 @@ class UserForm(_InDomain):
             # Nobody takes the own role or locks themselves out.
             for name in ("role", "status"):
                 del self.fields[name]
-        if self.instance.pk is None:
-            self.fields["new_password"].required = True
-            self.fields["new_password"].help_text = "At least 8 characters, nothing common."
-
-    def clean_forward_to(self) -> str:
-        return "\n".join(addresses_in(self.cleaned_data["forward_to"]))
-
-    def clean_new_password(self) -> str:
-        password: str = self.cleaned_data["new_password"]
-        if password:
-            validate_password(
-                password, User(email=str(self.data.get("email", "")), name=str(self.data.get("name", "")))
-            )
-        return password
 
     def clean_status(self) -> Status:
         return Status(self.cleaned_data["status"])
@@ -223,7 +188,7 @@ class DefaultsForm(Looks, Comparing):
 
     class Meta:
         model = DomainUserDefaults
-        fields = LIMITS
+        fields = USER_DEFAULTS.fields
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -236,75 +201,37 @@ class DefaultsForm(Looks, Comparing):
 
 def require_within(form: forms.ModelForm, domain: Domain) -> None:
     """Add an error for each limit that is looser than the domain's."""
-    for name in _CAPPED:
-        most, wanted = getattr(domain, name), form.cleaned_data.get(name) or 0
-        if most and wanted > most:
-            form.add_error(name, f"{domain.name} may have {most} at most; 0 leaves the domain's limit.")
+    for name, sentence in excesses(domain, list(form.cleaned_data.items())):
+        form.add_error(name, sentence)
 
 
-class AliasForm(_InDomain):
+class AliasForm(_InDomain, AliasFields):
     """An alias of the domain and whom it stands for."""
 
-    targets = forms.CharField(
-        label="Stands for",
-        widget=forms.Textarea,
-        help_text="Addresses here or elsewhere, one per line. Those of users here may send as this address.",
-    )
+    targets = targets_input(forms.Textarea)
 
     class Meta:
         model = Alias
-        fields = ["address", "targets", "enabled", "description"]
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        # Before the fields are looked at: they are compared with what is there.
-        kwargs["initial"] = {**targets_of(kwargs.get("instance")), **(kwargs.get("initial") or {})}
-        super().__init__(*args, **kwargs)
-
-    def clean_targets(self) -> list[str]:
-        return addresses_in(self.cleaned_data["targets"])
-
-    def clean(self) -> dict[str, Any] | None:
-        cleaned = super().clean()
-        if self.cleaned_data.get("address") in self.cleaned_data.get("targets", ()):
-            self.add_error("targets", f"{self.cleaned_data['address']} can't stand for itself.")
-        return cleaned
+        fields = ALIAS.inputs_in_domain
 
 
-class ListForm(_InDomain):
+class ListForm(_InDomain, ListFields):
     """A mailing list of the domain; boxes take many members at once."""
 
-    new_members = forms.CharField(
-        label="Add members",
-        required=False,
-        widget=forms.Textarea,
-        help_text="One per line or comma-separated, as many as you like. Those on the list already stay.",
-    )
+    new_members = members_input(forms.Textarea)
     old_members = forms.CharField(
         label="Remove members", required=False, widget=forms.Textarea, help_text="One per line or comma-separated."
     )
 
     class Meta:
         model = MailingList
-        fields = [
-            "address",
-            "owner",
-            "posting",
-            "subject_prefix",
-            "enabled",
-            "description",
-            "new_members",
-            "old_members",
-            *LIST_LIMITS,
-        ]
+        fields = [*LIST.inputs_in_domain, "old_members"]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.fields["owner"].queryset = User.objects.filter(domain=self.domain)  # type: ignore[attr-defined]
         if self.instance.pk is None:
             del self.fields["old_members"]
-
-    def clean_new_members(self) -> list[str]:
-        return addresses_in(self.cleaned_data["new_members"])
 
     def clean_old_members(self) -> list[str]:
         return addresses_in(self.cleaned_data["old_members"])

@@ -175,11 +175,11 @@ class TestOwn:
         answer = client.post(reverse("portal:forwarding"), {"forward_to": "Ann@Elsewhere.test, b@c.test"}, follow=True)
         assert "Saved." in text(answer)
         ann = the("ann@example.org")
-        assert ann.forward_addresses == ["ann@elsewhere.test", "b@c.test"]
+        assert ann.forward_addresses == ["Ann@elsewhere.test", "b@c.test"]
         assert not ann.forward_keeps_copy
         [event] = history.of_user(ann)
         assert (event.actor, event.action) == ("ann@example.org", "change user")
-        assert "Forwarding: nobody → ann@elsewhere.test, b@c.test" in event.outcome
+        assert "Forwarding: nobody → Ann@elsewhere.test, b@c.test" in event.outcome
 
     @pytest.mark.parametrize("wrong", ["not-an-address", "ann@example.org"])
     def test_a_forwarding_that_can_t_be_is_refused(self, wrong: str) -> None:

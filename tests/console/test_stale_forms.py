@@ -19,7 +19,7 @@ from django.utils import timezone
 
 from accounts import actions, changes, containing
 from accounts.actor import Actor
-from accounts.admin.comparing import Comparing
+from accounts.forms.comparing import Comparing
 from accounts.models import (
     Alias,
     Domain,

@@ -16,7 +16,9 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
+from accounts.actions import SWITCH_OFF
 from accounts.models import Domain, DomainUserDefaults, MailingList, Metric, Role, Status, User
+from base.actions.action import Target
 from spool.actions import VERBS, perform, preview
 from spool.actions.actor import Actor, NotAllowed
 from spool.filters import SpoolFilter
@@ -24,11 +26,13 @@ from throttling.subjects import Subject, SubjectKind
 
 pytestmark = pytest.mark.django_db
 
-APPS = ("accounts", "security", "spool", "throttling", "quarantine", "mailspool")
+APPS = ("accounts", "base", "security", "spool", "throttling", "quarantine", "mailspool")
 # Modules that do something when they are imported, or need their own process.
 NOT_IMPORTED = (".migrations", ".management", ".wsgi", ".processes", ".manual", ".supervisor")
 # What does not ask itself, and why that is no harm.
 OPEN = {
+    "base.actions.registry.actions_for": "says what is offered; doing it asks",
+    "base.actions.registry.is_offered": "says what is offered; doing it asks",
     "accounts.changes.record": "writes down what was done",
     "accounts.changes.write": "writes down what was done",
     "accounts.changes.save": "stores what its callers let somebody change: actions, and administrators' pages",
@@ -107,6 +111,10 @@ THEIR_OWN: dict[str, dict[str, Any]] = {
     "accounts.actions.remove_members": {"mailing_list": _LIST, "addresses": ["a@far.test"]},
     "accounts.actions.set_enabled": {"row": _LIST, "is_enabled": False},
     **{f"accounts.actions.{name}": {"row": _USER} for name in ("save", "change", "remove", "delete")},
+    **{
+        f"base.actions.perform.{name}": {"action": SWITCH_OFF, "target": Target("list", (_LIST.address,), (_LIST,))}
+        for name in ("perform", "preview")
+    },
     "spool.alerts.outbox.test": {"rule": Untouched(), "now": timezone.now()},
     "spool.maintenance.doctor.mend_all": {"findings": Untouched()},
 }

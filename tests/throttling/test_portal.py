@@ -129,7 +129,9 @@ def test_nobody_gets_more_than_the_domain_itself_may_have() -> None:
     assert "is now 60 an hour" in text(act("raise", ThrottleEvent.objects.get(name=NEWS), limit="60"))
     assert MailingList.objects.get().recipients_per_hour == 60
     form = reverse("portal:edit_users", args=[User.objects.get(email=ANN).pk])
-    assert "may have 1000 at most" in text(browser(BOSS).post(form, {"email": ANN, "messages_per_hour": 2000}))
+    assert "example.org itself may have 1,000 at most (messages per hour)" in text(
+        browser(BOSS).post(form, {"email": ANN, "messages_per_hour": 2000})
+    )
 
 
 @pytest.mark.parametrize(

@@ -8,17 +8,19 @@ import json
 import sys
 from typing import Any, NoReturn
 
-from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
+from django.core.exceptions import ValidationError
 from django.db.models import Count, QuerySet
 
 from accounts import actions, propagation
 from accounts.actor import Actor
 from accounts.addresses import InvalidAddress
+from accounts.fields import KINDS
 from accounts.management import securing, transfer
-from accounts.management.arguments import FIELDS, STATUS, add_arguments
+from accounts.management.arguments import STATUS, add_arguments
 from accounts.management.shown import as_text, brief, defaults, whole
 from accounts.management.terminal import TerminalCommand, print_table
 from accounts.models import Alias, Domain, DomainDefaults, MailingList, Role, User, UserDefaults
+from base.complaints import sentences
 
 REFUSED, USAGE = 1, 2
 Row = Domain | User | Alias | MailingList
@@ -55,7 +57,7 @@ class Command(TerminalCommand):
         except _ERRORS as error:
             self._stop(str(error))
         except ValidationError as error:
-            self._stop(_sentences(error))
+            self._stop(sentences(error))
         self._print(rows, as_json=options["json"])
 
     def _done(self, options: dict[str, Any]) -> list[dict[str, Any]]:
@@ -206,7 +208,7 @@ def _get(kind: str, target: str) -> Row:
 
 def _given(kind: str, options: dict[str, Any]) -> dict[str, Any]:
     """The fields that the options name."""
-    return {field: options[field] for _, field, _ in FIELDS[kind] if options.get(field) is not None}
+    return {name: options[name] for name in KINDS[kind].options if options.get(name) is not None}
 
 
 def _role(options: dict[str, Any]) -> Role | None:
@@ -237,14 +239,3 @@ def _password(options: dict[str, Any]) -> str:
     if given is not None:
         return given
     return getpass.getpass() if sys.stdin.isatty() else sys.stdin.readline().rstrip("\n")
-
-
-def _sentences(error: ValidationError) -> str:
-    """What is wrong, with the field where one is to blame."""
-    if not hasattr(error, "error_dict"):
-        return " ".join(error.messages)
-    parts = []
-    for field, messages in error.message_dict.items():
-        text = " ".join(messages)
-        parts.append(text if field == NON_FIELD_ERRORS else f"{field}: {text}")
-    return " ".join(parts)

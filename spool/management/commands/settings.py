@@ -8,13 +8,14 @@ import json
 import sys
 from typing import Any, Final, NoReturn
 
-from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
+from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.db.models import BooleanField
 
 from accounts import changes, edits
 from accounts.actor import Actor
 from accounts.management.terminal import TerminalCommand
+from base.complaints import sentences
 from base.one_row import OneRow
 from spool.models import Settings
 from spool.models.settings import forget
@@ -87,7 +88,7 @@ class Command(TerminalCommand):
         try:
             row.full_clean()
         except ValidationError as error:
-            self._refuse(_sentences(error))
+            self._refuse(sentences(error))
         changes.save(Actor.at_the_shell(), row)
 
     def _meant(self, model: type[OneRow], name: str, value: str) -> object:
@@ -123,11 +124,3 @@ def _values(places: dict[str, tuple[type[OneRow], str]]) -> dict[str, Any]:
     """What they are now. One query a page."""
     rows = {model: model.load() for model, _ in places.values()}
     return {name: getattr(rows[model], field) for name, (model, field) in places.items()}
-
-
-def _sentences(error: ValidationError) -> str:
-    """What is wrong, with the setting that is to blame."""
-    return " ".join(
-        " ".join(messages) if field == NON_FIELD_ERRORS else f"{field}: {' '.join(messages)}"
-        for field, messages in error.message_dict.items()
-    )

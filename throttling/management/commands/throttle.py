@@ -6,11 +6,14 @@ import argparse
 import sys
 from typing import Any
 
-from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
+from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
 
+from accounts.fields import HOURLY, HOURLY_OF_DOMAINS
+from accounts.management.options import add_options
 from accounts.management.terminal import TerminalCommand
-from accounts.models import Metric, ThrottleAction
+from accounts.models import Domain, Metric, ThrottleAction
+from base.complaints import sentences
 from base.times import exact
 from spool.actions import Actor
 from spool.shell.output import NOTHING, USAGE, Output, add_json
@@ -20,18 +23,8 @@ from throttling.models import ThrottleEvent
 from throttling.subjects import SubjectKind
 
 _PROBLEMS = (actions.NoSuchSubject, actions.NothingToRelease, actions.NotAllowed)
-_NUMBERS = (
-    ("--messages-per-hour", "messages_per_hour", "N", "messages sent"),
-    ("--bandwidth-per-hour", "bandwidth_mb_per_hour", "MB", "size times recipients of what is sent"),
-    ("--recipients-per-hour", "recipients_per_hour", "N", "recipients of what is sent"),
-    ("--bounces-per-hour", "bounces_per_hour", "N", "bounces that a domain receives"),
-)
-_ACTION_OF = {
-    "messages_per_hour": "messages_action",
-    "bandwidth_mb_per_hour": "bandwidth_action",
-    "recipients_per_hour": "recipients_action",
-    "bounces_per_hour": "bounces_action",
-}
+_AMOUNTS = HOURLY_OF_DOMAINS[::2]
+_ACTION_OF = dict(zip(_AMOUNTS, HOURLY_OF_DOMAINS[1::2], strict=True))
 
 
 class Command(TerminalCommand):
@@ -49,8 +42,7 @@ class Command(TerminalCommand):
         release.add_argument("target", metavar="ADDRESS|DOMAIN|IP")
         change = verbs.add_parser("set", help="set limits by the hour; 0 for none")
         change.add_argument("target", metavar="ADDRESS|DOMAIN")
-        for option, field, metavar, text in _NUMBERS:
-            change.add_argument(option, dest=field, type=int, metavar=metavar, help=f"at most so many {text}")
+        add_options(change, Domain, _AMOUNTS)
         change.add_argument(
             "--action",
             choices=ThrottleAction.values,
@@ -68,7 +60,7 @@ class Command(TerminalCommand):
         except _PROBLEMS as error:
             self._stop(str(error))
         except ValidationError as error:
-            self._stop(_sentences(error))
+            self._stop(sentences(error))
 
     def _list(self, options: dict[str, Any], output: Output) -> None:
         kinds = [SubjectKind(options["kind"])] if options["kind"] else list(SubjectKind)
@@ -109,15 +101,15 @@ class Command(TerminalCommand):
 
     def _set(self, options: dict[str, Any], output: Output) -> None:
         subject = actions.find(options["target"])
-        fields = {field: options[field] for _, field, _, _ in _NUMBERS if options[field] is not None}
+        fields = {field: options[field] for field in _AMOUNTS if options[field] is not None}
         if options["action"]:
-            known = actions.DOMAIN_FIELDS if subject.kind is SubjectKind.DOMAIN else actions.FIELDS
+            known = HOURLY_OF_DOMAINS if subject.kind is SubjectKind.DOMAIN else HOURLY
             about = list(fields) or [field for field in _ACTION_OF if field in known]
             fields |= {_ACTION_OF[field]: options["action"] for field in about}
         if not fields:
             self._stop("Say what to set; `throttle set --help` lists the limits.", USAGE)
         row = actions.set_limits(Actor.at_the_shell(), subject, dry_run=options["dry_run"], **fields)
-        names = actions.DOMAIN_FIELDS if subject.kind is SubjectKind.DOMAIN else actions.FIELDS
+        names = HOURLY_OF_DOMAINS if subject.kind is SubjectKind.DOMAIN else HOURLY
         output.fields({"name": subject.name, **{name: getattr(row, name) for name in names}})
 
     def _stop(self, text: str, status: int = NOTHING) -> None:
@@ -127,13 +119,3 @@ class Command(TerminalCommand):
 
 def _ending(event: ThrottleEvent) -> dict[str, str]:
     return {"ended": exact(event.ended) if event.ended else "", "by": event.ended_by}
-
-
-def _sentences(error: ValidationError) -> str:
-    if not hasattr(error, "error_dict"):
-        return " ".join(error.messages)
-    parts = (
-        f"{'' if field == NON_FIELD_ERRORS else f'{field}: '}{' '.join(messages)}"
-        for field, messages in error.message_dict.items()
-    )
-    return "\n".join(parts)
