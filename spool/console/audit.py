@@ -55,7 +55,7 @@ def audit_page(request: HttpRequest) -> HttpResponse:
     """Newest first, unless it is asked for otherwise."""
     chosen, error = _chosen(request.GET)
     sort = request.GET.get("sort", DEFAULT_SORT)
-    sort = sort if sort in SORTS else DEFAULT_SORT
+    sort = sort if sort in SORTS and chosen.can_be_sorted(sort) else DEFAULT_SORT
     try:
         found = filters.page(chosen, sort, request.GET.get("after", ""))
     except BadFilter as problem:
@@ -78,7 +78,7 @@ def audit_page(request: HttpRequest) -> HttpResponse:
             "text": chosen.text,
             "others": {name: value for name, value in kept.items() if name != "q"},
             "chips": [_chip(name, texts, sort) for name in texts],
-            "headings": headings_of(COLUMNS, asked, sort, lambda column: "" if column.sort else "Not sorted by this."),
+            "headings": headings_of(COLUMNS, asked, sort, lambda column: _why_not(chosen, column)),
             "sources": [(code, _SOURCES[code]) for code in SOURCES],
             "results": Result.choices,
             "actions": known_actions(),
@@ -104,6 +104,12 @@ def export_audit(request: HttpRequest) -> HttpResponse | StreamingHttpResponse:
     answer = StreamingHttpResponse(_WRITERS[form](events), content_type=FORMATS[form])
     answer["Content-Disposition"] = f'attachment; filename="audit-{timezone.localdate():%Y-%m-%d}.{form}"'
     return answer
+
+
+def _why_not(chosen: AuditFilter, column: Column) -> str:
+    if not column.sort:
+        return "The list can't be sorted by this."
+    return "" if chosen.can_be_sorted(column.sort) else "What a filter leaves is sorted by time."
 
 
 def _chosen(given: Any) -> tuple[AuditFilter, str]:

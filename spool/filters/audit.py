@@ -76,6 +76,10 @@ class AuditFilter:
         """The first moment that is meant, and the first that is not any more. Raises BadFilter."""
         return _moment(self.since, is_end=False), _moment(self.until, is_end=True)
 
+    def can_be_sorted(self, sort: str) -> bool:
+        """By time always. No index has what a condition leaves in the order of names, nor what a name is part of."""
+        return sort.lstrip("-") == "at" or not self.texts()
+
     def leading(self) -> QuerySet[AuditEvent]:
         """The rows that an index leads to, in its order."""
         rows, followed = AuditEvent.objects.all(), self._followed()
@@ -118,11 +122,15 @@ class AuditPage:
 
 
 def page(chosen: AuditFilter, sort: str = DEFAULT_SORT, after: str = "", size: int = PAGE_SIZE) -> AuditPage:
-    """A page of what is meant, behind the place `after`. Raises BadFilter.
+    """A page of what is meant, behind the place `after`; newest first where it can't be sorted as asked.
+
+    Raises BadFilter.
 
     A text that is exactly an address, IP or name that something was done by, to or from is taken for that; any other
     is looked for in who, what, and on what.
     """
+    if not chosen.can_be_sorted(sort):
+        sort = DEFAULT_SORT
     order, behind = _order(sort), _place(after, sort)
     if chosen.text and (exact := _exactly(chosen)):
         return _merged(exact, order, sort, behind, size)
@@ -177,8 +185,10 @@ def _exactly(chosen: AuditFilter) -> list[AuditFilter]:
     found = []
     for text in dict.fromkeys((chosen.text, chosen.text.lower())):
         for name in ("key", "actor", "ip"):
-            if getattr(chosen, name) in ("", text) and AuditEvent.objects.filter(**{name: text}).exists():
-                found.append(replace(others, **{name: text}))
+            narrowed = replace(others, **{name: text})
+            # Asked as the page will ask: by the index.
+            if getattr(chosen, name) in ("", text) and AuditFilter(**{name: text}).leading().exists():
+                found.append(narrowed)
     return found
 
 

@@ -96,6 +96,14 @@ def test_pages_go_on_behind_each_other_in_every_order(sort: str) -> None:
     assert keys == sorted(keys, reverse=sort.startswith("-"))
 
 
+def test_what_a_condition_leaves_is_sorted_by_time_alone() -> None:
+    older, newer = an_event(2, actor="b@example.org"), an_event(1, actor="a@example.org")
+    assert page(AuditFilter(), "-actor").events == [older, newer]
+    sorted_by_time = page(AuditFilter(action="delete"), "-actor")
+    assert (sorted_by_time.sort, sorted_by_time.events) == ("-at", [newer, older])
+    assert page(AuditFilter(action="delete"), "at").events == [older, newer]
+
+
 def test_a_text_that_is_somebody_s_name_is_paged_by_what_they_did_and_what_was_done_to_them() -> None:
     by = [an_event(2 * n, actor="ann@example.org").pk for n in range(10)]
     to = [an_event(2 * n + 1, key="ann@example.org", kind="user").pk for n in range(10)]
