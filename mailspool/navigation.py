@@ -7,6 +7,8 @@ from typing import Any
 from django.http import HttpRequest
 from django.urls import NoReverseMatch, reverse
 
+from mailspool.attention import items as attention
+
 # (section, ((title, icon, name of the page's URL), …)). Icons are Material Symbols.
 SECTIONS = (
     (
@@ -69,13 +71,20 @@ def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
     sections = []
     for title, pages in SECTIONS:
         items = [
-            {"title": name, "icon": icon, "link": links[url], "active": links[url] == here}
+            {"title": name, "icon": icon, "link": links[url], "active": links[url] == here, **_badge(url)}
             for name, icon, url in pages
             if url in links
         ]
         if items:
             sections.append({"title": title, "separator": True, "items": items})
     return sections
+
+
+def _badge(url: str) -> dict[str, Any]:
+    """The number beside an entry; what needs attention is counted at the alerts."""
+    if url != "admin:spool_alertevent_changelist":
+        return {}
+    return {"badge": attention.current().count, "badge_id": "attention-count"}
 
 
 def _is_below(path: str, link: str) -> bool:

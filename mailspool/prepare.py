@@ -39,6 +39,7 @@ def prepare(patience_seconds: float = DATABASE_PATIENCE_SECONDS, *, show_passwor
     from accounts.models import Role, User
     from spool.alerts import defaults as default_rules
     from spool.files import marks
+    from throttling import first_policy
 
     if settings.HOME.restore_mark.exists():
         raise CannotStart(schema.RESTORE_UNFINISHED)
@@ -62,6 +63,7 @@ def prepare(patience_seconds: float = DATABASE_PATIENCE_SECONDS, *, show_passwor
             # Nobody reads what is sent to the administrator of a laptop.
             address = str(settings.MAILSPOOL_ADMIN_EMAIL)
             default_rules.make("" if address.endswith("@localhost") else address)
+            first_policy.make()
     except SystemCheckError as error:
         raise CannotStart(str(error)) from error
     except OSError as error:

@@ -81,6 +81,7 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "mailspool.ended_session.EndedSession",
     "accounts.impersonation.StillAllowed",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
@@ -229,6 +230,13 @@ SPOOL_ALERT_WATCHES = [
     "spool.alerts.watches.Depth",
     "spool.alerts.watches.Oldest",
     "spool.alerts.watches.Bounces",
+    "spool.alerts.floods.FloodOfUser",
+    "spool.alerts.floods.FloodOfSender",
+    "spool.alerts.floods.FloodOfIP",
+    "spool.alerts.floods.DeferredOfUser",
+    "spool.alerts.floods.DeferredOfSender",
+    "spool.alerts.floods.GrowingBacklog",
+    "spool.alerts.floods.RefusingDestination",
     "spool.alerts.machine.FullDisk",
     "spool.alerts.machine.MissingFolder",
     "spool.alerts.machine.SetAside",
@@ -237,10 +245,12 @@ SPOOL_ALERT_WATCHES = [
     "spool.alerts.machine.DatabaseAway",
     "spool.alerts.machine.ExpiringCertificate",
     "quarantine.alerts.SilentEngines",
+    "quarantine.alerts.FailingEngines",
     "quarantine.alerts.FullQuarantine",
     "throttling.alerts.ThrottledUsers",
     "throttling.alerts.ThrottledDomains",
     "throttling.alerts.CaughtByGuard",
+    "throttling.alerts.SuspectedByGuard",
 ]
 # Where stages keep what they take out of the spool.
 SPOOL_HOLDERS = ["quarantine.holding.Quarantine"]
@@ -317,9 +327,15 @@ UNFOLD = {
     "STYLES": [
         lambda request: static("spool/console.css"),
         lambda request: static("accounts/accounts.css"),
+        lambda request: static("mailspool/attention.css"),
         # The pages of django-rq need their own; elsewhere it would reach Unfold's tables, so the first is named again.
         lambda request: static("mailspool/jobs.css" if "/django_rq/" in request.path else "spool/console.css"),
     ],
+    "SCRIPTS": [
+        lambda request: static("mailspool/session.js"),
+        lambda request: static("mailspool/attention.js"),
+    ],
+    "GLOBAL_CALLBACK": "mailspool.attention.items.of_page",
     "SHOW_HISTORY": True,
     "SHOW_VIEW_ON_SITE": False,
     "SIDEBAR": {"show_search": False, "show_all_applications": False, "navigation": "mailspool.navigation.sidebar"},

@@ -11,6 +11,8 @@ from django.views.generic import RedirectView
 
 from accounts.impersonation import Acquire, Release
 from accounts.models import User
+from mailspool.attention.urls import urls as attention_urls
+from mailspool.ended_session import session, signed_in
 from mailspool.health import readyz
 from mailspool.metrics import metrics
 from mailspool.overview.urls import urls as overview_urls
@@ -37,6 +39,7 @@ urlpatterns = [
     path("", front),
     path("admin/r/<path:content_type_id>/<path:object_id>/", nothing),
     *overview_urls(),
+    *attention_urls(),
     *release_urls(),
     # One page for the own password: it counts wrong ones, ends other sessions and writes down that it was changed.
     path("admin/password_change/", admin.site.admin_view(RedirectView.as_view(pattern_name="portal:password"))),
@@ -56,6 +59,8 @@ urlpatterns = [
             )
         ),
     ),
+    path("session/", session, name="session"),
+    path("session/signed-in/", signed_in, name="signed_in"),
     path("metrics", metrics),
     path("readyz", readyz),
 ]

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+from collections import Counter, deque
 from collections.abc import Iterable, Mapping
-from datetime import datetime
+from datetime import date, datetime, timedelta
 
 from quarantine.engines.scanner import scanners_for
 from quarantine.models.antivirus import AntivirusSettings
 from quarantine.models.check import current_checks
 from quarantine.models.item import ItemKind
 from quarantine.models.size import RENEW_EVERY, size_of, warn_bytes
-from quarantine.statistics import silent_since
-from spool.alerts.watches import Watch
+from quarantine.statistics import counts_since, silent_since
+from spool.alerts.watches import NotNow, Watch, span_of
 from spool.models import AlertRule
 
 
 class SilentEngines(Watch):
     """A scanner or check in use that has answered nobody for so long, though it was asked: paused, hung or down."""
 
-    kind, label, unit = "engine", "A scanner or check does not answer", "minutes"
+    kind, label, unit, fix = "engine", "A scanner or check does not answer", "minutes", "Check status"
+
+    def sentence(self, key: str, value: float, rule: AlertRule | None) -> str:
+        return f"{key} has not answered for {span_of(value)}"
 
     def values(self, rule: AlertRule, now: datetime, open_keys: Iterable[str]) -> Mapping[str, float]:
         names = [*_scanners(), *(check.name for check in current_checks())]
@@ -29,10 +33,57 @@ class SilentEngines(Watch):
         return f"/admin/quarantine/{about}settings/1/change/"
 
 
+class FailingEngines(SilentEngines):
+    """How many of the questions within the minutes of the rule a scanner or check in use did not answer.
+
+    Counts are kept by the day: the looks of this process, which remembers them for an hour, tell the minutes.
+    """
+
+    kind, label, unit, most = "engine-failing", "A scanner or check fails often", "percent", 100
+    has_minutes = True
+
+    def __init__(self) -> None:
+        self._looks: deque[tuple[datetime, dict[tuple[str, date], tuple[int, int]]]] = deque()
+        self._last: dict[str, float] = {}
+
+    def values(self, rule: AlertRule, now: datetime, open_keys: Iterable[str]) -> Mapping[str, float]:
+        names = [*_scanners(), *(check.name for check in current_checks())]
+        counts = counts_since(names, now.date() - timedelta(days=1))
+        since = now - timedelta(minutes=rule.minutes)
+        while self._looks and self._looks[0][0] < now - _REMEMBERED:
+            self._looks.popleft()
+        self._looks.append((now, counts))
+        began, before = next(look for look in self._looks if look[0] >= since)
+        if now - began < _AT_FIRST:
+            raise NotNow
+        asked: Counter[str] = Counter()
+        failed: Counter[str] = Counter()
+        for place, (runs, failures) in counts.items():
+            earlier_runs, earlier_failures = before.get(place, (0, 0))
+            asked[place[0]] += runs - earlier_runs
+            failed[place[0]] += failures - earlier_failures
+        # Of one that nobody has asked lately there is nothing new.
+        kept = {key: self._last[key] for key in open_keys if key in self._last and key in names and not asked[key]}
+        new = {name: 100.0 * failed[name] / asked[name] for name in names if asked[name] >= max(1, rule.at_least)}
+        self._last = kept | new
+        return self._last
+
+    def sentence(self, key: str, value: float, rule: AlertRule | None) -> str:
+        return f"{key} failed at {value:,.0f} % of its messages{self.within(rule)}"
+
+
+# How long looks are remembered: as far as a rule may look back; and how far apart two must be to tell anything.
+_REMEMBERED = timedelta(minutes=61)
+_AT_FIRST = timedelta(seconds=30)
+
+
 class FullQuarantine(Watch):
     """How much of its limit each quarantine takes on the disk."""
 
-    kind, label, unit = "quarantine", "A quarantine takes too much of the disk", "percent"
+    kind, label, unit, fix = "quarantine", "A quarantine takes too much of the disk", "percent", "Largest messages"
+
+    def sentence(self, key: str, value: float, rule: AlertRule | None) -> str:
+        return f"The {self.says(key)} uses {value:,.0f} % of its size limit"
 
     def values(self, rule: AlertRule, now: datetime, open_keys: Iterable[str]) -> Mapping[str, float]:
         return {kind.value: 100 * size_of(kind, now).size_bytes / warn_bytes(kind) for kind in ItemKind}

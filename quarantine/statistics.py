@@ -81,6 +81,12 @@ def silent_since(names: Iterable[str], now: datetime) -> dict[str, datetime]:
     return found
 
 
+def counts_since(names: Iterable[str], day: date) -> dict[tuple[str, date], tuple[int, int]]:
+    """Questions and failures of these engines on each day from `day` on. One query."""
+    rows = CheckCount.objects.filter(name__in=list(names), day__gte=day)
+    return {(row.name, row.day): (row.runs, row.failures) for row in rows}
+
+
 def _health(name: str, row: Any, error: str) -> Health:
     if row is None:
         return Health(name, "quiet", "Not asked yet")

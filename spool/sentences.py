@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from typing import Any
+
+from django.utils import timezone
 
 from base.audit import sentences
 from base.audit.results import Result
@@ -31,6 +34,11 @@ def counted(past: str | Callable[[Mapping[str, Any]], str]) -> Callable[[Event],
         return _how(event) + ", ".join(parts)
 
     return sentence
+
+
+def _muted(event: Event) -> str:
+    until = timezone.localtime(datetime.fromisoformat(event.parameters["until"]))
+    return f"Muted until {until:%Y-%m-%d %H:%M}"
 
 
 def _how(event: Event) -> str:
@@ -67,5 +75,8 @@ sentences.of_actions(
         "remove view": lambda _: "Removed",
         "save view": _view,
         "test alert rule": lambda _: "Tested: whom it tells were told",
+        "acknowledge alert": lambda _: "Acknowledged",
+        "mute alert": _muted,
+        "unmute alert": lambda _: "Unmuted",
     }
 )

@@ -116,6 +116,7 @@ def _forget_what_was_cached() -> None:
     from accounts import directory
     from base import clock
     from base.one_row import OneRow
+    from mailspool.attention import items as attention
     from quarantine.models.check import forget_checks
     from security import lists, login_protection
     from spool.files import marks
@@ -130,6 +131,7 @@ def _forget_what_was_cached() -> None:
     directory.forget()
     OneRow.forget()
     forget_checks()
+    attention.look_again()
 
 
 @pytest.hookimpl(trylast=True)

@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 
 from django.db.models import Count, Min
 
-from spool.alerts.watches import MOST_SENDERS, Watch
+from spool.alerts.watches import MOST_SENDERS, Subject, Watch, span_of
 from spool.models import AlertRule
 from throttling import events
 from throttling.models import GuardEvent
@@ -19,6 +19,7 @@ class ThrottledUsers(Watch):
     """Users, mailing lists and client IPs that have been over a limit for so long; the longest first."""
 
     kind, label, unit = "throttled-user", "A user, list or IP is over a limit", "minutes"
+    fix = "Release or raise limit"
     kinds: tuple[SubjectKind, ...] = USER_KINDS
     list_name = "users"
 
@@ -28,6 +29,9 @@ class ThrottledUsers(Watch):
         longest = dict(throttled.order_by("first")[:MOST_SENDERS])
         longest.update(throttled.filter(name__in=known))
         return {name: (now - since).total_seconds() / 60 for name, since in longest.items()}
+
+    def sentence(self, key: str, value: float, rule: AlertRule | None) -> str:
+        return f"{key} has been over a limit for {span_of(value)}"
 
     def page(self, key: str) -> str:
         # Not by reverse(): who tells of alerts has no console, nor its memory.
@@ -46,12 +50,27 @@ class CaughtByGuard(Watch):
     """Users whom the anomaly guard has done something about, unless that was undone."""
 
     kind, label, unit = "guard", "The anomaly guard has caught a user", "times"
-    has_minutes = True
+    has_minutes, fix, dry_run = True, "Review", False
+
+    def sentence(self, key: str, value: float, rule: AlertRule | None) -> str:
+        return f"The anomaly guard has caught {key}"
 
     def values(self, rule: AlertRule, now: datetime, open_keys: Iterable[str]) -> Mapping[str, float]:
-        caught = GuardEvent.objects.filter(dry_run=False, undone=None, at__gt=now - timedelta(minutes=rule.minutes))
+        caught = GuardEvent.objects.filter(
+            dry_run=self.dry_run, undone=None, at__gt=now - timedelta(minutes=rule.minutes)
+        )
         counted = caught.order_by().values_list("user").annotate(times=Count("pk")).order_by("-times", "user")
         return {user: float(times) for user, times in counted[:MOST_SENDERS]}
 
     def page(self, key: str) -> str:
         return "/admin/throttling/guardevent/"
+
+
+class SuspectedByGuard(CaughtByGuard):
+    """Users whom the anomaly guard would have stopped, were its policy no dry run."""
+
+    kind, label = "guard-dry-run", "The anomaly guard suspects a user (dry run)"
+    dry_run, subject, fix = True, Subject.USER, "Contain account"
+
+    def sentence(self, key: str, value: float, rule: AlertRule | None) -> str:
+        return f"{key} sends far more than usual; the anomaly guard only logs it (dry run)"

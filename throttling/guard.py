@@ -193,9 +193,14 @@ def undo(actor: Actor, event: GuardEvent) -> str:
 
 
 def _busy(policy: GuardPolicy, now: datetime) -> list[str]:
-    """Users of the domain who have sent enough in the last hour, and were not caught within it."""
+    """Users whom the policy is about who have sent enough in the last hour, and were not caught within it."""
     hour = now - _HOUR
-    of_domain = Q(auth_user__endswith=f"@{policy.domain.name}")
+    others: set[str] = set()
+    if policy.domain is not None:
+        of_domain = Q(auth_user__endswith=f"@{policy.domain.name}")
+    else:
+        of_domain = ~Q(auth_user="")
+        others = set(GuardPolicy.objects.exclude(domain=None).values_list("domain__name", flat=True))
     sent: dict[str, int] = {}
     for rows in (
         Trace.objects.filter(of_domain, ended__gt=hour)
@@ -206,7 +211,11 @@ def _busy(policy: GuardPolicy, now: datetime) -> list[str]:
         for row in rows.order_by():
             sent[row["auth_user"]] = sent.get(row["auth_user"], 0) + row["n"]
     exempt = set(policy.exempt.values_list("email", flat=True))
-    busy = [address for address, count in sent.items() if count >= policy.least_messages and address not in exempt]
+    busy = [
+        address
+        for address, count in sent.items()
+        if count >= policy.least_messages and address not in exempt and _domain_of(address) not in others
+    ]
     caught = set(GuardEvent.objects.filter(user__in=busy, at__gt=hour).values_list("user", flat=True))
     return sorted(set(busy) - caught)
 
@@ -214,7 +223,7 @@ def _busy(policy: GuardPolicy, now: datetime) -> list[str]:
 def _catch(policy: GuardPolicy, address: str, behaviour: Behaviour, found: list[str], now: datetime) -> GuardEvent:
     event = GuardEvent(
         user=address,
-        domain=policy.domain.name,
+        domain=_domain_of(address),
         at=now,
         action=policy.action,
         dry_run=policy.dry_run,
@@ -232,6 +241,11 @@ def _catch(policy: GuardPolicy, address: str, behaviour: Behaviour, found: list[
     _tell(event)
     log.warning("the guard has caught %s%s: %s", address, " (dry run)" if policy.dry_run else "", " ".join(found))
     return event
+
+
+def _domain_of(address: str) -> str:
+    """The domain of a user's address."""
+    return address.rpartition("@")[2]
 
 
 def _tell(event: GuardEvent) -> None:

@@ -11,7 +11,6 @@ from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_GET
 
-from mailspool.overview.alerts import open_alerts
 from mailspool.overview.behind import deliveries
 from mailspool.overview.charts import charts
 from mailspool.overview.rows import cells_of, knowledge, shown_tables
@@ -65,7 +64,6 @@ def _context(request: HttpRequest) -> dict[str, Any]:
         "tables": shown_tables(found, known, sorting),
         "charts": charts(points(wanted, now), wanted),
         "state": state,
-        "alerts": open_alerts(),
         "stale": state is not None and (now - state.rolled).total_seconds() > STALE_SECONDS,
         "here": reverse("admin:index"),
         "full_path": request.get_full_path(),

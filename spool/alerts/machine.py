@@ -19,7 +19,7 @@ from django.conf import settings as django_settings
 from redis.exceptions import RedisError
 
 from base import redis_client
-from spool.alerts.watches import NotNow, Watch
+from spool.alerts.watches import NotNow, Watch, span_of
 from spool.dropfolder import drop_folder
 from spool.files import marks
 from spool.models import AlertRule
@@ -57,7 +57,14 @@ class OfThisMachine(Watch):
 class FullDisk(OfThisMachine):
     """How full the disks are on which something of ours is; one of several folders' is named after the first."""
 
-    kind, label, unit, most = "disk", "A disk is nearly full", "percent", 100
+    kind, label, unit, most, fix = "disk", "A disk is nearly full", "percent", 100, "Details"
+    advice = (
+        "Empty the trash and the quarantines, shorten how long they keep, or move folders to a larger disk. When the"
+        " disk is full, new mail is answered with a temporary error: nothing is lost."
+    )
+
+    def sentence(self, key: str, value: float, rule: AlertRule | None) -> str:
+        return f"{value:,.0f} % of the disk of {key} is used"
 
     def values(self, rule: AlertRule, now: datetime, open_keys: Iterable[str]) -> Mapping[str, float]:
         found: dict[int, tuple[str, float]] = {}
@@ -79,7 +86,14 @@ class MissingFolder(OfThisMachine):
     """A folder of ours that is not there, can't be written, or has not our mark: its disk is not mounted, say, or has
     become read-only."""
 
-    kind, label, unit = "folder", "A folder is missing or can't be written", "minutes"
+    kind, label, unit, fix = "folder", "A folder is missing or can't be written", "minutes", "Details"
+    advice = (
+        "Mount its disk, or give the folder back to the user that Mailspool runs as. If the disk was replaced on"
+        " purpose: mailspool check --mark."
+    )
+
+    def sentence(self, key: str, value: float, rule: AlertRule | None) -> str:
+        return f"The folder {key} has been missing or not writable for {span_of(value)}"
 
     def __init__(self) -> None:
         self._missing = Since()
@@ -95,7 +109,11 @@ class MissingFolder(OfThisMachine):
 class SetAside(OfThisMachine):
     """How many files of the drop folder were set aside, or not sent to everyone, and still have their reason there."""
 
-    kind, label, unit = "drop", "Files of the drop folder were set aside", "files"
+    kind, label, unit, fix = "drop", "Files of the drop folder were set aside", "files", "Details"
+    advice = "Beside each file in drop/rejected is its reason. Correct the files and drop them again, or delete them."
+
+    def sentence(self, key: str, value: float, rule: AlertRule | None) -> str:
+        return f"{value:,.0f} dropped files were set aside on {key.partition(' ')[0]}"
 
     def values(self, rule: AlertRule, now: datetime, open_keys: Iterable[str]) -> Mapping[str, float]:
         return {f"{machine()} drop": drop_folder.count_rejected()}
@@ -107,7 +125,11 @@ class SetAside(OfThisMachine):
 class RedisAway(OfThisMachine):
     """Redis does not answer, or takes nothing. Mail goes on meanwhile; jobs of the console wait."""
 
-    kind, label, unit = "redis", "Redis is away", "minutes"
+    kind, label, unit, fix = "redis", "Redis is away", "minutes", "Details"
+    advice = "Start Redis, or correct REDIS_URL. Mail goes on meanwhile; jobs of the console wait for it."
+
+    def sentence(self, key: str, value: float, rule: AlertRule | None) -> str:
+        return f"Redis has not answered {key} for {span_of(value)}"
 
     def __init__(self) -> None:
         self._away = Since()
@@ -123,7 +145,14 @@ class RedisAway(OfThisMachine):
 class DeadProgram(Watch):
     """A program that runs on a machine has not told that it lives, and did not end because it was asked to."""
 
-    kind, label, unit = "program", "A program is dead", "minutes"
+    kind, label, unit, fix = "program", "A program is dead", "minutes", "Details"
+    advice = (
+        "See its log (journalctl -u 'mailspool*'), and start it again. A machine that is gone for good is forgotten"
+        " after a week."
+    )
+
+    def sentence(self, key: str, value: float, rule: AlertRule | None) -> str:
+        return f"Nothing was heard of {key} for {span_of(value)}"
 
     def __init__(self) -> None:
         self._trusted_from = monotonic() + SETTLING_SECONDS
@@ -165,6 +194,11 @@ class ExpiringCertificate(OfThisMachine):
     """How many days the certificate of the SMTP ports is still good for."""
 
     kind, label, unit, is_below = "certificate", "The certificate expires soon", "days left", True
+    fix = "Certificate settings"
+
+    def sentence(self, key: str, value: float, rule: AlertRule | None) -> str:
+        days = int(value)
+        return f"The certificate of {key} expires in {days} day{'' if days == 1 else 's'}"
 
     def values(self, rule: AlertRule, now: datetime, open_keys: Iterable[str]) -> Mapping[str, float]:
         try:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
+from enum import StrEnum
 from functools import cache
 from urllib.parse import urlencode
 
@@ -22,6 +23,15 @@ from spool.traffic.rollup import minute_of, window_start
 
 # Senders of one rule that are watched at once.
 MOST_SENDERS = 100
+
+
+class Subject(StrEnum):
+    """What the key of a value is, where something can be done about it directly."""
+
+    NONE = ""
+    USER = "user"
+    SENDER = "sender"
+    IP = "ip"
 
 
 class NotNow(Exception):
@@ -41,6 +51,11 @@ class Watch:
     has_minutes = False
     # Whether an alert begins when the value falls to the threshold, rather than rises to it.
     is_below = False
+    # What is done about it, in a verb or two: the label of the link to `page`, or of the first action on `subject`.
+    fix = "Show messages"
+    subject = Subject.NONE
+    # Further advice, for what no page of the console mends.
+    advice = ""
 
     def prepare(self) -> None:
         """Ask whoever may take long, before each look: the look itself is a transaction. Raises nothing."""
@@ -64,10 +79,23 @@ class Watch:
         """What a value is about, in words."""
         return key or self.about
 
+    def sentence(self, key: str, value: float, rule: AlertRule | None) -> str:
+        """What goes on, in a sentence without its end. The rule may be gone."""
+        threshold = f" (threshold {rule.threshold:,})" if rule is not None else ""
+        return f"{self.label}: {self.says(key)}, {value:,.0f} {self.unit}{threshold}"
+
+    def within(self, rule: AlertRule | None) -> str:
+        """ " within 5 minutes"."""
+        return "" if rule is None else f" within {rule.minutes} minute{'' if rule.minutes == 1 else 's'}"
+
 
 class Senders(Watch):
     kind, label, unit = AlertKind.SENDER, "A sender hands in too many messages", "messages"
     about, has_minutes = "<>", True
+    subject, fix = Subject.SENDER, "Block or delete"
+
+    def sentence(self, key: str, value: float, rule: AlertRule | None) -> str:
+        return f"{self.says(key)} handed in {value:,.0f} messages{self.within(rule)}"
 
     def values(self, rule: AlertRule, now: datetime, open_keys: Iterable[str]) -> Mapping[str, float]:
         """Those at the threshold or above, and those of open alerts; the fastest first."""
@@ -84,6 +112,9 @@ class Senders(Watch):
 class Depth(Watch):
     kind, label, unit = AlertKind.DEPTH, "Too many messages are in the spool", "messages"
 
+    def sentence(self, key: str, value: float, rule: AlertRule | None) -> str:
+        return f"{value:,.0f} messages are in the spool"
+
     def values(self, rule: AlertRule, now: datetime, open_keys: Iterable[str]) -> Mapping[str, float]:
         return {"": float(Entry.objects.count())}
 
@@ -93,6 +124,9 @@ class Depth(Watch):
 
 class Oldest(Watch):
     kind, label, unit = AlertKind.OLDEST, "A message has been in the spool for too long", "minutes"
+
+    def sentence(self, key: str, value: float, rule: AlertRule | None) -> str:
+        return f"A message has been in the spool for {span_of(value)}"
 
     def values(self, rule: AlertRule, now: datetime, open_keys: Iterable[str]) -> Mapping[str, float]:
         oldest = Entry.objects.order_by("id").values_list("created", flat=True).first()
@@ -104,7 +138,13 @@ class Oldest(Watch):
 
 class Bounces(Watch):
     kind, label, unit = AlertKind.BOUNCES, "Too many recipients bounce", "percent"
-    most, has_minutes = 100, True
+    most, has_minutes, fix = 100, True, "Message trace"
+
+    def sentence(self, key: str, value: float, rule: AlertRule | None) -> str:
+        return f"{value:,.0f} % of the recipients bounced{self.within(rule)}"
+
+    def page(self, key: str) -> str:
+        return "/admin/spool/trace/"
 
     def values(self, rule: AlertRule, now: datetime, open_keys: Iterable[str]) -> Mapping[str, float]:
         since = window_start(minute_of(now), rule.minutes)
@@ -122,6 +162,15 @@ class _Nothing(Watch):
 
     def values(self, rule: AlertRule, now: datetime, open_keys: Iterable[str]) -> Mapping[str, float]:
         return {}
+
+
+def span_of(minutes: float) -> str:
+    """ "1 minute", "5 hours", "3 days": the largest unit of which there are two or more."""
+    for name, length in (("day", 1440), ("hour", 60)):
+        if minutes >= 2 * length:
+            return f"{minutes / length:,.0f} {name}s"
+    whole = max(1, round(minutes))
+    return f"{whole} minute{'' if whole == 1 else 's'}"
 
 
 @cache

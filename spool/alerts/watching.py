@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from django.db import transaction
+from django.db.models import Max
 
 from spool.alerts.outbox import tell
 from spool.alerts.watches import NotNow, watch_of
@@ -96,13 +97,20 @@ def _look_at(rule: AlertRule, now: datetime) -> None:
             value=value,
             highest=value,
             began=now,
+            muted_until=_muted_until(rule, key, now),
         )
-        tell(rule, event, "began", now)
+        if event.muted_until is None:
+            tell(rule, event, "began", now)
     furthest = min if watch.is_below else max
     for key, value in (change.going_on | change.ended).items():
         event = open_events[key]
         event.value, event.highest = value, furthest(event.highest, value)
         event.ended = now if key in change.ended else None
         event.save(update_fields=["value", "highest", "ended"])
-        if event.ended:
+        if event.ended and not (event.muted_until and event.muted_until > now):
             tell(rule, event, "ended", now)
+
+
+def _muted_until(rule: AlertRule, key: str, now: datetime) -> datetime | None:
+    """Until when the rule was told to be silent about that key."""
+    return rule.events.filter(key=key, muted_until__gt=now).aggregate(until=Max("muted_until"))["until"]

@@ -53,16 +53,18 @@ class AlertRule(models.Model):
     kind = models.CharField("watches", max_length=20, choices=kinds)
     threshold = models.PositiveIntegerField(
         validators=[MinValueValidator(1)],
-        help_text="Messages for a sender and for the spool, percent for bounces and for a quarantine, whose limit is 100, times for the guard; for all else minutes.",
+        help_text="Messages for a sender and for the spool, percent for bounces, destinations and a quarantine, whose limit is 100, times for the guard; for all else minutes.",
     )
     minutes = models.PositiveIntegerField(
         "within (minutes)",
         default=10,
         validators=[MinValueValidator(1), MaxValueValidator(60)],
-        help_text="For a sender, for bounces and for the guard: how far back is counted.",
+        help_text="For what is handed in, deferred, refused or bounced, and for the guard: how far back is counted.",
     )
     at_least = models.PositiveIntegerField(
-        "at least recipients", default=50, help_text="For bounces: of fewer recipients no rate is made."
+        "at least",
+        default=50,
+        help_text="For bounces, destinations and scanners: of fewer recipients or messages no rate is made.",
     )
     ends_below = models.PositiveIntegerField(
         "ends below (percent of the threshold)",
@@ -149,6 +151,11 @@ class AlertEvent(models.Model):
     began = models.DateTimeField(db_index=True)
     ended = models.DateTimeField(null=True, blank=True)
     is_test = models.BooleanField(default=False)
+    acknowledged = models.DateTimeField(null=True, blank=True, help_text="When somebody took care of it.")
+    acknowledged_by = models.CharField(max_length=254, blank=True, default="", db_default="")
+    muted_until = models.DateTimeField(
+        null=True, blank=True, help_text="Until then neither it nor the next of its rule and key is shown or told."
+    )
 
     class Meta:
         verbose_name, verbose_name_plural = "alert", "alerts"

@@ -15,6 +15,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from accounts.models import Domain, Role, User
+from mailspool.attention import items as attention
 from mailspool.overview.charts import charts, nice_span, nice_top
 from mailspool.overview.tables import TABLES
 from spool.models import AlertEvent, AlertKind, AlertRule, Entry, TrafficState
@@ -62,21 +63,25 @@ def test_alerts_that_go_on_are_at_the_top_and_lead_to_what_they_are_about(admini
     common = {"rule": rule, "rule_name": "Floods", "kind": rule.kind, "threshold": 100, "highest": 900}
     AlertEvent.objects.create(key="over@example.org", value=20, began=NOW, ended=NOW, **common)
     AlertEvent.objects.create(key="test@example.org", value=200, began=NOW, is_test=True, **common)
-    assert "ov-alerts" not in administrator.get(PAGE).content.decode()
-    AlertEvent.objects.create(key="<b>ann</b>@example.org", value=1200, began=NOW, **common)
+    assert "at-box" not in administrator.get(PAGE).content.decode()
+    event = AlertEvent.objects.create(key="<b>ann</b>@example.org", value=1200, began=NOW, **common)
+    attention.look_again()
     page = administrator.get(PAGE).content.decode()
-    found = re.search(r"<section[^>]*ov-alerts.*?</section>", page, re.DOTALL)
+    found = re.search(r'<section[^>]*id="attention".*?</section>', page, re.DOTALL)
     assert found is not None
     words = re.sub(r"\s+", " ", re.sub("<[^>]*>", "", found[0])).strip()
-    assert words.startswith(
-        "An alert goes on Floods: &lt;b&gt;ann&lt;/b&gt;@example.org, 1,200 messages (threshold 100), began"
-    )
-    assert "/admin/spool/entry/?sender=%3Cb%3Eann%3C%2Fb%3E%40example.org" in found[0]
+    assert "Needs attention" in words
+    assert "&lt;b&gt;ann&lt;/b&gt;@example.org handed in 1,200 messages within 10 minutes" in words
+    assert f"/admin/attention/{event.pk}/" in found[0]
+    of_alert = administrator.get(f"/admin/attention/{event.pk}/").content.decode()
+    assert "(threshold 100)" in of_alert
+    assert "/admin/spool/entry/?sender=%3Cb%3Eann%3C%2Fb%3E%40example.org" in of_alert
     for number in range(6):
         AlertEvent.objects.create(key=f"u{number}@example.org", value=200, began=NOW, **common)
+    attention.look_again()
     page = administrator.get(PAGE).content.decode()
-    assert page.count("(threshold 100)") == 4
-    assert "More, and the history" in page
+    assert page.count("handed in 200 messages") >= 6
+    assert "5 more" in page
 
 
 def test_it_is_the_consoles_first_page_and_says_what_would_be_on_it(administrator: Client) -> None:

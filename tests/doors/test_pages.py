@@ -35,6 +35,8 @@ ELSEWHERE = {
     "admin:security_blacklistentry_import": "tests/security/test_pages.py",
     "quarantine_release": "tests/quarantine/test_digest.py",
     "overview_perform": "tests/console/test_overview_actions.py",
+    "attention_acknowledge": "tests/console/test_attention.py",
+    "attention_mute": "tests/console/test_attention.py",
     "portal:recall": "spool.actions.perform writes down each verb",
     "portal:throttled_act": "tests/throttling/test_portal.py",
     "portal:password": "tests/console/test_portal.py",

@@ -115,6 +115,7 @@ THEIR_OWN: dict[str, dict[str, Any]] = {
         f"base.actions.perform.{name}": {"action": SWITCH_OFF, "target": Target("list", (_LIST.address,), (_LIST,))}
         for name in ("perform", "preview")
     },
+    "spool.alerts.response.mute": {"event": Untouched(), "until": timezone.now()},
     "spool.alerts.outbox.test": {"rule": Untouched(), "now": timezone.now()},
     "spool.maintenance.doctor.mend_all": {"findings": Untouched()},
 }

@@ -25,6 +25,8 @@ OPEN = {
     "me/logout/": "logging out twice is no harm",
     "quarantine/release/<str:token>/": "asks for the token that was mailed to whom the message is for",
     "me/login/": "where users log in",
+    "session/": "says who is logged in, and to others that nobody is",
+    "session/signed-in/": "says that one can go back to another tab",
     "readyz": "says yes or no to everybody, and more to who may see the metrics",
     "metrics": "has a token of its own; without one it answers this machine alone",
 }

@@ -16,7 +16,7 @@ from quarantine import alerts, check_counts
 from quarantine.check_counts import Tallies
 from quarantine.models import AntispamSettings, AntivirusSettings, Check, CheckKind, Item, ItemKind, QuarantineSize
 from quarantine.models.check import forget_checks
-from spool.alerts import outbox, watching
+from spool.alerts import outbox, response, watching
 from spool.models import AlertEvent, AlertNotice, AlertRule, Entry, Status
 from tests.console.conftest import administrator
 from tests.spool.passing import Spool
@@ -70,6 +70,29 @@ def test_an_engine_that_answers_nobody_for_long_is_an_alert_until_it_answers() -
     assert outbox.sentence(AlertNotice.objects.get()) == "Rule (engine) SpamAssassin: 6 minutes, the threshold is 5."
     asked("SpamAssassin", NOW + timedelta(seconds=5), answered=1, failed=1)
     look(NOW + timedelta(seconds=10))
+    assert going_on() == []
+
+
+def test_an_engine_that_fails_at_most_of_its_messages_is_an_alert_though_it_answers_some() -> None:
+    a_rule("engine-failing", 25)
+    AlertRule.objects.update(at_least=20, minutes=10)
+    a_check("SpamAssassin")
+    # What failed this morning says nothing of now.
+    asked("SpamAssassin", NOW - timedelta(hours=5), answered=10, failed=900)
+    look(NOW - timedelta(minutes=1))
+    asked("SpamAssassin", NOW, answered=90, failed=10)
+    look(NOW)
+    assert going_on() == []
+    asked("SpamAssassin", NOW + timedelta(minutes=1), answered=10, failed=200)
+    look(NOW + timedelta(minutes=1))
+    assert going_on() == [("engine-failing", "SpamAssassin")]
+    event = AlertEvent.objects.get()
+    assert response.sentence_of(event) == "SpamAssassin failed at 68 % of its messages within 10 minutes"
+    # Nobody has asked since; and at midnight counts begin anew.
+    look(NOW + timedelta(minutes=12))
+    assert going_on() == [("engine-failing", "SpamAssassin")]
+    asked("SpamAssassin", NOW + timedelta(minutes=13), answered=100)
+    look(NOW + timedelta(minutes=14))
     assert going_on() == []
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import time_machine
+from django.core.exceptions import ValidationError
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
@@ -25,7 +26,7 @@ from spool.models import Entry, ReceivedBounce, Trace
 from tests.console.conftest import administrator
 from tests.support.messages import a_submission
 from tests.support.spool_states import take_in
-from throttling import guard
+from throttling import first_policy, guard
 from throttling.countries import _name, country_of, unreadable
 from throttling.guard import Behaviour, evidence
 from throttling.models import GuardEvent, GuardPeak, GuardPolicy
@@ -152,6 +153,27 @@ def test_a_policy_that_is_off_or_far_away_catches_nobody(policy: GuardPolicy, ch
     GuardPolicy.objects.update(**change)
     sent(200, timedelta(minutes=5))
     assert guard.look(timezone.now()) == []
+
+
+def test_a_policy_without_a_domain_is_for_all_that_have_none_of_their_own(policy: GuardPolicy) -> None:
+    sent(11, ago=timedelta(minutes=5))
+    GuardPolicy.objects.update(enabled=False, least_messages=10, factor=2, new_user_messages=10)
+    for_all = GuardPolicy.objects.create(domain=None, least_messages=10, factor=2, new_user_messages=10)
+    # Switched off, its own policy keeps the domain out.
+    assert guard.look(timezone.now()) == []
+    policy.delete()
+    [event] = guard.look(timezone.now())
+    assert (event.user, event.domain, event.dry_run) == (ANN, DOMAIN, True)
+    assert str(for_all) == "Guard of all domains"
+    with pytest.raises(ValidationError, match="for all domains already"):
+        GuardPolicy(domain=None).full_clean()
+
+
+def test_a_new_installation_guards_everybody_and_only_writes_down() -> None:
+    first_policy.make()
+    first_policy.make()
+    policy = GuardPolicy.objects.get()
+    assert (policy.domain, policy.enabled, policy.dry_run) == (None, True, True)
 
 
 def test_new_recipients_networks_and_bounces_are_compared_with_the_past(policy: GuardPolicy) -> None:
@@ -374,7 +396,7 @@ def test_only_the_domains_administrators_take_it_back(policy: GuardPolicy) -> No
 
 def test_the_page_shows_the_evidence_and_undoes_it(administrator: Client, policy: GuardPolicy) -> None:
     here = reverse("admin:throttling_guardevent_changelist")
-    assert "The guard has caught nobody" in administrator.get(here).content.decode()
+    assert "No incidents" in administrator.get(here).content.decode()
     sent(200, timedelta(minutes=5))
     guard.look(timezone.now())
     text = administrator.get(here).content.decode()

@@ -13,7 +13,7 @@ from throttling.models import GuardEvent, GuardPolicy
 
 @admin.register(GuardPolicy)
 class GuardPolicyAdmin(ModelAdmin):
-    list_display = ["domain", "enabled", "dry_run", "action", "factor", "least_messages"]
+    list_display = ["guarded", "enabled", "dry_run", "action", "factor", "least_messages"]
     list_select_related = ["domain"]
     list_filter = ["enabled", "dry_run"]
     search_fields = ["domain__name"]
@@ -38,8 +38,13 @@ class GuardPolicyAdmin(ModelAdmin):
     ]
     empty_title = "No domain is guarded"
     empty_text = (
-        "A policy has the guard look for users who suddenly send far more than they ever did. It begins with a dry run."
+        "A policy has the guard look for users who suddenly send far more than they ever did. It begins with a dry "
+        "run. One without a domain is for all domains that have none of their own."
     )
+
+    @admin.display(description="Domain", ordering="domain__name")
+    def guarded(self, policy: GuardPolicy) -> str:
+        return str(policy.domain or "All domains")
 
 
 @admin.register(GuardEvent)

@@ -35,10 +35,20 @@ def caught(request: HttpRequest) -> HttpResponse:
             "tabs": [],
             "here": reverse("admin:throttling_guardevent_changelist"),
             "following": urlencode({"after": rows[PAGE - 1].pk}) if len(rows) > PAGE else "",
-            "guarded": GuardPolicy.objects.filter(enabled=True).count(),
+            "guarded": _guarded(),
             "now": timezone.now(),
         },
     )
+
+
+def _guarded() -> str:
+    """Who is guarded, in words; empty when nobody is."""
+    policies = list(GuardPolicy.objects.all())
+    own = sum(policy.enabled for policy in policies if policy.domain_id is not None)
+    if any(policy.enabled for policy in policies if policy.domain_id is None):
+        off = sum(not policy.enabled for policy in policies if policy.domain_id is not None)
+        return f"All domains guarded{f' but {off:,}' if off else ''}"
+    return f"{own:,} domain{'' if own == 1 else 's'} guarded" if own else ""
 
 
 @require_POST

@@ -2,6 +2,7 @@
 
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
+from django.db.models.functions import Coalesce
 
 from accounts.models import Domain, User
 
@@ -15,9 +16,19 @@ class GuardAction(models.TextChoices):
 
 
 class GuardPolicy(models.Model):
-    """A domain that is guarded. Without a row, or switched off, nothing is looked at."""
+    """A domain that is guarded, or, without one, all that have no policy of their own.
 
-    domain = models.OneToOneField(Domain, on_delete=models.CASCADE, related_name="guard_policy")
+    A policy that is switched off keeps its domain out of that for all.
+    """
+
+    domain = models.OneToOneField(
+        Domain,
+        on_delete=models.CASCADE,
+        related_name="guard_policy",
+        null=True,
+        blank=True,
+        help_text="Leave empty for all domains that have no policy of their own.",
+    )
     enabled = models.BooleanField(default=True)
     dry_run = models.BooleanField(
         default=True, help_text="Only write down what would be done: look at it for some days before you trust it."
@@ -75,9 +86,16 @@ class GuardPolicy(models.Model):
 
     class Meta:
         verbose_name_plural = "guard policies"
+        constraints = [
+            models.UniqueConstraint(
+                Coalesce("domain", 0),
+                name="guard_policy_once",
+                violation_error_message="There is a policy for all domains already.",
+            )
+        ]
 
     def __str__(self) -> str:
-        return f"Guard of {self.domain}"
+        return f"Guard of {self.domain or 'all domains'}"
 
 
 class GuardEvent(models.Model):

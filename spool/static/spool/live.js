@@ -9,12 +9,12 @@
     const state = document.getElementById("live-state");
     if (!state) return;
     state.classList.toggle("paused", paused());
+    state.classList.remove("failed");
     const button = document.getElementById("live-switch");
     button.setAttribute("aria-pressed", String(paused()));
     button.textContent = paused() ? "Resume" : "Pause";
     const at = new Date().toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", second: "2-digit", hour12: false });
     document.getElementById("live-text").textContent = paused() ? "Paused" : `Live · ${at}`;
-    document.getElementById("live-text").style.color = "";
   }
 
   window.msRefresh = () => { if (list() && window.htmx) htmx.trigger(list(), "refresh"); };
@@ -53,7 +53,7 @@
       if (!paused()) window.msRefresh();
     });
     show();
-    setInterval(() => { if (!paused() && !document.hidden) window.msRefresh(); }, EVERY_MS);
+    setInterval(() => { if (!paused() && !document.hidden && !window.msSignedOut) window.msRefresh(); }, EVERY_MS);
   });
 
   // Whoever reads at the end of a table must not be thrown to its top by a shorter one that is being put in.
@@ -84,13 +84,19 @@
     note.append(words, dismiss);
     results.append(note);
   }
+  function fail(words) {
+    const state = document.getElementById("live-state");
+    if (!state) return;
+    state.classList.add("failed");
+    document.getElementById("live-text").textContent = words;
+  }
   for (const failure of ["htmx:sendError", "htmx:responseError"]) {
     document.addEventListener(failure, (event) => {
-      if (event.target.id !== "live") return tell(event.detail.xhr?.status);
-      const text = document.getElementById("live-text");
       const status = event.detail.xhr?.status;
-      text.textContent = status ? `Not answered (HTTP ${status}); trying again` : "Not reached; trying again";
-      text.style.color = "var(--ms-bad)";
+      if (status === 401) return fail("Signed out");
+      if (event.target.id === "attention") return;
+      if (event.target.id !== "live") return tell(status);
+      fail(status ? `Not answered (HTTP ${status}); trying again` : "Not reached; trying again");
     });
   }
 })();

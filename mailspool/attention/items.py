@@ -1,0 +1,127 @@
+"""What is shown: the alerts that go on and are not muted, and a scheduler that finds no more of them."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, ClassVar, Final
+from urllib.parse import urlencode
+
+from django.contrib import admin
+from django.db.models import Q
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils import timezone
+
+from base.short_cache import ShortCache
+from spool.alerts.response import sentence_of
+from spool.alerts.watches import Subject, watch_of
+from spool.models import AlertEvent, TrafficState
+
+# Beyond these the page of alerts has the rest.
+MOST: Final = 50
+# Of them so many are in sight, and the others behind a click.
+IN_SIGHT: Final = 2
+# A scheduler that has added nothing up for so long is dead, or hangs.
+SILENT: Final = timedelta(seconds=60)
+_KEPT_SECONDS: Final = 2.0
+# For how long an alert can be muted: minutes, and words.
+SPANS: Final = {"60": "1 hour", "480": "8 hours", "1440": "1 day", "10080": "1 week", "43200": "30 days"}
+# The tables of the Overview whose menus are about a subject.
+TABLES: Final = {
+    Subject.USER: "handing-in-users",
+    Subject.SENDER: "handing-in-senders",
+    Subject.IP: "handing-in-ips",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One of them. `pk` is its alert's, None when it is none; `fix` is a label and where it leads."""
+
+    pk: int | None
+    sentence: str
+    link: str
+    began: datetime
+    fix: tuple[str, str] | None = None
+    acknowledged_by: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Attention:
+    """All of them: those that nobody has acknowledged come first, and are counted."""
+
+    items: list[Item]
+    count: int
+    digest: str
+    spans: ClassVar[dict[str, str]] = SPANS
+
+    @property
+    def in_sight(self) -> list[Item]:
+        return self.items[:IN_SIGHT]
+
+    @property
+    def others(self) -> list[Item]:
+        return self.items[IN_SIGHT:]
+
+
+def current() -> Attention:
+    """As it was at most two seconds ago. Two queries."""
+    return _kept.current()
+
+
+def look_again() -> None:
+    """Something was changed here."""
+    _kept.forget()
+
+
+def of_page(request: HttpRequest) -> dict[str, Any]:
+    """For every page of the console (UNFOLD["GLOBAL_CALLBACK"]): what is shown, and its number for the title."""
+    if not admin.site.has_permission(request):
+        return {}
+    attention = current()
+    return {"attention": attention, "environment_title_prefix": f"({attention.count})" if attention.count else ""}
+
+
+def item_of(event: AlertEvent) -> Item:
+    """How an alert is shown."""
+    watch = watch_of(event.kind)
+    page = reverse("attention_alert", args=[event.pk])
+    if watch.subject is Subject.USER:
+        fix = reverse("attention_contain", args=[event.pk])
+    elif watch.subject is not Subject.NONE or watch.advice:
+        fix = page
+    else:
+        fix = watch.page(event.key)
+    return Item(event.pk, sentence_of(event), page, event.began, (watch.fix, fix), event.acknowledged_by)
+
+
+def menu_of(event: AlertEvent) -> str:
+    """Where the actions on what an alert is about are fetched; empty when there are none."""
+    table = TABLES.get(watch_of(event.kind).subject)
+    return f"{reverse('overview_menu', args=[table])}?{urlencode({'key': event.key})}" if table else ""
+
+
+def _read() -> Attention:
+    now = timezone.now()
+    going_on = AlertEvent.objects.filter(Q(muted_until=None) | Q(muted_until__lte=now), ended=None, is_test=False)
+    events = list(going_on.select_related("rule").order_by("-began", "-id")[:MOST])
+    # Who floods comes first, then what is new.
+    events.sort(key=lambda event: (event.acknowledged is not None, watch_of(event.kind).subject is Subject.NONE))
+    items = [*_of_scheduler(now), *(item_of(event) for event in events)]
+    shown = repr([(item.pk, item.sentence, item.acknowledged_by) for item in items])
+    digest = hashlib.sha256(shown.encode()).hexdigest()[:16]
+    return Attention(items, sum(not item.acknowledged_by for item in items), digest)
+
+
+def _of_scheduler(now: datetime) -> list[Item]:
+    """Whoever looks for alerts may be dead itself."""
+    rolled = TrafficState.objects.values_list("rolled", flat=True).first()
+    if rolled is None or now - rolled <= SILENT:
+        return []
+    sentence = "The scheduler is not running: numbers stand still, and no alert is found"
+    return [Item(None, sentence, reverse("admin:index"), rolled)]
+
+
+_kept = ShortCache(_KEPT_SECONDS, _read)

@@ -1,0 +1,162 @@
+"""What alert rules can watch of what is handed in: floods, mail that is deferred, a backlog that grows, destinations
+that refuse us. All of it is read from the counts (spool.traffic)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Final
+from urllib.parse import urlencode
+
+from spool.alerts.watches import MOST_SENDERS, Subject, Watch
+from spool.models import AlertRule, TrafficKind, TrafficSeries
+from spool.rows import statements
+from spool.traffic.figures import RISE
+from spool.traffic.rollup import DAY, minute_of, window_start
+
+# Destinations of one rule that are watched at once.
+MOST_DOMAINS: Final = 100
+
+
+class Flood(Watch):
+    """Base of those who suddenly hand in far more than in the rest of the day: a gateway's usual mail is no flood."""
+
+    unit, has_minutes = "messages", True
+    counted: TrafficKind
+
+    def values(self, rule: AlertRule, now: datetime, open_keys: Iterable[str]) -> Mapping[str, float]:
+        known = set(open_keys)
+        rows = statements.execute(
+            "SELECT c.key, c.number, t.day FROM (SELECT key, SUM(number) AS number FROM spool_trafficcount"
+            " WHERE span = 1 AND kind = %s AND minute >= %s GROUP BY key HAVING SUM(number) >= %s"
+            " ORDER BY number DESC LIMIT %s) AS c JOIN spool_traffictotal t ON t.kind = %s AND t.key = c.key",
+            (
+                self.counted.value,
+                window_start(minute_of(now), rule.minutes),
+                max(1, int(min(rule.ends_at, rule.threshold))),
+                MOST_SENDERS,
+                self.counted.value,
+            ),
+        ).fetchall()
+        share = rule.minutes / (DAY - rule.minutes)
+        return {
+            key: float(number)
+            for key, number, day in rows
+            if key in known or (number >= rule.threshold and number > RISE * (day - number) * share)
+        }
+
+    def sentence(self, key: str, value: float, rule: AlertRule | None) -> str:
+        return f"{self.says(key)} handed in {value:,.0f} messages{self.within(rule)}"
+
+
+class FloodOfUser(Flood):
+    kind, label = "flood-user", "A user hands in far more than usual"
+    counted, subject, fix = TrafficKind.HANDED_IN_USER, Subject.USER, "Contain account"
+
+    def page(self, key: str) -> str:
+        return f"/admin/spool/entry/?{urlencode({'auth-user': key})}"
+
+
+class FloodOfSender(Flood):
+    kind, label, about = "flood-sender", "A sender without a login hands in far more than usual", "<> (null sender)"
+    counted, subject, fix = TrafficKind.HANDED_IN_SENDER, Subject.SENDER, "Block or delete"
+
+    def page(self, key: str) -> str:
+        return f"/admin/spool/entry/?{urlencode({'sender': key or '<>'})}"
+
+
+class FloodOfIP(Flood):
+    kind, label = "flood-ip", "An IP address hands in far more than usual"
+    counted, subject, fix = TrafficKind.HANDED_IN_IP, Subject.IP, "Blacklist IP"
+
+    def page(self, key: str) -> str:
+        return f"/admin/spool/entry/?{urlencode({'ip': key})}"
+
+
+class DeferredOfUser(Watch):
+    """Messages of one user that were not taken at their first attempt."""
+
+    kind, label, unit, has_minutes = "deferred-user", "Much of a user's mail is deferred", "messages", True
+    counted, subject, fix = TrafficKind.DEFERRED_USER, Subject.USER, "Contain account"
+
+    def values(self, rule: AlertRule, now: datetime, open_keys: Iterable[str]) -> Mapping[str, float]:
+        known = set(open_keys)
+        rows = statements.execute(
+            "SELECT key, SUM(number) AS number FROM spool_trafficcount WHERE span = 1 AND kind = %s AND minute >= %s"
+            " GROUP BY key HAVING SUM(number) >= %s ORDER BY number DESC LIMIT %s",
+            (
+                self.counted.value,
+                window_start(minute_of(now), rule.minutes),
+                max(1, int(min(rule.ends_at, rule.threshold))),
+                MOST_SENDERS,
+            ),
+        ).fetchall()
+        return {key: float(number) for key, number in rows if key in known or number >= rule.threshold}
+
+    def page(self, key: str) -> str:
+        return f"/admin/spool/entry/?{urlencode({'auth-user': key})}"
+
+    def sentence(self, key: str, value: float, rule: AlertRule | None) -> str:
+        return f"{value:,.0f} messages from {self.says(key)} were deferred{self.within(rule)}"
+
+
+class DeferredOfSender(DeferredOfUser):
+    """The same of a sender without a login."""
+
+    kind, label, about = "deferred-sender", "Much of a sender's mail is deferred", "<> (null sender)"
+    counted, subject, fix = TrafficKind.DEFERRED_SENDER, Subject.SENDER, "Block or delete"
+
+    def page(self, key: str) -> str:
+        return f"/admin/spool/entry/?{urlencode({'sender': key or '<>'})}"
+
+
+class GrowingBacklog(Watch):
+    """By how many messages the spool has grown, by the looks at its depth."""
+
+    kind, label, unit, has_minutes = "growth", "The spool is growing", "messages", True
+    fix = "Why messages are waiting"
+
+    def values(self, rule: AlertRule, now: datetime, open_keys: Iterable[str]) -> Mapping[str, float]:
+        since = window_start(minute_of(now), rule.minutes)
+        looks = TrafficSeries.objects.filter(span=1, minute__gte=since).exclude(depth={}).order_by("minute")
+        depths = [sum(depth.values()) for depth in looks.values_list("depth", flat=True)]
+        return {"": float(max(0, depths[-1] - min(depths)))} if depths else {}
+
+    def page(self, key: str) -> str:
+        return "/admin/spool/entry/backlog/"
+
+    def sentence(self, key: str, value: float, rule: AlertRule | None) -> str:
+        return f"The spool grew by {value:,.0f} messages{self.within(rule)}"
+
+
+class RefusingDestination(Watch):
+    """How much of what is tried at a domain it refuses or defers; of few recipients no rate is made."""
+
+    kind, label, unit, most, has_minutes = "destination", "A destination refuses our mail", "percent", 100, True
+    fix = "Show what waits for it"
+
+    def values(self, rule: AlertRule, now: datetime, open_keys: Iterable[str]) -> Mapping[str, float]:
+        refused, answered = TrafficKind.REFUSED_DOMAIN.value, TrafficKind.ANSWERED_DOMAIN.value
+        rows = statements.execute(
+            "SELECT key, SUM(CASE WHEN kind = %s THEN number ELSE 0 END) AS refused,"
+            " SUM(CASE WHEN kind = %s THEN number ELSE 0 END) AS answered FROM spool_trafficcount"
+            " WHERE span = 1 AND minute >= %s AND kind IN (%s, %s) GROUP BY key"
+            " HAVING SUM(CASE WHEN kind = %s THEN number ELSE 0 END) >= %s ORDER BY refused DESC LIMIT %s",
+            (
+                refused,
+                answered,
+                window_start(minute_of(now), rule.minutes),
+                refused,
+                answered,
+                refused,
+                max(1, rule.at_least),
+                MOST_DOMAINS,
+            ),
+        ).fetchall()
+        return {domain: min(100.0, 100 * lost / tried) for domain, lost, tried in rows if tried}
+
+    def page(self, key: str) -> str:
+        return f"/admin/spool/entry/?{urlencode({'domain': key})}"
+
+    def sentence(self, key: str, value: float, rule: AlertRule | None) -> str:
+        return f"{key} refused or deferred {value:,.0f} % of the recipients{self.within(rule)}"
