@@ -53,7 +53,7 @@ def addresses_in(text: str, *, as_written: bool = False) -> list[str]:
     for word in text.replace(",", "\n").replace(";", "\n").splitlines():
         if word.strip():
             try:
-                found["@".join(split_address(word)) if as_written else normalise_address(word)] = None
+                found["@".join(split_address(word.strip())) if as_written else normalise_address(word)] = None
             except InvalidAddress as error:
                 wrong.append(str(error))
     if wrong:
