@@ -44,7 +44,10 @@ urlpatterns = [
     # One page for the own password: it counts wrong ones, ends other sessions and writes down that it was changed.
     path("admin/password_change/", admin.site.admin_view(RedirectView.as_view(pattern_name="portal:password"))),
     # Where the audit was before accounts and lists wrote into it.
-    path("admin/spool/auditevent/", RedirectView.as_view(pattern_name="admin:audit_auditevent_changelist")),
+    path(
+        "admin/spool/auditevent/",
+        admin.site.admin_view(RedirectView.as_view(pattern_name="admin:audit_auditevent_changelist")),
+    ),
     path("admin/", admin.site.urls),
     path("me/", include("mailspool.portal.urls")),
     path(
