@@ -36,7 +36,8 @@ def test_a_stop_in_mid_flow_drains_and_leaves_no_lease_behind(install: Install, 
         assert seconds < 30, f"the stop took {seconds:.1f} s"
         assert mailspool.rows("SELECT file_name FROM spool_entry WHERE leased_by <> ''") == []
         names = {path.name for path in mailspool.message_files()}
-        assert names == {name for (name,) in mailspool.rows("SELECT file_name FROM spool_entry")}
+        with_file = "NOT EXISTS (SELECT 1 FROM spool_content c WHERE c.entry_id = e.id)"
+        assert names == {name for (name,) in mailspool.rows(f"SELECT file_name FROM spool_entry e WHERE {with_file}")}
         for daemon in processes:
             daemon.start()
         mailspool.wait_for_listener()
