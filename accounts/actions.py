@@ -219,7 +219,7 @@ def remove_members(mailing_list: MailingList, addresses: Iterable[str], *, actor
 class SwitchOn(AccountAction):
     """Takes mail again."""
 
-    name, label, icon = "enable", "Enable", "mark_email_read"
+    name, label, icon, of_many = "enable", "Enable", "mark_email_read", "Enable"
     kinds = ("alias", "list")
     undoable = True
     is_on: ClassVar[bool] = True
@@ -246,7 +246,7 @@ class SwitchOn(AccountAction):
 class SwitchOff(SwitchOn):
     """Takes no mail for now."""
 
-    name, label, icon = "disable", "Disable", "unsubscribe"
+    name, label, icon, of_many = "disable", "Disable", "unsubscribe", "Disable"
     danger = True
     is_on = False
 

@@ -67,6 +67,10 @@ class _SetStatus(AccountAction):
     undoable = True
     icon = "person_off"
 
+    @property
+    def noted(self) -> str:
+        return f"Status: {self.status.label}"
+
     def label_of(self, target: Target) -> str:
         return self.label.replace("User", "Domain") if target.kind == "domain" else self.label
 

@@ -1,4 +1,4 @@
-"""Who may change the lists, and writing down who did: the one place."""
+"""Who may change the lists, and what is written down of it: the one place."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from accounts.models import Role
-from base.action import record
+from base.actions.action import SingleAction, Target, Written
 from base.audit.subjects import Subject
 from base.phrases import first_few
 from spool.actions.actor import Actor, NotAllowed
@@ -25,14 +25,22 @@ _KINDS = {
 }
 
 
+class SecurityAction(SingleAction[Actor]):
+    """For system administrators alone."""
+
+    def require(self, actor: Actor, target: Target) -> None:
+        require(actor)
+
+
 def require(actor: Actor) -> None:
     """Raises NotAllowed for all but system administrators."""
     if actor.role is not Role.SYSTEM_ADMINISTRATOR:
         raise NotAllowed("Only a system administrator may change who is let in.")
 
 
-def write(actor: Actor, action: str, names: Sequence[object], row_id: int | None = None, **parameters: Any) -> None:
-    """In the transaction of the change itself: one is never there without the other. `names` are what it is done to."""
+def written(action: str, names: Sequence[object], row_id: int | None = None, **parameters: Any) -> Written:
+    """The record of a change; `names` are what it was done to. Parameters that say nothing are left out."""
     given = {name: value for name, value in parameters.items() if value not in ("", None)}
     about = Subject(_KINDS[action], str(names[0]), row_id) if len(names) == 1 else None
-    record(actor, action, first_few(names, MOST_NAMED), done=len(names), parameters=given, about=about)
+    on = first_few(names, MOST_NAMED)
+    return Written(on, done=len(names), parameters=given, about=about, action=action)

@@ -19,10 +19,11 @@ from django.db.models import Q
 from django.utils import timezone
 
 from accounts.addresses import key_of
+from base.action import record
+from base.audit.subjects import Subject
 from base.expiring import ExpiringSet
 from security import lists
 from security.addresses import parse_address
-from security.audit import write
 from security.models import BlockReason, FailedLogin, KnownLogin, LoginBlock, LoginRules
 from spool.actions.actor import Actor
 from spool.sockets.addresses import counted_as
@@ -128,7 +129,8 @@ def _close(reason: BlockReason, ip: str, account: str, failures: int, protocol: 
     row.times += 1
     row.save()
     closed = {"minutes": rules.block_minutes, "failures": failures, "protocol": str(protocol)}
-    write(Actor.system(), "login-block", [row], row.pk, **closed)
+    about = Subject("login block", str(row), row.pk)
+    record(Actor.system(), "login-block", str(row), parameters=closed, about=about)
 
 
 def _is_known(account: str, ip: str) -> bool:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import argparse
 import sys
 from collections.abc import Callable
 from typing import Any
 
 from django.utils import timezone
 
+from base.actions.action import SingleAction
+from base.actions.options import add_inputs, given
 from security.actions import networks_in
-from security.models import BlacklistEntry, Protocol, SMTPBlock, WhitelistEntry
+from security.models import BlacklistEntry, SMTPBlock, WhitelistEntry
 from spool.shell.output import NOTHING, Ended, Output, add_json
 
 
@@ -21,23 +24,25 @@ def add_verb(verbs: Any, name: str, help: str, run: Callable[[dict[str, Any], Ou
     return parser
 
 
-def add_dry_run(parser: Any) -> None:
+def add_action(
+    verbs: Any, name: str, action: SingleAction[Any], run: Callable[[dict[str, Any], Output], None]
+) -> argparse.ArgumentParser:
+    """The parser of a verb that does an action; what it is done to is the caller's."""
+    parser: argparse.ArgumentParser = add_verb(verbs, name, action.summary, run)
+    add_inputs(parser, action)
     parser.add_argument("--dry-run", action="store_true", help="only say what would be done")
+    return parser
 
 
-def add_protocols(parser: Any, default: str) -> None:
-    parser.add_argument(
-        "--protocol",
-        action="append",
-        choices=[protocol.value for protocol in Protocol],
-        help=f"what it is about; repeat for more ({default})",
-    )
+def said(action: SingleAction[Any], options: dict[str, Any]) -> dict[str, Any]:
+    """What the options of `add_action` say."""
+    return {**given(action, options), "dry_run": options["dry_run"]}
 
 
-def given(options: dict[str, Any], name: str) -> list[str]:
+def words(options: dict[str, Any], name: str) -> list[str]:
     """What stands on the command line, or else on standard input: one to a line, # begins a remark."""
-    words: list[str] = options[name]
-    found = words or networks_in(sys.stdin.read())
+    typed: list[str] = options[name]
+    found = typed or networks_in(sys.stdin.read())
     if not found:
         raise Ended(NOTHING, "Nothing to do.")
     return found

@@ -8,8 +8,10 @@ from django.http import HttpRequest
 from unfold.widgets import UnfoldAdminTextareaWidget
 
 from accounts import actions
+from accounts.actions import SWITCH_OFF, SWITCH_ON
 from accounts.actor import Actor
-from accounts.admin.searching import ModelAdmin
+from accounts.admin.bulk import bulk
+from accounts.admin.menus import WithMenus
 from accounts.fields import ALIAS
 from accounts.forms.accounts import AliasFields, targets_input
 from accounts.models import Alias
@@ -28,7 +30,9 @@ class AliasForm(AliasFields):
 
 
 @admin.register(Alias)
-class AliasAdmin(ModelAdmin):
+class AliasAdmin(WithMenus):
+    actions = bulk("alias", (SWITCH_ON, SWITCH_OFF))
+    menu_kind = "alias"
     form = AliasForm
     fieldsets = ALIAS.fieldsets
     list_display = ["address", "stands_for", "enabled", "description"]

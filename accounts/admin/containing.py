@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django import forms
 from django.contrib import messages
 from django.core.exceptions import ValidationError
@@ -12,9 +14,13 @@ from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_POST
 
 from accounts import connections, containing, securing
+from accounts.account_actions import of_users
 from accounts.admin.frame import next_page, page
+from accounts.connections.registry import DROP
 from accounts.impersonation import actor_of
 from accounts.models import Containment, Status, User
+from base.actions.action import NotAllowed, Refused, SingleAction
+from base.actions.perform import perform, preview
 
 
 class NewPasswordForm(forms.Form):
@@ -31,20 +37,55 @@ def _user(pk: int) -> User:
     return get_object_or_404(User.objects.select_related("domain"), pk=pk)
 
 
+# What the page does, by the names of its buttons, and what each says besides.
+_DOES: dict[str, tuple[SingleAction[Any], dict[str, str]]] = {
+    "contain": (containing.CONTAIN, {}),
+    "again": (containing.CONTAIN_AGAIN, {}),
+    "reopen": (containing.UNCONTAIN, {}),
+    "false-alarm": (containing.UNCONTAIN, {"old_password": "1"}),
+    "forwarding": (containing.STOP_FORWARDING, {}),
+    "drop": (DROP, {}),
+}
+
+
 @require_http_methods(["GET", "POST"])
 def account(request: HttpRequest, pk: int) -> HttpResponse:
-    """GET shows the account as one needs to judge it; POST does what `do` says."""
+    """GET shows the account as one needs to judge it; POST does what `do` says, or asks about it when `ask` does."""
     user = _user(pk)
-    error = ""
+    error, asked = "", {}
     if request.method == "POST":
         try:
-            messages.success(request, _done(request, user, request.POST.get("do", "")))
-            return HttpResponseRedirect(reverse("admin:accounts_user_contain", args=[pk]))
-        except (securing.Refused, securing.NotAllowed) as refused:
+            if "ask" in request.POST:
+                asked = _asked(request, user, request.POST["ask"])
+            else:
+                messages.success(request, _done(request, user, request.POST.get("do", "")))
+                return HttpResponseRedirect(reverse("admin:accounts_user_contain", args=[pk]))
+        except (Refused, NotAllowed) as refused:
             error = str(refused)
         except ValidationError as invalid:
             error = " ".join(invalid.messages)
-    return page(request, "accounts/contain.html", f"Account {user}", {**_shown(request, user), "error": error})
+    context = {**_shown(request, user), "error": error, "asked": asked}
+    return page(request, "accounts/contain.html", f"Account {user}", context)
+
+
+def _done(request: HttpRequest, user: User, what: str) -> str:
+    action, given = _action(what)
+    given = {"password": request.POST.get("password", ""), **given}
+    return perform(action, actor_of(request), of_users([user]), given).sentence
+
+
+def _asked(request: HttpRequest, user: User, what: str) -> dict[str, str]:
+    """What a button would do, to be agreed to."""
+    action, given = _action(what)
+    effect = preview(action, actor_of(request), of_users([user]), given).effect
+    return {"do": what, "title": "False alarm" if what == "false-alarm" else action.label, "effect": effect}
+
+
+def _action(what: str) -> tuple[SingleAction[Any], dict[str, str]]:
+    """Raises Refused."""
+    if what not in _DOES:
+        raise Refused("There is no such action.")
+    return _DOES[what]
 
 
 def _shown(request: HttpRequest, user: User) -> dict[str, object]:
@@ -70,22 +111,6 @@ def _aliases(user: User) -> list[str]:
     from accounts.models import Alias
 
     return list(Alias.objects.filter(targets__address=user.email).values_list("address", flat=True)[:20])
-
-
-def _done(request: HttpRequest, user: User, what: str) -> str:
-    actor = actor_of(request)
-    if what == "contain":
-        return " ".join(containing.contain(actor, user, password=request.POST.get("password", "")).done)
-    if what == "forwarding":
-        return containing.stop_forwarding(actor, user)
-    found = Containment.objects.open().select_related("user").filter(user=user).first()
-    if found is None:
-        raise securing.Refused(f"{user} is not contained; somebody may have opened the account meanwhile.")
-    if what == "again":
-        return containing.contain_again(actor, found)
-    if what in ("reopen", "false-alarm"):
-        return containing.undo(actor, found, old_password=what == "false-alarm")
-    raise securing.Refused("There is no such action.")
 
 
 @require_http_methods(["GET", "POST"])

@@ -18,14 +18,14 @@ from unfold.decorators import action, display
 
 from accounts import actions, changes
 from accounts.actor import Actor
-from accounts.admin.log_entries import log
-from accounts.admin.searching import ModelAdmin
+from accounts.admin.bulk import bulk
+from accounts.admin.menus import WithMenus
 from accounts.connections.registry import end_quietly
 from accounts.fields import DOMAIN
 from accounts.forms.comparing import Comparing
 from accounts.impersonation import actor_of
 from accounts.models import Domain, DomainDefaults, DomainUserDefaults, Status, User
-from accounts.securing import record_status
+from accounts.securing import DISABLE, ENABLE, LET_RECEIVE_ONLY, record_status
 
 STATUS_COLOURS = {Status.ENABLED: "success", Status.DISABLED: "danger", Status.RECEIVING: "warning"}
 
@@ -42,13 +42,14 @@ class UserDefaultsInline(StackedInline):
 
 
 @admin.register(Domain)
-class DomainAdmin(ModelAdmin):
+class DomainAdmin(WithMenus):
     list_display = ["name", "shown_status", "catch_all", "user_count", "description"]
     list_filter = ["status"]
     search_fields = ["name", "description"]
     list_per_page = 50
     show_full_result_count = False
-    actions = ["enable", "disable", "receive_only"]
+    actions = bulk("domain", (ENABLE, DISABLE, LET_RECEIVE_ONLY))
+    menu_kind = "domain"
     actions_list = ["defaults"]
     inlines = [UserDefaultsInline]
     fieldsets = DOMAIN.fieldsets
@@ -77,32 +78,6 @@ class DomainAdmin(ModelAdmin):
     @action(description="Defaults for new domains", icon="settings_suggest", url_path="defaults")
     def defaults(self, request: HttpRequest) -> HttpResponse:
         return redirect("admin:accounts_domaindefaults_change", DomainDefaults.load().pk)
-
-    @admin.action(description="Enable")
-    def enable(self, request: HttpRequest, rows: QuerySet[Domain]) -> None:
-        self._set_status(request, rows, Status.ENABLED)
-
-    @admin.action(description="Disable: nobody in it logs in, sends or receives")
-    def disable(self, request: HttpRequest, rows: QuerySet[Domain]) -> None:
-        if rows.filter(users=request.user.pk).exists():
-            self.message_user(request, "That would lock you out: you are in one of them.", messages.ERROR)
-            return
-        self._set_status(request, rows, Status.DISABLED)
-
-    @admin.action(description="Disable and Allow Mail: no login, no mail out; mail still arrives")
-    def receive_only(self, request: HttpRequest, rows: QuerySet[Domain]) -> None:
-        if rows.filter(users=request.user.pk).exists():
-            self.message_user(request, "That would lock you out: you are in one of them.", messages.ERROR)
-            return
-        self._set_status(request, rows, Status.RECEIVING)
-
-    def _set_status(self, request: HttpRequest, rows: QuerySet[Domain], status: Status) -> None:
-        log(request, rows, f"Status: {status.label}")
-        done = [actions.set_domain_status(actor_of(request), domain, status) for domain in rows]
-        self.message_user(request, f"{len(done)} changed to: {status.label}.", messages.SUCCESS)
-        for one in done:
-            if one.dropped is not None and (one.dropped.total or one.dropped.problems):
-                self.message_user(request, one.sentence, messages.WARNING)
 
     def store(self, actor: Actor, row: Domain, form: Any) -> None:
         actions.save(row, actor=actor)

@@ -18,7 +18,10 @@ from unfold.decorators import action
 from unfold.widgets import UnfoldAdminTextareaWidget
 
 from accounts import actions, changes, directory, edits
+from accounts.actions import SWITCH_OFF, SWITCH_ON
 from accounts.actor import Actor
+from accounts.admin.bulk import bulk
+from accounts.admin.menus import WithMenus
 from accounts.admin.searching import ModelAdmin
 from accounts.fields import LIST
 from accounts.forms.accounts import ListFields, members_input
@@ -51,7 +54,9 @@ class ListMemberInline(TabularInline):
 
 
 @admin.register(MailingList)
-class MailingListAdmin(ModelAdmin):
+class MailingListAdmin(WithMenus):
+    actions = bulk("list", (SWITCH_ON, SWITCH_OFF))
+    menu_kind = "list"
     form = MailingListForm
     fieldsets = LIST.fieldsets
     list_display = ["address", "member_count", "owner", "posting", "enabled", "description"]

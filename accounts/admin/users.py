@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
+from django import forms
 from django.contrib import admin, messages
 from django.db import transaction
 from django.db.models import QuerySet
@@ -19,21 +21,27 @@ from unfold.widgets import UnfoldAdminPasswordToggleWidget
 from accounts import actions, login_history
 from accounts.actor import Actor
 from accounts.admin import connections, containing
+from accounts.admin.bulk import bulk
 from accounts.admin.domains import STATUS_COLOURS
-from accounts.admin.log_entries import log
-from accounts.admin.searching import ModelAdmin
+from accounts.admin.menus import WithMenus
 from accounts.connections.registry import end_quietly
 from accounts.fields import USER
 from accounts.forms.accounts import UserFields, password_input
 from accounts.impersonation import actor_of
 from accounts.models import Role, Status, User, UserDefaults
-from accounts.securing import record_password
+from accounts.securing import DISABLE, ENABLE, LET_RECEIVE_ONLY, record_password
+from base.actions.action import SingleAction
 
 
 class UserForm(UserFields):
     """A user, with a new password where one is typed."""
 
     new_password = password_input(UnfoldAdminPasswordToggleWidget(attrs={"autocomplete": "new-password"}))
+    is_agreed = forms.BooleanField(
+        label="Yes, make this a system administrator",
+        required=False,
+        help_text="A system administrator reads all mail and changes everything on this server.",
+    )
     # Who is at the keyboard; set by the page.
     administrator: User | None = None
 
@@ -42,7 +50,13 @@ class UserForm(UserFields):
         fields = USER.inputs
 
     def clean(self) -> dict[str, Any] | None:
+        was = Role.USER if self.instance._state.adding else self.instance.role
         cleaned = super().clean()
+        role = self.cleaned_data.get("role", was)
+        if role == Role.SYSTEM_ADMINISTRATOR != was and not self.cleaned_data.get("is_agreed"):
+            self.add_error(
+                "is_agreed", "Tick this to agree: a system administrator reads all mail, and changes everything."
+            )
         if self.administrator is not None and self.instance.pk == self.administrator.pk:
             if self.cleaned_data.get("role", Role.SYSTEM_ADMINISTRATOR) != Role.SYSTEM_ADMINISTRATOR:
                 self.add_error("role", "You can't take the administrator's role from yourself; ask another one.")
@@ -51,8 +65,25 @@ class UserForm(UserFields):
         return cleaned
 
 
+def _with_agreement(fieldsets: Sequence[Any]) -> list[tuple[Any, dict[str, Any]]]:
+    """The question whether somebody is to be a system administrator, behind the role."""
+
+    def asked(fields: Sequence[Any]) -> list[Any]:
+        return [one for name in fields for one in ((name, "is_agreed") if name == "role" else (name,))]
+
+    return [(title, {**options, "fields": asked(options["fields"])}) for title, options in fieldsets]
+
+
+def _without_oneself(request: HttpRequest, action: SingleAction[Any], rows: QuerySet[User]) -> QuerySet[User]:
+    own = request.user.pk or 0
+    if action is not ENABLE and rows.filter(pk=own).exists():
+        messages.warning(request, "You were left out: nobody can lock themselves out.")
+        rows = rows.exclude(pk=own)
+    return rows.select_related("domain")
+
+
 @admin.register(User)
-class UserAdmin(ModelAdmin):
+class UserAdmin(WithMenus):
     form = UserForm
     list_display = ["email", "name", "shown_role", "shown_status", "shown_login"]
     list_filter = ["status", "role", ("domain", AutocompleteSelectFilter)]
@@ -60,10 +91,11 @@ class UserAdmin(ModelAdmin):
     search_fields = ["email", "name"]
     list_per_page = 50
     show_full_result_count = False
-    actions = ["enable", "disable", "receive_only"]
+    actions = bulk("user", (ENABLE, DISABLE, LET_RECEIVE_ONLY), _without_oneself)
     actions_list = ["defaults"]
-    actions_row = ["review"]
-    fieldsets = USER.fieldsets
+    menu_kind = "user"
+    conditional_fields = {"is_agreed": "role == 'admin'"}
+    fieldsets = _with_agreement(USER.fieldsets)
     empty_title = "No users yet"
     empty_text = (
         "People with a mailbox, and those who administer this server, appear here. Add a domain first, then them."
@@ -151,32 +183,6 @@ class UserAdmin(ModelAdmin):
     def get_queryset(self, request: HttpRequest) -> QuerySet[User]:
         return login_history.with_last_logins(super().get_queryset(request))
 
-    @action(description="Review and contain", icon="shield_person", url_path="review")
-    def review(self, request: HttpRequest, object_id: int) -> HttpResponse:
-        return redirect("admin:accounts_user_contain", object_id)
-
     @action(description="Defaults for new users", icon="settings_suggest", url_path="defaults")
     def defaults(self, request: HttpRequest) -> HttpResponse:
         return redirect("admin:accounts_userdefaults_change", UserDefaults.load().pk)
-
-    @admin.action(description="Enable")
-    def enable(self, request: HttpRequest, rows: QuerySet[User]) -> None:
-        self._set_status(request, rows, Status.ENABLED)
-
-    @admin.action(description="Disable: no login, no mail out, no mail in")
-    def disable(self, request: HttpRequest, rows: QuerySet[User]) -> None:
-        self._set_status(request, rows, Status.DISABLED)
-
-    @admin.action(description="Disable and Allow Mail: no login, no mail out; mail still arrives")
-    def receive_only(self, request: HttpRequest, rows: QuerySet[User]) -> None:
-        self._set_status(request, rows, Status.RECEIVING)
-
-    def _set_status(self, request: HttpRequest, rows: QuerySet[User], status: Status) -> None:
-        own = request.user.pk or 0
-        if status is not Status.ENABLED and rows.filter(pk=own).exists():
-            self.message_user(request, "You were left out: nobody can lock themselves out.", messages.WARNING)
-            rows = rows.exclude(pk=own)
-        log(request, rows, f"Status: {status.label}")
-        done = actions.set_status_of(actor_of(request), rows.select_related("domain"), status)
-        is_whole = done.dropped is None or not done.dropped.problems
-        self.message_user(request, done.sentence, messages.SUCCESS if is_whole else messages.WARNING)

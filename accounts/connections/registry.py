@@ -122,6 +122,7 @@ class DropConnections(AccountAction):
     name, label, icon = "drop", "Drop Connections", "link_off"
     recorded = "drop connections"
     kinds = ("user", "connections")
+    menu_kinds = ("user",)
     danger = True
     in_transaction = False
 

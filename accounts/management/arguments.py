@@ -5,13 +5,31 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from accounts import actions, containing, securing
+from accounts.connections.registry import DROP
 from accounts.fields import DEFAULTS, KINDS
 from accounts.management.options import add_options
-from accounts.models import Status
 from accounts.transfer.columns import KINDS as ROW_KINDS
 from accounts.transfer.files import FORMATS as FILE_FORMATS
+from base.actions.action import SingleAction
+from base.actions.options import add_inputs
 
-STATUS = {"enable": Status.ENABLED, "disable": Status.DISABLED, "receiving": Status.RECEIVING}
+_STATUS = (securing.ENABLE, securing.DISABLE, securing.LET_RECEIVE_ONLY)
+_SWITCHES = (actions.SWITCH_ON, actions.SWITCH_OFF)
+# The verbs that are actions, which describe themselves.
+ACTIONS: dict[str, tuple[SingleAction[Any], ...]] = {
+    "domain": _STATUS,
+    "user": (
+        *_STATUS,
+        securing.CHANGE_PASSWORD,
+        DROP,
+        containing.CONTAIN,
+        containing.UNCONTAIN,
+        containing.STOP_FORWARDING,
+    ),
+    "alias": _SWITCHES,
+    "list": _SWITCHES,
+}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -22,13 +40,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             dest="verb", required=True
         )
         _common(verbs, kind)
+        for action in ACTIONS[kind]:
+            add_inputs(_verb(verbs, action.name, action.summary, target=True, kind=kind), action)
         if kind in DEFAULTS:
-            _status(verbs, kind)
             _defaults(verbs.add_parser("defaults", help=f"what a new {kind} starts with"), kind)
         if kind == "user":
-            password = _verb(verbs, "password", "a new password; ends open connections", target=True)
-            password.add_argument("--password", help="asked for, or read from standard input, when left out")
-            _securing(verbs)
+            _looking(verbs)
         if kind == "list":
             _members(verbs)
     _transfer(kinds)
@@ -70,9 +87,6 @@ def _common(verbs: Any, kind: str) -> None:
     if kind != "domain":
         listing.add_argument("--domain", default="", help="only of this domain")
     _verb(verbs, "remove", "delete it", target=True, kind=kind)
-    if kind in ("alias", "list"):
-        _verb(verbs, "enable", "take mail again", target=True)
-        _verb(verbs, "disable", "take no mail for now", target=True)
     if kind == "user":
         add.add_argument("--password", help="asked for, or read from standard input, when left out")
         for parser in (add, change):
@@ -91,27 +105,12 @@ def _common(verbs: Any, kind: str) -> None:
             parser.add_argument("--owner", metavar="ADDRESS", help="a user; gets the bounces")
 
 
-def _status(verbs: Any, kind: str) -> None:
-    _verb(verbs, "enable", "may log in, send and receive", target=True, kind=kind)
-    _verb(verbs, "disable", "may neither log in, send nor receive", target=True, kind=kind)
-    _verb(
-        verbs, "receiving", "Disable and Allow Mail: no login, no mail out; mail still arrives", target=True, kind=kind
-    )
-
-
-def _securing(verbs: Any) -> None:
-    _verb(verbs, "drop", "end all connections: SMTP, web, IMAP, POP", target=True)
+def _looking(verbs: Any) -> None:
     connections = _verb(verbs, "connections", "who is connected, of all or of one user", target=False)
     connections.add_argument("--user", default="", metavar="ADDRESS", help="only of this user")
     connections.add_argument("--ip", default="", metavar="IP", help="only from this address")
     _verb(verbs, "logins", "recent logins, with their addresses", target=True)
     _verb(verbs, "history", "what was done to the account lately, and by whom", target=True)
-    contain = _verb(
-        verbs, "contain", "shut an account in wrong hands: no login, connections ended, mail on hold", target=True
-    )
-    contain.add_argument("--password", default="", help="the new one; without it, one that nobody knows")
-    undo = _verb(verbs, "uncontain", "open it again, and let its mail go on", target=True)
-    undo.add_argument("--old-password", action="store_true", help="a false alarm: the old password is valid again")
 
 
 def _members(verbs: Any) -> None:

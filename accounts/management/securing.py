@@ -1,4 +1,4 @@
-"""The verbs of `manage.py account user …` for an account that may be in wrong hands."""
+"""What `manage.py account user …` shows of an account that may be in wrong hands, and of what was done to it."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from django.utils import timezone
 
 from accounts import connections, containing, history
 from accounts.actor import Actor
+from accounts.connections import Dropped
 from accounts.management.terminal import printable
-from accounts.models import Containment, User
-from accounts.securing import Refused
+from accounts.models import User
+from base.actions.perform import Done
 
 MOST_SHOWN = 200
 Rows = list[dict[str, Any]]
@@ -33,13 +34,6 @@ def connected(options: dict[str, Any]) -> Rows:
         }
         for one in found.connections
     ]
-
-
-def _drop(user: User, options: dict[str, Any]) -> Rows:
-    dropped = connections.drop(Actor.at_the_shell(), user=user)
-    for problem in dropped.problems:
-        sys.stderr.write(f"{printable(problem)}\n")
-    return [{"user": user.email, "smtp": dropped.smtp, "web": dropped.web, "mailbox": dropped.mailbox}]
 
 
 def _logins(user: User, options: dict[str, Any]) -> Rows:
@@ -69,17 +63,17 @@ def _history(user: User, options: dict[str, Any]) -> Rows:
     ]
 
 
-def _contain(user: User, options: dict[str, Any]) -> Rows:
-    done = containing.contain(Actor.at_the_shell(), user, password=options["password"])
-    return [{"user": user.email, "done": " ".join(done.done)}]
+def _dropped(user: User, done: Done) -> Rows:
+    dropped: Dropped = done.result
+    for problem in dropped.problems:
+        sys.stderr.write(f"{printable(problem)}\n")
+    return [{"user": user.email, "smtp": dropped.smtp, "web": dropped.web, "mailbox": dropped.mailbox}]
 
 
-def _uncontain(user: User, options: dict[str, Any]) -> Rows:
-    found = Containment.objects.open().filter(user=user).first()
-    if found is None:
-        raise Refused(f"{user} is not contained.")
-    done = containing.undo(Actor.at_the_shell(), found, old_password=options["old_password"])
-    return [{"user": user.email, "done": done}]
+def _told(user: User, done: Done) -> Rows:
+    return [{"user": user.email, "done": done.sentence}]
 
 
-VERBS = {"drop": _drop, "logins": _logins, "history": _history, "contain": _contain, "uncontain": _uncontain}
+# What only looks, and what is said of actions that leave more to tell than the row.
+LOOKS = {"logins": _logins, "history": _history}
+SAID = {"drop": _dropped, "contain": _told, "uncontain": _told, "forwarding": _told}

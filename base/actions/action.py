@@ -72,6 +72,11 @@ class Target:
     def of(cls, kind: str, *keys: str) -> Target:
         return cls(kind, keys)
 
+    @classmethod
+    def holding(cls, kind: str, *rows: Any) -> Target:
+        """What rows, or a queryset, alone say; nobody looks at them before it is clear who asks."""
+        return cls(kind, (), rows)
+
     @property
     def key(self) -> str:
         """The first; most actions are done to one."""
@@ -146,6 +151,8 @@ class SingleAction(Action, Generic[A]):
     kinds: ClassVar[tuple[str, ...]]
     menu_kinds: ClassVar[tuple[str, ...] | None] = None
     recorded: ClassVar[str] = ""
+    # What a page may send besides the inputs: for the way back.
+    hidden: ClassVar[tuple[str, ...]] = ()
     of_many: ClassVar[str] = ""
     # What waits for other programs does not keep a transaction open meanwhile: it opens its own, and nothing but the
     # record is written in that of `perform`.
@@ -157,6 +164,11 @@ class SingleAction(Action, Generic[A]):
         return (
             f"{self.of_many}: {self.summary[:1].lower()}{self.summary[1:].rstrip('.')}" if self.of_many else self.label
         )
+
+    @property
+    def noted(self) -> str:
+        """What is noted at each of many rows that it was done to."""
+        return self.label
 
     def require(self, actor: A, target: Target) -> None:
         """Raises NotAllowed."""
@@ -174,7 +186,11 @@ class SingleAction(Action, Generic[A]):
         """Whether it would change anything now: a menu has Disable or Enable."""
         return True
 
-    def suggested(self, target: Target) -> dict[str, str]:
+    def inputs_for(self, target: Target) -> tuple[Input, ...]:
+        """Those that make sense for a thing."""
+        return self.inputs
+
+    def suggested(self, target: Target) -> dict[str, Any]:
         """What its dialog says at first, where that depends on the thing; the rest is said by its inputs."""
         return {}
 

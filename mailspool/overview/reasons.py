@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from accounts.addresses import key_of
-from mailspool.overview.deeds import Target
+from mailspool.overview.rows import Known
+from mailspool.overview.tables import Table
 from spool.filters import SpoolFilter, page
 from spool.models import Entry, Trace
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One row: its table, its key, and what is known of it."""
+
+    table: Table
+    key: str
+    known: Known
 
 
 def reasons_for(target: Target) -> list[str]:

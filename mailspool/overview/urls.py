@@ -16,6 +16,4 @@ def urls() -> list[URLPattern]:
         path("admin/", guard(views.overview)),
         path("admin/overview/<str:table>/deliveries/<str:window>/", guard(views.behind), name="overview_behind"),
         path("admin/overview/<str:table>/menu/", guard(menus.menu), name="overview_menu"),
-        path("admin/overview/<str:table>/do/<str:action>/", guard(menus.dialog), name="overview_dialog"),
-        path("admin/overview/<str:table>/do/<str:action>/now/", guard(menus.perform), name="overview_perform"),
     ]

@@ -65,8 +65,12 @@ def mail(request: HttpRequest, who: Member) -> HttpResponse:
 @require_POST
 @member
 def recall(request: HttpRequest, who: Member) -> HttpResponse:
-    """Take messages back before they leave: those that are ticked."""
+    """Take messages back before they leave: those that are ticked. With `ask` first a page that asks."""
     chosen = request.POST.getlist("name")[:MOST_MAIL]
+    if "ask" in request.POST:
+        entries = list(Entry.objects.filter(auth_user=who.user.email, file_name__in=chosen).order_by("-id"))
+        if entries:
+            return page(request, who, "portal/recall.html", "Recall", {"entries": entries})
     try:
         done = recalls.recall(who.actor, who.user, chosen)
     except recalls.Refused as error:

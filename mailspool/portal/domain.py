@@ -22,9 +22,11 @@ from accounts.fields import USER_DEFAULTS
 from accounts.models import Alias, DomainUserDefaults, MailingList, Status, User
 from mailspool.portal.access import Member, domain_administrator, page
 from mailspool.portal.forms import AliasForm, ListForm, UserForm
+from mailspool.portal.row_menu import PAGES, offers
 
 PAGE = 50
 MOST_MEMBERS = 200
+_THINGS = {page: kind for kind, page in PAGES.items()}
 _PROBLEMS = (actions.Refused, actions.NotAllowed, actions.TooManyUsers, actions.AddressTaken, actions.NotThere)
 
 
@@ -128,6 +130,7 @@ def edited(request: HttpRequest, who: Member, kind: str, pk: int | None = None) 
             "back": reverse(f"portal:{kind}"),
             "remove": _removal(who, kind, row),
             "members": _members(row),
+            "offers": offers(who, _THINGS[kind], row) if row is not None else [],
             "account": row if isinstance(row, User) else None,
         },
     )

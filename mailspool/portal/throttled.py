@@ -20,19 +20,20 @@ from django.utils import timezone
 from django.views.decorators.http import require_GET, require_http_methods
 
 from accounts.directory import bounces_address
-from accounts.models import MailingList, Metric, Role, User
+from accounts.models import MailingList, Role, User
+from base.actions.action import NotAllowed, Refused, SingleAction
 from mailspool.portal.access import Member, domain_administrator, page
 from spool.models import Status
-from throttling import actions, events
+from throttling.actions.limits import RAISE_LIMIT
+from throttling.actions.release import RELEASE
 from throttling.console.rows import Row, rows
+from throttling.console.views import act_on, asked
 from throttling.models import ThrottleEvent
 from throttling.subjects import SubjectKind
-from throttling.wording import amount, unit
 
 MOST, MOST_PAST = 200, 20
-VERBS = {"release": "Release now", "raise": "Raise limit"}
+ACTIONS: dict[str, SingleAction[Any]] = {action.name: action for action in (RELEASE, RAISE_LIMIT)}
 _KINDS = (SubjectKind.USER, SubjectKind.LIST, SubjectKind.DOMAIN)
-_PROBLEMS = (actions.NotAllowed, actions.NoSuchSubject, actions.NothingToRelease)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +59,7 @@ def listed(request: HttpRequest, who: Member) -> HttpResponse:
         {
             "shown": _shown(lasting[:MOST]),
             "more": len(lasting) > MOST,
+            "actions": ACTIONS.values(),
             "now": timezone.now(),
             "past": rows(list(within.exclude(ended=None).order_by("-id")[:MOST_PAST])),
         },
@@ -68,43 +70,20 @@ def listed(request: HttpRequest, who: Member) -> HttpResponse:
 @domain_administrator
 def act(request: HttpRequest, who: Member, verb: str, pk: int) -> HttpResponse:
     """GET: what an action will do, to be agreed to. POST: do it; what can't be done comes back with the reason."""
-    if verb not in VERBS:
+    if verb not in ACTIONS:
         raise Http404("There is no such action.")
     event = get_object_or_404(_within(who).exclude(kind=SubjectKind.DOMAIN), pk=pk)
-    error = ""
+    action, error = ACTIONS[verb], ""
     if request.method == "POST":
         try:
-            messages.success(request, _do(request, who, verb, event))
+            messages.success(request, act_on(who.actor, action, event, request.POST).sentence)
             return HttpResponseRedirect(reverse("portal:throttled"))
-        except _PROBLEMS as problem:
+        except (NotAllowed, Refused) as problem:
             error = str(problem)
         except ValidationError as problem:
             error = " ".join(problem.messages)
-    [row] = rows([event])
-    metric = Metric(event.metric)
-    return page(
-        request,
-        who,
-        "portal/throttled_act.html",
-        f"{VERBS[verb]}: {event.name}",
-        {
-            "verb": verb,
-            "agree": VERBS[verb],
-            "row": row,
-            "event": event,
-            "error": error,
-            "unit": unit(metric),
-            "now_allowed": amount(metric, event.amount),
-            "limit": request.POST.get("limit", ""),
-        },
-    )
-
-
-def _do(request: HttpRequest, who: Member, verb: str, event: ThrottleEvent) -> str:
-    subject = events.subject_of(event)
-    if verb == "release":
-        return actions.release(who.actor, subject).sentence
-    return actions.raise_to(who.actor, subject, Metric(event.metric), request.POST.get("limit", ""))
+    context = {**asked(action, event), "error": error, "limit": request.POST.get("limit", "")}
+    return page(request, who, "portal/throttled_act.html", f"{action.label}: {event.name}", context)
 
 
 def _within(who: Member) -> QuerySet[ThrottleEvent]:

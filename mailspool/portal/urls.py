@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from mailspool.portal import activity, defaults, domain, own, senders, throttled
+from mailspool.portal import acting, activity, defaults, domain, own, senders, throttled
 
 app_name = "portal"
 urlpatterns = [
@@ -19,6 +19,7 @@ urlpatterns = [
     path("connections/drop/", activity.drop, name="drop"),
     path("domain/defaults/", defaults.shown, name="defaults"),
     path("domain/senders/", senders.search, name="senders"),
+    path("domain/act/<str:kind>/<str:name>/<int:pk>/", acting.act, name="act"),
     path("domain/throttled/", throttled.listed, name="throttled"),
     path("domain/throttled/<str:verb>/<int:pk>/", throttled.act, name="throttled_act"),
 ]

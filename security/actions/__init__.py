@@ -10,12 +10,11 @@ from security.actions.networks import (
     blacklist,
     blacklisted,
     unblacklist,
-    unblacklist_from_spool,
     unwhitelist,
     whitelist,
 )
 from security.actions.rows import remove, save
-from security.actions.senders import block_smtp, smtp_blocked, unblock_smtp, unblock_smtp_from_spool
+from security.actions.senders import block_smtp, smtp_blocked, unblock_smtp
 
 __all__ = [
     "Added",
@@ -34,9 +33,7 @@ __all__ = [
     "set_expiry",
     "smtp_blocked",
     "unblacklist",
-    "unblacklist_from_spool",
     "unblock_smtp",
-    "unblock_smtp_from_spool",
     "unwhitelist",
     "whitelist",
 ]

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
-from django.db import transaction
 from django.db.models import QuerySet
 
+from base.actions.action import Change, Refused, Target
+from base.actions.inputs import Input
+from base.actions.perform import perform
 from security import lists
+from security.actions.networks import DESCRIPTION, PROTOCOLS
 from security.actions.rows import CHUNK, let_in_anyway
-from security.actions.senders import understood
+from security.actions.senders import DIRECTION, understood
 from security.addresses import BadNetwork, parse_network, spell
-from security.audit import require, write
+from security.audit import SecurityAction, written
 from security.models import BlacklistEntry, Direction, Protocol, SMTPBlock, Source
 from spool.actions.actor import Actor
-from spool.actions.verb import Refused
+from spool.actions.queue import moment_of
 
 MOST = 100_000
 LONGEST_PATTERN = 254
@@ -47,7 +51,150 @@ def networks_in(text: str) -> list[str]:
     return [word for line in lines for word in line.replace(",", " ").split()]
 
 
-@transaction.atomic
+class BlacklistMany(SecurityAction):
+    """Keeps addresses and networks out."""
+
+    name, label, icon = "blacklist-many", "Blacklist", "block"
+    kinds = ("network",)
+    menu_kinds = ()
+    inputs = (
+        PROTOCOLS,
+        DESCRIPTION,
+        Input(
+            "expires_at",
+            "Let in again",
+            "moment",
+            option="--until",
+            metavar="TIME",
+            option_help="let in again then: 2h, 3d, 2026-12-31 18:00",
+        ),
+    )
+
+    def parameters(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        expires_at = given.get("expires_at") or None
+        protocols = given.get("protocols")
+        return {
+            **super().parameters({**given, "protocols": None}),
+            "protocols": {Protocol(one).value for one in ((Protocol.SMTP,) if protocols is None else protocols)},
+            "expires_at": moment_of(expires_at) if isinstance(expires_at, str) else expires_at,
+            "source": given.get("source", Source.MANUAL),
+            "dry_run": given.get("dry_run", False),
+        }
+
+    def do(self, actor: Actor, target: Target, parameters: Mapping[str, Any]) -> Change:
+        wanted, expires_at, description = parameters["protocols"], parameters["expires_at"], parameters["description"]
+        if not wanted:
+            raise Refused("Choose at least one of SMTP and web.")
+        outcome, rows = Added(), dict[str, BlacklistEntry]()
+        for text in target.rows[0]:
+            row = BlacklistEntry(
+                network=text,
+                description=description,
+                source=parameters["source"],
+                expires_at=expires_at,
+                created_by=actor.name[:254],
+            )
+            row.set_protocols(wanted)
+            problem = _problem_with(row)
+            if problem:
+                outcome.problems.append(problem)
+            else:
+                if row.network not in rows and row.warning:
+                    outcome.warnings.append(row.warning)
+                rows[row.network] = row
+            if len(rows) > MOST:
+                raise Refused(f"These are more than {MOST:,} networks.")
+        present = _present(rows)
+        outcome.new, outcome.present = len(rows) - len(present), len(present)
+        if not rows or parameters["dry_run"]:
+            return Change(f"{outcome}.", result=outcome)
+        lists.changed()
+        BlacklistEntry.objects.bulk_create(
+            [row for network, row in rows.items() if network not in present], batch_size=CHUNK // 10
+        )
+        _extend(sorted(present), wanted, expires_at)
+        entry = written("blacklist", list(rows), **outcome.counts, description=description)
+        return Change(f"{outcome}.", [entry], outcome)
+
+
+class SetExpiry(SecurityAction):
+    """Lets entries of the blacklist end at a time, or never."""
+
+    name, label = "expiry", "Keep out"
+    recorded = "blacklist"
+    kinds = ("entry",)
+    menu_kinds = ()
+
+    def parameters(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        return {"expires_at": given["expires_at"]}
+
+    def do(self, actor: Actor, target: Target, parameters: Mapping[str, Any]) -> Change:
+        rows, expires_at = target.rows[0], parameters["expires_at"]
+        found = list(rows.values_list("network", flat=True))
+        lists.changed()
+        changed = rows.update(expires_at=expires_at)
+        until = expires_at.isoformat() if expires_at else ""
+        entries = [written("blacklist", found, kept_out=changed, until=until)] if changed else []
+        return Change(f"{changed:,} kept out.", entries, changed)
+
+
+class BlockMany(SecurityAction):
+    """Blocks senders, domains or what hosts call themselves."""
+
+    name, label, icon = "block-many", "Block", "unsubscribe"
+    kinds = ("pattern",)
+    menu_kinds = ()
+    inputs = (DIRECTION, DESCRIPTION)
+
+    def parameters(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        checked = super().parameters(given)
+        return {
+            **checked,
+            "direction": checked["direction"] or Direction.INBOUND.value,
+            "kind": given.get("kind", ""),
+            "source": given.get("source", Source.MANUAL),
+            "dry_run": given.get("dry_run", False),
+        }
+
+    def do(self, actor: Actor, target: Target, parameters: Mapping[str, Any]) -> Change:
+        direction, description = parameters["direction"], parameters["description"]
+        outcome, rows = Added(), dict[tuple[str, str], SMTPBlock]()
+        for text in target.rows[0]:
+            try:
+                of, pattern = understood(text, parameters["kind"])
+            except Refused as error:
+                outcome.problems.append(str(error))
+                continue
+            if len(pattern) > LONGEST_PATTERN:
+                outcome.problems.append(f"{pattern[:80]}… is longer than {LONGEST_PATTERN} characters.")
+                continue
+            rows[of, pattern] = SMTPBlock(
+                kind=of,
+                pattern=pattern,
+                direction=direction,
+                description=description,
+                source=parameters["source"],
+                created_by=actor.name[:254],
+            )
+            if len(rows) > MOST:
+                raise Refused(f"These are more than {MOST:,} patterns.")
+        present = _present_blocks(rows)
+        outcome.new, outcome.present = len(rows) - len(present), len(present)
+        if not rows or parameters["dry_run"]:
+            return Change(f"{outcome}.", result=outcome)
+        lists.changed()
+        SMTPBlock.objects.bulk_create([row for key, row in rows.items() if key not in present], batch_size=CHUNK // 10)
+        others = [pk for pk, of in present.values() if of != direction]
+        for start in range(0, len(others), CHUNK):
+            SMTPBlock.objects.filter(pk__in=others[start : start + CHUNK]).update(direction=Direction.BOTH)
+        names = [pattern for _, pattern in rows]
+        entry = written("smtp-block", names, **outcome.counts, direction=str(direction), description=description)
+        return Change(f"{outcome}.", [entry], outcome)
+
+
+BLACKLIST_MANY, SET_EXPIRY, BLOCK_MANY = BlacklistMany(), SetExpiry(), BlockMany()
+
+
 def blacklist_many(
     actor: Actor,
     networks: Iterable[str],
@@ -62,51 +209,23 @@ def blacklist_many(
 
     Raises NotAllowed, Refused.
     """
-    require(actor)
-    outcome, rows = Added(), dict[str, BlacklistEntry]()
-    wanted = {Protocol(protocol).value for protocol in protocols}
-    if not wanted:
-        raise Refused("Choose at least one of SMTP and web.")
-    for text in networks:
-        row = BlacklistEntry(
-            network=text, description=description, source=source, expires_at=expires_at, created_by=actor.name[:254]
-        )
-        row.set_protocols(wanted)
-        problem = _problem_with(row)
-        if problem:
-            outcome.problems.append(problem)
-        else:
-            if row.network not in rows and row.warning:
-                outcome.warnings.append(row.warning)
-            rows[row.network] = row
-        if len(rows) > MOST:
-            raise Refused(f"These are more than {MOST:,} networks.")
-    present = _present(rows)
-    outcome.new, outcome.present = len(rows) - len(present), len(present)
-    if not rows or dry_run:
-        return outcome
-    lists.changed()
-    BlacklistEntry.objects.bulk_create(
-        [row for network, row in rows.items() if network not in present], batch_size=CHUNK // 10
-    )
-    _extend(sorted(present), wanted, expires_at)
-    write(actor, "blacklist", list(rows), **outcome.counts, description=description)
+    given = {
+        "protocols": protocols,
+        "description": description,
+        "source": source,
+        "expires_at": expires_at,
+        "dry_run": dry_run,
+    }
+    outcome: Added = perform(BLACKLIST_MANY, actor, Target.holding("network", networks), given).result
     return outcome
 
 
-@transaction.atomic
 def set_expiry(actor: Actor, rows: QuerySet[BlacklistEntry], expires_at: datetime | None) -> int:
     """Let entries end at a time, or never; how many. Raises NotAllowed."""
-    require(actor)
-    found = list(rows.values_list("network", flat=True))
-    lists.changed()
-    changed = rows.update(expires_at=expires_at)
-    if changed:
-        write(actor, "blacklist", found, kept_out=changed, until=expires_at.isoformat() if expires_at else "")
-    return changed
+    count: int = perform(SET_EXPIRY, actor, Target.holding("entry", rows), {"expires_at": expires_at}).result
+    return count
 
 
-@transaction.atomic
 def block_smtp_many(
     actor: Actor,
     patterns: Iterable[str],
@@ -122,38 +241,14 @@ def block_smtp_many(
 
     Raises NotAllowed, Refused.
     """
-    require(actor)
-    outcome, rows = Added(), dict[tuple[str, str], SMTPBlock]()
-    for text in patterns:
-        try:
-            of, pattern = understood(text, kind)
-        except Refused as error:
-            outcome.problems.append(str(error))
-            continue
-        if len(pattern) > LONGEST_PATTERN:
-            outcome.problems.append(f"{pattern[:80]}… is longer than {LONGEST_PATTERN} characters.")
-            continue
-        rows[of, pattern] = SMTPBlock(
-            kind=of,
-            pattern=pattern,
-            direction=direction,
-            description=description,
-            source=source,
-            created_by=actor.name[:254],
-        )
-        if len(rows) > MOST:
-            raise Refused(f"These are more than {MOST:,} patterns.")
-    present = _present_blocks(rows)
-    outcome.new, outcome.present = len(rows) - len(present), len(present)
-    if not rows or dry_run:
-        return outcome
-    lists.changed()
-    SMTPBlock.objects.bulk_create([row for key, row in rows.items() if key not in present], batch_size=CHUNK // 10)
-    others = [pk for pk, of in present.values() if of != direction]
-    for start in range(0, len(others), CHUNK):
-        SMTPBlock.objects.filter(pk__in=others[start : start + CHUNK]).update(direction=Direction.BOTH)
-    names = [pattern for _, pattern in rows]
-    write(actor, "smtp-block", names, **outcome.counts, direction=str(direction), description=description)
+    given = {
+        "direction": direction,
+        "kind": kind,
+        "description": description,
+        "source": source,
+        "dry_run": dry_run,
+    }
+    outcome: Added = perform(BLOCK_MANY, actor, Target.holding("pattern", patterns), given).result
     return outcome
 
 

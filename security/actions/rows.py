@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
 from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
-from django.db import transaction
 from django.db.models import QuerySet
 
 from accounts import edits
+from base.actions.action import Change, Refused, Target, Written
+from base.actions.perform import perform
 from security import lists
 from security.addresses import BadNetwork, Network, parse_network
-from security.audit import require, write
+from security.audit import SecurityAction, written
 from security.models import BlacklistEntry, SMTPBlock, WhitelistEntry
 from spool.actions.actor import Actor
-from spool.actions.verb import Refused
 
 Row = TypeVar("Row", BlacklistEntry, WhitelistEntry, SMTPBlock)
 
@@ -23,12 +24,49 @@ CHUNK = 5_000
 _NAMES: dict[type, str] = {BlacklistEntry: "blacklist", WhitelistEntry: "whitelist", SMTPBlock: "smtp-block"}
 
 
-@transaction.atomic
+class Store(SecurityAction):
+    """Stores an entry of a list, new or changed."""
+
+    name, label = "store", "Save"
+    kinds = ("entry",)
+    menu_kinds = ()
+
+    def do(self, actor: Actor, target: Target, parameters: Mapping[str, Any]) -> Change:
+        [row] = target.rows
+        return Change(f"{row} is saved.", [stored(row, by=actor.name)], row)
+
+
+class Remove(SecurityAction):
+    """Removes entries of a list."""
+
+    name, label = "remove", "Remove"
+    kinds = ("entry",)
+    menu_kinds = ()
+
+    def do(self, actor: Actor, target: Target, parameters: Mapping[str, Any]) -> Change:
+        found = list(target.rows[0])
+        return Change(f"{len(found):,} removed.", removed(found), len(found))
+
+
+_STORE, _REMOVE = Store(), Remove()
+
+
 def save(actor: Actor, row: Row) -> Row:
     """Store a new or changed entry. Raises NotAllowed, Refused."""
-    require(actor)
+    done: Row = perform(_STORE, actor, Target.holding("entry", row)).result
+    return done
+
+
+def remove(actor: Actor, rows: QuerySet[Row]) -> int:
+    """Remove entries; how many. Raises NotAllowed; Refused for the internal networks, which may be changed only."""
+    count: int = perform(_REMOVE, actor, Target.holding("entry", rows)).result
+    return count
+
+
+def stored(row: Row, *, by: str) -> Written:
+    """Check and store an entry, as a part of an action. Raises Refused."""
     is_new = row.pk is None
-    row.created_by = row.created_by or actor.name[:254]
+    row.created_by = row.created_by or by[:254]
     try:
         row.full_clean()
     except ValidationError as error:
@@ -36,24 +74,22 @@ def save(actor: Actor, row: Row) -> Row:
     if isinstance(row, BlacklistEntry) and (let_in := let_in_anyway(row)):
         raise Refused(let_in)
     edits.save(row)
-    write(actor, _NAMES[type(row)], [row], row.pk, is_new=is_new, description=row.description, **what(row))
-    return row
+    said = what(row)
+    return written(_NAMES[type(row)], [row], row.pk, is_new=is_new, description=row.description, **said)
 
 
-@transaction.atomic
-def remove(actor: Actor, rows: QuerySet[Row]) -> int:
-    """Remove entries; how many. Raises NotAllowed; Refused for the internal networks, which may be changed only."""
-    require(actor)
-    found = list(rows)
+def removed(found: Sequence[BlacklistEntry | WhitelistEntry | SMTPBlock]) -> list[Written]:
+    """Remove entries of one list, as a part of an action. Raises Refused."""
     for row in found:
         if isinstance(row, WhitelistEntry) and row.is_default:
             raise Refused(f"{row} is an internal network: it stays listed, but you may change what it is let off.")
     lists.changed()
+    if not found:
+        return []
+    model = type(found[0])
     for start in range(0, len(found), CHUNK):
-        rows.model._default_manager.filter(pk__in=[row.pk for row in found[start : start + CHUNK]]).delete()
-    if found:
-        write(actor, f"un{_NAMES[rows.model]}", found, found[0].pk if len(found) == 1 else None)
-    return len(found)
+        model._default_manager.filter(pk__in=[row.pk for row in found[start : start + CHUNK]]).delete()
+    return [written(f"un{_NAMES[model]}", found, found[0].pk if len(found) == 1 else None)]
 
 
 def let_in_anyway(row: BlacklistEntry) -> str:

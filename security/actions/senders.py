@@ -2,20 +2,207 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any, ClassVar
 
-from django.db import transaction
-
+from accounts import directory
+from accounts.addresses import key_of
+from base.actions.action import Change, Refused, Target, WayBack, Written
+from base.actions.inputs import Input
+from base.actions.perform import perform
 from security import lists
-from security.actions.rows import remove, save
-from security.audit import require
+from security.actions.networks import DESCRIPTION
+from security.actions.rows import removed, stored
+from security.audit import SecurityAction
 from security.models import BlockKind, Direction, SMTPBlock, Source
 from security.patterns import BadPattern, bare, kind_of, normal_pattern
 from spool.actions.actor import Actor
-from spool.actions.verb import Refused
+
+DIRECTION = Input(
+    "direction",
+    "Direction",
+    "choice",
+    choices=tuple(Direction.values),
+    labels=tuple(map(str, Direction.labels)),
+    option_help="whose mail: that of others, that of your users, or both",
+)
 
 
-@transaction.atomic
+class _OfSenders(SecurityAction):
+    """What blocks and their ends have in common: by the envelope sender; by the EHLO domain only where that is said."""
+
+    kinds = ("sender", "domain", "pattern")
+    icon = "unsubscribe"
+    undoable = True
+    direction: ClassVar[Direction] = Direction.INBOUND
+
+    def parameters(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        return {
+            **super().parameters(given),
+            "direction": Direction(given.get("direction", self.direction)),
+            "source": given.get("source", Source.SPOOL),
+            "kind": given.get("kind", ""),
+            "dry_run": given.get("dry_run", False),
+        }
+
+
+class BlockSMTP(_OfSenders):
+    """Refuses mail by its envelope sender; what is blocked already is blocked in that direction as well."""
+
+    menu_kinds: ClassVar[tuple[str, ...] | None] = ("sender", "domain")
+    danger = True
+    inputs = (DESCRIPTION,)
+    back: ClassVar[str]
+
+    def is_due(self, target: Target) -> bool:
+        return not smtp_blocked(target.keys, self.direction)
+
+    def do(self, actor: Actor, target: Target, parameters: Mapping[str, Any]) -> Change:
+        direction, source = parameters["direction"], parameters["source"]
+        kind, pattern = understood(target.key, parameters["kind"])
+        row = SMTPBlock.objects.select_for_update().filter(kind=kind, pattern=pattern).first()
+        if row is None:
+            row = SMTPBlock(kind=kind, pattern=pattern, direction=direction, source=source)
+            row.spool_direction = direction if source == Source.SPOOL else ""
+        else:
+            if source == Source.SPOOL:
+                added = direction.parts - Direction(row.direction).parts | row.spool_parts
+                row.spool_direction = Direction.of(added) if added else ""
+            row.direction = Direction.of(Direction(row.direction).parts | direction.parts)
+        row.description = parameters["description"] or row.description
+        entry = stored(row, by=actor.name)
+        made_here = source == Source.SPOOL
+        back = WayBack(self.back, target) if made_here else WayBack(UNBLOCK_SMTP.name, target, {"direction": direction})
+        return Change(f"{direction.label} mail from {target} is blocked.", [entry], row, undo=back)
+
+
+class BlockInbound(BlockSMTP):
+    """Refuses what comes from outside by its envelope sender."""
+
+    name, label, back = "block", "Block Inbound SMTP", "end-block"
+
+    def effect(self, target: Target, parameters: Mapping[str, Any]) -> str:
+        whose = f"every address of {target}" if target.kind == "domain" else "this address"
+        refused = f"Mail for users of this server from {whose} (envelope sender) is refused"
+        if not _is_ours(target.key):
+            return f"{refused}."
+        instead = "Block Outbound SMTP" if target.kind == "domain" else "Disable User or Block Outbound SMTP"
+        return (
+            f"{refused} when it comes from outside. It is of this server: who logs in, or sends from a host that needs"
+            f" no login, still sends with it, to anybody. Against that, use {instead}."
+        )
+
+
+class BlockOutbound(BlockSMTP):
+    """Refuses what senders of this server send, after a login or from hosts that need none."""
+
+    name, label, back = "block-outbound", "Block Outbound SMTP", "end-block-outbound"
+    direction = Direction.OUTBOUND
+
+    def suits(self, target: Target) -> bool:
+        return _is_ours(target.key)
+
+    def effect(self, target: Target, parameters: Mapping[str, Any]) -> str:
+        whose = f"an address of {target}" if target.kind == "domain" else "this address"
+        return (
+            f"Nobody who has logged in, and no host that needs no login, can send with {whose} as envelope sender any"
+            " more, to users of this server either. Mail for its mailboxes still arrives."
+        )
+
+
+class EndBlock(_OfSenders):
+    """Takes back what the spool has blocked, and nothing that somebody has blocked in Security."""
+
+    menu_kinds: ClassVar[tuple[str, ...] | None] = ("sender", "domain")
+    block: ClassVar[str]
+
+    def is_due(self, target: Target) -> bool:
+        return bool(smtp_blocked(target.keys, self.direction))
+
+    def effect(self, target: Target, parameters: Mapping[str, Any]) -> str:
+        return "The block is removed: its mail is taken again."
+
+    def do(self, actor: Actor, target: Target, parameters: Mapping[str, Any]) -> Change:
+        direction = parameters["direction"]
+        kind, pattern = understood(target.key, "")
+        row = SMTPBlock.objects.select_for_update().filter(kind=kind, pattern=pattern).first()
+        said = f"{direction.label} mail from {target} is taken in again."
+        if row is None or not direction.parts & Direction(row.direction).parts:
+            _refuse_larger(pattern, kind, direction)
+            return Change(said)
+        made = row.spool_parts & direction.parts
+        if not made:
+            by = f" by {row.created_by}" if row.created_by else ""
+            raise Refused(
+                f"{pattern} was blocked in Security{by}, not from the spool: remove it from the SMTP Blocks there."
+            )
+        back = WayBack(self.block, target, {"description": row.description})
+        left = Direction(row.direction).parts - made
+        if not left:
+            return Change(said, removed([row]), undo=back)
+        kept = row.spool_parts - made
+        row.direction, row.spool_direction = Direction.of(left), Direction.of(kept) if kept else ""
+        if row.source == Source.SPOOL and not kept:
+            row.source = Source.MANUAL
+        return Change(said, [stored(row, by=actor.name)], undo=back)
+
+
+class EndInboundBlock(EndBlock):
+    """Takes the sender's mail from outside again, if it was blocked from the spool."""
+
+    name, label, block = "end-block", "Unblock Inbound SMTP", "block"
+
+
+class EndOutboundBlock(EndBlock):
+    """Lets the sender send again, if it was blocked from the spool."""
+
+    name, label, block = "end-block-outbound", "Unblock Outbound SMTP", "block-outbound"
+    direction = Direction.OUTBOUND
+
+
+class UnblockSMTP(_OfSenders):
+    """Ends blocks in a direction, whoever made them."""
+
+    name, label = "unblock", "Unblock SMTP"
+    undoable: ClassVar[bool] = False
+    menu_kinds: ClassVar[tuple[str, ...] | None] = ()
+    direction = Direction.BOTH
+    inputs = (DIRECTION,)
+
+    def do(self, actor: Actor, target: Target, parameters: Mapping[str, Any]) -> Change:
+        entries: list[Written] = []
+        changed = 0
+        for key in target.keys:
+            ended = self._end(actor, key, parameters)
+            changed += ended is not None
+            entries += ended or []
+        return Change(f"{changed:,} removed.", entries, changed)
+
+    def _end(self, actor: Actor, text: str, parameters: Mapping[str, Any]) -> list[Written] | None:
+        """None where nothing had to be changed."""
+        kind, pattern = understood(text, parameters["kind"])
+        row = SMTPBlock.objects.select_for_update().filter(kind=kind, pattern=pattern).first()
+        parts = parameters["direction"].parts
+        if row is None or not parts & Direction(row.direction).parts:
+            _refuse_larger(pattern, kind, parameters["direction"])
+            return None
+        if parameters["dry_run"]:
+            return []
+        if left := Direction(row.direction).parts - parts:
+            row.direction = Direction.of(left)
+            return [stored(row, by=actor.name)]
+        return removed([row])
+
+
+BLOCK_INBOUND, BLOCK_OUTBOUND = BlockInbound(), BlockOutbound()
+END_INBOUND, END_OUTBOUND, UNBLOCK_SMTP = EndInboundBlock(), EndOutboundBlock(), UnblockSMTP()
+
+
+def sender_named(key: str) -> Target | None:
+    """An envelope sender; the null sender is nobody."""
+    return Target.of("sender", key) if "@" in key and len(key) <= 320 else None
+
+
 def block_smtp(
     actor: Actor,
     pattern: str,
@@ -29,70 +216,18 @@ def block_smtp(
 
     Without a `kind`, a pattern with a local part is an address, and any other a domain; EHLO domains have to be said.
     """
-    require(actor)
-    kind, pattern = understood(pattern, kind)
-    row = SMTPBlock.objects.select_for_update().filter(kind=kind, pattern=pattern).first()
-    if row is None:
-        row = SMTPBlock(kind=kind, pattern=pattern, direction=direction, source=source)
-        row.spool_direction = direction if source == Source.SPOOL else ""
-    else:
-        if source == Source.SPOOL:
-            added = Direction(direction).parts - Direction(row.direction).parts | row.spool_parts
-            row.spool_direction = Direction.of(added) if added else ""
-        row.direction = Direction.of(Direction(row.direction).parts | Direction(direction).parts)
-    row.description = description or row.description
-    return save(actor, row)
+    given = {"direction": direction, "source": source, "description": description, "kind": kind}
+    row: SMTPBlock = perform(BLOCK_INBOUND, actor, Target.of("pattern", pattern), given).result
+    return row
 
 
-@transaction.atomic
 def unblock_smtp(
     actor: Actor, pattern: str, direction: str = Direction.BOTH, *, kind: str = "", dry_run: bool = False
 ) -> int:
     """End a block in that direction; how many that changed. Refused when only a larger pattern blocks it."""
-    require(actor)
-    kind, pattern = understood(pattern, kind)
-    row = SMTPBlock.objects.select_for_update().filter(kind=kind, pattern=pattern).first()
-    parts = Direction(direction).parts
-    if row is None or not parts & Direction(row.direction).parts:
-        if kind != BlockKind.EHLO and (rule := _rule_about(pattern, kind, parts)):
-            raise Refused(f"{pattern} is blocked by {rule}; remove that block.")
-        return 0
-    left = Direction(row.direction).parts - parts
-    if dry_run:
-        return 1
-    if left:
-        row.direction = Direction.of(left)
-        save(actor, row)
-        return 1
-    return remove(actor, SMTPBlock.objects.filter(pk=row.pk))
-
-
-@transaction.atomic
-def unblock_smtp_from_spool(actor: Actor, pattern: str, direction: str) -> None:
-    """Take back what the spool has blocked in that direction, and nothing that somebody has blocked in Security."""
-    require(actor)
-    kind, pattern = understood(pattern, "")
-    row = SMTPBlock.objects.select_for_update().filter(kind=kind, pattern=pattern).first()
-    parts = Direction(direction).parts
-    if row is None or not parts & Direction(row.direction).parts:
-        # It is refused with the larger pattern, where that is the reason.
-        unblock_smtp(actor, pattern, direction)
-        return
-    made = row.spool_parts & parts
-    if not made:
-        by = f" by {row.created_by}" if row.created_by else ""
-        raise Refused(
-            f"{pattern} was blocked in Security{by}, not from the spool: remove it from the SMTP Blocks there."
-        )
-    left = Direction(row.direction).parts - made
-    if not left:
-        remove(actor, SMTPBlock.objects.filter(pk=row.pk))
-        return
-    kept = row.spool_parts - made
-    row.direction, row.spool_direction = Direction.of(left), Direction.of(kept) if kept else ""
-    if row.source == Source.SPOOL and not kept:
-        row.source = Source.MANUAL
-    save(actor, row)
+    given = {"direction": direction, "kind": kind, "dry_run": dry_run}
+    count: int = perform(UNBLOCK_SMTP, actor, Target.of("pattern", pattern), given).result
+    return count
 
 
 def smtp_blocked(patterns: Iterable[str], direction: str) -> set[str]:
@@ -118,6 +253,17 @@ def understood(pattern: str, kind: str) -> tuple[str, str]:
         return kind, normal_pattern(bare(pattern) if kind == BlockKind.DOMAIN else pattern, kind)
     except BadPattern as error:
         raise Refused(str(error)) from error
+
+
+def _is_ours(key: str) -> bool:
+    """Whether a sender, or a domain, is of this server."""
+    return directory.local_domain(key_of(key if "@" in key else f"@{key}").rpartition("@")[2]) is not None
+
+
+def _refuse_larger(pattern: str, kind: str, direction: Direction) -> None:
+    """Raises Refused with the larger pattern, where that is why this one is blocked."""
+    if kind != BlockKind.EHLO and (rule := _rule_about(pattern, kind, direction.parts)):
+        raise Refused(f"{pattern} is blocked by {rule}; remove that block.")
 
 
 def _rule_about(pattern: str, kind: str, parts: frozenset[Direction]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from base.action import event_of, record
+from base.action import Who, event_of, record
 from base.audit.models import AuditEvent
 from base.audit.results import Result
 from base.audit.subjects import Subject
@@ -15,7 +15,7 @@ from spool.events import actions
 
 
 def begin(
-    actor: Actor,
+    actor: Who,
     action: str,
     on: str,
     *,

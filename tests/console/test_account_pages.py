@@ -134,6 +134,31 @@ class TestLists:
 
 
 class TestUserPage:
+    def test_making_a_system_administrator_asks_first(self, administrator: Client, domain: Domain) -> None:
+        user = a_user("ann@example.org")
+        fields = user_fields(email=user.email, new_password="", role="admin")
+        refused = administrator.post(url("user", "change", user.pk), fields)
+        assert "Tick this to agree" in refused.content.decode()
+        user.refresh_from_db()
+        assert user.role == Role.USER
+        assert administrator.post(url("user", "change", user.pk), {**fields, "is_agreed": "on"}).status_code == 302
+        user.refresh_from_db()
+        assert user.role == Role.SYSTEM_ADMINISTRATOR
+        # Who is one already need not be made one again.
+        assert administrator.post(url("user", "change", user.pk), {**fields, "name": "Ann"}).status_code == 302
+
+    def test_each_row_of_the_list_has_the_menu_of_the_user(self, administrator: Client, domain: Domain) -> None:
+        user = a_user("ann@example.org")
+        page = administrator.get(url("user", "changelist")).content.decode()
+        link = f"{reverse('thing_menu', args=['user'])}?key=ann%40example.org"
+        assert f'data-menu="{link}"' in page and 'id="row-menu"' in page and 'id="confirm"' in page
+        menu = administrator.get(link).content.decode()
+        for label in ("Manage User", "Contain account…", "Change Password", "Drop Connections", "Disable User"):
+            assert label in menu
+        for label in ("Delete Messages", "Move Messages"):
+            assert label in menu
+        assert str(user.pk) in menu
+
     def test_the_address_says_in_which_domain_a_user_is(self, administrator: Client, domain: Domain) -> None:
         assert administrator.post(url("user", "add"), user_fields(email="Ann@Example.org")).status_code == 302
         user = User.objects.get(email="ann@example.org")

@@ -184,6 +184,23 @@ class TestPage:
         actors = set(AccountEvent.objects.filter(user=ann).exclude(pk__in=before).values_list("actor", flat=True))
         assert actors == {"root@localhost"}
 
+    @pytest.mark.parametrize(
+        ("button", "said"),
+        [
+            ("false-alarm", "The old password is valid again."),
+            ("forwarding", "It goes to eve@evil.example now."),
+            ("drop", "Every connection of the user ends now"),
+        ],
+    )
+    def test_what_is_dangerous_asks_first(self, root: Client, ann: User, button: str, said: str) -> None:
+        actions.change(ann, forward_to="eve@evil.example")
+        containing.contain(ROOT, ann)
+        events = AuditEvent.objects.count()
+        assert f'name="ask" value="{button}"' in page(root, ann) or button == "drop"
+        asked = page(root, ann, ask=button)
+        assert said in asked and f'name="do" value="{button}"' in asked
+        assert AuditEvent.objects.count() == events
+
     def test_what_can_t_be_done_is_said(self, root: Client, ann: User) -> None:
         assert "is not contained" in page(root, ann, do="reopen")
         assert "too short" in page(root, ann, do="contain", password="short")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import re
+from datetime import timedelta
 
 import pytest
 from django.test import Client
@@ -12,7 +13,7 @@ from django.utils import timezone
 from accounts import securing
 from accounts.models import Domain, Role, Status, User
 from security.actions import blacklist, block_smtp, unblacklist, unblock_smtp
-from security.models import BlacklistEntry, SMTPBlock
+from security.models import BlacklistEntry, LoginBlock, SMTPBlock
 from spool.actions import Actor
 from spool.models import AuditEvent
 from spool.rows import statements, traffic_batches
@@ -52,13 +53,34 @@ def marks(client: Client, table: str) -> list[str]:
     return re.findall(r'class="ms-label tone-\w+" title="[^"]*">([^<]+)<', section[: section.index("</section>")])
 
 
-def do(client: Client, table: str, action: str, key: str, **given: str) -> str:
-    """Agree to the dialog of an action, as it comes."""
-    address = f"/admin/overview/{table}/do/{action}/"
+# What a menu has as two, of which one is due.
+TOGGLES = {
+    "status": ("receiving", "enable"),
+    "blacklist": ("blacklist", "unblock"),
+    "block": ("block", "end-block"),
+    "block-outbound": ("block-outbound", "end-block-outbound"),
+}
+
+
+def address_of(client: Client, table: str, action: str, key: str) -> str:
+    """Where the menu of a row leads to for an action."""
+    menu = client.get(f"/admin/overview/{table}/menu/", {"key": key}).content.decode()
+    names = TOGGLES.get(action, (action,))
+    [address] = [link for link in re.findall(r'hx-post="(/admin/menu/[^"]+)"', menu) if link.split("/")[-2] in names]
+    return address
+
+
+def agree(client: Client, address: str, key: str, **given: str) -> str:
+    """Agree to a dialog, as it comes."""
     dialog = client.post(address, {"key": key}).content.decode()
-    fields = dict(re.findall(r'name="(\w+)"[^>]*? value="([^"]*)"', dialog))
+    fields = dict(re.findall(r'name="([\w-]+)"[^>]*? value="([^"]*)"', dialog))
     values = {name: html.unescape(value) for name, value in fields.items() if name != "csrfmiddlewaretoken"}
     return client.post(f"{address}now/", {**values, **given}).content.decode()
+
+
+def do(client: Client, table: str, action: str, key: str, **given: str) -> str:
+    """Agree to the dialog of an action in the menu of a row."""
+    return agree(client, address_of(client, table, action, key), key, **given)
 
 
 def test_each_table_offers_what_the_specification_says(administrator: Client, ann: User) -> None:
@@ -71,8 +93,8 @@ def test_each_table_offers_what_the_specification_says(administrator: Client, an
         "Disable User",
         *both,
     ]
-    expected = ["Manage User", "Change Password", "Drop Connections", *both]
-    assert labels(administrator, "inbound-recipients", ANN) == expected
+    # A user has one menu, wherever the user is named.
+    assert labels(administrator, "inbound-recipients", ANN) == labels(administrator, "outbound-senders", ANN)
     for table in ("outbound-ips", "inbound-ips"):
         assert labels(administrator, table, IP) == ["Blacklist IP", *both]
     assert labels(administrator, "inbound-senders", "tom@far.test") == ["Block Inbound SMTP", *both]
@@ -101,19 +123,19 @@ def test_a_status_that_is_set_in_accounts_shows_here(administrator: Client, ann:
 
 def test_what_was_agreed_to_is_done_whatever_somebody_else_did_meanwhile(administrator: Client, ann: User) -> None:
     securing.set_user_status(Actor.system(), ann, Status.RECEIVING)
-    do(administrator, "outbound-senders", "status", ANN, wanted="disable")
+    agree(administrator, "/admin/menu/user/receiving/", ANN)
     ann.refresh_from_db()
     assert ann.status == Status.RECEIVING
 
 
 def test_a_password_is_changed_or_the_dialog_says_why_not(administrator: Client, ann: User) -> None:
-    weak = do(administrator, "outbound-senders", "password", ANN, password="password")
+    weak = do(administrator, "outbound-senders", "password", ANN, **{"p-password": "password"})
     assert "too common" in weak
     assert 'id="confirm-title"' in weak
     ann.refresh_from_db()
     assert not ann.has_usable_password()
     assert f"The password of {ANN} is changed" in do(administrator, "outbound-senders", "password", ANN)
-    do(administrator, "inbound-recipients", "password", ANN, password="another-long-secret")
+    do(administrator, "inbound-recipients", "password", ANN, **{"p-password": "another-long-secret"})
     ann.refresh_from_db()
     assert ann.check_password("another-long-secret")
 
@@ -197,7 +219,7 @@ def test_the_block_of_a_sender_of_ours_says_whom_it_does_not_stop_and_offers_wha
     offered = labels(administrator, table, key)
     assert {"Block Inbound SMTP", "Block Outbound SMTP"} <= set(offered)
     assert ("Disable User" in offered) == (table == "inbound-senders")
-    dialog = administrator.post(f"/admin/overview/{table}/do/block/", {"key": key}).content.decode()
+    dialog = administrator.post(address_of(administrator, table, "block", key), {"key": key}).content.decode()
     assert "is refused when it comes from outside" in dialog
     assert "who logs in, or sends from a host that needs no login, still sends with it" in dialog
     assert "is blocked" in do(administrator, table, "block-outbound", key)
@@ -233,41 +255,48 @@ def test_a_sender_or_domain_is_blocked_by_envelope_sender_and_unblocked(
 
 
 @pytest.mark.parametrize(
-    ("table", "action", "key"),
+    ("kind", "action", "key"),
     [
-        ("outbound-senders", "status", "gate@far.test"),
-        ("inbound-recipients", "status", ANN),
-        ("outbound-senders", "blacklist", ANN),
-        ("outbound-ips", "status", IP),
-        ("inbound-senders", "block", ""),
-        ("outbound-senders", "nonsense", ANN),
+        ("user", "receiving", "gate@far.test"),
+        ("domain", "receiving", "far.test"),
+        ("user", "blacklist", ANN),
+        ("ip", "receiving", IP),
+        ("ip", "blacklist", "no address"),
+        ("sender", "block", ""),
+        ("sender", "block-outbound", "tom@far.test"),
+        ("user", "nonsense", ANN),
+        ("user", "review", ANN),
+        ("nonsense", "block", ANN),
     ],
 )
-def test_an_action_that_a_row_does_not_have_is_not_done(
-    administrator: Client, ann: User, table: str, action: str, key: str
+def test_an_action_that_a_thing_does_not_have_is_not_done(
+    administrator: Client, ann: User, kind: str, action: str, key: str
 ) -> None:
-    for address in (f"/admin/overview/{table}/do/{action}/", f"/admin/overview/{table}/do/{action}/now/"):
+    for address in (f"/admin/menu/{kind}/{action}/", f"/admin/menu/{kind}/{action}/now/"):
         assert administrator.post(address, {"key": key}).status_code == 404
     assert not BlacklistEntry.objects.exists()
+    assert not SMTPBlock.objects.exists()
 
 
 def test_only_posts_change_anything(administrator: Client, ann: User) -> None:
     for end in ("", "now/"):
-        assert administrator.get(f"/admin/overview/outbound-senders/do/status/{end}", {"key": ANN}).status_code == 405
+        assert administrator.get(f"/admin/menu/user/receiving/{end}", {"key": ANN}).status_code == 405
 
 
 @pytest.mark.parametrize("role", [Role.USER, Role.DOMAIN_ADMINISTRATOR])
 def test_nobody_else_does_any_of_it(client: Client, ann: User, role: Role) -> None:
     User.objects.filter(pk=ann.pk).update(role=role)
     client.force_login(User.objects.get(pk=ann.pk))
-    for table, action, key in (
-        ("outbound-senders", "status", ANN),
-        ("outbound-senders", "password", ANN),
-        ("outbound-senders", "drop", ANN),
-        ("outbound-ips", "blacklist", IP),
-        ("inbound-domains", "block", "far.test"),
+    for kind, action, key in (
+        ("user", "receiving", ANN),
+        ("user", "password", ANN),
+        ("user", "drop", ANN),
+        ("ip", "blacklist", IP),
+        ("domain", "block", "far.test"),
     ):
-        assert client.post(f"/admin/overview/{table}/do/{action}/now/", {"key": key}).status_code == 302
+        for address in (f"/admin/menu/{kind}/{action}/", f"/admin/menu/{kind}/{action}/now/"):
+            assert client.post(address, {"key": key}).status_code == 302
+    assert client.get("/admin/menu/user/", {"key": ANN}).status_code == 302
     ann.refresh_from_db()
     assert ann.status == Status.ENABLED
     assert not BlacklistEntry.objects.exists()
@@ -279,3 +308,55 @@ def test_everything_is_written_down(administrator: Client, ann: User) -> None:
     do(administrator, "inbound-domains", "block", "far.test")
     written = list(AuditEvent.objects.order_by("pk").values_list("actor", "action", "on"))
     assert written == [("admin@localhost", "blacklist", IP), ("admin@localhost", "smtp-block", "far.test")]
+
+
+def undo(client: Client, done: str) -> str:
+    """Press Undo in what came of an action."""
+    form = re.search(r'<form hx-post="(?P<url>/admin/menu/[^"]+)"(?P<fields>.*?)</form>', done, re.DOTALL)
+    assert form is not None, done
+    fields = re.findall(r'name="([\w-]+)" value="([^"]*)"', form["fields"])
+    values = {name: [html.unescape(one) for key, one in fields if key == name] for name, _ in fields}
+    return client.post(form["url"], values).content.decode()
+
+
+@pytest.mark.parametrize(
+    ("table", "action", "key", "again"),
+    [
+        ("outbound-senders", "status", ANN, "Disable User"),
+        ("outbound-ips", "blacklist", IP, "Blacklist IP"),
+        ("inbound-domains", "block", "far.test", "Block Inbound SMTP"),
+        ("inbound-senders", "block-outbound", ANN, "Block Outbound SMTP"),
+    ],
+)
+def test_what_was_done_is_taken_back_by_undo_and_that_too(
+    administrator: Client, ann: User, table: str, action: str, key: str, again: str
+) -> None:
+    done = do(administrator, table, action, key)
+    assert again not in labels(administrator, table, key)
+    taken_back = undo(administrator, done)
+    assert again in labels(administrator, table, key)
+    undo(administrator, taken_back)
+    assert again not in labels(administrator, table, key)
+
+
+def test_limits_are_set_back_to_what_they_were(administrator: Client, ann: User) -> None:
+    Domain.objects.update(messages_per_hour=7)
+    assert "Set Limits" in labels(administrator, "inbound-domains", "example.org")
+    done = agree(administrator, "/admin/menu/domain/limits/", "example.org", **{"p-messages_per_hour": "9"})
+    assert Domain.objects.get().messages_per_hour == 9
+    undo(administrator, done)
+    assert Domain.objects.get().messages_per_hour == 7
+
+
+def test_a_login_that_is_closed_is_opened_from_the_menu_of_who_wants_in(administrator: Client, ann: User) -> None:
+    assert "Release Login" not in labels(administrator, "outbound-senders", ANN)
+    now = timezone.now()
+    LoginBlock.objects.create(reason="account", account=ANN, failures=9, since=now, until=now + timedelta(minutes=9))
+    assert "1 opened" in do(administrator, "outbound-senders", "release-login", ANN)
+    assert "Release Login" not in labels(administrator, "outbound-senders", ANN)
+
+
+def test_a_thing_has_one_menu_wherever_it_is_named(administrator: Client, ann: User) -> None:
+    menu = administrator.get("/admin/menu/user/", {"key": ANN}).content.decode()
+    texts = [text.strip() for text in re.findall(r"</span>([^<]+)</(?:button|a)>", menu)]
+    assert texts == labels(administrator, "outbound-senders", ANN)

@@ -245,6 +245,14 @@ class TestMail:
         assert list(Entry.objects.values_list("pk", flat=True)) == [kept.pk]
         assert Trashed.objects.filter(file_name=recalled.file_name).exists()
 
+    def test_the_button_asks_before_anything_is_recalled(self) -> None:
+        [entry] = sent_by("ann@example.org")
+        client = browser("ann@example.org")
+        assert 'name="ask" value="1"' in text(client.get(reverse("portal:mail")))
+        asked = text(client.post(reverse("portal:recall"), {"name": [entry.file_name], "ask": "1"}))
+        assert "1 message will not be delivered" in asked and entry.file_name in asked
+        assert not Trashed.objects.exists()
+
     def test_nobody_recalls_the_mail_of_others(self) -> None:
         [entry] = sent_by("bob@example.org")
         for email in ("ann@example.org", "chief@example.org", "root@example.org"):
@@ -364,6 +372,35 @@ class TestDomain:
         assert the("ann@example.org").mailbox_mb == 700
         assert the("ann@example.net").mailbox_mb == 0
         assert the("root@example.org").mailbox_mb == 0
+
+
+class TestActions:
+    def test_the_page_of_a_user_offers_what_a_domain_administrator_may_do(self) -> None:
+        client, ann = browser("chief@example.org"), the("ann@example.org")
+        shown = text(client.get(reverse("portal:edit_users", args=[ann.pk])))
+        for label in ("Change Password", "Drop Connections", "Disable User"):
+            assert label in shown
+        assert "Manage User" not in shown and "Contain" not in shown
+        page = reverse("portal:act", args=["user", "receiving", ann.pk])
+        assert "Enable User takes it back" in text(client.get(page))
+        assert the("ann@example.org").status == Status.ENABLED
+        assert "Disable and Allow Mail" in text(client.post(page, follow=True))
+        assert the("ann@example.org").status == Status.RECEIVING
+        assert "Enable User" in text(client.get(reverse("portal:edit_users", args=[ann.pk])))
+
+    @pytest.mark.parametrize(
+        ("kind", "name"), [("user", "manage"), ("user", "release-login"), ("user", "nonsense"), ("ip", "blacklist")]
+    )
+    def test_what_is_not_theirs_is_not_there(self, kind: str, name: str) -> None:
+        ann = the("ann@example.org")
+        page = reverse("portal:act", args=[kind, name, ann.pk])
+        client = browser("chief@example.org")
+        assert client.get(page).status_code == client.post(page).status_code == 404
+
+    def test_users_of_other_domains_are_not_there_either(self) -> None:
+        page = reverse("portal:act", args=["user", "receiving", the("ann@example.net").pk])
+        assert browser("chief@example.org").post(page).status_code == 404
+        assert the("ann@example.net").status == Status.ENABLED
 
 
 class TestSenders:

@@ -121,6 +121,7 @@ DOES: dict[str, list[str]] = {
     "account user disable": [ANN],
     "account user drop": [ANN],
     "account user enable": ["closed@example.org"],
+    "account user forwarding": [ANN],
     "account user password": [ANN, "--password", PASSWORD],
     "account user receiving": [ANN],
     "account user remove": [ANN],
@@ -145,7 +146,8 @@ DOES: dict[str, list[str]] = {
     "throttle set": [ANN, "--messages-per-hour", "7"],
 }
 # What has to be so before.
-PREPARED: dict[str, Callable[[], None]] = {
+PREPARED: dict[str, Callable[[], object]] = {
+    "account user forwarding": lambda: User.objects.filter(email=ANN).update(forward_to="x@far.test"),
     "account import": _write_a_file,
     "check": _unmark,
     "firstadmin": _without_administrators,

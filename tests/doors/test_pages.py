@@ -34,7 +34,7 @@ ELSEWHERE = {
     "admin:throttling_guardevent_undo": "tests/throttling/test_guard.py",
     "admin:security_blacklistentry_import": "tests/security/test_pages.py",
     "quarantine_release": "tests/quarantine/test_digest.py",
-    "overview_perform": "tests/console/test_overview_actions.py",
+    "thing_act": "tests/doors/test_actions.py goes through each action, by this page too",
     "attention_acknowledge": "tests/console/test_attention.py",
     "attention_mute": "tests/console/test_attention.py",
     "portal:recall": "spool.actions.perform writes down each verb",

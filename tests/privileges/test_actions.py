@@ -22,6 +22,8 @@ from base.actions.action import Target
 from spool.actions import VERBS, perform, preview
 from spool.actions.actor import Actor, NotAllowed
 from spool.filters import SpoolFilter
+from throttling.actions.release import RELEASE
+from throttling.models import ThrottleEvent
 from throttling.subjects import Subject, SubjectKind
 
 pytestmark = pytest.mark.django_db
@@ -43,7 +45,7 @@ OPEN = {
     "accounts.history.record_many": "writes down what was done",
     "spool.actions.audit.begin": "writes down what was done",
     "spool.actions.audit.note": "writes down what was done",
-    "security.audit.write": "writes down what was done",
+    "mailspool.menus.items.items_of": "shows to each what is offered; tests/doors asks for each action",
     "accounts.connections.registry.listing": "shows to each what is within reach; tested beside it",
     "accounts.connections.registry.drop": "ends what is within reach; tested beside it",
     "accounts.connections.registry.drop_one": "ends what is within reach; tested beside it",
@@ -111,6 +113,11 @@ THEIR_OWN: dict[str, dict[str, Any]] = {
     "accounts.actions.remove_members": {"mailing_list": _LIST, "addresses": ["a@far.test"]},
     "accounts.actions.set_enabled": {"row": _LIST, "is_enabled": False},
     **{f"accounts.actions.{name}": {"row": _USER} for name in ("save", "change", "remove", "delete")},
+    "throttling.console.views.act_on": {
+        "action": RELEASE,
+        "event": ThrottleEvent(kind="user", name="eve@other.test", metric=Metric.MESSAGES),
+        "typed": {},
+    },
     **{
         f"base.actions.perform.{name}": {"action": SWITCH_OFF, "target": Target("list", (_LIST.address,), (_LIST,))}
         for name in ("perform", "preview")

@@ -173,7 +173,7 @@ def test_a_limit_that_can_not_be_comes_back_with_the_reason(
 
 
 def test_a_user_is_disabled_but_receives(administrator: Client, ann: User) -> None:
-    assert "may neither log in nor send" in act(administrator, "disable", an_event()).content.decode()
+    assert "no login, no mail out; mail still arrives" in act(administrator, "disable", an_event()).content.decode()
     ann.refresh_from_db()
     assert ann.status == Status.RECEIVING
 

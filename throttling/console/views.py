@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlencode
 
@@ -13,10 +14,17 @@ from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_GET, require_http_methods
 
-from accounts.models import Metric
+from accounts import securing
+from accounts.models import Metric, Status
+from base.actions import registry
+from base.actions.action import NotAllowed, Refused, SingleAction, Target
+from base.actions.perform import Done, perform
+from spool.actions import Actor
 from spool.console.pages import actor_of, is_htmx, page
 from spool.console.tabs import tabs_for
-from throttling import actions, events
+from throttling import events
+from throttling.actions.limits import RAISE_LIMIT
+from throttling.actions.release import RELEASE
 from throttling.console.rows import rows
 from throttling.models import ThrottleEvent
 from throttling.subjects import DOMAIN_KINDS, USER_KINDS, SubjectKind
@@ -24,8 +32,12 @@ from throttling.wording import amount, unit
 
 PAGE = 50
 PREFIX = "admin:throttling_throttleevent_"
-_VERBS = {"release": "Release now", "raise": "Raise limit", "disable": "Disable User"}
-_PROBLEMS = (actions.NotAllowed, actions.NoSuchSubject, actions.NothingToRelease)
+# By their names in the addresses of these pages.
+ACTIONS: dict[str, SingleAction[Any]] = {
+    "release": RELEASE,
+    "raise": RAISE_LIMIT,
+    "disable": securing.BY_STATUS[Status.RECEIVING],
+}
 
 
 @require_GET
@@ -54,6 +66,7 @@ def _list(request: HttpRequest, name: str, title: str, kinds: tuple[SubjectKind,
         "following": following,
         "title": title,
         "history": reverse(f"{PREFIX}changelist"),
+        "actions": ACTIONS,
     }
     if is_htmx(request):
         return render(request, "throttling/console/_refresh.html", {**context, "tabs": tabs_for(request)})
@@ -97,45 +110,50 @@ def _page(request: HttpRequest, found: QuerySet[ThrottleEvent]) -> tuple[list[Th
 @require_http_methods(["GET", "POST"])
 def act(request: HttpRequest, verb: str, pk: int) -> HttpResponse:
     """GET: what an action will do, to be agreed to. POST: do it; what can't be done comes back with the reason."""
-    if verb not in _VERBS:
+    if verb not in ACTIONS:
         raise Http404("There is no such action.")
     event = get_object_or_404(ThrottleEvent, pk=pk)
     if request.method == "GET":
         return _dialog(request, verb, event)
     try:
-        sentence = _do(request, verb, event)
-    except _PROBLEMS as error:
+        done = act_on(actor_of(request), ACTIONS[verb], event, request.POST)
+    except (NotAllowed, Refused) as error:
         return _dialog(request, verb, event, str(error))
     except ValidationError as error:
         return _dialog(request, verb, event, " ".join(error.messages))
-    answer = render(request, "throttling/console/_done.html", {"sentence": sentence, "good": True})
+    answer = render(request, "throttling/console/_done.html", {"sentence": done.sentence, "good": done.good})
     answer["HX-Trigger"] = "ms-done"
     answer["HX-Retarget"] = "#results"
     return answer
 
 
-def _do(request: HttpRequest, verb: str, event: ThrottleEvent) -> str:
-    actor, subject = actor_of(request), events.subject_of(event)
-    if verb == "release":
-        return actions.release(actor, subject).sentence
-    if verb == "disable":
-        actions.disable(actor, subject)
-        return f"{subject} may neither log in nor send any more, and still receives."
-    return actions.raise_to(actor, subject, Metric(event.metric), request.POST.get("limit", ""))
+def act_on(actor: Actor, action: SingleAction[Any], event: ThrottleEvent, typed: Mapping[str, str]) -> Done:
+    """Do an action to whom a throttle is about. Raises NotAllowed, Refused and ValidationError."""
+    subject = events.subject_of(event)
+    target = registry.thing(subject.kind, subject.name) or Target.of(subject.kind, subject.name)
+    return perform(action, actor, target, {"metric": event.metric, "limit": typed.get("limit", "")})
+
+
+def asked(action: SingleAction[Any], event: ThrottleEvent) -> dict[str, Any]:
+    """What the dialog of an action says of a throttle, wherever it is shown."""
+    [row] = rows([event])
+    subject, metric = events.subject_of(event), Metric(event.metric)
+    target = registry.thing(subject.kind, subject.name) or Target.of(subject.kind, subject.name)
+    return {
+        "action": action,
+        "row": row,
+        "event": event,
+        "effect": action.effect(target, {}),
+        "unit": unit(metric),
+        "now_allowed": amount(metric, event.amount),
+    }
 
 
 def _dialog(request: HttpRequest, verb: str, event: ThrottleEvent, error: str = "") -> HttpResponse:
-    [row] = rows([event])
-    metric = Metric(event.metric)
-    context: dict[str, Any] = {
-        "verb": verb,
-        "title": _VERBS[verb],
-        "row": row,
-        "event": event,
+    context = {
+        **asked(ACTIONS[verb], event),
         "error": error,
         "limit": request.POST.get("limit"),
-        "unit": unit(metric),
-        "now_allowed": amount(metric, event.amount),
         "place": reverse(f"{PREFIX}act", args=[verb, event.pk]),
     }
     return render(request, "throttling/console/_dialog.html", context)

@@ -16,10 +16,14 @@ from accounts.actor import Actor
 from accounts.addresses import InvalidAddress
 from accounts.fields import KINDS
 from accounts.management import securing, transfer
-from accounts.management.arguments import STATUS, add_arguments
+from accounts.management.arguments import ACTIONS, add_arguments
 from accounts.management.shown import as_text, brief, defaults, whole
 from accounts.management.terminal import TerminalCommand, print_table
 from accounts.models import Alias, Domain, DomainDefaults, MailingList, Role, User, UserDefaults
+from accounts.securing import CHANGE_PASSWORD
+from base.actions.action import SingleAction, Target
+from base.actions.options import given
+from base.actions.perform import perform
 from base.complaints import sentences
 
 REFUSED, USAGE = 1, 2
@@ -71,9 +75,9 @@ class Command(TerminalCommand):
         if verb == "connections":
             return securing.connected(options)
         row = _get(kind, options["target"])
-        if verb in securing.VERBS:
+        if verb in securing.LOOKS:
             assert isinstance(row, User)
-            return securing.VERBS[verb](row, options)
+            return securing.LOOKS[verb](row, options)
         if verb == "member":
             assert isinstance(row, MailingList)
             return self._member(row, options)
@@ -83,15 +87,19 @@ class Command(TerminalCommand):
             return [shown]
         if verb == "set":
             self._set(kind, row, options)
-        elif verb == "password":
-            assert isinstance(row, User)
-            self._say(actions.change_password(Actor.at_the_shell(), row, _password(options)))
-        elif isinstance(row, Domain) and verb in STATUS:
-            self._say(actions.set_domain_status(Actor.at_the_shell(), row, STATUS[verb]))
-        elif isinstance(row, User) and verb in STATUS:
-            self._say(actions.set_user_status(Actor.at_the_shell(), row, STATUS[verb]))
-        elif isinstance(row, Alias | MailingList) and verb in ("enable", "disable"):
-            actions.set_enabled(row, verb == "enable", actor=Actor.at_the_shell())
+        action = next((one for one in ACTIONS[kind] if one.name == verb), None)
+        return [whole(row)] if action is None else self._act(kind, action, row, options)
+
+    def _act(self, kind: str, action: SingleAction[Any], row: Row, options: dict[str, Any]) -> list[dict[str, Any]]:
+        typed = given(action, options)
+        if action is CHANGE_PASSWORD:
+            typed["password"] = _password(typed.get("password"))
+        key = row.name if isinstance(row, Domain) else row.email if isinstance(row, User) else row.address
+        done = perform(action, Actor.at_the_shell(), Target(kind, (key,), (row,)), typed)
+        if isinstance(row, User) and action.name in securing.SAID:
+            return securing.SAID[action.name](row, done)
+        if isinstance(done.result, actions.Secured):
+            self._say(done.result)
         return [whole(row)]
 
     def _add(self, kind: str, options: dict[str, Any]) -> Row:
@@ -106,7 +114,7 @@ class Command(TerminalCommand):
         if options["forward_to"]:
             fields["forward_to"] = "\n".join(options["forward_to"])
         role = _role(options) or Role.USER
-        return actions.add_user(target, _password(options), role=role, actor=actor, **fields)
+        return actions.add_user(target, _password(options["password"]), role=role, actor=actor, **fields)
 
     def _set(self, kind: str, row: Row, options: dict[str, Any]) -> None:
         fields = _given(kind, options)
@@ -234,8 +242,7 @@ def _difference(one: propagation.Difference) -> dict[str, Any]:
     return {"name": one.name, "field": one.field, "is_now": one.is_now, "would_be": one.would_be}
 
 
-def _password(options: dict[str, Any]) -> str:
-    given: str | None = options["password"]
-    if given is not None:
-        return given
+def _password(typed: str | None) -> str:
+    if typed is not None:
+        return typed
     return getpass.getpass() if sys.stdin.isatty() else sys.stdin.readline().rstrip("\n")

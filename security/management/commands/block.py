@@ -6,11 +6,16 @@ from typing import Any
 
 from django.utils import timezone
 
+from base.actions.action import Target
+from base.actions.perform import perform
 from security import actions
+from security.actions.logins import RELEASE_LOGIN
+from security.actions.many import BLACKLIST_MANY, BLOCK_MANY
+from security.actions.networks import UNBLACKLIST
+from security.actions.senders import UNBLOCK_SMTP
 from security.models import BlacklistEntry, Direction, LoginBlock, Protocol, SMTPBlock
-from security.shell import add_dry_run, add_protocols, add_verb, as_row, given
+from security.shell import add_action, add_verb, as_row, said, words
 from spool.actions.actor import Actor
-from spool.actions.queue import moment_of
 from spool.shell.command import VerbCommand
 from spool.shell.output import NOTHING, Ended, Output
 
@@ -32,20 +37,12 @@ class Command(VerbCommand):
             verbs = kinds.add_parser(word, help=help, description=help).add_subparsers(
                 dest="verb", required=True, metavar="VERB"
             )
-            add = add_verb(verbs, "add", "Block.", _add_senders)
-            remove = add_verb(verbs, "remove", "End a block.", _remove_senders)
+            add = add_action(verbs, "add", BLOCK_MANY, _add_senders)
+            remove = add_action(verbs, "remove", UNBLOCK_SMTP, _remove_senders)
             listed = add_verb(verbs, "list", "What is blocked.", _list_senders)
             listed.add_argument("--direction", choices=("inbound", "outbound"), default="", help="only these")
             for one in (add, remove):
                 one.add_argument("patterns", nargs="*", metavar=metavar, help="from standard input when left out")
-                one.add_argument(
-                    "--direction",
-                    choices=Direction.values,
-                    default="inbound" if one is add else "both",
-                    help="whose mail: that of others, that of your users, or both",
-                )
-                add_dry_run(one)
-            add.add_argument("--description", default="", metavar="TEXT", help="why, for other administrators")
             for one in (add, remove, listed):
                 one.set_defaults(block_kind=kind)
         _add_logins(kinds)
@@ -56,17 +53,11 @@ def _add_networks(kinds: Any) -> None:
     verbs = kinds.add_parser("ip", help=help, description=help).add_subparsers(
         dest="verb", required=True, metavar="VERB"
     )
-    add = add_verb(verbs, "add", "Blacklist.", _blacklist)
-    add.add_argument("networks", nargs="*", metavar="NETWORK", help="from standard input when left out")
-    add_protocols(add, "smtp")
-    add.add_argument("--description", default="", metavar="TEXT", help="why, for other administrators")
-    add.add_argument("--until", default="", metavar="TIME", help="let in again then: 2h, 3d, 2026-12-31 18:00")
-    add_dry_run(add)
-    remove = add_verb(verbs, "remove", "Take off the blacklist.", _unblacklist)
-    remove.add_argument("networks", nargs="*", metavar="NETWORK", help="from standard input when left out")
-    add_dry_run(remove)
+    for word, action, run in (("add", BLACKLIST_MANY, _blacklist), ("remove", UNBLACKLIST, _unblacklist)):
+        parser = add_action(verbs, word, action, run)
+        parser.add_argument("networks", nargs="*", metavar="NETWORK", help="from standard input when left out")
     listed = add_verb(verbs, "list", "What is on the blacklist.", _list_networks)
-    add_protocols(listed, "all")
+    listed.add_argument("--protocol", action="append", choices=Protocol.values, help="only these; repeat for more")
 
 
 def _add_logins(kinds: Any) -> None:
@@ -75,28 +66,18 @@ def _add_logins(kinds: Any) -> None:
         dest="verb", required=True, metavar="VERB"
     )
     add_verb(verbs, "list", "What is closed, and for how long.", _list_logins)
-    release = add_verb(verbs, "release", "Open a login at once.", _release_logins)
+    release = add_action(verbs, "release", RELEASE_LOGIN, _release_logins)
     release.add_argument("who", metavar="ACCOUNT|ADDRESS", help="an e-mail address or an IP address")
-    add_dry_run(release)
 
 
 def _blacklist(options: dict[str, Any], output: Output) -> None:
-    outcome = actions.blacklist_many(
-        Actor.at_the_shell(),
-        given(options, "networks"),
-        protocols=options["protocol"] or [Protocol.SMTP],
-        description=options["description"],
-        expires_at=moment_of(options["until"]) if options["until"] else None,
-        dry_run=options["dry_run"],
-    )
-    _tell(outcome, options, output)
+    target = Target.holding("network", words(options, "networks"))
+    _tell(perform(BLACKLIST_MANY, Actor.at_the_shell(), target, said(BLACKLIST_MANY, options)).result, options, output)
 
 
 def _unblacklist(options: dict[str, Any], output: Output) -> None:
-    removed = sum(
-        actions.unblacklist(Actor.at_the_shell(), network, dry_run=options["dry_run"])
-        for network in given(options, "networks")
-    )
+    target = Target.of("network", *words(options, "networks"))
+    removed = perform(UNBLACKLIST, Actor.at_the_shell(), target, said(UNBLACKLIST, options)).result
     _tell_removed(removed, options, output)
 
 
@@ -108,25 +89,15 @@ def _list_networks(options: dict[str, Any], output: Output) -> None:
 
 
 def _add_senders(options: dict[str, Any], output: Output) -> None:
-    outcome = actions.block_smtp_many(
-        Actor.at_the_shell(),
-        given(options, "patterns"),
-        kind=options["block_kind"],
-        direction=options["direction"],
-        description=options["description"],
-        dry_run=options["dry_run"],
-    )
-    _tell(outcome, options, output)
+    target = Target.holding("pattern", words(options, "patterns"))
+    given = {**said(BLOCK_MANY, options), "kind": options["block_kind"]}
+    _tell(perform(BLOCK_MANY, Actor.at_the_shell(), target, given).result, options, output)
 
 
 def _remove_senders(options: dict[str, Any], output: Output) -> None:
-    removed = sum(
-        actions.unblock_smtp(
-            Actor.at_the_shell(), pattern, options["direction"], kind=options["block_kind"], dry_run=options["dry_run"]
-        )
-        for pattern in given(options, "patterns")
-    )
-    _tell_removed(removed, options, output)
+    target = Target.of("pattern", *words(options, "patterns"))
+    given = {**said(UNBLOCK_SMTP, options), "kind": options["block_kind"]}
+    _tell_removed(perform(UNBLOCK_SMTP, Actor.at_the_shell(), target, given).result, options, output)
 
 
 def _list_senders(options: dict[str, Any], output: Output) -> None:
@@ -155,8 +126,10 @@ def _list_logins(options: dict[str, Any], output: Output) -> None:
 
 
 def _release_logins(options: dict[str, Any], output: Output) -> None:
-    blocks = actions.blocks_of(options["who"])
-    opened = blocks.count() if options["dry_run"] else actions.release(Actor.at_the_shell(), blocks)
+    if options["dry_run"]:
+        opened = actions.blocks_of(options["who"]).count()
+    else:
+        opened = perform(RELEASE_LOGIN, Actor.at_the_shell(), Target.of("login", options["who"])).result
     output.values({"dry_run": options["dry_run"], "opened": opened})
     if not opened:
         raise Ended(NOTHING, "" if output.as_json else f"No login of {options['who']} is closed.")

@@ -75,6 +75,7 @@
     view(next);
   });
   document.addEventListener("submit", (event) => {
+    if (event.target.matches("[data-dismiss-after]")) event.target.closest(".ms-result").hidden = true;
     if (event.target.matches("[data-close-after]")) setTimeout(() => event.target.closest("dialog")?.close(), 50);
   });
   document.addEventListener("DOMContentLoaded", () => {

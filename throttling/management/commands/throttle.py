@@ -10,21 +10,21 @@ from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
 
 from accounts.fields import HOURLY, HOURLY_OF_DOMAINS
-from accounts.management.options import add_options
 from accounts.management.terminal import TerminalCommand
-from accounts.models import Domain, Metric, ThrottleAction
+from accounts.models import Metric
+from base.actions.options import add_inputs, given
 from base.complaints import sentences
 from base.times import exact
 from spool.actions import Actor
 from spool.shell.output import NOTHING, USAGE, Output, add_json
 from throttling import actions, events
+from throttling.actions.limits import SET_LIMITS
+from throttling.actions.release import RELEASE
 from throttling.console.rows import rows
 from throttling.models import ThrottleEvent
 from throttling.subjects import SubjectKind
 
 _PROBLEMS = (actions.NoSuchSubject, actions.NothingToRelease, actions.NotAllowed)
-_AMOUNTS = HOURLY_OF_DOMAINS[::2]
-_ACTION_OF = dict(zip(_AMOUNTS, HOURLY_OF_DOMAINS[1::2], strict=True))
 
 
 class Command(TerminalCommand):
@@ -38,16 +38,11 @@ class Command(TerminalCommand):
         listing.add_argument("--domain", default="", help="only of this domain")
         listing.add_argument("--kind", default="", choices=SubjectKind.values, help="only these")
         listing.add_argument("--history", action="store_true", help="those before as well, the latest 100")
-        release = verbs.add_parser("release", help="what waits goes now, and counting begins anew")
+        release = verbs.add_parser(RELEASE.name, help=RELEASE.summary)
         release.add_argument("target", metavar="ADDRESS|DOMAIN|IP")
-        change = verbs.add_parser("set", help="set limits by the hour; 0 for none")
+        change = verbs.add_parser("set", help=SET_LIMITS.summary)
         change.add_argument("target", metavar="ADDRESS|DOMAIN")
-        add_options(change, Domain, _AMOUNTS)
-        change.add_argument(
-            "--action",
-            choices=ThrottleAction.values,
-            help="what happens beyond those named here, or beyond all",
-        )
+        add_inputs(change, SET_LIMITS)
         for verb in (release, change):
             verb.add_argument("--dry-run", action="store_true", help="only say what would be done")
         for verb in (listing, release, change):
@@ -101,11 +96,7 @@ class Command(TerminalCommand):
 
     def _set(self, options: dict[str, Any], output: Output) -> None:
         subject = actions.find(options["target"])
-        fields = {field: options[field] for field in _AMOUNTS if options[field] is not None}
-        if options["action"]:
-            known = HOURLY_OF_DOMAINS if subject.kind is SubjectKind.DOMAIN else HOURLY
-            about = list(fields) or [field for field in _ACTION_OF if field in known]
-            fields |= {_ACTION_OF[field]: options["action"] for field in about}
+        fields = given(SET_LIMITS, options)
         if not fields:
             self._stop("Say what to set; `throttle set --help` lists the limits.", USAGE)
         row = actions.set_limits(Actor.at_the_shell(), subject, dry_run=options["dry_run"], **fields)

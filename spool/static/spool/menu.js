@@ -1,4 +1,4 @@
-/* The menu of a row. It lies outside what refreshes itself, so it stays open while the numbers change. */
+/* The menu of a thing, behind any button with data-menu. It lies outside what refreshes itself, so it stays open while the numbers change. */
 (() => {
   const menu = () => document.getElementById("row-menu");
   const items = () => [...menu().querySelectorAll("[role=menuitem]")];
