@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import re
 import smtplib
 import ssl
 import threading
@@ -9,9 +11,9 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Locator, Page, expect
 
-from tests.console.browser.conftest import PATIENCE_MS
+from tests.console.browser.conftest import PATIENCE_MS, serious_violations
 from tests.support.dns import DNSServer
 from tests.support.mailspool_process import PASSWORD, MailspoolUnderTest
 from tests.support.messages import a_message
@@ -21,15 +23,20 @@ from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.alike
 
-ADMINISTRATOR, ANN, DMITRI = "root@localhost", "ann@here.test", "dmitri@here.test"
-FLOODING_IP, USUAL_IP = "127.0.0.66", "127.0.0.10"
+ADMINISTRATOR, ANN, DMITRI, EVE = "root@localhost", "ann@here.test", "dmitri@here.test", "eve@here.test"
+FLOODING_IP, USUAL_IP, DEFERRED_IP = "127.0.0.66", "127.0.0.10", "127.0.0.67"
+# From the flood to the first screen.
+SEEN_WITHIN_SECONDS = 20
 
 
 class Sender:
     """Somebody who logs in and sends, over and over, and comes back when thrown out."""
 
-    def __init__(self, mailspool: MailspoolUnderTest, user: str, ip: str, pause_seconds: float) -> None:
+    def __init__(
+        self, mailspool: MailspoolUnderTest, user: str, ip: str, pause_seconds: float, domain: str = "far.test"
+    ) -> None:
         self._mailspool, self.user, self._ip, self._pause = mailspool, user, ip, pause_seconds
+        self._domain = domain
         self.taken = 0
         self.refused: list[str] = []
         self._stop = threading.Event()
@@ -59,7 +66,7 @@ class Sender:
             client.starttls(context=context)
             client.login(self.user, PASSWORD)
             while not self._stop.is_set():
-                to = f"someone{self.taken}@far.test"
+                to = f"someone{self.taken}@{self._domain}"
                 client.sendmail(self.user, [to], a_message(to, self.user))
                 self.taken += 1
                 self._stop.wait(self._pause)
@@ -81,7 +88,9 @@ def mailspool(
         dns.add("mx.dead.test", "A", "127.0.0.9")
         running = MailspoolUnderTest(tmp_path, database_url=url, dns=dns.address, web=True)
         running.prepare()
-        running.add_domain("here.test", "ann", "dmitri")
+        running.add_domain("here.test", "ann", "dmitri", "eve")
+        # As a new installation has them.
+        running.run("from spool.alerts import defaults\ndefaults.make('')")
         running.run(f"from accounts.models import User\nUser.objects.create_superuser({ADMINISTRATOR!r}, {PASSWORD!r})")
         running.settings(smtp_out_port=sink.port)
         try:
@@ -135,6 +144,58 @@ def test_a_flood_is_seen_and_contained_in_three_clicks_while_the_rest_flows(
     # Mail for the account still arrives.
     mailspool.send("x@elsewhere.test", DMITRI, a_message(DMITRI, "x@elsewhere.test"))
     wait_until(lambda: mailspool.maildir(DMITRI), "mail for the account arrives", 20)
+
+
+def is_on_first_screen(locator: Locator) -> bool:
+    """Whether it is seen without scrolling."""
+    box, size = locator.bounding_box(), locator.page.viewport_size
+    return box is not None and size is not None and box["y"] >= 0 and box["y"] + box["height"] <= size["height"]
+
+
+def test_a_flood_that_nobody_takes_is_on_the_first_screen_and_contained_from_there(
+    mailspool: MailspoolUnderTest, page: Page
+) -> None:
+    page.set_default_timeout(PATIENCE_MS)
+    log_in(page, mailspool)
+    # Nothing listens where it goes: all of it is deferred.
+    with contextlib.ExitStack() as stack:
+        floods = [stack.enter_context(Sender(mailspool, EVE, DEFERRED_IP, 0.0, "dead.test")) for _ in range(3)]
+        wait_until(lambda: sum(flood.taken for flood in floods) > 400, "the flood comes in", 60)
+        began = time.monotonic()
+        strip, people = page.locator("#attention"), page.locator('[data-table="people"] tbody tr').first
+        expect(strip).to_contain_text(f"{EVE} handed in", timeout=SEEN_WITHIN_SECONDS * 1000)
+        page.reload()
+        expect(people).to_contain_text(EVE)
+        assert time.monotonic() - began < SEEN_WITHIN_SECONDS
+        expect(people).to_contain_text("Rising")
+        expect(page).to_have_title(re.compile(r"^\(\d+\) "))
+        assert page.locator('[data-table="outbound-senders"] tr', has_text=EVE).count() == 0
+        for theme in ("light", "dark"):
+            page.evaluate(f"localStorage.setItem('adminTheme', JSON.stringify('{theme}'))")
+            for width, height in ((1440, 900), (390, 844)):
+                page.set_viewport_size({"width": width, "height": height})
+                page.reload()
+                contain = strip.get_by_role("link", name="Contain account").first
+                assert is_on_first_screen(strip.get_by_role("link", name=f"{EVE} handed in").first)
+                assert is_on_first_screen(contain)
+                assert is_on_first_screen(people)
+                assert page.evaluate("document.documentElement.scrollWidth") <= width
+                assert serious_violations(page, "#attention") == []
+        expect(page.locator('[data-table="people"] tbody tr').first.locator("td.much")).not_to_have_count(0)
+
+        contain.click()
+        page.get_by_role("button", name="Contain", exact=True).click()
+
+        expect(page.locator("#contained")).to_be_visible()
+        time.sleep(1.5)
+        taken = sum(flood.taken for flood in floods)
+        time.sleep(1.5)
+        assert sum(flood.taken for flood in floods) == taken
+        assert mailspool.rows(f"SELECT COUNT(*) FROM spool_entry WHERE auth_user = '{EVE}' AND NOT hold") == [(0,)]
+    page.set_viewport_size({"width": 1440, "height": 900})
+    page.locator("#attention").get_by_role("button", name=re.compile(f"Acknowledge: {EVE} handed in")).first.click()
+    expect(page.locator("#attention")).to_contain_text(f"acknowledged by {ADMINISTRATOR}")
+    mailspool.run("from spool.models import Entry\nEntry.objects.filter(hold=True).delete()")
 
 
 def send_from(mailspool: MailspoolUnderTest, ip: str, sender: str, ehlo: str = "client.test") -> str:
