@@ -24,6 +24,7 @@ from accounts.account_actions import UserAction, of_users
 from accounts.actor import Actor
 from accounts.connections.registry import end_quietly
 from accounts.models import Containment, Login, Status, User
+from accounts.sign_in import app_passwords
 from base.actions.action import After, Change, Opening, Refused, Target, WayBack, Written
 from base.actions.inputs import Input
 from base.actions.perform import perform
@@ -110,11 +111,13 @@ class Contain(UserAction):
         user.save(update_fields=["password", "status"])
         containment.password_after = user.password
         containment.save()
+        suspended = app_passwords.suspend(user, containment.at)
 
         def shut_the_rest(records: Sequence[AuditEvent]) -> After:
             done = [
                 f"{user}: {user.get_status_display()}, so no login and no mail out.",
                 f"The password is {'the new one that was given' if password else 'one that nobody knows'}.",
+                *([f"Application passwords are suspended ({suspended})."] if suspended else []),
                 end_quietly([user.email]).sentence,
             ]
             done += [step.contain(actor, containment) for step in steps()]
@@ -207,12 +210,15 @@ class Uncontain(UserAction):
             if is_given_back:
                 user.password = containment.password_before
             user.save(update_fields=["status", "password"])
+            resumed = app_passwords.resume(user, containment.at) if old_password else 0
         is_enabled = user.status == Status.ENABLED
         done = [f"{user} is enabled again." if is_enabled else f"{user} is set to {user.get_status_display()} again."]
         if is_given_back:
             done.append("The old password is valid again.")
         elif old_password:
             done.append("The password was set after containing, so it stays.")
+        if resumed:
+            done.append(f"Application passwords are valid again ({resumed}).")
         done += [step.undo(actor, containment) for step in steps()]
         text = " ".join(done)
         containment.refresh_from_db()

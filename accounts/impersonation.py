@@ -23,8 +23,9 @@ from hijack import signals, views
 
 from accounts import history
 from accounts.actor import Actor
-from accounts.connections.web import IMPERSONATOR_KEY
 from accounts.models import User, WebSession
+from accounts.session_keys import IMPERSONATOR_KEY
+from accounts.sign_in import session as sign_in
 from base.actions.action import Opening, Target
 
 BACKEND = "accounts.impersonation.ImpersonationBackend"
@@ -165,9 +166,13 @@ class Release(views.ReleaseUserView):
 
 def _become(request: Any, user: User, backend: str, chain: list[str], impersonator: int | None) -> None:
     request.is_impersonating = True
+    # It stays the session of the same person.
+    has_second_factor = sign_in.has_second_factor(request.session)
     with signals.no_update_last_login(), views.keep_session_age(request.session):
         login(request, user, backend=backend)
     request.session["hijack_history"] = chain
+    if has_second_factor:
+        sign_in.note_second_factor(request.session)
     if impersonator is None:
         request.session.pop(IMPERSONATOR_KEY, None)
     else:

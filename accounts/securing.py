@@ -18,6 +18,7 @@ from accounts.account_actions import AccountAction, UserAction, of_domain, of_us
 from accounts.actor import Actor, NotAllowed
 from accounts.connections.registry import Dropped, end_quietly
 from accounts.models import Domain, Status, User
+from accounts.sign_in import app_passwords
 from base.actions.action import After, Change, Refused, Target, WayBack, Written
 from base.actions.inputs import Input
 from base.actions.perform import perform
@@ -211,6 +212,10 @@ class ChangePassword(UserAction):
         user.set_password(parameters["password"])
         user.save(update_fields=["password"])
         said = f"The password of {user} is changed."
+        # Somebody else does it because the account may have been in wrong hands.
+        ended = 0 if actor.is_person(user) else app_passwords.end_all(user)
+        if ended:
+            said += f" {ended} application password{'s' if ended != 1 else ''} ended with it."
 
         def end(records: Sequence[Any]) -> After:
             dropped = end_quietly([user.email], keep_session=parameters["keep_session"])
@@ -249,7 +254,9 @@ def set_domain_status(actor: Actor, domain: Domain, status: Status) -> Secured:
 def change_password(actor: Actor, user: User, password: str, *, keep_session: str = "") -> Secured:
     """A new password, that passes the password rules; whoever is in with the old one is out.
 
-    The web session with the key `keep_session` stays. Raises NotAllowed, and ValidationError for a weak password.
+    Application passwords stay when their owner does so. When somebody else does, the account may have been in wrong
+    hands, and they go too. The web session with the key `keep_session` stays. Raises NotAllowed, and ValidationError
+    for a weak password.
     """
     given = {"password": password, "keep_session": keep_session}
     done: Secured = perform(CHANGE_PASSWORD, actor, of_users([user]), given).result

@@ -44,6 +44,7 @@ SECTIONS = (
             ("Whitelist", "verified_user", "admin:security_whitelistentry_changelist"),
             ("SMTP blocks", "unsubscribe", "admin:security_smtpblock_changelist"),
             ("Login blocks", "lock_clock", "admin:security_loginblock_changelist"),
+            ("Signing in", "passkey", "admin:accounts_signinsettings_changelist"),
         ),
     ),
     (

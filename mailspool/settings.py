@@ -83,6 +83,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "mailspool.ended_session.EndedSession",
     "accounts.impersonation.StillAllowed",
+    "mailspool.portal.sign_in.gate.SecondFactorGate",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "mailspool.content_policy.ContentPolicy",

@@ -17,6 +17,7 @@ from mailspool.health import readyz
 from mailspool.menus.urls import urls as menu_urls
 from mailspool.metrics import metrics
 from mailspool.overview.urls import urls as overview_urls
+from mailspool.portal.sign_in.login import SignIn
 from quarantine.console.release_views import release_urls
 
 # Here, so that only processes that know the URLs load the pages (mailspool.apps).
@@ -50,6 +51,8 @@ urlpatterns = [
         "admin/spool/auditevent/",
         admin.site.admin_view(RedirectView.as_view(pattern_name="admin:audit_auditevent_changelist")),
     ),
+    # One login for the console and the user site.
+    path("admin/login/", SignIn.as_view()),
     path("admin/", admin.site.urls),
     path("me/", include("mailspool.portal.urls")),
     path(

@@ -1,4 +1,8 @@
-"""The web's login: refused while it is closed, counted, and the page that says for how long it stays closed."""
+"""The web's login: refused while it is closed, counted, and the page that says for how long it stays closed.
+
+Passwords come by Django's backends and signals. What is shown besides (codes, passkeys, what a provider says) comes by
+`is_closed` before it is looked at, and by `wrong` after it was wrong.
+"""
 
 from __future__ import annotations
 
@@ -48,6 +52,26 @@ class ClosedLoginPage:
         return response if found is None else _page(request, found)
 
 
+def is_closed(request: HttpRequest, account: str) -> bool:
+    """Whether this login is closed. The answer to the request then is the page that says so."""
+    found = login_protection.closed(account, _ip(request))
+    _close(request, found)
+    if found is not None:
+        _log(request, account, "closed")
+    return found is not None
+
+
+def wrong(request: HttpRequest, account: str, secret: str) -> None:
+    """Count something wrong that was shown in the place of a password, or after one. May close the login."""
+    _log(request, account, "failed")
+    _close(request, login_protection.failed(account, _ip(request), secret, Protocol.WEB))
+
+
+def announce(request: HttpRequest) -> None:
+    """Call it before `login` where no password came with the request, so that it counts as a login of the user."""
+    request.signs_in = True  # type: ignore[attr-defined]
+
+
 def connect() -> None:
     """Called once, when the app is ready: Django says what became of each login."""
     user_login_failed.connect(_failed, dispatch_uid="login-protection-failed")
@@ -66,7 +90,9 @@ def _failed(sender: object, credentials: dict[str, Any], request: HttpRequest | 
 
 def _succeeded(sender: object, request: HttpRequest | None, user: AbstractBaseUser, **kwargs: Any) -> None:
     # An administrator who looks at somebody else's pages has not logged in as them.
-    if request is not None and _login(request) == user.get_username():
+    if request is None:
+        return
+    if getattr(request, "signs_in", False) or _login(request) == user.get_username():
         login_protection.succeeded(user.get_username(), _ip(request))
         _log(request, user.get_username(), "ok")
 

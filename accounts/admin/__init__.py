@@ -4,9 +4,9 @@ import django.contrib.auth.admin  # noqa: F401 (it registers Group)
 from django.contrib import admin
 from django.contrib.auth.models import Group
 
-from accounts.admin import aliases, defaults, domains, lists, users
+from accounts.admin import aliases, defaults, domains, lists, sign_in, users
 
-__all__ = ["aliases", "defaults", "domains", "lists", "users"]
+__all__ = ["aliases", "defaults", "domains", "lists", "sign_in", "users"]
 
 # Whichever of the two was loaded first. Here roles say what somebody may do, and groups nothing.
 admin.site.unregister(Group)

@@ -18,7 +18,8 @@ from accounts.account_actions import of_users
 from accounts.admin.frame import next_page, page
 from accounts.connections.registry import DROP
 from accounts.impersonation import actor_of
-from accounts.models import Containment, Status, User
+from accounts.models import AppPassword, Containment, Status, User
+from accounts.sign_in import factors
 from base.actions.action import NotAllowed, Refused, SingleAction
 from base.actions.perform import perform, preview
 
@@ -104,6 +105,8 @@ def _shown(request: HttpRequest, user: User) -> dict[str, object]:
         "days": containing.LOOK_BACK.days,
         "last": None if contained else Containment.objects.filter(user=user).first(),
         "aliases": _aliases(user),
+        "factors": factors.of(user),
+        "app_passwords": AppPassword.objects.filter(user=user),
     }
 
 

@@ -20,7 +20,7 @@ from unfold.widgets import UnfoldAdminPasswordToggleWidget
 
 from accounts import actions, login_history
 from accounts.actor import Actor
-from accounts.admin import connections, containing
+from accounts.admin import connections, containing, sign_in
 from accounts.admin.bulk import bulk
 from accounts.admin.domains import STATUS_COLOURS
 from accounts.admin.menus import WithMenus
@@ -30,6 +30,8 @@ from accounts.forms.accounts import UserFields, password_input
 from accounts.impersonation import actor_of
 from accounts.models import Role, Status, User, UserDefaults
 from accounts.securing import DISABLE, ENABLE, LET_RECEIVE_ONLY, record_password
+from accounts.sign_in import app_passwords
+from accounts.sign_in.session import recent_enough
 from base.actions.action import SingleAction
 
 
@@ -44,10 +46,18 @@ class UserForm(UserFields):
     )
     # Who is at the keyboard; set by the page.
     administrator: User | None = None
+    # Whether that was proved lately; set by the page.
+    is_proved = True
 
     class Meta:
         model = User
         fields = USER.inputs
+
+    def clean_new_password(self) -> str:
+        password = super().clean_new_password()
+        if password and self.instance.pk is not None and not self.is_proved:
+            raise forms.ValidationError("Use Change password above: it asks first whether it is still you.")
+        return password
 
     def clean(self) -> dict[str, Any] | None:
         was = Role.USER if self.instance._state.adding else self.instance.role
@@ -108,8 +118,9 @@ class UserAdmin(WithMenus):
             ("connections/", connections.shown, "connections"),
             ("connections/drop/", connections.drop, "drop_connections"),
             ("<int:pk>/contain/", containing.account, "contain"),
-            ("<int:pk>/password/", containing.password, "password"),
+            ("<int:pk>/password/", sign_in.proved(containing.password), "password"),
             ("<int:pk>/status/", containing.status, "status"),
+            ("<int:pk>/factors/remove/", sign_in.remove_factors, "remove_factors"),
         ]
         own = [
             path(route, self.admin_site.admin_view(view), name=f"accounts_user_{name}") for route, view, name in views
@@ -119,6 +130,7 @@ class UserAdmin(WithMenus):
     def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> type[UserForm]:
         form: type[UserForm] = super().get_form(request, obj, change, **kwargs)
         form.administrator = request.user if isinstance(request.user, User) else None
+        form.is_proved = recent_enough(request)
         return form
 
     def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
@@ -132,6 +144,8 @@ class UserAdmin(WithMenus):
         actions.save(row, actor=actor)
         if password and not is_new:
             record_password(actor, row)
+            if not actor.is_person(row):
+                app_passwords.end_all(row)
 
     def save_model(self, request: HttpRequest, obj: User, form: UserForm, change: bool) -> None:
         before = User.objects.filter(pk=obj.pk).values("email", "status").first() if change else None

@@ -13,7 +13,8 @@ class Unreachable(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """A client's connection. `since` and `messages` are None where the server that has it does not tell.
+    """A client's connection. `since` and `messages` are None where the server that has it does not tell; `seen` is when
+    a browser last asked for a page.
 
     `id` names it to `drop_one`. `user` is empty before a login, `detail` is what the client says of itself.
     """
@@ -25,6 +26,7 @@ class Connection:
     since: datetime | None
     messages: int | None
     detail: str = ""
+    seen: datetime | None = None
 
     def as_json(self) -> dict[str, Any]:
         return {

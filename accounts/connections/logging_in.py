@@ -11,6 +11,7 @@ from django.utils import timezone
 from accounts import login_history
 from accounts.connections import web
 from accounts.models import User
+from accounts.sign_in import session
 
 
 def web_login(sender: object, request: HttpRequest | None, user: User, **kwargs: Any) -> None:
@@ -25,6 +26,7 @@ def web_login(sender: object, request: HttpRequest | None, user: User, **kwargs:
         "id": str(uuid.uuid4()),
     }
     if not getattr(request, "is_impersonating", False):
+        session.note_proof(request.session, now)
         pending = login_history.Pending()
         pending.note(user.pk, web.PROTOCOL, ip, now, agent)
         login_history.write(pending.take())

@@ -109,11 +109,12 @@ def drop(
     return _drop(actor, match, keep_session)
 
 
-def drop_one(actor: Actor, id: str, *, keep_session: str = "") -> Dropped:
-    """End the one connection that a listing called `id`. Raises NotAllowed."""
+def drop_one(actor: Actor, id: str, *, user: User | None = None, keep_session: str = "") -> Dropped:
+    """End the one connection that a listing called `id`, if it is the user's, where one is given. Raises NotAllowed."""
     if not id:
         raise ValueError("Say which connection to drop.")
-    return _drop(actor, Match(id=id), keep_session)
+    users = frozenset({user.email}) if user is not None else frozenset[str]()
+    return _drop(actor, Match(users, id=id), keep_session)
 
 
 class DropConnections(AccountAction):

@@ -6,6 +6,7 @@ A session that is ended is a deleted row; every web process reads the row at eac
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -17,10 +18,12 @@ from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 
 from accounts.connections.connection import Connection, Match
+from accounts.session_keys import IMPERSONATOR_KEY
 
 PROTOCOL = "Web"
 ORIGIN_KEY = "mailspool_origin"
-IMPERSONATOR_KEY = "mailspool_impersonator"
+# How exactly it is known when a session was last used: a write for each request would be too many.
+SEEN_PRECISION = timedelta(minutes=5)
 
 
 class SessionStore(DatabaseStore):
@@ -38,12 +41,20 @@ class SessionStore(DatabaseStore):
             self[ORIGIN_KEY] = {**origin, "id": str(uuid4())}
         super().cycle_key()
 
+    def _get_session_from_db(self) -> Any:
+        row: Any = super()._get_session_from_db()  # type: ignore[misc]
+        now = timezone.now()
+        if row is not None and row.user_id and (row.seen is None or now - row.seen > SEEN_PRECISION):
+            self.get_model_class().objects.filter(pk=row.pk).update(seen=now)
+        return row
+
     def create_model_instance(self, data: Mapping[str, Any]) -> Any:
         session: Any = super().create_model_instance(data)  # type: ignore[arg-type]
         origin = data.get(ORIGIN_KEY, {})
         session.user_id = data.get(SESSION_KEY) or None
         session.impersonator_id = data.get(IMPERSONATOR_KEY)
         session.ip, session.agent = origin.get("ip", ""), origin.get("agent", "")
+        session.seen = timezone.now()
         session.since = parse_datetime(origin["since"]) if "since" in origin else None
         if "id" in origin:
             session.public_id = UUID(origin["id"])
@@ -102,4 +113,4 @@ def _uuid(id: str) -> UUID | None:
 def _connection(row: Any) -> Connection:
     who = row.user.email
     detail = f"{row.impersonator.email} in this user's place" if row.impersonator else row.agent
-    return Connection(str(row.public_id), PROTOCOL, who, row.ip, row.since, None, detail)
+    return Connection(str(row.public_id), PROTOCOL, who, row.ip, row.since, None, detail, row.seen)

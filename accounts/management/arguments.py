@@ -111,6 +111,8 @@ def _looking(verbs: Any) -> None:
     connections.add_argument("--ip", default="", metavar="IP", help="only from this address")
     _verb(verbs, "logins", "recent logins, with their addresses", target=True)
     _verb(verbs, "history", "what was done to the account lately, and by whom", target=True)
+    factors = _verb(verbs, "factors", "second factors and application passwords", target=True)
+    factors.add_argument("--remove", action="store_true", help="remove all second factors, which are lost")
 
 
 def _members(verbs: Any) -> None:

@@ -11,7 +11,8 @@ from accounts import connections, containing, history
 from accounts.actor import Actor
 from accounts.connections import Dropped
 from accounts.management.terminal import printable
-from accounts.models import User
+from accounts.models import AppPassword, SecondFactor, User
+from accounts.sign_in import factors
 from base.actions.perform import Done
 
 MOST_SHOWN = 200
@@ -74,6 +75,23 @@ def _told(user: User, done: Done) -> Rows:
     return [{"user": user.email, "done": done.sentence}]
 
 
-# What only looks, and what is said of actions that leave more to tell than the row.
-LOOKS = {"logins": _logins, "history": _history}
+def _factors(user: User, options: dict[str, Any]) -> Rows:
+    if options["remove"]:
+        return [{"user": user.email, "done": factors.remove_all(Actor.at_the_shell(), user)}]
+    rows: list[tuple[str, str, SecondFactor | AppPassword]]
+    rows = [("second factor", str(one), one) for one in factors.of(user)]
+    rows += [("application password", one.name, one) for one in AppPassword.objects.filter(user=user)]
+    return [
+        {
+            "kind": kind,
+            "name": name,
+            "created": row.created.isoformat(timespec="seconds"),
+            "last_used": row.last_used.isoformat(timespec="seconds") if row.last_used else "",
+        }
+        for kind, name, row in rows
+    ]
+
+
+# What looks (or removes what is lost), and what is said of actions that leave more to tell than the row.
+LOOKS = {"factors": _factors, "logins": _logins, "history": _history}
 SAID = {"drop": _dropped, "contain": _told, "uncontain": _told, "forwarding": _told}

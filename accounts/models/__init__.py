@@ -7,6 +7,14 @@ from accounts.models.domains import Domain
 from accounts.models.history import AccountEvent, Login
 from accounts.models.limits import HourlyLimit, Metric, ThrottleAction
 from accounts.models.lists import ListMember, MailingList
+from accounts.models.sign_in import (
+    AppPassword,
+    ExternalIdentity,
+    FactorKind,
+    RecoveryCode,
+    SecondFactor,
+    SignInSettings,
+)
 from accounts.models.spam import SpamAction, SpamChoices, SpamFilter
 from accounts.models.stamp import DirectoryStamp
 from accounts.models.status import Status
@@ -17,18 +25,24 @@ __all__ = [
     "AccountEvent",
     "Alias",
     "AliasTarget",
+    "AppPassword",
     "Containment",
     "Defaults",
     "DirectoryStamp",
     "Domain",
     "DomainDefaults",
     "DomainUserDefaults",
+    "ExternalIdentity",
+    "FactorKind",
     "HourlyLimit",
     "ListMember",
     "Login",
     "MailingList",
     "Metric",
+    "RecoveryCode",
     "Role",
+    "SecondFactor",
+    "SignInSettings",
     "SpamAction",
     "SpamChoices",
     "SpamFilter",

@@ -24,6 +24,7 @@ class WebSession(AbstractBaseSession):
     ip = models.CharField("IP address", max_length=45, blank=True, default="", db_index=True)
     agent = models.CharField("browser", max_length=200, blank=True, default="")
     since = models.DateTimeField(null=True, blank=True)
+    seen = models.DateTimeField("last seen", null=True, blank=True)
     impersonator = models.ForeignKey(
         "accounts.User",
         on_delete=models.CASCADE,

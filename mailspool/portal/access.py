@@ -24,6 +24,7 @@ OWN = (
     ("Forwarding", "forward", "portal:forwarding"),
     ("Spam", "filter_alt", "portal:spam"),
     ("Password", "key", "portal:password"),
+    ("Signing in", "passkey", "portal:sign_in"),
     ("My mail in the spool", "outbox", "portal:mail"),
     ("Connections and logins", "lan", "portal:connections"),
 )

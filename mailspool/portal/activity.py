@@ -48,6 +48,17 @@ def drop(request: HttpRequest, who: Member) -> HttpResponse:
     return HttpResponseRedirect(reverse("portal:connections"))
 
 
+@require_POST
+@member
+def end(request: HttpRequest, who: Member) -> HttpResponse:
+    """End one connection of the account, by its `id`."""
+    id = request.POST.get("id", "")[:200]
+    if id:
+        dropped = connections.drop_one(who.actor, id, user=who.user)
+        messages.add_message(request, messages.WARNING if dropped.problems else messages.SUCCESS, dropped.sentence)
+    return HttpResponseRedirect(reverse("portal:connections"))
+
+
 @require_GET
 @member
 def mail(request: HttpRequest, who: Member) -> HttpResponse:

@@ -14,15 +14,19 @@ from django.db.models import Count, Q, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404
 from django.urls import reverse
+from django.utils.html import format_html
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from accounts import actions, changes
 from accounts.connections.registry import end_quietly
 from accounts.fields import USER_DEFAULTS
 from accounts.models import Alias, DomainUserDefaults, MailingList, Status, User
+from accounts.sign_in import factors, session
+from accounts.sign_in.errors import Refused
 from mailspool.portal.access import Member, domain_administrator, page
 from mailspool.portal.forms import AliasForm, ListForm, UserForm
 from mailspool.portal.row_menu import PAGES, offers
+from mailspool.portal.sign_in.confirmation import asking
 
 PAGE = 50
 MOST_MEMBERS = 200
@@ -111,7 +115,7 @@ def edited(request: HttpRequest, who: Member, kind: str, pk: int | None = None) 
     more = {"is_own": True} if kind == "users" and row is not None and row.pk == who.user.pk else {}
     before = changes.stored(row) if isinstance(row, User | MailingList) else {}
     form = what.form(request.POST or None, instance=row, domain=who.domain, initial=_first(who, kind, row), **more)
-    if request.method == "POST" and form.is_valid():
+    if request.method == "POST" and form.is_valid() and _may_set_password(request, form):
         try:
             messages.success(request, _SAVE[kind](request, who, form, before))
             return HttpResponseRedirect(reverse(f"portal:{kind}"))
@@ -132,8 +136,18 @@ def edited(request: HttpRequest, who: Member, kind: str, pk: int | None = None) 
             "members": _members(row),
             "offers": offers(who, _THINGS[kind], row) if row is not None else [],
             "account": row if isinstance(row, User) else None,
+            "factors": factors.of(row) if isinstance(row, User) and row.pk != who.user.pk else [],
         },
     )
+
+
+def _may_set_password(request: HttpRequest, form: Any) -> bool:
+    """Another's password is set by who has proved lately to be the owner of the session."""
+    if form.instance.pk is None or not form.cleaned_data.get("new_password") or session.recent_enough(request):
+        return True
+    said = 'First <a href="{}">prove that it is still you</a>, then set the password.'
+    form.add_error("new_password", format_html(said, asking(request.get_full_path())))
+    return False
 
 
 def _first(who: Member, kind: str, row: Any) -> dict[str, Any]:
@@ -207,6 +221,21 @@ def _save_list(request: HttpRequest, who: Member, form: Any, before: dict[str, A
 
 
 _SAVE = {"users": _save_user, "aliases": _save_alias, "lists": _save_list}
+
+
+@require_POST
+@domain_administrator
+def factors_removed(request: HttpRequest, who: Member, pk: int) -> HttpResponse:
+    """Remove the second factors of a user who has lost them."""
+    user = get_object_or_404(_users(who), pk=pk)
+    here = reverse("portal:edit_users", args=[pk])
+    if not session.recent_enough(request):
+        return HttpResponseRedirect(asking(here))
+    try:
+        messages.success(request, factors.remove_all(who.actor, user))
+    except (Refused, actions.NotAllowed) as error:
+        messages.error(request, str(error))
+    return HttpResponseRedirect(here)
 
 
 @require_POST

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from django.contrib import messages
-from django.contrib.auth.views import LoginView, LogoutView
+from django.contrib.auth.views import LogoutView
 from django.forms import ModelForm
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
@@ -16,7 +16,7 @@ from accounts.connections.web import client_ip
 from accounts.models import Login, User, UserDefaults
 from accounts.models.limits import SendingLimits
 from mailspool.portal.access import Member, member, page
-from mailspool.portal.forms import ForwardingForm, LoginForm, PasswordForm, SettingsForm, SpamForm
+from mailspool.portal.forms import ForwardingForm, PasswordForm, SettingsForm, SpamForm
 from quarantine.models import AntispamSettings
 from spool.models import Entry
 from throttling import events
@@ -31,20 +31,6 @@ SPAM_NOTE = (
 )
 SPAM_CLOSED = "The server does not let users choose at the moment: what is set here counts once it does again."
 NOTE = "Mail programs and browsers that use the old password are logged out at once; this browser stays logged in."
-
-
-class SignIn(LoginView):
-    """The user site's own login: also those who are no administrators get in."""
-
-    template_name = "portal/login.html"
-    authentication_form = LoginForm
-    redirect_authenticated_user = True
-    next_page = "portal:home"
-
-    def get_context_data(self, **kwargs: object) -> dict[str, object]:
-        from django.contrib import admin
-
-        return {**admin.site.each_context(self.request), **super().get_context_data(**kwargs), "title": "Log in"}
 
 
 class SignOut(LogoutView):

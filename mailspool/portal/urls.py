@@ -3,11 +3,29 @@
 from django.urls import path
 
 from mailspool.portal import acting, activity, defaults, domain, own, senders, throttled
+from mailspool.portal.sign_in import confirmation, login, provider
+from mailspool.portal.sign_in import own as sign_in
 
 app_name = "portal"
 urlpatterns = [
     path("", own.home, name="home"),
-    path("login/", own.SignIn.as_view(), name="login"),
+    path("login/", login.SignIn.as_view(), name="login"),
+    path("login/passkey/", login.passkey_question, name="login_passkey"),
+    path("login/second-factor/", login.second_factor, name="second_factor"),
+    path("login/second-factor/passkey/", login.second_factor_question, name="second_factor_passkey"),
+    path("login/provider/", provider.begin, name="provider"),
+    path("login/provider/back/", provider.back, name="provider_back"),
+    path("confirm/", confirmation.confirm, name="confirm"),
+    path("confirm/passkey/", confirmation.question, name="confirm_passkey"),
+    path("signing-in/", sign_in.shown, name="sign_in"),
+    path("signing-in/app/", sign_in.add_app, name="add_app"),
+    path("signing-in/passkey/", sign_in.passkey_question, name="passkey_to_add"),
+    path("signing-in/passkey/add/", sign_in.add_passkey, name="add_passkey"),
+    path("signing-in/factors/<int:pk>/remove/", sign_in.remove_factor, name="remove_factor"),
+    path("signing-in/recovery-codes/", sign_in.renew_codes, name="renew_codes"),
+    path("signing-in/application-passwords/", sign_in.add_app_password, name="add_app_password"),
+    path("signing-in/application-passwords/<int:pk>/end/", sign_in.end_app_password, name="end_app_password"),
+    path("signing-in/links/<int:pk>/remove/", sign_in.unlink, name="unlink"),
     path("logout/", own.SignOut.as_view(), name="logout"),
     path("settings/", own.own_settings, name="settings"),
     path("forwarding/", own.forwarding, name="forwarding"),
@@ -17,6 +35,8 @@ urlpatterns = [
     path("mail/recall/", activity.recall, name="recall"),
     path("connections/", activity.shown, name="connections"),
     path("connections/drop/", activity.drop, name="drop"),
+    path("connections/end/", activity.end, name="end_connection"),
+    path("domain/users/<int:pk>/factors/remove/", domain.factors_removed, name="remove_user_factors"),
     path("domain/defaults/", defaults.shown, name="defaults"),
     path("domain/senders/", senders.search, name="senders"),
     path("domain/act/<str:kind>/<str:name>/<int:pk>/", acting.act, name="act"),

@@ -97,7 +97,7 @@ class TestWho:
 
     @pytest.mark.parametrize("pattern", urls.urlpatterns, ids=lambda pattern: pattern.name)
     def test_nobody_who_is_not_logged_in_sees_a_page(self, pattern: Any) -> None:
-        if pattern.name in ("login", "logout"):
+        if str(pattern.pattern).startswith(("login/", "logout/")):
             return
         arguments = {name: value for name, value in self.ARGUMENTS.items() if f":{name}>" in str(pattern.pattern)}
         path = reverse(f"portal:{pattern.name}", kwargs=arguments)

@@ -85,6 +85,9 @@ RECIPES: dict[str, Recipe] = {
         lambda: actions.add_list("team@example.org", [ANN]),
         "empty → For all",
     ),
+    "accounts.SignInSettings": Recipe(
+        change={"oidc_label": "Example ID", "secret": "not-for-the-record"}, said="Single sign-on → Example ID"
+    ),
     "accounts.User": Recipe(
         {"email": "eve@example.org", "new_password": PASSWORD},
         {"forward_to": "x@far.test", "status": "disabled"},

@@ -16,7 +16,7 @@ from django.core.management import get_commands, load_command_class
 from django.utils import timezone
 
 from accounts import actions, containing
-from accounts.models import DomainDefaults, Status, User, UserDefaults
+from accounts.models import DomainDefaults, SecondFactor, Status, User, UserDefaults
 from quarantine.models import Greylisted
 from security import actions as security
 from security.models import BlockReason, LoginBlock, Protocol
@@ -34,6 +34,10 @@ ROOMS = ("accounts", "security", "spool", "throttling", "quarantine", "mailspool
 
 FILE: Path = settings.HOME.root / "new.csv"
 WHO = f"{getpass.getuser()} (shell)"
+
+
+def _with_a_second_factor() -> None:
+    SecondFactor.objects.create(user=User.objects.get(email=ANN), kind="totp", name="Phone", created=timezone.now())
 
 
 def _write_a_file() -> None:
@@ -122,6 +126,7 @@ DOES: dict[str, list[str]] = {
     "account user drop": [ANN],
     "account user enable": ["closed@example.org"],
     "account user forwarding": [ANN],
+    "account user factors": [ANN, "--remove"],
     "account user password": [ANN, "--password", PASSWORD],
     "account user receiving": [ANN],
     "account user remove": [ANN],
@@ -147,6 +152,7 @@ DOES: dict[str, list[str]] = {
 }
 # What has to be so before.
 PREPARED: dict[str, Callable[[], object]] = {
+    "account user factors": _with_a_second_factor,
     "account user forwarding": lambda: User.objects.filter(email=ANN).update(forward_to="x@far.test"),
     "account import": _write_a_file,
     "check": _unmark,

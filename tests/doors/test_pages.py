@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import pyotp
 import pytest
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 from django_rq.queues import get_queue_by_index
 
 from accounts import actions
-from accounts.models import Alias, Domain, MailingList, User
+from accounts.models import Alias, AppPassword, Domain, MailingList, SecondFactor, User
 from spool.models import AlertRule, SavedView
 from tests.doors.conftest import ANN, CHIEF, PASSWORD, ROOT, browser
 from tests.doors.record import nothing_changes_unrecorded
@@ -42,6 +44,13 @@ ELSEWHERE = {
     "portal:password": "tests/console/test_portal.py",
     "portal:login": "logins have a history of their own",
     "portal:logout": "logins have a history of their own",
+    "portal:login_passkey": "logins have a history of their own",
+    "portal:second_factor": "logins have a history of their own",
+    "portal:second_factor_passkey": "logins have a history of their own",
+    "portal:add_passkey": "tests/sign_in/test_passkeys.py",
+    "portal:provider": "leads elsewhere",
+    "portal:provider_back": "tests/sign_in/test_single_sign_on.py",
+    "portal:unlink": "tests/sign_in/test_single_sign_on.py",
     "admin:login": "logins have a history of their own",
     "admin:logout": "logins have a history of their own",
     "admin:django_rq_confirm_action": "asks",
@@ -93,6 +102,26 @@ def _export_audit(client: Client) -> Any:
 
 def _managing(client: Client) -> Any:
     return client.post(reverse("hijack:acquire"), {"user_pk": _user().pk})
+
+
+def _factor() -> SecondFactor:
+    return SecondFactor.objects.create(user=_user(), kind="totp", name="Phone", created=timezone.now())
+
+
+def _add_app(client: Client) -> Any:
+    page = client.get(reverse("portal:add_app")).content.decode()
+    code = pyotp.TOTP(page.partition("secret=")[2][:32]).now()
+    return client.post(reverse("portal:add_app"), {"code": code, "name": "Phone"})
+
+
+def _renew_codes(client: Client) -> Any:
+    _factor()
+    return client.post(reverse("portal:renew_codes"))
+
+
+def _end_app_password(client: Client) -> Any:
+    row = AppPassword.objects.create(user=_user(), name="PC", selector="abcd", created=timezone.now())
+    return client.post(reverse("portal:end_app_password", args=[row.pk]))
 
 
 def _alias() -> Alias:
@@ -152,7 +181,24 @@ DOES: dict[str, tuple[str, Callable[[Client], Any]]] = {
     "admin:spool_alertrule_test": (ROOT, _alert_test),
     "admin:spool_entry_save_view": (ROOT, _save_view),
     "admin:spool_entry_forget_view": (ROOT, _forget_view),
+    "admin:accounts_user_remove_factors": (
+        ROOT,
+        lambda client: client.post(reverse("admin:accounts_user_remove_factors", args=[_factor().user.pk])),
+    ),
     "hijack:acquire": (ROOT, _managing),
+    "portal:add_app": (ANN, _add_app),
+    "portal:add_app_password": (ANN, lambda client: client.post(reverse("portal:add_app_password"), {"name": "PC"})),
+    "portal:end_app_password": (ANN, _end_app_password),
+    "portal:end_connection": (ANN, lambda client: client.post(reverse("portal:end_connection"), {"id": "x"})),
+    "portal:remove_factor": (
+        ANN,
+        lambda client: client.post(reverse("portal:remove_factor", args=[_factor().pk])),
+    ),
+    "portal:remove_user_factors": (
+        CHIEF,
+        lambda client: client.post(reverse("portal:remove_user_factors", args=[_factor().user.pk])),
+    ),
+    "portal:renew_codes": (ANN, _renew_codes),
     "portal:add_aliases": (
         CHIEF,
         lambda client: client.post(reverse("portal:add_aliases"), {"address": "info", "targets": ANN, "enabled": "on"}),

@@ -63,7 +63,7 @@ class PagesDovecot:
         self.maildirs = self.folder / "maildirs"
         self.authority = Authority(self.folder)
         certificate, key = self.authority.files(self.folder / "tls", "mail.example.org")
-        grants, sql, on_sqlite, as_mailspool, main, self.junk, ours = re.findall(
+        grants, sql, app_sql, on_sqlite, as_mailspool, main, self.junk, ours = re.findall(
             r"^```\w*\n(.*?)^```", PAGE.read_text().partition(NEWER)[0], re.MULTILINE | re.DOTALL
         )
         [self._moving] = re.findall(
@@ -92,7 +92,7 @@ class PagesDovecot:
         ]
         local = ours if maildir else ""
         if postgres is None:
-            sql = re.sub(r"\Adriver = .*\nconnect = .*\n", on_sqlite, sql)
+            sql, app_sql = (re.sub(r"\Adriver = .*\nconnect = .*\n", on_sqlite, text) for text in (sql, app_sql))
             local += as_mailspool
         else:
             _grant(postgres, grants)
@@ -102,6 +102,7 @@ class PagesDovecot:
         for name, text in {
             "dovecot.conf": main,
             "dovecot-sql.conf.ext": sql,
+            "dovecot-sql-app.conf.ext": app_sql,
             "local.conf": local + self._apart(),
             "sieve/junk.sieve": self.junk,
         }.items():
@@ -275,6 +276,7 @@ def test_the_pages_dovecot_keeps_mail_and_knows_mailspools_users(
         assert not dovecot.lets_in(user), user
         assert not dovecot.lets_in(user, "!")
 
+    _application_passwords(mailspool, dovecot)
     dovecot.put_script(ANN, SCRIPT)
     sent = {
         subject: a_message([ANN, DORA], "x@elsewhere.test", subject=subject) for subject in ("Hello", "[list] News")
@@ -322,6 +324,33 @@ def test_the_pages_dovecot_keeps_mail_and_knows_mailspools_users(
     assert not re.search(r"(?i)\b(error|fatal|panic)\b(?!.*\bfailed: Password mismatch)", dovecot.daemon.log_tail())
 
 
+def _application_passwords(mailspool: MailspoolUnderTest, dovecot: PagesDovecot) -> None:
+    """Each lets in its owner; where they are needed, the account's own password does not."""
+    secret = mailspool.run(
+        "from accounts.models import User\n"
+        "from accounts.sign_in import app_passwords\n"
+        "from spool.actions.actor import Actor\n"
+        f"user = User.objects.get(email='{CLEO}')\n"
+        "app_passwords.create(Actor.of(user), user, 'Tablet')\n"
+        "print(app_passwords.create(Actor.of(user), user, 'Phone'))"
+    ).strip()
+    assert dovecot.lets_in(CLEO, secret), dovecot.daemon.log_tail()
+    assert not dovecot.lets_in(CLEO, secret[:-1]) and not dovecot.lets_in(ANN, secret)
+    assert not dovecot.lets_in(CLEO, "' OR '1' = '1") and not dovecot.lets_in(CLEO, "")
+    mailspool.run(
+        "from django.utils import timezone\n"
+        "from accounts.models import SecondFactor, SignInSettings, User\n"
+        f"user = User.objects.get(email='{CLEO}')\n"
+        "SecondFactor.objects.create(user=user, kind='totp', name='Phone', created=timezone.now())\n"
+        "SignInSettings.load()"
+    )
+    assert dovecot.lets_in(CLEO)
+    mailspool.manage("settings", "set", "signin.mail_by_password", "off")
+    assert not dovecot.lets_in(CLEO) and dovecot.lets_in(CLEO, secret) and dovecot.lets_in(ANN)
+    mailspool.manage("settings", "set", "signin.mail_by_password", "on")
+    mailspool.manage("account", "user", "factors", CLEO, "--remove")
+
+
 def test_the_pages_dovecot_shows_the_maildirs_that_mailspool_writes(
     world: World, mailspool: MailspoolUnderTest, accounts: None, durable_postgres: PostgresServer | None
 ) -> None:
@@ -339,6 +368,10 @@ def test_the_pages_dovecot_shows_the_maildirs_that_mailspool_writes(
 
 def test_the_file_for_dovecot_2_4_asks_the_same_questions() -> None:
     older, _, newer = PAGE.read_text().partition(NEWER)
+    [of_applications] = re.findall(r"^password_query = \\\n((?:.*\\\n)*.*a\.digest(?:.*\\\n)*.*)$", older, re.MULTILINE)
+    question = " ".join(of_applications.replace("\\\n", " ").split())
+    question = question.replace("'%u'", "'%{user}'").replace("'%w'", "'%{password}'")
+    assert question in " ".join(newer[newer.index("passdb applications {") :].replace("\\\n", " ").split())
     for name, block in (
         ("password_query", "passdb sql {"),
         ("user_query", "userdb sql {"),

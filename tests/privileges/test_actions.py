@@ -41,6 +41,7 @@ OPEN = {
     "accounts.changes.remove": "removes what its callers let somebody remove: the same",
     "accounts.securing.record_status": "writes down what was done",
     "accounts.securing.record_password": "writes down what was done",
+    "accounts.sign_in.factors.add": "stores what totp.enrol and passkeys.add have looked at, and writes it down",
     "accounts.history.record": "writes down what was done",
     "accounts.history.record_many": "writes down what was done",
     "spool.actions.audit.begin": "writes down what was done",
@@ -123,6 +124,11 @@ THEIR_OWN: dict[str, dict[str, Any]] = {
         for name in ("perform", "preview")
     },
     "spool.alerts.response.mute": {"event": Untouched(), "until": timezone.now()},
+    "accounts.sign_in.app_passwords.create": {"name": "Laptop"},
+    **{f"accounts.sign_in.{name}": {"pk": 1} for name in ("app_passwords.end", "factors.remove")},
+    "accounts.sign_in.passkeys.add": {"request": Untouched(), "answer": "{}", "name": "Laptop"},
+    "accounts.sign_in.totp.enrol": {"secret": "A" * 32, "code": "000000", "name": "Phone"},
+    "accounts.single_sign_on.unlink": {"pk": 1},
     "spool.alerts.outbox.test": {"rule": Untouched(), "now": timezone.now()},
     "spool.maintenance.doctor.mend_all": {"findings": Untouched()},
 }

@@ -27,6 +27,11 @@ OPEN = {
     "me/login/": "where users log in",
     "session/": "says who is logged in, and to others that nobody is",
     "session/signed-in/": "says that one can go back to another tab",
+    "me/login/passkey/": "what a passkey of anybody is to sign",
+    "me/login/second-factor/": "asks for a right password before",
+    "me/login/second-factor/passkey/": "asks for a right password before",
+    "me/login/provider/": "leads to the provider for single sign-on, or back to the login",
+    "me/login/provider/back/": "takes what the provider says of somebody who began here",
     "readyz": "says yes or no to everybody, and more to who may see the metrics",
     "metrics": "has a token of its own; without one it answers this machine alone",
 }

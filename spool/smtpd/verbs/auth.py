@@ -76,7 +76,7 @@ async def _log_in(session: MailSession, argument: str) -> None:
 
 async def _looked_at(session: MailSession, username: str, password: str) -> LocalUser | None:
     """Who that is. What is remembered waits for nobody; else it is the turn of the client's address at some time."""
-    is_known, user = await asked(directory.authenticate_quickly, username, password)
+    is_known, user = await asked(directory.authenticate_quickly, username, password, session.client_ip)
     if is_known:
         return user
     question = partial(ask, partial(directory.authenticate, username, password))

@@ -1,0 +1,197 @@
+"""Roles that need a second factor, and steps before which one proves anew who sits there."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+import time_machine
+from django.db import connection
+from django.test import Client, RequestFactory
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+from django.utils import timezone
+
+from accounts.models import SecondFactor
+from accounts.sign_in.session import recent_enough
+from mailspool.portal.sign_in.gate import OPEN
+from security.models import LoginRules
+from tests.privileges.urls import places
+from tests.sign_in.conftest import ANN, CHIEF, PASSWORD, ROOT, browser, is_in, log_in, set_up, text, the, with_app
+from tests.support.forms import form_with
+
+SET_UP = "/me/signing-in/"
+# For who has no login at all, or has another way to say who asks.
+FREE = ("me/login/", "quarantine/release/", "metrics", "readyz")
+ROLES = {ANN: "user", CHIEF: "domain_admin", ROOT: "admin"}
+
+
+class TestRequired:
+    @pytest.mark.parametrize("email", ROLES)
+    def test_who_has_none_is_led_to_it_and_can_do_nothing_else(self, email: str) -> None:
+        set_up(second_factor_roles=ROLES[email])
+        client = Client()
+        log_in(client, email)
+        reached = []
+        for place in places():
+            for method in ("get", "post"):
+                answer = getattr(client, method)(place.path)
+                led = answer.status_code == 302 and answer["Location"] == SET_UP
+                is_free = place.name in OPEN or place.route.startswith(FREE)
+                if not led and not is_free and answer.status_code not in (403, 404, 405):
+                    reached.append(f"{method} {place} {answer.status_code}")
+            if place.name in ("portal:logout", "admin:logout"):
+                log_in(client, email)
+        assert reached == []
+        page = text(client.get(SET_UP))
+        assert "Your role needs" in page
+        with_app(client)
+        assert is_in(client)
+
+    def test_an_open_session_goes_on_until_the_next_login(self) -> None:
+        client = Client()
+        log_in(client)
+        set_up(second_factor_roles="user")
+        assert is_in(client)
+        client.post(reverse("portal:logout"))
+        log_in(client)
+        assert not is_in(client)
+
+    @pytest.mark.parametrize("email", ROLES)
+    def test_other_roles_are_left_alone(self, email: str) -> None:
+        set_up(second_factor_roles=", ".join(role for role in ROLES.values() if role != ROLES[email]))
+        client = Client()
+        log_in(client, email)
+        assert is_in(client)
+
+    def test_who_has_one_is_asked_as_ever(self) -> None:
+        app, _ = with_app(browser())
+        set_up(second_factor_roles="user")
+        client = Client()
+        log_in(client)
+        client.post("/me/login/second-factor/", {"code": app.next()})
+        assert is_in(client)
+
+    def test_where_it_was_set_up_elsewhere_it_is_asked_for_and_the_password_is_not_enough(self) -> None:
+        set_up(second_factor_roles="user")
+        before = Client()
+        log_in(before)
+        app, _ = with_app(browser())
+        asked = before.get("/me/")
+        assert asked["Location"] == "/me/confirm/?next=%2Fme%2F"
+        assert 'name="password"' not in text(before.get(asked["Location"]))
+        assert before.post("/me/confirm/", {"password": PASSWORD, "next": "/me/"}).status_code == 200
+        assert before.post("/me/confirm/", {"code": app.next(), "next": "/me/"})["Location"] == "/me/"
+        assert is_in(before)
+
+    def test_what_asks_for_json_is_told_so(self) -> None:
+        set_up(second_factor_roles="user")
+        client = Client()
+        log_in(client)
+        assert client.get("/me/", headers={"accept": "application/json"}).status_code == 403
+
+    def test_an_administrator_in_the_users_place_is_not_asked_for_the_users(self) -> None:
+        client = browser(ROOT)
+        set_up(second_factor_roles="user")
+        client.post(reverse("hijack:acquire"), {"user_pk": the(ANN).pk})
+        assert is_in(client)
+
+    def test_coming_back_from_a_users_place_it_is_still_known(self) -> None:
+        client = browser(ROOT)
+        with_app(client)
+        set_up(second_factor_roles="admin")
+        client.post(reverse("hijack:acquire"), {"user_pk": the(ANN).pk})
+        client.post(reverse("hijack:release"))
+        assert client.get("/admin/accounts/user/").status_code == 200
+
+    @pytest.mark.parametrize("roles", ["", "user"])
+    def test_no_page_asks_for_it_in_the_database(self, roles: str) -> None:
+        client = browser()
+        with_app(client)
+        set_up(second_factor_roles=roles)
+        with CaptureQueriesContext(connection) as asked:
+            assert client.get("/me/settings/").status_code == 200
+        assert not [query for query in asked if "secondfactor" in query["sql"]]
+
+
+# By the names of pages that are for who has proved lately to be the owner.
+DANGEROUS = [
+    ("get", "portal:add_app", []),
+    ("post", "portal:add_app", []),
+    ("post", "portal:passkey_to_add", []),
+    ("post", "portal:add_passkey", []),
+    ("post", "portal:remove_factor", [1]),
+    ("post", "portal:renew_codes", []),
+    ("post", "portal:add_app_password", []),
+    ("post", "portal:end_app_password", [1]),
+    ("post", "portal:unlink", [1]),
+    ("get", "admin:accounts_user_password", [1]),
+    ("post", "admin:accounts_user_password", [1]),
+    ("post", "admin:accounts_user_remove_factors", [1]),
+]
+
+
+class TestRecent:
+    @pytest.mark.parametrize(("method", "name", "arguments"), DANGEROUS)
+    def test_dangerous_steps_ask_after_a_quarter_of_an_hour(self, method: str, name: str, arguments: list[int]) -> None:
+        client, path = browser(ROOT), reverse(name, args=arguments)
+        assert not getattr(client, method)(path).get("Location", "").startswith("/me/confirm/")
+        with time_machine.travel(timezone.now() + timedelta(minutes=16), tick=True):
+            assert getattr(client, method)(path)["Location"].startswith("/me/confirm/?next=")
+
+    @pytest.mark.parametrize(("method", "name", "arguments"), [row for row in DANGEROUS if row[1].startswith("portal")])
+    def test_nobody_takes_them_in_anothers_place(self, method: str, name: str, arguments: list[int]) -> None:
+        client = browser(ROOT)
+        client.post(reverse("hijack:acquire"), {"user_pk": the(ANN).pk})
+        assert getattr(client, method)(reverse(name, args=arguments)).status_code == 403
+
+    @pytest.mark.parametrize(
+        ("who", "page"), [(ROOT, "admin:accounts_user_change"), (CHIEF, "portal:edit_users")], ids=["console", "domain"]
+    )
+    def test_anothers_password_is_not_set_in_passing(self, who: str, page: str) -> None:
+        client, path, before = browser(who), reverse(page, args=[the(ANN).pk]), the(ANN).password
+        sent = form_with(client.get(path).content.decode(), "email") | {"new_password": "a-brand-new-horse"}
+        with time_machine.travel(timezone.now() + timedelta(minutes=16), tick=True):
+            assert "still you" in text(client.post(path, sent))
+        assert the(ANN).password == before
+        assert client.post(path, sent).status_code == 302
+        assert the(ANN).password != before
+
+    def test_the_password_proves_it_and_leads_back(self) -> None:
+        client = browser()
+        with time_machine.travel(timezone.now() + timedelta(minutes=16), tick=True):
+            asked = client.get(reverse("portal:add_app"))["Location"]
+            assert client.post(asked, {"password": "a-wrong-one"}).status_code == 200
+            assert client.post(asked, {"password": PASSWORD})["Location"] == reverse("portal:add_app")
+            assert client.get(reverse("portal:add_app")).status_code == 200
+
+    def test_a_code_proves_it(self) -> None:
+        client = browser()
+        app, _ = with_app(client)
+        row = SecondFactor.objects.get()
+        with time_machine.travel(timezone.now() + timedelta(minutes=16), tick=True):
+            client.post("/me/confirm/", {"code": app.code(), "next": "/me/signing-in/"})
+            client.post(reverse("portal:remove_factor", args=[row.pk]))
+        assert not SecondFactor.objects.exists()
+
+    @pytest.mark.parametrize("elsewhere", ["https://evil.example/", "//evil.example", "javascript:alert(1)"])
+    def test_it_leads_nowhere_else(self, elsewhere: str) -> None:
+        answer = browser().post("/me/confirm/", {"password": PASSWORD, "next": elsewhere})
+        assert answer["Location"] == "/me/"
+
+    def test_guesses_are_counted(self) -> None:
+        LoginRules.objects.create(pk=1, pair_failures=3, ip_failures=60, account_failures=80)
+        client = browser()
+        for number in range(2):
+            assert client.post("/me/confirm/", {"password": f"guess {number}"}).status_code == 200
+        assert client.post("/me/confirm/", {"password": "guess 3"}).status_code == 429
+        assert client.post("/me/confirm/", {"password": PASSWORD}).status_code == 429
+
+    def test_the_function_that_actions_ask(self) -> None:
+        request = RequestFactory().get("/")
+        request.session = browser().session
+        assert recent_enough(request)
+        with time_machine.travel(timezone.now() + timedelta(minutes=16)):
+            assert not recent_enough(request)
+        request.session["mailspool_proved"] = "nonsense"
+        assert not recent_enough(request)
