@@ -74,8 +74,13 @@ def write() -> None:
 
     options = subset.Options(flavor="woff2", layout_features=["kern", "liga", "calt", "tnum"], hinting=False)
     for source in _INTER.values():
-        _cut(subset.Subsetter(options), TTFont(_SOURCES / "inter" / source), folder() / source, unicodes=_LETTERS)
-    symbols = TTFont(SYMBOLS)
+        _cut(
+            subset.Subsetter(options),
+            TTFont(_SOURCES / "inter" / source, recalcTimestamp=False),
+            folder() / source,
+            unicodes=_LETTERS,
+        )
+    symbols = TTFont(SYMBOLS, recalcTimestamp=False)
     icons = used(ligatures(symbols))
     _keep(symbols, icons)
     cut = subset.Subsetter(subset.Options(flavor="woff2", layout_features=["liga", "rlig"], hinting=False))

@@ -34,6 +34,11 @@ def test_icons_are_hidden_from_screen_readers_unless_they_explain() -> None:
     assert help_text.startswith('<span role="img" class=')
 
 
+def test_the_button_that_searches_a_list_has_a_name() -> None:
+    source = get_template("admin/search_form.html").template.source  # type: ignore[attr-defined]
+    assert source.count('aria-label="Search" id="searchbar-submit"') == 1
+
+
 def test_pages_do_without_the_library_of_charts() -> None:
     # Unfold may change how it names the script: then its pages would load it again.
     source = get_template("unfold/layouts/skeleton.html").template.source  # type: ignore[attr-defined]
