@@ -60,7 +60,7 @@ _OF_DOMAINS = (
 )
 _OF_LISTS = ("address", "owner", "posting", "enabled", *_BY_THE_HOUR, "subject_prefix", "description")
 _WITH_USERS = tuple(field.name for field in UserLimits._meta.get_fields())
-_FIELDS: dict[type[Model], tuple[str, ...]] = {
+FIELDS: dict[type[Model], tuple[str, ...]] = {
     User: _OF_USERS,
     Domain: _OF_DOMAINS,
     MailingList: _OF_LISTS,
@@ -97,7 +97,7 @@ def stored(row: Model) -> dict[str, Any]:
     """
     if isinstance(row, DomainUserDefaults):
         return row_changes.present(DomainUserDefaults.of(row.domain), _WITH_USERS)
-    return row_changes.stored(row, _FIELDS.get(type(row)))
+    return row_changes.stored(row, FIELDS.get(type(row)))
 
 
 def describe(before: dict[str, Any], row: Model) -> str:
@@ -132,7 +132,7 @@ def write(actor: Actor, action: str, row: Model, parameters: Mapping[str, Any]) 
 
 def for_programs(before: dict[str, Any], row: Model) -> dict[str, list[Any]]:
     """Before and after of each value that is another in the row than it was."""
-    now = row_changes.present(row, _FIELDS.get(type(row)))
+    now = row_changes.present(row, FIELDS.get(type(row)))
     return row_changes.for_programs(type(row), row_changes.difference(before, now))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from accounts import changes
 from accounts.connections.registry import Dropped
 from accounts.models import Role, Status
 from accounts.transfer.importer import FATES
@@ -57,8 +58,10 @@ def _propagated(event: Event) -> str:
         # What it was for one of them.
         return sentences.put_together(event)
     given = event.parameters["propagated"]
-    values = ", ".join(f"{sentences.field(given['kind'], name)} {value}" for name, value in given["values"].items())
-    return f"{values}: {given['changed']} changed"
+    kind = given["kind"]
+    values = sentences.ordered(kind, given["values"]).items()
+    said = ", ".join(f"{sentences.field(kind, name)} {value}" for name, value in values)
+    return f"{said}: {given['changed']} changed"
 
 
 def _drop(event: Event) -> str:
@@ -110,6 +113,7 @@ sentences.of_parameters(
         "password": lambda _: "The password was changed",
     }
 )
+sentences.in_order(changes.FIELDS)
 sentences.of_fields(
     {
         "forward_to": "forwarding",

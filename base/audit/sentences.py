@@ -6,7 +6,7 @@ for. Most actions need nothing there: what was new, was changed or was removed i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from typing import Any, Protocol
 
@@ -36,6 +36,7 @@ class Event(Protocol):
 _ACTIONS: dict[str, Callable[[Event], str]] = {}
 _PARAMETERS: dict[str, Callable[[Any], str]] = {}
 _LABELS: dict[str, str] = {}
+_ORDERS: dict[type[Model], Sequence[str]] = {}
 
 
 def of_actions(sentences: Mapping[str, Callable[[Event], str]]) -> None:
@@ -51,6 +52,11 @@ def of_parameters(phrases: Mapping[str, Callable[[Any], str]]) -> None:
 def of_fields(labels: Mapping[str, str]) -> None:
     """What fields are called beside others that were changed, where it is not their verbose name."""
     _LABELS.update(labels)
+
+
+def in_order(fields: Mapping[type[Model], Sequence[str]]) -> None:
+    """In which order a model's fields are told of, where it is not that of the model."""
+    _ORDERS.update(fields)
 
 
 def of(event: Event) -> str:
@@ -83,10 +89,18 @@ def of_values(kind: str, values: Mapping[str, Any]) -> str:
     model = _models().get(kind)
     try:
         if model is not None:
-            return row_changes.in_words(model, values, _LABELS)
+            return row_changes.in_words(model, ordered(kind, values), _LABELS)
     except FieldDoesNotExist:
         pass
     return "; ".join(f"{name.replace('_', ' ')}: {before} → {after}" for name, (before, after) in values.items())
+
+
+def ordered(kind: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Values by the names of fields, in the order in which they are told of: PostgreSQL keeps none in JSON."""
+    model = _models().get(kind)
+    names = [*_ORDERS.get(model, ()), *row_changes.fields_of(model)] if model is not None else []
+    places = {name: place for place, name in reversed(list(enumerate(names)))}
+    return dict(sorted(values.items(), key=lambda one: (places.get(one[0], len(names)), one[0])))
 
 
 def field(kind: str, name: str) -> str:
