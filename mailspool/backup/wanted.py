@@ -14,6 +14,8 @@ from itertools import islice
 from pathlib import Path
 from typing import BinaryIO, Final
 
+from django.db import connections
+
 from mailspool.backup.snapshot import ALIAS
 from mailspool.home import Home
 from quarantine.models.item import Item, ItemKind, ItemState
@@ -85,9 +87,10 @@ class Wanted:
 
 def _rows() -> Iterator[tuple[str, str, str, int]]:
     """What is in the spool, in the trash and in the quarantines, but not what was moved to a folder of people's own."""
-    # The snapshot has the others in it.
-    in_rows = Content.objects.using(ALIAS).values("entry_id")
-    of_entries = Entry.objects.using(ALIAS).exclude(id__in=in_rows).order_by("id")
+    of_entries = Entry.objects.using(ALIAS).order_by("id")
+    if Content._meta.db_table in connections[ALIAS].introspection.table_names():
+        # The snapshot has the others in it. A schema that is about to be upgraded may have none yet.
+        of_entries = of_entries.exclude(id__in=Content.objects.using(ALIAS).values("entry_id"))
     of_trash = Trashed.objects.using(ALIAS).exclude(state=TrashState.MOVED).order_by("id")
     for rows in (of_entries, of_trash):
         for name, subspool, size in rows.values_list("file_name", "subspool", "size_bytes").iterator(CHUNK):
