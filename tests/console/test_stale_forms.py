@@ -27,6 +27,7 @@ from accounts.models import (
     DomainUserDefaults,
     MailingList,
     Role,
+    SignInSettings,
     Status,
     User,
     UserDefaults,
@@ -64,6 +65,7 @@ ROWS: dict[type[Model], Callable[[], Model]] = {
         pattern="spam.test", kind="domain", direction="inbound", created_by="x"
     ),
     LoginRules: LoginRules.load,
+    SignInSettings: SignInSettings.load,
     GuardPolicy: lambda: GuardPolicy.objects.create(domain=Domain.objects.get()),
     ThrottleSettings: ThrottleSettings.load,
 }
@@ -118,6 +120,7 @@ def text(answer: Any) -> str:
 
 
 def test_every_editing_form_of_the_console_is_looked_at_here(root: Client) -> None:
+    admin.autodiscover()
     request = RequestFactory().get("/")
     request.user = User.objects.get(email="chief@example.org")
     edited = {model for model, one in admin.site._registry.items() if one.has_change_permission(request)}
