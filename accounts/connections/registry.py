@@ -128,6 +128,8 @@ class DropConnections(AccountAction):
     in_transaction = False
 
     def require(self, actor: Actor, target: Target) -> None:
+        if target.kind == "user":
+            super().require(actor, target)
         _within_reach(actor, _match(target))
 
     def suits(self, target: Target) -> bool:
