@@ -68,6 +68,8 @@ class Input:
 
     def _number(self, value: Any) -> int:
         text = str(value).strip()
-        if not (text.isascii() and text.isdigit()) or len(text) > 9:
+        # Which numbers may be is the row's to say.
+        digits = text.removeprefix("-")
+        if not (digits.isascii() and digits.isdigit()) or len(digits) > 9:
             raise ValueError(f"{self.label}: write a whole number.")
         return int(text)
