@@ -20,7 +20,7 @@ from spool.models import Entry
 from spool.models.recipient import Outcome
 from spool.places import trash
 from spool.rows import statements
-from tests.spool.test_late import BOB, EVE, record, take
+from tests.spool.test_late_results import BOB, EVE, record, take
 from tests.support.messages import a_submission
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("redis", "home")]

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mailspool.environment import listening as together
+from mailspool.environment import listeners as together
 from mailspool.environment import reader
 from mailspool.environment.reader import WrongEnvironment
 from spool.sockets.addresses import plain_ip
