@@ -186,7 +186,11 @@ STATICFILES_DIRS = [BASE_DIR / "mailspool" / "static"]
 STATIC_ROOT = HOME.static
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
-    "staticfiles": {"BACKEND": "mailspool.static_files.Storage"},
+    # In the home, where only its owner looks.
+    "staticfiles": {
+        "BACKEND": "mailspool.static_files.Storage",
+        "OPTIONS": {"file_permissions_mode": 0o600, "directory_permissions_mode": 0o700},
+    },
 }
 WHITENOISE_USE_FINDERS = True
 X_FRAME_OPTIONS = "DENY"

@@ -63,6 +63,7 @@ def test_an_account_is_reviewed_contained_and_opened_again(console: Console, ann
     expect(page.locator("#contained")).to_contain_text("3 messages in the spool put on hold.")
     assert thief.get(reverse("portal:home")).status_code == 302
     page.get_by_role("button", name="Stop forwarding").click()
+    page.locator("#asked").get_by_role("button").click()
     expect(page.get_by_text("It went to eve@evil.example.").first).to_be_visible()
     page.get_by_role("link", name="3 messages on hold in the spool").click()
     expect(page.locator(".ms-entry")).to_have_count(3)

@@ -106,7 +106,7 @@ def test_an_alert_that_goes_on_leads_to_the_messages_it_is_about(overview: Page)
 
 
 def test_the_charts_take_their_range_along_when_the_page_refreshes(overview: Page) -> None:
-    overview.get_by_role("link", name="1 hour").click()
+    overview.locator(".ov-ranges").get_by_role("link", name="1 hour").click()
     expect(overview.locator(".ov-ranges [aria-current]")).to_have_text("1 hour")
     overview.evaluate("window.msRefresh()")
     overview.wait_for_load_state("networkidle")
