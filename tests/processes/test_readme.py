@@ -97,7 +97,7 @@ def walker(tmp_path_factory: pytest.TempPathFactory, durable_postgres: PostgresS
         walker.open_terminal(1, blocks["Terminal 1"][0]).start()
         walker.open_terminal(2, blocks["Terminal 2"][0]).start()
         mailspool = walker.open_terminal(3, blocks["Terminal 3"][0])
-        mailspool.start(lambda: "Mailspool is ready." in mailspool.log_tail(10_000), 60)
+        mailspool.start(lambda: "Mailspool is ready." in mailspool.log_tail(10_000), 180)
         walker.paste(blocks["Terminal 4"])
         yield walker
     finally:
