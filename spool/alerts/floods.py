@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 
 from spool.alerts.watches import MOST_SENDERS, Subject, Watch
 from spool.models import AlertRule, TrafficKind, TrafficSeries
-from spool.rows import statements
+from spool.rows import traffic_figures
 from spool.traffic.figures import RISE
 from spool.traffic.rollup import DAY, minute_of, window_start
 
@@ -26,23 +26,15 @@ class Flood(Watch):
 
     def values(self, rule: AlertRule, now: datetime, open_keys: Iterable[str]) -> Mapping[str, float]:
         known = set(open_keys)
-        rows = statements.execute(
-            "SELECT c.key, c.number, t.day FROM (SELECT key, SUM(number) AS number FROM spool_trafficcount"
-            " WHERE span = 1 AND kind = %s AND minute >= %s GROUP BY key HAVING SUM(number) >= %s"
-            " ORDER BY number DESC LIMIT %s) AS c JOIN spool_traffictotal t ON t.kind = %s AND t.key = c.key",
-            (
-                self.counted.value,
-                window_start(minute_of(now), rule.minutes),
-                max(1, int(min(rule.ends_at, rule.threshold))),
-                MOST_SENDERS,
-                self.counted.value,
-            ),
-        ).fetchall()
+        numbers = _fastest(self.counted, rule, now)
+        seen = traffic_figures.totals([self.counted.value], list(numbers)) if numbers else []
+        days = {key: day for _, key, day, _ in seen}
         share = rule.minutes / (DAY - rule.minutes)
         return {
             key: float(number)
-            for key, number, day in rows
-            if key in known or (number >= rule.threshold and number > RISE * (day - number) * share)
+            for key, number in numbers.items()
+            if key in days
+            and (key in known or (number >= rule.threshold and number > RISE * (days[key] - number) * share))
         }
 
     def sentence(self, key: str, value: float, rule: AlertRule | None) -> str:
@@ -81,17 +73,8 @@ class DeferredOfUser(Watch):
 
     def values(self, rule: AlertRule, now: datetime, open_keys: Iterable[str]) -> Mapping[str, float]:
         known = set(open_keys)
-        rows = statements.execute(
-            "SELECT key, SUM(number) AS number FROM spool_trafficcount WHERE span = 1 AND kind = %s AND minute >= %s"
-            " GROUP BY key HAVING SUM(number) >= %s ORDER BY number DESC LIMIT %s",
-            (
-                self.counted.value,
-                window_start(minute_of(now), rule.minutes),
-                max(1, int(min(rule.ends_at, rule.threshold))),
-                MOST_SENDERS,
-            ),
-        ).fetchall()
-        return {key: float(number) for key, number in rows if key in known or number >= rule.threshold}
+        numbers = _fastest(self.counted, rule, now)
+        return {key: float(number) for key, number in numbers.items() if key in known or number >= rule.threshold}
 
     def page(self, key: str) -> str:
         return f"/admin/spool/entry/?{urlencode({'auth-user': key})}"
@@ -136,23 +119,9 @@ class RefusingDestination(Watch):
     fix = "Show what waits for it"
 
     def values(self, rule: AlertRule, now: datetime, open_keys: Iterable[str]) -> Mapping[str, float]:
-        refused, answered = TrafficKind.REFUSED_DOMAIN.value, TrafficKind.ANSWERED_DOMAIN.value
-        rows = statements.execute(
-            "SELECT key, SUM(CASE WHEN kind = %s THEN number ELSE 0 END) AS refused,"
-            " SUM(CASE WHEN kind = %s THEN number ELSE 0 END) AS answered FROM spool_trafficcount"
-            " WHERE span = 1 AND minute >= %s AND kind IN (%s, %s) GROUP BY key"
-            " HAVING SUM(CASE WHEN kind = %s THEN number ELSE 0 END) >= %s ORDER BY refused DESC LIMIT %s",
-            (
-                refused,
-                answered,
-                window_start(minute_of(now), rule.minutes),
-                refused,
-                answered,
-                refused,
-                max(1, rule.at_least),
-                MOST_DOMAINS,
-            ),
-        ).fetchall()
+        since = window_start(minute_of(now), rule.minutes)
+        kinds = TrafficKind.REFUSED_DOMAIN.value, TrafficKind.ANSWERED_DOMAIN.value
+        rows = traffic_figures.shares(*kinds, since, max(1, rule.at_least), MOST_DOMAINS)
         return {domain: min(100.0, 100 * lost / tried) for domain, lost, tried in rows if tried}
 
     def page(self, key: str) -> str:
@@ -160,3 +129,9 @@ class RefusingDestination(Watch):
 
     def sentence(self, key: str, value: float, rule: AlertRule | None) -> str:
         return f"{key} refused or deferred {value:,.0f} % of the recipients{self.within(rule)}"
+
+
+def _fastest(kind: TrafficKind, rule: AlertRule, now: datetime) -> dict[str, int]:
+    """Who has been counted so often in the rule's time that an alert may begin, or goes on."""
+    since, least = window_start(minute_of(now), rule.minutes), max(1, int(min(rule.ends_at, rule.threshold)))
+    return dict(traffic_figures.fastest(kind.value, since, least, MOST_SENDERS))

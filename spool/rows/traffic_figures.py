@@ -116,6 +116,19 @@ def fastest(kind: int, since: int, least: int, most: int) -> list[tuple[str, int
     return list(rows.fetchall())
 
 
+def shares(part: int, whole: int, since: int, least: int, most: int) -> list[tuple[str, int, int]]:
+    """Keys that had `least` or more of the kind `part` since the minute `since`: (key, of `part`, of `whole`), the most
+    first.
+    """
+    of_kind = "SUM(CASE WHEN kind = %s THEN number ELSE 0 END)"
+    rows = statements.execute(
+        f"SELECT key, {of_kind} AS part, {of_kind} FROM spool_trafficcount WHERE span = 1 AND minute >= %s"
+        f" AND kind IN (%s, %s) GROUP BY key HAVING {of_kind} >= %s ORDER BY part DESC LIMIT %s",
+        (part, whole, since, part, whole, part, least, most),
+    )
+    return list(rows.fetchall())
+
+
 _SUMS: Final = ", ".join(f"SUM({name})" for name in COUNTED)
 
 
