@@ -51,14 +51,7 @@ def _texts() -> Iterator[str]:
 
 def ligatures(font: Any) -> dict[str, str]:
     """The icons of a font of symbols: glyph by name."""
-    letters = {glyph: chr(code) for code, glyph in font.getBestCmap().items()}
-    found = {}
-    for lookup in font["GSUB"].table.LookupList.Lookup:
-        for subtable in lookup.SubTable:
-            for first, rest in getattr(subtable, "ligatures", {}).items():
-                for one in rest:
-                    found["".join(letters.get(glyph, "?") for glyph in (first, *one.Component))] = one.LigGlyph
-    return found
+    return {name: one.LigGlyph for _, _, rest in _named(font) for name, one in rest}
 
 
 def used(names: Iterable[str]) -> set[str]:
@@ -89,15 +82,18 @@ def write() -> None:
 
 def _keep(font: Any, icons: Container[str]) -> None:
     """Take out the ligatures of all other icons: a subset of letters keeps whatever they spell."""
+    for subtable, first, rest in list(_named(font)):
+        subtable.ligatures[first] = [one for name, one in rest if name in icons]
+
+
+def _named(font: Any) -> Iterator[tuple[Any, str, list[tuple[str, Any]]]]:
+    """The ligatures of a font with what they spell, by table and first glyph."""
     letters = {glyph: chr(code) for code, glyph in font.getBestCmap().items()}
     for lookup in font["GSUB"].table.LookupList.Lookup:
         for subtable in lookup.SubTable:
-            for first, rest in subtable.ligatures.items():
-                subtable.ligatures[first] = [
-                    one
-                    for one in rest
-                    if "".join(letters.get(glyph, "?") for glyph in (first, *one.Component)) in icons
-                ]
+            for first, rest in getattr(subtable, "ligatures", {}).items():
+                spelt = ["".join(letters.get(glyph, "?") for glyph in (first, *one.Component)) for one in rest]
+                yield subtable, first, list(zip(spelt, rest, strict=True))
 
 
 def _cut(cutter: Any, font: Any, to: Path, **what: Any) -> None:
