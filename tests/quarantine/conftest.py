@@ -17,12 +17,12 @@ from spool.flow import leases
 from spool.models import Entry
 from spool.rows import statements
 from tests.spool.passing import spool
-from tests.spool.spooling import admin, spooled, take
+from tests.spool.spooling import admin, in_rows, spooled, take
 from tests.support.clamd import Clamd
 from tests.support.rspamd import Rspamd
 from tests.support.spamd import Spamd
 
-__all__ = ["admin", "spool", "spooled", "take"]
+__all__ = ["admin", "in_rows", "spool", "spooled", "take"]
 
 
 @pytest.fixture(scope="session")

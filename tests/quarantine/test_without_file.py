@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 from django.utils import timezone
@@ -20,7 +19,6 @@ from quarantine.models.antivirus import AntivirusSettings
 from quarantine.spam.cases import Directions, case_of
 from quarantine.virus.scan import Ruling, scan
 from spool.files import store
-from spool.flow import inline
 from spool.message.envelope import LeasedEntry
 from spool.models import Content, Entry, Trashed
 from tests.support.clamd import EICAR, Clamd
@@ -53,13 +51,6 @@ def test_clamd_needs_none(clamd: Clamd, tmp_path: Path) -> None:
         for content, said in ((a_message(), Said.CLEAN), (a_message() + EICAR, Said.INFECTED)):
             assert asyncio.run(engine.scan_held(content, tmp_path / "nothing")).said is said
     assert list(tmp_path.iterdir()) == []
-
-
-@pytest.fixture
-def in_rows(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    settings.MAILSPOOL_INLINE_KB = 64
-    monkeypatch.setattr(inline, "_all_know", True)
-    monkeypatch.setattr(inline, "_looked", float("inf"))
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from accounts.models import Role
 from spool.actions import Actor
-from spool.flow import intake, leases
+from spool.flow import inline, intake, leases
 from spool.message.envelope import LeasedEntry
 from spool.models import Entry
 from spool.rows import statements
@@ -35,6 +35,14 @@ def spooled() -> Callable[..., Entry]:
         return Entry.objects.get(file_name=name)
 
     return spooled
+
+
+@pytest.fixture
+def in_rows(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Small messages have no file until they come to rest."""
+    settings.MAILSPOOL_INLINE_KB = 64
+    monkeypatch.setattr(inline, "_all_know", True)
+    monkeypatch.setattr(inline, "_looked", float("inf"))
 
 
 @pytest.fixture

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 from django.db import Error as DatabaseError
@@ -40,13 +39,6 @@ from tests.support.redis import RedisServer
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("redis", "home", "in_rows")]
 
 Take = Callable[..., list[LeasedEntry]]
-
-
-@pytest.fixture
-def in_rows(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    settings.MAILSPOOL_INLINE_KB = 64
-    monkeypatch.setattr(inline, "_all_know", True)
-    monkeypatch.setattr(inline, "_looked", float("inf"))
 
 
 def files(home: Home) -> list[Path]:

@@ -80,6 +80,7 @@ def test_an_administrator_manages_a_user_and_comes_back(console: Console, ann: U
     page.get_by_role("link", name="My mail in the spool").click()
     page.get_by_role("checkbox").first.check()
     page.get_by_role("button", name="Recall the chosen").click()
+    page.get_by_role("button", name="Recall 1").click()
     expect(page.get_by_role("status").filter(has_text="1 recalled.")).to_be_visible()
     assert Entry.objects.count() == 2
     page.get_by_role("button", name="Back to the console").click()
