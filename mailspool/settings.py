@@ -193,6 +193,8 @@ STORAGES = {
     },
 }
 WHITENOISE_USE_FINDERS = True
+# The packages' own files have the plain names already.
+WHITENOISE_KEEP_ONLY_HASHED_FILES = True
 X_FRAME_OPTIONS = "DENY"
 SECURE_REFERRER_POLICY = "same-origin"
 SESSION_ENGINE = "accounts.connections.web"
