@@ -11,11 +11,11 @@ from django.views.decorators.http import require_GET
 from quarantine.console.actions import BUTTONS
 from quarantine.console.listing import listing, usage
 from quarantine.engines.scanner import scanners_for
-from quarantine.filters import search
+from quarantine.filters import ItemFilter, search
 from quarantine.models.antivirus import AntivirusSettings
 from quarantine.models.check import current_checks
 from quarantine.models.item import ItemKind
-from spool.console.list_page import list_page, searched
+from spool.console.list_page import list_page
 
 SECTION = "admin:quarantine_item_changelist"
 URL_NAMES = {kind: f"admin:quarantine_item_{kind.value}" for kind in ItemKind}
@@ -54,8 +54,14 @@ def virus_list(request: HttpRequest) -> HttpResponse:
 
 def _list(request: HttpRequest, kind: ItemKind) -> HttpResponse:
     url_name = URL_NAMES[kind]
-    return searched(request, url_name, search) or list_page(
-        request, url_name, f"{kind.label} Quarantine", "quarantine", _context(request, kind)
+    return list_page(
+        request,
+        url_name,
+        f"{kind.label} Quarantine",
+        "quarantine",
+        lambda: _context(request, kind),
+        search,
+        ItemFilter.from_query,
     )
 
 

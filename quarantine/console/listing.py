@@ -9,7 +9,7 @@ from django.http import QueryDict
 from quarantine.filters import ITEM_FIELDS, SORTS, ItemFilter, Plan, count, page
 from quarantine.models.item import Item, ItemKind
 from quarantine.models.size import size_of, warn_bytes
-from spool.console.listing import Column, Listing, headings_of, listed
+from spool.console.listing import Column, Listing, headings_of, is_patient, listed
 from spool.filters import BadFilter
 
 COLUMNS = (
@@ -51,7 +51,7 @@ def listing(query: QueryDict, kind: ItemKind) -> Listing[Item]:
         ITEM_FIELDS,
         SORTS,
         error,
-        look=lambda sort, after: page(chosen, sort=sort, after=after, plan=plan),
+        look=lambda sort, after: page(chosen, sort=sort, after=after, plan=plan, patient=is_patient(query)),
         counted=lambda: count(chosen, plan=plan),
         headings=lambda sort: headings_of(COLUMNS, conditions, sort, lambda _: ""),
     )

@@ -14,9 +14,10 @@ from django.db.models import QuerySet
 
 from quarantine.filters.conditions import ItemFilter
 from quarantine.models.item import Item
-from spool.filters import BadFilter, Count, Page
+from quarantine.models.size import QuarantineSize
+from spool.filters import BadFilter, Count, Page, keyset
 from spool.filters.keyset import look, order_of, place_at, tally, values_at
-from spool.filters.pages import FEW, PAGE_SIZE, cut
+from spool.filters.pages import FEW, PAGE_SIZE, PATIENT_SECONDS, Extent, cut
 
 # The columns by which each order is one way or the other; the last makes it total.
 KEYS: Final = {
@@ -57,9 +58,18 @@ class Plan:
 
 
 def page(
-    chosen: ItemFilter, *, sort: str = "-id", after: str = "", size: int = PAGE_SIZE, plan: Plan | None = None
+    chosen: ItemFilter,
+    *,
+    sort: str = "-id",
+    after: str = "",
+    size: int = PAGE_SIZE,
+    plan: Plan | None = None,
+    patient: bool = False,
 ) -> Page[Item]:
-    """Items that `chosen` matches, `size` at most, behind the place `after` (a page's `next`). Raises BadFilter."""
+    """Items that `chosen` matches, `size` at most, behind the place `after` (a page's `next`). Raises BadFilter.
+
+    `patient` is for somebody who has asked for a longer look.
+    """
     if sort not in SORTS:
         raise BadFilter(f"{sort!r} is not an order; there are {', '.join(SORTS)}.")
     column = sort.lstrip("-")
@@ -67,13 +77,15 @@ def page(
     matches = (plan or Plan(chosen)).found(straight=chosen.straight if column == "id" else chosen.is_empty)
     if matches is not None:
         found, edge = list(order.of(matches.defer(*LARGE), behind)[: size + 1]), ""
+        extent = None
     else:
         held = chosen.within(chosen.held(Item.objects.defer(*LARGE)))
-        looked = look(held, chosen.meant, order, behind, size)
+        looked = look(held, chosen.meant, order, behind, size, PATIENT_SECONDS if patient else keyset.LOOK_SECONDS)
         found, edge = looked.rows, place_at(looked.edge, column)
+        extent = _extent(chosen, edge, sort, looked.number, further=bool(after)) if edge else None
     if len(found) > size:
         return cut(found, size, sort)
-    return Page(found, edge, _looked(edge, sort), complete=not edge, sort=sort)
+    return Page(found, edge, extent=extent, sort=sort)
 
 
 def count(chosen: ItemFilter, limit: int = 10_000, plan: Plan | None = None) -> Count:
@@ -87,12 +99,10 @@ def count(chosen: ItemFilter, limit: int = 10_000, plan: Plan | None = None) -> 
     return Count(*tally(held, chosen.meant, order_of("-id", KEYS, Item._meta.db_table), limit))
 
 
-def _looked(edge: str, sort: str) -> str:
+def _extent(chosen: ItemFilter, edge: str, sort: str, rows: int, *, further: bool) -> Extent:
     """How far the look came, when it was cut short."""
-    if not edge:
-        return ""
-    if sort.lstrip("-") != "id":
-        return "Only some were looked at so far; go on to look further."
-    at = Item.objects.filter(id=int(edge)).values_list("at", flat=True).first()
-    back = "back to" if sort.startswith("-") else "up to"
-    return f"Looked {back} {at:%Y-%m-%d %H:%M:%S}; go on to look further." if at else ""
+    whole = QuarantineSize.objects.filter(kind=chosen.kind).values_list("items", flat=True).first() or 0
+    at = None
+    if sort.lstrip("-") == "id":
+        at = Item.objects.filter(id=int(edge)).values_list("at", flat=True).first()
+    return Extent(rows, whole, at, sort.startswith("-"), further)

@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from quarantine.filters.conditions import ITEM_FIELDS, ItemFilter
 from quarantine.models.item import Item
-from spool.filters import BadFilter, understand
+from spool.filters import FIELDS, BadFilter, understand
+from spool.filters.terms import OPERATORS
+
+# A domain is asked for as a pattern of addresses.
+_PATTERNS: Final = {"sender-domain": "sender", "domain": "recipient"}
+# What may stand before a colon, and which condition it is.
+_OPERATORS: Final = {
+    **{name: condition for name, condition in OPERATORS.items() if condition in ITEM_FIELDS},
+    **{name: name for name in (*ITEM_FIELDS, *_PATTERNS)},
+    "id": "message-id",
+}
 
 
 def search(text: str) -> dict[str, str]:
     """What the words of the search box are taken for, as texts by field name. Raises BadFilter."""
     found: dict[str, str] = {}
-    words = []
-    for term in understand(text, in_quarantine):
-        if term.field == "sender-domain":
-            found["sender"] = f"*@{term.value}"
-        elif term.field == "domain":
-            found["recipient"] = f"*@{term.value}"
-        elif term.field in ITEM_FIELDS:
-            found[term.field] = term.value
-        else:
-            words.append(term.value)
-    if words:
-        found["subject"] = " ".join([found.get("subject", ""), *words]).strip()
+    for term in understand(text, in_quarantine, _OPERATORS, {**FIELDS, **ITEM_FIELDS}):
+        name = _PATTERNS.get(term.field, term.field)
+        value = term.value if name == term.field else f"*@{term.value}"
+        if found.setdefault(name, value) != value:
+            raise BadFilter(f"{found[name]} and {value} are both for the {name}; search for one of them.")
     ItemFilter.parse(found)
     return found
 

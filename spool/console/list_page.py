@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
 from django.shortcuts import render
 from django.urls import reverse
@@ -17,10 +16,29 @@ from spool.filters import BadFilter
 from spool.models import Direction, SavedView
 
 
-def list_page(request: HttpRequest, url_name: str, title: str, templates: str, context: dict[str, Any]) -> HttpResponse:
+def list_page(
+    request: HttpRequest,
+    url_name: str,
+    title: str,
+    templates: str,
+    context: Callable[[], dict[str, Any]],
+    meaning: Callable[[str], Mapping[str, str]],
+    check: Callable[[QueryDict], object],
+) -> HttpResponse:
     """The page `url_name` by `list.html` of the folder `templates`; its refresh, by `_refresh.html`, has the table and
-    the counts of the tabs. `context` is what this list adds; its "values" are what is asked for, by field name.
+    the counts of the tabs. `context` gives what this list adds; its "values" are what is asked for, by field name.
+
+    What was typed into the search box becomes conditions in the URL, which the page shows in words: `meaning` gives
+    them by field name; it and `check`, of all conditions together, raise BadFilter. What means nothing stays typed, and
+    the list shows the reason instead of messages.
     """
+    typed = request.GET.get("q", "").strip()
+    refused = ""
+    if typed:
+        try:
+            return _with_conditions(request, reverse(url_name), meaning(typed), check)
+        except BadFilter as problem:
+            refused = str(problem)
     here = reverse(url_name)
     frame = {
         "here": here,
@@ -30,33 +48,23 @@ def list_page(request: HttpRequest, url_name: str, title: str, templates: str, c
         "directions": [label.lower() for label in Direction.labels],
         "saved": SavedView.objects.filter(user=request.user.pk, page=url_name),
         "open_message": request.GET.get("message", "")[:60],
-        **context,
+        "typed": typed,
+        "refused": refused,
+        **context(),
     }
     if is_htmx(request):
         return render(request, f"{templates}/_refresh.html", {**frame, "tabs": tabs_for(request)})
     return page(request, f"{templates}/list.html", title, frame)
 
 
-def searched(
-    request: HttpRequest,
-    url_name: str,
-    meaning: Callable[[str], Mapping[str, str]],
-    check: Callable[[QueryDict], object] | None = None,
-) -> HttpResponse | None:
-    """The search box: what its words mean becomes conditions in the URL, which the page shows in words; None when it
-    was not used. `meaning` gives them by field name; it and `check`, of all conditions together, raise BadFilter.
-    """
-    text = request.GET.get("q", "").strip()
-    if not text:
-        return None
+def _with_conditions(
+    request: HttpRequest, here: str, conditions: Mapping[str, str], check: Callable[[QueryDict], object]
+) -> HttpResponse:
+    """The list with these conditions besides those that it has. Raises BadFilter."""
     query = request.GET.copy()
-    for name in ("q", "after", "before"):
+    for name in ("q", "after", "before", "patient"):
         query.pop(name, None)
-    try:
-        for name, value in meaning(text).items():
-            query[name] = value
-        if check is not None:
-            check(query)
-    except BadFilter as error:
-        messages.error(request, str(error))
-    return HttpResponseRedirect(f"{reverse(url_name)}?{query.urlencode()}")
+    for name, value in conditions.items():
+        query[name] = value
+    check(query)
+    return HttpResponseRedirect(f"{here}?{query.urlencode()}")

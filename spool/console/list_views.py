@@ -13,7 +13,7 @@ from django.views.decorators.http import require_GET, require_POST
 from accounts.models import User
 from base.action import record
 from spool.console.actions import ACTIONS
-from spool.console.list_page import list_page, searched
+from spool.console.list_page import list_page
 from spool.console.listing import listing
 from spool.console.pages import actor_of
 from spool.console.tabs import titles
@@ -38,8 +38,14 @@ def waiting_list(request: HttpRequest) -> HttpResponse:
 
 
 def _list(request: HttpRequest, url_name: str) -> HttpResponse:
-    return searched(request, url_name, _meaning, SpoolFilter.from_query) or list_page(
-        request, url_name, _TITLES[url_name], "spool/console", _context(request, url_name)
+    return list_page(
+        request,
+        url_name,
+        _TITLES[url_name],
+        "spool/console",
+        lambda: _context(request, url_name),
+        _meaning,
+        SpoolFilter.from_query,
     )
 
 

@@ -85,8 +85,17 @@ class Listing(Generic[M]):
     previous: str
     following: str
     note: str
-    complete: bool
+    partial: str
+    further: str
     error: str
+
+    @property
+    def complete(self) -> bool:
+        """Whether the page has all that could be on it.
+
+        Else `partial` says how far the look came; it goes on at `further`.
+        """
+        return not self.partial
 
 
 def listing(query: QueryDict, *, only_waiting: bool) -> Listing[Entry]:
@@ -107,7 +116,7 @@ def listing(query: QueryDict, *, only_waiting: bool) -> Listing[Entry]:
         FIELDS,
         SORTS,
         error,
-        look=lambda sort, after: page(chosen, sort=sort, after=after, plan=plan),
+        look=lambda sort, after: page(chosen, sort=sort, after=after, plan=plan, patient=is_patient(query)),
         counted=lambda: count(chosen, plan=plan),
         headings=lambda sort: headings_of(COLUMNS, conditions, sort, lambda c: _why_not(c, conditions, only_waiting)),
     )
@@ -142,21 +151,40 @@ def listed(
     is_first = not (after or before) or (backwards and not found.next)
     following = _following(found, backwards)
     kept = {**conditions, **({"sort": sort} if sort != DEFAULT_SORT else {})}
+    longer = {} if found.complete else {"patient": "1"}
+    previous = "" if is_first or not entries else urlencode({**kept, "before": place_of(entries[0], found.sort)})
+    if backwards and not found.complete:
+        previous = urlencode({**kept, **longer, "before": found.next})
+    following = urlencode({**kept, **longer, "after": following}) if following else ""
     return Listing(
         chosen,
         entries,
-        Count(0) if error else counted(),
+        Count(0) if error else _number(found, counted, is_whole=is_first and not following),
         sort,
         headings(found.sort),
         chips(conditions, fields, sort),
         urlencode(kept),
         urlencode(kept),
-        "" if is_first or not entries else urlencode({**kept, "before": place_of(entries[0], found.sort)}),
-        urlencode({**kept, "after": following}) if following else "",
+        previous,
+        following,
         found.note,
-        found.complete,
+        found.extent.sentence(len(entries)) if found.extent else "",
+        previous if backwards else following,
         error,
     )
+
+
+def _number(found: Page[M], counted: Callable[[], Count], *, is_whole: bool) -> Count:
+    """How many match. A page that is all there is has been counted; one with a note may have left some out."""
+    if is_whole and not found.note:
+        return Count(len(found.entries))
+    number = counted()
+    return replace(number, number=max(number.number, len(found.entries))) if number.more else number
+
+
+def is_patient(query: QueryDict) -> bool:
+    """Whether somebody goes on after a look that was cut short, and so waits a little longer."""
+    return query.get("patient") == "1"
 
 
 def _turn_to(look: Callable[[str, str], Page[M]], sort: str, after: str, before: str) -> tuple[Page[M], bool]:

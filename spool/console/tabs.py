@@ -58,5 +58,5 @@ def tabs_for(request: HttpRequest) -> list[ShownTab]:
     for path in settings.SPOOL_CONSOLE_TABS:
         tab: Tab = import_string(path)
         link = reverse(tab.url_name)
-        shown.append(ShownTab(tab.title, link, str(tab.count()) if tab.count else "", request.path == link))
+        shown.append(ShownTab(tab.title, link, tab.count().short if tab.count else "", request.path == link))
     return shown

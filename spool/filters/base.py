@@ -22,6 +22,8 @@ COMPARED: Final = {
     "larger_than": "size_bytes__gt",
     "smaller_than": "size_bytes__lt",
 }
+# What a page's URL may say besides conditions.
+OF_PAGES: Final = frozenset({"q", "sort", "after", "before", "message", "patient"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +57,7 @@ class MessageFilter:
 
     @classmethod
     def parse(cls, values: Mapping[str, str], **scope: Any) -> Self:
-        """From texts by field name; unknown names and empty texts are passed over. Raises BadFilter.
+        """From texts by field name; empty texts are passed over. Raises BadFilter, for unknown names too.
 
         `scope` are the attributes that have no field.
         """
@@ -63,8 +65,9 @@ class MessageFilter:
 
     @classmethod
     def from_query(cls, query: QueryDict, **scope: Any) -> Self:
-        """From a URL's query. Raises BadFilter."""
-        return cls.parse({name: query.get(name, "") for name in cls.conditions}, **scope)
+        """From a URL's query. Raises BadFilter, also for a parameter that is neither a condition nor one of a page."""
+        names = [name for name in query if name not in OF_PAGES and not name.startswith("_")]
+        return cls.parse({name: query.get(name, "") for name in names}, **scope)
 
     @classmethod
     def from_options(cls, options: Mapping[str, Any], **scope: Any) -> Self:
@@ -74,7 +77,7 @@ class MessageFilter:
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Self:
         """The reverse of `to_json`. Raises BadFilter."""
-        texts = {name: str(text) for name, text in values.items() if name in cls.conditions}
+        texts = {name: str(text) for name, text in values.items() if name not in cls.scope}
         return cls.parse(texts, **{name: str(values[key]) for key, name in cls.scope.items() if key in values})
 
     def to_json(self) -> dict[str, str]:

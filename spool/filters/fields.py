@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Any
 
 from accounts.addresses import InvalidAddress, normalise_domain
@@ -12,7 +13,7 @@ from spool.filters.units import BadFilter, format_age, format_size, parse_age, p
 from spool.filters.wildcards import checked
 from spool.models.entry import Direction, Priority, Status
 
-__all__ = ["FIELDS", "BadFilter", "Field", "as_texts", "of_options", "parse_all"]
+__all__ = ["FIELDS", "BadFilter", "Field", "as_texts", "of_options", "parse_all", "unknown"]
 
 LONGEST = 320
 
@@ -177,12 +178,22 @@ FIELDS: dict[str, Field] = {field.name: field for field in _ALL}
 
 
 def parse_all(fields: Mapping[str, Field], values: Mapping[str, str]) -> dict[str, Any]:
-    """Values by attribute, from texts by name; unknown names and empty texts are passed over. Raises BadFilter."""
-    return {
-        fields[name].attribute: fields[name].parse(text)
-        for name, text in values.items()
-        if name in fields and text.strip()
-    }
+    """Values by attribute, from texts by name; empty texts are passed over. Raises BadFilter, for unknown names too."""
+    if missing := next((name for name in values if name not in fields), ""):
+        raise unknown("condition", missing, fields)
+    return {fields[name].attribute: fields[name].parse(text) for name, text in values.items() if text.strip()}
+
+
+def unknown(kind: str, name: str, known: Iterable[str], mark: str = "") -> BadFilter:
+    """What is said of a name that does not exist: those that do, and which may have been meant.
+
+    `kind` is what is named; `mark` stands behind each name.
+    """
+    names = sorted(known)
+    near = get_close_matches(name.lower(), names, 1)
+    meant = f" Did you mean {near[0]}{mark}?" if near else ""
+    listed = ", ".join(f"{one}{mark}" for one in names)
+    return BadFilter(f"There is no {kind} {name[:60]}{mark}.{meant} Available: {listed}.")
 
 
 def of_options(fields: Mapping[str, Field], options: Mapping[str, Any]) -> dict[str, str]:

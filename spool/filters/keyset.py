@@ -107,10 +107,13 @@ def turned(sort: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Looked(Generic[M]):
-    """What a look has found; `edge` is the place up to which it came when its time was over, empty otherwise."""
+    """What a look has found; `edge` is the place up to which it came when its time was over, empty otherwise, and
+    `number` how many rows it looked at.
+    """
 
     rows: list[M]
     edge: tuple[Any, ...] = ()
+    number: int = 0
 
 
 def look(
@@ -119,18 +122,20 @@ def look(
     order: Order,
     behind: Sequence[Any],
     size: int,
-    seconds: float = LOOK_SECONDS,
+    seconds: float,
 ) -> Looked[M]:
     """Up to `size` + 1 of those of `rows` that are `meant`, window after window until the time is over."""
     deadline = time.monotonic() + seconds
     found: list[M] = []
+    number = 0
     while True:
         edge = _edge(rows, order, behind)
         found += meant(order.of(rows, behind, edge))[: size + 1 - len(found)]
         if len(found) > size or not edge:
             return Looked(found)
+        number += WINDOW
         if time.monotonic() > deadline:
-            return Looked(found, edge)
+            return Looked(found, edge, number)
         behind = edge
 
 

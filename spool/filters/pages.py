@@ -26,6 +26,8 @@ from spool.models.recipient import Recipient
 
 M = TypeVar("M", bound=Model)
 PAGE_SIZE = 50
+# How long somebody looks who goes on after a look that was cut short.
+PATIENT_SECONDS = 1.0
 # Up to here matches are few: fetching and sorting them is quick whatever else is asked for.
 FEW = 10_000
 # Their index does not have the entries in the order of ids.
@@ -37,20 +39,46 @@ SLACK = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True)
+class Extent:
+    """How far a look came: through `rows` of about `whole` (0 when nobody knows), back to or up to the moment `at`.
+
+    `further` is for a look whose beginning was not that of the list.
+    """
+
+    rows: int
+    whole: int
+    at: datetime | None = None
+    back: bool = True
+    further: bool = False
+
+    def sentence(self, found: int) -> str:
+        """For people, with the number of matches `found` there."""
+        of_all = f" of about {rounded(max(self.whole, self.rows)):,}" if self.whole else ""
+        back = f", {'back' if self.back else 'up'} to {timezone.localtime(self.at):%Y-%m-%d %H:%M}" if self.at else ""
+        another, so_far = ("another ", "") if self.further else ("", " so far")
+        return f"Looked through {another}{rounded(self.rows):,}{of_all} messages{back}; {found:,} found{so_far}."
+
+
+@dataclass(frozen=True, slots=True)
 class Page(Generic[M]):
     """Some entries, or what else a list is of, in order.
 
     `next` goes on behind them (empty at the end); `note` says what people should know.
 
-    `sort` is the order they are in, which may not be the one that was asked for. `complete` is False when the look was
-    cut short: there may be more matches although the page is not full.
+    `sort` is the order they are in, which may not be the one that was asked for. `extent` says how far a look came that
+    its time cut short: there may be more matches although the page is not full.
     """
 
     entries: list[M]
     next: str = ""
     note: str = ""
-    complete: bool = True
+    extent: Extent | None = None
     sort: str = "-id"
+
+    @property
+    def complete(self) -> bool:
+        """Whether all that could be on this page is."""
+        return self.extent is None
 
 
 def cut(rows: list[M], size: int, sort: str) -> Page[M]:
@@ -66,7 +94,20 @@ class Count:
     more: bool = False
 
     def __str__(self) -> str:
-        return f"{self.number:,}+" if self.more else f"{self.number:,}"
+        if not self.more:
+            return f"{self.number:,}"
+        return f"more than {rounded(self.number):,}" if self.number else "an unknown number of"
+
+    @property
+    def short(self) -> str:
+        """For a badge."""
+        return f"{rounded(self.number):,}+" if self.more else f"{self.number:,}"
+
+
+def rounded(number: int) -> int:
+    """Down to two digits that count: what was not counted to its end is not known more exactly."""
+    step: int = 10 ** max(0, len(str(number)) - 2)
+    return number // step * step
 
 
 class Plan:
@@ -83,15 +124,24 @@ class Plan:
 
 
 def page(
-    chosen: SpoolFilter, *, sort: str = "-id", after: str = "", size: int = PAGE_SIZE, plan: Plan | None = None
+    chosen: SpoolFilter,
+    *,
+    sort: str = "-id",
+    after: str = "",
+    size: int = PAGE_SIZE,
+    plan: Plan | None = None,
+    patient: bool = False,
 ) -> Page[Entry]:
-    """Entries that `chosen` matches, `size` at most, behind the place `after` (a page's `next`). Raises BadFilter."""
+    """Entries that `chosen` matches, `size` at most, behind the place `after` (a page's `next`). Raises BadFilter.
+
+    `patient` is for somebody who has asked for a longer look.
+    """
     plan = plan or Plan(chosen)
     if sort not in SORTS:
         raise BadFilter(f"{sort!r} is not an order; there are {', '.join(SORTS)}.")
     column, descending = sort.lstrip("-"), sort.startswith("-")
     if column in LEVELS:
-        return replace(_by_level(chosen, column, descending, after, size), sort=sort)
+        return replace(_by_level(chosen, column, descending, after, size, patient), sort=sort)
     few, note = "", ""
     if column != "id":
         few = plan.few
@@ -101,8 +151,8 @@ def page(
     if not (few or _is_straight(chosen)):
         few = plan.few
         if not few:
-            found = _windows(chosen, descending, after, size)
-            return replace(found, sort=sort, note=f"{note} {found.note}".strip())
+            found = _windows(chosen, descending, after, size, PATIENT_SECONDS if patient else LOOK_SECONDS)
+            return replace(found, sort=sort, note=note)
     return replace(_straight(chosen, few, descending, after, size), sort=sort, note=note)
 
 
@@ -122,7 +172,7 @@ def _has_index(chosen: SpoolFilter, column: str) -> bool:
     return waits or not chosen.indexed or (column == "sender" and set(chosen.indexed) <= UNORDERED)
 
 
-def _by_level(chosen: SpoolFilter, column: str, descending: bool, after: str, size: int) -> Page[Entry]:
+def _by_level(chosen: SpoolFilter, column: str, descending: bool, after: str, size: int, patient: bool) -> Page[Entry]:
     """The entries of each value of a column after those of the one before, by id among equals."""
     levels = [level for level in LEVELS[column] if getattr(chosen, column) in (None, "", level)]
     if descending:
@@ -136,14 +186,15 @@ def _by_level(chosen: SpoolFilter, column: str, descending: bool, after: str, si
     for level in levels:
         # One more than is shown: it says whether there is another page.
         of_level = chosen.with_values(**{column: level})
-        found = page(of_level, sort="-id" if descending else "id", after=place, size=size + 1 - len(entries))
+        by_id, room = "-id" if descending else "id", size + 1 - len(entries)
+        found = page(of_level, sort=by_id, after=place, size=room, patient=patient)
         entries += found.entries
         place = ""
         if len(entries) > size:
             last = entries[size - 1]
             return Page(entries[:size], f"{getattr(last, column)}.{last.pk}", found.note)
         if found.next:
-            return Page(entries, f"{level}.{found.next}", found.note, found.complete)
+            return Page(entries, f"{level}.{found.next}", found.note, found.extent)
     return Page(entries)
 
 
@@ -228,15 +279,16 @@ def _entry_ids(condition: Q, after: str, descending: bool) -> QuerySet[Recipient
     return meant.order_by("-entry_id" if descending else "entry_id").values_list("entry_id", flat=True).distinct()
 
 
-def _windows(chosen: SpoolFilter, descending: bool, after: str, size: int) -> Page[Entry]:
+def _windows(chosen: SpoolFilter, descending: bool, after: str, size: int, seconds: float) -> Page[Entry]:
     """Window after window until the page is full or the time is over."""
     sort = "-id" if descending else "id"
-    lowest, highest = bounds(chosen)
+    lowest, highest = whole = bounds(chosen)
     if after:
         place = number(after)
         lowest, highest = (lowest, min(highest, place - 1)) if descending else (max(lowest, place + 1), highest)
-    deadline = time.monotonic() + LOOK_SECONDS
+    deadline = time.monotonic() + seconds
     entries: list[Entry] = []
+    began, rows = (highest if descending else lowest), 0
     while lowest <= highest:
         within = _window(lowest, highest, descending)
         matches = _wanted(chosen.apply(Entry.objects.all(), within))
@@ -244,16 +296,19 @@ def _windows(chosen: SpoolFilter, descending: bool, after: str, size: int) -> Pa
         if len(entries) > size:
             return cut(entries, size, sort)
         lowest, highest = (lowest, within[0] - 1) if descending else (within[1] + 1, highest)
+        rows += WINDOW
         if time.monotonic() > deadline and lowest <= highest:
             edge = within[0] if descending else within[1]
-            return Page(entries, str(edge), _looked(edge, descending), complete=False)
+            return Page(entries, str(edge), extent=_extent(whole, began, edge, rows, descending))
     return Page(entries)
 
 
-def _looked(edge: int, descending: bool) -> str:
+def _extent(whole: tuple[int, int], began: int, edge: int, rows: int, descending: bool) -> Extent:
+    """How far that came of the ids of `whole`: from `began` to `edge` there were so many rows, elsewhere as dense."""
+    density = rows / (abs(edge - began) + 1)
+    before = (whole[1] - began) if descending else (began - whole[0])
     at = Entry.objects.filter(id__gte=edge).order_by("id").values_list("created", flat=True).first()
-    back = "back to" if descending else "up to"
-    return f"Looked {back} {at:%Y-%m-%d %H:%M:%S}; go on to look further." if at else ""
+    return Extent(rows + round(before * density), round((whole[1] - whole[0] + 1) * density), at, descending)
 
 
 def _count_windows(chosen: SpoolFilter, limit: int) -> Count:

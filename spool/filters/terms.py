@@ -4,36 +4,23 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from accounts.addresses import InvalidAddress, normalise_domain, split_address
 from spool.filters.conditions import SpoolFilter
-from spool.filters.fields import FIELDS, BadFilter
+from spool.filters.fields import FIELDS, BadFilter, Field, unknown
 from spool.filters.pages import count
 
 _FILE_NAME = re.compile(r"[0-9a-hjkmnp-tv-z]{26}(?:\.eml)?", re.IGNORECASE)
 _MESSAGE_ID = re.compile(r"<[^<>\s]+@[^<>\s]+>")
-_PREFIXES = {
-    "from": "sender",
-    "to": "recipient",
-    "subject": "subject",
-    "ip": "ip",
-    "user": "auth-user",
-    "error": "error",
-    "status": "status",
-    "id": "message-id",
-    "file": "id",
-    "domain": "domain",
-    "older": "older",
-    "younger": "younger",
-    "larger": "larger",
-    "smaller": "smaller",
-    "priority": "priority",
-    "hold": "hold",
-    "direction": "direction",
-}
-MOST_TERMS = 10
+_OPERATOR = re.compile(r"([A-Za-z][A-Za-z-]*):(?!//)(.*)", re.DOTALL)
+# What may stand before a colon, besides the names of the conditions, and which condition it is.
+SHORT_OPERATORS: Final = {"from": "sender", "to": "recipient", "user": "auth-user", "file": "id"}
+# `id:` is what people call a Message-ID; `file:` is the condition of that name.
+OPERATORS: Final = {**{name: name for name in FIELDS}, **SHORT_OPERATORS, "id": "message-id"}
+MOST_TERMS = 40
 # Whether there is mail for which a condition, by its name, has a value.
 Finds = Callable[[str, str], bool]
 
@@ -47,24 +34,35 @@ class Term:
     sentence: str
 
 
-def understand(text: str, finds: Finds | None = None) -> list[Term]:
+def understand(
+    text: str,
+    finds: Finds | None = None,
+    operators: Mapping[str, str] = OPERATORS,
+    fields: Mapping[str, Field] = FIELDS,
+) -> list[Term]:
     """What the words of a search are taken for. Raises BadFilter for a `from:`, `older:` and such that makes no sense.
 
     `ann@example.org` is a sender (`to:` makes it a recipient), `@example.org` a sender's domain, `example.org` a
     recipient's; an IP is the client's; what looks like a file name or a Message-ID is one; the rest is in the subject.
     A word that may be one or the other is what there is mail of: `finds` says so, of the spool when it is not given.
+    `operators` are the conditions that may be named, by what stands before the colon, and `fields` what they are; in
+    quotation marks a colon is nothing but a colon.
     """
-    terms: list[Term] = []
+    terms: dict[str, Term] = {}
     words: list[str] = []
-    for word in re.findall(r'(?:[a-z-]+:)?"[^"]*"|\S+', text)[:MOST_TERMS]:
-        name, value = _recognise(word, finds or in_spool)
+    for word in _words(text, operators):
+        name, value = _recognise(word, finds or in_spool, operators)
         if name == "subject":
             words.append(value)
-        elif value:
-            terms.append(_term(name, value))
+            continue
+        term = _term(fields[name], value)
+        if terms.setdefault(name, term).value != value:
+            raise BadFilter(
+                f"{terms[name].value} and {value} are the same condition ({fields[name].help}); search for one of them."
+            )
     if words:
-        terms.append(_term("subject", " ".join(words)))
-    return terms
+        terms["subject"] = _term(fields["subject"], " ".join(words))
+    return list(terms.values())
 
 
 def from_text(text: str) -> SpoolFilter:
@@ -72,17 +70,42 @@ def from_text(text: str) -> SpoolFilter:
     return SpoolFilter.parse({term.field: term.value for term in understand(text)})
 
 
-def _term(name: str, value: str) -> Term:
-    field = FIELDS[name]
+def _term(field: Field, value: str) -> Term:
     field.parse(value)
     phrase = field.phrase.format(value)
-    return Term(name, value, f"{phrase[:1].upper()}{phrase[1:]}.")
+    return Term(field.name, value, f"{phrase[:1].upper()}{phrase[1:]}.")
 
 
-def _recognise(word: str, finds: Finds) -> tuple[str, str]:
-    prefix, colon, rest = word.partition(":")
-    if colon and prefix.lower() in _PREFIXES:
-        return _PREFIXES[prefix.lower()], rest.strip('"')
+def _words(text: str, operators: Mapping[str, str]) -> list[str]:
+    """The words of a search; what follows an operator and a space belongs to the operator. Raises BadFilter."""
+    found: list[str] = []
+    for word in re.findall(r'(?:[A-Za-z-]+:)?"[^"]*"|\S+', text):
+        if found and found[-1].endswith(":") and found[-1][:-1].lower() in operators:
+            found[-1] += word
+        else:
+            found.append(word)
+    if len(found) > MOST_TERMS:
+        raise BadFilter(f"A search has at most {MOST_TERMS} words.")
+    return found
+
+
+def _recognise(word: str, finds: Finds, operators: Mapping[str, str]) -> tuple[str, str]:
+    """The condition that a word is, and its value. Raises BadFilter for an operator that does not exist."""
+    try:
+        return "ip", str(ipaddress.ip_address(word.strip("[]")))
+    except ValueError:
+        pass
+    if named := _OPERATOR.fullmatch(word):
+        name, value = named[1].lower(), named[2].strip('"')
+        if name in operators and not value:
+            raise BadFilter(
+                f'{name}: has nothing behind it. To look for the word itself, write "{word}" in quotation marks.'
+            )
+        if name in operators:
+            return operators[name], value
+        if value:
+            error = unknown("operator", name, operators, ":")
+            raise BadFilter(f'{error} To look for it in the subject, put it in quotation marks: "{word[:60]}".')
     word = word.strip('"')
     if word == "<>":
         return "sender", word
@@ -90,10 +113,6 @@ def _recognise(word: str, finds: Finds) -> tuple[str, str]:
         return "message-id", word
     if _FILE_NAME.fullmatch(word):
         return "id", word
-    try:
-        return "ip", str(ipaddress.ip_address(word.strip("[]")))
-    except ValueError:
-        pass
     if word.startswith("@") and _is_domain(word[1:]):
         return "sender-domain", word[1:]
     if "@" in word:
@@ -130,4 +149,4 @@ def in_spool(name: str, value: str) -> bool:
         return False
 
 
-__all__ = ["BadFilter", "Term", "from_text", "understand"]
+__all__ = ["OPERATORS", "SHORT_OPERATORS", "BadFilter", "Term", "from_text", "understand"]

@@ -150,6 +150,10 @@ def test_a_search_that_makes_no_sense_is_answered_with_a_sentence(administrator:
     answer = administrator.get(reverse(SPOOL), {"q": "older:soon"}, follow=True)
     assert "is not an age; write 30m, 2h or 3d" in unescape(answer.content.decode())
     assert "is not a size" in page(administrator, SPOOL, larger="huge")
+    take_in(a_submission(subject="foo:bar"))
+    refused = page(administrator, SPOOL, q="foo:bar")
+    assert "There is no operator foo:" in refused and 'value="foo:bar"' in refused and "ms-entry" not in refused
+    assert "Did you mean sender?" in page(administrator, SPOOL, sendr="ann@example.org")
     assert "That place in the list does not exist" in page(administrator, SPOOL, after="nowhere")
 
 

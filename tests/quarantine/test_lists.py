@@ -159,9 +159,10 @@ def test_a_look_that_takes_too_long_says_how_far_it_came_and_goes_on_there(
     monkeypatch.setattr(keyset, "LOOK_SECONDS", 0.0)
     monkeypatch.setattr(keyset, "COUNT_SECONDS", 0.0)
     first = administrator.get(f"{SPAM}?subject=invoice+2").context["listing"]
-    assert not first.complete and "Looked back to" in first.note and str(first.count).endswith("+")
+    assert not first.complete and first.count.more and "found so far." in first.partial
+    assert first.partial.startswith("Looked through ") and ", back to " in first.partial
     text = administrator.get(f"{SPAM}?subject=nothing").content.decode()
-    assert "Nothing so far; there is more to look at." in text and "Look further" in text
+    assert "Nothing found so far" in text and "Go on" in text and "Nothing matches" not in text
     seen = [item.subject for item in walk(ItemFilter.parse({"subject": "invoice 2"}, kind="spam"), "-id")]
     assert "invoice 2" in seen and "invoice 28" in seen
 

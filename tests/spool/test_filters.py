@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import fields
 from datetime import timedelta
@@ -14,9 +15,10 @@ from django.utils import timezone
 from hypothesis import given
 from hypothesis import strategies as st
 
+from quarantine.filters import ItemFilter
 from spool.delivery.replies import error_group
 from spool.files import store
-from spool.filters import FIELDS, SORTS, BadFilter, SpoolFilter, count, from_text, page, pages, understand
+from spool.filters import FIELDS, SORTS, BadFilter, Count, SpoolFilter, count, from_text, page, pages, understand
 from spool.flow import intake
 from spool.models import Entry, Kind, Recipient, Status
 from tests.support.messages import a_submission
@@ -129,6 +131,57 @@ def test_several_words_are_several_conditions() -> None:
 def test_an_address_that_only_gets_mail_is_taken_for_a_recipient(spooled: Spooled) -> None:
     spooled(sender="ann@example.org", to="bob@example.net")
     assert [term.field for term in understand("bob@example.net ann@example.org")] == ["recipient", "sender"]
+
+
+@with_database
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("foo:bar", "There is no operator foo:."),
+        ("foo:bar", 'put it in quotation marks: "foo:bar"'),
+        ("sendr:ann@example.org", "Did you mean sender:?"),
+        ("form:ann@example.org", "Did you mean from:?"),
+        ("lunch stauts:waiting", "Did you mean status:? Available: auth-user:, direction:, domain:,"),
+        ("lunch to:", "to: has nothing behind it"),
+        ("ann@example.org ben@example.org", "ann@example.org and ben@example.org are the same condition"),
+        ("status:waiting status:virus", "search for one of them"),
+        (" ".join("word" for _ in range(41)), "at most 40 words"),
+    ],
+)
+def test_what_a_search_can_not_mean_is_refused_and_not_looked_for_in_the_subject(text: str, sentence: str) -> None:
+    with pytest.raises(BadFilter, match=re.escape(sentence)):
+        from_text(text)
+
+
+@with_database
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("to: bob@example.net", SpoolFilter(recipient="bob@example.net")),
+        ("Sender:ann@example.org", SpoolFilter(sender="ann@example.org")),
+        ("min-attempts:3", SpoolFilter(min_attempts=3)),
+        ("Re: lunch", SpoolFilter(subject="Re: lunch")),
+        ('"foo:bar"', SpoolFilter(subject="foo:bar")),
+        ('"from:ann"', SpoolFilter(subject="from:ann")),
+        ("subject:foo:bar", SpoolFilter(subject="foo:bar")),
+        ("https://example.org/ 12:30", SpoolFilter(subject="https://example.org/ 12:30")),
+        ("beef::1", SpoolFilter(ip="beef::1")),
+    ],
+)
+def test_a_colon_is_an_operators_only_where_one_is_meant(text: str, found: SpoolFilter) -> None:
+    assert from_text(text) == found
+
+
+def test_a_condition_that_does_not_exist_is_refused_wherever_it_stands() -> None:
+    for ask in (
+        lambda: SpoolFilter.parse({"sendr": "ann@example.org"}),
+        lambda: SpoolFilter.from_json({"sendr": "ann@example.org"}),
+        lambda: SpoolFilter.from_query(QueryDict("sendr=ann@example.org&sort=-id")),
+        lambda: ItemFilter.from_json({"kind": "spam", "sendr": "ann@example.org"}),
+    ):
+        with pytest.raises(BadFilter, match=r"There is no condition sendr\. Did you mean sender\? Available: "):
+            ask()
+    assert SpoolFilter.from_query(QueryDict("sort=-id&after=7&message=a&q=&_changelist_filters=x")) == SpoolFilter()
 
 
 @with_database
@@ -289,21 +342,30 @@ def test_a_search_that_takes_too_long_says_how_far_it_looked_and_goes_on_there(m
     chosen = SpoolFilter(subject="needle")
     first = page(chosen)
     assert (first.entries, first.complete) == ([], False)
-    assert "go on to look further" in first.note
+    assert first.extent is not None
+    assert first.extent.sentence(0).startswith("Looked through 5 of about 12 messages, back to ")
+    assert first.extent.sentence(0).endswith("; 0 found so far.")
     second = page(chosen, after=first.next)
+    assert second.extent is not None and "Looked through 10 of about 12 messages" in second.extent.sentence(0)
     third = page(chosen, after=second.next)
     assert [entry.subject for entry in third.entries] == ["needle"]
     assert third.complete
-    assert str(count(chosen)) == "0+"
+    assert (str(count(chosen)), count(chosen).short) == ("an unknown number of", "0+")
+    assert [entry.subject for entry in page(chosen, patient=True).entries] == ["needle"]
 
 
 @with_database
 @in_the_spool
 def test_a_count_stops_at_its_limit() -> None:
     intake.accept([a_submission() for _ in range(12)])
-    assert str(count(SpoolFilter(), limit=10)) == "10+"
-    assert str(count(SpoolFilter(domain="example.net"), limit=10)) == "10+"
-    assert str(count(SpoolFilter(subject="Lunch"), limit=10)) == "10+"
+    assert str(count(SpoolFilter(), limit=10)) == "more than 10"
+    assert str(count(SpoolFilter(domain="example.net"), limit=10)) == "more than 10"
+    assert str(count(SpoolFilter(subject="Lunch"), limit=10)) == "more than 10"
+    assert (str(Count(8_914, True)), Count(8_914, True).short, str(Count(8_914))) == (
+        "more than 8,900",
+        "8,900+",
+        "8,914",
+    )
     assert str(count(SpoolFilter())) == "12"
 
 

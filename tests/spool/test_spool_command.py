@@ -54,6 +54,7 @@ def test_list_shows_what_matches_and_ends_with_1_when_nothing_does(spool: Manage
         ("list", "--older", "soon"),
         ("list", "--larger", "huge"),
         ("list", "--ip", "1.2.3"),
+        ("list", "--search", "foo:bar"),
         ("list", "--nothing"),
         ("delete", "--yes"),
         ("priority", "urgent", "--all"),

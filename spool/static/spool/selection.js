@@ -21,13 +21,14 @@
       whole.checked = boxes.length > 0 && boxes.every((box) => box.checked);
       whole.indeterminate = !whole.checked && boxes.some((box) => box.checked);
     }
-    const matching = document.getElementById("live").dataset.count;
+    const { count: matching, uncounted } = document.getElementById("live").dataset;
+    const uncountedToo = uncounted === undefined ? "" : ` (${matching} messages)`;
     bar.hidden = !all() && chosen.size === 0;
     document.getElementById("bar-what").textContent =
-      all() ? `All ${matching} that match are selected` : `${chosen.size.toLocaleString("en")} selected`;
+      all() ? (uncountedToo ? `All that match are selected${uncountedToo}` : `All ${matching} that match are selected`) : `${chosen.size.toLocaleString("en")} selected`;
     const button = document.getElementById("bar-all");
     button.hidden = all() || matching === String(chosen.size);
-    button.textContent = `Select all ${matching} that match`;
+    button.textContent = uncountedToo ? `Select all that match${uncountedToo}` : `Select all ${matching} that match`;
   }
 
   function pick(values, on) {
