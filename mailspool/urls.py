@@ -14,6 +14,7 @@ from accounts.models import User
 from mailspool.attention.urls import urls as attention_urls
 from mailspool.ended_session import session, signed_in
 from mailspool.health import readyz
+from mailspool.incident.urls import urls as incident_urls
 from mailspool.menus.urls import urls as menu_urls
 from mailspool.metrics import metrics
 from mailspool.overview.urls import urls as overview_urls
@@ -42,6 +43,7 @@ urlpatterns = [
     path("admin/r/<path:content_type_id>/<path:object_id>/", nothing),
     *overview_urls(),
     *attention_urls(),
+    *incident_urls(),
     *menu_urls(),
     *release_urls(),
     # One page for the own password: it counts wrong ones, ends other sessions and writes down that it was changed.

@@ -48,8 +48,9 @@ def _offered() -> _Offered:
         for app in apps.get_app_configs()
         if app.module is not None and module_has_submodule(app.module, MODULE)
     ]
+    actions = [action for module in modules for action in module.ACTIONS]
     return _Offered(
-        tuple(action for module in modules for action in module.ACTIONS),
+        tuple(sorted(actions, key=lambda action: not action.comes_first)),
         {kind: look_up for module in modules for kind, look_up in getattr(module, "KINDS", {}).items()},
         tuple(also for module in modules for also in getattr(module, "ALSO", ())),
     )

@@ -15,6 +15,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from base.short_cache import ShortCache
+from mailspool.incident.things import kind_of_key, page_of
 from spool.alerts.response import sentence_of
 from spool.alerts.watches import Subject, watch_of
 from spool.models import AlertEvent, TrafficState
@@ -35,6 +36,9 @@ TABLES: Final = {
     Subject.IP: "handing-in-ips",
 }
 
+# Alerts whose key is somebody, although what is done about it has a page of its own.
+ABOUT_SOMEBODY: Final = ("destination", "guard", "throttled-user", "throttled-domain")
+
 
 @dataclass(frozen=True, slots=True)
 class Item:
@@ -46,6 +50,8 @@ class Item:
     began: datetime
     fix: tuple[str, str] | None = None
     acknowledged_by: str = ""
+    # The page about what it is about, where there is one.
+    incident: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +100,18 @@ def item_of(event: AlertEvent) -> Item:
         fix = page
     else:
         fix = watch.page(event.key)
-    return Item(event.pk, sentence_of(event), page, event.began, (watch.fix, fix), event.acknowledged_by)
+    return Item(
+        event.pk, sentence_of(event), page, event.began, (watch.fix, fix), event.acknowledged_by, incident_of(event)
+    )
+
+
+def incident_of(event: AlertEvent) -> str:
+    """The page about the user, address, IP address or domain that an alert is about; empty when it is about none."""
+    watch = watch_of(event.kind)
+    if not event.key or not (watch.subject or event.kind in ABOUT_SOMEBODY):
+        return ""
+    kind = watch.subject.value or kind_of_key(event.key)
+    return page_of(kind, event.key)
 
 
 def menu_of(event: AlertEvent) -> str:

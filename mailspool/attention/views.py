@@ -40,6 +40,7 @@ def alert(request: HttpRequest, pk: int) -> HttpResponse:
             "event": event,
             "watch": watch,
             "about": watch.says(event.key),
+            "incident": items.incident_of(event),
             "menu": items.menu_of(event) if event.ended is None else "",
             "shown_at": watch.page(event.key),
             "contains": watch.subject is Subject.USER,

@@ -6,7 +6,7 @@ A page has some hundred points: what is the same for each of them is made here r
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from django.utils import timezone
@@ -155,6 +155,16 @@ def submissions(lately: Mapping[str, Sequence[int]], now: datetime) -> Chart:
         stacked=True,
         skips_zeros=True,
     )
+
+
+def of_numbers(name: str, title: str, points: Sequence[Point], wanted: Range, quantities: Sequence[Quantity]) -> Chart:
+    """Some quantities that are counted in each point, beside each other; the legend has what each amounts to."""
+    moments = [_when(point.at, wanted) for point in points]
+    chart = _chart(name, title, points, moments, wanted, _Format(_number, "", nice_top), list(quantities))
+    totals = [sum(value or 0 for value in quantity.values) for quantity in quantities]
+    lines = [replace(line, now=f"{total:,.0f}") for line, total in zip(chart.lines, totals, strict=True)]
+    summary = f"{title}: " + "; ".join(f"{line.name} {line.now}" for line in lines)
+    return replace(chart, lines=lines, summary=summary)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from django.urls import reverse
+
 from mailspool.overview.charts import Chart, submissions
 from mailspool.overview.rows import Known, Mark, marks, menu_link, spool_link
 from mailspool.overview.sorting import SUBMITTER_WINDOWS, SUBMITTERS_NAME, Header, Sorting
@@ -22,6 +24,7 @@ SHOWN = 6
 # Of them the chart shows so many by name.
 DRAWN = 4
 _USERS, _SENDERS, _IPS = SUBMITTERS
+_KINDS = {"account": "user", "sender": "sender", "ip": "ip"}
 _DEFERRED = {
     TrafficKind.HANDED_IN_USER: TrafficKind.DEFERRED_USER,
     TrafficKind.HANDED_IN_SENDER: TrafficKind.DEFERRED_SENDER,
@@ -60,6 +63,8 @@ class Submitter:
     rises: bool
     spool_link: str
     menu_link: str
+    # All that is known of it; of the null sender, what it has in the spool.
+    link: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +126,7 @@ def handed_in(found: Mapping[TrafficKind, list[TopRow]], known: Known, sorting: 
             top.rises,
             spool_link(table, top.key),
             menu_link(table, top.key),
+            reverse("incident", args=[_KINDS[table.subject], top.key]) if top.key else spool_link(table, top.key),
         )
 
     headers = sorting.headers(SUBMITTERS_NAME, SUBMITTER_WINDOWS)

@@ -46,6 +46,12 @@ def size(count: int) -> str:
 
 
 @register.filter
+def domain_of(address: str) -> str:
+    """What stands behind the @; of what has none, all of it."""
+    return address.rpartition("@")[2] or "-"
+
+
+@register.filter
 def thousands(number: int) -> str:
     """`1,600`."""
     return f"{number:,}"

@@ -86,6 +86,7 @@ def do(client: Client, table: str, action: str, key: str, **given: str) -> str:
 def test_each_table_offers_what_the_specification_says(administrator: Client, ann: User) -> None:
     both = ["Delete Messages", "Move Messages"]
     assert labels(administrator, "outbound-senders", ANN) == [
+        "Look into it",
         "Manage User",
         "Contain account…",
         "Change Password",
@@ -96,9 +97,9 @@ def test_each_table_offers_what_the_specification_says(administrator: Client, an
     # A user has one menu, wherever the user is named.
     assert labels(administrator, "inbound-recipients", ANN) == labels(administrator, "outbound-senders", ANN)
     for table in ("outbound-ips", "inbound-ips"):
-        assert labels(administrator, table, IP) == ["Blacklist IP", *both]
-    assert labels(administrator, "inbound-senders", "tom@far.test") == ["Block Inbound SMTP", *both]
-    assert labels(administrator, "inbound-domains", "far.test") == ["Block Inbound SMTP", *both]
+        assert labels(administrator, table, IP) == ["Look into it", "Blacklist IP", *both]
+    assert labels(administrator, "inbound-senders", "tom@far.test") == ["Look into it", "Block Inbound SMTP", *both]
+    assert labels(administrator, "inbound-domains", "far.test") == ["Look into it", "Block Inbound SMTP", *both]
     assert labels(administrator, "inbound-senders", "") == both
     assert labels(administrator, "outbound-senders", "gate@far.test") == both
 

@@ -1,0 +1,14 @@
+"""The addresses of incident pages. All are for system administrators only."""
+
+from __future__ import annotations
+
+from django.contrib import admin
+from django.urls import URLPattern, path
+
+from mailspool.incident import views
+
+
+def urls() -> list[URLPattern]:
+    """They come before the admin site's own."""
+    guard = admin.site.admin_view
+    return [path("admin/incident/<str:kind>/<path:key>/", guard(views.incident), name="incident")]
