@@ -13,12 +13,14 @@ from django.views.decorators.http import require_GET, require_POST
 from accounts.models import User
 from base.action import record
 from spool.console.actions import ACTIONS
+from spool.console.addressees import addressees
+from spool.console.layout import PAGE_SIZES, forget, keep, layout_of
 from spool.console.list_page import list_page
 from spool.console.listing import listing
 from spool.console.pages import actor_of
 from spool.console.tabs import titles
 from spool.filters import SpoolFilter, understand
-from spool.models import Priority, SavedView, Status
+from spool.models import Density, Priority, SavedView, Status
 
 ALL = "admin:spool_entry_changelist"
 WAITING = "admin:spool_entry_waiting"
@@ -54,10 +56,15 @@ def _meaning(text: str) -> dict[str, str]:
 
 
 def _context(request: HttpRequest, url_name: str) -> dict[str, Any]:
-    shown = listing(request.GET, only_waiting=url_name == WAITING)
+    layout = layout_of(request.user.pk, url_name)
+    shown = listing(request.GET, layout.columns, layout.page_size, only_waiting=url_name == WAITING)
     values = shown.chosen.texts()
     return {
         "listing": shown,
+        "layout": layout,
+        "densities": Density.choices,
+        "page_sizes": PAGE_SIZES,
+        "addressees": addressees(shown.entries) if layout.shows_recipients else {},
         "is_waiting": url_name == WAITING,
         "actions": ACTIONS,
         "values": values,
@@ -100,6 +107,21 @@ def save_view(request: HttpRequest) -> HttpResponse:
         record(actor_of(request), "save view", name, parameters={"page": titles()[url_name], "query": query})
     messages.success(request, f"The view “{name}” is saved.")
     return HttpResponseRedirect(f"{reverse(url_name)}?{query}")
+
+
+@require_POST
+def save_layout(request: HttpRequest) -> HttpResponse:
+    """Keep how one of the lists is to look to this user, or have it look as at first."""
+    url_name, user = request.POST.get("page", ""), request.user
+    assert isinstance(user, User)
+    if url_name not in _TITLES:
+        return HttpResponseRedirect(reverse(ALL))
+    if "reset" in request.POST:
+        forget(user.pk, url_name)
+    else:
+        columns, density = request.POST.getlist("column"), request.POST.get("density", "")
+        keep(user.pk, url_name, columns, density, request.POST.get("page_size", ""))
+    return HttpResponseRedirect(f"{reverse(url_name)}?{request.POST.get('query', '')[:2000]}")
 
 
 @require_POST

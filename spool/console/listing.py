@@ -24,26 +24,19 @@ DEFAULT_SORT = "-id"
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One column of the table. `sort` is what its heading sorts by at first; the age runs against the ids."""
+    """One column of the table. `sort` is what its heading sorts by at first; the age runs against the ids.
+
+    `name` is what it is chosen by, and `width` its pixels (0: it has its share of the rest), where columns are chosen.
+    """
 
     title: str
     css: str
     sort: str = ""
     reversed: bool = False
+    name: str = ""
+    width: int = 0
 
 
-COLUMNS = (
-    Column("Filename", "c-name", "-file_name"),
-    Column("Spool Path", "c-path wide"),
-    Column("Sender", "c-sender", "sender"),
-    Column("Recipients", "c-rcpt right"),
-    Column("Size", "c-size right", "-size_bytes"),
-    Column("Attempts", "c-tries right", "-attempts"),
-    Column("Time in Spool", "c-age right", "-id", True),
-    Column("Priority", "c-prio", "-priority"),
-    Column("Status", "c-status", "status"),
-    Column("Next Attempt", "c-next right", "next_attempt"),
-)
 _NEVER = "The list can't be sorted by this."
 _HERE_ONLY_FEW = (
     "The list can be sorted by this in Waiting to Deliver, or when its filter leaves 10,000 messages or fewer."
@@ -60,6 +53,8 @@ class Heading:
     link: str
     direction: str
     why_not: str = ""
+    name: str = ""
+    width: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,8 +93,8 @@ class Listing(Generic[M]):
         return not self.partial
 
 
-def listing(query: QueryDict, *, only_waiting: bool) -> Listing[Entry]:
-    """The page that a URL's query asks for. Never raises for what a query says."""
+def listing(query: QueryDict, columns: Sequence[Column], size: int, *, only_waiting: bool) -> Listing[Entry]:
+    """The page of that `size` that a URL's query asks for. Never raises for what a query says."""
     error = ""
     try:
         chosen = SpoolFilter.from_query(query)
@@ -116,9 +111,9 @@ def listing(query: QueryDict, *, only_waiting: bool) -> Listing[Entry]:
         FIELDS,
         SORTS,
         error,
-        look=lambda sort, after: page(chosen, sort=sort, after=after, plan=plan, patient=is_patient(query)),
+        look=lambda sort, after: page(chosen, sort=sort, after=after, size=size, plan=plan, patient=is_patient(query)),
         counted=lambda: count(chosen, plan=plan),
-        headings=lambda sort: headings_of(COLUMNS, conditions, sort, lambda c: _why_not(c, conditions, only_waiting)),
+        headings=lambda sort: headings_of(columns, conditions, sort, lambda c: _why_not(c, conditions, only_waiting)),
     )
 
 
@@ -214,7 +209,7 @@ def headings_of(
             link = urlencode({**conditions, "sort": turned(sort) if is_current else column.sort})
             if is_current:
                 direction = "descending" if sort.startswith("-") is not column.reversed else "ascending"
-        headings.append(Heading(column.title, column.css, link, direction, reason))
+        headings.append(Heading(column.title, column.css, link, direction, reason, column.name, column.width))
     return headings
 
 

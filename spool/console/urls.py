@@ -22,6 +22,7 @@ def urls() -> list[URLPattern]:
         ("job/<int:pk>/", action_views.job, "job"),
         ("job/<int:pk>/cancel/", action_views.cancel, "cancel_job"),
         ("undo/<int:pk>/", action_views.undo, "undo"),
+        ("layout/", list_views.save_layout, "save_layout"),
         ("views/save/", list_views.save_view, "save_view"),
         ("views/<int:pk>/forget/", list_views.forget_view, "forget_view"),
         ("message/<str:file_name>/", message_views.message, "message"),

@@ -8,6 +8,7 @@ from spool.models.bulkjob import BulkJob, JobState
 from spool.models.content import Content
 from spool.models.entry import Direction, Entry, Origin, Priority, Status
 from spool.models.installation import Installation
+from spool.models.list_layout import Density, ListLayout
 from spool.models.mta_sts import MTASTSPolicy
 from spool.models.recipient import Kind, Outcome, Recipient
 from spool.models.route import Route, RouteKind, TLSPolicy
@@ -34,11 +35,13 @@ __all__ = [
     "AuditEvent",
     "BulkJob",
     "Content",
+    "Density",
     "Direction",
     "Entry",
     "Installation",
     "JobState",
     "Kind",
+    "ListLayout",
     "MTASTSPolicy",
     "Origin",
     "Outcome",

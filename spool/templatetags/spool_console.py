@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
+from typing import Any
 
 from django import template
 from django.utils import timezone
@@ -111,6 +113,12 @@ def next_attempt(entry: Entry) -> SafeString | str:
             '<time datetime="{}" title="{}">due</time>', entry.next_attempt.isoformat(), exactly(entry.next_attempt)
         )
     return relative(entry.next_attempt)
+
+
+@register.filter
+def of(found: Mapping[int, Any], key: int) -> Any:
+    """What a mapping has for a key; None for nothing."""
+    return found.get(key)
 
 
 @register.filter

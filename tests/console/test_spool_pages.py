@@ -9,16 +9,19 @@ from typing import Any
 
 import pytest
 from django.conf import settings as django_settings
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
 from accounts import actions as accounts
-from accounts.models import Role
+from accounts.models import Role, User
 from mailspool.home import Home
 from security.models import LoginRules
+from spool.console.columns import BY_NAME
 from spool.files import store
-from spool.models import AuditEvent, BulkJob, Entry, Outcome, Recipient, SavedView
+from spool.models import AuditEvent, BulkJob, Entry, ListLayout, Outcome, Recipient, SavedView
 from tests.console.conftest import PASSWORD
 from tests.support.messages import a_message, a_submission
 from tests.support.spool_states import attempt, take_in
@@ -42,11 +45,16 @@ def do(client: Client, action: str, entries: list[Entry], **values: str) -> Any:
 
 def test_the_spool_shows_every_column_of_every_entry(administrator: Client) -> None:
     (entry,) = take_in(a_submission("ann@example.org", ["b@example.net", "c@example.net"], size=20_000))
+    arrange(administrator, SPOOL, *BY_NAME)
     text = page(administrator, SPOOL)
     for column in (
         "Filename",
         "Spool Path",
         "Sender",
+        "Recipient",
+        "Destination",
+        "b@example.net",
+        "and 1 more",
         "Recipients",
         "Size",
         "Attempts",
@@ -64,6 +72,50 @@ def test_the_spool_shows_every_column_of_every_entry(administrator: Client) -> N
         "Lunch on Friday",
     ):
         assert column in text
+
+
+def titles(client: Client, name: str) -> list[str]:
+    return [heading.title for heading in client.get(reverse(name)).context["listing"].headings]
+
+
+def arrange(client: Client, name: str, *columns: str, **more: str) -> None:
+    """Choose how a list looks."""
+    answer = client.post(reverse("admin:spool_entry_save_layout"), {"page": name, "column": columns, **more})
+    assert answer.status_code == 302
+
+
+def test_everybody_arranges_each_list_for_themselves(administrator: Client) -> None:
+    take_in(*[a_submission(subject=f"number {number}") for number in range(30)])
+    assert titles(administrator, SPOOL)[:3] == ["Sender", "Recipient", "Destination"]
+    assert "Filename" not in titles(administrator, SPOOL) and "Spool Path" not in titles(administrator, SPOOL)
+    arrange(administrator, SPOOL, "path", "file-name", "nothing", "sender", density="compact", page_size="25")
+    assert titles(administrator, SPOOL) == ["Spool Path", "Filename", "Sender"]
+    listing = administrator.get(reverse(SPOOL)).context["listing"]
+    assert len(listing.entries) == 25 and listing.following
+    assert "ms-list compact" in page(administrator, SPOOL)
+    # The other list, and the same of somebody else, look as before.
+    assert titles(administrator, WAITING)[0] == "Sender"
+    other = Client()
+    other.force_login(User.objects.create_user("zoe@example.org", PASSWORD, role=Role.SYSTEM_ADMINISTRATOR))
+    assert titles(other, SPOOL)[:2] == ["Sender", "Recipient"] and "ms-list comfortable" in page(other, SPOOL)
+    # What does not exist is as if it were not chosen; without any column it looks as at first.
+    arrange(administrator, SPOOL, "nothing", density="huge", page_size="1000000")
+    assert titles(administrator, SPOOL)[:3] == ["Sender", "Recipient", "Destination"]
+    arrange(administrator, SPOOL, "size", page_size="100")
+    arrange(administrator, SPOOL, reset="1")
+    assert not ListLayout.objects.exists()
+
+
+def test_a_list_says_to_whom_in_one_query_whatever_its_length(
+    administrator: Client, django_assert_max_num_queries: Any
+) -> None:
+    take_in(*[a_submission(to=[f"a{n}@example.net", "b@example.com"]) for n in range(40)])
+    Entry.objects.filter(pk=Entry.objects.first().pk).update(next_hop="relay.example")  # type: ignore[union-attr]
+    administrator.get(reverse(SPOOL))
+    with CaptureQueriesContext(connection) as asked:
+        text = page(administrator, SPOOL)
+    assert sum("spool_recipient" in one["sql"] for one in asked.captured_queries) == 1
+    assert text.count("and 1 more") == 40 and "a39@example.net" in text and "relay.example" in text
 
 
 def test_waiting_to_deliver_shows_only_what_waits_and_why(administrator: Client) -> None:

@@ -35,6 +35,7 @@ ELSEWHERE = {
     "admin:throttling_throttleevent_act": "tests/throttling/test_actions.py",
     "admin:throttling_guardevent_undo": "tests/throttling/test_guard.py",
     "admin:security_blacklistentry_import": "tests/security/test_pages.py",
+    "admin:spool_entry_save_layout": "how a list looks to one person; tests/console/test_spool_pages.py",
     "quarantine_release": "tests/quarantine/test_digest.py",
     "thing_act": "tests/doors/test_actions.py goes through each action, by this page too",
     "attention_acknowledge": "tests/console/test_attention.py",

@@ -333,6 +333,10 @@ def test_every_column_sorts_or_says_why_not(console: Console) -> None:
     )
     attempt(entries[:1])
     page = console.open(SPOOL)
+    page.locator("summary", has_text="Columns").click()
+    page.get_by_label("Filename", exact=True).check()
+    page.get_by_role("button", name="Apply").first.click()
+    expect(page.locator("thead th").nth(-1)).to_contain_text("Filename")
     first = page.locator(".ms-entry").first
     for column, whose in {
         "Sender": "ann@",
@@ -354,6 +358,35 @@ def test_every_column_sorts_or_says_why_not(console: Console) -> None:
     page = console.open(f"{SPOOL}?domain=example.net")
     page.locator("thead").get_by_role("link", name="Size").click()
     expect(first).to_contain_text("zoe@")
+
+
+def test_columns_density_and_page_size_are_chosen_and_kept(console: Console) -> None:
+    take_in(*[a_submission(to=["bob@example.net", "cat@example.com"], subject=f"number {n}") for n in range(30)])
+    for width in (1440, 390):
+        console.page.set_viewport_size({"width": width, "height": 900})
+        page = console.open(SPOOL)
+        row = page.locator(".ms-entry").first
+        expect(row).to_contain_text("bob@example.net")
+        expect(row).to_contain_text("and 1 more")
+        expect(row).to_contain_text("number 29")
+        page.locator("summary", has_text="Columns").click()
+        menu = page.locator("#layout")
+        menu.get_by_label("Spool Path").check()
+        menu.get_by_label("Size").uncheck()
+        while menu.locator("li").nth(0).get_by_label("Spool Path").count() == 0:
+            menu.get_by_role("button", name="Move Spool Path up").click()
+        menu.get_by_label("Density").select_option("compact")
+        menu.get_by_label("Rows a page").select_option("25")
+        assert not serious_violations(page, "#content")
+        menu.get_by_role("button", name="Apply").click()
+        expect(page.locator("#live.compact .ms-entry")).to_have_count(25)
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        cells = page.locator(".ms-entry").first.locator("td[data-label]")
+        expect(cells.first).to_have_attribute("data-label", "Spool Path")
+        expect(page.locator("td[data-label=Size]")).to_have_count(0)
+        page.locator("summary", has_text="Columns").click()
+        page.locator("#layout").get_by_role("button", name="Reset").click()
+        expect(page.locator("#live.comfortable .ms-entry")).to_have_count(30)
 
 
 def test_no_page_breaches_its_policy(console: Console) -> None:
