@@ -1,4 +1,4 @@
-"""What the audit says of what is done to an installation as a whole."""
+"""What the audit says of what is done to an installation as a whole, and about incidents."""
 
 from __future__ import annotations
 
@@ -11,4 +11,11 @@ def _restored(event: Event) -> str:
     return f"Restored: {event.parameters['messages']:,} messages in the spool{held}"
 
 
-sentences.of_actions({"restore": _restored, "mark folders": lambda _: "Accepted as this installation's"})
+sentences.of_actions(
+    {
+        "restore": _restored,
+        "mark folders": lambda _: "Accepted as this installation's",
+        "stop": lambda _: "Stopped",
+        "false-alarm": lambda _: "Taken back",
+    }
+)

@@ -157,6 +157,8 @@ class SingleAction(Action, Generic[A]):
     # What waits for other programs does not keep a transaction open meanwhile: it opens its own, and nothing but the
     # record is written in that of `perform`.
     in_transaction: ClassVar[bool] = True
+    # Whether what will happen depends on what is typed: its dialog says it anew after each change.
+    effect_follows: ClassVar[bool] = False
     # Menus have it above all others.
     comes_first: ClassVar[bool] = False
 

@@ -17,7 +17,8 @@ class Input:
     `label`, `placeholder` and `help` are what a dialog shows. A command has the option --`name`, or takes the value by
     its place when `is_positional`; its help is `option_help`, and `metavar` stands for the value there. `option` is its
     name there, where that is another. `suggest` gives what a dialog says before anybody has typed, if that is not the
-    first choice; `labels` say choices to people.
+    first choice; `labels` say choices to people. Of "choices" there may be none where they depend on the thing: the
+    action's `inputs_for` has them then, and its `parameters` look at what was chosen.
     """
 
     name: str
@@ -62,7 +63,7 @@ class Input:
         return "" if value is None else value
 
     def _one_of(self, value: Any) -> str:
-        if value not in self.choices:
+        if self.choices and value not in self.choices:
             raise ValueError(f"{self.label}: {value} is none of {', '.join(self.choices)}.")
         return str(value)
 

@@ -38,7 +38,11 @@ def _reading(one: Input) -> dict[str, Any]:
         case "switch":
             return {"action": argparse.BooleanOptionalAction, "default": None}
         case "choices":
-            return {"action": "append", "choices": one.choices}
+            return (
+                {"action": "append", "choices": one.choices}
+                if one.choices
+                else {"action": "append", "metavar": metavar}
+            )
         case "choice":
             return {"choices": one.choices, "default": None}
         case "number":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from django.http import Http404, HttpRequest, HttpResponse
@@ -11,11 +12,12 @@ from django.utils.http import urlencode
 from django.views.decorators.http import require_GET
 
 from accounts.models import Containment, Status
+from mailspool.incident.counted import SPANS, chart_of
 from mailspool.incident.events import events, login_ips
 from mailspool.incident.evidence import evidence
+from mailspool.incident.false_alarm import stopped
 from mailspool.incident.similar import similar
 from mailspool.incident.things import SAMPLE, WINDOW, Thing, page_of, thing_named
-from mailspool.incident.timeline import SPANS, timeline
 from mailspool.overview.rows import Mark, look_up, marks
 from mailspool.overview.tables import BY_NAME
 from spool.console.pages import is_htmx, page
@@ -52,13 +54,15 @@ def _context(request: HttpRequest, thing: Thing) -> dict[str, Any]:
         "thing": thing,
         "span": span,
         "spans": [(name, words, f"{thing.page}?{urlencode({'range': name})}") for name, words in SPANS.items()],
-        "chart": timeline(thing, span, now),
+        "chart": chart_of(thing, span, now),
         "here": [
             (_whither(thing, place), count(chosen), chosen.to_query()) for place, chosen in enumerate(thing.filters)
         ],
         "marks": _marks(thing),
         "country": country_of(thing.key) if thing.kind == "ip" else "",
         "contained": _containment(thing),
+        "stopped": stopped(thing),
+        "vals": json.dumps({"key": thing.key}),
         "found": found,
         "events": events(thing, now),
         "alike": similar(thing, found, now),

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import logging
 from datetime import datetime, timedelta
-from email.message import EmailMessage
-from email.policy import SMTP
-from email.utils import format_datetime, make_msgid
 from typing import Any
 
 from django.conf import settings as django_settings
@@ -15,14 +12,12 @@ from accounts.actor import Actor
 from base.action import record
 from base.audit.subjects import subject_of
 from base.sealed import CannotUnseal, unseal
-from spool.addressing import RefusedRecipient, accept
-from spool.alerts import webhook
+from spool.addressing import RefusedRecipient
+from spool.alerts import own_mail, webhook
 from spool.alerts.watches import watch_of
 from spool.flow import intake
-from spool.message.envelope import Envelope, Submission
 from spool.message.summary import storable
-from spool.models import AlertEvent, AlertKind, AlertNotice, AlertRule, Origin, Priority
-from spool.models.settings import current
+from spool.models import AlertEvent, AlertKind, AlertNotice, AlertRule
 
 log = logging.getLogger(__name__)
 
@@ -140,18 +135,8 @@ def page_of(event: AlertEvent) -> str:
 def _mail(notice: AlertNotice, now: datetime) -> str:
     """Put it into our own spool. Raises RefusedRecipient, IntakeError."""
     host = django_settings.MAILSPOOL_HOSTNAME
-    message = EmailMessage(policy=SMTP)
-    message["From"] = f"Mailspool <{current().postmaster or f'postmaster@{host}'}>"
-    message["To"] = notice.target
-    message["Subject"] = storable(f"[{host}] {sentence(notice)}", 200)
-    message["Date"] = format_datetime(now)
-    message["Message-ID"] = make_msgid(domain=host)
-    message["Auto-Submitted"] = "auto-generated"
-    message.set_content(
+    text = (
         f"{storable(sentence(notice), 1000)}\n\nServer: {host}\nBegan: {notice.event.began:%Y-%m-%d %H:%M:%S %Z}\n"
         f"In the console: {page_of(notice.event)}\n"
     )
-    # From the null sender: an alert that can't be delivered must not make more mail.
-    envelope = Envelope("", accept(notice.target, notify="NEVER"), origin=Origin.COMMAND, priority=Priority.HIGH)
-    [name] = intake.accept([Submission(envelope, message.as_bytes())])
-    return f"In the spool as {name}"
+    return f"In the spool as {own_mail.send(notice.target, sentence(notice), text, now)}"

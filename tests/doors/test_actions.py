@@ -20,6 +20,7 @@ from accounts.models import Alias, Containment, Domain, MailingList, Role, Statu
 from base.actions import registry
 from base.actions.action import NotAllowed, Opening, SingleAction, Target
 from base.actions.perform import perform, preview
+from mailspool.incident.stop import STOP
 from security import actions as security
 from security.models import BlacklistEntry, BlockReason, LoginBlock, Protocol, SMTPBlock, WhitelistEntry
 from spool.actions import Actor
@@ -101,6 +102,19 @@ def _blocked(direction: str) -> Callable[[str], object]:
     return lambda key: security.block_smtp(SYSTEM, key, direction=direction, source="spool")
 
 
+def _stopped(key: str) -> None:
+    kind = next(kind for kind in ("user", "sender", "ip", "domain") if key in KEYS[kind])
+    target = registry.thing(kind, key)
+    assert target is not None
+    given = {"account": kind == "user", "refuse": kind in ("sender", "domain"), "ips": [key] if kind == "ip" else []}
+    perform(STOP, SYSTEM, target, given)
+
+
+def _unlisted(key: str) -> None:
+    """The address that all doors block is not blocked by the one before."""
+    BlacklistEntry.objects.filter(network="192.0.2.7").delete()
+
+
 def _ours(key: str) -> object:
     """Only senders of this server can be blocked outbound."""
     return Domain.objects.get_or_create(name=key.rpartition("@")[2])
@@ -166,6 +180,19 @@ CASES: dict[tuple[str, str], Case] = {
     ("domain", "unblock"): Case(
         {"direction": "inbound"}, "block domain remove", ("--direction", "inbound"), _blocked("both")
     ),
+    ("user", "stop"): Case(
+        {"account": "1", "ips": ["192.0.2.7"]},
+        "incident stop",
+        ("--account", "--block-ip", "192.0.2.7", "--yes"),
+        before=_unlisted,
+    ),
+    ("user", "false-alarm"): Case({}, "incident false-alarm", ("--yes",), _stopped),
+    ("ip", "stop"): Case({"ips": ["192.0.2.7"]}, "incident stop", ("--block-ip", "192.0.2.7", "--yes"), _unlisted),
+    ("ip", "false-alarm"): Case({}, "incident false-alarm", ("--yes",), _stopped),
+    ("sender", "stop"): Case({"refuse": "1"}, "incident stop", ("--refuse", "--yes")),
+    ("sender", "false-alarm"): Case({}, "incident false-alarm", ("--yes",), _stopped),
+    ("domain", "stop"): Case({"refuse": "1"}, "incident stop", ("--refuse", "--yes")),
+    ("domain", "false-alarm"): Case({}, "incident false-alarm", ("--yes",), _stopped),
     ("login", "release-login"): Case(command="block login release", before=_closed),
 }
 # What is done to what was typed, to a list of it or to rows: their doors are commands and the pages of the lists.

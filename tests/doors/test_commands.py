@@ -16,7 +16,10 @@ from django.core.management import get_commands, load_command_class
 from django.utils import timezone
 
 from accounts import actions, containing
+from accounts.account_actions import of_users
 from accounts.models import DomainDefaults, SecondFactor, Status, User, UserDefaults
+from base.actions.perform import perform
+from mailspool.incident.stop import STOP
 from quarantine.models import Greylisted
 from security import actions as security
 from security.models import BlockReason, LoginBlock, Protocol
@@ -38,6 +41,10 @@ WHO = f"{getpass.getuser()} (shell)"
 
 def _with_a_second_factor() -> None:
     SecondFactor.objects.create(user=User.objects.get(email=ANN), kind="totp", name="Phone", created=timezone.now())
+
+
+def _stop() -> None:
+    perform(STOP, SYSTEM, of_users([User.objects.get(email=ANN)]), {"account": "1"})
 
 
 def _write_a_file() -> None:
@@ -84,6 +91,7 @@ LOOKS: dict[str, list[str]] = {
     "block ip list": [],
     "block login list": [],
     "block sender list": [],
+    "incident show": [ANN],
     "quarantine list": [],
     "quarantine show": ["x"],
     "settings get": ["postmaster"],
@@ -145,6 +153,8 @@ DOES: dict[str, list[str]] = {
     "block sender remove": ["eve@spam.test"],
     "check": ["--mark"],
     "firstadmin": [],
+    "incident stop": [ANN, "--account", "--yes"],
+    "incident false-alarm": [ANN, "--yes"],
     "quarantine greylist": ["--forget-all"],
     "settings set": ["antispam.keep_days", "29"],
     "spool doctor": ["--mend"],
@@ -158,6 +168,7 @@ PREPARED: dict[str, Callable[[], object]] = {
     "check": _unmark,
     "firstadmin": _without_administrators,
     "spool doctor": _leave_a_stray_file,
+    "incident false-alarm": _stop,
 }
 # By a function whose records are tested beside it, for all of its doors; or by nobody who could be named.
 ELSEWHERE = {

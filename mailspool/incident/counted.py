@@ -18,7 +18,7 @@ _TONES: Final = ("1", "3", "2", "8")
 SPANS: Final = {"1h": "Last hour", "24h": "Last 24 hours"}
 
 
-def timeline(thing: Thing, span: str, now: datetime) -> Chart:
+def chart_of(thing: Thing, span: str, now: datetime) -> Chart:
     """The chart of a span, one of SPANS. One query."""
     key = thing.key if thing.kind == "ip" else key_of(thing.key)
     kinds = {kind: [key] for some in thing.counts.values() for kind in some}

@@ -1,0 +1,163 @@
+"""False alarm: the way back of Stop, all of it at once. What was decided before, or by others meanwhile, stays."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from django.utils import timezone
+
+from accounts import containing
+from accounts.account_actions import of_users
+from accounts.models import Containment
+from base.actions.action import After, Change, NotAllowed, Refused, Target, Written
+from base.actions.inputs import Input
+from base.actions.perform import perform
+from base.audit.models import AuditEvent
+from mailspool.incident.stop import BACK, MOST_AT_ONCE, NAME, IncidentAction, reason_of, sentence_of, subject_of
+from mailspool.incident.things import Thing
+from security.actions.networks import UNBLOCK
+from security.actions.senders import END_INBOUND
+from spool import actions as spool_actions
+from spool.actions import jobs, undo_event
+from spool.actions.actor import Actor
+from spool.addressing import RefusedRecipient
+from spool.alerts import own_mail
+from spool.flow.intake import IntakeError
+from spool.models import BulkJob, Entry
+from spool.models.bulkjob import OPEN
+
+_BATCH = 10_000
+_PROBLEMS = (Refused, NotAllowed, RefusedRecipient, IntakeError, ValidationError)
+
+
+class FalseAlarm(IncidentAction):
+    """Takes back all that Stop did: account, password, mail, blocks."""
+
+    name, label, icon = BACK, "False alarm", "lock_open"
+    inputs = (
+        Input("tell", "Tell those who were told", "check", option_help="tell those who were told that it was nothing"),
+    )
+
+    def suggested(self, target: Target) -> dict[str, Any]:
+        return {"tell": "1"}
+
+    def is_due(self, target: Target) -> bool:
+        return bool(stopped(Thing(target.kind, target.key)))
+
+    def effect(self, target: Target, parameters: Mapping[str, Any]) -> str:
+        did = [event.parameters.get("did", {}) for event in stopped(Thing(target.kind, target.key))]
+        if not did:
+            raise Refused(f"{target} is not stopped; somebody may have taken it back meanwhile.")
+        said = []
+        if any("contained" in one for one in did):
+            said.append("The account has its status and its old password again, and its mail goes on.")
+        if number := sum(_left(one["deleted"]) for one in did if "deleted" in one):
+            said.append(f"{number:,} deleted message{'s' if number != 1 else ''} put back into the spool.")
+        if any("held" in one for one in did):
+            said.append("What was put on hold for it is released.")
+        if ips := [ip for one in did for ip in one.get("blocked", ())]:
+            said.append(f"No longer blocked: {', '.join(ips)}.")
+        if any("refused" in one for one in did):
+            said.append(f"Mail from {target} is taken again.")
+        if told := [to for one in did for to in one.get("told", ())]:
+            said.append(f"{', '.join(told)}: told, if you say so.")
+        return " ".join(said) or "Nothing of it is left to take back."
+
+    def do(self, actor: Actor, target: Target, parameters: Mapping[str, Any]) -> Change:
+        thing = Thing(target.kind, target.key)
+        events = stopped(thing)
+        # Whoever is second finds nothing.
+        taken = [event for event in events if AuditEvent.objects.filter(pk=event.pk, undone=0).update(undone=1)]
+        if not taken:
+            raise Refused(f"{target} is not stopped; somebody may have taken it back meanwhile.")
+
+        def go_back(records: Sequence[AuditEvent]) -> After:
+            [record] = records
+            return _go_back(actor, thing, taken, record, tell=parameters["tell"])
+
+        return Change("", [Written(thing.key, "Begun", about=subject_of(thing))], then=go_back)
+
+
+FALSE_ALARM = FalseAlarm()
+
+
+def stopped(thing: Thing) -> list[AuditEvent]:
+    """What Stop did to a thing and nobody has taken back, newest first."""
+    return list(
+        AuditEvent.objects.filter(key=thing.key, kind=thing.kind, action=NAME, undone=0).order_by("-at", "-id")[:20]
+    )
+
+
+def _go_back(actor: Actor, thing: Thing, events: Sequence[AuditEvent], record: AuditEvent, *, tell: bool) -> After:
+    steps: list[Callable[[], str]] = []
+    for event in events:
+        did = event.parameters.get("did", {})
+        # First what was deleted: it comes back as it was, on hold with the account, and goes on with it.
+        if "deleted" in did:
+            steps.append(lambda pk=did["deleted"]: _put_back(actor, pk))  # type: ignore[misc]
+        if "contained" in did:
+            steps.append(lambda: _open(actor, thing))
+        if "held" in did:
+            steps.append(lambda event=event: _release(actor, event))  # type: ignore[misc]
+        steps += [lambda ip=ip: _unblock(actor, ip) for ip in did.get("blocked", ())]  # type: ignore[misc]
+        if "refused" in did:
+            steps.append(lambda: perform(END_INBOUND, actor, Target.of(thing.kind, thing.key)).sentence)
+        if tell:
+            steps += [lambda to=to: _tell(actor, thing, to) for to in did.get("told", ())]  # type: ignore[misc]
+    said, good = [], True
+    for step in steps:
+        try:
+            said.append(step())
+        except _PROBLEMS as error:
+            good = False
+            said.append(f"Not taken back: {sentence_of(error)}")
+        record.said = " ".join(said)[:500]
+        record.save(update_fields=["said"])
+    return After(" ".join(said) or "Nothing was left to take back.", good)
+
+
+def _left(event_id: int) -> int:
+    return int(undo_event.rows_of(event_id).count())
+
+
+def _put_back(actor: Actor, event_id: int) -> str:
+    _cancel(actor, event_id)
+    number = _left(event_id)
+    if not number:
+        return "Nothing of what was deleted is left to put back."
+    return f"{undo_event.undo(actor, event_id=event_id, background=number > MOST_AT_ONCE).sentence.rstrip('.')}."
+
+
+def _cancel(actor: Actor, event_id: int) -> None:
+    """What is still being done in the background is not done any further."""
+    for job_id in BulkJob.objects.filter(event_id=event_id, state__in=OPEN).values_list("id", flat=True):
+        jobs.cancel(job_id, actor)
+
+
+def _open(actor: Actor, thing: Thing) -> str:
+    if thing.user is None or not Containment.objects.open().filter(user=thing.user).exists():
+        return "The account was opened already."
+    return perform(containing.UNCONTAIN, actor, of_users([thing.user]), {"old_password": "1"}).sentence
+
+
+def _release(actor: Actor, event: AuditEvent) -> str:
+    """What this put on hold, and nothing that somebody else did."""
+    _cancel(actor, event.parameters["did"]["held"])
+    held = Entry.objects.held().filter(hold_reason=reason_of(event)).order_by("id")  # type: ignore[attr-defined]
+    released = last = 0
+    while ids := list(held.filter(id__gt=last).values_list("id", flat=True)[:_BATCH]):
+        last = ids[-1]
+        released += spool_actions.perform("release", ids, actor, background=False).event.done
+    return f"{released:,} message{'s' if released != 1 else ''} released."
+
+
+def _unblock(actor: Actor, ip: str) -> str:
+    return perform(UNBLOCK, actor, Target.of("ip", ip)).sentence
+
+
+def _tell(actor: Actor, thing: Thing, to: str) -> str:
+    text = f"{thing.label} {thing.key}: it was a false alarm. {actor.name} has taken back what was done.\n"
+    own_mail.send(to, f"{thing.label} {thing.key}: false alarm", text, timezone.now())
+    return f"{to} was told."
