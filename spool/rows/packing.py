@@ -9,11 +9,15 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from functools import cache
 from typing import Any, Protocol
+
+from django.db.models import Model
 
 from spool.message.envelope import RecipientResult
 from spool.message.summary import storable
-from spool.models.recipient import Outcome
+from spool.models.entry import Entry
+from spool.models.recipient import Outcome, Recipient
 from spool.models.trace import Trace
 from spool.rows import statements, traffic_batches
 from spool.rows.columns import EntryRow, RecipientRow, columns_of
@@ -118,21 +122,33 @@ def note_delivered(row: Packed, results: Sequence[RecipientResult], outcome: Out
     return bool(ended)
 
 
+@cache
+def _defaults(model: type[Model]) -> str:
+    """What columns begin with, as JSON: a row that was packed before one was there says nothing of it."""
+    return json.dumps(
+        {
+            field.column: field.get_default() if field.has_default() else field.db_default
+            for field in model._meta.concrete_fields
+            if not field.null and (field.has_default() or field.has_db_default())
+        }
+    )
+
+
 def _unpack_postgresql(table: str, clause: str, parameters: Sequence[Any], now: datetime, patch: str) -> None:
     statements.execute(
         "INSERT INTO spool_entry SELECT e.* FROM"
-        f" (SELECT id, entry || %s::jsonb AS entry FROM {table} WHERE id {clause}) t,"
+        f" (SELECT id, %s::jsonb || entry || %s::jsonb AS entry FROM {table} WHERE id {clause}) t,"
         " LATERAL jsonb_populate_record(NULL::spool_entry,"
         " t.entry || jsonb_build_object('leased_by', '', 'status', CASE WHEN t.entry->>'status' IN ('local', 'remote')"
         " THEN 'waiting' ELSE t.entry->>'status' END, 'due_at', CASE WHEN (t.entry->>'hold')::boolean THEN NULL ELSE"
         " GREATEST(COALESCE((t.entry->>'next_attempt')::timestamptz, %s), %s) END)) AS e ORDER BY t.id",
-        [patch, *parameters, now, now],
+        [_defaults(Entry), patch, *parameters, now, now],
     )
     statements.execute(
-        f"INSERT INTO spool_recipient SELECT r.* FROM {table} t,"
-        f" LATERAL jsonb_populate_recordset(NULL::spool_recipient, t.recipients) AS r WHERE t.id {clause}"
+        f"INSERT INTO spool_recipient SELECT r.* FROM {table} t, LATERAL jsonb_array_elements(t.recipients) AS packed,"
+        f" LATERAL jsonb_populate_record(NULL::spool_recipient, %s::jsonb || packed) AS r WHERE t.id {clause}"
         " ORDER BY r.id",
-        parameters,
+        [_defaults(Recipient), *parameters],
     )
 
 
@@ -149,15 +165,16 @@ def _unpack_sqlite(table: str, clause: str, parameters: Sequence[Any], now: date
     values = ", ".join(changed.get(name, f"json_extract(entry, '$.{name}')") for name in columns)
     statements.execute(
         f"INSERT INTO spool_entry ({', '.join(columns)}) SELECT {values}"
-        f" FROM (SELECT json_patch(entry, %s) AS entry FROM {table} WHERE id {clause})",
-        [moment, moment, patch, *parameters],
+        f" FROM (SELECT json_patch(json_patch(%s, entry), %s) AS entry FROM {table} WHERE id {clause})",
+        [moment, moment, _defaults(Entry), patch, *parameters],
     )
     columns = columns_of(RecipientRow)
-    values = ", ".join(f"json_extract(r.value, '$.{name}')" for name in columns)
+    values = ", ".join(f"json_extract(recipient, '$.{name}')" for name in columns)
     statements.execute(
         f"INSERT INTO spool_recipient ({', '.join(columns)}) SELECT {values}"
-        f" FROM {table} t, json_each(t.recipients) r WHERE t.id {clause}",
-        parameters,
+        f" FROM (SELECT json_patch(%s, r.value) AS recipient FROM {table} t, json_each(t.recipients) r"
+        f" WHERE t.id {clause})",
+        [_defaults(Recipient), *parameters],
     )
 
 

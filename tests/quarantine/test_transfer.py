@@ -63,6 +63,21 @@ def test_resend_gives_the_same_message_back_to_the_spool_and_past_its_check(quar
     assert list(Pardon.objects.values_list("entry_id", "kind")) == [(entry.id, "virus")]
 
 
+def test_what_was_quarantined_before_a_column_was_there_is_resent_with_its_default(
+    quarantined: Callable[..., Item],
+) -> None:
+    item = quarantined()
+    for name in ("tls", "smtputf8", "ours"):
+        del item.entry[name]
+    for name in ("orcpt", "original_key"):
+        del item.recipients[0][name]
+    item.save()
+    assert _resend(item) == ([item.id], 0)
+    entry, recipient = Entry.objects.get(), Recipient.objects.get()
+    assert (entry.tls, entry.smtputf8, entry.ours) == ("", False, None)
+    assert (recipient.orcpt, recipient.original_key, recipient.address) == ("", None, "bob@example.net")
+
+
 def test_resend_goes_only_to_recipients_that_are_still_open(
     quarantined: Callable[..., Item], spooled: Callable[..., Entry], take: Callable[..., Any]
 ) -> None:
