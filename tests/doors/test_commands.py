@@ -20,10 +20,12 @@ from accounts.account_actions import of_users
 from accounts.models import DomainDefaults, SecondFactor, Status, User, UserDefaults
 from base.actions.perform import perform
 from mailspool.incident.stop import STOP
+from quarantine.actions.verbs import ACTIONS as OF_ITEMS
 from quarantine.models import Greylisted
 from security import actions as security
 from security.models import BlockReason, LoginBlock, Protocol
 from spool.actions import Actor
+from spool.actions.verbs import OF_ENTRIES, OF_TRASH
 from spool.files import marks, store
 from spool.models import AuditEvent
 from tests.doors.conftest import ANN, PASSWORD, ROOT
@@ -174,24 +176,9 @@ PREPARED: dict[str, Callable[[], object]] = {
 ELSEWHERE = {
     **dict.fromkeys(
         (
-            f"spool {verb}"
-            for verb in (
-                "delete",
-                "empty-trash",
-                "force",
-                "hold",
-                "move",
-                "priority",
-                "redirect",
-                "release",
-                "resend",
-                "reset",
-            )
+            *(f"spool {verb.short}" for verb in (*OF_ENTRIES, *OF_TRASH)),
+            *(f"quarantine {verb.short}" for verb in OF_ITEMS),
         ),
-        "spool.actions.perform writes down each verb",
-    ),
-    **dict.fromkeys(
-        (f"quarantine {verb}" for verb in ("delete", "move", "purge", "rescan", "resend")),
         "spool.actions.perform writes down each verb",
     ),
     "backup": "a copy; it changes nothing",
