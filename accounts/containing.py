@@ -1,4 +1,4 @@
-"""Contain: one action for an account that seems to be in wrong hands, one place to look at it, and the way back.
+"""Contain: one action for a compromised account, one place to look at it, and the way back.
 
 It shuts the door (no login, no mail out; mail still arrives), takes the key away (a new password), puts out who is
 inside (every connection) and stops what is on its way (the steps of ACCOUNTS_CONTAIN_STEPS, which apps above plug in).
@@ -71,7 +71,7 @@ def steps() -> list[Step]:
 
 
 class Contain(UserAction):
-    """Shuts an account in wrong hands: no login, connections ended, mail on hold."""
+    """Shuts a compromised account: no login, connections ended, mail on hold."""
 
     name, label, icon = "contain", "Contain", "gpp_maybe"
     danger = True
@@ -82,8 +82,8 @@ class Contain(UserAction):
             "password",
             "New password",
             "password",
-            placeholder="empty: one that nobody knows",
-            option_help="the new one; without it, one that nobody knows",
+            placeholder="empty: a random one",
+            option_help="the new password; without it, a random one",
         ),
     )
 
@@ -116,7 +116,7 @@ class Contain(UserAction):
         def shut_the_rest(records: Sequence[AuditEvent]) -> After:
             done = [
                 f"{user}: {user.get_status_display()}, so no login and no mail out.",
-                f"The password is {'the new one that was given' if password else 'one that nobody knows'}.",
+                f"Password {'changed to the one given' if password else 'reset to a random one'}.",
                 *([f"Application passwords are suspended ({suspended})."] if suspended else []),
                 end_quietly([user.email]).sentence,
             ]
@@ -135,7 +135,7 @@ class Contain(UserAction):
 
 
 class Review(Opening[Actor]):
-    """Looks at an account that may be in wrong hands, and contains it from there."""
+    """Reviews an account that may be compromised, and contains it from there."""
 
     name, label, icon = "review", "Contain account…", "gpp_maybe"
     kinds = ("user",)
@@ -148,9 +148,9 @@ class Review(Opening[Actor]):
 
 
 class ContainAgain(UserAction):
-    """Ends and holds what has slipped through since an account was contained."""
+    """Ends connections and holds mail that came in since the account was contained."""
 
-    name, label, icon = "contain-again", "Contain what came since", "gpp_maybe"
+    name, label, icon = "contain-again", "Hold new mail as well", "gpp_maybe"
     recorded = "contain"
     menu_kinds = ()
     in_transaction = False
@@ -167,18 +167,18 @@ class ContainAgain(UserAction):
 
 
 class Uncontain(UserAction):
-    """Opens the account again, and lets its mail go on."""
+    """Restores access to the account, and releases its mail."""
 
-    name, label, icon = "uncontain", "Open again", "lock_open"
+    name, label, icon = "uncontain", "Restore access", "lock_open"
     recorded = "undo contain"
     menu_kinds = ()
     in_transaction = False
     inputs = (
         Input(
             "old_password",
-            "False alarm: the old password is valid again",
+            "False alarm: restore the old password",
             "check",
-            option_help="a false alarm: the old password is valid again",
+            option_help="a false alarm: restore the old password",
         ),
     )
 
@@ -226,7 +226,7 @@ class Uncontain(UserAction):
 
 
 class StopForwarding(UserAction):
-    """Forwards nothing any more: a favourite of those who steal accounts."""
+    """Removes all forwarding addresses: a favourite of those who steal accounts."""
 
     name, label, icon = "forwarding", "Stop Forwarding", "forward"
     recorded = "change user"
@@ -255,7 +255,7 @@ REVIEW = Review()
 
 
 def contain(actor: Actor, user: User, *, password: str = "") -> Containment:
-    """Shut the account. Without a `password` it gets one that nobody knows. What is contained already is contained
+    """Shut the account. Without a `password` it gets a random one. What is contained already is contained
     anew, and keeps what it was before the first time.
 
     Raises NotAllowed, Refused when people would contain themselves, and ValidationError for a weak password.

@@ -155,7 +155,7 @@ DOMAIN_DEFAULTS: Final = Kind(
         Group(
             "What a new domain starts with",
             (*_OF_DOMAINS, *_HOURLY, *_BOUNCES),
-            "Domains that are there keep what they have, until it is propagated to them.",
+            "Existing domains keep their settings until these are propagated to them.",
         ),
     ),
 )
@@ -166,7 +166,7 @@ USER_DEFAULTS: Final = Kind(
         Group(
             "What a new user starts with",
             (*_OF_USERS, *_HOURLY),
-            "Users that are there keep what they have, until it is propagated to them.",
+            "Existing users keep their settings until these are propagated to them.",
         ),
     ),
 )

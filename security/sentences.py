@@ -22,7 +22,7 @@ def _listed(event: Event) -> str:
     if "added" in given:
         return _many(given)
     if "kept_out" in given:
-        return f"{given['kept_out']:,} kept out {_until(given) or 'for good'}"
+        return f"{given['kept_out']:,} blocked {_until(given) or '(never expires)'}"
     words = [str(Protocol(protocol).label) for protocol in given["protocols"]]
     words += [_EXEMPT[flag] for flag in given.get("exempt", ())]
     return f"{_how(given)}: {', '.join(filter(None, [*words, _until(given)]))}"

@@ -28,7 +28,7 @@ def counted(past: str | Callable[[Mapping[str, Any]], str]) -> Callable[[Event],
         if busy:
             parts.append(f"{busy:,} {'was' if busy == 1 else 'were'} being delivered")
         if skipped > 0:
-            parts.append(f"{skipped:,} left alone ({problem or 'gone already'})")
+            parts.append(f"{skipped:,} skipped ({problem or 'already gone'})")
         elif problem:
             parts.append(f"but {problem}")
         return _how(event) + ", ".join(parts)

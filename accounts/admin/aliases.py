@@ -49,7 +49,7 @@ class AliasAdmin(WithMenus):
     def store(self, actor: Actor, row: Alias, form: AliasForm) -> None:
         actions.save(row, actor=actor, targets=form.cleaned_data["targets"])
 
-    @admin.display(description="Stands for")
+    @admin.display(description="Delivers to")
     def stands_for(self, alias: Alias) -> str:
         targets = [target.address for target in alias.targets.all()]
         more = f" and {len(targets) - MOST_SHOWN} more" if len(targets) > MOST_SHOWN else ""

@@ -38,7 +38,7 @@ class UserDefaultsInline(StackedInline):
     extra = 0
     max_num = 1
     verbose_name = "defaults"
-    verbose_name_plural = "What new users of this domain start with, instead of the server's user defaults"
+    verbose_name_plural = "Defaults for new users of this domain, instead of the server's user defaults"
 
 
 @admin.register(Domain)

@@ -26,7 +26,7 @@ def password_input(widget: forms.Widget | type[forms.Widget]) -> forms.CharField
 def targets_input(widget: forms.Widget | type[forms.Widget]) -> forms.CharField:
     """Whom an alias stands for."""
     return forms.CharField(
-        label="Stands for",
+        label="Delivers to",
         widget=widget,
         help_text="Addresses here or elsewhere, one per line. Those of users here may send as this address.",
     )

@@ -25,8 +25,8 @@ class SendAsChoice(models.Model):
         blank=True,
         default=INHERIT,
         db_default=INHERIT,
-        choices=[(INHERIT, "No choice of its own"), *SendAs.choices],
-        help_text="Which senders are taken from those who have logged in, in the envelope and in the From header.",
+        choices=[(INHERIT, "Use the default"), *SendAs.choices],
+        help_text="Which sender addresses are accepted after login, in the envelope and in the From header.",
     )
 
     class Meta:

@@ -34,7 +34,7 @@ def _choice(name: str, choices: type[models.TextChoices], help_text: str = "") -
         max_length=7,
         blank=True,
         default=INHERIT,
-        choices=[(INHERIT, "No choice of its own"), *choices.choices],
+        choices=[(INHERIT, "Use the default"), *choices.choices],
         help_text=help_text,
     )
 
@@ -42,10 +42,10 @@ def _choice(name: str, choices: type[models.TextChoices], help_text: str = "") -
 class SpamChoices(models.Model):
     """Mixed into domains and users. What a user leaves empty the domain decides, what it leaves empty the server."""
 
-    spam_filter = _choice("spam filter", SpamFilter, "Whether anything is done with spam that comes in.")
-    spam_low = _choice("spam, low", SpamAction, "What becomes of a message that may be spam.")
-    spam_medium = _choice("spam, medium", SpamAction, "What becomes of a message that is probably spam.")
-    spam_high = _choice("spam, high", SpamAction, "What becomes of a message that is almost certainly spam.")
+    spam_filter = _choice("spam filter", SpamFilter, "Whether anything is done about incoming spam.")
+    spam_low = _choice("spam, low", SpamAction, "What to do with a message that may be spam.")
+    spam_medium = _choice("spam, medium", SpamAction, "What to do with a message that is probably spam.")
+    spam_high = _choice("spam, high", SpamAction, "What to do with a message that is almost certainly spam.")
 
     class Meta:
         abstract = True

@@ -78,7 +78,7 @@ def domain_administrator(view: View) -> PlainView:
 
     def guarded(request: HttpRequest, who: Member, *args: Any, **kwargs: Any) -> HttpResponse:
         if not who.administers:
-            return page(request, who, "portal/refused.html", "Not for you", {}, status=403)
+            return page(request, who, "portal/refused.html", "No access", {}, status=403)
         return view(request, who, *args, **kwargs)
 
     return wraps(view)(member(guarded))

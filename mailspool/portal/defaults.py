@@ -26,7 +26,7 @@ def shown(request: HttpRequest, who: Member) -> HttpResponse:
         actions.change_defaults(
             row, actor=who.actor, **{name: form.cleaned_data[name] for name in USER_DEFAULTS.fields}
         )
-        messages.success(request, "Saved. New users start with it; those that are there keep what they have.")
+        messages.success(request, "Saved. New users start with these settings; existing users keep theirs.")
         return HttpResponseRedirect(here)
     chosen = [name for name in request.POST.getlist("field") if name in USER_DEFAULTS.fields]
     preview, error = None, ""

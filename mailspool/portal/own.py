@@ -26,11 +26,11 @@ from throttling.usage import usage
 
 HISTORY = 10
 SPAM_NOTE = (
-    "How sure the server is that a message is spam has three levels. What you leave without a choice is done as your"
-    " domain or the server has it. What is deleted is gone for you, without a word."
+    "There are three levels of confidence that a message is spam. Where you choose the default, your domain's or the"
+    " server's setting applies. Deleted spam cannot be recovered."
 )
-SPAM_CLOSED = "The server does not let users choose at the moment: what is set here counts once it does again."
-NOTE = "Mail programs and browsers that use the old password are logged out at once; this browser stays logged in."
+SPAM_CLOSED = "Users may not choose at the moment: these settings apply once the administrator allows it again."
+NOTE = "Mail programs and browsers that use the old password are signed out at once; this browser stays signed in."
 
 
 class SignOut(LogoutView):
@@ -84,8 +84,8 @@ def limit_of(user: User, name: str) -> str:
         return f"{value:,}"
     of_domain = getattr(user.domain, name, 0) if user.domain is not None else 0
     if of_domain:
-        return f"{of_domain:,} (the domain's)"
-    return "no limit" if name == "mailbox_mb" else "the server's"
+        return f"{of_domain:,} (domain default)"
+    return "no limit" if name == "mailbox_mb" else "server default"
 
 
 @require_http_methods(["GET", "POST"])

@@ -213,7 +213,7 @@ def _trust(ids: Sequence[int], actor: str) -> None:
 
 def _tally(done: int, lost: int, asked: int, problem: str = "") -> Tally:
     gone = asked - done - lost
-    left = "their files are missing" if lost else "were gone already" if gone else ""
+    left = "their files are missing" if lost else "already gone" if gone else ""
     return Tally(done, 0, lost + gone, "; ".join(filter(None, (left, problem))))
 
 

@@ -62,11 +62,11 @@ class BlacklistMany(SecurityAction):
         DESCRIPTION,
         Input(
             "expires_at",
-            "Let in again",
+            "Expires",
             "moment",
             option="--until",
             metavar="TIME",
-            option_help="let in again then: 2h, 3d, 2026-12-31 18:00",
+            option_help="when the entry expires: 2h, 3d, 2026-12-31 18:00",
         ),
     )
 

@@ -101,11 +101,11 @@ class LoginBlockAdmin(WarnsOfHidden):
     def blacklist_for_a_day(self, request: HttpRequest, rows: QuerySet[LoginBlock]) -> None:
         self._blacklist(request, rows, expires_at=timezone.now() + timedelta(days=1))
 
-    @admin.action(description="Blacklist the address for good")
+    @admin.action(description="Blacklist the address (never expires)")
     def blacklist(self, request: HttpRequest, rows: QuerySet[LoginBlock]) -> None:
         self._blacklist(request, rows)
 
-    @admin.action(description="Blacklist the network around it (/24) for good")
+    @admin.action(description="Blacklist its network (/24, never expires)")
     def blacklist_network(self, request: HttpRequest, rows: QuerySet[LoginBlock]) -> None:
         self._blacklist(request, rows, around=24)
 

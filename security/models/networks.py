@@ -90,7 +90,7 @@ class BlacklistEntry(ListedNetwork):
         if not self.smtp and not self.web:
             raise ValidationError({"smtp": "Choose at least one of SMTP and web, or the entry does nothing."})
         if self.expires_at is not None and self.expires_at <= timezone.now():
-            raise ValidationError({"expires_at": "That is over already."})
+            raise ValidationError({"expires_at": "This time is in the past."})
 
     @property
     def is_expired(self) -> bool:

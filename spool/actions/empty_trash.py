@@ -69,7 +69,7 @@ class EmptyTrash(Verb):
         def note(removed: Sequence[trash.TrashRow]) -> None:
             named(context, "removed", [item.file_name for item in removed])
             gone = len(ids) - len(removed)
-            progress(Tally(len(removed), 0, gone, "were put back, or gone already" if gone else ""), ids[-1])
+            progress(Tally(len(removed), 0, gone, "put back, or already gone" if gone else ""), ids[-1])
 
         trash.remove(ids, note)
 

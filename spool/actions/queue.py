@@ -97,7 +97,7 @@ class ChangePriority(Verb):
             done = changes.set_priority(ids, Priority(parameters["priority"]))
             changed(context, "priority", _those(ids), priority=Priority(parameters["priority"]).name.lower())
             gone = len(ids) - done
-            progress(Tally(done, 0, gone, "were gone already" if gone else ""), ids[-1])
+            progress(Tally(done, 0, gone, "already gone" if gone else ""), ids[-1])
 
 
 class Hold(Verb):

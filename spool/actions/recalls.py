@@ -31,7 +31,7 @@ def recall(actor: Actor, user: User, file_names: Iterable[str]) -> str:
     event = perform("delete", list(rows), behind, background=False).event
     parts = [f"{event.done} recalled." if event.done else "Nothing could be recalled."]
     if event.skipped:
-        parts.append(f"{event.skipped} being delivered just now or gone already.")
+        parts.append(f"{event.skipped} being delivered just now, or already gone.")
     if event.done and any(rows.values()):
         parts.append("Recipients who have it already keep it.")
     return " ".join(parts)

@@ -62,7 +62,7 @@ class ResendCopy(Verb):
                 continue
         stored = _written(submissions)
         count = (len(stored.submissions) if stored is not None else 0) + len(made)
-        tally = Tally(count, 0, len(ids) - count, "were gone already" if count < len(ids) else "")
+        tally = Tally(count, 0, len(ids) - count, "already gone" if count < len(ids) else "")
         self._commit(stored, tally, ids[-1], context, progress)
 
     def _commit(

@@ -97,7 +97,7 @@ def _split_off(split: Split, ids: Sequence[int], mailbox: str, context: Context)
 def _others(claimed: Sequence[int], split: Split) -> Tally:
     """Those of the claimed entries that were left alone."""
     gone = len(claimed) - len(split.ids) - split.busy
-    problem = "their files are missing" if split.missing else "were gone already" if gone else ""
+    problem = "their files are missing" if split.missing else "already gone" if gone else ""
     return Tally(busy=split.busy, skipped=gone, problem=problem)
 
 

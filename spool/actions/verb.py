@@ -116,7 +116,7 @@ class Claimed:
     @property
     def others(self) -> Tally:
         """The entries that are left alone."""
-        return Tally(busy=self.busy, skipped=self.gone, problem="were gone already" if self.gone else "")
+        return Tally(busy=self.busy, skipped=self.gone, problem="already gone" if self.gone else "")
 
 
 def claim(ids: Sequence[int], now: datetime) -> Claimed:

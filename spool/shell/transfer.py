@@ -16,8 +16,8 @@ from spool.shell.output import NOTHING, USAGE, Ended, Output, add_json
 
 _SAID = {
     TAKEN: "taken",
-    KNOWN: "left alone",
-    NOBODY: "left alone",
+    KNOWN: "skipped",
+    NOBODY: "skipped",
     REFUSED: "refused",
 }
 
@@ -28,7 +28,7 @@ def add_parsers(verbs: Any) -> None:
         help="messages with their envelopes, from a folder of files",
         description="Take messages into the spool from a folder: an .eml with the JSON of its envelope beside it, or"
         " with X-Sender and X-Receiver fields, or a .postcat, the output of Postfix's postcat -q. What was imported"
-        " before is left alone, so an import that was interrupted is run again. docs/moving.md has recipes.",
+        " before is skipped, so an import that was interrupted is run again. docs/moving.md has recipes.",
     )
     parser.add_argument("folder", type=Path, help="where they are")
     parser.add_argument("--hold", action="store_true", help="put them on hold, to look at them first")
@@ -67,7 +67,7 @@ def _line(fate: Any) -> str:
 
 
 def _totals(counted: Counter[str]) -> str:
-    return f"{counted[TAKEN]:,} taken, {counted[KNOWN] + counted[NOBODY]:,} left alone, {counted[REFUSED]:,} refused"
+    return f"{counted[TAKEN]:,} taken, {counted[KNOWN] + counted[NOBODY]:,} skipped, {counted[REFUSED]:,} refused"
 
 
 def export_to_folder(wanted: SpoolFilter, options: dict[str, Any], output: Output) -> None:

@@ -21,9 +21,9 @@ def said(action: str, parameters: dict[str, Any], **fields: Any) -> str:
         ("delete", {}, {"result": "begun"}, "Begun"),
         (
             "delete",
-            {"cancelled_by": "root@example.org", "problem": "were gone already"},
+            {"cancelled_by": "root@example.org", "problem": "already gone"},
             {"result": "cancelled", "skipped": 3},
-            "Cancelled by root@example.org: 1 deleted, 3 left alone (were gone already)",
+            "Cancelled by root@example.org: 1 deleted, 3 skipped (already gone)",
         ),
         ("move", {"error": "No space left"}, {"result": "failed", "done": 0}, "Failed (No space left): 0 moved"),
         ("add user", {"new": "user"}, {"kind": "user"}, "Added as User"),

@@ -445,7 +445,7 @@ class TestImpersonation:
 
     def test_an_administrator_takes_a_users_place_and_goes_back(self, root: Client) -> None:
         shown = text(self.take(root, "chief@example.org"))
-        assert "You are root@example.org, in the place of chief@example.org" in shown
+        assert "Signed in as chief@example.org (impersonating; you are root@example.org)" in shown
         assert "Search by sender" in shown
         assert root.get("/admin/accounts/user/").status_code == 302
         back = root.post(reverse("hijack:release"), follow=True)
@@ -461,7 +461,7 @@ class TestImpersonation:
 
     def test_a_disabled_account_can_be_looked_at(self, root: Client) -> None:
         User.objects.filter(email="ann@example.org").update(status=Status.DISABLED)
-        assert "in the place of ann@example.org" in text(self.take(root, "ann@example.org"))
+        assert "Signed in as ann@example.org (impersonating" in text(self.take(root, "ann@example.org"))
         assert "Disabled" in text(root.get(reverse("portal:home")))
 
     def test_the_users_password_can_be_changed_without_the_old_one_and_the_place_is_kept(self, root: Client) -> None:

@@ -293,7 +293,7 @@ def test_what_a_verb_changes_is_written_down(words: str, things: None, at_the_sh
             "account alias set",
             ["sales@example.org", "--to", "b@far.test"],
             "sales@example.org",
-            "Stands for: a@far.test → b@far.test",
+            "Delivers to: a@far.test → b@far.test",
         ),
         (
             "account list member add",

@@ -53,7 +53,7 @@ def test_what_is_found_no_more_is_resent_and_the_rest_shows_what_is_found_now(
     Check.objects.create(name="rule", kind=CheckKind.HEADER, where="Subject", pattern="prize", weight=50, outbound=True)
     mended, prize = quarantined(subject="Lunch"), quarantined(content=b"Subject: A prize\r\n\r\nx\r\n")
     outcome = perform("quarantine-rescan", ItemFilter(kind="spam"), admin)
-    assert outcome.sentence == ("1 resent, as nothing is found any more, 1 left alone (would be caught again)")
+    assert outcome.sentence == ("1 resent, as nothing is found any more, 1 skipped (would be caught again)")
     assert Entry.objects.get().file_name == mended.file_name
     assert (Item.objects.get().file_name, Item.objects.get().why) == (prize.file_name, "50 points: rule 50")
 

@@ -155,7 +155,7 @@ def test_users_choose_for_themselves_in_the_user_site(spammy: Spool) -> None:
     ann = User.objects.get(email=ANN)
     assert (ann.spam_filter, ann.spam_low, ann.spam_medium, ann.spam_high) == ("", "none", "delete", "")
     assert history.of_user(ann).get().outcome == (
-        "Spam, low: No choice of its own → Deliver it as it is; spam, medium: No choice of its own → Delete it"
+        "Spam, low: Use the default → Deliver it as it is; spam, medium: Use the default → Delete it"
     )
     refused = client.post(reverse("portal:spam"), {"spam_medium": "burn"})
     assert "burn is not one of the available choices" in refused.content.decode()

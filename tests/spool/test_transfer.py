@@ -214,7 +214,7 @@ def test_a_second_import_takes_nothing_twice_also_when_it_was_delivered_meanwhil
     Recipient.objects.filter(entry=gone).delete()
     gone.delete()
     again = take()
-    assert (again.status, again.out.splitlines()[-1]) == (0, "0 taken, 3 left alone, 0 refused.")
+    assert (again.status, again.out.splitlines()[-1]) == (0, "0 taken, 3 skipped, 0 refused.")
     assert "it was here, and has left" in again.out
     assert Entry.objects.count() == 2
 
@@ -239,7 +239,7 @@ def test_a_crash_in_the_middle_is_gone_on_from(
         take("--move")
     monkeypatch.setattr(import_folder.intake, "accept", real)
     assert len(list(folder.iterdir())) == 6, "only what is known to be safe is removed"
-    assert "1 taken, 2 left alone" in take("--move").out
+    assert "1 taken, 2 skipped" in take("--move").out
     assert list(folder.iterdir()) == []
     assert Entry.objects.count() == 5
 
@@ -264,7 +264,7 @@ def test_fields_of_the_header_are_an_envelope_and_are_not_sent(take: Callable[..
     assert b"g@h.test" not in content
     assert b"with local (import)" in content
     assert content.endswith(b"\r\n\r\nHi\r\n")
-    assert "1 left alone" in take().out
+    assert "1 skipped" in take().out
 
 
 @pytest.mark.parametrize(
@@ -306,7 +306,7 @@ def test_what_can_not_be_taken_is_refused_with_the_reason_and_stops_no_other(
     ran = take("--move")
     assert ran.status == 1
     assert reason in ran.out
-    assert "1 taken, 0 left alone, 1 refused." in ran.out
+    assert "1 taken, 0 skipped, 1 refused." in ran.out
     assert (folder / name).exists()
     assert Entry.objects.count() == 1
 
@@ -321,7 +321,7 @@ def test_a_link_or_a_pipe_is_not_read(take: Callable[..., Ran], folder: Path) ->
     (folder / "a.eml").symlink_to("/etc/passwd")
     os.mkfifo(folder / "b.eml")
     ran = take()
-    assert "0 taken, 0 left alone, 2 refused" in ran.out
+    assert "0 taken, 0 skipped, 2 refused" in ran.out
 
 
 def test_lines_with_lf_alone_get_crlf(take: Callable[..., Ran], folder: Path) -> None:

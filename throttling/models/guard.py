@@ -31,57 +31,58 @@ class GuardPolicy(models.Model):
     )
     enabled = models.BooleanField(default=True)
     dry_run = models.BooleanField(
-        default=True, help_text="Only write down what would be done: look at it for some days before you trust it."
+        default=True,
+        help_text="Log only: show what would be done and do nothing. Watch it for some days before you trust it.",
     )
     action = models.CharField(max_length=7, choices=GuardAction, default=GuardAction.DELAY)
     factor = models.PositiveSmallIntegerField(
-        "times the usual",
+        "multiplier",
         default=10,
         validators=[MinValueValidator(2), MaxValueValidator(1000)],
-        help_text="So many times the user's own busiest hour of the last 30 days is too much.",
+        help_text="How many times the user's own busiest hour of the last 30 days is too much.",
     )
     least_messages = models.PositiveIntegerField(
-        "messages per hour at least",
+        "minimum messages per hour",
         default=50,
         validators=[MinValueValidator(1), MaxValueValidator(1_000_000)],
-        help_text="Who sends fewer is left alone, whatever else is unusual.",
+        help_text="Users who send fewer are not checked, whatever else is unusual.",
     )
     new_user_messages = models.PositiveIntegerField(
         "messages per hour of new users",
         default=150,
         db_default=150,
         validators=[MinValueValidator(1), MaxValueValidator(1_000_000)],
-        help_text="Who began to send within the last day has no past to be compared with: more than this is too much.",
+        help_text="Applies to users whose first message is less than a day old: there is no history to compare with.",
     )
     new_recipients = models.PositiveIntegerField(
         "new recipients per hour",
         default=100,
         validators=[MaxValueValidator(1_000_000)],
-        help_text="Recipients that the user has not written to in 30 days; 0 not to look at them.",
+        help_text="Recipients that the user has not written to in 30 days; 0 = off.",
     )
     bounces = models.PositiveIntegerField(
-        "bounces per hour", default=20, validators=[MaxValueValidator(1_000_000)], help_text="0 not to look at them."
+        "bounces per hour", default=20, validators=[MaxValueValidator(1_000_000)], help_text="0 = off."
     )
     new_networks = models.PositiveSmallIntegerField(
         "new networks per hour",
         default=3,
         validators=[MaxValueValidator(1000)],
         help_text="Networks (IPv4 /24, IPv6 /48) that the user has neither sent nor logged in from in 30 days;"
-        " 0 not to look at them.",
+        " 0 = off.",
     )
     new_countries = models.PositiveSmallIntegerField(
         "new countries per hour",
         default=2,
         validators=[MaxValueValidator(250)],
-        help_text="The same for countries, where the server has a database of them; 0 not to look at them. One new"
-        " country from a new network is always named where both are looked at.",
+        help_text="The same for countries, where the server has a database of them; 0 = off. One new"
+        " country from a new network is always named where both are checked.",
     )
     exempt = models.ManyToManyField(
         User,
         blank=True,
         related_name="+",
         verbose_name="exempt users",
-        help_text="Users whom the guard never looks at, such as the sender of a newsletter.",
+        help_text="Users whom the guard never checks, such as the sender of a newsletter.",
     )
 
     class Meta:
@@ -90,7 +91,7 @@ class GuardPolicy(models.Model):
             models.UniqueConstraint(
                 Coalesce("domain", 0),
                 name="guard_policy_once",
-                violation_error_message="There is a policy for all domains already.",
+                violation_error_message="There already is a policy for all domains.",
             )
         ]
 

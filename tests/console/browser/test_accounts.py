@@ -68,7 +68,7 @@ def test_an_account_is_reviewed_contained_and_opened_again(console: Console, ann
     page.get_by_role("link", name="3 messages on hold in the spool").click()
     expect(page.locator(".ms-entry")).to_have_count(3)
     page.go_back()
-    page.get_by_role("button", name="Open again with the new password").click()
+    page.get_by_role("button", name="Restore access, keep the new password").click()
     expect(page.get_by_text("ann@example.org is enabled again.").first).to_be_visible()
     assert Entry.objects.held().count() == 0
 
@@ -76,7 +76,7 @@ def test_an_account_is_reviewed_contained_and_opened_again(console: Console, ann
 def test_an_administrator_manages_a_user_and_comes_back(console: Console, ann: User) -> None:
     page = console.open(f"/admin/accounts/user/{ann.pk}/change/")
     page.get_by_role("button", name="Manage user").click()
-    expect(page.locator(".me-banner")).to_contain_text("in the place of ann@example.org")
+    expect(page.locator(".me-banner")).to_contain_text("Signed in as ann@example.org (impersonating")
     page.get_by_role("link", name="My mail in the spool").click()
     page.get_by_role("checkbox").first.check()
     page.get_by_role("button", name="Recall the chosen").click()

@@ -147,7 +147,7 @@ def test_a_link_that_is_swapped_in_after_the_check_leads_nowhere(
 
     monkeypatch.setattr(trash, "take", swap)
     outcome = perform("move", [entry.id], admin, folder="case")
-    assert outcome.sentence.startswith("0 moved, 1 left alone")
+    assert outcome.sentence.startswith("0 moved, 1 skipped")
     assert "symbolic link" in outcome.sentence
     assert_untouched(entry, content)
     assert names(tmp_path) == []
@@ -159,7 +159,7 @@ def test_a_file_that_is_there_is_never_replaced(admin: Actor, spooled: Spooled, 
     moved.mkdir()
     (moved / entry.file_name).write_text("precious")
     outcome = perform("move", SpoolFilter(), admin)
-    assert outcome.sentence == f"1 moved, 1 left alone ({entry.file_name} exists there already.)"
+    assert outcome.sentence == f"1 moved, 1 skipped ({entry.file_name} exists there already.)"
     assert (moved / entry.file_name).read_text() == "precious"
     assert names(moved) == sorted([entry.file_name, other.file_name, other.file_name.replace(".eml", ".json")])
     assert Entry.objects.get().id == entry.id
@@ -185,7 +185,7 @@ def test_a_full_disk_leaves_the_message_in_the_spool_and_nothing_in_the_folder(
     allow(small_disk)
     entry = spooled(size=200_000)
     content = content_of(entry)
-    assert perform("move", [entry.id], admin).sentence == "0 moved, 1 left alone (No space left on device)"
+    assert perform("move", [entry.id], admin).sentence == "0 moved, 1 skipped (No space left on device)"
     assert names(small_disk) == []
     assert_untouched(entry, content)
 

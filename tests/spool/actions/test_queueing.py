@@ -117,13 +117,13 @@ def test_an_end_of_hold_that_makes_no_sense_is_refused(admin: Actor, spooled: Sp
 
 def test_release_counts_those_that_were_not_on_hold(admin: Actor, spooled: Spooled) -> None:
     entry = spooled()
-    assert perform("release", [entry.id], admin).sentence == "0 released, 1 left alone (were not on hold)"
+    assert perform("release", [entry.id], admin).sentence == "0 released, 1 skipped (were not on hold)"
 
 
 def test_an_entry_that_a_worker_has_finished_meanwhile_is_reported_as_gone(admin: Actor, spooled: Spooled) -> None:
     entry = spooled()
     Entry.objects.all().delete()
-    assert perform("force", [entry.id], admin).sentence == "0 forced, 1 left alone (were gone already)"
+    assert perform("force", [entry.id], admin).sentence == "0 forced, 1 skipped (already gone)"
 
 
 @pytest.mark.parametrize("role", [Role.USER, Role.DOMAIN_ADMINISTRATOR])

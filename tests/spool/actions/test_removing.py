@@ -145,7 +145,7 @@ def test_a_file_that_is_gone_is_reported_and_its_row_stays(admin: Actor, spooled
     path_of(entry.subspool, entry.file_name).unlink()
     outcome = undo(admin, event_id=event.id)
     assert (outcome.job.done, outcome.job.skipped) == (0, 1)
-    assert outcome.sentence == "0 put back, 1 left alone (their files are gone or were changed)"
+    assert outcome.sentence == "0 put back, 1 skipped (their files are gone or were changed)"
     assert Trashed.objects.count() == 1
 
 
