@@ -19,7 +19,7 @@ def _new(role: Any) -> str:
 
 def _targets(given: Mapping[str, Any]) -> str:
     before, after = few_in_words(given["before"]), few_in_words(given["after"]) or "nobody"
-    return f"stands for: {before} → {after}" if before else f"stands for {after}"
+    return f"delivers to: {before} → {after}" if before else f"delivers to {after}"
 
 
 def _members(given: Mapping[str, Any]) -> str:

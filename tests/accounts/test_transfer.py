@@ -164,7 +164,7 @@ class TestImport:
         take("address,password\nann@example.org,{PLAIN}another secret\n", "--update")
         events = "\n".join(f"{e.action} {e.on} {e.outcome}" for e in AuditEvent.objects.order_by("id"))
         assert "add user ann@example.org Imported as Domain administrator" in events
-        assert "add alias info@example.org Imported; stands for ann@example.org, bob@example.org" in events
+        assert "add alias info@example.org Imported; delivers to ann@example.org, bob@example.org" in events
         assert "change list team@example.org carl@elsewhere.test: imported" in events
         assert "change user ann@example.org The password was changed" in events
         assert "9 added, 1 refused" in events

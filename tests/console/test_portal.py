@@ -228,7 +228,7 @@ class TestOwn:
         User.objects.filter(email="ann@example.org").update(mailbox_mb=2000)
         shown = text(browser("ann@example.org").get(reverse("portal:home")))
         assert "<dt>Mailbox size (MB)</dt><dd>2,000</dd>" in shown
-        assert "50 (the domain&#x27;s)" in shown
+        assert "50 (domain default)" in shown
 
 
 class TestMail:

@@ -165,7 +165,7 @@ def test_a_policy_without_a_domain_is_for_all_that_have_none_of_their_own(policy
     [event] = guard.look(timezone.now())
     assert (event.user, event.domain, event.dry_run) == (ANN, DOMAIN, True)
     assert str(for_all) == "Guard of all domains"
-    with pytest.raises(ValidationError, match="for all domains already"):
+    with pytest.raises(ValidationError, match="already is a policy for all domains"):
         GuardPolicy(domain=None).full_clean()
 
 
