@@ -13,6 +13,7 @@ from django.urls import reverse
 
 from accounts import actions as accounts
 from accounts.models import Role, Status, User
+from base.audit.models import AuditEvent
 from tests.privileges.urls import Place, places
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("redis")]
@@ -51,6 +52,7 @@ def a_user(email: str, **fields: Any) -> User:
 def _people(django_db_setup: None, django_db_blocker: Any) -> Iterator[dict[str, int]]:
     """Made once: each costs a slow hash."""
     with django_db_blocker.unblock():
+        before = set(AuditEvent.objects.values_list("pk", flat=True))
         accounts.add_domain("people.test")
         people = {
             "user": a_user("user@people.test"),
@@ -68,6 +70,7 @@ def _people(django_db_setup: None, django_db_blocker: Any) -> Iterator[dict[str,
         for user in people.values():
             user.delete()
         accounts.remove(accounts.get_domain("people.test"))
+        AuditEvent.objects.exclude(pk__in=before).delete()
 
 
 @pytest.fixture
