@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
+from django.http import QueryDict
 from django.urls import reverse
 from django.utils.http import urlencode
 
 from base.action import Who
 from base.actions.action import Opening
 from base.actions.registry import Offer, actions_for
+from quarantine.console.actions import BUTTONS
+from quarantine.console.list_views import URL_NAMES
+from quarantine.filters import ItemFilter
+from quarantine.models.item import ItemKind
 from spool.actions import VERBS
-from spool.console.list_views import ALL
+from spool.console.actions import ACTIONS, Button
+from spool.console.list_views import ALL, WAITING
+from spool.filters import BadFilter, SpoolFilter
 
 # Which messages are meant by a thing: the conditions of the spool's list (spool.filters).
 _MESSAGES_OF = {"user": "sender", "sender": "sender", "ip": "ip", "domain": "sender-domain"}
@@ -52,6 +59,46 @@ def items_for_messages(query: str, names: Iterable[str] = ("delete", "move")) ->
         )
         for verb in verbs
     ]
+
+
+def items_of_list(page: str, query: str) -> tuple[str, list[Item]]:
+    """What the list `page` (the name of its URL) can do with all messages that a query of it means, and which they are.
+
+    Raises BadFilter.
+    """
+    room = _rooms().get(page)
+    if room is None:
+        raise BadFilter("There is no such list.")
+    vals = json.dumps({"all": "1", "query": query, "page": page})
+    items = [
+        Item(button.title, button.icon, reverse(room.dialog, args=[button.url]), vals, danger=button.danger)
+        for button in room.buttons
+    ]
+    return room.sentence(QueryDict(query)), items
+
+
+@dataclass(frozen=True, slots=True)
+class _Room:
+    """A list: the URL of its dialogs, its actions, and what a query of it means in words."""
+
+    dialog: str
+    buttons: tuple[Button, ...]
+    sentence: Callable[[QueryDict], str]
+
+
+def _rooms() -> dict[str, _Room]:
+    def of_spool(query: QueryDict) -> str:
+        return SpoolFilter.from_query(query).sentence()
+
+    def of_quarantine(kind: ItemKind) -> Callable[[QueryDict], str]:
+        return lambda query: ItemFilter.from_query(query, kind=kind.value).sentence()
+
+    in_spool = _Room("admin:spool_entry_dialog", ACTIONS, of_spool)
+    in_quarantine = {
+        name: _Room("admin:quarantine_item_dialog", BUTTONS[kind], of_quarantine(kind))
+        for kind, name in URL_NAMES.items()
+    }
+    return {ALL: in_spool, WAITING: in_spool, **in_quarantine}
 
 
 def query_of(kind: str, key: str) -> str:

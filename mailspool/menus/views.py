@@ -14,9 +14,10 @@ from accounts.admin.containing import keep_logged_in
 from base.actions import registry
 from base.actions.action import NotAllowed, Opening, Refused, SingleAction, Target
 from base.actions.perform import Done, perform, preview
-from mailspool.menus.items import items_for_messages, items_of, query_of
+from mailspool.menus.items import items_for_messages, items_of, items_of_list, query_of
 from mailspool.menus.typed import PREFIX, fields, typed
 from spool.console.pages import actor_of
+from spool.filters import BadFilter
 
 LONGEST = 320
 
@@ -29,6 +30,19 @@ def menu(request: HttpRequest, kind: str) -> HttpResponse:
     if query := query_of(kind, target.key):
         items += items_for_messages(query)
     return render(request, "mailspool/menus/_menu.html", {"key": target.key, "items": items})
+
+
+@require_GET
+def messages_menu(request: HttpRequest) -> HttpResponse:
+    """What can be done to all messages that a query of one of the lists means, and to their sender."""
+    query, sender = request.GET.get("query", ""), request.GET.get("sender", "")
+    try:
+        what, items = items_of_list(request.GET.get("page", ""), query)
+    except BadFilter as error:
+        raise Http404(str(error)) from error
+    if sender:
+        items += items_of("sender", target_of("sender", sender).key, actor_of(request))
+    return render(request, "mailspool/menus/_menu.html", {"key": f"{what[:1].upper()}{what[1:]}", "items": items})
 
 
 @require_POST

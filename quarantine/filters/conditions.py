@@ -16,7 +16,19 @@ from spool.filters.base import COMPARED, MessageFilter, with_message_id, with_wo
 from spool.filters.pages import SLACK
 from spool.filters.units import format_age
 
-_TAKEN = ("sender", "recipient", "ip", "auth-user", "id", "message-id", "subject", "direction", "larger", "smaller")
+_TAKEN = (
+    "sender",
+    "recipient",
+    "ip",
+    "auth-user",
+    "id",
+    "message-id",
+    "subject",
+    "exact-subject",
+    "direction",
+    "larger",
+    "smaller",
+)
 
 
 def _text(text: str) -> str:

@@ -14,13 +14,15 @@ from accounts.models import User
 from base.action import record
 from spool.console.actions import ACTIONS
 from spool.console.addressees import addressees
+from spool.console.groups import Grouped, Grouping, grouped_as, grouping_of
 from spool.console.layout import PAGE_SIZES, forget, keep, layout_of
 from spool.console.list_page import list_page
-from spool.console.listing import listing
+from spool.console.listing import Listing, is_patient, listing
 from spool.console.pages import actor_of
 from spool.console.tabs import titles
-from spool.filters import SpoolFilter, understand
-from spool.models import Density, Priority, SavedView, Status
+from spool.filters import FIELDS, SpoolFilter, understand
+from spool.filters.groups import groups_of
+from spool.models import Density, Entry, Priority, SavedView, Status
 
 ALL = "admin:spool_entry_changelist"
 WAITING = "admin:spool_entry_waiting"
@@ -61,6 +63,8 @@ def _context(request: HttpRequest, url_name: str) -> dict[str, Any]:
     values = shown.chosen.texts()
     return {
         "listing": shown,
+        "groupings": GROUPINGS,
+        "grouped": _grouped(request, shown),
         "layout": layout,
         "densities": Density.choices,
         "page_sizes": PAGE_SIZES,
@@ -72,6 +76,24 @@ def _context(request: HttpRequest, url_name: str) -> dict[str, Any]:
         "statuses": Status.choices,
         "priorities": [label.lower() for label in Priority.labels],
     }
+
+
+GROUPINGS = (
+    Grouping("sender", "Sender", "sender", "<> (null sender)"),
+    Grouping("subject", "Subject", "exact-subject", "(no subject)"),
+    Grouping("destination", "Destination", "domain", "–"),
+    Grouping("error", "Last error", "error-group", "(no error)"),
+)
+
+
+def _grouped(request: HttpRequest, shown: Listing[Entry]) -> Grouped | None:
+    """The list by what was asked for; None when it is not grouped, or its filter makes no sense."""
+    by = grouping_of(request.GET.get("group", ""), GROUPINGS)
+    if by is None or shown.error:
+        return None
+    patient = is_patient(request.GET)
+    found = groups_of(shown.chosen, by.name, patient=patient)
+    return grouped_as(by, found, shown.conditions, FIELDS, patient=patient)
 
 
 # (name of the field, label, an example)

@@ -70,6 +70,7 @@ class Listing(Generic[M]):
     """All that the table and what is around it show. `error` says what is wrong with the filter in the URL."""
 
     chosen: Any
+    conditions: Mapping[str, str]
     entries: list[M]
     count: Count
     sort: str
@@ -153,6 +154,7 @@ def listed(
     following = urlencode({**kept, **longer, "after": following}) if following else ""
     return Listing(
         chosen,
+        conditions,
         entries,
         Count(0) if error else _number(found, counted, is_whole=is_first and not following),
         sort,

@@ -19,11 +19,12 @@ COMPARED: Final = {
     "ip": "client_ip",
     "file_name": "file_name",
     "direction": "direction",
+    "exact_subject": "subject",
     "larger_than": "size_bytes__gt",
     "smaller_than": "size_bytes__lt",
 }
 # What a page's URL may say besides conditions.
-OF_PAGES: Final = frozenset({"q", "sort", "after", "before", "message", "patient"})
+OF_PAGES: Final = frozenset({"q", "sort", "after", "before", "message", "patient", "group"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,7 @@ class MessageFilter:
     file_name: str = ""
     message_id: str = ""
     subject: str = ""
+    exact_subject: str = ""
     direction: int | None = None
     larger_than: int | None = None
     smaller_than: int | None = None

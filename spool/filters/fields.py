@@ -44,6 +44,12 @@ def _text(text: str) -> str:
     return text
 
 
+def _whole_text(text: str) -> str:
+    """With the spaces at its ends, for what is compared as a whole."""
+    _text(text)
+    return text
+
+
 def _address(text: str) -> str:
     return checked(_text(text))
 
@@ -139,6 +145,7 @@ _ALL = (
     Field("id", "file_name", "with the file name {}", "file name", "NAME", _file_name),
     Field("message-id", "message_id", "with the Message-ID {}", "Message-ID", "ID", _text),
     Field("subject", "subject", "with “{}” in the subject", "words that the subject has", "TEXT", _text),
+    Field("exact-subject", "exact_subject", "with the subject “{}”", "the whole subject", "TEXT", _whole_text),
     _chosen("status", "status", "with the status {}", "status", STATUSES),
     _chosen("direction", "direction", "that are {}", "inbound or outbound", DIRECTIONS),
     _chosen("priority", "priority", "with {} priority", "priority", PRIORITIES),

@@ -148,7 +148,7 @@ def page(
         if few or _has_index(chosen, column):
             return replace(_sorted(chosen, few, sort, after, size), sort=sort)
         sort, note = "-id" if descending else "id", "Too many match to sort them by that; they are sorted by age."
-    if not (few or _is_straight(chosen)):
+    if not (few or is_straight(chosen)):
         few = plan.few
         if not few:
             found = _windows(chosen, descending, after, size, PATIENT_SECONDS if patient else LOOK_SECONDS)
@@ -156,7 +156,7 @@ def page(
     return replace(_straight(chosen, few, descending, after, size), sort=sort, note=note)
 
 
-def _is_straight(chosen: SpoolFilter) -> bool:
+def is_straight(chosen: SpoolFilter) -> bool:
     """Whether one index has the matches in the order of their ids."""
     simple = len(chosen.indexed) <= 1 and not chosen.scanned and not _by_time(chosen)
     return simple and not {*chosen.indexed} & UNORDERED
@@ -204,7 +204,7 @@ def count(chosen: SpoolFilter, limit: int = 10_000, plan: Plan | None = None) ->
     few = (plan or Plan(chosen)).few if several and chosen.indexed else ""
     if not few and (several or chosen.scanned or _by_time(chosen)):
         return _count_windows(chosen, limit)
-    found = _of_few(chosen, few)[: limit + 1].count() if few else _bounded(chosen, limit + 1)
+    found = of_few(chosen, few)[: limit + 1].count() if few else _bounded(chosen, limit + 1)
     return Count(min(found, limit), found > limit)
 
 
@@ -250,7 +250,7 @@ def _merged(branches: Sequence[QuerySet[Any, int]], size: int, *, descending: bo
     return sorted(set().union(*(ids[:size] for ids in branches)), reverse=descending)[:size]
 
 
-def _of_few(chosen: SpoolFilter, few: str) -> QuerySet[Entry]:
+def of_few(chosen: SpoolFilter, few: str) -> QuerySet[Entry]:
     """The matches, found by the condition `few`; the others are looked up for each entry."""
     return chosen.apply(Entry.objects.all(), each=bool(few) and few not in ("recipient", "mailbox", "domain"))
 
@@ -266,7 +266,7 @@ def _straight(chosen: SpoolFilter, few: str, descending: bool, after: str, size:
         ids = _merged(branches, size + 1, descending=descending)
         entries = list(ordered(_wanted(Entry.objects.filter(id__in=ids)), sort))
     else:
-        entries = list(ordered(_wanted(_of_few(chosen, few)), sort, after)[: size + 1])
+        entries = list(ordered(_wanted(of_few(chosen, few)), sort, after)[: size + 1])
     return cut(entries, size, sort)
 
 
@@ -332,7 +332,7 @@ def matching_ids(chosen: SpoolFilter, cursor: int, last_id: int) -> Iterator[lis
             cursor = ids[-1]
         return
     if few := Plan(chosen).few:
-        found = _of_few(chosen, few).filter(id__gt=cursor, id__lte=last_id)
+        found = of_few(chosen, few).filter(id__gt=cursor, id__lte=last_id)
         yield list(found.order_by("id").values_list("id", flat=True))
         return
     lowest, highest = bounds(chosen)
@@ -387,7 +387,7 @@ def _first_since(moment: datetime, lowest: int, highest: int) -> int:
 
 def _sorted(chosen: SpoolFilter, few: str, sort: str, after: str, size: int) -> Page[Entry]:
     """By another column, and by id among equals."""
-    entries, note = _wanted(_of_few(chosen, few)), ""
+    entries, note = _wanted(of_few(chosen, few)), ""
     if sort.lstrip("-") == "next_attempt":
         entries = entries.filter(next_attempt__isnull=False)
         if Entry.objects.filter(hold=True, next_attempt=None).exists():
@@ -400,4 +400,4 @@ def _wanted(entries: QuerySet[Entry]) -> QuerySet[Entry]:
     return entries.defer("traceback")
 
 
-__all__ = ["SORTS", "Count", "Page", "Plan", "bounds", "count", "matching_ids", "page"]
+__all__ = ["SORTS", "Count", "Page", "Plan", "bounds", "count", "is_straight", "matching_ids", "of_few", "page"]

@@ -118,6 +118,40 @@ def test_a_list_says_to_whom_in_one_query_whatever_its_length(
     assert text.count("and 1 more") == 40 and "a39@example.net" in text and "relay.example" in text
 
 
+def test_a_list_is_grouped_and_acts_on_a_group_by_its_filter(
+    administrator: Client, django_assert_max_num_queries: Any
+) -> None:
+    take_in(
+        *[a_submission("ann@example.org", "bob@a.example", subject="Offer") for _ in range(3)],
+        *[a_submission("ann@example.org", "bob@b.example", subject="Offer 2") for _ in range(2)],
+        a_submission("", "bob@b.example", subject=""),
+        a_submission("*@example.org", "bob@b.example"),
+    )
+    administrator.get(reverse(SPOOL))
+    with django_assert_max_num_queries(18):
+        text = page(administrator, SPOOL, group="subject", domain="a.example")
+    assert "Groups of messages" in text and "Offer" in text and "Offer 2" not in text
+    grouped = administrator.get(reverse(SPOOL), {"group": "subject", "sender": "ann@example.org"}).context["grouped"]
+    assert [(row.text, row.number) for row in grouped.rows] == [("Offer", 3), ("Offer 2", 2)]
+    menu = administrator.get(reverse("messages_menu"), {"page": SPOOL, "query": grouped.rows[0].query})
+    text = unescape(menu.content.decode())
+    assert "Messages from ann@example.org, with the subject “Offer”" in text
+    assert reverse("admin:spool_entry_dialog", args=["delete"]) in text and "exact-subject=Offer" in text
+    whole = {"all": "1", "query": grouped.rows[0].query, "page": SPOOL}
+    dialog = administrator.post(reverse("admin:spool_entry_dialog", args=["delete"]), whole)
+    assert "Delete: 3 messages" in dialog.content.decode()
+    administrator.post(reverse("admin:spool_entry_perform", args=["delete"]), whole)
+    assert sorted(Entry.objects.values_list("subject", flat=True)) == ["", "Lunch on Friday", "Offer 2", "Offer 2"]
+    # What no filter can mean exactly has no actions.
+    rows = administrator.get(reverse(SPOOL), {"group": "sender"}).context["grouped"].rows
+    queries = {row.text: row.query for row in rows}
+    assert queries["*@example.org"] == "" and queries["<> (null sender)"] == "sender=%3C%3E"
+    assert administrator.get(reverse("messages_menu"), {"page": SPOOL, "query": "sendr=x"}).status_code == 404
+    assert administrator.get(reverse("messages_menu"), {"page": "nowhere", "query": ""}).status_code == 404
+    assert "ms-groups" not in page(administrator, SPOOL, group="nothing")
+    assert "Nothing matches" in page(administrator, SPOOL, group="sender", sender="nobody@example.org")
+
+
 def test_waiting_to_deliver_shows_only_what_waits_and_why(administrator: Client) -> None:
     waiting, _fresh = take_in(a_submission("waits@example.org"), a_submission("fresh@example.org"))
     attempt([waiting], "451 4.3.0 Come back later")

@@ -38,6 +38,7 @@ VALUES = {
     "id": f"{'0' * 26}.eml",
     "message-id": "<1@example.org>",
     "subject": "lunch & dinner",
+    "exact-subject": " Re: lunch ",
     "status": "waiting",
     "direction": "inbound",
     "priority": "high",

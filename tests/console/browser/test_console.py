@@ -371,9 +371,9 @@ def test_columns_density_and_page_size_are_chosen_and_kept(console: Console) -> 
         expect(row).to_contain_text("number 29")
         page.locator("summary", has_text="Columns").click()
         menu = page.locator("#layout")
-        menu.get_by_label("Spool Path").check()
-        menu.get_by_label("Size").uncheck()
-        while menu.locator("li").nth(0).get_by_label("Spool Path").count() == 0:
+        menu.get_by_role("checkbox", name="Spool Path").check()
+        menu.get_by_role("checkbox", name="Size").uncheck()
+        while menu.locator("li").nth(0).get_by_role("checkbox", name="Spool Path").count() == 0:
             menu.get_by_role("button", name="Move Spool Path up").click()
         menu.get_by_label("Density").select_option("compact")
         menu.get_by_label("Rows a page").select_option("25")
@@ -387,6 +387,27 @@ def test_columns_density_and_page_size_are_chosen_and_kept(console: Console) -> 
         page.locator("summary", has_text="Columns").click()
         page.locator("#layout").get_by_role("button", name="Reset").click()
         expect(page.locator("#live.comfortable .ms-entry")).to_have_count(30)
+
+
+def test_a_flood_is_grouped_and_held_as_one(console: Console) -> None:
+    take_in(
+        *[a_submission("eve@example.org", f"x{n}@a.example", subject="Win a prize") for n in range(40)],
+        *[a_submission(f"user{n}@example.org", "y@b.example") for n in range(5)],
+    )
+    for number, width in enumerate((1440, 390)):
+        console.page.set_viewport_size({"width": width, "height": 900})
+        page = console.open(SPOOL)
+        page.locator("summary", has_text="Group").click()
+        page.get_by_role("link", name="By sender").click()
+        expect(page.locator(".ms-groups tbody tr").first).to_contain_text("eve@example.org")
+        expect(page.locator(".ms-groups tbody tr").first).to_contain_text("40")
+        assert not serious_violations(page, "#content")
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        page.get_by_role("button", name="Actions on the messages of eve@example.org").click()
+        page.get_by_role("menuitem", name="Hold" if number == 0 else "Delete").first.click()
+        confirm(page, "Hold 40" if number == 0 else "Delete 40")
+        expect(page.locator("#results")).to_contain_text("40")
+    assert Entry.objects.filter(sender="eve@example.org").count() == 0 and Entry.objects.count() == 5
 
 
 def test_no_page_breaches_its_policy(console: Console) -> None:
