@@ -187,8 +187,8 @@ def save(
     `without` whom it is to be. The record is called `action`, or by what it is.
     """
     actor.require_row(row)
-    if isinstance(row, User) and row.is_system_administrator:
-        # Nobody else makes one.
+    if isinstance(row, User) and row.is_staff:
+        # Nobody else gives a place in the console.
         actor.require_administration()
     before = changes.stored(row)
     edits.save(row)

@@ -8,6 +8,7 @@ from typing import Final, Self
 
 from accounts.addresses import key_of
 from accounts.models import Alias, Domain, MailingList, Role, User
+from accounts.reach import Right, has
 from base.actions.action import NotAllowed
 
 __all__ = ["SYSTEM", "Actor", "NotAllowed"]
@@ -43,9 +44,13 @@ class Actor:
         """Whether this is that user, or somebody in that user's place."""
         return self.name == user.email or self.name.endswith(f" as {user.email}")
 
+    def may(self, right: Right) -> bool:
+        """Whether this person's role has a right in the console."""
+        return has(self.role, right)
+
     def require_administration(self) -> None:
         """Raises NotAllowed for all but system administrators."""
-        if self.role is not Role.SYSTEM_ADMINISTRATOR:
+        if not self.may(Right.ADMINISTER):
             raise NotAllowed("Only a system administrator may do that.")
 
     def require_domain(self, domain: Domain | None) -> None:
@@ -74,12 +79,12 @@ class Actor:
     def require_user(self, user: User) -> None:
         """Raises NotAllowed unless the user is this person's to administer, or is this person.
 
-        A domain administrator does not reach system administrators, whose addresses may lie in the domain.
+        A domain administrator does not reach who works in the console, whose address may lie in the domain.
         """
         if self.role is Role.SYSTEM_ADMINISTRATOR or self.is_person(user):
             return
-        if user.is_system_administrator:
-            raise NotAllowed("Only a system administrator may do that to a system administrator.")
+        if user.is_staff:
+            raise NotAllowed(f"Only a system administrator may do that to {user}, who works in the console.")
         self.require_domain(user.domain)
 
 

@@ -52,7 +52,7 @@ class ManageUser(Opening[Actor]):
         actor.require_administration()
 
     def suits(self, target: Target) -> bool:
-        return not target.rows[0].is_system_administrator
+        return not target.rows[0].is_staff
 
     def place(self, target: Target) -> str:
         return reverse("hijack:acquire")
@@ -65,8 +65,8 @@ MANAGE = ManageUser()
 
 
 def may_impersonate(*, hijacker: User, hijacked: User) -> bool:
-    """HIJACK_PERMISSION_CHECK: a system administrator, any user but another system administrator."""
-    return hijacker.is_active and hijacker.is_system_administrator and not hijacked.is_system_administrator
+    """HIJACK_PERMISSION_CHECK: a system administrator, any user but those who work in the console."""
+    return hijacker.is_active and hijacker.is_system_administrator and not hijacked.is_staff
 
 
 class StillAllowed:

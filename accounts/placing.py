@@ -40,7 +40,7 @@ def full(domain: Domain) -> str:
 def place(row: User | Alias | MailingList, address: str) -> None:
     """Give a row that is to be saved its address and the domain of that.
 
-    A system administrator may be without a domain. Whoever adds many at once holds the directory's lock meanwhile
+    Who works in the console may be without a domain. Whoever adds many at once holds the directory's lock meanwhile
     (`directory.changed`), so that two can't take a domain's last place.
     Raises InvalidAddress, NotThere, AddressTaken, TooManyUsers.
     """
@@ -51,7 +51,7 @@ def place(row: User | Alias | MailingList, address: str) -> None:
         row.address, row.domain = address, get_domain(name)
         return
     domain = Domain.objects.filter(name=name).first()
-    if domain is None and not row.is_system_administrator:
+    if domain is None and not row.is_staff:
         raise NotThere(f"There is no domain {name}; add it first.")
     if domain is not None and row.domain_id != domain.pk:
         _require_place(domain)

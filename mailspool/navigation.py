@@ -7,6 +7,7 @@ from typing import Any
 from django.http import HttpRequest
 from django.urls import NoReverseMatch, reverse
 
+from accounts.templatetags.reach import opens
 from mailspool.attention import items as attention
 
 # (section, ((title, icon, name of the page's URL), …)). Icons are Material Symbols.
@@ -65,8 +66,14 @@ SECTIONS = (
 
 
 def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
-    """Unfold's UNFOLD["SIDEBAR"]["navigation"]. A page that isn't installed has no link."""
-    links = {url: link for _, pages in SECTIONS for _, _, url in pages if (link := _link_to(url)) is not None}
+    """Unfold's UNFOLD["SIDEBAR"]["navigation"]. A page that isn't installed, or not for this person,
+    has no link."""
+    links = {
+        url: link
+        for _, pages in SECTIONS
+        for _, _, url in pages
+        if opens(request, url) and (link := _link_to(url)) is not None
+    }
     # The longest that the path begins with: Waiting to Deliver lies below Spool.
     here = max((link for link in links.values() if _is_below(request.path, link)), key=len, default="")
     sections = []

@@ -84,6 +84,7 @@ MIDDLEWARE = [
     "mailspool.ended_session.EndedSession",
     "accounts.impersonation.StillAllowed",
     "mailspool.portal.sign_in.gate.SecondFactorGate",
+    "mailspool.console_gate.ConsoleGate",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "mailspool.content_policy.ContentPolicy",
@@ -104,6 +105,8 @@ TEMPLATES = [
                     ["django.template.loaders.filesystem.Loader", "mailspool.unfold_templates.Loader"],
                 )
             ],
+            # Every page asks what of it is for whom.
+            "builtins": ["accounts.templatetags.reach"],
             "context_processors": [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
@@ -147,7 +150,7 @@ REDIS_IS_EMBEDDED = not REDIS_URL
 RQ_CONNECTION = {"URL": REDIS_URL or f"unix://{HOME.redis_socket}?db=0", "DEFAULT_TIMEOUT": 600}
 RQ_QUEUES = {"mail": RQ_CONNECTION, "maintenance": RQ_CONNECTION}
 RQ = {"COMMIT_MODE": "auto", "WORKER_CLASS": "spool.worker.PassWorker"}
-# Its pages let in whoever `is_staff`: here that is system administrators, and nobody else.
+# Its pages let in whoever `is_staff`; mailspool.console_gate leaves only system administrators of those.
 RQ_SHOW_ADMIN_LINK = True
 
 AUTH_USER_MODEL = "accounts.User"

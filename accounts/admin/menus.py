@@ -13,6 +13,7 @@ from django.utils.safestring import SafeString
 from unfold.decorators import display
 
 from accounts.admin.searching import ModelAdmin
+from accounts.templatetags.reach import opens
 
 BUTTON = (
     '<button type="button" class="ms ms-button bare" id="menu-{}" data-menu="{}?{}" aria-haspopup="menu"'
@@ -28,7 +29,8 @@ class WithMenus(ModelAdmin):
     list_after_template = "accounts/_menus.html"
 
     def get_list_display(self, request: HttpRequest) -> list[Any]:
-        return [*super().get_list_display(request), "shown_menu"]
+        columns = super().get_list_display(request)
+        return [*columns, "shown_menu"] if opens(request, "thing_menu") else [*columns]
 
     @display(description="Actions")
     def shown_menu(self, row: Model) -> SafeString:

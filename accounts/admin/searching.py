@@ -26,6 +26,7 @@ from accounts import actions, changes
 from accounts.actor import Actor
 from accounts.forms.comparing import Comparing, comparing
 from accounts.impersonation import actor_of
+from accounts.templatetags.reach import opens, sends
 from base import row_changes
 from base.audit.sentences import few
 from base.audit.subjects import subject_of
@@ -44,6 +45,24 @@ class ModelAdmin(admin.ModelAdmin):
     def get_changelist_form(self, request: HttpRequest, **kwargs: Any) -> type[ModelForm]:
         """Of a list whose rows are edited in place: what is ticked in a page that was open for long compares too."""
         return super().get_changelist_form(request, **{"form": Comparing, **kwargs})  # type: ignore[no-any-return]
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        page = f"admin:{self.opts.app_label}_{self.opts.model_name}_changelist"
+        return bool(super().has_view_permission(request, obj)) or opens(request, page)
+
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        return bool(super().has_module_permission(request)) or self.has_view_permission(request)
+
+    def render_change_form(self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
+        """Without what leads to the audit, for whom that is closed."""
+        if not opens(request, "admin:audit_auditevent_changelist"):
+            context["show_history"] = False
+        return super().render_change_form(request, context, *args, **kwargs)
+
+    def get_actions(self, request: HttpRequest) -> dict[str, Any]:
+        """What is done to many rows is for whom the page takes it from."""
+        page = f"admin:{self.opts.app_label}_{self.opts.model_name}_changelist"
+        return super().get_actions(request) if sends(request, page) else {}
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         self.store(actor_of(request), obj, form)

@@ -115,5 +115,6 @@ class SignInSettingsAdmin(OneRowAdmin):
                 " https://HOST/me/login/provider/back/.",
             },
         ),
+        ("Help desk and read only", {"fields": ["helpers_read_content"]}),
         ("Roles from the provider", {"fields": ["oidc_role_claim", "oidc_roles"]}),
     ]

@@ -127,6 +127,16 @@ class UserAdmin(WithMenus):
         ]
         return [*own, *super().get_urls()]
 
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        """For who only looks, without what is there to be typed."""
+        if self.has_change_permission(request, obj) or (obj is None and self.has_add_permission(request)):
+            return super().get_fieldsets(request, obj)
+        typed = ("new_password", "is_agreed")
+        return [
+            (title, {**options, "fields": [name for name in options["fields"] if name not in typed]})
+            for title, options in USER.fieldsets
+        ]
+
     def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> type[UserForm]:
         form: type[UserForm] = super().get_form(request, obj, change, **kwargs)
         form.administrator = request.user if isinstance(request.user, User) else None
@@ -197,6 +207,11 @@ class UserAdmin(WithMenus):
     def get_queryset(self, request: HttpRequest) -> QuerySet[User]:
         return login_history.with_last_logins(super().get_queryset(request))
 
-    @action(description="Defaults for new users", icon="settings_suggest", url_path="defaults")
+    @action(
+        description="Defaults for new users",
+        icon="settings_suggest",
+        url_path="defaults",
+        permissions=["add"],
+    )
     def defaults(self, request: HttpRequest) -> HttpResponse:
         return redirect("admin:accounts_userdefaults_change", UserDefaults.load().pk)

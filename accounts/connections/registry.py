@@ -11,7 +11,7 @@ from accounts.actor import Actor, NotAllowed
 from accounts.addresses import key_of
 from accounts.connections import bus, dovecot, web
 from accounts.connections.connection import Connection, Match, Unreachable
-from accounts.models import Role, User
+from accounts.models import STAFF, Role, User
 from base.actions.action import Change, Target, Written
 from base.actions.perform import perform
 
@@ -210,8 +210,8 @@ def _within_reach(actor: Actor, match: Match) -> Match:
     if actor.role is Role.SYSTEM_ADMINISTRATOR:
         return match
     if actor.role is Role.DOMAIN_ADMINISTRATOR and actor.domain and match.domain in ("", actor.domain):
-        # System administrators whose addresses lie in the domain are not reached, in whatever way they are chosen.
-        beyond = User.objects.filter(domain__name=actor.domain, role=Role.SYSTEM_ADMINISTRATOR)
+        # Who works in the console is not reached, in whatever way they are chosen: an address may lie in the domain.
+        beyond = User.objects.filter(domain__name=actor.domain, role__in=STAFF)
         spared = frozenset(user.email for user in beyond if not actor.is_person(user))
         if not match.users & spared:
             return Match(match.users, actor.domain, match.ip, match.id, spared)

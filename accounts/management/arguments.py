@@ -92,6 +92,8 @@ def _common(verbs: Any, kind: str) -> None:
         for parser in (add, change):
             roles = parser.add_mutually_exclusive_group()
             roles.add_argument("--admin", action="store_true", help="a system administrator")
+            roles.add_argument("--help-desk", action="store_true", help="looks into the console, and helps mail along")
+            roles.add_argument("--read-only", action="store_true", help="looks into the console, and changes nothing")
             roles.add_argument("--domain-admin", action="store_true", help="an administrator of the own domain")
             parser.add_argument("--forward-to", action="append", metavar="ADDRESS", help="repeat for more")
         change.add_argument("--plain", action="store_true", help="an administrator no more")

@@ -18,10 +18,11 @@ from accounts.models.sign_in import (
 from accounts.models.spam import SpamAction, SpamChoices, SpamFilter
 from accounts.models.stamp import DirectoryStamp
 from accounts.models.status import Status
-from accounts.models.users import Role, User
+from accounts.models.users import STAFF, Role, User
 from accounts.models.web_session import WebSession
 
 __all__ = [
+    "STAFF",
     "AccountEvent",
     "Alias",
     "AliasTarget",

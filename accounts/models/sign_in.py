@@ -105,7 +105,7 @@ class ExternalIdentity(models.Model):
 
 
 class SignInSettings(OneRow):
-    """The one row about signing in. Roles are written as in the database (`admin`, `domain_admin`, `user`)."""
+    """The one row about signing in. Roles are written as in the database (`admin`, `domain_admin`, …)."""
 
     second_factor_roles = models.CharField(
         "second factor required for",
@@ -113,6 +113,12 @@ class SignInSettings(OneRow):
         blank=True,
         default="",
         help_text="Who has none is led to set one up, and can do nothing else until then.",
+    )
+    helpers_read_content = models.BooleanField(
+        "help desk and read only see the content of messages",
+        default=False,
+        db_default=False,
+        help_text="Off: they see the envelope, the header and what became of a message, not what stands in it.",
     )
     mail_by_password = models.BooleanField(
         "account password in mail programs",
@@ -142,8 +148,8 @@ class SignInSettings(OneRow):
         "roles by the claim's values",
         blank=True,
         default="",
-        help_text="One to a line, as “mail-admins = admin”; roles are admin, domain_admin and user. The first that"
-        " fits counts; “* = user” for everybody else. Where none fits, the role stays.",
+        help_text="One to a line, as “mail-admins = admin”; roles are admin, help_desk, read_only,"
+        " domain_admin and user. The first that fits counts; “* = user” for everybody else. Where none fits, the role stays.",
     )
     oidc_is_second_factor = models.BooleanField(
         "counts as a second factor",

@@ -22,11 +22,17 @@ log = logging.getLogger(__name__)
 
 
 class Role(models.TextChoices):
-    """How far a user's hand reaches."""
+    """How far a user's hand reaches; in the console that is said by accounts.reach."""
 
     SYSTEM_ADMINISTRATOR = "admin", "System administrator"
+    HELP_DESK = "help_desk", "Help desk"
+    READ_ONLY = "read_only", "Read only"
     DOMAIN_ADMINISTRATOR = "domain_admin", "Domain administrator"
     USER = "user", "User"
+
+
+# Who has a place in the console.
+STAFF = frozenset({Role.SYSTEM_ADMINISTRATOR, Role.HELP_DESK, Role.READ_ONLY})
 
 
 class UserManager(BaseUserManager["User"]):
@@ -46,7 +52,7 @@ class UserManager(BaseUserManager["User"]):
 
 
 class User(AbstractBaseUser, UserLimits, SpamChoices, SendAsChoice):
-    """A login and, in a local domain, a mailbox. A system administrator may be without a domain."""
+    """A login and, in a local domain, a mailbox. Who has a place in the console may be without a domain."""
 
     email = models.CharField("e-mail address", max_length=254, unique=True, validators=[validate_address])
     domain = models.ForeignKey(Domain, on_delete=models.PROTECT, null=True, blank=True, related_name="users")
@@ -103,8 +109,11 @@ class User(AbstractBaseUser, UserLimits, SpamChoices, SendAsChoice):
 
     @property
     def is_staff(self) -> bool:
-        """Whether the administration site lets the user in (Django's name for it)."""
-        return self.is_system_administrator
+        """Whether the console lets the user in (Django's name for it).
+
+        Those who have a place there are nobody's in a domain: its administrators reach none of them.
+        """
+        return self.role in STAFF
 
     @property
     def is_superuser(self) -> bool:
@@ -130,8 +139,8 @@ class User(AbstractBaseUser, UserLimits, SpamChoices, SendAsChoice):
         # An empty or wrong address has been complained about by its field.
         if "@" in self.email and self.domain is not None and self.domain.name != name:
             raise ValidationError({"email": f"{self.email} is not an address in {self.domain.name}."})
-        if "@" in self.email and self.domain is None and self.role != Role.SYSTEM_ADMINISTRATOR:
-            raise ValidationError({"email": "Only a system administrator may be without a domain."})
+        if "@" in self.email and self.domain is None and not self.is_staff:
+            raise ValidationError({"email": "Only who works in the console may be without a domain."})
         for address in self.forward_addresses:
             try:
                 validate_address(address)

@@ -16,6 +16,7 @@ from django.db.models import Count
 from django.forms.models import model_to_dict
 
 from accounts.models import (
+    STAFF,
     Alias,
     AliasTarget,
     Domain,
@@ -23,7 +24,6 @@ from accounts.models import (
     DomainUserDefaults,
     ListMember,
     MailingList,
-    Role,
     User,
     UserDefaults,
 )
@@ -232,9 +232,9 @@ class Users(_Addressed):
         return User.objects.select_related("domain").filter(email__in=addresses)
 
     def new(self, row: Row) -> Change:
-        is_admin = row.values.get("role") == Role.SYSTEM_ADMINISTRATOR
+        is_staff = row.values.get("role") in STAFF
         name = row.address.rpartition("@")[2]
-        domain = self.ledger.domains.get(name) if is_admin else self.ledger.domain(row.address)
+        domain = self.ledger.domains.get(name) if is_staff else self.ledger.domain(row.address)
         user = User(email=row.address, domain=domain, **{**self._start(name, domain), **row.values})
         user.forward_to = "\n".join(row.more.get("forward_to", ()))
         password = row.more.get("password")

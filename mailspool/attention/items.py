@@ -14,6 +14,7 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils import timezone
 
+from accounts.templatetags.reach import opens
 from base.short_cache import ShortCache
 from mailspool.incident.things import kind_of_key, page_of
 from spool.alerts.response import sentence_of
@@ -84,7 +85,7 @@ def look_again() -> None:
 
 def of_page(request: HttpRequest) -> dict[str, Any]:
     """For every page of the console (UNFOLD["GLOBAL_CALLBACK"]): what is shown, and its number for the title."""
-    if not admin.site.has_permission(request):
+    if not admin.site.has_permission(request) or not opens(request, "attention"):
         return {}
     attention = current()
     return {"attention": attention, "environment_title_prefix": f"({attention.count})" if attention.count else ""}

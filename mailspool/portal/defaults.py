@@ -9,7 +9,7 @@ from django.views.decorators.http import require_http_methods
 
 from accounts import actions, propagation
 from accounts.fields import USER_DEFAULTS
-from accounts.models import DomainUserDefaults, User
+from accounts.models import STAFF, DomainUserDefaults, User
 from mailspool.portal.access import Member, domain_administrator, page
 from mailspool.portal.forms import DefaultsForm
 
@@ -32,7 +32,7 @@ def shown(request: HttpRequest, who: Member) -> HttpResponse:
     preview, error = None, ""
     if what in ("look", "propagate"):
         # Who administers the server is not reached from here.
-        users = User.objects.filter(domain=who.domain).exclude(role="admin")
+        users = User.objects.filter(domain=who.domain).exclude(role__in=STAFF)
         try:
             preview = propagation.preview(row, chosen, users)
             if what == "propagate":

@@ -20,7 +20,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from accounts import actions, changes
 from accounts.connections.registry import end_quietly
 from accounts.fields import USER_DEFAULTS
-from accounts.models import Alias, DomainUserDefaults, MailingList, Status, User
+from accounts.models import STAFF, Alias, DomainUserDefaults, MailingList, Status, User
 from accounts.sign_in import factors, session
 from accounts.sign_in.errors import Refused
 from mailspool.portal.access import Member, domain_administrator, page
@@ -48,8 +48,8 @@ class Kind:
 
 
 def _users(who: Member) -> QuerySet[Any]:
-    # Not reached from here: who administers the server, and only has an address in this domain.
-    return User.objects.filter(domain=who.domain).exclude(role="admin").order_by("email")
+    # Not reached from here: who works in the console, and only has an address in this domain.
+    return User.objects.filter(domain=who.domain).exclude(role__in=STAFF).order_by("email")
 
 
 def _aliases(who: Member) -> QuerySet[Any]:

@@ -20,7 +20,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_GET, require_http_methods
 
 from accounts.directory import bounces_address
-from accounts.models import MailingList, Role, User
+from accounts.models import STAFF, MailingList, User
 from base.actions.action import NotAllowed, Refused, SingleAction
 from mailspool.portal.access import Member, domain_administrator, page
 from spool.models import Status
@@ -87,8 +87,8 @@ def act(request: HttpRequest, who: Member, verb: str, pk: int) -> HttpResponse:
 
 
 def _within(who: Member) -> QuerySet[ThrottleEvent]:
-    """The events of the domain, but for those of system administrators, whose addresses may lie in it."""
-    others = User.objects.filter(domain=who.domain, role=Role.SYSTEM_ADMINISTRATOR)
+    """The events of the domain, but for those of who works in the console, whose addresses may lie in it."""
+    others = User.objects.filter(domain=who.domain, role__in=STAFF)
     of_domain = ThrottleEvent.objects.filter(domain=who.domain.name, kind__in=_KINDS)
     return of_domain.exclude(kind=SubjectKind.USER, name__in=others.values("email"))
 

@@ -7,13 +7,16 @@ from pathlib import Path
 from typing import Any, Final
 
 from accounts.addresses import key_of
+from accounts.reach import Right
 from base.actions.inputs import Input
 from quarantine.actions.selection import ItemSelection
 from quarantine.engines.mistakes import Lesson
 from quarantine.items import deletion, reports, transfer
 from quarantine.models.antispam import TrustedSender
-from quarantine.models.item import Item, ItemState
+from quarantine.models.item import Item, ItemKind, ItemState
 from spool.actions import move
+from spool.actions.actor import Actor, NotAllowed
+from spool.actions.selection import Selection
 from spool.actions.verb import Context, Progress, Refused, Tally, Verb
 from spool.actions.verbs import VERBS
 from spool.events.actions import changed, named
@@ -58,6 +61,11 @@ class Resend(ItemVerb):
     )
     chunk = 100
 
+    def require(self, actor: Actor, selection: Selection, given: Mapping[str, Any]) -> None:
+        super().require(actor, selection, given)
+        if not actor.may(Right.ADMINISTER) and _has_viruses(selection):
+            raise NotAllowed("Only a system administrator releases what a virus was found in.")
+
     def parameters(self, given: Mapping[str, Any]) -> dict[str, Any]:
         return {"trust": bool(given.get("trust")), "learn": _learn(given)}
 
@@ -85,6 +93,13 @@ class Resend(ItemVerb):
             named(context, "resent", [names[number] for number in resent])
             progress(_tally(len(resent), lost, len(ids), problem), ids[-1])
         doorbell.ring()
+
+
+def _has_viruses(selection: Selection) -> bool:
+    """Whether a virus was found in any of them. A filter says which quarantine is meant."""
+    if selection.filter is not None:
+        return bool(selection.filter.kind != ItemKind.SPAM)
+    return Item.objects.filter(id__in=selection.ids).exclude(kind=ItemKind.SPAM).exists()
 
 
 class Rescan(ItemVerb):

@@ -8,7 +8,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.views.decorators.http import require_GET
 
-from quarantine.console.actions import BUTTONS
+from quarantine.console.actions import buttons_for
 from quarantine.console.listing import listing, usage
 from quarantine.engines.scanner import scanners_for
 from quarantine.filters import ItemFilter, search
@@ -16,6 +16,7 @@ from quarantine.models.antivirus import AntivirusSettings
 from quarantine.models.check import current_checks
 from quarantine.models.item import ItemKind
 from spool.console.list_page import list_page
+from spool.console.pages import actor_of
 
 SECTION = "admin:quarantine_item_changelist"
 URL_NAMES = {kind: f"admin:quarantine_item_{kind.value}" for kind in ItemKind}
@@ -76,7 +77,7 @@ def _context(request: HttpRequest, kind: ItemKind) -> dict[str, Any]:
         "section_link": reverse(SECTION),
         "kind": kind.value,
         "kind_label": kind.label,
-        "actions": BUTTONS[kind],
+        "actions": buttons_for(kind, actor_of(request)),
         "values": values,
         "fields": panel,
         "usage": usage(kind),

@@ -11,7 +11,8 @@ from django.urls import reverse
 from django.views.decorators.clickjacking import xframe_options_sameorigin
 from django.views.decorators.http import require_GET, require_http_methods
 
-from quarantine.console.actions import BUTTONS
+from accounts.templatetags.reach import opens
+from quarantine.console.actions import buttons_for
 from quarantine.console.list_views import SECTION
 from quarantine.console.text_only import texts_of
 from quarantine.models.item import Item, ItemKind, ItemState
@@ -34,14 +35,14 @@ def message(request: HttpRequest, file_name: str) -> HttpResponse:
     if item is None:
         # It was resent, or has gone: the spool knows.
         return spool_message(request, file_name)
-    html = render_to_string("quarantine/_message.html", _about(item), request)
+    html = render_to_string("quarantine/_message.html", _about(request, item), request)
     if is_htmx(request):
         return HttpResponse(html)
     context = {"message_html": html, "section_link": reverse(SECTION)}
     return page(request, "spool/console/message.html", item.subject or item.file_name, context)
 
 
-def _about(item: Item) -> dict[str, Any]:
+def _about(request: HttpRequest, item: Item) -> dict[str, Any]:
     structure = parts.structure_or_none(item.path)
     # The bytes of a virus are not for a browser.
     links = ("content", "download") if item.kind == ItemKind.VIRUS else ("content", "source", "download")
@@ -50,13 +51,17 @@ def _about(item: Item) -> dict[str, Any]:
         "entry": item,
         "structure": structure,
         "is_virus": item.kind == ItemKind.VIRUS,
-        "actions": BUTTONS[ItemKind(item.kind)],
+        "actions": buttons_for(ItemKind(item.kind), actor_of(request)),
         "recipients": item.recipients[:_MOST_RECIPIENTS],
         "first_recipient": next(iter(item.recipients), None),
         "more": max(0, len(item.recipients) - _MOST_RECIPIENTS),
         "attempts": parts.attempts_of(item.file_name),
         "headers": parts.headers_of(structure) if structure else [],
-        **{f"{name}_link": reverse(f"admin:quarantine_item_{name}", args=[item.file_name]) for name in links},
+        **{
+            f"{name}_link": reverse(f"admin:quarantine_item_{name}", args=[item.file_name])
+            for name in links
+            if opens(request, f"admin:quarantine_item_{name}")
+        },
     }
 
 

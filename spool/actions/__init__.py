@@ -6,7 +6,7 @@ interrupted at any point, and is written down as one AuditEvent. How entries are
 
 from spool.actions.actor import Actor, NotAllowed
 from spool.actions.exports import FORMATS, export
-from spool.actions.jobs import cancel
+from spool.actions.jobs import cancel, may_cancel
 from spool.actions.perform import Outcome, Preview, perform, preview
 from spool.actions.put_back_files import put_back
 from spool.actions.selection import Selection
@@ -28,6 +28,7 @@ __all__ = [
     "can_undo",
     "cancel",
     "export",
+    "may_cancel",
     "perform",
     "preview",
     "put_back",

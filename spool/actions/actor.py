@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from accounts.actor import Actor as AccountsActor
 from accounts.actor import NotAllowed
 from accounts.models import Role
+from accounts.reach import Right, inputs_beyond, right_for
 from spool.filters import SpoolFilter
 
 __all__ = ["Actor", "NotAllowed"]
@@ -17,9 +19,16 @@ class Actor(AccountsActor):
     """The person behind a page, command or job, as far as the spool is concerned."""
 
     def require_actions(self) -> None:
-        """Raises NotAllowed for all but system administrators."""
-        if self.role is not Role.SYSTEM_ADMINISTRATOR:
+        """Raises NotAllowed for all but system administrators: for what is about more than one action on messages."""
+        if not self.may(Right.ADMINISTER):
             raise NotAllowed("Only a system administrator may change what is in the spool.")
+
+    def require_verb(self, verb: str, inputs: Iterable[str] = ()) -> None:
+        """Raises NotAllowed unless this person's role does the action, and gives those inputs of it."""
+        if not self.may(right_for(verb)):
+            raise NotAllowed("Your role does not reach that far: ask a system administrator.")
+        if beyond := inputs_beyond(verb, self.role).intersection(inputs):
+            raise NotAllowed(f"Your role does not choose “{min(beyond)}”: ask a system administrator.")
 
     def view(self, chosen: SpoolFilter) -> SpoolFilter:
         """`chosen`, as far as this person may look. Raises NotAllowed.

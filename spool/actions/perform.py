@@ -57,9 +57,10 @@ class Outcome:
 
 def preview(action: str, what: SpoolFilter | Iterable[int] | Selection, actor: Actor, **parameters: Any) -> Preview:
     """What `perform` with the same arguments would do. Raises NotAllowed, Refused and BadFilter."""
-    actor.require_actions()
+    actor.require_verb(action)
     verb = _verb(action)
     selection = verb.selects.of(what)
+    verb.require(actor, selection, parameters)
     checked = verb.parameters(_of_mailbox(verb, selection, parameters))
     number = selection.count_quickly(COUNTED)
     sample = selection.sample(SAMPLE)
@@ -91,9 +92,10 @@ def perform(
     `background` True leaves it to a maintenance worker, False does it here whatever the number (calling `progress`
     after each chunk), None decides by the number. Raises NotAllowed, Refused and BadFilter; then nothing is done.
     """
-    actor.require_actions()
+    actor.require_verb(action)
     verb = _verb(action)
     selection = verb.selects.of(what)
+    verb.require(actor, selection, parameters)
     checked = verb.parameters(_of_mailbox(verb, selection, parameters))
     number = selection.count_quickly(COUNTED)
     large = number.more or number.number > SMALL

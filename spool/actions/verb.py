@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 from base import clock
 from base.actions.action import Action, Refused
+from spool.actions.actor import Actor
 from spool.actions.selection import Selection
 from spool.flow import leases
 from spool.models.bulkjob import BulkJob
@@ -61,6 +62,10 @@ class Verb(Action):
     # Whether it can be done to one recipient of a message: then `parameters` is given the `mailbox` that is meant.
     of_mailbox: ClassVar[bool] = False
     selects: ClassVar[type[Selection]] = Selection
+
+    def require(self, actor: Actor, selection: Selection, given: Mapping[str, Any]) -> None:
+        """Raises NotAllowed unless this person may do it to those, with the inputs that are given."""
+        actor.require_verb(self.name, [name for name, value in given.items() if value])
 
     def suits(self, row: Any) -> bool:
         """Whether it makes sense to offer it for this one."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_GET, require_POST
@@ -36,7 +37,7 @@ dialog, perform = require_POST(_DIALOGS.dialog), require_POST(_DIALOGS.perform)
 def job(request: HttpRequest, pk: int) -> HttpResponse:
     """How far a job is."""
     found = get_object_or_404(BulkJob.objects.select_related("event"), pk=pk)
-    answer = render(request, "spool/console/_job.html", {"job": found, **shown(found)})
+    answer = render(request, "spool/console/_job.html", {"job": found, **shown(found, actor_of(request))})
     if found.ended_or_cancelled:
         answer["HX-Trigger"] = "ms-changed"
     return answer
@@ -45,9 +46,13 @@ def job(request: HttpRequest, pk: int) -> HttpResponse:
 @require_POST
 def cancel(request: HttpRequest, pk: int) -> HttpResponse:
     """Stop a job; what is done stays done."""
-    actions.cancel(pk, actor_of(request))
     found = get_object_or_404(BulkJob.objects.select_related("event"), pk=pk)
-    return render(request, "spool/console/_job.html", {"job": found, **shown(found)})
+    try:
+        actions.cancel(pk, actor_of(request))
+    except actions.NotAllowed as error:
+        raise PermissionDenied(str(error)) from error
+    found.refresh_from_db()
+    return render(request, "spool/console/_job.html", {"job": found, **shown(found, actor_of(request))})
 
 
 @require_POST
@@ -58,6 +63,6 @@ def undo(request: HttpRequest, pk: int) -> HttpResponse:
         outcome = actions.undo(actor_of(request), event_id=event.pk)
     except actions.Refused as error:
         return render(request, "spool/console/_refused.html", {"sentence": str(error)})
-    answer = render(request, "spool/console/_job.html", {"job": outcome.job, **shown(outcome.job)})
+    answer = render(request, "spool/console/_job.html", {"job": outcome.job, **shown(outcome.job, actor_of(request))})
     answer["HX-Trigger"] = "ms-done"
     return answer

@@ -5,10 +5,12 @@ Nothing is done here: spool.actions is what pages, commands and jobs call.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
 
+from accounts.reach import Right, inputs_beyond, right_for
 from base.actions.inputs import Input
-from spool.actions import FORMATS
+from spool.actions import FORMATS, Actor
 from spool.actions.verb import Verb
 from spool.actions.verbs import OF_ENTRIES, OF_TRASH
 from spool.models import Entry
@@ -50,6 +52,19 @@ ACTIONS = with_export(tuple(map(Button.of, OF_ENTRIES)), tuple(FORMATS))
 BY_NAME = {button.url: button for button in (*ACTIONS, *map(Button.of, OF_TRASH))}
 
 
-def actions_for(entry: Entry) -> list[Button]:
-    """The buttons that make sense for one entry."""
-    return [button for button in ACTIONS if button.verb is None or button.verb.suits(entry)]
+def actions_for(entry: Entry, actor: Actor) -> list[Button]:
+    """The buttons that make sense for one entry, of those that this person gets."""
+    return [button for button in offered(ACTIONS, actor) if button.verb is None or button.verb.suits(entry)]
+
+
+def offered(buttons: Iterable[Button], actor: Actor) -> list[Button]:
+    """Those of the buttons that this person gets, each with the inputs that this person gives."""
+    return [shown for button in buttons if (shown := offer(button, actor)) is not None]
+
+
+def offer(button: Button, actor: Actor) -> Button | None:
+    """A button as this person gets it; None where it is not for them."""
+    if not actor.may(right_for(button.verb.name) if button.verb is not None else Right.ADMINISTER):
+        return None
+    beyond = inputs_beyond(button.verb.name, actor.role) if button.verb is not None else ()
+    return replace(button, inputs=tuple(one for one in button.inputs if one.name not in beyond))

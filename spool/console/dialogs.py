@@ -6,13 +6,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
 from django.shortcuts import render
 from django.urls import reverse
 from django.utils import timezone
 
 from spool import actions
-from spool.console.actions import Button
+from spool.console.actions import Button, offer
 from spool.console.jobs import shown
 from spool.console.pages import actor_of
 from spool.filters import BadFilter
@@ -46,9 +47,13 @@ class Dialogs:
             if button.verb is None:
                 return self._download(self.select(request), given["format"], actor_of(request))
             outcome = actions.perform(button.verb.name, self.select(request), actor_of(request), **given)
+        except actions.NotAllowed as error:
+            raise PermissionDenied(str(error)) from error
         except (actions.Refused, BadFilter) as error:
             return self._show(request, button, str(error))
-        answer = render(request, "spool/console/_done.html", {"job": outcome.job, **shown(outcome.job)})
+        answer = render(
+            request, "spool/console/_done.html", {"job": outcome.job, **shown(outcome.job, actor_of(request))}
+        )
         answer["HX-Trigger"] = "ms-done"
         return answer
 
@@ -56,7 +61,9 @@ class Dialogs:
         found = self.find(request, name)
         if found is None:
             raise Http404("There is no such action.")
-        return found
+        if (shown := offer(found, actor_of(request))) is None:
+            raise PermissionDenied("Your role does not do that: ask a system administrator.")
+        return shown
 
     def _show(self, request: HttpRequest, button: Button, error: str = "") -> HttpResponse:
         values = values_of(request, button)
@@ -81,6 +88,8 @@ class Dialogs:
             context["unready"] = str(refused)
         except BadFilter as problem:
             context["error"] = str(problem)
+        except actions.NotAllowed as problem:
+            raise PermissionDenied(str(problem)) from problem
         return render(request, "spool/console/_dialog.html", context)
 
     def _download(self, what: Any, form: str, actor: actions.Actor) -> StreamingHttpResponse:

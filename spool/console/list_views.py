@@ -12,7 +12,7 @@ from django.views.decorators.http import require_GET, require_POST
 
 from accounts.models import User
 from base.action import record
-from spool.console.actions import ACTIONS
+from spool.console.actions import ACTIONS, offered
 from spool.console.addressees import addressees
 from spool.console.groups import Grouped, Grouping, grouped_as, grouping_of
 from spool.console.layout import PAGE_SIZES, forget, keep, layout_of
@@ -70,7 +70,7 @@ def _context(request: HttpRequest, url_name: str) -> dict[str, Any]:
         "page_sizes": PAGE_SIZES,
         "addressees": addressees(shown.entries) if layout.shows_recipients else {},
         "is_waiting": url_name == WAITING,
-        "actions": ACTIONS,
+        "actions": offered(ACTIONS, actor_of(request)),
         "values": values,
         "fields": [(name, label, example, values.get(name, "")) for name, label, example in _PANEL],
         "statuses": Status.choices,

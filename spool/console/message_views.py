@@ -11,9 +11,10 @@ from django.urls import reverse
 from django.views.decorators.clickjacking import xframe_options_sameorigin
 from django.views.decorators.http import require_GET
 
+from accounts.templatetags.reach import opens
 from spool.console import message as parts
 from spool.console.actions import actions_for
-from spool.console.pages import is_htmx, page
+from spool.console.pages import actor_of, is_htmx, page
 from spool.console.preview import POLICY, preview_of
 from spool.message.held import Source
 from spool.message.structure import structure_of
@@ -28,7 +29,7 @@ _GONE: Final = "Message no longer exists"
 def message(request: HttpRequest, file_name: str) -> HttpResponse:
     """The popup when a list asks for it, a page of its own otherwise."""
     entry = parts.entry_named(file_name)
-    template, context = ("_gone.html", _gone(file_name)) if entry is None else ("_message.html", _about(entry))
+    template, context = ("_gone.html", _gone(file_name)) if entry is None else ("_message.html", _about(request, entry))
     if is_htmx(request):
         return render(request, f"spool/console/{template}", context)
     title = context["title"] if entry is None else entry.subject or entry.file_name
@@ -38,7 +39,7 @@ def message(request: HttpRequest, file_name: str) -> HttpResponse:
     )
 
 
-def _about(entry: Entry) -> dict[str, Any]:
+def _about(request: HttpRequest, entry: Entry) -> dict[str, Any]:
     structure = parts.structure_or_none(contents.source_of(entry))
     attempts, recipients = parts.attempts_of(entry.file_name), parts.recipients_of(entry)
     return {
@@ -49,10 +50,11 @@ def _about(entry: Entry) -> dict[str, Any]:
         "first_recipient": next(iter(recipients.recipients), None),
         "why": parts.explained(entry, attempts, file_exists=structure is not None),
         "headers": parts.headers_of(structure) if structure else [],
-        "actions": actions_for(entry),
+        "actions": actions_for(entry, actor_of(request)),
         **{
             f"{name}_link": reverse(f"admin:spool_entry_{name}", args=[entry.file_name])
             for name in ("recipients", "content", "source", "download")
+            if opens(request, f"admin:spool_entry_{name}")
         },
     }
 

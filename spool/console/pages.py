@@ -27,7 +27,7 @@ def page(
             "title": title,
             "is_nav_sidebar_enabled": True,
             "tabs": tabs_for(request),
-            "open_jobs": open_jobs(),
+            "open_jobs": open_jobs(actor_of(request)),
             **(context or {}),
         },
         status=status,

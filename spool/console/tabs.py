@@ -10,6 +10,7 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.module_loading import import_string
 
+from accounts.templatetags.reach import opens
 from spool.filters import Count, SpoolFilter, count
 from spool.models import Status
 
@@ -53,10 +54,12 @@ def titles() -> dict[str, str]:
 
 
 def tabs_for(request: HttpRequest) -> list[ShownTab]:
-    """All tabs with their counts."""
+    """All tabs that this person opens, with their counts."""
     shown = []
     for path in settings.SPOOL_CONSOLE_TABS:
         tab: Tab = import_string(path)
+        if not opens(request, tab.url_name):
+            continue
         link = reverse(tab.url_name)
         shown.append(ShownTab(tab.title, link, tab.count().short if tab.count else "", request.path == link))
     return shown

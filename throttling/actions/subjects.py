@@ -6,7 +6,7 @@ from accounts import actions as accounts_actions
 from accounts.account_actions import AccountAction
 from accounts.actor import Actor as AccountsActor
 from accounts.addresses import InvalidAddress, key_of
-from accounts.models import Domain, MailingList, Role, User
+from accounts.models import STAFF, Domain, MailingList, Role, User
 from base.actions.action import Refused, Target
 from spool.actions import NotAllowed
 from throttling import events
@@ -73,9 +73,9 @@ def require(actor: AccountsActor, subject: Subject) -> None:
     own = subject.kind in (SubjectKind.USER, SubjectKind.LIST) and actor.domain and subject.domain == actor.domain
     if actor.role is not Role.DOMAIN_ADMINISTRATOR or not own:
         raise NotAllowed("Only a system administrator may do that; a domain administrator for users and lists.")
-    administrators = User.objects.filter(email=subject.name, role=Role.SYSTEM_ADMINISTRATOR)
-    if subject.kind is SubjectKind.USER and administrators.exists():
-        raise NotAllowed("Only a system administrator may do that to a system administrator.")
+    staff = User.objects.filter(email=subject.name, role__in=STAFF)
+    if subject.kind is SubjectKind.USER and staff.exists():
+        raise NotAllowed("Only a system administrator may do that to somebody who works in the console.")
 
 
 def _row_named(name: str) -> User | MailingList | Domain | None:

@@ -222,6 +222,10 @@ def _given(kind: str, options: dict[str, Any]) -> dict[str, Any]:
 def _role(options: dict[str, Any]) -> Role | None:
     if options["admin"]:
         return Role.SYSTEM_ADMINISTRATOR
+    if options["help_desk"]:
+        return Role.HELP_DESK
+    if options["read_only"]:
+        return Role.READ_ONLY
     if options["domain_admin"]:
         return Role.DOMAIN_ADMINISTRATOR
     return Role.USER if options.get("plain") else None
