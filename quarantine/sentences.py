@@ -8,6 +8,7 @@ sentences.of_actions(
         "forget greylisting": lambda _: "Forgotten",
         "quarantine-download": counted("downloaded"),
         "quarantine-export": counted("exported"),
+        "request release": lambda _: "Release requested",
         "scan-again": counted("to be checked again"),
     }
 )

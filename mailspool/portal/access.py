@@ -26,6 +26,8 @@ OWN = (
     ("Password", "key", "portal:password"),
     ("Signing in", "passkey", "portal:sign_in"),
     ("My mail in the spool", "outbox", "portal:mail"),
+    ("What became of my mail", "manage_search", "portal:outcomes"),
+    ("My quarantine", "report", "portal:quarantine"),
     ("Connections and logins", "lan", "portal:connections"),
 )
 DOMAIN = (
@@ -33,7 +35,9 @@ DOMAIN = (
     ("Aliases", "alternate_email", "portal:aliases"),
     ("Mailing lists", "groups", "portal:lists"),
     ("Defaults for new users", "settings_suggest", "portal:defaults"),
-    ("Search by sender", "manage_search", "portal:senders"),
+    ("Search by sender", "outbox", "portal:senders"),
+    ("Message trace", "manage_search", "portal:domain_outcomes"),
+    ("Quarantine", "report", "portal:domain_quarantine"),
     ("Throttled Users", "speed", "portal:throttled"),
 )
 
@@ -101,11 +105,11 @@ def page(
     links = []
     for name, pages in sections:
         named = [(text, icon, reverse(url)) for text, icon, url in pages]
-        # Every page lies below the first.
-        links.append(
-            (name, [(t, i, link, here == link or (link != home and here.startswith(link))) for t, i, link in named])
-        )
-    frame = {**admin.site.each_context(request), "title": title, "who": who, "sections": links}
+        links.append((name, named))
+    # The longest that the path begins with; every page lies below the first.
+    below = [link for _, named in links for _, _, link in named if link != home and here.startswith(link)]
+    current = max(below, key=len, default=here)
+    frame = {**admin.site.each_context(request), "title": title, "who": who, "sections": links, "current": current}
     answer = render(request, template, {**frame, **context}, status=status)
     # What is on these pages is for one person: no cache keeps it, and none shows it after a logout.
     answer["Cache-Control"] = "no-store"

@@ -3,6 +3,8 @@
 from django.urls import path
 
 from mailspool.portal import acting, activity, defaults, domain, own, senders, throttled
+from mailspool.portal.mail import quarantine
+from mailspool.portal.mail import views as mail
 from mailspool.portal.sign_in import confirmation, login, provider
 from mailspool.portal.sign_in import own as sign_in
 
@@ -32,6 +34,14 @@ urlpatterns = [
     path("spam/", own.spam, name="spam"),
     path("password/", own.password, name="password"),
     path("mail/", activity.mail, name="mail"),
+    path("mail/history/", mail.own_outcomes, name="outcomes"),
+    path("mail/message/<str:file_name>/", mail.own_message, name="message"),
+    path("quarantine/", quarantine.own_list, name="quarantine"),
+    path("quarantine/<str:file_name>/", quarantine.own_item, name="quarantine_item"),
+    path("domain/quarantine/", quarantine.domain_list, name="domain_quarantine"),
+    path("domain/quarantine/<str:file_name>/", quarantine.domain_item, name="domain_quarantine_item"),
+    path("domain/trace/", mail.domain_outcomes, name="domain_outcomes"),
+    path("domain/trace/<str:file_name>/", mail.domain_message, name="domain_message"),
     path("mail/recall/", activity.recall, name="recall"),
     path("connections/", activity.shown, name="connections"),
     path("connections/drop/", activity.drop, name="drop"),

@@ -74,7 +74,7 @@ class AntispamSettingsAdmin(TestedAdmin):
                 ],
             },
         ),
-        ("Spam Quarantine", {"fields": ["keep_days", "warn_mb"]}),
+        ("Spam Quarantine", {"fields": ["keep_days", "warn_mb", "users_release"]}),
         (
             "Digest",
             {

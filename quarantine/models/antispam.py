@@ -22,6 +22,13 @@ class DigestFor(models.TextChoices):
     BOTH = "both", "Domain administrators and users"
 
 
+class UsersRelease(models.TextChoices):
+    """What users do with spam of their own in quarantine."""
+
+    ASK = "ask", "Request release from their administrators"
+    RELEASE = "release", "Release it themselves"
+
+
 class WhenUnansweredInbound(models.TextChoices):
     """What becomes of inbound mail while SpamAssassin or Rspamd does not answer."""
 
@@ -135,6 +142,14 @@ class AntispamSettings(OneRow):
         default=30,
         validators=between(1, 30),
         help_text="At most 30; then they are removed permanently.",
+    )
+    users_release = models.CharField(
+        "users can",
+        max_length=7,
+        choices=UsersRelease,
+        default=UsersRelease.ASK,
+        db_default=UsersRelease.ASK,
+        help_text="For their own mail, on the user site. Whoever has a user's password could release spam that they sent.",
     )
     warn_mb = models.PositiveIntegerField("warn above (MB)", default=2_000, validators=between(1, 10_000_000))
     digest = models.CharField("daily digest for", max_length=6, choices=DigestFor, default=DigestFor.NOBODY)

@@ -65,6 +65,8 @@ class Item(models.Model):
     why = models.CharField(max_length=255, help_text="The signature and its scanner, or the score.")
     score = models.FloatField(null=True, blank=True)
     findings = models.JSONField(default=list, blank=True, help_text="What each scanner or check said.")
+    asked_by = models.CharField("release requested by", max_length=254, blank=True, default="", db_default="")
+    asked_at = models.DateTimeField("release requested", null=True, blank=True)
     target = models.TextField(blank=True, default="", help_text="Folder that it was moved to.")
     fingerprint = models.CharField(
         max_length=64, blank=True, default="", db_default="", help_text="Of the bytes that were moved there."
@@ -105,6 +107,7 @@ class Item(models.Model):
                 }.items()
             ),
             keyed("item_sender_key", "sender_key", "id"),
+            models.Index(fields=["sender_domain", "asked_at"], name="item_asked", condition=Q(asked_at__isnull=False)),
             models.Index(fields=["at", "id"], name="item_at"),
             models.Index(fields=["removal", "id"], name="item_removal"),
             models.Index(fields=["gone_at", "id"], name="item_gone", condition=~Q(state="held")),

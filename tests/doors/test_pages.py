@@ -36,6 +36,8 @@ ELSEWHERE = {
     "admin:throttling_guardevent_undo": "tests/throttling/test_guard.py",
     "admin:security_blacklistentry_import": "tests/security/test_pages.py",
     "admin:spool_entry_save_layout": "how a list looks to one person; tests/console/test_spool_pages.py",
+    "portal:quarantine_item": "tests/console/test_portal_mail.py",
+    "portal:domain_quarantine_item": "tests/console/test_portal_mail.py",
     "quarantine_release": "tests/quarantine/test_digest.py",
     "thing_act": "tests/doors/test_actions.py goes through each action, by this page too",
     "attention_acknowledge": "tests/console/test_attention.py",

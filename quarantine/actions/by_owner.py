@@ -1,0 +1,99 @@
+"""What people do with messages of their own, or of the domain that they administer, that were quarantined as spam.
+
+A user releases them, or asks for it where the settings say so; a domain administrator releases and deletes. What a
+virus was found in, and what others have sent or get as well, is left to system administrators.
+"""
+
+from __future__ import annotations
+
+from django.db import transaction
+from django.utils import timezone
+
+from accounts.actor import NotAllowed
+from accounts.models import Role, User
+from base.action import record
+from base.audit.subjects import Subject
+from quarantine.actions.selection import ItemSelection
+from quarantine.models.antispam import AntispamSettings, UsersRelease
+from quarantine.models.item import Item, ItemKind, ItemState
+from spool.actions import Actor, Refused, perform
+from spool.models.entry import Direction
+from spool.ownership import Ownership
+
+GONE = "The message is not in quarantine any more."
+
+
+def ownership_of(user: User) -> Ownership:
+    """What somebody's hand reaches: a whole domain, or their own mail."""
+    return Ownership.of_domain(user)
+
+
+def sees(owner: Ownership, item: Item) -> bool:
+    """Whether an item is from or to these."""
+    return has_sent(owner, item) or any(map(owner.gets, _addresses(item)))
+
+
+def has_sent(owner: Ownership, item: Item) -> bool:
+    """Whether an item was sent by these."""
+    return owner.has_sent(item.auth_user, item.sender, is_outbound=item.direction == Direction.OUTBOUND)
+
+
+def may_handle(user: User, item: Item) -> bool:
+    """Whether it may be released at all by whom it belongs to, or on their behalf."""
+    owner = ownership_of(user)
+    # What somebody has handed in by logging in is theirs, and not its recipients' as well.
+    is_theirs = has_sent(owner, item) or (not item.auth_user and all(map(owner.gets, _addresses(item))))
+    return item.kind == ItemKind.SPAM and is_theirs and item.state == ItemState.HELD
+
+
+def must_ask(user: User) -> bool:
+    """Whether this person asks for a release instead of doing it."""
+    is_user = user.role != Role.DOMAIN_ADMINISTRATOR
+    return is_user and AntispamSettings.current().users_release == UsersRelease.ASK
+
+
+def release(actor: Actor, user: User, item: Item) -> str:
+    """Back into the spool; says what came of it. Raises NotAllowed, and Refused when it is gone."""
+    _require(actor, user, item)
+    if must_ask(user):
+        raise NotAllowed("Ask for it: your administrators release what was quarantined.")
+    return _done("quarantine-resend", actor, item)
+
+
+def delete(actor: Actor, user: User, item: Item) -> str:
+    """Out of quarantine, for a domain administrator. Raises NotAllowed, and Refused when it is gone."""
+    _require(actor, user, item)
+    if user.role != Role.DOMAIN_ADMINISTRATOR:
+        raise NotAllowed("Only an administrator of the domain may do that.")
+    return _done("quarantine-delete", actor, item)
+
+
+def ask(actor: Actor, user: User, item: Item) -> str:
+    """Ask the administrators to release it; once is enough. Raises NotAllowed, and Refused when it is gone."""
+    _require(actor, user, item)
+    with transaction.atomic():
+        held = Item.objects.filter(pk=item.pk, state=ItemState.HELD)
+        if not held.filter(asked_at=None).update(asked_at=timezone.now(), asked_by=user.email):
+            if held.exists():
+                return "It has been asked for already."
+            raise Refused(GONE)
+        record(actor, "request release", item.file_name, about=Subject("message", item.file_name))
+    return "Your administrators are asked to release it."
+
+
+def _require(actor: Actor, user: User, item: Item) -> None:
+    if not actor.is_person(user) or not may_handle(user, item):
+        raise NotAllowed("Only a system administrator may do that.")
+
+
+def _done(verb: str, actor: Actor, item: Item) -> str:
+    # Whose it is was looked at; the action itself is one of system administrators.
+    behind = Actor(actor.name, Role.SYSTEM_ADMINISTRATOR, actor.domain, actor.source)
+    event = perform(verb, ItemSelection.of([item.pk]), behind, background=False).event
+    if not event.done:
+        raise Refused(GONE)
+    return "It is on its way again." if verb == "quarantine-resend" else "It is deleted."
+
+
+def _addresses(item: Item) -> list[str]:
+    return item.addresses.splitlines()
