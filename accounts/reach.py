@@ -88,7 +88,9 @@ PAGES: Final[Mapping[str, tuple[Right, Right]]] = {
     "admin:logout": (Right.LOOK, Right.LOOK),
     "admin:jsi18n": _LOOK,
     "admin:app_list": _LOOK,
+    # Unfold's lies behind ours, at the same address.
     "admin:search": _LOOK,
+    "search": _LOOK,
 }
 
 # Actions on messages (spool.actions, quarantine.actions) by name; all others are for administrators.

@@ -1,8 +1,11 @@
-"""The sidebar of the console, in the order in which an administrator needs it."""
+"""The console's pages: the sidebar, the tabs above those that stand together, and where in them one is."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, Final
 
 from django.http import HttpRequest
 from django.urls import NoReverseMatch, reverse
@@ -10,99 +13,324 @@ from django.urls import NoReverseMatch, reverse
 from accounts.templatetags.reach import opens
 from mailspool.attention import items as attention
 
-# (section, ((title, icon, name of the page's URL), …)). Icons are Material Symbols.
-SECTIONS = (
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One page: its title, an icon of Material Symbols, the name of its URL, and words by which a search finds it.
+
+    `key` is the letter that leads there behind g; `also` are paths below the console's that belong to it, besides those
+    below its own.
+    """
+
+    title: str
+    icon: str
+    url: str
+    words: str = ""
+    key: str = ""
+    also: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """An entry of the sidebar: it leads to the first of its pages, which has the others beside it as tabs."""
+
+    title: str
+    icon: str
+    pages: tuple[Page, ...]
+    # Whether its tabs are those of settings (SPOOL_CONSOLE_TABS), with counts.
+    counts: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where one is."""
+
+    entry: Entry
+    page: Page
+
+
+ALERTS: Final = "admin:spool_alertevent_changelist"
+INDEX: Final = "admin:index"
+
+
+def _alone(page: Page) -> Entry:
+    return Entry(page.title, page.icon, (page,))
+
+
+SECTIONS: tuple[tuple[str, tuple[Entry, ...]], ...] = (
     (
         "Mail",
         (
-            ("Overview", "monitoring", "admin:index"),
-            ("Spool", "forward_to_inbox", "admin:spool_entry_changelist"),
-            ("Waiting to Deliver", "schedule_send", "admin:spool_entry_waiting"),
-            ("Spam Quarantine", "report", "admin:quarantine_item_spam"),
-            ("Virus Quarantine", "coronavirus", "admin:quarantine_item_virus"),
-            ("Backlog map", "grid_on", "admin:spool_entry_backlog"),
-            ("Throttled Users", "speed", "admin:throttling_throttleevent_users"),
-            ("Throttled Domains", "network_check", "admin:throttling_throttleevent_domains"),
-            ("Message trace", "manage_search", "admin:spool_trace_changelist"),
-            ("Trash", "delete", "admin:spool_trashed_changelist"),
-            ("Alerts", "notifications_active", "admin:spool_alertevent_changelist"),
+            Entry(
+                "Mail queues",
+                "monitoring",
+                (
+                    Page(
+                        "Overview",
+                        "monitoring",
+                        INDEX,
+                        "home activity charts top senders who hands in",
+                        "o",
+                        ("overview/", "incident/"),
+                    ),
+                    Page("Spool", "forward_to_inbox", "admin:spool_entry_changelist", "queue messages mail", "s"),
+                    Page(
+                        "Waiting to Deliver", "schedule_send", "admin:spool_entry_waiting", "deferred retry queue", "w"
+                    ),
+                    Page(
+                        "Spam Quarantine",
+                        "report",
+                        "admin:quarantine_item_spam",
+                        "junk held ham",
+                        "q",
+                        ("quarantine/item/",),
+                    ),
+                    Page("Virus Quarantine", "coronavirus", "admin:quarantine_item_virus", "malware held infected"),
+                    Page(
+                        "Throttled Users",
+                        "speed",
+                        "admin:throttling_throttleevent_users",
+                        "limits rate",
+                        also=("throttling/throttleevent/",),
+                    ),
+                    Page("Throttled Domains", "network_check", "admin:throttling_throttleevent_domains", "limits rate"),
+                    Page("Backlog map", "grid_on", "admin:spool_entry_backlog", "destinations age"),
+                ),
+                counts=True,
+            ),
+            Entry(
+                "Message trace",
+                "manage_search",
+                (
+                    Page(
+                        "Message trace",
+                        "manage_search",
+                        "admin:spool_trace_changelist",
+                        "log delivered bounced history search",
+                        "t",
+                    ),
+                    Page("Trash", "delete", "admin:spool_trashed_changelist", "deleted moved undo restore"),
+                    Page(
+                        "Received bounces",
+                        "undo",
+                        "admin:spool_receivedbounce_changelist",
+                        "dsn undeliverable returned notices",
+                    ),
+                ),
+            ),
+            Entry(
+                "Alerts",
+                "notifications_active",
+                (
+                    Page("Alerts", "notifications_active", ALERTS, "warnings attention", "a", ("attention/",)),
+                    Page("Alert rules", "rule", "admin:spool_alertrule_changelist", "notifications webhook thresholds"),
+                ),
+            ),
         ),
     ),
     (
         "Accounts",
         (
-            ("Domains", "domain", "admin:accounts_domain_changelist"),
-            ("Users", "person", "admin:accounts_user_changelist"),
-            ("Aliases", "alternate_email", "admin:accounts_alias_changelist"),
-            ("Mailing lists", "groups", "admin:accounts_mailinglist_changelist"),
-            ("Connections", "lan", "admin:accounts_user_connections"),
+            _alone(
+                Page(
+                    "Domains",
+                    "domain",
+                    "admin:accounts_domain_changelist",
+                    "local hosted add",
+                    "d",
+                    ("accounts/domaindefaults/",),
+                )
+            ),
+            Entry(
+                "Users",
+                "person",
+                (
+                    Page(
+                        "Users",
+                        "person",
+                        "admin:accounts_user_changelist",
+                        "accounts mailboxes people add login",
+                        "u",
+                        ("accounts/userdefaults/",),
+                    ),
+                    Page("Connections", "lan", "admin:accounts_user_connections", "sessions imap smtp logged in"),
+                ),
+            ),
+            Entry(
+                "Aliases and lists",
+                "alternate_email",
+                (
+                    Page("Aliases", "alternate_email", "admin:accounts_alias_changelist", "forward addresses"),
+                    Page(
+                        "Mailing lists",
+                        "groups",
+                        "admin:accounts_mailinglist_changelist",
+                        "groups distribution",
+                        also=("accounts/listmember/",),
+                    ),
+                ),
+            ),
         ),
     ),
     (
         "Security",
         (
-            ("Blacklist", "block", "admin:security_blacklistentry_changelist"),
-            ("Whitelist", "verified_user", "admin:security_whitelistentry_changelist"),
-            ("SMTP blocks", "unsubscribe", "admin:security_smtpblock_changelist"),
-            ("Login blocks", "lock_clock", "admin:security_loginblock_changelist"),
-            ("Signing in", "passkey", "admin:accounts_signinsettings_changelist"),
+            Entry(
+                "Access lists",
+                "block",
+                (
+                    Page("Blacklist", "block", "admin:security_blacklistentry_changelist", "block deny ban ip"),
+                    Page("Whitelist", "verified_user", "admin:security_whitelistentry_changelist", "allow exempt ip"),
+                    Page(
+                        "SMTP blocks", "unsubscribe", "admin:security_smtpblock_changelist", "senders recipients block"
+                    ),
+                ),
+            ),
+            Entry(
+                "Logins",
+                "lock_clock",
+                (
+                    Page(
+                        "Login blocks",
+                        "lock_clock",
+                        "admin:security_loginblock_changelist",
+                        "failed logins locked brute force",
+                        also=("security/loginrules/",),
+                    ),
+                    Page(
+                        "Signing in",
+                        "passkey",
+                        "admin:accounts_signinsettings_changelist",
+                        "totp passkeys second factor password single sign-on sso oidc",
+                    ),
+                ),
+            ),
+            Entry(
+                "Anomaly guard",
+                "gpp_maybe",
+                (
+                    Page(
+                        "Anomaly guard", "gpp_maybe", "admin:throttling_guardevent_changelist", "incidents compromised"
+                    ),
+                    Page("Guard policies", "policy", "admin:throttling_guardpolicy_changelist", "anomaly compromised"),
+                ),
+            ),
         ),
     ),
     (
         "Server",
         (
-            ("Routes", "alt_route", "admin:spool_route_changelist"),
-            ("Antispam", "filter_alt", "admin:quarantine_antispamsettings_changelist"),
-            ("Antivirus", "bug_report", "admin:quarantine_antivirussettings_changelist"),
-            ("Settings", "tune", "admin:spool_settings_changelist"),
-            ("Throttling", "shutter_speed", "admin:throttling_throttlesettings_changelist"),
-            ("Anomaly guard", "gpp_maybe", "admin:throttling_guardevent_changelist"),
-            ("Guard policies", "policy", "admin:throttling_guardpolicy_changelist"),
-            ("Jobs", "conveyor_belt", "admin:django_rq_dashboard_changelist"),
-            ("Audit", "history", "admin:audit_auditevent_changelist"),
+            Entry(
+                "Settings",
+                "tune",
+                (
+                    Page(
+                        "Settings",
+                        "tune",
+                        "admin:spool_settings_changelist",
+                        "configuration retries limits tls certificate",
+                        "e",
+                    ),
+                    Page("Throttling", "shutter_speed", "admin:throttling_throttlesettings_changelist", "limits rate"),
+                    Page(
+                        "Antispam",
+                        "filter_alt",
+                        "admin:quarantine_antispamsettings_changelist",
+                        "spam checks spamassassin rspamd greylisting dnsbl thresholds",
+                        also=("quarantine/check/", "quarantine/trustedsender/"),
+                    ),
+                    Page(
+                        "Antivirus",
+                        "bug_report",
+                        "admin:quarantine_antivirussettings_changelist",
+                        "clamav scanner virus",
+                    ),
+                    Page("Routes", "alt_route", "admin:spool_route_changelist", "smarthost relay next hop transport"),
+                ),
+            ),
+            _alone(
+                Page(
+                    "Jobs",
+                    "conveyor_belt",
+                    "admin:django_rq_dashboard_changelist",
+                    "queues workers background redis rq",
+                )
+            ),
+            _alone(Page("Audit", "history", "admin:audit_auditevent_changelist", "log changes who did", "h")),
         ),
     ),
 )
 
 
 def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
-    """Unfold's UNFOLD["SIDEBAR"]["navigation"]. A page that isn't installed, or not for this person,
-    has no link."""
-    links = {
-        url: link
-        for _, pages in SECTIONS
-        for _, _, url in pages
-        if opens(request, url) and (link := _link_to(url)) is not None
-    }
-    # The longest that the path begins with: Waiting to Deliver lies below Spool.
-    here = max((link for link in links.values() if _is_below(request.path, link)), key=len, default="")
+    """Unfold's UNFOLD["SIDEBAR"]["navigation"]. What isn't installed, or not for this person, has no link."""
+    here = place_of(request.path)
     sections = []
-    for title, pages in SECTIONS:
+    for title, entries in SECTIONS:
         items = [
-            {"title": name, "icon": icon, "link": links[url], "active": links[url] == here, **_badge(url)}
-            for name, icon, url in pages
-            if url in links
+            {
+                "title": entry.title,
+                "icon": entry.icon,
+                "link": links[0],
+                "active": here is not None and here.entry is entry,
+                **_badge(entry),
+            }
+            for entry in entries
+            if (links := [link for _, link in links_of(request, entry)])
         ]
         if items:
             sections.append({"title": title, "separator": True, "items": items})
     return sections
 
 
-def _badge(url: str) -> dict[str, Any]:
-    """The number beside an entry; what needs attention is counted at the alerts."""
-    if url != "admin:spool_alertevent_changelist":
-        return {}
-    return {"badge": attention.current().count, "badge_id": "attention-count"}
+def place_of(path: str) -> Place | None:
+    """The page that a path belongs to: that of the longest path it begins with; None for one of nowhere."""
+    index = reverse(INDEX)
+    longest, place = 0, None
+    for _, entries in SECTIONS:
+        for entry in entries:
+            for page in entry.pages:
+                for start in _beginnings(page, index):
+                    # Every path lies below the Overview's own, and only that one itself belongs to it.
+                    if (path == start if start == index else path.startswith(start)) and len(start) > longest:
+                        longest, place = len(start), Place(entry, page)
+    return place
 
 
-def _is_below(path: str, link: str) -> bool:
-    """Whether a page belongs to a link. Every page lies below the Overview's, and only its own belong to it."""
-    index = reverse("admin:index")
-    return path.startswith(link) if link != index else path == index or path.startswith(f"{index}overview/")
+def pages_of(request: HttpRequest) -> Iterator[tuple[Page, str, str]]:
+    """Every page that this person opens, with its link and where it stands."""
+    for section, entries in SECTIONS:
+        for entry in entries:
+            for page, link in links_of(request, entry):
+                yield page, link, section if page.title == entry.title else f"{section} › {entry.title}"
 
 
-def _link_to(url_name: str) -> str | None:
+def links_of(request: HttpRequest, entry: Entry) -> list[tuple[Page, str]]:
+    """The pages of an entry that are installed and for this person, with their links."""
+    return [(page, link) for page in entry.pages if opens(request, page.url) and (link := link_to(page)) is not None]
+
+
+def shortcuts(request: HttpRequest) -> list[tuple[str, tuple[str, str]]]:
+    """The letters that lead to pages, each with the page's title and link."""
+    return [(page.key, (page.title, link)) for page, link, _ in pages_of(request) if page.key]
+
+
+@cache
+def link_to(page: Page) -> str | None:
+    """Its address; None when it is not installed."""
     try:
-        return reverse(url_name)
+        return reverse(page.url)
     except NoReverseMatch:
         return None
+
+
+def _beginnings(page: Page, index: str) -> list[str]:
+    link = link_to(page)
+    return [*([link] if link is not None else []), *(f"{index}{path}" for path in page.also)]
+
+
+def _badge(entry: Entry) -> dict[str, Any]:
+    """The number beside an entry; what needs attention is counted at the alerts."""
+    if all(page.url != ALERTS for page in entry.pages):
+        return {}
+    return {"badge": attention.current().count, "badge_id": "attention-count"}

@@ -1,7 +1,7 @@
 """A time limit for each query of the console: what somebody asks for there must not keep the others from their pages.
 
 For the web process alone: jobs, passes and commands take the time that they need. What a page says when a query was
-stopped is in mailspool.outage_page.
+stopped is in mailspool.error_pages.
 """
 
 from __future__ import annotations

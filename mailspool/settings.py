@@ -71,6 +71,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "mailspool.health.Probes",
     "mailspool.proxies.ClientAddress",
+    "mailspool.person_zone.PersonZone",
     "mailspool.origin.RequestOrigin",
     "security.middleware.Blacklist",
     "django.middleware.security.SecurityMiddleware",
@@ -182,6 +183,7 @@ HIJACK_PERMISSION_CHECK = "accounts.impersonation.may_impersonate"
 LANGUAGE_CODE = "en"
 TIME_ZONE = env[v.TIME_ZONE]
 USE_TZ = True
+FORMAT_MODULE_PATH = ["mailspool.formats"]
 
 STATIC_URL = "static/"
 STATICFILES_DIRS = [BASE_DIR / "mailspool" / "static"]
@@ -198,6 +200,7 @@ STORAGES = {
 WHITENOISE_USE_FINDERS = True
 # The packages' own files have the plain names already.
 WHITENOISE_KEEP_ONLY_HASHED_FILES = True
+CSRF_FAILURE_VIEW = "mailspool.error_pages.out_of_date"
 X_FRAME_OPTIONS = "DENY"
 SECURE_REFERRER_POLICY = "same-origin"
 SESSION_ENGINE = "accounts.connections.web"
@@ -338,14 +341,23 @@ UNFOLD = {
         lambda request: static("spool/console.css"),
         lambda request: static("accounts/accounts.css"),
         lambda request: static("mailspool/attention.css"),
+        lambda request: static("mailspool/search.css"),
+        lambda request: static("mailspool/frame.css"),
         # The pages of django-rq need their own; elsewhere it would reach Unfold's tables, so the first is named again.
         lambda request: static("mailspool/jobs.css" if "/django_rq/" in request.path else "spool/console.css"),
     ],
     "SCRIPTS": [
         lambda request: static("mailspool/session.js"),
         lambda request: static("mailspool/attention.js"),
+        # The menu of a thing and the dialogs of its actions, wherever one is named.
+        lambda request: static("spool/live.js"),
+        lambda request: static("spool/popup.js"),
+        lambda request: static("spool/menu.js"),
+        lambda request: static("mailspool/search.js"),
+        lambda request: static("mailspool/times.js"),
+        lambda request: static("mailspool/shortcuts.js"),
     ],
-    "GLOBAL_CALLBACK": "mailspool.attention.items.of_page",
+    "GLOBAL_CALLBACK": "mailspool.page_frame.of_page",
     "SHOW_HISTORY": True,
     "SHOW_VIEW_ON_SITE": False,
     "SIDEBAR": {"show_search": False, "show_all_applications": False, "navigation": "mailspool.navigation.sidebar"},

@@ -19,6 +19,7 @@ from mailspool.menus.urls import urls as menu_urls
 from mailspool.metrics import metrics
 from mailspool.overview.urls import urls as overview_urls
 from mailspool.portal.sign_in.login import SignIn
+from mailspool.search.urls import urls as search_urls
 from quarantine.console.release_views import release_urls
 
 # Here, so that only processes that know the URLs load the pages (mailspool.apps).
@@ -36,7 +37,9 @@ def nothing(request: HttpRequest, **where: object) -> HttpResponse:
     raise Http404
 
 
-handler500 = "mailspool.outage_page.failed"
+handler403 = "mailspool.error_pages.forbidden"
+handler404 = "mailspool.error_pages.missing"
+handler500 = "mailspool.error_pages.failed"
 
 urlpatterns = [
     path("", front),
@@ -45,6 +48,7 @@ urlpatterns = [
     *attention_urls(),
     *incident_urls(),
     *menu_urls(),
+    *search_urls(),
     *release_urls(),
     # One page for the own password: it counts wrong ones, ends other sessions and writes down that it was changed.
     path("admin/password_change/", admin.site.admin_view(RedirectView.as_view(pattern_name="portal:password"))),

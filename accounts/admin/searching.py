@@ -6,6 +6,7 @@ and what was changed is written down.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Final
 
 from django.contrib import messages
@@ -13,13 +14,13 @@ from django.contrib.admin import AdminSite
 from django.contrib.admin.utils import unquote
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
-from django.db.models import Model, QuerySet
+from django.db.models import DateTimeField, Model, QuerySet
 from django.forms import ModelForm
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils.http import urlencode
-from django.utils.text import smart_split
+from django.utils.text import capfirst, smart_split
 from unfold import admin
 
 from accounts import actions, changes
@@ -30,6 +31,7 @@ from accounts.templatetags.reach import opens, sends
 from base import row_changes
 from base.audit.sentences import few
 from base.audit.subjects import subject_of
+from base.time_elements import relative
 
 MOST_WORDS: Final = 20
 _LONGEST: Final = 1_000
@@ -41,6 +43,11 @@ class ModelAdmin(admin.ModelAdmin):
     def __init__(self, model: type[Model], admin_site: AdminSite) -> None:
         super().__init__(model, admin_site)
         self.form: type[ModelForm] = comparing(self.form)
+
+    def get_list_display(self, request: HttpRequest) -> list[Any]:
+        """Its columns; moments are shown as on all pages: how long ago, with the exact time on hover."""
+        moments = {field.name for field in self.opts.fields if isinstance(field, DateTimeField)}
+        return [_moment_column(self.opts.get_field(name)) if name in moments else name for name in self.list_display]
 
     def get_changelist_form(self, request: HttpRequest, **kwargs: Any) -> type[ModelForm]:
         """Of a list whose rows are edited in place: what is ticked in a page that was open for long compares too."""
@@ -127,3 +134,13 @@ class ModelAdmin(admin.ModelAdmin):
             messages.warning(request, f"The search is too long: only its first {MOST_WORDS} words were looked for.")
         found: tuple[QuerySet[Any], bool] = super().get_search_results(request, queryset, " ".join(words[:MOST_WORDS]))
         return found
+
+
+def _moment_column(field: Any) -> Callable[[Model], str]:
+    def shown(row: Model) -> str:
+        return relative(getattr(row, field.name))
+
+    shown.short_description = capfirst(field.verbose_name)  # type: ignore[attr-defined]
+    shown.admin_order_field = field.name  # type: ignore[attr-defined]
+    shown.__name__ = f"shown_{field.name}"
+    return shown

@@ -13,7 +13,7 @@ from django.forms.models import model_to_dict
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import URLPattern, path
-from django.utils import timezone
+from django.utils.html import format_html
 from unfold.contrib.filters.admin import AutocompleteSelectFilter
 from unfold.decorators import action, display
 from unfold.widgets import UnfoldAdminPasswordToggleWidget
@@ -33,6 +33,7 @@ from accounts.securing import DISABLE, ENABLE, LET_RECEIVE_ONLY, record_password
 from accounts.sign_in import app_passwords
 from accounts.sign_in.session import recent_enough
 from base.actions.action import SingleAction
+from base.time_elements import relative
 
 
 class UserForm(UserFields):
@@ -202,7 +203,7 @@ class UserAdmin(WithMenus):
         found = login_history.last_login(user)
         if found.at is None:
             return "–"
-        return f"{timezone.localtime(found.at):%Y-%m-%d %H:%M %Z}, {found.protocol}"
+        return format_html("{}, {}", relative(found.at), found.protocol)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[User]:
         return login_history.with_last_logins(super().get_queryset(request))

@@ -8,7 +8,6 @@ from datetime import datetime, timedelta
 from typing import Any, ClassVar, Final
 from urllib.parse import urlencode
 
-from django.contrib import admin
 from django.db.models import Q
 from django.http import HttpRequest
 from django.urls import reverse
@@ -84,8 +83,8 @@ def look_again() -> None:
 
 
 def of_page(request: HttpRequest) -> dict[str, Any]:
-    """For every page of the console (UNFOLD["GLOBAL_CALLBACK"]): what is shown, and its number for the title."""
-    if not admin.site.has_permission(request) or not opens(request, "attention"):
+    """For every page of the console (mailspool.page_frame): what is shown, and its number for the title."""
+    if not opens(request, "attention"):
         return {}
     attention = current()
     return {"attention": attention, "environment_title_prefix": f"({attention.count})" if attention.count else ""}

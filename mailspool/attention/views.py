@@ -46,7 +46,6 @@ def alert(request: HttpRequest, pk: int) -> HttpResponse:
             "contains": watch.subject is Subject.USER,
             "muted": event.muted_until is not None and event.muted_until > timezone.now(),
             "spans": items.SPANS,
-            "tabs": [],
         },
     )
 

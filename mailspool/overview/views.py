@@ -85,7 +85,6 @@ def behind(request: HttpRequest, table: str, window: str) -> HttpResponse:
         "mailspool/overview/behind.html",
         shown.title if shown else f"{kind.label} deliveries",
         {
-            "tabs": [],
             "found": found,
             "key": key or "<>",
             "table": shown,

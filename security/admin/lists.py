@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import re
-from datetime import datetime
 from typing import Any
 
 from django import forms
 from django.contrib import messages
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
-from django.utils import timezone
+from django.utils.html import format_html
 from unfold.decorators import display
 
 from accounts.admin.searching import ModelAdmin
+from base.time_elements import relative
 from security import actions, hidden
 from security.addresses import BadNetwork, parse_address, parse_network, spellings_around
 from security.models import Source
@@ -63,7 +63,9 @@ class ListAdmin(ModelAdmin):
 
     @display(description="Added", ordering="id")
     def shown_added(self, row: Any) -> str:
-        return f"{moment(row.created)} by {row.created_by}" if row.created_by else moment(row.created)
+        return (
+            format_html("{} by {}", relative(row.created), row.created_by) if row.created_by else relative(row.created)
+        )
 
     # The letter of the codes in refusals, as B12.
     code_letter = ""
@@ -105,11 +107,6 @@ class NetworkAdmin(ListAdmin):
             return found, may_double
         around = [name for name in spellings_around(network.network_address) if _prefix(name) <= network.prefixlen]
         return queryset.filter(Q(network__in=around) | Q(network=str(network))), False
-
-
-def moment(when: datetime) -> str:
-    """A time with its zone."""
-    return f"{timezone.localtime(when):%Y-%m-%d %H:%M %Z}"
 
 
 def _prefix(name: str) -> int:

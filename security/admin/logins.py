@@ -13,8 +13,9 @@ from django.utils import timezone
 from unfold.decorators import action, display
 
 from accounts.admin.onerow import OneRowAdmin
+from base.time_elements import relative
 from security import actions
-from security.admin.lists import WarnsOfHidden, moment, told
+from security.admin.lists import WarnsOfHidden, told
 from security.models import BlockReason, LoginBlock, LoginRules, Protocol
 from security.shell import time_left
 from spool.console.pages import actor_of
@@ -87,7 +88,7 @@ class LoginBlockAdmin(WarnsOfHidden):
 
     @display(description="Since", ordering="since")
     def shown_since(self, row: LoginBlock) -> str:
-        return moment(row.since)
+        return relative(row.since)
 
     @action(description="Rules", icon="tune", url_path="rules")
     def rules(self, request: HttpRequest) -> HttpResponse:

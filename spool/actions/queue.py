@@ -202,4 +202,4 @@ def moment_of(text: str) -> datetime:
 
 
 def _shown(text: str) -> str:
-    return f"{datetime.fromisoformat(text):%Y-%m-%d %H:%M %Z}"
+    return f"{timezone.localtime(datetime.fromisoformat(text)):%Y-%m-%d %H:%M %Z}"

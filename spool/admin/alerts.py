@@ -19,12 +19,12 @@ from unfold.widgets import UnfoldAdminPasswordWidget, UnfoldAdminTextareaWidget
 
 from accounts.admin.searching import ModelAdmin
 from base.sealed import seal
+from base.time_elements import relative
 from spool.admin.readonly import ReadOnlyAdmin
 from spool.alerts import outbox
 from spool.alerts.watches import watch_of
 from spool.console.pages import actor_of, page
 from spool.models import AlertEvent, AlertRule
-from spool.templatetags.spool_console import clock
 
 
 class AlertRuleForm(forms.ModelForm):
@@ -93,7 +93,7 @@ class AlertRuleAdmin(ModelAdmin):
         rule = get_object_or_404(AlertRule, pk=pk)
         notices = outbox.test(rule, timezone.now(), actor_of(request)) if request.method == "POST" else None
         back = reverse("admin:spool_alertrule_change", args=[pk])
-        context = {"rule": rule, "notices": notices, "back": back, "tabs": []}
+        context = {"rule": rule, "notices": notices, "back": back}
         return page(request, "spool/alerts/test.html", f"Test of {rule}", context)
 
     @admin.display(description="Threshold")
@@ -126,8 +126,8 @@ class AlertEventAdmin(ReadOnlyAdmin):
         return super().get_queryset(request).prefetch_related("notices")
 
     @admin.display(description="Began", ordering="began")
-    def since(self, event: AlertEvent) -> SafeString:
-        return clock(event.began)
+    def since(self, event: AlertEvent) -> SafeString | str:
+        return relative(event.began)
 
     @admin.display(description="About")
     def about(self, event: AlertEvent) -> SafeString:
@@ -138,7 +138,7 @@ class AlertEventAdmin(ReadOnlyAdmin):
     def state(self, event: AlertEvent) -> str:
         if event.is_test:
             return "Test"
-        return f"Over since {timezone.localtime(event.ended):%Y-%m-%d %H:%M}" if event.ended else "Going on"
+        return format_html("Over since {}", relative(event.ended)) if event.ended else "Going on"
 
     @admin.display(description="Measured")
     def measured(self, event: AlertEvent) -> str:

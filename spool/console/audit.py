@@ -73,7 +73,6 @@ def audit_page(request: HttpRequest) -> HttpResponse:
             "undoable": undoable(ids),
             "looked": found.looked,
             "error": error,
-            "tabs": [],
             "values": asked,
             "text": chosen.text,
             "others": {name: value for name, value in kept.items() if name != "q"},

@@ -41,7 +41,6 @@ def message_trace(request: HttpRequest) -> HttpResponse:
             "found": found,
             "q": text,
             "days": days,
-            "tabs": [],
             "kept_days": kept_days,
             "choices": [d for d in (1, 3, 7, 14, 30, 90) if d < kept_days] + [kept_days],
             "here": reverse("admin:spool_trace_changelist"),

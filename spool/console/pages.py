@@ -17,8 +17,6 @@ def page(
     request: HttpRequest, template: str, title: str, context: dict[str, Any] | None = None, *, status: int = 200
 ) -> HttpResponse:
     """A whole page with sidebar and tabs. Its `title` is also what the browser's tab says."""
-    from spool.console.tabs import tabs_for
-
     return render(
         request,
         template,
@@ -26,7 +24,6 @@ def page(
             **admin.site.each_context(request),
             "title": title,
             "is_nav_sidebar_enabled": True,
-            "tabs": tabs_for(request),
             "open_jobs": open_jobs(actor_of(request)),
             **(context or {}),
         },

@@ -30,8 +30,10 @@ class ShownTab:
 
     title: str
     link: str
-    count: str
-    current: bool
+    count: str = ""
+    # The same number in full, where `count` is short for it.
+    exactly: str = ""
+    current: bool = False
 
 
 def _all() -> Count:
@@ -53,13 +55,15 @@ def titles() -> dict[str, str]:
     return {tab.url_name: tab.title for tab in tabs}
 
 
-def tabs_for(request: HttpRequest) -> list[ShownTab]:
-    """All tabs that this person opens, with their counts."""
+def tabs_for(request: HttpRequest, here: str = "") -> list[ShownTab]:
+    """All tabs that this person opens, with their counts. `here` is the link of the open one, where the path is not."""
     shown = []
     for path in settings.SPOOL_CONSOLE_TABS:
         tab: Tab = import_string(path)
         if not opens(request, tab.url_name):
             continue
         link = reverse(tab.url_name)
-        shown.append(ShownTab(tab.title, link, tab.count().short if tab.count else "", request.path == link))
+        found = tab.count() if tab.count else None
+        count, exactly = (found.short, str(found)) if found is not None else ("", "")
+        shown.append(ShownTab(tab.title, link, count, exactly, link == (here or request.path)))
     return shown

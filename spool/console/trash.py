@@ -63,7 +63,6 @@ def trash_page(request: HttpRequest) -> HttpResponse:
         {
             "listing": listing,
             "rows": [(row, row.at + timedelta(days=days)) for row in listing.entries],
-            "tabs": [],
             "days": days,
             "fields": [(FIELDS[name], asked[name], _LABELS[name]) for name in ASKED],
             "number": counted["number"],

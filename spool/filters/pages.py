@@ -100,8 +100,14 @@ class Count:
 
     @property
     def short(self) -> str:
-        """For a badge."""
-        return f"{rounded(self.number):,}+" if self.more else f"{self.number:,}"
+        """`8.9k`, for where there is little room."""
+        plus = "+" if self.more else ""
+        for unit, name in ((1_000_000, "M"), (1_000, "k")):
+            if self.number >= unit:
+                # Cut, not rounded: 999,960 is no million yet.
+                tenths = self.number * 10 // unit
+                return f"{tenths / 10:.1f}{name}{plus}" if tenths < 1_000 else f"{tenths // 10:,}{name}{plus}"
+        return f"{self.number}{plus}"
 
 
 def rounded(number: int) -> int:

@@ -11,6 +11,7 @@ from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from base import time_elements
 from base.times import exact, short_span
 from spool.models import Entry, Outcome, Priority, Status
 
@@ -72,31 +73,8 @@ def age(moment: datetime) -> str:
 
 
 exactly = register.filter("exact", exact)
-
-
-@register.filter
-def clock(moment: datetime) -> SafeString:
-    """The exact time without its zone, for lists that name the zone once."""
-    local = f"{timezone.localtime(moment):%Y-%m-%d %H:%M:%S}"
-    return format_html('<time datetime="{}" title="{}">{}</time>', moment.isoformat(), exactly(moment), local)
-
-
-@register.filter
-def moment(value: datetime | None) -> SafeString | str:
-    """The exact time, as a <time>."""
-    if value is None:
-        return "–"
-    return format_html('<time datetime="{}">{}</time>', value.isoformat(), exactly(value))
-
-
-@register.filter
-def relative(value: datetime | None) -> SafeString | str:
-    """`in 12 min` or `3 min ago`, with the exact time on hover."""
-    if value is None:
-        return "–"
-    seconds = (value - timezone.now()).total_seconds()
-    text = f"in {short_span(seconds)}" if seconds > 0 else f"{short_span(-seconds)} ago"
-    return format_html('<time datetime="{}" title="{}">{}</time>', value.isoformat(), exactly(value), text)
+relative = register.filter("relative", time_elements.relative)
+moment = register.filter("moment", time_elements.moment)
 
 
 @register.filter

@@ -6,11 +6,12 @@ import pytest
 from django.test import Client
 
 from accounts.models import User
-from mailspool.navigation import SECTIONS
+from mailspool.navigation import SECTIONS, pages_of
+from spool.filters import Count
 from tests.support.redis import RedisServer
 
 pytestmark = pytest.mark.django_db
-TITLES = [title for _, pages in SECTIONS for title, *_ in pages]
+TITLES = [entry.title for _, entries in SECTIONS for entry in entries]
 
 
 @pytest.fixture
@@ -24,13 +25,13 @@ def test_the_sidebar_has_a_link_to(administrator: Client, title: str) -> None:
     assert title in administrator.get("/admin/").content.decode()
 
 
-def test_every_link_of_the_sidebar_opens(administrator: Client, redis: RedisServer) -> None:
+def test_every_page_opens_and_the_sidebar_has_about_twelve_entries(administrator: Client, redis: RedisServer) -> None:
     request = administrator.get("/admin/").wsgi_request
     from mailspool.navigation import sidebar
 
-    links = [item["link"] for section in sidebar(request) for item in section["items"]]
-
-    assert len(links) == len(TITLES)
+    assert len([item for section in sidebar(request) for item in section["items"]]) == len(TITLES) == 12
+    links = [link for _, link, _ in pages_of(request)]
+    assert len(links) == len(set(links)) == sum(len(entry.pages) for _, entries in SECTIONS for entry in entries)
     for link in links:
         assert administrator.get(link, follow=True).status_code == 200, link
 
@@ -50,14 +51,54 @@ def test_the_console_is_closed_to_all_but_system_administrators(
 
 
 @pytest.mark.parametrize(
-    ("path", "title"),
-    [("/admin/", "Overview"), ("/admin/spool/entry/waiting/", "Waiting to Deliver"), ("/admin/elsewhere/", "")],
+    ("path", "entry", "page"),
+    [
+        ("/admin/", "Mail queues", "Overview"),
+        ("/admin/overview/behind/", "Mail queues", "Overview"),
+        ("/admin/spool/entry/", "Mail queues", "Spool"),
+        ("/admin/spool/entry/waiting/", "Mail queues", "Waiting to Deliver"),
+        ("/admin/spool/entry/message/x.eml/", "Mail queues", "Spool"),
+        ("/admin/quarantine/item/virus/", "Mail queues", "Virus Quarantine"),
+        ("/admin/throttling/throttleevent/history/ann/", "Mail queues", "Throttled Users"),
+        ("/admin/spool/trashed/", "Message trace", "Trash"),
+        ("/admin/attention/7/", "Alerts", "Alerts"),
+        ("/admin/spool/alertrule/add/", "Alerts", "Alert rules"),
+        ("/admin/accounts/user/5/contain/", "Users", "Users"),
+        ("/admin/accounts/user/connections/", "Users", "Connections"),
+        ("/admin/accounts/userdefaults/1/change/", "Users", "Users"),
+        ("/admin/security/whitelistentry/", "Access lists", "Whitelist"),
+        ("/admin/quarantine/check/", "Settings", "Antispam"),
+        ("/admin/elsewhere/", "", ""),
+    ],
 )
-def test_the_sidebar_shows_where_one_is(administrator: Client, path: str, title: str) -> None:
+def test_the_sidebar_and_the_tabs_show_where_one_is(administrator: Client, path: str, entry: str, page: str) -> None:
     request = administrator.get("/admin/").wsgi_request
     from mailspool.navigation import sidebar
+    from mailspool.page_frame import of_page
 
     request.path = path
-    assert [item["title"] for section in sidebar(request) for item in section["items"] if item["active"]] == (
-        [title] if title else []
-    )
+    active = [item["title"] for section in sidebar(request) for item in section["items"] if item["active"]]
+    assert active == ([entry] if entry else [])
+    assert [tab.title for tab in of_page(request)["tabs"] if tab.current] == ([page] if page else [])
+
+
+def test_no_page_stands_in_the_sidebar_and_in_the_tabs_of_another_entry() -> None:
+    pages = [page.url for _, entries in SECTIONS for entry in entries for page in entry.pages]
+    assert len(pages) == len(set(pages))
+
+
+@pytest.mark.parametrize(
+    ("count", "short", "exactly"),
+    [
+        (Count(0), "0", "0"),
+        (Count(999), "999", "999"),
+        (Count(8_914), "8.9k", "8,914"),
+        (Count(8_914, more=True), "8.9k+", "more than 8,900"),
+        (Count(99_999), "99.9k", "99,999"),
+        (Count(123_456), "123k", "123,456"),
+        (Count(999_999), "999k", "999,999"),
+        (Count(1_234_567), "1.2M", "1,234,567"),
+    ],
+)
+def test_counts_of_tabs_are_short_and_exact_on_hover(count: Count, short: str, exactly: str) -> None:
+    assert (count.short, str(count)) == (short, exactly)

@@ -32,7 +32,6 @@ def caught(request: HttpRequest) -> HttpResponse:
         "Anomaly guard",
         {
             "events": rows[:PAGE],
-            "tabs": [],
             "here": reverse("admin:throttling_guardevent_changelist"),
             "following": urlencode({"after": rows[PAGE - 1].pk}) if len(rows) > PAGE else "",
             "guarded": _guarded(),

@@ -37,12 +37,6 @@
       button.setAttribute("aria-expanded", String(!filters.hidden));
       if (!filters.hidden) filters.querySelector("input:not([type=hidden])").focus();
     });
-    document.addEventListener("keydown", (event) => {
-      if (event.key === "/" && !/input|textarea|select/i.test(event.target.tagName)) {
-        event.preventDefault();
-        document.querySelector(".ms-search input[type=search]")?.focus();
-      }
-    });
   });
 
   document.addEventListener("DOMContentLoaded", () => {

@@ -304,7 +304,7 @@ def test_the_filter_panel_a_sort_and_a_saved_view_are_in_the_address(console: Co
     entries = take_in(a_submission("big@example.org", size=90_000), a_submission("small@example.org"))
     attempt(entries)
     page = console.open(WAITING)
-    page.get_by_role("button", name="Filter").click()
+    page.get_by_role("button", name="Filters").click()
     page.get_by_label("Larger than").fill("50KB")
     page.get_by_role("button", name="Apply").click()
     expect(page.locator(".ms-entry")).to_have_count(1)
@@ -430,7 +430,7 @@ def test_no_page_breaches_its_policy(console: Console) -> None:
         console.page.evaluate("""() => {
           const script = document.createElement('script');
           script.textContent = 'window.injected = true';
-          const main = document.querySelector('main');
+          const main = document.querySelector('#spool-console');
           main.append(script);
           main.insertAdjacentHTML('beforeend', '<p x-data x-init="window.injected = true"></p>');
         }""")
@@ -479,7 +479,7 @@ def test_axe_finds_no_serious_violation(console: Console, theme: str) -> None:
         assert page.evaluate("document.documentElement.classList.contains('dark')") is (theme == "dark")
         look(path)
     page = console.open(SPOOL)
-    page.get_by_role("button", name="Filter").click()
+    page.get_by_role("button", name="Filters").click()
     page.locator(".pick-one").first.check()
     look("filter and bar")
     page.locator(".ms-entry .sender").first.click()

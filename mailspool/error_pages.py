@@ -1,0 +1,101 @@
+"""What is shown in the place of a page: that there is none, that it is not for this person, or that it failed, and why.
+
+Nothing here asks the database, Redis, a session or a file: it has to work when one of them is what is missing.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Final
+
+from django.core.exceptions import PermissionDenied
+from django.db import InterfaceError, OperationalError
+from django.http import Http404, HttpRequest, HttpResponse
+from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from redis.exceptions import RedisError
+
+from base.times import exact
+from mailspool.query_limit import QUERY_SECONDS, was_stopped
+
+RETRY_SECONDS: Final = 10
+_AGAIN: Final = "Please load the page again in a moment."
+_PAGE: Final = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark"><title>{title} – Mailspool</title>
+<style>
+:root {{ color-scheme: light dark; --line: light-dark(#e2e4ea, #2c3140); --quiet: light-dark(#5b6170, #a5abb9);
+  --accent: light-dark(#4f39f6, #a3b3ff); }}
+body {{ font: 15px/1.55 system-ui, sans-serif; margin: 0; padding: 14vh 16px 0; background: light-dark(#fff, #14171f);
+  color: light-dark(#1c2130, #e4e6ec); }}
+main {{ max-width: 34rem; margin: 0 auto; border: 1px solid var(--line); border-radius: 14px; padding: 26px 28px; }}
+p {{ margin: 0 0 12px; overflow-wrap: anywhere; }} h1 {{ font-size: 20px; margin: 0 0 10px; }}
+.code {{ color: var(--quiet); font-size: 13px; margin-bottom: 6px; }}
+nav {{ display: flex; flex-wrap: wrap; gap: 10px; margin-top: 18px; }}
+a {{ color: var(--accent); font-weight: 500; display: inline-flex; align-items: center; min-height: 44px;
+  padding: 0 16px; border: 1px solid var(--line); border-radius: 8px; text-decoration: none; }}
+a:hover {{ text-decoration: underline; }}
+</style></head>
+<body><main><p class="code">Mailspool · {status}</p><h1>{title}</h1>{text}
+<nav aria-label="Go on">{links}</nav></main></body></html>
+"""
+
+
+def missing(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
+    """Django's handler404."""
+    said = str(exception.args[0]) if isinstance(exception, Http404) and exception.args else ""
+    # What Django's resolver says is a list of patterns, and some messages of the admin quote what was asked for.
+    sentence = (
+        said if said.endswith(".") and len(said) < 200 else "It may have been removed, or the address is mistyped."
+    )
+    return _page(404, "There is no such page", sentence)
+
+
+def forbidden(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
+    """Django's handler403."""
+    said = str(exception) if isinstance(exception, PermissionDenied) else ""
+    return _page(403, "No access", said or "Your role does not reach this page. An administrator can change that.")
+
+
+def out_of_date(request: HttpRequest, reason: str = "") -> HttpResponse:
+    """Django's CSRF_FAILURE_VIEW."""
+    return _page(
+        403,
+        "This form is out of date",
+        "It was opened before you signed in, or the browser keeps no cookies for this site. Nothing was changed. Go"
+        " back, load the page again, and send it once more.",
+    )
+
+
+def failed(request: HttpRequest) -> HttpResponse:
+    """Django's handler500. It runs while the exception is being handled."""
+    error = sys.exc_info()[1]
+    if isinstance(error, OperationalError) and was_stopped(error):
+        title = "This took too long"
+        text = (
+            f"The database was stopped after {QUERY_SECONDS:g} seconds, so that other pages do not wait for this one. "
+            "Go back and ask for less: a shorter time, a whole address instead of a pattern, or fewer words."
+        )
+    elif isinstance(error, OperationalError | InterfaceError):
+        title, text = "The database is away", f"Nothing can be shown without it. {_AGAIN}"
+    elif isinstance(error, RedisError):
+        title, text = "Redis is away", f"Mail goes on without it, but this page does not. {_AGAIN}"
+    else:
+        when = exact(timezone.now())
+        return _page(
+            500,
+            "This page failed",
+            f"Mail goes on. The log of the web process says why, at {when} for {request.path}: report it with that.",
+        )
+    response = _page(503, title, text)
+    response["Retry-After"] = str(RETRY_SECONDS)
+    return response
+
+
+def _page(status: int, title: str, sentence: str) -> HttpResponse:
+    # Where "/" leads is for whoever asks there: the console, the user site or the login.
+    links: SafeString = format_html('<a href="{}">To the start page</a>', "/")
+    text = format_html("<p>{}</p>", sentence)
+    page = format_html(_PAGE, title=title, status=status, text=text, links=links)
+    return HttpResponse(page, status=status, headers={"Cache-Control": "no-store"})

@@ -1,0 +1,50 @@
+"""Accounts whose address or name begins with a text."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from django.db import connection
+from django.db.models import Model, QuerySet
+from django.http import HttpRequest
+from django.urls import reverse
+
+from accounts.models import Alias, Domain, MailingList, User
+from accounts.templatetags.reach import opens
+from mailspool.search.results import Result
+
+MOST: Final = 5
+# What no address goes on with is greater than all that it goes on with.
+_LAST = chr(0x10FFFF)
+_KINDS: Final[tuple[tuple[type[Model], str, str, str], ...]] = (
+    (User, "email", "person", "User"),
+    (Domain, "name", "domain", "Domain"),
+    (Alias, "address", "alternate_email", "Alias"),
+    (MailingList, "address", "groups", "Mailing list"),
+)
+
+
+def matching(request: HttpRequest, text: str) -> list[Result]:
+    """The first few of each kind. One look at an index for each."""
+    start = text.lower().removeprefix("@")
+    found = []
+    for model, column, icon, word in _KINDS:
+        place = f"admin:{model._meta.app_label}_{model._meta.model_name}_change"
+        if not opens(request, place):
+            continue
+        for row in beginning_with(model._default_manager.all(), column, start)[:MOST]:
+            found.append(Result(str(row), icon, _detail(row, word), reverse(place, args=[row.pk])))
+    return found
+
+
+def beginning_with(rows: QuerySet[Any], column: str, start: str) -> QuerySet[Any]:
+    """Rows whose column, which is unique, begins with a text; by its index on either database."""
+    if connection.vendor == "postgresql":
+        return rows.filter(**{f"{column}__startswith": start}).order_by(column)
+    return rows.filter(**{f"{column}__gte": start, f"{column}__lt": start + _LAST}).order_by(column)
+
+
+def _detail(row: Model, word: str) -> str:
+    if not isinstance(row, User):
+        return word
+    return " · ".join(filter(None, (row.get_role_display(), row.name, "" if row.is_active else "disabled")))
