@@ -67,6 +67,8 @@ PAGES: Final[Mapping[str, tuple[Right, Right]]] = {
     "admin:spool_entry_forget_view": _HANDLE,
     # How a list looks to this person.
     "admin:spool_entry_save_layout": (Right.LOOK, Right.LOOK),
+    # What of it there is, is asked for besides: VERBS.
+    "messages_menu": _LOOK,
     "admin:spool_trace_changelist": _LOOK,
     "admin:quarantine_item_changelist": _LOOK,
     "admin:quarantine_item_spam": _LOOK,

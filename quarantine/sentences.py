@@ -5,6 +5,8 @@ from spool.sentences import counted
 
 sentences.of_actions(
     {
+        "trust": lambda _: "Skips the spam checks",
+        "distrust": lambda _: "Checked for spam again",
         "forget greylisting": lambda _: "Forgotten",
         "quarantine-download": counted("downloaded"),
         "quarantine-export": counted("exported"),

@@ -70,6 +70,7 @@ sentences.of_actions({name: counted(past) for name, past in _PAST.items()})
 sentences.of_actions(
     {
         "empty-trash": _emptied,
+        "export trace": lambda event: f"As {event.parameters['format'].upper()}",
         "export audit": lambda event: f"As {event.parameters['format'].upper()}",
         "mend": _mended,
         "remove view": lambda _: "Removed",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import partial
 
 from django.http import QueryDict
 from django.urls import reverse
@@ -13,12 +14,12 @@ from django.utils.http import urlencode
 from base.action import Who
 from base.actions.action import Opening
 from base.actions.registry import Offer, actions_for
-from quarantine.console.actions import BUTTONS
+from quarantine.console.actions import buttons_for
 from quarantine.console.list_views import URL_NAMES
 from quarantine.filters import ItemFilter
 from quarantine.models.item import ItemKind
-from spool.actions import VERBS
-from spool.console.actions import ACTIONS, Button
+from spool.actions import VERBS, Actor
+from spool.console.actions import ACTIONS, Button, offered
 from spool.console.list_views import ALL, WAITING
 from spool.filters import BadFilter, SpoolFilter
 
@@ -61,8 +62,10 @@ def items_for_messages(query: str, names: Iterable[str] = ("delete", "move")) ->
     ]
 
 
-def items_of_list(page: str, query: str) -> tuple[str, list[Item]]:
-    """What the list `page` (the name of its URL) can do with all messages that a query of it means, and which they are.
+def items_of_list(page: str, query: str, actor: Actor) -> tuple[str, list[Item]]:
+    """What this person may do with all messages that a query of a list means, and which they are.
+
+    `page` is the name of the list's URL.
 
     Raises BadFilter.
     """
@@ -72,7 +75,7 @@ def items_of_list(page: str, query: str) -> tuple[str, list[Item]]:
     vals = json.dumps({"all": "1", "query": query, "page": page})
     items = [
         Item(button.title, button.icon, reverse(room.dialog, args=[button.url]), vals, danger=button.danger)
-        for button in room.buttons
+        for button in room.buttons(actor)
     ]
     return room.sentence(QueryDict(query)), items
 
@@ -82,7 +85,7 @@ class _Room:
     """A list: the URL of its dialogs, its actions, and what a query of it means in words."""
 
     dialog: str
-    buttons: tuple[Button, ...]
+    buttons: Callable[[Actor], list[Button]]
     sentence: Callable[[QueryDict], str]
 
 
@@ -93,9 +96,9 @@ def _rooms() -> dict[str, _Room]:
     def of_quarantine(kind: ItemKind) -> Callable[[QueryDict], str]:
         return lambda query: ItemFilter.from_query(query, kind=kind.value).sentence()
 
-    in_spool = _Room("admin:spool_entry_dialog", ACTIONS, of_spool)
+    in_spool = _Room("admin:spool_entry_dialog", lambda actor: offered(ACTIONS, actor), of_spool)
     in_quarantine = {
-        name: _Room("admin:quarantine_item_dialog", BUTTONS[kind], of_quarantine(kind))
+        name: _Room("admin:quarantine_item_dialog", partial(buttons_for, kind), of_quarantine(kind))
         for kind, name in URL_NAMES.items()
     }
     return {ALL: in_spool, WAITING: in_spool, **in_quarantine}

@@ -37,7 +37,7 @@ def messages_menu(request: HttpRequest) -> HttpResponse:
     """What can be done to all messages that a query of one of the lists means, and to their sender."""
     query, sender = request.GET.get("query", ""), request.GET.get("sender", "")
     try:
-        what, items = items_of_list(request.GET.get("page", ""), query)
+        what, items = items_of_list(request.GET.get("page", ""), query, actor_of(request))
     except BadFilter as error:
         raise Http404(str(error)) from error
     if sender:

@@ -11,11 +11,14 @@ from django.views.decorators.http import require_GET
 from quarantine.console.actions import buttons_for
 from quarantine.console.listing import listing, usage
 from quarantine.engines.scanner import scanners_for
-from quarantine.filters import ItemFilter, search
+from quarantine.filters import ITEM_FIELDS, ItemFilter, search
+from quarantine.filters.groups import OF_KIND, groups_of
 from quarantine.models.antivirus import AntivirusSettings
 from quarantine.models.check import current_checks
-from quarantine.models.item import ItemKind
+from quarantine.models.item import Item, ItemKind
+from spool.console.groups import Grouped, Grouping, grouped_as, grouping_of
 from spool.console.list_page import list_page
+from spool.console.listing import Listing, is_patient
 from spool.console.pages import actor_of
 
 SECTION = "admin:quarantine_item_changelist"
@@ -33,6 +36,14 @@ _PANEL = (
     ("larger", "Larger than", "10MB"),
     ("smaller", "Smaller than", "20KB"),
 )
+
+
+_GROUPINGS = {
+    "sender": Grouping("sender", "Sender", "sender", "<> (null sender)"),
+    "subject": Grouping("subject", "Subject", "exact-subject", "(no subject)"),
+    "rule": Grouping("rule", "Rule", "why", "(no rule)"),
+    "name": Grouping("name", "Virus", "why", "(no name)"),
+}
 
 
 @require_GET
@@ -74,6 +85,8 @@ def _context(request: HttpRequest, kind: ItemKind) -> dict[str, Any]:
     ]
     return {
         "listing": shown,
+        "groupings": [_GROUPINGS[name] for name in OF_KIND[kind]],
+        "grouped": _grouped(request, shown, kind),
         "section_link": reverse(SECTION),
         "kind": kind.value,
         "kind_label": kind.label,
@@ -83,6 +96,16 @@ def _context(request: HttpRequest, kind: ItemKind) -> dict[str, Any]:
         "usage": usage(kind),
         "is_scanning": _is_scanning(kind),
     }
+
+
+def _grouped(request: HttpRequest, shown: Listing[Item], kind: ItemKind) -> Grouped | None:
+    """The list by what was asked for; None when it is not grouped, or its filter makes no sense."""
+    by = grouping_of(request.GET.get("group", ""), [_GROUPINGS[name] for name in OF_KIND[kind]])
+    if by is None or shown.error:
+        return None
+    patient = is_patient(request.GET)
+    found = groups_of(shown.chosen, by.name, patient=patient)
+    return grouped_as(by, found, shown.conditions, ITEM_FIELDS, patient=patient)
 
 
 def _is_scanning(kind: ItemKind) -> bool:

@@ -6,7 +6,7 @@ from django.contrib import admin
 from django.urls import URLPattern, path
 
 from spool.admin.readonly import ReadOnlyAdmin
-from spool.console.history_views import message_trace
+from spool.console.trace_views import export_trace, message_trace
 from spool.models import ReceivedBounce, Trace
 
 
@@ -15,7 +15,11 @@ class TraceAdmin(ReadOnlyAdmin):
     """Gives the message trace its place in the admin site."""
 
     def get_urls(self) -> list[URLPattern]:
-        return [path("", self.admin_site.admin_view(message_trace), name="spool_trace_changelist")]
+        guard = self.admin_site.admin_view
+        return [
+            path("", guard(message_trace), name="spool_trace_changelist"),
+            path("export/", guard(export_trace), name="spool_trace_export"),
+        ]
 
 
 @admin.register(ReceivedBounce)

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import ipaddress
-import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from django.db.models import Q, QuerySet
+from django.db.models import Q
 from django.utils import timezone
 
-from accounts.addresses import key_of
-from spool.filters import SpoolFilter, page
+from spool.filters import SpoolFilter
+from spool.filters.pages import Extent
+from spool.filters.pages import page as page_of_entries
+from spool.filters.trace import DEFAULT_SORT, PAGE_SIZE, TraceFilter, page
+from spool.filters.trace_terms import Named, named_by
 from spool.models import Entry, Outcome, Trace, TrashedRecipient
 
-PAGE_SIZE = 50
+EVERYTHING = TraceFilter()
 # Of what is still in the spool.
 STILL_HERE = 5
-_FILE_NAME = re.compile(r"[0-9a-hjkmnp-tv-z]{26}(?:\.eml)?", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,52 +28,40 @@ class Found:
     still_here: list[Entry]
     understood: str
     after: str
+    sort: str = DEFAULT_SORT
+    extent: Extent | None = None
 
 
-def search(text: str, days: int, after: str = "") -> Found:
-    """Outcomes of the last `days` that have to do with `text`; all of them when it is empty."""
-    text = text.strip()[:320]
-    understood, choices, here = _meaning(text)
+def search(
+    text: str,
+    days: int,
+    after: str = "",
+    chosen: TraceFilter = EVERYTHING,
+    sort: str = DEFAULT_SORT,
+    *,
+    patient: bool = False,
+) -> Found:
+    """Outcomes of the last `days` that have to do with `text` and meet the conditions; all when there are none."""
+    named = named_by(text)
+    here = [] if after else _still_here(named)
     since = timezone.now() - timedelta(days=days)
-    rows: dict[tuple[bool, int], Trace] = {}
-    for choice in choices:
-        found = Trace.objects.filter(choice, ended__gte=since)
-        for trace in _behind(found, after).order_by("-ended", "-id")[: PAGE_SIZE + 1]:
-            rows[False, trace.pk] = trace
-        for trace in _in_trash(choice, since, after):
-            rows[True, trace.pk] = trace
-    ordered = sorted(rows.values(), key=lambda trace: (trace.ended, trace.pk), reverse=True)
-    shown = ordered[:PAGE_SIZE]
-    following = f"{int(shown[-1].ended.timestamp() * 1_000_000)}.{shown[-1].pk}" if len(ordered) > PAGE_SIZE else ""
-    return Found(shown, here if not after else [], understood, following)
+    found = page(chosen, sort=sort, after=after, choices=named.choices, since=since, patient=patient)
+    if chosen.texts() or found.sort != DEFAULT_SORT:
+        return Found(found.traces, here, named.sentence, found.following, found.sort, found.extent)
+    # What can still be put back has its outcome in the trash.
+    rows = [*found.traces, *(trace for choice in named.choices or [Q()] for trace in _in_trash(choice, since, after))]
+    unique = {(trace.pk, trace.file_name, trace.recipient): trace for trace in rows}
+    ordered = sorted(unique.values(), key=lambda trace: (trace.ended, trace.pk or 0), reverse=True)
+    following = found.following
+    if len(ordered) > PAGE_SIZE:
+        last = ordered[PAGE_SIZE - 1]
+        following = f"{(last.ended - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)}.{last.pk}"
+    return Found(ordered[:PAGE_SIZE], here, named.sentence, following, found.sort, found.extent)
 
 
-def _meaning(text: str) -> tuple[str, list[Q], list[Entry]]:
-    """What `text` is, the conditions that find it (each served by an index), and what of it is still in the spool."""
-    if not text:
-        return "", [Q()], []
-    try:
-        ip = str(ipaddress.ip_address(text.strip("[]")))
-        return f"Messages that came from {ip}.", [Q(client_ip=ip)], _entries(Q(client_ip=ip))
-    except ValueError:
-        pass
-    if _FILE_NAME.fullmatch(text):
-        name = text.lower() if text.lower().endswith(".eml") else f"{text.lower()}.eml"
-        return f"The message with the file name {name}.", [Q(file_name=name)], _entries(Q(file_name=name))
-    bare = text.strip("<>")
-    by_id = Q(message_id__in=[bare, f"<{bare}>"])
-    here = [*_of_address(bare), *_entries(by_id)]
-    unique = list({entry.pk: entry for entry in here}.values())[:STILL_HERE]
-    looks_like_id = text.startswith("<") or re.search(r"\d{4,}.*@|\$.*@", text)
-    words = (
-        f"The message with the Message-ID or address {bare}."
-        if looks_like_id
-        else f"Messages from or to {bare}, or with that Message-ID."
-    )
-    key = key_of(bare)
-    # Each has an index of its own; of most addresses the key is the address.
-    columns = ("sender", "sender_key", "recipient", "recipient_key", "original")
-    return words, [by_id, *(Q((column, key)) for column in columns)], unique
+def _still_here(named: Named) -> list[Entry]:
+    here = [*(_of_address(named.address) if named.address else []), *(_entries(named.here) if named.here else [])]
+    return list({entry.pk: entry for entry in here}.values())[:STILL_HERE]
 
 
 def _of_address(address: str) -> list[Entry]:
@@ -83,7 +71,7 @@ def _of_address(address: str) -> list[Entry]:
     return [
         entry
         for chosen in (SpoolFilter(sender=address), SpoolFilter(recipient=address))
-        for entry in page(chosen, size=STILL_HERE).entries
+        for entry in page_of_entries(chosen, size=STILL_HERE).entries
     ]
 
 
@@ -104,14 +92,6 @@ def _in_trash(choice: Q, since: datetime, after: str) -> list[Trace]:
 
 
 _TRASH_NAMES = {"recipient": "address", "recipient_key": "address_key", "original": "original_key"}
-
-
-def _behind(traces: QuerySet[Trace], after: str) -> QuerySet[Trace]:
-    place = _place(after)
-    if place is None:
-        return traces
-    ended, pk = place
-    return traces.filter(ended__lte=ended).filter(Q(ended__lt=ended) | Q(ended=ended, pk__lt=pk))
 
 
 def _place(after: str) -> tuple[datetime, int] | None:

@@ -13,7 +13,7 @@ from spool.filters.units import BadFilter, format_age, format_size, parse_age, p
 from spool.filters.wildcards import checked
 from spool.models.entry import Direction, Priority, Status
 
-__all__ = ["FIELDS", "BadFilter", "Field", "as_texts", "of_options", "parse_all", "unknown"]
+__all__ = ["FIELDS", "BadFilter", "Field", "as_texts", "chosen_among", "of_options", "parse_all", "unknown"]
 
 LONGEST = 320
 
@@ -100,7 +100,8 @@ def _one_of(what: str, values: dict[str, Any]) -> Callable[[str], Any]:
     return parse
 
 
-def _chosen(field: str, attribute: str, phrase: str, help_text: str, values: dict[str, Any]) -> Field:
+def chosen_among(field: str, attribute: str, phrase: str, help_text: str, values: dict[str, Any]) -> Field:
+    """A condition that takes one of `values`, by their names."""
     names = {value: name for name, value in values.items()}
     return Field(
         field,
@@ -146,9 +147,9 @@ _ALL = (
     Field("message-id", "message_id", "with the Message-ID {}", "Message-ID", "ID", _text),
     Field("subject", "subject", "with “{}” in the subject", "words that the subject has", "TEXT", _text),
     Field("exact-subject", "exact_subject", "with the subject “{}”", "the whole subject", "TEXT", _whole_text),
-    _chosen("status", "status", "with the status {}", "status", STATUSES),
-    _chosen("direction", "direction", "that are {}", "inbound or outbound", DIRECTIONS),
-    _chosen("priority", "priority", "with {} priority", "priority", PRIORITIES),
+    chosen_among("status", "status", "with the status {}", "status", STATUSES),
+    chosen_among("direction", "direction", "that are {}", "inbound or outbound", DIRECTIONS),
+    chosen_among("priority", "priority", "with {} priority", "priority", PRIORITIES),
     Field(
         "older", "older_than", "in the spool for more than {}", "longer in the spool than", "AGE", parse_age, format_age
     ),
@@ -169,7 +170,7 @@ _ALL = (
     Field(
         "error-group", "error_group", "whose last error is “{}”", "last error, cleaned of particulars", "TEXT", _text
     ),
-    _chosen("hold", "hold", "on hold: {}", "whether it is on hold", _YES),
+    chosen_among("hold", "hold", "on hold: {}", "whether it is on hold", _YES),
     Field(
         "next-within",
         "next_within",

@@ -50,7 +50,7 @@ def understand(
     """
     terms: dict[str, Term] = {}
     words: list[str] = []
-    for word in _words(text, operators):
+    for word in words_of(text, operators):
         name, value = _recognise(word, finds or in_spool, operators)
         if name == "subject":
             words.append(value)
@@ -76,7 +76,7 @@ def _term(field: Field, value: str) -> Term:
     return Term(field.name, value, f"{phrase[:1].upper()}{phrase[1:]}.")
 
 
-def _words(text: str, operators: Mapping[str, str]) -> list[str]:
+def words_of(text: str, operators: Mapping[str, str]) -> list[str]:
     """The words of a search; what follows an operator and a space belongs to the operator. Raises BadFilter."""
     found: list[str] = []
     for word in re.findall(r'(?:[A-Za-z-]+:)?"[^"]*"|\S+', text):
@@ -87,6 +87,11 @@ def _words(text: str, operators: Mapping[str, str]) -> list[str]:
     if len(found) > MOST_TERMS:
         raise BadFilter(f"A search has at most {MOST_TERMS} words.")
     return found
+
+
+def is_operator(word: str) -> bool:
+    """Whether a word says by a colon which condition it is."""
+    return bool(_OPERATOR.fullmatch(word))
 
 
 def _recognise(word: str, finds: Finds, operators: Mapping[str, str]) -> tuple[str, str]:
@@ -149,4 +154,4 @@ def in_spool(name: str, value: str) -> bool:
         return False
 
 
-__all__ = ["OPERATORS", "SHORT_OPERATORS", "BadFilter", "Term", "from_text", "understand"]
+__all__ = ["OPERATORS", "SHORT_OPERATORS", "BadFilter", "Term", "from_text", "is_operator", "understand", "words_of"]

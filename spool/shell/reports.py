@@ -26,7 +26,7 @@ from spool.models import (
     TrashedRecipient,
 )
 from spool.places.contents import source_of
-from spool.shell import audit
+from spool.shell import audit, trace
 from spool.shell.output import NOTHING, Ended, Output, add_filters, add_json, print_list
 from spool.traffic.figures import tops, whole
 
@@ -51,6 +51,7 @@ def add_parsers(verbs: Any) -> None:
     stats.add_argument("--limit", type=int, default=10, help="with --traffic: rows of each table (10)")
     stats.set_defaults(run=_stats)
     audit.add_parser(verbs)
+    trace.add_parser(verbs)
     jobs = verbs.add_parser(
         "jobs", help="large actions and how far they are", description="List bulk jobs, newest first."
     )

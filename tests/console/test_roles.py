@@ -245,3 +245,13 @@ def test_a_trace_is_found(people: dict[str, Client], mail: dict[str, Any]) -> No
     for who in (HELP, READER):
         text = people[who].get(reverse("admin:spool_trace_changelist"), {"q": "gone@far.test"}).content.decode()
         assert "No such user" in text
+
+
+def test_the_menu_of_a_group_has_what_the_role_may_do(people: dict[str, Client], mail: dict[str, Any]) -> None:
+    asked = {"page": "admin:spool_entry_changelist", "query": "sender=gone@far.test", "sender": "gone@far.test"}
+    menu = people[HELP].get(reverse("messages_menu"), asked).content.decode()
+    assert "Hold" in menu and "Delete" not in menu and "Block" not in menu and "Allow" not in menu
+    assert "menuitem" not in people[READER].get(reverse("messages_menu"), asked).content.decode()
+    for who in (HELP, READER):
+        assert "Export" not in people[who].get(reverse("admin:spool_trace_changelist")).content.decode()
+        assert people[who].post(reverse("admin:spool_trace_export"), {"format": "csv"}).status_code == 403

@@ -21,6 +21,7 @@ from base.actions import registry
 from base.actions.action import NotAllowed, Opening, SingleAction, Target
 from base.actions.perform import perform, preview
 from mailspool.incident.stop import STOP
+from quarantine.actions.trust import TRUST
 from security import actions as security
 from security.models import BlacklistEntry, BlockReason, LoginBlock, Protocol, SMTPBlock, WhitelistEntry
 from spool.actions import Actor
@@ -174,6 +175,8 @@ CASES: dict[tuple[str, str], Case] = {
     ("sender", "end-block"): Case(before=_blocked("inbound")),
     ("sender", "block-outbound"): Case(before=_ours),
     ("sender", "end-block-outbound"): Case(before=_ours_blocked),
+    ("sender", "trust"): Case({"description": "Newsletter"}),
+    ("sender", "distrust"): Case(before=lambda key: perform(TRUST, SYSTEM, Target.of("sender", key))),
     ("sender", "unblock"): Case(
         {"direction": "inbound"}, "block sender remove", ("--direction", "inbound"), _blocked("both")
     ),

@@ -161,6 +161,10 @@ DOES: dict[str, tuple[str, Callable[[Client], Any]]] = {
     "admin:accounts_userdefaults_propagate": (ROOT, _propagate("userdefaults", "mailbox_mb")),
     "admin:accounts_user_contain": (ROOT, _contain),
     "admin:audit_auditevent_export": (ROOT, _export_audit),
+    "admin:spool_trace_export": (
+        ROOT,
+        lambda client: client.post(reverse("admin:spool_trace_export"), {"format": "csv"}),
+    ),
     "admin:accounts_user_drop_connections": (
         ROOT,
         lambda client: client.post(reverse("admin:accounts_user_drop_connections"), {"user": ANN}),

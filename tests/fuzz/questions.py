@@ -23,6 +23,8 @@ from security.addresses import BadNetwork, parse_address, parse_network, spell
 from security.patterns import BadPattern, NameSet, Rule, SenderSet, normal_pattern
 from spool.console import trace
 from spool.filters import BadFilter, SpoolFilter, count, from_text, page
+from spool.filters.trace import TraceFilter
+from spool.filters.trace_terms import asked_by
 from tests.fuzz.target import Target
 
 _KINDS = ("spam", "virus")
@@ -66,7 +68,13 @@ def ask_search(data: bytes) -> None:
     except BadFilter:
         pass
     # It comes from a URL: no half characters, no NUL that the page lets through.
-    trace.search(data.decode("utf-8", "replace").replace("\0", ""), 30, text[:40])
+    typed = data.decode("utf-8", "replace").replace("\0", "")
+    try:
+        named, conditions = asked_by(typed)
+        trace.search(named, 30, "", TraceFilter.parse(conditions))
+        trace.search(typed, 30, text[:40])
+    except BadFilter:
+        pass
 
 
 def read_pattern(data: bytes) -> None:

@@ -92,7 +92,7 @@ CONTENT = {
     "admin:spool_entry_source",
 }
 # Of everybody who is logged in at the console.
-FRAME = {"admin:app_list", "admin:jsi18n", "admin:search", "search", "admin/password_change/"}
+FRAME = {"admin:app_list", "admin:jsi18n", "admin:search", "messages_menu", "search", "admin/password_change/"}
 SAFE = ("get", "head", "options")
 
 
