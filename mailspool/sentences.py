@@ -15,6 +15,8 @@ sentences.of_actions(
     {
         "restore": _restored,
         "mark folders": lambda _: "Accepted as this installation's",
+        "send test message": lambda _: "Sent",
+        "end first run": lambda _: "Dismissed",
         "stop": lambda _: "Stopped",
         "false-alarm": lambda _: "Taken back",
     }

@@ -291,6 +291,7 @@ MAILSPOOL_CHECKS = [
     "mailspool.inspection.clients.clients",
     "mailspool.inspection.names.host_name",
     "mailspool.inspection.names.local_domains",
+    "mailspool.inspection.names.sender_policies",
 ]
 
 # What else happens when an account is contained (accounts.containing.Step).

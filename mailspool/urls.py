@@ -13,6 +13,7 @@ from accounts.impersonation import Acquire, Release
 from accounts.models import User
 from mailspool.attention.urls import urls as attention_urls
 from mailspool.ended_session import session, signed_in
+from mailspool.first_run.urls import urls as first_run_urls
 from mailspool.health import readyz
 from mailspool.incident.urls import urls as incident_urls
 from mailspool.menus.urls import urls as menu_urls
@@ -47,6 +48,7 @@ urlpatterns = [
     *overview_urls(),
     *attention_urls(),
     *incident_urls(),
+    *first_run_urls(),
     *menu_urls(),
     *search_urls(),
     *release_urls(),

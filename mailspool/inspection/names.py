@@ -62,6 +62,27 @@ def local_domains() -> Iterator[Finding]:
         yield ok("dns", f"Of the local domains the first {MOST_DOMAINS} were looked up.")
 
 
+def sender_policies() -> Iterator[Finding]:
+    """Whether the local domains say who sends their mail (SPF, RFC 7208 3.1): other servers ask."""
+    domains = list(Domain.objects.order_by("name").values_list("name", flat=True)[:MOST_DOMAINS])
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        yield from pool.map(_policy_of, domains)
+
+
+def _policy_of(domain: str) -> Finding:
+    try:
+        # A record is one or more strings in quotes, put together without a space.
+        texts = [record.strip('"').replace('" "', "") for record in _ask(domain, "TXT")]
+    except NoAnswer as error:
+        return warning("dns", str(error))
+    policies = [text for text in texts if text == "v=spf1" or text.startswith("v=spf1 ")]
+    if len(policies) == 1:
+        return ok("dns", f"{domain} has an SPF record.")
+    if policies:
+        return warning("dns", f"{domain} has {len(policies)} SPF records: none counts. Keep one.")
+    return warning("dns", f'{domain} has no SPF record: add TXT "v=spf1 mx -all", if this server alone sends its mail.')
+
+
 def _mail_of(domain: str, ours: set[str]) -> Finding:
     try:
         hosts = [record.split()[-1] for record in _ask(domain, "MX")] or [domain]

@@ -11,6 +11,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_GET
 
+from mailspool.first_run.steps import is_over
 from mailspool.overview.behind import deliveries
 from mailspool.overview.charts import charts
 from mailspool.overview.rows import cells_of, knowledge, shown_tables
@@ -35,7 +36,7 @@ def overview(request: HttpRequest) -> HttpResponse:
     context = _context(request)
     if is_htmx(request):
         return render(request, "mailspool/overview/_refresh.html", {**context, "tabs": tabs_for(request)})
-    return page(request, "mailspool/overview/overview.html", "Overview", context)
+    return page(request, "mailspool/overview/overview.html", "Overview", {**context, "first_run": not is_over()})
 
 
 def _context(request: HttpRequest) -> dict[str, Any]:

@@ -93,6 +93,7 @@ LOOKS: dict[str, list[str]] = {
     "block ip list": [],
     "block login list": [],
     "block sender list": [],
+    "firstrun": [],
     "incident show": [ANN],
     "quarantine list": [],
     "quarantine show": ["x"],

@@ -192,6 +192,8 @@ DOES: dict[str, tuple[str, Callable[[Client], Any]]] = {
         ROOT,
         lambda client: client.post(reverse("admin:accounts_user_remove_factors", args=[_factor().user.pk])),
     ),
+    "first_run_dismiss": (ROOT, lambda client: client.post(reverse("first_run_dismiss"))),
+    "first_run_test": (ROOT, lambda client: client.post(reverse("first_run_test"), {"to": ANN})),
     "hijack:acquire": (ROOT, _managing),
     "portal:add_app": (ANN, _add_app),
     "portal:add_app_password": (ANN, lambda client: client.post(reverse("portal:add_app_password"), {"name": "PC"})),

@@ -192,6 +192,19 @@ class TestNames:
             "Mail for nowhere.test goes to nowhere.test",
         ]
 
+    def test_a_local_domain_says_once_who_sends_its_mail(self, dns: DNSServer, found: Found) -> None:
+        for name in ("good.test", "none.test", "twice.test"):
+            actions.add_domain(name)
+        dns.add("good.test", "TXT", '"v=spf1 mx" " -all"')
+        dns.add("good.test", "TXT", '"google-site-verification=x"')
+        dns.add("none.test", "TXT", '"v=spf10 all"')
+        dns.add("twice.test", "TXT", '"v=spf1 mx -all"')
+        dns.add("twice.test", "TXT", '"v=spf1 a -all"')
+        assert [finding.sentence.partition(":")[0] for finding in found("names.sender_policies")] == [
+            "none.test has no SPF record",
+            "twice.test has 2 SPF records",
+        ]
+
 
 def test_the_probe_of_redis_is_gone_after_a_while(redis: RedisServer, found: Found) -> None:
     found("redis.redis")

@@ -12,11 +12,14 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from django.conf import settings
 from django.test import Client
+from django.utils import timezone
 from playwright.sync_api import BrowserContext, Page, expect
 from pytest_django.live_server_helper import LiveServer
 
 from accounts.models import Role, User
+from mailspool.first_run import steps as first_run
 from mailspool.home import Home
+from spool.models import Installation
 from tests.support.redis import RedisServer
 
 # Playwright's event loop runs in this thread; the tests use the database from it, and from nowhere else at once.
@@ -94,6 +97,9 @@ def console(
     user = User(email="admin@localhost", role=Role.SYSTEM_ADMINISTRATOR)
     user.set_unusable_password()
     user.save()
+    # The Overview of an installation that is no new one.
+    Installation.objects.update_or_create(pk=1, defaults={"first_run_over": timezone.now()})
+    first_run.forget()
     client = Client()
     client.force_login(user)
     cookie = client.cookies[settings.SESSION_COOKIE_NAME]

@@ -1,0 +1,135 @@
+"""The steps, what is so about each, and the one thing that does it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from django.db.models import Q
+from django.urls import reverse
+
+from accounts.models import Domain, Role, SecondFactor, User
+from base.short_cache import ShortCache
+from mailspool.inspection.all import inspect
+from mailspool.inspection.findings import Finding, Level
+from spool.models import AlertRule, Entry, Installation, Outcome, Trace
+
+# The DNS is asked at most so often.
+_KEPT_SECONDS: Final = 30.0
+_HOST: Final = "mailspool.inspection.names.host_name"
+_CERTIFICATE: Final = "mailspool.inspection.certificate.certificate"
+_DOMAINS: Final = ("mailspool.inspection.names.local_domains", "mailspool.inspection.names.sender_policies")
+_SETTINGS: Final = ("Settings", "admin:spool_settings_changelist")
+# Of what is wrong with many domains so much is said.
+_MOST_SAID: Final = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One of them. `fix` is a label and where it leads; without one its sentence says what to do elsewhere."""
+
+    name: str
+    title: str
+    done: bool
+    sentence: str
+    fix: tuple[str, str] | None = None
+
+
+def steps(user: User | None = None) -> list[Step]:
+    """All, in the order in which they are done. Asks the DNS. `user` is whose second factor is looked for."""
+    found = _looks.current()
+    return [
+        _of_findings("hostname", "Host name", found[_HOST], None),
+        _of_findings(
+            "certificate", "Certificate", found[_CERTIFICATE], ("Settings", "admin:spool_settings_changelist")
+        ),
+        _domain([finding for path in _DOMAINS for finding in found[path]]),
+        _user(),
+        _test_message(),
+        _alerts(),
+        _second_factor(user),
+    ]
+
+
+def look_again() -> None:
+    """Ask the DNS anew at the next look."""
+    _looks.forget()
+
+
+def is_over() -> bool:
+    """Whether it was finished or dismissed. One query, at most every ten seconds."""
+    return _over.current()
+
+
+def forget() -> None:
+    """It was finished, dismissed or begun anew."""
+    _over.forget()
+
+
+def _of_findings(name: str, title: str, findings: Iterable[Finding], fix: tuple[str, str] | None) -> Step:
+    wrong = [finding.sentence for finding in findings if finding.level is not Level.OK]
+    right = [finding.sentence for finding in findings if finding.level is Level.OK]
+    sentence = " ".join(wrong[:_MOST_SAID] or right[:1])
+    return Step(name, title, not wrong, sentence, (fix[0], reverse(fix[1])) if fix else None)
+
+
+def _domain(findings: list[Finding]) -> Step:
+    if not Domain.objects.exists():
+        add = ("Add a domain", reverse("admin:accounts_domain_add"))
+        return Step("domain", "Domain and its DNS", False, "There is no domain yet.", add)
+    return _of_findings("domain", "Domain and its DNS", findings, ("Domains", "admin:accounts_domain_changelist"))
+
+
+def _user() -> Step:
+    add = ("Add a user", reverse("admin:accounts_user_add"))
+    there = User.objects.exclude(role=Role.SYSTEM_ADMINISTRATOR).exists()
+    sentence = "There are users." if there else "There is nobody but system administrators."
+    return Step("user", "A user", there, sentence, add)
+
+
+def _test_message() -> Step:
+    name = Installation.objects.values_list("test_message", flat=True).filter(pk=1).first() or ""
+    title = "A test message"
+    if not name:
+        return Step("test", title, False, "Send one to an address where you can read it.")
+    outcomes = list(Trace.objects.filter(file_name=name).values_list("outcome", "reply"))
+    if any(outcome == Outcome.DELIVERED for outcome, _ in outcomes):
+        return Step("test", title, True, "It was delivered.")
+    if outcomes:
+        return Step("test", title, False, f"It was not delivered: {outcomes[0][1]}")
+    entry = Entry.objects.filter(file_name=name).first()
+    if entry is None:
+        return Step("test", title, False, "It is gone.")
+    waits = entry.last_error or "it is on its way"
+    return Step("test", title, False, f"Not delivered yet: {waits}.")
+
+
+def _alerts() -> Step:
+    told = AlertRule.objects.filter(~Q(mail_to="") | ~Q(webhook_url=""), enabled=True).count()
+    sentence = f"{told:,} rule{'s tell' if told != 1 else ' tells'} somebody." if told else "No rule tells anybody."
+    return Step("alerts", "Alerts", told > 0, sentence, ("Alert rules", reverse("admin:spool_alertrule_changelist")))
+
+
+def _second_factor(user: User | None) -> Step:
+    title, fix = "Second factor", ("Signing in", reverse("portal:sign_in"))
+    meant = User.objects.filter(role=Role.SYSTEM_ADMINISTRATOR)
+    if user is not None:
+        meant = User.objects.filter(pk=user.pk)
+    without = meant.exclude(pk__in=SecondFactor.objects.values("user")).order_by("email")
+    names = list(without.values_list("email", flat=True)[:_MOST_SAID])
+    if not names:
+        return Step("factor", title, True, "It is set up.", fix)
+    return Step("factor", title, False, f"{', '.join(names)}: a password alone lets in whoever knows it.", fix)
+
+
+def _look() -> dict[str, list[Finding]]:
+    return {path: list(inspect([path])) for path in (_HOST, _CERTIFICATE, *_DOMAINS)}
+
+
+def _read_over() -> bool:
+    return Installation.objects.filter(pk=1, first_run_over__isnull=False).exists()
+
+
+_looks = ShortCache(_KEPT_SECONDS, _look)
+_over = ShortCache(10.0, _read_over)
