@@ -26,6 +26,7 @@ from accounts.models import Role, User  # noqa: E402
 from quarantine.filters import SORTS as ITEM_SORTS  # noqa: E402
 from quarantine.models import Item  # noqa: E402
 from spool.filters import SORTS  # noqa: E402
+from spool.filters.groups import KEYS as GROUPED  # noqa: E402
 from spool.filters.orders import ONLY_WAITING  # noqa: E402
 from spool.models import Entry, Recipient  # noqa: E402
 from spool.traffic.series import RANGES  # noqa: E402
@@ -52,6 +53,8 @@ def pages() -> dict[str, str]:
         "trace of an address": f"/admin/spool/trace/?q={middle.sender}",
         "trace of an IP": f"/admin/spool/trace/?q={middle.client_ip}",
         "audit": "/admin/audit/auditevent/",
+        **{f"spool, grouped by {by}": f"{SPOOL}?group={by}" for by in GROUPED},
+        **{f"waiting, grouped by {by}": f"{WAITING}?group={by}" for by in GROUPED},
     }
     for sort in SORTS:
         found[f"waiting by {sort}"] = f"{WAITING}?sort={sort}"

@@ -410,6 +410,39 @@ def test_a_flood_is_grouped_and_held_as_one(console: Console) -> None:
     assert Entry.objects.filter(sender="eve@example.org").count() == 0 and Entry.objects.count() == 5
 
 
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_the_trace_is_filtered_sorted_and_exported(console: Console, theme: str) -> None:
+    gone = take_in(*[a_submission(f"s{n}@example.org", f"r{n % 3}@d{n % 2}.example") for n in range(9)])
+    attempt(gone[:5], "550 5.1.1 No such user", outcome=Outcome.BOUNCED)
+    attempt(gone[5:], "250 2.0.0 Taken", outcome=Outcome.DELIVERED)
+    console.wear(theme)
+    for width in (1440, 390):
+        console.page.set_viewport_size({"width": width, "height": 900})
+        page = console.open("/admin/spool/trace/")
+        page.get_by_role("searchbox", name="Search the trace").fill("outcome:bounced domain:d0.example")
+        page.keyboard.press("Enter")
+        expect(page.locator(".ms-entry")).to_have_count(3)
+        page.get_by_role("link", name="Remove: To the domain d0.example").click()
+        expect(page.locator(".ms-entry")).to_have_count(5)
+        if width == 390:
+            page.locator("summary", has_text="Sort").click()
+            page.locator(".ms-drop").get_by_role("link", name="Recipient").click()
+        else:
+            page.locator("thead").get_by_role("link", name="Recipient").click()
+        expect(page.locator(".ms-entry").first).to_contain_text("r0@")
+        expect(page.locator(".ms-entry").last).to_contain_text("r2@")
+        page.get_by_role("button", name="Filter").click()
+        page.get_by_label("Outcome", exact=True).select_option("delivered")
+        page.get_by_role("button", name="Apply").click()
+        expect(page.locator(".ms-entry")).to_have_count(4)
+        page.locator("summary", has_text="Export").click()
+        assert not serious_violations(page, "#content")
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        with page.expect_download() as download:
+            page.get_by_role("button", name="CSV").click()
+        assert Path(download.value.path()).read_text().count("delivered") == 4
+
+
 def test_no_page_breaches_its_policy(console: Console) -> None:
     """Scripts come from files only; the console notes breaches as misdeeds."""
     (entry,) = take_in()
