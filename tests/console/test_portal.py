@@ -93,7 +93,7 @@ def user_fields(**fields: object) -> dict[str, object]:
 class TestWho:
     """Each role against each address."""
 
-    ARGUMENTS = {"pk": 1, "verb": "release", "kind": "user", "name": "enable"}
+    ARGUMENTS = {"pk": 1, "verb": "release", "kind": "user", "name": "enable", "file_name": "x.eml"}
 
     @pytest.mark.parametrize("pattern", urls.urlpatterns, ids=lambda pattern: pattern.name)
     def test_nobody_who_is_not_logged_in_sees_a_page(self, pattern: Any) -> None:
