@@ -1,4 +1,4 @@
-"""What somebody does about the steps: a test message, and putting it away."""
+"""What somebody does about the first steps: a test message, and putting the list away."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from spool.alerts import own_mail
 from spool.flow.intake import IntakeError
 from spool.models import Installation
 
-_TEXT = "This message was sent from the steps of a new Mailspool. It has arrived: delivery works.\n"
+_TEXT = "This message was sent from the first steps of a new Mailspool. It has arrived: delivery works.\n"
 
 
 def send_test(actor: Actor, address: str) -> None:
@@ -37,7 +37,7 @@ def put_away(actor: Actor) -> None:
     actor.require_administration()
     with transaction.atomic():
         _of(first_run_over=timezone.now())
-        record(actor, "end first run", "the steps of the first run")
+        record(actor, "end first run", "the first steps")
     steps.forget()
 
 

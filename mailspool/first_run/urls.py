@@ -1,4 +1,4 @@
-"""The addresses of the steps. All are for system administrators only."""
+"""The addresses of the first steps. All are for system administrators only."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The steps: a part of the Overview, and a page of its own."""
+"""The first steps: a part of the Overview, and a page of their own."""
 
 from __future__ import annotations
 

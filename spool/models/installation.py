@@ -11,7 +11,7 @@ class Installation(models.Model):
     identifier = models.UUIDField(default=uuid.uuid4, editable=False)
     marked = models.DateTimeField(null=True, editable=False)
 
-    # When the steps of the first run was finished or dismissed, and the file name of its test message.
+    # When the list of first steps was finished or dismissed, and the file name of its test message.
     first_run_over = models.DateTimeField(null=True, editable=False)
     test_message = models.CharField(max_length=40, blank=True, default="", db_default="", editable=False)
 

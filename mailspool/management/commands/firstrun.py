@@ -1,4 +1,4 @@
-"""`manage.py firstrun`: the steps of a new installation."""
+"""`manage.py firstrun`: the first steps of a new installation."""
 
 from __future__ import annotations
 
