@@ -246,6 +246,7 @@ SECTIONS: tuple[tuple[str, tuple[Entry, ...]], ...] = (
                         "clamav scanner virus",
                     ),
                     Page("Routes", "alt_route", "admin:spool_route_changelist", "smarthost relay next hop transport"),
+                    Page("DKIM keys", "key", "admin:spool_dkimkey_changelist", "signing signature selector dns record"),
                 ),
             ),
             _alone(

@@ -236,7 +236,12 @@ SPOOL_STAGES = [
     "spool.stages.Delivery",
 ]
 # Functions without arguments, called every few seconds by the scheduler.
-SPOOL_SWEEPS = ["throttling.tasks.sweep", "quarantine.alerts.renew_sizes", "mailspool.backup.keeping.sweep"]
+SPOOL_SWEEPS = [
+    "spool.signing.lifecycle.sweep",
+    "throttling.tasks.sweep",
+    "quarantine.alerts.renew_sizes",
+    "mailspool.backup.keeping.sweep",
+]
 # What the rules of alerts can watch.
 SPOOL_ALERT_WATCHES = [
     "spool.alerts.watches.Senders",

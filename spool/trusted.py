@@ -43,6 +43,11 @@ def is_surely_ours(entry: LeasedEntry) -> bool | None:
     return known
 
 
+def says_ours(entry: LeasedEntry) -> bool:
+    """Whether the entry itself says that it is from one of us: nothing is looked up, so an event loop may ask."""
+    return bool(_told(entry.ours, entry.auth_user, entry.origin))
+
+
 def was_ours(ours: bool | None, auth_user: str, origin: str, client_ip: str) -> bool:
     """The same of a message that has left the spool."""
     known = _told(ours, auth_user, origin)

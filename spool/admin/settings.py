@@ -98,6 +98,8 @@ class SettingsAdmin(OneRowAdmin):
                     "smtp_out_port",
                     "tls_policy",
                     "honour_mta_sts",
+                    "dkim_host_signs",
+                    "dkim_rotation_days",
                     "private_hosts",
                     "connect_timeout_seconds",
                     "reply_timeout_seconds",

@@ -34,6 +34,8 @@ from spool.message.envelope import (
 from spool.models.bounce import ReceivedBounce
 from spool.models.recipient import Kind, Outcome
 from spool.models.settings import LocalStore, Settings
+from spool.signing.ring import NONE as NO_KEYS
+from spool.signing.ring import KeyRing
 
 # Folders are synced in these threads; a few keep one slow disk from holding up all.
 _local = ThreadPoolExecutor(2, thread_name_prefix="local")
@@ -97,10 +99,10 @@ class Deliveries:
         self._local_queue: deque[LocalWork] = deque()
         self._local_running = 0
 
-    def configure(self, settings: Settings, routes: RoutingTable) -> None:
+    def configure(self, settings: Settings, routes: RoutingTable, keys: KeyRing = NO_KEYS) -> None:
         """Use these from now on."""
         self._settings = settings
-        self._transport.configure(settings, routes)
+        self._transport.configure(settings, routes, keys)
 
     def start(self, entries: Sequence[LeasedEntry]) -> None:
         """Deliver `entries` to their open recipients."""

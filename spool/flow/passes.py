@@ -197,7 +197,7 @@ class Pass:
 
     def _take_up(self, here: Round) -> None:
         self._working.configure(here.settings, max(1, django_settings.MAILSPOOL_WORKERS))
-        self._deliveries.configure(here.settings, here.routes)
+        self._deliveries.configure(here.settings, here.routes, here.keys)
         self._next_due = here.next_due
         self._working.answered(
             more=here.more, more_local=here.more_local, low_waits=here.low_waits, no_local=here.no_local

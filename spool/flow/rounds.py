@@ -35,6 +35,7 @@ from spool.places import contents
 from spool.rows import contents as content_rows
 from spool.rows import lease, rest, statements
 from spool.rows.journal import LONGEST_REPLY
+from spool.signing.ring import KeyRing, cached_ring
 from spool.stages import DeliveryDelay, Stage, WaitUntil
 
 log = logging.getLogger(__name__)
@@ -68,6 +69,7 @@ class Round:
 
     settings: Settings
     routes: RoutingTable
+    keys: KeyRing
     leased: list[LeasedEntry] = field(default_factory=list)
     next_due: datetime | None = None
     more: bool = False
@@ -115,7 +117,7 @@ class Rounds:
         if noted:
             self._remember(noted)
         try:
-            here = Round(current(), cached_table())
+            here = Round(current(), cached_table(), cached_ring())
             may_take = self._spool_is_there()
             if want and may_take:
                 here.stages = [stage for stage in self._stages if stage.prepare()]

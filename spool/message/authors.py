@@ -32,6 +32,14 @@ def senders(header: Header) -> list[str]:
     return list(found)
 
 
+def of_from(header: Header) -> list[str]:
+    """The addresses in the one From field, as written. Raises Unclear, also where there are several or none (3.6)."""
+    values = header.all("from")
+    if len(values) != 1:
+        raise Unclear(f"The message has {len(values) or 'no'} From field{'s' if len(values) > 1 else ''}")
+    return _addresses("From", values[0])
+
+
 def _addresses(name: str, value: bytes) -> list[str]:
     if len(value) > LONGEST:
         raise Unclear(f"The {name} field is longer than {LONGEST // 1024} KB")

@@ -191,6 +191,8 @@ class LeasedEntry(LeasedColumns):
     is_quotable: bool = True
     # Until when, and why, those of its open recipients wait who are not among `recipients` now.
     held_back: WaitUntil | None = None
+    # Fields that answer for it, once they were made: the same for all who get it. Empty where nobody does.
+    signature: bytes | None = None
     # What stages found out about it, to be written down by them (Stage.remember) should it come by again.
     notes: tuple[Any, ...] = ()
 

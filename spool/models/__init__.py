@@ -6,6 +6,7 @@ from spool.models.attempt import Attempt
 from spool.models.bounce import ReceivedBounce
 from spool.models.bulkjob import BulkJob, JobState
 from spool.models.content import Content
+from spool.models.dkim import DkimKey, KeyAlgorithm, KeyState
 from spool.models.entry import Direction, Entry, Origin, Priority, Status
 from spool.models.installation import Installation
 from spool.models.list_layout import Density, ListLayout
@@ -37,9 +38,12 @@ __all__ = [
     "Content",
     "Density",
     "Direction",
+    "DkimKey",
     "Entry",
     "Installation",
     "JobState",
+    "KeyAlgorithm",
+    "KeyState",
     "Kind",
     "ListLayout",
     "MTASTSPolicy",

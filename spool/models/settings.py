@@ -205,6 +205,20 @@ class Settings(OneRow):
         help_text="Domains can publish that their hosts require TLS with valid certificates. Mail for them then waits rather"
         " than go elsewhere or unencrypted.",
     )
+    dkim_host_signs = models.BooleanField(
+        "sign for domains without a DKIM key",
+        default=False,
+        db_default=False,
+        help_text="With the key of this server's own domain. Receivers see who is responsible, but DMARC does not pass by it.",
+    )
+    dkim_rotation_days = models.PositiveIntegerField(
+        "new DKIM keys after (days)",
+        default=0,
+        db_default=0,
+        validators=between(0, 3650),
+        help_text="A successor is made when a key has signed for so long; it takes over once its record is in the DNS."
+        " 0 = only by hand.",
+    )
     private_hosts = models.BooleanField(
         "send to private addresses",
         default=False,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -25,9 +25,12 @@ from quarantine.actions.trust import TRUST
 from security import actions as security
 from security.models import BlacklistEntry, BlockReason, LoginBlock, Protocol, SMTPBlock, WhitelistEntry
 from spool.actions import Actor
-from spool.models import AuditEvent
+from spool.models import AuditEvent, DkimKey
+from spool.signing import lifecycle
+from spool.signing.published import Servers
 from tests.doors.conftest import PASSWORD, ROOT, browser
 from tests.support.commands import manage_with
+from tests.support.dns import DNSServer, in_pieces
 from tests.throttling.made import an_event
 from throttling.models import ThrottleEvent
 
@@ -44,6 +47,7 @@ KEYS = {
     "ip": ("203.0.113.1", "203.0.113.2", "203.0.113.3"),
     "sender": ("a@far.test", "b@far.test", "c@far.test"),
     "login": ("ann@example.org", "ben@example.org", "cid@example.org"),
+    "dkim": ("s._domainkey.one.test", "s._domainkey.two.test", "s._domainkey.sox.test"),
 }
 KEYS |= {"network": KEYS["ip"], "pattern": KEYS["sender"]}
 
@@ -197,6 +201,10 @@ CASES: dict[tuple[str, str], Case] = {
     ("domain", "stop"): Case({"refuse": "1"}, "incident stop", ("--refuse", "--yes")),
     ("domain", "false-alarm"): Case({}, "incident false-alarm", ("--yes",), _stopped),
     ("login", "release-login"): Case(command="block login release", before=_closed),
+    ("domain", "dkim-add"): Case({"algorithm": "rsa"}, "dkim add"),
+    ("dkim", "dkim-check"): Case(command="dkim check"),
+    ("dkim", "dkim-retire"): Case(command="dkim retire"),
+    ("dkim", "dkim-remove"): Case(command="dkim remove"),
 }
 # What is done to what was typed, to a list of it or to rows: their doors are commands and the pages of the lists.
 BY_ROWS = {"network", "pattern"}
@@ -212,10 +220,24 @@ def things(people: None) -> None:
             user.save()
     for key in KEYS["domain"]:
         actions.add_domain(key)
+        lifecycle.make(key, "rsa", timezone.now(), "s")
     for key in KEYS["alias"]:
         actions.add_alias(key, ["x@far.test"])
     for key in KEYS["list"]:
         actions.add_list(key, ["x@far.test"])
+
+
+@pytest.fixture(autouse=True)
+def dns(things: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Shows the record of each key."""
+    with DNSServer() as server:
+        for key in DkimKey.objects.all():
+            server.add(key.domain, "SOA", f"ns.{key.domain}. root.{key.domain}. 1 3600 600 86400 60")
+            server.add(key.domain, "NS", f"ns.{key.domain}.")
+            server.add(f"ns.{key.domain}", "A", "127.0.0.1")
+            server.add(key.name, "TXT", in_pieces(key.record))
+        monkeypatch.setattr(lifecycle, "servers_of_domains", lambda: Servers(server.address, server.port))
+        yield
 
 
 def all_of(action: SingleAction[Any]) -> list[tuple[str, str]]:
@@ -241,6 +263,8 @@ def state(key: str) -> list[Any]:
         LoginBlock.objects.filter(account=key, until__gt=timezone.now()).values("failures"),
         LoginBlock.objects.filter(ip=key, until__gt=timezone.now()).values("failures"),
         ThrottleEvent.objects.filter(name=key, ended=None).values("metric"),
+        DkimKey.objects.filter(domain=key).exclude(selector="s").values("algorithm", "state"),
+        DkimKey.objects.filter(domain=key.partition("._domainkey.")[2]).values("state", "found"),
         Containment.objects.filter(user__email=key, closed=None).values("status_before"),
     ]
     password = user is not None and (user.check_password(PASSWORD), user.has_usable_password())

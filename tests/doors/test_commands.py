@@ -28,6 +28,7 @@ from spool.actions import Actor
 from spool.actions.verbs import OF_ENTRIES, OF_TRASH
 from spool.files import marks, store
 from spool.models import AuditEvent
+from spool.signing import lifecycle
 from tests.doors.conftest import ANN, PASSWORD, ROOT
 from tests.doors.record import nothing_changes_unrecorded
 from tests.support.commands import Manage, manage_with
@@ -57,6 +58,10 @@ def _unmark() -> None:
     for folder in marks.accept():
         (folder / marks.FILE).unlink()
     marks.forget()
+
+
+def _with_a_dkim_key() -> None:
+    lifecycle.make("example.com", "ed25519", timezone.now(), "s")
 
 
 def _without_administrators() -> None:
@@ -94,6 +99,8 @@ LOOKS: dict[str, list[str]] = {
     "block login list": [],
     "block sender list": [],
     "firstrun": [],
+    "dkim list": [],
+    "dkim show": [],
     "incident show": [ANN],
     "quarantine list": [],
     "quarantine show": ["x"],
@@ -155,6 +162,9 @@ DOES: dict[str, list[str]] = {
     "block sender add": ["new@spam.test"],
     "block sender remove": ["eve@spam.test"],
     "check": ["--mark"],
+    "dkim add": ["example.com"],
+    "dkim remove": ["s._domainkey.example.com"],
+    "dkim retire": ["s._domainkey.example.com"],
     "firstadmin": [],
     "incident stop": [ANN, "--account", "--yes"],
     "incident false-alarm": [ANN, "--yes"],
@@ -169,6 +179,8 @@ PREPARED: dict[str, Callable[[], object]] = {
     "account user forwarding": lambda: User.objects.filter(email=ANN).update(forward_to="x@far.test"),
     "account import": _write_a_file,
     "check": _unmark,
+    "dkim remove": _with_a_dkim_key,
+    "dkim retire": _with_a_dkim_key,
     "firstadmin": _without_administrators,
     "spool doctor": _leave_a_stray_file,
     "incident false-alarm": _stop,
@@ -183,6 +195,7 @@ ELSEWHERE = {
         "spool.actions.perform writes down each verb",
     ),
     "backup": "a copy; it changes nothing",
+    "dkim check": "tests/doors/test_actions.py",
     "quarantine export": "tests/quarantine/test_commands.py",
     "restore": "tests/backup/test_restore.py",
     "scan": "says what the engines find in a file; it changes nothing",

@@ -14,9 +14,10 @@ TTL = 5
 class DNSServer:
     """Answers over UDP. Unknown names are NXDOMAIN; a CNAME is followed as a resolver would."""
 
-    def __init__(self) -> None:
+    def __init__(self, ip: str = "127.0.0.1", port: int = 0) -> None:
+        self._ip = ip
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self._socket.bind(("127.0.0.1", 0))
+        self._socket.bind((ip, port))
         self._records: dict[str, list[tuple[str, str]]] = {}
         self._failures: dict[str, str] = {}
         self._stopped = threading.Event()
@@ -26,7 +27,11 @@ class DNSServer:
     @property
     def address(self) -> str:
         """`host:port`, as MAILSPOOL_DNS wants it."""
-        return f"127.0.0.1:{self._socket.getsockname()[1]}"
+        return f"{self._ip}:{self.port}"
+
+    @property
+    def port(self) -> int:
+        return int(self._socket.getsockname()[1])
 
     def __enter__(self) -> Self:
         self.start()
@@ -87,3 +92,8 @@ class DNSServer:
                     reply.add_answer(answer)
             if record_kind == "CNAME" and kind != "CNAME":
                 self._fill(reply, value.rstrip(".").lower(), kind)
+
+
+def in_pieces(text: str) -> str:
+    """A TXT record as a zone file has it: no string in it is longer than 255 bytes."""
+    return " ".join(f'"{text[start : start + 200]}"' for start in range(0, len(text), 200))

@@ -19,6 +19,7 @@ from spool.delivery.remote.transaction import Transaction
 from spool.delivery.replies import BrokenReply, Reply
 from spool.delivery.routes import NextHop, split_host
 from spool.delivery.trace_headers import without_fields
+from spool.message.envelope import LeasedEntry
 from spool.models.entry import Priority
 from spool.models.recipient import Outcome
 from spool.models.route import TLSPolicy
@@ -284,9 +285,11 @@ class Destination:
                     content = entry.read()
                     if entry.omitted:
                         content = without_fields(content, entry.omitted)
+                    header = await self._signature(entry, content) + header
                     if header:
                         content = header + content
                 else:
+                    header = await self._signature(entry, None) + header
                     content = files.enter_context(entry.open())
                     if entry.omitted:
                         header += without_fields(content.read(LARGEST_WHOLE_BYTES), entry.omitted)
@@ -320,6 +323,14 @@ class Destination:
         if not self._proved:
             self._prove()
         return True
+
+    async def _signature(self, entry: LeasedEntry, content: bytes | None) -> bytes:
+        """What we answer for a message with; a mail store of our own needs none. Raises OSError."""
+        if self._lmtp:
+            return b""
+        if entry.signature is None:
+            entry.signature = await self._transport.keys.signature(entry, content)
+        return entry.signature
 
     def _closed_by_host(
         self,

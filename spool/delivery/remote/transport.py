@@ -19,6 +19,8 @@ from spool.delivery.remote.transaction import RECIPIENTS_PER_TRANSACTION, Done, 
 from spool.delivery.routes import RoutingTable
 from spool.message.envelope import LeasedEntry, LeasedRecipient
 from spool.models.settings import Settings
+from spool.signing.ring import NONE as NO_KEYS
+from spool.signing.ring import KeyRing
 
 # How long a host whose STARTTLS fails gets its mail in clear text before TLS is tried again.
 CLEAR_TEXT_SECONDS = 3600.0
@@ -38,6 +40,7 @@ class Transport:
         self.exchangers = Exchangers(hostname, resolver)
         self.settings = Settings()
         self.routes = RoutingTable()
+        self.keys = NO_KEYS
         self.open_connections = 0
         # Transactions that wait for a destination of which nothing is known yet.
         self.parked = 0
@@ -48,10 +51,11 @@ class Transport:
         self._destinations: dict[str, Destination] = {}
         self._tidy_at = MANY_DESTINATIONS
 
-    def configure(self, settings: Settings, routes: RoutingTable) -> None:
+    def configure(self, settings: Settings, routes: RoutingTable, keys: KeyRing = NO_KEYS) -> None:
         """Use these from now on."""
         self.settings = settings
         self.routes = routes
+        self.keys = keys
 
     def put(self, entry: LeasedEntry, recipients: Sequence[LeasedRecipient], done: Done, *, lmtp: bool = False) -> int:
         """Queue `entry` for `recipients`; `done` is called as many times as the number returned, perhaps already."""

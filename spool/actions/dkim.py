@@ -1,0 +1,167 @@
+"""What is done to DKIM keys: make one for a domain, look for its record now, retire it, forget it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+
+from django.conf import settings as django_settings
+from django.utils import timezone
+
+from accounts.models import Domain
+from base.actions.action import Change, Refused, SingleAction, Target, Written
+from base.actions.inputs import Input
+from spool.actions.actor import Actor
+from spool.models.dkim import DkimKey, KeyAlgorithm, KeyState
+from spool.signing import lifecycle
+
+_SELECTOR: Final = re.compile(r"(?!-)[a-z0-9-]{1,63}(?<!-)(\.(?!-)[a-z0-9-]{1,63}(?<!-))*")
+
+
+def key_named(name: str) -> Target | None:
+    """The key whose record has a name, as 202611r._domainkey.example.org."""
+    selector, found, domain = name.lower().rstrip(".").partition("._domainkey.")
+    row = DkimKey.objects.filter(domain=domain, selector=selector).first() if found else None
+    return Target("dkim", (row.name,), (row,)) if row is not None else None
+
+
+class KeyAction(SingleAction[Actor]):
+    """For system administrators alone."""
+
+    kinds = ("dkim",)
+
+    def require(self, actor: Actor, target: Target) -> None:
+        actor.require_administration()
+
+
+class MakeKey(KeyAction):
+    """Makes a DKIM key for a domain. It signs once its record has been seen at all of the domain's name servers."""
+
+    name, label, icon = "dkim-add", "Add DKIM Key", "key"
+    kinds = ("domain",)
+    inputs = (
+        Input(
+            "algorithm",
+            "Algorithm",
+            "choice",
+            choices=tuple(KeyAlgorithm.values),
+            labels=tuple(str(label) for label in KeyAlgorithm.labels),
+            help="Not every receiver knows Ed25519: use it beside an RSA key.",
+            option_help="rsa (2048 bits, the default) or ed25519, which not every receiver knows",
+        ),
+        Input(
+            "selector",
+            "Selector",
+            placeholder="empty: by the month, as 202611r",
+            metavar="NAME",
+            option_help="its name in the DNS; without it, one by the month",
+        ),
+    )
+
+    def is_due(self, target: Target) -> bool:
+        return _is_ours(target.key)
+
+    def effect(self, target: Target, parameters: Mapping[str, Any]) -> str:
+        return (
+            f"A key is made for {target}, and its DNS record is shown. Nothing is signed with it before that record is"
+            " at all name servers of the domain. Then it takes over from the key before."
+        )
+
+    def parameters(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        found = super().parameters(given)
+        selector = str(found["selector"]).strip().lower()
+        if selector and (len(selector) > 63 or not _SELECTOR.fullmatch(selector)):
+            raise Refused(f"{selector[:80]!r} can't be a selector: use letters, digits and hyphens, 63 at most.")
+        return {"algorithm": found["algorithm"] or KeyAlgorithm.RSA.value, "selector": selector}
+
+    def do(self, actor: Actor, target: Target, parameters: Mapping[str, Any]) -> Change:
+        if not _is_ours(target.key):
+            raise Refused(f"{target} is no domain of this server: add it first.")
+        try:
+            key = lifecycle.make(target.key, parameters["algorithm"], timezone.now(), parameters["selector"])
+        except lifecycle.SelectorTaken as error:
+            raise Refused(str(error)) from error
+        said = f"Put this TXT record into the DNS: {key.name} “{key.record}”. It is looked for every ten minutes."
+        return Change(said, [_written(key, algorithm=key.algorithm)], key)
+
+
+class CheckKey(KeyAction):
+    """Looks for a key's record at the domain's name servers now."""
+
+    name, label, icon = "dkim-check", "Check Record Now", "search"
+    # It waits for name servers.
+    in_transaction = False
+
+    def suits(self, target: Target) -> bool:
+        return target.rows[0].state != KeyState.REVOKED
+
+    def effect(self, target: Target, parameters: Mapping[str, Any]) -> str:
+        return f"Each name server of {target.rows[0].domain} is asked for the record. This may take some seconds."
+
+    def do(self, actor: Actor, target: Target, parameters: Mapping[str, Any]) -> Change:
+        [key] = target.rows
+        problem = lifecycle.look(key, timezone.now())
+        state = str(KeyState(key.state).label)
+        said = f"{key.name}: {problem}." if problem else f"The record of {key.name} is there. {state}."
+        return Change(said, [_written(key, state=key.state)], key, good=not problem)
+
+
+class RetireKey(KeyAction):
+    """Has a key sign no more. Its record has to stay until the mail that it signed has arrived."""
+
+    name, label, icon = "dkim-retire", "Retire", "block"
+    danger = True
+
+    def suits(self, target: Target) -> bool:
+        return target.rows[0].state in (KeyState.PREPARED, KeyState.PUBLISHED, KeyState.ACTIVE)
+
+    def effect(self, target: Target, parameters: Mapping[str, Any]) -> str:
+        [key] = target.rows
+        if key.state != KeyState.ACTIVE:
+            return "It never signs, and its record can be removed from the DNS."
+        others = DkimKey.objects.filter(domain=key.domain, state=KeyState.ACTIVE).exclude(pk=key.pk)
+        left = "" if others.exists() else f" Mail of {key.domain} is not signed by its own key from then on."
+        return f"It signs no more.{left} Keep its record until it is shown as revoked. This can't be undone."
+
+    def do(self, actor: Actor, target: Target, parameters: Mapping[str, Any]) -> Change:
+        key = DkimKey.objects.select_for_update().filter(pk=target.rows[0].pk).first()
+        if key is None or not self.suits(Target("dkim", target.keys, (key,))):
+            raise Refused("It is retired already.")
+        lifecycle.retire(key, timezone.now())
+        return Change(f"{key.name} signs no more.", [_written(key, state=key.state)], key)
+
+
+class RemoveKey(KeyAction):
+    """Forgets a key that is revoked, or that never signed."""
+
+    name, label, icon = "dkim-remove", "Remove", "delete"
+    danger = True
+
+    def suits(self, target: Target) -> bool:
+        [key] = target.rows
+        return key.state == KeyState.REVOKED or (key.state == KeyState.PREPARED and key.active is None)
+
+    def effect(self, target: Target, parameters: Mapping[str, Any]) -> str:
+        return "It is forgotten here. Remove its record from the DNS."
+
+    def do(self, actor: Actor, target: Target, parameters: Mapping[str, Any]) -> Change:
+        key = DkimKey.objects.select_for_update().filter(pk=target.rows[0].pk).first()
+        if key is None or not self.suits(Target("dkim", target.keys, (key,))):
+            raise Refused("It has signed mail lately: retire it first.")
+        written = _written(key, removed=True)
+        key.delete()
+        return Change(f"{target} is forgotten.", [written])
+
+
+def _is_ours(domain: str) -> bool:
+    """A domain of this server, or the one that its own name is in: notices and reports come from there."""
+    host = f".{django_settings.MAILSPOOL_HOSTNAME.lower()}"
+    return ("." in domain and host.endswith(f".{domain}")) or Domain.objects.filter(name=domain).exists()
+
+
+def _written(key: DkimKey, **parameters: Any) -> Written:
+    return Written(key.name, parameters=parameters, about=key)
+
+
+MAKE_KEY, CHECK_KEY, RETIRE_KEY, REMOVE_KEY = MakeKey(), CheckKey(), RetireKey(), RemoveKey()

@@ -1,0 +1,8 @@
+"""What can be done to things of the spool that are no messages, in the order of their menus (base.actions.registry)."""
+
+from __future__ import annotations
+
+from spool.actions import dkim
+
+KINDS = {"dkim": dkim.key_named}
+ACTIONS = (dkim.CHECK_KEY, dkim.RETIRE_KEY, dkim.REMOVE_KEY, dkim.MAKE_KEY)

@@ -1,0 +1,165 @@
+"""By which keys a message is signed when it is sent: those of whoever it is from, as far as that is one of us."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final, cast
+
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from django.conf import settings as django_settings
+
+from accounts.addresses import InvalidAddress, split_address
+from base.sealed import CannotUnseal, unseal
+from base.short_cache import ShortCache
+from spool.message import authors
+from spool.message.envelope import LeasedEntry
+from spool.message.header import LONGEST_HEADER, Header, raw_fields, split
+from spool.models.dkim import DkimKey, KeyAlgorithm, KeyState
+from spool.models.entry import Origin
+from spool.models.settings import current
+from spool.signing import canonical
+from spool.signing.signer import PrivateKey, Signer
+from spool.trusted import says_ours
+
+log = logging.getLogger(__name__)
+
+FRESH_SECONDS: Final = 2.0
+_PIECE_BYTES: Final = 256 * 1024
+_PASSED_ON: Final = (Origin.FORWARD.value, Origin.LIST.value)
+
+
+@dataclass(frozen=True, slots=True)
+class KeyRing:
+    """The active keys by domain, RSA first; `host` is the domain that signs for this server itself.
+
+    With `host_signs` it also signs for domains of ours without a key.
+    """
+
+    signers: Mapping[str, tuple[Signer, ...]] = field(default_factory=dict)
+    host: str = ""
+    host_signs: bool = False
+
+    async def signature(self, entry: LeasedEntry, content: bytes | None) -> bytes:
+        """The fields to put before `entry`; empty when nobody of ours answers for it, or has no key.
+
+        `content` is the whole message as it is sent, or None for one that is read piece by piece, which happens in a
+        thread. Raises OSError.
+        """
+        if not self.signers:
+            return b""
+        head = entry.read_head(LONGEST_HEADER) if content is None else content
+        header, rest = split(head)
+        signers = self.signers_for(entry, Header(header))
+        if not signers:
+            return b""
+        if content is None:
+            body_hash = await asyncio.to_thread(_hash_of, entry, len(header))
+        else:
+            body_hash = canonical.body_hash(_after_empty_line(rest))
+        fields, now = raw_fields(header), int(time.time())
+        return b"".join(signer.sign(fields, body_hash, now) for signer in signers)
+
+    def signers_for(self, entry: LeasedEntry, header: Header) -> tuple[Signer, ...]:
+        """Those who answer for a message: its author's domain, if it is from one of us, or else who passed it on."""
+        return self._of_author(entry, header) or self._of_passer(entry)
+
+    def _of_author(self, entry: LeasedEntry, header: Header) -> tuple[Signer, ...]:
+        if not says_ours(entry):
+            return ()
+        try:
+            domains = {_domain_of(address) for address in authors.of_from(header)}
+        except authors.Unclear:
+            return ()
+        if len(domains) != 1:
+            return ()
+        [domain] = domains
+        of_host = self.signers.get(self.host, ())
+        if domain == django_settings.MAILSPOOL_HOSTNAME.lower():
+            return of_host
+        return self.signers.get(domain) or (of_host if self.host_signs else ())
+
+    def _of_passer(self, entry: LeasedEntry) -> tuple[Signer, ...]:
+        """A stranger's mail is not ours to sign in their name (RFC 6376 B.2.3): the mailbox or list answers for it."""
+        if entry.origin not in _PASSED_ON:
+            return ()
+        domains = {_domain_of(one.original) for one in entry.recipients if one.original}
+        return self.signers.get(domains.pop(), ()) if len(domains) == 1 else ()
+
+
+NONE: Final = KeyRing()
+
+
+def load() -> KeyRing:
+    """The keys as they are now: one query. What was read before is not unsealed again."""
+    global _keys
+    rows = list(
+        DkimKey.objects.filter(state=KeyState.ACTIVE).values_list(
+            "domain", "selector", "algorithm", "sealed_private_key"
+        )
+    )
+    if not rows:
+        return NONE
+    found, opened = dict[str, tuple[Signer, ...]](), {}
+    for domain, selector, algorithm, sealed in rows:
+        try:
+            key = opened[sealed] = _keys.get(sealed) or _opened(sealed)
+        except (CannotUnseal, ValueError) as error:
+            log.error("mail of %s is not signed with the key %s: %s", domain, selector, error)
+            continue
+        signer, others = Signer(domain, selector, key), found.get(domain, ())
+        found[domain] = (signer, *others) if algorithm == KeyAlgorithm.RSA else (*others, signer)
+    _keys = opened
+    return KeyRing(found, _host_domain(found), current().dkim_host_signs)
+
+
+def _host_domain(signers: Mapping[str, object]) -> str:
+    """The domain with a key that this server's own name is, or is in: notices are signed by it."""
+    labels = django_settings.MAILSPOOL_HOSTNAME.lower().split(".")
+    return next((name for start in range(len(labels)) if (name := ".".join(labels[start:])) in signers), "")
+
+
+_keys: dict[str, PrivateKey] = {}
+
+
+def _opened(sealed: str) -> PrivateKey:
+    """A private key; to unseal and check one takes a millisecond. Raises CannotUnseal and ValueError."""
+    return cast("PrivateKey", load_pem_private_key(unseal(sealed).encode(), None))
+
+
+def _domain_of(address: str) -> str:
+    try:
+        return split_address(address)[1]
+    except InvalidAddress:
+        return ""
+
+
+def _after_empty_line(rest: bytes) -> bytes:
+    """The body: what follows the empty line that ends the header."""
+    return rest[2:] if rest.startswith(b"\r\n") else rest.removeprefix(b"\n")
+
+
+def _hash_of(entry: LeasedEntry, header_bytes: int) -> bytes:
+    body = canonical.Body()
+    with entry.open() as file:
+        file.seek(header_bytes)
+        body.update(_after_empty_line(file.read(_PIECE_BYTES)))
+        while piece := file.read(_PIECE_BYTES):
+            body.update(piece)
+    return body.digest()
+
+
+_ring = ShortCache(FRESH_SECONDS, load)
+
+
+def cached_ring() -> KeyRing:
+    """The keys, read at most every two seconds per process. May query: not for event loops."""
+    return _ring.current()
+
+
+def forget() -> None:
+    """Drop this process's copy."""
+    _ring.forget()
