@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('spool', '0023_list_layout'),
+        ('spool', '0024_first_run'),
     ]
 
     operations = [
