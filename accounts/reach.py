@@ -91,7 +91,7 @@ PAGES: Final[Mapping[str, tuple[Right, Right]]] = {
     "admin:jsi18n": _LOOK,
     "admin:app_list": _LOOK,
     # Unfold's lies behind ours, at the same address.
-    "admin:search": _LOOK,
+    # It finds what this person opens.
     "search": _LOOK,
 }
 

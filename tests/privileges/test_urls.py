@@ -92,7 +92,7 @@ CONTENT = {
     "admin:spool_entry_source",
 }
 # Of everybody who is logged in at the console.
-FRAME = {"admin:app_list", "admin:jsi18n", "admin:search", "messages_menu", "search", "admin/password_change/"}
+FRAME = {"admin:app_list", "admin:jsi18n", "admin:search", "search", "messages_menu", "admin/password_change/"}
 SAFE = ("get", "head", "options")
 
 
@@ -158,7 +158,7 @@ def test_the_walk_finds_the_pages_that_there_are() -> None:
 
 def may_be_asked(role: str, place: Place, method: str, *, reads_content: bool = False) -> bool:
     """Whether the console answers somebody there who does not administer it."""
-    name = place.name if place.name.startswith(("admin:", "overview")) else _view_name(place)
+    name = place.name or _view_name(place)
     if role not in ("help desk", "read only"):
         return False
     if method not in SAFE:
