@@ -66,8 +66,8 @@ def test_the_tabs_count_both_quarantines(administrator: Client, quarantined: Cal
     for _ in range(3):
         quarantined()
     text = page(administrator, "/admin/spool/entry/")
-    assert 'Spam Quarantine <span class="ms-count">3</span>' in text
-    assert 'Virus Quarantine <span class="ms-count">0</span>' in text
+    assert 'Spam Quarantine <span class="ms-count" title="3">3</span>' in text
+    assert 'Virus Quarantine <span class="ms-count" title="0">0</span>' in text
 
 
 @pytest.mark.parametrize(

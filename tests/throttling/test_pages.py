@@ -79,8 +79,8 @@ def test_throttled_users_shows_every_column_and_where_the_messages_are(administr
         'value="90"',
     ):
         assert part in text, part
-    assert 'Throttled Users <span class="ms-count">3</span>' in text
-    assert 'Throttled Domains <span class="ms-count">1</span>' in text
+    assert 'Throttled Users <span class="ms-count" title="3">3</span>' in text
+    assert 'Throttled Domains <span class="ms-count" title="1">1</span>' in text
 
 
 def test_throttled_domains_shows_domains_alone(administrator: Client, ann: User) -> None:
