@@ -135,7 +135,7 @@ class TestBlacklist:
             ({"network": "0.0.0.0/0"}, "is everybody"),
             ({"network": "10.1.2.3"}, "and the whitelist wins"),
             ({"smtp": ""}, "Choose at least one"),
-            ({"expires_at_0": "2020-01-01", "expires_at_1": "00:00"}, "over already"),
+            ({"expires_at_0": "2020-01-01", "expires_at_1": "00:00"}, "This time is in the past."),
             ({"network": "203.0.113.9"}, "already exists"),
         ],
     )
