@@ -90,8 +90,7 @@ PAGES: Final[Mapping[str, tuple[Right, Right]]] = {
     "admin:logout": (Right.LOOK, Right.LOOK),
     "admin:jsi18n": _LOOK,
     "admin:app_list": _LOOK,
-    # Unfold's lies behind ours, at the same address.
-    # It finds what this person opens.
+    # It finds what this person opens. Unfold's own lies behind it, at the same address.
     "search": _LOOK,
 }
 
