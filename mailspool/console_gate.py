@@ -27,7 +27,7 @@ class ConsoleGate:
 
     def process_view(self, request: HttpRequest, view: Any, args: Any, kwargs: Any) -> None:
         """Raises PermissionDenied. Who has no place in the console at all is sent to its login, by the page itself."""
-        if not request.path.startswith(reverse("admin:index")) or settings.SESSION_COOKIE_NAME not in request.COOKIES:
+        if settings.SESSION_COOKIE_NAME not in request.COOKIES or not request.path.startswith(reverse("admin:index")):
             return
         user = request.user
         if not isinstance(user, User) or not user.is_staff or user.is_system_administrator:

@@ -98,7 +98,8 @@ def test_each_table_offers_what_the_specification_says(administrator: Client, an
     assert labels(administrator, "inbound-recipients", ANN) == labels(administrator, "outbound-senders", ANN)
     for table in ("outbound-ips", "inbound-ips"):
         assert labels(administrator, table, IP) == ["Look into it", "Blacklist IP", *both]
-    assert labels(administrator, "inbound-senders", "tom@far.test") == ["Look into it", "Block Inbound SMTP", *both]
+    senders = ["Look into it", "Block Inbound SMTP", "Allow Past Spam Checks", *both]
+    assert labels(administrator, "inbound-senders", "tom@far.test") == senders
     assert labels(administrator, "inbound-domains", "far.test") == ["Look into it", "Block Inbound SMTP", *both]
     assert labels(administrator, "inbound-senders", "") == both
     assert labels(administrator, "outbound-senders", "gate@far.test") == both

@@ -110,6 +110,7 @@ LOOKS: dict[str, list[str]] = {
     "spool list": [],
     "spool show": ["x"],
     "spool stats": [],
+    "spool trace": [],
     "throttle list": [],
 }
 # What changes something, with what it needs to be told.

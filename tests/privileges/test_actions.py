@@ -54,6 +54,7 @@ OPEN = {
     "spool.console.jobs.open_jobs": "shows to each what is theirs; tests/console/test_roles.py",
     "spool.actions.jobs.may_cancel": "says what cancel lets somebody do",
     "mailspool.menus.items.items_of": "shows to each what is offered; tests/doors asks for each action",
+    "mailspool.menus.items.items_of_list": "shows to each what is theirs; spool.actions.perform asks",
     "accounts.connections.registry.listing": "shows to each what is within reach; tested beside it",
     "accounts.connections.registry.drop": "ends what is within reach; tested beside it",
     "accounts.connections.registry.drop_one": "ends what is within reach; tested beside it",
@@ -139,6 +140,7 @@ THEIR_OWN: dict[str, dict[str, Any]] = {
     "accounts.sign_in.passkeys.add": {"request": Untouched(), "answer": "{}", "name": "Laptop"},
     "accounts.sign_in.totp.enrol": {"secret": "A" * 32, "code": "000000", "name": "Phone"},
     "accounts.single_sign_on.unlink": {"pk": 1},
+    "mailspool.first_run.ending.send_test": {"address": "ann@example.org"},
     "spool.alerts.outbox.test": {"rule": Untouched(), "now": timezone.now()},
     "spool.maintenance.doctor.mend_all": {"findings": Untouched()},
 }

@@ -70,7 +70,7 @@ class TestBlacklist:
             ({"network": "198.51.100.7/24"}, "write 198.51.100.0/24"),
             ({"network": "0.0.0.0/0"}, "is everybody"),
             ({"network": "198.51.100.7", "protocols": []}, "at least one"),
-            ({"network": "198.51.100.7", "expires_at": timezone.now() - timedelta(days=1)}, "over already"),
+            ({"network": "198.51.100.7", "expires_at": timezone.now() - timedelta(days=1)}, "This time is in the past"),
             ({"network": "10.1.2.3"}, "on the whitelist for SMTP .by 10.0.0.0/8., and the whitelist wins"),
             ({"network": "127.0.0.1", "protocols": ["web"]}, "take Web off that entry first"),
         ],
