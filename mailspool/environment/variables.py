@@ -196,7 +196,7 @@ GEOIP_DATABASE: Variable[Path | None] = Variable(
     kinds.path,
     None,
     "none",
-    "path of a database of countries by IP address (`.mmdb`), for the anomaly guard",
+    "path of a database of countries by IP address (`.mmdb`), for the anomaly guard and the incident page",
 )
 WEBHOOK_NETWORKS: Variable[list[str]] = Variable(
     "MAILSPOOL_WEBHOOK_NETWORKS",
