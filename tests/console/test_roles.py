@@ -25,7 +25,7 @@ from tests.support.spool_states import attempt, take_in
 from tests.throttling.made import an_event
 
 __all__ = ["quarantined", "spooled"]
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("redis", "home")]
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("redis", "home"), pytest.mark.alike]
 HELP, READER, ADMIN = "help@example.org", "reader@example.org", "root@example.org"
 ROLES = {HELP: Role.HELP_DESK, READER: Role.READ_ONLY, ADMIN: Role.SYSTEM_ADMINISTRATOR}
 HTMX = {"HX-Request": "true"}

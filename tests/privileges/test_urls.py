@@ -16,7 +16,7 @@ from accounts.models import Role, SignInSettings, Status, User
 from base.audit.models import AuditEvent
 from tests.privileges.urls import Place, places
 
-pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("redis")]
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("redis"), pytest.mark.alike]
 
 # Pages for those who are not logged in, and why.
 OPEN = {
