@@ -9,6 +9,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from spool.filters import SpoolFilter
+from spool.filters.keyset import place_in_time
 from spool.filters.pages import Extent
 from spool.filters.pages import page as page_of_entries
 from spool.filters.trace import DEFAULT_SORT, PAGE_SIZE, TraceFilter, page
@@ -55,7 +56,7 @@ def search(
     following = found.following
     if len(ordered) > PAGE_SIZE:
         last = ordered[PAGE_SIZE - 1]
-        following = f"{(last.ended - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)}.{last.pk}"
+        following = place_in_time((last.ended, last.pk))
     return Found(ordered[:PAGE_SIZE], here, named.sentence, following, found.sort, found.extent)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields, replace
-from datetime import UTC, datetime, time, timedelta
+from datetime import datetime, time, timedelta
 from typing import Any, Self
 
 from django.db.models import Q, QuerySet
@@ -17,7 +17,7 @@ from django.utils.dateparse import parse_date, parse_datetime
 
 from base.audit.models import AuditEvent
 from base.audit.results import Result
-from spool.filters.keyset import Order, look, number
+from spool.filters.keyset import Order, look, number, place_in_time, values_in_time
 from spool.filters.units import BadFilter
 
 PAGE_SIZE = 50
@@ -131,7 +131,7 @@ def page(chosen: AuditFilter, sort: str = DEFAULT_SORT, after: str = "", size: i
     """
     if not chosen.can_be_sorted(sort):
         sort = DEFAULT_SORT
-    order, behind = _order(sort), _place(after, sort)
+    order, behind = _order(sort), values_in_time(after, is_named=sort.lstrip("-") != "at")
     if chosen.text and (exact := _exactly(chosen)):
         return _merged(exact, order, sort, behind, size)
     meant = chosen.rest()
@@ -143,9 +143,7 @@ def page(chosen: AuditFilter, sort: str = DEFAULT_SORT, after: str = "", size: i
     if len(found.rows) > size:
         return AuditPage(events, sort, place_of(events[-1], sort))
     if found.edge:
-        *_, at, last = found.edge
-        named = found.edge[0] if len(found.edge) == 3 else ""
-        return AuditPage(events, sort, _spelt(at, last, named), at)
+        return AuditPage(events, sort, place_in_time(found.edge), found.edge[-2])
     return AuditPage(events, sort)
 
 
@@ -161,8 +159,7 @@ def every(chosen: AuditFilter, sort: str = DEFAULT_SORT) -> Iterator[AuditEvent]
 
 def place_of(event: AuditEvent, sort: str) -> str:
     """The place of an event in an order, for a URL."""
-    column = sort.lstrip("-")
-    return _spelt(event.at, event.pk, "" if column == "at" else getattr(event, column))
+    return place_in_time([getattr(event, column) for column in _order(sort).columns])
 
 
 def _merged(exact: list[AuditFilter], order: Order, sort: str, behind: tuple[Any, ...], size: int) -> AuditPage:
@@ -204,27 +201,6 @@ def _order(sort: str) -> Order:
         raise BadFilter(f"The audit is sorted by {', '.join(SORTS)}.")
     column = sort.lstrip("-")
     return Order(_TABLE, ("at", "id") if column == "at" else (column, "at", "id"), sort.startswith("-"))
-
-
-def _spelt(at: datetime, pk: int, named: str) -> str:
-    # Whole microseconds: as a float, a moment of today has fewer.
-    microseconds = (at - _EPOCH) // timedelta(microseconds=1)
-    return f"{microseconds}.{pk}{f'.{named}' if named else ''}"
-
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-
-def _place(text: str, sort: str) -> tuple[Any, ...]:
-    if not text:
-        return ()
-    moment, _, rest = text.replace("\0", "").partition(".")
-    pk, _, named = rest.partition(".")
-    try:
-        at = _EPOCH + timedelta(microseconds=number(moment))
-    except OverflowError as error:
-        raise BadFilter("That place in the list does not exist; begin at its first page.") from error
-    return (at, number(pk)) if sort.lstrip("-") == "at" else (named[:_LONGEST], at, number(pk))
 
 
 def _moment(text: str, *, is_end: bool) -> datetime | None:

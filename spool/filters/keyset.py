@@ -23,6 +23,9 @@ M = TypeVar("M", bound=Model)
 WINDOW = 3_000
 LOOK_SECONDS = 0.025
 COUNT_SECONDS = 0.015
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+# Of a name in a place.
+_LONGEST_NAME = 320
 # Columns whose places are moments.
 _MOMENTS = ("next_attempt", "removal")
 
@@ -69,7 +72,7 @@ def place_at(values: Sequence[Any], column: str) -> str:
 
 
 def _place(value: Any, row_id: int) -> str:
-    return f"{int(value.timestamp() * 1_000_000) if isinstance(value, datetime) else value}.{row_id}"
+    return f"{_microseconds(value) if isinstance(value, datetime) else value}.{row_id}"
 
 
 def values_at(place: str, column: str) -> list[Any]:
@@ -87,6 +90,22 @@ def values_at(place: str, column: str) -> list[Any]:
     if column == "sender":
         return [domain_of(text), text, row_id]
     return [_moment(number(text)) if column in _MOMENTS else number(text), row_id]
+
+
+def place_in_time(values: Sequence[Any]) -> str:
+    """The place of a row in an order by a moment, or by a name and then the moment: (name, if any, moment, id)."""
+    *named, at, row_id = values
+    return ".".join([str(_microseconds(at)), str(row_id), *named])
+
+
+def values_in_time(place: str, *, is_named: bool) -> tuple[Any, ...]:
+    """The values of such an order's columns at a place; none for "". Raises BadFilter."""
+    if not place:
+        return ()
+    moment, _, rest = place.replace("\0", "").partition(".")
+    row_id, _, named = rest.partition(".")
+    at = _moment(number(moment))
+    return (named[:_LONGEST_NAME], at, number(row_id)) if is_named else (at, number(row_id))
 
 
 def number(text: str) -> int:
@@ -156,6 +175,11 @@ def tally(rows: QuerySet[M], meant: Callable[[QuerySet[M]], QuerySet[M]], order:
 def _edge(rows: QuerySet[M], order: Order, behind: Sequence[Any]) -> tuple[Any, ...]:
     """The place of the last row of the next window; empty when there are no more than that."""
     return order.of(rows, behind).values_list(*order.columns)[WINDOW - 1 : WINDOW].first() or ()
+
+
+def _microseconds(at: datetime) -> int:
+    """Since 1970. As a float, a moment of today has fewer."""
+    return (at - _EPOCH) // timedelta(microseconds=1)
 
 
 def _moment(microseconds: int) -> datetime:

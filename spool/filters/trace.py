@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Any, Final
 
 from django.db.models import Q, QuerySet
@@ -18,7 +18,7 @@ from accounts.addresses import key_of
 from spool.filters import wildcards  # noqa: F401 – it registers the lookup
 from spool.filters.base import MessageFilter, with_message_id, with_words
 from spool.filters.fields import FIELDS, BadFilter, Field, chosen_among
-from spool.filters.keyset import Order, look, number
+from spool.filters.keyset import Order, look, place_in_time, values_in_time
 from spool.filters.pages import PATIENT_SECONDS, Extent
 from spool.filters.terms import OPERATORS
 from spool.filters.units import format_age, parse_age
@@ -33,8 +33,6 @@ LOOK_SECONDS: Final = 0.25
 # Rows of an export that are read at a time, and the most that one has.
 CHUNK: Final = 1_000
 MOST_EXPORTED: Final = 500_000
-_LONGEST: Final = 320
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _TAKEN: Final = (
     *("sender", "sender-domain", "recipient", "domain", "ip", "auth-user", "id", "message-id", "subject"),
     *("exact-subject", "larger", "smaller"),
@@ -176,7 +174,7 @@ def page(
         raise BadFilter(f"{sort!r} is not an order; there are {', '.join(SORTS)}.")
     if not can_be_sorted(chosen, sort, choices):
         sort = DEFAULT_SORT
-    order, behind = _order(sort), _place(after, sort)
+    order, behind = _order(sort), values_in_time(after, is_named=sort.lstrip("-") != "ended")
     meant = chosen.all_of()
     branches = choices or chosen.leading() or [Q()]
     is_straight = chosen.straight if not choices else not (chosen.texts().keys() - {"older", "younger"})
@@ -202,12 +200,12 @@ def page(
     if edge and len(branches) > 1:
         ordered = [row for row in ordered if _is_ahead(_values(row, order), edge, order)]
     if len(ordered) > size:
-        return TracePage(ordered[:size], sort, _spelt(_values(ordered[size - 1], order)))
+        return TracePage(ordered[:size], sort, place_in_time(_values(ordered[size - 1], order)))
     if not edge:
         return TracePage(ordered, sort)
     at = edge[-2]
     extent = Extent(looked, 0, at if len(edge) == 2 else None, order.descending, bool(after))
-    return TracePage(ordered, sort, _spelt(edge), extent)
+    return TracePage(ordered, sort, place_in_time(edge), extent)
 
 
 def every(chosen: TraceFilter, most: int = MOST_EXPORTED, **asked: Any) -> Iterator[Trace]:
@@ -249,21 +247,3 @@ def _values(trace: Trace, order: Order) -> tuple[Any, ...]:
 
 def _is_ahead(values: tuple[Any, ...], edge: tuple[Any, ...], order: Order) -> bool:
     return values >= edge if order.descending else values <= edge
-
-
-def _spelt(values: Sequence[Any]) -> str:
-    """A place for a URL: the moment in microseconds, the row, and the name that is sorted by."""
-    *named, ended, pk = values
-    return ".".join([str((ended - _EPOCH) // timedelta(microseconds=1)), str(pk), *named])
-
-
-def _place(text: str, sort: str) -> tuple[Any, ...]:
-    if not text:
-        return ()
-    moment, _, rest = text.replace("\0", "").partition(".")
-    pk, _, named = rest.partition(".")
-    try:
-        ended = _EPOCH + timedelta(microseconds=number(moment))
-    except OverflowError as error:
-        raise BadFilter("That place in the list does not exist; begin at its first page.") from error
-    return (ended, number(pk)) if sort.lstrip("-") == "ended" else (named[:_LONGEST], ended, number(pk))

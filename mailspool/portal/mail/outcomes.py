@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Final
 
 from django.db.models import Q, QuerySet
 
 from accounts.addresses import key_of
+from spool.filters import BadFilter
+from spool.filters.keyset import place_in_time, values_in_time
 from spool.models import Trace
 from spool.ownership import Ownership
 
@@ -49,7 +51,7 @@ def of_all(owner: Ownership, after: str = "") -> Outcomes:
     found = list(within.filter(owner.traces)[: PAGE + 1])
     if len(found) > PAGE:
         return Outcomes(found[:PAGE], _place_of(found[PAGE - 1]))
-    return Outcomes(found, _place(*last), LOOKED_THROUGH) if last is not None else Outcomes(found)
+    return Outcomes(found, place_in_time(last), LOOKED_THROUGH) if last is not None else Outcomes(found)
 
 
 def _behind(traces: QuerySet[Trace], after: str) -> QuerySet[Trace]:
@@ -61,22 +63,13 @@ def _behind(traces: QuerySet[Trace], after: str) -> QuerySet[Trace]:
 
 
 def _place_of(trace: Trace) -> str:
-    return _place(trace.ended, trace.pk)
-
-
-def _place(ended: datetime, pk: int) -> str:
-    return f"{(ended - _EPOCH) // timedelta(microseconds=1)}.{pk}"
+    return place_in_time((trace.ended, trace.pk))
 
 
 def _read(after: str) -> tuple[datetime, int] | None:
     """The moment and row that a page ends with; None for the first page, and for what is no place."""
-    moment, _, pk = after.partition(".")
-    if not (moment.isascii() and moment.isdigit() and pk.isascii() and pk.isdigit() and len(after) < 37):
-        return None
     try:
-        return _EPOCH + timedelta(microseconds=int(moment)), int(pk)
-    except OverflowError:
+        place = values_in_time(after, is_named=False)
+    except BadFilter:
         return None
-
-
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+    return (place[0], place[1]) if place else None
