@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import json
-from collections.abc import Iterable, Iterator
 from typing import Any
 from urllib.parse import urlencode
 
@@ -17,13 +14,13 @@ from base.action import record
 from base.audit.models import AuditEvent
 from base.audit.results import Result
 from base.audit.sentences import known_actions, known_kinds
-from base.csv_cells import escaped
 from spool.actions import undoable
 from spool.console.listing import Chip, Column, headings_of
 from spool.console.pages import actor_of, page
 from spool.filters import BadFilter
 from spool.filters import audit as filters
 from spool.filters.audit import DEFAULT_SORT, SORTS, SOURCES, AuditFilter, AuditPage
+from spool.transfer.streamed import FORMATS, WRITERS
 
 COLUMNS = (
     Column("When", "c-name", "-at"),
@@ -32,7 +29,6 @@ COLUMNS = (
     Column("On", ""),
     Column("Outcome", ""),
 )
-FORMATS = {"csv": "text/csv; charset=utf-8", "json": "application/json"}
 # What each condition is called: in its field, and in its chip.
 LABELS = {
     "text": ("Search", "“{}”"),
@@ -100,7 +96,8 @@ def export_audit(request: HttpRequest) -> HttpResponse | StreamingHttpResponse:
     given = {"format": form, "filter": chosen.texts()}
     written = record(actor_of(request), "export audit", chosen.sentence(), parameters=given)
     events = (event for event in filters.every(chosen) if event.pk != written.pk)
-    answer = StreamingHttpResponse(_WRITERS[form](events), content_type=FORMATS[form])
+    rows = WRITERS[form](map(as_values, events), tuple(as_values(written)))
+    answer = StreamingHttpResponse(rows, content_type=FORMATS[form])
     answer["Content-Disposition"] = f'attachment; filename="audit-{timezone.localdate():%Y-%m-%d}.{form}"'
     return answer
 
@@ -146,31 +143,3 @@ def as_values(event: AuditEvent) -> dict[str, Any]:
         "filter": event.filter,
         "outcome": event.outcome,
     }
-
-
-def _csv(events: Iterable[AuditEvent]) -> Iterator[str]:
-    row = csv.writer(_Echo())
-    yield row.writerow(as_values(AuditEvent(at=timezone.now())))
-    for event in events:
-        cells = as_values(event).values()
-        yield row.writerow(
-            escaped(json.dumps(cell, ensure_ascii=False) if isinstance(cell, dict) else str(cell)) for cell in cells
-        )
-
-
-def _json(events: Iterable[AuditEvent]) -> Iterator[str]:
-    before = "["
-    for event in events:
-        yield f"{before}\n{json.dumps(as_values(event), ensure_ascii=False)}"
-        before = ","
-    yield "[]\n" if before == "[" else "\n]\n"
-
-
-class _Echo:
-    """A file whose write gives back what it is given."""
-
-    def write(self, text: str) -> str:
-        return text
-
-
-_WRITERS = {"csv": _csv, "json": _json}

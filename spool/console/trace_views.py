@@ -28,7 +28,8 @@ from spool.filters.trace import (
 from spool.filters.trace_terms import asked_by, named_by
 from spool.models import Outcome, Trace
 from spool.models.settings import current
-from spool.transfer.traces import FORMATS, WRITERS
+from spool.transfer import traces
+from spool.transfer.streamed import FORMATS, WRITERS
 
 COLUMNS = (
     Column("Ended", "", "-ended"),
@@ -116,7 +117,9 @@ def export_trace(request: HttpRequest) -> HttpResponse | StreamingHttpResponse:
     given = {"format": form, "filter": {**chosen.texts(), **({"q": text} if text else {}), "days": days}}
     record(actor_of(request), "export trace", f"{chosen.sentence()}{f', {text}' if text else ''}", parameters=given)
     rows = _rows(text, chosen, days, sort if sort in SORTS else DEFAULT_SORT)
-    answer = StreamingHttpResponse(WRITERS[form](rows), content_type=FORMATS[form])
+    answer = StreamingHttpResponse(
+        WRITERS[form](map(traces.as_values, rows), traces.COLUMNS), content_type=FORMATS[form]
+    )
     answer["Content-Disposition"] = f'attachment; filename="trace-{timezone.localdate():%Y-%m-%d}.{form}"'
     return answer
 

@@ -13,7 +13,8 @@ from spool.filters.trace import DEFAULT_SORT, MOST_EXPORTED, SORTS, TRACE_FIELDS
 from spool.filters.trace_terms import asked_by, named_by
 from spool.models.settings import current
 from spool.shell.output import NOTHING, Ended, Output, add_filters, add_json
-from spool.transfer.traces import FORMATS, WRITERS, as_values
+from spool.transfer.streamed import FORMATS, WRITERS
+from spool.transfer.traces import COLUMNS, as_values
 
 
 def add_parser(verbs: Any) -> None:
@@ -38,7 +39,7 @@ def _trace(options: dict[str, Any], output: Output) -> None:
     since = timezone.now() - timedelta(days=current().trace_days)
     asked = {"sort": options["sort"], "choices": named_by(text).choices, "since": since}
     if options["export"]:
-        for part in WRITERS[options["export"]](every(chosen, **asked)):
+        for part in WRITERS[options["export"]](map(as_values, every(chosen, **asked)), COLUMNS):
             output.out.write(part)
         return
     limit = max(1, options["limit"])
