@@ -227,7 +227,7 @@ SPOOL_SMTP_CHECKS = [
 # Who may send anywhere without a login, besides users.
 SPOOL_TRUSTED_CLIENTS = "security.lists.trusts"
 # What is called once an hour, with the time, to forget what is too old.
-SPOOL_HOUSEKEEPING = ["accounts.history.forget", "security.housekeeping.forget"]
+SPOOL_HOUSEKEEPING = ["spool.signing.lifecycle.tidy", "accounts.history.forget", "security.housekeeping.forget"]
 SPOOL_STAGES = [
     "spool.stages.DeliveryDelay",
     "quarantine.stages.VirusCheck",

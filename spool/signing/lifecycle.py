@@ -140,7 +140,7 @@ def retire(key: DkimKey, now: datetime) -> None:
 
 
 def sweep() -> None:
-    """SPOOL_SWEEPS: look at the key whose turn it is, revoke those whose time is over, make successors that are due."""
+    """SPOOL_SWEEPS: look for the record of the key whose turn it is."""
     now = timezone.now()
     due = DkimKey.objects.filter(
         Q(checked=None)
@@ -149,6 +149,10 @@ def sweep() -> None:
     ).exclude(state=KeyState.REVOKED)
     for key in due.order_by(F("checked").asc(nulls_first=True))[:MOST_AT_A_TIME]:
         look(key, now)
+
+
+def tidy(now: datetime) -> None:
+    """SPOOL_HOUSEKEEPING: revoke the keys whose time is over, and make successors that are due."""
     settings = current()
     over = now - settings.lifetime - AFTER_RETIREMENT
     DkimKey.objects.filter(state=KeyState.RETIRING, retired__lt=over).update(

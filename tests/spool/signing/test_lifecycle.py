@@ -102,10 +102,11 @@ def test_a_successor_takes_over_and_the_old_one_keeps_its_record_for_the_mail_on
 
 
 def _swept(now: datetime) -> None:
-    """What a sweep does at some time, but for the looks."""
+    """What a sweep and the hourly housekeeping do at some time, but for the looks."""
     DkimKey.objects.update(checked=now)
     with time_machine.travel(now, tick=False):
         lifecycle.sweep()
+    lifecycle.tidy(now)
 
 
 def test_a_key_whose_record_is_gone_signs_no_more_until_it_was_there_again(dns: DNSServer, servers: Servers) -> None:
