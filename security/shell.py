@@ -13,15 +13,8 @@ from base.actions.action import SingleAction
 from base.actions.options import add_inputs, given
 from security.actions import networks_in
 from security.models import BlacklistEntry, SMTPBlock, WhitelistEntry
-from spool.shell.output import NOTHING, Ended, Output, add_json
-
-
-def add_verb(verbs: Any, name: str, help: str, run: Callable[[dict[str, Any], Output], None]) -> Any:
-    """A verb's parser."""
-    parser = verbs.add_parser(name, help=help, description=help)
-    parser.set_defaults(run=run)
-    add_json(parser)
-    return parser
+from spool.shell.command import add_verb
+from spool.shell.output import NOTHING, Ended, Output
 
 
 def add_action(

@@ -8,8 +8,8 @@ import dns.resolver
 import dns.reversename
 from django.conf import settings as django_settings
 
+from base import resolvers
 from quarantine.engines.answers import EngineFailed
-from spool.delivery.remote.mx import resolver_at, system_resolver
 
 MOST_CACHED = 10_000
 _kept: dict[str, dns.asyncresolver.Resolver] = {}
@@ -19,7 +19,7 @@ _blocking: dict[str, dns.resolver.Resolver] = {}
 def _resolver() -> dns.asyncresolver.Resolver:
     address = str(django_settings.MAILSPOOL_DNS)
     if address not in _kept:
-        resolver = resolver_at(address) if address else system_resolver()
+        resolver = resolvers.resolver(dns.asyncresolver.Resolver, address)
         resolver.cache = dns.resolver.LRUCache(MOST_CACHED)
         _kept.clear()
         _kept[address] = resolver
@@ -30,9 +30,7 @@ def blocking_resolver() -> dns.resolver.Resolver:
     """The same for threads, with a cache for all of them."""
     address = str(django_settings.MAILSPOOL_DNS)
     if address not in _blocking:
-        asked = _resolver()
-        resolver = dns.resolver.Resolver(configure=False)
-        resolver.nameservers, resolver.port = asked.nameservers, asked.port
+        resolver = resolvers.resolver(dns.resolver.Resolver, address)
         resolver.cache = dns.resolver.LRUCache(MOST_CACHED)
         _blocking.clear()
         _blocking[address] = resolver

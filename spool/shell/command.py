@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from typing import Any
 
 from accounts.management.terminal import TerminalCommand
 from spool.actions import NotAllowed, Refused
 from spool.filters import BadFilter
-from spool.shell.output import NOTHING, USAGE, Ended, Output
+from spool.shell.output import NOTHING, USAGE, Ended, Output, add_json
 
 
 class VerbCommand(TerminalCommand):
@@ -28,3 +29,11 @@ class VerbCommand(TerminalCommand):
         if message:
             self.stderr.write(message)
         sys.exit(status)
+
+
+def add_verb(verbs: Any, name: str, help: str, run: Callable[[dict[str, Any], Output], None]) -> Any:
+    """The parser of a verb that takes --json; its options are handed to `run`."""
+    parser = verbs.add_parser(name, help=help, description=help)
+    parser.set_defaults(run=run)
+    add_json(parser)
+    return parser

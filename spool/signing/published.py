@@ -16,6 +16,7 @@ import dns.rcode
 import dns.rdatatype
 import dns.resolver
 
+from base import resolvers
 from spool.models.dkim import DkimKey
 
 QUESTION_SECONDS: Final = 4.0
@@ -42,10 +43,7 @@ class Servers:
     """Whom to ask: a resolver (`host:port`; empty for the machine's) for who serves a zone, then those servers."""
 
     def __init__(self, resolver: str = "", port: int = 53) -> None:
-        self._resolver = dns.resolver.Resolver(configure=not resolver)
-        if resolver:
-            host, _, number = resolver.rpartition(":")
-            self._resolver.nameservers, self._resolver.port = [host.strip("[]")], int(number)
+        self._resolver = resolvers.resolver(dns.resolver.Resolver, resolver)
         self._resolver.lifetime = QUESTION_SECONDS
         self._port = port
 
@@ -66,7 +64,9 @@ class Servers:
             zone = dns.resolver.zone_for_name(name, resolver=self._resolver)
             servers = sorted(str(record.target) for record in self._resolver.resolve(zone, "NS"))[:MOST_SERVERS]
         except (dns.exception.DNSException, OSError) as error:
-            raise NoAnswer(f"the name servers of {name} could not be found: {_reason(error)}") from error
+            raise NoAnswer(
+                f"the name servers of {name.to_text(omit_final_dot=True)} could not be found: {_reason(error)}"
+            ) from error
         for server in servers:
             yield server.rstrip("."), self._address_of(server)
 

@@ -12,7 +12,7 @@ from typing import Final, cast
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from django.conf import settings as django_settings
 
-from accounts.addresses import InvalidAddress, split_address
+from accounts.addresses import domain_of
 from base.sealed import CannotUnseal, unseal
 from base.short_cache import ShortCache
 from spool.message import authors
@@ -71,7 +71,7 @@ class KeyRing:
         if not says_ours(entry):
             return ()
         try:
-            domains = {_domain_of(address) for address in authors.of_from(header)}
+            domains = {domain_of(address) for address in authors.of_from(header)}
         except authors.Unclear:
             return ()
         if len(domains) != 1:
@@ -86,7 +86,7 @@ class KeyRing:
         """A stranger's mail is not ours to sign in their name (RFC 6376 B.2.3): the mailbox or list answers for it."""
         if entry.origin not in _PASSED_ON:
             return ()
-        domains = {_domain_of(one.original) for one in entry.recipients if one.original}
+        domains = {domain_of(one.original) for one in entry.recipients if one.original}
         return self.signers.get(domains.pop(), ()) if len(domains) == 1 else ()
 
 
@@ -128,13 +128,6 @@ _keys: dict[str, PrivateKey] = {}
 def _opened(sealed: str) -> PrivateKey:
     """A private key; to unseal and check one takes a millisecond. Raises CannotUnseal and ValueError."""
     return cast("PrivateKey", load_pem_private_key(unseal(sealed).encode(), None))
-
-
-def _domain_of(address: str) -> str:
-    try:
-        return split_address(address)[1]
-    except InvalidAddress:
-        return ""
 
 
 def _after_empty_line(rest: bytes) -> bytes:

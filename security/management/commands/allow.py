@@ -9,9 +9,9 @@ from base.actions.options import add_inputs, given
 from base.actions.perform import perform
 from security.actions.networks import UNWHITELIST, WHITELIST
 from security.models import WhitelistEntry
-from security.shell import add_verb, as_row
+from security.shell import as_row
 from spool.actions.actor import Actor
-from spool.shell.command import VerbCommand
+from spool.shell.command import VerbCommand, add_verb
 from spool.shell.output import NOTHING, Ended, Output
 
 

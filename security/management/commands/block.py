@@ -14,9 +14,9 @@ from security.actions.many import BLACKLIST_MANY, BLOCK_MANY
 from security.actions.networks import UNBLACKLIST
 from security.actions.senders import UNBLOCK_SMTP
 from security.models import BlacklistEntry, Direction, LoginBlock, Protocol, SMTPBlock
-from security.shell import add_action, add_verb, as_row, said, words
+from security.shell import add_action, as_row, said, words
 from spool.actions.actor import Actor
-from spool.shell.command import VerbCommand
+from spool.shell.command import VerbCommand, add_verb
 from spool.shell.output import NOTHING, Ended, Output
 
 # (word of the command, kind of block, what one writes)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
-import logging
 import random
 from dataclasses import dataclass, field, replace
 
@@ -13,6 +12,7 @@ import dns.exception
 import dns.rdatatype
 import dns.resolver
 
+from base import resolvers
 from base.expiring import ExpiringDict
 
 MOST_CACHED = 50_000
@@ -21,11 +21,6 @@ FAILURE_SECONDS, NOWHERE_SECONDS = 5.0, 60.0
 LOOKUP_SECONDS = 15.0
 # More than RFC 5321 5.1 asks for; a domain with a hundred dead hosts must not be tried for an hour.
 MOST_HOSTS, MOST_ADDRESSES = 10, 20
-
-
-RESOLV_CONF = "/etc/resolv.conf"
-
-log = logging.getLogger(__name__)
 
 
 class NoRoute(Exception):
@@ -60,7 +55,7 @@ class Exchangers:
 
     def __init__(self, own_name: str, resolver: str = "") -> None:
         self._own_name = own_name.lower().rstrip(".")
-        self._resolver = resolver_at(resolver) if resolver else system_resolver()
+        self._resolver = resolvers.resolver(dns.asyncresolver.Resolver, resolver)
         self._resolver.lifetime = LOOKUP_SECONDS
         self._kept: ExpiringDict[str, _Answer] = ExpiringDict(LONGEST_SECONDS, MOST_CACHED)
         self._asking: dict[str, asyncio.Task[_Answer]] = {}
@@ -179,25 +174,6 @@ class Exchangers:
             late = isinstance(error, dns.exception.Timeout | TimeoutError)
             reason = "not in time" if late else "its servers failed"
             raise NoRoute(f"the DNS gave no answer for {name}: {reason}", "4.4.3", permanent=False) from error
-
-
-def resolver_at(address: str) -> dns.asyncresolver.Resolver:
-    """The resolver at `host:port`."""
-    resolver = dns.asyncresolver.Resolver(configure=False)
-    host, _, port = address.rpartition(":")
-    resolver.nameservers = [host.strip("[]")]
-    resolver.port = int(port)
-    return resolver
-
-
-def system_resolver() -> dns.asyncresolver.Resolver:
-    """The one of this machine."""
-    try:
-        return dns.asyncresolver.Resolver(RESOLV_CONF)
-    except dns.resolver.NoResolverConfiguration as error:
-        # As resolv.conf(5) has it. Local mail needs no DNS: it must not wait for one.
-        log.warning("%s names no resolver (%s): asking the one on this machine", RESOLV_CONF, error)
-        return resolver_at("127.0.0.1:53")
 
 
 def _is_ip(text: str) -> bool:

@@ -11,8 +11,8 @@ from base.actions.perform import perform
 from spool.actions import dkim
 from spool.actions.actor import Actor
 from spool.models.dkim import DkimKey, KeyState
-from spool.shell.command import VerbCommand
-from spool.shell.output import NOTHING, Ended, Output, add_json
+from spool.shell.command import VerbCommand, add_verb
+from spool.shell.output import NOTHING, Ended, Output
 
 
 class Command(VerbCommand):
@@ -20,23 +20,16 @@ class Command(VerbCommand):
 
     def add_arguments(self, parser: Any) -> None:
         verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
-        add = _verb(verbs, "add", dkim.MAKE_KEY.summary, _add)
+        add = add_verb(verbs, "add", dkim.MAKE_KEY.summary, _add)
         add.add_argument("domain", metavar="DOMAIN")
         add_inputs(add, dkim.MAKE_KEY)
-        listed = _verb(verbs, "list", "All keys, and how far each has come.", _list)
+        listed = add_verb(verbs, "list", "All keys, and how far each has come.", _list)
         listed.add_argument("domain", metavar="DOMAIN", nargs="?", default="", help="only those of this domain")
-        zone = _verb(verbs, "show", "The records that have to be in the DNS, as lines of a zone file.", _show)
+        zone = add_verb(verbs, "show", "The records that have to be in the DNS, as lines of a zone file.", _show)
         zone.add_argument("domain", metavar="DOMAIN", nargs="?", default="", help="only those of this domain")
         for action in (dkim.CHECK_KEY, dkim.RETIRE_KEY, dkim.REMOVE_KEY):
-            verb = _verb(verbs, action.name.removeprefix("dkim-"), action.summary, _done_by(action))
+            verb = add_verb(verbs, action.name.removeprefix("dkim-"), action.summary, _done_by(action))
             verb.add_argument("key", metavar="KEY", help="the name of its record, as `list` shows it")
-
-
-def _verb(verbs: Any, name: str, help: str, run: Any) -> Any:
-    parser = verbs.add_parser(name, help=help, description=help)
-    parser.set_defaults(run=run)
-    add_json(parser)
-    return parser
 
 
 def _add(options: dict[str, Any], output: Output) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from base import resolvers
 from spool.delivery.remote import mx
 from spool.delivery.remote.mx import Exchangers, Host, NoRoute
 from tests.support.dns import DNSServer
@@ -164,7 +165,7 @@ def test_a_machine_without_a_resolver_still_has_its_local_mail(
     """A pass makes its Exchangers before it knows whether any mail is for others."""
     if text is not None:
         (tmp_path / "resolv.conf").write_text(text)
-    monkeypatch.setattr(mx, "RESOLV_CONF", str(tmp_path / "resolv.conf"))
+    monkeypatch.setattr(resolvers, "RESOLV_CONF", str(tmp_path / "resolv.conf"))
     monkeypatch.setattr(mx, "LOOKUP_SECONDS", 0.5)
     exchangers = Exchangers("mail.test")
     assert exchangers._resolver.nameservers == ["127.0.0.1"]
@@ -179,7 +180,7 @@ def test_the_systems_resolver_is_the_one_that_its_file_names(
     dns: DNSServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "resolv.conf").write_text("nameserver 127.0.0.1\n")
-    monkeypatch.setattr(mx, "RESOLV_CONF", str(tmp_path / "resolv.conf"))
+    monkeypatch.setattr(resolvers, "RESOLV_CONF", str(tmp_path / "resolv.conf"))
     _hosts_of(dns, mx=10)
     exchangers = Exchangers("mail.test")
     exchangers._resolver.port = int(dns.address.rpartition(":")[2])
