@@ -126,6 +126,11 @@ class MailSession(BoundedSMTP):
     # What the client has said. aiosmtpd begins its record anew under TLS: nothing said before counts (RFC 3207 4.2).
 
     @property
+    def is_one_of_us(self) -> bool:
+        """Whether it may send anywhere: it has logged in, or its address is trusted."""
+        return self.user is not None or trusts(self.client_ip)
+
+    @property
     def ehlo_name(self) -> str:
         return str(self.session.host_name or "")
 

@@ -9,7 +9,7 @@ from aiosmtpd.smtp import SMTP, syntax
 if TYPE_CHECKING:
     from spool.smtpd.session import MailSession
 
-_EXTENSIONS = ("8BITMIME", "SMTPUTF8", "PIPELINING", "CHUNKING", "ENHANCEDSTATUSCODES", "DSN")
+_EXTENSIONS = ("8BITMIME", "SMTPUTF8", "PIPELINING", "CHUNKING", "ENHANCEDSTATUSCODES")
 _ALWAYS_OFFERED = "".join(f"250-{extension}\r\n" for extension in _EXTENSIONS)
 
 
@@ -28,6 +28,9 @@ async def ehlo(session: MailSession, name: str | None) -> None:
         return
     session.introduce(name[:255])
     offered = "AUTH PLAIN LOGIN" if session.encrypted else "STARTTLS"
+    if session.is_one_of_us or session.port.submission:
+        # Who does not log in there sends nothing; few clients ask again what is offered once they have.
+        offered += "\r\n250-DSN"
     await session.push(
         f"250-{session.hostname}\r\n250-SIZE {session.size_limit}\r\n{_ALWAYS_OFFERED}250-{offered}\r\n250 HELP"
     )

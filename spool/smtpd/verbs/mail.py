@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Set
 from typing import TYPE_CHECKING
 
 from aiosmtpd.smtp import syntax
@@ -9,20 +10,22 @@ from aiosmtpd.smtp import syntax
 from accounts import directory
 from accounts.addresses import InvalidAddress, split_address
 from spool import addressing
-from spool.delivery.local.forwards import without_success
 from spool.dsn.xtext import parse_envid, parse_notify, parse_orcpt, parse_ret
 from spool.message.envelope import Envelope, EnvelopeRecipient
 from spool.models.recipient import Kind
 from spool.smtpd import sender_rights
 from spool.smtpd.database import asked
 from spool.smtpd.verbs.parameters import BadParameter, PathAndParameters, parse_path
-from spool.trusted import trusts
 
 if TYPE_CHECKING:
     from spool.smtpd.session import MailSession
 
-_MAIL_PARAMETERS = frozenset({"SIZE", "BODY", "SMTPUTF8", "RET", "ENVID", "AUTH"})
-_RCPT_PARAMETERS = frozenset({"NOTIFY", "ORCPT"})
+_MAIL_PARAMETERS = frozenset({"SIZE", "BODY", "SMTPUTF8", "AUTH"})
+# RFC 3461, for those who may relay: a stranger's wish for notices would have us send mail to whomever they name. To
+# strangers the extension is not offered, and its parameters are unknown (RFC 5321 4.1.1.11); a server that hands mail
+# over then reports for itself (RFC 3461 5.2.2).
+_DSN_OF_MAIL = frozenset({"RET", "ENVID"})
+_DSN_OF_RCPT = frozenset({"NOTIFY", "ORCPT"})
 
 
 @syntax("MAIL FROM:<address> [parameters]")
@@ -47,8 +50,8 @@ async def mail(session: MailSession, argument: str | None) -> None:
 async def _begin(session: MailSession, path: PathAndParameters) -> Envelope:
     """A new envelope, when the sender may send. Raises BadParameter."""
     parameters = path.parameters
-    if unknown := parameters.keys() - _MAIL_PARAMETERS:
-        raise BadParameter(f"555 5.5.4 The parameter {min(unknown)} is not known")
+    is_one_of_us = session.is_one_of_us
+    _check_known(path, _MAIL_PARAMETERS | _DSN_OF_MAIL if is_one_of_us else _MAIL_PARAMETERS)
     sender = path.address
     utf8 = "SMTPUTF8" in parameters
     if parameters.get("SMTPUTF8"):
@@ -82,8 +85,14 @@ async def _begin(session: MailSession, path: PathAndParameters) -> Envelope:
         tls=session.tls_in_use,
         port=session.port.number,
         session=session.log_id,
-        ours=user is not None or trusts(session.client_ip),
+        ours=is_one_of_us,
     )
+
+
+def _check_known(path: PathAndParameters, known: Set[str]) -> None:
+    """Raises BadParameter."""
+    if unknown := path.parameters.keys() - known:
+        raise BadParameter(f"555 5.5.4 The parameter {min(unknown)} is not known")
 
 
 def _check_size(session: MailSession, announced: str | None) -> None:
@@ -122,8 +131,8 @@ async def rcpt(session: MailSession, argument: str | None) -> None:
 
 async def _recipients(session: MailSession, path: PathAndParameters, envelope: Envelope) -> list[EnvelopeRecipient]:
     """What the forward-path stands for. Raises BadParameter."""
-    if unknown := path.parameters.keys() - _RCPT_PARAMETERS:
-        raise BadParameter(f"555 5.5.4 The parameter {min(unknown)} is not known")
+    if path.parameters:
+        _check_known(path, _DSN_OF_RCPT if session.is_one_of_us else frozenset())
     address = path.address
     if address.lower() == "postmaster":
         # RFC 5321 4.1.1.3: postmaster needs no domain.
@@ -131,9 +140,6 @@ async def _recipients(session: MailSession, path: PathAndParameters, envelope: E
     address = _checked(address, envelope.smtputf8, "501 5.1.3")
     try:
         notify = parse_notify(path.parameters["NOTIFY"]) if "NOTIFY" in path.parameters else ""
-        if session.user is None and not trusts(session.client_ip):
-            # A stranger's wish for a notice about each success would have us send mail to whomever they name.
-            notify = without_success(notify)
         orcpt = parse_orcpt(path.parameters["ORCPT"]) if "ORCPT" in path.parameters else ""
     except ValueError as error:
         raise BadParameter(f"501 5.5.4 {error}") from error
@@ -164,11 +170,7 @@ async def _resolve(address: str, notify: str, orcpt: str) -> list[EnvelopeRecipi
 
 
 def _may_relay(session: MailSession, recipient: EnvelopeRecipient) -> bool:
-    return (
-        session.user is not None
-        or trusts(session.client_ip)
-        or (not session.port.submission and session.shared.routes.is_gateway(recipient.domain))
-    )
+    return session.is_one_of_us or (not session.port.submission and session.shared.routes.is_gateway(recipient.domain))
 
 
 def _checked(address: str, utf8: bool, code: str) -> str:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from mailspool import VERSION
 from tests.spool.smtpd.conftest import ANN, BOB, DAN, Listener
 from tests.spool.smtpd.dialogue import Dialogue, stuffed
+from tests.support.mailspool_process import PASSWORD
 
 X = "x@elsewhere.test"
 
@@ -27,10 +28,28 @@ def test_ehlo_names_every_extension(listener: Listener) -> None:
         "PIPELINING",
         "CHUNKING",
         "ENHANCEDSTATUSCODES",
-        "DSN",
         "STARTTLS",
         "HELP",
     ]
+
+
+def test_dsn_is_offered_to_those_who_may_relay_and_to_nobody_else(listener: Listener) -> None:
+    port = listener.mailspool.submission_port
+    with Dialogue(port) as client:
+        assert "DSN" in client.ehlo().lines, "who does not log in here sends nothing"
+    with listener.client() as client:
+        assert "DSN" not in client.ehlo().lines
+        client.starttls()
+        assert client.login(ANN, PASSWORD).code == 235
+        assert "DSN" in client.ehlo().lines
+    listener.mailspool.settings(bypass_networks="127.0.0.8/32")
+    try:
+        with listener.client(source="127.0.0.8") as client:
+            assert "DSN" in client.ehlo().lines
+            assert client.do(f"MAIL FROM:<{X}> RET=HDRS").code == 250
+            assert client.do(f"RCPT TO:<{ANN}> NOTIFY=SUCCESS").code == 250
+    finally:
+        listener.mailspool.settings(bypass_networks="")
 
 
 def test_no_reply_tells_a_stranger_the_version(listener: Listener) -> None:
@@ -127,12 +146,11 @@ def test_mail_wants_a_greeting_first_and_comes_once(listener: Listener) -> None:
         ("SIZE=\u0661", "501 5.5.4"),
         ("SIZE=1 SIZE=1", "501 5.5.4"),
         ("BODY=7BIT", "250 2.1.0"),
-        ("BODY=8BITMIME SMTPUTF8 RET=FULL ENVID=a+2Bb SIZE=10 AUTH=<>", "250 2.1.0"),
+        ("BODY=8BITMIME SMTPUTF8 SIZE=10 AUTH=<>", "250 2.1.0"),
         ("BODY=BINARYMIME", "501 5.5.4"),
         ("BODY", "501 5.5.4"),
-        ("RET=ALL", "501 5.5.4"),
-        ("ENVID=a+2", "501 5.5.4"),
-        ("ENVID=", "501 5.5.4"),
+        ("RET=FULL", "555 5.5.4"),
+        ("ENVID=a", "555 5.5.4"),
         ("NOTIFY=NEVER", "555 5.5.4"),
         ("XFUTURE=1", "555 5.5.4"),
     ],
@@ -140,6 +158,21 @@ def test_mail_wants_a_greeting_first_and_comes_once(listener: Listener) -> None:
 def test_parameters_of_mail_are_judged(listener: Listener, parameters: str, status: str) -> None:
     with listener.client() as client:
         assert client.do(f"MAIL FROM:<{X}> {parameters}").status == status
+
+
+@pytest.mark.parametrize(
+    ("parameters", "status"),
+    [
+        ("BODY=8BITMIME SMTPUTF8 RET=FULL ENVID=a+2Bb SIZE=10 AUTH=<>", "250 2.1.0"),
+        ("RET=ALL", "501 5.5.4"),
+        ("ENVID=a+2", "501 5.5.4"),
+        ("ENVID=", "501 5.5.4"),
+        ("NOTIFY=NEVER", "555 5.5.4"),
+    ],
+)
+def test_parameters_of_a_user_s_mail_are_judged(listener: Listener, parameters: str, status: str) -> None:
+    with listener.submission() as client:
+        assert client.do(f"MAIL FROM:<{ANN}> {parameters}").status == status
 
 
 @pytest.mark.parametrize("path", ["<@elsewhere.test>", "<@elsewhere.test:>", "x y@elsewhere.test", "<x@elsewhere.test"])
@@ -367,14 +400,15 @@ def test_dsn_parameters_are_kept_and_shown(listener: Listener) -> None:
     ]
 
 
-def test_strangers_are_not_told_of_each_success(listener: Listener) -> None:
+def test_a_stranger_can_ask_for_no_notices(listener: Listener) -> None:
     subject, message = listener.message()
     with listener.client() as client:
         client.begin(X)
-        assert client.do(f"RCPT TO:<{ANN}> NOTIFY=SUCCESS").code == 250
-        assert client.do(f"RCPT TO:<{BOB}> NOTIFY=SUCCESS,FAILURE").code == 250
+        for parameters in ("NOTIFY=SUCCESS", "NOTIFY=SUCCESS,FAILURE", "NOTIFY=NEVER", f"ORCPT=rfc822;{ANN}"):
+            assert client.do(f"RCPT TO:<{ANN}> {parameters}").status == "555 5.5.4"
+        assert client.do(f"RCPT TO:<{ANN}>").code == 250
         assert client.content(message).code == 250
-    assert [r["notify"] for r in listener.only(subject).recipients] == ["NEVER", "FAILURE"]
+    assert [(r["notify"], r["orcpt"]) for r in listener.only(subject).recipients] == [("", "")]
 
 
 @pytest.mark.parametrize("declared", ["", " BODY=8BITMIME"])
@@ -409,8 +443,8 @@ def test_a_name_that_is_not_ascii_is_refused(listener: Listener, name: str) -> N
     ],
 )
 def test_parameters_of_rcpt_are_judged(listener: Listener, parameters: str, status: str) -> None:
-    with listener.client() as client:
-        client.begin(X)
+    with listener.submission() as client:
+        client.begin(ANN)
         assert client.do(f"RCPT TO:<{ANN}> {parameters}").status == status
 
 
