@@ -10,14 +10,11 @@ from django.http import HttpRequest, HttpResponse
 # Unfold's pages are built on, makes functions of attributes, and its build without that can't run Unfold's, which
 # reach for globals (docs/console/README.md). The spool's pages keep it out by x-ignore. What a sender wrote is never
 # shown under this policy, only in a frame with its own (spool.console.preview).
-_POLICY = (
-    "default-src 'self'; script-src 'self' 'unsafe-eval'{}; style-src 'self' 'unsafe-inline'; "
+POLICY = (
+    "default-src 'self'; script-src 'self' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; "
     "img-src 'self' data:; object-src 'none'; base-uri 'self'; form-action 'self'; frame-src 'self'; "
     "frame-ancestors 'none'"
 )
-POLICY = _POLICY.format("")
-# The pages of django-rq have scripts in them; what they show are the names and numbers of our own jobs.
-JOBS_POLICY = _POLICY.format(" 'unsafe-inline'")
 
 
 class ContentPolicy:
@@ -28,6 +25,5 @@ class ContentPolicy:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         response = self._get_response(request)
-        policy = JOBS_POLICY if "/django_rq/" in request.path else POLICY
-        response.headers.setdefault("Content-Security-Policy", policy)
+        response.headers.setdefault("Content-Security-Policy", POLICY)
         return response

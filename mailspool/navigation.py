@@ -253,8 +253,8 @@ SECTIONS: tuple[tuple[str, tuple[Entry, ...]], ...] = (
                 Page(
                     "Jobs",
                     "conveyor_belt",
-                    "admin:django_rq_dashboard_changelist",
-                    "queues workers background redis rq",
+                    "jobs",
+                    "queues workers background redis rq failed retry",
                 )
             ),
             _alone(Page("Audit", "history", "admin:audit_auditevent_changelist", "log changes who did", "h")),

@@ -3,5 +3,8 @@
 from mailspool.incident.false_alarm import FALSE_ALARM
 from mailspool.incident.look_into import LOOK_INTO
 from mailspool.incident.stop import STOP
+from mailspool.jobs.actions import FORGET, RETRY, all_of_its_kind, job_named, jobs_named
 
-ACTIONS = (LOOK_INTO, STOP, FALSE_ALARM)
+ACTIONS = (LOOK_INTO, STOP, FALSE_ALARM, RETRY, FORGET)
+KINDS = {"job": job_named, "jobs": jobs_named}
+ALSO = (all_of_its_kind,)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from base.audit import sentences
 from base.audit.sentences import Event
 
@@ -11,8 +13,19 @@ def _restored(event: Event) -> str:
     return f"Restored: {event.parameters['messages']:,} messages in the spool{held}"
 
 
+def _of_jobs(past: str) -> Callable[[Event], str]:
+    def said(event: Event) -> str:
+        jobs, gone = event.parameters["jobs"], event.parameters["gone"]
+        many = f"{jobs['count']:,} job{'' if jobs['count'] == 1 else 's'} {past}"
+        return f"{many}, {gone:,} had lapsed" if gone else many
+
+    return said
+
+
 sentences.of_actions(
     {
+        "job-retry": _of_jobs("queued again"),
+        "job-forget": _of_jobs("forgotten"),
         "restore": _restored,
         "mark folders": lambda _: "Accepted as this installation's",
         "send test message": lambda _: "Sent",

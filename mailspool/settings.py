@@ -151,8 +151,8 @@ REDIS_IS_EMBEDDED = not REDIS_URL
 RQ_CONNECTION = {"URL": REDIS_URL or f"unix://{HOME.redis_socket}?db=0", "DEFAULT_TIMEOUT": 600}
 RQ_QUEUES = {"mail": RQ_CONNECTION, "maintenance": RQ_CONNECTION}
 RQ = {"COMMIT_MODE": "auto", "WORKER_CLASS": "spool.worker.PassWorker"}
-# Its pages let in whoever `is_staff`; mailspool.console_gate leaves only system administrators of those.
-RQ_SHOW_ADMIN_LINK = True
+# The page of jobs is our own (mailspool.jobs).
+RQ_SHOW_ADMIN_LINK = False
 
 AUTH_USER_MODEL = "accounts.User"
 # The first hashes; the others check what was hashed on another server, until its owner logs in.
@@ -349,8 +349,6 @@ UNFOLD = {
         lambda request: static("mailspool/attention.css"),
         lambda request: static("mailspool/search.css"),
         lambda request: static("mailspool/frame.css"),
-        # The pages of django-rq need their own; elsewhere it would reach Unfold's tables, so the first is named again.
-        lambda request: static("mailspool/jobs.css" if "/django_rq/" in request.path else "spool/console.css"),
     ],
     "SCRIPTS": [
         lambda request: static("mailspool/session.js"),

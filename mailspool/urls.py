@@ -16,6 +16,7 @@ from mailspool.ended_session import session, signed_in
 from mailspool.first_run.urls import urls as first_run_urls
 from mailspool.health import readyz
 from mailspool.incident.urls import urls as incident_urls
+from mailspool.jobs.urls import urls as jobs_urls
 from mailspool.menus.urls import urls as menu_urls
 from mailspool.metrics import metrics
 from mailspool.overview.urls import urls as overview_urls
@@ -49,6 +50,7 @@ urlpatterns = [
     *attention_urls(),
     *incident_urls(),
     *first_run_urls(),
+    *jobs_urls(),
     *menu_urls(),
     *search_urls(),
     *release_urls(),

@@ -10,8 +10,9 @@ import logging
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from types import MappingProxyType
 from typing import Any
 
 from django.utils import timezone
@@ -27,6 +28,7 @@ from base import garbage, redis_client
 from spool.files import preconditions
 from spool.flow import passes
 from spool.monitoring.heartbeat import Heart
+from spool.monitoring.heartbeat_keys import JOB, JOB_CALL, JOB_SINCE, RQ_NAME
 
 log = logging.getLogger(__name__)
 
@@ -36,6 +38,8 @@ LOOK_UP_SECONDS = 5
 ANSWER_SECONDS = 3
 # How often RQ is told that a long job is being worked on; it takes one for lost after ninety seconds.
 JOB_HEARTBEAT_SECONDS = 20
+# How much of a job's call is told of it.
+LONGEST_CALL = 300
 STOPPING = (signal.SIGTERM, signal.SIGINT)
 
 
@@ -82,6 +86,8 @@ class PassWorker(SimpleWorker):
     max_connection_wait_time = float(LOOK_UP_SECONDS)
     # Whether RQ's loop was left for want of Redis.
     _is_lost = False
+    # What is told of the job in its hands. RQ's own record of a busy worker lapses, and goes when Redis is emptied.
+    _at_work: Mapping[str, int | str] = MappingProxyType({})
 
     @property
     def dequeue_timeout(self) -> int:
@@ -148,7 +154,8 @@ class PassWorker(SimpleWorker):
     @contextmanager
     def _heart(self) -> Iterator[None]:
         stop = threading.Event()
-        heart = Heart("workers" if "mail" in self.queue_names() else "maintenance")
+        kind = "workers" if "mail" in self.queue_names() else "maintenance"
+        heart = Heart(kind, lambda: {RQ_NAME: self.name, **self._at_work})
         thread = threading.Thread(target=heart.run, args=(stop,), name="heartbeat", daemon=True)
         thread.start()
         try:
@@ -174,9 +181,11 @@ class PassWorker(SimpleWorker):
         stop = threading.Event()
         thread = threading.Thread(target=self._keep_known, args=(job, execution, stop), name="job", daemon=True)
         thread.start()
+        self._at_work = {JOB: job.id, JOB_CALL: (job.description or "")[:LONGEST_CALL], JOB_SINCE: int(time.time())}
         try:
             self.perform_job(job, queue, execution)
         finally:
+            self._at_work = {}
             stop.set()
             # Before the job is forgotten or another begins.
             thread.join(self.connection_timeout)

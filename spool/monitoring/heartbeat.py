@@ -19,7 +19,7 @@ from redis.exceptions import RedisError
 
 from base import redis_client
 from spool.monitoring import tally
-from spool.monitoring.heartbeat_keys import COUNTS, PREFIXES, PROGRAMS, READS_ROWS, machine
+from spool.monitoring.heartbeat_keys import BORN, COUNTS, PREFIXES, PROGRAMS, READS_ROWS, machine
 
 log = logging.getLogger(__name__)
 
@@ -33,10 +33,11 @@ _MOST_DESTINATIONS: Final = 500
 
 
 class Heart:
-    """One program's. `gauges` are what it shows of itself as long as it lives."""
+    """One program's. `shows` are what it says of itself as long as it lives: numbers, or names."""
 
-    def __init__(self, kind: str, gauges: Callable[[], Mapping[str, int]] = dict) -> None:
-        self._kind, self._gauges = kind, gauges
+    def __init__(self, kind: str, shows: Callable[[], Mapping[str, int | str]] = dict) -> None:
+        self._kind, self._shows = kind, shows
+        self._born = int(time.time())
         place = machine() if machine() == socket.gethostname() else f"{machine()}:{socket.gethostname()}"
         self._key = f"{PREFIXES[kind]}{place}:{os.getpid()}"
         self._program = f"{machine()}|{kind}"
@@ -55,7 +56,12 @@ class Heart:
                 pipeline.delete(self._key)
                 pipeline.hset(
                     self._key,
-                    mapping={"alive": "1", READS_ROWS: "yes", **{name: str(n) for name, n in self._gauges().items()}},
+                    mapping={
+                        "alive": "1",
+                        READS_ROWS: "yes",
+                        BORN: str(self._born),
+                        **{name: str(value) for name, value in self._shows().items()},
+                    },
                 )
                 pipeline.expire(self._key, ALIVE_SECONDS)
                 pipeline.hset(PROGRAMS, self._program, str(int(time.time())))

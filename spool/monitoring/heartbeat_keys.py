@@ -18,6 +18,12 @@ PREFIXES: Final[Mapping[str, str]] = {
 }
 WORKERS: Final = "mailspool:worker:"  # of every kind
 READS_ROWS: Final = "reads-rows"  # field of a worker that knows that a message may be without a file
+# What else a worker says of itself. Moments are UNIX seconds; there is a job only while it works on one.
+BORN: Final = "born"
+RQ_NAME: Final = "rq-name"
+JOB: Final = "job"  # its id
+JOB_CALL: Final = "job-call"  # RQ's description of it: the function and its arguments
+JOB_SINCE: Final = "job-since"
 COUNTS: Final = "mailspool:counts:"  # and the machine: hash of what was counted there
 PROGRAMS: Final = "mailspool:programs"  # hash: `<machine>|<kind>` → its last sign of life (UNIX seconds)
 

@@ -379,5 +379,5 @@ class TestListPage:
 
 
 def test_the_pages_of_jobs_have_their_own_styles_and_no_other_page_has(administrator: Client) -> None:
-    assert "mailspool/jobs.css" in administrator.get("/admin/django_rq/dashboard/").content.decode()
+    assert "mailspool/jobs.css" in administrator.get("/admin/jobs/").content.decode()
     assert "mailspool/jobs.css" not in administrator.get(url("user", "changelist")).content.decode()

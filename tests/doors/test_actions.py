@@ -14,9 +14,11 @@ from django.core.management import get_commands
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
+from rq.job import Job
 
 from accounts import actions, containing
 from accounts.models import Alias, Containment, Domain, MailingList, Role, Status, User
+from base import redis_client
 from base.actions import registry
 from base.actions.action import NotAllowed, Opening, SingleAction, Target
 from base.actions.perform import perform, preview
@@ -31,6 +33,7 @@ from spool.signing.published import Servers
 from tests.doors.conftest import PASSWORD, ROOT, browser
 from tests.support.commands import manage_with
 from tests.support.dns import DNSServer, in_pieces
+from tests.support.failed_jobs import fail, fail_many
 from tests.throttling.made import an_event
 from throttling.models import ThrottleEvent
 
@@ -48,6 +51,8 @@ KEYS = {
     "sender": ("a@far.test", "b@far.test", "c@far.test"),
     "login": ("ann@example.org", "ben@example.org", "cid@example.org"),
     "dkim": ("s._domainkey.one.test", "s._domainkey.two.test", "s._domainkey.sox.test"),
+    "job": ("job-1", "job-2", "job-3"),
+    "jobs": ("spool.tasks.one", "spool.tasks.two", "spool.tasks.three"),
 }
 KEYS |= {"network": KEYS["ip"], "pattern": KEYS["sender"]}
 
@@ -205,6 +210,10 @@ CASES: dict[tuple[str, str], Case] = {
     ("dkim", "dkim-check"): Case(command="dkim check"),
     ("dkim", "dkim-retire"): Case(command="dkim retire"),
     ("dkim", "dkim-remove"): Case(command="dkim remove"),
+    ("job", "job-retry"): Case(command="jobs retry"),
+    ("job", "job-forget"): Case(command="jobs forget"),
+    ("jobs", "job-retry"): Case(command="jobs retry --kind", options=("--yes",)),
+    ("jobs", "job-forget"): Case(command="jobs forget --kind", options=("--yes",)),
 }
 # What is done to what was typed, to a list of it or to rows: their doors are commands and the pages of the lists.
 BY_ROWS = {"network", "pattern"}
@@ -225,6 +234,9 @@ def things(people: None) -> None:
         actions.add_alias(key, ["x@far.test"])
     for key in KEYS["list"]:
         actions.add_list(key, ["x@far.test"])
+    fail_many(KEYS["job"])
+    for key in KEYS["jobs"]:
+        fail(_job_of(key), key)
 
 
 @pytest.fixture(autouse=True)
@@ -249,6 +261,11 @@ def test_each_action_is_listed() -> None:
     assert registered == set(CASES), "a new action: say what it is given, and which command does the same"
 
 
+def _job_of(function: str) -> str:
+    """The job that calls it."""
+    return f"of-{function.rpartition('.')[2]}"
+
+
 def state(key: str) -> list[Any]:
     """How things are with a key, whatever it names; without what is its own, as its number."""
     user = User.objects.filter(email=key).first()
@@ -268,7 +285,8 @@ def state(key: str) -> list[Any]:
         Containment.objects.filter(user__email=key, closed=None).values("status_before"),
     ]
     password = user is not None and (user.check_password(PASSWORD), user.has_usable_password())
-    return [*map(list, tables), password]
+    jobs = Job.fetch_many([key, _job_of(key)], connection=redis_client.redis())
+    return [*map(list, tables), password, [job and str(job.get_status()) for job in jobs]]
 
 
 def records(since: int, key: str) -> list[Any]:
@@ -281,7 +299,8 @@ def records(since: int, key: str) -> list[Any]:
 
 
 def _named(parameters: dict[str, Any], key: str) -> Any:
-    return json.loads(re.sub(r"no\. \d+|\b\d{4,}\b", "PK", json.dumps(parameters)).replace(key, "KEY"))
+    text = re.sub(r"no\. \d+|\b\d{4,}\b", "PK", json.dumps(parameters))
+    return json.loads(text.replace(_job_of(key), "JOB").replace(key, "KEY"))
 
 
 def _posted(client: Client, kind: str, name: str, key: str, given: dict[str, Any]) -> str:

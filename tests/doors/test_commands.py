@@ -32,6 +32,7 @@ from spool.signing import lifecycle
 from tests.doors.conftest import ANN, PASSWORD, ROOT
 from tests.doors.record import nothing_changes_unrecorded
 from tests.support.commands import Manage, manage_with
+from tests.support.failed_jobs import fail
 
 # A command closes the connections to the database when it is done.
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.alike]
@@ -102,6 +103,10 @@ LOOKS: dict[str, list[str]] = {
     "dkim list": [],
     "dkim show": [],
     "incident show": [ANN],
+    "jobs list": [],
+    "jobs queues": [],
+    "jobs show": ["x"],
+    "jobs workers": [],
     "quarantine list": [],
     "quarantine show": ["x"],
     "settings get": ["postmaster"],
@@ -169,6 +174,8 @@ DOES: dict[str, list[str]] = {
     "firstadmin": [],
     "incident stop": [ANN, "--account", "--yes"],
     "incident false-alarm": [ANN, "--yes"],
+    "jobs forget": ["one"],
+    "jobs retry": ["one"],
     "quarantine greylist": ["--forget-all"],
     "settings set": ["antispam.keep_days", "29"],
     "spool doctor": ["--mend"],
@@ -183,6 +190,8 @@ PREPARED: dict[str, Callable[[], object]] = {
     "dkim remove": _with_a_dkim_key,
     "dkim retire": _with_a_dkim_key,
     "firstadmin": _without_administrators,
+    "jobs forget": lambda: fail("one"),
+    "jobs retry": lambda: fail("one"),
     "spool doctor": _leave_a_stray_file,
     "incident false-alarm": _stop,
 }

@@ -10,7 +10,6 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
-from django_rq.queues import get_queue_by_index
 
 from accounts import actions
 from accounts.models import Alias, AppPassword, Domain, MailingList, SecondFactor, User
@@ -18,6 +17,7 @@ from spool.models import AlertRule, SavedView
 from tests.doors.conftest import ANN, CHIEF, PASSWORD, ROOT, browser
 from tests.doors.record import nothing_changes_unrecorded
 from tests.privileges.urls import places
+from tests.support.failed_jobs import fail
 from tests.support.forms import UNLIMITED
 
 pytestmark = pytest.mark.alike
@@ -56,9 +56,6 @@ ELSEWHERE = {
     "portal:unlink": "tests/sign_in/test_single_sign_on.py",
     "admin:login": "logins have a history of their own",
     "admin:logout": "logins have a history of their own",
-    "admin:django_rq_confirm_action": "asks",
-    "admin:django_rq_requeue_job": "as its neighbours; only a failed job can be put back",
-    "admin:django_rq_stop_job": "stops nothing, and says so",
 }
 
 
@@ -135,14 +132,9 @@ def _list() -> MailingList:
     return actions.add_list("news@example.org", ["a@far.test"])
 
 
-def _of_jobs(name: str) -> Callable[[Client], Any]:
-    def post(client: Client) -> Any:
-        job = get_queue_by_index(0).enqueue("math.sqrt", 4)
-        of_one = name in ("delete_job", "enqueue_job")
-        url = reverse(f"admin:django_rq_{name}", args=[0, job.id] if of_one else [0])
-        return client.post(url, {"action": "delete", "job_ids": [job.id]} if name == "actions" else {})
-
-    return post
+def _forget_job(client: Client) -> Any:
+    fail("one")
+    return client.post(reverse("jobs_act"), {"do": "forget", "job": ["one"], "sure": "1"})
 
 
 _A_USER = {
@@ -195,6 +187,7 @@ DOES: dict[str, tuple[str, Callable[[Client], Any]]] = {
     "first_run_dismiss": (ROOT, lambda client: client.post(reverse("first_run_dismiss"))),
     "first_run_test": (ROOT, lambda client: client.post(reverse("first_run_test"), {"to": ANN})),
     "hijack:acquire": (ROOT, _managing),
+    "jobs_act": (ROOT, _forget_job),
     "portal:add_app": (ANN, _add_app),
     "portal:add_app_password": (ANN, lambda client: client.post(reverse("portal:add_app_password"), {"name": "PC"})),
     "portal:end_app_password": (ANN, _end_app_password),
@@ -256,10 +249,6 @@ DOES: dict[str, tuple[str, Callable[[Client], Any]]] = {
     "portal:remove_users": (CHIEF, lambda client: client.post(reverse("portal:remove_users", args=[_user().pk]))),
     "portal:settings": (ANN, lambda client: client.post(reverse("portal:settings"), {"name": "Ann"})),
     "portal:spam": (ANN, lambda client: client.post(reverse("portal:spam"), {"spam_medium": "delete"})),
-}
-DOES |= {
-    f"admin:django_rq_{name}": (ROOT, _of_jobs(name))
-    for name in ("actions", "clear", "delete_failed_jobs", "delete_job", "enqueue_job", "requeue_all")
 }
 PLACES = sorted((place for place in places() if not place.name.endswith(OF_MODELS)), key=str)
 NAMES = {place.name for place in PLACES}

@@ -51,7 +51,7 @@ def _filled(pattern: Any) -> str:
 
 
 def _of_regex(text: str) -> str:
-    """A text that the regular expressions of Django's and django-rq's own URLs match."""
+    """A text that the regular expressions of Django's own URLs match."""
     text = re.sub(r"\(\?P<\w+>(\w+)(?:\|\w+)*\)", r"\1", text.removeprefix("^"))
     text = re.sub(r"\(\?P<\w+>[^)]*\)\??", "x", text)
     return text.replace("/?", "/").replace("$", "").replace("\\.", ".").replace("\\", "")

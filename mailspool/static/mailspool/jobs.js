@@ -1,7 +1,10 @@
-// "All" above a list of jobs (templates/django_rq).
-document.addEventListener("DOMContentLoaded", () => {
-  const all = document.getElementById("action-toggle");
-  all?.addEventListener("change", () => {
-    for (const box of document.querySelectorAll("tr input.action-select")) box.checked = all.checked;
+// "All on this page" above the failed jobs; without a script there is none.
+(() => {
+  const show = () => { const all = document.getElementById("jobs-all"); if (all) all.hidden = false; };
+  document.addEventListener("DOMContentLoaded", show);
+  document.addEventListener("htmx:afterSettle", show);
+  document.addEventListener("change", (event) => {
+    if (event.target.id !== "jobs-all") return;
+    for (const box of document.querySelectorAll("#failed-jobs input[name=job]")) box.checked = event.target.checked;
   });
-});
+})();

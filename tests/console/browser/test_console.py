@@ -452,7 +452,7 @@ def test_no_page_breaches_its_policy(console: Console) -> None:
         "/admin/accounts/user/",
         "/admin/accounts/user/add/",
         "/admin/spool/settings/",
-        "/admin/django_rq/",
+        "/admin/jobs/",
         f"{SPOOL}message/{entry.file_name}/",
     ):
         console.open(path)

@@ -1,4 +1,4 @@
-"""The pages of the queues while a worker is at a long job: they show it, have no script errors, and change nothing."""
+"""The page of jobs while a worker is at a long job: it shows it, can be used by thumb, and changes nothing."""
 
 from __future__ import annotations
 
@@ -8,27 +8,25 @@ from pathlib import Path
 from time import time
 
 import pytest
-from django.test import Client
-from django.urls import reverse
 from django.utils import timezone
 from playwright.sync_api import ConsoleMessage, expect
 from rq import Queue
 from rq.job import Job, JobStatus
-from rq.registry import FailedJobRegistry, FinishedJobRegistry
+from rq.registry import FailedJobRegistry
 
-from accounts.models import Role, User
 from base import redis_client
-from spool.admin.jobs import CANNOT_STOP
 from spool.flow import doorbell
+from spool.monitoring.heartbeat_keys import JOB, WORKERS
 from tests.console.browser.conftest import Console
 from tests.support.daemon import Daemon
+from tests.support.failed_jobs import fail_many, failed_ids
 from tests.support.redis import RedisServer
 from tests.support.waiting import wait_until
 from tests.support.worker import maintenance_worker
 
 pytestmark = pytest.mark.alike
 
-HOME = "/admin/django_rq/dashboard/"
+HOME = "/admin/jobs/"
 
 
 @pytest.fixture
@@ -57,29 +55,23 @@ def expire(redis: RedisServer) -> None:
             client.zadd("rq:wip:maintenance", {execution: time() - 60})
 
 
-def pages(redis: RedisServer) -> list[str]:
-    """All of django-rq's, with something to show on each."""
-    found = [HOME]
-    for index in (0, 1):
-        lists = ("", "details/", "finished/", "failed/", "scheduled/", "started/", "deferred/", "empty/")
-        found += [f"{HOME}queues/{index}/{name}" for name in (*lists, "requeue-all/", "failed/clear/")]
-        found.append(f"{HOME}workers/{index}/")
-    index = _index()
-    for job in ("at-work", "failed", "finished", "waits", "scheduled", "deferred"):
-        found += [f"{HOME}queues/{index}/{job}/{name}" for name in ("", "delete/", "requeue/", "enqueue/")]
-    with redis.client() as client:
-        found += [f"{HOME}workers/{index}/{key.decode()}/" for key in client.smembers("rq:workers:maintenance")]
-    return found
-
-
 def test_every_page_shows_what_runs_and_changes_nothing(console: Console, at_work: Job, redis: RedisServer) -> None:
     def note(said: ConsoleMessage) -> None:
         if said.type == "error":
             console.misdeeds.append(f"{console.page.url}: {said.text}")
 
+    def says_what_it_does() -> bool:
+        with redis.client() as client:
+            return any(client.hget(key, JOB) == b"at-work" for key in client.keys(f"{WORKERS}*"))
+
     console.page.on("console", note)
+    wait_until(says_what_it_does, "the worker's own sign of life tells of the job", 60)
+    with redis.client() as client:
+        # A busy worker's record in RQ may lapse.
+        for key in client.smembers("rq:workers:maintenance"):
+            client.delete(key)
     expire(redis)
-    for path in pages(redis):
+    for path in (HOME, *(f"{HOME}job/{job}/" for job in ("at-work", "failed", "finished", "waits", "scheduled"))):
         answer = console.page.goto(console.base + path)
         assert answer is not None
         assert answer.status == 200, path
@@ -87,32 +79,50 @@ def test_every_page_shows_what_runs_and_changes_nothing(console: Console, at_wor
     assert at_work.get_status() == JobStatus.STARTED
     queue = doorbell.maintenance_queue()
     assert FailedJobRegistry(queue=queue).get_job_ids(cleanup=False) == ["failed"]
-    assert FinishedJobRegistry(queue=queue).get_job_ids(cleanup=False) == ["finished"]
-    console.open(HOME)
-    row = console.page.locator("tr", has_text="maintenance").first
-    expect(row).to_contain_text("maintenance")
+    page = console.open(HOME)
+    workers = page.locator("section", has=page.get_by_role("heading", name="Workers"))
+    expect(workers.locator("tbody tr")).to_have_count(1)
+    expect(workers).to_contain_text("time.sleep")
+    expect(page.locator("#failed-jobs")).to_contain_text("TypeError")
     with redis.client() as client:
         assert len(client.smembers("rq:workers:maintenance")) == 1
 
 
-def test_all_jobs_of_a_list_are_chosen_at_once(console: Console, at_work: Job) -> None:
-    page = console.open(f"{HOME}queues/{_index()}/failed/")
-    page.locator("#action-toggle").check()
-    expect(page.locator("tr input.action-select")).to_have_count(1)
-    expect(page.locator("tr input.action-select")).to_be_checked()
+def test_a_failed_job_is_retried_by_its_menu_and_the_lists_follow(console: Console) -> None:
+    fail_many(["one", "two"])
+    page = console.open(HOME)
+    page.get_by_role("button", name="Actions on Housekeeping one").click()
+    page.locator("#row-menu").get_by_role("menuitem", name="Retry", exact=True).click()
+    page.locator("#confirm").get_by_role("button", name="Retry").click()
+    expect(page.locator("#results")).to_contain_text("1 job queued again.")
+    expect(page.locator("#failed-jobs tbody tr")).to_have_count(1)
+    expect(page.locator("#live")).to_contain_text("Housekeeping")
+    assert failed_ids() == {"two"}
 
 
-def test_a_job_is_not_said_to_be_stopped(transactional_db: None, client: Client, at_work: Job) -> None:
-    client.force_login(User.objects.create_user("root@example.org", "correct-horse", role=Role.SYSTEM_ADMINISTRATOR))
-    for path, form in (
-        (reverse("admin:django_rq_stop_job", args=[_index(), "at-work"]), {}),
-        (reverse("admin:django_rq_actions", args=[_index()]), {"action": "stop", "job_ids": ["at-work"]}),
-    ):
-        answer = client.post(path, form, follow=True)
-        assert [str(message) for message in answer.context["messages"]] == [CANNOT_STOP]
-        assert at_work.get_status() == JobStatus.STARTED
+def test_all_jobs_of_a_page_are_chosen_at_once_and_forgetting_asks(console: Console) -> None:
+    fail_many(["one", "two", "three"])
+    page = console.open(HOME)
+    page.locator("#jobs-all").check()
+    expect(page.locator("input[name=job]:checked")).to_have_count(3)
+    page.get_by_role("button", name="Forget selected").click()
+    expect(page.locator("#content")).to_contain_text("This can't be undone.")
+    page.get_by_role("button", name="Forget 3 jobs").click()
+    expect(page.locator("body")).to_contain_text("3 jobs forgotten.")
+    expect(page.locator("#failed-jobs")).to_contain_text("None.")
+    assert failed_ids() == set()
 
 
-def _index() -> int:
-    """The maintenance queue's number: django-rq has them as the settings name them."""
-    return 1
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_it_is_whole_on_a_phone(console: Console, theme: str) -> None:
+    fail_many([f"{'long-' * 12}{number}" for number in range(3)], "spool.tasks." + "quite_a_long_name_" * 8)
+    console.wear(theme)
+    assert console.problems(HOME) == []
+    page = console.page
+    page.set_viewport_size({"width": 390, "height": 844})
+    card = page.locator("#failed-jobs tbody tr").first.bounding_box()
+    assert card is not None and card["height"] < 320
+    for button in page.locator("#failed-jobs").get_by_role("button").all():
+        box = button.bounding_box()
+        assert box is not None
+        assert box["height"] >= 44 and box["x"] >= 0 and box["x"] + box["width"] <= 390, button.inner_text()
