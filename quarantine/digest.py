@@ -62,7 +62,8 @@ def _concerned(settings: AntispamSettings, after: int, newest: int) -> Iterable[
     by_address: dict[str, list[Item]] = defaultdict(list)
     by_domain: dict[str, list[Item]] = defaultdict(list)
     while True:
-        fresh = Item.objects.filter(id__gt=after, id__lte=newest, state=ItemState.HELD)
+        # What somebody blocks they do not want to hear of every day, and its sender is not told.
+        fresh = Item.objects.filter(id__gt=after, id__lte=newest, state=ItemState.HELD, blocked_by="")
         rows = list(fresh.order_by("id").defer("entry", "recipients", "findings")[:_CHUNK])
         if not rows:
             break

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Coroutine, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final, TypeVar
 
@@ -22,13 +22,16 @@ from quarantine.models.antispam import AntispamSettings
 from quarantine.models.antivirus import AntivirusSettings, WhenUnanswered
 from quarantine.models.check import current_checks
 from quarantine.models.item import ItemKind
+from quarantine.models.listed import any_listed
 from quarantine.spam import result_cache, verdict_cache
-from quarantine.spam.cases import Case, Directions, case_of, comes_in, goes_out
+from quarantine.spam.cases import Case, Directions, case_of, comes_in, examined_of, goes_out
 from quarantine.spam.concurrency import Room
 from quarantine.spam.disposition import choices_of, chooser_of, treat
 from quarantine.spam.forged import forged_in
+from quarantine.spam.listed_senders import Entry as ListEntry
+from quarantine.spam.listed_senders import Lists, Proofs, decided, lists_of
 from quarantine.spam.score import TRUSTED, Findings, Judgement, Level, ask, pass_by
-from quarantine.spam.trusted_senders import trusted_among, voucher
+from quarantine.spam.trusted_senders import is_their_own, trusted_among, voucher
 from quarantine.spam.unanswered import HOLD, held_until, kept_unchecked, waiting
 from quarantine.virus.scan import Ruling, Scan, scan, unanswered
 from security import lists as security_lists
@@ -129,17 +132,19 @@ class VirusCheck(Stage):
 
 @dataclass(frozen=True, slots=True)
 class _Facts:
-    """About a batch: the ids of entries that are ours, pardoned, of trusted senders; exempt clients; what is known."""
+    """About a batch: the ids of entries that are ours, pardoned, of trusted senders; exempt clients; what is known;
+    what recipients have listed."""
 
     ours: set[int]
     exempt: set[str]
     pardoned: set[int]
     trusted: set[int]
     known: Mapping[int, Findings]
+    lists: Mapping[int, Lists]
 
 
 class SpamCheck(Stage):
-    """Marks, files or deletes spam that comes in, and takes spam that leaves to the Spam Quarantine."""
+    """Marks, files or deletes spam that comes in; takes spam that leaves, and what recipients block, to quarantine."""
 
     status = Status.SPAM_CHECK
 
@@ -147,13 +152,14 @@ class SpamCheck(Stage):
         self._settings = AntispamSettings()
         self._counts = Gathering()
         self._directions = Directions()
+        self._any_listed = False
 
     def prepare(self) -> bool:
-        found = current_checks()
-        if found:
+        found, self._any_listed = current_checks(), any_listed()
+        if found or self._any_listed:
             self._settings = AntispamSettings.current()
         self._directions = Directions.of(found, self._settings)
-        return bool(found)
+        return bool(found) or self._any_listed
 
     def wants(self, entry: LeasedEntry, context: StageContext) -> bool:
         if entry.origin == Origin.DSN:
@@ -162,24 +168,26 @@ class SpamCheck(Stage):
             # What a stranger has forged is left out, whoever looks at it.
             return True
         directions = self._directions
-        return bool(directions.inbound and comes_in(entry)) or bool(directions.outbound and goes_out(entry))
+        looks_in = bool(directions.inbound) or self._any_listed
+        return (looks_in and comes_in(entry)) or bool(directions.outbound and goes_out(entry))
 
     async def run(self, batch: Sequence[LeasedEntry], context: StageContext) -> Mapping[int, Verdict]:
         facts = await context.in_database(lambda: self._facts(batch, context.now))
+        answers = await self._take_blocked(batch, facts, context)
+        batch = [entry for entry in batch if entry.id not in answers]
         cases = self._cases(batch, facts)
         if any(entry.priority >= Priority.HIGH for entry in batch):
             # Force is a wish to see a try now, as it is for hosts that rest.
             checks.rests.wake()
         judged = await self._judge_all(cases, context.now)
-        held = {one.case.entry.id: one for one in waiting(judged, self._settings, context.now)}
+        allowed = await self._allowed(judged, facts)
+        held = {one.case.entry.id: one for one in waiting(judged, self._settings, context.now, allowed)}
         caught = [one for case, findings in judged if (one := self._caught(case, findings, context.now))]
-        deleted = await self._treat(judged, context, {number: one.recipients for number, one in held.items()})
+        deleted = await self._treat(judged, context, {number: one.recipients for number, one in held.items()}, allowed)
         gone = {one.entry_id for one in deleted}
         caught = [one for one in caught if one.entry_id not in gone]
         taken = await quarantine(caught, context, self._settings.keep_days, Status.SPAM_CHECK)
-        answers: dict[int, Verdict] = {
-            number: verdict for number, one in held.items() if (verdict := one.verdict()) is not None
-        }
+        answers |= {number: verdict for number, one in held.items() if (verdict := one.verdict()) is not None}
         answers |= taken
         answers |= await delete(deleted, context)
         _tally_findings(self._counts.tallies, judged)
@@ -205,7 +213,51 @@ class SpamCheck(Stage):
             pardons([entry.id for entry in batch], ItemKind.SPAM),
             trusted_among(batch, ours),
             self._known(batch, now),
+            lists_of(batch, self._settings) if self._any_listed else {},
         )
+
+    async def _take_blocked(
+        self, batch: Sequence[LeasedEntry], facts: _Facts, context: StageContext
+    ) -> dict[int, Verdict]:
+        """Take messages to the quarantine for those recipients who block their senders, a message for each of them."""
+        pending: list[list[Caught]] = []
+        for entry in batch:
+            lists = {number: one for number, one in facts.lists.get(entry.id, {}).items() if _may_block(one)}
+            if not lists or entry.id in facts.pardoned:
+                continue
+            try:
+                found = await decided(lists, self._proofs(entry, facts))
+            except FileNotFoundError:
+                continue
+            pending.append(_blocked(entry, {number: one for number, one in found.items() if one.blocks}))
+        answers: dict[int, Verdict] = {}
+        # Of one message, one recipient after the other: each gets a message of its own.
+        while caught := [some.pop() for some in pending if some and some[-1].entry_id not in answers]:
+            caught = [replace(one, part=None) if one.part is not None and one.part.is_all else one for one in caught]
+            answers |= await quarantine(caught, context, self._settings.keep_days, Status.SPAM_CHECK)
+        return answers
+
+    async def _allowed(self, judged: Sequence[tuple[Case, Findings]], facts: _Facts) -> dict[int, frozenset[int]]:
+        """The recipients who allow the senders of what is spam or would wait, by the messages."""
+        allowed = {}
+        for case, findings in judged:
+            lists = facts.lists.get(case.entry.id)
+            if not lists:
+                continue
+            inbound = case.as_inbound(findings, self._settings)
+            if inbound is None or (findings.complete and inbound.level is Level.NONE):
+                continue
+            try:
+                found = await decided(lists, self._proofs(case.entry, facts))
+            except FileNotFoundError:
+                continue
+            allowed[case.entry.id] = frozenset(number for number, one in found.items() if not one.blocks)
+        return allowed
+
+    def _proofs(self, entry: LeasedEntry, facts: _Facts) -> Proofs:
+        ours = entry.id in facts.ours
+        examined = examined_of(entry, ours=ours, max_content_bytes=self._settings.max_content_bytes)
+        return Proofs(examined, own=ours and is_their_own(entry))
 
     def _cases(self, batch: Sequence[LeasedEntry], facts: _Facts) -> list[Case]:
         """Those of the messages that the checks look at. Of all that strangers sent, forgeries are left out."""
@@ -260,6 +312,7 @@ class SpamCheck(Stage):
         judged: Sequence[tuple[Case, Findings]],
         context: StageContext,
         held: Mapping[int, frozenset[int]],
+        allowed: Mapping[int, frozenset[int]],
     ) -> list[Caught]:
         """Have delivery do what is to be done for each recipient who does not wait; those that are to be deleted."""
         settings = self._settings
@@ -275,7 +328,7 @@ class SpamCheck(Stage):
         return [
             _caught(case.entry, judgement)
             for case, judgement in inbound
-            if treat(case.entry, case.received, judgement, settings, choices)
+            if treat(case.entry, case.received, judgement, settings, choices, allowed.get(case.entry.id, frozenset()))
         ]
 
     async def _judge_all(self, cases: Sequence[Case], now: datetime) -> list[tuple[Case, Findings]]:
@@ -329,6 +382,28 @@ async def _in_time(work: Iterable[Coroutine[Any, Any, T]]) -> list[asyncio.Task[
 def _caught(entry: LeasedEntry, judgement: Judgement, part: Part | None = None, why: str = "") -> Caught:
     findings = [result.as_json() for result in judgement.results]
     return Caught(entry.id, ItemKind.SPAM, why or judgement.why, judgement.score, findings, part)
+
+
+def _may_block(entries: Sequence[ListEntry]) -> bool:
+    return any(entry.blocks for entry in entries)
+
+
+def _blocked(entry: LeasedEntry, found: Mapping[int, ListEntry]) -> list[Caught]:
+    """A message for each mailbox whose owner blocks its sender."""
+    of_mailbox: dict[str, list[int]] = {}
+    for number, one in found.items():
+        of_mailbox.setdefault(one.mailbox, []).append(number)
+    pattern = {one.mailbox: one.pattern for one in found.values()}
+    return [
+        Caught(
+            entry.id,
+            ItemKind.SPAM,
+            f"Blocked by {mailbox}: {pattern[mailbox]}",
+            part=Part(entry, tuple(numbers)),
+            blocked_by=mailbox,
+        )
+        for mailbox, numbers in of_mailbox.items()
+    ]
 
 
 def _unheard(case: Case) -> Findings:

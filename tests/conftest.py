@@ -118,6 +118,7 @@ def _forget_what_was_cached() -> None:
     from base.one_row import OneRow
     from mailspool.attention import items as attention
     from quarantine.models.check import forget_checks
+    from quarantine.models.listed import forget_listed
     from security import lists, login_protection
     from spool.files import marks
     from spool.models import settings as spool_settings
@@ -131,6 +132,7 @@ def _forget_what_was_cached() -> None:
     directory.forget()
     OneRow.forget()
     forget_checks()
+    forget_listed()
     attention.look_again()
 
 

@@ -4,6 +4,7 @@ from django.urls import path
 
 from mailspool.portal import acting, activity, defaults, domain, own, senders, throttled
 from mailspool.portal.mail import quarantine
+from mailspool.portal.mail import senders as listed
 from mailspool.portal.mail import views as mail
 from mailspool.portal.sign_in import confirmation, login, provider
 from mailspool.portal.sign_in import own as sign_in
@@ -32,6 +33,7 @@ urlpatterns = [
     path("settings/", own.own_settings, name="settings"),
     path("forwarding/", own.forwarding, name="forwarding"),
     path("spam/", own.spam, name="spam"),
+    path("senders/", listed.own_senders, name="listed_senders"),
     path("password/", own.password, name="password"),
     path("mail/", activity.mail, name="mail"),
     path("mail/history/", mail.own_outcomes, name="outcomes"),
@@ -47,6 +49,7 @@ urlpatterns = [
     path("connections/drop/", activity.drop, name="drop"),
     path("connections/end/", activity.end, name="end_connection"),
     path("domain/users/<int:pk>/factors/remove/", domain.factors_removed, name="remove_user_factors"),
+    path("domain/users/<int:pk>/senders/", listed.user_senders, name="user_senders"),
     path("domain/defaults/", defaults.shown, name="defaults"),
     path("domain/senders/", senders.search, name="senders"),
     path("domain/act/<str:kind>/<str:name>/<int:pk>/", acting.act, name="act"),

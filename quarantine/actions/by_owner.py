@@ -6,17 +6,26 @@ virus was found in, and what others have sent or get as well, is left to system 
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.db import transaction
 from django.utils import timezone
 
+from accounts.account_actions import of_users
 from accounts.actor import NotAllowed
+from accounts.addresses import key_of
 from accounts.models import Role, User
 from base.action import record
+from base.actions.action import SingleAction
+from base.actions.perform import perform as act
 from base.audit.subjects import Subject
+from quarantine.actions.listed import ALLOW_SENDER, BLOCK_SENDER
 from quarantine.actions.selection import ItemSelection
 from quarantine.models.antispam import AntispamSettings, UsersRelease
 from quarantine.models.item import Item, ItemKind, ItemState
 from spool.actions import Actor, Refused, perform
+from spool.message import authors
+from spool.message.header import LONGEST_HEADER, Header
 from spool.models.entry import Direction
 from spool.ownership import Ownership
 
@@ -34,28 +43,31 @@ def sees(owner: Ownership, item: Item) -> bool:
 
 
 def has_sent(owner: Ownership, item: Item) -> bool:
-    """Whether an item was sent by these."""
-    return owner.has_sent(item.auth_user, item.sender, is_outbound=item.direction == Direction.OUTBOUND)
+    """Whether an item was sent by these. Who is blocked by its recipient is not told of it."""
+    return not item.blocked_by and owner.has_sent(
+        item.auth_user, item.sender, is_outbound=item.direction == Direction.OUTBOUND
+    )
 
 
 def may_handle(user: User, item: Item) -> bool:
     """Whether it may be released at all by whom it belongs to, or on their behalf."""
     owner = ownership_of(user)
-    # What somebody has handed in by logging in is theirs, and not its recipients' as well.
-    is_theirs = has_sent(owner, item) or (not item.auth_user and all(map(owner.gets, _addresses(item))))
+    # What somebody has handed in by logging in is theirs, and not its recipients' as well, unless they block them.
+    is_got = bool(item.blocked_by) or not item.auth_user
+    is_theirs = has_sent(owner, item) or (is_got and all(map(owner.gets, _addresses(item))))
     return item.kind == ItemKind.SPAM and is_theirs and item.state == ItemState.HELD
 
 
-def must_ask(user: User) -> bool:
-    """Whether this person asks for a release instead of doing it."""
-    is_user = user.role != Role.DOMAIN_ADMINISTRATOR
+def must_ask(user: User, item: Item) -> bool:
+    """Whether this person asks for a release instead of doing it. What only their own list has kept back is theirs."""
+    is_user = user.role != Role.DOMAIN_ADMINISTRATOR and item.blocked_by != user.email
     return is_user and AntispamSettings.current().users_release == UsersRelease.ASK
 
 
 def release(actor: Actor, user: User, item: Item) -> str:
     """Back into the spool; says what came of it. Raises NotAllowed, and Refused when it is gone."""
     _require(actor, user, item)
-    if must_ask(user):
+    if must_ask(user, item):
         raise NotAllowed("Ask for it: your administrators release what was quarantined.")
     return _done("quarantine-resend", actor, item)
 
@@ -66,6 +78,43 @@ def delete(actor: Actor, user: User, item: Item) -> str:
     if user.role != Role.DOMAIN_ADMINISTRATOR:
         raise NotAllowed("Only an administrator of the domain may do that.")
     return _done("quarantine-delete", actor, item)
+
+
+def release_and_allow(actor: Actor, user: User, item: Item) -> str:
+    """Back into the spool, and its sender on the list of those whom the user allows. Raises NotAllowed and Refused."""
+    _require(actor, user, item)
+    if not may_list(user, item):
+        raise NotAllowed("Only the sender of what came to your own mailbox can be allowed.")
+    said = release(actor, user, item)
+    return f"{said} {_list(ALLOW_SENDER, actor, user, item)}"
+
+
+def block(actor: Actor, user: User, item: Item) -> str:
+    """Its sender on the list of those whom the user blocks; the message stays. Raises NotAllowed and Refused."""
+    if not actor.is_person(user) or not may_list(user, item):
+        raise NotAllowed("Nobody blocks themselves, nor for others.")
+    return _list(BLOCK_SENDER, actor, user, item)
+
+
+def may_list(user: User, item: Item) -> bool:
+    """Whether it came to the user's own mailbox from somebody who can be allowed or blocked."""
+    owner = Ownership.of_person(user)
+    is_got = any(map(owner.gets, _addresses(item))) and not has_sent(owner, item)
+    return is_got and author_of(item) not in ("", user.email)
+
+
+def author_of(item: Item) -> str:
+    """Whom a user sees as its sender: the one address in From, or else that of the envelope."""
+    try:
+        with item.path.open("rb") as file:
+            [author] = authors.of_from(Header.of(file.read(LONGEST_HEADER)))
+    except (FileNotFoundError, authors.Unclear, ValueError):
+        author = item.sender
+    return key_of(author)
+
+
+def _list(action: SingleAction[Any], actor: Actor, user: User, item: Item) -> str:
+    return act(action, actor, of_users([user]), {"sender": author_of(item)}).sentence
 
 
 def ask(actor: Actor, user: User, item: Item) -> str:

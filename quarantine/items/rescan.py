@@ -65,6 +65,8 @@ async def _rescan_all(
                 if not any(answer["said"] == "clean" for answer in answers):
                     return Rescanned(item.id, False, problem=found.why or "no scanner answers")
                 return Rescanned(item.id, True)
+            if item.blocked_by:
+                return Rescanned(item.id, False, problem=f"{item.blocked_by} blocks their sender")
             return await _rejudge(item, checks, antispam, ours=item.id in ours)
         except FileNotFoundError:
             return Rescanned(item.id, False, problem="their files are missing")

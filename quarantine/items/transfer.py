@@ -62,6 +62,11 @@ class Part:
     recipient_ids: tuple[int, ...]
     is_taken: bool = False
 
+    @property
+    def is_all(self) -> bool:
+        """Whether no other recipient is left."""
+        return {one.id for one in self.entry.recipients} <= set(self.recipient_ids)
+
     def leave(self) -> None:
         """Those that were taken are no recipients of the entry any more."""
         if not self.is_taken:
@@ -78,7 +83,8 @@ class Part:
 class Caught:
     """An entry in which something was found. `findings` are what each scanner or check said, ready for JSON.
 
-    `part`: only these recipients are taken, as a message of their own; the entry stays for the others.
+    `part`: only these recipients are taken, as a message of their own; the entry stays for the others. `blocked_by`:
+    the user who blocks its sender, to whom it was.
     """
 
     entry_id: int
@@ -87,6 +93,7 @@ class Caught:
     score: float | None = None
     findings: list[dict[str, Any]] = field(default_factory=list)
     part: Part | None = None
+    blocked_by: str = ""
 
 
 def take(owner: str, caught: Sequence[Caught], now: datetime, days: int) -> set[int]:
@@ -210,6 +217,7 @@ def _pack(one: Caught, now: datetime, days: int) -> int:
         "why": why,
         "score": one.score,
         "findings": one.findings,
+        "blocked_by": one.blocked_by,
         "target": "",
     }
     item_id = packing.pack("quarantine_item", one.entry_id, values, _COPIED)

@@ -7,6 +7,7 @@ from quarantine.models.check import Check, CheckKind
 from quarantine.models.count import CheckCount
 from quarantine.models.greylist import GreylistClient, Greylisted
 from quarantine.models.item import Item, ItemAddress, ItemKind, ItemState, Pardon
+from quarantine.models.listed import ListedSender, Listing
 from quarantine.models.scanned import Scanned
 from quarantine.models.size import QuarantineSize
 
@@ -24,6 +25,8 @@ __all__ = [
     "ItemAddress",
     "ItemKind",
     "ItemState",
+    "ListedSender",
+    "Listing",
     "Pardon",
     "QuarantineSize",
     "Scanned",

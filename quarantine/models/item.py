@@ -67,6 +67,9 @@ class Item(models.Model):
     findings = models.JSONField(default=list, blank=True, help_text="What each scanner or check said.")
     asked_by = models.CharField("release requested by", max_length=254, blank=True, default="", db_default="")
     asked_at = models.DateTimeField("release requested", null=True, blank=True)
+    blocked_by = models.CharField(
+        max_length=254, blank=True, default="", db_default="", help_text="The user who blocks its sender, and got it."
+    )
     target = models.TextField(blank=True, default="", help_text="Folder that it was moved to.")
     fingerprint = models.CharField(
         max_length=64, blank=True, default="", db_default="", help_text="Of the bytes that were moved there."

@@ -78,7 +78,13 @@ def case_of(
     """`ours`: it comes from one of us."""
     remote = [one for one in entry.recipients if one.kind is Kind.REMOTE]
     received = [one for one in entry.recipients if one.kind is Kind.LOCAL] if ours else list(entry.recipients)
-    examined = Examined(
+    examined = examined_of(entry, ours=ours, max_content_bytes=max_content_bytes)
+    return Case(entry, examined, directions, received, remote, is_from_trusted, known)
+
+
+def examined_of(entry: LeasedEntry, *, ours: bool, max_content_bytes: int) -> Examined:
+    """An entry as the checks see it."""
+    return Examined(
         entry.path,
         entry.size_bytes,
         entry.sender,
@@ -91,7 +97,6 @@ def case_of(
         max_content_bytes,
         entry.content,
     )
-    return Case(entry, examined, directions, received, remote, is_from_trusted, known)
 
 
 def comes_in(entry: LeasedEntry) -> bool:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from accounts import directory
 from accounts.directory import LocalAddress, LocalDomain, LocalUser
@@ -57,13 +58,24 @@ def treat(
     judgement: Judgement,
     settings: AntispamSettings,
     choices: Choices,
+    allowed: Collection[int] = (),
 ) -> bool:
     """Tell delivery what to do with the entry for those recipients; True when it is to be deleted: nobody wants it.
 
-    Where only some want it deleted, the others still get it, and so it can't be put back for those.
+    Where only some want it deleted, the others still get it, and so it can't be put back for those. `allowed` are the
+    recipients who allow its sender: to them it is no spam.
     """
-    actions = {one.id: action_for(judgement.level, settings, choices.get(chooser_of(one), ())) for one in received}
-    treatments = {action: _treatment(action, judgement, settings) for action in set(actions.values())}
+    pardoned = replace(judgement, level=Level.NONE, trusted=True)
+    actions = {
+        one.id: None if one.id in allowed else action_for(judgement.level, settings, choices.get(chooser_of(one), ()))
+        for one in received
+    }
+    treatments = {
+        action: _treatment(SpamAction.NONE, pardoned, settings)
+        if action is None
+        else _treatment(action, judgement, settings)
+        for action in set(actions.values())
+    }
     if len(treatments) > 1 or len(received) < len(entry.recipients):
         entry.treatments = {number: treatments[action] for number, action in actions.items()}
         return False

@@ -16,6 +16,7 @@ from quarantine.models.check import last_checks
 from quarantine.spam import verdict_cache
 from quarantine.spam.concurrency import Room
 from quarantine.spam.disposition import choices_of, chooser_of
+from quarantine.spam.listed_senders import Proofs, decided, lists_of_submission
 from quarantine.spam.score import Findings, ask, weigh
 from quarantine.spam.trusted_senders import trusted_of, voucher
 from quarantine.spam.watched_settings import Counts
@@ -75,6 +76,17 @@ class ContentCheck:
         self.counts[REFUSED].add(hit=refused, failed=False, seconds=0.0)
 
 
+async def _is_allowed(submission: Submission, settings: AntispamSettings) -> bool:
+    """Whether one of its recipients allows its sender: the answer is one for all, so that the others get it as spam."""
+    examined = _examined(submission, settings)
+    try:
+        lists = await asked(lists_of_submission, submission, examined, settings)
+        found = await decided(lists, Proofs(examined))
+        return any(not entry.blocks for entry in found.values())
+    finally:
+        examined.close()
+
+
 async def _is_proven(examined: Examined) -> bool:
     try:
         return bool(await voucher(examined))
@@ -105,6 +117,8 @@ async def _over(submission: Submission, findings: Findings, settings: AntispamSe
         return ""
     sender = submission.envelope.sender
     if sender in await asked(trusted_of, {sender}) and await _is_proven(_examined(submission, settings)):
+        return ""
+    if await _is_allowed(submission, settings):
         return ""
     addresses = [chooser_of(one) for one in submission.envelope.recipients]
     choices = await asked(choices_of, addresses, settings)

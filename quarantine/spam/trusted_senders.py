@@ -11,7 +11,7 @@ from accounts import directory
 from accounts.addresses import domain_of, key_of
 from accounts.directory import LocalUser
 from quarantine.engines.authentication import dkim_of, spf_of
-from quarantine.engines.dmarc import dmarc_of
+from quarantine.engines.dmarc import TooMuch, dmarc_of, from_domains
 from quarantine.engines.dnslists import organisational
 from quarantine.engines.examined import Examined
 from spool.message.envelope import LeasedEntry
@@ -37,10 +37,11 @@ def trusted_of(senders: Collection[str]) -> set[str]:
 def trusted_among(entries: Sequence[LeasedEntry], ours: Collection[int]) -> set[int]:
     """The ids of those whose sender is trusted; of our own people's, `ours`, only if the sender is theirs."""
     trusted = trusted_of({entry.sender for entry in entries})
-    return {entry.id for entry in entries if entry.sender in trusted and (entry.id not in ours or _is_their_own(entry))}
+    return {entry.id for entry in entries if entry.sender in trusted and (entry.id not in ours or is_their_own(entry))}
 
 
-def _is_their_own(entry: LeasedEntry) -> bool:
+def is_their_own(entry: LeasedEntry) -> bool:
+    """Whether the envelope sender of a message of ours is the address of whoever handed it in."""
     if not entry.auth_user or entry.auth_user == key_of(entry.sender):
         return True
     user = directory.lookup(entry.auth_user)
@@ -67,11 +68,34 @@ async def voucher(examined: Examined) -> str:
         return ""
 
 
+async def author_voucher(examined: Examined, author: str) -> str:
+    """What proves that a message was written by `author`, the one address in From; "" when nothing does.
+
+    DMARC passes for its domain, or that has no policy and SPF or DKIM speaks for it. No other domain may be shown in
+    From. Raises FileNotFoundError when the message is gone.
+    """
+    domain = author.rpartition("@")[2]
+    if examined.remailed or not domain:
+        return ""
+    try:
+        if from_domains(examined) != [domain]:
+            return ""
+        async with asyncio.timeout(_SECONDS):
+            result = (await dmarc_of(examined)).result
+            if result == "pass":
+                return f"DMARC passes for {domain}"
+            return await _proof(examined, domain) if result == "none" else ""
+    except TooMuch:
+        return ""
+    except TimeoutError:
+        log.warning("it could not be found out in time whether a message is really of whom it says")
+        return ""
+
+
 async def _proof(examined: Examined, domain: str) -> str:
-    spf = await spf_of(examined)
-    if spf.result == "pass" and not spf.of_helo:
+    spf, registered = await spf_of(examined), organisational(domain)
+    if spf.result == "pass" and not spf.of_helo and organisational(spf.domain) == registered:
         return f"SPF passes for {domain}"
-    registered = organisational(domain)
     for one in await dkim_of(examined):
         if one.result == "pass" and organisational(one.domain) == registered:
             return f"DKIM passes for {one.domain}"

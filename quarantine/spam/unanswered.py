@@ -6,7 +6,7 @@ same; and while there are only too many questions at once, everything waits a li
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -46,8 +46,16 @@ class Waiting:
         return HoldBack(wait, frozenset(self.recipients & here)) if self.recipients & here else None
 
 
-def waiting(judged: Sequence[tuple[Case, Findings]], settings: AntispamSettings, now: datetime) -> list[Waiting]:
-    """Those of the messages that wait for an engine, for some of their recipients or all."""
+def waiting(
+    judged: Sequence[tuple[Case, Findings]],
+    settings: AntispamSettings,
+    now: datetime,
+    allowed: Mapping[int, Collection[int]],
+) -> list[Waiting]:
+    """Those of the messages that wait for an engine, for some of their recipients or all.
+
+    Not for those who allow its sender: they are `allowed`, by the message.
+    """
     found = []
     for case, findings in judged:
         if findings.complete:
@@ -56,7 +64,7 @@ def waiting(judged: Sequence[tuple[Case, Findings]], settings: AntispamSettings,
         silent = []
         inbound = case.as_inbound(findings, settings)
         if inbound is not None and inbound.level is not Level.HIGH and _inbound_waits(case, inbound, settings, now):
-            recipients |= {one.id for one in case.received}
+            recipients |= {one.id for one in case.received}.difference(allowed.get(case.entry.id, ()))
             silent += inbound.unanswered
         outbound = case.as_outbound(findings, settings)
         if outbound is not None and _outbound_waits(case, outbound, settings, now):

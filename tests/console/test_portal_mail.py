@@ -15,15 +15,15 @@ from accounts.actor import NotAllowed
 from accounts.models import Role, User
 from base.one_row import OneRow
 from mailspool.portal.mail import outcomes
-from quarantine.actions import by_owner
-from quarantine.models import AntispamSettings, Item, ItemKind, ItemState
+from quarantine.actions import by_owner, listed
+from quarantine.models import AntispamSettings, Item, ItemKind, ItemState, ListedSender
 from quarantine.models.antispam import UsersRelease
 from spool.actions import Actor
 from spool.models import AuditEvent, Entry, Outcome, Trace
 from spool.models.recipient import Kind
 from spool.ownership import Ownership
 from tests.quarantine.conftest import quarantined, spooled
-from tests.support.messages import a_submission
+from tests.support.messages import a_message, a_submission
 from tests.support.spool_states import attempt, take_in
 
 __all__ = ["quarantined", "spooled"]
@@ -263,3 +263,88 @@ def test_the_pages_read_along_an_index() -> None:
     owner = Ownership.of_person(User.objects.get(email=ANN))
     plan = Trace.objects.filter(owner.traces, sender=ANN).order_by("-ended", "-id")[:51].explain()
     assert "trace_sender" in plan and "SCAN" not in plan
+
+
+class TestListedSenders:
+    """Each keeps the own lists; who administers the domain, and help desk, those of its users."""
+
+    def lists(self, email: str) -> set[tuple[str, str]]:
+        return set(ListedSender.objects.filter(user__email=email).values_list("pattern", "listing"))
+
+    def test_a_user_allows_blocks_and_removes(self) -> None:
+        here, client = reverse("portal:listed_senders"), browser(ANN)
+        for do, sender in (("allow", "Friend@Far.test"), ("block", "*@spam.test"), ("block", "friend@far.test")):
+            assert client.post(here, {"do": do, "sender": sender}).status_code == 302
+        assert self.lists(ANN) == {("friend@far.test", "block"), ("spam.test", "block")}
+        text = page(ANN, "listed_senders")
+        assert "spam.test" in text and "2 of at most 500" in text
+        client.post(here, {"do": "remove", "sender": "spam.test"})
+        assert self.lists(ANN) == {("friend@far.test", "block")} and not self.lists(BOB)
+        said = AuditEvent.objects.order_by("-pk").values_list("actor", "action", "on")[:4]
+        assert {one[1] for one in said} == {"allow-sender", "block-sender", "unlist-sender"}
+        assert {(one[0], one[2]) for one in said} == {(ANN, ANN)}
+
+    @pytest.mark.parametrize("sender", ["", "nonsense", "a b@far.test", "test", ANN])
+    def test_what_can_not_be_listed_is_said_and_stays_in_the_field(self, sender: str) -> None:
+        answer = browser(ANN).post(reverse("portal:listed_senders"), {"do": "block", "sender": sender})
+        text = answer.content.decode()
+        assert answer.status_code == 200 and f'value="{sender}"' in text and not self.lists(ANN)
+        assert "neither an address nor a domain" in text or "whole domain" in text or "own address" in text
+
+    def test_a_list_has_an_end(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(listed, "MOST", 2)
+        client = browser(ANN)
+        for number in range(3):
+            answer = client.post(reverse("portal:listed_senders"), {"do": "block", "sender": f"s{number}.test"})
+        assert "2 senders are the most that a mailbox lists: remove some first." in answer.content.decode()
+        client.post(reverse("portal:listed_senders"), {"do": "allow", "sender": "s1.test"})
+        assert self.lists(ANN) == {("s0.test", "block"), ("s1.test", "allow")}
+
+    def test_a_domain_administrator_keeps_those_of_the_domain_and_of_no_other(self) -> None:
+        for who, wanted in ((BOSS, 302), (OTHER, 404), (BOB, 403)):
+            here = reverse("portal:user_senders", args=[User.objects.get(email=ANN).pk])
+            assert browser(who).post(here, {"do": "allow", "sender": f"{who[:3]}.test"}).status_code == wanted
+        assert self.lists(ANN) == {("bos.test", "allow")}
+        assert here in page(BOSS, "edit_users", str(User.objects.get(email=ANN).pk))
+
+    def test_help_desk_keeps_those_of_users_and_who_only_reads_looks(self) -> None:
+        for email, role in (("help@example.org", Role.HELP_DESK), ("reads@example.org", Role.READ_ONLY)):
+            user = User(email=email, role=role, domain=accounts.get_domain("example.org"))
+            user.set_unusable_password()
+            user.save()
+        here, staff = (
+            reverse("admin:quarantine_item_senders", args=[User.objects.get(email=email).pk])
+            for email in (ANN, "help@example.org")
+        )
+        helper, reader = browser("help@example.org"), browser("reads@example.org")
+        assert helper.post(here, {"do": "block", "sender": "spam.test"}).status_code == 302
+        assert (
+            here
+            in helper.get(reverse("admin:accounts_user_change", args=[User.objects.get(email=ANN).pk])).content.decode()
+        )
+        shown = reader.get(here)
+        assert "spam.test" in shown.content.decode() and 'name="do"' not in shown.content.decode()
+        assert reader.post(here, {"do": "remove", "sender": "spam.test"}).status_code == 403
+        helper.post(staff, {"do": "block", "sender": "spam.test"})
+        assert self.lists(ANN) == {("spam.test", "block")} and not self.lists("reads@example.org")
+        helper.post(
+            reverse("admin:quarantine_item_senders", args=[User.objects.get(email="reads@example.org").pk]),
+            {"do": "block", "sender": "x.test"},
+        )
+        assert not self.lists("reads@example.org")
+
+    def test_beside_quarantined_mail(self, quarantined: Callable[..., Item]) -> None:
+        theirs = quarantined(sender="bounce@far.test", to=[ANN], content=a_message(ANN, "eve@shop.test", "Shoes"))
+        Item.objects.update(blocked_by=ANN)
+        here = reverse("portal:quarantine_item", args=[theirs.file_name])
+        text = page(ANN, "quarantine_item", theirs.file_name)
+        assert "Release and allow the sender" in text and "Block the sender" not in text
+        assert browser(ANN).post(here, {"do": "release-allow"}).status_code == 302
+        assert self.lists(ANN) == {("eve@shop.test", "allow")} and not Item.objects.exists()
+
+    def test_own_mail_offers_neither(self, quarantined: Callable[..., Item]) -> None:
+        mine = quarantined(sender=ANN, auth_user=ANN, to=["x@far.test"])
+        text = page(ANN, "quarantine_item", mine.file_name)
+        assert "allow the sender" not in text and "Block the sender" not in text
+        here = reverse("portal:quarantine_item", args=[mine.file_name])
+        assert browser(ANN).post(here, {"do": "block"}).status_code == 403 and not self.lists(ANN)

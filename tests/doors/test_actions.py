@@ -17,13 +17,16 @@ from django.utils import timezone
 from rq.job import Job
 
 from accounts import actions, containing
+from accounts.account_actions import of_users
 from accounts.models import Alias, Containment, Domain, MailingList, Role, Status, User
 from base import redis_client
 from base.actions import registry
 from base.actions.action import NotAllowed, Opening, SingleAction, Target
 from base.actions.perform import perform, preview
 from mailspool.incident.stop import STOP
+from quarantine.actions.listed import ALLOW_SENDER
 from quarantine.actions.trust import TRUST
+from quarantine.models import ListedSender
 from security import actions as security
 from security.models import BlacklistEntry, BlockReason, LoginBlock, Protocol, SMTPBlock, WhitelistEntry
 from spool.actions import Actor
@@ -125,6 +128,10 @@ def _unlisted(key: str) -> None:
     BlacklistEntry.objects.filter(network="192.0.2.7").delete()
 
 
+def _allowing(key: str) -> None:
+    perform(ALLOW_SENDER, SYSTEM, of_users([User.objects.get(email=key)]), {"sender": "far.test"})
+
+
 def _ours(key: str) -> object:
     """Only senders of this server can be blocked outbound."""
     return Domain.objects.get_or_create(name=key.rpartition("@")[2])
@@ -148,6 +155,9 @@ CASES: dict[tuple[str, str], Case] = {
         command="account user forwarding",
         before=lambda key: User.objects.filter(email=key).update(forward_to="x@far.test"),
     ),
+    ("user", "allow-sender"): Case({"sender": "Pal@far.test"}, "quarantine allow", ("--sender", "Pal@far.test")),
+    ("user", "block-sender"): Case({"sender": "*@far.test"}, "quarantine block", ("--sender", "far.test"), _allowing),
+    ("user", "unlist-sender"): Case({"sender": "far.test"}, "quarantine unlist", ("--sender", "far.test"), _allowing),
     ("user", "release-login"): Case(command="block login release", before=_closed),
     ("user", "release"): Case(command="throttle release", before=_throttled),
     ("user", "limits"): Case({"messages_per_hour": "9"}, "throttle set", ("--messages-per-hour", "9")),
@@ -282,6 +292,7 @@ def state(key: str) -> list[Any]:
         ThrottleEvent.objects.filter(name=key, ended=None).values("metric"),
         DkimKey.objects.filter(domain=key).exclude(selector="s").values("algorithm", "state"),
         DkimKey.objects.filter(domain=key.partition("._domainkey.")[2]).values("state", "found"),
+        ListedSender.objects.filter(user__email=key).values("pattern", "listing"),
         Containment.objects.filter(user__email=key, closed=None).values("status_before"),
     ]
     password = user is not None and (user.check_password(PASSWORD), user.has_usable_password())

@@ -20,6 +20,7 @@ from accounts.account_actions import of_users
 from accounts.models import DomainDefaults, SecondFactor, Status, User, UserDefaults
 from base.actions.perform import perform
 from mailspool.incident.stop import STOP
+from quarantine.actions.listed import BLOCK_SENDER
 from quarantine.actions.verbs import ACTIONS as OF_ITEMS
 from quarantine.models import Greylisted
 from security import actions as security
@@ -49,6 +50,10 @@ def _with_a_second_factor() -> None:
 
 def _stop() -> None:
     perform(STOP, SYSTEM, of_users([User.objects.get(email=ANN)]), {"account": "1"})
+
+
+def _list_a_sender() -> None:
+    perform(BLOCK_SENDER, SYSTEM, of_users([User.objects.get(email=ANN)]), {"sender": "far.test"})
 
 
 def _write_a_file() -> None:
@@ -108,6 +113,7 @@ LOOKS: dict[str, list[str]] = {
     "jobs show": ["x"],
     "jobs workers": [],
     "quarantine list": [],
+    "quarantine senders": [ANN],
     "quarantine show": ["x"],
     "settings get": ["postmaster"],
     "settings list": [],
@@ -176,6 +182,9 @@ DOES: dict[str, list[str]] = {
     "incident false-alarm": [ANN, "--yes"],
     "jobs forget": ["one"],
     "jobs retry": ["one"],
+    "quarantine allow": [ANN, "--sender", "x@far.test"],
+    "quarantine block": [ANN, "--sender", "far.test"],
+    "quarantine unlist": [ANN, "--sender", "far.test"],
     "quarantine greylist": ["--forget-all"],
     "settings set": ["antispam.keep_days", "29"],
     "spool doctor": ["--mend"],
@@ -192,6 +201,8 @@ PREPARED: dict[str, Callable[[], object]] = {
     "firstadmin": _without_administrators,
     "jobs forget": lambda: fail("one"),
     "jobs retry": lambda: fail("one"),
+    "quarantine senders": _list_a_sender,
+    "quarantine unlist": _list_a_sender,
     "spool doctor": _leave_a_stray_file,
     "incident false-alarm": _stop,
 }

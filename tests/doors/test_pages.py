@@ -137,6 +137,10 @@ def _forget_job(client: Client) -> Any:
     return client.post(reverse("jobs_act"), {"do": "forget", "job": ["one"], "sure": "1"})
 
 
+def _list_sender(client: Client, name: str) -> Any:
+    return client.post(reverse(name, args=[_user().pk]), {"do": "block", "sender": "far.test"})
+
+
 _A_USER = {
     "name": "Eve",
     "role": "user",
@@ -247,6 +251,12 @@ DOES: dict[str, tuple[str, Callable[[Client], Any]]] = {
     ),
     "portal:remove_lists": (CHIEF, lambda client: client.post(reverse("portal:remove_lists", args=[_list().pk]))),
     "portal:remove_users": (CHIEF, lambda client: client.post(reverse("portal:remove_users", args=[_user().pk]))),
+    "admin:quarantine_item_senders": (ROOT, lambda client: _list_sender(client, "admin:quarantine_item_senders")),
+    "portal:user_senders": (CHIEF, lambda client: _list_sender(client, "portal:user_senders")),
+    "portal:listed_senders": (
+        ANN,
+        lambda client: client.post(reverse("portal:listed_senders"), {"do": "allow", "sender": "x@far.test"}),
+    ),
     "portal:settings": (ANN, lambda client: client.post(reverse("portal:settings"), {"name": "Ann"})),
     "portal:spam": (ANN, lambda client: client.post(reverse("portal:spam"), {"spam_medium": "delete"})),
 }

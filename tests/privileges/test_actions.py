@@ -47,6 +47,7 @@ OPEN = {
     "spool.actions.audit.begin": "writes down what was done",
     "spool.actions.audit.note": "writes down what was done",
     "quarantine.console.actions.buttons_for": "shows to each what is theirs; spool.actions.perform asks",
+    "quarantine.console.listed_views.done": "hands on what was posted; perform asks",
     "spool.console.actions.actions_for": "shows to each what is theirs; spool.actions.perform asks",
     "spool.console.actions.offered": "shows to each what is theirs; spool.actions.perform asks",
     "spool.console.actions.offer": "shows to each what is theirs; spool.actions.perform asks",

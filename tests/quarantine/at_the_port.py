@@ -26,6 +26,7 @@ _FRESH = f"""{_IMPORTS}
 Check.objects.all().delete()
 AntispamSettings.objects.all().delete()
 TrustedSender.objects.all().delete()
+ListedSender.objects.all().delete()
 Greylisted.objects.all().delete()
 GreylistClient.objects.all().delete()
 CheckCount.objects.all().delete()

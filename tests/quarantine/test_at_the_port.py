@@ -114,6 +114,16 @@ def test_the_whitelist_trust_and_a_filter_that_is_off_let_spam_in(port: Port) ->
     assert port.send("A prize", ANN).code == 550
 
 
+def test_whom_one_of_the_recipients_allows_gets_spam_in_if_they_prove_to_be_it(port: Port) -> None:
+    port.do(
+        A_RULE + port.settings(reject=True) + "from django.utils import timezone\nListedSender.objects.create("
+        f"user=accounts.get_user('{ANN}'), pattern='friend.test', listing='allow', created=timezone.now())\n"
+    )
+    assert port.send("A prize", ANN, BOB, sender="ann@friend.test", source="127.0.0.8").code == 250
+    assert port.send("A prize", BOB, sender="ann@friend.test", source="127.0.0.8").code == 550
+    assert port.send("A prize", ANN, sender="ann@friend.test", source="127.0.0.7").code == 550, "anybody can say that"
+
+
 def test_a_message_is_taken_when_a_check_hangs_or_fails_and_no_session_waits_for_another(port: Port) -> None:
     with BrokenServer(None) as hung:
         port.do(

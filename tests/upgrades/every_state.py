@@ -28,7 +28,7 @@ from accounts.models import Domain, DomainUserDefaults, Role, User, UserDefaults
 from quarantine import greylisting  # noqa: E402
 from quarantine.items import transfer  # noqa: E402
 from quarantine.items.transfer import Caught  # noqa: E402
-from quarantine.models import AntispamSettings, Check, ItemKind  # noqa: E402
+from quarantine.models import AntispamSettings, Check, ItemKind, ListedSender  # noqa: E402
 from security import actions as security_actions  # noqa: E402
 from spool import actions  # noqa: E402
 from spool.flow import leases  # noqa: E402
@@ -110,6 +110,9 @@ def _settings() -> None:
     spam = AntispamSettings.load()
     spam.keep_days, spam.greylist_seconds = 44, 60
     spam.save()
+    ListedSender.objects.create(
+        user=User.objects.get(email=ANN), pattern="shop.test", listing="block", created=timezone.now()
+    )
     Check.objects.create(name="Words", kind="body", pattern="casino", weight=4.5)
     Route.objects.create(domain="smarthost.test", host="127.0.0.1", port=9, description="the way out")
     ListLayout.objects.create(user=User.objects.get(email=ANN), page="spool", columns=["sender"], density="compact")

@@ -110,21 +110,31 @@ def _item(request: HttpRequest, who: Member, owner: Ownership, file_name: str, b
     structure = parts.structure_or_none(item.path)
     has_sent = by_owner.has_sent(owner, item)
     may_handle = by_owner.may_handle(who.user, item)
-    must_ask = by_owner.must_ask(who.user)
+    must_ask = by_owner.must_ask(who.user, item)
     context: dict[str, Any] = {
         "item": item,
         "recipients": [address for address in item.addresses.splitlines() if has_sent or owner.gets(address)][:50],
         "headers": parts.headers_of(structure) if structure else [],
         "may_release": may_handle and structure is not None and not must_ask,
         "may_ask": may_handle and must_ask and item.asked_at is None,
+        "may_list": not owner.domain and by_owner.may_list(who.user, item),
         "may_delete": may_handle and bool(owner.domain),
         "back": reverse(back),
     }
     return page(request, who, "portal/quarantined.html", item.subject or "(no subject)", context)
 
 
+_ACTS: Final = {
+    "release": by_owner.release,
+    "release-allow": by_owner.release_and_allow,
+    "ask": by_owner.ask,
+    "block": by_owner.block,
+    "delete": by_owner.delete,
+}
+
+
 def _do(request: HttpRequest, who: Member, item: Item, back: str) -> HttpResponse:
-    act = {"release": by_owner.release, "ask": by_owner.ask, "delete": by_owner.delete}.get(request.POST.get("do", ""))
+    act = _ACTS.get(request.POST.get("do", ""))
     if act is None:
         raise Http404("There is no such action.")
     try:

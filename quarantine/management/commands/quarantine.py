@@ -5,18 +5,25 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from accounts.account_actions import user_named
+from base.actions.action import SingleAction, Target
+from base.actions.options import add_inputs, given
+from base.actions.perform import perform
 from base.times import exact, since, until
 from quarantine import greylisting
 from quarantine.actions.exports import FORMATS, export
+from quarantine.actions.listed import ALLOW_SENDER, BLOCK_SENDER, UNLIST_SENDER
 from quarantine.actions.verbs import ACTIONS
 from quarantine.filters import ITEM_FIELDS, SORTS, ItemFilter, count, page, search
-from quarantine.models import AntispamSettings, Greylisted, Item, ItemKind, ItemState
+from quarantine.models import AntispamSettings, Greylisted, Item, ItemKind, ItemState, ListedSender
 from spool.actions import VERBS, Actor
 from spool.message.header import block as header_block
 from spool.shell.actions import act, add_action
 from spool.shell.command import VerbCommand
 from spool.shell.export_file import add_output, write_out
 from spool.shell.output import NOTHING, USAGE, Ended, Output, add_filters, add_json, print_list
+
+_LISTING: dict[str, SingleAction[Any]] = {"allow": ALLOW_SENDER, "block": BLOCK_SENDER, "unlist": UNLIST_SENDER}
 
 
 class Command(VerbCommand):
@@ -51,6 +58,18 @@ class Command(VerbCommand):
         grey.add_argument("--forget-all", action="store_true", help="everything")
         grey.add_argument("--limit", type=int, default=100, help="how many rows at most (100)")
         grey.set_defaults(run=_greylist)
+        listed = verbs.add_parser(
+            "senders",
+            help="whom a user allows and blocks",
+            description="List the senders that a user allows and blocks.",
+        )
+        listed.add_argument("user", metavar="USER", help="the user's address")
+        listed.set_defaults(run=_senders)
+        for name, action in _LISTING.items():
+            below = verbs.add_parser(name, help=action.summary, description=action.summary)
+            below.add_argument("user", metavar="USER", help="the user's address")
+            add_inputs(below, action)
+            below.set_defaults(run=_change_lists)
         for below in verbs.choices.values():
             add_json(below)
 
@@ -133,6 +152,29 @@ def _greylist(options: dict[str, Any], output: Output) -> None:
     output.table(rows_shown)
     if not rows_shown:
         raise Ended(NOTHING)
+
+
+def _senders(options: dict[str, Any], output: Output) -> None:
+    rows = ListedSender.objects.filter(user=_user(options).rows[0])
+    output.table(
+        [{"Sender": one.pattern, "Is": one.get_listing_display(), "Since": exact(one.created)} for one in rows]
+    )
+    if not rows:
+        raise Ended(NOTHING)
+
+
+def _change_lists(options: dict[str, Any], output: Output) -> None:
+    action = _LISTING[options["verb"]]
+    said = perform(action, Actor.at_the_shell(), _user(options), given(action, options)).sentence
+    output.values({"done": said})
+    output.line(said)
+
+
+def _user(options: dict[str, Any]) -> Target:
+    found = user_named(options["user"])
+    if found is None:
+        raise Ended(NOTHING, f"There is no user {options['user']}.")
+    return found
 
 
 def _row(item: Item) -> dict[str, Any]:
