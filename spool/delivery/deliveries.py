@@ -129,6 +129,10 @@ class Deliveries:
         """To be called now and then: counts what waits for hosts that hang among the parked."""
         self._transport.park_stalled()
 
+    def give_up_silent(self) -> None:
+        """To be called when there is no room to take up more: gives up hosts that say nothing."""
+        self._transport.give_up_silent()
+
     async def close(self, grace_seconds: float) -> None:
         """Wait for what is on the wire. Of the rest, what has results is reported; the others can be given back."""
         self._local_queue.clear()

@@ -348,6 +348,8 @@ class Pass:
         while True:
             await asyncio.sleep(leases.RENEW_EVERY_SECONDS)
             self._deliveries.park_stalled()
+            if not self._working.has_wide_room(self._deliveries.parked):
+                self._deliveries.give_up_silent()
             if self._working:
                 try:
                     await self._loop.run_in_executor(_database, self._rounds.renew, list(self._working))

@@ -1,4 +1,4 @@
-"""Which destinations rest because none of their hosts answered. Kept by the process: passes come and go."""
+"""Which hosts rest because they did not answer, by address. Kept by the process: passes come and go."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ _rests: dict[str, Rest] = {}
 
 
 def of(key: str) -> Rest | None:
-    """The destination's last rest, running or over; None when it has answered since."""
+    """The host's last rest, running or over; None when it has answered since."""
     return _rests.get(key)
 
 
 def begin(key: str, first_seconds: float, reason: str) -> Rest:
-    """Let the destination rest: twice as long as the last time, up to an hour."""
+    """Let the host rest: twice as long as the last time, up to an hour."""
     last = _rests.get(key)
     seconds = min(max(first_seconds, last.seconds * 2 if last else 0.0), LONGEST_SECONDS)
     if len(_rests) >= MOST_KEPT:
@@ -48,12 +48,14 @@ def begin(key: str, first_seconds: float, reason: str) -> Rest:
 
 
 def end(key: str) -> None:
-    """The destination has answered."""
-    _rests.pop(key, None)
+    """The host has answered. Whoever knows of its rest sees that it is over."""
+    rest = _rests.pop(key, None)
+    if rest is not None:
+        rest.until = 0.0
 
 
 def forget() -> None:
-    """Have every destination tried again at once."""
+    """Have every host tried again at once."""
     _rests.clear()
 
 

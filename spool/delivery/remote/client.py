@@ -16,6 +16,7 @@ from spool.delivery.remote.tls_policy import context_for, verifies
 from spool.delivery.replies import BrokenReply, Reply, read_reply
 from spool.message.envelope import LeasedEntry, LeasedRecipient
 from spool.models.route import TLSPolicy
+from spool.sockets.addresses import counted_as
 
 # RFC 5321 4.5.3.2.6: the longest that the last dot may take.
 DATA_END_SECONDS = 600.0
@@ -48,6 +49,16 @@ class Peer:
     username: str = ""
     password: str = ""
     source_address: str = ""
+
+    @property
+    def address(self) -> str:
+        """What its connections are counted by, whatever it is called."""
+        return self.path or counted_as(self.ip)
+
+    @property
+    def rests_as(self) -> str:
+        """What is known by the same name to answer or not: the address, and all that was agreed on beforehand."""
+        return f"{self.path or self.ip}:{self.port} {self.tls.value} {self.username} {self.source_address}"
 
 
 class OutboundConnection:
@@ -91,7 +102,8 @@ class OutboundConnection:
         except (OSError, TimeoutError, BrokenReply) as error:
             self.abort()
             raise ConnectionFailed(f"{peer.name} [{peer.ip}]: {in_words(error)}") from error
-        except ConnectionFailed:
+        except BaseException:
+            # A connection that was given up, too.
             self.abort()
             raise
 

@@ -6,12 +6,14 @@ import asyncio
 import logging
 import time
 from collections import deque
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING, BinaryIO
 
 from spool.delivery.remote import backoff, host_choice, mta_sts
 from spool.delivery.remote.body import LARGEST_WHOLE_BYTES, Prefixed
+from spool.delivery.remote.capacity import Capacity, Slot
 from spool.delivery.remote.client import ConnectionFailed, OutboundConnection, Peer, TLSFailed
 from spool.delivery.remote.error_texts import in_words
 from spool.delivery.remote.mx import Host, NoRoute
@@ -36,6 +38,8 @@ QUEUE_PER_CONNECTION = 2
 TAKES_NO_MAIL = 521
 # New connections in a row that broke before a single message got an answer: the host is as good as dead.
 MOST_BROKEN = 2
+# So many transactions a connection has while others wait for one: then it is their turn.
+TURN = 100
 
 
 class Destination:
@@ -59,13 +63,12 @@ class Destination:
         self._parked = 0
         self._broken = 0
         self._moved = 0.0
-        self._rest = backoff.of(key)
+        self._rest: backoff.Rest | None = None
         self._closing = False
 
     def put(self, transaction: Transaction) -> None:
         """Queue a transaction, or answer it at once while the destination rests."""
-        # Force is a wish to see a try now: high priority does not rest, and costs a dead host one connection at a time.
-        if self._rest is not None and self._rest.running and transaction.entry.priority < Priority.HIGH:
+        if self._rest is not None and self._rest.running and not _is_urgent(transaction):
             transaction.fail(self._rest.reply, "4.4.1")
             return
         self._queue.append(transaction)
@@ -74,7 +77,7 @@ class Destination:
         if self._idle:
             self._idle.pop().set()
         elif not self._tasks:
-            self._transport.open_for(self)
+            self._open_another()
         elif self._proved and len(self._queue) > QUEUE_PER_CONNECTION * len(self._tasks):
             self._grow()
 
@@ -84,16 +87,15 @@ class Destination:
         while (
             len(self._queue) > QUEUE_PER_CONNECTION * len(self._tasks)
             and len(self._tasks) < limit
-            and self._transport.remaining_connections() > 0
+            and self._capacity.has_room
         ):
-            self.open_another()
+            self._open_another(is_further=True)
 
-    def open_another(self) -> None:
-        """Open a connection, when there is something to send."""
+    def _open_another(self, *, is_further: bool = False) -> None:
+        """Open a connection, when there is something to send; a further one only if there is room for it now."""
         if not self._queue or self._closing:
             return
-        self._transport.open_connections += 1
-        task = asyncio.ensure_future(self._serve())
+        task = asyncio.ensure_future(self._serve(is_further))
         self._tasks.add(task)
         task.add_done_callback(self._ended)
 
@@ -107,6 +109,10 @@ class Destination:
         """Whether nothing would be lost with it."""
         return not self._tasks and not self._queue
 
+    @property
+    def _capacity(self) -> Capacity:
+        return self._transport.to_store if self._lmtp else self._transport.remote
+
     def _limit(self) -> int:
         hop = None if self._lmtp else self._hop()
         limit = (hop.max_connections if hop else 0) or self._transport.settings.max_per_destination
@@ -118,57 +124,55 @@ class Destination:
             log.error("%s: a connection's task failed", self._domain, exc_info=error)
             self._fail_all(f"delivery failed: {error!r}", "4.3.0")
         elif self._queue and not self._tasks and not self._closing:
-            # It came between the last look at the queue and the end of the task.
-            self._transport.open_for(self)
+            # It came between the last look at the queue and the end of the task, or it is others' turn.
+            self._open_another()
 
-    async def _serve(self) -> None:
+    async def _serve(self, is_further: bool) -> None:
         """One connection's life: open it, work off the queue, wait a little for more, say goodbye."""
-        connection: OutboundConnection | None = None
+        slot: Slot | None = None
         try:
             while not self._closing:
                 if not self._queue:
-                    if connection is None or not await self._more_comes():
+                    if slot is None or not await self._more_comes(slot):
                         return
-                elif connection is None or connection.closed:
-                    if connection is not None:
-                        connection.abort()
-                    connection = await self._connect()
-                    if connection is None:
+                elif slot is None:
+                    slot = await self._connect(is_further)
+                    if slot is None:
                         return
-                elif not await self._transact(connection, self._queue.popleft()):
-                    connection = None
-                elif self._transport.crowded and len(self._tasks) > 1:
+                elif slot.connection is None or slot.connection.closed:
+                    if slot.connection is not None:
+                        slot.connection.abort()
+                    self._capacity.release(slot)
+                    slot = None
+                elif not await self._transact(slot, slot.connection, self._queue.popleft()):
+                    slot.connection = None
+                elif self._capacity.is_wanted(slot) and (len(self._tasks) > 1 or slot.served >= TURN):
                     return
         finally:
             try:
-                if connection is not None:
-                    await connection.quit()
+                if slot is not None and slot.connection is not None:
+                    await slot.connection.quit()
             finally:
-                self._transport.connection_ended()
+                if slot is not None:
+                    self._capacity.release(slot)
 
-    async def _more_comes(self) -> bool:
+    async def _more_comes(self, slot: Slot) -> bool:
         """Wait a little, unless others need the connection more; whether there is something to send."""
-        if self._transport.crowded:
+        if slot.connection is None or self._capacity.is_wanted(slot):
             return False
         event = asyncio.Event()
         self._idle.add(event)
-        self._transport.idle[event] = None
         try:
-            async with asyncio.timeout(IDLE_SECONDS):
-                await event.wait()
-        except TimeoutError:
-            pass
+            await self._capacity.idle(slot, event, IDLE_SECONDS)
         finally:
             self._idle.discard(event)
-            self._transport.idle.pop(event, None)
         return bool(self._queue)
 
-    async def _connect(self) -> OutboundConnection | None:
+    async def _connect(self, is_further: bool) -> Slot | None:
         """A connection to the first host that works; None when there is none.
 
         Then the queue has been told, or it is left to another connection that is still there.
         """
-        settings = self._transport.settings
         started = time.monotonic()
         try:
             peers = await self._peers()
@@ -177,32 +181,82 @@ class Destination:
                 outcome = Outcome.BOUNCED if error.permanent else Outcome.PENDING
                 self._fail_all(error.reply, error.status_code, outcome, dns=True, started=started)
             return None
-        text, code, last = "", 0, peers[0]
-        codes = set()
+        failed: list[tuple[Peer, ConnectionFailed]] = []
+        resting: list[backoff.Rest] = []
         for peer in peers:
-            last = peer
-            connection = OutboundConnection(peer, self._transport.hostname, settings.reply_timeout_seconds)
-            try:
-                await self._open(connection, settings.connect_timeout_seconds)
-            except ConnectionFailed as error:
-                text, code = error.text, error.code
-                codes.add(code)
-                continue
-            connection.connect_seconds = time.monotonic() - started
-            return connection
-        if not self._has_others():
-            if codes == {TAKES_NO_MAIL}:
-                self._fail_all(text, "5.3.2", Outcome.BOUNCED, peer=last, code=code, started=started)
+            slot = await self._slot_for(peer, is_further)
+            if isinstance(slot, backoff.Rest):
+                resting.append(slot)
+            elif slot is None or not self._queue or self._closing:
+                # Others have what there was to do; or there is no room for a further one.
+                if slot is not None:
+                    self._capacity.release(slot)
                 return None
-            self._begin_rest(text)
-            self._fail_all(text, "4.4.1", peer=last, code=code, started=started)
+            else:
+                try:
+                    await self._open(slot, peer, started)
+                except ConnectionFailed as error:
+                    failed.append((peer, error))
+                    # Before others who wait for a connection to it get this one's room.
+                    if error.code != TAKES_NO_MAIL and (slot.address.open == 1 or not self._has_others()):
+                        resting.append(self._begin_rest(peer, error.text, is_used=slot.address.open > 1))
+                finally:
+                    if slot.connection is None:
+                        self._capacity.release(slot)
+                if slot.connection is not None:
+                    return slot
+        if not self._has_others():
+            self._nobody_answers(failed, resting, started)
         return None
+
+    async def _slot_for(self, peer: Peer, is_further: bool) -> Slot | backoff.Rest | None:
+        """Room for a connection to `peer`; its rest when it rests, unless somebody has a wish to see a try now."""
+        while True:
+            rest = backoff.of(peer.rests_as)
+            if rest is not None and rest.running and not any(map(_is_urgent, self._queue)):
+                return rest
+            if is_further:
+                return self._capacity.slot_now(peer.address, self._limit())
+            slot = await self._capacity.slot(peer.address, self._limit())
+            if slot is not None or self._capacity.is_closing:
+                return slot
+
+    def _nobody_answers(
+        self, failed: Sequence[tuple[Peer, ConnectionFailed]], resting: Sequence[backoff.Rest], started: float
+    ) -> None:
+        """No host could be connected to. What is queued is told so, and waits until the first of them was at rest."""
+        if resting:
+            self._rest = min(resting, key=lambda rest: rest.until)
+        if not failed:
+            assert self._rest is not None
+            self._fail_all(self._rest.reply, "4.4.1")
+            return
+        last, error = failed[-1]
+        if resting:
+            self._fail_all(error.text, "4.4.1", peer=last, code=error.code, started=started)
+        else:
+            self._fail_all(error.text, "5.3.2", Outcome.BOUNCED, peer=last, code=error.code, started=started)
 
     def _has_others(self) -> bool:
         return bool(self._tasks - {asyncio.current_task()})
 
-    async def _open(self, connection: OutboundConnection, seconds: float) -> None:
-        """Open `connection`; where TLS is only an offer and fails, do without it and remember for a while."""
+    async def _open(self, slot: Slot, peer: Peer, started: float) -> None:
+        """Open the connection of `slot`. Raises ConnectionFailed."""
+        settings = self._transport.settings
+        connection = OutboundConnection(peer, self._transport.hostname, settings.reply_timeout_seconds)
+        slot.moved = time.monotonic()
+        try:
+            async with asyncio.timeout(None) as slot.opening:
+                await self._open_as_allowed(connection, settings.connect_timeout_seconds)
+        except TimeoutError:
+            raise ConnectionFailed(f"{peer.name} [{peer.ip}]: {_given_up(slot)}") from None
+        finally:
+            slot.opening = None
+        connection.connect_seconds = time.monotonic() - started
+        slot.connection = connection
+
+    async def _open_as_allowed(self, connection: OutboundConnection, seconds: float) -> None:
+        """Where TLS is only an offer and fails, do without it and remember for a while."""
         peer = connection.peer
         clear_text_only = self._transport.clear_text_only
         try:
@@ -261,12 +315,13 @@ class Destination:
         host, port = split_host(self._next_hop, settings.smtp_out_port)
         return NextHop(host, port, TLSPolicy(settings.tls_policy), "", "", "", 0)
 
-    async def _transact(self, connection: OutboundConnection, transaction: Transaction) -> bool:
+    async def _transact(self, slot: Slot, connection: OutboundConnection, transaction: Transaction) -> bool:
         """Send one transaction, if it is still ours to send; whether the connection can be used again."""
         if not transaction.entry.is_held:
             transaction.leave()
             return True
-        started = self._moved = time.monotonic()
+        started = self._moved = slot.moved = time.monotonic()
+        slot.served += 1
         peer, entry, recipients = connection.peer, transaction.entry, transaction.next_recipients
         # It counts for the first transaction, for which it was made.
         connecting, connection.connect_seconds = connection.connect_seconds, 0.0
@@ -300,7 +355,7 @@ class Destination:
                 transaction.fail(f"the message file is missing: {error.filename}", "4.3.0", started=started)
                 return True
             except (OSError, TimeoutError, BrokenReply) as error:
-                self._broke(connection, transaction, error, started, connecting)
+                self._broke(slot, connection, transaction, error, started, connecting)
                 return False
             except Exception as error:  # the edge of a transaction: it must not stop the others
                 log.exception("%s could not be sent to %s", entry.file_name, peer.name)
@@ -316,12 +371,14 @@ class Destination:
                 return False
         worst = max(replies, key=lambda reply: reply.code) if len(replies) > 1 else replies[0]
         if worst.code >= 421 and any(reply.code == 421 for reply in replies):
-            return self._closed_by_host(connection, transaction, replies, started, connecting)
+            return self._closed_by_host(slot, connection, transaction, replies, started, connecting)
         transaction.note(worst.text, worst.code, peer, connection.tls, started, connecting)
         if not transaction.answer(replies, peer.name, relayed=connection.takes_dsn):
             self._queue.appendleft(transaction)
-        if not self._proved:
-            self._prove()
+        if connection.used == 1:
+            backoff.end(peer.rests_as)
+        if not (self._proved and slot.address.is_proved):
+            self._prove(slot)
         return True
 
     async def _signature(self, entry: LeasedEntry, content: bytes | None) -> bytes:
@@ -334,6 +391,7 @@ class Destination:
 
     def _closed_by_host(
         self,
+        slot: Slot,
         connection: OutboundConnection,
         transaction: Transaction,
         replies: list[Reply],
@@ -348,11 +406,12 @@ class Destination:
         transaction.note(worst.text, worst.code, connection.peer, connection.tls, started, connecting)
         if not transaction.answer(replies, connection.peer.name, relayed=connection.takes_dsn):
             self._queue.appendleft(transaction)
-        self._count_broken(connection, next(reply.text for reply in replies if reply.code == 421))
+        self._count_broken(slot, connection, next(reply.text for reply in replies if reply.code == 421))
         return False
 
     def _broke(
         self,
+        slot: Slot,
         connection: OutboundConnection,
         transaction: Transaction,
         error: BaseException,
@@ -361,13 +420,16 @@ class Destination:
     ) -> None:
         peer = connection.peer
         connection.abort()
-        if self._was_stale(connection, transaction) or self._narrowed(connection, transaction, started, connecting):
+        if not slot.is_given_up and (
+            self._was_stale(connection, transaction) or self._narrowed(connection, transaction, started, connecting)
+        ):
             return
-        text = f"the connection to {peer.name} [{peer.ip}] broke: {in_words(error)}"
+        reason = _given_up(slot) if slot.is_given_up else in_words(error)
+        text = f"the connection to {peer.name} [{peer.ip}] broke: {reason}"
         transaction.fail(
             text, "4.4.2", peer=peer, tls=connection.tls, started=started, connect_seconds=connecting, connected=True
         )
-        self._count_broken(connection, text)
+        self._count_broken(slot, connection, text)
 
     def _was_stale(self, connection: OutboundConnection, transaction: Transaction) -> bool:
         """Put a transaction back, once, when a kept connection was closed before it: nothing was said against it."""
@@ -390,8 +452,9 @@ class Destination:
         self._queue.appendleft(transaction)
         return True
 
-    def _prove(self) -> None:
+    def _prove(self, slot: Slot) -> None:
         """A transaction had its replies: the host is alive, and worth more connections."""
+        self._capacity.prove(slot.address)
         self._proved = True
         self._broken = 0
         self._unpark()
@@ -400,14 +463,15 @@ class Destination:
             self._rest = None
         self._grow()
 
-    def _count_broken(self, connection: OutboundConnection, text: str) -> None:
-        """A connection broke. When new ones do so again and again, let the destination rest."""
+    def _count_broken(self, slot: Slot, connection: OutboundConnection, text: str) -> None:
+        """A connection broke. When new ones do so again and again, let the host rest."""
         self._doubt()
+        self._capacity.doubt(slot.address)
         if connection.used > 1:
             return
         self._broken += 1
-        if self._broken >= MOST_BROKEN:
-            self._begin_rest(text)
+        if self._broken >= MOST_BROKEN or slot.is_given_up:
+            self._rest = self._begin_rest(connection.peer, text, is_used=slot.address.open > 1)
             self._fail_all(text, "4.4.2", peer=connection.peer)
 
     def _doubt(self) -> None:
@@ -416,10 +480,20 @@ class Destination:
             self._proved = False
             self._park(len(self._queue))
 
-    def _begin_rest(self, reason: str) -> None:
-        self._rest = backoff.begin(self._key, self._transport.settings.dead_host_seconds, reason)
+    def _begin_rest(self, peer: Peer, reason: str, *, is_used: bool) -> backoff.Rest:
+        """Let a host rest; or this destination alone, when the host has other connections (`is_used`).
+
+        Who waits for a connection to the host learns of its rest at once.
+        """
         self._proved = False
         self._broken = 0
+        seconds = self._transport.settings.dead_host_seconds
+        if is_used:
+            # It serves others: what it has said is about this connection, or about what goes over it.
+            return backoff.begin(self._key, seconds, reason)
+        rest = backoff.begin(peer.rests_as, seconds, reason)
+        self._capacity.turn_away(peer.address)
+        return rest
 
     def _park(self, count: int) -> None:
         self._parked += count
@@ -457,6 +531,15 @@ class Destination:
             _, late = await asyncio.wait(self._tasks, timeout=grace_seconds)
             for task in late:
                 task.cancel()
+
+
+def _is_urgent(transaction: Transaction) -> bool:
+    """Force is a wish to see a try now: high priority does not rest, and costs a dead host one connection at a time."""
+    return transaction.entry.priority >= Priority.HIGH
+
+
+def _given_up(slot: Slot) -> str:
+    return f"no answer in time ({time.monotonic() - slot.moved:.0f} s), and other mail waits"
 
 
 def _lmtp_peer(address: str) -> Peer:

@@ -21,6 +21,8 @@ FAILURE_SECONDS, NOWHERE_SECONDS = 5.0, 60.0
 LOOKUP_SECONDS = 15.0
 # More than RFC 5321 5.1 asks for; a domain with a hundred dead hosts must not be tried for an hour.
 MOST_HOSTS, MOST_ADDRESSES = 10, 20
+# At once: each has a socket of its own.
+MOST_LOOKUPS = 200
 
 
 class NoRoute(Exception):
@@ -59,6 +61,7 @@ class Exchangers:
         self._resolver.lifetime = LOOKUP_SECONDS
         self._kept: ExpiringDict[str, _Answer] = ExpiringDict(LONGEST_SECONDS, MOST_CACHED)
         self._asking: dict[str, asyncio.Task[_Answer]] = {}
+        self._turn = asyncio.Semaphore(MOST_LOOKUPS)
 
     async def hosts(self, domain: str, *, use_mx: bool = True) -> list[Host]:
         """Addresses in the order to try them, at least one. Raises NoRoute.
@@ -91,7 +94,8 @@ class Exchangers:
 
     async def _ask(self, key: str, domain: str, use_mx: bool) -> _Answer:
         try:
-            answer, ttl = await (self._exchangers(domain) if use_mx else self._route(domain))
+            async with self._turn:
+                answer, ttl = await (self._exchangers(domain) if use_mx else self._route(domain))
         except NoRoute as error:
             answer, ttl = _Answer(trouble=error), NOWHERE_SECONDS if error.permanent else FAILURE_SECONDS
         finally:

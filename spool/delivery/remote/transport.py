@@ -2,7 +2,8 @@
 
 A destination is a domain, a route's host or an LMTP store. It opens one connection, and more only after one has proved
 alive and while its queue is longer than they can soon take. When none of its hosts answers, everything queued for it
-gets that one result, and it rests: a dead host costs one connection, not one per message.
+gets that one result, and their addresses rest: a dead host costs one connection, not one per message, nor one for each
+of its names. The mail store has connections of its own (capacity.py): no mail for here waits for hosts elsewhere.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from collections.abc import Sequence
 
 from base.expiring import ExpiringSet
 from spool.delivery.answers import AnswerFile
+from spool.delivery.remote.capacity import Capacity
 from spool.delivery.remote.destination import Destination
 from spool.delivery.remote.mx import Exchangers
 from spool.delivery.remote.transaction import RECIPIENTS_PER_TRANSACTION, Done, Transaction
@@ -41,13 +43,10 @@ class Transport:
         self.settings = Settings()
         self.routes = RoutingTable()
         self.keys = NO_KEYS
-        self.open_connections = 0
+        self.remote, self.to_store = Capacity(), Capacity()
         # Transactions that wait for a destination of which nothing is known yet.
         self.parked = 0
-        # The events that wake connections without work, oldest first.
-        self.idle: dict[asyncio.Event, None] = {}
         self.clear_text_only: ExpiringSet[str] = ExpiringSet(CLEAR_TEXT_SECONDS)
-        self._waiting: dict[Destination, None] = {}
         self._destinations: dict[str, Destination] = {}
         self._tidy_at = MANY_DESTINATIONS
 
@@ -56,6 +55,9 @@ class Transport:
         self.settings = settings
         self.routes = routes
         self.keys = keys
+        # The workers share the limits evenly.
+        self.remote.configure(-(-settings.max_remote_deliveries // self.workers))
+        self.to_store.configure(-(-settings.max_local_deliveries // self.workers))
 
     def put(self, entry: LeasedEntry, recipients: Sequence[LeasedRecipient], done: Done, *, lmtp: bool = False) -> int:
         """Queue `entry` for `recipients`; `done` is called as many times as the number returned, perhaps already."""
@@ -92,41 +94,18 @@ class Transport:
         destination = self._destinations[key] = Destination(self, key, domain, lmtp=lmtp, next_hop=next_hop)
         return destination
 
-    def remaining_connections(self) -> int:
-        """How many more connections this worker may open; the limit is shared evenly by the workers."""
-        return -(-self.settings.max_remote_deliveries // self.workers) - self.open_connections
-
     def park_stalled(self) -> None:
         """Look for destinations that worked and now only hang: their mail must not keep others from being taken up."""
         since = time.monotonic() - STALLED_SECONDS
         for destination in self._destinations.values():
             destination.park_if_stalled(since)
 
-    @property
-    def crowded(self) -> bool:
-        """Whether some destination waits for a connection."""
-        return bool(self._waiting)
-
-    def open_for(self, destination: Destination) -> None:
-        """Open a connection for `destination`, at once or when the limit allows one more."""
-        if self.remaining_connections() > 0:
-            destination.open_another()
-            return
-        self._waiting[destination] = None
-        if self.idle:
-            event = next(iter(self.idle))
-            del self.idle[event]
-            event.set()
-
-    def connection_ended(self) -> None:
-        """Let those that wait have what is free now."""
-        self.open_connections -= 1
-        while self._waiting and self.remaining_connections() > 0:
-            destination = next(iter(self._waiting))
-            del self._waiting[destination]
-            destination.open_another()
+    def give_up_silent(self) -> None:
+        """Give up connections to hosts that say nothing: there is no room to take up other mail."""
+        self.remote.give_up_silent()
 
     async def close(self, grace_seconds: float) -> None:
         """Finish what is on the wire; what is not gets no answer."""
-        self._waiting.clear()
+        self.remote.close()
+        self.to_store.close()
         await asyncio.gather(*(d.close(grace_seconds) for d in self._destinations.values()))

@@ -1,0 +1,281 @@
+"""Room for connections: how many are open at once, in all and to each address, and which give way when it is full.
+
+Counted is by the address that a connection leads to (IPv6 by /64, which one customer has): whoever owns a domain has as
+many names as he likes. An address has one connection until it has answered a transaction. Some room is kept for those
+that have; and when mail waits for room, those that have been silent for SILENT_SECONDS have no more than their share of
+it: the ones that were silent for longest are given up, unless a message may have reached them already.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from itertools import count
+from typing import Final
+
+from spool.delivery.remote.client import OutboundConnection
+
+# A host that has said nothing for so long is silent. Most answer within one second, and slow ones within a few.
+SILENT_SECONDS: Final = 5.0
+REVIEW_SECONDS: Final = 1.0
+# Silent hosts have at most this part of the room while others wait for it,
+SILENT_SHARE: Final = 4
+# and hosts that have answered have at least this part, whoever else wants some.
+RESERVED_SHARE: Final = 4
+# From so many addresses on, those that are not in use are forgotten.
+MANY_ADDRESSES: Final = 5000
+
+
+@dataclass(slots=True, eq=False)
+class Address:
+    """What is known of one: connections that are open, whether it answers, and who waits for a connection to it."""
+
+    name: str
+    most: int = 1
+    open: int = 0
+    is_proved: bool = False
+    waiting: deque[asyncio.Future[Slot | None]] = field(default_factory=deque)
+
+    @property
+    def has_room(self) -> bool:
+        return self.open < (self.most if self.is_proved else 1)
+
+
+@dataclass(slots=True, eq=False)
+class Slot:
+    """Room for one connection. `moved` is when its host last had something to answer, of the monotonic clock."""
+
+    address: Address
+    moved: float
+    connection: OutboundConnection | None = None
+    # While it is being opened: by when it has to be.
+    opening: asyncio.Timeout | None = None
+    # Transactions since it was made.
+    served: int = 0
+    is_given_up: bool = False
+
+    @property
+    def may_give_way(self) -> bool:
+        """Whether nothing is lost but time: after the message was sent, only the host knows whether it has it."""
+        if self.is_given_up:
+            return False
+        return self.opening is not None if self.connection is None else not self.connection.body_sent
+
+    def give_up(self) -> None:
+        self.is_given_up = True
+        if self.connection is not None:
+            self.connection.abort()
+        elif self.opening is not None:
+            self.opening.reschedule(0.0)
+
+
+class Capacity:
+    """The connections of one worker, of one kind: to hosts elsewhere, or to the mail store. Loop thread only."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._limit = 1
+        self._addresses: dict[str, Address] = {}
+        self._tidy_at = MANY_ADDRESSES
+        self._slots: dict[Slot, None] = {}
+        # How many of them lead to addresses of which is not known whether they answer.
+        self._unproved = 0
+        # Connections without work, and the events that wake them, oldest first.
+        self._idle: dict[Slot, asyncio.Event] = {}
+        # Addresses for which somebody waits and that may have one more connection, by whether they have answered; with
+        # the number of their turn.
+        self._ready: dict[bool, dict[Address, int]] = {True: {}, False: {}}
+        self._turns = count()
+        self._review: asyncio.TimerHandle | None = None
+        self.is_closing = False
+
+    def configure(self, limit: int) -> None:
+        """How many connections there may be from now on."""
+        self._limit = limit
+        self._admit()
+
+    @property
+    def has_room(self) -> bool:
+        """Whether an address that has answered could have one more."""
+        return len(self._slots) < self._limit
+
+    async def slot(self, address: str, most: int) -> Slot | None:
+        """Room for a connection to `address`, which may have `most`, as soon as there is some.
+
+        None when what was learned meanwhile of the address is to be looked at first.
+        """
+        slot = self.slot_now(address, most)
+        if slot is not None or self.is_closing:
+            return slot
+        known = self._addresses[address]
+        waiter: asyncio.Future[Slot | None] = asyncio.get_running_loop().create_future()
+        known.waiting.append(waiter)
+        self._make_ready(known)
+        self._wake_idle()
+        self._plan_review()
+        try:
+            return await waiter
+        except asyncio.CancelledError:
+            if not waiter.cancelled() and waiter.done() and (slot := waiter.result()) is not None:
+                self.release(slot)
+            elif waiter in known.waiting:
+                known.waiting.remove(waiter)
+            raise
+
+    def slot_now(self, address: str, most: int) -> Slot | None:
+        """The same if there is room now and nobody who waits for it."""
+        known = self._addresses.get(address)
+        if known is None:
+            known = self._new_address(address)
+        known.most = most
+        if not known.has_room or known.waiting or not self._has_room_for(known) or self._ready[known.is_proved]:
+            return None
+        return self._occupy(known)
+
+    def release(self, slot: Slot) -> None:
+        """Its connection has ended."""
+        del self._slots[slot]
+        address = slot.address
+        address.open -= 1
+        self._unproved -= not address.is_proved
+        self._make_ready(address)
+        self._admit()
+
+    def prove(self, address: Address) -> None:
+        """It has answered a transaction."""
+        if not address.is_proved:
+            self._ready[False].pop(address, None)
+            address.is_proved = True
+            self._unproved -= address.open
+            self._make_ready(address)
+            self._admit()
+
+    def doubt(self, address: Address) -> None:
+        """It does not answer any more."""
+        if address.is_proved:
+            self._ready[True].pop(address, None)
+            address.is_proved = False
+            self._unproved += address.open
+            self._make_ready(address)
+
+    def turn_away(self, name: str) -> None:
+        """Have all who wait for an address look at what was learned of it."""
+        address = self._addresses[name]
+        waiting, address.waiting = address.waiting, deque()
+        self._ready[address.is_proved].pop(address, None)
+        for waiter in waiting:
+            if not waiter.done():
+                waiter.set_result(None)
+
+    def is_wanted(self, slot: Slot) -> bool:
+        """Whether somebody waits who could have a connection if this one ended."""
+        if self._ready[True]:
+            return True
+        if slot.address.waiting:
+            return True
+        return bool(self._ready[False]) and not (slot.address.is_proved and self._unproved_are_many)
+
+    async def idle(self, slot: Slot, event: asyncio.Event, seconds: float) -> None:
+        """Hold a connection without work until `event` is set, or somebody needs it more."""
+        self._idle[slot] = event
+        try:
+            async with asyncio.timeout(seconds):
+                await event.wait()
+        except TimeoutError:
+            pass
+        finally:
+            self._idle.pop(slot, None)
+
+    def give_up_silent(self) -> None:
+        """Give up all hosts that are silent: what waits for them keeps other mail from being taken up."""
+        self._give_up(0)
+
+    def close(self) -> None:
+        """Nobody gets any more."""
+        self.is_closing = True
+        for name in list(self._addresses):
+            self.turn_away(name)
+        if self._review is not None:
+            self._review.cancel()
+
+    def _new_address(self, name: str) -> Address:
+        if len(self._addresses) >= self._tidy_at:
+            self._addresses = {key: one for key, one in self._addresses.items() if one.open or one.waiting}
+            self._tidy_at = max(MANY_ADDRESSES, 2 * len(self._addresses))
+        address = self._addresses[name] = Address(name)
+        return address
+
+    @property
+    def _unproved_are_many(self) -> bool:
+        return self._unproved >= self._limit - self._limit // RESERVED_SHARE
+
+    def _has_room_for(self, address: Address) -> bool:
+        return len(self._slots) < self._limit and (address.is_proved or not self._unproved_are_many)
+
+    def _occupy(self, address: Address) -> Slot:
+        slot = Slot(address, self._clock())
+        self._slots[slot] = None
+        address.open += 1
+        self._unproved += not address.is_proved
+        return slot
+
+    def _make_ready(self, address: Address) -> None:
+        """Have the address take its turn, if somebody waits for it and it may have one more."""
+        ready = self._ready[address.is_proved]
+        if not (address.waiting and address.has_room):
+            ready.pop(address, None)
+        elif address not in ready:
+            ready[address] = next(self._turns)
+
+    def _admit(self) -> None:
+        """Give what is free to those who wait, an address after the other."""
+        while (address := self._next()) is not None:
+            self._ready[address.is_proved].pop(address)
+            waiter = address.waiting.popleft()
+            if not waiter.done():
+                waiter.set_result(self._occupy(address))
+            self._make_ready(address)
+        if self._ready[True] or self._ready[False]:
+            self._plan_review()
+
+    def _next(self) -> Address | None:
+        if len(self._slots) >= self._limit:
+            return None
+        proved, others = (next(iter(self._ready[kind].items()), None) for kind in (True, False))
+        if others is None or self._unproved_are_many:
+            return proved[0] if proved is not None else None
+        return others[0] if proved is None or others[1] < proved[1] else proved[0]
+
+    def _wake_idle(self) -> None:
+        """Have a connection without work end for who waits: the oldest of those that are of use."""
+        for slot, event in self._idle.items():
+            if self.is_wanted(slot):
+                del self._idle[slot]
+                event.set()
+                return
+
+    def _plan_review(self) -> None:
+        if self._review is None and not self.is_closing:
+            self._review = asyncio.get_running_loop().call_later(REVIEW_SECONDS, self._look_over)
+
+    def _look_over(self) -> None:
+        """While somebody waits, see that the silent have no more than their share."""
+        self._review = None
+        if self._ready[True] or self._ready[False]:
+            self._give_up(max(1, self._limit // SILENT_SHARE))
+            self._plan_review()
+
+    def _give_up(self, allowed: int) -> None:
+        before = self._clock() - SILENT_SECONDS
+        silent = [slot for slot in self._slots if slot.moved < before and slot not in self._idle]
+        silent.sort(key=lambda slot: slot.moved)
+        excess = len(silent) - allowed
+        for slot in silent:
+            if excess <= 0:
+                return
+            if slot.may_give_way:
+                slot.give_up()
+                excess -= 1
