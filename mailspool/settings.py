@@ -86,6 +86,7 @@ MIDDLEWARE = [
     "accounts.impersonation.StillAllowed",
     "mailspool.portal.sign_in.gate.SecondFactorGate",
     "mailspool.console_gate.ConsoleGate",
+    "mailspool.proof_gate.ProofGate",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "mailspool.content_policy.ContentPolicy",

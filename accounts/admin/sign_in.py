@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import wraps
 from typing import Any
-from urllib.parse import urlencode
 
 from django import forms
 from django.contrib import admin, messages
@@ -21,26 +18,12 @@ from accounts.forms.comparing import Comparing
 from accounts.impersonation import actor_of
 from accounts.models import Role, SignInSettings, User
 from accounts.securing import NotAllowed
-from accounts.sign_in import factors, session
+from accounts.sign_in import factors
 from accounts.sign_in.errors import Refused
 from base.sealed import seal
 
 
-def proved(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
-    """For who has proved lately to be the owner of the session; others are asked first, and come back."""
-
-    @wraps(view)
-    def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        if session.recent_enough(request):
-            return view(request, *args, **kwargs)
-        back = request.get_full_path() if request.method == "GET" else request.POST.get("next", "")
-        return HttpResponseRedirect(f"{reverse('portal:confirm')}?{urlencode({'next': back})}")
-
-    return guarded
-
-
 @require_POST
-@proved
 def remove_factors(request: HttpRequest, pk: int) -> HttpResponse:
     """Remove another's second factors, who has lost them."""
     user = get_object_or_404(User.objects.select_related("domain"), pk=pk)

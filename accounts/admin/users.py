@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
+from urllib.parse import urlencode
 
 from django import forms
 from django.contrib import admin, messages
@@ -12,7 +13,7 @@ from django.db.models import QuerySet
 from django.forms.models import model_to_dict
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
-from django.urls import URLPattern, path
+from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 from unfold.contrib.filters.admin import AutocompleteSelectFilter
 from unfold.decorators import action, display
@@ -47,8 +48,9 @@ class UserForm(UserFields):
     )
     # Who is at the keyboard; set by the page.
     administrator: User | None = None
-    # Whether that was proved lately; set by the page.
+    # Whether that was proved lately, and the page that asks for it; set by the page.
     is_proved = True
+    proving = ""
 
     class Meta:
         model = User
@@ -64,6 +66,9 @@ class UserForm(UserFields):
         was = Role.USER if self.instance._state.adding else self.instance.role
         cleaned = super().clean()
         role = self.cleaned_data.get("role", was)
+        if role != was and not self.is_proved:
+            said = 'First <a href="{}">prove that it is still you</a>, then change the role.'
+            self.add_error("role", format_html(said, self.proving))
         if role == Role.SYSTEM_ADMINISTRATOR != was and not self.cleaned_data.get("is_agreed"):
             self.add_error(
                 "is_agreed", "Tick this to agree: a system administrator reads all mail, and changes everything."
@@ -119,7 +124,7 @@ class UserAdmin(WithMenus):
             ("connections/", connections.shown, "connections"),
             ("connections/drop/", connections.drop, "drop_connections"),
             ("<int:pk>/contain/", containing.account, "contain"),
-            ("<int:pk>/password/", sign_in.proved(containing.password), "password"),
+            ("<int:pk>/password/", containing.password, "password"),
             ("<int:pk>/status/", containing.status, "status"),
             ("<int:pk>/factors/remove/", sign_in.remove_factors, "remove_factors"),
         ]
@@ -142,6 +147,7 @@ class UserAdmin(WithMenus):
         form: type[UserForm] = super().get_form(request, obj, change, **kwargs)
         form.administrator = request.user if isinstance(request.user, User) else None
         form.is_proved = recent_enough(request)
+        form.proving = f"{reverse('portal:confirm')}?{urlencode({'next': request.get_full_path()})}"
         return form
 
     def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from accounts import actions, changes
 from accounts.connections.registry import end_quietly
 from accounts.fields import USER_DEFAULTS
-from accounts.models import STAFF, Alias, DomainUserDefaults, MailingList, Status, User
+from accounts.models import STAFF, Alias, DomainUserDefaults, MailingList, Role, Status, User
 from accounts.sign_in import factors, session
 from accounts.sign_in.errors import Refused
 from mailspool.portal.access import Member, domain_administrator, page
@@ -115,7 +115,7 @@ def edited(request: HttpRequest, who: Member, kind: str, pk: int | None = None) 
     more = {"is_own": True} if kind == "users" and row is not None and row.pk == who.user.pk else {}
     before = changes.stored(row) if isinstance(row, User | MailingList) else {}
     form = what.form(request.POST or None, instance=row, domain=who.domain, initial=_first(who, kind, row), **more)
-    if request.method == "POST" and form.is_valid() and _may_set_password(request, form):
+    if request.method == "POST" and form.is_valid() and _is_proved(request, form):
         try:
             messages.success(request, _SAVE[kind](request, who, form, before))
             return HttpResponseRedirect(reverse(f"portal:{kind}"))
@@ -141,13 +141,18 @@ def edited(request: HttpRequest, who: Member, kind: str, pk: int | None = None) 
     )
 
 
-def _may_set_password(request: HttpRequest, form: Any) -> bool:
-    """Another's password is set by who has proved lately to be the owner of the session."""
-    if form.instance.pk is None or not form.cleaned_data.get("new_password") or session.recent_enough(request):
+def _is_proved(request: HttpRequest, form: Any) -> bool:
+    """Another's password is set, and roles are given, by who has proved lately to be the owner of the session."""
+    if session.recent_enough(request):
         return True
-    said = 'First <a href="{}">prove that it is still you</a>, then set the password.'
-    form.add_error("new_password", format_html(said, asking(request.get_full_path())))
-    return False
+    is_new = form.instance.pk is None
+    asked = {"new_password": "set the password"} if form.cleaned_data.get("new_password") and not is_new else {}
+    if "role" in form.changed_data and not (is_new and form.cleaned_data.get("role") == Role.USER):
+        asked["role"] = "change the role"
+    for field, then in asked.items():
+        said = 'First <a href="{}">prove that it is still you</a>, then {}.'
+        form.add_error(field, format_html(said, asking(request.get_full_path()), then))
+    return not asked
 
 
 def _first(who: Member, kind: str, row: Any) -> dict[str, Any]:
@@ -229,8 +234,6 @@ def factors_removed(request: HttpRequest, who: Member, pk: int) -> HttpResponse:
     """Remove the second factors of a user who has lost them."""
     user = get_object_or_404(_users(who), pk=pk)
     here = reverse("portal:edit_users", args=[pk])
-    if not session.recent_enough(request):
-        return HttpResponseRedirect(asking(here))
     try:
         messages.success(request, factors.remove_all(who.actor, user))
     except (Refused, actions.NotAllowed) as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 import time_machine
@@ -13,7 +14,9 @@ from django.urls import reverse
 from django.utils import timezone
 
 from accounts.models import SecondFactor
+from accounts.sign_in import dangerous
 from accounts.sign_in.session import recent_enough
+from base.actions.registry import all_actions
 from mailspool.portal.sign_in.gate import OPEN
 from security.models import LoginRules
 from tests.privileges.urls import places
@@ -114,36 +117,148 @@ class TestRequired:
         assert not [query for query in asked if "secondfactor" in query["sql"]]
 
 
-# By the names of pages that are for who has proved lately to be the owner.
+# Requests for each step of the table: the page by its name, arguments of its URL, what is sent.
+def _post(name: str, *arguments: Any, **sent: Any) -> tuple[str, str, list[Any], dict[str, Any]]:
+    return "post", name, list(arguments), sent
+
+
+def _get(name: str, *arguments: Any) -> tuple[str, str, list[Any], dict[str, Any]]:
+    return "get", name, list(arguments), {}
+
+
 DANGEROUS = [
-    ("get", "portal:add_app", []),
-    ("post", "portal:add_app", []),
-    ("post", "portal:passkey_to_add", []),
-    ("post", "portal:add_passkey", []),
-    ("post", "portal:remove_factor", [1]),
-    ("post", "portal:renew_codes", []),
-    ("post", "portal:add_app_password", []),
-    ("post", "portal:end_app_password", [1]),
-    ("post", "portal:unlink", [1]),
-    ("get", "admin:accounts_user_password", [1]),
-    ("post", "admin:accounts_user_password", [1]),
-    ("post", "admin:accounts_user_remove_factors", [1]),
+    _get("portal:add_app"),
+    _post("portal:add_app"),
+    _post("portal:passkey_to_add"),
+    _post("portal:add_passkey"),
+    _post("portal:remove_factor", 1),
+    _post("portal:renew_codes"),
+    _post("portal:add_app_password"),
+    _post("portal:end_app_password", 1),
+    _post("portal:unlink", 1),
+    _get("admin:accounts_user_password", 1),
+    _post("admin:accounts_user_password", 1),
+    _post("admin:accounts_user_remove_factors", 1),
+    _post("admin:accounts_user_contain", 1, do="reopen"),
+    _post("admin:accounts_user_contain", 1, do="false-alarm"),
+    _post("admin:accounts_signinsettings_change", 1),
+    _post("admin:accounts_user_delete", 1),
+    _post("admin:accounts_domain_delete", 1),
+    _post("admin:accounts_user_changelist", action="delete_selected", _selected_action=1),
+    _post("admin:accounts_domain_changelist", action="delete_selected", _selected_action=1),
+    _post("hijack:acquire", user_pk=1),
+    _get("admin:spool_entry_download", "x"),
+    _get("admin:quarantine_item_download", "x"),
+    *(
+        _post(f"thing_{door}", kind, name, key=key)
+        for door in ("dialog", "act")
+        for kind, name, key in (
+            ("user", "stop", ANN),
+            ("user", "false-alarm", ANN),
+            ("user", "uncontain", ANN),
+            ("user", "password", ANN),
+            ("dkim", "dkim-retire", "s._domainkey.example.org"),
+            ("dkim", "dkim-remove", "s._domainkey.example.org"),
+        )
+    ),
+    *(
+        _post(f"admin:{room}_{door}", name, **sent)
+        for door in ("dialog", "perform")
+        for room, name, sent in (
+            ("spool_entry", "redirect", {}),
+            ("spool_entry", "resend", {}),
+            ("spool_entry", "move", {}),
+            ("spool_entry", "empty-trash", {}),
+            ("spool_entry", "delete", {"all": "1"}),
+            ("quarantine_item", "move", {}),
+            ("quarantine_item", "delete", {"all": "1"}),
+        )
+    ),
+]
+OF_DOMAINS = [
+    _post("portal:remove_user_factors", 1),
+    _post("portal:remove_users", 1),
+    _get("portal:act", "user", "password", 1),
+    _post("portal:act", "user", "password", 1),
+]
+# What the same pages do without asking: what can be undone, and what is for the moment in which all burns.
+HARMLESS = [
+    _post("admin:accounts_user_contain", 1, do="contain"),
+    _post("thing_dialog", "user", "contain", key=ANN),
+    _post("thing_dialog", "user", "disable", key=ANN),
+    _post("admin:spool_entry_dialog", "delete", ids="1"),
+    _post("admin:spool_entry_dialog", "hold", all="1"),
+    _post("admin:quarantine_item_dialog", "resend", ids="1"),
+    _get("admin:accounts_user_delete", 1),
 ]
 
 
-class TestRecent:
-    @pytest.mark.parametrize(("method", "name", "arguments"), DANGEROUS)
-    def test_dangerous_steps_ask_after_a_quarter_of_an_hour(self, method: str, name: str, arguments: list[int]) -> None:
-        client, path = browser(ROOT), reverse(name, args=arguments)
-        assert not getattr(client, method)(path).get("Location", "").startswith("/me/confirm/")
-        with time_machine.travel(timezone.now() + timedelta(minutes=16), tick=True):
-            assert getattr(client, method)(path)["Location"].startswith("/me/confirm/?next=")
+def test_each_step_of_the_table_is_tried() -> None:
+    tried = {row[1] for row in DANGEROUS + OF_DOMAINS}
+    assert tried == set(dangerous.STEPS) <= {place.name for place in places()}
+    names = {row[2][1] for row in DANGEROUS if row[1] == "thing_act"}
+    assert names == dangerous.ACTIONS <= {action.name for action in all_actions()}
+    of_lists = {row[2][0] for row in DANGEROUS if row[1].endswith("_perform")}
+    assert of_lists == (dangerous.OF_MESSAGES | dangerous.OF_QUARANTINED | dangerous.OF_ALL) - {"purge"}
 
-    @pytest.mark.parametrize(("method", "name", "arguments"), [row for row in DANGEROUS if row[1].startswith("portal")])
-    def test_nobody_takes_them_in_anothers_place(self, method: str, name: str, arguments: list[int]) -> None:
+
+def is_asked(client: Client, row: tuple[str, str, list[Any], dict[str, Any]]) -> bool:
+    method, name, arguments, sent = row
+    answer = getattr(client, method)(reverse(name, args=arguments), sent)
+    return bool(answer.status_code == 302 and answer["Location"].startswith("/me/confirm/?next="))
+
+
+class TestRecent:
+    @pytest.mark.parametrize(
+        ("who", "row"), [*((ROOT, row) for row in DANGEROUS), *((CHIEF, row) for row in OF_DOMAINS)], ids=str
+    )
+    def test_dangerous_steps_ask_after_a_quarter_of_an_hour(self, who: str, row: Any) -> None:
+        client, late = browser(who), browser(who)
+        assert not is_asked(client, row)
+        with time_machine.travel(timezone.now() + timedelta(minutes=16), tick=True):
+            assert is_asked(late, row)
+
+    @pytest.mark.parametrize("row", HARMLESS, ids=str)
+    def test_the_rest_of_the_same_pages_does_not(self, row: Any) -> None:
         client = browser(ROOT)
-        client.post(reverse("hijack:acquire"), {"user_pk": the(ANN).pk})
-        assert getattr(client, method)(reverse(name, args=arguments)).status_code == 403
+        with time_machine.travel(timezone.now() + timedelta(minutes=16), tick=True):
+            assert not is_asked(client, row)
+
+    @pytest.mark.parametrize(
+        "row", [*(row for row in DANGEROUS if row[1].startswith("portal")), OF_DOMAINS[1]], ids=str
+    )
+    def test_nobody_takes_them_in_anothers_place(self, row: Any) -> None:
+        client, (method, name, arguments, sent) = browser(ROOT), row
+        client.post(reverse("hijack:acquire"), {"user_pk": the(CHIEF).pk})
+        assert getattr(client, method)(reverse(name, args=arguments), sent).status_code == 403
+
+    def test_a_dialog_asks_in_its_place_and_leads_back_to_its_page(self) -> None:
+        client, page = browser(ROOT), f"/admin/incident/user/{ANN}/"
+        asked = {"HX-Request": "true", "HX-Current-URL": f"http://testserver{page}?range=1d"}
+        with time_machine.travel(timezone.now() + timedelta(minutes=16), tick=True):
+            for door in ("thing_dialog", "thing_act"):
+                answer = client.post(
+                    reverse(door, args=["user", "stop"]), {"key": ANN, "p-account": "1"}, headers=asked
+                )
+                assert "prove that it is still you" in text(answer)
+                assert f'name="next" value="{page}?range=1d"' in answer.content.decode()
+            assert the(ANN).status == "enabled"
+            answer = client.post(reverse("portal:confirm"), {"next": f"{page}?range=1d", "password": PASSWORD})
+            assert answer["Location"] == f"{page}?range=1d"
+            client.post(reverse("thing_act", args=["user", "stop"]), {"key": ANN, "p-account": "1"}, headers=asked)
+        assert the(ANN).status != "enabled"
+
+    @pytest.mark.parametrize(
+        ("who", "page"), [(ROOT, "admin:accounts_user_change"), (CHIEF, "portal:edit_users")], ids=["console", "domain"]
+    )
+    def test_a_role_is_not_given_in_passing(self, who: str, page: str) -> None:
+        client, path = browser(who), reverse(page, args=[the(ANN).pk])
+        sent = form_with(client.get(path).content.decode(), "email") | {"role": "domain_admin"}
+        with time_machine.travel(timezone.now() + timedelta(minutes=16), tick=True):
+            assert "prove that it is still you</a>, then change the role" in text(client.post(path, sent))
+        assert the(ANN).role == "user"
+        assert client.post(path, sent).status_code == 302
+        assert the(ANN).role == "domain_admin"
 
     @pytest.mark.parametrize(
         ("who", "page"), [(ROOT, "admin:accounts_user_change"), (CHIEF, "portal:edit_users")], ids=["console", "domain"]

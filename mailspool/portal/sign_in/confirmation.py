@@ -36,19 +36,6 @@ def owner(view: View) -> PlainView:
     return member(guarded)
 
 
-def proved_owner(view: View) -> PlainView:
-    """For the owner who has proved that lately; others are asked first, and come back."""
-
-    @wraps(view)
-    def guarded(request: HttpRequest, who: Member, *args: Any, **kwargs: Any) -> HttpResponse:
-        if not session.recent_enough(request):
-            back = request.get_full_path() if request.method == "GET" else reverse("portal:sign_in")
-            return HttpResponseRedirect(asking(back))
-        return view(request, who, *args, **kwargs)
-
-    return owner(guarded)
-
-
 def asking(back: str) -> str:
     """The page that asks, and leads back."""
     return f"{reverse('portal:confirm')}?{urlencode({'next': back})}"

@@ -17,7 +17,7 @@ from accounts.sign_in import app_passwords, factors, passkeys, recovery_codes, s
 from accounts.sign_in.errors import Refused
 from base.sealed import seal, unseal
 from mailspool.portal.access import Member, page
-from mailspool.portal.sign_in.confirmation import owner, proved_owner
+from mailspool.portal.sign_in.confirmation import owner
 from mailspool.portal.sign_in.forms import AppForm
 
 _NEW_APP_KEY = "mailspool_new_app"
@@ -45,7 +45,7 @@ def shown(request: HttpRequest, who: Member) -> HttpResponse:
 
 
 @require_http_methods(["GET", "POST"])
-@proved_owner
+@owner
 def add_app(request: HttpRequest, who: Member) -> HttpResponse:
     """Set up an authenticator app: GET shows a new secret, POST takes the code that proves that the app has it."""
     secret = _begun(request)
@@ -78,14 +78,14 @@ def _begun(request: HttpRequest) -> str:
 
 
 @require_POST
-@proved_owner
+@owner
 def passkey_question(request: HttpRequest, who: Member) -> HttpResponse:
     """What the browser is to make."""
     return JsonResponse(passkeys.begin_adding(request, who.user))
 
 
 @require_POST
-@proved_owner
+@owner
 def add_passkey(request: HttpRequest, who: Member) -> HttpResponse:
     """Take the passkey that the browser has made."""
     answer, name = request.POST.get("credential", ""), request.POST.get("name", "")
@@ -98,13 +98,13 @@ def add_passkey(request: HttpRequest, who: Member) -> HttpResponse:
 
 
 @require_POST
-@proved_owner
+@owner
 def remove_factor(request: HttpRequest, who: Member, pk: int) -> HttpResponse:
     return _told(request, lambda: factors.remove(who.actor, who.user, pk))
 
 
 @require_POST
-@proved_owner
+@owner
 def renew_codes(request: HttpRequest, who: Member) -> HttpResponse:
     """New recovery codes, shown once."""
     if not factors.kinds_of(who.user):
@@ -114,7 +114,7 @@ def renew_codes(request: HttpRequest, who: Member) -> HttpResponse:
 
 
 @require_POST
-@proved_owner
+@owner
 def add_app_password(request: HttpRequest, who: Member) -> HttpResponse:
     """A new application password, shown once."""
     name = request.POST.get("name", "")
@@ -128,13 +128,13 @@ def add_app_password(request: HttpRequest, who: Member) -> HttpResponse:
 
 
 @require_POST
-@proved_owner
+@owner
 def end_app_password(request: HttpRequest, who: Member, pk: int) -> HttpResponse:
     return _told(request, lambda: app_passwords.end(who.actor, who.user, pk))
 
 
 @require_POST
-@proved_owner
+@owner
 def unlink(request: HttpRequest, who: Member, pk: int) -> HttpResponse:
     return _told(request, lambda: single_sign_on.unlink(who.actor, who.user, pk))
 
