@@ -56,6 +56,7 @@ _OF_DOMAINS = (
     "bounces_per_hour",
     "bounces_action",
     *SPAM_FIELDS,
+    "users_release",
     "description",
 )
 _OF_LISTS = ("address", "owner", "posting", "enabled", *_BY_THE_HOUR, "subject_prefix", "description")

@@ -105,6 +105,7 @@ DOMAIN: Final = Kind(
             SPAM_FIELDS,
             "For all its users who have not chosen otherwise. The rest follows the page Antispam.",
         ),
+        Group("Spam Quarantine", ("users_release",), "Without a choice here, it is as on the page Antispam."),
     ),
     address="name",
     apart=frozenset({"status"}),
@@ -177,7 +178,7 @@ DEFAULTS: Final = {kind.name: kind for kind in (DOMAIN_DEFAULTS, USER_DEFAULTS)}
 HOURLY: Final = Group("", _HOURLY).names
 HOURLY_OF_DOMAINS: Final = Group("", (*_HOURLY, *_BOUNCES)).names
 # What may be left to the domain or the server, and the word for that in commands and files.
-INHERITED: Final = (*SPAM_FIELDS, "send_as")
+INHERITED: Final = (*SPAM_FIELDS, "send_as", "users_release")
 INHERIT_WORD: Final = "inherit"
 # Where a domain has its own limit, its administrators grant its users and lists no more.
 _CAPPED: Final = ("max_message_kb", "max_recipients", *(name for name in HOURLY if name.endswith("_per_hour")))

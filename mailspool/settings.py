@@ -241,6 +241,7 @@ SPOOL_SWEEPS = [
     "spool.signing.lifecycle.sweep",
     "throttling.tasks.sweep",
     "quarantine.alerts.renew_sizes",
+    "quarantine.release_requests.sweep",
     "mailspool.backup.keeping.sweep",
 ]
 # What the rules of alerts can watch.

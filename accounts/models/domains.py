@@ -6,11 +6,11 @@ from django.db import models
 from accounts.addresses import InvalidAddress, normalise_domain, normalised_if_valid, validate_address, validate_domain
 from accounts.models.limits import DomainLimits
 from accounts.models.sending import SendAsChoice
-from accounts.models.spam import SpamChoices
+from accounts.models.spam import SpamChoices, UsersReleaseChoice
 from accounts.models.status import Status
 
 
-class Domain(DomainLimits, SpamChoices, SendAsChoice):
+class Domain(DomainLimits, SpamChoices, SendAsChoice, UsersReleaseChoice):
     """A local domain: its users, aliases and lists live in it."""
 
     name = models.CharField(max_length=255, unique=True, validators=[validate_domain])

@@ -24,6 +24,13 @@ class SpamFilter(models.TextChoices):
     OFF = "off", "Off: deliver all mail as it is"
 
 
+class UsersRelease(models.TextChoices):
+    """What users do with spam of their own in quarantine."""
+
+    ASK = "ask", "Request release from their administrators"
+    RELEASE = "release", "Release it themselves"
+
+
 # What an empty choice leaves the decision to.
 INHERIT = ""
 
@@ -46,6 +53,23 @@ class SpamChoices(models.Model):
     spam_low = _choice("spam, low", SpamAction, "What to do with a message that may be spam.")
     spam_medium = _choice("spam, medium", SpamAction, "What to do with a message that is probably spam.")
     spam_high = _choice("spam, high", SpamAction, "What to do with a message that is almost certainly spam.")
+
+    class Meta:
+        abstract = True
+
+
+class UsersReleaseChoice(models.Model):
+    """Mixed into domains. What one leaves empty the server decides."""
+
+    users_release = models.CharField(
+        "users can",
+        max_length=7,
+        blank=True,
+        default=INHERIT,
+        db_default=INHERIT,
+        choices=[(INHERIT, "Use the default"), *UsersRelease.choices],
+        help_text="What users do with spam of their own in quarantine.",
+    )
 
     class Meta:
         abstract = True

@@ -15,13 +15,14 @@ from accounts.account_actions import of_users
 from accounts.actor import NotAllowed
 from accounts.addresses import key_of
 from accounts.models import Role, User
+from accounts.models.spam import UsersRelease
 from base.action import record
 from base.actions.action import SingleAction
 from base.actions.perform import perform as act
 from base.audit.subjects import Subject
 from quarantine.actions.listed import ALLOW_SENDER, BLOCK_SENDER
 from quarantine.actions.selection import ItemSelection
-from quarantine.models.antispam import AntispamSettings, UsersRelease
+from quarantine.models.antispam import AntispamSettings
 from quarantine.models.item import Item, ItemKind, ItemState
 from spool.actions import Actor, Refused, perform
 from spool.message import authors
@@ -60,8 +61,10 @@ def may_handle(user: User, item: Item) -> bool:
 
 def must_ask(user: User, item: Item) -> bool:
     """Whether this person asks for a release instead of doing it. What only their own list has kept back is theirs."""
-    is_user = user.role != Role.DOMAIN_ADMINISTRATOR and item.blocked_by != user.email
-    return is_user and AntispamSettings.current().users_release == UsersRelease.ASK
+    if user.role == Role.DOMAIN_ADMINISTRATOR or item.blocked_by == user.email:
+        return False
+    of_domain = user.domain.users_release if user.domain is not None else ""
+    return (of_domain or AntispamSettings.current().users_release) == UsersRelease.ASK
 
 
 def release(actor: Actor, user: User, item: Item) -> str:

@@ -8,6 +8,7 @@ from quarantine.models.count import CheckCount
 from quarantine.models.greylist import GreylistClient, Greylisted
 from quarantine.models.item import Item, ItemAddress, ItemKind, ItemState, Pardon
 from quarantine.models.listed import ListedSender, Listing
+from quarantine.models.request import ReleaseNotice
 from quarantine.models.scanned import Scanned
 from quarantine.models.size import QuarantineSize
 
@@ -29,6 +30,7 @@ __all__ = [
     "Listing",
     "Pardon",
     "QuarantineSize",
+    "ReleaseNotice",
     "Scanned",
     "SpamAction",
     "TrustedSender",

@@ -7,7 +7,7 @@ from django.core.validators import MaxValueValidator, MinValueValidator, RegexVa
 from django.db import models
 
 from accounts.addresses import InvalidAddress, key_of, normalise_address, normalise_domain
-from accounts.models.spam import SpamAction
+from accounts.models.spam import SpamAction, UsersRelease
 from base.one_row import OneRow, between
 
 _POINTS = [MinValueValidator(0.1), MaxValueValidator(1000)]
@@ -20,13 +20,6 @@ class DigestFor(models.TextChoices):
     ADMINISTRATORS = "admins", "Domain administrators, with links to resend"
     USERS = "users", "Users, of their own mail"
     BOTH = "both", "Domain administrators and users"
-
-
-class UsersRelease(models.TextChoices):
-    """What users do with spam of their own in quarantine."""
-
-    ASK = "ask", "Request release from their administrators"
-    RELEASE = "release", "Release it themselves"
 
 
 class WhenUnansweredInbound(models.TextChoices):

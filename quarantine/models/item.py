@@ -67,6 +67,7 @@ class Item(models.Model):
     findings = models.JSONField(default=list, blank=True, help_text="What each scanner or check said.")
     asked_by = models.CharField("release requested by", max_length=254, blank=True, default="", db_default="")
     asked_at = models.DateTimeField("release requested", null=True, blank=True)
+    told_at = models.DateTimeField("administrators told of the request", null=True, blank=True)
     blocked_by = models.CharField(
         max_length=254, blank=True, default="", db_default="", help_text="The user who blocks its sender, and got it."
     )

@@ -28,7 +28,7 @@ from accounts.models import Domain, DomainUserDefaults, Role, User, UserDefaults
 from quarantine import greylisting  # noqa: E402
 from quarantine.items import transfer  # noqa: E402
 from quarantine.items.transfer import Caught  # noqa: E402
-from quarantine.models import AntispamSettings, Check, ItemKind, ListedSender  # noqa: E402
+from quarantine.models import AntispamSettings, Check, ItemKind, ListedSender, ReleaseNotice  # noqa: E402
 from security import actions as security_actions  # noqa: E402
 from spool import actions  # noqa: E402
 from spool.flow import leases  # noqa: E402
@@ -178,6 +178,7 @@ def _caught(mail: Mail) -> None:
         Entry.objects.filter(pk=entry.pk).update(leased_by="scanner:1")
         found = [{"check": "Words", "kind": "body", "points": 12.5, "text": "casino", "failed": False, "seconds": 0.1}]
         transfer.take("scanner:1", [Caught(entry.pk, kind, why, score, found)], timezone.now(), 30)
+    ReleaseNotice.objects.create(domain=HERE, at=timezone.now())
     triplet = greylisting.triplet_of("198.51.100.7", "stranger@elsewhere.test", ANN)
     greylisting.decide([triplet], AntispamSettings.load(), timezone.now())
 

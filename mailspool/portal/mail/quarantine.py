@@ -82,7 +82,8 @@ def _list(request: HttpRequest, who: Member, owner: Ownership, title: str, url_n
 
 def _asked(owner: Ownership) -> list[Item]:
     """What people of the domain ask for, the latest first."""
-    asked = Item.objects.filter(asked_at__isnull=False, state=ItemState.HELD, sender_domain=owner.domain)
+    here = f"@{owner.domain}"
+    asked = Item.objects.filter(asked_at__isnull=False, state=ItemState.HELD, asked_by__endswith=here)
     rows = asked.defer("entry", "recipients", "findings").order_by("-asked_at")[:MOST_ASKED]
     return [item for item in rows if by_owner.sees(owner, item)]
 
