@@ -131,15 +131,21 @@ SECTIONS: tuple[tuple[str, tuple[Entry, ...]], ...] = (
     (
         "Accounts",
         (
-            _alone(
-                Page(
-                    "Domains",
-                    "domain",
-                    "admin:accounts_domain_changelist",
-                    "local hosted add",
-                    "d",
-                    ("accounts/domaindefaults/",),
-                )
+            Entry(
+                "Domains",
+                "domain",
+                (
+                    Page(
+                        "Domains",
+                        "domain",
+                        "admin:accounts_domain_changelist",
+                        "local hosted add",
+                        "d",
+                        ("accounts/domaindefaults/",),
+                    ),
+                    Page("DNS records", "dns", "dns", "mx spf dkim dmarc mta-sts tls-rpt ptr dane dnssec zone", "n"),
+                    Page("DKIM keys", "key", "admin:spool_dkimkey_changelist", "signing signature selector dns record"),
+                ),
             ),
             Entry(
                 "Users",
@@ -246,7 +252,6 @@ SECTIONS: tuple[tuple[str, tuple[Entry, ...]], ...] = (
                         "clamav scanner virus",
                     ),
                     Page("Routes", "alt_route", "admin:spool_route_changelist", "smarthost relay next hop transport"),
-                    Page("DKIM keys", "key", "admin:spool_dkimkey_changelist", "signing signature selector dns record"),
                 ),
             ),
             _alone(

@@ -22,6 +22,11 @@ def _of_jobs(past: str) -> Callable[[Event], str]:
     return said
 
 
+def _checked(event: Event) -> str:
+    bad = event.parameters["bad"]
+    return f"{bad} missing or wrong" if bad else "Nothing is missing or wrong"
+
+
 sentences.of_actions(
     {
         "job-retry": _of_jobs("queued again"),
@@ -30,6 +35,7 @@ sentences.of_actions(
         "mark folders": lambda _: "Accepted as this installation's",
         "send test message": lambda _: "Sent",
         "end first run": lambda _: "Dismissed",
+        "dns-check": _checked,
         "stop": lambda _: "Stopped",
         "false-alarm": lambda _: "Taken back",
     }

@@ -70,6 +70,7 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "mailspool.health.Probes",
+    "mailspool.dns_records.policy.OwnPolicy",
     "mailspool.proxies.ClientAddress",
     "mailspool.person_zone.PersonZone",
     "mailspool.origin.RequestOrigin",
@@ -228,7 +229,12 @@ SPOOL_SMTP_CHECKS = [
 # Who may send anywhere without a login, besides users.
 SPOOL_TRUSTED_CLIENTS = "security.lists.trusts"
 # What is called once an hour, with the time, to forget what is too old.
-SPOOL_HOUSEKEEPING = ["spool.signing.lifecycle.tidy", "accounts.history.forget", "security.housekeeping.forget"]
+SPOOL_HOUSEKEEPING = [
+    "spool.signing.lifecycle.tidy",
+    "mailspool.dns_records.looking.tidy",
+    "accounts.history.forget",
+    "security.housekeeping.forget",
+]
 SPOOL_STAGES = [
     "spool.stages.DeliveryDelay",
     "quarantine.stages.VirusCheck",
@@ -243,6 +249,7 @@ SPOOL_SWEEPS = [
     "quarantine.alerts.renew_sizes",
     "quarantine.release_requests.sweep",
     "mailspool.backup.keeping.sweep",
+    "mailspool.dns_records.looking.sweep",
 ]
 # What the rules of alerts can watch.
 SPOOL_ALERT_WATCHES = [
@@ -271,6 +278,7 @@ SPOOL_ALERT_WATCHES = [
     "throttling.alerts.ThrottledDomains",
     "throttling.alerts.CaughtByGuard",
     "throttling.alerts.SuspectedByGuard",
+    "mailspool.dns_records.watch.BrokenRecords",
 ]
 # Where stages keep what they take out of the spool.
 SPOOL_HOLDERS = ["quarantine.holding.Quarantine"]

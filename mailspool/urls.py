@@ -12,6 +12,7 @@ from django.views.generic import RedirectView
 from accounts.impersonation import Acquire, Release
 from accounts.models import User
 from mailspool.attention.urls import urls as attention_urls
+from mailspool.dns_records.urls import urls as dns_urls
 from mailspool.ended_session import session, signed_in
 from mailspool.first_run.urls import urls as first_run_urls
 from mailspool.health import readyz
@@ -51,6 +52,7 @@ urlpatterns = [
     *incident_urls(),
     *first_run_urls(),
     *jobs_urls(),
+    *dns_urls(),
     *menu_urls(),
     *search_urls(),
     *release_urls(),

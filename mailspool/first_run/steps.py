@@ -78,7 +78,7 @@ def _domain(findings: list[Finding]) -> Step:
     if not Domain.objects.exists():
         add = ("Add a domain", reverse("admin:accounts_domain_add"))
         return Step("domain", "Domain and its DNS", False, "There is no domain yet.", add)
-    return _of_findings("domain", "Domain and its DNS", findings, ("Domains", "admin:accounts_domain_changelist"))
+    return _of_findings("domain", "Domain and its DNS", findings, ("DNS records", "dns"))
 
 
 def _user() -> Step:

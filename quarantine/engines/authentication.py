@@ -120,6 +120,13 @@ def _check_spf(examined: Examined) -> SpfResult:
     return SpfResult(str(result), domain, not sender_domain, str(text)[:200])
 
 
+def spf_by_record(record: str, ip: str, domain: str, ehlo_name: str) -> tuple[str, str]:
+    """RFC 7208's result, and why, for mail of `domain` from an address, if its record were this one."""
+    asked = spf.query(i=ip, s=f"postmaster@{domain}", h=ehlo_name, timeout=SPF_SECONDS, querytime=SPF_SECONDS)
+    result, _code, text = asked.check(spf=record)
+    return str(result), str(text)[:200]
+
+
 def _check_dkim(examined: Examined) -> list[DkimResult]:
     try:
         message = Signed(examined, QUESTION_SECONDS)

@@ -98,6 +98,7 @@ class SettingsAdmin(OneRowAdmin):
                     "smtp_out_port",
                     "tls_policy",
                     "honour_mta_sts",
+                    "mta_sts_mode",
                     "dkim_host_signs",
                     "dkim_rotation_days",
                     "private_hosts",

@@ -7,6 +7,7 @@ from spool.models.bounce import ReceivedBounce
 from spool.models.bulkjob import BulkJob, JobState
 from spool.models.content import Content
 from spool.models.dkim import DkimKey, KeyAlgorithm, KeyState
+from spool.models.dns import DomainRecord, RecordState
 from spool.models.entry import Direction, Entry, Origin, Priority, Status
 from spool.models.installation import Installation
 from spool.models.list_layout import Density, ListLayout
@@ -39,6 +40,7 @@ __all__ = [
     "Density",
     "Direction",
     "DkimKey",
+    "DomainRecord",
     "Entry",
     "Installation",
     "JobState",
@@ -52,6 +54,7 @@ __all__ = [
     "Priority",
     "ReceivedBounce",
     "Recipient",
+    "RecordState",
     "Route",
     "RouteKind",
     "SavedView",

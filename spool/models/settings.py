@@ -205,6 +205,16 @@ class Settings(OneRow):
         help_text="Domains can publish that their hosts require TLS with valid certificates. Mail for them then waits rather"
         " than go elsewhere or unencrypted.",
     )
+    mta_sts_mode = models.CharField(
+        "own MTA-STS policy",
+        max_length=7,
+        blank=True,
+        default="",
+        db_default="",
+        choices=[("", "None"), ("testing", "Testing: others report what would fail"), ("enforce", "Enforce")],
+        help_text="Served at https://mta-sts.DOMAIN/.well-known/mta-sts.txt for each domain: others then send mail for it"
+        " encrypted, and to this host alone. DNS records shows what it needs.",
+    )
     dkim_host_signs = models.BooleanField(
         "sign for domains without a DKIM key",
         default=False,

@@ -19,11 +19,12 @@ from django.db import IntegrityError, transaction
 from django.db.models import F, Q
 from django.utils import timezone
 
+from base.name_servers import NameServers, NoAnswer
 from base.sealed import seal
 from spool.models.dkim import DkimKey, KeyAlgorithm, KeyState
 from spool.models.settings import current
 from spool.signing import ring
-from spool.signing.published import Found, NoAnswer, Servers
+from spool.signing.published import Found, look_for
 from spool.signing.signer import PrivateKey
 
 log = logging.getLogger(__name__)
@@ -78,18 +79,23 @@ def _free_selector(domain: str, algorithm: str, now: datetime) -> str:
     )
 
 
-def servers_of_domains() -> Servers:
+def keys_of(*domains: str) -> list[DkimKey]:
+    """The keys of domains whose records have to be in the DNS."""
+    return list(DkimKey.objects.filter(domain__in=domains).exclude(state=KeyState.REVOKED))
+
+
+def servers_of_domains() -> NameServers:
     """Those that the resolver of this server finds."""
-    return Servers(str(django_settings.MAILSPOOL_DNS))
+    return NameServers(str(django_settings.MAILSPOOL_DNS))
 
 
-def look(key: DkimKey, now: datetime, servers: Servers | None = None) -> str:
+def look(key: DkimKey, now: datetime, servers: NameServers | None = None) -> str:
     """Look for a key's record, and go on to the state that follows; what is wrong, empty if nothing is.
 
     When the DNS gives no answer nothing changes but what is said.
     """
     try:
-        found = (servers or servers_of_domains()).look_for(key)
+        found = look_for(key, servers or servers_of_domains())
     except NoAnswer as error:
         key.checked, key.found = now, str(error)[:300]
         key.save(update_fields=["checked", "found"])

@@ -23,6 +23,8 @@ from base import redis_client
 from base.actions import registry
 from base.actions.action import NotAllowed, Opening, SingleAction, Target
 from base.actions.perform import perform, preview
+from base.name_servers import NameServers
+from mailspool.dns_records import asking
 from mailspool.incident.stop import STOP
 from quarantine.actions.listed import ALLOW_SENDER
 from quarantine.actions.trust import TRUST
@@ -32,7 +34,6 @@ from security.models import BlacklistEntry, BlockReason, LoginBlock, Protocol, S
 from spool.actions import Actor
 from spool.models import AuditEvent, DkimKey
 from spool.signing import lifecycle
-from spool.signing.published import Servers
 from tests.doors.conftest import PASSWORD, ROOT, browser
 from tests.support.commands import manage_with
 from tests.support.dns import DNSServer, in_pieces
@@ -53,6 +54,7 @@ KEYS = {
     "ip": ("203.0.113.1", "203.0.113.2", "203.0.113.3"),
     "sender": ("a@far.test", "b@far.test", "c@far.test"),
     "login": ("ann@example.org", "ben@example.org", "cid@example.org"),
+    "dns": ("one.test", "two.test", "sox.test"),
     "dkim": ("s._domainkey.one.test", "s._domainkey.two.test", "s._domainkey.sox.test"),
     "job": ("job-1", "job-2", "job-3"),
     "jobs": ("spool.tasks.one", "spool.tasks.two", "spool.tasks.three"),
@@ -217,6 +219,7 @@ CASES: dict[tuple[str, str], Case] = {
     ("domain", "false-alarm"): Case({}, "incident false-alarm", ("--yes",), _stopped),
     ("login", "release-login"): Case(command="block login release", before=_closed),
     ("domain", "dkim-add"): Case({"algorithm": "rsa"}, "dkim add"),
+    ("dns", "dns-check"): Case(command="dns check"),
     ("dkim", "dkim-check"): Case(command="dkim check"),
     ("dkim", "dkim-retire"): Case(command="dkim retire"),
     ("dkim", "dkim-remove"): Case(command="dkim remove"),
@@ -250,15 +253,20 @@ def things(people: None) -> None:
 
 
 @pytest.fixture(autouse=True)
-def dns(things: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Shows the record of each key."""
+def dns(things: None, settings: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Shows the record of each key, and what else mail needs."""
     with DNSServer() as server:
         for key in DkimKey.objects.all():
             server.add(key.domain, "SOA", f"ns.{key.domain}. root.{key.domain}. 1 3600 600 86400 60")
             server.add(key.domain, "NS", f"ns.{key.domain}.")
             server.add(f"ns.{key.domain}", "A", "127.0.0.1")
             server.add(key.name, "TXT", in_pieces(key.record))
-        monkeypatch.setattr(lifecycle, "servers_of_domains", lambda: Servers(server.address, server.port))
+            server.add(key.domain, "MX", f"10 {settings.MAILSPOOL_HOSTNAME}.")
+            server.add(key.domain, "TXT", '"v=spf1 mx -all"')
+            server.add(f"_dmarc.{key.domain}", "TXT", '"v=DMARC1; p=none"')
+        for made in ((lifecycle, "servers_of_domains"), (asking, "servers")):
+            monkeypatch.setattr(*made, lambda: NameServers(server.address, server.port))
+        settings.MAILSPOOL_DNS = server.address
         yield
 
 

@@ -188,6 +188,7 @@ DOES: dict[str, tuple[str, Callable[[Client], Any]]] = {
         ROOT,
         lambda client: client.post(reverse("admin:accounts_user_remove_factors", args=[_factor().user.pk])),
     ),
+    "dns_check": (ROOT, lambda client: client.post(reverse("dns_check", args=["host"]))),
     "first_run_dismiss": (ROOT, lambda client: client.post(reverse("first_run_dismiss"))),
     "first_run_test": (ROOT, lambda client: client.post(reverse("first_run_test"), {"to": ANN})),
     "hijack:acquire": (ROOT, _managing),

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 import time_machine
 
+from base.name_servers import NameServers
 from base.one_row import OneRow
 from base.sealed import unseal
 from spool.models import DkimKey, KeyAlgorithm, KeyState, Settings
 from spool.signing import lifecycle, ring
-from spool.signing.published import Servers
 from tests.support.dns import TTL, DNSServer, in_pieces
 
 pytestmark = pytest.mark.django_db
@@ -37,8 +37,8 @@ def dns() -> Iterator[DNSServer]:
 
 
 @pytest.fixture
-def servers(dns: DNSServer) -> Servers:
-    return Servers(dns.address, dns.port)
+def servers(dns: DNSServer) -> NameServers:
+    return NameServers(dns.address, dns.port)
 
 
 def serve(server: DNSServer, domain: str) -> None:
@@ -54,7 +54,7 @@ def show(server: DNSServer, key: DkimKey) -> None:
 
 @pytest.mark.parametrize("algorithm", KeyAlgorithm.values)
 def test_none_signs_before_the_dns_has_shown_it_for_long_enough(
-    algorithm: str, dns: DNSServer, servers: Servers
+    algorithm: str, dns: DNSServer, servers: NameServers
 ) -> None:
     key = lifecycle.make(DOMAIN, algorithm, NOW)
     assert lifecycle.look(key, NOW, servers) == f"ns.{DOMAIN}: there is no record yet"
@@ -71,7 +71,7 @@ def test_none_signs_before_the_dns_has_shown_it_for_long_enough(
     assert (signer.domain, signer.selector) == (DOMAIN, key.selector)
 
 
-def active(dns: DNSServer, servers: Servers, now: datetime = NOW, **given: Any) -> DkimKey:
+def active(dns: DNSServer, servers: NameServers, now: datetime = NOW, **given: Any) -> DkimKey:
     key = lifecycle.make(DOMAIN, given.get("algorithm", KeyAlgorithm.RSA.value), now)
     show(dns, key)
     for at in (now, now + timedelta(hours=1)):
@@ -81,7 +81,7 @@ def active(dns: DNSServer, servers: Servers, now: datetime = NOW, **given: Any) 
 
 
 def test_a_successor_takes_over_and_the_old_one_keeps_its_record_for_the_mail_on_its_way(
-    dns: DNSServer, servers: Servers
+    dns: DNSServer, servers: NameServers
 ) -> None:
     old = active(dns, servers)
     other = active(dns, servers, algorithm="ed25519")
@@ -109,7 +109,9 @@ def _swept(now: datetime) -> None:
     lifecycle.tidy(now)
 
 
-def test_a_key_whose_record_is_gone_signs_no_more_until_it_was_there_again(dns: DNSServer, servers: Servers) -> None:
+def test_a_key_whose_record_is_gone_signs_no_more_until_it_was_there_again(
+    dns: DNSServer, servers: NameServers
+) -> None:
     key = active(dns, servers)
     dns.clear(key.name)
     assert lifecycle.look(key, NOW + timedelta(days=1), servers) == f"ns.{DOMAIN}: there is no record yet"
@@ -120,7 +122,7 @@ def test_a_key_whose_record_is_gone_signs_no_more_until_it_was_there_again(dns: 
 
 
 @pytest.mark.parametrize("code", ["SERVFAIL", "REFUSED"])
-def test_nothing_follows_from_no_answer(code: str, dns: DNSServer, servers: Servers) -> None:
+def test_nothing_follows_from_no_answer(code: str, dns: DNSServer, servers: NameServers) -> None:
     key = active(dns, servers)
     dns.fail(key.name, code)
     assert code in lifecycle.look(key, NOW + timedelta(days=1), servers)
@@ -143,7 +145,7 @@ def test_nothing_follows_from_no_answer(code: str, dns: DNSServer, servers: Serv
     ],
 )
 def test_a_record_that_receivers_could_not_use_is_said_to_be_wrong(
-    record: str, problem: str, dns: DNSServer, servers: Servers
+    record: str, problem: str, dns: DNSServer, servers: NameServers
 ) -> None:
     key = lifecycle.make(DOMAIN, "rsa", NOW)
     dns.add(key.name, "TXT", in_pieces(record.format(k="rsa", p=key.public_key)))
@@ -151,13 +153,13 @@ def test_a_record_that_receivers_could_not_use_is_said_to_be_wrong(
     assert key.state == KeyState.PREPARED
 
 
-def test_blanks_and_a_missing_version_do_no_harm(dns: DNSServer, servers: Servers) -> None:
+def test_blanks_and_a_missing_version_do_no_harm(dns: DNSServer, servers: NameServers) -> None:
     key = lifecycle.make(DOMAIN, "rsa", NOW)
     dns.add(key.name, "TXT", in_pieces(f" p = {key.public_key[:40]} {key.public_key[40:]} ; t=s;"))
     assert lifecycle.look(key, NOW, servers) == ""
 
 
-def test_two_records_are_wrong(dns: DNSServer, servers: Servers) -> None:
+def test_two_records_are_wrong(dns: DNSServer, servers: NameServers) -> None:
     key = lifecycle.make(DOMAIN, "rsa", NOW)
     for record in (key.record, "v=DKIM1; p=AAAA"):
         dns.add(key.name, "TXT", in_pieces(record))
@@ -176,7 +178,7 @@ def host(dns: DNSServer) -> Iterator[DNSServer]:
 
 
 def test_a_selector_may_be_an_alias_into_a_zone_of_somebody_else(
-    dns: DNSServer, host: DNSServer, servers: Servers
+    dns: DNSServer, host: DNSServer, servers: NameServers
 ) -> None:
     key = lifecycle.make(DOMAIN, "rsa", NOW)
     dns.add(key.name, "CNAME", "s1.host.test.")
@@ -186,7 +188,7 @@ def test_a_selector_may_be_an_alias_into_a_zone_of_somebody_else(
     assert key.state == KeyState.PUBLISHED
 
 
-def test_aliases_in_a_circle_end(dns: DNSServer, host: DNSServer, servers: Servers) -> None:
+def test_aliases_in_a_circle_end(dns: DNSServer, host: DNSServer, servers: NameServers) -> None:
     key = lifecycle.make(DOMAIN, "rsa", NOW)
     dns.add(key.name, "CNAME", "s1.host.test.")
     host.add("s1.host.test", "CNAME", f"{key.name}.")
@@ -194,7 +196,7 @@ def test_aliases_in_a_circle_end(dns: DNSServer, host: DNSServer, servers: Serve
     assert key.state == KeyState.PREPARED
 
 
-def test_successors_are_made_by_themselves_once(dns: DNSServer, servers: Servers) -> None:
+def test_successors_are_made_by_themselves_once(dns: DNSServer, servers: NameServers) -> None:
     key = active(dns, servers)
     Settings.objects.update_or_create(pk=1, defaults={"dkim_rotation_days": 90})
     OneRow.forget()
@@ -206,7 +208,9 @@ def test_successors_are_made_by_themselves_once(dns: DNSServer, servers: Servers
     assert (made.state, made.algorithm) == (KeyState.PREPARED, "rsa")
 
 
-def test_a_retired_key_signs_no_more_and_one_that_never_did_is_gone_at_once(dns: DNSServer, servers: Servers) -> None:
+def test_a_retired_key_signs_no_more_and_one_that_never_did_is_gone_at_once(
+    dns: DNSServer, servers: NameServers
+) -> None:
     key, unused = active(dns, servers), lifecycle.make(DOMAIN, "rsa", NOW)
     lifecycle.retire(key, NOW)
     lifecycle.retire(unused, NOW)

@@ -1,0 +1,68 @@
+"""The records that a domain of ours, and this host, are to have."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import dns.reversename
+from cryptography import x509
+
+from mailspool.dns_records import policy, verdicts
+from mailspool.dns_records.host import Host
+from mailspool.dns_records.records import Wish
+
+
+def of_domain(domain: str, host: Host, policy_id: str) -> list[Wish]:
+    """Those that mail to and from a domain needs; DKIM keys are looked for by themselves (spool.signing).
+
+    `policy_id` is the id of the MTA-STS policy that is served for it, empty without one.
+    """
+    wishes = [
+        Wish("MX", domain, "MX", f"10 {host.name}.", partial(verdicts.mx, domain=domain, host=host)),
+        _spf(domain, host, "mx"),
+        Wish("DMARC", f"_dmarc.{domain}", "TXT", "v=DMARC1; p=none", partial(verdicts.dmarc, domain=domain)),
+        Wish(
+            "MTA-STS",
+            f"_mta-sts.{domain}",
+            "TXT",
+            f"v=STSv1; id={policy_id}" if policy_id else "",
+            partial(verdicts.mta_sts, record_id=policy_id),
+        ),
+    ]
+    if policy_id:
+        name = f"mta-sts.{domain}"
+        wishes.append(Wish("Policy", name, "CNAME", f"{host.name}.", partial(policy.look, name=name), by_resolver=True))
+    return [
+        *wishes,
+        Wish("TLS-RPT", f"_smtp._tls.{domain}", "TXT", f"v=TLSRPTv1; rua=mailto:postmaster@{domain}", verdicts.tls_rpt),
+        Wish("DNSSEC", domain, "DS", "", partial(verdicts.dnssec, domain=domain), by_resolver=True),
+    ]
+
+
+def of_host(host: Host, certificate: x509.Certificate | None) -> list[Wish]:
+    """Those of the host's own name and addresses. It needs SPF as well: notices come from it by its name alone."""
+    shown = verdicts.tlsa_of(certificate) if certificate is not None else ""
+    return [
+        *(
+            Wish("Address", host.name, kind, "", partial(verdicts.addresses, host=host, kind=kind), by_resolver=True)
+            for kind in ("A", "AAAA")
+        ),
+        *(
+            Wish(
+                "PTR",
+                dns.reversename.from_address(address).to_text(omit_final_dot=True),
+                "PTR",
+                f"{host.name}.",
+                partial(verdicts.ptr, host=host, address=address),
+                by_resolver=True,
+            )
+            for address in host.sending
+        ),
+        _spf(host.name, host, "a"),
+        Wish("DANE", f"_25._tcp.{host.name}", "TLSA", shown, partial(verdicts.tlsa, certificate=certificate)),
+    ]
+
+
+def _spf(domain: str, host: Host, mechanism: str) -> Wish:
+    judge = partial(verdicts.spf, domain=domain, host=host, mechanism=mechanism)
+    return Wish("SPF", domain, "TXT", f"v=spf1 {mechanism} -all", judge)

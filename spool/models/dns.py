@@ -1,0 +1,44 @@
+"""What the DNS was found to say about our domains and this host, record by record."""
+
+from __future__ import annotations
+
+from django.db import models
+
+
+class RecordState(models.TextChoices):
+    """How good what was found is."""
+
+    RIGHT = "right", "Right"
+    WRONG = "wrong", "Wrong"
+    MISSING = "missing", "Missing"
+    # It is not there, and mail goes without.
+    OPTIONAL = "optional", "Optional"
+    # The DNS did not answer, or nobody can tell.
+    UNKNOWN = "unknown", "Not known"
+
+
+BAD = (RecordState.WRONG, RecordState.MISSING)
+
+
+class DomainRecord(models.Model):
+    """One record as it was at the last look. The host's own are those of no domain."""
+
+    domain = models.CharField(max_length=253, blank=True)
+    purpose = models.CharField(max_length=10)
+    name = models.CharField(max_length=320)
+    kind = models.CharField(max_length=8)
+    place = models.PositiveSmallIntegerField(help_text="Among those of its domain.")
+    wanted = models.TextField(blank=True, default="")
+    found = models.TextField(blank=True, default="", help_text="A line for each record.")
+    state = models.CharField(max_length=8, choices=RecordState)
+    sentence = models.CharField(max_length=500, blank=True, default="")
+    checked = models.DateTimeField()
+    was_right = models.DateTimeField(null=True, help_text="When it was right last; empty for one that never was.")
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["domain", "purpose", "name", "kind"], name="dns_record_once")]
+        indexes = [models.Index(fields=["checked"], name="dns_record_checked")]
+        ordering = ["domain", "place"]
+
+    def __str__(self) -> str:
+        return f"{self.purpose} {self.name}"

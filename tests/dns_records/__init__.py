@@ -1,0 +1,1 @@
+"""DNS records of domains and of the host: what is wanted, what is found, and what is said about it."""
