@@ -80,7 +80,7 @@ PAGES: Final[Mapping[str, tuple[Right, Right]]] = {
     "admin:quarantine_item_dialog": _HANDLE,
     "admin:quarantine_item_perform": _HANDLE,
     # Whom a user allows and blocks.
-    "admin:quarantine_item_senders": _HANDLE,
+    "listed_senders": _HANDLE,
     "admin:throttling_throttleevent_changelist": _LOOK,
     "admin:throttling_throttleevent_users": _LOOK,
     "admin:throttling_throttleevent_domains": _LOOK,

@@ -23,6 +23,7 @@ from mailspool.metrics import metrics
 from mailspool.overview.urls import urls as overview_urls
 from mailspool.portal.sign_in.login import SignIn
 from mailspool.search.urls import urls as search_urls
+from quarantine.console.listed_views import listed_urls
 from quarantine.console.release_views import release_urls
 
 # Here, so that only processes that know the URLs load the pages (mailspool.apps).
@@ -56,6 +57,7 @@ urlpatterns = [
     *menu_urls(),
     *search_urls(),
     *release_urls(),
+    *listed_urls(),
     # One page for the own password: it counts wrong ones, ends other sessions and writes down that it was changed.
     path("admin/password_change/", admin.site.admin_view(RedirectView.as_view(pattern_name="portal:password"))),
     # Where the audit was before accounts and lists wrote into it.

@@ -40,7 +40,7 @@ def whole(row: Domain | User | Alias | MailingList) -> dict[str, Any]:
     shown = brief(row)
     if isinstance(row, Domain):
         counts = {"users": row.users.count(), "aliases": row.aliases.count(), "lists": row.lists.count()}
-        return {**shown, **_limits(row, "domain"), **_spam(row), **counts}
+        return {**shown, **_limits(row, "domain"), **_inherited(row), **counts}
     if isinstance(row, User):
         login = login_history.last_login(row)
         last = login.at.isoformat(timespec="seconds") if login.at else ""
@@ -49,7 +49,7 @@ def whole(row: Domain | User | Alias | MailingList) -> dict[str, Any]:
             **shown,
             **kept,
             **_limits(row, "user"),
-            **_spam(row),
+            **_inherited(row),
             "last_login": last,
             "last_login_by": login.protocol,
         }
@@ -68,8 +68,8 @@ def _limits(row: Any, kind: str) -> dict[str, Any]:
     return {field: getattr(row, field) for field in DEFAULTS[kind].options}
 
 
-def _spam(row: Domain | User) -> dict[str, Any]:
-    return {field: getattr(row, field) or INHERIT_WORD for field in INHERITED}
+def _inherited(row: Domain | User) -> dict[str, Any]:
+    return {field: getattr(row, field) or INHERIT_WORD for field in INHERITED if hasattr(row, field)}
 
 
 def as_text(value: Any) -> str:

@@ -23,7 +23,7 @@ OWN = (
     ("Settings", "tune", "portal:settings"),
     ("Forwarding", "forward", "portal:forwarding"),
     ("Spam", "filter_alt", "portal:spam"),
-    ("Allowed and blocked senders", "unsubscribe", "portal:listed_senders"),
+    ("Allowed and blocked", "unsubscribe", "portal:listed_senders"),
     ("Password", "key", "portal:password"),
     ("Signing in", "passkey", "portal:sign_in"),
     ("My mail in the spool", "outbox", "portal:mail"),

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.contrib import messages
+from django.contrib import admin, messages
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404
+from django.urls import URLPattern, path
 from django.views.decorators.http import require_http_methods
 
 from accounts.account_actions import of_users
 from accounts.actor import Actor
+from accounts.admin.frame import page
 from accounts.models import User
 from accounts.templatetags.reach import sends
 from base.actions.action import NotAllowed, Refused, SingleAction
@@ -18,7 +20,7 @@ from base.actions.perform import perform
 from quarantine.actions.listed import ALLOW_SENDER, BLOCK_SENDER, UNLIST_SENDER
 from quarantine.models.antispam import AntispamSettings
 from quarantine.models.listed import MOST, ListedSender, Listing
-from spool.console.pages import actor_of, page
+from spool.console.pages import actor_of
 
 _ACTIONS: dict[str, SingleAction[Actor]] = {"allow": ALLOW_SENDER, "block": BLOCK_SENDER, "remove": UNLIST_SENDER}
 
@@ -29,7 +31,7 @@ def senders(request: HttpRequest, pk: int) -> HttpResponse:
     user = get_object_or_404(User.objects.select_related("domain"), pk=pk)
     if request.method == "POST" and done(request, actor_of(request), user):
         return HttpResponseRedirect(request.path)
-    may_change = sends(request, "admin:quarantine_item_senders")
+    may_change = sends(request, "listed_senders")
     context = {**lists_of(request, user), "account": user, "may_change": may_change}
     return page(request, "quarantine/senders.html", f"Allowed and blocked senders of {user}", context)
 
@@ -60,3 +62,9 @@ def lists_of(request: HttpRequest, user: User) -> dict[str, Any]:
         "most": MOST,
         "may_change": True,
     }
+
+
+def listed_urls() -> list[URLPattern]:
+    """Below the user's own page, of which it is a part: they come before the admin site's own."""
+    view = admin.site.admin_view(senders)
+    return [path("admin/accounts/user/<int:pk>/senders/", view, name="listed_senders")]

@@ -8,7 +8,7 @@ from typing import Any
 from django.contrib import admin
 from django.urls import URLPattern, path
 
-from quarantine.console import action_views, list_views, listed_views, message_views
+from quarantine.console import action_views, list_views, message_views
 
 
 def urls() -> list[URLPattern]:
@@ -17,7 +17,6 @@ def urls() -> list[URLPattern]:
         ("", list_views.either, "changelist"),
         ("spam/", list_views.spam_list, "spam"),
         ("virus/", list_views.virus_list, "virus"),
-        ("senders/<int:pk>/", listed_views.senders, "senders"),
         ("action/<str:name>/", action_views.dialog, "dialog"),
         ("action/<str:name>/perform/", action_views.perform, "perform"),
         ("message/<str:file_name>/", message_views.message, "message"),

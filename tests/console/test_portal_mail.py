@@ -313,8 +313,7 @@ class TestListedSenders:
             user.set_unusable_password()
             user.save()
         here, staff = (
-            reverse("admin:quarantine_item_senders", args=[User.objects.get(email=email).pk])
-            for email in (ANN, "help@example.org")
+            reverse("listed_senders", args=[User.objects.get(email=email).pk]) for email in (ANN, "help@example.org")
         )
         helper, reader = browser("help@example.org"), browser("reads@example.org")
         assert helper.post(here, {"do": "block", "sender": "spam.test"}).status_code == 302
@@ -328,7 +327,7 @@ class TestListedSenders:
         helper.post(staff, {"do": "block", "sender": "spam.test"})
         assert self.lists(ANN) == {("spam.test", "block")} and not self.lists("reads@example.org")
         helper.post(
-            reverse("admin:quarantine_item_senders", args=[User.objects.get(email="reads@example.org").pk]),
+            reverse("listed_senders", args=[User.objects.get(email="reads@example.org").pk]),
             {"do": "block", "sender": "x.test"},
         )
         assert not self.lists("reads@example.org")

@@ -252,7 +252,7 @@ DOES: dict[str, tuple[str, Callable[[Client], Any]]] = {
     ),
     "portal:remove_lists": (CHIEF, lambda client: client.post(reverse("portal:remove_lists", args=[_list().pk]))),
     "portal:remove_users": (CHIEF, lambda client: client.post(reverse("portal:remove_users", args=[_user().pk]))),
-    "admin:quarantine_item_senders": (ROOT, lambda client: _list_sender(client, "admin:quarantine_item_senders")),
+    "listed_senders": (ROOT, lambda client: _list_sender(client, "listed_senders")),
     "portal:user_senders": (CHIEF, lambda client: _list_sender(client, "portal:user_senders")),
     "portal:listed_senders": (
         ANN,

@@ -53,7 +53,7 @@ LOOKED_AT = {
     "admin:quarantine_item_dialog",
     "admin:quarantine_item_message",
     "admin:quarantine_item_perform",
-    "admin:quarantine_item_senders",
+    "listed_senders",
     "admin:quarantine_item_spam",
     "admin:quarantine_item_virus",
     "admin:spool_entry_backlog",
@@ -77,7 +77,7 @@ LOOKED_AT = {
 SENT_TO = {
     "admin:quarantine_item_dialog",
     "admin:quarantine_item_perform",
-    "admin:quarantine_item_senders",
+    "listed_senders",
     "admin:spool_entry_cancel_job",
     "admin:spool_entry_dialog",
     "admin:spool_entry_forget_view",
