@@ -54,7 +54,8 @@ class HoldThrottled(Stage):
         return limits.any_at_all()
 
     def wants(self, entry: LeasedEntry, context: StageContext) -> bool:
-        if entry.attempts:
+        if entry.attempts or entry.status == Status.WAITING:
+            # One that waits without an attempt was let through, and put off as its host rests.
             return False
         if entry.id in self._limited:
             return True

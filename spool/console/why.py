@@ -9,6 +9,7 @@ import re
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from spool.delivery.replies import WAITS_FOR_HOST
 from spool.dsn.fields import is_smtp_reply
 from spool.models.entry import Status
 
@@ -153,6 +154,10 @@ _OUR_WORDS = ("the connection to", "the message", "delivery failed", "the server
 
 
 def _what_happened(facts: Facts) -> str:
+    if facts.last_error.startswith(WAITS_FOR_HOST):
+        reason = _short(facts.last_error.removeprefix(WAITS_FOR_HOST))
+        before = f"after {_times(facts.attempts, 'attempt')} " if facts.attempts else ""
+        return f"{before}it waits, as its host did not answer other mail (“{reason}”)"
     last = facts.last_try
     tries = f"after {_times(facts.attempts, 'attempt')} "
     if last is None:

@@ -21,7 +21,7 @@ from spool.delivery import bounces
 from spool.delivery.answers import AnswerFile
 from spool.delivery.local import plans as local_plans
 from spool.delivery.remote.transaction import Transaction
-from spool.delivery.remote.transport import Transport
+from spool.delivery.remote.transport import CameBack, Transport
 from spool.delivery.routes import RoutingTable
 from spool.message.envelope import (
     AttemptRecord,
@@ -73,7 +73,7 @@ class Deliveries:
     """The deliveries of one pass. Loop thread only.
 
     Of each entry one of the three is told, once: `delivered`, `broken`, or `left` when its lease lapsed before anything
-    was done.
+    was done. `came_back` is told of each host that answers again: whose mail waits for it, and what that was told.
     """
 
     def __init__(
@@ -82,6 +82,7 @@ class Deliveries:
         broken: Callable[[LeasedEntry, str], None],
         left: Callable[[LeasedEntry], None],
         answers: AnswerFile | None = None,
+        came_back: CameBack | None = None,
     ) -> None:
         self._answers = answers
         self._delivered = delivered
@@ -92,6 +93,7 @@ class Deliveries:
             max(1, django_settings.MAILSPOOL_WORKERS),
             django_settings.MAILSPOOL_DNS,
             answers,
+            came_back,
         )
         self._progress: dict[int, _Progress] = {}
         self._settings: Settings | None = None

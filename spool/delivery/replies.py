@@ -17,6 +17,8 @@ _PARTICULAR = re.compile(
     r"|\b(?=[\w.-]*\d)(?=[\w.-]*[A-Za-z])[\w.-]{8,}|\b\d{2}:\d{2}:\d{2}\b|\b\d{4,}\b"
 )
 LONGEST_GROUP = 120
+# How it begins what is said of mail that comes while its host rests.
+WAITS_FOR_HOST = "waits until its host is tried again: "
 
 
 def error_group(reply: str) -> str:

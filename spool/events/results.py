@@ -17,8 +17,8 @@ def events_of(recorded: Iterable[Recorded], now: datetime) -> Iterator[Event]:
     for one in recorded:
         entry = one.entry
         yield from attempts_of(entry, one.final, one.attempts, now)
-        if one.waiting:
-            yield from attempts_of(entry, one.waiting, one.attempts, now, one.due)
+        if tried := [result for result in one.waiting if result.put_off is None]:
+            yield from attempts_of(entry, tried, one.attempts, now, one.due)
         for submission, name in one.spawned:
             yield from spawned(submission, name)
         if one.ended:

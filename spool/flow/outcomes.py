@@ -8,7 +8,7 @@ finished entries go. Content in rows goes in that transaction.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -20,8 +20,8 @@ from spool.events import mail_log, results
 from spool.files import removal, store
 from spool.flow import intake, late_results
 from spool.flow.notifications import notifications
-from spool.flow.retry import RetrySchedule, due_after, notice_is_due
-from spool.message.envelope import DeliveryReport, LeasedEntry, RecipientResult, Recorded, Submission
+from spool.flow.retry import RetrySchedule, due_after, notice_is_due, put_off_until
+from spool.message.envelope import DeliveryReport, LeasedEntry, RecipientResult, Recorded, Submission, WaitUntil
 from spool.message.summary import storable
 from spool.models.bounce import ReceivedBounce
 from spool.models.entry import HANDED_IN, Origin, Status
@@ -53,6 +53,8 @@ class Decision:
     dns_failures: int
     delay_notified: bool
     spawned: list[Submission] = field(default_factory=list)
+    # Whoever waits was not tried, for their hosts rest: this was no attempt.
+    is_put_off: bool = False
 
     @property
     def ends(self) -> bool:
@@ -73,16 +75,24 @@ def decide(report: DeliveryReport, settings: Settings, now: datetime) -> Decisio
         decision = Decision(report, final, waiting, now, entry.dns_failures, entry.delay_notified)
         _notify(decision, settings, now, None)
         return decision
-    dns_failures = entry.dns_failures + 1 if all(result.dns for result in waiting) else 0
     schedule = RetrySchedule(settings.retry_intervals, settings.lifetime)
-    due = due_after(entry.attempts + 1, schedule, entry.created, now)
+    rests = [result.put_off for result in waiting if result.put_off is not None]
+    is_put_off = len(rests) == len(waiting)
+    if is_put_off:
+        dns_failures = entry.dns_failures
+        due = put_off_until(min(rests), schedule, entry.created, now)
+    else:
+        dns_failures = entry.dns_failures + 1 if all(result.dns for result in waiting) else 0
+        due = due_after(entry.attempts + 1, schedule, entry.created, now)
     if 0 < settings.dns_failure_limit <= dns_failures:
         due = None
     if due is None:
         final += [replace(result, outcome=Outcome.EXPIRED) for result in waiting]
         waiting = []
     late = bool(waiting) and notice_is_due(entry.created, now, settings.delay_notice_hours, entry.delay_notified)
-    decision = Decision(report, final, waiting, due, dns_failures, entry.delay_notified or late, list(report.spawned))
+    decision = Decision(
+        report, final, waiting, due, dns_failures, entry.delay_notified or late, list(report.spawned), is_put_off
+    )
     _notify(decision, settings, now, schedule.expires(entry.created) if late else None)
     return decision
 
@@ -152,6 +162,7 @@ def record(
         mail_log.write_all(results.events_of(recorded, now))
         held_back = ((one.entry, one.entry.held_back) for one in recorded)
         mail_log.write_all(decided.resting((entry, wait) for entry, wait in held_back if wait is not None))
+        mail_log.write_all(decided.resting(_put_off(recorded)))
     undecided.settle()
     with_file = held.keys() - without_file
     ended += [decision.report.entry.path for decision in finished if decision.report.entry.id in with_file]
@@ -187,6 +198,13 @@ def _recorded(
             yield Recorded(
                 entry, decision.report.attempts, final, decision.waiting, decision.due, spawned, decision.ends
             )
+
+
+def _put_off(recorded: Iterable[Recorded]) -> Iterator[tuple[LeasedEntry, WaitUntil]]:
+    """Those of which nobody was tried, and until when."""
+    for one in recorded:
+        if one.due is not None and one.waiting and all(result.put_off is not None for result in one.waiting):
+            yield one.entry, WaitUntil(one.due, Status.REMOTE_DELIVERY, one.waiting[0].reply)
 
 
 def _store_spawned(
@@ -274,10 +292,8 @@ def _state_of(decision: Decision) -> _State:
         status = Status.WAITING if entry.attempts else Status.DELIVERY_DELAY
         return _State(status, decision.due, entry.attempts, entry.dns_failures, "")
     if held_back is None:
-        error = decision.waiting[0].reply
-        return _State(
-            Status.WAITING, decision.due, entry.attempts + 1, decision.dns_failures, error, error_group(error)
-        )
+        error, attempts = decision.waiting[0].reply, entry.attempts + (not decision.is_put_off)
+        return _State(Status.WAITING, decision.due, attempts, decision.dns_failures, error, error_group(error))
     # Those who are held back have not been tried: it counts as no attempt, or their first would be taken for a retry.
     due = min(held_back.due, decision.due) if decision.waiting and decision.due is not None else held_back.due
     return _State(held_back.status, due, entry.attempts, entry.dns_failures, held_back.reason)
@@ -311,7 +327,8 @@ def _log(decisions: Sequence[Decision], settled: Collection[int], now: datetime)
         bounces += decision.report.bounces
         traces += trace_rows(entry, [r for r in decision.final if r.recipient.id not in settled], now)
         # Each message once, whatever becomes of it later. What this server made itself nobody handed in.
-        if decision.waiting and not (entry.attempts or decision.report.is_interrupted) and entry.origin in HANDED_IN:
+        was_tried = not (decision.report.is_interrupted or decision.is_put_off)
+        if decision.waiting and was_tried and not entry.attempts and entry.origin in HANDED_IN:
             domains = [r.recipient.domain for r in decision.waiting if r.recipient.kind is Kind.REMOTE]
             deferred.append((entry.auth_user, entry.sender, entry.client_ip, domains))
     if attempts:

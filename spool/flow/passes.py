@@ -45,6 +45,8 @@ DRAIN_SECONDS = 25.0
 SLOW_SECONDS = 0.5
 # Larger entries go through the stages by themselves: looking into them takes longer.
 LARGE_BYTES = 1_000_000
+# What waits for a host that is back is due so many at a time.
+WAKE_AT_ONCE, WAKE_SECONDS = 500, 2.0
 # What is not about a message, and for how long its stage then lets it be.
 OUTAGES = (OperationalError, InterfaceError, RedisError)
 OUTAGE_PAUSE = timedelta(seconds=10)
@@ -115,7 +117,7 @@ class Pass:
     async def run(self) -> None:
         """Work until idle for LINGER_SECONDS, or until a stop is requested."""
         self._loop = asyncio.get_running_loop()
-        self._deliveries = Deliveries(self._delivered, self._broken, self._lapsed, self._answers)
+        self._deliveries = Deliveries(self._delivered, self._broken, self._lapsed, self._answers, self._came_back)
         listening = doorbell.Listening(self.owner)
         helpers = [asyncio.ensure_future(self._listen(listening)), asyncio.ensure_future(self._renew())]
         try:
@@ -316,6 +318,20 @@ class Pass:
     def _lapsed(self, entry: LeasedEntry) -> None:
         self._left.append(entry)
         self._event.set()
+
+    def _came_back(self, domains: Sequence[str], error_groups: Sequence[str]) -> None:
+        """A host answers that had not: what waits for it is due, a part at a time."""
+        self._keep(self._wake(domains, error_groups))
+
+    async def _wake(self, domains: Sequence[str], error_groups: Sequence[str]) -> None:
+        assert self._loop is not None
+        try:
+            while await self._loop.run_in_executor(_database, self._rounds.wake, domains, error_groups, WAKE_AT_ONCE):
+                self._working.look()
+                self._event.set()
+                await asyncio.sleep(WAKE_SECONDS)
+        except DatabaseError as error:
+            log.warning("what waits for a host that is back is tried at its next attempt: %s", error)
 
     async def _give_back(self) -> None:
         """Let others have what was not begun in time; some of it they may have already."""

@@ -31,6 +31,15 @@ def due_after(attempts: int, schedule: RetrySchedule, created: datetime, now: da
     return min(now + interval, expires)
 
 
+def put_off_until(rests_until: datetime, schedule: RetrySchedule, created: datetime, now: datetime) -> datetime | None:
+    """When what was not tried is due, whose host rests until then; None when the message has expired.
+
+    It is no attempt: none is counted, and the interval to the next one stays as it was.
+    """
+    expires = schedule.expires(created)
+    return min(max(rests_until, now), expires) if now < expires else None
+
+
 def notice_is_due(created: datetime, now: datetime, hours: int, already_sent: bool) -> bool:
     """Whether the sender is to be told that the message is late; `hours` 0 means never."""
     return hours > 0 and not already_sent and now >= created + timedelta(hours=hours)

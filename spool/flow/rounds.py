@@ -208,6 +208,15 @@ class Rounds:
             connection.close()
             raise
 
+    def wake(self, domains: Sequence[str], error_groups: Sequence[str], limit: int) -> int:
+        """Have at most `limit` tried now that wait for a host which is back; how many. Raises django.db.Error."""
+        try:
+            with statements.relaxed_transaction():
+                return rest.wake(domains, error_groups, timezone.now(), limit)
+        except DatabaseError:
+            connection.close()
+            raise
+
     def give_back(self, entry_ids: Sequence[int]) -> None:
         """Let other workers have entries on which nothing was done."""
         self._insistently(lambda: leases.give_back(self._owner, entry_ids, timezone.now()))

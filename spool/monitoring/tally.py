@@ -84,6 +84,9 @@ def results(recorded: Iterable[Recorded], now: datetime) -> None:
         for attempt in one.attempts:
             DURATION.add(found, attempt.connect_seconds + attempt.seconds)
         for result in [*one.final, *one.waiting]:
+            if result.put_off is not None and result.outcome is Outcome.PENDING:
+                # Its host rests: nobody was tried.
+                continue
             kind = result.recipient.kind
             outcome = _OUTCOMES[result.outcome]
             found[_ATTEMPTS[kind, result.outcome]] += 1

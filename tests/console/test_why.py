@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from spool.console.why import Facts, LastTry, why
+from spool.delivery.replies import WAITS_FOR_HOST
 from spool.models import Status
 
 NOW = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
@@ -51,6 +52,20 @@ def test_without_an_attempt_in_the_log_the_last_error_is_told() -> None:
 
 def test_an_entry_that_waits_without_any_attempt_says_so() -> None:
     assert "it has not been tried yet" in why(facts(attempts=0)).sentence
+
+
+def test_mail_for_a_host_that_rests_says_why_it_waits_and_one_time() -> None:
+    error = f"{WAITS_FOR_HOST}connecting to mx1.example.net [192.0.2.25]: no answer in time"
+    found = why(facts(attempts=0, last_error=error))
+    assert found.sentence == (
+        "Not delivered yet: it waits, as its host did not answer other mail (“connecting to mx1.example.net"
+        " [192.0.2.25]: no answer in time”); the next attempt is in 14 minutes. Bounces in 2 days 6 hours."
+    )
+    assert "When it is back" in found.advice
+    assert (
+        "after 2 attempts it waits"
+        in why(facts(attempts=2, last_error=error, last_try=last("451 later", 451))).sentence
+    )
 
 
 def test_what_broke_on_a_host_that_was_reached_is_not_said_to_be_out_of_reach() -> None:

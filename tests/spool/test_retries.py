@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import threading
 import time
+from datetime import timedelta
 
 import pytest
 from django.utils import timezone
 
-from spool.delivery.remote import transport
+from spool.delivery.remote import backoff, transport
+from spool.delivery.replies import WAITS_FOR_HOST
 from spool.flow import leases, passes
 from spool.models import Attempt, Entry, Status, Trace
 from spool.models.recipient import Outcome
@@ -176,16 +178,76 @@ def test_each_attempt_begins_with_the_delivery_delay(spool: Spool) -> None:
     assert len(spool.peer.taken) == 1
 
 
-def test_the_answer_of_a_resting_host_is_kept_with_the_message(spool: Spool) -> None:
+def test_mail_for_a_resting_host_waits_with_the_reason_and_without_an_attempt(spool: Spool) -> None:
+    spool.settings(dead_host_seconds=120)
     address = _no_host(spool)
     spool.take(address)
     spool.work()
     name = spool.take(address)
     spool.work()
     entry = spool.entry(name)
-    assert "not tried again before" in entry.last_error
-    assert spool.minutes_to_go(name) == pytest.approx(15, abs=0.2)
-    assert Attempt.objects.filter(file_name=name).count() == 1
+    assert entry.last_error.startswith(WAITS_FOR_HOST)
+    assert (entry.status, entry.attempts) == (Status.WAITING, 0)
+    assert spool.minutes_to_go(name) == pytest.approx(2, abs=0.2)
+    assert Attempt.objects.filter(file_name=name).count() == 0
+
+
+def test_a_rest_leaves_the_attempts_and_the_schedule_of_a_message_alone(spool: Spool) -> None:
+    address = _no_host(spool)
+    name = spool.take(address)
+    spool.work()
+    assert spool.entry(name).attempts == 1
+    [rest] = backoff._rests.values()
+    spool._clock.shift(timedelta(minutes=16))
+    rest.until = time.monotonic() + 300
+    spool.work()
+    assert spool.entry(name).attempts == 1, "its host rests"
+    assert spool.minutes_to_go(name) == pytest.approx(5, abs=0.2)
+    spool.later(minutes=6)
+    spool.work()
+    assert spool.entry(name).attempts == 2
+    assert spool.minutes_to_go(name) == pytest.approx(30, abs=0.2), "the second interval, as if nothing had been"
+
+
+def test_a_message_that_waits_for_a_resting_host_expires_when_it_would_have(spool: Spool) -> None:
+    spool.settings(expire_after_hours=1)
+    address = _no_host(spool)
+    name = spool.take(address)
+    spool.work()
+    for _ in range(5):
+        [rest] = backoff._rests.values()
+        spool._clock.shift(timedelta(minutes=20))
+        rest.until = time.monotonic() + 600
+        spool.work()
+    assert not Entry.objects.filter(file_name=name).exists()
+    assert Trace.objects.get(file_name=name).outcome == Outcome.EXPIRED
+    assert len(spool.mailbox()) == 1
+
+
+def test_what_waits_for_a_host_goes_when_it_is_back(spool: Spool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(passes, "WAKE_AT_ONCE", 2)
+    monkeypatch.setattr(passes, "WAKE_SECONDS", 0.05)
+    monkeypatch.setattr(passes, "LINGER_SECONDS", 1.0)
+    address = _no_host(spool)
+    tried = []
+    for _ in range(5):
+        backoff.forget()
+        tried.append(spool.take(address))
+        spool.work()
+    put_off = [spool.take(address) for _ in range(3)]
+    spool.work()
+    spool.peer.on["MAIL"] = "450 4.7.1 greylisted"
+    other = spool.take()
+    spool.work()
+    del spool.peer.on["MAIL"]
+    assert [spool.entry(name).attempts for name in tried + put_off] == [1] * 5 + [0] * 3
+    spool._clock.shift(timedelta(minutes=2))
+    [rest] = backoff._rests.values()
+    rest.until = time.monotonic() - 1
+    with SmtpPeer("127.0.0.99", spool.peer.port) as back:
+        spool.work()
+        assert len(back.taken) == 8
+    assert list(Entry.objects.values_list("file_name", flat=True)) == [other], "that one waits for something else"
 
 
 def test_a_message_that_can_not_reach_ann_herself_is_reported_nowhere(spool: Spool) -> None:

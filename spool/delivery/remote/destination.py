@@ -67,9 +67,9 @@ class Destination:
         self._closing = False
 
     def put(self, transaction: Transaction) -> None:
-        """Queue a transaction, or answer it at once while the destination rests."""
+        """Queue a transaction, or put it off while the destination rests."""
         if self._rest is not None and self._rest.running and not _is_urgent(transaction):
-            transaction.fail(self._rest.reply, "4.4.1")
+            self._put_off(transaction, self._rest)
             return
         self._queue.append(transaction)
         if not self._proved:
@@ -229,13 +229,28 @@ class Destination:
             self._rest = min(resting, key=lambda rest: rest.until)
         if not failed:
             assert self._rest is not None
-            self._fail_all(self._rest.reply, "4.4.1")
+            queued, self._queue = self._queue, deque()
+            self._unpark()
+            for transaction in queued:
+                self._put_off(transaction, self._rest)
             return
         last, error = failed[-1]
         if resting:
+            self._note_waiting(resting, error.text)
             self._fail_all(error.text, "4.4.1", peer=last, code=error.code, started=started)
         else:
             self._fail_all(error.text, "5.3.2", Outcome.BOUNCED, peer=last, code=error.code, started=started)
+
+    def _put_off(self, transaction: Transaction, rest: backoff.Rest) -> None:
+        """Have it wait for its host: this is no attempt."""
+        rest.note(transaction.recipients[0].domain, rest.reply)
+        transaction.put_off(rest)
+
+    def _note_waiting(self, rests: Sequence[backoff.Rest], text: str) -> None:
+        """All that is queued waits for these hosts, after it was told so."""
+        for domain in {transaction.recipients[0].domain for transaction in self._queue}:
+            for rest in rests:
+                rest.note(domain, text)
 
     def _has_others(self) -> bool:
         return bool(self._tasks - {asyncio.current_task()})
@@ -376,7 +391,7 @@ class Destination:
         if not transaction.answer(replies, peer.name, relayed=connection.takes_dsn):
             self._queue.appendleft(transaction)
         if connection.used == 1:
-            backoff.end(peer.rests_as)
+            self._came_back(peer.rests_as)
         if not (self._proved and slot.address.is_proved):
             self._prove(slot)
         return True
@@ -459,9 +474,15 @@ class Destination:
         self._broken = 0
         self._unpark()
         if self._rest is not None:
-            backoff.end(self._key)
             self._rest = None
+            self._came_back(self._key)
         self._grow()
+
+    def _came_back(self, key: str) -> None:
+        """It answers: what waits for it need not wait for its next attempt."""
+        rest = backoff.end(key)
+        if rest is not None:
+            self._transport.came_back(rest)
 
     def _count_broken(self, slot: Slot, connection: OutboundConnection, text: str) -> None:
         """A connection broke. When new ones do so again and again, let the host rest."""
@@ -472,6 +493,7 @@ class Destination:
         self._broken += 1
         if self._broken >= MOST_BROKEN or slot.is_given_up:
             self._rest = self._begin_rest(connection.peer, text, is_used=slot.address.open > 1)
+            self._note_waiting([self._rest], text)
             self._fail_all(text, "4.4.2", peer=connection.peer)
 
     def _doubt(self) -> None:

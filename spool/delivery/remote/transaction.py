@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from spool.delivery.answers import AnswerFile
+from spool.delivery.remote.backoff import Rest
 from spool.delivery.remote.client import Peer
 from spool.delivery.replies import Reply
 from spool.message.envelope import AttemptRecord, LeasedEntry, LeasedRecipient, RecipientResult
@@ -87,6 +88,15 @@ class Transaction:
 
     def leave(self) -> None:
         """Let go of those that are left, without a result."""
+        self.done(self)
+
+    def put_off(self, rest: Rest) -> None:
+        """Its host rests: those that are left are not tried."""
+        until, reason = rest.ends, rest.reply[:LONGEST_REPLY]
+        self.results += [
+            RecipientResult(recipient, Outcome.PENDING, reason, "4.4.1", put_off=until) for recipient in self.recipients
+        ]
+        self.recipients = []
         self.done(self)
 
     def fail(

@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from base.expiring import ExpiringSet
 from spool.delivery.answers import AnswerFile
+from spool.delivery.remote.backoff import Rest
 from spool.delivery.remote.capacity import Capacity
 from spool.delivery.remote.destination import Destination
 from spool.delivery.remote.mx import Exchangers
@@ -31,12 +32,23 @@ STALLED_SECONDS = 10.0
 # A pass may live for days: from so many destinations on, those that are not in use are forgotten.
 MANY_DESTINATIONS = 2000
 
+# Told of a host that answers again: the domains whose mail waits for it, and the error groups of what that was told.
+CameBack = Callable[[Sequence[str], Sequence[str]], None]
+
 
 class Transport:
     """All destinations of one worker. Loop thread only."""
 
-    def __init__(self, hostname: str, workers: int, resolver: str = "", answers: AnswerFile | None = None) -> None:
+    def __init__(
+        self,
+        hostname: str,
+        workers: int,
+        resolver: str = "",
+        answers: AnswerFile | None = None,
+        came_back: CameBack | None = None,
+    ) -> None:
         self.hostname = hostname
+        self._tell_came_back = came_back
         self._answers = answers
         self.workers = workers
         self.exchangers = Exchangers(hostname, resolver)
@@ -99,6 +111,11 @@ class Transport:
         since = time.monotonic() - STALLED_SECONDS
         for destination in self._destinations.values():
             destination.park_if_stalled(since)
+
+    def came_back(self, rest: Rest) -> None:
+        """A host answers that had not."""
+        if self._tell_came_back is not None and rest.domains:
+            self._tell_came_back(sorted(rest.domains), sorted(rest.error_groups))
 
     def give_up_silent(self) -> None:
         """Give up connections to hosts that say nothing: there is no room to take up other mail."""

@@ -8,6 +8,7 @@ import pytest
 from django.utils import timezone
 
 from spool.actions import Actor, Refused, jobs, perform, preview, undo
+from spool.delivery.replies import WAITS_FOR_HOST
 from spool.files import store
 from spool.files.store import path_of
 from spool.filters import SpoolFilter
@@ -105,12 +106,12 @@ def test_force_is_a_try_now_although_the_host_rests(spool: Spool, admin: Actor) 
     assert Entry.objects.get().status == Status.WAITING
     patient = spool.take(f"eve@{FAR}")
     spool.work()
-    assert "not tried again before" in spool.entry(patient).last_error
+    assert spool.entry(patient).last_error.startswith(WAITS_FOR_HOST)
     perform("force", SpoolFilter(file_name=patient), admin)
     spool.work()
     entry = spool.entry(patient)
-    assert (entry.attempts, entry.priority) == (2, Priority.HIGH)
-    assert "not tried again before" not in entry.last_error
+    assert (entry.attempts, entry.priority) == (1, Priority.HIGH)
+    assert not entry.last_error.startswith(WAITS_FOR_HOST)
 
 
 def test_a_copy_goes_out_once_even_when_its_job_is_done_twice(spool: Spool, admin: Actor) -> None:

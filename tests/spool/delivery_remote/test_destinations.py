@@ -9,10 +9,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from django.utils import timezone
 
 from base import clock
 from spool.delivery.deliveries import Deliveries
 from spool.delivery.remote import backoff, destination
+from spool.delivery.replies import WAITS_FOR_HOST
 from spool.delivery.routes import RoutingTable
 from spool.message.envelope import DeliveryReport, LeasedEntry
 from spool.models.recipient import Outcome
@@ -152,17 +154,21 @@ def test_a_dead_host_does_not_slow_others(peer: SmtpPeer, dead: DeadHost, spoole
     assert asyncio.run(send()) == 50
 
 
-def test_mail_for_a_resting_host_is_answered_at_once_and_says_until_when(
+def test_mail_for_a_resting_host_is_put_off_at_once_until_it_is_tried_again(
     peer: SmtpPeer, dead: DeadHost, spooled: Path, deliver: Deliver
 ) -> None:
     deliver(a_leased_entry(spooled, to="x@dead.test"), reply_timeout_seconds=1, dead_host_seconds=60)
+    before = timezone.now()
     started = time.monotonic()
     # Another pass: what is known of hosts stays with the process.
     [told] = deliver(a_leased_entry(spooled, to="y@dead.test"), reply_timeout_seconds=40, dead_host_seconds=60)
     assert time.monotonic() - started < 20
     assert told.only.outcome is PENDING
-    assert "not tried again before" in told.only.reply
+    assert told.only.reply.startswith(WAITS_FOR_HOST)
     assert "no answer in time" in told.only.reply
+    assert told.only.put_off is not None
+    assert 30 < (told.only.put_off - before).total_seconds() <= 60
+    assert told.attempts == [], "this is no attempt"
     assert dead.connections() == 1
 
 
