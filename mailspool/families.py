@@ -31,6 +31,7 @@ from spool.models.entry import Entry, Status
 from spool.models.settings import current
 from spool.models.traffic import WHOLE
 from spool.monitoring import tally
+from spool.rows import lease
 from spool.smtpd.tls import expires
 
 MOST_DESTINATIONS: Final = 30
@@ -133,6 +134,15 @@ def _entries() -> Iterator[Metric]:
         (3, "held", "Messages on hold."),
     ):
         yield GaugeMetricFamily(f"mailspool_entries_{name}", text, value=sum(c[position] for c in by_status.values()))
+    untaken = GaugeMetricFamily(
+        "mailspool_oldest_due_seconds",
+        "For how long the oldest due message has waited for a worker, by the room that it waits for: local, remote, low"
+        " priority.",
+        labels=["room"],
+    )
+    for room, seconds in lease.overdue(now).items():
+        untaken.add_metric([room], seconds)
+    yield untaken
     oldest = min((counts[4] for counts in by_status.values()), default=now)
     yield GaugeMetricFamily(
         "mailspool_oldest_entry_seconds",

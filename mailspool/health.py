@@ -1,8 +1,8 @@
 """Is it alive, is it ready: `/healthz` and `/readyz`, for load balancers, monitors and `make run`.
 
-Ready is this machine: its own listeners and programs, its disk, its folders, and the database and Redis that they use.
-A stranger hears yes or no, and who may see how we are (mailspool.visitors) what is missing. Each check answers within
-CHECK_SECONDS, whatever hangs behind it.
+Ready is this machine: its own listeners and programs, its disk, its folders, and the database and Redis that they use;
+and due mail, which any machine may take up, has to be taken. A stranger hears yes or no, and who may see how we are
+(mailspool.visitors) what is missing. Each check answers within CHECK_SECONDS, whatever hangs behind it.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from django.conf import settings
 from django.db import Error as DatabaseError
 from django.db import connection
 from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.utils import timezone
 from redis.exceptions import RedisError
 
 from base import schema
@@ -29,9 +30,12 @@ from mailspool.visitors import is_known, may_see
 from spool.files import marks
 from spool.models.settings import current
 from spool.monitoring.heartbeat_keys import machine
+from spool.rows import lease
 
 CHECK_SECONDS = heartbeats.ANSWER_SECONDS
 FRESH_SECONDS = 1.0
+# Local mail is taken at once whatever else waits; a burst of mail for elsewhere may keep workers busy for minutes.
+LONGEST_DUE_SECONDS = {"local": 60.0, "remote": 600.0}
 _CHECKING_THREADS = 4
 _MEGABYTE = 1024 * 1024
 
@@ -105,7 +109,7 @@ def forget() -> None:
 def _checks() -> list[Check]:
     began = monotonic()
     pool = _pool()
-    works = {"database": _database, "schema": _schema, "folders": _folders, "disk": _disk}
+    works = {"database": _database, "schema": _schema, "folders": _folders, "disk": _disk, "mail": _mail}
     futures = {name: pool.submit(work) for name, work in works.items()}
     # A thread of its own: a database that hangs keeps the others.
     redis = _redis_pool().submit(_programs)
@@ -182,6 +186,22 @@ def _disk() -> str:
     if free_mb < needed_mb:
         raise NotReady(f"{free_mb} MB free, {needed_mb} MB needed: new mail is answered 452")
     return f"{free_mb} MB free"
+
+
+def _mail() -> str:
+    """Whether due mail is taken up, by whichever machine."""
+    try:
+        waited = lease.overdue(timezone.now())
+    finally:
+        connection.close()
+    late = [
+        f"{room} mail has been due for {waited[room]:.0f} s and no worker takes it"
+        for room, most in LONGEST_DUE_SECONDS.items()
+        if waited[room] > most
+    ]
+    if late:
+        raise NotReady("; ".join(late))
+    return "due mail is taken"
 
 
 def _programs() -> dict[str, list[str]]:

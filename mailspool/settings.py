@@ -256,6 +256,7 @@ SPOOL_ALERT_WATCHES = [
     "spool.alerts.watches.Senders",
     "spool.alerts.watches.Depth",
     "spool.alerts.watches.Oldest",
+    "spool.alerts.watches.Untaken",
     "spool.alerts.watches.Bounces",
     "spool.alerts.floods.FloodOfUser",
     "spool.alerts.floods.FloodOfSender",

@@ -36,6 +36,7 @@ RULES: Final = (
     DefaultRule("Deferred mail of a sender", "deferred-sender", 200, 50),
     DefaultRule("Growing backlog", "growth", 1000, 50, minutes=30),
     DefaultRule("Broken DNS record", "dns", 1, 100),
+    DefaultRule("Mail that nobody takes", "untaken", 5, 50),
     DefaultRule("Silent scanner or check", "engine", 5, 50),
     DefaultRule("Failing scanner or check", "engine-failing", 25, 80, at_least=20),
     DefaultRule("Full quarantine", "quarantine", 90, 95),

@@ -18,7 +18,7 @@ from django.db.models import Sum
 from django.utils.module_loading import import_string
 
 from spool.models import AlertKind, AlertRule, Entry, TrafficKind, TrafficSeries
-from spool.rows import traffic_figures
+from spool.rows import lease, traffic_figures
 from spool.traffic.rollup import minute_of, window_start
 
 # Senders of one rule that are watched at once.
@@ -131,6 +131,25 @@ class Oldest(Watch):
     def values(self, rule: AlertRule, now: datetime, open_keys: Iterable[str]) -> Mapping[str, float]:
         oldest = Entry.objects.order_by("id").values_list("created", flat=True).first()
         return {"": (now - oldest).total_seconds() / 60 if oldest else 0.0}
+
+    def page(self, key: str) -> str:
+        return "/admin/spool/entry/?sort=id"
+
+
+class Untaken(Watch):
+    """Due mail that no worker takes up. Notices and other mail of low priority may wait for their share."""
+
+    kind, label, unit = AlertKind.UNTAKEN, "Due mail is not taken up", "minutes"
+
+    def values(self, rule: AlertRule, now: datetime, open_keys: Iterable[str]) -> Mapping[str, float]:
+        waited = lease.overdue(now)
+        return {room: waited[room] / 60 for room in ("local", "remote")}
+
+    def says(self, key: str) -> str:
+        return "mail for this server" if key == "local" else "mail for other servers"
+
+    def sentence(self, key: str, value: float, rule: AlertRule | None) -> str:
+        return f"{self.says(key).capitalize()} has been due for {span_of(value)} and no worker has taken it"
 
     def page(self, key: str) -> str:
         return "/admin/spool/entry/?sort=id"

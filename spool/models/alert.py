@@ -23,6 +23,7 @@ class AlertKind(StrEnum):
     SENDER = "sender"
     DEPTH = "depth"
     OLDEST = "oldest"
+    UNTAKEN = "untaken"
     BOUNCES = "bounces"
 
 

@@ -36,6 +36,28 @@ _BY_PRIORITY = """
                     AND (leased_by = '' OR %s) ORDER BY due_at LIMIT %s{lock}) AS of_{priority}"""
 
 
+# Which room an entry waits for, when it is due.
+ROOMS: Final = ("local", "remote", "low")
+# Further mail for this server alone than that is not looked past for other mail: then that is what is told.
+_MOST_LOOKED_PAST: Final = 10_000
+_OVERDUE: Final = " UNION ALL ".join(
+    [
+        *(
+            f"SELECT 'local', MIN(due_at) FROM spool_entry{{index}}"
+            f" WHERE priority = {priority} AND direction = 1 AND due_at <= %s"
+            for priority in (3, 2, 1)
+        ),
+        *(
+            f"SELECT '{room}', MIN(due_at) FROM (SELECT due_at, direction FROM spool_entry WHERE priority = {priority}"
+            f" AND due_at <= %s ORDER BY due_at LIMIT {_MOST_LOOKED_PAST}) AS of_{priority} WHERE direction <> 1"
+            for room, priority in (("remote", 3), ("remote", 2), ("low", 1))
+        ),
+    ]
+)
+_OVERDUE_SQLITE: Final = _OVERDUE.format(index=" INDEXED BY entry_lease_local")
+_OVERDUE_POSTGRESQL: Final = _OVERDUE.format(index="")
+
+
 def _pick(*, lock: str = "", index: str = "", only: str = "") -> str:
     return " UNION ALL ".join(_BY_PRIORITY.format(priority=p, lock=lock, index=index, only=only) for p in (3, 2, 1))
 
@@ -157,6 +179,20 @@ def earliest_due(*, low: bool = True) -> datetime | None:
     rows = execute(_EARLIEST_DUE if low else _EARLIEST_DUE_BUT_LOW, ()).fetchall()
     found = [row[0] for row in rows if row[0] is not None]
     return from_db_time(min(found)) if found else None
+
+
+def overdue(now: datetime) -> dict[str, float]:
+    """For how many seconds the oldest due mail has waited for a worker to take it, by the room that it waits for.
+
+    `local`: for this server alone; `remote`: for elsewhere too; `low`: the same of low priority, which has but a share.
+    """
+    moment = db_time(now)
+    rows = execute(_OVERDUE_SQLITE if on_sqlite() else _OVERDUE_POSTGRESQL, [moment] * _OVERDUE_POSTGRESQL.count("%s"))
+    waited = dict.fromkeys(ROOMS, 0.0)
+    for room, due in rows.fetchall():
+        if due is not None:
+            waited[room] = max(waited[room], (now - from_db_time(due)).total_seconds())
+    return waited
 
 
 def renew(owner: str, entry_ids: Sequence[int], until: datetime) -> set[int]:

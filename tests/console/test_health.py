@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -16,7 +17,7 @@ from pytest_django import DjangoAssertNumQueries
 
 from accounts.models import User
 from mailspool import health, heartbeats, metrics
-from spool.models.entry import Direction, Entry, Status
+from spool.models.entry import Direction, Entry, Priority, Status
 from spool.models.settings import Settings
 from spool.monitoring.heartbeat import Heart
 from spool.monitoring.heartbeat_keys import PREFIXES, machine
@@ -75,7 +76,7 @@ def test_ready_when_everything_runs(client: Client) -> None:
     status, checks = readiness(client)
 
     assert status == 200
-    assert set(checks) == {"database", "schema", "folders", "disk", "redis", *heartbeats.NEEDED}
+    assert set(checks) == {"database", "schema", "folders", "disk", "mail", "redis", *heartbeats.NEEDED}
     assert all(check["ok"] for check in checks.values())
 
 
@@ -182,6 +183,59 @@ def test_readiness_does_not_depend_on_the_host_that_a_probe_names(client: Client
     settings.ALLOWED_HOSTS = ["mail.example.org"]
 
     assert client.get("/readyz", headers={"host": "10.1.2.3:8000"}).status_code == 200
+
+
+@pytest.mark.usefixtures("home", "all_running")
+@pytest.mark.parametrize(
+    ("direction", "priority", "seconds", "ready"),
+    [
+        (Direction.INBOUND, Priority.NORMAL, 55, True),
+        (Direction.INBOUND, Priority.NORMAL, 70, False),
+        (Direction.INBOUND, Priority.LOW, 70, False),
+        (Direction.OUTBOUND, Priority.NORMAL, 70, True),
+        (Direction.OUTBOUND, Priority.NORMAL, 610, False),
+        (Direction.OUTBOUND, Priority.LOW, 610, True),
+    ],
+)
+def test_not_ready_when_nobody_takes_due_mail(
+    client: Client, direction: Direction, priority: Priority, seconds: int, ready: bool
+) -> None:
+    due = timezone.now() - timedelta(seconds=seconds)
+    entry = an_entry("a.eml", due_at=due)
+    Entry.objects.filter(pk=entry.pk).update(direction=direction, priority=priority)
+    # Neither what is in work nor what is on hold is due.
+    an_entry("b.eml", due_at=timezone.now() + timedelta(seconds=20), leased_by="worker")
+    an_entry("c.eml", hold=True)
+
+    status, checks = readiness(client)
+
+    assert checks["mail"]["ok"] is ready
+    assert status == (200 if ready else 503)
+    if not ready:
+        room = "local" if direction is Direction.INBOUND else "remote"
+        assert checks["mail"]["detail"].startswith(f"{room} mail has been due for ")
+
+
+@pytest.mark.usefixtures("home", "all_running")
+def test_metrics_say_how_long_due_mail_waits_in_which_room(client: Client) -> None:
+    now = timezone.now()
+    for name, seconds in (("a", 100), ("b", 40)):
+        an_entry(f"{name}.eml", due_at=now - timedelta(seconds=seconds))
+    low = an_entry("d.eml", due_at=now - timedelta(seconds=500))
+    Entry.objects.filter(pk=low.pk).update(priority=Priority.LOW)
+
+    lines = client.get("/metrics").content.decode().splitlines()
+
+    found = {
+        line.split('"')[1]: float(line.rpartition(" ")[2])
+        for line in lines
+        if line.startswith("mailspool_oldest_due_seconds{")
+    }
+    assert found == {
+        "local": 0.0,
+        "remote": pytest.approx(100, abs=5),
+        "low": pytest.approx(500, abs=5),
+    }
 
 
 @pytest.mark.usefixtures("home", "all_running")

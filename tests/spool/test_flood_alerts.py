@@ -10,13 +10,15 @@ from typing import Any
 import pytest
 import time_machine
 from django.apps import apps
+from django.utils import timezone
 
 from accounts.models import Role
 from base.audit.models import AuditEvent
 from spool.actions import Actor
 from spool.alerts import response, watching
 from spool.alerts.watches import span_of
-from spool.models import AlertEvent, AlertNotice, AlertRule, TrafficSeries, TrafficState
+from spool.models import AlertEvent, AlertNotice, AlertRule, Entry, TrafficSeries, TrafficState
+from spool.models.entry import Direction, Priority
 from spool.rows import statements, traffic_batches
 from spool.traffic import rollup
 
@@ -37,6 +39,33 @@ def a_rule(kind: str, threshold: int, **more: Any) -> AlertRule:
     rule.full_clean()
     rule.save()
     return rule
+
+
+def test_due_mail_that_no_worker_takes_is_told_by_its_room(clock: time_machine.Traveller) -> None:
+    a_rule("untaken", 5)
+    now = timezone.now()
+    for name, direction, priority, minutes in (
+        ("a", Direction.INBOUND, Priority.NORMAL, 6),
+        ("b", Direction.OUTBOUND, Priority.NORMAL, 4),
+        ("c", Direction.OUTBOUND, Priority.LOW, 60),
+    ):
+        Entry.objects.create(
+            file_name=f"{name}.eml",
+            subspool="subspool0001",
+            direction=direction,
+            priority=priority,
+            size_bytes=1,
+            recipients_total=1,
+            created=now,
+            due_at=now - timedelta(minutes=minutes),
+        )
+    watching.look(now)
+    [event] = AlertEvent.objects.filter(ended=None)
+    assert (event.kind, event.key) == ("untaken", "local")
+    assert response.sentence_of(event) == "Mail for this server has been due for 6 minutes and no worker has taken it"
+    Entry.objects.all().delete()
+    watching.look(timezone.now())
+    assert not AlertEvent.objects.filter(ended=None).exists()
 
 
 def receive(number: int, minutes: int = 0, login: str = DAN, sender: str = DAN, ip: str = IP) -> None:
