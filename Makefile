@@ -5,6 +5,8 @@ export PATH := $(PATH):/usr/local/sbin:/usr/sbin:/sbin
 
 VENV := .venv
 PY := $(VENV)/bin/python
+# What `make test-system` has run before.
+REST := --ignore tests/interop --ignore tests/crash --ignore tests/fuzz --ignore tests/deploy
 # Orders of kills for `make test-system`.
 SEEDS ?= 1 2 3
 PIP := $(PY) -m pip install --quiet --disable-pip-version-check --no-input
@@ -43,8 +45,8 @@ test-system: debian-packages dev-venv
 	$(PY) -m pytest tests/interop tests/crash $(ARGS) && \
 	$(PY) -m tests.support.postgres --fast -- $(PY) -m pytest tests/interop tests/crash $(ARGS) || exit 1; done
 	MAILSPOOL_LONG=1 $(PY) -m pytest tests/fuzz tests/spool/smtpd/test_fuzzed_dialogue.py $(ARGS)
-	MAILSPOOL_LONG=1 $(PY) -m tests.support.postgres --fast -- $(PY) -m pytest tests/fuzz tests/spool/smtpd/test_fuzzed_dialogue.py tests/deploy $(ARGS)
-	MAILSPOOL_LONG=1 $(PY) -m tests.support.postgres --fast -- $(PY) -m pytest -m alike $(ARGS)
+	MAILSPOOL_LONG=1 $(PY) -m pytest -m long $(REST) $(ARGS)
+	MAILSPOOL_LONG=1 $(PY) -m tests.support.postgres --fast -- $(PY) -m pytest --ignore tests/interop --ignore tests/crash $(ARGS)
 
 lint: dev-venv
 	$(PY) -m ruff check .

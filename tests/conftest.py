@@ -23,6 +23,31 @@ except ImportError as error:  # pragma: no cover
     raise pytest.UsageError("run the tests from the project's folder: python -m pytest") from error
 
 
+# What no database has a part of its own in: a short run sees it on SQLite, but for what is marked `both`.
+ALIKE = frozenset(
+    {
+        "bench",
+        "console",
+        "crash",
+        "deploy",
+        "dns_records",
+        "docs",
+        "doors",
+        "fuzz",
+        "inspection",
+        "interop",
+        "privileges",
+        "processes",
+        "sign_in",
+    }
+)
+
+
+def _is_alike(item: pytest.Item) -> bool:
+    folder = item.path.relative_to(item.config.rootpath).parts[1]
+    return folder in ALIKE and not any(item.iter_markers("both")) and not any(item.iter_markers("postgresql"))
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out what is about the other database, and in a short run what takes long, or has been seen on SQLite when
     this is PostgreSQL: that is no skip.
@@ -31,12 +56,17 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """
     on_sqlite = django_settings.DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3"
     unwanted = {"postgresql" if on_sqlite else "sqlite"}
-    if not os.environ.get("MAILSPOOL_LONG"):
+    is_short = not os.environ.get("MAILSPOOL_LONG")
+    if is_short:
         unwanted |= {"long"} if on_sqlite else {"long", "alike"}
     left_out = [item for item in items if unwanted & {marker.name for marker in item.iter_markers()}]
+    if is_short and not on_sqlite:
+        gone = set(left_out)
+        left_out += [item for item in items if item not in gone and _is_alike(item)]
     if left_out:
         config.hook.pytest_deselected(items=left_out)
-        items[:] = [item for item in items if item not in left_out]
+        gone = set(left_out)
+        items[:] = [item for item in items if item not in gone]
     items.sort(key=lambda item: "browser" in item.path.parts)
 
 

@@ -17,7 +17,7 @@ from spool.models import Entry, Trace
 from tests.support.messages import a_submission
 from tests.support.spool_states import take_in
 
-pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("home", "redis")]
+pytestmark = [pytest.mark.both, pytest.mark.django_db, pytest.mark.usefixtures("home", "redis")]
 SEARCH = "/admin/search/"
 
 

@@ -7,7 +7,7 @@ from django.contrib import admin
 from django.test import Client
 from django.urls import reverse
 
-pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("redis", "home")]
+pytestmark = [pytest.mark.both, pytest.mark.django_db, pytest.mark.usefixtures("redis", "home")]
 HOSTILE = (
     " ".join(f"{number:x}" for number in range(1_200)),
     "\0",

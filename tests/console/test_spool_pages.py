@@ -26,7 +26,7 @@ from tests.console.conftest import PASSWORD
 from tests.support.messages import a_message, a_submission
 from tests.support.spool_states import attempt, take_in
 
-pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("redis", "home")]
+pytestmark = [pytest.mark.both, pytest.mark.django_db, pytest.mark.usefixtures("redis", "home")]
 SPOOL, WAITING = "admin:spool_entry_changelist", "admin:spool_entry_waiting"
 
 

@@ -9,6 +9,8 @@ import time
 from collections import Counter
 from pathlib import Path
 
+import pytest
+
 from spool.files import marks
 from tests.crash.chaos import Chaos
 from tests.crash.conftest import Install
@@ -32,6 +34,7 @@ perform("delete", ids, Actor("root@example.org", Role.SYSTEM_ADMINISTRATOR)) if 
 """
 
 
+@pytest.mark.long
 def test_a_backup_while_mail_flows_and_parts_are_killed_has_every_message_once(
     install: Install, sink: CountingSink, tmp_path: Path, durable_postgres: PostgresServer | None
 ) -> None:

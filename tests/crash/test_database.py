@@ -20,6 +20,8 @@ from tests.support.postgres_proxy import Cut, PostgresProxy
 from tests.support.sink import CountingSink
 from tests.support.waiting import wait_until
 
+pytestmark = pytest.mark.both
+
 # A short run has the one that is hardest to see through.
 _CUTS = [
     pytest.param(Cut.BEFORE, id="before", marks=pytest.mark.long),

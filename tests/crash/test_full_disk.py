@@ -98,7 +98,7 @@ def _fill(mailspool: MailspoolUnderTest, ledger: Ledger, size: int) -> str:
     raise AssertionError("the disk never got full")
 
 
-@pytest.mark.parametrize("size", [4096, 300_000, pytest.param(3_000_000, marks=pytest.mark.long)])
+@pytest.mark.parametrize("size", [4096, *(pytest.param(size, marks=pytest.mark.long) for size in (300_000, 3_000_000))])
 @pytest.mark.usefixtures("small_spool")
 def test_a_full_disk_refuses_for_now_loses_nothing_and_recovers(
     install: Install, sink: CountingSink, size: int
@@ -143,6 +143,7 @@ def _is_taken(mailspool: MailspoolUnderTest, ledger: Ledger) -> bool:
         return send_one(client, ledger, (REMOTE[0],), 4096)
 
 
+@pytest.mark.long
 def test_without_room_for_a_notice_the_failure_waits_and_is_told_once(
     install: Install, sink: CountingSink, small_spool: Path
 ) -> None:

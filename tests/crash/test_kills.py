@@ -18,6 +18,8 @@ from tests.support.postgres import PostgresServer
 from tests.support.sink import CountingSink
 from tests.support.waiting import wait_until
 
+pytestmark = pytest.mark.both
+
 # What one worker may have handed over but not yet recorded, in messages; each goes to three remote recipients at most.
 IN_FLIGHT = 40
 # A machine that does other things too must still get there.

@@ -45,6 +45,7 @@ def clamd() -> Iterator[Clamd]:
     server.remove()
 
 
+@pytest.mark.long
 def test_no_message_is_both_quarantined_and_delivered_or_lost_while_everything_is_killed(
     install: Install, sink: CountingSink, durable_postgres: PostgresServer | None, clamd: Clamd
 ) -> None:

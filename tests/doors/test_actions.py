@@ -242,7 +242,7 @@ def things(people: None) -> None:
             user.save()
     for key in KEYS["domain"]:
         actions.add_domain(key)
-        lifecycle.make(key, "rsa", timezone.now(), "s")
+        lifecycle.make(key, "ed25519", timezone.now(), "s")
     for key in KEYS["alias"]:
         actions.add_alias(key, ["x@far.test"])
     for key in KEYS["list"]:

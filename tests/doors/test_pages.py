@@ -279,6 +279,7 @@ def test_what_a_page_changes_is_written_down(name: str) -> None:
     assert PASSWORD not in str([record.__dict__ for record in records])
 
 
+@pytest.mark.long
 def test_every_other_page_changes_nothing_however_it_is_asked() -> None:
     client, tried = browser(ROOT), 0
     client.raise_request_exception = False

@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 from itertools import pairwise
 
+import pytest
+
 from tests.interop.world import ANN, DEAD_DOMAIN, LONG, SINK_DOMAIN, Report, World
 from tests.support.mailspool_process import MailspoolUnderTest
 from tests.support.waiting import wait_until
@@ -19,6 +21,7 @@ def _make_older(mailspool: MailspoolUnderTest, test_id: str, hours: int) -> None
     )
 
 
+@pytest.mark.long
 def test_attempts_are_made_at_the_intervals_of_the_schedule(world: World, mailspool: MailspoolUnderTest) -> None:
     mailspool.settings(retry_intervals_minutes="0.05, 0.1")
     try:

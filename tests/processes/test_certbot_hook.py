@@ -18,7 +18,7 @@ from tests.support.certificates import Authority
 from tests.support.mailspool_process import HOSTNAME, MailspoolUnderTest
 from tests.support.waiting import wait_until
 
-pytestmark = pytest.mark.sqlite
+pytestmark = [pytest.mark.sqlite, pytest.mark.long]
 PROJECT = Path(__file__).resolve().parents[2]
 
 

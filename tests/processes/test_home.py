@@ -55,6 +55,7 @@ def open_files(folder: Path) -> list[Path]:
     ]
 
 
+@pytest.mark.long
 def test_what_was_open_to_others_is_closed_at_the_start_and_that_is_said(tmp_path: Path, redis: RedisServer) -> None:
     home = Home(tmp_path / "home")
     home.create()
@@ -115,6 +116,7 @@ def test_a_home_of_somebody_else_is_a_sentence(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root could fill another's home")
+@pytest.mark.long
 def test_root_does_not_fill_the_home_of_another_user(tmp_path: Path) -> None:
     home = Home(tmp_path / "home")
     home.create()

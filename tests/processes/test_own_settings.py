@@ -114,6 +114,7 @@ def test_what_is_not_there_or_of_another_kind_is_refused(tmp_path: Path) -> None
 
 
 @pytest.mark.sqlite
+@pytest.mark.long
 def test_a_program_ends_with_the_sentence_and_no_traceback(tmp_path: Path) -> None:
     file = tmp_path / "settings.py"
     file.write_text("SPOOL_STAGES.insert(-1, 'no.such.Stage')\n")

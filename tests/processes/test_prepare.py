@@ -104,6 +104,7 @@ def test_prepare_gives_up_after_a_while_so_that_it_is_tried_again(unit: Unit) ->
 
 
 @pytest.mark.sqlite
+@pytest.mark.long
 def test_a_redis_that_is_away_does_not_keep_mail_from_starting(unit: Unit) -> None:
     prepared = unit.with_tables().run("--patience", "1", REDIS_URL=f"redis://:hunter2@127.0.0.1:{free_port()}/0")
 
