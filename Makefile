@@ -15,7 +15,7 @@ PYTHON ?= $(shell for python in python3.11 python3 python3.12 python3.13; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
 
 .NOTPARALLEL:
-.PHONY: help run deb screenshots test test-system lint manual fonts bench bench-console bench-throttling clean venv dev-venv debian-packages
+.PHONY: help run deb screenshots test test-system lint manual messages fonts bench bench-console bench-throttling clean venv dev-venv debian-packages
 
 help:
 	@echo 'make run     start Mailspool; Ctrl-C stops it (settings: docs/configuration.md)'
@@ -24,6 +24,7 @@ help:
 	@echo 'make test-system  the long version of tests with other mail servers, kills, full disks, hostile input and installing; SEEDS="1 2 3"'
 	@echo 'make lint    style, imports, types, Django checks, missing migrations'
 	@echo 'make manual  all commands as a page, as a man page and as completion for bash and zsh, in dist/manual'
+	@echo 'make messages  collect the texts of pages and mail, and compile the catalogues of all languages'
 	@echo 'make fonts   the fonts of the console, cut to the icons and letters that its pages have'
 	@echo 'make bench   mail flow beside Postfix, and what counting costs; BENCH= for its options'
 	@echo 'make bench-throttling  what limits by the hour cost'
@@ -59,6 +60,9 @@ lint: dev-venv
 
 manual: venv
 	@home=$$(mktemp -d) && trap 'rm -rf "$$home"' EXIT && MAILSPOOL_HOME="$$home" $(PY) -m mailspool.manual dist/manual
+
+messages: dev-venv
+	@home=$$(mktemp -d) && trap 'rm -rf "$$home"' EXIT && MAILSPOOL_HOME="$$home" $(PY) -m mailspool.catalogues
 
 fonts: dev-venv
 	@home=$$(mktemp -d) && trap 'rm -rf "$$home"' EXIT && MAILSPOOL_HOME="$$home" $(PY) -m mailspool.manual.fonts

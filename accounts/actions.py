@@ -14,6 +14,8 @@ from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.forms.models import model_to_dict
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _lazy
 
 from accounts import changes, directory, edits
 from accounts.account_actions import AccountAction
@@ -94,7 +96,7 @@ def get_user(email: str) -> User:
     """Raises NotThere."""
     user = User.objects.select_related("domain").filter(email=normalise_address(email)).first()
     if user is None:
-        raise NotThere(f"There is no user {email}.")
+        raise NotThere(_("There is no user %(address)s.") % {"address": email})
     return user
 
 
@@ -102,7 +104,7 @@ def get_alias(address: str) -> Alias:
     """Raises NotThere."""
     alias = Alias.objects.filter(address=normalise_address(address)).first()
     if alias is None:
-        raise NotThere(f"There is no alias {address}.")
+        raise NotThere(_("There is no alias %(address)s.") % {"address": address})
     return alias
 
 
@@ -110,7 +112,7 @@ def get_list(address: str) -> MailingList:
     """Raises NotThere."""
     found = MailingList.objects.filter(address=normalise_address(address)).first()
     if found is None:
-        raise NotThere(f"There is no mailing list {address}.")
+        raise NotThere(_("There is no mailing list %(address)s.") % {"address": address})
     return found
 
 
@@ -219,7 +221,7 @@ def remove_members(mailing_list: MailingList, addresses: Iterable[str], *, actor
 class SwitchOn(AccountAction):
     """Takes mail again."""
 
-    name, label, icon, of_many = "enable", "Enable", "mark_email_read", "Enable"
+    name, label, icon, of_many = "enable", _lazy("Enable"), "mark_email_read", _lazy("Enable")
     kinds = ("alias", "list")
     undoable = True
     is_on: ClassVar[bool] = True
@@ -228,7 +230,7 @@ class SwitchOn(AccountAction):
         return any(row.enabled != self.is_on for row in target.rows)
 
     def effect(self, target: Target, parameters: Mapping[str, Any]) -> str:
-        return "It takes mail again." if self.is_on else "While it is off, mail to it is refused."
+        return _("It takes mail again.") if self.is_on else _("While it is off, mail to it is refused.")
 
     def do(self, actor: Actor, target: Target, parameters: Mapping[str, Any]) -> Change:
         entries = []
@@ -239,14 +241,14 @@ class SwitchOn(AccountAction):
             edits.save(row)
             if (written := changes.described(before, row)) is not None:
                 entries.append(replace(written, action=f"change {changes.kind_of(row)}"))
-        said = f"{target} is switched {'on' if self.is_on else 'off'}."
+        said = (_("%(what)s is switched on.") if self.is_on else _("%(what)s is switched off.")) % {"what": target}
         return Change(said, entries, undo=WayBack((SWITCH_OFF if self.is_on else SWITCH_ON).name, target))
 
 
 class SwitchOff(SwitchOn):
     """Takes no mail for now."""
 
-    name, label, icon, of_many = "disable", "Disable", "unsubscribe", "Disable"
+    name, label, icon, of_many = "disable", _lazy("Disable"), "unsubscribe", _lazy("Disable")
     danger = True
     is_on = False
 
@@ -297,7 +299,7 @@ def remove(row: Row, *, actor: Actor = SYSTEM) -> Secured:
     """
     delete(row, actor=actor)
     dropped = end_quietly([row.email]) if isinstance(row, User) else None
-    return Secured(f"{row} is removed.", dropped)
+    return Secured(_("%(what)s is removed.") % {"what": row}, dropped)
 
 
 @transaction.atomic
@@ -305,7 +307,7 @@ def delete(row: Row, *, actor: Actor) -> None:
     """The part of `remove` that a transaction may hold: once it is committed, the caller ends the connections."""
     actor.require_row(row)
     if isinstance(row, User) and actor.is_person(row):
-        raise Refused("You can't remove yourself; ask another administrator.")
+        raise Refused(_("You can't remove yourself; ask another administrator."))
     if isinstance(row, Domain):
         counts = {"users": row.users.count(), "aliases": row.aliases.count(), "mailing lists": row.lists.count()}
         if any(counts.values()):
@@ -318,7 +320,7 @@ def _set_targets(alias: Alias, targets: Iterable[str]) -> dict[str, Any]:
     """Have an alias stand for `targets` and nothing else; it may not stand for itself. What that changed, if it did."""
     wanted = list(dict.fromkeys(normalise_address(target) for target in targets))
     if alias.address in wanted:
-        raise ValidationError(f"{alias.address} can't stand for itself.")
+        raise ValidationError(_("%(address)s can't stand for itself.") % {"address": alias.address})
     directory.changed()
     known = list(alias.targets.order_by("id").values_list("address", flat=True))
     alias.targets.exclude(address__in=wanted).delete()

@@ -6,6 +6,8 @@ import getpass
 from dataclasses import dataclass
 from typing import Final, Self
 
+from django.utils.translation import gettext as _
+
 from accounts.addresses import key_of
 from accounts.models import Alias, Domain, MailingList, Role, User
 from accounts.reach import Right, has
@@ -51,21 +53,21 @@ class Actor:
     def require_administration(self) -> None:
         """Raises NotAllowed for all but system administrators."""
         if not self.may(Right.ADMINISTER):
-            raise NotAllowed("Only a system administrator may do that.")
+            raise NotAllowed(_("Only a system administrator may do that."))
 
     def require_domain(self, domain: Domain | None) -> None:
         """Raises NotAllowed unless the domain is this person's to administer."""
         if self.role is Role.SYSTEM_ADMINISTRATOR:
             return
         if self.role is not Role.DOMAIN_ADMINISTRATOR or domain is None or domain.name != self.domain:
-            raise NotAllowed("Only an administrator of the domain may do that.")
+            raise NotAllowed(_("Only an administrator of the domain may do that."))
 
     def require_address(self, address: str) -> None:
         """Raises NotAllowed unless the address lies in a domain that is this person's to administer."""
         if self.role is Role.SYSTEM_ADMINISTRATOR:
             return
         if self.role is not Role.DOMAIN_ADMINISTRATOR or key_of(address).rpartition("@")[2] != self.domain:
-            raise NotAllowed("Only an administrator of the domain may do that.")
+            raise NotAllowed(_("Only an administrator of the domain may do that."))
 
     def require_row(self, row: Domain | User | Alias | MailingList) -> None:
         """Raises NotAllowed unless a row of the accounts is this person's to change."""
@@ -84,7 +86,9 @@ class Actor:
         if self.role is Role.SYSTEM_ADMINISTRATOR or self.is_person(user):
             return
         if user.is_staff:
-            raise NotAllowed(f"Only a system administrator may do that to {user}, who works in the console.")
+            raise NotAllowed(
+                _("Only a system administrator may do that to %(user)s, who works in the console.") % {"user": user}
+            )
         self.require_domain(user.domain)
 
 

@@ -6,6 +6,7 @@ import unicodedata
 
 import idna
 from django.core.exceptions import ValidationError
+from django.utils.translation import gettext as _
 
 # Octets of a domain (RFC 5321 4.5.3.1.2), of an address that is one of ours, and of any that is taken: a local part of
 # more than 64 is nobody's fault (4.5.3.1: no limits where there need be none); ours for bounces of lists have more.
@@ -38,10 +39,12 @@ def normalise_domain(domain: str) -> str:
             # As registries and browsers do it: UTS 46, non-transitional. "faß" is a name of its own, and not "fass".
             name = idna.encode(name, uts46=True).decode("ascii")
         except UnicodeError as error:
-            raise InvalidAddress(f"{domain!r} is not a valid internationalised domain name") from error
+            raise InvalidAddress(
+                _("%(text)s is not a valid internationalised domain name") % {"text": repr(domain)}
+            ) from error
     labels = name.split(".")
     if not name or len(name) > LONGEST_DOMAIN or not all(_LABEL.fullmatch(label) for label in labels):
-        raise InvalidAddress(f"{domain!r} is not a valid domain name")
+        raise InvalidAddress(_("%(text)s is not a valid domain name") % {"text": repr(domain)})
     return name.lower()
 
 
@@ -55,21 +58,32 @@ def _normalise_literal(literal: str) -> str:
             return f"[{ipaddress.IPv4Address(text[1:-1])}]"
     except ValueError:
         pass
-    raise InvalidAddress(f"{literal!r} is not an IP address in brackets, as in [192.0.2.1] or [IPv6:2001:db8::1]")
+    raise InvalidAddress(
+        _("%(text)s is not an IP address in brackets, as in [192.0.2.1] or [IPv6:2001:db8::1]")
+        % {"text": repr(literal)}
+    )
 
 
 def split_address(address: str) -> tuple[str, str]:
     """`address` as (local part as written, normalised domain). Raises InvalidAddress."""
     local_part, at, domain = address.rpartition("@")
     if not at or not local_part:
-        raise InvalidAddress(f"{address!r} needs a local part and a domain, as in ann@example.org")
+        raise InvalidAddress(
+            _("%(text)s needs a local part and a domain, as in ann@example.org") % {"text": repr(address)}
+        )
     if len(address.encode("utf-8", "surrogatepass")) > LONGEST_PATH:
-        raise InvalidAddress(f"{address[:40]!r}… is longer than {LONGEST_PATH} octets")
+        raise InvalidAddress(
+            _("%(text)s… is longer than %(most)s octets") % {"text": repr(address[:40]), "most": LONGEST_PATH}
+        )
     if not (_DOT_ATOM.fullmatch(local_part) or _QUOTED.fullmatch(local_part)):
-        raise InvalidAddress(f"the local part of {address!r} has a character that needs quotes, or none at all")
+        raise InvalidAddress(
+            _("the local part of %(text)s has a character that needs quotes, or none at all") % {"text": repr(address)}
+        )
     normal = normalise_domain(domain)
     if len(local_part) + len(normal) >= LONGEST_PATH:
-        raise InvalidAddress(f"{address[:40]!r}… is longer than {LONGEST_PATH} octets")
+        raise InvalidAddress(
+            _("%(text)s… is longer than %(most)s octets") % {"text": repr(address[:40]), "most": LONGEST_PATH}
+        )
     return local_part, normal
 
 

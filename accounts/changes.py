@@ -39,6 +39,7 @@ _OF_USERS = (
     "send_as",
     "email",
     "name",
+    "language",
     "mailbox_mb",
     "max_message_kb",
     "max_recipients",

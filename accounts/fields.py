@@ -12,9 +12,11 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from django.db.models import Model
+from django.utils.translation import gettext as _
 
 from accounts.models import Alias, Domain, DomainDefaults, MailingList, User, UserDefaults
 from accounts.models.spam import SPAM_FIELDS
+from base.numbers import grouped
 
 # A field, or some that stand beside each other on a page.
 Line = str | tuple[str, ...]
@@ -114,7 +116,7 @@ USER: Final = Kind(
     "user",
     User,
     (
-        Group("", ("email", "name", "new_password", "role", "status")),
+        Group("", ("email", "name", "language", "new_password", "role", "status")),
         FORWARDING,
         Group(
             "Sending",
@@ -178,7 +180,7 @@ DEFAULTS: Final = {kind.name: kind for kind in (DOMAIN_DEFAULTS, USER_DEFAULTS)}
 HOURLY: Final = Group("", _HOURLY).names
 HOURLY_OF_DOMAINS: Final = Group("", (*_HOURLY, *_BOUNCES)).names
 # What may be left to the domain or the server, and the word for that in commands and files.
-INHERITED: Final = (*SPAM_FIELDS, "send_as", "users_release")
+INHERITED: Final = (*SPAM_FIELDS, "send_as", "users_release", "language")
 INHERIT_WORD: Final = "inherit"
 # Where a domain has its own limit, its administrators grant its users and lists no more.
 _CAPPED: Final = ("max_message_kb", "max_recipients", *(name for name in HOURLY if name.endswith("_per_hour")))
@@ -190,9 +192,13 @@ def excesses(domain: Domain, values: Iterable[tuple[str, Any]]) -> Iterator[tupl
         most = getattr(domain, name) if name in _CAPPED else 0
         if most and (wanted or 0) > most:
             label = str(Domain._meta.get_field(name).verbose_name)  # type: ignore[union-attr]
-            yield name, f"{domain.name} itself may have {most:,} at most ({label}); 0 leaves the domain's limit."
+            yield (
+                name,
+                _("%(domain)s itself may have %(most)s at most (%(label)s); 0 leaves the domain's limit.")
+                % {"domain": domain.name, "most": grouped(most), "label": label},
+            )
 
 
 def refuse_itself(address: str, targets: Iterable[str]) -> str:
     """Why an alias can't stand for these; "" when it can."""
-    return f"{address} can't stand for itself." if address in targets else ""
+    return _("%(address)s can't stand for itself.") % {"address": address} if address in targets else ""

@@ -39,7 +39,7 @@ class LocalUser:
     """A mailbox. `status` is the stricter of the user's and the domain's. Limits are 0 for none of their own.
 
     `spam` is what the user has chosen alone; the domain's choices are beside it. `send_as` is the user's rule or the
-    domain's, "" for the server's.
+    domain's, "" for the server's; so is an empty `language`.
     """
 
     id: int
@@ -54,6 +54,7 @@ class LocalUser:
     hourly_limits: tuple[HourlyLimit, ...] = ()
     spam: Wishes = NO_WISHES
     send_as: str = ""
+    language: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,6 +207,7 @@ def local_user(user: User) -> LocalUser:
         hourly_limits(user),
         wishes_of(user),
         user.send_as or user.domain.send_as,
+        user.language,
     )
 
 

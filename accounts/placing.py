@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
 from accounts.addresses import normalise_address, normalise_domain
 from accounts.models import Alias, Domain, MailingList, User
 from base.actions.action import Refused
@@ -23,18 +26,22 @@ def get_domain(name: str) -> Domain:
     """Raises NotThere."""
     domain = Domain.objects.filter(name=normalise_domain(name)).first()
     if domain is None:
-        raise NotThere(f"There is no domain {name}; add it first.")
+        raise NotThere(_("There is no domain %(name)s; add it first.") % {"name": name})
     return domain
 
 
 def taken(address: str, by: str) -> str:
     """What is said where an address is another row's."""
-    return f"{address} is taken already, by {by}."
+    return _("%(address)s is taken already, by %(by)s.") % {"address": address, "by": by}
 
 
 def full(domain: Domain) -> str:
     """What is said where a domain may have no more users."""
-    return f"{domain.name} has all the {domain.max_users} users that it may have."
+    return ngettext(
+        "%(domain)s has the one user that it may have.",
+        "%(domain)s has all the %(number)s users that it may have.",
+        domain.max_users,
+    ) % {"domain": domain.name, "number": domain.max_users}
 
 
 def place(row: User | Alias | MailingList, address: str) -> None:
@@ -52,7 +59,7 @@ def place(row: User | Alias | MailingList, address: str) -> None:
         return
     domain = Domain.objects.filter(name=name).first()
     if domain is None and not row.is_staff:
-        raise NotThere(f"There is no domain {name}; add it first.")
+        raise NotThere(_("There is no domain %(name)s; add it first.") % {"name": name})
     if domain is not None and row.domain_id != domain.pk:
         _require_place(domain)
     row.email, row.domain = address, domain
@@ -65,9 +72,9 @@ def _require_place(domain: Domain) -> None:
 
 def _require_free(address: str, row: User | Alias | MailingList) -> None:
     kinds: tuple[tuple[str, type[User] | type[Alias] | type[MailingList], str], ...] = (
-        ("a user", User, "email"),
-        ("an alias", Alias, "address"),
-        ("a mailing list", MailingList, "address"),
+        (_("a user"), User, "email"),
+        (_("an alias"), Alias, "address"),
+        (_("a mailing list"), MailingList, "address"),
     )
     for kind, model, field in kinds:
         others = model._default_manager.filter(**{field: address})

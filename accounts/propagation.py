@@ -8,6 +8,7 @@ from typing import Any
 
 from django.db import transaction
 from django.db.models import Model, Q, QuerySet
+from django.utils.translation import gettext as _
 
 from accounts import directory, history
 from accounts.actor import Actor
@@ -131,10 +132,12 @@ def _values(defaults: Defaults, fields: Iterable[str]) -> dict[str, Any]:
     known = fields_of(defaults)
     chosen = list(dict.fromkeys(fields))
     if not chosen:
-        raise NoFieldChosen(f"Choose at least one of {', '.join(known)}.")
+        raise NoFieldChosen(_("Choose at least one of %(fields)s.") % {"fields": ", ".join(known)})
     for name in chosen:
         if name not in known:
-            raise NoSuchDefault(f"There is no default {name}; there are {', '.join(known)}.")
+            raise NoSuchDefault(
+                _("There is no default %(name)s; there are %(fields)s.") % {"name": name, "fields": ", ".join(known)}
+            )
     return {name: getattr(defaults, name) for name in chosen}
 
 

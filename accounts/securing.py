@@ -12,6 +12,9 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from django.contrib.auth.password_validation import validate_password
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _lazy
+from django.utils.translation import ngettext
 
 from accounts import directory, history
 from accounts.account_actions import AccountAction, UserAction, of_domain, of_users
@@ -22,6 +25,7 @@ from accounts.sign_in import app_passwords
 from base.actions.action import After, Change, Refused, Target, WayBack, Written
 from base.actions.inputs import Input
 from base.actions.perform import perform
+from base.texts import Text
 
 __all__ = [
     "NotAllowed",
@@ -53,9 +57,9 @@ class Secured:
 
 
 _SAID = {
-    Status.ENABLED: "{} is enabled.",
-    Status.DISABLED: "{} is disabled: no login, no mail out, no mail in.",
-    Status.RECEIVING: "{} is set to Disable and Allow Mail: no login, no mail out; mail still arrives.",
+    Status.ENABLED: _lazy("%(who)s is enabled."),
+    Status.DISABLED: _lazy("%(who)s is disabled: no login, no mail out, no mail in."),
+    Status.RECEIVING: _lazy("%(who)s is set to Disable and Allow Mail: no login, no mail out; mail still arrives."),
 }
 
 
@@ -67,13 +71,15 @@ class _SetStatus(AccountAction):
     recorded = "status"
     undoable = True
     icon = "person_off"
+    # What the menu of a domain calls it, where that is not its label.
+    domain_label: ClassVar[Text] = ""
 
     @property
     def noted(self) -> str:
-        return f"Status: {self.status.label}"
+        return _("Status: %(status)s") % {"status": self.status.label}
 
     def label_of(self, target: Target) -> str:
-        return self.label.replace("User", "Domain") if target.kind == "domain" else self.label
+        return str(self.domain_label if target.kind == "domain" and self.domain_label else self.label)
 
     def is_due(self, target: Target) -> bool:
         return any(row.status != self.status for row in target.rows)
@@ -84,7 +90,7 @@ class _SetStatus(AccountAction):
 
     def _users(self, actor: Actor, users: Sequence[User]) -> Change:
         if self.status is not Status.ENABLED and any(map(actor.is_person, users)):
-            raise Refused("You can't lock yourself out; ask another administrator.")
+            raise Refused(_("You can't lock yourself out; ask another administrator."))
         directory.changed()
         # `users` may have been read long ago.
         changing = list(User.objects.filter(pk__in=[user.pk for user in users]).exclude(status=self.status))
@@ -92,11 +98,7 @@ class _SetStatus(AccountAction):
         User.objects.filter(pk__in=[user.pk for user in changing]).update(status=self.status)
         for user in users:
             user.status = self.status
-        said = (
-            _SAID[self.status].format(users[0])
-            if len(users) == 1
-            else f"{len(changing)} changed to: {self.status.label}."
-        )
+        said = _SAID[self.status] % {"who": users[0]} if len(users) == 1 else self._changed(len(changing))
         return Change(
             said,
             [status_set(user, Status(user.status), self.status) for user in changing],
@@ -107,18 +109,14 @@ class _SetStatus(AccountAction):
 
     def _domains(self, actor: Actor, domains: Sequence[Domain]) -> Change:
         if self.status is not Status.ENABLED and any(actor.domain == domain.name for domain in domains):
-            raise Refused("That would lock you out: you are in this domain.")
+            raise Refused(_("That would lock you out: you are in this domain."))
         directory.changed()
         before = dict(Domain.objects.filter(pk__in=[one.pk for one in domains]).values_list("pk", "status"))
         for domain in domains:
             domain.status = self.status
             domain.save(update_fields=["status"])
         was = [Status(before.get(domain.pk, self.status)) for domain in domains]
-        said = (
-            _SAID[self.status].format(domains[0].name)
-            if len(domains) == 1
-            else f"{len(domains)} changed to: {self.status.label}."
-        )
+        said = _SAID[self.status] % {"who": domains[0].name} if len(domains) == 1 else self._changed(len(domains))
         return Change(
             said,
             [status_set(domain, one, self.status) for domain, one in zip(domains, was, strict=True)],
@@ -126,6 +124,10 @@ class _SetStatus(AccountAction):
             self._ending(said, domains=[domain.name for domain in domains]),
             _back(was, Target("domain", tuple(domain.name for domain in domains), tuple(domains))),
         )
+
+    def _changed(self, number: int) -> str:
+        changed = ngettext("%(number)s changed to: %(status)s.", "%(number)s changed to: %(status)s.", number)
+        return changed % {"number": number, "status": self.status.label}
 
     def _ending(self, said: str, users: Sequence[str] = (), domains: Sequence[str] = ()) -> Any:
         if self.status is Status.ENABLED:
@@ -144,19 +146,20 @@ class _SetStatus(AccountAction):
 class Enable(_SetStatus):
     """Login, mail out and mail in again."""
 
-    name, label, of_many = "enable", "Enable User", "Enable"
+    name, label, of_many = "enable", _lazy("Enable User"), _lazy("Enable")
+    domain_label = _lazy("Enable Domain")
     status = Status.ENABLED
 
     def effect(self, target: Target, parameters: Mapping[str, Any]) -> str:
         if target.kind == "domain":
-            return "Its users may log in, send and receive again."
-        return "The user may log in and send again."
+            return _("Its users may log in, send and receive again.")
+        return _("The user may log in and send again.")
 
 
 class Disable(_SetStatus):
     """No login, no mail out, no mail in."""
 
-    name, label, of_many = "disable", "Disable Mail and Login", "Disable"
+    name, label, of_many = "disable", _lazy("Disable Mail and Login"), _lazy("Disable")
     status = Status.DISABLED
     danger = True
     # A menu has the one that lets mail in: what arrives meanwhile is not lost.
@@ -166,7 +169,8 @@ class Disable(_SetStatus):
 class LetReceiveOnly(_SetStatus):
     """No login, no mail out; mail still arrives."""
 
-    name, label, of_many = "receiving", "Disable User", "Disable and Allow Mail"
+    name, label, of_many = "receiving", _lazy("Disable User"), _lazy("Disable and Allow Mail")
+    domain_label = _lazy("Disable Domain")
     status = Status.RECEIVING
     danger = True
 
@@ -175,11 +179,11 @@ class LetReceiveOnly(_SetStatus):
 
     def effect(self, target: Target, parameters: Mapping[str, Any]) -> str:
         if target.kind == "domain":
-            return (
+            return _(
                 "Nobody in it can log in or send, and every connection of its users ends; mail for them still arrives."
                 " Enable Domain takes it back."
             )
-        return (
+        return _(
             "The user can't log in or send, and every connection ends; mail for the user still arrives. Enable "
             "User takes it back."
         )
@@ -188,20 +192,22 @@ class LetReceiveOnly(_SetStatus):
 class ChangePassword(UserAction):
     """A new password; ends open connections."""
 
-    name, label, icon = "password", "Change Password", "key"
+    name, label, icon = "password", _lazy("Change Password"), "key"
     inputs = (
         Input(
             "password",
-            "New password",
+            _lazy("New password"),
             "password",
-            help="One that nobody can guess; write your own if you like. Tell it to the user by another way than mail.",
+            help=_lazy(
+                "One that nobody can guess; write your own if you like. Tell it to the user by another way than mail."
+            ),
             option_help="asked for, or read from standard input, when left out",
             suggest=lambda: secrets.token_urlsafe(12),
         ),
     )
 
     def effect(self, target: Target, parameters: Mapping[str, Any]) -> str:
-        return "The old password stops working at once, and every connection of the user ends."
+        return _("The old password stops working at once, and every connection of the user ends.")
 
     def parameters(self, given: Mapping[str, Any]) -> dict[str, Any]:
         return {**super().parameters(given), "keep_session": given.get("keep_session", "")}
@@ -211,11 +217,15 @@ class ChangePassword(UserAction):
         validate_password(parameters["password"], user)
         user.set_password(parameters["password"])
         user.save(update_fields=["password"])
-        said = f"The password of {user} is changed."
+        said = _("The password of %(user)s is changed.") % {"user": user}
         # Somebody else does it because the account may have been in wrong hands.
         ended = 0 if actor.is_person(user) else app_passwords.end_all(user)
         if ended:
-            said += f" {ended} application password{'s' if ended != 1 else ''} ended with it."
+            said += " " + ngettext(
+                "%(number)s application password ended with it.",
+                "%(number)s application passwords ended with it.",
+                ended,
+            ) % {"number": ended}
 
         def end(records: Sequence[Any]) -> After:
             dropped = end_quietly([user.email], keep_session=parameters["keep_session"])

@@ -2,32 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
+
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _lazy
+from django.utils.translation import ngettext
 
 from accounts import changes
 from accounts.connections.registry import Dropped
-from accounts.models import Role, Status
+from accounts.models import FactorKind, Role, Status
 from accounts.transfer.importer import FATES
 from base.audit import sentences
 from base.audit.sentences import Event, few_in_words
+from base.numbers import grouped
 
 
 def _new(role: Any) -> str:
-    return f"Added as {Role(role).label}" if role in Role.values else "Added"
+    return _("Added as %(role)s") % {"role": Role(role).label} if role in Role.values else _("Added")
 
 
 def _targets(given: Mapping[str, Any]) -> str:
-    before, after = few_in_words(given["before"]), few_in_words(given["after"]) or "nobody"
-    return f"delivers to: {before} → {after}" if before else f"delivers to {after}"
+    before, after = few_in_words(given["before"]), few_in_words(given["after"]) or _("nobody")
+    if before:
+        return _("delivers to: %(before)s → %(after)s") % {"before": before, "after": after}
+    return _("delivers to %(after)s") % {"after": after}
 
 
 def _members(given: Mapping[str, Any]) -> str:
     said = []
-    for what in ("added", "removed"):
-        count = given[what]["count"] if what in given else 0
-        if count:
-            said.append(f"{'1 member' if count == 1 else f'{count:,} members'} {what}: {few_in_words(given[what])}")
+    added = given["added"]["count"] if "added" in given else 0
+    removed = given["removed"]["count"] if "removed" in given else 0
+    if added:
+        said.append(
+            ngettext("%(number)s member added: %(names)s", "%(number)s members added: %(names)s", added)
+            % {"number": grouped(added), "names": few_in_words(given["added"])}
+        )
+    if removed:
+        said.append(
+            ngettext("%(number)s member removed: %(names)s", "%(number)s members removed: %(names)s", removed)
+            % {"number": grouped(removed), "names": few_in_words(given["removed"])}
+        )
     return "; ".join(said)
 
 
@@ -41,11 +56,12 @@ def _rows(given: Mapping[str, Any]) -> str:
 
 
 def _mail_to(given: Mapping[str, Any]) -> str:
-    return f"Mail to {given['address']}: {'sent again' if given['enabled'] else 'not sent any more'}"
+    said = _("Mail to %(address)s: sent again") if given["enabled"] else _("Mail to %(address)s: not sent any more")
+    return said % {"address": given["address"]}
 
 
 def _imported(role: Any) -> str:
-    return f"Imported as {Role(role).label}" if role in Role.values else "Imported"
+    return _("Imported as %(role)s") % {"role": Role(role).label} if role in Role.values else _("Imported")
 
 
 def _imported_member(given: Mapping[str, Any]) -> str:
@@ -61,7 +77,10 @@ def _propagated(event: Event) -> str:
     kind = given["kind"]
     values = sentences.ordered(kind, given["values"]).items()
     said = ", ".join(f"{sentences.field(kind, name)} {value}" for name, value in values)
-    return f"{said}: {given['changed']} changed"
+    return ngettext("%(fields)s: %(number)s changed", "%(fields)s: %(number)s changed", given["changed"]) % {
+        "fields": said,
+        "number": given["changed"],
+    }
 
 
 def _drop(event: Event) -> str:
@@ -70,14 +89,51 @@ def _drop(event: Event) -> str:
 
 def _status(event: Event) -> str:
     before, after = (Status(value).label for value in event.parameters["changed"]["status"])
-    return f"Status: {after}" if before == after else f"Status: {before} → {after}"
+    if before == after:
+        return _("Status: %(status)s") % {"status": after}
+    return _("Status: %(before)s → %(after)s") % {"before": before, "after": after}
+
+
+def _app_password(event: Event) -> str:
+    given = event.parameters
+    if "created" in given:
+        return _("Created “%(name)s”") % {"name": given["created"]}
+    return _("Ended “%(name)s”") % {"name": given["ended"]}
+
+
+def _recovery_codes(event: Event) -> str:
+    if "made" in event.parameters:
+        return _("New recovery codes were made")
+    left = event.parameters["left"]
+    return ngettext(
+        "A recovery code was used; %(number)s is left", "A recovery code was used; %(number)s are left", left
+    ) % {"number": left}
+
+
+def _second_factor(event: Event) -> str:
+    given = event.parameters
+    if "added" in given:
+        return _("Added: %(what)s") % {"what": _factors(given["added"])}
+    said = _("Removed all: %(what)s") if given.get("all") else _("Removed: %(what)s")
+    return said % {"what": _factors(given["removed_factors"])}
+
+
+def _factors(named: Sequence[Sequence[str]]) -> str:
+    return ", ".join(f"{FactorKind(kind).label} “{name}”" for kind, name in named)
+
+
+def _single_sign_on(event: Event) -> str:
+    given = event.parameters
+    if "linked" in given:
+        return _("Linked to %(identity)s") % {"identity": given["linked"]}
+    return _("Unlinked from %(identity)s") % {"identity": given["unlinked"]}
 
 
 def _place(event: Event) -> str:
     given = event.parameters
     if given["place"] == "ended":
-        return f"{given['by']} may no longer be in the user's place; the session was ended"
-    return f"{'Took' if given['place'] == 'taken' else 'Left'} the user's place"
+        return _("%(who)s may no longer be in the user's place; the session was ended") % {"who": given["by"]}
+    return _("Took the user's place") if given["place"] == "taken" else _("Left the user's place")
 
 
 def _exported(event: Event) -> str:
@@ -98,7 +154,11 @@ sentences.of_actions(
         "manage user": _place,
         "propagate defaults": _propagated,
         "status": _status,
-        "password": lambda event: "The password was changed",
+        "application password": _app_password,
+        "password": lambda event: _("The password was changed"),
+        "recovery codes": _recovery_codes,
+        "second factor": _second_factor,
+        "single sign-on": _single_sign_on,
     }
 )
 sentences.of_parameters(
@@ -110,16 +170,16 @@ sentences.of_parameters(
         "members": _members,
         "rows": _rows,
         "member": _mail_to,
-        "password": lambda _: "The password was changed",
+        "password": lambda given: _("The password was changed"),
     }
 )
 sentences.in_order(changes.FIELDS)
 sentences.of_fields(
     {
-        "forward_to": "forwarding",
-        "messages_action": "beyond them",
-        "bandwidth_action": "beyond it",
-        "recipients_action": "beyond them",
-        "bounces_action": "beyond them",
+        "forward_to": _lazy("forwarding"),
+        "messages_action": _lazy("beyond them"),
+        "bandwidth_action": _lazy("beyond it"),
+        "recipients_action": _lazy("beyond them"),
+        "bounces_action": _lazy("beyond them"),
     }
 )

@@ -17,6 +17,7 @@ from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from accounts import actions, history
 from accounts.actor import SYSTEM, Actor
@@ -120,8 +121,8 @@ def unlink(actor: Actor, user: User, pk: int) -> str:
         if row is None:
             raise Refused("It was removed already.")
         row.delete()
-        history.record(actor, "single sign-on", user.email, f"Unlinked from {row}", user=user)
-    return f"The account is no longer linked to {row.issuer}."
+        history.record(actor, "single sign-on", user.email, user=user, parameters={"unlinked": str(row)})
+    return _("The account is no longer linked to %(issuer)s.") % {"issuer": row.issuer}
 
 
 def forget() -> None:
@@ -138,7 +139,7 @@ def _link(user: User, claims: Claims) -> None:
             created=timezone.now(),
             last_used=timezone.now(),
         )
-        history.record(Actor.of(user), "single sign-on", user.email, f"Linked to {row}", user=user)
+        history.record(Actor.of(user), "single sign-on", user.email, user=user, parameters={"linked": str(row)})
 
 
 def _with_role(user: User, claims: Claims) -> User:

@@ -6,6 +6,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from django.db.models import Field, Model
+from django.utils.translation import gettext as _
+
+from base.numbers import grouped
+from base.texts import Text
 
 # The values of a row by the names of its fields; of one to many, the names of those many.
 Values = dict[str, Any]
@@ -51,15 +55,15 @@ def for_programs(model: type[Model], differing: Mapping[str, tuple[Any, Any]]) -
 
 
 def in_words(
-    model: type[Model], differing: Mapping[str, Sequence[Any]], labels: Mapping[str, str] | None = None
+    model: type[Model], differing: Mapping[str, Sequence[Any]], labels: Mapping[str, Text] | None = None
 ) -> str:
     """ "Messages per hour: 100 → 500; password: changed", of values for programs. Empty when nothing differs."""
     parts = []
     for name, (before, after) in differing.items():
         field: Any = model._meta.get_field(name)
-        label = (labels or {}).get(name, str(field.verbose_name))
+        label = str((labels or {}).get(name, field.verbose_name))
         if is_secret(name):
-            parts.append(f"{label.removeprefix('sealed ')}: {'changed' if after else 'removed'}")
+            parts.append(f"{label.removeprefix('sealed ')}: {_('changed') if after else _('removed')}")
         else:
             parts.append(f"{label}: {_shown(field, before)} → {_shown(field, after)}")
     text = "; ".join(parts)
@@ -81,19 +85,19 @@ def _names_of(row: Model, name: str) -> list[str]:
 
 def _shown(field: Any, value: Any) -> str:
     if field.name == "forward_to":
-        return ", ".join(str(value).split()) or "nobody"
+        return ", ".join(str(value).split()) or _("nobody")
     if field.many_to_many:
-        return ", ".join(value) or "nobody"
+        return ", ".join(value) or _("nobody")
     if field.is_relation:
-        return str(value or "nobody")
+        return str(value or _("nobody"))
     if isinstance(value, bool):
-        return "yes" if value else "no"
+        return _("yes") if value else _("no")
     if field.choices:
         # "Delay: send it as the limit allows" explains itself; its first word will do.
         return str(dict(field.flatchoices).get(value, value)).partition(":")[0]
     if isinstance(value, int):
-        return f"{value:,}"
-    return " ".join(str(value).split()) if value not in (None, "") else "empty"
+        return grouped(value)
+    return " ".join(str(value).split()) if value not in (None, "") else _("empty")
 
 
 def _hidden(value: Any) -> str:

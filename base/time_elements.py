@@ -7,6 +7,7 @@ from datetime import datetime
 from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
 
 from base.times import exact, short_span
 
@@ -18,8 +19,18 @@ def relative(value: datetime | None) -> SafeString | str:
     if value is None:
         return "–"
     seconds = (value - timezone.now()).total_seconds()
-    text = f"in {short_span(seconds)}" if seconds > 0 else f"{short_span(-seconds)} ago"
+    text = ahead() % {"span": short_span(seconds)} if seconds > 0 else ago() % {"span": short_span(-seconds)}
     return format_html(_ELEMENT, value.isoformat(), exact(value), text)
+
+
+def ahead() -> str:
+    """What is said of a moment that comes, with a place for how long that takes."""
+    return _("in %(span)s")
+
+
+def ago() -> str:
+    """What is said of a moment that has gone."""
+    return _("%(span)s ago")
 
 
 def moment(value: datetime | None) -> SafeString | str:

@@ -11,6 +11,7 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.middleware.csrf import get_token
 from django.shortcuts import render
 from django.urls import reverse
+from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET
 
@@ -30,7 +31,7 @@ class EndedSession:
             and response.status_code == 302
             and response.headers.get("Location", "").partition("?")[0] in _logins()
         ):
-            return HttpResponse("The session has ended: sign in again.", status=401, content_type="text/plain")
+            return HttpResponse(_("The session has ended: sign in again."), status=401, content_type="text/plain")
         return response
 
 
@@ -51,4 +52,4 @@ def session(request: HttpRequest) -> JsonResponse:
 @never_cache
 def signed_in(request: HttpRequest) -> HttpResponse:
     """Where the login leads that a page has asked for in another tab."""
-    return render(request, "mailspool/session/signed_in.html", {"title": "Signed in", "site_title": "Mailspool"})
+    return render(request, "mailspool/session/signed_in.html", {"title": _("Signed in"), "site_title": "Mailspool"})

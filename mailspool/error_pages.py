@@ -14,15 +14,18 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.translation import get_language
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _lazy
 from redis.exceptions import RedisError
 
 from base.times import exact
 from mailspool.query_limit import QUERY_SECONDS, was_stopped
 
 RETRY_SECONDS: Final = 10
-_AGAIN: Final = "Please load the page again in a moment."
+_AGAIN: Final = _lazy("Please load the page again in a moment.")
 _PAGE: Final = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<html lang="{lang}"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark"><title>{title} – Mailspool</title>
 <style>
 :root {{ color-scheme: light dark; --line: light-dark(#e2e4ea, #2c3140); --quiet: light-dark(#5b6170, #a5abb9);
@@ -38,7 +41,7 @@ a {{ color: var(--accent); font-weight: 500; display: inline-flex; align-items: 
 a:hover {{ text-decoration: underline; }}
 </style></head>
 <body><main><p class="code">Mailspool · {status}</p><h1>{title}</h1>{text}
-<nav aria-label="Go on">{links}</nav></main></body></html>
+<nav aria-label="{go_on}">{links}</nav></main></body></html>
 """
 
 
@@ -47,24 +50,28 @@ def missing(request: HttpRequest, exception: Exception | None = None) -> HttpRes
     said = str(exception.args[0]) if isinstance(exception, Http404) and exception.args else ""
     # What Django's resolver says is a list of patterns, and some messages of the admin quote what was asked for.
     sentence = (
-        said if said.endswith(".") and len(said) < 200 else "It may have been removed, or the address is mistyped."
+        said if said.endswith(".") and len(said) < 200 else _("It may have been removed, or the address is mistyped.")
     )
-    return _page(404, "There is no such page", sentence)
+    return _page(404, _("There is no such page"), sentence)
 
 
 def forbidden(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
     """Django's handler403."""
     said = str(exception) if isinstance(exception, PermissionDenied) else ""
-    return _page(403, "No access", said or "Your role does not reach this page. An administrator can change that.")
+    return _page(
+        403, _("No access"), said or _("Your role does not reach this page. An administrator can change that.")
+    )
 
 
 def out_of_date(request: HttpRequest, reason: str = "") -> HttpResponse:
     """Django's CSRF_FAILURE_VIEW."""
     return _page(
         403,
-        "This form is out of date",
-        "It was opened before you signed in, or the browser keeps no cookies for this site. Nothing was changed. Go"
-        " back, load the page again, and send it once more.",
+        _("This form is out of date"),
+        _(
+            "It was opened before you signed in, or the browser keeps no cookies for this site. Nothing was changed. Go"
+            " back, load the page again, and send it once more."
+        ),
     )
 
 
@@ -72,21 +79,22 @@ def failed(request: HttpRequest) -> HttpResponse:
     """Django's handler500. It runs while the exception is being handled."""
     error = sys.exc_info()[1]
     if isinstance(error, OperationalError) and was_stopped(error):
-        title = "This took too long"
-        text = (
-            f"The database was stopped after {QUERY_SECONDS:g} seconds, so that other pages do not wait for this one. "
+        title = _("This took too long")
+        text = _(
+            "The database was stopped after %(seconds)s seconds, so that other pages do not wait for this one. "
             "Go back and ask for less: a shorter time, a whole address instead of a pattern, or fewer words."
-        )
+        ) % {"seconds": f"{QUERY_SECONDS:g}"}
     elif isinstance(error, OperationalError | InterfaceError):
-        title, text = "The database is away", f"Nothing can be shown without it. {_AGAIN}"
+        title, text = _("The database is away"), f"{_('Nothing can be shown without it.')} {_AGAIN}"
     elif isinstance(error, RedisError):
-        title, text = "Redis is away", f"Mail goes on without it, but this page does not. {_AGAIN}"
+        title, text = _("Redis is away"), f"{_('Mail goes on without it, but this page does not.')} {_AGAIN}"
     else:
         when = exact(timezone.now())
         return _page(
             500,
-            "This page failed",
-            f"Mail goes on. The log of the web process says why, at {when} for {request.path}: report it with that.",
+            _("This page failed"),
+            _("Mail goes on. The log of the web process says why, at %(when)s for %(path)s: report it with that.")
+            % {"when": when, "path": request.path},
         )
     response = _page(503, title, text)
     response["Retry-After"] = str(RETRY_SECONDS)
@@ -95,7 +103,9 @@ def failed(request: HttpRequest) -> HttpResponse:
 
 def _page(status: int, title: str, sentence: str) -> HttpResponse:
     # Where "/" leads is for whoever asks there: the console, the user site or the login.
-    links: SafeString = format_html('<a href="{}">To the start page</a>', "/")
+    links: SafeString = format_html('<a href="{}">{}</a>', "/", _("To the start page"))
     text = format_html("<p>{}</p>", sentence)
-    page = format_html(_PAGE, title=title, status=status, text=text, links=links)
+    page = format_html(
+        _PAGE, lang=get_language() or "en", go_on=_("Go on"), title=title, status=status, text=text, links=links
+    )
     return HttpResponse(page, status=status, headers={"Cache-Control": "no-store"})

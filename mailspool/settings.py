@@ -7,6 +7,7 @@ from typing import Any
 
 from django.templatetags.static import static
 
+from base import languages
 from mailspool import VERSION
 from mailspool.environment import hosts, listeners, own_settings, reader
 from mailspool.environment import variables as v
@@ -83,6 +84,7 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "mailspool.person_language.PersonLanguage",
     "mailspool.ended_session.EndedSession",
     "accounts.impersonation.StillAllowed",
     "mailspool.portal.sign_in.gate.SecondFactorGate",
@@ -182,7 +184,10 @@ AUTHENTICATION_BACKENDS = [
 ]
 HIJACK_PERMISSION_CHECK = "accounts.impersonation.may_impersonate"
 
-LANGUAGE_CODE = "en"
+LANGUAGE_CODE = languages.SOURCE
+LANGUAGES = languages.OFFERED
+# Both are looked through; what console pages alone say is apart, so that a language can be whole without them.
+LOCALE_PATHS = [BASE_DIR / "mailspool" / "locale" / part for part in ("people", "console")]
 TIME_ZONE = env[v.TIME_ZONE]
 USE_TZ = True
 FORMAT_MODULE_PATH = ["mailspool.formats"]

@@ -17,13 +17,17 @@ from email.utils import format_datetime, make_msgid
 from django.conf import settings as django_settings
 from django.template.loader import render_to_string
 from django.urls import reverse
-from django.utils import timezone
+from django.utils import timezone, translation
+from django.utils.translation import ngettext
 
 from accounts.addresses import domain_of, key_of
 from accounts.models import Role, User
+from base.numbers import grouped
+from base.phrases import first_few
 from quarantine.actions.release import token_for
 from quarantine.models.antispam import AntispamSettings, DigestFor, DigestMark
 from quarantine.models.item import Item, ItemKind, ItemState
+from spool import languages
 from spool.addressing import RefusedRecipient, accept
 from spool.flow import intake
 from spool.message.envelope import Envelope, Submission
@@ -100,12 +104,19 @@ def _send(user: User, items: Sequence[Item], settings: AntispamSettings, now: da
 
 
 def _message(user: User, items: Sequence[Item], settings: AntispamSettings, now: datetime) -> bytes:
+    with translation.override(languages.of_choice(user.language)):
+        return _in_language(user, items, settings, now)
+
+
+def _in_language(user: User, items: Sequence[Item], settings: AntispamSettings, now: datetime) -> bytes:
     host = django_settings.MAILSPOOL_HOSTNAME
     count = len(items)
     message = EmailMessage(policy=SMTP)
     message["From"] = f"Mailspool <{current().postmaster or f'postmaster@{host}'}>"
     message["To"] = user.email
-    message["Subject"] = f"Quarantined: {count} message{'s' if count != 1 else ''}"
+    message["Subject"] = ngettext("Quarantined: %(number)s message", "Quarantined: %(number)s messages", count) % {
+        "number": grouped(count)
+    }
     message["Date"] = format_datetime(now)
     message["Message-ID"] = make_msgid(domain=host)
     # RFC 3834: no vacation notice may answer it.
@@ -132,8 +143,7 @@ def _recipients(item: Item, user: User) -> str:
         addresses = [address for address in addresses if key_of(address) == user.email]
     elif user.role != Role.USER and item.sender_domain != own:
         addresses = [address for address in addresses if domain_of(address) == own]
-    shown = ", ".join(addresses[:MOST_ADDRESSES])
-    return f"{shown} and {len(addresses) - MOST_ADDRESSES} more" if len(addresses) > MOST_ADDRESSES else shown
+    return first_few(addresses, MOST_ADDRESSES)
 
 
 def _link(item: Item, user: User, settings: AntispamSettings) -> str:

@@ -14,15 +14,19 @@ from typing import Final
 
 from django.db.models import Q, QuerySet
 from django.urls import reverse
-from django.utils import timezone
+from django.utils import timezone, translation
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from accounts.addresses import domain_of
 from accounts.models import Role, Status, User
+from base.numbers import grouped
 from base.times import exact
 from quarantine.filters import LARGE
 from quarantine.models.antispam import AntispamSettings
 from quarantine.models.item import Item, ItemState
 from quarantine.models.request import ReleaseNotice
+from spool import languages
 from spool.addressing import RefusedRecipient
 from spool.alerts import own_mail
 from spool.flow.intake import IntakeError
@@ -41,7 +45,7 @@ def sweep() -> None:
     now = timezone.now()
     untold = Item.objects.filter(asked_at__isnull=False, told_at=None, state=ItemState.HELD)
     done = list(ReleaseNotice.objects.filter(at__gt=now - PAUSE).values_list("domain", flat=True))
-    for _ in range(_DOMAINS_AT_A_TIME):
+    for _turn in range(_DOMAINS_AT_A_TIME):
         waiting = untold.exclude(_of(done)) if done else untold
         asked_by = waiting.order_by("asked_at").values_list("asked_by", flat=True).first()
         if asked_by is None:
@@ -58,7 +62,7 @@ def _of(domains: Sequence[str]) -> Q:
 
 def _is_ours_to_tell(domain: str, now: datetime) -> bool:
     """Whether no other process has just done so."""
-    _, is_first = ReleaseNotice.objects.get_or_create(domain=domain, defaults={"at": now})
+    _notice, is_first = ReleaseNotice.objects.get_or_create(domain=domain, defaults={"at": now})
     return is_first or bool(ReleaseNotice.objects.filter(domain=domain, at__lte=now - PAUSE).update(at=now))
 
 
@@ -70,7 +74,9 @@ def _tell(domain: str, requests: QuerySet[Item], now: datetime) -> None:
     addresses, page = _whom(domain)
     for address in addresses:
         try:
-            own_mail.send(address, _subject(count), _text(domain, items, count, page), now)
+            with translation.override(languages.of_address(address)):
+                subject, text = _subject(count), _text(domain, items, count, page)
+            own_mail.send(address, subject, text, now)
         except (RefusedRecipient, IntakeError) as error:
             log.warning("%s is not told of release requests: %s", address, getattr(error, "reply", "") or error)
     counted.update(told_at=now)
@@ -86,21 +92,26 @@ def _whom(domain: str) -> tuple[list[str], str]:
 
 
 def _subject(count: int) -> str:
-    return f"{count:,} release request{'s' if count != 1 else ''} for quarantined mail"
+    return ngettext(
+        "%(number)s release request for quarantined mail", "%(number)s release requests for quarantined mail", count
+    ) % {"number": grouped(count)}
 
 
 def _text(domain: str, items: Sequence[Item], count: int, page: str) -> str:
-    lines = [f"Users of {domain} request the release of quarantined messages.", ""]
+    lines = [_("Users of %(domain)s request the release of quarantined messages.") % {"domain": domain}, ""]
     for item in items:
         assert item.asked_at is not None
         lines += [
             f"{item.asked_by}, {exact(item.asked_at)}",
-            f"  {item.subject or '(no subject)'}",
-            f"  from {item.sender or '<>'}, quarantined {exact(item.at)}: {item.why}",
+            f"  {item.subject or _('(no subject)')}",
+            "  "
+            + _("from %(sender)s, quarantined %(when)s: %(reason)s")
+            % {"sender": item.sender or "<>", "when": exact(item.at), "reason": item.reason},
             "",
         ]
     if count > len(items):
-        lines += [f"And {count - len(items):,} more.", ""]
+        lines += [_("And %(number)s more.") % {"number": grouped(count - len(items))}, ""]
     console = AntispamSettings.current().console_url.rstrip("/")
-    lines.append(f"Release or delete them: {console}{page}" if console else f"Release or delete them at {page}.")
+    said = _("Release or delete them: %(link)s") if console else _("Release or delete them at %(link)s.")
+    lines.append(said % {"link": f"{console}{page}"})
     return "\n".join(lines)

@@ -1,21 +1,24 @@
 """What the audit says of what was caught."""
 
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _lazy
+
 from base.audit import sentences
 from spool.sentences import counted
 
-_LISTED = {"allow": "allows", "block": "blocks"}
+_UNLISTED = {"allow": _lazy("No longer allows %(sender)s"), "block": _lazy("No longer blocks %(sender)s")}
 
 sentences.of_actions(
     {
-        "allow-sender": lambda event: f"Allows {event.parameters['sender']}",
-        "block-sender": lambda event: f"Blocks {event.parameters['sender']}",
-        "unlist-sender": lambda event: f"No longer {_LISTED[event.parameters['was']]} {event.parameters['sender']}",
-        "trust": lambda _: "Skips the spam checks",
-        "distrust": lambda _: "Checked for spam again",
-        "forget greylisting": lambda _: "Forgotten",
+        "allow-sender": lambda event: _("Allows %(sender)s") % event.parameters,
+        "block-sender": lambda event: _("Blocks %(sender)s") % event.parameters,
+        "unlist-sender": lambda event: _UNLISTED[event.parameters["was"]] % event.parameters,
+        "trust": lambda event: "Skips the spam checks",
+        "distrust": lambda event: "Checked for spam again",
+        "forget greylisting": lambda event: "Forgotten",
         "quarantine-download": counted("downloaded"),
         "quarantine-export": counted("exported"),
-        "request release": lambda _: "Release requested",
+        "request release": lambda event: _("Release requested"),
         "scan-again": counted("to be checked again"),
     }
 )

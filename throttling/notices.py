@@ -10,12 +10,15 @@ from email.utils import format_datetime, make_msgid
 
 from django.conf import settings as django_settings
 from django.db.models import Q
-from django.utils import timezone
+from django.utils import timezone, translation
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _lazy
 
 from accounts import directory
 from accounts.directory import LocalList
 from accounts.models import Metric, Role, Status, ThrottleAction, User
 from base.expiring import ExpiringSet
+from spool import languages
 from spool.addressing import RefusedRecipient, accept
 from spool.flow import intake
 from spool.message.envelope import Envelope, Submission
@@ -35,9 +38,9 @@ _LOOK_SECONDS = 60.0
 _looked: ExpiringSet[tuple[Subject, Metric, int]] = ExpiringSet(_LOOK_SECONDS)
 
 _WHAT_HAPPENS = {
-    ThrottleAction.NONE: "More is sent all the same; it is only recorded.",
-    ThrottleAction.DELAY: "What is sent beyond it waits, and goes by itself, in order, as the limit allows.",
-    ThrottleAction.REJECT: "What is sent beyond it is not accepted, and stays in the program that sends it.",
+    ThrottleAction.NONE: _lazy("More is sent all the same; it is only recorded."),
+    ThrottleAction.DELAY: _lazy("What is sent beyond it waits, and goes by itself, in order, as the limit allows."),
+    ThrottleAction.REJECT: _lazy("What is sent beyond it is not accepted, and stays in the program that sends it."),
 }
 
 
@@ -75,7 +78,9 @@ def _claim(one: Reached, level: int, now: datetime) -> bool:
 
 def _send(one: Reached, level: int) -> None:
     for address in readers(one.subject):
-        post(_compose(one, level, address), address, f"the limit of {one.subject}")
+        with translation.override(languages.of_address(address)):
+            message = _compose(one, level, address)
+        post(message, address, f"the limit of {one.subject}")
 
 
 def post(message: EmailMessage, address: str, of: str) -> None:
@@ -123,18 +128,26 @@ def notice(address: str, subject: str, lines: Iterable[str]) -> EmailMessage:
 
 def _compose(one: Reached, level: int, address: str) -> EmailMessage:
     limit = one.limit
-    state = "is reached" if level == FULL else f"is used to {CLOSE} %"
+    about = {"metric": limit.metric.label, "who": one.subject, "percent": CLOSE}
+    title = (
+        _("%(metric)s: the limit of %(who)s is reached")
+        if level == FULL
+        else _("%(metric)s: the limit of %(who)s is used to %(percent)s %%")
+    )
     lines = [
-        f"{reason(one)} ({limit.metric.label}: {amount(limit.metric, limit.amount)} an hour).",
+        _("%(reason)s (%(metric)s: %(limit)s an hour).")
+        % {"reason": reason(one), "metric": limit.metric.label, "limit": amount(limit.metric, limit.amount)},
         "",
-        _WHAT_HAPPENS[limit.action],
+        str(_WHAT_HAPPENS[limit.action]),
     ]
     if one.until is not None:
-        lines.append(f"There is room again at about {timezone.localtime(one.until):%H:%M %Z}.")
+        lines.append(
+            _("There is room again at about %(time)s.") % {"time": f"{timezone.localtime(one.until):%H:%M %Z}"}
+        )
     lines += [
         "",
-        "If nobody meant to send that much, change the password: somebody else may be using the account.",
+        _("If nobody meant to send that much, change the password: somebody else may be using the account."),
         "",
-        f"This message comes at most once an hour, from {django_settings.MAILSPOOL_HOSTNAME}.",
+        _("This message comes at most once an hour, from %(host)s.") % {"host": django_settings.MAILSPOOL_HOSTNAME},
     ]
-    return notice(address, f"{limit.metric.label}: the limit of {one.subject} {state}", lines)
+    return notice(address, title % about, lines)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from django.utils.translation import gettext_lazy as _
 from redis.exceptions import RedisError
 
 from accounts.models import Metric, ThrottleAction
@@ -14,9 +15,9 @@ from throttling.subjects import Subject
 from throttling.wording import amount
 
 _BEYOND = {
-    ThrottleAction.NONE: "more is only recorded",
-    ThrottleAction.DELAY: "more waits",
-    ThrottleAction.REJECT: "more is rejected",
+    ThrottleAction.NONE: _("more is only recorded"),
+    ThrottleAction.DELAY: _("more waits"),
+    ThrottleAction.REJECT: _("more is rejected"),
 }
 
 
@@ -42,6 +43,10 @@ def usage(subject: Subject) -> list[Use]:
             used = bounces.returned(subject.name, limit.amount).count
         else:
             used = states[Window(subject, limit.metric)].used
-        of = f"{amount(limit.metric, used)} of {amount(limit.metric, limit.amount)} in an hour"
-        uses.append(Use(limit.metric.label, f"{of}; {_BEYOND[limit.action]}"))
+        words = _("%(used)s of %(limit)s in an hour; %(beyond)s") % {
+            "used": amount(limit.metric, used),
+            "limit": amount(limit.metric, limit.amount),
+            "beyond": _BEYOND[limit.action],
+        }
+        uses.append(Use(str(limit.metric.label), words))
     return uses

@@ -6,9 +6,13 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _lazy
+from django.utils.translation import ngettext_lazy
 
 from accounts.models import HourlyLimit, Metric
 from accounts.models.limits import MB
+from base.numbers import decimal, grouped
 from throttling.subjects import Subject, SubjectKind
 
 
@@ -23,32 +27,60 @@ class Reached:
     over: bool = False
 
 
-_VERBS = {
-    Metric.MESSAGES: "has sent {} messages",
-    Metric.BANDWIDTH: "has sent {}",
-    Metric.RECIPIENTS: "has sent to {} recipients",
-    Metric.BOUNCES: "has received {} bounces",
+_SAID = {
+    Metric.MESSAGES: ngettext_lazy(
+        "%(who)s has sent %(used)s message in the last hour, of %(limit)s allowed",
+        "%(who)s has sent %(used)s messages in the last hour, of %(limit)s allowed",
+        "number",
+    ),
+    Metric.BANDWIDTH: ngettext_lazy(
+        "%(who)s has sent %(used)s in the last hour, of %(limit)s allowed",
+        "%(who)s has sent %(used)s in the last hour, of %(limit)s allowed",
+        "number",
+    ),
+    Metric.RECIPIENTS: ngettext_lazy(
+        "%(who)s has sent to %(used)s recipient in the last hour, of %(limit)s allowed",
+        "%(who)s has sent to %(used)s recipients in the last hour, of %(limit)s allowed",
+        "number",
+    ),
+    Metric.BOUNCES: ngettext_lazy(
+        "%(who)s has received %(used)s bounce in the last hour, of %(limit)s allowed",
+        "%(who)s has received %(used)s bounces in the last hour, of %(limit)s allowed",
+        "number",
+    ),
 }
 
 
 def amount(metric: Metric, number: int) -> str:
     """ "1,200", or of bandwidth "12.5 MB"."""
     if metric is not Metric.BANDWIDTH:
-        return f"{number:,}"
-    return f"{number / MB:,.1f}".removesuffix(".0") + " MB"
+        return grouped(number)
+    tenths = round(number / MB * 10)
+    return (grouped(tenths // 10) if tenths % 10 == 0 else decimal(tenths / 10, 1)) + " MB"
+
+
+_UNITS = {
+    Metric.MESSAGES: _lazy("messages"),
+    Metric.RECIPIENTS: _lazy("recipients"),
+    Metric.BOUNCES: _lazy("bounces"),
+}
 
 
 def unit(metric: Metric) -> str:
     """What limits are given in."""
-    return "MB" if metric is Metric.BANDWIDTH else metric.value
+    return "MB" if metric is Metric.BANDWIDTH else str(_UNITS[metric])
 
 
 def reason(reached: Reached) -> str:
     """ "ann@example.org has sent 100 messages in the last hour, of 100 allowed"."""
     limit = reached.limit
-    what = _VERBS[limit.metric].format(amount(limit.metric, reached.used))
-    who = f"The address {reached.subject}" if reached.subject.kind is SubjectKind.IP else str(reached.subject)
-    return f"{who} {what} in the last hour, of {amount(limit.metric, limit.amount)} allowed"
+    is_client = reached.subject.kind is SubjectKind.IP
+    return _SAID[limit.metric] % {
+        "who": _("The address %(ip)s") % {"ip": reached.subject} if is_client else str(reached.subject),
+        "number": reached.used,
+        "used": amount(limit.metric, reached.used),
+        "limit": amount(limit.metric, limit.amount),
+    }
 
 
 def reply(reached: Reached, *, permanent: bool) -> tuple[int, str, str]:

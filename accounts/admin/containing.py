@@ -79,7 +79,7 @@ def _asked(request: HttpRequest, user: User, what: str) -> dict[str, str]:
     """What a button would do, to be agreed to."""
     action, given = _action(what)
     effect = preview(action, actor_of(request), of_users([user]), given).effect
-    return {"do": what, "title": "False alarm" if what == "false-alarm" else action.label, "effect": effect}
+    return {"do": what, "title": "False alarm" if what == "false-alarm" else str(action.label), "effect": effect}
 
 
 def _action(what: str) -> tuple[SingleAction[Any], dict[str, str]]:

@@ -20,6 +20,8 @@ from functools import cache
 from typing import Any, Protocol, cast
 
 from django.conf import settings
+from django.utils.text import format_lazy
+from django.utils.translation import gettext_lazy as _
 from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
 from redis.exceptions import RedisError
@@ -70,7 +72,9 @@ def ask(verb: str, match: Match, **more: Any) -> Answers:
                 rows.append(json.loads(found[1]))
         client.delete(key)
     except (RedisError, OSError) as error:
-        raise Unreachable(f"Redis does not answer ({error}), so the SMTP listeners could not be asked.") from error
+        raise Unreachable(
+            format_lazy(_("Redis does not answer ({error}), so the SMTP listeners could not be asked."), error=error)
+        ) from error
     return Answers(rows, heard - len(rows))
 
 

@@ -15,6 +15,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from django.conf import settings
+from django.utils.text import format_lazy
+from django.utils.translation import gettext_lazy as _
 
 from accounts.addresses import key_of
 from accounts.connections.connection import Connection, Match, Unreachable
@@ -85,12 +87,12 @@ def _call(command: str, parameters: dict[str, Any]) -> list[dict[str, Any]]:
         finally:
             connection.close()
     except (OSError, http.client.HTTPException, ValueError) as error:
-        raise Unreachable(f"{where} does not answer ({error}).") from error
+        raise Unreachable(format_lazy(_("{where} does not answer ({error})."), where=where, error=error)) from error
     if answer.status != 200:
         hint = "; is MAILSPOOL_DOVEADM_KEY its doveadm_api_key?" if answer.status == 401 else ""
         raise Unreachable(f"{where} answers {answer.status} {answer.reason}{hint}")
     try:
-        kind, result, _ = json.loads(content)[0]
+        kind, result, _tag = json.loads(content)[0]
     except (ValueError, LookupError, TypeError, RecursionError) as error:
         raise Unreachable(f"{where} does not speak doveadm's HTTP API.") from error
     if kind != "doveadmResponse":

@@ -6,6 +6,12 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from django.utils import translation
+from django.utils.text import format_lazy
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _lazy
+from django.utils.translation import ngettext, ngettext_lazy
+
 from accounts.account_actions import AccountAction
 from accounts.actor import Actor, NotAllowed
 from accounts.addresses import key_of
@@ -14,6 +20,7 @@ from accounts.connections.connection import Connection, Match, Unreachable
 from accounts.models import STAFF, Role, User
 from base.actions.action import Change, Target, Written
 from base.actions.perform import perform
+from base.texts import Text
 
 MOST_LISTED = 1_000
 GOODBYE = "421 4.7.0 An administrator has ended this connection"
@@ -25,7 +32,7 @@ class Listing:
 
     connections: list[Connection]
     total: int
-    problems: list[str]
+    problems: list[Text]
 
 
 @dataclass(slots=True)
@@ -35,11 +42,16 @@ class Dropped:
     smtp: int = 0
     web: int = 0
     mailbox: int = 0
-    problems: list[str] = field(default_factory=list)
+    problems: list[Text] = field(default_factory=list)
 
     @property
     def total(self) -> int:
         return self.smtp + self.web + self.mailbox
+
+    def as_json(self) -> dict[str, Any]:
+        """As records keep it: in English, whoever acts."""
+        with translation.override("en"):
+            return {**asdict(self), "problems": list(map(str, self.problems))}
 
     def __add__(self, other: Dropped) -> Dropped:
         problems = [*self.problems, *(one for one in other.problems if one not in self.problems)]
@@ -48,14 +60,15 @@ class Dropped:
     @property
     def sentence(self) -> str:
         """ "3 connections ended: 2 SMTP, 1 web." And what may still be open."""
-        kinds = ((self.smtp, "SMTP"), (self.web, "web"), (self.mailbox, "mailbox"))
+        kinds = ((self.smtp, "SMTP"), (self.web, _("web")), (self.mailbox, _("mailbox")))
         named = ", ".join(f"{count} {name}" for count, name in kinds if count)
         text = (
-            f"{self.total} connection{'s' if self.total != 1 else ''} ended: {named}."
+            ngettext("%(number)s connection ended: %(kinds)s.", "%(number)s connections ended: %(kinds)s.", self.total)
+            % {"number": self.total, "kinds": named}
             if named
-            else ("No connection was open." if not self.problems else "No connection was ended.")
+            else (_("No connection was open.") if not self.problems else _("No connection was ended."))
         )
-        return " ".join([text, *self.problems])
+        return " ".join([text, *map(str, self.problems)])
 
 
 def listing(actor: Actor, *, user: str = "", ip: str = "", domain: str = "", most: int = MOST_LISTED) -> Listing:
@@ -66,7 +79,7 @@ def listing(actor: Actor, *, user: str = "", ip: str = "", domain: str = "", mos
     match = Match(frozenset({key_of(user)}) if user else frozenset(), domain.lower(), ip)
     match = _within_reach(actor, match)
     found: list[Connection] = []
-    problems: list[str] = []
+    problems: list[Text] = []
     rows, total = web.connections(match, most)
     found += rows
     try:
@@ -76,14 +89,14 @@ def listing(actor: Actor, *, user: str = "", ip: str = "", domain: str = "", mos
             total += row["total"]
         problems += _silence(answers.silent)
     except Unreachable as error:
-        problems.append(str(error))
+        problems.append(error.args[0])
     if dovecot.is_configured():
         try:
             rows = dovecot.connections(match)
             found += rows
             total += len(rows)
         except Unreachable as error:
-            problems.append(str(error))
+            problems.append(error.args[0])
     found.sort(key=lambda connection: (connection.since is not None, connection.since, connection.id), reverse=True)
     return Listing(found[:most], total, problems)
 
@@ -120,7 +133,7 @@ def drop_one(actor: Actor, id: str, *, user: User | None = None, keep_session: s
 class DropConnections(AccountAction):
     """Ends all connections: SMTP, web, IMAP, POP."""
 
-    name, label, icon = "drop", "Drop Connections", "link_off"
+    name, label, icon = "drop", _lazy("Drop Connections"), "link_off"
     recorded = "drop connections"
     kinds = ("user", "connections")
     menu_kinds = ("user",)
@@ -139,7 +152,7 @@ class DropConnections(AccountAction):
         return {"keep_session": given.get("keep_session", "")}
 
     def effect(self, target: Target, parameters: Mapping[str, Any]) -> str:
-        return (
+        return _(
             "Every connection of the user ends now: SMTP, also in the middle of a message, web, IMAP and POP. The user "
             "may connect again."
         )
@@ -148,7 +161,7 @@ class DropConnections(AccountAction):
         match = _match(target)
         dropped = _end(_within_reach(actor, match), parameters["keep_session"])
         user = User.objects.filter(email__in=match.users).first() if len(match.users) == 1 else None
-        entry = Written(str(target), parameters={"dropped": asdict(dropped)}, about=user)
+        entry = Written(str(target), parameters={"dropped": dropped.as_json()}, about=user)
         return Change(dropped.sentence, [entry], dropped, good=not dropped.problems)
 
 
@@ -186,23 +199,33 @@ def _end(match: Match, keep_session: str) -> Dropped:
     def mailboxes() -> None:
         dropped.mailbox = dovecot.end(match) if dovecot.is_configured() else 0
 
-    for part, left in ((listeners, "SMTP"), (mailboxes, "IMAP and POP")):
+    for part, left in ((listeners, "SMTP"), (mailboxes, _lazy("IMAP and POP"))):
         _tried(part, dropped, left)
     return dropped
 
 
-def _tried(part: Callable[[], None], dropped: Dropped, left: str) -> None:
+def _tried(part: Callable[[], None], dropped: Dropped, left: Text) -> None:
     try:
         part()
     except Unreachable as error:
-        dropped.problems.append(f"{error} {left} connections may still be open; try again.")
+        dropped.problems.append(
+            format_lazy(
+                _lazy("{problem} {kinds} connections may still be open; try again."), problem=error.args[0], kinds=left
+            )
+        )
 
 
 def _silence(count: int) -> list[str]:
     if not count:
         return []
-    who = "One SMTP listener" if count == 1 else f"{count} SMTP listeners"
-    return [f"{who} did not answer in time; the connections there are not known."]
+    return [
+        ngettext_lazy(
+            "One SMTP listener did not answer in time; the connections there are not known.",
+            "%(number)s SMTP listeners did not answer in time; the connections there are not known.",
+            count,
+        )
+        % {"number": count}
+    ]
 
 
 def _within_reach(actor: Actor, match: Match) -> Match:
@@ -219,4 +242,4 @@ def _within_reach(actor: Actor, match: Match) -> Match:
     # An address that nobody has is nobody's own.
     if people and len(people) == len(match.users) and all(map(actor.is_person, people)):
         return match
-    raise NotAllowed("Only an administrator may see and end the connections of others.")
+    raise NotAllowed(_("Only an administrator may see and end the connections of others."))

@@ -6,6 +6,7 @@ from typing import Any
 
 from django import forms
 from django.contrib.auth.password_validation import validate_password
+from django.utils.translation import gettext_lazy as _
 
 from accounts.fields import refuse_itself
 from accounts.forms.placed import PlacedForm, addresses_in
@@ -15,30 +16,30 @@ from accounts.models import Alias, MailingList, User
 def password_input(widget: forms.Widget | type[forms.Widget]) -> forms.CharField:
     """For a new password; the stored one is never shown."""
     return forms.CharField(
-        label="Password",
+        label=_("Password"),
         required=False,
         strip=False,
         widget=widget,
-        help_text="At least 8 characters, nothing common. Leave empty to keep the one there is.",
+        help_text=_("At least 8 characters, nothing common. Leave empty to keep the one there is."),
     )
 
 
 def targets_input(widget: forms.Widget | type[forms.Widget]) -> forms.CharField:
     """Whom an alias stands for."""
     return forms.CharField(
-        label="Delivers to",
+        label=_("Delivers to"),
         widget=widget,
-        help_text="Addresses here or elsewhere, one per line. Those of users here may send as this address.",
+        help_text=_("Addresses here or elsewhere, one per line. Those of users here may send as this address."),
     )
 
 
 def members_input(widget: forms.Widget | type[forms.Widget]) -> forms.CharField:
     """Many new members of a list at once."""
     return forms.CharField(
-        label="Add members",
+        label=_("Add members"),
         required=False,
         widget=widget,
-        help_text="Addresses, one per line or comma-separated, as many as you like. Those on the list already stay.",
+        help_text=_("Addresses, one per line or comma-separated, as many as you like. Those on the list already stay."),
     )
 
 
@@ -55,8 +56,8 @@ class UserFields(PlacedForm):
         super().__init__(*args, **kwargs)
         if self.instance.pk is None:
             self.fields["new_password"].required = True
-            self.fields["new_password"].error_messages["required"] = "A new user needs a password."
-            self.fields["new_password"].help_text = "At least 8 characters, nothing common."
+            self.fields["new_password"].error_messages["required"] = _("A new user needs a password.")
+            self.fields["new_password"].help_text = _("At least 8 characters, nothing common.")
 
     def clean_forward_to(self) -> str:
         return "\n".join(addresses_in(self.cleaned_data["forward_to"], as_written=True))

@@ -14,9 +14,10 @@ from django import forms
 from django.db import connection, models
 from django.forms.models import model_to_dict
 from django.http import QueryDict
-from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from accounts import edits
+from base.times import to_the_minute
 
 _Posted = dict[str, list[str]]
 F = TypeVar("F", bound=forms.ModelForm)
@@ -73,7 +74,7 @@ class Comparing(forms.ModelForm):
         # Many rows may be on one page, and mostly few of them are touched: the others were read a moment ago.
         now = self._as_it_is_now() if touched else {name: self.initial.get(name) for name in names}
         if now is None:
-            self.add_error(None, f"It was deleted meanwhile{self._by_whom()}. What you typed is still here.")
+            self.add_error(None, self._deleted())
             return
         data = self.data = self.data.copy()  # type: ignore[attr-defined]
         for name in names:
@@ -92,7 +93,7 @@ class Comparing(forms.ModelForm):
                 data.setlist(key, values)
         secrets = [name for name, field in self.fields.items() if isinstance(field.widget, forms.PasswordInput)]
         if self.errors and any(data.get(self.add_prefix(name)) for name in secrets):
-            self.add_error(None, "A password is never shown: type it again.")
+            self.add_error(None, _("A password is never shown: type it again."))
 
     def _as_it_is_now(self) -> dict[str, Any] | None:
         """The values of the compared fields, as `initial` has them; None when the row is gone."""
@@ -142,18 +143,28 @@ class Comparing(forms.ModelForm):
             self.cleaned_data[name] = clean()
 
     def _told(self, field: forms.Field, shown: _Posted, present: _Posted) -> str:
-        before, now = _in_words(field, shown), _in_words(field, present)
-        return (
-            f"Changed meanwhile{self._by_whom()}, from {before} to {now}. What you entered is still here: save again to"
-            " have it replace that."
-        )
-
-    def _by_whom(self) -> str:
+        said = {"before": _in_words(field, shown), "now": _in_words(field, present)}
         found = edits.last_change(self.instance)
         if found is None:
-            return ""
+            changed = _("Changed meanwhile, from %(before)s to %(now)s.") % said
+        else:
+            when, who = found
+            changed = _("Changed meanwhile by %(who)s (%(when)s), from %(before)s to %(now)s.") % {
+                **said,
+                "who": who,
+                "when": to_the_minute(when),
+            }
+        return changed + " " + _("What you entered is still here: save again to have it replace that.")
+
+    def _deleted(self) -> str:
+        found = edits.last_change(self.instance)
+        if found is None:
+            return _("It was deleted meanwhile. What you typed is still here.")
         when, who = found
-        return f" by {who} ({timezone.localtime(when):%Y-%m-%d %H:%M %Z})"
+        return _("It was deleted meanwhile by %(who)s (%(when)s). What you typed is still here.") % {
+            "who": who,
+            "when": to_the_minute(when),
+        }
 
 
 def comparing(form: type[F]) -> type[F]:
@@ -194,13 +205,13 @@ def _one_end(text: str) -> str:
 def _in_words(field: forms.Field, posted: _Posted) -> str:
     text = " ".join(value for values in posted.values() for value in values if value)
     if isinstance(field, forms.BooleanField):
-        return "on" if text == "True" else "off"
+        return _("on") if text == "True" else _("off")
     if isinstance(field, forms.ModelChoiceField):
         rows = field.queryset.model._default_manager.filter(pk=text) if text and field.queryset is not None else []
-        return next((f"“{row}”" for row in rows), "nothing")
+        return next((f"“{row}”" for row in rows), _("nothing"))
     if isinstance(field, forms.ChoiceField):
         return f"“{dict(_flat(field.choices)).get(text, text)}”"
-    return f"“{' '.join(text.split())[:100]}”" if text else "nothing"
+    return f"“{' '.join(text.split())[:100]}”" if text else _("nothing")
 
 
 def _flat(choices: Any) -> list[tuple[str, str]]:

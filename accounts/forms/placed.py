@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from django import forms
+from django.utils.translation import gettext as _
 
 from accounts.addresses import InvalidAddress, normalise_address, split_address
 from accounts.forms.comparing import Comparing
@@ -57,6 +58,6 @@ def addresses_in(text: str, *, as_written: bool = False) -> list[str]:
             except InvalidAddress as error:
                 wrong.append(str(error))
     if wrong:
-        more = f" (and {len(wrong) - 3} more)" if len(wrong) > 3 else ""
+        more = " " + _("(and %(number)s more)") % {"number": len(wrong) - 3} if len(wrong) > 3 else ""
         raise forms.ValidationError("; ".join(wrong[:3]) + more)
     return list(found)

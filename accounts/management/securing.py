@@ -23,7 +23,7 @@ def connected(options: dict[str, Any]) -> Rows:
     """`connections`: who is connected."""
     found = connections.listing(Actor.at_the_shell(), user=options["user"], ip=options["ip"])
     for problem in found.problems:
-        sys.stderr.write(f"{printable(problem)}\n")
+        sys.stderr.write(f"{printable(str(problem))}\n")
     return [
         {
             "protocol": one.protocol,
@@ -67,7 +67,7 @@ def _history(user: User, options: dict[str, Any]) -> Rows:
 def _dropped(user: User, done: Done) -> Rows:
     dropped: Dropped = done.result
     for problem in dropped.problems:
-        sys.stderr.write(f"{printable(problem)}\n")
+        sys.stderr.write(f"{printable(str(problem))}\n")
     return [{"user": user.email, "smtp": dropped.smtp, "web": dropped.web, "mailbox": dropped.mailbox}]
 
 

@@ -1,6 +1,7 @@
 """Addresses that stand for other addresses."""
 
 from django.db import models
+from django.utils.translation import gettext_lazy as _
 
 from accounts.addresses import normalised_if_valid, validate_address
 from accounts.models.domains import Domain
@@ -9,10 +10,10 @@ from accounts.models.domains import Domain
 class Alias(models.Model):
     """Another address for one or more mailboxes, here or elsewhere. Its local targets may send as it."""
 
-    address = models.CharField(max_length=254, unique=True, validators=[validate_address])
+    address = models.CharField(_("address"), max_length=254, unique=True, validators=[validate_address])
     domain = models.ForeignKey(Domain, on_delete=models.PROTECT, related_name="aliases")
-    enabled = models.BooleanField(default=True)
-    description = models.CharField(max_length=200, blank=True, default="")
+    enabled = models.BooleanField(_("enabled"), default=True)
+    description = models.CharField(_("description"), max_length=200, blank=True, default="")
 
     class Meta:
         ordering = ["address"]

@@ -7,6 +7,9 @@ from typing import Any
 
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+from base.texts import Text
 
 MB = 1024 * 1024
 
@@ -14,18 +17,18 @@ MB = 1024 * 1024
 class ThrottleAction(models.TextChoices):
     """What happens to mail beyond a limit by the hour."""
 
-    NONE = "none", "None: only record it"
-    DELAY = "delay", "Delay: send it as the limit allows"
-    REJECT = "reject", "Reject it"
+    NONE = "none", _("None: only record it")
+    DELAY = "delay", _("Delay: send it as the limit allows")
+    REJECT = "reject", _("Reject it")
 
 
 class Metric(models.TextChoices):
     """What a limit by the hour counts."""
 
-    MESSAGES = "messages", "Messages Out"
-    BANDWIDTH = "bandwidth", "Bandwidth Out"
-    RECIPIENTS = "recipients", "Recipients Out"
-    BOUNCES = "bounces", "Bounces Received"
+    MESSAGES = "messages", _("Messages Out")
+    BANDWIDTH = "bandwidth", _("Bandwidth Out")
+    RECIPIENTS = "recipients", _("Recipients Out")
+    BOUNCES = "bounces", _("Bounces Received")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,25 +40,25 @@ class HourlyLimit:
     action: ThrottleAction
 
 
-def _most(name: str, highest: int, help_text: str) -> models.PositiveIntegerField[int, int]:
+def _most(name: Text, highest: int, help_text: Text) -> models.PositiveIntegerField[int, int]:
     return models.PositiveIntegerField(name, default=0, validators=[MaxValueValidator(highest)], help_text=help_text)
 
 
-def _beyond(name: str) -> models.CharField[str, str]:
+def _beyond(name: Text) -> models.CharField[str, str]:
     return models.CharField(name, max_length=6, choices=ThrottleAction, default=ThrottleAction.DELAY)
 
 
 class SendingLimits(models.Model):
     """How much may be sent in an hour, and what happens to the rest."""
 
-    messages_per_hour = _most("messages per hour", 10_000_000, "Messages sent; 0 for no limit.")
-    messages_action = _beyond("beyond that, messages")
+    messages_per_hour = _most(_("messages per hour"), 10_000_000, _("Messages sent; 0 for no limit."))
+    messages_action = _beyond(_("beyond that, messages"))
     bandwidth_mb_per_hour = _most(
-        "bandwidth per hour (MB)", 10_000_000, "Size times recipients of what is sent; 0 for no limit."
+        _("bandwidth per hour (MB)"), 10_000_000, _("Size times recipients of what is sent; 0 for no limit.")
     )
-    bandwidth_action = _beyond("beyond that bandwidth")
-    recipients_per_hour = _most("recipients per hour", 100_000_000, "Recipients of what is sent; 0 for no limit.")
-    recipients_action = _beyond("beyond those recipients")
+    bandwidth_action = _beyond(_("beyond that bandwidth"))
+    recipients_per_hour = _most(_("recipients per hour"), 100_000_000, _("Recipients of what is sent; 0 for no limit."))
+    recipients_action = _beyond(_("beyond those recipients"))
 
     class Meta:
         abstract = True
@@ -77,21 +80,21 @@ class DomainLimits(SendingLimits):
     """What a system administrator grants a domain."""
 
     bounces_per_hour = _most(
-        "bounces received per hour",
+        _("bounces received per hour"),
         10_000_000,
-        "Returned mail that its users and lists get; beyond it what they send is throttled. 0 for no limit.",
+        _("Returned mail that its users and lists get; beyond it what they send is throttled. 0 for no limit."),
     )
-    bounces_action = _beyond("beyond those bounces")
+    bounces_action = _beyond(_("beyond those bounces"))
 
     max_users = models.PositiveIntegerField("users", default=0, help_text="How many users it may have; 0 for no limit.")
     max_message_kb = models.PositiveIntegerField(
-        "message size (KB)",
+        _("message size (KB)"),
         default=0,
         validators=[MaxValueValidator(2_000_000)],
         help_text="Largest message its users may send; 0 leaves the server's limit.",
     )
     max_recipients = models.PositiveIntegerField(
-        "recipients per message",
+        _("recipients per message"),
         default=0,
         validators=[MaxValueValidator(100_000)],
         help_text="For messages its users send; 0 leaves the server's limit.",
@@ -105,19 +108,19 @@ class UserLimits(SendingLimits):
     """What a user is granted."""
 
     mailbox_mb = models.PositiveIntegerField(
-        "mailbox size (MB)", default=0, validators=[MinValueValidator(0)], help_text="0 for no limit."
+        _("mailbox size (MB)"), default=0, validators=[MinValueValidator(0)], help_text=_("0 for no limit.")
     )
     max_message_kb = models.PositiveIntegerField(
-        "message size (KB)",
+        _("message size (KB)"),
         default=0,
         validators=[MaxValueValidator(2_000_000)],
-        help_text="Largest message the user may send; 0 leaves the domain's limit.",
+        help_text=_("Largest message the user may send; 0 leaves the domain's limit."),
     )
     max_recipients = models.PositiveIntegerField(
-        "recipients per message",
+        _("recipients per message"),
         default=0,
         validators=[MaxValueValidator(100_000)],
-        help_text="For messages the user sends; 0 leaves the domain's limit.",
+        help_text=_("For messages the user sends; 0 leaves the domain's limit."),
     )
 
     class Meta:

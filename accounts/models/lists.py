@@ -1,6 +1,7 @@
 """Mailing lists and who is on them."""
 
 from django.db import models
+from django.utils.translation import gettext_lazy as _
 
 from accounts.addresses import normalised_if_valid, validate_address
 from accounts.models.domains import Domain
@@ -11,21 +12,23 @@ from accounts.models.users import User
 class PostingPolicy(models.TextChoices):
     """Who may write to a list."""
 
-    ANYONE = "anyone", "Anyone"
-    MEMBERS = "members", "Members"
-    OWNER = "owner", "The owner"
+    ANYONE = "anyone", _("Anyone")
+    MEMBERS = "members", _("Members")
+    OWNER = "owner", _("The owner")
 
 
 class MailingList(SendingLimits):
     """An address whose mail goes to each member; bounces go to its owner, never to the one who wrote."""
 
-    address = models.CharField(max_length=254, unique=True, validators=[validate_address])
+    address = models.CharField(_("address"), max_length=254, unique=True, validators=[validate_address])
     domain = models.ForeignKey(Domain, on_delete=models.PROTECT, related_name="lists")
-    owner = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, blank=True, related_name="owned_lists")
-    enabled = models.BooleanField(default=True)
-    posting = models.CharField("may post", max_length=10, choices=PostingPolicy, default=PostingPolicy.ANYONE)
-    subject_prefix = models.CharField(max_length=60, blank=True, default="")
-    description = models.CharField(max_length=200, blank=True, default="")
+    owner = models.ForeignKey(
+        User, verbose_name=_("owner"), on_delete=models.SET_NULL, null=True, blank=True, related_name="owned_lists"
+    )
+    enabled = models.BooleanField(_("enabled"), default=True)
+    posting = models.CharField(_("may post"), max_length=10, choices=PostingPolicy, default=PostingPolicy.ANYONE)
+    subject_prefix = models.CharField(_("subject prefix"), max_length=60, blank=True, default="")
+    description = models.CharField(_("description"), max_length=200, blank=True, default="")
 
     audit_kind = "list"
 

@@ -8,6 +8,8 @@ from urllib.parse import urlsplit
 
 from django.core.exceptions import ValidationError
 from django.db import models
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from accounts.models.users import Role, User
 from base.one_row import FRESH_SECONDS, OneRow
@@ -20,8 +22,8 @@ _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 class FactorKind(models.TextChoices):
     """What a second factor is."""
 
-    TOTP = "totp", "Authenticator app"
-    PASSKEY = "passkey", "Passkey"
+    TOTP = "totp", _("Authenticator app")
+    PASSKEY = "passkey", _("Passkey")
 
 
 class SecondFactor(models.Model):
@@ -84,7 +86,7 @@ class AppPassword(models.Model):
         constraints = [models.UniqueConstraint(fields=["user", "selector"], name="one_app_password")]
 
     def __str__(self) -> str:
-        return f"Application password “{self.name}”"
+        return gettext("Application password “%(name)s”") % {"name": self.name}
 
 
 class ExternalIdentity(models.Model):

@@ -6,22 +6,25 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+from base.texts import Text
 
 
 class SpamAction(models.TextChoices):
     """What becomes of an inbound message of one level."""
 
-    NONE = "none", "Deliver it as it is"
-    HEADERS = "headers", "Mark its header and subject"
-    JUNK = "junk", "Deliver it into the Junk folder"
-    DELETE = "delete", "Delete it"
+    NONE = "none", _("Deliver it as it is")
+    HEADERS = "headers", _("Mark its header and subject")
+    JUNK = "junk", _("Deliver it into the Junk folder")
+    DELETE = "delete", _("Delete it")
 
 
 class SpamFilter(models.TextChoices):
     """Whether the levels count at all."""
 
-    ON = "on", "On"
-    OFF = "off", "Off: deliver all mail as it is"
+    ON = "on", _("On")
+    OFF = "off", _("Off: deliver all mail as it is")
 
 
 class UsersRelease(models.TextChoices):
@@ -35,13 +38,13 @@ class UsersRelease(models.TextChoices):
 INHERIT = ""
 
 
-def _choice(name: str, choices: type[models.TextChoices], help_text: str = "") -> models.CharField[str, str]:
+def _choice(name: Text, choices: type[models.TextChoices], help_text: Text) -> models.CharField[str, str]:
     return models.CharField(
         name,
         max_length=7,
         blank=True,
         default=INHERIT,
-        choices=[(INHERIT, "Use the default"), *choices.choices],
+        choices=[(INHERIT, _("Use the default")), *choices.choices],
         help_text=help_text,
     )
 
@@ -49,10 +52,10 @@ def _choice(name: str, choices: type[models.TextChoices], help_text: str = "") -
 class SpamChoices(models.Model):
     """Mixed into domains and users. What a user leaves empty the domain decides, what it leaves empty the server."""
 
-    spam_filter = _choice("spam filter", SpamFilter, "Whether anything is done about incoming spam.")
-    spam_low = _choice("spam, low", SpamAction, "What to do with a message that may be spam.")
-    spam_medium = _choice("spam, medium", SpamAction, "What to do with a message that is probably spam.")
-    spam_high = _choice("spam, high", SpamAction, "What to do with a message that is almost certainly spam.")
+    spam_filter = _choice(_("spam filter"), SpamFilter, _("Whether anything is done about incoming spam."))
+    spam_low = _choice(_("spam, low"), SpamAction, _("What to do with a message that may be spam."))
+    spam_medium = _choice(_("spam, medium"), SpamAction, _("What to do with a message that is probably spam."))
+    spam_high = _choice(_("spam, high"), SpamAction, _("What to do with a message that is almost certainly spam."))
 
     class Meta:
         abstract = True

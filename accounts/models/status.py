@@ -1,14 +1,15 @@
 """What a domain or user may do with mail."""
 
 from django.db import models
+from django.utils.translation import gettext_lazy as _
 
 
 class Status(models.TextChoices):
     """The three states of a domain or a user."""
 
-    ENABLED = "enabled", "Enabled"
-    DISABLED = "disabled", "Disabled"
-    RECEIVING = "receiving", "Disable and Allow Mail"
+    ENABLED = "enabled", _("Enabled")
+    DISABLED = "disabled", _("Disabled")
+    RECEIVING = "receiving", _("Disable and Allow Mail")
 
     @property
     def may_send(self) -> bool:

@@ -10,6 +10,7 @@ from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.core.exceptions import ValidationError
 from django.db import Error as DatabaseError
 from django.db import models, transaction
+from django.utils.translation import gettext_lazy as _
 
 from accounts.addresses import key_of, normalise_address, normalised_if_valid, validate_address
 from accounts.models.domains import Domain
@@ -17,6 +18,7 @@ from accounts.models.limits import UserLimits
 from accounts.models.sending import SendAsChoice
 from accounts.models.spam import SpamChoices
 from accounts.models.status import Status
+from base.languages import OFFERED
 
 log = logging.getLogger(__name__)
 
@@ -24,11 +26,11 @@ log = logging.getLogger(__name__)
 class Role(models.TextChoices):
     """How far a user's hand reaches; in the console that is said by accounts.reach."""
 
-    SYSTEM_ADMINISTRATOR = "admin", "System administrator"
-    HELP_DESK = "help_desk", "Help desk"
-    READ_ONLY = "read_only", "Read only"
-    DOMAIN_ADMINISTRATOR = "domain_admin", "Domain administrator"
-    USER = "user", "User"
+    SYSTEM_ADMINISTRATOR = "admin", _("System administrator")
+    HELP_DESK = "help_desk", _("Help desk")
+    READ_ONLY = "read_only", _("Read only")
+    DOMAIN_ADMINISTRATOR = "domain_admin", _("Domain administrator")
+    USER = "user", _("User")
 
 
 # Who has a place in the console.
@@ -54,15 +56,27 @@ class UserManager(BaseUserManager["User"]):
 class User(AbstractBaseUser, UserLimits, SpamChoices, SendAsChoice):
     """A login and, in a local domain, a mailbox. Who has a place in the console may be without a domain."""
 
-    email = models.CharField("e-mail address", max_length=254, unique=True, validators=[validate_address])
+    email = models.CharField(_("e-mail address"), max_length=254, unique=True, validators=[validate_address])
     domain = models.ForeignKey(Domain, on_delete=models.PROTECT, null=True, blank=True, related_name="users")
-    name = models.CharField("display name", max_length=200, blank=True, default="")
-    role = models.CharField(max_length=12, choices=Role, default=Role.USER)
-    status = models.CharField(max_length=10, choices=Status, default=Status.ENABLED)
+    name = models.CharField(_("display name"), max_length=200, blank=True, default="")
+    role = models.CharField(_("role"), max_length=12, choices=Role, default=Role.USER)
+    status = models.CharField(_("status"), max_length=10, choices=Status, default=Status.ENABLED)
     forward_to = models.TextField(
-        blank=True, default="", help_text="Addresses that get a copy of every message, one per line."
+        _("forward to"),
+        blank=True,
+        default="",
+        help_text=_("Addresses that get a copy of every message, one per line."),
     )
-    forward_keeps_copy = models.BooleanField("keep a copy when forwarding", default=True)
+    forward_keeps_copy = models.BooleanField(_("keep a copy when forwarding"), default=True)
+    language = models.CharField(
+        _("language"),
+        max_length=8,
+        blank=True,
+        default="",
+        db_default="",
+        choices=[("", _("Automatic")), *OFFERED],
+        help_text=_("Of these pages and of mail from this server. Automatic: pages as the browser asks for."),
+    )
     created = models.DateTimeField(auto_now_add=True)
 
     USERNAME_FIELD = "email"
@@ -138,14 +152,19 @@ class User(AbstractBaseUser, UserLimits, SpamChoices, SendAsChoice):
         name = self.email.rpartition("@")[2]
         # An empty or wrong address has been complained about by its field.
         if "@" in self.email and self.domain is not None and self.domain.name != name:
-            raise ValidationError({"email": f"{self.email} is not an address in {self.domain.name}."})
+            raise ValidationError(
+                {
+                    "email": _("%(address)s is not an address in %(domain)s.")
+                    % {"address": self.email, "domain": self.domain.name}
+                }
+            )
         if "@" in self.email and self.domain is None and not self.is_staff:
-            raise ValidationError({"email": "Only who works in the console may be without a domain."})
+            raise ValidationError({"email": _("Only who works in the console may be without a domain.")})
         for address in self.forward_addresses:
             try:
                 validate_address(address)
             except ValidationError as error:
                 raise ValidationError({"forward_to": error.messages}) from error
         if self.email in map(normalised_if_valid, self.forward_addresses):
-            message = 'A user can\'t forward to the own address; "keep a copy" does that.'
+            message = _("A user can't forward to the own address; “keep a copy” does that.")
             raise ValidationError({"forward_to": message})

@@ -10,6 +10,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import Q
 from django.utils import timezone
 from django.utils.crypto import constant_time_compare
+from django.utils.translation import gettext as _
 
 from accounts import history
 from accounts.actor import Actor
@@ -31,12 +32,12 @@ def create(actor: Actor, user: User, name: str) -> str:
     require_owner(actor, user)
     name = " ".join(name.split())[:LONGEST_NAME]
     if not name:
-        raise Refused("Give it the name of the program or device that it is for.")
+        raise Refused(_("Give it the name of the program or device that it is for."))
     rows = AppPassword.objects.filter(user=user)
     if rows.filter(name__iexact=name, ended=None).exists():
-        raise Refused(f"There is one named “{name}” already.")
+        raise Refused(_("There is one named “%(name)s” already.") % {"name": name})
     if rows.count() >= MOST:
-        raise Refused(f"{MOST} are the most; end one that is not in use any more.")
+        raise Refused(_("%(most)s are the most; end one that is not in use any more.") % {"most": MOST})
     while True:
         secret = random_codes.new(GROUPS)
         try:
@@ -48,7 +49,7 @@ def create(actor: Actor, user: User, name: str) -> str:
                     digest=random_codes.digest(secret),
                     created=timezone.now(),
                 )
-                history.record(actor, "application password", user.email, f"Created “{name}”", user=user)
+                history.record(actor, "application password", user.email, user=user, parameters={"created": name})
         except IntegrityError:
             # Another of theirs begins with the same four letters.
             continue
@@ -61,10 +62,10 @@ def end(actor: Actor, user: User, pk: int) -> str:
     with transaction.atomic():
         row = AppPassword.objects.select_for_update().filter(user=user, pk=pk).first()
         if row is None:
-            raise Refused("It was ended already.")
+            raise Refused(_("It was ended already."))
         row.delete()
-        history.record(actor, "application password", user.email, f"Ended “{row.name}”", user=user)
-    return f"“{row.name}” is ended: it logs in no more."
+        history.record(actor, "application password", user.email, user=user, parameters={"ended": row.name})
+    return _("“%(name)s” is ended: it logs in no more.") % {"name": row.name}
 
 
 def end_all(user: User) -> int:

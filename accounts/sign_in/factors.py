@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django.db import transaction
+from django.utils.translation import gettext as _
 
 from accounts import history
 from accounts.actor import Actor
@@ -32,7 +33,7 @@ def named(user: User, name: str, kind: FactorKind) -> str:
     """The name for a new one, which is free. Raises Refused when there are enough."""
     taken = {factor.name for factor in of(user)}
     if len(taken) >= MOST:
-        raise Refused(f"{MOST} are the most; remove one first.")
+        raise Refused(_("%(most)s are the most; remove one first.") % {"most": MOST})
     wanted = " ".join(name.split())[: LONGEST_NAME - 4] or str(kind.label)
     numbered = (f"{wanted} {number}" if number > 1 else wanted for number in range(1, MOST + 2))
     return next(one for one in numbered if one not in taken)
@@ -42,7 +43,9 @@ def add(actor: Actor, factor: SecondFactor) -> None:
     """Store a new one, and write it down."""
     with transaction.atomic():
         factor.save()
-        history.record(actor, "second factor", factor.user.email, f"Added: {factor}", user=factor.user)
+        history.record(
+            actor, "second factor", factor.user.email, user=factor.user, parameters={"added": [_named(factor)]}
+        )
 
 
 def remove(actor: Actor, user: User, pk: int) -> str:
@@ -52,14 +55,14 @@ def remove(actor: Actor, user: User, pk: int) -> str:
         rows = list(SecondFactor.objects.select_for_update().filter(user=user))
         factor = next((row for row in rows if row.pk == pk), None)
         if factor is None:
-            raise Refused("It was removed already.")
+            raise Refused(_("It was removed already."))
         if len(rows) == 1 and is_required(user) and actor.is_person(user):
-            raise Refused("Your role needs a second factor: add another one before you remove this.")
+            raise Refused(_("Your role needs a second factor: add another one before you remove this."))
         factor.delete()
         if len(rows) == 1:
             RecoveryCode.objects.filter(user=user).delete()
-        history.record(actor, "second factor", user.email, f"Removed: {factor}", user=user)
-    return f"{factor} is removed."
+        history.record(actor, "second factor", user.email, user=user, parameters={"removed_factors": [_named(factor)]})
+    return _("%(what)s is removed.") % {"what": factor}
 
 
 def remove_all(actor: Actor, user: User) -> str:
@@ -69,13 +72,21 @@ def remove_all(actor: Actor, user: User) -> str:
     """
     actor.require_user(user)
     if actor.is_person(user):
-        raise Refused("Remove your own second factors one by one, on your page “Signing in”.")
+        raise Refused(_("Remove your own second factors one by one, on your page “Signing in”."))
     with transaction.atomic():
         rows = list(SecondFactor.objects.select_for_update().filter(user=user))
         RecoveryCode.objects.filter(user=user).delete()
         if not rows:
-            raise Refused(f"{user} has no second factor.")
+            raise Refused(_("%(user)s has no second factor.") % {"user": user})
         SecondFactor.objects.filter(user=user).delete()
-        said = f"Removed all: {', '.join(map(str, rows))}"
-        history.record(actor, "second factor", user.email, said, user=user)
-    return f"The second factors of {user} are removed: {', '.join(map(str, rows))}."
+        parameters = {"removed_factors": [_named(row) for row in rows], "all": True}
+        history.record(actor, "second factor", user.email, user=user, parameters=parameters)
+    return _("The second factors of %(user)s are removed: %(names)s.") % {
+        "user": user,
+        "names": ", ".join(map(str, rows)),
+    }
+
+
+def _named(factor: SecondFactor) -> list[str]:
+    """A factor as records keep it: its kind and its name."""
+    return [factor.kind, factor.name]

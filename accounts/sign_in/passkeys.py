@@ -16,6 +16,7 @@ from typing import Any
 from cryptography.exceptions import InvalidSignature
 from django.http import HttpRequest
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 from fido2.server import Fido2Server
 from fido2.webauthn import (
     AttestedCredentialData,
@@ -37,7 +38,7 @@ log = logging.getLogger(__name__)
 _STATE_KEY = "mailspool_passkey"
 # What an answer may have; an attestation of a chain of certificates has some thousands of letters.
 LONGEST_ANSWER = 65_536
-NOT_TAKEN = "The passkey was not taken; try again."
+NOT_TAKEN = _("The passkey was not taken; try again.")
 
 
 def begin_adding(request: HttpRequest, user: User) -> dict[str, Any]:
@@ -76,7 +77,7 @@ def add(actor: Actor, user: User, request: HttpRequest, answer: str, name: str) 
         created=timezone.now(),
     )
     if SecondFactor.objects.filter(credential_id=factor.credential_id).exists():
-        raise Refused("This passkey is known already.")
+        raise Refused(_("This passkey is known already."))
     factors.add(actor, factor)
     return factor
 

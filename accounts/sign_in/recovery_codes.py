@@ -22,7 +22,7 @@ def renew(actor: Actor, user: User) -> list[str]:
     with transaction.atomic():
         RecoveryCode.objects.filter(user=user).delete()
         RecoveryCode.objects.bulk_create(RecoveryCode(user=user, digest=random_codes.digest(code)) for code in codes)
-        history.record(actor, "recovery codes", user.email, "New recovery codes were made", user=user)
+        history.record(actor, "recovery codes", user.email, user=user, parameters={"made": True})
     return codes
 
 
@@ -36,8 +36,7 @@ def use(user: User, code: str) -> bool:
         if not fresh.update(used=timezone.now()):
             return False
         left = left_of(user)
-        said = f"A recovery code was used; {left} are left"
-        history.record(Actor.of(user), "recovery codes", user.email, said, user=user)
+        history.record(Actor.of(user), "recovery codes", user.email, user=user, parameters={"left": left})
     return True
 
 

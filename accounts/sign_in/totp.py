@@ -8,6 +8,7 @@ import pyotp
 import segno
 from django.utils import timezone
 from django.utils.crypto import constant_time_compare
+from django.utils.translation import gettext as _
 
 from accounts.actor import Actor
 from accounts.models import FactorKind, SecondFactor, User
@@ -41,7 +42,7 @@ def enrol(actor: Actor, user: User, secret: str, code: str, name: str) -> Second
     require_owner(actor, user)
     step = _step_of(secret, code, timezone.now())
     if step is None:
-        raise Refused("That is not the code that the app shows now. Is the phone's clock right?")
+        raise Refused(_("That is not the code that the app shows now. Is the phone's clock right?"))
     factor = SecondFactor(
         user=user,
         kind=FactorKind.TOTP,

@@ -12,6 +12,7 @@ from base.action import Who, record
 from base.actions.inputs import Input
 from base.audit.subjects import Subject, subject_of
 from base.phrases import first_few
+from base.texts import Text
 
 MOST_NAMED = 20
 
@@ -31,10 +32,10 @@ class Action:
     """
 
     name: ClassVar[str]
-    label: ClassVar[str]
+    label: ClassVar[Text]
     # Of Google's Material Symbols; and what the dialog's last button says, where that is not the label.
     icon: ClassVar[str] = ""
-    agree: ClassVar[str] = ""
+    agree: ClassVar[Text] = ""
     # Whether the dialog warns.
     danger: ClassVar[bool] = False
     inputs: ClassVar[tuple[Input, ...]] = ()
@@ -153,7 +154,7 @@ class SingleAction(Action, Generic[A]):
     recorded: ClassVar[str] = ""
     # What a page may send besides the inputs: for the way back.
     hidden: ClassVar[tuple[str, ...]] = ()
-    of_many: ClassVar[str] = ""
+    of_many: ClassVar[Text] = ""
     # What waits for other programs does not keep a transaction open meanwhile: it opens its own, and nothing but the
     # record is written in that of `perform`.
     in_transaction: ClassVar[bool] = True
@@ -166,13 +167,15 @@ class SingleAction(Action, Generic[A]):
     def bulk_label(self) -> str:
         """What a bulk bar says: "Disable: no login, no mail out, no mail in"."""
         return (
-            f"{self.of_many}: {self.summary[:1].lower()}{self.summary[1:].rstrip('.')}" if self.of_many else self.label
+            f"{self.of_many}: {self.summary[:1].lower()}{self.summary[1:].rstrip('.')}"
+            if self.of_many
+            else str(self.label)
         )
 
     @property
     def noted(self) -> str:
         """What is noted at each of many rows that it was done to."""
-        return self.label
+        return str(self.label)
 
     def require(self, actor: A, target: Target) -> None:
         """Raises NotAllowed."""
@@ -180,7 +183,7 @@ class SingleAction(Action, Generic[A]):
 
     def label_of(self, target: Target) -> str:
         """What a thing's menu calls it."""
-        return self.label
+        return str(self.label)
 
     def suits(self, target: Target) -> bool:
         """Whether such a thing can have it."""

@@ -6,6 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from django.utils.translation import gettext as _
+
+from base.texts import Text
+
 # "choices" are several of them; "switch" is on, off, or left as it is; "password" is never shown again.
 Kind = Literal["text", "area", "check", "choice", "choices", "switch", "number", "moment", "password"]
 
@@ -22,17 +26,17 @@ class Input:
     """
 
     name: str
-    label: str
+    label: Text
     kind: Kind = "text"
-    placeholder: str = ""
-    help: str = ""
+    placeholder: Text = ""
+    help: Text = ""
     choices: tuple[str, ...] = ()
     option_help: str = ""
     metavar: str = ""
     is_positional: bool = False
     suggest: Callable[[], str] | None = None
     option: str = ""
-    labels: tuple[str, ...] = ()
+    labels: tuple[Text, ...] = ()
 
     @property
     def first_value(self) -> str:
@@ -42,7 +46,7 @@ class Input:
         return self.choices[0] if self.choices and self.kind == "choice" else ""
 
     @property
-    def labelled(self) -> list[tuple[str, str]]:
+    def labelled(self) -> list[tuple[str, Text]]:
         """The choices, each with what people read."""
         return list(zip(self.choices, self.labels or self.choices, strict=True))
 
@@ -64,7 +68,10 @@ class Input:
 
     def _one_of(self, value: Any) -> str:
         if self.choices and value not in self.choices:
-            raise ValueError(f"{self.label}: {value} is none of {', '.join(self.choices)}.")
+            raise ValueError(
+                _("%(field)s: %(value)s is none of %(choices)s.")
+                % {"field": self.label, "value": value, "choices": ", ".join(self.choices)}
+            )
         return str(value)
 
     def _number(self, value: Any) -> int:
@@ -72,5 +79,5 @@ class Input:
         # Which numbers may be is the row's to say.
         digits = text.removeprefix("-")
         if not (digits.isascii() and digits.isdigit()) or len(digits) > 9:
-            raise ValueError(f"{self.label}: write a whole number.")
+            raise ValueError(_("%(field)s: write a whole number.") % {"field": self.label})
         return int(text)

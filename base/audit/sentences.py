@@ -14,10 +14,13 @@ from django.apps import apps
 from django.core.exceptions import FieldDoesNotExist
 from django.db.models import Model
 from django.utils.module_loading import autodiscover_modules
+from django.utils.translation import gettext as _
 
 from base import row_changes
 from base.audit.results import Result
 from base.audit.subjects import kind_of
+from base.numbers import grouped
+from base.texts import Text
 
 MOST_NAMED = 20
 
@@ -35,7 +38,7 @@ class Event(Protocol):
 
 _ACTIONS: dict[str, Callable[[Event], str]] = {}
 _PARAMETERS: dict[str, Callable[[Any], str]] = {}
-_LABELS: dict[str, str] = {}
+_LABELS: dict[str, Text] = {}
 _ORDERS: dict[type[Model], Sequence[str]] = {}
 
 
@@ -49,7 +52,7 @@ def of_parameters(phrases: Mapping[str, Callable[[Any], str]]) -> None:
     _PARAMETERS.update(phrases)
 
 
-def of_fields(labels: Mapping[str, str]) -> None:
+def of_fields(labels: Mapping[str, Text]) -> None:
     """What fields are called beside others that were changed, where it is not their verbose name."""
     _LABELS.update(labels)
 
@@ -133,10 +136,12 @@ def few(names: Iterable[object], most: int = MOST_NAMED) -> dict[str, Any]:
 def few_in_words(parameter: Mapping[str, Any]) -> str:
     """ "ann, bob and 1,998 more" of such a parameter."""
     rest = parameter["count"] - len(parameter["first"])
-    return ", ".join(parameter["first"]) + (f" and {rest:,} more" if rest > 0 else "")
+    return ", ".join(parameter["first"]) + (
+        " " + _("and %(number)s more") % {"number": grouped(rest)} if rest > 0 else ""
+    )
 
 
-of_parameters({"new": lambda _: "Added", "removed": lambda _: "Removed"})
+of_parameters({"new": lambda given: _("Added"), "removed": lambda given: _("Removed")})
 
 
 @cache

@@ -77,7 +77,7 @@ class _OfFailed(SingleAction[Actor]):
 
     def label_of(self, target: Target) -> str:
         if target.kind == "job":
-            return self.label
+            return str(self.label)
         return f"{self.label} all" if target.key == ALL else f"{self.label} all: {label_of(target.key)}"
 
     def do(self, actor: Actor, target: Target, parameters: Mapping[str, Any]) -> Change:

@@ -52,7 +52,7 @@ def items_for_messages(query: str, names: Iterable[str] = ("delete", "move")) ->
     verbs = [VERBS[name] for name in names]
     return [
         Item(
-            _OF_ALL.get(verb.name, verb.label),
+            _OF_ALL.get(verb.name, str(verb.label)),
             verb.icon,
             reverse("admin:spool_entry_dialog", args=[verb.short]),
             vals,

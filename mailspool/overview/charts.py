@@ -81,7 +81,7 @@ def charts(points: Sequence[Point], wanted: Range) -> list[Chart]:
     rate = _Format(_number, " a minute", nice_top)
     moments = [_when(point.at, wanted) for point in points]
     depth = [
-        Quantity(status.label, tone, [None if p.depth is None else p.depth.get(status.value, 0) for p in points])
+        Quantity(str(status.label), tone, [None if p.depth is None else p.depth.get(status.value, 0) for p in points])
         for status, tone in _STATUSES
     ]
     return [

@@ -12,34 +12,36 @@ from django.contrib import admin
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.urls import reverse
+from django.utils.translation import gettext_lazy as _
 
 from accounts.impersonation import impersonator_of
 from accounts.models import Domain, Role, User
+from base.texts import Text
 from spool.actions import Actor
 
 # (title, icon, name of the URL)
 OWN = (
-    ("Overview", "person", "portal:home"),
-    ("Settings", "tune", "portal:settings"),
-    ("Forwarding", "forward", "portal:forwarding"),
-    ("Spam", "filter_alt", "portal:spam"),
-    ("Allowed and blocked", "unsubscribe", "portal:listed_senders"),
-    ("Password", "key", "portal:password"),
-    ("Signing in", "passkey", "portal:sign_in"),
-    ("My mail in the spool", "outbox", "portal:mail"),
-    ("What became of my mail", "manage_search", "portal:outcomes"),
-    ("My quarantine", "report", "portal:quarantine"),
-    ("Connections and logins", "lan", "portal:connections"),
+    (_("Overview"), "person", "portal:home"),
+    (_("Settings"), "tune", "portal:settings"),
+    (_("Forwarding"), "forward", "portal:forwarding"),
+    (_("Spam"), "filter_alt", "portal:spam"),
+    (_("Allowed and blocked"), "unsubscribe", "portal:listed_senders"),
+    (_("Password"), "key", "portal:password"),
+    (_("Signing in"), "passkey", "portal:sign_in"),
+    (_("My mail in the spool"), "outbox", "portal:mail"),
+    (_("What became of my mail"), "manage_search", "portal:outcomes"),
+    (_("My quarantine"), "report", "portal:quarantine"),
+    (_("Connections and logins"), "lan", "portal:connections"),
 )
 DOMAIN = (
-    ("Users", "group", "portal:users"),
-    ("Aliases", "alternate_email", "portal:aliases"),
-    ("Mailing lists", "groups", "portal:lists"),
-    ("Defaults for new users", "settings_suggest", "portal:defaults"),
-    ("Search by sender", "outbox", "portal:senders"),
-    ("Message trace", "manage_search", "portal:domain_outcomes"),
-    ("Quarantine", "report", "portal:domain_quarantine"),
-    ("Throttled Users", "speed", "portal:throttled"),
+    (_("Users"), "group", "portal:users"),
+    (_("Aliases"), "alternate_email", "portal:aliases"),
+    (_("Mailing lists"), "groups", "portal:lists"),
+    (_("Defaults for new users"), "settings_suggest", "portal:defaults"),
+    (_("Search by sender"), "outbox", "portal:senders"),
+    (_("Message trace"), "manage_search", "portal:domain_outcomes"),
+    (_("Quarantine"), "report", "portal:domain_quarantine"),
+    (_("Throttled Users"), "speed", "portal:throttled"),
 )
 
 
@@ -83,7 +85,7 @@ def domain_administrator(view: View) -> PlainView:
 
     def guarded(request: HttpRequest, who: Member, *args: Any, **kwargs: Any) -> HttpResponse:
         if not who.administers:
-            return page(request, who, "portal/refused.html", "No access", {}, status=403)
+            return page(request, who, "portal/refused.html", _("No access"), {}, status=403)
         return view(request, who, *args, **kwargs)
 
     return wraps(view)(member(guarded))
@@ -97,7 +99,7 @@ def _member(request: HttpRequest) -> Member:
 
 
 def page(
-    request: HttpRequest, who: Member, template: str, title: str, context: dict[str, Any], *, status: int = 200
+    request: HttpRequest, who: Member, template: str, title: Text, context: dict[str, Any], *, status: int = 200
 ) -> HttpResponse:
     """A whole page of the site."""
     here = request.path

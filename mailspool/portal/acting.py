@@ -8,6 +8,7 @@ from django.contrib import messages
 from django.core.exceptions import ValidationError
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods
 
 from accounts.admin.containing import keep_logged_in
@@ -28,7 +29,7 @@ def act(request: HttpRequest, who: Member, kind: str, name: str, pk: int) -> Htt
     target = registry.thing(kind, str(row)) if row is not None else None
     action = registry.find(kind, name)
     if target is None or action is None or not registry.is_offered(action, target, who.actor):
-        raise Http404("There is no such action.")
+        raise Http404(_("There is no such action."))
     given = typed(action, request.POST)
     error, is_own = "", row == who.user
     back = reverse(f"portal:edit_{PAGES[kind]}", args=[pk])
@@ -52,4 +53,10 @@ def act(request: HttpRequest, who: Member, kind: str, name: str, pk: int) -> Htt
         context["effect"] = preview(action, who.actor, target, values).effect
     except Refused as problem:
         error = error or str(problem)
-    return page(request, who, "portal/act.html", f"{context['label']}: {target}", {**context, "error": error})
+    return page(
+        request,
+        who,
+        "portal/act.html",
+        _("%(action)s: %(what)s") % {"action": context["label"], "what": target},
+        {**context, "error": error},
+    )

@@ -6,6 +6,7 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_POST
 
 from accounts import connections, containing
@@ -27,7 +28,7 @@ def shown(request: HttpRequest, who: Member) -> HttpResponse:
         request,
         who,
         "portal/connections.html",
-        "Connections and logins",
+        _("Connections and logins"),
         {
             "connected": found.connections,
             "problems": found.problems,
@@ -68,7 +69,7 @@ def mail(request: HttpRequest, who: Member) -> HttpResponse:
         request,
         who,
         "portal/mail.html",
-        "My mail in the spool",
+        _("My mail in the spool"),
         {"entries": entries[:MOST_MAIL], "more": len(entries) > MOST_MAIL},
     )
 
@@ -81,7 +82,7 @@ def recall(request: HttpRequest, who: Member) -> HttpResponse:
     if "ask" in request.POST:
         entries = list(Entry.objects.filter(auth_user=who.user.email, file_name__in=chosen).order_by("-id"))
         if entries:
-            return page(request, who, "portal/recall.html", "Recall", {"entries": entries})
+            return page(request, who, "portal/recall.html", _("Recall"), {"entries": entries})
     try:
         done = recalls.recall(who.actor, who.user, chosen)
     except recalls.Refused as error:

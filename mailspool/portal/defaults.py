@@ -5,6 +5,8 @@ from __future__ import annotations
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 from django.views.decorators.http import require_http_methods
 
 from accounts import actions, propagation
@@ -26,7 +28,7 @@ def shown(request: HttpRequest, who: Member) -> HttpResponse:
         actions.change_defaults(
             row, actor=who.actor, **{name: form.cleaned_data[name] for name in USER_DEFAULTS.fields}
         )
-        messages.success(request, "Saved. New users start with these settings; existing users keep theirs.")
+        messages.success(request, _("Saved. New users start with these settings; existing users keep theirs."))
         return HttpResponseRedirect(here)
     chosen = [name for name in request.POST.getlist("field") if name in USER_DEFAULTS.fields]
     preview, error = None, ""
@@ -37,7 +39,11 @@ def shown(request: HttpRequest, who: Member) -> HttpResponse:
             preview = propagation.preview(row, chosen, users)
             if what == "propagate":
                 number = propagation.propagate(who.actor, row, chosen, users)
-                messages.success(request, f"{number} of {preview.chosen} users changed.")
+                messages.success(
+                    request,
+                    ngettext("%(number)s of %(total)s users changed.", "%(number)s of %(total)s users changed.", number)
+                    % {"number": number, "total": preview.chosen},
+                )
                 return HttpResponseRedirect(here)
         except propagation.NoFieldChosen as problem:
             error = str(problem)
@@ -46,7 +52,7 @@ def shown(request: HttpRequest, who: Member) -> HttpResponse:
         request,
         who,
         "portal/defaults.html",
-        "Defaults for new users",
+        _("Defaults for new users"),
         {
             "form": form,
             "preview": preview,

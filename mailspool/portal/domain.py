@@ -15,6 +15,8 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404
 from django.urls import reverse
 from django.utils.html import format_html
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _lazy
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from accounts import actions, changes
@@ -23,6 +25,7 @@ from accounts.fields import USER_DEFAULTS
 from accounts.models import STAFF, Alias, DomainUserDefaults, MailingList, Role, Status, User
 from accounts.sign_in import factors, session
 from accounts.sign_in.errors import Refused
+from base.texts import Text
 from mailspool.portal.access import Member, domain_administrator, page
 from mailspool.portal.forms import AliasForm, ListForm, UserForm
 from mailspool.portal.row_menu import PAGES, offers
@@ -39,9 +42,10 @@ class Kind:
     """One of the three kinds of rows, and how its pages are made."""
 
     name: str
-    one: str
+    title: Text
+    add: Text
     icon: str
-    explained: str
+    explained: Text
     address: str
     rows: Callable[[Member], QuerySet[Any]]
     form: Callable[..., forms.ModelForm]
@@ -63,22 +67,31 @@ def _lists(who: Member) -> QuerySet[Any]:
 
 KINDS = {
     "users": Kind(
-        "users", "user", "group", "People with a mailbox in your domain appear here.", "email", _users, UserForm
+        "users",
+        _lazy("Users"),
+        _lazy("Add user"),
+        "group",
+        _lazy("People with a mailbox in your domain appear here."),
+        "email",
+        _users,
+        UserForm,
     ),
     "aliases": Kind(
         "aliases",
-        "alias",
+        _lazy("Aliases"),
+        _lazy("Add alias"),
         "alternate_email",
-        "An alias is another address for one or more people, such as sales@ for two colleagues.",
+        _lazy("An alias is another address for one or more people, such as sales@ for two colleagues."),
         "address",
         _aliases,
         AliasForm,
     ),
     "lists": Kind(
         "lists",
-        "mailing list",
+        _lazy("Mailing lists"),
+        _lazy("Add mailing list"),
         "groups",
-        "What is written to a list goes to each of its members; what comes back goes to its owner.",
+        _lazy("What is written to a list goes to each of its members; what comes back goes to its owner."),
         "address",
         _lists,
         ListForm,
@@ -96,12 +109,11 @@ def listed(request: HttpRequest, who: Member, kind: str) -> HttpResponse:
         wanted = Q(**{f"{what.address}__icontains": asked})
         rows = rows.filter(wanted | Q(name__icontains=asked) if kind == "users" else wanted)
     shown = Paginator(rows, PAGE).get_page(request.GET.get("page"))
-    title = {"users": "Users", "aliases": "Aliases", "lists": "Mailing lists"}[kind]
     return page(
         request,
         who,
         "portal/rows.html",
-        title,
+        what.title,
         {"kind": what, "rows": shown, "q": asked, "add": reverse(f"portal:add_{kind}"), "most": who.domain.max_users},
     )
 
@@ -127,10 +139,10 @@ def edited(request: HttpRequest, who: Member, kind: str, pk: int | None = None) 
         request,
         who,
         "portal/form.html",
-        str(row) if row is not None else f"Add {_article(what.one)}",
+        str(row) if row is not None else what.add,
         {
             "form": form,
-            "agree": "Save" if row is not None else "Add",
+            "agree": _("Save") if row is not None else _("Add"),
             "back": reverse(f"portal:{kind}"),
             "remove": _removal(who, kind, row),
             "members": _members(row),
@@ -146,12 +158,13 @@ def _is_proved(request: HttpRequest, form: Any) -> bool:
     if session.recent_enough(request):
         return True
     is_new = form.instance.pk is None
-    asked = {"new_password": "set the password"} if form.cleaned_data.get("new_password") and not is_new else {}
+    asked = []
+    if form.cleaned_data.get("new_password") and not is_new:
+        asked.append(("new_password", _('First <a href="{}">prove that it is still you</a>, then set the password.')))
     if "role" in form.changed_data and not (is_new and form.cleaned_data.get("role") == Role.USER):
-        asked["role"] = "change the role"
-    for field, then in asked.items():
-        said = 'First <a href="{}">prove that it is still you</a>, then {}.'
-        form.add_error(field, format_html(said, asking(request.get_full_path()), then))
+        asked.append(("role", _('First <a href="{}">prove that it is still you</a>, then change the role.')))
+    for field, said in asked:
+        form.add_error(field, format_html(said, asking(request.get_full_path())))
     return not asked
 
 
@@ -160,10 +173,6 @@ def _first(who: Member, kind: str, row: Any) -> dict[str, Any]:
         return {}
     start = DomainUserDefaults.of(who.domain)
     return {name: getattr(start, name) for name in USER_DEFAULTS.fields}
-
-
-def _article(noun: str) -> str:
-    return f"{'an' if noun[0] in 'aeio' else 'a'} {noun}"
 
 
 def _removal(who: Member, kind: str, row: Any) -> str:
@@ -185,14 +194,14 @@ def _save_user(request: HttpRequest, who: Member, form: Any, before: dict[str, A
     if not before:
         email = fields.pop("email")
         user = actions.add_user(email, password, actor=who.actor, **fields)
-        return f"{user} is added."
+        return _("%(what)s is added.") % {"what": user}
     user = form.instance
     status = fields.get("status", before["status"])
     # Its own action: it ends connections.
     user.status = before["status"]
     user.full_clean()
     actions.save(user, actor=who.actor)
-    said = ["Saved."]
+    said = [_("Saved.")]
     if status != before["status"]:
         said.append(actions.set_user_status(who.actor, user, Status(status)).sentence)
     if password:
@@ -210,7 +219,7 @@ def _save_alias(request: HttpRequest, who: Member, form: Any, before: dict[str, 
     alias = form.instance
     alias.full_clean()
     actions.save(alias, actor=who.actor, targets=form.cleaned_data["targets"])
-    return f"{alias} is saved."
+    return _("%(what)s is saved.") % {"what": alias}
 
 
 def _save_list(request: HttpRequest, who: Member, form: Any, before: dict[str, Any]) -> str:
@@ -222,7 +231,11 @@ def _save_list(request: HttpRequest, who: Member, form: Any, before: dict[str, A
         members=form.cleaned_data["new_members"],
         without=form.cleaned_data.get("old_members") or [],
     )
-    return f"{row} is saved; {done.added} members added, {done.removed} removed."
+    return _("%(what)s is saved; members added: %(added)s, removed: %(removed)s.") % {
+        "what": row,
+        "added": done.added,
+        "removed": done.removed,
+    }
 
 
 _SAVE = {"users": _save_user, "aliases": _save_alias, "lists": _save_list}
@@ -247,7 +260,7 @@ def removed(request: HttpRequest, who: Member, kind: str, pk: int) -> HttpRespon
     """Delete one."""
     row = get_object_or_404(KINDS[kind].rows(who), pk=pk)
     if kind == "users" and row.pk == who.user.pk:
-        messages.error(request, "You can't remove yourself.")
+        messages.error(request, _("You can't remove yourself."))
     else:
         messages.success(request, actions.remove(row, actor=who.actor).sentence)
     return HttpResponseRedirect(reverse(f"portal:{kind}"))

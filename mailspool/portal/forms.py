@@ -8,6 +8,8 @@ from django import forms
 from django.contrib.auth.forms import AuthenticationForm
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
 
 from accounts.fields import ALIAS, FORWARDING, LIST, USER, USER_DEFAULTS, excesses
 from accounts.forms.accounts import (
@@ -44,7 +46,7 @@ class LoginForm(Looks, AuthenticationForm):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.fields["username"].label = "E-mail address"
+        self.fields["username"].label = _("E-mail address")
         self.dress()
 
 
@@ -53,7 +55,7 @@ class SettingsForm(Looks, Comparing):
 
     class Meta:
         model = User
-        fields = ["name"]
+        fields = ["name", "language"]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -66,7 +68,7 @@ class ForwardingForm(Looks, Comparing):
     class Meta:
         model = User
         fields = FORWARDING.names
-        labels = {"forward_to": "Forward to"}
+        labels = {"forward_to": _("Forward to")}
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -92,16 +94,16 @@ class PasswordForm(Looks, forms.Form):
     """A new password, by who knows the old one or administers the account."""
 
     old = forms.CharField(
-        label="Old password", strip=False, widget=forms.PasswordInput(attrs={"autocomplete": "current-password"})
+        label=_("Old password"), strip=False, widget=forms.PasswordInput(attrs={"autocomplete": "current-password"})
     )
     new = forms.CharField(
-        label="New password",
+        label=_("New password"),
         strip=False,
         widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
-        help_text="At least 8 characters, nothing common, not like your address.",
+        help_text=_("At least 8 characters, nothing common, not like your address."),
     )
     again = forms.CharField(
-        label="New password again", strip=False, widget=forms.PasswordInput(attrs={"autocomplete": "new-password"})
+        label=_("New password again"), strip=False, widget=forms.PasswordInput(attrs={"autocomplete": "new-password"})
     )
 
     def __init__(self, *args: Any, user: User, ip: str = "", needs_old: bool = True, **kwargs: Any) -> None:
@@ -122,14 +124,21 @@ class PasswordForm(Looks, forms.Form):
                 return old
             closed = login_protection.failed(self.user.email, self._ip, old, Protocol.WEB)
         if closed is not None:
-            raise ValidationError(f"Too many wrong passwords; try again in {closed.minutes} min.")
-        raise ValidationError("That is not the old password.")
+            raise ValidationError(
+                ngettext(
+                    "Too many wrong passwords; try again in %(minutes)s minute.",
+                    "Too many wrong passwords; try again in %(minutes)s minutes.",
+                    closed.minutes,
+                )
+                % {"minutes": closed.minutes}
+            )
+        raise ValidationError(_("That is not the old password."))
 
     def clean(self) -> dict[str, Any] | None:
         cleaned = super().clean()
         new, again = self.cleaned_data.get("new"), self.cleaned_data.get("again")
         if new and again and new != again:
-            self.add_error("again", "The two new passwords differ.")
+            self.add_error("again", _("The two new passwords differ."))
         elif new:
             try:
                 validate_password(new, self.user)
@@ -152,7 +161,7 @@ class _InDomain(Looks, PlacedForm):
         if address and "@" not in address:
             address = self.cleaned_data[self.address_field] = f"{address}@{self.domain.name}"
         if address and address.rpartition("@")[2] != self.domain.name:
-            self.add_error(self.address_field, f"The address has to be in {self.domain.name}.")
+            self.add_error(self.address_field, _("The address has to be in %(domain)s.") % {"domain": self.domain.name})
             return self.cleaned_data
         return super().clean()
 
@@ -220,7 +229,10 @@ class ListForm(_InDomain, ListFields):
 
     new_members = members_input(forms.Textarea)
     old_members = forms.CharField(
-        label="Remove members", required=False, widget=forms.Textarea, help_text="One per line or comma-separated."
+        label=_("Remove members"),
+        required=False,
+        widget=forms.Textarea,
+        help_text=_("One per line or comma-separated."),
     )
 
     class Meta:

@@ -8,6 +8,8 @@ from django.forms import ModelForm
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _lazy
 from django.views.decorators.http import require_GET, require_http_methods
 
 from accounts import actions, history, propagation
@@ -15,6 +17,9 @@ from accounts.admin.containing import keep_logged_in
 from accounts.connections.web import client_ip
 from accounts.models import Login, User, UserDefaults
 from accounts.models.limits import SendingLimits
+from base.numbers import grouped
+from base.texts import Text
+from mailspool.portal import action_names
 from mailspool.portal.access import Member, member, page
 from mailspool.portal.forms import ForwardingForm, PasswordForm, SettingsForm, SpamForm
 from quarantine.models import AntispamSettings
@@ -25,12 +30,14 @@ from throttling.subjects import Subject, SubjectKind
 from throttling.usage import usage
 
 HISTORY = 10
-SPAM_NOTE = (
+SPAM_NOTE = _lazy(
     "There are three levels of confidence that a message is spam. Where you choose the default, your domain's or the"
     " server's setting applies. Deleted spam cannot be recovered."
 )
-SPAM_CLOSED = "Users may not choose at the moment: these settings apply once the administrator allows it again."
-NOTE = "Mail programs and browsers that use the old password are signed out at once; this browser stays signed in."
+SPAM_CLOSED = _lazy("Users may not choose at the moment: these settings apply once the administrator allows it again.")
+NOTE = _lazy(
+    "Mail programs and browsers that use the old password are signed out at once; this browser stays signed in."
+)
 
 
 class SignOut(LogoutView):
@@ -51,7 +58,7 @@ def home(request: HttpRequest, who: Member) -> HttpResponse:
         user.email,
         {
             "limits": [*_limits(user), *_use(user)],
-            "events": history.of_user(user)[:HISTORY],
+            "events": [(event, action_names.of(event.action)) for event in history.of_user(user)[:HISTORY]],
             "in_spool": Entry.objects.filter(auth_user=user.email).count(),
             "login": Login.objects.filter(user=user).order_by("-last").first(),
             "lists": user.owned_lists.count(),
@@ -74,32 +81,32 @@ def _use(user: User) -> list[tuple[str, str]]:
     if user.domain is None:
         return own
     shared = usage(Subject(SubjectKind.DOMAIN, user.domain.name))
-    return own + [(f"{use.label}, the whole domain", use.words) for use in shared]
+    return own + [(_("%(limit)s, the whole domain") % {"limit": use.label}, use.words) for use in shared]
 
 
 def limit_of(user: User, name: str) -> str:
     """A limit in words, with where it comes from."""
     value = getattr(user, name)
     if value:
-        return f"{value:,}"
+        return grouped(value)
     of_domain = getattr(user.domain, name, 0) if user.domain is not None else 0
     if of_domain:
-        return f"{of_domain:,} (domain default)"
-    return "no limit" if name == "mailbox_mb" else "server default"
+        return _("%(number)s (domain default)") % {"number": grouped(of_domain)}
+    return _("no limit") if name == "mailbox_mb" else _("server default")
 
 
 @require_http_methods(["GET", "POST"])
 @member
 def own_settings(request: HttpRequest, who: Member) -> HttpResponse:
     """The name that others see."""
-    return _form(request, who, "Settings", SettingsForm)
+    return _form(request, who, _("Settings"), SettingsForm)
 
 
 @require_http_methods(["GET", "POST"])
 @member
 def forwarding(request: HttpRequest, who: Member) -> HttpResponse:
     """Where copies of incoming mail go."""
-    return _form(request, who, "Forwarding", ForwardingForm)
+    return _form(request, who, _("Forwarding"), ForwardingForm)
 
 
 @require_http_methods(["GET", "POST"])
@@ -107,19 +114,19 @@ def forwarding(request: HttpRequest, who: Member) -> HttpResponse:
 def spam(request: HttpRequest, who: Member) -> HttpResponse:
     """What becomes of spam for the own mailbox."""
     note = SPAM_NOTE if AntispamSettings.current().users_choose else SPAM_CLOSED
-    return _form(request, who, "Spam", SpamForm, note)
+    return _form(request, who, _("Spam"), SpamForm, note)
 
 
 def _form(
-    request: HttpRequest, who: Member, title: str, form_class: type[ModelForm[User]], note: str = ""
+    request: HttpRequest, who: Member, title: str, form_class: type[ModelForm[User]], note: Text = ""
 ) -> HttpResponse:
     """A page with some of the own fields to change."""
     form = form_class(request.POST or None, instance=who.user)
     if request.method == "POST" and form.is_valid():
         actions.change(who.user, actor=who.actor, **form.cleaned_data)
-        messages.success(request, "Saved.")
+        messages.success(request, _("Saved."))
         return HttpResponseRedirect(request.path)
-    return page(request, who, "portal/form.html", title, {"form": form, "agree": "Save", "note": note})
+    return page(request, who, "portal/form.html", title, {"form": form, "agree": _("Save"), "note": note})
 
 
 @require_http_methods(["GET", "POST"])
@@ -138,6 +145,6 @@ def password(request: HttpRequest, who: Member) -> HttpResponse:
         request,
         who,
         "portal/form.html",
-        "Password",
-        {"form": form, "agree": "Change the password", "note": NOTE},
+        _("Password"),
+        {"form": form, "agree": _("Change the password"), "note": NOTE},
     )

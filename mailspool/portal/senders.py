@@ -6,6 +6,7 @@ from urllib.parse import urlencode
 
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET
 
 from mailspool.portal.access import Member, domain_administrator, page
@@ -38,7 +39,7 @@ def search(request: HttpRequest, who: Member) -> HttpResponse:
         request,
         who,
         "portal/senders.html",
-        "Search by sender",
+        _("Search by sender"),
         {
             "entries": [] if error else found.entries,
             "error": error,

@@ -17,6 +17,7 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods
 
 from accounts.directory import bounces_address
@@ -55,7 +56,7 @@ def listed(request: HttpRequest, who: Member) -> HttpResponse:
         request,
         who,
         "portal/throttled.html",
-        "Throttled Users",
+        _("Throttled Users"),
         {
             "shown": _shown(lasting[:MOST]),
             "more": len(lasting) > MOST,
@@ -71,7 +72,7 @@ def listed(request: HttpRequest, who: Member) -> HttpResponse:
 def act(request: HttpRequest, who: Member, verb: str, pk: int) -> HttpResponse:
     """GET: what an action will do, to be agreed to. POST: do it; what can't be done comes back with the reason."""
     if verb not in ACTIONS:
-        raise Http404("There is no such action.")
+        raise Http404(_("There is no such action."))
     event = get_object_or_404(_within(who).exclude(kind=SubjectKind.DOMAIN), pk=pk)
     action, error = ACTIONS[verb], ""
     if request.method == "POST":
@@ -83,7 +84,13 @@ def act(request: HttpRequest, who: Member, verb: str, pk: int) -> HttpResponse:
         except ValidationError as problem:
             error = " ".join(problem.messages)
     context = {**asked(action, event), "error": error, "limit": request.POST.get("limit", "")}
-    return page(request, who, "portal/throttled_act.html", f"{action.label}: {event.name}", context)
+    return page(
+        request,
+        who,
+        "portal/throttled_act.html",
+        _("%(action)s: %(what)s") % {"action": action.label, "what": event.name},
+        context,
+    )
 
 
 def _within(who: Member) -> QuerySet[ThrottleEvent]:

@@ -10,6 +10,8 @@ from typing import Any
 
 from django.db import transaction
 from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _lazy
 
 from accounts.account_actions import of_users
 from accounts.actor import NotAllowed
@@ -30,7 +32,7 @@ from spool.message.header import LONGEST_HEADER, Header
 from spool.models.entry import Direction
 from spool.ownership import Ownership
 
-GONE = "The message is not in quarantine any more."
+GONE = _lazy("The message is not in quarantine any more.")
 
 
 def ownership_of(user: User) -> Ownership:
@@ -71,7 +73,7 @@ def release(actor: Actor, user: User, item: Item) -> str:
     """Back into the spool; says what came of it. Raises NotAllowed, and Refused when it is gone."""
     _require(actor, user, item)
     if must_ask(user, item):
-        raise NotAllowed("Ask for it: your administrators release what was quarantined.")
+        raise NotAllowed(_("Ask for it: your administrators release what was quarantined."))
     return _done("quarantine-resend", actor, item)
 
 
@@ -79,7 +81,7 @@ def delete(actor: Actor, user: User, item: Item) -> str:
     """Out of quarantine, for a domain administrator. Raises NotAllowed, and Refused when it is gone."""
     _require(actor, user, item)
     if user.role != Role.DOMAIN_ADMINISTRATOR:
-        raise NotAllowed("Only an administrator of the domain may do that.")
+        raise NotAllowed(_("Only an administrator of the domain may do that."))
     return _done("quarantine-delete", actor, item)
 
 
@@ -87,7 +89,7 @@ def release_and_allow(actor: Actor, user: User, item: Item) -> str:
     """Back into the spool, and its sender on the list of those whom the user allows. Raises NotAllowed and Refused."""
     _require(actor, user, item)
     if not may_list(user, item):
-        raise NotAllowed("Only the sender of what came to your own mailbox can be allowed.")
+        raise NotAllowed(_("Only the sender of what came to your own mailbox can be allowed."))
     said = release(actor, user, item)
     return f"{said} {_list(ALLOW_SENDER, actor, user, item)}"
 
@@ -95,7 +97,7 @@ def release_and_allow(actor: Actor, user: User, item: Item) -> str:
 def block(actor: Actor, user: User, item: Item) -> str:
     """Its sender on the list of those whom the user blocks; the message stays. Raises NotAllowed and Refused."""
     if not actor.is_person(user) or not may_list(user, item):
-        raise NotAllowed("Nobody blocks themselves, nor for others.")
+        raise NotAllowed(_("Nobody blocks themselves, nor for others."))
     return _list(BLOCK_SENDER, actor, user, item)
 
 
@@ -127,15 +129,15 @@ def ask(actor: Actor, user: User, item: Item) -> str:
         held = Item.objects.filter(pk=item.pk, state=ItemState.HELD)
         if not held.filter(asked_at=None).update(asked_at=timezone.now(), asked_by=user.email):
             if held.exists():
-                return "It has been asked for already."
+                return _("It has been asked for already.")
             raise Refused(GONE)
         record(actor, "request release", item.file_name, about=Subject("message", item.file_name))
-    return "Your administrators are asked to release it."
+    return _("Your administrators are asked to release it.")
 
 
 def _require(actor: Actor, user: User, item: Item) -> None:
     if not actor.is_person(user) or not may_handle(user, item):
-        raise NotAllowed("Only a system administrator may do that.")
+        raise NotAllowed(_("Only a system administrator may do that."))
 
 
 def _done(verb: str, actor: Actor, item: Item) -> str:
@@ -144,7 +146,7 @@ def _done(verb: str, actor: Actor, item: Item) -> str:
     event = perform(verb, ItemSelection.of([item.pk]), behind, background=False).event
     if not event.done:
         raise Refused(GONE)
-    return "It is on its way again." if verb == "quarantine-resend" else "It is deleted."
+    return _("It is on its way again.") if verb == "quarantine-resend" else _("It is deleted.")
 
 
 def _addresses(item: Item) -> list[str]:

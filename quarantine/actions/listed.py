@@ -7,6 +7,8 @@ from typing import Any, ClassVar
 
 from django.core.exceptions import ValidationError
 from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _lazy
 
 from accounts.account_actions import UserAction
 from accounts.actor import Actor
@@ -14,13 +16,14 @@ from accounts.models import User
 from accounts.reach import Right
 from base.actions.action import Change, Refused, Target, WayBack, Written
 from base.actions.inputs import Input
+from base.texts import Text
 from quarantine.models.listed import MOST, ListedSender, Listing, listing_changed, normal_sender
 
 SENDER = Input(
     "sender",
-    "Address or domain",
-    placeholder="ann@example.org or example.org",
-    help="A domain includes all below it.",
+    _lazy("Address or domain"),
+    placeholder=_lazy("ann@example.org or example.org"),
+    help=_lazy("A domain includes all below it."),
     option_help="the address, or the domain with all below it",
 )
 
@@ -48,19 +51,19 @@ class _List(_OfMailboxes):
     """Puts a sender on one of the lists; one that was on the other leaves that."""
 
     listing: ClassVar[Listing]
-    said: ClassVar[str]
+    said: ClassVar[Text]
 
     def do(self, actor: Actor, target: Target, parameters: Mapping[str, Any]) -> Change:
         # The lock is for the number of entries.
         user, pattern = User.objects.select_for_update(of=("self",)).get(pk=target.rows[0].pk), parameters["sender"]
         row = ListedSender.objects.filter(user=user, pattern=pattern).first()
-        said = self.said.format(pattern)
+        said = self.said % {"sender": pattern}
         if row is not None and row.listing == self.listing:
             return Change(said)
         if row is None and ListedSender.objects.filter(user=user).count() >= MOST:
-            raise Refused(f"{MOST} senders are the most that a mailbox lists: remove some first.")
+            raise Refused(_("%(most)s senders are the most that a mailbox lists: remove some first.") % {"most": MOST})
         if self.listing == Listing.BLOCK and pattern == user.email:
-            raise Refused("Nobody blocks their own address.")
+            raise Refused(_("Nobody blocks their own address."))
         back = _LIST[row.listing].name if row is not None else UNLIST_SENDER.name
         row = row or ListedSender(user=user, pattern=pattern)
         row.listing, row.created = self.listing, timezone.now()
@@ -73,25 +76,25 @@ class _List(_OfMailboxes):
 class AllowSender(_List):
     """Treats mail from a sender to this mailbox as no spam, if it is really theirs."""
 
-    name, label, icon = "allow-sender", "Allow a Sender", "verified"
-    listing, said = Listing.ALLOW, "Mail from {} is not treated as spam, if it is really theirs."
+    name, label, icon = "allow-sender", _lazy("Allow a Sender"), "verified"
+    listing, said = Listing.ALLOW, _lazy("Mail from %(sender)s is not treated as spam, if it is really theirs.")
 
 
 class BlockSender(_List):
     """Keeps mail from a sender to this mailbox in the quarantine of its owner."""
 
-    name, label, icon = "block-sender", "Block a Sender", "unsubscribe"
-    listing, said = Listing.BLOCK, "Mail from {} goes to the quarantine."
+    name, label, icon = "block-sender", _lazy("Block a Sender"), "unsubscribe"
+    listing, said = Listing.BLOCK, _lazy("Mail from %(sender)s goes to the quarantine.")
 
 
 class UnlistSender(_OfMailboxes):
     """Neither allows nor blocks a sender any more."""
 
-    name, label, icon = "unlist-sender", "Remove from the List", "delete"
+    name, label, icon = "unlist-sender", _lazy("Remove from the List"), "delete"
 
     def do(self, actor: Actor, target: Target, parameters: Mapping[str, Any]) -> Change:
         user, pattern = target.rows[0], parameters["sender"]
-        said = f"{pattern} is neither allowed nor blocked any more."
+        said = _("%(sender)s is neither allowed nor blocked any more.") % {"sender": pattern}
         row = ListedSender.objects.select_for_update().filter(user=user, pattern=pattern).first()
         if row is None:
             return Change(said)

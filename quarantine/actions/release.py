@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from django.core import signing
+from django.utils.translation import gettext as _
 
 from accounts.models import Role, User
 from quarantine.actions.selection import ItemSelection
@@ -42,15 +43,15 @@ def read(token: str) -> Release:
     try:
         number, name, user_id = signing.loads(token, salt=_SALT, max_age=LIFETIME)
     except signing.SignatureExpired as error:
-        raise LinkIsDead("This link is too old.") from error
+        raise LinkIsDead(_("This link is too old.")) from error
     except (signing.BadSignature, ValueError, TypeError) as error:
-        raise LinkIsDead("This link is not complete, or not one of ours.") from error
+        raise LinkIsDead(_("This link is not complete, or not one of ours.")) from error
     item = Item.objects.filter(pk=number, file_name=name, state=ItemState.HELD, kind=ItemKind.SPAM).first()
     if item is None:
-        raise LinkIsDead("The message is not in quarantine any more: it was resent, deleted, or its time was over.")
+        raise LinkIsDead(_("The message is not in quarantine any more: it was resent, deleted, or its time was over."))
     user = User.objects.select_related("domain").filter(pk=user_id).first()
     if user is None or not _may_release(user, item):
-        raise LinkIsDead("The person for whom this link was made may not resend this message any more.")
+        raise LinkIsDead(_("The person for whom this link was made may not resend this message any more."))
     return Release(item, user)
 
 
@@ -61,7 +62,7 @@ def use(token: str) -> Outcome:
     actor = Actor(f"{release.user.email} (digest)", Role.SYSTEM_ADMINISTRATOR, source="digest")
     outcome = perform("quarantine-resend", ItemSelection.of([release.item.pk]), actor)
     if not outcome.event.done:
-        raise LinkIsDead("The message is not in quarantine any more, or its file is missing.")
+        raise LinkIsDead(_("The message is not in quarantine any more, or its file is missing."))
     return outcome
 
 

@@ -8,6 +8,7 @@ from django.contrib import admin, messages
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404
 from django.urls import URLPattern, path
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods
 
 from accounts.account_actions import of_users
@@ -40,7 +41,7 @@ def done(request: HttpRequest, actor: Actor, user: User) -> bool:
     """Do what was posted, and tell of it; False when it was refused, so that what was typed is shown again."""
     action = _ACTIONS.get(request.POST.get("do", ""))
     if action is None:
-        raise Http404("There is no such action.")
+        raise Http404(_("There is no such action."))
     try:
         messages.success(
             request, perform(action, actor, of_users([user]), {"sender": request.POST.get("sender")}).sentence

@@ -7,6 +7,8 @@ from pathlib import Path
 from django.conf import settings as django_settings
 from django.db import models
 from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
 
 from base.audit.models import AuditEvent
 from spool.files import store
@@ -17,8 +19,8 @@ from spool.models.key_column import key_column, keyed
 class ItemKind(models.TextChoices):
     """Which of the two quarantines."""
 
-    SPAM = "spam", "Spam"
-    VIRUS = "virus", "Virus"
+    SPAM = "spam", _("Spam")
+    VIRUS = "virus", _("Virus")
 
 
 class ItemState(models.TextChoices):
@@ -119,6 +121,15 @@ class Item(models.Model):
 
     def __str__(self) -> str:
         return self.file_name
+
+    @property
+    def reason(self) -> str:
+        """`why` in the language that is active: the score is known by itself, names are left as they are."""
+        head, colon, names = self.why.partition(": ")
+        if self.score is None or head != f"{self.score:g} points":
+            return self.why
+        points = ngettext("%(score)s point", "%(score)s points", self.score) % {"score": f"{self.score:g}"}  # type: ignore[arg-type]
+        return f"{points}{colon}{names}"
 
     @property
     def in_spool(self) -> Path:

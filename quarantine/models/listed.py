@@ -7,6 +7,8 @@ from typing import Final
 from django.core.exceptions import ValidationError
 from django.db import Error as DatabaseError
 from django.db import models, transaction
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _lazy
 
 from accounts.addresses import InvalidAddress, key_of, normalise_address, normalise_domain
 from accounts.models import User
@@ -21,8 +23,8 @@ LONGEST_PATTERN: Final = 254
 class Listing(models.TextChoices):
     """What is to become of mail from a listed sender, for whom listed it."""
 
-    ALLOW = "allow", "Allowed"
-    BLOCK = "block", "Blocked"
+    ALLOW = "allow", _lazy("Allowed")
+    BLOCK = "block", _lazy("Blocked")
 
 
 class ListedSender(models.Model):
@@ -47,12 +49,14 @@ def normal_sender(text: str) -> str:
     try:
         pattern = key_of(normalise_address(wanted)) if "@" in wanted else normalise_domain(wanted)
     except InvalidAddress as error:
-        raise ValidationError(f"{text.strip()[:80]!r} is neither an address nor a domain.") from error
+        raise ValidationError(
+            _("%(text)s is neither an address nor a domain.") % {"text": repr(text.strip()[:80])}
+        ) from error
     if len(pattern) > LONGEST_PATTERN:
-        raise ValidationError(f"An address has at most {LONGEST_PATTERN} characters.")
+        raise ValidationError(_("An address has at most %(most)s characters.") % {"most": LONGEST_PATTERN})
     if "@" not in pattern and "." not in pattern:
         # It would be a whole top-level domain.
-        raise ValidationError(f"Give the whole domain, as in {pattern}.example.")
+        raise ValidationError(_("Give the whole domain, as in %(name)s.example.") % {"name": pattern})
     return pattern
 
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
 from accounts.actor import NotAllowed
 from accounts.models import Role, User
 from spool.actions.actor import Actor
@@ -22,16 +25,27 @@ def recall(actor: Actor, user: User, file_names: Iterable[str]) -> str:
     `file_names` is a message of the user's that is still here.
     """
     if not actor.is_person(user):
-        raise NotAllowed("You can only recall what you have sent yourself.")
+        raise NotAllowed(_("You can only recall what you have sent yourself."))
     wanted = Entry.objects.filter(auth_user=user.email, file_name__in=list(file_names))
     rows = dict(wanted.values_list("id", "recipients_done"))
     if not rows:
-        raise Refused("None of them is here any more: they have left the spool.")
+        raise Refused(_("None of them is here any more: they have left the spool."))
     behind = Actor(actor.name, Role.SYSTEM_ADMINISTRATOR, actor.domain, actor.source)
     event = perform("delete", list(rows), behind, background=False).event
-    parts = [f"{event.done} recalled." if event.done else "Nothing could be recalled."]
+    parts = [
+        ngettext("%(number)s recalled.", "%(number)s recalled.", event.done) % {"number": event.done}
+        if event.done
+        else _("Nothing could be recalled.")
+    ]
     if event.skipped:
-        parts.append(f"{event.skipped} being delivered just now, or already gone.")
+        parts.append(
+            ngettext(
+                "%(number)s being delivered just now, or already gone.",
+                "%(number)s being delivered just now, or already gone.",
+                event.skipped,
+            )
+            % {"number": event.skipped}
+        )
     if event.done and any(rows.values()):
-        parts.append("Recipients who have it already keep it.")
+        parts.append(_("Recipients who have it already keep it."))
     return " ".join(parts)

@@ -108,6 +108,7 @@ class SettingsAdmin(OneRowAdmin):
                     "local_store",
                     "lmtp_address",
                     "postmaster",
+                    "language",
                 ],
             },
         ),

@@ -35,7 +35,7 @@ class Button:
     def of(cls, verb: Verb, *, without: tuple[str, ...] = ()) -> Button:
         """The button of an action; `without` are inputs that make no sense where it stands."""
         inputs = tuple(one for one in verb.inputs if one.name not in without)
-        return cls(verb.short, verb.label, verb.icon, verb.agree or verb.label, inputs, verb.danger, verb)
+        return cls(verb.short, str(verb.label), verb.icon, str(verb.agree or verb.label), inputs, verb.danger, verb)
 
 
 def export_as(forms: tuple[str, ...]) -> Button:

@@ -9,6 +9,11 @@ import re
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext, pgettext
+
+from base.numbers import grouped
+from base.times import of_days, of_hours, of_minutes, of_seconds, to_the_minute
 from spool.delivery.replies import WAITS_FOR_HOST
 from spool.dsn.fields import is_smtp_reply
 from spool.models.entry import Status
@@ -60,13 +65,18 @@ def why(facts: Facts) -> Why:
     """The one reason that matters most, strongest first."""
     if not facts.file_exists:
         return Why(
-            "Its message file is missing from the disk, so there is nothing to deliver.",
+            _("Its message file is missing from the disk, so there is nothing to deliver."),
             "Restore the file from a backup under the same name, or delete the entry.",
             "bad",
         )
     if facts.held and facts.failures:
         return Why(
-            f"Set aside: processing it failed {_times(facts.failures)} with an error inside Mailspool.",
+            ngettext(
+                "Set aside: processing it failed %(number)s time with an error inside Mailspool.",
+                "Set aside: processing it failed %(number)s times with an error inside Mailspool.",
+                facts.failures,
+            )
+            % {"number": grouped(facts.failures)},
             "Look at the traceback below, then release it to try again, or delete it.",
             "bad",
         )
@@ -74,16 +84,21 @@ def why(facts: Facts) -> Why:
         return _held(facts)
     if facts.leased:
         return Why(
-            f"It is being processed right now ({_status(facts.status)}).",
+            _("It is being processed right now (%(status)s).") % {"status": _status(facts.status)},
             "Nothing to do; look again shortly.",
             "active",
         )
     if facts.status == Status.WAITING:
         return _waiting(facts)
     if facts.status == Status.THROTTLED:
-        reason = _short(facts.last_error).rstrip(".") or "its sender has reached a sending limit"
+        reason = _short(facts.last_error).rstrip(".") or _("its sender has reached a sending limit")
+        said = {"reason": reason}
+        sentence = _("It is throttled: %(reason)s.") % said
+        if facts.next_attempt and facts.next_attempt > facts.now:
+            said["span"] = _span(facts.next_attempt - facts.now)
+            sentence = _("It is throttled: %(reason)s; it goes on in %(span)s.") % said
         return Why(
-            f"It is throttled: {reason}{_until(facts)}.",
+            sentence,
             "Release it from the throttle, or raise the limit.",
             "waiting",
         )
@@ -91,25 +106,41 @@ def why(facts: Facts) -> Why:
 
 
 def _held(facts: Facts) -> Why:
-    reason = f" because “{facts.hold_reason.rstrip('.')}”" if facts.hold_reason else ""
-    until = f" until {_moment(facts.hold_until)}" if facts.hold_until else ", until somebody releases it"
-    return Why(
-        f"It is on hold{reason}{until}; no attempt is made meanwhile.", "Release it to let it be delivered.", "held"
-    )
+    said = {
+        "reason": facts.hold_reason.rstrip("."),
+        "until": to_the_minute(facts.hold_until) if facts.hold_until else "",
+    }
+    if facts.hold_reason and facts.hold_until:
+        sentence = _("It is on hold because “%(reason)s” until %(until)s; no attempt is made meanwhile.")
+    elif facts.hold_reason:
+        sentence = _("It is on hold because “%(reason)s”, until somebody releases it; no attempt is made meanwhile.")
+    elif facts.hold_until:
+        sentence = _("It is on hold until %(until)s; no attempt is made meanwhile.")
+    else:
+        sentence = _("It is on hold, until somebody releases it; no attempt is made meanwhile.")
+    return Why(sentence % said, "Release it to let it be delivered.", "held")
 
 
 def _on_its_way(facts: Facts) -> Why:
     if facts.status == Status.DELIVERY_DELAY and facts.next_attempt and facts.next_attempt > facts.now:
         return Why(
-            f"Waiting for the delivery delay; delivery starts {_in(facts.next_attempt - facts.now)}.",
+            _("Waiting for the delivery delay; delivery starts in %(span)s.")
+            % {"span": _span(facts.next_attempt - facts.now)},
             "Nothing to do. Force delivers it at once.",
             "active",
         )
     checked = facts.status in (Status.VIRUS_CHECK, Status.SPAM_CHECK)
     if checked and facts.last_error and facts.next_attempt and facts.next_attempt > facts.now:
         return Why(
-            f"It waits for the {_status(facts.status)}: {_short(facts.last_error).rstrip('.')}. It is looked at again "
-            f"{_in(facts.next_attempt - facts.now)}; no attempt is counted meanwhile.",
+            _(
+                "It waits for the %(status)s: %(error)s. It is looked at again in %(span)s;"
+                " no attempt is counted meanwhile."
+            )
+            % {
+                "status": _status(facts.status),
+                "error": _short(facts.last_error).rstrip("."),
+                "span": _span(facts.next_attempt - facts.now),
+            },
             "See on the page Antivirus or Antispam whether the engine answers, and what is done when it does not. "
             "Force has it asked at once.",
             "waiting",
@@ -117,36 +148,43 @@ def _on_its_way(facts: Facts) -> Why:
     late = facts.next_attempt is not None and facts.now - facts.next_attempt > timedelta(minutes=2)
     if late and facts.next_attempt is not None:
         return Why(
-            f"It has been due for {_span(facts.now - facts.next_attempt)} and no worker has taken it yet.",
+            _("It has been due for %(span)s and no worker has taken it yet.")
+            % {"span": _span(facts.now - facts.next_attempt)},
             "See on the Jobs page whether workers are running and how long the queue is.",
             "bad",
         )
-    return Why("It is due, and the next free worker takes it.", "Nothing to do; look again shortly.", "active")
+    return Why(_("It is due, and the next free worker takes it."), "Nothing to do; look again shortly.", "active")
 
 
 def _waiting(facts: Facts) -> Why:
     what = _who(facts)
     happened = _what_happened(facts)
     if facts.next_attempt is None:
-        following = "no further attempt is planned"
+        following = _("no further attempt is planned")
     elif facts.next_attempt <= facts.now:
-        following = "the next attempt is due now"
+        following = _("the next attempt is due now")
     else:
-        following = f"the next attempt is {_in(facts.next_attempt - facts.now)}"
-    final = ""
+        following = _("the next attempt is in %(span)s") % {"span": _span(facts.next_attempt - facts.now)}
+    said = {"what": what, "happened": happened, "following": following}
+    sentence = _("%(what)s %(happened)s; %(following)s.")
     if facts.expires is not None:
         left = facts.expires - facts.now
-        final = f". Bounces in {_span(left)}" if left > timedelta(0) else ", the last one before it bounces"
-    return Why(f"{what} {happened}; {following}{final}.", _advice(facts), "waiting")
+        said["left"] = _span(left)
+        sentence = (
+            _("%(what)s %(happened)s; %(following)s. Bounces in %(left)s.")
+            if left > timedelta(0)
+            else _("%(what)s %(happened)s; %(following)s, the last one before it bounces.")
+        )
+    return Why(sentence % said, _advice(facts), "waiting")
 
 
 def _who(facts: Facts) -> str:
     left, total = facts.open_recipients, facts.total_recipients
     if total <= 1:
-        return "Not delivered yet:"
+        return _("Not delivered yet:")
     if left == total:
-        return f"Not delivered to any of its {total:,} recipients yet:"
-    return f"{left:,} of {total:,} recipients not delivered yet:"
+        return _("Not delivered to any of its %(total)s recipients yet:") % {"total": grouped(total)}
+    return _("%(left)s of %(total)s recipients not delivered yet:") % {"left": grouped(left), "total": grouped(total)}
 
 
 # What went wrong although there was a connection, or before one was tried; no answer of a host.
@@ -154,24 +192,36 @@ _OUR_WORDS = ("the connection to", "the message", "delivery failed", "the server
 
 
 def _what_happened(facts: Facts) -> str:
-    if facts.last_error.startswith(WAITS_FOR_HOST):
-        reason = _short(facts.last_error.removeprefix(WAITS_FOR_HOST))
-        before = f"after {_times(facts.attempts, 'attempt')} " if facts.attempts else ""
-        return f"{before}it waits, as its host did not answer other mail (“{reason}”)"
     last = facts.last_try
-    tries = f"after {_times(facts.attempts, 'attempt')} "
+    tries = ngettext("after %(number)s attempt", "after %(number)s attempts", facts.attempts) % {
+        "number": grouped(facts.attempts)
+    }
+    said = {"tries": tries}
+    if facts.last_error.startswith(WAITS_FOR_HOST):
+        said["reply"] = _short(facts.last_error.removeprefix(WAITS_FOR_HOST))
+        if facts.attempts:
+            return _("%(tries)s it waits, as its host did not answer other mail (“%(reply)s”)") % said
+        return _("it waits, as its host did not answer other mail (“%(reply)s”)") % said
     if last is None:
-        error = facts.last_error.strip().rstrip(".")
-        return f"{tries}the last one failed with “{_short(error)}”" if error else "it has not been tried yet"
-    host = last.host or _named(facts.domains) or "the destination"
-    ago = f"{_span(facts.now - last.at)} ago" if facts.now - last.at >= timedelta(seconds=5) else "just now"
-    where = f"{host} ({last.ip})" if last.ip and last.ip != host else host
+        said["reply"] = _short(facts.last_error.strip().rstrip("."))
+        if not said["reply"]:
+            return _("it has not been tried yet")
+        return _("%(tries)s the last one failed with “%(reply)s”") % said
+    host = last.host or _named(facts.domains) or _("the destination")
+    is_past = facts.now - last.at >= timedelta(seconds=5)
+    said["ago"] = _("%(span)s ago") % {"span": _span(facts.now - last.at)} if is_past else _("just now")
+    said["where"] = f"{host} ({last.ip})" if last.ip and last.ip != host else host
+    reply = last.reply if last.code else last.reply or facts.last_error
+    said["reply"] = _short(reply)
     if last.code:
-        return f"{tries}{where} answered “{_short(last.reply)}” {ago}"
-    reply = last.reply or facts.last_error
-    if reply.startswith(_OUR_WORDS):
-        return f"{tries}the last one, to {where}, failed {ago} (“{_short(reply)}”)"
-    return f"{tries}{where} could not be reached {ago}" + (f" (“{_short(reply)}”)" if reply else "")
+        sentence = _("%(tries)s %(where)s answered “%(reply)s” %(ago)s")
+    elif reply.startswith(_OUR_WORDS):
+        sentence = _("%(tries)s the last one, to %(where)s, failed %(ago)s (“%(reply)s”)")
+    elif reply:
+        sentence = _("%(tries)s %(where)s could not be reached %(ago)s (“%(reply)s”)")
+    else:
+        sentence = _("%(tries)s %(where)s could not be reached %(ago)s")
+    return sentence % said
 
 
 _ADVICE = (
@@ -232,16 +282,10 @@ def _status(status: str) -> str:
     return str(Status(status).label) if status in Status.values else status
 
 
-def _until(facts: Facts) -> str:
-    if facts.next_attempt and facts.next_attempt > facts.now:
-        return f"; it goes on {_in(facts.next_attempt - facts.now)}"
-    return ""
-
-
 def _named(domains: tuple[str, ...]) -> str:
     if len(domains) > 2:
-        return f"{domains[0]} and {len(domains) - 1} other domains"
-    return " and ".join(domains)
+        return _("%(domain)s and %(number)s other domains") % {"domain": domains[0], "number": len(domains) - 1}
+    return (" " + pgettext("between two domains", "and") + " ").join(domains)
 
 
 def _short(text: str) -> str:
@@ -249,30 +293,16 @@ def _short(text: str) -> str:
     return text if len(text) <= 160 else f"{text[:159].rstrip()}…"
 
 
-def _times(count: int, noun: str = "time") -> str:
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
-
-
-def _in(span: timedelta) -> str:
-    return f"in {_span(span)}"
-
-
 def _span(span: timedelta) -> str:
     """A span for people: the two largest units."""
     seconds = max(0, int(span.total_seconds()))
     if seconds < 60:
-        return _times(seconds, "second")
+        return of_seconds(seconds)
     days, rest = divmod(seconds, 86_400)
     hours, rest = divmod(rest, 3600)
     minutes = rest // 60
     if days:
-        return _times(days, "day") + (f" {_times(hours, 'hour')}" if hours and days < 3 else "")
+        return of_days(days) + (f" {of_hours(hours)}" if hours and days < 3 else "")
     if hours:
-        return _times(hours, "hour") + (f" {_times(minutes, 'minute')}" if minutes else "")
-    return _times(minutes, "minute")
-
-
-def _moment(moment: datetime) -> str:
-    from django.utils import timezone
-
-    return f"{timezone.localtime(moment):%Y-%m-%d %H:%M %Z}"
+        return of_hours(hours) + (f" {of_minutes(minutes)}" if minutes else "")
+    return of_minutes(minutes)

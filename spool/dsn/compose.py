@@ -11,6 +11,9 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
+from django.utils import translation
+
+from base.languages import first_known
 from spool.dsn import xtext
 from spool.dsn.fields import (
     LONGEST_LINE,
@@ -65,8 +68,13 @@ class _Part:
 def compose(report: Report, original: bytes | None) -> Composed:
     """The notification about `original`, which is None when the message's file is gone.
 
-    The same values make the same bytes.
+    The same values make the same bytes. What people read is in the report's language; the rest is as the RFCs have it.
     """
+    with translation.override(first_known(report.language)):
+        return _composed(report, original)
+
+
+def _composed(report: Report, original: bytes | None) -> Composed:
     utf8 = report.smtputf8 and not all(_is_ascii(recipient) for recipient in report.recipients)
     utf8 = utf8 or not report.reverse_path.rpartition("@")[0].isascii()
     third, returned = _returned(report, original)

@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Final
 
 from accounts.addresses import key_of
+from base.languages import SOURCE
 from spool.dsn.compose import compose
 from spool.dsn.fields import smtp_code
 from spool.dsn.report import Action, Report, ReportedRecipient
@@ -55,6 +56,7 @@ def notices_for(
     postmaster: str,
     delayed_until: datetime | None,
     read: Callable[[], bytes],
+    language: str = SOURCE,
 ) -> list[Notice]:
     """The notifications owed to the sender of `entry` for `results`: one each of failure, delay and success.
 
@@ -62,7 +64,7 @@ def notices_for(
 
     `delayed_until` is when tries will end, given when recipients that are still pending are to be reported as late.
     `read` gives the message; it is called only when there is something to report. An OSError from it, or a message that
-    can't be quoted, only costs the notification its third part.
+    can't be quoted, only costs the notification its third part. `language` is that of what the sender reads.
     """
     if not entry.sender:
         return []
@@ -83,7 +85,9 @@ def notices_for(
         return []
     order = sorted(reported, key=list(Action).index)
     return [
-        _notice(entry, tuple(reported[action][start : start + MOST_REPORTED]), original, now, hostname, postmaster)
+        _notice(
+            entry, tuple(reported[action][start : start + MOST_REPORTED]), original, now, hostname, postmaster, language
+        )
         for action in order
         for start in range(0, len(reported[action]), MOST_REPORTED)
     ]
@@ -154,6 +158,7 @@ def _notice(
     now: datetime,
     hostname: str,
     postmaster: str,
+    language: str,
 ) -> Notice:
     message_id = _message_id(entry, recipients, hostname)
     report = Report(
@@ -171,6 +176,7 @@ def _notice(
         envid=entry.envid,
         ret=entry.ret if entry.is_quotable else "HDRS",
         smtputf8=entry.smtputf8,
+        language=language,
     )
     try:
         composed = compose(report, original)

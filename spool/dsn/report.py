@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum, StrEnum
 
+from base.languages import SOURCE
+
 
 class Action(StrEnum):
     """RFC 3464 2.3.3."""
@@ -50,7 +52,8 @@ class Report:
     """A notification before it has a form. `recipients` is not empty; all of them have actions of one kind.
 
     `reverse_path` is whom it goes to. `subject`, `original_message_id`, `envid` (xtext), `ret` and `smtputf8` are the
-    original message's; `message_id` and `date` are the notification's own. `attempts` counts the finished tries.
+    original message's; `message_id` and `date` are the notification's own. `attempts` counts the finished tries;
+    `language` is that of what people read of it.
     """
 
     reporting_mta: str
@@ -67,6 +70,7 @@ class Report:
     envid: str = ""
     ret: str = ""
     smtputf8: bool = False
+    language: str = SOURCE
 
     @property
     def action(self) -> Action:

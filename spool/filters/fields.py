@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
 
+from django.utils.translation import gettext as _
+
 from accounts.addresses import InvalidAddress, normalise_domain
 from spool.filters.units import BadFilter, format_age, format_size, parse_age, parse_size
 from spool.filters.wildcards import checked
@@ -38,9 +40,9 @@ class Field:
 def _text(text: str) -> str:
     text = text.strip()
     if len(text) > LONGEST:
-        raise BadFilter(f"A condition has at most {LONGEST} characters.")
+        raise BadFilter(_("A condition has at most %(most)s characters.") % {"most": LONGEST})
     if any(ord(letter) < 32 or 0xD800 <= ord(letter) < 0xE000 for letter in text):
-        raise BadFilter("A condition is one line of text.")
+        raise BadFilter(_("A condition is one line of text."))
     return text
 
 
@@ -57,7 +59,7 @@ def _address(text: str) -> str:
 def _mailbox(text: str) -> str:
     text = _text(text)
     if "*" in text:
-        raise BadFilter(f"{text[:80]!r}: a mailbox is one address, as in ann@example.org.")
+        raise BadFilter(_("%(text)s: a mailbox is one address, as in ann@example.org.") % {"text": repr(text[:80])})
     return text
 
 
@@ -68,7 +70,7 @@ def _domain(text: str) -> str:
     try:
         return normalise_domain(text)
     except InvalidAddress as error:
-        raise BadFilter(f"{text!r} is not a domain; write example.org.") from error
+        raise BadFilter(_("%(text)s is not a domain; write example.org.") % {"text": repr(text)}) from error
 
 
 def _ip(text: str) -> str:
@@ -76,7 +78,9 @@ def _ip(text: str) -> str:
     try:
         return str(ipaddress.ip_address(text)) if text else ""
     except ValueError as error:
-        raise BadFilter(f"{text!r} is not an IP address; write 192.0.2.1 or 2001:db8::1.") from error
+        raise BadFilter(
+            _("%(text)s is not an IP address; write 192.0.2.1 or 2001:db8::1.") % {"text": repr(text)}
+        ) from error
 
 
 def _file_name(text: str) -> str:
@@ -86,7 +90,7 @@ def _file_name(text: str) -> str:
 
 def _number(text: str) -> int:
     if not (text.strip().isascii() and text.strip().isdigit()) or len(text.strip()) > 9:
-        raise BadFilter(f"{text!r} is not a number.")
+        raise BadFilter(_("%(text)s is not a number.") % {"text": repr(text)})
     return int(text)
 
 

@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Generic, TypeVar
 
 from django.db.models import Model, QuerySet
+from django.utils.translation import gettext as _
 
 from accounts.addresses import domain_of
 from spool.filters.units import BadFilter
@@ -116,7 +117,7 @@ def number(text: str) -> int:
 
 
 def nowhere() -> BadFilter:
-    return BadFilter("That place in the list does not exist; begin at its first page.")
+    return BadFilter(_("That place in the list does not exist; begin at its first page."))
 
 
 def turned(sort: str) -> str:

@@ -16,7 +16,9 @@ from typing import Any, Generic, TypeVar
 
 from django.db.models import Model, Q, QuerySet
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
+from base.numbers import grouped
 from spool.filters.conditions import SpoolFilter
 from spool.filters.keyset import COUNT_SECONDS, LOOK_SECONDS, WINDOW, nowhere, number
 from spool.filters.orders import LEVELS, ONLY_WAITING, SORTS, ordered, place_of
@@ -95,8 +97,12 @@ class Count:
 
     def __str__(self) -> str:
         if not self.more:
-            return f"{self.number:,}"
-        return f"more than {rounded(self.number):,}" if self.number else "an unknown number of"
+            return grouped(self.number)
+        return (
+            _("more than %(number)s") % {"number": grouped(rounded(self.number))}
+            if self.number
+            else _("an unknown number of")
+        )
 
     @property
     def short(self) -> str:
@@ -153,7 +159,7 @@ def page(
         few = plan.few
         if few or _has_index(chosen, column):
             return replace(_sorted(chosen, few, sort, after, size), sort=sort)
-        sort, note = "-id" if descending else "id", "Too many match to sort them by that; they are sorted by age."
+        sort, note = "-id" if descending else "id", _("Too many match to sort them by that; they are sorted by age.")
     if not (few or is_straight(chosen)):
         few = plan.few
         if not few:
@@ -397,7 +403,7 @@ def _sorted(chosen: SpoolFilter, few: str, sort: str, after: str, size: int) -> 
     if sort.lstrip("-") == "next_attempt":
         entries = entries.filter(next_attempt__isnull=False)
         if Entry.objects.filter(hold=True, next_attempt=None).exists():
-            note = "Messages on hold after errors have no next attempt: they are not in this order."
+            note = _("Messages on hold after errors have no next attempt: they are not in this order.")
     return replace(cut(list(ordered(entries, sort, after)[: size + 1]), size, sort), note=note)
 
 

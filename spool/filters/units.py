@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from datetime import timedelta
 
+from django.utils.translation import gettext as _
+
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 _SIZES = {"": 1, "kb": 1024, "mb": 1024**2, "gb": 1024**3}
 # No clock is that far from the beginning or the end of its years.
@@ -19,10 +21,10 @@ def parse_age(text: str) -> timedelta:
     """`30m`, `2h`, `3d`. Raises BadFilter."""
     found = re.fullmatch(r"(\d{1,6})\s*([smhdw])", text.strip().lower(), re.ASCII)
     if not found:
-        raise BadFilter(f"{text!r} is not an age; write 30m, 2h or 3d.")
+        raise BadFilter(_("%(text)s is not an age; write 30m, 2h or 3d.") % {"text": repr(text)})
     age = timedelta(seconds=int(found[1]) * _UNITS[found[2]])
     if age > LONGEST_AGE:
-        raise BadFilter(f"{text!r} is more than a hundred years; write 30m, 2h or 3d.")
+        raise BadFilter(_("%(text)s is more than a hundred years; write 30m, 2h or 3d.") % {"text": repr(text)})
     return age
 
 
@@ -37,7 +39,7 @@ def parse_size(text: str) -> int:
     """`500`, `20KB`, `10MB`, as bytes. Raises BadFilter."""
     found = re.fullmatch(r"(\d{1,12})\s*(kb|mb|gb|)", text.strip().lower(), re.ASCII)
     if not found:
-        raise BadFilter(f"{text!r} is not a size; write 500, 20KB or 10MB.")
+        raise BadFilter(_("%(text)s is not a size; write 500, 20KB or 10MB.") % {"text": repr(text)})
     return int(found[1]) * _SIZES[found[2]]
 
 

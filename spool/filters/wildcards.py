@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import CharField, Lookup, TextField
+from django.utils.translation import gettext as _
 
 from spool.filters.units import BadFilter
 
@@ -22,7 +23,10 @@ def checked(pattern: str) -> str:
     """`pattern`, several stars on end as one. Raises BadFilter when it has too many."""
     pattern = re.sub(r"\*+", "*", pattern)
     if pattern.count("*") > MOST_WILDCARDS:
-        raise BadFilter(f"{pattern[:80]!r} has more than {MOST_WILDCARDS} wildcards; write longer parts between the *.")
+        raise BadFilter(
+            _("%(text)s has more than %(most)s wildcards; write longer parts between the *.")
+            % {"text": repr(pattern[:80]), "most": MOST_WILDCARDS}
+        )
     return pattern
 
 

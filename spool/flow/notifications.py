@@ -8,6 +8,7 @@ from datetime import datetime
 
 from django.conf import settings as django_settings
 
+from spool import languages
 from spool.addressing import RefusedRecipient, accept
 from spool.dsn.compose import LARGEST_RETURNED_BYTES
 from spool.dsn.notices import Notice, notices_for
@@ -37,6 +38,7 @@ def notifications(
         delayed_until=delayed_until,
         # A larger message goes back as its header: there is no use in reading more of it.
         read=lambda: entry.read_head(LARGEST_RETURNED_BYTES + 1),
+        language=languages.of_address(entry.sender),
     )
     return [submission for notice in notices if (submission := _submission(notice, entry)) is not None]
 

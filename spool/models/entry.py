@@ -7,6 +7,7 @@ from typing import ClassVar, Self
 
 from django.db import models
 from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
 
 from spool.models.key_column import key_column, keyed
 
@@ -29,13 +30,13 @@ class Direction(models.IntegerChoices):
 class Status(models.TextChoices):
     """Where an entry is on its way, in the spec's words."""
 
-    DELIVERY_DELAY = "delay", "Delivery Delay"
-    VIRUS_CHECK = "virus", "Virus Check"
-    SPAM_CHECK = "spam", "Spam Check"
-    THROTTLED = "throttled", "Throttled"
-    LOCAL_DELIVERY = "local", "Local Delivery"
-    REMOTE_DELIVERY = "remote", "Remote Delivery"
-    WAITING = "waiting", "Waiting to Deliver"
+    DELIVERY_DELAY = "delay", _("Delivery Delay")
+    VIRUS_CHECK = "virus", _("Virus Check")
+    SPAM_CHECK = "spam", _("Spam Check")
+    THROTTLED = "throttled", _("Throttled")
+    LOCAL_DELIVERY = "local", _("Local Delivery")
+    REMOTE_DELIVERY = "remote", _("Remote Delivery")
+    WAITING = "waiting", _("Waiting to Deliver")
 
 
 # What an entry has that a worker took up, and that has not come to rest since.

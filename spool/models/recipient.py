@@ -1,6 +1,7 @@
 """One addressee of an entry."""
 
 from django.db import models
+from django.utils.translation import gettext_lazy as _
 
 from spool.models.entry import Entry
 from spool.models.key_column import key_column, keyed
@@ -16,12 +17,12 @@ class Kind(models.TextChoices):
 class Outcome(models.TextChoices):
     """What became of a recipient; everything but `pending` is final."""
 
-    PENDING = "pending", "Pending"
-    DELIVERED = "delivered", "Delivered"
-    BOUNCED = "bounced", "Bounced"
-    EXPIRED = "expired", "Expired"
-    REMOVED = "removed", "Removed"
-    QUARANTINED = "quarantined", "Quarantined"
+    PENDING = "pending", _("Pending")
+    DELIVERED = "delivered", _("Delivered")
+    BOUNCED = "bounced", _("Bounced")
+    EXPIRED = "expired", _("Expired")
+    REMOVED = "removed", _("Removed")
+    QUARANTINED = "quarantined", _("Quarantined")
 
 
 class RecipientColumns(models.Model):

@@ -11,6 +11,7 @@ from django.db import models
 
 from accounts.addresses import InvalidAddress, normalise_address
 from accounts.models.sending import SendAs
+from base.languages import OFFERED, SOURCE
 from base.one_row import OneRow, between
 from spool.models.route import TLSPolicy
 from spool.models.validation import certificate_complaint, lmtp_complaint
@@ -267,6 +268,13 @@ class Settings(OneRow):
         blank=True,
         default="",
         help_text="From address of bounces. Leave empty for postmaster@ this server's name.",
+    )
+    language = models.CharField(
+        max_length=8,
+        default=SOURCE,
+        db_default=SOURCE,
+        choices=OFFERED,
+        help_text="Of mail to people, and of their pages, where neither they nor their browsers ask for another one.",
     )
 
     class Meta:

@@ -72,7 +72,7 @@ def act(verb: Verb, wanted: Any, options: dict[str, Any], output: Output) -> Non
     if not options["yes"]:
         agree(lambda: _tell(shown, what, output), options)
     number = None if shown.count.more else shown.count.number
-    with bar(verb.label, number, output) as progress:
+    with bar(str(verb.label), number, output) as progress:
         outcome = perform(verb.name, what, actor, background=options["background"], progress=progress, **parameters)
     job = outcome.job
     output.line(outcome.sentence)

@@ -10,9 +10,11 @@ from django import template
 from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
 
 from base import time_elements
-from base.times import exact, short_span
+from base.numbers import decimal, grouped
+from base.times import exact, short_span, to_the_minute
 from spool.models import Entry, Outcome, Priority, Status
 
 register = template.Library()
@@ -44,8 +46,8 @@ def size(count: int) -> str:
     if count < 1024 * 1024:
         return f"{count / 1024:.0f} KB"
     if count < 1024**3:
-        return f"{count / 1024**2:.1f} MB"
-    return f"{count / 1024**3:.1f} GB"
+        return f"{decimal(count / 1024**2, 1)} MB"
+    return f"{decimal(count / 1024**3, 1)} GB"
 
 
 @register.filter
@@ -57,7 +59,7 @@ def domain_of(address: str) -> str:
 @register.filter
 def thousands(number: int) -> str:
     """`1,600`."""
-    return f"{number:,}"
+    return grouped(number)
 
 
 @register.filter
@@ -73,6 +75,7 @@ def age(moment: datetime) -> str:
 
 
 exactly = register.filter("exact", exact)
+register.filter("minute", to_the_minute)
 relative = register.filter("relative", time_elements.relative)
 moment = register.filter("moment", time_elements.moment)
 
@@ -81,14 +84,17 @@ moment = register.filter("moment", time_elements.moment)
 def next_attempt(entry: Entry) -> SafeString | str:
     """When an entry is tried next, in a word or two."""
     if entry.hold:
-        return relative(entry.hold_until) if entry.hold_until else "on hold"
+        return relative(entry.hold_until) if entry.hold_until else _("on hold")
     if entry.leased_by:
-        return "now"
+        return _("now")
     if entry.next_attempt is None:
         return "–"
     if entry.next_attempt <= timezone.now():
         return format_html(
-            '<time datetime="{}" title="{}">due</time>', entry.next_attempt.isoformat(), exactly(entry.next_attempt)
+            '<time datetime="{}" title="{}">{}</time>',
+            entry.next_attempt.isoformat(),
+            exactly(entry.next_attempt),
+            _("due"),
         )
     return relative(entry.next_attempt)
 

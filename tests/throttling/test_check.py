@@ -203,7 +203,7 @@ def test_a_list_over_its_limit_takes_no_more(server: Server) -> None:
         client.flushall()
     refused = server.as_stranger(NEWS)
     assert refused.status == "450 4.7.1"
-    assert f"{NEWS} has sent 1 messages" in refused.text
+    assert f"{NEWS} has sent 1 message" in refused.text
     assert server.as_stranger(ANN).code == 250
 
 

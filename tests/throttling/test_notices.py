@@ -50,7 +50,7 @@ def test_the_notice_says_what_happens_and_is_no_ordinary_message(throttled: Thro
     assert message["Auto-Submitted"] == "auto-generated"
     assert message["Return-Path"] == "<>"
     text = message.get_content()
-    assert "has sent 1 messages in the last hour, of 1 allowed" in text
+    assert "has sent 1 message in the last hour, of 1 allowed" in text
     assert "What is sent beyond it waits, and goes by itself" in text
 
 

@@ -310,7 +310,7 @@ class TestMailboxesHere:
         assert kept == [f"Messages Out: the limit of {ANN} is reached", "Hello"]
         held = throttled.held()[-1]
         assert (held.subject, held.recipients_done, held.recipients_total, held.attempts) == ("Hello", 1, 2, 0)
-        assert held.last_error == f"{ANN} has sent 1 messages in the last hour, of 1 allowed"
+        assert held.last_error == f"{ANN} has sent 1 message in the last hour, of 1 allowed"
         assert throttled.delivered == ["Number 0"]
 
     def test_what_waited_elsewhere_goes_in_its_turn_and_nothing_comes_twice(self, throttled: Throttled) -> None:
@@ -601,5 +601,5 @@ def test_a_client_without_a_login_counts_by_its_address(throttled: Throttled) ->
     intake.accept([a_submission(f"x@{FAR}", BOB)])
     throttled.spool.work()
     [held] = throttled.held()
-    assert held.last_error.startswith("The address 192.0.2.7 has sent 1 messages in the last hour")
+    assert held.last_error.startswith("The address 192.0.2.7 has sent 1 message in the last hour")
     assert ThrottleEvent.objects.get().metric == Metric.MESSAGES

@@ -8,6 +8,8 @@ from dataclasses import replace
 from typing import Any
 
 from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _lazy
 from redis.exceptions import RedisError
 
 from accounts import actions as accounts_actions
@@ -20,6 +22,7 @@ from accounts.models.limits import MB
 from base.actions.action import After, Change, Refused, Target, WayBack
 from base.actions.inputs import Input
 from base.actions.perform import perform
+from base.numbers import grouped
 from spool.actions import Actor, NotAllowed
 from throttling import bounces, events
 from throttling.actions.release import NothingToRelease
@@ -44,17 +47,23 @@ _ACTION_OF = {
     "bounces_per_hour": "bounces_action",
 }
 _NUMBERS = (
-    ("messages_per_hour", "Messages per hour", "", "N", "messages sent"),
-    ("bandwidth_mb_per_hour", "MB per hour", "--bandwidth-per-hour", "MB", "size times recipients of what is sent"),
-    ("recipients_per_hour", "Recipients per hour", "", "N", "recipients of what is sent"),
-    ("bounces_per_hour", "Bounces per hour", "", "N", "bounces that a domain receives"),
+    ("messages_per_hour", _lazy("Messages per hour"), "", "N", "messages sent"),
+    (
+        "bandwidth_mb_per_hour",
+        _lazy("MB per hour"),
+        "--bandwidth-per-hour",
+        "MB",
+        "size times recipients of what is sent",
+    ),
+    ("recipients_per_hour", _lazy("Recipients per hour"), "", "N", "recipients of what is sent"),
+    ("bounces_per_hour", _lazy("Bounces per hour"), "", "N", "bounces that a domain receives"),
 )
 
 
 class SetLimits(LimitAction):
     """Sets limits by the hour; 0 for none."""
 
-    name, label, icon = "limits", "Set Limits", "speed"
+    name, label, icon = "limits", _lazy("Set Limits"), "speed"
     kinds = (SubjectKind.USER.value, SubjectKind.LIST.value, SubjectKind.DOMAIN.value)
     recorded = "throttle set"
     menu_kinds = (SubjectKind.LIST.value, SubjectKind.DOMAIN.value)
@@ -66,7 +75,7 @@ class SetLimits(LimitAction):
                 name,
                 label,
                 "number",
-                help="0 for none",
+                help=_lazy("0 for none"),
                 option=option,
                 metavar=metavar,
                 option_help=f"at most so many {text}",
@@ -75,10 +84,10 @@ class SetLimits(LimitAction):
         ),
         Input(
             "action",
-            "When exceeded",
+            _lazy("When exceeded"),
             "choice",
             choices=tuple(ThrottleAction.values),
-            labels=tuple(map(str, ThrottleAction.labels)),
+            labels=tuple(ThrottleAction.labels),
             option_help="what happens beyond those named here, or beyond all",
         ),
     )
@@ -95,7 +104,7 @@ class SetLimits(LimitAction):
         return {one.name: getattr(target.rows[0], one.name) for one in self.inputs_for(target)} if target.rows else {}
 
     def effect(self, target: Target, parameters: Mapping[str, Any]) -> str:
-        return "The limits count at once; what is held goes as far as they allow. 0 is none."
+        return _("The limits count at once; what is held goes as far as they allow. 0 is none.")
 
     def parameters(self, given: Mapping[str, Any]) -> dict[str, Any]:
         checked = super().parameters(given)
@@ -130,41 +139,47 @@ class SetLimits(LimitAction):
             return After()
 
         back = WayBack(self.name, target, {name: before[name] for name in fields})
-        said = f"The limits of {subject} are set."
+        said = _("The limits of %(who)s are set.") % {"who": subject}
         return Change(said, [entry] if entry is not None else [], row, look_again, back)
 
 
 class RaiseLimit(LimitAction):
     """Raises one limit: what is held is looked at again at once."""
 
-    name, label, icon = "raise", "Raise limit", "trending_up"
+    name, label, icon = "raise", _lazy("Raise limit"), "trending_up"
     kinds = SetLimits.kinds
     menu_kinds = ()
     undoable = True
-    inputs = (Input("limit", "New limit", "number"),)
+    inputs = (Input("limit", _lazy("New limit"), "number"),)
 
     def parameters(self, given: Mapping[str, Any]) -> dict[str, Any]:
         text = str(given.get("limit", "")).strip()
         if not (text.isascii() and text.isdigit()) or len(text) > 9:
-            raise Refused("Write the new limit as a whole number.")
+            raise Refused(_("Write the new limit as a whole number."))
         if given.get("metric") not in Metric.values:
-            raise Refused(f"Say which limit: {', '.join(Metric.values)}.")
+            raise Refused(_("Say which limit: %(limits)s.") % {"limits": ", ".join(Metric.values)})
         return {"limit": int(text), "metric": Metric(given["metric"])}
 
     def effect(self, target: Target, parameters: Mapping[str, Any]) -> str:
-        return "What is held is looked at again at once, and goes in order as the new limit allows."
+        return _("What is held is looked at again at once, and goes in order as the new limit allows.")
 
     def do(self, actor: AccountsActor, target: Target, parameters: Mapping[str, Any]) -> Change:
         subject, metric, number = subject_in(target), parameters["metric"], parameters["limit"]
         limit = limits.limit_of(subject, metric)
         if limit is None:
-            raise NothingToRelease(f"{subject} has no limit for {metric.label}.")
+            raise NothingToRelease(_("%(who)s has no limit for %(metric)s.") % {"who": subject, "metric": metric.label})
         wanted = number * MB if metric is Metric.BANDWIDTH else number
         if wanted <= limit.amount:
-            raise NothingToRelease(f"That is not more than the limit of {amount(metric, limit.amount)} that there is.")
+            raise NothingToRelease(
+                _("That is not more than the limit of %(limit)s that there is.")
+                % {"limit": amount(metric, limit.amount)}
+            )
         change = SET_LIMITS.do(actor, target, {"fields": {_FIELD_OF[metric]: number}, "dry_run": False})
-        in_units = " MB" if metric is Metric.BANDWIDTH else ""
-        said = f"The limit of {subject} for {metric.label} is now {number:,}{in_units} an hour."
+        said = _("The limit of %(who)s for %(metric)s is now %(limit)s an hour.") % {
+            "who": subject,
+            "metric": metric.label,
+            "limit": grouped(number) + (" MB" if metric is Metric.BANDWIDTH else ""),
+        }
         return replace(
             change, sentence=said, entries=[replace(one, action=SET_LIMITS.recorded) for one in change.entries]
         )
@@ -227,7 +242,7 @@ def _require_within(actor: AccountsActor, subject: Subject, fields: dict[str, An
     if actor.role is Role.SYSTEM_ADMINISTRATOR:
         return
     domain = accounts_actions.get_domain(subject.domain)
-    for _, sentence in excesses(domain, fields.items()):
+    for _name, sentence in excesses(domain, fields.items()):
         raise NotAllowed(sentence)
 
 

@@ -9,12 +9,16 @@ from typing import Any
 
 from django.db.models import QuerySet
 from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _lazy
+from django.utils.translation import ngettext
 from redis.exceptions import RedisError
 
 from accounts.actor import Actor as AccountsActor
 from accounts.models import Metric
 from base.actions.action import Change, Refused, Target
 from base.actions.perform import perform
+from base.numbers import grouped
 from spool.actions import Actor, audit
 from spool.actions.verb import Tally
 from spool.events.actions import MOST_LINES, done_by
@@ -46,14 +50,17 @@ class Released:
 
     @property
     def sentence(self) -> str:
-        went = "1 message goes" if self.messages == 1 else f"{self.messages:,} messages go"
-        return f"{self.subject} is released: {went} now, and counting begins anew."
+        return ngettext(
+            "%(who)s is released: %(number)s message goes now, and counting begins anew.",
+            "%(who)s is released: %(number)s messages go now, and counting begins anew.",
+            self.messages,
+        ) % {"who": self.subject, "number": grouped(self.messages)}
 
 
 class Release(LimitAction):
     """What waits goes now, and counting begins anew."""
 
-    name, label, icon = "release", "Release now", "play_arrow"
+    name, label, icon = "release", _lazy("Release now"), "play_arrow"
     # It lets messages go, as verbs do, and is written down as they are: before, and then what became of it.
     in_transaction = False
 
@@ -65,16 +72,23 @@ class Release(LimitAction):
 
     def effect(self, target: Target, parameters: Mapping[str, Any]) -> str:
         held = _waiting(subject_in(target)).count()
-        goes = "1 held message goes" if held == 1 else f"{held:,} held messages go"
-        said = f"{goes} now, whatever the limits, and count for nobody." if held else "No message is held by it."
-        return f"{said} What was counted of the last hour is forgotten; the limits stay as they are."
+        said = _("No message is held by it.")
+        if held:
+            said = ngettext(
+                "%(number)s held message goes now, whatever the limits, and counts for nobody.",
+                "%(number)s held messages go now, whatever the limits, and count for nobody.",
+                held,
+            ) % {"number": grouped(held)}
+        return said + " " + _("What was counted of the last hour is forgotten; the limits stay as they are.")
 
     def do(self, actor: AccountsActor, target: Target, parameters: Mapping[str, Any]) -> Change:
         subject = subject_in(target)
         lasting, waiting = events.of(subject), _waiting(subject)
         would = Released(subject, waiting.count(), lasting.count())
         if not would.messages and not would.events and not _is_counted(subject):
-            raise NothingToRelease(f"{subject} is not throttled: nothing waits, and nothing was counted.")
+            raise NothingToRelease(
+                _("%(who)s is not throttled: nothing waits, and nothing was counted.") % {"who": subject}
+            )
         if parameters["dry_run"]:
             return Change(would.sentence, result=would)
         now = timezone.now()

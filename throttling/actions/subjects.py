@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from django.utils.translation import gettext as _
+
 from accounts import actions as accounts_actions
 from accounts.account_actions import AccountAction
 from accounts.actor import Actor as AccountsActor
@@ -72,10 +74,10 @@ def require(actor: AccountsActor, subject: Subject) -> None:
         return
     own = subject.kind in (SubjectKind.USER, SubjectKind.LIST) and actor.domain and subject.domain == actor.domain
     if actor.role is not Role.DOMAIN_ADMINISTRATOR or not own:
-        raise NotAllowed("Only a system administrator may do that; a domain administrator for users and lists.")
+        raise NotAllowed(_("Only a system administrator may do that; a domain administrator for users and lists."))
     staff = User.objects.filter(email=subject.name, role__in=STAFF)
     if subject.kind is SubjectKind.USER and staff.exists():
-        raise NotAllowed("Only a system administrator may do that to somebody who works in the console.")
+        raise NotAllowed(_("Only a system administrator may do that to somebody who works in the console."))
 
 
 def _row_named(name: str) -> User | MailingList | Domain | None:

@@ -10,8 +10,11 @@ from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _lazy
 from django.views.decorators.http import require_GET, require_http_methods
 
+from base.texts import Text
 from mailspool.portal.access import Member, domain_administrator, member, page
 from quarantine.actions import by_owner
 from quarantine.filters import ItemFilter
@@ -29,7 +32,7 @@ class View:
     """One of the lists: which quarantine, and whether sent by these or for them."""
 
     name: str
-    title: str
+    title: Text
     kind: ItemKind
     side: str
 
@@ -37,10 +40,10 @@ class View:
 VIEWS: Final = {
     view.name: view
     for view in (
-        View("spam", "Spam, sent", ItemKind.SPAM, "sender"),
-        View("spam-in", "Spam, received", ItemKind.SPAM, "recipient"),
-        View("virus", "Viruses, sent", ItemKind.VIRUS, "sender"),
-        View("virus-in", "Viruses, received", ItemKind.VIRUS, "recipient"),
+        View("spam", _lazy("Spam, sent"), ItemKind.SPAM, "sender"),
+        View("spam-in", _lazy("Spam, received"), ItemKind.SPAM, "recipient"),
+        View("virus", _lazy("Viruses, sent"), ItemKind.VIRUS, "sender"),
+        View("virus-in", _lazy("Viruses, received"), ItemKind.VIRUS, "recipient"),
     )
 }
 
@@ -49,14 +52,14 @@ VIEWS: Final = {
 @member
 def own_list(request: HttpRequest, who: Member) -> HttpResponse:
     """What of somebody's own mail was quarantined."""
-    return _list(request, who, Ownership.of_person(who.user), "My quarantine", "portal:quarantine")
+    return _list(request, who, Ownership.of_person(who.user), _("My quarantine"), "portal:quarantine")
 
 
 @require_GET
 @domain_administrator
 def domain_list(request: HttpRequest, who: Member) -> HttpResponse:
     """What of the domain's mail was quarantined; first what somebody asks for."""
-    return _list(request, who, Ownership.of_domain(who.user), "Quarantine", "portal:domain_quarantine")
+    return _list(request, who, Ownership.of_domain(who.user), _("Quarantine"), "portal:domain_quarantine")
 
 
 def _list(request: HttpRequest, who: Member, owner: Ownership, title: str, url_name: str) -> HttpResponse:
@@ -105,7 +108,7 @@ def domain_item(request: HttpRequest, who: Member, file_name: str) -> HttpRespon
 def _item(request: HttpRequest, who: Member, owner: Ownership, file_name: str, back: str) -> HttpResponse:
     item = Item.objects.filter(file_name=file_name, state=ItemState.HELD).first()
     if item is None or not by_owner.sees(owner, item):
-        raise Http404("There is no such message.")
+        raise Http404(_("There is no such message."))
     if request.method == "POST":
         return _do(request, who, item, back)
     structure = parts.structure_or_none(item.path)
@@ -122,7 +125,7 @@ def _item(request: HttpRequest, who: Member, owner: Ownership, file_name: str, b
         "may_delete": may_handle and bool(owner.domain),
         "back": reverse(back),
     }
-    return page(request, who, "portal/quarantined.html", item.subject or "(no subject)", context)
+    return page(request, who, "portal/quarantined.html", item.subject or _("(no subject)"), context)
 
 
 _ACTS: Final = {
@@ -137,7 +140,7 @@ _ACTS: Final = {
 def _do(request: HttpRequest, who: Member, item: Item, back: str) -> HttpResponse:
     act = _ACTS.get(request.POST.get("do", ""))
     if act is None:
-        raise Http404("There is no such action.")
+        raise Http404(_("There is no such action."))
     try:
         messages.success(request, act(who.actor, who.user, item))
     except NotAllowed as error:

@@ -8,6 +8,7 @@ from urllib.parse import urlencode
 from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET
 
 from mailspool.portal.access import Member, domain_administrator, member, page
@@ -27,7 +28,7 @@ def own_outcomes(request: HttpRequest, who: Member) -> HttpResponse:
     """What became of what somebody has sent, and of what came for their mailbox."""
     owner, after = Ownership.of_person(who.user), request.GET.get("after", "")
     found = of_addresses(owner, list(owner.senders), after)
-    return _shown(request, who, "What became of my mail", found, "")
+    return _shown(request, who, _("What became of my mail"), found, "")
 
 
 @require_GET
@@ -40,7 +41,7 @@ def domain_outcomes(request: HttpRequest, who: Member) -> HttpResponse:
         # A name without its domain can only mean this one.
         asked = f"{asked}@{who.domain.name}"
     found = of_addresses(owner, [asked], after) if asked else of_all(owner, after)
-    return _shown(request, who, "Message trace", found, asked)
+    return _shown(request, who, _("Message trace"), found, asked)
 
 
 def _shown(request: HttpRequest, who: Member, title: str, found: Outcomes, asked: str) -> HttpResponse:
@@ -80,13 +81,13 @@ def _message(request: HttpRequest, who: Member, owner: Ownership, file_name: str
     traces = list(Trace.objects.filter(owner.traces, file_name=file_name).order_by("pk")[:MOST_RECIPIENTS])
     waiting = _waiting(owner, entry) if entry is not None else {}
     if not waiting and not traces:
-        raise Http404("There is no such message.")
+        raise Http404(_("There is no such message."))
     first: Any = entry if waiting else traces[0]
     return page(
         request,
         who,
         "portal/message.html",
-        first.subject or "(no subject)",
+        first.subject or _("(no subject)"),
         # Who has an outcome is among the recipients as long as the message is here.
         {"message": first, "traces": [] if waiting else traces, "of_domain": _of_domain(request), **waiting},
     )

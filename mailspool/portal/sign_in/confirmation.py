@@ -9,18 +9,21 @@ from urllib.parse import urlencode
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _lazy
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST
 
 from accounts.models import ExternalIdentity, FactorKind, SignInSettings, User
 from accounts.sign_in import factors, passkeys, recovery_codes, session, totp
+from base.texts import Text
 from mailspool.portal.access import Member, PlainView, View, member, page
 from mailspool.portal.sign_in import steps
 from mailspool.portal.sign_in.forms import CodeForm, PasswordForm
 from security import login_protection, web_login
 
-WRONG = "That was not accepted."
-NOT_IN_ANOTHERS_PLACE = "Only the owner of the account changes how it signs in."
+WRONG = _lazy("That was not accepted.")
+NOT_IN_ANOTHERS_PLACE = _lazy("Only the owner of the account changes how it signs in.")
 
 
 def owner(view: View) -> PlainView:
@@ -30,7 +33,7 @@ def owner(view: View) -> PlainView:
     def guarded(request: HttpRequest, who: Member, *args: Any, **kwargs: Any) -> HttpResponse:
         if who.impersonator is not None:
             context = {"sentence": NOT_IN_ANOTHERS_PLACE}
-            return page(request, who, "portal/sign_in/refused.html", "Signing in", context, status=403)
+            return page(request, who, "portal/sign_in/refused.html", _("Signing in"), context, status=403)
         return view(request, who, *args, **kwargs)
 
     return member(guarded)
@@ -46,7 +49,8 @@ def asking(back: str) -> str:
 @owner
 def confirm(request: HttpRequest, who: Member) -> HttpResponse:
     """Asks, and goes on to `next`."""
-    user, problem = who.user, ""
+    user = who.user
+    problem: Text = ""
     kinds = factors.kinds_of(user)
     # A session that needs a second factor is not made whole by the first.
     needs_second = bool(kinds) and session.needs_second_factor(request.session)
@@ -71,7 +75,7 @@ def confirm(request: HttpRequest, who: Member) -> HttpResponse:
         "has_passkeys": FactorKind.PASSKEY in kinds and passkeys.are_possible(request),
         "single_sign_on": SignInSettings.current().oidc_label if identities.exists() else "",
     }
-    return page(request, who, "portal/sign_in/confirm.html", "Is it you?", context)
+    return page(request, who, "portal/sign_in/confirm.html", _("Is it you?"), context)
 
 
 @require_POST

@@ -9,6 +9,7 @@ from django.conf import settings
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
 from django.urls import reverse
+from django.utils.translation import gettext_lazy as _
 
 from accounts.models import User
 from accounts.sign_in import factors, session
@@ -32,7 +33,7 @@ OPEN = frozenset(
         "admin:jsi18n",
     )
 )
-NEEDED = "Your role needs a second factor. Set one up to go on."
+NEEDED = _("Your role needs a second factor. Set one up to go on.")
 
 
 class SecondFactorGate:
@@ -52,7 +53,7 @@ class SecondFactorGate:
         if name in OPEN:
             return None
         if request.headers.get("Accept", "").startswith("application/json"):
-            return JsonResponse({"problem": NEEDED}, status=403)
+            return JsonResponse({"problem": str(NEEDED)}, status=403)
         if factors.kinds_of(request.user):
             # It was set up in another session.
             back = request.get_full_path() if request.method == "GET" else ""

@@ -15,6 +15,8 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonRes
 from django.shortcuts import render
 from django.urls import reverse
 from django.utils.decorators import method_decorator
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _lazy
 from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_protect
 from django.views.decorators.debug import sensitive_post_parameters
@@ -22,13 +24,14 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from accounts.models import FactorKind, SignInSettings, User
 from accounts.sign_in import factors, passkeys, recovery_codes, session, totp
+from base.texts import Text
 from mailspool.portal.forms import LoginForm
 from mailspool.portal.sign_in import steps
 from mailspool.portal.sign_in.forms import CodeForm
 from security import web_login
 
-WRONG_PASSKEY = "This passkey was not accepted."
-WRONG_CODE = "The code was not accepted. One that was used already is not taken again."
+WRONG_PASSKEY = _lazy("This passkey was not accepted.")
+WRONG_CODE = _lazy("The code was not accepted. One that was used already is not taken again.")
 
 
 class SignIn(LoginView):
@@ -67,7 +70,7 @@ class SignIn(LoginView):
         return {
             **admin.site.each_context(self.request),
             **super().get_context_data(**kwargs),
-            "title": "Log in",
+            "title": _("Log in"),
             "next": steps.wanted(self.request),
             "has_passkeys": passkeys.are_possible(self.request),
             "single_sign_on": settings.oidc_label if settings.has_single_sign_on else "",
@@ -93,7 +96,7 @@ def second_factor(request: HttpRequest) -> HttpResponse:
         return HttpResponseRedirect(reverse("portal:login"))
     user, kept = found
     form = CodeForm(request.POST if "code" in request.POST else None)
-    problem = ""
+    problem: Text = ""
     if request.method == "POST":
         if web_login.is_closed(request, user.email):
             session.end(request)
@@ -105,7 +108,7 @@ def second_factor(request: HttpRequest) -> HttpResponse:
             problem = WRONG_PASSKEY if "credential" in request.POST else WRONG_CODE
     kinds = factors.kinds_of(user)
     context = {
-        "title": "Second factor",
+        "title": _("Second factor"),
         "form": form,
         "problem": problem,
         "has_app": FactorKind.TOTP in kinds,
@@ -128,5 +131,5 @@ def second_factor_question(request: HttpRequest) -> HttpResponse:
     """What a passkey of whoever has shown a right password is to sign."""
     found = session.pending(request)
     if found is None:
-        return JsonResponse({"problem": "Log in again."}, status=403)
+        return JsonResponse({"problem": _("Log in again.")}, status=403)
     return JsonResponse(passkeys.begin_asking(request, found[0], after_password=True))

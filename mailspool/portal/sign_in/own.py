@@ -9,6 +9,8 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonRes
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.safestring import mark_safe
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _lazy
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from accounts import single_sign_on
@@ -21,7 +23,7 @@ from mailspool.portal.sign_in.confirmation import owner
 from mailspool.portal.sign_in.forms import AppForm
 
 _NEW_APP_KEY = "mailspool_new_app"
-TITLE = "Signing in"
+TITLE = _lazy("Signing in")
 
 
 @require_GET
@@ -57,7 +59,7 @@ def add_app(request: HttpRequest, who: Member) -> HttpResponse:
             form.add_error("code", str(error))
         else:
             del request.session[_NEW_APP_KEY]
-            return _added(request, who, f"{factor} is set up.")
+            return _added(request, who, _("%(what)s is set up.") % {"what": factor})
     address = totp.uri(who.user, secret, request.get_host())
     context = {
         "form": form,
@@ -65,7 +67,7 @@ def add_app(request: HttpRequest, who: Member) -> HttpResponse:
         "secret": " ".join(secret[at : at + 4] for at in range(0, len(secret), 4)),
         "address": address,
     }
-    return page(request, who, "portal/sign_in/app.html", "Set up an authenticator app", context)
+    return page(request, who, "portal/sign_in/app.html", _("Set up an authenticator app"), context)
 
 
 def _begun(request: HttpRequest) -> str:
@@ -94,7 +96,7 @@ def add_passkey(request: HttpRequest, who: Member) -> HttpResponse:
     except Refused as error:
         messages.error(request, str(error))
         return _back()
-    return _added(request, who, f"{factor} is added.")
+    return _added(request, who, _("%(what)s is added.") % {"what": factor})
 
 
 @require_POST
@@ -108,7 +110,7 @@ def remove_factor(request: HttpRequest, who: Member, pk: int) -> HttpResponse:
 def renew_codes(request: HttpRequest, who: Member) -> HttpResponse:
     """New recovery codes, shown once."""
     if not factors.kinds_of(who.user):
-        messages.error(request, "Recovery codes are for when a second factor is lost: set one up first.")
+        messages.error(request, _("Recovery codes are for when a second factor is lost: set one up first."))
         return _back()
     return _codes(request, who)
 
@@ -124,7 +126,7 @@ def add_app_password(request: HttpRequest, who: Member) -> HttpResponse:
         messages.error(request, str(error))
         return _back()
     context = {"secret": secret, "name": " ".join(name.split())}
-    return page(request, who, "portal/sign_in/app_password.html", "Your new application password", context)
+    return page(request, who, "portal/sign_in/app_password.html", _("Your new application password"), context)
 
 
 @require_POST
@@ -149,7 +151,7 @@ def _added(request: HttpRequest, who: Member, sentence: str) -> HttpResponse:
 
 def _codes(request: HttpRequest, who: Member) -> HttpResponse:
     codes = recovery_codes.renew(who.actor, who.user)
-    return page(request, who, "portal/sign_in/codes.html", "Your recovery codes", {"codes": codes})
+    return page(request, who, "portal/sign_in/codes.html", _("Your recovery codes"), {"codes": codes})
 
 
 def _told(request: HttpRequest, do: Callable[[], str]) -> HttpResponse:

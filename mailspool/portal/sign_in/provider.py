@@ -8,6 +8,7 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_GET
 
 from accounts import single_sign_on
@@ -21,7 +22,7 @@ from security import web_login
 log = logging.getLogger(__name__)
 
 _KEY = "mailspool_provider"
-FAILED = "Single sign-on did not let you in. Log in otherwise, or ask your administrator."
+FAILED = _("Single sign-on did not let you in. Log in otherwise, or ask your administrator.")
 
 
 @require_GET

@@ -38,7 +38,7 @@
       form.elements.credential.value = written(credential);
       form.submit();
     } catch (error) {
-      problem.textContent = error.name === "InvalidStateError" ? "This passkey is known already." : "No passkey was used.";
+      problem.textContent = error.name === "InvalidStateError" ? form.dataset.known : form.dataset.unused;
       problem.hidden = false;
     }
   }

@@ -4,6 +4,7 @@
   // Within this time after the server has answered to a session, a form goes without being asked about.
   const TRUSTED_MS = 20000;
   const here = () => document.getElementById("session")?.dataset;
+  const words = () => JSON.parse(here().words);
   let trusted = Date.now();
   let timer = 0;
 
@@ -28,7 +29,8 @@
     made.id = "session-ended";
     made.className = "ms se-dialog";
     made.setAttribute("aria-labelledby", "session-ended-title");
-    made.innerHTML = '<h2 id="session-ended-title">You have been signed out</h2><p></p><div class="foot"></div>';
+    made.innerHTML = '<h2 id="session-ended-title"></h2><p></p><div class="foot"></div>';
+    made.querySelector("h2").textContent = words().signed_out;
     // It can't be dismissed: nothing on the page works without a session.
     made.addEventListener("cancel", (event) => event.preventDefault());
     document.body.append(made);
@@ -52,9 +54,9 @@
 
   function ended() {
     if (!here() || dialog().open) return;
-    const again = link("Sign in again", here().login, true);
+    const again = link(words().sign_in, here().login, true);
     again.target = "_blank";
-    fill("Sign in again in a new tab. What you have typed here stays, and this page goes on.", again);
+    fill(words().stays, again);
     window.msSignedOut = true;
     document.dispatchEvent(new CustomEvent("ms-signed-out"));
     clearInterval(timer);
@@ -66,7 +68,7 @@
     if (!answer?.user) return;
     clearInterval(timer);
     if (answer.user !== here().user) {
-      fill(`You are signed in as ${answer.name} now. This page was opened by somebody else.`, link("Reload the page", location.href, true));
+      fill(words().somebody_else.replace("%(name)s", () => answer.name), link(words().reload, location.href, true));
       return;
     }
     renew(answer.token);

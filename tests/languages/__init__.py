@@ -1,0 +1,1 @@
+"""Languages: catalogues that are whole, pages and mail in them, and who gets which."""

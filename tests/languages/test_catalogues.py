@@ -1,0 +1,54 @@
+"""Each catalogue is whole: nothing is missing, nothing is left over, and what programs read is what the source says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from base.languages import OFFERED, SOURCE
+from mailspool import catalogues
+from mailspool.person_language import IN_CONSOLE
+
+ALL = list(catalogues.catalogues())
+
+
+@pytest.mark.parametrize("path", ALL, ids=lambda path: "-".join(path.parts[-4:-2]))
+def test_a_catalogue_is_whole(path: Path) -> None:
+    assert catalogues.problems(path) == []
+
+
+def test_each_offered_language_has_a_catalogue_and_the_reverse() -> None:
+    offered = {code for code, _ in OFFERED} - {SOURCE}
+    assert {path.parts[-3] for path in ALL if path.parts[-4] == "people"} == offered
+
+
+def test_the_console_is_offered_in_those_that_it_has_a_catalogue_for() -> None:
+    assert {path.parts[-3] for path in ALL if path.parts[-4] == "console"} == IN_CONSOLE - {SOURCE}
+
+
+def test_making_the_catalogues_again_changes_nothing() -> None:
+    for path in ALL:
+        again = catalogues.merged(path, catalogues.collected(path.parts[-4]))
+        assert catalogues.source_of(again) == path.read_bytes()
+
+
+def test_what_is_wrong_with_a_catalogue_is_told(tmp_path: Path) -> None:
+    [german] = [path for path in ALL if path.parts[-4:-2] == ("people", "de")]
+    path = tmp_path / "people" / "de" / "LC_MESSAGES" / "django.po"
+    path.parent.mkdir(parents=True)
+    path.with_suffix(".mo").write_bytes(german.with_suffix(".mo").read_bytes())
+    text = german.read_text()
+    for right, wrong in (
+        ('msgstr "Es gibt keinen Benutzer %(address)s."', 'msgstr "Es gibt keinen Benutzer %(adresse)s."'),
+        ('msgstr "Deaktivieren"', 'msgstr ""'),
+        ('msgid "Log out"', 'msgid "Leave"'),
+    ):
+        assert right in text
+        text = text.replace(right, wrong, 1)
+    path.write_text(text)
+    told = "\n".join(catalogues.problems(path))
+    assert "another placeholder: 'There is no user" in told
+    assert "not translated: 'Disable'" in told
+    assert "not translated: 'Log out'" in told and "no longer in the sources: 'Leave'" in told
+    assert "django.mo is not what django.po says" in told
