@@ -35,10 +35,16 @@ async def envelope_reply(session: MailSession, sender: str) -> str:
 async def header_reply(session: MailSession, envelope: Envelope, head: bytes) -> str:
     """The refusal of a message whose header is in `head`; empty when there is none."""
     user = session.user
-    if user is None or not sending.looks_at_headers(user, _server(session)):
+    if user is None:
+        return ""
+    header = Header.of(head)
+    if (count := len(header.all("from"))) > 1:
+        # Programs show different ones of them, and none could be signed for (RFC 5322 3.6, RFC 6376 8.15).
+        return f"550 5.6.0 The message has {count} From fields, where one is allowed"
+    if not sending.looks_at_headers(user, _server(session)):
         return ""
     try:
-        named = authors.senders(Header.of(head))
+        named = authors.senders(header)
     except authors.Unclear as error:
         return f"550 5.7.1 {error}: nobody can tell whether you may send it; send as {user.address}"
     # Whoever was let in at MAIL has just been looked at.

@@ -37,6 +37,13 @@ def test_an_envelope_sender_is_taken_by_the_rule(listener: Listener, rule: str, 
 
 
 @pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("second", [FAR, ""])
+def test_two_from_fields_are_taken_from_nobody_who_logs_in(listener: Listener, rule: str, second: str) -> None:
+    reply = send(listener, RULES[rule], RULES[rule], f"From: {RULES[rule]}", f"from : {second or RULES[rule]}")
+    assert (reply.status, "2 From fields" in reply.text) == ("550 5.6.0", True)
+
+
+@pytest.mark.parametrize("rule", RULES)
 @pytest.mark.parametrize("author", [BOB, NOBODY, FAR])
 def test_a_from_header_is_taken_by_the_rule(listener: Listener, rule: str, author: str) -> None:
     reply = send(listener, RULES[rule], RULES[rule], f"From: The Boss <{author}>")
@@ -65,7 +72,6 @@ def test_own_addresses_and_aliases_are_taken_whoever_is_named_beside(listener: L
     "lines",
     [
         [f"From: {ANN}, {FAR}"],
-        [f"From: {ANN}", f"From: {FAR}"],
         [f"From : {FAR}"],
         [f"From: {ANN}", f"Sender: {FAR}"],
         [f"From: {FAR} <{ANN}>"],
