@@ -29,7 +29,7 @@ from quarantine.spam.concurrency import Room
 from quarantine.spam.disposition import choices_of, chooser_of, treat
 from quarantine.spam.forged import forged_in
 from quarantine.spam.listed_senders import Entry as ListEntry
-from quarantine.spam.listed_senders import Lists, Proofs, decided, lists_of
+from quarantine.spam.listed_senders import Lists, Proofs, decided, lists_of, unproven
 from quarantine.spam.score import TRUSTED, Findings, Judgement, Level, ask, pass_by
 from quarantine.spam.trusted_senders import is_their_own, trusted_among, voucher
 from quarantine.spam.unanswered import HOLD, held_until, kept_unchecked, waiting
@@ -47,6 +47,8 @@ T = TypeVar("T")
 
 # For a whole batch. What is not done by then counts as not answered: the pass gives up on a stage only after longer.
 BATCH_SECONDS: Final = 240.0
+# For finding out, for a whole batch, whether senders that recipients allow are who they say.
+PROOF_SECONDS: Final = 20.0
 
 
 class VirusCheck(Stage):
@@ -220,16 +222,18 @@ class SpamCheck(Stage):
         self, batch: Sequence[LeasedEntry], facts: _Facts, context: StageContext
     ) -> dict[int, Verdict]:
         """Take messages to the quarantine for those recipients who block their senders, a message for each of them."""
-        pending: list[list[Caught]] = []
-        for entry in batch:
-            lists = {number: one for number, one in facts.lists.get(entry.id, {}).items() if _may_block(one)}
-            if not lists or entry.id in facts.pardoned:
-                continue
-            try:
-                found = await decided(lists, self._proofs(entry, facts))
-            except FileNotFoundError:
-                continue
-            pending.append(_blocked(entry, {number: one for number, one in found.items() if one.blocks}))
+        blocking = {
+            entry.id: (entry, lists)
+            for entry in batch
+            if entry.id not in facts.pardoned
+            and (lists := {number: one for number, one in facts.lists.get(entry.id, {}).items() if _may_block(one)})
+        }
+        found = await self._decided(blocking.values(), facts)
+        pending = [
+            _blocked(entry, {number: one for number, one in found[entry.id].items() if one.blocks})
+            for entry, _ in blocking.values()
+            if entry.id in found
+        ]
         answers: dict[int, Verdict] = {}
         # Of one message, one recipient after the other: each gets a message of its own.
         while caught := [some.pop() for some in pending if some and some[-1].entry_id not in answers]:
@@ -239,20 +243,33 @@ class SpamCheck(Stage):
 
     async def _allowed(self, judged: Sequence[tuple[Case, Findings]], facts: _Facts) -> dict[int, frozenset[int]]:
         """The recipients who allow the senders of what is spam or would wait, by the messages."""
-        allowed = {}
-        for case, findings in judged:
-            lists = facts.lists.get(case.entry.id)
-            if not lists:
-                continue
-            inbound = case.as_inbound(findings, self._settings)
-            if inbound is None or (findings.complete and inbound.level is Level.NONE):
-                continue
-            try:
-                found = await decided(lists, self._proofs(case.entry, facts))
-            except FileNotFoundError:
-                continue
-            allowed[case.entry.id] = frozenset(number for number, one in found.items() if not one.blocks)
-        return allowed
+        asked = [
+            (case.entry, lists)
+            for case, findings in judged
+            if (lists := facts.lists.get(case.entry.id))
+            and (inbound := case.as_inbound(findings, self._settings)) is not None
+            and not (findings.complete and inbound.level is Level.NONE)
+        ]
+        return {
+            number: frozenset(recipient for recipient, one in found.items() if not one.blocks)
+            for number, found in (await self._decided(asked, facts)).items()
+        }
+
+    async def _decided(
+        self, asked: Iterable[tuple[LeasedEntry, Lists]], facts: _Facts
+    ) -> dict[int, Mapping[int, ListEntry]]:
+        """What the lists of their recipients come to, by the messages, all at once; of those that are gone, nothing."""
+        asked = list(asked)
+        if not asked:
+            return {}
+        tasks = await _in_time((decided(lists, self._proofs(entry, facts)) for entry, lists in asked), PROOF_SECONDS)
+        found: dict[int, Mapping[int, ListEntry]] = {}
+        for (entry, lists), task in zip(asked, tasks, strict=True):
+            if task.cancelled():
+                found[entry.id] = unproven(lists)
+            elif not isinstance(task.exception(), FileNotFoundError):
+                found[entry.id] = task.result()
+        return found
 
     def _proofs(self, entry: LeasedEntry, facts: _Facts) -> Proofs:
         ours = entry.id in facts.ours
@@ -366,11 +383,11 @@ class SpamCheck(Stage):
         return findings
 
 
-async def _in_time(work: Iterable[Coroutine[Any, Any, T]]) -> list[asyncio.Task[T]]:
-    """A task for each of some: all have ended, those that were not done within BATCH_SECONDS by being cancelled."""
+async def _in_time(work: Iterable[Coroutine[Any, Any, T]], seconds: float = BATCH_SECONDS) -> list[asyncio.Task[T]]:
+    """A task for each of some: all have ended, those that were not done within so long by being cancelled."""
     tasks = [asyncio.ensure_future(one) for one in work]
     try:
-        await asyncio.wait(tasks, timeout=BATCH_SECONDS)
+        await asyncio.wait(tasks, timeout=seconds)
     finally:
         late = [task for task in tasks if not task.done()]
         for task in late:

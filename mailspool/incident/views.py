@@ -42,7 +42,7 @@ def incident(request: HttpRequest, kind: str, key: str) -> HttpResponse:
     context = _context(request, thing)
     if is_htmx(request):
         return render(request, "mailspool/incident/_live.html", context)
-    return page(request, "mailspool/incident/incident.html", f"{thing.label} {thing.key}", {**context, "tabs": []})
+    return page(request, "mailspool/incident/incident.html", f"{thing.label} {thing.key}", context)
 
 
 def _context(request: HttpRequest, thing: Thing) -> dict[str, Any]:

@@ -107,6 +107,12 @@ async def decided(lists: Lists, proofs: Proofs) -> dict[int, Entry]:
     return found
 
 
+def unproven(lists: Lists) -> dict[int, Entry]:
+    """The same where nobody could prove anything: what blocks."""
+    first = {recipient: next((one for one in entries if one.blocks), None) for recipient, entries in lists.items()}
+    return {recipient: one for recipient, one in first.items() if one is not None}
+
+
 def lists_of(batch: Sequence[LeasedEntry], settings: AntispamSettings) -> dict[int, Lists]:
     """What the lists of their recipients say of messages, by the messages' ids. No query while nobody has one."""
     if not settings.users_choose or not any_listed():

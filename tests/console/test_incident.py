@@ -62,6 +62,14 @@ def ann() -> User:
     return user
 
 
+def test_the_page_stands_among_the_tabs_of_the_overview(administrator: Client, ann: User) -> None:
+    page = administrator.get(f"/admin/incident/user/{ann.email}/").content.decode()
+    [tab] = re.findall(
+        r'<a href="([^"]*)" aria-current="page">', page.partition('id="ms-tabs"')[2].partition("</nav>")[0]
+    )
+    assert tab == "/admin/"
+
+
 def test_the_page_of_a_user_says_whence_whither_what_and_what_became_of_it(administrator: Client, ann: User) -> None:
     attempt(sent(3), "450 4.7.1 Try again 12345 later")
     ended = sent(2, ip="203.0.113.67", subject="Re: Invoice 18")

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import socket
+import time
 from collections.abc import Callable
 
 import pytest
+from django.conf import settings as django_settings
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from accounts.actor import NotAllowed
 from accounts.models import Domain, User
-from quarantine import digest
+from quarantine import digest, stages
 from quarantine.actions import by_owner
 from quarantine.models import AntispamSettings, CheckKind, Item, ListedSender, Listing, TrustedSender
 from quarantine.models.listed import forget_listed, normal_sender
@@ -217,3 +220,23 @@ class TestWhose:
     def test_no_digest_tells_of_it(self, item: Item, setting: Callable[..., None]) -> None:
         setting(AntispamSettings, digest="both", digest_hour=0)
         assert digest.send_due(timezone.now()) == 0
+
+
+def test_a_dns_that_is_silent_holds_up_a_batch_once_and_not_for_each_message(
+    spool: Spool, rule: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    senders = [f"eve@far{number}.test" for number in range(12)]
+    for sender in senders:
+        listed(ANN, allow=sender)
+        listed(CLEO, allow=sender, block=sender.partition("@")[2])
+        from_outside(spool, a_mail(sender=sender), sender=sender, to=[ANN, CLEO])
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
+        silent.bind(("127.0.0.1", 0))
+        monkeypatch.setattr(django_settings, "MAILSPOOL_DNS", f"127.0.0.1:{silent.getsockname()[1]}")
+        monkeypatch.setattr(stages, "PROOF_SECONDS", 2.0)
+        began = time.perf_counter()
+        spool.work()
+        assert time.perf_counter() - began < 20
+    # Nobody has proved anything: what is allowed is spam, and what is blocked is blocked.
+    assert len(junk()) == 12 and not spool.mailbox()
+    assert Item.objects.filter(blocked_by=CLEO).count() == 12
