@@ -99,36 +99,34 @@ def _live() -> dict[str, Any]:
     now = state()
     alive, missing = workers()
     alive = at_work(alive, now.running)
-    details = details_of([*(one.call for one in alive), *(one.call for one in now.running)])
+    about = details_of([*(one.call for one in alive), *(one.call for one in now.running)])
     places = {worker.rq_name: worker for worker in alive if worker.rq_name}
     return {
         "state": now,
-        "workers": [(one, label_of(one.call) if one.job else "", details.get(one.call, "")) for one in alive],
+        "workers": [(one, label_of(one.call) if one.job else "", about.get(one.call, "")) for one in alive],
         "missing": missing,
         "queues": [(queue, label_of(queue.oldest.call) if queue.oldest else "") for queue in now.queues],
-        "running": [
-            (one, label_of(one.call), details.get(one.call, ""), places.get(one.worker)) for one in now.running
-        ],
+        "running": [(one, label_of(one.call), about.get(one.call, ""), places.get(one.worker)) for one in now.running],
         "scheduled": [(one, label_of(one.call)) for one in now.scheduled],
     }
 
 
 def _failed(place: str) -> dict[str, Any]:
     shown = failed(place)
-    details = details_of(one.call for one in shown.jobs)
+    about = details_of(one.call for one in shown.jobs)
     return {
-        "failed": [_row(one, details) for one in shown.jobs],
+        "failed": [_row(one, about) for one in shown.jobs],
         "next": urlencode({"from": shown.next}) if shown.next else "",
         "place": place,
         "most": MOST_RESULTS,
     }
 
 
-def _row(one: Failed, details: dict[str, str]) -> dict[str, Any]:
+def _row(one: Failed, about: dict[str, str]) -> dict[str, Any]:
     return {
         "job": one,
         "label": "Lapsed" if one.is_gone else label_of(one.call),
         "function": function_of(one.call),
-        "detail": details.get(one.call, ""),
+        "detail": about.get(one.call, ""),
         "menu": f"{reverse('thing_menu', args=['job'])}?{urlencode({'key': one.id})}",
     }
