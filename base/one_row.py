@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
 from django.core.validators import MaxValueValidator, MinValueValidator
@@ -12,9 +14,29 @@ from base.short_cache import ShortCache
 FRESH_SECONDS = 1.0
 
 
-class OneRow(models.Model):
-    """One row, edited in the console, in effect within a second in every process."""
+@dataclass(frozen=True, slots=True)
+class Section:
+    """Settings that stand together: on pages, in searches and in commands. Fields in a tuple share a line."""
 
+    title: str
+    fields: tuple[str | tuple[str, ...], ...]
+    about: str = ""
+
+    @property
+    def names(self) -> Iterator[str]:
+        """Its fields one by one."""
+        for entry in self.fields:
+            yield from (entry,) if isinstance(entry, str) else entry
+
+
+class OneRow(models.Model):
+    """One row, edited in the console, in effect within a second in every process.
+
+    What a setting is called, its unit (in brackets behind the name), help and default are said by its field.
+    """
+
+    # Of all that people set.
+    sections: ClassVar[tuple[Section, ...]] = ()
     _kept: ClassVar[dict[type[models.Model], ShortCache[Any]]] = {}
 
     class Meta:

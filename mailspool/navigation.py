@@ -233,9 +233,10 @@ SECTIONS: tuple[tuple[str, tuple[Entry, ...]], ...] = (
                     Page(
                         "Settings",
                         "tune",
-                        "admin:spool_settings_changelist",
+                        "settings",
                         "configuration retries limits tls certificate",
                         "e",
+                        ("spool/settings/",),
                     ),
                     Page("Throttling", "shutter_speed", "admin:throttling_throttlesettings_changelist", "limits rate"),
                     Page(

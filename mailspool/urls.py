@@ -23,6 +23,7 @@ from mailspool.metrics import metrics
 from mailspool.overview.urls import urls as overview_urls
 from mailspool.portal.sign_in.login import SignIn
 from mailspool.search.urls import urls as search_urls
+from mailspool.setting_pages.urls import urls as settings_urls
 from quarantine.console.listed_views import listed_urls
 from quarantine.console.release_views import release_urls
 
@@ -56,6 +57,7 @@ urlpatterns = [
     *dns_urls(),
     *menu_urls(),
     *search_urls(),
+    *settings_urls(),
     *release_urls(),
     *listed_urls(),
     # One page for the own password: it counts wrong ones, ends other sessions and writes down that it was changed.

@@ -13,7 +13,13 @@ from accounts.admin.searching import ModelAdmin
 
 
 class OneRowAdmin(ModelAdmin):
-    """The one row, which can be changed, and neither added nor removed."""
+    """The one row, which can be changed, and neither added nor removed. Its sections are those of its model."""
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        sections = getattr(self.model, "sections", ())
+        if not sections:
+            return super().get_fieldsets(request, obj)
+        return [(one.title, {"fields": list(one.fields), "description": one.about}) for one in sections]
 
     def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         field = super().formfield_for_dbfield(db_field, request, **kwargs)

@@ -80,24 +80,3 @@ class SignInSettingsAdmin(OneRowAdmin):
     """The one row. Its list is the form itself."""
 
     form = SignInForm
-    fieldsets = [
-        (None, {"fields": ["second_factor_roles", "mail_by_password"]}),
-        (
-            "Single sign-on (OpenID Connect)",
-            {
-                "fields": [
-                    "oidc_issuer",
-                    "oidc_client_id",
-                    "secret",
-                    "oidc_label",
-                    "oidc_scopes",
-                    "oidc_is_second_factor",
-                ],
-                "description": "People keep their accounts here: whoever comes from the provider is the account whose"
-                " e-mail address the provider has verified. At the provider, allow the redirect to"
-                " https://HOST/me/login/provider/back/.",
-            },
-        ),
-        ("Help desk and read only", {"fields": ["helpers_read_content"]}),
-        ("Roles from the provider", {"fields": ["oidc_role_claim", "oidc_roles"]}),
-    ]

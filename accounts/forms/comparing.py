@@ -79,7 +79,7 @@ class Comparing(forms.ModelForm):
         data = self.data = self.data.copy()  # type: ignore[attr-defined]
         for name in names:
             field, shown_name = self.fields[name], self.add_initial_prefix(name)
-            present = _as_posted(field.hidden_widget(), shown_name, field.prepare_value(now[name]))
+            present = as_posted(field.hidden_widget(), shown_name, field.prepare_value(now[name]))
             shown = {key: data.getlist(key) for key in present}
             is_as_shown = _plain(shown) == _plain(present)
             if name not in touched:
@@ -129,7 +129,7 @@ class Comparing(forms.ModelForm):
     def _take_over(self, name: str, value: Any) -> None:
         """Show and store what the database has."""
         field, data = self.fields[name], cast(QueryDict, self.data)
-        for key, values in _as_posted(field.widget, self.add_prefix(name), field.prepare_value(value)).items():
+        for key, values in as_posted(field.widget, self.add_prefix(name), field.prepare_value(value)).items():
             if values:
                 data.setlist(key, values)
             else:
@@ -175,13 +175,13 @@ def comparing(form: type[F]) -> type[F]:
     return cast(type[F], type(form)(form.__name__, (Comparing, form), named))  # type: ignore[misc]
 
 
-def _as_posted(widget: forms.Widget, name: str, value: Any) -> _Posted:
+def as_posted(widget: forms.Widget, name: str, value: Any) -> _Posted:
     """What a browser sends of a field with this value, by the names of its inputs."""
     if isinstance(widget, forms.MultiWidget):
         suffixes: list[str] = widget.widgets_names  # type: ignore[attr-defined]
         found: _Posted = {}
         for part, suffix, one in zip(widget.widgets, suffixes, widget.decompress(value) or (), strict=True):
-            found |= _as_posted(part, name + suffix, one)
+            found |= as_posted(part, name + suffix, one)
         return found
     if isinstance(widget, forms.CheckboxInput):
         return {name: ["on"] if value else []}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Self
+from typing import ClassVar, Self
 from urllib.parse import urlsplit
 
 from django.core.exceptions import ValidationError
@@ -12,7 +12,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models.users import Role, User
-from base.one_row import FRESH_SECONDS, OneRow
+from base.one_row import FRESH_SECONDS, OneRow, Section
 from base.short_cache import ShortCache
 
 LONGEST_NAME = 60
@@ -157,6 +157,17 @@ class SignInSettings(OneRow):
         "counts as a second factor",
         default=False,
         help_text="On, if the provider asks for a second factor itself: nobody is asked for another one here.",
+    )
+
+    sections: ClassVar[tuple[Section, ...]] = (
+        Section("Second factor and passwords", ("second_factor_roles", "mail_by_password")),
+        Section(
+            "Single sign-on (OpenID Connect)",
+            ("oidc_issuer", "oidc_client_id", "secret", "oidc_label", "oidc_scopes", "oidc_is_second_factor"),
+            "People keep their accounts here: whoever comes from the provider is the account whose e-mail address the provider has verified. At the provider, allow the redirect to https://HOST/me/login/provider/back/.",
+        ),
+        Section("Help desk and read only", ("helpers_read_content",)),
+        Section("Roles from the provider", ("oidc_role_claim", "oidc_roles")),
     )
 
     class Meta:

@@ -12,6 +12,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from accounts.models.sign_in import SignInSettings
+from base.declared_settings import slug_of
+
 _SENT: Final = frozenset({"POST"})
 _ANYHOW: Final = frozenset({"GET", "POST"})
 
@@ -60,6 +63,9 @@ STEPS: Final[Mapping[str, tuple[Step, ...]]] = {
     "admin:accounts_user_remove_factors": _PAGE,
     "admin:accounts_user_contain": (Step(_SENT, (("do", frozenset({"reopen", "false-alarm"})),)),),
     "admin:accounts_signinsettings_change": _PAGE,
+    "settings_section": (
+        Step(_SENT, (("slug", frozenset(slug_of(SignInSettings, one) for one in SignInSettings.sections)),)),
+    ),
     "hijack:acquire": _PAGE,
     # Accounts that are gone, and everything that was theirs.
     "admin:accounts_user_delete": _PAGE,

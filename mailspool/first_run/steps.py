@@ -20,7 +20,7 @@ _KEPT_SECONDS: Final = 30.0
 _HOST: Final = "mailspool.inspection.names.host_name"
 _CERTIFICATE: Final = "mailspool.inspection.certificate.certificate"
 _DOMAINS: Final = ("mailspool.inspection.names.local_domains", "mailspool.inspection.names.sender_policies")
-_SETTINGS: Final = ("Settings", "admin:spool_settings_changelist")
+_SETTINGS: Final = ("Settings", "settings")
 # Of what is wrong with many domains so much is said.
 _MOST_SAID: Final = 3
 
@@ -41,9 +41,7 @@ def steps(user: User | None = None) -> list[Step]:
     found = _looks.current()
     return [
         _of_findings("hostname", "Host name", found[_HOST], None),
-        _of_findings(
-            "certificate", "Certificate", found[_CERTIFICATE], ("Settings", "admin:spool_settings_changelist")
-        ),
+        _of_findings("certificate", "Certificate", found[_CERTIFICATE], ("Settings", "settings")),
         _domain([finding for path in _DOMAINS for finding in found[path]]),
         _user(),
         _test_message(),

@@ -24,66 +24,6 @@ from security import hidden
 @admin.register(AntispamSettings)
 class AntispamSettingsAdmin(TestedAdmin):
     looks_for = "spam"
-    fieldsets = [
-        (
-            "Inbound mail",
-            {
-                "description": "The points of all checks are added up. With the default weights, 10 points is where "
-                "SpamAssassin (5) and Rspamd (6) start to call a message spam; at 30 they are hardly ever wrong.",
-                "fields": [
-                    ("low", "low_action"),
-                    ("medium", "medium_action"),
-                    ("high", "high_action"),
-                    "subject_prefix",
-                    "add_results",
-                    ("domains_choose", "users_choose"),
-                ],
-            },
-        ),
-        (
-            "Reject during SMTP",
-            {
-                "description": "Logged-in and whitelisted clients are exempt (internal networks only with the spam"
-                " bypass), and so is mail to recipients whose spam filter is off.",
-                "fields": ["reject", ("reject_from", "reject_seconds")],
-            },
-        ),
-        (
-            "Greylisting",
-            {
-                "description": "Keyed by client network (/24, /64), sender and recipient. Same exemptions as above.",
-                "fields": ["greylist", ("greylist_seconds", "greylist_hours"), ("greylist_days", "greylist_passes")],
-            },
-        ),
-        (
-            "Outbound mail",
-            {
-                "description": "Messages over the threshold go to the Spam Quarantine instead of being sent.",
-                "fields": ["outbound_quarantine", "outbound_threshold"],
-            },
-        ),
-        (
-            "If SpamAssassin or Rspamd is unavailable",
-            {
-                "description": "Held messages say why, are checked again every few minutes, and use up no delivery"
-                " attempt. The other checks can still catch them.",
-                "fields": [
-                    ("inbound_unanswered", "inbound_hold_hours"),
-                    ("outbound_unanswered", "outbound_hold_hours"),
-                    "line_seconds",
-                ],
-            },
-        ),
-        ("Spam Quarantine", {"fields": ["keep_days", "warn_mb", "users_release"]}),
-        (
-            "Digest",
-            {
-                "description": "A daily e-mail listing what was quarantined since the last one.",
-                "fields": ["digest", "digest_hour", "console_url"],
-            },
-        ),
-        ("Limits", {"fields": ["max_content_kb"]}),
-    ]
 
     def about(self) -> dict[str, Any]:
         settings = AntispamSettings.load()

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator, URLValidator
 from django.db import models
 
 from accounts.addresses import InvalidAddress, key_of, normalise_address, normalise_domain
 from accounts.models.spam import SpamAction, UsersRelease
-from base.one_row import OneRow, between
+from base.one_row import OneRow, Section, between
 
 _POINTS = [MinValueValidator(0.1), MaxValueValidator(1000)]
 
@@ -166,6 +168,52 @@ class AntispamSettings(OneRow):
 
     scan_again_since = models.DateTimeField(
         null=True, blank=True, editable=False, help_text="Waiting mail that was checked before then is checked again."
+    )
+
+    sections: ClassVar[tuple[Section, ...]] = (
+        Section(
+            "Inbound mail",
+            (
+                ("low", "low_action"),
+                ("medium", "medium_action"),
+                ("high", "high_action"),
+                "subject_prefix",
+                "add_results",
+                ("domains_choose", "users_choose"),
+            ),
+            "The points of all checks are added up. With the default weights, 10 points is where SpamAssassin (5) and Rspamd (6) start to call a message spam; at 30 they are hardly ever wrong.",
+        ),
+        Section(
+            "Reject during SMTP",
+            ("reject", ("reject_from", "reject_seconds")),
+            "Logged-in and whitelisted clients are exempt (internal networks only with the spam bypass), and so is mail to recipients whose spam filter is off.",
+        ),
+        Section(
+            "Greylisting",
+            ("greylist", ("greylist_seconds", "greylist_hours"), ("greylist_days", "greylist_passes")),
+            "Keyed by client network (/24, /64), sender and recipient. Same exemptions as above.",
+        ),
+        Section(
+            "Outbound mail",
+            ("outbound_quarantine", "outbound_threshold"),
+            "Messages over the threshold go to the Spam Quarantine instead of being sent.",
+        ),
+        Section(
+            "If SpamAssassin or Rspamd is unavailable",
+            (
+                ("inbound_unanswered", "inbound_hold_hours"),
+                ("outbound_unanswered", "outbound_hold_hours"),
+                "line_seconds",
+            ),
+            "Held messages say why, are checked again every few minutes, and use up no delivery attempt. The other checks can still catch them.",
+        ),
+        Section("Spam Quarantine", ("keep_days", "warn_mb", "users_release")),
+        Section(
+            "Digest",
+            ("digest", "digest_hour", "console_url"),
+            "A daily e-mail listing what was quarantined since the last one.",
+        ),
+        Section("Limits", ("max_content_kb",)),
     )
 
     class Meta:

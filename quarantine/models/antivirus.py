@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from django.db import models
 
-from base.one_row import OneRow, between
+from base.one_row import OneRow, Section, between
 from quarantine.models.addresses import ServerAddress, parse_command, parse_servers, validate_command, validate_servers
 
 
@@ -83,6 +85,25 @@ class AntivirusSettings(OneRow):
 
     scan_again_since = models.DateTimeField(
         null=True, blank=True, editable=False, help_text="Waiting mail that was scanned before then is scanned again."
+    )
+
+    sections: ClassVar[tuple[Section, ...]] = (
+        Section(
+            "Scanning",
+            ("scan_inbound", "scan_outbound", "max_scan_kb", "oversize", "unanswered"),
+            "Each message is scanned once before delivery, if a scanner is configured.",
+        ),
+        Section(
+            "ClamAV",
+            ("clamd_servers", "clamd_timeout_seconds", "clamd_connections"),
+            "Messages are sent to clamd over its socket; it needs no access to files.",
+        ),
+        Section(
+            "Second scanner",
+            ("command", "command_infected_status", "command_timeout_seconds", "command_parallel"),
+            "A program run for each message in which ClamAV found nothing.",
+        ),
+        Section("Virus Quarantine", ("keep_days", "warn_mb"), "Infected messages are kept there for a limited time."),
     )
 
     class Meta:

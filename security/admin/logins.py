@@ -118,17 +118,5 @@ class LoginBlockAdmin(WarnsOfHidden):
 class LoginRulesAdmin(OneRowAdmin):
     """The one row. Its list is the form itself."""
 
-    fieldsets = [
-        (None, {"fields": ["enabled"]}),
-        (
-            "Different wrong passwords",
-            {
-                "fields": ["pair_failures", "ip_failures", "account_failures", "window_minutes", "block_minutes"],
-                "description": "Of SMTP and the web together. The same wrong password again and again counts once: that"
-                " is a program that nobody has told of a new one.",
-            },
-        ),
-    ]
-
     def save_model(self, request: HttpRequest, obj: LoginRules, form: Any, change: bool) -> None:
         actions.change_rules(actor_of(request), obj)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from django.db import models
 
-from base.one_row import OneRow, between
+from base.one_row import OneRow, Section, between
 
 
 class LoginRules(OneRow):
@@ -33,6 +35,15 @@ class LoginRules(OneRow):
     )
     window_minutes = models.PositiveIntegerField("counted for (minutes)", default=15, validators=between(1, 1440))
     block_minutes = models.PositiveIntegerField("closed for (minutes)", default=15, validators=between(1, 43_200))
+
+    sections: ClassVar[tuple[Section, ...]] = (
+        Section("Login protection", ("enabled",)),
+        Section(
+            "Different wrong passwords",
+            ("pair_failures", "ip_failures", "account_failures", "window_minutes", "block_minutes"),
+            "Of SMTP and the web together. The same wrong password again and again counts once: that is a program that nobody has told of a new one.",
+        ),
+    )
 
     class Meta:
         verbose_name = verbose_name_plural = "login protection"

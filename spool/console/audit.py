@@ -13,7 +13,8 @@ from django.views.decorators.http import require_GET, require_POST
 from base.action import record
 from base.audit.models import AuditEvent
 from base.audit.results import Result
-from base.audit.sentences import known_actions, known_kinds
+from base.audit.sentences import field, known_actions, known_kinds
+from base.declared_settings import parted
 from spool.actions import undoable
 from spool.console.listing import Chip, Column, headings_of
 from spool.console.pages import actor_of, page
@@ -39,6 +40,7 @@ LABELS = {
     "kind": ("Kind", "On a {}"),
     "key": ("On", "On {}"),
     "row": ("Number", "No. {} of its kind"),
+    "changed": ("Changed", "Changed: {}"),
     "ip": ("From IP", "From {}"),
     "since": ("From", "From {}"),
     "until": ("Until", "Until {}"),
@@ -117,7 +119,11 @@ def _chosen(given: Any) -> tuple[AuditFilter, str]:
 
 def _chip(name: str, texts: dict[str, str], sort: str) -> Chip:
     rest = {("q" if other == "text" else other): value for other, value in texts.items() if other != name}
-    shown = _SOURCES.get(texts[name], texts[name]) if name == "source" else texts[name]
+    shown = texts[name]
+    if name == "source":
+        shown = _SOURCES.get(shown, shown)
+    elif name == "changed":
+        shown = parted(field(texts.get("kind", ""), shown))[0]
     return Chip(LABELS[name][1].format(shown), urlencode({**rest, "sort": sort} if rest else {}))
 
 

@@ -46,6 +46,8 @@ class AuditFilter:
     kind: str = ""
     key: str = ""
     row: str = ""
+    # A field of whose values before and after there is a record.
+    changed: str = ""
     ip: str = ""
     since: str = ""
     until: str = ""
@@ -98,7 +100,8 @@ class AuditFilter:
         followed = self._followed()
         names = (*_LEADING, "result")
         equal = {name: text for name in names if (text := getattr(self, name)) and name not in (*followed, "row")}
-        return Q(**equal) & (_contains(self.text) if self.text else Q())
+        changed = Q(parameters__changed__has_key=self.changed) if self.changed else Q()
+        return Q(**equal) & changed & (_contains(self.text) if self.text else Q())
 
     def _followed(self) -> dict[str, Any]:
         first = next((name for name in _LEADING if getattr(self, name)), "")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from pathlib import Path
+from typing import ClassVar
 
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_ipv46_address
@@ -12,7 +13,7 @@ from django.db import models
 from accounts.addresses import InvalidAddress, normalise_address
 from accounts.models.sending import SendAs
 from base.languages import OFFERED, SOURCE
-from base.one_row import OneRow, between
+from base.one_row import OneRow, Section, between
 from spool.models.route import TLSPolicy
 from spool.models.validation import certificate_complaint, lmtp_complaint
 
@@ -67,7 +68,6 @@ class LocalStore(models.TextChoices):
 class Settings(OneRow):
     """Every choice an administrator has about the flow of mail."""
 
-    # The spool
     delivery_delay_seconds = models.PositiveIntegerField(
         "delivery delay (seconds)",
         default=0,
@@ -100,11 +100,23 @@ class Settings(OneRow):
         help_text="Tells the sender once that the message is delayed; 0 = never.",
     )
     subspool_size = models.PositiveIntegerField(
-        "messages per subspool", default=10_000, validators=between(100, 1_000_000)
+        "messages per subspool",
+        default=10_000,
+        validators=between(100, 1_000_000),
+        help_text="When a subspool folder is full, the next one is used.",
     )
-    trace_days = models.PositiveIntegerField("keep traces (days)", default=30, validators=between(1, 3650))
+    trace_days = models.PositiveIntegerField(
+        "keep traces (days)",
+        default=30,
+        validators=between(1, 3650),
+        help_text="How long messages that have left can be found in Message trace.",
+    )
     audit_days = models.PositiveIntegerField(
-        "keep audit log (days)", default=730, db_default=730, validators=between(30, 36_500)
+        "keep audit log (days)",
+        default=730,
+        db_default=730,
+        validators=between(30, 36_500),
+        help_text="For the Audit page and the history of accounts.",
     )
     trash_days = models.PositiveIntegerField(
         "keep deleted messages (days)",
@@ -125,7 +137,6 @@ class Settings(OneRow):
         validators=between(0, 10_000_000),
         help_text="Below this, new mail is answered 452 and stays with the sender.",
     )
-    # Concurrency
     max_deliveries = models.PositiveIntegerField(
         "concurrent deliveries",
         default=200,
@@ -133,17 +144,28 @@ class Settings(OneRow):
         help_text="Messages being delivered at the same time, over all workers of one machine.",
     )
     max_local_deliveries = models.PositiveIntegerField(
-        "concurrent local deliveries", default=50, validators=between(1, 10_000)
+        "concurrent local deliveries",
+        default=50,
+        validators=between(1, 10_000),
+        help_text="Of these, to mailboxes on this server.",
     )
     max_remote_deliveries = models.PositiveIntegerField(
-        "concurrent remote deliveries", default=200, validators=between(1, 10_000)
+        "concurrent remote deliveries",
+        default=200,
+        validators=between(1, 10_000),
+        help_text="Of these, to other servers.",
     )
     max_per_destination = models.PositiveIntegerField(
-        "connections per destination", default=20, validators=between(1, 1000)
+        "connections per destination",
+        default=20,
+        validators=between(1, 1000),
+        help_text="Keeps other servers from being overloaded; routes can have their own limit.",
     )
-    # SMTP in
     max_message_kb = models.PositiveIntegerField(
-        "largest message (KB)", default=51_200, validators=between(1, 2_000_000)
+        "largest message (KB)",
+        default=51_200,
+        validators=between(1, 2_000_000),
+        help_text="Larger messages are refused with 552; domains and users can have a lower limit.",
     )
     max_recipients = models.PositiveIntegerField(
         "recipients per message",
@@ -151,12 +173,23 @@ class Settings(OneRow):
         validators=between(100, 100_000),
         help_text="RFC 5321 asks for at least 100.",
     )
-    max_errors = models.PositiveIntegerField("errors per session", default=20, validators=between(1, 1000))
+    max_errors = models.PositiveIntegerField(
+        "errors per session",
+        default=20,
+        validators=between(1, 1000),
+        help_text="The session is closed after this many refused commands.",
+    )
     max_connections = models.PositiveIntegerField(
-        "connections per listener", default=1000, validators=between(1, 100_000)
+        "connections per listener",
+        default=1000,
+        validators=between(1, 100_000),
+        help_text="Over all ports of a listener; further ones are answered 421.",
     )
     max_connections_per_ip = models.PositiveIntegerField(
-        "connections per IP", default=100, validators=between(1, 100_000)
+        "connections per IP",
+        default=100,
+        validators=between(1, 100_000),
+        help_text="From one address; further ones are answered 421.",
     )
     command_timeout_seconds = models.PositiveIntegerField(
         "command timeout (seconds)",
@@ -181,10 +214,19 @@ class Settings(OneRow):
             "Domains and users can have their own setting."
         ),
     )
-    max_hops = models.PositiveIntegerField("maximum hops (Received headers)", default=50, validators=between(5, 200))
-    # Delivery
+    max_hops = models.PositiveIntegerField(
+        "maximum hops (Received headers)",
+        default=50,
+        validators=between(5, 200),
+        help_text="A message that has passed this many servers is in a loop and bounces.",
+    )
     source_address = models.CharField(
-        "source IP address", max_length=45, blank=True, default="", validators=[validate_ipv46_address]
+        "source IP address",
+        max_length=45,
+        blank=True,
+        default="",
+        validators=[validate_ipv46_address],
+        help_text="Local address for outgoing connections. Leave empty for the system default.",
     )
     smtp_out_port = models.PositiveIntegerField(
         "port of remote servers",
@@ -238,10 +280,16 @@ class Settings(OneRow):
         " publish such records for their domain. Routes are not affected.",
     )
     connect_timeout_seconds = models.PositiveIntegerField(
-        "connect timeout (seconds)", default=30, validators=between(1, 300)
+        "connect timeout (seconds)",
+        default=30,
+        validators=between(1, 300),
+        help_text="Then the next host of the domain is tried.",
     )
     reply_timeout_seconds = models.PositiveIntegerField(
-        "reply timeout (seconds)", default=300, validators=between(5, 1200)
+        "reply timeout (seconds)",
+        default=300,
+        validators=between(5, 1200),
+        help_text="RFC 5321 4.5.3.2 asks for five minutes, and ten after the message.",
     )
     dead_host_seconds = models.PositiveIntegerField(
         "back-off for unreachable hosts (seconds)",
@@ -249,11 +297,15 @@ class Settings(OneRow):
         validators=between(1, 3600),
         help_text="How long a destination that did not answer is left alone; doubles up to an hour.",
     )
-    local_store = models.CharField(max_length=8, choices=LocalStore, default=LocalStore.MAILDIR)
+    local_store = models.CharField(
+        max_length=8,
+        choices=LocalStore,
+        default=LocalStore.MAILDIR,
+        help_text="Where mail for this server's users is stored.",
+    )
     lmtp_address = models.CharField(
         "LMTP address", max_length=255, blank=True, default="", help_text="host:port, or the path of a unix socket."
     )
-    # TLS of our own ports
     tls_certificate = models.CharField(
         "TLS certificate file",
         max_length=500,
@@ -261,7 +313,13 @@ class Settings(OneRow):
         default="",
         help_text="PEM file with the chain. Leave empty for the self-signed one in the home.",
     )
-    tls_key = models.CharField("TLS key file", max_length=500, blank=True, default="")
+    tls_key = models.CharField(
+        "TLS key file",
+        max_length=500,
+        blank=True,
+        default="",
+        help_text="PEM file, without a password.",
+    )
     postmaster = models.CharField(
         "postmaster address",
         max_length=254,
@@ -275,6 +333,66 @@ class Settings(OneRow):
         db_default=SOURCE,
         choices=OFFERED,
         help_text="Of mail to people, and of their pages, where neither they nor their browsers ask for another one.",
+    )
+
+    sections: ClassVar[tuple[Section, ...]] = (
+        Section(
+            "Receiving",
+            (
+                "max_message_kb",
+                "max_recipients",
+                "send_as",
+                "max_hops",
+                "max_connections",
+                "max_connections_per_ip",
+                "max_errors",
+                "command_timeout_seconds",
+                "data_timeout_seconds",
+            ),
+            "Limits for clients that hand in mail.",
+        ),
+        Section(
+            "Retries and bounces",
+            (
+                "retry_intervals_minutes",
+                "expire_after_hours",
+                "dns_failure_limit",
+                "delay_notice_hours",
+                "postmaster",
+            ),
+            "What happens to mail that can't be delivered at once.",
+        ),
+        Section(
+            "Delivery to other servers",
+            (
+                "delivery_delay_seconds",
+                "tls_policy",
+                "honour_mta_sts",
+                "mta_sts_mode",
+                "private_hosts",
+                "source_address",
+                "smtp_out_port",
+                "connect_timeout_seconds",
+                "reply_timeout_seconds",
+                "dead_host_seconds",
+            ),
+            "Routes can have their own TLS, port and limits.",
+        ),
+        Section("Mailboxes", ("local_store", "lmtp_address"), "Delivery to this server's users."),
+        Section(
+            "Concurrency",
+            ("max_deliveries", "max_local_deliveries", "max_remote_deliveries", "max_per_destination"),
+            "How much is delivered at the same time.",
+        ),
+        Section(
+            "Signing",
+            ("dkim_host_signs", "dkim_rotation_days"),
+            "DKIM signatures. The keys are on the page DKIM keys.",
+        ),
+        Section("TLS certificate", ("tls_certificate", "tls_key"), "For this server's own SMTP ports."),
+        Section("Storage", ("min_free_mb", "subspool_size", "move_roots"), "Disk space and folders of the spool."),
+        Section("Language", ("language",), "Of mail and pages for people."),
+        Section("Retention", ("trace_days", "audit_days", "trash_days"), "For how long records are kept."),
     )
 
     class Meta:

@@ -15,6 +15,7 @@ _HELP = {
     "action": ("CODE", "only this action: delete, blacklist, change user, …"),
     "kind": ("KIND", "only what was done to a user, message, domain, …"),
     "key": ("NAME", "only what was done to this address, domain, IP or file name"),
+    "changed": ("FIELD", "only where this was changed: max_hops, keep_days, forward_to, …"),
     "ip": ("IP", "only what was done from this address"),
     "since": ("TIME", "only from then on: 2026-11-30, or 2026-11-30 14:00"),
     "until": ("TIME", "only until then"),

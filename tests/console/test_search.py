@@ -106,7 +106,10 @@ def test_pages_are_found_by_other_words(administrator: Client) -> None:
 def test_a_setting_is_found_by_its_label_and_leads_to_its_field(administrator: Client) -> None:
     groups = found(administrator, "dns failures")
     (first, *_) = groups["Settings"]
-    assert first == ("Bounce after DNS failures Settings › Spool", "/admin/spool/settings/#id_dns_failure_limit")
+    assert first == (
+        "Bounce after DNS failures Settings › Retries and bounces",
+        "/admin/settings/retries-and-bounces/#id_dns_failure_limit",
+    )
     assert "Antispam" in labels(found(administrator, "retry window"), "Settings")
 
 

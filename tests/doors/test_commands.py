@@ -22,7 +22,7 @@ from base.actions.perform import perform
 from mailspool.incident.stop import STOP
 from quarantine.actions.listed import BLOCK_SENDER
 from quarantine.actions.verbs import ACTIONS as OF_ITEMS
-from quarantine.models import Greylisted
+from quarantine.models import AntispamSettings, Greylisted
 from security import actions as security
 from security.models import BlockReason, LoginBlock, Protocol
 from spool.actions import Actor
@@ -187,6 +187,7 @@ DOES: dict[str, list[str]] = {
     "quarantine block": [ANN, "--sender", "far.test"],
     "quarantine unlist": [ANN, "--sender", "far.test"],
     "quarantine greylist": ["--forget-all"],
+    "settings reset": ["antispam.keep_days"],
     "settings set": ["antispam.keep_days", "29"],
     "spool doctor": ["--mend"],
     "throttle set": [ANN, "--messages-per-hour", "7"],
@@ -204,6 +205,7 @@ PREPARED: dict[str, Callable[[], object]] = {
     "jobs retry": lambda: fail("one"),
     "quarantine senders": _list_a_sender,
     "quarantine unlist": _list_a_sender,
+    "settings reset": lambda: AntispamSettings.objects.update_or_create(pk=1, defaults={"keep_days": 29}),
     "spool doctor": _leave_a_stray_file,
     "incident false-alarm": _stop,
 }

@@ -141,6 +141,11 @@ def _list_sender(client: Client, name: str) -> Any:
     return client.post(reverse(name, args=[_user().pk]), {"do": "block", "sender": "far.test"})
 
 
+def _save_a_setting(client: Client) -> Any:
+    page = reverse("settings_section", args=["retention"])
+    return client.post(page, {"do": "save", "trace_days": 31, "audit_days": 730, "trash_days": 7})
+
+
 _A_USER = {
     "name": "Eve",
     "role": "user",
@@ -193,6 +198,7 @@ DOES: dict[str, tuple[str, Callable[[Client], Any]]] = {
     "first_run_test": (ROOT, lambda client: client.post(reverse("first_run_test"), {"to": ANN})),
     "hijack:acquire": (ROOT, _managing),
     "jobs_act": (ROOT, _forget_job),
+    "settings_section": (ROOT, _save_a_setting),
     "portal:add_app": (ANN, _add_app),
     "portal:add_app_password": (ANN, lambda client: client.post(reverse("portal:add_app_password"), {"name": "PC"})),
     "portal:end_app_password": (ANN, _end_app_password),

@@ -142,6 +142,15 @@ DANGEROUS = [
     _post("admin:accounts_user_contain", 1, do="reopen"),
     _post("admin:accounts_user_contain", 1, do="false-alarm"),
     _post("admin:accounts_signinsettings_change", 1),
+    *(
+        _post("settings_section", f"signin-{section}")
+        for section in (
+            "second-factor-and-passwords",
+            "single-sign-on-openid-connect",
+            "help-desk-and-read-only",
+            "roles-from-the-provider",
+        )
+    ),
     _post("admin:accounts_user_delete", 1),
     _post("admin:accounts_domain_delete", 1),
     _post("admin:accounts_user_changelist", action="delete_selected", _selected_action=1),
@@ -190,6 +199,7 @@ HARMLESS = [
     _post("admin:spool_entry_dialog", "hold", all="1"),
     _post("admin:quarantine_item_dialog", "resend", ids="1"),
     _get("admin:accounts_user_delete", 1),
+    _post("settings_section", "retention"),
 ]
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from django.core.validators import MaxValueValidator
 from django.db import models
 
 from accounts.models import HourlyLimit, Metric, ThrottleAction
 from accounts.models.limits import MB
-from base.one_row import OneRow
+from base.one_row import OneRow, Section
 
 
 def _limit(name: str, help_text: str) -> models.PositiveIntegerField[int, int]:
@@ -41,6 +43,17 @@ class ThrottleSettings(OneRow):
     )
     notify_administrators = models.BooleanField(
         "notify domain administrators", default=True, help_text="The same, for their users, lists and domain."
+    )
+
+    sections: ClassVar[tuple[Section, ...]] = (
+        Section(
+            "Clients without a login",
+            ("ip_messages_per_hour", "ip_bandwidth_mb_per_hour", "ip_recipients_per_hour", "ip_action"),
+            "Limits for each IP address. Limits of users, lists and domains are on their own pages.",
+        ),
+        Section(
+            "Answers and notices", ("reject_permanently", "notify_users", "notify_administrators"), "Notifications."
+        ),
     )
 
     class Meta:

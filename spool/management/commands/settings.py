@@ -1,4 +1,4 @@
-"""`manage.py settings list|get|set`: the Settings row from the shell, and the other pages of settings.
+"""`manage.py settings list|get|set|reset`: the Settings row from the shell, and the other pages of settings.
 
 Those of another page have its name before theirs: `antispam.outbound_unanswered`.
 """
@@ -16,8 +16,8 @@ from accounts import changes, edits
 from accounts.actor import Actor
 from accounts.management.terminal import TerminalCommand
 from base.complaints import sentences
+from base.declared_settings import Setting, models_of_settings, of_model, of_section, prefix_of
 from base.one_row import OneRow
-from spool.models import Settings
 from spool.models.settings import forget
 
 _SWITCH: Final = dict.fromkeys(("on", "yes", "true", "1"), True) | dict.fromkeys(("off", "no", "false", "0"), False)
@@ -31,16 +31,24 @@ class Command(TerminalCommand):
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         parser.add_argument("--json", action="store_true", help="print JSON")
         verbs = parser.add_subparsers(dest="verb", required=True)
-        verbs.add_parser("list", help="all, with what they are")
+        listed = verbs.add_parser("list", help="all, with what they are")
+        listed.add_argument("--changed", action="store_true", help="only those that differ from their default")
+        listed.add_argument("--section", default="", metavar="TITLE", help="only this section of the console's page")
         verbs.add_parser("get", help="one").add_argument("name")
         setting = verbs.add_parser("set", help="change one, NAME VALUE, or several at once, NAME=VALUE …")
         setting.add_argument("words", nargs="+", metavar="NAME=VALUE", help="an empty value is ''")
+        reset = verbs.add_parser("reset", help="set some, or a section of the console's page, to their defaults")
+        reset.add_argument("names", nargs="*", metavar="NAME")
+        reset.add_argument("--section", default="", metavar="TITLE", help='as "Retries and bounces"')
         for verb in verbs.choices.values():
             verb.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help="print JSON")
 
     def handle(self, *args: Any, **options: Any) -> None:
         if options["verb"] == "list":
-            self._print(_values(_places()), as_json=options["json"])
+            self._list(options)
+            return
+        if options["verb"] == "reset":
+            self._reset(options)
             return
         given = self._pairs(options["words"]) if options["verb"] == "set" else {self._known(options["name"]): ""}
         if options["verb"] == "set":
@@ -50,6 +58,57 @@ class Command(TerminalCommand):
             self._print(values, as_json=True)
         elif options["verb"] == "get":
             self.stdout.write(str(next(iter(values.values()))))
+
+    def _list(self, options: dict[str, Any]) -> None:
+        """Of those that differ, their defaults too, for people."""
+        found = {one.name: one for one in self._of_section(options["section"])} if options["section"] else None
+        values = _values({name: place for name, place in _places().items() if found is None or name in found})
+        if options["changed"]:
+            known = {one.name: one for model in models_of_settings() for one in of_model(model)}
+            values = {name: value for name, value in values.items() if name in known and value != known[name].default}
+            if not options["json"]:
+                for name, value in values.items():
+                    self.stdout.write(f"{name} = {value} (default: {known[name].default})")
+                return
+        self._print(values, as_json=options["json"])
+
+    @transaction.atomic
+    def _reset(self, options: dict[str, Any]) -> None:
+        """To what their fields say; each change is written down."""
+        if bool(options["names"]) == bool(options["section"]):
+            self._refuse("Say which: NAME …, or --section TITLE.", 2)
+        wanted = self._of_section(options["section"]) if options["section"] else self._named(options["names"])
+        for model in dict.fromkeys(one.model for one in wanted):
+            row = model.load()
+            edits.remember(row)
+            for one in wanted:
+                if one.model is model:
+                    setattr(row, one.field.attname, one.default)
+            self._store(row)
+        OneRow.forget()
+        forget()
+        values = _values({name: _places()[name] for name in (one.name for one in wanted)})
+        self._print(values, as_json=options["json"])
+
+    def _named(self, names: list[str]) -> list[Setting]:
+        known = {one.name: one for model in models_of_settings() for one in of_model(model)}
+        return [known[name] if name in known else self._unknown(name) for name in map(self._known, names)]
+
+    def _unknown(self, name: str) -> NoReturn:
+        self._refuse(f"{name} is nothing that somebody sets.")
+
+    def _of_section(self, title: str) -> list[Setting]:
+        found = [
+            one
+            for model in models_of_settings()
+            for section in model.sections
+            if title.lower() in (section.title.lower(), f"{model()} › {section.title}".lower())
+            for one in of_section(model, section)
+        ]
+        if not found:
+            titles = (section.title for model in models_of_settings() for section in model.sections)
+            self._refuse(f"There is no section {title}. They are: {', '.join(titles)}.")
+        return found
 
     def _pairs(self, words: list[str]) -> dict[str, str]:
         """The values by the names of the settings."""
@@ -85,6 +144,9 @@ class Command(TerminalCommand):
         edits.remember(row)
         for name, value in values.items():
             setattr(row, name, self._meant(model, name, value))
+        self._store(row)
+
+    def _store(self, row: OneRow) -> None:
         try:
             row.full_clean()
         except ValidationError as error:
@@ -110,11 +172,10 @@ class Command(TerminalCommand):
 
 def _places() -> dict[str, tuple[type[OneRow], str]]:
     """Where each setting is: the model of its page, and the field."""
-    others = sorted((model for model in OneRow.__subclasses__() if model is not Settings), key=lambda one: one.__name__)
     places: dict[str, tuple[type[OneRow], str]] = {}
-    models: list[type[OneRow]] = [Settings, *others]
-    for model in models:
-        page = "" if model is Settings else f"{model.__name__.removesuffix('Settings').lower()}."
+    for model in models_of_settings():
+        prefix = prefix_of(model)
+        page = f"{prefix}." if prefix else ""
         fields = [field.name for field in model._meta.fields if field.name != "id" and (field.editable or not page)]
         places |= {f"{page}{name}": (model, name) for name in fields}
     return places
