@@ -1,7 +1,8 @@
 """Room for connections: how many are open at once, in all and to each address, and which give way when it is full.
 
 Counted is by the address that a connection leads to (IPv6 by /64, which one customer has): whoever owns a domain has as
-many names as he likes. An address has one connection until it has answered a transaction. Some room is kept for those
+many names as he likes; and by site, for one receiver has many addresses. An address has one connection until it has
+answered a transaction. Some room is kept for those
 that have; and when mail waits for room, those that have been silent for SILENT_SECONDS have no more than their share of
 it: the ones that were silent for longest are given up, unless a message may have reached them already.
 """
@@ -37,7 +38,7 @@ class Address:
     most: int = 1
     open: int = 0
     is_proved: bool = False
-    waiting: deque[asyncio.Future[Slot | None]] = field(default_factory=deque)
+    waiting: deque[Waiter] = field(default_factory=deque)
 
     @property
     def has_room(self) -> bool:
@@ -45,10 +46,35 @@ class Address:
 
 
 @dataclass(slots=True, eq=False)
+class Site:
+    """Hosts that are one (spool.delivery.remote.providers): the connections that are open to all of them, and the
+    addresses for which the first who waits does so for this limit."""
+
+    name: str
+    most: int = 1
+    open: int = 0
+    waiting: int = 0
+    blocked: dict[Address, None] = field(default_factory=dict)
+
+    @property
+    def has_room(self) -> bool:
+        return self.open < self.most
+
+
+@dataclass(slots=True, eq=False)
+class Waiter:
+    """Somebody who waits for a connection."""
+
+    site: Site
+    future: asyncio.Future[Slot | None]
+
+
+@dataclass(slots=True, eq=False)
 class Slot:
     """Room for one connection. `moved` is when its host last had something to answer, of the monotonic clock."""
 
     address: Address
+    site: Site
     moved: float
     connection: OutboundConnection | None = None
     # While it is being opened: by when it has to be.
@@ -79,7 +105,8 @@ class Capacity:
         self._clock = clock
         self._limit = 1
         self._addresses: dict[str, Address] = {}
-        self._tidy_at = MANY_ADDRESSES
+        self._sites: dict[str, Site] = {}
+        self._tidy_at = self._tidy_sites_at = MANY_ADDRESSES
         self._slots: dict[Slot, None] = {}
         # How many of them lead to addresses of which is not known whether they answer.
         self._unproved = 0
@@ -102,46 +129,61 @@ class Capacity:
         """Whether an address that has answered could have one more."""
         return len(self._slots) < self._limit
 
-    async def slot(self, address: str, most: int) -> Slot | None:
-        """Room for a connection to `address`, which may have `most`, as soon as there is some.
+    async def slot(self, address: str, site: str, most: int) -> Slot | None:
+        """Room for a connection to `address`, which is one of `site`, as soon as there is some; each may have `most`.
 
         None when what was learned meanwhile of the address is to be looked at first.
         """
-        slot = self.slot_now(address, most)
+        slot = self.slot_now(address, site, most)
         if slot is not None or self.is_closing:
             return slot
         known = self._addresses[address]
-        waiter: asyncio.Future[Slot | None] = asyncio.get_running_loop().create_future()
+        waiter = Waiter(self._sites[site], asyncio.get_running_loop().create_future())
         known.waiting.append(waiter)
+        waiter.site.waiting += 1
         self._make_ready(known)
         self._wake_idle()
         self._plan_review()
         try:
-            return await waiter
+            return await waiter.future
         except asyncio.CancelledError:
-            if not waiter.cancelled() and waiter.done() and (slot := waiter.result()) is not None:
+            if not waiter.future.cancelled() and waiter.future.done() and (slot := waiter.future.result()) is not None:
                 self.release(slot)
             elif waiter in known.waiting:
                 known.waiting.remove(waiter)
+                waiter.site.blocked.pop(known, None)
+                self._ready[known.is_proved].pop(known, None)
+                self._make_ready(known)
+                self._unblock(waiter.site)
+                self._admit()
             raise
+        finally:
+            waiter.site.waiting -= 1
 
-    def slot_now(self, address: str, most: int) -> Slot | None:
+    def slot_now(self, address: str, site: str, most: int) -> Slot | None:
         """The same if there is room now and nobody who waits for it."""
         known = self._addresses.get(address)
         if known is None:
             known = self._new_address(address)
-        known.most = most
-        if not known.has_room or known.waiting or not self._has_room_for(known) or self._ready[known.is_proved]:
+        of_site = self._sites.get(site)
+        if of_site is None:
+            of_site = self._new_site(site)
+        known.most = of_site.most = most
+        if not (known.has_room and of_site.has_room and self._has_room_for(known)):
             return None
-        return self._occupy(known)
+        if known.waiting or of_site.blocked or self._ready[known.is_proved]:
+            return None
+        return self._occupy(known, of_site)
 
     def release(self, slot: Slot) -> None:
         """Its connection has ended."""
         del self._slots[slot]
         address = slot.address
         address.open -= 1
+        slot.site.open -= 1
         self._unproved -= not address.is_proved
         self._make_ready(address)
+        self._unblock(slot.site)
         self._admit()
 
     def prove(self, address: Address) -> None:
@@ -166,15 +208,19 @@ class Capacity:
         address = self._addresses[name]
         waiting, address.waiting = address.waiting, deque()
         self._ready[address.is_proved].pop(address, None)
+        if waiting:
+            waiting[0].site.blocked.pop(address, None)
         for waiter in waiting:
-            if not waiter.done():
-                waiter.set_result(None)
+            if not waiter.future.done():
+                waiter.future.set_result(None)
+        for site in {waiter.site.name: waiter.site for waiter in waiting}.values():
+            self._unblock(site)
 
     def is_wanted(self, slot: Slot) -> bool:
         """Whether somebody waits who could have a connection if this one ended."""
         if self._ready[True]:
             return True
-        if slot.address.waiting:
+        if slot.address.waiting or slot.site.blocked:
             return True
         return bool(self._ready[False]) and not (slot.address.is_proved and self._unproved_are_many)
 
@@ -208,6 +254,13 @@ class Capacity:
         address = self._addresses[name] = Address(name)
         return address
 
+    def _new_site(self, name: str) -> Site:
+        if len(self._sites) >= self._tidy_sites_at:
+            self._sites = {key: one for key, one in self._sites.items() if one.open or one.waiting}
+            self._tidy_sites_at = max(MANY_ADDRESSES, 2 * len(self._sites))
+        site = self._sites[name] = Site(name)
+        return site
+
     @property
     def _unproved_are_many(self) -> bool:
         return self._unproved >= self._limit - self._limit // RESERVED_SHARE
@@ -215,10 +268,11 @@ class Capacity:
     def _has_room_for(self, address: Address) -> bool:
         return len(self._slots) < self._limit and (address.is_proved or not self._unproved_are_many)
 
-    def _occupy(self, address: Address) -> Slot:
-        slot = Slot(address, self._clock())
+    def _occupy(self, address: Address, site: Site) -> Slot:
+        slot = Slot(address, site, self._clock())
         self._slots[slot] = None
         address.open += 1
+        site.open += 1
         self._unproved += not address.is_proved
         return slot
 
@@ -227,17 +281,32 @@ class Capacity:
         ready = self._ready[address.is_proved]
         if not (address.waiting and address.has_room):
             ready.pop(address, None)
+        elif not address.waiting[0].site.has_room:
+            ready.pop(address, None)
+            address.waiting[0].site.blocked[address] = None
         elif address not in ready:
             ready[address] = next(self._turns)
+
+    def _unblock(self, site: Site) -> None:
+        """Have an address take its turn that waited for the limit of its site."""
+        while site.blocked and site.has_room:
+            address = next(iter(site.blocked))
+            del site.blocked[address]
+            self._make_ready(address)
+            if address in self._ready[address.is_proved]:
+                return
 
     def _admit(self) -> None:
         """Give what is free to those who wait, an address after the other."""
         while (address := self._next()) is not None:
             self._ready[address.is_proved].pop(address)
-            waiter = address.waiting.popleft()
-            if not waiter.done():
-                waiter.set_result(self._occupy(address))
+            waiter = address.waiting[0]
+            if waiter.site.has_room:
+                address.waiting.popleft()
+                if not waiter.future.done():
+                    waiter.future.set_result(self._occupy(address, waiter.site))
             self._make_ready(address)
+            self._unblock(waiter.site)
         if self._ready[True] or self._ready[False]:
             self._plan_review()
 

@@ -49,6 +49,8 @@ class Peer:
     username: str = ""
     password: str = ""
     source_address: str = ""
+    # The receiver that it is a host of, among others (spool.delivery.remote.providers).
+    site: str = ""
 
     @property
     def address(self) -> str:

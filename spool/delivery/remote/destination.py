@@ -11,7 +11,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING, BinaryIO
 
-from spool.delivery.remote import backoff, host_choice, mta_sts
+from spool.delivery.remote import backoff, host_choice, mta_sts, providers
 from spool.delivery.remote.body import LARGEST_WHOLE_BYTES, Prefixed
 from spool.delivery.remote.capacity import Capacity, Slot
 from spool.delivery.remote.client import ConnectionFailed, OutboundConnection, Peer, TLSFailed
@@ -216,8 +216,8 @@ class Destination:
             if rest is not None and rest.running and not any(map(_is_urgent, self._queue)):
                 return rest
             if is_further:
-                return self._capacity.slot_now(peer.address, self._limit())
-            slot = await self._capacity.slot(peer.address, self._limit())
+                return self._capacity.slot_now(peer.address, peer.site, self._limit())
+            slot = await self._capacity.slot(peer.address, peer.site, self._limit())
             if slot is not None or self._capacity.is_closing:
                 return slot
 
@@ -290,9 +290,11 @@ class Destination:
         hop = self._hop()
         if hop is not None:
             hosts = await exchangers.hosts(hop.host, use_mx=False)
+            site = f"{hop.host}:{hop.port}"
         else:
             hop = NextHop("", settings.smtp_out_port, TLSPolicy(settings.tls_policy), "", "", "", 0)
             hosts = await exchangers.hosts(self._domain)
+            site = providers.site_of(host.name for host in hosts)
             hosts = host_choice.usable(hosts, self._domain, hop.port, private=settings.private_hosts)
             if settings.honour_mta_sts and hop.tls is not TLSPolicy.NONE and not self._domain.startswith("["):
                 policy = await mta_sts.policy_for(self._domain, exchangers)
@@ -309,6 +311,7 @@ class Destination:
                 username=hop.username,
                 password=hop.password,
                 source_address=source if (":" in source) == (":" in host.ip) else "",
+                site=site,
             )
             for host in hosts
         ]

@@ -9,11 +9,15 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from spool.delivery.remote import capacity, destination
+from mailspool.home import Home
+from spool.delivery.remote import capacity, destination, providers
 from spool.models.recipient import Outcome
 from tests.spool.delivery_remote.conftest import BOB, Sending
 from tests.support.dns import DNSServer
@@ -219,6 +223,118 @@ def test_names_of_one_host_share_its_connections(
 
     assert asyncio.run(send()) == {DELIVERED}
     assert peer.most_open <= 3 + 1, "one may still be saying goodbye"
+
+
+@pytest.mark.parametrize("provider", [False, True])
+def test_domains_of_one_site_share_its_limit_over_all_its_addresses(
+    peer: SmtpPeer, dns: DNSServer, spooled: Path, sending: Make, home: Home, provider: bool
+) -> None:
+    """One set of hosts for all, or hosts of each domain's own that are a provider's."""
+    ips = [f"127.0.0.{number}" for number in range(81, 85)]
+    for number, ip in enumerate(ips):
+        dns.add(f"mx{number}.big.test", "A", ip)
+    for domain in range(40):
+        for number in range(4) if not provider else [domain % 4]:
+            dns.add(f"d{domain}.test", "MX", f"10 mx{number}.big.test.")
+    (home.root / "providers.txt").write_text("# ours\nbig.test Big\n" if provider else "")
+    providers.forget()
+    most = 0
+
+    async def send() -> set[Outcome]:
+        nonlocal most
+        async with sending(max_per_destination=3) as here:
+            here.put(*[a_leased_entry(spooled, to=f"x@d{number % 40}.test") for number in range(160)])
+            while any(not told.results for told in here.told.values()):
+                most = max(most, sum(host.open_now for host in hosts))
+                await asyncio.sleep(0.002)
+            return {told.only.outcome for told in here.told.values()}
+
+    with ExitStack() as stack:
+        hosts = [stack.enter_context(SmtpPeer(ip, peer.port)) for ip in ips]
+        for host in hosts:
+            host.delay_seconds = 0.002
+        assert asyncio.run(send()) == {DELIVERED}
+    providers.forget()
+    assert 2 <= most <= 3 + 2, "some may still be saying goodbye"
+
+
+def test_who_gives_up_waiting_keeps_nobody_from_a_connection() -> None:
+    async def run() -> list[str]:
+        room = capacity.Capacity()
+        room.configure(1)
+        first = await room.slot("a", "one", 1)
+        assert first is not None
+        waiting = [asyncio.ensure_future(room.slot(name, "one", 1)) for name in ("a", "b", "c")]
+        await asyncio.sleep(0)
+        waiting[0].cancel()
+        waiting[1].cancel()
+        await asyncio.sleep(0)
+        room.release(first)
+        got = await asyncio.wait_for(waiting[2], 1)
+        assert got is not None
+        last = asyncio.ensure_future(room.slot("a", "two", 1))
+        await asyncio.sleep(0)
+        last.cancel()
+        await asyncio.sleep(0)
+        room.release(got)
+        again = await asyncio.wait_for(room.slot("d", "two", 1), 1)
+        assert again is not None
+        room.close()
+        return [got.address.name, again.address.name]
+
+    assert asyncio.run(run()) == ["c", "d"]
+
+
+@given(st.lists(st.tuples(st.sampled_from("abcdef"), st.sampled_from("xyz"), st.integers(0, 4)), max_size=60))
+def test_no_limit_is_ever_passed_and_nobody_waits_while_there_is_room(steps: list[tuple[str, str, int]]) -> None:
+    async def run() -> None:
+        room = capacity.Capacity()
+        room.configure(6)
+        tasks: list[asyncio.Task[capacity.Slot | None]] = []
+        held: list[capacity.Slot] = []
+        for address, site, step in steps:
+            if step < 2:
+                tasks.append(asyncio.ensure_future(room.slot(address, site, 2)))
+            elif held and step == 2:
+                room.release(held.pop(0))
+            elif held and step == 3:
+                room.prove(held[0].address)
+            elif tasks:
+                tasks[len(address + site) % len(tasks)].cancel()
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+            for task in [task for task in tasks if task.done()]:
+                tasks.remove(task)
+                if not task.cancelled() and (slot := task.result()) is not None:
+                    held.append(slot)
+            assert len(held) <= 6
+            assert max(Counter(slot.address.name for slot in held).values(), default=0) <= 2
+            assert max(Counter(slot.site.name for slot in held).values(), default=0) <= 2
+        while held:
+            room.release(held.pop(0))
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+            for task in [task for task in tasks if task.done()]:
+                tasks.remove(task)
+                if not task.cancelled() and (slot := task.result()) is not None:
+                    held.append(slot)
+        assert not tasks, "whoever waited got a turn"
+        room.close()
+
+    asyncio.run(run())
+
+
+def test_hosts_are_a_providers_by_what_their_names_end_with(home: Home) -> None:
+    providers.forget()
+    assert providers.site_of(["aspmx.l.google.com", "alt1.aspmx.l.google.com"]) == "Google"
+    assert providers.site_of(["a-com.mail.protection.outlook.com"]) == "Microsoft 365"
+    assert providers.site_of(["notgoogle.com"]) == "notgoogle.com"
+    assert providers.site_of(["b.test", "a.test"]) == "a.test b.test"
+    assert providers.site_of(["aspmx.l.google.com", "a.test"]) == "a.test aspmx.l.google.com"
+    (home.root / "providers.txt").write_text("google.com Other # a remark\n\nnonsense\n")
+    providers.forget()
+    assert providers.site_of(["aspmx.l.google.com"]) == "Other"
+    providers.forget()
 
 
 def test_a_mail_store_waits_for_no_connection_to_others(
