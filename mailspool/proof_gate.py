@@ -10,6 +10,7 @@ from django.conf import settings
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
+from django.utils.translation import gettext as _
 
 from accounts.models import User
 from accounts.session_keys import IMPERSONATOR_KEY
@@ -39,7 +40,7 @@ class ProofGate:
         ):
             return None
         if IMPERSONATOR_KEY in request.session:
-            raise PermissionDenied("That is not done in another's place.")
+            raise PermissionDenied(_("Nobody does that in another's place."))
         link = asking(_page_of(request))
         if request.headers.get("HX-Request") == "true":
             return render(request, "mailspool/menus/_prove.html", {"next": _page_of(request)})
