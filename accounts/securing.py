@@ -165,6 +165,9 @@ class Disable(_SetStatus):
     # A menu has the one that lets mail in: what arrives meanwhile is not lost.
     menu_kinds = ()
 
+    def effect(self, target: Target, parameters: Mapping[str, Any]) -> str:
+        return _("No login, no mail out, no mail in.")
+
 
 class LetReceiveOnly(_SetStatus):
     """No login, no mail out; mail still arrives."""

@@ -65,7 +65,7 @@ def in_words(
         if is_secret(name):
             parts.append(f"{label.removeprefix('sealed ')}: {_('changed') if after else _('removed')}")
         else:
-            parts.append(f"{label}: {_shown(field, before)} → {_shown(field, after)}")
+            parts.append(f"{label}: {in_a_word(field, before)} → {in_a_word(field, after)}")
     text = "; ".join(parts)
     return text[:1].upper() + text[1:]
 
@@ -83,7 +83,7 @@ def _names_of(row: Model, name: str) -> list[str]:
     return sorted(str(one) for one in getattr(row, name).all())
 
 
-def _shown(field: Any, value: Any) -> str:
+def in_a_word(field: Any, value: Any) -> str:
     if field.name == "forward_to":
         return ", ".join(str(value).split()) or _("nobody")
     if field.many_to_many:

@@ -12,6 +12,7 @@ from django.views.decorators.http import require_http_methods
 from accounts import actions, propagation
 from accounts.fields import USER_DEFAULTS
 from accounts.models import STAFF, DomainUserDefaults, User
+from base import row_changes
 from mailspool.portal.access import Member, domain_administrator, page
 from mailspool.portal.forms import DefaultsForm
 
@@ -56,8 +57,22 @@ def shown(request: HttpRequest, who: Member) -> HttpResponse:
         {
             "form": form,
             "preview": preview,
+            "examples": _examples(preview, labels),
             "error": error,
             "chosen": chosen,
-            "fields": [(name, label, getattr(row, name)) for name, label in labels.items()],
+            "fields": [(name, label, _shown(name, getattr(row, name))) for name, label in labels.items()],
         },
     )
+
+
+def _shown(name: str, value: object) -> str:
+    return row_changes.in_a_word(DomainUserDefaults._meta.get_field(name), value)
+
+
+def _examples(found: propagation.Preview | None, labels: dict[str, str]) -> list[tuple[str, str, str, str]]:
+    """User, limit, what it is now and what it would be."""
+    names = {label: name for name, label in labels.items()}
+    return [
+        (one.name, one.field, _shown(names[one.field], one.is_now), _shown(names[one.field], one.would_be))
+        for one in (found.examples if found is not None else ())
+    ]

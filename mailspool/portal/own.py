@@ -7,7 +7,7 @@ from django.contrib.auth.views import LogoutView
 from django.forms import ModelForm
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
-from django.utils import timezone
+from django.utils import timezone, translation
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy as _lazy
 from django.views.decorators.http import require_GET, require_http_methods
@@ -124,6 +124,9 @@ def _form(
     form = form_class(request.POST or None, instance=who.user)
     if request.method == "POST" and form.is_valid():
         actions.change(who.user, actor=who.actor, **form.cleaned_data)
+        if who.user.language:
+            # Who has just chosen a language is answered in it.
+            translation.activate(who.user.language)
         messages.success(request, _("Saved."))
         return HttpResponseRedirect(request.path)
     return page(request, who, "portal/form.html", title, {"form": form, "agree": _("Save"), "note": note})
