@@ -56,7 +56,7 @@ def notices_for(
     postmaster: str,
     delayed_until: datetime | None,
     read: Callable[[], bytes],
-    language: str = SOURCE,
+    language: Callable[[], str] = lambda: SOURCE,
 ) -> list[Notice]:
     """The notifications owed to the sender of `entry` for `results`: one each of failure, delay and success.
 
@@ -64,7 +64,8 @@ def notices_for(
 
     `delayed_until` is when tries will end, given when recipients that are still pending are to be reported as late.
     `read` gives the message; it is called only when there is something to report. An OSError from it, or a message that
-    can't be quoted, only costs the notification its third part. `language` is that of what the sender reads.
+    can't be quoted, only costs the notification its third part. `language` is that of what the sender
+    reads; it too is called only then.
     """
     if not entry.sender:
         return []
@@ -83,10 +84,11 @@ def notices_for(
         original = None
     if key_of(entry.sender) == key_of(postmaster) and _is_automatic(entry, original):
         return []
+    chosen = language()
     order = sorted(reported, key=list(Action).index)
     return [
         _notice(
-            entry, tuple(reported[action][start : start + MOST_REPORTED]), original, now, hostname, postmaster, language
+            entry, tuple(reported[action][start : start + MOST_REPORTED]), original, now, hostname, postmaster, chosen
         )
         for action in order
         for start in range(0, len(reported[action]), MOST_REPORTED)

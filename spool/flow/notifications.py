@@ -38,7 +38,7 @@ def notifications(
         delayed_until=delayed_until,
         # A larger message goes back as its header: there is no use in reading more of it.
         read=lambda: entry.read_head(LARGEST_RETURNED_BYTES + 1),
-        language=languages.of_address(entry.sender),
+        language=lambda: languages.of_address(entry.sender),
     )
     return [submission for notice in notices if (submission := _submission(notice, entry)) is not None]
 

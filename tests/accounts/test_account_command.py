@@ -171,7 +171,7 @@ class TestUser:
     def test_a_full_domain_takes_no_more(self, manage: Manage, ann: User) -> None:
         manage("account", "domain", "set", "example.org", "--max-users", "1")
         refused = manage("account", "user", "add", "bob@example.org", "--password", PASSWORD)
-        assert (refused.status, refused.err.strip()) == (1, "example.org has all the 1 users that it may have.")
+        assert (refused.status, refused.err.strip()) == (1, "example.org has the one user that it may have.")
 
     def test_the_list_can_be_of_one_domain(self, manage: Manage, ann: User) -> None:
         actions.add_domain("other.example")
