@@ -55,6 +55,11 @@ def missing(request: HttpRequest, exception: Exception | None = None) -> HttpRes
     return _page(404, _("There is no such page"), sentence)
 
 
+def unreadable(request: HttpRequest) -> HttpResponse:
+    """What was asked has a null character in it."""
+    return _page(400, _("This can't be read"), _("The address or the form has a null character in it."))
+
+
 def forbidden(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
     """Django's handler403."""
     said = str(exception) if isinstance(exception, PermissionDenied) else ""

@@ -71,6 +71,7 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "mailspool.health.Probes",
+    "mailspool.null_characters.NullCharacters",
     "mailspool.dns_records.policy.OwnPolicy",
     "mailspool.proxies.ClientAddress",
     "mailspool.person_zone.PersonZone",

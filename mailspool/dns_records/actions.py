@@ -9,25 +9,15 @@ from django.urls import reverse
 from django.utils import timezone
 
 from accounts.actor import Actor
-from accounts.models import Domain
 from base.actions.action import Change, Opening, Refused, SingleAction, Target, Written
 from mailspool.dns_records import shown
-from mailspool.dns_records.looking import HOST, look_at
-
-# How the host is called where a domain is asked for.
-HOST_KEY = "host"
-
-
-def domain_of(key: str) -> str | None:
-    """The domain that is meant, or HOST; None for one that is none of ours."""
-    if key == HOST_KEY:
-        return HOST
-    return key.lower() if Domain.objects.filter(name=key.lower()).exists() else None
+from mailspool.dns_records.looking import look_at
+from mailspool.dns_records.names import named
 
 
 def target_named(key: str) -> Target | None:
     """What a look is taken at."""
-    return Target.of("dns", key.lower()) if domain_of(key) is not None else None
+    return Target.of("dns", key.lower()) if named(key) is not None else None
 
 
 class ShowRecords(Opening[Actor]):
@@ -40,7 +30,7 @@ class ShowRecords(Opening[Actor]):
         actor.require_administration()
 
     def is_due(self, target: Target) -> bool:
-        return domain_of(target.key) is not None
+        return named(target.key) is not None
 
     def place(self, target: Target) -> str:
         return reverse("dns_domain", args=[target.key])
@@ -61,7 +51,7 @@ class CheckRecords(SingleAction[Actor]):
         return "The name servers of the domain are asked for each record. This may take half a minute."
 
     def do(self, actor: Actor, target: Target, parameters: Mapping[str, Any]) -> Change:
-        domain = domain_of(target.key)
+        domain = named(target.key)
         if domain is None:
             raise Refused(f"{target} is no domain of this server: add it first.")
         look_at(domain, timezone.now())

@@ -17,13 +17,12 @@ from accounts.models import Domain
 from base.name_servers import Answer, NameServers, NoAnswer
 from mailspool.dns_records import asking, policy, wishes
 from mailspool.dns_records.host import Host, certificate, this_host
+from mailspool.dns_records.names import HOST
 from mailspool.dns_records.records import LONGEST_SHOWN, Looked, Verdict, Wish, unknown
 from spool.models.dkim import DkimKey
 from spool.models.dns import BAD, DomainRecord, RecordState
 from spool.signing import lifecycle
 
-# The host's own records are those of no domain.
-HOST: Final = ""
 EVERY: Final = timedelta(days=1)
 # Records that are wrong are often being mended.
 BAD_EVERY: Final = timedelta(hours=1)

@@ -9,8 +9,8 @@ from typing import Final
 from django.conf import settings as django_settings
 from django.http import HttpRequest, HttpResponse, HttpResponseNotFound
 
-from accounts.models import Domain
 from mailspool.dns_records.asking import addresses_of
+from mailspool.dns_records.names import our_domain
 from mailspool.dns_records.records import Verdict, missing, right, wrong
 from spool.delivery.policies import NotFetched, fetched_from
 from spool.models.settings import current
@@ -55,7 +55,7 @@ class OwnPolicy:
 
 def _is_ours(host: str) -> bool:
     domain = host.removeprefix(HOST_PREFIX)
-    return domain != host and "\0" not in domain and Domain.objects.filter(name=domain).exists()
+    return domain != host and our_domain(domain) is not None
 
 
 def look(records: Sequence[str], name: str) -> Verdict:

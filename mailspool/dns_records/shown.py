@@ -9,7 +9,8 @@ from datetime import datetime
 
 from django.conf import settings as django_settings
 
-from mailspool.dns_records.looking import HOST, keys_shown_at
+from mailspool.dns_records.looking import keys_shown_at
+from mailspool.dns_records.names import HOST
 from mailspool.dns_records.records import zone_line, zone_value
 from spool.models.dkim import DkimKey, KeyState
 from spool.models.dns import BAD, DomainRecord, RecordState

@@ -15,8 +15,8 @@ from accounts.models import Domain
 from base.actions.action import Refused, Target
 from base.actions.perform import perform
 from mailspool.dns_records import shown
-from mailspool.dns_records.actions import CHECK_RECORDS, HOST_KEY, domain_of
-from mailspool.dns_records.looking import HOST
+from mailspool.dns_records.actions import CHECK_RECORDS
+from mailspool.dns_records.names import HOST, HOST_KEY, named
 from spool.actions.dkim import MAKE_KEY
 from spool.console.pages import actor_of, page
 from spool.models.dns import BAD, DomainRecord
@@ -28,7 +28,7 @@ PAGE_SIZE: Final = 50
 def domains(request: HttpRequest) -> HttpResponse:
     """All domains by name, and the host before them. `q` is a part of a name, `bad` leaves out who is as it should be,
     `after` the last name of the page before."""
-    search, only_bad, after = (request.GET.get(name, "").strip().lower()[:253] for name in ("q", "bad", "after"))
+    search, only_bad, after = (_asked(request, name) for name in ("q", "bad", "after"))
     found = Domain.objects.filter(name__gt=after).order_by("name")
     if search:
         found = found.filter(name__contains=search)
@@ -92,8 +92,12 @@ def check(request: HttpRequest, key: str) -> HttpResponse:
     return redirect("dns_domain", key)
 
 
+def _asked(request: HttpRequest, name: str) -> str:
+    return request.GET.get(name, "").strip().lower()[:253]
+
+
 def _domain_or_404(key: str) -> str:
-    name = domain_of(key)
+    name = named(key)
     if name is None:
         raise Http404("There is no such domain.")
     return name

@@ -8,7 +8,7 @@ from datetime import datetime
 from django.db.models import Count
 from django.urls import reverse
 
-from mailspool.dns_records.looking import HOST
+from mailspool.dns_records.names import HOST, HOST_KEY
 from spool.alerts.watches import Watch
 from spool.models import AlertRule
 from spool.models.dns import BAD, DomainRecord
@@ -21,14 +21,14 @@ class BrokenRecords(Watch):
 
     def values(self, rule: AlertRule, now: datetime, open_keys: Iterable[str]) -> Mapping[str, float]:
         broken = DomainRecord.objects.filter(state__in=BAD, was_right__isnull=False).order_by()
-        return {domain or "host": float(n) for domain, n in broken.values_list("domain").annotate(Count("pk"))}
+        return {domain or HOST_KEY: float(n) for domain, n in broken.values_list("domain").annotate(Count("pk"))}
 
     def says(self, key: str) -> str:
-        return "this host" if key == "host" else key
+        return "this host" if key == HOST_KEY else key
 
     def sentence(self, key: str, value: float, rule: AlertRule | None) -> str:
         names = DomainRecord.objects.filter(
-            domain=HOST if key == "host" else key, state__in=BAD, was_right__isnull=False
+            domain=HOST if key == HOST_KEY else key, state__in=BAD, was_right__isnull=False
         )
         purposes = ", ".join(sorted(set(names.values_list("purpose", flat=True)))) or f"{value:,.0f} records"
         return f"The DNS of {self.says(key)} has broken: {purposes}"

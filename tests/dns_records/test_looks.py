@@ -14,7 +14,7 @@ from django.test.utils import CaptureQueriesContext
 from accounts.models import Domain
 from base.one_row import OneRow
 from mailspool.dns_records import looking, shown, verdicts
-from mailspool.dns_records.looking import HOST
+from mailspool.dns_records.names import HOST
 from spool.alerts.watches import watch_of
 from spool.models import AlertRule, DkimKey, DomainRecord, KeyState, RecordState, Settings
 from spool.signing import lifecycle

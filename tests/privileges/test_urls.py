@@ -16,7 +16,7 @@ from accounts.models import Role, SignInSettings, Status, User
 from base.audit.models import AuditEvent
 from tests.privileges.urls import Place, places
 
-pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("redis"), pytest.mark.alike]
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("redis")]
 
 # Pages for those who are not logged in, and why.
 OPEN = {
@@ -257,6 +257,19 @@ def test_no_page_fails_for_an_administrator_whatever_its_arguments(people: dict[
         if answer.status_code >= 500 and place.path != "/readyz":
             failed.append(f"{place}: {answer.status_code}")
     assert failed == []
+
+
+@pytest.mark.both
+def test_no_page_is_asked_for_with_a_null_character(people: dict[str, Client]) -> None:
+    browser = people["administrator"]
+    for place in ALL:
+        if place.path not in ("/readyz", "/metrics", "/healthz"):
+            for path in {f"{place.path}?q=a%00", place.path_with("%00") + "?"}:
+                if "%00" in path:
+                    answer = browser.get(path)
+                    assert (answer.status_code, b"null character" in answer.content) == (400, True), path
+            answer = browser.post(place.path, {"q": "a\0"})
+            assert answer.status_code == 400, place
 
 
 @pytest.mark.parametrize(

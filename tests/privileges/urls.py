@@ -26,6 +26,10 @@ class Place:
     def __str__(self) -> str:
         return self.route or "/"
 
+    def path_with(self, text: str) -> str:
+        """Its path with that in the place of each argument that may be any text."""
+        return re.sub(r"(?<=/)x(?=/|$)", text, self.path)
+
 
 def places() -> Iterator[Place]:
     """All of them."""

@@ -8,8 +8,8 @@ from accounts.models import Domain
 from base.actions.action import Target
 from base.actions.perform import perform
 from mailspool.dns_records import shown
-from mailspool.dns_records.actions import CHECK_RECORDS, HOST_KEY, domain_of
-from mailspool.dns_records.looking import HOST
+from mailspool.dns_records.actions import CHECK_RECORDS
+from mailspool.dns_records.names import HOST, HOST_KEY, named
 from spool.actions.actor import Actor
 from spool.shell.command import VerbCommand, add_verb
 from spool.shell.output import NOTHING, Ended, Output
@@ -54,7 +54,7 @@ def _check(options: dict[str, Any], output: Output) -> None:
 
 
 def _domain(key: str) -> str:
-    domain = domain_of(key)
+    domain = named(key)
     if domain is None:
         raise Ended(NOTHING, f"{key} is no domain of this server.")
     return domain
