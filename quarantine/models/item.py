@@ -128,7 +128,7 @@ class Item(models.Model):
         head, colon, names = self.why.partition(": ")
         if self.score is None or head != f"{self.score:g} points":
             return self.why
-        points = ngettext("%(score)s point", "%(score)s points", self.score) % {"score": f"{self.score:g}"}  # type: ignore[arg-type]
+        points = ngettext("%(score)s point", "%(score)s points", self.score) % {"score": f"{self.score:g}"}
         return f"{points}{colon}{names}"
 
     @property
