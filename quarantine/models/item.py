@@ -128,8 +128,8 @@ class Item(models.Model):
         head, colon, names = self.why.partition(": ")
         if self.score is None or head != f"{self.score:g} points":
             return self.why
-        points = ngettext("%(score)s point", "%(score)s points", self.score) % {"score": f"{self.score:g}"}
-        return f"{points}{colon}{names}"
+        points = ngettext("%(score)s point", "%(score)s points", 1 if self.score == 1 else 2)
+        return f"{points % {'score': f'{self.score:g}'}}{colon}{names}"
 
     @property
     def in_spool(self) -> Path:
