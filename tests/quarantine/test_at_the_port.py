@@ -119,8 +119,8 @@ def test_whom_one_of_the_recipients_allows_gets_spam_in_if_they_prove_to_be_it(p
         A_RULE + port.settings(reject=True) + "from django.utils import timezone\nListedSender.objects.create("
         f"user=accounts.get_user('{ANN}'), pattern='friend.test', listing='allow', created=timezone.now())\n"
     )
-    assert port.send("A prize", ANN, BOB, sender="ann@friend.test", source="127.0.0.8").code == 250
-    assert port.send("A prize", BOB, sender="ann@friend.test", source="127.0.0.8").code == 550
+    assert port.send("A prize", ANN, BOB, sender="ann@friend.test").code == 250
+    assert port.send("A prize", BOB, sender="ann@friend.test").code == 550
     assert port.send("A prize", ANN, sender="ann@friend.test", source="127.0.0.7").code == 550, "anybody can say that"
 
 
