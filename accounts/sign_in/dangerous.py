@@ -47,6 +47,7 @@ def _of_list(names: frozenset[str]) -> tuple[Step, ...]:
 
 
 _PAGE: Final = (Step(),)
+_RELAYS: Final = (Step(_SENT, (("auth_bypass", frozenset({"on"})),)),)
 _REMOVE_CHOSEN: Final = (Step(_SENT, (("action", frozenset({"delete_selected"})),)),)
 STEPS: Final[Mapping[str, tuple[Step, ...]]] = {
     # Access: one's own, and that of others.
@@ -67,6 +68,9 @@ STEPS: Final[Mapping[str, tuple[Step, ...]]] = {
         Step(_SENT, (("slug", frozenset(slug_of(SignInSettings, one) for one in SignInSettings.sections)),)),
     ),
     "hijack:acquire": _PAGE,
+    # Who may send to anybody without a login.
+    "admin:security_whitelistentry_add": _RELAYS,
+    "admin:security_whitelistentry_change": _RELAYS,
     # Accounts that are gone, and everything that was theirs.
     "admin:accounts_user_delete": _PAGE,
     "admin:accounts_domain_delete": _PAGE,

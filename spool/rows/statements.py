@@ -13,7 +13,7 @@ import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from functools import cache
+from functools import lru_cache
 from typing import Any, overload
 
 from django.conf import settings
@@ -159,7 +159,8 @@ def execute(statement: str, parameters: Sequence[Any], *, binary: bool = False) 
         return here
 
 
-@cache
+# Lists of values make a statement for each of their lengths.
+@lru_cache(256)
 def _question_marks(statement: str) -> str:
     return statement.replace("%s", "?")
 

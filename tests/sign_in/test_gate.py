@@ -156,6 +156,8 @@ DANGEROUS = [
     _post("admin:accounts_user_changelist", action="delete_selected", _selected_action=1),
     _post("admin:accounts_domain_changelist", action="delete_selected", _selected_action=1),
     _post("hijack:acquire", user_pk=1),
+    _post("admin:security_whitelistentry_add", network="192.0.2.1", auth_bypass="on"),
+    _post("admin:security_whitelistentry_change", 1, auth_bypass="on"),
     _get("admin:spool_entry_download", "x"),
     _get("admin:quarantine_item_download", "x"),
     *(
@@ -199,6 +201,7 @@ HARMLESS = [
     _post("admin:spool_entry_dialog", "hold", all="1"),
     _post("admin:quarantine_item_dialog", "resend", ids="1"),
     _get("admin:accounts_user_delete", 1),
+    _post("admin:security_whitelistentry_add", network="192.0.2.1", smtp="on"),
     _post("settings_section", "retention"),
 ]
 
