@@ -186,7 +186,7 @@ def test_ten_thousand_failed_jobs_are_listed_by_pages_with_few_calls(
     assert "No more failed jobs" in page(administrator, "?from=99999-99999")
 
 
-@pytest.mark.parametrize("place", ["x", "1", "1-2-3", "-1-2", "9999999999-1", "1-٣", "%00"])
+@pytest.mark.parametrize("place", ["x", "1", "1-2-3", "-1-2", "9999999999-1", "1-٣"])
 def test_a_place_that_is_none_is_the_beginning(administrator: Client, place: str) -> None:
     fail("one")
     assert 'value="one"' in page(administrator, f"?from={place}")

@@ -138,7 +138,7 @@ class TestSigningIn:
         app, codes = with_app(browser(BOB))
         client = Client()
         log_in(client)
-        for code in (app.next(), codes[0], "", "0" * 64, "12345", "１２３４５６", "\0"):
+        for code in (app.next(), codes[0], "", "0" * 64, "12345", "１２３４５６"):
             assert client.post(SECOND, {"code": code}).status_code == 200
         assert not is_in(client)
 
