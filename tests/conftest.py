@@ -74,6 +74,10 @@ def pytest_configure(config: pytest.Config) -> None:
     if django_settings.HOME.root != plugin.HOME:
         raise pytest.UsageError("the tests need a home of their own: python -m pytest -p tests.plugin")
     django_settings.PASSWORD_HASHERS = ["tests.support.hashing.QuickArgon2", *django_settings.PASSWORD_HASHERS[1:]]
+    database: dict[str, Any] = django_settings.DATABASES["default"]
+    if "init_command" in database.get("OPTIONS", {}):
+        # Nobody cuts this process off, and a sync at each commit is a good part of a test.
+        database["OPTIONS"]["init_command"] = database["OPTIONS"]["init_command"].replace("=FULL", "=OFF")
     TransactionTestCase._fixture_teardown = emptying.empty_database  # type: ignore[method-assign]
 
 

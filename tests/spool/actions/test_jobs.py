@@ -6,7 +6,7 @@ import contextlib
 import shutil
 import sqlite3
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -331,7 +331,16 @@ def test_on_sqlite_a_job_in_the_background_works_on_as_many_at_a_time_as_mail_ca
     assert BulkJob.objects.get().done == many
 
 
+@pytest.fixture
+def synced() -> Iterator[None]:
+    """As an installation's database is, and those of tests are not."""
+    statements.execute(f"PRAGMA synchronous = {FULL}", ())
+    yield
+    statements.execute("PRAGMA synchronous = OFF", ())
+
+
 @pytest.mark.sqlite
+@pytest.mark.usefixtures("synced")
 @pytest.mark.parametrize(("bounce", "synced_by_each"), [(False, False), (True, True)])
 def test_on_sqlite_what_can_be_done_again_is_synced_when_mail_does_not_wait_for_it(
     admin: Actor, many: int, bounce: bool, synced_by_each: bool, monkeypatch: pytest.MonkeyPatch
