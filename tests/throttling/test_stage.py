@@ -340,7 +340,7 @@ class TestMailboxesHere:
         throttled.spool.work()
         assert len(throttled.spool.mailbox()) == 2
         [held] = throttled.held()
-        assert held.last_error == f"news@{HERE} has sent to 1 recipients in the last hour, of 1 allowed"
+        assert held.last_error == f"news@{HERE} has sent to 1 recipient in the last hour, of 1 allowed"
 
     def test_a_colleague_gets_what_waits_for_others_and_what_is_for_here_alone(
         self, throttled: Throttled, ben: str
