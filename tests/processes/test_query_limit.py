@@ -25,7 +25,7 @@ def _slow(request: HttpRequest) -> HttpResponse:
     return HttpResponse("done")
 
 
-urlpatterns = [path("slow", _slow)]
+urlpatterns = [path("slow", _slow), *urls.urlpatterns]
 handler500 = urls.handler500
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.urls(__name__)]
 
