@@ -326,9 +326,10 @@ def _log(decisions: Sequence[Decision], settled: Collection[int], now: datetime)
         attempts += attempt_rows(entry, decision.report.attempts)
         bounces += decision.report.bounces
         traces += trace_rows(entry, [r for r in decision.final if r.recipient.id not in settled], now)
-        # Each message once, whatever becomes of it later. What this server made itself nobody handed in.
-        was_tried = not (decision.report.is_interrupted or decision.is_put_off)
-        if decision.waiting and was_tried and not entry.attempts and entry.origin in HANDED_IN:
+        # Each message once, whatever becomes of it later, and whether it was tried or its host rests. What this server
+        # made itself nobody handed in.
+        is_first = not entry.attempts and not entry.error_group
+        if decision.waiting and is_first and not decision.report.is_interrupted and entry.origin in HANDED_IN:
             domains = [r.recipient.domain for r in decision.waiting if r.recipient.kind is Kind.REMOTE]
             deferred.append((entry.auth_user, entry.sender, entry.client_ip, domains))
     if attempts:

@@ -162,6 +162,8 @@ class LeasedColumns:
     smtputf8: bool
     eight_bit: bool
     delay_notified: bool
+    # Why it waited for delivery last; empty before it ever did.
+    error_group: str
     # Host, or host:port, that an administrator chose instead of its usual route.
     next_hop: str
     # Whether it comes from one of us; None where that follows from the rest (spool.trusted.is_ours).

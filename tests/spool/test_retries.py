@@ -7,13 +7,15 @@ import time
 from datetime import timedelta
 
 import pytest
+from django.db.models import Sum
 from django.utils import timezone
 
 from spool.delivery.remote import backoff, transport
 from spool.delivery.replies import WAITS_FOR_HOST
 from spool.flow import leases, passes
-from spool.models import Attempt, Entry, Status, Trace
+from spool.models import Attempt, Entry, Status, Trace, TrafficCount, TrafficKind
 from spool.models.recipient import Outcome
+from spool.traffic import rollup
 from tests.interop.world import Report
 from tests.spool.passing import ANN, FAR, Spool
 from tests.support.smtp_peer import HANG, SmtpPeer
@@ -207,6 +209,28 @@ def test_a_rest_leaves_the_attempts_and_the_schedule_of_a_message_alone(spool: S
     spool.work()
     assert spool.entry(name).attempts == 2
     assert spool.minutes_to_go(name) == pytest.approx(30, abs=0.2), "the second interval, as if nothing had been"
+
+
+def test_what_is_put_off_counts_as_deferred_once_like_what_was_tried(spool: Spool) -> None:
+    address = _no_host(spool)
+    spool.take(address)
+    spool.work()
+    spool.take(address)
+    for _ in range(3):
+        [rest] = backoff._rests.values()
+        rest.until = time.monotonic() + 600
+        spool.work()
+        spool._clock.shift(timedelta(minutes=20))
+        assert _deferred() == 2
+    spool.later(minutes=20)
+    spool.work()
+    assert _deferred() == 2
+
+
+def _deferred() -> int:
+    rollup.roll_up()
+    counted = TrafficCount.objects.filter(kind=TrafficKind.DEFERRED_SENDER, key=ANN)
+    return int(counted.aggregate(total=Sum("number"))["total"])
 
 
 def test_a_message_that_waits_for_a_resting_host_expires_when_it_would_have(spool: Spool) -> None:

@@ -159,6 +159,7 @@ def a_leased_entry(
         smtputf8=smtputf8,
         eight_bit=eight_bit,
         delay_notified=False,
+        error_group="",
         path=path,
         recipients=recipients,
     )
