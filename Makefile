@@ -20,8 +20,8 @@ PYTHON ?= $(shell for python in python3.11 python3 python3.12 python3.13; do \
 help:
 	@echo 'make run     start Mailspool; Ctrl-C stops it (settings: docs/configuration.md)'
 	@echo 'make deb     a Debian package in dist/, for Debian 12 and 13'
-	@echo 'make test    all tests, on SQLite and on PostgreSQL side by side; ARGS= for pytest'
-	@echo 'make test-system  the long version of tests with other mail servers, kills, full disks, hostile input and installing; SEEDS="1 2 3"'
+	@echo 'make test    all tests on SQLite, and beside it on PostgreSQL those that ask the database much; ARGS= for pytest'
+	@echo 'make test-system  all tests on both, the long version of those with other mail servers, kills, full disks, hostile input and installing; SEEDS="1 2 3"'
 	@echo 'make lint    style, imports, types, Django checks, missing migrations'
 	@echo 'make manual  all commands as a page, as a man page and as completion for bash and zsh, in dist/manual'
 	@echo 'make messages  collect the texts of pages and mail, and compile the catalogues of all languages'

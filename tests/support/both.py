@@ -1,4 +1,4 @@
-"""The tests on both databases, side by side: most of them wait for servers, so two runs take little longer than one,
+"""The tests on both databases, side by side: many of them wait for servers, so two runs take little longer than one,
 and each has two files of tests in hand.
 
     python -m tests.support.both [ARGUMENT…]      arguments for pytest
