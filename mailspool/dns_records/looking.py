@@ -10,15 +10,15 @@ from typing import Final
 
 from django.conf import settings as django_settings
 from django.db import transaction
-from django.db.models import Min, Q
+from django.db.models import Q
 from django.utils import timezone
 
 from accounts.models import Domain
 from base.name_servers import Answer, NameServers, NoAnswer
-from mailspool.dns_records import asking, policy, wishes
+from mailspool.dns_records import asking, policy, verdicts, wishes
 from mailspool.dns_records.host import Host, certificate, this_host
 from mailspool.dns_records.names import HOST
-from mailspool.dns_records.records import LONGEST_SHOWN, Looked, Verdict, Wish, unknown
+from mailspool.dns_records.records import LONGEST_SHOWN, Verdict, Wish, unknown
 from spool.models.dkim import DkimKey
 from spool.models.dns import BAD, DomainRecord, RecordState
 from spool.signing import lifecycle
@@ -30,18 +30,25 @@ _AT_ONCE: Final = 8
 _WORST: Final = (RecordState.WRONG, RecordState.MISSING, RecordState.UNKNOWN, RecordState.OPTIONAL, RecordState.RIGHT)
 
 
-def look_at(domain: str, now: datetime, host: Host | None = None) -> list[DomainRecord]:
+def look_at(domain: str, now: datetime) -> None:
     """Look for all records of a domain (HOST for the host's), its DKIM keys too, and keep what was found."""
-    host = host or this_host()
-    asked = _wishes(domain, host)
-    servers = asking.servers()
-    with ThreadPoolExecutor(_AT_ONCE) as pool:
-        looked = list(pool.map(partial(_look_for, servers=servers), asked)) if not host.no_answer else []
+    host = this_host()
+    _keep(domain, _looked_for(domain, host), now, is_whole=not host.no_answer)
     for key in keys_shown_at(domain):
         lifecycle.look(key, now)
+
+
+def _looked_for(domain: str, host: Host) -> list[DomainRecord]:
+    if domain == HOST and not host.is_named:
+        return [_found(wishes.address_of(host, "A"), verdicts.unnamed(host))]
+    asked = (
+        wishes.of_host(host, certificate()) if domain == HOST else wishes.of_domain(domain, host, policy.policy_id())
+    )
     if host.no_answer:
-        looked = [_unasked(wish, host.no_answer) for wish in asked]
-    return _keep(domain, looked, now)
+        return [_unasked(wish, host.no_answer) for wish in asked]
+    servers = asking.servers()
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        return list(pool.map(partial(_look_for, servers=servers), asked))
 
 
 def keys_shown_at(domain: str) -> list[DkimKey]:
@@ -66,24 +73,16 @@ def tidy(now: datetime) -> None:
 
 
 def _next(now: datetime) -> str | None:
-    looked = DomainRecord.objects.values("domain").annotate(last=Min("checked"))
+    """The host, a domain that was never looked at, or that whose look is the longest ago; None when none is due."""
     if not DomainRecord.objects.filter(domain=HOST).exists():
         return HOST
-    new = Domain.objects.exclude(name__in=DomainRecord.objects.values("domain")).order_by("name").first()
-    if new is not None:
-        return str(new.name)
-    bad = DomainRecord.objects.filter(state__in=BAD, checked__lt=now - BAD_EVERY)
-    due = looked.filter(Q(last__lt=now - EVERY) | Q(domain__in=bad.values("domain"))).order_by("last").first()
-    return str(due["domain"]) if due is not None else None
+    new = Domain.objects.exclude(name__in=DomainRecord.objects.values("domain")).order_by("name")
+    is_due = Q(checked__lt=now - EVERY) | Q(checked__lt=now - BAD_EVERY, state__in=BAD)
+    due = DomainRecord.objects.filter(is_due).order_by("checked")
+    return new.values_list("name", flat=True).first() or due.values_list("domain", flat=True).first()
 
 
-def _wishes(domain: str, host: Host) -> list[Wish]:
-    if domain != HOST:
-        return wishes.of_domain(domain, host, policy.policy_id())
-    return wishes.of_host(host, certificate()) if host.is_named else []
-
-
-def _look_for(wish: Wish, servers: NameServers) -> Looked:
+def _look_for(wish: Wish, servers: NameServers) -> DomainRecord:
     try:
         if wish.by_resolver:
             answers = [Answer("", asking.ask(wish.name, wish.kind))]
@@ -98,41 +97,35 @@ def _look_for(wish: Wish, servers: NameServers) -> Looked:
     if not judged:
         return _unasked(wish, "the zone names no name servers")
     verdict, answer = min(judged, key=lambda one: _WORST.index(one[0].state))
-    return _looked(wish, verdict, answer.records, answer.server if len(judged) > 1 else "")
+    return _found(wish, verdict, answer.records, answer.server if len(judged) > 1 else "")
 
 
-def _looked(wish: Wish, verdict: Verdict, records: Sequence[str], server: str) -> Looked:
+def _unasked(wish: Wish, reason: str) -> DomainRecord:
+    return _found(wish, unknown(f"{reason[:1].upper()}{reason[1:]}."))
+
+
+def _found(wish: Wish, verdict: Verdict, records: Sequence[str] = (), server: str = "") -> DomainRecord:
+    """What is kept of it, but for whose it is and when that was. `server` is who says so, where others do not."""
     sentence = f"At {server}: {verdict.sentence}" if server else verdict.sentence
-    found = "\n".join(records)[:LONGEST_SHOWN]
-    wanted = verdict.wanted or wish.wanted
-    return Looked(wish.purpose, wish.name, wish.kind, wanted, found, verdict.state, sentence[:500])
+    return DomainRecord(
+        purpose=wish.purpose,
+        name=wish.name,
+        kind=wish.kind,
+        wanted=verdict.wanted or wish.wanted,
+        found="\n".join(records)[:LONGEST_SHOWN],
+        state=verdict.state,
+        sentence=sentence[:500],
+    )
 
 
-def _unasked(wish: Wish, reason: str) -> Looked:
-    return _looked(wish, unknown(f"{reason[:1].upper()}{reason[1:]}."), (), "")
-
-
-def _keep(domain: str, looked: Sequence[Looked], now: datetime) -> list[DomainRecord]:
+def _keep(domain: str, found: Sequence[DomainRecord], now: datetime, *, is_whole: bool) -> None:
+    """Put them in the place of what was there; of that the rest stays when the look was not of all records."""
     with transaction.atomic():
         before = {(row.purpose, row.name, row.kind): row for row in DomainRecord.objects.filter(domain=domain)}
-        rows = []
-        for place, one in enumerate(looked):
-            old = before.get((one.purpose, one.name, one.kind))
-            was_right = now if one.state == RecordState.RIGHT else old.was_right if old is not None else None
-            rows.append(
-                DomainRecord(
-                    domain=domain,
-                    purpose=one.purpose,
-                    name=one.name,
-                    kind=one.kind,
-                    place=place,
-                    wanted=one.wanted,
-                    found=one.found,
-                    state=one.state,
-                    sentence=one.sentence,
-                    checked=now,
-                    was_right=was_right,
-                )
-            )
-        DomainRecord.objects.filter(domain=domain).delete()
-        return list(DomainRecord.objects.bulk_create(rows))
+        for place, row in enumerate(found):
+            old = before.pop((row.purpose, row.name, row.kind), None)
+            row.domain, row.place, row.checked = domain, place, now
+            row.was_right = now if row.state == RecordState.RIGHT else old.was_right if old is not None else None
+        kept = [] if is_whole else [row.pk for row in before.values()]
+        DomainRecord.objects.filter(domain=domain).exclude(pk__in=kept).delete()
+        DomainRecord.objects.bulk_create(found)

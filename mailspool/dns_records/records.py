@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from base.dns_texts import strings_of
 from spool.models.dns import RecordState
 
 # Of all that a stranger's DNS says so much is kept and shown, in characters.
@@ -41,19 +42,6 @@ class Wish:
     by_resolver: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Looked:
-    """What a look has found of a wish."""
-
-    purpose: str
-    name: str
-    kind: str
-    wanted: str
-    found: str
-    state: RecordState
-    sentence: str
-
-
 def right(sentence: str) -> Verdict:
     return Verdict(RecordState.RIGHT, sentence)
 
@@ -75,24 +63,8 @@ def unknown(sentence: str) -> Verdict:
 
 
 def zone_line(name: str, kind: str, value: str) -> str:
-    """A line of a zone file (RFC 1035 5.1): no string in it is longer than 255 bytes."""
-    return f"{name}. 3600 IN {kind} {zone_value(kind, value)}"
-
-
-def zone_value(kind: str, value: str) -> str:
-    """A value as a zone file has it. That of a TXT record is quoted, in pieces; names end with a dot already."""
-    if kind != "TXT":
-        return value
-    escaped = value.replace("\\", "\\\\").replace('"', '\\"')
-    pieces = [f'"{escaped[start : start + 250]}"' for start in range(0, len(escaped), 250)]
-    return pieces[0] if len(pieces) == 1 else f"({' '.join(pieces)})"
-
-
-def tags_of(record: str) -> dict[str, str]:
-    """The `name=value` pairs of a record such as DMARC's (RFC 6376 3.2), by their names in lower case."""
-    tags: dict[str, str] = {}
-    for part in record.split(";"):
-        name, equals, value = part.partition("=")
-        if equals:
-            tags.setdefault(name.strip().lower(), value.strip())
-    return tags
+    """A line of a zone file (RFC 1035 5.1)."""
+    if kind == "TXT":
+        strings = strings_of(value)
+        value = f"({strings})" if '" "' in strings else strings
+    return f"{name}. 3600 IN {kind} {value}"

@@ -11,7 +11,7 @@ from django.conf import settings as django_settings
 
 from mailspool.dns_records.looking import keys_shown_at
 from mailspool.dns_records.names import HOST
-from mailspool.dns_records.records import zone_line, zone_value
+from mailspool.dns_records.records import zone_line
 from spool.models.dkim import DkimKey, KeyState
 from spool.models.dns import BAD, DomainRecord, RecordState
 
@@ -34,7 +34,7 @@ ORDER = (RecordState.WRONG, RecordState.MISSING, RecordState.UNKNOWN, RecordStat
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """One record. `value` is the wanted one as a zone file has it, for copying; `found` the lines that were there."""
+    """One record; `found` are the lines that were there."""
 
     purpose: str
     name: str
@@ -44,10 +44,6 @@ class Shown:
     state: RecordState
     sentence: str
     checked: datetime | None = None
-
-    @property
-    def value(self) -> str:
-        return zone_value(self.kind, self.wanted)
 
     @property
     def tone(self) -> str:

@@ -11,11 +11,12 @@ from typing import Final
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from base.dns_texts import tags_of
 from base.name_servers import NoAnswer
 from base.phrases import first_few
 from mailspool.dns_records.asking import addresses_of
 from mailspool.dns_records.host import Host
-from mailspool.dns_records.records import Verdict, missing, optional, right, tags_of, unknown, wrong
+from mailspool.dns_records.records import Verdict, missing, optional, right, unknown, wrong
 from quarantine.engines.authentication import spf_by_record
 from spool.delivery.policies import parse_record
 
@@ -138,6 +139,11 @@ def addresses(records: Sequence[str], host: Host, kind: str) -> Verdict:
     if host.addresses:
         return optional(f"{host.name} has no IPv4 address: many servers can't send to it.")
     return missing(f"{host.name} has no address in the DNS: many servers refuse its mail.")
+
+
+def unnamed(host: Host) -> Verdict:
+    """Of a host that has no name which the DNS can know."""
+    return wrong(f"{host.name} is no full host name: set MAILSPOOL_HOSTNAME, as mail.example.org.")
 
 
 def ptr(records: Sequence[str], host: Host, address: str) -> Verdict:

@@ -43,10 +43,8 @@ def of_host(host: Host, certificate: x509.Certificate | None) -> list[Wish]:
     """Those of the host's own name and addresses. It needs SPF as well: notices come from it by its name alone."""
     shown = verdicts.tlsa_of(certificate) if certificate is not None else ""
     return [
-        *(
-            Wish("Address", host.name, kind, "", partial(verdicts.addresses, host=host, kind=kind), by_resolver=True)
-            for kind in ("A", "AAAA")
-        ),
+        address_of(host, "A"),
+        address_of(host, "AAAA"),
         *(
             Wish(
                 "PTR",
@@ -61,6 +59,11 @@ def of_host(host: Host, certificate: x509.Certificate | None) -> list[Wish]:
         _spf(host.name, host, "a"),
         Wish("DANE", f"_25._tcp.{host.name}", "TLSA", shown, partial(verdicts.tlsa, certificate=certificate)),
     ]
+
+
+def address_of(host: Host, kind: str) -> Wish:
+    """That of the host's name, of one family."""
+    return Wish("Address", host.name, kind, "", partial(verdicts.addresses, host=host, kind=kind), by_resolver=True)
 
 
 def _spf(domain: str, host: Host, mechanism: str) -> Wish:

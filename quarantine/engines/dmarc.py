@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from accounts.addresses import InvalidAddress, normalise_domain
+from base.dns_texts import tags_of
 from base.expiring import ExpiringDict
 from quarantine.engines.answers import EngineFailed
 from quarantine.engines.authentication import (
@@ -171,10 +172,7 @@ def _tags(text: str) -> dict[str, str]:
     """The tags of a DMARC record; none when it is no valid one."""
     if not re.match(r"v\s*=\s*DMARC1\s*(;|$)", text):
         return {}
-    tags: dict[str, str] = {}
-    for pair in text.split(";"):
-        name, _, value = pair.partition("=")
-        tags.setdefault(name.strip().lower(), value.strip().lower())
+    tags = {name: value.lower() for name, value in tags_of(text).items()}
     return tags if tags.get("p") in _WISHES else {}
 
 

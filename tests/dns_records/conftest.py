@@ -12,7 +12,10 @@ from base.name_servers import NameServers
 from mailspool.dns_records import asking
 from quarantine.engines import authentication, resolver
 from spool.signing import lifecycle, ring
+from tests.console.conftest import administrator
 from tests.support.dns import DNSServer
+
+__all__ = ["administrator"]
 
 DOMAIN, HOST_NAME, ADDRESS = "example.org", "mail.example.org", "203.0.113.7"
 

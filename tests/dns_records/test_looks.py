@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 import time_machine
@@ -183,6 +184,24 @@ def test_no_answer_is_no_verdict_and_ends_no_alert(code: str, dns: DNSServer) ->
     dns.fail(f"_dmarc.{DOMAIN}", code)
     assert looked("DMARC").state == UNKNOWN
     assert DomainRecord.objects.get(purpose="DMARC").was_right == NOW
+
+
+def test_a_host_whose_address_the_dns_does_not_tell_keeps_what_was_right_of_the_rest(dns: DNSServer) -> None:
+    dns.add("7.113.0.203.in-addr.arpa", "PTR", f"{HOST_NAME}.")
+    assert looked("PTR", HOST).state == RIGHT
+    dns.fail(HOST_NAME, "SERVFAIL")
+    assert looked("SPF", HOST).state == UNKNOWN
+    assert DomainRecord.objects.get(purpose="PTR").was_right == NOW
+
+
+@pytest.mark.parametrize("name", ["localhost", "[192.0.2.1]"])
+def test_a_host_without_a_full_name_is_told_so_and_keeps_no_domain_from_its_turn(name: str, settings: Any) -> None:
+    settings.MAILSPOOL_HOSTNAME = name
+    looking.sweep()
+    [found] = shown.records_of(HOST)
+    assert found.state == WRONG and "set MAILSPOOL_HOSTNAME" in found.sentence
+    looking.sweep()
+    assert DomainRecord.objects.filter(domain=DOMAIN).exists()
 
 
 def test_what_strangers_write_is_bounded(dns: DNSServer) -> None:

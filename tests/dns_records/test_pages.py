@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from accounts.models import Domain, Role, User
+from accounts.models import Domain
 from base.audit.models import AuditEvent
 from base.one_row import OneRow
 from mailspool.dns_records import policy
@@ -21,15 +21,6 @@ from tests.support.dns import DNSServer, in_pieces
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("dns", "domain", "redis", "home")]
 PAGE = f"/admin/dns/{DOMAIN}/"
-
-
-@pytest.fixture
-def administrator(client: Client) -> Client:
-    user = User(email="admin@localhost", role=Role.SYSTEM_ADMINISTRATOR)
-    user.set_unusable_password()
-    user.save()
-    client.force_login(user)
-    return client
 
 
 def states(page: str) -> dict[str, str]:

@@ -8,6 +8,7 @@ from accounts.addresses import InvalidAddress, normalise_domain
 from base.actions.action import SingleAction, Target
 from base.actions.options import add_inputs, given
 from base.actions.perform import perform
+from base.dns_texts import strings_of
 from spool.actions import dkim
 from spool.actions.actor import Actor
 from spool.models.dkim import DkimKey, KeyState
@@ -89,7 +90,5 @@ def _row(key: DkimKey) -> dict[str, Any]:
 
 
 def zone_line(key: DkimKey) -> str:
-    """A line of a zone file (RFC 1035 5.1): no string in it is longer than 255 bytes."""
-    value = key.record
-    pieces = " ".join(f'"{value[start : start + 250]}"' for start in range(0, len(value), 250))
-    return f"{key.name}. 3600 IN TXT ({pieces})"
+    """A line of a zone file (RFC 1035 5.1)."""
+    return f"{key.name}. 3600 IN TXT ({strings_of(key.record)})"
