@@ -57,7 +57,8 @@ class CheckRecords(SingleAction[Actor]):
         look_at(domain, timezone.now())
         found = shown.records_of(domain)
         bad = [one for one in found if one.is_bad]
-        said = f"{len(bad)} of {len(found)} records are missing or wrong." if bad else "Nothing is missing or wrong."
+        are = "is" if len(bad) == 1 else "are"
+        said = f"{len(bad)} of {len(found)} records {are} missing or wrong." if bad else "Nothing is missing or wrong."
         return Change(said, [Written(target.key, parameters={"bad": len(bad)})], found, good=not bad)
 
 
