@@ -23,6 +23,7 @@ from quarantine.engines.answers import EngineFailed
 from quarantine.engines.examined import Examined
 from spool.delivery import replies
 from spool.delivery.remote import mta_sts, mx, policy_fetch
+from spool.delivery.shaping import classes
 from spool.message.summary import storable
 from tests.fuzz.target import Target
 
@@ -47,6 +48,21 @@ def read_reply(data: bytes) -> None:
         reply.text.encode()
         assert reply.enhanced[0] in "245"
         assert len(replies.error_group(reply.text)) <= replies.LONGEST_GROUP
+        _classify(reply.code, reply.enhanced, reply.text)
+
+
+def classify_reply(data: bytes) -> None:
+    text = data.decode("utf-8", "replace")
+    for code, enhanced in ((421, "4.7.0"), (450, "4.2.2"), (550, "5.7.1")):
+        _classify(code, enhanced, text)
+
+
+def _classify(code: int, enhanced: str, text: str) -> None:
+    found = classes.classify(code, enhanced, text)
+    assert found is classes.classify(code, enhanced, text[: classes.LONGEST_TEXT])
+    assert code >= 400 or found is classes.ReplyClass.OTHER
+    seconds = classes.wait_asked_for(text)
+    assert seconds is None or 0 <= seconds <= 99_999 * 3600
 
 
 def _is_text(text: str) -> None:
@@ -202,6 +218,7 @@ def read_question(data: bytes) -> None:
 
 TARGETS = (
     Target("reply", read_reply),
+    Target("classes", classify_reply, ("reply",)),
     Target("engine", read_engine),
     Target("policy", read_policy, longest=64 * 1024),
     Target("web", read_web),
