@@ -1,7 +1,7 @@
 """What a refusal is about: our rate, our connections, our address, or only this message or recipient.
 
-The words are data (reply_classes.txt): receivers say the same thing in a hundred ways, and the enhanced codes of RFC 3463
-and RFC 7372 are used by few as they are meant. A text is cut, and read a fixed number of times.
+The words are data (reply_classes.txt): receivers say the same thing in a hundred ways, and few use the enhanced codes
+of RFC 3463 and RFC 7372 as they are meant. A text is cut, and read a fixed number of times.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class ReplyClass(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One line of the file: a class for replies with one of `codes` (none: any) that have all of `phrases`, in order."""
+    """A line of the file: the class of replies with one of `codes` (none: any) that have all of `phrases`, in order."""
 
     is_about: ReplyClass
     codes: tuple[str, ...]
