@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import shutil
+import time
 from collections.abc import Generator, Iterator
 from typing import Any
 
@@ -168,6 +169,34 @@ def _forget_what_was_cached() -> None:
     forget_checks()
     forget_listed()
     attention.look_again()
+
+
+class _StoppedClock:
+    """Of the module `time`, what a short cache asks: it is always the same moment."""
+
+    def __init__(self) -> None:
+        self._now = time.monotonic()
+
+    def monotonic(self) -> float:
+        return self._now
+
+
+@pytest.fixture
+def _what_is_kept_stays_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Queries are counted as if no time went by: whether a second is over is the machine's doing, not the page's."""
+    monkeypatch.setattr("base.short_cache.time", _StoppedClock())
+
+
+@pytest.fixture
+def django_assert_num_queries(_what_is_kept_stays_kept: None, django_assert_num_queries: Any) -> Any:
+    """pytest-django's, in a test whose short caches keep what they have."""
+    return django_assert_num_queries
+
+
+@pytest.fixture
+def django_assert_max_num_queries(_what_is_kept_stays_kept: None, django_assert_max_num_queries: Any) -> Any:
+    """pytest-django's, in a test whose short caches keep what they have."""
+    return django_assert_max_num_queries
 
 
 @pytest.hookimpl(trylast=True)
