@@ -10,10 +10,11 @@ from mailspool.setting_pages import views
 
 
 def urls() -> list[URLPattern]:
-    """They come before the admin site's own, which has a page of all of the server's settings at once."""
+    """They come before the admin site's own, which would have a page of all of the server's settings at once."""
     guard = admin.site.admin_view
     return [
         path("admin/settings/", guard(views.settings), name="settings"),
         path("admin/settings/<slug:slug>/", guard(views.section), name="settings_section"),
         path("admin/spool/settings/", guard(RedirectView.as_view(pattern_name="settings"))),
+        path("admin/spool/settings/<path:object_id>/change/", guard(views.whole_form)),
     ]

@@ -71,6 +71,13 @@ def section(request: HttpRequest, slug: str) -> HttpResponse:
     return _shown(request, place, stored(place.model), form, unsaved=wanted)
 
 
+def whole_form(request: HttpRequest, object_id: str) -> HttpResponse:
+    """Where one form had all of the server's settings: bookmarks lead on, and what an open one sends is not saved."""
+    if request.method == "POST":
+        messages.warning(request, "Nothing was saved: settings are now saved section by section.")
+    return redirect("settings")
+
+
 def _saved(request: HttpRequest, place: Place, row: OneRow) -> HttpResponse:
     model_admin = admin.site.get_model_admin(place.model)
     with transaction.atomic():

@@ -12,6 +12,7 @@ from accounts.models import DomainDefaults, Role, User, UserDefaults
 from mailspool.home import Home
 from spool.flow import intake
 from spool.models import Settings
+from tests.support.editing_pages import page_with
 from tests.support.forms import UNLIMITED
 from tests.support.messages import a_submission
 
@@ -28,9 +29,8 @@ def test_every_list_opens(administrator: Client, home: Home) -> None:
 
 
 def test_a_wrong_setting_is_refused_with_a_sentence(administrator: Client) -> None:
-    row = Settings.load()
-    url = reverse("admin:spool_settings_change", args=[row.pk])
-    form = administrator.get(url).context["adminform"].form
+    url = page_with(Settings.load(), "retry_intervals_minutes")
+    form = administrator.get(url).context["form"]
     fields = {name: "" if value is None else value for name, value in form.initial.items()}
     answer = administrator.post(url, {**fields, "retry_intervals_minutes": "soon"})
     assert "is not a number of minutes" in answer.content.decode()

@@ -77,6 +77,15 @@ def test_sections_have_addresses_of_their_own(administrator: Client) -> None:
     assert administrator.get("/admin/spool/settings/")["Location"] == reverse("settings")
 
 
+def test_the_old_form_of_all_settings_leads_on_and_saves_nothing(administrator: Client) -> None:
+    row = Settings.load()
+    old = reverse("admin:spool_settings_change", args=[row.pk])
+    assert administrator.get(old)["Location"] == reverse("settings")
+    shown = administrator.post(old, {"max_hops": "9", "retry_intervals_minutes": "5"}, follow=True)
+    assert "Nothing was saved" in shown.content.decode() and shown.redirect_chain == [(reverse("settings"), 302)]
+    assert Settings.load().max_hops == row.max_hops and not AuditEvent.objects.exists()
+
+
 @pytest.mark.parametrize("model", models_of_settings())
 def test_one_section_is_saved_and_recorded_before_and_after(administrator: Client, model: Any) -> None:
     model.load()

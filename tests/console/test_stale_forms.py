@@ -35,6 +35,7 @@ from accounts.models import (
 from quarantine.models import AntispamSettings, AntivirusSettings, Check, TrustedSender
 from security.models import BlacklistEntry, LoginRules, SMTPBlock, WhitelistEntry
 from spool.models import AlertRule, AuditEvent, Route, Settings
+from tests.support.editing_pages import page_with, pages_of
 from tests.support.forms import as_sent
 from throttling.models import GuardPolicy, ThrottleSettings
 
@@ -103,12 +104,13 @@ def root() -> Client:
 
 
 def url_of(row: Model) -> str:
-    return reverse(f"admin:{row._meta.app_label}_{row._meta.model_name}_change", args=[row.pk])
+    [page] = pages_of(row)
+    return page
 
 
-def shown(client: Client, row: Model) -> dict[str, list[str]]:
+def shown(client: Client, row: Model, page: str = "") -> dict[str, list[str]]:
     """What a browser sends of the form of a row that nobody has touched."""
-    return as_sent(client.get(url_of(row)).content.decode())
+    return as_sent(client.get(page or url_of(row)).content.decode())
 
 
 def values(row: Model) -> dict[str, Any]:
@@ -134,15 +136,17 @@ def test_every_editing_form_of_the_console_is_looked_at_here(root: Client) -> No
 @pytest.mark.parametrize("model", ROWS, ids=lambda model: model.__name__)
 def test_a_form_that_is_saved_as_it_was_shown_undoes_nothing(root: Client, model: type[Model]) -> None:
     row = ROWS[model]()
-    sent = shown(root, row)
-    asked = [field for field in row._meta.concrete_fields if f"initial-{field.name}" in sent]
+    pages = {page: shown(root, row, page) for page in pages_of(row)}
+    said = {name for sent in pages.values() for name in sent}
+    asked = [field for field in row._meta.concrete_fields if f"initial-{field.name}" in said]
     made_up = {field.attname: _other(field, getattr(row, field.attname)) for field in asked}
     others = {name: value for name, value in made_up.items() if value is not None}
     assert others, "there is something that somebody else may change"
     model._default_manager.filter(pk=row.pk).update(**others)
     before = values(row)
-    answer = root.post(url_of(row), sent)
-    assert answer.status_code == 302, answer.context and answer.context["errors"]
+    for page, sent in pages.items():
+        answer = root.post(page, sent)
+        assert answer.status_code == 302, answer.context and answer.context["errors"]
     assert values(row) == before
 
 
@@ -150,7 +154,8 @@ def test_a_form_that_is_saved_as_it_was_shown_undoes_nothing(root: Client, model
 def test_a_form_that_comes_back_untouched_writes_nothing(root: Client, model: type[Model]) -> None:
     row = ROWS[model]()
     before = values(row)
-    assert root.post(url_of(row), shown(root, row)).status_code == 302
+    for page in pages_of(row):
+        assert root.post(page, shown(root, row, page)).status_code == 302
     assert values(row) == before
 
 
@@ -343,10 +348,10 @@ def test_a_command_writes_what_it_was_told_and_nothing_else(ann: User) -> None:
 
 
 def test_a_setting_that_was_changed_by_a_command_is_told_with_who_did(root: Client) -> None:
-    row = Settings.load()
-    sent = shown(root, row)
+    page = page_with(Settings.load(), "max_hops")
+    sent = as_sent(root.get(page).content.decode())
     call_command("settings", "set", "max_hops", "60")
-    answer = root.post(url_of(row), {**sent, "max_hops": "40"})
+    answer = root.post(page, {**sent, "max_hops": "40"})
     assert "Changed meanwhile by" in text(answer) and "(shell)" in text(answer)
     assert "from “50” to “60”" in text(answer)
     assert "50 → 60" in AuditEvent.objects.get(action="settings").outcome

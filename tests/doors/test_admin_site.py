@@ -27,6 +27,7 @@ from spool.actions import Actor
 from spool.models import AlertRule, Route
 from tests.doors.conftest import ANN, PASSWORD, ROOT, browser
 from tests.doors.record import nothing_changes_unrecorded
+from tests.support.editing_pages import page_with
 from tests.support.forms import form_with
 from throttling.models import GuardPolicy
 
@@ -204,7 +205,7 @@ class TestEveryPage:
         assert "Added" in records[0].outcome
 
     def test_changing_is_written_down_with_what_it_was(self, label: str) -> None:
-        model, model_admin = MODELS[label], admin.site._registry[MODELS[label]]
+        model_admin = admin.site._registry[MODELS[label]]
         if not model_admin.has_change_permission(_request()):
             return
         assert label in RECIPES, f"say what to type on the page of a {label}"
@@ -212,7 +213,7 @@ class TestEveryPage:
         if not typed:
             assert model_admin.list_display_links is None, f"say what to change on the page of a {label}"
             return
-        client, page = browser(ROOT), _url(model, "change", _row(label).pk)
+        client, page = browser(ROOT), page_with(_row(label), next(iter(typed)))
         sent = form_with(client.get(page).content.decode(), next(iter(typed))) | _typed(typed)
         with nothing_changes_unrecorded(ROOT, "page", does=True) as records:
             answer = client.post(page, sent)
@@ -227,7 +228,7 @@ class TestEveryPage:
         if not typed or label.startswith("security."):
             # The lists of Security are written down whenever somebody stores an entry.
             return
-        client, page = browser(ROOT), _url(MODELS[label], "change", _row(label).pk)
+        client, page = browser(ROOT), page_with(_row(label), next(iter(typed)))
         sent = form_with(client.get(page).content.decode(), next(iter(typed)))
         with nothing_changes_unrecorded(ROOT, "page", does=False) as records:
             assert client.post(page, sent).status_code == 302

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 from django.core.exceptions import ValidationError
 from django.test import Client
-from django.urls import reverse
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -19,6 +18,7 @@ from spool.models.settings import current, parse_retry_intervals
 from spool.smtpd.tls import server_context
 from tests.support.certificates import Authority
 from tests.support.commands import Manage, manage_with
+from tests.support.editing_pages import page_with, pages_of
 
 # (setting, what somebody writes, the sentence that says what is wrong)
 WRONG = [
@@ -122,28 +122,29 @@ class TestCommand:
 @pytest.mark.django_db
 class TestForm:
     @pytest.fixture
-    def page(self, client: Client) -> str:
+    def row(self, client: Client) -> Settings:
         client.force_login(User.objects.create_superuser("admin@localhost"))
-        return reverse("admin:spool_settings_change", args=[Settings.load().pk])
+        return Settings.load()
 
     @pytest.mark.parametrize(("name", "value", "sentence"), WRONG)
     def test_a_wrong_value_is_answered_at_its_field(
-        self, client: Client, page: str, name: str, value: str, sentence: str
+        self, client: Client, row: Settings, name: str, value: str, sentence: str
     ) -> None:
-        form = client.get(page).context["adminform"].form
+        page = page_with(row, name)
+        form = client.get(page).context["form"]
         fields = {key: "" if initial is None else initial for key, initial in form.initial.items()}
         answer = client.post(page, {**fields, name: value})
         assert answer.status_code == 200
-        errors = answer.context["adminform"].form.errors
+        errors = answer.context["form"].errors
         text = " ".join(message for messages in errors.values() for message in messages)
         # The form has its own words for what is not a number or not a choice.
         sentences = [*sentence.split("|"), "Enter a whole number", "not one of the available choices"]
         assert any(part in text for part in sentences), text
         assert getattr(Settings.load(), name) == getattr(Settings(), name)
 
-    def test_every_setting_is_on_the_page(self, client: Client, page: str) -> None:
-        form = client.get(page).context["adminform"].form
-        assert set(form.fields) == {field.name for field in Settings._meta.fields} - {"id"}
+    def test_every_setting_is_on_one_page(self, client: Client, row: Settings) -> None:
+        names = [name for page in pages_of(row) for name in client.get(page).context["form"].fields]
+        assert sorted(names) == sorted({field.name for field in Settings._meta.fields} - {"id"})
 
 
 @pytest.mark.django_db
