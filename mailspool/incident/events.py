@@ -44,14 +44,6 @@ def events(thing: Thing, now: datetime) -> list[Event]:
     return sorted(found, key=lambda event: event.at, reverse=True)[:SHOWN]
 
 
-def login_ips(thing: Thing) -> list[str]:
-    """From where a user has logged in lately, newest first."""
-    if thing.user is None:
-        return []
-    logins = Login.objects.filter(user=thing.user).order_by("-last").values_list("ip", flat=True)[:_OF_EACH]
-    return list(dict.fromkeys(logins))
-
-
 def _done(thing: Thing) -> Iterator[Event]:
     about = Q(key=thing.key)
     if thing.user is not None:

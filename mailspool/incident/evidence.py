@@ -86,11 +86,10 @@ class Evidence:
     greetings: list[str] = field(default_factory=list)
 
 
-def evidence(thing: Thing, known_ips: Sequence[str] = ()) -> Evidence:
-    """What the newest messages say. `known_ips` are those from which a user has logged in."""
+def evidence(thing: Thing) -> Evidence:
+    """What the newest messages say."""
     here, ids = _in_spool(thing)
-    ips = list(dict.fromkeys([*_most(one.client_ip for one in here), *known_ips]))
-    ended = _ended(thing, ips)
+    ended = _ended(thing)
     messages = list({one.file_name: one for one in [*here, *ended]}.values())
     rows = [*here, *ended]
     groups = [
@@ -141,7 +140,7 @@ def _in_spool(thing: Thing) -> tuple[list[Seen], list[int]]:
     return [found[pk] for pk in ids], ids
 
 
-def _ended(thing: Thing, ips: Sequence[str]) -> list[Seen]:
+def _ended(thing: Thing) -> list[Seen]:
     columns = (
         "file_name",
         "ended",
@@ -156,7 +155,7 @@ def _ended(thing: Thing, ips: Sequence[str]) -> list[Seen]:
         "id",
     )
     found: dict[int, Seen] = {}
-    for query in thing.traces(ips):
+    for query in thing.traces():
         for *row, pk in query.order_by("-ended", "-id").values_list(*columns)[:SAMPLE]:
             found[pk] = Seen(*row)
     return sorted(found.values(), key=lambda one: one.at, reverse=True)[:SAMPLE]

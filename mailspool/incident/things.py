@@ -3,7 +3,7 @@ number of rows."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Final
@@ -18,14 +18,13 @@ from accounts.models import User
 from base.actions import registry
 from security.addresses import parse_address
 from spool.filters import BadFilter, SpoolFilter
+from spool.filters.trace import of_user
 from spool.models import Entry, Trace, TrafficKind
 
 # So many of the newest messages are looked at, and of the recipients whose delivery has ended.
 SAMPLE: Final = 2_000
 # Where no index has what is asked for, so many of the newest rows are gone through.
 WINDOW: Final = 20_000
-# Of a user's IP addresses so many are looked up in the trace.
-_MOST_IPS: Final = 8
 KINDS: Final = {"user": "User", "sender": "Address", "ip": "IP address", "domain": "Domain"}
 LONGEST: Final = 320
 # What is counted of each kind, by what it is called there.
@@ -114,14 +113,11 @@ class Thing:
                 return [_lately(Entry.objects.filter(sender_domain=self.key)), *_to_domain(self.key)]
         return [chosen.apply(Entry.objects.all())]
 
-    def traces(self, ips: Sequence[str]) -> list[QuerySet[Trace]]:
-        """The same of what has ended; `ips` are where a user's mail has come from, for the trace is by IP address."""
-        ended = Trace.objects.order_by("-ended", "-id")
+    def traces(self) -> list[QuerySet[Trace]]:
+        """The same of what has ended."""
         match self.kind:
             case "user":
-                own = ended.filter(sender=self.key)[:SAMPLE]
-                parts = [own, *(ended.filter(client_ip=ip)[:SAMPLE] for ip in ips[:_MOST_IPS])]
-                return [Trace.objects.filter(id__in=part.values("id"), auth_user=self.key) for part in parts]
+                return [Trace.objects.filter(of_user(self.key))]
             case "sender":
                 return [Trace.objects.filter(sender=self.key), Trace.objects.filter(sender_key=self.key)]
             case "ip":

@@ -13,7 +13,7 @@ from django.views.decorators.http import require_GET
 
 from accounts.models import Containment, Status
 from mailspool.incident.counted import SPANS, chart_of
-from mailspool.incident.events import events, login_ips
+from mailspool.incident.events import events
 from mailspool.incident.evidence import evidence
 from mailspool.incident.false_alarm import stopped
 from mailspool.incident.similar import similar
@@ -48,7 +48,7 @@ def incident(request: HttpRequest, kind: str, key: str) -> HttpResponse:
 def _context(request: HttpRequest, thing: Thing) -> dict[str, Any]:
     now, span = timezone.now(), request.GET.get("range", "")
     span = span if span in SPANS else "1h"
-    found = evidence(thing, login_ips(thing) if thing.kind == "user" else ())
+    found = evidence(thing)
     return {
         "now": now,
         "thing": thing,

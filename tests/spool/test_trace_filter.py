@@ -10,7 +10,9 @@ from html import unescape
 from typing import Any
 
 import pytest
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
@@ -190,3 +192,28 @@ def test_the_command_has_the_same_conditions(
     assert len(list(csv.DictReader(io.StringIO(exported.out)))) == 43
     assert manage("spool", "trace", "--host", "elsewhere").status == 1
     assert manage("spool", "trace", "--search", "foo:bar").status == 2
+
+
+def test_what_a_user_has_sent_is_read_along_its_index() -> None:
+    now = timezone.now()
+    Trace.objects.bulk_create(
+        a_trace(
+            now - timedelta(seconds=number),
+            f"user{number % 700}@a.example",
+            auth_user=f"user{number % 500}@example.org" if number % 4 else "",
+            file_name=f"{number:026}.eml",
+        )
+        for number in range(20_000)
+    )
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE spool_trace")
+    with CaptureQueriesContext(connection) as queries:
+        found = page(TraceFilter.parse({"auth-user": "User7@Example.org"}))
+    assert [trace.auth_user for trace in found.traces] == ["user7@example.org"] * 40 and not found.extent
+    assert [trace.ended for trace in found.traces] == sorted((trace.ended for trace in found.traces), reverse=True)
+    [query] = queries
+    explain = "EXPLAIN " if connection.vendor == "postgresql" else "EXPLAIN QUERY PLAN "
+    with connection.cursor() as cursor:
+        cursor.execute(f"{explain}{query['sql']}")
+        plan = "\n".join(str(row) for row in cursor.fetchall())
+    assert "trace_auth_user" in plan and "Seq Scan" not in plan and "TEMP B-TREE" not in plan, plan

@@ -13,7 +13,7 @@ from base.actions.action import SingleAction, Target
 from base.actions.options import add_inputs, given
 from base.actions.perform import perform, preview
 from base.times import exact
-from mailspool.incident.events import events, login_ips
+from mailspool.incident.events import events
 from mailspool.incident.evidence import evidence
 from mailspool.incident.false_alarm import FALSE_ALARM
 from mailspool.incident.stop import STOP
@@ -44,7 +44,7 @@ class Command(VerbCommand):
 
 def _show(options: dict[str, Any], output: Output) -> None:
     thing = _thing(options["key"])
-    found = evidence(thing, login_ips(thing) if thing.kind == "user" else ())
+    found = evidence(thing)
     groups = {group.name: [f"{row.number:,} {row.words}" for row in group.rows] for group in found.groups}
     happened = [f"{exact(one.at)} {one.what}: {one.words}" for one in events(thing, timezone.now())]
     output.fields(
