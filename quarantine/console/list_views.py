@@ -9,7 +9,7 @@ from django.urls import reverse
 from django.views.decorators.http import require_GET
 
 from quarantine.console.actions import buttons_for
-from quarantine.console.listing import listing, usage
+from quarantine.console.listing import listing, recipients_of, usage
 from quarantine.engines.scanner import scanners_for
 from quarantine.filters import ITEM_FIELDS, ItemFilter, search
 from quarantine.filters.groups import OF_KIND, groups_of
@@ -17,6 +17,7 @@ from quarantine.models.antivirus import AntivirusSettings
 from quarantine.models.check import current_checks
 from quarantine.models.item import Item, ItemKind
 from spool.console.groups import Grouped, Grouping, grouped_as, grouping_of
+from spool.console.layout import arranged, layout_of
 from spool.console.list_page import list_page
 from spool.console.listing import Listing, is_patient
 from spool.console.pages import actor_of
@@ -78,7 +79,8 @@ def _list(request: HttpRequest, kind: ItemKind) -> HttpResponse:
 
 
 def _context(request: HttpRequest, kind: ItemKind) -> dict[str, Any]:
-    shown = listing(request.GET, kind)
+    layout = layout_of(request.user.pk, URL_NAMES[kind])
+    shown = listing(request.GET, kind, layout.columns, layout.page_size)
     values = shown.chosen.texts()
     panel = [
         (name, *rest, values.get(name, "")) for name, *rest in _PANEL if kind is ItemKind.SPAM or name != "min-score"
@@ -87,6 +89,8 @@ def _context(request: HttpRequest, kind: ItemKind) -> dict[str, Any]:
         "listing": shown,
         "groupings": [_GROUPINGS[name] for name in OF_KIND[kind]],
         "grouped": _grouped(request, shown, kind),
+        **arranged(layout),
+        "recipients": recipients_of(shown.entries) if layout.shows("recipient") else {},
         "section_link": reverse(SECTION),
         "kind": kind.value,
         "kind_label": kind.label,

@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
+from django.db.models.functions import Left
 from django.http import QueryDict
 
 from quarantine.filters import ITEM_FIELDS, SORTS, ItemFilter, Plan, count, page
 from quarantine.models.item import Item, ItemKind
 from quarantine.models.size import size_of, warn_bytes
-from spool.console.listing import Column, Listing, headings_of, is_patient, listed
+from spool.console.listing import Column, Listing, headings_of, is_patient, listed, why_never
 from spool.filters import BadFilter
 
-COLUMNS = (
-    Column("File Name", "c-name", "-file_name"),
-    Column("Date", "c-date right", "-id"),
-    Column("Sender", "c-sender", "sender"),
-    Column("Recipients", "c-rcpt right", "-recipients_total"),
-    Column("Size", "c-size right", "-size_bytes"),
-    Column("Attempts", "c-tries right", "-attempts"),
-    Column("Time in Quarantine", "c-age right", "-id", True),
-    Column("Time of Removal", "c-removal right", "removal"),
-)
+# An address and the end of its line.
+_LONGEST: Final = 321
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +31,8 @@ class Usage:
         return self.size_bytes > self.warn_bytes
 
 
-def listing(query: QueryDict, kind: ItemKind) -> Listing[Item]:
-    """The page that a URL's query asks for. Never raises for what a query says."""
+def listing(query: QueryDict, kind: ItemKind, columns: Sequence[Column], size: int) -> Listing[Item]:
+    """The page of that `size` that a URL's query asks for. Never raises for what a query says."""
     error = ""
     try:
         chosen = ItemFilter.from_query(query, kind=kind.value)
@@ -51,10 +46,16 @@ def listing(query: QueryDict, kind: ItemKind) -> Listing[Item]:
         ITEM_FIELDS,
         SORTS,
         error,
-        look=lambda sort, after: page(chosen, sort=sort, after=after, plan=plan, patient=is_patient(query)),
+        look=lambda sort, after: page(chosen, sort=sort, after=after, size=size, plan=plan, patient=is_patient(query)),
         counted=lambda: count(chosen, plan=plan),
-        headings=lambda sort: headings_of(COLUMNS, conditions, sort, lambda _: ""),
+        headings=lambda sort: headings_of(columns, conditions, sort, why_never),
     )
+
+
+def recipients_of(items: Sequence[Item]) -> dict[int, str]:
+    """The first recipient of each, by its id: of a list of any length, no more than that is read."""
+    firsts = Item.objects.filter(id__in=[item.pk for item in items]).values_list("id", Left("addresses", _LONGEST))
+    return {pk: text.partition("\n")[0] for pk, text in firsts}
 
 
 def usage(kind: ItemKind) -> Usage:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from quarantine.console.columns import OF_ITEMS
 from quarantine.filters import ItemFilter, count
 from quarantine.models.item import ItemKind
 from spool.console.tabs import Tab
@@ -16,5 +17,5 @@ def _virus() -> Count:
     return count(ItemFilter(kind=ItemKind.VIRUS.value))
 
 
-SPAM = Tab("Spam Quarantine", "admin:quarantine_item_spam", _spam)
-VIRUS = Tab("Virus Quarantine", "admin:quarantine_item_virus", _virus)
+SPAM = Tab("Spam Quarantine", "admin:quarantine_item_spam", _spam, OF_ITEMS)
+VIRUS = Tab("Virus Quarantine", "admin:quarantine_item_virus", _virus, OF_ITEMS)

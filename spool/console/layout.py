@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
-from spool.console.columns import ALL, AT_FIRST, BY_NAME
 from spool.console.listing import Column
+from spool.console.tabs import columns_of
 from spool.filters.pages import PAGE_SIZE
 from spool.models import Density, ListLayout
 
@@ -19,35 +19,40 @@ class Layout:
     """What somebody chose for a list, or what it has at first."""
 
     columns: tuple[Column, ...]
+    others: tuple[Column, ...]
     density: str = Density.COMFORTABLE.value
     page_size: int = PAGE_SIZE
 
     @property
     def choices(self) -> list[tuple[Column, bool]]:
         """Every column, and whether it is shown: those that are first, in their order."""
-        return [(column, True) for column in self.columns] + [
-            (column, False) for column in ALL if column not in self.columns
-        ]
+        return [(column, True) for column in self.columns] + [(column, False) for column in self.others]
 
-    @property
-    def shows_recipients(self) -> bool:
-        """Whether the recipients of the messages must be looked up."""
-        return any(column.name in ("recipient", "destination") for column in self.columns)
+    def shows(self, *names: str) -> bool:
+        """Whether one of these columns is shown: what it says has to be looked up then."""
+        return any(column.name in names for column in self.columns)
 
 
 def layout_of(user_id: int | None, page: str) -> Layout:
     """What the user chose for the list at that URL's name."""
+    choosable = columns_of(page)
     kept = ListLayout.objects.filter(user=user_id, page=page).first()
+    columns = (choosable.named(kept.columns) if kept else ()) or choosable.at_first
+    others = tuple(column for column in choosable.columns if column not in columns)
     if kept is None:
-        return Layout(_known(AT_FIRST))
-    size = kept.page_size if kept.page_size in PAGE_SIZES else PAGE_SIZE
-    return Layout(_known(kept.columns) or _known(AT_FIRST), kept.density, size)
+        return Layout(columns, others)
+    return Layout(columns, others, kept.density, kept.page_size if kept.page_size in PAGE_SIZES else PAGE_SIZE)
+
+
+def arranged(layout: Layout) -> dict[str, Any]:
+    """What the template of a list says of its layout, and the form that changes it (`_layout.html`)."""
+    return {"layout": layout, "densities": Density.choices, "page_sizes": PAGE_SIZES}
 
 
 def keep(user_id: int, page: str, names: Iterable[str], density: str, page_size: str) -> None:
     """Write down what the user chose; what does not exist counts as not chosen."""
     chosen = {
-        "columns": [column.name for column in _known(names)],
+        "columns": [column.name for column in columns_of(page).named(names)],
         "density": density if density in Density.values else Density.COMFORTABLE.value,
         "page_size": next((size for size in PAGE_SIZES if str(size) == page_size), PAGE_SIZE),
     }
@@ -57,7 +62,3 @@ def keep(user_id: int, page: str, names: Iterable[str], density: str, page_size:
 def forget(user_id: int, page: str) -> None:
     """The list looks as at first."""
     ListLayout.objects.filter(user=user_id, page=page).delete()
-
-
-def _known(names: Iterable[str]) -> tuple[Column, ...]:
-    return tuple(BY_NAME[name] for name in dict.fromkeys(names) if name in BY_NAME)

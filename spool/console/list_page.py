@@ -10,8 +10,9 @@ from django.shortcuts import render
 from django.urls import reverse
 from django.utils import timezone
 
+from spool.console.listing import Listing
 from spool.console.pages import is_htmx, page
-from spool.console.tabs import tabs_for
+from spool.console.tabs import counted, tabs_for
 from spool.filters import BadFilter
 from spool.models import Direction, SavedView
 
@@ -26,7 +27,8 @@ def list_page(
     check: Callable[[QueryDict], object],
 ) -> HttpResponse:
     """The page `url_name` by `list.html` of the folder `templates`; its refresh, by `_refresh.html`, has the table and
-    the counts of the tabs. `context` gives what this list adds; its "values" are what is asked for, by field name.
+    the counts of the tabs. `context` gives what this list adds; its "listing" is the page of messages, its "values" are
+    what is asked for, by field name.
 
     What was typed into the search box becomes conditions in the URL, which the page shows in words: `meaning` gives
     them by field name; it and `check`, of all conditions together, raise BadFilter. What means nothing stays typed, and
@@ -52,6 +54,9 @@ def list_page(
         "refused": refused,
         **context(),
     }
+    listing: Listing[Any] = frame["listing"]
+    if not listing.conditions and not listing.error and listing.complete:
+        counted(request, url_name, listing.count)
     if is_htmx(request):
         return render(request, f"{templates}/_refresh.html", {**frame, "tabs": tabs_for(request)})
     return page(request, f"{templates}/list.html", title, frame)

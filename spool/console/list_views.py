@@ -15,14 +15,14 @@ from base.action import record
 from spool.console.actions import ACTIONS, offered
 from spool.console.addressees import addressees
 from spool.console.groups import Grouped, Grouping, grouped_as, grouping_of
-from spool.console.layout import PAGE_SIZES, forget, keep, layout_of
+from spool.console.layout import arranged, forget, keep, layout_of
 from spool.console.list_page import list_page
 from spool.console.listing import Listing, is_patient, listing
 from spool.console.pages import actor_of
-from spool.console.tabs import titles
+from spool.console.tabs import has_columns, titles
 from spool.filters import FIELDS, SpoolFilter, understand
 from spool.filters.groups import groups_of
-from spool.models import Density, Entry, Priority, SavedView, Status
+from spool.models import Entry, Priority, SavedView, Status
 
 ALL = "admin:spool_entry_changelist"
 WAITING = "admin:spool_entry_waiting"
@@ -65,10 +65,8 @@ def _context(request: HttpRequest, url_name: str) -> dict[str, Any]:
         "listing": shown,
         "groupings": GROUPINGS,
         "grouped": _grouped(request, shown),
-        "layout": layout,
-        "densities": Density.choices,
-        "page_sizes": PAGE_SIZES,
-        "addressees": addressees(shown.entries) if layout.shows_recipients else {},
+        **arranged(layout),
+        "addressees": addressees(shown.entries) if layout.shows("recipient", "destination") else {},
         "is_waiting": url_name == WAITING,
         "actions": offered(ACTIONS, actor_of(request)),
         "values": values,
@@ -136,7 +134,7 @@ def save_layout(request: HttpRequest) -> HttpResponse:
     """Keep how one of the lists is to look to this user, or have it look as at first."""
     url_name, user = request.POST.get("page", ""), request.user
     assert isinstance(user, User)
-    if url_name not in _TITLES:
+    if not has_columns(url_name):
         return HttpResponseRedirect(reverse(ALL))
     if "reset" in request.POST:
         forget(user.pk, url_name)

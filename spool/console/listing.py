@@ -215,6 +215,11 @@ def headings_of(
     return headings
 
 
+def why_never(column: Column) -> str:
+    """Where every order has its index: why the list can't be sorted by a column, empty when it can."""
+    return "" if column.sort else _NEVER
+
+
 def _why_not(column: Column, conditions: Mapping[str, str], only_waiting: bool) -> str:
     """Why the list can't be sorted by a column; empty when it can. A filter may leave few enough for any order."""
     name = column.sort.lstrip("-")

@@ -19,7 +19,7 @@ from accounts import actions as accounts
 from accounts.models import Role, User
 from mailspool.home import Home
 from security.models import LoginRules
-from spool.console.columns import BY_NAME
+from spool.console.columns import OF_ENTRIES
 from spool.files import store
 from spool.models import AuditEvent, BulkJob, Entry, ListLayout, Outcome, Recipient, SavedView
 from tests.console.conftest import PASSWORD
@@ -45,7 +45,7 @@ def do(client: Client, action: str, entries: list[Entry], **values: str) -> Any:
 
 def test_the_spool_shows_every_column_of_every_entry(administrator: Client) -> None:
     (entry,) = take_in(a_submission("ann@example.org", ["b@example.net", "c@example.net"], size=20_000))
-    arrange(administrator, SPOOL, *BY_NAME)
+    arrange(administrator, SPOOL, *(column.name for column in OF_ENTRIES.columns))
     text = page(administrator, SPOOL)
     for column in (
         "Filename",

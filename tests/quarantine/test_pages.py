@@ -11,11 +11,14 @@ from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
 from accounts.models import Role, User
+from quarantine.console.columns import OF_ITEMS
 from quarantine.models import AntispamSettings, AntivirusSettings, Check, CheckKind, Item, ItemKind, ItemState
 from spool.models import AuditEvent, Entry, SavedView
 from tests.console.conftest import administrator
@@ -55,6 +58,45 @@ def test_the_list_shows_every_column_of_its_own_quarantine(
     assert item.file_name in text and "eve@example.com" in text and "0 / 1" in text and "12.5 points: SPF 8" in text
     assert "mal@example.com" not in text
     assert SIGNATURE in page(administrator, VIRUS)
+    everything = {"page": "admin:quarantine_item_spam", "column": [column.name for column in OF_ITEMS.columns]}
+    administrator.post(reverse("admin:spool_entry_save_layout"), everything)
+    shown = administrator.get(SPAM)
+    assert [one.title for one in shown.context["listing"].headings] == [column.title for column in OF_ITEMS.columns]
+    assert f'title="{item.file_name}"' in shown.content.decode()
+
+
+def test_everybody_arranges_each_quarantine_for_themselves(
+    administrator: Client, quarantined: Callable[..., Item]
+) -> None:
+    for number in range(30):
+        quarantined(sender=f"eve{number}@example.com", to=["ann@example.org", "bob@example.org"], client_ip="192.0.2.9")
+    quarantined(ItemKind.VIRUS, SIGNATURE)
+
+    def titles(path: str) -> list[str]:
+        return [heading.title for heading in administrator.get(path).context["listing"].headings]
+
+    def arrange(*columns: str, **more: str) -> None:
+        sent = {"page": "admin:quarantine_item_spam", "column": columns, **more}
+        assert administrator.post(reverse("admin:spool_entry_save_layout"), sent)["Location"].startswith(SPAM)
+
+    at_first = ["Date", "Sender", "Recipient", "Recipients", "Size", "Attempts", "Time in Quarantine"]
+    assert titles(SPAM) == titles(VIRUS) == [*at_first, "Time of Removal"]
+    with CaptureQueriesContext(connection) as asked:
+        text = page(administrator, SPAM)
+    assert text.count("and 1 more") == 30 and "ann@example.org" in text and "bob@example.org" not in text
+    # One for the page, one for its recipients, and the counts of the tabs.
+    assert sum("addresses" in one["sql"] for one in asked.captured_queries) == 1
+    arrange("client-ip", "file-name", "destination", "sender", density="compact", page_size="25")
+    assert titles(SPAM) == ["Client IP", "File Name", "Sender"] and titles(VIRUS)[0] == "Date"
+    shown = administrator.get(SPAM)
+    assert len(shown.context["listing"].entries) == 25 and shown.context["listing"].following
+    text = shown.content.decode()
+    assert "ms-list compact" in text and "192.0.2.9" in text and "and 1 more" not in text
+    with CaptureQueriesContext(connection) as asked:
+        page(administrator, SPAM)
+    assert not any("addresses" in one["sql"] for one in asked.captured_queries)
+    arrange(reset="1")
+    assert titles(SPAM) == titles(VIRUS)
 
 
 def test_an_empty_list_says_what_would_be_there_and_how(administrator: Client) -> None:
