@@ -24,7 +24,8 @@ except ImportError as error:  # pragma: no cover
     raise pytest.UsageError("run the tests from the project's folder: python -m pytest") from error
 
 
-# What no database has a part of its own in: a short run sees it on SQLite, but for what is marked `both`.
+# What no database has a part of its own in: a short run sees it on SQLite, but for what is marked `both`; and so with
+# every test that asks no database at all.
 ALIKE = frozenset(
     {
         "bench",
@@ -44,9 +45,20 @@ ALIKE = frozenset(
 )
 
 
+# By which a test comes to a database: in its own process, or in that of an installation.
+_OF_DATABASES = frozenset({"db", "transactional_db", "django_db_setup", "live_server", "durable_postgres"})
+
+
 def _is_alike(item: pytest.Item) -> bool:
+    if any(item.iter_markers("both")) or any(item.iter_markers("postgresql")):
+        return False
     folder = item.path.relative_to(item.config.rootpath).parts[1]
-    return folder in ALIKE and not any(item.iter_markers("both")) and not any(item.iter_markers("postgresql"))
+    return folder in ALIKE or not _asks_a_database(item)
+
+
+def _asks_a_database(item: pytest.Item) -> bool:
+    fixtures: list[str] = getattr(item, "fixturenames", [])
+    return any(item.iter_markers("django_db")) or not _OF_DATABASES.isdisjoint(fixtures)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
