@@ -12,6 +12,7 @@ a fault, or the code has.
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
 import subprocess
@@ -25,6 +26,8 @@ _TWO_AT_A_TIME = ["-n", "2", "--dist", "loadfile", "--no-loadscope-reorder"]
 
 def main(arguments: Sequence[str]) -> int:
     """The exit status is that of the first run that failed, or 0."""
+    # Hundreds of processes are started: none of them is to compile all anew.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     again = ["--reruns", "1", "--rerun-show-tracebacks"]
     pytest = [sys.executable, "-m", "pytest", *_TWO_AT_A_TIME, *again, "-raR", *arguments]
     on_postgresql = [sys.executable, "-m", "tests.support.postgres", "--fast", "--", *pytest]
