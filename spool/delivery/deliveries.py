@@ -23,6 +23,8 @@ from spool.delivery.local import plans as local_plans
 from spool.delivery.remote.transaction import Transaction
 from spool.delivery.remote.transport import CameBack, Transport
 from spool.delivery.routes import RoutingTable
+from spool.delivery.shaping.brakes import Brakes
+from spool.delivery.shaping.limits import Table
 from spool.message.envelope import (
     AttemptRecord,
     DeliveryReport,
@@ -83,6 +85,7 @@ class Deliveries:
         left: Callable[[LeasedEntry], None],
         answers: AnswerFile | None = None,
         came_back: CameBack | None = None,
+        brakes: Brakes | None = None,
     ) -> None:
         self._answers = answers
         self._delivered = delivered
@@ -94,6 +97,7 @@ class Deliveries:
             django_settings.MAILSPOOL_DNS,
             answers,
             came_back,
+            brakes,
         )
         self._progress: dict[int, _Progress] = {}
         self._settings: Settings | None = None
@@ -101,10 +105,12 @@ class Deliveries:
         self._local_queue: deque[LocalWork] = deque()
         self._local_running = 0
 
-    def configure(self, settings: Settings, routes: RoutingTable, keys: KeyRing = NO_KEYS) -> None:
-        """Use these from now on."""
+    def configure(
+        self, settings: Settings, routes: RoutingTable, keys: KeyRing = NO_KEYS, limits: Table | None = None
+    ) -> None:
+        """Use these from now on; None: the limits as they were."""
         self._settings = settings
-        self._transport.configure(settings, routes, keys)
+        self._transport.configure(settings, routes, keys, limits)
 
     def start(self, entries: Sequence[LeasedEntry]) -> None:
         """Deliver `entries` to their open recipients."""

@@ -37,6 +37,8 @@ from spool.rows.journal import LONGEST_REPLY, attempt_rows, insert_attempts, ins
 log = logging.getLogger(__name__)
 
 _FULL_PAUSE: Final = timedelta(seconds=60)
+# So many attempts of a message may be greylisted; a host that says so for ever is tried by the schedule.
+MOST_GREYLISTED: Final = 3
 
 
 @dataclass(slots=True)
@@ -84,6 +86,10 @@ def decide(report: DeliveryReport, settings: Settings, now: datetime) -> Decisio
     else:
         dns_failures = entry.dns_failures + 1 if all(result.dns for result in waiting) else 0
         due = due_after(entry.attempts + 1, schedule, entry.created, now)
+        tried = [result for result in waiting if result.put_off is None]
+        if due is not None and entry.attempts < MOST_GREYLISTED and all(result.again is not None for result in tried):
+            # Greylisting ends by itself, at a time of its own: the schedule is for what is wrong.
+            due = min(due, max([now, *(result.again for result in tried if result.again is not None)]))
     if 0 < settings.dns_failure_limit <= dns_failures:
         due = None
     if due is None:

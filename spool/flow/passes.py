@@ -26,6 +26,8 @@ from redis.exceptions import RedisError
 
 from spool.delivery.answers import AnswerFile
 from spool.delivery.deliveries import Deliveries
+from spool.delivery.replies import error_group
+from spool.delivery.shaping.brakes import Brakes
 from spool.flow import doorbell, leases
 from spool.flow.lanes import Lanes, Want
 from spool.flow.rounds import Failure, Round, Rounds
@@ -117,7 +119,14 @@ class Pass:
     async def run(self) -> None:
         """Work until idle for LINGER_SECONDS, or until a stop is requested."""
         self._loop = asyncio.get_running_loop()
-        self._deliveries = Deliveries(self._delivered, self._broken, self._lapsed, self._answers, self._came_back)
+        self._deliveries = Deliveries(
+            self._delivered,
+            self._broken,
+            self._lapsed,
+            self._answers,
+            self._came_back,
+            Brakes(self._leave_for_later, self._pull),
+        )
         listening = doorbell.Listening(self.owner)
         helpers = [asyncio.ensure_future(self._listen(listening)), asyncio.ensure_future(self._renew())]
         try:
@@ -199,7 +208,7 @@ class Pass:
 
     def _take_up(self, here: Round) -> None:
         self._working.configure(here.settings, max(1, django_settings.MAILSPOOL_WORKERS))
-        self._deliveries.configure(here.settings, here.routes, here.keys)
+        self._deliveries.configure(here.settings, here.routes, here.keys, here.limits)
         self._next_due = here.next_due
         self._working.answered(
             more=here.more, more_local=here.more_local, low_waits=here.low_waits, no_local=here.no_local
@@ -332,6 +341,19 @@ class Pass:
                 await asyncio.sleep(WAKE_SECONDS)
         except DatabaseError as error:
             log.warning("what waits for a host that is back is tried at its next attempt: %s", error)
+
+    def _pull(self, domains: Sequence[str], reasons: Sequence[str], count: int) -> None:
+        """There is room for more mail that was put off for the pace of its site: some of it is due."""
+        self._keep(self._wake_some(domains, [error_group(reason) for reason in reasons], count))
+
+    async def _wake_some(self, domains: Sequence[str], error_groups: Sequence[str], count: int) -> None:
+        assert self._loop is not None
+        try:
+            if await self._loop.run_in_executor(_database, self._rounds.wake, domains, error_groups, count):
+                self._working.look()
+                self._event.set()
+        except DatabaseError as error:
+            log.warning("what was put off is tried when it is due: %s", error)
 
     async def _give_back(self) -> None:
         """Let others have what was not begun in time; some of it they may have already."""

@@ -20,6 +20,8 @@ from django.utils import timezone
 
 from base import clock
 from spool.delivery.routes import RoutingTable, cached_table
+from spool.delivery.shaping import limits
+from spool.delivery.shaping.limits import Table
 from spool.events import decisions, mail_log
 from spool.events.mail_log import Event
 from spool.files import marks
@@ -70,6 +72,7 @@ class Round:
     settings: Settings
     routes: RoutingTable
     keys: KeyRing
+    limits: Table
     leased: list[LeasedEntry] = field(default_factory=list)
     next_due: datetime | None = None
     more: bool = False
@@ -117,7 +120,7 @@ class Rounds:
         if noted:
             self._remember(noted)
         try:
-            here = Round(current(), cached_table(), cached_ring())
+            here = Round(current(), cached_table(), cached_ring(), limits.cached())
             may_take = self._spool_is_there()
             if want and may_take:
                 here.stages = [stage for stage in self._stages if stage.prepare()]

@@ -250,7 +250,7 @@ class RecipientResult:
     `dns` marks a failure of the DNS rather than of a host. `relayed` says that the next hop promised to honour the
     DSN parameters itself, so that we owe no success notice (RFC 3461 5.2.2). `answered` says that `reply` is what
     `host` itself answered, word for word; otherwise it is ours. `put_off` is until when its host rests: it was
-    not tried then, which is no attempt.
+    not tried then, which is no attempt. `again` is when a host that takes nobody at the first try wants to see another.
     """
 
     recipient: LeasedRecipient
@@ -262,6 +262,7 @@ class RecipientResult:
     relayed: bool = False
     answered: bool = False
     put_off: datetime | None = None
+    again: datetime | None = None
 
 
 @dataclass(slots=True)

@@ -297,6 +297,13 @@ class Settings(OneRow):
         validators=between(1, 3600),
         help_text="How long a destination that did not answer is left alone; doubles up to an hour.",
     )
+    adapt_pace = models.BooleanField(
+        "slow down for destinations",
+        default=True,
+        db_default=True,
+        help_text="Send at the pace that other servers ask for, and pause where they refuse this server's address. When off,"
+        " nothing is slowed, and what would have been is recorded. Limits set by hand always hold.",
+    )
     local_store = models.CharField(
         max_length=8,
         choices=LocalStore,
@@ -375,6 +382,7 @@ class Settings(OneRow):
                 "connect_timeout_seconds",
                 "reply_timeout_seconds",
                 "dead_host_seconds",
+                "adapt_pace",
             ),
             "Routes can have their own TLS, port and limits.",
         ),

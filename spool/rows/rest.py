@@ -67,18 +67,22 @@ def rest(owner: str, entry_id: int, status: Status, due: datetime, reason: str) 
 
 
 def wake(domains: Sequence[str], error_groups: Sequence[str], now: datetime, limit: int) -> int:
-    """Have entries due `now` that wait until later, for those domains and for one of those reasons; how many.
+    """Have entries due `now` that wait until later for one of those reasons; how many. Without domains: for any.
 
     At most `limit`, the oldest first. Neither those on hold nor those that somebody works on.
     """
     moment, skip = db_time(now), "" if on_sqlite() else " FOR UPDATE OF e SKIP LOCKED"
-    of_domain, of_group = (", ".join("%s" for _ in values) for values in (domains, error_groups))
+    of_group = ", ".join("%s" for _ in error_groups)
+    of_domain = (
+        " AND EXISTS (SELECT 1 FROM spool_recipient r WHERE r.entry_id = e.id AND r.domain IN"
+        f" ({', '.join('%s' for _ in domains)}) AND r.status = 'pending')"
+        if domains
+        else ""
+    )
     statement = (
         "UPDATE spool_entry SET due_at = %s, next_attempt = %s WHERE leased_by = '' AND id IN ("
         "SELECT e.id FROM spool_entry e WHERE e.status = 'waiting' AND e.leased_by = '' AND NOT e.hold"
-        f" AND e.due_at > %s AND e.error_group IN ({of_group})"
-        f" AND EXISTS (SELECT 1 FROM spool_recipient r WHERE r.entry_id = e.id AND r.domain IN ({of_domain})"
-        f" AND r.status = 'pending') ORDER BY e.id LIMIT %s{skip})"
+        f" AND e.due_at > %s AND e.error_group IN ({of_group}){of_domain} ORDER BY e.id LIMIT %s{skip})"
     )
     return int(execute(statement, [moment, moment, moment, *error_groups, *domains, limit]).rowcount)
 

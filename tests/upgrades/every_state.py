@@ -33,7 +33,7 @@ from security import actions as security_actions  # noqa: E402
 from spool import actions  # noqa: E402
 from spool.flow import leases  # noqa: E402
 from spool.message.envelope import Submission  # noqa: E402
-from spool.models import AlertEvent, AlertRule, Entry, ListLayout, Outcome, Route, SavedView, Settings  # noqa: E402
+from spool.models import AlertEvent, AlertRule, Destination, Entry, ListLayout, Outcome, Route, SavedView, Settings  # noqa: E402
 from spool.models.recipient import Kind  # noqa: E402
 from spool.rows import statements  # noqa: E402
 from spool.traffic import rollup  # noqa: E402
@@ -115,6 +115,9 @@ def _settings() -> None:
     )
     Check.objects.create(name="Words", kind="body", pattern="casino", weight=4.5)
     Route.objects.create(domain="smarthost.test", host="127.0.0.1", port=9, description="the way out")
+    Destination.objects.create(
+        site="mx.slow.test", rate=30.0, reason="rate", since=timezone.now(), changed=timezone.now()
+    )
     ListLayout.objects.create(user=User.objects.get(email=ANN), page="spool", columns=["sender"], density="compact")
     SavedView.objects.create(user=User.objects.get(email=ANN), page="spool", name="Mine", query="sender=ann")
 

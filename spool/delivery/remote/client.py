@@ -24,12 +24,13 @@ GREETING_SECONDS = 60.0
 
 
 class ConnectionFailed(Exception):
-    """No usable connection to this host; another may do. `reply` is what it said, or what happened."""
+    """No usable connection to this host; another may do. `text` is what happened, `reply` what it said, if it did."""
 
-    def __init__(self, text: str, code: int = 0) -> None:
+    def __init__(self, text: str, code: int = 0, reply: Reply | None = None) -> None:
         super().__init__(text)
         self.text = text
         self.code = code
+        self.reply = reply
 
 
 class TLSFailed(ConnectionFailed):
@@ -141,7 +142,7 @@ class OutboundConnection:
         if reply.code != 220:
             if self.peer.tls is TLSPolicy.OPPORTUNISTIC:
                 return
-            raise ConnectionFailed(f"{self.peer.name} refused STARTTLS: {reply.text}", reply.code)
+            raise ConnectionFailed(f"{self.peer.name} refused STARTTLS: {reply.text}", reply.code, reply)
         if self._reader._buffer:  # type: ignore[attr-defined]
             # Bytes sent in clear after the 220 are an injection (RFC 3207 6).
             raise TLSFailed(f"{self.peer.name} sent more than its answer to STARTTLS")
@@ -178,7 +179,9 @@ class OutboundConnection:
 
     def _must(self, reply: Reply, what: str) -> None:
         if reply.code // 100 != 2:
-            raise ConnectionFailed(f"{self.peer.name} [{self.peer.ip}] answered {what}: {reply.text}", reply.code)
+            raise ConnectionFailed(
+                f"{self.peer.name} [{self.peer.ip}] answered {what}: {reply.text}", reply.code, reply
+            )
 
     async def _ask(self, *words: str) -> Reply:
         self._writer.write((" ".join(words) + "\r\n").encode())

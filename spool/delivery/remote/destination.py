@@ -20,6 +20,9 @@ from spool.delivery.remote.mx import Host, NoRoute
 from spool.delivery.remote.transaction import Transaction
 from spool.delivery.replies import BrokenReply, Reply
 from spool.delivery.routes import NextHop, split_host
+from spool.delivery.shaping import limits
+from spool.delivery.shaping.brakes import BRAKING, SiteBrake
+from spool.delivery.shaping.limits import Key
 from spool.delivery.trace_headers import without_fields
 from spool.message.envelope import LeasedEntry
 from spool.models.entry import Priority
@@ -64,12 +67,18 @@ class Destination:
         self._broken = 0
         self._moved = 0.0
         self._rest: backoff.Rest | None = None
+        # What its limits are kept by, once it is known where mail goes.
+        self._paced_as: Key | None = None
         self._closing = False
 
     def put(self, transaction: Transaction) -> None:
         """Queue a transaction, or put it off while the destination rests."""
         if self._rest is not None and self._rest.running and not _is_urgent(transaction):
             self._put_off(transaction, self._rest)
+            return
+        brake = self._brake()
+        if brake is not None and brake.puts_off(len(self._queue)) and not _is_urgent(transaction):
+            self._hold(transaction, brake)
             return
         self._queue.append(transaction)
         if not self._proved:
@@ -116,7 +125,14 @@ class Destination:
     def _limit(self) -> int:
         hop = None if self._lmtp else self._hop()
         limit = (hop.max_connections if hop else 0) or self._transport.settings.max_per_destination
+        brake = self._brake()
+        if brake is not None and brake.connections is not None:
+            limit = min(limit, brake.connections)
         return -(-limit // self._transport.workers)
+
+    def _brake(self) -> SiteBrake | None:
+        """The limits of where its mail goes, if there are any."""
+        return self._transport.brakes.limiting(self._paced_as)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
@@ -130,10 +146,15 @@ class Destination:
     async def _serve(self, is_further: bool) -> None:
         """One connection's life: open it, work off the queue, wait a little for more, say goodbye."""
         slot: Slot | None = None
+        has_turn = False
         try:
             while not self._closing:
                 if not self._queue:
                     if slot is None or not await self._more_comes(slot):
+                        return
+                elif not has_turn:
+                    has_turn = await self._turn(slot)
+                    if not has_turn:
                         return
                 elif slot is None:
                     slot = await self._connect(is_further)
@@ -144,10 +165,12 @@ class Destination:
                         slot.connection.abort()
                     self._capacity.release(slot)
                     slot = None
-                elif not await self._transact(slot, slot.connection, self._queue.popleft()):
-                    slot.connection = None
-                elif self._capacity.is_wanted(slot) and (len(self._tasks) > 1 or slot.served >= TURN):
-                    return
+                else:
+                    has_turn = False
+                    if not await self._transact(slot, slot.connection, self._queue.popleft()):
+                        slot.connection = None
+                    elif self._capacity.is_wanted(slot) and (len(self._tasks) > 1 or slot.served >= TURN):
+                        return
         finally:
             try:
                 if slot is not None and slot.connection is not None:
@@ -156,8 +179,36 @@ class Destination:
                 if slot is not None:
                     self._capacity.release(slot)
 
+    async def _turn(self, slot: Slot | None) -> bool:
+        """Wait for a turn to send, where mail goes at a pace. When there is none soon, what waits is put off."""
+        brake = self._brake()
+        if brake is None or any(map(_is_urgent, self._queue)):
+            return True
+        if brake.suspended_until is None:
+            if slot is not None:
+                slot.moved = time.monotonic()
+            if await brake.turn(len(self._queue)):
+                if slot is not None:
+                    slot.moved = time.monotonic()
+                return True
+        if not self._has_others():
+            self._hold_all(brake)
+        return False
+
+    def _hold(self, transaction: Transaction, brake: SiteBrake) -> None:
+        """Have it wait for its turn: this is no attempt."""
+        transaction.put_off(brake.due(transaction.recipients[0].domain), brake.reason, "4.4.5")
+
+    def _hold_all(self, brake: SiteBrake) -> None:
+        queued, self._queue = self._queue, deque()
+        self._unpark()
+        for transaction in queued:
+            self._hold(transaction, brake)
+
     async def _more_comes(self, slot: Slot) -> bool:
         """Wait a little, unless others need the connection more; whether there is something to send."""
+        if (brake := self._brake()) is not None:
+            brake.pull()
         if slot.connection is None or self._capacity.is_wanted(slot):
             return False
         event = asyncio.Event()
@@ -181,6 +232,15 @@ class Destination:
                 outcome = Outcome.BOUNCED if error.permanent else Outcome.PENDING
                 self._fail_all(error.reply, error.status_code, outcome, dns=True, started=started)
             return None
+        if not self._lmtp:
+            knew, self._paced_as = self._paced_as, limits.key_of(peers[0].site, peers[0].source_address)
+            if knew != self._paced_as and not await self._turn(None):
+                return None
+            brake = self._brake()
+            if brake is not None and brake.suspended_until is not None and not any(map(_is_urgent, self._queue)):
+                if not self._has_others():
+                    self._hold_all(brake)
+                return None
         failed: list[tuple[Peer, ConnectionFailed]] = []
         resting: list[backoff.Rest] = []
         for peer in peers:
@@ -197,6 +257,10 @@ class Destination:
                     await self._open(slot, peer, started)
                 except ConnectionFailed as error:
                     failed.append((peer, error))
+                    if error.reply is not None and self._heard(slot, peer, [error.reply], at_once=True):
+                        # It answers, and wants less of us: nothing to be learned from its other hosts.
+                        self._nobody_takes_more(failed[-1], started)
+                        return None
                     # Before others who wait for a connection to it get this one's room.
                     if error.code != TAKES_NO_MAIL and (slot.address.open == 1 or not self._has_others()):
                         resting.append(self._begin_rest(peer, error.text, is_used=slot.address.open > 1))
@@ -221,6 +285,16 @@ class Destination:
             if slot is not None or self._capacity.is_closing:
                 return slot
 
+    def _nobody_takes_more(self, failure: tuple[Peer, ConnectionFailed], started: float) -> None:
+        """The site refuses a further connection, or any. What is queued is left to those there are, or waits."""
+        if self._has_others() or not self._queue:
+            return
+        brake = self._brake()
+        peer, error = failure
+        self._fail_first(error.text, "4.4.1", peer=peer, code=error.code, started=started)
+        if brake is not None:
+            self._hold_all(brake)
+
     def _nobody_answers(
         self, failed: Sequence[tuple[Peer, ConnectionFailed]], resting: Sequence[backoff.Rest], started: float
     ) -> None:
@@ -229,22 +303,27 @@ class Destination:
             self._rest = min(resting, key=lambda rest: rest.until)
         if not failed:
             assert self._rest is not None
-            queued, self._queue = self._queue, deque()
-            self._unpark()
-            for transaction in queued:
-                self._put_off(transaction, self._rest)
+            self._put_off_all(self._rest)
             return
         last, error = failed[-1]
         if resting:
             self._note_waiting(resting, error.text)
-            self._fail_all(error.text, "4.4.1", peer=last, code=error.code, started=started)
+            self._fail_first(error.text, "4.4.1", peer=last, code=error.code, started=started)
+            assert self._rest is not None
+            self._put_off_all(self._rest)
         else:
             self._fail_all(error.text, "5.3.2", Outcome.BOUNCED, peer=last, code=error.code, started=started)
 
     def _put_off(self, transaction: Transaction, rest: backoff.Rest) -> None:
         """Have it wait for its host: this is no attempt."""
         rest.note(transaction.recipients[0].domain, rest.reply)
-        transaction.put_off(rest)
+        transaction.put_off(rest.ends, rest.reply)
+
+    def _put_off_all(self, rest: backoff.Rest) -> None:
+        queued, self._queue = self._queue, deque()
+        self._unpark()
+        for transaction in queued:
+            self._put_off(transaction, rest)
 
     def _note_waiting(self, rests: Sequence[backoff.Rest], text: str) -> None:
         """All that is queued waits for these hosts, after it was told so."""
@@ -388,8 +467,10 @@ class Destination:
                 )
                 return False
         worst = max(replies, key=lambda reply: reply.code) if len(replies) > 1 else replies[0]
+        is_braked = self._heard(slot, peer, replies, transaction) if self._paced_as is not None else False
         if worst.code >= 421 and any(reply.code == 421 for reply in replies):
-            return self._closed_by_host(slot, connection, transaction, replies, started, connecting)
+            self._closed_by_host(slot, connection, transaction, replies, started, connecting, is_braked=is_braked)
+            return False
         transaction.note(worst.text, worst.code, peer, connection.tls, started, connecting)
         if not transaction.answer(replies, peer.name, relayed=connection.takes_dsn):
             self._queue.appendleft(transaction)
@@ -415,17 +496,43 @@ class Destination:
         replies: list[Reply],
         started: float,
         connecting: float,
-    ) -> bool:
-        """Some reply was 421: the host closes the connection (RFC 5321 3.8)."""
+        *,
+        is_braked: bool,
+    ) -> None:
+        """Some reply was 421: the host closes the connection (RFC 5321 3.8). `is_braked`: for it wants less of us."""
         connection.abort()
         if self._was_stale(connection, transaction) or self._narrowed(connection, transaction, started, connecting):
-            return False
+            return
         worst = max(replies, key=lambda reply: reply.code)
         transaction.note(worst.text, worst.code, connection.peer, connection.tls, started, connecting)
         if not transaction.answer(replies, connection.peer.name, relayed=connection.takes_dsn):
             self._queue.appendleft(transaction)
-        self._count_broken(slot, connection, next(reply.text for reply in replies if reply.code == 421))
-        return False
+        if not is_braked:
+            self._count_broken(slot, connection, next(reply.text for reply in replies if reply.code == 421))
+
+    def _heard(
+        self,
+        slot: Slot,
+        peer: Peer,
+        replies: Sequence[Reply],
+        transaction: Transaction | None = None,
+        *,
+        at_once: bool = False,
+    ) -> bool:
+        """Take note of what a site answers; whether it wants less of us."""
+        if self._paced_as is None:
+            return False
+        brake = self._transport.brakes.of(self._paced_as)
+        if any(reply.code < 400 for reply in replies):
+            brake.took(is_full=slot.site.waiting > 0 and not slot.site.has_room)
+        domain = transaction.recipients[0].domain if transaction is not None else self._domain
+        is_braked = False
+        for reply in replies:
+            if reply.code >= 400 and not reply.ours:
+                about = brake.refused(reply, domain, peer.ip, slot.site.open, at_once=at_once)
+                is_braked = is_braked or about in BRAKING
+        # Where nothing is in force, it is a host that does not work.
+        return is_braked and brake.is_on
 
     def _broke(
         self,
@@ -496,8 +603,8 @@ class Destination:
         self._broken += 1
         if self._broken >= MOST_BROKEN or slot.is_given_up:
             self._rest = self._begin_rest(connection.peer, text, is_used=slot.address.open > 1)
-            self._note_waiting([self._rest], text)
-            self._fail_all(text, "4.4.2", peer=connection.peer)
+            # What broke has been told; what is behind it was not tried.
+            self._put_off_all(self._rest)
 
     def _doubt(self) -> None:
         """Take it for unproved until the next transaction has had its replies."""
@@ -544,6 +651,18 @@ class Destination:
         self._unpark()
         for transaction in queued:
             transaction.fail(text, status_code, outcome, peer=peer, code=code, dns=dns, started=started)
+
+    def _fail_first(self, text: str, status_code: str, *, peer: Peer, code: int, started: float) -> None:
+        """Give a result to the transaction that a connection was for, and to those that are to be tried whatever is
+        known of the host.
+        """
+        queued, self._queue = self._queue, deque()
+        self._unpark()
+        for number, transaction in enumerate(queued):
+            if number == 0 or _is_urgent(transaction):
+                transaction.fail(text, status_code, peer=peer, code=code, started=started)
+            else:
+                self._queue.append(transaction)
 
     async def close(self, grace_seconds: float) -> None:
         """Let running transactions end; what is queued stays without an answer, and so does what does not end."""

@@ -8,15 +8,17 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from spool.delivery.answers import AnswerFile
-from spool.delivery.remote.backoff import Rest
 from spool.delivery.remote.client import Peer
 from spool.delivery.replies import Reply
+from spool.delivery.shaping.classes import ReplyClass, classify, wait_asked_for
 from spool.message.envelope import AttemptRecord, LeasedEntry, LeasedRecipient, RecipientResult
 from spool.models.recipient import Outcome
 
 LONGEST_REPLY = 500
 # RFC 5321 4.5.3.1.8: what every host must take.
 RECIPIENTS_PER_TRANSACTION = 100
+# When greylisting ends that does not say so, and what is believed of what it says.
+GREYLISTED_SECONDS, SHORTEST_GREY, LONGEST_GREY = 300, 30, 3600
 
 Done = Callable[["Transaction"], None]
 
@@ -76,6 +78,7 @@ class Transaction:
                     peer,
                     relayed=relayed and reply.code // 100 == 2,
                     answered=not reply.ours,
+                    again=_greylisted_until(reply),
                 )
             )
         if self.answers is not None and self.attempts:
@@ -90,11 +93,12 @@ class Transaction:
         """Let go of those that are left, without a result."""
         self.done(self)
 
-    def put_off(self, rest: Rest) -> None:
-        """Its host rests: those that are left are not tried."""
-        until, reason = rest.ends, rest.reply[:LONGEST_REPLY]
+    def put_off(self, until: datetime, reason: str, status_code: str = "4.4.1") -> None:
+        """Its host rests, or takes no more just now: those that are left are not tried."""
+        reason = reason[:LONGEST_REPLY]
         self.results += [
-            RecipientResult(recipient, Outcome.PENDING, reason, "4.4.1", put_off=until) for recipient in self.recipients
+            RecipientResult(recipient, Outcome.PENDING, reason, status_code, put_off=until)
+            for recipient in self.recipients
         ]
         self.recipients = []
         self.done(self)
@@ -152,6 +156,15 @@ class Transaction:
                 connected,
             )
         )
+
+
+def _greylisted_until(reply: Reply) -> datetime | None:
+    """When a host that greylists takes the message, by its own words or by what is usual."""
+    if reply.code // 100 != 4 or classify(reply.code, reply.enhanced, reply.text) is not ReplyClass.GREYLISTING:
+        return None
+    seconds = wait_asked_for(reply.text) or GREYLISTED_SECONDS
+    # A little later than it says: its clock is not ours.
+    return datetime.now(UTC) + timedelta(seconds=min(max(seconds, SHORTEST_GREY), LONGEST_GREY) + 5)
 
 
 def _outcome(reply: Reply) -> Outcome:

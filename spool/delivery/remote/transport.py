@@ -20,6 +20,8 @@ from spool.delivery.remote.destination import Destination
 from spool.delivery.remote.mx import Exchangers
 from spool.delivery.remote.transaction import RECIPIENTS_PER_TRANSACTION, Done, Transaction
 from spool.delivery.routes import RoutingTable
+from spool.delivery.shaping.brakes import Brakes
+from spool.delivery.shaping.limits import Table
 from spool.message.envelope import LeasedEntry, LeasedRecipient
 from spool.models.settings import Settings
 from spool.signing.ring import NONE as NO_KEYS
@@ -46,8 +48,10 @@ class Transport:
         resolver: str = "",
         answers: AnswerFile | None = None,
         came_back: CameBack | None = None,
+        brakes: Brakes | None = None,
     ) -> None:
         self.hostname = hostname
+        self.brakes = Brakes() if brakes is None else brakes
         self._tell_came_back = came_back
         self._answers = answers
         self.workers = workers
@@ -62,8 +66,12 @@ class Transport:
         self._destinations: dict[str, Destination] = {}
         self._tidy_at = MANY_DESTINATIONS
 
-    def configure(self, settings: Settings, routes: RoutingTable, keys: KeyRing = NO_KEYS) -> None:
-        """Use these from now on."""
+    def configure(
+        self, settings: Settings, routes: RoutingTable, keys: KeyRing = NO_KEYS, limits: Table | None = None
+    ) -> None:
+        """Use these from now on; None: the limits as they were."""
+        if limits is not None:
+            self.brakes.configure(limits, is_active=settings.adapt_pace, share=self.workers)
         self.settings = settings
         self.routes = routes
         self.keys = keys

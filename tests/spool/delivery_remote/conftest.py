@@ -14,6 +14,7 @@ from spool.delivery.remote import backoff, mta_sts, policy_store, tls_policy
 from spool.delivery.remote.transaction import Transaction
 from spool.delivery.remote.transport import Transport
 from spool.delivery.routes import NextHop, RoutingTable
+from spool.delivery.shaping.brakes import Brakes
 from spool.message.envelope import AttemptRecord, LeasedEntry, RecipientResult
 from spool.models.recipient import Outcome
 from spool.models.route import TLSPolicy
@@ -104,8 +105,15 @@ class Told:
 class Sending:
     """A transport that a test hands entries to; inside `async with`, as a pass has it."""
 
-    def __init__(self, resolver: str, hops: dict[str, NextHop], workers: int = 1, **settings: object) -> None:
-        self.transport = Transport("mail.test", workers, resolver)
+    def __init__(
+        self,
+        resolver: str,
+        hops: dict[str, NextHop],
+        workers: int = 1,
+        brakes: Brakes | None = None,
+        **settings: object,
+    ) -> None:
+        self.transport = Transport("mail.test", workers, resolver, brakes=brakes)
         values = {"private_hosts": True, "connect_timeout_seconds": 5, "reply_timeout_seconds": 10, **settings}
         self.transport.configure(Settings(**values), RoutingTable(hops))
         self.told: dict[int, Told] = {}

@@ -133,8 +133,12 @@ def test_a_dead_host_costs_one_connection_for_all_its_mail(
     told = deliver(*[a_leased_entry(spooled, to=f"x{n}@dead.test") for n in range(30)], reply_timeout_seconds=1)
     assert {one.only.outcome for one in told} == {PENDING}
     assert {one.only.status_code for one in told} == {"4.4.1"}
-    assert all("mx.dead.test [127.0.0.66]: no answer in time" in one.attempts[0].reply for one in told)
+    assert all("mx.dead.test [127.0.0.66]: no answer in time" in one.only.reply for one in told)
     assert dead.connections() == 1
+    # It was an attempt of the message that it was opened for. The others have not been tried.
+    assert [len(one.attempts) for one in told] == [1] + [0] * 29
+    assert "mx.dead.test [127.0.0.66]: no answer in time" in told[0].attempts[0].reply
+    assert [one.only.put_off is None for one in told] == [True] + [False] * 29
 
 
 def test_a_dead_host_does_not_slow_others(peer: SmtpPeer, dead: DeadHost, spooled: Path, sending: Make) -> None:
@@ -206,6 +210,8 @@ def test_a_host_that_breaks_every_new_connection_rests_too(peer: SmtpPeer, spool
     told = deliver(*[a_leased_entry(spooled, to=BOB) for _ in range(20)])
     assert {one.only.outcome for one in told} == {PENDING}
     assert len(peer.conversations) == destination.MOST_BROKEN
+    assert sum(len(one.attempts) for one in told) == destination.MOST_BROKEN
+    assert sum(one.only.put_off is not None for one in told) == 20 - destination.MOST_BROKEN
 
 
 def test_a_message_that_a_host_chokes_on_does_not_hold_up_the_others(

@@ -1,0 +1,305 @@
+"""What one worker knows of the limits of sites while it delivers: in memory, for the event loop.
+
+A refusal takes effect here at once, and in other workers as soon as it is written down (spool.delivery.shaping.limits).
+Where nothing is limited a transaction costs a look into a dictionary and a count.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import Final
+
+from spool.delivery.replies import Reply
+from spool.delivery.shaping import limits, pace
+from spool.delivery.shaping.classes import ReplyClass, classify
+from spool.delivery.shaping.limits import About, Key, Limits, Report, Table
+from spool.delivery.shaping.meter import Meter
+from spool.delivery.shaping.pace import Timing
+
+# So long a connection waits for its turn; what has a later one is put off.
+PATIENCE_SECONDS: Final = 4.0
+# Nothing is put off for longer by a rate, which may be raised meanwhile.
+LONGEST_WAIT_SECONDS: Final = 3600.0
+# Without a rate: what met a limit of connections.
+SHORT_WAIT_SECONDS: Final = 15.0
+# So many refusals of our address in a row, after a recipient was named: one of them may be one recipient's own rule.
+MOST_REFUSALS: Final = 3
+# A rate is used when so much of it is.
+MOSTLY: Final = 0.7
+MOST_DOMAINS: Final = 1000
+MANY_SITES: Final = 5000
+BRAKING: Final = frozenset({ReplyClass.RATE, ReplyClass.CONNECTIONS, ReplyClass.REPUTATION})
+SLOWED, SUSPENDED = "slowed: ", "suspended: "
+# What was refused or reported here a moment ago may not stand in the table yet.
+_SETTLING_SECONDS: Final = 5.0
+_BUCKETS: Final = 6
+
+# To be called in a transaction soon; and: have some mail tried now that waits for these domains (none: any) for one of
+# these reasons, at most so much.
+Later = Callable[[Callable[[], None]], None]
+Pull = Callable[[Sequence[str], Sequence[str], int], None]
+
+
+@dataclass(slots=True, eq=False)
+class SiteBrake:
+    """One site from one source address. Moments are of the monotonic clock unless they are datetimes."""
+
+    key: Key
+    brakes: Brakes
+    limits: Limits = field(default_factory=Limits)
+    _meter: Meter | None = None
+    # Messages taken, by buckets of a cohort.
+    _taken: list[int] = field(default_factory=lambda: [0] * _BUCKETS)
+    _bucket: int = 0
+    # The cohort: since when, how much was taken, whether mail waited for its turn, whether nothing was refused.
+    _cohort: float = 0.0
+    _passed: int = 0
+    _waited: bool = False
+    _clean: bool = False
+    _busy_since: float = 0.0
+    _again: bool = False
+    _refusals: int = 0
+    _changed: float = -math.inf
+    # Who is put off next is due then.
+    _line: float = 0.0
+    _held: bool = False
+    _pulled: float = 0.0
+    _domains: dict[str, None] = field(default_factory=dict)
+
+    @property
+    def is_on(self) -> bool:
+        """Whether anything is limited."""
+        return self.rate is not None or self.connections is not None or self.suspended_until is not None
+
+    @property
+    def rate(self) -> float | None:
+        """Messages a minute, over all workers."""
+        return _lower(self.limits.learned.rate if self.brakes.is_active else None, self.limits.rate_by_hand)
+
+    @property
+    def connections(self) -> int | None:
+        """Connections, over all workers."""
+        learned = self.limits.learned.connections if self.brakes.is_active else None
+        found = _lower(learned, self.limits.connections_by_hand)
+        return None if found is None else int(found)
+
+    @property
+    def suspended_until(self) -> datetime | None:
+        """None when it is not, or is over."""
+        until = self.limits.learned.suspended_until
+        if until is None or not (self.brakes.is_active or self.limits.suspended_by_hand) or until <= datetime.now(UTC):
+            return None
+        return until
+
+    @property
+    def reason(self) -> str:
+        """Why mail waits, in words that do not change while it does."""
+        name = self.key.site.partition(" ")[0] if "." in self.key.site else self.key.site
+        if self.suspended_until is not None:
+            if self.limits.suspended_by_hand:
+                return f"{SUSPENDED}an administrator has suspended mail for {name}"
+            return f"{SUSPENDED}{name} does not take mail from our address"
+        return f"{SLOWED}{name} takes only so much mail from us at a time"
+
+    def puts_off(self, queued: int) -> bool:
+        """Whether a message behind so many others has its turn only after a while."""
+        if self.suspended_until is not None:
+            return True
+        rate = self.rate
+        return rate is not None and queued >= max(1.0, rate / 60 * PATIENCE_SECONDS / self.brakes.share)
+
+    def due(self, domain: str) -> datetime:
+        """Until when the next message is put off that waits here: one after the other, at the pace there is."""
+        self._held = True
+        if len(self._domains) <= MOST_DOMAINS:
+            self._domains[domain] = None
+        if (until := self.suspended_until) is not None:
+            return until
+        now, rate = time.monotonic(), self.rate
+        if rate is None:
+            return datetime.now(UTC) + timedelta(seconds=SHORT_WAIT_SECONDS)
+        self._line = max(self._line, now + PATIENCE_SECONDS) + 60 / rate * self.brakes.share
+        return datetime.now(UTC) + timedelta(seconds=min(self._line - now, LONGEST_WAIT_SECONDS))
+
+    async def turn(self, wanted: int) -> bool:
+        """Wait for a turn to send a message; False when there is none soon."""
+        rate = self.rate
+        if rate is None:
+            return True
+        if self._meter is None:
+            self._meter = Meter(f"{self.key.site}|{self.key.source}")
+        began = time.monotonic()
+        missing = await self._meter.turn(rate, wanted, PATIENCE_SECONDS, self.brakes.share)
+        self._waited = self._waited or missing > 0 or time.monotonic() - began > 0.002
+        return missing <= 0
+
+    def took(self, *, is_full: bool) -> None:
+        """A message was taken. `is_full`: all connections that there may be were in use, and somebody waited."""
+        now = time.monotonic()
+        self._count(now)
+        self._again, self._refusals = False, 0
+        self._passed += 1
+        if not self.limits.learned.limits_something:
+            return
+        timing = self.brakes.timing
+        if now - self._cohort >= timing.cohort:
+            if self._clean and self._waited and self._is_used(now - self._cohort):
+                self._report(self._said(About.COHORT))
+            self._cohort, self._passed, self._clean, self._waited = now, 0, True, False
+        if not is_full or self.limits.learned.connections is None:
+            self._busy_since = now
+        elif now - self._busy_since >= timing.connections:
+            self._busy_since = now
+            self._report(self._said(About.BUSY))
+
+    def refused(self, reply: Reply, domain: str, host: str, open_now: int, *, at_once: bool) -> ReplyClass:
+        """What a refusal is about, and what follows. `at_once`: it came before a recipient was named."""
+        is_about = classify(reply.code, reply.enhanced, reply.text)
+        if is_about not in BRAKING:
+            return is_about
+        now = time.monotonic()
+        if is_about is ReplyClass.REPUTATION:
+            self._refusals += 1
+            suspended_before = self.limits.learned.suspensions > 0
+            if not (at_once or suspended_before or self._refusals >= MOST_REFUSALS):
+                return is_about
+        self._clean, self._cohort, self._passed, self._busy_since = False, now, 0, now
+        report = replace(
+            self._said(About.REFUSED),
+            is_about=is_about,
+            open_now=open_now * self.brakes.share,
+            again=self._again,
+            code=reply.code,
+            text=reply.text,
+            domain=domain,
+            host=host,
+        )
+        self._again = is_about is ReplyClass.RATE
+        self._report(report)
+        learned = self.limits.learned
+        if is_about is ReplyClass.RATE and self.rate is not None and learned.paused_until is not None:
+            if self._meter is None:
+                self._meter = Meter(f"{self.key.site}|{self.key.source}")
+            self._meter.pause(max(0.0, (learned.paused_until - datetime.now(UTC)).total_seconds()))
+        return is_about
+
+    def pull(self) -> None:
+        """There is room for more than is here: have some of what was put off tried now."""
+        rate, now = self.rate, time.monotonic()
+        if not self._held or rate is None or now - self._pulled < 1.0 or self.suspended_until is not None:
+            return
+        self._pulled = now
+        domains = [] if len(self._domains) > MOST_DOMAINS else list(self._domains)
+        self.brakes.pull(domains, [self.reason], 1 + math.ceil(rate / 60 * 2 / self.brakes.share))
+
+    def found(self, limits: Limits) -> None:
+        """What stands in the table."""
+        if time.monotonic() - self._changed >= _SETTLING_SECONDS or _newer(limits, self.limits):
+            self.limits = limits
+
+    @property
+    def forgettable(self) -> bool:
+        return self.limits == Limits() and time.monotonic() - self._bucket * self.brakes.timing.cohort > 600
+
+    def _is_used(self, seconds: float) -> bool:
+        """Whether nearly as much was sent as may be: a rate that nobody reaches says nothing of a higher one."""
+        rate = self.limits.learned.rate
+        return rate is not None and (self._passed + 1) * 60 / seconds * self.brakes.share >= MOSTLY * rate
+
+    def _said(self, about: About) -> Report:
+        return Report(self.key, about, datetime.now(UTC), took=self._per_minute() * self.brakes.share)
+
+    def _report(self, report: Report) -> None:
+        timing, dry = self.brakes.timing, not self.brakes.is_active
+        self._changed = time.monotonic()
+        self.limits = replace(self.limits, learned=limits.after(self.limits.learned, report, timing, dry=dry))
+        self.brakes.report(report)
+
+    def _count(self, now: float) -> None:
+        self._turn_over(now)
+        self._taken[self._bucket % _BUCKETS] += 1
+
+    def _turn_over(self, now: float) -> None:
+        bucket = int(now / self.brakes.timing.cohort)
+        for number in range(max(self._bucket + 1, bucket - _BUCKETS + 1), bucket + 1):
+            self._taken[number % _BUCKETS] = 0
+        self._bucket = bucket
+
+    def _per_minute(self) -> float:
+        self._turn_over(time.monotonic())
+        return sum(self._taken) * 60 / (_BUCKETS * self.brakes.timing.cohort)
+
+
+class Brakes:
+    """All sites of one worker."""
+
+    def __init__(self, later: Later | None = None, pull: Pull | None = None, timing: Timing = pace.TIMING) -> None:
+        self._later = later
+        self._pull = pull
+        self.timing = timing
+        self.share = 1
+        self.is_active = True
+        self._table = Table()
+        self._sites: dict[Key, SiteBrake] = {}
+        self._tidy_at = MANY_SITES
+
+    def configure(self, table: Table, *, is_active: bool, share: int) -> None:
+        """The limits as they are now; `share` is how many workers keep them together. Not `is_active`: those that were
+        learned are in force nowhere, and learned all the same.
+        """
+        self.is_active, self.share = is_active, max(1, share)
+        if table is self._table:
+            return
+        self._table = table
+        for key, site in self._sites.items():
+            site.found(table.limits.get(key, Limits()))
+
+    def of(self, key: Key) -> SiteBrake:
+        """What is known of a site."""
+        site = self._sites.get(key)
+        if site is None:
+            if len(self._sites) >= self._tidy_at:
+                self._sites = {key: site for key, site in self._sites.items() if not site.forgettable}
+                self._tidy_at = max(MANY_SITES, 2 * len(self._sites))
+            site = self._sites[key] = SiteBrake(key, self, self._table.limits.get(key, Limits()))
+        return site
+
+    def limiting(self, key: Key | None) -> SiteBrake | None:
+        """The same, when anything is limited there."""
+        if key is None:
+            return None
+        site = self._sites.get(key)
+        if site is None:
+            if key not in self._table.limits:
+                return None
+            site = self.of(key)
+        return site if site.is_on else None
+
+    def report(self, report: Report) -> None:
+        if self._later is not None:
+            self._later(partial(limits.apply, [report], self.timing, dry=not self.is_active))
+
+    def pull(self, domains: Sequence[str], reasons: Sequence[str], count: int) -> None:
+        if self._pull is not None:
+            self._pull(domains, reasons, count)
+
+
+def _lower(one: float | None, other: float | None) -> float | None:
+    return one if other is None else other if one is None else min(one, other)
+
+
+def _newer(found: Limits, known: Limits) -> bool:
+    """Whether what was found is later than what is known here."""
+    moments = [
+        max(
+            (at for at in (one.learned.rate_changed, one.learned.connections_changed, one.learned.refused) if at),
+            default=None,
+        )
+        for one in (found, known)
+    ]
+    return moments[0] is not None and (moments[1] is None or moments[0] >= moments[1])
