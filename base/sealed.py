@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 import os
 import secrets
 
@@ -29,6 +30,11 @@ def unseal(token: str) -> str:
         return Fernet(_key()).decrypt(token.encode()).decode()
     except InvalidToken as error:
         raise CannotUnseal("the stored password can't be read with this installation's key; enter it again") from error
+
+
+def secret_for(purpose: str) -> bytes:
+    """32 bytes that only this installation has, the same each time, others for each purpose."""
+    return hmac.digest(_key(), purpose.encode(), "sha256")
 
 
 def _key() -> bytes:

@@ -11,7 +11,7 @@ from accounts import directory
 from accounts.addresses import InvalidAddress, key_of, normalise_domain, split_address
 from accounts.directory import LocalAddress, LocalAlias, LocalList, LocalUser
 from accounts.models import Domain
-from spool import own_hosts
+from spool import own_hosts, sender_rewriting
 from spool.message.envelope import EnvelopeRecipient
 from spool.models.recipient import Kind
 
@@ -50,6 +50,26 @@ def accept(address: str, notify: str = "", orcpt: str = "") -> list[EnvelopeReci
     is_local = directory.local_domain(domain) is not None
     found = directory.resolve(f"{local_part}@{domain}") if is_local else None
     return _accepted(address, local_part, domain, is_local, found, notify, orcpt)
+
+
+def accept_from_nobody(address: str, notify: str = "", orcpt: str = "") -> list[EnvelopeRecipient]:
+    """`accept` for the null sender: a bounce to a reverse-path that we have rewritten goes on to who wrote.
+
+    `original` is the rewritten one then. Raises RefusedRecipient.
+    """
+    if not sender_rewriting.is_rewritten(address):
+        return accept(address, notify, orcpt)
+    local_part, domain = _parts(address, own_domain)
+    if directory.local_domain(domain) is None:
+        return accept(address, notify, orcpt)
+    try:
+        sender = sender_rewriting.sender_of(f"{local_part}@{domain}")
+    except sender_rewriting.NotOurs as error:
+        raise NoSuchRecipient(f"550 5.1.1 <{address}>: no return address: {error}") from error
+    recipients = accept(sender, notify, orcpt)
+    for recipient in recipients:
+        recipient.original = recipient.original or address
+    return recipients
 
 
 def accept_many(

@@ -122,7 +122,7 @@ class Deliveries:
                 self._local_queue.append((entry, here))
             if remote and entry.treatments:
                 remote = _not_deleted(progress.report, remote)
-            for recipients in _by_treatment(entry, remote) if remote else ():
+            for recipients in _alike(entry, remote) if remote else ():
                 self._send(entry, recipients)
             self._part_done(entry)
         if self._local_queue:
@@ -234,7 +234,7 @@ class Deliveries:
             report.spawned += outcome.plan.spawned
             report.bounces += outcome.bounces
             if outcome.mailboxes:
-                for recipients in _by_treatment(entry, [recipient for recipient, _ in outcome.mailboxes]):
+                for recipients in _alike(entry, [recipient for recipient, _ in outcome.mailboxes]):
                     self._send(entry, recipients, lmtp=True)
             self._part_done(entry)
 
@@ -277,13 +277,13 @@ def _not_deleted(report: DeliveryReport, recipients: list[LeasedRecipient]) -> l
     return left
 
 
-def _by_treatment(entry: LeasedEntry, recipients: list[LeasedRecipient]) -> list[list[LeasedRecipient]]:
-    """The recipients, those together who get the same bytes."""
-    if not entry.treatments:
+def _alike(entry: LeasedEntry, recipients: list[LeasedRecipient]) -> list[list[LeasedRecipient]]:
+    """The recipients, those together who get the same bytes under the same reverse-path."""
+    if not entry.treatments and not entry.reverse_paths:
         return [recipients]
-    groups: dict[Treatment, list[LeasedRecipient]] = {}
+    groups: dict[tuple[Treatment, str], list[LeasedRecipient]] = {}
     for recipient in recipients:
-        groups.setdefault(entry.treatment_of(recipient), []).append(recipient)
+        groups.setdefault((entry.treatment_of(recipient), entry.sender_for(recipient)), []).append(recipient)
     return list(groups.values())
 
 

@@ -18,7 +18,7 @@ Value = str | int | float
 LONGEST_LINE_BYTES: Final = 4000
 LONGEST: Final = 255
 # What may be longer, in characters.
-LONGER: Final = {"from": 320, "to": 320, "orig_to": 320, "reply": 300, "why": 300, "what": 300, "text": 3000}
+LONGER: Final = {"from": 320, "to": 320, "orig_to": 320, "as": 320, "reply": 300, "why": 300, "what": 300, "text": 3000}
 # Stands where a value was cut.
 MARK: Final = "…"
 

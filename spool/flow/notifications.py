@@ -9,7 +9,7 @@ from datetime import datetime
 from django.conf import settings as django_settings
 
 from spool import languages
-from spool.addressing import RefusedRecipient, accept
+from spool.addressing import RefusedRecipient, accept_from_nobody
 from spool.dsn.compose import LARGEST_RETURNED_BYTES
 from spool.dsn.notices import Notice, notices_for
 from spool.message.envelope import Envelope, LeasedEntry, RecipientResult, Submission
@@ -46,7 +46,7 @@ def notifications(
 def _submission(notice: Notice, entry: LeasedEntry) -> Submission | None:
     """A notice as a message to the reverse-path, from the null sender; None when that address takes no mail."""
     try:
-        recipients = accept(notice.to, notify="NEVER")
+        recipients = accept_from_nobody(notice.to, notify="NEVER")
     except RefusedRecipient as error:
         log.warning("%s: no notice to its sender: %s", entry.file_name, error.reply)
         return None

@@ -183,6 +183,8 @@ class LeasedEntry(LeasedColumns):
     # What stages want done to it: for all recipients, and by the ids of those for whom it is something else.
     treatment: Treatment = AS_IT_IS
     treatments: Mapping[int, Treatment] | None = None
+    # By the ids of recipients: the reverse-path of their copy, where that is not the entry's (spool.flow.passing_on).
+    reverse_paths: Mapping[int, str] | None = None
     # Fields of its header that nobody gets, as trace_headers.fields_of has them.
     omitted: frozenset[bytes] = frozenset()
     # When it was taken to be worked on.
@@ -206,6 +208,10 @@ class LeasedEntry(LeasedColumns):
     def treatment_of(self, recipient: LeasedRecipient) -> Treatment:
         """What is done to the copy of one recipient."""
         return self.treatments.get(recipient.id, self.treatment) if self.treatments else self.treatment
+
+    def sender_for(self, recipient: LeasedRecipient) -> str:
+        """The reverse-path of the copy of one recipient."""
+        return self.reverse_paths.get(recipient.id, self.sender) if self.reverse_paths else self.sender
 
     def read(self) -> bytes:
         """The whole message. Raises FileNotFoundError when its file is gone."""

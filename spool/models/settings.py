@@ -258,6 +258,13 @@ class Settings(OneRow):
         help_text="Served at https://mta-sts.DOMAIN/.well-known/mta-sts.txt for each domain: others then send mail for it"
         " encrypted, and to this host alone. DNS records shows what it needs.",
     )
+    rewrite_forwarded_senders = models.BooleanField(
+        "rewrite senders of forwards (SRS)",
+        default=True,
+        db_default=True,
+        help_text="What aliases and mailboxes send on to other servers leaves with a sender in their own domain, so that SPF"
+        " passes there; bounces find their way back. Mailboxes here get the sender as it is.",
+    )
     dkim_host_signs = models.BooleanField(
         "sign for domains without a DKIM key",
         default=False,
@@ -377,6 +384,7 @@ class Settings(OneRow):
                 "honour_mta_sts",
                 "mta_sts_mode",
                 "private_hosts",
+                "rewrite_forwarded_senders",
                 "source_address",
                 "smtp_out_port",
                 "connect_timeout_seconds",

@@ -62,7 +62,7 @@ _CONFIG = """
 .include "$CONFDIR/common.conf"
 options {{
     pidfile = "{folder}/rspamd.pid";
-    dns {{ timeout = 0.1s; retransmits = 1; nameserver = "127.0.0.1:1"; }}
+    dns {{ timeout = 0.1s; retransmits = 1; nameserver = "{dns}"; }}
     filters = "regexp";
     tempdir = "{folder}";
     url_tld = "/usr/share/rspamd/effective_tld_names.dat";
@@ -81,10 +81,14 @@ PASSWORD = "let-me-teach"
 
 
 class Rspamd:
-    """One instance in a folder of its own; one that `learns` keeps that in a Redis of its own."""
+    """One instance in a folder of its own; one that `learns` keeps that in a Redis of its own.
 
-    def __init__(self, *, learns: bool = False) -> None:
+    With `dns`, the host:port of a name server, it asks that one, and looks at SPF.
+    """
+
+    def __init__(self, *, learns: bool = False, dns: str = "") -> None:
         self.learns = learns
+        self.dns = dns
         self.controller_port, self.store_port = free_port(), free_port()
         self.folder = Path(tempfile.mkdtemp(prefix="mailspool-rspamd-"))
         self.folder.chmod(0o777)
@@ -130,8 +134,10 @@ class Rspamd:
         return f"127.0.0.1:{self.port}"
 
     def start(self) -> None:
-        modules = "\n".join(f"{name} {{ enabled = false; }}" for name in _OFF)
-        config = _CONFIG.format(folder=self.folder, port=self.port, modules=modules)
+        modules = "\n".join(f"{name} {{ enabled = false; }}" for name in _OFF if not (self.dns and name == "spf"))
+        # Nobody answers at port 1.
+        dns = self.dns or "127.0.0.1:1"
+        config = _CONFIG.format(folder=self.folder, port=self.port, modules=modules, dns=dns)
         if self.learns:
             self.store.start(lambda: is_listening(self.store_port))
             # Rspamd's own files have an empty section of that name, which goes before another one.

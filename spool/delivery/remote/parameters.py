@@ -28,8 +28,8 @@ def needs_utf8(entry: LeasedEntry, recipients: Sequence[LeasedRecipient]) -> boo
 
 
 def mail_command(entry: LeasedEntry, recipients: Sequence[LeasedRecipient], features: Mapping[str, str]) -> bytes:
-    """MAIL for a host that offers `features`."""
-    words = [f"MAIL FROM:<{entry.sender}>"]
+    """MAIL for a host that offers `features`; all of `recipients` get the message under the same reverse-path."""
+    words = [f"MAIL FROM:<{entry.sender_for(recipients[0])}>"]
     if "SIZE" in features:
         words.append(f"SIZE={entry.size_bytes}")
     if entry.eight_bit and "8BITMIME" in features:

@@ -13,6 +13,7 @@ from spool import addressing
 from spool.dsn.xtext import parse_envid, parse_notify, parse_orcpt, parse_ret
 from spool.message.envelope import Envelope, EnvelopeRecipient
 from spool.models.recipient import Kind
+from spool.sender_rewriting import is_rewritten
 from spool.smtpd import sender_rights
 from spool.smtpd.database import asked
 from spool.smtpd.verbs.parameters import BadParameter, PathAndParameters, parse_path
@@ -147,7 +148,10 @@ async def _recipients(session: MailSession, path: PathAndParameters, envelope: E
     if reply:
         raise BadParameter(str(reply), is_fault=reply.is_fault)
     try:
-        recipients = await _resolve(address, notify, orcpt)
+        if not envelope.sender and is_rewritten(address):
+            recipients = await asked(addressing.accept_from_nobody, address, notify, orcpt)
+        else:
+            recipients = await _resolve(address, notify, orcpt)
     except addressing.RefusedRecipient as error:
         raise BadParameter(error.reply) from error
     # A remote address that nothing of ours leads to is relaying; `original` names the alias that did.

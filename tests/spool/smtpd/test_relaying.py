@@ -170,3 +170,37 @@ def test_a_recipient_named_twice_gets_one_copy(listener: Listener) -> None:
         client.begin("x@elsewhere.test", ANN, "Ann@here.test", "sales@here.test", ANN)
         assert client.content(message).code == 250
     assert listener.only(subject).addresses == [ANN, BOB]
+
+
+def _rewritten(listener: Listener, sender: str) -> str:
+    code = f"from spool.sender_rewriting import rewritten; print(rewritten({sender!r}, 'here.test', 'x.eml'))"
+    return listener.mailspool.run(code).strip()
+
+
+def test_a_bounce_to_a_rewritten_sender_goes_on_to_who_wrote(listener: Listener) -> None:
+    address = _rewritten(listener, "x@elsewhere.test")
+    subject, message = listener.message(sender="")
+    with listener.client() as client:
+        client.begin("", address)
+        assert client.content(message).code == 250
+    (recipient,) = listener.only(subject).recipients
+    assert (recipient["address"], recipient["original"]) == ("x@elsewhere.test", address)
+
+
+def test_only_bounces_and_only_to_what_we_have_rewritten(listener: Listener) -> None:
+    """Anything else would be an open relay."""
+    address = _rewritten(listener, "x@elsewhere.test")
+    with listener.client() as client:
+        client.do("MAIL FROM:<y@elsewhere.test>")
+        assert client.do(f"RCPT TO:<{address}>").status == "550 5.1.1"
+        client.do("RSET")
+        client.do("MAIL FROM:<>")
+        for forged in (
+            address.replace("=x@", "=y@"),
+            address.replace(address[5:9], address[5]),
+            address.replace("elsewhere.test", "victim.test"),
+            "SRS0=aaaa=AA=victim.test=y@here.test",
+        ):
+            assert client.do(f"RCPT TO:<{forged}>").status == "550 5.1.1", forged
+        assert client.do("RCPT TO:<SRS0=aaaa=AA=victim.test=y@elsewhere.test>").status == "550 5.7.1"
+        assert client.do("DATA").status == "554 5.5.1"
