@@ -40,6 +40,7 @@ def the_page_s_example(folder: Path, archive: Path) -> tuple[Path, Path]:
     return settings, plugins
 
 
+@pytest.mark.long
 def test_the_page_s_stage_works_in_a_real_installation(tmp_path: Path, durable_postgres: PostgresServer | None) -> None:
     archive = tmp_path / "archive.txt"
     settings, plugins = the_page_s_example(tmp_path, archive)
