@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.utils import timezone
+from django.utils import timezone, translation
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy as _lazy
 from django.utils.translation import ngettext_lazy
 
 from accounts.models import HourlyLimit, Metric
 from accounts.models.limits import MB
+from base.languages import SOURCE
 from base.numbers import decimal, grouped
 from throttling.subjects import Subject, SubjectKind
 
@@ -49,6 +51,28 @@ _SAID = {
         "number",
     ),
 }
+
+
+def templates(metric: Metric) -> list[str]:
+    """What `reason` says in English, with named places in it, of one and of many."""
+    places = {name: f"%({name})s" for name in ("who", "used", "limit")}
+    with translation.override(SOURCE):
+        return [str(_SAID[metric] % {**places, "number": number}) for number in (1, 2)]
+
+
+def again(metric: Metric, values: Mapping[str, str]) -> str:
+    """The same in the language that is active, from what an English one has in its places. Raises ValueError."""
+    used, limit = (_read(metric, values[name]) for name in ("used", "limit"))
+    said = {"who": values["who"], "used": amount(metric, used), "limit": amount(metric, limit)}
+    client = values["who"].removeprefix("The address ")
+    if client != values["who"]:
+        said["who"] = _("The address %(ip)s") % {"ip": client}
+    return _SAID[metric] % {**said, "number": used}
+
+
+def _read(metric: Metric, text: str) -> int:
+    number = text.replace(",", "")
+    return round(float(number.removesuffix(" MB")) * MB) if metric is Metric.BANDWIDTH else int(number)
 
 
 def amount(metric: Metric, number: int) -> str:

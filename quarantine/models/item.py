@@ -10,6 +10,7 @@ from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
+from base import stored_texts
 from base.audit.models import AuditEvent
 from spool.files import store
 from spool.models.entry import Direction
@@ -127,7 +128,7 @@ class Item(models.Model):
         """`why` in the language that is active: the score is known by itself, names are left as they are."""
         head, colon, names = self.why.partition(": ")
         if self.score is None or head != f"{self.score:g} points":
-            return self.why
+            return stored_texts.said(self.why)
         points = ngettext("%(score)s point", "%(score)s points", 1 if self.score == 1 else 2)
         return f"{points % {'score': f'{self.score:g}'}}{colon}{names}"
 

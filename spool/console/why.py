@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext, pgettext
 
+from base import stored_texts
 from base.numbers import grouped
 from base.times import of_days, of_hours, of_minutes, of_seconds, to_the_minute
 from spool.delivery.replies import WAITS_FOR_HOST
@@ -91,7 +92,7 @@ def why(facts: Facts) -> Why:
     if facts.status == Status.WAITING:
         return _waiting(facts)
     if facts.status == Status.THROTTLED:
-        reason = _short(facts.last_error).rstrip(".") or _("its sender has reached a sending limit")
+        reason = _short(stored_texts.said(facts.last_error)).rstrip(".") or _("its sender has reached a sending limit")
         said = {"reason": reason}
         sentence = _("It is throttled: %(reason)s.") % said
         if facts.next_attempt and facts.next_attempt > facts.now:
@@ -105,9 +106,14 @@ def why(facts: Facts) -> Why:
     return _on_its_way(facts)
 
 
+def is_here(host: str) -> bool:
+    """Whether what is told of a delivery by that host is said here: a mailbox, a list, or nobody was reached."""
+    return not (set(".:") & set(host) or host in ("localhost", "lmtp"))
+
+
 def _held(facts: Facts) -> Why:
     said = {
-        "reason": facts.hold_reason.rstrip("."),
+        "reason": stored_texts.said(facts.hold_reason).rstrip("."),
         "until": to_the_minute(facts.hold_until) if facts.hold_until else "",
     }
     if facts.hold_reason and facts.hold_until:
@@ -138,7 +144,7 @@ def _on_its_way(facts: Facts) -> Why:
             )
             % {
                 "status": _status(facts.status),
-                "error": _short(facts.last_error).rstrip("."),
+                "error": _short(stored_texts.said(facts.last_error)).rstrip("."),
                 "span": _span(facts.next_attempt - facts.now),
             },
             "See on the page Antivirus or Antispam whether the engine answers, and what is done when it does not. "
@@ -198,12 +204,12 @@ def _what_happened(facts: Facts) -> str:
     }
     said = {"tries": tries}
     if facts.last_error.startswith(WAITS_FOR_HOST):
-        said["reply"] = _short(facts.last_error.removeprefix(WAITS_FOR_HOST))
+        said["reply"] = _short(stored_texts.said(facts.last_error.removeprefix(WAITS_FOR_HOST), is_ours=False))
         if facts.attempts:
             return _("%(tries)s it waits, as its host did not answer other mail (“%(reply)s”)") % said
         return _("it waits, as its host did not answer other mail (“%(reply)s”)") % said
     if last is None:
-        said["reply"] = _short(facts.last_error.strip().rstrip("."))
+        said["reply"] = _short(stored_texts.said(facts.last_error.strip()).rstrip("."))
         if not said["reply"]:
             return _("it has not been tried yet")
         return _("%(tries)s the last one failed with “%(reply)s”") % said
@@ -212,7 +218,7 @@ def _what_happened(facts: Facts) -> str:
     said["ago"] = _("%(span)s ago") % {"span": _span(facts.now - last.at)} if is_past else _("just now")
     said["where"] = f"{host} ({last.ip})" if last.ip and last.ip != host else host
     reply = last.reply if last.code else last.reply or facts.last_error
-    said["reply"] = _short(reply)
+    said["reply"] = _short(stored_texts.said(reply, is_ours=is_here(last.host)))
     if last.code:
         sentence = _("%(tries)s %(where)s answered “%(reply)s” %(ago)s")
     elif reply.startswith(_OUR_WORDS):

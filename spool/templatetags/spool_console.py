@@ -12,9 +12,10 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
-from base import time_elements
+from base import stored_texts, time_elements
 from base.numbers import decimal, grouped
 from base.times import exact, short_span, to_the_minute
+from spool.console.why import is_here
 from spool.models import Entry, Outcome, Priority, Status
 
 register = template.Library()
@@ -48,6 +49,12 @@ def size(count: int) -> str:
     if count < 1024**3:
         return f"{decimal(count / 1024**2, 1)} MB"
     return f"{decimal(count / 1024**3, 1)} GB"
+
+
+@register.filter
+def said(text: str, host: str = "") -> str:
+    """What was stored about a delivery, in the reader's language; what another `host` answered is left as it was."""
+    return stored_texts.said(text, is_ours=is_here(host))
 
 
 @register.filter

@@ -30,7 +30,7 @@ from accounts.sign_in import recovery_codes
 from base.languages import OFFERED, SOURCE
 from quarantine.models import Item, ItemKind
 from spool.actions import Actor
-from spool.models import Entry, Outcome, Settings
+from spool.models import Entry, Outcome, Settings, Status
 from spool.models.recipient import Kind
 from tests.languages.texts import texts_of
 from tests.support.messages import a_submission
@@ -139,9 +139,17 @@ def life() -> None:
                     until=now + timedelta(hours=1),
                     ended=ended,
                 )
-        waiting, held, gone = (_sent(user.email, f"Hello {number}") for number in range(3))
+        waiting, held, gone, unreached, throttled, removed = (
+            _sent(user.email, f"Hello {number}") for number in range(6)
+        )
         attempt([waiting], "450 4.2.1 Hello, later", outcome=Outcome.PENDING)
-        Entry.objects.filter(pk=held.pk).update(hold=True, hold_until=now + timedelta(days=2))
+        attempt([unreached], "connecting to mx.far.test [192.0.2.9]: connection refused", outcome=Outcome.PENDING)
+        Entry.objects.filter(pk=held.pk).update(
+            hold=True, hold_until=now + timedelta(days=2), hold_reason=f"Put on hold by {BOSS}"
+        )
+        reason = f"{user.email} has sent 100 messages in the last hour, of 100 allowed"
+        Entry.objects.filter(pk=throttled.pk).update(status=Status.THROTTLED, last_error=reason)
+        attempt([removed], f"Removed by {BOSS}", outcome=Outcome.REMOVED)
         attempt([gone], "550 5.1.1 Hello, nobody", outcome=Outcome.BOUNCED)
     _quarantine()
 
