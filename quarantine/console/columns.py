@@ -10,7 +10,7 @@ from spool.console.listing import Column
 OF_ITEMS: Final = Choosable(
     (
         Column("File Name", "c-name", "-file_name", name="file-name", width=152),
-        Column("Date", "c-date right", "-id", name="date", width=150),
+        Column("Date", "c-date", "-id", name="date", width=150),
         Column("Sender", "c-sender", "sender", name="sender"),
         Column("Recipient", "c-to", name="recipient"),
         Column("Recipients", "c-rcpt right", "-recipients_total", name="recipients", width=84),
