@@ -15,7 +15,7 @@ from django.utils.translation import ngettext, pgettext
 from base import stored_texts
 from base.numbers import grouped
 from base.times import of_days, of_hours, of_minutes, of_seconds, to_the_minute
-from spool.delivery.replies import WAITS_FOR_HOST
+from spool.delivery.replies import WAITS_FOR_HOST, is_here
 from spool.dsn.fields import is_smtp_reply
 from spool.models.entry import Status
 
@@ -104,11 +104,6 @@ def why(facts: Facts) -> Why:
             "waiting",
         )
     return _on_its_way(facts)
-
-
-def is_here(host: str) -> bool:
-    """Whether what is told of a delivery by that host is said here: a mailbox, a list, or nobody was reached."""
-    return not (set(".:") & set(host) or host in ("localhost", "lmtp"))
 
 
 def _held(facts: Facts) -> Why:

@@ -26,6 +26,11 @@ def error_group(reply: str) -> str:
     return " ".join(_PARTICULAR.sub("…", reply[:500]).split())[:LONGEST_GROUP]
 
 
+def is_here(host: str) -> bool:
+    """Whether what is told of a delivery by that host is said here: a mailbox, a list, or nobody was reached."""
+    return not (set(".:") & set(host) or host in ("localhost", "lmtp"))
+
+
 class BrokenReply(Exception):
     """What came is no SMTP reply (RFC 5321 4.2), or none came before the connection ended."""
 

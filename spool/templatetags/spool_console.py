@@ -15,7 +15,7 @@ from django.utils.translation import gettext as _
 from base import stored_texts, time_elements
 from base.numbers import decimal, grouped
 from base.times import exact, short_span, to_the_minute
-from spool.console.why import is_here
+from spool.delivery.replies import is_here
 from spool.models import Entry, Outcome, Priority, Status
 
 register = template.Library()
