@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from spool.actions import dkim
+from spool.actions import destinations, dkim
 
-KINDS = {"dkim": dkim.key_named}
-ACTIONS = (dkim.CHECK_KEY, dkim.RETIRE_KEY, dkim.REMOVE_KEY, dkim.MAKE_KEY)
+KINDS = {"dkim": dkim.key_named, "destination": destinations.destination_named}
+ACTIONS = (
+    dkim.CHECK_KEY,
+    dkim.RETIRE_KEY,
+    dkim.REMOVE_KEY,
+    dkim.MAKE_KEY,
+    destinations.SLOW,
+    destinations.SUSPEND,
+    destinations.RESUME,
+    destinations.FORGET,
+)

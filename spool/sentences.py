@@ -65,6 +65,13 @@ def _view(event: Event) -> str:
     return f"{event.parameters['page']}: {event.parameters['query'] or 'everything'}"
 
 
+def _slowed(event: Event) -> str:
+    rate, connections = event.parameters["rate"], event.parameters["connections"]
+    parts = [f"{rate:,} messages a minute"] if rate else []
+    parts += [f"{connections:,} connections"] if connections else []
+    return f"At most {' and '.join(parts)}" if parts else "No limit by hand"
+
+
 sentences.of_actions({name: counted(work.past_of) for name, work in WORKS.items()})
 sentences.of_actions({name: counted(past) for name, past in _PAST.items()})
 sentences.of_actions(
@@ -73,6 +80,10 @@ sentences.of_actions(
         "export trace": lambda event: f"As {event.parameters['format'].upper()}",
         "export audit": lambda event: f"As {event.parameters['format'].upper()}",
         "mend": _mended,
+        "destination-slow": _slowed,
+        "destination-suspend": lambda event: f"Suspended for {event.parameters['hours']:,} hours",
+        "destination-resume": lambda _: "Resumed",
+        "destination-forget": lambda _: "Its limits were forgotten",
         "remove view": lambda _: "Removed",
         "save view": _view,
         "test alert rule": lambda _: "Tested: whom it tells were told",

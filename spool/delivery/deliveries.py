@@ -36,6 +36,7 @@ from spool.message.envelope import (
 from spool.models.bounce import ReceivedBounce
 from spool.models.recipient import Kind, Outcome
 from spool.models.settings import LocalStore, Settings
+from spool.monitoring.live_workers import Live
 from spool.signing.ring import NONE as NO_KEYS
 from spool.signing.ring import KeyRing
 
@@ -106,11 +107,16 @@ class Deliveries:
         self._local_running = 0
 
     def configure(
-        self, settings: Settings, routes: RoutingTable, keys: KeyRing = NO_KEYS, limits: Table | None = None
+        self,
+        settings: Settings,
+        routes: RoutingTable,
+        keys: KeyRing = NO_KEYS,
+        limits: Table | None = None,
+        live: Live | None = None,
     ) -> None:
-        """Use these from now on; None: the limits as they were."""
+        """Use these from now on; None: the limits as they were, and as many workers."""
         self._settings = settings
-        self._transport.configure(settings, routes, keys, limits)
+        self._transport.configure(settings, routes, keys, limits, live)
 
     def start(self, entries: Sequence[LeasedEntry]) -> None:
         """Deliver `entries` to their open recipients."""

@@ -33,6 +33,8 @@ from spool.flow.lanes import Lanes, Want
 from spool.flow.rounds import Failure, Round, Rounds
 from spool.message.envelope import DeliveryReport, LeasedEntry
 from spool.models.entry import ON_THEIR_WAY, Status
+from spool.monitoring import live_workers
+from spool.monitoring.live_workers import Live
 from spool.stages import HoldBack, Stage, StageContext, Verdict, WaitUntil, load_stages
 
 log = logging.getLogger(__name__)
@@ -56,6 +58,8 @@ OUTAGE_PAUSE = timedelta(seconds=10)
 _database = ThreadPoolExecutor(1, thread_name_prefix="database")
 _ear = ThreadPoolExecutor(1, thread_name_prefix="doorbell")
 _stop = threading.Event()
+# The environment says how many workers there are to be, and their signs of life how many there are.
+_live = Live(max(1, django_settings.MAILSPOOL_WORKERS), max(1, django_settings.MAILSPOOL_WORKERS))
 _running: Pass | None = None
 
 
@@ -207,8 +211,8 @@ class Pass:
         return bool(finished or failed or resting or (here and here.leased))
 
     def _take_up(self, here: Round) -> None:
-        self._working.configure(here.settings, max(1, django_settings.MAILSPOOL_WORKERS))
-        self._deliveries.configure(here.settings, here.routes, here.keys, here.limits)
+        self._working.configure(here.settings, _live.here)
+        self._deliveries.configure(here.settings, here.routes, here.keys, here.limits, _live)
         self._next_due = here.next_due
         self._working.answered(
             more=here.more, more_local=here.more_local, low_waits=here.low_waits, no_local=here.no_local
@@ -386,6 +390,7 @@ class Pass:
         while True:
             await asyncio.sleep(leases.RENEW_EVERY_SECONDS)
             self._deliveries.park_stalled()
+            await self._loop.run_in_executor(_ear, _count_workers)
             if not self._working.has_wide_room(self._deliveries.parked):
                 self._deliveries.give_up_silent()
             if self._working:
@@ -437,6 +442,13 @@ def _rings(listening: doorbell.Listening) -> bool:
         listening.forget()
         time.sleep(1.0)
         return False
+
+
+def _count_workers() -> None:
+    """While Redis is away there are as many as there were."""
+    global _live
+    with contextlib.suppress(RedisError):
+        _live = live_workers.count()
 
 
 def _leave(listening: doorbell.Listening) -> bool:

@@ -32,7 +32,7 @@ from quarantine.models import ListedSender
 from security import actions as security
 from security.models import BlacklistEntry, BlockReason, LoginBlock, Protocol, SMTPBlock, WhitelistEntry
 from spool.actions import Actor
-from spool.models import AuditEvent, DkimKey
+from spool.models import AuditEvent, Destination, DkimKey
 from spool.signing import lifecycle
 from tests.doors.conftest import PASSWORD, ROOT, browser
 from tests.support.commands import manage_with
@@ -56,6 +56,7 @@ KEYS = {
     "login": ("ann@example.org", "ben@example.org", "cid@example.org"),
     "dns": ("one.test", "two.test", "sox.test"),
     "dkim": ("s._domainkey.one.test", "s._domainkey.two.test", "s._domainkey.sox.test"),
+    "destination": ("mx.one.test", "mx.two.test", "mx.sox.test"),
     "job": ("job-1", "job-2", "job-3"),
     "jobs": ("spool.tasks.one", "spool.tasks.two", "spool.tasks.three"),
 }
@@ -223,6 +224,10 @@ CASES: dict[tuple[str, str], Case] = {
     ("dkim", "dkim-check"): Case(command="dkim check"),
     ("dkim", "dkim-retire"): Case(command="dkim retire"),
     ("dkim", "dkim-remove"): Case(command="dkim remove"),
+    ("destination", "destination-slow"): Case({"rate": "30"}, "destinations slow", ("--rate", "30")),
+    ("destination", "destination-suspend"): Case({"hours": "2"}, "destinations suspend", ("--hours", "2")),
+    ("destination", "destination-resume"): Case(command="destinations resume"),
+    ("destination", "destination-forget"): Case(command="destinations forget"),
     ("job", "job-retry"): Case(command="jobs retry"),
     ("job", "job-forget"): Case(command="jobs forget"),
     ("jobs", "job-retry"): Case(command="jobs retry --kind", options=("--yes",)),
@@ -247,6 +252,9 @@ def things(people: None) -> None:
         actions.add_alias(key, ["x@far.test"])
     for key in KEYS["list"]:
         actions.add_list(key, ["x@far.test"])
+    now = timezone.now()
+    for key in KEYS["destination"]:
+        Destination.objects.create(site=key, rate=5, suspended_until=now + timedelta(hours=1), since=now, changed=now)
     fail_many(KEYS["job"])
     for key in KEYS["jobs"]:
         fail(_job_of(key), key)
@@ -300,6 +308,7 @@ def state(key: str) -> list[Any]:
         ThrottleEvent.objects.filter(name=key, ended=None).values("metric"),
         DkimKey.objects.filter(domain=key).exclude(selector="s").values("algorithm", "state"),
         DkimKey.objects.filter(domain=key.partition("._domainkey.")[2]).values("state", "found"),
+        Destination.objects.filter(site=key).values("rate", "rate_by_hand", "suspended_until__hour", "note"),
         ListedSender.objects.filter(user__email=key).values("pattern", "listing"),
         Containment.objects.filter(user__email=key, closed=None).values("status_before"),
     ]

@@ -28,7 +28,7 @@ from security.models import BlockReason, LoginBlock, Protocol
 from spool.actions import Actor
 from spool.actions.verbs import OF_ENTRIES, OF_TRASH
 from spool.files import marks, store
-from spool.models import AuditEvent
+from spool.models import AuditEvent, Destination
 from spool.signing import lifecycle
 from tests.doors.conftest import ANN, PASSWORD, ROOT
 from tests.doors.record import nothing_changes_unrecorded
@@ -64,6 +64,12 @@ def _unmark() -> None:
     for folder in marks.accept():
         (folder / marks.FILE).unlink()
     marks.forget()
+
+
+def _with_a_slow_site() -> None:
+    now = timezone.now()
+    suspended = now + timedelta(hours=1)
+    Destination.objects.create(site="mx.slow.test", rate=5, suspended_until=suspended, since=now, changed=now)
 
 
 def _with_a_dkim_key() -> None:
@@ -105,6 +111,8 @@ LOOKS: dict[str, list[str]] = {
     "block login list": [],
     "block sender list": [],
     "firstrun": [],
+    "destinations list": [],
+    "destinations show": ["mx.slow.test"],
     "dkim list": [],
     "dkim show": [],
     "dns show": [],
@@ -175,6 +183,10 @@ DOES: dict[str, list[str]] = {
     "block sender add": ["new@spam.test"],
     "block sender remove": ["eve@spam.test"],
     "check": ["--mark"],
+    "destinations forget": ["mx.slow.test"],
+    "destinations resume": ["mx.slow.test"],
+    "destinations slow": ["mx.slow.test", "--rate", "30"],
+    "destinations suspend": ["mx.slow.test", "--hours", "2"],
     "dkim add": ["example.com"],
     "dkim remove": ["s._domainkey.example.com"],
     "dkim retire": ["s._domainkey.example.com"],
@@ -198,6 +210,8 @@ PREPARED: dict[str, Callable[[], object]] = {
     "account user forwarding": lambda: User.objects.filter(email=ANN).update(forward_to="x@far.test"),
     "account import": _write_a_file,
     "check": _unmark,
+    "destinations forget": _with_a_slow_site,
+    "destinations resume": _with_a_slow_site,
     "dkim remove": _with_a_dkim_key,
     "dkim retire": _with_a_dkim_key,
     "firstadmin": _without_administrators,

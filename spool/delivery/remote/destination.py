@@ -127,7 +127,8 @@ class Destination:
         limit = (hop.max_connections if hop else 0) or self._transport.settings.max_per_destination
         brake = self._brake()
         if brake is not None and brake.connections is not None:
-            limit = min(limit, brake.connections)
+            # The workers of all machines keep it together.
+            return min(-(-limit // self._transport.workers), -(-brake.connections // self._transport.brakes.share))
         return -(-limit // self._transport.workers)
 
     def _brake(self) -> SiteBrake | None:
@@ -195,15 +196,15 @@ class Destination:
             self._hold_all(brake)
         return False
 
-    def _hold(self, transaction: Transaction, brake: SiteBrake) -> None:
-        """Have it wait for its turn: this is no attempt."""
-        transaction.put_off(brake.due(transaction.recipients[0].domain), brake.reason, "4.4.5")
+    def _hold(self, transaction: Transaction, brake: SiteBrake, position: int | None = None) -> None:
+        """Have it wait for its turn: this is no attempt. `position` is where it was in the queue."""
+        transaction.put_off(brake.due(transaction.recipients[0].domain, position), brake.reason, "4.4.5")
 
     def _hold_all(self, brake: SiteBrake) -> None:
         queued, self._queue = self._queue, deque()
         self._unpark()
-        for transaction in queued:
-            self._hold(transaction, brake)
+        for position, transaction in enumerate(queued):
+            self._hold(transaction, brake, position)
 
     async def _more_comes(self, slot: Slot) -> bool:
         """Wait a little, unless others need the connection more; whether there is something to send."""

@@ -24,6 +24,7 @@ from spool.delivery.shaping.brakes import Brakes
 from spool.delivery.shaping.limits import Table
 from spool.message.envelope import LeasedEntry, LeasedRecipient
 from spool.models.settings import Settings
+from spool.monitoring.live_workers import Live
 from spool.signing.ring import NONE as NO_KEYS
 from spool.signing.ring import KeyRing
 
@@ -67,11 +68,19 @@ class Transport:
         self._tidy_at = MANY_DESTINATIONS
 
     def configure(
-        self, settings: Settings, routes: RoutingTable, keys: KeyRing = NO_KEYS, limits: Table | None = None
+        self,
+        settings: Settings,
+        routes: RoutingTable,
+        keys: KeyRing = NO_KEYS,
+        limits: Table | None = None,
+        live: Live | None = None,
     ) -> None:
-        """Use these from now on; None: the limits as they were."""
+        """Use these from now on; None: the limits as they were, and as many workers."""
+        if live is not None:
+            self.workers = live.here
         if limits is not None:
-            self.brakes.configure(limits, is_active=settings.adapt_pace, share=self.workers)
+            share = live.everywhere if live is not None else self.workers
+            self.brakes.configure(limits, is_active=settings.adapt_pace, share=share)
         self.settings = settings
         self.routes = routes
         self.keys = keys

@@ -67,7 +67,6 @@ class SiteBrake:
     _changed: float = -math.inf
     # Who is put off next is due then.
     _line: float = 0.0
-    _held: bool = False
     _pulled: float = 0.0
     _domains: dict[str, None] = field(default_factory=dict)
 
@@ -99,12 +98,10 @@ class SiteBrake:
     @property
     def reason(self) -> str:
         """Why mail waits, in words that do not change while it does."""
-        name = self.key.site.partition(" ")[0] if "." in self.key.site else self.key.site
-        if self.suspended_until is not None:
-            if self.limits.suspended_by_hand:
-                return f"{SUSPENDED}an administrator has suspended mail for {name}"
-            return f"{SUSPENDED}{name} does not take mail from our address"
-        return f"{SLOWED}{name} takes only so much mail from us at a time"
+        slowed, suspended, by_hand = reasons(self.key.site)
+        if self.suspended_until is None:
+            return slowed
+        return by_hand if self.limits.suspended_by_hand else suspended
 
     def puts_off(self, queued: int) -> bool:
         """Whether a message behind so many others has its turn only after a while."""
@@ -113,9 +110,10 @@ class SiteBrake:
         rate = self.rate
         return rate is not None and queued >= max(1.0, rate / 60 * PATIENCE_SECONDS / self.brakes.share)
 
-    def due(self, domain: str) -> datetime:
-        """Until when the next message is put off that waits here: one after the other, at the pace there is."""
-        self._held = True
+    def due(self, domain: str, position: int | None = None) -> datetime:
+        """Until when the next message is put off: one after the other, at the pace there is. `position` is its place in
+        a queue, which is before all that was put off while that was there.
+        """
         if len(self._domains) <= MOST_DOMAINS:
             self._domains[domain] = None
         if (until := self.suspended_until) is not None:
@@ -123,8 +121,14 @@ class SiteBrake:
         now, rate = time.monotonic(), self.rate
         if rate is None:
             return datetime.now(UTC) + timedelta(seconds=SHORT_WAIT_SECONDS)
-        self._line = max(self._line, now + PATIENCE_SECONDS) + 60 / rate * self.brakes.share
-        return datetime.now(UTC) + timedelta(seconds=min(self._line - now, LONGEST_WAIT_SECONDS))
+        between = 60 / rate * self.brakes.share
+        if position is None:
+            # What is queued has its turn, or is put off, before.
+            self._line = due = max(self._line, now + PATIENCE_SECONDS + max(PATIENCE_SECONDS, between)) + between
+        else:
+            due = now + (position + 1) * between
+            self._line = max(self._line, due)
+        return datetime.now(UTC) + timedelta(seconds=min(due - now, LONGEST_WAIT_SECONDS))
 
     async def turn(self, wanted: int) -> bool:
         """Wait for a turn to send a message; False when there is none soon."""
@@ -191,11 +195,11 @@ class SiteBrake:
     def pull(self) -> None:
         """There is room for more than is here: have some of what was put off tried now."""
         rate, now = self.rate, time.monotonic()
-        if not self._held or rate is None or now - self._pulled < 1.0 or self.suspended_until is not None:
+        if rate is None or now - self._pulled < 1.0 or self.suspended_until is not None:
             return
         self._pulled = now
         domains = [] if len(self._domains) > MOST_DOMAINS else list(self._domains)
-        self.brakes.pull(domains, [self.reason], 1 + math.ceil(rate / 60 * 2 / self.brakes.share))
+        self.brakes.pull(domains, reasons(self.key.site), 1 + math.ceil(rate / 60 * 2 / self.brakes.share))
 
     def found(self, limits: Limits) -> None:
         """What stands in the table."""
@@ -233,6 +237,16 @@ class SiteBrake:
     def _per_minute(self) -> float:
         self._turn_over(time.monotonic())
         return sum(self._taken) * 60 / (_BUCKETS * self.brakes.timing.cohort)
+
+
+def reasons(site: str) -> tuple[str, str, str]:
+    """Why mail for a site waits: for its turn, for a suspension, for one by hand. Mail is found by them again."""
+    name = site.partition(" ")[0] if "." in site else site
+    return (
+        f"{SLOWED}{name} takes only so much mail from us at a time",
+        f"{SUSPENDED}{name} does not take mail from our address",
+        f"{SUSPENDED}an administrator has suspended mail for {name}",
+    )
 
 
 class Brakes:

@@ -107,7 +107,7 @@ def read() -> Table:
     now = timezone.now()
     found = {}
     for row in Destination.objects.all():
-        limits = _limits(row, now)
+        limits = limits_of(row, now)
         if limits != Limits():
             found[Key(row.site, row.source)] = limits
     return Table(found)
@@ -177,7 +177,7 @@ def write_learned(row: Destination, found: Pace) -> None:
 def forget_lapsed() -> None:
     """Remove rows in which nothing is in force any more."""
     now = timezone.now()
-    lapsed = [row.pk for row in Destination.objects.filter(changed__lt=now) if _limits(row, now) == Limits()]
+    lapsed = [row.pk for row in Destination.objects.filter(changed__lt=now) if limits_of(row, now) == Limits()]
     Destination.objects.filter(pk__in=lapsed).delete()
 
 
@@ -189,7 +189,8 @@ def _value(name: str, value: Any) -> Any:
     return parse_datetime(value) if name in _MOMENTS else value
 
 
-def _limits(row: Destination, now: datetime) -> Limits:
+def limits_of(row: Destination, now: datetime) -> Limits:
+    """What is in force of a row."""
     found = pace.without_lapsed(learned(row), now)
     by_hand = bool(row.memory.get("by_hand"))
     if by_hand and (row.suspended_until is None or row.suspended_until <= now):

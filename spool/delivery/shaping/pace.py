@@ -171,6 +171,9 @@ def without_rate(pace: Pace) -> Pace:
 def without_lapsed(pace: Pace, now: datetime, timing: Timing = TIMING) -> Pace:
     """What is left when nothing was refused for long."""
     running = pace.suspended_until is not None and now < pace.suspended_until
+    if pace.refused is None and not running:
+        # It was suspended by hand.
+        return replace(pace, suspended_until=None)
     if running or pace.refused is None or (now - pace.refused).total_seconds() < timing.lapse:
         return pace
     return NOTHING
