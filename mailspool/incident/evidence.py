@@ -156,7 +156,7 @@ def _ended(thing: Thing) -> list[Seen]:
     )
     found: dict[int, Seen] = {}
     for query in thing.traces():
-        for *row, pk in query.order_by("-ended", "-id").values_list(*columns)[:SAMPLE]:
+        for *row, pk in query.values_list(*columns)[:SAMPLE]:
             found[pk] = Seen(*row)
     return sorted(found.values(), key=lambda one: one.at, reverse=True)[:SAMPLE]
 

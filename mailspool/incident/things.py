@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Final
 
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.urls import reverse
 from django.utils.http import urlencode
 
@@ -114,18 +114,23 @@ class Thing:
         return [chosen.apply(Entry.objects.all())]
 
     def traces(self) -> list[QuerySet[Trace]]:
-        """The same of what has ended."""
+        """The same of what has ended, the newest first."""
         match self.kind:
             case "user":
-                return [Trace.objects.filter(of_user(self.key))]
+                return [_newest(of_user(self.key))]
             case "sender":
-                return [Trace.objects.filter(sender=self.key), Trace.objects.filter(sender_key=self.key)]
+                return [_newest(Q(sender=self.key)), _newest(Q(sender_key=self.key))]
             case "ip":
-                return [Trace.objects.filter(client_ip=self.key)]
+                return [_newest(Q(client_ip=self.key))]
         newest = Trace.objects.order_by("-id").values_list("id", flat=True).first() or 0
-        window = Trace.objects.filter(id__gt=newest - WINDOW)
+        # By the order of the rows alone: along the one of time, all there are would be gone through.
+        window = Trace.objects.filter(id__gt=newest - WINDOW).order_by("-id")
         end = f"@{self.key}"
         return [window.filter(sender__iendswith=end), window.filter(recipient__iendswith=end)]
+
+
+def _newest(condition: Q) -> QuerySet[Trace]:
+    return Trace.objects.filter(condition).order_by("-ended", "-id")
 
 
 def page_of(kind: str, key: str) -> str:

@@ -279,3 +279,15 @@ def test_what_a_stranger_wrote_is_text(administrator: Client) -> None:
 )
 def test_subjects_are_grouped_without_what_differs(subject: str, grouped: str) -> None:
     assert subject_group(subject) == grouped
+
+
+def test_what_ended_of_a_domain_is_read_from_the_newest_rows_alone() -> None:
+    """Along the order of time a whole trace would be gone through for what few of its rows have."""
+    thing = things.thing_named("domain", "example.org")
+    assert thing is not None
+    plans = [query.explain() for query in thing.traces()]
+    assert len(plans) == 2
+    for plan in plans:
+        assert "trace_ended" not in plan and "TEMP B-TREE" not in plan, plan
+        if connection.vendor == "sqlite":
+            assert "INTEGER PRIMARY KEY" in plan
