@@ -107,6 +107,7 @@ def _entry(number, name, entry_id, bulk, entries, now, chance):  # type: ignore[
         "created": statements.db_time(created),
         "next_attempt": statements.db_time(due),
         "due_at": statements.db_time(due),
+        "turn_at": None,
         "leased_by": "",
         "hold": False,
         "hold_reason": "",

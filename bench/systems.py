@@ -80,6 +80,7 @@ class MailspoolSystem(System):
         engines: tuple[int, int] | None = None,
         counted: bool = True,
         logged: bool = True,
+        runner: str = "",
     ) -> None:
         self.name = f"mailspool/{database}" if engines is None else scanning(f"mailspool/{database}")
         if not counted:
@@ -87,7 +88,8 @@ class MailspoolSystem(System):
         if not logged:
             self.name = unlogged(self.name)
         self._logged = logged
-        self._counted = counted
+        # The module that runs its listeners and workers, in the place of manage.py.
+        self._runner = runner if counted else "bench.uncounted"
         self._engines = engines
         self.sink_port = sink_port
         self.profile = profile
@@ -112,9 +114,9 @@ class MailspoolSystem(System):
             env={"MAILSPOOL_LOG": where},
         )
         self.port = self.mailspool.smtp_port
-        if not self._counted:
+        if self._runner:
             for daemon in [*self.mailspool.listeners, *self.mailspool.workers]:
-                daemon.command = [sys.executable, "-m", "bench.uncounted", *_arguments(daemon)]
+                daemon.command = [sys.executable, "-m", self._runner, *_arguments(daemon)]
         if self.profile:
             for daemon in [*self.mailspool.listeners, *self.mailspool.workers]:
                 _profiled(daemon, self.folder / f"{daemon.name}.profile")

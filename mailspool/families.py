@@ -117,7 +117,10 @@ def _entries() -> Iterator[Metric]:
         .values_list("status")
         .annotate(
             count=Count("id"),
-            due=Count("id", filter=Q(due_at__lte=now, leased_by="")),
+            due=Count(
+                "id",
+                filter=Q(due_at__lte=now, leased_by="") | Q(turn_at__isnull=False, next_attempt__lte=now, leased_by=""),
+            ),
             leased=Count("id", filter=~Q(leased_by="")),
             held=Count("id", filter=Q(hold=True)),
             oldest=Min("created"),

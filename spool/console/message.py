@@ -9,6 +9,7 @@ from django.utils import timezone
 
 from spool.console.why import Facts, LastTry, Why, why
 from spool.flow.retry import RetrySchedule
+from spool.flow.shares import sender_of
 from spool.message.header import Header
 from spool.message.held import Source, size_of
 from spool.message.structure import Structure, readable, structure_of
@@ -102,6 +103,8 @@ def explained(entry: Entry, attempts: list[Attempt], *, file_exists: bool) -> Wh
             hold_until=entry.hold_until,
             failures=entry.failures,
             file_exists=file_exists,
+            turn=entry.turn_at,
+            share_of=sender_of(entry.auth_user, entry.ours, entry.sender_domain, entry.client_ip).removeprefix("@"),
         )
     )
 

@@ -51,6 +51,9 @@ class Facts:
     hold_until: datetime | None = None
     failures: int = 0
     file_exists: bool = True
+    # When its turn is, of what is more than the share of `share_of` (spool.flow.shares).
+    turn: datetime | None = None
+    share_of: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +132,16 @@ def _on_its_way(facts: Facts) -> Why:
             % {"span": _span(facts.next_attempt - facts.now)},
             "Nothing to do. Force delivers it at once.",
             "active",
+        )
+    if facts.turn and facts.turn > facts.now:
+        return Why(
+            _(
+                "%(sender)s has handed in more than its share. It goes when nothing of others is due, in %(span)s"
+                " at the latest."
+            )
+            % {"sender": facts.share_of, "span": _span(facts.turn - facts.now)},
+            "Nothing to do. Force, or high priority, has it delivered before.",
+            "waiting",
         )
     checked = facts.status in (Status.VIRUS_CHECK, Status.SPAM_CHECK)
     if checked and facts.last_error and facts.next_attempt and facts.next_attempt > facts.now:

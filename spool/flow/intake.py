@@ -24,6 +24,7 @@ from base.short_cache import ShortCache
 from spool.events import acceptance
 from spool.files import store
 from spool.flow import doorbell, inline
+from spool.flow.shares import Clock, Shares, sender_of
 from spool.message.envelope import Submission
 from spool.message.summary import storable, summary_of
 from spool.models.entry import HANDED_IN, Direction, Status
@@ -32,7 +33,7 @@ from spool.models.settings import Settings, current
 from spool.places import contents, undecided
 from spool.places.undecided import Fate
 from spool.rows import contents as content_rows
-from spool.rows import entries, recipients, statements, traffic_batches
+from spool.rows import entries, lease, recipients, statements, traffic_batches
 from spool.rows.columns import Row
 from spool.rows.entries import entry_values
 from spool.rows.keys import list_key, other_key, recipient_keys
@@ -139,7 +140,9 @@ def insert_rows(stored: Stored, now: datetime, settings: Settings, wanted: Colle
     names = stored.inserted = [stored.file_names[position] for position in chosen]
     stored.entry_ids = dict(zip(names, ids, strict=True))
     created = statements.db_time(now)
-    due = statements.db_time(now + timedelta(seconds=settings.delivery_delay_seconds))
+    due_at = now + timedelta(seconds=settings.delivery_delay_seconds)
+    due, due_seconds = statements.db_time(due_at), due_at.timestamp()
+    _shares.look()
     entry_rows: list[Row] = []
     recipient_rows: list[Row] = []
     received: list[traffic_batches.Receipt] = []
@@ -167,6 +170,10 @@ def insert_rows(stored: Stored, now: datetime, settings: Settings, wanted: Colle
                     original_key=original_key,
                 )
             )
+        sender_domain = (sender_key or sender).rpartition("@")[2]
+        turn = None
+        if not envelope.hold and (seconds := _shares.wait(envelope, sender_domain, due_seconds)):
+            turn = statements.db_time(due_at + timedelta(seconds=seconds))
         received.append((sender, envelope.client_ip, outbound))
         origin = str.__str__(envelope.origin)
         logins.append(envelope.auth_user if origin in HANDED_IN else None)
@@ -176,7 +183,7 @@ def insert_rows(stored: Stored, now: datetime, settings: Settings, wanted: Colle
                 file_name=file_name,
                 subspool=stored.subspool,
                 sender=sender,
-                sender_domain=(sender_key or sender).rpartition("@")[2],
+                sender_domain=sender_domain,
                 sender_key=sender_key,
                 auth_user=envelope.auth_user,
                 client_ip=envelope.client_ip,
@@ -194,7 +201,8 @@ def insert_rows(stored: Stored, now: datetime, settings: Settings, wanted: Colle
                 recipients_total=len(envelope.recipients),
                 created=statements.db_time(envelope.created) if envelope.created else created,
                 next_attempt=due,
-                due_at=None if envelope.hold else due,
+                due_at=None if envelope.hold else turn or due,
+                turn_at=turn,
                 hold=bool(envelope.hold),
                 hold_reason=envelope.hold,
                 envid=envelope.envid,
@@ -211,6 +219,17 @@ def insert_rows(stored: Stored, now: datetime, settings: Settings, wanted: Colle
         _insert_contents(stored, submissions)
     traffic_batches.receipts(received, now, logins)
     return [store.path_of(stored.subspool, name) for name in set(stored.file_names).difference(names)]
+
+
+def _early_turns() -> dict[Clock, float]:
+    turns: dict[Clock, float] = {}
+    for user, ours, domain, ip, priority, turn in lease.early_turns():
+        clock = (sender_of(user, ours, domain, ip), priority)
+        turns[clock] = max(turn.timestamp(), turns.get(clock, 0.0))
+    return turns
+
+
+_shares: Final = Shares(_early_turns, lease.is_any_early)
 
 
 def _insert_contents(stored: Stored, submissions: Sequence[Submission]) -> None:

@@ -39,11 +39,13 @@ def take(
     low: int | None = None,
     reserved: int = 0,
     only_local: bool = False,
+    early: bool = True,
 ) -> list[LeasedEntry]:
     """Lease up to `limit` due entries with their open recipients, inside the caller's transaction.
 
     Without `lapsed` those are left alone whose lease has lapsed: after the clock was set nobody can tell. Up to `low`
     of them have low priority, for which normal priority leaves `reserved`; `only_local` is mail for this server alone.
+    Without `early` there are none that are more than their senders' shares.
     """
     until, held_until = now + LEASE, clock.steady() + LEASE.total_seconds()
     entries = lease.lease(
@@ -57,6 +59,7 @@ def take(
         low=limit if low is None else low,
         reserved=reserved,
         only_local=only_local,
+        early=early,
         path_of=store.path_of,
     )
     for entry in entries:

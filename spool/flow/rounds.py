@@ -97,6 +97,8 @@ class Rounds:
         self._writer = contents.writer()
         self._takeover = Takeover(owner, self._record)
         self._said_missing = -SAY_SECONDS
+        # Whether anything may be early: otherwise it is not looked for with each lease.
+        self._early = True
 
     def visit(
         self,
@@ -131,7 +133,7 @@ class Rounds:
                     for write in later:
                         write()
             if not here.more and may_take:
-                here.next_due = lease.earliest_due(low=not here.low_waits)
+                here.next_due = self._next_due(low=not here.low_waits)
                 if not here.leased and here.next_due is not None and clock.steps().within(leases.LEASE.total_seconds()):
                     # What looks due may be held by others: not before the next look.
                     here.next_due = None
@@ -139,6 +141,11 @@ class Rounds:
         except DatabaseError:
             connection.close()
             raise
+
+    def _next_due(self, *, low: bool) -> datetime | None:
+        due, early = lease.earliest(low=low)
+        self._early = early is not None
+        return min(due, early) if due is not None and early is not None else due or early
 
     def _spool_is_there(self) -> bool:
         """Without the spool each message would use up its attempts, and come back to its sender at last."""
@@ -161,7 +168,15 @@ class Rounds:
             # Only now: others may have had to be waited for, and a lease is no longer for that.
             now, began = timezone.now(), clock.steady()
             lapsed = lapsed and not clock.steps().within(leases.LEASE.total_seconds())
-            take = partial(leases.take, self._owner, now, straight=here.straight, no_delay=no_delay, lapsed=lapsed)
+            take = partial(
+                leases.take,
+                self._owner,
+                now,
+                straight=here.straight,
+                no_delay=no_delay,
+                lapsed=lapsed,
+                early=self._early,
+            )
             leased: list[LeasedEntry] = []
             if want.entries:
                 leased = take(limit=want.entries, low=want.low, reserved=want.reserved)

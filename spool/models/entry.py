@@ -88,6 +88,8 @@ class EntryColumns(models.Model):
     `sender` itself, or `sender_key` where that is not null.
     `due_at` is the one column that says when a worker may take the entry: its next attempt, or, while it is leased,
     the moment the lease lapses. It is null while the entry is on hold, so that no worker sees it.
+    `turn_at` is there while the entry is more than its sender's share (spool.flow.shares): the same moment, but before it
+    workers that find nothing else take the entry, from `next_attempt` on.
     """
 
     file_name = models.CharField("file name", max_length=40)
@@ -118,6 +120,9 @@ class EntryColumns(models.Model):
     created = models.DateTimeField("in spool since")
     next_attempt = models.DateTimeField(null=True, blank=True)
     due_at = models.DateTimeField(null=True, blank=True)
+    turn_at = models.DateTimeField(
+        "its sender's turn", null=True, blank=True, help_text="Set while it is more than its sender's share."
+    )
     leased_by = models.CharField("worked on by", max_length=60, blank=True, default="")
     hold = models.BooleanField("on hold", default=False)
     hold_reason = models.CharField(max_length=255, blank=True, default="")
@@ -162,6 +167,9 @@ class Entry(EntryColumns):
             models.Index(fields=["priority", "due_at"], name="entry_lease", condition=Q(due_at__isnull=False)),
             models.Index(
                 fields=["priority", "due_at"], name="entry_lease_local", condition=Q(direction=1, due_at__isnull=False)
+            ),
+            models.Index(
+                fields=["direction", "priority", "turn_at"], name="entry_turn", condition=Q(turn_at__isnull=False)
             ),
             models.Index(fields=["sender_domain", "sender", "id"], name="entry_sender"),
             keyed("entry_sender_key", "sender_key", "id"),

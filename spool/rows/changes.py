@@ -14,11 +14,12 @@ from spool.models.entry import Direction, Priority
 from spool.rows.entries import AT_REST
 from spool.rows.statements import db_time, execute, id_list
 
-_AT_REST: Final = f"leased_by = '', status = {AT_REST}"
+_AT_REST: Final = f"leased_by = '', turn_at = NULL, status = {AT_REST}"
 # A clean start on another way: what the one before did to it counts no more.
 _ANEW: Final = (
     f"attempts = 0, dns_failures = 0, {_AT_REST}, next_attempt = %s, due_at = CASE WHEN hold THEN NULL ELSE %s END"
 )
+_IN_TURN: Final = "due_at = CASE WHEN turn_at IS NULL THEN due_at ELSE next_attempt END, turn_at = NULL"
 _LATER: Final = "CASE WHEN next_attempt > %s THEN next_attempt ELSE %s END"
 
 
@@ -39,14 +40,19 @@ def start_over(ids: Sequence[int], due: datetime) -> int:
     return _set(
         ids,
         "attempts = 0, dns_failures = 0, failures = 0, traceback = '', status = 'delay', leased_by = '',"
+        " turn_at = NULL,"
         " next_attempt = %s, due_at = CASE WHEN hold THEN NULL ELSE %s END",
         [moment, moment],
     )
 
 
 def set_priority(ids: Sequence[int], priority: Priority) -> int:
-    """Give them a priority, whoever works on them."""
-    return _set(ids, "priority = %s", [priority.value])
+    """Give them a priority, whoever works on them.
+
+    One that is not normal counts more than its sender's share: their turn is at once.
+    """
+    turn = "" if priority is Priority.NORMAL else f", {_IN_TURN}"
+    return _set(ids, f"priority = %s{turn}", [priority.value])
 
 
 def hold(ids: Sequence[int], reason: str, until: datetime | None) -> int:

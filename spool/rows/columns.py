@@ -48,6 +48,7 @@ class EntryRow:
     created: Moment
     next_attempt: Moment | None
     due_at: Moment | None
+    turn_at: Moment | None
     hold: bool
     hold_reason: str
     envid: str

@@ -66,7 +66,7 @@ def resting(now: datetime, came_before: datetime, limit: int) -> list[int]:
     """Entries whose content is in rows that nobody works on, and that are not due, or came in before that moment."""
     found = execute(
         "SELECT e.id FROM spool_content c JOIN spool_entry e ON e.id = c.entry_id WHERE e.leased_by = ''"
-        " AND (e.due_at IS NULL OR e.due_at > %s OR e.created < %s) ORDER BY e.id LIMIT %s",
+        " AND (e.due_at IS NULL OR (e.due_at > %s AND e.turn_at IS NULL) OR e.created < %s) ORDER BY e.id LIMIT %s",
         (db_time(now), db_time(came_before), limit),
     )
     return [entry_id for (entry_id,) in found.fetchall()]

@@ -1,7 +1,8 @@
 """Leases in the table of entries: taking and keeping them, each in one statement for many entries.
 
 `due_at` of an entry under lease is the moment the lease lapses. What an entry is taken with are the columns of
-LeasedEntry. Everything here runs in the caller's transaction.
+LeasedEntry. What is early (`turn_at`, spool.flow.shares) is taken when less is due than there is room for. Everything
+here runs in the caller's transaction.
 """
 
 from __future__ import annotations
@@ -26,14 +27,33 @@ _PLACE: Final = itemgetter(_COLUMNS.index("subspool"), _COLUMNS.index("file_name
 PathOf = Callable[[str, str], Path]
 _KINDS: Final = {kind.value: kind for kind in Kind}
 
-# One look at the index of leases for each priority: due_at needs no index of its own.
-_EARLIEST_DUE = " UNION ALL ".join(
-    f"SELECT MIN(due_at) FROM spool_entry WHERE priority = {priority} AND due_at IS NOT NULL" for priority in (3, 2, 1)
+# One look at the index of leases for each priority: due_at needs no index of its own; and one at what is early.
+_FIRST_EARLY: Final = (
+    "SELECT 0, next_attempt FROM (SELECT next_attempt FROM spool_entry{index} WHERE turn_at IS NOT NULL"
+    " ORDER BY direction, priority, turn_at LIMIT 1) AS early"
 )
-_EARLIEST_DUE_BUT_LOW = _EARLIEST_DUE.rpartition(" UNION ALL ")[0]
+_EARLIEST_DUE: Final = " UNION ALL ".join(
+    [_FIRST_EARLY]
+    + [
+        f"SELECT {priority}, MIN(due_at) FROM spool_entry WHERE priority = {priority} AND due_at IS NOT NULL"
+        for priority in (3, 2, 1)
+    ]
+)
+_EARLIEST_DUE_BUT_LOW: Final = _EARLIEST_DUE.rpartition(" UNION ALL ")[0]
+_OF_TURNS: Final = " INDEXED BY entry_turn"
 _BY_PRIORITY = """
     SELECT id FROM (SELECT id FROM spool_entry{index} WHERE priority = {priority}{only} AND due_at <= %s
                     AND (leased_by = '' OR %s) ORDER BY due_at LIMIT %s{lock}) AS of_{priority}"""
+
+
+# The same for what is early: those first whose turn is first, of each direction and of the priorities that have turns.
+# What may not be taken yet, for a delivery delay, is passed over: not looked for is what stands behind it.
+_EARLY: Final = """
+    SELECT id FROM (SELECT id, turn_at FROM ({each}) AS early ORDER BY turn_at LIMIT %s) AS next_turns"""
+_EARLY_OF: Final = """
+    SELECT id, turn_at FROM (SELECT id, turn_at, next_attempt FROM spool_entry{index}
+                             WHERE direction = {direction} AND priority = {priority} AND turn_at > %s AND leased_by = ''
+                             ORDER BY turn_at LIMIT %s{lock}) AS early_{direction}_{priority} WHERE next_attempt <= %s"""
 
 
 # Which room an entry waits for, when it is due.
@@ -62,8 +82,18 @@ def _pick(*, lock: str = "", index: str = "", only: str = "") -> str:
     return " UNION ALL ".join(_BY_PRIORITY.format(priority=p, lock=lock, index=index, only=only) for p in (3, 2, 1))
 
 
+def _pick_early(directions: Sequence[int], *, lock: str = "", index: str = "") -> str:
+    kinds = [(direction, priority) for direction in directions for priority in (3, 2)]
+    return _EARLY.format(
+        each=" UNION ALL ".join(
+            _EARLY_OF.format(direction=direction, priority=priority, lock=lock, index=index)
+            for direction, priority in kinds
+        )
+    )
+
+
 _SET_LEASE = """
-    leased_by = %s, due_at = %s,
+    leased_by = %s, due_at = %s, turn_at = NULL,
     status = CASE WHEN status = 'delay' OR (%s AND (status <> 'waiting' OR %s))
              THEN CASE direction WHEN 1 THEN 'local' ELSE 'remote' END ELSE status END"""
 _LEASE_SQLITE = (
@@ -75,18 +105,24 @@ _LEASE_POSTGRESQL = (
     f" UPDATE spool_entry SET {_SET_LEASE} FROM picked WHERE spool_entry.id = picked.id"
     f" RETURNING {', '.join('spool_entry.' + name for name in _COLUMNS)}"
 )
-# By whether only mail for this server is wanted, which has an index of its own.
 _ONLY_LOCAL = " AND direction = 1"
-_LEASES_SQLITE = {
-    False: _LEASE_SQLITE.format(pick=_pick()),
-    # SQLite does not know how little of the other index is local.
-    True: _LEASE_SQLITE.format(pick=_pick(index=" INDEXED BY entry_lease_local", only=_ONLY_LOCAL)),
-}
 _SKIP = " FOR UPDATE SKIP LOCKED"
-_LEASES_POSTGRESQL = {
-    False: _LEASE_POSTGRESQL.format(pick=_pick(lock=_SKIP)),
-    True: _LEASE_POSTGRESQL.format(pick=_pick(lock=_SKIP, only=_ONLY_LOCAL)),
-}
+_BOTH, _LOCAL = (1, 2), (1,)
+
+
+def _leases(statement: str, *, lock: str = "", early: str = "", local: str = "") -> dict[tuple[bool, bool], str]:
+    """By whether only mail for this server is wanted, which has an index of its own, and whether what is early is."""
+    due = {False: _pick(lock=lock), True: _pick(lock=lock, index=local, only=_ONLY_LOCAL)}
+    turns = {False: _pick_early(_BOTH, lock=lock, index=early), True: _pick_early(_LOCAL, lock=lock, index=early)}
+    statements = {(only_local, False): statement.format(pick=pick) for only_local, pick in due.items()}
+    for only_local, pick in due.items():
+        statements[only_local, True] = statement.format(pick=f"{pick} UNION ALL {turns[only_local]}")
+    return statements
+
+
+# SQLite knows neither how little of the other index is local nor how little is early.
+_LEASES_SQLITE = _leases(_LEASE_SQLITE, early=_OF_TURNS, local=" INDEXED BY entry_lease_local")
+_LEASES_POSTGRESQL = _leases(_LEASE_POSTGRESQL, lock=_SKIP)
 
 
 def lease(
@@ -101,9 +137,12 @@ def lease(
     low: int,
     reserved: int = 0,
     only_local: bool = False,
+    early: bool = False,
     path_of: PathOf,
 ) -> list[LeasedEntry]:
     """Take up to `limit` due entries, high priority first, then by age: one statement (the one-holder invariant).
+
+    With `early`, also entries that are more than their senders' shares, where less than that is due.
 
     New mail counts as on its way out from here on: most stages are over before anybody could see them. `straight` says
     that no stage but the delay stands before delivery, so that this is true of all; `no_delay` that a retry need not
@@ -112,10 +151,13 @@ def lease(
     """
     moment = db_time(now)
     picks = [moment, lapsed, limit, moment, lapsed, limit - reserved, moment, lapsed, min(low, limit)]
+    if early:
+        most = limit - reserved
+        picks += [moment, most, moment] * (2 if only_local else 4) + [most]
     lease_values = [owner, db_time(until), straight, no_delay]
     if on_sqlite():
-        return _leased(execute(_LEASES_SQLITE[only_local], [*lease_values, *picks, limit]).fetchall(), path_of)
-    return _leased(execute(_LEASES_POSTGRESQL[only_local], [*picks, limit, *lease_values]).fetchall(), path_of)
+        return _leased(execute(_LEASES_SQLITE[only_local, early], [*lease_values, *picks, limit]).fetchall(), path_of)
+    return _leased(execute(_LEASES_POSTGRESQL[only_local, early], [*picks, limit, *lease_values]).fetchall(), path_of)
 
 
 def take_over(
@@ -175,10 +217,40 @@ def _as_flags(entries: Sequence[LeasedEntry]) -> None:
 
 
 def earliest_due(*, low: bool = True) -> datetime | None:
-    """When the next entry is due, or its lease lapses; None when the spool has none. Without `low`, of the others."""
-    rows = execute(_EARLIEST_DUE if low else _EARLIEST_DUE_BUT_LOW, ()).fetchall()
-    found = [row[0] for row in rows if row[0] is not None]
-    return from_db_time(min(found)) if found else None
+    """When a worker can take the next entry, or a lease lapses; None when the spool has none. Without `low`, of the
+    others."""
+    due, early = earliest(low=low)
+    return min(due, early) if due is not None and early is not None else due or early
+
+
+def earliest(*, low: bool = True) -> tuple[datetime | None, datetime | None]:
+    """When the next entry is due, or its lease lapses; and from when on one may be taken that is more than its sender's
+    share. None where there is none."""
+    statement = _EARLIEST_DUE if low else _EARLIEST_DUE_BUT_LOW
+    rows = execute(statement.format(index=_OF_TURNS if on_sqlite() else ""), ()).fetchall()
+    due = [moment for priority, moment in rows if priority and moment is not None]
+    early = [moment for priority, moment in rows if not priority]
+    return from_db_time(min(due)) if due else None, from_db_time(early[0]) if early else None
+
+
+def is_any_early() -> bool:
+    """Whether anything is more than its sender's share."""
+    return bool(execute(_FIRST_EARLY.format(index=_OF_TURNS if on_sqlite() else ""), ()).fetchall())
+
+
+def early_turns() -> list[tuple[str, bool | None, str, str, int, datetime]]:
+    """The last turn of what is early by whose it is: the login, whether it is ours, the sender's domain, the client's
+    address and the priority."""
+    rows = execute(
+        "SELECT auth_user, ours, sender_domain, client_ip, priority, MAX(turn_at) FROM spool_entry"
+        + (_OF_TURNS if on_sqlite() else "")
+        + " WHERE turn_at IS NOT NULL GROUP BY auth_user, ours, sender_domain, client_ip, priority",
+        (),
+    )
+    return [
+        (user, None if ours is None else bool(ours), domain, ip, priority, from_db_time(turn))
+        for user, ours, domain, ip, priority, turn in rows.fetchall()
+    ]
 
 
 def overdue(now: datetime) -> dict[str, float]:
@@ -255,8 +327,12 @@ def shorten(longer_than: datetime, until: datetime) -> int:
 def shorten_waits(longer_than: datetime, until: datetime) -> int:
     """Have entries tried at `until` that nobody holds and that would wait until after `longer_than`; how many."""
     moment = db_time(until)
-    statement = "UPDATE spool_entry SET due_at = %s, next_attempt = %s WHERE leased_by = '' AND due_at > %s"
-    return int(execute(statement, [moment, moment, db_time(longer_than)]).rowcount)
+    late = db_time(longer_than)
+    statement = (
+        "UPDATE spool_entry SET due_at = %s, next_attempt = %s, turn_at = NULL WHERE leased_by = '' AND due_at > %s"
+        " AND (turn_at IS NULL OR next_attempt > %s)"
+    )
+    return int(execute(statement, [moment, moment, late, late]).rowcount)
 
 
 def held_by_others(

@@ -140,7 +140,8 @@ def _unpack_postgresql(table: str, clause: str, parameters: Sequence[Any], now: 
         f" (SELECT id, %s::jsonb || entry || %s::jsonb AS entry FROM {table} WHERE id {clause}) t,"
         " LATERAL jsonb_populate_record(NULL::spool_entry,"
         " t.entry || jsonb_build_object('leased_by', '', 'status', CASE WHEN t.entry->>'status' IN ('local', 'remote')"
-        " THEN 'waiting' ELSE t.entry->>'status' END, 'due_at', CASE WHEN (t.entry->>'hold')::boolean THEN NULL ELSE"
+        " THEN 'waiting' ELSE t.entry->>'status' END, 'turn_at', NULL,"
+        " 'due_at', CASE WHEN (t.entry->>'hold')::boolean THEN NULL ELSE"
         " GREATEST(COALESCE((t.entry->>'next_attempt')::timestamptz, %s), %s) END)) AS e ORDER BY t.id",
         [_defaults(Entry), patch, *parameters, now, now],
     )
@@ -159,6 +160,7 @@ def _unpack_sqlite(table: str, clause: str, parameters: Sequence[Any], now: date
         "leased_by": "''",
         "status": "CASE WHEN json_extract(entry, '$.status') IN ('local', 'remote') THEN 'waiting'"
         " ELSE json_extract(entry, '$.status') END",
+        "turn_at": "NULL",
         "due_at": "CASE WHEN json_extract(entry, '$.hold') THEN NULL"
         " ELSE MAX(COALESCE(json_extract(entry, '$.next_attempt'), %s), %s) END",
     }

@@ -23,6 +23,7 @@ _CHANGED: Final = {
     "leased_by": "''",
     "status": AT_REST,
     "due_at": "CASE WHEN hold THEN NULL WHEN next_attempt > %s THEN next_attempt ELSE %s END",
+    "turn_at": "NULL",
 }
 _AS_IT_WAS: Final = ", ".join(_CHANGED.get(name, name) for name in columns_of(EntryRow))
 

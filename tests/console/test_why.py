@@ -188,3 +188,14 @@ def test_the_last_attempt_is_announced_as_the_last() -> None:
 
 def test_a_long_reply_is_cut() -> None:
     assert len(why(facts(last_try=last("x" * 500, 450))).sentence) < 450
+
+
+def test_what_is_more_than_its_senders_share_says_whose_and_when_it_goes_at_last() -> None:
+    burst = {"status": Status.DELIVERY_DELAY.value, "attempts": 0, "next_attempt": NOW - timedelta(minutes=9)}
+    found = why(facts(**burst, turn=NOW + timedelta(minutes=7), share_of="ann@here.test"))
+    assert found.sentence == (
+        "ann@here.test has handed in more than its share. It goes when nothing of others is due, in 7 minutes at the"
+        " latest."
+    )
+    assert "Force" in found.advice
+    assert "no worker has taken it" in why(facts(**burst, turn=NOW - timedelta(seconds=1))).sentence
