@@ -108,6 +108,7 @@ def _entry(number, name, entry_id, bulk, entries, now, chance):  # type: ignore[
         "next_attempt": statements.db_time(due),
         "due_at": statements.db_time(due),
         "turn_at": None,
+        "release_at": None,
         "leased_by": "",
         "hold": False,
         "hold_reason": "",

@@ -39,6 +39,7 @@ def sweep() -> None:
     """
     _mend_times()
     release_expired(timezone.now())
+    leases.let_go_early(timezone.now(), delayed=current().delivery_delay_seconds > 0)
     jobs.enqueue_left_behind()
     empty_trash.give_way(timezone.now())
     _bring_out()

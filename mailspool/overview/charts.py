@@ -67,6 +67,7 @@ _STATUSES = (
     (Status.WAITING, "2"),
     (Status.THROTTLED, "5"),
     (Status.DELIVERY_DELAY, "4"),
+    (Status.SCHEDULED, "8"),
     (Status.VIRUS_CHECK, "6"),
     (Status.SPAM_CHECK, "3"),
     (Status.LOCAL_DELIVERY, "7"),

@@ -88,7 +88,7 @@ def kept_unchecked(case: Case, judgement: Judgement, settings: AntispamSettings,
 
 def held_until(entry: LeasedEntry, now: datetime) -> datetime:
     """When what is held is looked at again: the longer it waits, the more seldom."""
-    return now + min(max(HOLD, (now - entry.created) / 4), LONGEST_HOLD)
+    return now + min(max(HOLD, (now - entry.counted_from) / 4), LONGEST_HOLD)
 
 
 def _inbound_waits(case: Case, judgement: Judgement, settings: AntispamSettings, now: datetime) -> bool:
@@ -110,4 +110,4 @@ def _waits(case: Case, judgement: Judgement, now: datetime, hours: int) -> bool:
     longest = timedelta(hours=hours)
     if all(one.busy for one in silent):
         longest = max(longest, LONGEST_BUSY)
-    return now - case.entry.created < longest
+    return now - case.entry.counted_from < longest

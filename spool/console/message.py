@@ -94,7 +94,7 @@ def explained(entry: Entry, attempts: list[Attempt], *, file_exists: bool) -> Wh
             domains=domains,
             attempts=entry.attempts,
             next_attempt=entry.next_attempt,
-            expires=schedule.expires(entry.created),
+            expires=schedule.expires(max(entry.created, entry.release_at or entry.created)),
             last_error=entry.last_error,
             last_try=LastTry(last.at, last.host, last.ip, last.code, last.reply) if last else None,
             leased=bool(entry.leased_by),

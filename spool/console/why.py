@@ -126,6 +126,13 @@ def _held(facts: Facts) -> Why:
 
 
 def _on_its_way(facts: Facts) -> Why:
+    if facts.status == Status.SCHEDULED and facts.next_attempt and facts.next_attempt > facts.now:
+        return Why(
+            _("Its sender has scheduled it for %(moment)s, in %(span)s; nobody gets it before.")
+            % {"moment": to_the_minute(facts.next_attempt), "span": _span(facts.next_attempt - facts.now)},
+            "Nothing to do. Force sends it now; Delete takes it back.",
+            "quiet",
+        )
     if facts.status == Status.DELIVERY_DELAY and facts.next_attempt and facts.next_attempt > facts.now:
         return Why(
             _("Waiting for the delivery delay; delivery starts in %(span)s.")

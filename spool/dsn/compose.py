@@ -156,6 +156,9 @@ def _message_fields(report: Report) -> str:
     if report.envid and (envid := _decoded_envid(report.envid)):
         lines.append(field("Original-Envelope-Id", envid))
     lines.append(field("Arrival-Date", date(report.arrival)))
+    if report.release is not None:
+        # RFC 4865 7.
+        lines.append(field("Future-Release-Request", f"until; {report.release:%Y-%m-%dT%H:%M:%SZ}"))
     if file_name := one_line(report.file_name, 255, ascii_only=True):
         lines.append(field("X-Mailspool-File-Name", file_name))
     return "".join(lines)

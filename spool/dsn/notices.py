@@ -171,6 +171,7 @@ def _notice(
         message_id=message_id,
         date=now,
         arrival=entry.created,
+        release=entry.release_at,
         file_name=entry.file_name,
         attempts=entry.attempts + 1,
         subject=entry.subject,

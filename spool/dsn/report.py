@@ -71,6 +71,8 @@ class Report:
     ret: str = ""
     smtputf8: bool = False
     language: str = SOURCE
+    # When it was to leave, where the sender chose the time.
+    release: datetime | None = None
 
     @property
     def action(self) -> Action:

@@ -166,7 +166,7 @@ def _about(recipient: ReportedRecipient, report: Report) -> str:
     if recipient.original and recipient.original != recipient.address:
         lines[0] += " " + _("(you wrote %(address)s)") % {"address": one_line(recipient.original, 320)}
     if recipient.expired:
-        duration = _duration(report.date - report.arrival)
+        duration = _duration(report.date - max(report.arrival, report.release or report.arrival))
         given_up = ngettext(
             "Given up: tried once in %(duration)s. The last time:",
             "Given up: tried %(number)s times in %(duration)s. The last time:",

@@ -27,6 +27,7 @@ def acceptance(submission: Submission, file_name: str) -> Event:
             "size": submission.size_bytes,
             "nrcpt": len(envelope.recipients),
             "origin": envelope.origin.value,
+            "release": envelope.release.isoformat(timespec="seconds") if envelope.release is not None else "",
             "parent": id_of(submission.parent),
             "session": envelope.session,
             "client": envelope.client_ip,

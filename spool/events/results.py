@@ -30,7 +30,7 @@ def events_of(recorded: Iterable[Recorded], now: datetime) -> Iterator[Event]:
                     "nrcpt": entry.recipients_total,
                     "delivered": entry.recipients_done + delivered,
                     "attempts": entry.attempts + 1,
-                    "delay": _seconds(entry.created, now),
+                    "delay": _seconds(entry.counted_from, now),
                 }
             )
 
@@ -45,7 +45,7 @@ def attempts_of(
     """A line for each recipient; `due` is when those that were deferred are tried again."""
     queue_id = id_of(entry.file_name)
     leased = entry.leased or now
-    waited = _seconds(entry.created, leased)
+    waited = _seconds(entry.counted_from, leased)
     by_address = {address: attempt for attempt in attempts for address in attempt.recipients}
     following = moment(due) if due is not None else ""
     for result in results:

@@ -108,7 +108,9 @@ def begin_files(writer: store.Writer, submissions: Sequence[Submission], setting
         if submission.file_name:
             names[index] = submission.file_name
         _describe(submission)
-        if submission.size_bytes <= most_bytes and submission.content is not None and not submission.envelope.hold:
+        envelope = submission.envelope
+        rests = bool(envelope.hold or envelope.release)
+        if submission.size_bytes <= most_bytes and submission.content is not None and not rests:
             in_rows.add(names[index])
         else:
             files.append(store.PendingFile(names[index], submission.content, submission.spilled, submission.tail))
@@ -140,9 +142,9 @@ def insert_rows(stored: Stored, now: datetime, settings: Settings, wanted: Colle
     names = stored.inserted = [stored.file_names[position] for position in chosen]
     stored.entry_ids = dict(zip(names, ids, strict=True))
     created = statements.db_time(now)
-    due_at = now + timedelta(seconds=settings.delivery_delay_seconds)
-    due, due_seconds = statements.db_time(due_at), due_at.timestamp()
-    _shares.look()
+    soonest = now + timedelta(seconds=settings.delivery_delay_seconds)
+    soonest_row = statements.db_time(soonest)
+    _shares.look(soonest)
     entry_rows: list[Row] = []
     recipient_rows: list[Row] = []
     received: list[traffic_batches.Receipt] = []
@@ -171,8 +173,11 @@ def insert_rows(stored: Stored, now: datetime, settings: Settings, wanted: Colle
                 )
             )
         sender_domain = (sender_key or sender).rpartition("@")[2]
-        turn = None
-        if not envelope.hold and (seconds := _shares.wait(envelope, sender_domain, due_seconds)):
+        due_at, due, release = soonest, soonest_row, envelope.release
+        if release is not None and release > soonest:
+            due_at, due = release, statements.db_time(release)
+        turn = due
+        if not envelope.hold and (seconds := _shares.wait(envelope, sender_domain, due_at)):
             turn = statements.db_time(due_at + timedelta(seconds=seconds))
         received.append((sender, envelope.client_ip, outbound))
         origin = str.__str__(envelope.origin)
@@ -196,13 +201,14 @@ def insert_rows(stored: Stored, now: datetime, settings: Settings, wanted: Colle
                 message_id=submission.message_id,
                 size_bytes=submission.size_bytes,
                 priority=int(envelope.priority),
-                status=_DELAY,
+                status=_DELAY if due_at is soonest else _SCHEDULED,
                 attempts=envelope.attempts,
                 recipients_total=len(envelope.recipients),
                 created=statements.db_time(envelope.created) if envelope.created else created,
                 next_attempt=due,
-                due_at=None if envelope.hold else turn or due,
-                turn_at=turn,
+                due_at=None if envelope.hold else turn,
+                turn_at=None if turn is due or due_at > now else turn,
+                release_at=None if release is None else statements.db_time(release),
                 hold=bool(envelope.hold),
                 hold_reason=envelope.hold,
                 envid=envelope.envid,
@@ -268,6 +274,7 @@ _REMOTE_KIND: Final = Kind.REMOTE.value
 _LOCAL_KIND: Final = Kind.LOCAL.value
 _PENDING: Final = Outcome.PENDING.value
 _DELAY: Final = Status.DELIVERY_DELAY.value
+_SCHEDULED: Final = Status.SCHEDULED.value
 _OUTBOUND: Final = int(Direction.OUTBOUND)
 _INBOUND: Final = int(Direction.INBOUND)
 

@@ -16,11 +16,14 @@ from django.utils import timezone
 from base import clock
 from spool.files import store
 from spool.message.envelope import LeasedEntry
+from spool.models.entry import Status
 from spool.rows import lease, statements
 
 # A worker that dies is missed for this long at most; one that lives renews in time.
 LEASE = timedelta(seconds=30)
 RENEW_EVERY_SECONDS = 10.0
+# So many rows are changed in one transaction that may be many.
+AT_ONCE = 1000
 
 
 def new_owner() -> str:
@@ -108,6 +111,15 @@ def give_back(owner: str, entry_ids: Sequence[int], now: datetime) -> None:
     if entry_ids:
         with statements.write_transaction():
             lease.give_back(owner, entry_ids, now)
+
+
+def let_go_early(now: datetime, *, delayed: bool) -> None:
+    """What is more than its sender's share, and has waited for the time that it was scheduled for, leaves where others
+    leave room; so does what a delivery delay kept back, if there is one."""
+    statuses = [Status.SCHEDULED, Status.DELIVERY_DELAY] if delayed else [Status.SCHEDULED]
+    while entry_ids := lease.kept_back(statuses, now, AT_ONCE):
+        with statements.write_transaction():
+            lease.make_early(entry_ids, now)
 
 
 def mend(now: datetime, longest_wait: timedelta) -> int:

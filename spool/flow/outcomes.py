@@ -82,10 +82,10 @@ def decide(report: DeliveryReport, settings: Settings, now: datetime) -> Decisio
     is_put_off = len(rests) == len(waiting)
     if is_put_off:
         dns_failures = entry.dns_failures
-        due = put_off_until(min(rests), schedule, entry.created, now)
+        due = put_off_until(min(rests), schedule, entry.counted_from, now)
     else:
         dns_failures = entry.dns_failures + 1 if all(result.dns for result in waiting) else 0
-        due = due_after(entry.attempts + 1, schedule, entry.created, now)
+        due = due_after(entry.attempts + 1, schedule, entry.counted_from, now)
         tried = [result for result in waiting if result.put_off is None]
         if due is not None and entry.attempts < MOST_GREYLISTED and all(result.again is not None for result in tried):
             # Greylisting ends by itself, at a time of its own: the schedule is for what is wrong.
@@ -95,11 +95,11 @@ def decide(report: DeliveryReport, settings: Settings, now: datetime) -> Decisio
     if due is None:
         final += [replace(result, outcome=Outcome.EXPIRED) for result in waiting]
         waiting = []
-    late = bool(waiting) and notice_is_due(entry.created, now, settings.delay_notice_hours, entry.delay_notified)
+    late = bool(waiting) and notice_is_due(entry.counted_from, now, settings.delay_notice_hours, entry.delay_notified)
     decision = Decision(
         report, final, waiting, due, dns_failures, entry.delay_notified or late, list(report.spawned), is_put_off
     )
-    _notify(decision, settings, now, schedule.expires(entry.created) if late else None)
+    _notify(decision, settings, now, schedule.expires(entry.counted_from) if late else None)
     return decision
 
 

@@ -1,4 +1,7 @@
-"""When a message is tried again, and when it has been tried long enough. Values in, values out."""
+"""When a message is tried again, and when it has been tried long enough. Values in, values out.
+
+`created` is since when it could have been delivered: when it came in, or the time for which its sender scheduled it.
+"""
 
 from __future__ import annotations
 

@@ -11,6 +11,9 @@ as in ATM's GCRA.
 High priority has a clock of its own, which is WEIGHT_OF_HIGH times as slow: it goes before the rest of the same sender,
 and has more of what several have too much of. Low priority has its own room (spool.flow.lanes) and no share.
 
+What is scheduled has its turn from the moment on that its sender chose: each such minute has a clock of its own. That,
+and what a delivery delay keeps back, is early only once its time has come (spool.flow.leases.let_go_early).
+
 Kept in memory by each process that takes mail in, for as long as anything is early; one that was started anew learns
 from the rows. Listeners side by side count apart: a sender that uses all of them has as many shares.
 """
@@ -19,6 +22,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from typing import Final
 
 from spool.message.envelope import Envelope
@@ -57,8 +61,8 @@ def sender_of(auth_user: str, ours: bool | None, sender_domain: str, client_ip: 
 
 
 class Shares:
-    """The clocks of one process. `early` looks up what is early, as far as it is known at the start; `is_any_early`
-    whether anything is. Both ask the database, in the transaction that the messages come in by.
+    """The clocks of one process. `early` looks up how far they are at the start, `is_any_early` whether
+    anything is early. Both ask the database, in the transaction that the messages come in by.
     """
 
     def __init__(
@@ -74,17 +78,19 @@ class Shares:
         self._knows = False
         self._is_early = False
         self._looked = float("-inf")
+        self._now = datetime.min.replace(tzinfo=UTC)
 
-    def look(self) -> None:
-        """To be called before a batch: once nothing is early any more, all begin anew."""
+    def look(self, soonest: datetime) -> None:
+        """To be called before a batch, which is due at `soonest`: once nothing is early any more, all begin anew."""
+        self._now = soonest
         if self._is_early and self._steady() - self._looked >= LOOK_SECONDS:
             self._looked = self._steady()
             if not self._is_any_early():
                 self._turns.clear()
                 self._is_early = False
 
-    def wait(self, envelope: Envelope, sender_domain: str, now: float) -> float:
-        """How many seconds after `now`, in seconds of the epoch, the turn of a new message is: 0 within the share."""
+    def wait(self, envelope: Envelope, sender_domain: str, due: datetime) -> float:
+        """How many seconds after it is `due` the turn of a new message is: 0 within the share."""
         priority = int(envelope.priority)
         seconds = _SECONDS.get(priority)
         if seconds is None:
@@ -92,7 +98,9 @@ class Shares:
         sender = sender_of(envelope.auth_user, envelope.ours, sender_domain, envelope.client_ip)
         if not sender:
             return 0.0
-        clock, turns = (sender, priority), self._turns
+        if due > self._now:
+            sender = f"{sender} {due:%Y%m%d%H%M}"
+        clock, turns, now = (sender, priority), self._turns, due.timestamp()
         turn = turns.get(clock, now)
         if turn < now:
             turn = now
@@ -103,7 +111,8 @@ class Shares:
             turn = min(turn, now + LONGEST_SECONDS)
             self._is_early = True
         elif len(turns) >= MOST_SENDERS:
-            self._forget(now)
+            self._forget(self._now.timestamp())
+            turns = self._turns
         turns[clock] = turn + len(envelope.recipients) * seconds
         return turn - now if turn - now > _IN_TURN_SECONDS else 0.0
 

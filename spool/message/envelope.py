@@ -57,6 +57,8 @@ class Envelope:
     delay_notified: bool = False
     hold: str = ""
     ours: bool | None = None
+    # When its sender wants it to leave; None for at once.
+    release: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +170,13 @@ class LeasedColumns:
     next_hop: str
     # Whether it comes from one of us; None where that follows from the rest (spool.trusted.is_ours).
     ours: bool | None
+    # When it was to leave, where its sender chose the time.
+    release_at: datetime | None
+
+    @property
+    def counted_from(self) -> datetime:
+        """Since when it could have been delivered: its lifetime and its lateness count from then on."""
+        return self.created if self.release_at is None else max(self.created, self.release_at)
 
 
 @dataclass(slots=True)

@@ -28,8 +28,9 @@ class Direction(models.IntegerChoices):
 
 
 class Status(models.TextChoices):
-    """Where an entry is on its way, in the spec's words."""
+    """Where an entry is on its way, in the spec's words. Scheduled is what waits for the time that its sender chose."""
 
+    SCHEDULED = "scheduled", _("Scheduled")
     DELIVERY_DELAY = "delay", _("Delivery Delay")
     VIRUS_CHECK = "virus", _("Virus Check")
     SPAM_CHECK = "spam", _("Spam Check")
@@ -122,6 +123,12 @@ class EntryColumns(models.Model):
     due_at = models.DateTimeField(null=True, blank=True)
     turn_at = models.DateTimeField(
         "its sender's turn", null=True, blank=True, help_text="Set while it is more than its sender's share."
+    )
+    release_at = models.DateTimeField(
+        "scheduled for",
+        null=True,
+        blank=True,
+        help_text="When its sender wants it to leave (RFC 4865); its age counts from then on.",
     )
     leased_by = models.CharField("worked on by", max_length=60, blank=True, default="")
     hold = models.BooleanField("on hold", default=False)

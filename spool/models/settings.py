@@ -99,6 +99,13 @@ class Settings(OneRow):
         validators=between(0, 24 * 30),
         help_text="Tells the sender once that the message is delayed; 0 = never.",
     )
+    schedule_days = models.PositiveIntegerField(
+        "schedule mail ahead for at most (days)",
+        default=30,
+        db_default=30,
+        validators=between(0, 366),
+        help_text="Mail programs can hand mail in that is to leave later (FUTURERELEASE); 0 = never.",
+    )
     subspool_size = models.PositiveIntegerField(
         "messages per subspool",
         default=10_000,
@@ -356,6 +363,7 @@ class Settings(OneRow):
                 "max_message_kb",
                 "max_recipients",
                 "send_as",
+                "schedule_days",
                 "max_hops",
                 "max_connections",
                 "max_connections_per_ip",

@@ -95,7 +95,7 @@ def results(recorded: Iterable[Recorded], now: datetime) -> None:
             if result.outcome is Outcome.PENDING:
                 found[f"deferrals|{'dns' if result.dns else reason(result.status_code)}"] += 1
             elif result.outcome is Outcome.DELIVERED:
-                LATENCY.add(found, max(0.0, (now - one.entry.created).total_seconds()))
+                LATENCY.add(found, max(0.0, (now - one.entry.counted_from).total_seconds()))
     with _lock:
         _counts.update(found)
         if len(_counts) > _MOST_KEPT:

@@ -16,9 +16,14 @@ from spool.rows.statements import db_time, execute, id_list
 
 _AT_REST: Final = f"leased_by = '', turn_at = NULL, status = {AT_REST}"
 # A clean start on another way: what the one before did to it counts no more.
+# What is scheduled leaves when it was to leave.
+_SCHEDULED_OR: Final = "CASE WHEN status = 'scheduled' AND next_attempt > %s THEN next_attempt ELSE %s END"
 _ANEW: Final = (
-    f"attempts = 0, dns_failures = 0, {_AT_REST}, next_attempt = %s, due_at = CASE WHEN hold THEN NULL ELSE %s END"
+    f"attempts = 0, dns_failures = 0, {_AT_REST}, next_attempt = {_SCHEDULED_OR},"
+    f" due_at = CASE WHEN hold THEN NULL ELSE {_SCHEDULED_OR} END"
 )
+# It leaves before its time: its age counts from now on.
+_RELEASED: Final = "release_at = CASE WHEN release_at > %s THEN %s ELSE release_at END"
 _IN_TURN: Final = "due_at = CASE WHEN turn_at IS NULL THEN due_at ELSE next_attempt END, turn_at = NULL"
 _LATER: Final = "CASE WHEN next_attempt > %s THEN next_attempt ELSE %s END"
 
@@ -29,8 +34,8 @@ def force(ids: Sequence[int], now: datetime) -> int:
     return _set(
         ids,
         f"priority = 3, {_AT_REST}, next_attempt = CASE WHEN hold THEN next_attempt ELSE %s END,"
-        " due_at = CASE WHEN hold THEN NULL ELSE %s END",
-        [moment, moment],
+        f" due_at = CASE WHEN hold THEN NULL ELSE %s END, {_RELEASED}",
+        [moment, moment, moment, moment],
     )
 
 
@@ -41,8 +46,8 @@ def start_over(ids: Sequence[int], due: datetime) -> int:
         ids,
         "attempts = 0, dns_failures = 0, failures = 0, traceback = '', status = 'delay', leased_by = '',"
         " turn_at = NULL,"
-        " next_attempt = %s, due_at = CASE WHEN hold THEN NULL ELSE %s END",
-        [moment, moment],
+        f" next_attempt = %s, due_at = CASE WHEN hold THEN NULL ELSE %s END, {_RELEASED}",
+        [moment, moment, moment, moment],
     )
 
 
@@ -82,15 +87,16 @@ def clear_hold_until(ids: Sequence[int]) -> int:
 
 
 def redirect(ids: Sequence[int], now: datetime, direction: Direction) -> int:
-    """Have them tried `now`, with the recipients that they were given, which are in that direction."""
+    """Have them tried `now`, or when they are scheduled for, with the recipients that they were given, in that
+    direction."""
     moment = db_time(now)
-    return _set(ids, f"{_ANEW}, direction = %s", [moment, moment, direction.value])
+    return _set(ids, f"{_ANEW}, direction = %s", [*[moment] * 4, direction.value])
 
 
 def set_next_hop(ids: Sequence[int], now: datetime, next_hop: str) -> int:
-    """Have them tried `now` by the host `next_hop`; by their routes where that is empty."""
+    """Have them tried by the host `next_hop`, `now` or when they are scheduled for; by their routes without one."""
     moment = db_time(now)
-    return _set(ids, f"{_ANEW}, next_hop = %s", [moment, moment, next_hop])
+    return _set(ids, f"{_ANEW}, next_hop = %s", [*[moment] * 4, next_hop])
 
 
 def wake_throttled(ids: Sequence[int], now: datetime) -> int:

@@ -49,6 +49,7 @@ class EntryRow:
     next_attempt: Moment | None
     due_at: Moment | None
     turn_at: Moment | None
+    release_at: Moment | None
     hold: bool
     hold_reason: str
     envid: str

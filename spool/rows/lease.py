@@ -47,13 +47,13 @@ _BY_PRIORITY = """
 
 
 # The same for what is early: those first whose turn is first, of each direction and of the priorities that have turns.
-# What may not be taken yet, for a delivery delay, is passed over: not looked for is what stands behind it.
+# A worker of the version before leaves `turn_at` in what it has taken: that waits as its other columns say.
 _EARLY: Final = """
     SELECT id FROM (SELECT id, turn_at FROM ({each}) AS early ORDER BY turn_at LIMIT %s) AS next_turns"""
 _EARLY_OF: Final = """
-    SELECT id, turn_at FROM (SELECT id, turn_at, next_attempt FROM spool_entry{index}
-                             WHERE direction = {direction} AND priority = {priority} AND turn_at > %s AND leased_by = ''
-                             ORDER BY turn_at LIMIT %s{lock}) AS early_{direction}_{priority} WHERE next_attempt <= %s"""
+    SELECT id, turn_at FROM (SELECT id, turn_at FROM spool_entry{index} WHERE direction = {direction}
+                             AND priority = {priority} AND turn_at > %s AND leased_by = '' AND next_attempt <= %s
+                             ORDER BY turn_at LIMIT %s{lock}) AS early_{direction}_{priority}"""
 
 
 # Which room an entry waits for, when it is due.
@@ -94,7 +94,7 @@ def _pick_early(directions: Sequence[int], *, lock: str = "", index: str = "") -
 
 _SET_LEASE = """
     leased_by = %s, due_at = %s, turn_at = NULL,
-    status = CASE WHEN status = 'delay' OR (%s AND (status <> 'waiting' OR %s))
+    status = CASE WHEN status IN ('delay', 'scheduled') OR (%s AND (status <> 'waiting' OR %s))
              THEN CASE direction WHEN 1 THEN 'local' ELSE 'remote' END ELSE status END"""
 _LEASE_SQLITE = (
     f"UPDATE spool_entry SET {_SET_LEASE} WHERE id IN (SELECT id FROM ({{pick}} LIMIT %s))"
@@ -153,7 +153,7 @@ def lease(
     picks = [moment, lapsed, limit, moment, lapsed, limit - reserved, moment, lapsed, min(low, limit)]
     if early:
         most = limit - reserved
-        picks += [moment, most, moment] * (2 if only_local else 4) + [most]
+        picks += [moment, moment, most] * (2 if only_local else 4) + [most]
     lease_values = [owner, db_time(until), straight, no_delay]
     if on_sqlite():
         return _leased(execute(_LEASES_SQLITE[only_local, early], [*lease_values, *picks, limit]).fetchall(), path_of)
@@ -197,6 +197,8 @@ def _leased(rows: Sequence[Row], path_of: PathOf, *, trashed: bool = False) -> l
     by_id = {}
     for entry in entries:
         entry.created = from_db_time(entry.created)
+        if entry.release_at is not None:
+            entry.release_at = from_db_time(entry.release_at)
         by_id[entry.id] = entry
     if on_sqlite():
         _as_flags(entries)
@@ -236,6 +238,27 @@ def earliest(*, low: bool = True) -> tuple[datetime | None, datetime | None]:
 def is_any_early() -> bool:
     """Whether anything is more than its sender's share."""
     return bool(execute(_FIRST_EARLY.format(index=_OF_TURNS if on_sqlite() else ""), ()).fetchall())
+
+
+_KEPT_BACK: Final = (
+    "turn_at IS NULL AND next_attempt <= %s AND due_at > %s AND leased_by = '' AND NOT hold AND priority > 1"
+)
+
+
+def kept_back(statuses: Sequence[Status], now: datetime, limit: int) -> list[int]:
+    """Entries of those statuses that are more than their senders' shares, and no longer have to wait for anything else:
+    a delivery delay, or the time that they are scheduled for."""
+    moment, listed = db_time(now), ", ".join(f"'{status.value}'" for status in statuses)
+    statement = f"SELECT id FROM spool_entry WHERE status IN ({listed}) AND {_KEPT_BACK} LIMIT %s"
+    return [row[0] for row in execute(statement, (moment, moment, limit)).fetchall()]
+
+
+def make_early(entry_ids: Sequence[int], now: datetime) -> None:
+    """Have workers take those of them while nothing else is due."""
+    clause, parameters = id_list(entry_ids)
+    moment = db_time(now)
+    statement = f"UPDATE spool_entry SET turn_at = due_at WHERE id {clause} AND {_KEPT_BACK}"
+    execute(statement, [*parameters, moment, moment])
 
 
 def early_turns() -> list[tuple[str, bool | None, str, str, int, datetime]]:
@@ -330,7 +353,7 @@ def shorten_waits(longer_than: datetime, until: datetime) -> int:
     late = db_time(longer_than)
     statement = (
         "UPDATE spool_entry SET due_at = %s, next_attempt = %s, turn_at = NULL WHERE leased_by = '' AND due_at > %s"
-        " AND (turn_at IS NULL OR next_attempt > %s)"
+        " AND (turn_at IS NULL OR next_attempt > %s) AND status <> 'scheduled'"
     )
     return int(execute(statement, [moment, moment, late, late]).rowcount)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from datetime import timedelta
 
 from django.db import Error as DatabaseError
 
@@ -36,6 +37,7 @@ CONTENT = frozenset(("DATA", "BDAT"))
 _OURS = ("421", "451", "452")
 # The enhanced codes (RFC 2034) of what aiosmtpd refuses by itself: it gives none.
 _ENHANCED = {"501": "5.5.4", "502": "5.5.1"}
+_NOTHING_AHEAD = timedelta()
 STOPPING = "421 4.3.2 The server is stopping; try again later"
 
 
@@ -170,6 +172,11 @@ class MailSession(BoundedSMTP):
         limit, user = self.shared.settings.max_recipients, self.user
         own = user.max_recipients if user else 0
         return min(limit, own) if own else limit
+
+    @property
+    def longest_hold(self) -> timedelta:
+        """How far ahead this client may schedule a message; nothing where it may not at all."""
+        return timedelta(days=self.shared.settings.schedule_days) if self.port.submission else _NOTHING_AHEAD
 
     def begin_transaction(self, envelope: Envelope) -> None:
         """MAIL was accepted."""

@@ -21,6 +21,7 @@ from spool.models import Entry, Outcome, Priority, Status
 register = template.Library()
 
 _TONES = {
+    Status.SCHEDULED: "quiet",
     Status.WAITING: "waiting",
     Status.THROTTLED: "waiting",
     Status.DELIVERY_DELAY: "quiet",

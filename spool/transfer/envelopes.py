@@ -52,6 +52,7 @@ class ReadEnvelope:
     attempts: int = 0
     delay_notified: bool = False
     hold: str = ""
+    release: datetime | None = None
 
 
 def written(
@@ -72,6 +73,7 @@ def written(
         "delay_notified": bool(entry.get("delay_notified")),
         "hold": (entry.get("hold_reason") or "On hold") if entry.get("hold") else "",
         "last_error": entry["last_error"],
+        "release": _as_text(entry.get("release_at")),
         **more,
         "recipients": [
             {name: recipient[name] for name in ("address", "status", "original", "notify", "orcpt", "last_reply")}
@@ -102,6 +104,7 @@ def read(given: Any) -> ReadEnvelope:
             attempts=_number(given.get("attempts") or 0, MOST_ATTEMPTS),
             delay_notified=bool(given.get("delay_notified")),
             hold=_text(given, "hold", 255),
+            release=_moment(given.get("release")),
         )
         envid, ret = str(given.get("envid") or ""), str(given.get("ret") or "")
         envelope.envid, envelope.ret = parse_envid(envid) if envid else "", parse_ret(ret) if ret else ""
@@ -130,12 +133,20 @@ def sender_of(text: Any) -> str:
 
 def moment_of(text: Any) -> datetime | None:
     """A time with its zone, never in the future. Raises ValueError."""
+    moment = _moment(text)
+    # A message that is younger than now would never be old enough to expire.
+    return min(moment, datetime.now(UTC)) if moment is not None else None
+
+
+def _moment(text: Any) -> datetime | None:
     if not text:
         return None
     moment = datetime.fromisoformat(str(text))
-    moment = moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
-    # A message that is younger than now would never be old enough to expire.
-    return min(moment.astimezone(UTC), datetime.now(UTC))
+    return (moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)).astimezone(UTC)
+
+
+def _as_text(moment: Any) -> str:
+    return moment.isoformat() if isinstance(moment, datetime) else str(moment or "")
 
 
 def _recipient(one: Mapping[str, Any]) -> ReadRecipient:

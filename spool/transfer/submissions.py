@@ -17,8 +17,9 @@ def submission_of(
 ) -> Submission:
     """The message, of its bytes or a spilled file, for those who still wait for it.
 
-    With `created` it is as old as that, and its tries are kept. Without it the message is new. Raises RefusedRecipient
-    for the first who can't get it here: then nobody does, and the file stays whole.
+    With `created` it is as old as that, and its tries and the time that it is scheduled for are kept. Without it the
+    message is new. Raises RefusedRecipient for the first who can't get it here: then nobody does, and the file stays
+    whole.
     """
     recipients: dict[str, EnvelopeRecipient] = {}
     for one in envelope.recipients:
@@ -46,6 +47,7 @@ def submission_of(
             attempts=envelope.attempts if created is not None else 0,
             delay_notified=envelope.delay_notified and created is not None,
             hold=hold,
+            release=envelope.release if created is not None else None,
             ours=bool(envelope.auth_user) or not envelope.client_ip or trusts(envelope.client_ip),
         ),
         content=content if isinstance(content, bytes) else None,

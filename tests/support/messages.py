@@ -141,6 +141,7 @@ def a_leased_entry(
         port=0,
         next_hop="",
         ours=None,
+        release_at=None,
         direction=int(Direction.OUTBOUND if kind is Kind.REMOTE else Direction.INBOUND),
         origin=Origin.SMTP.value,
         subject=subject,

@@ -6,6 +6,7 @@ import re
 import smtplib
 import ssl
 import sys
+from datetime import UTC
 from email.message import EmailMessage
 from email.policy import SMTP
 from email.utils import formatdate, make_msgid
@@ -15,6 +16,8 @@ from typing import Any, NoReturn
 from django.conf import settings
 
 from accounts.management.terminal import TerminalCommand
+from spool.actions.queue import moment_of
+from spool.actions.verb import Refused
 
 REFUSED = 1
 
@@ -34,6 +37,9 @@ class Command(TerminalCommand):
         parser.add_argument("--port", type=int, help="default: the SMTP port, or the submission port with --user")
         parser.add_argument("--user", default="", help="log in, under TLS")
         parser.add_argument("--password", default="")
+        parser.add_argument(
+            "--at", metavar="TIME", help="have it leave later (with --user): 2h, 3d, 2026-12-31 18:00", default=""
+        )
         parser.add_argument("--json", action="store_true", help="print the server's answers as JSON")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -46,7 +52,10 @@ class Command(TerminalCommand):
         if not port:
             self._stop(options, f"{'Mail submission' if user else 'SMTP'} is turned off here; give a --port of {host}.")
         try:
+            options["release"] = moment_of(options["at"]) if options["at"] else None
             content = _content(options)
+        except Refused as error:
+            self._stop(options, str(error))
         except (OSError, ValueError) as error:
             self._stop(options, str(error))
         try:
@@ -72,7 +81,12 @@ class Command(TerminalCommand):
                 client.starttls(context=_any_certificate())
                 client.login(options["user"], options["password"])
             client.ehlo_or_helo_if_needed()
-            if not self._say(options, options["sender"] or "<>", client.mail(options["sender"])):
+            hold = []
+            if options["release"] is not None:
+                if not client.has_extn("futurerelease"):
+                    self._stop(options, f"{options['host']}:{port} does not take mail that is to leave later.")
+                hold = [f"HOLDUNTIL={options['release'].astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"]
+            if not self._say(options, options["sender"] or "<>", client.mail(options["sender"], hold)):
                 return False
             taken = [self._say(options, address, client.rcpt(address)) for address in options["to"]]
             if not any(taken):

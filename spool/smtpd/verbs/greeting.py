@@ -5,6 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from aiosmtpd.smtp import SMTP, syntax
+from django.utils import timezone
+
+from spool.smtpd.verbs import future_release
 
 if TYPE_CHECKING:
     from spool.smtpd.session import MailSession
@@ -31,6 +34,8 @@ async def ehlo(session: MailSession, name: str | None) -> None:
     if session.is_one_of_us or session.port.submission:
         # Who does not log in there sends nothing; few clients ask again what is offered once they have.
         offered += "\r\n250-DSN"
+    if session.longest_hold:
+        offered += f"\r\n250-{future_release.offered(session.longest_hold, timezone.now())}"
     await session.push(
         f"250-{session.hostname}\r\n250-SIZE {session.size_limit}\r\n{_ALWAYS_OFFERED}250-{offered}\r\n250 HELP"
     )

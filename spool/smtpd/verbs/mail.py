@@ -6,6 +6,7 @@ from collections.abc import Set
 from typing import TYPE_CHECKING
 
 from aiosmtpd.smtp import syntax
+from django.utils import timezone
 
 from accounts import directory
 from accounts.addresses import InvalidAddress, split_address
@@ -16,6 +17,7 @@ from spool.models.recipient import Kind
 from spool.sender_rewriting import is_rewritten
 from spool.smtpd import sender_rights
 from spool.smtpd.database import asked
+from spool.smtpd.verbs import future_release
 from spool.smtpd.verbs.parameters import BadParameter, PathAndParameters, parse_path
 
 if TYPE_CHECKING:
@@ -52,7 +54,9 @@ async def _begin(session: MailSession, path: PathAndParameters) -> Envelope:
     """A new envelope, when the sender may send. Raises BadParameter."""
     parameters = path.parameters
     is_one_of_us = session.is_one_of_us
-    _check_known(path, _MAIL_PARAMETERS | _DSN_OF_MAIL if is_one_of_us else _MAIL_PARAMETERS)
+    longest = session.longest_hold
+    known = _MAIL_PARAMETERS | _DSN_OF_MAIL if is_one_of_us else _MAIL_PARAMETERS
+    _check_known(path, known | future_release.PARAMETERS if longest else known)
     sender = path.address
     utf8 = "SMTPUTF8" in parameters
     if parameters.get("SMTPUTF8"):
@@ -87,6 +91,7 @@ async def _begin(session: MailSession, path: PathAndParameters) -> Envelope:
         port=session.port.number,
         session=session.log_id,
         ours=is_one_of_us,
+        release=future_release.release_of(parameters, longest, timezone.now()) if longest else None,
     )
 
 
