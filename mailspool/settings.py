@@ -237,6 +237,7 @@ SPOOL_TRUSTED_CLIENTS = "security.lists.trusts"
 # What is called once an hour, with the time, to forget what is too old.
 SPOOL_HOUSEKEEPING = [
     "spool.signing.lifecycle.tidy",
+    "spool.delivery.shaping.limits.forget_lapsed",
     "mailspool.dns_records.looking.tidy",
     "accounts.history.forget",
     "security.housekeeping.forget",
@@ -271,6 +272,7 @@ SPOOL_ALERT_WATCHES = [
     "spool.alerts.floods.DeferredOfSender",
     "spool.alerts.floods.GrowingBacklog",
     "spool.alerts.floods.RefusingDestination",
+    "spool.alerts.destinations.RefusedAddress",
     "spool.alerts.machine.FullDisk",
     "spool.alerts.machine.MissingFolder",
     "spool.alerts.machine.SetAside",

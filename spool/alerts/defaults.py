@@ -37,6 +37,7 @@ RULES: Final = (
     DefaultRule("Growing backlog", "growth", 1000, 50, minutes=30),
     DefaultRule("Broken DNS record", "dns", 1, 100),
     DefaultRule("Mail that nobody takes", "untaken", 5, 50),
+    DefaultRule("Address refused by a destination", "suspended", 1, 100),
     DefaultRule("Silent scanner or check", "engine", 5, 50),
     DefaultRule("Failing scanner or check", "engine-failing", 25, 80, at_least=20),
     DefaultRule("Full quarantine", "quarantine", 90, 95),

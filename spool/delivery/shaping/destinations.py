@@ -35,6 +35,7 @@ class Site:
     connections: int | None
     suspended_until: datetime | None
     is_by_hand: bool
+    is_suspended_by_hand: bool
     learned_rate: float | None
     learned_connections: int | None
     reason: str
@@ -143,6 +144,7 @@ def _site(row: Destination, now: datetime) -> Site | None:
         min(counts, default=None),
         suspended,
         found.suspended_by_hand or found.rate_by_hand is not None or found.connections_by_hand is not None,
+        found.suspended_by_hand,
         learned.rate,
         learned.connections,
         row.reason,
