@@ -20,6 +20,7 @@ from spool.message.envelope import LeasedEntry
 from spool.models.destination import Destination
 from spool.models.entry import Priority
 from spool.models.recipient import Outcome
+from spool.rows import statements
 from tests.spool.delivery_remote.conftest import BOB, DOMAIN, Sending, Told
 from tests.support.dns import DNSServer
 from tests.support.messages import a_leased_entry
@@ -246,6 +247,12 @@ def test_in_a_dry_run_nothing_is_slowed_and_it_is_said_what_would_have_been(
     assert brakes.of(Key(MX)).limits.learned.rate is not None
 
 
+def _apply(reports: list[Report]) -> None:
+    """As a worker's round does."""
+    with statements.write_transaction():
+        limits.apply(reports)
+
+
 @pytest.mark.django_db(transaction=True)
 def test_what_was_learned_is_there_for_every_worker_and_counts_once() -> None:
     now = datetime.now(UTC)
@@ -260,9 +267,9 @@ def test_what_was_learned_is_there_for_every_worker_and_counts_once() -> None:
         domain=DOMAIN,
         host="192.0.2.7",
     )
-    limits.apply([refusal])
+    _apply([refusal])
     # Another worker, a moment later.
-    limits.apply([refusal])
+    _apply([refusal])
     found = limits.read().limits[Key(MX)]
     assert (found.learned.rate, found.reason) == (50, "rate")
     # A worker that has just begun knows it before it sends anything.
@@ -270,7 +277,7 @@ def test_what_was_learned_is_there_for_every_worker_and_counts_once() -> None:
     brakes.configure(limits.read(), is_active=True, share=2)
     site = brakes.limiting(Key(MX))
     assert site is not None and site.rate == 50
-    limits.apply([Report(Key(MX), limits.About.COHORT, now + timedelta(seconds=20))])
+    _apply([Report(Key(MX), limits.About.COHORT, now + timedelta(seconds=20))])
     [row] = Destination.objects.all()
     assert row.rate == pytest.approx(55)
     assert [one["text"] for one in row.evidence] == [TOO_FAST]
@@ -285,7 +292,7 @@ def test_a_site_of_many_hosts_and_a_strangers_answer_find_room() -> None:
     for number in range(30):
         at = now + timedelta(seconds=100 * number)
         refusal = Report(key, limits.About.REFUSED, at, ReplyClass.RATE, 10, code=421, text="no\x00" * 9999)
-        limits.apply([refusal])
+        _apply([refusal])
     [row] = Destination.objects.all()
     assert len(row.evidence) == limits.MOST_EVIDENCE
     rate = limits.read().limits[key].learned.rate
