@@ -147,12 +147,13 @@ def _run(system: MailspoolSystem, sink: SmtpSink, options: argparse.Namespace) -
         threading.Thread(target=_send_now_and_then, args=(system.port, number, options.others / 4, ended, sent))
         for number in range(4)
     ]
-    for client in clients:
-        client.start()
-    time.sleep(1)
-    started = time.monotonic()
     for worker in mailspool.workers:
         worker.start()
+    # A worker that has just begun is no part of it.
+    wait_until(lambda: sink.count > goal, "the burst begins to leave", 120, every=0.01)
+    started, before_us = time.monotonic(), sink.count - goal
+    for client in clients:
+        client.start()
     try:
         left = options.burst / SLOWEST
         wait_until(lambda: sink.count >= goal + options.burst, "the burst has left", left, every=0.01)
@@ -162,7 +163,7 @@ def _run(system: MailspoolSystem, sink: SmtpSink, options: argparse.Namespace) -
             client.join()
     total = options.burst + len(sent)
     wait_until(lambda: sink.count >= goal + total, "all have left", 60, every=0.01)
-    rate = total / (time.monotonic() - started)
+    rate = (total - before_us) / (time.monotonic() - started)
     mailspool.wait_until_empty(60)
     waited = sorted(json.loads(mailspool.run(_WAITED)))
     return Run(
