@@ -72,7 +72,7 @@ def section(request: HttpRequest, slug: str) -> HttpResponse:
 
 
 def whole_form(request: HttpRequest, object_id: str) -> HttpResponse:
-    """Where one form had all of the server's settings: bookmarks lead on, and what an open one sends is not saved."""
+    """The address of the form that once had all settings: it leads on, and what an open one sends is not saved."""
     if request.method == "POST":
         messages.warning(request, "Nothing was saved: settings are now saved section by section.")
     return redirect("settings")
