@@ -112,7 +112,12 @@ def _forget() -> None:
     for holder in holders():
         holder.tidy(now)
     for path in settings.SPOOL_HOUSEKEEPING:
-        import_string(path)(now)
+        try:
+            import_string(path)(now)
+        except (OperationalError, InterfaceError):
+            raise
+        except Exception:  # the edge of a plug-in: what one can't do is no reason to leave out the others
+            log.exception("%s failed, and is tried again in an hour", path)
 
 
 def run_bulk_job(job_id: int) -> None:

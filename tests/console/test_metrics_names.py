@@ -98,7 +98,7 @@ def some_attempts(*results: RecipientResult, took: float = 0.2) -> None:
     """Have them counted as of one entry that is two seconds old."""
     now = timezone.now()
     entry = LeasedEntry.__new__(LeasedEntry)
-    entry.created = now - timedelta(seconds=2)
+    entry.created, entry.release_at = now - timedelta(seconds=2), None
     attempt = AttemptRecord(now, ("ann@x.test",), "mx", "192.0.2.1", "", 250, "fine", took)
     final = [result for result in results if result.outcome is not Outcome.PENDING]
     waiting = [result for result in results if result.outcome is Outcome.PENDING]

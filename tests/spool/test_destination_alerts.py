@@ -49,7 +49,7 @@ def test_what_is_over_is_forgotten_and_what_was_set_by_hand_stays() -> None:
     Destination.objects.create(site="a.test", rate=5, memory={"refused": old}, since=now, changed=now)
     Destination.objects.create(site="b.test", suspended_until=now, memory={"by_hand": True}, since=now, changed=now)
     destinations.slow(Key("c.test"), 30, None, "ann")
-    limits.forget_lapsed()
+    limits.forget_lapsed(timezone.now())
     assert [row.site for row in Destination.objects.all()] == ["c.test"]
     [site] = destinations.sites()
     assert (site.key, site.rate, site.by) == ("c.test", 30, "ann")

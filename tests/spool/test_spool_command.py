@@ -204,7 +204,7 @@ def test_stats_of_traffic_show_who_sends_most(spool: Manage, spooled: Spooled) -
 
 
 def test_stats_name_the_statuses_in_the_order_in_which_a_message_has_them(spool: Manage, spooled: Spooled) -> None:
-    for status in ("waiting", "remote", "delay", "throttled", "spam", "local", "virus"):
+    for status in ("waiting", "remote", "delay", "throttled", "spam", "scheduled", "local", "virus"):
         Entry.objects.filter(pk=spooled().pk).update(status=status)
     assert [row["Status"] for row in spool("stats", "--json").json] == list(Status.labels)
 

@@ -174,9 +174,8 @@ def write_learned(row: Destination, found: Pace) -> None:
     }
 
 
-def forget_lapsed() -> None:
-    """Remove rows in which nothing is in force any more."""
-    now = timezone.now()
+def forget_lapsed(now: datetime) -> None:
+    """SPOOL_HOUSEKEEPING: remove rows in which nothing is in force any more."""
     lapsed = [row.pk for row in Destination.objects.filter(changed__lt=now) if limits_of(row, now) == Limits()]
     Destination.objects.filter(pk__in=lapsed).delete()
 
