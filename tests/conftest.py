@@ -167,6 +167,7 @@ def _forget_what_was_cached() -> None:
     from quarantine.models.check import forget_checks
     from quarantine.models.listed import forget_listed
     from security import lists, login_protection
+    from spool.delivery.shaping import limits
     from spool.files import marks
     from spool.models import settings as spool_settings
 
@@ -180,6 +181,7 @@ def _forget_what_was_cached() -> None:
     OneRow.forget()
     forget_checks()
     forget_listed()
+    limits.forget_cache()
     attention.look_again()
 
 
