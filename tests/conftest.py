@@ -169,6 +169,7 @@ def _forget_what_was_cached() -> None:
     from security import lists, login_protection
     from spool.delivery.shaping import limits
     from spool.files import marks
+    from spool.flow import intake
     from spool.models import settings as spool_settings
 
     # Nobody has prepared the home of the tests.
@@ -182,6 +183,7 @@ def _forget_what_was_cached() -> None:
     forget_checks()
     forget_listed()
     limits.forget_cache()
+    intake._shares.forget()
     attention.look_again()
 
 

@@ -80,6 +80,12 @@ class Shares:
         self._looked = float("-inf")
         self._now = datetime.min.replace(tzinfo=UTC)
 
+    def forget(self) -> None:
+        """All begin anew, and what is early is looked up when it is needed."""
+        self._turns.clear()
+        self._knows = self._is_early = False
+        self._looked = float("-inf")
+
     def look(self, soonest: datetime) -> None:
         """To be called before a batch, which is due at `soonest`: once nothing is early any more, all begin anew."""
         self._now = soonest
@@ -102,18 +108,18 @@ class Shares:
             sender = f"{sender} {due:%Y%m%d%H%M}"
         clock, turns, now = (sender, priority), self._turns, due.timestamp()
         turn = turns.get(clock, now)
-        if turn < now:
+        if not now <= turn <= now + 2 * LONGEST_SECONDS:
+            # Its share has room; or the machine's clock was set back since it was reckoned.
             turn = now
         if turn - now > _IN_TURN_SECONDS:
             if not self._knows:
                 self._learn()
                 turn = max(turn, turns.get(clock, now))
-            turn = min(turn, now + LONGEST_SECONDS)
             self._is_early = True
         elif len(turns) >= MOST_SENDERS:
             self._forget(self._now.timestamp())
             turns = self._turns
-        turns[clock] = turn + len(envelope.recipients) * seconds
+        turns[clock] = min(turn + len(envelope.recipients) * seconds, now + LONGEST_SECONDS)
         return turn - now if turn - now > _IN_TURN_SECONDS else 0.0
 
     def _learn(self) -> None:

@@ -113,6 +113,12 @@ def test_nobodys_turn_is_further_than_a_day() -> None:
     assert waits(clock, 2) == pytest.approx([shares.LONGEST_SECONDS] * 2, abs=0.01)
 
 
+def test_a_clock_that_was_set_back_makes_nobody_wait_for_the_time_before() -> None:
+    clock = clocks()
+    waits(clock, 1000, at=30 * 24 * 3600.0)
+    assert waits(clock, 1, at=0.0) == [0.0]
+
+
 def test_once_nothing_is_early_all_begin_anew() -> None:
     seconds, early = [0.0], [True]
     clock = Shares(dict, lambda: early[0], lambda: seconds[0])
