@@ -59,7 +59,7 @@ def attempts_of(
                 "status": "deferred" if result.outcome is Outcome.PENDING else result.outcome.value,
                 "to": recipient.address,
                 "orig_to": recipient.original,
-                "as": entry.sender_for(recipient) if entry.reverse_paths else "",
+                "as": (entry.reverse_paths or {}).get(recipient.id, ""),
                 "relay": _relay(result, attempt),
                 "tls": attempt.tls if attempt is not None else "",
                 "dsn": result.status_code,

@@ -125,7 +125,9 @@ def _forwards(spool: Spool, *, keeps_copy: bool, to: str = f"new@{FAR}") -> None
 
 
 @pytest.mark.both
-def test_a_forward_leaves_with_a_sender_of_ours_and_the_copy_here_with_its_own(spool: Spool) -> None:
+def test_a_forward_leaves_with_a_sender_of_ours_and_the_copy_here_with_its_own(
+    spool: Spool, caplog: pytest.LogCaptureFixture
+) -> None:
     _forwards(spool, keeps_copy=True)
     spool.take_for_us(a_message(ANN), ANN, STRANGER)
     spool.work()
@@ -133,6 +135,8 @@ def test_a_forward_leaves_with_a_sender_of_ours_and_the_copy_here_with_its_own(s
     assert taken.recipients == (f"new@{FAR}",) and sender_in(taken).endswith(f"=stranger.test=eve@{HERE}")
     (kept,) = spool.mailbox()
     assert kept["Return-Path"] == f"<{STRANGER}>"
+    told = [record.getMessage() for record in caplog.records if "event=attempt" in record.getMessage()]
+    assert [line.partition(" as=")[2].split(" ")[0] for line in told if " as=" in line] == [f'"{sender_in(taken)}"']
     assert set(Trace.objects.values_list("sender", flat=True)) == {STRANGER}
 
 
