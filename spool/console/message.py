@@ -14,6 +14,7 @@ from spool.message.header import Header
 from spool.message.held import Source, size_of
 from spool.message.structure import Structure, readable, structure_of
 from spool.models import Attempt, Entry, Outcome, Recipient, Trace, TrashedRecipient
+from spool.models.entry import counted_from
 from spool.models.settings import current
 
 RECIPIENTS_PER_PAGE = 50
@@ -94,7 +95,7 @@ def explained(entry: Entry, attempts: list[Attempt], *, file_exists: bool) -> Wh
             domains=domains,
             attempts=entry.attempts,
             next_attempt=entry.next_attempt,
-            expires=schedule.expires(max(entry.created, entry.release_at or entry.created)),
+            expires=schedule.expires(counted_from(entry.created, entry.release_at)),
             last_error=entry.last_error,
             last_try=LastTry(last.at, last.host, last.ip, last.code, last.reply) if last else None,
             leased=bool(entry.leased_by),

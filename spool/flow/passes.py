@@ -107,7 +107,7 @@ class Pass:
         # Entries that are shown in a stage, for it took long.
         self._seen: set[int] = set()
         self._working = Lanes()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[object]] = set()
         self._leaving = False
         self._next_due: datetime | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -303,7 +303,7 @@ class Pass:
         self._seen.update(entry.id for entry in entries)
         self._keep(self._mark(entries, status))
 
-    def _keep(self, work: Coroutine[Any, Any, None]) -> None:
+    def _keep(self, work: Coroutine[Any, Any, object]) -> None:
         task = asyncio.ensure_future(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -337,27 +337,27 @@ class Pass:
         self._keep(self._wake(domains, error_groups))
 
     async def _wake(self, domains: Sequence[str], error_groups: Sequence[str]) -> None:
-        assert self._loop is not None
-        try:
-            while await self._loop.run_in_executor(_database, self._rounds.wake, domains, error_groups, WAKE_AT_ONCE):
-                self._working.look()
-                self._event.set()
-                await asyncio.sleep(WAKE_SECONDS)
-        except DatabaseError as error:
-            log.warning("what waits for a host that is back is tried at its next attempt: %s", error)
+        while True:
+            if not await self._wake_some(domains, error_groups, WAKE_AT_ONCE):
+                return
+            await asyncio.sleep(WAKE_SECONDS)
 
     def _pull(self, domains: Sequence[str], reasons: Sequence[str], count: int) -> None:
         """There is room for more mail that was put off for the pace of its site: some of it is due."""
         self._keep(self._wake_some(domains, [error_group(reason) for reason in reasons], count))
 
-    async def _wake_some(self, domains: Sequence[str], error_groups: Sequence[str], count: int) -> None:
+    async def _wake_some(self, domains: Sequence[str], error_groups: Sequence[str], count: int) -> bool:
+        """Whether there was any."""
         assert self._loop is not None
         try:
-            if await self._loop.run_in_executor(_database, self._rounds.wake, domains, error_groups, count):
-                self._working.look()
-                self._event.set()
+            woken = await self._loop.run_in_executor(_database, self._rounds.wake, domains, error_groups, count)
         except DatabaseError as error:
-            log.warning("what was put off is tried when it is due: %s", error)
+            log.warning("what waits for a host is tried at its next attempt: %s", error)
+            return False
+        if woken:
+            self._working.look()
+            self._event.set()
+        return bool(woken)
 
     async def _give_back(self) -> None:
         """Let others have what was not begun in time; some of it they may have already."""

@@ -25,7 +25,7 @@ def rewrite_senders(entries: Sequence[LeasedEntry]) -> None:
     whose reverse-path can't be rewritten goes out as it came.
     """
     found = [
-        (entry, recipient, recipient.original.rpartition("@")[2])
+        (entry, recipient.id, entry.sender.rpartition("@")[2], recipient.original.rpartition("@")[2])
         for entry in entries
         if entry.sender
         for recipient in entry.recipients
@@ -33,13 +33,11 @@ def rewrite_senders(entries: Sequence[LeasedEntry]) -> None:
     ]
     if not found:
         return
-    senders = {entry.sender.rpartition("@")[2] for entry, _, _ in found}
-    domains = directory.local_domains(senders.union(domain for _, _, domain in found))
+    domains = directory.local_domains({name for _, _, *names in found for name in names})
     ours = {name for name, domain in domains.items() if domain is not None}
-    for entry, recipient, domain in found:
-        sender_domain = entry.sender.rpartition("@")[2]
+    for entry, recipient_id, sender_domain, domain in found:
         if domain in ours and sender_domain not in ours and (path := _rewritten(entry, domain)):
-            entry.reverse_paths = {**(entry.reverse_paths or {}), recipient.id: path}
+            entry.reverse_paths = {**(entry.reverse_paths or {}), recipient_id: path}
 
 
 def _rewritten(entry: LeasedEntry, domain: str) -> str:

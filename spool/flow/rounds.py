@@ -145,7 +145,7 @@ class Rounds:
     def _next_due(self, *, low: bool) -> datetime | None:
         due, early = lease.earliest(low=low)
         self._early = early is not None
-        return min(due, early) if due is not None and early is not None else due or early
+        return lease.sooner(due, early)
 
     def _spool_is_there(self) -> bool:
         """Without the spool each message would use up its attempts, and come back to its sender at last."""

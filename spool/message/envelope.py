@@ -12,7 +12,7 @@ from typing import Any, BinaryIO
 
 from base import clock
 from spool.models.bounce import ReceivedBounce
-from spool.models.entry import Origin, Priority, Status
+from spool.models.entry import Origin, Priority, Status, counted_from
 from spool.models.recipient import Kind, Outcome
 
 
@@ -176,7 +176,7 @@ class LeasedColumns:
     @property
     def counted_from(self) -> datetime:
         """Since when it could have been delivered: its lifetime and its lateness count from then on."""
-        return self.created if self.release_at is None else max(self.created, self.release_at)
+        return counted_from(self.created, self.release_at)
 
 
 @dataclass(slots=True)

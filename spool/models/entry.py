@@ -59,6 +59,11 @@ class Origin(models.TextChoices):
 HANDED_IN = frozenset({Origin.SMTP.value, Origin.DROP.value, Origin.COMMAND.value})
 
 
+def counted_from(created: datetime, release_at: datetime | None) -> datetime:
+    """Since when a message could have been delivered: its lifetime and its lateness count from then on."""
+    return created if release_at is None else max(created, release_at)
+
+
 class EntryQuerySet(models.QuerySet["Entry"]):
     """The spool in the words of its users."""
 

@@ -221,8 +221,12 @@ def _as_flags(entries: Sequence[LeasedEntry]) -> None:
 def earliest_due(*, low: bool = True) -> datetime | None:
     """When a worker can take the next entry, or a lease lapses; None when the spool has none. Without `low`, of the
     others."""
-    due, early = earliest(low=low)
-    return min(due, early) if due is not None and early is not None else due or early
+    return sooner(*earliest(low=low))
+
+
+def sooner(*moments: datetime | None) -> datetime | None:
+    """The first of those that there are."""
+    return min((moment for moment in moments if moment is not None), default=None)
 
 
 def earliest(*, low: bool = True) -> tuple[datetime | None, datetime | None]:

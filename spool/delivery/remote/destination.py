@@ -201,9 +201,7 @@ class Destination:
         transaction.put_off(brake.due(transaction.recipients[0].domain, position), brake.reason, "4.4.5")
 
     def _hold_all(self, brake: SiteBrake) -> None:
-        queued, self._queue = self._queue, deque()
-        self._unpark()
-        for position, transaction in enumerate(queued):
+        for position, transaction in enumerate(self._taken_out()):
             self._hold(transaction, brake, position)
 
     async def _more_comes(self, slot: Slot) -> bool:
@@ -320,10 +318,14 @@ class Destination:
         rest.note(transaction.recipients[0].domain, rest.reply)
         transaction.put_off(rest.ends, rest.reply)
 
-    def _put_off_all(self, rest: backoff.Rest) -> None:
+    def _taken_out(self) -> deque[Transaction]:
+        """All that was queued; the queue is empty then."""
         queued, self._queue = self._queue, deque()
         self._unpark()
-        for transaction in queued:
+        return queued
+
+    def _put_off_all(self, rest: backoff.Rest) -> None:
+        for transaction in self._taken_out():
             self._put_off(transaction, rest)
 
     def _note_waiting(self, rests: Sequence[backoff.Rest], text: str) -> None:
@@ -648,18 +650,14 @@ class Destination:
         started: float | None = None,
     ) -> None:
         """Give everything that is queued the same result."""
-        queued, self._queue = self._queue, deque()
-        self._unpark()
-        for transaction in queued:
+        for transaction in self._taken_out():
             transaction.fail(text, status_code, outcome, peer=peer, code=code, dns=dns, started=started)
 
     def _fail_first(self, text: str, status_code: str, *, peer: Peer, code: int, started: float) -> None:
         """Give a result to the transaction that a connection was for, and to those that are to be tried whatever is
         known of the host.
         """
-        queued, self._queue = self._queue, deque()
-        self._unpark()
-        for number, transaction in enumerate(queued):
+        for number, transaction in enumerate(self._taken_out()):
             if number == 0 or _is_urgent(transaction):
                 transaction.fail(text, status_code, peer=peer, code=code, started=started)
             else:

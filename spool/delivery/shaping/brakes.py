@@ -78,22 +78,19 @@ class SiteBrake:
     @property
     def rate(self) -> float | None:
         """Messages a minute, over all workers."""
-        return _lower(self.limits.learned.rate if self.brakes.is_active else None, self.limits.rate_by_hand)
+        return self.limits.rate(is_active=self.brakes.is_active)
 
     @property
     def connections(self) -> int | None:
         """Connections, over all workers."""
-        learned = self.limits.learned.connections if self.brakes.is_active else None
-        found = _lower(learned, self.limits.connections_by_hand)
-        return None if found is None else int(found)
+        return self.limits.connections(is_active=self.brakes.is_active)
 
     @property
     def suspended_until(self) -> datetime | None:
         """None when it is not, or is over."""
-        until = self.limits.learned.suspended_until
-        if until is None or not (self.brakes.is_active or self.limits.suspended_by_hand) or until <= datetime.now(UTC):
+        if self.limits.learned.suspended_until is None:
             return None
-        return until
+        return self.limits.suspended_until(datetime.now(UTC), is_active=self.brakes.is_active)
 
     @property
     def reason(self) -> str:
@@ -135,10 +132,8 @@ class SiteBrake:
         rate = self.rate
         if rate is None:
             return True
-        if self._meter is None:
-            self._meter = Meter(f"{self.key.site}|{self.key.source}")
         began = time.monotonic()
-        missing = await self._meter.turn(rate, wanted, PATIENCE_SECONDS, self.brakes.share)
+        missing = await self._metered().turn(rate, wanted, PATIENCE_SECONDS, self.brakes.share)
         self._waited = self._waited or missing > 0 or time.monotonic() - began > 0.002
         return missing <= 0
 
@@ -187,9 +182,7 @@ class SiteBrake:
         self._report(report)
         learned = self.limits.learned
         if is_about is ReplyClass.RATE and self.rate is not None and learned.paused_until is not None:
-            if self._meter is None:
-                self._meter = Meter(f"{self.key.site}|{self.key.source}")
-            self._meter.pause(max(0.0, (learned.paused_until - datetime.now(UTC)).total_seconds()))
+            self._metered().pause(max(0.0, (learned.paused_until - datetime.now(UTC)).total_seconds()))
         return is_about
 
     def pull(self) -> None:
@@ -209,6 +202,11 @@ class SiteBrake:
     @property
     def forgettable(self) -> bool:
         return self.limits == Limits() and time.monotonic() - self._bucket * self.brakes.timing.cohort > 600
+
+    def _metered(self) -> Meter:
+        if self._meter is None:
+            self._meter = Meter(f"{self.key.site}|{self.key.source}")
+        return self._meter
 
     def _is_used(self, seconds: float) -> bool:
         """Whether nearly as much was sent as may be: a rate that nobody reaches says nothing of a higher one."""
@@ -301,10 +299,6 @@ class Brakes:
     def pull(self, domains: Sequence[str], reasons: Sequence[str], count: int) -> None:
         if self._pull is not None:
             self._pull(domains, reasons, count)
-
-
-def _lower(one: float | None, other: float | None) -> float | None:
-    return one if other is None else other if one is None else min(one, other)
 
 
 def _newer(found: Limits, known: Limits) -> bool:

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Final
 
@@ -59,8 +59,12 @@ class Rule:
         return True
 
 
+@lru_cache(64)
 def classify(code: int, enhanced: str, text: str) -> ReplyClass:
-    """What a refusal is about; `text` is with or without its codes. What was taken is about nothing."""
+    """What a refusal is about; `text` is with or without its codes. What was taken is about nothing.
+
+    Asked for the site and for each recipient, mostly of the one reply.
+    """
     if code < 400:
         return ReplyClass.OTHER
     words = _words(text)

@@ -54,13 +54,8 @@ def sites() -> Iterator[Site]:
     """All with a limit or a suspension in force, by name: one query."""
     now = timezone.now()
     for row in Destination.objects.order_by("site", "source"):
-        if (found := _site(row, now)) is not None:
+        if (found := site_of(row, now)) is not None:
             yield found
-
-
-def site_of(row: Destination) -> Site | None:
-    """The same of one row; None when nothing is in force."""
-    return _site(row, timezone.now())
 
 
 def key_named(text: str) -> Key:
@@ -78,14 +73,14 @@ def row_of(key: Key) -> Destination | None:
 
 def slow(key: Key, rate: float | None, connections: int | None, by: str, note: str = "") -> Destination:
     """Send no faster, and over no more connections; None is no limit. In the caller's transaction, as all of these."""
-    row = _row_for_change(key)
+    row = limits.row_for_change(key)
     row.rate_by_hand, row.connections_by_hand = rate, connections
     return _saved(row, by, note)
 
 
 def suspend(key: Key, span: timedelta, by: str, note: str = "") -> Destination:
     """Send nothing for so long."""
-    row = _row_for_change(key)
+    row = limits.row_for_change(key)
     row.suspended_until = timezone.now() + span
     row.memory = {**row.memory, "by_hand": True}
     return _saved(row, by, note)
@@ -93,8 +88,8 @@ def suspend(key: Key, span: timedelta, by: str, note: str = "") -> Destination:
 
 def resume(key: Key, by: str) -> Destination | None:
     """End a suspension, whoever began it. What waits is tried, at the pace there is; None when there was none."""
-    row = Destination.objects.select_for_update().filter(site=key.site, source=key.source).first()
-    if row is None or row.suspended_until is None:
+    row = limits.row_for_change(key)
+    if row.suspended_until is None:
         return None
     row.suspended_until = None
     row.memory = {name: value for name, value in row.memory.items() if name not in ("by_hand", "suspensions")}
@@ -116,12 +111,6 @@ def _wake(key: Key) -> None:
     rest.wake([], sorted({error_group(reason) for reason in reasons(key.site)}), timezone.now(), _WAKE)
 
 
-def _row_for_change(key: Key) -> Destination:
-    row = Destination.objects.select_for_update().filter(site=key.site, source=key.source).first()
-    now = timezone.now()
-    return row if row is not None else Destination(site=key.site, source=key.source, since=now, changed=now)
-
-
 def _saved(row: Destination, by: str, note: str) -> Destination:
     row.by, row.note, row.changed = by[:254], note[:200], timezone.now()
     row.save()
@@ -129,24 +118,22 @@ def _saved(row: Destination, by: str, note: str) -> Destination:
     return row
 
 
-def _site(row: Destination, now: datetime) -> Site | None:
+def site_of(row: Destination, now: datetime) -> Site | None:
+    """What is in force of one row, if anything is."""
     found = limits.limits_of(row, now)
-    learned = found.learned
-    suspended = learned.suspended_until if learned.suspended_until and learned.suspended_until > now else None
-    rates = [rate for rate in (learned.rate, found.rate_by_hand) if rate is not None]
-    counts = [count for count in (learned.connections, found.connections_by_hand) if count is not None]
-    if not rates and not counts and suspended is None:
+    rate, connections, suspended = found.rate(), found.connections(), found.suspended_until(now)
+    if rate is None and connections is None and suspended is None:
         return None
     return Site(
         row.site,
         row.source,
-        min(rates, default=None),
-        min(counts, default=None),
+        rate,
+        connections,
         suspended,
         found.suspended_by_hand or found.rate_by_hand is not None or found.connections_by_hand is not None,
         found.suspended_by_hand,
-        learned.rate,
-        learned.connections,
+        found.learned.rate,
+        found.learned.connections,
         row.reason,
         tuple(row.evidence),
         row.since,

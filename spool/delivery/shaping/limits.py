@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
@@ -25,6 +25,7 @@ from spool.models.destination import Destination
 FRESH_SECONDS: Final = 2.0
 MOST_EVIDENCE, LONGEST_EVIDENCE = 10, 300
 LONGEST_SITE: Final = 255
+_Number = TypeVar("_Number", int, float)
 _COLUMNS: Final = ("rate", "connections", "suspended_until")
 
 
@@ -46,6 +47,19 @@ class Limits:
     suspended_by_hand: bool = False
     reason: str = ""
     note: str = ""
+
+    def rate(self, *, is_active: bool = True) -> float | None:
+        """Messages a minute, over all workers; not `is_active`: what was learned is not in force."""
+        return _lower(self.learned.rate if is_active else None, self.rate_by_hand)
+
+    def connections(self, *, is_active: bool = True) -> int | None:
+        """At once, over all workers."""
+        return _lower(self.learned.connections if is_active else None, self.connections_by_hand)
+
+    def suspended_until(self, now: datetime, *, is_active: bool = True) -> datetime | None:
+        """None when it is not, or is over."""
+        until = self.learned.suspended_until
+        return until if until is not None and until > now and (is_active or self.suspended_by_hand) else None
 
 
 class About(StrEnum):
@@ -93,6 +107,10 @@ class Table:
     """All limits, as they were read."""
 
     limits: Mapping[Key, Limits] = field(default_factory=dict)
+
+
+def _lower(one: _Number | None, other: _Number | None) -> _Number | None:
+    return min((number for number in (one, other) if number is not None), default=None)
 
 
 def key_of(site: str, source: str) -> Key:
@@ -158,6 +176,12 @@ def after(before: Pace, report: Report, timing: Timing, *, dry: bool = False) ->
     return before
 
 
+def row_for_change(key: Key) -> Destination:
+    """The row of a key, locked; where there is none, a new one that is not saved."""
+    row = Destination.objects.select_for_update().filter(site=key.site, source=key.source).first()
+    return row or Destination(site=key.site, source=key.source, since=timezone.now(), changed=timezone.now())
+
+
 def learned(row: Destination) -> Pace:
     """What a row says was learned."""
     memory = {name: _value(name, value) for name, value in row.memory.items() if name in _MEMORY}
@@ -200,10 +224,7 @@ def limits_of(row: Destination, now: datetime) -> Limits:
 
 
 def _apply_to(key: Key, reports: Iterable[Report], timing: Timing, *, dry: bool) -> None:
-    row = Destination.objects.select_for_update().filter(site=key.site, source=key.source).first()
-    is_new = row is None
-    if row is None:
-        row = Destination(site=key.site, source=key.source, since=timezone.now(), changed=timezone.now())
+    row = row_for_change(key)
     before = found = pace.without_lapsed(learned(row), timezone.now(), timing)
     evidence = list(row.evidence)
     for report in reports:
@@ -221,7 +242,7 @@ def _apply_to(key: Key, reports: Iterable[Report], timing: Timing, *, dry: bool)
         row.memory["by_hand"] = by_hand
     row.evidence = evidence[-MOST_EVIDENCE:]
     row.changed = timezone.now()
-    if is_new:
+    if row.pk is None:
         # Another worker may have made it meanwhile: what it learned is as good.
         Destination.objects.bulk_create([row], ignore_conflicts=True)
     else:

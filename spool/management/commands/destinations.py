@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.utils import timezone
+
 from base.actions.action import SingleAction
 from base.actions.options import add_inputs, given
 from base.actions.perform import perform
@@ -34,7 +36,7 @@ def _list(options: dict[str, Any], output: Output) -> None:
 
 def _show(options: dict[str, Any], output: Output) -> None:
     row = destinations.row_of(destinations.key_named(options["site"]))
-    site = destinations.site_of(row) if row is not None else None
+    site = destinations.site_of(row, timezone.now()) if row is not None else None
     if site is None:
         raise Ended(NOTHING, f"Nothing is limited for {options['site']}.")
     output.fields({**_row(site), "note": site.note, "changed": site.changed})
