@@ -46,6 +46,7 @@ class HoldThrottled(Stage):
         self._ip_limits: IPLimits = ()
         self._leeway = SettledSoon(self._count)
         self._counting: set[asyncio.Future[None]] = set()
+        self._one_question = asyncio.Lock()
         # Whom the entries count for that this was asked about, until they come.
         self._limited: dict[int, list[Limited]] = {}
 
@@ -68,18 +69,30 @@ class HoldThrottled(Stage):
         return limited is None or bool(limited)
 
     async def run(self, batch: Sequence[LeasedEntry], context: StageContext) -> Mapping[int, Verdict]:
-        known = [(entry, limited) for entry in batch if (limited := self._limited.pop(entry.id, None)) is not None]
-        if len(known) == len(batch) and let_through(known, self._leeway):
-            verdicts: Mapping[int, Verdict] = {}
-            note = ledger.writing_passages(known, context.now)
-        else:
-            owed = self._leeway.settle()
-            with self._leeway.asking():
-                verdicts, note, rooms = await _in_thread(_run, batch, context, owed)
-            self._leeway.heard(rooms)
+        # A batch that comes while another asks waits for that answer, by which it may go without a question of its own:
+        # where mail comes faster than answers do, every batch would ask otherwise.
+        async with self._one_question:
+            known = self._known(batch)
+            if len(known) == len(batch) and let_through(known, self._leeway):
+                verdicts: Mapping[int, Verdict] = {}
+                note = ledger.writing_passages([one for one in known if one[1]], context.now)
+            else:
+                verdicts, note, rooms = await _in_thread(_run, batch, context, self._leeway.settle())
+                self._leeway.heard(rooms)
         if note is not None:
             context.later(note)
         return verdicts
+
+    def _known(self, batch: Sequence[LeasedEntry]) -> list[tuple[LeasedEntry, list[Limited]]]:
+        """The entries of which it is known whom they count for: of all perhaps, by the question that was last asked."""
+        known = []
+        for entry in batch:
+            limited = self._limited.pop(entry.id, None)
+            if limited is None:
+                limited = of_cached(entry, self._ip_limits)
+            if limited is not None:
+                known.append((entry, limited))
+        return known
 
     async def close(self) -> None:
         self._leeway.settle_now()

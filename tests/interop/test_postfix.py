@@ -172,14 +172,13 @@ def test_a_success_report_is_left_to_a_next_hop_that_knows_dsn(
 
 
 def test_mail_is_encrypted_when_postfix_offers_it(world: World, mailspool: MailspoolUnderTest, next_hop: Make) -> None:
-    keys = mailspool.home / "keys"
-    certificate, key = sorted(keys.glob("*.crt")) + sorted(keys.glob("*.pem")), sorted(keys.glob("*.key"))
+    certificate_and_key = str(mailspool.home / "keys" / "self-signed.pem")
     next_hop(
         {
             "transport_maps": "inline:{ {postfix.test=discard:} }",
             "smtpd_tls_security_level": "may",
-            "smtpd_tls_cert_file": str(certificate[0]),
-            "smtpd_tls_key_file": str((key or certificate)[0]),
+            "smtpd_tls_cert_file": certificate_and_key,
+            "smtpd_tls_key_file": certificate_and_key,
         }
     )
     test_id = world.send(ANN, "dan@postfix.test")
