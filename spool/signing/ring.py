@@ -29,7 +29,6 @@ log = logging.getLogger(__name__)
 
 FRESH_SECONDS: Final = 2.0
 _PIECE_BYTES: Final = 256 * 1024
-_PASSED_ON: Final = (Origin.FORWARD.value, Origin.LIST.value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +63,14 @@ class KeyRing:
         return b"".join(signer.sign(fields, body_hash, now) for signer in signers)
 
     def signers_for(self, entry: LeasedEntry, header: Header) -> tuple[Signer, ...]:
-        """Those who answer for a message: its author's domain, if it is from one of us, or else who passed it on."""
-        return self._of_author(entry, header) or self._of_passer(entry)
+        """Those who answer for a message: its author's domain, if it is from one of us, or else who passed it on.
+
+        A list answers for its fields in each.
+        """
+        author = self._of_author(entry, header)
+        if entry.origin == Origin.LIST.value:
+            return author + tuple(one for one in self._of_list(entry) if one not in author)
+        return author or self._of_forwarder(entry)
 
     def _of_author(self, entry: LeasedEntry, header: Header) -> tuple[Signer, ...]:
         if not says_ours(entry):
@@ -82,9 +87,13 @@ class KeyRing:
             return of_host
         return self.signers.get(domain) or (of_host if self.host_signs else ())
 
-    def _of_passer(self, entry: LeasedEntry) -> tuple[Signer, ...]:
-        """A stranger's mail is not ours to sign in their name (RFC 6376 B.2.3): the mailbox or list answers for it."""
-        if entry.origin not in _PASSED_ON:
+    def _of_list(self, entry: LeasedEntry) -> tuple[Signer, ...]:
+        """Its reverse-path is the list's own."""
+        return self.signers.get(domain_of(entry.sender), ())
+
+    def _of_forwarder(self, entry: LeasedEntry) -> tuple[Signer, ...]:
+        """A stranger's mail is not ours to sign in their name (RFC 6376 B.2.3): the mailbox answers for it."""
+        if entry.origin != Origin.FORWARD.value:
             return ()
         domains = {domain_of(one.original) for one in entry.recipients if one.original}
         return self.signers.get(domains.pop(), ()) if len(domains) == 1 else ()

@@ -21,14 +21,12 @@ from spool.signing import canonical
 
 # Also where there is none: readers would show one that was added.
 _ALWAYS: Final = ("from", "reply-to", "subject", "date", "message-id", "to", "cc")
-# Where there is one: relays may add these to mail without them.
-_ONCE: Final = ("sender", "mime-version", "content-type", "content-transfer-encoding")
-_SIGNED: Final = (
-    *_ALWAYS,
-    *_ONCE,
-    "in-reply-to",
-    "references",
-    "content-disposition",
+# Where there is one: relays may add these to mail without them, and lists their own (RFC 2369, RFC 8058 4).
+_ONCE: Final = (
+    "sender",
+    "mime-version",
+    "content-type",
+    "content-transfer-encoding",
     "list-id",
     "list-help",
     "list-unsubscribe",
@@ -38,6 +36,7 @@ _SIGNED: Final = (
     "list-owner",
     "list-archive",
 )
+_SIGNED: Final = (*_ALWAYS, *_ONCE, "in-reply-to", "references", "content-disposition")
 # A message with more of them is nobody's mail, and its signature would be longer than its header.
 MOST_FIELDS: Final = 100
 _LINE: Final = 72

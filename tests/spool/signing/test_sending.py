@@ -144,6 +144,32 @@ def test_a_strangers_mail_is_signed_by_the_mailbox_that_forwards_it_not_in_the_s
     assert is_good(arrived(spool), key)
 
 
+@pytest.mark.parametrize(
+    ("author", "ours", "by"),
+    [
+        ("eve@stranger.test", False, [HERE]),
+        ("ann@other.test", True, ["other.test", HERE]),
+        (ANN, True, [HERE]),
+    ],
+    ids=["a stranger", "one of ours of another domain", "one of its domain"],
+)
+def test_a_list_answers_for_its_fields_and_a_domain_of_ours_for_its_author(
+    author: str, ours: bool, by: list[str], spool: Spool
+) -> None:
+    Domain.objects.create(name="other.test")
+    keys = {HERE: a_key(), "other.test": a_key("other.test")}
+    message = b"List-Id: <news.here.test>\r\nList-Unsubscribe: <mailto:x@here.test>\r\n" + content(author)
+    submission = a_submission(f"news-bounces@{HERE}", BOB, Kind.REMOTE, content=message)
+    submission.envelope.origin, submission.envelope.ours = Origin.LIST, ours
+    intake.accept([submission])
+    spool.work()
+    assert signers(arrived(spool)) == by
+    assert is_good(arrived(spool), *(keys[name] for name in by))
+    signed = re.sub(rb"\s", b"", arrived(spool).partition(b" h=")[2].partition(b";")[0]).split(b":")
+    assert signed.count(b"list-id") == signed.count(b"list-unsubscribe") == 2
+    assert b"list-unsubscribe-post" not in signed
+
+
 def test_a_key_that_can_not_be_read_lets_mail_go_unsigned(spool: Spool, caplog: pytest.LogCaptureFixture) -> None:
     key = a_key()
     DkimKey.objects.filter(pk=key.pk).update(sealed_private_key="gAAAAAnonsense")
