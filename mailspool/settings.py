@@ -238,6 +238,7 @@ SPOOL_TRUSTED_CLIENTS = "security.lists.trusts"
 SPOOL_HOUSEKEEPING = [
     "spool.signing.lifecycle.tidy",
     "spool.delivery.shaping.limits.forget_lapsed",
+    "spool.delivery.shaping.domains.forget_old",
     "mailspool.dns_records.looking.tidy",
     "accounts.history.forget",
     "security.housekeeping.forget",

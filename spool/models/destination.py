@@ -40,3 +40,18 @@ class Destination(models.Model):
 
     def __str__(self) -> str:
         return f"{self.site} from {self.source}" if self.source else self.site
+
+
+class DestinationDomain(models.Model):
+    """The site that the mail of a domain went to last: domains are names for sites. Written by workers, now and then."""
+
+    domain = models.CharField(max_length=255, primary_key=True)
+    site = models.CharField(max_length=255)
+    source = models.CharField(max_length=45, blank=True, default="")
+    seen = models.DateTimeField(db_index=True, help_text="When that was last written down.")
+
+    class Meta:
+        indexes: ClassVar = [models.Index(fields=["site", "source", "domain"], name="destination_domain_site")]
+
+    def __str__(self) -> str:
+        return f"{self.domain}: {self.site}"

@@ -33,7 +33,18 @@ from security import actions as security_actions  # noqa: E402
 from spool import actions  # noqa: E402
 from spool.flow import leases  # noqa: E402
 from spool.message.envelope import Submission  # noqa: E402
-from spool.models import AlertEvent, AlertRule, Destination, Entry, ListLayout, Outcome, Route, SavedView, Settings  # noqa: E402
+from spool.models import (  # noqa: E402
+    AlertEvent,
+    AlertRule,
+    Destination,
+    DestinationDomain,
+    Entry,
+    ListLayout,
+    Outcome,
+    Route,
+    SavedView,
+    Settings,
+)
 from spool.models.recipient import Kind  # noqa: E402
 from spool.rows import statements  # noqa: E402
 from spool.traffic import rollup  # noqa: E402
@@ -118,6 +129,7 @@ def _settings() -> None:
     Destination.objects.create(
         site="mx.slow.test", rate=30.0, reason="rate", since=timezone.now(), changed=timezone.now()
     )
+    DestinationDomain.objects.create(domain="slow.test", site="mx.slow.test", seen=timezone.now())
     ListLayout.objects.create(user=User.objects.get(email=ANN), page="spool", columns=["sender"], density="compact")
     SavedView.objects.create(user=User.objects.get(email=ANN), page="spool", name="Mine", query="sender=ann")
 

@@ -233,6 +233,8 @@ class Destination:
             return None
         if not self._lmtp:
             knew, self._paced_as = self._paced_as, limits.key_of(peers[0].site, peers[0].source_address)
+            if not self._next_hop:
+                self._transport.brakes.serves(self._paced_as, self._domain)
             if knew != self._paced_as and not await self._turn(None):
                 return None
             brake = self._brake()

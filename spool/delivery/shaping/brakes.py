@@ -17,6 +17,7 @@ from typing import Final
 from spool.delivery.replies import Reply
 from spool.delivery.shaping import limits, pace
 from spool.delivery.shaping.classes import ReplyClass, classify
+from spool.delivery.shaping.domains import Found
 from spool.delivery.shaping.limits import About, Key, Limits, Report, Table
 from spool.delivery.shaping.meter import Meter
 from spool.delivery.shaping.pace import Timing
@@ -252,6 +253,7 @@ class Brakes:
 
     def __init__(self, later: Later | None = None, pull: Pull | None = None, timing: Timing = pace.TIMING) -> None:
         self._later = later
+        self._found = Found(later) if later is not None else None
         self._pull = pull
         self.timing = timing
         self.share = 1
@@ -280,6 +282,11 @@ class Brakes:
                 self._tidy_at = max(MANY_SITES, 2 * len(self._sites))
             site = self._sites[key] = SiteBrake(key, self, self._table.limits.get(key, Limits()))
         return site
+
+    def serves(self, key: Key, domain: str) -> None:
+        """Mail for a domain goes to that site: pages and commands name it by that."""
+        if self._found is not None:
+            self._found.add(domain, key)
 
     def limiting(self, key: Key | None) -> SiteBrake | None:
         """The same, when anything is limited there."""

@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from spool.delivery.shaping import limits, meter
+from spool.delivery.shaping import domains, limits, meter
 from spool.delivery.shaping.brakes import SLOWED, SUSPENDED, Brakes
 from spool.delivery.shaping.classes import ReplyClass
 from spool.delivery.shaping.limits import Key, Limits, Report, Table
 from spool.delivery.shaping.pace import Pace, Timing
 from spool.message.envelope import LeasedEntry
-from spool.models.destination import Destination
+from spool.models.destination import Destination, DestinationDomain
 from spool.models.entry import Priority
 from spool.models.recipient import Outcome
 from spool.rows import statements
@@ -315,3 +315,32 @@ def test_a_message_that_is_greylisted_is_tried_again_when_the_host_says(
     assert result.outcome is PENDING and len(told.attempts) == 1
     assert result.again is not None
     assert timedelta(seconds=120) < result.again - before < timedelta(seconds=140)
+
+
+@pytest.mark.django_db
+@pytest.mark.usefixtures("one_host")
+def test_where_the_mail_of_a_domain_goes_is_written_down_once(peer: SmtpPeer, spooled: Path, sending: Make) -> None:
+    left: list[Callable[[], None]] = []
+
+    def send(to: str) -> None:
+        async def go() -> None:
+            async with sending(brakes=Brakes(left.append)) as here:
+                await here.send(*(a_leased_entry(spooled, to=to) for _ in range(3)))
+
+        asyncio.run(go())
+
+    send(BOB)
+    [write] = left
+    write()
+    assert domains.sites_of([DOMAIN, "other.test"]) == {DOMAIN: Key(MX)}
+    assert domains.domains_of(Key(MX)) == [DOMAIN]
+    # Another pass, of the same process.
+    send(BOB)
+    assert left == [write]
+    # A process that knows nothing writes it again, in the place of what was.
+    DestinationDomain.objects.update(site="gone.test", seen=datetime.now(UTC) - domains.KEPT)
+    domains.forget_known()
+    send(BOB)
+    left[-1]()
+    domains.forget_old(datetime.now(UTC))
+    assert domains.sites_of([DOMAIN]) == {DOMAIN: Key(MX)}

@@ -1,0 +1,94 @@
+"""Which site the mail of a domain goes to: workers find it out by the DNS and routes, pages and actions read it here.
+
+It is written at the first connection for a domain, when that changes, and twice a day; never for a message.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime, timedelta
+from typing import Final
+
+from django.utils import timezone
+
+from base.expiring import ExpiringDict
+from spool.delivery.shaping.limits import Key
+from spool.models.destination import DestinationDomain
+
+# A process writes a domain down again after so long, and one that nobody has written for so long is forgotten.
+AGAIN_SECONDS: Final = 12 * 3600.0
+KEPT: Final = timedelta(days=14)
+# A provider may have any number of domains; pages and actions look at the latest of them.
+MOST_DOMAINS: Final = 2_000
+_AT_ONCE: Final = 5_000
+
+_known: ExpiringDict[str, Key] = ExpiringDict(AGAIN_SECONDS, 50_000)
+
+
+class Found:
+    """What one worker has found and not written down yet. `later` has something called in a transaction soon."""
+
+    def __init__(self, later: Callable[[Callable[[], None]], None]) -> None:
+        self._later = later
+        self._lock = threading.Lock()
+        self._waiting: _Batch | None = None
+
+    def add(self, domain: str, key: Key) -> None:
+        """Mail for a domain goes there. Does nothing where that was known."""
+        if _known.get(domain) == key:
+            return
+        _known.keep(domain, key)
+        with self._lock:
+            if self._waiting is None or self._waiting.is_begun:
+                self._waiting = _Batch(self._lock)
+                self._later(self._waiting.write)
+            self._waiting.found[domain] = key
+
+
+class _Batch:
+    """Domains that are written together. Called again when its transaction failed."""
+
+    def __init__(self, lock: threading.Lock) -> None:
+        self._lock = lock
+        self.found: dict[str, Key] = {}
+        self.is_begun = False
+
+    def write(self) -> None:
+        with self._lock:
+            self.is_begun = True
+            found = sorted(self.found.items())
+        remember(found, timezone.now())
+
+
+def remember(found: Iterable[tuple[str, Key]], now: datetime) -> None:
+    """Write down where the mail of domains goes, in the caller's transaction."""
+    rows = [DestinationDomain(domain=domain, site=key.site, source=key.source, seen=now) for domain, key in found]
+    DestinationDomain.objects.bulk_create(
+        rows, _AT_ONCE, update_conflicts=True, unique_fields=["domain"], update_fields=["site", "source", "seen"]
+    )
+
+
+def sites_of(domains: Sequence[str]) -> dict[str, Key]:
+    """The sites of those domains of which that is known: a query for each _AT_ONCE."""
+    found = {}
+    for start in range(0, len(domains), _AT_ONCE):
+        rows = DestinationDomain.objects.filter(domain__in=domains[start : start + _AT_ONCE])
+        found |= {row.domain: Key(row.site, row.source) for row in rows}
+    return found
+
+
+def domains_of(key: Key, most: int = MOST_DOMAINS) -> list[str]:
+    """The domains whose mail goes to a site, by name, at most so many: one query."""
+    rows = DestinationDomain.objects.filter(site=key.site, source=key.source).order_by("domain")
+    return list(rows.values_list("domain", flat=True)[:most])
+
+
+def forget_old(now: datetime) -> None:
+    """SPOOL_HOUSEKEEPING: domains that had no mail for long."""
+    DestinationDomain.objects.filter(seen__lt=now - KEPT).delete()
+
+
+def forget_known() -> None:
+    """Have everything written down again at its next connection."""
+    _known.clear()
