@@ -71,7 +71,7 @@ def remember(found: Iterable[tuple[str, Key]], now: datetime) -> None:
 
 def sites_of(domains: Sequence[str]) -> dict[str, Key]:
     """The sites of those domains of which that is known: a query for each _AT_ONCE."""
-    found = {}
+    found: dict[str, Key] = {}
     for start in range(0, len(domains), _AT_ONCE):
         rows = DestinationDomain.objects.filter(domain__in=domains[start : start + _AT_ONCE])
         found |= {row.domain: Key(row.site, row.source) for row in rows}
