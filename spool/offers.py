@@ -13,5 +13,6 @@ ACTIONS = (
     destinations.SLOW,
     destinations.SUSPEND,
     destinations.RESUME,
+    destinations.RETRY,
     destinations.FORGET,
 )

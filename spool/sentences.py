@@ -83,6 +83,7 @@ sentences.of_actions(
         "destination-slow": _slowed,
         "destination-suspend": lambda event: f"Suspended for {event.parameters['hours']:,} hours",
         "destination-resume": lambda _: "Resumed",
+        "destination-retry": lambda event: f"{event.parameters['messages']:,} messages were tried again",
         "destination-forget": lambda _: "Its limits were forgotten",
         "remove view": lambda _: "Removed",
         "save view": _view,

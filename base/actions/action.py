@@ -160,6 +160,8 @@ class SingleAction(Action, Generic[A]):
     in_transaction: ClassVar[bool] = True
     # Whether what will happen depends on what is typed: its dialog says it anew after each change.
     effect_follows: ClassVar[bool] = False
+    # Whether a page may name several things; otherwise the last that it names is meant.
+    takes_many: ClassVar[bool] = False
     # Menus have it above all others.
     comes_first: ClassVar[bool] = False
 

@@ -20,6 +20,7 @@ from spool.console.pages import actor_of
 from spool.filters import BadFilter
 
 LONGEST = 320
+MOST_KEYS = 200
 
 
 @require_GET
@@ -48,14 +49,14 @@ def messages_menu(request: HttpRequest) -> HttpResponse:
 @require_POST
 def dialog(request: HttpRequest, kind: str, name: str) -> HttpResponse:
     """What an action will do, to be agreed to."""
-    target = target_of(kind, request.POST.get("key", ""))
+    target = named(request, kind, name)
     return _dialog(request, target, offered(request, target, name))
 
 
 @require_POST
 def act(request: HttpRequest, kind: str, name: str) -> HttpResponse:
     """Do it. What can't be done as asked comes back as the dialog, with the reason."""
-    target = target_of(kind, request.POST.get("key", ""))
+    target = named(request, kind, name)
     action = offered(request, target, name)
     given = typed(action, request.POST)
     is_own = target.kind == "user" and target.key == getattr(request.user, "email", "")
@@ -84,6 +85,16 @@ def target_of(kind: str, key: str) -> Target:
     if target is None:
         raise Http404("There is no such thing.")
     return target
+
+
+def named(request: HttpRequest, kind: str, name: str) -> Target:
+    """What a page wants an action done to: one thing, or several where the action takes them. Raises Http404."""
+    keys = list(dict.fromkeys(request.POST.getlist("key"))) or [""]
+    action = registry.find(kind, name)
+    if action is None or not action.takes_many:
+        return target_of(kind, keys[-1])
+    found = [target_of(kind, key) for key in keys[:MOST_KEYS]]
+    return Target(kind, tuple(one.key for one in found), tuple(row for one in found for row in one.rows))
 
 
 def offered(request: HttpRequest, target: Target, name: str) -> SingleAction[Any]:

@@ -10,8 +10,9 @@ from datetime import datetime
 from typing import Final
 
 from spool.models.entry import Status
-from spool.rows.statements import db_time, execute, execute_many, on_sqlite
+from spool.rows.statements import db_time, execute, execute_many, id_list, on_sqlite
 
+_DOMAINS_AT_ONCE: Final = 100
 _WAIT: Final = (
     "UPDATE spool_entry SET status = %s, attempts = %s, dns_failures = %s, recipients_done = recipients_done + %s,"
     " next_attempt = %s, due_at = CASE WHEN hold THEN NULL ELSE %s END, leased_by = '', last_error = %s,"
@@ -85,6 +86,36 @@ def wake(domains: Sequence[str], error_groups: Sequence[str], now: datetime, lim
         f" AND e.due_at > %s AND e.error_group IN ({of_group}){of_domain} ORDER BY e.id LIMIT %s{skip})"
     )
     return int(execute(statement, [moment, moment, moment, *error_groups, *domains, limit]).rowcount)
+
+
+def waiting_for(domains: Sequence[str], now: datetime, most: int) -> list[int]:
+    """The ids of entries that wait until later and have an open recipient in these domains, at most so many.
+
+    The oldest first, of each domain by its index. Neither those on hold nor those that somebody works on.
+    """
+    found: set[int] = set()
+    of_domain = (
+        "SELECT * FROM (SELECT e.id FROM spool_recipient r JOIN spool_entry e ON e.id = r.entry_id WHERE r.domain = %s"
+        " AND r.status = 'pending' AND e.status = 'waiting' AND e.leased_by = '' AND NOT e.hold AND e.due_at > %s"
+        " ORDER BY r.entry_id LIMIT %s) d"
+    )
+    moment = db_time(now)
+    for start in range(0, len(domains), _DOMAINS_AT_ONCE):
+        some = domains[start : start + _DOMAINS_AT_ONCE]
+        parameters = [value for domain in some for value in (domain, moment, most)]
+        found.update(row[0] for row in execute(" UNION ALL ".join([of_domain] * len(some)), parameters).fetchall())
+    return sorted(found)[:most]
+
+
+def try_from(ids: Sequence[int], due: datetime) -> int:
+    """Have entries tried from that moment on that wait until later; how many. Neither those on hold nor in work."""
+    clause, parameters = id_list(ids)
+    moment, skip = db_time(due), "" if on_sqlite() else " ORDER BY id FOR UPDATE SKIP LOCKED"
+    statement = (
+        "UPDATE spool_entry SET due_at = %s, next_attempt = %s WHERE id IN (SELECT id FROM spool_entry"
+        f" WHERE id {clause} AND status = 'waiting' AND leased_by = '' AND NOT hold AND due_at > %s{skip})"
+    )
+    return int(execute(statement, [moment, moment, *parameters, moment]).rowcount)
 
 
 def set_aside(

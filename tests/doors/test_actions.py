@@ -32,12 +32,16 @@ from quarantine.models import ListedSender
 from security import actions as security
 from security.models import BlacklistEntry, BlockReason, LoginBlock, Protocol, SMTPBlock, WhitelistEntry
 from spool.actions import Actor
+from spool.delivery.shaping import domains
+from spool.delivery.shaping.limits import Key
 from spool.models import AuditEvent, Destination, DkimKey
 from spool.signing import lifecycle
 from tests.doors.conftest import PASSWORD, ROOT, browser
 from tests.support.commands import manage_with
 from tests.support.dns import DNSServer, in_pieces
 from tests.support.failed_jobs import fail, fail_many
+from tests.support.messages import a_submission
+from tests.support.spool_states import attempt, take_in
 from tests.throttling.made import an_event
 from throttling.models import ThrottleEvent
 
@@ -73,6 +77,14 @@ class Case:
     before: Callable[[str], object] = lambda key: None
     # Of kinds that no page names; the pages of their lists are gone through in test_admin_site.py.
     has_page: bool = True
+
+
+def _waits_for(key: str) -> None:
+    """A message that waits for a site which is not suspended."""
+    domain = key.removeprefix("mx.")
+    Destination.objects.filter(site=key).update(suspended_until=None)
+    domains.remember([(domain, Key(key))], timezone.now())
+    attempt(take_in(a_submission(to=[f"bob@{domain}"])))
 
 
 def _status(status: Status) -> Callable[[str], object]:
@@ -227,6 +239,7 @@ CASES: dict[tuple[str, str], Case] = {
     ("destination", "destination-slow"): Case({"rate": "30"}, "destinations slow", ("--rate", "30")),
     ("destination", "destination-suspend"): Case({"hours": "2"}, "destinations suspend", ("--hours", "2")),
     ("destination", "destination-resume"): Case(command="destinations resume"),
+    ("destination", "destination-retry"): Case(command="destinations retry", before=_waits_for),
     ("destination", "destination-forget"): Case(command="destinations forget"),
     ("job", "job-retry"): Case(command="jobs retry"),
     ("job", "job-forget"): Case(command="jobs forget"),

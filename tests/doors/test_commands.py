@@ -27,6 +27,8 @@ from security import actions as security
 from security.models import BlockReason, LoginBlock, Protocol
 from spool.actions import Actor
 from spool.actions.verbs import OF_ENTRIES, OF_TRASH
+from spool.delivery.shaping import domains
+from spool.delivery.shaping.limits import Key
 from spool.files import marks, store
 from spool.models import AuditEvent, Destination
 from spool.signing import lifecycle
@@ -34,6 +36,8 @@ from tests.doors.conftest import ANN, PASSWORD, ROOT
 from tests.doors.record import nothing_changes_unrecorded
 from tests.support.commands import Manage, manage_with
 from tests.support.failed_jobs import fail
+from tests.support.messages import a_submission
+from tests.support.spool_states import attempt, take_in
 
 # A command closes the connections to the database when it is done.
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.alike]
@@ -64,6 +68,11 @@ def _unmark() -> None:
     for folder in marks.accept():
         (folder / marks.FILE).unlink()
     marks.forget()
+
+
+def _with_mail_for_a_site() -> None:
+    domains.remember([("slow.test", Key("mx.slow.test"))], timezone.now())
+    attempt(take_in(a_submission(to=["bob@slow.test"])))
 
 
 def _with_a_slow_site() -> None:
@@ -185,6 +194,7 @@ DOES: dict[str, list[str]] = {
     "check": ["--mark"],
     "destinations forget": ["mx.slow.test"],
     "destinations resume": ["mx.slow.test"],
+    "destinations retry": ["mx.slow.test"],
     "destinations slow": ["mx.slow.test", "--rate", "30"],
     "destinations suspend": ["mx.slow.test", "--hours", "2"],
     "dkim add": ["example.com"],
@@ -212,6 +222,7 @@ PREPARED: dict[str, Callable[[], object]] = {
     "check": _unmark,
     "destinations forget": _with_a_slow_site,
     "destinations resume": _with_a_slow_site,
+    "destinations retry": _with_mail_for_a_site,
     "dkim remove": _with_a_dkim_key,
     "dkim retire": _with_a_dkim_key,
     "firstadmin": _without_administrators,

@@ -6,19 +6,51 @@ import ipaddress
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from enum import StrEnum
 from typing import Any, Final
 
 from django.utils import timezone
 
 from spool.delivery.replies import error_group
-from spool.delivery.shaping import limits
+from spool.delivery.shaping import domains, limits, pace
 from spool.delivery.shaping.brakes import reasons
 from spool.delivery.shaping.limits import Key
 from spool.models.destination import Destination
-from spool.rows import rest
+from spool.models.settings import current
+from spool.rows import rest, statements
 
 # So much of what waits for a site is due at once when it is resumed; the rest follows at the site's pace.
 _WAKE: Final = 10_000
+# Without a limit: as what waits for a host that is back (spool.flow.passes).
+_UNLIMITED: Final = 250 * 60.0
+MOST_RETRIED: Final = 100_000
+_PART_SECONDS: Final = 10.0
+_PART: Final = 5_000
+_LONGEST: Final = timedelta(hours=1)
+
+
+class What(StrEnum):
+    """What is limited."""
+
+    RATE = "rate"
+    CONNECTIONS = "connections"
+    SUSPENSION = "suspension"
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """One limit of a site. `value` is messages a minute, connections, or the end of a suspension.
+
+    Of several of a kind the lower one `holds`; none that was learned does while *slow down for destinations* is off.
+    What was learned ends at `until` by itself, unless something is refused again.
+    """
+
+    what: What
+    value: float | datetime
+    is_by_hand: bool
+    holds: bool
+    since: datetime | None
+    until: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +76,12 @@ class Site:
     changed: datetime
     by: str
     note: str
+    limits: tuple[Limit, ...]
+
+    @property
+    def is_in_force(self) -> bool:
+        """Whether anything of it holds now, and not only would."""
+        return any(limit.holds for limit in self.limits)
 
     @property
     def key(self) -> str:
@@ -52,9 +90,9 @@ class Site:
 
 def sites() -> Iterator[Site]:
     """All with a limit or a suspension in force, by name: one query."""
-    now = timezone.now()
+    now, is_active = timezone.now(), current().adapt_pace
     for row in Destination.objects.order_by("site", "source"):
-        if (found := site_of(row, now)) is not None:
+        if (found := site_of(row, now, is_active=is_active)) is not None:
             yield found
 
 
@@ -72,9 +110,15 @@ def row_of(key: Key) -> Destination | None:
 
 
 def slow(key: Key, rate: float | None, connections: int | None, by: str, note: str = "") -> Destination:
-    """Send no faster, and over no more connections; None is no limit. In the caller's transaction, as all of these."""
+    """Send no faster, and over no more connections; None leaves that as it is, and 0 is no limit.
+
+    In the caller's transaction, as all of these but `retry`.
+    """
     row = limits.row_for_change(key)
-    row.rate_by_hand, row.connections_by_hand = rate, connections
+    if rate is not None:
+        row.rate_by_hand = rate or None
+    if connections is not None:
+        row.connections_by_hand = connections or None
     return _saved(row, by, note)
 
 
@@ -107,6 +151,34 @@ def forget(key: Key) -> bool:
     return bool(removed)
 
 
+def pace_of(key: Key) -> float:
+    """Messages a minute that what waits for a site is tried at when somebody has it tried again."""
+    row = row_of(key)
+    found = limits.limits_of(row, timezone.now()) if row is not None else limits.Limits()
+    return min(found.rate(is_active=current().adapt_pace) or _UNLIMITED, _UNLIMITED)
+
+
+def retry(key: Key) -> tuple[int, timedelta]:
+    """Have all that waits for a site tried from now on, the oldest first, at its pace: how many, and for how long.
+
+    At most MOST_RETRIED. What would follow more than an hour later is due then, and has its turns by the site's limits.
+    In transactions of its own, a part at a time.
+    """
+    now, per_minute = timezone.now(), pace_of(key)
+    ids = rest.waiting_for(domains.domains_of(key), now, MOST_RETRIED)
+    part = max(1, round(per_minute / 60 * _PART_SECONDS))
+    done, due = 0, now
+    while ids:
+        if due - now >= _LONGEST:
+            part = _PART
+        some, ids = ids[:part], ids[part:]
+        with statements.write_transaction():
+            done += rest.try_from(some, due)
+        if ids and due - now < _LONGEST:
+            due += timedelta(seconds=len(some) * 60 / per_minute)
+    return done, due - now
+
+
 def _wake(key: Key) -> None:
     rest.wake([], sorted({error_group(reason) for reason in reasons(key.site)}), timezone.now(), _WAKE)
 
@@ -118,8 +190,8 @@ def _saved(row: Destination, by: str, note: str) -> Destination:
     return row
 
 
-def site_of(row: Destination, now: datetime) -> Site | None:
-    """What is in force of one row, if anything is."""
+def site_of(row: Destination, now: datetime, *, is_active: bool = True) -> Site | None:
+    """What is in force of one row, if anything is; not `is_active`: what was learned is not, and told all the same."""
     found = limits.limits_of(row, now)
     rate, connections, suspended = found.rate(), found.connections(), found.suspended_until(now)
     if rate is None and connections is None and suspended is None:
@@ -140,4 +212,23 @@ def site_of(row: Destination, now: datetime) -> Site | None:
         row.changed,
         row.by,
         row.note,
+        tuple(_limits(row, found, now, is_active=is_active)),
     )
+
+
+def _limits(row: Destination, found: limits.Limits, now: datetime, *, is_active: bool) -> Iterator[Limit]:
+    learned = found.learned
+    ends = learned.refused + timedelta(seconds=pace.TIMING.lapse) if learned.refused is not None else None
+    until = found.suspended_until(now)
+    if until is not None:
+        by_hand = found.suspended_by_hand
+        since = row.changed if by_hand else learned.refused
+        yield Limit(What.SUSPENSION, until, by_hand, is_active or by_hand, since, until)
+    for what, own, said, since in (
+        (What.RATE, learned.rate, found.rate_by_hand, learned.rate_changed),
+        (What.CONNECTIONS, learned.connections, found.connections_by_hand, learned.connections_changed),
+    ):
+        if own is not None:
+            yield Limit(what, own, False, is_active and (said is None or own <= said), since, ends)
+        if said is not None:
+            yield Limit(what, said, True, not (is_active and own is not None and own <= said), row.changed, None)

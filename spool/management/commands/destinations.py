@@ -1,4 +1,4 @@
-"""`manage.py destinations list|show|slow|suspend|resume|forget`: how much receivers take from us, from the shell."""
+"""`manage.py destinations list|show|slow|suspend|resume|retry|forget`: how much receivers take from us."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from base.actions.perform import perform
 from spool.actions import destinations as actions
 from spool.actions.actor import Actor
 from spool.delivery.shaping import destinations
+from spool.models.settings import current
 from spool.shell.command import VerbCommand, add_verb
 from spool.shell.output import NOTHING, Ended, Output
 
@@ -24,7 +25,7 @@ class Command(VerbCommand):
         add_verb(verbs, "list", "All sites with a limit or a suspension in force.", _list)
         shown = add_verb(verbs, "show", "One of them, with what it answered.", _show)
         shown.add_argument("site", metavar="SITE", help="as `list` shows it")
-        for action in (actions.SLOW, actions.SUSPEND, actions.RESUME, actions.FORGET):
+        for action in (actions.SLOW, actions.SUSPEND, actions.RESUME, actions.RETRY, actions.FORGET):
             verb = add_verb(verbs, action.name.removeprefix("destination-"), action.summary, _done_by(action))
             verb.add_argument("site", metavar="SITE", help="a provider or a set of MX hosts, as `list` shows it")
             add_inputs(verb, action)
@@ -36,7 +37,8 @@ def _list(options: dict[str, Any], output: Output) -> None:
 
 def _show(options: dict[str, Any], output: Output) -> None:
     row = destinations.row_of(destinations.key_named(options["site"]))
-    site = destinations.site_of(row, timezone.now()) if row is not None else None
+    is_active = current().adapt_pace
+    site = destinations.site_of(row, timezone.now(), is_active=is_active) if row is not None else None
     if site is None:
         raise Ended(NOTHING, f"Nothing is limited for {options['site']}.")
     output.fields({**_row(site), "note": site.note, "changed": site.changed})
@@ -64,4 +66,5 @@ def _row(site: destinations.Site) -> dict[str, Any]:
         "reason": site.reason,
         "since": site.since,
         "by": site.by or "learned",
+        "in force": "yes" if site.is_in_force else "no: slow down for destinations is off",
     }
