@@ -12,7 +12,10 @@ TTL = 5
 
 
 class DNSServer:
-    """Answers over UDP. Unknown names are NXDOMAIN; a CNAME is followed as a resolver would."""
+    """Answers over UDP. Unknown names are NXDOMAIN; a CNAME is followed as a resolver would.
+
+    Records and failures of `*.example.net` are those of all names one level below that have none of their own.
+    """
 
     def __init__(self, ip: str = "127.0.0.1", port: int = 0) -> None:
         self._ip = ip
@@ -73,12 +76,12 @@ class DNSServer:
         kind = QTYPE[question.q.qtype]
         self.questions.append((name, kind))
         reply = question.reply()
-        failure = self._failures.get(name)
+        failure = self._failures.get(name) or self._failures.get(_wildcard(name))
         if failure == "DROP":
             return None
         if failure:
             reply.header.rcode = getattr(RCODE, failure)
-        elif name not in self._records:
+        elif name not in self._records and _wildcard(name) not in self._records:
             reply.header.rcode = RCODE.NXDOMAIN
         else:
             self._fill(reply, name, kind)
@@ -86,12 +89,16 @@ class DNSServer:
         return packed
 
     def _fill(self, reply: DNSRecord, name: str, kind: str) -> None:
-        for record_kind, value in self._records.get(name, ()):
+        for record_kind, value in self._records.get(name) or self._records.get(_wildcard(name), ()):
             if record_kind in (kind, "CNAME"):
                 for answer in RR.fromZone(f"{name}. {TTL} IN {record_kind} {value}"):
                     reply.add_answer(answer)
             if record_kind == "CNAME" and kind != "CNAME":
                 self._fill(reply, value.rstrip(".").lower(), kind)
+
+
+def _wildcard(name: str) -> str:
+    return f"*.{name.partition('.')[2]}"
 
 
 def in_pieces(text: str) -> str:

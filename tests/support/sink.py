@@ -89,12 +89,7 @@ class CountingSink:
 
     def receipts(self) -> list[Receipt]:
         """All messages so far, in the order of their arrival."""
-        lines = self.record.read_text().split("\n")[:-1]
-        receipts = []
-        for line in lines:
-            at, test_id, sender, recipients = line.split("\t")
-            receipts.append(Receipt(int(at) / 1e9, test_id, sender, tuple(recipients.split())))
-        return receipts
+        return receipts_in(self.record)
 
     def deliveries(self) -> Counter[tuple[str, str]]:
         """How often each (X-Test-Id, recipient) was taken."""
@@ -103,3 +98,12 @@ class CountingSink:
     def kept(self, test_id: str) -> list[bytes]:
         """The messages with that X-Test-Id, dots unstuffed, if the sink keeps them."""
         return [path.read_bytes() for path in sorted(self.messages.glob(f"{test_id}.*.eml"))]
+
+
+def receipts_in(record: Path) -> list[Receipt]:
+    """What a counting sink has written down so far."""
+    receipts = []
+    for line in record.read_text().split("\n")[:-1]:
+        at, test_id, sender, recipients = line.split("\t")
+        receipts.append(Receipt(int(at) / 1e9, test_id, sender, tuple(recipients.split())))
+    return receipts

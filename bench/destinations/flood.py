@@ -1,0 +1,142 @@
+"""A stranger's flood: mail to a host that makes us wait, while mail for here and to others goes on."""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from rich.console import Console
+
+from bench.destinations import figures, hosts, mail
+from bench.destinations.figures import Figure
+from bench.destinations.hosts import Host
+from bench.destinations.network import FAST_IP, Network
+from bench.systems import MailspoolSystem
+
+LOCAL_BAR_SECONDS, RATE_BAR_PERCENT = 2.0, 90.0
+# It refuses all recipients for good, so that their senders get notices.
+_REFUSING = "550.bob@refusing.test"
+_REFUSING_IP = "127.9.0.1"
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """What the host of the flood does at each of its `addresses`, which are one MX set unless there is `one_each`.
+
+    Each message goes to a domain of its own, `as_notices` by way of a message that is refused elsewhere.
+    """
+
+    name: str
+    does: str
+    addresses: list[str] = field(default_factory=list)
+    as_notices: bool = False
+    one_each: bool = False
+
+
+def _variants() -> list[Variant]:
+    def at(number: int, count: int = 1) -> list[str]:
+        return [f"127.{number}.{n // 250}.{n % 250 + 1}" for n in range(count)]
+
+    return [
+        Variant("notices", hosts.SILENT, at(20), as_notices=True),
+        Variant("silent", hosts.SILENT, at(21)),
+        Variant("tarpit", hosts.TARPITS, at(22)),
+        Variant("drops", hosts.DROPS, at(23)),
+        Variant("mx-set", hosts.SILENT, at(24, 10)),
+        Variant("many-ips", hosts.SILENT, at(25, 500), one_each=True),
+        Variant("greylists", hosts.GREYLISTS, at(26)),
+        Variant("hangs-at-data", hosts.HANGS_AT_DATA, at(27)),
+        Variant("hangs-after", hosts.HANGS_AFTER_IT, at(28, 500), one_each=True),
+        Variant("unreachable", hosts.UNREACHABLE, at(29, 100), one_each=True),
+        Variant("refuses", hosts.REFUSES, at(30)),
+        Variant("dead-dns", ""),
+        Variant("nxdomain", ""),
+    ]
+
+
+VARIANTS = [variant.name for variant in _variants()]
+
+
+def run(options: argparse.Namespace, database: str, folder: Path, console: Console) -> Iterator[Figure]:
+    variants = [variant for variant in _variants() if variant.name in options.variants]
+    receivers = [Host(variant.name, variant.does, variant.addresses) for variant in variants if variant.addresses]
+    receivers.append(Host("refusing", hosts.TAKES, [_REFUSING_IP]))
+    domains = {"refusing.test": [_REFUSING_IP], "*.fresh.test": [FAST_IP]}
+    for variant in variants:
+        if variant.one_each:
+            domains |= {f"x{n}.{variant.name}.test": [ip] for n, ip in enumerate(variant.addresses)}
+        elif variant.name != "nxdomain":
+            domains[f"*.{variant.name}.test"] = variant.addresses
+    with Network(folder, receivers, domains) as network:
+        system = MailspoolSystem(
+            folder, database, dns=network.dns.address, sink_port=network.port, workers=options.workers, profile=False
+        )
+        system.start()
+        try:
+            system.mailspool.add_domain(mail.LOCAL_DOMAIN, "ann")
+            mail.rate(system, network, options.others)
+            for variant in variants:
+                yield from _one(variant, system, network, options, console)
+        finally:
+            system.stop()
+
+
+def _one(
+    variant: Variant, system: MailspoolSystem, network: Network, options: argparse.Namespace, console: Console
+) -> Iterator[Figure]:
+    name = f"flood, {variant.name}"
+    before = [mail.rate(system, network, options.others) for _ in range(2)]
+    local = mail.Trickle(system.port, f"local@{variant.name}-l.test", lambda number: mail.LOCAL, 5)
+    fresh = mail.Trickle(
+        system.port, f"fresh@{variant.name}-f.test", lambda number: f"bob@{variant.name}{number}.fresh.test", 2
+    )
+    flood = threading.Thread(target=mail.put, args=(system.port, _flood(variant, options.flood)))
+    flood.start()
+    try:
+        flood.join()
+        # What holds out longest has begun to by now.
+        time.sleep(2)
+        during = [mail.rate(system, network, options.others) for _ in range(options.rounds)]
+        time.sleep(options.seconds)
+        during += [mail.rate(system, network, options.others) for _ in range(options.rounds)]
+    finally:
+        local.end()
+        fresh.end()
+    local_seconds, fresh_seconds = mail.seconds_of(system, local), mail.seconds_of(system, fresh)
+    _clear(system)
+    before.append(mail.rate(system, network, options.others))
+    percent = 100 * statistics.median(during) / statistics.median(before)
+    console.print(f"{name:24} local p95 {mail.p95(local_seconds):.2f} s, others {percent:.0f} %")
+    yield figures.at_most(name, "local mail, p95", mail.p95(local_seconds), LOCAL_BAR_SECONDS, "s", 2)
+    yield figures.at_least(name, "others' rate, of that without", percent, RATE_BAR_PERCENT, "%")
+    yield figures.figure(name, "others' rate without", statistics.median(before), "/s")
+    yield figures.figure(name, "first mail to a new domain, p95", mail.p95(fresh_seconds), "s", 2)
+    if variant.addresses:
+        yield figures.figure(name, "connections at once", network.counts(variant.name).most)
+
+
+def _flood(variant: Variant, count: int) -> list[tuple[str, str]]:
+    """Each to a domain of its own, by a sender who is within his share."""
+    domains = [
+        f"x{number % (len(variant.addresses) if variant.one_each else count)}.{variant.name}.test"
+        for number in range(count)
+    ]
+    if variant.as_notices:
+        return [(f"mallory@{domain}", _REFUSING) for domain in domains]
+    return [(f"mallory@s{number}.{variant.name}.test", f"bob@{domain}") for number, domain in enumerate(domains)]
+
+
+def _clear(system: MailspoolSystem) -> None:
+    """Begin the next with an empty spool, and workers that know nothing."""
+    for worker in system.mailspool.workers:
+        worker.kill()
+    system.mailspool.run("from spool.models import Entry\nEntry.objects.all().delete()")
+    for worker in system.mailspool.workers:
+        worker.start()
+    system.mailspool.wait_for_workers()
+    time.sleep(1)

@@ -1,0 +1,86 @@
+"""The receivers that a scenario needs, on loopback, and a DNS that knows their domains."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from bench.destinations import hosts
+from bench.destinations.hosts import Counts, Host
+from tests.support.daemon import Daemon
+from tests.support.dns import DNSServer
+from tests.support.sink import PROJECT, Receipt, SmtpSink, receipts_in
+
+# The receiver that takes all mail, and fast: smtp-sink, at 127.0.0.1.
+FAST_DOMAIN = "fast.test"
+FAST_IP = "127.0.0.1"
+
+
+class Network:
+    """Hosts at one port of many addresses. `domains` is: whose mail the DNS sends to which addresses, in one MX set.
+
+    A domain that begins with `*.` stands for all below. Domains without addresses get no answer from the DNS at all.
+    The names of the MX hosts are below each domain; with `shared_name` below that, alike for all that share addresses.
+    """
+
+    def __init__(
+        self, folder: Path, receivers: list[Host], domains: dict[str, list[str]], shared_name: str = ""
+    ) -> None:
+        self._folder = folder / "hosts"
+        self._folder.mkdir()
+        # smtp-sink runs as a user of its own.
+        self._folder.chmod(0o755)
+        self.hosts = receivers
+        self.sink = SmtpSink(self._folder)
+        self.dns = DNSServer()
+        self._named: set[str] = set()
+        for domain, addresses in {FAST_DOMAIN: [FAST_IP], **domains}.items():
+            self._add(domain, addresses, shared_name or domain.removeprefix("*."))
+        hosts.write(self._folder, receivers)
+        command = [sys.executable, "-m", "bench.destinations.hosts", str(self.port), str(self._folder)]
+        self._daemon = Daemon("hosts", command, self._folder / "hosts.log", cwd=PROJECT)
+
+    def _add(self, domain: str, addresses: list[str], parent: str) -> None:
+        if not addresses:
+            self.dns.fail(domain, "DROP")
+        for address in addresses:
+            name = f"mx-{address.replace('.', '-')}.{parent}"
+            self.dns.add(domain, "MX", f"10 {name}.")
+            if name not in self._named:
+                self._named.add(name)
+                self.dns.add(name, "A", address)
+
+    @property
+    def port(self) -> int:
+        return self.sink.port
+
+    def __enter__(self) -> Self:
+        self.sink.start()
+        self.dns.start()
+        self._daemon.start((self._folder / "counts.json").exists)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._daemon.stop(5)
+        self.dns.stop()
+        self.sink.stop()
+
+    def limit(self, name: str, limit: int) -> None:
+        """Have a host take so many messages a minute from now on."""
+        for host in self.hosts:
+            if host.name == name:
+                host.limit = limit
+        hosts.write(self._folder, self.hosts)
+        self._daemon.signal(signal.SIGHUP)
+
+    def counts(self, name: str) -> Counts:
+        return hosts.counts(self._folder)[name]
+
+    def receipts(self) -> list[Receipt]:
+        """All that was taken so far, but for what smtp-sink took."""
+        return receipts_in(self._folder / "taken.txt")
