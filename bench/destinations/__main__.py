@@ -2,7 +2,7 @@
 
     python -m bench.destinations [--only flood,provider,site,dead] [--full] …
 
-Small by default, about twenty minutes; `--full` is what the bars were made for. bench/README.md says what is measured.
+Small by default, about half an hour; `--full` is what the bars were made for. bench/README.md says what is measured.
 """
 
 from __future__ import annotations
@@ -62,7 +62,9 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--full", action="store_true", help="the sizes that the bars were made for")
     for name, (small, full, what) in SIZES.items():
         parser.add_argument(f"--{name}", type=int, default=None, help=f"{what} ({small}; full: {full})")
-    parser.add_argument("--rounds", type=int, default=2, help="measurements of a rate, twice in each flood")
+    parser.add_argument(
+        "--rounds", type=int, default=3, help="measurements of a rate, twice in each flood and twice without"
+    )
     parser.add_argument("--seconds", type=float, default=8, help="between those two")
     parser.add_argument("--patience", type=float, default=300, help="seconds for all mail to dead and live hosts")
     parser.add_argument("--no-postfix", action="store_true")

@@ -79,7 +79,7 @@ def run(options: argparse.Namespace, database: str, folder: Path, console: Conso
         system.start()
         try:
             system.mailspool.add_domain(mail.LOCAL_DOMAIN, "ann")
-            mail.rate(system, network, options.others)
+            mail.pace(system, network, options.others)
             for variant in variants:
                 yield from _one(variant, system, network, options, console)
         finally:
@@ -90,7 +90,7 @@ def _one(
     variant: Variant, system: MailspoolSystem, network: Network, options: argparse.Namespace, console: Console
 ) -> Iterator[Figure]:
     name = f"flood, {variant.name}"
-    before = [mail.rate(system, network, options.others) for _ in range(2)]
+    before = _paces(system, network, options)
     local = mail.Trickle(system.port, f"local@{variant.name}-l.test", lambda number: mail.LOCAL, 5)
     fresh = mail.Trickle(
         system.port, f"fresh@{variant.name}-f.test", lambda number: f"bob@{variant.name}{number}.fresh.test", 2
@@ -101,23 +101,36 @@ def _one(
         flood.join()
         # What holds out longest has begun to by now.
         time.sleep(2)
-        during = [mail.rate(system, network, options.others) for _ in range(options.rounds)]
+        during = _paces(system, network, options)
         time.sleep(options.seconds)
-        during += [mail.rate(system, network, options.others) for _ in range(options.rounds)]
+        during += _paces(system, network, options)
     finally:
         local.end()
         fresh.end()
     local_seconds, fresh_seconds = mail.seconds_of(system, local), mail.seconds_of(system, fresh)
     _clear(system)
-    before.append(mail.rate(system, network, options.others))
-    percent = 100 * statistics.median(during) / statistics.median(before)
-    console.print(f"{name:24} local p95 {mail.p95(local_seconds):.2f} s, others {percent:.0f} %")
+    before += _paces(system, network, options)
+    percent = 100 * _middle(during, "per_second") / _middle(before, "per_second")
+    console.print(
+        f"{name:24} local p95 {mail.p95(local_seconds):.2f} s, others {percent:.0f} %,"
+        f" new domains {mail.p95(fresh_seconds):.2f} s"
+    )
     yield figures.at_most(name, "local mail, p95", mail.p95(local_seconds), LOCAL_BAR_SECONDS, "s", 2)
     yield figures.at_least(name, "others' rate, of that without", percent, RATE_BAR_PERCENT, "%")
-    yield figures.figure(name, "others' rate without", statistics.median(before), "/s")
+    yield figures.figure(name, "others' rate without", _middle(before, "per_second"), "/s")
+    cpu = f"{_middle(during, 'cpu_ms'):.2f} ({_middle(before, 'cpu_ms'):.2f}) ms"
+    yield Figure(name, "CPU for each of others' (without)", cpu)
     yield figures.figure(name, "first mail to a new domain, p95", mail.p95(fresh_seconds), "s", 2)
     if variant.addresses:
         yield figures.figure(name, "connections at once", network.counts(variant.name).most)
+
+
+def _paces(system: MailspoolSystem, network: Network, options: argparse.Namespace) -> list[mail.Pace]:
+    return [mail.pace(system, network, options.others) for _ in range(options.rounds)]
+
+
+def _middle(paces: list[mail.Pace], name: str) -> float:
+    return statistics.median(getattr(pace, name) for pace in paces)
 
 
 def _flood(variant: Variant, count: int) -> list[tuple[str, str]]:

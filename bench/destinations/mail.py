@@ -7,7 +7,9 @@ import smtplib
 import threading
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
+from bench import accounting
 from bench.destinations.network import FAST_DOMAIN, Network
 from bench.systems import MailspoolSystem
 from tests.support.messages import a_message
@@ -43,13 +45,22 @@ def _put(port: int, mail: Sequence[tuple[str, str]]) -> None:
             client.sendmail(sender, [to], a_message(to, sender, size=_SIZE_BYTES, test_id="1"))
 
 
-def rate(system: MailspoolSystem, network: Network, messages: int) -> float:
-    """Messages a second from clients to the host that takes all. Their senders are within their shares."""
-    goal = network.sink.count + messages
-    began = time.monotonic()
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """Messages a second, and milliseconds of the workers' CPU for each."""
+
+    per_second: float
+    cpu_ms: float
+
+
+def pace(system: MailspoolSystem, network: Network, messages: int) -> Pace:
+    """From clients to the host that takes all. The senders are within their shares."""
+    workers = system.parts()["workers"]
+    goal, cpu, began = network.sink.count + messages, accounting.cpu_seconds(workers), time.monotonic()
     put(system.port, [(f"one@other{number % SENDERS}.test", f"someone@{FAST_DOMAIN}") for number in range(messages)])
     wait_until(lambda: network.sink.count >= goal, f"{messages} relayed", messages / SLOWEST, every=0.002)
-    return messages / (time.monotonic() - began)
+    seconds = time.monotonic() - began
+    return Pace(messages / seconds, (accounting.cpu_seconds(workers) - cpu) * 1000 / messages)
 
 
 class Trickle:

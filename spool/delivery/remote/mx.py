@@ -5,6 +5,10 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import random
+import resource
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 
 import dns.asyncresolver
@@ -21,8 +25,10 @@ FAILURE_SECONDS, NOWHERE_SECONDS = 5.0, 60.0
 LOOKUP_SECONDS = 15.0
 # More than RFC 5321 5.1 asks for; a domain with a hundred dead hosts must not be tried for an hour.
 MOST_HOSTS, MOST_ADDRESSES = 10, 20
-# At once: each has a socket of its own.
-MOST_LOOKUPS = 200
+# At once; what has taken longer than QUICK_SECONDS makes room for another, as long as no more than MOST_SLOW did: the
+# domains of whoever wants them to hang must not keep others waiting, and each has sockets of its own.
+MOST_LOOKUPS, QUICK_SECONDS = 200, 1.0
+MOST_SLOW = 2000
 
 
 class NoRoute(Exception):
@@ -52,6 +58,70 @@ class _Answer:
     trouble: NoRoute | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class _Named:
+    """The addresses of one host, good `until` that moment of the monotonic clock; or why none is known."""
+
+    until: float
+    ips: tuple[str, ...] = ()
+    trouble: NoRoute | None = None
+
+
+class _Turns:
+    """Room for lookups. One that takes long is no more counted among those that may be quick."""
+
+    def __init__(self) -> None:
+        self._quick = asyncio.Semaphore(MOST_LOOKUPS)
+        self._slow = 0
+        # Of the descriptors that this process may have, most are for other things.
+        self._most_slow = min(MOST_SLOW, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 4)
+
+    @asynccontextmanager
+    async def turn(self) -> AsyncIterator[None]:
+        """Wait for room, and have it."""
+        await self._quick.acquire()
+        turn = _Turn(self)
+        try:
+            yield
+        finally:
+            turn.end()
+
+    def step_aside(self) -> bool:
+        """Give the room of a quick one to another; whether the slow have room."""
+        if self._slow >= self._most_slow:
+            return False
+        self._slow += 1
+        self._quick.release()
+        return True
+
+    def end(self, *, is_slow: bool) -> None:
+        if is_slow:
+            self._slow -= 1
+        else:
+            self._quick.release()
+
+
+class _Turn:
+    """One lookup's room."""
+
+    def __init__(self, turns: _Turns) -> None:
+        self._turns = turns
+        self._is_slow = False
+        self._wait()
+
+    def end(self) -> None:
+        self._timer.cancel()
+        self._turns.end(is_slow=self._is_slow)
+
+    def _wait(self) -> None:
+        self._timer = asyncio.get_running_loop().call_later(QUICK_SECONDS, self._step_aside)
+
+    def _step_aside(self) -> None:
+        self._is_slow = self._turns.step_aside()
+        if not self._is_slow:
+            self._wait()
+
+
 class Exchangers:
     """MX lookups with a cache. One per event loop."""
 
@@ -61,7 +131,10 @@ class Exchangers:
         self._resolver.lifetime = LOOKUP_SECONDS
         self._kept: ExpiringDict[str, _Answer] = ExpiringDict(LONGEST_SECONDS, MOST_CACHED)
         self._asking: dict[str, asyncio.Task[_Answer]] = {}
-        self._turn = asyncio.Semaphore(MOST_LOOKUPS)
+        # Of hosts by their names: thousands of domains have the same ones.
+        self._kept_hosts: ExpiringDict[str, _Named] = ExpiringDict(LONGEST_SECONDS, MOST_CACHED)
+        self._asking_hosts: dict[str, asyncio.Task[_Named]] = {}
+        self._turns = _Turns()
 
     async def hosts(self, domain: str, *, use_mx: bool = True) -> list[Host]:
         """Addresses in the order to try them, at least one. Raises NoRoute.
@@ -94,7 +167,7 @@ class Exchangers:
 
     async def _ask(self, key: str, domain: str, use_mx: bool) -> _Answer:
         try:
-            async with self._turn:
+            async with self._turns.turn():
                 answer, ttl = await (self._exchangers(domain) if use_mx else self._route(domain))
         except NoRoute as error:
             answer, ttl = _Answer(trouble=error), NOWHERE_SECONDS if error.permanent else FAILURE_SECONDS
@@ -137,25 +210,16 @@ class Exchangers:
     async def _addresses(self, domain: str, records: list[tuple[int, str]]) -> tuple[_Answer, float]:
         """The addresses of mail hosts, at least one. Raises NoRoute: for a while, if any of them may still have one."""
         found: list[tuple[int, tuple[Host, ...]]] = []
-        ttl = LONGEST_SECONDS
         trouble: NoRoute | None = None
-        for preference, name in records:
-            if _is_ip(name):
-                found.append((preference, (Host(name, name),)))
-                continue
-            hosts: list[Host] = []
-            for kind in ("A", "AAAA"):
-                try:
-                    answer = await self._resolve(name, kind)
-                except NoRoute as error:
-                    if trouble is None or not error.permanent:
-                        trouble = error
-                    break
-                if answer is not None:
-                    ttl = min(ttl, answer.rrset.ttl if answer.rrset is not None else ttl)
-                    hosts += [Host(name, record.address) for record in answer]
-            if hosts:
-                found.append((preference, tuple(hosts)))
+        until = time.monotonic() + LONGEST_SECONDS
+        answers = await asyncio.gather(*(self._host(name) for _, name in records))
+        for (preference, name), answer in zip(records, answers, strict=True):
+            if answer.trouble is not None and (trouble is None or not answer.trouble.permanent):
+                trouble = answer.trouble
+            if answer.ips:
+                until = min(until, answer.until)
+                found.append((preference, tuple([Host(name, ip) for ip in answer.ips])))
+        ttl = until - time.monotonic()
         if found:
             return _Answer(tuple(found)), ttl
         if trouble is not None and (not trouble.permanent or records == [(0, domain)]):
@@ -165,6 +229,36 @@ class Exchangers:
             f"{domain} has no address" if names == domain else f"the mail hosts of {domain} ({names}) have no address"
         )
         raise NoRoute(f"{what} in the DNS", "5.4.4", permanent=True)
+
+    async def _host(self, name: str) -> _Named:
+        """The addresses of one host. Never raises NoRoute."""
+        if _is_ip(name):
+            return _Named(time.monotonic() + LONGEST_SECONDS, (name,))
+        kept = self._kept_hosts.get(name)
+        if kept is not None:
+            return kept
+        task = self._asking_hosts.get(name)
+        if task is None:
+            task = self._asking_hosts[name] = asyncio.ensure_future(self._ask_host(name))
+        return await asyncio.shield(task)
+
+    async def _ask_host(self, name: str) -> _Named:
+        ips: list[str] = []
+        ttl, trouble = LONGEST_SECONDS, None
+        try:
+            for kind in ("A", "AAAA"):
+                answer = await self._resolve(name, kind)
+                if answer is not None:
+                    ttl = min(ttl, answer.rrset.ttl if answer.rrset is not None else ttl)
+                    ips += [record.address for record in answer]
+        except NoRoute as error:
+            trouble = error
+        finally:
+            self._asking_hosts.pop(name, None)
+        if not ips:
+            ttl = FAILURE_SECONDS if trouble is not None and not trouble.permanent else NOWHERE_SECONDS
+        ttl = max(ttl, SHORTEST_SECONDS)
+        return self._kept_hosts.keep(name, _Named(time.monotonic() + ttl, tuple(ips), trouble), ttl)
 
     async def _resolve(self, name: str, kind: str) -> dns.resolver.Answer | None:
         """The records, or None when the name has none of this kind. Raises NoRoute."""

@@ -252,3 +252,36 @@ def test_a_failure_is_kept_for_moments_only(dns: DNSServer, monkeypatch: pytest.
         return found
 
     assert asyncio.run(ask()) == [Host("mx.far.test", "127.0.1.1")]
+
+
+def test_domains_with_the_same_hosts_ask_for_those_once(dns: DNSServer) -> None:
+    dns.add("mx.far.test", "A", "127.0.1.1")
+    for number in range(20):
+        dns.add(f"d{number}.test", "MX", "10 mx.far.test.")
+
+    async def ask() -> set[str]:
+        exchangers = Exchangers("mail.test", dns.address)
+        answers = await asyncio.gather(*(exchangers.hosts(f"d{number}.test") for number in range(20)))
+        return {host.ip for answer in answers for host in answer}
+
+    assert asyncio.run(ask()) == {"127.0.1.1"}
+    assert dns.questions.count(("mx.far.test", "A")) == 1
+
+
+def test_lookups_that_hang_keep_no_other_waiting(dns: DNSServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mx, "MOST_LOOKUPS", 2)
+    monkeypatch.setattr(mx, "QUICK_SECONDS", 0.01)
+    dns.fail("*.dead.test", "DROP")
+    _hosts_of(dns, a=10)
+
+    async def ask() -> tuple[list[str], int]:
+        exchangers = Exchangers("mail.test", dns.address)
+        hanging = [asyncio.ensure_future(exchangers.hosts(f"x{number}.dead.test")) for number in range(20)]
+        await asyncio.sleep(0)
+        found = [host.name for host in await exchangers.hosts("far.test")]
+        ended = sum(lookup.done() for lookup in hanging)
+        for lookup in hanging:
+            lookup.cancel()
+        return found, ended
+
+    assert asyncio.run(ask()) == (["a.far.test"], 0), "before any of those that were there first has ended"
