@@ -11,6 +11,7 @@ from django.db.models import Q
 from accounts.addresses import LONGEST_ADDRESS, InvalidAddress, normalise_address
 from accounts.models import Alias, AliasTarget, Domain, HourlyLimit, ListMember, MailingList, Role, Status, User
 from accounts.models.limits import hourly_limits
+from accounts.models.lists import FromRewriting
 from accounts.models.spam import NO_WISHES, Wishes, wishes_of
 from base.batches import batched
 
@@ -79,6 +80,7 @@ class LocalList:
     posting: str
     subject_prefix: str
     hourly_limits: tuple[HourlyLimit, ...] = ()
+    rewrite_from: str = FromRewriting.NEVER
 
 
 LocalAddress = LocalUser | LocalAlias | LocalList
@@ -271,6 +273,7 @@ def _lists(addresses: Collection[str]) -> tuple[Mapping[str, LocalList | Closed]
                 row.posting,
                 row.subject_prefix,
                 hourly_limits(row),
+                row.rewrite_from,
             )
         )
     return lists, owners

@@ -56,7 +56,8 @@ def whole(row: Domain | User | Alias | MailingList) -> dict[str, Any]:
     if isinstance(row, Alias):
         return {**shown, "description": row.description}
     hourly = {field: getattr(row, field) for field in HOURLY}
-    return {**shown, "subject_prefix": row.subject_prefix, **hourly, "description": row.description}
+    own = {"subject_prefix": row.subject_prefix, "rewrite_from": row.rewrite_from}
+    return {**shown, **own, **hourly, "description": row.description}
 
 
 def defaults(row: DomainDefaults | UserDefaults) -> dict[str, Any]:

@@ -17,6 +17,14 @@ class PostingPolicy(models.TextChoices):
     OWNER = "owner", _("The owner")
 
 
+class FromRewriting(models.TextChoices):
+    """When a list writes in its own name, and not in the author's."""
+
+    NEVER = "never", _("Never")
+    DMARC = "dmarc", _("When the author's domain asks for it (DMARC)")
+    ALWAYS = "always", _("Always")
+
+
 class MailingList(SendingLimits):
     """An address whose mail goes to each member; bounces go to its owner, never to the one who wrote."""
 
@@ -28,6 +36,16 @@ class MailingList(SendingLimits):
     enabled = models.BooleanField(_("enabled"), default=True)
     posting = models.CharField(_("may post"), max_length=10, choices=PostingPolicy, default=PostingPolicy.ANYONE)
     subject_prefix = models.CharField(_("subject prefix"), max_length=60, blank=True, default="")
+    rewrite_from = models.CharField(
+        _("write as “Author via list”"),
+        max_length=6,
+        choices=FromRewriting,
+        default=FromRewriting.DMARC,
+        db_default=FromRewriting.DMARC,
+        help_text=_(
+            "Receivers refuse what a list sends in the name of domains that publish a strict DMARC policy. The author then stays in Reply-To."
+        ),
+    )
     description = models.CharField(_("description"), max_length=200, blank=True, default="")
 
     audit_kind = "list"

@@ -19,6 +19,7 @@ from django.utils import timezone
 from accounts.directory import LocalUser
 from spool.delivery import bounces
 from spool.delivery.answers import AnswerFile
+from spool.delivery.author_policies import PolicyLookups
 from spool.delivery.local import plans as local_plans
 from spool.delivery.remote.transaction import Transaction
 from spool.delivery.remote.transport import CameBack, Transport
@@ -100,6 +101,7 @@ class Deliveries:
             came_back,
             brakes,
         )
+        self._policies = PolicyLookups(django_settings.MAILSPOOL_DNS)
         self._progress: dict[int, _Progress] = {}
         self._settings: Settings | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -242,12 +244,28 @@ class Deliveries:
             if outcome.mailboxes:
                 for recipients in _alike(entry, [recipient for recipient, _ in outcome.mailboxes]):
                     self._send(entry, recipients, lmtp=True)
+            if outcome.plan.undecided:
+                self._decide_later(entry, outcome.plan)
             self._part_done(entry)
 
+    def _decide_later(self, entry: LeasedEntry, plan: local_plans.LocalPlan) -> None:
+        """Have recipients planned once it is known what the author's domain asks for. Others don't wait for that."""
+        self._progress[entry.id].parts += 1
+        task = asyncio.ensure_future(self._decided((entry, plan.undecided), plan.unknown_domains))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _decided(self, work: LocalWork, domains: set[str]) -> None:
+        await self._policies.learn(domains)
+        if work[0].id in self._progress:
+            self._local_queue.append(work)
+            self._start_locally()
+
     def _fail(self, entry: LeasedEntry, text: str) -> None:
-        """An entry that raised; results that remote hosts have given meanwhile are kept by a report of their own."""
+        """An entry that raised; results that there are meanwhile, as those of remote hosts, are kept by a report."""
         progress = self._progress[entry.id]
-        missing = [r for r in entry.recipients if r.kind is Kind.LOCAL]
+        told = {result.recipient.id for result in progress.report.results}
+        missing = [r for r in entry.recipients if r.kind is Kind.LOCAL and r.id not in told]
         if len(missing) < len(entry.recipients):
             progress.report.results += [
                 RecipientResult(recipient, Outcome.PENDING, text.strip().rpartition("\n")[2], "4.3.0")

@@ -252,6 +252,7 @@ class TestList:
             "posting": "members",
             "members": 2,
             "subject_prefix": "[news]",
+            "rewrite_from": "dmarc",
             "description": "",
             **UNLIMITED,
         }

@@ -337,6 +337,7 @@ class TestListPage:
         fields: dict[str, object] = {
             "address": big.address,
             "posting": "anyone",
+            "rewrite_from": "dmarc",
             "enabled": "on",
             **UNLIMITED,
             "members-TOTAL_FORMS": "50",
@@ -359,7 +360,14 @@ class TestListPage:
         self, administrator: Client, big: MailingList, django_assert_max_num_queries: Any
     ) -> None:
         text = "\n".join(f"new{n}@example.net" for n in range(3000)) + "\nM0001@example.net"
-        fields = {"address": big.address, "posting": "anyone", "enabled": "on", "new_members": text, **self.MANAGEMENT}
+        fields = {
+            "address": big.address,
+            "posting": "anyone",
+            "rewrite_from": "dmarc",
+            "enabled": "on",
+            "new_members": text,
+            **self.MANAGEMENT,
+        }
         with django_assert_max_num_queries(40):
             answer = administrator.post(url("mailinglist", "change", big.pk), fields)
         assert answer.status_code == 302
@@ -372,7 +380,13 @@ class TestListPage:
     def test_a_wrong_address_in_the_box_is_named_and_nobody_is_added(
         self, administrator: Client, big: MailingList
     ) -> None:
-        fields = {"address": big.address, "posting": "anyone", "new_members": "a@example.net\nwrong", **self.MANAGEMENT}
+        fields = {
+            "address": big.address,
+            "posting": "anyone",
+            "rewrite_from": "dmarc",
+            "new_members": "a@example.net\nwrong",
+            **self.MANAGEMENT,
+        }
         page = administrator.post(url("mailinglist", "change", big.pk), fields).content.decode()
         assert "wrong" in page and "needs a local part and a domain" in page
         assert big.members.count() == 5000

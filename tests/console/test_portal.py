@@ -341,11 +341,24 @@ class TestDomain:
         assert sorted(alias.targets.values_list("address", flat=True)) == ["bob@example.org", "x@y.test"]
         client.post(
             reverse("portal:add_lists"),
-            {"address": "news", "posting": "anyone", "enabled": "on", "new_members": "a@b.test, c@d.test", **UNLIMITED},
+            {
+                "address": "news",
+                "posting": "anyone",
+                "rewrite_from": "dmarc",
+                "enabled": "on",
+                "new_members": "a@b.test, c@d.test",
+                **UNLIMITED,
+            },
         )
         row = MailingList.objects.get(address="news@example.org")
         path = reverse("portal:edit_lists", args=[row.pk])
-        fields = {"address": "news@example.org", "posting": "members", "enabled": "on", **UNLIMITED}
+        fields = {
+            "address": "news@example.org",
+            "posting": "members",
+            "rewrite_from": "dmarc",
+            "enabled": "on",
+            **UNLIMITED,
+        }
         client.post(path, {**fields, "old_members": "a@b.test", "new_members": "e@f.test"})
         assert sorted(row.members.values_list("address", flat=True)) == ["c@d.test", "e@f.test"]
         assert "e@f.test" in text(client.get(path))

@@ -155,7 +155,7 @@ _A_USER = {
     "max_recipients": 0,
     **UNLIMITED,
 }
-_A_LIST = {"posting": "anyone", "enabled": "on", **UNLIMITED}
+_A_LIST = {"posting": "anyone", "rewrite_from": "dmarc", "enabled": "on", **UNLIMITED}
 # By the name of the page: who goes there, and what is done.
 DOES: dict[str, tuple[str, Callable[[Client], Any]]] = {
     "admin:accounts_domaindefaults_propagate": (ROOT, _propagate("domaindefaults", "max_users")),

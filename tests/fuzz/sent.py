@@ -6,7 +6,7 @@ from accounts.local_addresses import LocalList
 from accounts.models.lists import PostingPolicy
 from spool.delivery.local import lists
 from spool.dsn import compose, parse
-from spool.message import header
+from spool.message import authors, header
 from spool.message.header import Header
 from spool.smtpd.received import Way, trace_header
 from tests.fuzz.target import Target
@@ -21,12 +21,15 @@ _ADDED = ("list-id", "list-post", "list-unsubscribe", "precedence")
 
 def send_to_list(data: bytes) -> None:
     lines, body = header.split(data)
-    said = lists.for_members(_LIST, data, _TRACE)
-    assert said.startswith(_TRACE)
-    assert said.endswith(body)
-    fields = Header.of(said)
-    for name in _ADDED:
-        assert len(fields.all(name)) == 1, name
+    for as_itself in (False, True):
+        said = lists.for_members(_LIST, data, _TRACE, as_itself=as_itself)
+        assert said.startswith(_TRACE)
+        assert said.endswith(body)
+        fields = Header.of(said)
+        for name in _ADDED:
+            assert len(fields.all(name)) == 1, name
+        if as_itself:
+            assert authors.of_from(fields) == [_LIST.address]
     lists.is_looping(_LIST, lines)
 
 

@@ -1,7 +1,8 @@
 """Mailing lists: who may post, and the message that goes to the members.
 
 The reverse-path becomes the list's own bounce address, so that its owner hears of dead members and never the one who
-wrote. The header gets RFC 2369 and RFC 2919 fields and the list's subject prefix; all else stays as it came.
+wrote. The header gets RFC 2369 and RFC 2919 fields and the list's subject prefix, and where need be the list in From.
+All else stays as it came, so that the author's signature holds where nothing that it covers was changed.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from accounts.addresses import key_of, normalise_domain
 from accounts.directory import LocalList, LocalUser
 from accounts.models.lists import PostingPolicy
 from spool.addressing import RefusedRecipient, accept_many
+from spool.delivery.local import list_authors
 from spool.delivery.trace_headers import header_line, passed_through, received_line
 from spool.message.envelope import Envelope, EnvelopeRecipient, LeasedEntry, Submission, Tail
 from spool.message.header import prepended
@@ -119,12 +121,16 @@ def submissions(
     recipients: list[EnvelopeRecipient],
     now: datetime,
     tail: Tail | None = None,
+    *,
+    as_itself: bool = False,
 ) -> list[Submission]:
     """The messages to `recipients`, at most MOST_RECIPIENTS in each. All share one copy of the bytes.
 
-    `content` is the message; or its header, when the rest is the `tail` of its file.
+    `content` is the message; or its header, when the rest is the `tail` of its file. `as_itself` has the list write in
+    its own name (spool.delivery.local.list_authors).
     """
-    message = for_members(mailing_list, content, received_line(entry.file_name, mailing_list.address, now))
+    trace = received_line(entry.file_name, mailing_list.address, now)
+    message = for_members(mailing_list, content, trace, as_itself=as_itself)
     subject = _prefixed_text(mailing_list.subject_prefix, entry.subject)
     return [
         Submission(
@@ -150,12 +156,15 @@ def submissions(
     ]
 
 
-def for_members(mailing_list: LocalList, content: bytes, trace: bytes) -> bytes:
+def for_members(mailing_list: LocalList, content: bytes, trace: bytes, *, as_itself: bool = False) -> bytes:
     """`content` with the list's header fields in front of it, after the `trace` lines."""
     header, rest = split_header(content)
     kept = _FIELD.sub(lambda field: b"" if field[1].lower() in _REPLACED else field[0], header)
     prefix = " ".join(mailing_list.subject_prefix.split())
     added = trace + header_line("Delivered-To", mailing_list.address) + _list_fields(mailing_list)
+    if as_itself:
+        own, kept = list_authors.rewritten(kept, mailing_list.address)
+        added += own
     if prefix:
         found = _SUBJECT.search(kept)
         if found is None:

@@ -15,7 +15,7 @@ from datetime import datetime
 
 from accounts import directory
 from accounts.directory import LocalAlias, LocalList, LocalUser
-from spool.delivery.local import forwards, lists, maildir
+from spool.delivery.local import forwards, list_authors, lists, maildir
 from spool.delivery.remote.body import LARGEST_WHOLE_BYTES
 from spool.delivery.trace_headers import header_line, passed_through
 from spool.message.envelope import (
@@ -49,13 +49,16 @@ class LocalPlan:
     """What is to happen with one entry's local recipients.
 
     `results` are final already; `spawned` must be committed together with them. `mailboxes` are to be stored, in
-    Maildirs or by LMTP.
+    Maildirs or by LMTP. `undecided` are to be planned again, once what they wait for is known.
     """
 
     results: list[RecipientResult] = field(default_factory=list)
     attempts: list[AttemptRecord] = field(default_factory=list)
     spawned: list[Submission] = field(default_factory=list)
     mailboxes: list[tuple[LeasedRecipient, LocalUser]] = field(default_factory=list)
+    # Lists that have to know first what these domains ask for (spool.delivery.author_policies).
+    undecided: list[LeasedRecipient] = field(default_factory=list)
+    unknown_domains: set[str] = field(default_factory=set)
 
 
 def plan_batch(batch: Sequence[LocalWork], settings: Settings, now: datetime) -> list[LocalPlan]:
@@ -138,8 +141,16 @@ class _Planner:
         if lists.is_looping(mailing_list, header) or self._is_far_travelled(header):
             self._answer(recipient, Outcome.BOUNCED, _LOOP.format(mailing_list.address), "list")
             return
+        try:
+            as_itself = list_authors.is_rewritten(mailing_list, self._entry, header)
+        except list_authors.UnknownPolicies as unknown:
+            self._plan.undecided.append(recipient)
+            self._plan.unknown_domains |= unknown.domains
+            return
         members = lists.members_of(mailing_list)
-        self._plan.spawned += lists.submissions(mailing_list, self._entry, content, members, self._now, tail)
+        self._plan.spawned += lists.submissions(
+            mailing_list, self._entry, content, members, self._now, tail, as_itself=as_itself
+        )
         text = f"sent to {len(members)} members" if members else "discarded, as nobody on the list takes mail"
         self._answer(recipient, Outcome.DELIVERED, f"250 2.0.0 {mailing_list.address}: {text}", traffic.LIST)
 

@@ -12,6 +12,7 @@ import pytest
 from accounts import directory
 from accounts.directory import LocalUser
 from accounts.models import Domain, ListMember, MailingList, Status, User
+from accounts.models.lists import FromRewriting
 from mailspool.home import Home
 from spool.delivery.local import mailbox_usage, maildir
 from spool.message.envelope import LeasedEntry
@@ -58,6 +59,8 @@ def a_user(domain: Domain, local_part: str = "ann", **fields: object) -> User:
 
 
 def a_list(domain: Domain, *members: str, local_part: str = "news", **fields: object) -> MailingList:
+    """A list that asks nobody's DNS unless it is told to."""
+    fields.setdefault("rewrite_from", FromRewriting.NEVER)
     row = MailingList.objects.create(address=f"{local_part}@{domain.name}", domain=domain, **fields)
     ListMember.objects.bulk_create([ListMember(mailing_list=row, address=member) for member in members])
     directory.forget()
