@@ -36,6 +36,11 @@ known(
     _("no answer in time (%(seconds)s s), and other mail waits"),
     _("this machine does not have the address that connections are to come from"),
     _("its certificate is not to be trusted: %(why)s"),
+    _("it presented no certificate"),
+    _("its certificate is not the one that its TLSA records name (DANE)"),
+    _("its certificates can't be read (DANE): %(why)s"),
+    _("no certificate of it is the authority that its TLSA records name (DANE)"),
+    _("the authority that its TLSA records name does not vouch for it (DANE): %(why)s"),
     _("TLS error: %(why)s"),
     _("the connection broke"),
 )
@@ -52,6 +57,7 @@ known(
     _("%(domain)s is not an IP address"),
     _("mail for %(domain)s loops back to this server"),
     _("the hosts of %(domain)s have no public address: %(names)s; a route or a setting of this server may allow it"),
+    _("it is not known which certificate the mail host has (DANE): %(why)s"),
     _("the MTA-STS policy of %(domain)s does not allow the hosts that the DNS names (%(names)s)"),
 )
 # Mailboxes, lists and forwards here.

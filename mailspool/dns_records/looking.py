@@ -19,8 +19,10 @@ from mailspool.dns_records import asking, policy, verdicts, wishes
 from mailspool.dns_records.host import Host, certificate, this_host
 from mailspool.dns_records.names import HOST
 from mailspool.dns_records.records import LONGEST_SHOWN, Verdict, Wish, unknown
+from spool.delivery.policies import tried_resolver
 from spool.models.dkim import DkimKey
 from spool.models.dns import BAD, DomainRecord, RecordState
+from spool.models.settings import current
 from spool.signing import lifecycle
 
 EVERY: Final = timedelta(days=1)
@@ -48,7 +50,16 @@ def _looked_for(domain: str, host: Host) -> list[DomainRecord]:
         return [_unasked(wish, host.no_answer) for wish in asked]
     servers = asking.servers()
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        return list(pool.map(partial(_look_for, servers=servers), asked))
+        resolver = [pool.submit(_resolver)] if domain == HOST else []
+        found = list(pool.map(partial(_look_for, servers=servers), asked))
+        return [*found, *(one.result() for one in resolver)]
+
+
+def _resolver() -> DomainRecord:
+    """The resolver that this server asks: by it others' DANE is honoured or not."""
+    named, state = tried_resolver(str(django_settings.MAILSPOOL_DNS))
+    verdict = verdicts.resolver(state, honours_dane=current().honour_dane)
+    return _found(Wish("Resolver", named, "DNSSEC", "", lambda records: verdict), verdict)
 
 
 def keys_shown_at(domain: str) -> list[DkimKey]:

@@ -27,7 +27,20 @@ _TONES = {
     RecordState.OPTIONAL: "quiet",
     RecordState.UNKNOWN: "waiting",
 }
-_PURPOSES = ("Address", "PTR", "MX", "SPF", "DKIM", "DMARC", "MTA-STS", "Policy", "TLS-RPT", "DNSSEC", "DANE")
+_PURPOSES = (
+    "Address",
+    "PTR",
+    "MX",
+    "SPF",
+    "DKIM",
+    "DMARC",
+    "MTA-STS",
+    "Policy",
+    "TLS-RPT",
+    "DNSSEC",
+    "DANE",
+    "Resolver",
+)
 # The worst comes first.
 ORDER = (RecordState.WRONG, RecordState.MISSING, RecordState.UNKNOWN, RecordState.RIGHT, RecordState.OPTIONAL)
 

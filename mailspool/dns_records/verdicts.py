@@ -18,7 +18,7 @@ from mailspool.dns_records.asking import addresses_of
 from mailspool.dns_records.host import Host
 from mailspool.dns_records.records import Verdict, missing, optional, right, unknown, wrong
 from quarantine.engines.authentication import spf_by_record
-from spool.delivery.policies import parse_record
+from spool.delivery.policies import State, parse_record
 
 _DMARC: Final = re.compile(r"v\s*=\s*DMARC1\s*(;|$)")
 _TLSRPT: Final = re.compile(r"v=TLSRPTv1\s*(;|$)")
@@ -168,6 +168,26 @@ def tlsa(records: Sequence[str], certificate: x509.Certificate | None) -> Verdic
     if any(record.startswith("2 ") for record in records):
         return unknown("It names an authority, which is not compared here.")
     return wrong("It does not fit the certificate of the mail ports: servers that honour DANE send nothing here.")
+
+
+def resolver(state: State, *, honours_dane: bool) -> Verdict:
+    """Whether DANE of other domains can be honoured by the resolver that this server asks (RFC 7672 2.2)."""
+    if state is State.SILENT:
+        return unknown("It gives no answer.")
+    if state is State.VALIDATES:
+        if honours_dane:
+            return right("It validates (DNSSEC): what other domains say of their certificates is honoured (DANE).")
+        return optional("It validates (DNSSEC). DANE of other domains is not honoured: Settings has it off.")
+    if state is State.PERMISSIVE:
+        return wrong("It answers what is badly signed, so DANE is not honoured: end its permissive mode.")
+    if state is State.FOREIGN:
+        return optional(
+            "It is not on this machine, so its word on DNSSEC does not count and DANE is not honoured: run one here, or"
+            " set MAILSPOOL_TRUST_DNS where the way to it is safe."
+        )
+    return optional(
+        "It does not validate (DNSSEC), so DANE is not honoured: a resolver that does, as Unbound, mends that."
+    )
 
 
 def tlsa_of(certificate: x509.Certificate) -> str:

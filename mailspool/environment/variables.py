@@ -123,6 +123,14 @@ INLINE_KB = Variable(
     " before; 0 for a file for each",
 )
 DNS = Variable("MAILSPOOL_DNS", kinds.server, "", "the system's", "`host:port` of a resolver, for tests and split DNS")
+TRUST_DNS = Variable(
+    "MAILSPOOL_TRUST_DNS",
+    kinds.yes_or_no,
+    False,
+    "no",
+    "`yes` when the way to a resolver on another machine is safe: what it calls validated (DNSSEC) is believed then, "
+    "for DANE, as it is from one on this machine",
+)
 DOVEADM_URL = Variable(
     "MAILSPOOL_DOVEADM_URL",
     kinds.web_address,
@@ -262,6 +270,7 @@ VARIABLES: tuple[Variable[Any], ...] = (
     SMTPD_PROCESSES,
     INLINE_KB,
     DNS,
+    TRUST_DNS,
     DOVEADM_URL,
     DOVEADM_KEY,
     ADMIN_EMAIL,

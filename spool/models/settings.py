@@ -249,6 +249,14 @@ class Settings(OneRow):
             (p.value, p.label) for p in (TLSPolicy.OPPORTUNISTIC, TLSPolicy.ENCRYPT, TLSPolicy.VERIFY, TLSPolicy.NONE)
         ],
     )
+    honour_dane = models.BooleanField(
+        "honour DANE (TLSA records)",
+        default=True,
+        db_default=True,
+        help_text="Domains can say in their signed DNS which certificates their hosts have. Mail for them then waits rather than"
+        " go elsewhere or unencrypted. In effect where the resolver is on this machine and validates (DNSSEC): the host's"
+        " page of DNS records tells.",
+    )
     honour_mta_sts = models.BooleanField(
         "honour MTA-STS policies",
         default=True,
@@ -389,6 +397,7 @@ class Settings(OneRow):
             (
                 "delivery_delay_seconds",
                 "tls_policy",
+                "honour_dane",
                 "honour_mta_sts",
                 "mta_sts_mode",
                 "private_hosts",

@@ -17,11 +17,13 @@ from base.one_row import OneRow
 from mailspool.dns_records import looking, shown, verdicts
 from mailspool.dns_records.names import HOST
 from spool.alerts.watches import watch_of
+from spool.delivery.policies import State, tried_resolver
 from spool.models import AlertRule, DkimKey, DomainRecord, KeyState, RecordState, Settings
 from spool.signing import lifecycle
 from tests.dns_records.conftest import ADDRESS, DOMAIN, HOST_NAME
 from tests.support.certificates import Authority
 from tests.support.dns import DNSServer, in_pieces
+from tests.support.signed_dns import SignedDNS
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("dns", "domain")]
 NOW = datetime(2026, 11, 30, 9, 0, tzinfo=UTC)
@@ -165,6 +167,28 @@ class TestHost:
         assert looked("DANE", HOST).state == WRONG
         dns.add(f"_25._tcp.{HOST_NAME}", "TLSA", wanted)
         assert looked("DANE", HOST).state == RIGHT
+
+    def test_the_resolver_says_whether_dane_of_others_is_honoured(self, dns: DNSServer, tmp_path: Path) -> None:
+        found = looked("Resolver", HOST)
+        assert (found.name, found.state) == (dns.address, OPTIONAL)
+        assert "does not validate" in found.sentence
+        with SignedDNS(tmp_path) as signed:
+            name, state = tried_resolver(signed.address)
+        assert (name, state) == (signed.address, State.VALIDATES)
+
+    @pytest.mark.parametrize(
+        ("found", "honours", "state"),
+        [
+            (State.VALIDATES, True, RIGHT),
+            (State.VALIDATES, False, OPTIONAL),
+            (State.SILENT, True, UNKNOWN),
+            (State.PLAIN, True, OPTIONAL),
+            (State.FOREIGN, True, OPTIONAL),
+            (State.PERMISSIVE, True, WRONG),
+        ],
+    )
+    def test_what_becomes_of_each_kind_of_resolver(self, found: State, honours: bool, state: RecordState) -> None:
+        assert verdicts.resolver(found, honours_dane=honours).state is state
 
 
 def test_a_server_that_lags_behind_is_named(dns: DNSServer) -> None:

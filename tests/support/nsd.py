@@ -34,6 +34,14 @@ class NSD:
         """`host:port`, as MAILSPOOL_DNS wants it."""
         return f"{ADDRESS}:{self.port}"
 
+    def serve_text(self, zone: str, text: str) -> None:
+        """Serve a whole zone file; before it starts."""
+        self._zones[zone] = []
+        self._file(zone).write_text(text, encoding="utf-8")
+
+    def _file(self, zone: str) -> Path:
+        return self._folder / f"{zone.strip('.') or 'root'}.zone"
+
     def serve(self, zone: str, records: Sequence[str] = ()) -> None:
         """Have these lines, and no others, in a zone, besides what every zone has."""
         self._zones[zone] = list(records)
@@ -45,13 +53,13 @@ class NSD:
             f"@ IN NS ns.{zone}.",
             f"ns IN A {ADDRESS}",
         ]
-        (self._folder / f"{zone}.zone").write_text("\n".join([*own, *records]) + "\n", encoding="utf-8")
+        self._file(zone).write_text("\n".join([*own, *records]) + "\n", encoding="utf-8")
         if self._daemon.alive:
             self._daemon.signal(signal.SIGHUP)
             wait_until(lambda: f" {self._serial} " in self._asked(zone, "SOA"), f"{zone} served anew")
 
     def __enter__(self) -> Self:
-        zones = "".join(f"zone:\n  name: {zone}\n  zonefile: {zone}.zone\n" for zone in self._zones)
+        zones = "".join(f"zone:\n  name: {zone}\n  zonefile: {self._file(zone).name}\n" for zone in self._zones)
         (self._folder / "nsd.conf").write_text(
             f'server:\n  ip-address: {ADDRESS}@{self.port}\n  username: ""\n  chroot: ""\n  database: ""\n'
             f"  zonesdir: {self._folder}\n  zonelistfile: {self._folder}/zone.list\n  pidfile: {self._folder}/nsd.pid\n"

@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 import base64
 import socket
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import BinaryIO
 
 from spool.delivery.remote import body
+from spool.delivery.remote.dane.certificates import Mismatch, check, presented_chain
+from spool.delivery.remote.dane.records import Tlsa
 from spool.delivery.remote.error_texts import in_words
 from spool.delivery.remote.parameters import mail_command, needs_utf8, rcpt_command
 from spool.delivery.remote.tls_policy import context_for, verifies
@@ -21,6 +24,8 @@ from spool.sockets.addresses import counted_as
 # RFC 5321 4.5.3.2.6: the longest that the last dot may take.
 DATA_END_SECONDS = 600.0
 GREETING_SECONDS = 60.0
+# A destination that is always busy must not keep to what its domain said long ago.
+OLDEST_SECONDS = 300.0
 
 
 class ConnectionFailed(Exception):
@@ -52,6 +57,9 @@ class Peer:
     source_address: str = ""
     # The receiver that it is a host of, among others (spool.delivery.remote.providers).
     site: str = ""
+    # What its domain's DNS says of its certificate, if anything.
+    tlsa: Tlsa | None = None
+    by_mta_sts: bool = False
 
     @property
     def address(self) -> str:
@@ -61,7 +69,8 @@ class Peer:
     @property
     def rests_as(self) -> str:
         """What is known by the same name to answer or not: the address, and all that was agreed on beforehand."""
-        return f"{self.path or self.ip}:{self.port} {self.tls.value} {self.username} {self.source_address}"
+        tls = f"{self.tls.value} {self.tlsa.base}" if self.tlsa is not None else self.tls.value
+        return f"{self.path or self.ip}:{self.port} {tls} {self.username} {self.source_address}"
 
 
 class OutboundConnection:
@@ -78,6 +87,7 @@ class OutboundConnection:
         # How many recipients of the running transaction the other side took before it hung up at a further one.
         self.taken = 0
         self._own_name = own_name
+        self._opened = time.monotonic()
         self._reply_seconds = reply_seconds
         self._features: dict[str, str] = {}
 
@@ -147,17 +157,29 @@ class OutboundConnection:
             # Bytes sent in clear after the 220 are an injection (RFC 3207 6).
             raise TLSFailed(f"{self.peer.name} sent more than its answer to STARTTLS")
         try:
+            name = self.peer.tlsa.base if self.peer.tlsa is not None else self.peer.name
             async with asyncio.timeout(self._reply_seconds):
-                await self._writer.start_tls(context_for(self.peer.tls), server_hostname=self.peer.name)
+                await self._writer.start_tls(context_for(self.peer.tls), server_hostname=name)
+            self._check_certificate()
             self._note_tls()
             # With TLS 1.3 the other side's refusal comes after our own handshake has ended.
             await self._hello()
-        except (OSError, TimeoutError, BrokenReply) as error:
+        except (OSError, TimeoutError, BrokenReply, Mismatch) as error:
             raise TLSFailed(f"TLS with {self.peer.name} [{self.peer.ip}] failed: {in_words(error)}") from error
+
+    def _check_certificate(self) -> None:
+        """Raise Mismatch unless it is the one that TLSA records tell of, where there are some of use."""
+        if self.peer.tlsa is not None and self.peer.tlsa.records:
+            check(self.peer.tlsa, presented_chain(self._writer.get_extra_info("ssl_object")))
 
     def _note_tls(self) -> None:
         cipher = self._writer.get_extra_info("cipher") or ("", "", 0)
-        checked = "verified" if verifies(self.peer.tls) else "unverified"
+        if self.peer.tlsa is not None and self.peer.tlsa.records:
+            checked = "verified by DANE"
+        elif self.peer.by_mta_sts:
+            checked = "verified by MTA-STS"
+        else:
+            checked = "verified" if verifies(self.peer.tls) else "unverified"
         self.tls = f"{cipher[1]} {cipher[0]} ({checked})"
 
     async def _log_in(self) -> None:
@@ -334,6 +356,11 @@ class OutboundConnection:
     def abort(self) -> None:
         """Close without a word."""
         self._writer.transport.abort()
+
+    @property
+    def is_old(self) -> bool:
+        """Whether what it was opened by (MX, TLSA, MTA-STS) is to be looked up again."""
+        return not self.peer.lmtp and time.monotonic() - self._opened > OLDEST_SECONDS
 
     @property
     def closed(self) -> bool:

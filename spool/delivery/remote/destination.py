@@ -8,15 +8,15 @@ import time
 from collections import deque
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import replace
 from typing import TYPE_CHECKING, BinaryIO
 
-from spool.delivery.remote import backoff, host_choice, mta_sts, providers
+from spool.delivery.remote import backoff, host_choice, providers, safeguards
 from spool.delivery.remote.body import LARGEST_WHOLE_BYTES, Prefixed
 from spool.delivery.remote.capacity import Capacity, Slot
 from spool.delivery.remote.client import ConnectionFailed, OutboundConnection, Peer, TLSFailed
 from spool.delivery.remote.error_texts import in_words
-from spool.delivery.remote.mx import Host, NoRoute
+from spool.delivery.remote.mx import NoRoute
+from spool.delivery.remote.safeguards import Guarded
 from spool.delivery.remote.transaction import Transaction
 from spool.delivery.replies import BrokenReply, Reply
 from spool.delivery.routes import NextHop, split_host
@@ -170,7 +170,9 @@ class Destination:
                     has_turn = False
                     if not await self._transact(slot, slot.connection, self._queue.popleft()):
                         slot.connection = None
-                    elif self._capacity.is_wanted(slot) and (len(self._tasks) > 1 or slot.served >= TURN):
+                    elif slot.connection.is_old or (
+                        self._capacity.is_wanted(slot) and (len(self._tasks) > 1 or slot.served >= TURN)
+                    ):
                         return
         finally:
             try:
@@ -358,10 +360,12 @@ class Destination:
         """Where TLS is only an offer and fails, do without it and remember for a while."""
         peer = connection.peer
         clear_text_only = self._transport.clear_text_only
+        may_do_without = peer.tls is TLSPolicy.OPPORTUNISTIC
         try:
-            await connection.open(seconds, allow_tls=peer.ip not in clear_text_only)
+            # What was learned of an address for one domain must not have another domain's mail go unencrypted.
+            await connection.open(seconds, allow_tls=not (may_do_without and peer.ip in clear_text_only))
         except TLSFailed:
-            if peer.tls is not TLSPolicy.OPPORTUNISTIC:
+            if not may_do_without:
                 raise
             clear_text_only.add(peer.ip)
             await connection.open(seconds, allow_tls=False)
@@ -375,39 +379,29 @@ class Destination:
         if hop is not None:
             hosts = await exchangers.hosts(hop.host, use_mx=False)
             site = f"{hop.host}:{hop.port}"
+            guarded = [Guarded(host, hop.tls) for host in hosts]
         else:
             hop = NextHop("", settings.smtp_out_port, TLSPolicy(settings.tls_policy), "", "", "", 0)
             hosts = await exchangers.hosts(self._domain)
             site = providers.site_of(host.name for host in hosts)
             hosts = host_choice.usable(hosts, self._domain, hop.port, private=settings.private_hosts)
-            if settings.honour_mta_sts and hop.tls is not TLSPolicy.NONE and not self._domain.startswith("["):
-                policy = await mta_sts.policy_for(self._domain, exchangers)
-                if policy is not None and policy.enforced:
-                    hop = replace(hop, tls=TLSPolicy.VERIFY)
-                    hosts = self._allowed(hosts, policy)
+            guarded = await safeguards.guarded(hosts, self._domain, settings, exchangers)
         source = hop.source_address or settings.source_address
         return [
             Peer(
-                host.name,
-                host.ip,
+                one.host.name,
+                one.host.ip,
                 hop.port,
-                hop.tls,
+                one.tls,
                 username=hop.username,
                 password=hop.password,
-                source_address=source if (":" in source) == (":" in host.ip) else "",
+                source_address=source if (":" in source) == (":" in one.host.ip) else "",
                 site=site,
+                tlsa=one.tlsa,
+                by_mta_sts=one.by_mta_sts,
             )
-            for host in hosts
+            for one in guarded
         ]
-
-    def _allowed(self, hosts: list[Host], policy: mta_sts.Policy) -> list[Host]:
-        """Those of `hosts` that the domain's own policy names. Raises NoRoute when there is none."""
-        allowed = [host for host in hosts if policy.allows(host.name)]
-        if not allowed:
-            names = ", ".join(sorted({host.name for host in hosts}))
-            reply = f"the MTA-STS policy of {self._domain} does not allow the hosts that the DNS names ({names})"
-            raise NoRoute(reply, "4.7.5", permanent=False)
-        return allowed
 
     def _hop(self) -> NextHop | None:
         """Where mail goes instead of the hosts that the DNS names, if anywhere."""

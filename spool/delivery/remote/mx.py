@@ -13,11 +13,14 @@ from dataclasses import dataclass, field, replace
 
 import dns.asyncresolver
 import dns.exception
+import dns.flags
+import dns.name
 import dns.rdatatype
 import dns.resolver
 
 from base import resolvers
 from base.expiring import ExpiringDict
+from spool.delivery.remote.validation import Validation
 
 MOST_CACHED = 50_000
 SHORTEST_SECONDS, LONGEST_SECONDS = 5.0, 3600.0
@@ -42,12 +45,25 @@ class NoRoute(Exception):
 
 
 @dataclass(frozen=True, slots=True)
+class Secured:
+    """Of a host whose name and addresses the DNS has proved (DNSSEC).
+
+    `bases` are the names below which it may have TLSA records, in the order to ask (RFC 7672 2.2.3); `next_hops` are
+    what its domain is called, where an MX record led to the host (3.2.2).
+    """
+
+    bases: tuple[str, ...]
+    next_hops: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Host:
     """One address to try. `name` is what a certificate must name; `preference` is its MX record's."""
 
     name: str
     ip: str
     preference: int = field(default=0, compare=False)
+    secured: Secured | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +81,9 @@ class _Named:
     until: float
     ips: tuple[str, ...] = ()
     trouble: NoRoute | None = None
+    # What its name is an alias of, or it itself; and whether the addresses were proved (DNSSEC).
+    canonical: str = ""
+    is_secure: bool = False
 
 
 class _Turns:
@@ -129,6 +148,7 @@ class Exchangers:
         self._own_name = own_name.lower().rstrip(".")
         self._resolver = resolvers.resolver(dns.asyncresolver.Resolver, resolver)
         self._resolver.lifetime = LOOKUP_SECONDS
+        self.validation = Validation(self._resolver)
         self._kept: ExpiringDict[str, _Answer] = ExpiringDict(LONGEST_SECONDS, MOST_CACHED)
         self._asking: dict[str, asyncio.Task[_Answer]] = {}
         # Of hosts by their names: thousands of domains have the same ones.
@@ -163,7 +183,17 @@ class Exchangers:
     async def texts(self, name: str) -> list[str]:
         """The TXT records of `name`. Raises NoRoute."""
         answer = await self._resolve(name, "TXT")
-        return [b"".join(record.strings).decode("utf-8", "replace") for record in answer or ()]
+        return [b"".join(record.strings).decode("utf-8", "replace") for record in answer]
+
+    async def tlsa(self, name: str) -> dns.resolver.Answer | None:
+        """The TLSA records of `name` that were validated, or None. Not kept: the resolver does. Raises NoRoute."""
+        try:
+            answer = await self._resolve(name, "TLSA")
+        except NoRoute as error:
+            if error.permanent:
+                return None
+            raise
+        return answer if answer.rrset is not None and self._is_secure(answer) else None
 
     async def _ask(self, key: str, domain: str, use_mx: bool) -> _Answer:
         try:
@@ -189,9 +219,10 @@ class Exchangers:
                 raise NoRoute(f"{domain} is not an IP address", "5.1.2", permanent=True)
             return _Answer(((0, (Host(literal, literal),)),)), LONGEST_SECONDS
         answer = await self._resolve(domain, "MX")
-        if answer is None:
+        is_secure = self._is_secure(answer)
+        if answer.rrset is None:
             # No MX: the domain itself is its host (RFC 5321 5.1).
-            return await self._addresses(domain, [(0, domain)])
+            return await self._addresses(domain, [(0, domain)], () if is_secure else None)
         records = [(record.preference, record.exchange.to_text(omit_final_dot=True).lower()) for record in answer]
         if all(name in ("", ".") for _, name in records):
             raise NoRoute(f"{domain} takes no mail (null MX)", "5.1.10", permanent=True)
@@ -203,12 +234,17 @@ class Exchangers:
                 raise NoRoute(f"mail for {domain} loops back to this server", "5.4.6", permanent=True)
         random.shuffle(records)
         records.sort(key=lambda record: record[0])
-        ttl = answer.rrset.ttl if answer.rrset is not None else SHORTEST_SECONDS
-        found, host_ttl = await self._addresses(domain, records[:MOST_HOSTS])
-        return found, min(ttl, host_ttl)
+        next_hops = tuple(dict.fromkeys((domain, _text(answer.canonical_name)))) if is_secure else None
+        found, host_ttl = await self._addresses(domain, records[:MOST_HOSTS], next_hops)
+        return found, min(answer.rrset.ttl, host_ttl)
 
-    async def _addresses(self, domain: str, records: list[tuple[int, str]]) -> tuple[_Answer, float]:
-        """The addresses of mail hosts, at least one. Raises NoRoute: for a while, if any of them may still have one."""
+    async def _addresses(
+        self, domain: str, records: list[tuple[int, str]], next_hops: tuple[str, ...] | None = None
+    ) -> tuple[_Answer, float]:
+        """The addresses of mail hosts, at least one. Raises NoRoute: for a while, if any of them may still have one.
+
+        `next_hops` are as Secured has them; None when it was not proved that these are the hosts.
+        """
         found: list[tuple[int, tuple[Host, ...]]] = []
         trouble: NoRoute | None = None
         until = time.monotonic() + LONGEST_SECONDS
@@ -216,9 +252,16 @@ class Exchangers:
         for (preference, name), answer in zip(records, answers, strict=True):
             if answer.trouble is not None and (trouble is None or not answer.trouble.permanent):
                 trouble = answer.trouble
-            if answer.ips:
-                until = min(until, answer.until)
-                found.append((preference, tuple([Host(name, ip) for ip in answer.ips])))
+            if not answer.ips:
+                continue
+            until = min(until, answer.until)
+            try:
+                bases = await self._bases(name, answer) if next_hops is not None else ()
+            except NoRoute as error:
+                trouble = error
+                continue
+            secured = Secured(bases, next_hops or ()) if bases else None
+            found.append((preference, tuple([Host(name, ip, secured=secured) for ip in answer.ips])))
         ttl = until - time.monotonic()
         if found:
             return _Answer(tuple(found)), ttl
@@ -245,12 +288,14 @@ class Exchangers:
     async def _ask_host(self, name: str) -> _Named:
         ips: list[str] = []
         ttl, trouble = LONGEST_SECONDS, None
+        canonical, is_secure = "", False
         try:
             for kind in ("A", "AAAA"):
                 answer = await self._resolve(name, kind)
-                if answer is not None:
-                    ttl = min(ttl, answer.rrset.ttl if answer.rrset is not None else ttl)
+                if answer.rrset is not None:
+                    ttl = min(ttl, answer.rrset.ttl)
                     ips += [record.address for record in answer]
+                    canonical, is_secure = _text(answer.canonical_name), is_secure or self._is_secure(answer)
         except NoRoute as error:
             trouble = error
         finally:
@@ -258,20 +303,40 @@ class Exchangers:
         if not ips:
             ttl = FAILURE_SECONDS if trouble is not None and not trouble.permanent else NOWHERE_SECONDS
         ttl = max(ttl, SHORTEST_SECONDS)
-        return self._kept_hosts.keep(name, _Named(time.monotonic() + ttl, tuple(ips), trouble), ttl)
+        named = _Named(time.monotonic() + ttl, tuple(ips), trouble, canonical, is_secure)
+        return self._kept_hosts.keep(name, named, ttl)
 
-    async def _resolve(self, name: str, kind: str) -> dns.resolver.Answer | None:
-        """The records, or None when the name has none of this kind. Raises NoRoute."""
+    async def _bases(self, name: str, found: _Named) -> tuple[str, ...]:
+        """Which names of a host may have TLSA records; none when its addresses are not proved. Raises NoRoute.
+
+        Servers of zones that are not signed often can't answer for such records at all, so these are never asked.
+        """
+        if found.is_secure:
+            return tuple(dict.fromkeys((found.canonical, name)))
+        if found.canonical in ("", name):
+            return ()
+        # An alias that leads out of a signed zone: its own name may have some (RFC 7672 2.1.3).
+        alias = await self._resolve(name, "CNAME")
+        return (name,) if alias.rrset is not None and self._is_secure(alias) else ()
+
+    def _is_secure(self, answer: dns.resolver.Answer) -> bool:
+        """Whether a resolver of ours has validated all of it."""
+        return self.validation.is_ours and bool(answer.response.flags & dns.flags.AD)
+
+    async def _resolve(self, name: str, kind: str) -> dns.resolver.Answer:
+        """The records; its rrset is None when the name has none of this kind. Raises NoRoute."""
         try:
-            return await self._resolver.resolve(name, kind, search=False)
-        except dns.resolver.NoAnswer:
-            return None
+            return await self._resolver.resolve(name, kind, search=False, raise_on_no_answer=False)
         except dns.resolver.NXDOMAIN as error:
             raise NoRoute(f"the domain {name} does not exist", "5.1.2", permanent=True) from error
         except (dns.exception.DNSException, OSError, ValueError) as error:
             late = isinstance(error, dns.exception.Timeout | TimeoutError)
             reason = "not in time" if late else "its servers failed"
             raise NoRoute(f"the DNS gave no answer for {name}: {reason}", "4.4.3", permanent=False) from error
+
+
+def _text(name: dns.name.Name) -> str:
+    return name.to_text(omit_final_dot=True).lower()
 
 
 def _is_ip(text: str) -> bool:

@@ -114,7 +114,9 @@ class Transport:
         if hop:
             login = hash((hop.username, hop.password))
             return f"route {hop.host}:{hop.port} {hop.tls.value} {login} {hop.source_address}"
-        return f"{domain} {self.settings.smtp_out_port} {self.settings.tls_policy} {self.settings.source_address}"
+        settings = self.settings
+        asked = f"{settings.tls_policy} {settings.honour_dane} {settings.honour_mta_sts}"
+        return f"{domain} {settings.smtp_out_port} {asked} {settings.source_address}"
 
     def _new_destination(self, key: str, domain: str, lmtp: bool, next_hop: str) -> Destination:
         if len(self._destinations) >= self._tidy_at:

@@ -61,7 +61,7 @@ def test_an_enforced_policy_has_mail_go_encrypted_to_a_proved_host(
     peer.tls = authority.server(HOST)
     [told] = deliver(a_leased_entry(spooled, to=BOB))
     assert told.only.outcome is DELIVERED
-    assert told.attempts[0].tls.endswith("(verified)")
+    assert told.attempts[0].tls.endswith("(verified by MTA-STS)")
     assert web.requests == [(f"mta-sts.{DOMAIN}:{web.port}", PATH)]
 
 
@@ -223,7 +223,7 @@ def test_a_database_that_is_away_stops_neither_mail_nor_policy(
     monkeypatch.setattr(policy_store, "write", away)
     peer.tls = authority.server(HOST)
     [told] = deliver(a_leased_entry(spooled, to=BOB))
-    assert told.attempts[0].tls.endswith("(verified)")
+    assert told.attempts[0].tls.endswith("(verified by MTA-STS)")
 
 
 def test_a_new_record_brings_the_new_policy(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 from collections.abc import Callable
 from pathlib import Path
@@ -10,9 +11,10 @@ import pytest
 
 from base.sealed import CannotUnseal, seal, unseal
 from spool.delivery import routes
+from spool.delivery.remote import client
 from spool.models.recipient import Outcome
 from spool.models.route import Route, TLSPolicy
-from tests.spool.delivery_remote.conftest import BOB, CARL, DOMAIN, Deliver, Told, a_hop
+from tests.spool.delivery_remote.conftest import BOB, CARL, DOMAIN, Deliver, Sending, Told, a_hop
 from tests.support.certificates import Authority
 from tests.support.dns import DNSServer
 from tests.support.messages import a_leased_entry
@@ -271,3 +273,35 @@ def test_a_new_route_sends_its_password_to_nobody_who_has_no_valid_certificate(
     Route.objects.update(verify_for_login=False)
     [told] = deliver(a_leased_entry(spooled, to=CARL), hops={"*": hop()})
     assert told.only.outcome is DELIVERED
+
+
+def test_a_host_that_failed_at_tls_for_one_domain_gets_nothing_in_clear_text_for_a_stricter_one(
+    peer: SmtpPeer, authority: Authority, dns: DNSServer, spooled: Path, sending: Callable[..., Sending]
+) -> None:
+    peer.tls = authority.without_certificate()
+    dns.add("strict.test", "MX", f"10 mx.{DOMAIN}.")
+    first, second = a_leased_entry(spooled, to=BOB), a_leased_entry(spooled, to="ann@strict.test")
+    hops = {"strict.test": a_hop(port=peer.port, tls=TLSPolicy.ENCRYPT)}
+
+    async def run() -> list[Outcome]:
+        async with sending(hops) as open_sending:
+            told = [*await open_sending.send(first), *await open_sending.send(second)]
+            return [one.only.outcome for one in told]
+
+    assert asyncio.run(run()) == [DELIVERED, PENDING]
+    assert [message.recipients for message in peer.taken] == [(BOB,)]
+
+
+def test_a_connection_is_not_kept_longer_than_what_it_was_opened_by_is_believed(
+    peer: SmtpPeer, spooled: Path, sending: Callable[..., Sending], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def conversations() -> int:
+        before = len(peer.conversations)
+        async with sending() as open_sending:
+            for _ in range(3):
+                await open_sending.send(a_leased_entry(spooled, to=BOB))
+        return len(peer.conversations) - before
+
+    assert asyncio.run(conversations()) == 1
+    monkeypatch.setattr(client, "OLDEST_SECONDS", -1.0)
+    assert asyncio.run(conversations()) == 3

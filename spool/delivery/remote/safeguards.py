@@ -1,0 +1,73 @@
+"""What mail for a domain asks of its hosts before it crosses to them: by DANE, else by MTA-STS, else by the setting.
+
+Where a host has TLSA records, these alone decide about it: MTA-STS must not let pass what they refuse (RFC 8461 2).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from spool.delivery.remote import mta_sts
+from spool.delivery.remote.dane import lookup
+from spool.delivery.remote.dane.records import Tlsa
+from spool.delivery.remote.mx import Exchangers, Host, NoRoute
+from spool.models.route import TLSPolicy
+from spool.models.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Guarded:
+    """A host, and how it is to be talked to. `by_mta_sts`: because the domain's policy says so."""
+
+    host: Host
+    tls: TLSPolicy
+    tlsa: Tlsa | None = None
+    by_mta_sts: bool = False
+
+
+async def guarded(hosts: Sequence[Host], domain: str, settings: Settings, exchangers: Exchangers) -> list[Guarded]:
+    """Those of `hosts` that may be used, in the same order. Raises NoRoute when there is none."""
+    chosen = TLSPolicy(settings.tls_policy)
+    if chosen is TLSPolicy.NONE or domain.startswith("["):
+        return [Guarded(host, chosen) for host in hosts]
+    known: dict[str, Tlsa | NoRoute | None] = {}
+    if settings.honour_dane:
+        known = await lookup.found(hosts, settings.smtp_out_port, exchangers)
+    policy = None
+    if settings.honour_mta_sts and not all(_decides(known.get(host.name)) for host in hosts):
+        policy = await mta_sts.policy_for(domain, exchangers)
+    enforced = policy if policy is not None and policy.enforced else None
+    usable: list[Guarded] = []
+    for host in hosts:
+        tlsa = known.get(host.name)
+        if isinstance(tlsa, NoRoute):
+            continue
+        if tlsa is not None and tlsa.records:
+            usable.append(Guarded(host, TLSPolicy.ENCRYPT, tlsa))
+        elif enforced is not None:
+            if enforced.allows(host.name):
+                usable.append(Guarded(host, TLSPolicy.VERIFY, tlsa, by_mta_sts=True))
+        else:
+            usable.append(Guarded(host, _at_least_encrypted(chosen) if tlsa is not None else chosen, tlsa))
+    if not usable:
+        raise _nobody(hosts, domain, known)
+    return usable
+
+
+def _decides(tlsa: Tlsa | NoRoute | None) -> bool:
+    return isinstance(tlsa, NoRoute) or (tlsa is not None and bool(tlsa.records))
+
+
+def _at_least_encrypted(chosen: TLSPolicy) -> TLSPolicy:
+    return TLSPolicy.ENCRYPT if chosen is TLSPolicy.OPPORTUNISTIC else chosen
+
+
+def _nobody(hosts: Sequence[Host], domain: str, known: dict[str, Tlsa | NoRoute | None]) -> NoRoute:
+    for trouble in known.values():
+        if isinstance(trouble, NoRoute):
+            reply = f"it is not known which certificate the mail host has (DANE): {trouble.reply}"
+            return NoRoute(reply, "4.7.5", permanent=False)
+    names = ", ".join(sorted({host.name for host in hosts}))
+    reply = f"the MTA-STS policy of {domain} does not allow the hosts that the DNS names ({names})"
+    return NoRoute(reply, "4.7.5", permanent=False)
