@@ -60,7 +60,17 @@ _OF_DOMAINS = (
     "users_release",
     "description",
 )
-_OF_LISTS = ("address", "owner", "posting", "enabled", *_BY_THE_HOUR, "subject_prefix", "rewrite_from", "description")
+_OF_LISTS = (
+    "address",
+    "owner",
+    "posting",
+    "enabled",
+    *_BY_THE_HOUR,
+    "subject_prefix",
+    "rewrite_from",
+    "unsubscribe",
+    "description",
+)
 _WITH_USERS = tuple(field.name for field in UserLimits._meta.get_fields())
 FIELDS: dict[type[Model], tuple[str, ...]] = {
     User: _OF_USERS,

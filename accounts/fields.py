@@ -143,7 +143,7 @@ LIST: Final = Kind(
     MailingList,
     (
         Group("", ("address", "owner", "posting", "subject_prefix", "enabled", "description", "new_members")),
-        Group("Mail to members", ("rewrite_from",)),
+        Group("Mail to members", ("rewrite_from", "unsubscribe")),
         Group(
             "Throttling",
             _HOURLY,

@@ -11,7 +11,7 @@ from django.db.models import Q
 from accounts.addresses import LONGEST_ADDRESS, InvalidAddress, normalise_address
 from accounts.models import Alias, AliasTarget, Domain, HourlyLimit, ListMember, MailingList, Role, Status, User
 from accounts.models.limits import hourly_limits
-from accounts.models.lists import FromRewriting
+from accounts.models.lists import FromRewriting, Unsubscribing
 from accounts.models.spam import NO_WISHES, Wishes, wishes_of
 from base.batches import batched
 
@@ -81,6 +81,7 @@ class LocalList:
     subject_prefix: str
     hourly_limits: tuple[HourlyLimit, ...] = ()
     rewrite_from: str = FromRewriting.NEVER
+    unsubscribe: str = Unsubscribing.OWNER
 
 
 LocalAddress = LocalUser | LocalAlias | LocalList
@@ -274,6 +275,7 @@ def _lists(addresses: Collection[str]) -> tuple[Mapping[str, LocalList | Closed]
                 row.subject_prefix,
                 hourly_limits(row),
                 row.rewrite_from,
+                row.unsubscribe,
             )
         )
     return lists, owners

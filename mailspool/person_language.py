@@ -51,6 +51,7 @@ def of_request(request: HttpRequest) -> str:
 def _is_console(path: str) -> bool:
     console = reverse("admin:index")
     is_outside = path.startswith((reverse("portal:home"), reverse("admin:login"), f"{console}quarantine/release/"))
+    is_outside = is_outside or path.startswith("/unsubscribe/")
     return not is_outside and path != reverse("signed_in")
 
 

@@ -234,6 +234,7 @@ SPOOL_SMTP_CHECKS = [
     "quarantine.checks.RejectSpam",
 ]
 # Who may send anywhere without a login, besides users.
+SPOOL_CONSOLE_URL = "quarantine.models.antispam.console_url"
 SPOOL_TRUSTED_CLIENTS = "security.lists.trusts"
 # What is called once an hour, with the time, to forget what is too old.
 SPOOL_HOUSEKEEPING = [

@@ -24,6 +24,7 @@ from mailspool.overview.urls import urls as overview_urls
 from mailspool.portal.sign_in.login import SignIn
 from mailspool.search.urls import urls as search_urls
 from mailspool.setting_pages.urls import urls as settings_urls
+from mailspool.unsubscribing.urls import urls as unsubscribing_urls
 from quarantine.console.listed_views import listed_urls
 from quarantine.console.release_views import release_urls
 
@@ -83,6 +84,7 @@ urlpatterns = [
             )
         ),
     ),
+    *unsubscribing_urls(),
     path("session/", session, name="session"),
     path("session/signed-in/", signed_in, name="signed_in"),
     path("metrics", metrics),

@@ -293,7 +293,7 @@ class SpamCheck(Stage):
             )
             try:
                 if entry.id not in facts.ours:
-                    entry.omitted = forged_in(case.examined.head)
+                    entry.omitted |= forged_in(case.examined.head)
             except FileNotFoundError:
                 # Delivery says so, and the entry waits; the doctor finds it.
                 continue

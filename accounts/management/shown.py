@@ -56,7 +56,7 @@ def whole(row: Domain | User | Alias | MailingList) -> dict[str, Any]:
     if isinstance(row, Alias):
         return {**shown, "description": row.description}
     hourly = {field: getattr(row, field) for field in HOURLY}
-    own = {"subject_prefix": row.subject_prefix, "rewrite_from": row.rewrite_from}
+    own = {"subject_prefix": row.subject_prefix, "rewrite_from": row.rewrite_from, "unsubscribe": row.unsubscribe}
     return {**shown, **own, **hourly, "description": row.description}
 
 

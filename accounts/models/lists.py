@@ -25,6 +25,14 @@ class FromRewriting(models.TextChoices):
     ALWAYS = "always", _("Always")
 
 
+class Unsubscribing(models.TextChoices):
+    """How members of a list leave it, as its mail says."""
+
+    OWNER = "owner", _("By writing to the owner")
+    ONE_CLICK = "one_click", _("By one click")
+    NONE = "none", _("Not by themselves")
+
+
 class MailingList(SendingLimits):
     """An address whose mail goes to each member; bounces go to its owner, never to the one who wrote."""
 
@@ -44,6 +52,16 @@ class MailingList(SendingLimits):
         db_default=FromRewriting.DMARC,
         help_text=_(
             "Receivers refuse what a list sends in the name of domains that publish a strict DMARC policy. The author then stays in Reply-To."
+        ),
+    )
+    unsubscribe = models.CharField(
+        _("members leave"),
+        max_length=9,
+        choices=Unsubscribing,
+        default=Unsubscribing.OWNER,
+        db_default=Unsubscribing.OWNER,
+        help_text=_(
+            "With one click each member gets a copy with a link of its own, which mail programs show as a button. It needs the console's HTTPS address in the settings."
         ),
     )
     description = models.CharField(_("description"), max_length=200, blank=True, default="")

@@ -157,7 +157,7 @@ class AntispamSettings(OneRow):
         blank=True,
         default="",
         validators=[URLValidator(["http", "https"])],
-        help_text="Such as https://mail.example.org, for links in the digest. Leave empty for no links.",
+        help_text="Such as https://mail.example.org, for links in the digest and in mail of lists. Leave empty for no links.",
     )
     max_content_kb = models.PositiveIntegerField(
         "largest message to check (KB)",
@@ -232,6 +232,11 @@ class AntispamSettings(OneRow):
     @property
     def max_content_bytes(self) -> int:
         return self.max_content_kb * 1024
+
+
+def console_url() -> str:
+    """SPOOL_CONSOLE_URL: what links in mail begin with; empty for no links."""
+    return AntispamSettings.current().console_url
 
 
 class DigestMark(models.Model):

@@ -303,11 +303,12 @@ def _not_deleted(report: DeliveryReport, recipients: list[LeasedRecipient]) -> l
 
 def _alike(entry: LeasedEntry, recipients: list[LeasedRecipient]) -> list[list[LeasedRecipient]]:
     """The recipients, those together who get the same bytes under the same reverse-path."""
-    if not entry.treatments and not entry.reverse_paths:
+    if not entry.treatments and not entry.reverse_paths and not entry.own_fields:
         return [recipients]
-    groups: dict[tuple[Treatment, str], list[LeasedRecipient]] = {}
+    groups: dict[tuple[Treatment, str, bytes], list[LeasedRecipient]] = {}
     for recipient in recipients:
-        groups.setdefault((entry.treatment_of(recipient), entry.sender_for(recipient)), []).append(recipient)
+        alike = entry.treatment_of(recipient), entry.sender_for(recipient), entry.own_fields_of(recipient)
+        groups.setdefault(alike, []).append(recipient)
     return list(groups.values())
 
 

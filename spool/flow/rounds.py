@@ -27,6 +27,7 @@ from spool.events.mail_log import Event
 from spool.files import marks
 from spool.flow import late_results, leases, outcomes
 from spool.flow.lanes import Want
+from spool.flow.list_fields import add_list_fields
 from spool.flow.passing_on import rewrite_senders
 from spool.flow.takeover import Takeover
 from spool.message.envelope import DeliveryReport, LeasedEntry
@@ -195,6 +196,7 @@ class Rounds:
         self._bound(leased, want.held_bytes)
         if here.settings.rewrite_forwarded_senders:
             rewrite_senders(leased)
+        add_list_fields(leased)
         return leased
 
     def _bound(self, leased: Sequence[LeasedEntry], room_bytes: int) -> None:

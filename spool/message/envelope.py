@@ -194,6 +194,8 @@ class LeasedEntry(LeasedColumns):
     treatments: Mapping[int, Treatment] | None = None
     # By the ids of recipients: the reverse-path of their copy, where that is not the entry's (spool.flow.passing_on).
     reverse_paths: Mapping[int, str] | None = None
+    # By the ids of recipients: fields of the header that only that one gets (spool.flow.list_fields).
+    own_fields: Mapping[int, bytes] | None = None
     # Fields of its header that nobody gets, as trace_headers.fields_of has them.
     omitted: frozenset[bytes] = frozenset()
     # When it was taken to be worked on.
@@ -206,6 +208,8 @@ class LeasedEntry(LeasedColumns):
     held_back: WaitUntil | None = None
     # Fields that answer for it, once they were made: the same for all who get it. Empty where nobody does.
     signature: bytes | None = None
+    # The hash of its body, where several signatures need it.
+    body_hash: bytes | None = None
     # What stages found out about it, to be written down by them (Stage.remember) should it come by again.
     notes: tuple[Any, ...] = ()
 
@@ -221,6 +225,10 @@ class LeasedEntry(LeasedColumns):
     def sender_for(self, recipient: LeasedRecipient) -> str:
         """The reverse-path of the copy of one recipient."""
         return self.reverse_paths.get(recipient.id, self.sender) if self.reverse_paths else self.sender
+
+    def own_fields_of(self, recipient: LeasedRecipient) -> bytes:
+        """The fields that are put before the copy of one recipient, and signed with it."""
+        return self.own_fields.get(recipient.id, b"") if self.own_fields else b""
 
     def read(self) -> bytes:
         """The whole message. Raises FileNotFoundError when its file is gone."""

@@ -42,11 +42,11 @@ class KeyRing:
     host: str = ""
     host_signs: bool = False
 
-    async def signature(self, entry: LeasedEntry, content: bytes | None) -> bytes:
+    async def signature(self, entry: LeasedEntry, content: bytes | None, own: bytes = b"") -> bytes:
         """The fields to put before `entry`; empty when nobody of ours answers for it, or has no key.
 
         `content` is the whole message as it is sent, or None for one that is read piece by piece, which happens in a
-        thread. Raises OSError.
+        thread; `own` are the fields that are sent before that one. Raises OSError.
         """
         if not self.signers:
             return b""
@@ -55,12 +55,15 @@ class KeyRing:
         signers = self.signers_for(entry, Header(header))
         if not signers:
             return b""
-        if content is None:
-            body_hash = await asyncio.to_thread(_hash_of, entry, len(header))
-        else:
-            body_hash = canonical.body_hash(_after_empty_line(rest))
+        if entry.body_hash is None:
+            if content is None:
+                entry.body_hash = await asyncio.to_thread(_hash_of, entry, len(header))
+            else:
+                entry.body_hash = canonical.body_hash(_after_empty_line(rest))
         fields, now = raw_fields(header), int(time.time())
-        return b"".join(signer.sign(fields, body_hash, now) for signer in signers)
+        if content is None and own:
+            fields = raw_fields(own) + [one for one in fields if one.replace(b"\r\n", b"\n") not in entry.omitted]
+        return b"".join(signer.sign(fields, entry.body_hash, now) for signer in signers)
 
     def signers_for(self, entry: LeasedEntry, header: Header) -> tuple[Signer, ...]:
         """Those who answer for a message: its author's domain, if it is from one of us, or else who passed it on.

@@ -253,6 +253,7 @@ class TestList:
             "members": 2,
             "subject_prefix": "[news]",
             "rewrite_from": "dmarc",
+            "unsubscribe": "owner",
             "description": "",
             **UNLIMITED,
         }

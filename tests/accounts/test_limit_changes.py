@@ -117,7 +117,14 @@ def test_a_domain_administrators_pages_do_too() -> None:
     assert answer.status_code == 302
     answer = chief.post(
         reverse("portal:edit_lists", args=[news.pk]),
-        {"address": NEWS, "posting": "anyone", "rewrite_from": "dmarc", "enabled": "on", **LIMITED},
+        {
+            "address": NEWS,
+            "posting": "anyone",
+            "rewrite_from": "dmarc",
+            "unsubscribe": "owner",
+            "enabled": "on",
+            **LIMITED,
+        },
     )
     assert answer.status_code == 302
     assert written(ANN) == [(CHIEF, SAID)]

@@ -338,6 +338,7 @@ class TestListPage:
             "address": big.address,
             "posting": "anyone",
             "rewrite_from": "dmarc",
+            "unsubscribe": "owner",
             "enabled": "on",
             **UNLIMITED,
             "members-TOTAL_FORMS": "50",
@@ -364,6 +365,7 @@ class TestListPage:
             "address": big.address,
             "posting": "anyone",
             "rewrite_from": "dmarc",
+            "unsubscribe": "owner",
             "enabled": "on",
             "new_members": text,
             **self.MANAGEMENT,
@@ -384,6 +386,7 @@ class TestListPage:
             "address": big.address,
             "posting": "anyone",
             "rewrite_from": "dmarc",
+            "unsubscribe": "owner",
             "new_members": "a@example.net\nwrong",
             **self.MANAGEMENT,
         }

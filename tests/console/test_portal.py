@@ -345,6 +345,7 @@ class TestDomain:
                 "address": "news",
                 "posting": "anyone",
                 "rewrite_from": "dmarc",
+                "unsubscribe": "owner",
                 "enabled": "on",
                 "new_members": "a@b.test, c@d.test",
                 **UNLIMITED,
@@ -356,6 +357,7 @@ class TestDomain:
             "address": "news@example.org",
             "posting": "members",
             "rewrite_from": "dmarc",
+            "unsubscribe": "owner",
             "enabled": "on",
             **UNLIMITED,
         }

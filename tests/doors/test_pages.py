@@ -38,6 +38,7 @@ ELSEWHERE = {
     "admin:spool_entry_save_layout": "how a list looks to one person; tests/console/test_spool_pages.py",
     "portal:quarantine_item": "tests/console/test_portal_mail.py",
     "portal:domain_quarantine_item": "tests/console/test_portal_mail.py",
+    "unsubscribe": "tests/accounts/test_unsubscribing.py",
     "quarantine_release": "tests/quarantine/test_digest.py",
     "thing_act": "tests/doors/test_actions.py goes through each action, by this page too",
     "attention_acknowledge": "tests/console/test_attention.py",
@@ -155,7 +156,7 @@ _A_USER = {
     "max_recipients": 0,
     **UNLIMITED,
 }
-_A_LIST = {"posting": "anyone", "rewrite_from": "dmarc", "enabled": "on", **UNLIMITED}
+_A_LIST = {"posting": "anyone", "rewrite_from": "dmarc", "unsubscribe": "owner", "enabled": "on", **UNLIMITED}
 # By the name of the page: who goes there, and what is done.
 DOES: dict[str, tuple[str, Callable[[Client], Any]]] = {
     "admin:accounts_domaindefaults_propagate": (ROOT, _propagate("domaindefaults", "max_users")),

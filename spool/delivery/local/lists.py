@@ -17,7 +17,7 @@ from urllib.parse import quote
 from accounts import directory
 from accounts.addresses import key_of, normalise_domain
 from accounts.directory import LocalList, LocalUser
-from accounts.models.lists import PostingPolicy
+from accounts.models.lists import PostingPolicy, Unsubscribing
 from spool.addressing import RefusedRecipient, accept_many
 from spool.delivery.local import list_authors
 from spool.delivery.trace_headers import header_line, passed_through, received_line
@@ -190,11 +190,13 @@ def _list_fields(mailing_list: LocalList) -> bytes:
     owner = mailing_list.owner or f"postmaster@{mailing_list.domain}"
     post = "NO" if mailing_list.posting == PostingPolicy.OWNER else f"<mailto:{_in_url(address)}>"
     subject = quote(f"unsubscribe {address}", safe="")
+    # Members with a link of their own get theirs in the place of it (spool.flow.list_fields).
+    leaving = header_line("List-Unsubscribe", f"<mailto:{_in_url(owner)}?subject={subject}>")
     return b"".join(
         (
             header_line("List-Id", f"<{list_id(mailing_list)}>"),
             header_line("List-Post", post),
-            header_line("List-Unsubscribe", f"<mailto:{_in_url(owner)}?subject={subject}>"),
+            b"" if mailing_list.unsubscribe == Unsubscribing.NONE else leaving,
             header_line("Precedence", "list"),
         )
     )

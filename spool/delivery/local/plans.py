@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from accounts import directory
+from accounts import directory, unsubscribing
 from accounts.directory import LocalAlias, LocalList, LocalUser
 from spool.delivery.local import forwards, list_authors, lists, maildir
 from spool.delivery.remote.body import LARGEST_WHOLE_BYTES
@@ -133,6 +133,9 @@ class _Planner:
             self._plan.mailboxes.append((recipient, found))
 
     def _to_list(self, recipient: LeasedRecipient, mailing_list: LocalList) -> None:
+        if token := unsubscribing.token_in(recipient.original):
+            self._leave_list(recipient, token)
+            return
         refusal = lists.refusal(mailing_list, self._entry)
         if refusal:
             self._answer(recipient, Outcome.BOUNCED, refusal, "list")
@@ -153,6 +156,18 @@ class _Planner:
         )
         text = f"sent to {len(members)} members" if members else "discarded, as nobody on the list takes mail"
         self._answer(recipient, Outcome.DELIVERED, f"250 2.0.0 {mailing_list.address}: {text}", traffic.LIST)
+
+    def _leave_list(self, recipient: LeasedRecipient, token: str) -> None:
+        """A mail to the address by which a member leaves; nobody else reads it."""
+        try:
+            left = unsubscribing.leave(token)
+        except unsubscribing.NotOurs:
+            reply = f"550 5.1.1 <{recipient.original}>: nobody leaves a list by this address; copy it from its mail"
+            self._answer(recipient, Outcome.BOUNCED, reply, "list")
+            return
+        who = left.address or "whoever it was for"
+        reply = f"250 2.0.0 {recipient.address}: {who} is not on the list any more"
+        self._answer(recipient, Outcome.DELIVERED, reply, traffic.LIST)
 
     def _to_alias(self, recipient: LeasedRecipient, alias: LocalAlias) -> None:
         """An address that stood for a mailbox or a list at intake, or an alias without targets."""
@@ -252,6 +267,7 @@ def _copy(entry: LeasedEntry, source: Source, recipient: LeasedRecipient, user: 
     header = header_line("Return-Path", f"<{entry.sender}>") + header_line("Delivered-To", user.address)
     if recipient.original:
         header += header_line("X-Original-To", recipient.original)
+    header += entry.own_fields_of(recipient)
     folder, treatment = maildir.folder_of(user.address), entry.treatment_of(recipient)
     return maildir.Copy(
         source=source,

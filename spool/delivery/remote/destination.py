@@ -431,16 +431,18 @@ class Destination:
                     return True
                 content: bytes | BinaryIO | Prefixed
                 # Those of one transaction are all treated alike.
-                header = entry.treatment_of(recipients[0]).header
+                header, own = entry.treatment_of(recipients[0]).header, entry.own_fields_of(recipients[0])
                 if entry.size_bytes <= LARGEST_WHOLE_BYTES:
                     content = entry.read()
                     if entry.omitted:
                         content = without_fields(content, entry.omitted)
-                    header = await self._signature(entry, content) + header
+                    if own:
+                        content = own + content
+                    header = await self._signature(entry, content, own) + header
                     if header:
                         content = header + content
                 else:
-                    header = await self._signature(entry, None) + header
+                    header = await self._signature(entry, None, own) + header + own
                     content = files.enter_context(entry.open())
                     if entry.omitted:
                         header += without_fields(content.read(LARGEST_WHOLE_BYTES), entry.omitted)
@@ -479,10 +481,12 @@ class Destination:
             self._prove(slot)
         return True
 
-    async def _signature(self, entry: LeasedEntry, content: bytes | None) -> bytes:
+    async def _signature(self, entry: LeasedEntry, content: bytes | None, own: bytes) -> bytes:
         """What we answer for a message with; a mail store of our own needs none. Raises OSError."""
         if self._lmtp:
             return b""
+        if own:
+            return await self._transport.keys.signature(entry, content, own)
         if entry.signature is None:
             entry.signature = await self._transport.keys.signature(entry, content)
         return entry.signature
