@@ -76,6 +76,12 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     )
     parser.add_argument("--uncounted", action="store_true", help="measure what counting the traffic costs, too")
     parser.add_argument("--unlogged", action="store_true", help="measure what the mail log costs, too")
+    parser.add_argument(
+        "--inline",
+        type=_numbers,
+        default=[],
+        help="run each Mailspool with MAILSPOOL_INLINE_KB at each of these, comma-separated (0: a file for each)",
+    )
     parser.add_argument("--no-postfix", action="store_true", help="measure Mailspool alone")
     parser.add_argument("--silent-postfix", action="store_true", help="let Postfix write no mail log")
     parser.add_argument("--profile", action="store_true", help="profile listener and worker; spoils the figures")
@@ -158,9 +164,11 @@ def _systems(
             engines=scanned,
             counted=counted,
             logged=logged,
+            inline_kb=inline_kb,
         )
         for database in databases
         for scanned in ((None, engines) if engines else (None,))
+        for inline_kb in options.inline or (None,)
         for counted, logged in ((True, True), (False, True), (True, False))
         if (counted or options.uncounted) and (logged or options.unlogged)
     ]

@@ -80,6 +80,7 @@ class MailspoolSystem(System):
         engines: tuple[int, int] | None = None,
         counted: bool = True,
         logged: bool = True,
+        inline_kb: int | None = None,
         runner: str = "",
     ) -> None:
         self.name = f"mailspool/{database}" if engines is None else scanning(f"mailspool/{database}")
@@ -87,6 +88,9 @@ class MailspoolSystem(System):
             self.name = uncounted(self.name)
         if not logged:
             self.name = unlogged(self.name)
+        if inline_kb is not None:
+            self.name = placed(self.name, inline_kb)
+        self._place = {} if inline_kb is None else {"MAILSPOOL_INLINE_KB": str(inline_kb)}
         self._logged = logged
         # The module that runs its listeners and workers, in the place of manage.py.
         self._runner = runner if counted else "bench.uncounted"
@@ -111,7 +115,7 @@ class MailspoolSystem(System):
             dns=self._dns,
             workers=self._workers,
             from_nothing=True,
-            env={"MAILSPOOL_LOG": where},
+            env={"MAILSPOOL_LOG": where, **self._place},
         )
         self.port = self.mailspool.smtp_port
         if self._runner:
@@ -224,3 +228,8 @@ def uncounted(name: str) -> str:
 def unlogged(name: str) -> str:
     """The name of a system like the one of `name` that writes no mail log."""
     return f"{name}, not logging"
+
+
+def placed(name: str, inline_kb: int) -> str:
+    """The name of a system like the one of `name` that keeps messages up to so many KB in its database."""
+    return f"{name}, {f'rows to {inline_kb} KB' if inline_kb else 'files'}"

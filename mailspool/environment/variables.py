@@ -117,8 +117,8 @@ SMTPD_PROCESSES = Variable(
 INLINE_KB = Variable(
     "MAILSPOOL_INLINE_KB",
     kinds.number(0, 1000, "a size in KB"),
-    0,
-    "0",
+    64,
+    "64",
     "messages up to this size, in KB, are kept in the database until they have to wait for something, and have no file"
     " before; 0 for a file for each",
 )

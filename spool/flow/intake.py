@@ -8,6 +8,8 @@ batch the files are written and synced together, before the transaction that ins
 from __future__ import annotations
 
 import logging
+import shutil
+import sys
 import threading
 import time
 from collections.abc import Callable, Collection, Sequence
@@ -348,7 +350,10 @@ def _is_committed(stored: Stored, now: datetime, settings: Settings, *, again: b
 
 
 def _free_bytes() -> int:
-    return store.free_bytes()
+    """On the fuller one of the file systems that a new message may lie on: the spool's, or a database file's."""
+    in_a_file = statements.on_sqlite()
+    beside = shutil.disk_usage(Path(connection.settings_dict["NAME"]).parent).free if in_a_file else sys.maxsize
+    return min(store.free_bytes(), beside)
 
 
 _free = ShortCache(1.0, _free_bytes)

@@ -1,8 +1,8 @@
 """How much of it runs: a little of everything in `make test`, all of it in `make test-system`.
 
 MAILSPOOL_CRASH_SEED decides what a short run picks and in which order parts are killed; without it chance does.
-MAILSPOOL_CRASH_MESSAGES is how many messages must have flowed while they were, and MAILSPOOL_CRASH_INLINE_KB up to
-which size they have no file at first, where the test does not say.
+MAILSPOOL_CRASH_MESSAGES is how many messages must have flowed while they were. MAILSPOOL_CRASH_INLINE_KB is up to which
+size they have no file at first, where the test does not say: 0 gives each its file, as an administrator may choose.
 """
 
 from __future__ import annotations

@@ -19,6 +19,8 @@ from tests.support.sink import CountingSink
 from tests.support.waiting import wait_until
 
 SIZE_MB = 8
+# Where only the spool's file system is full.
+IN_FILES = {"MAILSPOOL_INLINE_KB": "0"}
 
 
 def _mount(folder: Path, size_mb: int = SIZE_MB) -> None:
@@ -103,7 +105,7 @@ def _fill(mailspool: MailspoolUnderTest, ledger: Ledger, size: int) -> str:
 def test_a_full_disk_refuses_for_now_loses_nothing_and_recovers(
     install: Install, sink: CountingSink, size: int
 ) -> None:
-    mailspool = install()
+    mailspool = install(env=IN_FILES)
     mailspool.settings(min_free_mb=0)
     mailspool.start()
     mailspool.workers[0].stop()
@@ -147,7 +149,7 @@ def _is_taken(mailspool: MailspoolUnderTest, ledger: Ledger) -> bool:
 def test_without_room_for_a_notice_the_failure_waits_and_is_told_once(
     install: Install, sink: CountingSink, small_spool: Path
 ) -> None:
-    mailspool = install()
+    mailspool = install(env=IN_FILES)
     mailspool.settings(min_free_mb=0)
     mailspool.start()
     mailspool.workers[0].stop()
@@ -221,7 +223,7 @@ def test_a_full_disk_under_the_tables_of_postgresql_refuses_for_now_and_loses_no
     # Pages that are there already are filled first.
     refusal = _fill(mailspool, ledger, 4096)
     assert refusal.startswith("452 4.3.1"), refusal
-    wait_until(lambda: len(mailspool.message_files()) == len(ledger.acknowledged), "what was refused is gone", 10)
+    wait_until(lambda: mailspool.count("spool_entry") == len(ledger.acknowledged), "what was refused is gone", 10)
     filler.unlink()
     with mailspool.smtp() as client:
         assert send_one(client, ledger, (REMOTE[0],), 4096), "mail is taken again"
