@@ -149,7 +149,7 @@ _SQLITE_FAULTS = [
 
 @pytest.mark.sqlite
 @pytest.mark.skipif(not can_inject(), reason="needs strace, and the right to trace")
-@pytest.mark.parametrize("part", ["listener", "worker"])
+@pytest.mark.parametrize("part", ["listener", pytest.param("worker", marks=pytest.mark.long)])
 @pytest.mark.parametrize("fault", _SQLITE_FAULTS, ids=str)
 def test_a_database_file_that_fails_refuses_for_now_and_loses_nothing(
     install: Install, sink: CountingSink, part: str, fault: Fault

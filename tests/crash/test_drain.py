@@ -51,7 +51,7 @@ def test_a_stop_in_mid_flow_drains_and_leaves_no_lease_behind(install: Install, 
     assert_nothing_is_left(mailspool, ledger)
 
 
-@pytest.mark.parametrize("redis_dies", ["in the pass", "before it"])
+@pytest.mark.parametrize("redis_dies", ["in the pass", pytest.param("before it", marks=pytest.mark.long)])
 def test_a_stop_without_redis_finishes_what_is_on_the_wire(install: Install, redis_dies: str) -> None:
     mailspool = install()
     with SmtpPeer() as peer:

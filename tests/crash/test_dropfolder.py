@@ -32,6 +32,7 @@ def _keep_dropping(drop: Path, ledger: Ledger, stop: threading.Event) -> None:
         ledger.acknowledged[test_id] = recipients
 
 
+@pytest.mark.long
 def test_each_dropped_file_is_sent_once_though_the_scheduler_dies_while_taking_it(
     install: Install, sink: CountingSink, durable_postgres: PostgresServer | None
 ) -> None:

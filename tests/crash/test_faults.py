@@ -26,6 +26,7 @@ IN_FILES = {"MAILSPOOL_INLINE_KB": "0"}
 IN_ROWS = {"MAILSPOOL_INLINE_KB": "64"}
 
 
+@pytest.mark.long
 def test_a_listener_killed_at_any_step_of_intake_loses_nothing_it_acknowledged(
     install: Install, sink: CountingSink, durable_postgres: PostgresServer | None
 ) -> None:
@@ -65,6 +66,7 @@ def test_a_listener_killed_at_any_step_of_intake_loses_nothing_it_acknowledged(
     assert_nothing_is_left(mailspool, ledger)
 
 
+@pytest.mark.long
 def test_a_worker_killed_at_any_step_of_delivery_loses_nothing(
     install: Install, sink: CountingSink, durable_postgres: PostgresServer | None
 ) -> None:

@@ -73,6 +73,7 @@ def test_what_was_open_to_others_is_closed_at_the_start_and_that_is_said(tmp_pat
     assert not open_files(home.root)
 
 
+@pytest.mark.long
 def test_what_a_program_makes_is_for_its_owner_whatever_the_umask_was(tmp_path: Path, redis: RedisServer) -> None:
     home = tmp_path / "home"
 

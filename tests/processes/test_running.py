@@ -251,6 +251,7 @@ def test_nobody_else_can_read_what_any_program_writes(running: Running) -> None:
     assert {mask.group(1) for mask in masks.values() if mask} == {"0077"}
 
 
+@pytest.mark.long
 def test_a_terminal_shows_the_first_administrator_s_password_once(tmp_path: Path) -> None:
     instance = Running(tmp_path)
     terminal, ours = pty.openpty()

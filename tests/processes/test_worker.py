@@ -74,6 +74,7 @@ def redis(tmp_path: Path) -> Iterator[RedisServer]:
         server.kill()
 
 
+@pytest.mark.long
 def test_a_long_job_is_not_taken_for_lost_and_its_worker_is_known(redis: RedisServer, tmp_path: Path) -> None:
     env = {**os.environ, "REDIS_URL": redis.url, "PYTHONUNBUFFERED": "1"}
     worker = Daemon("worker", [sys.executable, "-c", QUICK_TO_TELL], tmp_path / "log", env=env, cwd=PROJECT)

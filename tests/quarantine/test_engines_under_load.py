@@ -47,6 +47,7 @@ def test_sixty_outgoing_spams_at_five_children_are_all_caught(spool: Spool, engi
     assert engine.most_asked <= 5 and engine.turned_away == 0
 
 
+@pytest.mark.long
 def test_sixty_incoming_messages_at_three_children_of_spamd_are_all_scored(spool: Spool, spamd: Spamd) -> None:
     a_spamassassin(spamd, parallel=3, timeout_seconds=30)
     for number in range(60):

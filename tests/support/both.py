@@ -1,5 +1,5 @@
-"""The tests on both databases, side by side: many of them wait for servers, so two runs take little longer than one,
-and each has two files of tests in hand.
+"""The tests on both databases, side by side: many of them wait for servers, so two runs take little longer than one.
+The run on SQLite, which has what is alike on both, has three files of tests in hand, the other one two.
 
     python -m tests.support.both [ARGUMENT…]      arguments for pytest
 
@@ -21,7 +21,7 @@ import tempfile
 from collections.abc import Sequence
 
 # In the order of collection: the tests in a browser come last, and leave an event loop behind in their process.
-_TWO_AT_A_TIME = ["-n", "2", "--dist", "loadfile", "--no-loadscope-reorder"]
+_BY_FILE = ["--dist", "loadfile", "--no-loadscope-reorder"]
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -29,17 +29,18 @@ def main(arguments: Sequence[str]) -> int:
     # Hundreds of processes are started: none of them is to compile all anew.
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     again = ["--reruns", "1", "--rerun-show-tracebacks"]
-    pytest = [sys.executable, "-m", "pytest", *_TWO_AT_A_TIME, *again, "-raR", *arguments]
-    on_postgresql = [sys.executable, "-m", "tests.support.postgres", "--fast", "--", *pytest]
+    pytest = [sys.executable, "-m", "pytest", *_BY_FILE, *again, "-raR", *arguments]
+    on_sqlite = [*pytest, "-n", "3"]
+    on_postgresql = [sys.executable, "-m", "tests.support.postgres", "--fast", "--", *pytest, "-n", "2"]
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     with tempfile.TemporaryFile() as said:
         beside = subprocess.Popen(on_postgresql, stdout=said, stderr=subprocess.STDOUT)
         running = [beside]
         try:
             print("== On SQLite (on PostgreSQL beside it; what that says comes after)", flush=True)
-            shown = subprocess.Popen(pytest)
+            shown = subprocess.Popen(on_sqlite)
             running.append(shown)
-            on_sqlite = shown.wait()
+            status = shown.wait()
             print("== On PostgreSQL", flush=True)
             also = beside.wait()
         finally:
@@ -50,7 +51,7 @@ def main(arguments: Sequence[str]) -> int:
             said.seek(0)
             shutil.copyfileobj(said, sys.stdout.buffer)
             sys.stdout.flush()
-    return on_sqlite or also
+    return status or also
 
 
 if __name__ == "__main__":

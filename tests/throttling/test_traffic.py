@@ -103,6 +103,7 @@ def flushall(mailspool: MailspoolUnderTest) -> None:
         client.flushall()
 
 
+@pytest.mark.long
 def test_eight_programs_get_exactly_the_limits_and_what_waits_outlives_everything(
     mailspool: MailspoolUnderTest, sink: CountingSink
 ) -> None:

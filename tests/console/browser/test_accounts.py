@@ -11,6 +11,7 @@ from accounts import actions
 from accounts.models import Domain, Role, Status, User
 from spool.models import Entry
 from tests.console.browser.conftest import Console
+from tests.console.browser.themes import THEMES
 from tests.support.messages import a_submission
 from tests.support.spool_states import take_in
 
@@ -122,7 +123,7 @@ def test_a_domain_administrator_adds_a_user_and_disables_another(console: Consol
     assert ann.status == Status.RECEIVING
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("theme", THEMES)
 def test_every_page_is_accessible_and_fits_a_phone(console: Console, ann: User, theme: str) -> None:
     console.wear(theme)
     problems = []

@@ -13,6 +13,7 @@ from accounts.models import Domain, Role, User, WebSession
 from mailspool.attention import items
 from spool.models import AlertEvent, AlertRule
 from tests.console.browser.conftest import Console, serious_violations
+from tests.console.browser.themes import THEMES
 
 pytestmark = pytest.mark.alike
 
@@ -54,7 +55,7 @@ def test_an_alert_appears_while_a_page_is_open_and_goes_when_it_is_muted(console
     expect(page.locator("#attention-count")).to_contain_text("2")
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("theme", THEMES)
 def test_nobody_is_shut_out_of_it(console: Console, theme: str) -> None:
     console.wear(theme)
     event = an_alert(kind="flood-ip", key="192.0.2.66")

@@ -14,6 +14,7 @@ from playwright.sync_api import Locator, Page, expect
 from spool import actions
 from spool.models import Entry, Outcome, Priority
 from tests.console.browser.conftest import Console, serious_violations
+from tests.console.browser.themes import THEMES
 from tests.support.messages import a_message, a_submission
 from tests.support.spool_states import attempt, take_in
 from tests.support.worker import maintenance_worker
@@ -410,7 +411,7 @@ def test_a_flood_is_grouped_and_held_as_one(console: Console) -> None:
     assert Entry.objects.filter(sender="eve@example.org").count() == 0 and Entry.objects.count() == 5
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("theme", THEMES)
 def test_the_trace_is_filtered_sorted_and_exported(console: Console, theme: str) -> None:
     gone = take_in(*[a_submission(f"s{n}@example.org", f"r{n % 3}@d{n % 2}.example") for n in range(9)])
     attempt(gone[:5], "550 5.1.1 No such user", outcome=Outcome.BOUNCED)

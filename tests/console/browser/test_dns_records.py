@@ -14,6 +14,7 @@ from mailspool.dns_records import asking
 from quarantine.engines import resolver
 from spool.signing import lifecycle, ring
 from tests.console.browser.conftest import Console, serious_violations
+from tests.console.browser.themes import THEMES
 from tests.support.dns import in_pieces
 from tests.support.nsd import NSD
 
@@ -58,7 +59,7 @@ def check(page: Page) -> None:
     expect(page.locator(".dns-sum time")).to_be_visible()
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("theme", THEMES)
 def test_from_a_new_domain_to_all_green(console: Console, nsd: NSD, theme: str) -> None:
     console.wear(theme)
     page = console.open("/admin/accounts/domain/add/")

@@ -8,11 +8,12 @@ from playwright.sync_api import expect
 from mailspool.first_run import steps
 from spool.models import Entry, Installation
 from tests.console.browser.conftest import Console, serious_violations
+from tests.console.browser.themes import THEMES
 
 pytestmark = pytest.mark.alike
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("theme", THEMES)
 def test_a_test_message_is_sent_from_the_overview_and_the_list_is_put_away(console: Console, theme: str) -> None:
     Installation.objects.update(first_run_over=None)
     steps.forget()

@@ -11,6 +11,7 @@ from accounts.models import Containment, Domain, User
 from spool.models import Entry
 from spool.traffic import rollup
 from tests.console.browser.conftest import Console, serious_violations
+from tests.console.browser.themes import THEMES
 from tests.console.test_incident import ANN, IP, sent
 from tests.support.spool_states import attempt
 
@@ -30,7 +31,7 @@ def flood() -> User:
     return user
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("theme", THEMES)
 def test_nobody_is_shut_out_of_it(console: Console, flood: User, theme: str) -> None:
     console.wear(theme)
     for path in (PAGE, f"/admin/incident/ip/{IP}/", "/admin/incident/domain/far.test/"):

@@ -18,6 +18,7 @@ from base import redis_client
 from spool.flow import doorbell
 from spool.monitoring.heartbeat_keys import JOB, WORKERS
 from tests.console.browser.conftest import Console
+from tests.console.browser.themes import THEMES
 from tests.support.daemon import Daemon
 from tests.support.failed_jobs import fail_many, failed_ids
 from tests.support.redis import RedisServer
@@ -113,7 +114,7 @@ def test_all_jobs_of_a_page_are_chosen_at_once_and_forgetting_asks(console: Cons
     assert failed_ids() == set()
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("theme", THEMES)
 def test_it_is_whole_on_a_phone(console: Console, theme: str) -> None:
     fail_many([f"{'long-' * 12}{number}" for number in range(3)], "spool.tasks." + "quite_a_long_name_" * 8)
     console.wear(theme)

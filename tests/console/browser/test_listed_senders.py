@@ -13,6 +13,7 @@ from accounts.models import User
 from quarantine.models import Item, ListedSender
 from tests.console.browser.conftest import Console
 from tests.console.browser.test_user_site_throttled import log_in_as
+from tests.console.browser.themes import THEMES
 from tests.quarantine.conftest import quarantined, spooled
 from tests.support.messages import a_message
 
@@ -67,7 +68,7 @@ def test_a_blocked_message_is_released_and_its_sender_allowed(
     assert listed(ann) == {("eve@shop.test", "allow")} and not Item.objects.exists()
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("theme", THEMES)
 def test_the_pages_are_readable(console: Console, ann: User, theme: str) -> None:
     for pattern, listing in (("friend@far.test", "allow"), ("a" * 60 + "@" + "spam." * 20 + "test", "block")):
         ListedSender.objects.create(user=ann, pattern=pattern, listing=listing, created=timezone.now())

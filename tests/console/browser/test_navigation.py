@@ -14,6 +14,7 @@ from quarantine.console import tabs as quarantine_tabs
 from spool.console import tabs as spool_tabs
 from spool.filters import Count
 from tests.console.browser.conftest import Console, serious_violations
+from tests.console.browser.themes import THEMES
 from tests.support.messages import a_submission
 from tests.support.spool_states import take_in
 from throttling.console import tabs as throttling_tabs
@@ -34,7 +35,7 @@ SPOOL, WAITING, SPAM, VIRUS, USERS, DOMAINS = (
 )
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("theme", THEMES)
 def test_the_tabs_are_whole_with_large_counts_and_scroll_on_a_phone(
     console: Console, settings: Any, theme: str
 ) -> None:

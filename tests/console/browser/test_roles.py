@@ -16,6 +16,7 @@ from accounts.models import Role, User
 from quarantine.models import Item
 from spool.models import Entry, Outcome
 from tests.console.browser.conftest import Console
+from tests.console.browser.themes import THEMES
 from tests.quarantine.conftest import quarantined, spooled
 from tests.support.messages import a_submission
 from tests.support.spool_states import attempt, take_in
@@ -50,7 +51,7 @@ def become(console: Console, role: Role, email: str = ANN) -> None:
     console.page.context.add_cookies([{"name": cookie.key, "value": cookie.value, "url": console.base}])
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("theme", THEMES)
 @pytest.mark.parametrize("role", [Role.HELP_DESK, Role.READ_ONLY])
 def test_the_console_of_a_role_is_whole(console: Console, mail: dict[str, Any], role: Role, theme: str) -> None:
     become(console, role)
@@ -82,7 +83,7 @@ def test_who_only_looks_has_nothing_to_choose(console: Console, mail: dict[str, 
     expect(page.locator("#popup #tab-content")).to_have_count(0)
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("theme", THEMES)
 @pytest.mark.parametrize("role", [Role.USER, Role.DOMAIN_ADMINISTRATOR])
 def test_the_pages_about_mail_are_whole(console: Console, mail: dict[str, Any], role: Role, theme: str) -> None:
     become(console, role)

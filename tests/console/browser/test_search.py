@@ -9,6 +9,7 @@ from playwright.sync_api import expect
 
 from security.models import BlacklistEntry
 from tests.console.browser.conftest import Console, serious_violations
+from tests.console.browser.themes import THEMES
 from tests.support.messages import a_submission
 from tests.support.spool_states import take_in
 
@@ -16,7 +17,7 @@ pytestmark = pytest.mark.alike
 PAGES = ("/admin/", "/admin/spool/entry/", "/admin/accounts/user/", "/admin/spool/settings/")
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("theme", THEMES)
 @pytest.mark.parametrize("width", [1440, 390])
 def test_a_page_is_found_and_opened_by_the_keyboard(console: Console, width: int, theme: str) -> None:
     console.wear(theme)

@@ -10,6 +10,7 @@ from security import actions, login_protection
 from security.models import BlacklistEntry, LoginBlock, LoginRules, SMTPBlock, WhitelistEntry
 from spool.actions.actor import Actor
 from tests.console.browser.conftest import Console
+from tests.console.browser.themes import THEMES
 
 pytestmark = pytest.mark.alike
 
@@ -66,7 +67,7 @@ def test_a_closed_login_is_seen_and_opened(console: Console) -> None:
     assert login_protection.closed("ann@example.org", "203.0.113.7") is None
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("theme", THEMES)
 def test_every_page_is_accessible_and_fits_a_phone(console: Console, theme: str) -> None:
     listed = BlacklistEntry.objects.create(network="198.51.100.0/24", description="flood")
     WhitelistEntry.objects.create(network="203.0.113.9/32", description="ours")

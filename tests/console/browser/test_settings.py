@@ -7,6 +7,7 @@ from playwright.sync_api import expect
 
 from spool.models import Settings
 from tests.console.browser.conftest import Console
+from tests.console.browser.themes import THEMES
 
 pytestmark = pytest.mark.alike
 RETRIES = "/admin/settings/retries-and-bounces/"
@@ -33,7 +34,7 @@ def test_settings_are_found_while_one_types_and_lead_to_their_field(console: Con
     assert Settings.load().dns_failure_limit == 0
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("theme", THEMES)
 def test_they_are_whole_on_a_phone(console: Console, theme: str) -> None:
     Settings.load()
     Settings.objects.update(dns_failure_limit=7)

@@ -211,6 +211,7 @@ def _make_certificate(certificate: Path, key: Path) -> bytes:
     return made.public_bytes(serialization.Encoding.DER)
 
 
+@pytest.mark.long
 def test_a_database_that_is_away_is_answered_451_and_comes_back(tmp_path_factory: pytest.TempPathFactory) -> None:
     # On the run with SQLite too, whose file is never away.
     own = PostgresServer()

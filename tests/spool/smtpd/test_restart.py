@@ -106,7 +106,7 @@ class Traffic:
             return reply.status
 
 
-@pytest.mark.parametrize("held", ["kept", "given"])
+@pytest.mark.parametrize("held", ["kept", pytest.param("given", marks=pytest.mark.long)])
 def test_a_restart_under_traffic_refuses_nobody_and_loses_nothing(
     manager: ServiceManager, installation: MailspoolUnderTest, held: str
 ) -> None:
@@ -245,6 +245,7 @@ def test_a_changed_environment_counts_at_the_next_start_and_old_sockets_are_let_
         assert changed.stop() == 0
 
 
+@pytest.mark.long
 def test_a_listener_that_starts_before_its_database_tells_clients_to_come_back_until_it_is_there(
     tmp_path_factory: pytest.TempPathFactory, manager: ServiceManager
 ) -> None:
