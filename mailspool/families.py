@@ -40,6 +40,7 @@ _COUNTERS: Final = {
     "refusals": "Refusals by the SMTP ports, by reply code and what the enhanced status code is about.",
     "logins": "Logins by SMTP and on the web: ok, failed, or closed because too many had failed.",
     "attempts": "Attempts to deliver to a recipient, by what came of them.",
+    "encryption": "Transactions with other hosts, by what their certificate was verified by; none is clear text.",
     "deferrals": "Recipients that have to wait for another attempt, by what it was about.",
 }
 _DESTINATIONS: Final = "Attempts for the most frequent domains elsewhere; the others are one."

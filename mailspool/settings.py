@@ -241,6 +241,7 @@ SPOOL_HOUSEKEEPING = [
     "spool.signing.lifecycle.tidy",
     "spool.delivery.shaping.limits.forget_lapsed",
     "spool.delivery.shaping.domains.forget_old",
+    "spool.delivery.shaping.encryption.forget_old",
     "mailspool.dns_records.looking.tidy",
     "accounts.history.forget",
     "security.housekeeping.forget",

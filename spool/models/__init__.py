@@ -6,7 +6,7 @@ from spool.models.attempt import Attempt
 from spool.models.bounce import ReceivedBounce
 from spool.models.bulkjob import BulkJob, JobState
 from spool.models.content import Content
-from spool.models.destination import Destination, DestinationDomain
+from spool.models.destination import Destination, DestinationDomain, DestinationEncryption
 from spool.models.dkim import DkimKey, KeyAlgorithm, KeyState
 from spool.models.dns import DomainRecord, RecordState
 from spool.models.entry import Direction, Entry, Origin, Priority, Status
@@ -41,6 +41,7 @@ __all__ = [
     "Density",
     "Destination",
     "DestinationDomain",
+    "DestinationEncryption",
     "Direction",
     "DkimKey",
     "DomainRecord",

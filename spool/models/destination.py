@@ -42,6 +42,26 @@ class Destination(models.Model):
         return f"{self.site} from {self.source}" if self.source else self.site
 
 
+class DestinationEncryption(models.Model):
+    """Of each kind of proof the newest connection to a site (spool.delivery.shaping.encryption). Written by workers."""
+
+    site = models.CharField(max_length=255)
+    source = models.CharField(max_length=45, blank=True, default="")
+    proof = models.CharField(max_length=10, help_text="What proved the host (spool.message.encryption.Proof).")
+    tls = models.CharField(max_length=60, blank=True, default="", help_text="As in an attempt; empty for clear text.")
+    host = models.CharField(max_length=255)
+    domain = models.CharField(max_length=255, help_text="Whose mail it was for.")
+    at = models.DateTimeField(db_index=True)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["site", "source", "proof"], name="destination_encryption_once")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.site}: {self.tls or 'clear text'}"
+
+
 class DestinationDomain(models.Model):
     """The site that the mail of a domain went to last: domains are names for sites. Written by workers, now and then."""
 

@@ -9,10 +9,12 @@ from __future__ import annotations
 import threading
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
+from itertools import chain
 from typing import Final
 
+from spool.message.encryption import Proof, proof_of
 from spool.message.envelope import Recorded
 from spool.models.recipient import Kind, Outcome
 from spool.models.traffic import BOUNDS_SECONDS
@@ -48,12 +50,14 @@ COUNTERS: Final[Mapping[str, tuple[str, ...]]] = {
     "logins": ("door", "result"),
     "attempts": ("kind", "outcome"),
     "deferrals": ("reason",),
+    "encryption": ("verified_by",),
     "destinations": ("outcome", "destination"),
 }
 _OUTCOMES: Final = {outcome: outcome.value for outcome in Outcome} | {Outcome.PENDING: "deferred"}
 _ATTEMPTS: Final = {
     (kind, outcome): f"attempts|{kind.value}|{word}" for kind in Kind for outcome, word in _OUTCOMES.items()
 }
+_ENCRYPTION: Final = {proof: f"encryption|{proof.value}" for proof in Proof}
 
 _lock = threading.Lock()
 _counts: Counter[str] = Counter()
@@ -81,8 +85,11 @@ def results(recorded: Iterable[Recorded], now: datetime) -> None:
     """What is committed of attempts."""
     found: Counter[str] = Counter()
     for one in recorded:
+        elsewhere = set(_remote(one))
         for attempt in one.attempts:
             DURATION.add(found, attempt.connect_seconds + attempt.seconds)
+            if attempt.connected and attempt.recipients[0] in elsewhere:
+                found[_ENCRYPTION[proof_of(attempt.tls)]] += 1
         for result in [*one.final, *one.waiting]:
             if result.put_off is not None and result.outcome is Outcome.PENDING:
                 # Its host rests: nobody was tried.
@@ -100,6 +107,13 @@ def results(recorded: Iterable[Recorded], now: datetime) -> None:
         _counts.update(found)
         if len(_counts) > _MOST_KEPT:
             _fold()
+
+
+def _remote(recorded: Recorded) -> Iterator[str]:
+    """The addresses elsewhere that something became of."""
+    for result in chain(recorded.final, recorded.waiting):
+        if result.recipient.kind is Kind.REMOTE:
+            yield result.recipient.address
 
 
 def reason(status: str) -> str:

@@ -94,12 +94,12 @@ def a_result(domain: str, outcome: Outcome, status: str = "") -> RecipientResult
     return RecipientResult(recipient, outcome, "250 fine", status)
 
 
-def some_attempts(*results: RecipientResult, took: float = 0.2) -> None:
+def some_attempts(*results: RecipientResult, took: float = 0.2, tls: str = "") -> None:
     """Have them counted as of one entry that is two seconds old."""
     now = timezone.now()
     entry = LeasedEntry.__new__(LeasedEntry)
     entry.created, entry.release_at = now - timedelta(seconds=2), None
-    attempt = AttemptRecord(now, ("ann@x.test",), "mx", "192.0.2.1", "", 250, "fine", took)
+    attempt = AttemptRecord(now, ("ann@x.test",), "mx", "192.0.2.1", tls, 250, "fine", took)
     final = [result for result in results if result.outcome is not Outcome.PENDING]
     waiting = [result for result in results if result.outcome is Outcome.PENDING]
     tally.results([Recorded(entry, [attempt], final, waiting, None, [])], now)
@@ -231,3 +231,14 @@ def test_the_page_answers_without_redis(client: Client, settings: LazySettings) 
     found = families(client)
     assert values(found["mailspool_up"]) == {("database",): 1, ("redis",): 0}
     assert faults(found.values()) == []
+
+
+def test_transactions_are_counted_by_what_proved_the_host(client: Client, everything: RedisServer) -> None:
+    delivered = a_result("x.test", Outcome.DELIVERED)
+    for tls in ("TLSv1.3 X (verified by DANE)", "TLSv1.3 X (verified by DANE)", "TLSv1.2 Y (unverified)"):
+        some_attempts(delivered, tls=tls)
+    some_attempts(a_result("here.test", Outcome.DELIVERED))
+    heartbeat.Heart("listeners", dict).beat()
+    # Besides the one in clear text that is there already; what is local has no connection.
+    counted = values(families(client)["mailspool_encryption"])
+    assert counted == {("dane",): 2, ("unverified",): 1, ("none",): 1}

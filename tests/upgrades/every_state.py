@@ -38,6 +38,7 @@ from spool.models import (  # noqa: E402
     AlertRule,
     Destination,
     DestinationDomain,
+    DestinationEncryption,
     Entry,
     ListLayout,
     Outcome,
@@ -130,6 +131,9 @@ def _settings() -> None:
         site="mx.slow.test", rate=30.0, reason="rate", since=timezone.now(), changed=timezone.now()
     )
     DestinationDomain.objects.create(domain="slow.test", site="mx.slow.test", seen=timezone.now())
+    DestinationEncryption.objects.create(
+        site="mx.slow.test", proof="none", host="mx.slow.test", domain="slow.test", at=timezone.now()
+    )
     ListLayout.objects.create(user=User.objects.get(email=ANN), page="spool", columns=["sender"], density="compact")
     SavedView.objects.create(user=User.objects.get(email=ANN), page="spool", name="Mine", query="sender=ann")
 

@@ -17,6 +17,7 @@ from spool.delivery.remote.error_texts import in_words
 from spool.delivery.remote.parameters import mail_command, needs_utf8, rcpt_command
 from spool.delivery.remote.tls_policy import context_for, verifies
 from spool.delivery.replies import BrokenReply, Reply, read_reply
+from spool.message.encryption import Proof, text_of
 from spool.message.envelope import LeasedEntry, LeasedRecipient
 from spool.models.route import TLSPolicy
 from spool.sockets.addresses import counted_as
@@ -65,6 +66,15 @@ class Peer:
     def address(self) -> str:
         """What its connections are counted by, whatever it is called."""
         return self.path or counted_as(self.ip)
+
+    @property
+    def proof(self) -> Proof:
+        """What an encrypted connection to it is verified by."""
+        if self.tlsa is not None and self.tlsa.records:
+            return Proof.DANE
+        if self.by_mta_sts:
+            return Proof.MTA_STS
+        return Proof.AUTHORITY if verifies(self.tls) else Proof.NOTHING
 
     @property
     def rests_as(self) -> str:
@@ -174,13 +184,7 @@ class OutboundConnection:
 
     def _note_tls(self) -> None:
         cipher = self._writer.get_extra_info("cipher") or ("", "", 0)
-        if self.peer.tlsa is not None and self.peer.tlsa.records:
-            checked = "verified by DANE"
-        elif self.peer.by_mta_sts:
-            checked = "verified by MTA-STS"
-        else:
-            checked = "verified" if verifies(self.peer.tls) else "unverified"
-        self.tls = f"{cipher[1]} {cipher[0]} ({checked})"
+        self.tls = text_of(cipher[1], cipher[0], self.peer.proof)
 
     async def _log_in(self) -> None:
         """AUTH PLAIN (RFC 4616), or LOGIN for the few hosts that offer nothing else."""

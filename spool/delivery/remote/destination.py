@@ -355,6 +355,8 @@ class Destination:
             slot.opening = None
         connection.connect_seconds = time.monotonic() - started
         slot.connection = connection
+        if self._paced_as is not None:
+            self._transport.brakes.connected(self._paced_as, self._domain, peer.name, connection.tls)
 
     async def _open_as_allowed(self, connection: OutboundConnection, seconds: float) -> None:
         """Where TLS is only an offer and fails, do without it and remember for a while."""

@@ -18,6 +18,7 @@ from spool.delivery.replies import Reply
 from spool.delivery.shaping import limits, pace
 from spool.delivery.shaping.classes import ReplyClass, classify
 from spool.delivery.shaping.domains import Found
+from spool.delivery.shaping.encryption import Seen
 from spool.delivery.shaping.limits import About, Key, Limits, Report, Table
 from spool.delivery.shaping.meter import Meter
 from spool.delivery.shaping.pace import Timing
@@ -254,6 +255,7 @@ class Brakes:
     def __init__(self, later: Later | None = None, pull: Pull | None = None, timing: Timing = pace.TIMING) -> None:
         self._later = later
         self._found = Found(later) if later is not None else None
+        self._seen = Seen(later) if later is not None else None
         self._pull = pull
         self.timing = timing
         self.share = 1
@@ -287,6 +289,11 @@ class Brakes:
         """Mail for a domain goes to that site: pages and commands name it by that."""
         if self._found is not None:
             self._found.add(domain, key)
+
+    def connected(self, key: Key, domain: str, host: str, tls: str) -> None:
+        """A connection for that domain's mail was opened; `tls` says how it is encrypted."""
+        if self._seen is not None:
+            self._seen.add(key, domain, host, tls)
 
     def limiting(self, key: Key | None) -> SiteBrake | None:
         """The same, when anything is limited there."""

@@ -5,8 +5,7 @@ It is written at the first connection for a domain, when that changes, and twice
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -14,6 +13,7 @@ from django.utils import timezone
 
 from base.expiring import ExpiringDict
 from spool.delivery.shaping.limits import Key
+from spool.delivery.shaping.write_behind import Later, WriteBehind
 from spool.models.destination import DestinationDomain
 
 # A process writes a domain down again after so long, and one that nobody has written for so long is forgotten.
@@ -27,38 +27,17 @@ _known: ExpiringDict[str, Key] = ExpiringDict(AGAIN_SECONDS, 50_000)
 
 
 class Found:
-    """What one worker has found and not written down yet. `later` has something called in a transaction soon."""
+    """What one worker has found."""
 
-    def __init__(self, later: Callable[[Callable[[], None]], None]) -> None:
-        self._later = later
-        self._lock = threading.Lock()
-        self._waiting: _Batch | None = None
+    def __init__(self, later: Later) -> None:
+        self._behind: WriteBehind[str, Key] = WriteBehind(later, lambda found: remember(found, timezone.now()))
 
     def add(self, domain: str, key: Key) -> None:
         """Mail for a domain goes there. Does nothing where that was known."""
         if _known.get(domain) == key:
             return
         _known.keep(domain, key)
-        with self._lock:
-            if self._waiting is None or self._waiting.is_begun:
-                self._waiting = _Batch(self._lock)
-                self._later(self._waiting.write)
-            self._waiting.found[domain] = key
-
-
-class _Batch:
-    """Domains that are written together. Called again when its transaction failed."""
-
-    def __init__(self, lock: threading.Lock) -> None:
-        self._lock = lock
-        self.found: dict[str, Key] = {}
-        self.is_begun = False
-
-    def write(self) -> None:
-        with self._lock:
-            self.is_begun = True
-            found = sorted(self.found.items())
-        remember(found, timezone.now())
+        self._behind.put(domain, key)
 
 
 def remember(found: Iterable[tuple[str, Key]], now: datetime) -> None:

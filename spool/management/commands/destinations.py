@@ -11,7 +11,7 @@ from base.actions.options import add_inputs, given
 from base.actions.perform import perform
 from spool.actions import destinations as actions
 from spool.actions.actor import Actor
-from spool.delivery.shaping import destinations
+from spool.delivery.shaping import destinations, encryption
 from spool.models.settings import current
 from spool.shell.command import VerbCommand, add_verb
 from spool.shell.output import NOTHING, Ended, Output
@@ -23,7 +23,7 @@ class Command(VerbCommand):
     def add_arguments(self, parser: Any) -> None:
         verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
         add_verb(verbs, "list", "All sites with a limit or a suspension in force.", _list)
-        shown = add_verb(verbs, "show", "One of them, with what it answered.", _show)
+        shown = add_verb(verbs, "show", "A site, with what it answered and how mail to it was encrypted last.", _show)
         shown.add_argument("site", metavar="SITE", help="as `list` shows it")
         for action in (actions.SLOW, actions.SUSPEND, actions.RESUME, actions.RETRY, actions.FORGET):
             verb = add_verb(verbs, action.name.removeprefix("destination-"), action.summary, _done_by(action))
@@ -36,13 +36,28 @@ def _list(options: dict[str, Any], output: Output) -> None:
 
 
 def _show(options: dict[str, Any], output: Output) -> None:
-    row = destinations.row_of(destinations.key_named(options["site"]))
+    key = destinations.key_named(options["site"])
+    row = destinations.row_of(key)
     is_active = current().adapt_pace
     site = destinations.site_of(row, timezone.now(), is_active=is_active) if row is not None else None
-    if site is None:
-        raise Ended(NOTHING, f"Nothing is limited for {options['site']}.")
-    output.fields({**_row(site), "note": site.note, "changed": site.changed})
-    output.table([dict(one) for one in reversed(site.evidence)])
+    encrypted = encryption.encryption_of([key]).get(key, [])
+    if site is None and not encrypted:
+        raise Ended(NOTHING, f"Nothing is limited for {options['site']}, and no connection to it is known.")
+    if site is not None:
+        output.fields({**_row(site), "note": site.note, "changed": site.changed})
+        output.table([dict(one) for one in reversed(site.evidence)])
+    output.table([_connection(one) for one in encrypted])
+
+
+def _connection(one: encryption.Encryption) -> dict[str, Any]:
+    """Of each kind of proof the newest."""
+    return {
+        "verified by": one.proof.value,
+        "tls": one.tls or "clear text",
+        "host": one.host,
+        "domain": one.domain,
+        "at": one.at,
+    }
 
 
 def _done_by(action: SingleAction[Actor]) -> Any:

@@ -330,17 +330,21 @@ def test_where_the_mail_of_a_domain_goes_is_written_down_once(peer: SmtpPeer, sp
         asyncio.run(go())
 
     send(BOB)
-    [write] = left
-    write()
+    # The site, and how the connection was encrypted.
+    first = list(left)
+    assert len(first) == 2
+    for write in first:
+        write()
     assert domains.sites_of([DOMAIN, "other.test"]) == {DOMAIN: Key(MX)}
     assert domains.domains_of(Key(MX)) == [DOMAIN]
     # Another pass, of the same process.
     send(BOB)
-    assert left == [write]
+    assert left == first
     # A process that knows nothing writes it again, in the place of what was.
     DestinationDomain.objects.update(site="gone.test", seen=datetime.now(UTC) - domains.KEPT)
     domains.forget_known()
     send(BOB)
-    left[-1]()
+    for write in left[len(first) :]:
+        write()
     domains.forget_old(datetime.now(UTC))
     assert domains.sites_of([DOMAIN]) == {DOMAIN: Key(MX)}

@@ -5,17 +5,24 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from django.utils import timezone
 
 from base.sealed import CannotUnseal, seal, unseal
 from spool.delivery import routes
 from spool.delivery.remote import client
+from spool.delivery.shaping import encryption
+from spool.delivery.shaping.brakes import Brakes
+from spool.delivery.shaping.limits import Key
+from spool.message.encryption import Proof
 from spool.models.recipient import Outcome
 from spool.models.route import Route, TLSPolicy
 from tests.spool.delivery_remote.conftest import BOB, CARL, DOMAIN, Deliver, Sending, Told, a_hop
 from tests.support.certificates import Authority
+from tests.support.commands import manage_with
 from tests.support.dns import DNSServer
 from tests.support.messages import a_leased_entry
 from tests.support.smtp_peer import SmtpPeer
@@ -305,3 +312,48 @@ def test_a_connection_is_not_kept_longer_than_what_it_was_opened_by_is_believed(
     assert asyncio.run(conversations()) == 1
     monkeypatch.setattr(client, "OLDEST_SECONDS", -1.0)
     assert asyncio.run(conversations()) == 3
+
+
+@pytest.mark.django_db
+def test_the_newest_connection_of_each_kind_is_known_of_a_site(
+    peer: SmtpPeer,
+    authority: Authority,
+    dns: DNSServer,
+    spooled: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    left: list[Callable[[], None]] = []
+
+    def send(**settings: object) -> None:
+        async def go() -> None:
+            brakes = Brakes(left.append)
+            async with Sending(dns.address, {}, brakes=brakes, smtp_out_port=peer.port, **settings) as here:
+                await here.send(a_leased_entry(spooled, to=BOB))
+
+        asyncio.run(go())
+
+    send()
+    peer.tls = authority.server(HOST)
+    send(tls_policy="verify")
+    send(tls_policy="verify")
+    for write in left:
+        write()
+    [verified, clear] = encryption.encryption_of([Key(HOST), Key("other.test")])[Key(HOST)]
+    assert (verified.proof, verified.host, verified.domain) == (Proof.AUTHORITY, HOST, DOMAIN)
+    assert verified.tls.endswith("(verified)")
+    assert (clear.proof, clear.tls) == (Proof.CLEAR_TEXT, "")
+    encryption.forget_old(clear.at + timedelta(days=14))
+    assert encryption.encryption_of([Key(HOST)]) == {Key(HOST): [verified, clear]}
+    shown = manage_with(capsys, monkeypatch, "spool")("destinations", "show", HOST, "--json")
+    assert [(row["verified by"], row["domain"]) for row in shown.json] == [("ca", DOMAIN), ("none", DOMAIN)]
+
+
+@pytest.mark.django_db
+def test_connections_of_long_ago_are_forgotten() -> None:
+    now = timezone.now()
+    old = encryption.Encryption(Proof.DANE, "TLSv1.3 X (verified by DANE)", HOST, DOMAIN, now - timedelta(days=15))
+    encryption.remember([((Key(HOST), Proof.DANE), old)])
+    assert encryption.encryption_of([Key(HOST)]) == {Key(HOST): [old]}
+    encryption.forget_old(now)
+    assert encryption.encryption_of([Key(HOST)]) == {}
