@@ -18,7 +18,7 @@ from tests.support.waiting import wait_until
 
 # As in Settings: connections per destination.
 LIMIT = 20
-MESSAGES = 2
+MESSAGES = 5
 RATE_BAR_PERCENT = 80.0
 _IPS = ["127.41.0.1", "127.41.0.2", "127.41.0.3"]
 

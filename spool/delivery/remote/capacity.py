@@ -5,6 +5,9 @@ many names as he likes; and by site, for one receiver has many addresses. An add
 answered a transaction. Some room is kept for those
 that have; and when mail waits for room, those that have been silent for SILENT_SECONDS have no more than their share of
 it: the ones that were silent for longest are given up, unless a message may have reached them already.
+
+An open connection without work goes on for whoever wants one to the same host on the same terms: thousands of domains
+have their mail with one receiver.
 """
 
 from __future__ import annotations
@@ -12,12 +15,12 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from dataclasses import dataclass, field
 from itertools import count
 from typing import Final
 
-from spool.delivery.remote.client import OutboundConnection
+from spool.delivery.remote.client import OutboundConnection, Peer
 
 # A host that has said nothing for so long is silent. Most answer within one second, and slow ones within a few.
 SILENT_SECONDS: Final = 5.0
@@ -26,6 +29,8 @@ REVIEW_SECONDS: Final = 1.0
 SILENT_SHARE: Final = 4
 # and hosts that have answered have at least this part, whoever else wants some.
 RESERVED_SHARE: Final = 4
+# So many transactions a connection has while others wait for one: then it is their turn.
+TURN: Final = 100
 # From so many addresses on, those that are not in use are forgotten.
 MANY_ADDRESSES: Final = 5000
 
@@ -63,9 +68,11 @@ class Site:
 
 @dataclass(slots=True, eq=False)
 class Waiter:
-    """Somebody who waits for a connection."""
+    """Somebody who waits for a connection to an address; an open one to any of `peers` is as good."""
 
+    address: Address
     site: Site
+    peers: Set[Peer]
     future: asyncio.Future[Slot | None]
 
 
@@ -77,11 +84,18 @@ class Slot:
     site: Site
     moved: float
     connection: OutboundConnection | None = None
+    # Whose it is: it may be somebody else's after a wait.
+    holder: asyncio.Task[None] | None = None
     # While it is being opened: by when it has to be.
     opening: asyncio.Timeout | None = None
     # Transactions since it was made.
     served: int = 0
     is_given_up: bool = False
+
+    @property
+    def has_had_turn(self) -> bool:
+        """Whether it has served so many that others are next, if any wait."""
+        return self.served >= TURN
 
     @property
     def may_give_way(self) -> bool:
@@ -110,8 +124,11 @@ class Capacity:
         self._slots: dict[Slot, None] = {}
         # How many of them lead to addresses of which is not known whether they answer.
         self._unproved = 0
-        # Connections without work, and the events that wake them, oldest first.
+        # Connections without work, and the events that wake them, oldest first; and by whom they lead to.
         self._idle: dict[Slot, asyncio.Event] = {}
+        self._idle_to: dict[Peer, dict[Slot, None]] = {}
+        # Who would have an open connection to a peer, in the order of their coming.
+        self._wanted: dict[Peer, dict[Waiter, None]] = {}
         # Addresses for which somebody waits and that may have one more connection, by whether they have answered; with
         # the number of their turn.
         self._ready: dict[bool, dict[Address, int]] = {True: {}, False: {}}
@@ -129,18 +146,21 @@ class Capacity:
         """Whether an address that has answered could have one more."""
         return len(self._slots) < self._limit
 
-    async def slot(self, address: str, site: str, most: int) -> Slot | None:
+    async def slot(self, address: str, site: str, most: int, peers: Set[Peer] = frozenset()) -> Slot | None:
         """Room for a connection to `address`, which is one of `site`, as soon as there is some; each may have `most`.
 
-        None when what was learned meanwhile of the address is to be looked at first.
+        It may have an open connection, then to any of `peers`. None when what was learned meanwhile of the address is
+        to be looked at first.
         """
         slot = self.slot_now(address, site, most)
         if slot is not None or self.is_closing:
             return slot
         known = self._addresses[address]
-        waiter = Waiter(self._sites[site], asyncio.get_running_loop().create_future())
+        waiter = Waiter(known, self._sites[site], peers, asyncio.get_running_loop().create_future())
         known.waiting.append(waiter)
         waiter.site.waiting += 1
+        for peer in peers:
+            self._wanted.setdefault(peer, {})[waiter] = None
         self._make_ready(known)
         self._wake_idle()
         self._plan_review()
@@ -148,17 +168,21 @@ class Capacity:
             return await waiter.future
         except asyncio.CancelledError:
             if not waiter.future.cancelled() and waiter.future.done() and (slot := waiter.future.result()) is not None:
+                if slot.connection is not None:
+                    slot.connection.abort()
                 self.release(slot)
             elif waiter in known.waiting:
-                known.waiting.remove(waiter)
-                waiter.site.blocked.pop(known, None)
-                self._ready[known.is_proved].pop(known, None)
-                self._make_ready(known)
+                self._withdraw(waiter)
                 self._unblock(waiter.site)
                 self._admit()
             raise
         finally:
             waiter.site.waiting -= 1
+            for peer in peers:
+                wanting = self._wanted[peer]
+                del wanting[waiter]
+                if not wanting:
+                    del self._wanted[peer]
 
     def slot_now(self, address: str, site: str, most: int) -> Slot | None:
         """The same if there is room now and nobody who waits for it."""
@@ -174,6 +198,36 @@ class Capacity:
         if known.waiting or of_site.blocked or self._ready[known.is_proved]:
             return None
         return self._occupy(known, of_site)
+
+    def take_over(self, peers: Set[Peer]) -> Slot | None:
+        """An open connection to any of `peers` that has no work, if there is one."""
+        for peer in peers:
+            for slot in self._idle_to.get(peer, ()):
+                event = self._idle.get(slot)
+                if event is not None and not event.is_set() and slot.connection is not None:
+                    if slot.connection.closed or slot.connection.is_old or not self._may_go_on(slot):
+                        continue
+                    self._no_longer_idle(slot)
+                    slot.holder = None
+                    event.set()
+                    return slot
+        return None
+
+    def hand_over(self, slot: Slot) -> bool:
+        """Give an open connection that is done with to who has waited longest for one like it; whether it was given."""
+        connection = slot.connection
+        if connection is None or connection.closed or connection.is_old or self.is_closing:
+            return False
+        if not self._may_go_on(slot):
+            return False
+        for waiter in self._wanted.get(connection.peer, ()):
+            if not waiter.future.done() and waiter.site is slot.site:
+                self._withdraw(waiter)
+                slot.holder = None
+                slot.moved = self._clock()
+                waiter.future.set_result(slot)
+                return True
+        return False
 
     def release(self, slot: Slot) -> None:
         """Its connection has ended."""
@@ -227,13 +281,15 @@ class Capacity:
     async def idle(self, slot: Slot, event: asyncio.Event, seconds: float) -> None:
         """Hold a connection without work until `event` is set, or somebody needs it more."""
         self._idle[slot] = event
+        if slot.connection is not None:
+            self._idle_to.setdefault(slot.connection.peer, {})[slot] = None
         try:
             async with asyncio.timeout(seconds):
                 await event.wait()
         except TimeoutError:
             pass
         finally:
-            self._idle.pop(slot, None)
+            self._no_longer_idle(slot)
 
     def give_up_silent(self) -> None:
         """Give up all hosts that are silent: what waits for them keeps other mail from being taken up."""
@@ -275,6 +331,31 @@ class Capacity:
         site.open += 1
         self._unproved += not address.is_proved
         return slot
+
+    def _may_go_on(self, slot: Slot) -> bool:
+        """Whether it may serve others of its site: neither is it one too many there, nor is it other sites' turn."""
+        if slot.site.open > slot.site.most:
+            return False
+        if not slot.has_had_turn:
+            return True
+        waiting = (next(iter(ready), None) for ready in self._ready.values())
+        return all(address is None or address.waiting[0].site is slot.site for address in waiting)
+
+    def _no_longer_idle(self, slot: Slot) -> None:
+        if self._idle.pop(slot, None) is not None and slot.connection is not None:
+            peer = slot.connection.peer
+            idle = self._idle_to.get(peer, {})
+            idle.pop(slot, None)
+            if not idle:
+                self._idle_to.pop(peer, None)
+
+    def _withdraw(self, waiter: Waiter) -> None:
+        """Somebody waits no more for room at an address."""
+        address = waiter.address
+        address.waiting.remove(waiter)
+        waiter.site.blocked.pop(address, None)
+        self._ready[address.is_proved].pop(address, None)
+        self._make_ready(address)
 
     def _make_ready(self, address: Address) -> None:
         """Have the address take its turn, if somebody waits for it and it may have one more."""
@@ -322,7 +403,7 @@ class Capacity:
         """Have a connection without work end for who waits: the oldest of those that are of use."""
         for slot, event in self._idle.items():
             if self.is_wanted(slot):
-                del self._idle[slot]
+                self._no_longer_idle(slot)
                 event.set()
                 return
 

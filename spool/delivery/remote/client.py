@@ -7,7 +7,7 @@ import base64
 import socket
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import BinaryIO
 
 from spool.delivery.remote import body
@@ -61,6 +61,8 @@ class Peer:
     # What its domain's DNS says of its certificate, if anything.
     tlsa: Tlsa | None = None
     by_mta_sts: bool = False
+    # Of its MX record: other hosts with the same one are as good.
+    preference: int = field(default=0, compare=False)
 
     @property
     def address(self) -> str:

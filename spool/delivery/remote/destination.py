@@ -6,7 +6,7 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -41,8 +41,6 @@ QUEUE_PER_CONNECTION = 2
 TAKES_NO_MAIL = 521
 # New connections in a row that broke before a single message got an answer: the host is as good as dead.
 MOST_BROKEN = 2
-# So many transactions a connection has while others wait for one: then it is their turn.
-TURN = 100
 
 
 class Destination:
@@ -153,6 +151,9 @@ class Destination:
                 if not self._queue:
                     if slot is None or not await self._more_comes(slot):
                         return
+                    if slot.holder is not asyncio.current_task():
+                        # It serves another destination now.
+                        slot = None
                 elif not has_turn:
                     has_turn = await self._turn(slot)
                     if not has_turn:
@@ -171,16 +172,27 @@ class Destination:
                     if not await self._transact(slot, slot.connection, self._queue.popleft()):
                         slot.connection = None
                     elif slot.connection.is_old or (
-                        self._capacity.is_wanted(slot) and (len(self._tasks) > 1 or slot.served >= TURN)
+                        self._capacity.is_wanted(slot) and (len(self._tasks) > 1 or slot.has_had_turn)
                     ):
                         return
+        except BaseException:
+            # Nobody knows what was said over it last.
+            if slot is not None and slot.holder is asyncio.current_task() and slot.connection is not None:
+                slot.connection.abort()
+            raise
         finally:
-            try:
-                if slot is not None and slot.connection is not None:
-                    await slot.connection.quit()
-            finally:
-                if slot is not None:
-                    self._capacity.release(slot)
+            if slot is not None and slot.holder is asyncio.current_task():
+                await self._done_with(slot)
+
+    async def _done_with(self, slot: Slot) -> None:
+        """Give its connection to another destination, or say goodbye and give up its room."""
+        if self._capacity.hand_over(slot):
+            return
+        try:
+            if slot.connection is not None:
+                await slot.connection.quit()
+        finally:
+            self._capacity.release(slot)
 
     async def _turn(self, slot: Slot | None) -> bool:
         """Wait for a turn to send, where mail goes at a pace. When there is none soon, what waits is put off."""
@@ -247,14 +259,16 @@ class Destination:
         failed: list[tuple[Peer, ConnectionFailed]] = []
         resting: list[backoff.Rest] = []
         for peer in peers:
-            slot = await self._slot_for(peer, is_further)
+            slot = await self._slot_for(peer, _as_good(peer, peers), is_further)
             if isinstance(slot, backoff.Rest):
                 resting.append(slot)
             elif slot is None or not self._queue or self._closing:
                 # Others have what there was to do; or there is no room for a further one.
                 if slot is not None:
-                    self._capacity.release(slot)
+                    await self._done_with(slot)
                 return None
+            elif slot.connection is not None:
+                return slot
             else:
                 try:
                     await self._open(slot, peer, started)
@@ -276,16 +290,22 @@ class Destination:
             self._nobody_answers(failed, resting, started)
         return None
 
-    async def _slot_for(self, peer: Peer, is_further: bool) -> Slot | backoff.Rest | None:
-        """Room for a connection to `peer`; its rest when it rests, unless somebody has a wish to see a try now."""
+    async def _slot_for(self, peer: Peer, as_good: Set[Peer], is_further: bool) -> Slot | backoff.Rest | None:
+        """Room for a connection to `peer`, or an open one to a host that is as good; its rest when it rests, unless
+        somebody has a wish to see a try now.
+        """
         while True:
             rest = backoff.of(peer.rests_as)
             if rest is not None and rest.running and not any(map(_is_urgent, self._queue)):
                 return rest
-            if is_further:
-                return self._capacity.slot_now(peer.address, peer.site, self._limit())
-            slot = await self._capacity.slot(peer.address, peer.site, self._limit())
-            if slot is not None or self._capacity.is_closing:
+            slot = self._capacity.take_over(as_good)
+            if slot is None and is_further:
+                slot = self._capacity.slot_now(peer.address, peer.site, self._limit())
+            elif slot is None:
+                slot = await self._capacity.slot(peer.address, peer.site, self._limit(), as_good)
+            if slot is not None:
+                slot.holder = asyncio.current_task()
+            if slot is not None or is_further or self._capacity.is_closing:
                 return slot
 
     def _nobody_takes_more(self, failure: tuple[Peer, ConnectionFailed], started: float) -> None:
@@ -401,6 +421,7 @@ class Destination:
                 site=site,
                 tlsa=one.tlsa,
                 by_mta_sts=one.by_mta_sts,
+                preference=one.host.preference,
             )
             for one in guarded
         ]
@@ -681,6 +702,11 @@ class Destination:
 def _is_urgent(transaction: Transaction) -> bool:
     """Force is a wish to see a try now: high priority does not rest, and costs a dead host one connection at a time."""
     return transaction.entry.priority >= Priority.HIGH
+
+
+def _as_good(peer: Peer, peers: Sequence[Peer]) -> Set[Peer]:
+    """Those of the same preference."""
+    return frozenset(other for other in peers if other.preference == peer.preference)
 
 
 def _given_up(slot: Slot) -> str:

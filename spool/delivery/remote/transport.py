@@ -3,7 +3,8 @@
 A destination is a domain, a route's host or an LMTP store. It opens one connection, and more only after one has proved
 alive and while its queue is longer than they can soon take. When none of its hosts answers, everything queued for it
 gets that one result, and their addresses rest: a dead host costs one connection, not one per message, nor one for each
-of its names. The mail store has connections of its own (capacity.py): no mail for here waits for hosts elsewhere.
+of its names. A connection that has no more work goes on to another destination with the same host. The mail store has
+connections of its own (capacity.py): no mail for here waits for hosts elsewhere.
 """
 
 from __future__ import annotations

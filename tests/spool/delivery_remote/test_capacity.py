@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mailspool.home import Home
-from spool.delivery.remote import capacity, destination, providers
+from spool.delivery.remote import capacity, providers
 from spool.models.recipient import Outcome
 from tests.spool.delivery_remote.conftest import BOB, Sending
 from tests.support.dns import DNSServer
@@ -210,7 +210,7 @@ def test_silence_after_the_message_was_sent_is_no_reason_to_give_up(
 def test_names_of_one_host_share_its_connections(
     peer: SmtpPeer, dns: DNSServer, spooled: Path, sending: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(destination, "TURN", 2)
+    monkeypatch.setattr(capacity, "TURN", 2)
     peer.delay_seconds = 0.01
     for number in range(40):
         dns.add(f"d{number}.test", "MX", f"10 mx{number}.test.")
@@ -256,6 +256,57 @@ def test_domains_of_one_site_share_its_limit_over_all_its_addresses(
         assert asyncio.run(send()) == {DELIVERED}
     providers.forget()
     assert 2 <= most <= 3 + 2, "some may still be saying goodbye"
+
+
+def test_domains_with_one_host_have_an_open_connection_one_after_the_other(
+    peer: SmtpPeer, dns: DNSServer, spooled: Path, sending: Make
+) -> None:
+    dns.add("mx.big.test", "A", "127.0.0.1")
+    for number in range(60):
+        dns.add(f"d{number}.test", "MX", "10 mx.big.test.")
+    entries = [a_leased_entry(spooled, to=f"x@d{number}.test") for number in range(60)]
+
+    async def send() -> tuple[int, int]:
+        async with sending(max_per_destination=2) as here:
+            for entry in entries[:10]:
+                await here.send(entry)
+            alone = len(peer.conversations)
+            await here.send(*entries[10:])
+            assert all(told.only.outcome is DELIVERED for told in here.told.values())
+            at_once = len(peer.conversations)
+            # By another name it is another host: it may have to prove that name.
+            await here.send(a_leased_entry(spooled, to=BOB))
+            return alone, at_once
+
+    assert asyncio.run(send()) == (1, 2)
+    assert len(peer.conversations) == 3
+    assert len(peer.taken) == 61
+
+
+def test_many_domains_with_one_host_give_way_to_other_hosts_after_a_turn(
+    peer: SmtpPeer, dns: DNSServer, spooled: Path, sending: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(capacity, "TURN", 3)
+    dns.add("mx.big.test", "A", "127.0.0.86")
+    for number in range(40):
+        dns.add(f"d{number}.test", "MX", "10 mx.big.test.")
+
+    async def send(big: SmtpPeer) -> int:
+        async with sending(max_remote_deliveries=1) as here:
+            big.delay_seconds = 0.02
+            here.put(*[a_leased_entry(spooled, to=f"x@d{number}.test") for number in range(40)])
+            async with asyncio.timeout(10):
+                while not big.taken:
+                    await asyncio.sleep(0.001)
+            await _seconds_for(here, spooled)
+            before_us = len(big.taken)
+            await here.all_told()
+            assert all(told.only.outcome is DELIVERED for told in here.told.values())
+            return before_us
+
+    with SmtpPeer("127.0.0.86", peer.port) as big:
+        assert asyncio.run(send(big)) < 20
+        assert len(big.taken) == 40
 
 
 def test_who_gives_up_waiting_keeps_nobody_from_a_connection() -> None:
