@@ -34,6 +34,7 @@ known(
     _("the network is unreachable"),
     _("no answer in time"),
     _("no answer in time (%(seconds)s s), and other mail waits"),
+    _("too many hosts do not answer, and its turn has not come"),
     _("this machine does not have the address that connections are to come from"),
     _("its certificate is not to be trusted: %(why)s"),
     _("it presented no certificate"),

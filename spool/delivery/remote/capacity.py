@@ -4,7 +4,9 @@ Counted is by the address that a connection leads to (IPv6 by /64, which one cus
 many names as he likes; and by site, for one receiver has many addresses. An address has one connection until it has
 answered a transaction. Some room is kept for those
 that have; and when mail waits for room, those that have been silent for SILENT_SECONDS have no more than their share of
-it: the ones that were silent for longest are given up, unless a message may have reached them already.
+it: the ones that were silent for longest are given up, unless a message may have reached them already. Those are set
+aside, ASIDE_SHARES times as many as there may be connections; only when there is no room for that either, hosts that
+have never answered are given up after a minute of silence.
 
 An open connection without work goes on for whoever wants one to the same host on the same terms: thousands of domains
 have their mail with one receiver.
@@ -13,6 +15,7 @@ have their mail with one receiver.
 from __future__ import annotations
 
 import asyncio
+import resource
 import time
 from collections import deque
 from collections.abc import Callable, Set
@@ -29,6 +32,10 @@ REVIEW_SECONDS: Final = 1.0
 SILENT_SHARE: Final = 4
 # and hosts that have answered have at least this part, whoever else wants some.
 RESERVED_SHARE: Final = 4
+# Hosts that are silent after a message, which can't be given up, have so many times the room besides,
+ASIDE_SHARES: Final = 4
+# and this long when others of the kind wait for it. Of them it may be sent again what has arrived.
+ASIDE_SECONDS: Final = 60.0
 # So many transactions a connection has while others wait for one: then it is their turn.
 TURN: Final = 100
 # From so many addresses on, those that are not in use are forgotten.
@@ -42,6 +49,7 @@ class Address:
     name: str
     most: int = 1
     open: int = 0
+    aside: int = 0
     is_proved: bool = False
     waiting: deque[Waiter] = field(default_factory=deque)
 
@@ -66,6 +74,10 @@ class Site:
         return self.open < self.most
 
 
+class NoRoom:
+    """There is none in sight: what waits had better wait in the spool."""
+
+
 @dataclass(slots=True, eq=False)
 class Waiter:
     """Somebody who waits for a connection to an address; an open one to any of `peers` is as good."""
@@ -73,7 +85,8 @@ class Waiter:
     address: Address
     site: Site
     peers: Set[Peer]
-    future: asyncio.Future[Slot | None]
+    since: float
+    future: asyncio.Future[Slot | NoRoom | None]
 
 
 @dataclass(slots=True, eq=False)
@@ -91,11 +104,18 @@ class Slot:
     # Transactions since it was made.
     served: int = 0
     is_given_up: bool = False
+    # Whether it takes no room from others: it was silent for long after a message.
+    is_aside: bool = False
 
     @property
     def has_had_turn(self) -> bool:
         """Whether it has served so many that others are next, if any wait."""
         return self.served >= TURN
+
+    @property
+    def awaits_answer(self) -> bool:
+        """Whether a message was sent over it of which only the host knows whether it has it."""
+        return self.connection is not None and self.connection.body_sent and not self.is_given_up
 
     @property
     def may_give_way(self) -> bool:
@@ -122,7 +142,10 @@ class Capacity:
         self._sites: dict[str, Site] = {}
         self._tidy_at = self._tidy_sites_at = MANY_ADDRESSES
         self._slots: dict[Slot, None] = {}
-        # How many of them lead to addresses of which is not known whether they answer.
+        # How many of them take no room, and how many of the others lead to addresses of which is not known whether they
+        # answer.
+        self._aside = 0
+        self._most_aside = 1
         self._unproved = 0
         # Connections without work, and the events that wake them, oldest first; and by whom they lead to.
         self._idle: dict[Slot, asyncio.Event] = {}
@@ -139,14 +162,16 @@ class Capacity:
     def configure(self, limit: int) -> None:
         """How many connections there may be from now on."""
         self._limit = limit
+        # Of the descriptors that this process may have, most are for other things.
+        self._most_aside = max(limit, min(ASIDE_SHARES * limit, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 4))
         self._admit()
 
     @property
     def has_room(self) -> bool:
         """Whether an address that has answered could have one more."""
-        return len(self._slots) < self._limit
+        return self._taken < self._limit
 
-    async def slot(self, address: str, site: str, most: int, peers: Set[Peer] = frozenset()) -> Slot | None:
+    async def slot(self, address: str, site: str, most: int, peers: Set[Peer] = frozenset()) -> Slot | NoRoom | None:
         """Room for a connection to `address`, which is one of `site`, as soon as there is some; each may have `most`.
 
         It may have an open connection, then to any of `peers`. None when what was learned meanwhile of the address is
@@ -156,7 +181,8 @@ class Capacity:
         if slot is not None or self.is_closing:
             return slot
         known = self._addresses[address]
-        waiter = Waiter(known, self._sites[site], peers, asyncio.get_running_loop().create_future())
+        future: asyncio.Future[Slot | NoRoom | None] = asyncio.get_running_loop().create_future()
+        waiter = Waiter(known, self._sites[site], peers, self._clock(), future)
         known.waiting.append(waiter)
         waiter.site.waiting += 1
         for peer in peers:
@@ -167,10 +193,11 @@ class Capacity:
         try:
             return await waiter.future
         except asyncio.CancelledError:
-            if not waiter.future.cancelled() and waiter.future.done() and (slot := waiter.future.result()) is not None:
-                if slot.connection is not None:
-                    slot.connection.abort()
-                self.release(slot)
+            if not future.cancelled() and future.done():
+                if isinstance(given := future.result(), Slot):
+                    if given.connection is not None:
+                        given.connection.abort()
+                    self.release(given)
             elif waiter in known.waiting:
                 self._withdraw(waiter)
                 self._unblock(waiter.site)
@@ -235,7 +262,11 @@ class Capacity:
         address = slot.address
         address.open -= 1
         slot.site.open -= 1
-        self._unproved -= not address.is_proved
+        if slot.is_aside:
+            self._aside -= 1
+            address.aside -= 1
+        else:
+            self._unproved -= not address.is_proved
         self._make_ready(address)
         self._unblock(slot.site)
         self._admit()
@@ -245,7 +276,7 @@ class Capacity:
         if not address.is_proved:
             self._ready[False].pop(address, None)
             address.is_proved = True
-            self._unproved -= address.open
+            self._unproved -= address.open - address.aside
             self._make_ready(address)
             self._admit()
 
@@ -254,19 +285,34 @@ class Capacity:
         if address.is_proved:
             self._ready[True].pop(address, None)
             address.is_proved = False
-            self._unproved += address.open
+            self._unproved += address.open - address.aside
             self._make_ready(address)
+
+    def count_again(self, slot: Slot) -> None:
+        """It has answered, after it was set aside."""
+        slot.is_aside = False
+        self._aside -= 1
+        slot.address.aside -= 1
+        self._unproved += not slot.address.is_proved
+
+    def _give_up_aside(self) -> None:
+        before = self._clock() - ASIDE_SECONDS
+        for slot in list(self._slots):
+            if slot.is_aside and slot.awaits_answer and slot.moved < before and not slot.address.is_proved:
+                slot.give_up()
 
     def turn_away(self, name: str) -> None:
         """Have all who wait for an address look at what was learned of it."""
-        address = self._addresses[name]
+        self._turn_away(self._addresses[name], None)
+
+    def _turn_away(self, address: Address, why: NoRoom | None) -> None:
         waiting, address.waiting = address.waiting, deque()
         self._ready[address.is_proved].pop(address, None)
         if waiting:
             waiting[0].site.blocked.pop(address, None)
         for waiter in waiting:
             if not waiter.future.done():
-                waiter.future.set_result(None)
+                waiter.future.set_result(why)
         for site in {waiter.site.name: waiter.site for waiter in waiting}.values():
             self._unblock(site)
 
@@ -292,8 +338,15 @@ class Capacity:
             self._no_longer_idle(slot)
 
     def give_up_silent(self) -> None:
-        """Give up all hosts that are silent: what waits for them keeps other mail from being taken up."""
+        """Give up all hosts that are silent, and have what waits for long for hosts of which nothing is known wait
+        elsewhere: it keeps other mail from being taken up.
+        """
+        self._set_aside()
         self._give_up(0)
+        before = self._clock() - SILENT_SECONDS
+        for address in list(self._addresses.values()):
+            if address.waiting and not address.is_proved and address.waiting[0].since < before:
+                self._turn_away(address, NoRoom())
 
     def close(self) -> None:
         """Nobody gets any more."""
@@ -318,11 +371,16 @@ class Capacity:
         return site
 
     @property
+    def _taken(self) -> int:
+        """Connections that take room."""
+        return len(self._slots) - self._aside
+
+    @property
     def _unproved_are_many(self) -> bool:
         return self._unproved >= self._limit - self._limit // RESERVED_SHARE
 
     def _has_room_for(self, address: Address) -> bool:
-        return len(self._slots) < self._limit and (address.is_proved or not self._unproved_are_many)
+        return self._taken < self._limit and (address.is_proved or not self._unproved_are_many)
 
     def _occupy(self, address: Address, site: Site) -> Slot:
         slot = Slot(address, site, self._clock())
@@ -392,7 +450,7 @@ class Capacity:
             self._plan_review()
 
     def _next(self) -> Address | None:
-        if len(self._slots) >= self._limit:
+        if self._taken >= self._limit:
             return None
         proved, others = (next(iter(self._ready[kind].items()), None) for kind in (True, False))
         if others is None or self._unproved_are_many:
@@ -415,8 +473,23 @@ class Capacity:
         """While somebody waits, see that the silent have no more than their share."""
         self._review = None
         if self._ready[True] or self._ready[False]:
+            self._set_aside()
             self._give_up(max(1, self._limit // SILENT_SHARE))
             self._plan_review()
+
+    def _set_aside(self) -> None:
+        """Have hosts that are silent after a message, and can't be given up, take no room from others."""
+        before = self._clock() - SILENT_SECONDS
+        for slot in list(self._slots):
+            if self._aside >= self._most_aside:
+                self._give_up_aside()
+                break
+            if slot.moved < before and not slot.is_aside and slot.awaits_answer and slot not in self._idle:
+                slot.is_aside = True
+                self._aside += 1
+                slot.address.aside += 1
+                self._unproved -= not slot.address.is_proved
+        self._admit()
 
     def _give_up(self, allowed: int) -> None:
         before = self._clock() - SILENT_SECONDS

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from spool.delivery.remote import backoff, host_choice, providers, safeguards
 from spool.delivery.remote.body import LARGEST_WHOLE_BYTES, Prefixed
-from spool.delivery.remote.capacity import Capacity, Slot
+from spool.delivery.remote.capacity import Capacity, NoRoom, Slot
 from spool.delivery.remote.client import ConnectionFailed, OutboundConnection, Peer, TLSFailed
 from spool.delivery.remote.error_texts import in_words
 from spool.delivery.remote.mx import NoRoute
@@ -39,6 +39,9 @@ IDLE_SECONDS = 5.0
 QUEUE_PER_CONNECTION = 2
 # A host that greets with it takes no mail at all (RFC 7504); when all of a domain's do, that is final.
 TAKES_NO_MAIL = 521
+# For how long mail waits for which there was no room, beside that for hosts that do not answer.
+NO_ROOM_SECONDS = 60.0
+NO_ROOM = "too many hosts do not answer, and its turn has not come"
 # New connections in a row that broke before a single message got an answer: the host is as good as dead.
 MOST_BROKEN = 2
 
@@ -302,7 +305,10 @@ class Destination:
             if slot is None and is_further:
                 slot = self._capacity.slot_now(peer.address, peer.site, self._limit())
             elif slot is None:
-                slot = await self._capacity.slot(peer.address, peer.site, self._limit(), as_good)
+                given = await self._capacity.slot(peer.address, peer.site, self._limit(), as_good)
+                if isinstance(given, NoRoom):
+                    return backoff.Rest(time.monotonic() + NO_ROOM_SECONDS, NO_ROOM_SECONDS, NO_ROOM)
+                slot = given
             if slot is not None:
                 slot.holder = asyncio.current_task()
             if slot is not None or is_further or self._capacity.is_closing:
@@ -490,6 +496,8 @@ class Destination:
                     connected=True,
                 )
                 return False
+        if slot.is_aside:
+            self._capacity.count_again(slot)
         worst = max(replies, key=lambda reply: reply.code) if len(replies) > 1 else replies[0]
         is_braked = self._heard(slot, peer, replies, transaction) if self._paced_as is not None else False
         if worst.code >= 421 and any(reply.code == 421 for reply in replies):

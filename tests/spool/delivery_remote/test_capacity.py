@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from mailspool.home import Home
 from spool.delivery.remote import capacity, providers
+from spool.delivery.remote.client import OutboundConnection, Peer
 from spool.models.recipient import Outcome
 from tests.spool.delivery_remote.conftest import BOB, Sending
 from tests.support.dns import DNSServer
@@ -207,6 +208,52 @@ def test_silence_after_the_message_was_sent_is_no_reason_to_give_up(
         assert len(host.taken) == 1
 
 
+def test_hosts_that_hang_after_a_message_keep_no_new_host_waiting(
+    peer: SmtpPeer, dns: DNSServer, spooled: Path, sending: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They can't be given up for long; what waits behind them is put off, without an attempt."""
+    monkeypatch.setattr(capacity, "SILENT_SECONDS", 0.2)
+    monkeypatch.setattr(capacity, "REVIEW_SECONDS", 0.05)
+    monkeypatch.setattr(capacity, "ASIDE_SHARES", 1)
+    ips = [f"127.0.0.{number}" for number in range(100, 112)]
+    for number, ip in enumerate(ips):
+        dns.add(f"x{number}.dead.test", "A", ip)
+
+    async def send(hosts: Sequence[SmtpPeer]) -> Counter[int]:
+        async with sending(max_remote_deliveries=4) as here:
+            hanging = [a_leased_entry(spooled, to=f"a@x{number}.dead.test") for number in range(12)]
+            here.put(*hanging[:4])
+            async with asyncio.timeout(20):
+                while sum("DATA" in host.commands for host in hosts) < 4:
+                    await asyncio.sleep(0.01)
+            await _seconds_for(here, spooled)
+            here.put(*hanging[4:])
+            async with asyncio.timeout(20):
+                while sum(bool(here.told[entry.id].results) for entry in hanging) < 5:
+                    await asyncio.sleep(0.05)
+                    here.transport.give_up_silent()
+            await _seconds_for(here, spooled)
+            put_off = [told for told in map(here.told.get, [entry.id for entry in hanging]) if told and told.results]
+            assert {told.only.outcome for told in put_off} == {PENDING}
+            assert all(told.only.put_off is not None for told in put_off)
+            counted = Counter(len(told.attempts) for told in put_off)
+            monkeypatch.setattr(capacity, "ASIDE_SECONDS", 0.1)
+            here.transport.give_up_silent()
+            async with asyncio.timeout(20):
+                while sum(bool(here.told[entry.id].results) for entry in hanging) < 9:
+                    await asyncio.sleep(0.05)
+            # What still hangs is left to itself.
+            await here.transport.close(0.1)
+            return counted
+
+    with ExitStack() as stack:
+        hosts = [stack.enter_context(SmtpPeer(ip, peer.port)) for ip in ips]
+        for host in hosts:
+            host.on["END"] = HANG
+        assert asyncio.run(send(hosts)) == {0: 5}
+    assert sum(len(host.conversations) for host in hosts) == 7
+
+
 def test_names_of_one_host_share_its_connections(
     peer: SmtpPeer, dns: DNSServer, spooled: Path, sending: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -336,12 +383,13 @@ def test_who_gives_up_waiting_keeps_nobody_from_a_connection() -> None:
     assert asyncio.run(run()) == ["c", "d"]
 
 
-@given(st.lists(st.tuples(st.sampled_from("abcdef"), st.sampled_from("xyz"), st.integers(0, 4)), max_size=60))
+@given(st.lists(st.tuples(st.sampled_from("abcdef"), st.sampled_from("xyz"), st.integers(0, 6)), max_size=60))
 def test_no_limit_is_ever_passed_and_nobody_waits_while_there_is_room(steps: list[tuple[str, str, int]]) -> None:
     async def run() -> None:
-        room = capacity.Capacity()
+        now = 0.0
+        room = capacity.Capacity(lambda: now)
         room.configure(6)
-        tasks: list[asyncio.Task[capacity.Slot | None]] = []
+        tasks: list[asyncio.Task[capacity.Slot | capacity.NoRoom | None]] = []
         held: list[capacity.Slot] = []
         for address, site, step in steps:
             if step < 2:
@@ -350,15 +398,24 @@ def test_no_limit_is_ever_passed_and_nobody_waits_while_there_is_room(steps: lis
                 room.release(held.pop(0))
             elif held and step == 3:
                 room.prove(held[0].address)
-            elif tasks:
+            elif held and step == 5:
+                # It is silent after a message.
+                now += 10
+                held[-1].connection = OutboundConnection(Peer("mx", "127.0.0.1", 25), "mail.test", 1.0)
+                held[-1].connection.body_sent = True
+                room.give_up_silent()
+            elif step == 6 and room.has_room and (aside := [slot for slot in held if slot.is_aside]):
+                room.count_again(aside[0])
+            elif tasks and step == 4:
                 tasks[len(address + site) % len(tasks)].cancel()
             await asyncio.sleep(0)
             await asyncio.sleep(0)
             for task in [task for task in tasks if task.done()]:
                 tasks.remove(task)
-                if not task.cancelled() and (slot := task.result()) is not None:
+                if not task.cancelled() and isinstance(slot := task.result(), capacity.Slot):
                     held.append(slot)
-            assert len(held) <= 6
+            assert sum(not slot.is_aside for slot in held) <= 6
+            assert sum(slot.is_aside for slot in held) <= 6 * capacity.ASIDE_SHARES
             assert max(Counter(slot.address.name for slot in held).values(), default=0) <= 2
             assert max(Counter(slot.site.name for slot in held).values(), default=0) <= 2
         while held:
@@ -367,7 +424,7 @@ def test_no_limit_is_ever_passed_and_nobody_waits_while_there_is_room(steps: lis
             await asyncio.sleep(0)
             for task in [task for task in tasks if task.done()]:
                 tasks.remove(task)
-                if not task.cancelled() and (slot := task.result()) is not None:
+                if not task.cancelled() and isinstance(slot := task.result(), capacity.Slot):
                     held.append(slot)
         assert not tasks, "whoever waited got a turn"
         room.close()
