@@ -29,9 +29,9 @@ def main(arguments: Sequence[str]) -> int:
     # Hundreds of processes are started: none of them is to compile all anew.
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     again = ["--reruns", "1", "--rerun-show-tracebacks"]
-    pytest = [sys.executable, "-m", "pytest", *_BY_FILE, *again, "-raR", *arguments]
-    on_sqlite = [*pytest, "-n", "3"]
-    on_postgresql = [sys.executable, "-m", "tests.support.postgres", "--fast", "--", *pytest, "-n", "2"]
+    pytest = [sys.executable, "-m", "pytest", *_BY_FILE, *again, "-raR"]
+    on_sqlite = [*pytest, "-n", "3", *arguments]
+    on_postgresql = [sys.executable, "-m", "tests.support.postgres", "--fast", "--", *pytest, "-n", "2", *arguments]
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     with tempfile.TemporaryFile() as said:
         beside = subprocess.Popen(on_postgresql, stdout=said, stderr=subprocess.STDOUT)
