@@ -85,7 +85,7 @@ def hanging(redis: RedisServer) -> Iterator[None]:
 
 @pytest.fixture
 def away(monkeypatch: pytest.MonkeyPatch) -> None:
-    nowhere = Redis(unix_socket_path="/nowhere/redis.sock")
+    nowhere = Redis.from_url("unix:///nowhere/redis.sock")
     monkeypatch.setattr(reading, "redis", lambda: nowhere)
     for name in ("mail", "maintenance"):
         monkeypatch.setattr(doorbell, f"{name}_queue", lambda name=name: Queue(name, connection=nowhere))

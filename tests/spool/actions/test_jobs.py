@@ -166,7 +166,7 @@ def test_an_undo_waits_for_redis_and_is_begun_by_the_sweep(
 ) -> None:
     event = perform("delete", ALL, admin).event
     with monkeypatch.context() as patched:
-        away = Redis(unix_socket_path="/nowhere/redis.sock")
+        away = Redis.from_url("unix:///nowhere/redis.sock")
         patched.setattr(doorbell, "maintenance_queue", lambda: Queue("maintenance", connection=away))
         assert not undo(admin, event_id=event.id, background=True).finished
     BulkJob.objects.update(created=timezone.now() - timedelta(minutes=2))
