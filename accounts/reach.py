@@ -51,6 +51,8 @@ PAGES: Final[Mapping[str, tuple[Right, Right]]] = {
     "admin:spool_entry_changelist": _LOOK,
     "admin:spool_entry_waiting": _LOOK,
     "admin:spool_entry_backlog": _LOOK,
+    "destinations": _LOOK,
+    "destination": _LOOK,
     "admin:spool_entry_change": _LOOK,
     "admin:spool_entry_message": _LOOK,
     "admin:spool_entry_recipients": _LOOK,

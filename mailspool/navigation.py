@@ -94,6 +94,13 @@ SECTIONS: tuple[tuple[str, tuple[Entry, ...]], ...] = (
                         also=("throttling/throttleevent/",),
                     ),
                     Page("Throttled Domains", "network_check", "admin:throttling_throttleevent_domains", "limits rate"),
+                    Page(
+                        "Destinations",
+                        "hub",
+                        "destinations",
+                        "sites receivers providers mx hosts slowed suspended limits rate pace resume retry",
+                        "r",
+                    ),
                     Page("Backlog map", "grid_on", "admin:spool_entry_backlog", "destinations age"),
                 ),
                 counts=True,

@@ -334,6 +334,7 @@ SPOOL_CONSOLE_TABS = [
     "quarantine.console.tabs.VIRUS",
     "throttling.console.tabs.USERS",
     "throttling.console.tabs.DOMAINS",
+    "mailspool.destinations.tabs.DESTINATIONS",
     "spool.console.tabs.BACKLOG",
 ]
 

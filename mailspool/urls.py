@@ -12,6 +12,7 @@ from django.views.generic import RedirectView
 from accounts.impersonation import Acquire, Release
 from accounts.models import User
 from mailspool.attention.urls import urls as attention_urls
+from mailspool.destinations.urls import urls as destination_urls
 from mailspool.dns_records.urls import urls as dns_urls
 from mailspool.ended_session import session, signed_in
 from mailspool.first_run.urls import urls as first_run_urls
@@ -53,6 +54,7 @@ urlpatterns = [
     *overview_urls(),
     *attention_urls(),
     *incident_urls(),
+    *destination_urls(),
     *first_run_urls(),
     *jobs_urls(),
     *dns_urls(),

@@ -104,3 +104,9 @@ known(
 )
 # A host that was reached, and no more.
 known(_("%(host)s [%(ip)s]: %(why)s"))
+# spool.delivery.shaping.brakes
+known(
+    _("slowed: %(names)s takes only so much mail from us at a time"),
+    _("suspended: %(names)s does not take mail from our address"),
+    _("suspended: an administrator has suspended mail for %(names)s"),
+)

@@ -16,6 +16,7 @@ from base.actions.action import NotAllowed, Opening, Refused, SingleAction, Targ
 from base.actions.perform import Done, perform, preview
 from mailspool.menus.items import items_for_messages, items_of, items_of_list, query_of
 from mailspool.menus.typed import PREFIX, fields, typed
+from spool.actions import Actor
 from spool.console.pages import actor_of
 from spool.filters import BadFilter
 
@@ -103,9 +104,21 @@ def offered(request: HttpRequest, target: Target, name: str) -> SingleAction[Any
     Raises Http404.
     """
     action = registry.find(target.kind, name)
-    if action is None or isinstance(action, Opening) or not registry.is_offered(action, target, actor_of(request)):
+    if action is None or isinstance(action, Opening):
+        raise Http404("This thing does not have that action.")
+    actor = actor_of(request)
+    # Of several it may suit none: that is said in its dialog.
+    if not registry.is_offered(action, target, actor) and (len(target.keys) == 1 or not _may(action, actor, target)):
         raise Http404("This thing does not have that action.")
     return action
+
+
+def _may(action: SingleAction[Any], actor: Actor, target: Target) -> bool:
+    try:
+        action.require(actor, target)
+    except NotAllowed:
+        return False
+    return True
 
 
 def undo_of(done: Done) -> dict[str, Any] | None:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
-from django.db import connection
-from django.db.models import Model, QuerySet
+from django.db.models import Model
 from django.http import HttpRequest
 from django.urls import reverse
 
 from accounts.models import Alias, Domain, MailingList, User
 from accounts.templatetags.reach import opens
+from base.beginnings import beginning_with
 from mailspool.search.results import Result
 
 MOST: Final = 5
@@ -35,13 +35,6 @@ def matching(request: HttpRequest, text: str) -> list[Result]:
         for row in beginning_with(model._default_manager.all(), column, start)[:MOST]:
             found.append(Result(str(row), icon, _detail(row, word), reverse(place, args=[row.pk])))
     return found
-
-
-def beginning_with(rows: QuerySet[Any], column: str, start: str) -> QuerySet[Any]:
-    """Rows whose column, which is unique, begins with a text; by its index on either database."""
-    if connection.vendor == "postgresql":
-        return rows.filter(**{f"{column}__startswith": start}).order_by(column)
-    return rows.filter(**{f"{column}__gte": start, f"{column}__lt": start + _LAST}).order_by(column)
 
 
 def _detail(row: Model, word: str) -> str:

@@ -10,7 +10,7 @@ from django.views.decorators.http import require_GET
 
 from accounts.templatetags.reach import opens
 from mailspool.menus.items import items_for_messages, items_of, query_of
-from mailspool.search import accounts, messages, pages, settings
+from mailspool.search import accounts, destinations, messages, pages, settings
 from mailspool.search.results import Group, Result
 from spool.console.pages import actor_of
 
@@ -34,6 +34,7 @@ def _groups(request: HttpRequest, text: str) -> list[Group]:
         Group("Accounts", accounts.matching(request, text) if " " not in text else []),
         Group("Messages", messages.matching(request, text, thing)),
         Group("Actions", _actions(request, thing)),
+        Group("Destinations", destinations.matching(request, text)),
         Group("Pages", pages.matching(request, text)),
         Group("Settings", settings.matching(request, text)),
     ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
+from urllib.parse import urlencode
 
 from spool.alerts.watches import Watch, span_of
 from spool.delivery.shaping import destinations
@@ -14,10 +15,7 @@ class RefusedAddress(Watch):
     """Sites that get nothing for a while, for they do not take mail from our address. Not those suspended by hand."""
 
     kind, label, unit = "suspended", "A destination refuses our address", "minutes"
-    advice = (
-        "See what it answered by `mailspool destinations show`. Ask for removal from the list that it names, find out"
-        " what was sent, or send by another source address or route meanwhile."
-    )
+    fix = "Show destination"
 
     def values(self, rule: AlertRule, now: datetime, open_keys: Iterable[str]) -> Mapping[str, float]:
         refusing = [site for site in destinations.sites() if site.suspended_until and not site.is_suspended_by_hand]
@@ -30,4 +28,4 @@ class RefusedAddress(Watch):
         return f"{key} has refused mail from our address for {span_of(value)}: nothing is sent there for a while"
 
     def page(self, key: str) -> str:
-        return "/admin/spool/entry/?sort=id"
+        return f"/admin/destinations/one/?{urlencode({'key': key})}"

@@ -10,6 +10,9 @@ from urllib.parse import urlencode
 from django.core.cache import cache
 from django.utils import timezone
 
+from spool.delivery.shaping import domains
+from spool.delivery.shaping.limits import Key, cached
+from spool.models.settings import current
 from spool.rows import backlog as rows
 
 MOST_DOMAINS = 30
@@ -56,6 +59,9 @@ class Row:
     domain: str
     cells: list[Cell]
     total: Cell
+    # Where its mail goes, if that is known, and what limits it there in a word.
+    site: str = ""
+    mark: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,8 +102,10 @@ def _map(now: datetime) -> Backlog:
     ranked = sorted(counts.items(), key=lambda item: (-sum(item[1]), item[0]))
     most = max((number for _, numbers in ranked for number in numbers), default=0)
     groups = rows.by_error(MOST_ENTRIES, MOST_ERRORS)
+    shown = ranked[:MOST_DOMAINS]
+    sites = domains.sites_of([domain for domain, _ in shown])
     return Backlog(
-        [_row(domain, numbers, most) for domain, numbers in ranked[:MOST_DOMAINS]],
+        [_row(domain, numbers, most, sites.get(domain), now) for domain, numbers in shown],
         max(0, len(ranked) - MOST_DOMAINS),
         [ErrorGroup(text, number, urlencode({"error-group": text})) for text, number in groups],
         counted,
@@ -105,13 +113,25 @@ def _map(now: datetime) -> Backlog:
     )
 
 
-def _row(domain: str, numbers: list[int], most: int) -> Row:
+def _row(domain: str, numbers: list[int], most: int, site: Key | None, now: datetime) -> Row:
     cells = []
     for span, number in zip(SPANS, numbers, strict=True):
         asked = {"domain": domain, "older": span.older, "younger": span.younger}
         query = urlencode({name: value for name, value in asked.items() if value})
         cells.append(Cell(number, query, _heat(number, most)))
-    return Row(domain, cells, Cell(sum(numbers), urlencode({"domain": domain}), 0))
+    total = Cell(sum(numbers), urlencode({"domain": domain}), 0)
+    return Row(domain, cells, total, str(site or ""), _mark(site, now))
+
+
+def _mark(site: Key | None, now: datetime) -> str:
+    limits = cached().limits.get(site) if site is not None else None
+    if limits is None:
+        return ""
+    is_active = current().adapt_pace
+    if limits.suspended_until(now, is_active=is_active) is not None:
+        return "Suspended"
+    is_slowed = limits.rate(is_active=is_active) is not None or limits.connections(is_active=is_active) is not None
+    return "Slowed" if is_slowed else ""
 
 
 def _heat(number: int, most: int) -> int:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from django.db.models import Case, Count, Q, When
 from django.utils import timezone
 
 from spool.console.why import Facts, LastTry, Why, why
+from spool.delivery.shaping import domains
+from spool.delivery.shaping.limits import Key
 from spool.flow.retry import RetrySchedule
 from spool.flow.shares import sender_of
 from spool.message.header import Header
@@ -15,11 +18,13 @@ from spool.message.held import Source, size_of
 from spool.message.structure import Structure, readable, structure_of
 from spool.models import Attempt, Entry, Outcome, Recipient, Trace, TrashedRecipient
 from spool.models.entry import counted_from
+from spool.models.recipient import Kind
 from spool.models.settings import current
 
 RECIPIENTS_PER_PAGE = 50
 MOST_ATTEMPTS = 100
 MOST_HEADERS = 300
+MOST_DESTINATIONS = 3
 SOURCE_PAGE_BYTES = 64 * 1024
 
 
@@ -76,6 +81,12 @@ def traces_of(file_name: str) -> list[Trace]:
     removed = TrashedRecipient.objects.filter(entry__file_name=file_name, status=Outcome.PENDING).order_by("pk")
     kept = removed.select_related("entry")[: RECIPIENTS_PER_PAGE - len(ended)]
     return [*(recipient.as_trace() for recipient in kept), *ended]
+
+
+def destinations_of(recipients: Iterable[Recipient]) -> list[Key]:
+    """The sites that mail for those of them goes to who have not got it yet, as far as they are known. One query."""
+    names = [one.domain for one in recipients if one.status == Outcome.PENDING and one.kind == Kind.REMOTE]
+    return list(dict.fromkeys(domains.sites_of(list(dict.fromkeys(names))).values()))[:MOST_DESTINATIONS]
 
 
 def explained(entry: Entry, attempts: list[Attempt], *, file_exists: bool) -> Why:

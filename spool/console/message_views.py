@@ -49,6 +49,9 @@ def _about(request: HttpRequest, entry: Entry) -> dict[str, Any]:
         "recipients": recipients,
         "first_recipient": next(iter(recipients.recipients), None),
         "why": parts.explained(entry, attempts, file_exists=structure is not None),
+        "destinations": parts.destinations_of(recipients.recipients)
+        if not entry.next_hop and opens(request, "destination")
+        else [],
         "headers": parts.headers_of(structure) if structure else [],
         "actions": actions_for(entry, actor_of(request)),
         **{

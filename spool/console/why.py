@@ -16,6 +16,7 @@ from base import stored_texts
 from base.numbers import grouped
 from base.times import of_days, of_hours, of_minutes, of_seconds, to_the_minute
 from spool.delivery.replies import WAITS_FOR_HOST, is_here
+from spool.delivery.shaping.brakes import SLOWED, SUSPENDED
 from spool.dsn.fields import is_smtp_reply
 from spool.models.entry import Status
 
@@ -223,6 +224,10 @@ def _what_happened(facts: Facts) -> str:
         if facts.attempts:
             return _("%(tries)s it waits, as its host did not answer other mail (“%(reply)s”)") % said
         return _("it waits, as its host did not answer other mail (“%(reply)s”)") % said
+    if facts.last_error.startswith((SLOWED, SUSPENDED)):
+        text = stored_texts.said(facts.last_error)
+        said["reason"] = _short(text.partition(": ")[2] or text)
+        return (_("%(tries)s it waits, as %(reason)s") if facts.attempts else _("it waits, as %(reason)s")) % said
     if last is None:
         said["reply"] = _short(stored_texts.said(facts.last_error.strip()).rstrip("."))
         if not said["reply"]:
@@ -289,6 +294,10 @@ _BY_US_ALONE = tuple(row for row in _ADVICE if row[0].startswith(("nxdomain", "r
 
 
 def _advice(facts: Facts) -> str:
+    if facts.last_error.startswith(SLOWED):
+        return "It goes in its turn. The page of the destination has the limit, why it is there, and what was answered."
+    if facts.last_error.startswith(SUSPENDED):
+        return "The page of the destination says why and until when, and resumes it. Force tries this message now."
     said = facts.last_try.reply if facts.last_try else facts.last_error
     text = f"{facts.last_error} {said}".lower()
     # A host that "refused" is not down, and the "DNS" that it speaks of is not ours.

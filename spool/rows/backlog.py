@@ -1,14 +1,55 @@
-"""What the map of the backlog counts: the oldest entries that wait, by domain and age, and by error."""
+"""What the map of the backlog and the page of destinations count: entries that wait, by domain, age and error."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Final
+from typing import Final, NamedTuple
 
-from spool.rows.statements import db_time, execute
+from spool.rows.statements import db_time, execute, from_db_time
 
 _WAITING: Final = "SELECT id, created FROM spool_entry WHERE status = 'waiting' ORDER BY id LIMIT %s"
+
+
+class OfDomain(NamedTuple):
+    """Entries that wait for a domain with the same error. `error` is None for those that were looked at and do not
+    wait; `recipients` are those of the domain that were looked at.
+    """
+
+    domain: str
+    error: str | None
+    number: int
+    recipients: int
+    oldest: datetime
+
+
+def by_domain(most: int) -> tuple[int, list[tuple[str, int, datetime]]]:
+    """How many were counted, at most the `most` oldest; and (domain, how many entries, when the oldest came)."""
+    counted, first, last = execute(f"SELECT COUNT(*), MIN(id), MAX(id) FROM ({_WAITING}) e", [most]).fetchone()
+    found = execute(
+        f"SELECT r.domain, COUNT(DISTINCT e.id), MIN(e.created) FROM ({_WAITING}) e JOIN spool_recipient r"
+        " ON r.entry_id = e.id AND r.entry_id >= %s AND r.entry_id <= %s AND r.status = 'pending' GROUP BY r.domain",
+        [most, first or 0, last or 0],
+    )
+    return counted, [(domain, number, from_db_time(oldest)) for domain, number, oldest in found.fetchall()]
+
+
+def of_domains(domains: Sequence[str], most: int) -> list[OfDomain]:
+    """What waits for each of some domains, of its `most` oldest recipients: along its index, in one query."""
+    if not domains:
+        return []
+    of_one = (
+        "SELECT domain, error, COUNT(DISTINCT id), COUNT(*), MIN(created) FROM (SELECT r.domain, e.id, e.created,"
+        " CASE WHEN r.status = 'pending' AND e.status = 'waiting' THEN e.error_group END AS error"
+        " FROM (SELECT domain, entry_id, status FROM spool_recipient WHERE domain = %s ORDER BY entry_id LIMIT %s) r"
+        " JOIN spool_entry e ON e.id = r.entry_id) w GROUP BY domain, error"
+    )
+    parameters = [value for domain in domains for value in (domain, most)]
+    rows = execute(" UNION ALL ".join([of_one] * len(domains)), parameters).fetchall()
+    return [
+        OfDomain(domain, error, number, recipients, from_db_time(oldest))
+        for domain, error, number, recipients, oldest in rows
+    ]
 
 
 def by_domain_and_age(edges: Sequence[datetime], most: int) -> tuple[int, list[tuple[str, int, int]]]:

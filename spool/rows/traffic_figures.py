@@ -106,6 +106,36 @@ def minutes(keys: Mapping[int, Sequence[str]], first: int) -> list[tuple[int, st
     return list(statements.execute(" UNION ALL ".join(parts), parameters).fetchall()) if parts else []
 
 
+def sums(keys: Mapping[int, Sequence[str]], first: int, step: int) -> list[tuple[int, int, int]]:
+    """(kind, which stretch of `step` minutes from the minute `first` on, how many) of keys together, by kind.
+
+    What has become an hour counts in the stretch that the hour begins in.
+    """
+    parts: list[str] = []
+    parameters: list[Any] = []
+    for kind, some in keys.items():
+        if some:
+            clause, values = _any_of(some)
+            parts.append(
+                f"SELECT kind, (minute - {first:d}) / {step:d} AS place, SUM(number) FROM spool_trafficcount"
+                f" WHERE kind = %s AND key {clause} AND minute >= %s GROUP BY kind, place"
+            )
+            parameters += [kind, *values, first]
+    return list(statements.execute(" UNION ALL ".join(parts), parameters).fetchall()) if parts else []
+
+
+def by_site(kinds: Sequence[int], since: int) -> list[tuple[str, str, int, int]]:
+    """(site, source, kind, how many) since the minute `since`, of all domains whose site is known."""
+    clause, values = _any_of(kinds)
+    rows = statements.execute(
+        "SELECT d.site, d.source, c.kind, SUM(c.number) FROM spool_trafficcount c JOIN spool_destinationdomain d"
+        f" ON d.domain = c.key WHERE c.span = 1 AND c.minute >= %s AND c.kind {clause}"
+        " GROUP BY d.site, d.source, c.kind",
+        [since, *values],
+    )
+    return list(rows.fetchall())
+
+
 def fastest(kind: int, since: int, least: int, most: int) -> list[tuple[str, int]]:
     """The keys of a kind that had `least` or more since the minute `since`, each with how many; the fastest first."""
     rows = statements.execute(

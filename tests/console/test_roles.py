@@ -62,6 +62,7 @@ def pages(mail: dict[str, Any]) -> list[str]:
         "admin:spool_entry_changelist",
         "admin:spool_entry_waiting",
         "admin:spool_entry_backlog",
+        "destinations",
         "admin:quarantine_item_spam",
         "admin:quarantine_item_virus",
         "admin:spool_trace_changelist",

@@ -9,6 +9,7 @@ import pytest
 
 from spool.console.why import Facts, LastTry, why
 from spool.delivery.replies import WAITS_FOR_HOST
+from spool.delivery.shaping.brakes import reasons
 from spool.models import Status
 
 NOW = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
@@ -66,6 +67,24 @@ def test_mail_for_a_host_that_rests_says_why_it_waits_and_one_time() -> None:
         "after 2 attempts it waits"
         in why(facts(attempts=2, last_error=error, last_try=last("451 later", 451))).sentence
     )
+
+
+@pytest.mark.parametrize(
+    ("place", "waits"),
+    [
+        (0, "it waits, as mx.far.test takes only so much mail from us at a time"),
+        (1, "it waits, as mx.far.test does not take mail from our address"),
+        (2, "it waits, as an administrator has suspended mail for mx.far.test"),
+    ],
+)
+def test_mail_for_a_destination_with_a_limit_says_so_and_where_there_is_more(place: int, waits: str) -> None:
+    found = why(facts(attempts=0, last_error=reasons("mx.far.test")[place]))
+    assert (
+        found.sentence == f"Not delivered yet: {waits}; the next attempt is in 14 minutes. Bounces in 2 days 6 hours."
+    )
+    assert "page of the destination" in found.advice
+    later = why(facts(attempts=2, last_error=reasons("mx.far.test")[place], last_try=last("421 slow down", 421)))
+    assert f"after 2 attempts {waits}" in later.sentence
 
 
 def test_what_broke_on_a_host_that_was_reached_is_not_said_to_be_out_of_reach() -> None:

@@ -47,6 +47,10 @@ IN_GERMAN = [
         "250 2.0.0 stored in ann@example.org's Maildir",
         "250 2.0.0 im Maildir von ann@example.org abgelegt",
     ),
+    (
+        "slowed: mx.far.test takes only so much mail from us at a time",
+        "gebremst: mx.far.test nimmt auf einmal nur begrenzt E-Mails von uns an",
+    ),
     ("Not checked for spam: no answer of Rspamd", "Nicht auf Spam geprüft: keine Antwort von Rspamd"),
 ]
 

@@ -58,6 +58,8 @@ LOOKED_AT = {
     "admin:quarantine_item_spam",
     "admin:quarantine_item_virus",
     "admin:spool_entry_backlog",
+    "destinations",
+    "destination",
     "admin:spool_entry_cancel_job",
     "admin:spool_entry_change",
     "admin:spool_entry_changelist",

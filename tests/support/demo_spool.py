@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from datetime import timedelta
 
 from django.utils import timezone
 
+from base.actions.perform import perform
 from spool import actions
+from spool.actions.destinations import SLOW, destination_named
+from spool.delivery.shaping import domains, limits
+from spool.delivery.shaping.classes import ReplyClass
+from spool.delivery.shaping.limits import About, Key, Report
 from spool.models import Entry, Outcome
 from tests.support.messages import a_submission
 from tests.support.spool_states import attempt, take_in
@@ -78,6 +84,7 @@ def fill(actor: actions.Actor) -> Entry:
             for _ in range(chance.randint(1, 3)):
                 attempt(made, reply, host=host, ip="203.0.113.9")
             _age(made[0], minutes=chance.choice([4, 12, 35, 50, 130, 300, 700, 1500, 3000]))
+    _limits()
     feast = take_in(a_submission("carla@example.org", [f"member{i}@list.example" for i in range(80)], content=_FEAST))
     attempt(
         feast,
@@ -119,6 +126,27 @@ def _past(chance: random.Random, actor: actions.Actor) -> None:
     actions.perform("delete", [gone[13].pk], actor)
     # The bounces themselves are not what the pictures are about.
     Entry.objects.all().delete()
+
+
+def _limits() -> None:
+    """What receivers take from us, and what was learned of that."""
+    now = timezone.now()
+    names = ("down", "greylist", "full", "limits", "partner", "list")
+    found = [(f"{name}.example", Key(f"mx.{name}.example")) for name in names]
+    found += [(f"{name}.example", Key("Google")) for name in ("school", "museum", "club")]
+    domains.remember(found, now)
+    for host, about, code, reply, ago in (
+        ("mx.limits.example", ReplyClass.RATE, 421, "421 4.7.28 Unusual rate of mail from your IP address", 22),
+        ("mx.full.example", ReplyClass.REPUTATION, 554, "554 5.7.1 [192.0.2.1] is on our block list", 12),
+        ("mx.full.example", ReplyClass.REPUTATION, 554, "554 5.7.1 [192.0.2.1] is on our block list", 11),
+    ):
+        at = now - timedelta(minutes=ago)
+        refusal = Report(Key(host), About.REFUSED, at, about, took=240, code=code, text=reply)
+        limits.apply([replace(refusal, domain=host.removeprefix("mx."), host=host)])
+    by_hand = {"rate": "60", "note": "Asked for by their postmaster"}
+    target = destination_named("mx.partner.example")
+    assert target is not None
+    perform(SLOW, actions.Actor.at_the_shell(), target, by_hand)
 
 
 def _age(entry: Entry, minutes: int) -> None:

@@ -98,6 +98,8 @@ def _visit(page: Page, entry: Entry) -> None:
             ("spool", SPOOL),
             ("waiting", WAITING),
             ("backlog", f"{SPOOL}backlog/"),
+            ("destinations", "/admin/destinations/"),
+            ("destination", "/admin/destinations/one/?key=mx.limits.example"),
             ("trace", "/admin/spool/trace/"),
             ("audit", "/admin/audit/auditevent/"),
         ):

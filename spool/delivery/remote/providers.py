@@ -30,6 +30,11 @@ def site_of(names: Iterable[str]) -> str:
     return found or " ".join(hosts)
 
 
+def names() -> list[str]:
+    """The providers that are known, by name."""
+    return sorted(set(_table.current().values()))
+
+
 def forget() -> None:
     """Have the tables read again."""
     _table.forget()

@@ -180,7 +180,10 @@ def retry(key: Key) -> tuple[int, timedelta]:
 
 
 def _wake(key: Key) -> None:
-    rest.wake([], sorted({error_group(reason) for reason in reasons(key.site)}), timezone.now(), _WAKE)
+    # The group of a reason may be that of another site's.
+    names = domains.domains_of(key)
+    known = names if len(names) < domains.MOST_DOMAINS else []
+    rest.wake(known, sorted({error_group(reason) for reason in reasons(key.site)}), timezone.now(), _WAKE)
 
 
 def _saved(row: Destination, by: str, note: str) -> Destination:

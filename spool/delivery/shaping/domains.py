@@ -11,10 +11,11 @@ from typing import Final
 
 from django.utils import timezone
 
+from base.beginnings import beginning_with
 from base.expiring import ExpiringDict
 from spool.delivery.shaping.limits import Key
 from spool.delivery.shaping.write_behind import Later, WriteBehind
-from spool.models.destination import DestinationDomain
+from spool.models.destination import Destination, DestinationDomain
 
 # A process writes a domain down again after so long, and one that nobody has written for so long is forgotten.
 AGAIN_SECONDS: Final = 12 * 3600.0
@@ -61,6 +62,26 @@ def domains_of(key: Key, most: int = MOST_DOMAINS) -> list[str]:
     """The domains whose mail goes to a site, by name, at most so many: one query."""
     rows = DestinationDomain.objects.filter(site=key.site, source=key.source).order_by("domain")
     return list(rows.values_list("domain", flat=True)[:most])
+
+
+def meant_by(text: str, most: int = 20) -> list[Key]:
+    """Sites of that name, limited ones whose name begins so, and those of domains that do: three queries by index."""
+    limited = [
+        Key(*row)
+        for row in Destination.objects.order_by("site", "source").values_list("site", "source")
+        if row[0].lower().startswith(text.lower())
+    ]
+    named = DestinationDomain.objects.filter(site=text).values_list("site", "source").distinct()
+    of_domains = beginning_with(DestinationDomain.objects.all(), "domain", text.lower()).values_list("site", "source")
+    return list(dict.fromkeys([*limited, *(Key(*row) for row in (*named[:most], *of_domains[: 10 * most]))]))[:most]
+
+
+def with_mail(keys: Sequence[Key]) -> list[Key]:
+    """Those, from whichever address of ours, that some domain has its mail with: one query."""
+    if not keys:
+        return []
+    rows = DestinationDomain.objects.filter(site__in=[key.site for key in keys]).values_list("site", "source")
+    return sorted((Key(*row) for row in rows.distinct()), key=str)
 
 
 def forget_old(now: datetime) -> None:

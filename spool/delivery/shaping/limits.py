@@ -36,6 +36,10 @@ class Key:
     site: str
     source: str = ""
 
+    def __str__(self) -> str:
+        """What people call it."""
+        return f"{self.site} from {self.source}" if self.source else self.site
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:

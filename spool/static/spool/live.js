@@ -22,12 +22,16 @@
   // On a narrow page the tabs scroll: the one that is open must be in sight.
   const showTab = () => {
     const tab = document.querySelector("#ms-tabs [aria-current=page]");
-    const tabs = tab?.parentElement;
+    const tabs = tab?.parentElement ?? document.getElementById("ms-tabs");
+    if (!tabs) return;
+    tabs.classList.remove("tight");
+    if (innerWidth > 860) tabs.classList.toggle("tight", tabs.scrollWidth > tabs.clientWidth);
     // Not scrollIntoView(): it would scroll the page too.
-    if (tabs) tabs.scrollLeft = tab.offsetLeft - tabs.offsetLeft - (tabs.clientWidth - tab.offsetWidth) / 2;
+    if (tab) tabs.scrollLeft = tab.offsetLeft - tabs.offsetLeft - (tabs.clientWidth - tab.offsetWidth) / 2;
   };
   document.addEventListener("DOMContentLoaded", showTab);
   document.addEventListener("htmx:oobAfterSwap", showTab);
+  addEventListener("resize", showTab);
 
   document.addEventListener("DOMContentLoaded", () => {
     const filters = document.getElementById("filters");

@@ -27,6 +27,8 @@
     document.getElementById("bar-what").textContent =
       all() ? (uncountedToo ? `All that match are selected${uncountedToo}` : `All ${matching} that match are selected`) : `${chosen.size.toLocaleString("en")} selected`;
     const button = document.getElementById("bar-all");
+    // Things are chosen one by one.
+    if (!button) return;
     button.hidden = all() || matching === String(chosen.size);
     button.textContent = uncountedToo ? `Select all that match${uncountedToo}` : `Select all ${matching} that match`;
   }
@@ -39,6 +41,12 @@
   }
 
   window.msSelection = () => (all() ? { all: "1", query: document.getElementById("live").dataset.query } : { ids: ids().join(",") });
+  // What is no message: the keys of things, and a dialog about all of them.
+  document.addEventListener("click", (event) => {
+    const dialog = document.getElementById("confirm");
+    const button = event.target.closest?.("[data-things]");
+    if (button) htmx.ajax("POST", button.dataset.things, { source: dialog, target: dialog, swap: "innerHTML", values: { key: ids() } }).catch(() => {});
+  });
   window.msClearSelection = () => { if (document.getElementById("bar")) { write({}); draw(); } };
 
   let last = null;

@@ -26,6 +26,7 @@ PAGES = (
     SPOOL,
     WAITING,
     "/admin/spool/entry/backlog/",
+    "/admin/destinations/",
     "/admin/spool/trace/",
     "/admin/audit/auditevent/",
     "/admin/quarantine/item/spam/",

@@ -9,6 +9,7 @@ import pytest
 from django.urls import reverse
 from playwright.sync_api import expect
 
+from mailspool.destinations import tabs as destination_tabs
 from mailspool.overview import tabs
 from quarantine.console import tabs as quarantine_tabs
 from spool.console import tabs as spool_tabs
@@ -21,6 +22,7 @@ from throttling.console import tabs as throttling_tabs
 
 pytestmark = pytest.mark.alike
 LARGE = ("SPOOL", "WAITING", "SPAM", "VIRUS", "USERS", "DOMAINS")
+DESTINATIONS = destination_tabs.DESTINATIONS
 OVERVIEW, BACKLOG = tabs.OVERVIEW, spool_tabs.BACKLOG
 SPOOL, WAITING, SPAM, VIRUS, USERS, DOMAINS = (
     replace(tab, count=lambda: Count(99_914, more=True))
@@ -39,7 +41,7 @@ SPOOL, WAITING, SPAM, VIRUS, USERS, DOMAINS = (
 def test_the_tabs_are_whole_with_large_counts_and_scroll_on_a_phone(
     console: Console, settings: Any, theme: str
 ) -> None:
-    settings.SPOOL_CONSOLE_TABS = [f"{__name__}.{name}" for name in ("OVERVIEW", *LARGE, "BACKLOG")]
+    settings.SPOOL_CONSOLE_TABS = [f"{__name__}.{name}" for name in ("OVERVIEW", *LARGE, "DESTINATIONS", "BACKLOG")]
     console.wear(theme)
     # A page whose own list does not say what its tab shows.
     page = console.open(reverse(throttling_tabs.USERS.url_name))

@@ -1,0 +1,159 @@
+"""The lines of the list of destinations: those with trouble first, searched, sorted and a page at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final
+from urllib.parse import urlencode
+
+from mailspool.destinations import words
+from mailspool.destinations.counted import Counted, Snapshot
+from spool.console.listing import Heading
+from spool.delivery.shaping.destinations import Site, What
+from spool.delivery.shaping.limits import Key
+from spool.filters import Count
+
+PAGE: Final = 50
+_NEVER: Final = datetime.max.replace(tzinfo=UTC)
+# So many recipients of the last minutes, and more than half of them refused or deferred.
+_REFUSING_AT_LEAST: Final = 5
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """How a destination is doing: `rank` is 0 for the worst."""
+
+    rank: int
+    words: str
+    tone: str
+
+
+SUSPENDED = State(0, "Suspended", "bad")
+HELD = State(1, "Suspended by hand", "held")
+SLOWED = State(2, "Slowed", "waiting")
+REFUSING = State(3, "Refuses most", "bad")
+BY_HAND = State(4, "Limited by hand", "held")
+WOULD = State(5, "Dry run", "quiet")
+FREE = State(6, "No limit", "good")
+UNKNOWN = State(6, "Host not known yet", "quiet")
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One destination. `key` names it for pages and actions; it is empty where only a domain is known."""
+
+    key: str
+    name: str
+    more_hosts: int
+    source: str
+    state: State
+    limits: tuple[str, ...]
+    until: datetime | None
+    counted: Counted
+    site: Site | None = None
+
+    @property
+    def query(self) -> str:
+        return urlencode({"key": self.key})
+
+    @property
+    def waiting(self) -> Count:
+        return Count(self.counted.waiting, self.counted.more)
+
+    @property
+    def domains(self) -> list[str]:
+        """Some of the names that it goes by, but its own."""
+        return [domain for domain in self.counted.domains if domain != self.name][:3]
+
+    @property
+    def other_domains(self) -> int:
+        return max(0, len([domain for domain in self.counted.domains if domain != self.name]) - 3)
+
+    @property
+    def waiting_query(self) -> str:
+        """The list of what waits for it, where that is one domain's mail."""
+        return urlencode({"domain": self.counted.domains[0]}) if len(self.counted.domains) == 1 else ""
+
+    def has(self, text: str) -> bool:
+        return any(text in one.lower() for one in (self.key, self.name, *self.counted.domains))
+
+
+# By the name in the address: the heading, whether the largest comes first, and what is compared.
+_Compared = Callable[[Line], Any]
+SORTS: Final[Mapping[str, tuple[str, str, bool, _Compared]]] = {
+    "name": ("Destination", "", False, lambda line: line.name.lower()),
+    "state": ("State", "", False, lambda line: line.state.rank),
+    "waiting": ("Waiting", "right", True, lambda line: line.counted.waiting),
+    "oldest": ("Oldest", "right", False, lambda line: line.counted.oldest or _NEVER),
+    "speed": ("Per minute", "right", True, lambda line: line.counted.per_minute),
+    "refused": ("Refused", "right", True, lambda line: line.counted.refused),
+}
+DEFAULT_SORT: Final = "state"
+# By the name in the address: what it is called, and which lines it has.
+FILTERS: Final[Mapping[str, tuple[str, Callable[[Line], bool]]]] = {
+    "": ("All", lambda line: True),
+    "trouble": ("In trouble", lambda line: line.state.rank <= REFUSING.rank),
+    "suspended": ("Suspended", lambda line: line.state in (SUSPENDED, HELD)),
+    "slowed": ("Slowed", lambda line: line.state is SLOWED),
+    "by-hand": ("By hand", lambda line: line.site is not None and line.site.is_by_hand),
+    "dry-run": ("Dry run", lambda line: line.state is WOULD),
+    "waiting": ("With waiting mail", lambda line: line.counted.waiting > 0),
+}
+
+
+def lines_of(sites: Iterable[Site], counted: Snapshot, others: Iterable[Key] = ()) -> list[Line]:
+    """All that something is known of; `others` are there although nothing is."""
+    limited = {Key(site.name, site.source): site for site in sites}
+    keys = dict.fromkeys([*limited, *counted.sites, *others])
+    found = [line_of(key, limited.get(key), counted.sites.get(key) or Counted()) for key in keys]
+    for domain, place in counted.unknown.items():
+        found.append(Line("", domain, 0, "", UNKNOWN, (), None, place))
+    return found
+
+
+def line_of(key: Key, site: Site | None, counted: Counted) -> Line:
+    name, more = words.named(key.site)
+    state = _state(site, counted)
+    told = [one for one in site.limits if one.holds or state is WOULD] if site is not None else []
+    # That nothing is sent is what its state says, and no rate matters meanwhile.
+    limits = () if state in (SUSPENDED, HELD) else tuple(map(words.amount, told))
+    return Line(str(key), name, more, key.source, state, limits, site.suspended_until if site else None, counted, site)
+
+
+def _state(site: Site | None, counted: Counted) -> State:
+    if site is not None and site.is_in_force:
+        holding = [one for one in site.limits if one.holds]
+        suspension = next((one for one in holding if one.what is What.SUSPENSION), None)
+        if suspension is not None:
+            return HELD if suspension.is_by_hand else SUSPENDED
+        if any(not one.is_by_hand for one in holding):
+            return SLOWED
+    if counted.answered >= _REFUSING_AT_LEAST and counted.refused * 2 > counted.answered:
+        return REFUSING
+    if site is None:
+        return FREE
+    return BY_HAND if site.is_in_force else WOULD
+
+
+def sorted_by(lines: Sequence[Line], sort: str) -> list[Line]:
+    """In an order of SORTS, or turned by `-`; those that are equal by trouble, then by what waits."""
+    _, _, largest, compared = SORTS[sort.lstrip("-")]
+    usual = sorted(
+        lines, key=lambda line: (line.state.rank, -line.counted.waiting, -line.counted.per_minute, line.name)
+    )
+    return sorted(usual, key=compared, reverse=largest is not sort.startswith("-"))
+
+
+def headings_of(sort: str, kept: Mapping[str, str]) -> list[Heading]:
+    """The headings of the list, each with the address that sorts by it."""
+    found = []
+    for name, (title, css, largest, _) in SORTS.items():
+        is_current = name == sort.lstrip("-")
+        turned = f"-{name}" if is_current and not sort.startswith("-") else name
+        direction = ""
+        if is_current:
+            direction = "descending" if largest is not sort.startswith("-") else "ascending"
+        found.append(Heading(title, css, urlencode({**kept, "sort": turned}), direction, name=name))
+    return found

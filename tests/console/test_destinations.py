@@ -1,0 +1,209 @@
+"""The pages of destinations: what they say of sites, where they lead, that they stay cheap, and who may do what."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from html import unescape
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from django.core.cache import cache
+from django.test import Client
+from django.urls import reverse
+from django.utils import timezone
+
+from accounts import actions as accounts
+from accounts.models import Role, User
+from mailspool.destinations import counted
+from spool.alerts.destinations import RefusedAddress
+from spool.delivery.shaping import domains, limits
+from spool.delivery.shaping.classes import ReplyClass
+from spool.delivery.shaping.limits import About, Key, Report
+from spool.models import AuditEvent, Destination, Entry, Settings, TrafficCount, TrafficKind
+from spool.traffic.rollup import minute_of
+from tests.support.messages import a_submission
+from tests.support.spool_states import attempt, take_in
+
+pytestmark = [pytest.mark.both, pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("home", "redis")]
+LIST, ONE = reverse("destinations"), reverse("destination")
+REFUSAL = "421 4.7.28 unusual rate of mail"
+BLOCKED = "554 5.7.1 your address is on our block list"
+
+
+def _waiting(count: int, domain: str, reply: str = REFUSAL) -> list[Entry]:
+    entries = take_in(*(a_submission(to=[f"u{number}@{domain}"]) for number in range(count)))
+    attempt(entries, reply, host=f"mx.{domain}")
+    return entries
+
+
+def _refused(site: str, about: ReplyClass, text: str, times: int = 1) -> None:
+    key = Key(site)
+    for _ in range(times):
+        report = Report(
+            key, About.REFUSED, timezone.now(), about, took=240, code=int(text[:3]), text=text, domain="far.test"
+        )
+        limits.apply([report])
+
+
+@pytest.fixture
+def sites() -> None:
+    """Google slowed, with two domains that wait; one host that refuses our address; one that is fine."""
+    domains.remember(
+        [
+            ("far.test", Key("Google")),
+            ("also.test", Key("Google")),
+            ("bad.test", Key("mx.bad.test")),
+            ("fine.test", Key("mx.fine.test mx2.fine.test")),
+        ],
+        timezone.now(),
+    )
+    _waiting(3, "far.test")
+    _waiting(2, "also.test", "450 4.2.0 later")
+    _waiting(1, "bad.test", BLOCKED)
+    _waiting(1, "unknown.test", "the DNS gave no answer for unknown.test: its servers failed")
+    _refused("Google", ReplyClass.RATE, REFUSAL)
+    _refused("mx.bad.test", ReplyClass.REPUTATION, BLOCKED)
+    minute = minute_of(timezone.now())
+    for kind, number in ((TrafficKind.ANSWERED_DOMAIN, 60), (TrafficKind.REFUSED_DOMAIN, 10)):
+        TrafficCount.objects.create(kind=kind, key="fine.test", minute=minute, span=1, number=number)
+
+
+def _lines(browser: Client, **query: str) -> dict[str, Any]:
+    cache.clear()
+    return {line.name: line for line in browser.get(LIST, query).context["lines"]}
+
+
+@pytest.mark.usefixtures("sites")
+def test_destinations_with_trouble_come_first_with_what_waits_and_how_fast_it_goes(administrator: Client) -> None:
+    lines = _lines(administrator)
+    assert list(lines) == ["mx.bad.test", "Google", "unknown.test", "mx.fine.test"]
+    google, fine = lines["Google"], lines["mx.fine.test"]
+    assert (google.state.words, google.waiting.number, set(google.domains)) == ("Slowed", 5, {"far.test", "also.test"})
+    assert google.limits == ("120 messages a minute",)
+    assert (fine.more_hosts, fine.counted.per_minute, fine.counted.refused) == (1, 10.0, 10)
+    assert lines["mx.bad.test"].state.words == "Suspended"
+    assert lines["unknown.test"].key == ""
+    assert next(iter(_lines(administrator, sort="waiting"))) == "Google"
+    assert next(iter(_lines(administrator, sort="-name"))) == "unknown.test"
+    assert list(_lines(administrator, show="suspended")) == ["mx.bad.test"]
+    # By a domain that it goes by, of which nothing else is known.
+    assert list(_lines(administrator, q="ALSO.te")) == ["Google"]
+    assert "Nothing matches" in administrator.get(LIST, {"q": "nowhere"}).text
+    assert administrator.get(LIST, {"sort": "x", "show": "x", "page": "0"}).status_code == 200
+
+
+@pytest.mark.usefixtures("sites")
+def test_the_page_of_one_has_its_limits_their_evidence_and_what_waits(administrator: Client) -> None:
+    answer = administrator.get(ONE, {"key": "Google"})
+    [(limit, amount, reason)] = answer.context["limits"]
+    assert (amount, reason, limit.is_by_hand) == (
+        "120 messages a minute",
+        "It says that we send too much or too fast",
+        False,
+    )
+    assert limit.until - limit.since == timedelta(hours=24)
+    assert answer.context["evidence"][0][0]["text"] == REFUSAL
+    waits = [(one.domain, one.number) for one in answer.context["waits"]]
+    assert waits == [("far.test", 3), ("also.test", 2)]
+    listed = administrator.get(f"{reverse('admin:spool_entry_waiting')}?{answer.context['waits'][0].query}")
+    assert len(listed.context["listing"].entries) == 3
+    assert [(one.code, one.number) for one in answer.context["answers"]] == []
+    # Its own hosts alone.
+    [bad] = administrator.get(ONE, {"key": "mx.bad.test"}).context["answers"]
+    assert (bad.code, bad.text, bad.number) == (554, BLOCKED.removeprefix("554 "), 1)
+    fine = administrator.get(ONE, {"key": "mx.fine.test mx2.fine.test"})
+    assert [line.now for line in fine.context["chart"].lines] == ["50", "10"]
+    assert "None: it gets its mail as fast" in fine.text
+    assert administrator.get(ONE, {"key": "mx.fine.test mx2.fine.test", "range": "24h"}).status_code == 200
+    for key in ("", "nobody.test", "x" * 400):
+        assert administrator.get(ONE, {"key": key}).status_code == 404
+
+
+@pytest.mark.usefixtures("sites")
+def test_a_dry_run_says_what_would_have_been(administrator: Client) -> None:
+    Settings.objects.update_or_create(pk=1, defaults={"adapt_pace": False})
+    from spool.models.settings import forget
+
+    forget()
+    line = _lines(administrator)["Google"]
+    assert (line.state.words, line.limits) == ("Dry run", ("120 messages a minute",))
+    assert "Would hold" in administrator.get(ONE, {"key": "Google"}).text
+    assert "Dry run." in administrator.get(LIST).text
+
+
+def test_pages_cost_the_same_however_much_waits(
+    administrator: Client, django_assert_max_num_queries: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # More than is counted: of what is limited the rest is counted, too, as far as a bound.
+    monkeypatch.setattr(counted, "MOST_ENTRIES", 20)
+    domains.remember([(f"d{number}.test", Key(f"mx.d{number % 40}.test")) for number in range(120)], timezone.now())
+    entries = take_in(*(a_submission(to=[f"u@d{number}.test"]) for number in range(120)))
+    attempt(entries)
+    for number in (35, 36):
+        _refused(f"mx.d{number}.test", ReplyClass.RATE, REFUSAL)
+    cache.clear()
+    with django_assert_max_num_queries(26):
+        answer = administrator.get(LIST)
+    first = {line.name: line for line in answer.context["lines"]}
+    assert answer.context["counted"].partial and len(first) == 22
+    assert (first["mx.d35.test"].waiting.number, first["mx.d1.test"].waiting.more) == (3, True)
+    cache.clear()
+    with django_assert_max_num_queries(32):
+        administrator.get(ONE, {"key": "mx.d35.test"})
+
+
+@pytest.mark.usefixtures("sites")
+def test_several_are_suspended_from_the_list_and_written_down(administrator: Client) -> None:
+    sent = {"key": ["Google", "mx.fine.test mx2.fine.test"], "p-hours": "2", "p-note": "we look into it"}
+    asked = administrator.post(reverse("thing_dialog", args=["destination", "destination-suspend"]), sent)
+    assert asked.text.count('name="key"') == 2
+    done = administrator.post(reverse("thing_act", args=["destination", "destination-suspend"]), sent)
+    assert done["HX-Trigger"] == "ms-done" and "2 of 2 destinations get nothing for 2 hours" in done.text
+    assert {line.state.words for line in _lines(administrator, show="suspended").values()} == {
+        "Suspended",
+        "Suspended by hand",
+    }
+    page = administrator.get(ONE, {"key": "Google"})
+    assert "Suspended for 2 hours" in page.text and "by admin@localhost" in page.text and "we look into it" in page.text
+    # What suits none of them is said.
+    refused = administrator.post(
+        reverse("thing_dialog", args=["destination", "destination-resume"]), {"key": ["a.test", "b.test"]}
+    )
+    assert refused.status_code == 200 and "nothing that can be done" in refused.text
+
+
+@pytest.mark.usefixtures("sites")
+@pytest.mark.parametrize("role", [Role.READ_ONLY, Role.HELP_DESK])
+def test_who_only_reads_or_helps_looks_and_changes_nothing(client: Client, role: Role) -> None:
+    accounts.add_domain("example.org")
+    user = User(email="eve@example.org", role=role, domain=accounts.get_domain("example.org"))
+    user.set_unusable_password()
+    user.save()
+    client.force_login(user)
+    for answer in (client.get(LIST), client.get(ONE, {"key": "Google"})):
+        assert answer.status_code == 200
+        assert not re.search(r"data-menu|data-things|thing_dialog|hx-post", answer.text)
+    sent = {"key": "Google", "p-rate": "5"}
+    before = list(Destination.objects.values_list("site", "rate_by_hand"))
+    assert client.post(reverse("thing_act", args=["destination", "destination-slow"]), sent).status_code in (302, 403)
+    assert list(Destination.objects.values_list("site", "rate_by_hand")) == before
+    assert not AuditEvent.objects.filter(action="destination-slow").exists()
+
+
+@pytest.mark.usefixtures("sites")
+def test_popup_map_search_and_alert_lead_to_the_page(administrator: Client) -> None:
+    [entry] = Entry.objects.filter(recipients__domain="bad.test")
+    popup = administrator.get(
+        reverse("admin:spool_entry_message", args=[entry.file_name]), headers={"HX-Request": "true"}
+    )
+    place = f'href="{ONE}?key=mx.bad.test"'
+    assert place in popup.text
+    backlog = administrator.get(reverse("admin:spool_entry_backlog")).text
+    assert re.search(rf"{re.escape(place)}[^>]*>Suspended</a>", backlog) and "Slowed</a>" in backlog
+    assert place in administrator.get("/admin/search/", {"q": "bad.te"}).text
+    assert f'href="{ONE}?key=Google"' in administrator.get("/admin/search/", {"q": "goog"}).text
+    link = urlsplit(RefusedAddress().page("mx.bad.test from 192.0.2.1"))
+    assert (link.path, parse_qs(link.query)) == (ONE, {"key": ["mx.bad.test from 192.0.2.1"]})
+    assert "Destinations" in unescape(administrator.get("/admin/search/", {"q": "slowed"}).text)
