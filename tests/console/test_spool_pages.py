@@ -523,7 +523,7 @@ def test_the_backlog_is_a_map_whose_cells_lead_to_their_messages(
     attempt(down, "Connection refused")
     attempt(full, "452 4.2.2 Mailbox of v@full.example is full")
     Entry.objects.filter(pk=down[0].pk).update(created=timezone.now() - timedelta(hours=2))
-    with django_assert_max_num_queries(12):
+    with django_assert_max_num_queries(14):
         answer = administrator.get(reverse("admin:spool_entry_backlog"))
     rows = {row.domain: row for row in answer.context["backlog"].rows}
     assert [cell.count for cell in rows["down.example"].cells] == [2, 0, 1, 0, 0, 0, 0]
