@@ -22,6 +22,7 @@ from spool.delivery.shaping import domains, limits
 from spool.delivery.shaping.classes import ReplyClass
 from spool.delivery.shaping.limits import About, Key, Report
 from spool.models import AuditEvent, Destination, Entry, Settings, TrafficCount, TrafficKind
+from spool.rows import statements
 from spool.traffic.rollup import minute_of
 from tests.support.messages import a_submission
 from tests.support.spool_states import attempt, take_in
@@ -44,7 +45,8 @@ def _refused(site: str, about: ReplyClass, text: str, times: int = 1) -> None:
         report = Report(
             key, About.REFUSED, timezone.now(), about, took=240, code=int(text[:3]), text=text, domain="far.test"
         )
-        limits.apply([report])
+        with statements.write_transaction():
+            limits.apply([report])
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from spool.delivery.shaping import domains, limits
 from spool.delivery.shaping.classes import ReplyClass
 from spool.delivery.shaping.limits import About, Key, Report
 from spool.models import Entry, Outcome
+from spool.rows import statements
 from tests.support.messages import a_submission
 from tests.support.spool_states import attempt, take_in
 
@@ -142,7 +143,8 @@ def _limits() -> None:
     ):
         at = now - timedelta(minutes=ago)
         refusal = Report(Key(host), About.REFUSED, at, about, took=240, code=code, text=reply)
-        limits.apply([replace(refusal, domain=host.removeprefix("mx."), host=host)])
+        with statements.write_transaction():
+            limits.apply([replace(refusal, domain=host.removeprefix("mx."), host=host)])
     by_hand = {"rate": "60", "note": "Asked for by their postmaster"}
     target = destination_named("mx.partner.example")
     assert target is not None
