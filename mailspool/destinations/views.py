@@ -23,7 +23,7 @@ from spool.actions import destinations as actions
 from spool.console.pages import actor_of, is_htmx, page
 from spool.console.tabs import tabs_for
 from spool.delivery.shaping import destinations as shaping
-from spool.delivery.shaping import domains
+from spool.delivery.shaping import domains, encryption
 from spool.delivery.shaping.limits import Key
 from spool.models.settings import current
 
@@ -121,6 +121,7 @@ def destination(request: HttpRequest) -> HttpResponse:
         ],
         "answers": one.answers_of(key, total.domains),
         "newest": one.NEWEST_ATTEMPTS,
+        "encrypted": [(words.PROOFS[found.proof], found) for found in encryption.encryption_of([key]).get(key, [])],
         "history": one.history_of(line.key),
         "per_destination": settings.max_per_destination,
         "is_active": settings.adapt_pace,

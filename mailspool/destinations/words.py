@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from spool.delivery.shaping.destinations import Limit, Site, What
+from spool.message.encryption import Proof
 
 # By what a refusal was about (spool.delivery.shaping.classes).
 REASONS: Final[Mapping[str, str]] = {
@@ -17,6 +18,14 @@ REASONS: Final[Mapping[str, str]] = {
     "mailbox-full": "A mailbox there is full",
     "policy": "Its policy refuses the message",
     "other": "It refused something else",
+}
+# What proved that it was the right host, and the tone of that.
+PROOFS: Final[Mapping[Proof, tuple[str, str]]] = {
+    Proof.DANE: ("Verified by DANE", "good"),
+    Proof.MTA_STS: ("Verified by MTA-STS", "good"),
+    Proof.AUTHORITY: ("Verified by a public authority", "good"),
+    Proof.NOTHING: ("Encrypted, not verified", "quiet"),
+    Proof.CLEAR_TEXT: ("Clear text", "waiting"),
 }
 _OF_WHAT: Final = {What.RATE: "rate", What.CONNECTIONS: "connections", What.SUSPENSION: "reputation"}
 

@@ -18,9 +18,10 @@ from accounts import actions as accounts
 from accounts.models import Role, User
 from mailspool.destinations import counted
 from spool.alerts.destinations import RefusedAddress
-from spool.delivery.shaping import domains, limits
+from spool.delivery.shaping import domains, encryption, limits
 from spool.delivery.shaping.classes import ReplyClass
 from spool.delivery.shaping.limits import About, Key, Report
+from spool.message.encryption import Proof
 from spool.models import AuditEvent, Destination, Entry, Settings, TrafficCount, TrafficKind
 from spool.rows import statements
 from spool.traffic.rollup import minute_of
@@ -111,7 +112,13 @@ def test_the_page_of_one_has_its_limits_their_evidence_and_what_waits(administra
     assert waits == [("far.test", 3), ("also.test", 2)]
     listed = administrator.get(f"{reverse('admin:spool_entry_waiting')}?{answer.context['waits'][0].query}")
     assert len(listed.context["listing"].entries) == 3
-    assert [(one.code, one.number) for one in answer.context["answers"]] == []
+    assert answer.context["answers"] == []
+    assert "No connection is known." in answer.text
+    seen = encryption.Encryption(
+        Proof.DANE, "TLSv1.3 X (verified by DANE)", "mx.google.test", "far.test", timezone.now()
+    )
+    encryption.remember([((Key("Google"), Proof.DANE), seen)])
+    assert "Verified by DANE" in administrator.get(ONE, {"key": "Google"}).text
     # Its own hosts alone.
     [bad] = administrator.get(ONE, {"key": "mx.bad.test"}).context["answers"]
     assert (bad.code, bad.text, bad.number) == (554, BLOCKED.removeprefix("554 "), 1)
@@ -152,7 +159,7 @@ def test_pages_cost_the_same_however_much_waits(
     assert answer.context["counted"].partial and len(first) == 22
     assert (first["mx.d35.test"].waiting.number, first["mx.d1.test"].waiting.more) == (3, True)
     cache.clear()
-    with django_assert_max_num_queries(32):
+    with django_assert_max_num_queries(33):
         administrator.get(ONE, {"key": "mx.d35.test"})
 
 
