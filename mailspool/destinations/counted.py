@@ -30,6 +30,7 @@ BUSIEST: Final = 300
 # Of the sites that are limited: so many domains, and so many recipients of each, beyond the oldest of the spool.
 MOST_PROBED: Final = 100
 MOST_OF_DOMAIN: Final = 1_000
+MOST_READ: Final = 2_000
 LATELY_MINUTES: Final = 5
 _NAMED: Final = 40
 
@@ -116,8 +117,13 @@ def _add_speed(sites: dict[Key, Counted], minute: int) -> None:
 def _look_further(sites: dict[Key, Counted], limited: Iterable[Key]) -> None:
     """What waits for limited sites may be younger than the oldest of the spool."""
     wanted = set(limited)
+    names: dict[Key, list[str]] = {key: list(sites[key].domains) if key in sites else [] for key in wanted}
     rows = DestinationDomain.objects.filter(site__in={key.site for key in wanted}).order_by("site", "domain")
-    keys = {row.domain: key for row in rows[:MOST_PROBED] if (key := Key(row.site, row.source)) in wanted}
+    for known in rows[:MOST_READ]:
+        if (key := Key(known.site, known.source)) in names and known.domain not in names[key]:
+            names[key].append(known.domain)
+    each = max(1, MOST_PROBED // max(1, len(wanted)))
+    keys = dict([(domain, key) for key, some in names.items() for domain in some[:each]][:MOST_PROBED])
     found: dict[Key, Counted] = {}
     looked: Counter[str] = Counter()
     for row in backlog.of_domains(list(keys), MOST_OF_DOMAIN):
@@ -127,7 +133,7 @@ def _look_further(sites: dict[Key, Counted], limited: Iterable[Key]) -> None:
         if row.error is not None:
             place.adds(row.domain, row.number, row.oldest)
     for key, place in found.items():
-        known = sites.setdefault(key, Counted())
-        if place.waiting > known.waiting:
-            known.waiting, known.more, known.oldest = place.waiting, place.more, place.oldest
-            known.domains = list(dict.fromkeys([*place.domains, *known.domains]))[:_NAMED]
+        before = sites.setdefault(key, Counted())
+        if place.waiting > before.waiting:
+            before.waiting, before.more, before.oldest = place.waiting, place.more, place.oldest
+            before.domains = list(dict.fromkeys([*place.domains, *before.domains]))[:_NAMED]

@@ -56,8 +56,8 @@ class Answer:
     tone: str
 
 
-def waiting_of(counted: Counted, domains: Sequence[str]) -> tuple[list[Waiting], Counted]:
-    """What waits, the largest groups first, and all of it. One query."""
+def waiting_of(counted: Counted, domains: Sequence[str], *, is_whole: bool) -> tuple[list[Waiting], Counted]:
+    """What waits, the largest groups first, and all of it. `is_whole`: all of what waits was counted. One query."""
     # Those for which mail waits, as far as that is known, come first.
     wanted = list(dict.fromkeys([*counted.domains, *domains]))[:MOST_DOMAINS]
     most = MOST_RECIPIENTS // max(1, len(wanted))
@@ -70,9 +70,9 @@ def waiting_of(counted: Counted, domains: Sequence[str]) -> tuple[list[Waiting],
         asked = {"domain": row.domain, **({"error-group": row.error} if row.error else {})}
         found.append(Waiting(row.domain, row.error, row.number, row.oldest, urlencode(asked)))
     found.sort(key=lambda one: (-one.number, one.domain, one.error))
-    total.more = any(number >= most for number in looked.values()) or len(domains) > len(wanted)
-    if counted.waiting > total.waiting:
-        total.waiting, total.more = counted.waiting, True
+    if any(number >= most for number in looked.values()) or len(domains) > len(wanted):
+        total.waiting, total.more = max(total.waiting, counted.waiting), not is_whole
+        total.oldest = min((at for at in (total.oldest, counted.oldest) if at is not None), default=None)
     return found, replace(total, answered=counted.answered, refused=counted.refused)
 
 

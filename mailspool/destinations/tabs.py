@@ -7,13 +7,13 @@ from django.utils import timezone
 from spool.console.tabs import Tab
 from spool.delivery.shaping import limits
 from spool.filters import Count
+from spool.models.settings import current
 
 
 def _limited() -> Count:
-    """Sites with a limit; workers and pages read them every few seconds anyway."""
-    now = timezone.now()
-    found = limits.cached().limits.values()
-    return Count(sum(one.suspended_until(now) is not None or one.rate() is not None for one in found))
+    """Those with a limit in force. Read at most every few seconds, as workers do."""
+    now, is_active = timezone.now(), current().adapt_pace
+    return Count(sum(one.is_in_force(now, is_active=is_active) for one in limits.cached().limits.values()))
 
 
 DESTINATIONS = Tab("Destinations", "destinations", _limited)

@@ -95,10 +95,11 @@ def destination(request: HttpRequest) -> HttpResponse:
     row = shaping.row_of(key) if key.site else None
     site = shaping.site_of(row, now, is_active=settings.adapt_pace) if row is not None else None
     names = domains.domains_of(key) if key.site else []
-    counted = snapshot([key] if site is not None else []).sites.get(key)
+    all_counted = snapshot([Key(other.name, other.source) for other in shaping.sites()])
+    counted = all_counted.sites.get(key)
     if row is None and not names and counted is None:
         raise Http404("Nothing is known of such a destination.")
-    waits, total = one.waiting_of(counted or Counted(), names)
+    waits, total = one.waiting_of(counted or Counted(), names, is_whole=not all_counted.partial)
     line = line_of(key, site, total)
     span = request.GET.get("range", "")
     span = span if span in one.SPANS else "1h"

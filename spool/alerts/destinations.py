@@ -18,7 +18,7 @@ class RefusedAddress(Watch):
     fix = "Show destination"
 
     def values(self, rule: AlertRule, now: datetime, open_keys: Iterable[str]) -> Mapping[str, float]:
-        refusing = [site for site in destinations.sites() if site.suspended_until and not site.is_suspended_by_hand]
+        refusing = [site for site in destinations.sites() if site.is_suspended and not site.is_suspended_by_hand]
         return {site.key: max(1.0, (now - site.changed).total_seconds() / 60) for site in refusing}
 
     def says(self, key: str) -> str:

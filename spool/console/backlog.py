@@ -130,8 +130,7 @@ def _mark(site: Key | None, now: datetime) -> str:
     is_active = current().adapt_pace
     if limits.suspended_until(now, is_active=is_active) is not None:
         return "Suspended"
-    is_slowed = limits.rate(is_active=is_active) is not None or limits.connections(is_active=is_active) is not None
-    return "Slowed" if is_slowed else ""
+    return "Slowed" if limits.is_in_force(now, is_active=is_active) else ""
 
 
 def _heat(number: int, most: int) -> int:

@@ -11,7 +11,8 @@ from spool.alerts.destinations import RefusedAddress
 from spool.delivery.shaping import destinations, limits
 from spool.delivery.shaping.classes import ReplyClass
 from spool.delivery.shaping.limits import About, Key, Report
-from spool.models import AlertRule, Destination
+from spool.models import AlertRule, Destination, Settings
+from spool.models.settings import forget
 
 pytestmark = pytest.mark.django_db
 
@@ -26,6 +27,12 @@ def test_a_site_that_refuses_our_address_is_told_of_until_it_is_resumed() -> Non
     assert _values() == {"Google from 192.0.2.1": 1.0}
     [site] = destinations.sites()
     assert (site.reason, site.evidence[0]["text"], site.by) == ("reputation", "blocked", "")
+    # In a dry run mail goes there.
+    Settings.objects.update_or_create(pk=1, defaults={"adapt_pace": False})
+    forget()
+    assert _values() == {}
+    Settings.objects.update(adapt_pace=True)
+    forget()
     assert destinations.resume(key, "ann") is not None
     assert _values() == {}
     # It goes slowly at first.

@@ -6,7 +6,7 @@
   const sheet = () => document.getElementById("shortcuts");
   let gone = 0;
 
-  const rows = () => [...document.querySelectorAll(".ms-entry, #result_list tbody tr")].filter((row) => row.offsetParent);
+  const rows = () => [...document.querySelectorAll(".ms-entry, .ds-row, #result_list tbody tr")].filter((row) => row.offsetParent);
   const link = (row) => row.querySelector("[data-open], th a, td a[href]");
 
   function step(by) {

@@ -84,6 +84,11 @@ class Site:
         return any(limit.holds for limit in self.limits)
 
     @property
+    def is_suspended(self) -> bool:
+        """Whether nothing is sent there, and not only would be."""
+        return any(limit.what is What.SUSPENSION and limit.holds for limit in self.limits)
+
+    @property
     def key(self) -> str:
         return f"{self.name} from {self.source}" if self.source else self.name
 

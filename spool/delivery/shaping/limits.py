@@ -65,6 +65,11 @@ class Limits:
         until = self.learned.suspended_until
         return until if until is not None and until > now and (is_active or self.suspended_by_hand) else None
 
+    def is_in_force(self, now: datetime, *, is_active: bool = True) -> bool:
+        """Whether anything is limited."""
+        limited = self.rate(is_active=is_active) is not None or self.connections(is_active=is_active) is not None
+        return limited or self.suspended_until(now, is_active=is_active) is not None
+
 
 class About(StrEnum):
     """What a worker has to say of a site."""

@@ -23,6 +23,13 @@ def test_two_are_slowed_on_a_phone_and_each_has_its_page(console: Console) -> No
         attempt(take_in(a_submission(to=[f"bob@{name}.test"])), "451 4.7.1 later", host=f"mx.{name}.test")
     assert console.problems("/admin/destinations/") == []
     page = console.page
+    page.keyboard.press("j")
+    page.keyboard.press("j")
+    page.keyboard.press("x")
+    expect(page.locator("#bar-what")).to_have_text("1 selected")
+    expect(page.locator(".ds-row.picked").get_by_role("link").first).to_be_focused()
+    page.keyboard.press("x")
+    expect(page.locator("#bar")).to_be_hidden()
     page.set_viewport_size(PHONE)  # type: ignore[arg-type]
     for name in ("one", "two"):
         row = page.locator(".ds-row", has_text=f"mx.{name}.test")
