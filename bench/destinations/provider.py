@@ -11,7 +11,7 @@ from rich.console import Console
 
 from bench.destinations import figures, hosts, mail
 from bench.destinations.figures import Figure
-from bench.destinations.hosts import Host
+from bench.destinations.hosts import Counts, Host
 from bench.destinations.network import Network
 from bench.systems import MailspoolSystem
 
@@ -44,17 +44,24 @@ def run(options: argparse.Namespace, database: str, folder: Path, console: Conso
 def _learned(name: str, network: Network, limit: int, minutes: float, console: Console) -> Iterator[Figure]:
     """What is reached in the minute after it had some to be learned."""
     began = network.counts("strict")
-    refused, taken = began.refused, began.taken
+    learned = began
     for minute in range(int(minutes) + 1):
         last = network.counts("strict")
         time.sleep(60)
         now = network.counts("strict")
+        learned = learned if minute else now
         console.print(
             f"{name:16} minute {minute + 1}: took {now.taken - last.taken} of {limit},"
             f" refused {now.refused - last.refused}, {now.open} connections"
         )
     reached = 100 * (now.taken - last.taken) / limit
-    part = 100 * (now.refused - refused) / max(1, now.refused - refused + now.taken - taken)
     yield figures.at_least(name, f"taken in the minute after {minutes:g}", reached, REACHED_BAR_PERCENT, "%")
-    yield figures.at_most(name, "refused in all", part, REFUSED_BAR_PERCENT, "%", 1)
+    yield figures.at_most(name, "refused after the first minute", _refused(learned, now), REFUSED_BAR_PERCENT, "%", 1)
+    yield figures.figure(name, "refused in all", _refused(began, now), "%", 1)
     yield figures.figure(name, "most connections", now.most)
+
+
+def _refused(before: Counts, now: Counts) -> float:
+    """The part of what was tried meanwhile."""
+    refused = now.refused - before.refused
+    return 100 * refused / max(1, refused + now.taken - before.taken)
