@@ -240,6 +240,7 @@ SPOOL_TRUSTED_CLIENTS = "security.lists.trusts"
 SPOOL_HOUSEKEEPING = [
     "spool.signing.lifecycle.tidy",
     "spool.delivery.shaping.limits.forget_lapsed",
+    "spool.delivery.remote.rests.forget_old",
     "spool.delivery.shaping.domains.forget_old",
     "spool.delivery.shaping.encryption.forget_old",
     "mailspool.dns_records.looking.tidy",

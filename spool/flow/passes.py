@@ -26,6 +26,7 @@ from redis.exceptions import RedisError
 
 from spool.delivery.answers import AnswerFile
 from spool.delivery.deliveries import Deliveries
+from spool.delivery.remote import rests
 from spool.delivery.replies import error_group
 from spool.delivery.shaping.brakes import Brakes
 from spool.flow import doorbell, leases
@@ -190,6 +191,8 @@ class Pass:
         failed, self._failed = self._failed, []
         resting, self._resting = self._resting, []
         later, self._later = self._later, []
+        if (write := rests.unwritten()) is not None:
+            later.append(write)
         self._working.asked(want)
         assert self._loop is not None
         try:
@@ -212,6 +215,7 @@ class Pass:
 
     def _take_up(self, here: Round) -> None:
         self._working.configure(here.settings, _live.here)
+        rests.learn(here.resting)
         self._deliveries.configure(here.settings, here.routes, here.keys, here.limits, _live)
         self._next_due = here.next_due
         self._working.answered(

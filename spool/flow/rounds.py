@@ -19,6 +19,8 @@ from django.db import Error as DatabaseError
 from django.utils import timezone
 
 from base import clock
+from spool.delivery.remote import rests
+from spool.delivery.remote.rests import Known
 from spool.delivery.routes import RoutingTable, cached_table
 from spool.delivery.shaping import limits
 from spool.delivery.shaping.limits import Table
@@ -75,6 +77,8 @@ class Round:
     routes: RoutingTable
     keys: KeyRing
     limits: Table
+    # Of hosts that rest, what others have written since the last round.
+    resting: Sequence[Known] = ()
     leased: list[LeasedEntry] = field(default_factory=list)
     next_due: datetime | None = None
     more: bool = False
@@ -124,7 +128,7 @@ class Rounds:
         if noted:
             self._remember(noted)
         try:
-            here = Round(current(), cached_table(), cached_ring(), limits.cached())
+            here = Round(current(), cached_table(), cached_ring(), limits.cached(), rests.look())
             may_take = self._spool_is_there()
             if want and may_take:
                 here.stages = [stage for stage in self._stages if stage.prepare()]

@@ -14,6 +14,7 @@ from spool.models.installation import Installation
 from spool.models.list_layout import Density, ListLayout
 from spool.models.mta_sts import MTASTSPolicy
 from spool.models.recipient import Kind, Outcome, Recipient
+from spool.models.resting_host import RestingHost
 from spool.models.route import Route, RouteKind, TLSPolicy
 from spool.models.saved_view import SavedView
 from spool.models.settings import Settings
@@ -59,6 +60,7 @@ __all__ = [
     "ReceivedBounce",
     "Recipient",
     "RecordState",
+    "RestingHost",
     "Route",
     "RouteKind",
     "SavedView",

@@ -20,9 +20,9 @@ from accounts.models import Domain, User
 from base import clock as steady_clock
 from spool.delivery import deliveries, routes
 from spool.delivery.local.maildir import folder_of
-from spool.delivery.remote import backoff
+from spool.delivery.remote import backoff, rests
 from spool.flow import intake, passes
-from spool.models import Entry, Settings
+from spool.models import Entry, RestingHost, Settings
 from spool.models import settings as settings_model
 from spool.models.recipient import Kind
 from spool.rows import lease
@@ -80,7 +80,7 @@ class Spool:
     def later(self, **delta: float) -> None:
         """Let time go by. What rests is not kept from being tried: that has its own tests."""
         self._clock.shift(timedelta(**delta))
-        backoff.forget()
+        nothing_rests()
 
     def set_clock(self, **delta: float) -> None:
         """Somebody sets the machine's clock: no time goes by."""
@@ -111,7 +111,7 @@ def spool(transactional_db: None, redis: object, home: object, monkeypatch: pyte
     """A spool with the user ANN, whose remote mail goes to a host of the test's own."""
     directory.forget()
     routes.forget()
-    backoff.forget()
+    nothing_rests()
     monkeypatch.setattr(passes, "LINGER_SECONDS", 0.0)
     # A pass waits for the bell a second at a time; the tests that come by here ring none.
     monkeypatch.setattr(passes, "_rings", lambda listening: time.sleep(0.02))
@@ -129,9 +129,16 @@ def spool(transactional_db: None, redis: object, home: object, monkeypatch: pyte
         here.settings(private_hosts=True, smtp_out_port=peer.port, connect_timeout_seconds=2, reply_timeout_seconds=5)
         yield here
     directory.forget()
-    backoff.forget()
+    nothing_rests()
     for threads in (passes._database, deliveries._local):
         close_connections(threads)
+
+
+def nothing_rests() -> None:
+    """Nobody knows of a host that does not answer."""
+    backoff.forget()
+    rests.forget()
+    RestingHost.objects.all().delete()
 
 
 def close_connections(threads: ThreadPoolExecutor) -> None:

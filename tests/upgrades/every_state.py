@@ -42,6 +42,7 @@ from spool.models import (  # noqa: E402
     Entry,
     ListLayout,
     Outcome,
+    RestingHost,
     Route,
     SavedView,
     Settings,
@@ -133,6 +134,15 @@ def _settings() -> None:
     DestinationDomain.objects.create(domain="slow.test", site="mx.slow.test", seen=timezone.now())
     DestinationEncryption.objects.create(
         site="mx.slow.test", proof="none", host="mx.slow.test", domain="slow.test", at=timezone.now()
+    )
+    RestingHost.objects.create(
+        name="192.0.2.9:25 opportunistic  ",
+        until=timezone.now(),
+        seconds=60,
+        reason="connection refused",
+        domains=["dead.test"],
+        error_groups=["connection refused"],
+        changed=timezone.now(),
     )
     ListLayout.objects.create(user=User.objects.get(email=ANN), page="spool", columns=["sender"], density="compact")
     SavedView.objects.create(user=User.objects.get(email=ANN), page="spool", name="Mine", query="sender=ann")

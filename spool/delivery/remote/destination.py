@@ -656,7 +656,7 @@ class Destination:
         seconds = self._transport.settings.dead_host_seconds
         if is_used:
             # It serves others: what it has said is about this connection, or about what goes over it.
-            return backoff.begin(self._key, seconds, reason)
+            return backoff.begin(self._key, seconds, reason, alone=True)
         rest = backoff.begin(peer.rests_as, seconds, reason)
         self._capacity.turn_away(peer.address)
         return rest
