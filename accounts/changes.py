@@ -58,6 +58,7 @@ _OF_DOMAINS = (
     "bounces_action",
     *SPAM_FIELDS,
     "users_release",
+    "suppression",
     "description",
 )
 _OF_LISTS = (

@@ -100,6 +100,7 @@ DOMAIN: Final = Kind(
             ("send_as",),
             "For users without a choice of their own. Without one here, it is as in Settings.",
         ),
+        Group("Recipients", ("suppression",)),
         Group("Limits", _OF_DOMAINS, "What its users may do at most. New domains start from the domain defaults."),
         Group("Throttling", (*_HOURLY, *_BOUNCES), "How much its users and lists may send together in an hour."),
         Group(

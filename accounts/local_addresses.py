@@ -13,6 +13,7 @@ from accounts.models import Alias, AliasTarget, Domain, HourlyLimit, ListMember,
 from accounts.models.limits import hourly_limits
 from accounts.models.lists import FromRewriting, Unsubscribing
 from accounts.models.spam import NO_WISHES, Wishes, wishes_of
+from accounts.models.suppression import SuppressionMode
 from base.batches import batched
 
 # SQLite allows 32,766 parameters in a statement; each address may take four.
@@ -33,6 +34,7 @@ class LocalDomain:
     max_recipients: int
     hourly_limits: tuple[HourlyLimit, ...] = ()
     spam: Wishes = NO_WISHES
+    suppression: str = SuppressionMode.OFF
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +155,7 @@ def _local_domain(row: Domain) -> LocalDomain:
         row.max_recipients,
         hourly_limits(row),
         wishes_of(row),
+        row.suppression,
     )
 
 

@@ -152,6 +152,12 @@ SECTIONS: tuple[tuple[str, tuple[Entry, ...]], ...] = (
                     ),
                     Page("DNS records", "dns", "dns", "mx spf dkim dmarc mta-sts tls-rpt ptr dane dnssec zone", "n"),
                     Page("DKIM keys", "key", "admin:spool_dkimkey_changelist", "signing signature selector dns record"),
+                    Page(
+                        "Suppressed addresses",
+                        "unsubscribe",
+                        "admin:spool_suppression_changelist",
+                        "suppression bounced complained abuse reports arf feedback dead recipients",
+                    ),
                 ),
             ),
             Entry(

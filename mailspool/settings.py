@@ -230,15 +230,18 @@ SPOOL_SMTP_CHECKS = [
     "security.checks.SMTPBlockCheck",
     "security.checks.LoginProtectionCheck",
     "throttling.checks.RejectThrottled",
+    "spool.smtpd.suppressed.SuppressionCheck",
     "quarantine.checks.Greylisting",
     "quarantine.checks.RejectSpam",
 ]
-# Who may send anywhere without a login, besides users.
+# With what links in mail begin.
 SPOOL_CONSOLE_URL = "quarantine.models.antispam.console_url"
+# Who may send anywhere without a login, besides users.
 SPOOL_TRUSTED_CLIENTS = "security.lists.trusts"
 # What is called once an hour, with the time, to forget what is too old.
 SPOOL_HOUSEKEEPING = [
     "spool.signing.lifecycle.tidy",
+    "spool.suppression.tidy",
     "spool.delivery.shaping.limits.forget_lapsed",
     "spool.delivery.remote.rests.forget_old",
     "spool.delivery.shaping.domains.forget_old",

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from spool.actions import destinations, dkim
+from spool.actions import destinations, dkim, suppression
 
-KINDS = {"dkim": dkim.key_named, "destination": destinations.destination_named}
+KINDS = {
+    "dkim": dkim.key_named,
+    "destination": destinations.destination_named,
+    "suppressed": suppression.suppressed_named,
+}
 ACTIONS = (
     dkim.CHECK_KEY,
     dkim.RETIRE_KEY,
@@ -15,4 +19,6 @@ ACTIONS = (
     destinations.RESUME,
     destinations.RETRY,
     destinations.FORGET,
+    suppression.SUPPRESS,
+    suppression.UNSUPPRESS,
 )

@@ -80,6 +80,8 @@ sentences.of_actions(
         "export trace": lambda event: f"As {event.parameters['format'].upper()}",
         "export audit": lambda event: f"As {event.parameters['format'].upper()}",
         "mend": _mended,
+        "suppress": lambda event: f"{event.done:,} suppressed",
+        "unsuppress": lambda event: f"{event.done:,} removed from the list",
         "destination-slow": _slowed,
         "destination-suspend": lambda event: f"Suspended for {event.parameters['hours']:,} hours",
         "destination-resume": lambda _: "Resumed",

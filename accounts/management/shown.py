@@ -40,7 +40,7 @@ def whole(row: Domain | User | Alias | MailingList) -> dict[str, Any]:
     shown = brief(row)
     if isinstance(row, Domain):
         counts = {"users": row.users.count(), "aliases": row.aliases.count(), "lists": row.lists.count()}
-        return {**shown, **_limits(row, "domain"), **_inherited(row), **counts}
+        return {**shown, "suppression": row.suppression, **_limits(row, "domain"), **_inherited(row), **counts}
     if isinstance(row, User):
         login = login_history.last_login(row)
         last = login.at.isoformat(timespec="seconds") if login.at else ""

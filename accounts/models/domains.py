@@ -8,9 +8,10 @@ from accounts.models.limits import DomainLimits
 from accounts.models.sending import SendAsChoice
 from accounts.models.spam import SpamChoices, UsersReleaseChoice
 from accounts.models.status import Status
+from accounts.models.suppression import SuppressionChoice
 
 
-class Domain(DomainLimits, SpamChoices, SendAsChoice, UsersReleaseChoice):
+class Domain(DomainLimits, SpamChoices, SendAsChoice, UsersReleaseChoice, SuppressionChoice):
     """A local domain: its users, aliases and lists live in it."""
 
     name = models.CharField(max_length=255, unique=True, validators=[validate_domain])

@@ -1,5 +1,5 @@
 """The spool in the console, a module for each subject. Django finds it by this name; the pages register themselves."""
 
-from spool.admin import alerts, audit, dkim, entries, routes, settings, traces, trash
+from spool.admin import alerts, audit, dkim, entries, routes, settings, suppression, traces, trash
 
-__all__ = ["alerts", "audit", "dkim", "entries", "routes", "settings", "traces", "trash"]
+__all__ = ["alerts", "audit", "dkim", "entries", "routes", "settings", "suppression", "traces", "trash"]

@@ -18,7 +18,9 @@ from accounts import directory
 from accounts.addresses import key_of
 from accounts.directory import LocalList, LocalUser
 from base.batches import batched
+from spool.dsn import feedback
 from spool.dsn.failure import BouncedRecipient
+from spool.dsn.feedback import Complaint
 from spool.dsn.parse import recognise
 from spool.message.envelope import LeasedEntry, LeasedRecipient
 from spool.message.summary import storable
@@ -61,14 +63,18 @@ class _Line:
 _Lines = dict[tuple[str, str], list[_Line]]
 
 
-def count(batch: Sequence[LocalWork], now: datetime) -> list[list[ReceivedBounce]]:
-    """The bounces that each entry brings our users and lists; rows that are not saved yet.
+def count(
+    batch: Sequence[LocalWork], now: datetime, complained: dict[int, Complaint] | None = None
+) -> list[list[ReceivedBounce]]:
+    """The bounces that each entry brings our users and lists; rows that are not saved yet. Complaints, which come in
+    the same clothes, are put into `complained` by the places of their entries.
 
     Only mail from the null sender, from a mailer's usual address, or with a report in it is read. It counts at the
     first attempt of the entry that brought it, and not again when it is forwarded. Mail to `<list>-bounces@` counts for
     the list. Where there is no report there is no query; otherwise their number grows with that of failed recipients.
     """
-    reported = [_reported(entry, recipients) for entry, recipients in batch]
+    into = complained if complained is not None else {}
+    reported = [_reported(*work, place, into) for place, work in enumerate(batch)]
     if not any(reported):
         return [[] for _ in batch]
     names = {name for some in reported for one in some for failure in one.failures for name in _names(failure)}
@@ -78,7 +84,9 @@ def count(batch: Sequence[LocalWork], now: datetime) -> list[list[ReceivedBounce
     return [[bounce for one in some for bounce in _bounces(one, lines, used, now)] for some in reported]
 
 
-def _reported(entry: LeasedEntry, recipients: Sequence[LeasedRecipient]) -> list[_Reported]:
+def _reported(
+    entry: LeasedEntry, recipients: Sequence[LeasedRecipient], place: int, complained: dict[int, Complaint]
+) -> list[_Reported]:
     if entry.attempts or entry.origin in (Origin.FORWARD, Origin.LIST):
         return []
     try:
@@ -87,6 +95,8 @@ def _reported(entry: LeasedEntry, recipients: Sequence[LeasedRecipient]) -> list
         # Delivery will say that the file can't be read.
         return []
     failures = recognise(content, entry.sender) if content else None
+    if content and not failures and (complaint := feedback.recognise(content)) is not None:
+        complained[place] = complaint
     if not failures:
         return []
     senders: dict[str, set[str]] = {}

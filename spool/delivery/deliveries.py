@@ -8,16 +8,16 @@ import logging
 import time
 import traceback
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from django.conf import settings as django_settings
 from django.db import InterfaceError, OperationalError, close_old_connections, connection
 from django.utils import timezone
 
 from accounts.directory import LocalUser
-from spool.delivery import bounces
+from spool.delivery import bounces, complaints
 from spool.delivery.answers import AnswerFile
 from spool.delivery.author_policies import PolicyLookups
 from spool.delivery.local import plans as local_plans
@@ -26,6 +26,7 @@ from spool.delivery.remote.transport import CameBack, Transport
 from spool.delivery.routes import RoutingTable
 from spool.delivery.shaping.brakes import Brakes
 from spool.delivery.shaping.limits import Table
+from spool.dsn.feedback import Complaint
 from spool.message.envelope import (
     AttemptRecord,
     DeliveryReport,
@@ -37,6 +38,7 @@ from spool.message.envelope import (
 from spool.models.bounce import ReceivedBounce
 from spool.models.recipient import Kind, Outcome
 from spool.models.settings import LocalStore, Settings
+from spool.models.suppression import Finding
 from spool.monitoring.live_workers import Live
 from spool.signing.ring import NONE as NO_KEYS
 from spool.signing.ring import KeyRing
@@ -71,6 +73,7 @@ class _LocalOutcome:
     bounces: list[ReceivedBounce]
     mailboxes: list[tuple[LeasedRecipient, LocalUser]]
     error: str = ""
+    complaints: list[Finding] = field(default_factory=list)
 
 
 class Deliveries:
@@ -130,6 +133,8 @@ class Deliveries:
                 self._local_queue.append((entry, here))
             if remote and entry.treatments:
                 remote = _not_deleted(progress.report, remote)
+            if remote and entry.refused:
+                remote = _not_refused(progress.report, remote, entry.refused)
             for recipients in _alike(entry, remote) if remote else ():
                 self._send(entry, recipients)
             self._part_done(entry)
@@ -241,6 +246,7 @@ class Deliveries:
             report.attempts += [*outcome.plan.attempts, *outcome.attempts]
             report.spawned += outcome.plan.spawned
             report.bounces += outcome.bounces
+            report.complaints += outcome.complaints
             if outcome.mailboxes:
                 for recipients in _alike(entry, [recipient for recipient, _ in outcome.mailboxes]):
                     self._send(entry, recipients, lmtp=True)
@@ -301,6 +307,18 @@ def _not_deleted(report: DeliveryReport, recipients: list[LeasedRecipient]) -> l
     return left
 
 
+def _not_refused(
+    report: DeliveryReport, recipients: list[LeasedRecipient], refused: Mapping[int, str]
+) -> list[LeasedRecipient]:
+    """The recipients but for those whom the sender's domain sends nothing; they bounce without a try."""
+    report.results += [
+        RecipientResult(one, Outcome.BOUNCED, refused[one.id], "5.7.1", host="local")
+        for one in recipients
+        if one.id in refused
+    ]
+    return [one for one in recipients if one.id not in refused]
+
+
 def _alike(entry: LeasedEntry, recipients: list[LeasedRecipient]) -> list[list[LeasedRecipient]]:
     """The recipients, those together who get the same bytes under the same reverse-path."""
     if not entry.treatments and not entry.reverse_paths and not entry.own_fields:
@@ -329,10 +347,12 @@ def _deliver_batch(batch: list[LocalWork], settings: Settings) -> list[_LocalOut
     close_old_connections()
     now = timezone.now()
     plans = local_plans.plan_batch(batch, settings, now)
-    returned = bounces.count(batch, now)
+    complained: dict[int, Complaint] = {}
+    returned = bounces.count(batch, now, complained)
     outcomes: list[_LocalOutcome | None] = []
     for index, plan in enumerate(plans):
-        outcomes.append(_LocalOutcome([], [], plan, returned[index], []))
+        found = complaints.findings([complained[index]], now) if index in complained else []
+        outcomes.append(_LocalOutcome([], [], plan, returned[index], [], complaints=found))
     if settings.local_store == LocalStore.LMTP:
         for outcome in outcomes:
             if outcome is not None:

@@ -21,6 +21,7 @@ from spool.files import removal, store
 from spool.flow import intake, late_results
 from spool.flow.notifications import notifications
 from spool.flow.retry import RetrySchedule, due_after, notice_is_due, put_off_until
+from spool.flow.suppressing import note_dead
 from spool.message.envelope import DeliveryReport, LeasedEntry, RecipientResult, Recorded, Submission, WaitUntil
 from spool.message.summary import storable
 from spool.models.bounce import ReceivedBounce
@@ -162,6 +163,7 @@ def record(
         if stored is not None:
             intake.forsake(stored, error)
         raise
+    note_dead(reports, now)
     recorded = list(_recorded(decisions, held, settled, stored))
     tally.results(recorded, now)
     if mail_log.is_on():

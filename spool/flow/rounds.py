@@ -31,6 +31,7 @@ from spool.flow import late_results, leases, outcomes
 from spool.flow.lanes import Want
 from spool.flow.list_fields import add_list_fields
 from spool.flow.passing_on import rewrite_senders
+from spool.flow.suppressing import refuse_suppressed
 from spool.flow.takeover import Takeover
 from spool.message.envelope import DeliveryReport, LeasedEntry
 from spool.message.summary import storable
@@ -201,6 +202,7 @@ class Rounds:
         if here.settings.rewrite_forwarded_senders:
             rewrite_senders(leased)
         add_list_fields(leased)
+        refuse_suppressed(leased, now)
         return leased
 
     def _bound(self, leased: Sequence[LeasedEntry], room_bytes: int) -> None:

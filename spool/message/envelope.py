@@ -14,6 +14,7 @@ from base import clock
 from spool.models.bounce import ReceivedBounce
 from spool.models.entry import Origin, Priority, Status, counted_from
 from spool.models.recipient import Kind, Outcome
+from spool.models.suppression import Finding
 
 
 @dataclass(slots=True)
@@ -196,6 +197,8 @@ class LeasedEntry(LeasedColumns):
     reverse_paths: Mapping[int, str] | None = None
     # By the ids of recipients: fields of the header that only that one gets (spool.flow.list_fields).
     own_fields: Mapping[int, bytes] | None = None
+    # By the ids of recipients: the reply with which those bounce that nothing is sent to (spool.flow.suppressing).
+    refused: Mapping[int, str] | None = None
     # Fields of its header that nobody gets, as trace_headers.fields_of has them.
     omitted: frozenset[bytes] = frozenset()
     # When it was taken to be worked on.
@@ -293,7 +296,7 @@ class DeliveryReport:
     """All that delivery did with one entry: to be committed in one transaction.
 
     `spawned` are new messages that must exist if and only if the results are recorded: forwards, list copies.
-    `bounces` are the reports about our users' mail that this entry brought them.
+    `bounces` are the reports about our users' mail that this entry brought them, `complaints` those of abuse.
     """
 
     entry: LeasedEntry
@@ -301,6 +304,7 @@ class DeliveryReport:
     attempts: list[AttemptRecord] = field(default_factory=list)
     spawned: list[Submission] = field(default_factory=list)
     bounces: list[ReceivedBounce] = field(default_factory=list)
+    complaints: list[Finding] = field(default_factory=list)
     # Whoever waits in it was not tried, and is to be tried at once: it was no attempt.
     is_interrupted: bool = False
 

@@ -19,6 +19,7 @@ from spool.models.route import Route, RouteKind, TLSPolicy
 from spool.models.saved_view import SavedView
 from spool.models.settings import Settings
 from spool.models.subspool import Subspool
+from spool.models.suppression import Suppression, SuppressionReason
 from spool.models.trace import Trace
 from spool.models.traffic import (
     TrafficBatch,
@@ -67,6 +68,8 @@ __all__ = [
     "Settings",
     "Status",
     "Subspool",
+    "Suppression",
+    "SuppressionReason",
     "TLSPolicy",
     "Trace",
     "TrafficBatch",

@@ -294,6 +294,20 @@ class Settings(OneRow):
         help_text="A successor is made when a key has signed for so long; it takes over once its record is in the DNS."
         " 0 = only by hand.",
     )
+    suppress_bounce_days = models.PositiveIntegerField(
+        "suppress bounced addresses for (days)",
+        default=90,
+        db_default=90,
+        validators=between(0, 3650),
+        help_text="For how long an address is on its domain's suppression list after mail to it bounced for good. 0 = for ever.",
+    )
+    suppress_complaint_days = models.PositiveIntegerField(
+        "suppress complaining addresses for (days)",
+        default=365,
+        db_default=365,
+        validators=between(0, 3650),
+        help_text="The same after an abuse report (ARF). 0 = for ever.",
+    )
     private_hosts = models.BooleanField(
         "send to private addresses",
         default=False,
@@ -421,6 +435,11 @@ class Settings(OneRow):
             "Signing",
             ("dkim_host_signs", "dkim_rotation_days"),
             "DKIM signatures. The keys are on the page DKIM keys.",
+        ),
+        Section(
+            "Suppression",
+            ("suppress_bounce_days", "suppress_complaint_days"),
+            "Addresses to which a domain's mail is not sent any more; each domain says what follows.",
         ),
         Section("TLS certificate", ("tls_certificate", "tls_key"), "For this server's own SMTP ports."),
         Section("Storage", ("min_free_mb", "subspool_size", "move_roots"), "Disk space and folders of the spool."),

@@ -34,7 +34,7 @@ from security.models import BlacklistEntry, BlockReason, LoginBlock, Protocol, S
 from spool.actions import Actor
 from spool.delivery.shaping import domains
 from spool.delivery.shaping.limits import Key
-from spool.models import AuditEvent, Destination, DkimKey
+from spool.models import AuditEvent, Destination, DkimKey, Suppression
 from spool.signing import lifecycle
 from tests.doors.conftest import PASSWORD, ROOT, browser
 from tests.support.commands import manage_with
@@ -61,6 +61,7 @@ KEYS = {
     "dns": ("one.test", "two.test", "sox.test"),
     "dkim": ("s._domainkey.one.test", "s._domainkey.two.test", "s._domainkey.sox.test"),
     "destination": ("mx.one.test", "mx.two.test", "mx.sox.test"),
+    "suppressed": ("one.test:dead@far.test", "two.test:dead@far.test", "sox.test:dead@far.test"),
     "job": ("job-1", "job-2", "job-3"),
     "jobs": ("spool.tasks.one", "spool.tasks.two", "spool.tasks.three"),
 }
@@ -231,6 +232,8 @@ CASES: dict[tuple[str, str], Case] = {
     ("domain", "stop"): Case({"refuse": "1"}, "incident stop", ("--refuse", "--yes")),
     ("domain", "false-alarm"): Case({}, "incident false-alarm", ("--yes",), _stopped),
     ("login", "release-login"): Case(command="block login release", before=_closed),
+    ("domain", "suppress"): Case({"addresses": "new@far.test"}, "suppression add", ("--addresses", "new@far.test")),
+    ("suppressed", "unsuppress"): Case(command="suppression remove"),
     ("domain", "dkim-add"): Case({"algorithm": "rsa"}, "dkim add"),
     ("dns", "dns-check"): Case(command="dns check"),
     ("dkim", "dkim-check"): Case(command="dkim check"),
@@ -268,6 +271,9 @@ def things(people: None) -> None:
     now = timezone.now()
     for key in KEYS["destination"]:
         Destination.objects.create(site=key, rate=5, suspended_until=now + timedelta(hours=1), since=now, changed=now)
+    for key in KEYS["suppressed"]:
+        domain, _, address = key.partition(":")
+        Suppression.objects.create(domain=domain, address=address, reason="bounce", since=now)
     fail_many(KEYS["job"])
     for key in KEYS["jobs"]:
         fail(_job_of(key), key)
@@ -321,6 +327,7 @@ def state(key: str) -> list[Any]:
         ThrottleEvent.objects.filter(name=key, ended=None).values("metric"),
         DkimKey.objects.filter(domain=key).exclude(selector="s").values("algorithm", "state"),
         DkimKey.objects.filter(domain=key.partition("._domainkey.")[2]).values("state", "found"),
+        Suppression.objects.filter(domain=key.partition(":")[0]).values("address", "reason", "evidence", "expires"),
         Destination.objects.filter(site=key).values("rate", "rate_by_hand", "suspended_until__hour", "note"),
         ListedSender.objects.filter(user__email=key).values("pattern", "listing"),
         Containment.objects.filter(user__email=key, closed=None).values("status_before"),

@@ -24,7 +24,7 @@ from quarantine.models import Check, TrustedSender
 from security import actions as security
 from security.models import BlockReason, LoginBlock, Protocol
 from spool.actions import Actor
-from spool.models import AlertRule, Route
+from spool.models import AlertRule, Route, Suppression
 from tests.doors.conftest import ANN, PASSWORD, ROOT, browser
 from tests.doors.record import nothing_changes_unrecorded
 from tests.support.editing_pages import page_with
@@ -102,6 +102,11 @@ RECIPES: dict[str, Recipe] = {
         {"weight": "7"},
         lambda: Check.objects.create(name="x", kind="header", where="Subject", pattern="x", weight=5),
         "5.0 → 7",
+    ),
+    "spool.Suppression": Recipe(
+        row=lambda: Suppression.objects.create(
+            domain="example.org", address="dead@far.test", reason="bounce", since=timezone.now()
+        )
     ),
     "quarantine.TrustedSender": Recipe(
         {"pattern": "bob@far.test"},

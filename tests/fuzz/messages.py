@@ -13,7 +13,7 @@ from quarantine.engines.examined import Examined
 from quarantine.spam import forged
 from spool.delivery import trace_headers
 from spool.dropfolder import dropped
-from spool.dsn import parse, xtext
+from spool.dsn import feedback, parse, xtext
 from spool.message import address_list, authors, charset, encoded_words, header, parameters, structure, summary
 from spool.message import safe_html_process as html_process
 from tests.fuzz.target import Target
@@ -75,6 +75,15 @@ def read_report(data: bytes) -> None:
             _is_line(one.address, 320)
             _is_line(one.diagnostic, 500)
             assert not one.status or re.fullmatch(r"[245]\.\d{1,3}\.\d{1,3}", one.status)
+
+
+def read_feedback(data: bytes) -> None:
+    found = feedback.recognise(data)
+    if found is not None:
+        assert not found.recipient or "@" in found.recipient
+        _is_line(found.recipient, 320)
+        _is_line(found.message_id, 255)
+        _is_line(found.reporter, 200)
 
 
 def read_forged(data: bytes) -> None:
@@ -193,6 +202,7 @@ TARGETS = (
     Target("charset", read_charset),
     Target("parts", read_parts, ("mime", "fields"), longest=2 * 1024 * 1024),
     Target("report", read_report, ("mime", "fields")),
+    Target("feedback", read_feedback, ("mime", "fields")),
     Target("forged", read_forged, ("fields",)),
     Target("domains", read_domains, ("fields", "encoded-words")),
     Target("authors", read_authors, ("fields", "domains")),

@@ -24,7 +24,7 @@ ANN, BOB, CLEO, DAN = (f"{name}@here.test" for name in ("ann", "bob", "cleo", "d
 
 _DIRECTORY = f"""
 from accounts.models import *
-from spool.models import Route, RouteKind
+from spool.models import Route, RouteKind, Suppression
 here = Domain.objects.create(name="here.test")
 catching = Domain.objects.create(name="catching.test", catch_all="{ANN}")
 off = Domain.objects.create(name="off.test", status=Status.DISABLED)
@@ -51,6 +51,9 @@ alias("nobody-left@here.test", "off@here.test")
 news = MailingList.objects.create(address="news@here.test", domain=here)
 ListMember.objects.create(mailing_list=news, address="{ANN}")
 User.objects.bulk_create(User(email=f"u{{n}}@here.test", domain=here, password="!") for n in range(10_000))
+user("ann@strict.test", Domain.objects.create(name="strict.test", suppression="refuse"))
+for listed in ("dead@elsewhere.test", "postmaster@elsewhere.test"):
+    Suppression.objects.create(domain="strict.test", address=listed, reason="bounce", since="2026-03-02T12:00Z")
 Route.objects.create(domain="gateway.test", kind=RouteKind.GATEWAY, host="127.0.0.1", port=9)
 Route.objects.create(domain="smarthost.test", host="127.0.0.1", port=9)
 """

@@ -42,6 +42,18 @@ def test_a_check_refuses_a_recipient(listener: Listener) -> None:
         assert client.do(f"RCPT TO:<{ANN}>").code == 250
 
 
+def test_recipients_that_a_domain_sends_nothing_are_refused_to_its_users_alone(listener: Listener) -> None:
+    dead, other = "Dead@elsewhere.test", "postmaster@elsewhere.test"
+    with listener.submission("ann@strict.test") as client:
+        client.begin("ann@strict.test", X, other)
+        refused = client.do(f"RCPT TO:<{dead}>").raw.decode()
+        assert refused.startswith(f"550 5.7.1 <{dead}>: strict.test sends nothing to this address since 2026-03-02")
+        assert "because mail to it bounced for good" in refused
+        assert client.do(f"RCPT TO:<{ANN}>").code == 250
+    with listener.submission(ANN) as client:
+        client.begin(ANN, dead)
+
+
 def test_a_check_refuses_the_message_before_it_is_sent(listener: Listener) -> None:
     with listener.client() as client:
         client.begin("on-data@elsewhere.test", ANN)
