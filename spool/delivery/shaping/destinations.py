@@ -24,7 +24,7 @@ _WAKE: Final = 10_000
 # Without a limit: as what waits for a host that is back (spool.flow.passes).
 _UNLIMITED: Final = 250 * 60.0
 MOST_RETRIED: Final = 100_000
-_PART_SECONDS: Final = 10.0
+_PART_SECONDS: Final = 30.0
 _PART: Final = 5_000
 _LONGEST: Final = timedelta(hours=1)
 
