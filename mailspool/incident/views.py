@@ -21,6 +21,7 @@ from mailspool.incident.things import SAMPLE, WINDOW, Thing, page_of, thing_name
 from mailspool.overview.rows import Mark, look_up, marks
 from mailspool.overview.tables import BY_NAME
 from spool.console.pages import is_htmx, page
+from spool.delivery.shaping import domains
 from spool.filters import count
 from throttling.countries import country_of
 
@@ -59,6 +60,7 @@ def _context(request: HttpRequest, thing: Thing) -> dict[str, Any]:
             (_whither(thing, place), count(chosen), chosen.to_query()) for place, chosen in enumerate(thing.filters)
         ],
         "marks": _marks(thing),
+        "destinations": list(domains.sites_of([thing.key]).values()) if thing.kind == "domain" else [],
         "country": country_of(thing.key) if thing.kind == "ip" else "",
         "contained": _containment(thing),
         "stopped": stopped(thing),

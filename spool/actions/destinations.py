@@ -100,6 +100,7 @@ class SuspendDestination(DestinationAction):
     """Sends nothing to a site for some hours. What waits spends no attempt."""
 
     name, label, icon = "destination-suspend", "Suspend", "pause_circle"
+    undoable = True
     inputs = (Input("hours", "Hours", "number", suggest=lambda: "1", metavar="N", option_help="for so long; 1"), _NOTE)
     danger = True
 
@@ -115,11 +116,14 @@ class SuspendDestination(DestinationAction):
 
     def do(self, actor: Actor, target: Target, parameters: Mapping[str, Any]) -> Change:
         hours, written = parameters["hours"], []
+        was_suspended = any(_is_suspended(row) for row in target.rows)
         for key in map(destinations.key_named, target.keys):
             row = destinations.suspend(key, timedelta(hours=hours), actor.name, parameters["note"])
             written.append(_written(str(row), hours=hours))
         gets = "gets" if len(written) == 1 else "get"
-        return Change(f"{_those(target, written)} {gets} nothing for {hours} hour{'' if hours == 1 else 's'}.", written)
+        sentence = f"{_those(target, written)} {gets} nothing for {hours} hour{'' if hours == 1 else 's'}."
+        undo = WayBack(RESUME.name, Target.of("destination", *(one.on for one in written)))
+        return Change(sentence, written, undo=None if was_suspended else undo)
 
 
 class ResumeDestination(DestinationAction):

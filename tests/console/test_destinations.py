@@ -213,6 +213,7 @@ def test_popup_map_search_and_alert_lead_to_the_page(administrator: Client) -> N
     assert re.search(rf"{re.escape(place)}[^>]*>Suspended</a>", backlog) and "Slowed</a>" in backlog
     assert place in administrator.get("/admin/search/", {"q": "bad.te"}).text
     assert f'href="{ONE}?key=Google"' in administrator.get("/admin/search/", {"q": "goog"}).text
+    assert place in administrator.get("/admin/incident/domain/bad.test/").text
     link = urlsplit(RefusedAddress().page("mx.bad.test from 192.0.2.1"))
     assert (link.path, parse_qs(link.query)) == (ONE, {"key": ["mx.bad.test from 192.0.2.1"]})
     assert "Destinations" in unescape(administrator.get("/admin/search/", {"q": "slowed"}).text)

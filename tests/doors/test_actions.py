@@ -80,10 +80,15 @@ class Case:
     has_page: bool = True
 
 
+def _goes_on(key: str) -> None:
+    """A site that is not suspended."""
+    Destination.objects.filter(site=key).update(suspended_until=None)
+
+
 def _waits_for(key: str) -> None:
     """A message that waits for a site which is not suspended."""
     domain = key.removeprefix("mx.")
-    Destination.objects.filter(site=key).update(suspended_until=None)
+    _goes_on(key)
     domains.remember([(domain, Key(key))], timezone.now())
     attempt(take_in(a_submission(to=[f"bob@{domain}"])))
 
@@ -240,7 +245,9 @@ CASES: dict[tuple[str, str], Case] = {
     ("dkim", "dkim-retire"): Case(command="dkim retire"),
     ("dkim", "dkim-remove"): Case(command="dkim remove"),
     ("destination", "destination-slow"): Case({"rate": "30"}, "destinations slow", ("--rate", "30")),
-    ("destination", "destination-suspend"): Case({"hours": "2"}, "destinations suspend", ("--hours", "2")),
+    ("destination", "destination-suspend"): Case(
+        {"hours": "2"}, "destinations suspend", ("--hours", "2"), before=_goes_on
+    ),
     ("destination", "destination-resume"): Case(command="destinations resume"),
     ("destination", "destination-retry"): Case(command="destinations retry", before=_waits_for),
     ("destination", "destination-forget"): Case(command="destinations forget"),
