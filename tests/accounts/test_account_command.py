@@ -18,7 +18,7 @@ from accounts.models import Alias, Domain, MailingList, Role, Status, User, User
 from tests.support.commands import Manage, manage_with
 from tests.support.forms import UNLIMITED
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.alike]
 PASSWORD = "correct-horse-battery"
 
 

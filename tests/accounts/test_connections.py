@@ -28,7 +28,7 @@ from tests.support.ports import free_port
 from tests.support.redis import RedisServer
 from tests.support.waiting import wait_until
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.alike]
 PASSWORD = "correct-horse-battery"
 ROOT = Actor("root@localhost", Role.SYSTEM_ADMINISTRATOR)
 

@@ -26,7 +26,7 @@ from accounts.models import Alias, Role, User
 from accounts.transfer.columns import KINDS as ROWS
 from mailspool.portal import forms as portal
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.alike]
 
 # Of the models, what nobody types in: the address says the domain, and the program the rest.
 NOT_TYPED = {"id", "domain", "created", "password", "last_login"}

@@ -26,7 +26,7 @@ from tests.quarantine import mail
 from tests.support.clamd import EICAR, SIGNATURE, Clamd
 
 __all__ = ["administrator"]
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("redis", "home")]
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("redis", "home"), pytest.mark.alike]
 SPAM, VIRUS = "/admin/quarantine/item/spam/", "/admin/quarantine/item/virus/"
 HTMX = {"HTTP_HX_REQUEST": "true"}
 

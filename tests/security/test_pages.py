@@ -17,7 +17,7 @@ from security.models import BlacklistEntry, LoginBlock, LoginRules, Protocol, SM
 from spool.actions.actor import Actor
 from spool.models import AuditEvent
 
-pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("redis")]
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("redis"), pytest.mark.alike]
 ROOT = Actor("root@example.org", Role.SYSTEM_ADMINISTRATOR)
 
 

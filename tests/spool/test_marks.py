@@ -24,6 +24,8 @@ from tests.support.messages import a_message
 from tests.support.postgres import PostgresServer
 from tests.support.waiting import wait_until
 
+pytestmark = pytest.mark.alike
+
 ANN, X = "ann@here.test", "x@elsewhere.test"
 
 
