@@ -122,6 +122,7 @@ def _entry(number, name, entry_id, bulk, entries, now, chance):  # type: ignore[
         "smtputf8": False,
         "eight_bit": False,
         "delay_notified": False,
+        "tls_wish": "",
         "ours": number % 3 == 0,
     }
     if number % 500 == 0:

@@ -13,6 +13,7 @@ known(
     _("%(host)s refused STARTTLS: %(why)s"),
     _("%(host)s sent more than its answer to STARTTLS"),
     _("%(host)s does not offer the encryption that is required"),
+    _("%(host)s does not promise to send on over TLS alone, as the sender requires (REQUIRETLS)"),
     _("%(host)s: a password is not sent without encryption"),
     _("the route to %(host)s has no password that can be read; enter it again"),
     _("%(host)s [%(ip)s] answered %(names)s: %(why)s"),
@@ -58,6 +59,8 @@ known(
     _("%(domain)s is not an IP address"),
     _("mail for %(domain)s loops back to this server"),
     _("the hosts of %(domain)s have no public address: %(names)s; a route or a setting of this server may allow it"),
+    _("nothing proves the mail hosts of %(domain)s, as the sender requires (REQUIRETLS)"),
+    _("nothing proves the route to %(host)s, as the sender requires (REQUIRETLS)"),
     _("it is not known which certificate the mail host has (DANE): %(why)s"),
     _("the MTA-STS policy of %(domain)s does not allow the hosts that the DNS names (%(names)s)"),
 )

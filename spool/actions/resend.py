@@ -15,6 +15,7 @@ from spool.events.acceptance import acceptance
 from spool.files import store
 from spool.flow import doorbell, intake, leases
 from spool.message.envelope import Envelope, EnvelopeRecipient, LeasedEntry, Submission, Tail
+from spool.message.tls_wish import TLSWish
 from spool.models.entry import Origin, Priority
 from spool.models.recipient import Kind, Recipient
 from spool.models.settings import current
@@ -125,6 +126,7 @@ def _copy(entry: LeasedEntry, recipients: list[EnvelopeRecipient], context: Cont
         ret=entry.ret,
         smtputf8=entry.smtputf8,
         eight_bit=entry.eight_bit,
+        tls_wish=TLSWish(entry.tls_wish),
         tls=entry.tls,
         port=entry.port,
         ours=is_ours(entry),

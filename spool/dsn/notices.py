@@ -17,6 +17,7 @@ from spool.dsn.fields import smtp_code
 from spool.dsn.report import Action, Report, ReportedRecipient
 from spool.message.envelope import LeasedEntry, RecipientResult
 from spool.message.header import Header
+from spool.message.tls_wish import TLSWish
 from spool.models.entry import Origin
 from spool.models.recipient import Kind, Outcome
 
@@ -177,7 +178,8 @@ def _notice(
         subject=entry.subject,
         original_message_id=entry.message_id,
         envid=entry.envid,
-        ret=entry.ret if entry.is_quotable else "HDRS",
+        # What had to be kept secret on its way is not sent back whole (RFC 8689 5).
+        ret=entry.ret if entry.is_quotable and entry.tls_wish != TLSWish.REQUIRED else "HDRS",
         smtputf8=entry.smtputf8,
         language=language,
     )

@@ -29,6 +29,7 @@ from spool.flow import doorbell, inline
 from spool.flow.shares import Clock, Shares, sender_of
 from spool.message.envelope import Submission
 from spool.message.summary import storable, summary_of
+from spool.message.tls_wish import wish_in
 from spool.models.entry import HANDED_IN, Direction, Status
 from spool.models.recipient import Kind, Outcome
 from spool.models.settings import Settings, current
@@ -219,6 +220,7 @@ def insert_rows(stored: Stored, now: datetime, settings: Settings, wanted: Colle
                 eight_bit=envelope.eight_bit,
                 delay_notified=envelope.delay_notified,
                 ours=envelope.ours,
+                tls_wish=envelope.tls_wish.value,
             )
         )
     entries.insert(entry_rows)
@@ -383,6 +385,8 @@ def _describe(submission: Submission) -> None:
         raise ValueError("a submission needs content or a spilled file")
     if not submission.subject and not submission.message_id:
         submission.subject, submission.message_id = summary_of(head)
+        # From a file or a command: nobody has looked at its header yet.
+        submission.envelope.tls_wish = submission.envelope.tls_wish or wish_in(head)
 
 
 _accept_lock = threading.Lock()

@@ -14,6 +14,7 @@ from spool.dsn.compose import LARGEST_RETURNED_BYTES
 from spool.dsn.notices import Notice, notices_for
 from spool.message.envelope import Envelope, LeasedEntry, RecipientResult, Submission
 from spool.message.summary import storable
+from spool.message.tls_wish import TLSWish
 from spool.models.entry import Origin, Priority
 from spool.models.settings import Settings
 
@@ -52,7 +53,14 @@ def _submission(notice: Notice, entry: LeasedEntry) -> Submission | None:
         return None
     # Whoever has us make many of them, for hosts that say nothing, must not have others wait (spool.flow.lanes).
     envelope = Envelope(
-        "", recipients, origin=Origin.DSN, priority=Priority.LOW, smtputf8=notice.smtputf8, eight_bit=notice.eight_bit
+        "",
+        recipients,
+        origin=Origin.DSN,
+        priority=Priority.LOW,
+        smtputf8=notice.smtputf8,
+        eight_bit=notice.eight_bit,
+        # It has the header of a message that had to be kept secret: it is protected alike (RFC 8689 5).
+        tls_wish=TLSWish.REQUIRED if entry.tls_wish == TLSWish.REQUIRED else TLSWish.USUAL,
     )
     return Submission(
         envelope,

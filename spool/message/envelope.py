@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from base import clock
+from spool.message.tls_wish import TLSWish
 from spool.models.bounce import ReceivedBounce
 from spool.models.entry import Origin, Priority, Status, counted_from
 from spool.models.recipient import Kind, Outcome
@@ -60,6 +61,7 @@ class Envelope:
     ours: bool | None = None
     # When its sender wants it to leave; None for at once.
     release: datetime | None = None
+    tls_wish: TLSWish = TLSWish.USUAL
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +175,8 @@ class LeasedColumns:
     ours: bool | None
     # When it was to leave, where its sender chose the time.
     release_at: datetime | None
+    # As TLSWish has it.
+    tls_wish: str
 
     @property
     def counted_from(self) -> datetime:

@@ -153,6 +153,13 @@ class EntryColumns(models.Model):
     smtputf8 = models.BooleanField(default=False)
     eight_bit = models.BooleanField(default=False, help_text="The client said BODY=8BITMIME.")
     delay_notified = models.BooleanField(default=False)
+    tls_wish = models.CharField(
+        max_length=8,
+        blank=True,
+        default="",
+        db_default="",
+        help_text="RFC 8689: required by REQUIRETLS, optional by TLS-Required: No.",
+    )
     ours = models.BooleanField(
         null=True,
         help_text="From one of us: who logged in or may send anywhere, or a door of this machine. Unknown when empty.",

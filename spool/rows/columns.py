@@ -58,6 +58,7 @@ class EntryRow:
     eight_bit: bool
     delay_notified: bool
     ours: bool | None
+    tls_wish: str = ""
     leased_by: str = ""
     dns_failures: int = 0
     recipients_done: int = 0

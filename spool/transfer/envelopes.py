@@ -10,6 +10,7 @@ from typing import Any
 from accounts.addresses import split_address
 from spool.dsn.xtext import parse_envid, parse_notify, parse_orcpt, parse_ret
 from spool.message.summary import storable
+from spool.message.tls_wish import TLSWish
 from spool.models.entry import Priority
 from spool.models.recipient import Outcome
 
@@ -53,6 +54,7 @@ class ReadEnvelope:
     delay_notified: bool = False
     hold: str = ""
     release: datetime | None = None
+    tls_wish: TLSWish = TLSWish.USUAL
 
 
 def written(
@@ -74,6 +76,7 @@ def written(
         "hold": (entry.get("hold_reason") or "On hold") if entry.get("hold") else "",
         "last_error": entry["last_error"],
         "release": _as_text(entry.get("release_at")),
+        "tls_wish": entry.get("tls_wish") or "",
         **more,
         "recipients": [
             {name: recipient[name] for name in ("address", "status", "original", "notify", "orcpt", "last_reply")}
@@ -105,6 +108,7 @@ def read(given: Any) -> ReadEnvelope:
             delay_notified=bool(given.get("delay_notified")),
             hold=_text(given, "hold", 255),
             release=_moment(given.get("release")),
+            tls_wish=TLSWish(given.get("tls_wish") or ""),
         )
         envid, ret = str(given.get("envid") or ""), str(given.get("ret") or "")
         envelope.envid, envelope.ret = parse_envid(envid) if envid else "", parse_ret(ret) if ret else ""

@@ -41,6 +41,7 @@ def submission_of(
             ret=envelope.ret,
             smtputf8=envelope.smtputf8,
             eight_bit=envelope.eight_bit,
+            tls_wish=envelope.tls_wish,
             tls=envelope.tls,
             port=envelope.port,
             created=created,

@@ -116,6 +116,7 @@ def a_leased_entry(
     ret: str = "",
     smtputf8: bool = False,
     eight_bit: bool = False,
+    tls_wish: str = "",
 ) -> LeasedEntry:
     """An entry as a worker holds it, its message in a file in `folder`. No rows are made."""
     to = [to] if isinstance(to, str) else to
@@ -160,6 +161,7 @@ def a_leased_entry(
         smtputf8=smtputf8,
         eight_bit=eight_bit,
         delay_notified=False,
+        tls_wish=tls_wish,
         error_group="",
         path=path,
         recipients=recipients,

@@ -16,6 +16,7 @@ from spool.addressing import RefusedRecipient, accept_many
 from spool.delivery.trace_headers import header_line, received_line
 from spool.message.envelope import Envelope, EnvelopeRecipient, LeasedEntry, LeasedRecipient, Submission, Tail
 from spool.message.header import prepended
+from spool.message.tls_wish import TLSWish
 from spool.models.entry import Origin, Priority
 from spool.models.recipient import Kind
 from spool.trusted import is_ours
@@ -102,6 +103,7 @@ def forward(
             ret=entry.ret,
             smtputf8=entry.smtputf8 or not added.isascii() or not all(r.address.isascii() for r in recipients),
             eight_bit=entry.eight_bit,
+            tls_wish=TLSWish(entry.tls_wish),
         ),
         content=prepended(added, content) + content,
         tail=tail,

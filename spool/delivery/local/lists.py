@@ -25,6 +25,7 @@ from spool.message.envelope import Envelope, EnvelopeRecipient, LeasedEntry, Sub
 from spool.message.header import prepended
 from spool.message.header import split as split_header
 from spool.message.summary import decoded
+from spool.message.tls_wish import TLSWish
 from spool.models.entry import Origin, Priority
 from spool.trusted import is_ours
 
@@ -145,6 +146,7 @@ def submissions(
                 smtputf8=entry.smtputf8
                 or not all(a.isascii() for a in (mailing_list.address, mailing_list.bounces_to)),
                 eight_bit=entry.eight_bit,
+                tls_wish=TLSWish(entry.tls_wish),
             ),
             content=message,
             tail=tail,

@@ -25,6 +25,8 @@ from spool.sockets.addresses import counted_as
 # RFC 5321 4.5.3.2.6: the longest that the last dot may take.
 DATA_END_SECONDS = 600.0
 GREETING_SECONDS = 60.0
+# REQUIRETLS support required (RFC 8689 7).
+NO_REQUIRETLS = "5.7.30"
 # A destination that is always busy must not keep to what its domain said long ago.
 OLDEST_SECONDS = 300.0
 
@@ -32,11 +34,13 @@ OLDEST_SECONDS = 300.0
 class ConnectionFailed(Exception):
     """No usable connection to this host; another may do. `text` is what happened, `reply` what it said, if it did."""
 
-    def __init__(self, text: str, code: int = 0, reply: Reply | None = None) -> None:
+    def __init__(self, text: str, code: int = 0, reply: Reply | None = None, status_code: str = "") -> None:
         super().__init__(text)
         self.text = text
         self.code = code
         self.reply = reply
+        # Of a host that works and never takes this mail: what it comes back with when no other host does.
+        self.status_code = status_code
 
 
 class TLSFailed(ConnectionFailed):
@@ -61,6 +65,8 @@ class Peer:
     # What its domain's DNS says of its certificate, if anything.
     tlsa: Tlsa | None = None
     by_mta_sts: bool = False
+    # Whether it has to promise to keep the message on encrypted ways (RFC 8689).
+    requires_tls: bool = False
     # Of its MX record: other hosts with the same one are as good.
     preference: int = field(default=0, compare=False)
 
@@ -145,6 +151,9 @@ class OutboundConnection:
                 await self._start_tls()
             elif policy is not TLSPolicy.OPPORTUNISTIC:
                 raise ConnectionFailed(f"{self.peer.name} does not offer the encryption that is required")
+        if self.peer.requires_tls and not (self.tls and "REQUIRETLS" in self._features):
+            text = f"{self.peer.name} does not promise to send on over TLS alone, as the sender requires (REQUIRETLS)"
+            raise ConnectionFailed(text, status_code=NO_REQUIRETLS)
         if self.peer.username:
             await self._log_in()
 

@@ -17,6 +17,7 @@ from spool.delivery.remote.client import ConnectionFailed, OutboundConnection, P
 from spool.delivery.remote.error_texts import in_words
 from spool.delivery.remote.mx import NoRoute
 from spool.delivery.remote.safeguards import Guarded
+from spool.delivery.remote.tls_policy import verifies
 from spool.delivery.remote.transaction import Transaction
 from spool.delivery.replies import BrokenReply, Reply
 from spool.delivery.routes import NextHop, split_host
@@ -25,6 +26,7 @@ from spool.delivery.shaping.brakes import BRAKING, SiteBrake
 from spool.delivery.shaping.limits import Key
 from spool.delivery.trace_headers import without_fields
 from spool.message.envelope import LeasedEntry
+from spool.message.tls_wish import TLSWish
 from spool.models.entry import Priority
 from spool.models.recipient import Outcome
 from spool.models.route import TLSPolicy
@@ -53,13 +55,24 @@ class Destination:
     connection, and what waits for it is `parked`: it takes no room from mail for others.
     """
 
-    def __init__(self, transport: Transport, key: str, domain: str, *, lmtp: bool, next_hop: str = "") -> None:
+    def __init__(
+        self,
+        transport: Transport,
+        key: str,
+        domain: str,
+        *,
+        lmtp: bool,
+        next_hop: str = "",
+        tls_wish: TLSWish = TLSWish.USUAL,
+    ) -> None:
         self._transport = transport
         self._key = key
         self._domain = domain
         self._lmtp = lmtp
         # What an administrator chose instead of the usual route.
         self._next_hop = next_hop
+        # What the senders of all mail in its queue want.
+        self._tls_wish = tls_wish
         self._queue: deque[Transaction] = deque()
         self._tasks: set[asyncio.Task[None]] = set()
         self._idle: set[asyncio.Event] = set()
@@ -282,7 +295,7 @@ class Destination:
                         self._nobody_takes_more(failed[-1], started)
                         return None
                     # Before others who wait for a connection to it get this one's room.
-                    if error.code != TAKES_NO_MAIL and (slot.address.open == 1 or not self._has_others()):
+                    if not _is_final(error) and (slot.address.open == 1 or not self._has_others()):
                         resting.append(self._begin_rest(peer, error.text, is_used=slot.address.open > 1))
                 finally:
                     if slot.connection is None:
@@ -341,7 +354,8 @@ class Destination:
             assert self._rest is not None
             self._put_off_all(self._rest)
         else:
-            self._fail_all(error.text, "5.3.2", Outcome.BOUNCED, peer=last, code=error.code, started=started)
+            status_code = error.status_code or "5.3.2"
+            self._fail_all(error.text, status_code, Outcome.BOUNCED, peer=last, code=error.code, started=started)
 
     def _put_off(self, transaction: Transaction, rest: backoff.Rest) -> None:
         """Have it wait for its host: this is no attempt."""
@@ -407,13 +421,15 @@ class Destination:
         if hop is not None:
             hosts = await exchangers.hosts(hop.host, use_mx=False)
             site = f"{hop.host}:{hop.port}"
+            if self._tls_wish is TLSWish.REQUIRED and not verifies(hop.tls):
+                raise safeguards.not_proved(f"the route to {hop.host}")
             guarded = [Guarded(host, hop.tls) for host in hosts]
         else:
             hop = NextHop("", settings.smtp_out_port, TLSPolicy(settings.tls_policy), "", "", "", 0)
             hosts = await exchangers.hosts(self._domain)
             site = providers.site_of(host.name for host in hosts)
             hosts = host_choice.usable(hosts, self._domain, hop.port, private=settings.private_hosts)
-            guarded = await safeguards.guarded(hosts, self._domain, settings, exchangers)
+            guarded = await safeguards.guarded(hosts, self._domain, settings, exchangers, self._tls_wish)
         source = hop.source_address or settings.source_address
         return [
             Peer(
@@ -428,6 +444,7 @@ class Destination:
                 tlsa=one.tlsa,
                 by_mta_sts=one.by_mta_sts,
                 preference=one.host.preference,
+                requires_tls=self._tls_wish is TLSWish.REQUIRED,
             )
             for one in guarded
         ]
@@ -715,6 +732,11 @@ def _is_urgent(transaction: Transaction) -> bool:
 def _as_good(peer: Peer, peers: Sequence[Peer]) -> Set[Peer]:
     """Those of the same preference."""
     return frozenset(other for other in peers if other.preference == peer.preference)
+
+
+def _is_final(error: ConnectionFailed) -> bool:
+    """Whether the host works, and will never take the mail: it need not rest."""
+    return error.code == TAKES_NO_MAIL or bool(error.status_code)
 
 
 def _given_up(slot: Slot) -> str:

@@ -1,4 +1,5 @@
-"""MAIL and RCPT as one host understands them: SIZE, 8BITMIME, SMTPUTF8, DSN (RFC 1870, 6152, 6531, 3461)."""
+"""MAIL and RCPT as one host understands them: SIZE, 8BITMIME, SMTPUTF8, DSN, REQUIRETLS (RFC 1870, 6152, 6531, 3461,
+8689)."""
 
 from __future__ import annotations
 
@@ -7,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from spool.dsn import xtext
 from spool.message.envelope import LeasedEntry, LeasedRecipient
 from spool.message.header import block as header_block
+from spool.message.tls_wish import TLSWish
 
 _HEAD_BYTES = 256 * 1024
 
@@ -36,6 +38,8 @@ def mail_command(entry: LeasedEntry, recipients: Sequence[LeasedRecipient], feat
         words.append("BODY=8BITMIME")
     if "SMTPUTF8" in features and (entry.smtputf8 or _has_utf8_address(entry, recipients)):
         words.append("SMTPUTF8")
+    if entry.tls_wish == TLSWish.REQUIRED and "REQUIRETLS" in features:
+        words.append("REQUIRETLS")
     if "DSN" in features:
         words += [f"RET={entry.ret}"] if entry.ret else []
         words += [f"ENVID={entry.envid}"] if entry.envid else []

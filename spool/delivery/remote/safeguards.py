@@ -9,9 +9,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from spool.delivery.remote import mta_sts
+from spool.delivery.remote.client import NO_REQUIRETLS
 from spool.delivery.remote.dane import lookup
 from spool.delivery.remote.dane.records import Tlsa
 from spool.delivery.remote.mx import Exchangers, Host, NoRoute
+from spool.message.tls_wish import TLSWish
 from spool.models.route import TLSPolicy
 from spool.models.settings import Settings
 
@@ -26,16 +28,29 @@ class Guarded:
     by_mta_sts: bool = False
 
 
-async def guarded(hosts: Sequence[Host], domain: str, settings: Settings, exchangers: Exchangers) -> list[Guarded]:
-    """Those of `hosts` that may be used, in the same order. Raises NoRoute when there is none."""
+async def guarded(
+    hosts: Sequence[Host],
+    domain: str,
+    settings: Settings,
+    exchangers: Exchangers,
+    wish: TLSWish = TLSWish.USUAL,
+) -> list[Guarded]:
+    """Those of `hosts` that may be used, in the same order. Raises NoRoute when there is none.
+
+    By the sender's `wish` what the domain says of itself counts for nothing; or it has to say something, and only
+    hosts that can be proved by that are left (RFC 8689 4.2).
+    """
     chosen = TLSPolicy(settings.tls_policy)
-    if chosen is TLSPolicy.NONE or domain.startswith("["):
+    is_required = wish is TLSWish.REQUIRED
+    if chosen is TLSPolicy.NONE or domain.startswith("[") or wish is TLSWish.OPTIONAL:
+        if is_required:
+            raise not_proved(f"the mail hosts of {domain}")
         return [Guarded(host, chosen) for host in hosts]
     known: dict[str, Tlsa | NoRoute | None] = {}
-    if settings.honour_dane:
+    if settings.honour_dane or is_required:
         known = await lookup.found(hosts, settings.smtp_out_port, exchangers)
     policy = None
-    if settings.honour_mta_sts and not all(_decides(known.get(host.name)) for host in hosts):
+    if (settings.honour_mta_sts or is_required) and not all(_decides(known.get(host.name)) for host in hosts):
         policy = await mta_sts.policy_for(domain, exchangers)
     enforced = policy if policy is not None and policy.enforced else None
     usable: list[Guarded] = []
@@ -48,11 +63,19 @@ async def guarded(hosts: Sequence[Host], domain: str, settings: Settings, exchan
         elif enforced is not None:
             if enforced.allows(host.name):
                 usable.append(Guarded(host, TLSPolicy.VERIFY, tlsa, by_mta_sts=True))
-        else:
+        elif not is_required:
             usable.append(Guarded(host, _at_least_encrypted(chosen) if tlsa is not None else chosen, tlsa))
     if not usable:
+        if is_required and enforced is None and not any(isinstance(one, NoRoute) for one in known.values()):
+            raise not_proved(f"the mail hosts of {domain}")
         raise _nobody(hosts, domain, known)
     return usable
+
+
+def not_proved(whom: str) -> NoRoute:
+    """Mail whose sender requires TLS has nowhere to go: it comes back."""
+    reply = f"nothing proves {whom}, as the sender requires (REQUIRETLS)"
+    return NoRoute(reply, NO_REQUIRETLS, permanent=True)
 
 
 def _decides(tlsa: Tlsa | NoRoute | None) -> bool:

@@ -24,6 +24,7 @@ from spool.delivery.routes import RoutingTable
 from spool.delivery.shaping.brakes import Brakes
 from spool.delivery.shaping.limits import Table
 from spool.message.envelope import LeasedEntry, LeasedRecipient
+from spool.message.tls_wish import TLSWish
 from spool.models.settings import Settings
 from spool.monitoring.live_workers import Live
 from spool.signing.ring import NONE as NO_KEYS
@@ -93,21 +94,25 @@ class Transport:
         """Queue `entry` for `recipients`; `done` is called as many times as the number returned, perhaps already."""
         groups: dict[str, list[LeasedRecipient]] = {}
         for recipient in recipients:
-            groups.setdefault(self._key(recipient.domain, lmtp, entry.next_hop), []).append(recipient)
+            groups.setdefault(self._key(recipient.domain, lmtp, entry.next_hop, entry.tls_wish), []).append(recipient)
         count = 0
         for key, group in groups.items():
             destination = self._destinations.get(key)
             if destination is None:
-                destination = self._new_destination(key, group[0].domain, lmtp, entry.next_hop)
+                destination = self._new_destination(key, group[0].domain, lmtp, entry)
             for start in range(0, len(group), RECIPIENTS_PER_TRANSACTION):
                 some = group[start : start + RECIPIENTS_PER_TRANSACTION]
                 destination.put(Transaction(entry, some, done, answers=self._answers))
                 count += 1
         return count
 
-    def _key(self, domain: str, lmtp: bool, next_hop: str) -> str:
+    def _key(self, domain: str, lmtp: bool, next_hop: str, tls_wish: str) -> str:
         if lmtp:
             return f"lmtp {self.settings.lmtp_address}"
+        key = self._way(domain, next_hop)
+        return f"{key} {tls_wish}" if tls_wish else key
+
+    def _way(self, domain: str, next_hop: str) -> str:
         if next_hop:
             return f"via {next_hop} {self.settings.smtp_out_port} {self.settings.tls_policy}"
         # All that was agreed on when a connection was opened: one that is kept must not serve a stricter policy.
@@ -119,11 +124,13 @@ class Transport:
         asked = f"{settings.tls_policy} {settings.honour_dane} {settings.honour_mta_sts}"
         return f"{domain} {settings.smtp_out_port} {asked} {settings.source_address}"
 
-    def _new_destination(self, key: str, domain: str, lmtp: bool, next_hop: str) -> Destination:
+    def _new_destination(self, key: str, domain: str, lmtp: bool, entry: LeasedEntry) -> Destination:
         if len(self._destinations) >= self._tidy_at:
             self._destinations = {k: d for k, d in self._destinations.items() if not d.forgettable}
             self._tidy_at = max(MANY_DESTINATIONS, 2 * len(self._destinations))
-        destination = self._destinations[key] = Destination(self, key, domain, lmtp=lmtp, next_hop=next_hop)
+        destination = self._destinations[key] = Destination(
+            self, key, domain, lmtp=lmtp, next_hop=entry.next_hop, tls_wish=TLSWish(entry.tls_wish)
+        )
         return destination
 
     def park_stalled(self) -> None:

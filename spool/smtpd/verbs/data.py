@@ -12,6 +12,7 @@ from spool.flow.intake import IntakeError
 from spool.message import header
 from spool.message.envelope import Envelope, Submission
 from spool.message.summary import summary_of
+from spool.message.tls_wish import wish_in
 from spool.smtpd import sender_rights
 from spool.smtpd.received import Way, protocol_of, trace_header
 from spool.smtpd.verbs.reader import CHUNK_BYTES, Body, read_data, refusal_for
@@ -131,6 +132,8 @@ async def _decide(session: MailSession, envelope: Envelope, body: Body) -> str:
     subject, message_id = summary_of(body.head)
     # Some clients don't declare it; to the next host we do (RFC 6152).
     envelope.eight_bit = envelope.eight_bit or body.eight_bit
+    # The field counts for nothing where the session asked for the opposite (RFC 8689 3).
+    envelope.tls_wish = envelope.tls_wish or wish_in(body.head)
     submission = Submission(envelope, content, spilled, subject=subject, message_id=message_id)
     taken = False
     try:

@@ -30,7 +30,7 @@ async def ehlo(session: MailSession, name: str | None) -> None:
     if not await _accepts(session, name):
         return
     session.introduce(name[:255])
-    offered = "AUTH PLAIN LOGIN" if session.encrypted else "STARTTLS"
+    offered = "AUTH PLAIN LOGIN\r\n250-REQUIRETLS" if session.encrypted else "STARTTLS"
     if session.is_one_of_us or session.port.submission:
         # Who does not log in there sends nothing; few clients ask again what is offered once they have.
         offered += "\r\n250-DSN"

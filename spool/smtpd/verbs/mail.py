@@ -13,6 +13,7 @@ from accounts.addresses import InvalidAddress, split_address
 from spool import addressing
 from spool.dsn.xtext import parse_envid, parse_notify, parse_orcpt, parse_ret
 from spool.message.envelope import Envelope, EnvelopeRecipient
+from spool.message.tls_wish import TLSWish
 from spool.models.recipient import Kind
 from spool.sender_rewriting import is_rewritten
 from spool.smtpd import sender_rights
@@ -28,6 +29,8 @@ _MAIL_PARAMETERS = frozenset({"SIZE", "BODY", "SMTPUTF8", "AUTH"})
 # strangers the extension is not offered, and its parameters are unknown (RFC 5321 4.1.1.11); a server that hands mail
 # over then reports for itself (RFC 3461 5.2.2).
 _DSN_OF_MAIL = frozenset({"RET", "ENVID"})
+# RFC 8689: offered under TLS only.
+_REQUIRETLS = frozenset({"REQUIRETLS"})
 _DSN_OF_RCPT = frozenset({"NOTIFY", "ORCPT"})
 
 
@@ -56,13 +59,19 @@ async def _begin(session: MailSession, path: PathAndParameters) -> Envelope:
     is_one_of_us = session.is_one_of_us
     longest = session.longest_hold
     known = _MAIL_PARAMETERS | _DSN_OF_MAIL if is_one_of_us else _MAIL_PARAMETERS
-    _check_known(path, known | future_release.PARAMETERS if longest else known)
+    if longest:
+        known |= future_release.PARAMETERS
+    if session.encrypted:
+        known |= _REQUIRETLS
+    _check_known(path, known)
     sender = path.address
     utf8 = "SMTPUTF8" in parameters
     if parameters.get("SMTPUTF8"):
         raise BadParameter("501 5.5.4 SMTPUTF8 takes no value")
     if sender:
         sender = _checked(sender, utf8, "553 5.1.7")
+    if parameters.get("REQUIRETLS"):
+        raise BadParameter("501 5.5.4 REQUIRETLS takes no value")
     _check_size(session, parameters.get("SIZE"))
     body = parameters.get("BODY", "7BIT").upper()
     if body not in ("7BIT", "8BITMIME"):
@@ -91,6 +100,7 @@ async def _begin(session: MailSession, path: PathAndParameters) -> Envelope:
         port=session.port.number,
         session=session.log_id,
         ours=is_one_of_us,
+        tls_wish=TLSWish.REQUIRED if "REQUIRETLS" in parameters else TLSWish.USUAL,
         release=future_release.release_of(parameters, longest, timezone.now()) if longest else None,
     )
 

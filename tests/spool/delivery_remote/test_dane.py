@@ -222,6 +222,10 @@ FURTHER_SETS: list[tuple[Line, ...]] = [
 ]
 
 
+# The first case in which a host is proved: good, with the digest of its certificate.
+_PROVED_FIRST = RECORD_SETS.index((EE,))
+
+
 def _the_table(port: int) -> Table:
     table = Table(port)
     for what in PRESENTATIONS:
@@ -290,6 +294,11 @@ def _add_elsewhere(table: Table) -> None:
     domain = table.next_domain("signed")
     presented = table.host(domain, domain, "good", [Line(3, 1, 1, "other")])
     table.cases.append(Case("no MX, wrong", domain, WAITS, "", {domain: presented}))
+
+    domain = table.next_domain("unsigned")
+    shared = f"mx.{table.cases[_PROVED_FIRST].domain}"
+    table.line(f"{domain}. MX 10 {shared}.")
+    table.add("unsigned domain with a host of a signed one", domain, ENCRYPTED)
 
     # Of the hosts of a domain each has its own word.
     domain = table.next_domain("signed")
@@ -421,6 +430,20 @@ def test_no_case_of_the_table_is_a_downgrade_or_a_false_refusal(world: World, sp
     assert not [case.name for case in cases if case.expected == WAITS and f"@{case.domain}>" in heard]
 
 
+def test_a_connection_that_proves_nothing_is_not_handed_on_to_a_domain_that_asks_for_proof(
+    world: World, spooled: Path
+) -> None:
+    [plain] = [case for case in world.table.cases if case.name == "unsigned domain with a host of a signed one"]
+    signed = world.table.cases[_PROVED_FIRST]
+
+    async def run() -> list[str]:
+        async with Sending(world.dns.address, {}, smtp_out_port=world.encrypting.port) as sending:
+            domains = (plain.domain, signed.domain, plain.domain)
+            return [_became(*await sending.send(a_leased_entry(spooled, to=f"bob@{domain}"))) for domain in domains]
+
+    assert asyncio.run(run()) == [ENCRYPTED, PROVED, ENCRYPTED]
+
+
 def test_who_does_not_want_it_sends_as_before(world: World, spooled: Path) -> None:
     [case] = [case for case in world.table.cases if case.name == "signed, good, 3 1 1 other"]
     told = _send(world, spooled, [case.domain], honour_dane=False)
@@ -432,6 +455,51 @@ def test_a_required_certificate_gives_way_to_dane_only_where_dane_proves_it(worl
     own, unusable = by_name["signed, own, 3 1 1 own"], by_name["signed, good, 1 0 1 own"]
     told = _send(world, spooled, [own, unusable], tls_policy="verify")
     assert [_became(told[domain]) for domain in (own, unusable)] == [PROVED, WAITS]
+
+
+def _sent_with(world: World, spooled: Path, wish: str, *names: str) -> list[tuple[str, str]]:
+    """What became of mail with that wish in cases of the table: as `_became`, or its status, and the reply."""
+    entries = [
+        a_leased_entry(spooled, to=f"bob@{case.domain}", tls_wish=wish)
+        for name in names
+        for case in world.table.cases
+        if case.name == name
+    ]
+
+    async def run() -> list[Told]:
+        async with Sending(world.dns.address, {}, smtp_out_port=world.encrypting.port) as sending:
+            return await sending.send(*entries)
+
+    mta_sts.forget()
+    return [
+        (told.only.status_code if told.only.outcome is Outcome.BOUNCED else _became(told), told.only.reply)
+        for told in asyncio.run(run())
+    ]
+
+
+def test_mail_that_requires_tls_goes_to_proved_hosts_that_promise_it_or_comes_back(
+    world: World, spooled: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cases = "signed, good, 3 1 1 own", "signed, good, 3 1 1 other", "signed, good, 1 0 1 own", "signed, good, no record"
+    [proved, wrong, unusable, nothing] = _sent_with(world, spooled, "required", *cases)
+    assert proved[0] == "5.7.30" and "does not promise to send on over TLS alone" in proved[1]
+    assert wrong[0] == WAITS
+    assert unusable[0] == nothing[0] == "5.7.30" and "nothing proves the mail hosts" in nothing[1]
+    monkeypatch.setattr(world.encrypting, "features", [*world.encrypting.features, "REQUIRETLS"])
+    before = len(world.encrypting.commands)
+    assert [one[0] for one in _sent_with(world, spooled, "required", *cases)] == [PROVED, WAITS, "5.7.30", "5.7.30"]
+    mails = [line for line in world.encrypting.commands[before:] if line.startswith("MAIL")]
+    assert len(mails) == 1 and mails[0].endswith(" REQUIRETLS")
+    # Other mail on the way there does not ask for it.
+    assert _sent_with(world, spooled, "", cases[0])[0][0] == PROVED
+    assert "REQUIRETLS" not in [line for line in world.encrypting.commands if line.startswith("MAIL")][-1]
+
+
+def test_what_a_domain_says_of_itself_does_not_count_where_the_sender_does_not_need_tls(
+    world: World, spooled: Path
+) -> None:
+    cases = "signed, good, 3 1 1 other", "forged TLSA", "signed, clear, 3 1 1 own"
+    assert [one[0] for one in _sent_with(world, spooled, "optional", *cases)] == [ENCRYPTED, ENCRYPTED, CLEAR]
 
 
 def _state(address: str) -> State:

@@ -65,6 +65,28 @@ def test_an_enforced_policy_has_mail_go_encrypted_to_a_proved_host(
     assert web.requests == [(f"mta-sts.{DOMAIN}:{web.port}", PATH)]
 
 
+def test_a_policy_proves_hosts_for_mail_that_requires_tls_and_counts_nothing_for_mail_that_does_not(
+    peer: SmtpPeer, web: HttpsServer, authority: Authority, spooled: Path, deliver: Deliver
+) -> None:
+    peer.tls = authority.server(HOST)
+    peer.features.append("REQUIRETLS")
+    [told] = deliver(a_leased_entry(spooled, to=BOB, tls_wish="required"))
+    assert told.only.outcome is DELIVERED and told.attempts[0].tls.endswith("(verified by MTA-STS)")
+    peer.tls = None
+    [told, usual] = deliver(a_leased_entry(spooled, to=BOB, tls_wish="optional"), a_leased_entry(spooled, to=BOB))
+    assert (told.only.outcome, usual.only.outcome) == (DELIVERED, PENDING)
+
+
+def test_a_route_takes_mail_that_requires_tls_only_where_it_asks_for_a_certificate(
+    peer: SmtpPeer, authority: Authority, spooled: Path, deliver: Deliver
+) -> None:
+    peer.tls = authority.server("127.0.0.1")
+    peer.features.append("REQUIRETLS")
+    [told] = deliver(a_leased_entry(spooled, to=BOB, tls_wish="required"), hops={DOMAIN: a_hop(port=peer.port)})
+    assert (told.only.outcome, told.only.status_code) == (Outcome.BOUNCED, "5.7.30")
+    assert peer.conversations == []
+
+
 @pytest.mark.parametrize("certificate", ["self-signed", "wrong name", "none"])
 def test_an_enforced_policy_keeps_mail_from_a_host_that_proves_nothing(
     peer: SmtpPeer, web: HttpsServer, authority: Authority, spooled: Path, deliver: Deliver, certificate: str

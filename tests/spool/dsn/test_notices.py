@@ -10,7 +10,7 @@ import pytest
 from spool.dsn.parse import recognise
 from spool.models.entry import Origin
 from spool.models.recipient import Kind, Outcome
-from tests.spool.dsn.support import NOW, POSTMASTER, a_result, an_entry, groups, notices, text
+from tests.spool.dsn.support import NOW, POSTMASTER, a_result, an_entry, groups, notices, parts, text
 from tests.support.messages import a_message
 
 UNTIL = NOW + timedelta(days=1)
@@ -23,6 +23,13 @@ def test_only_a_host_that_answered_is_named_for_it(tmp_path: Path) -> None:
     assert b"Diagnostic-Code: smtp; 550 5.1.1" in notice.content
     (notice,) = notices(entry, [a_result(entry)])
     assert b"Remote-MTA" not in notice.content and b"Diagnostic-Code: X-Mailspool; 550 5.1.1" in notice.content
+
+
+def test_what_had_to_stay_secret_on_its_way_does_not_come_back_whole(tmp_path: Path) -> None:
+    for wish, kind in (("", "message/rfc822"), ("optional", "message/rfc822"), ("required", "text/rfc822-headers")):
+        entry = an_entry(tmp_path, tls_wish=wish, ret="FULL")
+        (notice,) = notices(entry, [a_result(entry)])
+        assert parts(notice.content)[2].get_content_type() == kind
 
 
 def test_all_failed_recipients_share_one_notice(tmp_path: Path) -> None:

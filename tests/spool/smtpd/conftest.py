@@ -97,7 +97,10 @@ class Listener:
         for row in self.rows("SELECT * FROM spool_entry WHERE subject = %s", subject):
             recipients = self.rows("SELECT * FROM spool_recipient WHERE entry_id = %s ORDER BY id", row["id"])
             path = self.mailspool.home / "spool" / row["subspool"] / row["file_name"]
-            found.append(Stored(row, recipients, path.read_bytes()))
+            # A small message has no file before it comes to rest.
+            inline = self.rows("SELECT content FROM spool_content WHERE entry_id = %s", row["id"])
+            content = bytes(inline[0]["content"]) if inline else path.read_bytes()
+            found.append(Stored(row, recipients, content))
         return found
 
     def only(self, subject: str) -> Stored:

@@ -249,6 +249,38 @@ def test_addresses_beyond_ascii_need_smtputf8(listener: Listener) -> None:
     assert "for <j\u00fcrgen@catching.test>".encode() in stored.content
 
 
+@pytest.mark.parametrize(
+    ("parameter", "fields", "wish"),
+    [
+        (" REQUIRETLS", b"", "required"),
+        ("", b"TLS-Required: No\r\n", "optional"),
+        ("", b"tls-required:\r\n no\r\n", "optional"),
+        (" REQUIRETLS", b"TLS-Required: No\r\n", "required"),
+        ("", b"TLS-Required: Yes\r\n", ""),
+        ("", b"TLS-Required: No\r\nTLS-Required: No\r\n", ""),
+        ("", b"X-TLS-Required: No\r\n", ""),
+    ],
+)
+def test_what_a_sender_wants_of_tls_is_kept(listener: Listener, parameter: str, fields: bytes, wish: str) -> None:
+    subject, message = listener.message()
+    with listener.client() as client:
+        client.starttls()
+        client.ehlo()
+        assert client.do(f"MAIL FROM:<{X}>{parameter}").code == 250
+        client.do(f"RCPT TO:<{ANN}>")
+        assert client.content(fields + message).code == 250
+    assert listener.only(subject).row["tls_wish"] == wish
+
+
+def test_tls_is_required_over_tls_alone(listener: Listener) -> None:
+    with listener.client() as client:
+        assert "REQUIRETLS" not in client.ehlo().lines
+        assert client.do(f"MAIL FROM:<{X}> REQUIRETLS").status == "555 5.5.4"
+        client.starttls()
+        assert "REQUIRETLS" in client.ehlo().lines
+        assert client.do(f"MAIL FROM:<{X}> REQUIRETLS=yes").status == "501 5.5.4"
+
+
 def test_a_whole_dialogue_in_one_packet_is_answered_in_order(listener: Listener) -> None:
     subject, message = listener.message()
     second, other = listener.message(to=BOB)
