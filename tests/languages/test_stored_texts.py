@@ -14,7 +14,7 @@ from django.utils import translation
 
 from accounts.models import HourlyLimit, Metric, ThrottleAction
 from base.stored_texts import said
-from spool.delivery.remote import client, destination, error_texts, host_choice, mx
+from spool.delivery.remote import client, destination, error_texts, host_choice, mx, safeguards
 from spool.delivery.remote.error_texts import in_words
 from tests.languages.test_pages import LANGUAGES
 from throttling.subjects import Subject, SubjectKind
@@ -116,7 +116,7 @@ def sentences_of(module: ModuleType) -> Iterator[str]:
 _NONE = re.compile(r"the mail hosts of x \(x\) have no address|x has no address|x in the DNS")
 
 
-@pytest.mark.parametrize("module", [error_texts, mx, host_choice, client, destination])
+@pytest.mark.parametrize("module", [error_texts, mx, host_choice, client, destination, safeguards])
 def test_each_sentence_of_remote_delivery_is_known(module: ModuleType) -> None:
     with translation.override("de"):
         left = {text for text in sentences_of(module) if said(re.sub(r"^\d\.\d\.\d ", "", text)) == text}

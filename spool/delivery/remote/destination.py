@@ -422,7 +422,7 @@ class Destination:
             hosts = await exchangers.hosts(hop.host, use_mx=False)
             site = f"{hop.host}:{hop.port}"
             if self._tls_wish is TLSWish.REQUIRED and not verifies(hop.tls):
-                raise safeguards.not_proved(f"the route to {hop.host}")
+                raise safeguards.route_not_proved(hop.host)
             guarded = [Guarded(host, hop.tls) for host in hosts]
         else:
             hop = NextHop("", settings.smtp_out_port, TLSPolicy(settings.tls_policy), "", "", "", 0)

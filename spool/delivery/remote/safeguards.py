@@ -44,7 +44,7 @@ async def guarded(
     is_required = wish is TLSWish.REQUIRED
     if chosen is TLSPolicy.NONE or domain.startswith("[") or wish is TLSWish.OPTIONAL:
         if is_required:
-            raise not_proved(f"the mail hosts of {domain}")
+            raise _not_proved(domain)
         return [Guarded(host, chosen) for host in hosts]
     known: dict[str, Tlsa | NoRoute | None] = {}
     if settings.honour_dane or is_required:
@@ -67,14 +67,19 @@ async def guarded(
             usable.append(Guarded(host, _at_least_encrypted(chosen) if tlsa is not None else chosen, tlsa))
     if not usable:
         if is_required and enforced is None and not any(isinstance(one, NoRoute) for one in known.values()):
-            raise not_proved(f"the mail hosts of {domain}")
+            raise _not_proved(domain)
         raise _nobody(hosts, domain, known)
     return usable
 
 
-def not_proved(whom: str) -> NoRoute:
-    """Mail whose sender requires TLS has nowhere to go: it comes back."""
-    reply = f"nothing proves {whom}, as the sender requires (REQUIRETLS)"
+def route_not_proved(host: str) -> NoRoute:
+    """Mail whose sender requires TLS has nowhere to go but a host that proves nothing: it comes back."""
+    reply = f"nothing proves the route to {host}, as the sender requires (REQUIRETLS)"
+    return NoRoute(reply, NO_REQUIRETLS, permanent=True)
+
+
+def _not_proved(domain: str) -> NoRoute:
+    reply = f"nothing proves the mail hosts of {domain}, as the sender requires (REQUIRETLS)"
     return NoRoute(reply, NO_REQUIRETLS, permanent=True)
 
 

@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('spool', '0039_encryption_of_destinations'),
+        ('spool', '0041_suppression'),
     ]
 
     operations = [
