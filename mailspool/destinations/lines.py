@@ -33,11 +33,13 @@ class State:
 SUSPENDED = State(0, "Suspended", "bad")
 HELD = State(1, "Suspended by hand", "held")
 SLOWED = State(2, "Slowed", "waiting")
-REFUSING = State(3, "Refuses most", "bad")
-BY_HAND = State(4, "Limited by hand", "held")
-WOULD = State(5, "Dry run", "quiet")
-FREE = State(6, "No limit", "good")
-UNKNOWN = State(6, "Host not known yet", "quiet")
+# In a dry run.
+WOULD_SUSPEND = State(3, "Would be suspended", "quiet")
+WOULD_SLOW = State(4, "Would be slowed", "quiet")
+REFUSING = State(5, "Refuses most", "bad")
+BY_HAND = State(6, "Limited by hand", "held")
+FREE = State(7, "No limit", "good")
+UNKNOWN = State(7, "Host not known yet", "quiet")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +59,11 @@ class Line:
     @property
     def query(self) -> str:
         return urlencode({"key": self.key})
+
+    @property
+    def refuses_us(self) -> bool:
+        """Whether it is suspended for what it answered."""
+        return self.state is SUSPENDED
 
     @property
     def waiting(self) -> Count:
@@ -98,7 +105,7 @@ FILTERS: Final[Mapping[str, tuple[str, Callable[[Line], bool]]]] = {
     "suspended": ("Suspended", lambda line: line.state in (SUSPENDED, HELD)),
     "slowed": ("Slowed", lambda line: line.state is SLOWED),
     "by-hand": ("By hand", lambda line: line.site is not None and line.site.is_by_hand),
-    "dry-run": ("Dry run", lambda line: line.state is WOULD),
+    "dry-run": ("Dry run", lambda line: line.state in (WOULD_SUSPEND, WOULD_SLOW)),
     "waiting": ("With waiting mail", lambda line: line.counted.waiting > 0),
 }
 
@@ -116,25 +123,26 @@ def lines_of(sites: Iterable[Site], counted: Snapshot, others: Iterable[Key] = (
 def line_of(key: Key, site: Site | None, counted: Counted) -> Line:
     name, more = words.named(key.site)
     state = _state(site, counted)
-    told = [one for one in site.limits if one.holds or state is WOULD] if site is not None else []
+    told = [one for one in site.limits if one.holds or state is WOULD_SLOW] if site is not None else []
     # That nothing is sent is what its state says, and no rate matters meanwhile.
-    limits = () if state in (SUSPENDED, HELD) else tuple(map(words.amount, told))
-    return Line(str(key), name, more, key.source, state, limits, site.suspended_until if site else None, counted, site)
+    is_suspension = state in (SUSPENDED, HELD, WOULD_SUSPEND)
+    limits = () if is_suspension else tuple(map(words.amount, told))
+    until = site.suspended_until if site is not None and is_suspension else None
+    return Line(str(key), name, more, key.source, state, limits, until, counted, site)
 
 
 def _state(site: Site | None, counted: Counted) -> State:
-    if site is not None and site.is_in_force:
-        holding = [one for one in site.limits if one.holds]
-        suspension = next((one for one in holding if one.what is What.SUSPENSION), None)
-        if suspension is not None:
-            return HELD if suspension.is_by_hand else SUSPENDED
-        if any(not one.is_by_hand for one in holding):
+    for one in site.limits if site is not None else ():
+        # Suspensions stand before the others.
+        if one.what is What.SUSPENSION and one.holds:
+            return HELD if one.is_by_hand else SUSPENDED
+        if not one.is_by_hand and site is not None and not site.is_active:
+            return WOULD_SUSPEND if one.what is What.SUSPENSION else WOULD_SLOW
+        if one.holds and not one.is_by_hand:
             return SLOWED
     if counted.answered >= _REFUSING_AT_LEAST and counted.refused * 2 > counted.answered:
         return REFUSING
-    if site is None:
-        return FREE
-    return BY_HAND if site.is_in_force else WOULD
+    return BY_HAND if site is not None else FREE
 
 
 def sorted_by(lines: Sequence[Line], sort: str) -> list[Line]:

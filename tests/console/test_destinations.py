@@ -136,8 +136,11 @@ def test_a_dry_run_says_what_would_have_been(administrator: Client) -> None:
     from spool.models.settings import forget
 
     forget()
-    line = _lines(administrator)["Google"]
-    assert (line.state.words, line.limits) == ("Dry run", ("120 messages a minute",))
+    lines = _lines(administrator, show="dry-run")
+    assert [(line.name, line.state.words, line.limits) for line in lines.values()] == [
+        ("mx.bad.test", "Would be suspended", ()),
+        ("Google", "Would be slowed", ("120 messages a minute",)),
+    ]
     assert "Would hold" in administrator.get(ONE, {"key": "Google"}).text
     assert "Dry run." in administrator.get(LIST).text
 

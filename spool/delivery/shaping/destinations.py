@@ -77,6 +77,8 @@ class Site:
     by: str
     note: str
     limits: tuple[Limit, ...]
+    # Whether what was learned is in force.
+    is_active: bool
 
     @property
     def is_in_force(self) -> bool:
@@ -221,6 +223,7 @@ def site_of(row: Destination, now: datetime, *, is_active: bool = True) -> Site 
         row.by,
         row.note,
         tuple(_limits(row, found, now, is_active=is_active)),
+        is_active,
     )
 
 
