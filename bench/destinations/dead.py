@@ -55,7 +55,7 @@ def _with_mailspool(
     options: argparse.Namespace, database: str, folder: Path, network: Network, names: list[str], goal: int
 ) -> float:
     system = MailspoolSystem(
-        folder, database, dns=network.dns.address, sink_port=network.port, workers=options.workers, profile=False
+        folder, database, dns=network.dns, sink_port=network.port, workers=options.workers, profile=False
     )
     system.start()
     try:

@@ -77,7 +77,7 @@ def run(options: argparse.Namespace, database: str, folder: Path, console: Conso
             domains[f"*.{variant.name}.test"] = variant.addresses
     with Network(folder, receivers, domains) as network:
         system = MailspoolSystem(
-            folder, database, dns=network.dns.address, sink_port=network.port, workers=options.workers, profile=False
+            folder, database, dns=network.dns, sink_port=network.port, workers=options.workers, profile=False
         )
         system.start()
         try:

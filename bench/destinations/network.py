@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import sys
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+import dns.exception
+import dns.message
+import dns.query
+
 from bench.destinations import hosts
 from bench.destinations.hosts import Counts, Host
 from tests.support.daemon import Daemon
-from tests.support.dns import DNSServer
+from tests.support.ports import free_port
 from tests.support.sink import PROJECT, Receipt, SmtpSink, receipts_in
 
 # The receiver that takes all mail, and fast: smtp-sink, at 127.0.0.1.
@@ -35,23 +40,43 @@ class Network:
         self._folder.chmod(0o755)
         self.hosts = receivers
         self.sink = SmtpSink(self._folder)
-        self.dns = DNSServer()
+        self._dns_port = free_port()
+        self._records: list[tuple[str, str, str]] = []
+        self._silent: list[str] = []
         self._named: set[str] = set()
         for domain, addresses in {FAST_DOMAIN: [FAST_IP], **domains}.items():
             self._add(domain, addresses, shared_name or domain.removeprefix("*."))
         hosts.write(self._folder, receivers)
-        command = [sys.executable, "-m", "bench.destinations.hosts", str(self.port), str(self._folder)]
-        self._daemon = Daemon("hosts", command, self._folder / "hosts.log", cwd=PROJECT)
+        names = self._folder / "names.json"
+        names.write_text(json.dumps({"records": self._records, "silent": self._silent}))
+        self._daemon = self._program("hosts", str(self.port), str(self._folder))
+        self._dns = self._program("names", str(self._dns_port), str(names))
+
+    def _program(self, name: str, *arguments: str) -> Daemon:
+        command = [sys.executable, "-m", f"bench.destinations.{name}", *arguments]
+        return Daemon(name, command, self._folder / f"{name}.log", cwd=PROJECT)
 
     def _add(self, domain: str, addresses: list[str], parent: str) -> None:
         if not addresses:
-            self.dns.fail(domain, "DROP")
+            self._silent.append(domain)
         for address in addresses:
             name = f"mx-{address.replace('.', '-')}.{parent}"
-            self.dns.add(domain, "MX", f"10 {name}.")
+            self._records.append((domain, "MX", f"10 {name}."))
             if name not in self._named:
                 self._named.add(name)
-                self.dns.add(name, "A", address)
+                self._records.append((name, "A", address))
+
+    @property
+    def dns(self) -> str:
+        """`host:port`, as MAILSPOOL_DNS wants it."""
+        return f"127.0.0.1:{self._dns_port}"
+
+    def _names_are_known(self) -> bool:
+        question = dns.message.make_query(FAST_DOMAIN, "MX")
+        try:
+            return bool(dns.query.udp(question, "127.0.0.1", 0.2, port=self._dns_port).answer)
+        except (dns.exception.DNSException, OSError):
+            return False
 
     @property
     def port(self) -> int:
@@ -59,7 +84,7 @@ class Network:
 
     def __enter__(self) -> Self:
         self.sink.start()
-        self.dns.start()
+        self._dns.start(self._names_are_known)
         self._daemon.start((self._folder / "counts.json").exists)
         return self
 
@@ -67,7 +92,7 @@ class Network:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._daemon.stop(5)
-        self.dns.stop()
+        self._dns.stop(5)
         self.sink.stop()
 
     def limit(self, name: str, limit: int) -> None:

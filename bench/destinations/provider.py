@@ -24,7 +24,7 @@ def run(options: argparse.Namespace, database: str, folder: Path, console: Conso
     receivers = [Host("strict", hosts.TAKES, [_IP], options.limit)]
     with Network(folder, receivers, {_DOMAIN: [_IP]}) as network:
         system = MailspoolSystem(
-            folder, database, dns=network.dns.address, sink_port=network.port, workers=options.workers, profile=False
+            folder, database, dns=network.dns, sink_port=network.port, workers=options.workers, profile=False
         )
         system.start()
         try:

@@ -28,7 +28,7 @@ def run(options: argparse.Namespace, database: str, folder: Path, console: Conso
     domains = {f"d{number}.shared.test": _IPS for number in range(options.shared)}
     with Network(folder, [Host("shared", hosts.TAKES, _IPS)], {"one.test": _IPS, **domains}, "shared.test") as network:
         system = MailspoolSystem(
-            folder, database, dns=network.dns.address, sink_port=network.port, workers=options.workers, profile=False
+            folder, database, dns=network.dns, sink_port=network.port, workers=options.workers, profile=False
         )
         system.start()
         try:
