@@ -42,6 +42,7 @@ DOMAIN = (
     (_("Message trace"), "manage_search", "portal:domain_outcomes"),
     (_("Quarantine"), "report", "portal:domain_quarantine"),
     (_("Throttled Users"), "speed", "portal:throttled"),
+    (_("Suppressed addresses"), "unsubscribe", "portal:suppressed"),
 )
 
 

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from accounts import directory
 from accounts.addresses import InvalidAddress, key_of, normalise_address
@@ -110,7 +111,7 @@ class Suppress(SingleAction[Actor]):
             else:
                 rows[row.address] = row
         if not rows:
-            raise Refused(wrong[0] if wrong else "Write at least one address.")
+            raise Refused(wrong[0] if wrong else _("Write at least one address."))
         there = suppression.find([(domain, address) for address in rows], now)
         added = [row for address, row in rows.items() if (domain, address) not in there]
         suppression.store(added)
@@ -142,13 +143,13 @@ class Unsuppress(SingleAction[Actor]):
         return "Mail to it is sent again. If that bounces for good, it is listed anew."
 
     def do(self, actor: Actor, target: Target, parameters: Mapping[str, Any]) -> Change:
-        pairs = {(domain, key_of(address)) for domain, _, address in (key.partition(":") for key in target.keys)}
+        pairs = {(domain, key_of(address)) for domain, _colon, address in (key.partition(":") for key in target.keys)}
         rows: list[Suppression] = []
-        for some in batched(sorted({address for _, address in pairs}), _CHUNK):
+        for some in batched(sorted({address for _domain, address in pairs}), _CHUNK):
             found = Suppression.objects.select_for_update().filter(address__in=some)
             rows += [row for row in found if (row.domain, row.address) in pairs]
         if not rows:
-            raise Refused("It is not on the list any more.")
+            raise Refused(_("It is not on the list any more."))
         for some_rows in batched(rows, _CHUNK):
             Suppression.objects.filter(pk__in=[row.pk for row in some_rows]).delete()
         suppression.forget()

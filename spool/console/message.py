@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from django.db.models import Case, Count, Q, When
 from django.utils import timezone
 
+from accounts.addresses import key_of
+from spool import suppression
 from spool.console.why import Facts, LastTry, Why, why
 from spool.delivery.shaping import domains
 from spool.delivery.shaping.limits import Key
@@ -16,7 +18,7 @@ from spool.flow.shares import sender_of
 from spool.message.header import Header
 from spool.message.held import Source, size_of
 from spool.message.structure import Structure, readable, structure_of
-from spool.models import Attempt, Entry, Outcome, Recipient, Trace, TrashedRecipient
+from spool.models import Attempt, Entry, Outcome, Recipient, Suppression, Trace, TrashedRecipient
 from spool.models.entry import counted_from
 from spool.models.recipient import Kind
 from spool.models.settings import current
@@ -30,10 +32,18 @@ SOURCE_PAGE_BYTES = 64 * 1024
 
 @dataclass(frozen=True, slots=True)
 class RecipientPage:
-    """Some recipients, the open ones first; `after` is where the next page begins, 0 for the last."""
+    """Some recipients, the open ones first; `after` is where the next page begins, 0 for the last.
+
+    `rows` are the same, each with its place on the suppression list of the sender's domain, if it has one.
+    """
 
     recipients: list[Recipient]
     after: int
+    suppressed: Mapping[int, Suppression]
+
+    @property
+    def rows(self) -> list[tuple[Recipient, Suppression | None]]:
+        return [(one, self.suppressed.get(one.pk)) for one in self.recipients]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +77,16 @@ def recipients_of(entry: Entry, after: int = 0) -> RecipientPage:
         Recipient.objects.filter(entry_id=entry.pk).order_by(ended, "pk")[after : after + RECIPIENTS_PER_PAGE + 1]
     )
     shown = rows[:RECIPIENTS_PER_PAGE]
-    return RecipientPage(shown, after + len(shown) if len(rows) > RECIPIENTS_PER_PAGE else 0)
+    more = after + len(shown) if len(rows) > RECIPIENTS_PER_PAGE else 0
+    return RecipientPage(shown, more, _suppressed(entry, shown))
+
+
+def _suppressed(entry: Entry, recipients: Iterable[Recipient]) -> dict[int, Suppression]:
+    """Who is on the list of the sender's domain, whatever follows from it: at most one query."""
+    domain = suppression.domain_of_sender(entry.sender)
+    pairs = {one.pk: (domain, key_of(one.address)) for one in recipients if domain and one.kind == Kind.REMOTE}
+    found = suppression.find(set(pairs.values()), timezone.now()) if pairs else {}
+    return {pk: found[pair] for pk, pair in pairs.items() if pair in found}
 
 
 def attempts_of(file_name: str) -> list[Attempt]:

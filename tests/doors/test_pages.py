@@ -265,6 +265,10 @@ DOES: dict[str, tuple[str, Callable[[Client], Any]]] = {
         ANN,
         lambda client: client.post(reverse("portal:listed_senders"), {"do": "allow", "sender": "x@far.test"}),
     ),
+    "portal:suppressed": (
+        CHIEF,
+        lambda client: client.post(reverse("portal:suppressed"), {"do": "add", "addresses": "dead@far.test"}),
+    ),
     "portal:settings": (ANN, lambda client: client.post(reverse("portal:settings"), {"name": "Ann"})),
     "portal:spam": (ANN, lambda client: client.post(reverse("portal:spam"), {"spam_medium": "delete"})),
 }
