@@ -14,6 +14,8 @@ import dns.flags
 import dns.message
 import dns.name
 import dns.query
+import dns.rdata
+import dns.rdataclass
 import dns.rdataset
 import dns.rdatatype
 import dns.zone
@@ -60,13 +62,16 @@ class SignedDNS:
         signed: bool = True,
         broken: bool = False,
         tampered: Sequence[str] = (),
+        misshapen: Sequence[str] = (),
     ) -> None:
         """Serve a zone below the root: signed, or not, or by another key than the root tells of (`broken`).
 
-        Records of the type TLSA at the names in `tampered` are changed after they were signed.
+        Records of the type TLSA at the names in `tampered` are changed after they were signed; those in `misshapen` get
+        one more, whose digest is too short.
         """
         signer = self._other_key if broken else self._key
-        text = _signed(zone, records, signer, tampered) if signed else _plain(zone, records).to_text(relativize=False)
+        plain = _plain(zone, records).to_text(relativize=False)
+        text = _signed(zone, records, signer, tampered, misshapen) if signed else plain
         self._nsd.serve_text(zone, text)
         self._delegate(zone)
         if signed:
@@ -77,7 +82,7 @@ class SignedDNS:
             self._root += [f"{zone}. 60 IN NS ns.{zone}.", f"ns.{zone}. 60 IN A {ADDRESS}"]
 
     def __enter__(self) -> Self:
-        self._nsd.serve_text(".", _signed("", self._root, self._key, ()))
+        self._nsd.serve_text(".", _signed("", self._root, self._key))
         self._nsd.__enter__()
         stubs = {".": self._nsd.address} | {f"{zone}.": address for zone, address in self._elsewhere.items()}
         (self._folder / "unbound.conf").write_text(
@@ -136,9 +141,14 @@ def _signed(
     zone: str,
     records: Sequence[str],
     key: tuple[ec.EllipticCurvePrivateKey, dns.dnssec.DNSKEY],
-    tampered: Sequence[str],
+    tampered: Sequence[str] = (),
+    misshapen: Sequence[str] = (),
 ) -> str:
     served = _plain(zone, records)
+    for name in misshapen:
+        # dnspython makes none of its own accord.
+        short = dns.rdata.GenericRdata(dns.rdataclass.IN, dns.rdatatype.TLSA, bytes([3, 1, 1]) + bytes(20))
+        served.find_rdataset(name, dns.rdatatype.TLSA, create=True).add(short, 60)
     dns.dnssec.sign_zone(served, keys=[key], lifetime=86400)
     for name in tampered:
         found = served.find_rdataset(name, dns.rdatatype.TLSA)

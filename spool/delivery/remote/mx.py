@@ -10,6 +10,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import dns.asyncresolver
 import dns.exception
@@ -20,6 +21,7 @@ import dns.resolver
 
 from base import resolvers
 from base.expiring import ExpiringDict
+from spool.delivery.remote import misshapen
 from spool.delivery.remote.validation import Validation
 
 MOST_CACHED = 50_000
@@ -185,15 +187,23 @@ class Exchangers:
         answer = await self._resolve(name, "TXT")
         return [b"".join(record.strings).decode("utf-8", "replace") for record in answer]
 
-    async def tlsa(self, name: str) -> dns.resolver.Answer | None:
-        """The TLSA records of `name` that were validated, or None. Not kept: the resolver does. Raises NoRoute."""
+    async def tlsa(self, name: str) -> list[Any] | None:
+        """The TLSA records of `name` that were validated, or None where there are none, not even one that is misshapen.
+
+        Not kept: the resolver does that. Raises NoRoute.
+        """
         try:
             answer = await self._resolve(name, "TLSA")
         except NoRoute as error:
             if error.permanent:
                 return None
-            raise
-        return answer if answer.rrset is not None and self._is_secure(answer) else None
+            if not misshapen.is_cause_of(error.__cause__):
+                raise
+            try:
+                return await misshapen.ask_again(self._resolver, name, "TLSA")
+            except (OSError, TimeoutError, EOFError, dns.exception.DNSException):
+                raise error from None
+        return list(answer) if answer.rrset is not None and self._is_secure(answer) else None
 
     async def _ask(self, key: str, domain: str, use_mx: bool) -> _Answer:
         try:
