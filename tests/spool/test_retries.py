@@ -12,6 +12,7 @@ from django.utils import timezone
 
 from spool.delivery.remote import backoff, transport
 from spool.delivery.replies import WAITS_FOR_HOST
+from spool.delivery.shaping import domains
 from spool.flow import leases, passes
 from spool.models import Attempt, Entry, Status, Trace, TrafficCount, TrafficKind
 from spool.models.recipient import Outcome
@@ -56,6 +57,8 @@ def test_a_host_that_is_back_gets_what_waited(spool: Spool) -> None:
     assert len(spool.peer.taken) == 1
     trace = Trace.objects.get()
     assert (trace.outcome, trace.attempts) == (Outcome.DELIVERED, 2)
+    # The pass has written down where that was.
+    assert list(domains.sites_of([FAR])) == [FAR]
 
 
 def test_only_those_who_have_no_outcome_are_tried_again(spool: Spool) -> None:
