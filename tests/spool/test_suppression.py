@@ -17,6 +17,7 @@ from base.actions.perform import perform
 from spool import suppression
 from spool.actions import Actor
 from spool.actions.suppression import SUPPRESS, UNSUPPRESS
+from spool.console.message import entry_named, recipients_of
 from spool.delivery import complaints
 from spool.dsn import feedback
 from spool.flow import intake
@@ -250,6 +251,20 @@ def test_administrators_of_a_domain_change_its_list_alone(db: None, home: object
     done = perform(UNSUPPRESS, theirs, Target.of("suppressed", f"{HERE}:{DEAD}"))
     assert listed() == [("other.test", DEAD, "bounce")]
     assert done.undo is not None
+
+
+def test_the_popup_says_who_is_on_the_list(home: object, db: None, django_assert_num_queries: Any) -> None:
+    an_address(evidence="no such user")
+    an_address(BOB, "other.test")
+    [name] = intake.accept([a_submission(ANN, [DEAD, BOB])])
+    entry = entry_named(name)
+    assert entry is not None
+    with django_assert_num_queries(2):
+        shown = recipients_of(entry)
+    assert [(one.address, row.evidence if row else "") for one, row in shown.rows] == [
+        (DEAD, "no such user"),
+        (BOB, ""),
+    ]
 
 
 def test_recipients_that_only_look_alike_are_others(db: None) -> None:
