@@ -28,6 +28,7 @@ log = logging.getLogger(__name__)
 # Statuses that say that nobody has the address, or that its domain takes no mail (RFC 3463 3.2, RFC 7505, RFC 5248).
 DEAD: Final = frozenset({"5.1.1", "5.1.6", "5.1.10"})
 FRESH_SECONDS: Final = 5.0
+MOST_SHOWN: Final = 5
 _EXEMPT: Final = frozenset({"postmaster", "abuse"})
 _QUERY_SIZE: Final = 500
 _MOST_FORGOTTEN: Final = 5_000
@@ -111,6 +112,12 @@ def find(pairs: Collection[Pair], now: datetime) -> dict[Pair, Suppression]:
         rows = Suppression.objects.filter(Q(expires=None) | Q(expires__gt=now), address__in=some)
         found.update(((row.domain, row.address), row) for row in rows)
     return {pair: found[pair] for pair in pairs if pair in found}
+
+
+def of_address(address: str, now: datetime) -> list[Suppression]:
+    """For the mail of which domains an address is listed, a few of them: one query."""
+    listed = Suppression.objects.filter(Q(expires=None) | Q(expires__gt=now), address=key_of(address))
+    return list(listed.order_by("-since")[:MOST_SHOWN])
 
 
 def cached_refusal(domain: str, address: str) -> str | None:

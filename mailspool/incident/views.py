@@ -20,6 +20,7 @@ from mailspool.incident.similar import similar
 from mailspool.incident.things import SAMPLE, WINDOW, Thing, page_of, thing_named
 from mailspool.overview.rows import Mark, look_up, marks
 from mailspool.overview.tables import BY_NAME
+from spool import suppression
 from spool.console.pages import is_htmx, page
 from spool.delivery.shaping import domains
 from spool.filters import count
@@ -62,6 +63,7 @@ def _context(request: HttpRequest, thing: Thing) -> dict[str, Any]:
         "marks": _marks(thing),
         "destinations": list(domains.sites_of([thing.key]).values()) if thing.kind == "domain" else [],
         "country": country_of(thing.key) if thing.kind == "ip" else "",
+        "suppressed": suppression.of_address(thing.key, now) if thing.kind == "sender" else [],
         "contained": _containment(thing),
         "stopped": stopped(thing),
         "vals": json.dumps({"key": thing.key}),

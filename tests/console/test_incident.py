@@ -18,7 +18,7 @@ from mailspool.attention import items as attention
 from mailspool.incident import evidence, things
 from mailspool.incident.evidence import subject_group
 from spool.actions import Actor
-from spool.models import AlertEvent, AlertRule, Entry, Outcome
+from spool.models import AlertEvent, AlertRule, Entry, Outcome, Suppression
 from spool.rows import statements, traffic_batches
 from spool.traffic import rollup
 from tests.support.messages import a_submission
@@ -258,6 +258,22 @@ def test_an_alert_and_a_message_lead_there(administrator: Client, ann: User) -> 
 def test_an_address_is_one_however_it_is_written(administrator: Client) -> None:
     answer = administrator.get("/admin/incident/sender/X@FAR.test/")
     assert answer.status_code == 302 and answer["Location"] == "/admin/incident/sender/x@far.test/"
+
+
+def test_an_address_that_is_suppressed_says_so(administrator: Client) -> None:
+    now = timezone.now()
+    for domain, until in (("example.org", None), ("over.test", now - timedelta(seconds=1))):
+        Suppression.objects.create(
+            domain=domain,
+            address="dead@far.test",
+            reason="bounce",
+            evidence="<b>no such user",
+            since=now,
+            expires=until,
+        )
+    page = administrator.get("/admin/incident/sender/Dead@far.test/", follow=True).content.decode()
+    assert f"Suppressed for example.org since {now:%Y-%m-%d}: bounced, &lt;b&gt;no such user" in page
+    assert "over.test" not in page
 
 
 def test_what_a_stranger_wrote_is_text(administrator: Client) -> None:
