@@ -18,7 +18,8 @@ from tests.support.waiting import wait_until
 
 # As in Settings: connections per destination.
 LIMIT = 20
-MESSAGES = 5
+# One for each domain, and at least so many.
+FEWEST = 2500
 RATE_BAR_PERCENT = 80.0
 _IPS = ["127.41.0.1", "127.41.0.2", "127.41.0.3"]
 
@@ -32,7 +33,7 @@ def run(options: argparse.Namespace, database: str, folder: Path, console: Conso
         )
         system.start()
         try:
-            count = options.shared * MESSAGES
+            count = max(FEWEST, options.shared)
             alone = _rate(system, network, ["one.test"] * count)
             opened = network.counts("shared").opened
             many = _rate(system, network, [f"d{number % options.shared}.shared.test" for number in range(count)])
