@@ -100,6 +100,11 @@ class Lanes:
     def has_wide_room(self, parked: int) -> bool:
         return self._room(parked) > 0
 
+    @property
+    def is_crowded(self) -> bool:
+        """Whether as much is in work as ever may be: most of that only waits, and nothing else is taken up."""
+        return len(self._entries) >= MOST_PARKED * self._wide
+
     def asked(self, want: Want) -> None:
         """A look is taken at what is due."""
         if want.entries:

@@ -46,6 +46,8 @@ POLL_SECONDS = 2.0
 # What stages leave for later is written by then, whether or not anything else is.
 LATER_SECONDS = 0.2
 DRAIN_SECONDS = 25.0
+# How often hosts that say nothing are given up while all that may be in work only waits.
+MAKE_WAY_SECONDS = 1.0
 # A stage that takes longer is shown as the status of its entries.
 SLOW_SECONDS = 0.5
 # Larger entries go through the stages by themselves: looking into them takes longer.
@@ -110,6 +112,7 @@ class Pass:
         self._working = Lanes()
         self._tasks: set[asyncio.Task[object]] = set()
         self._leaving = False
+        self._made_way = 0.0
         self._next_due: datetime | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._event = asyncio.Event()
@@ -155,6 +158,8 @@ class Pass:
         while not _stop.is_set():
             if self._left:
                 await self._give_back()
+            if self._working.is_crowded:
+                self._make_way()
             want = self._working.want(self._deliveries.parked)
             if self._finished or self._failed or self._resting or want:
                 if await self._round(want):
@@ -170,6 +175,13 @@ class Pass:
                 continue
             await self._rest()
 
+    def _make_way(self) -> None:
+        """Give up hosts that say nothing, now and then."""
+        if time.monotonic() - self._made_way >= MAKE_WAY_SECONDS:
+            self._made_way = time.monotonic()
+            self._deliveries.park_stalled()
+            self._deliveries.give_up_silent()
+
     async def _rest(self) -> None:
         """Wait for a result, a ring, or the next due entry; look again after POLL_SECONDS in any case."""
         pause = POLL_SECONDS
@@ -179,6 +191,8 @@ class Pass:
             pause = min(pause, max(0.01, (self._next_due - timezone.now()).total_seconds()))
         if self._later:
             pause = min(pause, LATER_SECONDS)
+        if self._working.is_crowded:
+            pause = min(pause, MAKE_WAY_SECONDS)
         try:
             await asyncio.wait_for(self._event.wait(), pause)
         except TimeoutError:

@@ -10,7 +10,7 @@ import pytest
 from django.db.models import Sum
 from django.utils import timezone
 
-from spool.delivery.remote import backoff, transport
+from spool.delivery.remote import backoff, capacity, transport
 from spool.delivery.replies import WAITS_FOR_HOST
 from spool.delivery.shaping import domains
 from spool.flow import leases, passes
@@ -345,3 +345,29 @@ def test_a_silent_host_with_much_mail_takes_no_room_from_others(
             passes._stop.clear()
     assert took < 20
     assert sum(one.commands[-1].startswith("MAIL") for one in silent.conversations if one.commands) <= 3
+
+
+def test_when_all_in_work_waits_for_silent_hosts_they_are_given_up_before_leases_are_renewed(
+    spool: Spool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(leases, "RENEW_EVERY_SECONDS", 1000)
+    monkeypatch.setattr(passes, "POLL_SECONDS", 0.1)
+    monkeypatch.setattr(passes, "LINGER_SECONDS", 2.0)
+    monkeypatch.setattr(passes, "MAKE_WAY_SECONDS", 0.1)
+    monkeypatch.setattr(capacity, "SILENT_SECONDS", 0.3)
+    spool.settings(max_deliveries=1, reply_timeout_seconds=300)
+    with SmtpPeer("127.0.0.72", spool.peer.port) as silent:
+        silent.on["EHLO"] = HANG
+        spool.dns.add("silent.test", "A", "127.0.0.72")
+        for _ in range(25):
+            spool.take("bob@silent.test")
+        spool.take()
+        worker = threading.Thread(target=passes.run)
+        worker.start()
+        try:
+            wait_until(lambda: spool.peer.taken, "the other host has its mail", 60)
+        finally:
+            passes.request_stop()
+            silent.__exit__()
+            worker.join(20)
+            passes._stop.clear()
