@@ -173,7 +173,7 @@ def tlsa(records: Sequence[str], certificate: x509.Certificate | None) -> Verdic
 def resolver(state: State, *, honours_dane: bool) -> Verdict:
     """Whether DANE of other domains can be honoured by the resolver that this server asks (RFC 7672 2.2)."""
     if state is State.SILENT:
-        return unknown("It gives no answer.")
+        return unknown("It does not answer for the root (. NS), so whether it validates (DNSSEC) is not known.")
     if state is State.VALIDATES:
         if honours_dane:
             return right("It validates (DNSSEC): what other domains say of their certificates is honoured (DANE).")

@@ -25,7 +25,8 @@ class TLSWish(StrEnum):
 
 def wish_in(head: bytes) -> TLSWish:
     """What the field TLS-Required of a message asks for. Its only value is No, and it may stand once (RFC 8689 3)."""
-    head = head[:_HEAD_BYTES]
+    end = head.find(b"\r\n\r\n", 0, _HEAD_BYTES)
+    head = head[: _HEAD_BYTES if end < 0 else end + 2]
     # Hardly any message has it.
     if _FIELD not in head.lower():
         return TLSWish.USUAL
