@@ -46,6 +46,8 @@ POLL_SECONDS = 2.0
 # What stages leave for later is written by then, whether or not anything else is.
 LATER_SECONDS = 0.2
 DRAIN_SECONDS = 25.0
+# So many results are recorded at once: when thousands come together, mail that is due meanwhile does not wait for all.
+MOST_RECORDED = 200
 # How often hosts that say nothing are given up while all that may be in work only waits.
 MAKE_WAY_SECONDS = 1.0
 # A stage that takes longer is shown as the status of its entries.
@@ -201,7 +203,7 @@ class Pass:
 
     async def _round(self, want: Want) -> bool:
         """Record all that has finished and lease what is wanted; whether there was anything."""
-        finished, self._finished = self._finished, []
+        finished, self._finished = self._finished[:MOST_RECORDED], self._finished[MOST_RECORDED:]
         failed, self._failed = self._failed, []
         resting, self._resting = self._resting, []
         later, self._later = self._later, []

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Sequence
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.db.models import Sum
@@ -14,6 +16,8 @@ from spool.delivery.remote import backoff, capacity, transport
 from spool.delivery.replies import WAITS_FOR_HOST
 from spool.delivery.shaping import domains
 from spool.flow import leases, passes
+from spool.flow.rounds import Round, Rounds
+from spool.message.envelope import DeliveryReport
 from spool.models import Attempt, Entry, Status, Trace, TrafficCount, TrafficKind
 from spool.models.recipient import Outcome
 from spool.traffic import rollup
@@ -371,3 +375,23 @@ def test_when_all_in_work_waits_for_silent_hosts_they_are_given_up_before_leases
             silent.__exit__()
             worker.join(20)
             passes._stop.clear()
+
+
+def test_mail_that_is_due_does_not_wait_until_thousands_of_results_are_recorded(
+    spool: Spool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(passes, "MOST_RECORDED", 3)
+    recorded: list[int] = []
+    visit = Rounds.visit
+
+    def watched(rounds: Rounds, finished: Sequence[DeliveryReport], *rest: Any) -> Round:
+        recorded.append(len(finished))
+        return visit(rounds, finished, *rest)
+
+    monkeypatch.setattr(Rounds, "visit", watched)
+    address = _no_host(spool)
+    for _ in range(10):
+        spool.take(address)
+    spool.work()
+    assert sum(recorded) == 10
+    assert max(recorded) == 3
