@@ -203,6 +203,9 @@ class Pass:
 
     async def _round(self, want: Want) -> bool:
         """Record all that has finished and lease what is wanted; whether there was anything."""
+        if len(self._finished) > MOST_RECORDED:
+            # What has come to its end goes before what waits on.
+            self._finished.sort(key=lambda report: report.waits)
         finished, self._finished = self._finished[:MOST_RECORDED], self._finished[MOST_RECORDED:]
         failed, self._failed = self._failed, []
         resting, self._resting = self._resting, []
