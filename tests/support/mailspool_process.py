@@ -263,6 +263,11 @@ class MailspoolUnderTest:
         """Every file below the spool, half-written ones too."""
         return sorted(path for path in (self.home / "spool").rglob("*") if path.is_file())
 
+    def contents(self) -> list[bytes]:
+        """Every message in the spool, whether or not it has a file."""
+        in_rows = [bytes(content) for (content,) in self.rows("SELECT content FROM spool_content")]
+        return [*in_rows, *(path.read_bytes() for path in self.message_files())]
+
     def maildir(self, address: str) -> list[Path]:
         """The messages in a user's Maildir, oldest first."""
         local_part, _, domain = address.rpartition("@")

@@ -96,12 +96,14 @@ class Listener:
         found = []
         for row in self.rows("SELECT * FROM spool_entry WHERE subject = %s", subject):
             recipients = self.rows("SELECT * FROM spool_recipient WHERE entry_id = %s ORDER BY id", row["id"])
-            path = self.mailspool.home / "spool" / row["subspool"] / row["file_name"]
-            # A small message has no file before it comes to rest.
-            inline = self.rows("SELECT content FROM spool_content WHERE entry_id = %s", row["id"])
-            content = bytes(inline[0]["content"]) if inline else path.read_bytes()
-            found.append(Stored(row, recipients, content))
+            found.append(Stored(row, recipients, self.content_of(row)))
         return found
+
+    def content_of(self, row: dict[str, Any]) -> bytes:
+        """The message of an entry. A small one has no file before it comes to rest."""
+        inline = self.rows("SELECT content FROM spool_content WHERE entry_id = %s", row["id"])
+        path = self.mailspool.home / "spool" / row["subspool"] / row["file_name"]
+        return bytes(inline[0]["content"]) if inline else path.read_bytes()
 
     def only(self, subject: str) -> Stored:
         [stored] = self.find(subject)

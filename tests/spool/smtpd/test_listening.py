@@ -32,7 +32,8 @@ COMMAND = [sys.executable, "manage.py", "smtpd", "--skip-checks"]
 
 
 def _received(mailspool: MailspoolUnderTest, subject: str) -> str:
-    [content] = [path.read_text() for path in mailspool.message_files() if f"Subject: {subject}\n" in path.read_text()]
+    line = f"Subject: {subject}\r\n"
+    [content] = [text for content in mailspool.contents() if line in (text := content.decode())]
     return content.partition("Subject:")[0]
 
 
