@@ -247,7 +247,7 @@ def test_a_disk_that_is_unmounted_while_the_listener_runs_is_noticed(installatio
         subprocess.run(["nsenter", "--mount", f"--target={listener.pid}", "umount", "--lazy", spool], check=True)
         assert _refusal(installation).startswith("451 ")
         assert installation.message_files() == []
-        assert "not mounted" in listener.log_tail()
+        wait_until(lambda: "not mounted" in listener.log_tail(), "the log says why")
     finally:
         listener.signal(signal.SIGTERM)
         listener.finish()

