@@ -15,6 +15,7 @@ from functools import cache
 from typing import Final
 
 from django.db import transaction
+from django.utils.http import base36_to_int, int_to_base36
 
 from accounts import actions
 from accounts.actor import Actor
@@ -22,7 +23,6 @@ from accounts.models import ListMember, MailingList, Role
 from base.batches import batched
 from base.sealed import secret_for
 
-_DIGITS: Final = "0123456789abcdefghijklmnopqrstuvwxyz"
 # 80 bits, in letters that survive any case.
 _MAC_BYTES: Final = 10
 _TOKEN: Final = re.compile(r"([0-9a-z]{1,13})-([0-9a-z]{1,13})-([a-z2-7]{16})", re.ASCII)
@@ -70,18 +70,14 @@ def token_in(address: str) -> str:
 
 def look_up(token: str) -> Membership:
     """Raises NotOurs."""
-    list_id, member_id = _read(token)
-    mailing_list = MailingList.objects.filter(pk=list_id).first()
-    member = ListMember.objects.filter(pk=member_id, mailing_list_id=list_id).first()
+    mailing_list, member = _found(token)
     return Membership(mailing_list.address if mailing_list else "", member.address if member else "")
 
 
 def leave(token: str) -> Membership:
     """Take a member off its list, with a record of it; who has left already stays so. Raises NotOurs."""
-    list_id, member_id = _read(token)
     with transaction.atomic():
-        mailing_list = MailingList.objects.filter(pk=list_id).first()
-        member = ListMember.objects.filter(pk=member_id, mailing_list_id=list_id).first()
+        mailing_list, member = _found(token)
         if mailing_list is None or member is None:
             return Membership(mailing_list.address if mailing_list else "", "")
         actions.remove_members(mailing_list, [member.address], actor=_ACTOR)
@@ -92,8 +88,15 @@ def leave(token: str) -> Membership:
 _ACTOR: Final = Actor("unsubscribe link", Role.SYSTEM_ADMINISTRATOR, source="system")
 
 
+def _found(token: str) -> tuple[MailingList | None, ListMember | None]:
+    """The list of a token and its member, as far as they are still there. Raises NotOurs."""
+    list_id, member_id = _read(token)
+    mailing_list = MailingList.objects.filter(pk=list_id).first()
+    return mailing_list, ListMember.objects.filter(pk=member_id, mailing_list_id=list_id).first()
+
+
 def _token(list_id: int, member_id: int) -> str:
-    numbers = f"{_in_letters(list_id)}-{_in_letters(member_id)}"
+    numbers = f"{int_to_base36(list_id)}-{int_to_base36(member_id)}"
     return f"{numbers}-{_mac(numbers)}"
 
 
@@ -101,7 +104,7 @@ def _read(token: str) -> tuple[int, int]:
     found = _TOKEN.fullmatch(token.lower())
     if found is None or not hmac.compare_digest(_mac(f"{found[1]}-{found[2]}"), found[3]):
         raise NotOurs("this is no link of this server, or only a part of one")
-    return int(found[1], 36), int(found[2], 36)
+    return base36_to_int(found[1]), base36_to_int(found[2])
 
 
 def _mac(numbers: str) -> str:
@@ -112,11 +115,3 @@ def _mac(numbers: str) -> str:
 @cache
 def _secret() -> bytes:
     return secret_for("leaving lists")
-
-
-def _in_letters(number: int) -> str:
-    letters = ""
-    while number:
-        number, digit = divmod(number, 36)
-        letters = _DIGITS[digit] + letters
-    return letters or "0"

@@ -10,7 +10,8 @@ from urllib.parse import urlencode
 
 from mailspool.destinations import words
 from mailspool.destinations.counted import Counted, Snapshot
-from spool.console.listing import Heading
+from spool.console import listing
+from spool.console.listing import Column, Heading
 from spool.delivery.shaping.destinations import Site, What
 from spool.delivery.shaping.limits import Key
 from spool.filters import Count
@@ -156,12 +157,5 @@ def sorted_by(lines: Sequence[Line], sort: str) -> list[Line]:
 
 def headings_of(sort: str, kept: Mapping[str, str]) -> list[Heading]:
     """The headings of the list, each with the address that sorts by it."""
-    found = []
-    for name, (title, css, largest, _) in SORTS.items():
-        is_current = name == sort.lstrip("-")
-        turned = f"-{name}" if is_current and not sort.startswith("-") else name
-        direction = ""
-        if is_current:
-            direction = "descending" if largest is not sort.startswith("-") else "ascending"
-        found.append(Heading(title, css, urlencode({**kept, "sort": turned}), direction, name=name))
-    return found
+    columns = [Column(title, css, name, largest, name) for name, (title, css, largest, _) in SORTS.items()]
+    return listing.headings_of(columns, kept, sort, listing.why_never)

@@ -15,7 +15,6 @@ from mailspool.search.results import Result
 
 MOST: Final = 5
 # What no address goes on with is greater than all that it goes on with.
-_LAST = chr(0x10FFFF)
 _KINDS: Final[tuple[tuple[type[Model], str, str, str], ...]] = (
     (User, "email", "person", "User"),
     (Domain, "name", "domain", "Domain"),

@@ -6,7 +6,7 @@ back to, for the recipient that it names, and each line once. What nobody of our
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache
@@ -17,6 +17,7 @@ from django.db.models import Q
 from accounts import directory
 from accounts.addresses import key_of
 from accounts.directory import LocalList, LocalUser
+from accounts.local_addresses import list_of_bounces
 from base.batches import batched
 from spool.dsn import feedback
 from spool.dsn.failure import BouncedRecipient
@@ -119,9 +120,8 @@ def _suspected_bounce(entry: LeasedEntry) -> bytes:
 def _who_bounced(recipient: LeasedRecipient) -> str:
     """Whose mail came back: the list behind a bounce address, or the user; "" when nobody of ours."""
     for address in (recipient.original, recipient.address):
-        local_part, _, domain = key_of(address).rpartition("@")
-        if local_part.endswith("-bounces"):
-            found = directory.lookup(f"{local_part.removesuffix('-bounces')}@{domain}")
+        if name := list_of_bounces(key_of(address)):
+            found = directory.lookup(name)
             if isinstance(found, LocalList):
                 return found.address
     found = directory.lookup(recipient.address)
@@ -161,13 +161,22 @@ def _lines(names: Iterable[str], senders: Collection[str], now: datetime) -> _Li
         counted = _counted([row[0] for row in rows])
         for id, sender, recipient, original, auth_user, client_ip in rows:
             key = key_of(sender)
-            # A stranger's mail that was sent on has the sender that the stranger gave it.
-            strange = original and client_ip and not auth_user and not key.partition("@")[0].endswith("-bounces")
-            if id in counted or strange and not trusted(client_ip):
+            if id in counted or is_strangers(key, original, auth_user, client_ip, trusted):
                 continue
             for name in {key_of(recipient), original or ""} - {""}:
                 found.setdefault((key, name), []).append(_Line(id, recipient))
     return found
+
+
+def is_strangers(
+    sender: str, original: str, auth_user: str, client_ip: str, trusted: Callable[[str], bool] = trusts
+) -> bool:
+    """Whether what a line of the trace is about was sent on for a stranger: it has the sender that he gave it.
+
+    `sender` may be a list's; `trusted` says of a client's address whether it is one of ours.
+    """
+    is_lists = sender.partition("@")[0].endswith("-bounces")
+    return bool(original and client_ip and not auth_user and not is_lists) and not trusted(client_ip)
 
 
 def _counted(ids: Sequence[int]) -> set[int | None]:

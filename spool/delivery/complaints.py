@@ -12,12 +12,11 @@ from typing import Final
 
 from accounts.addresses import key_of
 from spool import suppression
-from spool.delivery.bounces import LONGEST_AWAY
+from spool.delivery.bounces import LONGEST_AWAY, is_strangers
 from spool.dsn.feedback import Complaint
 from spool.models.recipient import Kind, Outcome
 from spool.models.suppression import Finding, SuppressionReason
 from spool.models.trace import Trace
-from spool.trusted import trusts
 
 _MOST_LINES: Final = 200
 
@@ -25,12 +24,6 @@ _MOST_LINES: Final = 200
 def findings(complaints: Iterable[Complaint], now: datetime) -> list[Finding]:
     """What they are evidence of: a query for each, and most mail brings none."""
     return [finding for one in complaints if (finding := _finding(one, now)) is not None]
-
-
-def _is_strangers(line: Trace) -> bool:
-    """Whether it was sent on for a stranger, whose sender stands in it (as spool.delivery.bounces has it)."""
-    is_lists = line.sender.partition("@")[0].endswith("-bounces")
-    return bool(line.original and line.client_ip and not line.auth_user and not is_lists) and not trusts(line.client_ip)
 
 
 def _finding(complaint: Complaint, now: datetime) -> Finding | None:
@@ -44,7 +37,7 @@ def _finding(complaint: Complaint, now: datetime) -> Finding | None:
             kind=Kind.REMOTE,
             ended__gt=now - 4 * LONGEST_AWAY,
         ).order_by("-id")[:_MOST_LINES]
-        if not _is_strangers(line)
+        if not is_strangers(line.sender, line.original, line.auth_user, line.client_ip)
     ]
     named = key_of(complaint.recipient)
     who = {key_of(line.recipient) for line in lines}

@@ -19,12 +19,11 @@ from accounts.directory import LocalAlias, LocalList
 from accounts.models.lists import Unsubscribing
 from spool.message.envelope import LeasedEntry
 from spool.message.header import LONGEST_HEADER, raw_fields, split
-from spool.models.entry import Origin
+from spool.rows.keys import list_key
 
 log = logging.getLogger(__name__)
 
 PATH: Final = "/unsubscribe/"
-_BOUNCES: Final = "-bounces"
 _NAMES: Final = (b"list-unsubscribe", b"list-unsubscribe-post")
 
 
@@ -34,22 +33,17 @@ def add_list_fields(entries: Sequence[LeasedEntry]) -> None:
     One look at the directory for all, and a query for each message of such a list; none without lists. Never raises but
     for the database: without a key, or a file, a message goes out as it is.
     """
-    of_lists = [entry for entry in entries if entry.origin == Origin.LIST.value]
+    of_lists = [(entry, name) for entry in entries if (name := list_key(entry.origin, entry.sender))]
     if not of_lists:
         return
-    found = directory.lookup_many([_list_of(entry.sender) for entry in of_lists])
-    for entry in of_lists:
-        here = found[_list_of(entry.sender)]
+    found = directory.lookup_many([name for _, name in of_lists])
+    for entry, name in of_lists:
+        here = found[name]
         if isinstance(here, LocalList) and here.unsubscribe == Unsubscribing.ONE_CLICK:
             try:
                 _add(entry, here)
             except OSError as error:
                 log.error("%s goes without links to leave %s: %s", entry.file_name, here.address, error)
-
-
-def _list_of(reverse_path: str) -> str:
-    local_part, _, domain = reverse_path.rpartition("@")
-    return f"{local_part.removesuffix(_BOUNCES)}@{domain}"
 
 
 def _add(entry: LeasedEntry, here: LocalList) -> None:
