@@ -247,6 +247,7 @@ SPOOL_HOUSEKEEPING = [
     "spool.delivery.shaping.domains.forget_old",
     "spool.delivery.shaping.encryption.forget_old",
     "mailspool.dns_records.looking.tidy",
+    "spool.tls_reports.sending.tidy",
     "accounts.history.forget",
     "security.housekeeping.forget",
 ]
@@ -265,6 +266,7 @@ SPOOL_SWEEPS = [
     "quarantine.release_requests.sweep",
     "mailspool.backup.keeping.sweep",
     "mailspool.dns_records.looking.sweep",
+    "spool.tls_reports.sending.sweep",
 ]
 # What the rules of alerts can watch.
 SPOOL_ALERT_WATCHES = [

@@ -19,7 +19,7 @@ from spool.models.settings import current
 
 def postmaster() -> str:
     """From whom it is."""
-    return current().postmaster or f"postmaster@{django_settings.MAILSPOOL_HOSTNAME}"
+    return current().postmaster_address
 
 
 def send(address: str, subject: str, text: str, now: datetime) -> str:

@@ -21,6 +21,7 @@ from spool.delivery import bounces, complaints
 from spool.delivery.answers import AnswerFile
 from spool.delivery.author_policies import PolicyLookups
 from spool.delivery.local import plans as local_plans
+from spool.delivery.remote.tls_sessions import Sessions
 from spool.delivery.remote.transaction import Transaction
 from spool.delivery.remote.transport import CameBack, Transport
 from spool.delivery.routes import RoutingTable
@@ -91,6 +92,7 @@ class Deliveries:
         answers: AnswerFile | None = None,
         came_back: CameBack | None = None,
         brakes: Brakes | None = None,
+        sessions: Sessions | None = None,
     ) -> None:
         self._answers = answers
         self._delivered = delivered
@@ -103,6 +105,7 @@ class Deliveries:
             answers,
             came_back,
             brakes,
+            sessions,
         )
         self._policies = PolicyLookups(django_settings.MAILSPOOL_DNS)
         self._progress: dict[int, _Progress] = {}

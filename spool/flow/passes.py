@@ -27,6 +27,7 @@ from redis.exceptions import RedisError
 from spool.delivery.answers import AnswerFile
 from spool.delivery.deliveries import Deliveries
 from spool.delivery.remote import rests
+from spool.delivery.remote.tls_sessions import Sessions
 from spool.delivery.replies import error_group
 from spool.delivery.shaping.brakes import Brakes
 from spool.flow import doorbell, leases
@@ -136,6 +137,7 @@ class Pass:
             self._answers,
             self._came_back,
             Brakes(self._leave_for_later, self._pull),
+            Sessions(self._leave_for_later),
         )
         listening = doorbell.Listening(self.owner)
         helpers = [asyncio.ensure_future(self._listen(listening)), asyncio.ensure_future(self._renew())]

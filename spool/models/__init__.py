@@ -20,6 +20,7 @@ from spool.models.saved_view import SavedView
 from spool.models.settings import Settings
 from spool.models.subspool import Subspool
 from spool.models.suppression import Suppression, SuppressionReason
+from spool.models.tls_report import ReportState, TLSReport, TLSSessions
 from spool.models.trace import Trace
 from spool.models.traffic import (
     TrafficBatch,
@@ -61,6 +62,7 @@ __all__ = [
     "ReceivedBounce",
     "Recipient",
     "RecordState",
+    "ReportState",
     "RestingHost",
     "Route",
     "RouteKind",
@@ -71,6 +73,8 @@ __all__ = [
     "Suppression",
     "SuppressionReason",
     "TLSPolicy",
+    "TLSReport",
+    "TLSSessions",
     "Trace",
     "TrafficBatch",
     "TrafficCount",

@@ -6,6 +6,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import ClassVar
 
+from django.conf import settings as django_settings
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_ipv46_address
 from django.db import models
@@ -308,6 +309,13 @@ class Settings(OneRow):
         validators=between(0, 3650),
         help_text="The same after an abuse report (ARF). 0 = for ever.",
     )
+    send_tls_reports = models.BooleanField(
+        "send TLS reports",
+        default=True,
+        db_default=True,
+        help_text="Tell domains that ask for it (TLS-RPT), once a day, how many connections to their hosts were encrypted and what"
+        " failed. In effect once a DKIM key signs for the postmaster address: receivers want these reports signed.",
+    )
     private_hosts = models.BooleanField(
         "send to private addresses",
         default=False,
@@ -414,6 +422,7 @@ class Settings(OneRow):
                 "honour_dane",
                 "honour_mta_sts",
                 "mta_sts_mode",
+                "send_tls_reports",
                 "private_hosts",
                 "rewrite_forwarded_senders",
                 "source_address",
@@ -472,6 +481,11 @@ class Settings(OneRow):
                 wrong["postmaster"] = str(error)
         if any(wrong.values()):
             raise ValidationError({field: sentence for field, sentence in wrong.items() if sentence})
+
+    @property
+    def postmaster_address(self) -> str:
+        """From whom mail of this server itself is."""
+        return self.postmaster or f"postmaster@{django_settings.MAILSPOOL_HOSTNAME}"
 
     @property
     def retry_intervals(self) -> tuple[timedelta, ...]:

@@ -82,13 +82,21 @@ class KeyRing:
             domains = {domain_of(address) for address in authors.of_from(header)}
         except authors.Unclear:
             return ()
-        if len(domains) != 1:
-            return ()
-        [domain] = domains
+        return self._of_domain(*domains) if len(domains) == 1 else ()
+
+    def _of_domain(self, domain: str) -> tuple[Signer, ...]:
+        """Those who sign for one of us."""
         of_host = self.signers.get(self.host, ())
         if domain == django_settings.MAILSPOOL_HOSTNAME.lower():
             return of_host
         return self.signers.get(domain) or (of_host if self.host_signs else ())
+
+    def signs_as(self, address: str) -> bool:
+        """Whether mail of ours from that address is signed by its own domain, or that above it."""
+        domain = domain_of(address)
+        return any(
+            signer.domain == domain or domain.endswith(f".{signer.domain}") for signer in self._of_domain(domain)
+        )
 
     def _of_list(self, entry: LeasedEntry) -> tuple[Signer, ...]:
         """Its reverse-path is the list's own."""

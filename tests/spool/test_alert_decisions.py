@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spool.alerts import webhook
+from base import outgoing_http
 from spool.alerts.watching import decide
 
 
@@ -57,23 +57,23 @@ STANDING_FOR = {
 
 @given(st.sampled_from(INSIDE).flatmap(lambda network: st.ip_addresses(network=network)))
 def test_an_address_that_the_internet_does_not_route_is_not_public_in_any_form(address: Any) -> None:
-    assert not webhook.is_public(address)
+    assert not outgoing_http.is_public(address)
     for form in STANDING_FOR.values():
-        assert not webhook.is_public(ipaddress.IPv6Address(form(int(address))))
+        assert not outgoing_http.is_public(ipaddress.IPv6Address(form(int(address))))
 
 
 @given(st.sampled_from(INSIDE_6).flatmap(lambda network: st.ip_addresses(network=network)))
 def test_an_ipv6_address_that_the_internet_does_not_route_is_not_public(address: Any) -> None:
-    assert not webhook.is_public(address)
+    assert not outgoing_http.is_public(address)
 
 
 @pytest.mark.parametrize("form", STANDING_FOR.values(), ids=STANDING_FOR)
 def test_an_ipv6_address_that_stands_for_one_of_the_internet_is_public(form: Callable[[int], int]) -> None:
-    assert webhook.is_public(ipaddress.IPv6Address(form(int(ipaddress.IPv4Address("93.184.216.34")))))
+    assert outgoing_http.is_public(ipaddress.IPv6Address(form(int(ipaddress.IPv4Address("93.184.216.34")))))
 
 
 @pytest.mark.parametrize(
     ("address", "expected"), [("93.184.216.34", True), ("2606:4700::1111", True), ("192.168.1.1", False), ("::", False)]
 )
 def test_addresses_of_the_internet_are_told_from_others(address: str, expected: bool) -> None:
-    assert webhook.is_public(ipaddress.ip_address(address)) is expected
+    assert outgoing_http.is_public(ipaddress.ip_address(address)) is expected

@@ -18,6 +18,7 @@ from django.test import Client
 from django.utils import timezone
 
 from accounts.models import Role, User
+from base import outgoing_http
 from base.sealed import seal
 from spool.alerts import outbox, watching, webhook
 from spool.alerts.watches import watch_of
@@ -223,9 +224,9 @@ def test_a_webhook_does_not_lead_inside(receiver: Receiver, settings: Any, url: 
 
 def test_a_name_of_which_one_address_lies_inside_is_not_called(monkeypatch: pytest.MonkeyPatch) -> None:
     found = [(2, 1, 6, "", ("93.184.216.34", 443)), (2, 1, 6, "", ("10.0.0.1", 443))]
-    monkeypatch.setattr(webhook.socket, "getaddrinfo", lambda *args, **options: found)
+    monkeypatch.setattr(outgoing_http.socket, "getaddrinfo", lambda *args, **options: found)
     with pytest.raises(webhook.NotDelivered, match=r"10\.0\.0\.1"):
-        webhook.resolve("rebind.example", 443, is_tls=True)
+        outgoing_http.resolve("rebind.example", 443, is_tls=True)
 
 
 @pytest.mark.parametrize(

@@ -10,11 +10,16 @@ from typing import Self
 
 
 class HttpsServer:
-    """`pages` are by path: (status, content type, body). `requests` are the paths that were asked for."""
+    """`pages` are by path: (status, content type, body). `requests` are the paths that were asked for.
+
+    What is posted is answered with `takes`, and kept: (path, content type, body).
+    """
 
     def __init__(self, context: ssl.SSLContext, host: str = "127.0.0.1") -> None:
         self.pages: dict[str, tuple[int, str, bytes]] = {}
         self.requests: list[tuple[str, str]] = []
+        self.posted: list[tuple[str, str, bytes]] = []
+        self.takes = 201
         self.context = context
         owner = self
 
@@ -29,6 +34,13 @@ class HttpsServer:
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
                 self.wfile.write(body)
+
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                owner.posted.append((self.path, self.headers["Content-Type"], body))
+                self.send_response(owner.takes)
+                self.send_header("Content-Length", "0")
+                self.end_headers()
 
             def log_message(self, *words: object) -> None:
                 """Nothing: the test looks at `requests`."""

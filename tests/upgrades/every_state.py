@@ -46,6 +46,8 @@ from spool.models import (  # noqa: E402
     Route,
     SavedView,
     Settings,
+    TLSReport,
+    TLSSessions,
 )
 from spool.models.recipient import Kind  # noqa: E402
 from spool.rows import statements  # noqa: E402
@@ -135,6 +137,10 @@ def _settings() -> None:
     DestinationEncryption.objects.create(
         site="mx.slow.test", proof="none", host="mx.slow.test", domain="slow.test", at=timezone.now()
     )
+    TLSSessions.objects.create(
+        day=timezone.now().date(), domain="slow.test", policy_type="no-policy-found", policy_key="0", count=3
+    )
+    TLSReport.objects.create(day=timezone.now().date(), domain="slow.test", due=timezone.now() + timedelta(hours=3))
     RestingHost.objects.create(
         name="192.0.2.9:25 opportunistic  ",
         until=timezone.now(),

@@ -16,6 +16,7 @@ from spool.delivery.remote.dane.records import Tlsa
 from spool.delivery.remote.error_texts import in_words
 from spool.delivery.remote.parameters import mail_command, needs_utf8, rcpt_command
 from spool.delivery.remote.tls_policy import context_for, verifies
+from spool.delivery.remote.tls_results import AskedPolicy, Result, result_of
 from spool.delivery.replies import BrokenReply, Reply, read_reply
 from spool.message.encryption import Proof, text_of
 from spool.message.envelope import LeasedEntry, LeasedRecipient
@@ -34,6 +35,9 @@ OLDEST_SECONDS = 300.0
 class ConnectionFailed(Exception):
     """No usable connection to this host; another may do. `text` is what happened, `reply` what it said, if it did."""
 
+    # What reports of TLS call it, where it is about that.
+    tls_result = Result.GOOD
+
     def __init__(self, text: str, code: int = 0, reply: Reply | None = None, status_code: str = "") -> None:
         super().__init__(text)
         self.text = text
@@ -45,6 +49,14 @@ class ConnectionFailed(Exception):
 
 class TLSFailed(ConnectionFailed):
     """The handshake failed; the caller may try again without TLS if its policy allows that."""
+
+    tls_result = Result.FAILED
+
+
+class NoTLSOffered(ConnectionFailed):
+    """The host does not offer the TLS that is required, or refuses it."""
+
+    tls_result = Result.NO_STARTTLS
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +81,8 @@ class Peer:
     requires_tls: bool = False
     # Of its MX record: other hosts with the same one are as good.
     preference: int = field(default=0, compare=False)
+    # What reports say that its domain asks for; None where its sessions are not counted.
+    asked: AskedPolicy | None = field(default=None, compare=False)
 
     @property
     def address(self) -> str:
@@ -150,7 +164,7 @@ class OutboundConnection:
             if "STARTTLS" in self._features:
                 await self._start_tls()
             elif policy is not TLSPolicy.OPPORTUNISTIC:
-                raise ConnectionFailed(f"{self.peer.name} does not offer the encryption that is required")
+                raise NoTLSOffered(f"{self.peer.name} does not offer the encryption that is required")
         if self.peer.requires_tls and not (self.tls and "REQUIRETLS" in self._features):
             text = f"{self.peer.name} does not promise to send on over TLS alone, as the sender requires (REQUIRETLS)"
             raise ConnectionFailed(text, status_code=NO_REQUIRETLS)
@@ -173,7 +187,7 @@ class OutboundConnection:
         if reply.code != 220:
             if self.peer.tls is TLSPolicy.OPPORTUNISTIC:
                 return
-            raise ConnectionFailed(f"{self.peer.name} refused STARTTLS: {reply.text}", reply.code, reply)
+            raise NoTLSOffered(f"{self.peer.name} refused STARTTLS: {reply.text}", reply.code, reply)
         if self._reader._buffer:  # type: ignore[attr-defined]
             # Bytes sent in clear after the 220 are an injection (RFC 3207 6).
             raise TLSFailed(f"{self.peer.name} sent more than its answer to STARTTLS")
@@ -186,7 +200,9 @@ class OutboundConnection:
             # With TLS 1.3 the other side's refusal comes after our own handshake has ended.
             await self._hello()
         except (OSError, TimeoutError, BrokenReply, Mismatch) as error:
-            raise TLSFailed(f"TLS with {self.peer.name} [{self.peer.ip}] failed: {in_words(error)}") from error
+            failure = TLSFailed(f"TLS with {self.peer.name} [{self.peer.ip}] failed: {in_words(error)}")
+            failure.tls_result = result_of(error)
+            raise failure from error
 
     def _check_certificate(self) -> None:
         """Raise Mismatch unless it is the one that TLSA records tell of, where there are some of use."""
@@ -371,6 +387,13 @@ class OutboundConnection:
     def abort(self) -> None:
         """Close without a word."""
         self._writer.transport.abort()
+
+    @property
+    def source(self) -> str:
+        """Our address, as the other side sees it; empty when it is not known."""
+        writer: asyncio.StreamWriter | None = getattr(self, "_writer", None)
+        name = writer.get_extra_info("sockname") if writer is not None else None
+        return str(name[0]) if isinstance(name, tuple) else ""
 
     @property
     def is_old(self) -> bool:

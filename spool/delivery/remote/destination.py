@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, BinaryIO
 from spool.delivery.remote import backoff, host_choice, providers, safeguards
 from spool.delivery.remote.body import LARGEST_WHOLE_BYTES, Prefixed
 from spool.delivery.remote.capacity import Capacity, NoRoom, Slot
-from spool.delivery.remote.client import ConnectionFailed, OutboundConnection, Peer, TLSFailed
+from spool.delivery.remote.client import ConnectionFailed, OutboundConnection, Peer
 from spool.delivery.remote.error_texts import in_words
 from spool.delivery.remote.mx import NoRoute
+from spool.delivery.remote.opening import open_counted
 from spool.delivery.remote.safeguards import Guarded
 from spool.delivery.remote.tls_policy import verifies
 from spool.delivery.remote.transaction import Transaction
@@ -388,7 +389,7 @@ class Destination:
         slot.moved = time.monotonic()
         try:
             async with asyncio.timeout(None) as slot.opening:
-                await self._open_as_allowed(connection, settings.connect_timeout_seconds)
+                await open_counted(connection, self._domain, settings.connect_timeout_seconds, self._transport)
         except TimeoutError:
             raise ConnectionFailed(f"{peer.name} [{peer.ip}]: {_given_up(slot)}") from None
         finally:
@@ -397,20 +398,6 @@ class Destination:
         slot.connection = connection
         if self._paced_as is not None:
             self._transport.brakes.connected(self._paced_as, self._domain, peer.name, connection.tls)
-
-    async def _open_as_allowed(self, connection: OutboundConnection, seconds: float) -> None:
-        """Where TLS is only an offer and fails, do without it and remember for a while."""
-        peer = connection.peer
-        clear_text_only = self._transport.clear_text_only
-        may_do_without = peer.tls is TLSPolicy.OPPORTUNISTIC
-        try:
-            # What was learned of an address for one domain must not have another domain's mail go unencrypted.
-            await connection.open(seconds, allow_tls=not (may_do_without and peer.ip in clear_text_only))
-        except TLSFailed:
-            if not may_do_without:
-                raise
-            clear_text_only.add(peer.ip)
-            await connection.open(seconds, allow_tls=False)
 
     async def _peers(self) -> list[Peer]:
         settings = self._transport.settings
@@ -429,7 +416,8 @@ class Destination:
             hosts = await exchangers.hosts(self._domain)
             site = providers.site_of(host.name for host in hosts)
             hosts = host_choice.usable(hosts, self._domain, hop.port, private=settings.private_hosts)
-            guarded = await safeguards.guarded(hosts, self._domain, settings, exchangers, self._tls_wish)
+            told = self._transport.sessions.told
+            guarded = await safeguards.guarded(hosts, self._domain, settings, exchangers, self._tls_wish, told)
         source = hop.source_address or settings.source_address
         return [
             Peer(
@@ -445,6 +433,7 @@ class Destination:
                 by_mta_sts=one.by_mta_sts,
                 preference=one.host.preference,
                 requires_tls=self._tls_wish is TLSWish.REQUIRED,
+                asked=one.asked,
             )
             for one in guarded
         ]

@@ -10,6 +10,7 @@ import asyncio
 import logging
 import math
 import re
+import ssl
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -22,6 +23,7 @@ from django.utils import timezone
 from spool.delivery.remote import policy_store
 from spool.delivery.remote.mx import Exchangers, NoRoute
 from spool.delivery.remote.policy_fetch import NotFetched, fetch
+from spool.delivery.remote.tls_results import Result
 
 log = logging.getLogger(__name__)
 
@@ -108,6 +110,8 @@ class _Kept:
     record_id: str
     expires: float
     check_at: float
+    # Why there is none, although the DNS announces one.
+    trouble: Result = Result.GOOD
 
 
 _kept: dict[str, _Kept] = {}
@@ -122,8 +126,11 @@ def forget() -> None:
     _read_at = 0.0
 
 
-async def policy_for(domain: str, exchangers: Exchangers) -> Policy | None:
-    """The policy that holds for mail to `domain` now. Never raises: without an answer the last one holds on."""
+async def policy_for(domain: str, exchangers: Exchangers) -> tuple[Policy | None, Result]:
+    """The policy that holds for mail to `domain` now, or why that which is announced could not be had.
+
+    Never raises: without an answer the last one holds on.
+    """
     now = time.monotonic()
     if now >= _read_at:
         await asyncio.get_running_loop().run_in_executor(_database, _read)
@@ -133,7 +140,7 @@ async def policy_for(domain: str, exchangers: Exchangers) -> Policy | None:
         if len(_kept) >= MOST_KEPT:
             forget()
         _kept[domain] = kept
-    return kept.policy if now < kept.expires else None
+    return (kept.policy, Result.GOOD) if now < kept.expires else (None, kept.trouble)
 
 
 def _read() -> None:
@@ -171,7 +178,7 @@ async def _checked(domain: str, kept: _Kept | None, exchangers: Exchangers) -> _
         policy = await _fetch(f"mta-sts.{domain}", exchangers)
     except (NoRoute, NotFetched, InvalidPolicy) as error:
         log.warning("the MTA-STS policy of %s could not be fetched: %s", domain, error)
-        return _Kept(kept.policy, kept.record_id, kept.expires, now + CHECK_SECONDS)
+        return _Kept(kept.policy, kept.record_id, kept.expires, now + CHECK_SECONDS, _trouble(error))
     try:
         await asyncio.get_running_loop().run_in_executor(
             _database, policy_store.write, domain, record_id, policy.mode, policy.mx, policy.max_age_seconds
@@ -179,6 +186,14 @@ async def _checked(domain: str, kept: _Kept | None, exchangers: Exchangers) -> _
     except DatabaseError as error:
         log.warning("the MTA-STS policy of %s could not be kept: %s", domain, error)
     return _Kept(policy, record_id, now + policy.max_age_seconds, now + CHECK_SECONDS)
+
+
+def _trouble(error: Exception) -> Result:
+    if isinstance(error, InvalidPolicy):
+        return Result.STS_INVALID
+    if isinstance(error.__cause__, ssl.SSLCertVerificationError):
+        return Result.STS_WEBPKI_INVALID
+    return Result.STS_NOT_FETCHED
 
 
 async def _fetch(host: str, exchangers: Exchangers) -> Policy:

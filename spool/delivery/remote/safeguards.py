@@ -6,16 +6,29 @@ Where a host has TLSA records, these alone decide about it: MTA-STS must not let
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Final
 
 from spool.delivery.remote import mta_sts
 from spool.delivery.remote.client import NO_REQUIRETLS
 from spool.delivery.remote.dane import lookup
 from spool.delivery.remote.dane.records import Tlsa
 from spool.delivery.remote.mx import Exchangers, Host, NoRoute
+from spool.delivery.remote.tls_results import (
+    NO_POLICY,
+    AskedPolicy,
+    PolicyType,
+    Result,
+    Session,
+    Told,
+    sts_lines,
+)
 from spool.message.tls_wish import TLSWish
 from spool.models.route import TLSPolicy
 from spool.models.settings import Settings
+
+# Why a host is left out, in reports.
+NOT_NAMED: Final = "the MTA-STS policy does not name this host"
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +39,8 @@ class Guarded:
     tls: TLSPolicy
     tlsa: Tlsa | None = None
     by_mta_sts: bool = False
+    # What reports say that its domain asks for; None where it was not looked for.
+    asked: AskedPolicy | None = None
 
 
 async def guarded(
@@ -34,8 +49,11 @@ async def guarded(
     settings: Settings,
     exchangers: Exchangers,
     wish: TLSWish = TLSWish.USUAL,
+    told: Told | None = None,
 ) -> list[Guarded]:
     """Those of `hosts` that may be used, in the same order. Raises NoRoute when there is none.
+
+    `told` hears of hosts that are left out, and with it those that may be used say what reports have to know.
 
     By the sender's `wish` what the domain says of itself counts for nothing; or it has to say something, and only
     hosts that can be proved by that are left (RFC 8689 4.2).
@@ -49,27 +67,48 @@ async def guarded(
     known: dict[str, Tlsa | NoRoute | None] = {}
     if settings.honour_dane or is_required:
         known = await lookup.found(hosts, settings.smtp_out_port, exchangers)
-    policy = None
+    policy, trouble = None, Result.GOOD
     if (settings.honour_mta_sts or is_required) and not all(_decides(known.get(host.name)) for host in hosts):
-        policy = await mta_sts.policy_for(domain, exchangers)
+        policy, trouble = await mta_sts.policy_for(domain, exchangers)
     enforced = policy if policy is not None and policy.enforced else None
+    asked = _asked(policy, trouble) if told is not None else None
     usable: list[Guarded] = []
+    left_out: dict[str, Session] = {}
     for host in hosts:
         tlsa = known.get(host.name)
         if isinstance(tlsa, NoRoute):
+            by_dane = AskedPolicy(PolicyType.TLSA)
+            left_out[host.name] = Session(domain, by_dane, Result.DNSSEC_INVALID, host.name, host.ip, "", tlsa.reply)
             continue
+        dane = AskedPolicy(PolicyType.TLSA, tlsa.said) if tlsa is not None and told is not None else None
         if tlsa is not None and tlsa.records:
-            usable.append(Guarded(host, TLSPolicy.ENCRYPT, tlsa))
+            usable.append(Guarded(host, TLSPolicy.ENCRYPT, tlsa, asked=dane))
         elif enforced is not None:
             if enforced.allows(host.name):
-                usable.append(Guarded(host, TLSPolicy.VERIFY, tlsa, by_mta_sts=True))
+                usable.append(Guarded(host, TLSPolicy.VERIFY, tlsa, by_mta_sts=True, asked=asked))
+            elif asked is not None:
+                left_out[host.name] = Session(domain, asked, Result.FAILED, host.name, host.ip, "", NOT_NAMED)
         elif not is_required:
-            usable.append(Guarded(host, _at_least_encrypted(chosen) if tlsa is not None else chosen, tlsa))
+            at_least = _at_least_encrypted(chosen) if tlsa is not None else chosen
+            if dane is not None:
+                dane = replace(dane, trouble=Result.TLSA_INVALID)
+            usable.append(Guarded(host, at_least, tlsa, asked=dane or asked))
+    if told is not None:
+        for session in left_out.values():
+            told(session)
     if not usable:
         if is_required and enforced is None and not any(isinstance(one, NoRoute) for one in known.values()):
             raise _not_proved(domain)
         raise _nobody(hosts, domain, known)
     return usable
+
+
+def _asked(policy: mta_sts.Policy | None, trouble: Result) -> AskedPolicy:
+    """What a domain asks for by MTA-STS; a policy of mode `none` asks for nothing (RFC 8461 5)."""
+    if policy is not None and policy.mode != "none":
+        lines = sts_lines(policy.mode, policy.mx, policy.max_age_seconds)
+        return AskedPolicy(PolicyType.STS, lines, policy.mx, tested=not policy.enforced)
+    return AskedPolicy(PolicyType.STS, trouble=trouble) if trouble is not Result.GOOD else NO_POLICY
 
 
 def route_not_proved(host: str) -> NoRoute:

@@ -19,6 +19,7 @@ from spool.delivery.remote.backoff import Rest
 from spool.delivery.remote.capacity import Capacity
 from spool.delivery.remote.destination import Destination
 from spool.delivery.remote.mx import Exchangers
+from spool.delivery.remote.tls_sessions import Sessions
 from spool.delivery.remote.transaction import RECIPIENTS_PER_TRANSACTION, Done, Transaction
 from spool.delivery.routes import RoutingTable
 from spool.delivery.shaping.brakes import Brakes
@@ -52,9 +53,11 @@ class Transport:
         answers: AnswerFile | None = None,
         came_back: CameBack | None = None,
         brakes: Brakes | None = None,
+        sessions: Sessions | None = None,
     ) -> None:
         self.hostname = hostname
         self.brakes = Brakes() if brakes is None else brakes
+        self.sessions = Sessions() if sessions is None else sessions
         self._tell_came_back = came_back
         self._answers = answers
         self.workers = workers
@@ -83,6 +86,7 @@ class Transport:
         if limits is not None:
             share = live.everywhere if live is not None else self.workers
             self.brakes.configure(limits, is_active=settings.adapt_pace, share=share)
+        self.sessions.configure(is_on=settings.send_tls_reports and keys.signs_as(settings.postmaster_address))
         self.settings = settings
         self.routes = routes
         self.keys = keys
@@ -152,4 +156,5 @@ class Transport:
         """Finish what is on the wire; what is not gets no answer."""
         self.remote.close()
         self.to_store.close()
+        self.sessions.write()
         await asyncio.gather(*(d.close(grace_seconds) for d in self._destinations.values()))

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from typing import Final
 
 from spool.delivery.remote.dane.records import Record, Tlsa, usable
 from spool.delivery.remote.mx import Exchangers, Host, NoRoute, Secured
+
+# Of what reports quote.
+MOST_SAID: Final = 10
 
 
 async def found(hosts: Sequence[Host], port: int, exchangers: Exchangers) -> dict[str, Tlsa | NoRoute | None]:
@@ -28,6 +32,7 @@ async def _of_host(secured: Secured, port: int, exchangers: Exchangers) -> Tlsa 
         except NoRoute as error:
             return error
         if answer is not None:
-            records = usable(Record(one.usage, one.selector, one.mtype, one.cert) for one in answer)
-            return Tlsa(base, (base, *secured.next_hops), records)
+            found = [Record(one.usage, one.selector, one.mtype, one.cert) for one in answer]
+            said = tuple(map(str, found[:MOST_SAID]))
+            return Tlsa(base, (base, *secured.next_hops), usable(found), said)
     return None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from cryptography import x509
@@ -30,6 +30,10 @@ class Record:
     matching: int
     data: bytes
 
+    def __str__(self) -> str:
+        """As a zone file has it (RFC 6698 2.2)."""
+        return f"{self.usage} {self.selector} {self.matching} {self.data.hex()}"
+
 
 @dataclass(frozen=True, slots=True)
 class Tlsa:
@@ -43,6 +47,8 @@ class Tlsa:
     base: str
     names: tuple[str, ...]
     records: tuple[Record, ...]
+    # All that there were, as a zone file has them.
+    said: tuple[str, ...] = field(default=(), compare=False)
 
 
 def usable(records: Iterable[Record]) -> tuple[Record, ...]:
