@@ -266,6 +266,12 @@ SECTIONS: tuple[tuple[str, tuple[Entry, ...]], ...] = (
                         "clamav scanner virus",
                     ),
                     Page("Routes", "alt_route", "admin:spool_route_changelist", "smarthost relay next hop transport"),
+                    Page(
+                        "Destination rules",
+                        "rule_settings",
+                        "admin:spool_destinationrule_changelist",
+                        "retry schedule expiry connections rate tls source suspend domain provider mx choices",
+                    ),
                 ),
             ),
             _alone(

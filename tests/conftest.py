@@ -167,7 +167,7 @@ def _forget_what_was_cached() -> None:
     from quarantine.models.check import forget_checks
     from quarantine.models.listed import forget_listed
     from security import lists, login_protection
-    from spool.delivery.shaping import domains, encryption, limits
+    from spool.delivery.shaping import domains, encryption, limits, rules
     from spool.files import marks
     from spool.flow import intake
     from spool.models import settings as spool_settings
@@ -183,6 +183,7 @@ def _forget_what_was_cached() -> None:
     forget_checks()
     forget_listed()
     limits.forget_cache()
+    rules.forget()
     domains.forget_known()
     encryption.forget_told()
     intake._shares.forget()

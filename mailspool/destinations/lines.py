@@ -12,7 +12,7 @@ from mailspool.destinations import words
 from mailspool.destinations.counted import Counted, Snapshot
 from spool.console import listing
 from spool.console.listing import Column, Heading
-from spool.delivery.shaping.destinations import Site, What
+from spool.delivery.shaping.destinations import Site, What, ruled
 from spool.delivery.shaping.limits import Key
 from spool.filters import Count
 
@@ -115,7 +115,7 @@ def lines_of(sites: Iterable[Site], counted: Snapshot, others: Iterable[Key] = (
     """All that something is known of; `others` are there although nothing is."""
     limited = {Key(site.name, site.source): site for site in sites}
     keys = dict.fromkeys([*limited, *counted.sites, *others])
-    found = [line_of(key, limited.get(key), counted.sites.get(key) or Counted()) for key in keys]
+    found = [line_of(key, limited.get(key) or ruled(key), counted.sites.get(key) or Counted()) for key in keys]
     for domain, place in counted.unknown.items():
         found.append(Line("", domain, 0, "", UNKNOWN, (), None, place))
     return found

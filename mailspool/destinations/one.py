@@ -13,7 +13,9 @@ from mailspool.destinations.counted import Counted
 from mailspool.overview.charts import Chart, Quantity, of_numbers
 from spool.delivery.remote import providers
 from spool.delivery.replies import error_group
+from spool.delivery.shaping import rules
 from spool.delivery.shaping.limits import Key
+from spool.delivery.shaping.rules import Rule
 from spool.models import Attempt, Entry, TrafficKind
 from spool.rows import backlog, rest, traffic_figures
 from spool.traffic.rollup import HOUR, minute_of
@@ -141,6 +143,12 @@ class _Hosts:
         if host not in self._known:
             self._known[host] = bool(host) and (host in self._names or providers.site_of([host]) == self._site)
         return self._known[host]
+
+
+def rules_for(names: Sequence[str]) -> list[Rule]:
+    """Rules for those domains alone."""
+    book = rules.cached()
+    return list(dict.fromkeys(rule for name in names for rule in book.of_domain(name)))
 
 
 def history_of(name: str) -> list[AuditEvent]:

@@ -23,7 +23,8 @@ from spool.actions import destinations as actions
 from spool.console.pages import actor_of, is_htmx, page
 from spool.console.tabs import tabs_for
 from spool.delivery.shaping import destinations as shaping
-from spool.delivery.shaping import domains, encryption
+from spool.delivery.shaping import domains, encryption, rules
+from spool.delivery.shaping.choices import choices_for
 from spool.delivery.shaping.limits import Key
 from spool.models.settings import current
 
@@ -93,7 +94,10 @@ def destination(request: HttpRequest) -> HttpResponse:
     key = shaping.key_named(name)
     now, settings = timezone.now(), current()
     row = shaping.row_of(key) if key.site else None
-    site = shaping.site_of(row, now, is_active=settings.adapt_pace) if row is not None else None
+    chosen = rules.cached().of_site(key.site)
+    site = shaping.ruled(key)
+    if row is not None:
+        site = shaping.site_of(row, now, is_active=settings.adapt_pace, chosen=chosen)
     names = domains.domains_of(key) if key.site else []
     all_counted = snapshot([Key(other.name, other.source) for other in shaping.sites()])
     counted = all_counted.sites.get(key)
@@ -124,6 +128,8 @@ def destination(request: HttpRequest) -> HttpResponse:
         "newest": one.NEWEST_ATTEMPTS,
         "encrypted": [(words.PROOFS[found.proof], found) for found in encryption.encryption_of([key]).get(key, [])],
         "history": one.history_of(line.key),
+        "choices": choices_for(names[0] if len(names) == 1 else "", key.site),
+        "of_domains": one.rules_for(names),
         "per_destination": settings.max_per_destination,
         "is_active": settings.adapt_pace,
         "offers": actions_for("destination", line.key, actor_of(request)),

@@ -42,6 +42,8 @@ def amount(limit: Limit) -> str:
 
 def reason(limit: Limit, site: Site) -> str:
     """Why it is there."""
+    if limit.rule is not None:
+        return (limit.what is What.SUSPENSION and limit.rule.suspended_reason) or f"The rule for {limit.rule.title}"
     if limit.is_by_hand:
         return site.note or "Set by hand"
     return REASONS[_OF_WHAT[limit.what]]

@@ -11,6 +11,7 @@ from django.conf import settings as django_settings
 from base.name_servers import NoAnswer
 from mailspool.dns_records.asking import addresses_of
 from quarantine.engines.dnslists import can_be_listed
+from spool.delivery.shaping import rules
 from spool.models.route import Route
 from spool.models.settings import current
 
@@ -43,7 +44,8 @@ def this_host() -> Host:
         return Host(name, no_answer=str(error))
     # Others see none that is translated to another on the way.
     routes = Route.objects.values_list("source_address", flat=True)
-    sending = {*addresses, current().source_address, *routes}
+    of_rules = (source for rule in rules.cached().rules for source in rule.sources)
+    sending = {*addresses, current().source_address, *routes, *of_rules}
     return Host(name, addresses, tuple(sorted(filter(can_be_listed, sending))))
 
 

@@ -45,7 +45,7 @@ def _texts() -> Iterator[str]:
     rooms = ("base", "accounts", "spool", "security", "throttling", "quarantine", "mailspool")
     for root in (*(own / room for room in rooms), UNFOLD):
         for path in root.rglob("*"):
-            if path.suffix in {".html", ".py", ".js"} and path.is_file():
+            if path.suffix in {".html", ".py", ".js", ".css"} and path.is_file():
                 yield path.read_text(encoding="utf-8", errors="replace")
 
 

@@ -1,5 +1,16 @@
 """The spool in the console, a module for each subject. Django finds it by this name; the pages register themselves."""
 
-from spool.admin import alerts, audit, dkim, entries, routes, settings, suppression, traces, trash
+from spool.admin import alerts, audit, destination_rules, dkim, entries, routes, settings, suppression, traces, trash
 
-__all__ = ["alerts", "audit", "dkim", "entries", "routes", "settings", "suppression", "traces", "trash"]
+__all__ = [
+    "alerts",
+    "audit",
+    "destination_rules",
+    "dkim",
+    "entries",
+    "routes",
+    "settings",
+    "suppression",
+    "traces",
+    "trash",
+]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from django.db.models import Case, Count, Q, When
@@ -11,7 +11,8 @@ from django.utils import timezone
 from accounts.addresses import key_of
 from spool import suppression
 from spool.console.why import Facts, LastTry, Why, why
-from spool.delivery.shaping import domains
+from spool.delivery.shaping import domains, rules
+from spool.delivery.shaping.classes import about
 from spool.delivery.shaping.limits import Key
 from spool.flow.retry import RetrySchedule
 from spool.flow.shares import sender_of
@@ -112,9 +113,9 @@ def explained(entry: Entry, attempts: list[Attempt], *, file_exists: bool) -> Wh
     """Why the entry is still here."""
     open_ones = Recipient.objects.filter(entry_id=entry.pk, status=Outcome.PENDING)
     still_open = open_ones.aggregate(n=Count("pk", filter=Q()))["n"]
-    domains = tuple(open_ones.order_by().values_list("domain", flat=True).distinct()[:3])
+    names = tuple(open_ones.order_by().values_list("domain", flat=True).distinct()[:3])
     settings = current()
-    schedule = RetrySchedule(settings.retry_intervals, settings.lifetime)
+    schedule = _longest(RetrySchedule(settings.retry_intervals, settings.lifetime), names, entry.last_error)
     last = next((a for a in attempts if a.code == 0 or a.code >= 400), attempts[0] if attempts else None)
     return why(
         Facts(
@@ -122,7 +123,7 @@ def explained(entry: Entry, attempts: list[Attempt], *, file_exists: bool) -> Wh
             status=entry.status,
             open_recipients=still_open,
             total_recipients=entry.recipients_total,
-            domains=domains,
+            domains=names,
             attempts=entry.attempts,
             next_attempt=entry.next_attempt,
             expires=schedule.expires(counted_from(entry.created, entry.release_at)),
@@ -138,6 +139,18 @@ def explained(entry: Entry, attempts: list[Attempt], *, file_exists: bool) -> Wh
             share_of=sender_of(entry.auth_user, entry.ours, entry.sender_domain, entry.client_ip).removeprefix("@"),
         )
     )
+
+
+def _longest(usual: RetrySchedule, names: Sequence[str], error: str) -> RetrySchedule:
+    """Of the schedules that rules have for those domains the one that lasts longest."""
+    book = rules.cached()
+    if not book.has_schedules or not names:
+        return usual
+    sites = domains.sites_of(names)
+    schedules = [
+        usual.under(book.of_mail(name, sites[name].site if name in sites else ""), about(error)) for name in names
+    ]
+    return max(schedules, key=lambda schedule: schedule.lifetime)
 
 
 def headers_of(structure: Structure) -> list[tuple[str, str]]:

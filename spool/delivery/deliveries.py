@@ -27,6 +27,7 @@ from spool.delivery.remote.transport import CameBack, Transport
 from spool.delivery.routes import RoutingTable
 from spool.delivery.shaping.brakes import Brakes
 from spool.delivery.shaping.limits import Table
+from spool.delivery.shaping.rules import NO_RULES, RuleBook
 from spool.dsn.feedback import Complaint
 from spool.message.envelope import (
     AttemptRecord,
@@ -121,10 +122,11 @@ class Deliveries:
         keys: KeyRing = NO_KEYS,
         limits: Table | None = None,
         live: Live | None = None,
+        rules: RuleBook = NO_RULES,
     ) -> None:
         """Use these from now on; None: the limits as they were, and as many workers."""
         self._settings = settings
-        self._transport.configure(settings, routes, keys, limits, live)
+        self._transport.configure(settings, routes, keys, limits, live, rules)
 
     def start(self, entries: Sequence[LeasedEntry]) -> None:
         """Deliver `entries` to their open recipients."""

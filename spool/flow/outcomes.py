@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Final
 
 from spool.delivery.replies import error_group
+from spool.delivery.shaping.classes import about
+from spool.delivery.shaping.rules import NO_RULES, RuleBook
 from spool.events import decisions as decided
 from spool.events import mail_log, results
 from spool.files import removal, store
@@ -65,8 +67,11 @@ class Decision:
         return not self.waiting and self.report.entry.held_back is None
 
 
-def decide(report: DeliveryReport, settings: Settings, now: datetime) -> Decision:
-    """Apply the retry schedule and the bounce rules to one report."""
+def decide(report: DeliveryReport, settings: Settings, now: datetime, rules: RuleBook = NO_RULES) -> Decision:
+    """Apply the retry schedules and the bounce rules to one report.
+
+    Recipients may be under different schedules: the entry is due by the earliest of those whose time is not over.
+    """
     entry = report.entry
     waiting = [result for result in report.results if result.outcome is Outcome.PENDING]
     if not waiting:
@@ -78,30 +83,67 @@ def decide(report: DeliveryReport, settings: Settings, now: datetime) -> Decisio
         decision = Decision(report, final, waiting, now, entry.dns_failures, entry.delay_notified)
         _notify(decision, settings, now, None)
         return decision
-    schedule = RetrySchedule(settings.retry_intervals, settings.lifetime)
+    usual = RetrySchedule(settings.retry_intervals, settings.lifetime)
+    by_schedule = _by_schedule(waiting, usual, rules) if rules.has_schedules else {usual: waiting}
     rests = [result.put_off for result in waiting if result.put_off is not None]
     is_put_off = len(rests) == len(waiting)
-    if is_put_off:
-        dns_failures = entry.dns_failures
-        due = put_off_until(min(rests), schedule, entry.counted_from, now)
-    else:
+    dns_failures = entry.dns_failures
+    if not is_put_off:
         dns_failures = entry.dns_failures + 1 if all(result.dns for result in waiting) else 0
-        due = due_after(entry.attempts + 1, schedule, entry.counted_from, now)
-        tried = [result for result in waiting if result.put_off is None]
-        if due is not None and entry.attempts < MOST_GREYLISTED and all(result.again is not None for result in tried):
-            # Greylisting ends by itself, at a time of its own: the schedule is for what is wrong.
-            due = min(due, max([now, *(result.again for result in tried if result.again is not None)]))
-    if 0 < settings.dns_failure_limit <= dns_failures:
-        due = None
-    if due is None:
-        final += [replace(result, outcome=Outcome.EXPIRED) for result in waiting]
-        waiting = []
+    lasts = not 0 < settings.dns_failure_limit <= dns_failures
+    waiting, dues, expires = [], [], entry.counted_from
+    for schedule, alike in by_schedule.items():
+        due = _due(entry, alike, schedule, now, is_put_off=is_put_off) if lasts else None
+        if due is None:
+            final += [replace(result, outcome=Outcome.EXPIRED) for result in alike]
+        else:
+            waiting += alike
+            dues.append(due)
+            expires = max(expires, schedule.expires(entry.counted_from))
     late = bool(waiting) and notice_is_due(entry.counted_from, now, settings.delay_notice_hours, entry.delay_notified)
     decision = Decision(
-        report, final, waiting, due, dns_failures, entry.delay_notified or late, list(report.spawned), is_put_off
+        report,
+        final,
+        waiting,
+        min(dues, default=None),
+        dns_failures,
+        entry.delay_notified or late,
+        list(report.spawned),
+        is_put_off,
     )
-    _notify(decision, settings, now, schedule.expires(entry.counted_from) if late else None)
+    _notify(decision, settings, now, expires if late else None)
     return decision
+
+
+def _by_schedule(
+    waiting: Sequence[RecipientResult], usual: RetrySchedule, rules: RuleBook
+) -> dict[RetrySchedule, list[RecipientResult]]:
+    """Those that wait by the schedule that rules have for each, by its domain, its site, and what it was told."""
+    found: dict[RetrySchedule, list[RecipientResult]] = {}
+    for result in waiting:
+        schedule = usual
+        if result.recipient.kind is Kind.REMOTE:
+            error = about(result.reply, result.status_code)
+            schedule = usual.under(rules.of_mail(result.recipient.domain, result.site), error)
+        found.setdefault(schedule, []).append(result)
+    return found
+
+
+def _due(
+    entry: LeasedEntry, waiting: Sequence[RecipientResult], schedule: RetrySchedule, now: datetime, *, is_put_off: bool
+) -> datetime | None:
+    """When those are due who wait under one schedule; None when their time is over. `is_put_off`: nobody was tried."""
+    if is_put_off:
+        rests = min(result.put_off for result in waiting if result.put_off is not None)
+        return put_off_until(rests, schedule, entry.counted_from, now)
+    due = due_after(entry.attempts + 1, schedule, entry.counted_from, now)
+    if due is None or schedule.is_for_error or entry.attempts >= MOST_GREYLISTED:
+        return due
+    again = [result.again for result in waiting if result.put_off is None]
+    if again and all(at is not None for at in again):
+        # Greylisting ends by itself, at a time of its own: the schedule is for what is wrong.
+        due = min(due, max([now, *(at for at in again if at is not None)]))
+    return due
 
 
 def _notify(decision: Decision, settings: Settings, now: datetime, delayed_until: datetime | None) -> None:
@@ -122,6 +164,7 @@ def record(
     settings: Settings,
     now: datetime,
     inherit: Callable[[Sequence[tuple[int, LeasedEntry]]], None] | None = None,
+    rules: RuleBook = NO_RULES,
 ) -> None:
     """Commit `reports` of entries that `owner` holds, then remove the files of those that ended.
 
@@ -129,7 +172,7 @@ def record(
 
     Raises django.db.Error when the database fails; then nothing was recorded, and calling again is safe.
     """
-    decisions = [decide(report, settings, now) for report in reports]
+    decisions = [decide(report, settings, now, rules) for report in reports]
     stored = _store_spawned(decisions, writer, settings, now)
     finished = [decision for decision in decisions if decision.ends]
     at_rest = contents.write_files_if_possible(

@@ -237,7 +237,7 @@ class Pass:
     def _take_up(self, here: Round) -> None:
         self._working.configure(here.settings, _live.here)
         rests.learn(here.resting)
-        self._deliveries.configure(here.settings, here.routes, here.keys, here.limits, _live)
+        self._deliveries.configure(here.settings, here.routes, here.keys, here.limits, _live, here.rules)
         self._next_due = here.next_due
         self._working.answered(
             more=here.more, more_local=here.more_local, low_waits=here.low_waits, no_local=here.no_local

@@ -8,13 +8,27 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from spool.delivery.shaping.classes import ReplyClass
+from spool.delivery.shaping.rules import Chosen
+
 
 @dataclass(frozen=True, slots=True)
 class RetrySchedule:
-    """`intervals` between attempts, of which the last repeats, until `lifetime` after the message came in."""
+    """`intervals` between attempts, of which the last repeats, until `lifetime` after the message came in.
+
+    `is_for_error`: it was chosen for just what the last reply was about, and nothing that the reply says goes before.
+    """
 
     intervals: tuple[timedelta, ...]
     lifetime: timedelta
+    is_for_error: bool = False
+
+    def under(self, chosen: Chosen, error: ReplyClass) -> RetrySchedule:
+        """With what rules say of such an error in its place."""
+        said, is_for_error = chosen.schedule(error)
+        if not said.says_something:
+            return self
+        return RetrySchedule(said.intervals or self.intervals, said.lifetime or self.lifetime, is_for_error)
 
     def expires(self, created: datetime) -> datetime:
         """The moment after which the message is returned."""

@@ -22,8 +22,9 @@ from base import clock
 from spool.delivery.remote import rests
 from spool.delivery.remote.rests import Known
 from spool.delivery.routes import RoutingTable, cached_table
-from spool.delivery.shaping import limits
+from spool.delivery.shaping import limits, rules
 from spool.delivery.shaping.limits import Table
+from spool.delivery.shaping.rules import RuleBook
 from spool.events import decisions, mail_log
 from spool.events.mail_log import Event
 from spool.files import marks
@@ -78,6 +79,7 @@ class Round:
     routes: RoutingTable
     keys: KeyRing
     limits: Table
+    rules: RuleBook
     # Of hosts that rest, what others have written since the last round.
     resting: Sequence[Known] = ()
     leased: list[LeasedEntry] = field(default_factory=list)
@@ -129,7 +131,7 @@ class Rounds:
         if noted:
             self._remember(noted)
         try:
-            here = Round(current(), cached_table(), cached_ring(), limits.cached(), rests.look())
+            here = Round(current(), cached_table(), cached_ring(), limits.cached(), rules.cached(), rests.look())
             may_take = self._spool_is_there()
             if want and may_take:
                 here.stages = [stage for stage in self._stages if stage.prepare()]
@@ -263,7 +265,7 @@ class Rounds:
                 self._record_alone(report)
 
     def _record_now(self, finished: Sequence[DeliveryReport]) -> None:
-        outcomes.record(self._owner, finished, self._writer, current(), timezone.now(), self._inherit)
+        outcomes.record(self._owner, finished, self._writer, current(), timezone.now(), self._inherit, rules.cached())
 
     def _inherit(self, children: Sequence[tuple[int, LeasedEntry]]) -> None:
         for stage in self._stages:

@@ -281,6 +281,7 @@ class RecipientResult:
     DSN parameters itself, so that we owe no success notice (RFC 3461 5.2.2). `answered` says that `reply` is what
     `host` itself answered, word for word; otherwise it is ours. `put_off` is until when its host rests: it was
     not tried then, which is no attempt. `again` is when a host that takes nobody at the first try wants to see another.
+    `site` is the receiver (spool.delivery.remote.providers), as far as it is known.
     """
 
     recipient: LeasedRecipient
@@ -293,6 +294,7 @@ class RecipientResult:
     answered: bool = False
     put_off: datetime | None = None
     again: datetime | None = None
+    site: str = ""
 
 
 @dataclass(slots=True)

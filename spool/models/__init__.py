@@ -7,6 +7,7 @@ from spool.models.bounce import ReceivedBounce
 from spool.models.bulkjob import BulkJob, JobState
 from spool.models.content import Content
 from spool.models.destination import Destination, DestinationDomain, DestinationEncryption
+from spool.models.destination_rule import DestinationRule, RuleScope, RuleTLS
 from spool.models.dkim import DkimKey, KeyAlgorithm, KeyState
 from spool.models.dns import DomainRecord, RecordState
 from spool.models.entry import Direction, Entry, Origin, Priority, Status
@@ -45,6 +46,7 @@ __all__ = [
     "Destination",
     "DestinationDomain",
     "DestinationEncryption",
+    "DestinationRule",
     "Direction",
     "DkimKey",
     "DomainRecord",
@@ -66,6 +68,8 @@ __all__ = [
     "RestingHost",
     "Route",
     "RouteKind",
+    "RuleScope",
+    "RuleTLS",
     "SavedView",
     "Settings",
     "Status",

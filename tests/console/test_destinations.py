@@ -17,12 +17,13 @@ from django.utils import timezone
 from accounts import actions as accounts
 from accounts.models import Role, User
 from mailspool.destinations import counted
+from spool.actions import Actor, destination_rules
 from spool.alerts.destinations import RefusedAddress
 from spool.delivery.shaping import domains, encryption, limits
 from spool.delivery.shaping.classes import ReplyClass
 from spool.delivery.shaping.limits import About, Key, Report
 from spool.message.encryption import Proof
-from spool.models import AuditEvent, Destination, Entry, Settings, TrafficCount, TrafficKind
+from spool.models import AuditEvent, Destination, DestinationRule, Entry, Settings, TrafficCount, TrafficKind
 from spool.rows import statements
 from spool.traffic.rollup import minute_of
 from tests.support.messages import a_submission
@@ -128,6 +129,30 @@ def test_the_page_of_one_has_its_limits_their_evidence_and_what_waits(administra
     assert administrator.get(ONE, {"key": "mx.fine.test mx2.fine.test", "range": "24h"}).status_code == 200
     for key in ("", "nobody.test", "x" * 400):
         assert administrator.get(ONE, {"key": key}).status_code == 404
+
+
+@pytest.mark.usefixtures("sites")
+def test_pages_say_which_rule_limits_and_a_rule_that_goes_lets_its_mail_go(administrator: Client) -> None:
+    actor = Actor.system()
+    until = timezone.now() + timedelta(days=2)
+    rule = DestinationRule(scope="hosts", name="mx.bad.test", suspended_until=until, suspended_reason="they move")
+    destination_rules.save(actor, rule)
+    destination_rules.save(actor, DestinationRule(scope="provider", name="Google", rate_per_minute=7, tls="verify"))
+    destination_rules.save(actor, DestinationRule(scope="domain", name="also.test", connections=2))
+    lines = _lines(administrator)
+    assert lines["mx.bad.test"].state.words == "Suspended by hand"
+    assert lines["Google"].limits[-1] == "7 messages a minute"
+    text = administrator.get(ONE, {"key": "Google"}).content.decode()
+    assert "by a rule of mailspool" in text
+    assert "Require encryption and a valid certificate" in text
+    assert reverse("admin:spool_destinationrule_change", args=[rule.pk + 2]) in text
+    [entry] = _waiting(1, "bad.test", "suspended: an administrator has suspended mail for mx.bad.test: they move")
+    Entry.objects.filter(pk=entry.pk).update(due_at=until, next_attempt=until)
+    rule.suspended_until = None
+    destination_rules.save(actor, rule)
+    entry.refresh_from_db()
+    assert entry.due_at is not None
+    assert entry.due_at <= timezone.now()
 
 
 @pytest.mark.usefixtures("sites")

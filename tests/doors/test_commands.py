@@ -30,7 +30,7 @@ from spool.actions.verbs import OF_ENTRIES, OF_TRASH
 from spool.delivery.shaping import domains
 from spool.delivery.shaping.limits import Key
 from spool.files import marks, store
-from spool.models import AuditEvent, Destination
+from spool.models import AuditEvent, Destination, DestinationRule
 from spool.signing import lifecycle
 from tests.doors.conftest import ANN, PASSWORD, ROOT
 from tests.doors.record import nothing_changes_unrecorded
@@ -50,6 +50,10 @@ WHO = f"{getpass.getuser()} (shell)"
 
 def _with_a_second_factor() -> None:
     SecondFactor.objects.create(user=User.objects.get(email=ANN), kind="totp", name="Phone", created=timezone.now())
+
+
+def _with_a_rule() -> None:
+    DestinationRule.objects.create(scope="domain", name="near.test", rate_per_minute=30)
 
 
 def _stop() -> None:
@@ -122,6 +126,7 @@ LOOKS: dict[str, list[str]] = {
     "firstrun": [],
     "destinations list": [],
     "destinations show": ["mx.slow.test"],
+    "destinations choices": ["far.test"],
     "dkim list": [],
     "dkim show": [],
     "suppression list": [],
@@ -199,6 +204,8 @@ DOES: dict[str, list[str]] = {
     "destinations retry": ["mx.slow.test"],
     "destinations slow": ["mx.slow.test", "--rate", "30"],
     "destinations suspend": ["mx.slow.test", "--hours", "2"],
+    "destinations set": ["far.test", "--rate", "30", "--on", "greylisting: 5, 10"],
+    "destinations unset": ["near.test"],
     "dkim add": ["example.com"],
     "suppression add": ["example.com", "--addresses", "dead@far.test"],
     "dkim remove": ["s._domainkey.example.com"],
@@ -225,6 +232,7 @@ PREPARED: dict[str, Callable[[], object]] = {
     "check": _unmark,
     "destinations forget": _with_a_slow_site,
     "destinations resume": _with_a_slow_site,
+    "destinations unset": _with_a_rule,
     "destinations retry": _with_mail_for_a_site,
     "dkim remove": _with_a_dkim_key,
     "dkim retire": _with_a_dkim_key,

@@ -39,6 +39,7 @@ from spool.models import (  # noqa: E402
     Destination,
     DestinationDomain,
     DestinationEncryption,
+    DestinationRule,
     Entry,
     ListLayout,
     Outcome,
@@ -129,6 +130,7 @@ def _settings() -> None:
         user=User.objects.get(email=ANN), pattern="shop.test", listing="block", created=timezone.now()
     )
     Check.objects.create(name="Words", kind="body", pattern="casino", weight=4.5)
+    DestinationRule.objects.create(scope="domain", name="far.test", rate_per_minute=30, by_error="greylisting: 5, 10")
     Route.objects.create(domain="smarthost.test", host="127.0.0.1", port=9, description="the way out")
     Destination.objects.create(
         site="mx.slow.test", rate=30.0, reason="rate", since=timezone.now(), changed=timezone.now()

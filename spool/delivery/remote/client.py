@@ -79,6 +79,8 @@ class Peer:
     by_mta_sts: bool = False
     # Whether it has to promise to keep the message on encrypted ways (RFC 8689).
     requires_tls: bool = False
+    # So many messages go over one connection; 0: any number.
+    most_messages: int = 0
     # Of its MX record: other hosts with the same one are as good.
     preference: int = field(default=0, compare=False)
     # What reports say that its domain asks for; None where its sessions are not counted.
@@ -397,7 +399,9 @@ class OutboundConnection:
 
     @property
     def is_old(self) -> bool:
-        """Whether what it was opened by (MX, TLSA, MTA-STS) is to be looked up again."""
+        """Whether what it was opened by (MX, TLSA, MTA-STS) is to be looked up again, or it has carried its share."""
+        if 0 < self.peer.most_messages <= self.used:
+            return True
         return not self.peer.lmtp and time.monotonic() - self._opened > OLDEST_SECONDS
 
     @property

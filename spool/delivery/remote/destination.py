@@ -18,12 +18,12 @@ from spool.delivery.remote.error_texts import in_words
 from spool.delivery.remote.mx import NoRoute
 from spool.delivery.remote.opening import open_counted
 from spool.delivery.remote.safeguards import Guarded
-from spool.delivery.remote.tls_policy import verifies
+from spool.delivery.remote.tls_policy import verifies, wanted_by
 from spool.delivery.remote.transaction import Transaction
 from spool.delivery.replies import BrokenReply, Reply
 from spool.delivery.routes import NextHop, split_host
 from spool.delivery.shaping import limits
-from spool.delivery.shaping.brakes import BRAKING, SiteBrake
+from spool.delivery.shaping.brakes import BRAKING, Both, SiteBrake
 from spool.delivery.shaping.limits import Key
 from spool.delivery.trace_headers import without_fields
 from spool.message.envelope import LeasedEntry
@@ -84,6 +84,10 @@ class Destination:
         self._rest: backoff.Rest | None = None
         # What its limits are kept by, once it is known where mail goes.
         self._paced_as: Key | None = None
+        # Limits by rules for its domain. With other rules it is another destination (Transport).
+        self._of_domain = None if lmtp or next_hop else transport.brakes.of_domain(domain)
+        # Whether a connection ended for its age, or for what it has carried.
+        self._is_worn = False
         self._closing = False
 
     def put(self, transaction: Transaction) -> None:
@@ -108,6 +112,8 @@ class Destination:
     def _grow(self) -> None:
         """Open as many connections as the queue is worth and the limits allow."""
         limit = self._limit()
+        if self._of_domain is not None and self._of_domain.ruled.connections is not None:
+            limit = min(limit, -(-self._of_domain.ruled.connections // self._transport.brakes.share))
         while (
             len(self._queue) > QUEUE_PER_CONNECTION * len(self._tasks)
             and len(self._tasks) < limit
@@ -138,17 +144,25 @@ class Destination:
         return self._transport.to_store if self._lmtp else self._transport.remote
 
     def _limit(self) -> int:
+        """Connections to its hosts, whosever mail they are for."""
         hop = None if self._lmtp else self._hop()
-        limit = (hop.max_connections if hop else 0) or self._transport.settings.max_per_destination
-        brake = self._brake()
-        if brake is not None and brake.connections is not None:
-            # The workers of all machines keep it together.
-            return min(-(-limit // self._transport.workers), -(-brake.connections // self._transport.brakes.share))
-        return -(-limit // self._transport.workers)
+        of_hop = hop.max_connections if hop else 0
+        transport = self._transport
+        # The workers of one machine keep to what settings and routes say, of all machines to the rest.
+        limit = -(-(of_hop or transport.settings.max_per_destination) // transport.workers)
+        brake = transport.brakes.limiting(self._paced_as)
+        if brake is None:
+            return limit
+        if not of_hop and brake.ruled.connections is not None:
+            limit = -(-brake.ruled.connections // transport.brakes.share)
+        return limit if brake.connections is None else min(limit, -(-brake.connections // transport.brakes.share))
 
-    def _brake(self) -> SiteBrake | None:
-        """The limits of where its mail goes, if there are any."""
-        return self._transport.brakes.limiting(self._paced_as)
+    def _brake(self) -> SiteBrake | Both | None:
+        """The limits of its domain and of where its mail goes, if there are any."""
+        site = self._transport.brakes.limiting(self._paced_as)
+        if self._of_domain is None or not self._of_domain.is_on:
+            return site
+        return Both(self._of_domain, site)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
@@ -158,6 +172,10 @@ class Destination:
         elif self._queue and not self._tasks and not self._closing:
             # It came between the last look at the queue and the end of the task, or it is others' turn.
             self._open_another()
+        elif self._is_worn and self._proved and not self._closing:
+            # A connection may carry no more than so many messages: another one takes its place.
+            self._is_worn = False
+            self._grow()
 
     async def _serve(self, is_further: bool) -> None:
         """One connection's life: open it, work off the queue, wait a little for more, say goodbye."""
@@ -188,9 +206,10 @@ class Destination:
                     has_turn = False
                     if not await self._transact(slot, slot.connection, self._queue.popleft()):
                         slot.connection = None
-                    elif slot.connection.is_old or (
-                        self._capacity.is_wanted(slot) and (len(self._tasks) > 1 or slot.has_had_turn)
-                    ):
+                    elif slot.connection.is_old:
+                        self._is_worn = True
+                        return
+                    elif self._capacity.is_wanted(slot) and (len(self._tasks) > 1 or slot.has_had_turn):
                         return
         except BaseException:
             # Nobody knows what was said over it last.
@@ -227,11 +246,17 @@ class Destination:
             self._hold_all(brake)
         return False
 
-    def _hold(self, transaction: Transaction, brake: SiteBrake, position: int | None = None) -> None:
+    def _hold(self, transaction: Transaction, brake: SiteBrake | Both, position: int | None = None) -> None:
         """Have it wait for its turn: this is no attempt. `position` is where it was in the queue."""
+        self._name_site(transaction)
         transaction.put_off(brake.due(transaction.recipients[0].domain, position), brake.reason, "4.4.5")
 
-    def _hold_all(self, brake: SiteBrake) -> None:
+    def _name_site(self, transaction: Transaction) -> None:
+        """Say where it goes to: its schedule may follow from that."""
+        if self._paced_as is not None:
+            transaction.site = self._paced_as.site
+
+    def _hold_all(self, brake: SiteBrake | Both) -> None:
         for position, transaction in enumerate(self._taken_out()):
             self._hold(transaction, brake, position)
 
@@ -361,6 +386,7 @@ class Destination:
     def _put_off(self, transaction: Transaction, rest: backoff.Rest) -> None:
         """Have it wait for its host: this is no attempt."""
         rest.note(transaction.recipients[0].domain, rest.reply)
+        self._name_site(transaction)
         transaction.put_off(rest.ends, rest.reply)
 
     def _taken_out(self) -> deque[Transaction]:
@@ -403,11 +429,12 @@ class Destination:
         settings = self._transport.settings
         if self._lmtp:
             return [_lmtp_peer(settings.lmtp_address)]
-        exchangers = self._transport.exchangers
+        exchangers, rules = self._transport.exchangers, self._transport.rules
         hop = self._hop()
         if hop is not None:
             hosts = await exchangers.hosts(hop.host, use_mx=False)
             site = f"{hop.host}:{hop.port}"
+            chosen = rules.of_mail(self._domain, site)
             if self._tls_wish is TLSWish.REQUIRED and not verifies(hop.tls):
                 raise safeguards.route_not_proved(hop.host)
             guarded = [Guarded(host, hop.tls) for host in hosts]
@@ -416,9 +443,13 @@ class Destination:
             hosts = await exchangers.hosts(self._domain)
             site = providers.site_of(host.name for host in hosts)
             hosts = host_choice.usable(hosts, self._domain, hop.port, private=settings.private_hosts)
+            chosen = rules.of_mail(self._domain, site)
+            wanted = wanted_by(settings, chosen.value(lambda rule: rule.tls))
             told = self._transport.sessions.told
-            guarded = await safeguards.guarded(hosts, self._domain, settings, exchangers, self._tls_wish, told)
-        source = hop.source_address or settings.source_address
+            guarded = await safeguards.guarded(hosts, self._domain, wanted, exchangers, self._tls_wish, told)
+        sources = (hop.source_address,) if hop.source_address else chosen.value(lambda rule: rule.sources)
+        sources = sources or (settings.source_address,)
+        messages = chosen.value(lambda rule: rule.messages) or 0
         return [
             Peer(
                 one.host.name,
@@ -427,13 +458,14 @@ class Destination:
                 one.tls,
                 username=hop.username,
                 password=hop.password,
-                source_address=source if (":" in source) == (":" in one.host.ip) else "",
+                source_address=next((one_of for one_of in sources if (":" in one_of) == (":" in one.host.ip)), ""),
                 site=site,
                 tlsa=one.tlsa,
                 by_mta_sts=one.by_mta_sts,
                 preference=one.host.preference,
                 requires_tls=self._tls_wish is TLSWish.REQUIRED,
                 asked=one.asked,
+                most_messages=messages,
             )
             for one in guarded
         ]
@@ -454,6 +486,7 @@ class Destination:
         started = self._moved = slot.moved = time.monotonic()
         slot.served += 1
         peer, entry, recipients = connection.peer, transaction.entry, transaction.next_recipients
+        transaction.site = peer.site
         # It counts for the first transaction, for which it was made.
         connecting, connection.connect_seconds = connection.connect_seconds, 0.0
         with ExitStack() as files:

@@ -14,6 +14,7 @@ from spool.delivery.remote.client import NO_REQUIRETLS
 from spool.delivery.remote.dane import lookup
 from spool.delivery.remote.dane.records import Tlsa
 from spool.delivery.remote.mx import Exchangers, Host, NoRoute
+from spool.delivery.remote.tls_policy import Wanted
 from spool.delivery.remote.tls_results import (
     NO_POLICY,
     AskedPolicy,
@@ -25,7 +26,6 @@ from spool.delivery.remote.tls_results import (
 )
 from spool.message.tls_wish import TLSWish
 from spool.models.route import TLSPolicy
-from spool.models.settings import Settings
 
 # Why a host is left out, in reports.
 NOT_NAMED: Final = "the MTA-STS policy does not name this host"
@@ -46,7 +46,7 @@ class Guarded:
 async def guarded(
     hosts: Sequence[Host],
     domain: str,
-    settings: Settings,
+    wanted: Wanted,
     exchangers: Exchangers,
     wish: TLSWish = TLSWish.USUAL,
     told: Told | None = None,
@@ -58,17 +58,17 @@ async def guarded(
     By the sender's `wish` what the domain says of itself counts for nothing; or it has to say something, and only
     hosts that can be proved by that are left (RFC 8689 4.2).
     """
-    chosen = TLSPolicy(settings.tls_policy)
+    chosen = wanted.policy
     is_required = wish is TLSWish.REQUIRED
     if chosen is TLSPolicy.NONE or domain.startswith("[") or wish is TLSWish.OPTIONAL:
         if is_required:
             raise _not_proved(domain)
         return [Guarded(host, chosen) for host in hosts]
     known: dict[str, Tlsa | NoRoute | None] = {}
-    if settings.honour_dane or is_required:
-        known = await lookup.found(hosts, settings.smtp_out_port, exchangers)
+    if wanted.dane or is_required:
+        known = await lookup.found(hosts, wanted.port, exchangers)
     policy, trouble = None, Result.GOOD
-    if (settings.honour_mta_sts or is_required) and not all(_decides(known.get(host.name)) for host in hosts):
+    if (wanted.mta_sts or is_required) and not all(_decides(known.get(host.name)) for host in hosts):
         policy, trouble = await mta_sts.policy_for(domain, exchangers)
     enforced = policy if policy is not None and policy.enforced else None
     asked = _asked(policy, trouble) if told is not None else None

@@ -3,9 +3,35 @@
 from __future__ import annotations
 
 import ssl
+from dataclasses import dataclass
 from functools import cache
 
+from spool.models.destination_rule import RuleTLS
 from spool.models.route import TLSPolicy
+from spool.models.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What we want of the hosts of a domain, and whether what the domain publishes counts. `port` is theirs."""
+
+    policy: TLSPolicy
+    dane: bool
+    mta_sts: bool
+    port: int = 25
+
+
+def wanted_by(settings: Settings, rule: RuleTLS | None = None) -> Wanted:
+    """By a rule, else by settings."""
+    port = settings.smtp_out_port
+    if rule is None:
+        return Wanted(TLSPolicy(settings.tls_policy), settings.honour_dane, settings.honour_mta_sts, port)
+    if rule is RuleTLS.OPPORTUNISTIC:
+        return Wanted(TLSPolicy.OPPORTUNISTIC, dane=False, mta_sts=False, port=port)
+    if rule is RuleTLS.PUBLISHED:
+        return Wanted(TLSPolicy.OPPORTUNISTIC, dane=True, mta_sts=True, port=port)
+    policy = TLSPolicy.VERIFY if rule is RuleTLS.VERIFY else TLSPolicy.ENCRYPT
+    return Wanted(policy, settings.honour_dane, settings.honour_mta_sts, port)
 
 
 def verifies(policy: TLSPolicy) -> bool:

@@ -40,6 +40,8 @@ class Transaction:
     attempts: list[AttemptRecord] = field(default_factory=list)
     # Where it is noted at once who was delivered.
     answers: AnswerFile | None = None
+    # Where it goes to, once that is known.
+    site: str = ""
 
     @property
     def next_recipients(self) -> list[LeasedRecipient]:
@@ -79,6 +81,7 @@ class Transaction:
                     relayed=relayed and reply.code // 100 == 2,
                     answered=not reply.ours,
                     again=_greylisted_until(reply),
+                    site=self.site,
                 )
             )
         if self.answers is not None and self.attempts:
@@ -97,7 +100,7 @@ class Transaction:
         """Its host rests, or takes no more just now: those that are left are not tried."""
         reason = reason[:LONGEST_REPLY]
         self.results += [
-            RecipientResult(recipient, Outcome.PENDING, reason, status_code, put_off=until)
+            RecipientResult(recipient, Outcome.PENDING, reason, status_code, put_off=until, site=self.site)
             for recipient in self.recipients
         ]
         self.recipients = []
@@ -118,10 +121,10 @@ class Transaction:
         connected: bool = False,
     ) -> None:
         """The same for every recipient that is left, and an attempt that says so."""
-        name = peer.name if peer else ""
+        name, site = (peer.name, peer.site) if peer else ("", self.site)
         self.note(text, code, peer, tls, started, connect_seconds, connected=connected)
         self.results += [
-            RecipientResult(recipient, outcome, text[:LONGEST_REPLY], status_code, name, dns)
+            RecipientResult(recipient, outcome, text[:LONGEST_REPLY], status_code, name, dns, site=site)
             for recipient in self.recipients
         ]
         self.recipients = []

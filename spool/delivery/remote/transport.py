@@ -24,6 +24,7 @@ from spool.delivery.remote.transaction import RECIPIENTS_PER_TRANSACTION, Done, 
 from spool.delivery.routes import RoutingTable
 from spool.delivery.shaping.brakes import Brakes
 from spool.delivery.shaping.limits import Table
+from spool.delivery.shaping.rules import NO_RULES, RuleBook
 from spool.message.envelope import LeasedEntry, LeasedRecipient
 from spool.message.tls_wish import TLSWish
 from spool.models.settings import Settings
@@ -64,6 +65,7 @@ class Transport:
         self.exchangers = Exchangers(hostname, resolver)
         self.settings = Settings()
         self.routes = RoutingTable()
+        self.rules = NO_RULES
         self.keys = NO_KEYS
         self.remote, self.to_store = Capacity(), Capacity()
         # Transactions that wait for a destination of which nothing is known yet.
@@ -79,16 +81,18 @@ class Transport:
         keys: KeyRing = NO_KEYS,
         limits: Table | None = None,
         live: Live | None = None,
+        rules: RuleBook = NO_RULES,
     ) -> None:
         """Use these from now on; None: the limits as they were, and as many workers."""
         if live is not None:
             self.workers = live.here
         if limits is not None:
             share = live.everywhere if live is not None else self.workers
-            self.brakes.configure(limits, is_active=settings.adapt_pace, share=share)
+            self.brakes.configure(limits, is_active=settings.adapt_pace, share=share, rules=rules)
         self.sessions.configure(is_on=settings.send_tls_reports and keys.signs_as(settings.postmaster_address))
         self.settings = settings
         self.routes = routes
+        self.rules = rules
         self.keys = keys
         # The workers share the limits evenly.
         self.remote.configure(-(-settings.max_remote_deliveries // self.workers))
@@ -113,7 +117,7 @@ class Transport:
     def _key(self, domain: str, lmtp: bool, next_hop: str, tls_wish: str) -> str:
         if lmtp:
             return f"lmtp {self.settings.lmtp_address}"
-        key = self._way(domain, next_hop)
+        key = self._way(domain, next_hop) + self.rules.version
         return f"{key} {tls_wish}" if tls_wish else key
 
     def _way(self, domain: str, next_hop: str) -> str:

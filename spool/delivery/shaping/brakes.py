@@ -22,6 +22,7 @@ from spool.delivery.shaping.encryption import Seen
 from spool.delivery.shaping.limits import About, Key, Limits, Report, Table
 from spool.delivery.shaping.meter import Meter
 from spool.delivery.shaping.pace import Timing
+from spool.delivery.shaping.rules import NO_RULES, NOTHING, RuleBook, Ruled
 
 # So long a connection waits for its turn; what has a later one is put off.
 PATIENCE_SECONDS: Final = 4.0
@@ -54,6 +55,8 @@ class SiteBrake:
     key: Key
     brakes: Brakes
     limits: Limits = field(default_factory=Limits)
+    # What rules say besides.
+    ruled: Ruled = NOTHING
     _meter: Meter | None = None
     # Messages taken, by buckets of a cohort.
     _taken: list[int] = field(default_factory=lambda: [0] * _BUCKETS)
@@ -75,24 +78,40 @@ class SiteBrake:
     @property
     def is_on(self) -> bool:
         """Whether anything is limited."""
-        return self.rate is not None or self.connections is not None or self.suspended_until is not None
+        return (
+            self.rate is not None
+            or self.connections is not None
+            or self.suspended_until is not None
+            or self.ruled.connections is not None
+        )
 
     @property
     def rate(self) -> float | None:
         """Messages a minute, over all workers."""
+        own, ruled = self.own_rate, self.ruled.rate
+        if own is None or ruled is None:
+            return ruled if own is None else own
+        return min(own, ruled)
+
+    @property
+    def own_rate(self) -> float | None:
+        """The same, whatever rules say: what was learned, or said of the site by hand."""
         return self.limits.rate(is_active=self.brakes.is_active)
 
     @property
     def connections(self) -> int | None:
-        """Connections, over all workers."""
+        """Connections, over all workers; whatever rules say."""
         return self.limits.connections(is_active=self.brakes.is_active)
 
     @property
     def suspended_until(self) -> datetime | None:
         """None when it is not, or is over."""
-        if self.limits.learned.suspended_until is None:
+        learned, ruled = self.limits.learned.suspended_until, self.ruled.suspended_until
+        if learned is None and ruled is None:
             return None
-        return self.limits.suspended_until(datetime.now(UTC), is_active=self.brakes.is_active)
+        now = datetime.now(UTC)
+        moments = (self.limits.suspended_until(now, is_active=self.brakes.is_active), self.ruled.suspended(now))
+        return max((until for until in moments if until is not None), default=None)
 
     @property
     def reason(self) -> str:
@@ -100,13 +119,17 @@ class SiteBrake:
         slowed, suspended, by_hand = reasons(self.key.site)
         if self.suspended_until is None:
             return slowed
+        if self.ruled.suspended(datetime.now(UTC)) is not None:
+            return suspended_by_rule(self.ruled.name, self.ruled.reason)
         return by_hand if self.limits.suspended_by_hand else suspended
 
-    def puts_off(self, queued: int) -> bool:
-        """Whether a message behind so many others has its turn only after a while."""
+    def puts_off(self, queued: int, *, but_ruled: bool = False) -> bool:
+        """Whether a message behind so many others has its turn only after a while. `but_ruled`: whatever rate rules
+        set here, for another one holds.
+        """
         if self.suspended_until is not None:
             return True
-        rate = self.rate
+        rate = self.own_rate if but_ruled else self.rate
         return rate is not None and queued >= max(1.0, rate / 60 * PATIENCE_SECONDS / self.brakes.share)
 
     def due(self, domain: str, position: int | None = None) -> datetime:
@@ -116,7 +139,10 @@ class SiteBrake:
         if len(self._domains) <= MOST_DOMAINS:
             self._domains[domain] = None
         if (until := self.suspended_until) is not None:
-            return until
+            if self.ruled.suspended_until is None:
+                return until
+            # A rule may be changed any time: then nothing is to wait for what it said before.
+            return min(until, datetime.now(UTC) + timedelta(seconds=LONGEST_WAIT_SECONDS))
         now, rate = time.monotonic(), self.rate
         if rate is None:
             return datetime.now(UTC) + timedelta(seconds=SHORT_WAIT_SECONDS)
@@ -129,9 +155,9 @@ class SiteBrake:
             self._line = max(self._line, due)
         return datetime.now(UTC) + timedelta(seconds=min(due - now, LONGEST_WAIT_SECONDS))
 
-    async def turn(self, wanted: int) -> bool:
+    async def turn(self, wanted: int, *, but_ruled: bool = False) -> bool:
         """Wait for a turn to send a message; False when there is none soon."""
-        rate = self.rate
+        rate = self.own_rate if but_ruled else self.rate
         if rate is None:
             return True
         began = time.monotonic()
@@ -249,6 +275,64 @@ def reasons(site: str) -> tuple[str, str, str]:
     )
 
 
+def suspended_by_rule(name: str, reason: str) -> str:
+    """Why mail waits that a rule for `name` suspends."""
+    return f"{SUSPENDED}an administrator has suspended mail for {name}{f': {reason}' if reason else ''}"
+
+
+@dataclass(slots=True)
+class Both:
+    """The limits of a domain by rules of its own, and those of the site that its mail goes to, where there are any.
+
+    A rate of the domain's own stands in the place of one that rules set for the site, and not of what was learned.
+    """
+
+    domain: SiteBrake
+    site: SiteBrake | None
+
+    @property
+    def suspended_until(self) -> datetime | None:
+        moments = (self.domain.suspended_until, self.site.suspended_until if self.site is not None else None)
+        return max((until for until in moments if until is not None), default=None)
+
+    @property
+    def reason(self) -> str:
+        return self._holding.reason
+
+    def puts_off(self, queued: int) -> bool:
+        return self.domain.puts_off(queued) or (
+            self.site is not None and self.site.puts_off(queued, but_ruled=self._has_own_rate)
+        )
+
+    def due(self, domain: str, position: int | None = None) -> datetime:
+        return self._holding.due(domain, position)
+
+    async def turn(self, wanted: int) -> bool:
+        # A turn of the domain that is not used after all is no loss: the next one is not far.
+        return await self.domain.turn(wanted) and (
+            self.site is None or await self.site.turn(wanted, but_ruled=self._has_own_rate)
+        )
+
+    def pull(self) -> None:
+        self.domain.pull()
+        if self.site is not None:
+            self.site.pull()
+
+    @property
+    def _has_own_rate(self) -> bool:
+        return self.domain.ruled.rate is not None
+
+    @property
+    def _holding(self) -> SiteBrake:
+        """The one that holds more."""
+        if self.site is None or self.domain.suspended_until is not None:
+            return self.domain
+        if self.site.suspended_until is not None or self.domain.rate is None:
+            return self.site
+        other = self.site.own_rate
+        return self.site if other is not None and other < self.domain.rate else self.domain
+
+
 class Brakes:
     """All sites of one worker."""
 
@@ -261,14 +345,24 @@ class Brakes:
         self.share = 1
         self.is_active = True
         self._table = Table()
+        self._rules = NO_RULES
         self._sites: dict[Key, SiteBrake] = {}
+        # By rules for them.
+        self._domains: dict[str, SiteBrake] = {}
         self._tidy_at = MANY_SITES
 
-    def configure(self, table: Table, *, is_active: bool, share: int) -> None:
+    def configure(self, table: Table, *, is_active: bool, share: int, rules: RuleBook | None = None) -> None:
         """The limits as they are now; `share` is how many workers keep them together. Not `is_active`: those that were
-        learned are in force nowhere, and learned all the same.
+        learned are in force nowhere, and learned all the same. Without `rules` they are as they were.
         """
         self.is_active, self.share = is_active, max(1, share)
+        if rules is not None and rules is not self._rules:
+            self._rules = rules
+            for key, site in self._sites.items():
+                site.ruled = rules.limits_of_site(key.site)
+            for domain, site in self._domains.items():
+                site.ruled = rules.limits_of_domain(domain)
+            self._domains = {domain: site for domain, site in self._domains.items() if site.ruled is not NOTHING}
         if table is self._table:
             return
         self._table = table
@@ -282,8 +376,22 @@ class Brakes:
             if len(self._sites) >= self._tidy_at:
                 self._sites = {key: site for key, site in self._sites.items() if not site.forgettable}
                 self._tidy_at = max(MANY_SITES, 2 * len(self._sites))
-            site = self._sites[key] = SiteBrake(key, self, self._table.limits.get(key, Limits()))
+            limits, ruled = self._table.limits.get(key, Limits()), self._rules.limits_of_site(key.site)
+            site = self._sites[key] = SiteBrake(key, self, limits, ruled)
         return site
+
+    def of_domain(self, domain: str) -> SiteBrake | None:
+        """What rules for a domain say, if they limit anything."""
+        ruled = self._rules.limits_of_domain(domain)
+        if ruled is NOTHING:
+            return None
+        brake = self._domains.get(domain)
+        if brake is None:
+            if len(self._domains) >= MANY_SITES:
+                # Who had turns is known in Redis.
+                self._domains.clear()
+            brake = self._domains[domain] = SiteBrake(Key(domain), self, ruled=ruled)
+        return brake
 
     def serves(self, key: Key, domain: str) -> None:
         """Mail for a domain goes to that site: pages and commands name it by that."""
@@ -301,7 +409,7 @@ class Brakes:
             return None
         site = self._sites.get(key)
         if site is None:
-            if key not in self._table.limits:
+            if key not in self._table.limits and self._rules.limits_of_site(key.site) is NOTHING:
                 return None
             site = self.of(key)
         return site if site.is_on else None

@@ -19,6 +19,7 @@ LONGEST_TEXT: Final = 1000
 _FILE: Final = Path(__file__).with_name("reply_classes.txt")
 # The same code is often repeated on each line, and in the text.
 _CODES: Final = re.compile(r"(?<![\w.])(?:[45]\d\d[ -])?[245]\.\d{1,3}\.\d{1,3}(?![\w.])")
+_QUOTED: Final = re.compile(r"(?<![\w.])([45]\d\d)[ -]")
 _NO_WORD: Final = re.compile(r"[\W_]+")
 _WAIT: Final = re.compile(r"(?<!\d)(\d{1,5}) ?(s|secs?|seconds?|m|mins?|minutes?|h|hours?)(?![a-z])")
 _CLOCK: Final = re.compile(r"(?<![\d:])(\d{1,2}):([0-5]\d):([0-5]\d)(?![\d:])")
@@ -69,6 +70,12 @@ def classify(code: int, enhanced: str, text: str) -> ReplyClass:
         return ReplyClass.OTHER
     words = _words(text)
     return next((rule.is_about for rule in _rules() if rule.fits(code, enhanced, words)), ReplyClass.OTHER)
+
+
+def about(result: str, status_code: str = "") -> ReplyClass:
+    """What a result is about in which a reply may be quoted, as `mx.example.org [192.0.2.1] answered MAIL: 421 …`."""
+    quoted = _QUOTED.search(result[:LONGEST_TEXT])
+    return classify(int(quoted[1]), status_code, result[quoted.start() :]) if quoted is not None else ReplyClass.OTHER
 
 
 def wait_asked_for(text: str) -> int | None:

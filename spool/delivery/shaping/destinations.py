@@ -12,9 +12,10 @@ from typing import Any, Final
 from django.utils import timezone
 
 from spool.delivery.replies import error_group
-from spool.delivery.shaping import domains, limits, pace
+from spool.delivery.shaping import domains, limits, pace, rules
 from spool.delivery.shaping.brakes import reasons
 from spool.delivery.shaping.limits import Key
+from spool.delivery.shaping.rules import NO_CHOICE, NOTHING, Chosen, Rule
 from spool.models.destination import Destination
 from spool.models.settings import current
 from spool.rows import rest, statements
@@ -42,7 +43,8 @@ class Limit:
     """One limit of a site. `value` is messages a minute, connections, or the end of a suspension.
 
     Of several of a kind the lower one `holds`; none that was learned does while *slow down for destinations* is off.
-    What was learned ends at `until` by itself, unless something is refused again.
+    What was learned ends at `until` by itself, unless something is refused again. `rule` is whose mail the rule is for
+    that says so, where one does.
     """
 
     what: What
@@ -51,6 +53,7 @@ class Limit:
     holds: bool
     since: datetime | None
     until: datetime | None
+    rule: Rule | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,10 +100,20 @@ class Site:
 
 def sites() -> Iterator[Site]:
     """All with a limit or a suspension in force, by name: one query."""
-    now, is_active = timezone.now(), current().adapt_pace
+    now, is_active, book = timezone.now(), current().adapt_pace, rules.cached()
     for row in Destination.objects.order_by("site", "source"):
-        if (found := site_of(row, now, is_active=is_active)) is not None:
+        if (found := site_of(row, now, is_active=is_active, chosen=book.of_site(row.site))) is not None:
             yield found
+
+
+def ruled(key: Key) -> Site | None:
+    """One of which nothing was learned, as rules limit it, if they do."""
+    chosen = rules.cached().of_site(key.site)
+    if not any(rule.limits_something for rule in chosen.rules):
+        return None
+    now = timezone.now()
+    row = Destination(site=key.site, source=key.source, since=now, changed=now)
+    return site_of(row, now, is_active=current().adapt_pace, chosen=chosen)
 
 
 def key_named(text: str) -> Key:
@@ -200,20 +213,27 @@ def _saved(row: Destination, by: str, note: str) -> Destination:
     return row
 
 
-def site_of(row: Destination, now: datetime, *, is_active: bool = True) -> Site | None:
-    """What is in force of one row, if anything is; not `is_active`: what was learned is not, and told all the same."""
-    found = limits.limits_of(row, now)
-    rate, connections, suspended = found.rate(), found.connections(), found.suspended_until(now)
-    if rate is None and connections is None and suspended is None:
+def site_of(row: Destination, now: datetime, *, is_active: bool = True, chosen: Chosen = NO_CHOICE) -> Site | None:
+    """What is in force of one row, and by rules, if anything is; not `is_active`: what was learned is not in force, and
+    told all the same.
+    """
+    found, ruled = limits.limits_of(row, now), chosen.ruled
+    rates = [rate for rate in (found.rate(), ruled.rate) if rate is not None]
+    connections = [number for number in (found.connections(), ruled.connections) if number is not None]
+    suspensions = [until for until in (found.suspended_until(now), ruled.suspended(now)) if until is not None]
+    if not (rates or connections or suspensions):
         return None
     return Site(
         row.site,
         row.source,
-        rate,
-        connections,
-        suspended,
-        found.suspended_by_hand or found.rate_by_hand is not None or found.connections_by_hand is not None,
-        found.suspended_by_hand,
+        min(rates, default=None),
+        min(connections, default=None),
+        max(suspensions, default=None),
+        found.suspended_by_hand
+        or found.rate_by_hand is not None
+        or found.connections_by_hand is not None
+        or ruled is not NOTHING,
+        found.suspended_by_hand or ruled.suspended(now) is not None,
         found.learned.rate,
         found.learned.connections,
         row.reason,
@@ -222,24 +242,44 @@ def site_of(row: Destination, now: datetime, *, is_active: bool = True) -> Site 
         row.changed,
         row.by,
         row.note,
-        tuple(_limits(row, found, now, is_active=is_active)),
+        tuple(_limits(row, found, now, chosen, is_active=is_active)),
         is_active,
     )
 
 
-def _limits(row: Destination, found: limits.Limits, now: datetime, *, is_active: bool) -> Iterator[Limit]:
+def _limits(
+    row: Destination, found: limits.Limits, now: datetime, chosen: Chosen, *, is_active: bool
+) -> Iterator[Limit]:
     learned = found.learned
     ends = learned.refused + timedelta(seconds=pace.TIMING.lapse) if learned.refused is not None else None
+    if (suspended := chosen.first(lambda rule: rule.suspended_until)) is not None and suspended[0] > now:
+        yield Limit(What.SUSPENSION, suspended[0], True, True, None, suspended[0], suspended[1])
     until = found.suspended_until(now)
     if until is not None:
         by_hand = found.suspended_by_hand
         since = row.changed if by_hand else learned.refused
         yield Limit(What.SUSPENSION, until, by_hand, is_active or by_hand, since, until)
-    for what, own, said, since in (
-        (What.RATE, learned.rate, found.rate_by_hand, learned.rate_changed),
-        (What.CONNECTIONS, learned.connections, found.connections_by_hand, learned.connections_changed),
+    for what, own, said, by_rule, since in (
+        (
+            What.RATE,
+            learned.rate,
+            found.rate_by_hand,
+            chosen.first(lambda rule: rule.rate),
+            learned.rate_changed,
+        ),
+        (
+            What.CONNECTIONS,
+            learned.connections,
+            found.connections_by_hand,
+            chosen.first(lambda rule: rule.connections),
+            learned.connections_changed,
+        ),
     ):
+        in_force = (own if is_active else None, said, by_rule[0] if by_rule is not None else None)
+        lowest = min((value for value in in_force if value is not None), default=0)
         if own is not None:
-            yield Limit(what, own, False, is_active and (said is None or own <= said), since, ends)
+            yield Limit(what, own, False, is_active and own <= lowest, since, ends)
         if said is not None:
-            yield Limit(what, said, True, not (is_active and own is not None and own <= said), row.changed, None)
+            yield Limit(what, said, True, said <= lowest, row.changed, None)
+        if by_rule is not None:
+            yield Limit(what, by_rule[0], True, by_rule[0] <= lowest, None, None, by_rule[1])

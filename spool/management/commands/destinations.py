@@ -1,20 +1,29 @@
-"""`manage.py destinations list|show|slow|suspend|resume|retry|forget`: how much receivers take from us."""
+"""`manage.py destinations list|show|slow|suspend|resume|retry|forget`: how much receivers take from us; and
+`choices|set|unset`: what administrators choose by domain, mail hosts and provider.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Final
 
+from django.core.exceptions import ValidationError
 from django.utils import timezone
 
+from accounts import edits
 from base.actions.action import SingleAction
 from base.actions.options import add_inputs, given
 from base.actions.perform import perform
+from spool.actions import destination_rules as rules_of
 from spool.actions import destinations as actions
 from spool.actions.actor import Actor
-from spool.delivery.shaping import destinations, encryption
+from spool.actions.queue import moment_of
+from spool.delivery.shaping import destinations, domains, encryption
+from spool.delivery.shaping.choices import choices_for
+from spool.models.destination_rule import DestinationRule, RuleScope, RuleTLS
 from spool.models.settings import current
 from spool.shell.command import VerbCommand, add_verb
-from spool.shell.output import NOTHING, Ended, Output
+from spool.shell.output import NOTHING, USAGE, Ended, Output
 
 
 class Command(VerbCommand):
@@ -29,6 +38,119 @@ class Command(VerbCommand):
             verb = add_verb(verbs, action.name.removeprefix("destination-"), action.summary, _done_by(action))
             verb.add_argument("site", metavar="SITE", help="a provider or a set of MX hosts, as `list` shows it")
             add_inputs(verb, action)
+        choices = add_verb(
+            verbs, "choices", "All rules; or what holds for one domain or site, and where that comes from.", _choices
+        )
+        choices.add_argument(
+            "name", metavar="NAME", nargs="?", default="", help="a domain, provider or set of MX hosts"
+        )
+        chosen = add_verb(verbs, "set", "Chooses something for a domain, mail hosts, a provider, or all (*).", _set)
+        chosen.add_argument("name", metavar="NAME", help=_NAME)
+        for option, field, kind in _OPTIONS:
+            of_model: Any = DestinationRule._meta.get_field(field)
+            help = str(of_model.help_text or of_model.verbose_name).replace("%", "%%")
+            values = {"choices": RuleTLS.values} if field == "tls" else {"metavar": option.upper()}
+            chosen.add_argument(f"--{option}", dest=field, type=kind, help=help, **values)
+        chosen.add_argument(
+            "--on", dest="kinds", metavar="KIND: MINUTES [until HOURS]", action="append", default=[], help=_ON
+        )
+        switch = chosen.add_mutually_exclusive_group()
+        switch.add_argument("--on-again", dest="enabled", action="store_const", const=True, help="switch the rule on")
+        switch.add_argument("--off", dest="enabled", action="store_const", const=False, help="keep it, and heed it not")
+        unset = add_verb(verbs, "unset", "Takes choices back, or the whole rule.", _unset)
+        unset.add_argument("name", metavar="NAME", help=_NAME)
+        unset.add_argument("choices", metavar="CHOICE", nargs="*", choices=[*_UNSET, []], help=", ".join(_UNSET))
+
+
+_NAME: Final = (
+    "example.org, *.example.org, a provider as Google, or *; mail hosts as 'hosts:mx.example.net' or"
+    " 'hosts:*.example.net'"
+)
+_ON: Final = "a schedule for one kind of error, as 'greylisting: 5, 10' or 'mailbox-full: 60 until 48'; may be repeated"
+_OPTIONS: Final[tuple[tuple[str, str, Callable[[str], Any]], ...]] = (
+    ("retry", "retry_intervals_minutes", str),
+    ("expire", "expire_after_hours", int),
+    ("connections", "connections", int),
+    ("messages", "messages_per_connection", int),
+    ("rate", "rate_per_minute", int),
+    ("tls", "tls", str),
+    ("source", "source_addresses", str),
+    ("suspend-until", "suspended_until", moment_of),
+    ("reason", "suspended_reason", str),
+    ("description", "description", str),
+)
+_UNSET: Final = {option: field for option, field, _ in _OPTIONS} | {"on": "by_error"}
+
+
+def _choices(options: dict[str, Any], output: Output) -> None:
+    name = options["name"].strip()
+    if not name:
+        output.table([_rule(row) for row in DestinationRule.objects.all()])
+        return
+    known = domains.sites_of([name]).get(name)
+    scope, named = rules_of.key_of(name)
+    domain = named if scope is RuleScope.DOMAIN else ""
+    site = known.site if known is not None else "" if domain or scope is RuleScope.ALL else named
+    output.table(
+        [
+            {"choice": one.what, "value": one.value, "from": one.where, "by": one.by}
+            for one in choices_for(domain.removeprefix("*."), site)
+        ]
+    )
+
+
+def _set(options: dict[str, Any], output: Output) -> None:
+    scope, name = rules_of.key_of(options["name"])
+    row = DestinationRule.objects.filter(scope=scope, name=name).first() or DestinationRule(scope=scope, name=name)
+    edits.remember(row)
+    given = {field: options[field] for _, field, _ in _OPTIONS if options[field] is not None}
+    if options["enabled"] is not None:
+        given["enabled"] = options["enabled"]
+    if options["kinds"]:
+        given["by_error"] = "\n".join(options["kinds"])
+    if not given:
+        raise Ended(USAGE, "Say what is chosen: --help has the list.")
+    for field, value in given.items():
+        setattr(row, field, value)
+    try:
+        row.full_clean()
+    except ValidationError as error:
+        raise Ended(USAGE, "\n".join(error.messages)) from error
+    changed = rules_of.save(Actor.at_the_shell(), row)
+    says = "; ".join([*row.says, *_suspension(row)]) or "nothing"
+    output.line(f"{row.title}: {says}." if changed else f"{row.title}: nothing was changed.")
+
+
+def _unset(options: dict[str, Any], output: Output) -> None:
+    scope, name = rules_of.key_of(options["name"])
+    row = DestinationRule.objects.filter(scope=scope, name=name).first()
+    if row is None:
+        raise Ended(NOTHING, f"There is no rule for {options['name']}; `destinations choices` shows all.")
+    edits.remember(row)
+    if not options["choices"]:
+        rules_of.remove(Actor.at_the_shell(), row)
+        output.line(f"{row.title}: the rule is removed.")
+        return
+    for choice in options["choices"]:
+        field: Any = DestinationRule._meta.get_field(_UNSET[choice])
+        setattr(row, field.name, field.get_default())
+    rules_of.save(Actor.at_the_shell(), row)
+    output.line(f"{row.title}: {'; '.join([*row.says, *_suspension(row)]) or 'nothing is chosen'}.")
+
+
+def _rule(row: DestinationRule) -> dict[str, Any]:
+    return {
+        "for": row.title if row.scope in (RuleScope.DOMAIN, RuleScope.ALL) else f"{row.scope}:{row.name}",
+        "says": "; ".join(row.says),
+        "suspended": row.suspended_until or "",
+        "enabled": "yes" if row.enabled else "no",
+        "by": row.by,
+        "changed": row.changed,
+    }
+
+
+def _suspension(row: DestinationRule) -> list[str]:
+    return [f"suspended until {row.suspended_until:%Y-%m-%d %H:%M} UTC"] if row.suspended_until is not None else []
 
 
 def _list(options: dict[str, Any], output: Output) -> None:

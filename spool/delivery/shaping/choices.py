@@ -1,0 +1,96 @@
+"""What holds for mail to a domain or a site, each choice with where it comes from: for pages and commands."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final, TypeVar
+
+from spool.delivery import routes
+from spool.delivery.shaping import rules
+from spool.delivery.shaping.classes import ReplyClass
+from spool.delivery.shaping.rules import Chosen, Rule
+from spool.models.destination_rule import ERRORS
+from spool.models.settings import Settings, current
+
+T = TypeVar("T")
+IN_SETTINGS: Final = "Settings"
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """`where` it comes from, in words; `rule` is the row of the rule that says so, or 0, and `by` who wrote it."""
+
+    what: str
+    value: str
+    where: str = IN_SETTINGS
+    rule: int = 0
+    by: str = ""
+
+
+def choices_for(domain: str, site: str) -> list[Choice]:
+    """All of them, for a domain's mail (empty: anybody's) that goes to a site (empty: that is not known)."""
+    return list(_choices(domain, rules.cached().of_mail(domain, site), current()))
+
+
+def _choices(domain: str, chosen: Chosen, settings: Settings) -> Iterator[Choice]:
+    hop = routes.cached_table().route_for(domain) if domain else None
+    of_route = "the route"
+    if hop is not None:
+        yield Choice("Goes to", f"{hop.host}:{hop.port}", of_route)
+
+    def of(what: str, says: Callable[[Rule], T | None], words: Callable[[T], str], otherwise: str) -> Choice:
+        found = chosen.first(says)
+        if found is None:
+            return Choice(what, otherwise)
+        value, rule = found
+        return Choice(what, words(value), f"the rule for {rule.title}", rule.pk, rule.by)
+
+    yield of(
+        "Retried after (minutes)", lambda rule: rule.schedule.intervals, _minutes, _minutes(settings.retry_intervals)
+    )
+    yield of("Bounces after", lambda rule: rule.schedule.lifetime, _hours, _hours(settings.lifetime))
+    for name, words in ERRORS.items():
+        for rule in chosen.rules:
+            if (schedule := rule.by_error.get(ReplyClass(name))) is not None:
+                said = [_minutes(schedule.intervals)] if schedule.intervals is not None else []
+                said += [f"bounces after {_hours(schedule.lifetime)}"] if schedule.lifetime is not None else []
+                yield Choice(f"After {words}", "; ".join(said), f"the rule for {rule.title}", rule.pk, rule.by)
+            if schedule is not None or rule.schedule.intervals is not None:
+                break
+    if hop is not None and hop.max_connections:
+        yield Choice("Connections at once", str(hop.max_connections), of_route)
+    else:
+        most = f"{settings.max_per_destination:,}"
+        yield of("Connections at once", lambda rule: rule.connections, "{:,}".format, most)
+    yield of("Messages per connection", lambda rule: rule.messages, "{:,}".format, "any number")
+    yield of("Messages a minute", lambda rule: rule.rate, "{:,}".format, "no limit")
+    if hop is not None:
+        yield Choice("TLS", hop.tls.label, of_route)
+    else:
+        yield of("TLS", lambda rule: rule.tls, lambda tls: str(tls.label), _usual_tls(settings))
+    if hop is not None and hop.source_address:
+        yield Choice("From address", hop.source_address, of_route)
+    else:
+        usual = settings.source_address or "the one that the system chooses"
+        yield of("From address", lambda rule: rule.sources, ", ".join, usual)
+    if (suspended := chosen.first(lambda rule: rule.suspended_until)) is not None:
+        until, rule = suspended
+        reason = f": {rule.suspended_reason}" if rule.suspended_reason else ""
+        value = f"until {until:%Y-%m-%d %H:%M} UTC{reason}"
+        yield Choice("Suspended", value, f"the rule for {rule.title}", rule.pk, rule.by)
+
+
+def _usual_tls(settings: Settings) -> str:
+    honoured = [name for name, is_on in (("DANE", settings.honour_dane), ("MTA-STS", settings.honour_mta_sts)) if is_on]
+    label = str(settings.get_tls_policy_display())  # type: ignore[attr-defined]
+    return f"{label}; {' and '.join(honoured)} as published" if honoured else label
+
+
+def _minutes(intervals: tuple[timedelta, ...]) -> str:
+    return ", ".join(f"{interval.total_seconds() / 60:g}" for interval in intervals)
+
+
+def _hours(span: timedelta) -> str:
+    return f"{span.total_seconds() / 3600:g} h"
