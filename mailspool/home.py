@@ -61,6 +61,11 @@ class Home:
         return self.root / "answers"
 
     @property
+    def working(self) -> Path:
+        """Copies of messages whose content is in the database, while somebody here works on them."""
+        return self.root / "working"
+
+    @property
     def supervisor_lock(self) -> Path:
         return self.root / "supervisor.lock"
 

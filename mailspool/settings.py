@@ -28,6 +28,7 @@ MAILSPOOL_HOSTNAME = env[v.HOSTNAME] or socket.getfqdn()
 MAILSPOOL_WORKERS = env[v.WORKERS]
 MAILSPOOL_SMTPD_PROCESSES = env[v.SMTPD_PROCESSES]
 MAILSPOOL_INLINE_KB = env[v.INLINE_KB]
+MAILSPOOL_STORE = env[v.STORE]
 MAILSPOOL_DNS = env[v.DNS]
 MAILSPOOL_TRUST_DNS = env[v.TRUST_DNS]
 # Where a Dovecot that keeps our users' mail answers doveadm's HTTP API, as http://127.0.0.1:8080, and its key.

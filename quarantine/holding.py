@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from django.utils import timezone
 
 from quarantine import digest, greylisting
 from quarantine.filters import LARGE
-from quarantine.items import deletion, transfer
+from quarantine.items import deletion, relocation, transfer
 from quarantine.models.antispam import AntispamSettings
 from quarantine.models.count import CheckCount
 from quarantine.models.item import Item, ItemState, Pardon, root
@@ -22,8 +23,10 @@ from spool.actions import move
 from spool.files.finding import CHUNK, YOUNGEST_SECONDS, Finding
 from spool.holders import Holder
 from spool.message.envelope import RecipientResult
+from spool.models.content import IN_DATABASE
 from spool.models.entry import Entry
 from spool.models.recipient import Outcome
+from spool.places import trash
 from spool.rows import packing
 
 log = logging.getLogger(__name__)
@@ -40,12 +43,18 @@ class Quarantine(Holder):
     def entry_ids(self, names: Sequence[str]) -> set[int]:
         return set(Item.objects.filter(file_name__in=names).values_list("entry_id", flat=True))
 
+    def holding(self, entry_ids: Sequence[int]) -> set[int]:
+        return set(Item.objects.filter(entry_id__in=entry_ids).values_list("entry_id", flat=True))
+
     def note_delivered(self, entry_id: int, results: Sequence[RecipientResult], now: datetime) -> None:
         row = Item.objects.select_for_update().filter(entry_id=entry_id).first()
         if row is None or not packing.note_delivered(row, results, Outcome.QUARANTINED, now):
             return
         row.recipients_done = row.entry["recipients_done"]
         row.save(update_fields=["entry", "recipients", "recipients_done"])
+
+    def relocate(self, *, to_database: bool) -> Iterator[int]:
+        return relocation.relocate(to_database=to_database)
 
     def examine(self) -> Iterator[Finding]:
         for folder in _folders():
@@ -54,8 +63,13 @@ class Quarantine(Holder):
         half_moved = Item.objects.filter(state=ItemState.MOVING, gone_at__lt=minute_ago)
         for name in half_moved.values_list("file_name", flat=True)[:CHUNK]:
             yield Finding("half moved", name, "moved to the end by its job, or by the hourly maintenance")
-        for item in Item.objects.filter(state__in=(ItemState.HELD, ItemState.DELETED)).defer(*LARGE).iterator(CHUNK):
-            yield from _file_of(item)
+        kept = Item.objects.filter(state__in=(ItemState.HELD, ItemState.DELETED)).defer(*LARGE).order_by("id")
+        rows = kept.iterator(CHUNK)
+        while some := list(islice(rows, CHUNK)):
+            in_rows = trash.in_database(some)
+            for item in some:
+                if item.id not in in_rows:
+                    yield from _file_of(item)
 
     def tidy(self, now: datetime) -> None:
         _bring_in()
@@ -109,7 +123,7 @@ def _file_of(item: Item) -> Iterator[Finding]:
 
 def _bring_in() -> None:
     """Bring files to the quarantine that a crash has left in the spool's folder."""
-    days = Item.objects.filter(state=ItemState.HELD).order_by("id")
+    days = Item.objects.filter(state=ItemState.HELD).exclude(subspool=IN_DATABASE).order_by("id")
     last = 0
     while rows := list(days.filter(id__gt=last).defer(*LARGE)[:CHUNK]):
         last = rows[-1].id

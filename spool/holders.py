@@ -29,8 +29,17 @@ class Holder:
         """The ids that those of `names` had in the spool."""
         raise NotImplementedError
 
+    def holding(self, entry_ids: Sequence[int]) -> set[int]:
+        """Those of the ids, which they had in the spool, that are kept here: their content stays in rows, if it is."""
+        raise NotImplementedError
+
     def note_delivered(self, entry_id: int, results: Sequence[RecipientResult], now: datetime) -> None:
         """Recipients who had the message after all: they must not get it again. Called in a transaction."""
+        raise NotImplementedError
+
+    def relocate(self, *, to_database: bool) -> Iterator[int]:
+        """Have the content of all that is kept here in the database, or in files, a few at a time; how many each time
+        (spool.places.relocation)."""
         raise NotImplementedError
 
     def examine(self) -> Iterator[Finding]:

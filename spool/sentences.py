@@ -80,6 +80,7 @@ sentences.of_actions(
         "export trace": lambda event: f"As {event.parameters['format'].upper()}",
         "export audit": lambda event: f"As {event.parameters['format'].upper()}",
         "mend": _mended,
+        "relocate": lambda event: f"{event.done:,} messages were moved there",
         "suppress": lambda event: f"{event.done:,} suppressed",
         "unsuppress": lambda event: f"{event.done:,} removed from the list",
         "destination-slow": _slowed,

@@ -19,7 +19,7 @@ from spool.holders import holders
 from spool.maintenance import doctor
 from spool.maintenance.retention import forget_audit, forget_policies, forget_traces
 from spool.models.settings import current
-from spool.places import contents, trash
+from spool.places import contents, relocation, trash
 from spool.rows import lease
 
 log = logging.getLogger(__name__)
@@ -34,8 +34,8 @@ def sweep() -> None:
     """The safety net: ring for entries that are due, and announce the next one, whatever became of earlier rings.
 
     It also ends the holds whose time is over, finds bulk jobs that nobody works on any more, has the trash give way
-    when the disk is short, gives what rests without a file its file, and lets the apps above the spool do the same for
-    what is theirs (SPOOL_SWEEPS).
+    when the disk is short, gives what rests without a file its file, brings what is kept to where MAILSPOOL_STORE says,
+    and lets the apps above the spool do the same for what is theirs (SPOOL_SWEEPS).
     """
     _mend_times()
     release_expired(timezone.now())
@@ -43,6 +43,7 @@ def sweep() -> None:
     jobs.enqueue_left_behind()
     empty_trash.give_way(timezone.now())
     _bring_out()
+    _relocate()
     for path in settings.SPOOL_SWEEPS:
         try:
             import_string(path)()
@@ -63,6 +64,14 @@ def _bring_out() -> None:
             log.info("%d messages that came to rest without a file have theirs now", count)
     except OSError as error:
         log.error("messages that came to rest could not be given their files: %s", error)
+
+
+def _relocate() -> None:
+    try:
+        if count := relocation.step():
+            log.info("%d messages are where MAILSPOOL_STORE says now", count)
+    except OSError as error:
+        log.error("messages could not be brought to where MAILSPOOL_STORE says: %s", error)
 
 
 # No retry, delay or hold of a stage is for longer; what is was written while the clock was ahead.

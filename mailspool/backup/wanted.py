@@ -20,7 +20,7 @@ from mailspool.backup.snapshot import ALIAS
 from mailspool.home import Home
 from quarantine.models.item import Item, ItemKind, ItemState
 from spool.files import removal
-from spool.models.content import Content
+from spool.models.content import IN_DATABASE, Content
 from spool.models.entry import Entry
 from spool.models.trashed import Trashed, TrashState
 
@@ -91,11 +91,11 @@ def _rows() -> Iterator[tuple[str, str, str, int]]:
     if Content._meta.db_table in connections[ALIAS].introspection.table_names():
         # The snapshot has the others in it. A schema that is about to be upgraded may have none yet.
         of_entries = of_entries.exclude(id__in=Content.objects.using(ALIAS).values("entry_id"))
-    of_trash = Trashed.objects.using(ALIAS).exclude(state=TrashState.MOVED).order_by("id")
+    of_trash = Trashed.objects.using(ALIAS).exclude(state=TrashState.MOVED).exclude(subspool=IN_DATABASE).order_by("id")
     for rows in (of_entries, of_trash):
         for name, subspool, size in rows.values_list("file_name", "subspool", "size_bytes").iterator(CHUNK):
             yield name, f"spool/{subspool}/{name}", subspool, size
-    items = Item.objects.using(ALIAS).exclude(state=ItemState.MOVED).order_by("id")
+    items = Item.objects.using(ALIAS).exclude(state=ItemState.MOVED).exclude(subspool=IN_DATABASE).order_by("id")
     for name, subspool, size, kind, at in items.values_list(
         "file_name", "subspool", "size_bytes", "kind", "at"
     ).iterator(CHUNK):

@@ -100,6 +100,13 @@ def one_of(*choices: str) -> Callable[[str], str]:
     return parse
 
 
+def store(value: str) -> str:
+    """Where messages are kept."""
+    if value.lower() not in ("files", "database"):
+        raise Wrong("it must be files or database")
+    return value.lower()
+
+
 def log_place(value: str) -> str:
     """Where the mail log goes."""
     try:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar, cast
 
 from mailspool.environment.kinds import Wrong
-from mailspool.environment.variables import PREFIX, VARIABLES, Variable
+from mailspool.environment.variables import DATABASE, PREFIX, STORE, VARIABLES, Variable
 
 T = TypeVar("T")
 # Of the project's own tests and benchmarks.
@@ -56,6 +56,12 @@ def read(environ: Mapping[str, str]) -> Environment:
             values[variable.name] = variable.kind(given)
         except Wrong as wrong:
             sentences.append(f"{variable.name}={_shown(variable, given)}: {wrong}.")
+    engine = str(values.get(DATABASE.name, {}).get("ENGINE", ""))
+    if values.get(STORE.name) == "database" and "postgresql" not in engine:
+        sentences.append(
+            f"{STORE.name}=database: that is for PostgreSQL, and this is SQLite, which only one machine can use: leave"
+            f" it at files, or name a PostgreSQL in {DATABASE.name}."
+        )
     sentences += [_unknown(name) for name in sorted(environ) if _is_unknown(name, environ[name])]
     if sentences:
         raise WrongEnvironment(sentences)

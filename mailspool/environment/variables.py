@@ -122,6 +122,14 @@ INLINE_KB = Variable(
     "messages up to this size, in KB, are kept in the database until they have to wait for something, and have no file"
     " before; 0 for a file for each",
 )
+STORE = Variable(
+    "MAILSPOOL_STORE",
+    kinds.store,
+    "files",
+    "`files`",
+    "where messages are that wait: in `files` of the spool, or in the `database` (PostgreSQL), which any machine reads "
+    "([machines.md](machines.md))",
+)
 DNS = Variable("MAILSPOOL_DNS", kinds.server, "", "the system's", "`host:port` of a resolver, for tests and split DNS")
 TRUST_DNS = Variable(
     "MAILSPOOL_TRUST_DNS",
@@ -269,6 +277,7 @@ VARIABLES: tuple[Variable[Any], ...] = (
     WORKERS,
     SMTPD_PROCESSES,
     INLINE_KB,
+    STORE,
     DNS,
     TRUST_DNS,
     DOVEADM_URL,

@@ -111,7 +111,7 @@ def may_list(user: User, item: Item) -> bool:
 def author_of(item: Item) -> str:
     """Whom a user sees as its sender: the one address in From, or else that of the envelope."""
     try:
-        with item.path.open("rb") as file:
+        with item.source.open("rb") as file:
             [author] = authors.of_from(Header.of(file.read(LONGEST_HEADER)))
     except (FileNotFoundError, authors.Unclear, ValueError):
         author = item.sender

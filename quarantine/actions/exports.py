@@ -9,6 +9,7 @@ from quarantine.actions.selection import ItemSelection
 from quarantine.models.item import Item, ItemState
 from spool.actions.actor import Actor
 from spool.actions.exports import Exported, export_of
+from spool.places import trash
 
 FORMATS: Final = ("csv", "json")
 
@@ -57,6 +58,6 @@ _ITEMS = Exported(
     ),
     _items,
     _rows,
-    lambda items: [item.path for item in items],
+    trash.sources_of,
     FORMATS,
 )

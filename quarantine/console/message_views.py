@@ -43,7 +43,7 @@ def message(request: HttpRequest, file_name: str) -> HttpResponse:
 
 
 def _about(request: HttpRequest, item: Item) -> dict[str, Any]:
-    structure = parts.structure_or_none(item.path)
+    structure = parts.structure_or_none(item.source)
     # The bytes of a virus are not for a browser.
     links = ("content", "download") if item.kind == ItemKind.VIRUS else ("content", "source", "download")
     return {
@@ -70,10 +70,11 @@ def content(request: HttpRequest, file_name: str) -> HttpResponse:
     """What there is to read, and the names of the attachments."""
     item = _item(file_name)
     if item.kind != ItemKind.VIRUS:
-        return shown_content(request, item.path, reverse("admin:quarantine_item_preview", args=[file_name]))
+        return shown_content(request, item.source, reverse("admin:quarantine_item_preview", args=[file_name]))
     try:
-        structure = structure_of(item.path)
-        texts = texts_of(item.path, structure)
+        source = item.source
+        structure = structure_of(source)
+        texts = texts_of(source, structure)
     except OSError as error:
         raise Http404(_GONE) from error
     return render(request, "quarantine/_texts.html", {"texts": texts, "attachments": structure.attachments})
@@ -83,14 +84,14 @@ def content(request: HttpRequest, file_name: str) -> HttpResponse:
 @xframe_options_sameorigin
 def preview(request: HttpRequest, file_name: str) -> HttpResponse:
     """The text of spam as a document that may do nothing, for the sandboxed frame."""
-    return shown_document(_item(file_name, ItemKind.SPAM).path)
+    return shown_document(_item(file_name, ItemKind.SPAM).source)
 
 
 @require_GET
 def source(request: HttpRequest, file_name: str) -> HttpResponse:
     """A page of raw spam."""
-    path = _item(file_name, ItemKind.SPAM).path
-    return shown_source(request, path, reverse("admin:quarantine_item_source", args=[file_name]))
+    source = _item(file_name, ItemKind.SPAM).source
+    return shown_source(request, source, reverse("admin:quarantine_item_source", args=[file_name]))
 
 
 @require_http_methods(["GET", "POST"])
@@ -101,7 +102,7 @@ def download(request: HttpRequest, file_name: str) -> HttpResponseBase:
         link = reverse("admin:quarantine_item_download", args=[file_name])
         return render(request, "quarantine/_warning.html", {"item": item, "download_link": link})
     try:
-        file = item.path.open("rb")
+        file = item.source.open("rb")
     except OSError as error:
         raise Http404(_GONE) from error
     event = audit.begin(actor_of(request), "quarantine-download", item.file_name, matched=1)

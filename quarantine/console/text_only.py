@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Final
 
 from spool.message import safe_html
 from spool.message.charset import text_of
+from spool.message.held import Source
 from spool.message.structure import Structure, body_of
 
 MOST_BYTES: Final = 128 * 1024
 MOST_PARTS: Final = 20
 
 
-def texts_of(path: Path, structure: Structure) -> list[str]:
+def texts_of(source: Source, structure: Structure) -> list[str]:
     """The text parts in their order, those of HTML without any markup. Raises OSError when the file is gone."""
     readable = [p for p in structure.parts if p.content_type in ("text/plain", "text/html") and not p.is_attachment]
-    found = [(part, *body_of(path, part, MOST_BYTES)) for part in readable[:MOST_PARTS]]
+    found = [(part, *body_of(source, part, MOST_BYTES)) for part in readable[:MOST_PARTS]]
     texts = [text_of(raw, part.charset) for part, raw, _ in found]
     rich = [number for number, (part, _, _) in enumerate(found) if part.content_type == "text/html"]
     try:

@@ -19,7 +19,7 @@ from spool.files import marks, removal, store
 from spool.models.settings import current
 from spool.places import trash
 from spool.places.bins import Bin
-from spool.rows import statements
+from spool.rows import contents, statements
 
 CHUNK = 500
 # Out of the lists, but not beyond undoing.
@@ -44,8 +44,11 @@ def restore(ids: Sequence[int], now: datetime, note: Callable[[trash.Restored], 
     """Undo a deletion or a move: they are in quarantine again. `note` is called in the transaction."""
     with statements.write_transaction():
         rows = _find(ids, lock=True)
-        there = [item for item in rows if trash.has_file(item, item.in_quarantine, marks.QUARANTINE)]
-        for folder in {item.in_quarantine.parent for item in there if item.state == ItemState.MOVED}:
+        in_rows = trash.in_database(rows)
+        there = [
+            item for item in rows if item.id in in_rows or trash.has_file(item, item.in_quarantine, marks.QUARANTINE)
+        ]
+        for folder in {item.in_quarantine.parent for item in there if item.state == ItemState.MOVED and item.paths}:
             store.sync_folder(folder)
         Item.objects.filter(id__in=[item.id for item in there]).update(
             state=ItemState.HELD, gone_at=None, event=None, target=""
@@ -88,6 +91,7 @@ def remove_rows(ids: Sequence[int]) -> tuple[list[Path], int]:
     if not rows:
         return [], 0
     transfer.remove_rows([item.id for item in rows])
+    contents.remove([item.entry_id for item in rows if not item.paths])
     here = [item for item in rows if item.state != ItemState.MOVED]
     return [path for item in here for path in item.paths], len(rows)
 

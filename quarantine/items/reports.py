@@ -13,6 +13,7 @@ from quarantine.engines.mistakes import Lesson, teach
 from quarantine.models.antispam import AntispamSettings
 from quarantine.models.check import Check
 from quarantine.models.item import Item, ItemKind, ItemState
+from spool.places import trash
 
 # So many messages in one step of a job, within so many seconds altogether, some of them at a time.
 CHUNK: Final = 20
@@ -40,8 +41,10 @@ def report(ids: Sequence[int], lesson: Lesson) -> str:
     if not checks:
         return "no engine takes reports"
     items = Item.objects.filter(id__in=list(ids), kind=ItemKind.SPAM, state=ItemState.HELD)
-    messages = [_Message(item.path, item.size_bytes) for item in items.defer("entry", "recipients", "findings")]
-    return asyncio.run(_report_all(checks, messages, lesson, AntispamSettings.load().max_content_bytes))
+    some = list(items.defer("entry", "recipients", "findings"))
+    with trash.as_files(some) as paths:
+        messages = [_Message(paths[item.id], item.size_bytes) for item in some]
+        return asyncio.run(_report_all(checks, messages, lesson, AntispamSettings.load().max_content_bytes))
 
 
 async def _report_all(checks: Sequence[Check], messages: Sequence[_Message], lesson: Lesson, most_bytes: int) -> str:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from quarantine.engines.examined import Examined
@@ -16,6 +17,7 @@ from quarantine.models.item import Item, ItemKind
 from quarantine.spam.score import judge
 from quarantine.virus.scan import Ruling, scan
 from spool.models.entry import Direction, Origin
+from spool.places import trash
 from spool.trusted import was_ours
 
 
@@ -35,7 +37,8 @@ def rescan(items: Sequence[Item]) -> list[Rescanned]:
     """One for each item, in their order. Asks servers: not to be called in a transaction."""
     ours = {item.id for item in items if _was_ours(item)}
     antivirus, antispam, checks = AntivirusSettings.load(), AntispamSettings.load(), list(Check.objects.all())
-    return asyncio.run(_rescan_all(items, antivirus, antispam, checks, ours))
+    with trash.as_files(items) as paths:
+        return asyncio.run(_rescan_all(items, paths, antivirus, antispam, checks, ours))
 
 
 def _was_ours(item: Item) -> bool:
@@ -48,7 +51,12 @@ def _origin(item: Item) -> str:
 
 
 async def _rescan_all(
-    items: Sequence[Item], antivirus: AntivirusSettings, antispam: AntispamSettings, checks: list[Check], ours: set[int]
+    items: Sequence[Item],
+    paths: Mapping[int, Path],
+    antivirus: AntivirusSettings,
+    antispam: AntispamSettings,
+    checks: list[Check],
+    ours: set[int],
 ) -> list[Rescanned]:
     scanners = scanners_for(antivirus)
 
@@ -57,7 +65,7 @@ async def _rescan_all(
             if item.kind == ItemKind.VIRUS:
                 if not scanners:
                     return Rescanned(item.id, False, problem="no scanner is set")
-                found = await scan(item.path, item.size_bytes, scanners, antivirus)
+                found = await scan(paths[item.id], item.size_bytes, scanners, antivirus)
                 answers = tuple(answer.as_json() for answer in found.answers)
                 if found.ruling is Ruling.QUARANTINE:
                     return Rescanned(item.id, False, found.why, None, answers)
@@ -67,7 +75,7 @@ async def _rescan_all(
                 return Rescanned(item.id, True)
             if item.blocked_by:
                 return Rescanned(item.id, False, problem=f"{item.blocked_by} blocks their sender")
-            return await _rejudge(item, checks, antispam, ours=item.id in ours)
+            return await _rejudge(item, paths[item.id], checks, antispam, ours=item.id in ours)
         except FileNotFoundError:
             return Rescanned(item.id, False, problem="their files are missing")
 
@@ -75,14 +83,14 @@ async def _rescan_all(
         return list(await asyncio.gather(*(one(item) for item in items)))
 
 
-async def _rejudge(item: Item, checks: list[Check], settings: AntispamSettings, *, ours: bool) -> Rescanned:
+async def _rejudge(item: Item, path: Path, checks: list[Check], settings: AntispamSettings, *, ours: bool) -> Rescanned:
     outbound = item.direction == Direction.OUTBOUND
     wanted = [check for check in checks if (check.outbound if outbound else check.inbound)]
     if not wanted:
         return Rescanned(item.id, False, problem="no check is on")
     addresses = tuple(item.addresses.splitlines())
     examined = Examined(
-        item.path,
+        path,
         item.size_bytes,
         item.sender,
         addresses,

@@ -26,6 +26,7 @@ from spool.files import marks, store
 from spool.flow import leases
 from spool.message.envelope import LeasedEntry
 from spool.message.summary import storable
+from spool.models.content import IN_DATABASE
 from spool.models.entry import Direction, Status
 from spool.models.recipient import Kind, Outcome
 from spool.models.trashed import TrashState
@@ -108,6 +109,9 @@ def take(owner: str, caught: Sequence[Caught], now: datetime, days: int) -> set[
         with statements.write_transaction():
             ours = lease.held_by(owner, [one.entry_id for one in caught], lock=True)
             content_rows.remove([number for number in written if number in ours])
+            if contents.in_database():
+                # What came in before it was: nobody is to look for a file.
+                contents.bring_out(list(ours))
             shared = {one.entry_id: one.part for one in caught if one.part is not None and one.entry_id in ours}
             parts = splits.begin({number: (part.entry.subspool, ours[number]) for number, part in shared.items()})
             moved = parts.move({number: part.recipient_ids for number, part in shared.items()})
@@ -163,7 +167,8 @@ def put_files_away(entry_ids: Collection[int]) -> None:
     folders = set()
     # Under the rows' locks: somebody may be resending them already.
     with statements.write_transaction():
-        for item in locked(Item.objects.filter(entry_id__in=list(entry_ids), state=ItemState.HELD)):
+        in_files = Item.objects.filter(entry_id__in=list(entry_ids), state=ItemState.HELD).exclude(subspool=IN_DATABASE)
+        for item in locked(in_files):
             target = item.in_quarantine
             try:
                 marks.require(marks.QUARANTINE)
@@ -184,8 +189,9 @@ def resend(ids: Sequence[int], now: datetime) -> tuple[list[int], int]:
     transaction: until its end the items know their files, which are in the spool already.
     """
     rows = locked(Item.objects.filter(id__in=list(ids), state=ItemState.HELD))
-    there = [item for item in rows if bring_back(item)]
-    for folder in {item.in_spool.parent for item in there}:
+    in_rows = trash.in_database(rows)
+    there = [item for item in rows if item.id in in_rows or (item.paths and bring_back(item))]
+    for folder in {item.in_spool.parent for item in there if item.paths}:
         store.sync_folder(folder)
     if there:
         _unpack(there, now)

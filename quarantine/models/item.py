@@ -13,8 +13,11 @@ from django.utils.translation import ngettext
 from base import stored_texts
 from base.audit.models import AuditEvent
 from spool.files import store
+from spool.message.held import Source
+from spool.models.content import IN_DATABASE
 from spool.models.entry import Direction
 from spool.models.key_column import key_column, keyed
+from spool.places import trash
 
 
 class ItemKind(models.TextChoices):
@@ -39,7 +42,8 @@ class ItemState(models.TextChoices):
 class Item(models.Model):
     """An entry with its recipients, as they were, and why it was taken.
 
-    Its file is at its place in the spool until it has reached the quarantine's folder, because a crash may come
+    Where its subspool is the database it has no file: its content stays in rows under its entry's id. Else its file is
+    at its place in the spool until it has reached the quarantine's folder, because a crash may come
     between: whoever needs it looks at both. Resend makes the entry anew, with the same id, and this row goes in the
     same transaction: no message is ever in both places.
     """
@@ -151,7 +155,12 @@ class Item(models.Model):
     @property
     def paths(self) -> list[Path]:
         """Where its file can be."""
-        return [self.in_quarantine, self.in_spool]
+        return [] if self.subspool == IN_DATABASE else [self.in_quarantine, self.in_spool]
+
+    @property
+    def source(self) -> Source:
+        """Where to read it from. Raises django.db.Error."""
+        return trash.source_of(self)
 
 
 class ItemAddress(models.Model):

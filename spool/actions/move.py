@@ -19,6 +19,7 @@ from spool.actions.delete import mailbox_of
 from spool.actions.verb import Context, Note, Progress, Refused, Tally, Verb
 from spool.events.actions import changed
 from spool.files import removal, store
+from spool.message.held import Source
 from spool.models.settings import current
 from spool.models.trashed import TrashState
 from spool.places import trash
@@ -107,7 +108,7 @@ def make_files(
     moved: set[int] = set()
     problem = ""
     # Before anybody has to wait for it.
-    fingerprints = trash.fingerprints_of((row.id, row.path) for row in kept.find(ids))
+    fingerprints = trash.fingerprints_of((row.id, row.path) for row in kept.find(ids) if row.paths)
     # Under the rows' locks, so that nobody puts back what is being moved.
     with statements.write_transaction():
         rows = kept.find(ids, lock=True)
@@ -116,7 +117,7 @@ def make_files(
             with folders.opened(path, create=True) as folder:
                 for row, envelope in kept.packed([row for row in rows if row.state == TrashState.MOVING]):
                     try:
-                        write_pair(folder, envelope, row.path)
+                        write_pair(folder, envelope, trash.source_of(row))
                     except (Refused, OSError) as error:
                         problem = problem or _words(error)
                         continue
@@ -157,14 +158,17 @@ def finish(now: datetime, kept: Bin = TRASH) -> int:
     return found
 
 
-def write_pair(folder: int, row: Packed, source: Path) -> None:
+def write_pair(folder: int, row: Packed, source: Source) -> None:
     """Make the EML and the JSON of one message in `folder`: both files, or none. Raises Refused and OSError."""
     stem = row.file_name.removesuffix(store.SUFFIX)
     if not source.exists():
         raise Refused("the message file is missing")
     folders.write_json(folder, f"{stem}.json", envelope_of(row))
     try:
-        folders.place(folder, row.file_name, source)
+        if isinstance(source, Path):
+            folders.place(folder, row.file_name, source)
+        else:
+            folders.copy(folder, row.file_name, source)
     except (Refused, OSError):
         folders.remove(folder, f"{stem}.json")
         raise

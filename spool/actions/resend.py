@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from base.actions.inputs import Input
@@ -12,9 +13,10 @@ from spool.actions.verb import Context, Progress, Tally, Verb
 from spool.delivery.remote.body import LARGEST_WHOLE_BYTES
 from spool.events import mail_log
 from spool.events.acceptance import acceptance
-from spool.files import store
+from spool.files import incoming, store
 from spool.flow import doorbell, intake, leases
 from spool.message.envelope import Envelope, EnvelopeRecipient, LeasedEntry, Submission, Tail
+from spool.message.held import Streamed
 from spool.message.tls_wish import TLSWish
 from spool.models.entry import Origin, Priority
 from spool.models.recipient import Kind, Recipient
@@ -61,10 +63,15 @@ class ResendCopy(Verb):
                 submissions.append(_copy(entry, recipients, context))
             except FileNotFoundError:
                 continue
-        stored = _written(submissions)
-        count = (len(stored.submissions) if stored is not None else 0) + len(made)
-        tally = Tally(count, 0, len(ids) - count, "already gone" if count < len(ids) else "")
-        self._commit(stored, tally, ids[-1], context, progress)
+        try:
+            stored = _written(submissions)
+            count = (len(stored.submissions) if stored is not None else 0) + len(made)
+            tally = Tally(count, 0, len(ids) - count, "already gone" if count < len(ids) else "")
+            self._commit(stored, tally, ids[-1], context, progress)
+        finally:
+            for submission in submissions:
+                if submission.spilled is not None:
+                    submission.spilled.unlink(missing_ok=True)
 
     def _commit(
         self, stored: intake.Stored | None, tally: Tally, last: int, context: Context, progress: Progress
@@ -113,6 +120,19 @@ def _all_recipients(entry: LeasedEntry) -> list[EnvelopeRecipient]:
     ]
 
 
+def _spilled(streamed: Streamed) -> Path:
+    """A large message that has no file, on its way to be another. Raises FileNotFoundError and OSError."""
+    incoming.prepare()
+    path = store.new_incoming()
+    try:
+        with path.open("xb") as file:
+            file.writelines(streamed.pieces())
+    except BaseException:
+        store.unlink(path)
+        raise
+    return path
+
+
 def _copy(entry: LeasedEntry, recipients: list[EnvelopeRecipient], context: Context) -> Submission:
     envelope = Envelope(
         entry.sender,
@@ -133,10 +153,12 @@ def _copy(entry: LeasedEntry, recipients: list[EnvelopeRecipient], context: Cont
     )
     # What is large does not come into memory.
     is_large = entry.size_bytes > LARGEST_WHOLE_BYTES
+    spilled = _spilled(entry.streamed) if is_large and entry.streamed is not None else None
     return Submission(
         envelope,
-        b"" if is_large else entry.read(),
-        tail=Tail(entry.path, 0, entry.path.stat().st_size) if is_large else None,
+        (b"" if spilled is None else None) if is_large else entry.read(),
+        tail=Tail(entry.path, 0, entry.path.stat().st_size) if is_large and entry.streamed is None else None,
+        spilled=spilled,
         subject=entry.subject,
         message_id=entry.message_id,
         file_name=_name(entry, context),

@@ -15,6 +15,7 @@ from pathlib import Path
 from django.conf import settings
 from django.utils import timezone
 
+from spool.files import claim
 from spool.models.installation import Installation
 
 FILE = ".mailspool"
@@ -78,7 +79,10 @@ def faults() -> list[str]:
         # The first start may have marked them since.
         forget()
     expected = _installation()
-    return [sentence for name in FOLDERS if expected and (sentence := _fault(name, expected))]
+    if not expected:
+        return []
+    unmarked = [sentence for name in FOLDERS if (sentence := _fault(name, expected))]
+    return unmarked or [sentence for sentence in [claim.fault()] if sentence]
 
 
 def settle() -> list[str]:
@@ -93,11 +97,15 @@ def settle() -> list[str]:
             return strange
         accept()
     forget()
-    return faults()
+    if not (missing := faults()):
+        claim.settle()
+        missing = faults()
+    return missing
 
 
-def accept() -> list[Path]:
-    """Mark all folders as ours, whatever is in them now; returns those that had not our mark.
+def accept(*, files_here: bool = False) -> list[Path]:
+    """Mark all folders as ours, whatever is in them now; returns those that had not our mark. With `files_here` the
+    message files of this database are in this home from now on, wherever they were.
 
     Raises OSError, and django.db.Error.
     """
@@ -108,6 +116,7 @@ def accept() -> list[Path]:
     if row.marked is None:
         row.marked = timezone.now()
         row.save(update_fields=["marked"])
+    claim.accept(files_here=files_here)
     forget()
     return marked
 
@@ -117,6 +126,7 @@ def forget(*, unmarked: bool = False) -> None:
     global _expected
     _expected = "" if unmarked else None
     _right.clear()
+    claim.forget()
 
 
 def _installation() -> str:

@@ -1,7 +1,8 @@
 """How a message becomes durable: its content and its rows, then its sender may forget it.
 
 A small message that is due at once has its content in a row: one commit is all there is to wait for. Of the others of a
-batch the files are written and synced together, before the transaction that inserts the rows of all.
+batch the files are written and synced together, before the transaction that inserts the rows of all. With
+MAILSPOOL_STORE=database all content is rows of that transaction: large messages go there piece by piece.
 `spool.smtpd.committer` makes such batches of what the sessions of a listener bring.
 """
 
@@ -12,12 +13,13 @@ import shutil
 import sys
 import threading
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
 
+from django.conf import settings as django_settings
 from django.db import Error as DatabaseError
 from django.db import IntegrityError, InterfaceError, OperationalError, connection
 from django.utils import timezone
@@ -30,6 +32,7 @@ from spool.flow.shares import Clock, Shares, sender_of
 from spool.message.envelope import Submission
 from spool.message.summary import storable, summary_of
 from spool.message.tls_wish import wish_in
+from spool.models.content import IN_DATABASE
 from spool.models.entry import HANDED_IN, Direction, Status
 from spool.models.recipient import Kind, Outcome
 from spool.models.settings import Settings, current
@@ -46,6 +49,8 @@ log = logging.getLogger(__name__)
 
 # The header block is looked for in this much of a spilled message, in bytes.
 HEAD_BYTES = 256 * 1024
+# What has its place in the database is one row up to this, where MAILSPOOL_INLINE_KB is 0.
+MOST_WHOLE_BYTES: Final = 64 * 1024
 
 
 class IntakeError(Exception):
@@ -103,6 +108,8 @@ def write_files(writer: store.Writer, submissions: Sequence[Submission], setting
 def begin_files(writer: store.Writer, submissions: Sequence[Submission], settings: Settings, *, beside: bool) -> Stored:
     """Begin to write them, `beside` what this thread does until it calls `wait`. Raises IntakeError, as that does."""
     names = store.new_file_names(len(submissions))
+    if contents.in_database():
+        return _for_database(submissions, names)
     files: list[store.PendingFile] = []
     in_rows: set[str] = set()
     # What is to wait comes to rest at once: outside programs look at its file meanwhile.
@@ -124,6 +131,21 @@ def begin_files(writer: store.Writer, submissions: Sequence[Submission], setting
     return Stored(list(submissions), names, subspool, finish, in_rows)
 
 
+def _for_database(submissions: Sequence[Submission], names: list[str]) -> Stored:
+    """Nothing is written before their rows."""
+    in_rows: set[str] = set()
+    most_bytes = int(django_settings.MAILSPOOL_INLINE_KB) * 1024 or MOST_WHOLE_BYTES
+    for index, submission in enumerate(submissions):
+        names[index] = submission.file_name or names[index]
+        try:
+            _describe(submission)
+        except OSError as error:
+            raise _not_written(submissions, error) from error
+        if submission.size_bytes <= most_bytes and submission.content is not None and submission.tail is None:
+            in_rows.add(names[index])
+    return Stored(list(submissions), names, IN_DATABASE, None, in_rows)
+
+
 def _not_written(submissions: Sequence[Submission], error: OSError) -> IntakeError:
     log.error("a batch of %d messages could not be written: %s", len(submissions), error)
     return SpoolFull() if error.errno in store.FULL else IntakeUnavailable()
@@ -137,7 +159,7 @@ def insert_rows(stored: Stored, now: datetime, settings: Settings, wanted: Colle
     """
     chosen = range(len(stored.submissions)) if wanted is None else sorted(wanted)
     if not chosen:
-        return [store.path_of(stored.subspool, name) for name in stored.file_names]
+        return _files_of(stored, stored.file_names)
     ids, transaction = entries.next_ids(len(chosen))
     if transaction:
         stored.transactions.append(transaction)
@@ -227,8 +249,14 @@ def insert_rows(stored: Stored, now: datetime, settings: Settings, wanted: Colle
     recipients.insert(recipient_rows)
     if stored.in_rows:
         _insert_contents(stored, submissions)
+    if stored.subspool == IN_DATABASE:
+        _insert_in_parts(stored, submissions)
     traffic_batches.receipts(received, now, logins)
-    return [store.path_of(stored.subspool, name) for name in set(stored.file_names).difference(names)]
+    return _files_of(stored, set(stored.file_names).difference(names))
+
+
+def _files_of(stored: Stored, names: Iterable[str]) -> list[Path]:
+    return [] if stored.subspool == IN_DATABASE else [store.path_of(stored.subspool, name) for name in names]
 
 
 def _early_turns() -> dict[Clock, float]:
@@ -253,12 +281,21 @@ def _insert_contents(stored: Stored, submissions: Sequence[Submission]) -> None:
     )
 
 
+def _insert_in_parts(stored: Stored, submissions: Sequence[Submission]) -> None:
+    """The content of those that are too large for a row. Raises django.db.Error, and OSError when it can't be read."""
+    for name, submission in zip(stored.inserted, submissions, strict=True):
+        if name not in stored.in_rows:
+            content_rows.insert_in_parts(stored.entry_ids[name], submission.pieces(content_rows.PART_BYTES))
+
+
 def forsake(stored: Stored, error: BaseException) -> None:
     """The transaction that was to insert rows ended with `error`: remove the files that need not stay.
 
     Those whose rows were inserted stay until the database says what became of them: now, or when it answers again. A
     name that its caller chose may have been written again by another process, so such files are left to the doctor.
     """
+    if stored.subspool == IN_DATABASE:
+        return
     chosen = {submission.file_name for submission in stored.submissions}
     ours = [name for name in stored.file_names if name not in chosen]
     waiting = set(stored.inserted)
@@ -310,7 +347,19 @@ def commit(writer: store.Writer, submissions: Sequence[Submission]) -> list[str]
             raise (SpoolFull() if full else IntakeUnavailable()) from error
     acceptance.accepted(stored.submissions, stored.file_names)
     undecided.settle()
+    if stored.subspool == IN_DATABASE:
+        _remove_spilled(stored.submissions)
     return stored.file_names
+
+
+def _remove_spilled(submissions: Sequence[Submission]) -> None:
+    """Their content is in the database: the files that they came in are needed no more."""
+    for submission in submissions:
+        if submission.spilled is not None:
+            try:
+                store.unlink(submission.spilled)
+            except OSError as error:
+                log.error("%s could not be removed, the doctor will find it: %s", submission.spilled, error)
 
 
 def _settings() -> Settings:

@@ -131,16 +131,17 @@ class Lanes:
             self._low += _is_low(entry)
             self._held_bytes += len(entry.content or b"")
 
-    def drop(self, entry_id: int) -> None:
-        """The entry is in these hands no more."""
+    def drop(self, entry_id: int) -> LeasedEntry | None:
+        """The entry is in these hands no more; which it was."""
         entry = self._entries.pop(entry_id, None)
         if entry is None:
-            return
+            return None
         self._local -= _is_local(entry)
         self._low -= _is_low(entry)
         self._held_bytes -= len(entry.content or b"")
         if self._low_waits and _is_low(entry):
             self._low_waits, self._look = False, True
+        return entry
 
     def into_stages(self, entries: Sequence[LeasedEntry]) -> None:
         self._staged += len(entries)

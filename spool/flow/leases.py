@@ -14,9 +14,10 @@ from datetime import datetime, timedelta
 from django.utils import timezone
 
 from base import clock
-from spool.files import store
+from spool.files import claim, store
 from spool.message.envelope import LeasedEntry
 from spool.models.entry import Status
+from spool.places import contents
 from spool.rows import lease, statements
 
 # A worker that dies is missed for this long at most; one that lives renews in time.
@@ -29,6 +30,11 @@ AT_ONCE = 1000
 def new_owner() -> str:
     """A name for one pass, never used again: a pass that lost its lease can't touch the entry any more."""
     return f"{socket.gethostname()[:30]}:{os.getpid()}:{secrets.token_hex(4)}"
+
+
+def without_files() -> bool:
+    """Whether this machine has not the files of the spool: messages that have one are for those who have it."""
+    return contents.in_database() and not claim.has_files()
 
 
 def take(
@@ -63,6 +69,7 @@ def take(
         reserved=reserved,
         only_local=only_local,
         early=early,
+        without_files=without_files(),
         path_of=store.path_of,
     )
     for entry in entries:

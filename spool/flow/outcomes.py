@@ -188,7 +188,7 @@ def record(
             waiting = _keep_waiting(owner, [decision for decision in decisions if not decision.ends])
             held = removed | waiting
             settled = late_results.settled_by_others(reports, held)
-            in_rows = [one.report.entry.id for one in finished if one.report.entry.content is not None]
+            in_rows = [one.report.entry.id for one in finished if one.report.entry.is_in_rows]
             without_file = content_rows.remove([number for number in in_rows if number in removed])
             content_rows.remove([number for number in at_rest if number in waiting])
             if removed:

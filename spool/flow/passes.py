@@ -19,7 +19,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings as django_settings
-from django.db import DataError, IntegrityError, InterfaceError, OperationalError
+from django.db import DataError, IntegrityError, InterfaceError, OperationalError, connection
 from django.db import Error as DatabaseError
 from django.utils import timezone
 from redis.exceptions import RedisError
@@ -30,6 +30,7 @@ from spool.delivery.remote import rests
 from spool.delivery.remote.tls_sessions import Sessions
 from spool.delivery.replies import error_group
 from spool.delivery.shaping.brakes import Brakes
+from spool.files import store, working
 from spool.flow import doorbell, leases
 from spool.flow.lanes import Lanes, Want
 from spool.flow.rounds import Failure, Round, Rounds
@@ -37,6 +38,7 @@ from spool.message.envelope import DeliveryReport, LeasedEntry
 from spool.models.entry import ON_THEIR_WAY, Status
 from spool.monitoring import live_workers
 from spool.monitoring.live_workers import Live
+from spool.places import contents
 from spool.stages import HoldBack, Stage, StageContext, Verdict, WaitUntil, load_stages
 
 log = logging.getLogger(__name__)
@@ -62,6 +64,8 @@ OUTAGES = (OperationalError, InterfaceError, RedisError)
 OUTAGE_PAUSE = timedelta(seconds=10)
 
 _database = ThreadPoolExecutor(1, thread_name_prefix="database")
+# Asks the database for large messages that have no file.
+_reader = ThreadPoolExecutor(1, thread_name_prefix="reader")
 _ear = ThreadPoolExecutor(1, thread_name_prefix="doorbell")
 _stop = threading.Event()
 # The environment says how many workers there are to be, and their signs of life how many there are.
@@ -229,7 +233,7 @@ class Pass:
             here = None
         self._answers.recorded(report.entry.id for report in finished)
         for entry in [*(r.entry for r in finished), *(f.entry for f in failed), *(e for e, _ in resting)]:
-            self._working.drop(entry.id)
+            self._drop(entry.id)
         if here is not None:
             self._take_up(here)
         return bool(finished or failed or resting or (here and here.leased))
@@ -251,14 +255,39 @@ class Pass:
         if not here.leased:
             return
         self._working.take(here.leased)
+        at_hand = [entry for entry in here.leased if entry.streamed is None]
+        if len(at_hand) < len(here.leased):
+            self._keep(self._fetch([entry for entry in here.leased if entry.streamed is not None], here))
+        if at_hand:
+            self._begin(at_hand, here)
+
+    def _begin(self, entries: Sequence[LeasedEntry], here: Round) -> None:
         context = StageContext(here.settings, timezone.now(), self.owner, _database, self._leave_for_later)
-        free, looked_at = _apart(here, context)
+        free, looked_at = _apart(entries, here, context)
         if not looked_at:
             self._deliveries.start(free)
             return
         for some in [free, *looked_at] if free else looked_at:
             self._working.into_stages(some)
             self._keep(self._through_stages(some, here, context))
+
+    async def _fetch(self, entries: Sequence[LeasedEntry], here: Round) -> None:
+        """Have copies made of messages that are too large for memory and have no file, and begin with each."""
+        assert self._loop is not None
+        for entry in entries:
+            try:
+                await self._loop.run_in_executor(_reader, _fetch, entry, self._rounds.copies)
+            except FileNotFoundError:
+                # Delivery says so, and the entry waits.
+                pass
+            except (DatabaseError, OSError) as error:
+                log.error("%s could not be fetched from the database: %s", entry.file_name, error)
+                status = Status.WAITING if entry.attempts else Status.DELIVERY_DELAY
+                later = WaitUntil(timezone.now() + OUTAGE_PAUSE, status, f"It could not be fetched here: {error}")
+                self._resting.append((entry, later))
+                self._event.set()
+                continue
+            self._begin([entry], here)
 
     async def _through_stages(self, entries: Sequence[LeasedEntry], here: Round, context: StageContext) -> None:
         """Take a batch through each stage that wants some of it, then hand on what is left to delivery."""
@@ -298,7 +327,7 @@ class Pass:
                 entry.recipients = [one for one in entry.recipients if one.id not in verdict.recipients]
                 gone.discard(entry.id)
             elif verdict is not None:
-                self._working.drop(entry.id)
+                self._drop(entry.id)
         return gone
 
     async def _verdicts(
@@ -327,6 +356,15 @@ class Pass:
         """Show in which stage entries are, once they have been there for longer than anybody could see."""
         self._seen.update(entry.id for entry in entries)
         self._keep(self._mark(entries, status))
+
+    def _drop(self, entry_id: int) -> None:
+        """The entry is in these hands no more, nor is a copy of it."""
+        entry = self._working.drop(entry_id)
+        if entry is not None and entry.is_copied:
+            try:
+                store.unlink(entry.path)
+            except OSError as error:
+                log.warning("a copy of %s goes when this pass ends: %s", entry.file_name, error)
 
     def _keep(self, work: Coroutine[Any, Any, object]) -> None:
         task = asyncio.ensure_future(work)
@@ -389,7 +427,7 @@ class Pass:
         left, self._left = self._left, []
         log.warning("%d messages are left to others: their leases lapsed before they were begun", len(left))
         for entry in left:
-            self._working.drop(entry.id)
+            self._drop(entry.id)
         assert self._loop is not None
         await self._loop.run_in_executor(_database, self._rounds.give_back, [entry.id for entry in left])
         self._working.look()
@@ -447,12 +485,22 @@ class Pass:
         return not self._leaving
 
 
-def _apart(here: Round, context: StageContext) -> tuple[list[LeasedEntry], list[list[LeasedEntry]]]:
+def _fetch(entry: LeasedEntry, copies: working.Copies) -> None:
+    """In the reading thread, whose connection is not kept while there is nothing to read."""
+    try:
+        contents.copy_to(entry, copies)
+    finally:
+        connection.close()
+
+
+def _apart(
+    entries: Sequence[LeasedEntry], here: Round, context: StageContext
+) -> tuple[list[LeasedEntry], list[list[LeasedEntry]]]:
     """What no stage wants; and of the rest what is small and what is large: a batch is done when the slowest is."""
     free: list[LeasedEntry] = []
     small: list[LeasedEntry] = []
     large: list[LeasedEntry] = []
-    for entry in here.leased:
+    for entry in entries:
         wanted = any(stage.wants(entry, context) for stage in here.stages)
         (free if not wanted else small if entry.size_bytes <= LARGE_BYTES else large).append(entry)
     return free, [some for some in (small, large) if some]

@@ -27,7 +27,7 @@ from spool.delivery.shaping.limits import Table
 from spool.delivery.shaping.rules import RuleBook
 from spool.events import decisions, mail_log
 from spool.events.mail_log import Event
-from spool.files import marks
+from spool.files import marks, working
 from spool.flow import late_results, leases, outcomes
 from spool.flow.lanes import Want
 from spool.flow.list_fields import add_list_fields
@@ -55,6 +55,8 @@ FIRST_FAILURE_PAUSE = timedelta(seconds=60)
 PATIENCE_SECONDS = 600.0
 # The same while it does not answer: what they say was delivered must not be sent again once it does.
 PATIENCE_WHILE_AWAY_SECONDS = 24 * 3600.0
+# How often somebody without the files of the others looks at what is due.
+ELSEWHERE_PAUSE = timedelta(seconds=2)
 # Leases that took longer to be written are not worked on.
 MOST_LATE_SECONDS = leases.LEASE.total_seconds() / 2
 
@@ -104,6 +106,7 @@ class Rounds:
         self._stages = stages
         self._writer = contents.writer()
         self._takeover = Takeover(owner, self._record)
+        self.copies = working.Copies(owner)
         self._said_missing = -SAY_SECONDS
         # Whether anything may be early: otherwise it is not looked for with each lease.
         self._early = True
@@ -142,6 +145,9 @@ class Rounds:
                         write()
             if not here.more and may_take:
                 here.next_due = self._next_due(low=not here.low_waits)
+                if not here.leased and here.next_due is not None and leases.without_files():
+                    # Nor does anybody here take what is in files elsewhere.
+                    here.next_due = max(here.next_due, timezone.now() + ELSEWHERE_PAUSE)
                 if not here.leased and here.next_due is not None and clock.steps().within(leases.LEASE.total_seconds()):
                     # What looks due may be held by others: not before the next look.
                     here.next_due = None
@@ -208,7 +214,7 @@ class Rounds:
         return leased
 
     def _bound(self, leased: Sequence[LeasedEntry], room_bytes: int) -> None:
-        """Give files to those for whose content there is no room in memory."""
+        """Give files, or copies of their rows, to those for whose content there is no room in memory."""
         beyond: list[LeasedEntry] = []
         for entry in leased:
             if entry.content is not None:
@@ -219,7 +225,17 @@ class Rounds:
             with statements.write_transaction():
                 content_rows.remove(written)
             for entry in beyond:
-                entry.content = None
+                if entry.id in written:
+                    entry.content = None
+        for entry in beyond:
+            if entry.content is not None:
+                self._copy(entry)
+
+    def _copy(self, entry: LeasedEntry) -> None:
+        try:
+            contents.copy_to(entry, self.copies)
+        except OSError as error:
+            log.error("%s stays in memory: %s", entry.file_name, error)
 
     def mark(self, entry_ids: Sequence[int], status: Status | None) -> None:
         """Show where entries in work are: in a stage, or on their way out. Raises django.db.Error."""
@@ -254,6 +270,7 @@ class Rounds:
 
     def close(self) -> None:
         self._writer.close()
+        self.copies.close()
         close_old_connections()
 
     def _record(self, finished: Sequence[DeliveryReport]) -> None:

@@ -15,14 +15,15 @@ from django.utils import timezone
 from accounts.actor import Actor
 from base.action import record
 from spool.dropfolder import drop_folder
-from spool.files import incoming, removal, store
+from spool.files import claim, incoming, removal, store
 from spool.files.finding import CHUNK, YOUNGEST_SECONDS, Finding
 from spool.holders import holders
-from spool.models.content import Content
+from spool.models.content import IN_DATABASE, Content
 from spool.models.entry import Entry
 from spool.models.recipient import Recipient
 from spool.models.trace import Trace
 from spool.models.trashed import Trashed, TrashState
+from spool.places import contents as contents_places
 from spool.places import whereabouts
 from spool.rows import contents, statements
 
@@ -35,6 +36,9 @@ def examine() -> Iterator[Finding]:
     for subspool in store.subspools():
         yield from _subspool(subspool)
     with_file = Entry.objects.exclude(pk__in=Content.objects.values("entry_id"))
+    if contents_places.in_database() and not claim.has_files():
+        # The files of the others are on another machine.
+        with_file = with_file.filter(subspool=IN_DATABASE)
     for entry in with_file.only("file_name", "subspool").iterator(CHUNK):
         if not store.path_of(entry.subspool, entry.file_name).exists() and with_file.filter(pk=entry.pk).exists():
             name = f"{entry.subspool}/{entry.file_name}"
@@ -54,10 +58,19 @@ def examine() -> Iterator[Finding]:
     strays = Recipient.objects.exclude(entry__in=Entry.objects.all())
     if (count := strays.count()) > 0:
         yield Finding("stray recipients", str(count), "removed")
-    for entry_id in contents.strays(CHUNK):
+    for entry_id in _stray_contents():
         yield Finding(STRAY_CONTENT, str(entry_id), "moved to lost+found: no message is kept of which it could be")
     for holder in holders():
         yield from holder.examine()
+
+
+def _stray_contents() -> Iterator[int]:
+    """Those of no message that is kept anywhere."""
+    last = 0
+    while some := contents.strays(last, CHUNK):
+        last = some[-1]
+        kept = set().union(*(holder.holding(some) for holder in holders()))
+        yield from (number for number in some if number not in kept)
 
 
 def mend_all(actor: Actor, findings: Iterable[Finding]) -> int:
@@ -81,9 +94,12 @@ def mend(finding: Finding) -> bool:
         shutil.move(finding.path, _lost_and_found() / finding.path.name)
     elif finding.kind == STRAY_CONTENT:
         with statements.write_transaction():
-            for entry_id, content in contents.of([int(finding.what)]).items():
-                (_lost_and_found() / f"{entry_id}{store.SUFFIX}").write_bytes(content)
-            contents.remove([int(finding.what)])
+            number = int(finding.what)
+            in_rows = contents.look([number])
+            with (_lost_and_found() / f"{number}{store.SUFFIX}").open("wb") as file:
+                file.writelines(in_rows.whole.values())
+                file.writelines(contents.pieces(number, in_rows.parts.get(number, 0)))
+            contents.remove([number])
     elif finding.kind == "stray recipients":
         Recipient.objects.exclude(entry__in=Entry.objects.all()).delete()
     else:

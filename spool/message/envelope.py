@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import io
+import errno
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from base import clock
+from spool.message.held import Held, Source, Streamed
 from spool.message.tls_wish import TLSWish
 from spool.models.bounce import ReceivedBounce
 from spool.models.entry import Origin, Priority, Status, counted_from
@@ -94,6 +95,35 @@ class Submission:
     file_name: str = ""
     parent: str = ""
     notice: str = ""
+
+    def pieces(self, size_bytes: int) -> Iterator[bytes]:
+        """The whole of it, in pieces of that size; the last is smaller. Raises OSError."""
+        rest = b""
+        for piece in self._read(size_bytes):
+            rest += piece
+            while len(rest) >= size_bytes:
+                yield rest[:size_bytes]
+                rest = rest[size_bytes:]
+        if rest:
+            yield rest
+
+    def _read(self, size_bytes: int) -> Iterator[bytes]:
+        if self.content is not None:
+            for start in range(0, len(self.content), size_bytes):
+                yield self.content[start : start + size_bytes]
+        if self.spilled is not None:
+            with self.spilled.open("rb") as file:
+                while piece := file.read(size_bytes):
+                    yield piece
+        if self.tail is not None:
+            with self.tail.path.open("rb") as file:
+                file.seek(self.tail.offset)
+                left = self.tail.size_bytes
+                while left and (piece := file.read(min(left, size_bytes))):
+                    left -= len(piece)
+                    yield piece
+            if left:
+                raise OSError(errno.EIO, "the message is shorter than its size says", str(self.tail.path))
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,11 +218,14 @@ class LeasedColumns:
 class LeasedEntry(LeasedColumns):
     """An entry that this worker holds, with its open recipients. Valid until the pass commits its outcome.
 
-    `path` is where its file is, or will be: as long as it has none, `content` is the whole message.
+    `path` is where its file is, or will be: as long as it has none, `content` is the whole message, or `streamed` where
+    that is read from. A copy of the latter may be at `path` (spool.files.working): then it `is_copied`.
     """
 
     path: Path
     content: bytes | None = None
+    streamed: Streamed | None = None
+    is_copied: bool = False
     recipients: list[LeasedRecipient] = field(default_factory=list)
     # What stages want done to it: for all recipients, and by the ids of those for whom it is something else.
     treatment: Treatment = AS_IT_IS
@@ -237,20 +270,34 @@ class LeasedEntry(LeasedColumns):
         """The fields that are put before the copy of one recipient, and signed with it."""
         return self.own_fields.get(recipient.id, b"") if self.own_fields else b""
 
+    @property
+    def is_in_rows(self) -> bool:
+        """Whether its content is in the database, and it has no file of its own."""
+        return self.content is not None or self.streamed is not None or self.is_copied
+
+    @property
+    def source(self) -> Source:
+        """Where to read it from."""
+        if self.content is not None:
+            return Held(self.content)
+        return self.streamed or self.path
+
     def read(self) -> bytes:
         """The whole message. Raises FileNotFoundError when its file is gone."""
-        return self.path.read_bytes() if self.content is None else self.content
+        return self.source.read_bytes() if self.content is None else self.content
 
     def read_head(self, size_bytes: int) -> bytes:
         """No more than the first `size_bytes` of it. Raises FileNotFoundError."""
         if self.content is not None:
             return self.content[:size_bytes]
+        if self.streamed is not None:
+            return self.streamed.read_head(size_bytes)
         with self.path.open("rb") as file:
             return file.read(size_bytes)
 
     def open(self) -> BinaryIO:
         """The message, to be read a piece at a time. Raises FileNotFoundError."""
-        return self.path.open("rb") if self.content is None else io.BytesIO(self.content)
+        return self.source.open("rb")
 
 
 @dataclass(slots=True)

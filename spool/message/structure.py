@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 import mmap
+import os
 import quopri
 import re
 from collections.abc import Iterator
@@ -88,7 +89,7 @@ def structure_of(source: Source) -> Structure:
     if isinstance(source, Held):
         return structure_in(source.content)
     with source.open("rb") as file:
-        size = source.stat().st_size
+        size = os.fstat(file.fileno()).st_size
         if size == 0:
             return Structure(b"", (), False, 0)
         with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:

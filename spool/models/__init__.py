@@ -5,7 +5,7 @@ from spool.models.alert import AlertEvent, AlertKind, AlertNotice, AlertRule
 from spool.models.attempt import Attempt
 from spool.models.bounce import ReceivedBounce
 from spool.models.bulkjob import BulkJob, JobState
-from spool.models.content import Content
+from spool.models.content import Content, ContentPart
 from spool.models.destination import Destination, DestinationDomain, DestinationEncryption
 from spool.models.destination_rule import DestinationRule, RuleScope, RuleTLS
 from spool.models.dkim import DkimKey, KeyAlgorithm, KeyState
@@ -42,6 +42,7 @@ __all__ = [
     "AuditEvent",
     "BulkJob",
     "Content",
+    "ContentPart",
     "Density",
     "Destination",
     "DestinationDomain",

@@ -1,7 +1,7 @@
 """Some recipients of an entry become an entry of their own: what becomes of them does not concern the others.
 
-The new entry has the same bytes under a name of its own (a second link to them), and the rows of those recipients.
-Files are durable before rows are committed.
+The new entry has the same bytes under a name of its own (a second link to them, or a copy of their rows), and the rows
+of those recipients. Files are durable before rows are committed.
 """
 
 from __future__ import annotations
@@ -11,7 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from spool.files import store
+from spool.models.content import IN_DATABASE
 from spool.places import contents, trash, undecided
+from spool.rows import contents as content_rows
 from spool.rows import entries
 
 
@@ -32,12 +34,16 @@ class Parts:
         moved = dict(zip(self.names, new_ids, strict=True))
         for entry_id, new_id in moved.items():
             entries.split(entry_id, new_id, self.names[entry_id], recipients[entry_id])
+            if self.subspools[entry_id] == IN_DATABASE:
+                content_rows.copy(entry_id, new_id)
         return moved
 
     def forsake(self, error: BaseException) -> None:
         """The transaction ended with `error`: the new files go, as soon as it is sure that no row names them."""
         by_subspool: dict[str, list[str]] = {}
         for entry_id, name in self.names.items():
+            if self.subspools[entry_id] == IN_DATABASE:
+                continue
             by_subspool.setdefault(self.subspools[entry_id], []).append(name)
         for subspool, names in by_subspool.items():
             undecided.keep(undecided.Batch(subspool, names, self.transactions))
@@ -53,8 +59,12 @@ def begin(wanted: Mapping[int, tuple[str, str]]) -> Parts:
     parts = Parts()
     linked: list[Path] = []
     contents.bring_out(list(wanted))
+    in_rows = content_rows.there(list(wanted))
     try:
         for (entry_id, (subspool, old)), new in zip(wanted.items(), store.new_file_names(len(wanted)), strict=True):
+            if entry_id in in_rows:
+                parts.names[entry_id], parts.subspools[entry_id] = new, IN_DATABASE
+                continue
             target = store.path_of(subspool, new)
             if trash.link_or_copy(store.path_of(subspool, old), target):
                 linked.append(target)

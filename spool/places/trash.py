@@ -13,24 +13,30 @@ import hashlib
 import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Protocol
 
 from spool.events.actions import MOST_LINES, by_itself
-from spool.files import incoming, marks, removal, store
+from spool.files import claim, incoming, marks, removal, store, working
 from spool.message.envelope import DeliveryReport
+from spool.message.held import Source
 from spool.message.summary import storable
+from spool.models.content import IN_DATABASE
 from spool.models.recipient import Outcome
 from spool.models.trashed import Trashed, TrashState
 from spool.places import contents
+from spool.rows import contents as content_rows
 from spool.rows import statements, trashed
 from spool.rows.columns import columns_of
 from spool.rows.journal import LONGEST_REPLY, insert_traces, trace_rows, trace_trashed
 from spool.rows.packing import Packed
 
 CHUNK = 500
+# So many are read into memory together.
+_AT_ONCE = 100
 _PAST_UNDOING = "its deletion can't be undone any more"
 
 
@@ -48,23 +54,34 @@ class TrashRow:
     fingerprint: str = ""
 
     @property
+    def entry_id(self) -> int:
+        return self.id
+
+    @property
     def path(self) -> Path:
         """Where the spool has its file."""
         return store.path_of(self.subspool, self.file_name)
 
     @property
     def paths(self) -> Sequence[Path]:
-        return [self.path]
+        return [] if self.subspool == IN_DATABASE else [self.path]
 
 
 class Kept(Protocol):
     """A message that was taken away, in the trash or in another app's bin; `target` is the folder it was moved to.
 
-    Its file is at one of `paths`, first of all at `path`, unless `state` says that it was moved.
+    Its file is at one of `paths`, first of all at `path`, unless `state` says that it was moved. Where its `subspool`
+    is the database, it has none, and its content stays in rows under the id that it has in the spool.
     """
 
     @property
     def id(self) -> int: ...
+
+    @property
+    def entry_id(self) -> int: ...
+
+    @property
+    def subspool(self) -> str: ...
 
     @property
     def file_name(self) -> str: ...
@@ -127,9 +144,10 @@ def restore(ids: Sequence[int], now: datetime, note: Callable[[Restored], None] 
         if any(item.state != TrashState.TRASHED for item in rows):
             # Their files are on the way to a folder or back.
             rows = find(ids, lock=True)
-        there = [item for item in rows if has_file(item, item.path, marks.SPOOL)]
+        in_rows = in_database(rows)
+        there = [item for item in rows if item.id in in_rows or has_file(item, item.path, marks.SPOOL)]
         # A rollback from here on leaves files in the spool which the rows in the trash still know.
-        for folder in {item.path.parent for item in there if item.state == TrashState.MOVED}:
+        for folder in {item.path.parent for item in there if item.state == TrashState.MOVED and item.paths}:
             store.sync_folder(folder)
         put = trashed.restore([item.id for item in there], now) if there else set()
         lost, there = len(rows) - len(there), [item for item in there if item.id in put]
@@ -209,12 +227,49 @@ def remove(ids: Sequence[int], note: Callable[[Sequence[TrashRow]], None] | None
         if removed:
             trace_trashed([item.id for item in removed])
             trashed.remove([item.id for item in removed])
+            content_rows.remove([item.id for item in removed if item.subspool == IN_DATABASE])
         if note is not None:
             note(removed)
     for item in removed:
-        if item.state == TrashState.TRASHED:
+        if item.state == TrashState.TRASHED and item.paths:
             removal.remove(item.path)
     return removed
+
+
+def source_of(item: Kept) -> Source:
+    """Where to read it from, unless its file was moved. Raises django.db.Error."""
+    return next(sources_of([item]))
+
+
+def sources_of(items: Sequence[Kept]) -> Iterator[Source]:
+    """The same for many, in their order; not all of them are in memory at once. Raises django.db.Error."""
+    for start in range(0, len(items), _AT_ONCE):
+        some = items[start : start + _AT_ONCE]
+        in_rows = content_rows.look([item.entry_id for item in some if item.subspool == IN_DATABASE])
+        for item in some:
+            yield contents.source_in(in_rows, item.entry_id, item.file_name, item.size_bytes) or item.path
+
+
+@contextmanager
+def as_files(items: Sequence[Kept]) -> Iterator[dict[int, Path]]:
+    """A path for each by its `id`, for those who can't ask the database: of a copy, where it has no file.
+
+    Nothing is at the path of one that is gone. Raises OSError and django.db.Error.
+    """
+    with ExitStack() as copies:
+        paths = {}
+        for item, source in zip(items, sources_of(items), strict=True):
+            try:
+                paths[item.id] = copies.enter_context(working.as_file(source, item.file_name))
+            except FileNotFoundError:
+                paths[item.id] = item.path
+        yield paths
+
+
+def in_database(items: Sequence[Kept]) -> set[int]:
+    """The `id` of those whose content is in the database, and there."""
+    there = content_rows.there([item.entry_id for item in items if item.subspool == IN_DATABASE])
+    return {item.id for item in items if item.entry_id in there}
 
 
 def has_file(item: Kept, home: Path, mark: str) -> bool:
@@ -222,9 +277,12 @@ def has_file(item: Kept, home: Path, mark: str) -> bool:
 
     `mark` is that of the folder which `home` is below (spool.files.marks). A new name at `home` is not synced.
     """
+    if not item.paths:
+        return False
     if os.path.exists(home) or item.path.exists():
         return True
-    if item.state != TrashState.MOVED:
+    if item.state != TrashState.MOVED or (contents.in_database() and not claim.has_files()):
+        # Nobody else would find a file here: it is put back by the machine that has the files of the others.
         return False
     marks.require(mark)
     home.parent.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -1,19 +1,25 @@
-"""The content of messages that have no file, by the ids of their entries.
+"""The content of messages that have no file, by the ids of their entries: in one row, or in parts of rows.
 
-Everything here but what only reads runs in the caller's transaction.
+Everything here but what only reads runs in the caller's transaction. A message keeps its id, and so its content, while
+it is in the trash or in a quarantine.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import errno
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
 from django.db import connection
 
+from spool.models.content import IN_DATABASE
 from spool.rows import statements
 from spool.rows.statements import db_time, execute, id_list, on_sqlite
 
+# Of a message that is too large for one row.
+PART_BYTES: Final = 512 * 1024
 _COPY: Final = "COPY spool_content (entry_id, content) FROM STDIN (FORMAT BINARY)"
 
 
@@ -29,15 +35,71 @@ def insert(rows: Sequence[tuple[int, bytes]]) -> None:
             copy.write_row(row)
 
 
-def of(entry_ids: Sequence[int]) -> dict[int, bytes]:
-    """Those of the entries whose content is in rows, each with it."""
+def insert_in_parts(entry_id: int, pieces: Iterable[bytes]) -> int:
+    """Insert a message piece by piece, each of PART_BYTES at most; its size in bytes. Raises what `pieces` raises."""
+    count = size = 0
+    for piece in pieces:
+        execute("INSERT INTO spool_contentpart (entry_id, part, content) VALUES (%s, %s, %s)", (entry_id, count, piece))
+        count, size = count + 1, size + len(piece)
+    execute("INSERT INTO spool_content (entry_id, content, parts) VALUES (%s, %s, %s)", (entry_id, b"", count))
+    return size
+
+
+def copy(entry_id: int, new_id: int) -> None:
+    """Give a new entry the content of another."""
+    execute(
+        "INSERT INTO spool_content (entry_id, content, parts)"
+        " SELECT %s, content, parts FROM spool_content WHERE entry_id = %s",
+        (new_id, entry_id),
+    )
+    execute(
+        "INSERT INTO spool_contentpart (entry_id, part, content)"
+        " SELECT %s, part, content FROM spool_contentpart WHERE entry_id = %s",
+        (new_id, entry_id),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class InRows:
+    """What a look for the content of entries has brought: of some the `whole`, of others how many `parts` they have."""
+
+    whole: dict[int, bytes]
+    parts: dict[int, int]
+
+
+def look(entry_ids: Sequence[int]) -> InRows:
+    """Those of the entries whose content is in rows."""
     if not entry_ids:
-        return {}
+        return InRows({}, {})
     clause, parameters = id_list(entry_ids)
     found = execute(
-        f"SELECT entry_id, content FROM spool_content WHERE entry_id {clause}", parameters, binary=True
+        f"SELECT entry_id, content, parts FROM spool_content WHERE entry_id {clause}", parameters, binary=True
     ).fetchall()
-    return dict(found)
+    whole = {entry_id: content for entry_id, content, parts in found if parts is None}
+    return InRows(whole, {entry_id: parts for entry_id, _, parts in found if parts is not None})
+
+
+def pieces(entry_id: int, parts: int) -> Iterator[bytes]:
+    """The message of an entry that has it in so many parts, one after the other; one is in memory at a time.
+
+    Raises FileNotFoundError when it has ended meanwhile, and django.db.Error.
+    """
+    for part in range(parts):
+        row = execute(
+            "SELECT content FROM spool_contentpart WHERE entry_id = %s AND part = %s", (entry_id, part), binary=True
+        ).fetchone()
+        if row is None:
+            raise FileNotFoundError(errno.ENOENT, "the message has left the database", f"{IN_DATABASE}/{entry_id}")
+        yield row[0]
+
+
+def there(entry_ids: Sequence[int]) -> set[int]:
+    """Those of the entries whose content is in rows."""
+    if not entry_ids:
+        return set()
+    clause, parameters = id_list(entry_ids)
+    found = execute(f"SELECT entry_id FROM spool_content WHERE entry_id {clause}", parameters)
+    return {entry_id for (entry_id,) in found.fetchall()}
 
 
 def remove(entry_ids: Sequence[int]) -> set[int]:
@@ -45,27 +107,34 @@ def remove(entry_ids: Sequence[int]) -> set[int]:
     if not entry_ids:
         return set()
     clause, parameters = id_list(entry_ids)
-    gone = execute(f"DELETE FROM spool_content WHERE entry_id {clause} RETURNING entry_id", parameters)
-    return {entry_id for (entry_id,) in gone.fetchall()}
+    gone = execute(
+        f"DELETE FROM spool_content WHERE entry_id {clause} RETURNING entry_id, parts", parameters
+    ).fetchall()
+    if in_parts := [entry_id for entry_id, parts in gone if parts is not None]:
+        clause, parameters = id_list(in_parts)
+        execute(f"DELETE FROM spool_contentpart WHERE entry_id {clause}", parameters)
+    return {entry_id for entry_id, _ in gone}
 
 
 def places(entry_ids: Sequence[int]) -> dict[int, tuple[str, str]]:
-    """Those of the entries whose content is in rows: the subspool and the name that its file will have."""
+    """Those of the entries whose content is in rows for now: the subspool and the name that its file will have."""
     if not entry_ids:
         return {}
     clause, parameters = id_list(entry_ids)
     found = execute(
         "SELECT e.id, e.subspool, e.file_name FROM spool_content c JOIN spool_entry e ON e.id = c.entry_id"
-        f" WHERE c.entry_id {clause}",
-        parameters,
+        f" WHERE c.entry_id {clause} AND e.subspool <> %s",
+        [*parameters, IN_DATABASE],
     )
     return {entry_id: (subspool, file_name) for entry_id, subspool, file_name in found.fetchall()}
 
 
 def resting(now: datetime, came_before: datetime, limit: int) -> list[int]:
-    """Entries whose content is in rows that nobody works on, and that are not due, or came in before that moment."""
+    """Entries whose content is in rows for now, that nobody works on, and that are not due, or came in before that
+    moment."""
     found = execute(
-        "SELECT e.id FROM spool_content c JOIN spool_entry e ON e.id = c.entry_id WHERE e.leased_by = ''"
+        "SELECT e.id FROM spool_content c JOIN spool_entry e ON e.id = c.entry_id"
+        f" WHERE e.leased_by = '' AND e.subspool <> '{IN_DATABASE}'"
         " AND (e.due_at IS NULL OR (e.due_at > %s AND e.turn_at IS NULL) OR e.created < %s) ORDER BY e.id LIMIT %s",
         (db_time(now), db_time(came_before), limit),
     )
@@ -81,11 +150,12 @@ def count_in(subspool: str) -> int:
     return int(found.fetchone()[0])
 
 
-def strays(limit: int) -> list[int]:
-    """Content of no entry, neither of the spool nor of the trash."""
+def strays(behind: int, limit: int) -> list[int]:
+    """Content of no entry, neither of the spool nor of the trash, with higher ids than `behind`, in order."""
     found = execute(
-        "SELECT c.entry_id FROM spool_content c WHERE NOT EXISTS (SELECT 1 FROM spool_entry e WHERE e.id = c.entry_id)"
+        "SELECT c.entry_id FROM spool_content c WHERE c.entry_id > %s"
+        " AND NOT EXISTS (SELECT 1 FROM spool_entry e WHERE e.id = c.entry_id)"
         " AND NOT EXISTS (SELECT 1 FROM spool_trashed t WHERE t.id = c.entry_id) ORDER BY c.entry_id LIMIT %s",
-        (limit,),
+        (behind, limit),
     )
     return [entry_id for (entry_id,) in found.fetchall()]

@@ -9,11 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from functools import partial
 from operator import itemgetter
 from pathlib import Path
 from typing import Final
 
+from spool.files import working
 from spool.message.envelope import LeasedColumns, LeasedEntry, LeasedRecipient
+from spool.message.held import Streamed
+from spool.models.content import IN_DATABASE
 from spool.models.entry import Status
 from spool.models.recipient import Kind
 from spool.rows import contents, recipients
@@ -52,7 +56,7 @@ _EARLY: Final = """
     SELECT id FROM (SELECT id, turn_at FROM ({each}) AS early ORDER BY turn_at LIMIT %s) AS next_turns"""
 _EARLY_OF: Final = """
     SELECT id, turn_at FROM (SELECT id, turn_at FROM spool_entry{index} WHERE direction = {direction}
-                             AND priority = {priority} AND turn_at > %s AND leased_by = '' AND next_attempt <= %s
+                             AND priority = {priority}{only} AND turn_at > %s AND leased_by = '' AND next_attempt <= %s
                              ORDER BY turn_at LIMIT %s{lock}) AS early_{direction}_{priority}"""
 
 
@@ -82,11 +86,11 @@ def _pick(*, lock: str = "", index: str = "", only: str = "") -> str:
     return " UNION ALL ".join(_BY_PRIORITY.format(priority=p, lock=lock, index=index, only=only) for p in (3, 2, 1))
 
 
-def _pick_early(directions: Sequence[int], *, lock: str = "", index: str = "") -> str:
+def _pick_early(directions: Sequence[int], *, lock: str = "", index: str = "", only: str = "") -> str:
     kinds = [(direction, priority) for direction in directions for priority in (3, 2)]
     return _EARLY.format(
         each=" UNION ALL ".join(
-            _EARLY_OF.format(direction=direction, priority=priority, lock=lock, index=index)
+            _EARLY_OF.format(direction=direction, priority=priority, lock=lock, index=index, only=only)
             for direction, priority in kinds
         )
     )
@@ -110,10 +114,15 @@ _SKIP = " FOR UPDATE SKIP LOCKED"
 _BOTH, _LOCAL = (1, 2), (1,)
 
 
-def _leases(statement: str, *, lock: str = "", early: str = "", local: str = "") -> dict[tuple[bool, bool], str]:
+def _leases(
+    statement: str, *, lock: str = "", early: str = "", local: str = "", only: str = ""
+) -> dict[tuple[bool, bool], str]:
     """By whether only mail for this server is wanted, which has an index of its own, and whether what is early is."""
-    due = {False: _pick(lock=lock), True: _pick(lock=lock, index=local, only=_ONLY_LOCAL)}
-    turns = {False: _pick_early(_BOTH, lock=lock, index=early), True: _pick_early(_LOCAL, lock=lock, index=early)}
+    due = {False: _pick(lock=lock, only=only), True: _pick(lock=lock, index=local, only=_ONLY_LOCAL + only)}
+    turns = {
+        False: _pick_early(_BOTH, lock=lock, index=early, only=only),
+        True: _pick_early(_LOCAL, lock=lock, index=early, only=only),
+    }
     statements = {(only_local, False): statement.format(pick=pick) for only_local, pick in due.items()}
     for only_local, pick in due.items():
         statements[only_local, True] = statement.format(pick=f"{pick} UNION ALL {turns[only_local]}")
@@ -123,6 +132,8 @@ def _leases(statement: str, *, lock: str = "", early: str = "", local: str = "")
 # SQLite knows neither how little of the other index is local nor how little is early.
 _LEASES_SQLITE = _leases(_LEASE_SQLITE, early=_OF_TURNS, local=" INDEXED BY entry_lease_local")
 _LEASES_POSTGRESQL = _leases(_LEASE_POSTGRESQL, lock=_SKIP)
+# For who has not the files of the others.
+_LEASES_IN_DATABASE = _leases(_LEASE_POSTGRESQL, lock=_SKIP, only=f" AND subspool = '{IN_DATABASE}'")
 
 
 def lease(
@@ -138,6 +149,7 @@ def lease(
     reserved: int = 0,
     only_local: bool = False,
     early: bool = False,
+    without_files: bool = False,
     path_of: PathOf,
 ) -> list[LeasedEntry]:
     """Take up to `limit` due entries, high priority first, then by age: one statement (the one-holder invariant).
@@ -147,7 +159,8 @@ def lease(
     New mail counts as on its way out from here on: most stages are over before anybody could see them. `straight` says
     that no stage but the delay stands before delivery, so that this is true of all; `no_delay` that a retry need not
     be delayed either; without `lapsed` nothing is taken that somebody has held. Up to `low` of them may have low
-    priority, for which normal priority leaves `reserved`.
+    priority, for which normal priority leaves `reserved`. `without_files` is for a machine that has not the spool's
+    files: nothing is taken but what the database has for good.
     """
     moment = db_time(now)
     picks = [moment, lapsed, limit, moment, lapsed, limit - reserved, moment, lapsed, min(low, limit)]
@@ -157,7 +170,8 @@ def lease(
     lease_values = [owner, db_time(until), straight, no_delay]
     if on_sqlite():
         return _leased(execute(_LEASES_SQLITE[only_local, early], [*lease_values, *picks, limit]).fetchall(), path_of)
-    return _leased(execute(_LEASES_POSTGRESQL[only_local, early], [*picks, limit, *lease_values]).fetchall(), path_of)
+    leases = _LEASES_IN_DATABASE if without_files else _LEASES_POSTGRESQL
+    return _leased(execute(leases[only_local, early], [*picks, limit, *lease_values]).fetchall(), path_of)
 
 
 def take_over(
@@ -206,8 +220,13 @@ def _leased(rows: Sequence[Row], path_of: PathOf, *, trashed: bool = False) -> l
         recipient = LeasedRecipient(*columns)
         recipient.kind = _KINDS[recipient.kind]
         by_id[entry_id].recipients.append(recipient)
-    for entry_id, content in contents.of(list(by_id)).items():
+    in_rows = contents.look(list(by_id))
+    for entry_id, content in in_rows.whole.items():
         by_id[entry_id].content = content
+    for entry_id, parts in in_rows.parts.items():
+        entry = by_id[entry_id]
+        pieces = partial(contents.pieces, entry_id, parts)
+        entry.streamed = Streamed(entry.file_name, entry.size_bytes, pieces, working.folder)
     return entries
 
 

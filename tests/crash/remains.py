@@ -55,8 +55,8 @@ def assert_nothing_is_left(mailspool: MailspoolUnderTest, ledger: Ledger, *, spa
 
     With `spawned` there may also be copies of acknowledged messages aside, which were written but not recorded.
     """
-    tables = ("spool_entry", "spool_recipient", "spool_content")
-    assert [mailspool.count(table) for table in tables] == [0, 0, 0]
+    tables = ("spool_entry", "spool_recipient", "spool_content", "spool_contentpart")
+    assert [mailspool.count(table) for table in tables] == [0, 0, 0, 0]
     # The files of what has just ended go a moment after their rows.
     time.sleep(0.5)
     age_files(mailspool)

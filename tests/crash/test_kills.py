@@ -26,12 +26,23 @@ IN_FLIGHT = 40
 MOST_SECONDS = 60 + 0.25 * MESSAGES
 
 
+@pytest.mark.parametrize(
+    "place",
+    [
+        pytest.param({}, id="files"),
+        pytest.param(
+            {"MAILSPOOL_STORE": "database", "MAILSPOOL_INLINE_KB": "2"},
+            id="database",
+            marks=[pytest.mark.postgresql, pytest.mark.long],
+        ),
+    ],
+)
 def test_no_acknowledged_message_is_lost_while_every_part_is_killed(
-    install: Install, sink: CountingSink, durable_postgres: PostgresServer | None
+    install: Install, sink: CountingSink, durable_postgres: PostgresServer | None, place: dict[str, str]
 ) -> None:
     print(f"MAILSPOOL_CRASH_SEED={SEED}")
     chance = random.Random(SEED)
-    mailspool = install(workers=2)
+    mailspool = install(workers=2, env=place)
     mailspool.settings(max_deliveries=IN_FLIGHT * 2)
     mailspool.start()
     ledger = Ledger("kill")

@@ -269,6 +269,7 @@ ELSEWHERE = {
     "spool import": "tests/spool/test_transfer.py",
     "spool jobs": "what was cancelled is written into the record of the action",
     "spool put-back": "tests/spool/actions/test_moving.py",
+    "spool relocate": "tests/spool/test_in_database.py",
     "spool undo": "tests/spool/actions/test_jobs.py",
     "throttle release": "tests/throttling/test_actions.py",
 }

@@ -17,7 +17,7 @@ import pytest
 from base.sealed import seal, unseal
 from mailspool.home import Home
 from spool.delivery.local import maildir
-from spool.files import marks, store
+from spool.files import claim, marks, store
 from spool.models import Installation
 from tests.support.mailspool_process import PROJECT, MailspoolUnderTest
 from tests.support.messages import a_message
@@ -235,9 +235,11 @@ def test_a_disk_that_is_unmounted_while_the_listener_runs_is_noticed(installatio
     """Really mounted, in a mount namespace of the listener's own: lazily taken away, as one that fails."""
     spool = installation.home / "spool"
     installation.redis.start()
-    script = f'mount -t tmpfs tmpfs {spool} && cp {spool.with_name("kept")} {spool}/{marks.FILE} && exec "$@"'
-    shutil.copy(spool / marks.FILE, spool.with_name("kept"))
-    (spool / marks.FILE).unlink()
+    kept = spool.with_name("kept")
+    kept.mkdir()
+    for name in (marks.FILE, claim.FILE):
+        (spool / name).rename(kept / name)
+    script = f'mount -t tmpfs tmpfs {spool} && cp {kept}/.[a-z]* {spool} && exec "$@"'
     wrap = ("unshare", "--mount", "sh", "-c", script, "sh")
     listener = installation.process("smtpd-mounted", "smtpd", "--skip-checks", wrap=wrap)
     listener.start(lambda: "listening on" in listener.log_tail(), 60)

@@ -35,7 +35,8 @@ class MailspoolUnderTest:
     """One installation in `folder`. Use it as a context manager: leaving it kills all that it started.
 
     `database_url` is empty for SQLite in the home. `dns` is the host:port of the resolver. With `from_nothing` each
-    process loads the program itself, as in production, for those who measure that.
+    process loads the program itself, as in production, for those who measure that. `beside` is another machine's,
+    whose database and Redis, which it starts and ends, are this one's too.
     """
 
     def __init__(
@@ -49,6 +50,7 @@ class MailspoolUnderTest:
         web: bool = False,
         env: dict[str, str] | None = None,
         from_nothing: bool = False,
+        beside: MailspoolUnderTest | None = None,
     ) -> None:
         self.folder = folder
         self.home = folder / "home"
@@ -73,11 +75,15 @@ class MailspoolUnderTest:
         }
         self.env.pop("REDIS_URL", None)
         self.env.pop("DATABASE_URL", None)
+        if beside is not None:
+            database_url = self.database_url = beside.database_url
+            self.env["REDIS_URL"] = beside.redis.url
         if database_url:
             self.env["DATABASE_URL"] = database_url
         self.forks = Forks(self.env, self.logs / "forks.log")
         self._from_nothing = from_nothing
-        self.redis = RedisServer(self.home / "redis", _socket_of(self.home))
+        self._has_redis = beside is None
+        self.redis = RedisServer(self.home / "redis", _socket_of(self.home)) if beside is None else beside.redis
         self.listeners = [self.process(f"smtpd-{n}", "smtpd", "--skip-checks") for n in range(1, listeners + 1)]
         # As processes.py starts them.
         worker = ("--worker-class", "spool.worker.PassWorker", "--skip-checks")
@@ -123,7 +129,8 @@ class MailspoolUnderTest:
 
     def start(self) -> None:
         """Start everything, and wait until mail is taken."""
-        self.redis.start()
+        if self._has_redis:
+            self.redis.start()
         for daemon in [*self.listeners, *self.workers, self.maintenance, self.scheduler]:
             daemon.start()
         if self.web is not None:
@@ -190,10 +197,15 @@ class MailspoolUnderTest:
         self.redis.stop()
         return statuses
 
-    def kill(self) -> None:
+    def kill_programs(self) -> None:
+        """All of them at once, as a machine dies; Redis is elsewhere."""
         for daemon in self.daemons:
             daemon.kill()
-        self.redis.kill()
+
+    def kill(self) -> None:
+        self.kill_programs()
+        if self._has_redis:
+            self.redis.kill()
         self.forks.close()
 
     def manage(self, *arguments: str, check: bool = True, seconds: float = 60) -> subprocess.CompletedProcess[str]:

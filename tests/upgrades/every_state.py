@@ -51,7 +51,9 @@ from spool.models import (  # noqa: E402
     TLSSessions,
 )
 from spool.models.recipient import Kind  # noqa: E402
-from spool.rows import statements  # noqa: E402
+from spool.places import contents  # noqa: E402
+from spool.rows import contents as content_rows  # noqa: E402
+from spool.rows import placement, statements  # noqa: E402
 from spool.traffic import rollup  # noqa: E402
 from tests.support.messages import a_message, a_submission  # noqa: E402
 from tests.support.redis import RedisServer  # noqa: E402
@@ -179,6 +181,7 @@ def _messages(mail: Mail) -> None:
     # It owes its sender a notice, which is a message of its own.
     bounced = mail.one("bounced", fate=STAYS)
     attempt([bounced], "550 5.1.1 No such user here", outcome=Outcome.BOUNCED)
+    _into_parts(mail.one("in the database for good"))
     leased = mail.one("leased by a dead worker")
     Entry.objects.exclude(pk=leased.pk).filter(due_at__lte=timezone.now()).update(due_at=_soon())
     with statements.write_transaction():
@@ -206,6 +209,19 @@ def _messages(mail: Mail) -> None:
 
 def _soon() -> datetime:
     return timezone.now() + timedelta(seconds=30)
+
+
+def _into_parts(entry: Entry) -> None:
+    """As a message too large for a row is there with MAILSPOOL_STORE=database."""
+    source = contents.source_of(entry)
+    with source.open("rb") as file:
+        content = file.read()
+    with statements.write_transaction():
+        content_rows.remove([entry.pk])
+        content_rows.insert_in_parts(entry.pk, [content[:500], content[500:]])
+        placement.set_place(placement.Keeper.SPOOL, [entry.pk], "database")
+    if isinstance(source, Path):
+        source.unlink()
 
 
 def _caught(mail: Mail) -> None:

@@ -39,6 +39,11 @@ class Command(check.Command):
             action="store_true",
             help="accept the folders of the home as this installation's, whatever disk they are on now",
         )
+        parser.add_argument(
+            "--files-here",
+            action="store_true",
+            help="with --mark: the message files of this database are in this home from now on, wherever they were",
+        )
         parser.add_argument("--only-wrong", action="store_true", help="leave out what is as it should be")
 
     def handle(self, *app_labels: Any, **options: Any) -> None:
@@ -47,8 +52,10 @@ class Command(check.Command):
             options["fail_level"] = options["fail_level"] or "ERROR"
             super().handle(*app_labels, **options)
             return
+        if options["files_here"] and not options["mark"]:
+            raise CommandError("--files-here goes with --mark.")
         if options["mark"]:
-            self._mark()
+            self._mark(files_here=options["files_here"])
             return
         found = []
         for finding in inspect():
@@ -67,13 +74,15 @@ class Command(check.Command):
         if any(finding.level is Level.FAULT for finding in found):
             sys.exit(1)
 
-    def _mark(self) -> None:
+    def _mark(self, *, files_here: bool) -> None:
         try:
-            marked = marks.accept()
+            marked = marks.accept(files_here=files_here)
         except OSError as error:
             raise CommandError(f"A folder can't be marked: {error}") from error
         if marked:
             record(Actor.at_the_shell(), "mark folders", ", ".join(map(str, marked)))
+        for sentence in marks.faults():
+            self.stdout.write(sentence)
         for folder in marked:
             self.stdout.write(f"{folder} is this installation's from now on.")
         if not marked:

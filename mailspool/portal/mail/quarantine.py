@@ -111,7 +111,7 @@ def _item(request: HttpRequest, who: Member, owner: Ownership, file_name: str, b
         raise Http404(_("There is no such message."))
     if request.method == "POST":
         return _do(request, who, item, back)
-    structure = parts.structure_or_none(item.path)
+    structure = parts.structure_or_none(item.source)
     has_sent = by_owner.has_sent(owner, item)
     may_handle = by_owner.may_handle(who.user, item)
     must_ask = by_owner.must_ask(who.user, item)

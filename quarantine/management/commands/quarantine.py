@@ -201,7 +201,7 @@ def _finding(one: dict[str, Any]) -> str:
 
 def _header(item: Item) -> list[str]:
     try:
-        with item.path.open("rb") as file:
+        with item.source.open("rb") as file:
             return header_block(file.read(64 * 1024)).decode("utf-8", "replace").splitlines()
     except FileNotFoundError:
         return ["(the message file is missing)"]

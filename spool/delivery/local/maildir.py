@@ -26,7 +26,7 @@ from spool.delivery.local import mailbox_usage
 from spool.delivery.trace_headers import without_fields
 from spool.files import marks
 from spool.files.store import sync_folder
-from spool.message.held import Held, Source
+from spool.message.held import Source
 
 # A Maildir++ folder beside the inbox, as Dovecot names it.
 JUNK: Final = ".Junk"
@@ -189,12 +189,10 @@ def _store_share(share: Sequence[Copy], read: Mapping[Path, frozenset[str]]) -> 
 
 def _read(source: Source) -> bytes:
     """A small message with LF line ends."""
-    if isinstance(source, Held):
-        return source.content.replace(b"\r\n", b"\n")
     try:
         return source.read_bytes().replace(b"\r\n", b"\n")
     except FileNotFoundError as error:
-        raise MessageGone(source.name) from error
+        raise MessageGone(str(error.filename)) from error
 
 
 def _store_one(copy: Copy, body: bytes | None) -> None:

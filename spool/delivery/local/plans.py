@@ -29,7 +29,7 @@ from spool.message.envelope import (
 )
 from spool.message.header import hops
 from spool.message.header import split as split_header
-from spool.message.held import Held, Source
+from spool.message.held import Source
 from spool.models.recipient import Outcome
 from spool.models.settings import Settings
 from spool.rows import traffic_batches as traffic
@@ -246,7 +246,7 @@ def store_maildir(
     """
     copies = []
     for entry, mailboxes in batch:
-        source = entry.path if entry.content is None else Held(entry.content)
+        source = entry.source
         copies += [_copy(entry, source, recipient, user) for recipient, user in mailboxes]
     stored = iter(maildir.store(copies))
     answers = []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from spool.shell import actions, reports, transfer, undo
+from spool.shell import actions, relocation, reports, transfer, undo
 from spool.shell.command import VerbCommand
 
 
@@ -15,5 +15,5 @@ class Command(VerbCommand):
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
-        for group in (reports, actions, undo, transfer):
+        for group in (reports, actions, undo, transfer, relocation):
             group.add_parsers(verbs)
