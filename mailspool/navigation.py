@@ -267,6 +267,12 @@ SECTIONS: tuple[tuple[str, tuple[Entry, ...]], ...] = (
                     ),
                     Page("Routes", "alt_route", "admin:spool_route_changelist", "smarthost relay next hop transport"),
                     Page(
+                        "Source addresses",
+                        "output",
+                        "admin:spool_sourceaddress_changelist",
+                        "outgoing ip ehlo ptr warm-up block list weights",
+                    ),
+                    Page(
                         "Destination rules",
                         "rule_settings",
                         "admin:spool_destinationrule_changelist",

@@ -284,6 +284,7 @@ SPOOL_ALERT_WATCHES = [
     "spool.alerts.floods.GrowingBacklog",
     "spool.alerts.floods.RefusingDestination",
     "spool.alerts.destinations.RefusedAddress",
+    "spool.alerts.sources.MissingSource",
     "spool.alerts.machine.FullDisk",
     "spool.alerts.machine.MissingFolder",
     "spool.alerts.machine.SetAside",

@@ -167,6 +167,7 @@ def _forget_what_was_cached() -> None:
     from quarantine.models.check import forget_checks
     from quarantine.models.listed import forget_listed
     from security import lists, login_protection
+    from spool.delivery import sources
     from spool.delivery.shaping import domains, encryption, limits, rules
     from spool.files import marks
     from spool.flow import intake
@@ -184,6 +185,7 @@ def _forget_what_was_cached() -> None:
     forget_listed()
     limits.forget_cache()
     rules.forget()
+    sources.forget()
     domains.forget_known()
     encryption.forget_told()
     intake._shares.forget()

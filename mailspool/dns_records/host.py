@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from cryptography import x509
@@ -11,6 +12,7 @@ from django.conf import settings as django_settings
 from base.name_servers import NoAnswer
 from mailspool.dns_records.asking import addresses_of
 from quarantine.engines.dnslists import can_be_listed
+from spool.delivery import sources
 from spool.delivery.shaping import rules
 from spool.models.route import Route
 from spool.models.settings import current
@@ -23,8 +25,14 @@ class Host:
     name: str
     addresses: tuple[str, ...] = ()
     sending: tuple[str, ...] = ()
+    # What source addresses call themselves, where that is another name than the host's.
+    names: Mapping[str, str] = field(default_factory=dict)
     # Why the DNS did not say which addresses there are.
     no_answer: str = ""
+
+    def called(self, address: str) -> str:
+        """What it greets others as from there."""
+        return self.names.get(address, self.name)
 
     @property
     def is_named(self) -> bool:
@@ -45,8 +53,12 @@ def this_host() -> Host:
     # Others see none that is translated to another on the way.
     routes = Route.objects.values_list("source_address", flat=True)
     of_rules = (source for rule in rules.cached().rules for source in rule.sources)
-    sending = {*addresses, current().source_address, *routes, *of_rules}
-    return Host(name, addresses, tuple(sorted(filter(can_be_listed, sending))))
+    own = sources.cached()
+    # Where source addresses of a kind are configured, nothing else of that kind is usual.
+    kinds = {source.is_ipv6 for source in own.all}
+    usual = [address for address in (*addresses, current().source_address) if (":" in address) not in kinds]
+    sending = tuple(sorted(filter(can_be_listed, {*usual, *own.by_address, *routes, *of_rules})))
+    return Host(name, addresses, sending, {source.address: source.ehlo for source in own.all if source.ehlo})
 
 
 def certificate() -> x509.Certificate | None:

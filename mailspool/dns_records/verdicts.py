@@ -148,12 +148,13 @@ def unnamed(host: Host) -> Verdict:
 
 def ptr(records: Sequence[str], host: Host, address: str) -> Verdict:
     """Whether an address is called as the host greets others (RFC 5321 4.1.4, RFC 8601 3)."""
-    if host.name in records:
-        return right(f"{address} is called {host.name}, as it greets others.")
+    name = host.called(address)
+    if name in records:
+        return right(f"{address} is called {name}, as it greets others.")
     if not records:
         return missing(f"{address} has no name: many servers refuse its mail. The provider of the address sets it.")
     called = first_few(list(records), _MOST_SHOWN)
-    return wrong(f"{address} is called {called}, and greets as {host.name}. The provider of the address sets it.")
+    return wrong(f"{address} is called {called}, and greets as {name}. The provider of the address sets it.")
 
 
 def tlsa(records: Sequence[str], certificate: x509.Certificate | None) -> Verdict:

@@ -50,7 +50,7 @@ def of_host(host: Host, certificate: x509.Certificate | None) -> list[Wish]:
                 "PTR",
                 dns.reversename.from_address(address).to_text(omit_final_dot=True),
                 "PTR",
-                f"{host.name}.",
+                f"{host.called(address)}.",
                 partial(verdicts.ptr, host=host, address=address),
                 by_resolver=True,
             )

@@ -1,6 +1,18 @@
 """The spool in the console, a module for each subject. Django finds it by this name; the pages register themselves."""
 
-from spool.admin import alerts, audit, destination_rules, dkim, entries, routes, settings, suppression, traces, trash
+from spool.admin import (
+    alerts,
+    audit,
+    destination_rules,
+    dkim,
+    entries,
+    routes,
+    settings,
+    source_addresses,
+    suppression,
+    traces,
+    trash,
+)
 
 __all__ = [
     "alerts",
@@ -10,6 +22,7 @@ __all__ = [
     "entries",
     "routes",
     "settings",
+    "source_addresses",
     "suppression",
     "traces",
     "trash",

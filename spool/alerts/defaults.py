@@ -38,6 +38,7 @@ RULES: Final = (
     DefaultRule("Broken DNS record", "dns", 1, 100),
     DefaultRule("Mail that nobody takes", "untaken", 5, 50),
     DefaultRule("Address refused by a destination", "suspended", 1, 100),
+    DefaultRule("Missing source address", "source-missing", 2, 50),
     DefaultRule("Silent scanner or check", "engine", 5, 50),
     DefaultRule("Failing scanner or check", "engine-failing", 25, 80, at_least=20),
     DefaultRule("Full quarantine", "quarantine", 90, 95),

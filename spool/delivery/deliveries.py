@@ -28,6 +28,7 @@ from spool.delivery.routes import RoutingTable
 from spool.delivery.shaping.brakes import Brakes
 from spool.delivery.shaping.limits import Table
 from spool.delivery.shaping.rules import NO_RULES, RuleBook
+from spool.delivery.sources import NO_SOURCES, Local, Sources
 from spool.dsn.feedback import Complaint
 from spool.message.envelope import (
     AttemptRecord,
@@ -94,6 +95,7 @@ class Deliveries:
         came_back: CameBack | None = None,
         brakes: Brakes | None = None,
         sessions: Sessions | None = None,
+        local: Local | None = None,
     ) -> None:
         self._answers = answers
         self._delivered = delivered
@@ -107,6 +109,7 @@ class Deliveries:
             came_back,
             brakes,
             sessions,
+            local,
         )
         self._policies = PolicyLookups(django_settings.MAILSPOOL_DNS)
         self._progress: dict[int, _Progress] = {}
@@ -123,10 +126,11 @@ class Deliveries:
         limits: Table | None = None,
         live: Live | None = None,
         rules: RuleBook = NO_RULES,
+        sources: Sources = NO_SOURCES,
     ) -> None:
         """Use these from now on; None: the limits as they were, and as many workers."""
         self._settings = settings
-        self._transport.configure(settings, routes, keys, limits, live, rules)
+        self._transport.configure(settings, routes, keys, limits, live, rules, sources)
 
     def start(self, entries: Sequence[LeasedEntry]) -> None:
         """Deliver `entries` to their open recipients."""

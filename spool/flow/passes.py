@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import socket
 import threading
 import time
 import traceback
@@ -30,6 +31,7 @@ from spool.delivery.remote import rests
 from spool.delivery.remote.tls_sessions import Sessions
 from spool.delivery.replies import error_group
 from spool.delivery.shaping.brakes import Brakes
+from spool.delivery.sources import Local, teller
 from spool.files import store, working
 from spool.flow import doorbell, leases
 from spool.flow.lanes import Lanes, Want
@@ -142,6 +144,7 @@ class Pass:
             self._came_back,
             Brakes(self._leave_for_later, self._pull),
             Sessions(self._leave_for_later),
+            Local(teller(self._leave_for_later, socket.gethostname())),
         )
         listening = doorbell.Listening(self.owner)
         helpers = [asyncio.ensure_future(self._listen(listening)), asyncio.ensure_future(self._renew())]
@@ -241,7 +244,7 @@ class Pass:
     def _take_up(self, here: Round) -> None:
         self._working.configure(here.settings, _live.here)
         rests.learn(here.resting)
-        self._deliveries.configure(here.settings, here.routes, here.keys, here.limits, _live, here.rules)
+        self._deliveries.configure(here.settings, here.routes, here.keys, here.limits, _live, here.rules, here.sources)
         self._next_due = here.next_due
         self._working.answered(
             more=here.more, more_local=here.more_local, low_waits=here.low_waits, no_local=here.no_local

@@ -19,12 +19,14 @@ from django.db import Error as DatabaseError
 from django.utils import timezone
 
 from base import clock
+from spool.delivery import sources
 from spool.delivery.remote import rests
 from spool.delivery.remote.rests import Known
 from spool.delivery.routes import RoutingTable, cached_table
 from spool.delivery.shaping import limits, rules
 from spool.delivery.shaping.limits import Table
 from spool.delivery.shaping.rules import RuleBook
+from spool.delivery.sources import Sources
 from spool.events import decisions, mail_log
 from spool.events.mail_log import Event
 from spool.files import marks, working
@@ -82,6 +84,7 @@ class Round:
     keys: KeyRing
     limits: Table
     rules: RuleBook
+    sources: Sources
     # Of hosts that rest, what others have written since the last round.
     resting: Sequence[Known] = ()
     leased: list[LeasedEntry] = field(default_factory=list)
@@ -134,7 +137,15 @@ class Rounds:
         if noted:
             self._remember(noted)
         try:
-            here = Round(current(), cached_table(), cached_ring(), limits.cached(), rules.cached(), rests.look())
+            here = Round(
+                current(),
+                cached_table(),
+                cached_ring(),
+                limits.cached(),
+                rules.cached(),
+                sources.cached(),
+                rests.look(),
+            )
             may_take = self._spool_is_there()
             if want and may_take:
                 here.stages = [stage for stage in self._stages if stage.prepare()]

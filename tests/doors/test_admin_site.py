@@ -24,7 +24,7 @@ from quarantine.models import Check, TrustedSender
 from security import actions as security
 from security.models import BlockReason, LoginBlock, Protocol
 from spool.actions import Actor
-from spool.models import AlertRule, DestinationRule, Route, Suppression
+from spool.models import AlertRule, DestinationRule, Route, SourceAddress, Suppression
 from tests.doors.conftest import ANN, PASSWORD, ROOT, browser
 from tests.doors.record import nothing_changes_unrecorded
 from tests.support.editing_pages import page_with
@@ -151,6 +151,12 @@ RECIPES: dict[str, Recipe] = {
         {"rate_per_minute": "60", "by_error": "greylisting: 5, 10"},
         lambda: DestinationRule.objects.create(scope="domain", name="near.test", rate_per_minute=30),
         "30 → 60",
+    ),
+    "spool.SourceAddress": Recipe(
+        {"address": "192.0.2.7", "weight": "2"},
+        {"weight": "3", "senders": "far.test"},
+        lambda: SourceAddress.objects.create(address="192.0.2.8", weight=2),
+        "2 → 3",
     ),
     "spool.Settings": Recipe(change={"retry_intervals_minutes": "5, 10"}, said="→ 5, 10"),
     "throttling.GuardPolicy": Recipe(

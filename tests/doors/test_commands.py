@@ -30,7 +30,7 @@ from spool.actions.verbs import OF_ENTRIES, OF_TRASH
 from spool.delivery.shaping import domains
 from spool.delivery.shaping.limits import Key
 from spool.files import marks, store
-from spool.models import AuditEvent, Destination, DestinationRule
+from spool.models import AuditEvent, Destination, DestinationRule, SourceAddress
 from spool.signing import lifecycle
 from tests.doors.conftest import ANN, PASSWORD, ROOT
 from tests.doors.record import nothing_changes_unrecorded
@@ -127,6 +127,7 @@ LOOKS: dict[str, list[str]] = {
     "destinations list": [],
     "destinations show": ["mx.slow.test"],
     "destinations choices": ["far.test"],
+    "sources list": [],
     "dkim list": [],
     "dkim show": [],
     "suppression list": [],
@@ -206,6 +207,8 @@ DOES: dict[str, list[str]] = {
     "destinations suspend": ["mx.slow.test", "--hours", "2"],
     "destinations set": ["far.test", "--rate", "30", "--on", "greylisting: 5, 10"],
     "destinations unset": ["near.test"],
+    "sources set": ["192.0.2.7", "--weight", "2", "--senders", "far.test"],
+    "sources remove": ["192.0.2.8"],
     "dkim add": ["example.com"],
     "suppression add": ["example.com", "--addresses", "dead@far.test"],
     "dkim remove": ["s._domainkey.example.com"],
@@ -233,6 +236,7 @@ PREPARED: dict[str, Callable[[], object]] = {
     "destinations forget": _with_a_slow_site,
     "destinations resume": _with_a_slow_site,
     "destinations unset": _with_a_rule,
+    "sources remove": lambda: SourceAddress.objects.create(address="192.0.2.8"),
     "destinations retry": _with_mail_for_a_site,
     "dkim remove": _with_a_dkim_key,
     "dkim retire": _with_a_dkim_key,

@@ -47,6 +47,7 @@ from spool.models import (  # noqa: E402
     Route,
     SavedView,
     Settings,
+    SourceAddress,
     TLSReport,
     TLSSessions,
 )
@@ -132,6 +133,9 @@ def _settings() -> None:
         user=User.objects.get(email=ANN), pattern="shop.test", listing="block", created=timezone.now()
     )
     Check.objects.create(name="Words", kind="body", pattern="casino", weight=4.5)
+    SourceAddress.objects.create(
+        address="127.0.0.1", weight=2, senders="example.org", description="where it all leaves"
+    )
     DestinationRule.objects.create(scope="domain", name="far.test", rate_per_minute=30, by_error="greylisting: 5, 10")
     Route.objects.create(domain="smarthost.test", host="127.0.0.1", port=9, description="the way out")
     Destination.objects.create(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import errno
 import socket
 import time
 from collections.abc import Sequence
@@ -18,6 +19,7 @@ from spool.delivery.remote.parameters import mail_command, needs_utf8, rcpt_comm
 from spool.delivery.remote.tls_policy import context_for, verifies
 from spool.delivery.remote.tls_results import AskedPolicy, Result, result_of
 from spool.delivery.replies import BrokenReply, Reply, read_reply
+from spool.delivery.sources import is_here
 from spool.message.encryption import Proof, text_of
 from spool.message.envelope import LeasedEntry, LeasedRecipient
 from spool.models.route import TLSPolicy
@@ -45,6 +47,10 @@ class ConnectionFailed(Exception):
         self.reply = reply
         # Of a host that works and never takes this mail: what it comes back with when no other host does.
         self.status_code = status_code
+
+
+class SourceGone(ConnectionFailed):
+    """The address that it was to come from is not on this machine."""
 
 
 class TLSFailed(ConnectionFailed):
@@ -143,7 +149,9 @@ class OutboundConnection:
                     )
         except (OSError, TimeoutError) as error:
             source = f" from {peer.source_address}" if peer.source_address else ""
-            raise ConnectionFailed(f"connecting to {peer.name} [{peer.ip}]{source}: {in_words(error)}") from error
+            is_gone = source and getattr(error, "errno", 0) == errno.EADDRNOTAVAIL and not is_here(peer.source_address)
+            failure = SourceGone if is_gone else ConnectionFailed
+            raise failure(f"connecting to {peer.name} [{peer.ip}]{source}: {in_words(error)}") from error
         try:
             await self._greet(allow_tls)
         except (OSError, TimeoutError, BrokenReply) as error:

@@ -8,12 +8,13 @@ import time
 from collections import deque
 from collections.abc import Sequence, Set
 from contextlib import ExitStack
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, BinaryIO
 
 from spool.delivery.remote import backoff, host_choice, providers, safeguards
 from spool.delivery.remote.body import LARGEST_WHOLE_BYTES, Prefixed
 from spool.delivery.remote.capacity import Capacity, NoRoom, Slot
-from spool.delivery.remote.client import ConnectionFailed, OutboundConnection, Peer
+from spool.delivery.remote.client import ConnectionFailed, OutboundConnection, Peer, SourceGone
 from spool.delivery.remote.error_texts import in_words
 from spool.delivery.remote.mx import NoRoute
 from spool.delivery.remote.opening import open_counted
@@ -25,6 +26,7 @@ from spool.delivery.routes import NextHop, split_host
 from spool.delivery.shaping import limits
 from spool.delivery.shaping.brakes import BRAKING, Both, SiteBrake
 from spool.delivery.shaping.limits import Key
+from spool.delivery.sources import NONE_HERE, Pair
 from spool.delivery.trace_headers import without_fields
 from spool.message.envelope import LeasedEntry
 from spool.message.tls_wish import TLSWish
@@ -65,6 +67,7 @@ class Destination:
         lmtp: bool,
         next_hop: str = "",
         tls_wish: TLSWish = TLSWish.USUAL,
+        pair: Pair | None = None,
     ) -> None:
         self._transport = transport
         self._key = key
@@ -74,6 +77,8 @@ class Destination:
         self._next_hop = next_hop
         # What the senders of all mail in its queue want.
         self._tls_wish = tls_wish
+        # From which of our addresses, where that was chosen for its mail.
+        self._pair = pair
         self._queue: deque[Transaction] = deque()
         self._tasks: set[asyncio.Task[None]] = set()
         self._idle: set[asyncio.Event] = set()
@@ -248,8 +253,20 @@ class Destination:
 
     def _hold(self, transaction: Transaction, brake: SiteBrake | Both, position: int | None = None) -> None:
         """Have it wait for its turn: this is no attempt. `position` is where it was in the queue."""
+        if brake.suspended_until is not None and self._goes_elsewhere(transaction):
+            return
         self._name_site(transaction)
         transaction.put_off(brake.due(transaction.recipients[0].domain, position), brake.reason, "4.4.5")
+
+    def _goes_elsewhere(self, transaction: Transaction) -> bool:
+        """Have it leave from another address of ours, if there is one that the receiver takes mail from."""
+        return self._pair is not None and self._transport.put_elsewhere(transaction, self)
+
+    def _move(self) -> None:
+        """Have all that is queued leave from other addresses, as far as there are others."""
+        if self._pair is not None:
+            stay = [one for one in self._taken_out() if not self._transport.put_elsewhere(one, self)]
+            self._queue.extend(stay)
 
     def _name_site(self, transaction: Transaction) -> None:
         """Say where it goes to: its schedule may follow from that."""
@@ -287,10 +304,14 @@ class Destination:
                 outcome = Outcome.BOUNCED if error.permanent else Outcome.PENDING
                 self._fail_all(error.reply, error.status_code, outcome, dns=True, started=started)
             return None
+        if self._pair is not None and not self._stays(peers):
+            return None
         if not self._lmtp:
             knew, self._paced_as = self._paced_as, limits.key_of(peers[0].site, peers[0].source_address)
             if not self._next_hop:
-                self._transport.brakes.serves(self._paced_as, self._domain)
+                # Where several of our addresses take turns, it is all of theirs.
+                served = self._paced_as if self._pair is None else limits.key_of(peers[0].site, "")
+                self._transport.brakes.serves(served, self._domain)
             if knew != self._paced_as and not await self._turn(None):
                 return None
             brake = self._brake()
@@ -315,6 +336,10 @@ class Destination:
                 try:
                     await self._open(slot, peer, started)
                 except ConnectionFailed as error:
+                    if isinstance(error, SourceGone) and self._pair is not None:
+                        self._transport.local.gone(peer.source_address)
+                        self._lost_source()
+                        return None
                     failed.append((peer, error))
                     if error.reply is not None and self._heard(slot, peer, [error.reply], at_once=True):
                         # It answers, and wants less of us: nothing to be learned from its other hosts.
@@ -331,6 +356,25 @@ class Destination:
         if not self._has_others():
             self._nobody_answers(failed, resting, started)
         return None
+
+    def _stays(self, peers: Sequence[Peer]) -> bool:
+        """Whether what is queued still is to leave from here, now that it is known where it goes; else it is elsewhere,
+        or waits for an address.
+        """
+        sites = self._transport.sites
+        if peers and not self._next_hop and sites.get(self._domain) != peers[0].site:
+            sites.keep(self._domain, peers[0].site)
+            self._move()
+        if not peers:
+            self._lost_source()
+        return bool(self._queue)
+
+    def _lost_source(self) -> None:
+        """Its address is not on this machine: others take over, or what is queued waits for one. This is no attempt."""
+        self._move()
+        until = datetime.now(UTC) + timedelta(seconds=NO_ROOM_SECONDS)
+        for transaction in self._taken_out():
+            transaction.put_off(until, NONE_HERE, "4.3.2")
 
     async def _slot_for(self, peer: Peer, as_good: Set[Peer], is_further: bool) -> Slot | backoff.Rest | None:
         """Room for a connection to `peer`, or an open one to a host that is as good; its rest when it rests, unless
@@ -355,9 +399,11 @@ class Destination:
 
     def _nobody_takes_more(self, failure: tuple[Peer, ConnectionFailed], started: float) -> None:
         """The site refuses a further connection, or any. What is queued is left to those there are, or waits."""
+        brake = self._brake()
+        if brake is not None and brake.suspended_until is not None:
+            self._move()
         if self._has_others() or not self._queue:
             return
-        brake = self._brake()
         peer, error = failure
         self._fail_first(error.text, "4.4.1", peer=peer, code=error.code, started=started)
         if brake is not None:
@@ -411,7 +457,8 @@ class Destination:
     async def _open(self, slot: Slot, peer: Peer, started: float) -> None:
         """Open the connection of `slot`. Raises ConnectionFailed."""
         settings = self._transport.settings
-        connection = OutboundConnection(peer, self._transport.hostname, settings.reply_timeout_seconds)
+        own_name = self._transport.sources.ehlo_of(peer.source_address) or self._transport.hostname
+        connection = OutboundConnection(peer, own_name, settings.reply_timeout_seconds)
         slot.moved = time.monotonic()
         try:
             async with asyncio.timeout(None) as slot.opening:
@@ -449,6 +496,10 @@ class Destination:
             guarded = await safeguards.guarded(hosts, self._domain, wanted, exchangers, self._tls_wish, told)
         sources = (hop.source_address,) if hop.source_address else chosen.value(lambda rule: rule.sources)
         sources = sources or (settings.source_address,)
+        if self._pair is not None:
+            # One that has no address to be reached from is left out.
+            guarded = [one for one in guarded if self._pair.for_host(one.host.ip) != ""]
+            sources = tuple(filter(None, (self._pair.ipv4, self._pair.ipv6)))
         messages = chosen.value(lambda rule: rule.messages) or 0
         return [
             Peer(

@@ -12,8 +12,9 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Sequence
+from datetime import datetime
 
-from base.expiring import ExpiringSet
+from base.expiring import ExpiringDict, ExpiringSet
 from spool.delivery.answers import AnswerFile
 from spool.delivery.remote.backoff import Rest
 from spool.delivery.remote.capacity import Capacity
@@ -25,6 +26,7 @@ from spool.delivery.routes import RoutingTable
 from spool.delivery.shaping.brakes import Brakes
 from spool.delivery.shaping.limits import Table
 from spool.delivery.shaping.rules import NO_RULES, RuleBook
+from spool.delivery.sources import NO_SOURCES, Local, Pair, Source, Sources
 from spool.message.envelope import LeasedEntry, LeasedRecipient
 from spool.message.tls_wish import TLSWish
 from spool.models.settings import Settings
@@ -38,6 +40,7 @@ CLEAR_TEXT_SECONDS = 3600.0
 STALLED_SECONDS = 10.0
 # A pass may live for days: from so many destinations on, those that are not in use are forgotten.
 MANY_DESTINATIONS = 2000
+SITES_SECONDS, MOST_SITES = 3600.0, 50_000
 
 # Told of a host that answers again: the domains whose mail waits for it, and the error groups of what that was told.
 CameBack = Callable[[Sequence[str], Sequence[str]], None]
@@ -55,10 +58,15 @@ class Transport:
         came_back: CameBack | None = None,
         brakes: Brakes | None = None,
         sessions: Sessions | None = None,
+        local: Local | None = None,
     ) -> None:
         self.hostname = hostname
         self.brakes = Brakes() if brakes is None else brakes
         self.sessions = Sessions() if sessions is None else sessions
+        self.local = Local() if local is None else local
+        self.sources = NO_SOURCES
+        # Where the mail of domains goes: it decides which of our addresses it leaves from.
+        self.sites: ExpiringDict[str, str] = ExpiringDict(SITES_SECONDS, MOST_SITES)
         self._tell_came_back = came_back
         self._answers = answers
         self.workers = workers
@@ -82,6 +90,7 @@ class Transport:
         limits: Table | None = None,
         live: Live | None = None,
         rules: RuleBook = NO_RULES,
+        sources: Sources = NO_SOURCES,
     ) -> None:
         """Use these from now on; None: the limits as they were, and as many workers."""
         if live is not None:
@@ -93,6 +102,8 @@ class Transport:
         self.settings = settings
         self.routes = routes
         self.rules = rules
+        self.sources = sources
+        self.local.look(sources)
         self.keys = keys
         # The workers share the limits evenly.
         self.remote.configure(-(-settings.max_remote_deliveries // self.workers))
@@ -101,18 +112,63 @@ class Transport:
     def put(self, entry: LeasedEntry, recipients: Sequence[LeasedRecipient], done: Done, *, lmtp: bool = False) -> int:
         """Queue `entry` for `recipients`; `done` is called as many times as the number returned, perhaps already."""
         groups: dict[str, list[LeasedRecipient]] = {}
+        pairs: dict[str, Pair] = {}
+        order = self.sources.order_for(entry) if self.sources and not lmtp else ()
         for recipient in recipients:
-            groups.setdefault(self._key(recipient.domain, lmtp, entry.next_hop, entry.tls_wish), []).append(recipient)
+            key = self._key(recipient.domain, lmtp, entry.next_hop, entry.tls_wish)
+            if order and (pair := self._pair(entry, order, recipient.domain)) is not None:
+                key += f" from {pair.ipv4} {pair.ipv6}{self.sources.version}"
+                pairs[key] = pair
+            groups.setdefault(key, []).append(recipient)
         count = 0
         for key, group in groups.items():
             destination = self._destinations.get(key)
             if destination is None:
-                destination = self._new_destination(key, group[0].domain, lmtp, entry)
+                destination = self._new_destination(key, group[0].domain, lmtp, entry, pairs.get(key))
             for start in range(0, len(group), RECIPIENTS_PER_TRANSACTION):
                 some = group[start : start + RECIPIENTS_PER_TRANSACTION]
                 destination.put(Transaction(entry, some, done, answers=self._answers))
                 count += 1
         return count
+
+    def put_elsewhere(self, transaction: Transaction, before: Destination) -> bool:
+        """Queue it where it is to leave from another address of ours; whether there is such a place."""
+        entry, domain = transaction.entry, transaction.recipients[0].domain
+        if not self.sources or (pair := self._pair(entry, self.sources.order_for(entry), domain)) is None:
+            return False
+        key = self._key(domain, False, entry.next_hop, entry.tls_wish)
+        key += f" from {pair.ipv4} {pair.ipv6}{self.sources.version}"
+        destination = self._destinations.get(key) or self._new_destination(key, domain, False, entry, pair)
+        if destination is before:
+            return False
+        destination.put(transaction)
+        return True
+
+    def _pair(self, entry: LeasedEntry, order: Sequence[Source], domain: str) -> Pair | None:
+        """The addresses that its mail for a domain leaves from; None where a route says which one."""
+        hop = None if entry.next_hop else self.routes.route_for(domain)
+        if hop is not None and hop.source_address:
+            return None
+        site = "" if entry.next_hop else self.sites.get(domain) or ""
+        if self.rules and (chosen := self.rules.of_mail(domain, site).value(lambda rule: rule.sources)):
+            order = [self.sources.by_address.get(address) or Source(address) for address in chosen]
+        return Pair(self._first(order, site, is_ipv6=False), self._first(order, site, is_ipv6=True))
+
+    def _first(self, order: Sequence[Source], site: str, *, is_ipv6: bool) -> str | None:
+        """The first of a kind that works; when the receiver wants none of them, the one that it has to do without for
+        the shortest time.
+        """
+        of_kind = [source.address for source in order if source.is_ipv6 is is_ipv6]
+        if not of_kind:
+            return None
+        here = [address for address in of_kind if address not in self.local.missing]
+        ends: list[tuple[datetime, str]] = []
+        for address in here:
+            until = self.brakes.suspended(site, address) if site else None
+            if until is None:
+                return address
+            ends.append((until, address))
+        return min(ends)[1] if ends else ""
 
     def _key(self, domain: str, lmtp: bool, next_hop: str, tls_wish: str) -> str:
         if lmtp:
@@ -132,12 +188,12 @@ class Transport:
         asked = f"{settings.tls_policy} {settings.honour_dane} {settings.honour_mta_sts}"
         return f"{domain} {settings.smtp_out_port} {asked} {settings.source_address}"
 
-    def _new_destination(self, key: str, domain: str, lmtp: bool, entry: LeasedEntry) -> Destination:
+    def _new_destination(self, key: str, domain: str, lmtp: bool, entry: LeasedEntry, pair: Pair | None) -> Destination:
         if len(self._destinations) >= self._tidy_at:
             self._destinations = {k: d for k, d in self._destinations.items() if not d.forgettable}
             self._tidy_at = max(MANY_DESTINATIONS, 2 * len(self._destinations))
         destination = self._destinations[key] = Destination(
-            self, key, domain, lmtp=lmtp, next_hop=entry.next_hop, tls_wish=TLSWish(entry.tls_wish)
+            self, key, domain, lmtp=lmtp, next_hop=entry.next_hop, tls_wish=TLSWish(entry.tls_wish), pair=pair
         )
         return destination
 

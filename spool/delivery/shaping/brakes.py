@@ -380,6 +380,11 @@ class Brakes:
             site = self._sites[key] = SiteBrake(key, self, limits, ruled)
         return site
 
+    def suspended(self, site: str, source: str) -> datetime | None:
+        """Until when nothing is sent to a site from an address of ours; None: it is."""
+        brake = self.limiting(limits.key_of(site, source))
+        return brake.suspended_until if brake is not None else None
+
     def of_domain(self, domain: str) -> SiteBrake | None:
         """What rules for a domain say, if they limit anything."""
         ruled = self._rules.limits_of_domain(domain)

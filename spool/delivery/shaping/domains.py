@@ -60,7 +60,8 @@ def sites_of(domains: Sequence[str]) -> dict[str, Key]:
 
 def domains_of(key: Key, most: int = MOST_DOMAINS) -> list[str]:
     """The domains whose mail goes to a site, by name, at most so many: one query."""
-    rows = DestinationDomain.objects.filter(site=key.site, source=key.source).order_by("domain")
+    # What leaves from several addresses of ours is written down for all of them.
+    rows = DestinationDomain.objects.filter(site=key.site, source__in={key.source, ""}).order_by("domain")
     return list(rows.values_list("domain", flat=True)[:most])
 
 

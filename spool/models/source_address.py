@@ -1,0 +1,78 @@
+"""Addresses of ours that mail leaves from."""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import ClassVar
+
+from django.core.exceptions import ValidationError
+from django.core.validators import MaxValueValidator, validate_ipv46_address
+from django.db import models
+
+from accounts.addresses import InvalidAddress, normalise_address, normalise_domain
+
+
+class SourceAddress(models.Model):
+    """One of them. Without any, mail leaves from the address in Settings, or the one that the system chooses."""
+
+    address = models.CharField(
+        "IP address",
+        max_length=45,
+        unique=True,
+        validators=[validate_ipv46_address],
+        help_text="IPv4 or IPv6, of this machine. While it is not there, mail leaves from the others.",
+    )
+    ehlo_name = models.CharField(
+        "EHLO name",
+        max_length=253,
+        blank=True,
+        default="",
+        help_text="What it calls itself; its reverse name (PTR) has to be the same. Empty: this server's name.",
+    )
+    enabled = models.BooleanField(default=True)
+    weight = models.PositiveIntegerField(
+        default=1,
+        validators=[MaxValueValidator(1000)],
+        help_text="Its part of the mail that no address is chosen for: with 3 three times as much as with 1; with 0 none.",
+    )
+    senders = models.TextField(
+        blank=True,
+        default="",
+        help_text="Whose mail leaves from here, one a line: the login of a user, the address of a mailing list, or the"
+        " domain of senders. That of a user or list goes before that of a domain. Empty: anybody's, by weight.",
+    )
+    description = models.CharField(max_length=200, blank=True, default="")
+    missing_since = models.DateTimeField(null=True, editable=False)
+    missing_where = models.CharField(max_length=255, blank=True, default="", editable=False)
+
+    audit_kind: ClassVar = "source address"
+
+    class Meta:
+        ordering: ClassVar = ["address"]
+        verbose_name_plural = "source addresses"
+
+    def __str__(self) -> str:
+        return self.address
+
+    def clean(self) -> None:
+        try:
+            self.address = str(ipaddress.ip_address(self.address.strip().strip("[]")))
+        except ValueError as error:
+            raise ValidationError({"address": f"{self.address!r} is not an IP address."}) from error
+        if self.ehlo_name:
+            try:
+                self.ehlo_name = normalise_domain(self.ehlo_name.strip())
+            except InvalidAddress as error:
+                raise ValidationError({"ehlo_name": str(error)}) from error
+        self.senders = "\n".join(parse_senders(self.senders))
+
+
+def parse_senders(text: str) -> tuple[str, ...]:
+    """Logins, addresses of lists and domains, as they are compared. Raises ValidationError for the field `senders`."""
+    found = []
+    for line in filter(None, map(str.strip, text.splitlines())):
+        try:
+            found.append(normalise_address(line) if "@" in line else normalise_domain(line))
+        except InvalidAddress as error:
+            raise ValidationError({"senders": f"{line[:80]}: {error}"}) from error
+    return tuple(dict.fromkeys(found))

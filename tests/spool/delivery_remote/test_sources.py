@@ -1,0 +1,224 @@
+"""Several source addresses: which one a message leaves from, and what takes over when one is gone or refused."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from django.utils import timezone
+
+from spool.delivery import sources
+from spool.delivery.routes import RoutingTable
+from spool.delivery.shaping.limits import Table
+from spool.delivery.shaping.rules import NO_RULES, Rule, RuleBook
+from spool.delivery.sources import NONE_HERE, Source, Sources
+from spool.message.envelope import LeasedEntry
+from spool.models.destination_rule import RuleScope
+from spool.models.entry import Origin
+from spool.models.recipient import Outcome
+from spool.models.source_address import SourceAddress
+from tests.spool.delivery_remote.conftest import BOB, DOMAIN, Sending, a_hop
+from tests.support.dns import DNSServer
+from tests.support.messages import a_leased_entry
+from tests.support.smtp_peer import Answer, SmtpPeer
+
+DELIVERED, PENDING = Outcome.DELIVERED, Outcome.PENDING
+Make = Callable[..., Sending]
+ONE, TWO, THREE, NOT_OURS = "127.0.1.1", "127.0.1.2", "127.0.1.3", "192.0.2.77"
+
+
+@pytest.fixture(autouse=True)
+def _nothing_was_told() -> None:
+    sources.forget()
+
+
+def leaving_from(here: Sending, *some: Source, rules: RuleBook = NO_RULES) -> Sending:
+    here.transport.configure(
+        here.transport.settings, RoutingTable(), limits=Table(), rules=rules, sources=Sources(some)
+    )
+    return here
+
+
+class Choosy(SmtpPeer):
+    """Refuses some addresses of ours, at the greeting or at MAIL."""
+
+    def __init__(self, refused: dict[str, str]) -> None:
+        super().__init__()
+        self.refused = refused
+
+    def next_answer(self, stage: str) -> Answer:
+        client = self.conversations[-1].client if self.conversations else ""
+        if stage == self.refused.get(client):
+            return "554 5.7.1 your address is on a block list"
+        return super().next_answer(stage)
+
+
+def an_entry(spooled: Path, number: int = 0, **given: object) -> LeasedEntry:
+    entry = a_leased_entry(spooled, to=BOB)
+    entry.id = number or entry.id
+    for name, value in given.items():
+        setattr(entry, name, value)
+    return entry
+
+
+def test_each_address_gets_its_weight_and_a_message_keeps_its_own(spooled: Path) -> None:
+    some = Sources([Source(ONE), Source(TWO, weight=3), Source(THREE, weight=0), Source("::1", weight=2)])
+    entry = an_entry(spooled)
+    firsts: Counter[str] = Counter()
+    for number in range(1, 4001):
+        entry.id = number
+        order = some.order_for(entry)
+        assert order == some.order_for(entry)
+        firsts[order[0].address] += 1
+        # When one is left out, the others stay as they are.
+        without = Sources([one for one in some.all if one.address != order[0].address])
+        assert without.order_for(entry)[0] == order[1]
+    assert firsts[THREE] == 0
+    assert abs(firsts[TWO] - 2000) < 200
+    assert abs(firsts[ONE] - 667) < 120
+
+
+@pytest.mark.parametrize(
+    ("given", "address"),
+    [
+        ({"auth_user": "ann@example.org", "sender": "x@shop.example"}, ONE),
+        ({"auth_user": "bob@example.org", "sender": "x@Shop.example"}, TWO),
+        ({"origin": Origin.LIST, "sender": "news-bounces@example.org"}, THREE),
+        ({"sender": "news-bounces@example.org"}, "127.0.1.9"),
+    ],
+)
+def test_a_user_a_list_and_a_senders_domain_have_their_own(
+    given: dict[str, object], address: str, spooled: Path
+) -> None:
+    some = Sources(
+        [
+            Source(ONE, senders=("ann@example.org",)),
+            Source(TWO, senders=("shop.example",)),
+            Source(THREE, senders=("news@example.org",)),
+            Source("127.0.1.9"),
+        ]
+    )
+    assert some.order_for(an_entry(spooled, **given))[0].address == address
+
+
+def test_mail_leaves_by_weight_each_with_its_own_name(peer: SmtpPeer, spooled: Path, sending: Make) -> None:
+    async def send() -> None:
+        async with leaving_from(sending(), Source(ONE, "one.example"), Source(TWO, "two.example")) as here:
+            told = await here.send(*[an_entry(spooled, number) for number in range(1, 31)])
+            assert {one.only.outcome for one in told} == {DELIVERED}
+
+    asyncio.run(send())
+    greeted = {(one.client, one.commands[0]) for one in peer.conversations}
+    assert greeted == {(ONE, "EHLO one.example"), (TWO, "EHLO two.example")}
+    by_client = Counter(one.client for one in peer.conversations for command in one.commands if command[:4] == "MAIL")
+    assert min(by_client.values()) > 5
+
+
+def test_one_that_is_not_on_this_machine_is_left_out_and_told_of_once(
+    peer: SmtpPeer, spooled: Path, sending: Make
+) -> None:
+    told: list[tuple[str, bool]] = []
+
+    async def send() -> None:
+        async with sending() as here:
+            here.transport.local = sources.Local(lambda address, is_missing: told.append((address, is_missing)))
+            leaving_from(here, Source(ONE), Source(NOT_OURS, weight=1000))
+            results = await here.send(*[an_entry(spooled, number) for number in range(1, 6)])
+            assert {one.only.outcome for one in results} == {DELIVERED}
+            assert sum(len(one.attempts) for one in results) == 5
+
+    asyncio.run(send())
+    assert {one.client for one in peer.conversations} == {ONE}
+    assert sorted(told) == [(ONE, False), (NOT_OURS, True)]
+
+
+def test_one_that_goes_while_mail_is_sent_costs_no_attempt(
+    peer: SmtpPeer, spooled: Path, sending: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # It is there when it is looked for, and gone when a connection is made.
+    monkeypatch.setattr(sources, "is_here", lambda address: True)
+
+    async def send() -> None:
+        async with leaving_from(sending(), Source(ONE), Source(NOT_OURS, weight=1000)) as here:
+            results = await here.send(*[an_entry(spooled, number) for number in range(1, 6)])
+            assert {one.only.outcome for one in results} == {DELIVERED}
+            assert sum(len(one.attempts) for one in results) == 5
+
+    asyncio.run(send())
+    assert {one.client for one in peer.conversations} == {ONE}
+
+
+def test_without_any_mail_waits_and_spends_no_attempt(peer: SmtpPeer, spooled: Path, sending: Make) -> None:
+    async def send() -> None:
+        async with leaving_from(sending(), Source(NOT_OURS), Source("192.0.2.78")) as here:
+            [told] = await here.send(an_entry(spooled))
+            assert told.attempts == []
+            assert told.only.put_off is not None
+            assert told.only.reply == NONE_HERE
+
+    asyncio.run(send())
+    assert peer.conversations == []
+
+
+@pytest.mark.parametrize("stage", ["CONNECT", "MAIL"])
+def test_where_one_is_refused_the_other_takes_over_for_that_site_alone(
+    stage: str, dns: DNSServer, spooled: Path, sending: Make
+) -> None:
+    with Choosy({ONE: stage}) as choosy, SmtpPeer("127.0.0.72", choosy.port) as other:
+        dns.add(DOMAIN, "MX", f"10 mx.{DOMAIN}.")
+        dns.add(f"mx.{DOMAIN}", "A", "127.0.0.1")
+        dns.add("other.test", "MX", "10 mx.other.test.")
+        dns.add("mx.other.test", "A", "127.0.0.72")
+
+        async def send() -> list[Outcome]:
+            async with leaving_from(sending(smtp_out_port=choosy.port), Source(ONE, weight=1000), Source(TWO)) as here:
+                for number in range(1, 5):
+                    await here.send(an_entry(spooled, number))
+                told = await here.send(*[an_entry(spooled, number) for number in range(10, 20)])
+                elsewhere = a_leased_entry(spooled, to="x@other.test")
+                elsewhere.id = 20
+                await here.send(elsewhere)
+                return [one.only.outcome for one in told]
+
+        outcomes = asyncio.run(send())
+        assert set(outcomes) == {DELIVERED}
+        # So many were refused before that was clear.
+        refused = [one for one in choosy.conversations if one.client == ONE]
+        asked = [command for one in refused for command in one.commands if command.startswith("MAIL")]
+        assert (len(refused), len(asked)) == ((1, 0) if stage == "CONNECT" else (1, 3))
+        assert len(choosy.taken) == (14 if stage == "CONNECT" else 11)
+        assert {one.client for one in other.conversations} == {ONE}
+
+
+def test_a_rule_for_a_site_or_domain_and_a_route_choose_among_them(
+    peer: SmtpPeer, spooled: Path, sending: Make
+) -> None:
+    async def send() -> None:
+        some = Source(ONE), Source(TWO, "two.example", weight=0)
+        for scope, name in ((RuleScope.HOSTS, f"mx.{DOMAIN}"), (RuleScope.DOMAIN, DOMAIN)):
+            book = RuleBook([Rule(1, name, scope, name, sources=(NOT_OURS, TWO))])
+            async with leaving_from(sending(), *some, Source(NOT_OURS, weight=0), rules=book) as here:
+                await here.send(an_entry(spooled))
+        async with sending() as here:
+            hops = RoutingTable({DOMAIN: a_hop(port=peer.port, source_address=THREE)})
+            here.transport.configure(here.transport.settings, hops, sources=Sources(some))
+            await here.send(an_entry(spooled))
+
+    asyncio.run(send())
+    assert [one.client for one in peer.conversations] == [TWO, TWO, THREE]
+    assert peer.conversations[0].commands[0] == "EHLO two.example"
+
+
+@pytest.mark.django_db
+def test_what_workers_find_is_written_down_and_taken_back_by_that_machine_alone() -> None:
+    SourceAddress.objects.create(address=NOT_OURS)
+    SourceAddress.objects.create(address=ONE, enabled=False)
+    assert [one.address for one in sources.cached().all] == [NOT_OURS]
+    sources.note_missing(NOT_OURS, "mail1", timezone.now(), is_missing=True)
+    sources.note_missing(NOT_OURS, "mail2", timezone.now(), is_missing=False)
+    assert [one.missing_where for one in sources.missing_now()] == ["mail1"]
+    sources.note_missing(NOT_OURS, "mail1", timezone.now(), is_missing=False)
+    assert sources.missing_now() == []
