@@ -53,6 +53,8 @@ PAGES: Final[Mapping[str, tuple[Right, Right]]] = {
     "admin:spool_entry_backlog": _LOOK,
     "destinations": _LOOK,
     "destination": _LOOK,
+    "mail_reports": _LOOK,
+    "mail_reports_domain": _LOOK,
     "admin:spool_entry_change": _LOOK,
     "admin:spool_entry_message": _LOOK,
     "admin:spool_entry_recipients": _LOOK,

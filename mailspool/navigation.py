@@ -151,6 +151,12 @@ SECTIONS: tuple[tuple[str, tuple[Entry, ...]], ...] = (
                         ("accounts/domaindefaults/",),
                     ),
                     Page("DNS records", "dns", "dns", "mx spf dkim dmarc mta-sts tls-rpt ptr dane dnssec zone", "n"),
+                    Page(
+                        "Mail reports",
+                        "summarize",
+                        "mail_reports",
+                        "dmarc aggregate rua tls-rpt tlsrpt spoofing who sends in our name received",
+                    ),
                     Page("DKIM keys", "key", "admin:spool_dkimkey_changelist", "signing signature selector dns record"),
                     Page(
                         "Suppressed addresses",

@@ -249,6 +249,7 @@ SPOOL_HOUSEKEEPING = [
     "spool.delivery.shaping.encryption.forget_old",
     "mailspool.dns_records.looking.tidy",
     "spool.tls_reports.sending.tidy",
+    "mailspool.mail_reports.reading.tidy",
     "accounts.history.forget",
     "security.housekeeping.forget",
 ]
@@ -268,6 +269,7 @@ SPOOL_SWEEPS = [
     "mailspool.backup.keeping.sweep",
     "mailspool.dns_records.looking.sweep",
     "spool.tls_reports.sending.sweep",
+    "mailspool.mail_reports.reading.sweep",
 ]
 # What the rules of alerts can watch.
 SPOOL_ALERT_WATCHES = [
@@ -300,6 +302,7 @@ SPOOL_ALERT_WATCHES = [
     "throttling.alerts.CaughtByGuard",
     "throttling.alerts.SuspectedByGuard",
     "mailspool.dns_records.watch.BrokenRecords",
+    "mailspool.mail_reports.watch.FailedTLS",
 ]
 # Where stages keep what they take out of the spool.
 SPOOL_HOLDERS = ["quarantine.holding.Quarantine"]

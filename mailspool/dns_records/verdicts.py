@@ -87,10 +87,12 @@ def dmarc(records: Sequence[str], domain: str) -> Verdict:
         return missing(f"Large receivers want one, and anybody can send in the name of {domain}.")
     if len(policies) > 1:
         return wrong(f"There are {len(policies)} DMARC records, so none of them counts: keep one.")
-    wish = tags_of(policies[0]).get("p", "").lower()
+    tags = tags_of(policies[0])
+    wish = tags.get("p", "").lower()
     if wish not in _WISHES:
         return wrong(f"Its p= is {wish[:20] or 'missing'}, and has to be none, quarantine or reject.")
-    return right(_WISHES[wish])
+    unreported = "" if tags.get("rua") else " Nobody is asked to report who sends in its name (rua=)."
+    return right(f"{_WISHES[wish]}{unreported}")
 
 
 def mta_sts(records: Sequence[str], record_id: str) -> Verdict:

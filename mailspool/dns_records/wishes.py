@@ -20,7 +20,7 @@ def of_domain(domain: str, host: Host, policy_id: str) -> list[Wish]:
     wishes = [
         Wish("MX", domain, "MX", f"10 {host.name}.", partial(verdicts.mx, domain=domain, host=host)),
         _spf(domain, host, "mx"),
-        Wish("DMARC", f"_dmarc.{domain}", "TXT", "v=DMARC1; p=none", partial(verdicts.dmarc, domain=domain)),
+        Wish("DMARC", f"_dmarc.{domain}", "TXT", _dmarc_of(domain), partial(verdicts.dmarc, domain=domain)),
         Wish(
             "MTA-STS",
             f"_mta-sts.{domain}",
@@ -37,6 +37,10 @@ def of_domain(domain: str, host: Host, policy_id: str) -> list[Wish]:
         Wish("TLS-RPT", f"_smtp._tls.{domain}", "TXT", f"v=TLSRPTv1; rua=mailto:postmaster@{domain}", verdicts.tls_rpt),
         Wish("DNSSEC", domain, "DS", "", partial(verdicts.dnssec, domain=domain), by_resolver=True),
     ]
+
+
+def _dmarc_of(domain: str) -> str:
+    return f"v=DMARC1; p=none; rua=mailto:postmaster@{domain}"
 
 
 def of_host(host: Host, certificate: x509.Certificate | None) -> list[Wish]:

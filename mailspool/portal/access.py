@@ -43,6 +43,7 @@ DOMAIN = (
     (_("Quarantine"), "report", "portal:domain_quarantine"),
     (_("Throttled Users"), "speed", "portal:throttled"),
     (_("Suppressed addresses"), "unsubscribe", "portal:suppressed"),
+    (_("Mail reports"), "summarize", "portal:reports"),
 )
 
 

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from mailspool.portal import acting, activity, defaults, domain, own, senders, suppressed, throttled
+from mailspool.portal import acting, activity, defaults, domain, own, reports, senders, suppressed, throttled
 from mailspool.portal.mail import quarantine
 from mailspool.portal.mail import senders as listed
 from mailspool.portal.mail import views as mail
@@ -54,6 +54,7 @@ urlpatterns = [
     path("domain/senders/", senders.search, name="senders"),
     path("domain/act/<str:kind>/<str:name>/<int:pk>/", acting.act, name="act"),
     path("domain/suppressed/", suppressed.listed, name="suppressed"),
+    path("domain/reports/", reports.shown, name="reports"),
     path("domain/throttled/", throttled.listed, name="throttled"),
     path("domain/throttled/<str:verb>/<int:pk>/", throttled.act, name="throttled_act"),
 ]

@@ -36,6 +36,7 @@ RULES: Final = (
     DefaultRule("Deferred mail of a sender", "deferred-sender", 200, 50),
     DefaultRule("Growing backlog", "growth", 1000, 50, minutes=30),
     DefaultRule("Broken DNS record", "dns", 1, 100),
+    DefaultRule("Failing TLS reported by others", "tls-reported", 1, 100),
     DefaultRule("Mail that nobody takes", "untaken", 5, 50),
     DefaultRule("Address refused by a destination", "suspended", 1, 100),
     DefaultRule("Missing source address", "source-missing", 2, 50),

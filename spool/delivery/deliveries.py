@@ -17,7 +17,7 @@ from django.db import InterfaceError, OperationalError, close_old_connections, c
 from django.utils import timezone
 
 from accounts.directory import LocalUser
-from spool.delivery import bounces, complaints
+from spool.delivery import bounces, complaints, incoming_reports
 from spool.delivery.answers import AnswerFile
 from spool.delivery.author_policies import PolicyLookups
 from spool.delivery.local import plans as local_plans
@@ -39,6 +39,7 @@ from spool.message.envelope import (
     Treatment,
 )
 from spool.models.bounce import ReceivedBounce
+from spool.models.mail_report import IncomingReport
 from spool.models.recipient import Kind, Outcome
 from spool.models.settings import LocalStore, Settings
 from spool.models.suppression import Finding
@@ -77,6 +78,7 @@ class _LocalOutcome:
     mailboxes: list[tuple[LeasedRecipient, LocalUser]]
     error: str = ""
     complaints: list[Finding] = field(default_factory=list)
+    incoming: IncomingReport | None = None
 
 
 class Deliveries:
@@ -256,6 +258,7 @@ class Deliveries:
             report.spawned += outcome.plan.spawned
             report.bounces += outcome.bounces
             report.complaints += outcome.complaints
+            report.incoming = outcome.incoming
             if outcome.mailboxes:
                 for recipients in _alike(entry, [recipient for recipient, _ in outcome.mailboxes]):
                     self._send(entry, recipients, lmtp=True)
@@ -300,7 +303,7 @@ def _in_mailboxes(
     A report of undelivered mail is not among it: it is to be counted, too, and the second one does.
     """
     for (entry, _), outcome in zip(batch, outcomes, strict=True):
-        if outcome is not None and not outcome.error and not outcome.bounces:
+        if outcome is not None and not (outcome.error or outcome.bounces or outcome.incoming):
             for result, attempt in zip(outcome.results, outcome.attempts, strict=True):
                 yield entry, [result], attempt
 
@@ -361,7 +364,8 @@ def _deliver_batch(batch: list[LocalWork], settings: Settings) -> list[_LocalOut
     outcomes: list[_LocalOutcome | None] = []
     for index, plan in enumerate(plans):
         found = complaints.findings([complained[index]], now) if index in complained else []
-        outcomes.append(_LocalOutcome([], [], plan, returned[index], [], complaints=found))
+        incoming = incoming_reports.in_mail(*batch[index], now)
+        outcomes.append(_LocalOutcome([], [], plan, returned[index], [], complaints=found, incoming=incoming))
     if settings.local_store == LocalStore.LMTP:
         for outcome in outcomes:
             if outcome is not None:

@@ -28,6 +28,7 @@ from spool.message.envelope import DeliveryReport, LeasedEntry, RecipientResult,
 from spool.message.summary import storable
 from spool.models.bounce import ReceivedBounce
 from spool.models.entry import HANDED_IN, Origin, Status
+from spool.models.mail_report import IncomingReport
 from spool.models.recipient import Kind, Outcome
 from spool.models.settings import Settings
 from spool.monitoring import tally
@@ -371,11 +372,14 @@ def _log(decisions: Sequence[Decision], settled: Collection[int], now: datetime)
     attempts: list[Row] = []
     traces: list[Row] = []
     bounces: list[ReceivedBounce] = []
+    incoming: list[IncomingReport] = []
     deferred: list[traffic_batches.Deferral] = []
     for decision in decisions:
         entry = decision.report.entry
         attempts += attempt_rows(entry, decision.report.attempts)
         bounces += decision.report.bounces
+        if decision.report.incoming is not None:
+            incoming.append(decision.report.incoming)
         traces += trace_rows(entry, [r for r in decision.final if r.recipient.id not in settled], now)
         # Each message once, whatever becomes of it later, and whether it was tried or its host rests. What this server
         # made itself nobody handed in.
@@ -391,3 +395,6 @@ def _log(decisions: Sequence[Decision], settled: Collection[int], now: datetime)
         # In one order, whoever writes; what another pass has counted meanwhile is not counted again.
         bounces.sort(key=lambda bounce: bounce.trace_id or 0)
         ReceivedBounce.objects.bulk_create(bounces, ignore_conflicts=True)
+    if incoming:
+        incoming.sort(key=lambda one: one.file_name)
+        IncomingReport.objects.bulk_create(incoming, ignore_conflicts=True)

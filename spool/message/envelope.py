@@ -15,6 +15,7 @@ from spool.message.held import Held, Source, Streamed
 from spool.message.tls_wish import TLSWish
 from spool.models.bounce import ReceivedBounce
 from spool.models.entry import Origin, Priority, Status, counted_from
+from spool.models.mail_report import IncomingReport
 from spool.models.recipient import Kind, Outcome
 from spool.models.suppression import Finding
 
@@ -358,6 +359,8 @@ class DeliveryReport:
     spawned: list[Submission] = field(default_factory=list)
     bounces: list[ReceivedBounce] = field(default_factory=list)
     complaints: list[Finding] = field(default_factory=list)
+    # Itself, where it is one about a domain of ours.
+    incoming: IncomingReport | None = None
     # Whoever waits in it was not tried, and is to be tried at once: it was no attempt.
     is_interrupted: bool = False
 

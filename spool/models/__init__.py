@@ -13,6 +13,7 @@ from spool.models.dns import DomainRecord, RecordState
 from spool.models.entry import Direction, Entry, Origin, Priority, Status
 from spool.models.installation import Installation
 from spool.models.list_layout import Density, ListLayout
+from spool.models.mail_report import DMARCSource, IncomingReport, MailReport, ReportedTLSFailure, ReportKind
 from spool.models.mta_sts import MTASTSPolicy
 from spool.models.recipient import Kind, Outcome, Recipient
 from spool.models.resting_host import RestingHost
@@ -44,6 +45,7 @@ __all__ = [
     "BulkJob",
     "Content",
     "ContentPart",
+    "DMARCSource",
     "Density",
     "Destination",
     "DestinationDomain",
@@ -53,6 +55,7 @@ __all__ = [
     "DkimKey",
     "DomainRecord",
     "Entry",
+    "IncomingReport",
     "Installation",
     "JobState",
     "KeyAlgorithm",
@@ -60,13 +63,16 @@ __all__ = [
     "Kind",
     "ListLayout",
     "MTASTSPolicy",
+    "MailReport",
     "Origin",
     "Outcome",
     "Priority",
     "ReceivedBounce",
     "Recipient",
     "RecordState",
+    "ReportKind",
     "ReportState",
+    "ReportedTLSFailure",
     "RestingHost",
     "Route",
     "RouteKind",

@@ -126,6 +126,13 @@ class Settings(OneRow):
         validators=between(30, 36_500),
         help_text="For the Audit page and the history of accounts.",
     )
+    report_days = models.PositiveIntegerField(
+        "keep received reports (days)",
+        default=90,
+        db_default=90,
+        validators=between(7, 3650),
+        help_text="What others report about mail in the names of your domains (DMARC) and TLS with this server.",
+    )
     trash_days = models.PositiveIntegerField(
         "keep deleted messages (days)",
         default=7,
@@ -453,7 +460,9 @@ class Settings(OneRow):
         Section("TLS certificate", ("tls_certificate", "tls_key"), "For this server's own SMTP ports."),
         Section("Storage", ("min_free_mb", "subspool_size", "move_roots"), "Disk space and folders of the spool."),
         Section("Language", ("language",), "Of mail and pages for people."),
-        Section("Retention", ("trace_days", "audit_days", "trash_days"), "For how long records are kept."),
+        Section(
+            "Retention", ("trace_days", "audit_days", "trash_days", "report_days"), "For how long records are kept."
+        ),
     )
 
     class Meta:

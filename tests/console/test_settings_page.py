@@ -248,6 +248,7 @@ class TestCommand:
             "trace_days",
             "audit_days",
             "trash_days",
+            "report_days",
         }
         assert "There is no section x." in manage("settings", "list", "--section", "x").err
 
@@ -258,6 +259,7 @@ class TestCommand:
             "trace_days": 30,
             "audit_days": 730,
             "trash_days": 7,
+            "report_days": 90,
         }
         assert manage("settings", "list", "--changed").out == ""
         assert "3 → 30" in AuditEvent.objects.order_by("-pk")[0].outcome

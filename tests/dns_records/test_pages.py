@@ -61,7 +61,10 @@ def test_octodns_has_the_same(administrator: Client) -> None:
     administrator.post(f"{PAGE}check/")
     zone = text(administrator, f"{PAGE}?as=octodns")
     assert zone.startswith("---\n'':\n- type: MX\n  ttl: 3600\n  value:\n    preference: 10\n")
-    assert "'_dmarc':\n- type: TXT\n  ttl: 3600\n  value: 'v=DMARC1\\; p=none'\n" in zone
+    assert (
+        "'_dmarc':\n- type: TXT\n  ttl: 3600\n  value: 'v=DMARC1\\; p=none\\; rua=mailto:postmaster@example.org'\n"
+        in zone
+    )
 
 
 def test_the_list_shows_each_domain_and_the_host_first(administrator: Client, dns: DNSServer) -> None:

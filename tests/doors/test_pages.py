@@ -144,7 +144,7 @@ def _list_sender(client: Client, name: str) -> Any:
 
 def _save_a_setting(client: Client) -> Any:
     page = reverse("settings_section", args=["retention"])
-    return client.post(page, {"do": "save", "trace_days": 31, "audit_days": 730, "trash_days": 7})
+    return client.post(page, {"do": "save", "trace_days": 31, "audit_days": 730, "trash_days": 7, "report_days": 90})
 
 
 _A_USER = {

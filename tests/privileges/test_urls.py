@@ -60,6 +60,8 @@ LOOKED_AT = {
     "admin:spool_entry_backlog",
     "destinations",
     "destination",
+    "mail_reports",
+    "mail_reports_domain",
     "admin:spool_entry_cancel_job",
     "admin:spool_entry_change",
     "admin:spool_entry_changelist",

@@ -235,6 +235,7 @@ def test_a_new_installation_watches_its_machine() -> None:
         *("disk", "program", "redis", "database", "certificate", "folder", "drop"),
         *("flood-user", "flood-sender", "flood-ip", "deferred-user", "deferred-sender", "growth", "untaken", "dns"),
         *("engine", "engine-failing", "quarantine", "suspended", "source-missing"),
+        "tls-reported",
     }
     assert {rule.mail_to for rule in rules if rule.mail_to} == {"admin@example.org"}
     # Their users, or the console, know already.

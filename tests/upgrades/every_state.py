@@ -40,9 +40,13 @@ from spool.models import (  # noqa: E402
     DestinationDomain,
     DestinationEncryption,
     DestinationRule,
+    DMARCSource,
     Entry,
+    IncomingReport,
     ListLayout,
+    MailReport,
     Outcome,
+    ReportedTLSFailure,
     RestingHost,
     Route,
     SavedView,
@@ -147,6 +151,17 @@ def _settings() -> None:
     )
     TLSSessions.objects.create(
         day=timezone.now().date(), domain="slow.test", policy_type="no-policy-found", policy_key="0", count=3
+    )
+    now = timezone.now()
+    IncomingReport.objects.create(file_name="waiting.eml", received=now, content=b"Subject: Report\r\n\r\n")
+    MailReport.objects.create(
+        kind="dmarc", domain=HERE, reporter="far.test", report_id="1", begins=now, ends=now, received=now, good=1
+    )
+    ReportedTLSFailure.objects.create(
+        domain=HERE, day=now.date(), reporter="far.test", policy_type="sts", result="certificate-expired", count=1
+    )
+    DMARCSource.objects.create(
+        domain=HERE, day=now.date(), source_ip="192.0.2.9", dkim=True, spf=False, disposition="none", count=1
     )
     TLSReport.objects.create(day=timezone.now().date(), domain="slow.test", due=timezone.now() + timedelta(hours=3))
     RestingHost.objects.create(

@@ -1,0 +1,1 @@
+"""Tests of what others report of our domains."""
