@@ -55,6 +55,7 @@ PAGES: Final[Mapping[str, tuple[Right, Right]]] = {
     "destination": _LOOK,
     "mail_reports": _LOOK,
     "mail_reports_domain": _LOOK,
+    "machines": _LOOK,
     "admin:spool_entry_change": _LOOK,
     "admin:spool_entry_message": _LOOK,
     "admin:spool_entry_recipients": _LOOK,

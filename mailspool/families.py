@@ -9,7 +9,7 @@ from __future__ import annotations
 import platform
 import shutil
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 import django
@@ -25,12 +25,13 @@ from prometheus_client.metrics_core import (
 )
 from redis import Redis
 
-from mailspool import VERSION, heartbeats
+from mailspool import VERSION, redis_counts
 from spool.models import AlertEvent, TrafficKind, TrafficState, TrafficTotal
 from spool.models.entry import Entry, Status
 from spool.models.settings import current
 from spool.models.traffic import WHOLE
-from spool.monitoring import tally
+from spool.monitoring import machines, tally
+from spool.monitoring.names import KINDS
 from spool.rows import lease
 from spool.smtpd.tls import expires
 
@@ -50,6 +51,7 @@ def of_database() -> Iterator[Metric]:
     """Raises django.db.Error."""
     yield from _entries()
     yield from _traffic()
+    yield from _machines()
     yield GaugeMetricFamily(
         "mailspool_alerts_open",
         "Alerts that are going on.",
@@ -59,20 +61,11 @@ def of_database() -> Iterator[Metric]:
 
 def of_redis(client: Redis) -> Iterator[Metric]:
     """Raises RedisError."""
-    alive = heartbeats.alive(client)
-    running = GaugeMetricFamily("mailspool_programs", "Programs that are alive.", labels=["kind"])
-    for kind, keys in alive.items():
-        running.add_metric([kind], len(keys))
-    yield running
     jobs = GaugeMetricFamily("mailspool_queued_jobs", "Jobs that wait for a worker.", labels=["queue"])
     for name in settings.RQ_QUEUES:
         jobs.add_metric([name], client.llen(f"rq:queue:{name}"))
     yield jobs
-    shown = heartbeats.gauges(client, alive["listeners"])
-    yield GaugeMetricFamily(
-        "mailspool_open_connections", "SMTP connections that are open.", value=shown.get("open_connections", 0)
-    )
-    counts = heartbeats.counts(client)
+    counts = redis_counts.counts(client)
     for name, text in _COUNTERS.items():
         yield _counter(name, text, counts)
     yield _destinations(counts)
@@ -179,6 +172,45 @@ def _traffic() -> Iterator[Metric]:
     state = TrafficState.objects.first()
     age = (timezone.now() - state.rolled).total_seconds() if state else 0.0
     yield GaugeMetricFamily("mailspool_traffic_age_seconds", "How old the counts of messages are.", value=age)
+
+
+def _machines() -> Iterator[Metric]:
+    """Of the machines that share this database: as many labels as there are machines, `machines.MOST` at most."""
+    found = machines.every()
+    running = GaugeMetricFamily("mailspool_programs", "Programs that are alive.", labels=["kind"])
+    for kind in KINDS:
+        running.add_metric([kind], sum(one.programs.get(kind, 0) for one in found))
+    yield running
+    yield GaugeMetricFamily(
+        "mailspool_open_connections", "SMTP connections that are open.", value=sum(one.connections for one in found)
+    )
+    state = GaugeMetricFamily("mailspool_machine_state", "1 for what a machine is at.", labels=["machine", "state"])
+    of_kind = GaugeMetricFamily(
+        "mailspool_machine_programs", "Programs that are alive on a machine.", labels=["machine", "kind"]
+    )
+    for one in found:
+        for possible in machines.MachineState:
+            state.add_metric([one.name, possible.value], float(one.state is possible))
+        for kind in KINDS:
+            of_kind.add_metric([one.name, kind], one.programs.get(kind, 0))
+    yield state
+    yield of_kind
+    for name, text, value in _OF_MACHINES:
+        family = GaugeMetricFamily(f"mailspool_machine_{name}", text, labels=["machine"])
+        for one in found:
+            if (number := value(one)) is not None:
+                family.add_metric([one.name], number)
+        yield family
+
+
+_OF_MACHINES: Final[Sequence[tuple[str, str, Callable[[machines.MachineView], float | None]]]] = (
+    ("open_connections", "SMTP connections that are open on a machine.", lambda one: one.connections),
+    ("leases", "Messages that the workers of a machine have in work.", lambda one: one.leases),
+    ("taken", "Messages that a machine has taken in within a minute.", lambda one: one.taken),
+    ("delivered", "Recipients that a machine has delivered to within a minute.", lambda one: one.delivered),
+    ("load", "Load of a machine.", lambda one: one.load),
+    ("free_bytes", "Disk space left for the home of a machine.", lambda one: one.free_bytes),
+)
 
 
 def _counter(name: str, text: str, counts: dict[str, int]) -> Metric:

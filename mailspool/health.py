@@ -1,13 +1,15 @@
 """Is it alive, is it ready: `/healthz` and `/readyz`, for load balancers, monitors and `make run`.
 
-Ready is this machine: its own listeners and programs, its disk, its folders, and the database and Redis that they use;
-and due mail, which any machine may take up, has to be taken. A stranger hears yes or no, and who may see how we are
-(mailspool.visitors) what is missing. Each check answers within CHECK_SECONDS, whatever hangs behind it.
+Ready is this machine: its own listeners and programs, its disk, its folders, and that it is not being drained. What all
+machines share (the database, Redis, and that due mail is taken by somebody) makes each of them unready while it is
+broken; the answer says of each check whether it is this machine's or shared. A stranger hears yes or no, and who may
+see how we are (mailspool.visitors) what is missing. Each check answers within CHECK_SECONDS, whatever hangs behind it.
 """
 
 from __future__ import annotations
 
 import shutil
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as TookTooLong
@@ -24,19 +26,24 @@ from redis.exceptions import RedisError
 
 from base import schema
 from base.short_cache import ShortCache
-from mailspool import VERSION, heartbeats
+from mailspool import VERSION
 from mailspool.metrics import metrics
+from mailspool.redis_counts import ANSWER_SECONDS, redis_client
 from mailspool.visitors import is_known, may_see
 from spool.files import marks
+from spool.models.machine import Machine
 from spool.models.settings import current
-from spool.monitoring.heartbeat_keys import machine
+from spool.monitoring import programs
+from spool.monitoring.names import machine
 from spool.rows import lease
 
-CHECK_SECONDS = heartbeats.ANSWER_SECONDS
+CHECK_SECONDS = ANSWER_SECONDS
 FRESH_SECONDS = 1.0
 # Local mail is taken at once whatever else waits; a burst of mail for elsewhere may keep workers busy for minutes.
 LONGEST_DUE_SECONDS = {"local": 60.0, "remote": 600.0}
-_CHECKING_THREADS = 4
+_CHECKING_THREADS = 5
+# What is of all machines; any other check is of this one.
+SHARED = frozenset({"database", "redis", "mail"})
 _MEGABYTE = 1024 * 1024
 
 
@@ -51,6 +58,11 @@ class Check:
     name: str
     ok: bool
     detail: str
+
+    @property
+    def of(self) -> str:
+        """Whose it is: `machine`, or `shared` with all others."""
+        return "shared" if self.name in SHARED else "machine"
 
 
 class Probes:
@@ -92,7 +104,7 @@ def _readiness(*, with_details: bool) -> HttpResponse:
     answer: dict[str, object] = {"ready": all(check.ok for check in found)}
     if with_details:
         answer["machine"] = machine()
-        answer["checks"] = {check.name: {"ok": check.ok, "detail": check.detail} for check in found}
+        answer["checks"] = {check.name: {"ok": check.ok, "of": check.of, "detail": check.detail} for check in found}
     return JsonResponse(answer, status=200 if answer["ready"] else 503, headers={"Cache-Control": "no-store"})
 
 
@@ -109,17 +121,24 @@ def forget() -> None:
 def _checks() -> list[Check]:
     began = monotonic()
     pool = _pool()
-    works = {"database": _database, "schema": _schema, "folders": _folders, "disk": _disk, "mail": _mail}
+    works = {
+        "database": _database,
+        "schema": _schema,
+        "folders": _folders,
+        "disk": _disk,
+        "mail": _mail,
+        "machine": _machine,
+    }
     futures = {name: pool.submit(work) for name, work in works.items()}
+    running = pool.submit(_programs)
     # A thread of its own: a database that hangs keeps the others.
-    redis = _redis_pool().submit(_programs)
+    redis = _redis_pool().submit(_redis)
     found = [_outcome(name, future, began) for name, future in futures.items()]
-    programs = _outcome("redis", redis, began)
-    found.append(programs)
-    counts = redis.result() if programs.ok else {}
-    for name in heartbeats.NEEDED:
-        count = len(counts.get(name, ()))
-        found.append(Check(name, count > 0, f"{count} running" if programs.ok else "unknown without Redis"))
+    is_known = _outcome("programs", running, began).ok
+    found.append(_outcome("redis", redis, began))
+    for name in programs.NEEDED:
+        count = running.result()[name] if is_known else 0
+        found.append(Check(name, count > 0, f"{count} running" if is_known else "unknown without the database"))
     return found
 
 
@@ -136,7 +155,7 @@ def _redis_pool() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(1, thread_name_prefix="health-redis")
 
 
-def _outcome(name: str, future: Future[str] | Future[dict[str, list[str]]], began: float) -> Check:
+def _outcome(name: str, future: Future[str] | Future[Counter[str]], began: float) -> Check:
     try:
         detail = future.result(max(0.0, began + CHECK_SECONDS - monotonic()))
     except TookTooLong:
@@ -204,5 +223,23 @@ def _mail() -> str:
     return "due mail is taken"
 
 
-def _programs() -> dict[str, list[str]]:
-    return heartbeats.alive(heartbeats.redis_client(), machine())
+def _machine() -> str:
+    try:
+        since = Machine.objects.filter(name=machine()).values_list("drain_since", "drain_by").first()
+    finally:
+        connection.close()
+    if since is not None and since[0] is not None:
+        raise NotReady(f"draining since {since[0]:%Y-%m-%d %H:%M} UTC, as {since[1]} asked for")
+    return "takes mail"
+
+
+def _programs() -> Counter[str]:
+    try:
+        return Counter(one.kind for one in programs.alive(on=machine()))
+    finally:
+        connection.close()
+
+
+def _redis() -> str:
+    redis_client().ping()
+    return "answers"

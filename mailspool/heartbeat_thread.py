@@ -8,8 +8,6 @@ import threading
 from collections.abc import Callable, Iterable
 from typing import Any
 
-# How long the end of a process waits for a Redis that hangs.
-END_SECONDS = 4.0
 Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 
@@ -29,16 +27,9 @@ class WithHeartbeat:
     def _begin(self) -> None:
         # Django has to be set up.
         from spool.monitoring.heartbeat import Heart
+        from spool.monitoring.names import CONSOLE
 
         with self._beginning:
             if self._pid != os.getpid():
                 self._pid = os.getpid()
-                heart, stop = Heart("console"), threading.Event()
-                thread = threading.Thread(target=heart.run, args=(stop,), name="heartbeat", daemon=True)
-                thread.start()
-                atexit.register(_end, thread, stop)
-
-
-def _end(thread: threading.Thread, stop: threading.Event) -> None:
-    stop.set()
-    thread.join(END_SECONDS)
+                atexit.register(Heart(CONSOLE).start())

@@ -22,7 +22,7 @@ from redis.exceptions import RedisError
 
 from base.short_cache import ShortCache
 from mailspool import families
-from mailspool.heartbeats import redis_client
+from mailspool.redis_counts import redis_client
 from mailspool.visitors import may_see
 
 FRESH_SECONDS = 5.0

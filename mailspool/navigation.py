@@ -286,13 +286,15 @@ SECTIONS: tuple[tuple[str, tuple[Entry, ...]], ...] = (
                     ),
                 ),
             ),
-            _alone(
-                Page(
-                    "Jobs",
-                    "conveyor_belt",
-                    "jobs",
-                    "queues workers background redis rq failed retry",
-                )
+            Entry(
+                "Machines",
+                "lan",
+                (
+                    Page(
+                        "Machines", "lan", "machines", "servers nodes drain resume forget maintenance heartbeat cluster"
+                    ),
+                    Page("Jobs", "conveyor_belt", "jobs", "queues workers background redis rq failed retry"),
+                ),
             ),
             _alone(Page("Audit", "history", "admin:audit_auditevent_changelist", "log changes who did", "h")),
         ),

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import io
 import sys
 
@@ -15,10 +14,9 @@ from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import SystemCheckError
 from django.db import OperationalError, connection
-from redis.exceptions import RedisError
 
 from base import schema
-from mailspool import availability, heartbeats, schema_repair, start, static_files
+from mailspool import availability, schema_repair, start, static_files
 from mailspool.inspection.findings import Level
 from mailspool.inspection.program import plug_ins
 from mailspool.preflight import CannotStart
@@ -39,6 +37,7 @@ def prepare(patience_seconds: float = DATABASE_PATIENCE_SECONDS, *, show_passwor
     from accounts.models import Role, User
     from spool.alerts import defaults as default_rules
     from spool.files import marks
+    from spool.monitoring import programs
     from throttling import first_policy
 
     if settings.HOME.restore_mark.exists():
@@ -64,6 +63,9 @@ def prepare(patience_seconds: float = DATABASE_PATIENCE_SECONDS, *, show_passwor
             address = str(settings.MAILSPOOL_ADMIN_EMAIL)
             default_rules.make("" if address.endswith("@localhost") else address)
             first_policy.make()
+        if settings.REDIS_IS_EMBEDDED:
+            # /readyz must not take the programs of an earlier run for this one's.
+            programs.forget_those_here()
     except SystemCheckError as error:
         raise CannotStart(str(error)) from error
     except OSError as error:
@@ -74,11 +76,7 @@ def prepare(patience_seconds: float = DATABASE_PATIENCE_SECONDS, *, show_passwor
         raise CannotStart(f"The database can't be used: {str(error).strip()} (DATABASE_URL says which).") from error
     finally:
         connection.close()
-    client = availability.wait_for_redis(min(REDIS_PATIENCE_SECONDS, patience_seconds))
-    if client is not None and settings.REDIS_IS_EMBEDDED:
-        # /readyz must not take the programs of an earlier run for this one's.
-        with contextlib.suppress(RedisError):
-            heartbeats.forget(client)
+    availability.wait_for_redis(min(REDIS_PATIENCE_SECONDS, patience_seconds))
 
 
 def _copy_static_files() -> None:

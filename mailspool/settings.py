@@ -44,6 +44,8 @@ MAILSPOOL_HTTPS = env[v.HTTPS]
 # Networks of the proxies whose X-Forwarded-For says who the client is.
 MAILSPOOL_PROXIES = env[v.PROXIES]
 MAILSPOOL_MACHINE = env[v.MACHINE]
+# What programs say that they are.
+MAILSPOOL_VERSION = VERSION
 MAILSPOOL_METRICS_TOKEN = env[v.METRICS_TOKEN]
 # Networks that webhooks of alerts may reach although they are not the Internet's.
 MAILSPOOL_WEBHOOK_NETWORKS = env[v.WEBHOOK_NETWORKS]
@@ -291,6 +293,8 @@ SPOOL_ALERT_WATCHES = [
     "spool.alerts.machine.MissingFolder",
     "spool.alerts.machine.SetAside",
     "spool.alerts.machine.DeadProgram",
+    "spool.alerts.machine.MissedMachine",
+    "spool.alerts.machine.LongDrain",
     "spool.alerts.machine.RedisAway",
     "spool.alerts.machine.DatabaseAway",
     "spool.alerts.machine.ExpiringCertificate",

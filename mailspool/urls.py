@@ -19,6 +19,7 @@ from mailspool.first_run.urls import urls as first_run_urls
 from mailspool.health import readyz
 from mailspool.incident.urls import urls as incident_urls
 from mailspool.jobs.urls import urls as jobs_urls
+from mailspool.machines.urls import urls as machine_urls
 from mailspool.mail_reports.urls import urls as report_urls
 from mailspool.menus.urls import urls as menu_urls
 from mailspool.metrics import metrics
@@ -58,6 +59,7 @@ urlpatterns = [
     *destination_urls(),
     *first_run_urls(),
     *jobs_urls(),
+    *machine_urls(),
     *dns_urls(),
     *report_urls(),
     *menu_urls(),

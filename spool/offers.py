@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from spool.actions import destinations, dkim, suppression
+from spool.actions import destinations, dkim, machines, suppression
 
 KINDS = {
     "dkim": dkim.key_named,
     "destination": destinations.destination_named,
+    "machine": machines.machine_named,
     "suppressed": suppression.suppressed_named,
 }
 ACTIONS = (
@@ -19,6 +20,9 @@ ACTIONS = (
     destinations.RESUME,
     destinations.RETRY,
     destinations.FORGET,
+    machines.DRAIN,
+    machines.RESUME,
+    machines.FORGET,
     suppression.SUPPRESS,
     suppression.UNSUPPRESS,
 )

@@ -19,6 +19,7 @@ from spool.holders import holders
 from spool.maintenance import doctor
 from spool.maintenance.retention import forget_audit, forget_policies, forget_traces
 from spool.models.settings import current
+from spool.monitoring import programs
 from spool.places import contents, relocation, trash
 from spool.rows import lease
 
@@ -31,19 +32,32 @@ def run_pass() -> None:
 
 
 def sweep() -> None:
-    """The safety net: ring for entries that are due, and announce the next one, whatever became of earlier rings.
+    """The safety net: what a machine sees to for itself, and what one of them does for all."""
+    sweep_here()
+    sweep_for_all()
 
-    It also ends the holds whose time is over, finds bulk jobs that nobody works on any more, has the trash give way
-    when the disk is short, gives what rests without a file its file, brings what is kept to where MAILSPOOL_STORE says,
-    and lets the apps above the spool do the same for what is theirs (SPOOL_SWEEPS).
+
+def sweep_here() -> None:
+    """What is about this machine's clock, disk and files: the scheduler of each machine does it.
+
+    It mends times after the clock was set back, has the trash give way when the disk is short, gives what rests without
+    a file its file, and brings what is kept to where MAILSPOOL_STORE says.
     """
     _mend_times()
-    release_expired(timezone.now())
-    leases.let_go_early(timezone.now(), delayed=current().delivery_delay_seconds > 0)
-    jobs.enqueue_left_behind()
     empty_trash.give_way(timezone.now())
     _bring_out()
     _relocate()
+
+
+def sweep_for_all() -> None:
+    """Ring for entries that are due, and announce the next one, whatever became of earlier rings: one scheduler does.
+
+    It also ends the holds whose time is over, finds bulk jobs that nobody works on any more, and lets the apps above
+    the spool do the same for what is theirs (SPOOL_SWEEPS).
+    """
+    release_expired(timezone.now())
+    leases.let_go_early(timezone.now(), delayed=current().delivery_delay_seconds > 0)
+    jobs.enqueue_left_behind()
     for path in settings.SPOOL_SWEEPS:
         try:
             import_string(path)()
@@ -105,6 +119,7 @@ def forget() -> None:
 
 
 def _forget() -> None:
+    programs.tidy()
     # First: it is by their traces that such files are known.
     try:
         if count := doctor.clear_leftovers():
@@ -132,6 +147,6 @@ def _forget() -> None:
 def run_bulk_job(job_id: int) -> None:
     """Work on an action for many entries, unless somebody does already. The sweep enqueues it again if need be."""
     try:
-        jobs.work(job_id)
+        jobs.work(job_id, is_to_leave=programs.is_draining)
     except (OperationalError, InterfaceError) as error:
         log.error("job %d has to wait: %s", job_id, error)

@@ -10,7 +10,7 @@ import logging
 import signal
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from types import MappingProxyType
 from typing import Any
@@ -27,8 +27,9 @@ from rq.worker import WorkerStatus
 from base import garbage, redis_client
 from spool.files import preconditions
 from spool.flow import passes
+from spool.monitoring import programs
 from spool.monitoring.heartbeat import Heart
-from spool.monitoring.heartbeat_keys import JOB, JOB_CALL, JOB_SINCE, RQ_NAME
+from spool.monitoring.names import JOB, JOB_CALL, JOB_SINCE, LEASES, MAINTENANCE, RQ_NAME, WORKERS
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +42,22 @@ JOB_HEARTBEAT_SECONDS = 20
 # How much of a job's call is told of it.
 LONGEST_CALL = 300
 STOPPING = (signal.SIGTERM, signal.SIGINT)
+# How often one whose machine drains looks whether it may work again.
+REST_SECONDS = 1.0
+# Whether this process works on nothing, nor will before its machine is resumed.
+_rests = False
+
+
+def rest_while_draining(goes_on: Callable[[], bool], look_up: Callable[[], None] = lambda: None) -> None:
+    """Take nothing while this machine drains, as long as `goes_on` says so; `look_up` is called now and then."""
+    global _rests
+    try:
+        while programs.is_draining() and goes_on():
+            _rests = True
+            look_up()
+            time.sleep(REST_SECONDS)
+    finally:
+        _rests = False
 
 
 def outlive_redis(*, deliver: bool) -> None:
@@ -56,6 +73,7 @@ def outlive_redis(*, deliver: bool) -> None:
     before = [(number, signal.signal(number, _on_signal)) for number in STOPPING]
     try:
         while not passes.is_stopping() and not redis_client.is_there():
+            rest_while_draining(lambda: not passes.is_stopping() and not redis_client.is_there())
             if deliver:
                 _pass()
             else:
@@ -153,16 +171,33 @@ class PassWorker(SimpleWorker):
 
     @contextmanager
     def _heart(self) -> Iterator[None]:
-        stop = threading.Event()
-        kind = "workers" if "mail" in self.queue_names() else "maintenance"
-        heart = Heart(kind, lambda: {RQ_NAME: self.name, **self._at_work})
-        thread = threading.Thread(target=heart.run, args=(stop,), name="heartbeat", daemon=True)
-        thread.start()
+        kind = WORKERS if "mail" in self.queue_names() else MAINTENANCE
+        end = Heart(kind, self._shows, lambda: passes.in_work() + (not _rests)).start()
         try:
             yield
         finally:
-            stop.set()
-            thread.join(2)
+            end()
+
+    def _shows(self) -> dict[str, int | str]:
+        leases = {LEASES: passes.in_work()} if "mail" in self.queue_names() else {}
+        return {RQ_NAME: self.name, **leases, **self._at_work}
+
+    def dequeue_job_and_maintain_ttl(
+        self, timeout: int | None, max_idle_time: int | None = None
+    ) -> tuple[Job, Queue] | None:
+        """RQ's; nothing is taken while this machine drains: others have the queue.
+
+        RQ's own waits until there is a job, or for `max_idle_time`: it is asked for a moment at a time.
+        """
+        # Neither of them waits for ever.
+        is_short = timeout is None or max_idle_time is not None
+        while True:
+            if programs.is_draining():
+                self.set_state(WorkerStatus.IDLE)
+                rest_while_draining(lambda: True, self.heartbeat)
+            found = super().dequeue_job_and_maintain_ttl(timeout, max_idle_time if is_short else LOOK_UP_SECONDS)
+            if found is not None or is_short:
+                return found
 
     def subscribe(self) -> None:
         """RQ's listens for commands that end a forked job. There is none, and its thread would end with Redis."""

@@ -10,16 +10,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from django.conf import settings as django_settings
+from django.db import Error as DatabaseError
 from django.db import connection
 from django.db.migrations.loader import MigrationLoader
-from redis import Redis
-from redis.exceptions import RedisError
 
 from accounts.models import Domain
 from base import schema
 from base.file_locks import try_lock
-from mailspool import heartbeats
 from mailspool.backup.errors import BackupError
 from mailspool.backup.manifest import Header
 from mailspool.home import Home
@@ -27,6 +24,7 @@ from quarantine.models.item import Item
 from spool.models.entry import Entry
 from spool.models.trace import Trace
 from spool.models.trashed import Trashed
+from spool.monitoring import programs
 
 _ENGINES: Final = {"sqlite": "SQLite", "postgresql": "PostgreSQL"}
 _FEW: Final = 3
@@ -131,13 +129,9 @@ def _at_the_database() -> Iterator[str]:
 
 
 def _alive() -> Iterator[str]:
-    """Programs that told Redis of themselves in the last half minute; nothing when there is no Redis."""
-    url = str(django_settings.RQ_CONNECTION["URL"])
-    with contextlib.suppress(RedisError), Redis.from_url(url, socket_connect_timeout=1, socket_timeout=1) as client:
-        yield from (key for keys in heartbeats.alive(client).values() for key in keys if _lives(key))
-
-
-def _lives(key: str) -> bool:
-    """Whether the program may live that a key `…:<host>:<pid>` is of: those of this machine are known."""
-    words = key.rsplit(":", 2)
-    return len(words) < 3 or words[1] != socket.gethostname() or Path(f"/proc/{words[2]}").exists()
+    """Programs that told of themselves in the last half minute; nothing where the tables are not there yet."""
+    with contextlib.suppress(DatabaseError):
+        for one in programs.alive():
+            # Those of this host are known.
+            if one.host != socket.gethostname() or Path(f"/proc/{one.pid}").exists():
+                yield f"{one.kind} on {one.machine} (process {one.pid})"

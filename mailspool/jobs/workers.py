@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Final
 
-from django.utils import timezone
-
-from mailspool import heartbeats
-from mailspool.jobs.reading import Named, answered
-from spool.monitoring.heartbeat import ALIVE_SECONDS
-from spool.monitoring.heartbeat_keys import BORN, JOB, JOB_CALL, JOB_SINCE, PREFIXES, PROGRAMS, RQ_NAME
+from mailspool.jobs.reading import Named
+from spool.monitoring import programs
+from spool.monitoring.names import JOB, JOB_CALL, JOB_SINCE, RQ_NAME
+from spool.monitoring.programs import Seen
 
 KINDS: Final[Mapping[str, str]] = {"workers": "Mail", "maintenance": "Maintenance"}
 
@@ -50,23 +48,16 @@ class Missing:
 
 
 def workers() -> tuple[list[Worker], list[Missing]]:
-    """Those that are alive, and those that are missed. Raises RedisIsAway."""
-    with answered() as client:
-        keys = [(kind, key) for kind, found in heartbeats.alive(client).items() if kind in KINDS for key in found]
-        with client.pipeline(transaction=False) as pipeline:
-            for _, key in keys:
-                pipeline.hgetall(key)
-                pipeline.pttl(key)
-            pipeline.hgetall(PROGRAMS)
-            *answers, programs = pipeline.execute()
-    now = timezone.now()
-    alive = [
-        _worker(kind, key, _texts(said), now - timedelta(seconds=ALIVE_SECONDS, milliseconds=-left))
-        for (kind, key), said, left in zip(keys, answers[::2], answers[1::2], strict=True)
-        # It may have lapsed since its key was listed.
-        if said and left > 0
-    ]
-    return alive, _missing(_texts(programs), alive)
+    """Those that are alive, and those that are missed. Raises django.db.Error."""
+    seen = [one for one in programs.every() if one.kind in KINDS]
+    alive = [_worker(one) for one in seen if one.is_alive]
+    there = {(worker.machine, worker.kind) for worker in alive}
+    last: dict[tuple[str, str], datetime] = {}
+    for one in seen:
+        place = (one.machine, one.kind)
+        if place not in there:
+            last[place] = max(last.get(place, one.seen), one.seen)
+    return alive, [Missing(kind, machine, at) for (machine, kind), at in sorted(last.items())]
 
 
 def at_work(alive: Sequence[Worker], running: Sequence[Named]) -> list[Worker]:
@@ -83,35 +74,20 @@ def _updated(worker: Worker, job: Named | None) -> Worker:
     )
 
 
-def _worker(kind: str, key: str, said: Mapping[str, str], seen: datetime) -> Worker:
-    place, _, pid = key.removeprefix(PREFIXES[kind]).rpartition(":")
+def _worker(one: Seen) -> Worker:
+    said = one.shows
     return Worker(
-        kind,
-        place.partition(":")[0],
-        pid,
-        said.get(RQ_NAME, ""),
-        _moment(said.get(BORN)),
-        seen,
-        said.get(JOB, ""),
-        said.get(JOB_CALL, ""),
+        one.kind,
+        one.machine,
+        str(one.pid),
+        str(said.get(RQ_NAME, "")),
+        one.born,
+        one.seen,
+        str(said.get(JOB, "")),
+        str(said.get(JOB_CALL, "")),
         _moment(said.get(JOB_SINCE)),
     )
 
 
-def _missing(programs: Mapping[str, str], alive: Sequence[Worker]) -> list[Missing]:
-    there = {(worker.machine, worker.kind) for worker in alive}
-    found = []
-    for program, said in sorted(programs.items()):
-        machine, _, kind = program.partition("|")
-        seen = _moment(said)
-        if kind in KINDS and (machine, kind) not in there and seen is not None:
-            found.append(Missing(kind, machine, seen))
-    return found
-
-
-def _texts(said: Mapping[bytes, bytes]) -> dict[str, str]:
-    return {name.decode(errors="replace"): value.decode(errors="replace") for name, value in said.items()}
-
-
-def _moment(seconds: str | None) -> datetime | None:
-    return datetime.fromtimestamp(int(seconds), UTC) if seconds and seconds.isdigit() and len(seconds) < 12 else None
+def _moment(seconds: object) -> datetime | None:
+    return datetime.fromtimestamp(seconds, UTC) if isinstance(seconds, int) and 0 < seconds < 10**11 else None

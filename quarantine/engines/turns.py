@@ -10,10 +10,10 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from django.conf import settings as django_settings
-
+from quarantine.models.addresses import parse_server
 from quarantine.models.antispam import AntispamSettings
-from quarantine.models.check import Check
+from quarantine.models.check import SERVERS, Check
+from spool.monitoring import programs
 
 
 class Busy(Exception):
@@ -49,8 +49,17 @@ async def _stand_in_line(places: asyncio.Semaphore) -> None:
 
 
 def share_of(check: Check) -> int:
-    """How many questions one process may ask at once: all of them together as many as the check may, or nearly."""
-    return -(-check.most_at_once // max(1, django_settings.MAILSPOOL_WORKERS))
+    """How many questions one process may ask at once: all that ask the same server together as many as the check may,
+    or nearly. A server on this machine is asked by this machine's workers."""
+    live = programs.known().live
+    return -(-check.most_at_once // (live.here if _is_here(check) else live.everywhere))
+
+
+def _is_here(check: Check) -> bool:
+    if check.kind not in SERVERS:
+        return False
+    server = parse_server(check.where)
+    return bool(server.path) or server.host in ("localhost", "::1") or server.host.startswith("127.")
 
 
 def _places_of(check: Check) -> asyncio.Semaphore:

@@ -35,6 +35,10 @@ LEASE = timedelta(seconds=60)
 _JOB = "spool.tasks.run_bulk_job"
 
 
+class HandedOver(Exception):
+    """Another machine is to go on with the job: this one drains."""
+
+
 class JobLost(Exception):
     """The job was cancelled, or its lease has lapsed and another worker has it."""
 
@@ -79,17 +83,28 @@ def may_cancel(actor: Actor, job: BulkJob | None) -> bool:
     return actor.may(Right.ADMINISTER) or (is_own and actor.may(Right.HANDLE))
 
 
-def work(job_id: int, *, progress: Callable[[BulkJob], None] | None = None, pace: bool = True) -> None:
-    """Work on a job until its end, unless somebody else does. Raises django.db.Error; the sweep then tries again."""
+def work(
+    job_id: int,
+    *,
+    progress: Callable[[BulkJob], None] | None = None,
+    pace: bool = True,
+    is_to_leave: Callable[[], bool] = lambda: False,
+) -> None:
+    """Work on a job until its end, unless somebody else does, or until `is_to_leave` says that others are to go on.
+
+    Raises django.db.Error; the sweep then tries again.
+    """
     owner = leases.new_owner()
     job = _take(job_id, owner)
     if job is None:
         return
     try:
-        _chunks(job, owner, progress, pace)
+        _chunks(job, owner, progress, pace, is_to_leave)
     except JobLost:
         log.info("job %d was cancelled or taken over", job_id)
         return
+    except HandedOver:
+        _hand_over(job, owner)
     except DatabaseError:
         raise
     except (Refused, BadFilter, IntakeError, OSError) as error:
@@ -111,7 +126,23 @@ def _take(job_id: int, owner: str) -> BulkJob | None:
     return BulkJob.objects.select_related("event").get(id=job_id) if taken else None
 
 
-def _chunks(job: BulkJob, owner: str, progress: Callable[[BulkJob], None] | None, pace: bool) -> None:
+def _hand_over(job: BulkJob, owner: str) -> None:
+    with statements.write_transaction():
+        ours = BulkJob.objects.filter(id=job.id, leased_by=owner, state=JobState.RUNNING).update(
+            leased_by="", lease_until=timezone.now() + LEASE
+        )
+    if ours:
+        log.info("job %d is left to another machine", job.id)
+        enqueue(job)
+
+
+def _chunks(
+    job: BulkJob,
+    owner: str,
+    progress: Callable[[BulkJob], None] | None,
+    pace: bool,
+    is_to_leave: Callable[[], bool],
+) -> None:
     verb = WORKS[job.action]
     if job.cursor == 0 and pace:
         job.total = verb.count(job)
@@ -125,6 +156,8 @@ def _chunks(job: BulkJob, owner: str, progress: Callable[[BulkJob], None] | None
                 some = left[start : start + verb.chunk]
                 verb.finish(some, job.parameters, context, lambda tally: _advance(job, owner, tally, job.cursor))
         for ids in here.pieces(verb.chunks(job)):
+            if is_to_leave():
+                raise HandedOver
             started = time.monotonic()
             context = Context(job.actor, job.event_id, job.id, timezone.now(), job.done)
             verb.work(ids, job.parameters, context, lambda tally, last: _advance(job, owner, tally, last))

@@ -24,6 +24,8 @@ class DefaultRule:
 RULES: Final = (
     DefaultRule("Low disk", "disk", 90, 95),
     DefaultRule("Dead program", "program", 2, 50),
+    DefaultRule("Missed machine", "machine", 2, 50),
+    DefaultRule("Machine drains for long", "machine-drain", 240, 50),
     DefaultRule("Redis away", "redis", 2, 50),
     DefaultRule("Database away", "database", 2, 50),
     DefaultRule("Certificate expires", "certificate", 14, 80),

@@ -12,11 +12,10 @@ import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
-from time import monotonic, time
-from typing import Final, cast
+from time import monotonic
+from typing import Final
 
 from django.conf import settings as django_settings
-from redis.exceptions import RedisError
 
 from base import redis_client
 from spool.alerts.watches import NotNow, Watch, span_of
@@ -24,14 +23,15 @@ from spool.dropfolder import drop_folder
 from spool.files import marks
 from spool.models import AlertRule
 from spool.models.settings import current
-from spool.monitoring.heartbeat import ALIVE_SECONDS
-from spool.monitoring.heartbeat_keys import PROGRAMS, machine
+from spool.monitoring import machines, programs
+from spool.monitoring.names import machine
+from spool.monitoring.programs import ALIVE_SECONDS, FORGOTTEN
 from spool.smtpd.tls import expires
 
-# After Redis was away, and at our own start, signs of life are old for a moment though everybody lives.
+# After the database was away, and at our own start, signs of life are old for a moment though everybody lives.
 SETTLING_SECONDS: Final = 60.0
-# A program that nobody has missed for so long was taken away.
-FORGOTTEN_SECONDS: Final = 7 * 86_400
+# So long nobody looked because the database was away: it is looked every ten seconds.
+_AWAY_SECONDS: Final = 30.0
 
 
 class Since:
@@ -142,43 +142,102 @@ class RedisAway(OfThisMachine):
         return self._minutes
 
 
-class DeadProgram(Watch):
-    """A program that runs on a machine has not told that it lives, and did not end because it was asked to."""
-
-    kind, label, unit, fix = "program", "A program is dead", "minutes", "Details"
-    advice = (
-        "See its log (journalctl -u 'mailspool*'), and start it again. A machine that is gone for good is forgotten"
-        " after a week."
-    )
-
-    def sentence(self, key: str, value: float, rule: AlertRule | None) -> str:
-        return f"Nothing was heard of {key} for {span_of(value)}"
+class OfAllMachines(Watch):
+    """Base of what is told of machines by their signs of life: every machine sees to all of them."""
 
     def __init__(self) -> None:
         self._trusted_from = monotonic() + SETTLING_SECONDS
+        self._looked: float | None = None
         self._minutes: dict[str, float] | None = None
 
     def prepare(self) -> None:
         self._minutes = None
-        try:
-            seen = cast("dict[bytes, bytes]", redis_client.redis().hgetall(PROGRAMS))
-        except RedisError:
-            self._trusted_from = monotonic() + SETTLING_SECONDS
-            return
-        if monotonic() < self._trusted_from:
-            return
-        now = time()
-        silent = {field.decode(): now - int(at) for field, at in seen.items()}
-        self._minutes = {
-            program.replace("|", " "): seconds / 60 if seconds > ALIVE_SECONDS else 0.0
-            for program, seconds in silent.items()
-            if seconds < FORGOTTEN_SECONDS
-        }
+        silent = self.silent()
+        before, self._looked = self._looked, monotonic()
+        if before is not None and self._looked - before > _AWAY_SECONDS:
+            self._trusted_from = self._looked + SETTLING_SECONDS
+        if self._looked >= self._trusted_from:
+            self._minutes = silent
+
+    def silent(self) -> dict[str, float]:
+        """Minutes by key. Raises django.db.Error."""
+        raise NotImplementedError
 
     def values(self, rule: AlertRule, now: datetime, open_keys: Iterable[str]) -> Mapping[str, float]:
         if self._minutes is None:
             raise NotNow
         return self._minutes
+
+
+class DeadProgram(OfAllMachines):
+    """A program that runs on a machine has not told that it lives, and did not end because it was asked to."""
+
+    kind, label, unit, fix = "program", "A program is dead", "minutes", "Details"
+    advice = "See its log (journalctl -u 'mailspool*'), and start it again."
+
+    def sentence(self, key: str, value: float, rule: AlertRule | None) -> str:
+        return f"Nothing was heard of {key} for {span_of(value)}"
+
+    def silent(self) -> dict[str, float]:
+        ages = _ages()
+        alive = {name for (name, _), age in ages.items() if age <= ALIVE_SECONDS}
+        # A machine that is silent as a whole is one thing to be told of.
+        return {
+            f"{name} {kind}": age / 60 if age > ALIVE_SECONDS else 0.0
+            for (name, kind), age in ages.items()
+            if name in alive
+        }
+
+
+class MissedMachine(OfAllMachines):
+    """None of a machine's programs has told that it lives, and they did not end because they were asked to."""
+
+    kind, label, unit, fix = "machine", "A machine is missed", "minutes", "Details"
+    advice = (
+        "Start it again: what it had in work is with the others by now. One that is gone for good is forgotten by"
+        " Forget on the page Machines, or after a week."
+    )
+
+    def sentence(self, key: str, value: float, rule: AlertRule | None) -> str:
+        return f"Nothing was heard of {key} for {span_of(value)}"
+
+    def silent(self) -> dict[str, float]:
+        youngest: dict[str, float] = {}
+        for (name, _), age in _ages().items():
+            youngest[name] = min(age, youngest.get(name, age))
+        return {name: age / 60 if age > ALIVE_SECONDS else 0.0 for name, age in youngest.items()}
+
+    def page(self, key: str) -> str:
+        return "/admin/machines/"
+
+
+class LongDrain(Watch):
+    """For how long a machine has taken no mail because somebody drains it."""
+
+    kind, label, unit, fix = "machine-drain", "A machine drains for long", "minutes", "Machines"
+    advice = "Resume it when its maintenance is over. What it still has is told on the page Machines."
+
+    def sentence(self, key: str, value: float, rule: AlertRule | None) -> str:
+        return f"{key} has taken no mail for {span_of(value)}: it was drained"
+
+    def values(self, rule: AlertRule, now: datetime, open_keys: Iterable[str]) -> Mapping[str, float]:
+        return {
+            one.name: max(0.0, (now - one.drain_since).total_seconds() / 60) if one.drain_since else 0.0
+            for one in machines.every()
+        }
+
+    def page(self, key: str) -> str:
+        return "/admin/machines/"
+
+
+def _ages() -> dict[tuple[str, str], float]:
+    """For how many seconds nothing was heard of the programs of a kind on a machine."""
+    ages: dict[tuple[str, str], float] = {}
+    for one in programs.every():
+        if one.age_seconds < FORGOTTEN.total_seconds():
+            place = (one.machine, one.kind)
+            ages[place] = min(one.age_seconds, ages.get(place, one.age_seconds))
+    return ages
 
 
 class DatabaseAway(Watch):

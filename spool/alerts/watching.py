@@ -12,7 +12,7 @@ from django.db.models import Max
 from spool.alerts.outbox import tell
 from spool.alerts.watches import NotNow, watch_of
 from spool.models import AlertEvent, AlertRule
-from spool.monitoring.heartbeat_keys import machine
+from spool.monitoring.names import machine
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,7 +43,8 @@ from spool.models.mail_report import IncomingReport
 from spool.models.recipient import Kind, Outcome
 from spool.models.settings import LocalStore, Settings
 from spool.models.suppression import Finding
-from spool.monitoring.live_workers import Live
+from spool.monitoring import programs
+from spool.monitoring.programs import Live
 from spool.signing.ring import NONE as NO_KEYS
 from spool.signing.ring import KeyRing
 
@@ -105,7 +106,7 @@ class Deliveries:
         self._left = left
         self._transport = Transport(
             django_settings.MAILSPOOL_HOSTNAME,
-            max(1, django_settings.MAILSPOOL_WORKERS),
+            programs.known().live.here,
             django_settings.MAILSPOOL_DNS,
             answers,
             came_back,

@@ -30,6 +30,7 @@ from spool.files import marks, removal, store
 from spool.flow import intake
 from spool.message.summary import storable
 from spool.models.settings import current
+from spool.monitoring import programs
 from spool.places import whereabouts
 
 log = logging.getLogger(__name__)
@@ -63,7 +64,7 @@ def watch(stop: threading.Event) -> None:
     while not stop.wait(POLL_SECONDS):
         try:
             close_old_connections()
-            while take() == BATCH:
+            while not programs.is_draining() and take() == BATCH:
                 pass
         except (intake.IntakeError, DatabaseError, OSError) as error:
             log.warning("the drop folder has to wait: %s", error)

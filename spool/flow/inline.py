@@ -1,7 +1,8 @@
 """Whether small messages may do without a file: only once every worker knows where else to look for them.
 
-Workers say so with their signs of life. One of a version before, on another machine or during an upgrade, would take
-such a message for one whose file is missing. While Redis is away what was known last stays true.
+One of a version before, on another machine or during an upgrade, may take such a message for one whose file is missing.
+Those tell Redis that they live, and whether they know; today's tell the database, and do. While Redis is away what was
+known last stays true.
 """
 
 from __future__ import annotations
@@ -15,12 +16,14 @@ from django.conf import settings
 from redis.exceptions import RedisError
 
 from base import redis_client
-from spool.monitoring.heartbeat_keys import READS_ROWS, WORKERS
 
 log = logging.getLogger(__name__)
 
 # How often the workers are looked at. Beside what is done meanwhile: Redis may take its time.
 LOOK_SECONDS: Final = 5.0
+# Signs of life of workers of the version before, and the field of those that know.
+_WORKERS_BEFORE: Final = "mailspool:worker:"
+_READS_ROWS: Final = "reads-rows"
 
 _all_know = False
 _looked = float("-inf")
@@ -40,8 +43,8 @@ def limit_bytes() -> int:
 def look() -> bool:
     """Whether all workers that are alive read messages without a file. Raises RedisError."""
     client = redis_client.redis()
-    for key in client.scan_iter(f"{WORKERS}*", count=1000):
-        alive, knows = cast("list[bytes | None]", client.hmget(key, "alive", READS_ROWS))
+    for key in client.scan_iter(f"{_WORKERS_BEFORE}*", count=1000):
+        alive, knows = cast("list[bytes | None]", client.hmget(key, "alive", _READS_ROWS))
         if alive is not None and knows is None:
             return False
     return True

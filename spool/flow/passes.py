@@ -19,7 +19,6 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.conf import settings as django_settings
 from django.db import DataError, IntegrityError, InterfaceError, OperationalError, connection
 from django.db import Error as DatabaseError
 from django.utils import timezone
@@ -38,8 +37,7 @@ from spool.flow.lanes import Lanes, Want
 from spool.flow.rounds import Failure, Round, Rounds
 from spool.message.envelope import DeliveryReport, LeasedEntry
 from spool.models.entry import ON_THEIR_WAY, Status
-from spool.monitoring import live_workers
-from spool.monitoring.live_workers import Live
+from spool.monitoring import programs
 from spool.places import contents
 from spool.stages import HoldBack, Stage, StageContext, Verdict, WaitUntil, load_stages
 
@@ -70,8 +68,6 @@ _database = ThreadPoolExecutor(1, thread_name_prefix="database")
 _reader = ThreadPoolExecutor(1, thread_name_prefix="reader")
 _ear = ThreadPoolExecutor(1, thread_name_prefix="doorbell")
 _stop = threading.Event()
-# The environment says how many workers there are to be, and their signs of life how many there are.
-_live = Live(max(1, django_settings.MAILSPOOL_WORKERS), max(1, django_settings.MAILSPOOL_WORKERS))
 _running: Pass | None = None
 
 
@@ -83,6 +79,10 @@ def run() -> None:
     except RedisError as error:
         log.warning("Redis is away: %s", error)
     if _stop.is_set():
+        return
+    if programs.is_draining():
+        # What this ring was for is for another machine.
+        doorbell.ring()
         return
     _running = Pass()
     try:
@@ -101,6 +101,17 @@ def request_stop() -> None:
 def is_stopping() -> bool:
     """Whether `request_stop` was called."""
     return _stop.is_set()
+
+
+def in_work() -> int:
+    """How many messages this process has under lease. From any thread."""
+    running = _running
+    return running.in_work if running is not None else 0
+
+
+def _ends() -> bool:
+    """Whether a pass is to finish what is on the wire, and leave the rest to others."""
+    return _stop.is_set() or programs.is_draining()
 
 
 class Pass:
@@ -125,6 +136,10 @@ class Pass:
         self._next_due: datetime | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._event = asyncio.Event()
+
+    @property
+    def in_work(self) -> int:
+        return len(self._working)
 
     def wake(self) -> None:
         """From any thread or signal handler: look at what there is to do."""
@@ -155,18 +170,18 @@ class Pass:
                 task.cancel()
             if not self._leaving:
                 await self._loop.run_in_executor(_ear, _leave, listening)
-            if _stop.is_set():
+            if _ends():
                 # What the last ring was for is for another pass.
                 await self._loop.run_in_executor(_ear, doorbell.ring)
             await self._drain()
             self._answers.close()
             await self._loop.run_in_executor(_database, self._rounds.close)
-        if self._next_due is not None and not _stop.is_set():
+        if self._next_due is not None and not _ends():
             await self._loop.run_in_executor(_ear, doorbell.ring_at, self._next_due)
 
     async def _work_until_idle(self, listening: doorbell.Listening) -> None:
         idle_since = time.monotonic()
-        while not _stop.is_set():
+        while not _ends():
             if self._left:
                 await self._give_back()
             if self._working.is_crowded:
@@ -242,9 +257,10 @@ class Pass:
         return bool(finished or failed or resting or (here and here.leased))
 
     def _take_up(self, here: Round) -> None:
-        self._working.configure(here.settings, _live.here)
+        live = programs.known().live
+        self._working.configure(here.settings, live.here)
         rests.learn(here.resting)
-        self._deliveries.configure(here.settings, here.routes, here.keys, here.limits, _live, here.rules, here.sources)
+        self._deliveries.configure(here.settings, here.routes, here.keys, here.limits, live, here.rules, here.sources)
         self._next_due = here.next_due
         self._working.answered(
             more=here.more, more_local=here.more_local, low_waits=here.low_waits, no_local=here.no_local
@@ -456,7 +472,6 @@ class Pass:
         while True:
             await asyncio.sleep(leases.RENEW_EVERY_SECONDS)
             self._deliveries.park_stalled()
-            await self._loop.run_in_executor(_ear, _count_workers)
             if not self._working.has_wide_room(self._deliveries.parked):
                 self._deliveries.give_up_silent()
             if self._working:
@@ -518,13 +533,6 @@ def _rings(listening: doorbell.Listening) -> bool:
         listening.forget()
         time.sleep(1.0)
         return False
-
-
-def _count_workers() -> None:
-    """While Redis is away there are as many as there were."""
-    global _live
-    with contextlib.suppress(RedisError):
-        _live = live_workers.count()
 
 
 def _leave(listening: doorbell.Listening) -> bool:

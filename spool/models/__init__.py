@@ -13,6 +13,7 @@ from spool.models.dns import DomainRecord, RecordState
 from spool.models.entry import Direction, Entry, Origin, Priority, Status
 from spool.models.installation import Installation
 from spool.models.list_layout import Density, ListLayout
+from spool.models.machine import Duty, Machine, Program
 from spool.models.mail_report import DMARCSource, IncomingReport, MailReport, ReportedTLSFailure, ReportKind
 from spool.models.mta_sts import MTASTSPolicy
 from spool.models.recipient import Kind, Outcome, Recipient
@@ -54,6 +55,7 @@ __all__ = [
     "Direction",
     "DkimKey",
     "DomainRecord",
+    "Duty",
     "Entry",
     "IncomingReport",
     "Installation",
@@ -63,10 +65,12 @@ __all__ = [
     "Kind",
     "ListLayout",
     "MTASTSPolicy",
+    "Machine",
     "MailReport",
     "Origin",
     "Outcome",
     "Priority",
+    "Program",
     "ReceivedBounce",
     "Recipient",
     "RecordState",

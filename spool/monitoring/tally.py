@@ -57,6 +57,9 @@ _OUTCOMES: Final = {outcome: outcome.value for outcome in Outcome} | {Outcome.PE
 _ATTEMPTS: Final = {
     (kind, outcome): f"attempts|{kind.value}|{word}" for kind in Kind for outcome, word in _OUTCOMES.items()
 }
+# What Heart makes rates of: messages taken in, recipients delivered to.
+TAKEN: Final = "taken"
+DELIVERED: Final = tuple(_ATTEMPTS[kind, Outcome.DELIVERED] for kind in Kind)
 _ENCRYPTION: Final = {proof: f"encryption|{proof.value}" for proof in Proof}
 
 _lock = threading.Lock()

@@ -14,6 +14,7 @@ from accounts import directory, login_history
 from accounts.connections import Connection, Match
 from accounts.connections.registry import GOODBYE
 from accounts.directory_cache import reconnect_when_needed
+from spool.monitoring import programs
 from spool.smtpd.database import asked
 
 if TYPE_CHECKING:
@@ -75,6 +76,13 @@ class Sessions:
         if gone:
             await self.end(Match(users=gone), GOODBYE)
 
+    def send_away_when_draining(self) -> None:
+        """Who waits for a command hears that no mail is taken here any more; the others hear it after their message."""
+        if programs.is_draining():
+            for session in list(self._shared.sessions):
+                if session.waits_for_command:
+                    session.say_goodbye(session.closing)
+
     def _fitting(self, match: Match) -> Iterator[MailSession]:
         for session in self._shared.sessions:
             if match.fits(user=_user_of(session), ip=session.client_ip, id=_id_of(session)):
@@ -82,9 +90,10 @@ class Sessions:
 
 
 async def keep_looking(sessions: Sessions) -> None:
-    """Send away, within a second or two, who may not send any more; for ever."""
+    """Send away, within a second or two, who may not send any more, and everybody while we drain; for ever."""
     while True:
         await asyncio.sleep(LOOK_SECONDS)
+        sessions.send_away_when_draining()
         try:
             await sessions.end_those_who_may_not_send()
         except DatabaseError as error:

@@ -12,6 +12,7 @@ from django.conf import settings
 
 from accounts.connections import serve_questions
 from spool.monitoring.heartbeat import Heart
+from spool.monitoring.names import ADDRESSES, CONNECTIONS, LISTENERS
 from spool.smtpd.committer import Committer
 from spool.smtpd.connections import Sessions, keep_looking, keep_writing_logins, write_logins
 from spool.smtpd.drain import drain
@@ -58,12 +59,12 @@ async def _take_mail(shared: Shared, listening: list[tuple[Port, socket.socket]]
     loop = asyncio.get_running_loop()
     servers = [await _listen(shared, port, one, loop) for port, one in listening]
     sessions = Sessions(shared)
-    heart = Heart("listeners", lambda: {"open_connections": shared.connections})
+    where = " ".join(shown(one) for _, one in listening)
+    end_heart = Heart(LISTENERS, lambda: {CONNECTIONS: shared.connections, ADDRESSES: where}, shared.in_hand).start()
     helpers = [
         asyncio.ensure_future(work)
         for work in (
             shared.keep_fresh(),
-            _beat(heart),
             serve_questions(sessions),
             keep_looking(sessions),
             keep_writing_logins(shared.logins),
@@ -78,7 +79,7 @@ async def _take_mail(shared: Shared, listening: list[tuple[Port, socket.socket]]
     for task in helpers:
         task.cancel()
     await write_logins(shared.logins)
-    await asyncio.to_thread(heart.end)
+    await asyncio.to_thread(end_heart)
 
 
 def sockets(handed: Handed) -> list[tuple[Port, socket.socket]]:
@@ -105,10 +106,3 @@ async def _listen(shared: Shared, port: Port, one: socket.socket, loop: asyncio.
 
     # Without TLS on every port: sessions begin it themselves, when it is known that they may.
     return await loop.create_server(session, sock=one, backlog=BACKLOG)
-
-
-async def _beat(heart: Heart) -> None:
-    """Tell /readyz and /metrics that this listener lives and what it has done, for ever."""
-    while True:
-        seconds = await asyncio.to_thread(heart.beat)
-        await asyncio.sleep(seconds)

@@ -11,7 +11,7 @@ from django.db import Error as DatabaseError
 from accounts.directory import LocalUser
 from spool.events import sessions
 from spool.message.envelope import Envelope
-from spool.monitoring import tally
+from spool.monitoring import programs, tally
 from spool.smtpd import hooks
 from spool.smtpd.seam import BoundedSMTP, Verb
 from spool.smtpd.shared import Port, Shared
@@ -39,10 +39,11 @@ _OURS = ("421", "451", "452")
 _ENHANCED = {"501": "5.5.4", "502": "5.5.1"}
 _NOTHING_AHEAD = timedelta()
 STOPPING = "421 4.3.2 The server is stopping; try again later"
+DRAINING = "421 4.3.2 This server takes no mail now, for maintenance; try again later"
 
 
 class Stopping(Exception):
-    """The server ends, and this client is amid no message: it has nothing more to say here."""
+    """The server takes nothing more, and this client is amid no message: it has nothing more to say here."""
 
 
 class MailSession(BoundedSMTP):
@@ -204,6 +205,13 @@ class MailSession(BoundedSMTP):
         self._reset_timeout(float(self.shared.settings.data_timeout_seconds))
 
     @property
+    def closing(self) -> str:
+        """What is said to who is amid no message, when no more is taken here; empty when mail is taken."""
+        if self.shared.stopping:
+            return STOPPING
+        return DRAINING if programs.is_draining() else ""
+
+    @property
     def waits_for_command(self) -> bool:
         """Whether nothing is going on but that the client may say something, and it is amid no message."""
         return self._reading and self.transaction is None
@@ -248,7 +256,7 @@ class MailSession(BoundedSMTP):
 
     async def _greet(self) -> bool:
         """Say 220, or why not; whether the session goes on."""
-        refusal = STOPPING if self.shared.stopping else ""
+        refusal = self.closing
         if not self.port.implicit_tls:
             refusal = refusal or await self._refusal()
         self._note_beginning(refusal)
@@ -273,7 +281,7 @@ class MailSession(BoundedSMTP):
             sessions.refused(self, refusal, "CONNECT", "", None)
 
     def before_line(self) -> None:
-        if self.shared.stopping and self.transaction is None:
+        if self.transaction is None and self.closing:
             raise Stopping
 
     async def obey(self, command: str, argument: str | None, verb: Verb) -> None:
@@ -296,7 +304,7 @@ class MailSession(BoundedSMTP):
     async def handle_exception(self, error: Exception) -> str:
         """What the client is told at the end of a session that can't go on."""
         if isinstance(error, Stopping):
-            return STOPPING
+            return self.closing or STOPPING
         if isinstance(error, TooSlow):
             return "421 4.4.2 The message comes too slowly; closing the connection"
         if isinstance(error, TooMuch):

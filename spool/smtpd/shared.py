@@ -95,6 +95,10 @@ class Shared:
             if not hasattr(self, "tls"):
                 self.tls = server_context(Settings())
 
+    def in_hand(self) -> int:
+        """How many clients are amid something, and messages being committed. From any thread."""
+        return sum(not session.waits_for_command for session in list(self.sessions)) + self.committer.pending
+
     @property
     def room_per_port(self) -> int:
         """How many connections a port may have: as the settings say, as far as there are file descriptors for them."""

@@ -16,11 +16,15 @@ from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
 from accounts.models import User
-from mailspool import health, heartbeats, metrics
+from mailspool import health, metrics, redis_counts
 from spool.models.entry import Direction, Entry, Priority, Status
+from spool.models.machine import Program
 from spool.models.settings import Settings
+from spool.monitoring import machines
 from spool.monitoring.heartbeat import Heart
-from spool.monitoring.heartbeat_keys import PREFIXES, machine
+from spool.monitoring.names import machine
+from spool.monitoring.programs import NEEDED
+from tests.support.programs import a_program, all_programs
 from tests.support.redis import RedisServer
 
 # The checks have threads and connections of their own: rows must be committed to be seen.
@@ -32,17 +36,15 @@ def _afresh() -> Iterator[None]:
     cache.clear()
     metrics.forget()
     health.forget()
-    heartbeats.redis_client.cache_clear()
+    redis_counts.redis_client.cache_clear()
     yield
-    heartbeats.redis_client.cache_clear()
+    redis_counts.redis_client.cache_clear()
 
 
 @pytest.fixture
 def all_running(redis: RedisServer) -> RedisServer:
-    """Redis as it is when every kind of program runs."""
-    with redis.client() as client:
-        for kind in heartbeats.NEEDED:
-            client.set(f"{PREFIXES[kind]}{machine()}:1", "1", ex=30)
+    """Every kind of program gives signs of life."""
+    all_programs()
     return redis
 
 
@@ -76,15 +78,14 @@ def test_ready_when_everything_runs(client: Client) -> None:
     status, checks = readiness(client)
 
     assert status == 200
-    assert set(checks) == {"database", "schema", "folders", "disk", "mail", "redis", *heartbeats.NEEDED}
+    assert set(checks) == {"database", "schema", "folders", "disk", "mail", "machine", "redis", *NEEDED}
     assert all(check["ok"] for check in checks.values())
 
 
 @pytest.mark.usefixtures("home")
-@pytest.mark.parametrize("kind", heartbeats.NEEDED)
+@pytest.mark.parametrize("kind", NEEDED)
 def test_not_ready_when_a_kind_of_program_is_missing(client: Client, all_running: RedisServer, kind: str) -> None:
-    with all_running.client() as redis:
-        redis.delete(f"{PREFIXES[kind]}{machine()}:1")
+    a_program(kind, ago_seconds=40)
 
     status, checks = readiness(client)
 
@@ -94,12 +95,29 @@ def test_not_ready_when_a_kind_of_program_is_missing(client: Client, all_running
 
 
 @pytest.mark.usefixtures("home")
-@pytest.mark.parametrize("kind", heartbeats.NEEDED)
+@pytest.mark.parametrize("kind", NEEDED)
 def test_another_machines_programs_are_not_this_ones(client: Client, all_running: RedisServer, kind: str) -> None:
-    with all_running.client() as redis:
-        redis.rename(f"{PREFIXES[kind]}{machine()}:1", f"{PREFIXES[kind]}another-{machine()}:1")
+    a_program(kind, ago_seconds=40)
+    a_program(kind, f"another-{machine()}")
 
-    assert readiness(client)[1][kind] == {"ok": False, "detail": "0 running"}
+    assert readiness(client)[1][kind] == {"ok": False, "of": "machine", "detail": "0 running"}
+
+
+@pytest.mark.usefixtures("home", "all_running")
+def test_a_machine_that_drains_is_not_ready_and_others_are(client: Client) -> None:
+    all_programs("mx2")
+    machines.drain("mx2", "root@example.org")
+    assert readiness(client)[0] == 200
+    machines.drain(machine(), "root@example.org")
+    health.forget()
+    status, checks = readiness(client)
+    assert status == 503
+    assert [name for name, check in checks.items() if not check["ok"]] == ["machine"]
+    assert checks["machine"]["detail"].endswith("as root@example.org asked for")
+    assert {name for name, check in checks.items() if check["of"] == "shared"} == {"database", "redis", "mail"}
+    machines.resume(machine())
+    health.forget()
+    assert readiness(client)[0] == 200
 
 
 @pytest.mark.usefixtures("home")
@@ -108,12 +126,11 @@ def test_containers_that_are_one_machine_are_ready_together(
 ) -> None:
     settings.MAILSPOOL_MACHINE = "mx1"
     assert readiness(client)[0] == 503
-    for kind in heartbeats.NEEDED:
+    for kind in NEEDED:
         Heart(kind).beat()
     health.forget()
     assert readiness(client)[0] == 200
-    with all_running.client() as redis:
-        assert redis.keys(f"mailspool:smtpd:mx1:{socket.gethostname()}:*"), "their process ids may be the same"
+    assert Program.objects.filter(machine="mx1", host=socket.gethostname()).count() == len(NEEDED)
 
 
 @pytest.mark.usefixtures("home", "all_running")
@@ -163,7 +180,7 @@ def test_a_redis_that_is_gone_is_told_at_once(client: Client, settings: LazySett
     assert status == 503
     assert not checks["redis"]["ok"]
     assert checks["database"]["ok"]
-    assert checks["workers"]["detail"] == "unknown without Redis"
+    assert checks["workers"]["detail"] == "0 running"
 
 
 @pytest.mark.usefixtures("home")

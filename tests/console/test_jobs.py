@@ -39,6 +39,7 @@ from spool.worker import PassWorker
 from tests.support.commands import Manage, manage_with
 from tests.support.failed_jobs import TRACEBACK, fail, fail_many, failed_ids
 from tests.support.messages import a_submission
+from tests.support.programs import a_program
 from tests.support.redis import RedisServer
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("redis", "home"), pytest.mark.alike]
@@ -129,7 +130,7 @@ def test_a_worker_is_shown_by_its_own_signs_of_life_though_rq_knows_nothing_of_i
     perform_job = worker.perform_job
 
     def looking(*args: Any) -> bool:
-        Heart("maintenance", lambda: {"rq-name": worker.name, **worker._at_work}).beat()
+        Heart("maintenance", lambda: {"rq_name": worker.name, **worker._at_work}).beat()
         redis_client.redis().delete(worker.key)
         seen.append(workers())
         return bool(perform_job(*args))
@@ -144,7 +145,7 @@ def test_a_worker_is_shown_by_its_own_signs_of_life_though_rq_knows_nothing_of_i
     assert now - one.seen < timedelta(seconds=10) and now - one.since < timedelta(seconds=10)
     assert now - one.born < timedelta(minutes=1)
     # Idle again, and what RQ knows of it later is newer.
-    Heart("maintenance", lambda: {"rq-name": worker.name, **worker._at_work}).beat()
+    Heart("maintenance", lambda: {"rq_name": worker.name, **worker._at_work}).beat()
     [idle] = workers()[0]
     assert (idle.job, idle.since) == ("", None)
     begun = reading.Named("j2", "spool.tasks.forget()", "maintenance", worker.name, now)
@@ -152,9 +153,8 @@ def test_a_worker_is_shown_by_its_own_signs_of_life_though_rq_knows_nothing_of_i
     assert (updated.job, updated.call, updated.since) == ("j2", "spool.tasks.forget()", now)
 
 
-def test_workers_that_are_missed_are_named(administrator: Client, redis: RedisServer) -> None:
-    with redis.client() as client:
-        client.hset("mailspool:programs", "mx1|workers", str(int(time.time()) - 120))
+def test_workers_that_are_missed_are_named(administrator: Client) -> None:
+    a_program("workers", "mx1", ago_seconds=121)
     shown = page(administrator)
     assert "mx1 has no mail worker" in shown and "2 min ago" in shown
     assert "No worker is running" in shown

@@ -16,9 +16,10 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
 from base import redis_client
-from mailspool import heartbeats, metrics
-from mailspool.heartbeats import counts
+from mailspool import metrics, redis_counts
+from mailspool.redis_counts import counts
 from spool.message.envelope import AttemptRecord, LeasedEntry, LeasedRecipient, RecipientResult, Recorded
+from spool.models.machine import Program
 from spool.models.recipient import Kind, Outcome
 from spool.monitoring import heartbeat, tally
 from spool.rows import statements, traffic_batches
@@ -38,9 +39,9 @@ def _afresh() -> Iterator[None]:
     cache.clear()
     metrics.forget()
     tally.take()
-    heartbeats.redis_client.cache_clear()
+    redis_counts.redis_client.cache_clear()
     yield
-    heartbeats.redis_client.cache_clear()
+    redis_counts.redis_client.cache_clear()
 
 
 def families(client: Client) -> dict[str, Metric]:
@@ -156,8 +157,7 @@ def test_what_programs_have_counted_is_added_up_and_outlives_them(client: Client
 
     tally.add("connections", number=4)
     heartbeat.Heart("workers").end()
-    with everything.client() as redis:
-        redis.delete(*redis.keys("mailspool:smtpd:*"))
+    Program.objects.all().delete()
     found = families(client)
     assert values(found["mailspool_connections"]) == {(): 5}
     assert values(found["mailspool_open_connections"]) == {(): 0}

@@ -24,6 +24,9 @@ _TEMPLATE = "crash_template"
 _numbers = itertools.count(1)
 
 Install = Callable[..., MailspoolUnderTest]
+Pair = Callable[..., tuple[MailspoolUnderTest, MailspoolUnderTest]]
+# Two machines have no file in common; the content of most messages of the clients is in parts then.
+DATABASE = {"MAILSPOOL_STORE": "database", "MAILSPOOL_INLINE_KB": "2"}
 
 
 @pytest.fixture(scope="session")
@@ -109,3 +112,30 @@ def install(
     yield install
     for mailspool in made:
         mailspool.kill()
+
+
+@pytest.fixture
+def pair(install: Install, tmp_path: Path, dns: DNSServer) -> Iterator[Pair]:
+    """Makes two machines, mx1 and mx2; their Maildirs are one folder, and those of `shared` too."""
+    made: list[MailspoolUnderTest] = []
+
+    def pair(env: dict[str, str], *shared: str, web: bool = False) -> tuple[MailspoolUnderTest, MailspoolUnderTest]:
+        first = install(tmp_path / "first", env={"MAILSPOOL_MACHINE": "mx1", **env}, web=web)
+        env = {"MAILSPOOL_MACHINE": "mx2", **env}
+        second = MailspoolUnderTest(tmp_path / "second", dns=dns.address, env=env, beside=first, web=web)
+        made.append(second)
+        for name in ("spool", "drop", "keys", "quarantine", "maildirs"):
+            (first.home / name).mkdir(parents=True, exist_ok=True)
+            (second.home / name).parent.mkdir(parents=True, exist_ok=True)
+            if name in ("maildirs", *shared):
+                (second.home / name).symlink_to(first.home / name)
+            else:
+                (second.home / name).mkdir()
+        for key in (first.home / "keys").iterdir():
+            (second.home / "keys" / key.name).write_bytes(key.read_bytes())
+        first.run("from spool.files import marks; assert not marks.settle()")
+        return first, second
+
+    yield pair
+    for second in made:
+        second.kill()

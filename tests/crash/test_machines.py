@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.crash.conftest import Install
+from tests.crash.conftest import DATABASE, Install, Pair
 from tests.crash.ledger import LOCAL, REMOTE, SENDER, Clients, Ledger, settle
 from tests.crash.remains import assert_one_outcome_each
 from tests.support.dns import DNSServer
@@ -21,37 +21,7 @@ from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.postgresql
 
-# The content of most messages of the clients is in parts then.
-DATABASE = {"MAILSPOOL_STORE": "database", "MAILSPOOL_INLINE_KB": "2"}
 IN_FLIGHT = 20
-
-Pair = Callable[..., tuple[MailspoolUnderTest, MailspoolUnderTest]]
-
-
-@pytest.fixture
-def pair(install: Install, tmp_path: Path, dns: DNSServer) -> Iterator[Pair]:
-    """Makes two machines; their Maildirs are one folder, and those of `shared` too."""
-    made: list[MailspoolUnderTest] = []
-
-    def pair(env: dict[str, str], *shared: str) -> tuple[MailspoolUnderTest, MailspoolUnderTest]:
-        first = install(tmp_path / "first", env=env)
-        second = MailspoolUnderTest(tmp_path / "second", dns=dns.address, env=env, beside=first)
-        made.append(second)
-        for name in ("spool", "drop", "keys", "quarantine", "maildirs"):
-            (first.home / name).mkdir(parents=True, exist_ok=True)
-            (second.home / name).parent.mkdir(parents=True, exist_ok=True)
-            if name in ("maildirs", *shared):
-                (second.home / name).symlink_to(first.home / name)
-            else:
-                (second.home / name).mkdir()
-        for key in (first.home / "keys").iterdir():
-            (second.home / "keys" / key.name).write_bytes(key.read_bytes())
-        first.run("from spool.files import marks; assert not marks.settle()")
-        return first, second
-
-    yield pair
-    for second in made:
-        second.kill()
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import json
 import signal
 import smtplib
 import time
@@ -13,8 +14,8 @@ import pytest
 from redis.exceptions import RedisError
 
 from base.redis_pool import ANSWER_SECONDS
-from spool.monitoring.heartbeat import ALIVE_SECONDS
-from spool.monitoring.heartbeat_keys import PREFIXES, PROGRAMS
+from spool.monitoring.names import KINDS
+from spool.monitoring.programs import NEEDED
 from tests.crash.conftest import Install
 from tests.crash.ledger import LOCAL, SENDER
 from tests.support.daemon import Daemon
@@ -130,15 +131,18 @@ def test_nobody_who_sends_waits_for_a_redis_that_hangs(install: Install, sink: C
 def test_who_ends_in_order_is_not_missed_and_who_is_killed_is(install: Install, sink: CountingSink) -> None:
     mailspool = install(web=True)
     mailspool.start()
-    with mailspool.redis.client() as client:
-        wait_until(lambda: _get(mailspool, "/readyz")[0] == 200, "it is ready", 30)
-        wait_until(lambda: client.hlen(PROGRAMS) == len(PREFIXES), "every kind is known", 20)
-        mailspool.listeners[0].kill()
-        for daemon in mailspool.daemons:
-            daemon.signal(signal.SIGTERM)
-        for daemon in mailspool.daemons:
-            daemon.finish()
-        assert [field.partition(b"|")[2] for field in client.hkeys(PROGRAMS)] == [b"listeners"]
+    wait_until(lambda: _get(mailspool, "/readyz")[0] == 200, "it is ready", 30)
+    wait_until(lambda: len(_kinds(mailspool)) == len(KINDS), "every kind is known", 20)
+    mailspool.listeners[0].kill()
+    for daemon in mailspool.daemons:
+        daemon.signal(signal.SIGTERM)
+    for daemon in mailspool.daemons:
+        daemon.finish()
+    assert _kinds(mailspool) == {"listeners"}
+
+
+def _kinds(mailspool: MailspoolUnderTest) -> set[str]:
+    return {kind for (kind,) in mailspool.rows("SELECT kind FROM spool_program")}
 
 
 @pytest.mark.sqlite
@@ -250,12 +254,9 @@ def _waiting_workers(mailspool: MailspoolUnderTest) -> int:
 
 
 def _everyone_lives(mailspool: MailspoolUnderTest) -> bool:
-    """Whether every kind of program has told so in the last seconds."""
-    kinds = ("smtpd", "worker:mail", "worker:maintenance", "scheduler")
-    with mailspool.redis.client() as client:
-        return all(
-            any(client.ttl(key) > ALIVE_SECONDS - 12 for key in client.keys(f"mailspool:{kind}:*")) for kind in kinds
-        )
+    """Whether every kind of program is alive, by its signs of life."""
+    [machine] = json.loads(mailspool.manage("machine", "list", "--json").stdout)
+    return machine["state"] == "running" and not machine["missing"] and machine["programs"].count("=1") == len(NEEDED)
 
 
 def _about_the_outage(daemon: Daemon) -> list[str]:

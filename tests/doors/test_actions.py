@@ -34,7 +34,8 @@ from security.models import BlacklistEntry, BlockReason, LoginBlock, Protocol, S
 from spool.actions import Actor
 from spool.delivery.shaping import domains
 from spool.delivery.shaping.limits import Key
-from spool.models import AuditEvent, Destination, DkimKey, Suppression
+from spool.models import AuditEvent, Destination, DkimKey, Machine, Suppression
+from spool.monitoring import machines
 from spool.signing import lifecycle
 from tests.doors.conftest import PASSWORD, ROOT, browser
 from tests.support.commands import manage_with
@@ -61,6 +62,7 @@ KEYS = {
     "dns": ("one.test", "two.test", "sox.test"),
     "dkim": ("s._domainkey.one.test", "s._domainkey.two.test", "s._domainkey.sox.test"),
     "destination": ("mx.one.test", "mx.two.test", "mx.sox.test"),
+    "machine": ("mx1", "mx2", "mx3"),
     "suppressed": ("one.test:dead@far.test", "two.test:dead@far.test", "sox.test:dead@far.test"),
     "job": ("job-1", "job-2", "job-3"),
     "jobs": ("spool.tasks.one", "spool.tasks.two", "spool.tasks.three"),
@@ -251,6 +253,9 @@ CASES: dict[tuple[str, str], Case] = {
     ("destination", "destination-resume"): Case(command="destinations resume"),
     ("destination", "destination-retry"): Case(command="destinations retry", before=_waits_for),
     ("destination", "destination-forget"): Case(command="destinations forget"),
+    ("machine", "machine-drain"): Case(command="machine drain"),
+    ("machine", "machine-resume"): Case(command="machine resume", before=lambda key: machines.drain(key, ROOT)),
+    ("machine", "machine-forget"): Case(command="machine forget"),
     ("job", "job-retry"): Case(command="jobs retry"),
     ("job", "job-forget"): Case(command="jobs forget"),
     ("jobs", "job-retry"): Case(command="jobs retry --kind", options=("--yes",)),
@@ -281,6 +286,8 @@ def things(people: None) -> None:
     for key in KEYS["suppressed"]:
         domain, _, address = key.partition(":")
         Suppression.objects.create(domain=domain, address=address, reason="bounce", since=now)
+    for key in KEYS["machine"]:
+        Machine.objects.create(name=key, since=now)
     fail_many(KEYS["job"])
     for key in KEYS["jobs"]:
         fail(_job_of(key), key)
@@ -336,6 +343,7 @@ def state(key: str) -> list[Any]:
         DkimKey.objects.filter(domain=key.partition("._domainkey.")[2]).values("state", "found"),
         Suppression.objects.filter(domain=key.partition(":")[0]).values("address", "reason", "evidence", "expires"),
         Destination.objects.filter(site=key).values("rate", "rate_by_hand", "suspended_until__hour", "note"),
+        Machine.objects.filter(name=key).values("drain_since__hour"),
         ListedSender.objects.filter(user__email=key).values("pattern", "listing"),
         Containment.objects.filter(user__email=key, closed=None).values("status_before"),
     ]

@@ -30,7 +30,7 @@ from spool.actions.verbs import OF_ENTRIES, OF_TRASH
 from spool.delivery.shaping import domains
 from spool.delivery.shaping.limits import Key
 from spool.files import marks, store
-from spool.models import AuditEvent, Destination, DestinationRule, SourceAddress
+from spool.models import AuditEvent, Destination, DestinationRule, Machine, SourceAddress
 from spool.signing import lifecycle
 from tests.doors.conftest import ANN, PASSWORD, ROOT
 from tests.doors.record import nothing_changes_unrecorded
@@ -135,6 +135,7 @@ LOOKS: dict[str, list[str]] = {
     "dns show": [],
     "incident show": [ANN],
     "jobs list": [],
+    "machine list": [],
     "jobs queues": [],
     "jobs show": ["x"],
     "jobs workers": [],
@@ -222,6 +223,9 @@ DOES: dict[str, list[str]] = {
     "incident false-alarm": [ANN, "--yes"],
     "jobs forget": ["one"],
     "jobs retry": ["one"],
+    "machine drain": ["mx9"],
+    "machine forget": ["mx9"],
+    "machine resume": ["mx9"],
     "quarantine allow": [ANN, "--sender", "x@far.test"],
     "quarantine block": [ANN, "--sender", "far.test"],
     "quarantine unlist": [ANN, "--sender", "far.test"],
@@ -231,6 +235,14 @@ DOES: dict[str, list[str]] = {
     "spool doctor": ["--mend"],
     "throttle set": [ANN, "--messages-per-hour", "7"],
 }
+
+
+def _machine(*, drains: bool) -> None:
+    Machine.objects.filter(name="mx9").delete()
+    now = timezone.now()
+    Machine.objects.create(name="mx9", since=now, drain_since=now if drains else None)
+
+
 # What has to be so before.
 PREPARED: dict[str, Callable[[], object]] = {
     "account user factors": _with_a_second_factor,
@@ -247,6 +259,9 @@ PREPARED: dict[str, Callable[[], object]] = {
     "firstadmin": _without_administrators,
     "jobs forget": lambda: fail("one"),
     "jobs retry": lambda: fail("one"),
+    "machine drain": lambda: _machine(drains=False),
+    "machine forget": lambda: _machine(drains=False),
+    "machine resume": lambda: _machine(drains=True),
     "quarantine senders": _list_a_sender,
     "quarantine unlist": _list_a_sender,
     "settings reset": lambda: AntispamSettings.objects.update_or_create(pk=1, defaults={"keep_days": 29}),

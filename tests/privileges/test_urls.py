@@ -62,6 +62,7 @@ LOOKED_AT = {
     "destination",
     "mail_reports",
     "mail_reports_domain",
+    "machines",
     "admin:spool_entry_cancel_job",
     "admin:spool_entry_change",
     "admin:spool_entry_changelist",

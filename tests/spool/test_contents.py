@@ -28,7 +28,6 @@ from spool.models import Content, Entry, Settings, Trace, Trashed
 from spool.models.entry import Status
 from spool.models.recipient import Kind, Outcome
 from spool.monitoring.heartbeat import Heart
-from spool.monitoring.heartbeat_keys import PREFIXES
 from spool.places import contents
 from spool.rows import contents as content_rows
 from spool.rows import statements
@@ -325,9 +324,9 @@ def test_files_only_while_a_worker_of_before_is_alive(redis: RedisServer) -> Non
     heart.beat()
     assert inline.look()
     with redis.client() as client:
-        client.hset(f"{PREFIXES['workers']}old:77", mapping={"alive": "1"})
+        client.hset("mailspool:worker:mail:old:77", mapping={"alive": "1"})
         assert not inline.look()
-        client.delete(f"{PREFIXES['workers']}old:77")
+        client.delete("mailspool:worker:mail:old:77")
     assert inline.look()
 
 

@@ -15,18 +15,23 @@ from django.db import connection
 from django.utils import timezone
 
 from base import redis_client
+from base.actions.action import Refused
+from base.actions.perform import perform
 from base.one_row import OneRow
 from mailspool.home import Home
+from spool.actions import Actor
+from spool.actions.machines import FORGET, machine_named
 from spool.alerts import defaults, loop, machine, outbox, watching
 from spool.alerts.watches import watches
 from spool.dropfolder import drop_folder
 from spool.files import marks
 from spool.models import AlertEvent, AlertNotice, AlertRule, Settings
+from spool.models.machine import Machine, Program
 from spool.models.settings import current
-from spool.monitoring import heartbeat
-from spool.monitoring.heartbeat_keys import PROGRAMS
-from spool.monitoring.heartbeat_keys import machine as this_machine
+from spool.monitoring import heartbeat, machines
+from spool.monitoring.names import machine as this_machine
 from spool.smtpd.tls import expires
+from tests.support.programs import a_program
 from tests.support.redis import RedisServer
 from tests.support.waiting import wait_until
 
@@ -62,10 +67,6 @@ def going_on() -> list[tuple[str, str]]:
     OneRow.forget()
     watching.look(timezone.now())
     return list(AlertEvent.objects.filter(ended=None).order_by("key").values_list("kind", "key"))
-
-
-def tell_of(program: str, seconds_ago: float) -> None:
-    redis_client.redis().hset(PROGRAMS, program, str(int(timezone.now().timestamp() - seconds_ago)))
 
 
 def test_a_full_disk_is_told_of_once_for_all_folders_on_it() -> None:
@@ -106,28 +107,62 @@ def test_a_folder_without_our_mark_is_missing(home: Home, go_on: Callable[[float
     marks.forget(unmarked=True)
 
 
-def test_a_program_that_is_silent_is_dead_and_one_that_ends_in_order_is_not(redis: RedisServer) -> None:
+def test_a_program_that_is_silent_is_dead_and_one_that_ends_in_order_is_not() -> None:
     a_rule("program", 2, ends_below=50)
-    heartbeat.Heart("workers").beat()
-    tell_of("mx2|scheduler", 40)
-    tell_of("mx2|workers", 200)
+    heart = heartbeat.Heart("workers")
+    heart.beat()
+    a_program("scheduler", "mx2", ago_seconds=10)
+    a_program("workers", "mx2", ago_seconds=200)
+    a_program("workers", "mx2", number=2, ago_seconds=190)
     assert going_on() == [("program", "mx2 workers")]
-    tell_of("mx2|workers", 0)
+    a_program("workers", "mx2", number=3)
     assert going_on() == []
-    heartbeat.Heart("workers").end()
-    assert redis_client.redis().hkeys(PROGRAMS) == [b"mx2|scheduler", b"mx2|workers"]
+    heart.end()
+    assert not Program.objects.filter(machine=this_machine()).exists()
 
 
-def test_nobody_is_called_dead_because_redis_was_away(redis: RedisServer, go_on: Callable[[float], None]) -> None:
+def test_a_machine_whose_programs_are_all_silent_is_missed_until_it_is_forgotten() -> None:
     a_rule("program", 2)
-    tell_of("mx2|workers", 500)
-    redis.stop()
+    a_rule("machine", 2, ends_below=50)
+    for kind, ago in (("workers", 200), ("scheduler", 190)):
+        a_program(kind, "mx2", ago_seconds=ago)
+    a_program("workers", "mx3", ago_seconds=1)
+    assert going_on() == [("machine", "mx2")]
+    target = machine_named("mx2")
+    assert target is not None
+    perform(FORGET, Actor.system(), target)
     assert going_on() == []
-    redis.start()
-    wait_until(redis_client.is_there, "Redis is asked again")
+    target = machine_named("mx3")
+    assert target is not None
+    with pytest.raises(Refused, match="is alive"):
+        perform(FORGET, Actor.system(), target)
+
+
+def test_a_machine_that_drains_for_long_is_told_of_until_it_is_resumed() -> None:
+    a_rule("machine-drain", 60, ends_below=50)
+    a_program("workers", "mx2")
+    machines.drain("mx2", "root@example.org")
+    assert going_on() == []
+    Machine.objects.update(drain_since=timezone.now() - timedelta(minutes=61))
+    assert going_on() == [("machine-drain", "mx2")]
+    machines.resume("mx2")
+    assert going_on() == []
+
+
+def test_nobody_is_called_dead_because_the_database_was_away(go_on: Callable[[float], None]) -> None:
+    a_rule("program", 2)
+    a_program("scheduler", "mx2")
+    a_program("workers", "mx2", ago_seconds=500)
+    going_on()
+    Program.objects.filter(kind="workers").update(seen=timezone.now() - timedelta(seconds=500))
+    AlertEvent.objects.all().delete()
+    # Nobody could look meanwhile.
+    go_on(600)
     assert going_on() == [], "programs have had no time to tell"
-    go_on(machine.SETTLING_SECONDS + 1)
-    assert going_on() == [("program", "mx2 workers")]
+    for _ in range(4):
+        go_on(20)
+        found = going_on()
+    assert found == [("program", "mx2 workers")]
 
 
 def test_a_redis_that_is_away_is_told_of_while_it_is(redis: RedisServer, go_on: Callable[[float], None]) -> None:
@@ -232,7 +267,7 @@ def test_a_new_installation_watches_its_machine() -> None:
     for rule in rules:
         rule.full_clean()
     assert {rule.kind for rule in rules if rule.mail_to} == {
-        *("disk", "program", "redis", "database", "certificate", "folder", "drop"),
+        *("disk", "program", "machine", "machine-drain", "redis", "database", "certificate", "folder", "drop"),
         *("flood-user", "flood-sender", "flood-ip", "deferred-user", "deferred-sender", "growth", "untaken", "dns"),
         *("engine", "engine-failing", "quarantine", "suspended", "source-missing"),
         "tls-reported",

@@ -142,16 +142,15 @@ class MailspoolUnderTest:
         wait_until(lambda: is_listening(self.smtp_port), f"listening on {self.smtp_port}\n{self.log_tails()}", seconds)
 
     def wait_for_workers(self, seconds: float = 30.0) -> None:
-        """Until every worker that runs, and the scheduler, has told Redis of itself: then it minds signals too."""
-        parts = [("worker:mail", worker) for worker in self.workers] + [("scheduler", self.scheduler)]
-        with self.redis.client() as client:
-            for kind, daemon in parts:
-                if daemon.alive:
-                    wait_until(
-                        lambda: any(client.keys(f"mailspool:{kind}:*:{pid}") for pid in daemon.pids),  # noqa: B023
-                        f"{daemon.name} is there\n{self.log_tails()}",
-                        seconds,
-                    )
+        """Until every worker that runs, and the scheduler, has told of itself: then it minds signals too."""
+        missing = [daemon for daemon in [*self.workers, self.scheduler] if daemon.alive]
+
+        def all_there() -> bool:
+            there = {pid for (pid,) in self.rows("SELECT pid FROM spool_program")}
+            missing[:] = [daemon for daemon in missing if there.isdisjoint(daemon.pids)]
+            return not missing
+
+        wait_until(all_there, f"workers and scheduler are there\n{self.log_tails()}", seconds, every=0.1)
 
     def waits_for_a_job(self) -> bool:
         """Whether some worker for mail waits for RQ's queue, and is in no pass."""

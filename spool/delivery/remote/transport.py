@@ -30,7 +30,7 @@ from spool.delivery.sources import NO_SOURCES, Local, Pair, Source, Sources
 from spool.message.envelope import LeasedEntry, LeasedRecipient
 from spool.message.tls_wish import TLSWish
 from spool.models.settings import Settings
-from spool.monitoring.live_workers import Live
+from spool.monitoring.programs import Live
 from spool.signing.ring import NONE as NO_KEYS
 from spool.signing.ring import KeyRing
 

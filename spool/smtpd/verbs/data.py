@@ -13,6 +13,7 @@ from spool.message import header
 from spool.message.envelope import Envelope, Submission
 from spool.message.summary import summary_of
 from spool.message.tls_wish import wish_in
+from spool.monitoring import tally
 from spool.smtpd import sender_rights
 from spool.smtpd.received import Way, protocol_of, trace_header
 from spool.smtpd.verbs.reader import CHUNK_BYTES, Body, read_data, refusal_for
@@ -150,6 +151,7 @@ async def _decide(session: MailSession, envelope: Envelope, body: Body) -> str:
     except IntakeError as error:
         return error.reply
     session.messages += 1
+    tally.add(tally.TAKEN)
     session.idle_commands = 0
     return f"250 2.0.0 Taken as {name}"
 

@@ -16,7 +16,8 @@ from rq.registry import FailedJobRegistry
 
 from base import redis_client
 from spool.flow import doorbell
-from spool.monitoring.heartbeat_keys import JOB, WORKERS
+from spool.models.machine import Program
+from spool.monitoring.names import JOB
 from tests.console.browser.conftest import Console
 from tests.console.browser.themes import THEMES
 from tests.support.daemon import Daemon
@@ -62,8 +63,7 @@ def test_every_page_shows_what_runs_and_changes_nothing(console: Console, at_wor
             console.misdeeds.append(f"{console.page.url}: {said.text}")
 
     def says_what_it_does() -> bool:
-        with redis.client() as client:
-            return any(client.hget(key, JOB) == b"at-work" for key in client.keys(f"{WORKERS}*"))
+        return any(shows.get(JOB) == "at-work" for shows in Program.objects.values_list("shows", flat=True))
 
     console.page.on("console", note)
     wait_until(says_what_it_does, "the worker's own sign of life tells of the job", 60)

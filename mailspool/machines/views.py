@@ -1,0 +1,76 @@
+"""The page of machines, which brings itself up to date."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.urls import reverse
+from django.utils.http import urlencode
+from django.views.decorators.http import require_GET
+
+from spool.console.pages import is_htmx, page
+from spool.monitoring import machines
+from spool.monitoring.machines import MachineState, MachineView
+from spool.monitoring.names import machine
+from spool.monitoring.programs import NEEDED
+
+# What a state is called, and its tone.
+_STATES: Final[Mapping[MachineState, tuple[str, str]]] = {
+    MachineState.RUNNING: ("Running", "good"),
+    MachineState.DRAINING: ("Draining", "waiting"),
+    MachineState.DRAINED: ("Drained", "active"),
+    MachineState.STOPPED: ("Stopped", "quiet"),
+    MachineState.MISSED: ("Missed", "bad"),
+}
+_KINDS: Final[Mapping[str, tuple[str, str]]] = {
+    "listeners": ("listener", "listeners"),
+    "workers": ("mail worker", "mail workers"),
+    "maintenance": ("maintenance worker", "maintenance workers"),
+    "scheduler": ("scheduler", "schedulers"),
+    "console": ("web process", "web processes"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A machine as a row of the page."""
+
+    machine: MachineView
+    words: str
+    tone: str
+    is_here: bool
+    programs: str
+    missing: str
+    menu: str
+
+
+@require_GET
+def page_of_machines(request: HttpRequest) -> HttpResponse:
+    """All machines; what refreshes itself asks for its part."""
+    lines = [_line(one) for one in machines.every()]
+    context = {"lines": lines, "here": reverse("machines"), "most": machines.MOST}
+    if is_htmx(request) and request.headers.get("HX-Target") == "live":
+        return render(request, "mailspool/machines/_live.html", context)
+    return page(request, "mailspool/machines/machines.html", "Machines", context)
+
+
+def _line(one: MachineView) -> Line:
+    words, tone = _STATES[one.state]
+    dead = [kind for kind in one.missing if one.is_alive]
+    return Line(
+        one,
+        words,
+        tone,
+        one.name == machine(),
+        ", ".join(_number(kind, number) for kind, number in one.programs.items()),
+        ", ".join(_KINDS[kind][0] for kind in NEEDED if kind in dead),
+        f"{reverse('thing_menu', args=['machine'])}?{urlencode({'key': one.name})}",
+    )
+
+
+def _number(kind: str, number: int) -> str:
+    return f"{number:,} {_KINDS[kind][number != 1]}"
