@@ -20,6 +20,8 @@ from mailspool.dns_records.host import Host, certificate, this_host
 from mailspool.dns_records.names import HOST
 from mailspool.dns_records.records import LONGEST_SHOWN, Verdict, Wish, unknown
 from spool.delivery.policies import tried_resolver
+from spool.delivery.shaping.classes import ReplyClass
+from spool.models.destination import Destination
 from spool.models.dkim import DkimKey
 from spool.models.dns import BAD, DomainRecord, RecordState
 from spool.models.settings import current
@@ -44,7 +46,9 @@ def _looked_for(domain: str, host: Host) -> list[DomainRecord]:
     if domain == HOST and not host.is_named:
         return [_found(wishes.address_of(host, "A"), verdicts.unnamed(host))]
     asked = (
-        wishes.of_host(host, certificate()) if domain == HOST else wishes.of_domain(domain, host, policy.policy_id())
+        wishes.of_host(host, certificate(), current().block_lists)
+        if domain == HOST
+        else wishes.of_domain(domain, host, policy.policy_id())
     )
     if host.no_answer:
         return [_unasked(wish, host.no_answer) for wish in asked]
@@ -85,12 +89,19 @@ def tidy(now: datetime) -> None:
 
 def _next(now: datetime) -> str | None:
     """The host, a domain that was never looked at, or that whose look is the longest ago; None when none is due."""
-    if not DomainRecord.objects.filter(domain=HOST).exists():
+    of_host = DomainRecord.objects.filter(domain=HOST).order_by("checked").values_list("checked", flat=True).first()
+    if of_host is None or (of_host < now - BAD_EVERY and _was_refused_since(of_host)):
         return HOST
     new = Domain.objects.exclude(name__in=DomainRecord.objects.values("domain")).order_by("name")
     is_due = Q(checked__lt=now - EVERY) | Q(checked__lt=now - BAD_EVERY, state__in=BAD)
     due = DomainRecord.objects.filter(is_due).order_by("checked")
     return new.values_list("name", flat=True).first() or due.values_list("domain", flat=True).first()
+
+
+def _was_refused_since(moment: datetime) -> bool:
+    """Whether some receiver has refused an address of ours: it may be on a block list."""
+    refused = Destination.objects.filter(changed__gt=moment, reason=ReplyClass.REPUTATION)
+    return refused.exists()
 
 
 def _look_for(wish: Wish, servers: NameServers) -> DomainRecord:

@@ -13,7 +13,7 @@ from mailspool.dns_records.looking import keys_shown_at
 from mailspool.dns_records.names import HOST
 from mailspool.dns_records.records import zone_line
 from spool.models.dkim import DkimKey, KeyState
-from spool.models.dns import BAD, DomainRecord, RecordState
+from spool.models.dns import BAD, BLOCK_LIST, DomainRecord, RecordState
 
 _KEY_SENTENCES = {
     KeyState.PUBLISHED: "It is at all name servers, and signs once no resolver has kept an older answer.",
@@ -30,6 +30,7 @@ _TONES = {
 _PURPOSES = (
     "Address",
     "PTR",
+    BLOCK_LIST,
     "MX",
     "SPF",
     "DKIM",

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 
+import dns.name
 import dns.reversename
 from cryptography import x509
 
+from mailspool.dns_records import block_lists as block_lists_say
 from mailspool.dns_records import policy, verdicts
 from mailspool.dns_records.host import Host
 from mailspool.dns_records.records import Wish
+from spool.models.dns import BLOCK_LIST
 
 
 def of_domain(domain: str, host: Host, policy_id: str) -> list[Wish]:
@@ -43,8 +47,11 @@ def _dmarc_of(domain: str) -> str:
     return f"v=DMARC1; p=none; rua=mailto:postmaster@{domain}"
 
 
-def of_host(host: Host, certificate: x509.Certificate | None) -> list[Wish]:
-    """Those of the host's own name and addresses. It needs SPF as well: notices come from it by its name alone."""
+def of_host(host: Host, certificate: x509.Certificate | None, block_lists: Sequence[str] = ()) -> list[Wish]:
+    """Those of the host's own name and addresses. It needs SPF as well: notices come from it by its name alone.
+
+    What is wished for in `block_lists` is nothing.
+    """
     shown = verdicts.tlsa_of(certificate) if certificate is not None else ""
     return [
         address_of(host, "A"),
@@ -60,6 +67,7 @@ def of_host(host: Host, certificate: x509.Certificate | None) -> list[Wish]:
             )
             for address in host.sending
         ),
+        *(_unlisted(address, zone) for address in host.sending for zone in block_lists),
         _spf(host.name, host, "a"),
         Wish("DANE", f"_25._tcp.{host.name}", "TLSA", shown, partial(verdicts.tlsa, certificate=certificate)),
     ]
@@ -68,6 +76,18 @@ def of_host(host: Host, certificate: x509.Certificate | None) -> list[Wish]:
 def address_of(host: Host, kind: str) -> Wish:
     """That of the host's name, of one family."""
     return Wish("Address", host.name, kind, "", partial(verdicts.addresses, host=host, kind=kind), by_resolver=True)
+
+
+def _unlisted(address: str, zone: str) -> Wish:
+    """What a DNS list says of an address (RFC 5782 2.1), IPv6 by its nibbles."""
+    reverse = dns.reversename.from_address(address).relativize(_zone_of(address)).to_text()
+    name = f"{reverse}.{zone}"
+    judge = partial(block_lists_say.verdict, address=address, zone=zone, name=name)
+    return Wish(BLOCK_LIST, name, "A", "", judge, by_resolver=True)
+
+
+def _zone_of(address: str) -> dns.name.Name:
+    return dns.reversename.ipv6_reverse_domain if ":" in address else dns.reversename.ipv4_reverse_domain
 
 
 def _spf(domain: str, host: Host, mechanism: str) -> Wish:

@@ -19,8 +19,8 @@ from quarantine.models.check import parse_answers
 MOST_DOMAINS: Final = 20
 _HOST: Final = re.compile(r"(?i)\bhttps?://(?:[^/@\s\"'<>]{0,200}@)?([a-z0-9.-]{1,253})")
 # How lists say that they were asked in the wrong way, or too often: no address is listed by it.
-_REFUSALS: Final = ipaddress.ip_network("127.255.255.0/24")
-_LISTED: Final = ipaddress.ip_network("127.0.0.0/8")
+REFUSALS: Final = ipaddress.ip_network("127.255.255.0/24")
+LISTED: Final = ipaddress.ip_network("127.0.0.0/8")
 
 
 @cache
@@ -90,9 +90,9 @@ def _counting(records: list[str], answers: str, zone: str) -> str:
     counting = []
     for text in records:
         address = ipaddress.IPv4Address(text)
-        if address in _REFUSALS:
+        if address in REFUSALS:
             raise EngineFailed(f"{zone} refuses to be asked ({text})")
-        if address not in _LISTED:
+        if address not in LISTED:
             # Somebody answers for names that do not exist.
             continue
         if not wanted or any(lowest <= int(address) <= highest for lowest, highest in wanted):

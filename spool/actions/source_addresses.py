@@ -16,19 +16,20 @@ from accounts.actor import Actor
 from spool.delivery import sources
 from spool.flow import doorbell
 from spool.models.destination import Destination
-from spool.models.dns import DomainRecord, RecordState
+from spool.models.dns import BLOCK_LIST, DomainRecord, RecordState
 from spool.models.source_address import SourceAddress
 
 
 @dataclass(frozen=True, slots=True)
 class SourceState:
     """How one is doing. `ptr` is what the last look at its reverse name found (empty: there was none), `refused_by` are
-    the sites that get nothing from it, each with the end of that.
+    the sites that get nothing from it, each with the end of that; `listed` says on which block lists it is.
     """
 
     ptr: RecordState | str = ""
     ptr_says: str = ""
     refused_by: tuple[tuple[str, datetime], ...] = ()
+    listed: tuple[str, ...] = ()
 
 
 def save(actor: Actor, row: SourceAddress) -> list[str]:
@@ -47,7 +48,7 @@ def remove(actor: Actor, row: SourceAddress) -> None:
 
 
 def states_of(rows: Sequence[SourceAddress]) -> dict[str, SourceState]:
-    """How those are doing, by address: two queries."""
+    """How those are doing, by address: three queries."""
     now = timezone.now()
     names = {dns.reversename.from_address(row.address).to_text(omit_final_dot=True): row.address for row in rows}
     looked = DomainRecord.objects.filter(purpose="PTR", name__in=list(names)).values_list("name", "state", "sentence")
@@ -56,14 +57,26 @@ def states_of(rows: Sequence[SourceAddress]) -> dict[str, SourceState]:
     suspended = Destination.objects.filter(source__in=[row.address for row in rows], suspended_until__gt=now)
     for source, site, until in suspended.order_by("site").values_list("source", "site", "suspended_until"):
         refused.setdefault(source, []).append((site, until or now))
+    on_lists = DomainRecord.objects.filter(purpose=BLOCK_LIST, state=RecordState.WRONG).order_by("place")
+    listed = list(on_lists.values_list("name", "sentence"))
     return {
-        row.address: SourceState(*ptr.get(row.address, ("", "")), tuple(refused.get(row.address, ()))) for row in rows
+        address: SourceState(
+            *ptr.get(address, ("", "")),
+            tuple(refused.get(address, ())),
+            tuple(said for at, said in listed if at.startswith(f"{_asked_as(name)}.")),
+        )
+        for name, address in names.items()
     }
 
 
 def address_named(text: str) -> str:
     """In the spelling of rows. Raises ValueError."""
     return str(ipaddress.ip_address(text.strip().strip("[]")))
+
+
+def _asked_as(reverse_name: str) -> str:
+    """How a DNS list is asked for an address, without the name of the list."""
+    return reverse_name.removesuffix(".in-addr.arpa").removesuffix(".ip6.arpa")
 
 
 def _tell() -> None:

@@ -45,6 +45,7 @@ class SourceAddressAdmin(ModelAdmin):
         "shown_senders",
         "shown_here",
         "shown_ptr",
+        "shown_listed",
         "shown_refused",
         "enabled",
     ]
@@ -57,7 +58,7 @@ class SourceAddressAdmin(ModelAdmin):
     )
 
     def get_changelist_instance(self, request: HttpRequest) -> Any:
-        """With how each of the rows of the page is doing: two queries for all of them."""
+        """With how each of the rows of the page is doing: three queries for all of them."""
         changelist = super().get_changelist_instance(request)
         states = source_addresses.states_of(list(changelist.result_list))
         for row in changelist.result_list:
@@ -93,6 +94,11 @@ class SourceAddressAdmin(ModelAdmin):
         bad = state.ptr in (RecordState.WRONG, RecordState.MISSING)
         return "wrong" if bad else "right" if state.ptr == RecordState.RIGHT else "", str(state.ptr)
 
+    @display(description="Block lists", label={"none": "success", "some": "danger"})
+    def shown_listed(self, row: Any) -> tuple[str, str]:
+        state: SourceState = row.state
+        return ("some", f"on {len(state.listed)}") if state.listed else ("none", "none known")
+
     @display(description="Refused by")
     def shown_refused(self, row: Any) -> str:
         state: SourceState = row.state
@@ -108,4 +114,4 @@ class SourceAddressAdmin(ModelAdmin):
             ),
         )
         more = len(state.refused_by) - _MOST_SITES
-        return format_html("{} and {} more", some, more) if more > 0 else some
+        return format_html("<span>{} and {} more</span>" if more > 0 else "<span>{}</span>", some, more)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from django.db import models
 
 
@@ -18,6 +20,10 @@ class RecordState(models.TextChoices):
 
 
 BAD = (RecordState.WRONG, RecordState.MISSING)
+
+
+# The purpose of what DNS lists say of our addresses.
+BLOCK_LIST: Final = "Block list"
 
 
 class DomainRecord(models.Model):

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 from datetime import timedelta
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from django.conf import settings as django_settings
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_ipv46_address
 from django.db import models
 
-from accounts.addresses import InvalidAddress, normalise_address
+from accounts.addresses import InvalidAddress, normalise_address, normalise_domain
 from accounts.models.sending import SendAs
 from base.languages import OFFERED, SOURCE
 from base.one_row import OneRow, Section, between
 from spool.models.route import TLSPolicy
 from spool.models.validation import certificate_complaint, lmtp_complaint
+
+USUAL_BLOCK_LISTS: Final = "zen.spamhaus.org\nbl.spamcop.net\nb.barracudacentral.org"
+MOST_BLOCK_LISTS: Final = 20
 
 
 def parse_retry_intervals(text: str) -> tuple[timedelta, ...]:
@@ -39,6 +42,24 @@ def parse_retry_intervals(text: str) -> tuple[timedelta, ...]:
 def validate_retry_intervals(text: str) -> None:
     """Field validator."""
     parse_retry_intervals(text)
+
+
+def parse_block_lists(text: str) -> tuple[str, ...]:
+    """The zones of DNS lists, one a line. Raises ValidationError."""
+    zones = []
+    for line in filter(None, map(str.strip, text.splitlines())):
+        try:
+            zones.append(normalise_domain(line))
+        except InvalidAddress as error:
+            raise ValidationError(f"{line[:80]}: {error}") from error
+    if len(zones) > MOST_BLOCK_LISTS:
+        raise ValidationError(f"No more than {MOST_BLOCK_LISTS} lists are asked.")
+    return tuple(dict.fromkeys(zones))
+
+
+def validate_block_lists(text: str) -> None:
+    """Field validator."""
+    parse_block_lists(text)
 
 
 def parse_move_roots(text: str) -> tuple[Path, ...]:
@@ -243,6 +264,15 @@ class Settings(OneRow):
         validators=[validate_ipv46_address],
         help_text="Local address for outgoing connections. Leave empty for the system default.",
     )
+    own_block_lists = models.TextField(
+        "block lists for our addresses",
+        blank=True,
+        default=USUAL_BLOCK_LISTS,
+        db_default=USUAL_BLOCK_LISTS,
+        validators=[validate_block_lists],
+        help_text="DNS lists in which the addresses that mail leaves from are looked up, once a day and when a server refuses"
+        " one of them; a zone a line. DNS records shows what they say. Empty: none.",
+    )
     smtp_out_port = models.PositiveIntegerField(
         "port of remote servers",
         default=25,
@@ -433,6 +463,7 @@ class Settings(OneRow):
                 "private_hosts",
                 "rewrite_forwarded_senders",
                 "source_address",
+                "own_block_lists",
                 "smtp_out_port",
                 "connect_timeout_seconds",
                 "reply_timeout_seconds",
@@ -499,6 +530,10 @@ class Settings(OneRow):
     @property
     def retry_intervals(self) -> tuple[timedelta, ...]:
         return parse_retry_intervals(self.retry_intervals_minutes)
+
+    @property
+    def block_lists(self) -> tuple[str, ...]:
+        return parse_block_lists(self.own_block_lists)
 
     @property
     def lifetime(self) -> timedelta:

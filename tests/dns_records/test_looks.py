@@ -16,9 +16,12 @@ from accounts.models import Domain
 from base.one_row import OneRow
 from mailspool.dns_records import looking, shown, verdicts
 from mailspool.dns_records.names import HOST
+from spool.actions.source_addresses import states_of
 from spool.alerts.watches import watch_of
+from spool.delivery import sources
 from spool.delivery.policies import State, tried_resolver
-from spool.models import AlertRule, DkimKey, DomainRecord, KeyState, RecordState, Settings
+from spool.models import AlertRule, Destination, DkimKey, DomainRecord, KeyState, RecordState, Settings, SourceAddress
+from spool.models.dns import BLOCK_LIST
 from spool.signing import lifecycle
 from tests.dns_records.conftest import ADDRESS, DOMAIN, HOST_NAME
 from tests.support.certificates import Authority
@@ -155,6 +158,41 @@ class TestHost:
         dns.add("7.113.0.203.in-addr.arpa", "PTR", f"{HOST_NAME}.")
         assert looked("PTR", HOST).state == RIGHT
 
+    def test_each_source_address_is_called_as_it_greets(self, dns: DNSServer) -> None:
+        SourceAddress.objects.create(address="203.0.113.8", ehlo_name="out.example.org")
+        sources.forget()
+        dns.add("8.113.0.203.in-addr.arpa", "PTR", f"{HOST_NAME}.")
+        assert "and greets as out.example.org" in looked("PTR", HOST).sentence
+        dns.clear("8.113.0.203.in-addr.arpa")
+        dns.add("8.113.0.203.in-addr.arpa", "PTR", "out.example.org.")
+        assert looked("PTR", HOST).state == RIGHT
+        assert states_of(SourceAddress.objects.all())["203.0.113.8"].ptr == RIGHT
+
+    def test_an_address_of_ours_on_a_block_list_is_always_news(self, dns: DNSServer) -> None:
+        lists = "bad.lists.test\nclosed.lists.test\nclean.lists.test\nodd.lists.test"
+        Settings.objects.update_or_create(pk=1, defaults={"own_block_lists": lists})
+        OneRow.forget()
+        for last, zone, answer in ((7, "bad", "127.0.0.2"), (7, "closed", "127.255.255.254"), (7, "odd", "192.0.2.1")):
+            dns.add(f"{last}.113.0.203.{zone}.lists.test", "A", answer)
+        dns.add("7.113.0.203.bad.lists.test", "TXT", '"Spam was seen"')
+        looking.look_at(HOST, NOW)
+        found = {one.name.partition("203.")[2]: one for one in shown.records_of(HOST) if one.purpose == BLOCK_LIST}
+        assert {name.partition(".")[0]: one.state for name, one in found.items()} == {
+            "bad": WRONG,
+            "closed": UNKNOWN,
+            "clean": RIGHT,
+            "odd": RIGHT,
+        }
+        assert found["bad.lists.test"].sentence.startswith(
+            f"{ADDRESS} is on the block list bad.lists.test: Spam was seen."
+        )
+        assert not found["bad.lists.test"].shows_wanted
+        row = SourceAddress.objects.create(address=ADDRESS)
+        assert len(states_of([row])[ADDRESS].listed) == 1
+        rule, watch = AlertRule(name="DNS", kind="dns", threshold=1), watch_of("dns")
+        assert watch.values(rule, NOW, ())["host"] >= 1
+        assert watch.sentence("host", 1, rule).startswith(f"{ADDRESS} is on the block list bad.lists.test")
+
     def test_dane_is_compared_with_the_certificate(self, dns: DNSServer, tmp_path: Path) -> None:
         certificate, key = Authority(tmp_path).files(tmp_path, HOST_NAME)
         Settings.objects.update_or_create(pk=1, defaults={"tls_certificate": str(certificate), "tls_key": str(key)})
@@ -260,6 +298,13 @@ def test_each_is_looked_at_daily_and_what_is_wrong_hourly(dns: DNSServer) -> Non
     assert swept(timedelta(minutes=61)) | swept(timedelta(minutes=61)) == {HOST, DOMAIN}
     DomainRecord.objects.update(state=RIGHT)
     assert swept(timedelta(hours=24)) == set()
+    # A receiver has refused our address: it may be on a list by now.
+    at = NOW + timedelta(hours=24)
+    refused = Destination.objects.create(site="Google", reason="reputation", since=at, changed=at)
+    assert swept(timedelta(hours=24)) == {HOST}
+    DomainRecord.objects.update(state=RIGHT)
+    assert swept(timedelta(hours=24, minutes=30)) == set()
+    refused.delete()
     assert len(swept(timedelta(hours=26))) == 1
 
 

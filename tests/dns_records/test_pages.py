@@ -159,7 +159,7 @@ class TestCommand:
         dns.add(HOST_NAME, "TXT", f'"v=spf1 ip4:{ADDRESS} -all"')
         ran = dns_command("check", "host", "--json")
         assert ran.status == 0
-        assert {row["record"] for row in ran.json} == {"Address", "PTR", "SPF", "DANE", "Resolver"}
+        assert {row["record"] for row in ran.json} == {"Address", "PTR", "Block list", "SPF", "DANE", "Resolver"}
 
     def test_one_that_is_none_of_ours(self, dns_command: Manage) -> None:
         ran = dns_command("check", "elsewhere.test")

@@ -54,6 +54,7 @@ def _list(options: dict[str, Any], output: Output) -> None:
                 "enabled": "yes" if row.enabled else "no",
                 "here": f"no, on {row.missing_where} since {row.missing_since}" if row.missing_since else "yes",
                 "reverse name": states[row.address].ptr_says or "not looked at yet",
+                "block lists": " ".join(states[row.address].listed) or "none known",
                 "refused by": ", ".join(site for site, _ in states[row.address].refused_by),
             }
             for row in rows
