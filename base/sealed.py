@@ -5,6 +5,7 @@ from __future__ import annotations
 import hmac
 import os
 import secrets
+from pathlib import Path
 
 from cryptography.fernet import Fernet, InvalidToken
 from django.conf import settings
@@ -37,8 +38,24 @@ def secret_for(purpose: str) -> bytes:
     return hmac.digest(_key(), purpose.encode(), "sha256")
 
 
+def make_key() -> None:
+    """Have a key, if there is none yet."""
+    _key()
+
+
+def key_digest() -> str:
+    """What tells the key from others, and says nothing of it; empty as long as there is none."""
+    path = _path()
+    return hmac.digest(path.read_bytes(), b"which key this is", "sha256").hex() if path.exists() else ""
+
+
+def _path() -> Path:
+    path: Path = settings.HOME.keys / "credentials.key"
+    return path
+
+
 def _key() -> bytes:
-    path = settings.HOME.keys / "credentials.key"
+    path = _path()
     if not path.exists():
         key_is_to_be_made.send(None)
         settings.HOME.create()

@@ -101,7 +101,7 @@ def restore(
             due = afterwards.names_due() if list_due else []
             settled = afterwards.settle(header.taken, hold=hold)
             # The database knows the installation that was backed up; these folders are new.
-            marks.accept(files_here=True)
+            marks.accept(this_home=True)
         home.restore_mark.unlink()
         sync_all_below(home.root)
     return Restored(looked, settled, due, time.monotonic() - began)

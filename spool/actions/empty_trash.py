@@ -16,6 +16,8 @@ from spool.actions.verb import Context, Progress, Tally, Verb
 from spool.events.actions import MOST_LINES, by_itself, named
 from spool.files import store
 from spool.filters.base import MessageFilter
+from spool.flow import leases
+from spool.models.content import IN_DATABASE
 from spool.models.settings import current
 from spool.models.trashed import Trashed, TrashState
 from spool.places import trash
@@ -79,6 +81,8 @@ def give_way(now: datetime) -> int:
 
     It is written down: nobody has asked for it.
     """
+    if leases.without_files():
+        return 0
     wanted = int(current().min_free_mb * MB * MARGIN)
     if not wanted:
         return 0
@@ -89,7 +93,9 @@ def give_way(now: datetime) -> int:
     missing, removed, freed = wanted - free, 0, 0
     while freed < missing:
         ids = []
-        for number, size_bytes in deleted().order_by("at", "id").values_list("id", "size_bytes")[: trash.CHUNK]:
+        # What is in the database fills another disk.
+        in_files = deleted().exclude(subspool=IN_DATABASE)
+        for number, size_bytes in in_files.order_by("at", "id").values_list("id", "size_bytes")[: trash.CHUNK]:
             if freed >= missing:
                 break
             ids.append(number)

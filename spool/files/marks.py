@@ -82,7 +82,7 @@ def faults() -> list[str]:
     if not expected:
         return []
     unmarked = [sentence for name in FOLDERS if (sentence := _fault(name, expected))]
-    return unmarked or [sentence for sentence in [claim.fault()] if sentence]
+    return unmarked or claim.faults()
 
 
 def settle() -> list[str]:
@@ -103,9 +103,9 @@ def settle() -> list[str]:
     return missing
 
 
-def accept(*, files_here: bool = False) -> list[Path]:
-    """Mark all folders as ours, whatever is in them now; returns those that had not our mark. With `files_here` the
-    message files of this database are in this home from now on, wherever they were.
+def accept(*, this_home: bool = False) -> list[Path]:
+    """Mark all folders as ours, whatever is in them now; returns those that had not our mark. With `this_home` what
+    belongs to this database is in this home from now on, wherever it was.
 
     Raises OSError, and django.db.Error.
     """
@@ -113,10 +113,13 @@ def accept(*, files_here: bool = False) -> list[Path]:
     marked = [_path(name).parent for name in FOLDERS if _fault(name, str(row.identifier))]
     for folder in marked:
         _write(folder, str(row.identifier))
-    if row.marked is None:
+    first = row.marked is None
+    if first:
         row.marked = timezone.now()
         row.save(update_fields=["marked"])
-    claim.accept(files_here=files_here)
+    # What was marked is this home's: without that no key is made.
+    forget()
+    claim.accept(this_home=this_home, first=first)
     forget()
     return marked
 

@@ -11,9 +11,11 @@ class Installation(models.Model):
     identifier = models.UUIDField(default=uuid.uuid4, editable=False)
     marked = models.DateTimeField(null=True, editable=False)
 
-    # The number of the spool folder with the message files, and the home that it is in; none as long as none has any.
+    # The number of the folders with message files and mailboxes, and the home that they are in; none as long as none has
+    # any. And what tells the key that stored credentials are sealed with.
     files_in = models.UUIDField(null=True, editable=False)
     files_at = models.TextField(blank=True, default="", db_default="", editable=False)
+    sealed_with = models.CharField(max_length=64, blank=True, default="", db_default="", editable=False)
 
     # When the list of first steps was finished or dismissed, and the file name of its test message.
     first_run_over = models.DateTimeField(null=True, editable=False)

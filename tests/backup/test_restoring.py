@@ -19,7 +19,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from spool.files import marks
+from spool.files import claim, marks
 from tests.crash.extent import LONG
 from tests.support.mailspool_process import PROJECT, MailspoolUnderTest
 from tests.support.waiting import wait_until
@@ -58,6 +58,9 @@ root = Actor("root@example.org", Role.SYSTEM_ADMINISTRATOR)
 perform("priority", SpoolFilter(), root, background=True, priority="high")
 taken("on its way", status="remote", leased_by="worker:1", due_at=timezone.now() + timedelta(seconds=30))
 """
+
+# Of the folders, not of mail.
+MARKS = (marks.FILE, claim.FILE)
 
 
 Install = Callable[..., MailspoolUnderTest]
@@ -155,7 +158,7 @@ def mail_of(mailspool: MailspoolUnderTest) -> dict[str, bytes]:
     """Every file of a message in an installation, by its path in the home."""
     home = mailspool.home
     folders = ("spool", "quarantine", "maildirs", "drop", "keys")
-    paths = [path for top in folders for path in (home / top).rglob("*") if path.is_file() and path.name != marks.FILE]
+    paths = [path for top in folders for path in (home / top).rglob("*") if path.is_file() and path.name not in MARKS]
     return {str(path.relative_to(home)): path.read_bytes() for path in paths}
 
 

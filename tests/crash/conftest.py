@@ -124,8 +124,8 @@ def pair(install: Install, tmp_path: Path, dns: DNSServer) -> Iterator[Pair]:
         env = {"MAILSPOOL_MACHINE": "mx2", **env}
         second = MailspoolUnderTest(tmp_path / "second", dns=dns.address, env=env, beside=first, web=web)
         made.append(second)
+        first.run("from spool.files import marks; assert not marks.settle()")
         for name in ("spool", "drop", "keys", "quarantine", "maildirs"):
-            (first.home / name).mkdir(parents=True, exist_ok=True)
             (second.home / name).parent.mkdir(parents=True, exist_ok=True)
             if name in ("maildirs", *shared):
                 (second.home / name).symlink_to(first.home / name)
@@ -133,7 +133,6 @@ def pair(install: Install, tmp_path: Path, dns: DNSServer) -> Iterator[Pair]:
                 (second.home / name).mkdir()
         for key in (first.home / "keys").iterdir():
             (second.home / "keys" / key.name).write_bytes(key.read_bytes())
-        first.run("from spool.files import marks; assert not marks.settle()")
         return first, second
 
     yield pair

@@ -30,7 +30,8 @@ def gone_over(install: Install, dns: DNSServer) -> Iterator[Callable[[MailspoolU
     made: list[MailspoolUnderTest] = []
 
     def gone_over(machine: MailspoolUnderTest) -> MailspoolUnderTest:
-        made.append(MailspoolUnderTest(machine.folder, dns=dns.address, env=DATABASE, beside=machine))
+        env = {"MAILSPOOL_MACHINE": machine.env["MAILSPOOL_MACHINE"], **DATABASE}
+        made.append(MailspoolUnderTest(machine.folder, dns=dns.address, env=env, beside=machine))
         return made[-1]
 
     yield gone_over

@@ -16,6 +16,7 @@ from django.core.management import call_command
 from django.test import Client
 from django.utils import timezone
 
+from accounts.models import Domain
 from base.audit.models import AuditEvent
 from mailspool.home import Home
 from quarantine.items import deletion, transfer
@@ -32,7 +33,7 @@ from spool.flow.lanes import Want
 from spool.flow.rounds import Rounds
 from spool.maintenance import doctor
 from spool.message.envelope import LeasedEntry, Submission
-from spool.models import Content, ContentPart, Entry, Installation, Trace, Trashed
+from spool.models import Content, ContentPart, Entry, Installation, Settings, Trace, Trashed
 from spool.models.content import IN_DATABASE
 from spool.models.recipient import Outcome
 from spool.places import contents, relocation, trash
@@ -64,7 +65,7 @@ def with_files(database_store: None, home: Home) -> Iterator[None]:
     """This home has the files of messages that came in before, or will have them."""
     marks.forget()
     assert marks.settle() == []
-    claim.accept(files_here=True)
+    claim.accept(this_home=True, first=False)
     yield
     for name in marks.FOLDERS:
         for file in (marks.FILE, claim.FILE):
@@ -292,20 +293,27 @@ def test_what_has_a_file_elsewhere_is_not_leased_here(home: Home, take: Take, wi
     assert list(doctor.examine()) == []
     with pytest.raises(SystemExit):
         call_command("spool", "relocate")
-    claim.accept(files_here=True)
+    claim.accept(this_home=True, first=False)
     assert [entry.id for entry in take("other")] == [elsewhere.pk]
 
 
 def test_a_home_without_the_files_is_refused_unless_it_needs_none(home: Home, with_files: None, settings: Any) -> None:
+    assert marks.faults() == []
     Installation.objects.update(
-        files_in="00000000-0000-4000-8000-000000000000", files_at="first.test:/var/lib/mailspool"
+        files_in="00000000-0000-4000-8000-000000000000", files_at="first.test:/var/lib/mailspool", sealed_with="another"
     )
     claim.forget()
-    assert marks.faults() == []
+    [key] = marks.faults()
+    assert "copy the folder keys of first.test:/var/lib/mailspool here" in key
     settings.MAILSPOOL_STORE = "files"
-    [sentence] = marks.faults()
+    key, sentence = marks.faults()
     assert "first.test:/var/lib/mailspool" in sentence and "MAILSPOOL_STORE=database" in sentence
     marks.accept()
-    assert marks.faults() == [sentence]
-    marks.accept(files_here=True)
+    assert marks.faults() == [key, sentence]
+    Domain.objects.create(name="here.test")
+    key, sentence, mailboxes = marks.faults()
+    assert "have mail for users here go by LMTP" in mailboxes
+    Settings.objects.update(local_store="lmtp")
+    assert marks.faults() == [key, sentence]
+    marks.accept(this_home=True)
     assert marks.faults() == []

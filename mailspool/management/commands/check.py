@@ -40,9 +40,9 @@ class Command(check.Command):
             help="accept the folders of the home as this installation's, whatever disk they are on now",
         )
         parser.add_argument(
-            "--files-here",
+            "--this-home",
             action="store_true",
-            help="with --mark: the message files of this database are in this home from now on, wherever they were",
+            help="with --mark: this home has the message files, mailboxes and keys now, whichever had them",
         )
         parser.add_argument("--only-wrong", action="store_true", help="leave out what is as it should be")
 
@@ -52,10 +52,10 @@ class Command(check.Command):
             options["fail_level"] = options["fail_level"] or "ERROR"
             super().handle(*app_labels, **options)
             return
-        if options["files_here"] and not options["mark"]:
-            raise CommandError("--files-here goes with --mark.")
+        if options["this_home"] and not options["mark"]:
+            raise CommandError("--this-home goes with --mark.")
         if options["mark"]:
-            self._mark(files_here=options["files_here"])
+            self._mark(this_home=options["this_home"])
             return
         found = []
         for finding in inspect():
@@ -74,9 +74,9 @@ class Command(check.Command):
         if any(finding.level is Level.FAULT for finding in found):
             sys.exit(1)
 
-    def _mark(self, *, files_here: bool) -> None:
+    def _mark(self, *, this_home: bool) -> None:
         try:
-            marked = marks.accept(files_here=files_here)
+            marked = marks.accept(this_home=this_home)
         except OSError as error:
             raise CommandError(f"A folder can't be marked: {error}") from error
         if marked:

@@ -100,12 +100,12 @@ def _safe_name(part: str) -> str:
     return name
 
 
-def unique_name(file_name: str, recipient_id: int, created: datetime) -> str:
-    """The part of a Maildir name that identifies the message: the same at every try.
+def unique_name(file_name: str, recipient_id: int, created: datetime, address: str) -> str:
+    """The part of a Maildir name that identifies the message: the same at every try, on whichever machine.
 
     Seconds and microseconds are where Dovecot looks for the order of mail that came in together.
     """
-    host = _HOST_UNSAFE.sub("_", settings.MAILSPOOL_HOSTNAME)
+    host = _HOST_UNSAFE.sub("_", address.rpartition("@")[2])
     stem = file_name.partition(".")[0]
     return f"{int(created.timestamp())}.M{created.microsecond}R{recipient_id}Q{stem}.{host}"
 

@@ -273,7 +273,7 @@ def _copy(entry: LeasedEntry, source: Source, recipient: LeasedRecipient, user: 
         source=source,
         size_bytes=entry.size_bytes,
         folder=folder / maildir.JUNK if treatment.junk else folder,
-        unique=maildir.unique_name(entry.file_name, recipient.id, entry.created),
+        unique=maildir.unique_name(entry.file_name, recipient.id, entry.created, user.address),
         header=header + treatment.header,
         subject_prefix=treatment.subject_prefix.encode("ascii", "replace"),
         omitted=entry.omitted,
