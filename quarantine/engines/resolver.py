@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import dns.asyncresolver
 import dns.exception
 import dns.resolver
@@ -51,16 +53,9 @@ async def ask(name: str, kind: str, seconds: float) -> list[str]:
 
 
 async def exists(name: str, seconds: float) -> bool:
-    """Whether the DNS knows the name, with records or without. Raises EngineFailed when it gives no answer."""
-    try:
-        await _resolver().resolve(name, "A", search=False, lifetime=seconds)
-    except dns.resolver.NXDOMAIN:
-        return False
-    except dns.resolver.NoAnswer:
-        return True
-    except (dns.exception.DNSException, OSError, ValueError) as error:
-        raise EngineFailed(f"the DNS gave no answer for {name} ({type(error).__name__})") from error
-    return True
+    """Whether the DNS has an address or a mail host of that name (RFC 9989 3.2.13). Raises EngineFailed."""
+    answers = await asyncio.gather(*(ask(name, kind, seconds) for kind in ("A", "AAAA", "MX")))
+    return any(answers)
 
 
 async def names_of(ip: str, seconds: float) -> list[str]:

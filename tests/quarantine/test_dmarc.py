@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from quarantine.engines.checks import _points_of_dmarc
-from quarantine.engines.dmarc import DmarcResult, _strictest, _tags, _wish, dmarc_of, from_domains
+from quarantine.engines.dmarc import DmarcResult, _strictest, _tags, _walk, _wish, dmarc_of, from_domains
 from quarantine.engines.examined import Examined
 from quarantine.models import CheckKind
 from tests.quarantine.spamming import EVE, a_check, a_mail, from_outside, junk, signed
@@ -129,14 +129,82 @@ def test_a_key_that_was_revoked_fails(spool: Spool) -> None:
         ({"p": "reject", "sp": "noone"}, False, "reject"),
         ({"p": "none", "sp": "none", "np": "reject"}, False, "none"),
         ({"p": "none", "sp": "none", "np": "reject", "missing": "yes"}, False, "reject"),
-        ({"p": "reject", "pct": "0"}, True, "quarantine"),
-        ({"p": "quarantine", "pct": "0"}, True, "none"),
-        ({"p": "reject", "pct": "100"}, True, "reject"),
-        ({"p": "reject", "pct": "a lot"}, True, "reject"),
+        ({"p": "reject", "pct": "0"}, True, "reject"),
+        ({"p": "reject", "t": "y"}, True, "quarantine"),
+        ({"p": "quarantine", "t": "y"}, True, "none"),
+        ({"p": "none", "sp": "reject", "t": "y"}, False, "quarantine"),
+        ({"p": "reject", "t": "n"}, True, "reject"),
     ],
 )
 def test_what_an_owner_asks_for(record: dict[str, str], own: bool, wish: str) -> None:
     assert _wish(record, own) == wish
+
+
+# Records by domain, and what they make of a domain: its organisational one, and what is asked for.
+WALKS: list[tuple[dict[str, str], str, str, str]] = [
+    ({}, "a.b.example.test", "a.b.example.test", ""),
+    ({"example.test": "p=reject"}, "example.test", "example.test", "reject"),
+    ({"example.test": "p=reject; sp=none"}, "a.b.example.test", "example.test", "none"),
+    ({"example.test": "p=none", "b.example.test": "p=reject"}, "a.b.example.test", "example.test", "none"),
+    ({"example.test": "p=none", "a.b.example.test": "p=reject"}, "a.b.example.test", "example.test", "reject"),
+    ({"example.test": "p=none", "b.example.test": "p=reject; psd=n"}, "a.b.example.test", "b.example.test", "reject"),
+    ({"co.test": "p=none; sp=quarantine; psd=y"}, "mail.example.co.test", "example.co.test", "quarantine"),
+    ({"co.test": "p=none; psd=y", "example.co.test": "p=reject"}, "x.example.co.test", "example.co.test", "reject"),
+    ({"co.test": "p=reject; psd=y", "test": "p=none; psd=y"}, "co.test", "co.test", "reject"),
+    ({"test": "p=reject"}, "a.example.test", "example.test", "reject"),
+    ({"test": "p=reject; psd=n"}, "a.example.test", "test", "reject"),
+    ({"example.test": "p=none; sp=none; np=reject"}, "nobody.example.test", "example.test", "reject"),
+    ({"example.test": "p=none; np=reject"}, "there.example.test", "example.test", "none"),
+    ({"example.test": "p=reject; pct=0; t=y"}, "example.test", "example.test", "quarantine"),
+    ({"example.test": "rua=mailto:a@b.test"}, "example.test", "example.test", "none"),
+    ({"example.test": "sp=reject"}, "example.test", "example.test", ""),
+    ({"c.d.e.f.g.h.test": "p=reject"}, "x.y.z.a.b.c.d.e.f.g.h.test", "c.d.e.f.g.h.test", "reject"),
+    ({"b.c.d.e.f.g.h.test": "p=reject"}, "x.y.z.a.b.c.d.e.f.g.h.test", "x.y.z.a.b.c.d.e.f.g.h.test", ""),
+]
+
+
+@pytest.mark.parametrize(("records", "domain", "organisational", "wish"), WALKS)
+def test_the_dns_says_whose_a_domain_is(
+    spool: Spool, records: dict[str, str], domain: str, organisational: str, wish: str
+) -> None:
+    spool.dns.add("there.example.test", "MX", "10 mx.example.test.")
+    for name, record in records.items():
+        spool.dns.add(f"_dmarc.{name}", "TXT", f'"v=DMARC1; {record}"')
+    owned = asyncio.run(_walk(domain))
+    assert owned.organisational == organisational
+    assert (_wish(owned.record, owned.own) if owned.record else "") == wish
+
+
+def test_several_records_at_one_name_are_none(spool: Spool) -> None:
+    for record in ("p=none", "p=quarantine"):
+        spool.dns.add("_dmarc.a.example.test", "TXT", f'"v=DMARC1; {record}"')
+    spool.dns.add("_dmarc.example.test", "TXT", '"v=DMARC1; p=none; sp=reject"')
+    owned = asyncio.run(_walk("a.example.test"))
+    assert (owned.own, _wish(owned.record, owned.own)) == (False, "reject")
+
+
+@pytest.mark.parametrize(
+    ("signer", "result"),
+    [
+        ("example.co.test", "pass"),
+        ("mail.example.co.test", "pass"),
+        ("other.example.co.test", "pass"),
+        # Another owner below the same domain, and others below the same suffix.
+        ("deep.own.example.co.test", "fail"),
+        ("other.co.test", "fail"),
+        ("co.test", "fail"),
+    ],
+)
+def test_a_proof_counts_for_the_same_owner_only(spool: Spool, signer: str, result: str) -> None:
+    spool.dns.add("_dmarc.example.co.test", "TXT", '"v=DMARC1; p=reject"')
+    spool.dns.add("_dmarc.own.example.co.test", "TXT", '"v=DMARC1; p=reject; psd=n"')
+    spool.dns.add("_dmarc.co.test", "TXT", '"v=DMARC1; p=none; psd=y"')
+    spool.dns.add(signer, "TXT", '"v=spf1 ip4:192.0.2.0/24 -all"')
+    a_check(CheckKind.DMARC, 10)
+    for _ in range(2):
+        # What is known of a moment ago says the same.
+        from_outside(spool, a_mail(sender="ceo@mail.example.co.test"), sender=f"x@{signer}")
+    assert set(results(spool)) == {f"mail.test; dmarc={result} header.from=mail.example.co.test"}
 
 
 def test_the_worst_result_counts() -> None:
