@@ -19,6 +19,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from typing import Any
 
+import uvloop
 from django.db import DataError, IntegrityError, InterfaceError, OperationalError, connection
 from django.db import Error as DatabaseError
 from django.utils import timezone
@@ -86,7 +87,7 @@ def run() -> None:
         return
     _running = Pass()
     try:
-        asyncio.run(_running.run())
+        uvloop.run(_running.run())
     finally:
         _running = None
 

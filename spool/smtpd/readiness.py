@@ -7,6 +7,7 @@ import logging
 import socket
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import cast
 
 from django.db import Error as DatabaseError
 
@@ -104,10 +105,9 @@ class _TurnedAway(asyncio.Protocol):
         self._port = port
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
         # In a TLS handshake nothing could be said but by the self-signed certificate, which alarms people.
         if not self._port.implicit_tls:
-            transport.write(AWAY)
+            cast(asyncio.Transport, transport).write(AWAY)
         transport.close()
 
 

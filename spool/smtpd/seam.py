@@ -89,6 +89,8 @@ class BoundedSMTP(SMTP):
         # While this is true neither the end of the connection nor silence touches what goes on.
         self.deciding = False
         self._reading = False
+        # What came before TLS began on a port where nothing is said without; None elsewhere, and afterwards.
+        self._early: bytes | None = None
 
     def __init_subclass__(cls) -> None:
         cls.verbs = {name.removeprefix("smtp_"): getattr(cls, name) for name in dir(cls) if name.startswith("smtp_")}
@@ -125,6 +127,15 @@ class BoundedSMTP(SMTP):
             self.transport = None
             return
         super().connection_lost(error)
+
+    def data_received(self, data: bytes) -> None:
+        if self._early is None:
+            super().data_received(data)
+            return
+        self._early += data
+        # A loop may read once more before that counts.
+        assert self.transport is not None
+        self.transport.pause_reading()
 
     def eof_received(self) -> bool | None:
         """The client has said all it will say; what it said before is still answered."""
@@ -232,11 +243,16 @@ class BoundedSMTP(SMTP):
 
     # TLS.
 
+    def keep_for_tls(self) -> None:
+        """Before `connection_made`: what comes until `start_tls` is for the TLS layer."""
+        self._early = b""
+
     async def start_tls(self, context: ssl.SSLContext) -> None:
         """Go on under TLS. Raises OSError when the handshake fails.
 
-        What the client sent before is dropped by `connection_made` (RFC 3207 4.2: it may be somebody else's). The TLS
-        layer has to call that, before it hands over what came with the handshake's end; loop.start_tls does not.
+        What the client sent before is dropped by `connection_made` (RFC 3207 4.2: it may be somebody else's), unless
+        it was kept for TLS. The TLS layer has to call that, before it hands over what came with the handshake's end;
+        loop.start_tls does not.
         """
         waiter = self.loop.create_future()
         plain = self.transport
@@ -249,6 +265,13 @@ class BoundedSMTP(SMTP):
         plain.set_protocol(tls)
         self.transport = tls._app_transport
         tls.connection_made(plain)
+        early, self._early = self._early, None
+        while early:
+            buffer = tls.get_buffer(len(early))
+            taken = min(len(early), len(buffer))
+            buffer[:taken] = early[:taken]
+            tls.buffer_updated(taken)
+            early = early[taken:]
         plain.resume_reading()
         try:
             await waiter

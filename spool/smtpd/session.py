@@ -97,8 +97,7 @@ class MailSession(BoundedSMTP):
             if self.port.implicit_tls:
                 # What the client says is for the TLS layer, once there is one.
                 self.shared.handshakes.add(self)
-                assert isinstance(transport, asyncio.Transport)
-                transport.pause_reading()
+                self.keep_for_tls()
         super().connection_made(transport)
 
     def connection_lost(self, error: Exception | None) -> None:

@@ -1,10 +1,10 @@
 """`manage.py smtpd`: one listener process. Several may share the ports."""
 
 import argparse
-import asyncio
 import os
 from typing import Any
 
+import uvloop
 from django.core.management.base import CommandError
 
 from accounts.management.terminal import TerminalCommand
@@ -35,7 +35,7 @@ class Command(TerminalCommand):
             handed = handed_over(os.environ, options["socket"])
             committer = Committer()
             committer.start(handed.every)
-            asyncio.run(serve(committer, handed, preconditions.fault))
+            uvloop.run(serve(committer, handed, preconditions.fault))
         except NotOurs as error:
             raise CommandError(str(error)) from error
         except OSError as error:
