@@ -14,6 +14,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -47,6 +48,9 @@ from spool.rows.recipients import recipient_values
 
 log = logging.getLogger(__name__)
 
+# So many messages go to PostgreSQL by INSERT and in few trips, up to so many bytes; more of them by COPY.
+FEW: Final = 2
+FEW_BYTES: Final = 256 * 1024
 # The header block is looked for in this much of a spilled message, in bytes.
 HEAD_BYTES = 256 * 1024
 # What has its place in the database is one row up to this, where MAILSPOOL_INLINE_KB is 0.
@@ -335,8 +339,10 @@ def commit(writer: store.Writer, submissions: Sequence[Submission]) -> list[str]
         stored = begin_files(writer, submissions, settings, beside=True)
     now = timezone.now()
     try:
+        together = statements.few_trips() if _are_few(submissions) else nullcontext()
         with statements.write_transaction():
-            insert_rows(stored, now, settings)
+            with together:
+                insert_rows(stored, now, settings)
             stored.wait()
     except (DatabaseError, OSError) as error:
         stored.wait()
@@ -360,6 +366,10 @@ def _remove_spilled(submissions: Sequence[Submission]) -> None:
                 store.unlink(submission.spilled)
             except OSError as error:
                 log.error("%s could not be removed, the doctor will find it: %s", submission.spilled, error)
+
+
+def _are_few(submissions: Sequence[Submission]) -> bool:
+    return len(submissions) <= FEW and sum(submission.size_bytes for submission in submissions) <= FEW_BYTES
 
 
 def _settings() -> Settings:

@@ -25,7 +25,7 @@ _COPY: Final = "COPY spool_content (entry_id, content) FROM STDIN (FORMAT BINARY
 
 def insert(rows: Sequence[tuple[int, bytes]]) -> None:
     """Insert (entry's id, whole message) of each."""
-    if on_sqlite():
+    if on_sqlite() or statements.in_few_trips():
         statements.insert("spool_content", ("entry_id", "content"), rows)
         return
     # As text each byte would be two digits.

@@ -66,6 +66,22 @@ def write_transaction() -> Iterator[None]:
 
 
 @contextmanager
+def few_trips() -> Iterator[None]:
+    """On PostgreSQL, statements of which nobody reads the result are sent together with the next that somebody reads,
+    or at the end (pipeline mode): a trip to the server and back takes longer than a small statement.
+
+    An error of theirs is raised then. For few rows, as there is no COPY in it; inside a transaction, which can be rolled
+    back when it has ended.
+    """
+    if on_sqlite():
+        yield
+        return
+    connection.ensure_connection()
+    with connection.wrap_database_errors, connection.connection.pipeline():
+        yield
+
+
+@contextmanager
 def many_transactions() -> Iterator[Callable[[], None]]:
     """For whoever writes much, a transaction at a time, while mail flows: call what is yielded after each transaction.
 
@@ -174,9 +190,20 @@ def insert(table: str, columns: Sequence[str], rows: Iterable[Row]) -> None:
             marks = ", ".join("?" * len(columns))
             here.executemany(f"INSERT INTO {table} ({names}) VALUES ({marks})", rows)
             return
+        if in_few_trips():
+            rows = list(rows)
+            marks = ", ".join(f"({', '.join(['%s'] * len(columns))})" for _ in rows)
+            values = [value for row in rows for value in row]
+            here.execute(f"INSERT INTO {table} ({names}) VALUES {marks}", values, prepare=True)
+            return
         with here.copy(f"COPY {table} ({names}) FROM STDIN") as copy:
             for row in rows:
                 copy.write_row(row)
+
+
+def in_few_trips() -> bool:
+    """Whether `few_trips` is about this."""
+    return not on_sqlite() and bool(connection.connection.pgconn.pipeline_status)
 
 
 # Longer lists of ids are one parameter, for texts of statements are kept.
