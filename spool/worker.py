@@ -30,6 +30,7 @@ from spool.flow import passes
 from spool.monitoring import programs
 from spool.monitoring.heartbeat import Heart
 from spool.monitoring.names import JOB, JOB_CALL, JOB_SINCE, LEASES, MAINTENANCE, RQ_NAME, WORKERS
+from spool.rows import statements
 
 log = logging.getLogger(__name__)
 
@@ -117,7 +118,10 @@ class PassWorker(SimpleWorker):
 
     def __init__(self, queues: Any, *args: Any, **kwargs: Any) -> None:
         preconditions.wait()
-        deliver = any(getattr(queue, "name", queue) == "mail" for queue in queues)
+        names = {getattr(queue, "name", queue) for queue in queues}
+        deliver = "mail" in names
+        if names == {"mail"}:
+            statements.keep_plans()
         while True:
             try:
                 super().__init__(queues, *args, **kwargs)

@@ -73,7 +73,7 @@ def look(entry_ids: Sequence[int]) -> InRows:
         return InRows({}, {})
     clause, parameters = id_list(entry_ids)
     found = execute(
-        f"SELECT entry_id, content, parts FROM spool_content WHERE entry_id {clause}", parameters, binary=True
+        f"SELECT entry_id, content, parts FROM spool_content WHERE entry_id {clause}", parameters, binary=True, kept=True
     ).fetchall()
     whole = {entry_id: content for entry_id, content, parts in found if parts is None}
     return InRows(whole, {entry_id: parts for entry_id, _, parts in found if parts is not None})
@@ -108,7 +108,7 @@ def remove(entry_ids: Sequence[int]) -> set[int]:
         return set()
     clause, parameters = id_list(entry_ids)
     gone = execute(
-        f"DELETE FROM spool_content WHERE entry_id {clause} RETURNING entry_id, parts", parameters
+        f"DELETE FROM spool_content WHERE entry_id {clause} RETURNING entry_id, parts", parameters, kept=True
     ).fetchall()
     if in_parts := [entry_id for entry_id, parts in gone if parts is not None]:
         clause, parameters = id_list(in_parts)

@@ -34,7 +34,9 @@ def next_ids(count: int) -> tuple[Sequence[int], int]:
         row = execute("SELECT seq FROM sqlite_sequence WHERE name = 'spool_entry'", ()).fetchone()
         first = (row[0] if row else 0) + 1
         return range(first, first + count), 0
-    here = execute("SELECT nextval('spool_entry_id_seq'), txid_current() FROM generate_series(1, %s)", (count,))
+    here = execute(
+        "SELECT nextval('spool_entry_id_seq'), txid_current() FROM generate_series(1, %s)", (count,), kept=True
+    )
     rows = here.fetchall()
     return [row[0] for row in rows], rows[0][1]
 
@@ -50,6 +52,7 @@ def remove_finished(owner: str, entry_ids: Sequence[int]) -> dict[int, int]:
     removed = execute(
         f"DELETE FROM spool_entry WHERE id {clause} AND leased_by = %s RETURNING id, recipients_done",
         [*parameters, owner],
+        kept=True,
     ).fetchall()
     return dict(removed)
 

@@ -171,7 +171,8 @@ def lease(
     if on_sqlite():
         return _leased(execute(_LEASES_SQLITE[only_local, early], [*lease_values, *picks, limit]).fetchall(), path_of)
     leases = _LEASES_IN_DATABASE if without_files else _LEASES_POSTGRESQL
-    return _leased(execute(leases[only_local, early], [*picks, limit, *lease_values]).fetchall(), path_of)
+    found = execute(leases[only_local, early], [*picks, limit, *lease_values], kept=True)
+    return _leased(found.fetchall(), path_of)
 
 
 def take_over(

@@ -33,7 +33,7 @@ def open_rows(entry_ids: Sequence[int], *, trashed: bool = False) -> list[Row]:
     table = "spool_trashedrecipient" if trashed else "spool_recipient"
     clause, parameters = id_list(entry_ids)
     found = execute(
-        f"SELECT {_OPEN} FROM {table} WHERE entry_id {clause} AND status = 'pending' ORDER BY id", parameters
+        f"SELECT {_OPEN} FROM {table} WHERE entry_id {clause} AND status = 'pending' ORDER BY id", parameters, kept=True
     )
     return list(found.fetchall())
 
@@ -67,7 +67,7 @@ def settled(entry_ids: Sequence[int]) -> set[int]:
 def remove(entry_ids: Sequence[int]) -> None:
     """Delete all recipients of entries that were removed."""
     clause, parameters = id_list(entry_ids)
-    execute(f"DELETE FROM spool_recipient WHERE entry_id {clause}", parameters)
+    execute(f"DELETE FROM spool_recipient WHERE entry_id {clause}", parameters, kept=True)
 
 
 def end(ids: Sequence[int], outcome: Outcome, reply: str) -> None:

@@ -14,10 +14,11 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Any, overload
+from typing import Any, Final, overload
 
 from django.conf import settings
 from django.db import connection, transaction
+from django.db.backends.signals import connection_created
 
 from spool.rows.columns import Moment, Row
 
@@ -70,8 +71,8 @@ def few_trips() -> Iterator[None]:
     """On PostgreSQL, statements of which nobody reads the result are sent together with the next that somebody reads,
     or at the end (pipeline mode): a trip to the server and back takes longer than a small statement.
 
-    An error of theirs is raised then. For few rows, as there is no COPY in it; inside a transaction, which can be rolled
-    back when it has ended.
+    An error of theirs is raised then. For few rows, as there is no COPY in it; inside a transaction, which can be
+    rolled back when it has ended.
     """
     if on_sqlite():
         yield
@@ -151,8 +152,31 @@ def says_full(error: BaseException) -> bool:
     return isinstance(cause, DiskFull)
 
 
+# Of a session that keeps plans: a table that is nearly empty when one is made may have a million rows a minute later.
+# So each follows an index, in its order. To read all counts as dear beyond bounds then: that is no reason to compile.
+_KEEP_PLANS: Final = "SET enable_seqscan TO off; SET enable_bitmapscan TO off; SET jit TO off"
+
+
+def keep_plans() -> None:
+    """On PostgreSQL, have this process parse and plan the statements that say so (`kept`) once, not each time.
+
+    For the committer and mail workers, who say them for ever: to plan a lease costs twice as much as to carry it out.
+    """
+    connection_created.connect(_keep_plans_of)
+    if connection.connection is not None:
+        _keep_plans_of(connection)
+
+
+def _keep_plans_of(connection: Any, **_: object) -> None:
+    if connection.vendor != "sqlite":
+        # psycopg's own default, which Django turns off. `execute` does not leave it to a count.
+        connection.connection.prepare_threshold = 5
+        with connection.cursor() as here:
+            here.execute(_KEEP_PLANS)
+
+
 def cursor() -> Any:
-    """A bare driver cursor: without Django's per-statement wrapping, and prepared on the server on PostgreSQL."""
+    """A bare driver cursor: without Django's per-statement wrapping."""
     connection.ensure_connection()
     if on_sqlite():
         return connection.connection.cursor()
@@ -161,17 +185,18 @@ def cursor() -> Any:
     return Cursor(connection.connection)
 
 
-def execute(statement: str, parameters: Sequence[Any], *, binary: bool = False) -> Any:
+def execute(statement: str, parameters: Sequence[Any], *, binary: bool = False, kept: bool = False) -> Any:
     """Run one statement; returns the cursor. Database errors come out as Django's (`django.db.Error`).
 
-    `binary`: what comes back is mostly bytes, which PostgreSQL otherwise spells.
+    `binary`: what comes back is mostly bytes, which PostgreSQL otherwise spells. `kept`: mail needs it again and again,
+    and there is but one good plan for it, whatever its parameters and the sizes of tables (see `keep_plans`).
     """
     with connection.wrap_database_errors:
         here = cursor()
         if on_sqlite():
             here.execute(_question_marks(statement), parameters)
         else:
-            here.execute(statement, parameters, prepare=True, binary=binary)
+            here.execute(statement, parameters, prepare=kept, binary=binary)
         return here
 
 
@@ -194,7 +219,7 @@ def insert(table: str, columns: Sequence[str], rows: Iterable[Row]) -> None:
             rows = list(rows)
             marks = ", ".join(f"({', '.join(['%s'] * len(columns))})" for _ in rows)
             values = [value for row in rows for value in row]
-            here.execute(f"INSERT INTO {table} ({names}) VALUES {marks}", values, prepare=True)
+            execute(f"INSERT INTO {table} ({names}) VALUES {marks}", values, kept=True)
             return
         with here.copy(f"COPY {table} ({names}) FROM STDIN") as copy:
             for row in rows:

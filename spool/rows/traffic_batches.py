@@ -56,4 +56,6 @@ def endings(
 
 
 def _keep(batch: dict[str, object]) -> None:
-    statements.execute("INSERT INTO spool_trafficbatch (payload) VALUES (%s)", (json.dumps(batch, default=str),))
+    statements.execute(
+        "INSERT INTO spool_trafficbatch (payload) VALUES (%s)", (json.dumps(batch, default=str),), kept=True
+    )

@@ -29,6 +29,7 @@ from spool.flow import doorbell, intake
 from spool.flow.intake import IntakeError, IntakeUnavailable
 from spool.message.envelope import Submission
 from spool.places import contents
+from spool.rows import statements
 from spool.smtpd.batches import GOODBYE, Frames, Gatherer, framed
 
 log = logging.getLogger(__name__)
@@ -154,6 +155,7 @@ def serve(channel: socket.socket) -> None:
         # The listener says when to end.
         signal.signal(number, signal.SIG_IGN)
     sys.setswitchinterval(SWITCH_SECONDS)
+    statements.keep_plans()
     writer = contents.writer()
     ringer = doorbell.Ringer()
     gatherer = Gatherer(channel)
