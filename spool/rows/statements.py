@@ -13,7 +13,7 @@ import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any, Final, overload
 
 from django.conf import settings
@@ -27,7 +27,9 @@ from spool.rows.columns import Moment, Row
 _WRITING_MUCH = {"cache_size": -128_000, "synchronous": 1, "wal_autocheckpoint": 0}
 
 
+@cache
 def on_sqlite() -> bool:
+    """Which of the two it is; asked a dozen times for each message."""
     return connection.vendor == "sqlite"
 
 
