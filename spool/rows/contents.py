@@ -73,7 +73,10 @@ def look(entry_ids: Sequence[int]) -> InRows:
         return InRows({}, {})
     clause, parameters = id_list(entry_ids)
     found = execute(
-        f"SELECT entry_id, content, parts FROM spool_content WHERE entry_id {clause}", parameters, binary=True, kept=True
+        f"SELECT entry_id, content, parts FROM spool_content WHERE entry_id {clause}",
+        parameters,
+        binary=True,
+        kept=True,
     ).fetchall()
     whole = {entry_id: content for entry_id, content, parts in found if parts is None}
     return InRows(whole, {entry_id: parts for entry_id, _, parts in found if parts is not None})
