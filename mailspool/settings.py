@@ -243,6 +243,7 @@ SPOOL_CONSOLE_URL = "quarantine.models.antispam.console_url"
 SPOOL_TRUSTED_CLIENTS = "security.lists.trusts"
 # What is called once an hour, with the time, to forget what is too old.
 SPOOL_HOUSEKEEPING = [
+    "spool.delivery.shaping.warm_up.forget_old",
     "spool.signing.lifecycle.tidy",
     "spool.suppression.tidy",
     "spool.delivery.shaping.limits.forget_lapsed",

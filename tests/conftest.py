@@ -168,7 +168,7 @@ def _forget_what_was_cached() -> None:
     from quarantine.models.listed import forget_listed
     from security import lists, login_protection
     from spool.delivery import sources
-    from spool.delivery.shaping import domains, encryption, limits, rules
+    from spool.delivery.shaping import domains, encryption, limits, rules, warm_up
     from spool.files import marks
     from spool.flow import intake
     from spool.models import settings as spool_settings
@@ -186,6 +186,7 @@ def _forget_what_was_cached() -> None:
     limits.forget_cache()
     rules.forget()
     sources.forget()
+    warm_up.forget()
     domains.forget_known()
     encryption.forget_told()
     intake._shares.forget()

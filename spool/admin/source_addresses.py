@@ -28,7 +28,18 @@ _MOST_SITES = 5
 class SourceAddressForm(forms.ModelForm):
     class Meta:
         model = SourceAddress
-        fields = ["address", "ehlo_name", "enabled", "weight", "senders", "description"]
+        fields = [
+            "address",
+            "ehlo_name",
+            "enabled",
+            "weight",
+            "senders",
+            "description",
+            "warm_up_since",
+            "warm_up_first",
+            "warm_up_growth",
+            "warm_up_days",
+        ]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -43,13 +54,23 @@ class SourceAddressAdmin(ModelAdmin):
         "ehlo_name",
         "weight",
         "shown_senders",
-        "shown_here",
+        "shown_state",
         "shown_ptr",
-        "shown_listed",
         "shown_refused",
-        "enabled",
+        "shown_warm_up",
     ]
     list_filter = ["enabled"]
+    fieldsets = (
+        (None, {"fields": ("address", "ehlo_name", "enabled", "weight", "senders", "description")}),
+        (
+            "Warm-up",
+            {
+                "fields": ("warm_up_since", "warm_up_first", "warm_up_growth", "warm_up_days"),
+                "description": "Receivers distrust an address of which they have seen no mail, and even more one that"
+                " begins with much.",
+            },
+        ),
+    )
     search_fields = ["address", "ehlo_name", "senders", "description"]
     empty_title = "No source addresses yet"
     empty_text = (
@@ -58,7 +79,7 @@ class SourceAddressAdmin(ModelAdmin):
     )
 
     def get_changelist_instance(self, request: HttpRequest) -> Any:
-        """With how each of the rows of the page is doing: three queries for all of them."""
+        """With how each of the rows of the page is doing: four queries for all of them."""
         changelist = super().get_changelist_instance(request)
         states = source_addresses.states_of(list(changelist.result_list))
         for row in changelist.result_list:
@@ -80,11 +101,16 @@ class SourceAddressAdmin(ModelAdmin):
         names = row.senders.split()
         return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "") if names else "anybody"
 
-    @display(description="On this machine", label={"yes": "success", "no": "danger"})
-    def shown_here(self, row: SourceAddress) -> tuple[str, str]:
-        if row.missing_since is None:
-            return "yes", "yes"
-        return "no", f"no, on {row.missing_where}"
+    @display(description="State", label={"works": "success", "trouble": "danger", "off": "info"})
+    def shown_state(self, row: Any) -> tuple[str, str]:
+        state: SourceState = row.state
+        if not row.enabled:
+            return "off", "off"
+        if row.missing_since is not None:
+            return "trouble", f"not on {row.missing_where}"
+        if state.listed:
+            return "trouble", f"on {len(state.listed)} block list{'' if len(state.listed) == 1 else 's'}"
+        return "works", "works"
 
     @display(description="Reverse name", label={"right": "success", "wrong": "danger", "": "info"})
     def shown_ptr(self, row: Any) -> tuple[str, str]:
@@ -94,10 +120,10 @@ class SourceAddressAdmin(ModelAdmin):
         bad = state.ptr in (RecordState.WRONG, RecordState.MISSING)
         return "wrong" if bad else "right" if state.ptr == RecordState.RIGHT else "", str(state.ptr)
 
-    @display(description="Block lists", label={"none": "success", "some": "danger"})
-    def shown_listed(self, row: Any) -> tuple[str, str]:
+    @display(description="Warm-up")
+    def shown_warm_up(self, row: Any) -> str:
         state: SourceState = row.state
-        return ("some", f"on {len(state.listed)}") if state.listed else ("none", "none known")
+        return state.warm_up or "–"
 
     @display(description="Refused by")
     def shown_refused(self, row: Any) -> str:

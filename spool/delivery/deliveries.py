@@ -28,6 +28,7 @@ from spool.delivery.routes import RoutingTable
 from spool.delivery.shaping.brakes import Brakes
 from spool.delivery.shaping.limits import Table
 from spool.delivery.shaping.rules import NO_RULES, RuleBook
+from spool.delivery.shaping.warm_up import NO_PLAN, Plan
 from spool.delivery.sources import NO_SOURCES, Local, Sources
 from spool.dsn.feedback import Complaint
 from spool.message.envelope import (
@@ -130,10 +131,11 @@ class Deliveries:
         live: Live | None = None,
         rules: RuleBook = NO_RULES,
         sources: Sources = NO_SOURCES,
+        plan: Plan = NO_PLAN,
     ) -> None:
         """Use these from now on; None: the limits as they were, and as many workers."""
         self._settings = settings
-        self._transport.configure(settings, routes, keys, limits, live, rules, sources)
+        self._transport.configure(settings, routes, keys, limits, live, rules, sources, plan)
 
     def start(self, entries: Sequence[LeasedEntry]) -> None:
         """Deliver `entries` to their open recipients."""

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import socket
 import threading
 import time
 import traceback
@@ -39,6 +38,7 @@ from spool.flow.rounds import Failure, Round, Rounds
 from spool.message.envelope import DeliveryReport, LeasedEntry
 from spool.models.entry import ON_THEIR_WAY, Status
 from spool.monitoring import programs
+from spool.monitoring.names import machine
 from spool.places import contents
 from spool.stages import HoldBack, Stage, StageContext, Verdict, WaitUntil, load_stages
 
@@ -160,7 +160,7 @@ class Pass:
             self._came_back,
             Brakes(self._leave_for_later, self._pull),
             Sessions(self._leave_for_later),
-            Local(teller(self._leave_for_later, socket.gethostname())),
+            Local(teller(self._leave_for_later, machine())),
         )
         listening = doorbell.Listening(self.owner)
         helpers = [asyncio.ensure_future(self._listen(listening)), asyncio.ensure_future(self._renew())]
@@ -261,7 +261,9 @@ class Pass:
         live = programs.known().live
         self._working.configure(here.settings, live.here)
         rests.learn(here.resting)
-        self._deliveries.configure(here.settings, here.routes, here.keys, here.limits, live, here.rules, here.sources)
+        self._deliveries.configure(
+            here.settings, here.routes, here.keys, here.limits, live, here.rules, here.sources, here.plan
+        )
         self._next_due = here.next_due
         self._working.answered(
             more=here.more, more_local=here.more_local, low_waits=here.low_waits, no_local=here.no_local

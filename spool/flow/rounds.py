@@ -23,9 +23,10 @@ from spool.delivery import sources
 from spool.delivery.remote import rests
 from spool.delivery.remote.rests import Known
 from spool.delivery.routes import RoutingTable, cached_table
-from spool.delivery.shaping import limits, rules
+from spool.delivery.shaping import limits, rules, warm_up
 from spool.delivery.shaping.limits import Table
 from spool.delivery.shaping.rules import RuleBook
+from spool.delivery.shaping.warm_up import NO_PLAN, Plan
 from spool.delivery.sources import Sources
 from spool.events import decisions, mail_log
 from spool.events.mail_log import Event
@@ -85,6 +86,7 @@ class Round:
     limits: Table
     rules: RuleBook
     sources: Sources
+    plan: Plan
     # Of hosts that rest, what others have written since the last round.
     resting: Sequence[Known] = ()
     leased: list[LeasedEntry] = field(default_factory=list)
@@ -143,7 +145,8 @@ class Rounds:
                 cached_ring(),
                 limits.cached(),
                 rules.cached(),
-                sources.cached(),
+                (own := sources.cached()),
+                warm_up.cached() if own else NO_PLAN,
                 rests.look(),
             )
             may_take = self._spool_is_there()

@@ -21,7 +21,7 @@ from spool.models.resting_host import RestingHost
 from spool.models.route import Route, RouteKind, TLSPolicy
 from spool.models.saved_view import SavedView
 from spool.models.settings import Settings
-from spool.models.source_address import SourceAddress
+from spool.models.source_address import SourceAddress, SourceDay
 from spool.models.subspool import Subspool
 from spool.models.suppression import Suppression, SuppressionReason
 from spool.models.tls_report import ReportState, TLSReport, TLSSessions
@@ -85,6 +85,7 @@ __all__ = [
     "SavedView",
     "Settings",
     "SourceAddress",
+    "SourceDay",
     "Status",
     "Subspool",
     "Suppression",

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import ipaddress
+from datetime import date
 from typing import ClassVar
 
 from django.core.exceptions import ValidationError
-from django.core.validators import MaxValueValidator, validate_ipv46_address
+from django.core.validators import MaxValueValidator, MinValueValidator, validate_ipv46_address
 from django.db import models
 
 from accounts.addresses import InvalidAddress, normalise_address, normalise_domain
@@ -41,6 +42,34 @@ class SourceAddress(models.Model):
         help_text="Whose mail leaves from here, one a line: the login of a user, the address of a mailing list, or the"
         " domain of senders. That of a user or list goes before that of a domain. Empty: anybody's, by weight.",
     )
+    warm_up_since = models.DateField(
+        "warm-up since",
+        null=True,
+        blank=True,
+        help_text="The first day of a new address, by UTC: it sends only so much a day to each receiver, and more each day;"
+        " the rest leaves from the others, or waits. Empty: as much as there is.",
+    )
+    warm_up_first = models.PositiveIntegerField(
+        "messages on the first day",
+        default=50,
+        db_default=50,
+        validators=[MinValueValidator(1), MaxValueValidator(1_000_000)],
+        help_text="To each receiver: a provider, or a set of mail hosts.",
+    )
+    warm_up_growth = models.FloatField(
+        "times as many each day",
+        default=2.0,
+        db_default=2.0,
+        validators=[MinValueValidator(1.0), MaxValueValidator(10.0)],
+        help_text="2 doubles it: 50, 100, 200, 400.",
+    )
+    warm_up_days = models.PositiveIntegerField(
+        "days of the warm-up",
+        default=14,
+        db_default=14,
+        validators=[MinValueValidator(1), MaxValueValidator(365)],
+        help_text="After so many days there is no limit any more.",
+    )
     description = models.CharField(max_length=200, blank=True, default="")
     missing_since = models.DateTimeField(null=True, editable=False)
     missing_where = models.CharField(max_length=255, blank=True, default="", editable=False)
@@ -54,6 +83,15 @@ class SourceAddress(models.Model):
     def __str__(self) -> str:
         return self.address
 
+    def allowed_on(self, day: date) -> int | None:
+        """Messages that it may send to one receiver on a day; None: any number."""
+        if self.warm_up_since is None:
+            return None
+        number = (day - self.warm_up_since).days
+        if number >= self.warm_up_days:
+            return None
+        return int(self.warm_up_first * min(self.warm_up_growth ** max(0, number), 1e9))
+
     def clean(self) -> None:
         try:
             self.address = str(ipaddress.ip_address(self.address.strip().strip("[]")))
@@ -65,6 +103,21 @@ class SourceAddress(models.Model):
             except InvalidAddress as error:
                 raise ValidationError({"ehlo_name": str(error)}) from error
         self.senders = "\n".join(parse_senders(self.senders))
+
+
+class SourceDay(models.Model):
+    """How many messages an address in its warm-up has sent to one receiver on a day. Added to by workers, in batches."""
+
+    source = models.CharField(max_length=45)
+    site = models.CharField(max_length=255)
+    day = models.DateField()
+    sent = models.PositiveIntegerField(default=0)
+
+    class Meta:
+        constraints: ClassVar = [models.UniqueConstraint(fields=["day", "source", "site"], name="source_day_once")]
+
+    def __str__(self) -> str:
+        return f"{self.source} to {self.site}, {self.day}"
 
 
 def parse_senders(text: str) -> tuple[str, ...]:

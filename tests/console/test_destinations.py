@@ -10,7 +10,9 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from django.core.cache import cache
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
@@ -23,7 +25,16 @@ from spool.delivery.shaping import domains, encryption, limits
 from spool.delivery.shaping.classes import ReplyClass
 from spool.delivery.shaping.limits import About, Key, Report
 from spool.message.encryption import Proof
-from spool.models import AuditEvent, Destination, DestinationRule, Entry, Settings, TrafficCount, TrafficKind
+from spool.models import (
+    AuditEvent,
+    Destination,
+    DestinationRule,
+    Entry,
+    Settings,
+    SourceAddress,
+    TrafficCount,
+    TrafficKind,
+)
 from spool.rows import statements
 from spool.traffic.rollup import minute_of
 from tests.support.messages import a_submission
@@ -245,3 +256,28 @@ def test_popup_map_search_and_alert_lead_to_the_page(administrator: Client) -> N
     link = urlsplit(RefusedAddress().page("mx.bad.test from 192.0.2.1"))
     assert (link.path, parse_qs(link.query)) == (ONE, {"key": ["mx.bad.test from 192.0.2.1"]})
     assert "Destinations" in unescape(administrator.get("/admin/search/", {"q": "slowed"}).text)
+
+
+def test_the_page_of_source_addresses_says_how_each_does_at_one_cost(administrator: Client) -> None:
+    page = reverse("admin:spool_sourceaddress_changelist")
+    now = timezone.now()
+
+    def queries() -> int:
+        with CaptureQueriesContext(connection) as counted_queries:
+            administrator.get(page)
+        return len(counted_queries)
+
+    SourceAddress.objects.create(address="203.0.113.1", missing_since=now, missing_where="mail1")
+    administrator.get(page)
+    before = queries()
+    for number in range(2, 12):
+        SourceAddress.objects.create(address=f"203.0.113.{number}", warm_up_since=now.date())
+        until = now + timedelta(hours=2)
+        Destination.objects.create(
+            site="Google", source=f"203.0.113.{number}", suspended_until=until, since=now, changed=now
+        )
+    assert queries() == before
+    text = administrator.get(page).content.decode()
+    assert "not on mail1" in text
+    assert "day 1 of 14: 50 to each" in text
+    assert text.count("key=Google+from+203.0.113.") == 10

@@ -212,7 +212,7 @@ DOES: dict[str, list[str]] = {
     "destinations suspend": ["mx.slow.test", "--hours", "2"],
     "destinations set": ["far.test", "--rate", "30", "--on", "greylisting: 5, 10"],
     "destinations unset": ["near.test"],
-    "sources set": ["192.0.2.7", "--weight", "2", "--senders", "far.test"],
+    "sources set": ["192.0.2.7", "--weight", "2", "--senders", "far.test", "--warm-up-since", "today"],
     "sources remove": ["192.0.2.8"],
     "dkim add": ["example.com"],
     "suppression add": ["example.com", "--addresses", "dead@far.test"],

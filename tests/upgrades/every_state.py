@@ -52,6 +52,7 @@ from spool.models import (  # noqa: E402
     SavedView,
     Settings,
     SourceAddress,
+    SourceDay,
     TLSReport,
     TLSSessions,
 )
@@ -137,6 +138,7 @@ def _settings() -> None:
         user=User.objects.get(email=ANN), pattern="shop.test", listing="block", created=timezone.now()
     )
     Check.objects.create(name="Words", kind="body", pattern="casino", weight=4.5)
+    SourceDay.objects.create(source="127.0.0.1", site="Google", day=timezone.now().date(), sent=3)
     SourceAddress.objects.create(
         address="127.0.0.1", weight=2, senders="example.org", description="where it all leaves"
     )

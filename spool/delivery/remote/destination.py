@@ -209,7 +209,10 @@ class Destination:
                     slot = None
                 else:
                     has_turn = False
-                    if not await self._transact(slot, slot.connection, self._queue.popleft()):
+                    transaction = self._queue.popleft()
+                    if self._pair is not None and not self._may_leave(transaction):
+                        continue
+                    if not await self._transact(slot, slot.connection, transaction):
                         slot.connection = None
                     elif slot.connection.is_old:
                         self._is_worn = True
@@ -356,6 +359,16 @@ class Destination:
         if not self._has_others():
             self._nobody_answers(failed, resting, started)
         return None
+
+    def _may_leave(self, transaction: Transaction) -> bool:
+        """Whether its address has not sent as much as its warm-up allows; else it leaves from another one, or waits."""
+        brake = self._transport.brakes.limiting(self._paced_as)
+        if brake is None or not brake.is_new or _is_urgent(transaction):
+            return True
+        if brake.takes():
+            return True
+        self._hold(transaction, brake)
+        return False
 
     def _stays(self, peers: Sequence[Peer]) -> bool:
         """Whether what is queued still is to leave from here, now that it is known where it goes; else it is elsewhere,

@@ -26,6 +26,7 @@ from spool.delivery.routes import RoutingTable
 from spool.delivery.shaping.brakes import Brakes
 from spool.delivery.shaping.limits import Table
 from spool.delivery.shaping.rules import NO_RULES, RuleBook
+from spool.delivery.shaping.warm_up import NO_PLAN, Plan
 from spool.delivery.sources import NO_SOURCES, Local, Pair, Source, Sources
 from spool.message.envelope import LeasedEntry, LeasedRecipient
 from spool.message.tls_wish import TLSWish
@@ -91,6 +92,7 @@ class Transport:
         live: Live | None = None,
         rules: RuleBook = NO_RULES,
         sources: Sources = NO_SOURCES,
+        plan: Plan = NO_PLAN,
     ) -> None:
         """Use these from now on; None: the limits as they were, and as many workers."""
         if live is not None:
@@ -104,6 +106,7 @@ class Transport:
         self.rules = rules
         self.sources = sources
         self.local.look(sources)
+        self.brakes.allowances.configure(plan, self.brakes.share)
         self.keys = keys
         # The workers share the limits evenly.
         self.remote.configure(-(-settings.max_remote_deliveries // self.workers))

@@ -23,6 +23,7 @@ from spool.delivery.shaping.limits import About, Key, Limits, Report, Table
 from spool.delivery.shaping.meter import Meter
 from spool.delivery.shaping.pace import Timing
 from spool.delivery.shaping.rules import NO_RULES, NOTHING, RuleBook, Ruled
+from spool.delivery.shaping.warm_up import Allowances
 
 # So long a connection waits for its turn; what has a later one is put off.
 PATIENCE_SECONDS: Final = 4.0
@@ -83,7 +84,13 @@ class SiteBrake:
             or self.connections is not None
             or self.suspended_until is not None
             or self.ruled.connections is not None
+            or self.is_new
         )
+
+    @property
+    def is_new(self) -> bool:
+        """Whether our address is in its warm-up."""
+        return self.key.source in self.brakes.allowances.plan.allowed
 
     @property
     def rate(self) -> float | None:
@@ -107,10 +114,14 @@ class SiteBrake:
     def suspended_until(self) -> datetime | None:
         """None when it is not, or is over."""
         learned, ruled = self.limits.learned.suspended_until, self.ruled.suspended_until
-        if learned is None and ruled is None:
+        if learned is None and ruled is None and not self.is_new:
             return None
         now = datetime.now(UTC)
-        moments = (self.limits.suspended_until(now, is_active=self.brakes.is_active), self.ruled.suspended(now))
+        moments = (
+            self.limits.suspended_until(now, is_active=self.brakes.is_active),
+            self.ruled.suspended(now),
+            self.brakes.allowances.spent(self.key),
+        )
         return max((until for until in moments if until is not None), default=None)
 
     @property
@@ -121,6 +132,8 @@ class SiteBrake:
             return slowed
         if self.ruled.suspended(datetime.now(UTC)) is not None:
             return suspended_by_rule(self.ruled.name, self.ruled.reason)
+        if self.is_new and self.limits.suspended_until(datetime.now(UTC), is_active=self.brakes.is_active) is None:
+            return f"{SUSPENDED}our address is new, and its warm-up allows no more mail to {_short(self.key.site)}"
         return by_hand if self.limits.suspended_by_hand else suspended
 
     def puts_off(self, queued: int, *, but_ruled: bool = False) -> bool:
@@ -139,9 +152,9 @@ class SiteBrake:
         if len(self._domains) <= MOST_DOMAINS:
             self._domains[domain] = None
         if (until := self.suspended_until) is not None:
-            if self.ruled.suspended_until is None:
+            if self.ruled.suspended_until is None and not self.is_new:
                 return until
-            # A rule may be changed any time: then nothing is to wait for what it said before.
+            # A rule, or a warm-up, may be changed any time: then nothing is to wait for what it said before.
             return min(until, datetime.now(UTC) + timedelta(seconds=LONGEST_WAIT_SECONDS))
         now, rate = time.monotonic(), self.rate
         if rate is None:
@@ -155,8 +168,17 @@ class SiteBrake:
             self._line = max(self._line, due)
         return datetime.now(UTC) + timedelta(seconds=min(due - now, LONGEST_WAIT_SECONDS))
 
+    def takes(self) -> bool:
+        """Count a message of a new address; False when it is one too many."""
+        if self.brakes.allowances.spent(self.key) is not None:
+            return False
+        self.brakes.allowances.take(self.key)
+        return True
+
     async def turn(self, wanted: int, *, but_ruled: bool = False) -> bool:
         """Wait for a turn to send a message; False when there is none soon."""
+        if self.is_new and self.brakes.allowances.spent(self.key) is not None:
+            return False
         rate = self.own_rate if but_ruled else self.rate
         if rate is None:
             return True
@@ -267,12 +289,16 @@ class SiteBrake:
 
 def reasons(site: str) -> tuple[str, str, str]:
     """Why mail for a site waits: for its turn, for a suspension, for one by hand. Mail is found by them again."""
-    name = site.partition(" ")[0] if "." in site else site
+    name = _short(site)
     return (
         f"{SLOWED}{name} takes only so much mail from us at a time",
         f"{SUSPENDED}{name} does not take mail from our address",
         f"{SUSPENDED}an administrator has suspended mail for {name}",
     )
+
+
+def _short(site: str) -> str:
+    return site.partition(" ")[0] if "." in site else site
 
 
 def suspended_by_rule(name: str, reason: str) -> str:
@@ -341,6 +367,7 @@ class Brakes:
         self._found = Found(later) if later is not None else None
         self._seen = Seen(later) if later is not None else None
         self._pull = pull
+        self.allowances = Allowances(later)
         self.timing = timing
         self.share = 1
         self.is_active = True
@@ -414,7 +441,8 @@ class Brakes:
             return None
         site = self._sites.get(key)
         if site is None:
-            if key not in self._table.limits and self._rules.limits_of_site(key.site) is NOTHING:
+            is_limited = key in self._table.limits or key.source in self.allowances.plan.allowed
+            if not is_limited and self._rules.limits_of_site(key.site) is NOTHING:
                 return None
             site = self.of(key)
         return site if site.is_on else None

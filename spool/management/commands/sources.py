@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from datetime import UTC, date, datetime
+from typing import Any, Literal
 
 from django.core.exceptions import ValidationError
 
@@ -26,6 +27,10 @@ class Command(VerbCommand):
         chosen.add_argument(
             "--weight", type=int, metavar="N", help="its part of the mail that no address is chosen for"
         )
+        chosen.add_argument("--warm-up-since", type=_day, metavar="DATE", help="as 2026-12-31, today, or never")
+        chosen.add_argument("--warm-up-first", type=int, metavar="N", help="messages to each receiver on the first day")
+        chosen.add_argument("--warm-up-growth", type=float, metavar="N", help="times as many each day; 2")
+        chosen.add_argument("--warm-up-days", type=int, metavar="N", help="after so many there is no limit; 14")
         chosen.add_argument("--description", metavar="TEXT")
         chosen.add_argument(
             "--senders",
@@ -55,6 +60,7 @@ def _list(options: dict[str, Any], output: Output) -> None:
                 "here": f"no, on {row.missing_where} since {row.missing_since}" if row.missing_since else "yes",
                 "reverse name": states[row.address].ptr_says or "not looked at yet",
                 "block lists": " ".join(states[row.address].listed) or "none known",
+                "warm-up": states[row.address].warm_up,
                 "refused by": ", ".join(site for site, _ in states[row.address].refused_by),
             }
             for row in rows
@@ -66,9 +72,11 @@ def _set(options: dict[str, Any], output: Output) -> None:
     address = _address(options["address"])
     row = SourceAddress.objects.filter(address=address).first() or SourceAddress(address=address)
     edits.remember(row)
-    for name in ("ehlo_name", "weight", "description", "enabled"):
+    for name in ("ehlo_name", "weight", "description", "enabled", "warm_up_first", "warm_up_growth", "warm_up_days"):
         if options[name] is not None:
             setattr(row, name, options[name])
+    if options["warm_up_since"] is not None:
+        row.warm_up_since = options["warm_up_since"] or None
     if options["senders"] is not None:
         row.senders = "\n".join(options["senders"])
     try:
@@ -85,6 +93,13 @@ def _remove(options: dict[str, Any], output: Output) -> None:
         raise Ended(NOTHING, f"{options['address']} is none of our source addresses.")
     source_addresses.remove(Actor.at_the_shell(), row)
     output.line(f"{row.address}: removed.")
+
+
+def _day(text: str) -> date | Literal[False]:
+    """False: never."""
+    if text in ("today", "never"):
+        return text == "today" and datetime.now(UTC).date()
+    return date.fromisoformat(text)
 
 
 def _address(text: str) -> str:

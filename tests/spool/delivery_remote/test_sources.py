@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from spool.actions import source_addresses
 from spool.delivery import sources
 from spool.delivery.routes import RoutingTable
-from spool.delivery.shaping.limits import Table
+from spool.delivery.shaping import warm_up
+from spool.delivery.shaping.limits import Key, Table
 from spool.delivery.shaping.rules import NO_RULES, Rule, RuleBook
+from spool.delivery.shaping.warm_up import Allowances, Plan
 from spool.delivery.sources import NONE_HERE, Source, Sources
 from spool.message.envelope import LeasedEntry
 from spool.models.destination_rule import RuleScope
@@ -222,3 +228,81 @@ def test_what_workers_find_is_written_down_and_taken_back_by_that_machine_alone(
     assert [one.missing_where for one in sources.missing_now()] == ["mail1"]
     sources.note_missing(NOT_OURS, "mail1", timezone.now(), is_missing=False)
     assert sources.missing_now() == []
+
+
+def a_plan(allowed: dict[str, int], sent: dict[Key, int] | None = None) -> Plan:
+    return Plan(datetime.now(UTC).date(), allowed, sent or {})
+
+
+def warming_up(here: Sending, plan: Plan, *some: Source) -> Sending:
+    here.transport.configure(here.transport.settings, RoutingTable(), limits=Table(), sources=Sources(some), plan=plan)
+    return here
+
+
+def test_a_new_address_sends_its_share_and_the_rest_leaves_from_others(
+    peer: SmtpPeer, spooled: Path, sending: Make
+) -> None:
+    async def send() -> None:
+        plan = a_plan({ONE: 7}, {Key(f"mx.{DOMAIN}", ONE): 2})
+        async with warming_up(sending(), plan, Source(ONE, weight=1000), Source(TWO)) as here:
+            told = await here.send(*[an_entry(spooled, number) for number in range(1, 31)])
+            assert {one.only.outcome for one in told} == {DELIVERED}
+
+    asyncio.run(send())
+    sent = Counter(one.client for one in peer.conversations for command in one.commands if command.startswith("MAIL"))
+    assert sent == {ONE: 5, TWO: 25}
+
+
+def test_without_others_the_rest_waits_and_spends_no_attempt(peer: SmtpPeer, spooled: Path, sending: Make) -> None:
+    async def send() -> None:
+        async with warming_up(sending(), a_plan({ONE: 5}), Source(ONE)) as here:
+            told = await here.send(*[an_entry(spooled, number) for number in range(1, 11)])
+            held = [one.only for one in told if one.only.outcome is PENDING]
+            assert len(held) == 5
+            assert {one.reply for one in held} == {
+                f"suspended: our address is new, and its warm-up allows no more mail to mx.{DOMAIN}"
+            }
+            assert all(one.put_off is not None for one in held)
+            assert sum(len(one.attempts) for one in told) == 5
+            # The next day.
+            warming_up(here, a_plan({ONE: 10}), Source(ONE))
+            [after] = await here.send(an_entry(spooled, 20))
+            assert after.only.outcome is DELIVERED
+
+    asyncio.run(send())
+
+
+@pytest.mark.django_db
+def test_workers_share_a_plan_that_grows_and_count_in_batches() -> None:
+    today = datetime.now(UTC).date()
+    row = SourceAddress.objects.create(
+        address=ONE, warm_up_since=today - timedelta(days=2), warm_up_first=10, warm_up_days=5
+    )
+    assert [row.allowed_on(today + timedelta(days=number)) for number in (-3, -2, 0, 2, 3)] == [10, 10, 40, 160, None]
+    key, later = Key("Google", ONE), deque[Callable[[], None]]()
+    mine = Allowances(later.append)
+    mine.configure(warm_up.read(), share=4)
+    for _ in range(10):
+        assert mine.spent(key) is None
+        mine.take(key)
+    # What is left is for the other workers, until it is looked at again.
+    until = mine.spent(key)
+    assert until is not None
+    assert until < datetime.now(UTC) + timedelta(minutes=1)
+    assert len(later) == 1
+    with CaptureQueriesContext(connection) as queries:
+        later.popleft()()
+    assert len(queries) <= 4
+    with CaptureQueriesContext(connection) as queries:
+        plan = warm_up.read()
+    assert len(queries) == 2
+    assert plan.sent == {key: 10}
+    warm_up.add({key: 30}, today)
+    full = warm_up.read()
+    mine.configure(full, share=4)
+    assert mine.spent(key) == full.ends
+    assert mine.spent(Key("Google", TWO)) is None
+    states = source_addresses.states_of([row])
+    assert states[ONE].warm_up == "day 3 of 5: 40 to each; most to Google: 40"
+    SourceAddress.objects.update(warm_up_since=None)
+    assert warm_up.read() is warm_up.NO_PLAN
