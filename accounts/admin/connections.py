@@ -40,6 +40,8 @@ def _context(request: HttpRequest, asked: str) -> dict[str, Any]:
     people = dict(User.objects.filter(email__in=addresses).values_list("email", "pk"))
     return {
         "rows": [(one, people.get(one.user)) for one in rows],
+        # Of one machine alone everybody knows where they are.
+        "has_machines": len({one.machine for one in rows if one.machine}) > 1,
         "total": found.total,
         "problems": found.problems,
         "more": max(0, found.total - len(rows)),

@@ -16,7 +16,8 @@ class Connection:
     """A client's connection. `since` and `messages` are None where the server that has it does not tell; `seen` is when
     a browser last asked for a page.
 
-    `id` names it to `drop_one`. `user` is empty before a login, `detail` is what the client says of itself.
+    `id` names it to `drop_one`. `user` is empty before a login, `detail` is what the client says of itself; `machine`
+    is the name of that which has it, where that is known.
     """
 
     id: str
@@ -27,6 +28,7 @@ class Connection:
     messages: int | None
     detail: str = ""
     seen: datetime | None = None
+    machine: str = ""
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -37,12 +39,22 @@ class Connection:
             "since": self.since.isoformat() if self.since else None,
             "messages": self.messages,
             "detail": self.detail,
+            "machine": self.machine,
         }
 
     @classmethod
     def from_json(cls, row: dict[str, Any]) -> Self:
         since = datetime.fromisoformat(row["since"]) if row["since"] else None
-        return cls(row["id"], row["protocol"], row["user"], row["ip"], since, row["messages"], row["detail"])
+        return cls(
+            row["id"],
+            row["protocol"],
+            row["user"],
+            row["ip"],
+            since,
+            row["messages"],
+            row["detail"],
+            machine=row.get("machine", ""),
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,6 +32,7 @@ def connected(options: dict[str, Any]) -> Rows:
             "since": one.since.isoformat(timespec="seconds") if one.since else "",
             "messages": "" if one.messages is None else one.messages,
             "detail": one.detail,
+            "machine": one.machine,
         }
         for one in found.connections
     ]

@@ -14,6 +14,7 @@ from spool.actions import Actor, jobs
 from spool.models.bulkjob import OPEN, BulkJob
 from spool.models.entry import Entry
 from spool.models.trashed import Trashed, TrashState
+from spool.monitoring import machines
 from spool.rows import lease, statements
 
 
@@ -45,6 +46,8 @@ def settle(taken: datetime, *, hold: bool) -> Settled:
         given = {"messages": settled.messages, "hold": hold}
         record(Actor.at_the_shell(), "restore", what, parameters=given)
         lease.end_all(timezone.now())
+        # Who runs here tells of itself.
+        machines.forget_all()
         if hold:
             reason = f"Restored from the backup of {taken:%Y-%m-%d %H:%M:%S} UTC"
             free().update(hold=True, hold_reason=reason, due_at=None)

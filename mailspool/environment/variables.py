@@ -66,7 +66,8 @@ MACHINE = Variable(
     kinds.domain,
     "",
     "the machine's name",
-    "which programs are on one machine, for `/readyz`: give the same to containers that are one installation",
+    "what this machine is called on the page Machines, in alerts and in `/readyz`: "
+    "give the same to containers that are one machine",
 )
 BIND: Variable[tuple[str, ...]] = Variable(
     "MAILSPOOL_BIND",

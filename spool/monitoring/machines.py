@@ -15,7 +15,7 @@ from typing import Final
 
 from django.db.models.functions import Now
 
-from spool.models.machine import Machine, Program
+from spool.models.machine import Duty, Machine, Program
 from spool.monitoring import programs
 from spool.monitoring.heartbeat import MOST_FILES
 from spool.monitoring.names import (
@@ -133,6 +133,12 @@ def forget(name: str) -> None:
     Machine.objects.filter(name=name).delete()
 
 
+def forget_all() -> None:
+    """Remove all that is known of machines: it is of another time. Raises django.db.Error."""
+    for model in (Program, Machine, Duty):
+        model.objects.all().delete()
+
+
 def _takes(one: Seen) -> bool:
     return one.is_alive and not one.drains
 
@@ -140,10 +146,10 @@ def _takes(one: Seen) -> bool:
 def _view(row: Machine, seen: Sequence[Seen], taking_homes: Counter[str]) -> MachineView:
     alive = [one for one in seen if one.is_alive]
     newest = max(seen, key=lambda one: one.seen, default=None)
+    measured = max((one for one in alive if LOAD in one.shows), key=lambda one: one.seen, default=None)
     kinds = Counter(one.kind for one in alive)
     files = _files(alive, taking_homes)
     busy = sum(one.busy for one in alive if one.kind != CONSOLE)
-    loads = newest.shows if newest is not None and newest.is_alive else {}
     return MachineView(
         name=row.name,
         since=row.since,
@@ -158,8 +164,8 @@ def _view(row: Machine, seen: Sequence[Seen], taking_homes: Counter[str]) -> Mac
         taken=_sum(alive, TAKEN),
         delivered=_sum(alive, DELIVERED),
         leases=_sum(alive, LEASES),
-        load=loads.get(LOAD),
-        free_mb=loads.get(FREE_MB),
+        load=measured.shows.get(LOAD) if measured is not None else None,
+        free_mb=measured.shows.get(FREE_MB) if measured is not None else None,
         busy=busy,
         files=files,
         missing=tuple(sorted({one.kind for one in seen if not one.is_alive and not kinds[one.kind]})),

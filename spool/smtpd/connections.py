@@ -15,6 +15,7 @@ from accounts.connections import Connection, Match
 from accounts.connections.registry import GOODBYE
 from accounts.directory_cache import reconnect_when_needed
 from spool.monitoring import programs
+from spool.monitoring.names import machine
 from spool.smtpd.database import asked
 
 if TYPE_CHECKING:
@@ -139,4 +140,13 @@ def _connection(session: MailSession) -> Connection:
     protocol = "Submission" if session.port.submission else "SMTP"
     since = datetime.now(UTC) - timedelta(seconds=session.loop.time() - session.since)
     user = session.user.address if session.user is not None else ""
-    return Connection(_id_of(session), protocol, user, session.client_ip, since, session.messages, session.ehlo_name)
+    return Connection(
+        _id_of(session),
+        protocol,
+        user,
+        session.client_ip,
+        since,
+        session.messages,
+        session.ehlo_name,
+        machine=machine(),
+    )

@@ -26,6 +26,8 @@ from spool.actions.undo_job import Undo
 from spool.filters import SpoolFilter
 from spool.flow import doorbell, intake
 from spool.models import AuditEvent, BulkJob, Entry, JobState, Recipient, Trashed, TrashedRecipient
+from spool.monitoring import programs
+from spool.monitoring.programs import Known, Live
 from spool.places import trash
 from spool.rows import statements, trashed
 from spool.worker import PassWorker
@@ -94,6 +96,31 @@ def test_large_work_is_done_by_a_maintenance_worker_and_audited(admin: Actor, ma
     job = BulkJob.objects.get(action="undo")
     assert (job.state, job.done, job.total, job.percent) == (JobState.DONE, many, many, 100)
     assert AuditEvent.objects.first().outcome == "30 put back"  # type: ignore[union-attr]
+
+
+@pytest.mark.usefixtures("small_chunks")
+def test_a_job_is_left_to_another_machine_after_the_chunk_in_hand(
+    admin: Actor, many: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outcome = perform("delete", ALL, admin, background=True)
+    work, chunks = Delete.work, []
+
+    def work_and_drain(*arguments: Any) -> None:
+        work(*arguments)
+        chunks.append(arguments)
+        programs.learn(Known(Live(1, 1), drains=True))
+
+    monkeypatch.setattr(programs, "_known", programs.known())
+    monkeypatch.setattr(Delete, "work", work_and_drain)
+    tasks.run_bulk_job(outcome.job.id)
+    job = BulkJob.objects.get()
+    assert (job.state, job.done, job.leased_by, len(chunks)) == (JobState.RUNNING, 7, "", 1)
+    # It is in the queue again: another machine's worker goes on at once.
+    monkeypatch.undo()
+    monkeypatch.setattr(programs, "_known", Known(Live(1, 1)))
+    work_off()
+    assert not Entry.objects.exists()
+    assert BulkJob.objects.get().state == JobState.DONE
 
 
 def test_mail_that_came_after_the_job_was_made_is_not_its_business(admin: Actor, many: int) -> None:
