@@ -82,6 +82,13 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
         default=[],
         help="run each Mailspool with MAILSPOOL_INLINE_KB at each of these, comma-separated (0: a file for each)",
     )
+    parser.add_argument(
+        "--store",
+        type=lambda text: text.split(","),
+        default=[],
+        metavar="files,database",
+        help="run each Mailspool on PostgreSQL with MAILSPOOL_STORE at each of these",
+    )
     parser.add_argument("--no-postfix", action="store_true", help="measure Mailspool alone")
     parser.add_argument("--silent-postfix", action="store_true", help="let Postfix write no mail log")
     parser.add_argument("--profile", action="store_true", help="profile listener and worker; spoils the figures")
@@ -165,10 +172,12 @@ def _systems(
             counted=counted,
             logged=logged,
             inline_kb=inline_kb,
+            store=store,
         )
         for database in databases
         for scanned in ((None, engines) if engines else (None,))
         for inline_kb in options.inline or (None,)
+        for store in (options.store if database == "postgres" and options.store else ("",))
         for counted, logged in ((True, True), (False, True), (True, False))
         if (counted or options.uncounted) and (logged or options.unlogged)
     ]

@@ -81,6 +81,7 @@ class MailspoolSystem(System):
         counted: bool = True,
         logged: bool = True,
         inline_kb: int | None = None,
+        store: str = "",
         runner: str = "",
     ) -> None:
         self.name = f"mailspool/{database}" if engines is None else scanning(f"mailspool/{database}")
@@ -91,6 +92,9 @@ class MailspoolSystem(System):
         if inline_kb is not None:
             self.name = placed(self.name, inline_kb)
         self._place = {} if inline_kb is None else {"MAILSPOOL_INLINE_KB": str(inline_kb)}
+        if store:
+            self.name = stored(self.name, store)
+            self._place["MAILSPOOL_STORE"] = store
         self._logged = logged
         # The module that runs its listeners and workers, in the place of manage.py.
         self._runner = runner if counted else "bench.uncounted"
@@ -228,6 +232,11 @@ def uncounted(name: str) -> str:
 def unlogged(name: str) -> str:
     """The name of a system like the one of `name` that writes no mail log."""
     return f"{name}, not logging"
+
+
+def stored(name: str, store: str) -> str:
+    """The name of a system like the one of `name` whose messages have that place."""
+    return f"{name}, in {'the database' if store == 'database' else store}"
 
 
 def placed(name: str, inline_kb: int) -> str:

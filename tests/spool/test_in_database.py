@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import tracemalloc
 import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -27,7 +28,7 @@ from spool.actions import Actor, perform
 from spool.actions.export_folder import copy_out
 from spool.actions.exports import export
 from spool.actions.undo_event import undo
-from spool.files import claim, marks
+from spool.files import claim, marks, working
 from spool.flow import intake, leases
 from spool.flow.lanes import Want
 from spool.flow.rounds import Rounds
@@ -49,6 +50,7 @@ pytestmark = [
 ]
 
 Take = Callable[..., list[LeasedEntry]]
+MB = 1024 * 1024
 SMALL, LARGE = 2_000, 3 * content_rows.PART_BYTES // 2
 
 
@@ -114,6 +116,24 @@ def test_a_spilled_message_is_in_rows_and_its_file_is_gone(home: Home) -> None:
     [name] = intake.accept([submission])
     assert read(Entry.objects.get(file_name=name).pk) == content
     assert not path.exists()
+
+
+def test_a_large_message_does_not_come_into_memory(home: Home, take: Take) -> None:
+    path = home.spool / "incoming" / "0" / "large.tmp"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(a_message(size=20 * MB))
+    copies = working.Copies("worker")
+    tracemalloc.start()
+    try:
+        intake.accept([Submission(a_submission().envelope, spilled=path)])
+        [entry] = take()
+        contents.copy_to(entry, copies)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert entry.path.stat().st_size == 20 * MB
+    assert peak < 8 * MB
+    copies.close()
 
 
 @pytest.mark.parametrize("size", [SMALL, LARGE])

@@ -71,6 +71,24 @@ class PostgresServer:
             )
         self.daemon.start(self._answers, seconds=60)
 
+    def follow(self, primary: PostgresServer) -> None:
+        """Begin as a standby of a server that runs, which from then on waits for it with every commit."""
+        source = ["-h", primary.folder, "-p", str(_PORT), "-U", USER]
+        copy = [_binary("pg_basebackup"), *source, "-D", self._data, "-R", "-X", "stream", "-c", "fast", "--no-sync"]
+        subprocess.run([*self._as_user, *copy], check=True, cwd=self.folder)
+        self.start()
+        primary.command("ALTER SYSTEM SET synchronous_standby_names = '*'")
+        primary.command("SELECT pg_reload_conf()")
+
+    def promote(self) -> None:
+        """Take writes from now on."""
+        self.command("SELECT pg_promote()")
+
+    def command(self, statement: str) -> None:
+        """Run one statement as the superuser."""
+        with psycopg.connect(self.url().replace("postgres://", "postgresql://", 1), autocommit=True) as connection:
+            connection.execute(statement)  # type: ignore[arg-type]
+
     def stop(self) -> None:
         """Fast shutdown: sessions are ended, and a checkpoint is written."""
         self.daemon.stop(30)
