@@ -149,6 +149,7 @@ def home() -> Home:
         home.root / "trash",
         home.root / "moved",
         home.root / "quarantine",
+        home.root / "lost+found",
     ):
         shutil.rmtree(folder, ignore_errors=True)
     home.create()
