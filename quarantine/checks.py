@@ -14,7 +14,7 @@ from accounts.addresses import key_of
 from accounts.models.spam import is_off
 from base.expiring import ExpiringSet
 from quarantine.greylisting import Triplet, decide, triplet_of
-from quarantine.models.antispam import AntispamSettings
+from quarantine.models.antispam import AntispamSettings, FollowDMARC
 from quarantine.spam import watched_settings
 from quarantine.spam.disposition import heard
 from quarantine.spam.in_session import ContentCheck
@@ -112,10 +112,16 @@ class RejectSpam(SMTPCheck):
 
     async def on_content(self, session: MailSession, submission: Submission) -> Reply | None:
         settings = AntispamSettings.last_read()
-        if not settings.reject or passes(session):
+        follows = settings.follow_dmarc == FollowDMARC.FULLY
+        if not (settings.reject or follows) or passes(session):
             return None
         # A stranger's mail comes in, wherever an address of ours leads to.
         if any(_is_postmaster(one) for one in submission.envelope.recipients):
+            return None
+        if follows and (why := await self._check.against_policy(submission, settings)):
+            log.info("refused, from <%s> at %s: %s", submission.envelope.sender, session.client_ip, why)
+            return Reply(550, "5.7.1", f"{why}; mail that was forwarded can fail by that")
+        if not settings.reject:
             return None
         why = await self._check.refuses(submission, settings)
         if not why:

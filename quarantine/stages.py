@@ -30,6 +30,7 @@ from quarantine.spam.disposition import choices_of, chooser_of, treat
 from quarantine.spam.forged import forged_in
 from quarantine.spam.listed_senders import Entry as ListEntry
 from quarantine.spam.listed_senders import Lists, Proofs, decided, lists_of, unproven
+from quarantine.spam.owner_policy import wish_in
 from quarantine.spam.score import TRUSTED, Findings, Judgement, Level, ask, pass_by
 from quarantine.spam.trusted_senders import is_their_own, trusted_among, voucher
 from quarantine.spam.unanswered import HOLD, held_until, kept_unchecked, waiting
@@ -181,7 +182,11 @@ class SpamCheck(Stage):
         if any(entry.priority >= Priority.HIGH for entry in batch):
             # Force is a wish to see a try now, as it is for hosts that rest.
             checks.rests.wake()
-        judged = await self._judge_all(cases, context.now)
+        judged_all = await self._judge_all(cases, context.now)
+        against = [one for case, findings in judged_all if (one := self._against_policy(case, findings))]
+        answers |= await quarantine(against, context, self._settings.keep_days, Status.SPAM_CHECK)
+        kept = {one.entry_id for one in against}
+        judged = [(case, findings) for case, findings in judged_all if case.entry.id not in kept]
         allowed = await self._allowed(judged, facts)
         held = {one.case.entry.id: one for one in waiting(judged, self._settings, context.now, allowed)}
         caught = [one for case, findings in judged if (one := self._caught(case, findings, context.now))]
@@ -192,7 +197,7 @@ class SpamCheck(Stage):
         answers |= {number: verdict for number, one in held.items() if (verdict := one.verdict()) is not None}
         answers |= taken
         answers |= await delete(deleted, context)
-        _tally_findings(self._counts.tallies, judged)
+        _tally_findings(self._counts.tallies, judged_all)
         self._counts.write_soon(context)
         return answers
 
@@ -240,6 +245,15 @@ class SpamCheck(Stage):
             caught = [replace(one, part=None) if one.part is not None and one.part.is_all else one for one in caught]
             answers |= await quarantine(caught, context, self._settings.keep_days, Status.SPAM_CHECK)
         return answers
+
+    def _against_policy(self, case: Case, findings: Findings) -> Caught | None:
+        """What is quarantined since the owner of its domain asks for that, or for more: for all recipients, of mail
+        from outside alone. A list's copy is not quite what its author wrote."""
+        if case.examined.ours or case.examined.remailed:
+            return None
+        wish = wish_in(findings, case.entry.client_ip, self._settings)
+        judgement = case.as_inbound(findings, self._settings) if wish is not None else None
+        return _caught(case.entry, judgement, why=wish.why) if wish is not None and judgement is not None else None
 
     async def _allowed(self, judged: Sequence[tuple[Case, Findings]], facts: _Facts) -> dict[int, frozenset[int]]:
         """The recipients who allow the senders of what is spam or would wait, by the messages."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from typing import ClassVar
 
 from django.core.exceptions import ValidationError
@@ -11,6 +12,7 @@ from django.db import models
 from accounts.addresses import InvalidAddress, key_of, normalise_address, normalise_domain
 from accounts.models.spam import SpamAction, UsersRelease
 from base.one_row import OneRow, Section, between
+from quarantine.models.check import Check, CheckKind
 
 _POINTS = [MinValueValidator(0.1), MaxValueValidator(1000)]
 
@@ -39,6 +41,28 @@ class WhenUnansweredOutbound(models.TextChoices):
     HOLD_PASS = "hold_pass", "Hold, then send unchecked"
     QUARANTINE = "keep", "Quarantine"
     PASS = "pass", "Send unchecked"
+
+
+class FollowDMARC(models.TextChoices):
+    """Whether mail that fails DMARC is treated as the owner of its domain asks."""
+
+    NO = "no", "No, it counts points only"
+    QUARANTINE = "keep", "Quarantine it"
+    FULLY = "full", "Quarantine it, or reject it during SMTP where that is asked for"
+
+
+def clean_dmarc_exceptions(text: str) -> str:
+    """One on a line, in their one spelling. Raises ValidationError for what is neither a domain nor a network."""
+    found: dict[str, None] = {}
+    for line in text.split():
+        try:
+            found[str(ipaddress.ip_network(line, strict=False))] = None
+        except ValueError:
+            try:
+                found[normalise_domain(line)] = None
+            except InvalidAddress as error:
+                raise ValidationError(f"{line[:80]} is neither a domain nor an IP address or network.") from error
+    return "\n".join(found)
 
 
 class AntispamSettings(OneRow):
@@ -87,6 +111,22 @@ class AntispamSettings(OneRow):
         default=15,
         validators=between(1, 120),
         help_text="If some checks have not answered by then, the message is accepted and checked later.",
+    )
+    follow_dmarc = models.CharField(
+        "mail that fails the DMARC policy of its domain",
+        max_length=4,
+        choices=FollowDMARC,
+        default=FollowDMARC.NO,
+        db_default=FollowDMARC.NO,
+        help_text="Where its owner asks for quarantine or reject. Needs a DMARC check for inbound mail.",
+    )
+    dmarc_exceptions = models.TextField(
+        "DMARC exceptions",
+        blank=True,
+        default="",
+        db_default="",
+        help_text="Domains, with their subdomains, whose policy is not followed, and IP addresses or networks that forward mail"
+        " or send for lists. One per line. Points still count.",
     )
     greylist = models.BooleanField(
         "greylist unknown senders",
@@ -189,6 +229,11 @@ class AntispamSettings(OneRow):
             "Logged-in and whitelisted clients are exempt (internal networks only with the spam bypass), and so is mail to recipients whose spam filter is off.",
         ),
         Section(
+            "DMARC policies",
+            ("follow_dmarc", "dmarc_exceptions"),
+            "Mail that was forwarded, or went through a list, fails DMARC without being forged: look at the Spam Quarantine for a while before rejecting. Same exemptions as above.",
+        ),
+        Section(
             "Greylisting",
             ("greylist", ("greylist_seconds", "greylist_hours"), ("greylist_days", "greylist_passes")),
             "Keyed by client network (/24, /64), sender and recipient. Same exemptions as above.",
@@ -224,6 +269,12 @@ class AntispamSettings(OneRow):
 
     def clean(self) -> None:
         """Raises ValidationError when the levels are in the wrong order."""
+        try:
+            self.dmarc_exceptions = clean_dmarc_exceptions(self.dmarc_exceptions)
+        except ValidationError as error:
+            raise ValidationError({"dmarc_exceptions": error.messages}) from error
+        if self.follow_dmarc != FollowDMARC.NO and not _judges_dmarc():
+            raise ValidationError({"follow_dmarc": "Add a DMARC check for inbound mail first."})
         if not self.low <= self.medium <= self.high:
             raise ValidationError({"medium": "The thresholds must rise from low to medium to high."})
         if self.greylist_seconds >= self.greylist_hours * 3600:
@@ -232,6 +283,11 @@ class AntispamSettings(OneRow):
     @property
     def max_content_bytes(self) -> int:
         return self.max_content_kb * 1024
+
+
+def _judges_dmarc() -> bool:
+    """Whether some check looks at it."""
+    return Check.objects.filter(kind=CheckKind.DMARC, inbound=True).exists()
 
 
 def console_url() -> str:

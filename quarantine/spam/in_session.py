@@ -12,11 +12,12 @@ from django.db import Error as DatabaseError
 from accounts.models.spam import is_off
 from quarantine.engines.examined import Examined
 from quarantine.models.antispam import AntispamSettings
-from quarantine.models.check import last_checks
+from quarantine.models.check import CheckKind, last_checks
 from quarantine.spam import verdict_cache
 from quarantine.spam.concurrency import Room
 from quarantine.spam.disposition import choices_of, chooser_of
 from quarantine.spam.listed_senders import Proofs, decided, lists_of_submission
+from quarantine.spam.owner_policy import wish_in
 from quarantine.spam.score import Findings, ask, weigh
 from quarantine.spam.trusted_senders import trusted_of, voucher
 from quarantine.spam.watched_settings import Counts
@@ -61,6 +62,24 @@ class ContentCheck:
             return ""
         self._count(findings, refused=bool(why))
         return why
+
+    async def against_policy(self, submission: Submission, settings: AntispamSettings) -> str:
+        """Why its domain's owner wants it refused (DMARC); "" to take it, also when it could not be found out."""
+        wanted = [check for check in last_checks() if check.inbound and check.kind == CheckKind.DMARC][:1]
+        if not wanted:
+            return ""
+        examined = _examined(submission, settings)
+        try:
+            async with asyncio.timeout(settings.reject_seconds), self._room.for_one(examined):
+                findings = await ask(examined, wanted)
+        except TimeoutError:
+            log.warning("DMARC was not found out in time, from <%s>", submission.envelope.sender)
+            return ""
+        except Exception:  # the edge of a check: it must not keep mail out
+            log.exception("DMARC was not found out, from <%s>", submission.envelope.sender)
+            return ""
+        wish = wish_in(findings, submission.envelope.client_ip, settings)
+        return wish.why if wish is not None and wish.is_reject else ""
 
     async def _ask(self, submission: Submission, settings: AntispamSettings) -> Findings | None:
         wanted = [check for check in last_checks() if check.inbound]

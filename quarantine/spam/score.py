@@ -190,7 +190,10 @@ def _authenticated(examined: Examined, wanted: Sequence[Check]) -> list[str]:
     if CheckKind.DMARC in kinds:
         dmarc: DmarcResult | None = examined.known("dmarc")
         domain = _token(dmarc.domain) if dmarc else ""
-        found.append(f"dmarc={dmarc.result} header.from={domain or 'none'}" if dmarc else "dmarc=temperror")
+        said = f"dmarc={dmarc.result} header.from={domain or 'none'}" if dmarc else "dmarc=temperror"
+        # permerror: From shows more than can be judged, which is no way past a policy.
+        has_wish = dmarc is not None and dmarc.result in ("fail", "permerror") and dmarc.wish
+        found.append(f"{said} policy.dmarc={dmarc.wish}" if dmarc and has_wish else said)
     return found
 
 

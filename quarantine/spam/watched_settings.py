@@ -10,7 +10,7 @@ from django.db import Error as DatabaseError
 from django.utils import timezone
 
 from quarantine.check_counts import Tallied, Tallies, write_down
-from quarantine.models.antispam import AntispamSettings
+from quarantine.models.antispam import AntispamSettings, FollowDMARC
 from quarantine.models.check import current_checks
 from spool.smtpd.database import asked, what_failed
 
@@ -52,7 +52,8 @@ async def _read_settings() -> None:
 
 
 def _settings() -> None:
-    if AntispamSettings.current().reject:
+    settings = AntispamSettings.current()
+    if settings.reject or settings.follow_dmarc == FollowDMARC.FULLY:
         current_checks()
 
 

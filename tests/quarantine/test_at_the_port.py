@@ -24,6 +24,8 @@ def installation(tmp_path_factory: pytest.TempPathFactory, durable_postgres: Pos
     url = durable_postgres.create_database("port") if durable_postgres else ""
     with DNSServer() as dns:
         dns.add("friend.test", "TXT", '"v=spf1 ip4:127.0.0.1 -all"')
+        dns.add("_dmarc.strict.test", "TXT", '"v=DMARC1; p=reject"')
+        dns.add("_dmarc.mild.test", "TXT", '"v=DMARC1; p=quarantine"')
         mailspool = MailspoolUnderTest(tmp_path_factory.mktemp("port"), database_url=url, dns=dns.address)
         mailspool.prepare()
         mailspool.add_domain("here.test", "ann", "bob")
@@ -238,3 +240,17 @@ def test_many_recipients_that_have_to_wait_do_not_end_the_session(port: Port) ->
         assert {client.reply().status for _ in range(60)} == {"451 4.7.1"}
         assert client.do("NOOP").code == 250
     assert port.mailspool.count("quarantine_greylisted") == 60
+
+
+def test_mail_that_fails_dmarc_is_refused_where_its_owner_asks_and_we_follow(port: Port) -> None:
+    port.do("Check.objects.create(name='dmarc', kind='dmarc', weight=0.1)\n" + port.settings(follow_dmarc="full"))
+    refused = port.send("Lunch", sender="ceo@strict.test")
+    assert refused.status == "550 5.7.1" and "DMARC fails for strict.test" in refused.text
+    assert port.send("Lunch", sender="ceo@mild.test").code == 250, "that goes to the quarantine"
+    assert port.send("Lunch", sender="eve@friend.test").code == 250
+    assert port.send("Lunch", "postmaster@here.test", sender="ceo@strict.test").code == 250
+    port.do(port.settings(follow_dmarc="keep"))
+    assert port.send("Lunch", sender="ceo@strict.test").code == 250
+    port.do(port.settings(follow_dmarc="full", dmarc_exceptions="strict.test"))
+    assert port.send("Lunch", sender="ceo@strict.test").code == 250
+    assert port.waiting() == 5

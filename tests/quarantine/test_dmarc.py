@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from django.core.exceptions import ValidationError
 
 from quarantine.engines.checks import _points_of_dmarc
 from quarantine.engines.dmarc import DmarcResult, _strictest, _tags, _walk, _wish, dmarc_of, from_domains
 from quarantine.engines.examined import Examined
-from quarantine.models import CheckKind
+from quarantine.models import AntispamSettings, CheckKind, Item, ItemKind
+from spool.actions import Actor, perform
 from tests.quarantine.spamming import EVE, a_check, a_mail, from_outside, junk, signed
 from tests.spool.passing import FAR, Spool
 
@@ -46,7 +49,7 @@ def test_every_domain_that_could_be_shown_is_judged(spool: Spool, fields: str) -
     a_check(CheckKind.DMARC, 10)
     content = a_mail().replace(f"From: {EVE}".encode(), fields.encode())
     from_outside(spool, content, sender=f"x@{ATTACKER}")
-    assert results(spool) == [f"mail.test; dmarc=fail header.from={PROTECTED}"]
+    assert results(spool) == [f"mail.test; dmarc=fail header.from={PROTECTED} policy.dmarc=reject"]
 
 
 @pytest.mark.parametrize(
@@ -84,7 +87,7 @@ def test_what_upsets_the_reader_of_signatures_is_judged_without_one(spool: Spool
     signature = "DKIM-Signature: v=1; d=attacker.test\r\n"
     content = a_mail().replace(f"From: {EVE}".encode(), f"{first_line}\r\n{signature}From: ceo@{PROTECTED}".encode())
     from_outside(spool, content, sender=f"x@{ATTACKER}")
-    assert results(spool) == [f"mail.test; dmarc=fail header.from={PROTECTED}"]
+    assert results(spool) == [f"mail.test; dmarc=fail header.from={PROTECTED} policy.dmarc=reject"]
 
 
 def test_a_record_that_is_all_blanks_or_letters_is_read_once() -> None:
@@ -108,7 +111,10 @@ def test_a_sender_whose_dns_is_silent_is_forgiven_nothing_and_stops_no_check(spo
         from_outside(spool, a_mail(sender="x@silent.test"), sender="x@silent.test")
         assert all("spf=temperror" in one and "dmarc=temperror" in one for one in results(spool))
     from_outside(spool, a_mail(sender=f"ceo@{PROTECTED}"), sender="x@silent.test")
-    assert f"mail.test; spf=temperror smtp.mailfrom=silent.test; dmarc=fail header.from={PROTECTED}" in results(spool)
+    assert (
+        f"mail.test; spf=temperror smtp.mailfrom=silent.test; dmarc=fail header.from={PROTECTED} policy.dmarc=reject"
+        in results(spool)
+    )
 
 
 def test_a_key_that_was_revoked_fails(spool: Spool) -> None:
@@ -204,7 +210,63 @@ def test_a_proof_counts_for_the_same_owner_only(spool: Spool, signer: str, resul
     for _ in range(2):
         # What is known of a moment ago says the same.
         from_outside(spool, a_mail(sender="ceo@mail.example.co.test"), sender=f"x@{signer}")
-    assert set(results(spool)) == {f"mail.test; dmarc={result} header.from=mail.example.co.test"}
+    asked = " policy.dmarc=reject" if result == "fail" else ""
+    assert set(results(spool)) == {f"mail.test; dmarc={result} header.from=mail.example.co.test{asked}"}
+
+
+@pytest.mark.parametrize(
+    ("follow", "policy", "exceptions", "is_kept"),
+    [
+        ("no", "reject", "", False),
+        ("keep", "none", "", False),
+        ("keep", "quarantine", "", True),
+        ("keep", "reject", "", True),
+        ("full", "reject", "", True),
+        ("keep", "reject; t=y", "", True),
+        ("keep", "quarantine; t=y", "", False),
+        ("keep", "reject", "protected.test", False),
+        ("keep", "reject", "other.test 192.0.2.0/24", False),
+        ("keep", "reject", "other.test 198.51.100.0/24", True),
+    ],
+)
+def test_mail_that_fails_is_kept_where_its_owner_asks_and_we_follow(
+    spool: Spool, setting: Callable[..., None], follow: str, policy: str, exceptions: str, is_kept: bool
+) -> None:
+    spool.dns.add(f"_dmarc.{PROTECTED}", "TXT", f'"v=DMARC1; p={policy}"')
+    a_check(CheckKind.DMARC, 0.1)
+    setting(AntispamSettings, follow_dmarc=follow, dmarc_exceptions=exceptions)
+    from_outside(spool, a_mail(sender=f"ceo@{PROTECTED}"), sender=f"x@{ATTACKER}")
+    from_outside(spool, a_mail(sender="eve@nobody.test"), sender="eve@nobody.test")
+    spool.work()
+    assert len(spool.mailbox()) == (1 if is_kept else 2)
+    kept = list(Item.objects.values_list("kind", "why"))
+    asked = "quarantine" if policy.startswith("quarantine") or policy.endswith("t=y") else "refuse"
+    assert kept == (
+        [(ItemKind.SPAM, f"DMARC fails for {PROTECTED}, whose owner asks to {asked} such mail")] if is_kept else []
+    )
+
+
+def test_what_was_resent_from_the_quarantine_arrives(spool: Spool, setting: Callable[..., None]) -> None:
+    spool.dns.add(f"_dmarc.{PROTECTED}", "TXT", '"v=DMARC1; p=reject"')
+    a_check(CheckKind.DMARC, 0.1)
+    setting(AntispamSettings, follow_dmarc="keep")
+    from_outside(spool, a_mail(sender=f"ceo@{PROTECTED}"), sender=f"x@{ATTACKER}")
+    spool.work()
+    perform("quarantine-resend", [Item.objects.get().pk], Actor.at_the_shell())
+    spool.work()
+    assert len(spool.mailbox()) == 1
+
+
+def test_the_policies_are_followed_only_with_a_check_and_exceptions_that_can_be_read(spool: Spool) -> None:
+    row = AntispamSettings(follow_dmarc="keep", dmarc_exceptions="Example.ORG\n192.0.2.9")
+    with pytest.raises(ValidationError, match="Add a DMARC check"):
+        row.full_clean()
+    a_check(CheckKind.DMARC, 10)
+    row.full_clean()
+    assert row.dmarc_exceptions.split() == ["example.org", "192.0.2.9/32"]
+    row.dmarc_exceptions = "a_b@c"
+    with pytest.raises(ValidationError, match="neither a domain nor"):
+        row.full_clean()
 
 
 def test_the_worst_result_counts() -> None:

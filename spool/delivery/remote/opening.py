@@ -10,8 +10,7 @@ from typing import Final, Protocol
 
 from base.expiring import ExpiringDict, ExpiringSet
 from spool.delivery.remote.client import ConnectionFailed, OutboundConnection, TLSFailed
-from spool.delivery.remote.safeguards import NOT_NAMED
-from spool.delivery.remote.tls_results import AskedPolicy, Result, Session
+from spool.delivery.remote.tls_results import NOT_NAMED, AskedPolicy, Result, Session
 from spool.delivery.remote.tls_sessions import Sessions
 from spool.models.route import TLSPolicy
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Final
 
 from spool.delivery.remote import mta_sts
 from spool.delivery.remote.client import NO_REQUIRETLS
@@ -17,6 +16,7 @@ from spool.delivery.remote.mx import Exchangers, Host, NoRoute
 from spool.delivery.remote.tls_policy import Wanted
 from spool.delivery.remote.tls_results import (
     NO_POLICY,
+    NOT_NAMED,
     AskedPolicy,
     PolicyType,
     Result,
@@ -26,9 +26,6 @@ from spool.delivery.remote.tls_results import (
 )
 from spool.message.tls_wish import TLSWish
 from spool.models.route import TLSPolicy
-
-# Why a host is left out, in reports.
-NOT_NAMED: Final = "the MTA-STS policy does not name this host"
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,6 +57,8 @@ class AskedPolicy:
 
 
 NO_POLICY: Final = AskedPolicy()
+# Why a host is left out.
+NOT_NAMED: Final = "the MTA-STS policy does not name this host"
 
 
 @dataclass(frozen=True, slots=True)
