@@ -133,6 +133,7 @@ class Pass:
         self._working = Lanes()
         self._tasks: set[asyncio.Task[object]] = set()
         self._leaving = False
+        self._has_fetched = False
         self._made_way = 0.0
         self._next_due: datetime | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -176,6 +177,8 @@ class Pass:
                 await self._loop.run_in_executor(_ear, doorbell.ring)
             await self._drain()
             self._answers.close()
+            if self._has_fetched:
+                await self._loop.run_in_executor(_reader, _read_no_more)
             await self._loop.run_in_executor(_database, self._rounds.close)
         if self._next_due is not None and not _ends():
             await self._loop.run_in_executor(_ear, doorbell.ring_at, self._next_due)
@@ -296,6 +299,7 @@ class Pass:
     async def _fetch(self, entries: Sequence[LeasedEntry], here: Round) -> None:
         """Have copies made of messages that are too large for memory and have no file, and begin with each."""
         assert self._loop is not None
+        self._has_fetched = True
         for entry in entries:
             try:
                 await self._loop.run_in_executor(_reader, _fetch, entry, self._rounds.copies)
@@ -507,11 +511,17 @@ class Pass:
 
 
 def _fetch(entry: LeasedEntry, copies: working.Copies) -> None:
-    """In the reading thread, whose connection is not kept while there is nothing to read."""
+    """In the reading thread. Raises FileNotFoundError, OSError and django.db.Error."""
     try:
         contents.copy_to(entry, copies)
-    finally:
+    except DatabaseError:
         connection.close()
+        raise
+
+
+def _read_no_more() -> None:
+    """In the reading thread, which has a connection of its own."""
+    connection.close()
 
 
 def _apart(
