@@ -269,11 +269,12 @@ SPOOL_SWEEPS = [
     "throttling.tasks.sweep",
     "quarantine.alerts.renew_sizes",
     "quarantine.release_requests.sweep",
-    "mailspool.backup.keeping.sweep",
     "mailspool.dns_records.looking.sweep",
     "spool.tls_reports.sending.sweep",
     "mailspool.mail_reports.reading.sweep",
 ]
+# The same of what each machine has for itself.
+SPOOL_SWEEPS_HERE = ["mailspool.backup.keeping.sweep"]
 # What the rules of alerts can watch.
 SPOOL_ALERT_WATCHES = [
     "spool.alerts.watches.Senders",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
 from datetime import timedelta
 
 from django.conf import settings
@@ -41,12 +42,14 @@ def sweep_here() -> None:
     """What is about this machine's clock, disk and files: the scheduler of each machine does it.
 
     It mends times after the clock was set back, has the trash give way when the disk is short, gives what rests without
-    a file its file, and brings what is kept to where MAILSPOOL_STORE says.
+    a file its file, brings what is kept to where MAILSPOOL_STORE says, and lets the apps above the spool do the same
+    for what is theirs on this machine (SPOOL_SWEEPS_HERE).
     """
     _mend_times()
     empty_trash.give_way(timezone.now())
     _bring_out()
     _relocate()
+    _call(settings.SPOOL_SWEEPS_HERE)
 
 
 def sweep_for_all() -> None:
@@ -58,11 +61,7 @@ def sweep_for_all() -> None:
     release_expired(timezone.now())
     leases.let_go_early(timezone.now(), delayed=current().delivery_delay_seconds > 0)
     jobs.enqueue_left_behind()
-    for path in settings.SPOOL_SWEEPS:
-        try:
-            import_string(path)()
-        except Exception:  # the edge of a plug-in: it must not stop the safety net
-            log.exception("%s failed", path)
+    _call(settings.SPOOL_SWEEPS)
     earliest = lease.earliest_due()
     if earliest is None:
         return
@@ -70,6 +69,14 @@ def sweep_for_all() -> None:
         doorbell.ring()
     else:
         doorbell.ring_at(earliest)
+
+
+def _call(paths: Iterable[str]) -> None:
+    for path in paths:
+        try:
+            import_string(path)()
+        except Exception:  # the edge of a plug-in: it must not stop the safety net
+            log.exception("%s failed", path)
 
 
 def _bring_out() -> None:

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -59,7 +60,14 @@ class Command(VerbCommand):
         switch.add_argument("--off", dest="enabled", action="store_const", const=False, help="keep it, and heed it not")
         unset = add_verb(verbs, "unset", "Takes choices back, or the whole rule.", _unset)
         unset.add_argument("name", metavar="NAME", help=_NAME)
-        unset.add_argument("choices", metavar="CHOICE", nargs="*", choices=[*_UNSET, []], help=", ".join(_UNSET))
+        unset.add_argument("choices", metavar="CHOICE", nargs="*", type=_choice, help=", ".join(_UNSET))
+
+
+def _choice(text: str) -> str:
+    # argparse's own choices would have to have the empty list among them, which nothing can complete.
+    if text not in _UNSET:
+        raise argparse.ArgumentTypeError(f"{text!r} is none of {', '.join(_UNSET)}")
+    return text
 
 
 _NAME: Final = (
