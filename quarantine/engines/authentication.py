@@ -143,6 +143,7 @@ def _check_dkim(examined: Examined) -> list[DkimResult]:
 
 
 def _verified(message: Signed, index: int) -> DkimResult:
+    message.is_tried = False
     try:
         good = message.verify(idx=index, dnsfunc=_txt)
         result, text = ("pass", "") if good else ("fail", "the signature does not fit the message")
@@ -155,6 +156,9 @@ def _verified(message: Signed, index: int) -> DkimResult:
         # key was revoked (3.6.1: an empty p=) is no signature any more.
         failed = "body hash mismatch" in str(error) or str(error) == _REVOKED
         result, text = "fail" if failed else "permerror", str(error)[:200]
+    if result == "fail" and message.is_tried:
+        # As good as no signature, whatever it says (3.6.1: t=y).
+        result, text = "neutral", f"its owner is only trying: {text}"
     domain = (message.domain or b"").decode("ascii", "replace").lower()
     return DkimResult(result, domain, text)
 
