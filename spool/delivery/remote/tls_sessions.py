@@ -6,6 +6,7 @@ No message waits for it, and none costs a query: what a worker has counted in so
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -17,6 +18,8 @@ from django.db.models import Field
 
 from spool.delivery.remote.tls_results import Result, Session, Told
 from spool.models.tls_report import TLSSessions
+
+log = logging.getLogger(__name__)
 
 # Has something called in a transaction soon, and again when that failed.
 Later = Callable[[Callable[[], None]], None]
@@ -81,9 +84,14 @@ class Sessions:
         return self.count if self._is_on else None
 
     def count(self, session: Session) -> None:
-        """One more such session, now."""
-        if not self._is_on:
-            return
+        """One more such session, now. Never raises: no mail waits for a report."""
+        try:
+            if self._is_on:
+                self._add(session)
+        except Exception:  # the edge of counting
+            log.exception("a TLS session with %s was not counted", session.host)
+
+    def _add(self, session: Session) -> None:
         is_good = session.result is Result.GOOD
         key = _Key(
             datetime.now(UTC).date(),

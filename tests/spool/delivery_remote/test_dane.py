@@ -19,6 +19,8 @@ from spool.delivery.remote import mta_sts, mx, validation
 from spool.delivery.remote.dane.certificates import Mismatch, check, key_of
 from spool.delivery.remote.dane.records import Record, Tlsa, usable
 from spool.delivery.remote.mx import Exchangers
+from spool.delivery.remote.tls_results import Session
+from spool.delivery.remote.tls_sessions import Sessions
 from spool.delivery.remote.validation import State
 from spool.models.recipient import Outcome
 from tests.spool.delivery_remote.conftest import Sending, Told
@@ -407,11 +409,28 @@ def _by_name(folder: Path, table: Table) -> ssl.SSLContext:
     return first
 
 
-def _send(world: World, spooled: Path, domains: Sequence[str], **settings: object) -> dict[str, Told]:
+class Heard(Sessions):
+    """Keeps what reports would be made of (RFC 8460), and writes nothing."""
+
+    def __init__(self) -> None:
+        super().__init__(lambda write: None)
+        self.configure(is_on=True)
+        self.of_domain: dict[str, list[tuple[str, str]]] = {}
+
+    def count(self, session: Session) -> None:
+        said = session.policy.kind.value, session.result.value
+        self.of_domain.setdefault(session.domain, []).append(said)
+        assert bool(session.policy.strings) or said[0] != "tlsa" or said[1] in ("dnssec-invalid", "tlsa-invalid")
+
+
+def _send(
+    world: World, spooled: Path, domains: Sequence[str], heard: Heard | None = None, **settings: object
+) -> dict[str, Told]:
     entries = [a_leased_entry(spooled, to=f"bob@{domain}") for domain in domains]
 
     async def run() -> list[Told]:
         async with Sending(world.dns.address, {}, smtp_out_port=world.encrypting.port, **settings) as sending:
+            sending.transport.sessions = heard or sending.transport.sessions
             sending.put(*entries)
             await sending.all_told(120)
             return [sending.told[entry.id] for entry in entries]
@@ -435,7 +454,8 @@ def test_no_case_of_the_table_is_a_downgrade_or_a_false_refusal(
     monkeypatch.setattr(mx, "LOOKUP_SECONDS", 6.0)
     cases = world.table.cases
     assert len(cases) > 150
-    told = _send(world, spooled, [case.domain for case in cases])
+    sessions = Heard()
+    told = _send(world, spooled, [case.domain for case in cases], sessions)
     wrong = [
         f"{case.name}: {_became(told[case.domain])}, not {case.expected} ({told[case.domain].only.reply})"
         for case in cases
@@ -449,6 +469,17 @@ def test_no_case_of_the_table_is_a_downgrade_or_a_false_refusal(
         for address in message.recipients
     }
     assert taken == {case.domain: case.expected != CLEAR for case in cases if case.expected != WAITS}
+    counted = {case.domain: sessions.of_domain.get(case.domain, []) for case in cases}
+    ends = {PROVED: {("tlsa", "")}, CLEAR: {("no-policy-found", "starttls-not-supported")}}
+    ends[ENCRYPTED] = {("no-policy-found", ""), ("tlsa", "tlsa-invalid")}
+    for case in cases:
+        found = counted[case.domain]
+        if case.expected == WAITS:
+            assert all(result for _, result in found), f"{case.name}: {found}"
+        else:
+            assert found[-1:] and found[-1] in ends[case.expected], f"{case.name}: {found}"
+    results = {result for found in counted.values() for _, result in found}
+    assert results >= {"", "validation-failure", "starttls-not-supported", "tlsa-invalid", "dnssec-invalid"}
     heard = "\n".join((*world.encrypting.commands, *world.clear.commands))
     assert not [case.name for case in cases if case.expected == WAITS and f"@{case.domain}>" in heard]
 
