@@ -12,6 +12,9 @@ from typing import Any
 from django.conf import settings
 from redis import ConnectionPool, Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.sentinel import SentinelConnectionPool
+
+from base import redis_url
 
 # How long an answer may take, and the making of a connection.
 ANSWER_SECONDS = 3.0
@@ -26,8 +29,8 @@ class Resting(RedisConnectionError):
         super().__init__("Redis did not answer a moment ago; it is asked again in a few seconds.")
 
 
-class RestingPool(ConnectionPool):
-    """redis-py's pool, with a pause after a failure that doubles up to LONGEST_REST_SECONDS."""
+class _Rests(ConnectionPool):
+    """A pool of redis-py's, with a pause after a failure that doubles up to LONGEST_REST_SECONDS."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._rest_seconds = FIRST_REST_SECONDS
@@ -49,9 +52,16 @@ class RestingPool(ConnectionPool):
         super().release(connection)
 
 
+class RestingPool(_Rests):
+    """Of connections to one server."""
+
+
+class RestingSentinelPool(_Rests, SentinelConnectionPool):
+    """Of connections to the server that Sentinels name."""
+
+
 def new_client() -> Redis:
     """A client with a pool of its own. The URL's own time limits win."""
-    pool = RestingPool.from_url(
-        str(settings.RQ_CONNECTION["URL"]), socket_timeout=ANSWER_SECONDS, socket_connect_timeout=ANSWER_SECONDS
-    )
-    return Redis(connection_pool=pool)
+    url = str(settings.RQ_CONNECTION["URL"])
+    limits = {"socket_timeout": ANSWER_SECONDS, "socket_connect_timeout": ANSWER_SECONDS}
+    return Redis(connection_pool=redis_url.pool(url, RestingPool, RestingSentinelPool, **limits))

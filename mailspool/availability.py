@@ -11,6 +11,7 @@ from django.db import InterfaceError, OperationalError, connection
 from redis import Redis
 from redis.exceptions import AuthenticationError, RedisError
 
+from base import redis_url
 from mailspool.preflight import CannotStart
 
 SAY_SECONDS = 10.0
@@ -37,7 +38,7 @@ def wait_for_database(patience_seconds: float) -> None:
 
 def wait_for_redis(patience_seconds: float) -> Redis | None:
     """A client once Redis answers; None, with a sentence on stderr, when it doesn't: mail flows without it."""
-    client = Redis.from_url(str(settings.RQ_CONNECTION["URL"]), socket_connect_timeout=2, socket_timeout=2)
+    client = redis_url.client(str(settings.RQ_CONNECTION["URL"]), socket_connect_timeout=2, socket_timeout=2)
     waiting = _Waiting(patience_seconds)
     which = "The Redis of REDIS_URL"
     if settings.REDIS_IS_EMBEDDED:

@@ -8,6 +8,7 @@ from typing import cast
 from django.conf import settings
 from redis import Redis
 
+from base import redis_url
 from spool.monitoring.names import COUNTS
 
 # Who asks how we are does not wait longer for Redis.
@@ -17,7 +18,7 @@ ANSWER_SECONDS = 2.0
 @cache
 def redis_client() -> Redis:
     """A connection pool that gives up in time, unlike the queues' own, which waits for a Redis that restarts."""
-    return Redis.from_url(
+    return redis_url.client(
         str(settings.RQ_CONNECTION["URL"]), socket_connect_timeout=ANSWER_SECONDS, socket_timeout=ANSWER_SECONDS
     )
 

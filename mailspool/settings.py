@@ -7,7 +7,7 @@ from typing import Any
 
 from django.templatetags.static import static
 
-from base import languages
+from base import languages, redis_url
 from mailspool import VERSION
 from mailspool.environment import hosts, listeners, own_settings, reader
 from mailspool.environment import variables as v
@@ -158,7 +158,7 @@ else:
 REDIS_URL = env[v.REDIS]
 REDIS_IS_EMBEDDED = not REDIS_URL
 RQ_CONNECTION = {"URL": REDIS_URL or f"unix://{HOME.redis_socket}?db=0", "DEFAULT_TIMEOUT": 600}
-RQ_QUEUES = {"mail": RQ_CONNECTION, "maintenance": RQ_CONNECTION}
+RQ_QUEUES = dict.fromkeys(("mail", "maintenance"), redis_url.queue(RQ_CONNECTION))
 RQ = {"COMMIT_MODE": "auto", "WORKER_CLASS": "spool.worker.PassWorker"}
 # The page of jobs is our own (mailspool.jobs).
 RQ_SHOW_ADMIN_LINK = False

@@ -23,10 +23,10 @@ from django.conf import settings
 from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy as _
 from redis import Redis
-from redis.asyncio import Redis as AsyncRedis
 from redis.exceptions import RedisError
 
 from accounts.connections.connection import Connection, Match, Unreachable
+from base import redis_url
 
 log = logging.getLogger(__name__)
 
@@ -80,7 +80,7 @@ def ask(verb: str, match: Match, **more: Any) -> Answers:
 
 @cache
 def _client() -> Redis:
-    return Redis.from_url(
+    return redis_url.client(
         str(settings.RQ_CONNECTION["URL"]),
         socket_connect_timeout=_REDIS_SECONDS,
         socket_timeout=_REDIS_SECONDS + ANSWER_SECONDS,
@@ -101,7 +101,7 @@ async def serve_questions(source: Source) -> None:
 
 async def _serve(source: Source) -> None:
     # No timeout for reads: it waits for questions. A ping in between finds out that Redis is gone.
-    client = AsyncRedis.from_url(str(settings.RQ_CONNECTION["URL"]), socket_connect_timeout=_REDIS_SECONDS)
+    client = redis_url.async_client(str(settings.RQ_CONNECTION["URL"]), socket_connect_timeout=_REDIS_SECONDS)
     async with client, client.pubsub() as channel:
         await channel.subscribe(CHANNEL)
         is_pinged = False

@@ -54,6 +54,8 @@ _OPTIONS_OF_DJANGO = {"assume_role", "isolation_level", "pool", "prepare_thresho
 _EXAMPLE_DATABASE = "as in postgres://user:password@host/name or postgres://user@/name?host=/run/postgresql"
 _EXAMPLE_REDIS = "as in unix:///run/redis/redis-server.sock?db=0 or redis://:password@host:6379/0"
 
+_EXAMPLE_SENTINELS = "redis+sentinel://:password@host:26379,host:26379/name/0"
+
 
 class Wrong(ValueError):
     """Why a text is no such value: the end of a sentence, without its full stop. Never repeats a secret."""
@@ -295,6 +297,13 @@ def redis(value: str) -> str:
     """A Redis's URL."""
     from redis.connection import ConnectionPool, parse_url
 
+    from base import redis_url
+
+    try:
+        if redis_url.sentinels(value) is not None:
+            return value
+    except ValueError:
+        raise Wrong(f"of Sentinels it must be {_EXAMPLE_SENTINELS}") from None
     try:
         found = parse_url(value)  # type: ignore[no-untyped-call]
         # Nothing is connected by that.

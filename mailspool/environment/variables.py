@@ -50,7 +50,8 @@ REDIS = Variable(
     kinds.redis,
     "",
     "a server in the home, without TCP port",
-    "`unix:///path?db=0`, `redis://:password@host:6379/0`, `rediss://…`: only for Mailspool "
+    "`unix:///path?db=0`, `redis://:password@host:6379/0`, `rediss://…`, `redis+sentinel://…` "
+    "([machines.md](machines.md#high-availability)): only for Mailspool "
     "([why](#redis-is-as-trusted-as-the-program))",
     secret=True,
 )

@@ -15,6 +15,7 @@ from redis import Redis
 from redis.connection import parse_url
 from redis.exceptions import AuthenticationError, OutOfMemoryError, ReadOnlyError, RedisError, ResponseError
 
+from base import redis_url
 from mailspool.inspection.findings import Finding, fault, first_line, ok, warning
 
 PATIENCE_SECONDS = 3.0
@@ -25,7 +26,7 @@ _PROBE = "mailspool:check"
 def redis() -> Iterator[Finding]:
     """Whether it can be used, and by whom."""
     url = str(settings.RQ_CONNECTION["URL"])
-    client = Redis.from_url(url, socket_connect_timeout=PATIENCE_SECONDS, socket_timeout=PATIENCE_SECONDS)
+    client = redis_url.client(url, socket_connect_timeout=PATIENCE_SECONDS, socket_timeout=PATIENCE_SECONDS)
     try:
         yield from _answers(client)
     except AuthenticationError as error:
@@ -60,11 +61,14 @@ def _answers(client: Redis) -> Iterator[Finding]:
 
 
 def _trust(url: str) -> Iterator[Finding]:
-    parts: dict[str, Any] = parse_url(url)  # type: ignore[no-untyped-call]
+    if (watched := redis_url.sentinels(url)) is not None:
+        parts: dict[str, Any] = {"host": watched.hosts[0][0], "password": watched.password}
+    else:
+        parts = parse_url(url)  # type: ignore[no-untyped-call]
     if "path" in parts:
         yield from _socket(Path(parts["path"]))
         return
-    host, encrypted = str(parts.get("host", "localhost")), urlsplit(url).scheme == "rediss"
+    host, encrypted = str(parts.get("host", "localhost")), urlsplit(url).scheme.startswith("rediss")
     if not parts.get("password"):
         if _is_loopback(host):
             yield warning(

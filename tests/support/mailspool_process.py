@@ -21,7 +21,7 @@ from tests.support import tables
 from tests.support.daemon import Daemon
 from tests.support.forks import Forks
 from tests.support.ports import free_port, is_listening
-from tests.support.redis import RedisServer
+from tests.support.redis import RedisServer, WatchedRedis
 from tests.support.waiting import wait_until
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -37,6 +37,7 @@ class MailspoolUnderTest:
     `database_url` is empty for SQLite in the home. `dns` is the host:port of the resolver. With `from_nothing` each
     process loads the program itself, as in production, for those who measure that. `beside` is another machine's,
     whose database and Redis, which it starts and ends, are this one's too.
+    `redis` is one in the place of the home's own; whoever gives it starts and ends it.
     """
 
     def __init__(
@@ -51,6 +52,7 @@ class MailspoolUnderTest:
         env: dict[str, str] | None = None,
         from_nothing: bool = False,
         beside: MailspoolUnderTest | None = None,
+        redis: RedisServer | WatchedRedis | None = None,
     ) -> None:
         self.folder = folder
         self.home = folder / "home"
@@ -77,13 +79,15 @@ class MailspoolUnderTest:
         self.env.pop("DATABASE_URL", None)
         if beside is not None:
             database_url = self.database_url = beside.database_url
-            self.env["REDIS_URL"] = beside.redis.url
+            redis = beside.redis
+        if redis is not None:
+            self.env["REDIS_URL"] = redis.url
         if database_url:
             self.env["DATABASE_URL"] = database_url
         self.forks = Forks(self.env, self.logs / "forks.log")
         self._from_nothing = from_nothing
-        self._has_redis = beside is None
-        self.redis = RedisServer(self.home / "redis", _socket_of(self.home)) if beside is None else beside.redis
+        self._has_redis = redis is None
+        self.redis = redis or RedisServer(self.home / "redis", _socket_of(self.home))
         self.listeners = [self.process(f"smtpd-{n}", "smtpd", "--skip-checks") for n in range(1, listeners + 1)]
         # As processes.py starts them.
         worker = ("--worker-class", "spool.worker.PassWorker", "--skip-checks")
