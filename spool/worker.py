@@ -220,7 +220,8 @@ class PassWorker(SimpleWorker):
         stop = threading.Event()
         thread = threading.Thread(target=self._keep_known, args=(job, execution, stop), name="job", daemon=True)
         thread.start()
-        self._at_work = {JOB: job.id, JOB_CALL: (job.description or "")[:LONGEST_CALL], JOB_SINCE: int(time.time())}
+        call = (job.description or "")[:LONGEST_CALL].replace("\x00", "")
+        self._at_work = {JOB: job.id, JOB_CALL: call, JOB_SINCE: int(time.time())}
         try:
             self.perform_job(job, queue, execution)
         finally:

@@ -26,7 +26,8 @@ _SCOPES: Final = {scope.value: scope for scope in RuleScope}
 
 
 def save(actor: Actor, row: DestinationRule) -> list[str]:
-    """Store a rule that is new or changed; the names of what differed."""
+    """Store a rule that is new or changed; the names of what differed. Raises NotAllowed."""
+    actor.require_administration()
     before = DestinationRule.objects.filter(pk=row.pk).first() if row.pk is not None else None
     with transaction.atomic():
         if changed := changes.save(actor, row):
@@ -39,7 +40,8 @@ def save(actor: Actor, row: DestinationRule) -> list[str]:
 
 
 def remove(actor: Actor, row: DestinationRule) -> None:
-    """Delete a rule: what is less specific holds again."""
+    """Delete a rule: what is less specific holds again. Raises NotAllowed."""
+    actor.require_administration()
     with transaction.atomic():
         _wake(row)
         changes.remove(actor, row)

@@ -36,7 +36,8 @@ class SourceState:
 
 
 def save(actor: Actor, row: SourceAddress) -> list[str]:
-    """Store one that is new or changed; the names of what differed."""
+    """Store one that is new or changed; the names of what differed. Raises NotAllowed."""
+    actor.require_administration()
     with transaction.atomic():
         changed = changes.save(actor, row)
         _tell()
@@ -44,7 +45,8 @@ def save(actor: Actor, row: SourceAddress) -> list[str]:
 
 
 def remove(actor: Actor, row: SourceAddress) -> None:
-    """Delete one: mail leaves from the others."""
+    """Delete one: mail leaves from the others. Raises NotAllowed."""
+    actor.require_administration()
     with transaction.atomic():
         changes.remove(actor, row)
         _tell()
