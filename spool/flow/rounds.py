@@ -190,7 +190,7 @@ class Rounds:
         self, want: Want, here: Round, later: Sequence[Callable[[], None]], *, lapsed: bool
     ) -> list[LeasedEntry]:
         no_delay = here.settings.delivery_delay_seconds == 0
-        with statements.write_transaction():
+        with statements.holders_transaction():
             for write in later:
                 write()
             # Only now: others may have had to be waited for, and a lease is no longer for that.

@@ -130,6 +130,17 @@ def relaxed_transaction() -> Iterator[None]:
 
 
 @contextmanager
+def holders_transaction() -> Iterator[None]:
+    """One transaction that says who holds what.
+
+    A power cut that takes it on SQLite has ended all who could hold anything, so it is not waited for there: meanwhile
+    nobody else could write. A PostgreSQL that dies is outlived by them.
+    """
+    with relaxed_transaction() if on_sqlite() else write_transaction():
+        yield
+
+
+@contextmanager
 def _turn() -> Iterator[None]:
     lock = os.open(_turnstile(), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
