@@ -34,6 +34,7 @@ from spool.monitoring.names import (
     CONSOLE,
     COUNTS,
     DELIVERED,
+    DRAIN,
     FILES,
     FREE_MB,
     HOME,
@@ -132,7 +133,8 @@ class Heart:
     def _row_now(self) -> Program:
         row = self._row
         # Before what is in hand is counted: nothing new comes into it afterwards.
-        row.drains = programs.is_draining()
+        drain = programs.known().drain
+        row.drains = bool(drain)
         row.version, row.busy = str(settings.MAILSPOOL_VERSION)[:40], self._busy()
         row.shows = {
             LOAD: round(os.getloadavg()[0], 2),
@@ -142,8 +144,10 @@ class Heart:
             DELIVERED: self._delivered.a_minute(),
             **self._shows(),
         }
-        if row.drains and self._kind != CONSOLE:
-            row.shows[FILES] = count_files()
+        if drain:
+            row.shows[DRAIN] = drain
+            if self._kind != CONSOLE:
+                row.shows[FILES] = count_files()
         return row
 
     def _tell_redis(self, counted: Mapping[str, int]) -> bool:

@@ -23,6 +23,7 @@ from spool.monitoring.names import (
     CONNECTIONS,
     CONSOLE,
     DELIVERED,
+    DRAIN,
     FILES,
     FREE_MB,
     HOME,
@@ -177,7 +178,9 @@ def _state(row: Machine, seen: Sequence[Seen], alive: Sequence[Seen], left: int)
         return MachineState.MISSED if seen else MachineState.STOPPED
     if row.drain_since is None:
         return MachineState.RUNNING
-    know = all(one.drains for one in alive if one.kind != CONSOLE)
+    # Of this drain: one that was resumed a moment ago may still tell of that before.
+    drain = programs.drain_named(row.drain_since)
+    know = all(one.drains and one.shows.get(DRAIN) == drain for one in alive if one.kind != CONSOLE)
     # What one that died had under lease is with others when it is missed: leases are no longer than that.
     return MachineState.DRAINED if know and not left else MachineState.DRAINING
 

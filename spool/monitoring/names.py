@@ -23,6 +23,7 @@ DELIVERED: Final = "delivered_a_minute"
 LOAD: Final = "load"
 FREE_MB: Final = "free_mb"
 HOME: Final = "home"  # which home it works on: machines that share one say the same
+DRAIN: Final = "drain"  # while its machine drains: since when, which tells one drain from the next
 FILES: Final = "files"  # while it drains: message files in its home, MOST_FILES at most
 ACTS: Final = "acts"  # 1: of the schedulers it is the one that acts
 RQ_NAME: Final = "rq_name"

@@ -62,10 +62,13 @@ class Live:
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What this process knows of the machines, as of its last sign of life."""
+    """What this process knows of the machines, as of its last sign of life.
+
+    `drain` is since when this machine drains, as text; empty when it takes mail.
+    """
 
     live: Live
-    drains: bool = False
+    drain: str = ""
 
 
 # The environment says how many workers there are to be, and their signs of life how many there are.
@@ -85,7 +88,7 @@ def learn(now_known: Known) -> None:
 
 def is_draining() -> bool:
     """Whether this machine is to take nothing new."""
-    return _known.drains
+    return bool(_known.drain)
 
 
 def every() -> list[Seen]:
@@ -139,7 +142,12 @@ def look() -> Known:
     if here is None:
         # Its first sign of life, or it was forgotten in the meantime.
         Machine.objects.bulk_create([Machine(name=machine(), since=Now())], ignore_conflicts=True)
-    return Known(live_among(every()), here is not None and here.drain_since is not None)
+    return Known(live_among(every()), drain_named(here.drain_since if here is not None else None))
+
+
+def drain_named(since: datetime | None) -> str:
+    """The drain that began then, as programs say that they know of it."""
+    return since.isoformat() if since is not None else ""
 
 
 def end(key: str) -> None:

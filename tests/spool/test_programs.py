@@ -99,10 +99,23 @@ def test_a_machine_is_drained_when_all_its_programs_know_and_have_nothing_in_han
     assert state_of("mx2") is MachineState.MISSED
 
 
+def test_what_programs_know_of_an_earlier_drain_does_not_count() -> None:
+    all_programs("mx2")
+    machines.drain("mx2", "root@example.org")
+    all_programs("mx2", drains=True)
+    assert state_of("mx2") is MachineState.DRAINED
+    machines.resume("mx2")
+    machines.drain("mx2", "root@example.org")
+    assert state_of("mx2") is MachineState.DRAINING, "they have had no time to hear of it"
+    all_programs("mx2", drains=True)
+    assert state_of("mx2") is MachineState.DRAINED
+
+
 def test_files_that_no_machine_that_takes_mail_has_stand_between_it_and_being_drained() -> None:
+    all_programs("mx2")
+    machines.drain("mx2", "root@example.org")
     all_programs("mx2", drains=True, home="a", files=12)
     all_programs("mx3", home="b")
-    machines.drain("mx2", "root@example.org")
     found = machines.named("mx2")
     assert found is not None
     assert (found.state, found.left) == (

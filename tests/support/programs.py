@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from spool.models.machine import Machine, Program
 from spool.monitoring import programs
-from spool.monitoring.names import machine
+from spool.monitoring.names import DRAIN, machine
 
 
 def a_program(
@@ -26,7 +26,9 @@ def a_program(
     """What a program of a machine (this one unless `on` says another) has told so long ago."""
     name = on or machine()
     now = timezone.now()
-    Machine.objects.get_or_create(name=name, defaults={"since": now})
+    row_of_machine, _ = Machine.objects.get_or_create(name=name, defaults={"since": now})
+    if drains:
+        shows = {DRAIN: programs.drain_named(row_of_machine.drain_since), **shows}
     row = Program(
         key=f"{name}|{kind}|{name}|{number}",
         machine=name,

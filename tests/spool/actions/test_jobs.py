@@ -108,7 +108,7 @@ def test_a_job_is_left_to_another_machine_after_the_chunk_in_hand(
     def work_and_drain(*arguments: Any) -> None:
         work(*arguments)
         chunks.append(arguments)
-        programs.learn(Known(Live(1, 1), drains=True))
+        programs.learn(Known(Live(1, 1), drain="now"))
 
     monkeypatch.setattr(programs, "_known", programs.known())
     monkeypatch.setattr(Delete, "work", work_and_drain)
