@@ -16,6 +16,7 @@ from django.db import Error as DatabaseError
 from django.db import transaction
 from django.utils import timezone
 
+from base.background import Background
 from base.batches import batched
 from mailspool.dns_records.names import our_domain
 from mailspool.mail_reports import dmarc, tls_rpt
@@ -44,7 +45,13 @@ _BOM: Final = b"\xef\xbb\xbf"
 
 
 def sweep() -> None:
-    """SPOOL_SWEEPS: read those that wait."""
+    """SPOOL_SWEEPS: have those read that wait. The sweep does not wait for the DNS of whoever signed them."""
+    if IncomingReport.objects.exists():
+        reader.start()
+
+
+def read_waiting() -> None:
+    """Read some of them."""
     for row in IncomingReport.objects.order_by("id")[:AT_A_TIME]:
         try:
             _read(row, timezone.now())
@@ -57,6 +64,9 @@ def sweep() -> None:
             log.exception("%s, a report from <%s>, can't be read", row.file_name, row.sender)
         # Whatever it is: it is not looked at again.
         IncomingReport.objects.filter(pk=row.pk).delete()
+
+
+reader: Final = Background("reading reports", read_waiting)
 
 
 def tidy(now: datetime) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, Final
 
 from django.db.models import Count, Max, Q, Sum
@@ -87,11 +87,15 @@ def since(days: int, now: datetime) -> date:
     return now.astimezone(UTC).date() - timedelta(days=days)
 
 
+def _begin_of(day: date) -> datetime:
+    return datetime.combine(day, time(), UTC)
+
+
 def sums(domains: Sequence[str], first: date) -> dict[str, OfDomain]:
     """Those of several domains, of which something was reported: one query."""
     found: dict[str, dict[str, Counted]] = {}
     rows = (
-        MailReport.objects.filter(domain__in=domains, ends__date__gte=first)
+        MailReport.objects.filter(domain__in=domains, ends__gte=_begin_of(first))
         .order_by()
         .values_list("domain", "kind")
         .annotate(Count("pk"), Sum("good"), Sum("bad"))
@@ -180,5 +184,5 @@ def senders(domain: str, first: date, *, only_bad: bool = False, most: int = MOS
 
 def received(domain: str, first: date, most: int = MOST_REPORTS) -> list[MailReport]:
     """The reports themselves, the newest first; of all domains where none is named. One query."""
-    rows = MailReport.objects.filter(ends__date__gte=first).order_by("-received", "-pk")
+    rows = MailReport.objects.filter(ends__gte=_begin_of(first)).order_by("-pk")
     return list((rows.filter(domain=domain) if domain else rows)[:most])

@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 # What is larger is no report: these are packed, and have one line for each address that sent.
 LARGEST_BYTES: Final = 2 * 1024 * 1024
 # So many may wait to be read; more are left to who reads the mailbox.
-MOST_WAITING: Final = 500
+MOST_WAITING: Final = 100
 FRESH_SECONDS: Final = 60.0
 _HEAD_BYTES: Final = 8 * 1024
 _PURPOSES: Final = ("DMARC", "TLS-RPT")

@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 import random
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Final
@@ -21,6 +20,7 @@ from django.db.models import Exists, OuterRef
 from django.utils import timezone
 
 from base import outgoing_http, resolvers
+from base.background import Background, at_once
 from spool.addressing import RefusedRecipient, accept
 from spool.flow import intake
 from spool.message.envelope import Envelope, Submission
@@ -71,7 +71,8 @@ def sweep() -> None:
         return
     now = timezone.now()
     plan(now)
-    send_due(now)
+    if TLSReport.objects.filter(due__lte=now).exists():
+        sender.start()
 
 
 def are_sent() -> bool:
@@ -107,9 +108,9 @@ def send_due(now: datetime) -> None:
     if not mine:
         return
     reports = _reports_of(mine)
-    with ThreadPoolExecutor(THREADS) as pool:
-        # Only what waits for others: the database is for this thread.
-        answers = list(pool.map(_ask_and_post, reports, [one.done for one in mine]))
+    # Only what waits for others: the database is for this thread.
+    done = [one.done for one in mine]
+    answers = at_once(lambda one: _ask_and_post(*one), list(zip(reports, done, strict=True)), THREADS)
     for row, report, answer in zip(mine, reports, answers, strict=True):
         _conclude(row, report, answer, now)
 
@@ -184,6 +185,10 @@ def _mail(report: Report, mailbox: str, now: datetime) -> None:
     # From the null sender: what can't be delivered must not make more mail.
     envelope = Envelope("", accept(mailbox, notify="NEVER"), origin=Origin.COMMAND, priority=Priority.LOW)
     intake.accept([Submission(envelope, message_of(report, mailbox, now))])
+
+
+# The sweep does not wait for the DNS and web servers of others.
+sender: Final = Background("sending TLS reports", lambda: send_due(timezone.now()))
 
 
 def tidy(now: datetime) -> None:

@@ -70,6 +70,7 @@ def bring(spool: Spool, content: bytes, to: str = ANN) -> None:
     spool.take_for_us(content, to, sender=f"noreply@{GOOGLE}")
     spool.work()
     reading.sweep()
+    reading.reader.wait(30)
 
 
 def test_a_dmarc_report_is_delivered_and_shown(spool: Spool, manage: Manage) -> None:

@@ -68,12 +68,17 @@ def _ask_for_reports(spool: Spool, *uris: str) -> None:
     spool.dns.add(f"_smtp._tls.{FAR}", "TXT", f'"v=TLSRPTv1; rua={",".join(uris)}"')
 
 
+def _sweep() -> None:
+    sending.sweep()
+    sending.sender.wait(30)
+
+
 def _end_of_day(spool: Spool) -> None:
     """Reports of the day are planned, and all are due."""
     spool.later(hours=13)
-    sending.sweep()
+    _sweep()
     spool.later(hours=8)
-    sending.sweep()
+    _sweep()
 
 
 def _report_in(message: EmailMessage) -> dict[str, Any]:
@@ -149,7 +154,7 @@ def test_who_can_not_be_reached_is_tried_for_a_day_and_others_do_not_hear_it_twi
     web.takes = 200
     for _ in range(20):
         spool.later(hours=1)
-        sending.sweep()
+        _sweep()
     assert [path for path, _, _ in web.posted] == ["/a", "/a"], "once refused, once taken"
     row.refresh_from_db()
     assert (row.state, row.due) == (ReportState.SENT, None)
@@ -190,7 +195,7 @@ def test_a_dns_that_says_nothing_is_asked_again(
     monkeypatch.setattr(sending, "DNS_SECONDS", 5.0)
     monkeypatch.setattr(django_settings, "MAILSPOOL_DNS", spool.dns.address)
     spool.later(hours=1)
-    sending.sweep()
+    _sweep()
     assert len(web.posted) == 1
 
 
