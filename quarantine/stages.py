@@ -36,7 +36,7 @@ from quarantine.spam.trusted_senders import is_their_own, trusted_among, voucher
 from quarantine.spam.unanswered import HOLD, held_until, kept_unchecked, waiting
 from quarantine.virus.scan import Ruling, Scan, scan, unanswered
 from security import lists as security_lists
-from spool.files import incoming
+from spool.files import working
 from spool.message.envelope import LeasedEntry
 from spool.models.entry import Origin, Priority, Status
 from spool.rows import statements
@@ -126,7 +126,8 @@ class VirusCheck(Stage):
 
     async def _scan(self, entry: LeasedEntry) -> Scan:
         try:
-            path = entry.path if entry.content is None else incoming.path_for(entry.file_name)
+            # One that has no file has a copy for as long as a scanner wants one.
+            path = entry.path if entry.content is None else working.folder() / entry.file_name
             return await scan(path, entry.size_bytes, self._scanners, self._settings, entry.content)
         except FileNotFoundError:
             # Delivery says so, and the entry waits; the doctor finds it.

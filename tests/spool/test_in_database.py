@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 import tracemalloc
 import zipfile
 from collections.abc import Callable, Iterator
@@ -22,7 +23,7 @@ from base.audit.models import AuditEvent
 from mailspool.home import Home
 from quarantine.items import deletion, transfer
 from quarantine.items.transfer import Caught
-from quarantine.models import Item, ItemKind
+from quarantine.models import AntivirusSettings, Item, ItemKind
 from spool import tasks
 from spool.actions import Actor, perform
 from spool.actions.export_folder import copy_out
@@ -256,6 +257,23 @@ def test_it_is_quarantined_shown_sent_on_and_removed(
     transfer.take("other", [Caught(entry.pk, ItemKind.VIRUS, "virus")], timezone.now(), 7)
     deletion.remove([Item.objects.get().pk])
     assert not Content.objects.exists() and not ContentPart.objects.exists()
+
+
+def test_a_scanner_that_reads_files_gets_a_copy(home: Home, spool: Spool, tmp_path: Path) -> None:
+    """Also where nothing was ever taken in by a file, and no folder is there for such."""
+    shutil.rmtree(home.spool / "incoming", ignore_errors=True)
+    program = tmp_path / "scan"
+    program.write_text('#!/bin/sh\ngrep -q pretend "$1" && exit 5\nexit 0\n')
+    program.chmod(0o755)
+    AntivirusSettings.objects.update_or_create(
+        pk=1, defaults={"command": f"{program} {{file}}", "command_infected_status": 5}
+    )
+    for size in (SMALL, LARGE):
+        spool.take(content=a_message(size=size) + b"pretend\r\n")
+    spool.take()
+    spool.work()
+    assert (Item.objects.count(), len(spool.peer.taken)) == (2, 1)
+    assert files(home) == []
 
 
 @pytest.mark.parametrize("size", [SMALL, LARGE])
