@@ -18,7 +18,17 @@ from spool.delivery.shaping import domains
 from spool.flow import leases, passes
 from spool.flow.rounds import Round, Rounds
 from spool.message.envelope import DeliveryReport
-from spool.models import Attempt, Entry, Status, Trace, TrafficCount, TrafficKind
+from spool.models import (
+    Attempt,
+    DestinationRule,
+    Entry,
+    SourceAddress,
+    SourceDay,
+    Status,
+    Trace,
+    TrafficCount,
+    TrafficKind,
+)
 from spool.models.recipient import Outcome
 from spool.traffic import rollup
 from tests.interop.world import Report
@@ -48,6 +58,23 @@ def test_a_message_to_a_dead_host_is_tried_at_the_intervals_of_the_schedule(spoo
         assert spool.entry(name).attempts == number, "not before its time"
         spool.later(minutes=1, seconds=1)
     assert Attempt.objects.filter(file_name=name).count() == 6
+
+
+def test_rules_and_source_addresses_are_in_force_in_a_pass(spool: Spool) -> None:
+    dead = _no_host(spool)
+    DestinationRule.objects.create(scope="domain", name="dead.test", retry_intervals_minutes="7, 9")
+    DestinationRule.objects.create(scope="domain", name=FAR, messages_per_connection=1)
+    SourceAddress.objects.create(address="127.0.1.5", ehlo_name="out5.test", warm_up_since=timezone.now().date())
+    SourceAddress.objects.create(address="192.0.2.5", weight=1000)
+    tried, sent = spool.take(dead), [spool.take(BOB) for _ in range(3)]
+    spool.work()
+    assert spool.minutes_to_go(tried) == pytest.approx(7, abs=0.2)
+    assert Trace.objects.filter(file_name__in=sent, outcome=Outcome.DELIVERED).count() == 3
+    assert {(one.client, one.commands[0]) for one in spool.peer.conversations} == {("127.0.1.5", "EHLO out5.test")}
+    assert len(spool.peer.conversations) == 3
+    # What the pass has found out and counted is written down.
+    assert SourceAddress.objects.get(missing_since__isnull=False).address == "192.0.2.5"
+    assert {(one.site, one.sent) for one in SourceDay.objects.all()} >= {(f"mx.{FAR}", 3)}
 
 
 def test_a_host_that_is_back_gets_what_waited(spool: Spool) -> None:
