@@ -11,10 +11,13 @@ import pytest
 from django.utils import timezone
 
 from quarantine.engines import checks
+from quarantine.engines.turns import share_of
 from quarantine.models import AntispamSettings, Check, CheckKind, Item
 from spool.actions import Actor, perform
 from spool.models import Entry
 from spool.models.entry import Status
+from spool.monitoring import programs
+from spool.monitoring.programs import Known, Live
 from tests.quarantine.spamming import a_check, a_mail, from_outside, junk
 from tests.quarantine.test_commands import as_json, run
 from tests.spool.passing import ANN, FAR, Spool
@@ -58,10 +61,13 @@ def test_sixty_incoming_messages_at_three_children_of_spamd_are_all_scored(spool
 
 
 def test_workers_share_the_questions_that_an_engine_may_have(
-    spool: Spool, engine: FewChildren, settings: object
+    spool: Spool, engine: FewChildren, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settings.MAILSPOOL_WORKERS = 3  # type: ignore[attr-defined]
+    monkeypatch.setattr(programs, "_known", Known(Live(here=3, everywhere=6)))
     a_spamassassin(engine)
+    # One on this machine is asked by its workers, another by those of all machines.
+    elsewhere = Check(kind=CheckKind.SPAMD, where="192.0.2.1:783")
+    assert share_of(elsewhere) == -(-elsewhere.most_at_once // 6)
     for number in range(10):
         from_outside(spool, a_mail(str(number)))
     spool.work()
