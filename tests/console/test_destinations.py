@@ -21,6 +21,7 @@ from accounts.models import Role, User
 from mailspool.destinations import counted
 from spool.actions import Actor, destination_rules
 from spool.alerts.destinations import RefusedAddress
+from spool.delivery import sources as sources_of_ours
 from spool.delivery.shaping import domains, encryption, limits
 from spool.delivery.shaping.classes import ReplyClass
 from spool.delivery.shaping.limits import About, Key, Report
@@ -157,6 +158,10 @@ def test_pages_say_which_rule_limits_and_a_rule_that_goes_lets_its_mail_go(admin
     assert "by a rule of mailspool" in text
     assert "Require encryption and a valid certificate" in text
     assert reverse("admin:spool_destinationrule_change", args=[rule.pk + 2]) in text
+    assert "the one that the system chooses" in text
+    SourceAddress.objects.create(address="203.0.113.7")
+    sources_of_ours.forget()
+    assert "by sender and weight: 203.0.113.7" in administrator.get(ONE, {"key": "Google"}).content.decode()
     [entry] = _waiting(1, "bad.test", "suspended: an administrator has suspended mail for mx.bad.test: they move")
     Entry.objects.filter(pk=entry.pk).update(due_at=until, next_attempt=until)
     rule.suspended_until = None

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final, TypeVar
 
-from spool.delivery import routes
+from spool.delivery import routes, sources
 from spool.delivery.shaping import rules
 from spool.delivery.shaping.classes import ReplyClass
 from spool.delivery.shaping.rules import Chosen, Rule
@@ -73,8 +73,12 @@ def _choices(domain: str, chosen: Chosen, settings: Settings) -> Iterator[Choice
     if hop is not None and hop.source_address:
         yield Choice("From address", hop.source_address, of_route)
     else:
-        usual = settings.source_address or "the one that the system chooses"
-        yield of("From address", lambda rule: rule.sources, ", ".join, usual)
+        usual = Choice("From address", settings.source_address or "the one that the system chooses")
+        if own := sources.cached():
+            addresses = ", ".join(source.address for source in own.all)
+            usual = Choice("From address", f"by sender and weight: {addresses}", "Source addresses")
+        chosen_sources = of("From address", lambda rule: rule.sources, ", ".join, "")
+        yield chosen_sources if chosen_sources.rule else usual
     if (suspended := chosen.first(lambda rule: rule.suspended_until)) is not None:
         until, rule = suspended
         reason = f": {rule.suspended_reason}" if rule.suspended_reason else ""
