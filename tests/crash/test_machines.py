@@ -45,7 +45,10 @@ def message_files(machine: MailspoolUnderTest) -> list[Path]:
 
 @pytest.mark.parametrize(
     ("env", "shared"),
-    [pytest.param(DATABASE, (), id="database"), pytest.param({}, ("spool", "quarantine"), id="shared folder")],
+    [
+        pytest.param(DATABASE, (), id="database"),
+        pytest.param({}, ("spool", "quarantine"), id="shared folder", marks=pytest.mark.long),
+    ],
 )
 def test_what_one_machine_took_in_is_delivered_by_another_after_it_died(
     pair: Pair, sink: CountingSink, env: dict[str, str], shared: tuple[str, ...]
