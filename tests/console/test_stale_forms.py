@@ -35,6 +35,8 @@ from accounts.models import (
 from quarantine.models import AntispamSettings, AntivirusSettings, Check, TrustedSender
 from security.models import BlacklistEntry, LoginRules, SMTPBlock, WhitelistEntry
 from spool.models import AlertRule, AuditEvent, Route, Settings
+from spool.models.destination_rule import DestinationRule
+from spool.models.source_address import SourceAddress
 from tests.support.editing_pages import page_with, pages_of
 from tests.support.forms import as_sent
 from throttling.models import GuardPolicy, ThrottleSettings
@@ -53,8 +55,15 @@ ROWS: dict[type[Model], Callable[[], Model]] = {
     Route: lambda: Route.objects.create(
         domain="far.test", host="mx.far.test", sealed_password="x", username="u", tls="verify"
     ),
+    DestinationRule: lambda: DestinationRule.objects.create(
+        scope="domain", name="far.test", connections=3, suspended_reason="moving"
+    ),
+    SourceAddress: lambda: SourceAddress.objects.create(address="192.0.2.7", ehlo_name="out.example.org"),
     AlertRule: lambda: AlertRule.objects.create(name="Many waiting", kind="sender", threshold=5),
-    AntispamSettings: AntispamSettings.load,
+    AntispamSettings: lambda: (
+        # What its owner asks for can be followed only where it is asked about.
+        Check.objects.create(name="DMARC", kind="dmarc") and AntispamSettings.load()
+    ),
     AntivirusSettings: AntivirusSettings.load,
     Check: lambda: Check.objects.create(name="SPF", kind="spf"),
     TrustedSender: lambda: TrustedSender.objects.create(pattern="x@example.net"),
