@@ -9,12 +9,15 @@ from __future__ import annotations
 import io
 import unicodedata
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from typing import Any, TextIO, cast
 
 from django.core.management.base import BaseCommand, OutputWrapper
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+
+from base.times import exact
 
 # Wider than any table: a pipe has no width, and nothing may be cut there.
 _NO_WIDTH = 1_000_000
@@ -86,8 +89,8 @@ def print_table(out: TextIO | OutputWrapper, rows: Sequence[dict[str, str]], *, 
 
 
 def strings(row: dict[str, Any]) -> dict[str, str]:
-    """A row's values as text."""
-    return {name: str(value) for name, value in row.items()}
+    """A row's values as text; moments as everywhere, to the second and with their zone."""
+    return {name: exact(value) if isinstance(value, datetime) else str(value) for name, value in row.items()}
 
 
 def _harmless(letter: str) -> str:

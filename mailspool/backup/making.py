@@ -28,6 +28,7 @@ from mailspool.backup.stream import Stream
 from mailspool.backup.wanted import Places, Wanted
 from mailspool.home import Home
 from spool.files import marks
+from spool.models.content import Content
 from spool.models.installation import Installation
 
 # How many of the files that were missing are named.
@@ -98,7 +99,11 @@ class _Maker:
                     self._wanted.fill()
                     finished = dropped.taken_in(self._home)
                     migrations = manifest.migrations(snapshot.ALIAS)
-                    self._progress.say(f"{self._wanted.count:,} messages in the spool, the quarantines and the trash.")
+                    self.totals.messages = Content.objects.using(snapshot.ALIAS).count()
+                    self._progress.say(
+                        f"{self._wanted.count:,} messages with files in the spool, the quarantines and the trash,"
+                        f" {self.totals.messages:,} whose content is in the database."
+                    )
                     database.finish(self._let_go)
                 header = Header(taken, database.engine, django_settings.MAILSPOOL_HOSTNAME, migrations, with_maildirs)
                 self._sink.begin(header)
@@ -124,7 +129,7 @@ class _Maker:
             self._add(found.path, found.file, immutable=False)
 
     def _messages(self, places: Places) -> None:
-        size = 0
+        count = size = 0
         for files in self._wanted.chunks():
             for wanted in files:
                 digest = self._sink.known(wanted.path, wanted.size_bytes, 0)
@@ -136,8 +141,8 @@ class _Maker:
                 else:
                     self._missing(wanted.path, wanted.size_bytes)
                 self.totals.messages += 1
-                size += wanted.size_bytes
-                self._progress.count("messages", self.totals.messages, self._wanted.count, size)
+                count, size = count + 1, size + wanted.size_bytes
+                self._progress.count("messages", count, self._wanted.count, size)
             self._wanted.remove([wanted.name for wanted in files])
             self._let_go()
 

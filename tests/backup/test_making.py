@@ -27,12 +27,13 @@ from spool.actions import Actor, perform
 from spool.delivery.local.maildir import folder_of
 from spool.dropfolder import drop_folder
 from spool.files import marks, removal
-from spool.flow import leases
-from spool.models import Entry, Trashed
+from spool.flow import inline, intake, leases
+from spool.models import Content, Entry, Trashed
 from spool.places import trash
 from spool.rows import statements
 from tests.backup.conftest import contents_of, lines_of
 from tests.support.commands import Manage
+from tests.support.messages import a_submission
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("redis", "home")]
 
@@ -131,6 +132,20 @@ def test_mail_that_is_moved_between_the_snapshot_and_the_copying_is_in_the_backu
     after_the_snapshot(monkeypatch, all_moves)
     summary = made(manage, target)
     assert contents_of(target, Path(summary["backup"])) == mail
+
+
+def test_a_message_whose_content_is_in_the_database_is_counted_and_has_no_file(
+    manage: Manage, mail: dict[str, bytes], target: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(inline, "limit_bytes", lambda: 64 * 1024)
+    intake.accept([a_submission()])
+    assert Content.objects.count() == 1
+    ran = manage("backup", str(target))
+    assert ran.status == 0
+    assert "4 messages with files" in ran.err
+    assert "1 whose content is in the database" in ran.err
+    assert "5 messages, 0 in Maildirs" in ran.out
+    assert contents_of(target, Path(ran.out.partition(": ")[0])) == mail
 
 
 def test_mail_that_comes_in_after_the_snapshot_is_not_in_the_backup(
