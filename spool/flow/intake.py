@@ -48,9 +48,10 @@ from spool.rows.recipients import recipient_values
 
 log = logging.getLogger(__name__)
 
-# So many messages go to PostgreSQL by INSERT and in few trips, up to so many bytes; more of them by COPY.
+# So many messages, of so many bytes and recipients, go to PostgreSQL by INSERT and in few trips; what is more, by COPY.
 FEW: Final = 2
 FEW_BYTES: Final = 256 * 1024
+FEW_RECIPIENTS: Final = 10
 # The header block is looked for in this much of a spilled message, in bytes.
 HEAD_BYTES = 256 * 1024
 # What has its place in the database is one row up to this, where MAILSPOOL_INLINE_KB is 0.
@@ -369,7 +370,11 @@ def _remove_spilled(submissions: Sequence[Submission]) -> None:
 
 
 def _are_few(submissions: Sequence[Submission]) -> bool:
-    return len(submissions) <= FEW and sum(submission.size_bytes for submission in submissions) <= FEW_BYTES
+    return (
+        len(submissions) <= FEW
+        and sum(submission.size_bytes for submission in submissions) <= FEW_BYTES
+        and sum(len(submission.envelope.recipients) for submission in submissions) <= FEW_RECIPIENTS
+    )
 
 
 def _settings() -> Settings:

@@ -49,6 +49,13 @@ def test_a_batch_keeps_its_order(home: Home) -> None:
     assert names == [e.file_name for e in Entry.objects.order_by("id")]
 
 
+def test_one_message_may_have_thousands_of_recipients(home: Home, caplog: pytest.LogCaptureFixture) -> None:
+    # More values than a statement of PostgreSQL may have as parameters: it would be done again, after a failure.
+    intake.accept([a_submission(to=[f"user{number}@example.net" for number in range(6000)])])
+    assert Recipient.objects.count() == 6000
+    assert "could not be committed" not in caplog.text
+
+
 def test_the_delivery_delay_of_the_settings_is_given_to_new_mail(home: Home) -> None:
     row = Settings.load()
     row.delivery_delay_seconds = 30
