@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import BinaryIO, Final, TextIO
 
 from django.conf import settings as django_settings
-from django.db import connection
+from django.db import connection, connections
 from django.utils import timezone
 
 from mailspool.backup import dropped, maildirs, manifest, pool, snapshot
@@ -99,7 +99,7 @@ class _Maker:
                     self._wanted.fill()
                     finished = dropped.taken_in(self._home)
                     migrations = manifest.migrations(snapshot.ALIAS)
-                    self.totals.messages = Content.objects.using(snapshot.ALIAS).count()
+                    self.totals.messages = _in_database()
                     self._progress.say(
                         f"{self._wanted.count:,} messages with files in the spool, the quarantines and the trash,"
                         f" {self.totals.messages:,} whose content is in the database."
@@ -252,3 +252,10 @@ def _check_place(home: Home, target: Path) -> None:
         raise BackupError(f"{target} is the installation itself: give a folder elsewhere, best on another disk.")
     if target.exists() and (not target.is_dir() or target.stat().st_mode & stat.S_IWOTH):
         raise BackupError(f"{target} is no folder, or one that everybody may write to: a backup has secrets in it.")
+
+
+def _in_database() -> int:
+    """How many messages of the snapshot have their content in rows. A schema of before has no table for them."""
+    if Content._meta.db_table not in connections[snapshot.ALIAS].introspection.table_names():
+        return 0
+    return Content.objects.using(snapshot.ALIAS).count()
