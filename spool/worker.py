@@ -121,7 +121,7 @@ class PassWorker(SimpleWorker):
         names = {getattr(queue, "name", queue) for queue in queues}
         deliver = "mail" in names
         if names == {"mail"}:
-            statements.keep_plans()
+            statements.keep_statements()
         while True:
             try:
                 super().__init__(queues, *args, **kwargs)

@@ -35,7 +35,7 @@ def open_rows(entry_ids: Sequence[int], *, trashed: bool = False) -> list[Row]:
     """
     table = "spool_trashedrecipient" if trashed else "spool_recipient"
     clause, parameters = id_list(entry_ids)
-    # Ordered here: for the database's part that would be a reason to go by the index of ids, through all there are.
+    # Ordered here: for the database that would be a reason to go by the index of ids, through all that there are.
     found = execute(
         f"SELECT {_OPEN} FROM {table} WHERE entry_id {clause} AND status = 'pending'", parameters, kept=True
     )

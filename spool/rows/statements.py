@@ -165,27 +165,27 @@ def says_full(error: BaseException) -> bool:
     return isinstance(cause, DiskFull)
 
 
-# Of a session that keeps plans: a table that is nearly empty when one is made may have a million rows a minute later.
-# So each follows an index, in its order. To read all counts as dear beyond bounds then: that is no reason to compile.
-_KEEP_PLANS: Final = "SET enable_seqscan TO off; SET enable_bitmapscan TO off; SET jit TO off"
+# Of a session that keeps statements: each is parsed once, but planned each time, by the sizes that tables have then. A
+# plan that was made for a nearly empty table would be the ruin of one that has a million rows a minute later.
+_PLANNED_ANEW: Final = "SET plan_cache_mode TO force_custom_plan"
 
 
-def keep_plans() -> None:
-    """On PostgreSQL, have this process parse and plan the statements that say so (`kept`) once, not each time.
+def keep_statements() -> None:
+    """On PostgreSQL, have this process's statements that say so (`kept`) prepared: parsed once, not each time.
 
-    For the committer and mail workers, who say them for ever: to plan a lease costs twice as much as to carry it out.
+    For the committer and mail workers, who say them for ever.
     """
-    connection_created.connect(_keep_plans_of)
+    connection_created.connect(_keep_statements_of)
     if connection.connection is not None:
-        _keep_plans_of(connection)
+        _keep_statements_of(connection)
 
 
-def _keep_plans_of(connection: Any, **_: object) -> None:
+def _keep_statements_of(connection: Any, **_: object) -> None:
     if connection.vendor != "sqlite":
         # psycopg's own default, which Django turns off. `execute` does not leave it to a count.
         connection.connection.prepare_threshold = 5
         with connection.cursor() as here:
-            here.execute(_KEEP_PLANS)
+            here.execute(_PLANNED_ANEW)
 
 
 def cursor() -> Any:
@@ -201,8 +201,8 @@ def cursor() -> Any:
 def execute(statement: str, parameters: Sequence[Any], *, binary: bool = False, kept: bool = False) -> Any:
     """Run one statement; returns the cursor. Database errors come out as Django's (`django.db.Error`).
 
-    `binary`: what comes back is mostly bytes, which PostgreSQL otherwise spells. `kept`: mail needs it again and again,
-    and there is but one good plan for it, whatever its parameters and the sizes of tables (see `keep_plans`).
+    `binary`: what comes back is mostly bytes, which PostgreSQL otherwise spells. `kept`: mail needs it again and again
+    (see `keep_statements`).
     """
     with connection.wrap_database_errors:
         here = cursor()

@@ -155,7 +155,7 @@ def serve(channel: socket.socket) -> None:
         # The listener says when to end.
         signal.signal(number, signal.SIG_IGN)
     sys.setswitchinterval(SWITCH_SECONDS)
-    statements.keep_plans()
+    statements.keep_statements()
     writer = contents.writer()
     ringer = doorbell.Ringer()
     gatherer = Gatherer(channel)
