@@ -25,9 +25,14 @@ class Background:
 
     def start(self) -> None:
         """Have it done, unless it is being done."""
-        if self._thread is None or not self._thread.is_alive():
+        if not self.is_running:
             self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
             self._thread.start()
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it is being done."""
+        return self._thread is not None and self._thread.is_alive()
 
     def wait(self, seconds: float) -> None:
         """Until it is done, but no longer."""

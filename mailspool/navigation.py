@@ -273,6 +273,12 @@ SECTIONS: tuple[tuple[str, tuple[Entry, ...]], ...] = (
                     ),
                     Page("Routes", "alt_route", "admin:spool_route_changelist", "smarthost relay next hop transport"),
                     Page(
+                        "DNS updates",
+                        "publish",
+                        "admin:spool_updateserver_changelist",
+                        "rfc 2136 nsupdate tsig key dynamic zone bind knot publish dkim",
+                    ),
+                    Page(
                         "Source addresses",
                         "output",
                         "admin:spool_sourceaddress_changelist",

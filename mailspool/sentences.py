@@ -27,6 +27,13 @@ def _checked(event: Event) -> str:
     return f"{bad} missing or wrong" if bad else "Nothing is missing or wrong"
 
 
+def _published(event: Event) -> str:
+    put = "; ".join(f"{name} “{value}”" for name, value in event.parameters["put"].items())
+    gone = "; ".join(event.parameters["gone"])
+    instead = f", in the place of {gone}" if gone else ""
+    return f"Put into the DNS by {event.parameters['server']}: {put}{instead}"
+
+
 sentences.of_actions(
     {
         "job-retry": _of_jobs("queued again"),
@@ -36,6 +43,7 @@ sentences.of_actions(
         "send test message": lambda _: "Sent",
         "end first run": lambda _: "Dismissed",
         "dns-check": _checked,
+        "dns-publish": _published,
         "stop": lambda _: "Stopped",
         "false-alarm": lambda _: "Taken back",
     }

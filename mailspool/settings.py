@@ -265,6 +265,7 @@ SPOOL_STAGES = [
 ]
 # Functions without arguments, called every few seconds by the scheduler.
 SPOOL_SWEEPS = [
+    "spool.signing.publishing.sweep",
     "spool.signing.lifecycle.sweep",
     "throttling.tasks.sweep",
     "quarantine.alerts.renew_sizes",

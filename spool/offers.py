@@ -12,6 +12,7 @@ KINDS = {
 }
 ACTIONS = (
     dkim.CHECK_KEY,
+    dkim.PUBLISH_KEY,
     dkim.RETIRE_KEY,
     dkim.REMOVE_KEY,
     dkim.MAKE_KEY,

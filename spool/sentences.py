@@ -83,6 +83,7 @@ sentences.of_actions(
         "relocate": lambda event: f"{event.done:,} messages were moved there",
         "suppress": lambda event: f"{event.done:,} suppressed",
         "unsuppress": lambda event: f"{event.done:,} removed from the list",
+        "dkim-publish": lambda event: f"{event.parameters['server']} was told to show it as {event.parameters['as']}",
         "destination-slow": _slowed,
         "destination-suspend": lambda event: f"Suspended for {event.parameters['hours']:,} hours",
         "destination-resume": lambda _: "Resumed",

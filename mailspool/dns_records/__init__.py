@@ -6,6 +6,7 @@ host      this server, as others see it
 wishes    the records that a domain, or the host, is to have
 looking   asks the name servers, and keeps what they said
 shown     what was found, ready for page and command; DKIM keys among it
+publishing puts records there by a name server that takes updates (RFC 2136), if somebody asks for it
 policy    our own MTA-STS policy, served by the web process
 watch     the alert about records that were right and are not
 """

@@ -1,8 +1,9 @@
-"""What is offered in the menu of a domain: the way to its records, and a look at them now."""
+"""What is offered in the menu of a domain, the way to its records, and at those: to look now, and to publish them."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from django.urls import reverse
@@ -10,9 +11,12 @@ from django.utils import timezone
 
 from accounts.actor import Actor
 from base.actions.action import Change, Opening, Refused, SingleAction, Target, Written
-from mailspool.dns_records import shown
+from base.actions.inputs import Input
+from mailspool.dns_records import publishing, shown
 from mailspool.dns_records.looking import look_at
 from mailspool.dns_records.names import named
+from spool.models.update_server import UpdateServer
+from spool.signing import primaries
 
 
 def target_named(key: str) -> Target | None:
@@ -62,4 +66,105 @@ class CheckRecords(SingleAction[Actor]):
         return Change(said, [Written(target.key, parameters={"bad": len(bad)})], found, good=not bad)
 
 
-SHOW_RECORDS, CHECK_RECORDS = ShowRecords(), CheckRecords()
+class PublishRecords(SingleAction[Actor]):
+    """Puts records of a domain, or of this host, into the DNS by the name server that takes updates for it."""
+
+    name, label, icon, agree = "dns-publish", "Publish by DNS Update", "publish", "Publish"
+    kinds = ("dns",)
+    inputs = (
+        Input(
+            "records",
+            "Records",
+            "choices",
+            option="--record",
+            metavar="RECORD",
+            option_help=f"which: {', '.join(publishing.PURPOSES)}; again for more than one",
+        ),
+        Input(
+            "replace",
+            "Replace what is there",
+            "check",
+            option_help="also where another record of that purpose is there, if the last look has shown it",
+        ),
+    )
+    # What is at the name server is said of those that are chosen.
+    effect_follows = True
+    # It waits for a name server.
+    in_transaction = False
+
+    def require(self, actor: Actor, target: Target) -> None:
+        actor.require_administration()
+
+    def is_due(self, target: Target) -> bool:
+        domain = named(target.key)
+        return domain is not None and publishing.server_for(domain) is not None
+
+    def inputs_for(self, target: Target) -> tuple[Input, ...]:
+        wanted = publishing.possible(_domain_of(target))
+        by_purpose = {one.purpose: f"{one.purpose}: {one.wanted[:80]}" for one in wanted}
+        choices, labels = tuple(by_purpose), tuple(by_purpose.values())
+        return tuple(
+            replace(one, choices=choices, labels=labels) if one.name == "records" else one for one in self.inputs
+        )
+
+    def effect(self, target: Target, parameters: Mapping[str, Any]) -> str:
+        domain = _domain_of(target)
+        server = _server_for(domain)
+        if not parameters["records"]:
+            return f"Choose the records that {server.host} is told. What it has at their places is shown here first."
+        _, plans = _planned(domain, parameters, server)
+        return " ".join(plan.sentence for plan in plans)
+
+    def do(self, actor: Actor, target: Target, parameters: Mapping[str, Any]) -> Change:
+        domain = _domain_of(target)
+        server = _server_for(domain)
+        if not parameters["records"]:
+            raise Refused("Choose the records that are to be published.")
+        primary, plans = _planned(domain, parameters, server)
+        put, gone, problem = dict[str, str](), list[str](), ""
+        for plan in (one for one in plans if not one.is_there):
+            try:
+                publishing.carry_out(primary, plan)
+            except publishing.CannotPublish as error:
+                problem = str(error)
+                break
+            publishing.note_sent(domain, plan.record)
+            put[f"{plan.record.purpose} {plan.record.name}"] = plan.record.wanted
+            gone += plan.gone
+        primaries.note(server, timezone.now(), problem)
+        if problem and not put:
+            raise Refused(problem)
+        said = (
+            f"{server.host} has {len(put)} new record{'' if len(put) == 1 else 's'}."
+            if put
+            else "All are there already."
+        )
+        written = Written(target.key, done=len(put), parameters={"server": server.host, "put": put, "gone": gone})
+        return Change(f"{said} {problem}".strip(), [written] if put else [], put, good=not problem)
+
+
+def _domain_of(target: Target) -> str:
+    """Raises Refused."""
+    domain = named(target.key)
+    if domain is None:
+        raise Refused(f"{target} is no domain of this server: add it first.")
+    return domain
+
+
+def _server_for(domain: str) -> UpdateServer:
+    """Raises Refused."""
+    server = publishing.server_for(domain)
+    if server is None:
+        raise Refused(f"No name server takes updates for {domain or 'this host'}: add one in DNS updates.")
+    return server
+
+
+def _planned(domain: str, parameters: Mapping[str, Any], server: UpdateServer) -> Any:
+    """Raises Refused."""
+    try:
+        return publishing.plans(domain, parameters["records"], server, replace=parameters["replace"])
+    except publishing.CannotPublish as error:
+        raise Refused(str(error)) from error
+
+
+SHOW_RECORDS, CHECK_RECORDS, PUBLISH_RECORDS = ShowRecords(), CheckRecords(), PublishRecords()

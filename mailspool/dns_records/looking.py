@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Final
@@ -14,6 +13,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from accounts.models import Domain
+from base.background import Background, at_once
 from base.name_servers import Answer, NameServers, NoAnswer
 from mailspool.dns_records import asking, policy, verdicts, wishes
 from mailspool.dns_records.host import Host, certificate, this_host
@@ -53,16 +53,16 @@ def _looked_for(domain: str, host: Host) -> list[DomainRecord]:
     if host.no_answer:
         return [_unasked(wish, host.no_answer) for wish in asked]
     servers = asking.servers()
-    with ThreadPoolExecutor(_AT_ONCE) as pool:
-        resolver = [pool.submit(_resolver)] if domain == HOST else []
-        found = list(pool.map(partial(_look_for, servers=servers), asked))
-        return [*found, *(one.result() for one in resolver)]
+    looks = [partial(_look_for, wish, servers) for wish in asked]
+    if domain == HOST:
+        looks.append(partial(_resolver, honours_dane=current().honour_dane))
+    return at_once(lambda look: look(), looks, _AT_ONCE)
 
 
-def _resolver() -> DomainRecord:
+def _resolver(*, honours_dane: bool) -> DomainRecord:
     """The resolver that this server asks: by it others' DANE is honoured or not."""
     named, state = tried_resolver(str(django_settings.MAILSPOOL_DNS))
-    verdict = verdicts.resolver(state, honours_dane=current().honour_dane)
+    verdict = verdicts.resolver(state, honours_dane=honours_dane)
     return _found(Wish("Resolver", named, "DNSSEC", "", lambda records: verdict), verdict)
 
 
@@ -76,10 +76,19 @@ def keys_shown_at(domain: str) -> list[DkimKey]:
 
 
 def sweep() -> None:
-    """SPOOL_SWEEPS: look at the domain whose turn it is. One at a time: that may take half a minute."""
+    """SPOOL_SWEEPS: have the domain looked at whose turn it is. The sweep does not wait for its name servers."""
+    if _next(timezone.now()) is not None:
+        looker.start()
+
+
+def look_at_due() -> None:
+    """Look at the domain whose turn it is. That may take half a minute."""
     now = timezone.now()
     if (domain := _next(now)) is not None:
         look_at(domain, now)
+
+
+looker: Final = Background("looking at DNS records", look_at_due)
 
 
 def tidy(now: datetime) -> None:

@@ -129,6 +129,8 @@ def shown_key(key: DkimKey) -> Shown:
         is_there = not key.found.endswith("there is no record yet")
         state = RecordState.WRONG if is_there else RecordState.MISSING
         sentence = f"Nothing is signed by it yet: {key.found}."
+        if key.send_problem:
+            sentence += f" It could not be put there: {key.send_problem}."
     else:
         state, sentence = RecordState.UNKNOWN, f"The last look had no answer: {key.found}."
     return Shown("DKIM", key.name, "TXT", key.record, (), state, sentence, key.checked)
@@ -200,6 +202,11 @@ def _octodns_value(one: Shown) -> list[str]:
 def _quoted(text: str) -> str:
     """A string of YAML in single quotes."""
     return "'" + text.replace("'", "''") + "'"
+
+
+def host_name() -> str:
+    """The name of this host, as the DNS has it."""
+    return str(django_settings.MAILSPOOL_HOSTNAME).lower().rstrip(".")
 
 
 def title_of(domain: str) -> str:

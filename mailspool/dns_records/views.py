@@ -14,8 +14,8 @@ from django.views.decorators.http import require_GET, require_POST
 from accounts.models import Domain
 from base.actions.action import Refused, Target
 from base.actions.perform import perform
-from mailspool.dns_records import shown
-from mailspool.dns_records.actions import CHECK_RECORDS
+from mailspool.dns_records import publishing, shown
+from mailspool.dns_records.actions import CHECK_RECORDS, PUBLISH_RECORDS
 from mailspool.dns_records.names import HOST, HOST_KEY, named
 from spool.actions.dkim import MAKE_KEY
 from spool.console.pages import actor_of, page
@@ -74,6 +74,10 @@ def domain(request: HttpRequest, key: str) -> HttpResponse:
             "checked": max((one.checked for one in records if one.checked), default=None),
             "has_to_be_put": any(one.shows_wanted for one in records),
             "check_url": reverse("dns_check", args=[key]),
+            "publish_url": reverse("thing_dialog", args=["dns", PUBLISH_RECORDS.name])
+            if publishing.server_for(name)
+            else "",
+            "publishable": publishing.PURPOSES,
             "add_key_url": reverse("thing_dialog", args=["domain", MAKE_KEY.name]) if name else "",
         },
     )

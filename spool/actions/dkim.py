@@ -1,4 +1,4 @@
-"""What is done to DKIM keys: make one for a domain, look for its record now, retire it, forget it."""
+"""What is done to DKIM keys: make one for a domain, look for its record now or publish it, retire it, forget it."""
 
 from __future__ import annotations
 
@@ -10,11 +10,13 @@ from django.conf import settings as django_settings
 from django.utils import timezone
 
 from accounts.models import Domain
-from base.actions.action import Change, Refused, SingleAction, Target, Written
+from base.actions.action import After, Change, Refused, SingleAction, Target, Written
 from base.actions.inputs import Input
+from base.dns_updates import UpdateFailed
 from spool.actions.actor import Actor
 from spool.models.dkim import DkimKey, KeyAlgorithm, KeyState
-from spool.signing import lifecycle
+from spool.models.update_server import UpdateServer
+from spool.signing import lifecycle, primaries, publishing
 
 _SELECTOR: Final = re.compile(r"(?!-)[a-z0-9-]{1,63}(?<!-)(\.(?!-)[a-z0-9-]{1,63}(?<!-))*")
 
@@ -82,7 +84,12 @@ class MakeKey(KeyAction):
             key = lifecycle.make(target.key, parameters["algorithm"], timezone.now(), parameters["selector"])
         except lifecycle.SelectorTaken as error:
             raise Refused(str(error)) from error
-        said = f"Put this TXT record into the DNS: {key.name} “{key.record}”. It is looked for every ten minutes."
+        server = primaries.server_of(key.domain)
+        said = (
+            f"Put this TXT record into the DNS: {key.name} “{key.record}”. It is looked for every ten minutes."
+            if server is None
+            else f"{server.host} is told of its record, {key.name}, within a minute. It signs once the DNS shows it."
+        )
         return Change(said, [_written(key, algorithm=key.algorithm)], key)
 
 
@@ -105,6 +112,31 @@ class CheckKey(KeyAction):
         state = str(KeyState(key.state).label)
         said = f"{key.name}: {problem}." if problem else f"The record of {key.name} is there. {state}."
         return Change(said, [_written(key, state=key.state)], key, good=not problem)
+
+
+class PublishKey(KeyAction):
+    """Puts a key's record into the DNS now, by the name server that takes updates for its domain."""
+
+    name, label, icon = "dkim-publish", "Publish Record Now", "publish"
+    # It waits for a name server.
+    in_transaction = False
+
+    def is_due(self, target: Target) -> bool:
+        return primaries.server_of(target.rows[0].domain) is not None
+
+    def effect(self, target: Target, parameters: Mapping[str, Any]) -> str:
+        [key] = target.rows
+        host = _server_for(key).host
+        return f"{host} is told to show {key.name} as “{key.record}”. What others wrote there is left alone."
+
+    def do(self, actor: Actor, target: Target, parameters: Mapping[str, Any]) -> Change:
+        [key] = target.rows
+        server = _server_for(key)
+        sent = publishing.send(key, server, timezone.now())
+        if sent.problem:
+            raise Refused(f"{sent.problem[:1].upper()}{sent.problem[1:]}.")
+        said = f"{server.host} shows {key.name} {'now' if sent.changed else 'already'}."
+        return Change(said, [_written(key, **publishing.said_of(key, server))], key)
 
 
 class RetireKey(KeyAction):
@@ -143,7 +175,11 @@ class RemoveKey(KeyAction):
         return key.state == KeyState.REVOKED or (key.state == KeyState.PREPARED and key.active is None)
 
     def effect(self, target: Target, parameters: Mapping[str, Any]) -> str:
-        return "It is forgotten here. Remove its record from the DNS."
+        [key] = target.rows
+        server = primaries.server_of(key.domain) if key.sent else None
+        if server is None:
+            return "It is forgotten here. Remove its record from the DNS."
+        return f"It is forgotten here, and {server.host} is told to remove its record."
 
     def do(self, actor: Actor, target: Target, parameters: Mapping[str, Any]) -> Change:
         key = DkimKey.objects.select_for_update().filter(pk=target.rows[0].pk).first()
@@ -151,7 +187,26 @@ class RemoveKey(KeyAction):
             raise Refused("It has signed mail lately: retire it first.")
         written = _written(key, removed=True)
         key.delete()
-        return Change(f"{target} is forgotten.", [written])
+        server = primaries.server_of(key.domain) if key.sent else None
+        if server is None:
+            return Change(f"{target} is forgotten.", [written])
+        return Change(f"{target} is forgotten.", [written], then=lambda _: _taken_out(key, server))
+
+
+def _taken_out(key: DkimKey, server: UpdateServer) -> After:
+    try:
+        publishing.take_out(key, server)
+    except UpdateFailed as error:
+        return After(f"Remove its record from the DNS yourself: {error}.", good=False)
+    return After(f"{server.host} has removed its record.")
+
+
+def _server_for(key: DkimKey) -> UpdateServer:
+    """Raises Refused."""
+    server = primaries.server_of(key.domain)
+    if server is None:
+        raise Refused(f"No name server takes updates for {key.domain}: add one in DNS updates.")
+    return server
 
 
 def _is_ours(domain: str) -> bool:
@@ -164,4 +219,10 @@ def _written(key: DkimKey, **parameters: Any) -> Written:
     return Written(key.name, parameters=parameters, about=key)
 
 
-MAKE_KEY, CHECK_KEY, RETIRE_KEY, REMOVE_KEY = MakeKey(), CheckKey(), RetireKey(), RemoveKey()
+MAKE_KEY, CHECK_KEY, PUBLISH_KEY, RETIRE_KEY, REMOVE_KEY = (
+    MakeKey(),
+    CheckKey(),
+    PublishKey(),
+    RetireKey(),
+    RemoveKey(),
+)

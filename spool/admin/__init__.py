@@ -12,6 +12,7 @@ from spool.admin import (
     suppression,
     traces,
     trash,
+    update_servers,
 )
 
 __all__ = [
@@ -26,4 +27,5 @@ __all__ = [
     "suppression",
     "traces",
     "trash",
+    "update_servers",
 ]

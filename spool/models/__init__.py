@@ -35,6 +35,7 @@ from spool.models.traffic import (
     TrafficTotal,
 )
 from spool.models.trashed import Trashed, TrashedRecipient, TrashState
+from spool.models.update_server import UpdateServer
 
 __all__ = [
     "AlertEvent",
@@ -103,4 +104,5 @@ __all__ = [
     "TrashState",
     "Trashed",
     "TrashedRecipient",
+    "UpdateServer",
 ]

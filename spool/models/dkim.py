@@ -41,6 +41,10 @@ class DkimKey(models.Model):
     checked = models.DateTimeField(null=True, help_text="When its record was last looked for.")
     found = models.CharField(max_length=300, blank=True, default="", help_text="What was wrong with its record then.")
     ttl_seconds = models.PositiveIntegerField(default=0, help_text="For how long resolvers keep its record.")
+    # What this server has put into the DNS by itself (spool.signing.publishing), when it last tried to, and what kept it.
+    sent = models.TextField(blank=True, default="", db_default="")
+    send_tried = models.DateTimeField(null=True)
+    send_problem = models.CharField(max_length=300, blank=True, default="", db_default="")
 
     class Meta:
         verbose_name = "DKIM key"

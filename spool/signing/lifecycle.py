@@ -16,9 +16,10 @@ from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 from django.conf import settings as django_settings
 from django.db import IntegrityError, transaction
-from django.db.models import F, Q
+from django.db.models import F, Q, QuerySet
 from django.utils import timezone
 
+from base.background import Background
 from base.name_servers import NameServers, NoAnswer
 from base.sealed import seal
 from spool.models.dkim import DkimKey, KeyAlgorithm, KeyState
@@ -35,8 +36,8 @@ SHORTEST_WAIT: Final = timedelta(minutes=5)
 AFTER_RETIREMENT: Final = timedelta(days=7)
 # Between two looks: at those that wait for it, and at the others.
 _SOON, _LATER = timedelta(minutes=10), timedelta(hours=6)
-# One may take 20 s: a sweep has more to do.
-MOST_AT_A_TIME: Final = 1
+# One may take 20 s, and others are due meanwhile.
+MOST_AT_A_TIME: Final = 20
 
 
 class SelectorTaken(ValueError):
@@ -108,7 +109,8 @@ def look(key: DkimKey, now: datetime, servers: NameServers | None = None) -> str
         _go_on(held, found, now)
         held.checked, held.found = now, found.problem[:300]
         held.ttl_seconds = min(max(held.ttl_seconds, found.ttl_seconds), 7 * 86400)
-        held.save()
+        # What was sent for it is noted by others meanwhile.
+        held.save(update_fields=["state", "published", "active", "checked", "found", "ttl_seconds"])
     key.refresh_from_db()
     ring.forget()
     return key.found
@@ -146,15 +148,27 @@ def retire(key: DkimKey, now: datetime) -> None:
 
 
 def sweep() -> None:
-    """SPOOL_SWEEPS: look for the record of the key whose turn it is."""
-    now = timezone.now()
+    """SPOOL_SWEEPS: have the records looked for whose turn it is. The sweep does not wait for their name servers."""
+    if _due(timezone.now()).exists():
+        looker.start()
+
+
+def look_at_due(now: datetime) -> None:
+    """Look for the records whose turn it is, a few of them."""
+    for key in _due(now).order_by(F("checked").asc(nulls_first=True))[:MOST_AT_A_TIME]:
+        look(key, now)
+
+
+looker: Final = Background("looking for DKIM records", lambda: look_at_due(timezone.now()))
+
+
+def _due(now: datetime) -> QuerySet[DkimKey]:
     due = DkimKey.objects.filter(
         Q(checked=None)
         | Q(state__in=[KeyState.PREPARED, KeyState.PUBLISHED], checked__lt=now - _SOON)
         | Q(state__in=[KeyState.ACTIVE, KeyState.RETIRING], checked__lt=now - _LATER)
-    ).exclude(state=KeyState.REVOKED)
-    for key in due.order_by(F("checked").asc(nulls_first=True))[:MOST_AT_A_TIME]:
-        look(key, now)
+    )
+    return due.exclude(state=KeyState.REVOKED)
 
 
 def tidy(now: datetime) -> None:

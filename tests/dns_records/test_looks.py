@@ -259,10 +259,10 @@ def test_a_host_whose_address_the_dns_does_not_tell_keeps_what_was_right_of_the_
 @pytest.mark.parametrize("name", ["localhost", "[192.0.2.1]"])
 def test_a_host_without_a_full_name_is_told_so_and_keeps_no_domain_from_its_turn(name: str, settings: Any) -> None:
     settings.MAILSPOOL_HOSTNAME = name
-    looking.sweep()
+    looking.look_at_due()
     [found] = shown.records_of(HOST)
     assert found.state == WRONG and "set MAILSPOOL_HOSTNAME" in found.sentence
-    looking.sweep()
+    looking.look_at_due()
     assert DomainRecord.objects.filter(domain=DOMAIN).exists()
 
 
@@ -289,7 +289,7 @@ def test_each_is_looked_at_daily_and_what_is_wrong_hourly(dns: DNSServer) -> Non
     def swept(after: timedelta) -> set[str]:
         before = dict(DomainRecord.objects.values_list("domain", "checked"))
         with time_machine.travel(NOW + after, tick=False):
-            looking.sweep()
+            looking.look_at_due()
         now = dict(DomainRecord.objects.values_list("domain", "checked"))
         return {domain for domain, at in now.items() if before.get(domain) != at}
 

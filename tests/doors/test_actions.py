@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -24,7 +25,8 @@ from base.actions import registry
 from base.actions.action import NotAllowed, Opening, SingleAction, Target
 from base.actions.perform import perform, preview
 from base.name_servers import NameServers
-from mailspool.dns_records import asking
+from base.sealed import seal
+from mailspool.dns_records import asking, looking
 from mailspool.incident.stop import STOP
 from quarantine.actions.listed import ALLOW_SENDER
 from quarantine.actions.trust import TRUST
@@ -34,13 +36,14 @@ from security.models import BlacklistEntry, BlockReason, LoginBlock, Protocol, S
 from spool.actions import Actor
 from spool.delivery.shaping import domains
 from spool.delivery.shaping.limits import Key
-from spool.models import AuditEvent, Destination, DkimKey, Machine, Suppression
+from spool.models import AuditEvent, Destination, DkimKey, Machine, Suppression, UpdateServer
 from spool.monitoring import machines
 from spool.signing import lifecycle
 from tests.doors.conftest import PASSWORD, ROOT, browser
 from tests.support.commands import manage_with
 from tests.support.dns import DNSServer, in_pieces
 from tests.support.failed_jobs import fail, fail_many
+from tests.support.knot import KEY_NAME, SECRET, Knot
 from tests.support.messages import a_submission
 from tests.support.spool_states import attempt, take_in
 from tests.throttling.made import an_event
@@ -243,7 +246,14 @@ CASES: dict[tuple[str, str], Case] = {
     ("suppressed", "unsuppress"): Case(command="suppression remove"),
     ("domain", "dkim-add"): Case({"algorithm": "rsa"}, "dkim add"),
     ("dns", "dns-check"): Case(command="dns check"),
+    ("dns", "dns-publish"): Case(
+        {"records": ["TLS-RPT"]},
+        "dns publish",
+        ("--record", "TLS-RPT"),
+        lambda key: looking.look_at(key, timezone.now()),
+    ),
     ("dkim", "dkim-check"): Case(command="dkim check"),
+    ("dkim", "dkim-publish"): Case(command="dkim publish"),
     ("dkim", "dkim-retire"): Case(command="dkim retire"),
     ("dkim", "dkim-remove"): Case(command="dkim remove"),
     ("destination", "destination-slow"): Case({"rate": "30"}, "destinations slow", ("--rate", "30")),
@@ -311,6 +321,19 @@ def dns(things: None, settings: Any, monkeypatch: pytest.MonkeyPatch) -> Iterato
         yield
 
 
+@pytest.fixture(autouse=True)
+def updates(things: None, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[None]:
+    """What publishes has a name server that takes updates of all domains."""
+    if not request.node.name.endswith("-publish]"):
+        yield
+        return
+    with Knot(tmp_path, *KEYS["dns"]) as knot:
+        UpdateServer.objects.create(
+            domain="*", host="127.0.0.1", port=knot.port, key_name=KEY_NAME, sealed_secret=seal(SECRET)
+        )
+        yield
+
+
 def all_of(action: SingleAction[Any]) -> list[tuple[str, str]]:
     return [(kind, action.name) for kind in action.kinds if kind not in BY_ROWS and kind in KEYS]
 
@@ -340,7 +363,7 @@ def state(key: str) -> list[Any]:
         LoginBlock.objects.filter(ip=key, until__gt=timezone.now()).values("failures"),
         ThrottleEvent.objects.filter(name=key, ended=None).values("metric"),
         DkimKey.objects.filter(domain=key).exclude(selector="s").values("algorithm", "state"),
-        DkimKey.objects.filter(domain=key.partition("._domainkey.")[2]).values("state", "found"),
+        DkimKey.objects.filter(domain=key.partition("._domainkey.")[2]).values("state", "found", "send_problem"),
         Suppression.objects.filter(domain=key.partition(":")[0]).values("address", "reason", "evidence", "expires"),
         Destination.objects.filter(site=key).values("rate", "rate_by_hand", "suspended_until__hour", "note"),
         Machine.objects.filter(name=key).values("drain_since__hour"),

@@ -24,7 +24,7 @@ from quarantine.models import Check, TrustedSender
 from security import actions as security
 from security.models import BlockReason, LoginBlock, Protocol
 from spool.actions import Actor
-from spool.models import AlertRule, DestinationRule, Route, SourceAddress, Suppression
+from spool.models import AlertRule, DestinationRule, Route, SourceAddress, Suppression, UpdateServer
 from tests.doors.conftest import ANN, PASSWORD, ROOT, browser
 from tests.doors.record import nothing_changes_unrecorded
 from tests.support.editing_pages import page_with
@@ -145,6 +145,18 @@ RECIPES: dict[str, Recipe] = {
         {"port": "2525"},
         lambda: Route.objects.create(domain="near.test", host="mx.near.test"),
         "25 → 2,525",
+    ),
+    "spool.UpdateServer": Recipe(
+        {
+            "domain": "far.test",
+            "host": "ns.far.test",
+            "key_name": "k",
+            "algorithm": "hmac-sha256",
+            "secret": "c2VjcmV0",
+        },
+        {"port": "5353", "secret": "bm90LWZvci10aGUtcmVjb3Jk"},
+        lambda: UpdateServer.objects.create(domain="near.test", host="ns.near.test", key_name="k", sealed_secret="x"),
+        "53 → 5,353; secret: changed",
     ),
     "spool.DestinationRule": Recipe(
         {"scope": "domain", "name": "far.test", "rate_per_minute": "30"},

@@ -1,4 +1,4 @@
-"""`manage.py dns show|check`: the DNS records of our domains and of this host, from the shell."""
+"""`manage.py dns show|check|publish`: the DNS records of our domains and of this host, from the shell."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ from typing import Any
 
 from accounts.models import Domain
 from base.actions.action import Target
-from base.actions.perform import perform
+from base.actions.options import add_inputs, given
+from base.actions.perform import perform, preview
 from mailspool.dns_records import shown
-from mailspool.dns_records.actions import CHECK_RECORDS
+from mailspool.dns_records.actions import CHECK_RECORDS, PUBLISH_RECORDS
 from mailspool.dns_records.names import HOST, HOST_KEY, named
 from spool.actions.actor import Actor
 from spool.shell.command import VerbCommand, add_verb
@@ -28,6 +29,10 @@ class Command(VerbCommand):
         kind.add_argument("--wrong", action="store_true", help="only what is missing or wrong")
         check = add_verb(verbs, "check", CHECK_RECORDS.summary, _check)
         check.add_argument("domain", metavar="DOMAIN", help=f"a domain, or {HOST_KEY}")
+        publish = add_verb(verbs, "publish", PUBLISH_RECORDS.summary, _publish)
+        publish.add_argument("domain", metavar="DOMAIN", help=f"a domain, or {HOST_KEY}")
+        add_inputs(publish, PUBLISH_RECORDS)
+        publish.add_argument("--dry-run", action="store_true", help="only say what would be put there")
 
 
 def _show(options: dict[str, Any], output: Output) -> None:
@@ -51,6 +56,21 @@ def _check(options: dict[str, Any], output: Output) -> None:
     output.table([_row(domain, one, output.as_json) for one in done.result])
     if not done.good:
         raise Ended(NOTHING, done.sentence)
+
+
+def _publish(options: dict[str, Any], output: Output) -> None:
+    _domain(options["domain"])
+    target, asked = Target.of("dns", options["domain"].lower()), given(PUBLISH_RECORDS, options)
+    if options["dry_run"]:
+        effect = preview(PUBLISH_RECORDS, Actor.at_the_shell(), target, asked).effect
+        output.values({"effect": effect})
+        output.line(effect)
+        return
+    done = perform(PUBLISH_RECORDS, Actor.at_the_shell(), target, asked)
+    output.values({"published": done.result})
+    output.line(done.sentence)
+    if not done.good:
+        raise Ended(NOTHING, done.sentence if output.as_json else "")
 
 
 def _domain(key: str) -> str:

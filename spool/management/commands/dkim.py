@@ -1,4 +1,4 @@
-"""`manage.py dkim add|list|show|check|retire|remove`: keys by which mail is signed, from the shell."""
+"""`manage.py dkim add|list|show|check|publish|retire|remove`: keys by which mail is signed, from the shell."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Command(VerbCommand):
         listed.add_argument("domain", metavar="DOMAIN", nargs="?", default="", help="only those of this domain")
         zone = add_verb(verbs, "show", "The records that have to be in the DNS, as lines of a zone file.", _show)
         zone.add_argument("domain", metavar="DOMAIN", nargs="?", default="", help="only those of this domain")
-        for action in (dkim.CHECK_KEY, dkim.RETIRE_KEY, dkim.REMOVE_KEY):
+        for action in (dkim.CHECK_KEY, dkim.PUBLISH_KEY, dkim.RETIRE_KEY, dkim.REMOVE_KEY):
             verb = add_verb(verbs, action.name.removeprefix("dkim-"), action.summary, _done_by(action))
             verb.add_argument("key", metavar="KEY", help="the name of its record, as `list` shows it")
 

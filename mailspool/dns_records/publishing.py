@@ -1,0 +1,127 @@
+"""Records of a domain put into the DNS by a name server that takes updates (RFC 2136), when somebody asks for it.
+
+Nothing is replaced that the page has not shown, and at the place of a DKIM key nothing at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from base.dns_updates import Primary, There, UpdateFailed
+from base.phrases import first_few
+from mailspool.dns_records import shown
+from mailspool.dns_records.names import HOST
+from spool.models.dkim import DkimKey
+from spool.models.update_server import UpdateServer
+from spool.signing import primaries
+
+# What a name server can be told; addresses, reverse names and DS records are elsewhere, or not ours to say.
+PURPOSES: Final = ("DKIM", "SPF", "DMARC", "MTA-STS", "TLS-RPT", "MX", "Policy", "DANE")
+_MOST_NAMED: Final = 3
+
+
+class CannotPublish(ValueError):
+    """It can't be done as asked; the message says why, as a sentence."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """One record: what is at its place now that has to give way, and what comes there."""
+
+    record: shown.Shown
+    there: There
+    gone: tuple[str, ...]
+
+    @property
+    def is_there(self) -> bool:
+        """Whether there is nothing to do."""
+        wanted = self.record.wanted
+        return self.gone == (wanted if self.record.kind == "TXT" else wanted.rstrip(".").lower(),)
+
+    @property
+    def sentence(self) -> str:
+        """What would be done."""
+        at = f"{self.record.purpose} at {self.record.name}"
+        if self.is_there:
+            return f"{at} is there already."
+        instead = f" in the place of {_quoted(self.gone)}" if self.gone else ""
+        return f"{at}: “{self.record.wanted}” is put there{instead}."
+
+
+def possible(domain: str) -> list[shown.Shown]:
+    """The records of a domain, or of HOST, that are wanted, are not right, and can be put there."""
+    return [one for one in shown.records_of(domain) if one.shows_wanted and one.purpose in PURPOSES]
+
+
+def server_for(domain: str) -> UpdateServer | None:
+    """The one that takes updates for a domain, or for what the host's name is in."""
+    return primaries.server_of(domain if domain != HOST else shown.host_name())
+
+
+def plans(domain: str, purposes: Sequence[str], server: UpdateServer, *, replace: bool) -> tuple[Primary, list[Plan]]:
+    """What has to be done for those purposes, by what the server has now. Raises CannotPublish."""
+    records = [one for one in possible(domain) if one.purpose in purposes]
+    if lacking := sorted(set(purposes) - {one.purpose for one in records}):
+        raise CannotPublish(
+            f"There is nothing to publish for {', '.join(lacking)}: check the DNS now to see what is so."
+        )
+    try:
+        primary = primaries.primary(server)
+        found = [_plan(one, primary.read(one.name, one.kind)) for one in records]
+    except UpdateFailed as error:
+        raise CannotPublish(_sentence(error)) from error
+    for plan in found:
+        if not plan.is_there:
+            _refuse_unseen(plan, replace=replace)
+    return primary, found
+
+
+def carry_out(primary: Primary, plan: Plan) -> None:
+    """Raises CannotPublish."""
+    try:
+        primary.replace(plan.there, lambda text: text in plan.gone, [plan.record.wanted])
+    except UpdateFailed as error:
+        raise CannotPublish(_sentence(error)) from error
+
+
+def note_sent(domain: str, record: shown.Shown) -> None:
+    """Of a key's record, that it is ours to take out again; it is looked for at once."""
+    if record.purpose == "DKIM":
+        selector, _, of = record.name.partition("._domainkey.")
+        DkimKey.objects.filter(domain=of, selector=selector).update(sent=record.wanted, send_problem="", checked=None)
+
+
+def _plan(record: shown.Shown, there: There) -> Plan:
+    return Plan(record, there, tuple(text for text in there.texts if _is_of_purpose(text, record)))
+
+
+def _is_of_purpose(text: str, record: shown.Shown) -> bool:
+    """Whether a record has to give way to the wanted one: others may stand beside it (RFC 7208 3.2)."""
+    if record.kind != "TXT" or record.purpose == "DKIM":
+        return True
+    tag = record.wanted.replace(";", " ").split()[0].lower()
+    return "".join(text.lower().split()).startswith(tag)
+
+
+def _refuse_unseen(plan: Plan, *, replace: bool) -> None:
+    record = plan.record
+    if not plan.gone:
+        return
+    stands = f"{record.name} has {_quoted(plan.gone)}"
+    if record.purpose == "DKIM":
+        raise CannotPublish(f"{stands}, which is left alone: make a key with another selector.")
+    if not set(plan.gone) <= set(record.found):
+        raise CannotPublish(f"{stands}, which the last look did not find: check the DNS now, and look at it first.")
+    if not replace:
+        raise CannotPublish(f"{stands}. Choose to replace it, if “{record.wanted}” is to be there instead.")
+
+
+def _quoted(texts: Sequence[str]) -> str:
+    return first_few([f"“{text[:200]}”" for text in texts], _MOST_NAMED)
+
+
+def _sentence(error: UpdateFailed) -> str:
+    said = str(error)
+    return f"{said[:1].upper()}{said[1:]}."

@@ -1,0 +1,34 @@
+"""Which name server takes the records of a domain from us, and by which key."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from django.conf import settings as django_settings
+
+from base.dns_updates import Primary, UpdateFailed
+from base.sealed import CannotUnseal, unseal
+from spool.models.update_server import EVERY, UpdateServer
+
+
+def server_of(domain: str) -> UpdateServer | None:
+    """The one of a domain, of the nearest that it is in, or of all. One query."""
+    labels = domain.split(".")
+    names = [".".join(labels[start:]) for start in range(len(labels))]
+    rows = {row.domain: row for row in UpdateServer.objects.filter(domain__in=[*names, EVERY], enabled=True)}
+    return next((rows[name] for name in [*names, EVERY] if name in rows), None)
+
+
+def primary(server: UpdateServer) -> Primary:
+    """For one change, whose time begins now. Raises UpdateFailed."""
+    try:
+        secret = unseal(server.sealed_secret)
+    except CannotUnseal as error:
+        raise UpdateFailed(f"the secret of the key {server.key_name} has to be entered again") from error
+    key = (server.key_name, secret, server.algorithm)
+    return Primary(server.host, server.port, key, str(django_settings.MAILSPOOL_DNS))
+
+
+def note(server: UpdateServer, now: datetime, problem: str) -> None:
+    """How the last change went, for the list of servers."""
+    UpdateServer.objects.filter(pk=server.pk).update(tried=now, problem=problem[:300])
