@@ -175,9 +175,11 @@ class _Reader:
 
 def _address(text: str) -> str:
     try:
-        return str(ipaddress.ip_address(text))
+        address = ipaddress.ip_address(text)
     except ValueError:
         return ""
+    # A zone is somebody's network card, of any length.
+    return "" if isinstance(address, ipaddress.IPv6Address) and address.scope_id else str(address)
 
 
 def _name(text: str) -> str:

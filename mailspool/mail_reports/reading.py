@@ -12,15 +12,15 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
+from django.db import DataError, transaction
 from django.db import Error as DatabaseError
-from django.db import transaction
 from django.utils import timezone
 
 from base.background import Background
 from base.batches import batched
 from mailspool.dns_records.names import our_domain
 from mailspool.mail_reports import dmarc, tls_rpt
-from mailspool.mail_reports.dmarc import DMARCRead, Source, Told
+from mailspool.mail_reports.dmarc import MOST_MESSAGES, DMARCRead, Source, Told
 from mailspool.mail_reports.packed import Unreadable, unpacked
 from mailspool.mail_reports.tls_rpt import OfDomain, TLSRead
 from quarantine.engines.authentication import dkim_of
@@ -57,9 +57,11 @@ def read_waiting() -> None:
             _read(row, timezone.now())
         except Unreadable as error:
             log.info("%s, a report from <%s>, is not read: %s", row.file_name, row.sender, error)
-        except DatabaseError:
-            # It is read again in the next sweep.
-            raise
+        except DatabaseError as error:
+            # The database is away: it is read again in the next sweep. But not what the database can't keep.
+            if not isinstance(error, DataError):
+                raise
+            log.warning("%s, a report from <%s>, can't be stored: %s", row.file_name, row.sender, error)
         except Exception:  # the edge of a reader of what strangers wrote: no report may keep the others from being read
             log.exception("%s, a report from <%s>, can't be read", row.file_name, row.sender)
         # Whatever it is: it is not looked at again.
@@ -212,7 +214,7 @@ def _row(domain: str, day: date, source: Source) -> DMARCSource:
 
 
 def _add(row: DMARCSource, told: Told, reporter: str) -> None:
-    row.count += told.count
+    row.count = min(row.count + told.count, MOST_MESSAGES)
     row.header_from = told.header_from
     row.dkim_domain, row.spf_domain = told.dkim_domain, told.spf_domain
     row.reporter = reporter

@@ -16,7 +16,7 @@ from django.test import Client
 from django.utils import timezone
 
 from accounts.models import Domain, Role, User
-from mailspool.mail_reports import reading, stored
+from mailspool.mail_reports import dmarc, reading, stored
 from mailspool.mail_reports.watch import FailedTLS
 from spool.delivery import incoming_reports
 from spool.models import (
@@ -116,6 +116,26 @@ def test_addresses_beyond_the_bound_count_together(spool: Spool, monkeypatch: py
     bring(spool, mail_with(zipped(dmarc_xml(*records, report_id="2"))))
     rows = DMARCSource.objects.order_by("source_ip").values_list("source_ip", "count")
     assert list(rows) == [("", 6), ("192.0.2.1", 2), ("192.0.2.2", 2)]
+
+
+ODD = [
+    dmarc_xml(dmarc_record("fe80::1%" + "z" * 400, 7)),
+    dmarc_xml(dmarc_record("192.0.2.9", 10**12), dmarc_record("192.0.2.9", 10**12)),
+    dmarc_xml(dmarc_record("192.0.2.9", 10**12), report_id="again"),
+]
+
+
+def test_no_report_keeps_the_next_from_being_read(spool: Spool) -> None:
+    for content in ODD:
+        bring(spool, mail_with(zipped(content)))
+    bring(spool, mail_with(tls_packed(**{"organization-name": "a\0b\ud800c", "report-id": "\u2028x"}), "tlsrpt+gzip"))
+    # As if 10,000 of them had come.
+    DMARCSource.objects.update(count=2**63 - 1)
+    bring(spool, mail_with(zipped(dmarc_xml(dmarc_record("192.0.2.9", 5), report_id="more"))))
+    bring(spool, mail_with(zipped(dmarc_xml(dmarc_record("192.0.2.1", 7), report_id="last"))))
+    assert not IncomingReport.objects.exists()
+    assert DMARCSource.objects.get(source_ip="192.0.2.1").count == 7
+    assert DMARCSource.objects.get(source_ip="192.0.2.9").count == dmarc.MOST_MESSAGES
 
 
 def _signing(spool: Spool) -> bytes:
