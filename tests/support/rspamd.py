@@ -63,7 +63,7 @@ _CONFIG = """
 options {{
     pidfile = "{folder}/rspamd.pid";
     dns {{ timeout = 0.1s; retransmits = 1; nameserver = "{dns}"; }}
-    filters = "regexp";
+    filters = "{filters}";
     tempdir = "{folder}";
     url_tld = "/usr/share/rspamd/effective_tld_names.dat";
     history_file = "{folder}/history";
@@ -83,7 +83,7 @@ PASSWORD = "let-me-teach"
 class Rspamd:
     """One instance in a folder of its own; one that `learns` keeps that in a Redis of its own.
 
-    With `dns`, the host:port of a name server, it asks that one, and looks at SPF.
+    With `dns`, the host:port of a name server, it asks that one, and looks at SPF and DKIM.
     """
 
     def __init__(self, *, learns: bool = False, dns: str = "") -> None:
@@ -134,10 +134,13 @@ class Rspamd:
         return f"127.0.0.1:{self.port}"
 
     def start(self) -> None:
-        modules = "\n".join(f"{name} {{ enabled = false; }}" for name in _OFF if not (self.dns and name == "spf"))
+        modules = "\n".join(
+            f"{name} {{ enabled = false; }}" for name in _OFF if not (self.dns and name in ("spf", "dkim"))
+        )
         # Nobody answers at port 1.
         dns = self.dns or "127.0.0.1:1"
-        config = _CONFIG.format(folder=self.folder, port=self.port, modules=modules, dns=dns)
+        filters = "regexp,dkim" if self.dns else "regexp"
+        config = _CONFIG.format(folder=self.folder, port=self.port, modules=modules, dns=dns, filters=filters)
         if self.learns:
             self.store.start(lambda: is_listening(self.store_port))
             # Rspamd's own files have an empty section of that name, which goes before another one.
