@@ -6,6 +6,7 @@ import os
 import platform
 import pstats
 import statistics
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
@@ -36,7 +37,7 @@ class Results:
     def as_json(self, options: Mapping[str, object]) -> dict[str, Any]:
         return {
             "at": datetime.now(UTC).isoformat(timespec="seconds"),
-            "machine": {"cpus": os.cpu_count(), "kernel": platform.release(), "python": platform.python_version()},
+            "machine": {"cpus": os.cpu_count(), "kernel": platform.release(), "python": python()},
             "options": {name: str(value) for name, value in options.items()},
             **asdict(self),
         }
@@ -44,12 +45,18 @@ class Results:
 
 def show(results: Results, console: Console) -> None:
     """Print every table."""
+    console.print(f"Python {python()}")
     _show_rates("Taking in, messages/s (nothing is delivered)", results.taken, console)
     _show_rates("Relaying, messages/s (smtp-source to smtp-sink)", results.relayed, console)
     _show_costs(results, console)
     _show_cpu(results, console)
     _show_latency(results.latency, console)
     _show_memory(results.memory, console)
+
+
+def python() -> str:
+    """The interpreter that runs this, and so Mailspool: its version and which one of that version it is."""
+    return f"{platform.python_version()} ({Path(sys.executable).resolve()})"
 
 
 def show_profiles(folder: Path, console: Console, lines: int = 30) -> None:
