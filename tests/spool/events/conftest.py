@@ -74,7 +74,8 @@ def running(tmp_path_factory: pytest.TempPathFactory, durable_postgres: Postgres
     url = durable_postgres.create_database("events") if durable_postgres else ""
     with DNSServer() as dns:
         sink.start()
-        for name, ip in (("sink", "127.0.0.1"), ("dead", "127.0.0.99"), ("gone", "127.0.0.99")):
+        # A host of its own for the recipes: the others rest the longer the more tests have failed at them.
+        for name, ip in (("sink", "127.0.0.1"), ("dead", "127.0.0.99"), ("gone", "127.0.0.99"), ("down", "127.0.0.98")):
             dns.add(f"{name}.test", "MX", f"10 mx.{name}.test.")
             dns.add(f"mx.{name}.test", "A", ip)
         dns.add("refusing.test", "MX", "0 .")

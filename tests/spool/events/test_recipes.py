@@ -48,7 +48,7 @@ def story(running: Logged) -> dict[str, str]:
     """Mail of all kinds, and clients who lie; the queue ids by what the messages are."""
     ids = {
         "delivered": running.send(ANN, "someone@sink.test"),
-        "deferred": running.send(BOB, "someone@dead.test"),
+        "deferred": running.send(BOB, "someone@down.test"),
         "bounced": running.send(BOB, "someone@refusing.test"),
     }
     for name in ("delivered", "bounced"):
@@ -83,7 +83,7 @@ def test_top_senders_are_those_who_sent(logged: Logged, story: dict[str, str]) -
 
 def test_where_mail_waits_is_counted_by_domain_and_reason(logged: Logged, story: dict[str, str]) -> None:
     found = _recipe("Where mail waits, and why", logged.log.path)
-    assert re.search(r"^\d+ dead\.test reply=\"connecting to mx\.dead\.test .*refused", found, re.MULTILINE)
+    assert re.search(r"^\d+ down\.test reply=\"connecting to mx\.down\.test .*refused", found, re.MULTILINE)
 
 
 def test_a_log_of_json_has_the_same_words(logged: Logged, story: dict[str, str], tmp_path: Path) -> None:
