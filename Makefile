@@ -15,7 +15,7 @@ PYTHON ?= $(shell for python in python3.11 python3 python3.12 python3.13; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
 
 .NOTPARALLEL:
-.PHONY: help run deb screenshots test test-system lint manual messages fonts bench bench-console bench-throttling bench-shares bench-destinations clean venv dev-venv debian-packages
+.PHONY: help run deb screenshots test test-system lint manual messages fonts bench bench-console bench-throttling bench-shares bench-signing bench-destinations clean venv dev-venv debian-packages
 
 help:
 	@echo 'make run     start Mailspool; Ctrl-C stops it (settings: docs/configuration.md)'
@@ -29,6 +29,7 @@ help:
 	@echo 'make bench   mail flow beside Postfix, and what counting costs; BENCH= for its options'
 	@echo 'make bench-throttling  what limits by the hour cost'
 	@echo 'make bench-shares  whether one user'"'"'s burst delays others; BENCH= for its options'
+	@echo 'make bench-signing  what signing (DKIM) costs, and beside Postfix with OpenDKIM'
 	@echo 'make bench-destinations  floods, dead hosts, a strict provider, many domains with one; BENCH="--only flood,provider --full"'
 	@echo 'make bench-console  lists, searches and bulk actions on a spool of a million; BENCH= for its options'
 	@echo 'make screenshots  take the pictures in docs/images anew'
@@ -77,6 +78,9 @@ bench-throttling: debian-packages dev-venv
 
 bench-shares: debian-packages dev-venv
 	$(PY) -m bench.shares $(BENCH)
+
+bench-signing: debian-packages dev-venv
+	$(PY) -m bench.signing $(BENCH)
 
 bench-destinations: debian-packages dev-venv
 	$(PY) -m bench.destinations $(BENCH)
