@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 from django.conf import settings as django_settings
 from django.test import TransactionTestCase
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
 
 from mailspool.home import Home
 from tests.support import emptying
@@ -23,6 +25,16 @@ try:
 except ImportError as error:  # pragma: no cover
     raise pytest.UsageError("run the tests from the project's folder: python -m pytest") from error
 
+
+# A machine that is busy is no fault of an example's; and what a short run finds it is to find again. The long one looks
+# for what nobody has seen.
+hypothesis_settings.register_profile(
+    "mailspool",
+    deadline=None,
+    derandomize=not os.environ.get("MAILSPOOL_LONG"),
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
+hypothesis_settings.load_profile("mailspool")
 
 # What no database has a part of its own in: a short run sees it on SQLite, but for what is marked `both`; and so with
 # every test that asks no database at all.

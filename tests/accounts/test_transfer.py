@@ -347,14 +347,14 @@ class TestExport:
 
 
 @given(st.text())
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_what_is_escaped_for_a_spreadsheet_comes_back(text: str) -> None:
     assert csv_cells.unescaped(csv_cells.escaped(text)) == text
     assert not csv_cells.escaped(text).startswith(("=", "+", "-", "@"))
 
 
 @given(st.binary(max_size=400))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_any_bytes_are_rows_or_a_sentence(content: bytes) -> None:
     for read in files.FORMATS.values():
         try:

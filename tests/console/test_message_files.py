@@ -8,7 +8,7 @@ import tracemalloc
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from quarantine.console.text_only import texts_of
@@ -258,7 +258,7 @@ def test_a_name_that_turns_the_line_around_shows_where(tmp_path: Path) -> None:
 
 
 @given(st.binary(max_size=600))
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150)
 def test_no_bytes_make_it_raise(tmp_path: Path, content: bytes) -> None:
     for message in (content, multipart(content), HEAD + b"Content-Type: text/html; charset=" + content):
         path = written(tmp_path, message)

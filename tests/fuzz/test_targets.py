@@ -19,7 +19,6 @@ pytestmark = pytest.mark.django_db
 every_target = pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.name)
 # Nothing is shrunk in the long run but what failed; a found input is kept by hand, in the corpus.
 quietly = settings(
-    deadline=None,
     database=None,
     print_blob=False,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large],

@@ -407,7 +407,7 @@ class TestPostcat:
 
 
 @given(st.binary(max_size=300), st.integers(0, len(POSTCAT)))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_any_bytes_are_an_envelope_or_a_sentence(content: bytes, cut: int) -> None:
     for text in (content, POSTCAT[:cut] + content + POSTCAT[cut:]):
         try:
@@ -443,7 +443,7 @@ def test_any_bytes_are_an_envelope_or_a_sentence(content: bytes, cut: int) -> No
         ),
     )
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_any_json_is_an_envelope_or_a_sentence(given_json: Any) -> None:
     for values in (given_json, {"sender": "", "recipients": [given_json], "created": given_json}):
         try:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from django.db.models import CharField, Q, TextField, Value
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from quarantine.filters import ItemFilter
@@ -19,7 +19,7 @@ from spool.models import Entry
 
 PIECES = st.lists(st.sampled_from("aAbé.%_\\[(@"), max_size=4).map("".join)
 PATTERNS = st.lists(PIECES, min_size=2, max_size=5).map("*".join)
-ON_DATABASE = settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+ON_DATABASE = settings(max_examples=60)
 
 
 def _finds(lookup: str, pattern: str, text: str) -> bool:

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.spool.smtpd.conftest import ANN, BOB, Listener
@@ -204,7 +204,7 @@ _words = st.sampled_from(
 )
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150)
 @given(words=st.lists(_words | st.binary(max_size=20), max_size=30))
 def test_any_bytes_at_all_are_answered_in_good_form(listener: Listener, words: list[bytes]) -> None:
     with Dialogue(listener.mailspool.smtp_port, greet=False) as client:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mailspool import VERSION
@@ -336,7 +336,7 @@ def test_a_pipelined_message_in_chunks_is_answered_chunk_by_chunk(listener: List
     assert listener.only(subject).content.endswith(message)
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40)
 @given(
     body=st.lists(st.sampled_from([b".", b"..", b"", b"BDAT 5", b"QUIT", b"x" * 500, b"\xff"]), max_size=12),
     sizes=st.lists(st.integers(0, 300), max_size=12),

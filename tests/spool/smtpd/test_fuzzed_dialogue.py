@@ -57,7 +57,6 @@ def test_dialogues_of_the_corpus_are_answered(listener: Listener, path: object) 
 
 @settings(
     max_examples=1_500 if LONG else 40,
-    deadline=None,
     database=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large],
 )
@@ -70,7 +69,6 @@ def test_any_dialogue_is_answered_in_whole_replies(listener: Listener, dialogue:
 @pytest.mark.long
 @settings(
     max_examples=40,
-    deadline=None,
     database=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large],
 )
