@@ -17,7 +17,7 @@ from quarantine.greylisting import Triplet, decide, triplet_of
 from quarantine.models.antispam import AntispamSettings, FollowDMARC
 from quarantine.spam import watched_settings
 from quarantine.spam.disposition import heard
-from quarantine.spam.in_session import ContentCheck
+from quarantine.spam.in_session import ContentCheck, examined_of
 from quarantine.spam.watched_settings import Counts
 from security import lists
 from spool.smtpd.batched_questions import Together
@@ -26,6 +26,7 @@ from spool.smtpd.database import asked, what_failed
 from spool.trusted import trusts
 
 if TYPE_CHECKING:
+    from quarantine.engines.examined import Examined
     from spool.message.envelope import EnvelopeRecipient, Submission
     from spool.smtpd.session import MailSession
     from spool.smtpd.shared import Shared
@@ -118,15 +119,36 @@ class RejectSpam(SMTPCheck):
         # A stranger's mail comes in, wherever an address of ours leads to.
         if any(_is_postmaster(one) for one in submission.envelope.recipients):
             return None
-        if follows and (why := await self._check.against_policy(submission, settings)):
-            log.info("refused, from <%s> at %s: %s", submission.envelope.sender, session.client_ip, why)
+        try:
+            examined = examined_of(submission, settings)
+        except OSError:
+            # No check can be asked of what can't be read: whoever stores it says what is wrong.
+            log.exception("taken unchecked, from <%s>", submission.envelope.sender)
+            return None
+        try:
+            return await self._objection(session, submission, examined, settings, follows=follows)
+        finally:
+            examined.close()
+
+    async def _objection(
+        self,
+        session: MailSession,
+        submission: Submission,
+        examined: Examined,
+        settings: AntispamSettings,
+        *,
+        follows: bool,
+    ) -> Reply | None:
+        sender = submission.envelope.sender
+        if follows and (why := await self._check.against_policy(submission, examined, settings)):
+            log.info("refused, from <%s> at %s: %s", sender, session.client_ip, why)
             return Reply(550, "5.7.1", f"{why}; mail that was forwarded can fail by that")
         if not settings.reject:
             return None
-        why = await self._check.refuses(submission, settings)
+        why = await self._check.refuses(submission, examined, settings)
         if not why:
             return None
-        log.info("refused as spam, from <%s> at %s: %s", submission.envelope.sender, session.client_ip, why)
+        log.info("refused as spam, from <%s> at %s: %s", sender, session.client_ip, why)
         appeal = f"tell the postmaster of {session.hostname} by another way"
         return Reply(550, "5.7.1", f"This looks like spam and is not taken; if that is a mistake, {appeal}")
 

@@ -127,12 +127,13 @@ class Examined:
         return future.result()
 
     def close(self) -> None:
-        """Stop what nobody waits for any more."""
-        for future in self._shared.values():
+        """Stop what nobody waits for any more. Who asks again hears what was found out, and has the rest tried anew."""
+        for name, future in list(self._shared.items()):
             if not future.done():
                 future.cancel()
-            elif not future.cancelled():
-                future.exception()
+                del self._shared[name]
+            elif future.cancelled() or future.exception() is not None:
+                del self._shared[name]
 
 
 __all__ = ["Examined", "Result"]

@@ -39,15 +39,15 @@ class ContentCheck:
         # For the messages of all sessions together. Waiting counts for the total time.
         self._room = Room()
 
-    async def refuses(self, submission: Submission, settings: AntispamSettings) -> str:
+    async def refuses(self, submission: Submission, examined: Examined, settings: AntispamSettings) -> str:
         """Why the message is to be refused; "" to take it, also when it could not be found out."""
         sender = submission.envelope.sender
         try:
             async with asyncio.timeout(settings.reject_seconds):
-                findings = await self._ask(submission, settings)
+                findings = await self._ask(examined)
                 if findings is None or not findings.complete:
                     return ""
-                why = await _over(submission, findings, settings)
+                why = await _over(submission, examined, findings, settings)
                 if not why:
                     submission.file_name = store.new_file_names(1)[0]
                     await asyncio.to_thread(verdict_cache.keep, submission.file_name, findings)
@@ -63,12 +63,11 @@ class ContentCheck:
         self._count(findings, refused=bool(why))
         return why
 
-    async def against_policy(self, submission: Submission, settings: AntispamSettings) -> str:
+    async def against_policy(self, submission: Submission, examined: Examined, settings: AntispamSettings) -> str:
         """Why its domain's owner wants it refused (DMARC); "" to take it, also when it could not be found out."""
         wanted = [check for check in last_checks() if check.inbound and check.kind == CheckKind.DMARC][:1]
         if not wanted:
             return ""
-        examined = _examined(submission, settings)
         try:
             async with asyncio.timeout(settings.reject_seconds), self._room.for_one(examined):
                 findings = await ask(examined, wanted)
@@ -81,11 +80,10 @@ class ContentCheck:
         wish = wish_in(findings, submission.envelope.client_ip, settings)
         return wish.why if wish is not None and wish.is_reject else ""
 
-    async def _ask(self, submission: Submission, settings: AntispamSettings) -> Findings | None:
+    async def _ask(self, examined: Examined) -> Findings | None:
         wanted = [check for check in last_checks() if check.inbound]
         if not wanted:
             return None
-        examined = _examined(submission, settings)
         async with self._room.for_one(examined):
             return await ask(examined, wanted)
 
@@ -95,25 +93,18 @@ class ContentCheck:
         self.counts[REFUSED].add(hit=refused, failed=False, seconds=0.0)
 
 
-async def _is_allowed(submission: Submission, settings: AntispamSettings) -> bool:
+async def _is_allowed(submission: Submission, examined: Examined, settings: AntispamSettings) -> bool:
     """Whether one of its recipients allows its sender: the answer is one for all, so that the others get it as spam."""
-    examined = _examined(submission, settings)
-    try:
-        lists = await asked(lists_of_submission, submission, examined, settings)
-        found = await decided(lists, Proofs(examined))
-        return any(not entry.blocks for entry in found.values())
-    finally:
-        examined.close()
+    lists = await asked(lists_of_submission, submission, examined, settings)
+    found = await decided(lists, Proofs(examined))
+    return any(not entry.blocks for entry in found.values())
 
 
-async def _is_proven(examined: Examined) -> bool:
-    try:
-        return bool(await voucher(examined))
-    finally:
-        examined.close()
+def examined_of(submission: Submission, settings: AntispamSettings) -> Examined:
+    """A message for all that is asked about it: what is found out once is known to all of them. Close it in the end.
 
-
-def _examined(submission: Submission, settings: AntispamSettings) -> Examined:
+    Raises OSError.
+    """
     envelope, content = submission.envelope, submission.content
     path = submission.spilled or Path()
     size = len(content) if content is not None else path.stat().st_size
@@ -129,15 +120,15 @@ def _examined(submission: Submission, settings: AntispamSettings) -> Examined:
     )
 
 
-async def _over(submission: Submission, findings: Findings, settings: AntispamSettings) -> str:
+async def _over(submission: Submission, examined: Examined, findings: Findings, settings: AntispamSettings) -> str:
     """Why it is over the threshold for all its recipients, or "". The database is asked only for what is."""
     judgement = weigh(findings, settings)
     if judgement.score < settings.reject_from:
         return ""
     sender = submission.envelope.sender
-    if sender in await asked(trusted_of, {sender}) and await _is_proven(_examined(submission, settings)):
+    if sender in await asked(trusted_of, {sender}) and await voucher(examined):
         return ""
-    if await _is_allowed(submission, settings):
+    if await _is_allowed(submission, examined, settings):
         return ""
     addresses = [chooser_of(one) for one in submission.envelope.recipients]
     choices = await asked(choices_of, addresses, settings)

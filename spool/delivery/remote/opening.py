@@ -6,9 +6,9 @@ Nothing is counted where no report is to be made: then `Peer.asked` is None.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeAlias
 
-from base.expiring import ExpiringDict, ExpiringSet
+from base.expiring import ExpiringDict
 from spool.delivery.remote.client import ConnectionFailed, OutboundConnection, TLSFailed
 from spool.delivery.remote.tls_results import NOT_NAMED, AskedPolicy, Result, Session
 from spool.delivery.remote.tls_sessions import Sessions
@@ -18,12 +18,14 @@ from spool.models.route import TLSPolicy
 TESTED_SECONDS: Final = 3600.0
 # By address, name and policy: what failed, and why.
 _failing: ExpiringDict[tuple[str, str, str], tuple[Result, str]] = ExpiringDict(TESTED_SECONDS)
+# Hosts that TLS failed with a moment ago, by address: what failed, and why.
+FailedTLS: TypeAlias = ExpiringDict[str, tuple[Result, str]]
 
 
 class Counted(Protocol):
     """What of a transport is wanted here."""
 
-    clear_text_only: ExpiringSet[str]
+    clear_text_only: FailedTLS
     sessions: Sessions
 
 
@@ -50,26 +52,30 @@ async def open_counted(connection: OutboundConnection, domain: str, seconds: flo
 
 
 async def _open_as_allowed(
-    connection: OutboundConnection, seconds: float, clear_text_only: ExpiringSet[str]
+    connection: OutboundConnection, seconds: float, clear_text_only: FailedTLS
 ) -> tuple[Result, str] | None:
-    """Where TLS is only an offer and fails, do without it and remember for a while; what was wrong with it then."""
+    """Where TLS is only an offer and fails, do without it and remember for a while; what was wrong with it then.
+
+    A session without it for what was remembered is one more that failed for that (RFC 8460 4.3).
+    """
     peer = connection.peer
     may_do_without = peer.tls is TLSPolicy.OPPORTUNISTIC
     # What was learned of an address for one domain must not have another domain's mail go unencrypted.
-    allow_tls = not (may_do_without and peer.ip in clear_text_only)
+    failed = clear_text_only.get(peer.ip) if may_do_without else None
     try:
-        await connection.open(seconds, allow_tls=allow_tls)
+        await connection.open(seconds, allow_tls=failed is None)
     except TLSFailed as error:
         if not may_do_without:
             raise
-        clear_text_only.add(peer.ip)
+        failed = clear_text_only.keep(peer.ip, (error.tls_result, error.text))
         await connection.open(seconds, allow_tls=False)
-        return error.tls_result, error.text
-    return None if connection.tls or not allow_tls else (Result.NO_STARTTLS, "")
+    if failed is not None or connection.tls:
+        return failed
+    return Result.NO_STARTTLS, ""
 
 
 async def _open_to_test(
-    connection: OutboundConnection, asked: AskedPolicy, seconds: float, clear_text_only: ExpiringSet[str]
+    connection: OutboundConnection, asked: AskedPolicy, seconds: float, clear_text_only: FailedTLS
 ) -> tuple[Result, str] | None:
     """Open it as an MTA-STS policy that is being tried asks for, and if that fails, as if there were none."""
     peer = connection.peer

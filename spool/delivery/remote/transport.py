@@ -14,12 +14,13 @@ import time
 from collections.abc import Callable, Sequence
 from datetime import datetime
 
-from base.expiring import ExpiringDict, ExpiringSet
+from base.expiring import ExpiringDict
 from spool.delivery.answers import AnswerFile
 from spool.delivery.remote.backoff import Rest
 from spool.delivery.remote.capacity import Capacity
 from spool.delivery.remote.destination import Destination
 from spool.delivery.remote.mx import Exchangers
+from spool.delivery.remote.opening import FailedTLS
 from spool.delivery.remote.tls_sessions import Sessions
 from spool.delivery.remote.transaction import RECIPIENTS_PER_TRANSACTION, Done, Transaction
 from spool.delivery.routes import RoutingTable
@@ -79,7 +80,7 @@ class Transport:
         self.remote, self.to_store = Capacity(), Capacity()
         # Transactions that wait for a destination of which nothing is known yet.
         self.parked = 0
-        self.clear_text_only: ExpiringSet[str] = ExpiringSet(CLEAR_TEXT_SECONDS)
+        self.clear_text_only: FailedTLS = ExpiringDict(CLEAR_TEXT_SECONDS)
         self._destinations: dict[str, Destination] = {}
         self._tidy_at = MANY_DESTINATIONS
 

@@ -159,6 +159,27 @@ def test_a_host_that_fails_a_policy_in_test_is_not_asked_twice_for_each_connecti
     assert [taken.encrypted for taken in peer.taken] == [True, True]
 
 
+def test_a_session_that_does_without_tls_because_it_failed_lately_failed_for_the_same(
+    peer: SmtpPeer, dns: DNSServer, authority: Authority, spooled: Path
+) -> None:
+    _present(peer, authority, "broken")
+
+    async def run() -> list[Session]:
+        async with Sending(dns.address, {}, smtp_out_port=peer.port, honour_mta_sts=False) as sending:
+            kept = sending.transport.sessions = _Kept()
+            kept.configure(is_on=True)
+            for _ in range(2):
+                [told] = await sending.send(a_leased_entry(spooled, to=BOB))
+                assert told.only.outcome is Outcome.DELIVERED
+                peer.say_goodbye(b"")
+            return kept.kept
+
+    first, second = asyncio.run(run())
+    assert len(peer.conversations) == 3, "one that failed, and two that took mail"
+    assert (second.result, second.reason) == (first.result, first.reason)
+    assert second.result == "validation-failure" and second.reason
+
+
 def test_mail_that_wants_nothing_of_tls_is_not_counted_as_reports_are_not(
     peer: SmtpPeer, authority: Authority, counted: Callable[..., Counted]
 ) -> None:
