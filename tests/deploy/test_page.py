@@ -56,7 +56,7 @@ def test_the_commands_of_the_page_install_a_mailspool_that_takes_and_sends_mail(
     (program,) = blocks("1. The program: a checkout")
     database, redis = blocks("2. Database and Redis")
     (_,) = blocks("3. The environment")
-    services_, accounts = blocks("4. The services")
+    services_, accounts, first_steps = blocks("4. The services")
     # The project as it stands here, in the place of the one in the Internet.
     _commit(debian.path("/root/mailspool"))
     debian.run(program.replace("git clone URL", "git clone -q /root/mailspool"), seconds=1800)
@@ -87,7 +87,7 @@ def test_the_commands_of_the_page_install_a_mailspool_that_takes_and_sends_mail(
             # Its unit makes the folder (RuntimeDirectory).
             debian.run("install -d -m 2755 -o redis -g redis /run/redis")
             redis_server.start(debian.path("/run/redis/redis-server.sock").is_socket)
-            _run_services(debian, services_, accounts, tmp_path)
+            _run_services(debian, services_, accounts, first_steps, tmp_path)
         finally:
             redis_server.kill()
             debian.run("pg_ctlcluster 15 main stop -m immediate")
@@ -95,7 +95,7 @@ def test_the_commands_of_the_page_install_a_mailspool_that_takes_and_sends_mail(
     assert said == ["restart redis-server", "daemon-reload", "enable --now mailspool.target"]
 
 
-def _run_services(debian: Chroot, services_: str, accounts: str, folder: Path) -> None:
+def _run_services(debian: Chroot, services_: str, accounts: str, first_steps: str, folder: Path) -> None:
     """From "The services" on; systemd's part is played by Installation."""
     home = debian.path("/var/lib/mailspool")
     home.mkdir(mode=0o700)
@@ -122,6 +122,8 @@ def _run_services(debian: Chroot, services_: str, accounts: str, folder: Path) -
         # curl is not in every Debian.
         assert "curl -s http://127.0.0.1:8000/readyz" in ready
         assert "example.org" in debian.run(accounts)
+        # It ends with 1: no user is there yet.
+        assert "certificate" in debian.run(f"! {first_steps}").lower()
         installation.fill()
         installation.send_in("page-in")
         installation.send_out("page-out")
