@@ -112,43 +112,34 @@ def write_files(writer: store.Writer, submissions: Sequence[Submission], setting
 
 def begin_files(writer: store.Writer, submissions: Sequence[Submission], settings: Settings, *, beside: bool) -> Stored:
     """Begin to write them, `beside` what this thread does until it calls `wait`. Raises IntakeError, as that does."""
-    names = store.new_file_names(len(submissions))
-    if contents.in_database():
-        return _for_database(submissions, names)
-    files: list[store.PendingFile] = []
-    in_rows: set[str] = set()
-    # What is to wait comes to rest at once: outside programs look at its file meanwhile.
-    most_bytes = 0 if settings.delivery_delay_seconds else inline.limit_bytes()
-    for index, submission in enumerate(submissions):
-        if submission.file_name:
-            names[index] = submission.file_name
-        _describe(submission)
-        envelope = submission.envelope
-        rests = bool(envelope.hold or envelope.release)
-        if submission.size_bytes <= most_bytes and submission.content is not None and not rests:
-            in_rows.add(names[index])
-        else:
-            files.append(store.PendingFile(names[index], submission.content, submission.spilled, submission.tail))
+    fresh = store.new_file_names(len(submissions))
+    names = [submission.file_name or name for submission, name in zip(submissions, fresh, strict=True)]
     try:
+        for submission in submissions:
+            _describe(submission)
+        if contents.in_database():
+            # Nothing is written before their rows.
+            whole = {name for name, one in zip(names, submissions, strict=True) if _fits_in_a_row(one)}
+            return Stored(list(submissions), names, IN_DATABASE, None, whole)
+        files: list[store.PendingFile] = []
+        in_rows: set[str] = set()
+        # What is to wait comes to rest at once: outside programs look at its file meanwhile.
+        most_bytes = 0 if settings.delivery_delay_seconds else inline.limit_bytes()
+        for name, submission in zip(names, submissions, strict=True):
+            rests = bool(submission.envelope.hold or submission.envelope.release)
+            if submission.size_bytes <= most_bytes and submission.content is not None and not rests:
+                in_rows.add(name)
+            else:
+                files.append(store.PendingFile(name, submission.content, submission.spilled, submission.tail))
         subspool, finish = writer.begin(files, settings.subspool_size, beside=beside, others=len(in_rows))
     except OSError as error:
         raise _not_written(submissions, error) from error
     return Stored(list(submissions), names, subspool, finish, in_rows)
 
 
-def _for_database(submissions: Sequence[Submission], names: list[str]) -> Stored:
-    """Nothing is written before their rows."""
-    in_rows: set[str] = set()
+def _fits_in_a_row(submission: Submission) -> bool:
     most_bytes = int(django_settings.MAILSPOOL_INLINE_KB) * 1024 or MOST_WHOLE_BYTES
-    for index, submission in enumerate(submissions):
-        names[index] = submission.file_name or names[index]
-        try:
-            _describe(submission)
-        except OSError as error:
-            raise _not_written(submissions, error) from error
-        if submission.size_bytes <= most_bytes and submission.content is not None and submission.tail is None:
-            in_rows.add(names[index])
-    return Stored(list(submissions), names, IN_DATABASE, None, in_rows)
+    return submission.size_bytes <= most_bytes and submission.content is not None and submission.tail is None
 
 
 def _not_written(submissions: Sequence[Submission], error: OSError) -> IntakeError:

@@ -253,7 +253,7 @@ def earliest(*, low: bool = True) -> tuple[datetime | None, datetime | None]:
     """When the next entry is due, or its lease lapses; and from when on one may be taken that is more than its sender's
     share. None where there is none."""
     statement = _EARLIEST_DUE if low else _EARLIEST_DUE_BUT_LOW
-    rows = execute(statement.format(index=_OF_TURNS if on_sqlite() else ""), ()).fetchall()
+    rows = execute(statement.format(index=_OF_TURNS if on_sqlite() else ""), (), kept=True).fetchall()
     due = [moment for priority, moment in rows if priority and moment is not None]
     early = [moment for priority, moment in rows if not priority]
     return from_db_time(min(due)) if due else None, from_db_time(early[0]) if early else None

@@ -230,13 +230,18 @@ def insert(table: str, columns: Sequence[str], rows: Iterable[Row]) -> None:
             return
         if in_few_trips():
             rows = list(rows)
-            marks = ", ".join(f"({', '.join(['%s'] * len(columns))})" for _ in rows)
             values = [value for row in rows for value in row]
-            execute(f"INSERT INTO {table} ({names}) VALUES {marks}", values, kept=True)
+            execute(f"INSERT INTO {table} ({names}) VALUES {_marks(len(columns), len(rows))}", values, kept=True)
             return
         with here.copy(f"COPY {table} ({names}) FROM STDIN") as copy:
             for row in rows:
                 copy.write_row(row)
+
+
+@cache
+def _marks(columns: int, rows: int) -> str:
+    """Of few rows: see `few_trips`."""
+    return ", ".join([f"({', '.join(['%s'] * columns)})"] * rows)
 
 
 def in_few_trips() -> bool:
