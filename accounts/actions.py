@@ -312,7 +312,7 @@ def delete(row: Row, *, actor: Actor) -> None:
         counts = {"users": row.users.count(), "aliases": row.aliases.count(), "mailing lists": row.lists.count()}
         if any(counts.values()):
             held = ", ".join(f"{count} {what}" for what, count in counts.items() if count)
-            raise InUse(f"{row.name} still has {held}: remove them first.")
+            raise InUse(_("%(row)s still has %(held)s: remove them first.") % {"row": row.name, "held": held})
     changes.remove(actor, row)
 
 

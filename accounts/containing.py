@@ -18,6 +18,8 @@ from django.db import transaction
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.module_loading import import_string
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _lazy
 
 from accounts import changes, directory, edits, history
 from accounts.account_actions import UserAction, of_users
@@ -73,22 +75,22 @@ def steps() -> list[Step]:
 class Contain(UserAction):
     """Shuts a compromised account: no login, connections ended, mail on hold."""
 
-    name, label, icon = "contain", "Contain", "gpp_maybe"
+    name, label, icon = "contain", _lazy("Contain"), "gpp_maybe"
     danger = True
     undoable = True
     menu_kinds = ()
     inputs = (
         Input(
             "password",
-            "New password",
+            _lazy("New password"),
             "password",
-            placeholder="empty: a random one",
+            placeholder=_lazy("empty: a random one"),
             option_help="the new password; without it, a random one",
         ),
     )
 
     def effect(self, target: Target, parameters: Mapping[str, Any]) -> str:
-        return (
+        return _(
             "No login and no mail out; mail for it still arrives. A new password. Every connection ends, and its mail"
             " in the spool is put on hold."
         )
@@ -97,7 +99,7 @@ class Contain(UserAction):
         [user] = target.rows
         password = parameters["password"]
         if actor.is_person(user):
-            raise Refused("You can't contain yourself; ask another administrator.")
+            raise Refused(_("You can't contain yourself; ask another administrator."))
         if password:
             validate_password(password, user)
         directory.changed()
@@ -129,7 +131,7 @@ class Contain(UserAction):
             return After(" ".join(done), result=containment)
 
         # Written down before the rest is tried: the account is shut from here on.
-        entry = Written(user.email, "Shut: no login, no mail out, a new password", about=user)
+        entry = Written(user.email, _("Shut: no login, no mail out, a new password"), about=user)
         undo = WayBack(UNCONTAIN.name, target, {"old_password": "1"})
         return Change("", [entry], containment, shut_the_rest, undo)
 
@@ -137,7 +139,7 @@ class Contain(UserAction):
 class Review(Opening[Actor]):
     """Reviews an account that may be compromised, and contains it from there."""
 
-    name, label, icon = "review", "Contain account…", "gpp_maybe"
+    name, label, icon = "review", _lazy("Contain account…"), "gpp_maybe"
     kinds = ("user",)
 
     def require(self, actor: Actor, target: Target) -> None:
@@ -150,7 +152,7 @@ class Review(Opening[Actor]):
 class ContainAgain(UserAction):
     """Ends connections and holds mail that came in since the account was contained."""
 
-    name, label, icon = "contain-again", "Hold new mail as well", "gpp_maybe"
+    name, label, icon = "contain-again", _lazy("Hold new mail as well"), "gpp_maybe"
     recorded = "contain"
     menu_kinds = ()
     in_transaction = False
@@ -169,14 +171,14 @@ class ContainAgain(UserAction):
 class Uncontain(UserAction):
     """Restores access to the account, and releases its mail."""
 
-    name, label, icon = "uncontain", "Restore access", "lock_open"
+    name, label, icon = "uncontain", _lazy("Restore access"), "lock_open"
     recorded = "undo contain"
     menu_kinds = ()
     in_transaction = False
     inputs = (
         Input(
             "old_password",
-            "False alarm: restore the old password",
+            _lazy("False alarm: restore the old password"),
             "check",
             option_help="a false alarm: restore the old password",
         ),
@@ -187,11 +189,11 @@ class Uncontain(UserAction):
 
     def effect(self, target: Target, parameters: Mapping[str, Any]) -> str:
         status = _open_of(target).get_status_before_display()
-        password = "The old password is valid again." if parameters["old_password"] else "The new password stays."
-        return (
-            f"The account has the status “{status}” again, and its mail on hold goes on: what must not leave has to go"
-            f" from the spool first. {password}"
-        )
+        password = _("The old password is valid again.") if parameters["old_password"] else _("The new password stays.")
+        return _(
+            "The account has the status “%(status)s” again, and its mail on hold goes on: what must not "
+            "leave has to go from the spool first. %(password)s"
+        ) % {"status": status, "password": password}
 
     def do(self, actor: Actor, target: Target, parameters: Mapping[str, Any]) -> Change:
         containment, old_password = _open_of(target), parameters["old_password"]
@@ -212,7 +214,11 @@ class Uncontain(UserAction):
             user.save(update_fields=["status", "password"])
             resumed = app_passwords.resume(user, containment.at) if old_password else 0
         is_enabled = user.status == Status.ENABLED
-        done = [f"{user} is enabled again." if is_enabled else f"{user} is set to {user.get_status_display()} again."]
+        done = [
+            (_("%(user)s is enabled again.") % {"user": user})
+            if is_enabled
+            else (_("%(user)s is set to %(status)s again.") % {"user": user, "status": user.get_status_display()})
+        ]
         if is_given_back:
             done.append("The old password is valid again.")
         elif old_password:
@@ -228,7 +234,7 @@ class Uncontain(UserAction):
 class StopForwarding(UserAction):
     """Removes all forwarding addresses: a favourite of those who steal accounts."""
 
-    name, label, icon = "forwarding", "Stop Forwarding", "forward"
+    name, label, icon = "forwarding", _lazy("Stop Forwarding"), "forward"
     recorded = "change user"
     danger = True
     menu_kinds = ()
@@ -237,7 +243,10 @@ class StopForwarding(UserAction):
         return bool(target.rows[0].forward_to)
 
     def effect(self, target: Target, parameters: Mapping[str, Any]) -> str:
-        return f"Mail of {target} is not forwarded any more. It goes to {_forwarded(target.rows[0])} now."
+        return _("Mail of %(target)s is not forwarded any more. It goes to %(rows)s now.") % {
+            "target": target,
+            "rows": _forwarded(target.rows[0]),
+        }
 
     def do(self, actor: Actor, target: Target, parameters: Mapping[str, Any]) -> Change:
         [user] = target.rows
@@ -246,7 +255,7 @@ class StopForwarding(UserAction):
         user.forward_to = ""
         edits.save(user)
         written = changes.described(before, user)
-        said = f"Mail of {user} is not forwarded any more. It went to {went}."
+        said = _("Mail of %(user)s is not forwarded any more. It went to %(went)s.") % {"user": user, "went": went}
         return Change(said, [written] if written is not None else [], said)
 
 
@@ -295,7 +304,9 @@ def _open_of(target: Target) -> Containment:
         return named
     found = Containment.objects.open().select_related("user").filter(user=target.rows[0]).first()
     if found is None:
-        raise Refused(f"{target} is not contained; somebody may have opened the account meanwhile.")
+        raise Refused(
+            _("%(target)s is not contained; somebody may have opened the account meanwhile.") % {"target": target}
+        )
     return found
 
 

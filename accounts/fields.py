@@ -13,10 +13,12 @@ from typing import Any, Final
 
 from django.db.models import Model
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _lazy
 
 from accounts.models import Alias, Domain, DomainDefaults, MailingList, User, UserDefaults
 from accounts.models.spam import SPAM_FIELDS
 from base.numbers import grouped
+from base.texts import Text
 
 # A field, or some that stand beside each other on a page.
 Line = str | tuple[str, ...]
@@ -26,9 +28,9 @@ Line = str | tuple[str, ...]
 class Group:
     """Fields that belong together, under a title, with a text for people. `is_reserved` for system administrators."""
 
-    title: str
+    title: Text
     lines: tuple[Line, ...]
-    text: str = ""
+    text: Text = ""
     is_reserved: bool = False
 
     @property
@@ -51,7 +53,7 @@ class Kind:
     apart: frozenset[str] = frozenset()
 
     @property
-    def fieldsets(self) -> list[tuple[str | None, dict[str, Any]]]:
+    def fieldsets(self) -> list[tuple[Text | None, dict[str, Any]]]:
         """As Django's admin takes them."""
         return [
             (group.title or None, {"fields": [*group.lines], **({"description": group.text} if group.text else {})})
@@ -89,26 +91,36 @@ _BOUNCES: Final = (("bounces_per_hour", "bounces_action"),)
 _OF_DOMAINS: Final = ("max_users", "max_message_kb", "max_recipients")
 _OF_USERS: Final = ("mailbox_mb", "max_message_kb", "max_recipients")
 
-FORWARDING: Final = Group("Forwarding", ("forward_to", "forward_keeps_copy"))
+FORWARDING: Final = Group(_lazy("Forwarding"), ("forward_to", "forward_keeps_copy"))
 DOMAIN: Final = Kind(
     "domain",
     Domain,
     (
         Group("", ("name", "status", "catch_all", "description")),
         Group(
-            "Sending",
+            _lazy("Sending"),
             ("send_as",),
-            "For users without a choice of their own. Without one here, it is as in Settings.",
+            _lazy("For users without a choice of their own. Without one here, it is as in Settings."),
         ),
-        Group("Recipients", ("suppression",)),
-        Group("Limits", _OF_DOMAINS, "What its users may do at most. New domains start from the domain defaults."),
-        Group("Throttling", (*_HOURLY, *_BOUNCES), "How much its users and lists may send together in an hour."),
+        Group(_lazy("Recipients"), ("suppression",)),
         Group(
-            "Spam that comes in",
-            SPAM_FIELDS,
-            "For all its users who have not chosen otherwise. The rest follows the page Antispam.",
+            _lazy("Limits"),
+            _OF_DOMAINS,
+            _lazy("What its users may do at most. New domains start from the domain defaults."),
         ),
-        Group("Spam Quarantine", ("users_release",), "Without a choice here, it is as on the page Antispam."),
+        Group(
+            _lazy("Throttling"),
+            (*_HOURLY, *_BOUNCES),
+            _lazy("How much its users and lists may send together in an hour."),
+        ),
+        Group(
+            _lazy("Spam that comes in"),
+            SPAM_FIELDS,
+            _lazy("For all its users who have not chosen otherwise. The rest follows the page Antispam."),
+        ),
+        Group(
+            _lazy("Spam Quarantine"), ("users_release",), _lazy("Without a choice here, it is as on the page Antispam.")
+        ),
     ),
     address="name",
     apart=frozenset({"status"}),
@@ -120,17 +132,21 @@ USER: Final = Kind(
         Group("", ("email", "name", "language", "new_password", "role", "status")),
         FORWARDING,
         Group(
-            "Sending",
+            _lazy("Sending"),
             ("send_as",),
-            "Without a choice it is as the domain has it; without one there, as in Settings.",
+            _lazy("Without a choice it is as the domain has it; without one there, as in Settings."),
             is_reserved=True,
         ),
-        Group("Limits", _OF_USERS, "New users start from the user defaults."),
-        Group("Throttling", _HOURLY, "How much may be sent in an hour. The domain may have limits of its own."),
+        Group(_lazy("Limits"), _OF_USERS, _lazy("New users start from the user defaults.")),
         Group(
-            "Spam that comes in",
+            _lazy("Throttling"),
+            _HOURLY,
+            _lazy("How much may be sent in an hour. The domain may have limits of its own."),
+        ),
+        Group(
+            _lazy("Spam that comes in"),
             SPAM_FIELDS,
-            "What is left as it is follows the domain, and what that leaves follows the page Antispam.",
+            _lazy("What is left as it is follows the domain, and what that leaves follows the page Antispam."),
         ),
     ),
     address="email",
@@ -144,11 +160,11 @@ LIST: Final = Kind(
     MailingList,
     (
         Group("", ("address", "owner", "posting", "subject_prefix", "enabled", "description", "new_members")),
-        Group("Mail to members", ("rewrite_from", "unsubscribe")),
+        Group(_lazy("Mail to members"), ("rewrite_from", "unsubscribe")),
         Group(
-            "Throttling",
+            _lazy("Throttling"),
             _HOURLY,
-            "How much it may send its members in an hour. The domain may have limits of its own.",
+            _lazy("How much it may send its members in an hour. The domain may have limits of its own."),
         ),
     ),
     apart=frozenset({"owner", "enabled"}),
@@ -158,9 +174,9 @@ DOMAIN_DEFAULTS: Final = Kind(
     DomainDefaults,
     (
         Group(
-            "What a new domain starts with",
+            _lazy("What a new domain starts with"),
             (*_OF_DOMAINS, *_HOURLY, *_BOUNCES),
-            "Existing domains keep their settings until these are propagated to them.",
+            _lazy("Existing domains keep their settings until these are propagated to them."),
         ),
     ),
 )
@@ -169,9 +185,9 @@ USER_DEFAULTS: Final = Kind(
     UserDefaults,
     (
         Group(
-            "What a new user starts with",
+            _lazy("What a new user starts with"),
             (*_OF_USERS, *_HOURLY),
-            "Existing users keep their settings until these are propagated to them.",
+            _lazy("Existing users keep their settings until these are propagated to them."),
         ),
     ),
 )

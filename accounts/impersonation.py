@@ -18,6 +18,8 @@ from django.contrib.auth.models import AnonymousUser
 from django.http import HttpRequest, HttpResponse, HttpResponseBadRequest, HttpResponseForbidden, HttpResponseRedirect
 from django.urls import reverse
 from django.utils.decorators import method_decorator
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _lazy
 from django.views.decorators.csrf import csrf_protect
 from hijack import signals, views
 
@@ -45,7 +47,7 @@ class ImpersonationBackend(ModelBackend):
 class ManageUser(Opening[Actor]):
     """Takes the user's place, to see all that the user sees."""
 
-    name, label, icon = "manage", "Manage User", "switch_account"
+    name, label, icon = "manage", _lazy("Manage User"), "switch_account"
     kinds = ("user",)
 
     def require(self, actor: Actor, target: Target) -> None:
@@ -127,7 +129,7 @@ class Acquire(views.AcquireUserView):
 
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         if not request.user.is_authenticated:
-            return HttpResponseForbidden("Log in first.")
+            return HttpResponseForbidden(_("Log in first."))
         number = request.POST.get("user_pk", "")
         if not (number.isascii() and number.isdecimal() and len(number) < 19):
             return HttpResponseBadRequest("user_pk is the number of a user.")

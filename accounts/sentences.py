@@ -143,7 +143,7 @@ def _exported(event: Event) -> str:
 def _import(event: Event) -> str:
     fates = event.parameters["fates"]
     order = sorted(fates, key=FATES.index)
-    return ", ".join(f"{fates[fate]:,} {fate}" for fate in order) or "nothing in it"
+    return ", ".join(f"{fates[fate]:,} {fate}" for fate in order) or _("nothing in it")
 
 
 sentences.of_actions(

@@ -11,11 +11,16 @@ from typing import Any, Final
 from django.core.exceptions import FieldDoesNotExist
 from django.db import models
 from django.utils.text import capfirst, slugify
+from django.utils.translation import get_language, gettext, override
+from django.utils.translation import gettext_noop as _noop
 
+from base.languages import SOURCE
 from base.one_row import OneRow, Section
 
 # Units that stand in brackets behind what a setting is called.
-UNITS: Final = frozenset({"seconds", "minutes", "hours", "days", "KB", "MB", "points", "passes"})
+UNITS: Final = frozenset(
+    {_noop("seconds"), _noop("minutes"), _noop("hours"), _noop("days"), "KB", "MB", _noop("points"), _noop("passes")}
+)
 _WITH_UNIT: Final = re.compile(r"(.+) \((\w+)\)")
 
 
@@ -56,14 +61,14 @@ class Setting:
     def shown(self, value: Any) -> str:
         """A value as people read it, with its unit."""
         if isinstance(value, bool):
-            return "on" if value else "off"
+            return gettext("on") if value else gettext("off")
         if self.field.choices:
             return str(dict(self.field.flatchoices).get(value, value))
         if isinstance(value, int | float):
             text = f"{value:,}" if isinstance(value, int) else f"{value:g}"
         else:
             text = " ".join(str(value).split())
-        return f"{text} {self.unit}".strip() if text else "empty"
+        return f"{text} {self.unit}".strip() if text else gettext("empty")
 
 
 def models_of_settings() -> tuple[type[OneRow], ...]:
@@ -79,7 +84,8 @@ def prefix_of(model: type[OneRow]) -> str:
 
 def slug_of(model: type[OneRow], section: Section) -> str:
     """What a section is called in addresses."""
-    return slugify(f"{prefix_of(model)} {section.title}")
+    with override(SOURCE):
+        return slugify(f"{prefix_of(model)} {section.title}")
 
 
 @cache
@@ -108,4 +114,10 @@ def stored(model: type[OneRow]) -> OneRow:
 def parted(name: str) -> tuple[str, str]:
     """A name and its unit."""
     found = _WITH_UNIT.fullmatch(name)
-    return (found[1], found[2]) if found and found[2] in UNITS else (name, "")
+    return (found[1], found[2]) if found and found[2] in _units(get_language()) else (name, "")
+
+
+@cache
+def _units(language: str | None) -> frozenset[str]:
+    """Units as they are called in the language that is active."""
+    return UNITS | {gettext(unit) for unit in UNITS}

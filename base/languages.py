@@ -6,12 +6,21 @@ these. The catalogues are in mailspool/locale, and a test holds them whole; docs
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
+
+from django.utils.translation import override
 
 SOURCE: Final = "en"
 # As who speaks it calls it.
 OFFERED: Final = ((SOURCE, "English"), ("de", "Deutsch"), ("es", "Español"), ("fr", "Français"))
 _CODES: Final = frozenset(code for code, _ in OFFERED)
+
+
+def in_source(say: Callable[[], object]) -> str:
+    """What `say` says in English: for what is stored, which everybody reads, and programs too."""
+    with override(SOURCE):
+        return str(say())
 
 
 def first_known(*codes: str) -> str:

@@ -10,6 +10,7 @@ from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 
 from base.short_cache import ShortCache
+from base.texts import Text
 
 FRESH_SECONDS = 1.0
 
@@ -18,9 +19,9 @@ FRESH_SECONDS = 1.0
 class Section:
     """Settings that stand together: on pages, in searches and in commands. Fields in a tuple share a line."""
 
-    title: str
+    title: Text
     fields: tuple[str | tuple[str, ...], ...]
-    about: str = ""
+    about: Text = ""
 
     @property
     def names(self) -> Iterator[str]:

@@ -25,13 +25,21 @@ ROOT: Final = Path(__file__).resolve().parent.parent
 LOCALE: Final = ROOT / "mailspool" / "locale"
 PARTS: Final = ("people", "console")
 _APPS: Final = ("accounts", "base", "mailspool", "quarantine", "security", "spool", "throttling")
-# Where what stands in the console alone is; all else is for people too.
-_CONSOLE: Final = re.compile(
-    r"[a-z]+/(admin|offers|management)\b|mailspool/(attention|first_run|incident|inspection|navigation|overview|search)\b"
-    r"|mailspool/templates/(admin|unfold|django_rq|mailspool/(attention|first_run|incident|overview|search))/"
+# What people read too; all else stands in the console alone.
+_PEOPLE: Final = re.compile(
+    r"base/|accounts/(actions|actor|addresses|changes|connections|fields|forms|placing|propagation|securing|sentences|sign_in"
+    r"|single_sign_on)\b|accounts/models/(aliases|limits|lists|sign_in|spam|status|users)\b"
+    r"|mailspool/(ended_session|error_pages|mail_reports/shown|portal|proof_gate|stored_texts|templatetags)\b"
+    r"|mailspool/templates/(portal|mailspool/(mail_reports/_domain|menus/_fields|session|unsubscribe))\b"
+    r"|quarantine/(actions/(by_owner|listed|release)|console/listed_views|digest|models/(item|listed)|release_requests"
+    r"|sentences|stored_texts|templates/quarantine/(_senders|digest|release))\b"
+    r"|security/templates/security/locked_out\b"
+    r"|spool/(actions/(recalls|suppression)|console/why|dsn|filters|models/(entry|recipient)|stored_texts"
+    r"|templates/spool/console/(_attempt|_times)|templatetags)\b"
+    r"|throttling/(actions|notices|stored_texts|templates/throttling/console/_use|usage|wording)\b"
 )
 _KEYWORDS: Final[dict[str, tuple[int | tuple[int, str], ...] | None]] = {
-    **dict.fromkeys(("_", "_lazy", "gettext", "gettext_lazy", "gettext_noop")),
+    **dict.fromkeys(("_", "_lazy", "_noop", "gettext", "gettext_lazy", "gettext_noop")),
     **dict.fromkeys(("ngettext", "ngettext_lazy"), (1, 2)),
     **dict.fromkeys(("pgettext", "pgettext_lazy"), ((1, "c"), 2)),
     **dict.fromkeys(("npgettext", "npgettext_lazy"), ((1, "c"), 2, 3)),
@@ -49,7 +57,7 @@ def collected(part: str) -> Catalog:
     found = Catalog(fuzzy=False)
     for path in sorted(_sources()):
         name = path.relative_to(ROOT).as_posix()
-        if (part == "console") is bool(_CONSOLE.match(name)):
+        if (part == "people") is bool(_PEOPLE.match(name)):
             for id, context in _messages(path):
                 found.add(id, locations=[(name, 0)], context=context)
     return found
@@ -138,11 +146,11 @@ def _messages(path: Path) -> Iterator[tuple[str | tuple[str, str], str | None]]:
         text = "\n".join(line.strip() for line in templatize(text, origin=str(path)).splitlines())
     for _line, function, found, _comments in extract_python(BytesIO(text.encode()), _KEYWORDS, [], {}):
         assert isinstance(function, str)
-        texts: list[Any] = [found] if isinstance(found, str) else list(found)
+        texts: list[Any] = [found] if isinstance(found, str) else list(found or ())
         spec = _KEYWORDS[function]
         context = texts.pop(0) if spec and isinstance(spec[0], tuple) else None
         wanted = 2 if function.startswith(("ng", "np")) else 1
-        if all(isinstance(one, str) for one in texts[:wanted]) and texts[0]:
+        if len(texts) >= wanted and all(isinstance(one, str) for one in texts[:wanted]) and texts[0]:
             yield (texts[0] if wanted == 1 else (texts[0], texts[1])), context
 
 

@@ -9,6 +9,7 @@ from django.conf import settings
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
+from django.utils.translation import gettext as _
 
 from accounts.models import User
 from accounts.reach import opens
@@ -33,7 +34,7 @@ class ConsoleGate:
         if not isinstance(user, User) or not user.is_staff or user.is_system_administrator:
             return
         if not opens(user, _name_of(request), request.method or ""):
-            raise PermissionDenied("Your role does not reach that far: ask a system administrator.")
+            raise PermissionDenied(_("Your role does not reach that far: ask a system administrator."))
 
 
 def _name_of(request: HttpRequest) -> str:

@@ -9,8 +9,10 @@ from typing import Any, Final
 
 from django.http import HttpRequest
 from django.urls import NoReverseMatch, reverse
+from django.utils.translation import gettext_lazy as _lazy
 
 from accounts.templatetags.reach import opens
+from base.texts import Text
 from mailspool.attention import items as attention
 
 
@@ -22,7 +24,7 @@ class Page:
     below its own.
     """
 
-    title: str
+    title: Text
     icon: str
     url: str
     words: str = ""
@@ -34,7 +36,7 @@ class Page:
 class Entry:
     """An entry of the sidebar: it leads to the first of its pages, which has the others beside it as tabs."""
 
-    title: str
+    title: Text
     icon: str
     pages: tuple[Page, ...]
     # Whether its tabs are those of settings (SPOOL_CONSOLE_TABS), with counts.
@@ -57,68 +59,81 @@ def _alone(page: Page) -> Entry:
     return Entry(page.title, page.icon, (page,))
 
 
-SECTIONS: tuple[tuple[str, tuple[Entry, ...]], ...] = (
+SECTIONS: tuple[tuple[Text, tuple[Entry, ...]], ...] = (
     (
-        "Mail",
+        _lazy("Mail"),
         (
             Entry(
-                "Mail queues",
+                _lazy("Mail queues"),
                 "monitoring",
                 (
                     Page(
-                        "Overview",
+                        _lazy("Overview"),
                         "monitoring",
                         INDEX,
                         "home activity charts top senders who hands in",
                         "o",
                         ("overview/", "incident/"),
                     ),
-                    Page("Spool", "forward_to_inbox", "admin:spool_entry_changelist", "queue messages mail", "s"),
                     Page(
-                        "Waiting to Deliver", "schedule_send", "admin:spool_entry_waiting", "deferred retry queue", "w"
+                        _lazy("Spool"), "forward_to_inbox", "admin:spool_entry_changelist", "queue messages mail", "s"
                     ),
                     Page(
-                        "Spam Quarantine",
+                        _lazy("Waiting to Deliver"),
+                        "schedule_send",
+                        "admin:spool_entry_waiting",
+                        "deferred retry queue",
+                        "w",
+                    ),
+                    Page(
+                        _lazy("Spam Quarantine"),
                         "report",
                         "admin:quarantine_item_spam",
                         "junk held ham",
                         "q",
                         ("quarantine/item/",),
                     ),
-                    Page("Virus Quarantine", "coronavirus", "admin:quarantine_item_virus", "malware held infected"),
                     Page(
-                        "Throttled Users",
+                        _lazy("Virus Quarantine"), "coronavirus", "admin:quarantine_item_virus", "malware held infected"
+                    ),
+                    Page(
+                        _lazy("Throttled Users"),
                         "speed",
                         "admin:throttling_throttleevent_users",
                         "limits rate",
                         also=("throttling/throttleevent/",),
                     ),
-                    Page("Throttled Domains", "network_check", "admin:throttling_throttleevent_domains", "limits rate"),
                     Page(
-                        "Destinations",
+                        _lazy("Throttled Domains"),
+                        "network_check",
+                        "admin:throttling_throttleevent_domains",
+                        "limits rate",
+                    ),
+                    Page(
+                        _lazy("Destinations"),
                         "hub",
                         "destinations",
                         "sites receivers providers mx hosts slowed suspended limits rate pace resume retry",
                         "r",
                     ),
-                    Page("Backlog map", "grid_on", "admin:spool_entry_backlog", "destinations age"),
+                    Page(_lazy("Backlog map"), "grid_on", "admin:spool_entry_backlog", "destinations age"),
                 ),
                 counts=True,
             ),
             Entry(
-                "Message trace",
+                _lazy("Message trace"),
                 "manage_search",
                 (
                     Page(
-                        "Message trace",
+                        _lazy("Message trace"),
                         "manage_search",
                         "admin:spool_trace_changelist",
                         "log delivered bounced history search",
                         "t",
                     ),
-                    Page("Trash", "delete", "admin:spool_trashed_changelist", "deleted moved undo restore"),
+                    Page(_lazy("Trash"), "delete", "admin:spool_trashed_changelist", "deleted moved undo restore"),
                     Page(
-                        "Received bounces",
+                        _lazy("Received bounces"),
                         "undo",
                         "admin:spool_receivedbounce_changelist",
                         "dsn undeliverable returned notices",
@@ -126,40 +141,56 @@ SECTIONS: tuple[tuple[str, tuple[Entry, ...]], ...] = (
                 ),
             ),
             Entry(
-                "Alerts",
+                _lazy("Alerts"),
                 "notifications_active",
                 (
-                    Page("Alerts", "notifications_active", ALERTS, "warnings attention", "a", ("attention/",)),
-                    Page("Alert rules", "rule", "admin:spool_alertrule_changelist", "notifications webhook thresholds"),
+                    Page(_lazy("Alerts"), "notifications_active", ALERTS, "warnings attention", "a", ("attention/",)),
+                    Page(
+                        _lazy("Alert rules"),
+                        "rule",
+                        "admin:spool_alertrule_changelist",
+                        "notifications webhook thresholds",
+                    ),
                 ),
             ),
         ),
     ),
     (
-        "Accounts",
+        _lazy("Accounts"),
         (
             Entry(
-                "Domains",
+                _lazy("Domains"),
                 "domain",
                 (
                     Page(
-                        "Domains",
+                        _lazy("Domains"),
                         "domain",
                         "admin:accounts_domain_changelist",
                         "local hosted add",
                         "d",
                         ("accounts/domaindefaults/",),
                     ),
-                    Page("DNS records", "dns", "dns", "mx spf dkim dmarc mta-sts tls-rpt ptr dane dnssec zone", "n"),
                     Page(
-                        "Mail reports",
+                        _lazy("DNS records"),
+                        "dns",
+                        "dns",
+                        "mx spf dkim dmarc mta-sts tls-rpt ptr dane dnssec zone",
+                        "n",
+                    ),
+                    Page(
+                        _lazy("Mail reports"),
                         "summarize",
                         "mail_reports",
                         "dmarc aggregate rua tls-rpt tlsrpt spoofing who sends in our name received",
                     ),
-                    Page("DKIM keys", "key", "admin:spool_dkimkey_changelist", "signing signature selector dns record"),
                     Page(
-                        "Suppressed addresses",
+                        _lazy("DKIM keys"),
+                        "key",
+                        "admin:spool_dkimkey_changelist",
+                        "signing signature selector dns record",
+                    ),
+                    Page(
+                        _lazy("Suppressed addresses"),
                         "unsubscribe",
                         "admin:spool_suppression_changelist",
                         "suppression bounced complained abuse reports arf feedback dead recipients",
@@ -167,27 +198,29 @@ SECTIONS: tuple[tuple[str, tuple[Entry, ...]], ...] = (
                 ),
             ),
             Entry(
-                "Users",
+                _lazy("Users"),
                 "person",
                 (
                     Page(
-                        "Users",
+                        _lazy("Users"),
                         "person",
                         "admin:accounts_user_changelist",
                         "accounts mailboxes people add login",
                         "u",
                         ("accounts/userdefaults/",),
                     ),
-                    Page("Connections", "lan", "admin:accounts_user_connections", "sessions imap smtp logged in"),
+                    Page(
+                        _lazy("Connections"), "lan", "admin:accounts_user_connections", "sessions imap smtp logged in"
+                    ),
                 ),
             ),
             Entry(
-                "Aliases and lists",
+                _lazy("Aliases and lists"),
                 "alternate_email",
                 (
-                    Page("Aliases", "alternate_email", "admin:accounts_alias_changelist", "forward addresses"),
+                    Page(_lazy("Aliases"), "alternate_email", "admin:accounts_alias_changelist", "forward addresses"),
                     Page(
-                        "Mailing lists",
+                        _lazy("Mailing lists"),
                         "groups",
                         "admin:accounts_mailinglist_changelist",
                         "groups distribution",
@@ -198,32 +231,40 @@ SECTIONS: tuple[tuple[str, tuple[Entry, ...]], ...] = (
         ),
     ),
     (
-        "Security",
+        _lazy("Security"),
         (
             Entry(
-                "Access lists",
+                _lazy("Access lists"),
                 "block",
                 (
-                    Page("Blacklist", "block", "admin:security_blacklistentry_changelist", "block deny ban ip"),
-                    Page("Whitelist", "verified_user", "admin:security_whitelistentry_changelist", "allow exempt ip"),
+                    Page(_lazy("Blacklist"), "block", "admin:security_blacklistentry_changelist", "block deny ban ip"),
                     Page(
-                        "SMTP blocks", "unsubscribe", "admin:security_smtpblock_changelist", "senders recipients block"
+                        _lazy("Whitelist"),
+                        "verified_user",
+                        "admin:security_whitelistentry_changelist",
+                        "allow exempt ip",
+                    ),
+                    Page(
+                        _lazy("SMTP blocks"),
+                        "unsubscribe",
+                        "admin:security_smtpblock_changelist",
+                        "senders recipients block",
                     ),
                 ),
             ),
             Entry(
-                "Logins",
+                _lazy("Logins"),
                 "lock_clock",
                 (
                     Page(
-                        "Login blocks",
+                        _lazy("Login blocks"),
                         "lock_clock",
                         "admin:security_loginblock_changelist",
                         "failed logins locked brute force",
                         also=("security/loginrules/",),
                     ),
                     Page(
-                        "Signing in",
+                        _lazy("Signing in"),
                         "passkey",
                         "admin:accounts_signinsettings_changelist",
                         "totp passkeys second factor password single sign-on sso oidc",
@@ -231,61 +272,73 @@ SECTIONS: tuple[tuple[str, tuple[Entry, ...]], ...] = (
                 ),
             ),
             Entry(
-                "Anomaly guard",
+                _lazy("Anomaly guard"),
                 "gpp_maybe",
                 (
                     Page(
-                        "Anomaly guard", "gpp_maybe", "admin:throttling_guardevent_changelist", "incidents compromised"
+                        _lazy("Anomaly guard"),
+                        "gpp_maybe",
+                        "admin:throttling_guardevent_changelist",
+                        "incidents compromised",
                     ),
-                    Page("Guard policies", "policy", "admin:throttling_guardpolicy_changelist", "anomaly compromised"),
+                    Page(
+                        _lazy("Guard policies"),
+                        "policy",
+                        "admin:throttling_guardpolicy_changelist",
+                        "anomaly compromised",
+                    ),
                 ),
             ),
         ),
     ),
     (
-        "Server",
+        _lazy("Server"),
         (
             Entry(
-                "Settings",
+                _lazy("Settings"),
                 "tune",
                 (
                     Page(
-                        "Settings",
+                        _lazy("Settings"),
                         "tune",
                         "settings",
                         "configuration retries limits tls certificate",
                         "e",
                         ("spool/settings/",),
                     ),
-                    Page("Throttling", "shutter_speed", "admin:throttling_throttlesettings_changelist", "limits rate"),
                     Page(
-                        "Antispam",
+                        _lazy("Throttling"),
+                        "shutter_speed",
+                        "admin:throttling_throttlesettings_changelist",
+                        "limits rate",
+                    ),
+                    Page(
+                        _lazy("Antispam"),
                         "filter_alt",
                         "admin:quarantine_antispamsettings_changelist",
                         "spam checks spamassassin rspamd greylisting dnsbl thresholds",
                         also=("quarantine/check/", "quarantine/trustedsender/"),
                     ),
                     Page(
-                        "Antivirus",
+                        _lazy("Antivirus"),
                         "bug_report",
                         "admin:quarantine_antivirussettings_changelist",
                         "clamav scanner virus",
                     ),
-                    Page("Routes", "alt_route", "admin:spool_route_changelist", "smarthost relay next hop transport"),
                     Page(
-                        "DNS updates",
+                        _lazy("DNS updates"),
                         "publish",
                         "admin:spool_updateserver_changelist",
                         "rfc 2136 nsupdate tsig key dynamic zone bind knot publish dkim",
                     ),
                     Page(
-                        "Source addresses",
+                        _lazy("Source addresses"),
                         "output",
                         "admin:spool_sourceaddress_changelist",
                         "outgoing ip ehlo ptr warm-up block list weights",
                     ),
                     Page(
-                        "Destination rules",
+                        _lazy("Destination rules"),
                         "rule_settings",
                         "admin:spool_destinationrule_changelist",
                         "retry schedule expiry connections rate tls source suspend domain provider mx choices",
@@ -293,16 +346,19 @@ SECTIONS: tuple[tuple[str, tuple[Entry, ...]], ...] = (
                 ),
             ),
             Entry(
-                "Machines",
+                _lazy("Machines"),
                 "lan",
                 (
                     Page(
-                        "Machines", "lan", "machines", "servers nodes drain resume forget maintenance heartbeat cluster"
+                        _lazy("Machines"),
+                        "lan",
+                        "machines",
+                        "servers nodes drain resume forget maintenance heartbeat cluster",
                     ),
-                    Page("Jobs", "conveyor_belt", "jobs", "queues workers background redis rq failed retry"),
+                    Page(_lazy("Jobs"), "conveyor_belt", "jobs", "queues workers background redis rq failed retry"),
                 ),
             ),
-            _alone(Page("Audit", "history", "admin:audit_auditevent_changelist", "log changes who did", "h")),
+            _alone(Page(_lazy("Audit"), "history", "admin:audit_auditevent_changelist", "log changes who did", "h")),
         ),
     ),
 )
@@ -343,7 +399,7 @@ def place_of(path: str) -> Place | None:
     return place
 
 
-def pages_of(request: HttpRequest) -> Iterator[tuple[Page, str, str]]:
+def pages_of(request: HttpRequest) -> Iterator[tuple[Page, str, Text]]:
     """Every page that this person opens, with its link and where it stands."""
     for section, entries in SECTIONS:
         for entry in entries:
@@ -356,7 +412,7 @@ def links_of(request: HttpRequest, entry: Entry) -> list[tuple[Page, str]]:
     return [(page, link) for page in entry.pages if opens(request, page.url) and (link := link_to(page)) is not None]
 
 
-def shortcuts(request: HttpRequest) -> list[tuple[str, tuple[str, str]]]:
+def shortcuts(request: HttpRequest) -> list[tuple[str, tuple[Text, str]]]:
     """The letters that lead to pages, each with the page's title and link."""
     return [(page.key, (page.title, link)) for page, link, _ in pages_of(request) if page.key]
 

@@ -4,47 +4,57 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from django.utils.translation import gettext, ngettext
+
 from base.audit import sentences
 from base.audit.sentences import Event
+from base.numbers import grouped
 
 
 def _restored(event: Event) -> str:
-    held = ", all put on hold" if event.parameters["hold"] else ""
-    return f"Restored: {event.parameters['messages']:,} messages in the spool{held}"
+    if event.parameters["hold"]:
+        said = gettext("Restored: %(messages)s messages in the spool, all put on hold")
+    else:
+        said = gettext("Restored: %(messages)s messages in the spool")
+    return said % {"messages": grouped(event.parameters["messages"])}
 
 
-def _of_jobs(past: str) -> Callable[[Event], str]:
+def _of_jobs(past: Callable[[int], str]) -> Callable[[Event], str]:
     def said(event: Event) -> str:
         jobs, gone = event.parameters["jobs"], event.parameters["gone"]
-        many = f"{jobs['count']:,} job{'' if jobs['count'] == 1 else 's'} {past}"
-        return f"{many}, {gone:,} had lapsed" if gone else many
+        many = past(jobs["count"]) % {"number": grouped(jobs["count"])}
+        return (gettext("%(many)s, %(gone)s had lapsed") % {"many": many, "gone": grouped(gone)}) if gone else many
 
     return said
 
 
 def _checked(event: Event) -> str:
     bad = event.parameters["bad"]
-    return f"{bad} missing or wrong" if bad else "Nothing is missing or wrong"
+    return (gettext("%(bad)s missing or wrong") % {"bad": bad}) if bad else gettext("Nothing is missing or wrong")
 
 
 def _published(event: Event) -> str:
     put = "; ".join(f"{name} “{value}”" for name, value in event.parameters["put"].items())
     gone = "; ".join(event.parameters["gone"])
-    instead = f", in the place of {gone}" if gone else ""
-    return f"Put into the DNS by {event.parameters['server']}: {put}{instead}"
+    instead = (gettext(", in the place of %(gone)s") % {"gone": gone}) if gone else ""
+    return gettext("Put into the DNS by %(server)s: %(put)s%(instead)s") % {
+        "server": event.parameters["server"],
+        "put": put,
+        "instead": instead,
+    }
 
 
 sentences.of_actions(
     {
-        "job-retry": _of_jobs("queued again"),
-        "job-forget": _of_jobs("forgotten"),
+        "job-retry": _of_jobs(lambda n: ngettext("%(number)s job queued again", "%(number)s jobs queued again", n)),
+        "job-forget": _of_jobs(lambda n: ngettext("%(number)s job forgotten", "%(number)s jobs forgotten", n)),
         "restore": _restored,
-        "mark folders": lambda _: "Accepted as this installation's",
-        "send test message": lambda _: "Sent",
-        "end first run": lambda _: "Dismissed",
+        "mark folders": lambda _: gettext("Accepted as this installation's"),
+        "send test message": lambda _: gettext("Sent"),
+        "end first run": lambda _: gettext("Dismissed"),
         "dns-check": _checked,
         "dns-publish": _published,
-        "stop": lambda _: "Stopped",
-        "false-alarm": lambda _: "Taken back",
+        "stop": lambda _: gettext("Stopped"),
+        "false-alarm": lambda _: gettext("Taken back"),
     }
 )

@@ -6,6 +6,10 @@ from collections import Counter, deque
 from collections.abc import Iterable, Mapping
 from datetime import date, datetime, timedelta
 
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _lazy
+
+from base.numbers import decimal
 from quarantine.engines.scanner import scanners_for
 from quarantine.models.antivirus import AntivirusSettings
 from quarantine.models.check import current_checks
@@ -19,10 +23,15 @@ from spool.models import AlertRule
 class SilentEngines(Watch):
     """A scanner or check in use that has answered nobody for so long, though it was asked: paused, hung or down."""
 
-    kind, label, unit, fix = "engine", "A scanner or check does not answer", "minutes", "Check status"
+    kind, label, unit, fix = (
+        "engine",
+        _lazy("A scanner or check does not answer"),
+        _lazy("minutes"),
+        _lazy("Check status"),
+    )
 
     def sentence(self, key: str, value: float, rule: AlertRule | None) -> str:
-        return f"{key} has not answered for {span_of(value)}"
+        return _("%(key)s has not answered for %(value)s") % {"key": key, "value": span_of(value)}
 
     def values(self, rule: AlertRule, now: datetime, open_keys: Iterable[str]) -> Mapping[str, float]:
         names = [*_scanners(), *(check.name for check in current_checks())]
@@ -39,7 +48,7 @@ class FailingEngines(SilentEngines):
     Counts are kept by the day: the looks of this process, which remembers them for an hour, tell the minutes.
     """
 
-    kind, label, unit, most = "engine-failing", "A scanner or check fails often", "percent", 100
+    kind, label, unit, most = "engine-failing", _lazy("A scanner or check fails often"), _lazy("percent"), 100
     has_minutes = True
 
     def __init__(self) -> None:
@@ -69,7 +78,11 @@ class FailingEngines(SilentEngines):
         return self._last
 
     def sentence(self, key: str, value: float, rule: AlertRule | None) -> str:
-        return f"{key} failed at {value:,.0f} % of its messages{self.within(rule)}"
+        return _("%(key)s failed at %(value)s %% of its messages%(within)s") % {
+            "key": key,
+            "value": decimal(value, 0),
+            "within": self.within(rule),
+        }
 
 
 # How long looks are remembered: as far as a rule may look back; and how far apart two must be to tell anything.
@@ -80,10 +93,18 @@ _AT_FIRST = timedelta(seconds=30)
 class FullQuarantine(Watch):
     """How much of its limit each quarantine takes on the disk."""
 
-    kind, label, unit, fix = "quarantine", "A quarantine takes too much of the disk", "percent", "Largest messages"
+    kind, label, unit, fix = (
+        "quarantine",
+        _lazy("A quarantine takes too much of the disk"),
+        _lazy("percent"),
+        _lazy("Largest messages"),
+    )
 
     def sentence(self, key: str, value: float, rule: AlertRule | None) -> str:
-        return f"The {self.says(key)} uses {value:,.0f} % of its size limit"
+        return _("The %(says)s uses %(value)s %% of its size limit") % {
+            "says": self.says(key),
+            "value": decimal(value, 0),
+        }
 
     def values(self, rule: AlertRule, now: datetime, open_keys: Iterable[str]) -> Mapping[str, float]:
         return {kind.value: 100 * size_of(kind, now).size_bytes / warn_bytes(kind) for kind in ItemKind}
@@ -92,7 +113,7 @@ class FullQuarantine(Watch):
         return f"/admin/quarantine/item/{key or ItemKind.SPAM.value}/?sort=-size_bytes"
 
     def says(self, key: str) -> str:
-        return f"{ItemKind(key).label} Quarantine" if key in ItemKind.values else self.about
+        return (_("%(key)s Quarantine") % {"key": ItemKind(key).label}) if key in ItemKind.values else self.about
 
 
 def renew_sizes() -> None:

@@ -13,12 +13,12 @@ sentences.of_actions(
         "allow-sender": lambda event: _("Allows %(sender)s") % event.parameters,
         "block-sender": lambda event: _("Blocks %(sender)s") % event.parameters,
         "unlist-sender": lambda event: _UNLISTED[event.parameters["was"]] % event.parameters,
-        "trust": lambda event: "Skips the spam checks",
-        "distrust": lambda event: "Checked for spam again",
-        "forget greylisting": lambda event: "Forgotten",
+        "trust": lambda event: _("Skips the spam checks"),
+        "distrust": lambda event: _("Checked for spam again"),
+        "forget greylisting": lambda event: _("Forgotten"),
         "quarantine-download": counted("downloaded"),
         "quarantine-export": counted("exported"),
         "request release": lambda event: _("Release requested"),
-        "scan-again": counted("to be checked again"),
+        "scan-again": counted(_lazy("to be checked again")),
     }
 )

@@ -9,6 +9,7 @@ from typing import Any
 
 from django.db.models import F, Max, Sum
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from quarantine.models.count import CheckCount
 
@@ -89,13 +90,13 @@ def counts_since(names: Iterable[str], day: date) -> dict[tuple[str, date], tupl
 
 def _health(name: str, row: Any, error: str) -> Health:
     if row is None:
-        return Health(name, "quiet", "Not asked yet")
+        return Health(name, "quiet", _("Not asked yet"))
     answered = row["runs_"] - row["failures_"]
     failing = row["failure"] is not None and (row["answer"] is None or row["failure"] > row["answer"])
     return Health(
         name,
         "bad" if failing else "good",
-        "Does not answer" if failing else "Answers",
+        _("Does not answer") if failing else _("Answers"),
         row["runs_"],
         row["hits_"],
         row["failures_"],

@@ -7,6 +7,10 @@ from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from typing import Generic, TypeVar
 
+from django.utils.translation import gettext as _
+
+from base.numbers import grouped
+
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 V = TypeVar("V")
@@ -32,10 +36,14 @@ def parse_network(text: str) -> Network:
             meant = ipaddress.ip_network(text, strict=False)
         except ValueError:
             raise BadNetwork(
-                f"{text[:80]!r} is not an IP address or network, as in 192.0.2.1, 192.0.2.0/24 or 2001:db8::/48."
+                _("%(text)s is not an IP address or network, as in 192.0.2.1, 192.0.2.0/24 or 2001:db8::/48.")
+                % {"text": f"{text[:80]!r}"}
             ) from None
         alone = text.partition("/")[0]
-        raise BadNetwork(f"{text} is an address inside a network: write {meant}, or {alone} alone.") from None
+        raise BadNetwork(
+            _("%(text)s is an address inside a network: write %(meant)s, or %(alone)s alone.")
+            % {"text": text, "meant": meant, "alone": alone}
+        ) from None
     if isinstance(network, ipaddress.IPv6Network) and network.prefixlen >= 96:
         mapped = network.network_address.ipv4_mapped
         if mapped is not None:
@@ -75,8 +83,14 @@ def warning_about(network: Network) -> str:
     if not is_large(network):
         return ""
     if network.version == 4:
-        return f"{network} covers {network.num_addresses:,} addresses, of more than one owner most likely."
-    return f"{network} covers {2 ** (LARGE_V6 - network.prefixlen):,} networks of the size that one customer gets."
+        return _("%(network)s covers %(num_addresses)s addresses, of more than one owner most likely.") % {
+            "network": network,
+            "num_addresses": grouped(network.num_addresses),
+        }
+    return _("%(network)s covers %(value)s networks of the size that one customer gets.") % {
+        "network": network,
+        "value": grouped(2 ** (LARGE_V6 - network.prefixlen)),
+    }
 
 
 class NetworkMap(Generic[V]):

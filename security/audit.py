@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from django.utils.translation import gettext as _
+
 from accounts.models import Role
 from base.actions.action import SingleAction, Target, Written
 from base.audit.subjects import Subject
@@ -35,7 +37,7 @@ class SecurityAction(SingleAction[Actor]):
 def require(actor: Actor) -> None:
     """Raises NotAllowed for all but system administrators."""
     if actor.role is not Role.SYSTEM_ADMINISTRATOR:
-        raise NotAllowed("Only a system administrator may change who is let in.")
+        raise NotAllowed(_("Only a system administrator may change who is let in."))
 
 
 def written(action: str, names: Sequence[object], row_id: int | None = None, **parameters: Any) -> Written:

@@ -11,6 +11,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 
+from django.utils.translation import gettext
+
 from accounts.addresses import InvalidAddress, domain_of, key_of, normalise_domain, split_address
 
 MOST_WILDCARDS = 8
@@ -24,18 +26,24 @@ def normal_pattern(text: str, kind: str) -> str:
     """The one spelling of a pattern of that BlockKind: lower case, domains in A-labels. Raises BadPattern."""
     text = text.strip().lower()
     if not text:
-        raise BadPattern("Say which.")
+        raise BadPattern(gettext("Say which."))
     if any(character.isspace() or not character.isprintable() for character in text):
-        raise BadPattern(f"{text[:80]!r} has a space or a control character.")
+        raise BadPattern(gettext("%(text)s has a space or a control character.") % {"text": f"{text[:80]!r}"})
     if kind == "address":
         return _address(text)
     if kind == "domain":
         text = text.removeprefix("@")
         if "@" in text:
-            raise BadPattern(f"{text} is an address; choose the type for addresses, or write the domain alone.")
+            raise BadPattern(
+                gettext("%(text)s is an address; choose the type for addresses, or write the domain alone.")
+                % {"text": text}
+            )
         return _domain(text)
     if "@" in text:
-        raise BadPattern(f"{text} is an address; a host introduces itself with a domain, as in mail.example.org.")
+        raise BadPattern(
+            gettext("%(text)s is an address; a host introduces itself with a domain, as in mail.example.org.")
+            % {"text": text}
+        )
     # What a host says of itself may be anything: [127.0.0.1], localhost, a name that no DNS knows.
     return _limited(text.rstrip(".") or text)
 
@@ -53,11 +61,16 @@ def bare(pattern: str) -> str:
 
 def _address(text: str) -> str:
     if "@" not in text:
-        raise BadPattern(f"{text} has no @; choose the type for domains, or write an address as in ann@example.org.")
+        raise BadPattern(
+            gettext("%(text)s has no @; choose the type for domains, or write an address as in ann@example.org.")
+            % {"text": text}
+        )
     if _is_wild(text):
         local_part, _, domain = text.rpartition("@")
         if not local_part or not domain:
-            raise BadPattern(f"{text} needs something before and after the @; * stands for any text.")
+            raise BadPattern(
+                gettext("%(text)s needs something before and after the @; * stands for any text.") % {"text": text}
+            )
         return f"{_limited(local_part)}@{_domain(domain)}"
     try:
         split_address(text)
@@ -69,7 +82,7 @@ def _address(text: str) -> str:
 def _domain(text: str) -> str:
     if _is_wild(text):
         if not text.strip("*.?"):
-            raise BadPattern(f"{text} would match every domain.")
+            raise BadPattern(gettext("%(text)s would match every domain.") % {"text": text})
         return _limited(text.rstrip("."))
     try:
         return normalise_domain(text)
@@ -79,7 +92,10 @@ def _domain(text: str) -> str:
 
 def _limited(text: str) -> str:
     if sum(map(text.count, "*?")) > MOST_WILDCARDS:
-        raise BadPattern(f"{text[:80]} has more than {MOST_WILDCARDS} wildcards.")
+        raise BadPattern(
+            gettext("%(text)s has more than %(most_wildcards)s wildcards.")
+            % {"text": text[:80], "most_wildcards": MOST_WILDCARDS}
+        )
     return re.sub(r"\*+", "*", text)
 
 

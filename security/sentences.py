@@ -6,14 +6,18 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _lazy
+
 from base.audit import sentences
 from base.audit.sentences import Event
+from base.numbers import grouped
 from security.models import BlockKind, Direction, Protocol
 
 _EXEMPT = {
-    "auth_bypass": "sends without a login",
-    "spam_bypass": "no spam checks",
-    "login_bypass": "no login protection",
+    "auth_bypass": _lazy("sends without a login"),
+    "spam_bypass": _lazy("no spam checks"),
+    "login_bypass": _lazy("no login protection"),
 }
 
 
@@ -24,7 +28,7 @@ def _listed(event: Event) -> str:
     if "kept_out" in given:
         return f"{given['kept_out']:,} blocked {_until(given) or '(never expires)'}"
     words = [str(Protocol(protocol).label) for protocol in given["protocols"]]
-    words += [_EXEMPT[flag] for flag in given.get("exempt", ())]
+    words += [str(_EXEMPT[flag]) for flag in given.get("exempt", ())]
     return f"{_how(given)}: {', '.join(filter(None, [*words, _until(given)]))}"
 
 
@@ -37,12 +41,15 @@ def _blocked(event: Event) -> str:
 
 
 def _how(given: Mapping[str, Any]) -> str:
-    return "Added" if given["is_new"] else "Changed"
+    return _("Added") if given["is_new"] else _("Changed")
 
 
 def _many(given: Mapping[str, Any]) -> str:
-    left_out = f", {given['left_out']:,} left out" if given["left_out"] else ""
-    return f"{given['added']:,} added, {given['present']:,} were listed already{left_out}"
+    if given["left_out"]:
+        said = _("%(added)s added, %(present)s were listed already, %(left_out)s left out")
+    else:
+        said = _("%(added)s added, %(present)s were listed already")
+    return said % {name: grouped(given[name]) for name in ("added", "present", "left_out")}
 
 
 def _until(given: Mapping[str, Any]) -> str:
@@ -55,10 +62,11 @@ def _removed(event: Event) -> str:
 
 def _closed(event: Event) -> str:
     given = event.parameters
-    return (
-        f"Closed for {given['minutes']} minutes after {given['failures']} wrong passwords, the last by"
-        f" {given['protocol']}"
-    )
+    return _("Closed for %(minutes)s minutes after %(failures)s wrong passwords, the last by %(protocol)s") % {
+        "minutes": given["minutes"],
+        "failures": given["failures"],
+        "protocol": given["protocol"],
+    }
 
 
 def _rules(event: Event) -> str:

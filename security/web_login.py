@@ -15,6 +15,7 @@ from django.contrib.auth.signals import user_logged_in, user_login_failed
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.utils.translation import gettext as _
 
 from accounts.addresses import key_of
 from security import login_protection
@@ -99,7 +100,7 @@ def _succeeded(sender: object, request: HttpRequest | None, user: AbstractBaseUs
 
 def _page(request: HttpRequest, found: Closed) -> HttpResponse:
     """Says for how long, and how to open it sooner."""
-    context = admin.site.each_context(request) | {"title": "Too many attempts", "minutes": found.minutes}
+    context = admin.site.each_context(request) | {"title": _("Too many attempts"), "minutes": found.minutes}
     answer = render(request, "security/locked_out.html", context, status=429)
     answer["Retry-After"] = str(found.minutes * 60)
     return answer

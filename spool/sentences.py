@@ -7,30 +7,40 @@ from datetime import datetime
 from typing import Any
 
 from django.utils import timezone
+from django.utils.translation import gettext, ngettext
 
 from base.audit import sentences
 from base.audit.results import Result
 from base.audit.sentences import Event
+from base.numbers import decimal, grouped
+from base.stored_texts import said
+from base.texts import Text
 from spool.actions.verbs import WORKS
 
 # Of actions that are no verbs.
 _PAST: Mapping[str, str] = {"export": "exported", "import": "imported", "put-back": "put back"}
 
 
-def counted(past: str | Callable[[Mapping[str, Any]], str]) -> Callable[[Event], str]:
+def counted(past: Text | Callable[[Mapping[str, Any]], str]) -> Callable[[Event], str]:
     """ "11,998 deleted, 2 were being delivered": a sentence of an action on many, `past` being what was done."""
 
     def sentence(event: Event) -> str:
         given = event.parameters
         busy, problem = given.get("busy", 0), given.get("problem", "")
         skipped = event.skipped - busy
-        parts = [f"{event.done:,} {past if isinstance(past, str) else past(given)}"]
+        parts = [f"{event.done:,} {past(given) if callable(past) else past}"]
         if busy:
-            parts.append(f"{busy:,} {'was' if busy == 1 else 'were'} being delivered")
+            parts.append(
+                ngettext("%(busy)s was being delivered", "%(busy)s were being delivered", busy)
+                % {"busy": grouped(busy)}
+            )
         if skipped > 0:
-            parts.append(f"{skipped:,} skipped ({problem or 'already gone'})")
+            parts.append(
+                gettext("%(skipped)s skipped (%(problem)s)")
+                % {"skipped": grouped(skipped), "problem": said(problem or "already gone")}
+            )
         elif problem:
-            parts.append(f"but {problem}")
+            parts.append(gettext("but %(problem)s") % {"problem": said(problem)})
         return _how(event) + ", ".join(parts)
 
     return sentence
@@ -38,23 +48,31 @@ def counted(past: str | Callable[[Mapping[str, Any]], str]) -> Callable[[Event],
 
 def _muted(event: Event) -> str:
     until = timezone.localtime(datetime.fromisoformat(event.parameters["until"]))
-    return f"Muted until {until:%Y-%m-%d %H:%M}"
+    return gettext("Muted until %(until)s") % {"until": f"{until:%Y-%m-%d %H:%M}"}
 
 
 def _how(event: Event) -> str:
     if event.result == Result.CANCELLED:
-        return f"Cancelled by {event.parameters['cancelled_by']}: "
-    return f"Failed ({event.parameters['error']}): " if event.result == Result.FAILED else ""
+        return gettext("Cancelled by %(cancelled_by)s: ") % {"cancelled_by": event.parameters["cancelled_by"]}
+    return (
+        (gettext("Failed (%(error)s): ") % {"error": event.parameters["error"]})
+        if event.result == Result.FAILED
+        else ""
+    )
 
 
 def _emptied(event: Event) -> str:
     given = event.parameters
     if "freed_mb" not in given:
         return counted(WORKS["empty-trash"].past_of)(event)
-    return (
-        f"Removed for good, about {given['freed_mb']:,.0f} MB: only {given['free_mb']:,.0f} MB of the disk were free,"
-        f" and the settings ask for {given['wanted_mb']:,} MB"
-    )
+    return gettext(
+        "Removed for good, about %(freed_mb)s MB: only %(free_mb)s MB of the disk were free, and the "
+        "settings ask for %(wanted_mb)s MB"
+    ) % {
+        "freed_mb": decimal(given["freed_mb"], 0),
+        "free_mb": decimal(given["free_mb"], 0),
+        "wanted_mb": grouped(given["wanted_mb"]),
+    }
 
 
 def _mended(event: Event) -> str:
@@ -67,9 +85,9 @@ def _view(event: Event) -> str:
 
 def _slowed(event: Event) -> str:
     rate, connections = event.parameters["rate"], event.parameters["connections"]
-    parts = [f"{rate:,} messages a minute"] if rate else []
+    parts = [(gettext("%(rate)s messages a minute") % {"rate": grouped(rate)})] if rate else []
     parts += [f"{connections:,} connections"] if connections else []
-    return f"At most {' and '.join(parts)}" if parts else "No limit by hand"
+    return (gettext("At most %(parts)s") % {"parts": " and ".join(parts)}) if parts else gettext("No limit by hand")
 
 
 sentences.of_actions({name: counted(work.past_of) for name, work in WORKS.items()})
@@ -77,26 +95,33 @@ sentences.of_actions({name: counted(past) for name, past in _PAST.items()})
 sentences.of_actions(
     {
         "empty-trash": _emptied,
-        "export trace": lambda event: f"As {event.parameters['format'].upper()}",
-        "export audit": lambda event: f"As {event.parameters['format'].upper()}",
+        "export trace": lambda event: gettext("As %(upper)s") % {"upper": event.parameters["format"].upper()},
+        "export audit": lambda event: gettext("As %(upper)s") % {"upper": event.parameters["format"].upper()},
         "mend": _mended,
-        "relocate": lambda event: f"{event.done:,} messages were moved there",
+        "relocate": lambda event: gettext("%(done)s messages were moved there") % {"done": grouped(event.done)},
         "suppress": lambda event: f"{event.done:,} suppressed",
-        "unsuppress": lambda event: f"{event.done:,} removed from the list",
-        "dkim-publish": lambda event: f"{event.parameters['server']} was told to show it as {event.parameters['as']}",
+        "unsuppress": lambda event: gettext("%(done)s removed from the list") % {"done": grouped(event.done)},
+        "dkim-publish": lambda event: (
+            gettext("%(server)s was told to show it as %(as)s")
+            % {"server": event.parameters["server"], "as": event.parameters["as"]}
+        ),
         "destination-slow": _slowed,
-        "destination-suspend": lambda event: f"Suspended for {event.parameters['hours']:,} hours",
-        "destination-resume": lambda _: "Resumed",
-        "destination-retry": lambda event: f"{event.parameters['messages']:,} messages were tried again",
-        "destination-forget": lambda _: "Its limits were forgotten",
-        "machine-drain": lambda _: "Drained: it takes no more mail",
-        "machine-resume": lambda _: "Resumed: it takes mail again",
-        "machine-forget": lambda _: "Forgotten",
-        "remove view": lambda _: "Removed",
+        "destination-suspend": lambda event: (
+            gettext("Suspended for %(hours)s hours") % {"hours": grouped(event.parameters["hours"])}
+        ),
+        "destination-resume": lambda _: gettext("Resumed"),
+        "destination-retry": lambda event: (
+            gettext("%(messages)s messages were tried again") % {"messages": grouped(event.parameters["messages"])}
+        ),
+        "destination-forget": lambda _: gettext("Its limits were forgotten"),
+        "machine-drain": lambda _: gettext("Drained: it takes no more mail"),
+        "machine-resume": lambda _: gettext("Resumed: it takes mail again"),
+        "machine-forget": lambda _: gettext("Forgotten"),
+        "remove view": lambda _: gettext("Removed"),
         "save view": _view,
-        "test alert rule": lambda _: "Tested: whom it tells were told",
-        "acknowledge alert": lambda _: "Acknowledged",
+        "test alert rule": lambda _: gettext("Tested: whom it tells were told"),
+        "acknowledge alert": lambda _: gettext("Acknowledged"),
         "mute alert": _muted,
-        "unmute alert": lambda _: "Unmuted",
+        "unmute alert": lambda _: gettext("Unmuted"),
     }
 )

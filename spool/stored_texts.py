@@ -113,3 +113,18 @@ known(
     _("suspended: %(names)s does not take mail from our address"),
     _("suspended: an administrator has suspended mail for %(names)s"),
 )
+# Why an action left some messages alone.
+known(
+    _("already gone"),
+    _("put back, or already gone"),
+    _("were not on hold"),
+    _("were put back already"),
+    _("their files are missing"),
+    _("their files are gone or were changed"),
+    _("nothing is found any more"),
+    _("would be caught again"),
+    _("no scanner is set"),
+    _("no check is on"),
+    _("no scanner answers"),
+    _("a check does not answer"),
+)

@@ -7,6 +7,8 @@ from datetime import datetime, timedelta
 from urllib.parse import urlencode
 
 from django.db.models import Count, Min
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _lazy
 
 from spool.alerts.watches import MOST_SENDERS, Subject, Watch, span_of
 from spool.models import AlertRule
@@ -18,8 +20,8 @@ from throttling.subjects import DOMAIN_KINDS, USER_KINDS, SubjectKind
 class ThrottledUsers(Watch):
     """Users, mailing lists and client IPs that have been over a limit for so long; the longest first."""
 
-    kind, label, unit = "throttled-user", "A user, list or IP is over a limit", "minutes"
-    fix = "Release or raise limit"
+    kind, label, unit = "throttled-user", _lazy("A user, list or IP is over a limit"), _lazy("minutes")
+    fix = _lazy("Release or raise limit")
     kinds: tuple[SubjectKind, ...] = USER_KINDS
     list_name = "users"
 
@@ -31,7 +33,7 @@ class ThrottledUsers(Watch):
         return {name: (now - since).total_seconds() / 60 for name, since in longest.items()}
 
     def sentence(self, key: str, value: float, rule: AlertRule | None) -> str:
-        return f"{key} has been over a limit for {span_of(value)}"
+        return _("%(key)s has been over a limit for %(value)s") % {"key": key, "value": span_of(value)}
 
     def page(self, key: str) -> str:
         # Not by reverse(): who tells of alerts has no console, nor its memory.
@@ -41,7 +43,7 @@ class ThrottledUsers(Watch):
 class ThrottledDomains(ThrottledUsers):
     """The same for domains."""
 
-    kind, label = "throttled-domain", "A domain is over a limit"
+    kind, label = "throttled-domain", _lazy("A domain is over a limit")
     kinds = DOMAIN_KINDS
     list_name = "domains"
 
@@ -49,11 +51,11 @@ class ThrottledDomains(ThrottledUsers):
 class CaughtByGuard(Watch):
     """Users whom the anomaly guard has done something about, unless that was undone."""
 
-    kind, label, unit = "guard", "The anomaly guard has caught a user", "times"
-    has_minutes, fix, dry_run = True, "Review", False
+    kind, label, unit = "guard", _lazy("The anomaly guard has caught a user"), _lazy("times")
+    has_minutes, fix, dry_run = True, _lazy("Review"), False
 
     def sentence(self, key: str, value: float, rule: AlertRule | None) -> str:
-        return f"The anomaly guard has caught {key}"
+        return _("The anomaly guard has caught %(key)s") % {"key": key}
 
     def values(self, rule: AlertRule, now: datetime, open_keys: Iterable[str]) -> Mapping[str, float]:
         caught = GuardEvent.objects.filter(
@@ -69,8 +71,8 @@ class CaughtByGuard(Watch):
 class SuspectedByGuard(CaughtByGuard):
     """Users whom the anomaly guard would have stopped, were its policy no dry run."""
 
-    kind, label = "guard-dry-run", "The anomaly guard suspects a user (dry run)"
-    dry_run, subject, fix = True, Subject.USER, "Contain account"
+    kind, label = "guard-dry-run", _lazy("The anomaly guard suspects a user (dry run)")
+    dry_run, subject, fix = True, Subject.USER, _lazy("Contain account")
 
     def sentence(self, key: str, value: float, rule: AlertRule | None) -> str:
-        return f"{key} sends far more than usual; the anomaly guard only logs it (dry run)"
+        return _("%(key)s sends far more than usual; the anomaly guard only logs it (dry run)") % {"key": key}

@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from django.db import models
+from django.utils.translation import gettext_lazy as _lazy
 
 from accounts import directory
 from accounts.directory import LocalDomain, LocalList, LocalUser, Miss
@@ -36,10 +37,10 @@ from spool.trusted import trusts
 class SubjectKind(models.TextChoices):
     """Who can have limits."""
 
-    USER = "user", "User"
-    LIST = "list", "Mailing list"
-    DOMAIN = "domain", "Domain"
-    IP = "ip", "Client IP"
+    USER = "user", _lazy("User")
+    LIST = "list", _lazy("Mailing list")
+    DOMAIN = "domain", _lazy("Domain")
+    IP = "ip", _lazy("Client IP")
 
 
 # Which of them the two tabs and their alerts are about.

@@ -5,6 +5,8 @@ from __future__ import annotations
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _lazy
 from unfold.widgets import UnfoldAdminTextareaWidget
 
 from accounts import actions
@@ -40,8 +42,8 @@ class AliasAdmin(WithMenus):
     search_fields = ["address", "targets__address"]
     list_per_page = 50
     show_full_result_count = False
-    empty_title = "No aliases yet"
-    empty_text = "An alias is another address for one or more people, such as sales@ for two colleagues."
+    empty_title = _lazy("No aliases yet")
+    empty_text = _lazy("An alias is another address for one or more people, such as sales@ for two colleagues.")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Alias]:
         return super().get_queryset(request).prefetch_related("targets")
@@ -49,8 +51,8 @@ class AliasAdmin(WithMenus):
     def store(self, actor: Actor, row: Alias, form: AliasForm) -> None:
         actions.save(row, actor=actor, targets=form.cleaned_data["targets"])
 
-    @admin.display(description="Delivers to")
+    @admin.display(description=_lazy("Delivers to"))
     def stands_for(self, alias: Alias) -> str:
         targets = [target.address for target in alias.targets.all()]
-        more = f" and {len(targets) - MOST_SHOWN} more" if len(targets) > MOST_SHOWN else ""
+        more = (_(" and %(number)s more") % {"number": len(targets) - MOST_SHOWN}) if len(targets) > MOST_SHOWN else ""
         return ", ".join(targets[:MOST_SHOWN]) + more

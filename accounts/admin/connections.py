@@ -9,6 +9,7 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.urls import reverse
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_POST
 
 from accounts import connections
@@ -27,7 +28,7 @@ def shown(request: HttpRequest) -> HttpResponse:
     context = _context(request, asked)
     if request.headers.get("HX-Request") == "true":
         return render(request, "accounts/_connections.html", context)
-    return page(request, "accounts/connections.html", "Connections", context)
+    return page(request, "accounts/connections.html", _("Connections"), context)
 
 
 def _context(request: HttpRequest, asked: str) -> dict[str, Any]:
@@ -78,7 +79,7 @@ def drop(request: HttpRequest) -> HttpResponse:
             keep_session=keep,
         )
     else:
-        messages.error(request, "Say whose connections to drop.")
+        messages.error(request, _("Say whose connections to drop."))
         return HttpResponseRedirect(reverse("admin:accounts_user_connections"))
     level = messages.WARNING if dropped.problems else messages.SUCCESS
     messages.add_message(request, level, dropped.sentence)

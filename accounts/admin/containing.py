@@ -11,6 +11,8 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _lazy
 from django.views.decorators.http import require_http_methods, require_POST
 
 from accounts import connections, containing, securing
@@ -28,7 +30,7 @@ class NewPasswordForm(forms.Form):
     """One new password; checked by the action."""
 
     password = forms.CharField(
-        label="New password",
+        label=_lazy("New password"),
         strip=False,
         widget=forms.PasswordInput(attrs={"autocomplete": "new-password", "autofocus": True, "class": "ms-field"}),
     )
@@ -66,7 +68,7 @@ def account(request: HttpRequest, pk: int) -> HttpResponse:
         except ValidationError as invalid:
             error = " ".join(invalid.messages)
     context = {**_shown(request, user), "error": error, "asked": asked}
-    return page(request, "accounts/contain.html", f"Account {user}", context)
+    return page(request, "accounts/contain.html", (_("Account %(user)s") % {"user": user}), context)
 
 
 def _done(request: HttpRequest, user: User, what: str) -> str:
@@ -79,13 +81,13 @@ def _asked(request: HttpRequest, user: User, what: str) -> dict[str, str]:
     """What a button would do, to be agreed to."""
     action, given = _action(what)
     effect = preview(action, actor_of(request), of_users([user]), given).effect
-    return {"do": what, "title": "False alarm" if what == "false-alarm" else str(action.label), "effect": effect}
+    return {"do": what, "title": _("False alarm") if what == "false-alarm" else str(action.label), "effect": effect}
 
 
 def _action(what: str) -> tuple[SingleAction[Any], dict[str, str]]:
     """Raises Refused."""
     if what not in _DOES:
-        raise Refused("There is no such action.")
+        raise Refused(_("There is no such action."))
     return _DOES[what]
 
 
@@ -135,7 +137,7 @@ def password(request: HttpRequest, pk: int) -> HttpResponse:
     return page(
         request,
         "accounts/password.html",
-        f"Change the password of {user}",
+        (_("Change the password of %(user)s") % {"user": user}),
         {"form": form, "account": user, "next": request.GET.get("next", request.POST.get("next", ""))},
     )
 
@@ -155,7 +157,7 @@ def status(request: HttpRequest, pk: int) -> HttpResponse:
     try:
         done = securing.set_user_status(actor_of(request), user, Status(request.POST.get("status", "")))
     except ValueError:
-        messages.error(request, f"The status is one of {', '.join(Status.values)}.")
+        messages.error(request, (_("The status is one of %(values)s.") % {"values": ", ".join(Status.values)}))
     except (securing.Refused, securing.NotAllowed) as error:
         messages.error(request, str(error))
     else:

@@ -9,6 +9,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import path
+from django.utils.translation import gettext_lazy as _lazy
 from unfold.decorators import action
 
 from accounts.admin.onerow import OneRowAdmin
@@ -30,7 +31,7 @@ class DefaultsAdmin(OneRowAdmin):
         view = self.admin_site.admin_view(PropagateView.as_view(model_admin=self))
         return [path("propagate/", view, name=f"accounts_{self.opts.model_name}_propagate"), *super().get_urls()]
 
-    @action(description="Propagate…", icon="account_tree", url_path="to-propagate")
+    @action(description=_lazy("Propagate…"), icon="account_tree", url_path="to-propagate")
     def propagate(self, request: HttpRequest, object_id: int) -> HttpResponse:
         return redirect(f"admin:accounts_{self.opts.model_name}_propagate")
 

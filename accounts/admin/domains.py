@@ -13,6 +13,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils.html import format_html
+from django.utils.translation import gettext_lazy as _lazy
 from unfold.admin import StackedInline
 from unfold.decorators import action, display
 
@@ -37,8 +38,8 @@ class UserDefaultsInline(StackedInline):
     form = Comparing
     extra = 0
     max_num = 1
-    verbose_name = "defaults"
-    verbose_name_plural = "Defaults for new users of this domain, instead of the server's user defaults"
+    verbose_name = _lazy("defaults")
+    verbose_name_plural = _lazy("Defaults for new users of this domain, instead of the server's user defaults")
 
 
 @admin.register(Domain)
@@ -53,8 +54,8 @@ class DomainAdmin(WithMenus):
     actions_list = ["defaults"]
     inlines = [UserDefaultsInline]
     fieldsets = DOMAIN.fieldsets
-    empty_title = "No domains yet"
-    empty_text = "A domain whose mail is delivered here appears in this list. Add one, then its users."
+    empty_title = _lazy("No domains yet")
+    empty_text = _lazy("A domain whose mail is delivered here appears in this list. Add one, then its users.")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Domain]:
         users = User.objects.filter(domain=OuterRef("pk")).order_by().values("domain")
@@ -65,17 +66,17 @@ class DomainAdmin(WithMenus):
         start = model_to_dict(DomainDefaults.load(), exclude=["id"])
         return {**start, **super().get_changeform_initial_data(request)}
 
-    @display(description="Status", ordering="status", label=STATUS_COLOURS)
+    @display(description=_lazy("Status"), ordering="status", label=STATUS_COLOURS)
     def shown_status(self, domain: Domain) -> tuple[str, str]:
         return domain.status, domain.get_status_display()
 
-    @admin.display(description="Users", ordering="user_total")
+    @admin.display(description=_lazy("Users"), ordering="user_total")
     def user_count(self, domain: Domain) -> str:
         url = reverse("admin:accounts_user_changelist")
         total: int = domain.user_total  # type: ignore[attr-defined]
         return format_html('<a href="{}?domain__id__exact={}">{}</a>', url, domain.pk, total)
 
-    @action(description="Defaults for new domains", icon="settings_suggest", url_path="defaults")
+    @action(description=_lazy("Defaults for new domains"), icon="settings_suggest", url_path="defaults")
     def defaults(self, request: HttpRequest) -> HttpResponse:
         return redirect("admin:accounts_domaindefaults_change", DomainDefaults.load().pk)
 

@@ -12,6 +12,8 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils.html import format_html
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _lazy
 from unfold.admin import TabularInline
 from unfold.contrib.filters.admin import AutocompleteSelectFilter
 from unfold.decorators import action
@@ -50,7 +52,7 @@ class ListMemberInline(TabularInline):
     per_page = 50
     hide_title = True
     ordering = ["address"]
-    verbose_name_plural = "members"
+    verbose_name_plural = _lazy("members")
 
 
 @admin.register(MailingList)
@@ -68,8 +70,8 @@ class MailingListAdmin(WithMenus):
     show_full_result_count = False
     inlines = [ListMemberInline]
     actions_detail = ["find_members"]
-    empty_title = "No mailing lists yet"
-    empty_text = "What is written to a list goes to each of its members; what comes back goes to its owner."
+    empty_title = _lazy("No mailing lists yet")
+    empty_text = _lazy("What is written to a list goes to each of its members; what comes back goes to its owner.")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[MailingList]:
         members = ListMember.objects.filter(mailing_list=OuterRef("pk")).order_by().values("mailing_list")
@@ -84,15 +86,19 @@ class MailingListAdmin(WithMenus):
         wanted = form.cleaned_data["new_members"]
         if wanted:
             added = actions.add_members(form.instance, wanted, actor=actor_of(request))
-            self.message_user(request, f"{added} new members; {len(wanted) - added} were on it.", messages.SUCCESS)
+            self.message_user(
+                request,
+                (_("%(added)s new members; %(number)s were on it.") % {"added": added, "number": len(wanted) - added}),
+                messages.SUCCESS,
+            )
         directory.changed()
 
-    @admin.display(description="Members", ordering="member_total")
+    @admin.display(description=_lazy("Members"), ordering="member_total")
     def member_count(self, row: MailingList) -> str:
         total: int = row.member_total  # type: ignore[attr-defined]
         return format_html('<a href="{}">{}</a>', _members_url(row.pk), total)
 
-    @action(description="Find or remove members", icon="person_search", url_path="members")
+    @action(description=_lazy("Find or remove members"), icon="person_search", url_path="members")
     def find_members(self, request: HttpRequest, object_id: int) -> HttpResponse:
         return redirect(_members_url(object_id))
 
@@ -111,8 +117,8 @@ class ListMemberAdmin(ModelAdmin):
     list_per_page = 50
     show_full_result_count = False
     ordering = ["address"]
-    empty_title = "Nobody is on it yet"
-    empty_text = "Members are added on the page of their mailing list, many at a time."
+    empty_title = _lazy("Nobody is on it yet")
+    empty_text = _lazy("Members are added on the page of their mailing list, many at a time.")
 
     def store(self, actor: Actor, row: ListMember, form: Any) -> None:
         if edits.save(row):

@@ -10,6 +10,7 @@ from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.http import urlencode
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext_lazy as _lazy
 from unfold.decorators import display
 
 from accounts.admin.searching import ModelAdmin
@@ -32,7 +33,7 @@ class WithMenus(ModelAdmin):
         columns = super().get_list_display(request)
         return [*columns, "shown_menu"] if opens(request, "thing_menu") else [*columns]
 
-    @display(description="Actions")
+    @display(description=_lazy("Actions"))
     def shown_menu(self, row: Model) -> SafeString:
         url = reverse("thing_menu", args=[self.menu_kind])
         return format_html(BUTTON, row.pk, url, urlencode({"key": str(row)}), str(row))

@@ -10,6 +10,8 @@ from django.db.models import Q, QuerySet
 from django.http import HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse_lazy
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _lazy
 from django.views.generic import FormView
 from unfold.views import UnfoldModelAdminViewMixin
 from unfold.widgets import (
@@ -31,11 +33,11 @@ class PropagateForm(forms.Form):
     """Which fields, and to whom."""
 
     fields_chosen = forms.MultipleChoiceField(
-        label="What",
+        label=_lazy("What"),
         widget=UnfoldAdminCheckboxSelectMultipleWidget,
-        error_messages={"required": "Choose at least one."},
+        error_messages={"required": _lazy("Choose at least one.")},
     )
-    scope = forms.ChoiceField(label="To whom", widget=UnfoldAdminRadioSelectWidget, initial=ALL)
+    scope = forms.ChoiceField(label=_lazy("To whom"), widget=UnfoldAdminRadioSelectWidget, initial=ALL)
     names = forms.CharField(required=False, widget=UnfoldAdminTextareaWidget(attrs={"rows": 4}))
 
     def __init__(self, *args: Any, defaults: DomainDefaults | UserDefaults, **kwargs: Any) -> None:
@@ -44,11 +46,13 @@ class PropagateForm(forms.Form):
         self.fields["fields_chosen"].choices = [  # type: ignore[attr-defined]
             (name, f"{label}: {getattr(defaults, name)}") for name, label in propagation.fields_of(defaults).items()
         ]
-        who = "users" if self.is_of_users else "domains"
-        self.fields["scope"].choices = [(ALL, f"All {who}"), (SOME, f"Only the {who} named below")]  # type: ignore[attr-defined]
-        self.fields["names"].label = "Users or domains" if self.is_of_users else "Domains"
-        example = "ann@example.org, or example.org for all in it" if self.is_of_users else "example.org"
-        self.fields["names"].help_text = f"One per line: {example}."
+        self.fields["scope"].choices = [  # type: ignore[attr-defined]
+            (ALL, _("All users") if self.is_of_users else _("All domains")),
+            (SOME, _("Only the users named below") if self.is_of_users else _("Only the domains named below")),
+        ]
+        self.fields["names"].label = _("Users or domains") if self.is_of_users else _("Domains")
+        example = _("ann@example.org, or example.org for all in it") if self.is_of_users else "example.org"
+        self.fields["names"].help_text = _("One per line: %(example)s.") % {"example": example}
 
     def clean(self) -> dict[str, Any] | None:
         cleaned = super().clean()
@@ -64,7 +68,7 @@ class PropagateForm(forms.Form):
                 except (actions.NotThere, InvalidAddress) as error:
                     self.add_error("names", str(error))
             if not self.domains and not self.users and not self.errors:
-                self.add_error("names", "Name at least one, or choose all.")
+                self.add_error("names", _("Name at least one, or choose all."))
         return cleaned
 
     def rows(self) -> QuerySet[Any]:
@@ -79,7 +83,7 @@ class PropagateForm(forms.Form):
 class PropagateView(UnfoldModelAdminViewMixin, FormView):
     """The first POST shows what would change; the one with `confirmed` does it."""
 
-    title = "Propagate defaults"
+    title = _lazy("Propagate defaults")
     permission_required = ()
     form_class = PropagateForm
     template_name = "accounts/propagate.html"
@@ -101,5 +105,7 @@ class PropagateView(UnfoldModelAdminViewMixin, FormView):
         what = propagation.in_words(self.defaults, fields)
         whom = "all" if form.cleaned_data["scope"] == ALL else ", ".join(map(str, [*form.domains, *form.users]))
         log(self.request, type(self.defaults).objects.all(), f"Propagated {what} to {whom}: {changed} changed")
-        messages.success(self.request, f"{changed} of {preview.chosen} changed.")
+        messages.success(
+            self.request, (_("%(changed)s of %(chosen)s changed.") % {"changed": changed, "chosen": preview.chosen})
+        )
         return redirect(f"admin:accounts_{self.model_admin.opts.model_name}_change", self.defaults.pk)

@@ -9,6 +9,7 @@ from django.contrib import admin, messages
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404
 from django.urls import reverse
+from django.utils.translation import gettext_lazy as _lazy
 from django.views.decorators.http import require_POST
 from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget, UnfoldAdminPasswordWidget
 
@@ -51,18 +52,18 @@ class SignInForm(Comparing):
     """The row; roles are ticked, and the secret is typed anew or left as it is."""
 
     second_factor_roles = RolesField(
-        label="Second factor required for",
+        label=_lazy("Second factor required for"),
         choices=Role.choices,
         required=False,
         widget=UnfoldAdminCheckboxSelectMultipleWidget,
-        help_text="Who has none is led to set one up, and can do nothing else until then.",
+        help_text=_lazy("Who has none is led to set one up, and can do nothing else until then."),
     )
     secret = forms.CharField(
-        label="Client secret",
+        label=_lazy("Client secret"),
         required=False,
         strip=False,
         widget=UnfoldAdminPasswordWidget(attrs={"autocomplete": "new-password"}),
-        help_text="Sealed; leave empty to keep the one there is.",
+        help_text=_lazy("Sealed; leave empty to keep the one there is."),
     )
 
     class Meta:

@@ -15,6 +15,8 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _lazy
 from unfold.contrib.filters.admin import AutocompleteSelectFilter
 from unfold.decorators import action, display
 from unfold.widgets import UnfoldAdminPasswordToggleWidget
@@ -42,9 +44,9 @@ class UserForm(UserFields):
 
     new_password = password_input(UnfoldAdminPasswordToggleWidget(attrs={"autocomplete": "new-password"}))
     is_agreed = forms.BooleanField(
-        label="Yes, make this a system administrator",
+        label=_lazy("Yes, make this a system administrator"),
         required=False,
-        help_text="A system administrator reads all mail and changes everything on this server.",
+        help_text=_lazy("A system administrator reads all mail and changes everything on this server."),
     )
     # Who is at the keyboard; set by the page.
     administrator: User | None = None
@@ -59,7 +61,7 @@ class UserForm(UserFields):
     def clean_new_password(self) -> str:
         password = super().clean_new_password()
         if password and self.instance.pk is not None and not self.is_proved:
-            raise forms.ValidationError("Use Change password above: it asks first whether it is still you.")
+            raise forms.ValidationError(_("Use Change password above: it asks first whether it is still you."))
         return password
 
     def clean(self) -> dict[str, Any] | None:
@@ -71,13 +73,13 @@ class UserForm(UserFields):
             self.add_error("role", format_html(said, self.proving))
         if role == Role.SYSTEM_ADMINISTRATOR != was and not self.cleaned_data.get("is_agreed"):
             self.add_error(
-                "is_agreed", "Tick this to agree: a system administrator reads all mail, and changes everything."
+                "is_agreed", _("Tick this to agree: a system administrator reads all mail, and changes everything.")
             )
         if self.administrator is not None and self.instance.pk == self.administrator.pk:
             if self.cleaned_data.get("role", Role.SYSTEM_ADMINISTRATOR) != Role.SYSTEM_ADMINISTRATOR:
-                self.add_error("role", "You can't take the administrator's role from yourself; ask another one.")
+                self.add_error("role", _("You can't take the administrator's role from yourself; ask another one."))
             if self.cleaned_data.get("status", Status.ENABLED) != Status.ENABLED:
-                self.add_error("status", "You can't lock yourself out; ask another administrator.")
+                self.add_error("status", _("You can't lock yourself out; ask another administrator."))
         return cleaned
 
 
@@ -112,8 +114,8 @@ class UserAdmin(WithMenus):
     menu_kind = "user"
     conditional_fields = {"is_agreed": "role == 'admin'"}
     fieldsets = _with_agreement(USER.fieldsets)
-    empty_title = "No users yet"
-    empty_text = (
+    empty_title = _lazy("No users yet")
+    empty_text = _lazy(
         "People with a mailbox, and those who administer this server, appear here. Add a domain first, then them."
     )
 
@@ -196,15 +198,15 @@ class UserAdmin(WithMenus):
         # Nobody removes the branch that they sit on.
         return bool(super().has_delete_permission(request, obj)) and (obj is None or obj.pk != request.user.pk)
 
-    @display(description="Role", ordering="role")
+    @display(description=_lazy("Role"), ordering="role")
     def shown_role(self, user: User) -> str:
         return user.get_role_display()
 
-    @display(description="Status", ordering="status", label=STATUS_COLOURS)
+    @display(description=_lazy("Status"), ordering="status", label=STATUS_COLOURS)
     def shown_status(self, user: User) -> tuple[str, str]:
         return user.status, user.get_status_display()
 
-    @display(description="Last login", ordering="seen_last")
+    @display(description=_lazy("Last login"), ordering="seen_last")
     def shown_login(self, user: User) -> str:
         found = login_history.last_login(user)
         if found.at is None:
@@ -215,7 +217,7 @@ class UserAdmin(WithMenus):
         return login_history.with_last_logins(super().get_queryset(request))
 
     @action(
-        description="Defaults for new users",
+        description=_lazy("Defaults for new users"),
         icon="settings_suggest",
         url_path="defaults",
         permissions=["add"],

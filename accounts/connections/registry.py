@@ -118,14 +118,14 @@ def drop(
     addresses = {key_of(str(one)) for one in (*users, *([user] if user is not None else []))}
     match = Match(frozenset(addresses), (domain or "").lower(), ip or "")
     if match.is_for_all:
-        raise ValueError("Say whose connections to drop.")
+        raise ValueError(_("Say whose connections to drop."))
     return _drop(actor, match, keep_session)
 
 
 def drop_one(actor: Actor, id: str, *, user: User | None = None, keep_session: str = "") -> Dropped:
     """End the one connection that a listing called `id`, if it is the user's, where one is given. Raises NotAllowed."""
     if not id:
-        raise ValueError("Say which connection to drop.")
+        raise ValueError(_("Say which connection to drop."))
     users = frozenset({user.email}) if user is not None else frozenset[str]()
     return _drop(actor, Match(users, id=id), keep_session)
 

@@ -17,7 +17,7 @@ class Alias(models.Model):
 
     class Meta:
         ordering = ["address"]
-        verbose_name_plural = "aliases"
+        verbose_name_plural = _("aliases")
 
     def __str__(self) -> str:
         return self.address

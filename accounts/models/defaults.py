@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from django.db import models
 from django.forms.models import model_to_dict
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _lazy
 
 from accounts.models.domains import Domain
 from accounts.models.limits import DomainLimits, UserLimits
@@ -14,10 +16,10 @@ class DomainDefaults(OneRow, DomainLimits):
     """What a new domain starts with."""
 
     class Meta:
-        verbose_name_plural = "domain defaults"
+        verbose_name_plural = _lazy("domain defaults")
 
     def __str__(self) -> str:
-        return "Domain defaults"
+        return _("Domain defaults")
 
 
 class DomainUserDefaults(UserLimits):
@@ -26,10 +28,10 @@ class DomainUserDefaults(UserLimits):
     domain = models.OneToOneField(Domain, on_delete=models.CASCADE, related_name="user_defaults")
 
     class Meta:
-        verbose_name_plural = "user defaults of domains"
+        verbose_name_plural = _lazy("user defaults of domains")
 
     def __str__(self) -> str:
-        return f"User defaults of {self.domain}"
+        return _("User defaults of %(domain)s") % {"domain": self.domain}
 
     @property
     def audit_name(self) -> str:
@@ -47,10 +49,10 @@ class UserDefaults(OneRow, UserLimits):
     """What a new user starts with."""
 
     class Meta:
-        verbose_name_plural = "user defaults"
+        verbose_name_plural = _lazy("user defaults")
 
     def __str__(self) -> str:
-        return "User defaults"
+        return _("User defaults")
 
 
 Defaults = DomainDefaults | UserDefaults | DomainUserDefaults

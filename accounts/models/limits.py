@@ -86,18 +86,20 @@ class DomainLimits(SendingLimits):
     )
     bounces_action = _beyond(_("beyond those bounces"))
 
-    max_users = models.PositiveIntegerField("users", default=0, help_text="How many users it may have; 0 for no limit.")
+    max_users = models.PositiveIntegerField(
+        _("users"), default=0, help_text=_("How many users it may have; 0 for no limit.")
+    )
     max_message_kb = models.PositiveIntegerField(
         _("message size (KB)"),
         default=0,
         validators=[MaxValueValidator(2_000_000)],
-        help_text="Largest message its users may send; 0 leaves the server's limit.",
+        help_text=_("Largest message its users may send; 0 leaves the server's limit."),
     )
     max_recipients = models.PositiveIntegerField(
         _("recipients per message"),
         default=0,
         validators=[MaxValueValidator(100_000)],
-        help_text="For messages its users send; 0 leaves the server's limit.",
+        help_text=_("For messages its users send; 0 leaves the server's limit."),
     )
 
     class Meta:

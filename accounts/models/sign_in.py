@@ -110,71 +110,77 @@ class SignInSettings(OneRow):
     """The one row about signing in. Roles are written as in the database (`admin`, `domain_admin`, …)."""
 
     second_factor_roles = models.CharField(
-        "second factor required for",
+        _("second factor required for"),
         max_length=200,
         blank=True,
         default="",
-        help_text="Who has none is led to set one up, and can do nothing else until then.",
+        help_text=_("Who has none is led to set one up, and can do nothing else until then."),
     )
     helpers_read_content = models.BooleanField(
-        "help desk and read only see the content of messages",
+        _("help desk and read only see the content of messages"),
         default=False,
         db_default=False,
-        help_text="Off: they see the envelope, the header and what became of a message, not what stands in it.",
+        help_text=_("Off: they see the envelope, the header and what became of a message, not what stands in it."),
     )
     mail_by_password = models.BooleanField(
-        "account password in mail programs",
+        _("account password in mail programs"),
         default=True,
-        help_text="Off: whoever has a second factor needs an application password for SMTP.",
+        help_text=_("Off: whoever has a second factor needs an application password for SMTP."),
     )
     oidc_issuer = models.CharField(
-        "issuer",
+        _("issuer"),
         max_length=300,
         blank=True,
         default="",
-        help_text="As https://login.example.org/realms/main: what is before /.well-known/openid-configuration."
-        " Empty: no single sign-on.",
+        help_text=_(
+            "As https://login.example.org/realms/main: what is before /.well-known/openid-configuration."
+            " Empty: no single sign-on."
+        ),
     )
-    oidc_client_id = models.CharField("client ID", max_length=200, blank=True, default="")
-    sealed_oidc_secret = models.TextField("sealed client secret", blank=True, default="", editable=False)
-    oidc_label = models.CharField("name on the button", max_length=40, default="Single sign-on")
-    oidc_scopes = models.CharField("scopes", max_length=200, default="openid email profile")
+    oidc_client_id = models.CharField(_("client ID"), max_length=200, blank=True, default="")
+    sealed_oidc_secret = models.TextField(_("sealed client secret"), blank=True, default="", editable=False)
+    oidc_label = models.CharField(_("name on the button"), max_length=40, default="Single sign-on")
+    oidc_scopes = models.CharField(_("scopes"), max_length=200, default="openid email profile")
     oidc_role_claim = models.CharField(
-        "claim for roles",
+        _("claim for roles"),
         max_length=100,
         blank=True,
         default="",
-        help_text="As groups, or realm_access.roles for one inside another. Empty: roles are as set here.",
+        help_text=_("As groups, or realm_access.roles for one inside another. Empty: roles are as set here."),
     )
     oidc_roles = models.TextField(
-        "roles by the claim's values",
+        _("roles by the claim's values"),
         blank=True,
         default="",
-        help_text="One to a line, as “mail-admins = admin”; roles are admin, help_desk, read_only,"
-        " domain_admin and user. The first that fits counts; “* = user” for everybody else. Where none fits, the role stays.",
+        help_text=_(
+            "One to a line, as “mail-admins = admin”; roles are admin, help_desk, read_only,"
+            " domain_admin and user. The first that fits counts; “* = user” for everybody else. Where none fits, the role stays."
+        ),
     )
     oidc_is_second_factor = models.BooleanField(
-        "counts as a second factor",
+        _("counts as a second factor"),
         default=False,
-        help_text="On, if the provider asks for a second factor itself: nobody is asked for another one here.",
+        help_text=_("On, if the provider asks for a second factor itself: nobody is asked for another one here."),
     )
 
     sections: ClassVar[tuple[Section, ...]] = (
-        Section("Second factor and passwords", ("second_factor_roles", "mail_by_password")),
+        Section(_("Second factor and passwords"), ("second_factor_roles", "mail_by_password")),
         Section(
-            "Single sign-on (OpenID Connect)",
+            _("Single sign-on (OpenID Connect)"),
             ("oidc_issuer", "oidc_client_id", "secret", "oidc_label", "oidc_scopes", "oidc_is_second_factor"),
-            "People keep their accounts here: whoever comes from the provider is the account whose e-mail address the provider has verified. At the provider, allow the redirect to https://HOST/me/login/provider/back/.",
+            _(
+                "People keep their accounts here: whoever comes from the provider is the account whose e-mail address the provider has verified. At the provider, allow the redirect to https://HOST/me/login/provider/back/."
+            ),
         ),
-        Section("Help desk and read only", ("helpers_read_content",)),
-        Section("Roles from the provider", ("oidc_role_claim", "oidc_roles")),
+        Section(_("Help desk and read only"), ("helpers_read_content",)),
+        Section(_("Roles from the provider"), ("oidc_role_claim", "oidc_roles")),
     )
 
     class Meta:
-        verbose_name = verbose_name_plural = "signing in"
+        verbose_name = verbose_name_plural = _("signing in")
 
     def __str__(self) -> str:
-        return "Signing in"
+        return gettext("Signing in")
 
     @property
     def required_roles(self) -> frozenset[str]:
@@ -201,13 +207,16 @@ class SignInSettings(OneRow):
         errors: Mapping[str, list[str]] = {"second_factor_roles": [], "oidc_issuer": [], "oidc_roles": []}
         unknown = [word for word in _words(self.second_factor_roles) if word not in Role.values]
         if unknown:
-            errors["second_factor_roles"].append(f"There is no role {unknown[0]}: {', '.join(Role.values)}.")
+            errors["second_factor_roles"].append(
+                gettext("There is no role %(unknown)s: %(values)s.")
+                % {"unknown": unknown[0], "values": ", ".join(Role.values)}
+            )
         self.second_factor_roles = ", ".join(_words(self.second_factor_roles))
         self.oidc_issuer = self.oidc_issuer.strip()
         if self.oidc_issuer and not _is_issuer(self.oidc_issuer):
-            errors["oidc_issuer"].append("It begins with https://, and has neither ? nor #.")
+            errors["oidc_issuer"].append(gettext("It begins with https://, and has neither ? nor #."))
         if self.oidc_issuer and not self.oidc_client_id:
-            errors["oidc_issuer"].append("It needs a client ID.")
+            errors["oidc_issuer"].append(gettext("It needs a client ID."))
         if "openid" not in self.oidc_scopes.split():
             self.oidc_scopes = f"openid {self.oidc_scopes}".strip()
         try:
@@ -238,6 +247,9 @@ def _roles(text: str) -> dict[str, str]:
     for line in filter(None, map(str.strip, text.splitlines())):
         value, equals, role = (part.strip() for part in line.rpartition("="))
         if not equals or not value or role not in Role.values:
-            raise ValueError(f"“{line[:60]}” is not VALUE = ROLE, with one of {', '.join(Role.values)}.")
+            raise ValueError(
+                gettext("“%(line)s” is not VALUE = ROLE, with one of %(values)s.")
+                % {"line": line[:60], "values": ", ".join(Role.values)}
+            )
         roles.setdefault(value, role)
     return roles

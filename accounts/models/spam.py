@@ -30,8 +30,8 @@ class SpamFilter(models.TextChoices):
 class UsersRelease(models.TextChoices):
     """What users do with spam of their own in quarantine."""
 
-    ASK = "ask", "Request release from their administrators"
-    RELEASE = "release", "Release it themselves"
+    ASK = "ask", _("Request release from their administrators")
+    RELEASE = "release", _("Release it themselves")
 
 
 # What an empty choice leaves the decision to.
@@ -65,13 +65,13 @@ class UsersReleaseChoice(models.Model):
     """Mixed into domains. What one leaves empty the server decides."""
 
     users_release = models.CharField(
-        "users can",
+        _("users can"),
         max_length=7,
         blank=True,
         default=INHERIT,
         db_default=INHERIT,
-        choices=[(INHERIT, "Use the default"), *UsersRelease.choices],
-        help_text="What users do with spam of their own in quarantine.",
+        choices=[(INHERIT, _("Use the default")), *UsersRelease.choices],
+        help_text=_("What users do with spam of their own in quarantine."),
     )
 
     class Meta:

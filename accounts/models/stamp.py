@@ -1,6 +1,7 @@
 """The version of the directory, by which processes notice that their cached addresses are out of date."""
 
 from django.db import models
+from django.utils.translation import gettext as _
 
 
 class DirectoryStamp(models.Model):
@@ -9,4 +10,4 @@ class DirectoryStamp(models.Model):
     version = models.BigIntegerField(default=0)
 
     def __str__(self) -> str:
-        return f"directory version {self.version}"
+        return _("directory version %(version)s") % {"version": self.version}

@@ -9,6 +9,7 @@ from django.conf import settings
 from django.contrib.sessions.backends.base import SessionBase
 from django.contrib.sessions.base_session import AbstractBaseSession
 from django.db import models
+from django.utils.translation import gettext_lazy as _lazy
 
 
 class WebSession(AbstractBaseSession):
@@ -21,17 +22,17 @@ class WebSession(AbstractBaseSession):
     user = models.ForeignKey(
         "accounts.User", on_delete=models.CASCADE, null=True, blank=True, related_name="web_sessions"
     )
-    ip = models.CharField("IP address", max_length=45, blank=True, default="", db_index=True)
-    agent = models.CharField("browser", max_length=200, blank=True, default="")
+    ip = models.CharField(_lazy("IP address"), max_length=45, blank=True, default="", db_index=True)
+    agent = models.CharField(_lazy("browser"), max_length=200, blank=True, default="")
     since = models.DateTimeField(null=True, blank=True)
-    seen = models.DateTimeField("last seen", null=True, blank=True)
+    seen = models.DateTimeField(_lazy("last seen"), null=True, blank=True)
     impersonator = models.ForeignKey(
         "accounts.User",
         on_delete=models.CASCADE,
         null=True,
         blank=True,
         related_name="impersonations",
-        help_text="The administrator who is in the user's place.",
+        help_text=_lazy("The administrator who is in the user's place."),
     )
 
     def __str__(self) -> str:

@@ -9,6 +9,7 @@ from django.http import HttpRequest
 from django.urls import Resolver404, resolve, reverse
 from django.utils.html import conditional_escape, format_html
 from django.utils.safestring import SafeString, mark_safe
+from django.utils.translation import gettext as _
 
 from accounts import reach
 from accounts.models import User
@@ -46,7 +47,7 @@ def lead(context: Any, content: str, url_name: str, *args: str) -> SafeString:
     if not opens(context["request"], url_name):
         return mark_safe(content)  # noqa: S308 – rendered by the template that it stands in
     about = str(args[-1])
-    title = "" if content == conditional_escape(about) else f"Look into {about}"
+    title = "" if content == conditional_escape(about) else (_("Look into %(about)s") % {"about": about})
     return format_html('<a href="{}"{}>{}</a>', reverse(url_name, args=args), _titled(title), mark_safe(content))  # noqa: S308
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.db import transaction
+from django.utils.translation import gettext as _
 
 from base.action import Who
 from base.actions.action import Change, Refused, SingleAction, Target, WayBack
@@ -66,7 +67,10 @@ def _checked(action: SingleAction[Any], actor: Who, target: Target, given: Mappi
     """Who acts is asked first of all."""
     action.require(actor, target)
     if target.kind not in action.kinds or not action.suits(target):
-        raise Refused(f"{action.label_of(target)} is nothing that can be done to {target}.")
+        raise Refused(
+            _("%(label_of)s is nothing that can be done to %(target)s.")
+            % {"label_of": action.label_of(target), "target": target}
+        )
     return action.parameters(given)
 
 

@@ -12,9 +12,12 @@ from django.db.models import Q
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _lazy
 
 from accounts.templatetags.reach import opens
 from base.short_cache import ShortCache
+from base.texts import Text
 from mailspool.incident.things import kind_of_key, page_of
 from spool.alerts.response import sentence_of
 from spool.alerts.watches import Subject, watch_of
@@ -28,7 +31,13 @@ IN_SIGHT: Final = 2
 SILENT: Final = timedelta(seconds=60)
 _KEPT_SECONDS: Final = 2.0
 # For how long an alert can be muted: minutes, and words.
-SPANS: Final = {"60": "1 hour", "480": "8 hours", "1440": "1 day", "10080": "1 week", "43200": "30 days"}
+SPANS: Final[dict[str, Text]] = {
+    "60": _lazy("1 hour"),
+    "480": _lazy("8 hours"),
+    "1440": _lazy("1 day"),
+    "10080": _lazy("1 week"),
+    "43200": _lazy("30 days"),
+}
 # The tables of the Overview whose menus are about a subject.
 TABLES: Final = {
     Subject.USER: "handing-in-users",
@@ -48,7 +57,7 @@ class Item:
     sentence: str
     link: str
     began: datetime
-    fix: tuple[str, str] | None = None
+    fix: tuple[Text, str] | None = None
     acknowledged_by: str = ""
     # The page about what it is about, where there is one.
     incident: str = ""
@@ -61,7 +70,7 @@ class Attention:
     items: list[Item]
     count: int
     digest: str
-    spans: ClassVar[dict[str, str]] = SPANS
+    spans: ClassVar[dict[str, Text]] = SPANS
 
     @property
     def in_sight(self) -> list[Item]:
@@ -137,7 +146,7 @@ def _of_scheduler(now: datetime) -> list[Item]:
     rolled = TrafficState.objects.values_list("rolled", flat=True).first()
     if rolled is None or now - rolled <= SILENT:
         return []
-    sentence = "The scheduler is not running: numbers stand still, and no alert is found"
+    sentence = _("The scheduler is not running: numbers stand still, and no alert is found")
     return [Item(None, sentence, reverse("admin:index"), rolled)]
 
 

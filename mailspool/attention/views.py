@@ -7,6 +7,7 @@ from datetime import timedelta
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_POST
 
 from accounts.addresses import key_of
@@ -74,7 +75,7 @@ def mute(request: HttpRequest, pk: int) -> HttpResponse:
     elif minutes in items.SPANS:
         response.mute(actor_of(request), event, timezone.now() + timedelta(minutes=int(minutes)))
     else:
-        return HttpResponse("There is no such time.", status=400)
+        return HttpResponse(_("There is no such time."), status=400)
     return _changed(request, pk)
 
 

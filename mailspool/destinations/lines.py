@@ -8,6 +8,9 @@ from datetime import UTC, datetime
 from typing import Any, Final
 from urllib.parse import urlencode
 
+from django.utils.translation import gettext_lazy as _lazy
+
+from base.texts import Text
 from mailspool.destinations import words
 from mailspool.destinations.counted import Counted, Snapshot
 from spool.console import listing
@@ -27,20 +30,20 @@ class State:
     """How a destination is doing: `rank` is 0 for the worst."""
 
     rank: int
-    words: str
+    words: Text
     tone: str
 
 
-SUSPENDED = State(0, "Suspended", "bad")
-HELD = State(1, "Suspended by hand", "held")
-SLOWED = State(2, "Slowed", "waiting")
+SUSPENDED = State(0, _lazy("Suspended"), "bad")
+HELD = State(1, _lazy("Suspended by hand"), "held")
+SLOWED = State(2, _lazy("Slowed"), "waiting")
 # In a dry run.
-WOULD_SUSPEND = State(3, "Would be suspended", "quiet")
-WOULD_SLOW = State(4, "Would be slowed", "quiet")
-REFUSING = State(5, "Refuses most", "bad")
-BY_HAND = State(6, "Limited by hand", "held")
-FREE = State(7, "No limit", "good")
-UNKNOWN = State(7, "Host not known yet", "quiet")
+WOULD_SUSPEND = State(3, _lazy("Would be suspended"), "quiet")
+WOULD_SLOW = State(4, _lazy("Would be slowed"), "quiet")
+REFUSING = State(5, _lazy("Refuses most"), "bad")
+BY_HAND = State(6, _lazy("Limited by hand"), "held")
+FREE = State(7, _lazy("No limit"), "good")
+UNKNOWN = State(7, _lazy("Host not known yet"), "quiet")
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,24 +93,24 @@ class Line:
 
 # By the name in the address: the heading, whether the largest comes first, and what is compared.
 _Compared = Callable[[Line], Any]
-SORTS: Final[Mapping[str, tuple[str, str, bool, _Compared]]] = {
-    "name": ("Destination", "", False, lambda line: line.name.lower()),
-    "state": ("State", "", False, lambda line: line.state.rank),
-    "waiting": ("Waiting", "right", True, lambda line: line.counted.waiting),
-    "oldest": ("Oldest", "right", False, lambda line: line.counted.oldest or _NEVER),
-    "speed": ("Per minute", "right", True, lambda line: line.counted.per_minute),
-    "refused": ("Refused", "right", True, lambda line: line.counted.refused),
+SORTS: Final[Mapping[str, tuple[Text, str, bool, _Compared]]] = {
+    "name": (_lazy("Destination"), "", False, lambda line: line.name.lower()),
+    "state": (_lazy("State"), "", False, lambda line: line.state.rank),
+    "waiting": (_lazy("Waiting"), "right", True, lambda line: line.counted.waiting),
+    "oldest": (_lazy("Oldest"), "right", False, lambda line: line.counted.oldest or _NEVER),
+    "speed": (_lazy("Per minute"), "right", True, lambda line: line.counted.per_minute),
+    "refused": (_lazy("Refused"), "right", True, lambda line: line.counted.refused),
 }
 DEFAULT_SORT: Final = "state"
 # By the name in the address: what it is called, and which lines it has.
-FILTERS: Final[Mapping[str, tuple[str, Callable[[Line], bool]]]] = {
-    "": ("All", lambda line: True),
-    "trouble": ("In trouble", lambda line: line.state.rank <= REFUSING.rank),
-    "suspended": ("Suspended", lambda line: line.state in (SUSPENDED, HELD)),
-    "slowed": ("Slowed", lambda line: line.state is SLOWED),
-    "by-hand": ("By hand", lambda line: line.site is not None and line.site.is_by_hand),
-    "dry-run": ("Dry run", lambda line: line.state in (WOULD_SUSPEND, WOULD_SLOW)),
-    "waiting": ("With waiting mail", lambda line: line.counted.waiting > 0),
+FILTERS: Final[Mapping[str, tuple[Text, Callable[[Line], bool]]]] = {
+    "": (_lazy("All"), lambda line: True),
+    "trouble": (_lazy("In trouble"), lambda line: line.state.rank <= REFUSING.rank),
+    "suspended": (_lazy("Suspended"), lambda line: line.state in (SUSPENDED, HELD)),
+    "slowed": (_lazy("Slowed"), lambda line: line.state is SLOWED),
+    "by-hand": (_lazy("By hand"), lambda line: line.site is not None and line.site.is_by_hand),
+    "dry-run": (_lazy("Dry run"), lambda line: line.state in (WOULD_SUSPEND, WOULD_SLOW)),
+    "waiting": (_lazy("With waiting mail"), lambda line: line.counted.waiting > 0),
 }
 
 

@@ -8,6 +8,9 @@ from datetime import UTC, datetime
 from typing import Final
 from urllib.parse import urlencode
 
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _lazy
+
 from base.audit.models import AuditEvent
 from mailspool.destinations.counted import Counted
 from mailspool.overview.charts import Chart, Quantity, of_numbers
@@ -30,7 +33,7 @@ NEWEST_ATTEMPTS: Final = 3_000
 WAITING_LOOKED_AT: Final = 100
 MOST_ANSWERS: Final = 12
 MOST_EVENTS: Final = 20
-SPANS: Final = {"1h": "Last hour", "24h": "Last 24 hours"}
+SPANS: Final = {"1h": _lazy("Last hour"), "24h": _lazy("Last 24 hours")}
 _STEP: Final = 5
 _DAY_HOURS: Final = 24
 _LONG_AGO: Final = datetime(2000, 1, 1, tzinfo=UTC)
@@ -85,11 +88,11 @@ def chart_of(domains: Sequence[str], span: str, now: datetime) -> Chart:
     if span == "24h":
         step, count = HOUR, _DAY_HOURS
         first = (minute // HOUR - count + 1) * HOUR
-        title = "Recipients per hour, last 24 hours"
+        title = gettext("Recipients per hour, last 24 hours")
     else:
         step, count = _STEP, HOUR // _STEP
         first = (minute // _STEP - count + 1) * _STEP
-        title = "Recipients per 5 minutes, last hour"
+        title = gettext("Recipients per 5 minutes, last hour")
     numbers = {kind: [0.0] * count for kind in kinds}
     for kind, place, number in traffic_figures.sums(kinds, first, step):
         if 0 <= place < count:
@@ -97,7 +100,10 @@ def chart_of(domains: Sequence[str], span: str, now: datetime) -> Chart:
     answered, refused = numbers.values()
     delivered = [max(0.0, all_of - some) for all_of, some in zip(answered, refused, strict=True)]
     points = [Point(first + number * step, step) for number in range(count)]
-    quantities = [Quantity("Delivered", "3", delivered), Quantity("Refused or deferred", "8", refused)]
+    quantities = [
+        Quantity(gettext("Delivered"), "3", delivered),
+        Quantity(gettext("Refused or deferred"), "8", refused),
+    ]
     return of_numbers("destination", title, points, RANGES[span], quantities)
 
 

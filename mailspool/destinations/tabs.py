@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _lazy
 
 from spool.console.tabs import Tab
 from spool.delivery.shaping import limits
@@ -16,4 +17,4 @@ def _limited() -> Count:
     return Count(sum(one.is_in_force(now, is_active=is_active) for one in limits.cached().limits.values()))
 
 
-DESTINATIONS = Tab("Destinations", "destinations", _limited)
+DESTINATIONS = Tab(_lazy("Destinations"), "destinations", _limited)

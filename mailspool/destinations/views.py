@@ -13,6 +13,7 @@ from django.shortcuts import render
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
+from django.utils.translation import gettext
 from django.views.decorators.http import require_GET
 
 from base.actions.registry import actions_for
@@ -53,7 +54,7 @@ def destinations(request: HttpRequest) -> HttpResponse:
         "now": timezone.now(),
         "here": here,
         "full_path": request.get_full_path(),
-        "title": "Destinations",
+        "title": gettext("Destinations"),
         "lines": chosen[start : start + PAGE],
         "number": len(chosen),
         "headings": headings_of(asked["sort"], kept),
@@ -74,7 +75,7 @@ def destinations(request: HttpRequest) -> HttpResponse:
     }
     if is_htmx(request):
         return render(request, "mailspool/destinations/_refresh.html", {**context, "tabs": tabs_for(request)})
-    return page(request, "mailspool/destinations/destinations.html", "Destinations", context)
+    return page(request, "mailspool/destinations/destinations.html", gettext("Destinations"), context)
 
 
 def _asked(request: HttpRequest) -> dict[str, Any]:
@@ -139,13 +140,18 @@ def destination(request: HttpRequest) -> HttpResponse:
     }
     if is_htmx(request):
         return render(request, "mailspool/destinations/_live.html", context)
-    return page(request, "mailspool/destinations/destination.html", f"Destination {line.name}", context)
+    return page(
+        request,
+        "mailspool/destinations/destination.html",
+        (gettext("Destination %(line)s") % {"line": line.name}),
+        context,
+    )
 
 
 def _evidence(site: shaping.Site) -> list[tuple[Mapping[str, Any], str, datetime | None]]:
     """The refusals, newest first, each with what it was about in words, and when it came."""
     return [
-        (one, words.REASONS.get(one.get("about", ""), ""), parse_datetime(str(one.get("at", ""))))
+        (one, str(words.REASONS.get(one.get("about", ""), "")), parse_datetime(str(one.get("at", ""))))
         for one in reversed(site.evidence)
     ]
 

@@ -8,6 +8,9 @@ from typing import Any
 
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _lazy
+from django.utils.translation import ngettext
 
 from accounts.actor import Actor
 from base.actions.action import Change, Opening, Refused, SingleAction, Target, Written
@@ -27,7 +30,7 @@ def target_named(key: str) -> Target | None:
 class ShowRecords(Opening[Actor]):
     """Shows the DNS records that a domain needs, and which of them are there."""
 
-    name, label, icon = "dns-records", "DNS Records", "dns"
+    name, label, icon = "dns-records", _lazy("DNS Records"), "dns"
     kinds = ("domain",)
 
     def require(self, actor: Actor, target: Target) -> None:
@@ -43,7 +46,7 @@ class ShowRecords(Opening[Actor]):
 class CheckRecords(SingleAction[Actor]):
     """Looks for the DNS records of a domain, or of this host, now."""
 
-    name, label, icon = "dns-check", "Check DNS Now", "search"
+    name, label, icon = "dns-check", _lazy("Check DNS Now"), "search"
     kinds = ("dns",)
     # It waits for name servers.
     in_transaction = False
@@ -52,17 +55,22 @@ class CheckRecords(SingleAction[Actor]):
         actor.require_administration()
 
     def effect(self, target: Target, parameters: Mapping[str, Any]) -> str:
-        return "The name servers of the domain are asked for each record. This may take half a minute."
+        return _("The name servers of the domain are asked for each record. This may take half a minute.")
 
     def do(self, actor: Actor, target: Target, parameters: Mapping[str, Any]) -> Change:
         domain = named(target.key)
         if domain is None:
-            raise Refused(f"{target} is no domain of this server: add it first.")
+            raise Refused(_("%(target)s is no domain of this server: add it first.") % {"target": target})
         look_at(domain, timezone.now())
         found = shown.records_of(domain)
         bad = [one for one in found if one.is_bad]
-        are = "is" if len(bad) == 1 else "are"
-        said = f"{len(bad)} of {len(found)} records {are} missing or wrong." if bad else "Nothing is missing or wrong."
+        said = ngettext(
+            "%(bad)s of %(records)s records is missing or wrong.",
+            "%(bad)s of %(records)s records are missing or wrong.",
+            len(bad),
+        ) % {"bad": len(bad), "records": len(found)}
+        if not bad:
+            said = _("Nothing is missing or wrong.")
         return Change(said, [Written(target.key, parameters={"bad": len(bad)})], found, good=not bad)
 
 

@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from django.utils.translation import gettext
+
 from base.dns_updates import Primary, There, UpdateFailed
 from base.phrases import first_few
 from mailspool.dns_records import shown
@@ -45,9 +47,13 @@ class Plan:
         """What would be done."""
         at = f"{self.record.purpose} at {self.record.name}"
         if self.is_there:
-            return f"{at} is there already."
-        instead = f" in the place of {_quoted(self.gone)}" if self.gone else ""
-        return f"{at}: “{self.record.wanted}” is put there{instead}."
+            return gettext("%(at)s is there already.") % {"at": at}
+        instead = (gettext(" in the place of %(gone)s") % {"gone": _quoted(self.gone)}) if self.gone else ""
+        return gettext("%(at)s: “%(wanted)s” is put there%(instead)s.") % {
+            "at": at,
+            "wanted": self.record.wanted,
+            "instead": instead,
+        }
 
 
 def possible(domain: str) -> list[shown.Shown]:
@@ -65,7 +71,8 @@ def plans(domain: str, purposes: Sequence[str], server: UpdateServer, *, replace
     records = [one for one in possible(domain) if one.purpose in purposes]
     if lacking := sorted(set(purposes) - {one.purpose for one in records}):
         raise CannotPublish(
-            f"There is nothing to publish for {', '.join(lacking)}: check the DNS now to see what is so."
+            gettext("There is nothing to publish for %(lacking)s: check the DNS now to see what is so.")
+            % {"lacking": ", ".join(lacking)}
         )
     try:
         primary = primaries.primary(server)
@@ -111,11 +118,19 @@ def _refuse_unseen(plan: Plan, *, replace: bool) -> None:
         return
     stands = f"{record.name} has {_quoted(plan.gone)}"
     if record.purpose == "DKIM":
-        raise CannotPublish(f"{stands}, which is left alone: make a key with another selector.")
+        raise CannotPublish(
+            gettext("%(stands)s, which is left alone: make a key with another selector.") % {"stands": stands}
+        )
     if not set(plan.gone) <= set(record.found):
-        raise CannotPublish(f"{stands}, which the last look did not find: check the DNS now, and look at it first.")
+        raise CannotPublish(
+            gettext("%(stands)s, which the last look did not find: check the DNS now, and look at it first.")
+            % {"stands": stands}
+        )
     if not replace:
-        raise CannotPublish(f"{stands}. Choose to replace it, if “{record.wanted}” is to be there instead.")
+        raise CannotPublish(
+            gettext("%(stands)s. Choose to replace it, if “%(wanted)s” is to be there instead.")
+            % {"stands": stands, "wanted": record.wanted}
+        )
 
 
 def _quoted(texts: Sequence[str]) -> str:

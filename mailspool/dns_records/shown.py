@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from django.conf import settings as django_settings
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _lazy
 
 from mailspool.dns_records.looking import keys_shown_at
 from mailspool.dns_records.names import HOST
@@ -16,9 +18,9 @@ from spool.models.dkim import DkimKey, KeyState
 from spool.models.dns import BAD, BLOCK_LIST, DomainRecord, RecordState
 
 _KEY_SENTENCES = {
-    KeyState.PUBLISHED: "It is at all name servers, and signs once no resolver has kept an older answer.",
-    KeyState.ACTIVE: "It signs.",
-    KeyState.RETIRING: "It signs no more: keep the record for mail that is on its way.",
+    KeyState.PUBLISHED: _lazy("It is at all name servers, and signs once no resolver has kept an older answer."),
+    KeyState.ACTIVE: _lazy("It signs."),
+    KeyState.RETIRING: _lazy("It signs no more: keep the record for mail that is on its way."),
 }
 _TONES = {
     RecordState.RIGHT: "good",
@@ -28,7 +30,7 @@ _TONES = {
     RecordState.UNKNOWN: "waiting",
 }
 _PURPOSES = (
-    "Address",
+    _lazy("Address"),
     "PTR",
     BLOCK_LIST,
     "MX",
@@ -112,7 +114,7 @@ def records_of(domain: str) -> list[Shown]:
                 "",
                 (),
                 RecordState.MISSING,
-                "There is no key: mail of this domain is not signed. Add one, and its record is shown here.",
+                gettext("There is no key: mail of this domain is not signed. Add one, and its record is shown here."),
             )
         ]
     place = next((at + 1 for at, one in enumerate(kept) if one.purpose == "SPF"), len(kept))
@@ -122,17 +124,23 @@ def records_of(domain: str) -> list[Shown]:
 def shown_key(key: DkimKey) -> Shown:
     """The record of a key."""
     if key.checked is None:
-        state, sentence = RecordState.UNKNOWN, "It was not looked for yet."
+        state, sentence = RecordState.UNKNOWN, gettext("It was not looked for yet.")
     elif not key.found:
-        state, sentence = RecordState.RIGHT, _KEY_SENTENCES.get(KeyState(key.state), "It is at all name servers.")
+        state, sentence = (
+            RecordState.RIGHT,
+            str(_KEY_SENTENCES.get(KeyState(key.state)) or gettext("It is at all name servers.")),
+        )
     elif key.state == KeyState.PREPARED:
         is_there = not key.found.endswith("there is no record yet")
         state = RecordState.WRONG if is_there else RecordState.MISSING
-        sentence = f"Nothing is signed by it yet: {key.found}."
+        sentence = gettext("Nothing is signed by it yet: %(found)s.") % {"found": key.found}
         if key.send_problem:
-            sentence += f" It could not be put there: {key.send_problem}."
+            sentence += gettext(" It could not be put there: %(send_problem)s.") % {"send_problem": key.send_problem}
     else:
-        state, sentence = RecordState.UNKNOWN, f"The last look had no answer: {key.found}."
+        state, sentence = (
+            RecordState.UNKNOWN,
+            (gettext("The last look had no answer: %(found)s.") % {"found": key.found}),
+        )
     return Shown("DKIM", key.name, "TXT", key.record, (), state, sentence, key.checked)
 
 
@@ -211,4 +219,6 @@ def host_name() -> str:
 
 def title_of(domain: str) -> str:
     """What a page or a line is headed by."""
-    return domain or f"This host, {django_settings.MAILSPOOL_HOSTNAME}"
+    return domain or (
+        gettext("This host, %(mailspool_hostname)s") % {"mailspool_hostname": django_settings.MAILSPOOL_HOSTNAME}
+    )

@@ -9,6 +9,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils.http import urlencode
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_POST
 
 from accounts.models import Domain
@@ -42,7 +43,7 @@ def domains(request: HttpRequest) -> HttpResponse:
     return page(
         request,
         "mailspool/dns_records/domains.html",
-        "DNS records",
+        _("DNS records"),
         {
             "rows": [(shown.title_of(name), _page_of(name), chips.get(name, [])) for name in listed],
             "search": search,
@@ -65,7 +66,7 @@ def domain(request: HttpRequest, key: str) -> HttpResponse:
     return page(
         request,
         "mailspool/dns_records/domain.html",
-        f"DNS of {shown.title_of(name)}" if name else shown.title_of(name),
+        (_("DNS of %(title_of)s") % {"title_of": shown.title_of(name)}) if name else shown.title_of(name),
         {
             "key": key,
             "domain": name,

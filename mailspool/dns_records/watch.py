@@ -8,6 +8,8 @@ from typing import Final
 
 from django.db.models import Count, Q
 from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _lazy
 
 from mailspool.dns_records.names import HOST, HOST_KEY
 from spool.alerts.watches import Watch
@@ -22,14 +24,14 @@ class BrokenRecords(Watch):
     of ours is on a block list always is.
     """
 
-    kind, label, unit, fix = "dns", "A DNS record has broken", "records", "DNS records"
+    kind, label, unit, fix = "dns", _lazy("A DNS record has broken"), _lazy("records"), _lazy("DNS records")
 
     def values(self, rule: AlertRule, now: datetime, open_keys: Iterable[str]) -> Mapping[str, float]:
         broken = DomainRecord.objects.filter(_NEWS, state__in=BAD).order_by()
         return {domain or HOST_KEY: float(n) for domain, n in broken.values_list("domain").annotate(Count("pk"))}
 
     def says(self, key: str) -> str:
-        return "this host" if key == HOST_KEY else key
+        return _("this host") if key == HOST_KEY else key
 
     def sentence(self, key: str, value: float, rule: AlertRule | None) -> str:
         names = DomainRecord.objects.filter(_NEWS, domain=HOST if key == HOST_KEY else key, state__in=BAD)
@@ -37,7 +39,7 @@ class BrokenRecords(Watch):
         if listed is not None:
             return listed.removesuffix(".")
         purposes = ", ".join(sorted(set(names.values_list("purpose", flat=True)))) or f"{value:,.0f} records"
-        return f"The DNS of {self.says(key)} has broken: {purposes}"
+        return _("The DNS of %(says)s has broken: %(purposes)s") % {"says": self.says(key), "purposes": purposes}
 
     def page(self, key: str) -> str:
         return reverse("dns_domain", args=[key])

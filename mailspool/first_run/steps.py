@@ -8,8 +8,11 @@ from typing import Final
 
 from django.db.models import Q
 from django.urls import reverse
+from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext_lazy as _lazy
 
 from accounts.models import Domain, Role, SecondFactor, User
+from base.numbers import grouped
 from base.short_cache import ShortCache
 from mailspool.inspection.all import inspect
 from mailspool.inspection.findings import Finding, Level
@@ -20,7 +23,7 @@ _KEPT_SECONDS: Final = 30.0
 _HOST: Final = "mailspool.inspection.names.host_name"
 _CERTIFICATE: Final = "mailspool.inspection.certificate.certificate"
 _DOMAINS: Final = ("mailspool.inspection.names.local_domains", "mailspool.inspection.names.sender_policies")
-_SETTINGS: Final = ("Settings", "settings")
+_SETTINGS: Final = (_lazy("Settings"), "settings")
 # Of what is wrong with many domains so much is said.
 _MOST_SAID: Final = 3
 
@@ -40,8 +43,8 @@ def steps(user: User | None = None) -> list[Step]:
     """All, in the order in which they are done. Asks the DNS. `user` is whose second factor is looked for."""
     found = _looks.current()
     return [
-        _of_findings("hostname", "Host name", found[_HOST], None),
-        _of_findings("certificate", "Certificate", found[_CERTIFICATE], ("Settings", "settings")),
+        _of_findings("hostname", gettext("Host name"), found[_HOST], None),
+        _of_findings("certificate", gettext("Certificate"), found[_CERTIFICATE], (gettext("Settings"), "settings")),
         _domain([finding for path in _DOMAINS for finding in found[path]]),
         _user(),
         _test_message(),
@@ -74,51 +77,69 @@ def _of_findings(name: str, title: str, findings: Iterable[Finding], fix: tuple[
 
 def _domain(findings: list[Finding]) -> Step:
     if not Domain.objects.exists():
-        add = ("Add a domain", reverse("admin:accounts_domain_add"))
-        return Step("domain", "Domain and its DNS", False, "There is no domain yet.", add)
-    return _of_findings("domain", "Domain and its DNS", findings, ("DNS records", "dns"))
+        add = (gettext("Add a domain"), reverse("admin:accounts_domain_add"))
+        return Step("domain", gettext("Domain and its DNS"), False, gettext("There is no domain yet."), add)
+    return _of_findings("domain", gettext("Domain and its DNS"), findings, (gettext("DNS records"), "dns"))
 
 
 def _user() -> Step:
-    add = ("Add a user", reverse("admin:accounts_user_add"))
+    add = (gettext("Add a user"), reverse("admin:accounts_user_add"))
     there = User.objects.exclude(role=Role.SYSTEM_ADMINISTRATOR).exists()
-    sentence = "There are users." if there else "There is nobody but system administrators."
-    return Step("user", "A user", there, sentence, add)
+    sentence = gettext("There are users.") if there else gettext("There is nobody but system administrators.")
+    return Step("user", gettext("A user"), there, sentence, add)
 
 
 def _test_message() -> Step:
     name = Installation.objects.values_list("test_message", flat=True).filter(pk=1).first() or ""
-    title = "A test message"
+    title = gettext("A test message")
     if not name:
-        return Step("test", title, False, "Send one to an address where you can read it.")
+        return Step("test", title, False, gettext("Send one to an address where you can read it."))
     outcomes = list(Trace.objects.filter(file_name=name).values_list("outcome", "reply"))
     if any(outcome == Outcome.DELIVERED for outcome, _ in outcomes):
-        return Step("test", title, True, "It was delivered.")
+        return Step("test", title, True, gettext("It was delivered."))
     if outcomes:
-        return Step("test", title, False, f"It was not delivered: {outcomes[0][1]}")
+        return Step(
+            "test", title, False, (gettext("It was not delivered: %(outcomes)s") % {"outcomes": outcomes[0][1]})
+        )
     entry = Entry.objects.filter(file_name=name).first()
     if entry is None:
-        return Step("test", title, False, "It is gone.")
-    waits = entry.last_error or "it is on its way"
-    return Step("test", title, False, f"Not delivered yet: {waits}.")
+        return Step("test", title, False, gettext("It is gone."))
+    waits = entry.last_error or gettext("it is on its way")
+    return Step("test", title, False, (gettext("Not delivered yet: %(waits)s.") % {"waits": waits}))
 
 
 def _alerts() -> Step:
     told = AlertRule.objects.filter(~Q(mail_to="") | ~Q(webhook_url=""), enabled=True).count()
-    sentence = f"{told:,} rule{'s tell' if told != 1 else ' tells'} somebody." if told else "No rule tells anybody."
-    return Step("alerts", "Alerts", told > 0, sentence, ("Alert rules", reverse("admin:spool_alertrule_changelist")))
+    sentence = (
+        ngettext("%(told)s rule tells somebody.", "%(told)s rules tell somebody.", told) % {"told": grouped(told)}
+        if told
+        else gettext("No rule tells anybody.")
+    )
+    return Step(
+        "alerts",
+        gettext("Alerts"),
+        told > 0,
+        sentence,
+        (gettext("Alert rules"), reverse("admin:spool_alertrule_changelist")),
+    )
 
 
 def _second_factor(user: User | None) -> Step:
-    title, fix = "Second factor", ("Signing in", reverse("portal:sign_in"))
+    title, fix = gettext("Second factor"), (gettext("Signing in"), reverse("portal:sign_in"))
     meant = User.objects.filter(role=Role.SYSTEM_ADMINISTRATOR)
     if user is not None:
         meant = User.objects.filter(pk=user.pk)
     without = meant.exclude(pk__in=SecondFactor.objects.values("user")).order_by("email")
     names = list(without.values_list("email", flat=True)[:_MOST_SAID])
     if not names:
-        return Step("factor", title, True, "It is set up.", fix)
-    return Step("factor", title, False, f"{', '.join(names)}: a password alone lets in whoever knows it.", fix)
+        return Step("factor", title, True, gettext("It is set up."), fix)
+    return Step(
+        "factor",
+        title,
+        False,
+        (gettext("%(names)s: a password alone lets in whoever knows it.") % {"names": ", ".join(names)}),
+        fix,
+    )
 
 
 def _look() -> dict[str, list[Finding]]:

@@ -6,6 +6,7 @@ from typing import Any
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_POST
 
 from accounts.models import User
@@ -56,4 +57,4 @@ def _shown(request: HttpRequest, error: str = "") -> HttpResponse:
     }
     if is_htmx(request):
         return render(request, "mailspool/first_run/_list.html", context)
-    return page(request, "mailspool/first_run/page.html", "First steps", context)
+    return page(request, "mailspool/first_run/page.html", _("First steps"), context)

@@ -6,6 +6,9 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _lazy
+
 from accounts.addresses import key_of
 from mailspool.incident.things import Thing
 from mailspool.overview.charts import Chart, Quantity, of_numbers
@@ -15,7 +18,7 @@ from spool.traffic.series import RANGES, Point
 
 STEP: Final = 5
 _TONES: Final = ("1", "3", "2", "8")
-SPANS: Final = {"1h": "Last hour", "24h": "Last 24 hours"}
+SPANS: Final = {"1h": _lazy("Last hour"), "24h": _lazy("Last 24 hours")}
 
 
 def chart_of(thing: Thing, span: str, now: datetime) -> Chart:
@@ -27,7 +30,7 @@ def chart_of(thing: Thing, span: str, now: datetime) -> Chart:
         first = minute_of(now) // HOUR - HOURS + 1
         points = [Point((first + number) * HOUR, HOUR) for number in range(HOURS)]
         counts = {kind: list(rows[kind, key].hours) for kind in kinds}
-        title = "Per hour, last 24 hours"
+        title = _("Per hour, last 24 hours")
     else:
         minutes = by_minute(kinds, now)
         # From a whole five minutes on, so that a bar does not change what it counts while time goes on.
@@ -35,7 +38,7 @@ def chart_of(thing: Thing, span: str, now: datetime) -> Chart:
         skipped = -start % STEP
         counts = {kind: _by_step(minutes[kind, key][skipped:]) for kind in kinds}
         points = [Point(start + skipped + number * STEP, STEP) for number in range(len(next(iter(counts.values()))))]
-        title = "Per 5 minutes, last hour"
+        title = _("Per 5 minutes, last hour")
     quantities = [
         Quantity(name, tone, _sum([counts[kind] for kind in some]))
         for (name, some), tone in zip(thing.counts.items(), _TONES, strict=False)

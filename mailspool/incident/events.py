@@ -9,9 +9,11 @@ from typing import Final
 
 from django.db.models import Q
 from django.urls import reverse
+from django.utils.translation import gettext as _
 
 from accounts.models import Login
 from base.audit.models import AuditEvent
+from base.numbers import grouped
 from mailspool.incident.things import Thing
 from security.models import LoginBlock
 from spool.alerts.response import sentence_of
@@ -55,7 +57,7 @@ def _done(thing: Thing) -> Iterator[Event]:
 def _alerts(thing: Thing, now: datetime) -> Iterator[Event]:
     lately = AlertEvent.objects.filter(key=thing.key, began__gte=now - _ALERTS_BACK, is_test=False)
     for event in lately.order_by("-began")[:_OF_EACH]:
-        state = f", over {event.ended:%H:%M}" if event.ended else ""
+        state = (_(", over %(ended)s") % {"ended": f"{event.ended:%H:%M}"}) if event.ended else ""
         link = reverse("attention_alert", args=[event.pk])
         yield Event(event.began, "alert", f"{sentence_of(event)}{state}", "bad", link=link)
 
@@ -63,12 +65,16 @@ def _alerts(thing: Thing, now: datetime) -> Iterator[Event]:
 def _limits(thing: Thing) -> Iterator[Event]:
     kind = "user" if thing.kind == "sender" else thing.kind
     for limit in ThrottleEvent.objects.filter(kind=kind, name=thing.key).order_by("-since")[:_OF_EACH]:
-        words = f"{limit.get_metric_display()}: {limit.used:,} of {limit.amount:,} an hour"
+        words = _("%(metric)s: %(used)s of %(amount)s an hour") % {
+            "metric": limit.get_metric_display(),
+            "used": grouped(limit.used),
+            "amount": grouped(limit.amount),
+        }
         yield Event(limit.since, "limit reached", words, "waiting")
     if thing.user is not None:
         for caught in GuardEvent.objects.filter(user=thing.user.email).order_by("-at")[:_OF_EACH]:
             words = " ".join(map(str, caught.evidence))[:300]
-            what = "guard (dry run)" if caught.dry_run else "guard"
+            what = _("guard (dry run)") if caught.dry_run else "guard"
             yield Event(caught.at, what, words, "bad", link=reverse("admin:throttling_guardevent_changelist"))
 
 
@@ -90,4 +96,9 @@ def _logins(thing: Thing, now: datetime) -> Iterator[Event]:
         )
         yield Event(login.last, "login", words, "good")
     for block in closed.order_by("-until")[:_OF_EACH]:
-        yield Event(block.since, "login blocked", f"{block}: {block.failures:,} wrong passwords", "bad")
+        yield Event(
+            block.since,
+            "login blocked",
+            (_("%(block)s: %(failures)s wrong passwords") % {"block": block, "failures": grouped(block.failures)}),
+            "bad",
+        )

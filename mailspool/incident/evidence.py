@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
+from django.utils.translation import gettext
+
 from mailspool.incident.things import SAMPLE, Thing, page_of
 from spool.delivery.replies import error_group
 from spool.models import Outcome, Recipient, Status
@@ -43,7 +45,7 @@ class Seen(NamedTuple):
     @property
     def label(self) -> str:
         """The state, in words."""
-        return "On hold" if self.on_hold else _LABELS.get(self.state, self.state)
+        return gettext("On hold") if self.on_hold else _LABELS.get(self.state, self.state)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,12 +95,28 @@ def evidence(thing: Thing) -> Evidence:
     messages = list({one.file_name: one for one in [*here, *ended]}.values())
     rows = [*here, *ended]
     groups = [
-        _group("senders", "Senders", "Sender", (one.sender for one in messages if one.sender), _address),
-        _group("logins", "Logins", "User", (one.auth_user for one in messages if one.auth_user), _user),
-        _group("ips", "IP addresses", "IP address", (one.client_ip for one in messages if one.client_ip), _ip),
-        _group("subjects", "Subjects", "Subject", (subject_group(one.subject) for one in messages), _plain),
-        _group("destinations", "Destinations", "Domain", _destinations(ids, ended), _domain),
-        _group("results", "Results", "Result", (_result(one) for one in rows), _plain),
+        _group(
+            "senders", gettext("Senders"), gettext("Sender"), (one.sender for one in messages if one.sender), _address
+        ),
+        _group(
+            "logins", gettext("Logins"), gettext("User"), (one.auth_user for one in messages if one.auth_user), _user
+        ),
+        _group(
+            "ips",
+            gettext("IP addresses"),
+            gettext("IP address"),
+            (one.client_ip for one in messages if one.client_ip),
+            _ip,
+        ),
+        _group(
+            "subjects",
+            gettext("Subjects"),
+            gettext("Subject"),
+            (subject_group(one.subject) for one in messages),
+            _plain,
+        ),
+        _group("destinations", gettext("Destinations"), gettext("Domain"), _destinations(ids, ended), _domain),
+        _group("results", gettext("Results"), gettext("Result"), (_result(one) for one in rows), _plain),
     ]
     newest = sorted(messages, key=lambda one: one.at, reverse=True)[:SAMPLES]
     return Evidence(
@@ -115,7 +133,7 @@ def evidence(thing: Thing) -> Evidence:
 def subject_group(subject: str) -> str:
     """A subject without what differs from message to message: answers, numbers."""
     text = _DIGITS.sub("…", _PREFIXES.sub("", subject)).strip()
-    return text or "(no subject)"
+    return text or gettext("(no subject)")
 
 
 def _in_spool(thing: Thing) -> tuple[list[Seen], list[int]]:

@@ -7,6 +7,9 @@ from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _lazy
+from django.utils.translation import ngettext
 
 from accounts import containing
 from accounts.account_actions import of_users
@@ -15,6 +18,7 @@ from base.actions.action import After, Change, NotAllowed, Refused, Target, Writ
 from base.actions.inputs import Input
 from base.actions.perform import perform
 from base.audit.models import AuditEvent
+from base.numbers import grouped
 from mailspool.incident.stop import BACK, MOST_AT_ONCE, NAME, IncidentAction, reason_of, sentence_of, subject_of
 from mailspool.incident.things import Thing
 from security.actions.networks import UNBLOCK
@@ -35,9 +39,14 @@ _PROBLEMS = (Refused, NotAllowed, RefusedRecipient, IntakeError, ValidationError
 class FalseAlarm(IncidentAction):
     """Takes back all that Stop did: account, password, mail, blocks."""
 
-    name, label, icon = BACK, "False alarm", "lock_open"
+    name, label, icon = BACK, _lazy("False alarm"), "lock_open"
     inputs = (
-        Input("tell", "Tell those who were told", "check", option_help="tell those who were told that it was nothing"),
+        Input(
+            "tell",
+            _lazy("Tell those who were told"),
+            "check",
+            option_help="tell those who were told that it was nothing",
+        ),
     )
 
     def suggested(self, target: Target) -> dict[str, Any]:
@@ -49,21 +58,30 @@ class FalseAlarm(IncidentAction):
     def effect(self, target: Target, parameters: Mapping[str, Any]) -> str:
         did = [event.parameters.get("did", {}) for event in stopped(Thing(target.kind, target.key))]
         if not did:
-            raise Refused(f"{target} is not stopped; somebody may have taken it back meanwhile.")
+            raise Refused(
+                _("%(target)s is not stopped; somebody may have taken it back meanwhile.") % {"target": target}
+            )
         said = []
         if any("contained" in one for one in did):
-            said.append("The account has its status and its old password again, and its mail goes on.")
+            said.append(_("The account has its status and its old password again, and its mail goes on."))
         if number := sum(_left(one["deleted"]) for one in did if "deleted" in one):
-            said.append(f"{number:,} deleted message{'s' if number != 1 else ''} put back into the spool.")
+            said.append(
+                ngettext(
+                    "%(number)s deleted message put back into the spool.",
+                    "%(number)s deleted messages put back into the spool.",
+                    number,
+                )
+                % {"number": grouped(number)}
+            )
         if any("held" in one for one in did):
-            said.append("What was put on hold for it is released.")
+            said.append(_("What was put on hold for it is released."))
         if ips := [ip for one in did for ip in one.get("blocked", ())]:
-            said.append(f"No longer blocked: {', '.join(ips)}.")
+            said.append(_("No longer blocked: %(ips)s.") % {"ips": ", ".join(ips)})
         if any("refused" in one for one in did):
-            said.append(f"Mail from {target} is taken again.")
+            said.append(_("Mail from %(target)s is taken again.") % {"target": target})
         if told := [to for one in did for to in one.get("told", ())]:
-            said.append(f"{', '.join(told)}: told, if you say so.")
-        return " ".join(said) or "Nothing of it is left to take back."
+            said.append(_("%(told)s: told, if you say so.") % {"told": ", ".join(told)})
+        return " ".join(said) or _("Nothing of it is left to take back.")
 
     def do(self, actor: Actor, target: Target, parameters: Mapping[str, Any]) -> Change:
         thing = Thing(target.kind, target.key)
@@ -71,7 +89,9 @@ class FalseAlarm(IncidentAction):
         # Whoever is second finds nothing.
         taken = [event for event in events if AuditEvent.objects.filter(pk=event.pk, undone=0).update(undone=1)]
         if not taken:
-            raise Refused(f"{target} is not stopped; somebody may have taken it back meanwhile.")
+            raise Refused(
+                _("%(target)s is not stopped; somebody may have taken it back meanwhile.") % {"target": target}
+            )
 
         def go_back(records: Sequence[AuditEvent]) -> After:
             [record] = records
@@ -112,10 +132,10 @@ def _go_back(actor: Actor, thing: Thing, events: Sequence[AuditEvent], record: A
             said.append(step())
         except _PROBLEMS as error:
             good = False
-            said.append(f"Not taken back: {sentence_of(error)}")
+            said.append(_("Not taken back: %(error)s") % {"error": sentence_of(error)})
         record.said = " ".join(said)[:500]
         record.save(update_fields=["said"])
-    return After(" ".join(said) or "Nothing was left to take back.", good)
+    return After(" ".join(said) or _("Nothing was left to take back."), good)
 
 
 def _left(event_id: int) -> int:
@@ -126,7 +146,7 @@ def _put_back(actor: Actor, event_id: int) -> str:
     _cancel(actor, event_id)
     number = _left(event_id)
     if not number:
-        return "Nothing of what was deleted is left to put back."
+        return _("Nothing of what was deleted is left to put back.")
     return f"{undo_event.undo(actor, event_id=event_id, background=number > MOST_AT_ONCE).sentence.rstrip('.')}."
 
 
@@ -138,7 +158,7 @@ def _cancel(actor: Actor, event_id: int) -> None:
 
 def _open(actor: Actor, thing: Thing) -> str:
     if thing.user is None or not Containment.objects.open().filter(user=thing.user).exists():
-        return "The account was opened already."
+        return _("The account was opened already.")
     return perform(containing.UNCONTAIN, actor, of_users([thing.user]), {"old_password": "1"}).sentence
 
 
@@ -150,7 +170,9 @@ def _release(actor: Actor, event: AuditEvent) -> str:
     while ids := list(held.filter(id__gt=last).values_list("id", flat=True)[:_BATCH]):
         last = ids[-1]
         released += spool_actions.perform("release", ids, actor, background=False).event.done
-    return f"{released:,} message{'s' if released != 1 else ''} released."
+    return ngettext("%(released)s message released.", "%(released)s messages released.", released) % {
+        "released": grouped(released)
+    }
 
 
 def _unblock(actor: Actor, ip: str) -> str:
@@ -160,4 +182,4 @@ def _unblock(actor: Actor, ip: str) -> str:
 def _tell(actor: Actor, thing: Thing, to: str) -> str:
     text = f"{thing.label} {thing.key}: it was a false alarm. {actor.name} has taken back what was done.\n"
     own_mail.send(to, f"{thing.label} {thing.key}: false alarm", text, timezone.now())
-    return f"{to} was told."
+    return _("%(to)s was told.") % {"to": to}

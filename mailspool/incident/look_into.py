@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from django.utils.translation import gettext_lazy as _lazy
+
 from accounts.account_actions import user_named
 from accounts.actor import Actor
 from base.actions.action import Opening, Target
@@ -11,7 +13,7 @@ from mailspool.incident.things import page_of
 class LookInto(Opening[Actor]):
     """Shows all that is known of it: what it sends, from where, whereto, and what became of that."""
 
-    name, label, icon = "look-into", "Look into it", "manage_search"
+    name, label, icon = "look-into", _lazy("Look into it"), "manage_search"
     kinds = ("user", "sender", "ip", "domain")
     comes_first = True
 

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from django.db.models import Model, Q
+from django.utils.translation import gettext as _
 
 from accounts.models import Login
 from mailspool.incident.evidence import Evidence
@@ -88,5 +89,5 @@ def _logged_in(thing: Thing, ips: Sequence[str], now: datetime, shared: Any) -> 
 
 
 def _said(parts: Mapping[str, set[str]]) -> list[str]:
-    words = {"client_ip": "Same IP address", "subject": "Same subject", "ehlo_name": "Same EHLO name"}
+    words = {"client_ip": _("Same IP address"), "subject": _("Same subject"), "ehlo_name": _("Same EHLO name")}
     return [f"{words[name]}: {', '.join(sorted(parts[name])[:2])[:80]}" for name in words if name in parts]

@@ -12,6 +12,9 @@ from typing import Any, Final
 
 from django.core.exceptions import ValidationError
 from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _lazy
+from django.utils.translation import ngettext
 
 from accounts import connections, containing
 from accounts.account_actions import of_users
@@ -22,6 +25,7 @@ from base.actions.inputs import Input
 from base.actions.perform import perform
 from base.audit.models import AuditEvent
 from base.audit.subjects import Subject
+from base.numbers import grouped
 from mailspool.incident.evidence import evidence
 from mailspool.incident.things import KINDS, Thing
 from security.actions import blacklisted, smtp_blocked
@@ -43,8 +47,12 @@ BACK: Final = "false-alarm"
 MOST_AT_ONCE: Final = 25_000
 _COUNTED: Final = 100_000
 _MOST_TOLD: Final = 20
-MAIL: Final = {"leave": "Leave it", "hold": "Put it on hold", "delete": "Delete it (can be undone)"}
-TELL: Final = {"postmaster": "Postmaster", "administrators": "Administrators of the domain"}
+MAIL: Final = {
+    "leave": _lazy("Leave it"),
+    "hold": _lazy("Put it on hold"),
+    "delete": _lazy("Delete it (can be undone)"),
+}
+TELL: Final = {"postmaster": _lazy("Postmaster"), "administrators": _lazy("Administrators of the domain")}
 _PROBLEMS = (Refused, NotAllowed, RefusedRecipient, IntakeError, ValidationError)
 
 
@@ -61,15 +69,15 @@ class IncidentAction(SingleAction[Actor]):
 class Stop(IncidentAction):
     """Contains the account, stops the mail, blocks the IP addresses and tells whom it concerns: all together."""
 
-    name, label, icon = NAME, "Stop…", "gpp_maybe"
+    name, label, icon = NAME, _lazy("Stop…"), "gpp_maybe"
     danger = True
     undoable = True
     effect_follows = True
     inputs = (
-        Input("account", "Contain the account", "check", option_help="contain the account"),
+        Input("account", _lazy("Contain the account"), "check", option_help="contain the account"),
         Input(
             "mail",
-            "Its mail in the spool",
+            _lazy("Its mail in the spool"),
             "choice",
             choices=tuple(MAIL),
             labels=tuple(MAIL.values()),
@@ -77,16 +85,18 @@ class Stop(IncidentAction):
         ),
         Input(
             "ips",
-            "Block over SMTP",
+            _lazy("Block over SMTP"),
             "choices",
             option="--block-ip",
             metavar="IP",
             option_help="keep this IP address out by SMTP; repeat for more",
         ),
-        Input("refuse", "Refuse its mail from outside", "check", option_help="block the sender or domain inbound"),
+        Input(
+            "refuse", _lazy("Refuse its mail from outside"), "check", option_help="block the sender or domain inbound"
+        ),
         Input(
             "tell",
-            "Tell by mail",
+            _lazy("Tell by mail"),
             "choices",
             choices=tuple(TELL),
             labels=tuple(TELL.values()),
@@ -94,15 +104,15 @@ class Stop(IncidentAction):
         ),
         Input(
             "also",
-            "Tell also",
-            placeholder="addresses, as of the user elsewhere",
+            _lazy("Tell also"),
+            placeholder=_lazy("addresses, as of the user elsewhere"),
             metavar="ADDRESSES",
             option_help="other addresses to tell, between commas",
         ),
     )
 
     def label_of(self, target: Target) -> str:
-        return "Contain…" if target.kind == "user" else "Stop its mail…"
+        return _("Contain…") if target.kind == "user" else _("Stop its mail…")
 
     def inputs_for(self, target: Target) -> tuple[Input, ...]:
         thing = _thing(target)
@@ -115,8 +125,8 @@ class Stop(IncidentAction):
             "refuse": target.kind in ("sender", "domain"),
         }
         changed = {
-            "ips": Input("ips", "Block over SMTP", "choices", choices=ips, labels=labels),
-            "tell": Input("tell", "Tell by mail", "choices", choices=told, labels=tuple(TELL[one] for one in told)),
+            "ips": Input("ips", _("Block over SMTP"), "choices", choices=ips, labels=labels),
+            "tell": Input("tell", _("Tell by mail"), "choices", choices=told, labels=tuple(TELL[one] for one in told)),
         }
         return tuple(changed.get(one.name, one) for one in self.inputs if shown.get(one.name, True))
 
@@ -132,7 +142,7 @@ class Stop(IncidentAction):
         read = super().parameters(given)
         also = [_address(word) for word in str(read["also"]).replace(",", " ").split()]
         if len(also) > _MOST_TOLD:
-            raise Refused(f"At most {_MOST_TOLD} addresses are told.")
+            raise Refused(_("At most %(most_told)s addresses are told.") % {"most_told": _MOST_TOLD})
         return {
             **read,
             "mail": read["mail"] or "leave",
@@ -145,28 +155,37 @@ class Stop(IncidentAction):
         if parameters["account"] and thing.kind == "user":
             number = connections.listing(Actor.system(), user=thing.key).total
             said.append(
-                "The account is contained: no login and no mail out, a new password;"
-                f" {number:,} connection{'s end' if number != 1 else ' ends'}."
+                ngettext(
+                    "The account is contained: no login and no mail out, a new password; %(number)s connection ends.",
+                    "The account is contained: no login and no mail out, a new password; %(number)s connections end.",
+                    number,
+                )
+                % {"number": grouped(number)}
             )
         number_here = _here(thing)
         messages = f"{number_here} message{'' if str(number_here) == '1' else 's'} in the spool"
         match parameters["mail"]:
             case "hold":
-                said.append(f"{messages}: put on hold.")
+                said.append(_("%(messages)s: put on hold.") % {"messages": messages})
             case "delete":
-                said.append(f"{messages}: deleted, without a bounce.")
+                said.append(_("%(messages)s: deleted, without a bounce.") % {"messages": messages})
             case _ if parameters["account"]:
-                said.append(f"{messages}: put on hold with the account.")
+                said.append(_("%(messages)s: put on hold with the account.") % {"messages": messages})
         if parameters["ips"]:
             number = len(parameters["ips"])
             said.append(
-                f"{number} IP address{'es' if number != 1 else ''} blocked over SMTP: {', '.join(parameters['ips'])}."
+                ngettext(
+                    "%(number)s IP address blocked over SMTP: %(ips)s.",
+                    "%(number)s IP addresses blocked over SMTP: %(ips)s.",
+                    number,
+                )
+                % {"number": number, "ips": ", ".join(parameters["ips"])}
             )
         if parameters["refuse"] and thing.kind in ("sender", "domain"):
-            said.append(f"Mail from {thing.key} that comes from outside is refused.")
+            said.append(_("Mail from %(key)s that comes from outside is refused.") % {"key": thing.key})
         told = _told(thing, parameters)
-        said.append(f"Told by mail: {', '.join(told)}." if told else "Nobody is told.")
-        return f"{' '.join(said)} False alarm takes all of it back."
+        said.append((_("Told by mail: %(told)s.") % {"told": ", ".join(told)}) if told else _("Nobody is told."))
+        return _("%(said)s False alarm takes all of it back.") % {"said": " ".join(said)}
 
     def do(self, actor: Actor, target: Target, parameters: Mapping[str, Any]) -> Change:
         thing = _thing(target)
@@ -175,9 +194,9 @@ class Stop(IncidentAction):
             "refuse": parameters["refuse"] and thing.kind in ("sender", "domain"),
         }
         if not any((given["account"], given["mail"] != "leave", given["ips"], given["refuse"])):
-            raise Refused("Choose what is to be done.")
+            raise Refused(_("Choose what is to be done."))
         if given["account"] and thing.user is not None and actor.is_person(thing.user):
-            raise Refused("You can't contain yourself; ask another administrator.")
+            raise Refused(_("You can't contain yourself; ask another administrator."))
 
         def go_on(records: Sequence[AuditEvent]) -> After:
             [event] = records
@@ -221,7 +240,7 @@ def _go_on(actor: Actor, thing: Thing, given: Mapping[str, Any], event: AuditEve
             said.append(step())
         except _PROBLEMS as error:
             good = False
-            said.append(f"Not done: {sentence_of(error)}")
+            said.append(_("Not done: %(error)s") % {"error": sentence_of(error)})
         event.parameters, event.said = {"did": did}, " ".join(filter(None, said))[:500]
         event.save(update_fields=["parameters", "said"])
     return After(" ".join(filter(None, said)), good)
@@ -250,7 +269,7 @@ def _mail(actor: Actor, thing: Thing, what: str, event: AuditEvent, did: dict[st
         chosen = chosen.with_values(hold=False)
     number = count(chosen, MOST_AT_ONCE)
     if not number.number:
-        return "Nothing of it was in the spool."
+        return _("Nothing of it was in the spool.")
     given: dict[str, Any] = {"reason": reason_of(event)} if what == "hold" else {}
     outcome = spool_actions.perform(what, chosen, actor, background=number.more, **given)
     did["held" if what == "hold" else "deleted"] = outcome.event.pk
@@ -259,7 +278,7 @@ def _mail(actor: Actor, thing: Thing, what: str, event: AuditEvent, did: dict[st
 
 def _block(actor: Actor, thing: Thing, ip: str, did: dict[str, Any]) -> str:
     if blacklisted([ip]):
-        return f"{ip} was blacklisted already."
+        return _("%(ip)s was blacklisted already.") % {"ip": ip}
     done = perform(
         BLACKLIST,
         actor,
@@ -272,7 +291,7 @@ def _block(actor: Actor, thing: Thing, ip: str, did: dict[str, Any]) -> str:
 
 def _refuse(actor: Actor, thing: Thing, did: dict[str, Any]) -> str:
     if smtp_blocked([thing.key], Direction.INBOUND):
-        return f"Mail from {thing.key} was refused already."
+        return _("Mail from %(key)s was refused already.") % {"key": thing.key}
     target = Target.of(thing.kind, thing.key)
     done = perform(BLOCK_INBOUND, actor, target, {"description": "Incident"})
     did["refused"] = True
@@ -283,7 +302,7 @@ def _tell(actor: Actor, thing: Thing, to: str, said: str, did: dict[str, Any]) -
     text = f"{thing.label} {thing.key} was stopped by {actor.name}.\n\n{said}\n"
     own_mail.send(to, f"{thing.label} {thing.key}: stopped", text, timezone.now())
     did["told"] = [*did.get("told", ()), to]
-    return f"{to} was told."
+    return _("%(to)s was told.") % {"to": to}
 
 
 def _told(thing: Thing, parameters: Mapping[str, Any]) -> list[str]:
@@ -318,14 +337,14 @@ def _thing(target: Target) -> Thing:
 
 def _user(thing: Thing) -> User:
     if thing.user is None:
-        raise Refused("The account is gone.")
+        raise Refused(_("The account is gone."))
     return thing.user
 
 
 def _ip(text: str) -> str:
     address = parse_address(text)
     if address is None:
-        raise Refused(f"{text} is no IP address.")
+        raise Refused(_("%(text)s is no IP address.") % {"text": text})
     return str(address)
 
 

@@ -11,6 +11,7 @@ from typing import Final
 from django.db.models import Q, QuerySet
 from django.urls import reverse
 from django.utils.http import urlencode
+from django.utils.translation import gettext_lazy as _lazy
 
 from accounts.account_actions import user_named
 from accounts.addresses import key_of
@@ -25,7 +26,7 @@ from spool.models import Entry, Trace, TrafficKind
 SAMPLE: Final = 2_000
 # Where no index has what is asked for, so many of the newest rows are gone through.
 WINDOW: Final = 20_000
-KINDS: Final = {"user": "User", "sender": "Address", "ip": "IP address", "domain": "Domain"}
+KINDS: Final = {"user": _lazy("User"), "sender": _lazy("Address"), "ip": _lazy("IP address"), "domain": _lazy("Domain")}
 LONGEST: Final = 320
 # What is counted of each kind, by what it is called there.
 _COUNTS: Final[Mapping[str, Mapping[str, tuple[TrafficKind, ...]]]] = {
@@ -64,7 +65,7 @@ class Thing:
 
     @property
     def label(self) -> str:
-        return KINDS[self.kind]
+        return str(KINDS[self.kind])
 
     @property
     def counts(self) -> Mapping[str, tuple[TrafficKind, ...]]:

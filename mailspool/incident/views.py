@@ -9,6 +9,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.utils.http import urlencode
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET
 
 from accounts.models import Containment, Status
@@ -79,8 +80,8 @@ def _context(request: HttpRequest, thing: Thing) -> dict[str, Any]:
 def _whither(thing: Thing, place: int) -> str:
     """What the messages of a filter are."""
     if thing.kind != "domain":
-        return "In the spool now"
-    return "In the spool, from it" if place == 0 else "In the spool, for it"
+        return _("In the spool now")
+    return _("In the spool, from it") if place == 0 else _("In the spool, for it")
 
 
 def _containment(thing: Thing) -> Containment | None:
@@ -92,6 +93,6 @@ def _containment(thing: Thing) -> Containment | None:
 def _marks(thing: Thing) -> list[Mark]:
     if thing.user is not None and thing.kind == "user":
         tone = "good" if thing.user.status == Status.ENABLED else "held"
-        return [Mark(thing.user.get_status_display(), tone, "The status of the account.")]
+        return [Mark(thing.user.get_status_display(), tone, _("The status of the account."))]
     subject = {thing.kind: {thing.key}}
     return marks(BY_NAME[_MARKS_OF[thing.kind]], thing.key, look_up(subject))

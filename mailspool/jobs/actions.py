@@ -8,6 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final
 
+from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext_lazy as _lazy
 from redis import Redis
 from redis.exceptions import WatchError
 from rq import Queue
@@ -17,6 +19,8 @@ from rq.registry import FailedJobRegistry
 from base.actions.action import Change, Refused, SingleAction, Target, Written
 from base.audit.sentences import few
 from base.audit.subjects import Subject
+from base.numbers import grouped
+from base.texts import Text
 from mailspool.jobs.kinds import function_of, label_of
 from mailspool.jobs.reading import RedisIsAway, answered, called, chosen, queues
 from spool.actions.actor import Actor
@@ -70,7 +74,7 @@ class _OfFailed(SingleAction[Actor]):
     kinds = ("job", "jobs")
     in_transaction = False
     # "12 jobs …"
-    past: ClassVar[str]
+    past: ClassVar[Text]
 
     def require(self, actor: Actor, target: Target) -> None:
         actor.require_administration()
@@ -91,12 +95,19 @@ class _OfFailed(SingleAction[Actor]):
             progress.error = f" {error}"
         count = len(progress.done)
         if not count and not progress.gone:
-            raise Refused("None of them has failed any more: look at the list again.")
-        said = f"{count:,} job{'' if count == 1 else 's'} {self.past}."
+            raise Refused(gettext("None of them has failed any more: look at the list again."))
+        said = ngettext("%(count)s job %(past)s.", "%(count)s jobs %(past)s.", count) % {
+            "count": grouped(count),
+            "past": self.past,
+        }
         if progress.gone:
-            said += f" {progress.gone:,} had lapsed, and {'is' if progress.gone == 1 else 'are'} forgotten."
+            said += ngettext(
+                " %(gone)s had lapsed, and is forgotten.", " %(gone)s had lapsed, and are forgotten.", progress.gone
+            ) % {"gone": grouped(progress.gone)}
         if progress.left:
-            said += f" {progress.left:,} are left: that took too long. Do it again for those."
+            said += gettext(" %(left)s are left: that took too long. Do it again for those.") % {
+                "left": grouped(progress.left)
+            }
         written = Written(
             on=self._about(target),
             done=count + progress.gone,
@@ -182,12 +193,15 @@ class _OfFailed(SingleAction[Actor]):
 class RetryJob(_OfFailed):
     """Queues jobs that failed again."""
 
-    name, label, icon = "job-retry", "Retry", "replay"
-    past = "queued again"
+    name, label, icon = "job-retry", _lazy("Retry"), "replay"
+    past = _lazy("queued again")
 
     def effect(self, target: Target, parameters: Mapping[str, Any]) -> str:
-        whom = "It is" if target.kind == "job" and len(target.keys) == 1 else "They are"
-        return f"{whom} queued again, behind what waits already, and run as soon as a worker is free."
+        return ngettext(
+            "It is queued again, behind what waits already, and run as soon as a worker is free.",
+            "They are queued again, behind what waits already, and run as soon as a worker is free.",
+            len(target.keys) if target.kind == "job" else 2,
+        )
 
     def _of_one(self, queue: Queue, job: Job, pipeline: Any) -> None:
         job.started_at = job.ended_at = None
@@ -197,15 +211,17 @@ class RetryJob(_OfFailed):
 class ForgetJob(_OfFailed):
     """Forgets jobs that failed, and their errors."""
 
-    name, label, icon = "job-forget", "Forget", "delete"
-    past = "forgotten"
+    name, label, icon = "job-forget", _lazy("Forget"), "delete"
+    past = _lazy("forgotten")
     danger = True
 
     def effect(self, target: Target, parameters: Mapping[str, Any]) -> str:
-        whom = "It is" if target.kind == "job" and len(target.keys) == 1 else "They are"
-        return (
-            f"{whom} forgotten, with the errors. No mail is lost: what is due stands in the database, and is begun"
-            " again by itself. This can't be undone."
+        return ngettext(
+            "It is forgotten, with the errors. No mail is lost: what is due stands in the database, and is begun again"
+            " by itself. This can't be undone.",
+            "They are forgotten, with the errors. No mail is lost: what is due stands in the database, and is begun"
+            " again by itself. This can't be undone.",
+            len(target.keys) if target.kind == "job" else 2,
         )
 
     def _of_one(self, queue: Queue, job: Job, pipeline: Any) -> None:

@@ -6,13 +6,18 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Final
 
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _lazy
+
+from base.numbers import grouped
+from base.texts import Text
 from spool.actions import WORKS
 from spool.models import BulkJob
 
-_LABELS: Final[Mapping[str, str]] = {
-    "spool.tasks.run_pass": "Delivery pass",
-    "spool.tasks.forget": "Housekeeping",
-    "spool.tasks.run_bulk_job": "Action on messages",
+_LABELS: Final[Mapping[str, Text]] = {
+    "spool.tasks.run_pass": _lazy("Delivery pass"),
+    "spool.tasks.forget": _lazy("Housekeeping"),
+    "spool.tasks.run_bulk_job": _lazy("Action on messages"),
 }
 _BULK_JOB: Final = re.compile(r"spool\.tasks\.run_bulk_job\((\d{1,18})\)")
 
@@ -24,7 +29,7 @@ def function_of(call: str) -> str:
 def label_of(call: str) -> str:
     """What a call is for; its function by its whole name where that is none of ours."""
     function = function_of(call)
-    return _LABELS.get(function, function or "A job")
+    return str(_LABELS.get(function, function or _("A job")))
 
 
 def details_of(calls: Iterable[str]) -> dict[str, str]:
@@ -36,4 +41,9 @@ def details_of(calls: Iterable[str]) -> dict[str, str]:
 
 def _detail(job: BulkJob) -> str:
     verb = WORKS.get(job.action)
-    return f"{verb.label if verb else job.action}, {job.done:,} of {job.total:,}, by {job.actor}"
+    return _("%(action)s, %(done)s of %(total)s, by %(actor)s") % {
+        "action": verb.label if verb else job.action,
+        "done": grouped(job.done),
+        "total": grouped(job.total),
+        "actor": job.actor,
+    }

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final, cast
 
+from django.utils.translation import gettext
 from redis import Redis
 from redis.exceptions import RedisError
 from rq import Queue
@@ -116,8 +117,10 @@ def answered() -> Iterator[Redis]:
         yield redis()
     except RedisError as error:
         raise RedisIsAway(
-            f"Redis does not answer ({str(error).rstrip('.') or type(error).__name__}). Mail is delivered without it;"
-            " other jobs wait until it is back."
+            gettext(
+                "Redis does not answer (%(rstrip)s). Mail is delivered without it; other jobs wait until it is back."
+            )
+            % {"rstrip": str(error).rstrip(".") or type(error).__name__}
         ) from error
 
 

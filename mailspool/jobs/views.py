@@ -10,6 +10,7 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.http import urlencode
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_POST
 
 from base.actions.action import NotAllowed, Refused, Target
@@ -38,7 +39,7 @@ def jobs(request: HttpRequest) -> HttpResponse:
         return render(request, "mailspool/jobs/_live.html", context)
     if part == "failed-jobs":
         return render(request, "mailspool/jobs/_failed.html", context)
-    return page(request, "mailspool/jobs/jobs.html", "Jobs", context)
+    return page(request, "mailspool/jobs/jobs.html", _("Jobs"), context)
 
 
 @require_GET
@@ -47,7 +48,7 @@ def job(request: HttpRequest, job_id: str) -> HttpResponse:
     try:
         found = whole(job_id)
     except RedisIsAway as error:
-        return page(request, "mailspool/jobs/job.html", "Job", {"away": str(error), "job_id": job_id})
+        return page(request, "mailspool/jobs/job.html", _("Job"), {"away": str(error), "job_id": job_id})
     if found is None:
         raise Http404("There is no such job any more.")
     call = found.job.call
@@ -59,7 +60,12 @@ def job(request: HttpRequest, job_id: str) -> HttpResponse:
         "most": MOST_RESULTS,
         "back": reverse("jobs"),
     }
-    return page(request, "mailspool/jobs/job.html", f"{label_of(call)}, job {found.job.id}", context)
+    return page(
+        request,
+        "mailspool/jobs/job.html",
+        (_("%(call)s, job %(id)s") % {"call": label_of(call), "id": found.job.id}),
+        context,
+    )
 
 
 @require_POST
@@ -68,7 +74,7 @@ def act(request: HttpRequest) -> HttpResponse:
     action, ids = BY_NAME.get(request.POST.get("do", "")), tuple(dict.fromkeys(request.POST.getlist("job")))
     back = f"{reverse('jobs')}?{urlencode({'from': request.POST['from']})}" if request.POST.get("from") else "jobs"
     if action is None or len(ids) > PAGE or any(not 0 < len(one) <= 200 for one in ids):
-        return HttpResponseBadRequest("This is nothing that can be done to jobs.")
+        return HttpResponseBadRequest(_("This is nothing that can be done to jobs."))
     if not ids:
         messages.warning(request, "Choose jobs first.")
         return redirect(back)
@@ -125,7 +131,7 @@ def _failed(place: str) -> dict[str, Any]:
 def _row(one: Failed, about: dict[str, str]) -> dict[str, Any]:
     return {
         "job": one,
-        "label": "Lapsed" if one.is_gone else label_of(one.call),
+        "label": _("Lapsed") if one.is_gone else label_of(one.call),
         "function": function_of(one.call),
         "detail": about.get(one.call, ""),
         "menu": f"{reverse('thing_menu', args=['job'])}?{urlencode({'key': one.id})}",

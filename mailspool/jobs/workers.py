@@ -7,12 +7,15 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
+from django.utils.translation import gettext_lazy as _lazy
+
+from base.texts import Text
 from mailspool.jobs.reading import Named
 from spool.monitoring import programs
 from spool.monitoring.names import JOB, JOB_CALL, JOB_SINCE, RQ_NAME
 from spool.monitoring.programs import Seen
 
-KINDS: Final[Mapping[str, str]] = {"workers": "Mail", "maintenance": "Maintenance"}
+KINDS: Final[Mapping[str, Text]] = {"workers": _lazy("Mail"), "maintenance": _lazy("Maintenance")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +34,7 @@ class Worker:
 
     @property
     def label(self) -> str:
-        return KINDS[self.kind]
+        return str(KINDS[self.kind])
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +47,7 @@ class Missing:
 
     @property
     def label(self) -> str:
-        return KINDS[self.kind]
+        return str(KINDS[self.kind])
 
 
 def workers() -> tuple[list[Worker], list[Missing]]:

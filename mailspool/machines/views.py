@@ -10,8 +10,11 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
 from django.utils.http import urlencode
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _lazy
 from django.views.decorators.http import require_GET
 
+from base.texts import Text
 from spool.console.pages import is_htmx, page
 from spool.monitoring import machines
 from spool.monitoring.machines import MachineState, MachineView
@@ -19,12 +22,12 @@ from spool.monitoring.names import machine
 from spool.monitoring.programs import NEEDED
 
 # What a state is called, and its tone.
-_STATES: Final[Mapping[MachineState, tuple[str, str]]] = {
-    MachineState.RUNNING: ("Running", "good"),
-    MachineState.DRAINING: ("Draining", "waiting"),
-    MachineState.DRAINED: ("Drained", "active"),
-    MachineState.STOPPED: ("Stopped", "quiet"),
-    MachineState.MISSED: ("Missed", "bad"),
+_STATES: Final[Mapping[MachineState, tuple[Text, str]]] = {
+    MachineState.RUNNING: (_lazy("Running"), "good"),
+    MachineState.DRAINING: (_lazy("Draining"), "waiting"),
+    MachineState.DRAINED: (_lazy("Drained"), "active"),
+    MachineState.STOPPED: (_lazy("Stopped"), "quiet"),
+    MachineState.MISSED: (_lazy("Missed"), "bad"),
 }
 _KINDS: Final[Mapping[str, tuple[str, str]]] = {
     "listeners": ("listener", "listeners"),
@@ -55,7 +58,7 @@ def page_of_machines(request: HttpRequest) -> HttpResponse:
     context = {"lines": lines, "here": reverse("machines"), "most": machines.MOST}
     if is_htmx(request) and request.headers.get("HX-Target") == "live":
         return render(request, "mailspool/machines/_live.html", context)
-    return page(request, "mailspool/machines/machines.html", "Machines", context)
+    return page(request, "mailspool/machines/machines.html", _("Machines"), context)
 
 
 def _line(one: MachineView) -> Line:
@@ -63,7 +66,7 @@ def _line(one: MachineView) -> Line:
     dead = [kind for kind in one.missing if one.is_alive]
     return Line(
         one,
-        words,
+        str(words),
         tone,
         one.name == machine(),
         ", ".join(_number(kind, number) for kind, number in one.programs.items()),

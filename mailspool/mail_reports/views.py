@@ -7,6 +7,7 @@ from urllib.parse import urlencode
 
 from django.http import Http404, HttpRequest, HttpResponse
 from django.utils import timezone
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET
 
 from accounts.models import Domain
@@ -32,7 +33,7 @@ def domains(request: HttpRequest) -> HttpResponse:
     return page(
         request,
         "mailspool/mail_reports/domains.html",
-        "Mail reports",
+        _("Mail reports"),
         {
             "rows": [(name, sums.get(name, stored.NOTHING)) for name in names],
             "days": LIST_DAYS,
@@ -50,5 +51,5 @@ def domain(request: HttpRequest, name: str) -> HttpResponse:
     if ours is None:
         raise Http404("There is no such domain.")
     context = shown.of_domain(request, ours, timezone.now())
-    title = f"Reports on {ours}"
+    title = _("Reports on %(ours)s") % {"ours": ours}
     return page(request, "mailspool/mail_reports/domain.html", title, {**context, "domain": ours})

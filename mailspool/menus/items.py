@@ -10,10 +10,13 @@ from functools import partial
 from django.http import QueryDict
 from django.urls import reverse
 from django.utils.http import urlencode
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _lazy
 
 from base.action import Who
 from base.actions.action import Opening
 from base.actions.registry import Offer, actions_for
+from base.texts import Text
 from quarantine.console.actions import buttons_for
 from quarantine.console.list_views import URL_NAMES
 from quarantine.filters import ItemFilter
@@ -31,7 +34,7 @@ _MESSAGES_OF = {"user": "sender", "sender": "sender", "ip": "ip", "domain": "sen
 class Item:
     """A link, a form that is posted, or a button that opens a dialog."""
 
-    label: str
+    label: Text
     icon: str
     url: str = ""
     vals: str = ""
@@ -71,7 +74,7 @@ def items_of_list(page: str, query: str, actor: Actor) -> tuple[str, list[Item]]
     """
     room = _rooms().get(page)
     if room is None:
-        raise BadFilter("There is no such list.")
+        raise BadFilter(_("There is no such list."))
     vals = json.dumps({"all": "1", "query": query, "page": page})
     items = [
         Item(button.title, button.icon, reverse(room.dialog, args=[button.url]), vals, danger=button.danger)
@@ -111,7 +114,7 @@ def query_of(kind: str, key: str) -> str:
 
 
 # The specification's word for it where it is about all messages of somebody.
-_OF_ALL = {"delete": "Delete Messages"}
+_OF_ALL = {"delete": _lazy("Delete Messages")}
 
 
 def _item(offer: Offer) -> Item:

@@ -12,6 +12,7 @@ from datetime import datetime
 from django.utils import timezone
 from django.utils.html import escape
 from django.utils.safestring import SafeString, mark_safe
+from django.utils.translation import gettext as _
 
 from spool.models.entry import Status
 from spool.traffic.rollup import minute_of
@@ -88,19 +89,19 @@ def charts(points: Sequence[Point], wanted: Range) -> list[Chart]:
     return [
         _chart(
             "rate",
-            "Messages per minute",
+            _("Messages per minute"),
             whole,
             moments,
             wanted,
             rate,
             [
-                Quantity("In (taken in)", "1", [point.received / point.minutes for point in whole]),
-                Quantity("Out (delivered)", "3", [point.delivered / point.minutes for point in whole]),
+                Quantity(_("In (taken in)"), "1", [point.received / point.minutes for point in whole]),
+                Quantity(_("Out (delivered)"), "3", [point.delivered / point.minutes for point in whole]),
             ],
         ),
         _chart(
             "depth",
-            "Spool depth by status",
+            _("Spool depth by status"),
             points,
             moments,
             wanted,
@@ -110,24 +111,24 @@ def charts(points: Sequence[Point], wanted: Range) -> list[Chart]:
         ),
         _chart(
             "latency",
-            "Delivery latency",
+            _("Delivery latency"),
             whole,
             moments,
             wanted,
             _Format(seconds, "", nice_span),
             [
-                Quantity("Median", "1", [percentile(point.latency, 0.5) for point in whole]),
-                Quantity("95th percentile", "2", [percentile(point.latency, 0.95) for point in whole]),
+                Quantity(_("Median"), "1", [percentile(point.latency, 0.5) for point in whole]),
+                Quantity(_("95th percentile"), "2", [percentile(point.latency, 0.95) for point in whole]),
             ],
         ),
         _chart(
             "bounces",
-            "Bounce rate",
+            _("Bounce rate"),
             whole,
             moments,
             wanted,
             _Format(lambda value: f"{_number(value)} %", "", nice_top),
-            [Quantity("Recipients that bounced", "8", [point.bounce_rate for point in whole])],
+            [Quantity(_("Recipients that bounced"), "8", [point.bounce_rate for point in whole])],
             at_least=5.0,
         ),
     ]
@@ -147,7 +148,7 @@ def submissions(lately: Mapping[str, Sequence[int]], now: datetime) -> Chart:
     ]
     return _chart(
         "handed-in",
-        "Handed in per minute",
+        _("Handed in per minute"),
         points,
         [_when(point.at, wanted) for point in points],
         wanted,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from django.utils.translation import gettext as _
+
 from accounts.addresses import key_of
 from mailspool.overview.rows import Known
 from mailspool.overview.tables import Table
@@ -24,15 +26,20 @@ def reasons_for(target: Target) -> list[str]:
     """Sentences for the menu; none when nothing is missing."""
     subject, key, known = target.table.subject, target.key, target.known
     if subject == "account" and not key:
-        return ["Notifications of this server: they have no sender, and so no account."]
+        return [_("Notifications of this server: they have no sender, and so no account.")]
     if subject == "sender" and not key:
         return [
-            "The null sender brings notifications of other servers; blocking it would keep bounces from your users."
+            _("The null sender brings notifications of other servers; blocking it would keep bounces from your users.")
         ]
     if subject == "account" and key_of(key) not in known.statuses:
-        return [f"{key} is not an account of this server: there is nobody to manage or disable. {_came_by(target)}"]
+        return [
+            (
+                _("%(key)s is not an account of this server: there is nobody to manage or disable. %(target)s")
+                % {"key": key, "target": _came_by(target)}
+            )
+        ]
     if subject == "recipient" and key_of(key) not in known.statuses:
-        return [f"{key} is not an account but a list or an alias: there is nobody to manage."]
+        return [(_("%(key)s is not an account but a list or an alias: there is nobody to manage.") % {"key": key})]
     return []
 
 
@@ -45,10 +52,12 @@ def _came_by(target: Target) -> str:
     if newest is None:
         return ""
     if newest.auth_user:
-        return f"Its mail is sent by {newest.auth_user}, who logs in and writes this sender: look at that account."
+        return _("Its mail is sent by %(auth_user)s, who logs in and writes this sender: look at that account.") % {
+            "auth_user": newest.auth_user
+        }
     if not newest.client_ip:
-        return "Its mail did not come by SMTP: it was dropped into the spool, or made here."
-    return (
-        f"Its mail comes from {newest.client_ip} without a login: that host may relay (Settings, whitelist), or this "
-        "server is a gateway for it."
-    )
+        return _("Its mail did not come by SMTP: it was dropped into the spool, or made here.")
+    return _(
+        "Its mail comes from %(client_ip)s without a login: that host may relay (Settings, "
+        "whitelist), or this server is a gateway for it."
+    ) % {"client_ip": newest.client_ip}

@@ -8,10 +8,12 @@ from functools import cache
 from urllib.parse import urlencode
 
 from django.urls import reverse
+from django.utils.translation import gettext as _
 
 from accounts import directory
 from accounts.addresses import key_of
 from accounts.models import Status, User
+from base.numbers import grouped
 from mailspool.overview.charts import sparkline
 from mailspool.overview.sorting import Header, Sorting
 from mailspool.overview.tables import SUBMITTERS, TABLES, WINDOWS, Table, Window
@@ -120,7 +122,10 @@ def _row(table: Table, top: TopRow, known: Known) -> Row:
         top.key,
         cells_of(top, table.name, query),
         sparkline(top.hours),
-        f"Last {len(top.hours)} hours, most {max(top.hours):,} in one",
+        (
+            _("Last %(number)s hours, most %(hours)s in one")
+            % {"number": len(top.hours), "hours": grouped(max(top.hours))}
+        ),
         marks(table, top.key, known),
         top.rises,
         spool_link(table, top.key),
@@ -166,17 +171,19 @@ def marks(table: Table, key: str, known: Known) -> list[Mark]:
     status = known.statuses.get(key_of(key)) if table.subject in ADDRESSES else None
     if status is not None and status != Status.ENABLED:
         label = str(Status(status).label)
-        found.append(Mark(label, "held", "The account may not log in or send."))
+        found.append(Mark(label, "held", _("The account may not log in or send.")))
     if table.subject == "account" and key and status is None:
         found.append(
-            Mark("Not an account", "quiet", "There is no account with this address on this server.", "no_accounts")
+            Mark(
+                _("Not an account"), "quiet", _("There is no account with this address on this server."), "no_accounts"
+            )
         )
     if key in known.blacklisted and table.subject == "ip":
-        found.append(Mark("Blacklisted", "bad", "This address may not hand in mail."))
+        found.append(Mark(_("Blacklisted"), "bad", _("This address may not hand in mail.")))
     if key in known.blocked and table.subject in ("sender", "domain"):
-        found.append(Mark("Blocked", "bad", "Mail from it that comes from outside is refused."))
+        found.append(Mark(_("Blocked"), "bad", _("Mail from it that comes from outside is refused.")))
     if key in known.blocked_outbound and table.subject in ("sender", "domain"):
-        found.append(Mark("Blocked outbound", "bad", "Nobody here may send with it."))
+        found.append(Mark(_("Blocked outbound"), "bad", _("Nobody here may send with it.")))
     if table.subject == "domain" and key.lower() in known.local_domains:
-        found.append(Mark("Ours", "quiet", "A domain of this server.", "home"))
+        found.append(Mark(_("Ours"), "quiet", _("A domain of this server."), "home"))
     return found

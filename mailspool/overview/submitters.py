@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from django.urls import reverse
+from django.utils.translation import gettext as _
 
 from mailspool.overview.charts import Chart, submissions
 from mailspool.overview.rows import Known, Mark, marks, menu_link, spool_link
@@ -133,8 +134,12 @@ def handed_in(found: Mapping[TrafficKind, list[TopRow]], known: Known, sorting: 
     return HandedIn(
         window,
         [
-            Submitters("people", "Users and senders", "User or sender", [submitter(*one) for one in people], headers),
-            Submitters("addresses", "IP addresses", "IP address", [submitter(*one) for one in addresses], headers),
+            Submitters(
+                "people", _("Users and senders"), _("User or sender"), [submitter(*one) for one in people], headers
+            ),
+            Submitters(
+                "addresses", _("IP addresses"), _("IP address"), [submitter(*one) for one in addresses], headers
+            ),
         ],
         submissions(_lately(people[:DRAWN], now), now),
     )

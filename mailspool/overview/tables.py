@@ -7,7 +7,9 @@ from dataclasses import dataclass
 
 from django.db.models import Q
 from django.utils.http import urlencode
+from django.utils.translation import gettext_lazy as _lazy
 
+from base.texts import Text
 from spool.models.recipient import Kind
 from spool.models.traffic import TrafficKind
 from spool.traffic.figures import Order
@@ -22,12 +24,12 @@ class Table:
     """
 
     name: str
-    title: str
-    column: str
+    title: Text
+    column: Text
     kind: TrafficKind
     subject: str
-    says: str
-    empty: str
+    says: Text
+    empty: Text
     delivered: Kind
     behind: Callable[[str], tuple[Q, ...]]
     here: Callable[[str], dict[str, str]]
@@ -58,11 +60,11 @@ TABLES: tuple[Table, ...] = (
     Table(
         "outbound-senders",
         TrafficKind.OUTBOUND_SENDER.label,
-        "Sender",
+        _lazy("Sender"),
         TrafficKind.OUTBOUND_SENDER,
         "account",
-        "Deliveries to other servers, by sender. What users send each other here is not in it.",
-        "Nobody has sent mail to other servers in the last 24 hours.",
+        _lazy("Deliveries to other servers, by sender. What users send each other here is not in it."),
+        _lazy("Nobody has sent mail to other servers in the last 24 hours."),
         Kind.REMOTE,
         _sender,
         # What a user has sent is all of it, mail to colleagues too; notices of this server are what goes out.
@@ -71,11 +73,11 @@ TABLES: tuple[Table, ...] = (
     Table(
         "outbound-ips",
         TrafficKind.OUTBOUND_IP.label,
-        "IP address",
+        _lazy("IP address"),
         TrafficKind.OUTBOUND_IP,
         "ip",
-        "Deliveries to other servers, by the address that handed them in.",
-        "No address has handed in mail for other servers in the last 24 hours.",
+        _lazy("Deliveries to other servers, by the address that handed them in."),
+        _lazy("No address has handed in mail for other servers in the last 24 hours."),
         Kind.REMOTE,
         _ip,
         lambda key: {"ip": key, "direction": "outbound"},
@@ -83,11 +85,11 @@ TABLES: tuple[Table, ...] = (
     Table(
         "inbound-recipients",
         TrafficKind.INBOUND_RECIPIENT.label,
-        "User",
+        _lazy("User"),
         TrafficKind.INBOUND_RECIPIENT,
         "recipient",
-        "Deliveries to users of this server, wherever they came from.",
-        "Nobody here has received mail in the last 24 hours.",
+        _lazy("Deliveries to users of this server, wherever they came from."),
+        _lazy("Nobody here has received mail in the last 24 hours."),
         Kind.LOCAL,
         _recipient,
         lambda key: {"mailbox": key},
@@ -95,11 +97,11 @@ TABLES: tuple[Table, ...] = (
     Table(
         "inbound-senders",
         TrafficKind.INBOUND_SENDER.label,
-        "Sender",
+        _lazy("Sender"),
         TrafficKind.INBOUND_SENDER,
         "sender",
-        "Deliveries to users of this server, by envelope sender.",
-        "No mail for users of this server in the last 24 hours.",
+        _lazy("Deliveries to users of this server, by envelope sender."),
+        _lazy("No mail for users of this server in the last 24 hours."),
         Kind.LOCAL,
         _sender,
         lambda key: {"sender": key or "<>", "direction": "inbound"},
@@ -107,11 +109,11 @@ TABLES: tuple[Table, ...] = (
     Table(
         "inbound-ips",
         TrafficKind.INBOUND_IP.label,
-        "IP address",
+        _lazy("IP address"),
         TrafficKind.INBOUND_IP,
         "ip",
-        "Deliveries to users of this server, by the address that handed them in.",
-        "No address has handed in mail for users of this server in the last 24 hours.",
+        _lazy("Deliveries to users of this server, by the address that handed them in."),
+        _lazy("No address has handed in mail for users of this server in the last 24 hours."),
         Kind.LOCAL,
         _ip,
         lambda key: {"ip": key, "direction": "inbound"},
@@ -119,11 +121,11 @@ TABLES: tuple[Table, ...] = (
     Table(
         "inbound-domains",
         TrafficKind.INBOUND_DOMAIN.label,
-        "Domain",
+        _lazy("Domain"),
         TrafficKind.INBOUND_DOMAIN,
         "domain",
-        "Deliveries to users of this server, by the domain of the envelope sender.",
-        "No domain has sent mail to users of this server in the last 24 hours.",
+        _lazy("Deliveries to users of this server, by the domain of the envelope sender."),
+        _lazy("No domain has sent mail to users of this server in the last 24 hours."),
         Kind.LOCAL,
         _domain,
         lambda key: {"sender-domain": key, "direction": "inbound"},
@@ -134,11 +136,11 @@ SUBMITTERS: tuple[Table, ...] = (
     Table(
         "handing-in-users",
         TrafficKind.HANDED_IN_USER.label,
-        "User or sender",
+        _lazy("User or sender"),
         TrafficKind.HANDED_IN_USER,
         "account",
-        "Messages accepted, by the user who logged in.",
-        "Nobody has handed in mail in the last 24 hours.",
+        _lazy("Messages accepted, by the user who logged in."),
+        _lazy("Nobody has handed in mail in the last 24 hours."),
         Kind.REMOTE,
         lambda key: (Q(auth_user=key),),
         lambda key: {"auth-user": key},
@@ -146,11 +148,11 @@ SUBMITTERS: tuple[Table, ...] = (
     Table(
         "handing-in-senders",
         TrafficKind.HANDED_IN_SENDER.label,
-        "Sender",
+        _lazy("Sender"),
         TrafficKind.HANDED_IN_SENDER,
         "sender",
-        "Messages accepted without a login, by envelope sender.",
-        "Nobody has handed in mail in the last 24 hours.",
+        _lazy("Messages accepted without a login, by envelope sender."),
+        _lazy("Nobody has handed in mail in the last 24 hours."),
         Kind.REMOTE,
         _sender,
         lambda key: {"sender": key or "<>"},
@@ -158,11 +160,11 @@ SUBMITTERS: tuple[Table, ...] = (
     Table(
         "handing-in-ips",
         TrafficKind.HANDED_IN_IP.label,
-        "IP address",
+        _lazy("IP address"),
         TrafficKind.HANDED_IN_IP,
         "ip",
-        "Messages accepted, by client IP.",
-        "No address has handed in mail in the last 24 hours.",
+        _lazy("Messages accepted, by client IP."),
+        _lazy("No address has handed in mail in the last 24 hours."),
         Kind.REMOTE,
         _ip,
         lambda key: {"ip": key},
@@ -178,16 +180,16 @@ class Window:
     """A column of every table, by which it can be sorted. `minutes` is None for everything since the installation."""
 
     name: str
-    title: str
-    short: str
+    title: Text
+    short: Text
     attribute: Order
     minutes: int | None
 
 
 WINDOWS = (
-    Window("5m", "5 minutes", "5 min", Order.FIVE_MINUTES, 5),
-    Window("1h", "1 hour", "1 hour", Order.HOUR, 60),
-    Window("24h", "24 hours", "24 hours", Order.DAY, 1440),
-    Window("all", "Since installation", "Since start", Order.TOTAL, None),
+    Window("5m", _lazy("5 minutes"), _lazy("5 min"), Order.FIVE_MINUTES, 5),
+    Window("1h", _lazy("1 hour"), _lazy("1 hour"), Order.HOUR, 60),
+    Window("24h", _lazy("24 hours"), _lazy("24 hours"), Order.DAY, 1440),
+    Window("all", _lazy("Since installation"), _lazy("Since start"), Order.TOTAL, None),
 )
 WINDOWS_BY_NAME = {window.name: window for window in WINDOWS}

@@ -9,6 +9,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET
 
 from mailspool.first_run.steps import is_over
@@ -36,7 +37,7 @@ def overview(request: HttpRequest) -> HttpResponse:
     context = _context(request)
     if is_htmx(request):
         return render(request, "mailspool/overview/_refresh.html", {**context, "tabs": tabs_for(request)})
-    return page(request, "mailspool/overview/overview.html", "Overview", {**context, "first_run": not is_over()})
+    return page(request, "mailspool/overview/overview.html", _("Overview"), {**context, "first_run": not is_over()})
 
 
 def _context(request: HttpRequest) -> dict[str, Any]:
@@ -51,8 +52,8 @@ def _context(request: HttpRequest) -> dict[str, Any]:
     found = tops(orders, now, orders=orders)
     known = knowledge(found)
     rows = [
-        ("Local deliveries", cells_of(local, Kind.LOCAL.value)),
-        ("Remote deliveries", cells_of(remote, Kind.REMOTE.value)),
+        (_("Local deliveries"), cells_of(local, Kind.LOCAL.value)),
+        (_("Remote deliveries"), cells_of(remote, Kind.REMOTE.value)),
     ]
     return {
         "now": now,
@@ -84,7 +85,7 @@ def behind(request: HttpRequest, table: str, window: str) -> HttpResponse:
     return page(
         request,
         "mailspool/overview/behind.html",
-        shown.title if shown else f"{kind.label} deliveries",
+        shown.title if shown else _("%(kind)s deliveries") % {"kind": kind.label},
         {
             "found": found,
             "key": key or "<>",

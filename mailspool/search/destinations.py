@@ -7,6 +7,7 @@ from urllib.parse import urlencode
 
 from django.http import HttpRequest
 from django.urls import reverse
+from django.utils.translation import gettext as _
 
 from accounts.templatetags.reach import opens
 from mailspool.search.results import Result
@@ -29,4 +30,4 @@ def matching(request: HttpRequest, text: str) -> list[Result]:
 
 def _result(key: Key) -> Result:
     link = f"{reverse('destination')}?{urlencode({'key': str(key)})}"
-    return Result(str(key), "hub", "what waits, its limits and answers", link)
+    return Result(str(key), "hub", _("what waits, its limits and answers"), link)

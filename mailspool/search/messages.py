@@ -8,6 +8,7 @@ from typing import Final
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.http import urlencode
+from django.utils.translation import gettext as _
 
 from accounts.templatetags.reach import opens
 from mailspool.search.results import Result
@@ -69,7 +70,14 @@ def matching(request: HttpRequest, text: str, thing: Meant | None) -> list[Resul
     if thing is not None:
         found += [result for name in _LISTS.get(thing.field, ()) if (result := _list(name, thing.value)) is not None]
         trace = f"{reverse('admin:spool_trace_changelist')}?{urlencode({'q': text})}"
-        found.append(Result(f"Message trace of {text}", "manage_search", "what became of its messages", trace))
+        found.append(
+            Result(
+                (_("Message trace of %(text)s") % {"text": text}),
+                "manage_search",
+                _("what became of its messages"),
+                trace,
+            )
+        )
     return found
 
 
@@ -81,7 +89,12 @@ def _list(name: str, value: str) -> Result | None:
     if not number.number:
         return None
     link = f"{reverse('admin:spool_entry_changelist')}?{urlencode({name: value})}"
-    return Result(f"Messages {FIELDS[name].phrase.format(value)}", "forward_to_inbox", f"{number} in the spool", link)
+    return Result(
+        (_("Messages %(format)s") % {"format": FIELDS[name].phrase.format(value)}),
+        "forward_to_inbox",
+        (_("%(number)s in the spool") % {"number": number}),
+        link,
+    )
 
 
 def _by_file_name(name: str) -> list[Result]:
@@ -95,13 +108,16 @@ def _by_message_id(bare: str) -> list[Result]:
 def _named(condition: dict[str, list[str]]) -> list[Result]:
     where = {f"{column}__in": values for column, values in condition.items()}
     found = [
-        _message(entry, "forward_to_inbox", "in the spool", "admin:spool_entry_message")
+        _message(entry, "forward_to_inbox", _("in the spool"), "admin:spool_entry_message")
         for entry in Entry.objects.filter(**where)[:MOST]
     ]
     for item in Item.objects.filter(state=ItemState.HELD, kind__in=ItemKind.values, **where)[:MOST]:
         found.append(
             _message(
-                item, "report", f"in {item.get_kind_display().lower()} quarantine", "admin:quarantine_item_message"
+                item,
+                "report",
+                (_("in %(lower)s quarantine") % {"lower": item.get_kind_display().lower()}),
+                "admin:quarantine_item_message",
             )
         )
     if not found and (trace := Trace.objects.filter(**where).order_by("-ended").first()) is not None:

@@ -29,7 +29,7 @@ def _ranked(request: HttpRequest, words: list[str]) -> Iterator[tuple[int, Resul
             rank = 1
         else:
             continue
-        yield rank, Result(page.title, page.icon, section, link)
+        yield rank, Result(str(page.title), page.icon, str(section), link)
 
 
 def begin_words(wanted: list[str], words: list[str]) -> bool:

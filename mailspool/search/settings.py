@@ -8,6 +8,7 @@ from functools import cache
 from typing import Final
 
 from django.http import HttpRequest
+from django.utils.translation import get_language
 
 from accounts.templatetags.reach import opens
 from base.declared_settings import Setting
@@ -34,7 +35,7 @@ def matching(request: HttpRequest, text: str) -> list[Result]:
     if not opens(request, "settings_section"):
         return []
     ranked = []
-    for one in _all():
+    for one in _all(get_language()):
         if begin_words(wanted, one.words):
             ranked.append((0, one))
         elif begin_words(wanted, [*one.words, *_words(f"{one.page} {one.section}"), *one.help]):
@@ -47,7 +48,8 @@ def matching(request: HttpRequest, text: str) -> list[Result]:
 
 
 @cache
-def _all() -> tuple[_Setting, ...]:
+def _all(language: str | None) -> tuple[_Setting, ...]:
+    """All of them, in the language that is active."""
     return tuple(_setting(place, setting) for place in places() for setting in place.settings)
 
 
@@ -55,7 +57,7 @@ def _setting(place: Place, setting: Setting) -> _Setting:
     return _Setting(
         setting.label,
         place.group,
-        place.section.title,
+        str(place.section.title),
         place.link_to(setting),
         _words(f"{setting.label} {setting.unit}"),
         _words(f"{setting.help} {setting.name}"),

@@ -6,6 +6,7 @@ from typing import Final
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET
 
 from accounts.templatetags.reach import opens
@@ -31,12 +32,12 @@ def results(request: HttpRequest) -> HttpResponse:
 def _groups(request: HttpRequest, text: str) -> list[Group]:
     thing = messages.meant(text)
     groups = [
-        Group("Accounts", accounts.matching(request, text) if " " not in text else []),
-        Group("Messages", messages.matching(request, text, thing)),
-        Group("Actions", _actions(request, thing)),
-        Group("Destinations", destinations.matching(request, text)),
-        Group("Pages", pages.matching(request, text)),
-        Group("Settings", settings.matching(request, text)),
+        Group(_("Accounts"), accounts.matching(request, text) if " " not in text else []),
+        Group(_("Messages"), messages.matching(request, text, thing)),
+        Group(_("Actions"), _actions(request, thing)),
+        Group(_("Destinations"), destinations.matching(request, text)),
+        Group(_("Pages"), pages.matching(request, text)),
+        Group(_("Settings"), settings.matching(request, text)),
     ]
     return [group for group in groups if group.results]
 

@@ -15,12 +15,15 @@ from base.one_row import OneRow, Section
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A section, the name of the page that it belongs to, and its own in the address."""
+    """A section of a model, and its name in the address; `group` is what the page is called that it belongs to."""
 
     model: type[OneRow]
     section: Section
-    group: str
     slug: str
+
+    @property
+    def group(self) -> str:
+        return capfirst(str(self.model()))
 
     @property
     def link(self) -> str:
@@ -66,4 +69,4 @@ def grouped(shown: Iterable[Place]) -> dict[str, list[Place]]:
 
 
 def _place(model: type[OneRow], section: Section) -> Place:
-    return Place(model, section, capfirst(str(model())), slug_of(model, section))
+    return Place(model, section, slug_of(model, section))

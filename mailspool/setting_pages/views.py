@@ -11,6 +11,7 @@ from django.forms import BoundField, ModelForm
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBadRequest
 from django.shortcuts import redirect, render
 from django.urls import reverse
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods
 
 from base.declared_settings import Setting, models_of_settings, stored
@@ -47,7 +48,7 @@ def settings(request: HttpRequest) -> HttpResponse:
     }
     if is_htmx(request):
         return render(request, "mailspool/settings/_found.html", context)
-    return page(request, "mailspool/settings/settings.html", "Settings", {**context, **_frame(rows)})
+    return page(request, "mailspool/settings/settings.html", _("Settings"), {**context, **_frame(rows)})
 
 
 @require_http_methods(["GET", "POST"])
@@ -65,7 +66,7 @@ def section(request: HttpRequest, slug: str) -> HttpResponse:
         return _saved(request, place, row)
     wanted = [one for one in place.settings if asked in (DEFAULTS, f"{DEFAULT}{one.field.name}")]
     if not wanted:
-        return HttpResponseBadRequest("There is no such setting in this section.")
+        return HttpResponseBadRequest(_("There is no such setting in this section."))
     data = with_defaults(form_of(request, place, row), request.POST, wanted)
     form = form_of(request, place, row, data)
     return _shown(request, place, stored(place.model), form, unsaved=wanted)
@@ -89,7 +90,9 @@ def _saved(request: HttpRequest, place: Place, row: OneRow) -> HttpResponse:
         return _shown(request, place, before, form)
     after = stored(place.model)
     changed = [one.label for one in place.settings if one.of(before) != one.of(after)]
-    messages.success(request, f"Saved: {', '.join(changed)}." if changed else "Nothing was changed.")
+    messages.success(
+        request, (_("Saved: %(changed)s.") % {"changed": ", ".join(changed)}) if changed else _("Nothing was changed.")
+    )
     return redirect(place.link)
 
 

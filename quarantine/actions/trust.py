@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from django.core.exceptions import ValidationError
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _lazy
 
 from accounts.addresses import key_of
 from accounts.models import Role
@@ -14,7 +16,7 @@ from base.actions.inputs import Input
 from quarantine.models.antispam import TrustedSender
 from spool.actions.actor import Actor
 
-DESCRIPTION = Input("description", "Description", help="Shown in the list of trusted senders.")
+DESCRIPTION = Input("description", _lazy("Description"), help=_lazy("Shown in the list of trusted senders."))
 
 
 class _OfSenders(SingleAction[Actor]):
@@ -25,7 +27,7 @@ class _OfSenders(SingleAction[Actor]):
 
     def require(self, actor: Actor, target: Target) -> None:
         if actor.role is not Role.SYSTEM_ADMINISTRATOR:
-            raise NotAllowed("Only a system administrator may change who is trusted.")
+            raise NotAllowed(_("Only a system administrator may change who is trusted."))
 
     def parameters(self, given: Mapping[str, Any]) -> dict[str, Any]:
         return {"description": str(given.get("description") or "").strip()[:255]}
@@ -34,17 +36,17 @@ class _OfSenders(SingleAction[Actor]):
 class TrustSender(_OfSenders):
     """Spares a sender's mail the spam checks."""
 
-    name, label, icon = "trust", "Allow Past Spam Checks", "verified"
+    name, label, icon = "trust", _lazy("Allow Past Spam Checks"), "verified"
     inputs = (DESCRIPTION,)
 
     def is_due(self, target: Target) -> bool:
         return not _rows(target).exists()
 
     def effect(self, target: Target, parameters: Mapping[str, Any]) -> str:
-        return "Its mail skips the spam checks from now on, if SPF, DKIM or a login proves that it is really theirs."
+        return _("Its mail skips the spam checks from now on, if SPF, DKIM or a login proves that it is really theirs.")
 
     def do(self, actor: Actor, target: Target, parameters: Mapping[str, Any]) -> Change:
-        said = f"Mail from {target} skips the spam checks."
+        said = _("Mail from %(target)s skips the spam checks.") % {"target": target}
         if _rows(target).exists():
             return Change(said)
         row = TrustedSender(pattern=target.key, description=parameters["description"])
@@ -59,16 +61,16 @@ class TrustSender(_OfSenders):
 class DistrustSender(_OfSenders):
     """Has a sender's mail checked for spam again."""
 
-    name, label, icon = "distrust", "Check for Spam Again", "gpp_maybe"
+    name, label, icon = "distrust", _lazy("Check for Spam Again"), "gpp_maybe"
 
     def is_due(self, target: Target) -> bool:
         return _rows(target).exists()
 
     def effect(self, target: Target, parameters: Mapping[str, Any]) -> str:
-        return "It is no trusted sender any more: its mail is checked for spam like that of others."
+        return _("It is no trusted sender any more: its mail is checked for spam like that of others.")
 
     def do(self, actor: Actor, target: Target, parameters: Mapping[str, Any]) -> Change:
-        said = f"Mail from {target} is checked for spam again."
+        said = _("Mail from %(target)s is checked for spam again.") % {"target": target}
         row = _rows(target).first()
         if row is None:
             return Change(said)

@@ -6,6 +6,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _lazy
+
 from accounts.addresses import key_of
 from accounts.reach import Right
 from base.actions.inputs import Input
@@ -43,18 +46,18 @@ class ItemVerb(Verb):
 class Resend(ItemVerb):
     """Back into the spool, for the recipients still open, past the check that caught it."""
 
-    name, label, past = "quarantine-resend", "Resend", "resent"
+    name, label, past = "quarantine-resend", _lazy("Resend"), _lazy("resent")
     icon = "outgoing_mail"
     inputs = (
         Input(
             "trust",
-            "Trust their senders from now on",
+            _lazy("Trust their senders from now on"),
             "check",
             option_help="trust their senders: what is proven to be theirs is not checked",
         ),
         Input(
             "learn",
-            "Train as ham",
+            _lazy("Train as ham"),
             "check",
             option_help="tell the engines that take reports that they are no spam",
         ),
@@ -64,13 +67,13 @@ class Resend(ItemVerb):
     def require(self, actor: Actor, selection: Selection, given: Mapping[str, Any]) -> None:
         super().require(actor, selection, given)
         if not actor.may(Right.ADMINISTER) and _has_viruses(selection):
-            raise NotAllowed("Only a system administrator releases what a virus was found in.")
+            raise NotAllowed(gettext("Only a system administrator releases what a virus was found in."))
 
     def parameters(self, given: Mapping[str, Any]) -> dict[str, Any]:
         return {"trust": bool(given.get("trust")), "learn": _learn(given)}
 
     def effect(self, parameters: Mapping[str, Any]) -> str:
-        trusted = (
+        trusted = gettext(
             " Their senders are trusted from now on: mail that SPF, DKIM or a login proves to be theirs is not checked"
             " for spam."
         )
@@ -105,12 +108,12 @@ def _has_viruses(selection: Selection) -> bool:
 class Rescan(ItemVerb):
     """Look at them again: what would not be caught any more is resent, the rest stays."""
 
-    name, label, past = "quarantine-rescan", "Check again", "resent, as nothing is found any more"
+    name, label, past = "quarantine-rescan", _lazy("Check again"), _lazy("resent, as nothing is found any more")
     icon = "troubleshoot"
     chunk = 20
 
     def effect(self, parameters: Mapping[str, Any]) -> str:
-        return (
+        return gettext(
             "The check that caught them looks at them again. Those in which it finds nothing any more are resent; the"
             " others stay, with what it says now. While a scanner or check does not answer nothing changes."
         )
@@ -138,12 +141,12 @@ class Rescan(ItemVerb):
 class Delete(ItemVerb):
     """Out of quarantine; it can be undone until the trash's days are over."""
 
-    name, label, past = "quarantine-delete", "Delete", "deleted"
+    name, label, past = "quarantine-delete", _lazy("Delete"), _lazy("deleted")
     icon, danger = "delete", True
     inputs = (
         Input(
             "learn",
-            "Train as spam",
+            _lazy("Train as spam"),
             "check",
             option_help="tell the engines that take reports that they are spam",
         ),
@@ -182,10 +185,11 @@ class Move(ItemVerb, move.Move):
     bin = deletion.BIN
 
     def effect(self, parameters: Mapping[str, Any]) -> str:
-        return (
-            f"They leave the quarantine, are not delivered, and become files in {parameters['folder']}: an EML and a"
-            f" JSON of the envelope for each. Undo works for {current().trash_days} days, while the files are there."
-        )
+        return gettext(
+            "They leave the quarantine, are not delivered, and become files in %(folder)s: an EML and a "
+            "JSON of the envelope for each. Undo works for %(trash_days)s days, while the files are "
+            "there."
+        ) % {"folder": parameters["folder"], "trash_days": current().trash_days}
 
     def begin(
         self, ids: Sequence[int], folder: Path, parameters: Mapping[str, Any], context: Context, progress: Progress
@@ -199,11 +203,11 @@ class Move(ItemVerb, move.Move):
 class Purge(ItemVerb):
     """For good, at once: rows and files. It can't be undone."""
 
-    name, label, past = "quarantine-purge", "Purge", "removed for good"
+    name, label, past = "quarantine-purge", _lazy("Purge"), _lazy("removed for good")
     icon, danger = "delete_forever", True
 
     def effect(self, parameters: Mapping[str, Any]) -> str:
-        return "They are removed for good, with their files. This can't be undone."
+        return gettext("They are removed for good, with their files. This can't be undone.")
 
     def work(self, ids: Sequence[int], parameters: Mapping[str, Any], context: Context, progress: Progress) -> None:
         with statements.write_transaction():
@@ -232,15 +236,17 @@ def _tally(done: int, lost: int, asked: int, problem: str = "") -> Tally:
     return Tally(done, 0, lost + gone, "; ".join(filter(None, (left, problem))))
 
 
-_LEARNED: Final = " The engines that take reports are told that they are {}."
+_LEARNED: Final = _lazy(" The engines that take reports are told that they are {}.")
 
 
 def _learn(given: Mapping[str, Any]) -> bool:
     """Whether engines are to be told. Raises Refused when none takes reports."""
     if given.get("learn") and not reports.teachers():
         raise Refused(
-            "No engine takes reports: say so for SpamAssassin or Rspamd, under Checks and their weights on the page"
-            " Antispam."
+            gettext(
+                "No engine takes reports: say so for SpamAssassin or Rspamd, under Checks and their weights on the page"
+                " Antispam."
+            )
         )
     return bool(given.get("learn"))
 

@@ -8,6 +8,8 @@ from django import forms
 from django.contrib import admin
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _lazy
 from unfold.widgets import UnfoldAdminPasswordWidget
 
 from accounts.admin.searching import ModelAdmin
@@ -44,10 +46,10 @@ class CheckForm(forms.ModelForm):
     """A check; the password of its controller can be set and removed, not read."""
 
     password = forms.CharField(
-        label="Controller password",
+        label=_lazy("Controller password"),
         required=False,
         widget=UnfoldAdminPasswordWidget(attrs={"autocomplete": "new-password"}),
-        help_text="Leave empty to keep the current one. Removed when training is off.",
+        help_text=_lazy("Leave empty to keep the current one. Removed when training is off."),
     )
 
     class Meta:
@@ -70,7 +72,7 @@ class CheckForm(forms.ModelForm):
     def clean_password(self) -> str:
         password: str = self.cleaned_data["password"]
         if not password.isprintable():
-            raise forms.ValidationError("The password contains characters that can't be sent.")
+            raise forms.ValidationError(_("The password contains characters that can't be sent."))
         return password
 
     def save(self, commit: bool = True) -> Check:
@@ -88,18 +90,18 @@ class CheckAdmin(ModelAdmin):
     list_display = ["name", "kind", "weight", "directions", "where"]
     list_filter = ["kind", "inbound", "outbound"]
     search_fields = ["name", "where"]
-    empty_title = "No checks yet"
-    empty_text = (
+    empty_title = _lazy("No checks yet")
+    empty_text = _lazy(
         "Without checks no mail is filtered for spam. SPF, DKIM and DMARC need only DNS; SpamAssassin and Rspamd are "
         "separate servers; a DNS list is named by its zone."
     )
     fieldsets = [
         (None, {"fields": ["name", "kind", "weight", ("inbound", "outbound")]}),
-        ("Source", {"fields": ["where", "pattern", "timeout_seconds", "parallel"]}),
-        ("Training", {"fields": ["learns", "learn_where", "password"]}),
+        (_lazy("Source"), {"fields": ["where", "pattern", "timeout_seconds", "parallel"]}),
+        (_lazy("Training"), {"fields": ["learns", "learn_where", "password"]}),
     ]
 
-    @admin.display(description="for")
+    @admin.display(description=_lazy("for"))
     def directions(self, check: Check) -> SafeString:
         words = [word for word, on in (("inbound", check.inbound), ("outbound", check.outbound)) if on]
         return format_html("{}", " and ".join(words) or "off")
@@ -109,7 +111,7 @@ class CheckAdmin(ModelAdmin):
 class TrustedSenderAdmin(ModelAdmin):
     list_display = ["pattern", "description"]
     search_fields = ["pattern", "description"]
-    empty_title = "No trusted senders"
-    empty_text = (
+    empty_title = _lazy("No trusted senders")
+    empty_text = _lazy(
         "Mail from a trusted sender skips the spam checks if SPF, DKIM or a login proves that it is really theirs."
     )

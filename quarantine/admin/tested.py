@@ -8,9 +8,11 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import redirect, render
 from django.urls import URLPattern, path, reverse
+from django.utils.translation import ngettext
 from django.views.decorators.http import require_POST
 
 from accounts.admin.onerow import OneRowAdmin
+from base.numbers import grouped
 from quarantine.actions.scan_again import scan_again
 from quarantine.models.item import ItemKind
 from quarantine.statistics import caught_by_day, health_of
@@ -66,8 +68,12 @@ class TestedAdmin(OneRowAdmin):
     def scan_again(self, request: HttpRequest) -> HttpResponseRedirect:
         """Have mail that waits looked at again when it is tried next."""
         number = scan_again(ItemKind(self.looks_for), actor_of(request))
-        what = "1 waiting message is" if number == 1 else f"{number:,} waiting messages are"
-        messages.success(request, f"{what} checked again when tried next.")
+        said = ngettext(
+            "%(number)s waiting message is checked again when tried next.",
+            "%(number)s waiting messages are checked again when tried next.",
+            number,
+        )
+        messages.success(request, said % {"number": grouped(number)})
         return redirect(f"admin:quarantine_{self.model._meta.model_name}_changelist")
 
     def try_out(self, request: HttpRequest) -> HttpResponse:

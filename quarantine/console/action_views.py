@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from django.http import HttpRequest, QueryDict
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST
 
 from quarantine.actions.exports import export
@@ -30,7 +31,7 @@ def _selection(request: HttpRequest) -> ItemSelection:
     if request.POST.get("all") == "1":
         kind = _KINDS.get(request.POST.get("page", ""))
         if kind is None:
-            raise BadFilter("It is not said which quarantine is meant.")
+            raise BadFilter(_("It is not said which quarantine is meant."))
         return ItemSelection.of(ItemFilter.from_query(QueryDict(request.POST.get("query", "")), kind=kind.value))
     return ItemSelection.of(chosen_ids(request))
 

@@ -6,6 +6,8 @@ from typing import Any
 
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _lazy
 from django.views.decorators.http import require_GET
 
 from quarantine.console.actions import buttons_for
@@ -26,24 +28,24 @@ SECTION = "admin:quarantine_item_changelist"
 URL_NAMES = {kind: f"admin:quarantine_item_{kind.value}" for kind in ItemKind}
 # (name of the field, label, an example)
 _PANEL = (
-    ("sender", "Sender", "ann@example.org or *@example.org"),
-    ("recipient", "Recipient", "bob@example.net"),
-    ("ip", "Client IP", "192.0.2.7"),
-    ("subject", "Words of the subject", "invoice"),
-    ("why", "Caught for", "Eicar or DNSBL"),
-    ("min-score", "At least this score", "10"),
-    ("older", "In quarantine longer than", "2h or 3d"),
-    ("younger", "In quarantine less than", "30m"),
-    ("larger", "Larger than", "10MB"),
-    ("smaller", "Smaller than", "20KB"),
+    ("sender", _lazy("Sender"), _lazy("ann@example.org or *@example.org")),
+    ("recipient", _lazy("Recipient"), "bob@example.net"),
+    ("ip", _lazy("Client IP"), "192.0.2.7"),
+    ("subject", _lazy("Words of the subject"), "invoice"),
+    ("why", _lazy("Caught for"), _lazy("Eicar or DNSBL")),
+    ("min-score", _lazy("At least this score"), "10"),
+    ("older", _lazy("In quarantine longer than"), _lazy("2h or 3d")),
+    ("younger", _lazy("In quarantine less than"), "30m"),
+    ("larger", _lazy("Larger than"), "10MB"),
+    ("smaller", _lazy("Smaller than"), "20KB"),
 )
 
 
 _GROUPINGS = {
-    "sender": Grouping("sender", "Sender", "sender", "<> (null sender)"),
-    "subject": Grouping("subject", "Subject", "exact-subject", "(no subject)"),
-    "rule": Grouping("rule", "Rule", "why", "(no rule)"),
-    "name": Grouping("name", "Virus", "why", "(no name)"),
+    "sender": Grouping("sender", _lazy("Sender"), "sender", "<> (null sender)"),
+    "subject": Grouping("subject", _lazy("Subject"), "exact-subject", _lazy("(no subject)")),
+    "rule": Grouping("rule", _lazy("Rule"), "why", _lazy("(no rule)")),
+    "name": Grouping("name", _lazy("Virus"), "why", _lazy("(no name)")),
 }
 
 
@@ -70,7 +72,7 @@ def _list(request: HttpRequest, kind: ItemKind) -> HttpResponse:
     return list_page(
         request,
         url_name,
-        f"{kind.label} Quarantine",
+        (_("%(kind)s Quarantine") % {"kind": kind.label}),
         "quarantine",
         lambda: _context(request, kind),
         search,

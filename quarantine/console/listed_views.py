@@ -34,7 +34,9 @@ def senders(request: HttpRequest, pk: int) -> HttpResponse:
         return HttpResponseRedirect(request.path)
     may_change = sends(request, "listed_senders")
     context = {**lists_of(request, user), "account": user, "may_change": may_change}
-    return page(request, "quarantine/senders.html", f"Allowed and blocked senders of {user}", context)
+    return page(
+        request, "quarantine/senders.html", (_("Allowed and blocked senders of %(user)s") % {"user": user}), context
+    )
 
 
 def done(request: HttpRequest, actor: Actor, user: User) -> bool:

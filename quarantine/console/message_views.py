@@ -8,6 +8,7 @@ from django.http import FileResponse, Http404, HttpRequest, HttpResponse, HttpRe
 from django.shortcuts import render
 from django.template.loader import render_to_string
 from django.urls import reverse
+from django.utils.translation import gettext_lazy as _lazy
 from django.views.decorators.clickjacking import xframe_options_sameorigin
 from django.views.decorators.http import require_GET, require_http_methods
 
@@ -24,7 +25,7 @@ from spool.console.message_views import shown_content, shown_document, shown_sou
 from spool.console.pages import actor_of, is_htmx, page
 from spool.message.structure import structure_of
 
-_GONE = "Message no longer exists"
+_GONE = _lazy("Message no longer exists")
 _MOST_RECIPIENTS = 200
 
 

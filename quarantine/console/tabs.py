@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from django.utils.translation import gettext_lazy as _lazy
+
 from quarantine.console.columns import OF_ITEMS
 from quarantine.filters import ItemFilter, count
 from quarantine.models.item import ItemKind
@@ -17,5 +19,5 @@ def _virus() -> Count:
     return count(ItemFilter(kind=ItemKind.VIRUS.value))
 
 
-SPAM = Tab("Spam Quarantine", "admin:quarantine_item_spam", _spam, OF_ITEMS)
-VIRUS = Tab("Virus Quarantine", "admin:quarantine_item_virus", _virus, OF_ITEMS)
+SPAM = Tab(_lazy("Spam Quarantine"), "admin:quarantine_item_spam", _spam, OF_ITEMS)
+VIRUS = Tab(_lazy("Virus Quarantine"), "admin:quarantine_item_virus", _virus, OF_ITEMS)

@@ -8,6 +8,8 @@ from typing import Any
 
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _lazy
 
 from accounts.addresses import domain_of, key_of
 from quarantine.models.item import Item, ItemAddress, ItemKind, ItemState
@@ -42,21 +44,27 @@ def _score(text: str) -> float:
     except ValueError:
         score = math.nan
     if not math.isfinite(score):
-        raise BadFilter(f"{text!r} is not a score; write 12.5.")
+        raise BadFilter(_("%(text)s is not a score; write 12.5.") % {"text": f"{text!r}"})
     return score
 
 
 ITEM_FIELDS: dict[str, Field] = {
     **{name: FIELDS[name] for name in _TAKEN},
-    "why": Field("why", "why", "caught for “{}”", "signature, or words of the reason", "TEXT", _text),
+    "why": Field("why", "why", _lazy("caught for “{}”"), _lazy("signature, or words of the reason"), "TEXT", _text),
     "min-score": Field(
-        "min-score", "min_score", "with a score of {} or more", "at least this score", "N", _score, "{:g}".format
+        "min-score",
+        "min_score",
+        _lazy("with a score of {} or more"),
+        _lazy("at least this score"),
+        "N",
+        _score,
+        "{:g}".format,
     ),
     "older": Field(
         "older",
         "older_than",
-        "in quarantine for more than {}",
-        "longer in quarantine than",
+        _lazy("in quarantine for more than {}"),
+        _lazy("longer in quarantine than"),
         "AGE",
         parse_age,
         format_age,
@@ -64,8 +72,8 @@ ITEM_FIELDS: dict[str, Field] = {
     "younger": Field(
         "younger",
         "younger_than",
-        "in quarantine for less than {}",
-        "not as long in quarantine as",
+        _lazy("in quarantine for less than {}"),
+        _lazy("not as long in quarantine as"),
         "AGE",
         parse_age,
         format_age,
@@ -88,12 +96,17 @@ class ItemFilter(MessageFilter):
 
     def __post_init__(self) -> None:
         if self.kind and self.kind not in ItemKind.values:
-            raise BadFilter(f"{self.kind!r} is no quarantine; there are {', '.join(ItemKind.values)}.")
+            raise BadFilter(
+                _("%(kind)s is no quarantine; there are %(values)s.")
+                % {"kind": f"{self.kind!r}", "values": ", ".join(ItemKind.values)}
+            )
 
     def sentence(self) -> str:
         """In words: "messages in the Spam Quarantine, from ann@example.org"."""
-        where = f"the {ItemKind(self.kind).label} Quarantine" if self.kind else "both quarantines"
-        return ", ".join([f"messages in {where}", *self.phrases()])
+        where = (
+            (_("the %(kind)s Quarantine") % {"kind": ItemKind(self.kind).label}) if self.kind else _("both quarantines")
+        )
+        return ", ".join([(_("messages in %(where)s") % {"where": where}), *self.phrases()])
 
     @property
     def is_empty(self) -> bool:

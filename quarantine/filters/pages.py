@@ -11,6 +11,7 @@ from functools import cached_property
 from typing import Any, Final
 
 from django.db.models import QuerySet
+from django.utils.translation import gettext as _
 
 from quarantine.filters.conditions import ItemFilter
 from quarantine.models.item import Item
@@ -71,7 +72,9 @@ def page(
     `patient` is for somebody who has asked for a longer look.
     """
     if sort not in SORTS:
-        raise BadFilter(f"{sort!r} is not an order; there are {', '.join(SORTS)}.")
+        raise BadFilter(
+            _("%(sort)s is not an order; there are %(sorts)s.") % {"sort": f"{sort!r}", "sorts": ", ".join(SORTS)}
+        )
     column = sort.lstrip("-")
     order, behind = order_of(sort, KEYS, Item._meta.db_table), values_at(after, column)
     matches = (plan or Plan(chosen)).found(straight=chosen.straight if column == "id" else chosen.is_empty)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from django.utils.translation import gettext as _
+
 from quarantine.filters.conditions import ITEM_FIELDS, ItemFilter
 from quarantine.models.item import Item
 from spool.filters import FIELDS, BadFilter, understand
@@ -26,7 +28,10 @@ def search(text: str) -> dict[str, str]:
         name = _PATTERNS.get(term.field, term.field)
         value = term.value if name == term.field else f"*@{term.value}"
         if found.setdefault(name, value) != value:
-            raise BadFilter(f"{found[name]} and {value} are both for the {name}; search for one of them.")
+            raise BadFilter(
+                _("%(found)s and %(value)s are both for the %(name)s; search for one of them.")
+                % {"found": found[name], "value": value, "name": name}
+            )
     ItemFilter.parse(found)
     return found
 

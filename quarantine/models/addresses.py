@@ -9,6 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from django.core.exceptions import ValidationError
+from django.utils.translation import gettext as _
 
 _HOST_PORT = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9_.-]+)):([0-9]{1,5})")
 
@@ -31,11 +32,13 @@ def parse_server(text: str) -> ServerAddress:
     """One address. Raises ValidationError."""
     if text.startswith("/"):
         if not text.isprintable() or len(text.encode()) > 100:
-            raise ValidationError(f"{text!r}: a socket's path has at most 100 bytes.")
+            raise ValidationError(_("%(text)s: a socket's path has at most 100 bytes.") % {"text": f"{text!r}"})
         return ServerAddress(path=text)
     found = _HOST_PORT.fullmatch(text)
     if found is None or not 0 < int(found[3]) < 65536:
-        raise ValidationError(f"{text!r} is not host:port, as in 127.0.0.1:3310, nor the path of a socket.")
+        raise ValidationError(
+            _("%(text)s is not host:port, as in 127.0.0.1:3310, nor the path of a socket.") % {"text": f"{text!r}"}
+        )
     return ServerAddress(host=found[1] or found[2], port=int(found[3]))
 
 
@@ -54,13 +57,15 @@ def parse_command(text: str) -> list[str]:
     try:
         words = shlex.split(text)
     except ValueError as error:
-        raise ValidationError(f"The command can't be read: {error}.") from error
+        raise ValidationError(_("The command can't be read: %(error)s.") % {"error": error}) from error
     if not words:
         return []
     if not Path(words[0]).is_absolute():
-        raise ValidationError(f"Give the program's whole path, as /usr/bin/clamscan: {words[0]!r} is none.")
+        raise ValidationError(
+            _("Give the program's whole path, as /usr/bin/clamscan: %(words)s is none.") % {"words": f"{words[0]!r}"}
+        )
     if not any("{file}" in word for word in words[1:]):
-        raise ValidationError("The command needs {file}, which becomes the path of the message.")
+        raise ValidationError(_("The command needs {file}, which becomes the path of the message."))
     return words
 
 
@@ -68,4 +73,4 @@ def validate_command(text: str) -> None:
     """Field validator."""
     words = parse_command(text)
     if words and not Path(words[0]).is_file():
-        raise ValidationError(f"There is no program {words[0]}.")
+        raise ValidationError(_("There is no program %(words)s.") % {"words": words[0]})

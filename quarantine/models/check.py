@@ -10,6 +10,8 @@ import regex
 from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _lazy
 
 from accounts.addresses import InvalidAddress, normalise_domain
 from base.short_cache import ShortCache
@@ -21,18 +23,18 @@ FRESH_SECONDS: Final = 1.0
 class CheckKind(models.TextChoices):
     """What a check looks at. Some are of use but once, others as often as there are lists, servers or rules."""
 
-    SPAMD = "spamd", "SpamAssassin (spamd)"
-    RSPAMD = "rspamd", "Rspamd"
-    IP_LIST = "ip_list", "DNS list of IP addresses"
-    URI_LIST = "uri_list", "DNS list of domains in links"
-    SPF = "spf", "SPF"
-    DKIM = "dkim", "DKIM"
-    DMARC = "dmarc", "DMARC"
-    REVERSE_DNS = "rdns", "Reverse DNS"
-    NULL_SENDER = "null_sender", "Null sender"
-    HEADER = "header", "Header rule"
-    BODY = "body", "Text rule"
-    UNREAD = "unread", "Unread text"
+    SPAMD = "spamd", _lazy("SpamAssassin (spamd)")
+    RSPAMD = "rspamd", _lazy("Rspamd")
+    IP_LIST = "ip_list", _lazy("DNS list of IP addresses")
+    URI_LIST = "uri_list", _lazy("DNS list of domains in links")
+    SPF = "spf", _lazy("SPF")
+    DKIM = "dkim", _lazy("DKIM")
+    DMARC = "dmarc", _lazy("DMARC")
+    REVERSE_DNS = "rdns", _lazy("Reverse DNS")
+    NULL_SENDER = "null_sender", _lazy("Null sender")
+    HEADER = "header", _lazy("Header rule")
+    BODY = "body", _lazy("Text rule")
+    UNREAD = "unread", _lazy("Unread text")
 
 
 SERVERS = {CheckKind.SPAMD: "127.0.0.1:783", CheckKind.RSPAMD: "127.0.0.1:11333"}
@@ -59,57 +61,63 @@ RULES = (CheckKind.HEADER, CheckKind.BODY)
 class Check(models.Model):
     """One check. A hit adds `weight` points; negative ones speak for a message (an allow list)."""
 
-    name = models.CharField(max_length=60, unique=True, help_text="Shown in results and headers.")
+    name = models.CharField(max_length=60, unique=True, help_text=_lazy("Shown in results and headers."))
     kind = models.CharField(max_length=11, choices=CheckKind)
-    inbound = models.BooleanField("for inbound mail", default=True)
-    outbound = models.BooleanField("for outbound mail", default=False)
+    inbound = models.BooleanField(_lazy("for inbound mail"), default=True)
+    outbound = models.BooleanField(_lazy("for outbound mail"), default=False)
     weight = models.FloatField(
         blank=True,
         default=None,
         validators=[MinValueValidator(-100), MaxValueValidator(100)],
         help_text=(
-            "Points for a hit; for SpamAssassin and Rspamd, the factor for their own score. "
-            "Leave empty for the default: SpamAssassin 2, Rspamd 1.7, SPF 5, reverse DNS 4, DKIM 3, unread text 3, "
-            "null sender 2, others 10."
+            _lazy(
+                "Points for a hit; for SpamAssassin and Rspamd, the factor for their own score. "
+                "Leave empty for the default: SpamAssassin 2, Rspamd 1.7, SPF 5, reverse DNS 4, DKIM 3, unread text 3, "
+                "null sender 2, others 10."
+            )
         ),
     )
     where = models.CharField(
         max_length=255,
         blank=True,
         default="",
-        help_text="Server: its host:port. List: its zone, as zen.example.org. Header rule: the header's name.",
+        help_text=_lazy("Server: its host:port. List: its zone, as zen.example.org. Header rule: the header's name."),
     )
     pattern = models.CharField(
         max_length=500,
         blank=True,
         default="",
-        help_text="List: the answers that count, as 127.0.0.2-11, 127.0.0.14; empty for all. Rule: a regular expression.",
+        help_text=_lazy(
+            "List: the answers that count, as 127.0.0.2-11, 127.0.0.14; empty for all. Rule: a regular expression."
+        ),
     )
     timeout_seconds = models.PositiveIntegerField(
-        "timeout (seconds)", default=5, validators=[MinValueValidator(1), MaxValueValidator(60)]
+        _lazy("timeout (seconds)"), default=5, validators=[MinValueValidator(1), MaxValueValidator(60)]
     )
 
     parallel = models.PositiveIntegerField(
-        "parallel requests",
+        _lazy("parallel requests"),
         null=True,
         blank=True,
         validators=[MinValueValidator(1), MaxValueValidator(1000)],
         help_text=(
-            "Over all workers; no more than the server has children. Further messages wait. "
-            "Leave empty for the default: SpamAssassin 5, Rspamd 50, DNS lists 100."
+            _lazy(
+                "Over all workers; no more than the server has children. Further messages wait. "
+                "Leave empty for the default: SpamAssassin 5, Rspamd 50, DNS lists 100."
+            )
         ),
     )
     learns = models.BooleanField(
-        "supports training",
+        _lazy("supports training"),
         default=False,
-        help_text="Resend and Delete in the Spam Quarantine can train it. spamd needs --allow-tell for that.",
+        help_text=_lazy("Resend and Delete in the Spam Quarantine can train it. spamd needs --allow-tell for that."),
     )
     learn_where = models.CharField(
-        "controller",
+        _lazy("controller"),
         max_length=255,
         blank=True,
         default="",
-        help_text="Rspamd only: the host:port of its controller. SpamAssassin is trained at the address above.",
+        help_text=_lazy("Rspamd only: the host:port of its controller. SpamAssassin is trained at the address above."),
     )
     sealed_password = models.TextField(blank=True, default="", editable=False)
 
@@ -138,11 +146,11 @@ class Check(models.Model):
             elif self.kind in LISTS:
                 self.where = normalise_domain(self.where.strip("."))
             elif self.kind == CheckKind.HEADER and not re.fullmatch(r"[!-9;-~]{1,80}", self.where):
-                wrong["where"] = "A header rule needs the name of a header, as Subject."
+                wrong["where"] = gettext("A header rule needs the name of a header, as Subject.")
         except ValidationError as error:
             wrong["where"] = error.messages[0]
         except InvalidAddress:
-            wrong["where"] = "A list needs its zone, as zen.example.org."
+            wrong["where"] = gettext("A list needs its zone, as zen.example.org.")
         try:
             if self.kind in LISTS:
                 parse_answers(self.pattern)
@@ -167,7 +175,7 @@ class Check(models.Model):
         if not self.learns:
             return
         if self.kind not in SERVERS:
-            raise ValidationError("Only SpamAssassin and Rspamd learn.")
+            raise ValidationError(gettext("Only SpamAssassin and Rspamd learn."))
         if self.kind == CheckKind.RSPAMD:
             self.learn_where = self.learn_where or RSPAMD_CONTROLLER
             parse_server(self.learn_where)
@@ -185,15 +193,19 @@ _CALL: Final = re.compile(r"\\.|(\(\?(?:R|[+-]?[0-9]+|&\w+|P>\w+)\))", re.DOTALL
 def compile_rule(pattern: str) -> regex.Pattern[str]:
     """A rule's expression; case does not matter. Raises ValidationError."""
     if not pattern:
-        raise ValidationError("A rule needs a regular expression.")
+        raise ValidationError(gettext("A rule needs a regular expression."))
     if any(found[1] for found in _CALL.finditer(pattern)):
-        raise ValidationError("A rule can't call its own groups, as (?R), (?1) or (?&name) do: that may never end.")
+        raise ValidationError(
+            gettext("A rule can't call its own groups, as (?R), (?1) or (?&name) do: that may never end.")
+        )
     try:
         return regex.compile(pattern, regex.IGNORECASE)
     except regex.error as error:
-        raise ValidationError(f"The expression can't be read: {error}.") from error
+        raise ValidationError(gettext("The expression can't be read: %(error)s.") % {"error": error}) from error
     except (RecursionError, OverflowError, MemoryError) as error:
-        raise ValidationError("The expression is nested too deeply, or repeats something too often.") from error
+        raise ValidationError(
+            gettext("The expression is nested too deeply, or repeats something too often.")
+        ) from error
 
 
 def parse_answers(text: str) -> tuple[tuple[int, int], ...]:
@@ -207,7 +219,9 @@ def parse_answers(text: str) -> tuple[tuple[int, int], ...]:
                 last = f"{first.rpartition('.')[0]}.{last}"
             highest = int(ipaddress.IPv4Address(last)) if last else lowest
         except ValueError as error:
-            raise ValidationError(f"{word!r} is no answer of a list; write 127.0.0.2 or 127.0.0.2-11.") from error
+            raise ValidationError(
+                gettext("%(word)s is no answer of a list; write 127.0.0.2 or 127.0.0.2-11.") % {"word": f"{word!r}"}
+            ) from error
         ranges.append((lowest, highest))
     return tuple(ranges)
 

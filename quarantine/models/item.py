@@ -33,10 +33,10 @@ class ItemState(models.TextChoices):
     What a crash leaves MOVING is finished or taken back by the maintenance job.
     """
 
-    HELD = "held", "In quarantine"
-    DELETED = "deleted", "Deleted"
-    MOVING = "moving", "Its file is on the way to a folder"
-    MOVED = "moved", "Moved to a folder"
+    HELD = "held", _("In quarantine")
+    DELETED = "deleted", _("Deleted")
+    MOVING = "moving", _("Its file is on the way to a folder")
+    MOVED = "moved", _("Moved to a folder")
 
 
 class Item(models.Model):
@@ -51,30 +51,30 @@ class Item(models.Model):
     entry_id = models.BigIntegerField()
     kind = models.CharField(max_length=5, choices=ItemKind)
     state = models.CharField(max_length=7, choices=ItemState, default=ItemState.HELD)
-    file_name = models.CharField("file name", max_length=40)
+    file_name = models.CharField(_("file name"), max_length=40)
     subspool = models.CharField(max_length=60)
     sender = models.CharField(max_length=320, blank=True, default="")
     sender_domain = models.CharField(max_length=255, blank=True, default="")
     sender_key = key_column("The sender's key where it is written otherwise.")
-    addresses = models.TextField("recipients", blank=True, default="", help_text="One per line.")
+    addresses = models.TextField(_("recipients"), blank=True, default="", help_text="One per line.")
     subject = models.CharField(max_length=255, blank=True, default="")
-    message_id = models.CharField("Message-ID", max_length=255, blank=True, default="")
-    client_ip = models.CharField("client IP", max_length=45, blank=True, default="")
-    auth_user = models.CharField("authenticated user", max_length=254, blank=True, default="")
+    message_id = models.CharField(_("Message-ID"), max_length=255, blank=True, default="")
+    client_ip = models.CharField(_("client IP"), max_length=45, blank=True, default="")
+    auth_user = models.CharField(_("authenticated user"), max_length=254, blank=True, default="")
     direction = models.PositiveSmallIntegerField(choices=Direction)
-    size_bytes = models.BigIntegerField("size")
+    size_bytes = models.BigIntegerField(_("size"))
     attempts = models.PositiveIntegerField(default=0)
-    recipients_total = models.PositiveIntegerField("recipients")
-    recipients_done = models.PositiveIntegerField("delivered", default=0)
-    created = models.DateTimeField("came in")
-    at = models.DateTimeField("date")
-    removal = models.DateTimeField("time of removal")
+    recipients_total = models.PositiveIntegerField(_("recipients"))
+    recipients_done = models.PositiveIntegerField(_("delivered"), default=0)
+    created = models.DateTimeField(_("came in"))
+    at = models.DateTimeField(_("date"))
+    removal = models.DateTimeField(_("time of removal"))
     why = models.CharField(max_length=255, help_text="The signature and its scanner, or the score.")
     score = models.FloatField(null=True, blank=True)
     findings = models.JSONField(default=list, blank=True, help_text="What each scanner or check said.")
-    asked_by = models.CharField("release requested by", max_length=254, blank=True, default="", db_default="")
-    asked_at = models.DateTimeField("release requested", null=True, blank=True)
-    told_at = models.DateTimeField("administrators told of the request", null=True, blank=True)
+    asked_by = models.CharField(_("release requested by"), max_length=254, blank=True, default="", db_default="")
+    asked_at = models.DateTimeField(_("release requested"), null=True, blank=True)
+    told_at = models.DateTimeField(_("administrators told of the request"), null=True, blank=True)
     blocked_by = models.CharField(
         max_length=254, blank=True, default="", db_default="", help_text="The user who blocks its sender, and got it."
     )

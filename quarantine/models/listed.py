@@ -31,7 +31,7 @@ class ListedSender(models.Model):
     """An address, or a domain with all below it, from which one user allows or blocks mail."""
 
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="listed_senders", db_index=False)
-    pattern = models.CharField("address or domain", max_length=LONGEST_PATTERN)
+    pattern = models.CharField(_lazy("address or domain"), max_length=LONGEST_PATTERN)
     listing = models.CharField(max_length=5, choices=Listing)
     created = models.DateTimeField()
 

@@ -8,6 +8,8 @@ from typing import Any
 
 from django.db.models import Q, QuerySet
 from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _lazy
 
 from accounts import changes, edits
 from accounts.addresses import key_of
@@ -23,7 +25,7 @@ from spool.actions.actor import Actor
 class ReleaseLogin(SecurityAction):
     """Opens a login at once, and forgets the wrong passwords that closed it."""
 
-    name, label, icon = "release-login", "Release Login", "lock_open"
+    name, label, icon = "release-login", _lazy("Release Login"), "lock_open"
     recorded = "login-release"
     kinds = ("login", "user", "ip")
 
@@ -31,7 +33,7 @@ class ReleaseLogin(SecurityAction):
         return _blocks_in(target).exists()
 
     def effect(self, target: Target, parameters: Mapping[str, Any]) -> str:
-        return "The login was closed after too many wrong passwords. It opens now."
+        return _("The login was closed after too many wrong passwords. It opens now.")
 
     def do(self, actor: Actor, target: Target, parameters: Mapping[str, Any]) -> Change:
         found = list(_blocks_in(target).filter(until__gt=timezone.now()).select_for_update())
@@ -50,7 +52,7 @@ class ReleaseLogin(SecurityAction):
 class BlacklistGuessers(SecurityAction):
     """Blacklists the addresses from which logins were closed, for mail and web."""
 
-    name, label, icon = "blacklist-guessers", "Blacklist the address", "block"
+    name, label, icon = "blacklist-guessers", _lazy("Blacklist the address"), "block"
     kinds = ("login",)
     menu_kinds = ()
     danger = True
@@ -62,7 +64,7 @@ class BlacklistGuessers(SecurityAction):
         ips = target.rows[0].exclude(ip="").values_list("ip", flat=True)
         networks = {_around(ip, parameters["around"]) for ip in ips}
         if not networks:
-            raise Refused("These accounts were tried from everywhere: there is no one address to blacklist.")
+            raise Refused(_("These accounts were tried from everywhere: there is no one address to blacklist."))
         outcome = blacklist_many(
             actor,
             sorted(networks),
@@ -79,7 +81,7 @@ class BlacklistGuessers(SecurityAction):
 class ChangeRules(SecurityAction):
     """Stores the rules that close logins. Switched off, they close nobody out any more."""
 
-    name, label = "login-rules", "Save"
+    name, label = "login-rules", _lazy("Save")
     kinds = ("login-rules",)
     menu_kinds = ()
 

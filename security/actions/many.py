@@ -8,10 +8,13 @@ from datetime import datetime
 from typing import Any
 
 from django.db.models import QuerySet
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _lazy
 
 from base.actions.action import Change, Refused, Target
 from base.actions.inputs import Input
 from base.actions.perform import perform
+from base.numbers import grouped
 from security import lists
 from security.actions.networks import DESCRIPTION, PROTOCOLS
 from security.actions.rows import CHUNK, let_in_anyway
@@ -41,8 +44,13 @@ class Added:
         return {"added": self.new, "present": self.present, "left_out": len(self.problems)}
 
     def __str__(self) -> str:
-        text = f"{self.new:,} added, {self.present:,} were listed already"
-        return text + (f", {len(self.problems):,} left out" if self.problems else "")
+        text = gettext("%(new)s added, %(present)s were listed already") % {
+            "new": grouped(self.new),
+            "present": grouped(self.present),
+        }
+        return text + (
+            (gettext(", %(number)s left out") % {"number": grouped(len(self.problems))}) if self.problems else ""
+        )
 
 
 def networks_in(text: str) -> list[str]:
@@ -54,7 +62,7 @@ def networks_in(text: str) -> list[str]:
 class BlacklistMany(SecurityAction):
     """Keeps addresses and networks out."""
 
-    name, label, icon = "blacklist-many", "Blacklist", "block"
+    name, label, icon = "blacklist-many", _lazy("Blacklist"), "block"
     kinds = ("network",)
     menu_kinds = ()
     inputs = (
@@ -62,7 +70,7 @@ class BlacklistMany(SecurityAction):
         DESCRIPTION,
         Input(
             "expires_at",
-            "Expires",
+            _lazy("Expires"),
             "moment",
             option="--until",
             metavar="TIME",
@@ -84,7 +92,7 @@ class BlacklistMany(SecurityAction):
     def do(self, actor: Actor, target: Target, parameters: Mapping[str, Any]) -> Change:
         wanted, expires_at, description = parameters["protocols"], parameters["expires_at"], parameters["description"]
         if not wanted:
-            raise Refused("Choose at least one of SMTP and web.")
+            raise Refused(gettext("Choose at least one of SMTP and web."))
         outcome, rows = Added(), dict[str, BlacklistEntry]()
         for text in target.rows[0]:
             row = BlacklistEntry(
@@ -103,7 +111,7 @@ class BlacklistMany(SecurityAction):
                     outcome.warnings.append(row.warning)
                 rows[row.network] = row
             if len(rows) > MOST:
-                raise Refused(f"These are more than {MOST:,} networks.")
+                raise Refused(gettext("These are more than %(most)s networks.") % {"most": grouped(MOST)})
         present = _present(rows)
         outcome.new, outcome.present = len(rows) - len(present), len(present)
         if not rows or parameters["dry_run"]:
@@ -120,7 +128,7 @@ class BlacklistMany(SecurityAction):
 class SetExpiry(SecurityAction):
     """Lets entries of the blacklist end at a time, or never."""
 
-    name, label = "expiry", "Keep out"
+    name, label = "expiry", _lazy("Keep out")
     recorded = "blacklist"
     kinds = ("entry",)
     menu_kinds = ()
@@ -135,13 +143,13 @@ class SetExpiry(SecurityAction):
         changed = rows.update(expires_at=expires_at)
         until = expires_at.isoformat() if expires_at else ""
         entries = [written("blacklist", found, kept_out=changed, until=until)] if changed else []
-        return Change(f"{changed:,} kept out.", entries, changed)
+        return Change((gettext("%(changed)s kept out.") % {"changed": grouped(changed)}), entries, changed)
 
 
 class BlockMany(SecurityAction):
     """Blocks senders, domains or what hosts call themselves."""
 
-    name, label, icon = "block-many", "Block", "unsubscribe"
+    name, label, icon = "block-many", _lazy("Block"), "unsubscribe"
     kinds = ("pattern",)
     menu_kinds = ()
     inputs = (DIRECTION, DESCRIPTION)
@@ -166,7 +174,10 @@ class BlockMany(SecurityAction):
                 outcome.problems.append(str(error))
                 continue
             if len(pattern) > LONGEST_PATTERN:
-                outcome.problems.append(f"{pattern[:80]}… is longer than {LONGEST_PATTERN} characters.")
+                outcome.problems.append(
+                    gettext("%(pattern)s… is longer than %(longest_pattern)s characters.")
+                    % {"pattern": pattern[:80], "longest_pattern": LONGEST_PATTERN}
+                )
                 continue
             rows[of, pattern] = SMTPBlock(
                 kind=of,
@@ -177,7 +188,7 @@ class BlockMany(SecurityAction):
                 created_by=actor.name[:254],
             )
             if len(rows) > MOST:
-                raise Refused(f"These are more than {MOST:,} patterns.")
+                raise Refused(gettext("These are more than %(most)s patterns.") % {"most": grouped(MOST)})
         present = _present_blocks(rows)
         outcome.new, outcome.present = len(rows) - len(present), len(present)
         if not rows or parameters["dry_run"]:
@@ -270,7 +281,7 @@ def _problem_with(row: BlacklistEntry) -> str:
     except BadNetwork as error:
         return str(error)
     if network.prefixlen == 0:
-        return f"{network} is everybody."
+        return gettext("%(network)s is everybody.") % {"network": network}
     row.network = spell(network)
     return let_in_anyway(row)
 

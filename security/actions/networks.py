@@ -6,6 +6,9 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _lazy
+
 from base.actions.action import Change, Refused, Target, WayBack, Written
 from base.actions.inputs import Input
 from base.actions.perform import perform
@@ -18,7 +21,7 @@ from spool.actions.actor import Actor
 
 PROTOCOLS = Input(
     "protocols",
-    "Protocols",
+    _lazy("Protocols"),
     "choices",
     choices=tuple(protocol.value for protocol in Protocol),
     labels=tuple(str(protocol.label) for protocol in Protocol),
@@ -27,8 +30,8 @@ PROTOCOLS = Input(
 )
 DESCRIPTION = Input(
     "description",
-    "Description",
-    placeholder="why, for other administrators",
+    _lazy("Description"),
+    placeholder=_lazy("why, for other administrators"),
     metavar="TEXT",
     option_help="why, for other administrators",
 )
@@ -37,7 +40,7 @@ DESCRIPTION = Input(
 class Blacklist(SecurityAction):
     """Keeps an address out by SMTP, over connections that are open too; marked as made in the spool."""
 
-    name, label, icon = "blacklist", "Blacklist IP", "block"
+    name, label, icon = "blacklist", _lazy("Blacklist IP"), "block"
     kinds = ("ip", "network")
     menu_kinds = ("ip",)
     danger = True
@@ -56,7 +59,7 @@ class Blacklist(SecurityAction):
         return not blacklisted(target.keys)
 
     def effect(self, target: Target, parameters: Mapping[str, Any]) -> str:
-        return (
+        return _(
             "From now on it can't hand in mail by SMTP, over connections that are open either. What is in the spool "
             "stays there: Delete Messages is for that."
         )
@@ -80,15 +83,20 @@ class Blacklist(SecurityAction):
             row.expires_at = max(row.expires_at, ends) if row.expires_at and ends else None
         row.description = parameters["description"] or row.description
         entry = stored(row, by=actor.name)
-        labels = " and ".join(protocol.label for protocol in Protocol if protocol in wanted)
+        labels = " and ".join(str(protocol.label) for protocol in Protocol if protocol in wanted)
         back = UNBLOCK if source == Source.SPOOL else UNBLACKLIST
-        return Change(f"{row} is blacklisted for {labels}.", [entry], row, undo=WayBack(back.name, target))
+        return Change(
+            (_("%(row)s is blacklisted for %(labels)s.") % {"row": row, "labels": labels}),
+            [entry],
+            row,
+            undo=WayBack(back.name, target),
+        )
 
 
 class Unblock(SecurityAction):
     """Takes back what Blacklist IP did: SMTP alone, and nothing that somebody has listed in Security."""
 
-    name, label, icon = "unblock", "Unblock IP", "block"
+    name, label, icon = "unblock", _lazy("Unblock IP"), "block"
     kinds = ("ip", "network")
     menu_kinds = ("ip",)
     undoable = True
@@ -97,16 +105,19 @@ class Unblock(SecurityAction):
         return bool(blacklisted(target.keys))
 
     def effect(self, target: Target, parameters: Mapping[str, Any]) -> str:
-        return "What the spool has blacklisted leaves the blacklist: it may hand in mail by SMTP again."
+        return _("What the spool has blacklisted leaves the blacklist: it may hand in mail by SMTP again.")
 
     def do(self, actor: Actor, target: Target, parameters: Mapping[str, Any]) -> Change:
         row = BlacklistEntry.objects.select_for_update().filter(network=_spelled(target.key)).first()
-        said, back = f"{target} may hand in mail again.", None
+        said, back = (_("%(target)s may hand in mail again.") % {"target": target}), None
         if row is None:
             _refuse_part_of_larger(target.key)
             return Change(said)
         if not row.smtp or not (row.spool_smtp or row.source == Source.SPOOL):
-            raise Refused(f"{row} was blacklisted {_where(row)}, not from the spool: take it off the Blacklist there.")
+            raise Refused(
+                _("%(row)s was blacklisted %(row_2)s, not from the spool: take it off the Blacklist there.")
+                % {"row": row, "row_2": _where(row)}
+            )
         back = WayBack(BLACKLIST.name, target, {"description": row.description})
         if row.protocols == [Protocol.SMTP]:
             return Change(said, removed([row]), undo=back)
@@ -118,7 +129,7 @@ class Unblock(SecurityAction):
 class Unblacklist(SecurityAction):
     """Takes networks off the blacklist."""
 
-    name, label, icon = "unblacklist", "Take off the blacklist", "block"
+    name, label, icon = "unblacklist", _lazy("Take off the blacklist"), "block"
     kinds = ("ip", "network")
     menu_kinds = ()
 
@@ -139,7 +150,7 @@ class Unblacklist(SecurityAction):
 class Whitelist(SecurityAction):
     """Lets a network in whatever the blacklist says, or changes one that is there; what is not said stays."""
 
-    name, label, icon = "whitelist", "Whitelist", "verified_user"
+    name, label, icon = "whitelist", _lazy("Whitelist"), "verified_user"
     kinds = ("ip", "network")
     menu_kinds = ()
     undoable = True
@@ -147,14 +158,14 @@ class Whitelist(SecurityAction):
         PROTOCOLS,
         Input(
             "auth_bypass",
-            "SMTP authentication bypass",
+            _lazy("SMTP authentication bypass"),
             "switch",
             option_help="its hosts send anywhere without logging in",
         ),
-        Input("spam_bypass", "Spam bypass", "switch", option_help="its mail is not checked for spam"),
+        Input("spam_bypass", _lazy("Spam bypass"), "switch", option_help="its mail is not checked for spam"),
         Input(
             "login_bypass",
-            "Login protection bypass",
+            _lazy("Login protection bypass"),
             "switch",
             option_help="wrong passwords never close the login to the address itself",
         ),
@@ -179,13 +190,13 @@ class Whitelist(SecurityAction):
                 setattr(row, flag, parameters[flag])
         row.description = parameters["description"] or row.description
         entry = stored(row, by=actor.name)
-        return Change(f"{row} is whitelisted.", [entry], row, undo=back)
+        return Change((_("%(row)s is whitelisted.") % {"row": row}), [entry], row, undo=back)
 
 
 class Unwhitelist(SecurityAction):
     """Takes a network off the whitelist."""
 
-    name, label, icon = "unwhitelist", "Take off the Whitelist", "gpp_bad"
+    name, label, icon = "unwhitelist", _lazy("Take off the Whitelist"), "gpp_bad"
     kinds = ("ip", "network")
     menu_kinds = ("ip",)
     danger = True
@@ -195,7 +206,7 @@ class Unwhitelist(SecurityAction):
         return WhitelistEntry.objects.filter(network=_spelled(target.key), is_default=False).exists()
 
     def effect(self, target: Target, parameters: Mapping[str, Any]) -> str:
-        return "The blacklist, greylisting and the spam checks count for it again, and it has to log in to send."
+        return _("The blacklist, greylisting and the spam checks count for it again, and it has to log in to send.")
 
     def do(self, actor: Actor, target: Target, parameters: Mapping[str, Any]) -> Change:
         rows = list(WhitelistEntry.objects.filter(network=_spelled(target.key)))
@@ -206,7 +217,7 @@ class Unwhitelist(SecurityAction):
             given = {flag: "on" if getattr(row, flag) else "off" for flag in FLAGS}
             protocols = [one.value for one in row.protocols]
             back = WayBack(WHITELIST.name, target, {**given, "protocols": protocols, "description": row.description})
-        return Change(f"{target} is off the whitelist.", entries, len(rows), undo=back)
+        return Change((_("%(target)s is off the whitelist.") % {"target": target}), entries, len(rows), undo=back)
 
 
 FLAGS = ("auth_bypass", "spam_bypass", "login_bypass")
@@ -280,13 +291,16 @@ def _refuse_part_of_larger(network: str) -> None:
     entries = lists.newest().blacklist.values()
     around = next((found.network for networks in entries if (found := networks.covers(wanted))), "")
     if around:
-        raise Refused(f"{network} is kept out as a part of {around}; take that off the blacklist.")
+        raise Refused(
+            _("%(network)s is kept out as a part of %(around)s; take that off the blacklist.")
+            % {"network": network, "around": around}
+        )
 
 
 def _where(row: BlacklistEntry) -> str:
     if row.source == Source.LOGINS:
-        return "for failed logins"
-    return f"in Security by {row.created_by}" if row.created_by else "in Security"
+        return _("for failed logins")
+    return (_("in Security by %(created_by)s") % {"created_by": row.created_by}) if row.created_by else _("in Security")
 
 
 def _spelled(network: str) -> str:

@@ -7,6 +7,8 @@ from typing import Any, TypeVar
 
 from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
 from django.db.models import QuerySet
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _lazy
 
 from accounts import edits
 from base.actions.action import Change, Refused, Target, Written
@@ -27,19 +29,19 @@ _NAMES: dict[type, str] = {BlacklistEntry: "blacklist", WhitelistEntry: "whiteli
 class Store(SecurityAction):
     """Stores an entry of a list, new or changed."""
 
-    name, label = "store", "Save"
+    name, label = "store", _lazy("Save")
     kinds = ("entry",)
     menu_kinds = ()
 
     def do(self, actor: Actor, target: Target, parameters: Mapping[str, Any]) -> Change:
         [row] = target.rows
-        return Change(f"{row} is saved.", [stored(row, by=actor.name)], row)
+        return Change((_("%(row)s is saved.") % {"row": row}), [stored(row, by=actor.name)], row)
 
 
 class Remove(SecurityAction):
     """Removes entries of a list."""
 
-    name, label = "remove", "Remove"
+    name, label = "remove", _lazy("Remove")
     kinds = ("entry",)
     menu_kinds = ()
 
@@ -82,7 +84,10 @@ def removed(found: Sequence[BlacklistEntry | WhitelistEntry | SMTPBlock]) -> lis
     """Remove entries of one list, as a part of an action. Raises Refused."""
     for row in found:
         if isinstance(row, WhitelistEntry) and row.is_default:
-            raise Refused(f"{row} is an internal network: it stays listed, but you may change what it is let off.")
+            raise Refused(
+                _("%(row)s is an internal network: it stays listed, but you may change what it is let off.")
+                % {"row": row}
+            )
     lists.changed()
     if not found:
         return []
@@ -99,10 +104,10 @@ def let_in_anyway(row: BlacklistEntry) -> str:
     for protocol in row.protocols:
         around = now.whitelist[protocol].covers(network) if protocol in now.whitelist else None
         if around is not None:
-            return (
-                f"{row} is on the whitelist for {protocol.label} (by {around.network}), and the whitelist wins: "
-                f"take {protocol.label} off that entry first."
-            )
+            return _(
+                "%(row)s is on the whitelist for %(protocol)s (by %(network)s), and the whitelist wins: take "
+                "%(protocol)s off that entry first."
+            ) % {"row": row, "protocol": protocol.label, "network": around.network}
     return ""
 
 

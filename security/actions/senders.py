@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
 
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _lazy
+
 from accounts import directory
 from accounts.addresses import key_of
 from base.actions.action import Change, Refused, Target, WayBack, Written
@@ -20,7 +23,7 @@ from spool.actions.actor import Actor
 
 DIRECTION = Input(
     "direction",
-    "Direction",
+    _lazy("Direction"),
     "choice",
     choices=tuple(Direction.values),
     labels=tuple(map(str, Direction.labels)),
@@ -73,41 +76,47 @@ class BlockSMTP(_OfSenders):
         entry = stored(row, by=actor.name)
         made_here = source == Source.SPOOL
         back = WayBack(self.back, target) if made_here else WayBack(UNBLOCK_SMTP.name, target, {"direction": direction})
-        return Change(f"{direction.label} mail from {target} is blocked.", [entry], row, undo=back)
+        return Change(
+            (_("%(direction)s mail from %(target)s is blocked.") % {"direction": direction.label, "target": target}),
+            [entry],
+            row,
+            undo=back,
+        )
 
 
 class BlockInbound(BlockSMTP):
     """Refuses what comes from outside by its envelope sender."""
 
-    name, label, back = "block", "Block Inbound SMTP", "end-block"
+    name, label, back = "block", _lazy("Block Inbound SMTP"), "end-block"
 
     def effect(self, target: Target, parameters: Mapping[str, Any]) -> str:
-        whose = f"every address of {target}" if target.kind == "domain" else "this address"
-        refused = f"Mail for users of this server from {whose} (envelope sender) is refused"
+        whose = _("every address of %(target)s") % {"target": target} if target.kind == "domain" else _("this address")
         if not _is_ours(target.key):
-            return f"{refused}."
-        instead = "Block Outbound SMTP" if target.kind == "domain" else "Disable User or Block Outbound SMTP"
-        return (
-            f"{refused} when it comes from outside. It is of this server: who logs in, or sends from a host that needs"
-            f" no login, still sends with it, to anybody. Against that, use {instead}."
-        )
+            return _("Mail for users of this server from %(whose)s (envelope sender) is refused.") % {"whose": whose}
+        instead = _("Block Outbound SMTP") if target.kind == "domain" else _("Disable User or Block Outbound SMTP")
+        return _(
+            "Mail for users of this server from %(whose)s (envelope sender) is refused when it comes from outside."
+            " It is of this server: who logs in, or sends from a host that needs no login, still sends with it, to"
+            " anybody. Against that, use %(instead)s."
+        ) % {"whose": whose, "instead": instead}
 
 
 class BlockOutbound(BlockSMTP):
     """Refuses what senders of this server send, after a login or from hosts that need none."""
 
-    name, label, back = "block-outbound", "Block Outbound SMTP", "end-block-outbound"
+    name, label, back = "block-outbound", _lazy("Block Outbound SMTP"), "end-block-outbound"
     direction = Direction.OUTBOUND
 
     def suits(self, target: Target) -> bool:
         return _is_ours(target.key)
 
     def effect(self, target: Target, parameters: Mapping[str, Any]) -> str:
-        whose = f"an address of {target}" if target.kind == "domain" else "this address"
-        return (
-            f"Nobody who has logged in, and no host that needs no login, can send with {whose} as envelope sender any"
-            " more, to users of this server either. Mail for its mailboxes still arrives."
-        )
+        whose = (_("an address of %(target)s") % {"target": target}) if target.kind == "domain" else _("this address")
+        return _(
+            "Nobody who has logged in, and no host that needs no login, can send with %(whose)s as "
+            "envelope sender any more, to users of this server either. Mail for its mailboxes still "
+            "arrives."
+        ) % {"whose": whose}
 
 
 class EndBlock(_OfSenders):
@@ -120,13 +129,16 @@ class EndBlock(_OfSenders):
         return bool(smtp_blocked(target.keys, self.direction))
 
     def effect(self, target: Target, parameters: Mapping[str, Any]) -> str:
-        return "The block is removed: its mail is taken again."
+        return _("The block is removed: its mail is taken again.")
 
     def do(self, actor: Actor, target: Target, parameters: Mapping[str, Any]) -> Change:
         direction = parameters["direction"]
         kind, pattern = understood(target.key, "")
         row = SMTPBlock.objects.select_for_update().filter(kind=kind, pattern=pattern).first()
-        said = f"{direction.label} mail from {target} is taken in again."
+        said = _("%(direction)s mail from %(target)s is taken in again.") % {
+            "direction": direction.label,
+            "target": target,
+        }
         if row is None or not direction.parts & Direction(row.direction).parts:
             _refuse_larger(pattern, kind, direction)
             return Change(said)
@@ -134,7 +146,11 @@ class EndBlock(_OfSenders):
         if not made:
             by = f" by {row.created_by}" if row.created_by else ""
             raise Refused(
-                f"{pattern} was blocked in Security{by}, not from the spool: remove it from the SMTP Blocks there."
+                _(
+                    "%(pattern)s was blocked in Security%(by)s, not from the spool: remove it from the SMTP "
+                    "Blocks there."
+                )
+                % {"pattern": pattern, "by": by}
             )
         back = WayBack(self.block, target, {"description": row.description})
         left = Direction(row.direction).parts - made
@@ -150,20 +166,20 @@ class EndBlock(_OfSenders):
 class EndInboundBlock(EndBlock):
     """Takes the sender's mail from outside again, if it was blocked from the spool."""
 
-    name, label, block = "end-block", "Unblock Inbound SMTP", "block"
+    name, label, block = "end-block", _lazy("Unblock Inbound SMTP"), "block"
 
 
 class EndOutboundBlock(EndBlock):
     """Lets the sender send again, if it was blocked from the spool."""
 
-    name, label, block = "end-block-outbound", "Unblock Outbound SMTP", "block-outbound"
+    name, label, block = "end-block-outbound", _lazy("Unblock Outbound SMTP"), "block-outbound"
     direction = Direction.OUTBOUND
 
 
 class UnblockSMTP(_OfSenders):
     """Ends blocks in a direction, whoever made them."""
 
-    name, label = "unblock", "Unblock SMTP"
+    name, label = "unblock", _lazy("Unblock SMTP")
     undoable: ClassVar[bool] = False
     menu_kinds: ClassVar[tuple[str, ...] | None] = ()
     direction = Direction.BOTH
@@ -263,7 +279,7 @@ def _is_ours(key: str) -> bool:
 def _refuse_larger(pattern: str, kind: str, direction: Direction) -> None:
     """Raises Refused with the larger pattern, where that is why this one is blocked."""
     if kind != BlockKind.EHLO and (rule := _rule_about(pattern, kind, direction.parts)):
-        raise Refused(f"{pattern} is blocked by {rule}; remove that block.")
+        raise Refused(_("%(pattern)s is blocked by %(rule)s; remove that block.") % {"pattern": pattern, "rule": rule})
 
 
 def _rule_about(pattern: str, kind: str, parts: frozenset[Direction]) -> str:

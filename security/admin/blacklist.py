@@ -11,8 +11,11 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import URLPattern, path
 from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _lazy
 from unfold.decorators import action, display
 
+from base.numbers import grouped
 from security import actions
 from security.actions.rows import let_in_anyway
 from security.addresses import parse_address
@@ -39,15 +42,18 @@ class BlacklistForm(ListForm):
             return
         here = parse_address(self.at_ip)
         if self.instance.web and here is not None and here in self.instance.as_network:
-            self.add_error("web", f"You are at {here} yourself: you would lock yourself out of this console.")
+            self.add_error(
+                "web",
+                (_("You are at %(here)s yourself: you would lock yourself out of this console.") % {"here": here}),
+            )
 
 
 class ExpiredFilter(admin.SimpleListFilter):
-    title = "state"
+    title = _lazy("state")
     parameter_name = "state"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [("good", "Never expires"), ("time", "Active, expires"), ("expired", "Expired")]
+        return [("good", _("Never expires")), ("time", _("Active, expires")), ("expired", _("Expired"))]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         now = timezone.now()
@@ -70,10 +76,10 @@ class BlacklistAdmin(WarnsOfHidden, NetworkAdmin):
     actions_list = ["many"]
     fieldsets = [
         (None, {"fields": ["network", "description", "expires_at"]}),
-        ("Block", {"fields": ["smtp", "web"]}),
+        (_lazy("Block"), {"fields": ["smtp", "web"]}),
     ]
-    empty_title = "The blacklist is empty"
-    empty_text = (
+    empty_title = _lazy("The blacklist is empty")
+    empty_text = _lazy(
         "Addresses and networks whose connections are refused. They are added here, or from the Overview, where they"
         " are marked as coming from the spool."
     )
@@ -87,23 +93,37 @@ class BlacklistAdmin(WarnsOfHidden, NetworkAdmin):
         if obj.warning:
             self.message_user(request, obj.warning, messages.WARNING)
 
-    @display(description="Source", ordering="source", label=SOURCE_COLOURS)
+    @display(description=_lazy("Source"), ordering="source", label=SOURCE_COLOURS)
     def shown_source(self, row: BlacklistEntry) -> tuple[str, str]:
         return row.source, row.get_source_display()
 
-    @display(description="Time left", ordering="expires_at")
+    @display(description=_lazy("Time left"), ordering="expires_at")
     def shown_left(self, row: BlacklistEntry) -> str:
         return time_left(row.expires_at)
 
-    @action(description="Add many", icon="playlist_add", url_path="many")
+    @action(description=_lazy("Add many"), icon="playlist_add", url_path="many")
     def many(self, request: HttpRequest) -> HttpResponse:
         return redirect("admin:security_blacklistentry_import")
 
-    @admin.action(description="Block for 24 more hours")
+    @admin.action(description=_lazy("Block for 24 more hours"))
     def for_a_day(self, request: HttpRequest, rows: QuerySet[BlacklistEntry]) -> None:
         until = timezone.now() + timedelta(days=1)
-        told(request, self, lambda: f"{actions.set_expiry(actor_of(request), rows, until):,} expire in 24 hours.")
+        told(
+            request,
+            self,
+            lambda: (
+                _("%(set_expiry)s expire in 24 hours.")
+                % {"set_expiry": grouped(actions.set_expiry(actor_of(request), rows, until))}
+            ),
+        )
 
-    @admin.action(description="Block permanently")
+    @admin.action(description=_lazy("Block permanently"))
     def for_good(self, request: HttpRequest, rows: QuerySet[BlacklistEntry]) -> None:
-        told(request, self, lambda: f"{actions.set_expiry(actor_of(request), rows, None):,} blocked permanently.")
+        told(
+            request,
+            self,
+            lambda: (
+                _("%(set_expiry)s blocked permanently.")
+                % {"set_expiry": grouped(actions.set_expiry(actor_of(request), rows, None))}
+            ),
+        )

@@ -6,6 +6,7 @@ from typing import Any
 
 from django.contrib import admin
 from django.http import HttpRequest
+from django.utils.translation import gettext_lazy as _lazy
 from unfold.decorators import display
 
 from security.admin.lists import SOURCE_COLOURS, ListAdmin, ListForm
@@ -33,8 +34,8 @@ class SMTPBlockAdmin(ListAdmin):
     list_filter = ["kind", "direction", "source"]
     search_fields = ["pattern", "description", "created_by"]
     fieldsets = [(None, {"fields": ["kind", "pattern", "direction", "description"]})]
-    empty_title = "No sender is blocked"
-    empty_text = (
+    empty_title = _lazy("No sender is blocked")
+    empty_text = _lazy(
         "Mail is refused by its envelope sender, or by the name with which a host introduces itself. Blocks are added"
         " here, or from the Overview, where they are marked as coming from the spool."
     )
@@ -42,10 +43,10 @@ class SMTPBlockAdmin(ListAdmin):
     def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
         return {"direction": Direction.INBOUND, **super().get_changeform_initial_data(request)}
 
-    @display(description="Direction", ordering="direction", label=DIRECTION_COLOURS)
+    @display(description=_lazy("Direction"), ordering="direction", label=DIRECTION_COLOURS)
     def shown_direction(self, row: SMTPBlock) -> tuple[str, str]:
         return row.direction, row.get_direction_display()
 
-    @display(description="Source", ordering="source", label=SOURCE_COLOURS)
+    @display(description=_lazy("Source"), ordering="source", label=SOURCE_COLOURS)
     def shown_source(self, row: SMTPBlock) -> tuple[str, str]:
         return row.source, row.get_source_display()

@@ -9,6 +9,8 @@ from django.contrib import messages
 from django.http import HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse_lazy
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _lazy
 from django.views.generic import FormView
 from unfold.views import UnfoldModelAdminViewMixin
 from unfold.widgets import (
@@ -32,25 +34,28 @@ class ImportForm(forms.Form):
     """Networks as lists of them are published: one to a line, remarks after # or ;."""
 
     networks = forms.CharField(
-        label="IP addresses and networks",
+        label=_lazy("IP addresses and networks"),
         required=False,
         widget=UnfoldAdminTextareaWidget(attrs={"rows": 8}),
-        help_text="One to a line or between commas; what follows # or ; is a remark.",
+        help_text=_lazy("One to a line or between commas; what follows # or ; is a remark."),
     )
     file = forms.FileField(
-        label="or a file of them", required=False, widget=UnfoldAdminFileFieldWidget, help_text="Text, up to 5 MB."
+        label=_lazy("or a file of them"),
+        required=False,
+        widget=UnfoldAdminFileFieldWidget,
+        help_text=_lazy("Text, up to 5 MB."),
     )
     protocols = forms.MultipleChoiceField(
-        label="Block",
+        label=_lazy("Block"),
         choices=Protocol.choices,
         initial=[Protocol.SMTP],
         widget=UnfoldAdminCheckboxSelectMultipleWidget,
     )
     until = forms.CharField(
-        label="Expires",
+        label=_lazy("Expires"),
         required=False,
         widget=UnfoldAdminTextInputWidget,
-        help_text="2h, 3d or 2026-12-31 18:00. Empty for never.",
+        help_text=_lazy("2h, 3d or 2026-12-31 18:00. Empty for never."),
     )
     description = forms.CharField(required=False, max_length=200, widget=UnfoldAdminTextInputWidget)
 
@@ -66,19 +71,19 @@ class ImportForm(forms.Form):
         text: str = self.cleaned_data.get("networks", "")
         file = self.cleaned_data.get("file")
         if file is not None and file.size > MOST_BYTES:
-            self.add_error("file", "The file is larger than 5 MB.")
+            self.add_error("file", _("The file is larger than 5 MB."))
         elif file is not None:
             text += "\n" + file.read().decode("utf-8", "replace")
         self.wanted = actions.networks_in(text)
         if not self.wanted and not self.errors:
-            self.add_error("networks", "Give at least one, here or in a file.")
+            self.add_error("networks", _("Give at least one, here or in a file."))
         return cleaned
 
 
 class ImportView(UnfoldModelAdminViewMixin, FormView):
     """The first POST shows what would become of each; the one with `confirmed` does it."""
 
-    title = "Add many to the blacklist"
+    title = _lazy("Add many to the blacklist")
     permission_required = ()
     form_class = ImportForm
     template_name = "security/import.html"

@@ -10,6 +10,7 @@ from django.contrib import messages
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.utils.html import format_html
+from django.utils.translation import gettext_lazy as _lazy
 from unfold.decorators import display
 
 from accounts.admin.searching import ModelAdmin
@@ -61,7 +62,7 @@ class ListAdmin(ModelAdmin):
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
         actions.remove(actor_of(request), queryset)
 
-    @display(description="Added", ordering="id")
+    @display(description=_lazy("Added"), ordering="id")
     def shown_added(self, row: Any) -> str:
         return (
             format_html("{} by {}", relative(row.created), row.created_by) if row.created_by else relative(row.created)
@@ -84,12 +85,12 @@ class ListAdmin(ModelAdmin):
 class NetworkAdmin(ListAdmin):
     """A list of networks. Searching for an address finds the networks that it is in."""
 
-    @display(description="Protocols")
+    @display(description=_lazy("Protocols"))
     def shown_protocols(self, row: Any) -> str:
-        return ", ".join(protocol.label for protocol in row.protocols)
+        return ", ".join(str(protocol.label) for protocol in row.protocols)
 
     search_fields = ["network", "description", "created_by"]
-    search_help_text = (
+    search_help_text = _lazy(
         "An address finds every network that it is in; text is looked for in all columns; the code of a"
         " refusal finds its entry."
     )

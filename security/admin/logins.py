@@ -10,6 +10,8 @@ from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _lazy
 from unfold.decorators import action, display
 
 from accounts.admin.onerow import OneRowAdmin
@@ -26,15 +28,15 @@ REASON_COLOURS = {BlockReason.PAIR: "info", BlockReason.ADDRESS: "warning", Bloc
 class InForceFilter(admin.SimpleListFilter):
     """Those in force, unless all are asked for."""
 
-    title = "state"
+    title = _lazy("state")
     parameter_name = "state"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [("all", "All of the last 30 days"), ("over", "Over")]
+        return [("all", _("All of the last 30 days")), ("over", _("Over"))]
 
     def choices(self, changelist: Any) -> Any:
         first, *others = super().choices(changelist)
-        yield {**first, "display": "In force"}
+        yield {**first, "display": _("In force")}
         yield from others
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
@@ -55,8 +57,8 @@ class LoginBlockAdmin(WarnsOfHidden):
     show_full_result_count = False
     actions = ["release", "blacklist_for_a_day", "blacklist", "blacklist_network"]
     actions_list = ["rules"]
-    empty_title = "Nobody is closed out"
-    empty_text = (
+    empty_title = _lazy("Nobody is closed out")
+    empty_text = _lazy(
         "Who tries too many wrong passwords, by SMTP or here, appears in this list until the login opens again by"
         " itself."
     )
@@ -70,43 +72,43 @@ class LoginBlockAdmin(WarnsOfHidden):
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
 
-    @display(description="Login", ordering="account")
+    @display(description=_lazy("Login"), ordering="account")
     def who(self, row: LoginBlock) -> str:
         return str(row)
 
-    @display(description="Closed", ordering="reason", label=REASON_COLOURS)
+    @display(description=_lazy("Closed"), ordering="reason", label=REASON_COLOURS)
     def shown_reason(self, row: LoginBlock) -> tuple[str, str]:
         return row.reason, row.get_reason_display()
 
-    @display(description="Time left", ordering="until")
+    @display(description=_lazy("Time left"), ordering="until")
     def shown_left(self, row: LoginBlock) -> str:
-        return time_left(row.until) if row.until > timezone.now() else "open again"
+        return time_left(row.until) if row.until > timezone.now() else _("open again")
 
-    @display(description="Last tried by", ordering="protocol")
+    @display(description=_lazy("Last tried by"), ordering="protocol")
     def shown_protocol(self, row: LoginBlock) -> str:
-        return Protocol(row.protocol).label if row.protocol in Protocol.values else row.protocol
+        return str(Protocol(row.protocol).label) if row.protocol in Protocol.values else row.protocol
 
-    @display(description="Since", ordering="since")
+    @display(description=_lazy("Since"), ordering="since")
     def shown_since(self, row: LoginBlock) -> str:
         return relative(row.since)
 
-    @action(description="Rules", icon="tune", url_path="rules")
+    @action(description=_lazy("Rules"), icon="tune", url_path="rules")
     def rules(self, request: HttpRequest) -> HttpResponse:
         return redirect("admin:security_loginrules_change", LoginRules.load().pk)
 
-    @admin.action(description="Release: open the login now")
+    @admin.action(description=_lazy("Release: open the login now"))
     def release(self, request: HttpRequest, rows: QuerySet[LoginBlock]) -> None:
         told(request, self, lambda: f"{actions.release(actor_of(request), rows):,} opened.")
 
-    @admin.action(description="Blacklist the address for 24 hours")
+    @admin.action(description=_lazy("Blacklist the address for 24 hours"))
     def blacklist_for_a_day(self, request: HttpRequest, rows: QuerySet[LoginBlock]) -> None:
         self._blacklist(request, rows, expires_at=timezone.now() + timedelta(days=1))
 
-    @admin.action(description="Blacklist the address (never expires)")
+    @admin.action(description=_lazy("Blacklist the address (never expires)"))
     def blacklist(self, request: HttpRequest, rows: QuerySet[LoginBlock]) -> None:
         self._blacklist(request, rows)
 
-    @admin.action(description="Blacklist its network (/24, never expires)")
+    @admin.action(description=_lazy("Blacklist its network (/24, never expires)"))
     def blacklist_network(self, request: HttpRequest, rows: QuerySet[LoginBlock]) -> None:
         self._blacklist(request, rows, around=24)
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import ClassVar
 
 from django.db import models
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _lazy
 
 from base.one_row import OneRow, Section, between
 
@@ -12,44 +14,54 @@ from base.one_row import OneRow, Section, between
 class LoginRules(OneRow):
     """The one row that says from how many wrong passwords on a login is closed, and for how long."""
 
-    enabled = models.BooleanField(default=True, help_text="Off, nobody is closed out however often they guess.")
+    enabled = models.BooleanField(default=True, help_text=_lazy("Off, nobody is closed out however often they guess."))
     pair_failures = models.PositiveIntegerField(
-        "for an account from one address",
+        _lazy("for an account from one address"),
         default=10,
         validators=between(3, 1000),
-        help_text="So many different wrong passwords close the account to that address.",
+        help_text=_lazy("So many different wrong passwords close the account to that address."),
     )
     ip_failures = models.PositiveIntegerField(
-        "from one address",
+        _lazy("from one address"),
         default=30,
         validators=between(3, 100_000),
-        help_text="So many for any accounts close every login to that address; IPv6 counts by /64. Not for addresses"
-        " whose whitelist entry bypasses the login protection.",
+        help_text=_lazy(
+            "So many for any accounts close every login to that address; IPv6 counts by /64. Not for addresses"
+            " whose whitelist entry bypasses the login protection."
+        ),
     )
     account_failures = models.PositiveIntegerField(
-        "for one account",
+        _lazy("for one account"),
         default=50,
         validators=between(3, 100_000),
-        help_text="So many from any addresses close the account, but not to addresses that it has logged in from in the"
-        " last 30 days.",
+        help_text=_lazy(
+            "So many from any addresses close the account, but not to addresses that it has logged in from in the"
+            " last 30 days."
+        ),
     )
-    window_minutes = models.PositiveIntegerField("counted for (minutes)", default=15, validators=between(1, 1440))
-    block_minutes = models.PositiveIntegerField("closed for (minutes)", default=15, validators=between(1, 43_200))
+    window_minutes = models.PositiveIntegerField(
+        _lazy("counted for (minutes)"), default=15, validators=between(1, 1440)
+    )
+    block_minutes = models.PositiveIntegerField(
+        _lazy("closed for (minutes)"), default=15, validators=between(1, 43_200)
+    )
 
     sections: ClassVar[tuple[Section, ...]] = (
-        Section("Login protection", ("enabled",)),
+        Section(_lazy("Login protection"), ("enabled",)),
         Section(
-            "Different wrong passwords",
+            _lazy("Different wrong passwords"),
             ("pair_failures", "ip_failures", "account_failures", "window_minutes", "block_minutes"),
-            "Of SMTP and the web together. The same wrong password again and again counts once: that is a program that nobody has told of a new one.",
+            _lazy(
+                "Of SMTP and the web together. The same wrong password again and again counts once: that is a program that nobody has told of a new one."
+            ),
         ),
     )
 
     class Meta:
-        verbose_name = verbose_name_plural = "login protection"
+        verbose_name = verbose_name_plural = _lazy("login protection")
 
     def __str__(self) -> str:
-        return "Login protection"
+        return _("Login protection")
 
 
 class FailedLogin(models.Model):
@@ -89,25 +101,25 @@ class KnownLogin(models.Model):
 class BlockReason(models.TextChoices):
     """Which rule closed a login."""
 
-    PAIR = "pair", "Account from one address"
-    ADDRESS = "ip", "Address"
-    ACCOUNT = "account", "Account"
+    PAIR = "pair", _lazy("Account from one address")
+    ADDRESS = "ip", _lazy("Address")
+    ACCOUNT = "account", _lazy("Account")
 
 
 class LoginBlock(models.Model):
     """A login that is closed for a time: to an address, of an account, or of an account to one address."""
 
     reason = models.CharField(max_length=7, choices=BlockReason)
-    ip = models.CharField("address", max_length=43, blank=True, default="")
+    ip = models.CharField(_lazy("address"), max_length=43, blank=True, default="")
     account = models.CharField(max_length=254, blank=True, default="")
-    protocol = models.CharField("last tried by", max_length=4)
-    failures = models.PositiveIntegerField("wrong passwords")
-    times = models.PositiveIntegerField("blocks in 30 days", default=1)
+    protocol = models.CharField(_lazy("last tried by"), max_length=4)
+    failures = models.PositiveIntegerField(_lazy("wrong passwords"))
+    times = models.PositiveIntegerField(_lazy("blocks in 30 days"), default=1)
     since = models.DateTimeField()
     until = models.DateTimeField(db_index=True)
 
     class Meta:
-        verbose_name = "login block"
+        verbose_name = _lazy("login block")
         ordering = ["-until"]
         constraints = [models.UniqueConstraint(fields=["ip", "account"], name="one_login_block")]
 

@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from django.core.exceptions import ValidationError
 from django.db import models
 from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _lazy
 
 from security.addresses import BadNetwork, Network, parse_network, spell, warning_about
 
@@ -14,32 +16,32 @@ from security.addresses import BadNetwork, Network, parse_network, spell, warnin
 class Protocol(models.TextChoices):
     """What an entry is about."""
 
-    SMTP = "smtp", "SMTP"
-    WEB = "web", "Web"
+    SMTP = "smtp", _lazy("SMTP")
+    WEB = "web", _lazy("Web")
 
 
 class Source(models.TextChoices):
     """Who made an entry: somebody in Security, somebody who saw it in the spool, or too many wrong passwords."""
 
-    MANUAL = "manual", "Manual"
-    SPOOL = "spool", "Spool"
-    LOGINS = "logins", "Failed logins"
+    MANUAL = "manual", _lazy("Manual")
+    SPOOL = "spool", _lazy("Spool")
+    LOGINS = "logins", _lazy("Failed logins")
 
 
 class ListedNetwork(models.Model):
     """What both lists have."""
 
     network = models.CharField(
-        "IP address or network",
+        _lazy("IP address or network"),
         max_length=43,
         unique=True,
-        help_text="192.0.2.1, 192.0.2.0/24, 2001:db8::1 or 2001:db8::/48.",
+        help_text=_lazy("192.0.2.1, 192.0.2.0/24, 2001:db8::1 or 2001:db8::/48."),
     )
-    smtp = models.BooleanField("SMTP", default=True, help_text="Connections to the ports for mail.")
-    web = models.BooleanField("web", default=False, help_text="This console and the users' own pages.")
+    smtp = models.BooleanField(_lazy("SMTP"), default=True, help_text=_lazy("Connections to the ports for mail."))
+    web = models.BooleanField(_lazy("web"), default=False, help_text=_lazy("This console and the users' own pages."))
     description = models.CharField(max_length=200, blank=True, default="")
     created = models.DateTimeField(auto_now_add=True)
-    created_by = models.CharField("by", max_length=254, blank=True, default="", editable=False)
+    created_by = models.CharField(_lazy("by"), max_length=254, blank=True, default="", editable=False)
 
     class Meta:
         abstract = True
@@ -56,7 +58,7 @@ class ListedNetwork(models.Model):
                 raise ValidationError({"network": str(error)}) from error
             return
         if network.prefixlen == 0:
-            raise ValidationError({"network": f"{network} is everybody."})
+            raise ValidationError({"network": (_("%(network)s is everybody.") % {"network": network})})
         self.network = spell(network)
 
     @property
@@ -77,20 +79,24 @@ class BlacklistEntry(ListedNetwork):
 
     source = models.CharField(max_length=6, choices=Source, default=Source.MANUAL, editable=False)
     # Of an entry that was there before, for other protocols: `source` is of the entry as a whole.
-    spool_smtp = models.BooleanField("SMTP was added in the spool", default=False, db_default=False, editable=False)
-    expires_at = models.DateTimeField("expires", null=True, blank=True, help_text="Leave empty for never.")
+    spool_smtp = models.BooleanField(
+        _lazy("SMTP was added in the spool"), default=False, db_default=False, editable=False
+    )
+    expires_at = models.DateTimeField(
+        _lazy("expires"), null=True, blank=True, help_text=_lazy("Leave empty for never.")
+    )
 
     class Meta:
-        verbose_name = "blacklist entry"
-        verbose_name_plural = "blacklist entries"
+        verbose_name = _lazy("blacklist entry")
+        verbose_name_plural = _lazy("blacklist entries")
         ordering = ["-id"]
 
     def clean(self) -> None:
         super().clean()
         if not self.smtp and not self.web:
-            raise ValidationError({"smtp": "Choose at least one of SMTP and web, or the entry does nothing."})
+            raise ValidationError({"smtp": _("Choose at least one of SMTP and web, or the entry does nothing.")})
         if self.expires_at is not None and self.expires_at <= timezone.now():
-            raise ValidationError({"expires_at": "This time is in the past."})
+            raise ValidationError({"expires_at": _("This time is in the past.")})
 
     @property
     def is_expired(self) -> bool:
@@ -106,26 +112,32 @@ class WhitelistEntry(ListedNetwork):
     """A network that the blacklist does not touch, and what else is not asked of it."""
 
     auth_bypass = models.BooleanField(
-        "SMTP authentication bypass",
+        _lazy("SMTP authentication bypass"),
         default=False,
-        help_text="Its hosts may send anywhere without logging in. For devices that can't; any of them that is broken"
-        " into sends in your name.",
+        help_text=_lazy(
+            "Its hosts may send anywhere without logging in. For devices that can't; any of them that is broken"
+            " into sends in your name."
+        ),
     )
-    spam_bypass = models.BooleanField("spam bypass", default=False, help_text="Its mail is not checked for spam.")
+    spam_bypass = models.BooleanField(
+        _lazy("spam bypass"), default=False, help_text=_lazy("Its mail is not checked for spam.")
+    )
     login_bypass = models.BooleanField(
-        "login protection bypass",
+        _lazy("login protection bypass"),
         default=False,
-        help_text="Wrong passwords never close the login to the address itself, as for a proxy or webmail that many"
-        " share. Accounts stay protected.",
+        help_text=_lazy(
+            "Wrong passwords never close the login to the address itself, as for a proxy or webmail that many"
+            " share. Accounts stay protected."
+        ),
     )
     is_default = models.BooleanField(default=False, editable=False)
 
     class Meta:
-        verbose_name = "whitelist entry"
-        verbose_name_plural = "whitelist entries"
+        verbose_name = _lazy("whitelist entry")
+        verbose_name_plural = _lazy("whitelist entries")
         ordering = ["-id"]
 
     def clean(self) -> None:
         super().clean()
         if not (self.smtp or self.web or self.auth_bypass or self.spam_bypass or self.login_bypass):
-            raise ValidationError({"smtp": "Choose at least one, or the entry does nothing."})
+            raise ValidationError({"smtp": _("Choose at least one, or the entry does nothing.")})

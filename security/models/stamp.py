@@ -1,6 +1,7 @@
 """The version of the lists, by which every process notices within a second that what it keeps is out of date."""
 
 from django.db import models
+from django.utils.translation import gettext as _
 
 
 class ListsStamp(models.Model):
@@ -9,4 +10,4 @@ class ListsStamp(models.Model):
     version = models.BigIntegerField(default=0)
 
     def __str__(self) -> str:
-        return f"version {self.version} of the lists"
+        return _("version %(version)s of the lists") % {"version": self.version}

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from django.utils.translation import gettext as _
+
 from accounts.actor import Actor as AccountsActor
 from accounts.actor import NotAllowed
 from accounts.models import Role
@@ -21,14 +23,16 @@ class Actor(AccountsActor):
     def require_actions(self) -> None:
         """Raises NotAllowed for all but system administrators: for what is about more than one action on messages."""
         if not self.may(Right.ADMINISTER):
-            raise NotAllowed("Only a system administrator may change what is in the spool.")
+            raise NotAllowed(_("Only a system administrator may change what is in the spool."))
 
     def require_verb(self, verb: str, inputs: Iterable[str] = ()) -> None:
         """Raises NotAllowed unless this person's role does the action, and gives those inputs of it."""
         if not self.may(right_for(verb)):
-            raise NotAllowed("Your role does not reach that far: ask a system administrator.")
+            raise NotAllowed(_("Your role does not reach that far: ask a system administrator."))
         if beyond := inputs_beyond(verb, self.role).intersection(inputs):
-            raise NotAllowed(f"Your role does not choose “{min(beyond)}”: ask a system administrator.")
+            raise NotAllowed(
+                _("Your role does not choose “%(beyond)s”: ask a system administrator.") % {"beyond": min(beyond)}
+            )
 
     def view(self, chosen: SpoolFilter) -> SpoolFilter:
         """`chosen`, as far as this person may look. Raises NotAllowed.
@@ -39,7 +43,7 @@ class Actor(AccountsActor):
         if self.role is Role.SYSTEM_ADMINISTRATOR:
             return chosen
         if self.role is not Role.DOMAIN_ADMINISTRATOR or not self.domain:
-            raise NotAllowed("Only administrators may look into the spool.")
+            raise NotAllowed(_("Only administrators may look into the spool."))
         if asked := set(chosen.texts()) - {"sender", "auth-user", "status", "older", "younger"}:
-            raise NotAllowed(f"A domain administrator searches by sender, not by {min(asked)}.")
+            raise NotAllowed(_("A domain administrator searches by sender, not by %(asked)s.") % {"asked": min(asked)})
         return chosen.limited_to(self.domain)

@@ -7,6 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _lazy
+
 from accounts.addresses import key_of
 from base.actions.inputs import Input
 from spool.actions import split_recipient
@@ -32,9 +35,9 @@ _NOTICES = 50
 class Delete(Verb):
     """The message leaves the spool for the trash, from where it can be put back until that is emptied."""
 
-    name, label, past = "delete", "Delete", "deleted"
+    name, label, past = "delete", _lazy("Delete"), _lazy("deleted")
     icon, danger = "delete", True
-    inputs = (Input("bounce", "Send bounce", "check", option_help="tell the senders by a bounce"),)
+    inputs = (Input("bounce", _lazy("Send bounce"), "check", option_help="tell the senders by a bounce"),)
     chunk = 10_000
     undoable = True
     of_mailbox = True
@@ -45,16 +48,18 @@ class Delete(Verb):
     def effect(self, parameters: Mapping[str, Any]) -> str:
         days = current().trash_days
         told = (
-            "Their senders get a bounce, which can't be called back."
+            _("Their senders get a bounce, which can't be called back.")
             if parameters["bounce"]
-            else ("Their senders are not told.")
+            else (_("Their senders are not told."))
         )
         kept = f"{days} day{'s' if days != 1 else ''}"
         if mailbox := parameters.get("mailbox"):
-            what = f"They are not delivered to {mailbox}; their other recipients still get them."
+            what = _("They are not delivered to %(mailbox)s; their other recipients still get them.") % {
+                "mailbox": mailbox
+            }
         else:
-            what = "They leave the spool and are not delivered."
-        return f"{what} {told} This can be undone for {kept}."
+            what = _("They leave the spool and are not delivered.")
+        return _("%(what)s %(told)s This can be undone for %(kept)s.") % {"what": what, "told": told, "kept": kept}
 
     def is_repeatable(self, parameters: Mapping[str, Any]) -> bool:
         return not parameters["bounce"] and "mailbox" not in parameters

@@ -7,6 +7,7 @@ from typing import Final
 from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from accounts import changes
 from accounts.actor import Actor
@@ -71,7 +72,10 @@ def provider_named(name: str) -> str:
     for known in providers.names():
         if known.lower() == name.lower():
             return known
-    raise Refused(f"No provider is known as {name}. There are {', '.join(providers.names())}.")
+    raise Refused(
+        _("No provider is known as %(name)s. There are %(names)s.")
+        % {"name": name, "names": ", ".join(providers.names())}
+    )
 
 
 def _wake(row: DestinationRule) -> None:

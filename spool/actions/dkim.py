@@ -8,6 +8,8 @@ from typing import Any, Final
 
 from django.conf import settings as django_settings
 from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _lazy
 
 from accounts.models import Domain
 from base.actions.action import After, Change, Refused, SingleAction, Target, Written
@@ -40,22 +42,22 @@ class KeyAction(SingleAction[Actor]):
 class MakeKey(KeyAction):
     """Makes a DKIM key for a domain. It signs once its record has been seen at all of the domain's name servers."""
 
-    name, label, icon = "dkim-add", "Add DKIM Key", "key"
+    name, label, icon = "dkim-add", _lazy("Add DKIM Key"), "key"
     kinds = ("domain",)
     inputs = (
         Input(
             "algorithm",
-            "Algorithm",
+            _lazy("Algorithm"),
             "choice",
             choices=tuple(KeyAlgorithm.values),
             labels=tuple(str(label) for label in KeyAlgorithm.labels),
-            help="Not every receiver knows Ed25519: use it beside an RSA key.",
+            help=_lazy("Not every receiver knows Ed25519: use it beside an RSA key."),
             option_help="rsa (2048 bits, the default) or ed25519, which not every receiver knows",
         ),
         Input(
             "selector",
-            "Selector",
-            placeholder="empty: by the month, as 202611r",
+            _lazy("Selector"),
+            placeholder=_lazy("empty: by the month, as 202611r"),
             metavar="NAME",
             option_help="its name in the DNS; without it, one by the month",
         ),
@@ -65,30 +67,39 @@ class MakeKey(KeyAction):
         return _is_ours(target.key)
 
     def effect(self, target: Target, parameters: Mapping[str, Any]) -> str:
-        return (
-            f"A key is made for {target}, and its DNS record is shown. Nothing is signed with it before that record is"
-            " at all name servers of the domain. Then it takes over from the key before."
-        )
+        return _(
+            "A key is made for %(target)s, and its DNS record is shown. Nothing is signed with it before "
+            "that record is at all name servers of the domain. Then it takes over from the key before."
+        ) % {"target": target}
 
     def parameters(self, given: Mapping[str, Any]) -> dict[str, Any]:
         found = super().parameters(given)
         selector = str(found["selector"]).strip().lower()
         if selector and (len(selector) > 63 or not _SELECTOR.fullmatch(selector)):
-            raise Refused(f"{selector[:80]!r} can't be a selector: use letters, digits and hyphens, 63 at most.")
+            raise Refused(
+                _("%(selector)s can't be a selector: use letters, digits and hyphens, 63 at most.")
+                % {"selector": f"{selector[:80]!r}"}
+            )
         return {"algorithm": found["algorithm"] or KeyAlgorithm.RSA.value, "selector": selector}
 
     def do(self, actor: Actor, target: Target, parameters: Mapping[str, Any]) -> Change:
         if not _is_ours(target.key):
-            raise Refused(f"{target} is no domain of this server: add it first.")
+            raise Refused(_("%(target)s is no domain of this server: add it first.") % {"target": target})
         try:
             key = lifecycle.make(target.key, parameters["algorithm"], timezone.now(), parameters["selector"])
         except lifecycle.SelectorTaken as error:
             raise Refused(str(error)) from error
         server = primaries.server_of(key.domain)
         said = (
-            f"Put this TXT record into the DNS: {key.name} “{key.record}”. It is looked for every ten minutes."
+            (
+                _("Put this TXT record into the DNS: %(key)s “%(record)s”. It is looked for every ten minutes.")
+                % {"key": key.name, "record": key.record}
+            )
             if server is None
-            else f"{server.host} is told of its record, {key.name}, within a minute. It signs once the DNS shows it."
+            else (
+                _("%(host)s is told of its record, %(key)s, within a minute. It signs once the DNS shows it.")
+                % {"host": server.host, "key": key.name}
+            )
         )
         return Change(said, [_written(key, algorithm=key.algorithm)], key)
 
@@ -96,7 +107,7 @@ class MakeKey(KeyAction):
 class CheckKey(KeyAction):
     """Looks for a key's record at the domain's name servers now."""
 
-    name, label, icon = "dkim-check", "Check Record Now", "search"
+    name, label, icon = "dkim-check", _lazy("Check Record Now"), "search"
     # It waits for name servers.
     in_transaction = False
 
@@ -104,20 +115,26 @@ class CheckKey(KeyAction):
         return target.rows[0].state != KeyState.REVOKED
 
     def effect(self, target: Target, parameters: Mapping[str, Any]) -> str:
-        return f"Each name server of {target.rows[0].domain} is asked for the record. This may take some seconds."
+        return _("Each name server of %(domain)s is asked for the record. This may take some seconds.") % {
+            "domain": target.rows[0].domain
+        }
 
     def do(self, actor: Actor, target: Target, parameters: Mapping[str, Any]) -> Change:
         [key] = target.rows
         problem = lifecycle.look(key, timezone.now())
         state = str(KeyState(key.state).label)
-        said = f"{key.name}: {problem}." if problem else f"The record of {key.name} is there. {state}."
+        said = (
+            f"{key.name}: {problem}."
+            if problem
+            else (_("The record of %(key)s is there. %(state)s.") % {"key": key.name, "state": state})
+        )
         return Change(said, [_written(key, state=key.state)], key, good=not problem)
 
 
 class PublishKey(KeyAction):
     """Puts a key's record into the DNS now, by the name server that takes updates for its domain."""
 
-    name, label, icon = "dkim-publish", "Publish Record Now", "publish"
+    name, label, icon = "dkim-publish", _lazy("Publish Record Now"), "publish"
     # It waits for a name server.
     in_transaction = False
 
@@ -127,7 +144,11 @@ class PublishKey(KeyAction):
     def effect(self, target: Target, parameters: Mapping[str, Any]) -> str:
         [key] = target.rows
         host = _server_for(key).host
-        return f"{host} is told to show {key.name} as “{key.record}”. What others wrote there is left alone."
+        return _("%(host)s is told to show %(key)s as “%(record)s”. What others wrote there is left alone.") % {
+            "host": host,
+            "key": key.name,
+            "record": key.record,
+        }
 
     def do(self, actor: Actor, target: Target, parameters: Mapping[str, Any]) -> Change:
         [key] = target.rows
@@ -142,7 +163,7 @@ class PublishKey(KeyAction):
 class RetireKey(KeyAction):
     """Has a key sign no more. Its record has to stay until the mail that it signed has arrived."""
 
-    name, label, icon = "dkim-retire", "Retire", "block"
+    name, label, icon = "dkim-retire", _lazy("Retire"), "block"
     danger = True
 
     def suits(self, target: Target) -> bool:
@@ -151,23 +172,29 @@ class RetireKey(KeyAction):
     def effect(self, target: Target, parameters: Mapping[str, Any]) -> str:
         [key] = target.rows
         if key.state != KeyState.ACTIVE:
-            return "It never signs, and its record can be removed from the DNS."
+            return _("It never signs, and its record can be removed from the DNS.")
         others = DkimKey.objects.filter(domain=key.domain, state=KeyState.ACTIVE).exclude(pk=key.pk)
-        left = "" if others.exists() else f" Mail of {key.domain} is not signed by its own key from then on."
-        return f"It signs no more.{left} Keep its record until it is shown as revoked. This can't be undone."
+        left = (
+            ""
+            if others.exists()
+            else (_(" Mail of %(domain)s is not signed by its own key from then on.") % {"domain": key.domain})
+        )
+        return _("It signs no more.%(left)s Keep its record until it is shown as revoked. This can't be undone.") % {
+            "left": left
+        }
 
     def do(self, actor: Actor, target: Target, parameters: Mapping[str, Any]) -> Change:
         key = DkimKey.objects.select_for_update().filter(pk=target.rows[0].pk).first()
         if key is None or not self.suits(Target("dkim", target.keys, (key,))):
-            raise Refused("It is retired already.")
+            raise Refused(_("It is retired already."))
         lifecycle.retire(key, timezone.now())
-        return Change(f"{key.name} signs no more.", [_written(key, state=key.state)], key)
+        return Change((_("%(key)s signs no more.") % {"key": key.name}), [_written(key, state=key.state)], key)
 
 
 class RemoveKey(KeyAction):
     """Forgets a key that is revoked, or that never signed."""
 
-    name, label, icon = "dkim-remove", "Remove", "delete"
+    name, label, icon = "dkim-remove", _lazy("Remove"), "delete"
     danger = True
 
     def suits(self, target: Target) -> bool:
@@ -178,34 +205,38 @@ class RemoveKey(KeyAction):
         [key] = target.rows
         server = primaries.server_of(key.domain) if key.sent else None
         if server is None:
-            return "It is forgotten here. Remove its record from the DNS."
-        return f"It is forgotten here, and {server.host} is told to remove its record."
+            return _("It is forgotten here. Remove its record from the DNS.")
+        return _("It is forgotten here, and %(host)s is told to remove its record.") % {"host": server.host}
 
     def do(self, actor: Actor, target: Target, parameters: Mapping[str, Any]) -> Change:
         key = DkimKey.objects.select_for_update().filter(pk=target.rows[0].pk).first()
         if key is None or not self.suits(Target("dkim", target.keys, (key,))):
-            raise Refused("It has signed mail lately: retire it first.")
+            raise Refused(_("It has signed mail lately: retire it first."))
         written = _written(key, removed=True)
         key.delete()
         server = primaries.server_of(key.domain) if key.sent else None
         if server is None:
-            return Change(f"{target} is forgotten.", [written])
-        return Change(f"{target} is forgotten.", [written], then=lambda _: _taken_out(key, server))
+            return Change((_("%(target)s is forgotten.") % {"target": target}), [written])
+        return Change(
+            (_("%(target)s is forgotten.") % {"target": target}), [written], then=lambda _: _taken_out(key, server)
+        )
 
 
 def _taken_out(key: DkimKey, server: UpdateServer) -> After:
     try:
         publishing.take_out(key, server)
     except UpdateFailed as error:
-        return After(f"Remove its record from the DNS yourself: {error}.", good=False)
-    return After(f"{server.host} has removed its record.")
+        return After((_("Remove its record from the DNS yourself: %(error)s.") % {"error": error}), good=False)
+    return After(_("%(host)s has removed its record.") % {"host": server.host})
 
 
 def _server_for(key: DkimKey) -> UpdateServer:
     """Raises Refused."""
     server = primaries.server_of(key.domain)
     if server is None:
-        raise Refused(f"No name server takes updates for {key.domain}: add one in DNS updates.")
+        raise Refused(
+            _("No name server takes updates for %(domain)s: add one in DNS updates.") % {"domain": key.domain}
+        )
     return server
 
 

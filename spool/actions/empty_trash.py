@@ -8,6 +8,8 @@ from datetime import datetime
 from typing import Any, Self
 
 from django.db.models import QuerySet
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _lazy
 
 from base.action import record
 from spool.actions.actor import Actor
@@ -60,12 +62,12 @@ class TrashSelection(RowSelection):
 class EmptyTrash(Verb):
     """What was deleted is removed for good, with its file; it can't be undone any more."""
 
-    name, label, past = "empty-trash", "Empty trash", "removed for good"
-    icon, agree, danger = "delete_forever", "Delete for good", True
+    name, label, past = "empty-trash", _lazy("Empty trash"), _lazy("removed for good")
+    icon, agree, danger = "delete_forever", _lazy("Delete for good"), True
     selects = TrashSelection
 
     def effect(self, parameters: Mapping[str, Any]) -> str:
-        return "They are removed for good, with their files. This can't be undone."
+        return _("They are removed for good, with their files. This can't be undone.")
 
     def work(self, ids: Sequence[int], parameters: Mapping[str, Any], context: Context, progress: Progress) -> None:
         def note(removed: Sequence[trash.TrashRow]) -> None:

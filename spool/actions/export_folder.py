@@ -13,6 +13,7 @@ from pathlib import Path
 
 from django.utils import timezone
 
+from base.languages import in_source
 from spool.actions import audit, folders
 from spool.actions.actor import Actor
 from spool.actions.selection import Selection
@@ -46,7 +47,9 @@ def copy_out(what: SpoolFilter | Iterable[int] | Selection, path: Path, actor: A
     selection, copied = Selection.of(what), CopiedOut()
     with _opened(path) as folder:
         chosen = selection.filter.to_json() if selection.filter is not None else {}
-        event = audit.begin(actor, "export", selection.sentence(), chosen=chosen, parameters={"folder": str(path)})
+        event = audit.begin(
+            actor, "export", in_source(selection.sentence), chosen=chosen, parameters={"folder": str(path)}
+        )
         try:
             for ids in selection.chunks(0, selection.last_id(), CHUNK):
                 _copy(ids, folder, copied)

@@ -14,6 +14,7 @@ from functools import partial
 from typing import Any
 
 from base.csv_cells import escaped
+from base.languages import in_source
 from spool.actions import audit
 from spool.actions.actor import Actor
 from spool.actions.selection import Selection
@@ -60,7 +61,9 @@ def export_of(subject: Exported, selection: Selection, form: str, actor: Actor) 
     if form not in subject.formats:
         raise Refused(f"{form!r} is not a format of this list; there are {', '.join(subject.formats)}.")
     chosen = selection.filter.to_json() if selection.filter is not None else {}
-    event = audit.begin(actor, subject.action, selection.sentence(), chosen=chosen, parameters={"format": form})
+    event = audit.begin(
+        actor, subject.action, in_source(selection.sentence), chosen=chosen, parameters={"format": form}
+    )
     return _counted(FORMATS[form][0], subject, selection, event)
 
 

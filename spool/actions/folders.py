@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from django.conf import settings as django_settings
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _lazy
 
 from base.actions.inputs import Input
 from spool.actions.verb import Refused
@@ -30,8 +32,8 @@ _PIECE_BYTES = 1024 * 1024
 # What an action that moves messages out asks for.
 INPUT = Input(
     "folder",
-    "Folder",
-    help="Only below the folders that the settings allow.",
+    _lazy("Folder"),
+    help=_lazy("Only below the folders that the settings allow."),
     option_help="where to, below an allowed folder (moved/)",
     metavar="PATH",
     suggest=lambda: str(roots()[0]),
@@ -46,16 +48,19 @@ def roots() -> tuple[Path, ...]:
 def checked(text: str) -> Path:
     """The folder that `text` means, relative to the first root. Raises Refused for one outside the allowed roots."""
     if not text.isprintable() or len(os.fsencode(text)) > 1000:
-        raise Refused("A folder's path is one line of printable text, of at most 1000 bytes.")
+        raise Refused(_("A folder's path is one line of printable text, of at most 1000 bytes."))
     path = Path(text.strip()) if text.strip() else roots()[0]
     if ".." in path.parts:
-        raise Refused("The path must not have .. in it.")
+        raise Refused(_("The path must not have .. in it."))
     path = path if path.is_absolute() else roots()[0] / path
     if not any(path == root or root in path.parents for root in roots()):
         allowed = " or ".join(str(root) for root in roots())
-        raise Refused(f"{path} is not in a folder that messages may be moved to: {allowed} (Settings).")
+        raise Refused(
+            _("%(path)s is not in a folder that messages may be moved to: %(allowed)s (Settings).")
+            % {"path": path, "allowed": allowed}
+        )
     if any(len(os.fsencode(part)) > 255 for part in path.parts):
-        raise Refused("A part of the path is longer than 255 bytes.")
+        raise Refused(_("A part of the path is longer than 255 bytes."))
     return path
 
 
@@ -96,14 +101,18 @@ def _below(folder: int, name: str, path: Path, create: bool) -> int:
         return os.open(name, _FOLDER | os.O_NOFOLLOW, dir_fd=folder)
     except OSError as error:
         if error.errno in (errno.ELOOP, errno.ENOTDIR):
-            raise Refused(f"{path}: {name} is a symbolic link or no folder.") from error
+            raise Refused(
+                _("%(path)s: %(name)s is a symbolic link or no folder.") % {"path": path, "name": name}
+            ) from error
         raise Refused(_why(path, error)) from error
 
 
 def _why(path: Path, error: OSError) -> str:
     if error.errno == errno.EROFS:
         # Nearly always the units' doing (ProtectSystem=strict), and "read-only file system" tells nobody that.
-        return f"{path}: the services may not write there; it must stand in their ReadWritePaths (deploy/README.md)."
+        return _(
+            "%(path)s: the services may not write there; it must stand in their ReadWritePaths (deploy/README.md)."
+        ) % {"path": path}
     return f"{path}: {error.strerror}."
 
 
@@ -118,7 +127,7 @@ def place(folder: int, name: str, source: Path) -> None:
     except FileExistsError as error:
         if _is_same(folder, name, source):
             return
-        raise Refused(f"{name} exists there already.") from error
+        raise Refused(_("%(name)s exists there already.") % {"name": name}) from error
     except OSError as error:
         if error.errno not in (errno.EXDEV, errno.EPERM, errno.EMLINK, errno.EOPNOTSUPP):
             raise
@@ -135,10 +144,10 @@ def copy(folder: int, name: str, source: Source) -> None:
             _write(folder, name, iter(lambda: reader.read(_PIECE_BYTES), b""))
             return
         except OSError as error:
-            raise Refused(f"{name} exists there already.") from error
+            raise Refused(_("%(name)s exists there already.") % {"name": name}) from error
         with there:
             if not _are_equal(there, reader):
-                raise Refused(f"{name} exists there already.")
+                raise Refused(_("%(name)s exists there already.") % {"name": name})
 
 
 def write_json(folder: int, name: str, values: Mapping[str, Any]) -> None:
@@ -169,7 +178,7 @@ def _name_it(folder: int, temporary: str, name: str) -> None:
     except FileExistsError as error:
         if _has_same(folder, name, temporary):
             return
-        raise Refused(f"{name} exists there already.") from error
+        raise Refused(_("%(name)s exists there already.") % {"name": name}) from error
     except OSError as error:
         if error.errno not in (errno.EPERM, errno.EOPNOTSUPP):
             raise
@@ -178,7 +187,7 @@ def _name_it(folder: int, temporary: str, name: str) -> None:
         except FileNotFoundError:
             os.rename(temporary, name, src_dir_fd=folder, dst_dir_fd=folder)
         else:
-            raise Refused(f"{name} exists there already.") from error
+            raise Refused(_("%(name)s exists there already.") % {"name": name}) from error
 
 
 def listing(folder: int) -> list[str]:
@@ -196,11 +205,11 @@ def read_json(folder: int, name: str) -> Any:
     """What `write_json` wrote, or somebody else. Raises Refused."""
     content = _content(folder, name)
     if content is None or len(content) > LARGEST_JSON:
-        raise Refused(f"{name} can't be read, or is too large to be an envelope.")
+        raise Refused(_("%(name)s can't be read, or is too large to be an envelope.") % {"name": name})
     try:
         return json.loads(content)
     except (ValueError, RecursionError) as error:
-        raise Refused(f"{name} is not the JSON of an envelope.") from error
+        raise Refused(_("%(name)s is not the JSON of an envelope.") % {"name": name}) from error
 
 
 def read(folder: int, name: str, limit_bytes: int) -> bytes:
@@ -212,9 +221,11 @@ def read(folder: int, name: str, limit_bytes: int) -> bytes:
     with os.fdopen(descriptor, "rb") as file:
         status = os.fstat(file.fileno())
         if not stat.S_ISREG(status.st_mode):
-            raise Refused(f"{name} is no file.")
+            raise Refused(_("%(name)s is no file.") % {"name": name})
         if status.st_size > limit_bytes:
-            raise Refused(f"{name} is larger than {limit_bytes} bytes.")
+            raise Refused(
+                _("%(name)s is larger than %(limit_bytes)s bytes.") % {"name": name, "limit_bytes": limit_bytes}
+            )
         return file.read(limit_bytes + 1)
 
 
@@ -226,7 +237,9 @@ def pieces(folder: int, name: str, limit_bytes: int) -> Iterator[bytes]:
         raise Refused(f"{name}: {error.strerror}.") from error
     with file:
         if os.fstat(file.fileno()).st_size > limit_bytes:
-            raise Refused(f"{name} is larger than {limit_bytes} bytes.")
+            raise Refused(
+                _("%(name)s is larger than %(limit_bytes)s bytes.") % {"name": name, "limit_bytes": limit_bytes}
+            )
         read = 0
         while read <= limit_bytes and (piece := file.read(_PIECE_BYTES)):
             read += len(piece)

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _lazy
+
 from base.actions.action import Change, Refused, SingleAction, Target, WayBack, Written
 from base.audit.subjects import Subject
 from spool.actions.actor import Actor
@@ -30,7 +33,7 @@ class MachineAction(SingleAction[Actor]):
 class DrainMachine(MachineAction):
     """Has a machine take no more mail, finish what it has in hand, and leave the rest to the others."""
 
-    name, label, icon = "machine-drain", "Drain", "logout"
+    name, label, icon = "machine-drain", _lazy("Drain"), "logout"
     undoable, danger = True, True
 
     def is_due(self, target: Target) -> bool:
@@ -39,57 +42,57 @@ class DrainMachine(MachineAction):
     def effect(self, target: Target, parameters: Mapping[str, Any]) -> str:
         alone = not any(one.name != target.key and _takes_mail(one) for one in machines.every())
         if alone:
-            return "No other machine takes mail: until it is resumed, senders are told to come back, and mail waits."
-        return (
+            return _("No other machine takes mail: until it is resumed, senders are told to come back, and mail waits.")
+        return _(
             "Its listeners tell senders to come back (421), its readiness check says no, and its workers finish what"
             " they have begun. It stays so, also when it is started anew, until it is resumed."
         )
 
     def do(self, actor: Actor, target: Target, parameters: Mapping[str, Any]) -> Change:
         if not machines.drain(target.key, actor.name):
-            raise Refused(f"{target.key} is drained already.")
+            raise Refused(_("%(key)s is drained already.") % {"key": target.key})
         undo = WayBack(RESUME.name, Target.of("machine", target.key))
-        return Change(f"{target.key} takes no more mail.", [_written(target)], undo=undo)
+        return Change((_("%(key)s takes no more mail.") % {"key": target.key}), [_written(target)], undo=undo)
 
 
 class ResumeMachine(MachineAction):
     """Has a machine that was drained take mail again."""
 
-    name, label, icon = "machine-resume", "Resume", "login"
+    name, label, icon = "machine-resume", _lazy("Resume"), "login"
     undoable = True
 
     def is_due(self, target: Target) -> bool:
         return _of(target).drains
 
     def effect(self, target: Target, parameters: Mapping[str, Any]) -> str:
-        return "It takes mail again within seconds."
+        return _("It takes mail again within seconds.")
 
     def do(self, actor: Actor, target: Target, parameters: Mapping[str, Any]) -> Change:
         if not machines.resume(target.key):
-            raise Refused(f"{target.key} is not drained.")
+            raise Refused(_("%(key)s is not drained.") % {"key": target.key})
         undo = WayBack(DRAIN.name, Target.of("machine", target.key))
-        return Change(f"{target.key} takes mail again.", [_written(target)], undo=undo)
+        return Change((_("%(key)s takes mail again.") % {"key": target.key}), [_written(target)], undo=undo)
 
 
 class ForgetMachine(MachineAction):
     """Removes a machine that is gone: nobody is told any more that it is missed."""
 
-    name, label, icon = "machine-forget", "Forget", "delete"
+    name, label, icon = "machine-forget", _lazy("Forget"), "delete"
     danger = True
 
     def is_due(self, target: Target) -> bool:
         return not _of(target).is_alive
 
     def effect(self, target: Target, parameters: Mapping[str, Any]) -> str:
-        return "If it is started again, it is there again."
+        return _("If it is started again, it is there again.")
 
     def do(self, actor: Actor, target: Target, parameters: Mapping[str, Any]) -> Change:
         # `target` may be of a page that was opened long ago.
         found = machines.named(target.key)
         if found is not None and found.is_alive:
-            raise Refused(f"{target.key} is alive: drain it, and stop its programs first.")
+            raise Refused(_("%(key)s is alive: drain it, and stop its programs first.") % {"key": target.key})
         machines.forget(target.key)
-        return Change(f"{target.key} is forgotten.", [_written(target)])
+        return Change((_("%(key)s is forgotten.") % {"key": target.key}), [_written(target)])
 
 
 def _takes_mail(one: MachineView) -> bool:

@@ -14,6 +14,9 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, ClassVar
 
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _lazy
+
 from spool.actions import folders, split_recipient
 from spool.actions.delete import mailbox_of
 from spool.actions.verb import Context, Note, Progress, Refused, Tally, Verb
@@ -37,8 +40,8 @@ LEFT_BEHIND = timedelta(minutes=10)
 class Move(Verb):
     """To a folder below the allowed roots."""
 
-    name, label, past = "move", "Move Messages", "moved"
-    icon, agree = "drive_file_move", "Move"
+    name, label, past = "move", _lazy("Move Messages"), _lazy("moved")
+    icon, agree = "drive_file_move", _lazy("Move")
     inputs = (folders.INPUT,)
     chunk = 100
     undoable = True
@@ -55,15 +58,18 @@ class Move(Verb):
     def effect(self, parameters: Mapping[str, Any]) -> str:
         days = current().trash_days
         mailbox = parameters.get("mailbox")
-        what = (
-            f"They are not delivered to {mailbox}; their other recipients still get them. They"
-            if mailbox
-            else "They leave the spool, are not delivered, and"
-        )
-        return (
-            f"{what} become files in {parameters['folder']}: an EML and a JSON of"
-            f" the envelope for each. Undo works for {days} days; put back for as long as the files are there."
-        )
+        if mailbox:
+            said = _(
+                "They are not delivered to %(mailbox)s; their other recipients still get them. They become files in"
+                " %(folder)s: an EML and a JSON of the envelope for each. Undo works for %(days)s days; put back for as"
+                " long as the files are there."
+            )
+        else:
+            said = _(
+                "They leave the spool, are not delivered, and become files in %(folder)s: an EML and a JSON of the"
+                " envelope for each. Undo works for %(days)s days; put back for as long as the files are there."
+            )
+        return said % {"mailbox": mailbox, "folder": parameters["folder"], "days": days}
 
     def begin(
         self, ids: Sequence[int], folder: Path, parameters: Mapping[str, Any], context: Context, progress: Progress

@@ -8,8 +8,11 @@ from typing import Any
 
 from django.db import transaction
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from base.audit.models import AuditEvent
+from base.languages import in_source
+from base.numbers import grouped
 from spool.actions import audit, jobs
 from spool.actions.actor import Actor
 from spool.actions.selection import Selection
@@ -52,7 +55,10 @@ class Outcome:
         """For people: "11,998 deleted, 2 were being delivered"."""
         if self.finished:
             return self.event.outcome
-        return f"{WORKS[self.job.action].label}: {self.job.total:,} messages, in the background."
+        return _("%(works)s: %(total)s messages, in the background.") % {
+            "works": WORKS[self.job.action].label,
+            "total": grouped(self.job.total),
+        }
 
 
 def preview(action: str, what: SpoolFilter | Iterable[int] | Selection, actor: Actor, **parameters: Any) -> Preview:
@@ -122,7 +128,10 @@ def _verb(action: str) -> Verb:
     try:
         return VERBS[action]
     except KeyError as error:
-        raise Refused(f"There is no action {action!r}; there are {', '.join(VERBS)}.") from error
+        raise Refused(
+            _("There is no action %(action)s; there are %(verbs)s.")
+            % {"action": f"{action!r}", "verbs": ", ".join(VERBS)}
+        ) from error
 
 
 def _job(verb: Verb, selection: Selection, actor: Actor, parameters: dict[str, Any], total: int) -> BulkJob:
@@ -131,7 +140,7 @@ def _job(verb: Verb, selection: Selection, actor: Actor, parameters: dict[str, A
         event = audit.begin(
             actor,
             verb.name,
-            selection.sentence(),
+            in_source(selection.sentence),
             chosen=chosen,
             parameters=parameters,
             matched=total,

@@ -9,6 +9,8 @@ from typing import Any
 from django.db.models import QuerySet
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _lazy
 
 from base.actions.inputs import Input
 from spool.actions.verb import Context, Progress, Refused, Tally, Verb, claim
@@ -26,11 +28,11 @@ LONGEST_REASON = 255
 class Force(Verb):
     """High priority and due now. An entry on the wire gets the priority; what is on hold stays on hold."""
 
-    name, label, past = "force", "Force", "forced"
+    name, label, past = "force", _lazy("Force"), _lazy("forced")
     icon = "bolt"
 
     def effect(self, parameters: Mapping[str, Any]) -> str:
-        return "They get high priority and are tried now. What is on hold stays on hold."
+        return _("They get high priority and are tried now. What is on hold stays on hold.")
 
     def work(self, ids: Sequence[int], parameters: Mapping[str, Any], context: Context, progress: Progress) -> None:
         with statements.write_transaction():
@@ -46,11 +48,11 @@ class Force(Verb):
 class ResetRetries(Verb):
     """Starts delivery over, from the delivery delay."""
 
-    name, label, past = "reset", "Reset Retries", "started over"
+    name, label, past = "reset", _lazy("Reset Retries"), _lazy("started over")
     icon = "restart_alt"
 
     def effect(self, parameters: Mapping[str, Any]) -> str:
-        return "Their attempts are counted from 0 again, and delivery starts over with the delivery delay."
+        return _("Their attempts are counted from 0 again, and delivery starts over with the delivery delay.")
 
     def work(self, ids: Sequence[int], parameters: Mapping[str, Any], context: Context, progress: Progress) -> None:
         due = context.now + timedelta(seconds=current().delivery_delay_seconds)
@@ -65,12 +67,12 @@ class ResetRetries(Verb):
 class ChangePriority(Verb):
     """Low, normal or high; harmless to an entry on the wire, so that gets it too."""
 
-    name, label, past = "priority", "Change Priority", "given another priority"
+    name, label, past = "priority", _lazy("Change Priority"), _lazy("given another priority")
     icon = "low_priority"
     inputs = (
         Input(
             "priority",
-            "Priority",
+            _lazy("Priority"),
             "choice",
             choices=tuple(reversed(PRIORITIES)),
             option_help="the new priority",
@@ -84,13 +86,13 @@ class ChangePriority(Verb):
             return {"priority": PRIORITIES[text]}
         if text.isdigit() and int(text) in PRIORITIES.values():
             return {"priority": int(text)}
-        raise Refused("The priority is low, normal or high.")
+        raise Refused(_("The priority is low, normal or high."))
 
     def past_of(self, parameters: Mapping[str, Any]) -> str:
-        return f"given {Priority(parameters['priority']).label.lower()} priority"
+        return _("given %(lower)s priority") % {"lower": Priority(parameters["priority"]).label.lower()}
 
     def effect(self, parameters: Mapping[str, Any]) -> str:
-        return f"They get {Priority(parameters['priority']).label.lower()} priority."
+        return _("They get %(lower)s priority.") % {"lower": Priority(parameters["priority"]).label.lower()}
 
     def work(self, ids: Sequence[int], parameters: Mapping[str, Any], context: Context, progress: Progress) -> None:
         with statements.write_transaction():
@@ -103,20 +105,20 @@ class ChangePriority(Verb):
 class Hold(Verb):
     """No worker takes the entry until it is released, or until the time that was given."""
 
-    name, label, past = "hold", "Hold", "put on hold"
+    name, label, past = "hold", _lazy("Hold"), _lazy("put on hold")
     icon = "pause_circle"
     inputs = (
         Input(
             "reason",
-            "Reason",
-            placeholder="Seen by everyone who opens the message",
+            _lazy("Reason"),
+            placeholder=_lazy("Seen by everyone who opens the message"),
             option_help="why, for other administrators",
         ),
         Input(
             "until",
-            "Until",
+            _lazy("Until"),
             "moment",
-            help="Leave empty to hold until somebody releases it.",
+            help=_lazy("Leave empty to hold until somebody releases it."),
             option_help="released by itself then: 2h, 3d, 2026-12-31 18:00",
             metavar="TIME",
         ),
@@ -131,12 +133,14 @@ class Hold(Verb):
         if isinstance(until, str):
             until = moment_of(until)
         if until is not None and until <= timezone.now():
-            raise Refused("The end of the hold is past already.")
+            raise Refused(_("The end of the hold is past already."))
         return {"reason": reason, "until": until.isoformat() if until else ""}
 
     def effect(self, parameters: Mapping[str, Any]) -> str:
-        until = f"until {_shown(parameters['until'])}" if parameters["until"] else "until they are released"
-        return f"They are not tried {until}. They still expire by their age once they are released."
+        until = f"until {_shown(parameters['until'])}" if parameters["until"] else _("until they are released")
+        return _("They are not tried %(until)s. They still expire by their age once they are released.") % {
+            "until": until
+        }
 
     def work(self, ids: Sequence[int], parameters: Mapping[str, Any], context: Context, progress: Progress) -> None:
         until = datetime.fromisoformat(parameters["until"]) if parameters["until"] else None
@@ -151,14 +155,14 @@ class Hold(Verb):
 class Release(Verb):
     """Ends a hold: an entry goes on where it was, or at once when that is past."""
 
-    name, label, past = "release", "Release", "released"
+    name, label, past = "release", _lazy("Release"), _lazy("released")
     icon = "play_circle"
 
     def suits(self, row: Any) -> bool:
         return bool(row.hold)
 
     def effect(self, parameters: Mapping[str, Any]) -> str:
-        return "Those on hold are tried again: at their next attempt, or now when that is past."
+        return _("Those on hold are tried again: at their next attempt, or now when that is past.")
 
     def work(self, ids: Sequence[int], parameters: Mapping[str, Any], context: Context, progress: Progress) -> None:
         with statements.write_transaction():
@@ -197,7 +201,7 @@ def moment_of(text: str) -> datetime:
     except ValueError:
         moment = None
     if moment is None:
-        raise Refused(f"{text!r} is no time; write 2h, 3d or 2026-12-31 18:00.")
+        raise Refused(_("%(text)s is no time; write 2h, 3d or 2026-12-31 18:00.") % {"text": f"{text!r}"})
     return moment if timezone.is_aware(moment) else timezone.make_aware(moment)
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from django.utils.translation import gettext as _
+
 from spool.actions.verb import Refused
 from spool.addressing import RefusedRecipient, accept
 from spool.message.envelope import EnvelopeRecipient
@@ -15,9 +17,9 @@ def parse_recipients(text: str | Sequence[str]) -> list[EnvelopeRecipient]:
     """What addresses, separated by commas or spaces, stand for. Raises Refused."""
     words = text.replace(",", " ").replace(";", " ").split() if isinstance(text, str) else list(text)
     if not words:
-        raise Refused("Give at least one recipient.")
+        raise Refused(_("Give at least one recipient."))
     if len(words) > MOST:
-        raise Refused(f"At most {MOST} recipients.")
+        raise Refused(_("At most %(most)s recipients.") % {"most": MOST})
     found: dict[str, EnvelopeRecipient] = {}
     for word in words:
         try:

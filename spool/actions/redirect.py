@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _lazy
+
 from base.actions.inputs import Input
 from spool.actions.recipients import parse_recipients
 from spool.actions.verb import Context, Progress, Refused, Tally, Verb, claim
@@ -25,22 +28,22 @@ from spool.rows.keys import recipient_keys
 class Redirect(Verb):
     """Either `to` (addresses) or `next_hop` (a host; `usual` goes back to the routes)."""
 
-    name, label, past = "redirect", "Redirect", "redirected"
+    name, label, past = "redirect", _lazy("Redirect"), _lazy("redirected")
     icon = "alt_route"
     inputs = (
         Input(
             "next_hop",
-            "By another host",
-            placeholder="relay.example.net or 192.0.2.9:25",
-            help="Write usual to go back to the ordinary route.",
+            _lazy("By another host"),
+            placeholder=_lazy("relay.example.net or 192.0.2.9:25"),
+            help=_lazy("Write usual to go back to the ordinary route."),
             option_help="host or host:port to send them by; 'usual' for their routes",
             metavar="HOST",
         ),
         Input(
             "to",
-            "Or to other recipients",
+            _lazy("Or to other recipients"),
             "area",
-            placeholder="One address per line",
+            placeholder=_lazy("One address per line"),
             option_help="new recipients, comma-separated",
             metavar="ADDRESS",
         ),
@@ -51,7 +54,7 @@ class Redirect(Verb):
     def parameters(self, given: Mapping[str, Any]) -> dict[str, Any]:
         to, hop = given.get("to") or "", str(given.get("next_hop") or "").strip()
         if bool(to) == bool(hop):
-            raise Refused("Give either new recipients or a next hop.")
+            raise Refused(_("Give either new recipients or a next hop."))
         if to:
             return {"to": [r.address for r in parse_recipients(to)], "next_hop": ""}
         if hop.lower() != "usual":
@@ -63,16 +66,16 @@ class Redirect(Verb):
 
     def effect(self, parameters: Mapping[str, Any]) -> str:
         if parameters["to"]:
-            return (
-                f"They go to {', '.join(parameters['to'])} instead of the recipients that have no outcome yet, which"
-                " are recorded as removed. They are tried now."
-            )
+            return _(
+                "They go to %(to)s instead of the recipients that have no outcome yet, which are recorded as "
+                "removed. They are tried now."
+            ) % {"to": ", ".join(parameters["to"])}
         if parameters["next_hop"].lower() == "usual":
-            return "They go by their usual route again, and are tried now."
-        return (
-            f"Their remote recipients are delivered to by {parameters['next_hop']} instead of the hosts of their"
-            " domains; local ones are delivered here as always. They are tried now."
-        )
+            return _("They go by their usual route again, and are tried now.")
+        return _(
+            "Their remote recipients are delivered to by %(next_hop)s instead of the hosts of their "
+            "domains; local ones are delivered here as always. They are tried now."
+        ) % {"next_hop": parameters["next_hop"]}
 
     def work(self, ids: Sequence[int], parameters: Mapping[str, Any], context: Context, progress: Progress) -> None:
         recipients = parse_recipients(parameters["to"]) if parameters["to"] else []
@@ -94,7 +97,7 @@ class Redirect(Verb):
 
 def _replace(entry: LeasedEntry, recipients: Sequence[EnvelopeRecipient], context: Context) -> None:
     """End the open recipients, with a trace, and add the new ones."""
-    reply = f"Redirected to {', '.join(r.address for r in recipients)} by {context.actor}"[:500]
+    reply = (f"Redirected to {', '.join(r.address for r in recipients)} by {context.actor}")[:500]
     ended = [RecipientResult(old, Outcome.REMOVED, reply) for old in entry.recipients]
     if ended:
         rows.end([result.recipient.id for result in ended], Outcome.REMOVED, reply)

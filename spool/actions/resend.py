@@ -7,6 +7,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _lazy
+
 from base.actions.inputs import Input
 from spool.actions.recipients import parse_recipients
 from spool.actions.verb import Context, Progress, Tally, Verb
@@ -29,14 +32,14 @@ from spool.trusted import is_ours
 class ResendCopy(Verb):
     """Harmless to an entry on the wire: only its file is read."""
 
-    name, label, past = "resend", "Resend a copy", "copied"
-    icon, agree = "forward_to_inbox", "Send the copy"
+    name, label, past = "resend", _lazy("Resend a copy"), _lazy("copied")
+    icon, agree = "forward_to_inbox", _lazy("Send the copy")
     inputs = (
         Input(
             "to",
-            "To",
+            _lazy("To"),
             "area",
-            placeholder="One address per line; empty for the recipients it has",
+            placeholder=_lazy("One address per line; empty for the recipients it has"),
             option_help="to these instead of their recipients",
             metavar="ADDRESS",
         ),
@@ -48,8 +51,8 @@ class ResendCopy(Verb):
         return {"to": [r.address for r in parse_recipients(to)] if to else []}
 
     def effect(self, parameters: Mapping[str, Any]) -> str:
-        to = ", ".join(parameters["to"]) or "all their recipients again, also those that have it already"
-        return f"A copy of each goes to {to}. The originals stay as they are."
+        to = ", ".join(parameters["to"]) or _("all their recipients again, also those that have it already")
+        return _("A copy of each goes to %(to)s. The originals stay as they are.") % {"to": to}
 
     def work(self, ids: Sequence[int], parameters: Mapping[str, Any], context: Context, progress: Progress) -> None:
         entries = leases.look_at(ids)

@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import Any, ClassVar, Self
 
 from django.db.models import Model, QuerySet
+from django.utils.translation import gettext as _
 
 from base.audit.subjects import Subject
 from spool.filters import Count, SpoolFilter, count, page
@@ -120,7 +121,9 @@ class Selection:
             return str(self.filter.sentence())
         first = self._chosen().filter(id__in=self.ids[:NAMED]).order_by("id")
         names = list(first.values_list("file_name", flat=True))
-        more = f" and {len(self.ids) - len(names)} more" if len(self.ids) > len(names) else ""
+        more = (
+            (_(" and %(number)s more") % {"number": len(self.ids) - len(names)}) if len(self.ids) > len(names) else ""
+        )
         return f"{', '.join(names)}{more}"
 
 

@@ -10,9 +10,11 @@ from datetime import UTC, date, datetime
 import dns.reversename
 from django.db import transaction
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from accounts import changes
 from accounts.actor import Actor
+from base.numbers import grouped
 from spool.delivery import sources
 from spool.delivery.shaping import warm_up
 from spool.flow import doorbell
@@ -92,8 +94,16 @@ def _warm_up(row: SourceAddress, today: date, most: tuple[str, int] | None) -> s
     if allowed is None or row.warm_up_since is None:
         return ""
     number = (today - row.warm_up_since).days + 1
-    begun = f"day {number} of {row.warm_up_days}" if number > 0 else f"from {row.warm_up_since:%Y-%m-%d} on"
-    return f"{begun}: {allowed:,} to each" + (f"; most to {most[0]}: {most[1]:,}" if most is not None else "")
+    begun = (
+        (_("day %(number)s of %(warm_up_days)s") % {"number": number, "warm_up_days": row.warm_up_days})
+        if number > 0
+        else (_("from %(warm_up_since)s on") % {"warm_up_since": f"{row.warm_up_since:%Y-%m-%d}"})
+    )
+    return (_("%(begun)s: %(allowed)s to each") % {"begun": begun, "allowed": grouped(allowed)}) + (
+        (_("; most to %(most)s: %(most_2)s") % {"most": most[0], "most_2": grouped(most[1])})
+        if most is not None
+        else ""
+    )
 
 
 def _asked_as(reverse_name: str) -> str:

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from django.utils import timezone
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _lazy
 
 from accounts import directory
 from accounts.addresses import InvalidAddress, key_of, normalise_address
@@ -16,6 +17,7 @@ from base.actions.action import MOST_NAMED, Change, Refused, SingleAction, Targe
 from base.actions.inputs import Input
 from base.audit.subjects import Subject
 from base.batches import batched
+from base.numbers import grouped
 from base.phrases import first_few
 from spool import suppression
 from spool.actions.actor import Actor
@@ -41,25 +43,25 @@ def suppressed_named(key: str) -> Target | None:
 class Suppress(SingleAction[Actor]):
     """Puts addresses on a domain's suppression list; those that are on it stay as they are."""
 
-    name, label, icon = "suppress", "Suppress Addresses", "unsubscribe"
+    name, label, icon = "suppress", _lazy("Suppress Addresses"), "unsubscribe"
     kinds = ("domain",)
     undoable = True
     hidden = ("rows",)
     inputs = (
         Input(
             "addresses",
-            "Addresses",
+            _lazy("Addresses"),
             "area",
-            help="One per line or comma-separated.",
+            help=_lazy("One per line or comma-separated."),
             metavar="ADDRESSES",
             option_help="addresses, with blanks or commas between them; from standard input when left out",
         ),
-        Input("evidence", "Reason", metavar="TEXT", option_help="why, for whoever looks at the list"),
+        Input("evidence", _lazy("Reason"), metavar="TEXT", option_help="why, for whoever looks at the list"),
         Input(
             "until",
-            "Expires",
+            _lazy("Expires"),
             "moment",
-            placeholder="empty: never",
+            placeholder=_lazy("empty: never"),
             metavar="TIME",
             option_help="when they are let off: 30d, 2026-12-31 18:00; without it, never",
         ),
@@ -84,15 +86,15 @@ class Suppress(SingleAction[Actor]):
     def effect(self, target: Target, parameters: Mapping[str, Any]) -> str:
         domain = directory.local_domain(target.key)
         what = {
-            "refuse": "Mail that users of {} hand in for them is refused.",
-            "bounce": "Mail that users of {} send them bounces without a try.",
-        }.get(domain.suppression if domain else "", "{} keeps its list for information only: mail to them is sent.")
+            "refuse": _("Mail that users of {} hand in for them is refused."),
+            "bounce": _("Mail that users of {} send them bounces without a try."),
+        }.get(domain.suppression if domain else "", _("{} keeps its list for information only: mail to them is sent."))
         return what.format(target.key)
 
     def do(self, actor: Actor, target: Target, parameters: Mapping[str, Any]) -> Change:
         domain = target.key.lower()
         if directory.local_domain(domain) is None:
-            raise Refused(f"{domain} is no domain of this server.")
+            raise Refused(_("%(domain)s is no domain of this server.") % {"domain": domain})
         now = timezone.now()
         rows: dict[str, Suppression] = {}
         wrong: list[str] = []
@@ -102,7 +104,7 @@ class Suppress(SingleAction[Actor]):
             if address
         ]
         if len(given) > MOST:
-            raise Refused(f"These are more than {MOST:,} addresses.")
+            raise Refused(_("These are more than %(most)s addresses.") % {"most": grouped(MOST)})
         for one in given:
             try:
                 row = _row(domain, one, now)
@@ -115,9 +117,13 @@ class Suppress(SingleAction[Actor]):
         there = suppression.find([(domain, address) for address in rows], now)
         added = [row for address, row in rows.items() if (domain, address) not in there]
         suppression.store(added)
-        parts = [f"{len(added):,} suppressed for {domain}"]
-        parts += [f"{len(there):,} were already"] if there else []
-        parts += [f"{len(wrong):,} left out, as: {wrong[0]}"] if wrong else []
+        parts = [(_("%(number)s suppressed for %(domain)s") % {"number": grouped(len(added)), "domain": domain})]
+        parts += [(_("%(number)s were already") % {"number": grouped(len(there))})] if there else []
+        parts += (
+            [(_("%(number)s left out, as: %(wrong)s") % {"number": grouped(len(wrong)), "wrong": wrong[0]})]
+            if wrong
+            else []
+        )
         said = f"{'; '.join(parts)}."
         if not added:
             return Change(said, result=0, good=not wrong)
@@ -129,9 +135,9 @@ class Suppress(SingleAction[Actor]):
 class Unsuppress(SingleAction[Actor]):
     """Takes addresses off a suppression list; a further bounce puts them on it again."""
 
-    name, label, icon = "unsuppress", "Remove", "delete"
+    name, label, icon = "unsuppress", _lazy("Remove"), "delete"
     kinds = ("suppressed",)
-    of_many = "Remove"
+    of_many = _lazy("Remove")
     takes_many = True
     undoable = True
 
@@ -140,7 +146,7 @@ class Unsuppress(SingleAction[Actor]):
             actor.require_address(f"postmaster@{domain}")
 
     def effect(self, target: Target, parameters: Mapping[str, Any]) -> str:
-        return "Mail to it is sent again. If that bounces for good, it is listed anew."
+        return _("Mail to it is sent again. If that bounces for good, it is listed anew.")
 
     def do(self, actor: Actor, target: Target, parameters: Mapping[str, Any]) -> Change:
         pairs = {(domain, key_of(address)) for domain, _colon, address in (key.partition(":") for key in target.keys)}
@@ -183,9 +189,9 @@ def _row(domain: str, given: Given, now: datetime) -> Suppression:
     try:
         key = key_of(normalise_address(address))
     except InvalidAddress as error:
-        raise Refused(f"{address[:80]!r} is no address") from error
+        raise Refused(_("%(address)s is no address") % {"address": f"{address[:80]!r}"}) from error
     if suppression.is_exempt(key):
-        raise Refused(f"{key} is never suppressed: postmaster and abuse hear what is wrong")
+        raise Refused(_("%(key)s is never suppressed: postmaster and abuse hear what is wrong") % {"key": key})
     return Suppression(
         domain=domain,
         address=key,

@@ -10,6 +10,7 @@ from typing import Any
 from django.db import transaction
 from django.db.models import Exists, OuterRef
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _lazy
 
 from base.audit.models import AuditEvent
 from spool.actions import audit
@@ -19,7 +20,7 @@ from spool.actions.verb import Refused
 from spool.models.bulkjob import OPEN, BulkJob
 from spool.places.bins import BINS, TRASH, bin_of
 
-_NOTHING = "There is nothing left to undo: it was undone, put back, or kept as long as the settings say."
+_NOTHING = _lazy("There is nothing left to undo: it was undone, put back, or kept as long as the settings say.")
 
 
 def can_undo(event: AuditEvent) -> bool:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from django.db.models import F
+from django.utils.translation import gettext_lazy as _lazy
 
 from base.audit.models import AuditEvent
 from spool.actions.delete import Delete
@@ -21,7 +22,7 @@ from spool.places.bins import TRASH, Bin, bin_of
 class Undo(Verb):
     """Entries go back into the spool as they were: byte for byte, for the recipients that were still open."""
 
-    name, label, past = "undo", "Undo", "put back"
+    name, label, past = "undo", _lazy("Undo"), _lazy("put back")
     chunk = 10_000
 
     def chunks(self, job: BulkJob) -> Iterator[list[int]]:

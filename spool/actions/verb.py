@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 from base import clock
 from base.actions.action import Action, Refused
+from base.texts import Text
 from spool.actions.actor import Actor
 from spool.actions.selection import Selection
 from spool.flow import leases
@@ -57,7 +58,7 @@ class Verb(Action):
     `chunk` is how many entries are worked on at a time; `selects` says what it is done to.
     """
 
-    past: ClassVar[str]
+    past: ClassVar[Text]
     chunk: ClassVar[int] = 500
     # Whether it can be done to one recipient of a message: then `parameters` is given the `mailbox` that is meant.
     of_mailbox: ClassVar[bool] = False
@@ -73,7 +74,7 @@ class Verb(Action):
 
     def past_of(self, parameters: Mapping[str, Any]) -> str:
         """What was done, for people: "12 " comes before it."""
-        return self.past
+        return str(self.past)
 
     def effect(self, parameters: Mapping[str, Any]) -> str:
         """What will happen, as a sentence for people to agree to."""

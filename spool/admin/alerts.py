@@ -14,10 +14,13 @@ from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _lazy
 from unfold.decorators import action
 from unfold.widgets import UnfoldAdminPasswordWidget, UnfoldAdminTextareaWidget
 
 from accounts.admin.searching import ModelAdmin
+from base.numbers import decimal, grouped
 from base.sealed import seal
 from base.time_elements import relative
 from spool.admin.readonly import ReadOnlyAdmin
@@ -31,10 +34,10 @@ class AlertRuleForm(forms.ModelForm):
     """A rule; the secret can be set, not read."""
 
     secret = forms.CharField(
-        label="Signing secret",
+        label=_lazy("Signing secret"),
         required=False,
         widget=UnfoldAdminPasswordWidget(attrs={"autocomplete": "new-password"}),
-        help_text="Leave empty to keep the one there is; a new webhook gets one, which is shown once.",
+        help_text=_lazy("Leave empty to keep the one there is; a new webhook gets one, which is shown once."),
     )
 
     class Meta:
@@ -64,8 +67,8 @@ class AlertRuleAdmin(ModelAdmin):
     list_display = ["name", "kind", "limit", "tells", "enabled"]
     list_filter = ["kind", "enabled"]
     actions_detail = ["to_test"]
-    empty_title = "No rules yet"
-    empty_text = (
+    empty_title = _lazy("No rules yet")
+    empty_text = _lazy(
         "A rule watches one number: a sender's messages, the depth of the spool, its oldest message, the rate of "
         "bounces, a scanner's silence, the size of a quarantine, a full disk, a dead program. When it is over the "
         "threshold, people are told by mail and programs by a webhook."
@@ -84,7 +87,7 @@ class AlertRuleAdmin(ModelAdmin):
             obj.sealed_secret = seal(secret)
         super().save_model(request, obj, form, change)
 
-    @action(description="Test…", icon="send", url_path="to-test")
+    @action(description=_lazy("Test…"), icon="send", url_path="to-test")
     def to_test(self, request: HttpRequest, object_id: int) -> HttpResponseRedirect:
         return redirect("admin:spool_alertrule_test", object_id)
 
@@ -94,16 +97,16 @@ class AlertRuleAdmin(ModelAdmin):
         notices = outbox.test(rule, timezone.now(), actor_of(request)) if request.method == "POST" else None
         back = reverse("admin:spool_alertrule_change", args=[pk])
         context = {"rule": rule, "notices": notices, "back": back}
-        return page(request, "spool/alerts/test.html", f"Test of {rule}", context)
+        return page(request, "spool/alerts/test.html", (_("Test of %(rule)s") % {"rule": rule}), context)
 
-    @admin.display(description="Threshold")
+    @admin.display(description=_lazy("Threshold"))
     def limit(self, rule: AlertRule) -> str:
         watch = watch_of(rule.kind)
         return f"{rule.threshold:,} {watch.unit}{f' within {rule.minutes} min' if watch.has_minutes else ''}"
 
-    @admin.display(description="Tells")
+    @admin.display(description=_lazy("Tells"))
     def tells(self, rule: AlertRule) -> str:
-        return ", ".join([*rule.addresses, *(["webhook"] if rule.webhook_url else [])]) or "nobody: history only"
+        return ", ".join([*rule.addresses, *(["webhook"] if rule.webhook_url else [])]) or _("nobody: history only")
 
 
 @admin.register(AlertEvent)
@@ -114,39 +117,47 @@ class AlertEventAdmin(ReadOnlyAdmin):
     list_filter = ["kind", "is_test"]
     list_display_links = None
     ordering = ["-began", "-id"]
-    empty_title = "No alerts yet"
-    empty_text = "What the rules find appears here: when it began, how far it went, who was told, and when it was over."
+    empty_title = _lazy("No alerts yet")
+    empty_text = _lazy(
+        "What the rules find appears here: when it began, how far it went, who was told, and when it was over."
+    )
     actions_list = ["to_rules"]
 
-    @action(description="Rules", icon="rule", url_path="to-rules")
+    @action(description=_lazy("Rules"), icon="rule", url_path="to-rules")
     def to_rules(self, request: HttpRequest) -> HttpResponseRedirect:
         return redirect("admin:spool_alertrule_changelist")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[AlertEvent]:
         return super().get_queryset(request).prefetch_related("notices")
 
-    @admin.display(description="Began", ordering="began")
+    @admin.display(description=_lazy("Began"), ordering="began")
     def since(self, event: AlertEvent) -> SafeString | str:
         return relative(event.began)
 
-    @admin.display(description="About")
+    @admin.display(description=_lazy("About"))
     def about(self, event: AlertEvent) -> SafeString:
         words, link = watch_of(event.kind).says(event.key), outbox.page_of(event)
         return format_html('<a href="{}" class="text-primary-600 dark:text-primary-500">{}</a>', link, words)
 
-    @admin.display(description="State")
+    @admin.display(description=_lazy("State"))
     def state(self, event: AlertEvent) -> str:
         if event.is_test:
-            return "Test"
-        return format_html("Over since {}", relative(event.ended)) if event.ended else "Going on"
+            return _("Test")
+        return format_html("Over since {}", relative(event.ended)) if event.ended else _("Going on")
 
-    @admin.display(description="Measured")
+    @admin.display(description=_lazy("Measured"))
     def measured(self, event: AlertEvent) -> str:
         unit = watch_of(event.kind).unit
-        furthest = "at least" if watch_of(event.kind).is_below else "at most"
-        return f"{event.value:,.0f}, {furthest} {event.highest:,.0f} {unit} (threshold {event.threshold:,})"
+        furthest = _("at least") if watch_of(event.kind).is_below else _("at most")
+        return _("%(event)s, %(furthest)s %(highest)s %(unit)s (threshold %(threshold)s)") % {
+            "event": decimal(event.value, 0),
+            "furthest": furthest,
+            "highest": decimal(event.highest, 0),
+            "unit": unit,
+            "threshold": grouped(event.threshold),
+        }
 
-    @admin.display(description="Told")
+    @admin.display(description=_lazy("Told"))
     def told(self, event: AlertEvent) -> str:
         notices: Any = event.notices.all()
         return "; ".join(f"{n.target} ({n.says}): {n.outcome or 'waits'}" for n in notices) or "nobody"

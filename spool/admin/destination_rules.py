@@ -8,6 +8,7 @@ from django import forms
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.utils.translation import gettext_lazy as _lazy
 from unfold.decorators import display
 
 from accounts.actor import Actor
@@ -64,8 +65,8 @@ class DestinationRuleAdmin(ModelAdmin):
     list_display = ["shown_name", "scope", "shown_says", "shown_suspended", "enabled", "by", "changed"]
     list_filter = ["scope", "enabled"]
     search_fields = ["name", "description", "suspended_reason"]
-    empty_title = "No rules yet"
-    empty_text = (
+    empty_title = _lazy("No rules yet")
+    empty_text = _lazy(
         "All destinations are treated as Settings say, and slowed down by what they answer. A rule chooses otherwise"
         " for a domain, some mail hosts, a provider or all: retries, connections, pace, TLS, source address, or a"
         " suspension."
@@ -75,15 +76,17 @@ class DestinationRuleAdmin(ModelAdmin):
             None,
             {
                 "fields": ("scope", "name", "enabled", "description"),
-                "description": "The most specific rule that says something holds, field by field: of a domain, then of"
-                " mail hosts, of a provider, of all others; what none says, Settings say. Changes are in force within"
-                " seconds.",
+                "description": _lazy(
+                    "The most specific rule that says something holds, field by field: of a domain, then of"
+                    " mail hosts, of a provider, of all others; what none says, Settings say. Changes are in force"
+                    " within seconds."
+                ),
             },
         ),
-        ("Retries", {"fields": ("retry_intervals_minutes", "expire_after_hours", "by_error")}),
-        ("Pace", {"fields": ("connections", "messages_per_connection", "rate_per_minute")}),
-        ("Connection", {"fields": ("tls", "source_addresses")}),
-        ("Suspension", {"fields": ("suspended_until", "suspended_reason")}),
+        (_lazy("Retries"), {"fields": ("retry_intervals_minutes", "expire_after_hours", "by_error")}),
+        (_lazy("Pace"), {"fields": ("connections", "messages_per_connection", "rate_per_minute")}),
+        (_lazy("Connection"), {"fields": ("tls", "source_addresses")}),
+        (_lazy("Suspension"), {"fields": ("suspended_until", "suspended_reason")}),
     )
 
     def store(self, actor: Actor, row: DestinationRule, form: Any) -> None:
@@ -96,14 +99,14 @@ class DestinationRuleAdmin(ModelAdmin):
         for row in queryset:
             destination_rules.remove(actor_of(request), row)
 
-    @display(description="For", ordering="name")
+    @display(description=_lazy("For"), ordering="name")
     def shown_name(self, row: DestinationRule) -> str:
         return row.title
 
-    @display(description="Says")
+    @display(description=_lazy("Says"))
     def shown_says(self, row: DestinationRule) -> str:
         return "; ".join(row.says) or "nothing"
 
-    @display(description="Suspended", ordering="suspended_until")
+    @display(description=_lazy("Suspended"), ordering="suspended_until")
     def shown_suspended(self, row: DestinationRule) -> Any:
         return relative(row.suspended_until) if row.suspended_until is not None else "no"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from django.contrib import admin
 from django.http import HttpRequest
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _lazy
 from unfold.decorators import display
 
 from accounts.admin.menus import WithMenus
@@ -21,8 +23,8 @@ class DkimKeyAdmin(WithMenus, ReadOnlyAdmin):
     search_fields = ["domain", "selector"]
     fields = ["domain", "selector", "algorithm", "shown_state", "shown_name", "shown_record", "shown_problem"]
     readonly_fields = [*fields, "created", "published", "active", "retired", "checked"]
-    empty_title = "No DKIM keys yet"
-    empty_text = (
+    empty_title = _lazy("No DKIM keys yet")
+    empty_text = _lazy(
         "Large receivers reject or junk mail that is not signed. Open the menu of a domain in Domains and choose"
         " Add DKIM Key; this page then shows the DNS record that it needs."
     )
@@ -30,21 +32,21 @@ class DkimKeyAdmin(WithMenus, ReadOnlyAdmin):
     def get_fields(self, request: HttpRequest, obj: DkimKey | None = None) -> list[str]:
         return [*self.fields, "created", "published", "active", "retired", "checked"]
 
-    @display(description="State", ordering="state")
+    @display(description=_lazy("State"), ordering="state")
     def shown_state(self, key: DkimKey) -> str:
         return str(KeyState(key.state).label)
 
-    @display(description="Record")
+    @display(description=_lazy("Record"))
     def shown_problem(self, key: DkimKey) -> str:
         """What the DNS shows."""
         if key.checked is None:
-            return "Not looked for yet"
-        return key.found or "Found at all name servers"
+            return _("Not looked for yet")
+        return key.found or _("Found at all name servers")
 
-    @display(description="Record name")
+    @display(description=_lazy("Record name"))
     def shown_name(self, key: DkimKey) -> str:
         return key.name
 
-    @display(description="Record value (TXT)")
+    @display(description=_lazy("Record value (TXT)"))
     def shown_record(self, key: DkimKey) -> str:
         return key.record

@@ -7,6 +7,8 @@ from typing import Any
 from django import forms
 from django.contrib import admin, messages
 from django.http import HttpRequest
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _lazy
 from unfold.widgets import UnfoldAdminPasswordWidget
 
 from accounts.admin.searching import ModelAdmin
@@ -20,7 +22,7 @@ class RouteForm(forms.ModelForm):
     password = forms.CharField(
         required=False,
         widget=UnfoldAdminPasswordWidget(attrs={"autocomplete": "new-password"}),
-        help_text="Leave empty to keep the one there is.",
+        help_text=_lazy("Leave empty to keep the one there is."),
     )
 
     class Meta:
@@ -71,13 +73,18 @@ class RouteAdmin(ModelAdmin):
         if route is not None and route.exposes_password:
             self.message_user(
                 request,
-                f"The password for {route.host} goes to whoever answers in its place: its certificate is not checked."
-                " Turn on “Send the password to a valid certificate only” if the host has one.",
+                (
+                    _(
+                        "The password for %(host)s goes to whoever answers in its place: its certificate is not "
+                        "checked. Turn on “Send the password to a valid certificate only” if the host has one."
+                    )
+                    % {"host": route.host}
+                ),
                 messages.WARNING,
             )
 
-    empty_title = "No routes yet"
-    empty_text = (
+    empty_title = _lazy("No routes yet")
+    empty_text = _lazy(
         "Mail goes to the hosts that DNS names. A route sends a domain's mail, or all that is not local (*), "
         "to a host of your choice: a smart host, or a gateway whose mail this server takes in from anyone."
     )

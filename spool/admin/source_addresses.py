@@ -11,6 +11,9 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html, format_html_join
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _lazy
+from django.utils.translation import ngettext
 from unfold.decorators import display
 
 from accounts.actor import Actor
@@ -66,14 +69,16 @@ class SourceAddressAdmin(ModelAdmin):
             "Warm-up",
             {
                 "fields": ("warm_up_since", "warm_up_first", "warm_up_growth", "warm_up_days"),
-                "description": "Receivers distrust an address of which they have seen no mail, and even more one that"
-                " begins with much.",
+                "description": _lazy(
+                    "Receivers distrust an address of which they have seen no mail, and even more one that"
+                    " begins with much."
+                ),
             },
         ),
     )
     search_fields = ["address", "ehlo_name", "senders", "description"]
-    empty_title = "No source addresses yet"
-    empty_text = (
+    empty_title = _lazy("No source addresses yet")
+    empty_text = _lazy(
         "Mail leaves from the source IP address in Settings, or the one that the system chooses. With several here it"
         " is shared among them, by sender or by weight; when one is gone or refused, the others take over."
     )
@@ -96,36 +101,42 @@ class SourceAddressAdmin(ModelAdmin):
         for row in queryset:
             source_addresses.remove(actor_of(request), row)
 
-    @display(description="For")
+    @display(description=_lazy("For"))
     def shown_senders(self, row: SourceAddress) -> str:
         names = row.senders.split()
-        return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "") if names else "anybody"
+        return (
+            ", ".join(names[:3]) + ((_(" and %(number)s more") % {"number": len(names) - 3}) if len(names) > 3 else "")
+            if names
+            else "anybody"
+        )
 
-    @display(description="State", label={"works": "success", "trouble": "danger", "off": "info"})
+    @display(description=_lazy("State"), label={"works": "success", "trouble": "danger", "off": "info"})
     def shown_state(self, row: Any) -> tuple[str, str]:
         state: SourceState = row.state
         if not row.enabled:
             return "off", "off"
         if row.missing_since is not None:
-            return "trouble", f"not on {row.missing_where}"
+            return "trouble", (_("not on %(missing_where)s") % {"missing_where": row.missing_where})
         if state.listed:
-            return "trouble", f"on {len(state.listed)} block list{'' if len(state.listed) == 1 else 's'}"
+            return "trouble", ngettext("on %(number)s block list", "on %(number)s block lists", len(state.listed)) % {
+                "number": len(state.listed)
+            }
         return "works", "works"
 
-    @display(description="Reverse name", label={"right": "success", "wrong": "danger", "": "info"})
+    @display(description=_lazy("Reverse name"), label={"right": "success", "wrong": "danger", "": "info"})
     def shown_ptr(self, row: Any) -> tuple[str, str]:
         state: SourceState = row.state
         if not state.ptr:
-            return "", "not looked at yet"
+            return "", _("not looked at yet")
         bad = state.ptr in (RecordState.WRONG, RecordState.MISSING)
         return "wrong" if bad else "right" if state.ptr == RecordState.RIGHT else "", str(state.ptr)
 
-    @display(description="Warm-up")
+    @display(description=_lazy("Warm-up"))
     def shown_warm_up(self, row: Any) -> str:
         state: SourceState = row.state
         return state.warm_up or "–"
 
-    @display(description="Refused by")
+    @display(description=_lazy("Refused by"))
     def shown_refused(self, row: Any) -> str:
         state: SourceState = row.state
         if not state.refused_by:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django.contrib import admin
+from django.utils.translation import gettext_lazy as _lazy
 from unfold.decorators import display
 
 from accounts.admin.bulk import bulk
@@ -24,12 +25,12 @@ class SuppressionAdmin(WithMenus, ReadOnlyAdmin):
     ordering = ["-id"]
     fields = ["address", "domain", "reason", "evidence", "since", "expires"]
     readonly_fields = fields
-    empty_title = "Nobody is suppressed"
-    empty_text = (
+    empty_title = _lazy("Nobody is suppressed")
+    empty_text = _lazy(
         "Addresses elsewhere to which mail of a domain bounced for good, or whose readers complained, are listed here."
         " The domain's page says what follows; Suppress Addresses in its menu adds more."
     )
 
-    @display(description="Expires", ordering="expires")
+    @display(description=_lazy("Expires"), ordering="expires")
     def shown_expires(self, row: Suppression) -> object:
         return row.expires or "never"

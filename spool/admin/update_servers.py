@@ -7,6 +7,8 @@ from typing import Any
 from django import forms
 from django.contrib import admin
 from django.core.exceptions import ValidationError
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _lazy
 from unfold.decorators import display
 from unfold.widgets import UnfoldAdminPasswordWidget
 
@@ -23,7 +25,7 @@ class UpdateServerForm(forms.ModelForm):
         required=False,
         max_length=400,
         widget=UnfoldAdminPasswordWidget(attrs={"autocomplete": "new-password"}),
-        help_text="Of the TSIG key, in Base64. Leave empty to keep the one there is.",
+        help_text=_lazy("Of the TSIG key, in Base64. Leave empty to keep the one there is."),
     )
 
     class Meta:
@@ -34,7 +36,7 @@ class UpdateServerForm(forms.ModelForm):
         cleaned: dict[str, Any] = super().clean() or {}
         secret = cleaned.get("secret")
         if not secret and not self.instance.sealed_secret:
-            self.add_error("secret", ValidationError("Enter the secret of the key."))
+            self.add_error("secret", ValidationError(_("Enter the secret of the key.")))
         if problem := key_problem(cleaned.get("key_name") or "key", secret or "AAAA"):
             self.add_error("secret" if "Base64" in problem else "key_name", ValidationError(problem))
         return cleaned
@@ -51,16 +53,16 @@ class UpdateServerAdmin(ModelAdmin):
     form = UpdateServerForm
     list_display = ["domain", "host", "port", "key_name", "shown_last", "enabled"]
     search_fields = ["domain", "host"]
-    empty_title = "No name server takes updates yet"
-    empty_text = (
+    empty_title = _lazy("No name server takes updates yet")
+    empty_text = _lazy(
         "Records are put into the DNS by hand. Where a zone's primary name server (BIND, Knot DNS, PowerDNS, Windows)"
         " takes updates signed by a TSIG key, this server keeps the records of DKIM keys there by itself, through"
         " every rotation, and the others when you choose Publish on a domain's page in DNS records."
     )
 
-    @display(description="Last update")
+    @display(description=_lazy("Last update"))
     def shown_last(self, server: UpdateServer) -> str:
         """How it went."""
         if server.tried is None:
-            return "None yet"
-        return f"Failed: {server.problem}" if server.problem else "Succeeded"
+            return _("None yet")
+        return f"Failed: {server.problem}" if server.problem else _("Succeeded")

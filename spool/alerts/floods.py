@@ -8,6 +8,10 @@ from datetime import datetime
 from typing import Final
 from urllib.parse import urlencode
 
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _lazy
+
+from base.numbers import decimal
 from spool.alerts.watches import MOST_SENDERS, Subject, Watch
 from spool.models import AlertRule, TrafficKind, TrafficSeries
 from spool.rows import traffic_figures
@@ -21,7 +25,7 @@ MOST_DOMAINS: Final = 100
 class Flood(Watch):
     """Base of those who suddenly hand in far more than in the rest of the day: a gateway's usual mail is no flood."""
 
-    unit, has_minutes = "messages", True
+    unit, has_minutes = _lazy("messages"), True
     counted: TrafficKind
 
     def values(self, rule: AlertRule, now: datetime, open_keys: Iterable[str]) -> Mapping[str, float]:
@@ -38,28 +42,36 @@ class Flood(Watch):
         }
 
     def sentence(self, key: str, value: float, rule: AlertRule | None) -> str:
-        return f"{self.says(key)} handed in {value:,.0f} messages{self.within(rule)}"
+        return gettext("%(says)s handed in %(value)s messages%(within)s") % {
+            "says": self.says(key),
+            "value": decimal(value, 0),
+            "within": self.within(rule),
+        }
 
 
 class FloodOfUser(Flood):
-    kind, label = "flood-user", "A user hands in far more than usual"
-    counted, subject, fix = TrafficKind.HANDED_IN_USER, Subject.USER, "Contain account"
+    kind, label = "flood-user", _lazy("A user hands in far more than usual")
+    counted, subject, fix = TrafficKind.HANDED_IN_USER, Subject.USER, _lazy("Contain account")
 
     def page(self, key: str) -> str:
         return f"/admin/spool/entry/?{urlencode({'auth-user': key})}"
 
 
 class FloodOfSender(Flood):
-    kind, label, about = "flood-sender", "A sender without a login hands in far more than usual", "<> (null sender)"
-    counted, subject, fix = TrafficKind.HANDED_IN_SENDER, Subject.SENDER, "Block or delete"
+    kind, label, about = (
+        "flood-sender",
+        _lazy("A sender without a login hands in far more than usual"),
+        "<> (null sender)",
+    )
+    counted, subject, fix = TrafficKind.HANDED_IN_SENDER, Subject.SENDER, _lazy("Block or delete")
 
     def page(self, key: str) -> str:
         return f"/admin/spool/entry/?{urlencode({'sender': key or '<>'})}"
 
 
 class FloodOfIP(Flood):
-    kind, label = "flood-ip", "An IP address hands in far more than usual"
-    counted, subject, fix = TrafficKind.HANDED_IN_IP, Subject.IP, "Blacklist IP"
+    kind, label = "flood-ip", _lazy("An IP address hands in far more than usual")
+    counted, subject, fix = TrafficKind.HANDED_IN_IP, Subject.IP, _lazy("Blacklist IP")
 
     def page(self, key: str) -> str:
         return f"/admin/spool/entry/?{urlencode({'ip': key})}"
@@ -68,8 +80,13 @@ class FloodOfIP(Flood):
 class DeferredOfUser(Watch):
     """Messages of one user that were not taken at their first attempt."""
 
-    kind, label, unit, has_minutes = "deferred-user", "Much of a user's mail is deferred", "messages", True
-    counted, subject, fix = TrafficKind.DEFERRED_USER, Subject.USER, "Contain account"
+    kind, label, unit, has_minutes = (
+        "deferred-user",
+        _lazy("Much of a user's mail is deferred"),
+        _lazy("messages"),
+        True,
+    )
+    counted, subject, fix = TrafficKind.DEFERRED_USER, Subject.USER, _lazy("Contain account")
 
     def values(self, rule: AlertRule, now: datetime, open_keys: Iterable[str]) -> Mapping[str, float]:
         known = set(open_keys)
@@ -80,14 +97,18 @@ class DeferredOfUser(Watch):
         return f"/admin/spool/entry/?{urlencode({'auth-user': key})}"
 
     def sentence(self, key: str, value: float, rule: AlertRule | None) -> str:
-        return f"{value:,.0f} messages from {self.says(key)} were deferred{self.within(rule)}"
+        return gettext("%(value)s messages from %(says)s were deferred%(within)s") % {
+            "value": decimal(value, 0),
+            "says": self.says(key),
+            "within": self.within(rule),
+        }
 
 
 class DeferredOfSender(DeferredOfUser):
     """The same of a sender without a login."""
 
-    kind, label, about = "deferred-sender", "Much of a sender's mail is deferred", "<> (null sender)"
-    counted, subject, fix = TrafficKind.DEFERRED_SENDER, Subject.SENDER, "Block or delete"
+    kind, label, about = "deferred-sender", _lazy("Much of a sender's mail is deferred"), "<> (null sender)"
+    counted, subject, fix = TrafficKind.DEFERRED_SENDER, Subject.SENDER, _lazy("Block or delete")
 
     def page(self, key: str) -> str:
         return f"/admin/spool/entry/?{urlencode({'sender': key or '<>'})}"
@@ -96,8 +117,8 @@ class DeferredOfSender(DeferredOfUser):
 class GrowingBacklog(Watch):
     """By how many messages the spool has grown, by the looks at its depth."""
 
-    kind, label, unit, has_minutes = "growth", "The spool is growing", "messages", True
-    fix = "Why messages are waiting"
+    kind, label, unit, has_minutes = "growth", _lazy("The spool is growing"), _lazy("messages"), True
+    fix = _lazy("Why messages are waiting")
 
     def values(self, rule: AlertRule, now: datetime, open_keys: Iterable[str]) -> Mapping[str, float]:
         since = window_start(minute_of(now), rule.minutes)
@@ -109,14 +130,23 @@ class GrowingBacklog(Watch):
         return "/admin/spool/entry/backlog/"
 
     def sentence(self, key: str, value: float, rule: AlertRule | None) -> str:
-        return f"The spool grew by {value:,.0f} messages{self.within(rule)}"
+        return gettext("The spool grew by %(value)s messages%(within)s") % {
+            "value": decimal(value, 0),
+            "within": self.within(rule),
+        }
 
 
 class RefusingDestination(Watch):
     """How much of what is tried at a domain it refuses or defers; of few recipients no rate is made."""
 
-    kind, label, unit, most, has_minutes = "destination", "A destination refuses our mail", "percent", 100, True
-    fix = "Show what waits for it"
+    kind, label, unit, most, has_minutes = (
+        "destination",
+        _lazy("A destination refuses our mail"),
+        _lazy("percent"),
+        100,
+        True,
+    )
+    fix = _lazy("Show what waits for it")
 
     def values(self, rule: AlertRule, now: datetime, open_keys: Iterable[str]) -> Mapping[str, float]:
         since = window_start(minute_of(now), rule.minutes)
@@ -128,7 +158,11 @@ class RefusingDestination(Watch):
         return f"/admin/spool/entry/?{urlencode({'domain': key})}"
 
     def sentence(self, key: str, value: float, rule: AlertRule | None) -> str:
-        return f"{key} refused or deferred {value:,.0f} % of the recipients{self.within(rule)}"
+        return gettext("%(key)s refused or deferred %(value)s %% of the recipients%(within)s") % {
+            "key": key,
+            "value": decimal(value, 0),
+            "within": self.within(rule),
+        }
 
 
 def _fastest(kind: TrafficKind, rule: AlertRule, now: datetime) -> dict[str, int]:

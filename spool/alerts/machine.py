@@ -16,8 +16,11 @@ from time import monotonic
 from typing import Final
 
 from django.conf import settings as django_settings
+from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext_lazy as _lazy
 
 from base import redis_client
+from base.numbers import decimal
 from spool.alerts.watches import NotNow, Watch, span_of
 from spool.dropfolder import drop_folder
 from spool.files import marks
@@ -57,14 +60,14 @@ class OfThisMachine(Watch):
 class FullDisk(OfThisMachine):
     """How full the disks are on which something of ours is; one of several folders' is named after the first."""
 
-    kind, label, unit, most, fix = "disk", "A disk is nearly full", "percent", 100, "Details"
-    advice = (
+    kind, label, unit, most, fix = "disk", _lazy("A disk is nearly full"), _lazy("percent"), 100, _lazy("Details")
+    advice = _lazy(
         "Empty the trash and the quarantines, shorten how long they keep, or move folders to a larger disk. When the"
         " disk is full, new mail is answered with a temporary error: nothing is lost."
     )
 
     def sentence(self, key: str, value: float, rule: AlertRule | None) -> str:
-        return f"{value:,.0f} % of the disk of {key} is used"
+        return gettext("%(value)s %% of the disk of %(key)s is used") % {"value": decimal(value, 0), "key": key}
 
     def values(self, rule: AlertRule, now: datetime, open_keys: Iterable[str]) -> Mapping[str, float]:
         found: dict[int, tuple[str, float]] = {}
@@ -79,21 +82,29 @@ class FullDisk(OfThisMachine):
         return dict(found.values())
 
     def says(self, key: str) -> str:
-        return f"the disk of {key}"
+        return gettext("the disk of %(key)s") % {"key": key}
 
 
 class MissingFolder(OfThisMachine):
     """A folder of ours that is not there, can't be written, or has not our mark: its disk is not mounted, say, or has
     become read-only."""
 
-    kind, label, unit, fix = "folder", "A folder is missing or can't be written", "minutes", "Details"
-    advice = (
+    kind, label, unit, fix = (
+        "folder",
+        _lazy("A folder is missing or can't be written"),
+        _lazy("minutes"),
+        _lazy("Details"),
+    )
+    advice = _lazy(
         "Mount its disk, or give the folder back to the user that Mailspool runs as. If the disk was replaced on"
         " purpose: mailspool check --mark."
     )
 
     def sentence(self, key: str, value: float, rule: AlertRule | None) -> str:
-        return f"The folder {key} has been missing or not writable for {span_of(value)}"
+        return gettext("The folder %(key)s has been missing or not writable for %(value)s") % {
+            "key": key,
+            "value": span_of(value),
+        }
 
     def __init__(self) -> None:
         self._missing = Since()
@@ -109,27 +120,34 @@ class MissingFolder(OfThisMachine):
 class SetAside(OfThisMachine):
     """How many files of the drop folder were set aside, or not sent to everyone, and still have their reason there."""
 
-    kind, label, unit, fix = "drop", "Files of the drop folder were set aside", "files", "Details"
-    advice = "Beside each file in drop/rejected is its reason. Correct the files and drop them again, or delete them."
+    kind, label, unit, fix = "drop", _lazy("Files of the drop folder were set aside"), _lazy("files"), _lazy("Details")
+    advice = _lazy(
+        "Beside each file in drop/rejected is its reason. Correct the files and drop them again, or delete them."
+    )
 
     def sentence(self, key: str, value: float, rule: AlertRule | None) -> str:
-        return f"{value:,.0f} dropped files were set aside on {key.partition(' ')[0]}"
+        return gettext("%(value)s dropped files were set aside on %(partition)s") % {
+            "value": decimal(value, 0),
+            "partition": key.partition(" ")[0],
+        }
 
     def values(self, rule: AlertRule, now: datetime, open_keys: Iterable[str]) -> Mapping[str, float]:
         return {f"{machine()} drop": drop_folder.count_rejected()}
 
     def says(self, key: str) -> str:
-        return f"the drop folder of {key.partition(' ')[0]} (drop/rejected has the reasons)"
+        return gettext("the drop folder of %(partition)s (drop/rejected has the reasons)") % {
+            "partition": key.partition(" ")[0]
+        }
 
 
 class RedisAway(OfThisMachine):
     """Redis does not answer, or takes nothing. Mail goes on meanwhile; jobs of the console wait."""
 
-    kind, label, unit, fix = "redis", "Redis is away", "minutes", "Details"
-    advice = "Start Redis, or correct REDIS_URL. Mail goes on meanwhile; jobs of the console wait for it."
+    kind, label, unit, fix = "redis", _lazy("Redis is away"), _lazy("minutes"), _lazy("Details")
+    advice = _lazy("Start Redis, or correct REDIS_URL. Mail goes on meanwhile; jobs of the console wait for it.")
 
     def sentence(self, key: str, value: float, rule: AlertRule | None) -> str:
-        return f"Redis has not answered {key} for {span_of(value)}"
+        return gettext("Redis has not answered %(key)s for %(value)s") % {"key": key, "value": span_of(value)}
 
     def __init__(self) -> None:
         self._away = Since()
@@ -172,11 +190,11 @@ class OfAllMachines(Watch):
 class DeadProgram(OfAllMachines):
     """A program that runs on a machine has not told that it lives, and did not end because it was asked to."""
 
-    kind, label, unit, fix = "program", "A program is dead", "minutes", "Details"
-    advice = "See its log (journalctl -u 'mailspool*'), and start it again."
+    kind, label, unit, fix = "program", _lazy("A program is dead"), _lazy("minutes"), _lazy("Details")
+    advice = _lazy("See its log (journalctl -u 'mailspool*'), and start it again.")
 
     def sentence(self, key: str, value: float, rule: AlertRule | None) -> str:
-        return f"Nothing was heard of {key} for {span_of(value)}"
+        return gettext("Nothing was heard of %(key)s for %(value)s") % {"key": key, "value": span_of(value)}
 
     def silent(self) -> dict[str, float]:
         ages = _ages()
@@ -192,14 +210,14 @@ class DeadProgram(OfAllMachines):
 class MissedMachine(OfAllMachines):
     """None of a machine's programs has told that it lives, and they did not end because they were asked to."""
 
-    kind, label, unit, fix = "machine", "A machine is missed", "minutes", "Details"
-    advice = (
+    kind, label, unit, fix = "machine", _lazy("A machine is missed"), _lazy("minutes"), _lazy("Details")
+    advice = _lazy(
         "Start it again: what it had in work is with the others by now. One that is gone for good is forgotten by"
         " Forget on the page Machines, or after a week."
     )
 
     def sentence(self, key: str, value: float, rule: AlertRule | None) -> str:
-        return f"Nothing was heard of {key} for {span_of(value)}"
+        return gettext("Nothing was heard of %(key)s for %(value)s") % {"key": key, "value": span_of(value)}
 
     def silent(self) -> dict[str, float]:
         youngest: dict[str, float] = {}
@@ -214,11 +232,14 @@ class MissedMachine(OfAllMachines):
 class LongDrain(Watch):
     """For how long a machine has taken no mail because somebody drains it."""
 
-    kind, label, unit, fix = "machine-drain", "A machine drains for long", "minutes", "Machines"
-    advice = "Resume it when its maintenance is over. What it still has is told on the page Machines."
+    kind, label, unit, fix = "machine-drain", _lazy("A machine drains for long"), _lazy("minutes"), _lazy("Machines")
+    advice = _lazy("Resume it when its maintenance is over. What it still has is told on the page Machines.")
 
     def sentence(self, key: str, value: float, rule: AlertRule | None) -> str:
-        return f"{key} has taken no mail for {span_of(value)}: it was drained"
+        return gettext("%(key)s has taken no mail for %(value)s: it was drained") % {
+            "key": key,
+            "value": span_of(value),
+        }
 
     def values(self, rule: AlertRule, now: datetime, open_keys: Iterable[str]) -> Mapping[str, float]:
         return {
@@ -243,7 +264,7 @@ def _ages() -> dict[tuple[str, str], float]:
 class DatabaseAway(Watch):
     """For how long the database was away: begun and ended at once, as soon as it is back (watching.look_back)."""
 
-    kind, label, unit = "database", "The database was away", "minutes"
+    kind, label, unit = "database", _lazy("The database was away"), _lazy("minutes")
 
     def values(self, rule: AlertRule, now: datetime, open_keys: Iterable[str]) -> Mapping[str, float]:
         return {}
@@ -252,12 +273,16 @@ class DatabaseAway(Watch):
 class ExpiringCertificate(OfThisMachine):
     """How many days the certificate of the SMTP ports is still good for."""
 
-    kind, label, unit, is_below = "certificate", "The certificate expires soon", "days left", True
-    fix = "Certificate settings"
+    kind, label, unit, is_below = "certificate", _lazy("The certificate expires soon"), _lazy("days left"), True
+    fix = _lazy("Certificate settings")
 
     def sentence(self, key: str, value: float, rule: AlertRule | None) -> str:
         days = int(value)
-        return f"The certificate of {key} expires in {days} day{'' if days == 1 else 's'}"
+        return ngettext(
+            "The certificate of %(key)s expires in %(days)s day",
+            "The certificate of %(key)s expires in %(days)s days",
+            days,
+        ) % {"key": key, "days": days}
 
     def values(self, rule: AlertRule, now: datetime, open_keys: Iterable[str]) -> Mapping[str, float]:
         try:

@@ -6,10 +6,12 @@ from datetime import datetime
 
 from django.db import transaction
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from accounts.actor import Actor
 from base.action import record
 from base.audit.subjects import Subject, subject_of
+from base.languages import in_source
 from spool.alerts.watches import watch_of
 from spool.models import AlertEvent
 
@@ -25,7 +27,7 @@ def acknowledge(actor: Actor, event: AlertEvent) -> str:
     with transaction.atomic():
         event.acknowledged, event.acknowledged_by = timezone.now(), actor.name
         event.save(update_fields=["acknowledged", "acknowledged_by"])
-        record(actor, "acknowledge alert", sentence_of(event), about=_about(event))
+        record(actor, "acknowledge alert", in_source(lambda: sentence_of(event)), about=_about(event))
     return "Acknowledged."
 
 
@@ -35,8 +37,14 @@ def mute(actor: Actor, event: AlertEvent, until: datetime) -> str:
     with transaction.atomic():
         event.muted_until = until
         event.save(update_fields=["muted_until"])
-        record(actor, "mute alert", sentence_of(event), parameters={"until": until.isoformat()}, about=_about(event))
-    return f"Muted until {timezone.localtime(until):%Y-%m-%d %H:%M}."
+        record(
+            actor,
+            "mute alert",
+            in_source(lambda: sentence_of(event)),
+            parameters={"until": until.isoformat()},
+            about=_about(event),
+        )
+    return _("Muted until %(localtime)s.") % {"localtime": f"{timezone.localtime(until):%Y-%m-%d %H:%M}"}
 
 
 def unmute(actor: Actor, event: AlertEvent) -> str:
@@ -47,7 +55,7 @@ def unmute(actor: Actor, event: AlertEvent) -> str:
             muted_until=None
         )
         event.muted_until = None
-        record(actor, "unmute alert", sentence_of(event), about=_about(event))
+        record(actor, "unmute alert", in_source(lambda: sentence_of(event)), about=_about(event))
     return "Unmuted."
 
 

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 
 from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _lazy
 
 from spool.alerts.watches import Watch, span_of
 from spool.delivery import sources
@@ -15,7 +17,12 @@ from spool.models import AlertRule
 class MissingSource(Watch):
     """Source addresses that are not on a machine that sends."""
 
-    kind, label, unit, fix = "source-missing", "A source address is not on this machine", "minutes", "Source addresses"
+    kind, label, unit, fix = (
+        "source-missing",
+        _lazy("A source address is not on this machine"),
+        _lazy("minutes"),
+        _lazy("Source addresses"),
+    )
 
     def values(self, rule: AlertRule, now: datetime, open_keys: Iterable[str]) -> Mapping[str, float]:
         return {
@@ -28,7 +35,10 @@ class MissingSource(Watch):
         return key
 
     def sentence(self, key: str, value: float, rule: AlertRule | None) -> str:
-        return f"The source address {key} has not been on this machine for {span_of(value)}: mail leaves from others"
+        return _("The source address %(key)s has not been on this machine for %(value)s: mail leaves from others") % {
+            "key": key,
+            "value": span_of(value),
+        }
 
     def page(self, key: str) -> str:
         return reverse("admin:spool_sourceaddress_changelist")

@@ -16,7 +16,12 @@ from urllib.parse import urlencode
 from django.conf import settings as django_settings
 from django.db.models import Sum
 from django.utils.module_loading import import_string
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _lazy
+from django.utils.translation import ngettext
 
+from base.numbers import decimal, grouped
+from base.texts import Text
 from spool.models import AlertKind, AlertRule, Entry, TrafficKind, TrafficSeries
 from spool.rows import lease, traffic_figures
 from spool.traffic.rollup import minute_of, window_start
@@ -42,8 +47,8 @@ class Watch:
     """One thing to watch: its name in the database, its words, and the unit of thresholds."""
 
     kind = ""
-    label = ""
-    unit = ""
+    label: Text = ""
+    unit: Text = ""
     # What a value is about when its key is empty, and how far a threshold may go.
     about = "the messages"
     most: int | None = None
@@ -52,10 +57,10 @@ class Watch:
     # Whether an alert begins when the value falls to the threshold, rather than rises to it.
     is_below = False
     # What is done about it, in a verb or two: the label of the link to `page`, or of the first action on `subject`.
-    fix = "Show messages"
+    fix: Text = _lazy("Show messages")
     subject = Subject.NONE
     # Further advice, for what no page of the console mends.
-    advice = ""
+    advice: Text = ""
 
     def prepare(self) -> None:
         """Ask whoever may take long, before each look: the look itself is a transaction. Raises nothing."""
@@ -81,21 +86,32 @@ class Watch:
 
     def sentence(self, key: str, value: float, rule: AlertRule | None) -> str:
         """What goes on, in a sentence without its end. The rule may be gone."""
-        threshold = f" (threshold {rule.threshold:,})" if rule is not None else ""
+        threshold = (
+            (_(" (threshold %(threshold)s)") % {"threshold": grouped(rule.threshold)}) if rule is not None else ""
+        )
         return f"{self.label}: {self.says(key)}, {value:,.0f} {self.unit}{threshold}"
 
     def within(self, rule: AlertRule | None) -> str:
         """ " within 5 minutes"."""
-        return "" if rule is None else f" within {rule.minutes} minute{'' if rule.minutes == 1 else 's'}"
+        return (
+            ""
+            if rule is None
+            else ngettext(" within %(minutes)s minute", " within %(minutes)s minutes", rule.minutes)
+            % {"minutes": rule.minutes}
+        )
 
 
 class Senders(Watch):
-    kind, label, unit = AlertKind.SENDER, "A sender hands in too many messages", "messages"
+    kind, label, unit = AlertKind.SENDER, _lazy("A sender hands in too many messages"), _lazy("messages")
     about, has_minutes = "<>", True
-    subject, fix = Subject.SENDER, "Block or delete"
+    subject, fix = Subject.SENDER, _lazy("Block or delete")
 
     def sentence(self, key: str, value: float, rule: AlertRule | None) -> str:
-        return f"{self.says(key)} handed in {value:,.0f} messages{self.within(rule)}"
+        return _("%(says)s handed in %(value)s messages%(within)s") % {
+            "says": self.says(key),
+            "value": decimal(value, 0),
+            "within": self.within(rule),
+        }
 
     def values(self, rule: AlertRule, now: datetime, open_keys: Iterable[str]) -> Mapping[str, float]:
         """Those at the threshold or above, and those of open alerts; the fastest first."""
@@ -110,10 +126,10 @@ class Senders(Watch):
 
 
 class Depth(Watch):
-    kind, label, unit = AlertKind.DEPTH, "Too many messages are in the spool", "messages"
+    kind, label, unit = AlertKind.DEPTH, _lazy("Too many messages are in the spool"), _lazy("messages")
 
     def sentence(self, key: str, value: float, rule: AlertRule | None) -> str:
-        return f"{value:,.0f} messages are in the spool"
+        return _("%(value)s messages are in the spool") % {"value": decimal(value, 0)}
 
     def values(self, rule: AlertRule, now: datetime, open_keys: Iterable[str]) -> Mapping[str, float]:
         return {"": float(Entry.objects.count())}
@@ -123,10 +139,10 @@ class Depth(Watch):
 
 
 class Oldest(Watch):
-    kind, label, unit = AlertKind.OLDEST, "A message has been in the spool for too long", "minutes"
+    kind, label, unit = AlertKind.OLDEST, _lazy("A message has been in the spool for too long"), _lazy("minutes")
 
     def sentence(self, key: str, value: float, rule: AlertRule | None) -> str:
-        return f"A message has been in the spool for {span_of(value)}"
+        return _("A message has been in the spool for %(value)s") % {"value": span_of(value)}
 
     def values(self, rule: AlertRule, now: datetime, open_keys: Iterable[str]) -> Mapping[str, float]:
         oldest = Entry.objects.order_by("id").values_list("created", flat=True).first()
@@ -139,28 +155,34 @@ class Oldest(Watch):
 class Untaken(Watch):
     """Due mail that no worker takes up. Notices and other mail of low priority may wait for their share."""
 
-    kind, label, unit = AlertKind.UNTAKEN, "Due mail is not taken up", "minutes"
+    kind, label, unit = AlertKind.UNTAKEN, _lazy("Due mail is not taken up"), _lazy("minutes")
 
     def values(self, rule: AlertRule, now: datetime, open_keys: Iterable[str]) -> Mapping[str, float]:
         waited = lease.overdue(now)
         return {room: waited[room] / 60 for room in ("local", "remote")}
 
     def says(self, key: str) -> str:
-        return "mail for this server" if key == "local" else "mail for other servers"
+        return _("mail for this server") if key == "local" else _("mail for other servers")
 
     def sentence(self, key: str, value: float, rule: AlertRule | None) -> str:
-        return f"{self.says(key).capitalize()} has been due for {span_of(value)} and no worker has taken it"
+        return _("%(capitalize)s has been due for %(value)s and no worker has taken it") % {
+            "capitalize": self.says(key).capitalize(),
+            "value": span_of(value),
+        }
 
     def page(self, key: str) -> str:
         return "/admin/spool/entry/?sort=id"
 
 
 class Bounces(Watch):
-    kind, label, unit = AlertKind.BOUNCES, "Too many recipients bounce", "percent"
-    most, has_minutes, fix = 100, True, "Message trace"
+    kind, label, unit = AlertKind.BOUNCES, _lazy("Too many recipients bounce"), _lazy("percent")
+    most, has_minutes, fix = 100, True, _lazy("Message trace")
 
     def sentence(self, key: str, value: float, rule: AlertRule | None) -> str:
-        return f"{value:,.0f} % of the recipients bounced{self.within(rule)}"
+        return _("%(value)s %% of the recipients bounced%(within)s") % {
+            "value": decimal(value, 0),
+            "within": self.within(rule),
+        }
 
     def page(self, key: str) -> str:
         return "/admin/spool/trace/"

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
+from django.utils.translation import gettext as _
+
 from accounts.reach import Right, inputs_beyond, right_for
 from base.actions.inputs import Input
 from spool.actions import FORMATS, Actor
@@ -40,7 +42,9 @@ class Button:
 
 def export_as(forms: tuple[str, ...]) -> Button:
     """The button for a copy of what is listed, in one of these forms."""
-    return Button("export", "Export", "file_save", "Export", (Input("format", "Format", "choice", choices=forms),))
+    return Button(
+        "export", _("Export"), "file_save", _("Export"), (Input("format", _("Format"), "choice", choices=forms),)
+    )
 
 
 def with_export(buttons: tuple[Button, ...], forms: tuple[str, ...]) -> tuple[Button, ...]:

@@ -8,6 +8,8 @@ from urllib.parse import urlencode
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _lazy
 from django.views.decorators.http import require_GET, require_POST
 
 from base.action import record
@@ -15,6 +17,8 @@ from base.audit.models import AuditEvent
 from base.audit.results import Result
 from base.audit.sentences import field, known_actions, known_kinds
 from base.declared_settings import parted
+from base.languages import in_source
+from base.texts import Text
 from spool.actions import undoable
 from spool.console.listing import Chip, Column, headings_of
 from spool.console.pages import actor_of, page
@@ -24,28 +28,28 @@ from spool.filters.audit import DEFAULT_SORT, SORTS, SOURCES, AuditFilter, Audit
 from spool.transfer.streamed import FORMATS, WRITERS
 
 COLUMNS = (
-    Column("When", "c-name", "-at"),
-    Column("Who", "", "actor"),
-    Column("Action", "", "action"),
-    Column("On", ""),
-    Column("Outcome", ""),
+    Column(_lazy("When"), "c-name", "-at"),
+    Column(_lazy("Who"), "", "actor"),
+    Column(_lazy("Action"), "", "action"),
+    Column(_lazy("On"), ""),
+    Column(_lazy("Outcome"), ""),
 )
 # What each condition is called: in its field, and in its chip.
-LABELS = {
-    "text": ("Search", "“{}”"),
-    "actor": ("Who", "By {}"),
-    "action": ("Action", "Action: {}"),
-    "source": ("Source", "By {}"),
-    "result": ("Result", "Result: {}"),
-    "kind": ("Kind", "On a {}"),
-    "key": ("On", "On {}"),
-    "row": ("Number", "No. {} of its kind"),
-    "changed": ("Changed", "Changed: {}"),
-    "ip": ("From IP", "From {}"),
-    "since": ("From", "From {}"),
-    "until": ("Until", "Until {}"),
+LABELS: dict[str, tuple[Text, Text]] = {
+    "text": (_lazy("Search"), "“{}”"),
+    "actor": (_lazy("Who"), _lazy("By {}")),
+    "action": (_lazy("Action"), _lazy("Action: {}")),
+    "source": (_lazy("Source"), _lazy("By {}")),
+    "result": (_lazy("Result"), _lazy("Result: {}")),
+    "kind": (_lazy("Kind"), _lazy("On a {}")),
+    "key": (_lazy("On"), _lazy("On {}")),
+    "row": (_lazy("Number"), _lazy("No. {} of its kind")),
+    "changed": (_lazy("Changed"), _lazy("Changed: {}")),
+    "ip": (_lazy("From IP"), _lazy("From {}")),
+    "since": (_lazy("From"), _lazy("From {}")),
+    "until": (_lazy("Until"), _lazy("Until {}")),
 }
-_SOURCES = {"page": "Console", "shell": "Command line", "system": "Mailspool itself"}
+_SOURCES = {"page": _lazy("Console"), "shell": _lazy("Command line"), "system": _lazy("Mailspool itself")}
 
 
 @require_GET
@@ -65,7 +69,7 @@ def audit_page(request: HttpRequest) -> HttpResponse:
     return page(
         request,
         "spool/console/audit.html",
-        "Audit",
+        _("Audit"),
         {
             "events": found.events,
             "undoable": undoable(ids),
@@ -81,7 +85,7 @@ def audit_page(request: HttpRequest) -> HttpResponse:
             "actions": known_actions(),
             "kinds": known_kinds(),
             "following": urlencode({**kept, "after": found.following}) if found.following else "",
-            "next": "Older" if sort == DEFAULT_SORT else "Next",
+            "next": _("Older") if sort == DEFAULT_SORT else _("Next"),
             "here": reverse("admin:audit_auditevent_changelist"),
             "now": timezone.now(),
         },
@@ -94,9 +98,13 @@ def export_audit(request: HttpRequest) -> HttpResponse | StreamingHttpResponse:
     chosen, error = _chosen(request.POST)
     form = request.POST.get("format", "")
     if error or form not in FORMATS:
-        return HttpResponse(error or f"The formats are {', '.join(FORMATS)}.", status=400, content_type="text/plain")
+        return HttpResponse(
+            error or (_("The formats are %(formats)s.") % {"formats": ", ".join(FORMATS)}),
+            status=400,
+            content_type="text/plain",
+        )
     given = {"format": form, "filter": chosen.texts()}
-    written = record(actor_of(request), "export audit", chosen.sentence(), parameters=given)
+    written = record(actor_of(request), "export audit", in_source(chosen.sentence), parameters=given)
     events = (event for event in filters.every(chosen) if event.pk != written.pk)
     rows = WRITERS[form](map(as_values, events), tuple(as_values(written)))
     answer = StreamingHttpResponse(rows, content_type=FORMATS[form])
@@ -106,8 +114,8 @@ def export_audit(request: HttpRequest) -> HttpResponse | StreamingHttpResponse:
 
 def _why_not(chosen: AuditFilter, column: Column) -> str:
     if not column.sort:
-        return "The list can't be sorted by this."
-    return "" if chosen.can_be_sorted(column.sort) else "What a filter leaves is sorted by time."
+        return _("The list can't be sorted by this.")
+    return "" if chosen.can_be_sorted(column.sort) else _("What a filter leaves is sorted by time.")
 
 
 def _chosen(given: Any) -> tuple[AuditFilter, str]:
@@ -119,12 +127,12 @@ def _chosen(given: Any) -> tuple[AuditFilter, str]:
 
 def _chip(name: str, texts: dict[str, str], sort: str) -> Chip:
     rest = {("q" if other == "text" else other): value for other, value in texts.items() if other != name}
-    shown = texts[name]
+    shown: Text = texts[name]
     if name == "source":
-        shown = _SOURCES.get(shown, shown)
+        shown = _SOURCES.get(texts[name], texts[name])
     elif name == "changed":
-        shown = parted(field(texts.get("kind", ""), shown))[0]
-    return Chip(LABELS[name][1].format(shown), urlencode({**rest, "sort": sort} if rest else {}))
+        shown = parted(field(texts.get("kind", ""), texts[name]))[0]
+    return Chip(str(LABELS[name][1]).format(shown), urlencode({**rest, "sort": sort} if rest else {}))
 
 
 def as_values(event: AuditEvent) -> dict[str, Any]:

@@ -9,7 +9,10 @@ from urllib.parse import urlencode
 
 from django.core.cache import cache
 from django.utils import timezone
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _lazy
 
+from base.texts import Text
 from spool.delivery.shaping import domains
 from spool.delivery.shaping.limits import Key, cached
 from spool.models.settings import current
@@ -26,7 +29,7 @@ KEPT_SECONDS = 15
 class Span:
     """A column: in the spool for at least `older` and less than `younger` (as a filter writes them)."""
 
-    title: str
+    title: Text
     older: str
     younger: str
     minutes: int
@@ -34,12 +37,12 @@ class Span:
 
 SPANS = (
     Span("< 15 min", "", "15m", 0),
-    Span("15–60 min", "15m", "1h", 15),
+    Span(_lazy("15–60 min"), "15m", "1h", 15),
     Span("1–4 h", "1h", "4h", 60),
     Span("4–12 h", "4h", "12h", 240),
     Span("12–24 h", "12h", "1d", 720),
-    Span("1–2 days", "1d", "2d", 1440),
-    Span("> 2 days", "2d", "", 2880),
+    Span(_lazy("1–2 days"), "1d", "2d", 1440),
+    Span(_lazy("> 2 days"), "2d", "", 2880),
 )
 
 
@@ -129,8 +132,8 @@ def _mark(site: Key | None, now: datetime) -> str:
         return ""
     is_active = current().adapt_pace
     if limits.suspended_until(now, is_active=is_active) is not None:
-        return "Suspended"
-    return "Slowed" if limits.is_in_force(now, is_active=is_active) else ""
+        return gettext("Suspended")
+    return gettext("Slowed") if limits.is_in_force(now, is_active=is_active) else ""
 
 
 def _heat(number: int, most: int) -> int:

@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
+from django.utils.translation import gettext_lazy as _lazy
+
 from spool.console.listing import Column
 
 
@@ -29,18 +31,18 @@ class Choosable:
 # `width` in pixels; columns without share what is left.
 OF_ENTRIES: Final = Choosable(
     (
-        Column("Filename", "c-name", "-file_name", name="file-name", width=150),
-        Column("Spool Path", "c-path", name="path", width=112),
-        Column("Sender", "c-sender", "sender", name="sender"),
-        Column("Recipient", "c-to", name="recipient"),
-        Column("Destination", "c-domain", name="destination", width=118),
-        Column("Recipients", "c-rcpt right", "", name="recipients", width=82),
-        Column("Size", "c-size right", "-size_bytes", name="size", width=66),
-        Column("Attempts", "c-tries right", "-attempts", name="attempts", width=78),
-        Column("Time in Spool", "c-age right", "-id", True, name="age", width=104),
-        Column("Priority", "c-prio", "-priority", name="priority", width=76),
-        Column("Status", "c-status", "status", name="status", width=140),
-        Column("Next Attempt", "c-next right", "next_attempt", name="next-attempt", width=100),
+        Column(_lazy("Filename"), "c-name", "-file_name", name="file-name", width=150),
+        Column(_lazy("Spool Path"), "c-path", name="path", width=112),
+        Column(_lazy("Sender"), "c-sender", "sender", name="sender"),
+        Column(_lazy("Recipient"), "c-to", name="recipient"),
+        Column(_lazy("Destination"), "c-domain", name="destination", width=118),
+        Column(_lazy("Recipients"), "c-rcpt right", "", name="recipients", width=82),
+        Column(_lazy("Size"), "c-size right", "-size_bytes", name="size", width=66),
+        Column(_lazy("Attempts"), "c-tries right", "-attempts", name="attempts", width=78),
+        Column(_lazy("Time in Spool"), "c-age right", "-id", True, name="age", width=104),
+        Column(_lazy("Priority"), "c-prio", "-priority", name="priority", width=76),
+        Column(_lazy("Status"), "c-status", "status", name="status", width=140),
+        Column(_lazy("Next Attempt"), "c-next right", "next_attempt", name="next-attempt", width=100),
     ),
     hidden=frozenset({"file-name", "path"}),
 )

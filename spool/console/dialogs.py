@@ -11,6 +11,7 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, St
 from django.shortcuts import render
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from spool import actions
 from spool.console.actions import Button, offer
@@ -62,7 +63,7 @@ class Dialogs:
         if found is None:
             raise Http404("There is no such action.")
         if (shown := offer(found, actor_of(request))) is None:
-            raise PermissionDenied("Your role does not do that: ask a system administrator.")
+            raise PermissionDenied(_("Your role does not do that: ask a system administrator."))
         return shown
 
     def _show(self, request: HttpRequest, button: Button, error: str = "") -> HttpResponse:
@@ -113,5 +114,5 @@ def chosen_ids(request: HttpRequest) -> list[int]:
     """The ids of the rows that were selected. Raises BadFilter when there is none."""
     ids = [int(text) for text in request.POST.get("ids", "").split(",") if text.isascii() and text.isdigit()]
     if not ids:
-        raise BadFilter("Nothing is selected.")
+        raise BadFilter(_("Nothing is selected."))
     return ids

@@ -7,7 +7,10 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from django.utils.http import urlencode
+from django.utils.translation import gettext as _
 
+from base.numbers import grouped
+from base.texts import Text
 from spool.filters import BadFilter, Field
 from spool.filters.groups import MOST, Group, Groups
 from spool.filters.pages import rounded
@@ -18,9 +21,9 @@ class Grouping:
     """One way to group a list. `condition` is the filter's that means one group; `empty` stands for no text."""
 
     name: str
-    label: str
+    label: Text
     condition: str
-    empty: str
+    empty: Text
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +63,9 @@ def grouped_as(
     rows = [_row(by, group, conditions, fields[by.condition].parse) for group in found.groups]
     notes = []
     if found.looked:
-        notes.append(f"Only the newest {rounded(found.looked):,} messages are grouped.")
+        notes.append(_("Only the newest %(looked)s messages are grouped.") % {"looked": grouped(rounded(found.looked))})
     if found.more:
-        notes.append(f"These are the {MOST} largest groups.")
+        notes.append(_("These are the %(most)s largest groups.") % {"most": MOST})
     more = urlencode({**conditions, "group": by.name, "patient": "1"}) if found.looked and not patient else ""
     return Grouped(by, rows, " ".join(notes), more)
 
@@ -77,4 +80,4 @@ def _row(by: Grouping, group: Group, conditions: Mapping[str, str], parse: Calla
         is_exact = False
     query = urlencode({**conditions, by.condition: value}) if is_exact else ""
     sender = value if by.name == "sender" and is_exact and "@" in value else ""
-    return Row(group.key or by.empty, group.number, group.oldest, group.newest, query, sender)
+    return Row(group.key or str(by.empty), group.number, group.oldest, group.newest, query, sender)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET
 
 from spool.console.backlog import SPANS, backlog
@@ -16,6 +17,6 @@ def backlog_map(request: HttpRequest) -> HttpResponse:
     return page(
         request,
         "spool/console/backlog.html",
-        "Backlog map",
+        _("Backlog map"),
         {"backlog": backlog(), "spans": SPANS, "waiting": reverse("admin:spool_entry_waiting")},
     )

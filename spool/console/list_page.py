@@ -10,6 +10,7 @@ from django.shortcuts import render
 from django.urls import reverse
 from django.utils import timezone
 
+from base.texts import Text
 from spool.console.listing import Listing
 from spool.console.pages import is_htmx, page
 from spool.console.tabs import counted, tabs_for
@@ -20,7 +21,7 @@ from spool.models import Direction, SavedView
 def list_page(
     request: HttpRequest,
     url_name: str,
-    title: str,
+    title: Text,
     templates: str,
     context: Callable[[], dict[str, Any]],
     meaning: Callable[[str], Mapping[str, str]],

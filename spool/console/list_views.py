@@ -8,10 +8,13 @@ from django.contrib import messages
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _lazy
 from django.views.decorators.http import require_GET, require_POST
 
 from accounts.models import User
 from base.action import record
+from base.languages import in_source
 from spool.console.actions import ACTIONS, offered
 from spool.console.addressees import addressees
 from spool.console.groups import Grouped, Grouping, grouped_as, grouping_of
@@ -26,7 +29,7 @@ from spool.models import Entry, Priority, SavedView, Status
 
 ALL = "admin:spool_entry_changelist"
 WAITING = "admin:spool_entry_waiting"
-_TITLES = {ALL: "Spool", WAITING: "Waiting to Deliver"}
+_TITLES = {ALL: _lazy("Spool"), WAITING: _lazy("Waiting to Deliver")}
 
 
 @require_GET
@@ -77,10 +80,10 @@ def _context(request: HttpRequest, url_name: str) -> dict[str, Any]:
 
 
 GROUPINGS = (
-    Grouping("sender", "Sender", "sender", "<> (null sender)"),
-    Grouping("subject", "Subject", "exact-subject", "(no subject)"),
-    Grouping("destination", "Destination", "domain", "–"),
-    Grouping("error", "Last error", "error-group", "(no error)"),
+    Grouping("sender", _lazy("Sender"), "sender", "<> (null sender)"),
+    Grouping("subject", _lazy("Subject"), "exact-subject", _lazy("(no subject)")),
+    Grouping("destination", _lazy("Destination"), "domain", "–"),
+    Grouping("error", _lazy("Last error"), "error-group", _lazy("(no error)")),
 )
 
 
@@ -96,19 +99,19 @@ def _grouped(request: HttpRequest, shown: Listing[Entry]) -> Grouped | None:
 
 # (name of the field, label, an example)
 _PANEL = (
-    ("sender", "Sender", "ann@example.org or *@example.org"),
-    ("recipient", "Recipient", "bob@example.net"),
-    ("mailbox", "Mailbox here", "bob@example.org"),
-    ("domain", "Destination domain", "example.net"),
-    ("ip", "Client IP", "192.0.2.7"),
-    ("subject", "Words of the subject", "invoice"),
-    ("error", "Last error has", "greylist"),
-    ("older", "In spool longer than", "2h or 3d"),
-    ("younger", "In spool less than", "30m"),
-    ("larger", "Larger than", "10MB"),
-    ("smaller", "Smaller than", "20KB"),
-    ("min-attempts", "At least attempts", "3"),
-    ("max-attempts", "At most attempts", "5"),
+    ("sender", _lazy("Sender"), _lazy("ann@example.org or *@example.org")),
+    ("recipient", _lazy("Recipient"), "bob@example.net"),
+    ("mailbox", _lazy("Mailbox here"), "bob@example.org"),
+    ("domain", _lazy("Destination domain"), "example.net"),
+    ("ip", _lazy("Client IP"), "192.0.2.7"),
+    ("subject", _lazy("Words of the subject"), "invoice"),
+    ("error", _lazy("Last error has"), "greylist"),
+    ("older", _lazy("In spool longer than"), _lazy("2h or 3d")),
+    ("younger", _lazy("In spool less than"), "30m"),
+    ("larger", _lazy("Larger than"), "10MB"),
+    ("smaller", _lazy("Smaller than"), "20KB"),
+    ("min-attempts", _lazy("At least attempts"), "3"),
+    ("max-attempts", _lazy("At most attempts"), "5"),
 )
 
 
@@ -118,14 +121,19 @@ def save_view(request: HttpRequest) -> HttpResponse:
     url_name = request.POST.get("page", "")
     name = " ".join(request.POST.get("name", "").split())[:60]
     if url_name not in titles() or not name:
-        messages.error(request, "Give the view a name.")
+        messages.error(request, _("Give the view a name."))
         return HttpResponseRedirect(reverse(url_name if url_name in titles() else ALL))
     query = request.POST.get("query", "")[:2000]
     assert isinstance(request.user, User)
     with transaction.atomic():
         SavedView.objects.update_or_create(user=request.user, page=url_name, name=name, defaults={"query": query})
-        record(actor_of(request), "save view", name, parameters={"page": titles()[url_name], "query": query})
-    messages.success(request, f"The view “{name}” is saved.")
+        record(
+            actor_of(request),
+            "save view",
+            name,
+            parameters={"page": in_source(lambda: titles()[url_name]), "query": query},
+        )
+    messages.success(request, (_("The view “%(name)s” is saved.") % {"name": name}))
     return HttpResponseRedirect(f"{reverse(url_name)}?{query}")
 
 
@@ -153,5 +161,5 @@ def forget_view(request: HttpRequest, pk: int) -> HttpResponse:
     with transaction.atomic():
         view.delete()
         record(actor_of(request), "remove view", view.name)
-    messages.success(request, f"The view “{view.name}” is removed.")
+    messages.success(request, (_("The view “%(view)s” is removed.") % {"view": view.name}))
     return HttpResponseRedirect(reverse(view.page if view.page in titles() else ALL))

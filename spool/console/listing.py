@@ -12,7 +12,10 @@ from typing import Any, Generic, TypeVar
 from django.db.models import Model
 from django.http import QueryDict
 from django.utils.http import urlencode
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _lazy
 
+from base.texts import Text
 from spool.filters import FIELDS, SORTS, BadFilter, Count, Field, Page, Plan, SpoolFilter, count, page, place_of
 from spool.filters.keyset import turned
 from spool.filters.orders import ONLY_WAITING
@@ -29,7 +32,7 @@ class Column:
     `name` is what it is chosen by, and `width` its pixels (0: it has its share of the rest), where columns are chosen.
     """
 
-    title: str
+    title: Text
     css: str
     sort: str = ""
     reversed: bool = False
@@ -37,22 +40,22 @@ class Column:
     width: int = 0
 
 
-_NEVER = "The list can't be sorted by this."
-_HERE_ONLY_FEW = (
+_NEVER = _lazy("The list can't be sorted by this.")
+_HERE_ONLY_FEW = _lazy(
     "The list can be sorted by this in Waiting to Deliver, or when its filter leaves 10,000 messages or fewer."
 )
-_ALL_WAIT = "All of them wait: there is nothing to sort."
+_ALL_WAIT = _lazy("All of them wait: there is nothing to sort.")
 
 
 @dataclass(frozen=True, slots=True)
 class Heading:
     """A column's heading: a link when the list can be sorted by it; else `why_not` says why it can't."""
 
-    title: str
+    title: Text
     css: str
     link: str
     direction: str
-    why_not: str = ""
+    why_not: Text = ""
     name: str = ""
     width: int = 0
 
@@ -199,7 +202,7 @@ def _following(found: Page[M], backwards: bool) -> str:
 
 
 def headings_of(
-    columns: Sequence[Column], conditions: Mapping[str, str], sort: str, why_not: Callable[[Column], str]
+    columns: Sequence[Column], conditions: Mapping[str, str], sort: str, why_not: Callable[[Column], Text]
 ) -> list[Heading]:
     """The headings of a list in the order `sort`."""
     headings = []
@@ -215,18 +218,22 @@ def headings_of(
     return headings
 
 
-def why_never(column: Column) -> str:
+def why_never(column: Column) -> Text:
     """Where every order has its index: why the list can't be sorted by a column, empty when it can."""
     return "" if column.sort else _NEVER
 
 
-def _why_not(column: Column, conditions: Mapping[str, str], only_waiting: bool) -> str:
+def _why_not(column: Column, conditions: Mapping[str, str], only_waiting: bool) -> Text:
     """Why the list can't be sorted by a column; empty when it can. A filter may leave few enough for any order."""
     name = column.sort.lstrip("-")
     if not name:
         return _NEVER
     if name in ("status", "priority") and (name in conditions or (only_waiting and name == "status")):
-        return _ALL_WAIT if only_waiting and name == "status" else f"All of them have the same {name}."
+        return (
+            _ALL_WAIT
+            if only_waiting and name == "status"
+            else (_("All of them have the same %(name)s.") % {"name": name})
+        )
     if conditions or only_waiting or name not in ONLY_WAITING:
         return ""
     return _HERE_ONLY_FEW

@@ -8,6 +8,8 @@ from django.http import FileResponse, Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.template.loader import render_to_string
 from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _lazy
 from django.views.decorators.clickjacking import xframe_options_sameorigin
 from django.views.decorators.http import require_GET
 
@@ -22,7 +24,7 @@ from spool.models import Entry, Trashed
 from spool.models.settings import current
 from spool.places import contents
 
-_GONE: Final = "Message no longer exists"
+_GONE: Final = _lazy("Message no longer exists")
 
 
 @require_GET
@@ -65,7 +67,7 @@ def _about(request: HttpRequest, entry: Entry) -> dict[str, Any]:
 def _gone(file_name: str) -> dict[str, Any]:
     traces = parts.traces_of(file_name)
     return {
-        "title": (traces[0].subject or "(no subject)") if traces else _GONE,
+        "title": (traces[0].subject or _("(no subject)")) if traces else _GONE,
         "outcomes": sorted({trace.get_outcome_display() for trace in traces}),
         "file_name": file_name,
         "traces": traces,

@@ -9,12 +9,13 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
 from accounts.models import User
+from base.texts import Text
 from spool.actions import Actor
 from spool.console.jobs import open_jobs
 
 
 def page(
-    request: HttpRequest, template: str, title: str, context: dict[str, Any] | None = None, *, status: int = 200
+    request: HttpRequest, template: str, title: Text, context: dict[str, Any] | None = None, *, status: int = 200
 ) -> HttpResponse:
     """A whole page with sidebar and tabs. Its `title` is also what the browser's tab says."""
     return render(

@@ -10,8 +10,10 @@ from django.conf import settings
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.module_loading import import_string
+from django.utils.translation import gettext_lazy as _lazy
 
 from accounts.templatetags.reach import opens
+from base.texts import Text
 from spool.console.columns import OF_ENTRIES, Choosable
 from spool.filters import Count, SpoolFilter, count
 from spool.models import Status
@@ -27,7 +29,7 @@ class Tab:
     `columns` are those of its list, for everybody to choose from; None where it has no list.
     """
 
-    title: str
+    title: Text
     url_name: str
     count: Callable[[], Count] | None = None
     columns: Choosable | None = None
@@ -37,7 +39,7 @@ class Tab:
 class ShownTab:
     """A tab as the template draws it."""
 
-    title: str
+    title: Text
     link: str
     count: str = ""
     # The same number in full, where `count` is short for it.
@@ -53,12 +55,12 @@ def _waiting() -> Count:
     return count(SpoolFilter(status=Status.WAITING.value))
 
 
-SPOOL = Tab("Spool", "admin:spool_entry_changelist", _all, OF_ENTRIES)
-WAITING = Tab("Waiting to Deliver", "admin:spool_entry_waiting", _waiting, OF_ENTRIES)
-BACKLOG = Tab("Backlog map", "admin:spool_entry_backlog")
+SPOOL = Tab(_lazy("Spool"), "admin:spool_entry_changelist", _all, OF_ENTRIES)
+WAITING = Tab(_lazy("Waiting to Deliver"), "admin:spool_entry_waiting", _waiting, OF_ENTRIES)
+BACKLOG = Tab(_lazy("Backlog map"), "admin:spool_entry_backlog")
 
 
-def titles() -> dict[str, str]:
+def titles() -> dict[str, Text]:
     """The titles of all tabs, by the name of their URL."""
     return {tab.url_name: tab.title for tab in _tabs()}
 

@@ -9,9 +9,12 @@ from urllib.parse import urlencode
 from django.http import HttpRequest, HttpResponse, QueryDict, StreamingHttpResponse
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _lazy
 from django.views.decorators.http import require_GET, require_POST
 
 from base.action import record
+from base.languages import in_source
 from spool.console.listing import Column, chips, headings_of
 from spool.console.pages import actor_of, page
 from spool.console.trace import EVERYTHING, Found, search
@@ -32,28 +35,28 @@ from spool.transfer import traces
 from spool.transfer.streamed import FORMATS, WRITERS
 
 COLUMNS = (
-    Column("Ended", "", "-ended"),
-    Column("Sender", "", "sender"),
-    Column("Recipient", "", "recipient"),
-    Column("Outcome", ""),
-    Column("Last reply", ""),
-    Column("Client IP", ""),
+    Column(_lazy("Ended"), "", "-ended"),
+    Column(_lazy("Sender"), "", "sender"),
+    Column(_lazy("Recipient"), "", "recipient"),
+    Column(_lazy("Outcome"), ""),
+    Column(_lazy("Last reply"), ""),
+    Column(_lazy("Client IP"), ""),
 )
 # (name of the field, label, an example)
 _PANEL = (
-    ("sender", "Sender", "ann@example.org or *@example.org"),
-    ("sender-domain", "Sender's domain", "example.org"),
-    ("recipient", "Recipient", "bob@example.net"),
-    ("domain", "Destination domain", "example.net"),
-    ("ip", "Client IP", "192.0.2.7"),
-    ("auth-user", "User", "ann@example.org"),
-    ("subject", "Words of the subject", "invoice"),
-    ("reply", "Last reply has", "greylist"),
-    ("host", "Host", "mx.example.net"),
-    ("older", "Ended more than … ago", "2h or 3d"),
-    ("younger", "Ended less than … ago", "30m"),
-    ("larger", "Larger than", "10MB"),
-    ("smaller", "Smaller than", "20KB"),
+    ("sender", _lazy("Sender"), _lazy("ann@example.org or *@example.org")),
+    ("sender-domain", _lazy("Sender's domain"), "example.org"),
+    ("recipient", _lazy("Recipient"), "bob@example.net"),
+    ("domain", _lazy("Destination domain"), "example.net"),
+    ("ip", _lazy("Client IP"), "192.0.2.7"),
+    ("auth-user", _lazy("User"), "ann@example.org"),
+    ("subject", _lazy("Words of the subject"), "invoice"),
+    ("reply", _lazy("Last reply has"), "greylist"),
+    ("host", _lazy("Host"), "mx.example.net"),
+    ("older", _lazy("Ended more than … ago"), _lazy("2h or 3d")),
+    ("younger", _lazy("Ended less than … ago"), "30m"),
+    ("larger", _lazy("Larger than"), "10MB"),
+    ("smaller", _lazy("Smaller than"), "20KB"),
 )
 
 
@@ -78,7 +81,7 @@ def message_trace(request: HttpRequest) -> HttpResponse:
     return page(
         request,
         "spool/console/trace.html",
-        "Message trace",
+        _("Message trace"),
         {
             "found": found,
             "error": error,
@@ -112,10 +115,17 @@ def export_trace(request: HttpRequest) -> HttpResponse | StreamingHttpResponse:
     except BadFilter as problem:
         return HttpResponse(str(problem), status=400, content_type="text/plain")
     if form not in FORMATS:
-        return HttpResponse(f"The formats are {', '.join(FORMATS)}.", status=400, content_type="text/plain")
+        return HttpResponse(
+            (_("The formats are %(formats)s.") % {"formats": ", ".join(FORMATS)}), status=400, content_type="text/plain"
+        )
     days, sort = _days(request.POST, kept_days), request.POST.get("sort", DEFAULT_SORT)
     given = {"format": form, "filter": {**chosen.texts(), **({"q": text} if text else {}), "days": days}}
-    record(actor_of(request), "export trace", f"{chosen.sentence()}{f', {text}' if text else ''}", parameters=given)
+    record(
+        actor_of(request),
+        "export trace",
+        f"{in_source(chosen.sentence)}{f', {text}' if text else ''}",
+        parameters=given,
+    )
     rows = _rows(text, chosen, days, sort if sort in SORTS else DEFAULT_SORT)
     answer = StreamingHttpResponse(
         WRITERS[form](map(traces.as_values, rows), traces.COLUMNS), content_type=FORMATS[form]
@@ -149,6 +159,6 @@ def _days(given: QueryDict, kept_days: int) -> int:
 
 def _why_not(column: Column, chosen: TraceFilter, text: str) -> str:
     if not column.sort:
-        return "The list can't be sorted by this."
+        return _("The list can't be sorted by this.")
     is_free = can_be_sorted(chosen, column.sort, named_by(text).choices)
-    return "" if is_free else "What an address, IP, file name or Message-ID leaves is sorted by time."
+    return "" if is_free else _("What an address, IP, file name or Message-ID leaves is sorted by time.")

@@ -10,6 +10,8 @@ from django.db.models import Sum
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _lazy
 from django.views.decorators.http import require_GET
 
 from spool.actions.empty_trash import deleted
@@ -59,7 +61,7 @@ def trash_page(request: HttpRequest) -> HttpResponse:
     return page(
         request,
         "spool/console/trash.html",
-        "Trash",
+        gettext("Trash"),
         {
             "listing": listing,
             "rows": [(row, row.at + timedelta(days=days)) for row in listing.entries],
@@ -76,9 +78,9 @@ def trash_page(request: HttpRequest) -> HttpResponse:
 
 
 _LABELS = {
-    "sender": ("Sender", "ann@example.org"),
-    "recipient": ("Recipient", "bob@example.net"),
-    "subject": ("Subject", ""),
-    "older": ("Deleted more than", "2d ago"),
-    "larger": ("Larger than", "10MB"),
+    "sender": (_lazy("Sender"), "ann@example.org"),
+    "recipient": (_lazy("Recipient"), "bob@example.net"),
+    "subject": (_lazy("Subject"), ""),
+    "older": (_lazy("Deleted more than"), _lazy("2d ago")),
+    "larger": (_lazy("Larger than"), "10MB"),
 }

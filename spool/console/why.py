@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _lazy
 from django.utils.translation import ngettext, pgettext
 
 from base import stored_texts
@@ -71,7 +72,7 @@ def why(facts: Facts) -> Why:
     if not facts.file_exists:
         return Why(
             _("Its message file is missing from the disk, so there is nothing to deliver."),
-            "Restore the file from a backup under the same name, or delete the entry.",
+            _("Restore the file from a backup under the same name, or delete the entry."),
             "bad",
         )
     if facts.held and facts.failures:
@@ -82,7 +83,7 @@ def why(facts: Facts) -> Why:
                 facts.failures,
             )
             % {"number": grouped(facts.failures)},
-            "Look at the traceback below, then release it to try again, or delete it.",
+            _("Look at the traceback below, then release it to try again, or delete it."),
             "bad",
         )
     if facts.held:
@@ -90,7 +91,7 @@ def why(facts: Facts) -> Why:
     if facts.leased:
         return Why(
             _("It is being processed right now (%(status)s).") % {"status": _status(facts.status)},
-            "Nothing to do; look again shortly.",
+            _("Nothing to do; look again shortly."),
             "active",
         )
     if facts.status == Status.WAITING:
@@ -104,7 +105,7 @@ def why(facts: Facts) -> Why:
             sentence = _("It is throttled: %(reason)s; it goes on in %(span)s.") % said
         return Why(
             sentence,
-            "Release it from the throttle, or raise the limit.",
+            _("Release it from the throttle, or raise the limit."),
             "waiting",
         )
     return _on_its_way(facts)
@@ -123,7 +124,7 @@ def _held(facts: Facts) -> Why:
         sentence = _("It is on hold until %(until)s; no attempt is made meanwhile.")
     else:
         sentence = _("It is on hold, until somebody releases it; no attempt is made meanwhile.")
-    return Why(sentence % said, "Release it to let it be delivered.", "held")
+    return Why(sentence % said, _("Release it to let it be delivered."), "held")
 
 
 def _on_its_way(facts: Facts) -> Why:
@@ -131,14 +132,14 @@ def _on_its_way(facts: Facts) -> Why:
         return Why(
             _("Its sender has scheduled it for %(moment)s, in %(span)s; nobody gets it before.")
             % {"moment": to_the_minute(facts.next_attempt), "span": _span(facts.next_attempt - facts.now)},
-            "Nothing to do. Force sends it now; Delete takes it back.",
+            _("Nothing to do. Force sends it now; Delete takes it back."),
             "quiet",
         )
     if facts.status == Status.DELIVERY_DELAY and facts.next_attempt and facts.next_attempt > facts.now:
         return Why(
             _("Waiting for the delivery delay; delivery starts in %(span)s.")
             % {"span": _span(facts.next_attempt - facts.now)},
-            "Nothing to do. Force delivers it at once.",
+            _("Nothing to do. Force delivers it at once."),
             "active",
         )
     if facts.turn and facts.turn > facts.now:
@@ -148,7 +149,7 @@ def _on_its_way(facts: Facts) -> Why:
                 " at the latest."
             )
             % {"sender": facts.share_of, "span": _span(facts.turn - facts.now)},
-            "Nothing to do. Force, or high priority, has it delivered before.",
+            _("Nothing to do. Force, or high priority, has it delivered before."),
             "waiting",
         )
     checked = facts.status in (Status.VIRUS_CHECK, Status.SPAM_CHECK)
@@ -163,8 +164,10 @@ def _on_its_way(facts: Facts) -> Why:
                 "error": _short(stored_texts.said(facts.last_error)).rstrip("."),
                 "span": _span(facts.next_attempt - facts.now),
             },
-            "See on the page Antivirus or Antispam whether the engine answers, and what is done when it does not. "
-            "Force has it asked at once.",
+            _(
+                "See on the page Antivirus or Antispam whether the engine answers, and what is done when it does not. "
+                "Force has it asked at once."
+            ),
             "waiting",
         )
     late = facts.next_attempt is not None and facts.now - facts.next_attempt > timedelta(minutes=2)
@@ -172,10 +175,10 @@ def _on_its_way(facts: Facts) -> Why:
         return Why(
             _("It has been due for %(span)s and no worker has taken it yet.")
             % {"span": _span(facts.now - facts.next_attempt)},
-            "See on the Jobs page whether workers are running and how long the queue is.",
+            _("See on the Jobs page whether workers are running and how long the queue is."),
             "bad",
         )
-    return Why(_("It is due, and the next free worker takes it."), "Nothing to do; look again shortly.", "active")
+    return Why(_("It is due, and the next free worker takes it."), _("Nothing to do; look again shortly."), "active")
 
 
 def _waiting(facts: Facts) -> Why:
@@ -253,38 +256,45 @@ def _what_happened(facts: Facts) -> str:
 _ADVICE = (
     (
         r"greylist|graylist|4\.7\.1.*(again|later)|try again (in|after)",
-        "This looks like greylisting, which the next attempt usually passes. Nothing to do.",
+        _lazy("This looks like greylisting, which the next attempt usually passes. Nothing to do."),
     ),
     (
         r"mailbox (is )?full|over quota|4\.2\.2|5\.2\.2|quota exceeded",
-        "The recipient's mailbox is full. Wait, or tell the recipient by another way.",
+        _lazy("The recipient's mailbox is full. Wait, or tell the recipient by another way."),
     ),
     (
         r"reverse dns|\bptr\b|[45]\.7\.25\b",
-        "The host wants the address that we send from to have a name in the DNS (PTR), which leads back to it.",
+        _lazy("The host wants the address that we send from to have a name in the DNS (PTR), which leads back to it."),
     ),
     (
         r"dmarc|\bspf\b|dkim|unauthenticated|[45]\.7\.2[0-7]\b",
-        "The host could not make sure who sent it. See SPF, DKIM and DMARC of the sender's domain.",
+        _lazy("The host could not make sure who sent it. See SPF, DKIM and DMARC of the sender's domain."),
     ),
     (
         r"nxdomain|no such domain|does not exist|no mx|null mx|dns|name resolution|not resolve",
-        "Check the spelling of the domain and the DNS. When it is mended, Reset Retries starts over at once.",
+        _lazy("Check the spelling of the domain and the DNS. When it is mended, Reset Retries starts over at once."),
     ),
-    (r"tls|certificate|handshake", "Encryption with the host failed. See the TLS setting of its route, then Force."),
+    (
+        r"tls|certificate|handshake",
+        _lazy("Encryption with the host failed. See the TLS setting of its route, then Force."),
+    ),
     (
         r"\brate|too many|throttl|\blimit|4\.7\.28|temporarily deferred",
-        "The host limits how much it takes from us. Wait, or lower the connections of its route.",
+        _lazy("The host limits how much it takes from us. Wait, or lower the connections of its route."),
     ),
     (
         r"blocked|blacklist|blocklist|reputation|spamhaus|listed",
-        "The host refuses our address. Ask for removal from its list, or redirect the message over another route.",
+        _lazy(
+            "The host refuses our address. Ask for removal from its list, or redirect the message over another route."
+        ),
     ),
-    (r"authenticat|credential|5\.7\.8", "The host wants a login. See the route's user name and password."),
+    (r"authenticat|credential|5\.7\.8", _lazy("The host wants a login. See the route's user name and password.")),
     (
         r"refused|unreachable|timed out|timeout|in time|no route|could not connect|cannot connect|reset",
-        "The host is down or a firewall is between. When it is back, Force tries at once; Redirect sends it by another"
-        " host.",
+        _lazy(
+            "The host is down or a firewall is between. When it is back, Force tries at once; Redirect sends it by"
+            " another host."
+        ),
     ),
 )
 
@@ -295,17 +305,21 @@ _BY_US_ALONE = tuple(row for row in _ADVICE if row[0].startswith(("nxdomain", "r
 
 def _advice(facts: Facts) -> str:
     if facts.last_error.startswith(SLOWED):
-        return "It goes in its turn. The page of the destination has the limit, why it is there, and what was answered."
+        return _(
+            "It goes in its turn. The page of the destination has the limit, why it is there, and what was answered."
+        )
     if facts.last_error.startswith(SUSPENDED):
-        return "The page of the destination says why and until when, and resumes it. Force tries this message now."
+        return _("The page of the destination says why and until when, and resumes it. Force tries this message now.")
     said = facts.last_try.reply if facts.last_try else facts.last_error
     text = f"{facts.last_error} {said}".lower()
     # A host that "refused" is not down, and the "DNS" that it speaks of is not ours.
     patterns = _ADVICE if not is_smtp_reply(said) else [row for row in _ADVICE if row not in _BY_US_ALONE]
     for pattern, advice in patterns:
         if re.search(pattern, text):
-            return advice
-    return "Force tries at once; Redirect sends it elsewhere; Delete ends it, with a bounce to the sender if you like."
+            return str(advice)
+    return _(
+        "Force tries at once; Redirect sends it elsewhere; Delete ends it, with a bounce to the sender if you like."
+    )
 
 
 def _status(status: str) -> str:

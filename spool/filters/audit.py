@@ -14,6 +14,7 @@ from typing import Any, Self
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 from django.utils.dateparse import parse_date, parse_datetime
+from django.utils.translation import gettext as _
 
 from base.audit.models import AuditEvent
 from base.audit.results import Result
@@ -60,7 +61,10 @@ class AuditFilter:
         found = cls(**texts)
         for name, choices in (("source", SOURCES), ("result", Result.values)):
             if texts[name] and texts[name] not in choices:
-                raise BadFilter(f"{texts[name]!r} is none of {', '.join(choices)}.")
+                raise BadFilter(
+                    _("%(texts)s is none of %(choices)s.")
+                    % {"texts": f"{texts[name]!r}", "choices": ", ".join(choices)}
+                )
         if found.row:
             number(found.row)
         found.span()
@@ -201,7 +205,7 @@ def _contains(text: str) -> Q:
 
 def _order(sort: str) -> Order:
     if sort not in SORTS:
-        raise BadFilter(f"The audit is sorted by {', '.join(SORTS)}.")
+        raise BadFilter(_("The audit is sorted by %(sorts)s.") % {"sorts": ", ".join(SORTS)})
     column = sort.lstrip("-")
     return Order(_TABLE, ("at", "id") if column == "at" else (column, "at", "id"), sort.startswith("-"))
 
@@ -218,4 +222,6 @@ def _moment(text: str, *, is_end: bool) -> datetime | None:
             raise ValueError(text)
         return timezone.make_aware(moment) if timezone.is_naive(moment) else moment
     except (ValueError, OverflowError) as error:
-        raise BadFilter(f"{text!r} is no moment; write 2026-11-30 or 2026-11-30 14:00.") from error
+        raise BadFilter(
+            _("%(text)s is no moment; write 2026-11-30 or 2026-11-30 14:00.") % {"text": f"{text!r}"}
+        ) from error

@@ -10,6 +10,7 @@ from typing import Any, Self
 
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from accounts.addresses import domain_of, key_of
 from spool.filters import wildcards  # noqa: F401 – it registers the lookup
@@ -84,8 +85,8 @@ class SpoolFilter(MessageFilter):
         """In words: "messages from ann@example.org, larger than 10MB"."""
         parts = self.phrases()
         if self.only_sender_domain is not None:
-            parts.append(f"sent from {self.only_sender_domain}")
-        return f"messages {', '.join(parts)}" if parts else "all messages"
+            parts.append(_("sent from %(only_sender_domain)s") % {"only_sender_domain": self.only_sender_domain})
+        return f"messages {', '.join(parts)}" if parts else _("all messages")
 
     def limited_to(self, domain: str) -> Self:
         """The same, of mail from `domain` only."""

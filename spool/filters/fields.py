@@ -9,8 +9,10 @@ from difflib import get_close_matches
 from typing import Any
 
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _lazy
 
 from accounts.addresses import InvalidAddress, normalise_domain
+from base.texts import Text
 from spool.filters.units import BadFilter, format_age, format_size, parse_age, parse_size
 from spool.filters.wildcards import checked
 from spool.models.entry import Direction, Priority, Status
@@ -29,8 +31,8 @@ class Field:
 
     name: str
     attribute: str
-    phrase: str
-    help: str
+    phrase: Text
+    help: Text
     metavar: str
     parse: Callable[[str], Any]
     format: Callable[[Any], str] = str
@@ -99,12 +101,15 @@ def _one_of(what: str, values: dict[str, Any]) -> Callable[[str], Any]:
         try:
             return values[text.strip().lower()]
         except KeyError as error:
-            raise BadFilter(f"{text!r} is not a {what}; there are {', '.join(values)}.") from error
+            raise BadFilter(
+                _("%(text)s is not a %(what)s; there are %(values)s.")
+                % {"text": f"{text!r}", "what": what, "values": ", ".join(values)}
+            ) from error
 
     return parse
 
 
-def chosen_among(field: str, attribute: str, phrase: str, help_text: str, values: dict[str, Any]) -> Field:
+def chosen_among(field: str, attribute: str, phrase: Text, help_text: Text, values: dict[str, Any]) -> Field:
     """A condition that takes one of `values`, by their names."""
     names = {value: name for name, value in values.items()}
     return Field(
@@ -125,61 +130,109 @@ PRIORITIES = {"low": int(Priority.LOW), "normal": int(Priority.NORMAL), "high": 
 _YES = {"yes": True, "no": False}
 
 _ALL = (
-    Field("sender", "sender", "from {}", "sender's address; * stands for anything, <> for none", "ADDRESS", _address),
-    Field("sender-domain", "sender_domain", "from the domain {}", "sender's domain", "DOMAIN", _domain),
+    Field(
+        "sender",
+        "sender",
+        "from {}",
+        _lazy("sender's address; * stands for anything, <> for none"),
+        "ADDRESS",
+        _address,
+    ),
+    Field("sender-domain", "sender_domain", _lazy("from the domain {}"), "sender's domain", "DOMAIN", _domain),
     Field(
         "recipient",
         "recipient",
         "to {}",
-        "a recipient's address, or that of an alias that leads there; * stands for anything",
+        _lazy("a recipient's address, or that of an alias that leads there; * stands for anything"),
         "ADDRESS",
         _address,
     ),
     Field(
         "mailbox",
         "mailbox",
-        "for the mailbox {}",
-        "a recipient's own address, by whatever alias it was written to;"
-        " Delete and Move then take them from this recipient alone",
+        _lazy("for the mailbox {}"),
+        _lazy(
+            "a recipient's own address, by whatever alias it was written to;"
+            " Delete and Move then take them from this recipient alone"
+        ),
         "ADDRESS",
         _mailbox,
     ),
-    Field("domain", "domain", "to the domain {}", "a recipient's domain", "DOMAIN", _domain),
-    Field("ip", "ip", "that came from {}", "IP address of the client", "IP", _ip),
-    Field("auth-user", "auth_user", "sent by the user {}", "user who logged in to send it", "ADDRESS", _address),
-    Field("id", "file_name", "with the file name {}", "file name", "NAME", _file_name),
-    Field("message-id", "message_id", "with the Message-ID {}", "Message-ID", "ID", _text),
-    Field("subject", "subject", "with “{}” in the subject", "words that the subject has", "TEXT", _text),
-    Field("exact-subject", "exact_subject", "with the subject “{}”", "the whole subject", "TEXT", _whole_text),
-    chosen_among("status", "status", "with the status {}", "status", STATUSES),
-    chosen_among("direction", "direction", "that are {}", "inbound or outbound", DIRECTIONS),
-    chosen_among("priority", "priority", "with {} priority", "priority", PRIORITIES),
+    Field("domain", "domain", _lazy("to the domain {}"), _lazy("a recipient's domain"), "DOMAIN", _domain),
+    Field("ip", "ip", _lazy("that came from {}"), _lazy("IP address of the client"), "IP", _ip),
     Field(
-        "older", "older_than", "in the spool for more than {}", "longer in the spool than", "AGE", parse_age, format_age
+        "auth-user",
+        "auth_user",
+        _lazy("sent by the user {}"),
+        _lazy("user who logged in to send it"),
+        "ADDRESS",
+        _address,
     ),
+    Field("id", "file_name", _lazy("with the file name {}"), _lazy("file name"), "NAME", _file_name),
+    Field("message-id", "message_id", _lazy("with the Message-ID {}"), "Message-ID", "ID", _text),
+    Field("subject", "subject", _lazy("with “{}” in the subject"), _lazy("words that the subject has"), "TEXT", _text),
     Field(
-        "younger",
-        "younger_than",
-        "in the spool for less than {}",
-        "not as long in the spool as",
+        "exact-subject",
+        "exact_subject",
+        _lazy("with the subject “{}”"),
+        _lazy("the whole subject"),
+        "TEXT",
+        _whole_text,
+    ),
+    chosen_among("status", "status", _lazy("with the status {}"), _lazy("status"), STATUSES),
+    chosen_among("direction", "direction", _lazy("that are {}"), _lazy("inbound or outbound"), DIRECTIONS),
+    chosen_among("priority", "priority", _lazy("with {} priority"), _lazy("priority"), PRIORITIES),
+    Field(
+        "older",
+        "older_than",
+        _lazy("in the spool for more than {}"),
+        _lazy("longer in the spool than"),
         "AGE",
         parse_age,
         format_age,
     ),
-    Field("larger", "larger_than", "larger than {}", "larger than", "SIZE", parse_size, format_size),
-    Field("smaller", "smaller_than", "smaller than {}", "smaller than", "SIZE", parse_size, format_size),
-    Field("min-attempts", "min_attempts", "with at least {} attempts", "at least as many attempts", "N", _number),
-    Field("max-attempts", "max_attempts", "with at most {} attempts", "at most as many attempts", "N", _number),
-    Field("error", "error", "whose last error has “{}”", "text that the last error has", "TEXT", _text),
     Field(
-        "error-group", "error_group", "whose last error is “{}”", "last error, cleaned of particulars", "TEXT", _text
+        "younger",
+        "younger_than",
+        _lazy("in the spool for less than {}"),
+        _lazy("not as long in the spool as"),
+        "AGE",
+        parse_age,
+        format_age,
     ),
-    chosen_among("hold", "hold", "on hold: {}", "whether it is on hold", _YES),
+    Field("larger", "larger_than", _lazy("larger than {}"), _lazy("larger than"), "SIZE", parse_size, format_size),
+    Field("smaller", "smaller_than", _lazy("smaller than {}"), _lazy("smaller than"), "SIZE", parse_size, format_size),
+    Field(
+        "min-attempts",
+        "min_attempts",
+        _lazy("with at least {} attempts"),
+        _lazy("at least as many attempts"),
+        "N",
+        _number,
+    ),
+    Field(
+        "max-attempts",
+        "max_attempts",
+        _lazy("with at most {} attempts"),
+        _lazy("at most as many attempts"),
+        "N",
+        _number,
+    ),
+    Field("error", "error", _lazy("whose last error has “{}”"), _lazy("text that the last error has"), "TEXT", _text),
+    Field(
+        "error-group",
+        "error_group",
+        _lazy("whose last error is “{}”"),
+        _lazy("last error, cleaned of particulars"),
+        "TEXT",
+        _text,
+    ),
+    chosen_among("hold", "hold", _lazy("on hold: {}"), _lazy("whether it is on hold"), _YES),
     Field(
         "next-within",
         "next_within",
-        "with the next attempt within {}",
-        "next attempt comes within",
+        _lazy("with the next attempt within {}"),
+        _lazy("next attempt comes within"),
         "AGE",
         parse_age,
         format_age,
@@ -192,7 +245,7 @@ FIELDS: dict[str, Field] = {field.name: field for field in _ALL}
 def parse_all(fields: Mapping[str, Field], values: Mapping[str, str]) -> dict[str, Any]:
     """Values by attribute, from texts by name; empty texts are passed over. Raises BadFilter, for unknown names too."""
     if missing := next((name for name in values if name not in fields), ""):
-        raise unknown("condition", missing, fields)
+        raise unknown(_("condition"), missing, fields)
     return {fields[name].attribute: fields[name].parse(text) for name, text in values.items() if text.strip()}
 
 
@@ -203,9 +256,11 @@ def unknown(kind: str, name: str, known: Iterable[str], mark: str = "") -> BadFi
     """
     names = sorted(known)
     near = get_close_matches(name.lower(), names, 1)
-    meant = f" Did you mean {near[0]}{mark}?" if near else ""
     listed = ", ".join(f"{one}{mark}" for one in names)
-    return BadFilter(f"There is no {kind} {name[:60]}{mark}.{meant} Available: {listed}.")
+    values = {"kind": kind, "name": f"{name[:60]}{mark}", "near": f"{near[0]}{mark}" if near else "", "listed": listed}
+    if near:
+        return BadFilter(_("There is no %(kind)s %(name)s. Did you mean %(near)s? Available: %(listed)s.") % values)
+    return BadFilter(_("There is no %(kind)s %(name)s. Available: %(listed)s.") % values)
 
 
 def of_options(fields: Mapping[str, Field], options: Mapping[str, Any]) -> dict[str, str]:

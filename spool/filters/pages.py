@@ -55,10 +55,21 @@ class Extent:
 
     def sentence(self, found: int) -> str:
         """For people, with the number of matches `found` there."""
-        of_all = f" of about {rounded(max(self.whole, self.rows)):,}" if self.whole else ""
-        back = f", {'back' if self.back else 'up'} to {timezone.localtime(self.at):%Y-%m-%d %H:%M}" if self.at else ""
-        another, so_far = ("another ", "") if self.further else ("", " so far")
-        return f"Looked through {another}{rounded(self.rows):,}{of_all} messages{back}; {found:,} found{so_far}."
+        rows, whole = grouped(rounded(self.rows)), grouped(rounded(max(self.whole, self.rows)))
+        if not self.whole:
+            looked = (
+                _("Looked through another %(rows)s messages") if self.further else _("Looked through %(rows)s messages")
+            )
+        elif self.further:
+            looked = _("Looked through another %(rows)s of about %(whole)s messages")
+        else:
+            looked = _("Looked through %(rows)s of about %(whole)s messages")
+        said = looked % {"rows": rows, "whole": whole}
+        if self.at:
+            until = _("back to %(moment)s") if self.back else _("up to %(moment)s")
+            said = f"{said}, {until % {'moment': f'{timezone.localtime(self.at):%Y-%m-%d %H:%M}'}}"
+        ended = _("%(found)s found.") if self.further else _("%(found)s found so far.")
+        return f"{said}; {ended % {'found': grouped(found)}}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +161,9 @@ def page(
     """
     plan = plan or Plan(chosen)
     if sort not in SORTS:
-        raise BadFilter(f"{sort!r} is not an order; there are {', '.join(SORTS)}.")
+        raise BadFilter(
+            _("%(sort)s is not an order; there are %(sorts)s.") % {"sort": f"{sort!r}", "sorts": ", ".join(SORTS)}
+        )
     column, descending = sort.lstrip("-"), sort.startswith("-")
     if column in LEVELS:
         return replace(_by_level(chosen, column, descending, after, size, patient), sort=sort)

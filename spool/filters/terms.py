@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from django.utils.translation import gettext as _
+
 from accounts.addresses import InvalidAddress, normalise_domain, split_address
 from spool.filters.conditions import SpoolFilter
 from spool.filters.fields import FIELDS, BadFilter, Field, unknown
@@ -58,7 +60,8 @@ def understand(
         term = _term(fields[name], value)
         if terms.setdefault(name, term).value != value:
             raise BadFilter(
-                f"{terms[name].value} and {value} are the same condition ({fields[name].help}); search for one of them."
+                _("%(terms)s and %(value)s are the same condition (%(help)s); search for one of them.")
+                % {"terms": terms[name].value, "value": value, "help": fields[name].help}
             )
     if words:
         terms["subject"] = _term(fields["subject"], " ".join(words))
@@ -85,7 +88,7 @@ def words_of(text: str, operators: Mapping[str, str]) -> list[str]:
         else:
             found.append(word)
     if len(found) > MOST_TERMS:
-        raise BadFilter(f"A search has at most {MOST_TERMS} words.")
+        raise BadFilter(_("A search has at most %(most_terms)s words.") % {"most_terms": MOST_TERMS})
     return found
 
 
@@ -104,13 +107,17 @@ def _recognise(word: str, finds: Finds, operators: Mapping[str, str]) -> tuple[s
         name, value = named[1].lower(), named[2].strip('"')
         if name in operators and not value:
             raise BadFilter(
-                f'{name}: has nothing behind it. To look for the word itself, write "{word}" in quotation marks.'
+                _('%(name)s: has nothing behind it. To look for the word itself, write "%(word)s" in quotation marks.')
+                % {"name": name, "word": word}
             )
         if name in operators:
             return operators[name], value
         if value:
             error = unknown("operator", name, operators, ":")
-            raise BadFilter(f'{error} To look for it in the subject, put it in quotation marks: "{word[:60]}".')
+            raise BadFilter(
+                _('%(error)s To look for it in the subject, put it in quotation marks: "%(word)s".')
+                % {"error": error, "word": word[:60]}
+            )
     word = word.strip('"')
     if word == "<>":
         return "sender", word

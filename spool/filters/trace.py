@@ -14,6 +14,8 @@ from typing import Any, Final
 from django.db.models import BooleanField, Q, QuerySet
 from django.db.models.expressions import RawSQL
 from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _lazy
 
 from accounts.addresses import key_of
 from spool.filters import wildcards  # noqa: F401 – it registers the lookup
@@ -46,16 +48,40 @@ _OUTCOMES: Final = {outcome.value: outcome.value for outcome in Outcome if outco
 
 TRACE_FIELDS: Final[dict[str, Field]] = {
     **{name: FIELDS[name] for name in _TAKEN},
-    "outcome": chosen_among("outcome", "outcome", "with the outcome {}", "what became of it", _OUTCOMES),
+    "outcome": chosen_among("outcome", "outcome", _lazy("with the outcome {}"), _lazy("what became of it"), _OUTCOMES),
     "reply": Field(
-        "reply", "reply", "whose last reply has “{}”", "text of the last reply", "TEXT", FIELDS["subject"].parse
+        "reply",
+        "reply",
+        _lazy("whose last reply has “{}”"),
+        _lazy("text of the last reply"),
+        "TEXT",
+        FIELDS["subject"].parse,
     ),
-    "host": Field("host", "host", "that ended at {}", "host that gave the last reply", "HOST", FIELDS["subject"].parse),
+    "host": Field(
+        "host",
+        "host",
+        _lazy("that ended at {}"),
+        _lazy("host that gave the last reply"),
+        "HOST",
+        FIELDS["subject"].parse,
+    ),
     "older": Field(
-        "older", "older_than", "that ended more than {} ago", "ended longer ago than", "AGE", parse_age, format_age
+        "older",
+        "older_than",
+        _lazy("that ended more than {} ago"),
+        _lazy("ended longer ago than"),
+        "AGE",
+        parse_age,
+        format_age,
     ),
     "younger": Field(
-        "younger", "younger_than", "that ended less than {} ago", "ended since less than", "AGE", parse_age, format_age
+        "younger",
+        "younger_than",
+        _lazy("that ended less than {} ago"),
+        _lazy("ended since less than"),
+        "AGE",
+        parse_age,
+        format_age,
     ),
 }
 # What may stand before a colon in the search box.
@@ -93,7 +119,7 @@ class TraceFilter(MessageFilter):
 
     def sentence(self) -> str:
         """In words: "outcomes of messages from ann@example.org"."""
-        return ", ".join(["outcomes of messages", *self.phrases()])
+        return ", ".join([_("outcomes of messages"), *self.phrases()])
 
     def leading(self) -> list[Q]:
         """What one condition asks for, each by an index of its own in the order of time; empty where none leads."""
@@ -177,7 +203,9 @@ def page(
     before `since` is meant.
     """
     if sort not in SORTS:
-        raise BadFilter(f"{sort!r} is not an order; there are {', '.join(SORTS)}.")
+        raise BadFilter(
+            _("%(sort)s is not an order; there are %(sorts)s.") % {"sort": f"{sort!r}", "sorts": ", ".join(SORTS)}
+        )
     if not can_be_sorted(chosen, sort, choices):
         sort = DEFAULT_SORT
     order, behind = _order(sort), values_in_time(after, is_named=sort.lstrip("-") != "ended")

@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass, field
 
 from django.db.models import Q
+from django.utils.translation import gettext as _
 
 from accounts.addresses import key_of
 from spool.filters.fields import FIELDS
@@ -60,19 +61,21 @@ def named_by(text: str) -> Named:
         return Named()
     try:
         ip = str(ipaddress.ip_address(text.strip("[]")))
-        return Named(f"Messages that came from {ip}.", [Q(client_ip=ip)], Q(client_ip=ip))
+        return Named((_("Messages that came from %(ip)s.") % {"ip": ip}), [Q(client_ip=ip)], Q(client_ip=ip))
     except ValueError:
         pass
     if _FILE_NAME.fullmatch(text):
         name = text.lower() if text.lower().endswith(".eml") else f"{text.lower()}.eml"
-        return Named(f"The message with the file name {name}.", [Q(file_name=name)], Q(file_name=name))
+        return Named(
+            (_("The message with the file name %(name)s.") % {"name": name}), [Q(file_name=name)], Q(file_name=name)
+        )
     bare = text.strip("<>")
     by_id = Q(message_id__in=[bare, f"<{bare}>"])
     looks_like_id = text.startswith("<") or re.search(r"\d{4,}.*@|\$.*@", text)
     sentence = (
-        f"The message with the Message-ID or address {bare}."
+        (_("The message with the Message-ID or address %(bare)s.") % {"bare": bare})
         if looks_like_id
-        else f"Messages from or to {bare}, or with that Message-ID."
+        else (_("Messages from or to %(bare)s, or with that Message-ID.") % {"bare": bare})
     )
     key = key_of(bare)
     # Each has an index of its own; of most addresses the key is the address.

@@ -13,6 +13,8 @@ from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import Q
 from django.utils.module_loading import import_string
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _lazy
 
 from accounts.addresses import InvalidAddress, normalise_address
 
@@ -51,37 +53,44 @@ class AlertRule(models.Model):
 
     name = models.CharField(max_length=100, unique=True)
     enabled = models.BooleanField(default=True)
-    kind = models.CharField("watches", max_length=20, choices=kinds)
+    kind = models.CharField(_lazy("watches"), max_length=20, choices=kinds)
     threshold = models.PositiveIntegerField(
         validators=[MinValueValidator(1)],
-        help_text="Messages for a sender and for the spool, percent for bounces, destinations and a quarantine, whose limit is 100, times for the guard; for all else minutes.",
+        help_text=_lazy(
+            "Messages for a sender and for the spool, percent for bounces, destinations and a quarantine, whose limit is 100, times for the guard; for all else minutes."
+        ),
     )
     minutes = models.PositiveIntegerField(
-        "within (minutes)",
+        _lazy("within (minutes)"),
         default=10,
         validators=[MinValueValidator(1), MaxValueValidator(60)],
-        help_text="For what is handed in, deferred, refused or bounced, and for the guard: how far back is counted.",
+        help_text=_lazy(
+            "For what is handed in, deferred, refused or bounced, and for the guard: how far back is counted."
+        ),
     )
     at_least = models.PositiveIntegerField(
-        "at least",
+        _lazy("at least"),
         default=50,
-        help_text="For bounces, destinations and scanners: of fewer recipients or messages no rate is made.",
+        help_text=_lazy("For bounces, destinations and scanners: of fewer recipients or messages no rate is made."),
     )
     ends_below = models.PositiveIntegerField(
-        "ends below (percent of the threshold)",
+        _lazy("ends below (percent of the threshold)"),
         default=80,
         validators=[MinValueValidator(1), MaxValueValidator(100)],
-        help_text="So that a number that goes to and fro around the threshold is one alert, not many.",
+        help_text=_lazy("So that a number that goes to and fro around the threshold is one alert, not many."),
     )
     mail_to = models.TextField(
-        "mail to", blank=True, default="", help_text="Addresses that are told, one per line; by this server itself."
+        _lazy("mail to"),
+        blank=True,
+        default="",
+        help_text=_lazy("Addresses that are told, one per line; by this server itself."),
     )
     webhook_url = models.CharField(
-        "webhook",
+        _lazy("webhook"),
         max_length=500,
         blank=True,
         default="",
-        help_text="https:// address that gets a signed JSON document.",
+        help_text=_lazy("https:// address that gets a signed JSON document."),
     )
     sealed_secret = models.TextField(blank=True, default="", editable=False)
 
@@ -107,7 +116,7 @@ class AlertRule(models.Model):
         watched = self._watched()
         most = watched.most if watched is not None else None
         if most is not None and (self.threshold or 0) > most:
-            wrong["threshold"] = f"This is at most {most} percent."
+            wrong["threshold"] = _("This is at most %(most)s percent.") % {"most": most}
         for address in self.addresses:
             try:
                 normalise_address(address)
@@ -129,13 +138,13 @@ def webhook_complaint(url: str) -> str:
         parts = urlsplit(url)
         port = parts.port
     except ValueError as error:
-        return f"This is no address: {error}."
+        return _("This is no address: %(error)s.") % {"error": error}
     if parts.scheme not in ("https", "http") or not parts.hostname:
-        return "A webhook's address begins with https:// and names a host."
+        return _("A webhook's address begins with https:// and names a host.")
     if parts.username is not None or parts.password is not None:
-        return "Leave user name and password out of the address: the receiver knows us by the signature."
+        return _("Leave user name and password out of the address: the receiver knows us by the signature.")
     if port == 0 or any(not letter.isprintable() or letter == " " for letter in url):
-        return "There is something in this address that no address has."
+        return _("There is something in this address that no address has.")
     return ""
 
 
@@ -143,23 +152,25 @@ class AlertEvent(models.Model):
     """One alert: from when it began until its end. `key` is the sender that it is about, if it is about one."""
 
     rule = models.ForeignKey(AlertRule, null=True, on_delete=models.SET_NULL, related_name="events")
-    rule_name = models.CharField("rule", max_length=100)
+    rule_name = models.CharField(_lazy("rule"), max_length=100)
     kind = models.CharField(max_length=20, choices=kinds)
-    key = models.CharField("about", max_length=320, blank=True, default="")
+    key = models.CharField(_lazy("about"), max_length=320, blank=True, default="")
     threshold = models.PositiveIntegerField()
-    value = models.FloatField(help_text="When it was last looked at.")
+    value = models.FloatField(help_text=_lazy("When it was last looked at."))
     highest = models.FloatField()
     began = models.DateTimeField(db_index=True)
     ended = models.DateTimeField(null=True, blank=True)
     is_test = models.BooleanField(default=False)
-    acknowledged = models.DateTimeField(null=True, blank=True, help_text="When somebody took care of it.")
+    acknowledged = models.DateTimeField(null=True, blank=True, help_text=_lazy("When somebody took care of it."))
     acknowledged_by = models.CharField(max_length=254, blank=True, default="", db_default="")
     muted_until = models.DateTimeField(
-        null=True, blank=True, help_text="Until then neither it nor the next of its rule and key is shown or told."
+        null=True,
+        blank=True,
+        help_text=_lazy("Until then neither it nor the next of its rule and key is shown or told."),
     )
 
     class Meta:
-        verbose_name, verbose_name_plural = "alert", "alerts"
+        verbose_name, verbose_name_plural = _lazy("alert"), _lazy("alerts")
         ordering: ClassVar[list[str]] = ["-began", "-id"]
         constraints = [
             models.UniqueConstraint(
@@ -175,11 +186,13 @@ class AlertNotice(models.Model):
     """One thing that somebody is told: by mail, or by webhook. Tried again until it is `done`."""
 
     event = models.ForeignKey(AlertEvent, on_delete=models.CASCADE, related_name="notices")
-    says = models.CharField(max_length=6, choices=[("began", "Began"), ("ended", "Ended")])
-    channel = models.CharField(max_length=7, choices=[("mail", "Mail"), ("webhook", "Webhook")])
+    says = models.CharField(max_length=6, choices=[("began", _lazy("Began")), ("ended", _lazy("Ended"))])
+    channel = models.CharField(max_length=7, choices=[("mail", _lazy("Mail")), ("webhook", _lazy("Webhook"))])
     target = models.CharField(max_length=500)
     attempts = models.PositiveIntegerField(default=0)
-    due = models.DateTimeField(null=True, blank=True, help_text="When it is tried; null when it is done or given up.")
+    due = models.DateTimeField(
+        null=True, blank=True, help_text=_lazy("When it is tried; null when it is done or given up.")
+    )
     done = models.DateTimeField(null=True, blank=True)
     outcome = models.CharField(max_length=300, blank=True, default="")
 
@@ -187,4 +200,8 @@ class AlertNotice(models.Model):
         indexes = [models.Index(fields=["due"], name="alert_notice_due", condition=Q(due__isnull=False))]
 
     def __str__(self) -> str:
-        return f"{self.channel} to {self.target}: {self.outcome or 'waits'}"
+        return _("%(channel)s to %(target)s: %(outcome)s") % {
+            "channel": self.channel,
+            "target": self.target,
+            "outcome": self.outcome or "waits",
+        }

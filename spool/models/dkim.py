@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django.db import models
+from django.utils.translation import gettext_lazy as _lazy
 
 from accounts.addresses import normalise_domain
 
@@ -10,18 +11,18 @@ from accounts.addresses import normalise_domain
 class KeyAlgorithm(models.TextChoices):
     """RFC 6376 3.3.1 and RFC 8463. Receivers that know no Ed25519 pass over such a signature: sign by RSA as well."""
 
-    RSA = "rsa", "RSA, 2048 bits"
-    ED25519 = "ed25519", "Ed25519"
+    RSA = "rsa", _lazy("RSA, 2048 bits")
+    ED25519 = "ed25519", _lazy("Ed25519")
 
 
 class KeyState(models.TextChoices):
     """A key signs in one of them only: never before the DNS has shown it, and never when it may soon be gone."""
 
-    PREPARED = "prepared", "Prepared: waits for its DNS record"
-    PUBLISHED = "published", "Published: seen in the DNS, signs soon"
-    ACTIVE = "active", "Active: signs"
-    RETIRING = "retiring", "Retiring: keep its record, mail on its way carries it"
-    REVOKED = "revoked", "Revoked: remove its record"
+    PREPARED = "prepared", _lazy("Prepared: waits for its DNS record")
+    PUBLISHED = "published", _lazy("Published: seen in the DNS, signs soon")
+    ACTIVE = "active", _lazy("Active: signs")
+    RETIRING = "retiring", _lazy("Retiring: keep its record, mail on its way carries it")
+    REVOKED = "revoked", _lazy("Revoked: remove its record")
 
 
 class DkimKey(models.Model):
@@ -30,8 +31,10 @@ class DkimKey(models.Model):
     domain = models.CharField(max_length=253)
     selector = models.CharField(max_length=63)
     algorithm = models.CharField(max_length=7, choices=KeyAlgorithm)
-    sealed_private_key = models.TextField(editable=False, help_text="PEM (PKCS #8), sealed; empty once it is revoked.")
-    public_key = models.TextField(help_text="Base64, as the tag p= has it.")
+    sealed_private_key = models.TextField(
+        editable=False, help_text=_lazy("PEM (PKCS #8), sealed; empty once it is revoked.")
+    )
+    public_key = models.TextField(help_text=_lazy("Base64, as the tag p= has it."))
     state = models.CharField(max_length=9, choices=KeyState, default=KeyState.PREPARED, db_index=True)
     created = models.DateTimeField()
     # When all name servers of the domain first showed it without a gap since, when it began to sign, and when it ended.
@@ -47,7 +50,7 @@ class DkimKey(models.Model):
     send_problem = models.CharField(max_length=300, blank=True, default="", db_default="")
 
     class Meta:
-        verbose_name = "DKIM key"
+        verbose_name = _lazy("DKIM key")
         constraints = [models.UniqueConstraint(fields=["domain", "selector"], name="dkim_selector_once")]
         ordering = ["domain", "-created"]
 

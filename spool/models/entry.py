@@ -15,16 +15,16 @@ from spool.models.key_column import key_column, keyed
 class Priority(models.IntegerChoices):
     """Which entries a worker takes first."""
 
-    LOW = 1, "Low"
-    NORMAL = 2, "Normal"
-    HIGH = 3, "High"
+    LOW = 1, _("Low")
+    NORMAL = 2, _("Normal")
+    HIGH = 3, _("High")
 
 
 class Direction(models.IntegerChoices):
     """Outbound has at least one recipient elsewhere."""
 
-    INBOUND = 1, "Inbound"
-    OUTBOUND = 2, "Outbound"
+    INBOUND = 1, _("Inbound")
+    OUTBOUND = 2, _("Outbound")
 
 
 class Status(models.TextChoices):
@@ -47,12 +47,12 @@ ON_THEIR_WAY = (Status.LOCAL_DELIVERY, Status.REMOTE_DELIVERY)
 class Origin(models.TextChoices):
     """By which door a message came."""
 
-    SMTP = "smtp", "SMTP"
-    DROP = "drop", "Drop folder"
-    COMMAND = "command", "Command line"
-    FORWARD = "forward", "Forwarding"
-    LIST = "list", "Mailing list"
-    DSN = "dsn", "Delivery status notification"
+    SMTP = "smtp", _("SMTP")
+    DROP = "drop", _("Drop folder")
+    COMMAND = "command", _("Command line")
+    FORWARD = "forward", _("Forwarding")
+    LIST = "list", _("Mailing list")
+    DSN = "dsn", _("Delivery status notification")
 
 
 # The doors by which somebody hands a message in; what came by the others this server has made itself.
@@ -98,45 +98,45 @@ class EntryColumns(models.Model):
     workers that find nothing else take the entry, from `next_attempt` on.
     """
 
-    file_name = models.CharField("file name", max_length=40)
-    subspool = models.CharField("spool path", max_length=60)
+    file_name = models.CharField(_("file name"), max_length=40)
+    subspool = models.CharField(_("spool path"), max_length=60)
     sender = models.CharField(
         max_length=320, blank=True, default="", help_text="Reverse-path; empty for the null sender."
     )
     sender_domain = models.CharField(max_length=255, blank=True, default="")
     sender_key = key_column("The sender's key where it is written otherwise.")
-    auth_user = models.CharField("authenticated user", max_length=254, blank=True, default="")
-    client_ip = models.CharField("client IP", max_length=45, blank=True, default="")
-    ehlo_name = models.CharField("EHLO name", max_length=255, blank=True, default="")
+    auth_user = models.CharField(_("authenticated user"), max_length=254, blank=True, default="")
+    client_ip = models.CharField(_("client IP"), max_length=45, blank=True, default="")
+    ehlo_name = models.CharField(_("EHLO name"), max_length=255, blank=True, default="")
     tls = models.CharField(
-        "TLS", max_length=60, blank=True, default="", help_text="Protocol and cipher of the session it came in by."
+        _("TLS"), max_length=60, blank=True, default="", help_text="Protocol and cipher of the session it came in by."
     )
     port = models.PositiveIntegerField(default=0, help_text="Port it came in by; 0 when it was none.")
     direction = models.PositiveSmallIntegerField(choices=Direction)
     origin = models.CharField(max_length=8, choices=Origin, default=Origin.SMTP)
     subject = models.CharField(max_length=255, blank=True, default="")
-    message_id = models.CharField("Message-ID", max_length=255, blank=True, default="")
-    size_bytes = models.BigIntegerField("size")
+    message_id = models.CharField(_("Message-ID"), max_length=255, blank=True, default="")
+    size_bytes = models.BigIntegerField(_("size"))
     priority = models.PositiveSmallIntegerField(choices=Priority, default=Priority.NORMAL)
     status = models.CharField(max_length=10, choices=Status, default=Status.DELIVERY_DELAY)
     attempts = models.PositiveIntegerField(default=0, help_text="Finished delivery attempts.")
     dns_failures = models.PositiveIntegerField(default=0, help_text="Attempts in a row that ended at the DNS.")
-    recipients_total = models.PositiveIntegerField("recipients")
-    recipients_done = models.PositiveIntegerField("delivered", default=0)
-    created = models.DateTimeField("in spool since")
+    recipients_total = models.PositiveIntegerField(_("recipients"))
+    recipients_done = models.PositiveIntegerField(_("delivered"), default=0)
+    created = models.DateTimeField(_("in spool since"))
     next_attempt = models.DateTimeField(null=True, blank=True)
     due_at = models.DateTimeField(null=True, blank=True)
     turn_at = models.DateTimeField(
-        "its sender's turn", null=True, blank=True, help_text="Set while it is more than its sender's share."
+        _("its sender's turn"), null=True, blank=True, help_text="Set while it is more than its sender's share."
     )
     release_at = models.DateTimeField(
-        "scheduled for",
+        _("scheduled for"),
         null=True,
         blank=True,
         help_text="When its sender wants it to leave (RFC 4865); its age counts from then on.",
     )
-    leased_by = models.CharField("worked on by", max_length=60, blank=True, default="")
-    hold = models.BooleanField("on hold", default=False)
+    leased_by = models.CharField(_("worked on by"), max_length=60, blank=True, default="")
+    hold = models.BooleanField(_("on hold"), default=False)
     hold_reason = models.CharField(max_length=255, blank=True, default="")
     hold_until = models.DateTimeField(null=True, blank=True)
     last_error = models.CharField(max_length=500, blank=True, default="")
@@ -178,7 +178,7 @@ class Entry(EntryColumns):
     objects: ClassVar[models.Manager[Entry]] = EntryQuerySet.as_manager()  # type: ignore[assignment]
 
     class Meta:
-        verbose_name_plural = "entries"
+        verbose_name_plural = _("entries")
         # Not unique=True: on PostgreSQL that makes a second index, for LIKE, which nothing here needs.
         constraints = [models.UniqueConstraint(fields=["file_name"], name="entry_file_name")]
         # What every message pays for comes first. The rest is partial: mail that leaves at its first attempt is in none.

@@ -10,8 +10,8 @@ from spool.models.key_column import key_column, keyed
 class Kind(models.TextChoices):
     """Whether a recipient is delivered here or handed on."""
 
-    LOCAL = "local", "Local"
-    REMOTE = "remote", "Remote"
+    LOCAL = "local", _("Local")
+    REMOTE = "remote", _("Remote")
 
 
 class Outcome(models.TextChoices):

@@ -3,6 +3,8 @@
 from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator, validate_ipv46_address
 from django.db import models
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _lazy
 
 from accounts.addresses import InvalidAddress, normalise_domain
 
@@ -10,18 +12,18 @@ from accounts.addresses import InvalidAddress, normalise_domain
 class RouteKind(models.TextChoices):
     """A gateway also opens the MX port to mail for its domain."""
 
-    SMART_HOST = "smart_host", "Smart host"
-    GATEWAY = "gateway", "Gateway (mail for the domain is accepted from anyone)"
+    SMART_HOST = "smart_host", _lazy("Smart host")
+    GATEWAY = "gateway", _lazy("Gateway (mail for the domain is accepted from anyone)")
 
 
 class TLSPolicy(models.TextChoices):
     """What a connection must offer before mail crosses it."""
 
-    OPPORTUNISTIC = "opportunistic", "Encrypt when offered"
-    ENCRYPT = "encrypt", "Require encryption"
-    VERIFY = "verify", "Require encryption and a valid certificate"
-    IMPLICIT = "implicit", "TLS from the first byte, valid certificate"
-    NONE = "none", "Never encrypt"
+    OPPORTUNISTIC = "opportunistic", _lazy("Encrypt when offered")
+    ENCRYPT = "encrypt", _lazy("Require encryption")
+    VERIFY = "verify", _lazy("Require encryption and a valid certificate")
+    IMPLICIT = "implicit", _lazy("TLS from the first byte, valid certificate")
+    NONE = "none", _lazy("Never encrypt")
 
 
 class Route(models.Model):
@@ -30,18 +32,22 @@ class Route(models.Model):
     domain = models.CharField(max_length=255, unique=True)
     kind = models.CharField(max_length=10, choices=RouteKind, default=RouteKind.SMART_HOST)
     enabled = models.BooleanField(default=True)
-    host = models.CharField(max_length=255, help_text="Host name or IP address; its MX records are not looked up.")
+    host = models.CharField(
+        max_length=255, help_text=_lazy("Host name or IP address; its MX records are not looked up.")
+    )
     port = models.PositiveIntegerField(default=25, validators=[MinValueValidator(1), MaxValueValidator(65535)])
-    tls = models.CharField("TLS", max_length=13, choices=TLSPolicy, default=TLSPolicy.OPPORTUNISTIC)
+    tls = models.CharField(_lazy("TLS"), max_length=13, choices=TLSPolicy, default=TLSPolicy.OPPORTUNISTIC)
     username = models.CharField(max_length=254, blank=True, default="")
     sealed_password = models.TextField(blank=True, default="", editable=False)
     verify_for_login = models.BooleanField(
-        "send the password to a valid certificate only",
+        _lazy("send the password to a valid certificate only"),
         default=True,
         db_default=True,
         help_text=(
-            "With a user name: the host must prove who it is, as with “Require encryption and a valid certificate”. "
-            "Without this, whoever can answer in the host's place reads the password."
+            _lazy(
+                "With a user name: the host must prove who it is, as with “Require encryption and a valid certificate”. "
+                "Without this, whoever can answer in the host's place reads the password."
+            )
         ),
     )
     source_address = models.CharField(
@@ -49,11 +55,13 @@ class Route(models.Model):
         blank=True,
         default="",
         validators=[validate_ipv46_address],
-        help_text="Local IP address to connect from; empty for the one in Settings.",
+        help_text=_lazy("Local IP address to connect from; empty for the one in Settings."),
     )
     max_connections = models.PositiveIntegerField(
         default=0,
-        help_text="At once to this host, shared by the workers, each of which has one at least; 0 for the limit in Settings.",
+        help_text=_lazy(
+            "At once to this host, shared by the workers, each of which has one at least; 0 for the limit in Settings."
+        ),
     )
     description = models.CharField(max_length=200, blank=True, default="")
 
@@ -86,6 +94,6 @@ class Route(models.Model):
             except InvalidAddress as error:
                 raise ValidationError({"domain": str(error)}) from error
         if self.kind == RouteKind.GATEWAY and self.domain == "*":
-            raise ValidationError({"domain": "A gateway needs a domain: '*' would make an open relay."})
+            raise ValidationError({"domain": _("A gateway needs a domain: '*' would make an open relay.")})
         if self.username and self.tls in (TLSPolicy.NONE, TLSPolicy.OPPORTUNISTIC):
-            raise ValidationError({"tls": "Credentials are only sent over required encryption."})
+            raise ValidationError({"tls": _("Credentials are only sent over required encryption.")})

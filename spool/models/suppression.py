@@ -5,14 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from django.db import models
+from django.utils.translation import gettext_lazy as _lazy
 
 
 class SuppressionReason(models.TextChoices):
     """Why."""
 
-    BOUNCE = "bounce", "Bounced"
-    COMPLAINT = "complaint", "Complained"
-    MANUAL = "manual", "Added by hand"
+    BOUNCE = "bounce", _lazy("Bounced")
+    COMPLAINT = "complaint", _lazy("Complained")
+    MANUAL = "manual", _lazy("Added by hand")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +39,8 @@ class Suppression(models.Model):
     audit_kind = "suppression"
 
     class Meta:
-        verbose_name = "suppressed address"
-        verbose_name_plural = "suppressed addresses"
+        verbose_name = _lazy("suppressed address")
+        verbose_name_plural = _lazy("suppressed addresses")
         ordering = ["-id"]
         constraints = [models.UniqueConstraint(fields=["address", "domain"], name="suppressed_once")]
         indexes = [

@@ -6,21 +6,25 @@ import ipaddress
 import ssl
 from pathlib import Path
 
+from django.utils.translation import gettext as _
+
 from accounts.addresses import InvalidAddress, normalise_domain
 
 
 def lmtp_complaint(address: str) -> str:
     """Why `address` can't be an LMTP server's (host:port, [IPv6]:port, or the path of a socket); "" when it can."""
     if address.startswith("/"):
-        return "" if address.isprintable() else "The path of the socket has characters that can't be shown."
+        return "" if address.isprintable() else _("The path of the socket has characters that can't be shown.")
     host, colon, port = address.rpartition(":")
     if not colon or not port.isascii() or not port.isdigit() or not 0 < int(port) < 65536:
-        return f"{address!r} is neither host:port, as in 127.0.0.1:24, nor the path of a socket."
+        return _("%(address)s is neither host:port, as in 127.0.0.1:24, nor the path of a socket.") % {
+            "address": f"{address!r}"
+        }
     if host.startswith("[") and host.endswith("]"):
         try:
             ipaddress.IPv6Address(host[1:-1])
         except ValueError:
-            return f"{host} is not an IPv6 address in brackets."
+            return _("%(host)s is not an IPv6 address in brackets.") % {"host": host}
         return ""
     try:
         normalise_domain(host)
@@ -33,18 +37,20 @@ def certificate_complaint(certificate: str, key: str) -> str:
     """Why the two files can't be used for TLS; "" when they can."""
     for path in (certificate, key):
         if not Path(path).is_absolute():
-            return f"{path} is not an absolute path."
+            return _("%(path)s is not an absolute path.") % {"path": path}
         try:
             with Path(path).open("rb"):
                 pass
         except OSError as error:
-            return f"{path} can't be read: {error.strerror}."
+            return _("%(path)s can't be read: %(strerror)s.") % {"path": path, "strerror": error.strerror}
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     try:
         context.load_cert_chain(certificate, key, password=lambda: "")
     except (ssl.SSLError, OSError, ValueError) as error:
         reason = getattr(error, "reason", "") or str(error)
         if reason == "KEY_VALUES_MISMATCH":
-            return "The key is not the certificate's."
-        return f"They are not a certificate chain and its key, in PEM and without a password ({reason})."
+            return _("The key is not the certificate's.")
+        return _("They are not a certificate chain and its key, in PEM and without a password (%(reason)s).") % {
+            "reason": reason
+        }
     return ""

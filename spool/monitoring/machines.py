@@ -14,7 +14,10 @@ from enum import StrEnum
 from typing import Final
 
 from django.db.models.functions import Now
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
+from base.numbers import grouped
 from spool.models.machine import Duty, Machine, Program
 from spool.monitoring import programs
 from spool.monitoring.heartbeat import MOST_FILES
@@ -93,12 +96,23 @@ class MachineView:
         """What stands between it and being drained; empty when nothing does."""
         if self.state is not MachineState.DRAINING:
             return ""
-        parts = [f"{self.leases:,} message{'' if self.leases == 1 else 's'} in work"] if self.leases else []
+        parts = (
+            [
+                ngettext("%(leases)s message in work", "%(leases)s messages in work", self.leases)
+                % {"leases": grouped(self.leases)}
+            ]
+            if self.leases
+            else []
+        )
         if self.files:
-            has = "message has its file" if self.files == 1 else "messages have their files"
-            parts.append(f"{self.files_text} {has} on its disk alone")
+            said = ngettext(
+                "%(number)s message has its file on its disk alone",
+                "%(number)s messages have their files on its disk alone",
+                self.files,
+            )
+            parts.append(said % {"number": self.files_text})
         if not parts:
-            parts.append("its programs end what they are at")
+            parts.append(_("its programs end what they are at"))
         return ", ".join(parts)
 
 

@@ -64,7 +64,7 @@ def add_filters(
     group = parser.add_argument_group(title, "All conditions must hold.")
     for field in conditions.values():
         group.add_argument(
-            f"--{field.name}", default="", metavar=field.metavar, help=field.help, choices=field.choices or None
+            f"--{field.name}", default="", metavar=field.metavar, help=str(field.help), choices=field.choices or None
         )
     group.add_argument("--search", default="", metavar="TEXT", help="what one would type into the search box")
     return group

@@ -6,6 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+from django.utils.translation import gettext_lazy as _lazy
+
+from base.texts import Text
 from spool.models.traffic import BOUNDS_SECONDS, COUNTED, LATENCY, TrafficSeries
 from spool.rows import traffic_figures
 from spool.traffic.rollup import minute_of
@@ -16,7 +19,7 @@ class Range:
     """How far a chart goes back, and how long a point of it is, in minutes."""
 
     name: str
-    title: str
+    title: Text
     minutes: int
     step: int
 
@@ -24,12 +27,12 @@ class Range:
 RANGES = {
     one.name: one
     for one in (
-        Range("1h", "1 hour", 60, 1),
-        Range("6h", "6 hours", 360, 5),
-        Range("24h", "24 hours", 1440, 15),
-        Range("7d", "7 days", 10_080, 120),
-        Range("30d", "30 days", 43_200, 480),
-        Range("1y", "1 year", 525_600, 5760),
+        Range("1h", _lazy("1 hour"), 60, 1),
+        Range("6h", _lazy("6 hours"), 360, 5),
+        Range("24h", _lazy("24 hours"), 1440, 15),
+        Range("7d", _lazy("7 days"), 10_080, 120),
+        Range("30d", _lazy("30 days"), 43_200, 480),
+        Range("1y", _lazy("1 year"), 525_600, 5760),
     )
 }
 

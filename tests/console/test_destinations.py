@@ -213,7 +213,7 @@ def test_several_are_suspended_from_the_list_and_written_down(administrator: Cli
     asked = administrator.post(reverse("thing_dialog", args=["destination", "destination-suspend"]), sent)
     assert asked.text.count('name="key"') == 2
     done = administrator.post(reverse("thing_act", args=["destination", "destination-suspend"]), sent)
-    assert done["HX-Trigger"] == "ms-done" and "2 of 2 destinations get nothing for 2 hours" in done.text
+    assert done["HX-Trigger"] == "ms-done" and "Nothing is sent to 2 of 2 destinations for 2 hours" in done.text
     assert {line.state.words for line in _lines(administrator, show="suspended").values()} == {
         "Suspended",
         "Suspended by hand",

@@ -22,7 +22,7 @@ def administrator(client: Client) -> Client:
 
 @pytest.mark.parametrize("title", TITLES)
 def test_the_sidebar_has_a_link_to(administrator: Client, title: str) -> None:
-    assert title in administrator.get("/admin/").content.decode()
+    assert str(title) in administrator.get("/admin/").content.decode()
 
 
 def test_every_page_opens_and_the_sidebar_has_about_twelve_entries(administrator: Client, redis: RedisServer) -> None:

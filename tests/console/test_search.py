@@ -114,12 +114,13 @@ def test_a_setting_is_found_by_its_label_and_leads_to_its_field(administrator: C
 
 
 def test_every_setting_that_is_found_is_a_field_of_its_page(administrator: Client) -> None:
+    from base.languages import SOURCE
     from mailspool.search.settings import _all
 
     administrator.get("/admin/")
     pages: dict[str, str] = {}
-    assert len(_all()) > 60
-    for setting in _all():
+    assert len(_all(SOURCE)) > 60
+    for setting in _all(SOURCE):
         place, _, field = setting.link.partition("#")
         pages[place] = pages.get(place) or administrator.get(place, follow=True).text
         assert re.search(rf'id="{field}(_\d)?"|class="[^"]*field-{field.removeprefix("id_")}\b', pages[place]), (

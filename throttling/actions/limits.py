@@ -53,10 +53,10 @@ _NUMBERS = (
         _lazy("MB per hour"),
         "--bandwidth-per-hour",
         "MB",
-        "size times recipients of what is sent",
+        _lazy("size times recipients of what is sent"),
     ),
-    ("recipients_per_hour", _lazy("Recipients per hour"), "", "N", "recipients of what is sent"),
-    ("bounces_per_hour", _lazy("Bounces per hour"), "", "N", "bounces that a domain receives"),
+    ("recipients_per_hour", _lazy("Recipients per hour"), "", "N", _lazy("recipients of what is sent")),
+    ("bounces_per_hour", _lazy("Bounces per hour"), "", "N", _lazy("bounces that a domain receives")),
 )
 
 
@@ -121,7 +121,10 @@ class SetLimits(LimitAction):
         known = HOURLY_OF_DOMAINS if isinstance(row, Domain) else HOURLY
         fields = _with_actions(parameters["fields"], known)
         if unknown := sorted(fields.keys() - set(known)):
-            raise NoSuchSubject(f"{subject} has no limit {unknown[0]}; there are {', '.join(known)}.")
+            raise NoSuchSubject(
+                _("%(subject)s has no limit %(unknown)s; there are %(known)s.")
+                % {"subject": subject, "unknown": unknown[0], "known": ", ".join(known)}
+            )
         _require_within(actor, subject, fields)
         edits.remember(row)
         before = changes.stored(row)
@@ -223,7 +226,7 @@ def disable(actor: Actor, subject: Subject) -> User:
     require(actor, subject)
     row = row_of(subject)
     if not isinstance(row, User):
-        raise NoSuchSubject(f"{subject} is no user.")
+        raise NoSuchSubject(_("%(subject)s is no user.") % {"subject": subject})
     perform(securing.BY_STATUS[Status.RECEIVING], actor, of_users([row]))
     return row
 

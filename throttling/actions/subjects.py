@@ -48,7 +48,7 @@ def find(name: str) -> Subject:
         return subject_of(row)
     if events.of(Subject(SubjectKind.IP, name)).exists():
         return Subject(SubjectKind.IP, name)
-    raise NoSuchSubject(f"There is no user, mailing list, domain or throttled IP address {name}.")
+    raise NoSuchSubject(_("There is no user, mailing list, domain or throttled IP address %(name)s.") % {"name": name})
 
 
 def subject_of(row: User | MailingList | Domain) -> Subject:
@@ -64,7 +64,7 @@ def row_of(subject: Subject) -> User | MailingList | Domain:
     """Raises NoSuchSubject for a client IP, and for who is not there any more."""
     row = _row_named(subject.name) if subject.kind is not SubjectKind.IP else None
     if row is None:
-        raise NoSuchSubject(f"{subject} is no user, mailing list or domain.")
+        raise NoSuchSubject(_("%(subject)s is no user, mailing list or domain.") % {"subject": subject})
     return row
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from django.contrib import admin
 from django.urls import URLPattern, path
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _lazy
 
 from accounts.admin.searching import ModelAdmin
 from spool.admin.readonly import ReadOnlyAdmin
@@ -21,7 +23,7 @@ class GuardPolicyAdmin(ModelAdmin):
     fieldsets = [
         (None, {"fields": ["domain", "enabled", "dry_run", "action", "exempt"]}),
         (
-            "What is too much",
+            _lazy("What is too much"),
             {
                 "fields": [
                     "least_messages",
@@ -32,19 +34,19 @@ class GuardPolicyAdmin(ModelAdmin):
                     "new_networks",
                     "new_countries",
                 ],
-                "description": "The last hour of each user is compared with the user's own 30 days before.",
+                "description": _lazy("The last hour of each user is compared with the user's own 30 days before."),
             },
         ),
     ]
-    empty_title = "No domain is guarded"
-    empty_text = (
+    empty_title = _lazy("No domain is guarded")
+    empty_text = _lazy(
         "A policy has the guard look for users who suddenly send far more than they ever did. It begins with a dry "
         "run. One without a domain is for all domains that have none of their own."
     )
 
-    @admin.display(description="Domain", ordering="domain__name")
+    @admin.display(description=_lazy("Domain"), ordering="domain__name")
     def guarded(self, policy: GuardPolicy) -> str:
-        return str(policy.domain or "All domains")
+        return str(policy.domain or _("All domains"))
 
 
 @admin.register(GuardEvent)

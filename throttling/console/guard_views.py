@@ -8,8 +8,11 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 from django.views.decorators.http import require_GET, require_POST
 
+from base.numbers import grouped
 from spool.actions import NotAllowed
 from spool.console.pages import actor_of, page
 from throttling import guard
@@ -29,7 +32,7 @@ def caught(request: HttpRequest) -> HttpResponse:
     return page(
         request,
         "throttling/console/guard.html",
-        "Anomaly guard",
+        _("Anomaly guard"),
         {
             "events": rows[:PAGE],
             "here": reverse("admin:throttling_guardevent_changelist"),
@@ -47,7 +50,7 @@ def _guarded() -> str:
     if any(policy.enabled for policy in policies if policy.domain_id is None):
         off = sum(not policy.enabled for policy in policies if policy.domain_id is not None)
         return f"All domains guarded{f' but {off:,}' if off else ''}"
-    return f"{own:,} domain{'' if own == 1 else 's'} guarded" if own else ""
+    return ngettext("%(own)s domain guarded", "%(own)s domains guarded", own) % {"own": grouped(own)} if own else ""
 
 
 @require_POST

@@ -12,6 +12,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods
 
 from accounts import securing
@@ -43,13 +44,13 @@ ACTIONS: dict[str, SingleAction[Any]] = {
 @require_GET
 def users(request: HttpRequest) -> HttpResponse:
     """Users, mailing lists and client IPs that are over a limit now."""
-    return _list(request, "users", "Throttled Users", USER_KINDS)
+    return _list(request, "users", _("Throttled Users"), USER_KINDS)
 
 
 @require_GET
 def domains(request: HttpRequest) -> HttpResponse:
     """Domains that are over a limit now."""
-    return _list(request, "domains", "Throttled Domains", DOMAIN_KINDS)
+    return _list(request, "domains", _("Throttled Domains"), DOMAIN_KINDS)
 
 
 def _list(request: HttpRequest, name: str, title: str, kinds: tuple[SubjectKind, ...]) -> HttpResponse:
@@ -80,7 +81,7 @@ def history(request: HttpRequest) -> HttpResponse:
     return page(
         request,
         "throttling/console/history.html",
-        "History of throttling",
+        _("History of throttling"),
         {
             "rows": rows(shown),
             "here": reverse(f"{PREFIX}changelist"),

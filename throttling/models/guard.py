@@ -3,6 +3,8 @@
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models.functions import Coalesce
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _lazy
 
 from accounts.models import Domain, User
 
@@ -10,9 +12,9 @@ from accounts.models import Domain, User
 class GuardAction(models.TextChoices):
     """What the guard does to a user that is far above the own past."""
 
-    DELAY = "delay", "Delay: at most as much an hour as in the own busiest hour"
-    HOLD = "hold", "Hold: the same, and what is in the spool is put on hold"
-    DISABLE = "disable", "Disable the user, and put what is in the spool on hold"
+    DELAY = "delay", _lazy("Delay: at most as much an hour as in the own busiest hour")
+    HOLD = "hold", _lazy("Hold: the same, and what is in the spool is put on hold")
+    DISABLE = "disable", _lazy("Disable the user, and put what is in the spool on hold")
 
 
 class GuardPolicy(models.Model):
@@ -27,66 +29,73 @@ class GuardPolicy(models.Model):
         related_name="guard_policy",
         null=True,
         blank=True,
-        help_text="Leave empty for all domains that have no policy of their own.",
+        help_text=_lazy("Leave empty for all domains that have no policy of their own."),
     )
     enabled = models.BooleanField(default=True)
     dry_run = models.BooleanField(
         default=True,
-        help_text="Log only: show what would be done and do nothing. Watch it for some days before you trust it.",
+        help_text=_lazy(
+            "Log only: show what would be done and do nothing. Watch it for some days before you trust it."
+        ),
     )
     action = models.CharField(max_length=7, choices=GuardAction, default=GuardAction.DELAY)
     factor = models.PositiveSmallIntegerField(
-        "multiplier",
+        _lazy("multiplier"),
         default=10,
         validators=[MinValueValidator(2), MaxValueValidator(1000)],
-        help_text="How many times the user's own busiest hour of the last 30 days is too much.",
+        help_text=_lazy("How many times the user's own busiest hour of the last 30 days is too much."),
     )
     least_messages = models.PositiveIntegerField(
-        "minimum messages per hour",
+        _lazy("minimum messages per hour"),
         default=50,
         validators=[MinValueValidator(1), MaxValueValidator(1_000_000)],
-        help_text="Users who send fewer are not checked, whatever else is unusual.",
+        help_text=_lazy("Users who send fewer are not checked, whatever else is unusual."),
     )
     new_user_messages = models.PositiveIntegerField(
-        "messages per hour of new users",
+        _lazy("messages per hour of new users"),
         default=150,
         db_default=150,
         validators=[MinValueValidator(1), MaxValueValidator(1_000_000)],
-        help_text="Applies to users whose first message is less than a day old: there is no history to compare with.",
+        help_text=_lazy(
+            "Applies to users whose first message is less than a day old: there is no history to compare with."
+        ),
     )
     new_recipients = models.PositiveIntegerField(
-        "new recipients per hour",
+        _lazy("new recipients per hour"),
         default=100,
         validators=[MaxValueValidator(1_000_000)],
-        help_text="Recipients that the user has not written to in 30 days; 0 = off.",
+        help_text=_lazy("Recipients that the user has not written to in 30 days; 0 = off."),
     )
     bounces = models.PositiveIntegerField(
-        "bounces per hour", default=20, validators=[MaxValueValidator(1_000_000)], help_text="0 = off."
+        _lazy("bounces per hour"), default=20, validators=[MaxValueValidator(1_000_000)], help_text=_lazy("0 = off.")
     )
     new_networks = models.PositiveSmallIntegerField(
-        "new networks per hour",
+        _lazy("new networks per hour"),
         default=3,
         validators=[MaxValueValidator(1000)],
-        help_text="Networks (IPv4 /24, IPv6 /48) that the user has neither sent nor logged in from in 30 days;"
-        " 0 = off.",
+        help_text=_lazy(
+            "Networks (IPv4 /24, IPv6 /48) that the user has neither sent nor logged in from in 30 days; 0 = off."
+        ),
     )
     new_countries = models.PositiveSmallIntegerField(
-        "new countries per hour",
+        _lazy("new countries per hour"),
         default=2,
         validators=[MaxValueValidator(250)],
-        help_text="The same for countries, where the server has a database of them; 0 = off. One new"
-        " country from a new network is always named where both are checked.",
+        help_text=_lazy(
+            "The same for countries, where the server has a database of them; 0 = off. One new"
+            " country from a new network is always named where both are checked."
+        ),
     )
     exempt = models.ManyToManyField(
         User,
         blank=True,
         related_name="+",
-        verbose_name="exempt users",
-        help_text="Users whom the guard never checks, such as the sender of a newsletter.",
+        verbose_name=_lazy("exempt users"),
+        help_text=_lazy("Users whom the guard never checks, such as the sender of a newsletter."),
     )
 
     class Meta:
-        verbose_name_plural = "guard policies"
+        verbose_name_plural = _lazy("guard policies")
         constraints = [
             models.UniqueConstraint(
                 Coalesce("domain", 0),
@@ -96,7 +105,7 @@ class GuardPolicy(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"Guard of {self.domain or 'all domains'}"
+        return _("Guard of %(domain)s") % {"domain": self.domain or "all domains"}
 
 
 class GuardEvent(models.Model):
@@ -107,10 +116,10 @@ class GuardEvent(models.Model):
     at = models.DateTimeField()
     action = models.CharField(max_length=7, choices=GuardAction)
     dry_run = models.BooleanField()
-    evidence = models.JSONField(help_text="Sentences.")
-    messages = models.PositiveIntegerField(default=0, db_default=0, help_text="Sent in that hour.")
+    evidence = models.JSONField(help_text=_lazy("Sentences."))
+    messages = models.PositiveIntegerField(default=0, db_default=0, help_text=_lazy("Sent in that hour."))
     new_recipients = models.PositiveIntegerField(default=0, db_default=0)
-    before = models.JSONField(default=dict, help_text="Fields of the user as they were.")
+    before = models.JSONField(default=dict, help_text=_lazy("Fields of the user as they were."))
     undone = models.DateTimeField(null=True, blank=True)
     undone_by = models.CharField(max_length=254, blank=True, default="")
 

@@ -7,6 +7,10 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final, TypeVar
 
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _lazy
+
+from base.texts import Text
 from spool.delivery import routes, sources
 from spool.delivery.shaping import rules
 from spool.delivery.shaping.classes import ReplyClass
@@ -15,16 +19,16 @@ from spool.models.destination_rule import ERRORS
 from spool.models.settings import Settings, current
 
 T = TypeVar("T")
-IN_SETTINGS: Final = "Settings"
+IN_SETTINGS: Final = _lazy("Settings")
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
     """`where` it comes from, in words; `rule` is the row of the rule that says so, or 0, and `by` who wrote it."""
 
-    what: str
+    what: Text
     value: str
-    where: str = IN_SETTINGS
+    where: Text = IN_SETTINGS
     rule: int = 0
     by: str = ""
 
@@ -38,14 +42,14 @@ def _choices(domain: str, chosen: Chosen, settings: Settings) -> Iterator[Choice
     hop = routes.cached_table().route_for(domain) if domain else None
     of_route = "the route"
     if hop is not None:
-        yield Choice("Goes to", f"{hop.host}:{hop.port}", of_route)
+        yield Choice(_("Goes to"), f"{hop.host}:{hop.port}", of_route)
 
     def of(what: str, says: Callable[[Rule], T | None], words: Callable[[T], str], otherwise: str) -> Choice:
         found = chosen.first(says)
         if found is None:
             return Choice(what, otherwise)
         value, rule = found
-        return Choice(what, words(value), f"the rule for {rule.title}", rule.pk, rule.by)
+        return Choice(what, words(value), (_("the rule for %(title)s") % {"title": rule.title}), rule.pk, rule.by)
 
     yield of(
         "Retried after (minutes)", lambda rule: rule.schedule.intervals, _minutes, _minutes(settings.retry_intervals)
@@ -55,41 +59,59 @@ def _choices(domain: str, chosen: Chosen, settings: Settings) -> Iterator[Choice
         for rule in chosen.rules:
             if (schedule := rule.by_error.get(ReplyClass(name))) is not None:
                 said = [_minutes(schedule.intervals)] if schedule.intervals is not None else []
-                said += [f"bounces after {_hours(schedule.lifetime)}"] if schedule.lifetime is not None else []
-                yield Choice(f"After {words}", "; ".join(said), f"the rule for {rule.title}", rule.pk, rule.by)
+                said += (
+                    [(_("bounces after %(lifetime)s") % {"lifetime": _hours(schedule.lifetime)})]
+                    if schedule.lifetime is not None
+                    else []
+                )
+                yield Choice(
+                    (_("After %(words)s") % {"words": words}),
+                    "; ".join(said),
+                    (_("the rule for %(title)s") % {"title": rule.title}),
+                    rule.pk,
+                    rule.by,
+                )
             if schedule is not None or rule.schedule.intervals is not None:
                 break
     if hop is not None and hop.max_connections:
-        yield Choice("Connections at once", str(hop.max_connections), of_route)
+        yield Choice(_("Connections at once"), str(hop.max_connections), of_route)
     else:
         most = f"{settings.max_per_destination:,}"
         yield of("Connections at once", lambda rule: rule.connections, "{:,}".format, most)
     yield of("Messages per connection", lambda rule: rule.messages, "{:,}".format, "any number")
     yield of("Messages a minute", lambda rule: rule.rate, "{:,}".format, "no limit")
     if hop is not None:
-        yield Choice("TLS", hop.tls.label, of_route)
+        yield Choice("TLS", str(hop.tls.label), of_route)
     else:
         yield of("TLS", lambda rule: rule.tls, lambda tls: str(tls.label), _usual_tls(settings))
     if hop is not None and hop.source_address:
-        yield Choice("From address", hop.source_address, of_route)
+        yield Choice(_("From address"), hop.source_address, of_route)
     else:
-        usual = Choice("From address", settings.source_address or "the one that the system chooses")
+        usual = Choice(_("From address"), settings.source_address or _("the one that the system chooses"))
         if own := sources.cached():
             addresses = ", ".join(source.address for source in own.all)
-            usual = Choice("From address", f"by sender and weight: {addresses}", "Source addresses")
+            usual = Choice(
+                _("From address"),
+                (_("by sender and weight: %(addresses)s") % {"addresses": addresses}),
+                _("Source addresses"),
+            )
         chosen_sources = of("From address", lambda rule: rule.sources, ", ".join, "")
         yield chosen_sources if chosen_sources.rule else usual
     if (suspended := chosen.first(lambda rule: rule.suspended_until)) is not None:
         until, rule = suspended
         reason = f": {rule.suspended_reason}" if rule.suspended_reason else ""
-        value = f"until {until:%Y-%m-%d %H:%M} UTC{reason}"
-        yield Choice("Suspended", value, f"the rule for {rule.title}", rule.pk, rule.by)
+        value = _("until %(until)s UTC%(reason)s") % {"until": f"{until:%Y-%m-%d %H:%M}", "reason": reason}
+        yield Choice(_("Suspended"), value, (_("the rule for %(title)s") % {"title": rule.title}), rule.pk, rule.by)
 
 
 def _usual_tls(settings: Settings) -> str:
     honoured = [name for name, is_on in (("DANE", settings.honour_dane), ("MTA-STS", settings.honour_mta_sts)) if is_on]
     label = str(settings.get_tls_policy_display())  # type: ignore[attr-defined]
-    return f"{label}; {' and '.join(honoured)} as published" if honoured else label
+    return (
+        (_("%(label)s; %(honoured)s as published") % {"label": label, "honoured": " and ".join(honoured)})
+        if honoured
+        else label
+    )
 
 
 def _minutes(intervals: tuple[timedelta, ...]) -> str:

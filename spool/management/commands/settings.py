@@ -106,7 +106,7 @@ class Command(TerminalCommand):
             for one in of_section(model, section)
         ]
         if not found:
-            titles = (section.title for model in models_of_settings() for section in model.sections)
+            titles = (str(section.title) for model in models_of_settings() for section in model.sections)
             self._refuse(f"There is no section {title}. They are: {', '.join(titles)}.")
         return found
 
