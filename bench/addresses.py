@@ -38,6 +38,7 @@ LEFT = {
     "admin:quarantine_item_download": "the rows of this bench have no content",
     "jobs_job": "there is none that has failed",
 }
+_UNNAMED = ("", "admin:")
 # Lists of rows that nobody can add, change or open.
 CLOSED = ("_add", "_delete", "_change")
 
@@ -58,11 +59,15 @@ def of_administrators() -> Iterator[Asked]:
     for place in places():
         if place.name in LEFT or place.route.startswith(("me/", "hijack/")):
             continue
-        if "<" not in place.route and "(?P" not in place.route:
-            yield Asked(place.name or place.path, place.path)
-        elif place.name in known:
+        takes_none = "<" not in place.route and "(?P" not in place.route
+        if place.name in known:
             for words, path in known[place.name].items():
                 yield Asked(f"{place.name} {words}".rstrip(), path)
+        elif takes_none:
+            yield Asked(place.path if place.name in _UNNAMED else place.name, place.path)
+        elif place.name in _UNNAMED:
+            # These lead to another page.
+            continue
         elif (row := _row_of(place)) is not None:
             yield Asked(place.name, _filled(place, row.pk))
         elif not _is_known_to_be_closed(place):
@@ -158,7 +163,7 @@ def _arguments() -> dict[str, dict[str, str]]:
                 ("inbound-ips", "10.0.0.0"),
                 ("inbound-domains", "sender0.test"),
             )
-            for window in ("hour", "day")
+            for window in ("5m", "24h")
         },
         "overview_menu": {"": "/admin/overview/outbound-senders/menu/?key=user0@ours0.test"},
         "attention_alert": {"": f"/admin/attention/{alert.pk}/"},
@@ -176,6 +181,11 @@ def _arguments() -> dict[str, dict[str, str]]:
                 ("domain", "far", recipient.domain),
                 ("domain", "far, with most", "dest0.test"),
             )
+        },
+        "destination": {
+            "with most": f"/admin/destinations/one/?key={DESTINATION}",
+            "24 hours": f"/admin/destinations/one/?key={DESTINATION}&range=24h",
+            "another": "/admin/destinations/one/?key=mx.dest77.test",
         },
         "jobs_act": {},
         "dns_domain": {"": f"/admin/dns/{BULK_DOMAIN}/", "host": "/admin/dns/host/"},
@@ -219,8 +229,6 @@ def _arguments() -> dict[str, dict[str, str]]:
         "admin:throttling_throttleevent_act": {},
         "admin:throttling_guardevent_undo": {},
         "admin:app_list": {"": "/admin/spool/"},
-        "admin:": {},
-        "": {},
     }
 
 
@@ -257,7 +265,6 @@ def _variants() -> Iterator[Asked]:
             "sort=name",
             "page=50",
         ),
-        "/admin/destinations/one/": (f"key={DESTINATION}", f"key={DESTINATION}&range=30d", "key=mx.dest77.test"),
         "/admin/search/": (
             "q=us",
             "q=user77",

@@ -278,7 +278,7 @@ def _fill_domains(now: datetime) -> None:
                 "algorithm": "ed25519",
                 "sealed_private_key": "x",
                 "public_key": "x" * 44,
-                "state": ("retired", "active")[n],
+                "state": ("retiring", "active")[n],
                 "created": now,
             }
             for name in names
@@ -360,7 +360,7 @@ def _fill_limits(now: datetime) -> None:
                 "kind": kind,
                 "name": email if kind == "user" else f"sender{number % DOMAINS}.test",
                 "domain": email.rpartition("@")[2] if kind == "user" else f"sender{number % DOMAINS}.test",
-                "metric": "messages" if is_open and kind == "user" else ("bytes", "recipients")[number % 2],
+                "metric": "messages" if is_open and kind == "user" else ("bandwidth", "recipients")[number % 2],
                 "action": "delay",
                 "amount": 100,
                 "used": 300,

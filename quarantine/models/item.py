@@ -88,6 +88,7 @@ class Item(models.Model):
         on_delete=models.PROTECT,
         related_name="quarantine_items",
         db_constraint=False,
+        db_index=False,
         null=True,
         blank=True,
     )
@@ -122,6 +123,8 @@ class Item(models.Model):
             models.Index(fields=["at", "id"], name="item_at"),
             models.Index(fields=["removal", "id"], name="item_removal"),
             models.Index(fields=["gone_at", "id"], name="item_gone", condition=~Q(state="held")),
+            # Nearly all have no event: to SQLite's planner a whole index would seem to tell nothing apart.
+            models.Index(fields=["event", "id"], name="item_event", condition=Q(event__isnull=False)),
         ]
 
     def __str__(self) -> str:
