@@ -34,6 +34,9 @@ QUARANTINED = 200_000
 ENTRIES = {"postgres": 1_000_000, "sqlite": 200_000}
 DELIVERIES = {"postgres": 10_000_000, "sqlite": 1_000_000}
 MOST_MS = {"postgres": 100.0, "sqlite": 200.0}
+# Of every page, by role: what is red, and how many are shown besides.
+ROLES = ("administrator", "help-desk", "domain", "user")
+MOST_PAGE_MS, MOST_ALIKE, SHOWN_PAGES = 300, 8, 20
 # How long mail flows alone before the bulk actions, in seconds: the rate that theirs is compared to.
 ALONE_SECONDS = 20.0
 
@@ -47,6 +50,9 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--no-overview", action="store_true", help="leave out the Overview and a day of counts")
     parser.add_argument(
         "--only-quarantines", action="store_true", help="time nothing but the pages of both quarantines"
+    )
+    parser.add_argument(
+        "--no-every-page", action="store_true", help="leave out all other tables, and every page by role"
     )
     parser.add_argument("--no-bulk", action="store_true", help="leave out deleting and undoing while mail flows")
     parser.add_argument("--json", type=Path, default=Path("var/bench/console.json"), help="file of all figures")
@@ -93,13 +99,22 @@ def _measure(database: str, folder: Path, options: argparse.Namespace, console: 
             if not options.no_pages:
                 figures["pages"] = json.loads(_child(mailspool, "bench.console_pages"))
                 _show(figures["pages"], f"{database}: pages", console)
-            if not options.no_overview:
+            if not (options.no_overview and options.no_every_page):
                 deliveries = DELIVERIES[database]
                 console.print(f"{database}: counting {deliveries:,} deliveries in 24 hours")
                 _child(mailspool, "bench.traffic_of", str(deliveries))
                 figures["deliveries"] = deliveries
+            if not options.no_overview:
                 figures["overview"] = json.loads(_child(mailspool, "bench.console_pages", "overview"))
                 _show(figures["overview"], f"{database}: Overview", console)
+            if not options.no_every_page:
+                console.print(f"{database}: filling all other tables")
+                _child(mailspool, "bench.tables_of")
+                figures["every page"] = {}
+                for role in ROLES:
+                    found = json.loads(_child(mailspool, "bench.every_page", role))
+                    figures["every page"][role] = found
+                    _show_pages(found, f"{database}: pages of {role}", console)
             if not options.no_bulk:
                 figures["bulk"] = _bulk(mailspool, folder, console)
             return figures
@@ -120,6 +135,18 @@ def _show(queries: dict[str, Any], title: str, console: Console) -> None:
     for name, figures in queries.items():
         slow = figures["p95_ms"] > MOST_MS[title.partition(":")[0]]
         table.add_row(name, *(str(value) for value in figures.values()), style="bold red" if slow else "")
+    console.print(table)
+
+
+def _show_pages(pages: dict[str, Any], title: str, console: Console) -> None:
+    """The slowest, and those that ask the database the same again and again."""
+    table = Table("page", "CPU ms", "wall ms", "queries", "alike", "bytes", "status", title=title, box=None)
+    slowest = sorted(pages, key=lambda name: -pages[name]["cpu_ms"])
+    for place, name in enumerate(slowest):
+        found = pages[name]
+        if place < SHOWN_PAGES or found["cpu_ms"] > MOST_PAGE_MS or found["alike"] > MOST_ALIKE:
+            slow = found["cpu_ms"] > MOST_PAGE_MS or found["alike"] > MOST_ALIKE
+            table.add_row(name, *(str(value) for value in found.values()), style="bold red" if slow else "")
     console.print(table)
 
 

@@ -27,9 +27,11 @@ KEPT_SECONDS: Final = 10
 MOST_ENTRIES: Final = 10_000
 # The domains with most mail within a day have their sites listed, whether or not anything waits.
 BUSIEST: Final = 300
-# Of the sites that are limited: so many domains, and so many recipients of each, beyond the oldest of the spool.
+# Of the sites that are limited: so many domains, so many recipients of each, and of all together, beyond the oldest of
+# the spool.
 MOST_PROBED: Final = 100
 MOST_OF_DOMAIN: Final = 1_000
+MOST_RECIPIENTS: Final = 12_000
 MOST_READ: Final = 2_000
 LATELY_MINUTES: Final = 5
 _NAMED: Final = 40
@@ -126,10 +128,11 @@ def _look_further(sites: dict[Key, Counted], limited: Iterable[Key]) -> None:
     keys = dict([(domain, key) for key, some in names.items() for domain in some[:each]][:MOST_PROBED])
     found: dict[Key, Counted] = {}
     looked: Counter[str] = Counter()
-    for row in backlog.of_domains(list(keys), MOST_OF_DOMAIN):
+    most = min(MOST_OF_DOMAIN, MOST_RECIPIENTS // max(1, len(keys)))
+    for row in backlog.of_domains(list(keys), most):
         place = found.setdefault(keys[row.domain], Counted())
         looked[row.domain] += row.recipients
-        place.more = place.more or looked[row.domain] >= MOST_OF_DOMAIN
+        place.more = place.more or looked[row.domain] >= most
         if row.error is not None:
             place.adds(row.domain, row.number, row.oldest)
     for key, place in found.items():

@@ -30,6 +30,8 @@ from spool.delivery.shaping.limits import Key
 from spool.models.settings import current
 
 LONGEST = 320
+# Of the destinations with a limit so many are listed; others where mail waits for them, or when they are searched.
+MOST_LIMITED = 1_000
 BULK = (actions.SLOW, actions.SUSPEND, actions.RESUME, actions.RETRY, actions.FORGET)
 
 
@@ -37,9 +39,12 @@ BULK = (actions.SLOW, actions.SUSPEND, actions.RESUME, actions.RETRY, actions.FO
 def destinations(request: HttpRequest) -> HttpResponse:
     """All that have trouble, mail that waits, or much mail; others are found by the search."""
     asked = _asked(request)
-    sites = list(shaping.sites())
-    counted = snapshot([Key(site.name, site.source) for site in sites])
-    found = domains.meant_by(asked["q"]) if asked["q"] else []
+    sites, more = shaping.some_sites(MOST_LIMITED)
+    known = [Key(site.name, site.source) for site in sites]
+    counted = snapshot(known)
+    found = _meant(asked["q"]) if asked["q"] else []
+    if more:
+        sites += shaping.sites_for({*counted.sites, *found}.difference(known))
     lines = lines_of(sites, counted, found)
     others = {str(key) for key in found}
     if text := asked["q"].lower():
@@ -68,6 +73,8 @@ def destinations(request: HttpRequest) -> HttpResponse:
         "previous": urlencode({**in_order, "page": asked["page"] - 1}) if asked["page"] > 1 else "",
         "following": urlencode({**in_order, "page": asked["page"] + 1}) if len(chosen) > start + PAGE else "",
         "counted": counted,
+        "more": more,
+        "most_limited": MOST_LIMITED,
         "lately": LATELY_MINUTES,
         "is_active": current().adapt_pace,
         "actions": BULK,
@@ -76,6 +83,12 @@ def destinations(request: HttpRequest) -> HttpResponse:
     if is_htmx(request):
         return render(request, "mailspool/destinations/_refresh.html", {**context, "tabs": tabs_for(request)})
     return page(request, "mailspool/destinations/destinations.html", gettext("Destinations"), context)
+
+
+def _meant(text: str) -> list[Key]:
+    """What a search means that nothing waits for, and that may not be among the limited ones that are listed."""
+    limited, _ = shaping.some_sites(PAGE, text)
+    return list(dict.fromkeys([*(Key(site.name, site.source) for site in limited), *domains.meant_by(text)]))
 
 
 def _asked(request: HttpRequest) -> dict[str, Any]:
@@ -100,7 +113,7 @@ def destination(request: HttpRequest) -> HttpResponse:
     if row is not None:
         site = shaping.site_of(row, now, is_active=settings.adapt_pace, chosen=chosen)
     names = domains.domains_of(key) if key.site else []
-    all_counted = snapshot([Key(other.name, other.source) for other in shaping.sites()])
+    all_counted = snapshot([Key(other.name, other.source) for other in shaping.some_sites(MOST_LIMITED)[0]])
     counted = all_counted.sites.get(key)
     if row is None and not names and counted is None:
         raise Http404("Nothing is known of such a destination.")

@@ -18,7 +18,7 @@ from django.utils import timezone
 
 from accounts import actions as accounts
 from accounts.models import Role, User
-from mailspool.destinations import counted
+from mailspool.destinations import counted, views
 from spool.actions import Actor, destination_rules
 from spool.alerts.destinations import RefusedAddress
 from spool.delivery import sources as sources_of_ours
@@ -108,6 +108,43 @@ def test_destinations_with_trouble_come_first_with_what_waits_and_how_fast_it_go
     assert list(_lines(administrator, q="ALSO.te")) == ["Google"]
     assert "Nothing matches" in administrator.get(LIST, {"q": "nowhere"}).text
     assert administrator.get(LIST, {"sort": "x", "show": "x", "page": "0"}).status_code == 200
+
+
+def test_of_very_many_with_a_limit_some_are_listed_and_the_others_where_mail_waits_and_when_they_are_searched(
+    administrator: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(views, "MOST_LIMITED", 2)
+    now = timezone.now()
+    Destination.objects.bulk_create(
+        Destination(site=f"mx.of{number}.test", rate_by_hand=5, since=now, changed=now - timedelta(hours=number))
+        for number in range(5)
+    )
+    domains.remember([("of4.test", Key("mx.of4.test"))], now)
+    _waiting(1, "of4.test")
+    lines = _lines(administrator)
+    assert set(lines) == {"mx.of0.test", "mx.of1.test", "mx.of4.test"}
+    assert lines["mx.of4.test"].limits == ("5 messages a minute",)
+    assert "Search for others" in administrator.get(LIST).text
+    [found] = _lines(administrator, q="of3.te").values()
+    assert (found.name, found.limits) == ("mx.of3.test", ("5 messages a minute",))
+    monkeypatch.setattr(views, "MOST_LIMITED", 5)
+    assert "Search for others" not in administrator.get(LIST).text
+
+
+def test_limits_that_were_not_changed_are_not_read_again() -> None:
+    now = timezone.now()
+    for number in range(3):
+        Destination.objects.create(site=f"mx.of{number}.test", rate_by_hand=5, since=now, changed=now)
+    limits.forget_cache()
+    assert len(limits.read().limits) == 3
+    with CaptureQueriesContext(connection) as queries:
+        assert len(limits.read().limits) == 3
+    assert len(queries) == 1
+    _refused("mx.of1.test", ReplyClass.RATE, REFUSAL)
+    Destination.objects.filter(site="mx.of2.test").delete()
+    found = limits.read().limits
+    assert set(found) == {Key("mx.of0.test"), Key("mx.of1.test")}
+    assert found[Key("mx.of1.test")].learned.rate == 120
 
 
 @pytest.mark.usefixtures("sites")

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from quarantine.filters import ItemFilter
 from quarantine.models import (
@@ -19,7 +21,7 @@ from quarantine.models import (
     TrustedSender,
     WhenUnanswered,
 )
-from spool.actions import Actor, Refused, can_undo, perform, preview, undo
+from spool.actions import Actor, Refused, can_undo, perform, preview, undo, undoable
 from spool.models import AuditEvent, Entry
 from spool.models.bulkjob import BulkJob
 from spool.tasks import run_bulk_job
@@ -121,3 +123,23 @@ def test_many_are_worked_on_in_the_background_and_later_ones_are_not_meant(
     job = BulkJob.objects.get()
     assert (job.state, job.done, job.total) == ("done", 3, 4)
     assert list(Item.objects.filter(state=ItemState.HELD)) == [later]
+
+
+def test_whether_an_action_can_be_undone_is_known_without_reading_a_full_quarantine(
+    quarantined: Callable[..., Item],
+) -> None:
+    item = quarantined()
+    values = {field.attname: getattr(item, field.attname) for field in Item._meta.concrete_fields if field.name != "id"}
+    Item.objects.bulk_create(
+        Item(**{**values, "entry_id": 1_000_000 + number, "file_name": f"{number}.eml"}) for number in range(2_000)
+    )
+    event = AuditEvent.objects.create(at=item.at, actor="root", action="hold")
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE")
+    with CaptureQueriesContext(connection) as queries:
+        assert undoable([event.pk]) == set()
+    explain = "EXPLAIN " if connection.vendor == "postgresql" else "EXPLAIN QUERY PLAN "
+    with connection.cursor() as cursor:
+        cursor.execute(f"{explain}{queries[0]['sql']}")
+        plan = "\n".join(str(row) for row in cursor.fetchall())
+    assert "item_event" in plan, plan

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Final
 
+from django.db.models import F
 from django.utils import timezone
 
 from spool.delivery.replies import error_group
@@ -28,6 +29,7 @@ MOST_RETRIED: Final = 100_000
 _PART_SECONDS: Final = 30.0
 _PART: Final = 5_000
 _LONGEST: Final = timedelta(hours=1)
+_AT_ONCE: Final = 5_000
 
 
 class What(StrEnum):
@@ -104,6 +106,32 @@ def sites() -> Iterator[Site]:
     for row in Destination.objects.order_by("site", "source"):
         if (found := site_of(row, now, is_active=is_active, chosen=book.of_site(row.site))) is not None:
             yield found
+
+
+def some_sites(most: int, text: str = "") -> tuple[list[Site], bool]:
+    """The same for a list that has to be there at once: without evidence, those with `text` in their name.
+
+    At most `most`, the suspended ones first and then what was changed last; and whether there are more. One query.
+    """
+    rows = Destination.objects.order_by(F("suspended_until").desc(nulls_last=True), "-changed", "pk")
+    found = rows.filter(site__icontains=text) if text else rows
+    some = list(found.defer("evidence")[: most + 1])
+    return _in_force(some[:most]), len(some) > most
+
+
+def sites_for(keys: Collection[Key]) -> list[Site]:
+    """Those of `keys` with a limit or a suspension in force, without evidence: a query for each _AT_ONCE."""
+    names, found = sorted({key.site for key in keys}), []
+    for start in range(0, len(names), _AT_ONCE):
+        rows = Destination.objects.filter(site__in=names[start : start + _AT_ONCE]).defer("evidence")
+        found += [row for row in rows if Key(row.site, row.source) in keys]
+    return _in_force(found)
+
+
+def _in_force(rows: Iterable[Destination]) -> list[Site]:
+    now, is_active, book = timezone.now(), current().adapt_pace, rules.cached()
+    found = (site_of(row, now, is_active=is_active, chosen=book.of_site(row.site), evident=False) for row in rows)
+    return [site for site in found if site is not None]
 
 
 def ruled(key: Key) -> Site | None:
@@ -213,9 +241,11 @@ def _saved(row: Destination, by: str, note: str) -> Destination:
     return row
 
 
-def site_of(row: Destination, now: datetime, *, is_active: bool = True, chosen: Chosen = NO_CHOICE) -> Site | None:
+def site_of(
+    row: Destination, now: datetime, *, is_active: bool = True, chosen: Chosen = NO_CHOICE, evident: bool = True
+) -> Site | None:
     """What is in force of one row, and by rules, if anything is; not `is_active`: what was learned is not in force, and
-    told all the same.
+    told all the same. Not `evident`: without the refusals, which are most of a row.
     """
     found, ruled = limits.limits_of(row, now), chosen.ruled
     rates = [rate for rate in (found.rate(), ruled.rate) if rate is not None]
@@ -237,7 +267,7 @@ def site_of(row: Destination, now: datetime, *, is_active: bool = True, chosen: 
         found.learned.rate,
         found.learned.connections,
         row.reason,
-        tuple(row.evidence),
+        tuple(row.evidence) if evident else (),
         row.since,
         row.changed,
         row.by,

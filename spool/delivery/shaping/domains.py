@@ -69,8 +69,9 @@ def meant_by(text: str, most: int = 20) -> list[Key]:
     """Sites of that name, limited ones whose name begins so, and those of domains that do: three queries by index."""
     limited = [
         Key(*row)
-        for row in Destination.objects.order_by("site", "source").values_list("site", "source")
-        if row[0].lower().startswith(text.lower())
+        for row in Destination.objects.filter(site__istartswith=text)
+        .order_by("site", "source")
+        .values_list("site", "source")[:most]
     ]
     named = DestinationDomain.objects.filter(site=text).values_list("site", "source").distinct()
     of_domains = beginning_with(DestinationDomain.objects.all(), "domain", text.lower()).values_list("site", "source")

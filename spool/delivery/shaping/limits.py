@@ -7,7 +7,8 @@ report of one moment counts once: each report is applied to what is there by the
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+import threading
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from datetime import datetime
 from enum import StrEnum
@@ -129,11 +130,44 @@ def key_of(site: str, source: str) -> Key:
     return Key(site, source)
 
 
+class _Rows:
+    """The rows as they were when they were last read, without what only pages show.
+
+    There may be ten thousand, and each process looks every FRESH_SECONDS: what was changed since is told by `changed`,
+    which whoever writes a row sets, and only that is read and parsed again.
+    """
+
+    def __init__(self) -> None:
+        self._rows: dict[int, tuple[datetime, Destination]] = {}
+        self._turn = threading.Lock()
+
+    def current(self) -> Iterator[Destination]:
+        """All of them: one query, and one more for each _AT_ONCE that were changed."""
+        with self._turn:
+            stamps = dict(Destination.objects.values_list("pk", "changed"))
+            kept = {pk: row for pk, row in self._rows.items() if stamps.get(pk) == row[0]}
+            stale = [pk for pk in stamps if pk not in kept]
+            for start in range(0, len(stale), _AT_ONCE):
+                rows = Destination.objects.filter(pk__in=stale[start : start + _AT_ONCE]).defer("evidence")
+                kept |= {row.pk: (row.changed, row) for row in rows}
+            self._rows = kept
+        return (row for _, row in kept.values())
+
+    def forget(self) -> None:
+        """Have all of them read again."""
+        with self._turn:
+            self._rows = {}
+
+
+_AT_ONCE: Final = 5_000
+_rows = _Rows()
+
+
 def read() -> Table:
-    """One query."""
+    """One query, and what was changed since the last."""
     now = timezone.now()
     found = {}
-    for row in Destination.objects.all():
+    for row in _rows.current():
         limits = limits_of(row, now)
         if limits != Limits():
             found[Key(row.site, row.source)] = limits
@@ -149,6 +183,7 @@ def cached() -> Table:
 
 
 def forget_cache() -> None:
+    _rows.forget()
     _cache.forget()
 
 
