@@ -82,13 +82,13 @@ def _show_rates(title: str, rates: BySessions, console: Console) -> None:
                 f"{min(figures):.0f}",
                 f"{max(figures):.0f}",
                 str(len(figures)),
-                _ratio(figures, rates.get(PEER, {}).get(sessions, [])),
+                ratio(figures, rates.get(PEER, {}).get(sessions, [])),
                 end_section=system == list(rates)[-1],
             )
     console.print(table)
 
 
-def _ratio(figures: Sequence[float], peers: Sequence[float]) -> str:
+def ratio(figures: Sequence[float], peers: Sequence[float]) -> str:
     """Median of the ratios of rounds that ran side by side, with the lowest and the highest."""
     ratios = [ours / theirs for ours, theirs in zip(figures, peers, strict=False)]
     if not ratios or figures is peers:
@@ -116,7 +116,7 @@ def _show_pairs(title: str, pairs: Sequence[tuple[str, str]], results: Results, 
     for sessions in results.relayed[pairs[0][0]]:
         for with_it, without in pairs:
             ratios = [
-                _ratio(rates[with_it][sessions], rates[without][sessions]) if rates else ""
+                ratio(rates[with_it][sessions], rates[without][sessions]) if rates else ""
                 for rates in (results.taken, results.relayed)
             ]
             table.add_row(str(sessions), with_it, *ratios)

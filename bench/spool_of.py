@@ -1,7 +1,8 @@
 """Fills an empty spool with entries that wait: `python -m bench.spool_of ENTRIES`, in the environment of a Mailspool.
 
 Three recipients each, 20,000 senders in 2,000 domains, 5,000 destination domains of which a few have most of the mail,
-as in life. The 100,000 from `bulk.test` have message files; of the others only the rows are there.
+as in life. The 100,000 from `bulk.test` have message files; of the others only the rows are there. Fewer entries
+than those are all from there.
 """
 
 from __future__ import annotations
@@ -61,7 +62,7 @@ def main(entries: int) -> None:
             ids = list(entries_of.next_ids(len(numbers))[0])
             rows, recipients = [], []
             for number, name, entry_id in zip(numbers, names, ids, strict=True):
-                bulk = number % (entries // BULK) == 0
+                bulk = number % max(1, entries // BULK) == 0
                 row = _entry(number, name, entry_id, bulk, entries, now, chance)
                 rows.append(tuple(row[column] for column in columns))
                 recipients += _recipients(entry_id, chance)

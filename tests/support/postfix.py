@@ -11,7 +11,7 @@ import pwd
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tests.support.daemon import Daemon
@@ -63,9 +63,19 @@ _DEFAULTS = {
 
 
 class PostfixServer:
-    """One instance. `settings` are main.cf's, over Debian's defaults: `{"relayhost": "[127.0.0.1]:2525"}`."""
+    """One instance. `settings` are main.cf's, over Debian's defaults: `{"relayhost": "[127.0.0.1]:2525"}`.
 
-    def __init__(self, settings: Mapping[str, str], *, hostname: str = "postfix.test", logs: bool = True) -> None:
+    `services` are lines of master.cf beside the usual ones.
+    """
+
+    def __init__(
+        self,
+        settings: Mapping[str, str],
+        *,
+        hostname: str = "postfix.test",
+        logs: bool = True,
+        services: Sequence[str] = (),
+    ) -> None:
         self.port = free_port()
         self.folder = Path(tempfile.mkdtemp(prefix="mailspool-postfix-"))
         # The daemons run as `postfix` and must reach their queue.
@@ -79,6 +89,7 @@ class PostfixServer:
             **({"maillog_file": str(self.log), "maillog_file_prefixes": str(self.folder)} if logs else {}),
             **settings,
         }
+        self._services = services
         self.config = self.folder / "etc"
         # -d keeps the master in the foreground and in our process group.
         self.daemon = Daemon(
@@ -92,7 +103,9 @@ class PostfixServer:
         """Write the configuration and wait until the port answers."""
         self.config.mkdir(exist_ok=True)
         (self.config / "main.cf").write_text("".join(f"{name} = {value}\n" for name, value in self.settings.items()))
-        (self.config / "master.cf").write_text(_SERVICES.format(port=self.port))
+        (self.config / "master.cf").write_text(
+            _SERVICES.format(port=self.port) + "".join(f"{line}\n" for line in self._services)
+        )
         (self.folder / "queue").mkdir(exist_ok=True)
         data = self.folder / "data"
         data.mkdir(mode=0o700, exist_ok=True)
