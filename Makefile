@@ -15,7 +15,7 @@ PYTHON ?= $(shell for python in python3.11 python3 python3.12 python3.13; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
 
 .NOTPARALLEL:
-.PHONY: help run deb screenshots test test-system lint manual messages fonts bench bench-console bench-throttling bench-shares bench-signing bench-destinations clean venv dev-venv debian-packages
+.PHONY: help run deb screenshots test test-system lint manual messages fonts bench bench-console bench-throttling bench-shares bench-signing bench-destinations bench-loads bench-machines bench-soak clean venv dev-venv debian-packages
 
 help:
 	@echo 'make run     start Mailspool; Ctrl-C stops it (settings: docs/configuration.md)'
@@ -31,6 +31,9 @@ help:
 	@echo 'make bench-shares  whether one user'"'"'s burst delays others; BENCH= for its options'
 	@echo 'make bench-signing  what signing (DKIM) costs, and beside Postfix with OpenDKIM'
 	@echo 'make bench-destinations  floods, dead hosts, a strict provider, many domains with one; BENCH="--only flood,provider --full"'
+	@echo 'make bench-loads  large messages, local mail, LMTP, many recipients, logins, a full spool; BENCH="--parts sizes --full"'
+	@echo 'make bench-machines  four machines beside one, and machines killed amid mail; BENCH="kills --kills 20"'
+	@echo 'make bench-soak  what the database keeps of messages that have gone; BENCH="--messages 100000"'
 	@echo 'make bench-console  lists, searches and bulk actions on a spool of a million; BENCH= for its options'
 	@echo 'make screenshots  take the pictures in docs/images anew'
 	@echo 'make clean   remove what these made; your mail in var/ stays'
@@ -84,6 +87,15 @@ bench-signing: debian-packages dev-venv
 
 bench-destinations: debian-packages dev-venv
 	$(PY) -m bench.destinations $(BENCH)
+
+bench-loads: debian-packages dev-venv
+	$(PY) -m bench.loads $(BENCH)
+
+bench-machines: debian-packages dev-venv
+	$(PY) -m bench.machines $(BENCH)
+
+bench-soak: debian-packages dev-venv
+	$(PY) -m bench.soak $(BENCH)
 
 bench: debian-packages dev-venv
 	$(PY) -m bench.mail_flow --uncounted $(BENCH)

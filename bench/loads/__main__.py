@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -29,6 +30,8 @@ def main(arguments: Sequence[str]) -> int:
         print("bench: needs root, and Debian's postfix and postgresql", file=sys.stderr)
         return 1
     tempfile.tempdir = options.folder
+    # So that whatever runs ends with it.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     console = Console(width=140)
     found: list[Series] = []
     for part in options.parts:

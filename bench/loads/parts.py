@@ -106,16 +106,21 @@ def submitting(options: argparse.Namespace, folder: Path, console: Console) -> I
                 system.mailspool.add_domain(LOCAL_DOMAIN, *USERS)
             ports = {system.name: system.mailspool.submission_port for system in ours}
             ports[postfix.name] = postfix.submission_port
+            warm_up = Course(
+                Series("", "warm-up"),
+                len(USERS),
+                lambda racer: submission.submit(ports[racer.name], 1, 1),
+                lambda racer: sink.count,
+            )
+            run(warm_up, [*ours, postfix], 1, Console(quiet=True))
             for each in (1, 20):
-                count = max(len(USERS) * each, options.messages // (10 if each == 1 else 2))
-                count -= count % (len(USERS) * each)
+                count = max(1, options.messages // (5 if each > 1 else 10) // len(USERS) // each) * len(USERS) * each
                 series = Series("submission", f"login, TLS, {each} message(s) each")
 
                 def send(racer: Racer, count: int = count, each: int = each) -> None:
                     submission.submit(ports[racer.name], count // len(USERS), each)
 
                 course = Course(series, count, send, lambda racer: sink.count, 60 + count / SLOWEST)
-                run(Course(Series("", "warm-up"), count, send, lambda racer: sink.count), [*ours, postfix], 1, console)
                 run(course, [*ours, postfix], options.rounds, console)
                 yield series
 

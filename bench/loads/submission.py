@@ -1,27 +1,22 @@
-"""Users who log in and submit by TLS: the clients, and a Postfix that asks Dovecot for their passwords.
-
-    python -m bench.loads.submission PORT USER MESSAGES EACH
-
-is one client: so many messages, with a connection and a login for EACH of them.
-"""
+"""Users who log in and submit by TLS: the clients, and a Postfix that asks Dovecot for their passwords."""
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import pwd
 import smtplib
 import ssl
-import subprocess
-import sys
 from pathlib import Path
 
 from bench.loads.systems import LOCAL_DOMAIN, USERS, PostfixRacer
 from bench.systems import SINK_DOMAIN
 from tests.support.certificates import Authority
 from tests.support.daemon import Daemon
-from tests.support.mailspool_process import PASSWORD, PROJECT
+from tests.support.mailspool_process import PASSWORD
 from tests.support.messages import a_message
 from tests.support.ports import free_port, is_listening
+from tests.support.waiting import wait_until
 
 # The hash is of the kind that Mailspool's are, with the same costs.
 _DOVECOT = """
@@ -81,7 +76,7 @@ class PostfixSubmission(PostfixRacer):
         os.chown(self._folder / "users", pwd.getpwnam("dovecot").pw_uid, -1)
         self._dovecot.start((self._folder / "auth").exists)
         super().start()
-        assert is_listening(self.submission_port)
+        wait_until(lambda: is_listening(self.submission_port), "Postfix takes submissions", 30)
 
     def stop(self) -> None:
         super().stop()
@@ -99,10 +94,15 @@ def _argon2(password: str) -> str:
 
 
 def submit(port: int, messages: int, each: int) -> None:
-    """So many messages of every user, all users at once."""
-    command = [sys.executable, "-m", "bench.loads.submission", str(port)]
-    clients = [subprocess.Popen([*command, user, str(messages), str(each)], cwd=PROJECT) for user in USERS]
-    if any([client.wait() for client in clients]):
+    """So many messages of every user, all users at once; a connection and a login for `each` of them."""
+    # Forked: to load the program would be most of what a client does.
+    processes = multiprocessing.get_context("fork")
+    clients = [processes.Process(target=_client, args=(port, user, messages, each), daemon=True) for user in USERS]
+    for client in clients:
+        client.start()
+    for client in clients:
+        client.join()
+    if any(client.exitcode for client in clients):
         raise RuntimeError("a client failed")
 
 
@@ -117,7 +117,3 @@ def _client(port: int, user: str, messages: int, each: int) -> None:
             client.login(sender, PASSWORD)
             for _ in range(each):
                 client.sendmail(sender, [to], content)
-
-
-if __name__ == "__main__":
-    _client(int(sys.argv[1]), sys.argv[2], int(sys.argv[3]), int(sys.argv[4]))

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from tests.crash.conftest import Install
+from tests.crash.conftest import DATABASE, Install
 from tests.crash.extent import some
 from tests.crash.faults import Fault, can_inject, commits, dies, fail_at, kill_at, process_with
 from tests.crash.ledger import REMOTE, SIZES, Clients, Ledger, send_one, settle, some_recipients
@@ -24,6 +24,7 @@ pytestmark = pytest.mark.skipif(not can_inject(), reason="needs strace, and the 
 
 IN_FILES = {"MAILSPOOL_INLINE_KB": "0"}
 IN_ROWS = {"MAILSPOOL_INLINE_KB": "64"}
+IN_DATABASE = pytest.param(DATABASE, id="database", marks=pytest.mark.postgresql)
 
 
 @pytest.mark.long
@@ -66,25 +67,24 @@ def test_a_listener_killed_at_any_step_of_intake_loses_nothing_it_acknowledged(
     assert_nothing_is_left(mailspool, ledger)
 
 
-@pytest.mark.long
+@pytest.mark.parametrize("place", [pytest.param(IN_FILES, id="files", marks=pytest.mark.long), IN_DATABASE])
 def test_a_worker_killed_at_any_step_of_delivery_loses_nothing(
-    install: Install, sink: CountingSink, durable_postgres: PostgresServer | None
+    install: Install, sink: CountingSink, durable_postgres: PostgresServer | None, place: dict[str, str]
 ) -> None:
-    mailspool = install(env=IN_FILES)
+    mailspool = install(env=place)
     in_flight = 20
     mailspool.settings(max_deliveries=in_flight)
     mailspool.start()
     ledger = Ledger("work")
     healthy = mailspool.workers[0]
     healthy.stop()
-    faults = some(
-        [
-            *(kill_at("fsync", number) for number in (1, 4)),
-            *(kill_at("rename", number) for number in (1, 3)),
-            *(kill_at("unlink", number) for number in (1, 5)),
-            *commits(durable_postgres, (1, 6)),
-        ]
-    )
+    of_files = [
+        *(kill_at("fsync", number) for number in (1, 4)),
+        *(kill_at("rename", number) for number in (1, 3)),
+        *(kill_at("unlink", number) for number in (1, 5)),
+    ]
+    # Content in the database goes with the commit of the last outcome.
+    faults = some([*(of_files if place == IN_FILES else []), *commits(durable_postgres, (1, 4, 6))])
     clients = Clients(mailspool, ledger, pause_seconds=0.3)
     clients.start()
     deaths, missed = [], []
@@ -111,10 +111,11 @@ def test_a_worker_killed_at_any_step_of_delivery_loses_nothing(
     assert_nothing_is_left(mailspool, ledger)
 
 
+@pytest.mark.parametrize("place", [pytest.param(IN_ROWS, id="rows"), IN_DATABASE])
 def test_a_listener_killed_around_the_commit_of_messages_without_a_file_loses_none(
-    install: Install, sink: CountingSink, durable_postgres: PostgresServer | None
+    install: Install, sink: CountingSink, durable_postgres: PostgresServer | None, place: dict[str, str]
 ) -> None:
-    mailspool = install(env=IN_ROWS)
+    mailspool = install(env=place)
     mailspool.start()
     ledger = Ledger("rows")
     healthy = mailspool.listeners[0]
