@@ -16,6 +16,8 @@ from tests.support.waiting import wait_until
 
 # So many that the limit of a destination does not count.
 DOMAINS = [f"far{number}.test" for number in range(40)]
+# Messages in hand for each connection.
+HAND = 4
 # At least so much of what so many machines could do.
 BAR = 3.5 / 4
 
@@ -43,8 +45,9 @@ def _rate(options: argparse.Namespace, folder: Path, number: int) -> float:
     sink, cluster = LateSink(folder, options.late_ms), Cluster(folder, number, DOMAINS)
     try:
         sink.start()
-        # Each machine has so many connections, however many there are.
-        cluster.prepare(sink.port, max_remote_deliveries=options.connections)
+        # Each machine has so many connections, however many there are. What it has in hand beyond that waits in it, as
+        # by default four times as many do: with more, the first would have all that waits here in hand.
+        cluster.prepare(sink.port, max_remote_deliveries=options.connections, max_deliveries=HAND * options.connections)
         cluster.start()
         for machine in cluster.machines:
             machine.workers[0].stop()

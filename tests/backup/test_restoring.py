@@ -59,6 +59,29 @@ perform("priority", SpoolFilter(), root, background=True, priority="high")
 taken("on its way", status="remote", leased_by="worker:1", due_at=timezone.now() + timedelta(seconds=30))
 """
 
+# One that is in parts, where it is in the database.
+_FILL_LARGE = """
+from tests.support.messages import a_message
+intake.accept([a_submission(subject="large", content=a_message(subject="large", size=700_000))])
+Entry.objects.filter(subject="large").update(status="waiting", attempts=1)
+Entry.objects.update(leased_by="")
+"""
+# What is in each message, by its subject, wherever it is.
+_CONTENTS = """
+import hashlib, json
+from quarantine.models import Item
+from spool.flow import leases
+from spool.models import Entry, Trashed
+found = {}
+for model, trashed in ((Entry, False), (Trashed, True)):
+    for entry in leases.look_at(list(model.objects.values_list("pk", flat=True)), trashed=trashed):
+        found[entry.subject] = hashlib.sha256(entry.read()).hexdigest()
+for item in Item.objects.all():
+    with item.source.open("rb") as file:
+        found[item.subject] = hashlib.sha256(file.read()).hexdigest()
+print(json.dumps(found))
+"""
+
 # Of the folders, not of mail.
 MARKS = (marks.FILE, claim.FILE)
 
@@ -74,9 +97,10 @@ def _installing(folder: Path) -> Iterator[Install]:
     """
     made: list[MailspoolUnderTest] = []
 
-    def install(name: str, *, tables: bool = True) -> MailspoolUnderTest:
+    def install(name: str, *, tables: bool = True, store: str = "") -> MailspoolUnderTest:
         url = _new_database()
-        mailspool = MailspoolUnderTest(folder / name, database_url=url)
+        env = {"MAILSPOOL_STORE": store} if store else {}
+        mailspool = MailspoolUnderTest(folder / name, database_url=url, env=env)
         made.append(mailspool)
         if tables:
             mailspool.prepare()
@@ -162,6 +186,12 @@ def mail_of(mailspool: MailspoolUnderTest) -> dict[str, bytes]:
     return {str(path.relative_to(home)): path.read_bytes() for path in paths}
 
 
+def contents_of(mailspool: MailspoolUnderTest) -> dict[str, str]:
+    """A sum of each message's content, by its subject."""
+    found: dict[str, str] = json.loads(mailspool.run(_CONTENTS))
+    return found
+
+
 def states_of(mailspool: MailspoolUnderTest) -> list[tuple[Any, ...]]:
     return sorted(
         mailspool.rows(
@@ -198,6 +228,30 @@ def test_everything_is_there_again_as_it_was(old: MailspoolUnderTest, new: Mails
     assert json.loads(new.manage("spool", "doctor", "--json", check=False).stdout) == []
     assert not (new.home / "restore.unfinished").exists()
     assert list(new.home.rglob(".restore")) == []
+
+
+@pytest.mark.postgresql
+@pytest.mark.parametrize(("before", "after"), [("database", "files"), ("files", "database")])
+def test_a_backup_comes_back_whole_where_content_is_kept_elsewhere(
+    install: Install, tmp_path: Path, before: str, after: str
+) -> None:
+    """Messages are where they were, and go to the other place from there."""
+    # No worker has any in hand, which would be left for the next time.
+    old, new = install("old", store=before), install("new", store=after)
+    old.run(f"from spool.files import marks; assert not marks.settle()\n{_FILL}\n{_FILL_LARGE}")
+    old.manage("backup", str(tmp_path / "backups"), "--quiet")
+    restored(new, tmp_path / "backups")
+    assert states_of(new) == states_of(old) == sorted([*ALL, ("large", "entry")])
+    written = contents_of(old)
+    assert contents_of(new) == written
+    new.manage("check", "--mark", "--this-home")
+    new.manage("spool", "relocate")
+    assert contents_of(new) == written
+    places = {
+        place for (place,) in new.rows("SELECT subspool FROM spool_entry UNION SELECT subspool FROM spool_trashed")
+    }
+    assert ("database" in places) == (after == "database") and len(places) == 1
+    assert json.loads(new.manage("spool", "doctor", "--json", check=False).stdout) == []
 
 
 def test_who_worked_on_a_message_does_no_more(old: MailspoolUnderTest, new: MailspoolUnderTest, backups: Path) -> None:
