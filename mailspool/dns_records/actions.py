@@ -120,7 +120,11 @@ class PublishRecords(SingleAction[Actor]):
         server = _server_for(domain)
         if not parameters["records"]:
             return f"Choose the records that {server.host} is told. What it has at their places is shown here first."
-        _, plans = _planned(domain, parameters, server)
+        try:
+            _, plans = publishing.plans(domain, parameters["records"], server, replace=parameters["replace"])
+        except publishing.CannotPublish as error:
+            # What is chosen next may mend it.
+            return str(error)
         return " ".join(plan.sentence for plan in plans)
 
     def do(self, actor: Actor, target: Target, parameters: Mapping[str, Any]) -> Change:

@@ -10,6 +10,7 @@ from urllib.parse import urlencode
 
 from django.contrib import admin
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http.response import HttpResponseBase
 from django.shortcuts import render
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
@@ -66,15 +67,15 @@ class Member:
         return self.user.domain
 
 
-View = Callable[Concatenate[HttpRequest, Member, ...], HttpResponse]
-PlainView = Callable[Concatenate[HttpRequest, ...], HttpResponse]
+View = Callable[Concatenate[HttpRequest, Member, ...], HttpResponseBase]
+PlainView = Callable[Concatenate[HttpRequest, ...], HttpResponseBase]
 
 
 def member(view: View) -> PlainView:
     """For everybody who is logged in."""
 
     @wraps(view)
-    def wrapped(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+    def wrapped(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         if not isinstance(request.user, User):
             return HttpResponseRedirect(f"{reverse('portal:login')}?{urlencode({'next': request.get_full_path()})}")
         return view(request, _member(request), *args, **kwargs)
@@ -85,7 +86,7 @@ def member(view: View) -> PlainView:
 def domain_administrator(view: View) -> PlainView:
     """For those who administer a domain."""
 
-    def guarded(request: HttpRequest, who: Member, *args: Any, **kwargs: Any) -> HttpResponse:
+    def guarded(request: HttpRequest, who: Member, *args: Any, **kwargs: Any) -> HttpResponseBase:
         if not who.administers:
             return page(request, who, "portal/refused.html", _("No access"), {}, status=403)
         return view(request, who, *args, **kwargs)

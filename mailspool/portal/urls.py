@@ -54,6 +54,7 @@ urlpatterns = [
     path("domain/senders/", senders.search, name="senders"),
     path("domain/act/<str:kind>/<str:name>/<int:pk>/", acting.act, name="act"),
     path("domain/suppressed/", suppressed.listed, name="suppressed"),
+    path("domain/suppressed/export/", suppressed.export, name="suppressed_export"),
     path("domain/reports/", reports.shown, name="reports"),
     path("domain/throttled/", throttled.listed, name="throttled"),
     path("domain/throttled/<str:verb>/<int:pk>/", throttled.act, name="throttled_act"),

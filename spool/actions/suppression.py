@@ -107,7 +107,7 @@ class Suppress(SingleAction[Actor]):
             raise Refused(_("These are more than %(most)s addresses.") % {"most": grouped(MOST)})
         for one in given:
             try:
-                row = _row(domain, one, now)
+                row = row_of(domain, one, now)
             except (Refused, ValueError) as error:
                 wrong.append(str(error))
             else:
@@ -183,8 +183,8 @@ def _way_back(by_domain: Mapping[str, Sequence[Suppression]]) -> WayBack | None:
     return WayBack(SUPPRESS.name, Target.of("domain", domain), {"rows": [as_given(row) for row in rows]})
 
 
-def _row(domain: str, given: Given, now: datetime) -> Suppression:
-    """Raises Refused and ValueError."""
+def row_of(domain: str, given: Given, now: datetime) -> Suppression:
+    """What is written down, not stored. Raises Refused and ValueError."""
     address, reason, evidence, since, expires = given
     try:
         key = key_of(normalise_address(address))

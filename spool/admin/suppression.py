@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from django.contrib import admin
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
+from django.shortcuts import redirect
+from django.urls import URLPattern, path
+from django.utils import timezone
 from django.utils.translation import gettext_lazy as _lazy
-from unfold.decorators import display
+from unfold.decorators import action, display
 
 from accounts.admin.bulk import bulk
 from accounts.admin.menus import WithMenus
 from spool.actions.suppression import UNSUPPRESS
+from spool.actions.suppression_files import csv_lines
+from spool.admin.importing_suppression import ImportView
 from spool.admin.readonly import ReadOnlyAdmin
 from spool.models.suppression import Suppression
 
@@ -19,6 +25,7 @@ class SuppressionAdmin(WithMenus, ReadOnlyAdmin):
 
     menu_kind = "suppressed"
     actions = bulk("suppressed", (UNSUPPRESS,))
+    actions_list = ["imported", "exported"]
     list_display = ["address", "domain", "reason", "evidence", "since", "shown_expires"]
     list_filter = ["reason"]
     search_fields = ["address", "domain", "evidence"]
@@ -34,3 +41,19 @@ class SuppressionAdmin(WithMenus, ReadOnlyAdmin):
     @display(description=_lazy("Expires"), ordering="expires")
     def shown_expires(self, row: Suppression) -> object:
         return row.expires or "never"
+
+    def get_urls(self) -> list[URLPattern]:
+        view = self.admin_site.admin_view(ImportView.as_view(model_admin=self))
+        return [path("import/", view, name="spool_suppression_import"), *super().get_urls()]
+
+    @action(description=_lazy("Import"), icon="upload", url_path="to-import")
+    def imported(self, request: HttpRequest) -> HttpResponse:
+        return redirect("admin:spool_suppression_import")
+
+    @action(description=_lazy("Export as CSV"), icon="download", url_path="export")
+    def exported(self, request: HttpRequest) -> StreamingHttpResponse:
+        """All lists, as `suppression import` and the page Import take them."""
+        rows = Suppression.objects.order_by("domain", "address")
+        answer = StreamingHttpResponse(csv_lines(rows.iterator()), content_type="text/csv; charset=utf-8")
+        answer["Content-Disposition"] = f'attachment; filename="suppressed-{timezone.now():%Y%m%d}.csv"'
+        return answer

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TextIO
@@ -40,12 +41,15 @@ class Output:
         if self.as_json:
             self.out.write(f"{json.dumps(shown, indent=2, default=str)}\n")
 
-    def table(self, rows: Sequence[dict[str, Any]]) -> None:
-        """Rows with the same keys."""
+    def table(self, rows: Sequence[dict[str, Any]], nothing: str = "") -> None:
+        """Rows with the same keys; `nothing` is what is said to people when there are none."""
         if self.as_json:
             self.values(list(rows))
         elif rows:
             print_table(self.out, [strings(row) for row in rows])
+        elif nothing:
+            # Not among the rows, which programs may read.
+            sys.stderr.write(f"{nothing}\n")
 
     def fields(self, shown: dict[str, Any]) -> None:
         """One thing: its fields below each other."""
@@ -86,7 +90,7 @@ def print_list(
         after, note = found.next, note or (found.note if found.complete else "")
         if not after:
             break
-    output.table(rows)
+    output.table(rows, nothing="" if note else "Nothing matches.")
     if after and len(rows) >= limit:
         output.line(f"More than {limit} match; --limit shows more.")
     if note:

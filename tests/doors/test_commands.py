@@ -317,6 +317,7 @@ def _below(words: str, parser: argparse.ArgumentParser) -> Iterator[str]:
 
 
 ALL = sorted(verbs())
+LISTS = [words for words in ALL if words.endswith(" list")]
 
 
 @pytest.fixture
@@ -423,3 +424,11 @@ def test_what_a_program_reads_of_a_record_are_values() -> None:
     actions.change(User.objects.get(email=ANN), messages_per_hour=7)
     record = AuditEvent.objects.get(action="change user")
     assert record.parameters == {"changed": {"messages_per_hour": [0, 7]}}
+
+
+@pytest.mark.parametrize("words", LISTS)
+def test_a_list_with_nothing_in_it_says_so(words: str, at_the_shell: Callable[..., Any], people: None) -> None:
+    """What there is from the beginning is shown."""
+    given = [*LOOKS.get(words, []), *(["--address", "nobody"] if words == "suppression list" else [])]
+    shown = at_the_shell(words, given)
+    assert (shown.out + shown.err).strip(), words

@@ -35,6 +35,7 @@ ELSEWHERE = {
     "admin:throttling_throttleevent_act": "tests/throttling/test_actions.py",
     "admin:throttling_guardevent_undo": "tests/throttling/test_guard.py",
     "admin:security_blacklistentry_import": "tests/security/test_pages.py",
+    "admin:spool_suppression_import": "tests/console/test_suppressed.py",
     "admin:spool_entry_save_layout": "how a list looks to one person; tests/console/test_spool_pages.py",
     "portal:quarantine_item": "tests/console/test_portal_mail.py",
     "portal:domain_quarantine_item": "tests/console/test_portal_mail.py",

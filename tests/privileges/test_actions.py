@@ -21,6 +21,7 @@ from accounts.models import Domain, DomainUserDefaults, MailingList, Metric, Rol
 from base.actions.action import Target
 from spool.actions import VERBS, perform, preview
 from spool.actions.actor import Actor, NotAllowed
+from spool.actions.suppression_files import Line
 from spool.filters import SpoolFilter
 from throttling.actions.release import RELEASE
 from throttling.models import ThrottleEvent
@@ -85,6 +86,7 @@ ARGUMENTS: dict[str, Any] = {
     "patterns": ["spam.example"],
     "expires_at": timezone.now(),
     "rows": Untouched(),
+    "lines": [Line(2, "other.test", "eve@far.test", ("eve@far.test", "manual", "", "", ""))],
     "row": Untouched(),
     "blocks": Untouched(),
     "rules": Untouched(),

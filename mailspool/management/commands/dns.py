@@ -47,7 +47,8 @@ def _show(options: dict[str, Any], output: Output) -> None:
             for line in text.splitlines():
                 output.line(line)
         return
-    output.table([_row(domain, one, output.as_json) for domain, one in found])
+    nothing = "Nothing is missing or wrong." if options["wrong"] else "Nothing was looked at yet: dns check does."
+    output.table([_row(domain, one, output.as_json) for domain, one in found], nothing=nothing)
 
 
 def _check(options: dict[str, Any], output: Output) -> None:

@@ -52,7 +52,7 @@ def _list(options: dict[str, Any], output: Output) -> None:
                     "tls failed": found.tls.bad,
                 }
             )
-    output.table(rows)
+    output.table(rows, nothing="Nothing was reported.")
 
 
 def _senders(options: dict[str, Any], output: Output) -> None:
@@ -103,7 +103,7 @@ def _received(options: dict[str, Any], output: Output) -> None:
 
 def _table(output: Output, rows: list[dict[str, Any]]) -> None:
     """Raises Ended when there is nothing."""
-    output.table(rows)
+    output.table(rows, nothing="Nothing was reported.")
     if not rows:
         raise Ended(NOTHING)
 

@@ -7,6 +7,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
+from django.http.response import HttpResponseBase
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -30,7 +31,7 @@ def owner(view: View) -> PlainView:
     """For the owner of the account alone, and nobody in the owner's place."""
 
     @wraps(view)
-    def guarded(request: HttpRequest, who: Member, *args: Any, **kwargs: Any) -> HttpResponse:
+    def guarded(request: HttpRequest, who: Member, *args: Any, **kwargs: Any) -> HttpResponseBase:
         if who.impersonator is not None:
             context = {"sentence": NOT_IN_ANOTHERS_PLACE}
             return page(request, who, "portal/sign_in/refused.html", _("Signing in"), context, status=403)

@@ -149,7 +149,7 @@ def _greylist(options: dict[str, Any], output: Output) -> None:
     ]
     found = greylisting.standing(AntispamSettings.load())
     output.line(f"{found.waiting} have not come back yet, {found.passed} have; {found.proven} networks need not wait.")
-    output.table(rows_shown)
+    output.table(rows_shown, nothing="Nobody is greylisted.")
     if not rows_shown:
         raise Ended(NOTHING)
 
@@ -157,7 +157,8 @@ def _greylist(options: dict[str, Any], output: Output) -> None:
 def _senders(options: dict[str, Any], output: Output) -> None:
     rows = ListedSender.objects.filter(user=_user(options).rows[0])
     output.table(
-        [{"Sender": one.pattern, "Is": one.get_listing_display(), "Since": exact(one.created)} for one in rows]
+        [{"Sender": one.pattern, "Is": one.get_listing_display(), "Since": exact(one.created)} for one in rows],
+        nothing="Nobody is listed.",
     )
     if not rows:
         raise Ended(NOTHING)

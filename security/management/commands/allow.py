@@ -41,4 +41,4 @@ def _remove(options: dict[str, Any], output: Output) -> None:
 
 
 def _list(options: dict[str, Any], output: Output) -> None:
-    output.table([as_row(row) for row in WhitelistEntry.objects.order_by("network")])
+    output.table([as_row(row) for row in WhitelistEntry.objects.order_by("network")], nothing="There are none.")

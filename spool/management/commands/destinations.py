@@ -93,7 +93,7 @@ _UNSET: Final = {option: field for option, field, _ in _OPTIONS} | {"on": "by_er
 def _choices(options: dict[str, Any], output: Output) -> None:
     name = options["name"].strip()
     if not name:
-        output.table([_rule(row) for row in DestinationRule.objects.all()])
+        output.table([_rule(row) for row in DestinationRule.objects.all()], nothing="There are no rules.")
         return
     known = domains.sites_of([name]).get(name)
     scope, named = rules_of.key_of(name)
@@ -162,7 +162,9 @@ def _suspension(row: DestinationRule) -> list[str]:
 
 
 def _list(options: dict[str, Any], output: Output) -> None:
-    output.table([_row(site) for site in destinations.sites()])
+    output.table(
+        [_row(site) for site in destinations.sites()], nothing="No destination is slowed, and none takes no mail."
+    )
 
 
 def _show(options: dict[str, Any], output: Output) -> None:

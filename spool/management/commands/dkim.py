@@ -46,7 +46,7 @@ def _add(options: dict[str, Any], output: Output) -> None:
 
 
 def _list(options: dict[str, Any], output: Output) -> None:
-    output.table([_row(key) for key in _chosen(options)])
+    output.table([_row(key) for key in _chosen(options)], nothing="There are no keys.")
 
 
 def _show(options: dict[str, Any], output: Output) -> None:
@@ -54,6 +54,8 @@ def _show(options: dict[str, Any], output: Output) -> None:
     if output.as_json:
         output.table([{"name": key.name, "type": "TXT", "value": key.record} for key in keys])
         return
+    if not keys:
+        output.table([], nothing="There are no keys.")
     for key in keys:
         output.line(zone_line(key))
 

@@ -38,7 +38,7 @@ class Command(VerbCommand):
 
 
 def _list(options: dict[str, Any], output: Output) -> None:
-    output.table([_row(one) for one in machines.every()])
+    output.table([_row(one) for one in machines.every()], nothing="No machine has told of itself yet.")
 
 
 def _done_by(action: SingleAction[Actor]) -> Any:

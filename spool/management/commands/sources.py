@@ -64,7 +64,8 @@ def _list(options: dict[str, Any], output: Output) -> None:
                 "refused by": ", ".join(site for site, _ in states[row.address].refused_by),
             }
             for row in rows
-        ]
+        ],
+        nothing="Mail leaves from the address that the system chooses: there are no source addresses.",
     )
 
 

@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import sys
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from django.db.models import QuerySet
+from django.utils import timezone
 
 from accounts.addresses import InvalidAddress, normalise_domain
 from base.actions.action import Target
 from base.actions.options import add_inputs, given
 from base.actions.perform import perform
-from base.csv_cells import escaped
 from spool.actions import suppression
 from spool.actions.actor import Actor
+from spool.actions.suppression_files import COLUMNS, Unreadable, cells, csv_lines, read, summary, take
 from spool.models.suppression import Suppression, SuppressionReason
 from spool.shell.command import VerbCommand, add_verb
 from spool.shell.output import NOTHING, Ended, Output
-
-COLUMNS: Final = ("domain", "address", "reason", "evidence", "since", "expires")
 
 
 class Command(VerbCommand):
@@ -45,6 +42,7 @@ class Command(VerbCommand):
         taken = add_verb(verbs, "import", "Puts the addresses of a CSV file with a heading on the lists.", _import)
         taken.add_argument("file", metavar="FILE", help="columns address and, if there, the others; - is stdin")
         taken.add_argument("--domain", default="", help="for this domain's mail, where the file has no such column")
+        taken.add_argument("--dry-run", action="store_true", help="only say what would become of each line")
 
 
 def _rows(options: dict[str, Any]) -> QuerySet[Suppression]:
@@ -57,22 +55,15 @@ def _rows(options: dict[str, Any]) -> QuerySet[Suppression]:
 
 
 def _list(options: dict[str, Any], output: Output) -> None:
-    output.table([dict(zip(COLUMNS, _cells(row), strict=True)) for row in _rows(options).iterator()])
+    rows = [dict(zip(COLUMNS, cells(row), strict=True)) for row in _rows(options).iterator()]
+    output.table(rows, nothing="Nobody is suppressed.")
 
 
 def _export(options: dict[str, Any], output: Output) -> None:
     if output.as_json:
         _list(options, output)
         return
-    writer = csv.writer(sys.stdout, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    for row in _rows(options).iterator():
-        writer.writerow(map(escaped, _cells(row)))
-
-
-def _cells(row: Suppression) -> list[str]:
-    expires = row.expires.isoformat(timespec="seconds") if row.expires else ""
-    return [row.domain, row.address, row.reason, row.evidence, row.since.isoformat(timespec="seconds"), expires]
+    sys.stdout.writelines(csv_lines(_rows(options).iterator()))
 
 
 def _add(options: dict[str, Any], output: Output) -> None:
@@ -88,24 +79,27 @@ def _remove(options: dict[str, Any], output: Output) -> None:
 
 
 def _import(options: dict[str, Any], output: Output) -> None:
-    by_domain: dict[str, list[list[str]]] = {}
     try:
         text = sys.stdin.read() if options["file"] == "-" else Path(options["file"]).read_text("utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
+        lines = read(text, timezone.now(), options["domain"])
+    except (OSError, UnicodeDecodeError, Unreadable) as error:
         raise Ended(NOTHING, f"{options['file']} can't be read: {error}") from error
-    for row in csv.DictReader(io.StringIO(text)):
-        domain = row.get("domain") or options["domain"]
-        if not domain or not row.get("address"):
-            raise Ended(NOTHING, "Each row wants an address, and a domain, or give --domain.")
-        cells = {name: (value or "").removeprefix("'") for name, value in row.items() if name}
-        by_domain.setdefault(_domain(domain), []).append(
-            [cells["address"], cells.get("reason") or SuppressionReason.MANUAL.value]
-            + [cells.get(name, "") for name in COLUMNS[3:]]
-        )
-    if not by_domain:
-        raise Ended(NOTHING, "Nothing to do.")
-    for domain, rows in by_domain.items():
-        _tell(perform(suppression.SUPPRESS, Actor.at_the_shell(), _target(domain), {"rows": rows}), output)
+    if options["dry_run"]:
+        shown = [
+            {"line": one.number, "domain": one.domain, "address": one.address, "result": one.said} for one in lines
+        ]
+        output.table(shown, nothing="It has no line but its heading.")
+        output.line(f"{summary(lines)}.")
+        return
+    said = take(Actor.at_the_shell(), lines)
+    wrong = [one for one in lines if one.problem]
+    output.values({"said": said, "left_out": [{"line": one.number, "why": one.problem} for one in wrong]})
+    for sentence in said or ["Nothing to add."]:
+        output.line(sentence)
+    for one in wrong:
+        sys.stderr.write(f"Line {one.number}: {one.address}: {one.said}\n")
+    if wrong and not said:
+        raise Ended(NOTHING)
 
 
 def _tell(done: Any, output: Output) -> None:
