@@ -77,12 +77,12 @@ class CheckRecords(SingleAction[Actor]):
 class PublishRecords(SingleAction[Actor]):
     """Puts records of a domain, or of this host, into the DNS by the name server that takes updates for it."""
 
-    name, label, icon, agree = "dns-publish", "Publish by DNS Update", "publish", "Publish"
+    name, label, icon, agree = "dns-publish", _lazy("Publish by DNS Update"), "publish", _lazy("Publish")
     kinds = ("dns",)
     inputs = (
         Input(
             "records",
-            "Records",
+            _lazy("Records"),
             "choices",
             option="--record",
             metavar="RECORD",
@@ -90,7 +90,7 @@ class PublishRecords(SingleAction[Actor]):
         ),
         Input(
             "replace",
-            "Replace what is there",
+            _lazy("Replace what is there"),
             "check",
             option_help="also where another record of that purpose is there, if the last look has shown it",
         ),
@@ -119,9 +119,11 @@ class PublishRecords(SingleAction[Actor]):
         domain = _domain_of(target)
         server = _server_for(domain)
         if not parameters["records"]:
-            return f"Choose the records that {server.host} is told. What it has at their places is shown here first."
+            return _("Choose the records that %(host)s is told. What it has at their places is shown here first.") % {
+                "host": server.host
+            }
         try:
-            _, plans = publishing.plans(domain, parameters["records"], server, replace=parameters["replace"])
+            _primary, plans = publishing.plans(domain, parameters["records"], server, replace=parameters["replace"])
         except publishing.CannotPublish as error:
             # What is chosen next may mend it.
             return str(error)
@@ -131,26 +133,30 @@ class PublishRecords(SingleAction[Actor]):
         domain = _domain_of(target)
         server = _server_for(domain)
         if not parameters["records"]:
-            raise Refused("Choose the records that are to be published.")
+            raise Refused(_("Choose the records that are to be published."))
         primary, plans = _planned(domain, parameters, server)
         put, gone, problem = dict[str, str](), list[str](), ""
-        for plan in (one for one in plans if not one.is_there):
+        for plan in plans:
             try:
-                publishing.carry_out(primary, plan)
+                if not plan.is_there:
+                    publishing.carry_out(primary, plan)
             except publishing.CannotPublish as error:
                 problem = str(error)
                 break
-            publishing.note_sent(domain, plan.record)
+            publishing.note_sent(plan.record)
+            if plan.is_there:
+                continue
             put[f"{plan.record.purpose} {plan.record.name}"] = plan.record.wanted
             gone += plan.gone
         primaries.note(server, timezone.now(), problem)
         if problem and not put:
             raise Refused(problem)
-        said = (
-            f"{server.host} has {len(put)} new record{'' if len(put) == 1 else 's'}."
-            if put
-            else "All are there already."
-        )
+        said = _("All are there already.")
+        if put:
+            said = ngettext("%(host)s has %(count)s new record.", "%(host)s has %(count)s new records.", len(put)) % {
+                "host": server.host,
+                "count": len(put),
+            }
         written = Written(target.key, done=len(put), parameters={"server": server.host, "put": put, "gone": gone})
         return Change(f"{said} {problem}".strip(), [written] if put else [], put, good=not problem)
 
@@ -159,7 +165,7 @@ def _domain_of(target: Target) -> str:
     """Raises Refused."""
     domain = named(target.key)
     if domain is None:
-        raise Refused(f"{target} is no domain of this server: add it first.")
+        raise Refused(_("%(target)s is no domain of this server: add it first.") % {"target": target})
     return domain
 
 
@@ -167,7 +173,10 @@ def _server_for(domain: str) -> UpdateServer:
     """Raises Refused."""
     server = publishing.server_for(domain)
     if server is None:
-        raise Refused(f"No name server takes updates for {domain or 'this host'}: add one in DNS updates.")
+        raise Refused(
+            _("No name server takes updates for %(domain)s: add one in DNS updates.")
+            % {"domain": domain or _("this host")}
+        )
     return server
 
 

@@ -93,7 +93,7 @@ def carry_out(primary: Primary, plan: Plan) -> None:
         raise CannotPublish(_sentence(error)) from error
 
 
-def note_sent(domain: str, record: shown.Shown) -> None:
+def note_sent(record: shown.Shown) -> None:
     """Of a key's record, that it is ours to take out again; it is looked for at once."""
     if record.purpose == "DKIM":
         selector, _, of = record.name.partition("._domainkey.")

@@ -156,7 +156,8 @@ class PublishKey(KeyAction):
         sent = publishing.send(key, server, timezone.now())
         if sent.problem:
             raise Refused(f"{sent.problem[:1].upper()}{sent.problem[1:]}.")
-        said = f"{server.host} shows {key.name} {'now' if sent.changed else 'already'}."
+        said = _("%(host)s shows %(key)s now.") if sent.changed else _("%(host)s shows %(key)s already.")
+        said %= {"host": server.host, "key": key.name}
         return Change(said, [_written(key, **publishing.said_of(key, server))], key)
 
 

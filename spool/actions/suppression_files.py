@@ -10,11 +10,14 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
+from django.utils.translation import gettext as _
+
 from accounts import directory
 from accounts.addresses import InvalidAddress, normalise_domain
 from base.actions.action import Refused, Target
 from base.actions.perform import perform
 from base.csv_cells import escaped, unescaped
+from base.numbers import grouped
 from spool import suppression
 from spool.actions.actor import Actor
 from spool.actions.suppression import MOST, SUPPRESS, Given, row_of
@@ -42,8 +45,8 @@ class Line:
     def said(self) -> str:
         """What becomes of it."""
         if self.problem:
-            return f"left out: {self.problem}"
-        return "on the list already, stays as it is" if self.is_there else "is added"
+            return _("left out: %(problem)s") % {"problem": self.problem}
+        return _("on the list already, stays as it is") if self.is_there else _("is added")
 
 
 def cells(row: Suppression) -> list[str]:
@@ -73,17 +76,19 @@ def read(text: str, now: datetime, domain: str = "") -> list[Line]:
     # No database keeps a null character.
     reader = csv.DictReader(io.StringIO(text.removeprefix("\ufeff").replace("\0", "\ufffd")))
     if "address" not in (reader.fieldnames or ()):
-        raise Unreadable("The file wants a heading with the column address.")
+        raise Unreadable(_("The file wants a heading with the column address."))
     if "domain" not in (reader.fieldnames or ()) and not domain:
-        raise Unreadable("The file has no column domain: say for which domain it is.")
+        raise Unreadable(_("The file has no column domain: say for which domain it is."))
     lines: list[Line] = []
     try:
         for row in reader:
             lines.append(_line(reader.line_num, row, domain, now))
             if len(lines) > MOST:
-                raise Unreadable(f"These are more than {MOST:,} addresses.")
+                raise Unreadable(_("These are more than %(most)s addresses.") % {"most": grouped(MOST)})
     except csv.Error as error:
-        raise Unreadable(f"Line {reader.line_num} can't be read: {error}.") from error
+        raise Unreadable(
+            _("Line %(number)s can't be read: %(error)s.") % {"number": reader.line_num, "error": error}
+        ) from error
     return _with_those_there(lines, now)
 
 
@@ -102,8 +107,9 @@ def take(actor: Actor, lines: Sequence[Line]) -> list[str]:
 def summary(lines: Sequence[Line]) -> str:
     """How many lines do what."""
     counts = Counter("wrong" if line.problem else "there" if line.is_there else "new" for line in lines)
-    new, there, wrong = (f"{counts[kind]:,}" for kind in ("new", "there", "wrong"))
-    return f"{new} to add; {there} on the list already; {wrong} left out"
+    return _("%(new)s to add; %(there)s on the list already; %(wrong)s left out") % {
+        kind: grouped(counts[kind]) for kind in ("new", "there", "wrong")
+    }
 
 
 def _line(number: int, row: dict[str, str | None], domain: str, now: datetime) -> Line:
@@ -111,13 +117,13 @@ def _line(number: int, row: dict[str, str | None], domain: str, now: datetime) -
     whose, address = found["domain"] or domain, found["address"]
     line = Line(number, whose[:253], address[:320])
     if not address:
-        return replace(line, problem="it has no address")
+        return replace(line, problem=_("it has no address"))
     try:
         whose = normalise_domain(whose) if whose else ""
     except InvalidAddress as error:
         return replace(line, problem=str(error))
     if not whose or directory.local_domain(whose) is None:
-        return replace(line, problem=f"{whose[:80] or 'nothing'} is no domain of this server")
+        return replace(line, problem=_("%(domain)s is no domain of this server") % {"domain": whose[:80] or "–"})
     given = (address, found["reason"] or SuppressionReason.MANUAL.value, *(found[name] for name in COLUMNS[3:]))
     try:
         key = row_of(whose, given, now).address

@@ -10,6 +10,9 @@ from django.http import HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse_lazy
 from django.utils import timezone
+from django.utils.text import format_lazy
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _lazy
 from django.views.generic import FormView
 from unfold.views import UnfoldModelAdminViewMixin
 from unfold.widgets import UnfoldAdminFileFieldWidget, UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
@@ -20,6 +23,7 @@ from spool.console.pages import actor_of
 
 MOST_BYTES: Final = 5 * 1024 * 1024
 MOST_SHOWN: Final = 200
+_OTHERS: Final = ", ".join(name for name in COLUMNS if name != "address")
 
 
 class ImportForm(forms.Form):
@@ -30,19 +34,20 @@ class ImportForm(forms.Form):
         required=False,
         strip=False,
         widget=UnfoldAdminTextareaWidget(attrs={"rows": 8}),
-        help_text=f"With a heading: address, and any of {', '.join(name for name in COLUMNS if name != 'address')}.",
+        help_text=format_lazy(_lazy("With a heading: address, and any of {columns}."), columns=_OTHERS),
     )
     file = forms.FileField(
-        label="or a file of it",
+        label=_lazy("or a file of it"),
         required=False,
         widget=UnfoldAdminFileFieldWidget,
-        help_text="CSV in UTF-8, up to 5 MB.",
+        help_text=_lazy("CSV in UTF-8, up to 5 MB."),
     )
     domain = forms.CharField(
+        label=_lazy("Domain"),
         required=False,
         max_length=253,
         widget=UnfoldAdminTextInputWidget,
-        help_text="For this domain's mail, where a line names none.",
+        help_text=_lazy("For this domain's mail, where a line names none."),
     )
 
     def clean(self) -> dict[str, Any] | None:
@@ -50,11 +55,11 @@ class ImportForm(forms.Form):
         self.content = self.cleaned_data.get("text", "")
         file = self.cleaned_data.get("file")
         if file is not None and file.size > MOST_BYTES:
-            self.add_error("file", "The file is larger than 5 MB.")
+            self.add_error("file", _("The file is larger than 5 MB."))
         elif file is not None:
             self.content = file.read().decode("utf-8-sig", "replace")
         if not self.content.strip() and not self.errors:
-            self.add_error("text", "Give some lines, here or in a file.")
+            self.add_error("text", _("Give some lines, here or in a file."))
         if not self.errors:
             try:
                 self.lines = read(self.content, timezone.now(), self.cleaned_data["domain"].strip())
@@ -66,7 +71,7 @@ class ImportForm(forms.Form):
 class ImportView(UnfoldModelAdminViewMixin, FormView):
     """The first POST shows what would become of each line; the one with `confirmed` does it."""
 
-    title = "Import suppressed addresses"
+    title = _lazy("Import suppressed addresses")
     permission_required = ()
     form_class = ImportForm
     template_name = "spool/console/import_suppression.html"
@@ -79,7 +84,7 @@ class ImportView(UnfoldModelAdminViewMixin, FormView):
             except (Refused, NotAllowed) as error:
                 form.add_error("text", str(error))
                 return self.form_invalid(form)
-            for sentence in said[:MOST_SHOWN] or ["Nothing to add."]:
+            for sentence in said[:MOST_SHOWN] or [_("Nothing to add.")]:
                 messages.success(self.request, sentence)
             return redirect(self.success_url)
         # What was in a file goes on in the box: a browser can't send the file again by itself.

@@ -51,10 +51,10 @@ def test_a_list_goes_out_and_comes_in_again_after_a_look_at_each_line(administra
     shown = looked.content.decode()
     assert "1 to add; 2 on the list already; 3 left out" in shown
     for said in (
-        "Line 2: dead@far.test (example.org) is added",
-        "Line 3: known@far.test (example.org) on the list already, stays as it is",
-        "Line 4: abuse@far.test (example.org) left out: abuse@far.test is never suppressed",
-        "Line 5: a@far.test (other.test) left out: other.test is no domain of this server",
+        "Line 2: dead@far.test (example.org): is added",
+        "Line 3: known@far.test (example.org): on the list already, stays as it is",
+        "Line 4: abuse@far.test (example.org): left out: abuse@far.test is never suppressed",
+        "Line 5: a@far.test (other.test): left out: other.test is no domain of this server",
         "left out: it has no address",
     ):
         assert said in shown

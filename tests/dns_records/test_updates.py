@@ -14,6 +14,7 @@ import pytest
 from django.test import Client
 
 from base import dns_updates
+from base.actions.perform import perform
 from base.audit.models import AuditEvent
 from base.dns_updates import Primary, UpdateFailed
 from base.name_servers import NameServers
@@ -112,8 +113,8 @@ def test_a_key_is_published_revoked_and_taken_out_by_itself(knot: Knot, takes_up
     assert [one.parameters["as"] for one in events] == ["good", "revoked"]
     target = key_named(key.name)
     assert target is not None
-    after = REMOVE_KEY.do(Actor.at_the_shell(), target, {}).then
-    assert after is not None and after([]).sentence == "127.0.0.1 has removed its record."
+    done = perform(REMOVE_KEY, Actor.at_the_shell(), target)
+    assert done.sentence == f"{key.name} is forgotten. 127.0.0.1 has removed its record."
     assert knot.texts(key.name) == []
 
 

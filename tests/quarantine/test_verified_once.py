@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
+from django.db import connections
 
 from quarantine.engines import authentication
 from quarantine.engines.examined import Examined
@@ -45,6 +47,8 @@ def test_signatures_are_verified_once_for_policy_and_spam(spool: Spool, verified
     settings = AntispamSettings(reject=True, reject_from=50, follow_dmarc="full")
 
     async def run() -> tuple[str, str]:
+        # All questions to the database from one thread, which can let go of it.
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(1))
         check = ContentCheck()
         examined = examined_of(submission, settings)
         try:
@@ -52,6 +56,7 @@ def test_signatures_are_verified_once_for_policy_and_spam(spool: Spool, verified
             return policy, await check.refuses(submission, examined, settings)
         finally:
             examined.close()
+            await asyncio.to_thread(connections.close_all)
 
     policy, why = asyncio.run(run())
     assert policy == "" and why.startswith("60 points")
