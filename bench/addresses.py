@@ -145,10 +145,14 @@ def _arguments() -> dict[str, dict[str, str]]:
         "login": "100.64.0.1",
         "destination": DESTINATION,
         "machine": "mail1.test",
-        "suppressed": str(suppressed.pk),
+        "suppressed": f"{suppressed.domain}:{suppressed.address}",
         "dns": BULK_DOMAIN,
     }
     message = f"/admin/spool/entry/message/{entry.file_name}/"
+    # Of these there are files.
+    bulk = Entry.objects.filter(sender_domain=BULK_DOMAIN).order_by("pk").first()
+    assert bulk is not None
+    whole = f"/admin/spool/entry/message/{bulk.file_name}/"
     item = f"/admin/quarantine/item/message/{held.file_name}/"
     return {
         "overview_behind": {
@@ -218,10 +222,11 @@ def _arguments() -> dict[str, dict[str, str]]:
         "admin:spool_entry_forget_view": {},
         "admin:spool_entry_message": {"": message},
         "admin:spool_entry_recipients": {"": f"{message}recipients/"},
-        "admin:spool_entry_content": {"": f"{message}content/"},
-        "admin:spool_entry_preview": {"": f"{message}preview/"},
-        "admin:spool_entry_source": {"": f"{message}source/"},
-        "admin:spool_entry_download": {},
+        "admin:spool_entry_content": {"": f"{whole}content/"},
+        "admin:spool_entry_preview": {"": f"{whole}preview/"},
+        "admin:spool_entry_source": {"": f"{whole}source/"},
+        "admin:spool_entry_download": {"": f"{whole}download/"},
+        "messages_menu": {"": "/admin/menu-of-messages/?page=admin:spool_entry_changelist&query="},
         "admin:spool_entry_change": {"": f"/admin/spool/entry/{entry.pk}/change/"},
         "admin:quarantine_item_dialog": {},
         "admin:quarantine_item_perform": {},

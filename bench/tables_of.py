@@ -48,6 +48,7 @@ from spool.models import (  # noqa: E402
     Subspool,
     TLSReport,
     TLSSessions,
+    UpdateServer,
 )
 from throttling.models import GuardEvent, GuardPeak, GuardPolicy, HeldEntry, ThrottleEvent  # noqa: E402
 
@@ -283,6 +284,13 @@ def _fill_domains(now: datetime) -> None:
             }
             for name in names
             for n in range(2)
+        ),
+    )
+    write(
+        UpdateServer,
+        (
+            {"domain": name, "host": "127.0.0.1", "key_name": "key", "sealed_secret": "x", "enabled": False}
+            for name in names
         ),
     )
     purposes = ("MX", "SPF", "DMARC", "DKIM", "MTA-STS", "TLS-RPT", "DANE", "Address")

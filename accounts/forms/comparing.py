@@ -207,7 +207,8 @@ def _in_words(field: forms.Field, posted: _Posted) -> str:
     if isinstance(field, forms.BooleanField):
         return _("on") if text == "True" else _("off")
     if isinstance(field, forms.ModelChoiceField):
-        rows = field.queryset.model._default_manager.filter(pk=text) if text and field.queryset is not None else []
+        named = {field.to_field_name or "pk": text}
+        rows = field.queryset.model._default_manager.filter(**named) if text and field.queryset is not None else []
         return next((f"“{row}”" for row in rows), _("nothing"))
     if isinstance(field, forms.ChoiceField):
         return f"“{dict(_flat(field.choices)).get(text, text)}”"

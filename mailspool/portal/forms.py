@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from django import forms
 from django.contrib.auth.forms import AuthenticationForm
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
+from django.db.models import QuerySet
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
@@ -224,6 +225,34 @@ class AliasForm(_InDomain, AliasFields):
         fields = ALIAS.inputs_in_domain
 
 
+# Up to so many users the owner of a list is chosen among them; of more the address is typed.
+MOST_CHOICES: Final = 200
+
+
+class _TypedUser(forms.ModelChoiceField):
+    """One of many users, by the address."""
+
+    def __init__(self, chosen: forms.ModelChoiceField, users: QuerySet[User], domain: Domain) -> None:
+        super().__init__(
+            users,
+            to_field_name="email",
+            required=chosen.required,
+            label=chosen.label,
+            help_text=chosen.help_text,
+            widget=forms.TextInput(
+                attrs={"class": "ms-field", "placeholder": f"name@{domain.name}", "autocomplete": "off"}
+            ),
+            error_messages={"invalid_choice": _("No user of this domain has that address.")},
+        )
+
+    def prepare_value(self, value: Any) -> Any:
+        """Of a row's key, too, which is what a form is given at first."""
+        return super().prepare_value(User.objects.filter(pk=value).first() if isinstance(value, int) else value)
+
+    def to_python(self, value: Any) -> Any:
+        return super().to_python(value.strip().lower() if isinstance(value, str) else value)
+
+
 class ListForm(_InDomain, ListFields):
     """A mailing list of the domain; boxes take many members at once."""
 
@@ -241,7 +270,13 @@ class ListForm(_InDomain, ListFields):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.fields["owner"].queryset = User.objects.filter(domain=self.domain)  # type: ignore[attr-defined]
+        users, owner = User.objects.filter(domain=self.domain), self.fields["owner"]
+        assert isinstance(owner, forms.ModelChoiceField)
+        if users[: MOST_CHOICES + 1].count() > MOST_CHOICES:
+            self.fields["owner"] = _TypedUser(owner, users, self.domain)
+            self.fields["owner"].show_hidden_initial = owner.show_hidden_initial
+        else:
+            owner.queryset = users
         if self.instance.pk is None:
             del self.fields["old_members"]
 

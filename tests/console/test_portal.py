@@ -21,7 +21,7 @@ from accounts.models import (
     WebSession,
 )
 from base.audit.models import AuditEvent
-from mailspool.portal import access, urls
+from mailspool.portal import access, forms, urls
 from security import login_protection
 from security.models import LoginRules
 from spool.models import Entry, Trashed
@@ -373,6 +373,26 @@ class TestDomain:
             {"address": "news", "posting": "anyone", "owner": the("ann@example.net").pk, "enabled": "on"},
         )
         assert "not one of the available choices" in text(answer)
+
+    def test_of_many_users_the_owner_of_a_list_is_typed(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(forms, "MOST_CHOICES", 1)
+        client, add = browser("chief@example.org"), reverse("portal:add_lists")
+        given = {"address": "news", "posting": "anyone", "rewrite_from": "dmarc", "unsubscribe": "owner", **UNLIMITED}
+        assert "No user of this domain" in text(client.post(add, {**given, "owner": "ann@example.net"}))
+        client.post(add, {**given, "owner": " Ann@example.org"})
+        row = MailingList.objects.get(address="news@example.org")
+        assert row.owner == the("ann@example.org")
+        page = reverse("portal:edit_lists", args=[row.pk])
+        shown = text(client.get(page))
+        assert 'value="ann@example.org"' in shown and "bob@example.org" not in shown
+        # Left as it was shown, while another was given the list meanwhile; then both change it.
+        MailingList.objects.filter(pk=row.pk).update(owner=the("bob@example.org"))
+        given = {**given, "address": "news@example.org", "initial-owner": "ann@example.org"}
+        client.post(page, {**given, "owner": "ann@example.org"})
+        row.refresh_from_db()
+        assert row.owner == the("bob@example.org")
+        said = text(client.post(page, {**given, "owner": "chief@example.org"}))
+        assert "from “ann@example.org” to “bob@example.org”" in said
 
     def test_defaults_are_propagated_within_the_domain_after_a_look(self) -> None:
         client, path = browser("chief@example.org"), reverse("portal:defaults")
