@@ -117,6 +117,8 @@ class Primary:
         for text in put:
             update.add(there.name, TTL_SECONDS, _record(there.kind, text))
         answer = self._sent(update)
+        if answer.rcode() == dns.rcode.YXDOMAIN and there.kind == dns.rdatatype.CNAME:
+            raise UpdateFailed(f"{_plain(there.name)} has other records, and an alias can't stand beside them")
         if answer.rcode() in _UNMET:
             raise UpdateFailed(f"what {self._host} has at {_plain(there.name)} has changed just now: look again")
         if answer.rcode() == dns.rcode.REFUSED:

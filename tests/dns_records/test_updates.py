@@ -87,6 +87,12 @@ def test_a_change_of_somebody_else_meanwhile_is_not_lost(knot: Knot) -> None:
     assert knot.texts(f"x.{DOMAIN}") == ["theirs"]
 
 
+def test_an_alias_does_not_come_beside_other_records(knot: Knot) -> None:
+    primary = Primary("127.0.0.1", knot.port, (KEY_NAME, SECRET, "hmac-sha256"))
+    with pytest.raises(UpdateFailed, match="has other records, and an alias can't stand beside them"):
+        primary.replace(primary.read(f"mail.{DOMAIN}", "CNAME"), lambda _: False, [f"other.{DOMAIN}."])
+
+
 def test_one_that_says_nothing_is_waited_for_no_longer_than_it_may(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dns_updates, "UPDATE_SECONDS", 0.3)
     with socket.create_server(("127.0.0.1", 0)) as silent:
