@@ -1,7 +1,8 @@
 """The bell between those who put mail into the spool and the workers. It carries no mail and may be lost.
 
 A running pass listens on a Redis list; a ring wakes one of the listeners. When none listens, a ring enqueues one
-`run_pass` job, unless one is queued already. All keys of the flow of mail are named here.
+`run_pass` job, unless one is queued already. A pass that finds more than it has room for enqueues one, too, for a
+worker that is idle, on whichever machine. All keys of the flow of mail are named here.
 """
 
 from __future__ import annotations
@@ -43,6 +44,12 @@ if redis.call('SET', KEYS[3], '1', 'NX', 'EX', ARGV[2]) then return 1 end
 return 0
 """
 
+# Idle workers leave nothing in the queue: what stands there is enough. It may have lapsed, when all were busy for long.
+_RING_FOR_ANOTHER = """
+if redis.call('LLEN', KEYS[2]) == 0 and redis.call('SET', KEYS[1], '1', 'NX', 'EX', ARGV[1]) then return 1 end
+return 0
+"""
+
 
 @cache
 def mail_queue() -> Queue:
@@ -61,14 +68,34 @@ def _ring_script() -> Script:
     return redis().register_script(_RING)
 
 
+@cache
+def _ring_for_another_script() -> Script:
+    return redis().register_script(_RING_FOR_ANOTHER)
+
+
 def ring() -> None:
     """Say that there is mail due. Never raises: the sweep finds what a broken bell has not announced."""
     try:
-        enqueue = _ring_script()(keys=[LISTENERS, WAKE, QUEUED], args=[time.time(), QUEUED_SECONDS])
-        if enqueue:
-            mail_queue().enqueue(_JOB, result_ttl=0, failure_ttl=3600, ttl=QUEUED_SECONDS, job_timeout=-1)
+        if _ring_script()(keys=[LISTENERS, WAKE, QUEUED], args=[time.time(), QUEUED_SECONDS]):
+            _enqueue()
     except RedisError as error:
         log.warning("the workers could not be told of new mail, the sweep will: %s", error)
+
+
+def ring_for_another() -> None:
+    """Say that there is more than the pass that calls has room for: one begins in a worker that is idle, if any is.
+
+    Those that run look by themselves, so that a ring for listeners would be answered by the caller. Never raises.
+    """
+    try:
+        if _ring_for_another_script()(keys=[QUEUED, mail_queue().key], args=[QUEUED_SECONDS]):
+            _enqueue()
+    except RedisError as error:
+        log.warning("no other worker could be told that there is more, the sweep will: %s", error)
+
+
+def _enqueue() -> None:
+    mail_queue().enqueue(_JOB, result_ttl=0, failure_ttl=3600, ttl=QUEUED_SECONDS, job_timeout=-1)
 
 
 class Ringer:

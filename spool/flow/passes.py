@@ -40,6 +40,7 @@ from spool.models.entry import ON_THEIR_WAY, Status
 from spool.monitoring import programs
 from spool.monitoring.names import machine
 from spool.places import contents
+from spool.rows import statements
 from spool.stages import HoldBack, Stage, StageContext, Verdict, WaitUntil, load_stages
 
 log = logging.getLogger(__name__)
@@ -272,9 +273,10 @@ class Pass:
             more=here.more, more_local=here.more_local, low_waits=here.low_waits, no_local=here.no_local
         )
         if here.more or here.more_local:
-            # Enough for another worker too.
+            # Enough for another worker too. On SQLite, where one writes at a time, none begins for that alone.
+            begins = live.everywhere > 1 and not statements.on_sqlite()
             assert self._loop is not None
-            self._loop.run_in_executor(_ear, doorbell.ring)
+            self._loop.run_in_executor(_ear, doorbell.ring_for_another if begins else doorbell.ring)
         # One that is here already has lapsed: it must not be sent twice, and is given back when its turn comes.
         here.leased = [entry for entry in here.leased if entry.id not in self._working]
         if not here.leased:

@@ -48,3 +48,24 @@ def test_a_redis_that_was_started_anew_and_has_forgotten_it_is_told_again(redis:
 
     with redis.client() as client:
         assert client.zcard(doorbell.LISTENERS) == 1
+
+
+def test_another_worker_is_rung_for_though_the_pass_that_rings_listens(redis: RedisServer) -> None:
+    doorbell.Listening("a pass").register()
+    doorbell.ring()
+    assert doorbell.mail_queue().count == 0
+
+    doorbell.ring_for_another()
+    doorbell.ring_for_another()
+
+    assert doorbell.mail_queue().count == 1
+
+
+def test_while_no_worker_takes_the_ring_no_more_are_queued(redis: RedisServer) -> None:
+    """They are all at work, for longer than a ring stands."""
+    doorbell.ring_for_another()
+    doorbell.answered()
+
+    doorbell.ring_for_another()
+
+    assert doorbell.mail_queue().count == 1
