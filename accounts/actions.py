@@ -221,7 +221,7 @@ def remove_members(mailing_list: MailingList, addresses: Iterable[str], *, actor
 class SwitchOn(AccountAction):
     """Takes mail again."""
 
-    name, label, icon, of_many = "enable", _lazy("Enable"), "mark_email_read", _lazy("Enable")
+    name, label, icon, of_many = "enable", _lazy("Enable"), "mark_email_read", _lazy("Enable: takes mail again")
     kinds = ("alias", "list")
     undoable = True
     is_on: ClassVar[bool] = True
@@ -248,7 +248,7 @@ class SwitchOn(AccountAction):
 class SwitchOff(SwitchOn):
     """Takes no mail for now."""
 
-    name, label, icon, of_many = "disable", _lazy("Disable"), "unsubscribe", _lazy("Disable")
+    name, label, icon, of_many = "disable", _lazy("Disable"), "unsubscribe", _lazy("Disable: takes no mail for now")
     danger = True
     is_on = False
 

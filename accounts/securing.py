@@ -146,7 +146,7 @@ class _SetStatus(AccountAction):
 class Enable(_SetStatus):
     """Login, mail out and mail in again."""
 
-    name, label, of_many = "enable", _lazy("Enable User"), _lazy("Enable")
+    name, label, of_many = "enable", _lazy("Enable User"), _lazy("Enable: login, mail out and mail in again")
     domain_label = _lazy("Enable Domain")
     status = Status.ENABLED
 
@@ -159,7 +159,11 @@ class Enable(_SetStatus):
 class Disable(_SetStatus):
     """No login, no mail out, no mail in."""
 
-    name, label, of_many = "disable", _lazy("Disable Mail and Login"), _lazy("Disable")
+    name, label, of_many = (
+        "disable",
+        _lazy("Disable Mail and Login"),
+        _lazy("Disable: no login, no mail out, no mail in"),
+    )
     status = Status.DISABLED
     danger = True
     # A menu has the one that lets mail in: what arrives meanwhile is not lost.
@@ -172,7 +176,8 @@ class Disable(_SetStatus):
 class LetReceiveOnly(_SetStatus):
     """No login, no mail out; mail still arrives."""
 
-    name, label, of_many = "receiving", _lazy("Disable User"), _lazy("Disable and Allow Mail")
+    name, label = "receiving", _lazy("Disable User")
+    of_many = _lazy("Disable and Allow Mail: no login, no mail out; mail still arrives")
     domain_label = _lazy("Disable Domain")
     status = Status.RECEIVING
     danger = True

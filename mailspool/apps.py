@@ -10,11 +10,16 @@ from django.contrib.admin.apps import SimpleAdminConfig
 from django.contrib.admin.checks import check_admin_app, check_dependencies
 from django.core import checks
 
+from mailspool import model_names
+
 
 class FaceConfig(AppConfig):
     """It has commands (management/commands), and no tables."""
 
     name = "mailspool"
+
+    def ready(self) -> None:
+        model_names.translate()
 
 
 class ConsoleConfig(SimpleAdminConfig):

@@ -1,7 +1,9 @@
 """The catalogues of messages: `make messages` collects what the sources say, merges it into them, and compiles them.
 
 There are two parts. `people` is what users of mail read: the user site, the login, mail, and what those share with the
-console. `console` is what stands in the console alone. A language has a folder in the parts that it is whole in.
+console. `console` is what stands in the console alone. People's is whole in each language that is offered. The
+console's may be under way: while a language has never been whole there, nothing is compiled of it, and the console is
+not offered in it.
 
 Sources (`.po`) and what programs read (`.mo`) are both kept in git: a clone, a package and a copied folder work as they
 are, with no step that somebody may forget and nothing to install for it. A test holds both to each other.
@@ -52,6 +54,11 @@ def catalogues() -> Iterator[Path]:
     return iter(sorted(LOCALE.glob("*/*/LC_MESSAGES/django.po")))
 
 
+def is_offered(path: Path) -> bool:
+    """Whether programs read it: then it has to be whole, and stay so."""
+    return path.with_suffix(".mo").exists()
+
+
 def collected(part: str) -> Catalog:
     """What the sources say now, as a catalogue without translations."""
     found = Catalog(fuzzy=False)
@@ -88,6 +95,14 @@ def compiled(catalogue: Catalog) -> bytes:
 def problems(path: Path) -> list[str]:
     """What keeps a catalogue from being whole, a sentence each."""
     part, language = path.parts[-4], path.parts[-3]
+    said = _missing(path)
+    if is_offered(path) and path.with_suffix(".mo").read_bytes() != compiled(_read(path)):
+        said.append(f"{part}/{language}: django.mo is not what django.po says; run make messages")
+    return said
+
+
+def _missing(path: Path) -> list[str]:
+    part, language = path.parts[-4], path.parts[-3]
     catalogue, template = _read(path), collected(part)
     said = [f"{part}/{language}: no longer in the sources: {_short(one)}" for one in catalogue.obsolete.values()]
     for message in template:
@@ -97,8 +112,6 @@ def problems(path: Path) -> list[str]:
     known = {(_first(one), one.context) for one in template}
     gone = [one for one in catalogue if (_first(one), one.context) not in known]
     said += [f"{part}/{language}: no longer in the sources: {_short(one)}" for one in gone]
-    if path.with_suffix(".mo").read_bytes() != compiled(catalogue):
-        said.append(f"{part}/{language}: django.mo is not what django.po says; run make messages")
     return said
 
 
@@ -109,7 +122,8 @@ def update() -> list[str]:
     for path in catalogues():
         catalogue = merged(path, templates[path.parts[-4]])
         path.write_bytes(source_of(catalogue))
-        path.with_suffix(".mo").write_bytes(compiled(_read(path)))
+        if is_offered(path) or not _missing(path):
+            path.with_suffix(".mo").write_bytes(compiled(_read(path)))
         said += problems(path)
     return said
 

@@ -18,10 +18,16 @@ from django.utils.translation.trans_real import parse_accept_lang_header
 
 from accounts.models import User
 from base.languages import OFFERED, SOURCE
+from mailspool.settings import BASE_DIR
 from spool.models.settings import current
 
-# By their catalogues in mailspool/locale/console.
-IN_CONSOLE: Final = frozenset({SOURCE})
+# Those that `make messages` has compiled the console's catalogue of: it does so once that is whole.
+IN_CONSOLE: Final = frozenset(
+    {
+        SOURCE,
+        *(path.parts[-3] for path in (BASE_DIR / "mailspool" / "locale" / "console").glob("*/LC_MESSAGES/django.mo")),
+    }
+)
 _FOR_PEOPLE: Final = frozenset(code for code, _ in OFFERED)
 
 

@@ -10,6 +10,7 @@ from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.http import urlencode
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy as _lazy
 from unfold.decorators import display
 
@@ -18,7 +19,7 @@ from accounts.templatetags.reach import opens
 
 BUTTON = (
     '<button type="button" class="ms ms-button bare" id="menu-{}" data-menu="{}?{}" aria-haspopup="menu"'
-    ' aria-label="Actions on {}"><span class="material-symbols-outlined ms-icon" aria-hidden="true">more_horiz</span>'
+    ' aria-label="{}"><span class="material-symbols-outlined ms-icon" aria-hidden="true">more_horiz</span>'
     "</button>"
 )
 
@@ -36,4 +37,4 @@ class WithMenus(ModelAdmin):
     @display(description=_lazy("Actions"))
     def shown_menu(self, row: Model) -> SafeString:
         url = reverse("thing_menu", args=[self.menu_kind])
-        return format_html(BUTTON, row.pk, url, urlencode({"key": str(row)}), str(row))
+        return format_html(BUTTON, row.pk, url, urlencode({"key": str(row)}), _("Actions on %(row)s") % {"row": row})

@@ -69,8 +69,8 @@ class UserForm(UserFields):
         cleaned = super().clean()
         role = self.cleaned_data.get("role", was)
         if role != was and not self.is_proved:
-            said = 'First <a href="{}">prove that it is still you</a>, then change the role.'
-            self.add_error("role", format_html(said, self.proving))
+            said = _('First <a href="{link}">prove that it is still you</a>, then change the role.')
+            self.add_error("role", format_html(said, link=self.proving))
         if role == Role.SYSTEM_ADMINISTRATOR != was and not self.cleaned_data.get("is_agreed"):
             self.add_error(
                 "is_agreed", _("Tick this to agree: a system administrator reads all mail, and changes everything.")

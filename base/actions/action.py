@@ -168,11 +168,7 @@ class SingleAction(Action, Generic[A]):
     @property
     def bulk_label(self) -> str:
         """What a bulk bar says: "Disable: no login, no mail out, no mail in"."""
-        return (
-            f"{self.of_many}: {self.summary[:1].lower()}{self.summary[1:].rstrip('.')}"
-            if self.of_many
-            else str(self.label)
-        )
+        return str(self.of_many or self.label)
 
     @property
     def noted(self) -> str:

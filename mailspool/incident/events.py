@@ -10,6 +10,7 @@ from typing import Final
 from django.db.models import Q
 from django.urls import reverse
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from accounts.models import Login
 from base.audit.models import AuditEvent
@@ -90,10 +91,16 @@ def _logins(thing: Thing, now: datetime) -> Iterator[Event]:
     for login in logins.select_related("user").order_by("-last")[:_OF_EACH]:
         whose = f"{login.user.email} " if thing.kind == "ip" else ""
         country = country_of(login.ip)
-        words = (
-            f"{whose}from {login.ip}{f' ({country})' if country else ''} by {login.protocol}, {login.count:,}"
-            f" time{'s' if login.count != 1 else ''} that day{f': {login.agent}' if login.agent else ''}"
-        )
+        words = ngettext(
+            "from %(ip)s by %(protocol)s, %(number)s time that day",
+            "from %(ip)s by %(protocol)s, %(number)s times that day",
+            login.count,
+        ) % {
+            "ip": f"{login.ip} ({country})" if country else login.ip,
+            "protocol": login.protocol,
+            "number": grouped(login.count),
+        }
+        words = f"{whose}{words}{f': {login.agent}' if login.agent else ''}"
         yield Event(login.last, "login", words, "good")
     for block in closed.order_by("-until")[:_OF_EACH]:
         yield Event(

@@ -163,7 +163,8 @@ class Stop(IncidentAction):
                 % {"number": grouped(number)}
             )
         number_here = _here(thing)
-        messages = f"{number_here} message{'' if str(number_here) == '1' else 's'} in the spool"
+        said_here = ngettext("%(number)s message in the spool", "%(number)s messages in the spool", number_here.number)
+        messages = said_here % {"number": number_here}
         match parameters["mail"]:
             case "hold":
                 said.append(_("%(messages)s: put on hold.") % {"messages": messages})

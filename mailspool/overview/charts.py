@@ -80,7 +80,7 @@ def charts(points: Sequence[Point], wanted: Range) -> list[Chart]:
     """The page's charts of a range."""
     # The last point has only begun: a rate of it would be a fall that is none.
     whole = points[:-1] or points
-    rate = _Format(_number, " a minute", nice_top)
+    rate = _Format(_number, _(" a minute"), nice_top)
     moments = [_when(point.at, wanted) for point in points]
     depth = [
         Quantity(str(status.label), tone, [None if p.depth is None else p.depth.get(status.value, 0) for p in points])
@@ -209,7 +209,8 @@ def _chart(
     # Every part of it was made here or escaped.
     drawn_hovers = mark_safe("".join(hovers))  # noqa: S308
     y = [Tick(0, form.text(0)), Tick(50, form.text(top / 2)), Tick(100, form.text(top))]
-    summary = f"{title}: " + "; ".join(f"{line.name} now {line.now}" for line in lines)
+    said = (_("%(line)s now %(value)s") % {"line": line.name, "value": line.now} for line in lines)
+    summary = f"{title}: {'; '.join(said)}"
     return Chart(name, title, lines, y, _times(points, wanted), drawn_hovers, summary, empty=not any(known))
 
 
@@ -221,7 +222,7 @@ def _told(moment: str, number: int, quantities: Sequence[Quantity], form: _Forma
         for value in [quantity.values[number]]
         if value or not skips_zeros
     ]
-    return f"{moment}: {', '.join(parts) or 'nothing'}"
+    return f"{moment}: {', '.join(parts) or _('nothing')}"
 
 
 def _stacked(quantities: Sequence[Quantity]) -> list[list[float | None]]:

@@ -161,4 +161,4 @@ def _lately(people: Sequence[tuple[Table, TopRow]], now: datetime) -> dict[str, 
     drawn = {top.key or "<>": counts[table.kind, top.key] for table, top in people}
     received = [sum(parts) for parts in zip(*(counts[kind, WHOLE] for kind in whole), strict=True)]
     named = [sum(parts) for parts in zip(*drawn.values(), strict=True)] if drawn else [0] * len(received)
-    return drawn | {"All others": [max(0, all_ - some) for all_, some in zip(received, named, strict=True)]}
+    return drawn | {_("All others"): [max(0, all_ - some) for all_, some in zip(received, named, strict=True)]}

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from django.utils.translation import gettext
+from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _lazy
 
 from accounts.addresses import key_of
@@ -73,15 +73,22 @@ class Resend(ItemVerb):
         return {"trust": bool(given.get("trust")), "learn": _learn(given)}
 
     def effect(self, parameters: Mapping[str, Any]) -> str:
-        trusted = gettext(
-            " Their senders are trusted from now on: mail that SPF, DKIM or a login proves to be theirs is not checked"
-            " for spam."
-        )
-        return (
-            "They go back into the spool and are delivered to the recipients who have not got them yet. The check that"
-            f" caught them lets them pass; the other still looks at them.{trusted if parameters['trust'] else ''}"
-            f"{_LEARNED.format('no spam') if parameters.get('learn') else ''}"
-        )
+        said = [
+            gettext(
+                "They go back into the spool and are delivered to the recipients who have not got them yet. The check"
+                " that caught them lets them pass; the other still looks at them."
+            )
+        ]
+        if parameters["trust"]:
+            said.append(
+                gettext(
+                    "Their senders are trusted from now on: mail that SPF, DKIM or a login proves to be theirs is not"
+                    " checked for spam."
+                )
+            )
+        if parameters.get("learn"):
+            said.append(gettext("The engines that take reports are told that they are no spam."))
+        return " ".join(said)
 
     def chunk_for(self, parameters: Mapping[str, Any]) -> int:
         return reports.CHUNK if parameters.get("learn") else self.chunk
@@ -161,12 +168,16 @@ class Delete(ItemVerb):
 
     def effect(self, parameters: Mapping[str, Any]) -> str:
         days = current().trash_days
-        kept = f"{days} day{'s' if days != 1 else ''}"
-        return (
+        said = ngettext(
             "They leave the quarantine and are not delivered. Their senders are not told. This can be undone for"
-            f" {kept}, but no longer than until their time of removal."
-            f"{_LEARNED.format('spam') if parameters.get('learn') else ''}"
-        )
+            " %(days)s day, but no longer than until their time of removal.",
+            "They leave the quarantine and are not delivered. Their senders are not told. This can be undone for"
+            " %(days)s days, but no longer than until their time of removal.",
+            days,
+        ) % {"days": days}
+        if parameters.get("learn"):
+            said += " " + gettext("The engines that take reports are told that they are spam.")
+        return said
 
     def work(self, ids: Sequence[int], parameters: Mapping[str, Any], context: Context, progress: Progress) -> None:
         problem = reports.report(ids, Lesson.SPAM) if parameters.get("learn") else ""
@@ -234,9 +245,6 @@ def _tally(done: int, lost: int, asked: int, problem: str = "") -> Tally:
     gone = asked - done - lost
     left = "their files are missing" if lost else "already gone" if gone else ""
     return Tally(done, 0, lost + gone, "; ".join(filter(None, (left, problem))))
-
-
-_LEARNED: Final = _lazy(" The engines that take reports are told that they are {}.")
 
 
 def _learn(given: Mapping[str, Any]) -> bool:

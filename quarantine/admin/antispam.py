@@ -6,8 +6,6 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin
-from django.utils.html import format_html
-from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy as _lazy
 from unfold.widgets import UnfoldAdminPasswordWidget
@@ -102,9 +100,10 @@ class CheckAdmin(ModelAdmin):
     ]
 
     @admin.display(description=_lazy("for"))
-    def directions(self, check: Check) -> SafeString:
-        words = [word for word, on in (("inbound", check.inbound), ("outbound", check.outbound)) if on]
-        return format_html("{}", " and ".join(words) or "off")
+    def directions(self, check: Check) -> str:
+        if check.inbound and check.outbound:
+            return _("inbound and outbound")
+        return _("inbound") if check.inbound else _("outbound") if check.outbound else _("off")
 
 
 @admin.register(TrustedSender)

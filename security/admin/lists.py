@@ -10,6 +10,7 @@ from django.contrib import messages
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.utils.html import format_html
+from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy as _lazy
 from unfold.decorators import display
 
@@ -64,9 +65,9 @@ class ListAdmin(ModelAdmin):
 
     @display(description=_lazy("Added"), ordering="id")
     def shown_added(self, row: Any) -> str:
-        return (
-            format_html("{} by {}", relative(row.created), row.created_by) if row.created_by else relative(row.created)
-        )
+        if not row.created_by:
+            return relative(row.created)
+        return format_html(_("{when} by {who}"), when=relative(row.created), who=row.created_by)
 
     # The letter of the codes in refusals, as B12.
     code_letter = ""

@@ -23,11 +23,13 @@ class WhitelistForm(ListForm):
         model = WhitelistEntry
         fields = ["network", "description", "smtp", "web", "auth_bypass", "spam_bypass", "login_bypass"]
         help_texts = {
-            "smtp": "The blacklist does not touch its connections to the ports for mail, nor do greylisting and"
-            " refusals of spam. Those do touch the internal networks that are listed from the start: behind a NAT or in"
-            " a container strangers come in from there. Hosts there that are to pass need the spam bypass, or an entry"
-            " of their own.",
-            "web": "The blacklist does not keep it from this console and the users' own pages.",
+            "smtp": _lazy(
+                "The blacklist does not touch its connections to the ports for mail, nor do greylisting"
+                " and refusals of spam. Those do touch the internal networks that are listed from the start: behind a"
+                " NAT or in a container strangers come in from there. Hosts there that are to pass need the spam"
+                " bypass, or an entry of their own."
+            ),
+            "web": _lazy("The blacklist does not keep it from this console and the users' own pages."),
         }
 
 

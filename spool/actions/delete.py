@@ -9,6 +9,7 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy as _lazy
+from django.utils.translation import ngettext
 
 from accounts.addresses import key_of
 from base.actions.inputs import Input
@@ -52,14 +53,14 @@ class Delete(Verb):
             if parameters["bounce"]
             else (_("Their senders are not told."))
         )
-        kept = f"{days} day{'s' if days != 1 else ''}"
+        kept = ngettext("This can be undone for %(days)s day.", "This can be undone for %(days)s days.", days)
         if mailbox := parameters.get("mailbox"):
             what = _("They are not delivered to %(mailbox)s; their other recipients still get them.") % {
                 "mailbox": mailbox
             }
         else:
             what = _("They leave the spool and are not delivered.")
-        return _("%(what)s %(told)s This can be undone for %(kept)s.") % {"what": what, "told": told, "kept": kept}
+        return f"{what} {told} {kept % {'days': days}}"
 
     def is_repeatable(self, parameters: Mapping[str, Any]) -> bool:
         return not parameters["bounce"] and "mailbox" not in parameters

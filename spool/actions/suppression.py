@@ -137,7 +137,7 @@ class Unsuppress(SingleAction[Actor]):
 
     name, label, icon = "unsuppress", _lazy("Remove"), "delete"
     kinds = ("suppressed",)
-    of_many = _lazy("Remove")
+    of_many = _lazy("Remove: takes addresses off a suppression list; a further bounce puts them on it again")
     takes_many = True
     undoable = True
 

@@ -55,8 +55,10 @@ class AlertRuleForm(forms.ModelForm):
             "secret",
         ]
         help_texts = {
-            "threshold": "Messages for a sender and for the spool, percent for bounces, disks and quarantines, times "
-            "for the guard, days for the certificate, files for the drop folder; for all else minutes."
+            "threshold": _lazy(
+                "Messages for a sender and for the spool, percent for bounces, disks and quarantines, "
+                "times for the guard, days for the certificate, files for the drop folder; for all else minutes."
+            )
         }
         widgets = {"mail_to": UnfoldAdminTextareaWidget(attrs={"rows": 3})}
 

@@ -66,7 +66,7 @@ class SourceAddressAdmin(ModelAdmin):
     fieldsets = (
         (None, {"fields": ("address", "ehlo_name", "enabled", "weight", "senders", "description")}),
         (
-            "Warm-up",
+            _lazy("Warm-up"),
             {
                 "fields": ("warm_up_since", "warm_up_first", "warm_up_growth", "warm_up_days"),
                 "description": _lazy(

@@ -22,6 +22,7 @@ class UpdateServerForm(forms.ModelForm):
     """A server and its key, whose secret can be set, not read."""
 
     secret = forms.CharField(
+        label=_lazy("Secret"),
         required=False,
         max_length=400,
         widget=UnfoldAdminPasswordWidget(attrs={"autocomplete": "new-password"}),

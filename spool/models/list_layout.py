@@ -2,13 +2,14 @@
 
 from django.conf import settings
 from django.db import models
+from django.utils.translation import gettext_lazy as _lazy
 
 
 class Density(models.TextChoices):
     """How much room a row takes."""
 
-    COMFORTABLE = "comfortable", "Comfortable"
-    COMPACT = "compact", "Compact"
+    COMFORTABLE = "comfortable", _lazy("Comfortable")
+    COMPACT = "compact", _lazy("Compact")
 
 
 class ListLayout(models.Model):

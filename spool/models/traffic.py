@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from django.db import models
+from django.utils.translation import gettext_lazy as _lazy
 
 
 class TrafficKind(models.IntegerChoices):
     """What is counted, and by which key. Deliveries are recipients that have the message."""
 
-    LOCAL = 1, "Local deliveries"
-    REMOTE = 2, "Remote deliveries"
-    OUTBOUND_SENDER = 3, "Top Outbound Senders"
-    OUTBOUND_IP = 4, "Top Outbound IP Addresses"
-    INBOUND_RECIPIENT = 5, "Top Inbound Recipients"
-    INBOUND_SENDER = 6, "Top Inbound Senders"
-    INBOUND_IP = 7, "Top Inbound IP Addresses"
-    INBOUND_DOMAIN = 8, "Top Inbound Domains"
+    LOCAL = 1, _lazy("Local deliveries")
+    REMOTE = 2, _lazy("Remote deliveries")
+    OUTBOUND_SENDER = 3, _lazy("Top Outbound Senders")
+    OUTBOUND_IP = 4, _lazy("Top Outbound IP Addresses")
+    INBOUND_RECIPIENT = 5, _lazy("Top Inbound Recipients")
+    INBOUND_SENDER = 6, _lazy("Top Inbound Senders")
+    INBOUND_IP = 7, _lazy("Top Inbound IP Addresses")
+    INBOUND_DOMAIN = 8, _lazy("Top Inbound Domains")
     RECEIVED_SENDER = 9, "Messages taken in, by sender"
     RECEIVED_INBOUND = 10, "Messages taken in for recipients here"
     RECEIVED_OUTBOUND = 11, "Messages taken in for recipients elsewhere"

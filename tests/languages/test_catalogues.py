@@ -13,7 +13,7 @@ from mailspool.person_language import IN_CONSOLE
 ALL = list(catalogues.catalogues())
 
 
-@pytest.mark.parametrize("path", ALL, ids=lambda path: "-".join(path.parts[-4:-2]))
+@pytest.mark.parametrize("path", list(filter(catalogues.is_offered, ALL)), ids=lambda path: "-".join(path.parts[-4:-2]))
 def test_a_catalogue_is_whole(path: Path) -> None:
     assert catalogues.problems(path) == []
 
@@ -23,8 +23,19 @@ def test_each_offered_language_has_a_catalogue_and_the_reverse() -> None:
     assert {path.parts[-3] for path in ALL if path.parts[-4] == "people"} == offered
 
 
-def test_the_console_is_offered_in_those_that_it_has_a_catalogue_for() -> None:
-    assert {path.parts[-3] for path in ALL if path.parts[-4] == "console"} == IN_CONSOLE - {SOURCE}
+def test_the_console_is_offered_in_those_whose_catalogue_of_it_is_compiled() -> None:
+    compiled = {path.parts[-3] for path in ALL if path.parts[-4] == "console" and catalogues.is_offered(path)}
+    assert compiled == IN_CONSOLE - {SOURCE} and "de" in compiled
+
+
+def test_a_language_of_the_console_that_was_never_whole_is_not_offered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(catalogues, "LOCALE", tmp_path)
+    catalogues.add("console", "it")
+    left = catalogues.update()
+    [path] = catalogues.catalogues()
+    assert len(left) > 1000 and "not translated" in left[0] and not catalogues.is_offered(path)
 
 
 def test_making_the_catalogues_again_changes_nothing() -> None:

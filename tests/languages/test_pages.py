@@ -327,12 +327,16 @@ class TestWhichLanguage:
         Settings.forget()
         assert self._language(browser(ANN)) == "en"
 
-    def test_the_console_stays_english_until_it_is_whole_in_a_language(self) -> None:
-        root = User(email="root@localhost", role=Role.SYSTEM_ADMINISTRATOR, language="de")
+    @pytest.mark.parametrize(
+        ("own", "asked", "shown"),
+        [("", "de-AT,de;q=0.9", "de"), ("en", "de", "en"), ("", "fr", "en"), ("fr", "de", "de")],
+    )
+    def test_the_console_is_in_a_language_only_when_it_is_whole_in_it(self, own: str, asked: str, shown: str) -> None:
+        root = User(email="root@localhost", role=Role.SYSTEM_ADMINISTRATOR, language=own)
         root.set_unusable_password()
         root.save()
-        page = browser("root@localhost", "de").get(reverse("admin:index"), follow=True)
-        assert page.headers["Content-Language"] == "en" and '<html lang="en"' in page.content.decode()
+        page = browser("root@localhost", asked).get(reverse("admin:index"), follow=True)
+        assert page.headers["Content-Language"] == shown and f'<html lang="{shown}"' in page.content.decode()
 
     def test_the_language_of_one_answer_is_not_that_of_the_next(self) -> None:
         assert self._language(browser(ANN, "de")) == "de"

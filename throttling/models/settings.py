@@ -65,7 +65,7 @@ class ThrottleSettings(OneRow):
         Section(
             _lazy("Answers and notices"),
             ("reject_permanently", "notify_users", "notify_administrators"),
-            "Notifications.",
+            _lazy("Notifications."),
         ),
     )
 
