@@ -66,6 +66,11 @@ class Home:
         return self.root / "working"
 
     @property
+    def bell(self) -> Path:
+        """A named pipe: mail is due (spool.flow.local_bell)."""
+        return self.root / "bell"
+
+    @property
     def supervisor_lock(self) -> Path:
         return self.root / "supervisor.lock"
 

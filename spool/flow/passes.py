@@ -32,7 +32,7 @@ from spool.delivery.replies import error_group
 from spool.delivery.shaping.brakes import Brakes
 from spool.delivery.sources import Local, teller
 from spool.files import store, working
-from spool.flow import doorbell, leases
+from spool.flow import doorbell, leases, local_bell
 from spool.flow.lanes import Lanes, Want
 from spool.flow.rounds import Failure, Round, Rounds
 from spool.message.envelope import DeliveryReport, LeasedEntry
@@ -165,15 +165,17 @@ class Pass:
             Local(teller(self._leave_for_later, machine())),
         )
         listening = doorbell.Listening(self.owner)
+        self._local = local_bell.Ear(self._heard)
         helpers = [asyncio.ensure_future(self._listen(listening)), asyncio.ensure_future(self._renew())]
         try:
             await self._work_until_idle(listening)
         finally:
             for task in helpers:
                 task.cancel()
+            rang = self._local.close()
             if not self._leaving:
                 await self._loop.run_in_executor(_ear, _leave, listening)
-            if _ends():
+            if rang or _ends():
                 # What the last ring was for is for another pass.
                 await self._loop.run_in_executor(_ear, doorbell.ring)
             await self._drain()
@@ -493,12 +495,31 @@ class Pass:
         """Look whenever the bell rings, as long as there is room for more."""
         assert self._loop is not None
         while True:
-            if self._leaving or not self._working.has_room(self._deliveries.parked):
+            if self._leaving or not self._has_room:
+                if self._local.close():
+                    self._heard()
                 await asyncio.sleep(0.05)
                 continue
+            self._local.open()
             if await self._loop.run_in_executor(_ear, _rings, listening):
-                self._working.look()
-                self._event.set()
+                self._look()
+
+    @property
+    def _has_room(self) -> bool:
+        return self._working.has_room(self._deliveries.parked)
+
+    def _look(self) -> None:
+        self._working.look()
+        self._event.set()
+
+    def _heard(self) -> None:
+        """The bell of this machine has rung."""
+        self._look()
+        if not self._has_room:
+            # It filled up since it began to listen: another may have room.
+            assert self._loop is not None
+            self._local.close()
+            self._loop.run_in_executor(_ear, doorbell.ring)
 
     async def _rang_meanwhile(self, listening: doorbell.Listening) -> bool:
         """Stop listening, unless a ring came in the last moment; whether one did."""
@@ -506,7 +527,8 @@ class Pass:
         # The ear has one thread: without this, `_listen` queues a registration behind the leave, and for seconds every
         # ring goes to a pass that has ended.
         self._leaving = True
-        rang = await self._loop.run_in_executor(_ear, _leave, listening)
+        rang = self._local.close()
+        rang = await self._loop.run_in_executor(_ear, _leave, listening) or rang
         # That it looks says that the wait which was under way heard it.
         self._leaving = not (rang or self._working.is_looking)
         return not self._leaving

@@ -25,7 +25,7 @@ from collections.abc import Callable, Iterable, Sequence
 from django.db import DataError, close_old_connections, connections
 
 from spool.files import store
-from spool.flow import doorbell, intake
+from spool.flow import doorbell, intake, local_bell
 from spool.flow.intake import IntakeError, IntakeUnavailable
 from spool.message.envelope import Submission
 from spool.places import contents
@@ -157,16 +157,17 @@ def serve(channel: socket.socket) -> None:
     sys.setswitchinterval(SWITCH_SECONDS)
     statements.keep_statements()
     writer = contents.writer()
-    ringer = doorbell.Ringer()
+    bell, ringer = local_bell.Bell(), doorbell.Ringer()
     gatherer = Gatherer(channel)
     while batch := gatherer.next_batch():
         results = _commit(writer, batch)
+        if any(isinstance(result, str) for result in results) and not bell.ring():
+            ringer.ring()
         try:
             channel.sendall(framed(results))
         except OSError:
             log.warning("the listener died while its messages were being committed")
-        if any(isinstance(result, str) for result in results):
-            ringer.ring()
+    bell.close()
     ringer.close()
     writer.close()
     connections.close_all()
