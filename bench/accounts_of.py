@@ -26,7 +26,7 @@ from accounts.models import (
 )
 from bench.rows import write
 from bench.spool_of import BULK_DOMAIN
-from quarantine.models import ListedSender, TrustedSender
+from quarantine.models import ListedSender, TrustedSender, listed
 from security.models import (
     BlacklistEntry,
     FailedLogin,
@@ -38,7 +38,7 @@ from security.models import (
 
 DOMAINS, USERS, OF_THE_LARGEST = 1_000, 10_000, 5_000
 # Of one user, and of one mailing list.
-MOST_LISTED, MOST_MEMBERS = 2_000, 100_000
+MOST_LISTED, MOST_MEMBERS = listed.MOST, 100_000
 LOGINS = 200_000
 SOURCES = 100_000
 Rows = Iterator[dict[str, Any]]
