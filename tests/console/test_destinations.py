@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import re
 from datetime import timedelta
 from html import unescape
@@ -18,6 +19,7 @@ from django.utils import timezone
 
 from accounts import actions as accounts
 from accounts.models import Role, User
+from base.short_cache import ShortCache
 from mailspool.destinations import counted, views
 from spool.actions import Actor, destination_rules
 from spool.alerts.destinations import RefusedAddress
@@ -305,6 +307,10 @@ def test_the_page_of_source_addresses_says_how_each_does_at_one_cost(administrat
     now = timezone.now()
 
     def queries() -> int:
+        # What is kept for a second or two is asked each time, however long the last one took.
+        for kept in gc.get_objects():
+            if isinstance(kept, ShortCache):
+                kept.forget()
         with CaptureQueriesContext(connection) as counted_queries:
             administrator.get(page)
         return len(counted_queries)

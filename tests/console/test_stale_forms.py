@@ -37,6 +37,7 @@ from security.models import BlacklistEntry, LoginRules, SMTPBlock, WhitelistEntr
 from spool.models import AlertRule, AuditEvent, Route, Settings
 from spool.models.destination_rule import DestinationRule
 from spool.models.source_address import SourceAddress
+from spool.models.update_server import UpdateServer
 from tests.support.editing_pages import page_with, pages_of
 from tests.support.forms import as_sent
 from throttling.models import GuardPolicy, ThrottleSettings
@@ -59,6 +60,9 @@ ROWS: dict[type[Model], Callable[[], Model]] = {
         scope="domain", name="far.test", connections=3, suspended_reason="moving"
     ),
     SourceAddress: lambda: SourceAddress.objects.create(address="192.0.2.7", ehlo_name="out.example.org"),
+    UpdateServer: lambda: UpdateServer.objects.create(
+        domain="far.test", host="ns.far.test", key_name="updates", sealed_secret="x"
+    ),
     AlertRule: lambda: AlertRule.objects.create(name="Many waiting", kind="sender", threshold=5),
     AntispamSettings: lambda: (
         # What its owner asks for can be followed only where it is asked about.
