@@ -6,6 +6,7 @@ from typing import Final
 
 from django.utils import timezone
 
+from base.languages import in_source
 from quarantine.models.antispam import AntispamSettings
 from quarantine.models.antivirus import AntivirusSettings
 from quarantine.models.item import ItemKind
@@ -25,7 +26,8 @@ def scan_again(kind: ItemKind, actor: Actor) -> int:
     """
     actor.require_actions()
     number = Scanned.objects.filter(kind=kind).count()
-    event = audit.begin(actor, "scan-again", f"waiting mail: {kind.label.lower()} check", matched=number)
+    what = in_source(lambda: f"waiting mail: {kind.label.lower()} check")
+    event = audit.begin(actor, "scan-again", what, matched=number)
     row = _SETTINGS[kind].load()
     row.scan_again_since = timezone.now()
     row.save(update_fields=["scan_again_since"])

@@ -5,12 +5,12 @@ document.addEventListener("click", async (event) => {
   const shown = button.firstChild, word = shown.textContent;
   try {
     await navigator.clipboard.writeText(button.dataset.copy);
-    shown.textContent = "Copied";
+    shown.textContent = window.msSay("copied");
   } catch {
     const code = button.parentElement.querySelector("code");
     if (!code) return;
     getSelection().selectAllChildren(code);
-    shown.textContent = "Press Ctrl+C";
+    shown.textContent = window.msSay("press_to_copy");
   }
   setTimeout(() => { shown.textContent = word; }, 2000);
 });

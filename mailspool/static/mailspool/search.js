@@ -20,8 +20,8 @@
     choose(options()[0]);
     const none = document.getElementById("search-none");
     none.hidden = found > 0 || text.length < 2;
-    none.textContent = `Nothing is called “${text}”. Words of a subject are searched on the page Spool.`;
-    document.getElementById("search-said").textContent = text.length < 2 ? "" : found ? `${found} results` : none.textContent;
+    none.textContent = window.msSay("nothing_found", { text });
+    document.getElementById("search-said").textContent = text.length < 2 ? "" : found ? window.msSay("results", { number: found }) : none.textContent;
   }
 
   window.msSearch = () => {

@@ -5,6 +5,9 @@
   const TRUSTED_MS = 20000;
   const here = () => document.getElementById("session")?.dataset;
   const words = () => JSON.parse(here().words);
+  // What a script has to say, in the language of the page; for those of other files too.
+  window.msSay = (name, values = {}) =>
+    here() ? words()[name].replace(/%\((\w+)\)s/g, (_, key) => values[key]) : "";
   let trusted = Date.now();
   let timer = 0;
 

@@ -12,9 +12,9 @@
     state.classList.remove("failed");
     const button = document.getElementById("live-switch");
     button.setAttribute("aria-pressed", String(paused()));
-    button.textContent = paused() ? "Resume" : "Pause";
+    button.textContent = window.msSay(paused() ? "resume" : "pause");
     const at = new Date().toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", second: "2-digit", hour12: false });
-    document.getElementById("live-text").textContent = paused() ? "Paused" : `Live · ${at}`;
+    document.getElementById("live-text").textContent = window.msSay(paused() ? "paused" : "live", { time: at });
   }
 
   window.msRefresh = () => { if (list() && window.htmx) htmx.trigger(list(), "refresh"); };
@@ -73,11 +73,9 @@
     note.className = "ms-result tone-bad";
     note.setAttribute("role", "alert");
     const words = document.createElement("p");
-    words.textContent = status
-      ? `The server could not do this (HTTP ${status}). Look at the list before you try again.`
-      : "The server was not reached. Look at the list before you try again.";
+    words.textContent = window.msSay(status ? "not_done" : "not_reached", { status });
     const dismiss = document.createElement("button");
-    Object.assign(dismiss, { type: "button", className: "ms-button bare", textContent: "Dismiss" });
+    Object.assign(dismiss, { type: "button", className: "ms-button bare", textContent: window.msSay("dismiss") });
     dismiss.dataset.dismiss = "";
     note.append(words, dismiss);
     results.append(note);
@@ -91,10 +89,10 @@
   for (const failure of ["htmx:sendError", "htmx:responseError"]) {
     document.addEventListener(failure, (event) => {
       const status = event.detail.xhr?.status;
-      if (status === 401) return fail("Signed out");
+      if (status === 401) return fail(window.msSay("session_over"));
       if (event.target.id === "attention") return;
       if (event.target.id !== "live") return tell(status);
-      fail(status ? `Not answered (HTTP ${status}); trying again` : "Not reached; trying again");
+      fail(window.msSay(status ? "not_answered" : "trying_again", { status }));
     });
   }
 })();

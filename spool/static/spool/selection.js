@@ -22,15 +22,16 @@
       whole.indeterminate = !whole.checked && boxes.some((box) => box.checked);
     }
     const { count: matching, uncounted } = document.getElementById("live").dataset;
-    const uncountedToo = uncounted === undefined ? "" : ` (${matching} messages)`;
     bar.hidden = !all() && chosen.size === 0;
-    document.getElementById("bar-what").textContent =
-      all() ? (uncountedToo ? `All that match are selected${uncountedToo}` : `All ${matching} that match are selected`) : `${chosen.size.toLocaleString("en")} selected`;
+    const isCounted = uncounted === undefined;
+    document.getElementById("bar-what").textContent = all()
+      ? window.msSay(isCounted ? "all_selected" : "all_uncounted_selected", { number: matching })
+      : window.msSay("selected", { number: chosen.size.toLocaleString(document.documentElement.lang) });
     const button = document.getElementById("bar-all");
     // Things are chosen one by one.
     if (!button) return;
     button.hidden = all() || matching === String(chosen.size);
-    button.textContent = uncountedToo ? `Select all that match${uncountedToo}` : `Select all ${matching} that match`;
+    button.textContent = window.msSay(isCounted ? "select_all" : "select_all_uncounted", { number: matching });
   }
 
   function pick(values, on) {
