@@ -12,4 +12,5 @@ def grouped(number: int) -> str:
 
 def decimal(number: float, places: int) -> str:
     """`12.5` in English, `12,5` in German; thousands are grouped."""
-    return number_format(number, places, use_l10n=True, force_grouping=True)
+    # number_format cuts off what is beyond the places.
+    return number_format(round(number, places), places, use_l10n=True, force_grouping=True)

@@ -6,7 +6,7 @@ import logging
 import os
 import shutil
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from typing import Any
 
 import pytest
@@ -225,13 +225,25 @@ def _what_is_kept_stays_kept(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def django_assert_num_queries(_what_is_kept_stays_kept: None, django_assert_num_queries: Any) -> Any:
     """pytest-django's, in a test whose short caches keep what they have."""
-    return django_assert_num_queries
+    return _with_settings(django_assert_num_queries)
 
 
 @pytest.fixture
 def django_assert_max_num_queries(_what_is_kept_stays_kept: None, django_assert_max_num_queries: Any) -> Any:
     """pytest-django's, in a test whose short caches keep what they have."""
-    return django_assert_max_num_queries
+    return _with_settings(django_assert_max_num_queries)
+
+
+def _with_settings(counting: Callable[..., Any]) -> Callable[..., Any]:
+    """Every page asks for them, for its language: they are there, and kept, as they are at every page but the first."""
+
+    from spool.models.settings import current
+
+    def begin(*arguments: Any, **options: Any) -> Any:
+        current()
+        return counting(*arguments, **options)
+
+    return begin
 
 
 @pytest.hookimpl(trylast=True)

@@ -166,9 +166,9 @@ class SingleAction(Action, Generic[A]):
     comes_first: ClassVar[bool] = False
 
     @property
-    def bulk_label(self) -> str:
+    def bulk_label(self) -> Text:
         """What a bulk bar says: "Disable: no login, no mail out, no mail in"."""
-        return str(self.of_many or self.label)
+        return self.of_many or self.label
 
     @property
     def noted(self) -> str:

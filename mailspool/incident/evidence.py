@@ -24,7 +24,7 @@ _RECIPIENTS: Final = 10_000
 # What is put before a subject on the way, and what differs from message to message.
 _PREFIXES = re.compile(r"^(?:(?:re|fwd?|aw|wg|tr|sv|rv)\s*:\s*){1,5}", re.IGNORECASE)
 _DIGITS = re.compile(r"\d+")
-_LABELS = {status.value: str(status.label) for status in Status} | {one.value: str(one.label) for one in Outcome}
+_LABELS = {status.value: status.label for status in Status} | {one.value: one.label for one in Outcome}
 
 
 class Seen(NamedTuple):
@@ -45,7 +45,7 @@ class Seen(NamedTuple):
     @property
     def label(self) -> str:
         """The state, in words."""
-        return gettext("On hold") if self.on_hold else _LABELS.get(self.state, self.state)
+        return str(gettext("On hold") if self.on_hold else _LABELS.get(self.state, self.state))
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,7 @@ PROTOCOLS = Input(
     _lazy("Protocols"),
     "choices",
     choices=tuple(protocol.value for protocol in Protocol),
-    labels=tuple(str(protocol.label) for protocol in Protocol),
+    labels=tuple(protocol.label for protocol in Protocol),
     option="--protocol",
     option_help="what it is about; repeat for more",
 )

@@ -26,7 +26,7 @@ DIRECTION = Input(
     _lazy("Direction"),
     "choice",
     choices=tuple(Direction.values),
-    labels=tuple(map(str, Direction.labels)),
+    labels=tuple(Direction.labels),
     option_help="whose mail: that of others, that of your users, or both",
 )
 

@@ -50,7 +50,7 @@ class MakeKey(KeyAction):
             _lazy("Algorithm"),
             "choice",
             choices=tuple(KeyAlgorithm.values),
-            labels=tuple(str(label) for label in KeyAlgorithm.labels),
+            labels=tuple(KeyAlgorithm.labels),
             help=_lazy("Not every receiver knows Ed25519: use it beside an RSA key."),
             option_help="rsa (2048 bits, the default) or ed25519, which not every receiver knows",
         ),

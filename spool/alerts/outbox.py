@@ -11,6 +11,7 @@ from django.conf import settings as django_settings
 from accounts.actor import Actor
 from base.action import record
 from base.audit.subjects import subject_of
+from base.languages import in_source
 from base.sealed import CannotUnseal, unseal
 from spool.addressing import RefusedRecipient
 from spool.alerts import own_mail, webhook
@@ -109,7 +110,7 @@ def document(notice: AlertNotice) -> dict[str, Any]:
         "value": round(event.value, 1),
         "highest": round(event.highest, 1),
         "threshold": event.threshold,
-        "unit": watch_of(event.kind).unit,
+        "unit": in_source(lambda: watch_of(event.kind).unit),
         "began": event.began.isoformat(),
         "ended": event.ended.isoformat() if event.ended and not event.is_test else None,
         "text": sentence(notice),

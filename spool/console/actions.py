@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
-from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _lazy
 
 from accounts.reach import Right, inputs_beyond, right_for
 from base.actions.inputs import Input
+from base.texts import Text
 from spool.actions import FORMATS, Actor
 from spool.actions.verb import Verb
 from spool.actions.verbs import OF_ENTRIES, OF_TRASH
@@ -26,9 +27,9 @@ class Button:
     """
 
     url: str
-    title: str
+    title: Text
     icon: str
-    agree: str
+    agree: Text
     inputs: tuple[Input, ...] = ()
     danger: bool = False
     verb: Verb | None = field(default=None, compare=False)
@@ -37,13 +38,17 @@ class Button:
     def of(cls, verb: Verb, *, without: tuple[str, ...] = ()) -> Button:
         """The button of an action; `without` are inputs that make no sense where it stands."""
         inputs = tuple(one for one in verb.inputs if one.name not in without)
-        return cls(verb.short, str(verb.label), verb.icon, str(verb.agree or verb.label), inputs, verb.danger, verb)
+        return cls(verb.short, verb.label, verb.icon, verb.agree or verb.label, inputs, verb.danger, verb)
 
 
 def export_as(forms: tuple[str, ...]) -> Button:
     """The button for a copy of what is listed, in one of these forms."""
     return Button(
-        "export", _("Export"), "file_save", _("Export"), (Input("format", _("Format"), "choice", choices=forms),)
+        "export",
+        _lazy("Export"),
+        "file_save",
+        _lazy("Export"),
+        (Input("format", _lazy("Format"), "choice", choices=forms),),
     )
 
 

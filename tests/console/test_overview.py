@@ -86,7 +86,7 @@ def test_alerts_that_go_on_are_at_the_top_and_lead_to_what_they_are_about(admini
 
 def test_it_is_the_consoles_first_page_and_says_what_would_be_on_it(administrator: Client) -> None:
     page = administrator.get(PAGE).content.decode()
-    for title in ("Message Activity", *(table.title for table in TABLES)):
+    for title in ("Message Activity", *(str(table.title) for table in TABLES)):
         assert title in page
     assert "Nobody has sent mail to other servers in the last 24 hours." in page
     assert "Nothing in this time" in page
