@@ -84,6 +84,7 @@ def act(request: HttpRequest) -> HttpResponse:
             context = {
                 "action": action,
                 "ids": ids,
+                "chosen": len(ids),
                 "from": request.POST.get("from", ""),
                 "effect": preview(action, actor_of(request), target).effect,
                 "back": back if "?" in back else reverse(back),
