@@ -38,8 +38,8 @@ def page_words() -> str:
             "selected": _("%(number)s selected"),
             "all_selected": _("All %(number)s that match are selected"),
             "all_uncounted_selected": _("All that match are selected (%(number)s messages)"),
-            "select_all": _("Select all %(number)s that match"),
-            "select_all_uncounted": _("Select all that match (%(number)s messages)"),
+            "take_all": _("Select all %(number)s that match"),
+            "take_all_uncounted": _("Select all that match (%(number)s messages)"),
             # live.js
             "live": _("Live · %(time)s"),
             "paused": _("Paused"),

@@ -147,7 +147,7 @@ def test_html_nested_a_hundred_thousand_deep_takes_no_time(tmp_path: Path) -> No
     assert time.process_time() - started < 3
 
 
-@pytest.mark.parametrize("hostile", ["<u></x>" * 75_000, "<ul>" * 32_000], ids=["misfits", "lists"])
+@pytest.mark.parametrize("hostile", ["<u></x>" * 75_000, "<ul>" * 120_000], ids=["misfits", "lists"])
 def test_no_html_costs_more_than_its_share(tmp_path: Path, hostile: str) -> None:
     started = time.process_time()
     assert "Here is its source" in html(tmp_path, hostile)

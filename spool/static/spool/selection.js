@@ -31,7 +31,7 @@
     // Things are chosen one by one.
     if (!button) return;
     button.hidden = all() || matching === String(chosen.size);
-    button.textContent = window.msSay(isCounted ? "select_all" : "select_all_uncounted", { number: matching });
+    button.textContent = window.msSay(isCounted ? "take_all" : "take_all_uncounted", { number: matching });
   }
 
   function pick(values, on) {
