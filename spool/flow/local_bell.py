@@ -12,7 +12,7 @@ import fcntl
 import logging
 import os
 import stat
-import struct
+import sys
 import termios
 import time
 from collections.abc import Callable
@@ -49,8 +49,8 @@ class Bell:
                 self._pipe = _opened(os.O_WRONLY)
             if not _length(self._pipe):
                 self._unheard_since = time.monotonic()
-                os.write(self._pipe, _RING)
-                return True
+            # Also beside one that nobody has heard: whether anybody is left to hear it, only writing tells.
+            os.write(self._pipe, _RING)
         except OSError:
             # Nobody listens, or nobody ever has.
             self.close()
@@ -126,5 +126,4 @@ def _opened(flags: int) -> int:
 
 def _length(pipe: int) -> int:
     """How many bytes nobody has read yet."""
-    (length,) = struct.unpack("i", fcntl.ioctl(pipe, termios.FIONREAD, b"\0\0\0\0"))
-    return int(length)
+    return int.from_bytes(fcntl.ioctl(pipe, termios.FIONREAD, b"\0\0\0\0"), sys.byteorder)
