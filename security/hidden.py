@@ -10,6 +10,7 @@ from datetime import timedelta
 from typing import Final
 
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from accounts import directory
 from base.short_cache import ShortCache
@@ -37,12 +38,12 @@ def sentence(hiding: Iterable[str]) -> str:
     named = ", ".join(hiding)
     if not named:
         return ""
-    return (
-        f"Strangers' mail comes in from {named}, of an internal network: a NAT, a container's network or a gateway"
+    return _(
+        "Strangers' mail comes in from %(named)s, of an internal network: a NAT, a container's network or a gateway"
         " hides who they are. SPF, DNS lists, reverse DNS, greylisting, the blacklist and limits per address see that"
         " address alone, and wrong passwords from there never close the login to it. What to do is in docs/security.md,"
         " “Behind NAT or in a container”."
-    )
+    ) % {"named": named}
 
 
 def addresses() -> list[str]:

@@ -179,7 +179,7 @@ def _forget_what_was_cached() -> None:
     from mailspool.attention import items as attention
     from quarantine.models.check import forget_checks
     from quarantine.models.listed import forget_listed
-    from security import lists, login_protection
+    from security import hidden, lists, login_protection
     from spool.delivery import sources
     from spool.delivery.shaping import domains, encryption, limits, rules, warm_up
     from spool.files import marks
@@ -192,6 +192,7 @@ def _forget_what_was_cached() -> None:
     lists.look_again()
     login_protection.forget_noted()
     spool_settings.forget()
+    hidden.forget()
     directory.forget()
     OneRow.forget()
     forget_checks()
