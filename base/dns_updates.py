@@ -60,12 +60,17 @@ class There:
         return tuple(map(text_of, self.records))
 
 
-def key_problem(name: str, secret: str) -> str:
-    """What is wrong with a TSIG key, as a sentence; empty if nothing is."""
+def key_name_problem(name: str) -> str:
+    """What is wrong with the name of a TSIG key, as a sentence; empty if nothing is."""
     try:
         dns.name.from_text(name)
     except dns.exception.DNSException:
         return f"{name[:80]!r} can't be the name of a key."
+    return ""
+
+
+def secret_problem(secret: str) -> str:
+    """The same of its secret."""
     try:
         is_there = bool(b64decode("".join(secret.split()), validate=True))
     except (binascii.Error, ValueError):

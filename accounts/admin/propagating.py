@@ -100,7 +100,9 @@ class PropagateView(UnfoldModelAdminViewMixin, FormView):
         fields, rows = form.cleaned_data["fields_chosen"], form.rows()
         preview = propagation.preview(self.defaults, fields, rows)
         if "confirmed" not in self.request.POST or not preview.changing:
-            return self.render_to_response(self.get_context_data(form=form, preview=preview))
+            confirmable = preview.changing > 0
+            context = self.get_context_data(form=form, looked=True, confirmable=confirmable, preview=preview)
+            return self.render_to_response(context)
         changed = propagation.propagate(actor_of(self.request), self.defaults, fields, rows)
         what = propagation.in_words(self.defaults, fields)
         whom = "all" if form.cleaned_data["scope"] == ALL else ", ".join(map(str, [*form.domains, *form.users]))

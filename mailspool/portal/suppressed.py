@@ -11,7 +11,6 @@ from django.db.models import F, Q, QuerySet, Value
 from django.db.models.functions import Coalesce
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, StreamingHttpResponse
 from django.urls import reverse
-from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods
 
@@ -19,7 +18,7 @@ from base.actions.action import NotAllowed, Refused, Target
 from base.actions.perform import perform
 from mailspool.portal.access import Member, domain_administrator, page
 from spool.actions.suppression import SUPPRESS, UNSUPPRESS
-from spool.actions.suppression_files import csv_lines
+from spool.console.suppressed_file import suppressed_file
 from spool.models import Suppression
 
 PER_PAGE: Final = 50
@@ -63,10 +62,7 @@ def listed(request: HttpRequest, who: Member) -> HttpResponse:
 @domain_administrator
 def export(request: HttpRequest, who: Member) -> StreamingHttpResponse:
     """What is listed, as CSV."""
-    rows = _rows(who, _asked(request)).order_by("address")
-    answer = StreamingHttpResponse(csv_lines(rows.iterator()), content_type="text/csv; charset=utf-8")
-    answer["Content-Disposition"] = f'attachment; filename="suppressed-{timezone.now():%Y%m%d}.csv"'
-    return answer
+    return suppressed_file(_rows(who, _asked(request)).order_by("address"))
 
 
 def _asked(request: HttpRequest) -> str:

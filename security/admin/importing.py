@@ -24,9 +24,9 @@ from security import actions
 from security.models import Protocol
 from spool.actions import Refused
 from spool.actions.queue import moment_of
+from spool.admin.uploads import uploaded_text
 from spool.console.pages import actor_of
 
-MOST_BYTES = 5 * 1024 * 1024
 MOST_SHOWN = 20
 
 
@@ -68,13 +68,7 @@ class ImportForm(forms.Form):
 
     def clean(self) -> dict[str, Any] | None:
         cleaned = super().clean()
-        text: str = self.cleaned_data.get("networks", "")
-        file = self.cleaned_data.get("file")
-        if file is not None and file.size > MOST_BYTES:
-            self.add_error("file", _("The file is larger than 5 MB."))
-        elif file is not None:
-            text += "\n" + file.read().decode("utf-8", "replace")
-        self.wanted = actions.networks_in(text)
+        self.wanted = actions.networks_in(f"{self.cleaned_data.get('networks', '')}\n{uploaded_text(self)}")
         if not self.wanted and not self.errors:
             self.add_error("networks", _("Give at least one, here or in a file."))
         return cleaned
@@ -105,7 +99,14 @@ class ImportView(UnfoldModelAdminViewMixin, FormView):
         bound = ImportForm({**self.request.POST.dict(), "networks": "\n".join(form.wanted)})
         bound.data = {**bound.data, "protocols": form.cleaned_data["protocols"]}
         bound.is_valid()
-        return self.render_to_response(self.get_context_data(form=bound, outcome=outcome, most_shown=MOST_SHOWN))
+        context = self.get_context_data(
+            form=bound,
+            looked=True,
+            confirmable=bool(outcome.new or outcome.present),
+            outcome=outcome,
+            most_shown=MOST_SHOWN,
+        )
+        return self.render_to_response(context)
 
     def _blacklist(self, form: ImportForm, *, dry_run: bool) -> actions.Added:
         return actions.blacklist_many(

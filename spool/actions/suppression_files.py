@@ -16,12 +16,13 @@ from accounts import directory
 from accounts.addresses import InvalidAddress, normalise_domain
 from base.actions.action import Refused, Target
 from base.actions.perform import perform
-from base.csv_cells import escaped, unescaped
+from base.csv_cells import unescaped
 from base.numbers import grouped
 from spool import suppression
 from spool.actions.actor import Actor
 from spool.actions.suppression import MOST, SUPPRESS, Given, row_of
 from spool.models.suppression import Suppression, SuppressionReason
+from spool.transfer.streamed import as_csv
 
 COLUMNS: Final = ("domain", "address", "reason", "evidence", "since", "expires")
 
@@ -49,23 +50,16 @@ class Line:
         return _("on the list already, stays as it is") if self.is_there else _("is added")
 
 
-def cells(row: Suppression) -> list[str]:
-    """A row, in the order of COLUMNS."""
+def cells(row: Suppression) -> dict[str, str]:
+    """A row, by COLUMNS and in their order."""
     expires = row.expires.isoformat(timespec="seconds") if row.expires else ""
-    return [row.domain, row.address, row.reason, row.evidence, row.since.isoformat(timespec="seconds"), expires]
+    since = row.since.isoformat(timespec="seconds")
+    return dict(zip(COLUMNS, (row.domain, row.address, row.reason, row.evidence, since, expires), strict=True))
 
 
 def csv_lines(rows: Iterable[Suppression]) -> Iterator[str]:
     """The file, heading first, a line at a time."""
-    line = io.StringIO()
-    writer = csv.writer(line, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    yield line.getvalue()
-    for row in rows:
-        line.seek(0)
-        line.truncate()
-        writer.writerow(map(escaped, cells(row)))
-        yield line.getvalue()
+    return as_csv(map(cells, rows), COLUMNS, "\n")
 
 
 def read(text: str, now: datetime, domain: str = "") -> list[Line]:

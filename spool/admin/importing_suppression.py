@@ -19,9 +19,9 @@ from unfold.widgets import UnfoldAdminFileFieldWidget, UnfoldAdminTextareaWidget
 
 from spool.actions import NotAllowed, Refused
 from spool.actions.suppression_files import COLUMNS, Unreadable, read, summary, take
+from spool.admin.uploads import uploaded_text
 from spool.console.pages import actor_of
 
-MOST_BYTES: Final = 5 * 1024 * 1024
 MOST_SHOWN: Final = 200
 _OTHERS: Final = ", ".join(name for name in COLUMNS if name != "address")
 
@@ -52,12 +52,7 @@ class ImportForm(forms.Form):
 
     def clean(self) -> dict[str, Any] | None:
         cleaned = super().clean()
-        self.content = self.cleaned_data.get("text", "")
-        file = self.cleaned_data.get("file")
-        if file is not None and file.size > MOST_BYTES:
-            self.add_error("file", _("The file is larger than 5 MB."))
-        elif file is not None:
-            self.content = file.read().decode("utf-8-sig", "replace")
+        self.content = uploaded_text(self) or self.cleaned_data.get("text", "")
         if not self.content.strip() and not self.errors:
             self.add_error("text", _("Give some lines, here or in a file."))
         if not self.errors:
@@ -91,11 +86,14 @@ class ImportView(UnfoldModelAdminViewMixin, FormView):
         bound = ImportForm({**self.request.POST.dict(), "text": form.content})
         bound.is_valid()
         shown = sorted(form.lines, key=lambda line: (not line.problem, line.number))
+        new = sum(not line.problem and not line.is_there for line in form.lines)
         context = self.get_context_data(
             form=bound,
+            looked=True,
+            confirmable=new > 0,
             summary=summary(form.lines),
             lines=shown[:MOST_SHOWN],
             more=max(0, len(shown) - MOST_SHOWN),
-            new=sum(not line.problem and not line.is_there for line in form.lines),
+            new=new,
         )
         return self.render_to_response(context)

@@ -6,16 +6,15 @@ from django.contrib import admin
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import redirect
 from django.urls import URLPattern, path
-from django.utils import timezone
 from django.utils.translation import gettext_lazy as _lazy
 from unfold.decorators import action, display
 
 from accounts.admin.bulk import bulk
 from accounts.admin.menus import WithMenus
 from spool.actions.suppression import UNSUPPRESS
-from spool.actions.suppression_files import csv_lines
 from spool.admin.importing_suppression import ImportView
 from spool.admin.readonly import ReadOnlyAdmin
+from spool.console.suppressed_file import suppressed_file
 from spool.models.suppression import Suppression
 
 
@@ -53,7 +52,4 @@ class SuppressionAdmin(WithMenus, ReadOnlyAdmin):
     @action(description=_lazy("Export as CSV"), icon="download", url_path="export")
     def exported(self, request: HttpRequest) -> StreamingHttpResponse:
         """All lists, as `suppression import` and the page Import take them."""
-        rows = Suppression.objects.order_by("domain", "address")
-        answer = StreamingHttpResponse(csv_lines(rows.iterator()), content_type="text/csv; charset=utf-8")
-        answer["Content-Disposition"] = f'attachment; filename="suppressed-{timezone.now():%Y%m%d}.csv"'
-        return answer
+        return suppressed_file(Suppression.objects.order_by("domain", "address"))

@@ -13,7 +13,7 @@ from unfold.decorators import display
 from unfold.widgets import UnfoldAdminPasswordWidget
 
 from accounts.admin.searching import ModelAdmin
-from base.dns_updates import key_problem
+from base.dns_updates import key_name_problem, secret_problem
 from base.sealed import seal
 from spool.models import UpdateServer
 
@@ -35,11 +35,13 @@ class UpdateServerForm(forms.ModelForm):
 
     def clean(self) -> dict[str, Any]:
         cleaned: dict[str, Any] = super().clean() or {}
-        secret = cleaned.get("secret")
+        name, secret = cleaned.get("key_name"), cleaned.get("secret")
         if not secret and not self.instance.sealed_secret:
             self.add_error("secret", ValidationError(_("Enter the secret of the key.")))
-        if problem := key_problem(cleaned.get("key_name") or "key", secret or "AAAA"):
-            self.add_error("secret" if "Base64" in problem else "key_name", ValidationError(problem))
+        if secret and (problem := secret_problem(secret)):
+            self.add_error("secret", ValidationError(problem))
+        if name and (problem := key_name_problem(name)):
+            self.add_error("key_name", ValidationError(problem))
         return cleaned
 
     def save(self, commit: bool = True) -> UpdateServer:

@@ -16,9 +16,9 @@ Writer = Callable[[Rows, Sequence[str]], Iterator[str]]
 FORMATS: Final = {"csv": "text/csv; charset=utf-8", "json": "application/json"}
 
 
-def as_csv(rows: Rows, columns: Sequence[str]) -> Iterator[str]:
-    """A line for the columns, and one for each row; a cell that is a mapping is JSON."""
-    lines = csv.writer(_Echo())
+def as_csv(rows: Rows, columns: Sequence[str], end: str = "\r\n") -> Iterator[str]:
+    """A line for the columns, and one for each row, each with its `end`; a cell that is a mapping is JSON."""
+    lines = csv.writer(_Echo(), lineterminator=end)
     yield lines.writerow(columns)
     for row in rows:
         yield lines.writerow([_cell(value) for value in row.values()])

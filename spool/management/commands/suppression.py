@@ -15,7 +15,7 @@ from base.actions.options import add_inputs, given
 from base.actions.perform import perform
 from spool.actions import suppression
 from spool.actions.actor import Actor
-from spool.actions.suppression_files import COLUMNS, Unreadable, cells, csv_lines, read, summary, take
+from spool.actions.suppression_files import Unreadable, cells, csv_lines, read, summary, take
 from spool.models.suppression import Suppression, SuppressionReason
 from spool.shell.command import VerbCommand, add_verb
 from spool.shell.output import NOTHING, Ended, Output
@@ -55,7 +55,7 @@ def _rows(options: dict[str, Any]) -> QuerySet[Suppression]:
 
 
 def _list(options: dict[str, Any], output: Output) -> None:
-    rows = [dict(zip(COLUMNS, cells(row), strict=True)) for row in _rows(options).iterator()]
+    rows = [cells(row) for row in _rows(options).iterator()]
     output.table(rows, nothing="Nobody is suppressed.")
 
 
