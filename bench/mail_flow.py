@@ -9,20 +9,17 @@ bench/README.md for what the figures mean.
 from __future__ import annotations
 
 import argparse
-import json
 import sys
-import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
 
-from bench import accounting, report, runs
-from bench.systems import LATENCY_DOMAIN, SINK_DOMAIN, MailspoolSystem, PostfixSystem, System
+from bench import accounting, frame, report, runs
+from bench.systems import LATENCY_DOMAIN, SINK_DOMAIN, MailspoolSystem, PostfixSystem, System, dns_of
 from tests.support import postfix, postgres
 from tests.support.daemon import Daemon
-from tests.support.dns import DNSServer
 from tests.support.ports import free_port, is_listening
 from tests.support.sink import CountingSink, SmtpSink
 
@@ -38,19 +35,14 @@ def main(arguments: Sequence[str]) -> int:
     if options.database != "sqlite" and not postgres.is_installed():
         print("bench: needs Debian's PostgreSQL: apt-get install postgresql; or --database sqlite", file=sys.stderr)
         return 1
-    # Queues, spools and databases of both systems share one file system.
-    tempfile.tempdir = options.folder
     results = report.Results()
-    with tempfile.TemporaryDirectory(prefix="mailspool-bench-") as name:
-        folder = Path(name)
-        # smtp-sink and Postfix run as users of their own.
-        folder.chmod(0o755)
+    # Queues, spools and databases of both systems share one file system.
+    with frame.place(options.folder) as folder:
         _measure(options, folder, results, console)
         if options.profile:
             report.show_profiles(folder, console)
     report.show(results, console)
-    options.json.parent.mkdir(parents=True, exist_ok=True)
-    options.json.write_text(json.dumps(results.as_json(vars(options)), indent=1) + "\n")
+    frame.write(results.as_json(vars(options)), options.json)
     console.print(f"\nAll figures: {options.json}")
     return 0
 
@@ -110,7 +102,7 @@ def _numbers(text: str) -> list[int]:
 
 def _measure(options: argparse.Namespace, folder: Path, results: report.Results, console: Console) -> None:
     sink, counting = SmtpSink(folder), CountingSink(folder)
-    dns = DNSServer()
+    dns = dns_of(SINK_DOMAIN, LATENCY_DOMAIN)
     started: list[System] = []
     engines = (free_port(), free_port()) if options.engine_ms else None
     scanners = _scanners(engines, options.engine_ms, folder) if engines else None
@@ -120,9 +112,6 @@ def _measure(options: argparse.Namespace, folder: Path, results: report.Results,
         sink.start()
         counting.start()
         dns.start()
-        for domain in (SINK_DOMAIN, LATENCY_DOMAIN):
-            dns.add(domain, "MX", f"10 mx.{domain}.")
-            dns.add(f"mx.{domain}", "A", "127.0.0.1")
         for system in _systems(options, folder, dns.address, sink.port, counting.port, engines):
             console.print(f"starting {system.name}")
             started.append(system)

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bench import accounting
-from bench.systems import LATENCY_DOMAIN, SINK_DOMAIN, System
+from bench.systems import LATENCY_DOMAIN, SINK_DOMAIN, Racer, System
 from tests.support.messages import a_message
 from tests.support.postfix import tool
 from tests.support.sink import CountingSink, SmtpSink
@@ -40,7 +40,7 @@ class Latency:
     longest_ms: float
 
 
-def relay(system: System, sink: SmtpSink, messages: int, sessions: int, size: int) -> Relayed:
+def relay(system: Racer, sink: SmtpSink, messages: int, sessions: int, size: int) -> Relayed:
     """Send `messages` through the system; its time ends when the sink has counted them all."""
     parts = system.parts()
     before = accounting.cpu_by_part(parts)

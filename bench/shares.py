@@ -16,7 +16,6 @@ import smtplib
 import statistics
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Sequence
@@ -26,9 +25,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from bench import accounting
+from bench import accounting, frame
 from bench.systems import MailspoolSystem
-from tests.support import postfix, postgres
 from tests.support.dns import DNSServer
 from tests.support.messages import a_message
 from tests.support.postfix import tool
@@ -75,23 +73,15 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--folder", default=None, help="where spools and databases are made (default: $TMPDIR)")
     parser.add_argument("--json", type=Path, default=Path("var/bench/shares.json"), help="file of all figures")
     options = parser.parse_args(arguments)
-    if not postfix.can_run() or (options.database != "sqlite" and not postgres.is_installed()):
-        print("bench: needs root, and Debian's postfix and postgresql", file=sys.stderr)
+    if not frame.can_run(on_postgresql=options.database != "sqlite"):
         return 1
-    tempfile.tempdir = options.folder
     console = Console(width=120)
     runs: dict[str, list[Run]] = {}
-    with tempfile.TemporaryDirectory(prefix="mailspool-bench-") as name:
-        folder = Path(name)
-        # smtp-sink runs as a user of its own.
-        folder.chmod(0o755)
+    with frame.place(options.folder) as folder:
         for database in ("sqlite", "postgres") if options.database == "both" else (options.database,):
             _measure(database, options, folder, runs, console)
     _show(runs, options, console)
-    options.json.parent.mkdir(parents=True, exist_ok=True)
-    options.json.write_text(
-        json.dumps({name: [asdict(run) for run in found] for name, found in runs.items()}, indent=1)
-    )
+    frame.write({name: [asdict(run) for run in found] for name, found in runs.items()}, options.json)
     return 0
 
 

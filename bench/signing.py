@@ -9,7 +9,6 @@ measured each of them has to send a message that is signed, or is not, as its na
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import shutil
 import smtplib
@@ -23,10 +22,9 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from bench import runs
-from bench.systems import SINK_DOMAIN, MailspoolSystem, System
+from bench import frame, runs
+from bench.systems import SINK_DOMAIN, MailspoolSystem, Racer, dns_of
 from tests.support.daemon import Daemon
-from tests.support.dns import DNSServer
 from tests.support.messages import a_message
 from tests.support.ports import free_port, is_listening
 from tests.support.postfix import PostfixServer, can_run
@@ -72,7 +70,7 @@ class SigningMailspool(MailspoolSystem):
         self.mailspool.run(_KEY)
 
 
-class SigningPostfix(System):
+class SigningPostfix:
     """Debian's Postfix with its default settings, relaying to the sink, and Debian's OpenDKIM beside it."""
 
     name = "postfix+opendkim"
@@ -109,32 +107,19 @@ class SigningPostfix(System):
     def parts(self) -> dict[str, list[int]]:
         return {"postfix": [self._relay.daemon.pid], "opendkim": [self._milter.pid]}
 
-    def intake_only(self) -> int:
-        raise NotImplementedError("it is only measured while it relays")
-
-    def deliver_again(self) -> None:
-        raise NotImplementedError("it is only measured while it relays")
-
-    def deliver_latency_to(self, port: int) -> None:
-        raise NotImplementedError("it is only measured while it relays")
-
 
 def main(arguments: Sequence[str]) -> int:
     options = _options(arguments)
     if not can_run() or not Path(OPENDKIM).exists():
         print("bench: needs root, and: apt-get install --no-install-recommends postfix opendkim", file=sys.stderr)
         return 1
-    with tempfile.TemporaryDirectory(prefix="mailspool-bench-") as name:
-        folder = Path(name)
-        # smtp-sink and Postfix run as users of their own.
-        folder.chmod(0o755)
+    with frame.place(None) as folder:
         found = _measured(options, folder)
     _show(found)
-    options.json.parent.mkdir(parents=True, exist_ok=True)
     rounds = {
         name: {number: [asdict(run) for run in all_of] for number, all_of in of.items()} for name, of in found.items()
     }
-    options.json.write_text(json.dumps({"cpus": os.cpu_count(), "rounds": rounds}, indent=1) + "\n")
+    frame.write({"cpus": os.cpu_count(), "rounds": rounds}, options.json)
     print(f"\nAll figures: {options.json}")
     return 0
 
@@ -155,10 +140,8 @@ Runs = dict[str, dict[int, list[runs.Relayed]]]
 
 def _measured(options: argparse.Namespace, folder: Path) -> Runs:
     sink, found = SmtpSink(folder), Runs()
-    started: list[System] = []
-    with DNSServer() as dns:
-        dns.add(SINK_DOMAIN, "MX", f"10 mx.{SINK_DOMAIN}.")
-        dns.add(f"mx.{SINK_DOMAIN}", "A", "127.0.0.1")
+    started: list[Racer] = []
+    with dns_of(SINK_DOMAIN) as dns:
         how = {"dns": dns.address, "sink_port": sink.port}
         try:
             for system in (
@@ -188,7 +171,7 @@ def _measured(options: argparse.Namespace, folder: Path) -> Runs:
     return found
 
 
-def _prove(system: System, sink_port: int, *, signs: bool) -> None:
+def _prove(system: Racer, sink_port: int, *, signs: bool) -> None:
     """Raises RuntimeError when what a system sends is not signed, or is, against its name."""
     to = f"someone@{SINK_DOMAIN}"
     with SmtpPeer(port=sink_port) as peer:

@@ -8,11 +8,8 @@ bench/README.md says what is measured.
 from __future__ import annotations
 
 import argparse
-import json
-import signal
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -21,11 +18,10 @@ from pathlib import Path
 
 from rich.console import Console
 
+from bench import frame
 from bench.destinations import figures
 from bench.destinations.figures import Figure
-from bench.loads.systems import dns_of_sink
-from bench.systems import SINK_DOMAIN, MailspoolSystem
-from tests.support import postfix, postgres
+from bench.systems import SINK_DOMAIN, MailspoolSystem, dns_of
 from tests.support.postfix import tool
 from tests.support.sink import SmtpSink
 from tests.support.waiting import wait_until
@@ -77,21 +73,16 @@ class Watch:
 
 def main(arguments: Sequence[str]) -> int:
     options = _options(arguments)
-    if not postfix.can_run() or not postgres.is_installed():
-        print("bench: needs root, and Debian's postfix and postgresql", file=sys.stderr)
+    if not frame.can_run(on_postgresql=True):
         return 1
-    tempfile.tempdir = options.folder
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    frame.end_with_all()
     console = Console(width=120)
     found: list[Figure] = []
     for variant in options.variants:
-        with tempfile.TemporaryDirectory(prefix="mailspool-bench-") as place:
-            # smtp-sink runs as a user of its own.
-            Path(place).chmod(0o755)
-            found += _soak(variant, options, Path(place), console)
+        with frame.place(options.folder) as place:
+            found += _soak(variant, options, place, console)
     figures.show(found, f"{options.messages:,} messages, tables of content", console)
-    options.json.parent.mkdir(parents=True, exist_ok=True)
-    options.json.write_text(json.dumps([asdict(figure) for figure in found], indent=1))
+    frame.write([asdict(figure) for figure in found], options.json)
     return int(any(figure.passes is False for figure in found))
 
 
@@ -111,12 +102,13 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
 
 def _soak(variant: str, options: argparse.Namespace, folder: Path, console: Console) -> Iterator[Figure]:
     database, store = VARIANTS[variant]
-    sink, dns = SmtpSink(folder), dns_of_sink()
+    sink, dns = SmtpSink(folder), dns_of(SINK_DOMAIN)
     system = MailspoolSystem(
         folder, database, dns=dns.address, sink_port=sink.port, workers=1, profile=False, store=store
     )
     watch = None
     try:
+        dns.start()
         sink.start()
         system.start()
         watch = Watch(system)

@@ -7,8 +7,10 @@ import sys
 import time
 from abc import ABC, abstractmethod
 from pathlib import Path
+from typing import Protocol
 
 from tests.support.daemon import Daemon
+from tests.support.dns import DNSServer
 from tests.support.mailspool_process import MailspoolUnderTest
 from tests.support.postfix import PostfixServer, tool
 from tests.support.postgres import PostgresServer
@@ -17,6 +19,29 @@ from tests.support.waiting import wait_until
 # Names under which both systems know the two sinks.
 SINK_DOMAIN = "sink.test"
 LATENCY_DOMAIN = "latency.test"
+
+
+def dns_of(*domains: str) -> DNSServer:
+    """A DNS by which mail for those domains goes to this machine; not started."""
+    dns = DNSServer()
+    for domain in domains:
+        dns.add(domain, "MX", f"10 mx.{domain}.")
+        dns.add(f"mx.{domain}", "A", "127.0.0.1")
+    return dns
+
+
+class Racer(Protocol):
+    """What mail can be sent through."""
+
+    name: str
+    port: int
+
+    def start(self) -> None: ...
+
+    def stop(self) -> None: ...
+
+    def parts(self) -> dict[str, list[int]]:
+        """The processes that do its work, by what they do."""
 
 
 class System(ABC):

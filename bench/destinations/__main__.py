@@ -8,18 +8,16 @@ Small by default, about half an hour; `--full` is what the bars were made for. b
 from __future__ import annotations
 
 import argparse
-import json
 import sys
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
 from rich.console import Console
 
+from bench import frame
 from bench.destinations import dead, figures, flood, provider, site
 from bench.destinations.figures import Figure
-from tests.support import postfix, postgres
 
 Scenario = Callable[[argparse.Namespace, str, Path, Console], Iterator[Figure]]
 SCENARIOS: dict[str, Scenario] = {"flood": flood.run, "provider": provider.run, "site": site.run, "dead": dead.run}
@@ -36,20 +34,15 @@ SIZES = {
 
 def main(arguments: Sequence[str]) -> int:
     options = _options(arguments)
-    if not postfix.can_run() or (options.database == "postgres" and not postgres.is_installed()):
-        print("bench: needs root, and Debian's postfix and postgresql", file=sys.stderr)
+    if not frame.can_run(on_postgresql=options.database == "postgres"):
         return 1
-    tempfile.tempdir = options.folder
     console = Console(width=120)
     found: list[Figure] = []
     for name in options.only:
-        with tempfile.TemporaryDirectory(prefix="mailspool-bench-") as place:
-            # Postfix's programs run as users of their own.
-            Path(place).chmod(0o755)
-            found += SCENARIOS[name](options, options.database, Path(place), console)
+        with frame.place(options.folder) as place:
+            found += SCENARIOS[name](options, options.database, place, console)
     figures.show(found, f"Destinations, {options.database}, {options.workers} worker(s)", console)
-    options.json.parent.mkdir(parents=True, exist_ok=True)
-    options.json.write_text(json.dumps([asdict(figure) for figure in found], indent=1))
+    frame.write([asdict(figure) for figure in found], options.json)
     return 0
 
 

@@ -8,40 +8,31 @@ Small by default: some minutes a part. bench/README.md says what is measured.
 from __future__ import annotations
 
 import argparse
-import json
 import os
-import signal
 import sys
-import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
 from rich.console import Console
 
+from bench import frame
 from bench.loads import parts, report
 from bench.loads.race import Series
-from tests.support import postfix, postgres
 
 
 def main(arguments: Sequence[str]) -> int:
     options = _options(arguments)
-    if not postfix.can_run() or (options.database != "sqlite" and not postgres.is_installed()):
-        print("bench: needs root, and Debian's postfix and postgresql", file=sys.stderr)
+    if not frame.can_run(on_postgresql=options.database != "sqlite"):
         return 1
-    tempfile.tempdir = options.folder
-    # So that whatever runs ends with it.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    frame.end_with_all()
     console = Console(width=140)
     found: list[Series] = []
     for part in options.parts:
-        with tempfile.TemporaryDirectory(prefix="mailspool-bench-") as place:
-            # Postfix's programs and the sinks run as users of their own.
-            Path(place).chmod(0o755)
-            found += parts.ALL[part](options, Path(place), console)
+        with frame.place(options.folder) as place:
+            found += parts.ALL[part](options, place, console)
     report.show(found, console)
-    options.json.parent.mkdir(parents=True, exist_ok=True)
-    options.json.write_text(json.dumps([asdict(series) for series in found], indent=1) + "\n")
+    frame.write([asdict(series) for series in found], options.json)
     console.print(f"\nAll figures: {options.json}. Load of the machine at the end: {os.getloadavg()[0]:.1f}")
     return 0
 

@@ -10,9 +10,8 @@ import sys
 import time
 from pathlib import Path
 
-from bench.loads.race import Racer
 from bench.loads.systems import PostfixRacer
-from bench.systems import MailspoolSystem
+from bench.systems import MailspoolSystem, Racer
 from tests.support.mailspool_process import PROJECT
 from tests.support.postfix import tool
 from tests.support.waiting import wait_until

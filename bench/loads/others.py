@@ -12,7 +12,7 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench.loads.race import Racer
+from bench.systems import Racer
 from tests.support.daemon import Daemon
 from tests.support.ports import free_port, is_listening
 

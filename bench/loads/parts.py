@@ -11,18 +11,17 @@ from pathlib import Path
 from rich.console import Console
 
 from bench.loads import backlog, others, submission
-from bench.loads.race import Course, Racer, Series, run, started
+from bench.loads.race import Course, Series, run, started
 from bench.loads.systems import (
     LOCAL_DOMAIN,
     MOST_RECIPIENTS,
     USERS,
-    dns_of_sink,
     mailspools,
     postfix_relay,
     postfix_with_lmtp,
     postfix_with_maildirs,
 )
-from bench.systems import SINK_DOMAIN, MailspoolSystem
+from bench.systems import SINK_DOMAIN, MailspoolSystem, Racer, dns_of
 from tests.support.postfix import tool
 from tests.support.sink import CountingSink, SmtpSink
 
@@ -49,9 +48,9 @@ def recipients(options: argparse.Namespace, folder: Path, console: Console) -> I
     """One message to 1,000 recipients of one domain, and one to 10,000."""
     sink = CountingSink(folder)
     arrived = _Recipients(sink)
-    with _counting(sink), _dns() as dns:
+    with _counting(sink), dns_of(SINK_DOMAIN) as dns:
         racers: list[Racer] = [
-            *mailspools(options, folder, dns, sink.port),
+            *mailspools(options, folder, dns.address, sink.port),
             postfix_relay(sink.port),
         ]
         with started(racers, console):
@@ -71,8 +70,8 @@ def recipients(options: argparse.Namespace, folder: Path, console: Console) -> I
 
 def local(options: argparse.Namespace, folder: Path, console: Console) -> Iterator[Series]:
     """Into Maildirs on the machine: ten users, a session for each."""
-    with _dns() as dns:
-        ours = mailspools(options, folder, dns, 1)
+    with dns_of(SINK_DOMAIN) as dns:
+        ours = mailspools(options, folder, dns.address, 1)
         postfix = postfix_with_maildirs(folder / "mailboxes")
         with started([*ours, postfix], console):
             homes = {system.name: system.mailspool.home / "maildirs" / LOCAL_DOMAIN for system in ours}
@@ -85,8 +84,8 @@ def local(options: argparse.Namespace, folder: Path, console: Console) -> Iterat
 def lmtp(options: argparse.Namespace, folder: Path, console: Console) -> Iterator[Series]:
     """To a mail store by LMTP, which takes all and keeps nothing."""
     store = SmtpSink(folder, options=("-L",))
-    with _counting(store), _dns() as dns:
-        ours = mailspools(options, folder, dns, 1)
+    with _counting(store), dns_of(SINK_DOMAIN) as dns:
+        ours = mailspools(options, folder, dns.address, 1)
         racers: list[Racer] = [*ours, postfix_with_lmtp(store.port)]
         with started(racers, console):
             for system in ours:
@@ -98,8 +97,8 @@ def lmtp(options: argparse.Namespace, folder: Path, console: Console) -> Iterato
 def submitting(options: argparse.Namespace, folder: Path, console: Console) -> Iterator[Series]:
     """From users who log in, by TLS: a connection for each message, and one for twenty."""
     sink = SmtpSink(folder)
-    with _counting(sink), _dns() as dns:
-        ours = mailspools(options, folder, dns, sink.port)
+    with _counting(sink), dns_of(SINK_DOMAIN) as dns:
+        ours = mailspools(options, folder, dns.address, sink.port)
         postfix = submission.PostfixSubmission(folder, sink.port)
         with started([*ours, postfix], console):
             for system in ours:
@@ -168,23 +167,14 @@ def _relaying(
 ) -> Iterator[tuple[list[Racer], SmtpSink]]:
     """Systems that relay all to one sink."""
     sink = SmtpSink(folder)
-    with _counting(sink), _dns() as dns:
+    with _counting(sink), dns_of(SINK_DOMAIN) as dns:
         racers: list[Racer] = [
-            *mailspools(options, folder, dns, sink.port),
+            *mailspools(options, folder, dns.address, sink.port),
             postfix_relay(sink.port),
             *more(folder, sink.port),
         ]
         with started(racers, console):
             yield racers, sink
-
-
-@contextmanager
-def _dns() -> Iterator[str]:
-    server = dns_of_sink()
-    try:
-        yield server.address
-    finally:
-        server.stop()
 
 
 @contextmanager

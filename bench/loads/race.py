@@ -6,25 +6,12 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from typing import Protocol
 
 from rich.console import Console
 
 from bench import accounting
+from bench.systems import Racer
 from tests.support.waiting import wait_until
-
-
-class Racer(Protocol):
-    """A system under test, as MailspoolSystem is one."""
-
-    name: str
-    port: int
-
-    def start(self) -> None: ...
-
-    def stop(self) -> None: ...
-
-    def parts(self) -> dict[str, list[int]]: ...
 
 
 @dataclass(frozen=True, slots=True)

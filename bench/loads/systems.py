@@ -8,8 +8,7 @@ import pwd
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from bench.systems import SINK_DOMAIN, MailspoolSystem
-from tests.support.dns import DNSServer
+from bench.systems import MailspoolSystem
 from tests.support.postfix import PostfixServer
 
 LOCAL_DOMAIN = "here.test"
@@ -53,15 +52,6 @@ def mailspools(options: argparse.Namespace, folder: Path, dns: str, sink_port: i
         for database in names(options)
         for store in (options.store if database == "postgres" and options.store else ("",))
     ]
-
-
-def dns_of_sink() -> DNSServer:
-    """Says where mail for SINK_DOMAIN goes."""
-    dns = DNSServer()
-    dns.start()
-    dns.add(SINK_DOMAIN, "MX", f"10 mx.{SINK_DOMAIN}.")
-    dns.add(f"mx.{SINK_DOMAIN}", "A", "127.0.0.1")
-    return dns
 
 
 def postfix_relay(sink_port: int) -> PostfixRacer:

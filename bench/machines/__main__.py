@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import argparse
-import json
 import random
-import signal
 import sys
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
 from rich.console import Console
 
+from bench import frame
 from bench.destinations import figures
 from bench.destinations.figures import Figure
 from bench.machines import kills, scaling
-from tests.support import postfix, postgres
 
 MODES: dict[str, Callable[[argparse.Namespace, Path, Console], Iterator[Figure]]] = {
     "scaling": scaling.run,
@@ -28,19 +25,14 @@ MODES: dict[str, Callable[[argparse.Namespace, Path, Console], Iterator[Figure]]
 def main(arguments: Sequence[str]) -> int:
     """1 when a kill lost mail, or a bar was missed."""
     options = _options(arguments)
-    if not postfix.can_run() or not postgres.is_installed():
-        print("bench: needs root, and Debian's postfix and postgresql", file=sys.stderr)
+    if not frame.can_run(on_postgresql=True):
         return 1
-    tempfile.tempdir = options.folder
-    # So that whatever runs ends with it.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    frame.end_with_all()
     console = Console(width=120)
-    with tempfile.TemporaryDirectory(prefix="mailspool-bench-") as place:
-        Path(place).chmod(0o755)
-        found = list(MODES[options.mode](options, Path(place), console))
+    with frame.place(options.folder) as place:
+        found = list(MODES[options.mode](options, place, console))
     figures.show(found, f"Machines: {options.mode}", console)
-    options.json.parent.mkdir(parents=True, exist_ok=True)
-    options.json.write_text(json.dumps([asdict(figure) for figure in found], indent=1))
+    frame.write([asdict(figure) for figure in found], options.json)
     return int(any(figure.passes is False for figure in found))
 
 

@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import asyncio
 import os
-import signal
 import sys
 from pathlib import Path
 from typing import cast
 
-from tests.support.counting_sink import Session
+from tests.support.counting_sink import Session, serve
 from tests.support.daemon import Daemon
 from tests.support.mailspool_process import PROJECT
 from tests.support.sink import CountingSink
@@ -57,16 +56,6 @@ class _LateSession(Session):
         far.write(b"220 sink.test ESMTP\r\n")
 
 
-async def serve(port: int, record: Path, seconds: float) -> None:
-    """Take messages until SIGTERM."""
-    loop = asyncio.get_running_loop()
-    descriptor = os.open(record, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-    server = await loop.create_server(lambda: _LateSession(descriptor, seconds), "0.0.0.0", port, backlog=1024)
-    stop = asyncio.Event()
-    loop.add_signal_handler(signal.SIGTERM, stop.set)
-    await stop.wait()
-    server.close()
-
-
 if __name__ == "__main__":
-    asyncio.run(serve(int(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]) / 1000))
+    late = int(sys.argv[3]) / 1000
+    asyncio.run(serve(int(sys.argv[1]), Path(sys.argv[2]), lambda record: _LateSession(record, late), "0.0.0.0"))

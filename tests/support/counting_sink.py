@@ -17,6 +17,7 @@ import re
 import signal
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 _TEST_ID = re.compile(rb"(?im)^x-test-id:[ \t]*(\S+)")
@@ -123,11 +124,13 @@ class Session(asyncio.Protocol):
         self._sender, self._recipients, self._final_reply = b"", [], b""
 
 
-async def serve(port: int, record: Path, folder: Path | None) -> None:
-    """Take messages until SIGTERM."""
+async def serve(
+    port: int, record: Path, session: Callable[[int], asyncio.Protocol], address: str = "127.0.0.1"
+) -> None:
+    """Take messages until SIGTERM, each client by a `session` with the descriptor of the record."""
     loop = asyncio.get_running_loop()
     descriptor = os.open(record, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-    server = await loop.create_server(lambda: Session(descriptor, folder), "127.0.0.1", port, backlog=1024)
+    server = await loop.create_server(lambda: session(descriptor), address, port, backlog=1024)
     stop = asyncio.Event()
     loop.add_signal_handler(signal.SIGTERM, stop.set)
     await stop.wait()
@@ -135,4 +138,5 @@ async def serve(port: int, record: Path, folder: Path | None) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(serve(int(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3]) if len(sys.argv) > 3 else None))
+    to = Path(sys.argv[3]) if len(sys.argv) > 3 else None
+    asyncio.run(serve(int(sys.argv[1]), Path(sys.argv[2]), lambda record: Session(record, to)))
