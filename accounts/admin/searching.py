@@ -74,6 +74,7 @@ class ModelAdmin(admin.ModelAdmin):
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         self.store(actor_of(request), obj, form)
         self.say_what_was_kept(request, form)
+        self.tell(request, form)
 
     def store(self, actor: Actor, row: Any, form: Any) -> None:
         """Store a row, whose form is valid, and write it down."""
@@ -81,10 +82,22 @@ class ModelAdmin(admin.ModelAdmin):
         form.many_before = row_changes.stored(row, many) if many and not row._state.adding else {}
         changes.save(actor, row)
 
+    def record_many(self, actor: Actor, form: Any) -> None:
+        """Write down to which others a stored row leads now, where that differs."""
+        if before := getattr(form, "many_before", {}):
+            changes.record(actor, before, form.instance)
+
+    def notes(self, form: Any) -> list[str]:
+        """What whoever stored a form has to know."""
+        return []
+
+    def tell(self, request: HttpRequest, form: Any) -> None:
+        for note in self.notes(form):
+            messages.warning(request, note)
+
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
         super().save_related(request, form, formsets, change)
-        if before := getattr(form, "many_before", {}):
-            changes.record(actor_of(request), before, form.instance)
+        self.record_many(actor_of(request), form)
         for formset in formsets:
             self.record_rows(actor_of(request), form.instance, formset)
 

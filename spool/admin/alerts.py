@@ -6,7 +6,7 @@ import secrets
 from typing import Any
 
 from django import forms
-from django.contrib import admin, messages
+from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404, redirect
@@ -62,6 +62,18 @@ class AlertRuleForm(forms.ModelForm):
         }
         widgets = {"mail_to": UnfoldAdminTextareaWidget(attrs={"rows": 3})}
 
+    # Of a webhook that had none.
+    made_secret = ""
+
+    def save(self, commit: bool = True) -> AlertRule:
+        secret = self.cleaned_data["secret"]
+        if not secret and self.instance.webhook_url and not self.instance.sealed_secret:
+            secret = self.made_secret = secrets.token_urlsafe(32)
+        if secret:
+            self.instance.sealed_secret = seal(secret)
+        rule: AlertRule = super().save(commit)
+        return rule
+
 
 @admin.register(AlertRule)
 class AlertRuleAdmin(ModelAdmin):
@@ -80,14 +92,9 @@ class AlertRuleAdmin(ModelAdmin):
         view = self.admin_site.admin_view(self.test)
         return [path("<int:pk>/test/", view, name="spool_alertrule_test"), *super().get_urls()]
 
-    def save_model(self, request: HttpRequest, obj: AlertRule, form: AlertRuleForm, change: bool) -> None:
-        secret = form.cleaned_data["secret"]
-        if not secret and obj.webhook_url and not obj.sealed_secret:
-            secret = secrets.token_urlsafe(32)
-            messages.info(request, f"The signing secret of the webhook, shown this once: {secret}")
-        if secret:
-            obj.sealed_secret = seal(secret)
-        super().save_model(request, obj, form, change)
+    def notes(self, form: AlertRuleForm) -> list[str]:
+        said = _("The signing secret of the webhook, shown this once: %(secret)s") % {"secret": form.made_secret}
+        return [said] if form.made_secret else []
 
     @action(description=_lazy("Test…"), icon="send", url_path="to-test")
     def to_test(self, request: HttpRequest, object_id: int) -> HttpResponseRedirect:

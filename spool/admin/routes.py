@@ -58,33 +58,35 @@ class RouteAdmin(ModelAdmin):
     list_filter = ["kind", "enabled"]
     search_fields = ["domain", "host"]
 
-    def save_model(self, request: HttpRequest, obj: Route, form: RouteForm, change: bool) -> None:
-        super().save_model(request, obj, form, change)
+    def notes(self, form: RouteForm) -> list[str]:
+        return _warnings(form.instance)
+
+    def tell(self, request: HttpRequest, form: RouteForm) -> None:
         # Whoever stays on the page sees it there.
         if "_continue" not in request.POST:
-            self._warn(request, obj)
+            super().tell(request, form)
 
     def render_change_form(self, request: HttpRequest, context: dict[str, Any], *args: Any, **options: Any) -> Any:
-        if request.method == "GET":
-            self._warn(request, options.get("obj"))
+        route = options.get("obj")
+        if request.method == "GET" and route is not None:
+            for warning in _warnings(route):
+                self.message_user(request, warning, messages.WARNING)
         return super().render_change_form(request, context, *args, **options)
-
-    def _warn(self, request: HttpRequest, route: Route | None) -> None:
-        if route is not None and route.exposes_password:
-            self.message_user(
-                request,
-                (
-                    _(
-                        "The password for %(host)s goes to whoever answers in its place: its certificate is not "
-                        "checked. Turn on “Send the password to a valid certificate only” if the host has one."
-                    )
-                    % {"host": route.host}
-                ),
-                messages.WARNING,
-            )
 
     empty_title = _lazy("No routes yet")
     empty_text = _lazy(
         "Mail goes to the hosts that DNS names. A route sends a domain's mail, or all that is not local (*), "
         "to a host of your choice: a smart host, or a gateway whose mail this server takes in from anyone."
     )
+
+
+def _warnings(route: Route) -> list[str]:
+    if not route.exposes_password:
+        return []
+    return [
+        _(
+            "The password for %(host)s goes to whoever answers in its place: its certificate is not "
+            "checked. Turn on “Send the password to a valid certificate only” if the host has one."
+        )
+        % {"host": route.host}
+    ]

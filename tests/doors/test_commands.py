@@ -22,7 +22,7 @@ from base.actions.perform import perform
 from mailspool.incident.stop import STOP
 from quarantine.actions.listed import BLOCK_SENDER
 from quarantine.actions.verbs import ACTIONS as OF_ITEMS
-from quarantine.models import AntispamSettings, Greylisted
+from quarantine.models import AntispamSettings, Check, Greylisted, TrustedSender
 from security import actions as security
 from security.models import BlockReason, LoginBlock, Protocol
 from spool.actions import Actor
@@ -30,7 +30,16 @@ from spool.actions.verbs import OF_ENTRIES, OF_TRASH
 from spool.delivery.shaping import domains
 from spool.delivery.shaping.limits import Key
 from spool.files import marks, store
-from spool.models import AuditEvent, Destination, DestinationRule, Machine, SourceAddress
+from spool.models import (
+    AlertRule,
+    AuditEvent,
+    Destination,
+    DestinationRule,
+    Machine,
+    Route,
+    SourceAddress,
+    UpdateServer,
+)
 from spool.signing import lifecycle
 from tests.doors.conftest import ANN, PASSWORD, ROOT
 from tests.doors.record import nothing_changes_unrecorded
@@ -38,6 +47,7 @@ from tests.support.commands import Manage, manage_with
 from tests.support.failed_jobs import fail
 from tests.support.messages import a_submission
 from tests.support.spool_states import attempt, take_in
+from throttling.models import GuardPolicy
 
 # A command closes the connections to the database when it is done.
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.alike]
@@ -117,13 +127,19 @@ LOOKS: dict[str, list[str]] = {
     "account user list": [],
     "account user logins": [ANN],
     "account user show": [ANN],
+    "alerts list": [],
+    "alerts show": ["Ours"],
     "allow list": [],
     "block domain list": [],
     "block ehlo list": [],
     "block ip list": [],
     "block login list": [],
     "block sender list": [],
+    "checks list": [],
+    "checks show": ["Ours"],
     "firstrun": [],
+    "guard list": [],
+    "guard show": ["*"],
     "destinations list": [],
     "destinations show": ["mx.slow.test"],
     "destinations choices": ["far.test"],
@@ -146,6 +162,8 @@ LOOKS: dict[str, list[str]] = {
     "reports received": [],
     "reports senders": ["example.org"],
     "reports tls": ["example.org"],
+    "routes list": [],
+    "routes show": ["far.test"],
     "settings get": ["postmaster"],
     "settings list": [],
     "spool audit": [],
@@ -154,6 +172,10 @@ LOOKS: dict[str, list[str]] = {
     "spool stats": [],
     "spool trace": [],
     "throttle list": [],
+    "trusted list": [],
+    "trusted show": ["far.test"],
+    "updateservers list": [],
+    "updateservers show": ["far.test"],
 }
 # What changes something, with what it needs to be told.
 DOES: dict[str, list[str]] = {
@@ -193,6 +215,8 @@ DOES: dict[str, list[str]] = {
     "account user remove": [ANN],
     "account user set": [ANN, "--name", "Ann"],
     "account user uncontain": ["shut@example.org"],
+    "alerts remove": ["Ours"],
+    "alerts set": ["Ours", "--kind", "depth", "--threshold", "500", "--mail-to", ANN],
     "allow add": ["198.51.100.1"],
     "allow remove": ["203.0.113.2"],
     "block domain add": ["new.test"],
@@ -205,6 +229,8 @@ DOES: dict[str, list[str]] = {
     "block sender add": ["new@spam.test"],
     "block sender remove": ["eve@spam.test"],
     "check": ["--mark"],
+    "checks remove": ["Ours"],
+    "checks set": ["Ours", "--kind", "spf", "--weight", "3"],
     "destinations forget": ["mx.slow.test"],
     "destinations resume": ["mx.slow.test"],
     "destinations retry": ["mx.slow.test"],
@@ -219,6 +245,8 @@ DOES: dict[str, list[str]] = {
     "dkim remove": ["s._domainkey.example.com"],
     "dkim retire": ["s._domainkey.example.com"],
     "firstadmin": [],
+    "guard remove": ["example.com"],
+    "guard set": ["example.com", "--no-dry-run", "--exempt", ANN],
     "incident stop": [ANN, "--account", "--yes"],
     "incident false-alarm": [ANN, "--yes"],
     "jobs forget": ["one"],
@@ -230,10 +258,16 @@ DOES: dict[str, list[str]] = {
     "quarantine block": [ANN, "--sender", "far.test"],
     "quarantine unlist": [ANN, "--sender", "far.test"],
     "quarantine greylist": ["--forget-all"],
+    "routes remove": ["far.test"],
+    "routes set": ["far.test", "--host", "relay.test", "--tls", "verify"],
     "settings reset": ["antispam.keep_days"],
     "settings set": ["antispam.keep_days", "29"],
     "spool doctor": ["--mend"],
     "throttle set": [ANN, "--messages-per-hour", "7"],
+    "trusted remove": ["far.test"],
+    "trusted set": ["far.test", "--description", "Theirs"],
+    "updateservers remove": ["far.test"],
+    "updateservers set": ["example.com", "--host", "192.0.2.1", "--key-name", "k.", "--secret-file", str(FILE)],
 }
 
 
@@ -248,7 +282,10 @@ PREPARED: dict[str, Callable[[], object]] = {
     "account user factors": _with_a_second_factor,
     "account user forwarding": lambda: User.objects.filter(email=ANN).update(forward_to="x@far.test"),
     "account import": _write_a_file,
+    "alerts remove": lambda: AlertRule.objects.create(name="Ours", kind="depth", threshold=5),
     "check": _unmark,
+    "checks remove": lambda: Check.objects.create(name="Ours", kind="spf"),
+    "guard remove": lambda: GuardPolicy.objects.create(domain=actions.get_domain("example.com")),
     "destinations forget": _with_a_slow_site,
     "destinations resume": _with_a_slow_site,
     "destinations unset": _with_a_rule,
@@ -264,9 +301,13 @@ PREPARED: dict[str, Callable[[], object]] = {
     "machine resume": lambda: _machine(drains=True),
     "quarantine senders": _list_a_sender,
     "quarantine unlist": _list_a_sender,
+    "routes remove": lambda: Route.objects.create(domain="far.test", host="relay.test"),
     "settings reset": lambda: AntispamSettings.objects.update_or_create(pk=1, defaults={"keep_days": 29}),
     "spool doctor": _leave_a_stray_file,
     "incident false-alarm": _stop,
+    "trusted remove": lambda: TrustedSender.objects.create(pattern="far.test"),
+    "updateservers remove": lambda: UpdateServer.objects.create(domain="far.test", host="192.0.2.1", key_name="k."),
+    "updateservers set": lambda: FILE.write_text("c2VjcmV0IHNlY3JldCBzZWNyZXQ=\n"),
 }
 # By a function whose records are tested beside it, for all of its doors; or by nobody who could be named.
 ELSEWHERE = {
