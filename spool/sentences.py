@@ -90,6 +90,12 @@ def _slowed(event: Event) -> str:
     return (gettext("At most %(parts)s") % {"parts": " and ".join(parts)}) if parts else gettext("No limit by hand")
 
 
+def _retried(event: Event) -> str:
+    if "messages" not in event.parameters:
+        return counted(WORKS["destination-retry"].past_of)(event)
+    return gettext("%(messages)s messages were tried again") % {"messages": grouped(event.parameters["messages"])}
+
+
 sentences.of_actions({name: counted(work.past_of) for name, work in WORKS.items()})
 sentences.of_actions({name: counted(past) for name, past in _PAST.items()})
 sentences.of_actions(
@@ -110,9 +116,7 @@ sentences.of_actions(
             gettext("Suspended for %(hours)s hours") % {"hours": grouped(event.parameters["hours"])}
         ),
         "destination-resume": lambda _: gettext("Resumed"),
-        "destination-retry": lambda event: (
-            gettext("%(messages)s messages were tried again") % {"messages": grouped(event.parameters["messages"])}
-        ),
+        "destination-retry": _retried,
         "destination-forget": lambda _: gettext("Its limits were forgotten"),
         "machine-drain": lambda _: gettext("Drained: it takes no more mail"),
         "machine-resume": lambda _: gettext("Resumed: it takes mail again"),

@@ -6,20 +6,28 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any, Final
 
+from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy as _lazy
 from django.utils.translation import ngettext
 
-from base.actions.action import After, Change, Refused, SingleAction, Target, WayBack, Written
+from base.actions.action import MOST_NAMED, After, Change, Refused, SingleAction, Target, WayBack, Written
 from base.actions.inputs import Input
 from base.audit.subjects import Subject
 from base.numbers import decimal, grouped
+from base.phrases import first_few
 from base.times import of_minutes
+from spool.actions import audit, jobs
 from spool.actions.actor import Actor
+from spool.actions.perform import SMALL
+from spool.actions.retry_waiting import RetryWaiting
 from spool.delivery.shaping import destinations
 from spool.flow import doorbell
+from spool.models.bulkjob import OPEN, BulkJob
 from spool.models.destination import Destination
+from spool.models.entry import Entry
+from spool.rows import statements
 
 LONGEST_HOURS: Final = 24 * 30
 _NOTE: Final = Input(
@@ -168,8 +176,8 @@ class ResumeDestination(DestinationAction):
 class RetryDestination(DestinationAction):
     """Has all that waits for a site tried again, the oldest first, at the pace of its limits."""
 
-    name, label, icon = "destination-retry", _lazy("Retry"), "replay"
-    # A part at a time: there may be very much of it.
+    name, label, icon = RetryWaiting.name, _lazy("Retry"), RetryWaiting.icon
+    # More than a few are left to a job; and a site after the other.
     in_transaction = False
 
     def is_due(self, target: Target) -> bool:
@@ -188,34 +196,24 @@ class RetryDestination(DestinationAction):
         suspended = [row for row in target.rows if _is_suspended(row)]
         if suspended:
             raise Refused(_("%(suspended)s is suspended: resume it first.") % {"suspended": suspended[0]})
-        written, total, longest, more = [], 0, timedelta(), False
+        written, total, longest, in_background = [], 0, timedelta(), []
         for name in target.keys:
-            number, span = destinations.retry(destinations.key_named(name))
+            key = destinations.key_named(name)
+            ids = destinations.waiting_at(key, SMALL)
+            if ids is None:
+                in_background.append(_leave_to_a_worker(actor, name))
+                continue
+            turns = destinations.Turns(key, timezone.now())
+            with statements.write_transaction():
+                number = turns.give(ids)
             if number:
                 written.append(_written(name, messages=number))
-            total, longest = total + number, max(longest, span)
-            more = more or number >= destinations.MOST_RETRIED
-        if not written:
+            total, longest = total + number, max(longest, turns.span)
+        if not written and not in_background:
             raise Refused(_("Nothing waits there for a later attempt."))
-        within = (
-            _(" within %(span)s") % {"span": of_minutes(round(longest.total_seconds() / 60))}
-            if longest >= timedelta(minutes=1)
-            else ""
-        )
-        said = [
-            ngettext(
-                "%(target)s: %(total)s message is tried again%(within)s.",
-                "%(target)s: %(total)s messages are tried again%(within)s.",
-                total,
-            )
-            % {"target": _those(target, written), "total": grouped(total), "within": within}
-        ]
-        said += [_("Do it again for the rest.")] if more else []
-        return Change(
-            " ".join(said),
-            written,
-            then=_ring,
-        )
+        said = [_tried_again(target, written, total, longest)] if written else []
+        said += [_goes_on(in_background)] if in_background else []
+        return Change(" ".join(said), written, then=_ring)
 
 
 class ForgetDestination(DestinationAction):
@@ -241,6 +239,50 @@ class ForgetDestination(DestinationAction):
 
 def _written(name: str, **parameters: Any) -> Written:
     return Written(name, parameters=parameters, about=Subject("destination", name))
+
+
+def _leave_to_a_worker(actor: Actor, name: str) -> BulkJob:
+    """More than somebody would wait for: the job, or the one that is under way already."""
+    open_jobs = BulkJob.objects.filter(action=RetryWaiting.name, state__in=OPEN)
+    under_way = next((job for job in open_jobs if job.parameters["destination"] == name), None)
+    if under_way is not None:
+        return under_way
+    now = timezone.now()
+    parameters = {"destination": name, "since": now.isoformat()}
+    with transaction.atomic():
+        event = audit.begin(actor, RetryWaiting.name, name, parameters=parameters, about=Subject("destination", name))
+        job = BulkJob.objects.create(
+            action=RetryWaiting.name,
+            parameters=parameters,
+            actor=actor.name,
+            last_id=Entry.objects.order_by("-id").values_list("id", flat=True).first() or 0,
+            created=now,
+            event=event,
+        )
+    jobs.enqueue(job)
+    return job
+
+
+def _tried_again(target: Target, written: Sequence[Written], total: int, longest: timedelta) -> str:
+    within = (
+        _(" within %(span)s") % {"span": of_minutes(round(longest.total_seconds() / 60))}
+        if longest >= timedelta(minutes=1)
+        else ""
+    )
+    return ngettext(
+        "%(target)s: %(total)s message is tried again%(within)s.",
+        "%(target)s: %(total)s messages are tried again%(within)s.",
+        total,
+    ) % {"target": _those(target, written), "total": grouped(total), "within": within}
+
+
+def _goes_on(in_background: Sequence[BulkJob]) -> str:
+    names = first_few([job.parameters["destination"] for job in in_background], MOST_NAMED)
+    return ngettext(
+        "What waits for %(names)s is tried again in the background (job %(numbers)s).",
+        "What waits for %(names)s is tried again in the background (jobs %(numbers)s).",
+        len(in_background),
+    ) % {"names": names, "numbers": ", ".join(str(job.pk) for job in in_background)}
 
 
 def _those(target: Target, written: Sequence[Written]) -> str:

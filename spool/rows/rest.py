@@ -107,6 +107,30 @@ def waiting_for(domains: Sequence[str], now: datetime, most: int) -> list[int]:
     return sorted(found)[:most]
 
 
+def waiting_from(behind: int, last_id: int, now: datetime, most: int) -> list[int]:
+    """The ids of entries that wait until later, between two ids (without the first): the oldest, at most so many.
+
+    Neither those on hold nor those that somebody works on.
+    """
+    found = execute(
+        "SELECT id FROM spool_entry WHERE status = 'waiting' AND id > %s AND id <= %s AND leased_by = '' AND NOT hold"
+        " AND due_at > %s ORDER BY id LIMIT %s",
+        (behind, last_id, db_time(now), most),
+    )
+    return [row[0] for row in found.fetchall()]
+
+
+def for_site(ids: Sequence[int], site: str, source: str) -> list[int]:
+    """Those of some entries that have an open recipient whose mail goes to a site, from an address of ours."""
+    clause, parameters = id_list(ids)
+    found = execute(
+        "SELECT DISTINCT r.entry_id FROM spool_recipient r JOIN spool_destinationdomain d ON d.domain = r.domain"
+        f" WHERE r.entry_id {clause} AND r.status = 'pending' AND d.site = %s AND d.source IN (%s, '')",
+        (*parameters, site, source),
+    )
+    return sorted(row[0] for row in found.fetchall())
+
+
 def try_from(ids: Sequence[int], due: datetime) -> int:
     """Have entries tried from that moment on that wait until later; how many. Neither those on hold nor in work."""
     clause, parameters = id_list(ids)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -19,15 +19,13 @@ from spool.delivery.shaping.limits import Key
 from spool.delivery.shaping.rules import NO_CHOICE, NOTHING, Chosen, Rule
 from spool.models.destination import Destination
 from spool.models.settings import current
-from spool.rows import rest, statements
+from spool.rows import rest
 
 # So much of what waits for a site is due at once when it is resumed; the rest follows at the site's pace.
 _WAKE: Final = 10_000
 # Without a limit: as what waits for a host that is back (spool.flow.passes).
 _UNLIMITED: Final = 250 * 60.0
-MOST_RETRIED: Final = 100_000
 _PART_SECONDS: Final = 30.0
-_PART: Final = 5_000
 _LONGEST: Final = timedelta(hours=1)
 _AT_ONCE: Final = 5_000
 
@@ -160,7 +158,7 @@ def row_of(key: Key) -> Destination | None:
 def slow(key: Key, rate: float | None, connections: int | None, by: str, note: str = "") -> Destination:
     """Send no faster, and over no more connections; None leaves that as it is, and 0 is no limit.
 
-    In the caller's transaction, as all of these but `retry`.
+    In the caller's transaction, as all of these.
     """
     row = limits.row_for_change(key)
     if rate is not None:
@@ -206,25 +204,42 @@ def pace_of(key: Key) -> float:
     return min(found.rate(is_active=current().adapt_pace) or _UNLIMITED, _UNLIMITED)
 
 
-def retry(key: Key) -> tuple[int, timedelta]:
-    """Have all that waits for a site tried from now on, the oldest first, at its pace: how many, and for how long.
-
-    At most MOST_RETRIED. What would follow more than an hour later is due then, and has its turns by the site's limits.
-    In transactions of its own, a part at a time.
+def waiting_at(key: Key, most: int) -> list[int] | None:
+    """The ids of what waits for a site until later, the oldest first; None: it is more than that, or can't be said
+    without going through the whole spool.
     """
-    now, per_minute = timezone.now(), pace_of(key)
-    ids = rest.waiting_for(domains.domains_of(key), now, MOST_RETRIED)
-    part = max(1, round(per_minute / 60 * _PART_SECONDS))
-    done, due = 0, now
-    while ids:
-        if due - now >= _LONGEST:
-            part = _PART
-        some, ids = ids[:part], ids[part:]
-        with statements.write_transaction():
-            done += rest.try_from(some, due)
-        if ids and due - now < _LONGEST:
-            due += timedelta(seconds=len(some) * 60 / per_minute)
-    return done, due - now
+    names = domains.domains_of(key, domains.MOST_DOMAINS + 1)
+    if len(names) > domains.MOST_DOMAINS:
+        return None
+    ids = rest.waiting_for(names, timezone.now(), most + 1)
+    return ids if len(ids) <= most else None
+
+
+class Turns:
+    """What waits for a site is tried again, the oldest first, at its pace from `began` on; `before`: so many had their
+    turns.
+
+    What would follow more than an hour later is due then, and has its turns by the site's limits.
+    """
+
+    def __init__(self, key: Key, began: datetime, before: int = 0) -> None:
+        self._began, self._before = began, before
+        self._seconds = 60 / pace_of(key)
+
+    @property
+    def span(self) -> timedelta:
+        """Until when the last one was given."""
+        return min(timedelta(seconds=self._before * self._seconds), _LONGEST)
+
+    def give(self, ids: Sequence[int]) -> int:
+        """Have them tried, unless they are tried sooner; how many. In the caller's transaction."""
+        before, part = self._before, max(1, round(_PART_SECONDS / self._seconds))
+        while ids:
+            if self.span >= _LONGEST:
+                part = len(ids)
+            some, ids = ids[:part], ids[part:]
+            self._before += rest.try_from(some, self._began + self.span)
+        return self._before - before
 
 
 def _wake(key: Key) -> None:

@@ -10,11 +10,12 @@ from django.utils import timezone
 
 from base.actions.action import Refused, Target
 from base.actions.perform import perform
-from spool.actions import Actor
+from spool.actions import Actor, jobs, retry_waiting
+from spool.actions import destinations as actions_of_destinations
 from spool.actions.destinations import RETRY, SLOW, SUSPEND, destination_named
 from spool.delivery.shaping import domains
 from spool.delivery.shaping.limits import Key
-from spool.models import AuditEvent, Destination, Entry
+from spool.models import AuditEvent, BulkJob, Destination, Entry, JobState
 from tests.support.messages import a_submission
 from tests.support.spool_states import attempt, take_in
 
@@ -91,3 +92,44 @@ def test_a_suspended_site_is_resumed_first() -> None:
         perform(RETRY, ACTOR, _target("mx.far.test"))
     assert [abs(one - other) <= 5 for one, other in zip(before, _seconds_to_go(), strict=True)] == [True]
     assert timedelta(minutes=55) < Destination.objects.get().suspended_until - timezone.now()  # type: ignore[operator]
+
+
+def test_much_that_waits_is_left_to_a_job_that_goes_on_where_another_was_killed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """For a provider with more domains than one question has, too."""
+    monkeypatch.setattr(actions_of_destinations, "SMALL", 5)
+    monkeypatch.setattr(retry_waiting, "_LOOK", 4)
+    monkeypatch.setattr(domains, "MOST_DOMAINS", 2)
+    domains.remember([(f"d{number}.test", SITE) for number in range(3)], timezone.now())
+    domains.remember([("other.test", Key("mx.other.test"))], timezone.now())
+    for number in range(3):
+        _waiting(4, f"d{number}.test")
+    (other,) = _waiting(1, "other.test")
+    usual = Entry.objects.get(pk=other.pk).due_at
+    # Two each half minute.
+    perform(SLOW, ACTOR, _target("mx.far.test"), {"rate": "4"})
+    done = perform(RETRY, ACTOR, _target("mx.far.test"))
+    job = BulkJob.objects.get()
+    assert f"in the background (job {job.pk})" in done.sentence
+    # Once is enough.
+    perform(RETRY, ACTOR, _target("mx.far.test"))
+    assert BulkJob.objects.count() == AuditEvent.objects.filter(action="destination-retry").count() == 1
+
+    class Killed(BaseException):
+        pass
+
+    def killed(_: BulkJob) -> None:
+        raise Killed
+
+    with pytest.raises(Killed):
+        jobs.work(job.pk, progress=killed)
+    BulkJob.objects.update(leased_by="", lease_until=None)
+    assert 0 < BulkJob.objects.get().done < 12
+    jobs.work(job.pk)
+    job.refresh_from_db()
+    assert (job.state, job.done, job.skipped) == (JobState.DONE, 12, 0)
+    *due, _ = _seconds_to_go()
+    assert [round(seconds / 30) for seconds in due] == [number // 2 for number in range(12)]
+    assert Entry.objects.get(pk=other.pk).due_at == usual
+    assert AuditEvent.objects.get(action="destination-retry").outcome == "12 tried again"
