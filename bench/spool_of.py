@@ -124,6 +124,7 @@ def _entry(number, name, entry_id, bulk, entries, now, chance):  # type: ignore[
         "eight_bit": False,
         "delay_notified": False,
         "tls_wish": "",
+        "machine": "",
         "ours": number % 3 == 0,
     }
     if number % 500 == 0:

@@ -43,6 +43,7 @@ OF_ENTRIES: Final = Choosable(
         Column(_lazy("Priority"), "c-prio", "-priority", name="priority", width=76),
         Column(_lazy("Status"), "c-status", "status", name="status", width=140),
         Column(_lazy("Next Attempt"), "c-next right", "next_attempt", name="next-attempt", width=100),
+        Column(_lazy("Machine"), "c-machine", name="machine", width=112),
     ),
-    hidden=frozenset({"file-name", "path"}),
+    hidden=frozenset({"file-name", "path", "machine"}),
 )

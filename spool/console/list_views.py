@@ -112,6 +112,7 @@ _PANEL = (
     ("smaller", _lazy("Smaller than"), "20KB"),
     ("min-attempts", _lazy("At least attempts"), "3"),
     ("max-attempts", _lazy("At most attempts"), "5"),
+    ("machine", _lazy("Machine that took it in"), "mx1"),
 )
 
 

@@ -9,6 +9,7 @@ from typing import Final
 
 from django.db import transaction
 
+from base import machine
 from spool.events.line import Value, as_text
 
 NAME: Final = "mailspool.mail"
@@ -24,9 +25,10 @@ class Event:
     __slots__ = ("at", "fields")
 
     def __init__(self, fields: dict[str, Value]) -> None:
-        """`fields` begin with `id` and `event`."""
+        """`fields` begin with `id` and `event`, behind which the machine stands where there are several."""
         self.at = time.time()
-        self.fields = fields
+        here = machine.noted()
+        self.fields = fields if not here else {"id": fields["id"], "event": fields["event"], "machine": here, **fields}
 
     @classmethod
     def of(cls, name: str, queue_id: str, /, **fields: Value) -> Event:

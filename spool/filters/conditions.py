@@ -65,6 +65,7 @@ class SpoolFilter(MessageFilter):
         "error": "last_error__icontains",
         "error_group": "error_group",
         "hold": "hold",
+        "machine": "machine",
     }
     scope = {"only-sender-domain": "only_sender_domain"}
 
@@ -79,6 +80,7 @@ class SpoolFilter(MessageFilter):
     error_group: str = ""
     hold: bool | None = None
     next_within: timedelta | None = None
+    machine: str = ""
     only_sender_domain: str | None = None
 
     def sentence(self) -> str:

@@ -227,6 +227,14 @@ _ALL = (
         "TEXT",
         _text,
     ),
+    Field(
+        "machine",
+        "machine",
+        _lazy("taken in by the machine {}"),
+        _lazy("machine that took it in, where several share the mail"),
+        "NAME",
+        _text,
+    ),
     chosen_among("hold", "hold", _lazy("on hold: {}"), _lazy("whether it is on hold"), _YES),
     Field(
         "next-within",

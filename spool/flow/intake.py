@@ -25,6 +25,7 @@ from django.db import Error as DatabaseError
 from django.db import IntegrityError, InterfaceError, OperationalError, connection
 from django.utils import timezone
 
+from base import machine
 from base.short_cache import ShortCache
 from spool.events import acceptance
 from spool.files import store
@@ -165,6 +166,7 @@ def insert_rows(stored: Stored, now: datetime, settings: Settings, wanted: Colle
     created = statements.db_time(now)
     soonest = now + timedelta(seconds=settings.delivery_delay_seconds)
     soonest_row = statements.db_time(soonest)
+    here = machine.noted()
     _shares.look(soonest)
     entry_rows: list[Row] = []
     recipient_rows: list[Row] = []
@@ -239,6 +241,7 @@ def insert_rows(stored: Stored, now: datetime, settings: Settings, wanted: Colle
                 delay_notified=envelope.delay_notified,
                 ours=envelope.ours,
                 tls_wish=envelope.tls_wish.value,
+                machine=here,
             )
         )
     entries.insert(entry_rows)

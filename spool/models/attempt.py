@@ -19,6 +19,13 @@ class Attempt(models.Model):
     code = models.PositiveSmallIntegerField(default=0, help_text="SMTP reply code; 0 when no reply came.")
     reply = models.CharField(max_length=500, blank=True, default="")
     seconds = models.FloatField(default=0)
+    machine = models.CharField(
+        max_length=100,
+        blank=True,
+        default="",
+        db_default="",
+        help_text="Which machine tried it, where there are several.",
+    )
 
     class Meta:
         ordering = ["-at"]
@@ -26,4 +33,5 @@ class Attempt(models.Model):
         indexes = [models.Index(fields=["file_name"], name="attempt_file_name")]
 
     def __str__(self) -> str:
-        return f"{exact(self.at)} {self.host} {self.reply}"
+        by = f" (by {self.machine})" if self.machine else ""
+        return f"{exact(self.at)} {self.host} {self.reply}{by}"

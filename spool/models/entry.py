@@ -164,6 +164,13 @@ class EntryColumns(models.Model):
         null=True,
         help_text="From one of us: who logged in or may send anywhere, or a door of this machine. Unknown when empty.",
     )
+    machine = models.CharField(
+        max_length=100,
+        blank=True,
+        default="",
+        db_default="",
+        help_text="Which machine took it in, where there are several.",
+    )
 
     class Meta:
         abstract = True

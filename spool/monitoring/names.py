@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import socket
 from typing import Final
 
-from django.conf import settings
+from base.machine import name as machine
 
 LISTENERS, WORKERS, MAINTENANCE, SCHEDULER, CONSOLE = KINDS = (
     "listeners",
@@ -34,8 +33,4 @@ JOB_SINCE: Final = "job_since"
 
 COUNTS: Final = "mailspool:counts:"  # and the machine: a hash in Redis of what was counted there
 
-
-def machine() -> str:
-    """This machine's name: MAILSPOOL_MACHINE where several containers are one machine."""
-    name = str(settings.MAILSPOOL_MACHINE or socket.gethostname())
-    return name.replace(":", "-").replace("|", "-").replace(" ", "-")[:100]
+__all__ = ["machine"]

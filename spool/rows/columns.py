@@ -59,6 +59,7 @@ class EntryRow:
     delay_notified: bool
     ours: bool | None
     tls_wish: str = ""
+    machine: str = ""
     leased_by: str = ""
     dns_failures: int = 0
     recipients_done: int = 0
@@ -103,6 +104,7 @@ class AttemptRow:
     code: int
     reply: str
     seconds: float
+    machine: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

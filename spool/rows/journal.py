@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any, Final
 
+from base import machine
 from spool.message.envelope import AttemptRecord, LeasedEntry, RecipientResult
 from spool.message.summary import storable
 from spool.models.recipient import Outcome
@@ -24,6 +25,7 @@ _DELIVERED: Final = Outcome.DELIVERED.value
 
 def attempt_rows(entry: LeasedEntry, attempts: Iterable[AttemptRecord]) -> list[Row]:
     """Rows for `insert_attempts`."""
+    here = machine.noted()
     return [
         _attempt_values(
             file_name=entry.file_name,
@@ -35,6 +37,7 @@ def attempt_rows(entry: LeasedEntry, attempts: Iterable[AttemptRecord]) -> list[
             code=attempt.code,
             reply=storable(attempt.reply, LONGEST_REPLY),
             seconds=attempt.seconds,
+            machine=here,
         )
         for attempt in attempts
     ]

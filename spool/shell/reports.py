@@ -101,6 +101,7 @@ def _show(options: dict[str, Any], output: Output) -> None:
             "Subject": entry.subject,
             "Message-ID": entry.message_id,
             **_session(entry),
+            **({"Machine": entry.machine} if entry.machine else {}),
             "Last error": entry.last_error,
             **_on_hold(entry),
             **({"Next hop": entry.next_hop} if entry.next_hop else {}),

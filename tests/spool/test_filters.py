@@ -52,6 +52,7 @@ VALUES = {
     "error-group": "452 4.2.2 … over quota",
     "hold": "no",
     "next-within": "10m",
+    "machine": "mx1",
 }
 
 
@@ -242,6 +243,7 @@ def test_each_condition_finds_what_meets_it_and_nothing_else(
         last_error="452 4.2.2 Over QUOTA",
         error_group="452 4.2.2 … over quota",
         next_attempt=now,
+        machine="mx1",
     )
     if name == "older":
         other()

@@ -160,6 +160,7 @@ def test_values_are_in_the_order_of_the_columns_however_they_are_given() -> None
         "code": 250,
         "reply": "250 ok",
         "seconds": 0.5,
+        "machine": "",
     }
     assert picker(AttemptRow, "code", "file_name")(values) == (250, "x.eml")
 
