@@ -326,6 +326,12 @@ SECTIONS: tuple[tuple[Text, tuple[Entry, ...]], ...] = (
                         "clamav scanner virus",
                     ),
                     Page(
+                        _lazy("Routes"),
+                        "alt_route",
+                        "admin:spool_route_changelist",
+                        "smarthost relay next hop transport",
+                    ),
+                    Page(
                         _lazy("DNS updates"),
                         "publish",
                         "admin:spool_updateserver_changelist",

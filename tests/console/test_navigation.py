@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-import pytest
-from django.test import Client
+import re
 
-from accounts.models import User
-from mailspool.navigation import SECTIONS, pages_of
+import pytest
+from django.contrib.admin import site
+from django.test import Client
+from django.urls import reverse
+
+from accounts.models import ListMember, User
+from mailspool.navigation import SECTIONS, link_to, pages_of, place_of
 from spool.filters import Count
 from tests.support.redis import RedisServer
 
@@ -34,6 +38,28 @@ def test_every_page_opens_and_the_sidebar_has_about_twelve_entries(administrator
     assert len(links) == len(set(links)) == sum(len(entry.pages) for _, entries in SECTIONS for entry in entries)
     for link in links:
         assert administrator.get(link, follow=True).status_code == 200, link
+
+
+def test_every_list_is_a_page_or_leads_off_one(administrator: Client, redis: RedisServer) -> None:
+    assert administrator.get("/admin/").status_code == 200 and site._registry
+    for model in site._registry:
+        link = reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_changelist")
+        answer = administrator.get(link, follow=True)
+        # Members are on the pages of their lists.
+        if answer.status_code == 404 or model is ListMember:
+            continue
+        place = place_of(link)
+        above = link_to(place.page) if place is not None else None
+        assert above is not None, f"no page leads to {link}"
+        shown = administrator.get(above, follow=True)
+        # Buttons of a list go by an address of their own.
+        buttons = {one for one in re.findall(r'href="([^"?]+)"', shown.text) if one.startswith(above)} - {above}
+        leads = {
+            above,
+            shown.request["PATH_INFO"],
+            *(administrator.get(one).headers.get("Location") for one in buttons),
+        }
+        assert leads & {link, answer.request["PATH_INFO"]} or link in shown.text, f"{above} does not lead to {link}"
 
 
 @pytest.mark.parametrize("role", ["user", "domain_admin"])
