@@ -50,6 +50,10 @@ Trace.objects.all().delete()
 """
 
 
+class TooSmall(Exception):
+    """The burst was gone before the others had sent anything: there is nothing to measure."""
+
+
 @dataclass(frozen=True, slots=True)
 class Run:
     """Seconds that the others' messages waited; messages of all a second; CPU of taking in each of the burst."""
@@ -77,9 +81,13 @@ def main(arguments: Sequence[str]) -> int:
         return 1
     console = Console(width=120)
     runs: dict[str, list[Run]] = {}
-    with frame.place(options.folder) as folder:
-        for database in ("sqlite", "postgres") if options.database == "both" else (options.database,):
-            _measure(database, options, folder, runs, console)
+    try:
+        with frame.place(options.folder) as folder:
+            for database in ("sqlite", "postgres") if options.database == "both" else (options.database,):
+                _measure(database, options, folder, runs, console)
+    except TooSmall as error:
+        console.print(error)
+        return 1
     _show(runs, options, console)
     frame.write({name: [asdict(run) for run in found] for name, found in runs.items()}, options.json)
     return 0
@@ -156,6 +164,11 @@ def _run(system: MailspoolSystem, sink: SmtpSink, options: argparse.Namespace) -
     rate = (total - before_us) / (time.monotonic() - started)
     mailspool.wait_until_empty(60)
     waited = sorted(json.loads(mailspool.run(_WAITED)))
+    if not waited:
+        raise TooSmall(
+            f"A burst of {options.burst} has left before the others, {options.others:g} a second, sent anything:"
+            " give a larger --burst, or more --others."
+        )
     return Run(
         len(waited),
         statistics.median(waited),
