@@ -20,7 +20,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Set
 from dataclasses import dataclass, field
-from itertools import count
+from itertools import count, islice
 from typing import Final
 
 from spool.delivery.remote.client import OutboundConnection, Peer
@@ -339,14 +339,21 @@ class Capacity:
 
     def give_up_silent(self) -> None:
         """Give up all hosts that are silent, and have what waits for long for hosts of which nothing is known wait
-        elsewhere: it keeps other mail from being taken up.
+        elsewhere: it keeps other mail from being taken up. Those who are next have the room that becomes free by it.
         """
         self._set_aside()
-        self._give_up(0)
+        next_ones = set(islice(self._ready[False], self._give_up(0)))
         before = self._clock() - SILENT_SECONDS
         for address in list(self._addresses.values()):
-            if address.waiting and not address.is_proved and address.waiting[0].since < before:
+            waits = bool(address.waiting) and not address.is_proved and address.waiting[0].since < before
+            if waits and address not in next_ones:
                 self._turn_away(address, NoRoom())
+
+    @property
+    def free_for_new(self) -> int:
+        """How many more hosts of which nothing is known could be talked to than there are, or wait for it."""
+        in_use = max(self._taken - len(self._idle), self._unproved + self._limit // RESERVED_SHARE)
+        return self._limit - in_use - len(self._ready[False])
 
     def close(self) -> None:
         """Nobody gets any more."""
@@ -491,14 +498,12 @@ class Capacity:
                 self._unproved -= not slot.address.is_proved
         self._admit()
 
-    def _give_up(self, allowed: int) -> None:
+    def _give_up(self, allowed: int) -> int:
+        """Give up connections to hosts that are silent, but for so many; how many."""
         before = self._clock() - SILENT_SECONDS
         silent = [slot for slot in self._slots if slot.moved < before and slot not in self._idle]
         silent.sort(key=lambda slot: slot.moved)
-        excess = len(silent) - allowed
-        for slot in silent:
-            if excess <= 0:
-                return
-            if slot.may_give_way:
-                slot.give_up()
-                excess -= 1
+        given_up = [slot for slot in silent if slot.may_give_way][: max(0, len(silent) - allowed)]
+        for slot in given_up:
+            slot.give_up()
+        return len(given_up)

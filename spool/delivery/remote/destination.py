@@ -21,7 +21,7 @@ from spool.delivery.remote.opening import open_counted
 from spool.delivery.remote.safeguards import Guarded
 from spool.delivery.remote.tls_policy import verifies, wanted_by
 from spool.delivery.remote.transaction import Transaction
-from spool.delivery.replies import BrokenReply, Reply
+from spool.delivery.replies import WAITS_FOR_HOST, BrokenReply, Reply
 from spool.delivery.routes import NextHop, split_host
 from spool.delivery.shaping import limits
 from spool.delivery.shaping.brakes import BRAKING, Both, SiteBrake
@@ -47,6 +47,7 @@ TAKES_NO_MAIL = 521
 # For how long mail waits for which there was no room, beside that for hosts that do not answer.
 NO_ROOM_SECONDS = 60.0
 NO_ROOM = "too many hosts do not answer, and its turn has not come"
+NO_ROOM_REPLY = f"{WAITS_FOR_HOST}{NO_ROOM}"
 # New connections in a row that broke before a single message got an answer: the host is as good as dead.
 MOST_BROKEN = 2
 
@@ -403,6 +404,7 @@ class Destination:
             elif slot is None:
                 given = await self._capacity.slot(peer.address, peer.site, self._limit(), as_good)
                 if isinstance(given, NoRoom):
+                    self._transport.turned_away(NO_ROOM_SECONDS, NO_ROOM_REPLY)
                     return backoff.Rest(time.monotonic() + NO_ROOM_SECONDS, NO_ROOM_SECONDS, NO_ROOM)
                 slot = given
             if slot is not None:

@@ -40,6 +40,8 @@ from spool.signing.ring import KeyRing
 CLEAR_TEXT_SECONDS = 3600.0
 # No transaction begun for so long, although some wait: the host hangs.
 STALLED_SECONDS = 10.0
+# How often it is looked whether there is room again for mail that was put off for want of it.
+TAKE_BACK_SECONDS = 1.0
 # A pass may live for days: from so many destinations on, those that are not in use are forgotten.
 MANY_DESTINATIONS = 2000
 SITES_SECONDS, MOST_SITES = 3600.0, 50_000
@@ -80,6 +82,9 @@ class Transport:
         self.remote, self.to_store = Capacity(), Capacity()
         # Transactions that wait for a destination of which nothing is known yet.
         self.parked = 0
+        # Until when mail waits elsewhere for which there was no room, and what that was told.
+        self._elsewhere_until, self._elsewhere = 0.0, ""
+        self._taking_back: asyncio.TimerHandle | None = None
         self.clear_text_only: FailedTLS = ExpiringDict(CLEAR_TEXT_SECONDS)
         self._destinations: dict[str, Destination] = {}
         self._tidy_at = MANY_DESTINATIONS
@@ -212,12 +217,28 @@ class Transport:
         if self._tell_came_back is not None and rest.domains:
             self._tell_came_back(sorted(rest.domains), sorted(rest.error_groups))
 
+    def turned_away(self, seconds: float, reply: str) -> None:
+        """Some mail waits for so long because there is no room for connections: it goes as soon as there is."""
+        self._elsewhere_until, self._elsewhere = time.monotonic() + seconds, reply
+        if self._taking_back is None:
+            self._taking_back = asyncio.get_running_loop().call_later(TAKE_BACK_SECONDS, self._take_back)
+
+    def _take_back(self) -> None:
+        self._taking_back = None
+        if time.monotonic() >= self._elsewhere_until or self.remote.is_closing:
+            return
+        if (room := self.remote.free_for_new) > 0:
+            self.brakes.pull((), [self._elsewhere], room)
+        self._taking_back = asyncio.get_running_loop().call_later(TAKE_BACK_SECONDS, self._take_back)
+
     def give_up_silent(self) -> None:
         """Give up connections to hosts that say nothing: there is no room to take up other mail."""
         self.remote.give_up_silent()
 
     async def close(self, grace_seconds: float) -> None:
         """Finish what is on the wire; what is not gets no answer."""
+        if self._taking_back is not None:
+            self._taking_back.cancel()
         self.remote.close()
         self.to_store.close()
         self.sessions.write()

@@ -17,8 +17,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mailspool.home import Home
-from spool.delivery.remote import capacity, providers
+from spool.delivery.remote import capacity, providers, transport
 from spool.delivery.remote.client import OutboundConnection, Peer
+from spool.delivery.remote.destination import NO_ROOM_REPLY
+from spool.delivery.shaping.brakes import Brakes
 from spool.models.recipient import Outcome
 from tests.spool.delivery_remote.conftest import BOB, Sending
 from tests.support.dns import DNSServer
@@ -252,6 +254,52 @@ def test_hosts_that_hang_after_a_message_keep_no_new_host_waiting(
             host.on["END"] = HANG
         assert asyncio.run(send(hosts)) == {0: 5}
     assert sum(len(host.conversations) for host in hosts) == 7
+
+
+def test_who_is_next_has_the_room_of_silent_hosts_and_what_is_put_off_goes_as_soon_as_there_is_room(
+    peer: SmtpPeer, dns: DNSServer, spooled: Path, sending: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(capacity, "SILENT_SECONDS", 0.2)
+    # Nothing gives way by itself.
+    monkeypatch.setattr(capacity, "REVIEW_SECONDS", 3600.0)
+    monkeypatch.setattr(transport, "TAKE_BACK_SECONDS", 0.05)
+    silent = [f"127.0.0.{number}" for number in range(120, 123)]
+    alive = [f"127.0.0.{number}" for number in range(130, 138)]
+    for number, ip in enumerate(silent):
+        dns.add(f"s{number}.dead.test", "A", ip)
+    for number, ip in enumerate(alive):
+        dns.add(f"a{number}.live.test", "A", ip)
+    pulled: list[tuple[Sequence[str], Sequence[str], int]] = []
+
+    async def send() -> list[int]:
+        brakes = Brakes(pull=lambda *asked: pulled.append(asked))
+        async with sending(max_remote_deliveries=4, brakes=brakes) as here:
+            here.put(*(a_leased_entry(spooled, to=f"a@s{number}.dead.test") for number in range(len(silent))))
+            async with asyncio.timeout(20):
+                while hosts.open.total() < len(silent):
+                    await asyncio.sleep(0.01)
+            waiting = [a_leased_entry(spooled, to=f"a@a{number}.live.test") for number in range(len(alive))]
+            here.put(*waiting)
+            async with asyncio.timeout(20):
+                while here.transport.remote.free_for_new > -len(alive):
+                    await asyncio.sleep(0.01)
+            await asyncio.sleep(0.3)
+            assert not pulled
+            here.transport.give_up_silent()
+            await here.all_told()
+            async with asyncio.timeout(20):
+                while not pulled:
+                    await asyncio.sleep(0.01)
+            return [number for number, one in enumerate(waiting) if here.told[one.id].only.outcome is DELIVERED]
+
+    hosts = SilentHosts(silent, peer.port)
+    with ExitStack() as stack:
+        for ip in alive:
+            stack.enter_context(SmtpPeer(ip, peer.port))
+        assert asyncio.run(send()) == [0, 1, 2], "as many as were silent"
+    hosts.close()
+    domains, reasons, room = pulled[0]
+    assert (list(domains), list(reasons)) == ([], [NO_ROOM_REPLY]) and 0 < room <= 3
 
 
 def test_names_of_one_host_share_its_connections(
