@@ -49,6 +49,11 @@ class ModelAdmin(admin.ModelAdmin):
         moments = {field.name for field in self.opts.fields if isinstance(field, DateTimeField)}
         return [_moment_column(self.opts.get_field(name)) if name in moments else name for name in self.list_display]
 
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        """Its title is what it lists, and no request to choose from it."""
+        title = {"title": capfirst(self.opts.verbose_name_plural)}
+        return super().changelist_view(request, title | (extra_context or {}))  # type: ignore[no-any-return]
+
     def get_changelist_form(self, request: HttpRequest, **kwargs: Any) -> type[ModelForm]:
         """Of a list whose rows are edited in place: what is ticked in a page that was open for long compares too."""
         return super().get_changelist_form(request, **{"form": Comparing, **kwargs})  # type: ignore[no-any-return]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, ClassVar, Final
 from urllib.parse import urlencode
@@ -15,6 +15,8 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy as _lazy
 
+from accounts.addresses import key_of
+from accounts.models import User
 from accounts.templatetags.reach import opens
 from base.short_cache import ShortCache
 from base.texts import Text
@@ -45,6 +47,7 @@ TABLES: Final = {
     Subject.IP: "handing-in-ips",
 }
 
+CONTAIN: Final = _lazy("Contain account")
 # Alerts whose key is somebody, although what is done about it has a page of its own.
 ABOUT_SOMEBODY: Final = ("destination", "guard", "throttled-user", "throttled-domain")
 
@@ -61,6 +64,13 @@ class Item:
     acknowledged_by: str = ""
     # The page about what it is about, where there is one.
     incident: str = ""
+    # Further alerts about the same, which are acknowledged and muted with it.
+    others: tuple[int, ...] = ()
+
+    @property
+    def also(self) -> str:
+        """How a form names the others."""
+        return ",".join(map(str, self.others))
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,12 +143,46 @@ def _read() -> Attention:
     now = timezone.now()
     going_on = AlertEvent.objects.filter(Q(muted_until=None) | Q(muted_until__lte=now), ended=None, is_test=False)
     events = list(going_on.select_related("rule").order_by("-began", "-id")[:MOST])
-    # Who floods comes first, then what is new.
-    events.sort(key=lambda event: (event.acknowledged is not None, watch_of(event.kind).subject is Subject.NONE))
-    items = [*_of_scheduler(now), *(item_of(event) for event in events)]
-    shown = repr([(item.pk, item.sentence, item.acknowledged_by) for item in items])
+    items = [*_of_scheduler(now), *_grouped(events)]
+    shown = repr([(item.pk, item.sentence, item.acknowledged_by, item.others) for item in items])
     digest = hashlib.sha256(shown.encode()).hexdigest()[:16]
     return Attention(items, sum(not item.acknowledged_by for item in items), digest)
+
+
+def _grouped(events: list[AlertEvent]) -> list[Item]:
+    """A line for each that alerts are about: who floods comes first, and most who is farthest beyond the threshold.
+
+    Several rules notice the same flood; what is said of it is what says most, and what is done about it is the
+    strongest: where one of them is about a user, the account is contained.
+    """
+    events = sorted(events, key=_rank)
+    groups: dict[tuple[bool, object], list[AlertEvent]] = {}
+    for event in events:
+        about = event.key if incident_of(event) else event.pk
+        groups.setdefault((event.acknowledged is None, about), []).append(event)
+    accounts = _accounts([group[0] for group in groups.values()])
+    return [_line(group, accounts) for group in groups.values()]
+
+
+def _rank(event: AlertEvent) -> tuple[bool, bool, float]:
+    is_about_nobody = watch_of(event.kind).subject is Subject.NONE
+    beyond = 0.0 if is_about_nobody else event.value / max(1, event.threshold)
+    return (event.acknowledged is not None, is_about_nobody, -beyond)
+
+
+def _accounts(events: list[AlertEvent]) -> set[str]:
+    """Of the senders among what alerts are about, those that are users here."""
+    senders = [key_of(event.key) for event in events if watch_of(event.kind).subject is Subject.SENDER and event.key]
+    return set(User.objects.filter(email__in=senders).values_list("email", flat=True)) if senders else set()
+
+
+def _line(group: list[AlertEvent], accounts: set[str]) -> Item:
+    of_user = next((event for event in group if watch_of(event.kind).subject is Subject.USER), None)
+    lead = of_user or group[0]
+    item = item_of(lead)
+    if of_user is None and lead.key and key_of(lead.key) in accounts:
+        item = replace(item, fix=(CONTAIN, reverse("attention_contain", args=[lead.pk])))
+    return replace(item, others=tuple(event.pk for event in group if event is not lead))
 
 
 def _of_scheduler(now: datetime) -> list[Item]:

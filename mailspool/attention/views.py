@@ -62,25 +62,30 @@ def contain(request: HttpRequest, pk: int) -> HttpResponse:
 @require_POST
 def acknowledge(request: HttpRequest, pk: int) -> HttpResponse:
     """Somebody takes care of it."""
-    response.acknowledge(actor_of(request), _event(pk))
+    for event in _events(request, pk):
+        response.acknowledge(actor_of(request), event)
     return _changed(request, pk)
 
 
 @require_POST
 def mute(request: HttpRequest, pk: int) -> HttpResponse:
     """Silence, for so many minutes; 0 ends it."""
-    event, minutes = _event(pk), request.POST.get("minutes", "")
-    if minutes == "0":
-        response.unmute(actor_of(request), event)
-    elif minutes in items.SPANS:
-        response.mute(actor_of(request), event, timezone.now() + timedelta(minutes=int(minutes)))
-    else:
+    minutes = request.POST.get("minutes", "")
+    if minutes != "0" and minutes not in items.SPANS:
         return HttpResponse(_("There is no such time."), status=400)
+    for event in _events(request, pk):
+        if minutes == "0":
+            response.unmute(actor_of(request), event)
+        else:
+            response.mute(actor_of(request), event, timezone.now() + timedelta(minutes=int(minutes)))
     return _changed(request, pk)
 
 
-def _event(pk: int) -> AlertEvent:
-    return get_object_or_404(AlertEvent.objects.select_related("rule"), pk=pk)
+def _events(request: HttpRequest, pk: int) -> list[AlertEvent]:
+    """The alert, and those that stood in one line with it. Others may have ended meanwhile."""
+    alerts = AlertEvent.objects.select_related("rule")
+    named = [int(one) for one in request.POST.get("also", "").split(",")[: items.MOST] if one.isdecimal()]
+    return [get_object_or_404(alerts, pk=pk), *alerts.filter(pk__in=named, ended=None).exclude(pk=pk)]
 
 
 def _changed(request: HttpRequest, pk: int) -> HttpResponse:

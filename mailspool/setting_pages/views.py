@@ -114,7 +114,7 @@ def _shown(
         "differs": any(setting.differs(row) for setting in by_field.values()),
         "text": "",
     }
-    return page(request, "mailspool/settings/section.html", f"{place.section.title} – {place.group}", context)
+    return page(request, "mailspool/settings/section.html", place.section.title, context)
 
 
 def _field(bound: BoundField, setting: Setting | None, row: OneRow, change: LastChange | None) -> dict[str, Any]:

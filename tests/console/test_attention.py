@@ -187,3 +187,20 @@ def test_a_page_can_ask_who_is_signed_in(administrator: Client) -> None:
     assert "no-store" in answer["Cache-Control"]
     page = administrator.get("/admin/").content.decode()
     assert f'data-user="{answer.json()["user"]}"' in page
+
+
+def test_one_flood_that_many_rules_notice_is_one_line_and_the_largest_comes_first(administrator: Client) -> None:
+    an_alert(kind="guard", key="quiet@example.org", value=1, threshold=1)
+    an_alert(kind="flood-sender", key=NAME, value=5169, threshold=500)
+    an_alert(value=5169)
+    an_alert(kind="flood-sender", key="small@example.org", value=600, threshold=500)
+    strip = strip_of(administrator.get("/admin/").content.decode())
+    shown = words(strip)
+    assert shown.count(f"{NAME} handed in") == 1
+    assert "1 more alert" in shown
+    assert shown.index(NAME) < shown.index("small@example.org") < shown.index("quiet@example.org")
+    lead = items.current().items[0]
+    assert lead.pk is not None and lead.fix is not None and lead.fix[0] == "Contain account"
+    administrator.post(f"/admin/attention/{lead.pk}/acknowledge/", {"also": lead.also})
+    assert AlertEvent.objects.filter(key=NAME, acknowledged=None).count() == 0
+    assert AlertEvent.objects.filter(acknowledged=None).count() == 2

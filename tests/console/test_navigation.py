@@ -126,3 +126,19 @@ def test_no_page_stands_in_the_sidebar_and_in_the_tabs_of_another_entry() -> Non
 )
 def test_counts_of_tabs_are_short_and_exact_on_hover(count: Count, short: str, exactly: str) -> None:
     assert (count.short, str(count)) == (short, exactly)
+
+
+@pytest.mark.django_db
+@pytest.mark.usefixtures("home", "redis")
+def test_a_page_is_headed_by_its_way_in_the_sidebar_and_named_in_the_browser(administrator: Client) -> None:
+    def heading(path: str) -> tuple[str, list[str]]:
+        page = administrator.get(path).content.decode()
+        title = re.search(r"<title>(.*?)</title>", page, re.DOTALL)
+        way = re.search(r'<h1 class="ms-way">(.*?)</h1>', page, re.DOTALL)
+        assert title is not None and way is not None
+        return title[1].strip(), re.findall(r"<(?:a href=[^>]*|span title=[^>]*)>([^<]*)<", way[1])
+
+    assert heading("/admin/spool/receivedbounce/") == ("Received bounces | Mailspool", ["Received bounces"])
+    assert heading("/admin/accounts/user/add/")[1] == ["Users", "Add"]
+    assert heading("/admin/quarantine/check/add/")[1] == ["Antispam", "Checks", "Add"]
+    assert heading("/admin/incident/sender/ann@example.org/")[1] == ["Overview", "Address ann@example.org"]
