@@ -29,6 +29,7 @@ import dns.update
 
 from base import resolvers
 from base.dns_texts import strings_of
+from base.facts import FactError, fact
 from base.name_servers import reason, text_of
 
 UPDATE_SECONDS: Final = 10.0
@@ -40,7 +41,7 @@ _MOST_STEPS: Final = 6
 _UNMET: Final = (dns.rcode.YXDOMAIN, dns.rcode.YXRRSET, dns.rcode.NXDOMAIN, dns.rcode.NXRRSET)
 
 
-class UpdateFailed(Exception):
+class UpdateFailed(FactError):
     """Nothing was changed; the message says why, as a sentence without its full stop."""
 
 
@@ -107,7 +108,13 @@ class Primary:
     def replace(self, there: There, gone: Callable[[str], bool], put: Sequence[str]) -> None:
         """Take out the records whose text is `gone`, and put in others; none if there is something else by now."""
         if there.alias:
-            raise UpdateFailed(f"{_plain(there.name)} is an alias of {there.alias}: its record has to be put there")
+            raise UpdateFailed(
+                fact(
+                    "%(name)s is an alias of %(alias)s: its record has to be put there",
+                    name=_plain(there.name),
+                    alias=there.alias,
+                )
+            )
         update = dns.update.UpdateMessage(there.zone)
         if there.records:
             update.present(there.name, *there.records)
@@ -123,12 +130,25 @@ class Primary:
             update.add(there.name, TTL_SECONDS, _record(there.kind, text))
         answer = self._sent(update)
         if answer.rcode() == dns.rcode.YXDOMAIN and there.kind == dns.rdatatype.CNAME:
-            raise UpdateFailed(f"{_plain(there.name)} has other records, and an alias can't stand beside them")
+            raise UpdateFailed(
+                fact("%(name)s has other records, and an alias can't stand beside them", name=_plain(there.name))
+            )
         if answer.rcode() in _UNMET:
-            raise UpdateFailed(f"what {self._host} has at {_plain(there.name)} has changed just now: look again")
+            raise UpdateFailed(
+                fact(
+                    "what %(host)s has at %(name)s has changed just now: look again",
+                    host=self._host,
+                    name=_plain(there.name),
+                )
+            )
         if answer.rcode() == dns.rcode.REFUSED:
             raise UpdateFailed(
-                f"{self._host} refuses to change {_plain(there.name)}: allow updates of it by the key {self._key_name}"
+                fact(
+                    "%(host)s refuses to change %(name)s: allow updates of it by the key %(key)s",
+                    host=self._host,
+                    name=_plain(there.name),
+                    key=self._key_name,
+                )
             )
         self._expect_good(answer, there.name)
 
@@ -148,25 +168,46 @@ class Primary:
                 break
             # Below an alias there is no SOA to be told.
             at = at.parent()
-        raise UpdateFailed(f"{self._host} does not have the zone of {_plain(name)}")
+        raise UpdateFailed(fact("%(host)s does not have the zone of %(name)s", host=self._host, name=_plain(name)))
 
     def _asked(self, name: dns.name.Name, kind: dns.rdatatype.RdataType) -> dns.message.Message:
         query = dns.message.make_query(name, kind)
         query.flags &= ~dns.flags.RD
         answer = self._sent(query)
         if answer.rcode() in (dns.rcode.REFUSED, dns.rcode.NOTAUTH):
-            raise UpdateFailed(f"{self._host} does not have the zone of {_plain(name)}, or does not let its key see it")
+            raise UpdateFailed(
+                fact(
+                    "%(host)s does not have the zone of %(name)s, or does not let its key see it",
+                    host=self._host,
+                    name=_plain(name),
+                )
+            )
         if answer.rcode() != dns.rcode.NXDOMAIN:
             self._expect_good(answer, name)
         if not answer.flags & dns.flags.AA:
-            raise UpdateFailed(f"{self._host} is not a name server of the zone of {_plain(name)}")
+            raise UpdateFailed(
+                fact("%(host)s is not a name server of the zone of %(name)s", host=self._host, name=_plain(name))
+            )
         return answer
 
     def _expect_good(self, answer: dns.message.Message, name: dns.name.Name) -> None:
         if answer.rcode() in (dns.rcode.NOTAUTH, dns.rcode.NOTZONE):
-            raise UpdateFailed(f"{self._host} is not the primary name server of the zone of {_plain(name)}")
+            raise UpdateFailed(
+                fact(
+                    "%(host)s is not the primary name server of the zone of %(name)s",
+                    host=self._host,
+                    name=_plain(name),
+                )
+            )
         if answer.rcode() != dns.rcode.NOERROR:
-            raise UpdateFailed(f"{self._host} answered {dns.rcode.to_text(answer.rcode())} about {_plain(name)}")
+            raise UpdateFailed(
+                fact(
+                    "%(host)s answered %(code)s about %(name)s",
+                    host=self._host,
+                    code=dns.rcode.to_text(answer.rcode()),
+                    name=_plain(name),
+                )
+            )
 
     def _sent(self, message: dns.message.Message) -> dns.message.Message:
         message.use_tsig(self._key)
@@ -178,19 +219,36 @@ class Primary:
             answer = dns.query.tcp(message, self._address, max(0.01, self._until - time.monotonic()), port=self._port)
         except (dns.tsig.PeerBadKey, dns.message.UnknownTSIGKey) as error:
             raise UpdateFailed(
-                f"{self._host} does not know the key {self._key_name} for this algorithm, or does not allow this by it"
+                fact(
+                    "%(host)s does not know the key %(key)s for this algorithm, or does not allow this by it",
+                    host=self._host,
+                    key=self._key_name,
+                )
             ) from error
         except (dns.tsig.PeerBadSignature, dns.tsig.BadSignature, dns.tsig.BadKey) as error:
-            raise UpdateFailed(f"{self._host} has another secret or algorithm for the key {self._key_name}") from error
+            raise UpdateFailed(
+                fact(
+                    "%(host)s has another secret or algorithm for the key %(key)s", host=self._host, key=self._key_name
+                )
+            ) from error
         except (dns.tsig.PeerBadTime, dns.tsig.BadTime) as error:
-            raise UpdateFailed(f"the clock of {self._host} differs by minutes from this server's") from error
+            raise UpdateFailed(
+                fact("the clock of %(host)s differs by minutes from this server's", host=self._host)
+            ) from error
         except dns.exception.FormError as error:
             # Who has not the key could have said it (RFC 8945 5.4).
             raise UpdateFailed(
-                f"{self._host} answers without a signature: it does not have this zone or key"
+                fact("%(host)s answers without a signature: it does not have this zone or key", host=self._host)
             ) from error
         except (dns.exception.DNSException, OSError, EOFError) as error:
-            raise UpdateFailed(f"{self._host}, port {self._port}, does not answer: {reason(error)}") from error
+            raise UpdateFailed(
+                fact(
+                    "%(host)s, port %(port)s, does not answer: %(why)s",
+                    host=self._host,
+                    port=str(self._port),
+                    why=reason(error),
+                )
+            ) from error
         return answer
 
     def _found(self, seconds: float) -> str:
@@ -205,7 +263,7 @@ class Primary:
                 return str(resolver.resolve(self._host, kind, search=False, lifetime=seconds / 2)[0])
             except (dns.resolver.NoAnswer, dns.resolver.NXDOMAIN):
                 continue
-        raise UpdateFailed(f"{self._host} has no address in the DNS")
+        raise UpdateFailed(fact("%(host)s has no address in the DNS", host=self._host))
 
 
 def _record(kind: dns.rdatatype.RdataType, text: str) -> dns.rdata.Rdata:

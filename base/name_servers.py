@@ -19,6 +19,7 @@ import dns.resolver
 from dns.rdtypes.txtbase import TXTBase
 
 from base import resolvers
+from base.facts import Fact, FactError, fact
 
 QUESTION_SECONDS: Final = 4.0
 LOOK_SECONDS: Final = 20.0
@@ -29,7 +30,7 @@ MOST_ALIASES: Final = 4
 MOST_RECORDS: Final = 50
 
 
-class NoAnswer(Exception):
+class NoAnswer(FactError):
     """The DNS did not say; nothing follows from that."""
 
 
@@ -54,7 +55,7 @@ class _Question:
         """Seconds. Raises NoAnswer when there are none."""
         left = self._until - time.monotonic()
         if left <= 0:
-            raise NoAnswer(f"its name servers did not answer within {LOOK_SECONDS:.0f} s")
+            raise NoAnswer(fact("its name servers did not answer within %(seconds)s s", seconds=round(LOOK_SECONDS)))
         return left
 
 
@@ -86,7 +87,11 @@ class NameServers:
             servers = sorted(str(record.target) for record in self._resolver.resolve(zone, "NS"))[:MOST_SERVERS]
         except (dns.exception.DNSException, OSError) as error:
             raise NoAnswer(
-                f"the name servers of {name.to_text(omit_final_dot=True)} could not be found: {reason(error)}"
+                fact(
+                    "the name servers of %(name)s could not be found: %(why)s",
+                    name=name.to_text(omit_final_dot=True),
+                    why=reason(error),
+                )
             ) from error
         for server in servers:
             yield server.rstrip("."), self._address_of(server)
@@ -98,8 +103,10 @@ class NameServers:
             except (dns.resolver.NoAnswer, dns.resolver.NXDOMAIN):
                 continue
             except (dns.exception.DNSException, OSError) as error:
-                raise NoAnswer(f"the address of {server} could not be found: {reason(error)}") from error
-        raise NoAnswer(f"the name server {server} has no address")
+                raise NoAnswer(
+                    fact("the address of %(server)s could not be found: %(why)s", server=server, why=reason(error))
+                ) from error
+        raise NoAnswer(fact("the name server %(server)s has no address", server=server))
 
     def _ask(self, name: dns.name.Name, question: _Question, server: str, address: str, aliases: int) -> Answer:
         """What a server has for a name. Raises NoAnswer."""
@@ -110,11 +117,13 @@ class NameServers:
         try:
             answer, _by_tcp = dns.query.udp_with_fallback(query, address, seconds, port=self._port)
         except (dns.exception.DNSException, OSError) as error:
-            raise NoAnswer(f"{address} did not answer: {reason(error)}") from error
+            raise NoAnswer(fact("%(address)s did not answer: %(why)s", address=address, why=reason(error))) from error
         if answer.rcode() == dns.rcode.NXDOMAIN:
             return Answer(server)
         if answer.rcode() != dns.rcode.NOERROR:
-            raise NoAnswer(f"{address} answered {dns.rcode.to_text(answer.rcode())}")
+            raise NoAnswer(
+                fact("%(address)s answered %(code)s", address=address, code=dns.rcode.to_text(answer.rcode()))
+            )
         for records in answer.answer:
             if records.rdtype == question.kind:
                 texts = tuple(text_of(record) for record, _ in zip(records, range(MOST_RECORDS), strict=False))
@@ -127,7 +136,7 @@ class NameServers:
     def _aliased(self, name: dns.name.Name, question: _Question, server: str, aliases: int) -> Answer:
         """What the servers of the name have that `server` leads to."""
         if aliases <= 0:
-            raise NoAnswer(f"more than {MOST_ALIASES} aliases lead to it")
+            raise NoAnswer(fact("more than %(number)s aliases lead to it", number=MOST_ALIASES))
         # As good as the worst of them: each may be asked.
         worst = min(self._look(name, question, aliases), key=lambda one: len(one.records), default=Answer(server))
         return Answer(server, worst.records, worst.ttl_seconds)
@@ -140,6 +149,6 @@ def text_of(record: dns.rdata.Rdata) -> str:
     return record.to_text().rstrip(".").lower()
 
 
-def reason(error: Exception) -> str:
+def reason(error: Exception) -> Fact | str:
     """Why there is no answer, as a part of a sentence."""
-    return "not in time" if isinstance(error, dns.exception.Timeout) else str(error) or type(error).__name__
+    return fact("not in time") if isinstance(error, dns.exception.Timeout) else str(error) or type(error).__name__

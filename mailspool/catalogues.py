@@ -29,7 +29,7 @@ PARTS: Final = ("people", "console")
 _APPS: Final = ("accounts", "base", "mailspool", "quarantine", "security", "spool", "throttling")
 # What people read too; all else stands in the console alone.
 _PEOPLE: Final = re.compile(
-    r"base/|accounts/(actions|actor|addresses|changes|connections|fields|forms|placing|propagation|securing|sentences|sign_in"
+    r"base/(?!dns_updates|name_servers)|accounts/(actions|actor|addresses|changes|connections|fields|forms|placing|propagation|securing|sentences|sign_in"
     r"|single_sign_on)\b|accounts/models/(aliases|limits|lists|sign_in|spam|status|users)\b"
     r"|mailspool/(ended_session|error_pages|mail_reports/shown|portal|proof_gate|stored_texts|templatetags)\b"
     r"|mailspool/templates/(portal|mailspool/(mail_reports/_domain|menus/_fields|session|unsubscribe))\b"
@@ -43,6 +43,8 @@ _PEOPLE: Final = re.compile(
 _KEYWORDS: Final[dict[str, tuple[int | tuple[int, str], ...] | None]] = {
     **dict.fromkeys(("_", "_lazy", "_noop", "gettext", "gettext_lazy", "gettext_noop")),
     **dict.fromkeys(("ngettext", "ngettext_lazy"), (1, 2)),
+    "fact": (1,),
+    "counted_fact": (1, 2),
     **dict.fromkeys(("pgettext", "pgettext_lazy"), ((1, "c"), 2)),
     **dict.fromkeys(("npgettext", "npgettext_lazy"), ((1, "c"), 2, 3)),
 }
@@ -163,7 +165,7 @@ def _messages(path: Path) -> Iterator[tuple[str | tuple[str, str], str | None]]:
         texts: list[Any] = [found] if isinstance(found, str) else list(found or ())
         spec = _KEYWORDS[function]
         context = texts.pop(0) if spec and isinstance(spec[0], tuple) else None
-        wanted = 2 if function.startswith(("ng", "np")) else 1
+        wanted = 2 if function.startswith(("ng", "np", "counted")) else 1
         if len(texts) >= wanted and all(isinstance(one, str) for one in texts[:wanted]) and texts[0]:
             yield (texts[0] if wanted == 1 else (texts[0], texts[1])), context
 

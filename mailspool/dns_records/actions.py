@@ -15,6 +15,7 @@ from django.utils.translation import ngettext
 from accounts.actor import Actor
 from base.actions.action import Change, Opening, Refused, SingleAction, Target, Written
 from base.actions.inputs import Input
+from base.facts import NOTHING
 from mailspool.dns_records import publishing, shown
 from mailspool.dns_records.looking import look_at
 from mailspool.dns_records.names import named
@@ -135,13 +136,13 @@ class PublishRecords(SingleAction[Actor]):
         if not parameters["records"]:
             raise Refused(_("Choose the records that are to be published."))
         primary, plans = _planned(domain, parameters, server)
-        put, gone, problem = dict[str, str](), list[str](), ""
+        put, gone, problem = dict[str, str](), list[str](), NOTHING
         for plan in plans:
             try:
                 if not plan.is_there:
                     publishing.carry_out(primary, plan)
             except publishing.CannotPublish as error:
-                problem = str(error)
+                problem = error.fact
                 break
             publishing.note_sent(plan.record)
             if plan.is_there:
@@ -150,7 +151,7 @@ class PublishRecords(SingleAction[Actor]):
             gone += plan.gone
         primaries.note(server, timezone.now(), problem)
         if problem and not put:
-            raise Refused(problem)
+            raise Refused(str(problem))
         said = _("All are there already.")
         if put:
             said = ngettext("%(host)s has %(count)s new record.", "%(host)s has %(count)s new records.", len(put)) % {

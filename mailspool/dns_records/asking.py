@@ -7,6 +7,7 @@ import dns.resolver
 from django.conf import settings as django_settings
 
 from base import resolvers
+from base.facts import fact
 from base.name_servers import QUESTION_SECONDS, NameServers, NoAnswer, reason, text_of
 
 
@@ -23,7 +24,9 @@ def ask(name: str, kind: str) -> tuple[str, ...]:
     except (dns.resolver.NXDOMAIN, dns.resolver.NoAnswer):
         return ()
     except (dns.exception.DNSException, OSError, ValueError) as error:
-        raise NoAnswer(f"The DNS gives no answer for {name} ({kind}): {reason(error)}") from error
+        raise NoAnswer(
+            fact("The DNS gives no answer for %(name)s (%(kind)s): %(why)s", name=name, kind=kind, why=reason(error))
+        ) from error
     return tuple(text_of(record) for record in answer)
 
 

@@ -6,6 +6,7 @@ import ipaddress
 from collections.abc import Sequence
 from typing import Final
 
+from base.facts import fact
 from base.name_servers import NoAnswer
 from mailspool.dns_records.asking import ask
 from mailspool.dns_records.records import Verdict, right, unknown, wrong
@@ -19,14 +20,30 @@ def verdict(records: Sequence[str], address: str, zone: str, name: str) -> Verdi
     answers = [ipaddress.IPv4Address(text) for text in records]
     if any(answer in REFUSALS for answer in answers):
         return unknown(
-            f"{zone} does not answer this resolver: it wants to be asked by one of your own, or by people it knows."
+            fact(
+                "%(zone)s does not answer this resolver: it wants to be asked by one of your own, or by people it"
+                " knows.",
+                zone=zone,
+            )
         )
     if not any(answer in LISTED for answer in answers):
         # Whoever answers otherwise answers for names that do not exist.
-        return right(f"{address} is not on {zone}.")
+        return right(fact("%(address)s is not on %(zone)s.", address=address, zone=zone))
     try:
         reasons = ask(name, "TXT")
     except NoAnswer:
         reasons = ()
-    reason = f": {reasons[0][:_LONGEST_REASON]}" if reasons else ""
-    return wrong(f"{address} is on the block list {zone}{reason}. Find out what was sent, then ask there for removal.")
+    advice = fact("Find out what was sent, then ask there for removal.")
+    if not reasons:
+        return wrong(
+            fact("%(address)s is on the block list %(zone)s. %(advice)s", address=address, zone=zone, advice=advice)
+        )
+    return wrong(
+        fact(
+            "%(address)s is on the block list %(zone)s: %(reason)s. %(advice)s",
+            address=address,
+            zone=zone,
+            reason=reasons[0][:_LONGEST_REASON],
+            advice=advice,
+        )
+    )

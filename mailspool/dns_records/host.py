@@ -9,6 +9,7 @@ from pathlib import Path
 from cryptography import x509
 from django.conf import settings as django_settings
 
+from base.facts import NOTHING, Fact
 from base.name_servers import NoAnswer
 from mailspool.dns_records.asking import addresses_of
 from quarantine.engines.dnslists import can_be_listed
@@ -28,7 +29,7 @@ class Host:
     # What source addresses call themselves, where that is another name than the host's.
     names: Mapping[str, str] = field(default_factory=dict)
     # Why the DNS did not say which addresses there are.
-    no_answer: str = ""
+    no_answer: Fact = NOTHING
 
     def called(self, address: str) -> str:
         """What it greets others as from there."""
@@ -49,7 +50,7 @@ def this_host() -> Host:
     try:
         addresses = addresses_of(name)
     except NoAnswer as error:
-        return Host(name, no_answer=str(error))
+        return Host(name, no_answer=error.fact)
     # Others see none that is translated to another on the way.
     routes = Route.objects.values_list("source_address", flat=True)
     of_rules = (source for rule in rules.cached().rules for source in rule.sources)

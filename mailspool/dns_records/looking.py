@@ -14,6 +14,7 @@ from django.utils import timezone
 
 from accounts.models import Domain
 from base.background import Background, at_once
+from base.facts import Fact, fact, whole
 from base.name_servers import Answer, NameServers, NoAnswer
 from mailspool.dns_records import asking, policy, verdicts, wishes
 from mailspool.dns_records.host import Host, certificate, this_host
@@ -122,22 +123,25 @@ def _look_for(wish: Wish, servers: NameServers) -> DomainRecord:
         said = {answer.records: answer for answer in answers}
         judged = [(wish.judge(records), answer) for records, answer in said.items()]
     except NoAnswer as error:
-        return _unasked(wish, str(error))
+        return _unasked(wish, error.fact)
     except Exception as error:  # the edge of a look: records are whatever strangers write into them
-        return _unasked(wish, f"it can't be read ({type(error).__name__}: {str(error)[:100]})")
+        why = f"{type(error).__name__}: {str(error)[:100]}"
+        return _unasked(wish, fact("it can't be read (%(why)s)", why=why))
     if not judged:
-        return _unasked(wish, "the zone names no name servers")
+        return _unasked(wish, fact("the zone names no name servers"))
     verdict, answer = min(judged, key=lambda one: _WORST.index(one[0].state))
     return _found(wish, verdict, answer.records, answer.server if len(judged) > 1 else "")
 
 
-def _unasked(wish: Wish, reason: str) -> DomainRecord:
-    return _found(wish, unknown(f"{reason[:1].upper()}{reason[1:]}."))
+def _unasked(wish: Wish, reason: Fact) -> DomainRecord:
+    return _found(wish, unknown(whole(reason)))
 
 
 def _found(wish: Wish, verdict: Verdict, records: Sequence[str] = (), server: str = "") -> DomainRecord:
     """What is kept of it, but for whose it is and when that was. `server` is who says so, where others do not."""
-    sentence = f"At {server}: {verdict.sentence}" if server else verdict.sentence
+    said = verdict.sentence
+    if server:
+        said = fact("At %(server)s: %(said)s", server=server, said=said)
     return DomainRecord(
         purpose=wish.purpose,
         name=wish.name,
@@ -145,7 +149,8 @@ def _found(wish: Wish, verdict: Verdict, records: Sequence[str] = (), server: st
         wanted=verdict.wanted or wish.wanted,
         found="\n".join(records)[:LONGEST_SHOWN],
         state=verdict.state,
-        sentence=sentence[:500],
+        sentence=said.english[:500],
+        fact=said.kept,
     )
 
 

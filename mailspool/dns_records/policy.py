@@ -9,6 +9,7 @@ from typing import Final
 from django.conf import settings as django_settings
 from django.http import HttpRequest, HttpResponse, HttpResponseNotFound
 
+from base.facts import fact
 from mailspool.dns_records.asking import addresses_of
 from mailspool.dns_records.names import our_domain
 from mailspool.dns_records.records import Verdict, missing, right, wrong
@@ -62,11 +63,11 @@ def look(records: Sequence[str], name: str) -> Verdict:
     """Whether others get the policy at that host, which may be an alias or not. Raises NoAnswer."""
     addresses = addresses_of(name)
     if not addresses:
-        return missing("Others look for the policy at this host, which the DNS does not know.")
+        return missing(fact("Others look for the policy at this host, which the DNS does not know."))
     try:
         text = fetched_from(name, addresses[0])
     except NotFetched as error:
-        return wrong(f"The policy can't be fetched from there by HTTPS: {error}.")
+        return wrong(fact("The policy can't be fetched from there by HTTPS: %(why)s.", why=error.fact))
     if text.split() != policy_text().split():
-        return wrong("Another policy than that of this server is served there.")
-    return right("The policy is served there.")
+        return wrong(fact("Another policy than that of this server is served there."))
+    return right(fact("The policy is served there."))

@@ -12,7 +12,7 @@ from typing import Final
 from django.utils.translation import gettext
 
 from base.dns_updates import Primary, There, UpdateFailed
-from base.phrases import first_few
+from base.facts import FactError, Value, fact, few, verbatim, whole
 from mailspool.dns_records import shown
 from mailspool.dns_records.names import HOST
 from spool.models.dkim import DkimKey
@@ -24,7 +24,7 @@ PURPOSES: Final = ("DKIM", "SPF", "DMARC", "MTA-STS", "TLS-RPT", "MX", "Policy",
 _MOST_NAMED: Final = 3
 
 
-class CannotPublish(ValueError):
+class CannotPublish(FactError):
     """It can't be done as asked; the message says why, as a sentence."""
 
 
@@ -45,10 +45,10 @@ class Plan:
     @property
     def sentence(self) -> str:
         """What would be done."""
-        at = f"{self.record.purpose} at {self.record.name}"
+        at = gettext("%(purpose)s at %(name)s") % {"purpose": self.record.purpose, "name": self.record.name}
         if self.is_there:
             return gettext("%(at)s is there already.") % {"at": at}
-        instead = (gettext(" in the place of %(gone)s") % {"gone": _quoted(self.gone)}) if self.gone else ""
+        instead = (gettext(" in the place of %(gone)s") % {"gone": verbatim(_quoted(self.gone))}) if self.gone else ""
         return gettext("%(at)s: “%(wanted)s” is put there%(instead)s.") % {
             "at": at,
             "wanted": self.record.wanted,
@@ -71,14 +71,13 @@ def plans(domain: str, purposes: Sequence[str], server: UpdateServer, *, replace
     records = [one for one in possible(domain) if one.purpose in purposes]
     if lacking := sorted(set(purposes) - {one.purpose for one in records}):
         raise CannotPublish(
-            gettext("There is nothing to publish for %(lacking)s: check the DNS now to see what is so.")
-            % {"lacking": ", ".join(lacking)}
+            fact("There is nothing to publish for %(lacking)s: check the DNS now to see what is so.", lacking=lacking)
         )
     try:
         primary = primaries.primary(server)
         found = [_plan(one, primary.read(one.name, one.kind)) for one in records]
     except UpdateFailed as error:
-        raise CannotPublish(_sentence(error)) from error
+        raise CannotPublish(whole(error.fact)) from error
     for plan in found:
         if not plan.is_there:
             _refuse_unseen(plan, replace=replace)
@@ -90,14 +89,16 @@ def carry_out(primary: Primary, plan: Plan) -> None:
     try:
         primary.replace(plan.there, lambda text: text in plan.gone, [plan.record.wanted])
     except UpdateFailed as error:
-        raise CannotPublish(_sentence(error)) from error
+        raise CannotPublish(whole(error.fact)) from error
 
 
 def note_sent(record: shown.Shown) -> None:
     """Of a key's record, that it is ours to take out again; it is looked for at once."""
     if record.purpose == "DKIM":
         selector, _, of = record.name.partition("._domainkey.")
-        DkimKey.objects.filter(domain=of, selector=selector).update(sent=record.wanted, send_problem="", checked=None)
+        DkimKey.objects.filter(domain=of, selector=selector).update(
+            sent=record.wanted, send_problem="", send_problem_fact=None, checked=None
+        )
 
 
 def _plan(record: shown.Shown, there: There) -> Plan:
@@ -116,27 +117,24 @@ def _refuse_unseen(plan: Plan, *, replace: bool) -> None:
     record = plan.record
     if not plan.gone:
         return
-    stands = f"{record.name} has {_quoted(plan.gone)}"
+    stands = fact("%(name)s has %(texts)s", name=record.name, texts=_quoted(plan.gone))
     if record.purpose == "DKIM":
-        raise CannotPublish(
-            gettext("%(stands)s, which is left alone: make a key with another selector.") % {"stands": stands}
-        )
+        raise CannotPublish(fact("%(stands)s, which is left alone: make a key with another selector.", stands=stands))
     if not set(plan.gone) <= set(record.found):
         raise CannotPublish(
-            gettext("%(stands)s, which the last look did not find: check the DNS now, and look at it first.")
-            % {"stands": stands}
+            fact(
+                "%(stands)s, which the last look did not find: check the DNS now, and look at it first.", stands=stands
+            )
         )
     if not replace:
         raise CannotPublish(
-            gettext("%(stands)s. Choose to replace it, if “%(wanted)s” is to be there instead.")
-            % {"stands": stands, "wanted": record.wanted}
+            fact(
+                "%(stands)s. Choose to replace it, if “%(wanted)s” is to be there instead.",
+                stands=stands,
+                wanted=record.wanted,
+            )
         )
 
 
-def _quoted(texts: Sequence[str]) -> str:
-    return first_few([f"“{text[:200]}”" for text in texts], _MOST_NAMED)
-
-
-def _sentence(error: UpdateFailed) -> str:
-    said = str(error)
-    return f"{said[:1].upper()}{said[1:]}."
+def _quoted(texts: Sequence[str]) -> Value:
+    return few([f"“{text[:200]}”" for text in texts], _MOST_NAMED)

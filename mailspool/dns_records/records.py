@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from base.dns_texts import strings_of
+from base.facts import Fact
 from spool.models.dns import RecordState
 
 # Of all that a stranger's DNS says so much is kept and shown, in characters.
@@ -19,7 +20,7 @@ class Verdict:
     wished for, where what is there has to be kept."""
 
     state: RecordState
-    sentence: str
+    sentence: Fact
     wanted: str = ""
 
 
@@ -42,23 +43,23 @@ class Wish:
     by_resolver: bool = False
 
 
-def right(sentence: str) -> Verdict:
+def right(sentence: Fact) -> Verdict:
     return Verdict(RecordState.RIGHT, sentence)
 
 
-def wrong(sentence: str, wanted: str = "") -> Verdict:
+def wrong(sentence: Fact, wanted: str = "") -> Verdict:
     return Verdict(RecordState.WRONG, sentence, wanted)
 
 
-def missing(sentence: str) -> Verdict:
+def missing(sentence: Fact) -> Verdict:
     return Verdict(RecordState.MISSING, sentence)
 
 
-def optional(sentence: str) -> Verdict:
+def optional(sentence: Fact) -> Verdict:
     return Verdict(RecordState.OPTIONAL, sentence)
 
 
-def unknown(sentence: str) -> Verdict:
+def unknown(sentence: Fact) -> Verdict:
     return Verdict(RecordState.UNKNOWN, sentence)
 
 

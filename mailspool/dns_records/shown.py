@@ -99,7 +99,7 @@ def records_of(domain: str) -> list[Shown]:
             row.wanted,
             row.found.splitlines(),
             RecordState(row.state),
-            row.sentence,
+            row.said,
             row.checked,
         )
         for row in DomainRecord.objects.filter(domain=domain).order_by("place")
@@ -133,13 +133,13 @@ def shown_key(key: DkimKey) -> Shown:
     elif key.state == KeyState.PREPARED:
         is_there = not key.found.endswith("there is no record yet")
         state = RecordState.WRONG if is_there else RecordState.MISSING
-        sentence = gettext("Nothing is signed by it yet: %(found)s.") % {"found": key.found}
+        sentence = gettext("Nothing is signed by it yet: %(found)s.") % {"found": key.wrong}
         if key.send_problem:
-            sentence += gettext(" It could not be put there: %(send_problem)s.") % {"send_problem": key.send_problem}
+            sentence += gettext(" It could not be put there: %(send_problem)s.") % {"send_problem": key.unsent}
     else:
         state, sentence = (
             RecordState.UNKNOWN,
-            (gettext("The last look had no answer: %(found)s.") % {"found": key.found}),
+            (gettext("The last look had no answer: %(found)s.") % {"found": key.wrong}),
         )
     return Shown("DKIM", key.name, "TXT", key.record, (), state, sentence, key.checked)
 

@@ -11,6 +11,7 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy as _lazy
 
+from base.numbers import grouped
 from mailspool.dns_records.names import HOST, HOST_KEY
 from spool.alerts.watches import Watch
 from spool.models import AlertRule
@@ -35,10 +36,12 @@ class BrokenRecords(Watch):
 
     def sentence(self, key: str, value: float, rule: AlertRule | None) -> str:
         names = DomainRecord.objects.filter(_NEWS, domain=HOST if key == HOST_KEY else key, state__in=BAD)
-        listed = names.filter(purpose=BLOCK_LIST).order_by("place").values_list("sentence", flat=True).first()
+        listed = names.filter(purpose=BLOCK_LIST).order_by("place").first()
         if listed is not None:
-            return listed.removesuffix(".")
-        purposes = ", ".join(sorted(set(names.values_list("purpose", flat=True)))) or f"{value:,.0f} records"
+            return listed.said.removesuffix(".")
+        purposes = ", ".join(sorted(set(names.values_list("purpose", flat=True))))
+        if not purposes:
+            purposes = _("%(number)s records") % {"number": grouped(round(value))}
         return _("The DNS of %(says)s has broken: %(purposes)s") % {"says": self.says(key), "purposes": purposes}
 
     def page(self, key: str) -> str:

@@ -15,6 +15,7 @@ from accounts.models import Domain
 from base.actions.action import After, Change, Refused, SingleAction, Target, Written
 from base.actions.inputs import Input
 from base.dns_updates import UpdateFailed
+from base.facts import whole
 from spool.actions.actor import Actor
 from spool.models.dkim import DkimKey, KeyAlgorithm, KeyState
 from spool.models.update_server import UpdateServer
@@ -155,7 +156,7 @@ class PublishKey(KeyAction):
         server = _server_for(key)
         sent = publishing.send(key, server, timezone.now())
         if sent.problem:
-            raise Refused(f"{sent.problem[:1].upper()}{sent.problem[1:]}.")
+            raise Refused(str(whole(sent.problem)))
         said = _("%(host)s shows %(key)s now.") if sent.changed else _("%(host)s shows %(key)s already.")
         said %= {"host": server.host, "key": key.name}
         return Change(said, [_written(key, **publishing.said_of(key, server))], key)

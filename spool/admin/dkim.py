@@ -41,7 +41,7 @@ class DkimKeyAdmin(WithMenus, ReadOnlyAdmin):
         """What the DNS shows."""
         if key.checked is None:
             return _("Not looked for yet")
-        return key.found or _("Found at all name servers")
+        return key.wrong or _("Found at all name servers")
 
     @display(description=_lazy("Record name"))
     def shown_name(self, key: DkimKey) -> str:

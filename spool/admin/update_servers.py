@@ -68,4 +68,4 @@ class UpdateServerAdmin(ModelAdmin):
         """How it went."""
         if server.tried is None:
             return _("None yet")
-        return f"Failed: {server.problem}" if server.problem else _("Succeeded")
+        return _("Failed: %(problem)s") % {"problem": server.wrong} if server.problem else _("Succeeded")

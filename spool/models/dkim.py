@@ -6,6 +6,7 @@ from django.db import models
 from django.utils.translation import gettext_lazy as _lazy
 
 from accounts.addresses import normalise_domain
+from base import facts
 
 
 class KeyAlgorithm(models.TextChoices):
@@ -42,12 +43,15 @@ class DkimKey(models.Model):
     active = models.DateTimeField(null=True)
     retired = models.DateTimeField(null=True)
     checked = models.DateTimeField(null=True, help_text="When its record was last looked for.")
+    # What was wrong with its record then, in English, and what is shown of it (base.facts).
     found = models.CharField(max_length=300, blank=True, default="", help_text="What was wrong with its record then.")
+    found_fact = models.JSONField(null=True)
     ttl_seconds = models.PositiveIntegerField(default=0, help_text="For how long resolvers keep its record.")
     # What this server has put into the DNS by itself (spool.signing.publishing), when it last tried to, and what kept it.
     sent = models.TextField(blank=True, default="", db_default="")
     send_tried = models.DateTimeField(null=True)
     send_problem = models.CharField(max_length=300, blank=True, default="", db_default="")
+    send_problem_fact = models.JSONField(null=True)
 
     class Meta:
         verbose_name = _lazy("DKIM key")
@@ -59,6 +63,16 @@ class DkimKey(models.Model):
 
     def clean(self) -> None:
         self.domain = normalise_domain(self.domain)
+
+    @property
+    def wrong(self) -> str:
+        """What is wrong with its record, in the active language; empty for nothing."""
+        return facts.shown_for(self.found, self.found_fact)
+
+    @property
+    def unsent(self) -> str:
+        """Why its record could not be sent, likewise."""
+        return facts.shown_for(self.send_problem, self.send_problem_fact)
 
     @property
     def name(self) -> str:

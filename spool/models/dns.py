@@ -6,6 +6,8 @@ from typing import Final
 
 from django.db import models
 
+from base import facts
+
 
 class RecordState(models.TextChoices):
     """How good what was found is."""
@@ -37,7 +39,9 @@ class DomainRecord(models.Model):
     wanted = models.TextField(blank=True, default="")
     found = models.TextField(blank=True, default="", help_text="A line for each record.")
     state = models.CharField(max_length=8, choices=RecordState)
+    # In English, for commands and logs, and what is shown of it (base.facts).
     sentence = models.CharField(max_length=500, blank=True, default="")
+    fact = models.JSONField(null=True)
     checked = models.DateTimeField()
     was_right = models.DateTimeField(null=True, help_text="When it was right last; empty for one that never was.")
 
@@ -48,3 +52,8 @@ class DomainRecord(models.Model):
 
     def __str__(self) -> str:
         return f"{self.purpose} {self.name}"
+
+    @property
+    def said(self) -> str:
+        """What is so, in the active language."""
+        return facts.shown_for(self.sentence, self.fact)

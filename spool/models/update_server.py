@@ -9,6 +9,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy as _lazy
 
 from accounts.addresses import InvalidAddress, normalise_domain
+from base import facts
 from base.dns_updates import ALGORITHMS
 
 EVERY = "*"
@@ -29,7 +30,9 @@ class UpdateServer(models.Model):
     sealed_secret = models.TextField(editable=False)
     enabled = models.BooleanField(default=True)
     tried = models.DateTimeField(null=True, editable=False)
+    # What the last change failed of, in English, and what is shown of it (base.facts).
     problem = models.CharField(max_length=300, blank=True, default="", editable=False)
+    problem_fact = models.JSONField(null=True, editable=False)
 
     class Meta:
         verbose_name = _lazy("DNS update server")
@@ -37,6 +40,11 @@ class UpdateServer(models.Model):
 
     def __str__(self) -> str:
         return f"{self.domain} → {self.host}"
+
+    @property
+    def wrong(self) -> str:
+        """What the last change failed of, in the active language; empty for nothing."""
+        return facts.shown_for(self.problem, self.problem_fact)
 
     def clean(self) -> None:
         self.domain, self.host = self.domain.strip().lower(), self.host.strip().lower().rstrip(".")

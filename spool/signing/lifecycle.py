@@ -20,6 +20,7 @@ from django.db.models import F, Q, QuerySet
 from django.utils import timezone
 
 from base.background import Background
+from base.facts import NOTHING, Fact
 from base.name_servers import NameServers, NoAnswer
 from base.sealed import seal
 from spool.models.dkim import DkimKey, KeyAlgorithm, KeyState
@@ -90,7 +91,7 @@ def servers_of_domains() -> NameServers:
     return NameServers(str(django_settings.MAILSPOOL_DNS))
 
 
-def look(key: DkimKey, now: datetime, servers: NameServers | None = None) -> str:
+def look(key: DkimKey, now: datetime, servers: NameServers | None = None) -> Fact:
     """Look for a key's record, and go on to the state that follows; what is wrong, empty if nothing is.
 
     When the DNS gives no answer nothing changes but what is said.
@@ -98,28 +99,32 @@ def look(key: DkimKey, now: datetime, servers: NameServers | None = None) -> str
     try:
         found = look_for(key, servers or servers_of_domains())
     except NoAnswer as error:
-        key.checked, key.found = now, str(error)[:300]
-        key.save(update_fields=["checked", "found"])
-        return key.found
+        _note(key, error.fact, now)
+        key.save(update_fields=["checked", "found", "found_fact"])
+        return error.fact
     with transaction.atomic():
         # Another program may have gone on meanwhile.
         held = DkimKey.objects.select_for_update().filter(pk=key.pk).first()
         if held is None:
-            return ""
+            return NOTHING
         _go_on(held, found, now)
-        held.checked, held.found = now, found.problem[:300]
+        _note(held, found.problem, now)
         held.ttl_seconds = min(max(held.ttl_seconds, found.ttl_seconds), 7 * 86400)
         # What was sent for it is noted by others meanwhile.
-        held.save(update_fields=["state", "published", "active", "checked", "found", "ttl_seconds"])
+        held.save(update_fields=["state", "published", "active", "checked", "found", "found_fact", "ttl_seconds"])
     key.refresh_from_db()
     ring.forget()
-    return key.found
+    return found.problem
+
+
+def _note(key: DkimKey, wrong: Fact, now: datetime) -> None:
+    key.checked, key.found, key.found_fact = now, wrong.english[:300], wrong.kept if wrong else None
 
 
 def _go_on(key: DkimKey, found: Found, now: datetime) -> None:
     if found.problem:
         if key.state == KeyState.ACTIVE:
-            log.error("the DKIM key %s signs no more: %s", key.name, found.problem)
+            log.error("the DKIM key %s signs no more: %s", key.name, found.problem.english)
         if key.state in (KeyState.ACTIVE, KeyState.PUBLISHED):
             key.state, key.published = KeyState.PREPARED, None
     elif key.state == KeyState.PREPARED:

@@ -7,6 +7,7 @@ from datetime import datetime
 from django.conf import settings as django_settings
 
 from base.dns_updates import Primary, UpdateFailed
+from base.facts import NOTHING, Fact, fact
 from base.sealed import CannotUnseal, unseal
 from spool.models.update_server import EVERY, UpdateServer
 
@@ -24,11 +25,15 @@ def primary(server: UpdateServer) -> Primary:
     try:
         secret = unseal(server.sealed_secret)
     except CannotUnseal as error:
-        raise UpdateFailed(f"the secret of the key {server.key_name} has to be entered again") from error
+        raise UpdateFailed(
+            fact("the secret of the key %(key)s has to be entered again", key=server.key_name)
+        ) from error
     key = (server.key_name, secret, server.algorithm)
     return Primary(server.host, server.port, key, str(django_settings.MAILSPOOL_DNS))
 
 
-def note(server: UpdateServer, now: datetime, problem: str) -> None:
+def note(server: UpdateServer, now: datetime, problem: Fact = NOTHING) -> None:
     """How the last change went, for the list of servers."""
-    UpdateServer.objects.filter(pk=server.pk).update(tried=now, problem=problem[:300])
+    UpdateServer.objects.filter(pk=server.pk).update(
+        tried=now, problem=problem.english[:300], problem_fact=problem.kept if problem else None
+    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from base.facts import NOTHING, Fact, fact
 from base.name_servers import NameServers
 from spool.models.dkim import DkimKey
 
@@ -14,40 +15,42 @@ class Found:
     """`problem` says what is wrong with the record, empty when all name servers show the key. `ttl_seconds` is the
     longest that they told."""
 
-    problem: str
+    problem: Fact
     ttl_seconds: int = 0
 
 
 def look_for(key: DkimKey, servers: NameServers) -> Found:
     """The record of a key. Raises NoAnswer."""
-    problem, longest = "", 0
+    problem, longest = NOTHING, 0
     for answer in servers.look(key.name, "TXT"):
         longest = max(longest, answer.ttl_seconds)
         if wrong := wrong_with(answer.records, key):
-            problem = problem or f"{answer.server}: {wrong}"
+            problem = problem or fact("%(server)s: %(wrong)s", server=answer.server, wrong=wrong)
     return Found(problem, longest)
 
 
-def wrong_with(texts: Sequence[str], key: DkimKey) -> str:
+def wrong_with(texts: Sequence[str], key: DkimKey) -> Fact:
     """What keeps receivers from using the record (RFC 6376 3.6.1), empty if nothing does."""
     if not texts:
-        return "there is no record yet"
+        return fact("there is no record yet")
     if len(texts) > 1:
-        return f"there are {len(texts)} records, where one is allowed"
+        return fact("there are %(number)s records, where one is allowed", number=len(texts))
     tags = {}
     for part in texts[0].split(";"):
         name, _equals, value = part.partition("=")
         tags[name.strip()] = "".join(value.split())
     if tags.get("v", "DKIM1") != "DKIM1":
-        return "it is no DKIM record (v=DKIM1)"
+        return fact("it is no DKIM record (v=DKIM1)")
     if tags.get("k", "rsa") != key.algorithm:
-        return f"it says k={tags.get('k', 'rsa')}, the key is {key.algorithm}"
+        return fact(
+            "it says k=%(found)s, the key is %(algorithm)s", found=tags.get("k", "rsa"), algorithm=key.algorithm
+        )
     if not tags.get("p"):
-        return "the key is revoked there (p= is empty)" if "p" in tags else "it has no p="
+        return fact("the key is revoked there (p= is empty)") if "p" in tags else fact("it has no p=")
     if tags["p"] != key.public_key:
-        return "it shows another key"
+        return fact("it shows another key")
     if "h" in tags and "sha256" not in tags["h"].split(":"):
-        return f"it allows only h={tags['h']}"
+        return fact("it allows only h=%(hashes)s", hashes=tags["h"])
     if "s" in tags and not {"*", "email"} & set(tags["s"].split(":")):
-        return f"it is not for mail (s={tags['s']})"
-    return ""
+        return fact("it is not for mail (s=%(services)s)", services=tags["s"])
+    return NOTHING

@@ -20,6 +20,7 @@ from base.audit.subjects import subject_of
 from base.background import Background
 from base.dns_texts import tags_of
 from base.dns_updates import There, UpdateFailed
+from base.facts import NOTHING, Fact, fact
 from spool.models.dkim import DkimKey, KeyState
 from spool.models.update_server import UpdateServer
 from spool.signing import primaries
@@ -36,7 +37,7 @@ MOST_AT_A_TIME: Final = 20
 class Sent:
     """What came of it: `problem` is why the record is not there, empty if it is."""
 
-    problem: str = ""
+    problem: Fact = NOTHING
     changed: bool = False
 
 
@@ -51,16 +52,21 @@ def send(key: DkimKey, server: UpdateServer, now: datetime) -> Sent:
             primary.replace(there, _is_of(key), [wanted])
             changed = True
     except UpdateFailed as error:
-        problem = str(error)[:300]
-        primaries.note(server, now, problem)
-        DkimKey.objects.filter(pk=key.pk).update(send_tried=now, send_problem=problem)
-        return Sent(problem)
-    primaries.note(server, now, "")
+        primaries.note(server, now, error.fact)
+        DkimKey.objects.filter(pk=key.pk).update(
+            send_tried=now, send_problem=error.fact.english[:300], send_problem_fact=error.fact.kept
+        )
+        return Sent(error.fact)
+    primaries.note(server, now)
     # It is looked for at all name servers at once.
     DkimKey.objects.filter(pk=key.pk).update(
-        sent=wanted, send_tried=now, send_problem="", checked=None if changed else key.checked
+        sent=wanted,
+        send_tried=now,
+        send_problem="",
+        send_problem_fact=None,
+        checked=None if changed else key.checked,
     )
-    return Sent("", changed)
+    return Sent(changed=changed)
 
 
 def take_out(key: DkimKey, server: UpdateServer) -> None:
@@ -85,7 +91,13 @@ def _is_of(key: DkimKey) -> Callable[[str], bool]:
 def _refuse_others(there: There, key: DkimKey) -> None:
     others = [text for text in there.texts if not _is_of(key)(text)]
     if others:
-        raise UpdateFailed(f"another record stands at {key.name}, and is left alone: “{others[0][:100]}”")
+        raise UpdateFailed(
+            fact(
+                "another record stands at %(name)s, and is left alone: “%(record)s”",
+                name=key.name,
+                record=others[0][:100],
+            )
+        )
 
 
 def sweep() -> None:
@@ -105,7 +117,9 @@ def send_due(now: datetime) -> None:
         if sent.changed:
             record(SYSTEM, "dkim-publish", key.name, parameters=said_of(key, server), about=subject_of(key))
         if sent.problem:
-            log.warning("the record of the DKIM key %s could not be put into the DNS: %s", key.name, sent.problem)
+            log.warning(
+                "the record of the DKIM key %s could not be put into the DNS: %s", key.name, sent.problem.english
+            )
 
 
 sender: Final = Background("sending DKIM records", lambda: send_due(timezone.now()))

@@ -16,6 +16,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Final
 
+from base.facts import FactError, fact, verbatim
 from spool.delivery.remote.tls_policy import context_for
 from spool.models.route import TLSPolicy
 from spool.sockets.addresses import counted_as
@@ -32,7 +33,7 @@ MOST_PER_ADDRESS: Final = 10
 PATH: Final = "/.well-known/mta-sts.txt"
 
 
-class NotFetched(Exception):
+class NotFetched(FactError):
     """There is no policy to be had there; the message says why."""
 
 
@@ -94,11 +95,11 @@ async def fetch(host: str, ip: str, port: int) -> str:
         async with asyncio.timeout(FETCH_SECONDS), _this_line().turn(address := counted_as(ip)):
             return await _fairly(host, ip, port, address)
     except TimeoutError as error:
-        raise NotFetched(f"no whole answer within {FETCH_SECONDS:g} s") from error
+        raise NotFetched(fact("no whole answer within %(seconds)s s", seconds=round(FETCH_SECONDS))) from error
     except (asyncio.IncompleteReadError, asyncio.LimitOverrunError, http.client.HTTPException) as error:
-        raise NotFetched("its web server's answer makes no sense") from error
+        raise NotFetched(fact("its web server's answer makes no sense")) from error
     except (OSError, ValueError) as error:
-        raise NotFetched(getattr(error, "strerror", "") or str(error)) from error
+        raise NotFetched(verbatim(getattr(error, "strerror", "") or str(error))) from error
 
 
 def _this_line() -> _Line:
@@ -116,7 +117,12 @@ async def _fairly(host: str, ip: str, port: int, address: str) -> str:
         done, _ = await asyncio.wait({task}, timeout=FAIR_SECONDS)
         while not done:
             if _this_line().gives_way(address):
-                raise NotFetched(f"no whole answer within {FAIR_SECONDS:g} s, and others wait for their turn")
+                raise NotFetched(
+                    fact(
+                        "no whole answer within %(seconds)s s, and others wait for their turn",
+                        seconds=round(FAIR_SECONDS),
+                    )
+                )
             done, _ = await asyncio.wait({task}, timeout=LOOK_SECONDS)
         return task.result()
     finally:
@@ -147,10 +153,10 @@ async def _body(reader: asyncio.StreamReader) -> bytes:
     if len(words) < 2 or not words[0].startswith(b"HTTP/1."):
         raise http.client.BadStatusLine(repr(status[:80]))
     if words[1] != b"200":
-        raise NotFetched(f"the server answered {words[1][:20].decode('ascii', 'replace')}")
+        raise NotFetched(fact("the server answered %(code)s", code=words[1][:20].decode("ascii", "replace")))
     fields = http.client.parse_headers(io.BytesIO(lines))
     if fields.get_content_type() != "text/plain":
-        raise NotFetched(f"it is {fields.get_content_type()[:80]}, not text/plain")
+        raise NotFetched(fact("it is %(kind)s, not text/plain", kind=fields.get_content_type()[:80]))
     if fields.get("Transfer-Encoding", "").lower().endswith("chunked"):
         return await _chunked(reader)
     if length := fields.get("Content-Length"):
@@ -174,5 +180,5 @@ async def _chunked(reader: asyncio.StreamReader) -> bytes:
 
 def _bounded(size_bytes: int) -> int:
     if not 0 <= size_bytes <= LARGEST_POLICY_BYTES:
-        raise NotFetched(f"it is larger than {LARGEST_POLICY_BYTES} bytes")
+        raise NotFetched(fact("it is larger than %(size)s bytes", size=LARGEST_POLICY_BYTES))
     return size_bytes
