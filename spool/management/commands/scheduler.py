@@ -20,6 +20,7 @@ from spool.alerts import loop
 from spool.dropfolder import drop_folder
 from spool.files import preconditions
 from spool.flow import doorbell
+from spool.maintenance import vacuum
 from spool.monitoring import programs
 from spool.monitoring.heartbeat import Heart, fold_destinations
 from spool.monitoring.names import ACTS, SCHEDULER
@@ -58,6 +59,7 @@ class Command(TerminalCommand):
             threading.Thread(target=drop_folder.watch, args=(stop,), daemon=True),
             threading.Thread(target=rollup.run, args=(stop,), daemon=True),
             threading.Thread(target=loop.run, args=(stop,), daemon=True),
+            threading.Thread(target=vacuum.run, args=(stop,), daemon=True),
         ]
         for thread in threads:
             thread.start()
