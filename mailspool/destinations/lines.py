@@ -137,6 +137,9 @@ def line_of(key: Key, site: Site | None, counted: Counted) -> Line:
 
 def _state(site: Site | None, counted: Counted) -> State:
     for one in site.limits if site is not None else ():
+        if one.what is What.MESSAGES:
+            # It costs nobody anything.
+            continue
         # Suspensions stand before the others.
         if one.what is What.SUSPENSION and one.holds:
             return HELD if one.is_by_hand else SUSPENDED
@@ -146,7 +149,7 @@ def _state(site: Site | None, counted: Counted) -> State:
             return SLOWED
     if counted.answered >= _REFUSING_AT_LEAST and counted.refused * 2 > counted.answered:
         return REFUSING
-    return BY_HAND if site is not None else FREE
+    return BY_HAND if site is not None and site.is_by_hand else FREE
 
 
 def sorted_by(lines: Sequence[Line], sort: str) -> list[Line]:

@@ -19,6 +19,7 @@ REASONS: Final[Mapping[str, Text]] = {
     "rate": _lazy("It says that we send too much or too fast"),
     "connections": _lazy("It says that we open too many connections"),
     "reputation": _lazy("It refuses our address"),
+    "messages": _lazy("It takes only so many messages over one connection"),
     "greylisting": _lazy("It greylists"),
     "authentication": _lazy("It could not make sure who sent it"),
     "mailbox-full": _lazy("A mailbox there is full"),
@@ -33,7 +34,12 @@ PROOFS: Final[Mapping[Proof, tuple[Text, str]]] = {
     Proof.NOTHING: (_lazy("Encrypted, not verified"), "quiet"),
     Proof.CLEAR_TEXT: (_lazy("Clear text"), "waiting"),
 }
-_OF_WHAT: Final = {What.RATE: "rate", What.CONNECTIONS: "connections", What.SUSPENSION: "reputation"}
+_OF_WHAT: Final = {
+    What.RATE: "rate",
+    What.CONNECTIONS: "connections",
+    What.SUSPENSION: "reputation",
+    What.MESSAGES: "messages",
+}
 
 
 def amount(limit: Limit) -> str:
@@ -42,6 +48,10 @@ def amount(limit: Limit) -> str:
         return _("Nothing is sent")
     if limit.what is What.CONNECTIONS:
         return ngettext("%(number)s connection at once", "%(number)s connections at once", int(limit.value)) % {
+            "number": grouped(int(limit.value))
+        }
+    if limit.what is What.MESSAGES:
+        return ngettext("%(number)s message a connection", "%(number)s messages a connection", int(limit.value)) % {
             "number": grouped(int(limit.value))
         }
     if limit.value < 10 and round(limit.value, 1) != round(limit.value):

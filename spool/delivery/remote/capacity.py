@@ -1,12 +1,12 @@
 """Room for connections: how many are open at once, in all and to each address, and which give way when it is full.
 
-Counted is by the address that a connection leads to (IPv6 by /64, which one customer has): whoever owns a domain has as
-many names as he likes; and by site, for one receiver has many addresses. An address has one connection until it has
-answered a transaction. Some room is kept for those
-that have; and when mail waits for room, those that have been silent for SILENT_SECONDS have no more than their share of
-it: the ones that were silent for longest are given up, unless a message may have reached them already. Those are set
-aside, ASIDE_SHARES times as many as there may be connections; only when there is no room for that either, hosts that
-have never answered are given up after a minute of silence.
+Counted is by the address that a connection leads to (IPv6 by /64, which one customer has): whoever owns a domain has
+as many names as he likes; and by site, for one receiver has many addresses; of both from each address of ours, as
+receivers count them. An address has one connection until it has answered a transaction. Some room is kept for those
+that have; and when mail waits for room, those that have been silent for SILENT_SECONDS have no more than their share
+of it: the ones that were silent for longest are given up, unless a message may have reached them already. Those are
+set aside, ASIDE_SHARES times as many as there may be connections; only when there is no room for that either, hosts
+that have never answered are given up after a minute of silence.
 
 An open connection without work goes on for whoever wants one to the same host on the same terms: thousands of domains
 have their mail with one receiver.

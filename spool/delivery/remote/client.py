@@ -94,8 +94,17 @@ class Peer:
 
     @property
     def address(self) -> str:
-        """What its connections are counted by, whatever it is called."""
-        return self.path or counted_as(self.ip)
+        """What its connections are counted by, whatever it is called: from each address of ours, as it counts them."""
+        return f"{self.path or counted_as(self.ip)}{self._from}"
+
+    @property
+    def receiver(self) -> str:
+        """The site, from an address of ours: what its limits are for."""
+        return f"{self.site}{self._from}"
+
+    @property
+    def _from(self) -> str:
+        return f" from {self.source_address}" if self.source_address else ""
 
     @property
     def proof(self) -> Proof:

@@ -400,9 +400,9 @@ class Destination:
                 return rest
             slot = self._capacity.take_over(as_good)
             if slot is None and is_further:
-                slot = self._capacity.slot_now(peer.address, peer.site, self._limit())
+                slot = self._capacity.slot_now(peer.address, peer.receiver, self._limit())
             elif slot is None:
-                given = await self._capacity.slot(peer.address, peer.site, self._limit(), as_good)
+                given = await self._capacity.slot(peer.address, peer.receiver, self._limit(), as_good)
                 if isinstance(given, NoRoom):
                     self._transport.turned_away(NO_ROOM_SECONDS, NO_ROOM_REPLY)
                     return backoff.Rest(time.monotonic() + NO_ROOM_SECONDS, NO_ROOM_SECONDS, NO_ROOM)
@@ -515,7 +515,7 @@ class Destination:
             # One that has no address to be reached from is left out.
             guarded = [one for one in guarded if self._pair.for_host(one.host.ip) != ""]
             sources = tuple(filter(None, (self._pair.ipv4, self._pair.ipv6)))
-        messages = chosen.value(lambda rule: rule.messages) or 0
+        most = chosen.value(lambda rule: rule.messages) or 0
         return [
             Peer(
                 one.host.name,
@@ -524,14 +524,14 @@ class Destination:
                 one.tls,
                 username=hop.username,
                 password=hop.password,
-                source_address=next((one_of for one_of in sources if (":" in one_of) == (":" in one.host.ip)), ""),
+                source_address=(source := _source_for(one.host.ip, sources)),
                 site=site,
                 tlsa=one.tlsa,
                 by_mta_sts=one.by_mta_sts,
                 preference=one.host.preference,
                 requires_tls=self._tls_wish is TLSWish.REQUIRED,
                 asked=one.asked,
-                most_messages=messages,
+                most_messages=_fewer(most, self._transport.brakes.messages(limits.key_of(site, source))),
             )
             for one in guarded
         ]
@@ -665,10 +665,11 @@ class Destination:
         if any(reply.code < 400 for reply in replies):
             brake.took(is_full=slot.site.waiting > 0 and not slot.site.has_room)
         domain = transaction.recipients[0].domain if transaction is not None else self._domain
+        carried = slot.connection.used - 1 if slot.connection is not None and not at_once else 0
         is_braked = False
         for reply in replies:
             if reply.code >= 400 and not reply.ours:
-                about = brake.refused(reply, domain, peer.ip, slot.site.open, at_once=at_once)
+                about = brake.refused(reply, domain, peer.ip, slot.site.open, at_once=at_once, carried=carried)
                 is_braked = is_braked or about in BRAKING
         # Where nothing is in force, it is a host that does not work.
         return is_braked and brake.is_on
@@ -815,6 +816,16 @@ class Destination:
 def _is_urgent(transaction: Transaction) -> bool:
     """Force is a wish to see a try now: high priority does not rest, and costs a dead host one connection at a time."""
     return transaction.entry.priority >= Priority.HIGH
+
+
+def _source_for(ip: str, sources: Sequence[str]) -> str:
+    """The first of our addresses that is of a host's kind; empty where the system chooses."""
+    return next((source for source in sources if (":" in source) == (":" in ip)), "")
+
+
+def _fewer(one: int, other: int) -> int:
+    """The lower of two limits, of which 0 is none."""
+    return min(one or other, other or one)
 
 
 def _as_good(peer: Peer, peers: Sequence[Peer]) -> Set[Peer]:

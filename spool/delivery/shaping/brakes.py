@@ -111,6 +111,11 @@ class SiteBrake:
         return self.limits.connections(is_active=self.brakes.is_active)
 
     @property
+    def messages(self) -> int | None:
+        """Over one connection."""
+        return self.limits.messages(is_active=self.brakes.is_active)
+
+    @property
     def suspended_until(self) -> datetime | None:
         """None when it is not, or is over."""
         learned, ruled = self.limits.learned.suspended_until, self.ruled.suspended_until
@@ -206,9 +211,23 @@ class SiteBrake:
             self._busy_since = now
             self._report(self._said(About.BUSY))
 
-    def refused(self, reply: Reply, domain: str, host: str, open_now: int, *, at_once: bool) -> ReplyClass:
-        """What a refusal is about, and what follows. `at_once`: it came before a recipient was named."""
+    def refused(
+        self, reply: Reply, domain: str, host: str, open_now: int, *, at_once: bool, carried: int = 0
+    ) -> ReplyClass:
+        """What a refusal is about, and what follows. `at_once`: it came before a recipient was named; `carried`: so
+        many messages went over the connection before.
+        """
         is_about = classify(reply.code, reply.enhanced, reply.text)
+        said = replace(
+            self._said(About.REFUSED), code=reply.code, text=reply.text, domain=domain, host=host, carried=carried
+        )
+        if is_about is ReplyClass.MESSAGES:
+            if carried and (self.limits.learned.messages or math.inf) > carried:
+                self._report(replace(said, is_about=is_about))
+            if carried:
+                return is_about
+            # Not even one.
+            is_about = ReplyClass.RATE
         if is_about not in BRAKING:
             return is_about
         now = time.monotonic()
@@ -218,16 +237,7 @@ class SiteBrake:
             if not (at_once or suspended_before or self._refusals >= MOST_REFUSALS):
                 return is_about
         self._clean, self._cohort, self._passed, self._busy_since = False, now, 0, now
-        report = replace(
-            self._said(About.REFUSED),
-            is_about=is_about,
-            open_now=open_now * self.brakes.share,
-            again=self._again,
-            code=reply.code,
-            text=reply.text,
-            domain=domain,
-            host=host,
-        )
+        report = replace(said, is_about=is_about, open_now=open_now * self.brakes.share, again=self._again)
         self._again = is_about is ReplyClass.RATE
         self._report(report)
         learned = self.limits.learned
@@ -424,6 +434,12 @@ class Brakes:
                 self._domains.clear()
             brake = self._domains[domain] = SiteBrake(Key(domain), self, ruled=ruled)
         return brake
+
+    def messages(self, key: Key) -> int:
+        """How many may go over one connection, as was learned; 0: any number."""
+        site = self._sites.get(key)
+        found = site.limits if site is not None else self._table.limits.get(key)
+        return (found.messages(is_active=self.is_active) or 0) if found is not None else 0
 
     def serves(self, key: Key, domain: str) -> None:
         """Mail for a domain goes to that site: pages and commands name it by that."""

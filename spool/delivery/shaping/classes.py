@@ -27,11 +27,13 @@ _UNITS: Final = {"s": 1, "m": 60, "h": 3600}
 
 
 class ReplyClass(StrEnum):
-    """What a refusal is about. The first three are about us as a sender, the others are not."""
+    """What a refusal is about. The first four are about us as a sender, the others are not."""
 
     RATE = "rate"
     CONNECTIONS = "connections"
     REPUTATION = "reputation"
+    # Over one connection, after which another may be opened.
+    MESSAGES = "messages"
     GREYLISTING = "greylisting"
     AUTHENTICATION = "authentication"
     MAILBOX_FULL = "mailbox-full"

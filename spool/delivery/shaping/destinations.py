@@ -36,11 +36,13 @@ class What(StrEnum):
     RATE = "rate"
     CONNECTIONS = "connections"
     SUSPENSION = "suspension"
+    # Over one connection.
+    MESSAGES = "messages"
 
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """One limit of a site. `value` is messages a minute, connections, or the end of a suspension.
+    """One limit of a site. `value` is messages a minute or a connection, connections, or the end of a suspension.
 
     Of several of a kind the lower one `holds`; none that was learned does while *slow down for destinations* is off.
     What was learned ends at `until` by itself, unless something is refused again. `rule` is whose mail the rule is for
@@ -266,7 +268,7 @@ def site_of(
     rates = [rate for rate in (found.rate(), ruled.rate) if rate is not None]
     connections = [number for number in (found.connections(), ruled.connections) if number is not None]
     suspensions = [until for until in (found.suspended_until(now), ruled.suspended(now)) if until is not None]
-    if not (rates or connections or suspensions):
+    if not (rates or connections or suspensions or found.messages()):
         return None
     return Site(
         row.site,
@@ -328,3 +330,6 @@ def _limits(
             yield Limit(what, said, True, said <= lowest, row.changed, None)
         if by_rule is not None:
             yield Limit(what, by_rule[0], True, by_rule[0] <= lowest, None, None, by_rule[1])
+    if learned.messages is not None:
+        # What a rule says of it is among the choices.
+        yield Limit(What.MESSAGES, learned.messages, False, is_active, None, ends)

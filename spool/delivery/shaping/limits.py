@@ -61,6 +61,10 @@ class Limits:
         """At once, over all workers."""
         return _lower(self.learned.connections if is_active else None, self.connections_by_hand)
 
+    def messages(self, *, is_active: bool = True) -> int | None:
+        """Over one connection."""
+        return self.learned.messages if is_active else None
+
     def suspended_until(self, now: datetime, *, is_active: bool = True) -> datetime | None:
         """None when it is not, or is over."""
         until = self.learned.suspended_until
@@ -85,7 +89,8 @@ class Report:
     """A refusal, a cohort without one (COHORT), or a long time with all connections in use (BUSY).
 
     `took` is how many messages a minute were taken by all workers, and `open_now` how many connections they have, as
-    far as one of them can tell. `again`: nothing was taken since this worker's refusal before.
+    far as one of them can tell. `again`: nothing was taken since this worker's refusal before. `carried` is how many
+    messages went over the connection before.
     """
 
     key: Key
@@ -95,6 +100,7 @@ class Report:
     took: float = 0.0
     open_now: int = 0
     again: bool = False
+    carried: int = 0
     code: int = 0
     text: str = ""
     domain: str = ""
@@ -213,6 +219,8 @@ def after(before: Pace, report: Report, timing: Timing, *, dry: bool = False) ->
                 else before
             )
             return pace.slowed(known, report.took, report.at, timing, again=report.again and not dry)
+        case ReplyClass.MESSAGES:
+            return pace.shortened(before, report.carried, report.at)
         case ReplyClass.CONNECTIONS:
             return pace.narrowed(before, report.open_now, report.at, timing)
         case ReplyClass.REPUTATION:
@@ -262,7 +270,7 @@ def limits_of(row: Destination, now: datetime) -> Limits:
     by_hand = bool(row.memory.get("by_hand"))
     if by_hand and (row.suspended_until is None or row.suspended_until <= now):
         by_hand = False
-    if not found.limits_something and row.rate_by_hand is None and row.connections_by_hand is None:
+    if found == pace.NOTHING and row.rate_by_hand is None and row.connections_by_hand is None:
         return Limits()
     return Limits(found, row.rate_by_hand, row.connections_by_hand, by_hand, row.reason, row.note)
 

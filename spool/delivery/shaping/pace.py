@@ -61,9 +61,12 @@ class Pace:
     rate_changed: datetime | None = None
     connections_changed: datetime | None = None
     refused: datetime | None = None
+    # Over one connection.
+    messages: int | None = None
 
     @property
     def limits_something(self) -> bool:
+        """Whether mail may have to wait for it."""
         return self.rate is not None or self.connections is not None or self.suspended_until is not None
 
 
@@ -143,6 +146,12 @@ def widened(pace: Pace, now: datetime, timing: Timing = TIMING) -> Pace:
     if (now - pace.connections_changed).total_seconds() < timing.connections:
         return pace
     return replace(pace, connections=pace.connections + 1, connections_changed=now)
+
+
+def shortened(pace: Pace, carried: int, now: datetime) -> Pace:
+    """After a connection had carried so many messages, and no more were taken over it."""
+    fewer = carried if pace.messages is None else min(carried, pace.messages)
+    return replace(pace, messages=max(1, fewer), refused=now)
 
 
 def suspended(pace: Pace, took: float, now: datetime, timing: Timing = TIMING) -> Pace:

@@ -6,12 +6,13 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from spool.delivery.shaping import domains, limits, meter
+from spool.delivery.shaping import destinations, domains, limits, meter
 from spool.delivery.shaping.brakes import SLOWED, SUSPENDED, Brakes
 from spool.delivery.shaping.classes import ReplyClass
 from spool.delivery.shaping.limits import Key, Limits, Report, Table
@@ -93,6 +94,15 @@ def _flooded(
         began = asyncio.run(send())
     took, refused = (sum(began + after <= at < began + seconds for at in when) for when in (peer.took, peer.refused))
     return took / (peer.limit * (seconds - after) / peer.window), refused / max(1, took)
+
+
+class ShortSessions(SmtpPeer):
+    """Takes two messages over a connection, as Exim's smtp_accept_max_per_connection has it."""
+
+    def next_answer(self, stage: str) -> Answer:
+        if stage == "MAIL" and sum(line.startswith("MAIL") for line in self.conversations[-1].commands) > 2:
+            return "421 too many messages in this connection"
+        return super().next_answer(stage)
 
 
 @pytest.fixture
@@ -348,3 +358,35 @@ def test_where_the_mail_of_a_domain_goes_is_written_down_once(peer: SmtpPeer, sp
         write()
     domains.forget_old(datetime.now(UTC))
     assert domains.sites_of([DOMAIN]) == {DOMAIN: Key(MX)}
+
+
+@pytest.mark.usefixtures("one_host")
+def test_a_receiver_that_takes_few_messages_over_a_connection_gets_more_connections_and_no_brake(
+    spooled: Path, sending: Make
+) -> None:
+    brakes = Brakes()
+
+    async def send(peer: SmtpPeer) -> list[Told]:
+        async with sending(brakes=brakes, smtp_out_port=peer.port, max_per_destination=1) as here:
+            return await here.send(*(a_leased_entry(spooled, to=BOB) for _ in range(9)))
+
+    with ShortSessions() as peer:
+        told = asyncio.run(send(peer))
+    assert [(one.only.outcome, len(one.attempts)) for one in told] == [(DELIVERED, 1)] * 9
+    learned = brakes.of(Key(MX)).limits.learned
+    assert (learned.messages, learned.rate, learned.connections) == (2, None, None)
+    assert not brakes.of(Key(MX)).is_on
+    # It had to say so once.
+    said = [line for one in peer.conversations for line in one.commands if line.startswith("MAIL")]
+    assert len(said) == 10 and len(peer.conversations) == 5
+
+
+@pytest.mark.django_db
+def test_how_many_messages_go_over_a_connection_is_kept_and_shown() -> None:
+    said = Report(Key(MX), limits.About.REFUSED, datetime.now(UTC), ReplyClass.MESSAGES, carried=20, code=421, text="x")
+    limits.apply([said])
+    limits.apply([replace(said, carried=7), replace(said, carried=9)])
+    assert limits.cached().limits[Key(MX)].messages() == 7
+    assert not limits.cached().limits[Key(MX)].is_in_force(datetime.now(UTC))
+    [site] = destinations.sites()
+    assert [(one.what, one.value) for one in site.limits] == [(destinations.What.MESSAGES, 7)]

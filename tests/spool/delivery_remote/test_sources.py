@@ -17,7 +17,8 @@ from spool.actions import source_addresses
 from spool.delivery import sources
 from spool.delivery.routes import RoutingTable
 from spool.delivery.shaping import warm_up
-from spool.delivery.shaping.limits import Key, Table
+from spool.delivery.shaping.limits import Key, Limits, Table
+from spool.delivery.shaping.pace import Pace
 from spool.delivery.shaping.rules import NO_RULES, Rule, RuleBook
 from spool.delivery.shaping.warm_up import Allowances, Plan
 from spool.delivery.sources import NONE_HERE, Source, Sources
@@ -306,3 +307,26 @@ def test_workers_share_a_plan_that_grows_and_count_in_batches() -> None:
     assert states[ONE].warm_up == "day 3 of 5: 40 to each; most to Google: 40"
     SourceAddress.objects.update(warm_up_since=None)
     assert warm_up.read() is warm_up.NO_PLAN
+
+
+def test_connections_are_counted_for_each_address_of_ours(dns: DNSServer, spooled: Path, sending: Make) -> None:
+    """As receivers count them: what one of them may have open is no concern of the other's."""
+    with SmtpPeer() as peer:
+        dns.add(DOMAIN, "MX", f"10 mx.{DOMAIN}.")
+        dns.add(f"mx.{DOMAIN}", "A", "127.0.0.1")
+        peer.delay_seconds = 0.05
+        limited = Table({Key(f"mx.{DOMAIN}", ONE): Limits(Pace(connections=1, refused=datetime.now(UTC)))})
+
+        async def send() -> Counter[str]:
+            async with sending(smtp_out_port=peer.port, max_per_destination=3) as here:
+                some = Sources([Source(ONE), Source(TWO)])
+                here.transport.configure(here.transport.settings, RoutingTable(), limits=limited, sources=some)
+                # Each has answered once.
+                await here.send(*[an_entry(spooled, number) for number in range(1, 9)])
+                await here.send(*[an_entry(spooled, number) for number in range(10, 90)])
+            return Counter(one.client for one in peer.conversations)
+
+        opened = asyncio.run(send())
+        assert opened == {ONE: 1, TWO: 3}
+        # None had to make way for one of the other's.
+        assert peer.most_open == 4
